@@ -1,0 +1,1 @@
+"""Labels, images, records, and the batches made of them."""
