@@ -1,0 +1,1 @@
+"""What every task needs to run: files written whole, logs, progress, status records."""

@@ -1,0 +1,64 @@
+"""Log lines: short ones on standard error, full ones appended to a file.
+
+Standard output belongs to results (tables, paths), so that a command can be piped.
+"""
+
+import logging
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from frcnn.errors import UsageError
+
+CONSOLE_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
+CONSOLE_FORMAT_VERBOSE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class _StandardErrorHandler(logging.StreamHandler):  # type: ignore[type-arg]  # not generic at run time
+    """Writes to whatever `sys.stderr` is at that moment: a live progress bar takes its place."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]  # the base class keeps one stream for good
+        return sys.stderr
+
+
+def setup_logging(verbose: bool, log_file: Path | None) -> None:
+    """Sets up the log of this process; may be called again, the last call counts.
+
+    Args:
+        verbose: Debug lines too, with the logger's name, on standard error.
+        log_file: Appended to, if given; the parent folder is made.
+
+    Raises:
+        UsageError: `log_file` cannot be written.
+    """
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if getattr(each, "of_frcnn", False)]:
+        root.removeHandler(handler)
+        handler.close()
+    console = _StandardErrorHandler()
+    console.setLevel(logging.DEBUG if verbose else logging.INFO)
+    line = CONSOLE_FORMAT_VERBOSE if verbose else CONSOLE_FORMAT
+    console.setFormatter(logging.Formatter(line, datefmt="%H:%M:%S"))
+    handlers: list[logging.Handler] = [console]
+    if log_file is not None:
+        handlers.append(_file_handler(log_file))
+    for handler in handlers:
+        handler.of_frcnn = True  # type: ignore[attr-defined]  # how the next call knows its own
+        root.addHandler(handler)
+    root.setLevel(logging.WARNING)  # third parties speak up only when something is wrong
+    logging.getLogger("frcnn").setLevel(logging.DEBUG if verbose or log_file else logging.INFO)
+
+
+def _file_handler(log_file: Path) -> logging.Handler:
+    try:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(log_file, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write the log file {log_file}: {error.strerror}") from error
+    handler.setFormatter(logging.Formatter(FILE_FORMAT))
+    return handler

@@ -1,0 +1,170 @@
+"""Progress: a bar with ETA on a terminal, elsewhere a log line at most every ten seconds."""
+
+import collections
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    import rich.progress
+
+log = logging.getLogger(__name__)
+
+LINE_INTERVAL = 10.0  # seconds between log lines
+BAR_INTERVAL = 0.25  # seconds between redraws of the bar's text
+WINDOW = 30  # the ETA follows the speed over so many displayed updates
+
+Item = TypeVar("Item")
+# Text may be given as a function, called only when a line is due: fetching a loss costs a wait.
+Text: TypeAlias = str | Callable[[], str]
+
+
+def track(iterable: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
+    """Yields the items of `iterable` and shows how far it is.
+
+    Args:
+        iterable: Anything; without a length, give `total` or have no ETA.
+        description: What is going on: "converting".
+        total: Number of items; default the iterable's length, if it has one.
+    """
+    if total is None and isinstance(iterable, Sized):
+        total = len(iterable)
+    with Progress(description, total) as progress:
+        for done, item in enumerate(iterable, start=1):
+            yield item
+            progress.update(done)
+
+
+class Progress:
+    """How far a run is. Use as a context manager, and call `update` after each step."""
+
+    def __init__(
+        self,
+        description: str,
+        total: int | None,
+        *,
+        done: int = 0,
+        enabled: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """What is going on, how many steps it takes and how many are done already (a resumed run).
+
+        With `enabled` false nothing is shown: ranks other than 0 keep quiet.
+        """
+        self._description = description
+        self._total = total
+        self._done = done
+        self._enabled = enabled
+        self._clock = clock
+        self._bar: rich.progress.Progress | None = None
+        self._text: Text = ""
+        self._unshown = False
+
+    def __enter__(self) -> Self:
+        """Starts the clock, and the bar if standard error is a terminal."""
+        self._started = self._shown = self._clock()
+        self._samples = collections.deque([(self._started, self._done)], maxlen=WINDOW)
+        if self._enabled and sys.stderr.isatty():
+            self._bar = _bar()
+            self._bar.add_task(self._description, total=self._total, completed=self._done, text="", eta="")
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Shows the last state, whether the work ended well or not."""
+        if self._unshown:
+            self._show()
+        if self._bar is not None:
+            self._bar.stop()
+
+    def update(self, done: int, text: Text = "") -> None:
+        """Says that `done` steps are done; `text` stands beside the bar, or is the log line itself."""
+        self._done, self._text, self._unshown = done, text, True
+        interval = BAR_INTERVAL if self._bar is not None else LINE_INTERVAL
+        if len(self._samples) == 1 and self._samples[0][0] == self._started:
+            # The first step compiles and says nothing about speed: measure from its end.
+            self._samples = collections.deque([(self._clock(), done)], maxlen=WINDOW)
+        if self._clock() - self._shown >= interval:
+            self._show()
+
+    def eta(self) -> str:
+        """Time left as `14:05` or `2:14:05`; empty as long as it cannot be known."""
+        (since, at_first), now = self._samples[0], self._clock()
+        if self._total is None or self._done <= at_first or now <= since:
+            return ""
+        return clock_time((self._total - self._done) * (now - since) / (self._done - at_first))
+
+    def _show(self) -> None:
+        self._shown, self._unshown = self._clock(), False
+        if not self._enabled:
+            return
+        text, eta = self._text() if callable(self._text) else self._text, self.eta()
+        self._samples.append((self._shown, self._done))
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=self._done, text=text, eta=eta)
+        else:
+            log.info("%s", self._line(text, eta))
+
+    def _line(self, text: str, eta: str) -> str:
+        total = f"/{self._total}" if self._total is not None else ""
+        line = text or f"{self._description} {self._done}{total}"
+        if self._done == self._total:
+            return f"{line} done in {clock_time(self._shown - self._started)}"
+        return f"{line} eta {eta}" if eta else line
+
+
+def training_line(
+    epoch: tuple[int, int],
+    step: tuple[int, int],
+    losses: Mapping[str, float],
+    learning_rate: float,
+    images_per_second: float,
+) -> str:
+    """`epoch 3/12 step 400/950 loss 0.84 (rpn 0.21 roi 0.63) lr 0.0020 31 img/s`.
+
+    Args:
+        epoch: Number of the epoch from 1, and how many there are.
+        step: Number of the step within the epoch from 1, and how many there are.
+        losses: The entry `loss` is the total, the others its parts, shown in the order given.
+        learning_rate: Of this step.
+        images_per_second: Over all ranks.
+    """
+    parts = " ".join(f"{name} {value:.2f}" for name, value in losses.items() if name != "loss")
+    return (
+        f"epoch {epoch[0]}/{epoch[1]} step {step[0]}/{step[1]} loss {losses['loss']:.2f}"
+        f"{f' ({parts})' if parts else ''} lr {_rate(learning_rate)} {_speed(images_per_second)} img/s"
+    )
+
+
+def clock_time(seconds: float) -> str:
+    """`0:09`, `14:05`, `2:14:05`: minutes and seconds, hours where there are any."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+def _rate(value: float) -> str:
+    return f"{value:.4f}" if value == 0 or value >= 0.001 else f"{value:.1e}"
+
+
+def _speed(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def _bar() -> "rich.progress.Progress":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("eta {task.fields[eta]}"),
+        TextColumn("{task.fields[text]}", style="dim"),
+        console=Console(stderr=True),
+    )

@@ -1,0 +1,64 @@
+"""`status.json`: what a run is doing, one JSON record a line, for programs that watch it.
+
+Keys as in the reference: date, time, status, verbosity, message, and optional `graphical`, `kpi`
+and `categorical` objects, epoch, max_epoch, time_per_epoch, eta.
+"""
+
+import datetime
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, SupportsFloat, TypeAlias
+
+Status: TypeAlias = Literal["STARTED", "RUNNING", "SUCCESS", "FAILURE", "SKIPPED"]
+FILE_NAME = "status.json"
+
+
+class StatusWriter:
+    """Appends records to `<folder>/status.json`; the folder is made with the first one."""
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is written yet."""
+        self.path = folder / FILE_NAME
+
+    def write(self, status: Status, message: str, **extra: object) -> None:
+        """Appends one record, whole and at once, so that a reader never sees half a line.
+
+        `extra` may hold numbers (NumPy's too), strings, lists and mappings; a number that is not
+        finite becomes null, which JSON has and NaN it has not.
+        """
+        now = datetime.datetime.now()
+        record = {
+            "date": f"{now.month}/{now.day}/{now.year}",
+            "time": f"{now.hour}:{now.minute}:{now.second}",
+            "status": status,
+            "verbosity": "ERROR" if status == "FAILURE" else "INFO",
+            "message": message,
+            **extra,
+        }
+        line = json.dumps(_plain(record), ensure_ascii=False, allow_nan=False) + "\n"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            size = os.fstat(descriptor).st_size
+            # An earlier run that was cut off in the middle of a line must not spoil this one.
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                line = "\n" + line
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, SupportsFloat):
+        number = float(value)
+        return number if math.isfinite(number) else None
+    return str(value)
