@@ -1,0 +1,70 @@
+# The one list of commands; `make help` prints it. Needs python3.11, git and make, nothing else.
+
+PYTHON ?= python3.11
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+EXTRAS := cpu,convert,train,evaluate,inference,dev
+STAMP  := $(VENV)/.setup-done
+# Where `make demo` writes, and a folder with images/ and labels/ to use in place of the synthetic set.
+OUT    ?= demo
+DATA   ?=
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo fmt lint typecheck test test-all test-e2e bench proto spec-docs generated ci clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv and fill it with the pinned packages
+$(STAMP): constraints.txt shared/pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "$(PYTHON) not found: install Python 3.11, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
+	  echo "$(PYTHON) is not Python 3.11, the version TensorFlow and Horovod agree on here" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable './shared[$(EXTRAS)]'
+	@touch $@
+
+demo: $(STAMP) ## convert, train, evaluate, infer; on DATA=<kitti dir> if given, else on a synthetic set
+	$(BIN)/frcnn demo -o '$(OUT)' $(if $(DATA),--data '$(DATA)') $(ARGS)
+
+fmt: $(STAMP) ## format the code and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(STAMP) ## style, spelling, direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/codespell
+	$(BIN)/lint-imports
+
+typecheck: $(STAMP) ## mypy
+	$(BIN)/mypy
+
+test: $(STAMP) ## the tests, without the slow ones, and line coverage of frcnn
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
+
+test-all: $(STAMP) ## every test this machine can run, the slow ones too
+	$(BIN)/python -m pytest -n 2 -m 'not (gpu or bench or container or browser)' $(ARGS)
+
+test-e2e: $(STAMP) ## the whole way on the toy set
+	$(BIN)/python -m pytest -m e2e $(ARGS)
+
+bench: $(STAMP) ## speed and memory, side by side with a peer; prints tables
+	$(BIN)/python -m benchmarks $(ARGS)
+
+proto: $(STAMP) ## generate *_pb2.py and *_pb2.pyi from the protos again
+	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/generate_proto.sh
+
+spec-docs: $(STAMP) ## generate docs/spec.md from the schema again
+	$(BIN)/python scripts/generate_spec_docs.py
+
+generated: proto spec-docs ## fail if a generated file is not what its source says
+	git diff --exit-code -- 'shared/src/**/*_pb2.py' 'shared/src/**/*_pb2.pyi' docs/spec.md
+
+ci: lint typecheck generated test ## all that a change must pass
+
+clean: ## remove caches and the demo's output; .venv stays
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* '$(OUT)'
