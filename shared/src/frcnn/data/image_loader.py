@@ -1,0 +1,158 @@
+"""One image at a time: read, resized, augmented, labelled. `pipeline` makes batches of them.
+
+H and W are px of the network input, C channels, G = max_objects_num_per_image.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from frcnn.data import augment, objects, preprocess, sources
+from frcnn.data.objects import Objects
+from frcnn.data.preprocess import ImageSettings
+from frcnn.data.record_index import RecordIndex
+from frcnn.data.record_reader import MAX_BROKEN_IN_A_ROW, RecordReader
+from frcnn.data.survey import survey
+from frcnn.errors import DataError
+
+if TYPE_CHECKING:
+    from frcnn.spec.config import Experiment
+
+logger = logging.getLogger(__name__)
+
+Example = dict[str, tf.Tensor]
+
+# Boxes narrower or lower than this, in px of the network input, are not learnt from.
+MIN_SIDE = 1.0
+
+
+class ImageLoader:
+    """Reads, resizes, augments and labels single images of a record set."""
+
+    def __init__(
+        self, spec: "Experiment", found: tuple[sources.RecordSource, ...], *, training: bool
+    ) -> None:
+        data = spec.dataset_config
+        self.sources = found
+        self.training = training
+        self.settings = ImageSettings.from_spec(spec)
+        self.max_objects = int(spec.model_config.input_image_config.max_objects_num_per_image)
+        self.seed = int(spec.random_seed)
+        enabled = training and spec.training_config.enable_augmentation
+        self.augmentation = augment.AugmentSettings.from_spec(spec) if enabled else None
+        self.index = RecordIndex.scan([path for source in found for path in source.files])
+        if not len(self.index):
+            raise DataError(
+                f"{found[0].field}.tfrecords_path: the record files are all empty "
+                f"({found[0].files[0]}, ...); {'convert again' if training else 'the fold has no images'}"
+            )
+        folders = tuple(source.images for source in found for _ in source.files)
+        table = objects.class_table(data.target_class_mapping, spec.class_names)
+        self.reader = RecordReader(self.index, folders, data.image_extension, table, self.settings.channels)
+        survey(self.index, folders, self.reader.extensions, data.target_class_mapping)
+        self._crowded: set[int] = set()
+
+    @property
+    def source_counts(self) -> tuple[int, ...]:
+        """Images in each source."""
+        counts = iter(self.index.counts)
+        return tuple(sum(next(counts) for _ in source.files) for source in self.sources)
+
+    def load(self, slot: tf.Tensor) -> tf.data.Dataset:
+        """A data set of one element: the slot's image, or what stands in for it if it cannot be read.
+
+        In training the next readable image stands in; in validation an empty one, not `image_valid`.
+        `slot` is int64 [3]: image number (-1: filler), epoch, position in the epoch.
+        """
+        number = slot[0]
+        if self.training:
+            tries = self.reader.attempts(number, min(MAX_BROKEN_IN_A_ROW, len(self.index)))
+            # If all of them fail, the last word is the error of the first one.
+            last = tf.data.Dataset.from_tensors(number).map(
+                lambda n: self.reader.read(n, tf.zeros([], n.dtype))
+            )
+        else:
+            tries = self.reader.attempts(tf.maximum(number, 0), 1).take(tf.cast(number >= 0, tf.int64))
+            last = tf.data.Dataset.from_tensors(self._empty())
+        return tries.concatenate(last).take(1).map(lambda record: {**record, "slot": slot})
+
+    def _empty(self) -> Example:
+        return {
+            "number": tf.constant(-1, tf.int64),
+            "frame_id": tf.constant(""),
+            "image": tf.zeros([1, 1, self.settings.channels], tf.uint8),
+            "frame_size": tf.ones([2], tf.float32),
+            **Objects(tf.zeros([0, 4]), tf.zeros([0], tf.int32), tf.zeros([0], tf.bool))._asdict(),
+        }
+
+    def prepare(self, record: Example) -> Example:
+        """One element of a batch from one loaded record."""
+        wanted = record["slot"][0]
+        self._if(record["number"] != wanted, self.reader.report_unreadable, wanted)
+        settings = self.settings
+        image, found = self._fit(record)
+        found = objects.drop_small(found, MIN_SIDE, MIN_SIDE)
+        if self.augmentation:
+            seed = tf.stack([self.seed + (record["slot"][1] << 32), record["slot"][2]])
+            image, found = augment.augment(image, found, seed, self.augmentation)
+        found = objects.snap_to_pixels(found, settings.height, settings.width)
+        self._if(tf.shape(found.classes)[0] > self.max_objects, self._report_crowded, record["number"])
+        found = objects.keep_largest(found, self.max_objects)
+        image = preprocess.normalise(image, settings)
+        image = tf.ensure_shape(image, [settings.height, settings.width, settings.channels])
+        size = tf.constant([settings.height, settings.width], tf.int32)
+        example = {"images": image, "size": size, **objects.pad_objects(found, self.max_objects)}
+        if not self.training:
+            example["frame_id"] = record["frame_id"]
+            example["image_valid"] = record["number"] >= 0
+            example["original_size"] = tf.shape(record["image"])[:2]
+        return example
+
+    def _fit(self, record: Example) -> tuple[tf.Tensor, Objects]:
+        """Image and boxes at the size of the network input; float32 RGB or grey, 0..255."""
+        height, width = self.settings.height, self.settings.width
+        found = Objects(record["boxes"], record["classes"], record["difficult"])
+        if not self.settings.auto_resize:
+            return preprocess.pad_or_crop(record["image"], height, width), found
+        scale = tf.constant([height, width], tf.float32) / record["frame_size"]
+        found = found._replace(boxes=found.boxes * tf.tile(scale, [2]))
+        return preprocess.stretch(record["image"], height, width), found
+
+    def check_all_images(self) -> None:
+        """Reads every image once.
+
+        Raises:
+            DataError: Names the images that cannot be read.
+        """
+        numbers = tf.data.Dataset.range(len(self.index))
+        threads = max(1, os.cpu_count() or 1)
+        read = numbers.interleave(
+            lambda n: self.reader.attempts(n, 1).take(1).map(lambda record: record["number"]),
+            cycle_length=threads,
+            num_parallel_calls=threads,
+        )
+        broken = sorted(set(range(len(self.index))) - {int(n) for n in read.as_numpy_iterator()})
+        if broken:
+            listed = "\n  ".join(self.reader.explain(number) for number in broken[:20])
+            raise DataError(f"{len(broken)} of {len(self.index)} images cannot be read:\n  {listed}")
+
+    @staticmethod
+    def _if(condition: tf.Tensor, report: Callable[[int], None], number: tf.Tensor) -> None:
+        """Calls `report` in Python, in the rare case that the condition holds."""
+
+        def call() -> tf.Tensor:
+            return tf.py_function(lambda n: (report(int(n)), 0)[1], [number], tf.int32)
+
+        tf.cond(condition, call, lambda: 0)
+
+    def _report_crowded(self, number: int) -> None:
+        if number not in self._crowded:
+            self._crowded.add(number)
+            logger.warning(
+                "%s: more than max_objects_num_per_image (%d) objects; the smallest are left out",
+                self.reader.name_of(number),
+                self.max_objects,
+            )

@@ -1,0 +1,62 @@
+"""The labelled objects of one image on their way from a record into a batch.
+
+Boxes are yxyx float32; n objects are in the image, G is the padded number.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class Objects(NamedTuple):
+    """Objects of one image: boxes [n, 4] yxyx px, classes int32 [n], difficult bool [n]."""
+
+    boxes: tf.Tensor
+    classes: tf.Tensor
+    difficult: tf.Tensor
+
+    def keep(self, mask: tf.Tensor) -> "Objects":
+        """The objects whose mask [n] is true, in the same order."""
+        return Objects(*(tf.boolean_mask(part, mask) for part in self))
+
+
+def class_table(mapping: dict[str, str], class_names: tuple[str, ...]) -> tf.lookup.StaticHashTable:
+    """Source class (lower case) -> index into `class_names`; -1 for a class that is not mapped."""
+    keys = [name.lower() for name in mapping]
+    values = [class_names.index(name) for name in mapping.values()]
+    entries = tf.lookup.KeyValueTensorInitializer(keys, values, tf.string, tf.int32)
+    return tf.lookup.StaticHashTable(entries, default_value=-1)
+
+
+def drop_small(objects: Objects, min_height: float, min_width: float) -> Objects:
+    """Without the boxes that are lower than `min_height` or narrower than `min_width`, px."""
+    sides = objects.boxes[:, 2:] - objects.boxes[:, :2]
+    return objects.keep(tf.reduce_all(sides >= [min_height, min_width], axis=1))
+
+
+def snap_to_pixels(objects: Objects, height: int | tf.Tensor, width: int | tf.Tensor) -> Objects:
+    """Rounded (half to even), clipped to [0, height-1] and [0, width-1]; what has no area left is dropped."""
+    limit = tf.cast(tf.stack([height - 1, width - 1, height - 1, width - 1]), tf.float32)
+    boxes = tf.clip_by_value(tf.round(objects.boxes), 0.0, limit)
+    return objects._replace(boxes=boxes).keep(tf.reduce_all(boxes[:, 2:] > boxes[:, :2], axis=1))
+
+
+def keep_largest(objects: Objects, limit: int) -> Objects:
+    """The `limit` objects of largest area, in their old order; all of them if there are no more."""
+    sides = objects.boxes[:, 2:] - objects.boxes[:, :2]
+    count = tf.minimum(limit, tf.shape(sides)[0])
+    largest = tf.math.top_k(sides[:, 0] * sides[:, 1], count).indices
+    chosen = tf.sort(largest)
+    return Objects(*(tf.gather(part, chosen) for part in objects))
+
+
+def pad_objects(objects: Objects, limit: int) -> dict[str, tf.Tensor]:
+    """Arrays of the fixed length G = `limit`: boxes, classes, valid, difficult; the rest is 0 and false."""
+    count = tf.shape(objects.boxes)[0]
+    missing = limit - count
+    return {
+        "boxes": tf.ensure_shape(tf.pad(objects.boxes, [[0, missing], [0, 0]]), [limit, 4]),
+        "classes": tf.ensure_shape(tf.pad(objects.classes, [[0, missing]]), [limit]),
+        "valid": tf.range(limit) < count,
+        "difficult": tf.ensure_shape(tf.pad(objects.difficult, [[0, missing]]), [limit]),
+    }

@@ -1,0 +1,145 @@
+"""tf.data pipelines: record files -> padded, masked batches.
+
+B images, H and W px of the network input, C channels, G = max_objects_num_per_image.
+How order, sharding, broken images and augmentation work is told in docs/loading.md.
+"""
+
+import dataclasses
+import math
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+from frcnn.data import sources
+from frcnn.data.epoch_order import EpochOrder, shares_of, slots_of_rank, steps_per_epoch
+from frcnn.data.image_loader import ImageLoader
+
+if TYPE_CHECKING:
+    from frcnn.spec.config import Experiment
+
+MAX_THREADS = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Batches and their number.
+
+    Attributes:
+        batches: Dictionaries of tensors, see `training_dataset` and `validation_dataset`.
+        size: Images in the whole set, over all ranks.
+        steps_per_epoch: Batches this rank gets in one pass; the same on every rank.
+    """
+
+    batches: tf.data.Dataset
+    size: int
+    steps_per_epoch: int
+
+
+def training_dataset(
+    spec: "Experiment",
+    *,
+    rank: int = 0,
+    world: int = 1,
+    start_epoch: int = 0,
+    start_step: int = 0,
+    strict: bool = False,
+) -> Dataset:
+    """Endless training batches of this rank, from step `start_step` of epoch `start_epoch` on.
+
+    Epochs follow each other without a mark, `steps_per_epoch` batches each. The order of epoch e depends
+    on spec.random_seed and e only. A batch has
+
+        images     float32 [B, H, W, C], network-ready
+        size       int32 [B, 2], height and width of the part of the image that is not padding
+        boxes      float32 [B, G, 4], yxyx px of the network input, whole numbers
+        classes    int32 [B, G], index into spec.class_names
+        valid      bool [B, G], false where there is no object
+        difficult  bool [B, G]
+
+    Args:
+        spec: A checked spec.
+        rank: Number of this process, 0 <= rank < world.
+        world: Number of processes that train together.
+        start_epoch: Epoch to begin with, counted from 0.
+        start_step: Batches to leave out of the first epoch.
+        strict: All images are read once before; an unreadable one is an error, not a warning.
+
+    Raises:
+        DataError: Nothing to train on: no files, no images, no mapped class; or `strict` found faults.
+    """
+    loader = ImageLoader(spec, sources.training_sources(spec), training=True)
+    if strict:
+        loader.check_all_images()
+    batch_size = spec.training_config.batch_size_per_gpu
+    order = EpochOrder(loader.source_counts, _shares(spec, loader), int(spec.random_seed))
+    steps = steps_per_epoch(len(loader.index), batch_size, world)
+
+    def slots(epoch: np.int64) -> np.ndarray:
+        images = order.images(int(epoch))
+        positions = slots_of_rank(images, batch_size, rank, world)
+        if epoch == start_epoch:
+            positions = positions[start_step * batch_size :]
+        numbers = images[positions % len(images)]
+        return np.stack([numbers, np.full_like(numbers, epoch), positions], axis=1)
+
+    def epoch_slots(epoch: tf.Tensor) -> tf.data.Dataset:
+        table = tf.numpy_function(slots, [epoch], tf.int64)
+        return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(table, [None, 3]))
+
+    stream = tf.data.Dataset.range(start_epoch, np.iinfo(np.int64).max).flat_map(epoch_slots)
+    batches = _batched(loader, stream, batch_size)
+    return Dataset(batches, len(loader.index), steps)
+
+
+def validation_dataset(
+    spec: "Experiment", *, rank: int = 0, world: int = 1, batch_size: int, strict: bool = False
+) -> Dataset:
+    """One pass over this rank's share of the validation images, each exactly once, never augmented.
+
+    A batch has what a training batch has, and
+
+        frame_id       string [B]
+        image_valid    bool [B], false for what fills the last batch and for an unreadable image
+        original_size  int32 [B, 2], height and width of the stored image
+
+    Every rank gets the same number of batches; the ranks' shares together are the whole set.
+
+    Raises:
+        DataError: The spec names no validation images, or none that can be used.
+    """
+    loader = ImageLoader(spec, sources.validation_sources(spec), training=False)
+    if strict:
+        loader.check_all_images()
+    total = len(loader.index)
+    steps = math.ceil(math.ceil(total / world) / batch_size)
+    numbers = np.full(steps * batch_size, -1, np.int64)
+    share = np.arange(rank, total, world)
+    numbers[: len(share)] = share
+    slots = np.stack([numbers, np.zeros_like(numbers), np.arange(len(numbers))], axis=1)
+    batches = _batched(loader, tf.data.Dataset.from_tensor_slices(slots), batch_size)
+    return Dataset(batches.apply(tf.data.experimental.assert_cardinality(steps)), total, steps)
+
+
+def _shares(spec: "Experiment", loader: ImageLoader) -> tuple[int, ...]:
+    counts = loader.source_counts
+    if spec.dataset_config.sampling_mode.name == "UNIFORM":
+        return shares_of(counts, [1.0] * len(counts))
+    return shares_of(counts, [n * s.weight for n, s in zip(counts, loader.sources, strict=True)])
+
+
+def _batched(loader: ImageLoader, slots: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+    threads = min(MAX_THREADS, max(1, (os.cpu_count() or 2) // 2))
+    batches = (
+        slots.interleave(loader.load, cycle_length=threads, num_parallel_calls=threads, deterministic=True)
+        .map(loader.prepare, num_parallel_calls=threads, deterministic=True)
+        .batch(batch_size, drop_remainder=True)
+        .prefetch(2)
+    )
+    options = tf.data.Options()
+    options.deterministic = True
+    # The training step needs the cores: the input pipeline keeps to its own few threads.
+    options.threading.private_threadpool_size = threads
+    options.threading.max_intra_op_parallelism = 1
+    return batches.with_options(options)

@@ -1,0 +1,157 @@
+"""Reads one record and its image by the record's number, inside a tf.data graph.
+
+Reading may fail: a file is gone, an image is broken. `attempts` turns that into "the next one" or
+"none", without Python in the way of images that are fine.
+"""
+
+import logging
+from pathlib import Path
+
+import tensorflow as tf
+
+from frcnn.data.example import decode
+from frcnn.data.objects import Objects
+from frcnn.data.preprocess import decode_image
+from frcnn.data.record_index import RecordIndex
+
+logger = logging.getLogger(__name__)
+
+# So many unreadable images in a row mean that the storage is gone, not that an image is broken.
+MAX_BROKEN_IN_A_ROW = 16
+
+FEATURES = {
+    "frame/id": tf.io.FixedLenFeature([], tf.string),
+    "frame/height": tf.io.FixedLenFeature([], tf.int64, default_value=0),
+    "frame/width": tf.io.FixedLenFeature([], tf.int64, default_value=0),
+    "frame/encoded": tf.io.FixedLenFeature([], tf.string, default_value=""),
+    "target/object_class": tf.io.RaggedFeature(tf.string),
+    "target/occlusion": tf.io.RaggedFeature(tf.int64),
+    "target/coordinates_x1": tf.io.RaggedFeature(tf.float32),
+    "target/coordinates_y1": tf.io.RaggedFeature(tf.float32),
+    "target/coordinates_x2": tf.io.RaggedFeature(tf.float32),
+    "target/coordinates_y2": tf.io.RaggedFeature(tf.float32),
+}
+
+
+class RecordReader:
+    """Records and images of a record set, by number.
+
+    Args:
+        index: The records.
+        folders: Image folder of each file of the index.
+        extension: The spec's image extension; other spellings of it are tried too.
+        classes: Source class -> class index, -1 if not mapped.
+        channels: 3 or 1.
+    """
+
+    def __init__(
+        self,
+        index: RecordIndex,
+        folders: tuple[Path, ...],
+        extension: str,
+        classes: tf.lookup.StaticHashTable,
+        channels: int,
+    ) -> None:
+        self.index = index
+        self.folders = folders
+        self.extensions = extension_spellings(extension)
+        self.channels = channels
+        self._classes = classes
+        self._files = tf.constant([str(path) for path in index.files], tf.string)
+        self._folders = tf.constant([str(path) for path in folders], tf.string)
+        self._file_of = tf.constant(index.file_of, tf.int32)
+        self._offsets = tf.constant(index.offsets, tf.int64)
+        self._reported: set[int] = set()
+
+    def attempts(self, number: tf.Tensor, count: int) -> tf.data.Dataset:
+        """Those of the records `number`, `number` + 1, ... (`count` of them, going round) that can be read.
+
+        Each is tried under every spelling of the extension; what cannot be read is left out.
+        """
+        spellings = len(self.extensions)
+        tries = tf.data.Dataset.range(count * spellings)
+        return tries.map(
+            lambda t: self.read((number + t // spellings) % len(self.index), t % spellings)
+        ).ignore_errors(log_warning=False)
+
+    def read(self, number: tf.Tensor, spelling: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Record `number` with its image; raises tf.errors.OpError if it cannot be read.
+
+        Returns:
+            number; frame_id; image uint8 [h, w, C]; frame_size float32 [2] (height, width in the
+            record, or of the image if the record has none); boxes, classes, difficult in image px.
+        """
+        file = self._file_of[number]
+        parsed = tf.io.parse_single_example(self._serialised(file, self._offsets[number]), FEATURES)
+        image = decode_image(self._encoded(parsed, file, spelling), self.channels)
+        size = tf.cast([parsed["frame/height"], parsed["frame/width"]], tf.float32)
+        actual = tf.cast(tf.shape(image)[:2], tf.float32)
+        return {
+            "number": number,
+            "frame_id": parsed["frame/id"],
+            "image": image,
+            "frame_size": tf.where(tf.reduce_all(size > 0), size, actual),
+            **self._objects(parsed)._asdict(),
+        }
+
+    def _serialised(self, file: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+        """The record's bytes, its checksums verified."""
+        variant = tf.raw_ops.TFRecordDatasetV2(
+            filenames=[self._files[file]],
+            compression_type="",
+            buffer_size=tf.constant(0, tf.int64),
+            byte_offsets=[offset],
+        )
+        records = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
+        return records.take(1).get_single_element()
+
+    def _encoded(self, parsed: dict[str, tf.Tensor], file: tf.Tensor, spelling: tf.Tensor) -> tf.Tensor:
+        extension = tf.constant(self.extensions)[spelling]
+        path = tf.strings.join([self._folders[file], "/", parsed["frame/id"], ".", extension])
+        embedded = parsed["frame/encoded"]
+        return tf.cond(tf.strings.length(embedded) > 0, lambda: embedded, lambda: tf.io.read_file(path))
+
+    def _objects(self, parsed: dict[str, tf.Tensor]) -> Objects:
+        classes = self._classes.lookup(tf.strings.lower(parsed["target/object_class"]))
+        corners = [parsed[f"target/coordinates_{name}"] for name in ("y1", "x1", "y2", "x2")]
+        occlusion = parsed["target/occlusion"]
+        unknown = tf.zeros([tf.maximum(0, tf.shape(classes)[0] - tf.shape(occlusion)[0])], tf.int64)
+        objects = Objects(tf.stack(corners, axis=1), classes, tf.concat([occlusion, unknown], axis=0) >= 1)
+        return objects.keep(classes >= 0)
+
+    def report_unreadable(self, number: int) -> None:
+        """Logs, once for each, which image could not be read and why."""
+        if number in self._reported:
+            return
+        self._reported.add(number)
+        logger.warning("%s; it is skipped", self.explain(number))
+
+    def name_of(self, number: int) -> str:
+        """The image's `frame/id`, or where its record is if that cannot be read."""
+        try:
+            return decode(self.index.read(number)).frame_id
+        except (OSError, ValueError):
+            return f"record {number} of {self.index.files[self.index.file_of[number]]}"
+
+    def explain(self, number: int) -> str:
+        """Why record `number` cannot be read, with its file's or image's name."""
+        where = f"record {number} of {self.index.files[self.index.file_of[number]]}"
+        try:
+            record = decode(self.index.read(number))
+        except (OSError, ValueError) as error:
+            return f"{where}: not readable ({error})"
+        folder = self.folders[self.index.file_of[number]]
+        if record.encoded:
+            return f"{where}, image {record.frame_id}: its embedded bytes are not a readable JPEG or PNG"
+        paths = [folder / f"{record.frame_id}.{extension}" for extension in self.extensions]
+        found = [path for path in paths if path.is_file()]
+        return f"{found[0]}: not a readable JPEG or PNG" if found else f"{paths[0]}: no such image"
+
+
+def extension_spellings(extension: str) -> tuple[str, ...]:
+    """`extension` first, then its other cases, then the same for jpg and jpeg as each other."""
+    plain = extension.lstrip(".")
+    sibling = {"jpg": "jpeg", "jpeg": "jpg"}.get(plain.lower())
+    names = [plain, plain.lower(), plain.upper()]
+    names += [sibling, sibling.upper()] if sibling else []
+    return tuple(dict.fromkeys(names))
