@@ -1,0 +1,61 @@
+"""What can go wrong through no fault of this program, and the exit code each kind ends a command with.
+
+A message names the place, the value found, what was expected and what to do next.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+
+
+class FrcnnError(Exception):
+    """A failure with a message for people; ends a command with `exit_code` and no stack trace."""
+
+    exit_code = 1
+
+
+class UsageError(FrcnnError):
+    """A command line or an argument that cannot be right (exit code 2)."""
+
+    exit_code = 2
+
+
+class DataError(FrcnnError):
+    """Labels, images or records that cannot be used (exit code 1)."""
+
+
+class ModelError(FrcnnError):
+    """A model file that is missing, broken, of another architecture or of other classes (exit code 1)."""
+
+
+class RunError(FrcnnError):
+    """A run that cannot go on: loss that is not finite, a full disk, a lost peer (exit code 1)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One fault in a spec: where it stands, and what is wrong there.
+
+    `path` is the field's path, such as `training_config.rpn_mini_batch`. `line` and `column` count
+    from 1; None where the fault is that something is missing.
+    """
+
+    path: str
+    message: str
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        """`12:3  training_config.rpn_mini_btch: unknown field`, without the place if there is none."""
+        place = f"{self.line}:{self.column}  " if self.line is not None else ""
+        return f"{place}{self.path}: {self.message}" if self.path else f"{place}{self.message}"
+
+
+class SpecError(UsageError):
+    """A spec with one or more faults, all of them named (exit code 2)."""
+
+    def __init__(self, source: str, problems: Iterable[Problem]) -> None:
+        """`source` is the file's name as the user gave it."""
+        self.source = source
+        self.problems = tuple(problems)
+        count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"
+        super().__init__("\n  ".join([f"{source}: {count}", *map(str, self.problems)]))

@@ -1,0 +1,229 @@
+"""The detector: two plain functional networks, and the box arithmetic that joins them.
+
+`features` takes the image to the feature map and the RPN's answers; `roi_head` takes pooled RoIs to
+classes and codes. Between them stand proposals, target sampling and RoI pooling, all in the compiled
+step. Source: Ren et al. 2015, Faster R-CNN, with the C4 head of He et al. 2015.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from frcnn.model import losses
+from frcnn.model.detections import Detections, generate_detections
+from frcnn.model.proposals import Proposals, generate_proposals
+from frcnn.model.settings import DetectionSettings, Geometry, ProposalSettings, TrainingSettings
+from frcnn.model.targets import RoiTargets, RpnTargets, roi_targets, rpn_targets
+from frcnn.ops.anchors import anchor_grid
+from frcnn.ops.roi_pool import crop_and_resize
+
+LOSS_NAMES = ("rpn_out_class_loss", "rpn_out_regress_loss", "dense_class_td_loss", "dense_regress_td_loss")
+
+
+class RpnOutput(NamedTuple):
+    """`features` [B, h, w, D], `scores` [B, h, w, A] in 0..1, `codes` [B, h, w, 4A]; the last two float32."""
+
+    features: tf.Tensor
+    scores: tf.Tensor
+    codes: tf.Tensor
+
+
+@keras.saving.register_keras_serializable("frcnn")
+class FasterRCNN(keras.Model):
+    """A two-stage detector. Boxes are `yxyx` pixels of the network input."""
+
+    def __init__(self, features: keras.Model, roi_head: keras.Model, geometry: Geometry, **options: Any) -> None:
+        """Joins networks that `frcnn.model.build` made, or that were pruned or loaded.
+
+        Args:
+            features: image [B, H, W, channels] -> feature map, RPN scores, RPN codes.
+            roi_head: crops [N, S, S, D] -> class probabilities [N, C + 1], codes [N, 4C].
+            geometry: What they were made for.
+            options: Of `keras.Model`.
+        """
+        super().__init__(**options)
+        self.features = features
+        self.roi_head = roi_head
+        self.geometry = geometry
+        self.training_settings: TrainingSettings | None = None
+        self.loss_means = [keras.metrics.Mean(name=name) for name in ("loss", *LOSS_NAMES)]
+        self.built = True
+
+    @functools.cached_property
+    def anchors(self) -> np.ndarray:
+        """All anchors of the network input, float32 [N, 4]."""
+        rows, columns = self.features.outputs[0].shape[1:3]
+        return anchor_grid(rows, columns, self.geometry.scales, self.geometry.ratios, self.geometry.stride)
+
+    def call(self, images: tf.Tensor, training: bool = False) -> RpnOutput:
+        """The first stage's answers for images [B, H, W, channels]."""
+        features, scores, codes = self.features(images, training=training)
+        return RpnOutput(features, tf.cast(scores, tf.float32), tf.cast(codes, tf.float32))
+
+    def propose(self, rpn: RpnOutput, settings: ProposalSettings) -> Proposals:
+        """The RPN's best boxes."""
+        return generate_proposals(
+            rpn.scores,
+            rpn.codes,
+            self.anchors,
+            height=self.geometry.height,
+            width=self.geometry.width,
+            pre_nms=settings.pre_nms,
+            post_nms=settings.post_nms,
+            iou_threshold=settings.iou_threshold,
+            std_scaling=self.geometry.std_scaling,
+        )
+
+    def classify(self, features: tf.Tensor, rois: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+        """Class probabilities [B, R, C + 1] and codes [B, R, C, 4] of RoIs [B, R, 4], float32."""
+        geometry = self.geometry
+        crops = crop_and_resize(features, rois, geometry.height, geometry.width, geometry.crop_size)
+        probabilities, codes = self.roi_head(tf.cast(crops, self.compute_dtype), training=training)
+        count, classes = rois.shape[1], len(geometry.class_names)
+        probabilities = tf.reshape(tf.cast(probabilities, tf.float32), [-1, count, classes + 1])
+        return probabilities, tf.reshape(tf.cast(codes, tf.float32), [-1, count, classes, 4])
+
+    def detect(self, images: tf.Tensor, settings: DetectionSettings) -> tuple[Detections, Proposals]:
+        """Detections, and the proposals they came from, of images [B, H, W, channels]."""
+        rpn = self(images, training=False)
+        proposals = self.propose(rpn, settings.proposals)
+        probabilities, codes = self.classify(rpn.features, proposals.boxes)
+        detections = generate_detections(
+            proposals.boxes,
+            proposals.valid,
+            probabilities,
+            codes,
+            height=self.geometry.height,
+            width=self.geometry.width,
+            score_threshold=settings.score_threshold,
+            iou_threshold=settings.iou_threshold,
+            max_detections=settings.max_detections,
+            code_weights=self.geometry.code_weights,
+        )
+        return detections, proposals
+
+    def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """One optimizer step on a batch of `frcnn.data.pipeline`; returns the running means of the losses."""
+        variables = self.trainable_variables
+        with tf.GradientTape() as tape:
+            parts = self.compute_losses(batch)
+            total = tf.add_n(parts)
+            scaled = self.optimizer.scale_loss(total)
+        gradients = tape.gradient(scaled, [variable.value for variable in variables])
+        gradients, penalty = self._regularise(gradients)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        for mean, value in zip(self.loss_means, (total + penalty, *parts), strict=True):
+            mean.update_state(value)
+        return {mean.name: mean.result() for mean in self.loss_means}
+
+    def compute_losses(self, batch: dict[str, tf.Tensor]) -> list[tf.Tensor]:
+        """The four losses times their lambdas, in the order of `LOSS_NAMES`."""
+        settings = self._training()
+        rpn = self(batch["images"], training=True)
+        anchors = self._anchor_targets(batch)
+        rois = self._sample_rois(self.propose(rpn, settings.proposals), batch)
+        probabilities, codes = self.classify(rpn.features, rois.rois, training=True)
+        count = self.anchors.shape[0]
+        scores = tf.reshape(rpn.scores, [-1, count])
+        rpn_codes = tf.reshape(rpn.codes, [-1, count, 4])
+        values = (
+            losses.rpn_class_loss(scores, anchors.sampled, anchors.positive, settings.rpn_mini_batch),
+            losses.rpn_regress_loss(rpn_codes, anchors.codes, anchors.positive, settings.rpn_mini_batch),
+            losses.roi_class_loss(probabilities, rois.labels, rois.sampled, settings.roi_mini_batch),
+            losses.roi_regress_loss(codes, rois.codes, rois.labels, rois.positive, settings.roi_mini_batch),
+        )
+        weights = (
+            settings.lambda_rpn_class,
+            settings.lambda_rpn_regr,
+            settings.lambda_cls_class,
+            settings.lambda_cls_regr,
+        )
+        return [weight * value for weight, value in zip(weights, values, strict=True)]
+
+    def get_config(self) -> dict[str, Any]:
+        """Both networks, layer by layer, and the geometry."""
+        return {
+            "name": self.name,
+            "features": keras.saving.serialize_keras_object(self.features),
+            "roi_head": keras.saving.serialize_keras_object(self.roi_head),
+            "geometry": self.geometry.to_config(),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "FasterRCNN":
+        """The detector that `get_config` described, with fresh weights."""
+        parts = {
+            key: keras.saving.deserialize_keras_object(config[key], custom_objects) for key in ("features", "roi_head")
+        }
+        return cls(geometry=Geometry.from_config(config["geometry"]), name=config["name"], **parts)
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The running means of the losses; `fit` resets them each epoch."""
+        return self.loss_means
+
+    def _training(self) -> TrainingSettings:
+        if self.training_settings is None:
+            raise RuntimeError("set training_settings before training")
+        return self.training_settings
+
+    def _seed(self) -> tf.Tensor:
+        # The step is part of every seed, so a resumed run draws what the uninterrupted one would have.
+        return tf.stack([tf.constant(self._training().seed, tf.int32), tf.cast(self.optimizer.iterations, tf.int32)])
+
+    def _anchor_targets(self, batch: dict[str, tf.Tensor]) -> RpnTargets:
+        settings = self._training()
+        return rpn_targets(
+            self.anchors,
+            batch["boxes"],
+            batch["valid"],
+            height=self.geometry.height,
+            width=self.geometry.width,
+            min_overlap=settings.rpn_min_overlap,
+            max_overlap=settings.rpn_max_overlap,
+            mini_batch=settings.rpn_mini_batch,
+            seed=self._seed(),
+        )
+
+    def _sample_rois(self, proposals: Proposals, batch: dict[str, tf.Tensor]) -> RoiTargets:
+        settings = self._training()
+        targets = roi_targets(
+            proposals.boxes,
+            proposals.valid,
+            batch["boxes"],
+            batch["classes"],
+            batch["valid"],
+            min_overlap=settings.classifier_min_overlap,
+            max_overlap=settings.classifier_max_overlap,
+            mini_batch=settings.roi_mini_batch,
+            num_classes=len(self.geometry.class_names) + 1,
+            code_weights=self.geometry.code_weights,
+            gt_as_roi=settings.gt_as_roi,
+            seed=self._seed(),
+        )
+        return RoiTargets(*(tf.stop_gradient(value) for value in targets))
+
+    def _regularise(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """Adds the regulariser's gradient to those of the kernels; returns its value as well.
+
+        The same mathematics as a penalty in the loss, in one op a kernel. Kernels are those of
+        convolutions and dense layers; biases, batch normalisation and depthwise kernels go free.
+        """
+        settings = self._training()
+        if settings.regularizer == "NO_REG":
+            return gradients, tf.constant(0.0)
+        weight = settings.regularizer_weight
+        penalised, penalty = [], []
+        for gradient, variable in zip(gradients, self.trainable_variables, strict=True):
+            if variable.name != "kernel":
+                penalised.append(gradient)
+            elif settings.regularizer == "L1":
+                penalised.append(gradient + weight * tf.sign(variable.value))
+                penalty.append(weight * tf.reduce_sum(tf.abs(variable.value)))
+            else:
+                penalised.append(gradient + 2.0 * weight * variable.value)
+                penalty.append(2.0 * weight * tf.nn.l2_loss(variable.value))
+        return penalised, tf.add_n(penalty)

@@ -1,0 +1,117 @@
+"""The layers that the detectors are built of: ordinary Keras layers in what they save, faster in what they do.
+
+Saved configurations and weights are those of the Keras layers they derive from, so that pruning,
+export and weight loading by name treat them alike. Tensors are NHWC.
+"""
+
+import keras
+import tensorflow as tf
+
+from frcnn.ops.dft_convolution import convolve_transformed, transform_kernel
+
+# Above this side the transforms cost more than the products they save.
+LARGEST_DFT_SIDE = 8
+SMALLEST_DFT_DEPTH = 64
+
+
+@keras.saving.register_keras_serializable("frcnn")
+class Conv2D(keras.layers.Conv2D):
+    """Convolution whose padding `same` is symmetric: floor(kernel / 2) zeros on every side.
+
+    TensorFlow pads strided convolutions at the bottom right only; the reference, PyTorch and TensorRT
+    pad all sides. On a CPU, 3x3 convolutions of small square maps (pooled RoIs) take the DFT route.
+    """
+
+    def __init__(self, filters: int, kernel_size: int | tuple[int, int], **options: object) -> None:
+        """Arguments of `keras.layers.Conv2D`; padding is `same` unless said otherwise."""
+        options.setdefault("padding", "same")
+        super().__init__(filters, kernel_size, **options)
+        self._cached_kernel: tf.Variable | None = None
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """The convolution of [N, H, W, D]."""
+        kernel = keras.ops.convert_to_tensor(self.kernel)
+        if self._takes_dft(inputs):
+            cached = None if training else self._cached_kernel
+            transformed = transform_kernel(kernel, inputs.shape[1]) if cached is None else cached
+            outputs = convolve_transformed(inputs, tf.cast(transformed, inputs.dtype))
+        else:
+            outputs = tf.nn.conv2d(inputs, kernel, self.strides, self._pads(), dilations=self.dilation_rate)
+        if self.use_bias:
+            outputs = tf.nn.bias_add(outputs, keras.ops.convert_to_tensor(self.bias))
+        return outputs if self.activation is None else self.activation(outputs)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[N, floor((H + 2 pad - kernel) / stride) + 1, ..., filters]."""
+        before = [pads[0] for pads in self._pads()[1:3]]
+        sides = [
+            None if side is None else (side + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
+            for side, pad, kernel, stride, dilation in zip(
+                input_shape[1:3], before, self.kernel_size, self.strides, self.dilation_rate, strict=True
+            )
+        ]
+        return (input_shape[0], *sides, self.filters)
+
+    def cache_kernel(self, side: int) -> None:
+        """Keeps the transformed kernel for inference; call it again when the weights have changed."""
+        transformed = transform_kernel(tf.cast(self.kernel.value, tf.float32), side)
+        if self._cached_kernel is None:
+            with tf.init_scope():
+                # Kept out of Keras' sight: it is derived from the kernel and not to be saved.
+                variable = tf.Variable(transformed, trainable=False, dtype=tf.float32)
+                object.__setattr__(self, "_cached_kernel", variable)
+        else:
+            self._cached_kernel.assign(transformed)
+
+    def _pads(self) -> list[list[int]]:
+        if self.padding == "valid":
+            return [[0, 0]] * 4
+        half = [(kernel - 1) * dilation // 2 for kernel, dilation in zip(self.kernel_size, self.dilation_rate, strict=True)]
+        return [[0, 0], [half[0]] * 2, [half[1]] * 2, [0, 0]]
+
+    def _takes_dft(self, inputs: tf.Tensor) -> bool:
+        side, depth = inputs.shape[1], inputs.shape[3]
+        plain = self.kernel_size == (3, 3) and self.padding == "same" and self.groups == 1
+        dense = self.strides == (1, 1) and self.dilation_rate == (1, 1) and depth >= SMALLEST_DFT_DEPTH
+        small = side is not None and side == inputs.shape[2] and side <= LARGEST_DFT_SIDE
+        return plain and dense and small and not tf.config.list_logical_devices("GPU")
+
+
+@keras.saving.register_keras_serializable("frcnn")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Batch normalisation over the channels by TensorFlow's fused kernel.
+
+    With `frozen`, moving mean and variance stay as they are and normalise in training too, while gamma
+    and beta go on learning. (Keras' `trainable = False` would freeze those as well.)
+    """
+
+    def __init__(self, *, frozen: bool = False, **options: object) -> None:
+        """`frozen` and the arguments of `keras.layers.BatchNormalization`."""
+        super().__init__(**options)
+        self.frozen = frozen
+
+    def call(self, inputs: tf.Tensor, training: bool = False, mask: None = None) -> tf.Tensor:
+        """Normalises [N, H, W, D] over D; updates the moving statistics in training unless frozen."""
+        learn = bool(training) and not self.frozen and self.trainable
+        gamma, beta, mean, variance = (
+            tf.cast(weight.value, tf.float32)
+            for weight in (self.gamma, self.beta, self.moving_mean, self.moving_variance)
+        )
+        empty = tf.constant([], tf.float32)
+        outputs, batch_mean, batch_variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=gamma,
+            offset=beta,
+            mean=empty if learn else mean,
+            variance=empty if learn else variance,
+            epsilon=self.epsilon,
+            is_training=learn,
+        )
+        if learn:
+            self.moving_mean.assign(mean * self.momentum + batch_mean * (1.0 - self.momentum))
+            self.moving_variance.assign(variance * self.momentum + batch_variance * (1.0 - self.momentum))
+        return outputs
+
+    def get_config(self) -> dict[str, object]:
+        """The Keras layer's configuration and `frozen`."""
+        return {**super().get_config(), "frozen": self.frozen}

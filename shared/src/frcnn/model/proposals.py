@@ -1,0 +1,65 @@
+"""Proposals: from the RPN's scores and codes to the boxes that the RoI head looks at."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from frcnn.ops.box_coder import decode
+from frcnn.ops.boxes import clip_boxes
+from frcnn.ops.nms import suppress
+
+
+class Proposals(NamedTuple):
+    """`boxes` [B, R, 4] `yxyx` pixels, best first; `valid` bool [B, R]; rows not valid are zero."""
+
+    boxes: tf.Tensor
+    valid: tf.Tensor
+
+
+def generate_proposals(
+    scores: tf.Tensor,
+    codes: tf.Tensor,
+    anchors: tf.Tensor,
+    *,
+    height: int,
+    width: int,
+    pre_nms: int,
+    post_nms: int,
+    iou_threshold: float,
+    std_scaling: float = 1.0,
+    min_size: float = 1.0,
+) -> Proposals:
+    """Decodes, clips, ranks and thins out the RPN's boxes; no gradient flows through.
+
+    Equal scores rank by anchor kind, then row, then column, in which order exported graphs see them.
+
+    Args:
+        scores: Objectness [B, h, w, A] in 0..1.
+        codes: [B, h, w, 4A], four consecutive channels an anchor, relative to sides without the
+            extra pixel.
+        anchors: [h * w * A, 4] `yxyx` pixels, index (row * w + column) * A + a.
+        height: Of the network input, px.
+        width: Of the network input, px.
+        pre_nms: Boxes ranked at most.
+        post_nms: R, boxes kept at most.
+        iou_threshold: NMS drops a box whose IoU with a better one is above this.
+        std_scaling: Divisor of the codes.
+        min_size: Boxes whose clipped width or height is not above this are dropped, px.
+    """
+    batch, rows, columns, kinds = (scores.shape[0] or tf.shape(scores)[0], *scores.shape[1:])
+    total = rows * columns * kinds
+    codes = tf.reshape(tf.stop_gradient(codes), [batch, total, 4]) / std_scaling
+    boxes = clip_boxes(decode(tf.cast(codes, tf.float32), anchors, inclusive=False), height, width)
+    sides = boxes[..., 2:] - boxes[..., :2]
+    large = tf.reshape(tf.reduce_all(sides > min_size, axis=-1), [batch, rows, columns, kinds])
+    ranked = tf.where(large, tf.cast(tf.stop_gradient(scores), tf.float32), -1.0)
+    by_kind = tf.reshape(tf.transpose(ranked, [0, 3, 1, 2]), [batch, total])
+    count = min(pre_nms, total)
+    best = tf.math.top_k(by_kind, count)
+    cells = rows * columns
+    boxes = tf.gather(boxes, best.indices % cells * kinds + best.indices // cells, batch_dims=1)
+    keys = tf.where(best.values >= 0.0, tf.range(count, 0, -1), 0)
+    kept, _ = suppress(boxes[:, :, None], keys[:, :, None], iou_threshold, post_nms)
+    valid = kept > 0
+    survivors = tf.gather(boxes, tf.where(valid, count - kept, 0), batch_dims=1)
+    return Proposals(tf.where(valid[..., None], survivors, 0.0), valid)

@@ -1,0 +1,76 @@
+"""Random choice of a fixed number of candidates, batched, of static shape, a function of the seed."""
+
+import tensorflow as tf
+
+
+def random_subset(
+    candidates: tf.Tensor, quota: tf.Tensor | int, largest: int, seed: tf.Tensor
+) -> tf.Tensor:
+    """At most `quota` of the candidates of each image, every one as likely as the next.
+
+    Args:
+        candidates: bool [B, N].
+        quota: How many to keep: a number, or int32 [B].
+        largest: Upper bound of `quota`, static.
+        seed: int32 [2].
+
+    Returns:
+        bool [B, N], a subset of `candidates`.
+    """
+    order, count = _shuffled(candidates, largest, seed)
+    size = order.shape[1]
+    limit = tf.minimum(count, tf.broadcast_to(quota, tf.shape(count)))
+    take = tf.range(size) < limit[:, None]
+    rows = tf.broadcast_to(tf.range(tf.shape(order)[0])[:, None], tf.shape(order))
+    marks = tf.scatter_nd(tf.stack([rows, order], -1), tf.cast(take, tf.int32), tf.shape(candidates))
+    return marks > 0
+
+
+def choose(
+    positive: tf.Tensor, negative: tf.Tensor, size: int, most_positive: int, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Exactly `size` candidates of each image, positives first.
+
+    With both kinds at hand, at most `most_positive` positives and negatives for the rest; with one
+    kind, only that. A kind that is too few for its slots repeats some of its own at random.
+
+    Args:
+        positive: bool [B, N].
+        negative: bool [B, N].
+        size: K.
+        most_positive: Of the K.
+        seed: int32 [2].
+
+    Returns:
+        Indices int32 [B, K] into N, whether each is positive, bool [B, K], and whether there is a
+        sample at all, bool [B, K] (false throughout an image without candidates).
+    """
+    positives, positive_count = _shuffled(positive, size, seed)
+    negatives, negative_count = _shuffled(negative, size, seed + tf.constant([0, 1], seed.dtype))
+    share = tf.where(negative_count > 0, tf.minimum(positive_count, most_positive), size)
+    share = tf.where(positive_count > 0, share, 0)[:, None]
+    slot = tf.broadcast_to(tf.range(size), [tf.shape(positive)[0], size])
+    again = tf.random.stateless_uniform(tf.shape(slot), seed + tf.constant([0, 2], seed.dtype))
+    is_positive = slot < share
+    indices = tf.where(
+        is_positive,
+        _take(positives, positive_count, slot, again),
+        _take(negatives, negative_count, slot - share, again),
+    )
+    sampled = tf.broadcast_to(((positive_count + negative_count) > 0)[:, None], tf.shape(slot))
+    return tf.where(sampled, indices, 0), is_positive & sampled, sampled
+
+
+def _shuffled(candidates: tf.Tensor, most: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Indices of up to `most` candidates in random order [B, min(most, N)], and how many there are [B]."""
+    draw = tf.random.stateless_uniform(tf.shape(candidates), seed)
+    order = tf.math.top_k(tf.where(candidates, draw, -1.0), min(most, candidates.shape[1])).indices
+    return order, tf.reduce_sum(tf.cast(candidates, tf.int32), axis=-1)
+
+
+def _take(order: tf.Tensor, count: tf.Tensor, slot: tf.Tensor, again: tf.Tensor) -> tf.Tensor:
+    """Candidate of each slot: in order while there are any, then one at random, [B, K]."""
+    available = tf.minimum(count, order.shape[1])[:, None]
+    redraw = tf.cast(again * tf.cast(available, tf.float32), tf.int32)
+    position = tf.where((slot >= 0) & (slot < available), slot, tf.minimum(redraw, available - 1))
+    return tf.gather(order, tf.maximum(position, 0), batch_dims=1)

@@ -1,0 +1,76 @@
+"""What the detector needs to know beside its layers: plain, frozen, JSON-able values."""
+
+import dataclasses
+from typing import Any, Self
+
+
+class _Jsonable:
+    """`to_config` and `from_config` of a dataclass of numbers, strings, tuples and such dataclasses."""
+
+    def to_config(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in config.items()})
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometry(_Jsonable):
+    """Sizes and coding that model and weights were made for; saved with the model.
+
+    `height` and `width` are of the network input in pixels; `scales` and `ratios` (width / height)
+    describe the anchors; `crop_size` is the side of a pooled RoI in cells; `class_names` are the
+    foreground classes in the order of their ids; `code_weights` belong to dx, dy, dw, dh.
+    """
+
+    height: int
+    width: int
+    channels: int
+    scales: tuple[float, ...]
+    ratios: tuple[float, ...]
+    crop_size: int
+    class_names: tuple[str, ...]
+    code_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
+    std_scaling: float = 1.0
+    stride: int = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class ProposalSettings:
+    """How many boxes the RPN's NMS gets and gives, and its IoU threshold."""
+
+    pre_nms: int
+    post_nms: int
+    iou_threshold: float
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionSettings:
+    """Proposals and final NMS of evaluation and inference."""
+
+    proposals: ProposalSettings
+    score_threshold: float
+    iou_threshold: float
+    max_detections: int
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSettings:
+    """Matching, sampling and losses; the names are the spec's."""
+
+    proposals: ProposalSettings
+    rpn_min_overlap: float
+    rpn_max_overlap: float
+    rpn_mini_batch: int
+    classifier_min_overlap: float
+    classifier_max_overlap: float
+    roi_mini_batch: int
+    gt_as_roi: bool
+    lambda_rpn_class: float
+    lambda_rpn_regr: float
+    lambda_cls_class: float
+    lambda_cls_regr: float
+    regularizer: str
+    regularizer_weight: float
+    seed: int

@@ -1,0 +1,31 @@
+"""Areas and overlaps of boxes. Boxes are `yxyx`, float32, pixels of the network input."""
+
+import tensorflow as tf
+
+
+def iou_matrix(boxes: tf.Tensor, others: tf.Tensor, inclusive: bool) -> tf.Tensor:
+    """Intersection over union of every box with every other box.
+
+    Args:
+        boxes: [..., N, 4].
+        others: [..., M, 4], with the same leading dimensions.
+        inclusive: Whether a side counts its last pixel (x2 - x1 + 1), as in PASCAL VOC.
+
+    Returns:
+        [..., N, M] in 0..1. Boxes that do not meet, and pairs of zero-area boxes, give 0.
+    """
+    extra = 1.0 if inclusive else 0.0
+    y1, x1, y2, x2 = (edge[..., :, None] for edge in tf.unstack(boxes, axis=-1))
+    v1, u1, v2, u2 = (edge[..., None, :] for edge in tf.unstack(others, axis=-1))
+    height = tf.maximum(tf.minimum(y2, v2) - tf.maximum(y1, v1) + extra, 0.0)
+    width = tf.maximum(tf.minimum(x2, u2) - tf.maximum(x1, u1) + extra, 0.0)
+    intersection = height * width
+    areas = (y2 - y1 + extra) * (x2 - x1 + extra)
+    other_areas = (v2 - v1 + extra) * (u2 - u1 + extra)
+    return tf.math.divide_no_nan(intersection, areas + other_areas - intersection)
+
+
+def clip_boxes(boxes: tf.Tensor, height: float, width: float) -> tf.Tensor:
+    """Boxes [..., 4] cut at the image's border: y to 0..height - 1, x to 0..width - 1."""
+    limit = tf.constant([height - 1.0, width - 1.0, height - 1.0, width - 1.0], boxes.dtype)
+    return tf.clip_by_value(boxes, 0.0, limit)
