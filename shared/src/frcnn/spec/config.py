@@ -1,0 +1,123 @@
+"""The experiment spec as typed, read-only objects, defaults applied.
+
+Class and field names are those of `experiment.proto`, where meaning and units stand; a test holds
+both together. Unset messages and unset members of a oneof are None, lists are tuples, maps are
+read-only and sorted by key.
+"""
+
+from dataclasses import dataclass, field
+
+from frcnn.spec.config_data import (
+    AugmentationConfig,
+    ColorAugmentation,
+    DataloaderMode,
+    DatasetConfig,
+    DataSource,
+    Preprocessing,
+    SamplingMode,
+    SpatialAugmentation,
+)
+from frcnn.spec.config_export import COCOConfig, DatasetExportConfig, KITTIConfig, SampleModifierConfig
+from frcnn.spec.config_model import (
+    ARCHS,
+    Activation,
+    AnchorBoxConfig,
+    ImageType,
+    InputImageConfig,
+    ModelConfig,
+    RoiPoolingConfig,
+    SizeHeightWidth,
+    SizeMin,
+)
+from frcnn.spec.config_run import (
+    EvaluationConfig,
+    GtMatchingIouThresholdRange,
+    InferenceConfig,
+    TrtInference,
+)
+from frcnn.spec.config_training import (
+    AdamOptimizerConfig,
+    ClearmlConfig,
+    EarlyStopping,
+    LRConfig,
+    OptimizerConfig,
+    RegularizationType,
+    RegularizerConfig,
+    RmspropOptimizerConfig,
+    SgdOptimizerConfig,
+    SoftStartAnnealingConfig,
+    StepLrConfig,
+    TrainingConfig,
+    VisualizerConfig,
+    WandbConfig,
+    WandbMode,
+)
+
+__all__ = [
+    "ARCHS",
+    "Activation",
+    "AdamOptimizerConfig",
+    "AnchorBoxConfig",
+    "AugmentationConfig",
+    "COCOConfig",
+    "ClearmlConfig",
+    "ColorAugmentation",
+    "DataSource",
+    "DataloaderMode",
+    "DatasetConfig",
+    "DatasetExportConfig",
+    "EarlyStopping",
+    "EvaluationConfig",
+    "Experiment",
+    "GtMatchingIouThresholdRange",
+    "ImageType",
+    "InferenceConfig",
+    "InputImageConfig",
+    "KITTIConfig",
+    "LRConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "Preprocessing",
+    "RegularizationType",
+    "RegularizerConfig",
+    "RmspropOptimizerConfig",
+    "RoiPoolingConfig",
+    "SampleModifierConfig",
+    "SamplingMode",
+    "SgdOptimizerConfig",
+    "SizeHeightWidth",
+    "SizeMin",
+    "SoftStartAnnealingConfig",
+    "SpatialAugmentation",
+    "StepLrConfig",
+    "TrainingConfig",
+    "TrtInference",
+    "VisualizerConfig",
+    "WandbConfig",
+    "WandbMode",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One experiment: data, model, training, evaluation and inference.
+
+    `text` is the file's text and `source` its name as the user gave it; neither is a field of the file.
+    """
+
+    random_seed: int = 42
+    verbose: bool = False
+    model_config: ModelConfig
+    training_config: TrainingConfig
+    dataset_config: DatasetConfig
+    enc_key: str = field(default="", repr=False)
+    augmentation_config: AugmentationConfig = AugmentationConfig()
+    inference_config: InferenceConfig = InferenceConfig()
+    evaluation_config: EvaluationConfig = EvaluationConfig()
+    text: str = field(default="", repr=False, compare=False)
+    source: str = field(default="", compare=False)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The model's classes, sorted; a class's id is its index. Background is not among them."""
+        return tuple(sorted(set(self.dataset_config.target_class_mapping.values())))
