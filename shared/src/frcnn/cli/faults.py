@@ -15,8 +15,8 @@ TERMINATED = 143  # 128 + SIGTERM
 
 # Which extra brings what a task may find missing.
 _EXTRAS = {
-    "tensorflow": "train",
-    "keras": "train",
+    "tensorflow": "train,cpu",
+    "keras": "train,cpu",
     "matplotlib": "evaluate",
     "cryptography": "train",
     "PIL": "convert",

@@ -36,9 +36,10 @@ def run(task: Task, module: ModuleType, words: Sequence[str], program: str = "fr
     with contextlib.ExitStack() as stack:
         stack.enter_context(terminate_as_interrupt())
         try:
+            setup_logging(args.verbose, None)  # so that what is wrong with the flags gets out
             resolve_common_flags(task, args)
-            setup_logging(args.verbose, args.log_file)
             if args.log_file is not None:
+                setup_logging(args.verbose, args.log_file)
                 stack.enter_context(tee_stdout(args.log_file))
             code = _run_and_record(module, args)
         except BaseException as error:

@@ -1,0 +1,27 @@
+"""Set before any test module imports TensorFlow; and what every test may rely on."""
+
+import os
+import random
+import sys
+
+import hypothesis
+import pytest
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+# The same examples in every run, and no deadline: the first call of an op compiles it.
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def random_state_left_alone():
+    """Puts Python's and NumPy's global random state back after each test."""
+    numpy = sys.modules.get("numpy")
+    before = random.getstate(), numpy.random.get_state() if numpy else None
+    yield
+    random.setstate(before[0])
+    if numpy:
+        numpy.random.set_state(before[1])

@@ -1,0 +1,112 @@
+import importlib.metadata
+import json
+
+import pytest
+
+from frcnn.cli import tasks
+from frcnn.cli.main import main, tao_main
+
+HEAVY = ("tensorflow", "keras", "numpy", "google.protobuf", "matplotlib", "PIL", "rich", "onnxruntime", "kfp")
+
+
+def test_help_imports_nothing_heavy_and_no_task(python):
+    done = python(
+        "-c",
+        "import json, sys, frcnn.cli.main\n"
+        "code = frcnn.cli.main.main(['--help'])\n"
+        "print(json.dumps([code, sorted(sys.modules)]))",
+    )
+    code, modules = json.loads(done.stdout.splitlines()[-1])
+    assert code == 0
+    assert not [name for name in modules if name.startswith(HEAVY)]
+    assert not [name for name in modules if name in {f"frcnn.cli.{task}" for task in tasks.all_tasks()}]
+
+
+def test_help_lists_every_task_with_a_line(capsys):
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for task in tasks.all_tasks().values():
+        assert f"  {task.name}" in shown
+        assert task.help in shown
+
+
+def test_no_task_at_all_shows_the_help_and_is_a_usage_error(capsys):
+    assert main([]) == 2
+    assert "usage: frcnn <task>" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("word", "suggestion"),
+    [("trian", "train"), ("dataset-convert", "dataset_convert"), ("evalute", "evaluate")],
+)
+def test_a_mistyped_task_gets_the_nearest_one(word, suggestion, capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert main([word]) == 2
+    assert f"unknown task '{word}'; did you mean '{suggestion}'?" in capsys.readouterr().err
+
+
+def test_a_word_like_no_task_gets_the_list(capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert main(["xyzzy"]) == 2
+    assert "tasks: dataset_convert, train, evaluate" in capsys.readouterr().err
+
+
+def test_version(python):
+    done = python("-m", "frcnn", "--version")
+    assert (done.returncode, done.stdout) == (0, "frcnn 0.1.0\n")
+
+
+@pytest.mark.parametrize("words", [["model", "faster_rcnn"], ["faster_rcnn"]])
+def test_tao_is_the_same_program(words, capsys):
+    assert tao_main([*words, "--help"]) == 0
+    assert "usage: tao model faster_rcnn <task>" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "named"), [(["model", "detectnet_v2", "train"], "detectnet_v2"), (["model"], "nothing")]
+)
+def test_tao_with_another_network_is_a_usage_error(words, named, capsys):
+    assert tao_main(words) == 2
+    assert f"got '{named}'" in capsys.readouterr().err
+
+
+def test_tasks_whose_module_does_not_exist_yet_are_not_listed(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name == "frcnn.cli.train" or None)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: ())
+    assert list(tasks.all_tasks()) == ["train"]
+
+
+def test_other_distributions_add_tasks_through_an_entry_point(monkeypatch, capsys, tmp_path):
+    (tmp_path / "frcnn_added_task.py").write_text(
+        "HELP, EXAMPLES = 'compile and submit', ''\n"
+        "def add_arguments(parser): parser.add_argument('what')\n"
+        "def run(args): print('did', args.what)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    point = importlib.metadata.EntryPoint("pipeline", "frcnn_added_task", tasks.ENTRY_POINTS)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: (point,))
+    assert main(["pipeline", "compile"]) == 0
+    assert capsys.readouterr().out == "did compile\n"
+
+
+def test_an_added_task_cannot_take_the_place_of_an_own_one(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    point = importlib.metadata.EntryPoint("train", "somewhere.else", tasks.ENTRY_POINTS)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: (point,))
+    assert tasks.all_tasks()["train"].module == "frcnn.cli.train"
+
+
+def test_every_task_answers_help_and_imports_no_tensorflow_for_it(python):
+    for name in tasks.all_tasks():
+        done = python(
+            "-c",
+            "import sys, frcnn.cli.main\n"
+            "try: frcnn.cli.main.main(sys.argv[1:])\n"
+            "except SystemExit as end: assert end.code == 0, end.code\n"
+            "assert 'tensorflow' not in sys.modules and 'matplotlib' not in sys.modules",
+            name,
+            "--help",
+        )
+        assert done.returncode == 0, done.stderr
+        assert f"usage: frcnn {name}" in done.stdout
+        assert "--log_file" in done.stdout
