@@ -36,10 +36,6 @@ def setup_logging(verbose: bool, log_file: Path | None) -> None:
     Raises:
         UsageError: `log_file` cannot be written.
     """
-    root = logging.getLogger()
-    for handler in [each for each in root.handlers if getattr(each, "of_frcnn", False)]:
-        root.removeHandler(handler)
-        handler.close()
     console = _StandardErrorHandler()
     console.setLevel(logging.DEBUG if verbose else logging.INFO)
     line = CONSOLE_FORMAT_VERBOSE if verbose else CONSOLE_FORMAT
@@ -47,6 +43,10 @@ def setup_logging(verbose: bool, log_file: Path | None) -> None:
     handlers: list[logging.Handler] = [console]
     if log_file is not None:
         handlers.append(_file_handler(log_file))
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if getattr(each, "of_frcnn", False)]:
+        root.removeHandler(handler)
+        handler.close()
     for handler in handlers:
         handler.of_frcnn = True  # type: ignore[attr-defined]  # how the next call knows its own
         root.addHandler(handler)
