@@ -1,0 +1,68 @@
+"""The tables that dataset_convert ends with."""
+
+from typing import TYPE_CHECKING
+
+from frcnn.data.report import ConvertReport, FoldCounts
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def show(report: ConvertReport) -> None:
+    """Writes images and boxes by class and fold, what was skipped and why, and the class names."""
+    from rich.console import Console
+
+    console = Console(soft_wrap=True, highlight=False)
+    console.print(_class_table(report))
+    if report.skipped:
+        console.print(_fault_table(report))
+        console.print(f"Every one of them, with file and line: {report.warning_file}")
+    for note in report.notes:
+        console.print(f"Note: {note}.")
+    if report.left_out:
+        console.print(f"The sample modifier left out {report.left_out} images.")
+    if report.replaced:
+        console.print(f"{report.replaced} record files of a former run with this prefix were replaced.")
+    renamed = {name: stored for name, stored in report.class_map.items() if name != stored}
+    if renamed:
+        console.print("Class names in the records, to be used as keys of target_class_mapping:")
+        for name, stored in renamed.items():
+            console.print(f"  {name} -> {stored}", markup=False)
+    speed = report.images / report.seconds if report.seconds else 0.0
+    console.print(
+        f"{report.images} images in {len(report.files)} files, "
+        f"{report.seconds:.1f} s ({speed:.0f} images/s): {report.files[0].parent}",
+        markup=False,
+    )
+
+
+def _class_table(report: ConvertReport) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="Converted: boxes (images with the class)", title_justify="left")
+    table.add_column("class")
+    for fold in range(len(report.folds)):
+        table.add_column(f"fold {fold}", justify="right")
+    for name in sorted(report.boxes):
+        table.add_row(Text(name), *(_cell(fold, name) for fold in report.folds))
+    table.add_section()
+    table.add_row("all boxes", *(str(fold.boxes.total()) for fold in report.folds))
+    table.add_row("images", *(str(fold.images) for fold in report.folds))
+    return table
+
+
+def _cell(fold: FoldCounts, name: str) -> str:
+    return f"{fold.boxes[name]} ({fold.images_with[name]})"
+
+
+def _fault_table(report: ConvertReport) -> "Table":
+    from rich.table import Table
+
+    table = Table(title="Skipped", title_justify="left")
+    table.add_column("what")
+    table.add_column("how many", justify="right")
+    table.add_column("costs")
+    for kind, count in sorted(report.skipped.items(), key=lambda item: (-item[1], item[0])):
+        table.add_row(str(kind), str(count), "the image" if kind.costs_image else "the box")
+    return table

@@ -1,0 +1,74 @@
+"""`frcnn dataset_convert`: labels and images to TFRecords."""
+
+import argparse
+from pathlib import Path
+
+HELP = "Convert a KITTI or COCO data set to TFRecords."
+EXAMPLES = """\
+  frcnn dataset_convert -d kitti_convert.txt -o records/kitti
+  frcnn dataset_convert -d coco_convert.txt -o records/coco --embed_images -r results
+  frcnn dataset_convert -d kitti_convert.txt -o records/kitti --strict
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the task's flags."""
+    parser.add_argument(
+        "-d",
+        "--dataset_export_spec",
+        "--dataset_spec",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="what to convert and how to split it (DatasetExportConfig, protobuf text)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output_filename",
+        type=Path,
+        required=True,
+        metavar="PREFIX",
+        help="prefix of the record files; fold and shard numbers are appended",
+    )
+    parser.add_argument(
+        "-f",
+        "--validation_fold",
+        type=int,
+        metavar="N",
+        help="fold that sample_modifier_config leaves as it is",
+    )
+    parser.add_argument("-r", "--results_dir", type=Path, metavar="DIR", help="where status.json goes")
+    parser.add_argument(
+        "--strict", action="store_true", help="any fault in labels or images is an error; nothing is written"
+    )
+    parser.add_argument(
+        "--embed_images",
+        action="store_true",
+        help="put the image files into the records, so that these need no image folder",
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each core)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Converts, and shows what was written and what was skipped."""
+    from frcnn.cli.convert_summary import show
+    from frcnn.data.convert import convert
+    from frcnn.runtime.status import StatusWriter
+    from frcnn.spec import load_dataset_export
+
+    report = convert(
+        load_dataset_export(args.dataset_export_spec),
+        args.output_filename,
+        validation_fold=args.validation_fold,
+        strict=args.strict,
+        embed_images=args.embed_images,
+        workers=args.workers,
+    )
+    if args.results_dir is not None:
+        StatusWriter(args.results_dir).write(
+            "RUNNING",
+            f"{report.images} images converted",
+            kpi={"num_images": report.images, "num_images_skipped": report.images_skipped},
+            categorical={"num_objects": dict(sorted(report.boxes.items()))},
+        )
+    show(report)
