@@ -162,6 +162,13 @@ def test_status_records_frame_the_run(tmp_path):
     ]
 
 
+def test_what_a_task_returns_goes_into_its_last_status_record(tmp_path):
+    module = module_that(lambda args: {"kpi": {"mAP": 0.5}})
+    assert frame.run(FAKE_TASK, module, ["-r", str(tmp_path)]) == 0
+    last = json.loads((tmp_path / "status.json").read_text().splitlines()[-1])
+    assert (last["status"], last["kpi"]) == ("SUCCESS", {"mAP": 0.5})
+
+
 def test_without_a_results_folder_no_status_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert frame.run(FAKE_TASK, module_that(lambda args: None), []) == 0

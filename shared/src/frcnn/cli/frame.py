@@ -3,7 +3,8 @@
 A task module has HELP, EXAMPLES, `add_arguments(parser)` and `run(args)`. Beside its own flags `args`
 holds `gpus`, `gpu_index`, `num_processes` (all resolved), `use_amp`, `log_file` and `verbose`. Where a
 task has the flag --results_dir, the frame writes STARTED and SUCCESS or FAILURE to its status.json;
-the task itself writes RUNNING records only.
+the task itself writes RUNNING records only. What `run` returns, a mapping such as `{"kpi": {...}}` or
+None, goes into the SUCCESS record.
 """
 
 import argparse
@@ -41,7 +42,8 @@ def run(task: Task, module: ModuleType, words: Sequence[str], program: str = "fr
             if args.log_file is not None:
                 setup_logging(args.verbose, args.log_file)
                 stack.enter_context(tee_stdout(args.log_file))
-            code = _run_and_record(module, args)
+            _run_and_record(module, args)
+            code = 0
         except BaseException as error:
             code = faults.report(error, verbose=args.verbose)
         if task.says_status:
@@ -130,21 +132,21 @@ def _gpus(count: int | None, indices: list[int] | None) -> tuple[int, list[int]]
     return len(chosen), chosen
 
 
-def _run_and_record(module: ModuleType, args: argparse.Namespace) -> int:
+def _run_and_record(module: ModuleType, args: argparse.Namespace) -> None:
     folder = getattr(args, "results_dir", None)
     if folder is None:
         module.run(args)
-        return 0
+        return
     status = StatusWriter(Path(folder))
-    status.write("STARTED", f"{module.__name__.rpartition('.')[2]} started")
+    name = module.__name__.rpartition(".")[2]
+    status.write("STARTED", f"{name} started")
     try:
-        module.run(args)
+        extra = module.run(args)
     except BaseException as error:
         with contextlib.suppress(OSError):  # a full disk must not hide what went wrong
             status.write("FAILURE", faults.message(error))
         raise
-    status.write("SUCCESS", f"{module.__name__.rpartition('.')[2]} finished")
-    return 0
+    status.write("SUCCESS", f"{name} finished", **(extra or {}))
 
 
 def _say(text: str) -> None:
