@@ -1,0 +1,119 @@
+"""A detector and a labelled data set in, a report out.
+
+B images a batch, K detection slots, G object slots, R RoIs.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from frcnn.evaluate.detector import DetectionBatch, Detector
+from frcnn.evaluate.report import Report, build_report
+from frcnn.evaluate.settings import EvaluationSettings
+from frcnn.evaluate.tally import Found, Objects, Tally, empty_tally, merge, tally_image
+from frcnn.runtime.progress import track
+
+if TYPE_CHECKING:
+    from frcnn.data.pipeline import Dataset
+    from frcnn.spec.config import Experiment
+
+log = logging.getLogger(__name__)
+
+
+class Evaluator:
+    """Collects what batches of detections found, and turns it into a report at any time."""
+
+    def __init__(self, settings: EvaluationSettings) -> None:
+        """Nothing seen yet."""
+        self._settings = settings
+        self._tallies: list[Tally] = [empty_tally(settings)]
+
+    def update(self, detections: DetectionBatch, batch: Mapping[str, np.ndarray]) -> None:
+        """Judges the detections of one batch.
+
+        Args:
+            detections: What the detector found in `batch["images"]`.
+            batch: A validation batch: images [B, H, W, C], boxes [B, G, 4] yxyx px of the network input,
+                classes [B, G], valid and difficult bool [B, G], and image_valid bool [B] if some of the
+                images are only there to fill the batch.
+        """
+        size = tuple(batch["images"].shape[1:3])
+        real = batch.get("image_valid", np.ones(len(batch["images"]), bool))
+        for index in np.flatnonzero(real).tolist():
+            found = _detections_of(detections, index, size, self._settings.score_threshold)
+            self._tallies.append(tally_image(_objects_of(batch, index), found, self._settings))
+
+    def merge(self, other: Tally) -> None:
+        """Adds what another process has seen: its `tally()`, of other images and the same settings."""
+        self._tallies.append(other)
+
+    def tally(self) -> Tally:
+        """All that has been seen, as arrays that can be stored or sent to another process."""
+        self._tallies = [merge(self._tallies)]
+        return self._tallies[0]
+
+    def report(self) -> Report:
+        """The metrics of all that has been seen."""
+        return build_report(self.tally(), self._settings)
+
+
+def evaluate(
+    detector: Detector, dataset: "Dataset", spec: "Experiment", *, description: str = "evaluating"
+) -> Report:
+    """Runs `detector` over the whole data set, each image once, and reports how well it did.
+
+    Args:
+        detector: From network-ready images to detections.
+        dataset: From `frcnn.data.pipeline.validation_dataset`, made for `spec`.
+        spec: Gives the classes, IoU thresholds and the kind of AP.
+        description: What the progress bar says.
+    """
+    settings = EvaluationSettings.from_spec(spec)
+    evaluator = Evaluator(settings)
+    evaluator.merge(collect(detector, dataset, settings, description=description))
+    report = evaluator.report()
+    if report.images < dataset.size:
+        missing = dataset.size - report.images
+        log.warning("%d of %d images could not be read and are not in the result", missing, dataset.size)
+    if report.mean_ap is None:
+        log.warning(
+            "none of the %d images has a labelled object of %s: AP is not defined; "
+            "check target_class_mapping against the classes in the records",
+            report.images,
+            ", ".join(settings.class_names),
+        )
+    return report
+
+
+def collect(
+    detector: Detector, dataset: "Dataset", settings: EvaluationSettings, *, description: str = "evaluating"
+) -> Tally:
+    """The tally of one pass over `dataset`, which may be one rank's share of the images."""
+    evaluator = Evaluator(settings)
+    batches = dataset.batches.as_numpy_iterator()
+    for batch in track(batches, description, total=dataset.steps_per_epoch):
+        evaluator.update(detector(batch["images"]), batch)
+    return evaluator.tally()
+
+
+def _objects_of(batch: Mapping[str, np.ndarray], index: int) -> Objects:
+    valid = batch["valid"][index]
+    return Objects(*(batch[name][index][valid] for name in ("boxes", "classes", "difficult")))
+
+
+def _detections_of(
+    detections: DetectionBatch, index: int, size: tuple[int, int], score_threshold: float
+) -> Found:
+    """The detections of one image that count, on whole pixels as the reference compares them."""
+    scores = detections.scores[index, : detections.count[index]]
+    counts = np.flatnonzero(scores >= score_threshold)
+    height, width = size
+    limits = np.asarray([height - 1, width - 1, height - 1, width - 1])
+    return Found(
+        boxes=np.clip(np.trunc(detections.boxes[index, counts]), 0, limits),
+        scores=scores[counts],
+        classes=detections.classes[index, counts],
+        rois=None if detections.rois is None else detections.rois[index],
+    )
