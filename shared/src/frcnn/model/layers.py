@@ -31,7 +31,7 @@ class Conv2D(keras.layers.Conv2D):
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The convolution of [N, H, W, D]."""
         kernel = keras.ops.convert_to_tensor(self.kernel)
-        if self._takes_dft(inputs):
+        if self.takes_dft(inputs.shape):
             cached = None if training else self._cached_kernel
             transformed = transform_kernel(kernel, inputs.shape[1]) if cached is None else cached
             outputs = convolve_transformed(inputs, tf.cast(transformed, inputs.dtype))
@@ -63,18 +63,19 @@ class Conv2D(keras.layers.Conv2D):
         else:
             self._cached_kernel.assign(transformed)
 
+    def takes_dft(self, shape: tuple[int | None, ...]) -> bool:
+        """Whether maps of `shape` [N, H, W, D] take the DFT route on this machine."""
+        side, depth = shape[1], shape[3]
+        plain = self.kernel_size == (3, 3) and self.padding == "same" and self.groups == 1
+        dense = self.strides == (1, 1) and self.dilation_rate == (1, 1) and depth >= SMALLEST_DFT_DEPTH
+        small = side is not None and side == shape[2] and side <= LARGEST_DFT_SIDE
+        return plain and dense and small and not tf.config.list_logical_devices("GPU")
+
     def _pads(self) -> list[list[int]]:
         if self.padding == "valid":
             return [[0, 0]] * 4
         half = [(kernel - 1) * dilation // 2 for kernel, dilation in zip(self.kernel_size, self.dilation_rate, strict=True)]
         return [[0, 0], [half[0]] * 2, [half[1]] * 2, [0, 0]]
-
-    def _takes_dft(self, inputs: tf.Tensor) -> bool:
-        side, depth = inputs.shape[1], inputs.shape[3]
-        plain = self.kernel_size == (3, 3) and self.padding == "same" and self.groups == 1
-        dense = self.strides == (1, 1) and self.dilation_rate == (1, 1) and depth >= SMALLEST_DFT_DEPTH
-        small = side is not None and side == inputs.shape[2] and side <= LARGEST_DFT_SIDE
-        return plain and dense and small and not tf.config.list_logical_devices("GPU")
 
 
 @keras.saving.register_keras_serializable("frcnn")

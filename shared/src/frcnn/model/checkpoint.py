@@ -1,0 +1,126 @@
+"""Model files: graph, weights, optimizer state and what is needed to go on, in one file.
+
+A file is a Keras archive (a zip) with one more member, `frcnn.json`. With a key it is sealed and ends
+in `.tlt`; without one it is the plain archive and ends in `.keras`. Nothing in it is ever executed.
+"""
+
+import dataclasses
+import json
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+
+from frcnn.errors import ModelError
+from frcnn.model.build import detection_settings
+from frcnn.model.detector import KerasDetector
+from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.runtime.files import atomic_path
+from frcnn.runtime.sealed import opened, seal
+
+if TYPE_CHECKING:
+    from frcnn.spec.config import Experiment
+
+RECORD = "frcnn.json"
+SUFFIXES = (".tlt", ".keras")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingRecord:
+    """Where training stood: `epoch` epochs and `step` steps done, by a spec that reads `spec_text`."""
+
+    arch: str
+    class_names: tuple[str, ...]
+    epoch: int = 0
+    step: int = 0
+    spec_text: str = ""
+    metrics: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+def save_model(model: FasterRCNN, path: Path, record: TrainingRecord, key: str = "") -> None:
+    """Writes model and record to `path`, whole or not at all; sealed if there is a key."""
+    with atomic_path(path) as temporary:
+        plain = temporary.with_suffix(".keras") if not key else temporary.with_name("plain.keras")
+        model.save(plain)
+        with zipfile.ZipFile(plain, "a", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(RECORD, json.dumps(dataclasses.asdict(record), indent=1))
+        if key:
+            seal(plain, temporary, key, "keras")
+        elif plain != temporary:
+            plain.rename(temporary)
+
+
+def load_model(path: Path, key: str = "", *, compiled: bool = False) -> tuple[FasterRCNN, TrainingRecord]:
+    """The detector in a file, and how far its training was.
+
+    Args:
+        path: Sealed or plain; the contents decide.
+        key: Of a sealed file.
+        compiled: Whether the optimizer and its slots are wanted too.
+
+    Raises:
+        ModelError: Missing, broken, sealed with another key, or not one of ours.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: no such model file; give one with -m or in the spec")
+    with opened(path, key, "keras") as plain:
+        return _load_plain(plain, path, compiled)
+
+
+def _load_plain(plain: Path, shown: Path, compiled: bool) -> tuple[FasterRCNN, TrainingRecord]:
+    try:
+        with zipfile.ZipFile(plain) as archive:
+            record = json.loads(archive.read(RECORD))
+    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, EOFError, OSError) as error:
+        raise ModelError(f"{shown}: not a detector written by this program ({error})") from error
+    with _named_keras(plain) as named:
+        try:
+            model = keras.saving.load_model(named, compile=compiled, safe_mode=True)
+        except (ValueError, TypeError, KeyError, OSError) as error:
+            raise ModelError(f"{shown}: damaged, or written by a newer version ({_first_line(error)})") from error
+    if not isinstance(model, FasterRCNN):
+        raise ModelError(f"{shown}: holds a {type(model).__name__}, not a detector")
+    record["class_names"] = tuple(record["class_names"])
+    return model, TrainingRecord(**record)
+
+
+@contextmanager
+def _named_keras(path: Path) -> Iterator[Path]:
+    """A name for the archive that ends in `.keras`, which Keras insists on."""
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / "model.keras"
+        link.symlink_to(path.resolve())
+        yield link
+
+
+def load_detector(path: Path, spec: "Experiment", key: str = "", mode: str = "evaluation") -> KerasDetector:
+    """The detector in a file with the spec's settings for `mode`, `evaluation` or `inference`.
+
+    Raises:
+        ModelError: As `load_model`; or the spec wants other classes or another input size.
+    """
+    model, _ = load_model(path, key)
+    check_fits(model, spec, path)
+    config = spec.inference_config if mode == "inference" else spec.evaluation_config
+    return KerasDetector(model, detection_settings(config))
+
+
+def check_fits(model: FasterRCNN, spec: "Experiment", path: Path) -> None:
+    """Raises ModelError, both sides named, if the spec wants other classes or another input size."""
+    have, size = model.geometry, spec.model_config.input_image_config.size_height_width
+    if have.class_names != tuple(spec.class_names):
+        raise ModelError(
+            f"{path}: trained for classes {', '.join(have.class_names)}; the spec maps to {', '.join(spec.class_names)}"
+        )
+    if size is not None and (have.height, have.width) != (size.height, size.width):
+        raise ModelError(
+            f"{path}: made for input {have.height}x{have.width} (height x width); the spec says {size.height}x{size.width}"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

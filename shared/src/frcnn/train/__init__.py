@@ -1,0 +1,1 @@
+"""Training: schedules, optimizers, checkpoints, callbacks, and the trainer that puts them together."""

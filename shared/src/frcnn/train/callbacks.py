@@ -1,0 +1,213 @@
+"""What happens beside the steps of a training: guard, validation, checkpoints, reports."""
+
+import logging
+import math
+import shutil
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import keras
+
+from frcnn.data.pipeline import Dataset
+from frcnn.errors import RunError
+from frcnn.evaluate.evaluator import evaluate
+from frcnn.evaluate.report import Report
+from frcnn.model.build import detection_settings
+from frcnn.model.checkpoint import TrainingRecord, save_model
+from frcnn.model.detector import KerasDetector
+from frcnn.runtime.files import atomic_path
+from frcnn.runtime.keys import masked_spec
+from frcnn.runtime.progress import Progress, clock_time, training_line
+from frcnn.runtime.status import StatusWriter
+
+if TYPE_CHECKING:
+    from frcnn.spec.config import Experiment
+
+log = logging.getLogger(__name__)
+
+
+class NanGuard(keras.callbacks.Callback):
+    """Ends the run at the first step whose loss is not finite, before a checkpoint can be spoilt."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self._steps = steps
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Remembers the epoch for the message."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Raises RunError, naming step and loss, if a loss is NaN or infinite."""
+        for name, value in (logs or {}).items():
+            if not math.isfinite(float(value)):
+                raise RunError(
+                    f"{name} is {float(value)} at epoch {self._epoch + 1} step {batch + 1} "
+                    f"(step {self._epoch * self._steps + batch + 1} in all): training stopped, earlier checkpoints "
+                    "are kept; lower learning_rate, lengthen soft_start, or check the labels of this epoch"
+                )
+
+
+class Validation(keras.callbacks.Callback):
+    """Evaluates on the validation set every so many epochs, and at the end."""
+
+    def __init__(self, spec: "Experiment", dataset: Dataset) -> None:
+        super().__init__()
+        self._spec = spec
+        self._dataset = dataset
+        self._period = spec.evaluation_config.validation_period_during_training
+        self._detector: KerasDetector | None = None
+        self.report: Report | None = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Adds `mAP` and `mAP@<iou>` to the epoch's logs, and prints the table."""
+        self.report = None
+        if (epoch + 1) % self._period and epoch + 1 != self._spec.training_config.num_epochs:
+            return
+        if self._detector is None:
+            self._detector = KerasDetector(self.model, detection_settings(self._spec.evaluation_config))
+        self._detector.refresh()
+        self.report = evaluate(self._detector, self._dataset, self._spec, description="validating")
+        log.info("validation after epoch %d\n%s", epoch + 1, self.report.table())
+        if logs is not None:
+            logs.update(self.report.logs())
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Writes the model every `checkpoint_interval` epochs and keeps the best one under its own name."""
+
+    def __init__(
+        self, spec: "Experiment", folder: Path, key: str, validation: Validation | None, start_step: int
+    ) -> None:
+        super().__init__()
+        self._spec = spec
+        self._folder = folder
+        self._key = key
+        self._validation = validation
+        self._steps_done = start_step
+        self._best_ap = -1.0
+        self.latest: Path | None = None
+        self.best: Path | None = None
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Counts the step."""
+        self._steps_done += 1
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Saves if the interval is over, if it is the last epoch, or if this model is the best so far."""
+        config = self._spec.training_config
+        report = self._validation.report if self._validation else None
+        mean_ap = report.mean_ap if report else None
+        better = config.save_best and mean_ap is not None and mean_ap > self._best_ap
+        due = (epoch + 1) % config.checkpoint_interval == 0
+        if config.checkpoint_interval > config.num_epochs:
+            due = better = False
+        if due:
+            self.latest = self._save(self._path(f"epoch_{epoch + 1}"), epoch, logs)
+            self._remove_old(epoch)
+        if better:
+            self._best_ap, self.best = mean_ap or 0.0, self._path("best")
+            if due and self.latest:
+                with atomic_path(self.best) as temporary:
+                    shutil.copyfile(self.latest, temporary)
+            else:
+                self._save(self.best, epoch, logs)
+
+    def _path(self, tag: str) -> Path:
+        arch = self._spec.model_config.arch.replace(":", "_")
+        return self._folder / f"frcnn_{arch}.{tag}{'.tlt' if self._key else '.keras'}"
+
+    def _save(self, path: Path, epoch: int, logs: dict[str, Any] | None) -> Path:
+        record = TrainingRecord(
+            arch=self._spec.model_config.arch,
+            class_names=tuple(self._spec.class_names),
+            epoch=epoch + 1,
+            step=self._steps_done,
+            spec_text=masked_spec(self._spec.text),
+            metrics={name: float(value) for name, value in (logs or {}).items()},
+        )
+        save_model(self.model, path, record, self._key)
+        log.info("saved %s", path)
+        return path
+
+    def _remove_old(self, epoch: int) -> None:
+        keep, interval = self._spec.training_config.keep_checkpoints, self._spec.training_config.checkpoint_interval
+        if keep:
+            self._path(f"epoch_{epoch + 1 - keep * interval}").unlink(missing_ok=True)
+
+
+class Reporter(keras.callbacks.Callback):
+    """One progress bar over all epochs, and a status record after each."""
+
+    def __init__(self, status: StatusWriter, epochs: int, steps: int, batch_size: int, done_epochs: int) -> None:
+        super().__init__()
+        self._status = status
+        self._epochs, self._steps, self._batch_size = epochs, steps, batch_size
+        self._progress = Progress("training", epochs * steps, done=done_epochs * steps)
+        self._epoch, self._began, self._last_step = done_epochs, 0.0, 0.0
+        self._speed = 0.0
+
+    def __enter__(self) -> Self:
+        self._progress.__enter__()
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        self._progress.__exit__(*details)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Starts the epoch's clock."""
+        self._epoch, self._began = epoch, time.monotonic()
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Starts the step's clock."""
+        self._last_step = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Moves the bar."""
+        speed = self._batch_size / max(time.monotonic() - self._last_step, 1e-9)
+        # Smoothed, because single steps vary with what else the machine does.
+        self._speed = speed if not self._speed else 0.9 * self._speed + 0.1 * speed
+        done = self._epoch * self._steps + batch + 1
+        self._progress.update(done, lambda: self._line(batch, logs or {}))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes the status record."""
+        seconds = time.monotonic() - self._began
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        rate = self._learning_rate()
+        graphical = {name: value for name, value in values.items() if not name.startswith("mAP")}
+        kpi = {"mean average precision": values["mAP"]} if "mAP" in values else {}
+        self._status.write(
+            "RUNNING",
+            f"epoch {epoch + 1} of {self._epochs}",
+            epoch=epoch + 1,
+            max_epoch=self._epochs,
+            time_per_epoch=clock_time(seconds),
+            eta=clock_time(seconds * (self._epochs - epoch - 1)),
+            graphical={**graphical, **kpi, "learning_rate": rate},
+            kpi=kpi,
+        )
+        log.info(
+            "epoch %d/%d in %s: loss %.4f, lr %.2e%s",
+            epoch + 1,
+            self._epochs,
+            clock_time(seconds),
+            values.get("loss", math.nan),
+            rate,
+            f", mAP {values['mAP']:.4f}" if "mAP" in values else "",
+        )
+
+    def _line(self, batch: int, logs: dict[str, Any]) -> str:
+        value = {name: float(number) for name, number in logs.items()}
+        parts = {
+            "loss": value["loss"],
+            "rpn": value["rpn_out_class_loss"] + value["rpn_out_regress_loss"],
+            "roi": value["dense_class_td_loss"] + value["dense_regress_td_loss"],
+        }
+        epoch, step = (self._epoch + 1, self._epochs), (batch + 1, self._steps)
+        return training_line(epoch, step, parts, self._learning_rate(), self._speed)
+
+    def _learning_rate(self) -> float:
+        return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))

@@ -1,0 +1,45 @@
+"""What a training starts from: resume, then retrain, then fresh; the first that the spec names."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from frcnn.errors import ModelError, UsageError
+from frcnn.model.checkpoint import TrainingRecord, check_fits
+from frcnn.model.faster_rcnn import FasterRCNN
+
+if TYPE_CHECKING:
+    from frcnn.spec.config import Experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """`path` is the model to resume or retrain; unused for a fresh start."""
+
+    kind: Literal["resume", "retrain", "fresh"]
+    path: Path = Path()
+
+    def check(self, model: FasterRCNN, record: TrainingRecord, spec: "Experiment") -> None:
+        """Raises ModelError, both sides named, if the file does not fit the spec."""
+        check_fits(model, spec, self.path)
+        if self.kind == "resume" and record.arch != spec.model_config.arch:
+            raise ModelError(f"{self.path}: is a {record.arch}; the spec's model_config.arch is {spec.model_config.arch}")
+
+
+def choose_start(spec: "Experiment") -> Start:
+    """The start that the spec asks for.
+
+    Raises:
+        UsageError: It names a file that is not there.
+    """
+    config = spec.training_config
+    kinds: tuple[tuple[Literal["resume", "retrain"], str, str], ...] = (
+        ("resume", "resume_from_model", config.resume_from_model),
+        ("retrain", "retrain_pruned_model", config.retrain_pruned_model),
+    )
+    for kind, field, name in kinds:
+        if name:
+            if not Path(name).is_file():
+                raise UsageError(f"training_config.{field}: {name}: no such file; correct the path or leave the field out")
+            return Start(kind, Path(name))
+    return Start("fresh")
