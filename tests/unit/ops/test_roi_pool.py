@@ -1,0 +1,89 @@
+"""RoI pooling against the formula, with the border boxes that rounding used to zero."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from frcnn.ops.roi_pool import crop_and_resize
+from tests.support import draw
+from tests.support import reference_layers as reference
+from tests.support.graph import compiled, static_shapes
+
+HEIGHT, WIDTH = 96, 160
+MAP = 6, 10
+
+
+def features(rng: np.random.Generator, batch: int, channels: int = 3) -> np.ndarray:
+    return rng.normal(size=(batch, *MAP, channels)).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [7, 14, 2])
+def test_crops_agree_with_numpy(size):
+    rng = np.random.default_rng(5)
+    maps = features(rng, 1)
+    rois = draw.random_boxes(rng, 12, HEIGHT, WIDTH, sides=(0.5, 90))
+    crops = crop_and_resize(maps, rois[None], HEIGHT, WIDTH, size)
+    expected = reference.crop_and_resize(maps[0], rois, height=HEIGHT, width=WIDTH, size=size)
+    np.testing.assert_allclose(crops, expected, atol=2e-4)
+
+
+def test_a_ramp_is_sampled_where_the_formula_says():
+    # The map's value is its row, so a crop shows y: rows 0 .. 5 of the map are pixels 0 .. 95.
+    ramp = np.broadcast_to(np.arange(6, dtype=np.float32)[None, :, None, None], (1, 6, 10, 1))
+    crops = crop_and_resize(ramp, np.float32([[[19, 0, 57, 80]]]), HEIGHT, WIDTH, 3)
+    np.testing.assert_allclose(crops[0, :, 1, 0], [1.0, 2.0, 3.0], atol=1e-5)
+
+
+def test_boxes_on_the_far_border_have_no_zeroed_row_or_column():
+    rng = np.random.default_rng(6)
+    starts = rng.uniform(0, [HEIGHT - 3, WIDTH - 3], (2000, 2))
+    ends = np.broadcast_to([HEIGHT - 1.0, WIDTH - 1.0], (2000, 2))
+    rois = np.concatenate([starts, ends], axis=1).astype(np.float32)
+    crops = crop_and_resize(np.ones((1, *MAP, 1), np.float32), rois[None], HEIGHT, WIDTH, 7)
+    np.testing.assert_allclose(crops, 1.0, rtol=1e-5)
+
+
+def test_border_boxes_agree_with_numpy():
+    rng = np.random.default_rng(7)
+    maps = features(rng, 1)
+    rois = np.float32([[0, 0, 95, 159], [40, 100, 95, 159], [90, 3, 95, 20], [0, 150, 9, 159], [0, 0, 0, 0]])
+    crops = crop_and_resize(maps, rois[None], HEIGHT, WIDTH, 7)
+    expected = reference.crop_and_resize(maps[0], rois, height=HEIGHT, width=WIDTH, size=7)
+    np.testing.assert_allclose(crops, expected, atol=2e-4)
+
+
+def test_a_padded_roi_shows_the_first_cell():
+    maps = features(np.random.default_rng(8), 1)
+    crops = crop_and_resize(maps, np.zeros((1, 1, 4), np.float32), HEIGHT, WIDTH, 7)
+    np.testing.assert_allclose(crops[0], np.broadcast_to(maps[0, 0, 0], (7, 7, 3)), rtol=1e-6)
+
+
+def test_each_image_is_cropped_from_its_own_map_in_order():
+    rng = np.random.default_rng(9)
+    maps = features(rng, 3)
+    rois = np.stack([draw.random_boxes(rng, 4, HEIGHT, WIDTH) for _ in range(3)])
+    crops = crop_and_resize(maps, rois, HEIGHT, WIDTH, 7)
+    single = [crop_and_resize(maps[i : i + 1], rois[i : i + 1], HEIGHT, WIDTH, 7) for i in range(3)]
+    np.testing.assert_array_equal(crops, np.concatenate(single))
+
+
+def test_gradients_of_the_features_add_up_to_the_bilinear_weights():
+    # Bilinear weights of a sample add up to 1: the gradient of the sum of all samples counts the samples.
+    rng = np.random.default_rng(10)
+    maps = tf.constant(features(rng, 1, channels=1))
+    rois = tf.constant(draw.random_boxes(rng, 5, HEIGHT, WIDTH)[None])
+    with tf.GradientTape() as tape:
+        tape.watch(maps)
+        total = tf.reduce_sum(crop_and_resize(maps, rois, HEIGHT, WIDTH, 7))
+    np.testing.assert_allclose(tf.reduce_sum(tape.gradient(total, maps)), 5 * 7 * 7, rtol=1e-4)
+
+
+def test_graph_mode_agrees_with_eager_and_shapes_are_static():
+    rng = np.random.default_rng(11)
+    inputs = features(rng, 2), np.stack([draw.random_boxes(rng, 4, HEIGHT, WIDTH) for _ in range(2)])
+
+    def crop(maps, rois):
+        return crop_and_resize(maps, rois, HEIGHT, WIDTH, 7)
+
+    np.testing.assert_allclose(compiled(crop, *inputs), crop(*inputs), atol=1e-5)
+    assert static_shapes(crop, *inputs) == [(8, 7, 7, 3)]
