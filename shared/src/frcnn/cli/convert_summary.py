@@ -59,10 +59,10 @@ def _cell(fold: FoldCounts, name: str) -> str:
 def _fault_table(report: ConvertReport) -> "Table":
     from rich.table import Table
 
-    table = Table(title="Skipped", title_justify="left")
+    table = Table(title="Faults", title_justify="left")
     table.add_column("what")
     table.add_column("how many", justify="right")
     table.add_column("costs")
     for kind, count in sorted(report.skipped.items(), key=lambda item: (-item[1], item[0])):
-        table.add_row(str(kind), str(count), "the image" if kind.costs_image else "the box")
+        table.add_row(str(kind), str(count), kind.cost)
     return table

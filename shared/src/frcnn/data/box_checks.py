@@ -2,6 +2,9 @@
 
 from frcnn.data.faults import FaultKind
 
+# Numbers from here on turn into infinity as float32, which is what records hold.
+TOO_LARGE = 3.0e38
+
 
 def box_fault(
     x1: float, y1: float, x2: float, y2: float, height: int, width: int

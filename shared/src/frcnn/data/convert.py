@@ -107,7 +107,7 @@ class _Run:
         self, plan: Plan, files: ShardFiles, prefix: str, modifier: SampleModifier | None, faults: FaultLog
     ) -> None:
         self.folds = [FoldCounts() for _ in plan.folds]
-        self.source_names: set[str] = set()
+        self.source_names = set(plan.source_names)
         self.left_out = 0
         self._plan = plan
         self._files = files

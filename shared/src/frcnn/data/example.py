@@ -1,6 +1,7 @@
 """Image records as `Example` messages: the names of docs/data.md, and back."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from google.protobuf.message import DecodeError
 
@@ -84,7 +85,7 @@ def decode(payload: bytes) -> ImageRecord:
 
 def _labels(feature: dict[str, Feature]) -> tuple[Label, ...]:
     names = [name.decode() for name in _bytes(feature, "target/object_class")]
-    columns: dict[str, Sequence[float]] = {
+    columns: dict[str, Sequence[Any]] = {
         attribute: feature[name].float_list.value
         for attribute, name in FLOAT_FEATURES.items()
         if name in feature

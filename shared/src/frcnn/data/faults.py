@@ -3,6 +3,7 @@
 import dataclasses
 import enum
 from collections.abc import Mapping
+from typing import Literal
 
 from frcnn.data.annotations import ImageRecord
 
@@ -24,11 +25,14 @@ class FaultKind(enum.StrEnum):
     BAD_ENTRY = "image entry that is not usable"
     DUPLICATE = "image listed twice"
     BAD_CALIBRATION = "calibration file that cannot be read"
+    OTHER_SIZE = "image of another size than its entry says"
 
     @property
-    def costs_image(self) -> bool:
-        """Whether the whole image is left out, and not just one box of it."""
-        return self not in BOX_FAULTS
+    def cost(self) -> Literal["image", "box", "nothing"]:
+        """What is left out for it."""
+        if self in BOX_FAULTS:
+            return "box"
+        return "nothing" if self is FaultKind.OTHER_SIZE else "image"
 
 
 BOX_FAULTS = frozenset(
@@ -46,7 +50,7 @@ BOX_FAULTS = frozenset(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that was skipped: in which file, on which line (from 1), and what was found there.
+    """One thing that is wrong: in which file, on which line (from 1), and what was found there.
 
     `annotation` is the id of a COCO annotation, which stands on no line worth naming.
     """
@@ -72,7 +76,7 @@ class Fault:
             "annotation": self.annotation,
             "kind": str(self.kind),
             "reason": self.reason,
-            "skipped": "image" if self.kind.costs_image else "box",
+            "skipped": self.kind.cost,
         }
         return {key: value for key, value in entry.items() if value is not None}
 

@@ -1,19 +1,17 @@
 """KITTI data sets: a folder of images and a folder with one text file of labels for each."""
 
 import dataclasses
-import math
 from pathlib import Path
 
 from frcnn.data.annotations import Calibration, ImageRecord, Label
-from frcnn.data.box_checks import box_fault
+from frcnn.data.box_checks import TOO_LARGE, box_fault
 from frcnn.data.faults import Fault, FaultKind, Reading
 from frcnn.data.kitti_calibration import CalibrationError, read_calibration
 from frcnn.data.stored_image import StoredImage, read_image
 
 FIELDS = 15
-# What a float32 and an int64 of a record can hold without turning into infinity or an error.
-LARGEST = 3.0e38
-LARGEST_OCCLUSION = 2**31
+# Far beyond what is ever written there (-1 to 3), and within what int64 holds.
+TOO_OCCLUDED = 2**31
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,11 +99,14 @@ def parse_label(fields: list[str], height: int, width: int) -> Label | tuple[Fau
         numbers = [float(field) for field in fields[1:FIELDS]]
     except ValueError as error:
         return FaultKind.NOT_A_NUMBER, str(error)
-    truncated, occluded, *rest = numbers
-    if not all(abs(number) < LARGEST for number in numbers):
-        wrong = next(n for n in numbers if not math.isfinite(n) or abs(n) >= LARGEST)
+    if not all(abs(number) < TOO_LARGE for number in numbers):
+        wrong = next(number for number in numbers if not abs(number) < TOO_LARGE)
         return FaultKind.NOT_A_NUMBER, f"{wrong:g} is not finite"
-    if occluded != int(occluded) or abs(occluded) >= LARGEST_OCCLUSION:
+    truncated, occluded, alpha, x1, y1, x2, y2, *world = numbers
+    if occluded != int(occluded) or abs(occluded) >= TOO_OCCLUDED:
         return FaultKind.NOT_A_NUMBER, f"occluded is {fields[2]}, expected a whole number"
-    fault = box_fault(*rest[1:5], height, width)
-    return fault or Label(fields[0].lower(), *rest[1:5], truncated, int(occluded), rest[0], *rest[5:])
+    fault = box_fault(x1, y1, x2, y2, height, width)
+    if fault is not None:
+        return fault
+    occlusion = int(occluded)
+    return Label(fields[0].lower(), x1, y1, x2, y2, truncated, occlusion, alpha, *world)

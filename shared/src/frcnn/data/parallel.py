@@ -4,7 +4,7 @@ import collections
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
@@ -25,7 +25,7 @@ def default_workers() -> int:
 
 def ordered_map(
     function: Callable[[Chunk], Result], chunks: Iterable[Chunk], workers: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """`function` of each chunk, in the order of the chunks.
 
     With one worker everything happens here and now. With more, `function` (picklable) runs in

@@ -24,7 +24,8 @@ class Plan:
     """Reader, and its jobs by fold.
 
     `fold_count` is what the file names say, 0 for names without a fold; `shards` holds the number
-    for each fold, 0 likewise. `faults` are those already met, `notes` what people should know.
+    for each fold, 0 likewise. `faults` are those already met, `notes` what people should know,
+    `source_names` the classes known beforehand.
     """
 
     reader: Reader
@@ -33,6 +34,7 @@ class Plan:
     shards: tuple[int, ...]
     faults: tuple[Fault, ...] = ()
     notes: tuple[str, ...] = ()
+    source_names: frozenset[str] = frozenset()
 
     @property
     def size(self) -> int:

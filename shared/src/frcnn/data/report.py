@@ -56,9 +56,9 @@ class ConvertReport:
     @property
     def images_skipped(self) -> int:
         """Images left out for a fault."""
-        return sum(count for kind, count in self.skipped.items() if kind.costs_image)
+        return sum(count for kind, count in self.skipped.items() if kind.cost == "image")
 
     @property
     def boxes_skipped(self) -> int:
         """Boxes left out for a fault, in images that are kept."""
-        return sum(count for kind, count in self.skipped.items() if not kind.costs_image)
+        return sum(count for kind, count in self.skipped.items() if kind.cost == "box")

@@ -115,5 +115,5 @@ def _uninterrupted() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-        for number in arrived:
-            signal.raise_signal(number)
+        for got in arrived:
+            signal.raise_signal(got)
