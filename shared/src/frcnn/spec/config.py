@@ -111,9 +111,9 @@ class Experiment:
     training_config: TrainingConfig
     dataset_config: DatasetConfig
     enc_key: str = field(default="", repr=False)
-    augmentation_config: AugmentationConfig = AugmentationConfig()
-    inference_config: InferenceConfig = InferenceConfig()
-    evaluation_config: EvaluationConfig = EvaluationConfig()
+    augmentation_config: AugmentationConfig = field(default_factory=AugmentationConfig)
+    inference_config: InferenceConfig = field(default_factory=InferenceConfig)
+    evaluation_config: EvaluationConfig = field(default_factory=EvaluationConfig)
     text: str = field(default="", repr=False, compare=False)
     source: str = field(default="", compare=False)
 

@@ -55,7 +55,7 @@ class DatasetConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """Input size, crop and filter. A loaded spec has the model's size where the file sets none."""
+    """Input size, crop and filter; in a loaded spec, size and channels are the model's."""
 
     output_image_width: int = 0
     output_image_height: int = 0
@@ -67,7 +67,7 @@ class Preprocessing:
     min_bbox_height: NotNegative = 1.0
     scale_width: NotNegative = 0.0
     scale_height: NotNegative = 0.0
-    output_image_channel: Annotated[int, Choice((1, 3)), ZeroIsNotSet()] = 3
+    output_image_channel: int = 0
     output_image_min: int = 0
     output_image_max: int = 0
     enable_auto_resize: bool = False

@@ -27,7 +27,7 @@ ARCHS = (
 
 Positive = Annotated[float, Range("> 0")]
 Count = Annotated[int, Range("> 0")]
-Side = Annotated[int, Range(">= 128")]
+Side = Annotated[int, Range(">= 128", "px")]
 DropRate = Annotated[float, Range("[0, 1)")]
 
 

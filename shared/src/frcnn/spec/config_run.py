@@ -30,7 +30,7 @@ class InferenceConfig:
     rpn_nms_max_boxes: Count = 300
     rpn_nms_overlap_threshold: OpenShare = 0.7
     classifier_nms_max_boxes: Count = 100
-    rpn_pre_nms_top_N: Count = 6000  # noqa: N815 - the field's name in every spec
+    rpn_pre_nms_top_N: Count = 6000
     detection_image_output_dir: str = ""
     bbox_caption_on: bool = False
     labels_dump_dir: str = ""
@@ -59,7 +59,7 @@ class EvaluationConfig:
     classifier_nms_max_boxes: Count = 100
     classifier_nms_overlap_threshold: OpenShare = 0.3
     object_confidence_thres: OpenShare = 0.0001
-    rpn_pre_nms_top_N: Count = 6000  # noqa: N815 - the field's name in every spec
+    rpn_pre_nms_top_N: Count = 6000
     use_voc07_11point_metric: bool = False
     validation_period_during_training: Annotated[int, ZeroIsNotSet()] = 1
     batch_size: Annotated[int, ZeroIsNotSet()] = 1

@@ -176,7 +176,7 @@ class TrainingConfig:
     rpn_nms_max_boxes: Count = 2000
     rpn_nms_overlap_threshold: OpenShare = 0.7
     regularizer: RegularizerConfig = RegularizerConfig()
-    rpn_pre_nms_top_N: Count = 12000  # noqa: N815 - the field's name in every spec
+    rpn_pre_nms_top_N: Count = 12000
     rpn_mini_batch: Count = 256
     gt_as_roi: bool = False
     lambda_rpn_regr: Positive = 1.0

@@ -29,9 +29,10 @@ class Constraint(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """A finite number in an interval, written `(0, 1]`, `> 0` or `>= 1`."""
+    """A finite number in an interval, written `(0, 1]`, `> 0` or `>= 1`; `unit` is said in messages."""
 
     text: str
+    unit: str = ""
 
     def fault(self, value: object) -> str | None:
         """See `Constraint`."""
@@ -39,8 +40,9 @@ class Range:
             return None
         if math.isfinite(value) and self._holds(value):
             return None
+        unit = f" {self.unit}" if self.unit else ""
         where = "in " if self.text[0] in "[(" else ""
-        return f"found {value:g}; expected a number {where}{self.text}"
+        return f"found {value:g}; expected a number {where}{self.text}{unit}"
 
     def _holds(self, value: float) -> bool:
         interval = _INTERVAL.fullmatch(self.text)

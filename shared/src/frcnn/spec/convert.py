@@ -12,11 +12,13 @@ from typing import Any, TypeVar
 from google.protobuf.message import Message
 
 from frcnn.errors import Problem
-from frcnn.spec.constraints import ZeroIsNotSet
+from frcnn.spec.constraints import Constraint, ZeroIsNotSet
 from frcnn.spec.frozen_map import FrozenMap
 
 Annotation = Any  # What typing.get_type_hints returns: a class, an Annotated, a union, ...
 Config = TypeVar("Config")
+
+_NOT_IN_SCHEMA = ("text", "source")
 
 
 def to_config(message: Message, cls: type[Config], problems: list[Problem], path: str = "") -> Config:
@@ -36,7 +38,7 @@ def to_config(message: Message, cls: type[Config], problems: list[Problem], path
         elif oneof is not None and oneof.name in oneofs:
             values[field.name] = None
         elif _is_required(field):
-            problems.append(Problem(field_path, "required, but not set"))
+            problems.append(Problem(field_path, f"required, but not set{_expected(annotation)}"))
             values[field.name] = _stand_in(annotation)
     return cls(**values)
 
@@ -45,7 +47,7 @@ def schema_fields(cls: type) -> Iterator[tuple[dataclasses.Field[Any], Annotatio
     """The fields of a config class that are fields of its message, with their annotations."""
     hints = _hints(cls)
     for field in dataclasses.fields(cls):
-        if field.compare or field.name not in ("text", "source"):
+        if field.name not in _NOT_IN_SCHEMA:
             yield field, hints[field.name]
 
 
@@ -53,10 +55,11 @@ def split_annotation(annotation: Annotation) -> tuple[Annotation, tuple[object, 
     """The type, without `Annotated` and `| None`, and what `Annotated` adds to it."""
     extras: tuple[object, ...] = ()
     while True:
-        if typing.get_origin(annotation) is typing.Annotated:
+        origin: Any = typing.get_origin(annotation)
+        if origin is typing.Annotated:
             annotation, *more = typing.get_args(annotation)
             extras = (*more, *extras)
-        elif typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        elif origin in (types.UnionType, typing.Union):
             (annotation,) = (arg for arg in typing.get_args(annotation) if arg is not types.NoneType)
         else:
             return annotation, extras
@@ -78,6 +81,11 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
     return default_of(field) is dataclasses.MISSING
 
 
+def _expected(annotation: Annotation) -> str:
+    texts = [extra.text for extra in split_annotation(annotation)[1] if isinstance(extra, Constraint)]
+    return f"; expected {', '.join(texts)}" if texts else ""
+
+
 def _set_oneofs(message: Message) -> set[str]:
     """Names of the oneofs of which a member is set."""
     return {name for name in message.DESCRIPTOR.oneofs_by_name if message.WhichOneof(name) is not None}
@@ -95,7 +103,7 @@ def _is_set(message: Message, name: str, annotation: Annotation) -> bool:
 
 def _value(value: Any, annotation: Annotation, problems: list[Problem], path: str) -> object:
     kind, _ = split_annotation(annotation)
-    origin = typing.get_origin(kind)
+    origin: Any = typing.get_origin(kind)
     if origin is tuple:
         item = typing.get_args(kind)[0]
         return tuple(_value(v, item, problems, f"{path}[{i}]") for i, v in enumerate(value))
@@ -112,14 +120,16 @@ def _value(value: Any, annotation: Annotation, problems: list[Problem], path: st
 
 def _stand_in(annotation: Annotation) -> object:
     kind, _ = split_annotation(annotation)
-    origin = typing.get_origin(kind)
+    origin: Any = typing.get_origin(kind)
     if origin is tuple:
         return ()
     if origin is Mapping:
-        return FrozenMap({})
+        return FrozenMap()
     if dataclasses.is_dataclass(kind):
         fields = schema_fields(typing.cast(type, kind))
-        return kind(**{field.name: _stand_in(hint) for field, hint in fields if _is_required(field)})
+        return typing.cast(type, kind)(
+            **{field.name: _stand_in(hint) for field, hint in fields if _is_required(field)}
+        )
     return kind()
 
 

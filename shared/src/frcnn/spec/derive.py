@@ -1,0 +1,32 @@
+"""Values of a spec that follow from others."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from frcnn.spec.config import Experiment, Preprocessing
+from frcnn.spec.frozen_map import FrozenMap
+
+
+def derive(spec: Experiment) -> Experiment:
+    """`spec`, with the input size that the model sets and class keys in lower case."""
+    augmentation = dataclasses.replace(spec.augmentation_config, preprocessing=_preprocessing(spec))
+    mapping = lower_keys(spec.dataset_config.target_class_mapping)
+    dataset = dataclasses.replace(spec.dataset_config, target_class_mapping=mapping)
+    return dataclasses.replace(spec, augmentation_config=augmentation, dataset_config=dataset)
+
+
+def lower_keys(mapping: Mapping[str, str]) -> FrozenMap[str]:
+    """`mapping` with keys in lower case; of two that become one, that which was in lower case wins."""
+    ordered = sorted(mapping.items(), key=lambda item: item[0] == item[0].lower())
+    return FrozenMap((key.lower(), value) for key, value in ordered)
+
+
+def _preprocessing(spec: Experiment) -> Preprocessing:
+    model = spec.model_config.input_image_config
+    config = dataclasses.replace(spec.augmentation_config.preprocessing, output_image_channel=model.channels)
+    if model.size_height_width is not None:
+        size = model.size_height_width
+        return dataclasses.replace(config, output_image_width=size.width, output_image_height=size.height)
+    if model.size_min is not None and not config.output_image_min:
+        return dataclasses.replace(config, output_image_min=model.size_min.min)
+    return config

@@ -1,0 +1,70 @@
+"""Where in a spec's text each field stands."""
+
+import dataclasses
+from typing import NamedTuple
+
+from frcnn.errors import Problem
+
+
+class Place(NamedTuple):
+    """A place in a text; both count from 1."""
+
+    line: int
+    column: int
+
+
+class Positions:
+    """Field path -> place of the occurrence that counts, the last one.
+
+    Paths are those of `Problem`: `dataset_config.data_sources[1].tfrecords_path`; entries of a map
+    end in the key: `target_class_mapping["van"]` is the place of the value, `...["van"].key` that of the key.
+    """
+
+    def __init__(self) -> None:
+        """Knows no place yet."""
+        self._places: dict[str, Place] = {}
+
+    def __contains__(self, path: str) -> bool:
+        """Whether the field stands in the text."""
+        return path in self._places
+
+    def record(self, path: str, place: Place) -> None:
+        """`path` stands at `place`; an earlier place is forgotten."""
+        self._places[path] = place
+
+    def take(self, path: str) -> Place | None:
+        """The place of `path`, which is then forgotten; None if it has none."""
+        return self._places.pop(path, None)
+
+    def forget(self, path: str) -> None:
+        """`path`, and all below it, no longer counts: another member of its oneof came later."""
+        for known in [known for known in self._places if is_inside(known, path)]:
+            del self._places[known]
+
+    def nearest(self, path: str) -> Place | None:
+        """The place of `path`, or of the innermost block around it that stands in the text."""
+        while path:
+            if path in self._places:
+                return self._places[path]
+            path = _parent(path)
+        return None
+
+    def locate(self, problem: Problem) -> Problem:
+        """`problem` with line and column, if its field or a block around it stands in the text."""
+        place = self.nearest(problem.path)
+        if problem.line is not None or place is None:
+            return problem
+        return dataclasses.replace(problem, line=place.line, column=place.column)
+
+
+def is_inside(path: str, outer: str) -> bool:
+    """Whether `path` is `outer` or something below it."""
+    return path == outer or (path.startswith(outer) and path[len(outer)] in ".[")
+
+
+def _parent(path: str) -> str:
+    if path.endswith('"]'):
+        return path[: path.index('["')]
+    if path.endswith("]"):
+        return path[: path.rindex("[")]
+    return path.rpartition(".")[0]

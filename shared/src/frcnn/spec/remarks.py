@@ -1,0 +1,64 @@
+"""What a spec may say, but hardly means: yields remarks that the loader logs as warnings."""
+
+from collections.abc import Iterator
+
+from frcnn.errors import Problem
+from frcnn.spec.config import DataloaderMode, Experiment, ImageType
+
+
+def experiment_remarks(spec: Experiment) -> Iterator[Problem]:
+    """Remarks on a spec without faults."""
+    for rule in (_channel_order, _class_keys, _dataloader_mode, _short_sides, _training):
+        yield from rule(spec)
+
+
+def _channel_order(spec: Experiment) -> Iterator[Problem]:
+    config = spec.model_config.input_image_config
+    if (config.image_channel_order == "l") != (config.image_type is ImageType.GRAY_SCALE):
+        yield Problem(
+            "model_config.input_image_config.image_channel_order",
+            f'found "{config.image_channel_order}" with image_type {config.image_type.name}; '
+            f"it is read as {'l' if config.channels == 1 else 'rgb'}",
+        )
+
+
+def _class_keys(spec: Experiment) -> Iterator[Problem]:
+    for key in spec.dataset_config.target_class_mapping:
+        if key != key.lower():
+            yield Problem(
+                f'dataset_config.target_class_mapping["{key}"].key',
+                f'found "{key}"; classes in records are lower-case, so it is read as "{key.lower()}"',
+            )
+
+
+def _dataloader_mode(spec: Experiment) -> Iterator[Problem]:
+    mode = spec.dataset_config.dataloader_mode
+    if mode is not DataloaderMode.MULTISOURCE:
+        yield Problem("dataset_config.dataloader_mode", f"found {mode.name}; it is read as MULTISOURCE")
+
+
+def _short_sides(spec: Experiment) -> Iterator[Problem]:
+    size = spec.model_config.input_image_config.size_min
+    short = spec.augmentation_config.preprocessing.output_image_min
+    if size is not None and short not in (0, size.min):
+        yield Problem(
+            "augmentation_config.preprocessing.output_image_min",
+            f"found {short}; the model's size_min is {size.min}, so images differ in training and inference",
+        )
+
+
+def _training(spec: Experiment) -> Iterator[Problem]:
+    config = spec.training_config
+    schedule = config.learning_rate.soft_start
+    if schedule is not None and schedule.start_lr > schedule.base_lr:
+        yield Problem(
+            "training_config.learning_rate.soft_start.start_lr",
+            f"found {schedule.start_lr:g}, more than base_lr {schedule.base_lr:g}",
+        )
+    if config.checkpoint_interval > config.num_epochs:
+        yield Problem(
+            "training_config.checkpoint_interval",
+            f"found {config.checkpoint_interval} with {config.num_epochs} epochs; no checkpoint is saved",
+        )
+    if config.resume_from_model and config.retrain_pruned_model:
+        yield Problem("training_config.retrain_pruned_model", "without effect: resume_from_model comes first")
