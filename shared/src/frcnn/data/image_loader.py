@@ -27,6 +27,8 @@ Example = dict[str, tf.Tensor]
 
 # Boxes narrower or lower than this, in px of the network input, are not learnt from.
 MIN_SIDE = 1.0
+# Keeps the random numbers of different epochs apart; a spec's seed is a uint32.
+SEED_STRIDE = 1 << 32
 
 
 class ImageLoader:
@@ -35,6 +37,7 @@ class ImageLoader:
     def __init__(
         self, spec: "Experiment", found: tuple[sources.RecordSource, ...], *, training: bool
     ) -> None:
+        """Scans and surveys the record files of `found`; raises DataError if nothing in them can be used."""
         data = spec.dataset_config
         self.sources = found
         self.training = training
@@ -96,7 +99,7 @@ class ImageLoader:
         image, found = self._fit(record)
         found = objects.drop_small(found, MIN_SIDE, MIN_SIDE)
         if self.augmentation:
-            seed = tf.stack([self.seed + (record["slot"][1] << 32), record["slot"][2]])
+            seed = tf.stack([self.seed + record["slot"][1] * SEED_STRIDE, record["slot"][2]])
             image, found = augment.augment(image, found, seed, self.augmentation)
         found = objects.snap_to_pixels(found, settings.height, settings.width)
         self._if(tf.shape(found.classes)[0] > self.max_objects, self._report_crowded, record["number"])
@@ -140,11 +143,11 @@ class ImageLoader:
             raise DataError(f"{len(broken)} of {len(self.index)} images cannot be read:\n  {listed}")
 
     @staticmethod
-    def _if(condition: tf.Tensor, report: Callable[[int], None], number: tf.Tensor) -> None:
+    def _if(condition: tf.Tensor, report: Callable[[int], object], number: tf.Tensor) -> None:
         """Calls `report` in Python, in the rare case that the condition holds."""
 
         def call() -> tf.Tensor:
-            return tf.py_function(lambda n: (report(int(n)), 0)[1], [number], tf.int32)
+            return tf.py_function(lambda n: report(int(n)) or 0, [number], tf.int32)
 
         tf.cond(condition, call, lambda: 0)
 

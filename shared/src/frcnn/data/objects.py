@@ -3,6 +3,7 @@
 Boxes are yxyx float32; n objects are in the image, G is the padded number.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -17,10 +18,14 @@ class Objects(NamedTuple):
 
     def keep(self, mask: tf.Tensor) -> "Objects":
         """The objects whose mask [n] is true, in the same order."""
-        return Objects(*(tf.boolean_mask(part, mask) for part in self))
+        return self.take(tf.where(mask)[:, 0])
+
+    def take(self, rows: tf.Tensor) -> "Objects":
+        """The objects of these rows."""
+        return Objects(*(tf.gather(part, rows) for part in self))
 
 
-def class_table(mapping: dict[str, str], class_names: tuple[str, ...]) -> tf.lookup.StaticHashTable:
+def class_table(mapping: Mapping[str, str], class_names: tuple[str, ...]) -> tf.lookup.StaticHashTable:
     """Source class (lower case) -> index into `class_names`; -1 for a class that is not mapped."""
     keys = [name.lower() for name in mapping]
     values = [class_names.index(name) for name in mapping.values()]
@@ -46,8 +51,7 @@ def keep_largest(objects: Objects, limit: int) -> Objects:
     sides = objects.boxes[:, 2:] - objects.boxes[:, :2]
     count = tf.minimum(limit, tf.shape(sides)[0])
     largest = tf.math.top_k(sides[:, 0] * sides[:, 1], count).indices
-    chosen = tf.sort(largest)
-    return Objects(*(tf.gather(part, chosen) for part in objects))
+    return objects.take(tf.sort(largest))
 
 
 def pad_objects(objects: Objects, limit: int) -> dict[str, tf.Tensor]:

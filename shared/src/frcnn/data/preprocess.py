@@ -40,11 +40,14 @@ class ImageSettings:
     def from_spec(cls, spec: "Experiment") -> "ImageSettings":
         """The settings a checked spec asks for (static input size)."""
         image = spec.model_config.input_image_config
+        size = image.size_height_width
+        if size is None:
+            raise NotImplementedError("dynamic input size")
         grey = image.image_type.name == "GRAY_SCALE"
         order = "l" if grey else ("bgr" if image.image_channel_order.lower() == "bgr" else "rgb")
         return cls(
-            height=image.size_height_width.height,
-            width=image.size_height_width.width,
+            height=size.height,
+            width=size.width,
             channels=1 if grey else 3,
             order=order,
             mean=tuple(float(image.image_channel_mean[letter]) for letter in order),
@@ -82,7 +85,7 @@ def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
 
 
 def stretch(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
-    """`image` [h, w, C] resized to [height, width, C] float32: bilinear, pixel centres at .5, aspect not kept."""
+    """`image` [h, w, C] stretched to float32 [height, width, C]: bilinear, pixel centres at .5."""
     resized = tf.image.resize(image, [height, width], method="bilinear", antialias=False)
     return tf.cast(resized, tf.float32)
 

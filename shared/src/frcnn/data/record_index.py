@@ -62,7 +62,7 @@ class RecordIndex:
 
 def _offsets(path: Path) -> Iterator[int]:
     try:
-        size = os.path.getsize(path)
+        size = path.stat().st_size
         with path.open("rb") as handle:
             offset = 0
             while offset < size:
@@ -71,7 +71,8 @@ def _offsets(path: Path) -> Iterator[int]:
                 end = offset + HEAD.size + length + TAIL_BYTES
                 if end > size:
                     raise DataError(
-                        f"{path}: cut short or not a TFRecord file (at byte {offset} of {size}); convert it again"
+                        f"{path}: cut short or not a TFRecord file (at byte {offset} of {size}); "
+                        "convert the data set again"
                     )
                 yield offset
                 offset = end

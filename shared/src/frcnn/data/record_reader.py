@@ -34,15 +34,7 @@ FEATURES = {
 
 
 class RecordReader:
-    """Records and images of a record set, by number.
-
-    Args:
-        index: The records.
-        folders: Image folder of each file of the index.
-        extension: The spec's image extension; other spellings of it are tried too.
-        classes: Source class -> class index, -1 if not mapped.
-        channels: 3 or 1.
-    """
+    """Records and images of a record set, by number."""
 
     def __init__(
         self,
@@ -52,6 +44,15 @@ class RecordReader:
         classes: tf.lookup.StaticHashTable,
         channels: int,
     ) -> None:
+        """Keeps what reading needs.
+
+        Args:
+            index: The records.
+            folders: Image folder of each file of the index.
+            extension: The spec's image extension; other spellings of it are tried too.
+            classes: Source class -> class index, -1 if not mapped.
+            channels: 3 or 1.
+        """
         self.index = index
         self.folders = folders
         self.extensions = extension_spellings(extension)

@@ -10,8 +10,6 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from frcnn.data.annotations import ImageRecord
 from frcnn.data.example import decode
 from frcnn.data.record_index import RecordIndex
@@ -63,7 +61,7 @@ def survey(
     lowered = {name.lower(): value for name, value in mapping.items()}
     found, budget = Survey(), MAX_BYTES
     stride = max(1, -(-len(index) // MAX_RECORDS))
-    for number in np.arange(0, len(index), stride):
+    for number in range(0, len(index), stride):
         payload = index.read(number)
         budget -= len(payload)
         if budget < 0 and found.mapped and found.present:
