@@ -1,0 +1,140 @@
+"""`frcnn demo`: convert, train, evaluate and infer, on a synthetic data set or on your own."""
+
+import argparse
+import importlib
+import logging
+import shlex
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+from frcnn.errors import DataError, RunError, UsageError
+
+HELP = "Run all tasks in a row on a data set in KITTI layout: convert, train, evaluate, inference."
+EXAMPLES = """\
+  frcnn demo                             on a synthetic data set, results in demo/
+  frcnn demo --data ~/kitti -o runs/kitti
+  frcnn demo --data ~/kitti --epochs 5   a first look
+
+The data set is a folder with images/ and labels/ (or image_2/ and label_2/). Sizes, classes and anchors
+are taken from it; the specs made from that are kept in the output folder, ready to be changed.
+"""
+
+log = logging.getLogger(__name__)
+
+IMAGE_DIRS = ("images", "image_2", "image")
+LABEL_DIRS = ("labels", "label_2", "label")
+EXTENSIONS = (".jpg", ".jpeg", ".png")
+SAMPLES = 8
+# Trained on so many images in all, whatever the size of the data set, within these numbers of epochs.
+IMAGES_SEEN = 4800
+LEAST_EPOCHS, MOST_EPOCHS = 8, 60
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the task's flags."""
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("demo"), metavar="DIR", help="default: demo"
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="data set in KITTI layout (default: synthetic)"
+    )
+    parser.add_argument(
+        "--epochs", type=int, metavar="N", help="default: as many as the data set's size asks for"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Runs the tasks one after the other, each as its own command would."""
+    from frcnn.cli.demo_specs import Paths, convert_spec, experiment_spec, survey
+    from frcnn.data.records import read_records
+    from frcnn.runtime.files import write_text
+
+    if args.epochs is not None and args.epochs < 1:
+        raise UsageError(f"--epochs {args.epochs}: expected 1 or more")
+    out = args.output.resolve()
+    folder = args.data.resolve() if args.data else _synthetic(out / "data")
+    image_dir, label_dir, extension = layout(folder)
+    paths = Paths(out, folder)
+    specs = out / "specs"
+    write_text(specs / "convert.txt", convert_spec(folder, image_dir, label_dir, extension))
+    _task("dataset_convert", "-d", specs / "convert.txt", "-o", paths.records)
+
+    files = sorted(paths.records.parent.glob(f"{paths.records.name}-fold-*"))
+    found = survey(record for file in files for record in read_records(file))
+    epochs = args.epochs or min(MOST_EPOCHS, max(LEAST_EPOCHS, round(IMAGES_SEEN / found.images)))
+    write_text(specs / "experiment.txt", experiment_spec(found, paths, extension, epochs))
+    held_out = [
+        record.frame_id for file in files if "-fold-000-" in file.name for record in read_records(file)
+    ]
+    _copy_samples([folder / f"{frame}{extension}" for frame in held_out], paths.samples)
+
+    spec = specs / "experiment.txt"
+    _task("train", "-e", spec, "-r", paths.results)
+    model = _newest_model(paths.results)
+    _task("evaluate", "-e", spec, "-m", model, "-r", paths.results)
+    _task("inference", "-e", spec, "-m", model, "-r", paths.results)
+
+
+def layout(folder: Path) -> tuple[str, str, str]:
+    """Names of the folders of images and labels below `folder`, and the images' extension with dot.
+
+    Raises:
+        DataError: A folder is missing, or there are no images in it.
+    """
+    image_dir = _first_folder(folder, IMAGE_DIRS)
+    label_dir = _first_folder(folder, LABEL_DIRS)
+    suffixes = Counter(path.suffix for path in (folder / image_dir).iterdir())
+    images = {suffix: count for suffix, count in suffixes.items() if suffix.lower() in EXTENSIONS}
+    if not images:
+        raise DataError(f"{folder / image_dir}: no images in it; expected {', '.join(EXTENSIONS)}")
+    chosen = max(images, key=lambda suffix: images[suffix])
+    if len(images) > 1:
+        others = sum(images.values()) - images[chosen]
+        log.warning("%s: taking the %d %s images, not the %d others", folder, images[chosen], chosen, others)
+    return image_dir, label_dir, chosen
+
+
+def _first_folder(folder: Path, names: tuple[str, ...]) -> str:
+    for name in names:
+        if (folder / name).is_dir():
+            return name
+    raise DataError(
+        f"{folder}: no folder {names[0]}/ in it (nor {', '.join(names[1:])}); expected KITTI layout"
+    )
+
+
+def _synthetic(folder: Path) -> Path:
+    _task("demo-data", "-o", folder)
+    return folder
+
+
+def _copy_samples(images: list[Path], folder: Path) -> None:
+    """Copies a few images, evenly spread over those held out from training."""
+    folder.mkdir(parents=True, exist_ok=True)
+    count = min(SAMPLES, len(images))
+    for number in range(count):
+        image = images[number * len(images) // count]
+        shutil.copyfile(image, folder / image.name)
+
+
+def _newest_model(results: Path) -> Path:
+    """The best checkpoint, or the last one where nothing was there to choose by."""
+    for pattern in ("*.best.*", "*.epoch_*"):
+        found = sorted(results.glob(pattern), key=lambda path: path.stat().st_mtime)
+        if found:
+            return found[-1]
+    raise RunError(f"{results}: the training left no checkpoint")
+
+
+def _task(name: str, *words: object) -> None:
+    """Runs a task as `frcnn <name> <words>` would, having said so."""
+    from frcnn.cli import frame
+    from frcnn.cli.tasks import all_tasks
+
+    command = [str(word) for word in words]
+    sys.stdout.write(f"\n$ frcnn {name} {shlex.join(command)}\n")
+    sys.stdout.flush()
+    task = all_tasks()[name]
+    frame.run_inside(task, importlib.import_module(task.module), command)
