@@ -153,6 +153,11 @@ def test_half_a_character_is_refused_without_showing_the_key():
     assert caught.value.__cause__ is None
 
 
+def test_nul_is_refused_since_scrypt_does_not_see_it_at_the_end():
+    with pytest.raises(UsageError, match="holds a NUL character"):
+        key_bytes("hunter2\0")
+
+
 @pytest.mark.parametrize(
     ("line", "shown"),
     [

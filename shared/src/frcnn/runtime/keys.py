@@ -68,8 +68,10 @@ def key_bytes(key: str) -> bytes:
     Bytes of a command line that were not UTF-8 come back as they were.
 
     Raises:
-        UsageError: the key holds half a character.
+        UsageError: the key holds half a character, or NUL (scrypt takes no notice of one at the end).
     """
+    if "\0" in key:
+        raise UsageError("the key holds a NUL character, which a key cannot")
     try:
         return unicodedata.normalize("NFC", key).encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

@@ -1,0 +1,114 @@
+"""100,000 mutated sealed files: the named errors and nothing else, in bounded memory."""
+
+import hashlib
+import io
+import random
+import struct
+import tracemalloc
+import zlib
+
+import pytest
+
+from frcnn.runtime import seal_header, sealed
+from frcnn.runtime.seal_header import HEADER_BYTES
+
+FILES = 100_000
+CHUNK = 4096
+KEY = "key"
+NAMED = (
+    sealed.NotSealedError,
+    sealed.UnsupportedModelError,
+    sealed.WrongKeyError,
+    sealed.DamagedModelError,
+    sealed.TruncatedModelError,
+)
+# Numbers at which fields overflow, go negative or ask for too much.
+EDGES = [b"\0", b"\x01", b"\x7f", b"\x80", b"\xff", b"\0" * 8, b"\xff" * 8, b"\x7f" + b"\xff" * 7]
+
+
+@pytest.fixture
+def cheap_key(monkeypatch):
+    """A hash in place of scrypt, that checks what scrypt would have been asked for."""
+
+    def derive(key: str, header: seal_header.Header, name: str) -> tuple[bytes, bytes]:
+        assert header.cost.memory <= 256 * 2**20, name
+        assert header.cost.p <= 4
+        both = hashlib.sha512(repr((str(key), header.salt, header.cost)).encode()).digest()
+        return both[:32], both[32:]
+
+    monkeypatch.setattr(seal_header, "derive_keys", derive)
+
+
+def small_file(monkeypatch: pytest.MonkeyPatch, size: int) -> bytes:
+    """A sealed file in chunks of 4 KiB, that the largest cost we write with was asked for."""
+    real = seal_header.Header
+    with monkeypatch.context() as patch:
+        patch.setattr(sealed, "Header", lambda kind, size, cost: real(kind, size, cost, log2_chunk=12))
+        target = io.BytesIO()
+        sealed.seal_stream(io.BytesIO(bytes(size)), target, KEY, "keras", sealed.KeyCost())
+    return target.getvalue()
+
+
+def mutated(data: bytes, other: bytes, rng: random.Random) -> bytes:
+    """One to three changes: bits, bytes, edge values, cuts, insertions, parts of another file."""
+    for _ in range(rng.randint(1, 3)):
+        # Half of the changes go to the header, where the decisions are taken.
+        place = rng.randrange(min(len(data), HEADER_BYTES) if rng.random() < 0.5 else len(data))
+        length = rng.choice((1, 2, 4, 8, 16, 64))
+        match rng.randrange(7):
+            case 0:
+                data = data[:place] + bytes([data[place] ^ 1 << rng.randrange(8)]) + data[place + 1 :]
+            case 1:
+                data = data[:place] + rng.randbytes(length) + data[place + length :]
+            case 2:
+                edge = rng.choice(EDGES)
+                data = data[:place] + edge + data[place + len(edge) :]
+            case 3:
+                data = data[: place + 1]
+            case 4:
+                data = data[:place] + rng.randbytes(length) + data[place:]
+            case 5:
+                data = data[:place] + data[place + length :] or b"\0"
+            case _:
+                data = data[:place] + other[place : place + length] + data[place + length :]
+    return data
+
+
+def with_valid_checksum(data: bytes) -> bytes:
+    """Mends the CRC, so that the checks behind it are reached."""
+    return data[:80] + struct.pack(">I", zlib.crc32(data[:80])) + data[84:] if len(data) >= 84 else data
+
+
+@pytest.mark.slow
+def test_mutated_files_end_in_a_named_error_and_take_little_memory(monkeypatch, cheap_key):
+    rng = random.Random(3)
+    originals = [small_file(monkeypatch, size) for size in (0, 5, CHUNK, 2 * CHUNK + 100)]
+    seen: dict[type[Exception], int] = dict.fromkeys(NAMED, 0)
+    tracemalloc.start()
+    for _ in range(FILES):
+        original = rng.choice(originals)
+        data = mutated(original, rng.choice(originals), rng)
+        if rng.random() < 0.5:
+            data = with_valid_checksum(data)
+        try:
+            sealed.unseal_stream(io.BytesIO(data), io.BytesIO(), KEY)
+        except NAMED as error:
+            seen[type(error)] += 1
+        else:
+            assert data == original
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert min(seen.values()) > FILES // 1000, f"each kind of error is reached: {seen}"
+    assert peak < 2**20, "bytes of Python memory, for files of 10 KB"
+
+
+@pytest.mark.slow
+def test_random_bytes_behind_a_valid_start_end_in_a_named_error(cheap_key):
+    rng = random.Random(4)
+    for _ in range(20_000):
+        start = struct.pack(
+            ">8sHH", seal_header.MAGIC, rng.choice((0, 1, 1, 1, 2)), rng.choice((0, 12, 84, 84, 999))
+        )
+        data = with_valid_checksum(start + rng.randbytes(rng.randrange(300)))
+        with pytest.raises(NAMED):
+            sealed.unseal_stream(io.BytesIO(data), io.BytesIO(), KEY)
