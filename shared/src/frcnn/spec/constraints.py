@@ -68,6 +68,8 @@ class Choice:
     @property
     def text(self) -> str:
         """See `Constraint`."""
+        if len(self.values) == 1:
+            return f"only {self.values[0]}"
         return f"one of {', '.join(map(str, self.values))}" + (", in any case" if self.any_case else "")
 
     def fault(self, value: object) -> str | None:

@@ -602,7 +602,7 @@ class ModelConfig(_message.Message):
     roi_mini_batch: _builtins.int
     """RoIs per image that the RCNN head is trained on. [unit: RoIs; range: > 0; default: 256]"""
     rpn_stride: _builtins.int
-    """Stride of the feature map; fixed. [unit: px; range: one of 16; default: 16]"""
+    """Stride of the feature map; fixed. [unit: px; range: only 16; default: 16]"""
     freeze_bn: _builtins.bool
     """Keep the moving statistics of every BatchNormalization layer. [default: false]"""
     rpn_cls_activation_type: _builtins.str
@@ -1606,7 +1606,7 @@ class EarlyStopping(_message.Message):
     MIN_DELTA_FIELD_NUMBER: _builtins.int
     PATIENCE_FIELD_NUMBER: _builtins.int
     monitor: _builtins.str
-    """What is watched. [range: one of loss; default: "loss"]"""
+    """What is watched. [range: only loss; default: "loss"]"""
     min_delta: _builtins.float
     """Smallest fall that counts. [range: >= 0; default: 0.0]"""
     patience: _builtins.int

@@ -49,7 +49,7 @@ def expectation(field: Field) -> str:
         return f"one of {', '.join(value.name for value in field.enum_type.values)}"
     if field.type == Kind.TYPE_STRING:
         return "a text in quotes"
-    return f"a whole number from 0 to {_MAX_UINT32}"
+    return "a whole number, 0 or more"
 
 
 def _parse_enum(field: Field, token: str) -> int:
@@ -71,10 +71,16 @@ def _hint(field: Field, token: str) -> str:
         return f"; did you mean '{known[token.lower()]}'?" if token.lower() in known else ""
     if field.type == Kind.TYPE_ENUM:
         return did_you_mean(token, (value.name for value in field.enum_type.values))
-    if field.type == Kind.TYPE_UINT32 and token.rstrip("0").endswith("."):
-        whole = token.partition(".")[0]
-        return f"; did you mean '{whole}'?" if _is_valid(field, whole) else ""
+    if field.type == Kind.TYPE_UINT32:
+        return _integer_hint(field, token)
     return ""
+
+
+def _integer_hint(field: Field, token: str) -> str:
+    if token.isdecimal() and token[0] != "0":
+        return f", and at most {_MAX_UINT32}"
+    whole = token.partition(".")[0]
+    return f"; did you mean '{whole}'?" if whole != token and _is_valid(field, whole) else ""
 
 
 def _is_valid(field: Field, token: str) -> bool:

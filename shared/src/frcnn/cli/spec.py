@@ -1,0 +1,63 @@
+"""`frcnn spec check` and `frcnn spec show`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from frcnn.errors import SpecError, UsageError
+
+HELP = "check specs, or show a spec's effective values"
+EXAMPLES = """\
+  frcnn spec check examples/specs/*.txt          name every fault, with line and column
+  frcnn spec show examples/specs/kitti_resnet18.txt
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of `frcnn spec`."""
+    parser.add_argument("action", choices=("check", "show"), help="what to do")
+    parser.add_argument(
+        "files", type=Path, nargs="+", metavar="FILE", help="experiment or dataset_convert specs"
+    )
+    parser.add_argument("--show_keys", action="store_true", help="with show: print keys instead of asterisks")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Checks or shows specs of either kind, told apart by their fields.
+
+    Raises:
+        SpecError: one file has faults; all of them are named.
+        UsageError: several files have faults.
+    """
+    faults = []
+    for path in args.files:
+        try:
+            text = _check(path) if args.action == "check" else _show(path, show_keys=args.show_keys)
+            sys.stdout.write(text)
+        except SpecError as error:
+            faults.append(error)
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        raise UsageError("\n".join(map(str, faults)))
+
+
+def _check(path: Path) -> str:
+    from frcnn.spec.config import Experiment
+    from frcnn.spec.load import load_any
+
+    spec = load_any(path).spec
+    if not isinstance(spec, Experiment):
+        data_set = "KITTI" if spec.kitti_config is not None else "COCO"
+        return f"{path}: OK (dataset_convert spec of a {data_set} data set)\n"
+    classes = f"{len(spec.class_names)} class{'es' if len(spec.class_names) != 1 else ''}"
+    names = ", ".join(spec.class_names)
+    return f"{path}: OK (experiment spec, {spec.model_config.arch}, {classes}: {names})\n"
+
+
+def _show(path: Path, *, show_keys: bool) -> str:
+    from frcnn.spec.load import load_any
+    from frcnn.spec.show import render
+
+    loaded = load_any(path)
+    return f"# {path}\n{render(loaded.spec, loaded.positions, show_keys=show_keys)}"

@@ -1,0 +1,63 @@
+"""A loaded spec as protobuf text: every effective value, defaults marked. Loads again to the same spec."""
+
+import dataclasses
+import enum
+from collections.abc import Iterator, Mapping
+
+from google.protobuf import text_encoding
+
+from frcnn.spec.convert import schema_fields
+from frcnn.spec.positions import Positions
+
+HIDDEN = "********"
+_SECRETS = ("enc_key", "training_config.visualizer.wandb_config.key")
+_DEFAULT = "  # default"
+
+
+def render(config: object, positions: Positions, *, show_keys: bool = False) -> str:
+    """`config` as protobuf text; what `positions` does not know is marked as a default.
+
+    Messages, lists and maps that are not set are left out. Keys that are set are shown as asterisks
+    unless `show_keys`.
+    """
+    return "".join(f"{line}\n" for line in _lines(config, positions, "", show_keys))
+
+
+def _lines(config: object, positions: Positions, path: str, show_keys: bool) -> Iterator[str]:
+    for field, _ in schema_fields(type(config)):
+        value = getattr(config, field.name)
+        field_path = f"{path}.{field.name}" if path else field.name
+        if field_path in _SECRETS and value and not show_keys:
+            yield f'{field.name}: "{HIDDEN}"  # hidden'
+            continue
+        mark = "" if field_path in positions else _DEFAULT
+        for item_path, item in _items(value, field_path):
+            if dataclasses.is_dataclass(item):
+                yield f"{field.name} {{{mark}"
+                yield from (f"  {line}" for line in _lines(item, positions, item_path, show_keys))
+                yield "}"
+            elif isinstance(item, Mapping):
+                entries = (f"key: {_literal(key)} value: {_literal(item[key])}" for key in item)
+                yield from (f"{field.name} {{ {entry} }}{mark}" for entry in entries)
+            else:
+                yield f"{field.name}: {_literal(item)}{mark}"
+
+
+def _items(value: object, path: str) -> list[tuple[str, object]]:
+    """The occurrences of a field: none if it is not set, several for a list."""
+    if value is None:
+        return []
+    if isinstance(value, tuple):
+        return [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+    return [(path, value)]
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, enum.Enum):
+        return value.name
+    if isinstance(value, str):
+        escaped = text_encoding.CEscape(value, as_utf8=True)  # type: ignore[arg-type]  # it takes str
+        return f'"{escaped}"'
+    return repr(value)
