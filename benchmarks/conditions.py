@@ -1,0 +1,75 @@
+"""What the machine was doing while it measured: its speed, and the load of other programs."""
+
+import os
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+
+PROBE_SIDE = 2048
+PROBE_REPEATS = 5
+# Above this share of the cores taken by others, absolute times are not worth quoting.
+QUIET_SHARE = 0.05
+
+
+class Conditions:
+    """Watches the machine from its creation to the call of `lines`. Linux; elsewhere it says less."""
+
+    def __init__(self, threads: int) -> None:
+        """`threads` is only reported."""
+        self.threads = threads
+        self.started = time.monotonic()
+        self.busy_at_start = _busy_seconds()
+        self.speeds: list[float] = []
+        self.probe()
+
+    def probe(self) -> None:
+        """Measures the machine's float32 arithmetic (virtual machines differ from hour to hour)."""
+        matrix = np.ones((PROBE_SIDE, PROBE_SIDE), np.float32)
+        seconds = []
+        for _ in range(PROBE_REPEATS):
+            start = time.perf_counter()
+            _ = matrix @ matrix
+            seconds.append(time.perf_counter() - start)
+        self.speeds.append(2 * PROBE_SIDE**3 / min(seconds) / 1e9)
+
+    def lines(self) -> list[str]:
+        """A few lines for people, the last one a warning if others used the machine meanwhile."""
+        speeds = ", ".join(f"{speed:.0f}" for speed in self.speeds)
+        lines = [
+            f"machine: {_cpu_name()}, {os.cpu_count()} cores, {self.threads} threads a side; "
+            f"float32 matrix product before, between and after: {speeds} GFLOP/s"
+        ]
+        if self.busy_at_start is None:
+            return lines
+        elapsed = time.monotonic() - self.started
+        others = (_busy_seconds() or 0.0) - self.busy_at_start - _own_seconds()
+        share = max(others, 0.0) / (elapsed * (os.cpu_count() or 1))
+        verdict = "quiet" if share < QUIET_SHARE else "NOT quiet: trust ratios, not seconds"
+        return [*lines, f"other programs used {share:.0%} of all cores in {elapsed:.0f} s: {verdict}"]
+
+
+def _busy_seconds() -> float | None:
+    """CPU seconds all programs have used, and the host has withheld, since boot."""
+    try:
+        fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    user, nice, system, _idle, _iowait, irq, softirq, steal = fields
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_seconds() -> float:
+    """CPU seconds of this process and of the workers that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,126 @@
+"""Trains on a small synthetic set and prints resident memory and number of traces after epochs.
+
+python -m benchmarks.memory_over_epochs
+
+Every epoch validates and saves, so that whatever an epoch may leave behind is there to be seen.
+"""
+
+import argparse
+import dataclasses
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.tracing import Calls, count_calls
+from benchmarks.workers import memory_mib
+
+SHOWN_EPOCHS = (1, 2, 5, 10)
+# The allocator keeps a little more at times; a leak of one image batch an epoch would exceed this.
+FLAT_SHARE = 0.03
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """Memory in MiB, and traces so far, at the end of an epoch."""
+
+    epoch: int
+    resident: float
+    train_traces: int
+    detect_traces: int
+
+
+class EpochSampler(logging.Handler):
+    """Samples when the trainer logs the end of an epoch, its last act there."""
+
+    def __init__(self, train: Calls, detect: Calls) -> None:
+        """The counters to read along."""
+        super().__init__(logging.INFO)
+        self.train, self.detect = train, detect
+        self.samples: list[Sample] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Takes a sample if this is an epoch's line."""
+        if str(record.msg).startswith("epoch "):
+            counts = self.train.count, self.detect.count
+            self.samples.append(Sample(len(self.samples) + 1, memory_mib(), *counts))
+
+
+def prepare(folder: Path, images: int, epochs: int) -> Path:
+    """Draws and converts a data set below `folder`; returns the path of an experiment spec for it."""
+    from frcnn.cli.demo import layout
+    from frcnn.cli.demo_specs import Paths, convert_spec, experiment_spec, survey
+    from frcnn.data.records import read_records
+
+    paths = Paths(folder, folder / "data")
+    _frcnn("demo-data", "-o", paths.images, "--images", images)
+    image_dir, label_dir, extension = layout(paths.images)
+    (folder / "convert.txt").write_text(convert_spec(paths.images, image_dir, label_dir, extension))
+    _frcnn("dataset_convert", "-d", folder / "convert.txt", "-o", paths.records)
+    files = sorted(paths.records.parent.glob(f"{paths.records.name}-fold-*"))
+    found = survey(record for file in files for record in read_records(file))
+    text = experiment_spec(found, paths, extension, epochs)
+    text = text.replace("checkpoint_interval: 5", "checkpoint_interval: 1")
+    text = text.replace("validation_period_during_training: 5", "validation_period_during_training: 1")
+    spec = folder / "experiment.txt"
+    spec.write_text(text)
+    return spec
+
+
+def _frcnn(*words: object) -> None:
+    # A process of its own: what conversion leaves in memory is not training's.
+    command = [sys.executable, "-m", "frcnn", *map(str, words)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ)
+
+
+def measure(spec_path: Path, results: Path) -> list[Sample]:
+    """Trains as `frcnn train` does; one sample an epoch."""
+    from frcnn.model.faster_rcnn import FasterRCNN
+    from frcnn.spec import load_experiment
+    from frcnn.train.trainer import train
+
+    sampler = EpochSampler(count_calls(FasterRCNN, "train_step"), count_calls(FasterRCNN, "detect"))
+    logger = logging.getLogger("frcnn.train")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(sampler)
+    train(load_experiment(spec_path), results)
+    return sampler.samples
+
+
+def print_samples(samples: list[Sample], console: Console) -> None:
+    """A line for each of SHOWN_EPOCHS and the last, then growth since epoch 2 in one sentence."""
+    table = Table(title="Training, with validation and a checkpoint each epoch")
+    for heading in ("epoch", "resident MiB", "traces of the train step", "traces of detection"):
+        table.add_column(heading, justify="right")
+    for sample in samples:
+        if sample.epoch in SHOWN_EPOCHS or sample is samples[-1]:
+            counts = str(sample.train_traces), str(sample.detect_traces)
+            table.add_row(str(sample.epoch), f"{sample.resident:.0f}", *counts)
+    console.print(table)
+    # In the first epoch buffers are still being made.
+    first, last = samples[min(1, len(samples) - 1)], samples[-1]
+    growth = last.resident - first.resident
+    verdict = "flat" if growth <= FLAT_SHARE * first.resident else "NOT flat"
+    console.print(f"growth from epoch {first.epoch} to {last.epoch}: {growth:+.0f} MiB, {verdict}")
+
+
+def main() -> int:
+    """Runs it; 0 when done."""
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("--images", type=int, default=30, help="a fifth of them for validation (default: 30)")
+    flags.add_argument("--epochs", type=int, default=10)
+    args = flags.parse_args()
+    with tempfile.TemporaryDirectory(prefix="frcnn-memory-") as name:
+        folder = Path(name)
+        samples = measure(prepare(folder, args.images, args.epochs), folder / "results")
+    print_samples(samples, Console())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

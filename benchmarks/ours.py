@@ -1,0 +1,123 @@
+"""Worker: this project's detector, trained and run as the product does it.
+
+Run by `run_speed.py` under the project's own interpreter.
+"""
+
+import argparse
+import functools
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.ours_spec import spec_text
+from benchmarks.settings import SETTINGS, Scene, random_scene
+from benchmarks.tracing import count_calls
+from benchmarks.workers import serve
+from frcnn.model.build import build, detection_settings, training_settings
+from frcnn.model.detector import KerasDetector
+from frcnn.spec import Experiment, load_experiment
+from frcnn.train.optimizers import optimizer
+from frcnn.train.trainer import set_up
+
+WARM_UP_STEPS = 3
+# Of the learning rate schedule, which is flat; never reached.
+TOTAL_STEPS = 1_000_000
+
+
+class Ours:
+    """Our side of the benchmark."""
+
+    def __init__(self, batch: int) -> None:
+        """Builds the detector that the shared settings describe."""
+        self.spec = _load_spec(batch)
+        self.scene = random_scene(batch)
+        self.model = build(self.spec)
+        self.traces = {
+            "infer": count_calls(self.model, "detect"),
+            "train": count_calls(self.model, "train_step"),
+        }
+        self.counts: dict[str, Any] = {}
+
+    @functools.cached_property
+    def detector(self) -> KerasDetector:
+        """What evaluation and inference call."""
+        return KerasDetector(self.model, detection_settings(self.spec.inference_config))
+
+    @functools.cached_property
+    def train_function(self) -> Any:
+        """What `fit` calls for each step, with the data at hand."""
+        self.model.training_settings = training_settings(self.spec)
+        self.model.compile(optimizer=optimizer(self.spec.training_config, TOTAL_STEPS), jit_compile=False)
+        self.model.optimizer.build(self.model.trainable_variables)
+        self.model.make_train_function()
+        batches = tf.data.Dataset.from_tensors(_training_batch(self.scene)).repeat()
+        return functools.partial(self.model.train_function, iter(batches))
+
+    def prepare(self, phase: str) -> dict[str, Any]:
+        """Traces and warms up."""
+        self.counts.clear()
+        for _ in range(WARM_UP_STEPS):
+            self.step(phase)
+        return {}
+
+    def step(self, phase: str) -> None:
+        """One train step or one inference, results fetched to the host."""
+        if phase == "train":
+            logs = self.train_function()
+            self.counts["loss"] = round(float(logs["loss"]), 3)
+        else:
+            found = self.detector(self.scene.images)
+            self.counts["detections"] = found.count.tolist()
+            if found.rois is not None:
+                # Padding rows are all zero.
+                self.counts["rois"] = np.count_nonzero(found.rois.any(axis=-1), axis=-1).tolist()
+
+    def report(self) -> dict[str, Any]:
+        """Versions, the running mean of the loss, RoIs and detections, number of traces."""
+        versions = f"tensorflow {tf.__version__}, keras {keras.__version__}"
+        traces = {phase: calls.count for phase, calls in self.traces.items() if calls.count}
+        return {"versions": versions, "traces": traces, **self.counts}
+
+
+def _load_spec(batch: int) -> Experiment:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "benchmark.txt"
+        path.write_text(spec_text(batch))
+        return load_experiment(path)
+
+
+def _training_batch(scene: Scene) -> dict[str, tf.Tensor]:
+    """A batch as `frcnn.data.pipeline` makes it: the boxes padded to the spec's maximum."""
+    images, boxes = scene.boxes.shape[:2]
+    padding = SETTINGS.padded_boxes - boxes
+    valid = np.zeros((images, SETTINGS.padded_boxes), bool)
+    valid[:, :boxes] = True
+    return {
+        "images": tf.constant(scene.images),
+        "boxes": tf.constant(np.pad(scene.boxes, [(0, 0), (0, padding), (0, 0)])),
+        "classes": tf.constant(np.pad(scene.classes, [(0, 0), (0, padding)])),
+        "valid": tf.constant(valid),
+        "difficult": tf.zeros_like(valid),
+    }
+
+
+def main() -> None:
+    """Serves commands from stdin."""
+    flags = argparse.ArgumentParser(description=__doc__)
+    flags.add_argument("--precision", choices=("float32", "bfloat16"), required=True)
+    flags.add_argument("--batch", type=int, required=True)
+    flags.add_argument("--threads", type=int, required=True)
+    args = flags.parse_args()
+    tf.config.threading.set_intra_op_parallelism_threads(args.threads)
+    set_up(seed=42)
+    if args.precision == "bfloat16":
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    serve(lambda: Ours(args.batch))
+
+
+if __name__ == "__main__":
+    main()
