@@ -1,0 +1,74 @@
+"""`frcnn inference`: a model and a folder of images in, annotated images and KITTI labels out."""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from frcnn.cli.model_flags import add_model_flags, model_path
+
+if TYPE_CHECKING:
+    from frcnn.inference.run import Summary
+    from frcnn.inference.settings import InferenceSettings
+
+HELP = "Detect objects in a folder of images."
+EXAMPLES = """\
+  frcnn inference -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt
+  frcnn inference -e spec.txt -m model.keras -r found --captions
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the task's flags."""
+    add_model_flags(parser, "inference_config.model")
+    parser.add_argument(
+        "-r",
+        "--results_dir",
+        type=Path,
+        metavar="DIR",
+        help="where status.json goes, and outputs the spec names no folder for",
+    )
+    parser.add_argument(
+        "--captions",
+        action=argparse.BooleanOptionalAction,
+        help="write class and score beside each box (default: bbox_caption_on of the spec)",
+    )
+    parser.add_argument("--strict", action="store_true", help="a file that cannot be read is an error")
+
+
+def run(args: argparse.Namespace) -> Mapping[str, object]:
+    """Looks at every image, and says where the results are."""
+    from frcnn.inference.image_files import find_images
+    from frcnn.inference.settings import InferenceSettings
+    from frcnn.runtime.keys import resolve_key
+    from frcnn.spec import load_experiment
+
+    spec = load_experiment(args.experiment_spec)
+    settings = InferenceSettings.from_spec(spec, results_dir=args.results_dir, captions=args.captions)
+    images = find_images(settings.images_dir, leave_out=(settings.image_output_dir,))
+    model = model_path(args.model, spec, "inference_config")
+    key = resolve_key(args.key, spec.enc_key)
+
+    from frcnn.data.preprocess import ImageSettings
+    from frcnn.inference.run import run_inference
+    from frcnn.model.checkpoint import load_detector
+
+    detector = load_detector(model, spec, key, mode="inference")
+    summary = run_inference(detector, images, settings, ImageSettings.from_spec(spec), strict=args.strict)
+    sys.stdout.write(_text(summary, settings))
+    return {
+        "kpi": {"num_images": summary.images, "num_images_skipped": len(summary.unreadable)},
+        "categorical": {"num_objects": summary.detections},
+    }
+
+
+def _text(summary: "Summary", settings: "InferenceSettings") -> str:
+    found = ", ".join(f"{count} {name}" for name, count in summary.detections.items())
+    lines = [f"{summary.images} images: {found} (score >= {settings.score_threshold:g})"]
+    if summary.unreadable:
+        lines.append(f"{len(summary.unreadable)} files could not be read and were skipped:")
+        lines += [f"  {each.path}: {each.reason}" for each in summary.unreadable]
+    lines.append(f"annotated images: {settings.image_output_dir}")
+    lines.append(f"labels: {settings.label_dir}")
+    return "\n".join(lines) + "\n"

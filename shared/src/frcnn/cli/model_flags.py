@@ -1,0 +1,65 @@
+"""The flags that evaluate and inference share: spec, key and model."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from frcnn.errors import ModelError, Problem, SpecError
+
+if TYPE_CHECKING:
+    from frcnn.spec import Experiment
+
+
+def add_model_flags(parser: argparse.ArgumentParser, field: str) -> None:
+    """Adds -e, -k, -m, and the flags that the reference takes and ignores.
+
+    Args:
+        parser: Of the task.
+        field: The spec's field that -m overrides.
+    """
+    parser.add_argument(
+        "-e",
+        "--experiment_spec",
+        "--experiment_spec_file",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="experiment spec, protobuf text",
+    )
+    parser.add_argument(
+        "-k",
+        "--key",
+        "--enc_key",
+        metavar="KEY",
+        help="key of the model file (safer: FRCNN_KEY, or -k @FILE)",
+    )
+    parser.add_argument(
+        "-m", "--model_path", "--model", dest="model", type=Path, metavar="FILE", help=f"instead of {field}"
+    )
+    for flags in (("-i", "--image_dir"), ("-l", "--label_dir"), ("-b", "--batch_size")):
+        parser.add_argument(*flags, help=argparse.SUPPRESS)
+
+
+def model_path(
+    given: Path | None, spec: "Experiment", section: Literal["evaluation_config", "inference_config"]
+) -> Path:
+    """The model to load: -m, else the engine of the deprecated `trt_*` message, else the section's `model`.
+
+    Raises:
+        SpecError: None of them is set.
+        ModelError: The file does not exist.
+    """
+    if section == "evaluation_config":
+        model, engine = spec.evaluation_config.model, spec.evaluation_config.trt_evaluation
+    else:
+        model, engine = spec.inference_config.model, spec.inference_config.trt_inference
+    named = (engine.trt_engine if engine else "") or model
+    if given is None and not named:
+        problem = Problem(f"{section}.model", "not set; name the model there or with -m")
+        raise SpecError(spec.source, [problem])
+    path = given if given is not None else Path(named)
+    if not path.is_file():
+        source = "-m" if given is not None else f"{section} of {spec.source}"
+        found = "is a folder" if path.is_dir() else "does not exist"
+        raise ModelError(f"{path}, named by {source}, {found}; expected a model file")
+    return path
