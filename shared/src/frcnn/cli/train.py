@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> None:
     try:
         from frcnn.train.trainer import train
 
-        result = train(spec, args.results_dir, key=key, strict=args.strict)
+        result = train(spec, args.results_dir, key=key, amp=args.use_amp, strict=args.strict)
     except BaseException as error:
         status.write("FAILURE", str(error) or type(error).__name__)
         raise

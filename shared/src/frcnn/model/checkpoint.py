@@ -19,6 +19,7 @@ from frcnn.errors import ModelError
 from frcnn.model.build import detection_settings
 from frcnn.model.detector import KerasDetector
 from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.model.precision import saved_as_float32
 from frcnn.runtime.files import atomic_path
 from frcnn.runtime.sealed import opened, seal
 
@@ -45,7 +46,8 @@ def save_model(model: FasterRCNN, path: Path, record: TrainingRecord, key: str =
     """Writes model and record to `path`, whole or not at all; sealed if there is a key."""
     with atomic_path(path) as temporary:
         plain = temporary.with_suffix(".keras") if not key else temporary.with_name("plain.keras")
-        model.save(plain)
+        with saved_as_float32(model):
+            model.save(plain)
         with zipfile.ZipFile(plain, "a", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(RECORD, json.dumps(dataclasses.asdict(record), indent=1))
         if key:

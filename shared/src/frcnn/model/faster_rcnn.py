@@ -81,7 +81,7 @@ class FasterRCNN(keras.Model):
         """Class probabilities [B, R, C + 1] and codes [B, R, C, 4] of RoIs [B, R, 4], float32."""
         geometry = self.geometry
         crops = crop_and_resize(features, rois, geometry.height, geometry.width, geometry.crop_size)
-        probabilities, codes = self.roi_head(tf.cast(crops, self.compute_dtype), training=training)
+        probabilities, codes = self.roi_head(crops, training=training)
         count, classes = rois.shape[1], len(geometry.class_names)
         probabilities = tf.reshape(tf.cast(probabilities, tf.float32), [-1, count, classes + 1])
         return probabilities, tf.reshape(tf.cast(codes, tf.float32), [-1, count, classes, 4])

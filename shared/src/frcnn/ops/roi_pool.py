@@ -30,4 +30,4 @@ def crop_and_resize(
     limit = tf.constant([height - 1, width - 1, height - 1, width - 1], tf.float32)
     boxes = tf.minimum(tf.stop_gradient(rois) / limit, LARGEST_COORDINATE)
     owner = tf.repeat(tf.range(batch), count)
-    return tf.image.crop_and_resize(features, tf.reshape(boxes, [-1, 4]), owner, [size, size])
+    return tf.image.crop_and_resize(tf.cast(features, tf.float32), tf.reshape(boxes, [-1, 4]), owner, [size, size])

@@ -14,6 +14,7 @@ from frcnn.errors import DataError, RunError
 from frcnn.model.build import build, training_settings
 from frcnn.model.checkpoint import TrainingRecord, load_model
 from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.model.precision import set_precision
 from frcnn.runtime.status import StatusWriter
 from frcnn.train.callbacks import Checkpoints, NanGuard, Reporter, Validation
 from frcnn.train.optimizers import optimizer
@@ -41,13 +42,17 @@ class TrainResult:
         return found if self.mean_ap is None else {**found, "mAP": self.mean_ap}
 
 
-def train(spec: "Experiment", results_dir: Path, *, key: str = "", strict: bool = False) -> TrainResult:
+def train(
+    spec: "Experiment", results_dir: Path, *, key: str = "", amp: bool = False, strict: bool = False
+) -> TrainResult:
     """Trains the detector that the spec describes.
 
     Args:
         spec: A checked spec.
         results_dir: Gets the checkpoints, `status.json` and `metrics.json`; made if missing.
         key: Seals the checkpoints (`.tlt`); without one they are plain Keras archives (`.keras`).
+        amp: Whether the layers compute in 16 bits (bfloat16 on a CPU, float16 on a GPU); weights, box
+            arithmetic, losses and files are float32 all the same.
         strict: Whether an unreadable image ends the run at once instead of being left out.
 
     Raises:
@@ -67,6 +72,8 @@ def train(spec: "Experiment", results_dir: Path, *, key: str = "", strict: bool 
     if record.epoch >= config.num_epochs:
         raise RunError(f"{start.path}: has all of its {record.epoch} epochs; raise training_config.num_epochs to go on")
     _compile(model, spec, steps, resumed=bool(record.epoch))
+    if amp:
+        set_precision(model, _mixed_policy())
     log.info("%d training images, %d steps an epoch, %d parameters", data.size, steps, model.count_params())
     reporter = Reporter(StatusWriter(results_dir), config.num_epochs, steps, config.batch_size_per_gpu, record.epoch)
     validator = Validation(spec, validation) if validation else None
@@ -79,6 +86,7 @@ def train(spec: "Experiment", results_dir: Path, *, key: str = "", strict: bool 
             epochs=config.num_epochs,
             initial_epoch=record.epoch,
             callbacks=callbacks,
+            shuffle=False,
             verbose=0,
         )
     losses = history.history.get("loss", [math.nan])
@@ -129,6 +137,10 @@ def _compile(model: FasterRCNN, spec: "Experiment", steps: int, *, resumed: bool
         # The learning rate is a function of the step and of the spec; the rest is state.
         if new.path.split("/")[-1] != "learning_rate":
             new.assign(old)
+
+
+def _mixed_policy() -> str:
+    return "mixed_float16" if tf.config.list_logical_devices("GPU") else "mixed_bfloat16"
 
 
 def _validation(spec: "Experiment", strict: bool) -> Dataset | None:
