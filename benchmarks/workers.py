@@ -138,7 +138,7 @@ class Worker:
             stdin = _pipe(self.process.stdin)
             stdin.write(command + "\n")
             stdin.flush()
-        except BrokenPipeError:
+        except (BrokenPipeError, ValueError):  # ValueError: stopped before, its pipe is closed
             raise self._failure("ended early") from None
         return self._read()
 
@@ -163,6 +163,7 @@ class Worker:
         except (OSError, subprocess.TimeoutExpired):
             self.process.kill()
             self.process.wait()
+        _pipe(self.process.stdout).close()
 
 
 def _pipe(stream: Any) -> Any:
