@@ -20,14 +20,12 @@ from frcnn.model.build import detection_settings
 from frcnn.model.detector import KerasDetector
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.precision import saved_as_float32
-from frcnn.runtime.files import atomic_path
-from frcnn.runtime.sealed import opened, seal
+from frcnn.runtime.sealed import created, opened
 
 if TYPE_CHECKING:
     from frcnn.spec.config import Experiment
 
 RECORD = "frcnn.json"
-SUFFIXES = (".tlt", ".keras")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,16 +42,13 @@ class TrainingRecord:
 
 def save_model(model: FasterRCNN, path: Path, record: TrainingRecord, key: str = "") -> None:
     """Writes model and record to `path`, whole or not at all; sealed if there is a key."""
-    with atomic_path(path) as temporary:
-        plain = temporary.with_suffix(".keras") if not key else temporary.with_name("plain.keras")
+    with created(path, key, "keras") as plain:
+        archive_path = plain.with_suffix(".keras")
         with saved_as_float32(model):
-            model.save(plain)
-        with zipfile.ZipFile(plain, "a", zipfile.ZIP_DEFLATED) as archive:
+            model.save(archive_path)
+        with zipfile.ZipFile(archive_path, "a", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(RECORD, json.dumps(dataclasses.asdict(record), indent=1))
-        if key:
-            seal(plain, temporary, key, "keras")
-        elif plain != temporary:
-            plain.rename(temporary)
+        archive_path.replace(plain)
 
 
 def load_model(path: Path, key: str = "", *, compiled: bool = False) -> tuple[FasterRCNN, TrainingRecord]:
