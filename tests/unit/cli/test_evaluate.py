@@ -1,0 +1,118 @@
+import json
+
+import numpy as np
+import pytest
+
+from frcnn.cli.main import main
+from frcnn.data.annotations import Label
+from tests.support.image_folders import PatchDetector, picture
+from tests.support.loading import image_record, write_records
+from tests.support.task_spec import write_spec
+
+PATCH = (32, 40, 64, 100)  # y1, x1, y2, x2
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """What the command asked the model loader for; the detector it gets is a fake one."""
+    calls = []
+
+    def load(path, spec, key, mode):
+        calls.append((path.name, str(key), mode))
+        return PatchDetector()
+
+    monkeypatch.setattr("frcnn.model.checkpoint.load_detector", load)
+    return calls
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Three validation images with a person each, which the fake detector finds; one car it does not."""
+    y1, x1, y2, x2 = PATCH
+    person = Label("person", float(x1), float(y1), float(x2), float(y2))
+    car = Label("car", 120.0, 90.0, 150.0, 120.0)
+    pixels = np.asarray(picture(PATCH, 128, 160))
+    records = [image_record(n, (person, car) if n == 0 else (person,), pixels=pixels) for n in range(3)]
+    write_records(tmp_path / "records/set-fold-000-of-002", records)
+    write_records(tmp_path / "records/set-fold-001-of-002", records)
+    (tmp_path / "model.keras").touch()
+    return tmp_path
+
+
+def run(data, *words, evaluation=""):
+    fields = f"batch_size: 2 object_confidence_thres: 0.5 {evaluation}"
+    spec = write_spec(data / "spec.txt", records=f"{data}/records/*", images=data, evaluation=fields)
+    return main(["evaluate", "-e", str(spec), *map(str, words)])
+
+
+def test_the_table_is_printed_and_everything_else_goes_to_the_results_folder(data, loaded, capsys):
+    results = data / "results"
+    words = ("-m", data / "model.keras", "-k", "secret", "-r", results)
+    assert run(data, *words, evaluation="visualize_pr_curve: true") == 0
+    shown = capsys.readouterr().out
+    assert "car                 0.0000              -                   0.0000              0.0000" in shown
+    assert "person              1.0000              1.0000              1.0000              1.0000" in shown
+    assert "mAP@0.5 = 0.5000" in shown
+    assert shown.endswith("Execution status: PASS\n")
+    names = sorted(path.name for path in results.iterdir())
+    assert names == ["PR_curve.png", "PR_curve_iou0.50.png", "metrics.json", "status.json"]
+    assert str(results / "PR_curve.png") in shown
+    assert loaded == [("model.keras", "secret", "evaluation")]
+
+
+def test_metrics_and_status_hold_the_numbers(data, loaded):
+    run(data, "-m", data / "model.keras", "-r", data / "results")
+    metrics = json.loads((data / "results/metrics.json").read_text())
+    assert (metrics["mAP"], metrics["images"]) == (0.5, 3)
+    assert metrics["iou"]["0.50"]["classes"]["person"]["true_positives"] == 3
+    last = json.loads((data / "results/status.json").read_text().splitlines()[-1])
+    assert last["status"] == "SUCCESS"
+    assert last["kpi"] == {"mAP@0.50": 0.5, "mAP": 0.5}
+
+
+def test_without_a_results_folder_curves_lie_beside_the_model(data, loaded):
+    curves = (
+        "visualize_pr_curve: true gt_matching_iou_threshold_range { start: 0.5 end: 0.7 step: 0.1 } "
+        f'model: "{data}/model.keras"'
+    )
+    assert run(data, evaluation=curves) == 0
+    assert sorted(path.name for path in data.glob("PR*")) == ["PR_curve_iou0.50.png", "PR_curve_iou0.60.png"]
+    assert not list(data.glob("*.json"))
+
+
+def test_the_flag_for_the_model_wins_over_the_spec(data, loaded):
+    (data / "other.keras").touch()
+    assert run(data, "--model", data / "other.keras", evaluation=f'model: "{data}/model.keras"') == 0
+    assert loaded[0][0] == "other.keras"
+
+
+def test_an_engine_of_the_deprecated_message_wins_over_the_model(data, loaded):
+    (data / "model.engine").touch()
+    engine = f'model: "{data}/model.keras" trt_evaluation {{ trt_engine: "{data}/model.engine" }}'
+    assert run(data, evaluation=engine) == 0
+    assert loaded[0][0] == "model.engine"
+
+
+def test_flags_that_the_reference_ignores_are_accepted(data, loaded):
+    assert run(data, "--model_path", data / "model.keras", "-i", "x", "-l", "y", "-b", "8") == 0
+
+
+def test_no_model_at_all_is_a_fault_of_the_spec(data, loaded, capsys):
+    assert run(data) == 2
+    shown = capsys.readouterr()
+    assert "evaluation_config.model: not set; name the model there or with -m" in shown.err
+    assert shown.out.endswith("Execution status: FAIL\n")
+
+
+def test_a_missing_model_is_named_before_any_data_is_read(data, loaded, capsys):
+    assert run(data, "-m", data / "gone.keras") == 1
+    assert f"{data}/gone.keras, named by -m, does not exist" in capsys.readouterr().err
+    assert loaded == []
+
+
+def test_a_fold_that_matches_nothing_is_an_error(data, loaded, capsys):
+    for path in (data / "records").glob("*fold-000*"):
+        path.unlink()
+    assert run(data, "-m", data / "model.keras", "-r", data / "results") != 0
+    assert not (data / "results/metrics.json").exists()
+    assert "fold" in capsys.readouterr().err
