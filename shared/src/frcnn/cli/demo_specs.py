@@ -122,6 +122,7 @@ def experiment_spec(found: Survey, paths: "Paths", extension: str, epochs: int) 
         extension=_quoted(extension.lstrip(".").lower()),
         mapping=mapping,
         epochs=epochs,
+        interval=min(5, epochs),
         model=_quoted(paths.model),
         samples=_quoted(paths.samples),
         annotated=_quoted(paths.annotated),

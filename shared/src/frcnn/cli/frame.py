@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from frcnn.cli import faults
+from frcnn.cli.quiet_import import quiet_tensorflow_import
 from frcnn.cli.tasks import Task
 from frcnn.cli.tee import tee_stdout
 from frcnn.errors import UsageError
@@ -42,6 +43,8 @@ def run(task: Task, module: ModuleType, words: Sequence[str], program: str = "fr
             if args.log_file is not None:
                 setup_logging(args.verbose, args.log_file)
                 stack.enter_context(tee_stdout(args.log_file))
+            if not args.verbose:
+                stack.enter_context(quiet_tensorflow_import())
             _run_and_record(module, args)
             code = 0
         except BaseException as error:
