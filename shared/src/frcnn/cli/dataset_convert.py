@@ -68,7 +68,11 @@ def run(args: argparse.Namespace) -> None:
         StatusWriter(args.results_dir).write(
             "RUNNING",
             f"{report.images} images converted",
-            kpi={"num_images": report.images, "num_images_skipped": report.images_skipped},
+            kpi={
+                "num_images": report.images,
+                "num_images_skipped": report.images_skipped,
+                "num_boxes_skipped": report.boxes_skipped,
+            },
             categorical={"num_objects": dict(sorted(report.boxes.items()))},
         )
     show(report)

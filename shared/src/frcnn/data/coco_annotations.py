@@ -72,7 +72,7 @@ def read_coco(path: Path, image_dir: str) -> CocoFile:
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
     except (ijson.JSONError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not JSON: {error}") from error
+        raise DataError(f"{path}: JSON that cannot be read: {error}") from error
     stored = tuple(map(stored_class_name, names.values()))
     fold = CocoFold(image_dir, str(path), stored, images.entries, boxes.sorted(len(images.entries)))
     return CocoFile(tuple(names.values()), fold, (*images.faults, *boxes.faults))

@@ -65,16 +65,18 @@ def decode(payload: bytes) -> ImageRecord:
     except DecodeError as error:
         raise ValueError(f"not an Example: {error}") from error
     feature = dict(example.features.feature)
-    missing = [name for name in ("frame/id", "frame/height", "frame/width") if name not in feature]
+    sizes = {name: _integers(feature, name) for name in ("frame/height", "frame/width")}
+    identifiers = _bytes(feature, "frame/id")
+    missing = [name for name, values in {"frame/id": identifiers, **sizes}.items() if not values]
     if missing:
         raise ValueError(f"no {', '.join(missing)}")
     formats = _bytes(feature, "frame/format")
     point_clouds = _bytes(feature, "point_cloud/id")
     encoded = _bytes(feature, "frame/encoded")
     return ImageRecord(
-        frame_id=_bytes(feature, "frame/id")[0].decode(),
-        height=feature["frame/height"].int64_list.value[0],
-        width=feature["frame/width"].int64_list.value[0],
+        frame_id=identifiers[0].decode(),
+        height=sizes["frame/height"][0],
+        width=sizes["frame/width"][0],
         labels=_labels(feature),
         encoded=encoded[0] if encoded else None,
         image_format=formats[0].decode() if formats else "",
@@ -91,7 +93,7 @@ def _labels(feature: dict[str, Feature]) -> tuple[Label, ...]:
         if name in feature
     }
     if "target/occlusion" in feature:
-        columns["occlusion"] = feature["target/occlusion"].int64_list.value
+        columns["occlusion"] = _integers(feature, "target/occlusion")
     wrong = [name for name, column in columns.items() if len(column) != len(names)]
     if wrong:
         raise ValueError(f"{len(names)} object classes, but another number of {', '.join(wrong)}")
@@ -112,6 +114,10 @@ def _calibration(feature: dict[str, Feature]) -> Calibration | None:
 
 def _bytes(feature: dict[str, Feature], name: str) -> Sequence[bytes]:
     return feature[name].bytes_list.value if name in feature else ()
+
+
+def _integers(feature: dict[str, Feature], name: str) -> Sequence[int]:
+    return feature[name].int64_list.value if name in feature else ()
 
 
 def _put_bytes(feature: Feature, values: Iterable[bytes]) -> None:
