@@ -1,0 +1,203 @@
+"""`frcnn prune`: a model in, a narrower one out."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from frcnn.errors import UsageError
+from frcnn.prune.settings import CRITERIA, NORMALIZERS, PruneSettings
+
+if TYPE_CHECKING:
+    from frcnn.model.checkpoint import TrainingRecord
+    from frcnn.model.faster_rcnn import FasterRCNN
+    from frcnn.prune.report import PruneReport
+
+HELP = "Remove the filters of a model that matter least; train it again afterwards (retrain_pruned_model)."
+EXAMPLES = """\
+  frcnn prune -m results/frcnn_resnet_18.epoch_12.tlt -o pruned.tlt -k @key -eq union -pth 0.5
+  frcnn prune -m model.keras -o pruned.keras --target_params 0.15    search the threshold
+  frcnn prune -m model.keras --target_flops 0.3 --dry_run            show what would go, write nothing
+"""
+
+REPORT = "pruning.json"
+PLAIN_SUFFIXES = (".keras", ".hdf5", ".h5")
+DEFAULT_THRESHOLD = 0.1
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the task's flags."""
+    add = parser.add_argument
+    add("-m", "--model", type=Path, required=True, metavar="FILE", help="model to prune")
+    add(
+        *("-o", "--output_file"),
+        type=Path,
+        metavar="FILE",
+        help="pruned model: .tlt (sealed if there is a key) or .keras (plain)",
+    )
+    add(
+        *("-k", "--key", "--enc_key"),
+        metavar="KEY",
+        help="key of both model files (safer: FRCNN_KEY, or -k @FILE)",
+    )
+    add(
+        *("-n", "--normalizer"),
+        choices=NORMALIZERS,
+        default="max",
+        help="divide the norms of a layer's filters by their maximum or their L2 norm (default: max)",
+    )
+    add(
+        *("-eq", "--equalization_criterion"),
+        choices=CRITERIA,
+        default="union",
+        help="how layers that an elementwise or depthwise layer ties together agree (default: union)",
+    )
+    add(
+        *("-pg", "--pruning_granularity"),
+        type=int,
+        default=8,
+        metavar="N",
+        help="keep multiples of N filters (default: 8)",
+    )
+    add(
+        *("-pth", "--pruning_threshold"),
+        type=float,
+        metavar="T",
+        help=f"keep filters whose normalised norm is above T (default: {DEFAULT_THRESHOLD})",
+    )
+    add(
+        *("-nf", "--min_num_filters"),
+        type=int,
+        default=16,
+        metavar="N",
+        help="keep at least N filters a layer (default: 16)",
+    )
+    add(
+        *("-el", "--excluded_layers"),
+        nargs="*",
+        action="extend",
+        default=[],
+        metavar="LAYER",
+        help="layers whose filters all stay",
+    )
+    add(
+        "--target_params",
+        type=float,
+        metavar="SHARE",
+        help="instead of -pth: search the threshold that leaves at most this share of the parameters",
+    )
+    add("--target_flops", type=float, metavar="SHARE", help="the same for operations; both can be given")
+    add(
+        "--rois",
+        type=int,
+        default=300,
+        metavar="N",
+        help="count operations for N RoIs an image (default: 300)",
+    )
+    add("--dry_run", action="store_true", help="show what would be pruned and write no model")
+    add("--force", action="store_true", help="allow -o to replace the model given by -m")
+    add("--results_dir", type=Path, metavar="DIR", help=f"where status.json and {REPORT} go")
+
+
+def run(args: argparse.Namespace) -> Mapping[str, object]:
+    """Prunes, prints what it did, and writes the model and the report."""
+    settings = _settings(args)
+    if args.output_file is None and not args.dry_run:
+        raise UsageError("-o/--output_file is missing; name the pruned model, or add --dry_run")
+
+    from frcnn.model.checkpoint import load_model
+    from frcnn.prune.prune import plan_detector, prune
+    from frcnn.runtime.keys import resolve_key
+
+    key = resolve_key(args.key, None)
+    target, seal_key = (None, "") if args.dry_run else output_file(args.output_file, key)
+    if target is not None and not args.force and target.resolve() == args.model.resolve():
+        raise UsageError(f"-o {target} is the model to prune itself; name another file, or add --force")
+    model, record = load_model(args.model, key)
+    if target is None:
+        report = plan_detector(model, settings).report
+    else:
+        result = prune(model, settings)
+        report = result.report
+        _save(result.model, target, record, seal_key)
+    _show(report, target)
+    if args.results_dir is not None:
+        from frcnn.runtime.files import write_text
+
+        write_text(args.results_dir / REPORT, report.to_json())
+    return {"kpi": _kpi(report, target)}
+
+
+def output_file(given: Path, key: str) -> tuple[Path, str]:
+    """Where the pruned model goes, and the key to seal it with (empty for a plain one).
+
+    A name keeps its meaning: `.tlt` is sealed if there is a key, `.keras` (and the reference's
+    `.hdf5`) is plain. Any other name gets the suffix of what is written.
+    """
+    if given.suffix in PLAIN_SUFFIXES:
+        if key:
+            log.warning("%s is written plain, as its suffix says; a name in .tlt would be sealed", given)
+        if given.suffix != ".keras":
+            log.warning("%s is a Keras archive in spite of its suffix", given)
+        return given, ""
+    if given.suffix == ".tlt":
+        if not key:
+            log.warning("%s is written plain, since there is no key to seal it with", given)
+        return given, key
+    named = given.with_name(f"{given.name}{'.tlt' if key else '.keras'}")
+    log.info("writing %s: %s does not say which kind of model file it is", named, given.name)
+    return named, key
+
+
+def _settings(args: argparse.Namespace) -> PruneSettings:
+    has_target = args.target_params is not None or args.target_flops is not None
+    if has_target and args.pruning_threshold is not None:
+        raise UsageError(
+            f"-pth {args.pruning_threshold:g} and a target contradict each other: a target is what the "
+            "threshold is searched for; give one of them"
+        )
+    return PruneSettings(
+        normalizer=args.normalizer,
+        equalization_criterion=args.equalization_criterion,
+        pruning_granularity=args.pruning_granularity,
+        pruning_threshold=DEFAULT_THRESHOLD if args.pruning_threshold is None else args.pruning_threshold,
+        min_num_filters=args.min_num_filters,
+        excluded_layers=tuple(args.excluded_layers),
+        target_params=args.target_params,
+        target_flops=args.target_flops,
+        rois=args.rois,
+    )
+
+
+def _save(model: "FasterRCNN", target: Path, record: "TrainingRecord", key: str) -> None:
+    """Writes the pruned model; of the record, what training did is forgotten, what made the model is kept."""
+    from frcnn.model.checkpoint import TrainingRecord, save_model
+
+    save_model(
+        model, target, TrainingRecord(record.arch, record.class_names, spec_text=record.spec_text), key
+    )
+
+
+def _show(report: "PruneReport", target: Path | None) -> None:
+    for each in report.unprunable:
+        log.warning("cannot be pruned: %s", each)
+    if report.after == report.before:
+        log.warning("nothing was pruned; a higher -pth, a lower -nf or a lower -pg prunes more")
+    settings = report.settings
+    lines = [report.table(), ""]
+    if settings.has_target:
+        lines.append(f"Threshold found: -pth {report.threshold:.16g}")
+    lines.append(f"Operations left: {report.flops_ratio:.4f} (one image, {settings.rois} RoIs)")
+    lines.append(f"Pruning ratio (pruned model / original model): {report.pruning_ratio:.6g}")
+    lines.append("nothing written (--dry_run)" if target is None else f"pruned model: {target}")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _kpi(report: "PruneReport", target: Path | None) -> dict[str, float]:
+    """As in the reference: ratio, size of the file in MiB, parameters in millions."""
+    size = {} if target is None else {"size": target.stat().st_size / 2**20}
+    return {"pruning_ratio": report.pruning_ratio, **size, "param_count": report.after.params / 1e6}

@@ -1,0 +1,80 @@
+"""Pruning, from a model and settings to a narrower model: read `prune` from top to bottom."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import keras
+
+from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.prune.graph import ChannelGraph, trace
+from frcnn.prune.plan import Plan, check_threshold, make_groups, make_plan
+from frcnn.prune.report import PruneReport, make_report
+from frcnn.prune.rewrite import rewrite
+from frcnn.prune.search import find_threshold
+from frcnn.prune.settings import PruneSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a pruning would do: the channels, which of them stay, and that in numbers."""
+
+    graph: ChannelGraph
+    plan: Plan
+    report: PruneReport
+
+
+@dataclasses.dataclass(frozen=True)
+class PruneResult:
+    """The pruned model, its plan and its report."""
+
+    model: FasterRCNN
+    plan: Plan
+    report: PruneReport
+
+
+def prune(model: FasterRCNN, settings: PruneSettings) -> PruneResult:
+    """A narrower detector with the filters that matter; the given one is left as it was.
+
+    Body and head are one graph for it: RoI pooling keeps channels. Layer names, geometry and what is
+    frozen stay; the result is not compiled.
+
+    Raises:
+        UsageError: The threshold keeps nothing, a target is out of reach, or there is no such excluded
+            layer.
+        ModelError: A weight is not finite.
+    """
+    outcome = plan_detector(model, settings)
+    features, roi_head = rewrite([model.features, model.roi_head], outcome.graph, outcome.plan)
+    pruned = FasterRCNN(features, roi_head, model.geometry, name=model.name)
+    return PruneResult(pruned, outcome.plan, outcome.report)
+
+
+def plan_detector(model: FasterRCNN, settings: PruneSettings) -> Outcome:
+    """What `prune` would do, without doing it; raises what it raises."""
+    return plan_networks([model.features, model.roi_head], settings, runs=[1, settings.rois])
+
+
+def plan_networks(
+    networks: Sequence[keras.Model], settings: PruneSettings, runs: Sequence[int] = ()
+) -> Outcome:
+    """Plans the pruning of networks in a row, as `frcnn.prune.graph.trace` takes them.
+
+    Args:
+        networks: Functional models.
+        settings: What is asked for.
+        runs: How often each is computed for an image; once if left out.
+
+    Raises:
+        UsageError: As `prune`.
+        ModelError: As `prune`.
+    """
+    runs = runs or [1] * len(networks)
+    graph = trace(networks, settings.excluded_layers)
+    groups = make_groups(graph, settings)
+    if settings.has_target:
+        threshold = find_threshold(graph, groups, settings, runs)
+    else:
+        threshold = settings.pruning_threshold
+        check_threshold(groups, threshold)
+    plan = make_plan(graph, groups, settings, threshold)
+    return Outcome(graph, plan, make_report(graph, plan, settings, runs))

@@ -1,0 +1,81 @@
+"""The narrower networks that a plan describes: same layers, names and order, fewer channels."""
+
+import logging
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import KerasTensor
+
+from frcnn.prune.cost import weight_axes
+from frcnn.prune.graph import ChannelGraph, LayerChannels
+from frcnn.prune.plan import Plan
+
+log = logging.getLogger(__name__)
+
+
+def rewrite(networks: Sequence[keras.Model], graph: ChannelGraph, plan: Plan) -> list[keras.Model]:
+    """New networks with the channels that stay; the given ones are left as they were.
+
+    Args:
+        networks: What `graph` was traced from.
+        graph: Their channels.
+        plan: Which of them stay.
+    """
+    narrower: list[keras.Model] = []
+    for part, network in enumerate(networks):
+        entries = {each.layer.name: each for each in graph.layers if each.part == part}
+        inputs = [_input(tensor) for tensor in network.inputs]
+        if narrower:
+            # The feature map's depth, which may have shrunk, is that of what is fed on.
+            inputs[0] = _input(network.inputs[0], narrower[-1].outputs[0].shape[-1])
+        narrower.append(_narrow(network, inputs, entries, plan))
+    return narrower
+
+
+def _narrow(
+    network: keras.Model, inputs: list[KerasTensor], entries: dict[str, LayerChannels], plan: Plan
+) -> keras.Model:
+    def clone(layer: object) -> object:
+        return _clone(entries[layer.name], plan) if isinstance(layer, keras.Layer) else layer
+
+    structured = keras.tree.pack_sequence_as(network.input, inputs)
+    made = keras.models.clone_model(network, input_tensors=structured, clone_function=clone)
+    for name, entry in entries.items():
+        _copy_weights(entry, made.get_layer(name), plan)
+    return made
+
+
+def _input(tensor: KerasTensor, depth: int | None = None) -> KerasTensor:
+    shape = tensor.shape if depth is None else (*tensor.shape[:-1], depth)
+    return keras.Input(batch_shape=shape, dtype=tensor.dtype, name=tensor._keras_history.operation.name)
+
+
+def _clone(entry: LayerChannels, plan: Plan) -> keras.Layer:
+    """A new layer of the same configuration but for the number of its channels."""
+    layer = entry.layer
+    if entry.rule is not None:
+        config = layer.get_config()
+        entry.rule.resize(config, plan.count(entry.outputs))
+        return type(layer).from_config(config)
+    try:
+        return type(layer).from_config(layer.get_config())
+    except (TypeError, ValueError, NotImplementedError) as error:
+        # Nothing about it changes, so it can serve both networks.
+        log.debug(
+            "layer %s cannot be made anew from its configuration (%s); it is used itself", layer.name, error
+        )
+        return layer
+
+
+def _copy_weights(entry: LayerChannels, target: keras.Layer, plan: Plan) -> None:
+    """Fills the new layer's weights, and other state such as seeds, with what stays of the old one's."""
+    if target is entry.layer:
+        return
+    for old, new in zip(entry.layer.variables, target.variables, strict=True):
+        values = keras.ops.convert_to_numpy(old)
+        for axis, channels in enumerate(weight_axes(entry, old.name, values.ndim)):
+            if channels is not None:
+                places = plan.places(channels)
+                values = values if places.size == channels.size else np.take(values, places, axis)
+        new.assign(values)
