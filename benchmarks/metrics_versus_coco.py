@@ -1,0 +1,52 @@
+"""How far our mAP lies from pycocotools' on the same detections, and which definition makes the difference.
+
+Usage: python -m benchmarks.metrics_versus_coco [images]; the figures in docs/evaluation.md are its output.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from frcnn.evaluate.evaluator import Evaluator
+from frcnn.evaluate.settings import EvaluationSettings, iou_range
+from tests.support.coco_peer import coco_ap
+from tests.support.detection_scenes import Scene, as_batch, enlarged, random_scenes
+
+NAMES = ("bus", "car", "dog")
+RANGES = {"0.50": (0.5,), "0.75": (0.75,), "0.50:0.95": iou_range(0.5, 1.0, 0.05)}
+
+
+def our_map(scenes: list[Scene], thresholds: Sequence[float], times: int, *, voc07: bool = False) -> float:
+    evaluator = Evaluator(EvaluationSettings(NAMES, tuple(thresholds), voc07=voc07))
+    evaluator.update(*as_batch(scenes, times=times))
+    return evaluator.report().mean_ap or 0.0
+
+
+def differences(scenes: list[Scene], thresholds: Sequence[float], times: int) -> dict[str, float]:
+    """The mAP by our definitions, and by those of pycocotools one after the other."""
+    return {
+        "ours, VOC12": our_map(scenes, thresholds, times),
+        "pycocotools, +1 widths": float(np.nanmean(coco_ap(scenes, len(NAMES), thresholds))),
+        "pycocotools as it is": float(np.nanmean(coco_ap(scenes, len(NAMES), thresholds, extra=0.0))),
+        "ours, VOC07": our_map(scenes, thresholds, times, voc07=True),
+    }
+
+
+def main(images: int) -> None:
+    # How large objects are decides how much the +1 matters.
+    scenes = random_scenes(0, images, classes=len(NAMES), crowding=80.0, skilled=True)
+    for times in (1, 4):
+        shown = [enlarged(scene, times) for scene in scenes]
+        table = {name: differences(shown, thresholds, times) for name, thresholds in RANGES.items()}
+        print(f"{images} images, objects of {10 * times} to {70 * times} px; difference to ours in brackets")
+        print(f"{'mAP at IoU':<24}" + "".join(f"{name:>20}" for name in table))
+        for row in next(iter(table.values())):
+            values = [(column[row], column[row] - column["ours, VOC12"]) for column in table.values()]
+            cells = "".join(f"{f'{value:.4f} ({change:+.4f})':>20}" for value, change in values)
+            print(f"{row:<24}{cells}")
+        print()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
