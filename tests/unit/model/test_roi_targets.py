@@ -73,6 +73,7 @@ def check(found, rois, truth=TRUTH, image: int = 0, **changes) -> None:
 COUNTS = {
     "both, plenty of each": (10, 25),
     "both, few positives": (1, 25),
+    "both, just enough negatives": (10, 12),
     "both, few negatives, drawn again": (10, 2),
     "positives only, plenty": (30, 0),
     "positives only, drawn again": (3, 0),
