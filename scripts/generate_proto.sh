@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes shared/src/frcnn/spec/*_pb2.py and *_pb2.pyi again from the .proto files beside them.
+# Writes every *_pb2.py and *_pb2.pyi of shared/src again from the .proto file beside it.
 # The bytes depend on the compiler: use the pinned grpcio-tools and mypy-protobuf (see constraints.txt).
 # Usage: PATH=.venv/bin:$PATH scripts/generate_proto.sh [OUTPUT_FOLDER]
 set -eu
@@ -7,4 +7,4 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 output=${1:-$root/shared/src}
 cd "$root/shared/src"
 python -m grpc_tools.protoc --proto_path=. --python_out="$output" --mypy_out="quiet:$output" \
-    frcnn/spec/experiment.proto frcnn/spec/dataset_export.proto
+    frcnn/data/example.proto frcnn/spec/experiment.proto frcnn/spec/dataset_export.proto
