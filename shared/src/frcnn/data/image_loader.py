@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from frcnn.data import augment, objects, preprocess, sources
+from frcnn.data import augment, objects, preprocess, sources, warp
 from frcnn.data.objects import Objects
 from frcnn.data.preprocess import ImageSettings
 from frcnn.data.record_index import RecordIndex
@@ -45,7 +45,10 @@ class ImageLoader:
         self.max_objects = int(spec.model_config.input_image_config.max_objects_num_per_image)
         self.seed = int(spec.random_seed)
         enabled = training and spec.training_config.enable_augmentation
-        self.augmentation = augment.AugmentSettings.from_spec(spec) if enabled else None
+        height, width = self.settings.height, self.settings.width
+        self.augmentation = augment.Augmentation.from_spec(spec, height, width) if enabled else None
+        self.window = augment.window_map(spec.augmentation_config.preprocessing, height, width)
+        self.min_sides = _min_sides(spec) if training else (MIN_SIDE, MIN_SIDE)
         self.index = RecordIndex.scan([path for source in found for path in source.files])
         if not len(self.index):
             raise DataError(
@@ -97,10 +100,13 @@ class ImageLoader:
         self._if(record["number"] != wanted, self.reader.report_unreadable, wanted)
         settings = self.settings
         image, found = self._fit(record)
-        found = objects.drop_small(found, MIN_SIDE, MIN_SIDE)
+        found = objects.drop_small(found, *self.min_sides)
         if self.augmentation:
             seed = tf.stack([self.seed + record["slot"][1] * SEED_STRIDE, record["slot"][2]])
-            image, found = augment.augment(image, found, seed, self.augmentation)
+            image, found = self.augmentation(image, found, seed, self.window)
+        elif self.window is not None:
+            image = warp.warp_image(image, self.window, settings.height, settings.width)
+            found = found._replace(boxes=warp.warp_boxes(found.boxes, self.window))
         found = objects.snap_to_pixels(found, settings.height, settings.width)
         self._if(tf.shape(found.classes)[0] > self.max_objects, self._report_crowded, record["number"])
         found = objects.keep_largest(found, self.max_objects)
@@ -115,14 +121,20 @@ class ImageLoader:
         return example
 
     def _fit(self, record: Example) -> tuple[tf.Tensor, Objects]:
-        """Image and boxes at the size of the network input; float32 RGB or grey, 0..255."""
-        height, width = self.settings.height, self.settings.width
+        """Image and boxes at the size of the network input; float32 RGB or grey, 0..255.
+
+        An image that is not resized keeps what is outside, if a warp follows that may bring it in.
+        """
+        image, height, width = record["image"], self.settings.height, self.settings.width
         found = Objects(record["boxes"], record["classes"], record["difficult"])
-        if not self.settings.auto_resize:
-            return preprocess.pad_or_crop(record["image"], height, width), found
-        scale = tf.constant([height, width], tf.float32) / record["frame_size"]
-        found = found._replace(boxes=found.boxes * tf.tile(scale, [2]))
-        return preprocess.stretch(record["image"], height, width), found
+        if self.settings.auto_resize:
+            scale = tf.constant([height, width], tf.float32) / record["frame_size"]
+            found = found._replace(boxes=found.boxes * tf.tile(scale, [2]))
+            return preprocess.stretch(image, height, width), found
+        moves = self.augmentation is not None and not self.augmentation.spatial.only_flips
+        if moves or self.window is not None:
+            height, width = tf.unstack(tf.maximum([height, width], tf.shape(image)[:2]))
+        return preprocess.pad_or_crop(image, height, width), found
 
     def check_all_images(self) -> None:
         """Reads every image once.
@@ -159,3 +171,9 @@ class ImageLoader:
                 self.reader.name_of(number),
                 self.max_objects,
             )
+
+
+def _min_sides(spec: "Experiment") -> tuple[float, float]:
+    """Height and width under which a box is not learnt from, px of the network input."""
+    config = spec.augmentation_config.preprocessing
+    return max(MIN_SIDE, config.min_bbox_height), max(MIN_SIDE, config.min_bbox_width)

@@ -90,11 +90,12 @@ def stretch(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -
     return tf.cast(resized, tf.float32)
 
 
-def pad_or_crop(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
+def pad_or_crop(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
     """`image` [h, w, C] as float32 [height, width, C]: cut, or filled with 0, at the right and bottom."""
     image = tf.cast(image[:height, :width], tf.float32)
     missing = [[0, height - tf.shape(image)[0]], [0, width - tf.shape(image)[1]], [0, 0]]
-    return tf.ensure_shape(tf.pad(image, missing), [height, width, image.shape[-1]])
+    static = [side if isinstance(side, int) else None for side in (height, width)]
+    return tf.ensure_shape(tf.pad(image, missing), [*static, image.shape[-1]])
 
 
 def normalise(image: tf.Tensor, settings: ImageSettings) -> tf.Tensor:
