@@ -112,7 +112,7 @@ def test_a_rescue_takes_over_an_anchor_that_another_box_made_positive():
 
 
 def test_a_box_that_claimed_a_positive_takes_no_better_anchor_from_another():
-    # The second box overlaps the first anchor most (0.8), but that is the first box's; the other (0.75) counts.
+    # The second box overlaps the first anchor most (0.8), but that one is taken; the other (0.75) counts.
     first, second = [0, 0, 79, 79], [0, 0, 79, 63]
     anchors = np.float32([first, [0, 0, 79, 47]])
     assert roles(assign([first, second], anchors))[:2] == ([0, 1], [0, 1])
