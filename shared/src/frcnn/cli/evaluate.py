@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.cli.model_flags import add_model_flags, model_path
+from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
     from frcnn.evaluate.report import Report
@@ -16,6 +17,7 @@ HELP = "Measure the average precision of a model on the validation set."
 EXAMPLES = """\
   frcnn evaluate -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt
   frcnn evaluate -e spec.txt -m model.keras -r evaluation    metrics.json, status.json, curves go there
+  frcnn evaluate -e spec.txt -m model.keras --tfrecords 'records/test-*' --images data/test
 """
 
 
@@ -29,6 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where metrics.json, status.json and the curves go",
     )
+    parser.add_argument(
+        "--tfrecords", metavar="GLOB", help="evaluate on these records instead of the spec's validation set"
+    )
+    parser.add_argument(
+        "--images", type=Path, metavar="DIR", help="image folder of --tfrecords, if the images are not embedded"
+    )
     parser.add_argument("--strict", action="store_true", help="an image that cannot be read is an error")
 
 
@@ -39,6 +47,10 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     from frcnn.spec import load_experiment
 
     spec = load_experiment(args.experiment_spec)
+    if args.tfrecords is not None:
+        spec = spec.evaluated_on(args.tfrecords, args.images)
+    elif args.images is not None:
+        raise UsageError("--images goes with --tfrecords: give both, or neither")
     model = model_path(args.model, spec, "evaluation_config")
     report = _evaluate(model, spec, resolve_key(args.key, spec.enc_key), strict=args.strict)
     sys.stdout.write(f"{report.table()}\n")

@@ -2,10 +2,11 @@
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 HELP = "train a detector, resume a training, or retrain a pruned model"
-EXAMPLES = """examples:
+EXAMPLES = """\
   frcnn train -e spec.txt -r results
   FRCNN_KEY=secret frcnn train -e spec.txt -r results        checkpoints are sealed (.tlt)
   frcnn train -e spec.txt -r results --strict                unreadable images are errors
@@ -24,23 +25,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--strict", action="store_true", help="an unreadable image is an error")
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> Mapping[str, object]:
     """Trains, and says where the checkpoints are."""
     from frcnn.runtime.keys import resolve_key
-    from frcnn.runtime.status import StatusWriter
     from frcnn.spec import load_experiment
 
     spec = load_experiment(args.experiment_spec)
     key = resolve_key(args.enc_key, spec.enc_key)
-    status = StatusWriter(args.results_dir)
-    status.write("STARTED", "training")
-    try:
-        from frcnn.train.trainer import train
+    from frcnn.train.trainer import train
 
-        result = train(spec, args.results_dir, key=key, amp=args.use_amp, strict=args.strict)
-    except BaseException as error:
-        status.write("FAILURE", str(error) or type(error).__name__)
-        raise
-    status.write("SUCCESS", "training", kpi=result.metrics())
-    lines = [f"last checkpoint: {result.checkpoint}", f"best checkpoint: {result.best}"]
-    sys.stdout.write("\n".join(lines) + "\n")
+    result = train(spec, args.results_dir, key=key, amp=args.use_amp, strict=args.strict)
+    for name, path in (("last", result.checkpoint), ("best", result.best)):
+        if path is not None:
+            sys.stdout.write(f"{name} checkpoint: {path}\n")
+    return {"kpi": result.metrics()}

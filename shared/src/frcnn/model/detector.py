@@ -17,7 +17,8 @@ class KerasDetector:
         self.model = model
         self.settings = settings
         self.refresh()
-        self._detect = tf.function(lambda images: model.detect(images, settings))
+        # One trace a batch size is what is wanted, not something to warn of.
+        self._detect = tf.function(lambda images: model.detect(images, settings), reduce_retracing=False)
 
     def refresh(self) -> None:
         """Takes over the model's present weights: kernels that are used transformed are transformed once."""

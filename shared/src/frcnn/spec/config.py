@@ -5,7 +5,8 @@ both together. Unset messages and unset members of a oneof are None, lists are t
 read-only and sorted by key.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from frcnn.spec.config_data import (
     AugmentationConfig,
@@ -121,3 +122,9 @@ class Experiment:
     def class_names(self) -> tuple[str, ...]:
         """The model's classes, sorted; a class's id is its index. Background is not among them."""
         return tuple(sorted(set(self.dataset_config.target_class_mapping.values())))
+
+    def evaluated_on(self, tfrecords: str, images: Path | None) -> "Experiment":
+        """This spec with another validation set: a glob of record files and the folder of their images."""
+        source = DataSource(tfrecords_path=tfrecords, image_directory_path=str(images or ""))
+        dataset = replace(self.dataset_config, validation_fold=None, validation_data_source=source)
+        return replace(self, dataset_config=dataset)
