@@ -37,7 +37,7 @@ def test_no_task_at_all_shows_the_help_and_is_a_usage_error(capsys):
 
 @pytest.mark.parametrize(
     ("word", "suggestion"),
-    [("trian", "train"), ("dataset-convert", "dataset_convert"), ("evalute", "evaluate")],
+    [("trainn", "train"), ("dataset-convert", "dataset_convert"), ("evaluat", "evaluate")],
 )
 def test_a_mistyped_task_gets_the_nearest_one(word, suggestion, capsys, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)

@@ -27,6 +27,16 @@ IMAGE_DIRS = ("images", "image_2", "image")
 LABEL_DIRS = ("labels", "label_2", "label")
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 SAMPLES = 8
+README = """\
+Made by `frcnn demo`, and written anew by its next run.
+
+specs/      what the tasks were told: a start for your own specs
+data/       the synthetic data set, if there was no other
+records/    the data set as TFRecords, fold 0 for validation
+results/    checkpoints, metrics.json, status.json, precision-recall curves
+samples/    a few images of fold 0
+annotated/  the same with what was detected; labels/ holds it as KITTI labels
+"""
 # Trained on so many images in all, whatever the size of the data set, within these numbers of epochs.
 IMAGES_SEEN = 4800
 LEAST_EPOCHS, MOST_EPOCHS = 8, 60
@@ -54,6 +64,9 @@ def run(args: argparse.Namespace) -> None:
     if args.epochs is not None and args.epochs < 1:
         raise UsageError(f"--epochs {args.epochs}: expected 1 or more")
     out = args.output.resolve()
+    if args.data:
+        layout(args.data)  # before anything is written
+    _claim(out)
     folder = args.data.resolve() if args.data else _synthetic(out / "data")
     image_dir, label_dir, extension = layout(folder)
     paths = Paths(out, folder)
@@ -63,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
 
     files = sorted(paths.records.parent.glob(f"{paths.records.name}-fold-*"))
     found = survey(record for file in files for record in read_records(file))
-    epochs = args.epochs or min(MOST_EPOCHS, max(LEAST_EPOCHS, round(IMAGES_SEEN / found.images)))
+    epochs = args.epochs or default_epochs(found.images)
     write_text(specs / "experiment.txt", experiment_spec(found, paths, extension, epochs))
     held_out = [
         record.frame_id for file in files if "-fold-000-" in file.name for record in read_records(file)
@@ -75,6 +88,23 @@ def run(args: argparse.Namespace) -> None:
     model = _newest_model(paths.results)
     _task("evaluate", "-e", spec, "-m", model, "-r", paths.results)
     _task("inference", "-e", spec, "-m", model, "-r", paths.results)
+
+
+def _claim(out: Path) -> None:
+    """Makes sure that the output folder is the demo's own, where it may replace files."""
+    from frcnn.runtime.files import write_text
+
+    readme = out / "README.txt"
+    if readme.is_file() and readme.read_text(encoding="utf-8", errors="replace") == README:
+        return
+    if out.is_dir() and any(out.iterdir()):
+        raise UsageError(f"-o {out}: holds files that no demo wrote; choose a new or empty folder")
+    write_text(readme, README)
+
+
+def default_epochs(images: int) -> int:
+    """Epochs that train about equally long whatever the number of images, within limits."""
+    return min(MOST_EPOCHS, max(LEAST_EPOCHS, round(IMAGES_SEEN / images)))
 
 
 def layout(folder: Path) -> tuple[str, str, str]:
@@ -111,11 +141,13 @@ def _synthetic(folder: Path) -> Path:
 
 
 def _copy_samples(images: list[Path], folder: Path) -> None:
-    """Copies a few images, evenly spread over those held out from training."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Copies a few images, evenly spread over those held out from training; earlier samples make way."""
     count = min(SAMPLES, len(images))
-    for number in range(count):
-        image = images[number * len(images) // count]
+    chosen = [images[number * len(images) // count] for number in range(count)]
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    for image in chosen:
         shutil.copyfile(image, folder / image.name)
 
 

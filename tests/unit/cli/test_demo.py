@@ -1,0 +1,146 @@
+import argparse
+
+import pytest
+from PIL import Image
+
+from frcnn.cli import demo
+from frcnn.cli.main import main
+from frcnn.errors import DataError, RunError, UsageError
+from frcnn.spec import load_experiment
+
+
+def kitti_folder(root, images=10, suffix=".png", size=(160, 128)):
+    """A data set of black images, each with one car and one region that nobody labelled."""
+    for name in ("images", "labels"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    for number in range(images):
+        Image.new("RGB", size).save(root / "images" / f"{number:03d}{suffix}")
+        (root / "labels" / f"{number:03d}.txt").write_text(
+            f"Car 0 0 0 10 10 {40 + number} 50 0 0 0 0 0 0 0\nDontCare 0 0 0 0 0 9 9 0 0 0 0 0 0 0\n"
+        )
+    return root
+
+
+@pytest.fixture
+def commands(monkeypatch):
+    """Lets the demo run but for TensorFlow's tasks, which are noted; training leaves a checkpoint."""
+    real, noted = demo._task, []
+
+    def run(name, *words):
+        noted.append((name, *map(str, words)))
+        if name in ("dataset_convert", "demo-data"):
+            real(name, *words)
+        if name == "train":
+            words[-1].mkdir(parents=True)
+            (words[-1] / "frcnn_resnet_10.best.tlt").touch()
+
+    monkeypatch.setattr(demo, "_task", run)
+    return noted
+
+
+def run_demo(output, data, epochs=None):
+    demo.run(argparse.Namespace(output=output, data=data, epochs=epochs))
+
+
+def test_all_tasks_run_in_a_row_on_the_users_data(tmp_path, commands, capsys):
+    out = tmp_path / "out"
+    run_demo(out, kitti_folder(tmp_path / "kitti"))
+    spec, model = str(out / "specs" / "experiment.txt"), str(out / "results" / "frcnn_resnet_10.best.tlt")
+    assert [command[0] for command in commands] == ["dataset_convert", "train", "evaluate", "inference"]
+    assert commands[1] == ("train", "-e", spec, "-r", str(out / "results"))
+    assert commands[2] == ("evaluate", "-e", spec, "-m", model, "-r", str(out / "results"))
+    assert commands[3] == ("inference", "-e", spec, "-m", model, "-r", str(out / "results"))
+    assert f"$ frcnn dataset_convert -d {out / 'specs' / 'convert.txt'}" in capsys.readouterr().out
+
+
+def test_the_spec_holds_what_the_data_set_holds(tmp_path, commands):
+    run_demo(tmp_path / "out", kitti_folder(tmp_path / "kitti", suffix=".JPG"), epochs=3)
+    spec = load_experiment(tmp_path / "out" / "specs" / "experiment.txt")
+    assert spec.class_names == ("car",)
+    assert spec.training_config.num_epochs == 3
+    assert spec.dataset_config.image_extension == "jpg"
+    size = spec.model_config.input_image_config.size_height_width
+    assert (size.height, size.width) == (128, 160)
+
+
+def test_samples_are_images_held_out_from_training(tmp_path, commands):
+    from frcnn.data.records import read_records
+
+    out = tmp_path / "out"
+    run_demo(out, kitti_folder(tmp_path / "kitti"))
+    held_out = {
+        record.frame_id.split("/")[-1]
+        for file in (out / "records").glob("set-fold-000-*")
+        for record in read_records(file)
+    }
+    assert len(held_out) == 2
+    assert {path.stem for path in (out / "samples").iterdir()} == held_out
+
+
+def test_samples_of_an_earlier_run_make_way(tmp_path, commands):
+    out, data = tmp_path / "out", kitti_folder(tmp_path / "kitti")
+    run_demo(out, data)
+    (out / "samples" / "of_the_run_before.png").touch()
+    demo._copy_samples([data / "images" / "003.png"], out / "samples")
+    assert [path.name for path in (out / "samples").iterdir()] == ["003.png"]
+
+
+def test_without_data_a_synthetic_set_is_drawn(tmp_path, commands, monkeypatch):
+    monkeypatch.setattr(demo, "_synthetic", lambda folder: kitti_folder(folder))
+    run_demo(tmp_path / "out", None)
+    assert load_experiment(tmp_path / "out" / "specs" / "experiment.txt").class_names == ("car",)
+
+
+def test_a_folder_with_other_files_is_not_written_to(tmp_path, commands):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").touch()
+    with pytest.raises(UsageError, match="holds files that no demo wrote"):
+        run_demo(tmp_path / "out", kitti_folder(tmp_path / "kitti"))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(("images", "label_dir"), [("images", "labels"), ("image_2", "label_2")])
+def test_layout_knows_both_names_of_the_folders(tmp_path, images, label_dir):
+    (tmp_path / images).mkdir()
+    (tmp_path / label_dir).mkdir()
+    (tmp_path / images / "1.png").touch()
+    assert demo.layout(tmp_path) == (images, label_dir, ".png")
+
+
+def test_layout_takes_the_most_frequent_extension_and_says_so(tmp_path, caplog):
+    kitti_folder(tmp_path, images=2, suffix=".png")
+    kitti_folder(tmp_path, images=3, suffix=".jpg")
+    assert demo.layout(tmp_path)[2] == ".jpg"
+    assert "taking the 3 .jpg images, not the 2 others" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("folders", "message"),
+    [([], "no folder images/"), (["images"], "no folder labels/"), (["images", "labels"], "no images in it")],
+)
+def test_a_folder_that_is_no_kitti_data_set_is_explained(tmp_path, folders, message):
+    for name in folders:
+        (tmp_path / name).mkdir()
+    with pytest.raises(DataError, match=message):
+        demo.layout(tmp_path)
+
+
+def test_a_missing_data_folder_gets_exit_code_1(tmp_path, capsys):
+    assert main(["demo", "--data", str(tmp_path / "gone"), "-o", str(tmp_path / "out")]) == 1
+    assert "no folder images/" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_epochs_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="--epochs 0: expected 1 or more"):
+        run_demo(tmp_path, None, epochs=0)
+
+
+def test_a_training_without_checkpoint_is_an_error(tmp_path):
+    with pytest.raises(RunError, match="left no checkpoint"):
+        demo._newest_model(tmp_path)
+
+
+@pytest.mark.parametrize(("images", "epochs"), [(20, 60), (192, 25), (100_000, 8)])
+def test_epochs_follow_the_size_of_the_data_set(images, epochs):
+    assert demo.default_epochs(images) == epochs
