@@ -78,6 +78,17 @@ def test_gradients_of_the_features_add_up_to_the_bilinear_weights():
     np.testing.assert_allclose(tf.reduce_sum(tape.gradient(total, maps)), 5 * 7 * 7, rtol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [tf.bfloat16, tf.float16])
+def test_sixteen_bit_features_give_float32_crops(dtype):
+    rng = np.random.default_rng(12)
+    maps = tf.cast(features(rng, 1), dtype)
+    rois = draw.random_boxes(rng, 4, HEIGHT, WIDTH)[None]
+    crops = crop_and_resize(maps, rois, HEIGHT, WIDTH, 7)
+    assert crops.dtype == tf.float32
+    expected = crop_and_resize(tf.cast(maps, tf.float32), rois, HEIGHT, WIDTH, 7)
+    np.testing.assert_allclose(crops, expected, atol=1e-5)
+
+
 def test_graph_mode_agrees_with_eager_and_shapes_are_static():
     rng = np.random.default_rng(11)
     inputs = features(rng, 2), np.stack([draw.random_boxes(rng, 4, HEIGHT, WIDTH) for _ in range(2)])
