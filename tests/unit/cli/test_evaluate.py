@@ -97,6 +97,15 @@ def test_flags_that_the_reference_ignores_are_accepted(data, loaded):
     assert run(data, "--model_path", data / "model.keras", "-i", "x", "-l", "y", "-b", "8") == 0
 
 
+def test_other_records_than_those_of_the_spec_can_be_named(data, loaded, capsys):
+    (data / "records/set-fold-000-of-002").rename(data / "test-records")
+    words = ("-m", data / "model.keras", "--tfrecords", data / "test-*", "--images", data)
+    assert run(data, *words) == 0
+    assert "mAP@0.5 = 0.5000" in capsys.readouterr().out
+    assert run(data, "-m", data / "model.keras", "--images", data) == 2
+    assert "--images goes with --tfrecords" in capsys.readouterr().err
+
+
 def test_no_model_at_all_is_a_fault_of_the_spec(data, loaded, capsys):
     assert run(data) == 2
     shown = capsys.readouterr()

@@ -44,7 +44,7 @@ def test_the_two_output_folders_and_the_counts_are_printed(data, loaded, capsys)
     assert run(data, "-k", "secret", inference=outputs(data)) == 0
     shown = capsys.readouterr().out.splitlines()
     assert shown == [
-        "2 images: 0 car, 2 person (score >= 0.5)",
+        "images: 2; found: 0 car, 2 person (score >= 0.5)",
         f"annotated images: {data}/drawn",
         f"labels: {data}/labels",
         "Execution status: PASS",
@@ -76,7 +76,7 @@ def test_an_unreadable_file_is_listed_and_the_run_passes(data, loaded, capsys):
     (data / "images/broken.png").write_text("no image")
     assert run(data, inference=outputs(data)) == 0
     shown = capsys.readouterr().out
-    assert "1 files could not be read and were skipped:" in shown
+    assert "could not be read and were skipped: 1\n" in shown
     assert f"  {data}/images/broken.png: " in shown
 
 

@@ -29,12 +29,12 @@ def test_detections_below_the_threshold_are_left_out_and_the_rest_is_sorted(tmp_
 
 
 def test_boxes_are_clipped_to_the_original_image():
-    boxes = to_original(np.float32([[-3, -1, 40, 60]]), PLAIN, (100, 200))
+    boxes = to_original(np.float32([[-3, -1, 40, 60]]), (32, 48), (100, 200))
     assert boxes.tolist() == [[0, 0, 99, 199]]
 
 
 def test_each_axis_has_its_own_scale():
-    boxes = to_original(np.float32([[8, 12, 16, 24]]), PLAIN, (64, 480))
+    boxes = to_original(np.float32([[8, 12, 16, 24]]), (32, 48), (64, 480))
     assert boxes.tolist() == [[16, 120, 32, 240]]
 
 

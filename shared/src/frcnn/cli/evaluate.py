@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tfrecords", metavar="GLOB", help="evaluate on these records instead of the spec's validation set"
     )
     parser.add_argument(
-        "--images", type=Path, metavar="DIR", help="image folder of --tfrecords, if the images are not embedded"
+        "--images", type=Path, metavar="DIR", help="image folder of --tfrecords, if they hold no images"
     )
     parser.add_argument("--strict", action="store_true", help="an image that cannot be read is an error")
 

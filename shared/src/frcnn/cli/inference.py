@@ -65,9 +65,9 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
 
 def _text(summary: "Summary", settings: "InferenceSettings") -> str:
     found = ", ".join(f"{count} {name}" for name, count in summary.detections.items())
-    lines = [f"{summary.images} images: {found} (score >= {settings.score_threshold:g})"]
+    lines = [f"images: {summary.images}; found: {found} (score >= {settings.score_threshold:g})"]
     if summary.unreadable:
-        lines.append(f"{len(summary.unreadable)} files could not be read and were skipped:")
+        lines.append(f"could not be read and were skipped: {len(summary.unreadable)}")
         lines += [f"  {each.path}: {each.reason}" for each in summary.unreadable]
     lines.append(f"annotated images: {settings.image_output_dir}")
     lines.append(f"labels: {settings.label_dir}")

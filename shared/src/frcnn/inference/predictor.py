@@ -79,7 +79,7 @@ def predict(
         detector: From network-ready images to detections.
         paths: The files.
         settings: What the network expects of an image.
-        batch_size: B.
+        batch_size: B; 1 if the size of the network input follows that of the image.
         score_threshold: Detections below it are left out.
 
     Yields:
@@ -92,17 +92,22 @@ def predict(
             continue
         waiting.append(prepared)
         if len(waiting) == batch_size:
-            yield from _detect(detector, waiting, settings, batch_size, score_threshold)
+            yield from _detect(detector, waiting, batch_size, score_threshold)
             waiting = []
     if waiting:
-        yield from _detect(detector, waiting, settings, batch_size, score_threshold)
+        yield from _detect(detector, waiting, batch_size, score_threshold)
 
 
-def to_original(boxes: np.ndarray, settings: ImageSettings, size: tuple[int, int]) -> np.ndarray:
-    """Boxes [N, 4] yxyx, from pixels of the network input to those of the original, and clipped there."""
-    height, width = size
-    scale = np.asarray([height / settings.height, width / settings.width] * 2, np.float32)
-    limits = np.asarray([height - 1, width - 1] * 2, np.float32)
+def to_original(boxes: np.ndarray, network: tuple[int, int], original: tuple[int, int]) -> np.ndarray:
+    """Boxes [N, 4] yxyx in the pixels of the original image, clipped to it.
+
+    Args:
+        boxes: In pixels of the network input.
+        network: Height and width of the network input.
+        original: Height and width of the original image.
+    """
+    scale = np.asarray([original[0] / network[0], original[1] / network[1]] * 2, np.float32)
+    limits = np.asarray([original[0] - 1, original[1] - 1] * 2, np.float32)
     return np.clip(boxes * scale, np.float32(0.0), limits)
 
 
@@ -141,7 +146,6 @@ def _prepare(path: Path, settings: ImageSettings) -> _Prepared | Unreadable:
 def _detect(
     detector: Detector,
     waiting: Sequence[_Prepared],
-    settings: ImageSettings,
     batch_size: int,
     threshold: float,
 ) -> Iterator[Prediction]:
@@ -149,19 +153,17 @@ def _detect(
     images[: len(waiting)] = [each.image for each in waiting]
     found = detector(images)
     for index, each in enumerate(waiting):
-        yield _prediction(each, found, index, settings, threshold)
+        yield _prediction(each, found, index, threshold)
 
 
-def _prediction(
-    image: _Prepared, found: DetectionBatch, index: int, settings: ImageSettings, threshold: float
-) -> Prediction:
+def _prediction(image: _Prepared, found: DetectionBatch, index: int, threshold: float) -> Prediction:
     scores = found.scores[index, : found.count[index]]
     order = np.argsort(-scores, kind="stable")
     chosen = order[scores[order] >= threshold]
     return Prediction(
         path=image.path,
         encoded=image.encoded,
-        boxes=to_original(found.boxes[index, chosen], settings, image.size),
+        boxes=to_original(found.boxes[index, chosen], image.image.shape[:2], image.size),
         scores=scores[chosen],
         classes=found.classes[index, chosen],
     )
