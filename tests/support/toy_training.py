@@ -12,15 +12,21 @@ from tests.support.task_spec import write_spec
 HEIGHT, WIDTH, SIDE = 128, 160, 40
 
 
-def toy_spec(folder: Path, *, images: int = 8, validation: int = 2, training: str = "", evaluation: str = "") -> Experiment:
+def toy_spec(
+    folder: Path, *, images: int = 8, validation: int = 2, training: str = "", evaluation: str = ""
+) -> Experiment:
     """Writes records and a spec into `folder`; `training` is text that ends `training_config`.
 
     Scalars given twice in protobuf text count as given last, so `training` may override anything.
     """
     write_records(folder / "toy-fold-000-of-002", [scene(number) for number in range(validation)])
     write_records(folder / "toy-fold-001-of-002", [scene(100 + number) for number in range(images)])
-    path = write_spec(folder / "spec.txt", records=f"{folder}/toy-fold-*", images=folder, evaluation=evaluation)
-    small = "rpn_pre_nms_top_N: 100 rpn_nms_max_boxes: 32 rpn_nms_overlap_threshold: 0.7 checkpoint_interval: 1"
+    path = write_spec(
+        folder / "spec.txt", records=f"{folder}/toy-fold-*", images=folder, evaluation=evaluation
+    )
+    small = (
+        "rpn_pre_nms_top_N: 100 rpn_nms_max_boxes: 32 rpn_nms_overlap_threshold: 0.7 checkpoint_interval: 1"
+    )
     path.write_text(path.read_text() + f"training_config {{ {small} {training} }}\n", encoding="utf-8")
     return load_experiment(path)
 

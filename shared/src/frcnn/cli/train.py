@@ -20,8 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-e", "--experiment_spec", "--experiment_spec_file", type=Path, required=True, help="experiment spec"
     )
-    parser.add_argument("-r", "--results_dir", type=Path, required=True, help="folder for checkpoints and status.json")
-    parser.add_argument("-k", "--enc_key", "--key", default=None, help="key of model files (safer: FRCNN_KEY)")
+    parser.add_argument(
+        "-r", "--results_dir", type=Path, required=True, help="folder for checkpoints and status.json"
+    )
+    parser.add_argument(
+        "-k", "--enc_key", "--key", default=None, help="key of model files (safer: FRCNN_KEY)"
+    )
     parser.add_argument("--strict", action="store_true", help="an unreadable image is an error")
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import keras
 from keras import KerasTensor
 
+from frcnn.errors import ModelError
 from frcnn.model.backbones import BackboneOptions, backbone
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.layers import Conv2D
@@ -26,7 +27,9 @@ def build(spec: "Experiment") -> FasterRCNN:
     parts = backbone(spec.model_config.arch, _options(spec.model_config))
     image = keras.Input((geometry.height, geometry.width, geometry.channels), name="input_image")
     body = parts.body(image)
-    features = keras.Model(image, [body, *_rpn(body, len(geometry.scales) * len(geometry.ratios))], name="features")
+    features = keras.Model(
+        image, [body, *_rpn(body, len(geometry.scales) * len(geometry.ratios))], name="features"
+    )
     crops = keras.Input((geometry.crop_size, geometry.crop_size, body.shape[-1]), name="crops")
     vector = parts.head(crops, spec.model_config.roi_pooling_config.pool_size_2x)
     head = keras.Model(crops, _answers(vector, len(geometry.class_names)), name="roi_head")
@@ -38,6 +41,10 @@ def geometry_of(spec: "Experiment") -> Geometry:
     model, training = spec.model_config, spec.training_config
     image, pool = model.input_image_config, model.roi_pooling_config
     size = image.size_height_width
+    if size is None:
+        raise ModelError(
+            "model_config.input_image_config: size_min is not supported yet; give size_height_width"
+        )
     return Geometry(
         height=size.height,
         width=size.width,
@@ -87,7 +94,9 @@ def detection_settings(config: "EvaluationConfig | InferenceConfig") -> Detectio
 
 
 def _proposals(config: object) -> ProposalSettings:
-    return ProposalSettings(config.rpn_pre_nms_top_N, config.rpn_nms_max_boxes, config.rpn_nms_overlap_threshold)  # type: ignore[attr-defined]
+    return ProposalSettings(
+        config.rpn_pre_nms_top_N, config.rpn_nms_max_boxes, config.rpn_nms_overlap_threshold
+    )  # type: ignore[attr-defined]
 
 
 def _options(model: "ModelConfig") -> BackboneOptions:
@@ -110,5 +119,7 @@ def _rpn(features: KerasTensor, kinds: int) -> tuple[KerasTensor, KerasTensor]:
 
 
 def _answers(vector: KerasTensor, classes: int) -> list[KerasTensor]:
-    probabilities = keras.layers.Dense(classes + 1, activation="softmax", dtype="float32", name="dense_class_td")(vector)
+    probabilities = keras.layers.Dense(
+        classes + 1, activation="softmax", dtype="float32", name="dense_class_td"
+    )(vector)
     return [probabilities, keras.layers.Dense(4 * classes, dtype="float32", name="dense_regress_td")(vector)]

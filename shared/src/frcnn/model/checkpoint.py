@@ -78,7 +78,9 @@ def _load_plain(plain: Path, shown: Path, compiled: bool) -> tuple[FasterRCNN, T
         try:
             model = keras.saving.load_model(named, compile=compiled, safe_mode=True)
         except (ValueError, TypeError, KeyError, OSError) as error:
-            raise ModelError(f"{shown}: damaged, or written by a newer version ({_first_line(error)})") from error
+            raise ModelError(
+                f"{shown}: damaged, or written by a newer version ({_first_line(error)})"
+            ) from error
     if not isinstance(model, FasterRCNN):
         raise ModelError(f"{shown}: holds a {type(model).__name__}, not a detector")
     record["class_names"] = tuple(record["class_names"])
@@ -111,11 +113,13 @@ def check_fits(model: FasterRCNN, spec: "Experiment", path: Path) -> None:
     have, size = model.geometry, spec.model_config.input_image_config.size_height_width
     if have.class_names != tuple(spec.class_names):
         raise ModelError(
-            f"{path}: trained for classes {', '.join(have.class_names)}; the spec maps to {', '.join(spec.class_names)}"
+            f"{path}: trained for classes {', '.join(have.class_names)}; "
+            f"the spec maps to {', '.join(spec.class_names)}"
         )
     if size is not None and (have.height, have.width) != (size.height, size.width):
         raise ModelError(
-            f"{path}: made for input {have.height}x{have.width} (height x width); the spec says {size.height}x{size.width}"
+            f"{path}: made for input {have.height}x{have.width} (height x width); "
+            f"the spec says {size.height}x{size.width}"
         )
 
 

@@ -29,4 +29,4 @@ class KerasDetector:
     def __call__(self, images: np.ndarray) -> DetectionBatch:
         """Detections of network-ready images, float32 [B, H, W, channels]."""
         detections, proposals = self._detect(tf.convert_to_tensor(images, tf.float32))
-        return DetectionBatch(*(part.numpy() for part in detections), rois=proposals.boxes.numpy())
+        return DetectionBatch(*(part.numpy() for part in (*detections, proposals.boxes)))

@@ -35,7 +35,9 @@ class RpnOutput(NamedTuple):
 class FasterRCNN(keras.Model):
     """A two-stage detector. Boxes are `yxyx` pixels of the network input."""
 
-    def __init__(self, features: keras.Model, roi_head: keras.Model, geometry: Geometry, **options: Any) -> None:
+    def __init__(
+        self, features: keras.Model, roi_head: keras.Model, geometry: Geometry, **options: Any
+    ) -> None:
         """Joins networks that `frcnn.model.build` made, or that were pruned or loaded.
 
         Args:
@@ -77,7 +79,9 @@ class FasterRCNN(keras.Model):
             std_scaling=self.geometry.std_scaling,
         )
 
-    def classify(self, features: tf.Tensor, rois: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
+    def classify(
+        self, features: tf.Tensor, rois: tf.Tensor, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Class probabilities [B, R, C + 1] and codes [B, R, C, 4] of RoIs [B, R, 4], float32."""
         geometry = self.geometry
         crops = crop_and_resize(features, rois, geometry.height, geometry.width, geometry.crop_size)
@@ -153,10 +157,13 @@ class FasterRCNN(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "FasterRCNN":
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> "FasterRCNN":
         """The detector that `get_config` described, with fresh weights."""
         parts = {
-            key: keras.saving.deserialize_keras_object(config[key], custom_objects) for key in ("features", "roi_head")
+            key: keras.saving.deserialize_keras_object(config[key], custom_objects)
+            for key in ("features", "roi_head")
         }
         return cls(geometry=Geometry.from_config(config["geometry"]), name=config["name"], **parts)
 
@@ -172,7 +179,9 @@ class FasterRCNN(keras.Model):
 
     def _seed(self) -> tf.Tensor:
         # The step is part of every seed, so a resumed run draws what the uninterrupted one would have.
-        return tf.stack([tf.constant(self._training().seed, tf.int32), tf.cast(self.optimizer.iterations, tf.int32)])
+        return tf.stack(
+            [tf.constant(self._training().seed, tf.int32), tf.cast(self.optimizer.iterations, tf.int32)]
+        )
 
     def _anchor_targets(self, batch: dict[str, tf.Tensor]) -> RpnTargets:
         settings = self._training()

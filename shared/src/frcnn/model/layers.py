@@ -1,4 +1,4 @@
-"""The layers that the detectors are built of: ordinary Keras layers in what they save, faster in what they do.
+"""The layers of the detectors: ordinary Keras layers in what they save, faster in what they do.
 
 Saved configurations and weights are those of the Keras layers they derive from, so that pruning,
 export and weight loading by name treat them alike. Tensors are NHWC.
@@ -67,15 +67,17 @@ class Conv2D(keras.layers.Conv2D):
         """Whether maps of `shape` [N, H, W, D] take the DFT route on this machine."""
         side, depth = shape[1], shape[3]
         plain = self.kernel_size == (3, 3) and self.padding == "same" and self.groups == 1
+        if side is None or depth is None or side != shape[2] or side > LARGEST_DFT_SIDE:
+            return False
         dense = self.strides == (1, 1) and self.dilation_rate == (1, 1) and depth >= SMALLEST_DFT_DEPTH
-        small = side is not None and side == shape[2] and side <= LARGEST_DFT_SIDE
-        return plain and dense and small and not tf.config.list_logical_devices("GPU")
+        return plain and dense and not tf.config.list_logical_devices("GPU")
 
     def _convolve(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         # oneDNN has no gradient kernels for explicit padding: five times slower. At stride 1 TensorFlow's
         # own SAME is symmetric; else pad first.
         pads = self._pads()
-        if self.strides == (1, 1) and self.padding == "same":
+        odd = all(kernel % 2 for kernel in self.kernel_size)
+        if self.strides == (1, 1) and self.padding == "same" and odd:
             return tf.nn.conv2d(inputs, kernel, 1, "SAME", dilations=self.dilation_rate)
         if pads[1] != [0, 0] or pads[2] != [0, 0]:
             inputs = tf.pad(inputs, pads)
@@ -84,7 +86,8 @@ class Conv2D(keras.layers.Conv2D):
     def _pads(self) -> list[list[int]]:
         if self.padding == "valid":
             return [[0, 0]] * 4
-        half = [(kernel - 1) * dilation // 2 for kernel, dilation in zip(self.kernel_size, self.dilation_rate, strict=True)]
+        sides = zip(self.kernel_size, self.dilation_rate, strict=True)
+        half = [((kernel - 1) * dilation + 1) // 2 for kernel, dilation in sides]
         return [[0, 0], [half[0]] * 2, [half[1]] * 2, [0, 0]]
 
 

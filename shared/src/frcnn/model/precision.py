@@ -22,7 +22,7 @@ def set_precision(model: FasterRCNN, policy: str) -> None:
 
 @contextmanager
 def saved_as_float32(model: FasterRCNN) -> Iterator[None]:
-    """Within it the layers' configurations say float32, so that a file does not remember how it was trained."""
+    """Within it the layers' configurations say float32: a file need not know how it was trained."""
     before = {layer: layer.dtype_policy for part in (model.features, model.roi_head) for layer in part.layers}
     set_precision(model, "float32")
     try:

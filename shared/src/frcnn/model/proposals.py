@@ -46,7 +46,8 @@ def generate_proposals(
         std_scaling: Divisor of the codes.
         min_size: Boxes whose clipped width or height is not above this are dropped, px.
     """
-    batch, rows, columns, kinds = (scores.shape[0] or tf.shape(scores)[0], *scores.shape[1:])
+    batch = scores.shape[0] or tf.shape(scores)[0]
+    rows, columns, kinds = scores.shape[1], scores.shape[2], scores.shape[3]
     total = rows * columns * kinds
     codes = tf.reshape(tf.stop_gradient(codes), [batch, total, 4]) / std_scaling
     boxes = clip_boxes(decode(tf.cast(codes, tf.float32), anchors, inclusive=False), height, width)

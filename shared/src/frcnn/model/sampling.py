@@ -3,9 +3,7 @@
 import tensorflow as tf
 
 
-def random_subset(
-    candidates: tf.Tensor, quota: tf.Tensor | int, largest: int, seed: tf.Tensor
-) -> tf.Tensor:
+def random_subset(candidates: tf.Tensor, quota: tf.Tensor | int, largest: int, seed: tf.Tensor) -> tf.Tensor:
     """At most `quota` of the candidates of each image, every one as likely as the next.
 
     Args:

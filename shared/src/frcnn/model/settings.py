@@ -12,7 +12,9 @@ class _Jsonable:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in config.items()})
+        return cls(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+        )
 
 
 @dataclasses.dataclass(frozen=True)

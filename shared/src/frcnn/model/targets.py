@@ -17,8 +17,10 @@ POSITIVE_ROI_FRACTION = 0.25
 
 
 class AnchorAssignment(NamedTuple):
-    """Before sampling: `positive` and `negative` bool [B, N], and `matched`, int32 [B, N], the ground
-    truth box of each anchor (meaningful where positive)."""
+    """Before sampling: `positive` and `negative` bool [B, N], `matched` int32 [B, N].
+
+    `matched` is the ground truth box of each anchor, meaningful where positive.
+    """
 
     positive: tf.Tensor
     negative: tf.Tensor
@@ -34,7 +36,7 @@ class RpnTargets(NamedTuple):
 
 
 class RoiTargets(NamedTuple):
-    """`rois` [B, K, 4] `yxyx`, `labels` int32 [B, K], `sampled` and `positive` bool [B, K], `codes` [B, K, 4].
+    """`rois` and `codes` [B, K, 4], `labels` int32 [B, K], `sampled` and `positive` bool [B, K].
 
     Background is the last label. Where not sampled the RoI is zero; where not positive the codes are.
     """
@@ -119,9 +121,17 @@ def rpn_targets(
     Arguments as in `assign_anchors`; `seed` is int32 [2].
     """
     assigned = assign_anchors(
-        anchors, gt_boxes, gt_valid, height=height, width=width, min_overlap=min_overlap, max_overlap=max_overlap
+        anchors,
+        gt_boxes,
+        gt_valid,
+        height=height,
+        width=width,
+        min_overlap=min_overlap,
+        max_overlap=max_overlap,
     )
-    positive = random_subset(assigned.positive, mini_batch // 2, mini_batch // 2, tf.stack([seed[0], seed[1] * 8]))
+    positive = random_subset(
+        assigned.positive, mini_batch // 2, mini_batch // 2, tf.stack([seed[0], seed[1] * 8])
+    )
     quota = mini_batch - tf.reduce_sum(tf.cast(positive, tf.int32), axis=-1)
     negative = random_subset(assigned.negative, quota, mini_batch, tf.stack([seed[0], seed[1] * 8 + 1]))
     target_boxes = tf.gather(gt_boxes, assigned.matched, batch_dims=1)
@@ -173,7 +183,11 @@ def roi_targets(
     positive = usable & (best_iou >= max_overlap)
     negative = usable & (best_iou >= min_overlap) & ~positive
     chosen, is_positive, sampled = choose(
-        positive, negative, mini_batch, int(POSITIVE_ROI_FRACTION * mini_batch), tf.stack([seed[0], seed[1] * 8 + 2])
+        positive,
+        negative,
+        mini_batch,
+        int(POSITIVE_ROI_FRACTION * mini_batch),
+        tf.stack([seed[0], seed[1] * 8 + 2]),
     )
     boxes = tf.where(sampled[..., None], tf.gather(rois, chosen, batch_dims=1), 0.0)
     matched = tf.gather(tf.argmax(iou, axis=-1, output_type=tf.int32), chosen, batch_dims=1)

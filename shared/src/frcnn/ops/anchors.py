@@ -25,8 +25,6 @@ def anchor_grid(
     y = stride * (row + 0.5), x = stride * (column + 0.5). Anchors may reach out of the image.
     """
     half = anchor_sizes(scales, ratios)[:, ::-1] / 2
-    y, x = np.meshgrid(
-        stride * (np.arange(rows) + 0.5), stride * (np.arange(columns) + 0.5), indexing="ij"
-    )
+    y, x = np.meshgrid(stride * (np.arange(rows) + 0.5), stride * (np.arange(columns) + 0.5), indexing="ij")
     centres = np.stack([y, x], axis=-1).astype(np.float32)[:, :, None, :]
     return np.concatenate([centres - half, centres + half], axis=-1).reshape(-1, 4)

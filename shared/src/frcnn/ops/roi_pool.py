@@ -7,9 +7,7 @@ import tensorflow as tf
 LARGEST_COORDINATE = 1.0 - 1e-6
 
 
-def crop_and_resize(
-    features: tf.Tensor, rois: tf.Tensor, height: int, width: int, size: int
-) -> tf.Tensor:
+def crop_and_resize(features: tf.Tensor, rois: tf.Tensor, height: int, width: int, size: int) -> tf.Tensor:
     """Crops of the feature map, one a RoI.
 
     Sample i of a side lies at `y1 + i * (y2 - y1) / (size - 1)`, with image row 0 on map row 0 and
@@ -30,4 +28,6 @@ def crop_and_resize(
     limit = tf.constant([height - 1, width - 1, height - 1, width - 1], tf.float32)
     boxes = tf.minimum(tf.stop_gradient(rois) / limit, LARGEST_COORDINATE)
     owner = tf.repeat(tf.range(batch), count)
-    return tf.image.crop_and_resize(tf.cast(features, tf.float32), tf.reshape(boxes, [-1, 4]), owner, [size, size])
+    return tf.image.crop_and_resize(
+        tf.cast(features, tf.float32), tf.reshape(boxes, [-1, 4]), owner, [size, size]
+    )

@@ -31,6 +31,7 @@ class NanGuard(keras.callbacks.Callback):
     """Ends the run at the first step whose loss is not finite, before a checkpoint can be spoilt."""
 
     def __init__(self, steps: int) -> None:
+        """`steps` an epoch, for the message."""
         super().__init__()
         self._steps = steps
         self._epoch = 0
@@ -45,8 +46,8 @@ class NanGuard(keras.callbacks.Callback):
             if not math.isfinite(float(value)):
                 raise RunError(
                     f"{name} is {float(value)} at epoch {self._epoch + 1} step {batch + 1} "
-                    f"(step {self._epoch * self._steps + batch + 1} in all): training stopped, earlier checkpoints "
-                    "are kept; lower learning_rate, lengthen soft_start, or check the labels of this epoch"
+                    f"(step {self._epoch * self._steps + batch + 1} in all): training stopped, earlier "
+                    "checkpoints are kept; lower learning_rate, lengthen soft_start, or check the labels"
                 )
 
 
@@ -54,6 +55,7 @@ class Validation(keras.callbacks.Callback):
     """Evaluates on the validation set every so many epochs, and at the end."""
 
     def __init__(self, spec: "Experiment", dataset: Dataset) -> None:
+        """The set is evaluated as the spec's `evaluation_config` says."""
         super().__init__()
         self._spec = spec
         self._dataset = dataset
@@ -81,6 +83,7 @@ class Checkpoints(keras.callbacks.Callback):
     def __init__(
         self, spec: "Experiment", folder: Path, key: str, validation: Validation | None, start_step: int
     ) -> None:
+        """Files go to `folder`, sealed if there is a `key`; `validation` runs before this callback."""
         super().__init__()
         self._spec = spec
         self._folder = folder
@@ -133,7 +136,10 @@ class Checkpoints(keras.callbacks.Callback):
         return path
 
     def _remove_old(self, epoch: int) -> None:
-        keep, interval = self._spec.training_config.keep_checkpoints, self._spec.training_config.checkpoint_interval
+        keep, interval = (
+            self._spec.training_config.keep_checkpoints,
+            self._spec.training_config.checkpoint_interval,
+        )
         if keep:
             self._path(f"epoch_{epoch + 1 - keep * interval}").unlink(missing_ok=True)
 
@@ -141,7 +147,10 @@ class Checkpoints(keras.callbacks.Callback):
 class Reporter(keras.callbacks.Callback):
     """One progress bar over all epochs, and a status record after each."""
 
-    def __init__(self, status: StatusWriter, epochs: int, steps: int, batch_size: int, done_epochs: int) -> None:
+    def __init__(
+        self, status: StatusWriter, epochs: int, steps: int, batch_size: int, done_epochs: int
+    ) -> None:
+        """`steps` are those of an epoch; a resumed run starts with `done_epochs`."""
         super().__init__()
         self._status = status
         self._epochs, self._steps, self._batch_size = epochs, steps, batch_size
@@ -150,10 +159,12 @@ class Reporter(keras.callbacks.Callback):
         self._speed = 0.0
 
     def __enter__(self) -> Self:
+        """Shows the bar."""
         self._progress.__enter__()
         return self
 
     def __exit__(self, *details: Any) -> None:
+        """Takes the bar away."""
         self._progress.__exit__(*details)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

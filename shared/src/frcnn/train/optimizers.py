@@ -23,7 +23,9 @@ def optimizer(config: "TrainingConfig", total_steps: int, *, world: int = 1) -> 
     rate = schedule(config.learning_rate, total_steps, world=world, decay=decay)
     if chosen.adam is not None:
         adam = chosen.adam
-        return keras.optimizers.Adam(rate, beta_1=adam.beta_1, beta_2=adam.beta_2, epsilon=adam.epsilon, amsgrad=adam.amsgrad)
+        return keras.optimizers.Adam(
+            rate, beta_1=adam.beta_1, beta_2=adam.beta_2, epsilon=adam.epsilon, amsgrad=adam.amsgrad
+        )
     if chosen.sgd is not None:
         return keras.optimizers.SGD(rate, momentum=chosen.sgd.momentum, nesterov=chosen.sgd.nesterov)
     return keras.optimizers.RMSprop(rate)

@@ -28,7 +28,7 @@ class SoftStart(keras.optimizers.schedules.LearningRateSchedule):
         decay: float = 0.0,
     ) -> None:
         """`soft_start` and `points` are fractions of `total_steps`; `decay` as in `_decayed`."""
-        self.config = {
+        self.config: dict[str, Any] = {
             "base": base,
             "start": start,
             "soft_start": soft_start,
@@ -61,9 +61,11 @@ class Exponential(keras.optimizers.schedules.LearningRateSchedule):
     `interval` is total_steps * step_size // 100 steps, at least 1.
     """
 
-    def __init__(self, base: float, gamma: float, step_size: float, total_steps: int, decay: float = 0.0) -> None:
+    def __init__(
+        self, base: float, gamma: float, step_size: float, total_steps: int, decay: float = 0.0
+    ) -> None:
         """`step_size` is in percent of `total_steps`; `decay` as in `_decayed`."""
-        self.config = {
+        self.config: dict[str, Any] = {
             "base": base,
             "gamma": gamma,
             "step_size": step_size,
@@ -100,6 +102,8 @@ def schedule(
             decay,
         )
     step = config.step
+    if step is None:
+        raise ValueError("a checked spec has one of soft_start and step")
     return Exponential(step.base_lr * world, step.gamma, step.step_size, total_steps, decay)
 
 

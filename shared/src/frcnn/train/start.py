@@ -23,7 +23,9 @@ class Start:
         """Raises ModelError, both sides named, if the file does not fit the spec."""
         check_fits(model, spec, self.path)
         if self.kind == "resume" and record.arch != spec.model_config.arch:
-            raise ModelError(f"{self.path}: is a {record.arch}; the spec's model_config.arch is {spec.model_config.arch}")
+            raise ModelError(
+                f"{self.path}: is a {record.arch}; the spec's model_config.arch is {spec.model_config.arch}"
+            )
 
 
 def choose_start(spec: "Experiment") -> Start:
@@ -40,6 +42,8 @@ def choose_start(spec: "Experiment") -> Start:
     for kind, field, name in kinds:
         if name:
             if not Path(name).is_file():
-                raise UsageError(f"training_config.{field}: {name}: no such file; correct the path or leave the field out")
+                raise UsageError(
+                    f"training_config.{field}: {name}: no such file; correct the path or leave the field out"
+                )
             return Start(kind, Path(name))
     return Start("fresh")

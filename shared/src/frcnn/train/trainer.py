@@ -49,7 +49,7 @@ def train(
 
     Args:
         spec: A checked spec.
-        results_dir: Gets the checkpoints, `status.json` and `metrics.json`; made if missing.
+        results_dir: Gets the checkpoints and `status.json`; made if missing.
         key: Seals the checkpoints (`.tlt`); without one they are plain Keras archives (`.keras`).
         amp: Whether the layers compute in 16 bits (bfloat16 on a CPU, float16 on a GPU); weights, box
             arithmetic, losses and files are float32 all the same.
@@ -70,12 +70,16 @@ def train(
     if record.epoch:
         data = training_dataset(spec, start_epoch=record.epoch)
     if record.epoch >= config.num_epochs:
-        raise RunError(f"{start.path}: has all of its {record.epoch} epochs; raise training_config.num_epochs to go on")
+        raise RunError(
+            f"{start.path}: has all of its {record.epoch} epochs; raise training_config.num_epochs to go on"
+        )
     _compile(model, spec, steps, resumed=bool(record.epoch))
     if amp:
         set_precision(model, _mixed_policy())
     log.info("%d training images, %d steps an epoch, %d parameters", data.size, steps, model.count_params())
-    reporter = Reporter(StatusWriter(results_dir), config.num_epochs, steps, config.batch_size_per_gpu, record.epoch)
+    reporter = Reporter(
+        StatusWriter(results_dir), config.num_epochs, steps, config.batch_size_per_gpu, record.epoch
+    )
     validator = Validation(spec, validation) if validation else None
     checkpoints = Checkpoints(spec, results_dir, key, validator, start_step=record.step)
     callbacks = [NanGuard(steps), *([validator] if validator else []), checkpoints, reporter]
@@ -129,7 +133,9 @@ def _compile(model: FasterRCNN, spec: "Experiment", steps: int, *, resumed: bool
         return
     if type(former) is not type(fresh) or len(former.variables) != len(fresh.variables):
         log.warning(
-            "optimizer: was %s, is %s: its state starts anew", former.__class__.__name__, fresh.__class__.__name__
+            "optimizer: was %s, is %s: its state starts anew",
+            former.__class__.__name__,
+            fresh.__class__.__name__,
         )
         fresh.iterations.assign(former.iterations)
         return
@@ -148,7 +154,10 @@ def _validation(spec: "Experiment", strict: bool) -> Dataset | None:
     try:
         return validation_dataset(spec, batch_size=spec.evaluation_config.batch_size, strict=strict)
     except DataError as error:
-        if spec.dataset_config.validation_fold is not None or spec.dataset_config.validation_data_source is not None:
+        if (
+            spec.dataset_config.validation_fold is not None
+            or spec.dataset_config.validation_data_source is not None
+        ):
             raise
         log.warning("no validation during training: %s", error)
         return None

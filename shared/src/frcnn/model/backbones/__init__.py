@@ -21,7 +21,9 @@ def backbone(arch: str, options: BackboneOptions) -> Backbone:
     family, _, variant = arch.partition(":")
     if family not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
-        raise ModelError(f"model_config.arch: {arch!r} cannot be built by this version; families it has: {known}")
+        raise ModelError(
+            f"model_config.arch: {arch!r} cannot be built by this version; families it has: {known}"
+        )
     return importlib.import_module(FAMILIES[family]).create(variant, options)
 
 
