@@ -12,7 +12,7 @@ from frcnn.model.layers import Conv2D
 from frcnn.model.settings import DetectionSettings, Geometry, ProposalSettings, TrainingSettings
 
 if TYPE_CHECKING:
-    from frcnn.spec.config import EvaluationConfig, Experiment, InferenceConfig, ModelConfig
+    from frcnn.spec.config import EvaluationConfig, Experiment, InferenceConfig, ModelConfig, TrainingConfig
 
 RPN_CHANNELS = 512
 
@@ -93,10 +93,10 @@ def detection_settings(config: "EvaluationConfig | InferenceConfig") -> Detectio
     )
 
 
-def _proposals(config: object) -> ProposalSettings:
+def _proposals(config: "TrainingConfig | EvaluationConfig | InferenceConfig") -> ProposalSettings:
     return ProposalSettings(
         config.rpn_pre_nms_top_N, config.rpn_nms_max_boxes, config.rpn_nms_overlap_threshold
-    )  # type: ignore[attr-defined]
+    )
 
 
 def _options(model: "ModelConfig") -> BackboneOptions:
