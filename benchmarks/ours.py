@@ -19,6 +19,7 @@ from benchmarks.tracing import count_calls
 from benchmarks.workers import serve
 from frcnn.model.build import build, detection_settings, training_settings
 from frcnn.model.detector import KerasDetector
+from frcnn.model.precision import set_precision
 from frcnn.spec import Experiment, load_experiment
 from frcnn.train.optimizers import optimizer
 from frcnn.train.trainer import set_up
@@ -31,11 +32,13 @@ TOTAL_STEPS = 1_000_000
 class Ours:
     """Our side of the benchmark."""
 
-    def __init__(self, batch: int) -> None:
+    def __init__(self, precision: str, batch: int) -> None:
         """Builds the detector that the shared settings describe."""
         self.spec = _load_spec(batch)
         self.scene = random_scene(batch)
         self.model = build(self.spec)
+        if precision == "bfloat16":
+            set_precision(self.model, "mixed_bfloat16")
         self.traces = {
             "infer": count_calls(self.model, "detect"),
             "train": count_calls(self.model, "train_step"),
@@ -114,9 +117,7 @@ def main() -> None:
     args = flags.parse_args()
     tf.config.threading.set_intra_op_parallelism_threads(args.threads)
     set_up(seed=42)
-    if args.precision == "bfloat16":
-        keras.config.set_dtype_policy("mixed_bfloat16")
-    serve(lambda: Ours(args.batch))
+    serve(lambda: Ours(args.precision, args.batch))
 
 
 if __name__ == "__main__":
