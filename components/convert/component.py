@@ -1,0 +1,36 @@
+"""KFP definition of the step that makes records from labels and images."""
+
+from kfp import dsl
+
+from components.images import image
+
+
+@dsl.container_component
+def convert(
+    data: str,
+    records: dsl.Output[dsl.Dataset],
+    metrics: dsl.Output[dsl.Metrics],
+    convert_spec: str = "",
+    data_version: str = "",
+):
+    """Convert labels and images to records that hold the images, so that one artifact is the data set.
+
+    Args:
+        data: Folder with the data set, on a volume the step can read.
+        convert_spec: How to convert and split it (protobuf text, or a file's name). Empty: KITTI layout
+            with images/ and labels/, a fifth of the images held out as fold 0.
+        data_version: Any text; another one converts again although the folder's name is the same.
+        records: TFRecord files of all folds, images included.
+        metrics: Images and boxes written and skipped.
+    """
+    return dsl.ContainerSpec(
+        image=image("convert"),
+        command=["python", "-m", "components.convert.main"],
+        args=[
+            "--data", data,
+            "--convert-spec", convert_spec,
+            "--data-version", data_version,
+            "--records", records.path,
+            "--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
+        ],
+    )  # fmt: skip

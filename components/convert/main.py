@@ -1,0 +1,64 @@
+"""Makes records that hold their images from a data set's labels and images."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from frcnn.runtime.kfp_output import Metadata
+    from frcnn.spec import DatasetExportConfig
+
+PREFIX = "set"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; `component.py` passes exactly these flags."""
+    flags = argparse.ArgumentParser(prog="convert", description=__doc__)
+    flags.add_argument("--data", type=Path, required=True, help="folder with the data set")
+    flags.add_argument(
+        "--convert-spec", default="", help="text or file; empty: KITTI layout, a fifth is held out"
+    )
+    flags.add_argument("--data-version", default="", help="only told to KFP's cache, and noted")
+    flags.add_argument("--records", type=Path, required=True, help="folder to write the records to")
+    flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the step; returns its exit code."""
+    args = parser().parse_args(argv)
+    from frcnn.cli.step import run
+
+    return run(args, step)
+
+
+def step(args: argparse.Namespace) -> "dict[str, Metadata]":
+    """Converts."""
+    from frcnn.data.convert import convert
+
+    report = convert(_spec(args.data, args.convert_spec), args.records / PREFIX, embed_images=True)
+    counts = {
+        "images": report.images,
+        "images skipped": report.images_skipped,
+        "boxes skipped": report.boxes_skipped,
+        **{f"boxes of {name}": count for name, count in sorted(report.boxes.items())},
+    }
+    return {"records": {**counts, "data_version": args.data_version}, "metrics": counts}
+
+
+def _spec(data: Path, given: str) -> "DatasetExportConfig":
+    from frcnn.cli.demo import layout
+    from frcnn.errors import DataError
+    from frcnn.spec.overrides import dataset_export_given, kitti_export, with_root
+
+    if not data.is_dir():
+        raise DataError(f"--data {data}: no such folder; is its volume mounted into the step?")
+    if given:
+        return with_root(dataset_export_given(given), data)
+    return kitti_export(data, *layout(data))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

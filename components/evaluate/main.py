@@ -1,0 +1,81 @@
+"""Measures the average precision of a model, and decides whether it is good enough."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from frcnn.evaluate.report import Report
+    from frcnn.runtime.kfp_output import Metadata
+
+log = logging.getLogger("frcnn.step.evaluate")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; `component.py` passes exactly these flags."""
+    flags = argparse.ArgumentParser(prog="evaluate", description=__doc__)
+    flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or a file's name")
+    flags.add_argument("--records", type=Path, required=True, help="folder of records with their images")
+    flags.add_argument("--model", type=Path, required=True, help="the model")
+    flags.add_argument("--minimum-map", type=float, default=0.0, help="least mAP that passes, 0 to 1")
+    flags.add_argument("--baseline-map", type=float, help="mAP of the model to take the place of")
+    flags.add_argument("--tolerance", type=float, default=0.0, help="how far below that is good enough")
+    flags.add_argument("--report", type=Path, required=True, help="folder for metrics.json and curves")
+    flags.add_argument("--mean-ap", type=Path, help="file to write the mAP to")
+    flags.add_argument("--passed", type=Path, help="file to write true or false to")
+    flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the step; returns its exit code."""
+    args = parser().parse_args(argv)
+    from frcnn.cli.step import run
+
+    return run(args, step)
+
+
+def step(args: argparse.Namespace) -> "dict[str, Metadata]":
+    """Evaluates."""
+    from frcnn.cli.step import model_file, write_parameter
+    from frcnn.data.pipeline import validation_dataset
+    from frcnn.errors import DataError
+    from frcnn.evaluate.evaluator import evaluate
+    from frcnn.evaluate.gate import Gate
+    from frcnn.evaluate.plots import save_curves
+    from frcnn.model.checkpoint import load_detector
+    from frcnn.runtime.files import write_text
+    from frcnn.runtime.keys import resolve_key
+    from frcnn.spec.overrides import experiment_given, with_records
+
+    gate = Gate(args.minimum_map, args.baseline_map, args.tolerance)
+    spec = with_records(experiment_given(args.spec), args.records)
+    dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size)
+    detector = load_detector(model_file(args.model), spec, resolve_key(None, spec.enc_key))
+    report = evaluate(detector, dataset, spec)
+    log.info("%d images\n%s", report.images, report.table())
+    if report.mean_ap is None:
+        raise DataError(
+            "mAP is not defined: the validation fold has no labelled object of the spec's classes"
+        )
+    write_text(args.report / "metrics.json", report.to_json())
+    save_curves(report, args.report)
+    objections = gate.objections(report.mean_ap)
+    log.info("good enough to go on" if not objections else f"not good enough: {'; '.join(objections)}")
+    write_parameter(args.mean_ap, report.mean_ap)
+    write_parameter(args.passed, not objections)
+    verdict = {"passed": not objections, "objections": "; ".join(objections)}
+    return {"metrics": _numbers(report), "report": verdict}
+
+
+def _numbers(report: "Report") -> "Metadata":
+    """The mAP for each IoU threshold, and the AP of each class at the first."""
+    classes = report.results[0].classes
+    return {**report.logs(), **{f"AP {each.name}": each.ap for each in classes if each.ap is not None}}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""KFP definition of the step that detects objects in a folder of images."""
+
+from kfp import dsl
+
+from components.images import image
+
+
+@dsl.container_component
+def inference(
+    spec: str,
+    model: dsl.Input[dsl.Model],
+    images: str,
+    detections: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+):
+    """Detect objects in a folder of images.
+
+    Args:
+        spec: Experiment spec, protobuf text or a file's name.
+        model: The model.
+        images: Folder of images, on a volume the step can read; sub-folders too.
+        detections: Images with boxes drawn in, and KITTI label files.
+        metrics: Images looked at, and detections of each class.
+    """
+    return dsl.ContainerSpec(
+        image=image("inference"),
+        command=["python", "-m", "components.inference.main"],
+        args=[
+            "--spec", spec,
+            "--model", model.path,
+            "--images", images,
+            "--detections", detections.path,
+            "--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
+        ],
+    )  # fmt: skip

@@ -1,0 +1,57 @@
+"""Detects objects in a folder of images."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from frcnn.runtime.kfp_output import Metadata
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; `component.py` passes exactly these flags."""
+    flags = argparse.ArgumentParser(prog="inference", description=__doc__)
+    flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or a file's name")
+    flags.add_argument("--model", type=Path, required=True, help="the model")
+    flags.add_argument("--images", type=Path, required=True, help="folder of images")
+    flags.add_argument("--detections", type=Path, required=True, help="folder for images and labels")
+    flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the step; returns its exit code."""
+    args = parser().parse_args(argv)
+    from frcnn.cli.step import run
+
+    return run(args, step)
+
+
+def step(args: argparse.Namespace) -> "dict[str, Metadata]":
+    """Looks at every image."""
+    from frcnn.cli.step import model_file
+    from frcnn.data.preprocess import ImageSettings
+    from frcnn.inference.image_files import find_images
+    from frcnn.inference.run import run_inference
+    from frcnn.inference.settings import InferenceSettings
+    from frcnn.model.checkpoint import load_detector
+    from frcnn.runtime.keys import resolve_key
+    from frcnn.spec.overrides import experiment_given, with_inference
+
+    spec = with_inference(experiment_given(args.spec), args.images, args.detections)
+    settings = InferenceSettings.from_spec(spec)
+    images = find_images(settings.images_dir)
+    detector = load_detector(model_file(args.model), spec, resolve_key(None, spec.enc_key), mode="inference")
+    summary = run_inference(detector, images, settings, ImageSettings.from_spec(spec))
+    numbers = {
+        "images": summary.images,
+        "images skipped": len(summary.unreadable),
+        **{f"found {name}": count for name, count in summary.detections.items()},
+    }
+    return {"metrics": numbers}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

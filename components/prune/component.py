@@ -1,0 +1,38 @@
+"""KFP definition of the step that makes a model narrower."""
+
+from kfp import dsl
+
+from components.images import image
+
+
+@dsl.container_component
+def prune(
+    model: dsl.Input[dsl.Model],
+    pruned: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+    threshold: float = 0.1,
+    granularity: int = 8,
+    minimum_filters: int = 16,
+):
+    """Remove the filters of a model that matter least; it has to be trained again afterwards.
+
+    Args:
+        model: The model.
+        threshold: Filters whose normalised norm is above it stay; more prunes more.
+        granularity: Layers keep a multiple of so many filters.
+        minimum_filters: No layer keeps fewer.
+        pruned: The narrower model, and pruning.json with the filters left in each layer.
+        metrics: Share of the parameters and of the operations that is left.
+    """
+    return dsl.ContainerSpec(
+        image=image("prune"),
+        command=["python", "-m", "components.prune.main"],
+        args=[
+            "--model", model.path,
+            "--threshold", threshold,
+            "--granularity", granularity,
+            "--minimum-filters", minimum_filters,
+            "--pruned", pruned.path,
+            "--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
+        ],
+    )  # fmt: skip

@@ -1,0 +1,68 @@
+"""Removes the filters of a model that matter least."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from frcnn.runtime.kfp_output import Metadata
+
+log = logging.getLogger("frcnn.step.prune")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; `component.py` passes exactly these flags."""
+    flags = argparse.ArgumentParser(prog="prune", description=__doc__)
+    flags.add_argument("--model", type=Path, required=True, help="the model")
+    flags.add_argument("--threshold", type=float, default=0.1, help="filters above it stay")
+    flags.add_argument("--granularity", type=int, default=8, help="keep multiples of so many filters")
+    flags.add_argument("--minimum-filters", type=int, default=16, help="no layer keeps fewer")
+    flags.add_argument("--pruned", type=Path, required=True, help="folder to write the pruned model to")
+    flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the step; returns its exit code."""
+    args = parser().parse_args(argv)
+    from frcnn.cli.step import run
+
+    return run(args, step)
+
+
+def step(args: argparse.Namespace) -> "dict[str, Metadata]":
+    """Prunes."""
+    from frcnn.cli.prune import REPORT
+    from frcnn.cli.step import model_file, model_name
+    from frcnn.model.checkpoint import TrainingRecord, load_model, save_model
+    from frcnn.prune.prune import prune
+    from frcnn.prune.settings import PruneSettings
+    from frcnn.runtime.files import write_text
+    from frcnn.runtime.keys import resolve_key
+
+    settings = PruneSettings(
+        pruning_threshold=args.threshold,
+        pruning_granularity=args.granularity,
+        min_num_filters=args.minimum_filters,
+    )
+    key = resolve_key(None, None)
+    model, record = load_model(model_file(args.model), key)
+    result = prune(model, settings)
+    log.info("%s", result.report.table())
+    # What training did is forgotten, what made the model is kept.
+    kept = TrainingRecord(record.arch, record.class_names, spec_text=record.spec_text)
+    save_model(result.model, args.pruned / model_name(key), kept, key)
+    write_text(args.pruned / REPORT, result.report.to_json())
+    left = {
+        "parameters left": result.report.pruning_ratio,
+        "operations left": result.report.flops_ratio,
+        "parameters": result.report.after.params,
+    }
+    return {"pruned": left, "metrics": left}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""KFP definition of the step that trains, and retrains what was pruned."""
+
+from kfp import dsl
+
+from components.images import image
+
+
+@dsl.container_component
+def train(
+    spec: str,
+    records: dsl.Input[dsl.Dataset],
+    model: dsl.Output[dsl.Model],
+    metrics: dsl.Output[dsl.Metrics],
+    start_from: dsl.Input[dsl.Model] = None,
+    epochs: int = 0,
+    checkpoints: str = "",
+):
+    """Train a detector; with `start_from`, go on from that model, pruned or not.
+
+    Args:
+        spec: Experiment spec, protobuf text or a file's name.
+        records: Records written by `convert`.
+        start_from: Model whose layers and weights are kept.
+        epochs: Number of epochs; 0 leaves the spec's.
+        checkpoints: Folder that outlives the step, on a volume. A step that is started again goes on
+            from its newest checkpoint there. Empty: it starts over.
+        model: The best model by validation mAP, and the log of its training.
+        metrics: Last loss, and mAP after the last epoch.
+    """
+    return dsl.ContainerSpec(
+        image=image("train"),
+        command=["python", "-m", "components.train.main"],
+        args=[
+            "--spec", spec,
+            "--records", records.path,
+            "--epochs", epochs,
+            "--checkpoints", checkpoints,
+            "--model", model.path,
+            "--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
+            dsl.IfPresentPlaceholder("start_from", then=["--start-from", start_from.path]),
+        ],
+    )  # fmt: skip

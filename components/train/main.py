@@ -1,0 +1,64 @@
+"""Trains a detector on records, from the start or from a model."""
+
+import argparse
+import hashlib
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from frcnn.runtime.kfp_output import Metadata
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; `component.py` passes exactly these flags."""
+    flags = argparse.ArgumentParser(prog="train", description=__doc__)
+    flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or a file's name")
+    flags.add_argument("--records", type=Path, required=True, help="folder of records with their images")
+    flags.add_argument("--start-from", type=Path, help="model to go on from")
+    flags.add_argument("--epochs", type=int, default=0, help="0 leaves the spec's")
+    flags.add_argument("--checkpoints", default="", help="folder that outlives the step; empty: none")
+    flags.add_argument("--model", type=Path, required=True, help="folder to write the model to")
+    flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the step; returns its exit code."""
+    args = parser().parse_args(argv)
+    from frcnn.cli.step import run
+
+    return run(args, step)
+
+
+def step(args: argparse.Namespace) -> "dict[str, Metadata]":
+    """Trains."""
+    from frcnn.cli.step import keep_model, model_file
+    from frcnn.runtime.keys import resolve_key
+    from frcnn.spec.overrides import experiment_given, with_records, with_training
+    from frcnn.train.continued import train_or_continue
+
+    start = model_file(args.start_from) if args.start_from else None
+    spec = with_records(experiment_given(args.spec), args.records)
+    spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
+    folder = _checkpoint_folder(args, spec.text)
+    result = train_or_continue(spec, folder, key=resolve_key(None, spec.enc_key))
+    keep_model(result.best or result.checkpoint, args.model)
+    shutil.copyfile(folder / "status.json", args.model / "status.json")
+    if not args.checkpoints:
+        shutil.rmtree(folder)
+    return {"model": {"arch": spec.model_config.arch, **result.metrics()}, "metrics": result.metrics()}
+
+
+def _checkpoint_folder(args: argparse.Namespace, spec_text: str) -> Path:
+    """A folder for this training alone: other inputs, another folder."""
+    if not args.checkpoints:
+        return Path(args.model) / "checkpoints"
+    inputs = "\0".join(map(str, (spec_text, args.records, args.start_from, args.epochs)))
+    return Path(args.checkpoints) / hashlib.sha256(inputs.encode()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

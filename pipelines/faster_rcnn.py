@@ -1,0 +1,111 @@
+"""convert -> train -> evaluate -> prune -> retrain -> evaluate -> export, with two gates.
+
+A gate is a nested pipeline that takes the verdict as a plain parameter: conditions on a step's output
+are passed over in silence by KFP's local runner (they are taken for false).
+"""
+
+from kfp import dsl
+
+from components.convert.component import convert
+from components.evaluate.component import evaluate
+from components.export.component import export
+from components.prune.component import prune
+from components.train.component import train
+from pipelines.resources import heavy, light
+
+NAME = "faster-rcnn"
+
+
+@dsl.pipeline(name="deploy")
+def deploy(passed: bool, spec: str, model: dsl.Input[dsl.Model]):
+    """Exports the retrained model if it is not worse than the one it was pruned from."""
+    with dsl.If(passed == True, name="as-good-as-before"):  # noqa: E712 (builds a condition)
+        heavy(export(spec=spec, model=model), "export")
+
+
+@dsl.pipeline(name="compress")
+def compress(
+    passed: bool,
+    spec: str,
+    records: dsl.Input[dsl.Dataset],
+    model: dsl.Input[dsl.Model],
+    baseline_map: float,
+    retrain_epochs: int,
+    prune_threshold: float,
+    minimum_map: float,
+    tolerance: float,
+    checkpoints: str,
+):
+    """Prunes, retrains and exports the trained model if its mAP is high enough."""
+    with dsl.If(passed == True, name="good-enough"):  # noqa: E712 (builds a condition)
+        pruned = light(prune(model=model, threshold=prune_threshold), "prune")
+        retrained = train(
+            spec=spec,
+            records=records,
+            start_from=pruned.outputs["pruned"],
+            epochs=retrain_epochs,
+            checkpoints=checkpoints,
+        )
+        heavy(retrained, "retrain")
+        judged = evaluate(
+            spec=spec,
+            records=records,
+            model=retrained.outputs["model"],
+            minimum_map=minimum_map,
+            baseline_map=baseline_map,
+            tolerance=tolerance,
+        )
+        heavy(judged, "evaluate retrained")
+        deploy(passed=judged.outputs["passed"], spec=spec, model=retrained.outputs["model"])
+
+
+@dsl.pipeline(
+    name=NAME, description="Labels and images to a pruned, retrained and exported Faster R-CNN detector."
+)
+def faster_rcnn(
+    data: str,
+    spec: str,
+    convert_spec: str = "",
+    data_version: str = "",
+    epochs: int = 0,
+    retrain_epochs: int = 0,
+    prune_threshold: float = 0.1,
+    minimum_map: float = 0.3,
+    tolerance: float = 0.02,
+    checkpoints: str = "",
+):
+    """The whole way from labels to a deployable detector.
+
+    Args:
+        data: Folder with the data set, on a volume that the steps can read.
+        spec: Experiment spec: its text, or the name of a file on a volume. Paths in it are replaced.
+        convert_spec: How to convert and split the data set: text or file, as `spec`. Empty: KITTI
+            layout with images/ and labels/, a fifth of the images held out for evaluation.
+        data_version: Change it when the data set has changed and its folder has not: a step whose
+            parameters are the same is not run again.
+        epochs: Epochs of the training; 0 leaves the spec's num_epochs.
+        retrain_epochs: Epochs of the training after pruning; 0 leaves the spec's num_epochs.
+        prune_threshold: Filters whose normalised norm is above it stay; more prunes more.
+        minimum_map: Least mAP, 0 to 1, of the trained model to go on, and of the retrained one to be
+            exported.
+        tolerance: How far the retrained model's mAP may lie below the trained one's.
+        checkpoints: Folder on a volume that outlives pods: a training that is cut off goes on from
+            there. Empty: it starts over.
+    """
+    converted = light(convert(data=data, convert_spec=convert_spec, data_version=data_version), "convert")
+    records = converted.outputs["records"]
+    trained = heavy(train(spec=spec, records=records, epochs=epochs, checkpoints=checkpoints), "train")
+    model = trained.outputs["model"]
+    judged = heavy(evaluate(spec=spec, records=records, model=model, minimum_map=minimum_map), "evaluate")
+    compress(
+        passed=judged.outputs["passed"],
+        spec=spec,
+        records=records,
+        model=model,
+        baseline_map=judged.outputs["mean_ap"],
+        retrain_epochs=retrain_epochs,
+        prune_threshold=prune_threshold,
+        minimum_map=minimum_map,
+        tolerance=tolerance,
+        checkpoints=checkpoints,
+    )

@@ -1,0 +1,41 @@
+"""Whether a model is good enough to go on with: the decision behind a pipeline's branches."""
+
+import dataclasses
+import math
+
+from frcnn.errors import UsageError
+
+
+@dataclasses.dataclass(frozen=True)
+class Gate:
+    """What a model's mAP has to reach.
+
+    Attributes:
+        minimum: The least mAP, 0 to 1.
+        baseline: mAP of the model it is to take the place of; None if there is none.
+        tolerance: How far below `baseline` it may lie.
+    """
+
+    minimum: float = 0.0
+    baseline: float | None = None
+    tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises UsageError if a number cannot be right."""
+        for name, value in (("minimum mAP", self.minimum), ("baseline mAP", self.baseline or 0.0)):
+            if not 0.0 <= value <= 1.0:
+                raise UsageError(f"{name} {value:g}: expected a number from 0 to 1, such as 0.5 for 50 %")
+        if not (self.tolerance >= 0.0 and math.isfinite(self.tolerance)):
+            raise UsageError(f"tolerance {self.tolerance:g}: expected 0 or more, in units of mAP")
+
+    def objections(self, mean_ap: float) -> tuple[str, ...]:
+        """Why a model of this mAP may not pass, for people; empty if it may."""
+        found = []
+        if mean_ap < self.minimum:
+            found.append(f"mAP {mean_ap:.4f} is below the minimum {self.minimum:.4f}")
+        if self.baseline is not None and mean_ap < self.baseline - self.tolerance:
+            found.append(
+                f"mAP {mean_ap:.4f} is more than {self.tolerance:.4f} below the {self.baseline:.4f} of the "
+                "model it comes from"
+            )
+        return tuple(found)

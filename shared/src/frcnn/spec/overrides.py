@@ -1,0 +1,132 @@
+"""Specs as a pipeline's steps get them: given as text or file, with paths of the step's own machine.
+
+A step's inputs and outputs lie where the pipeline puts them, so paths in the spec give way to these.
+"""
+
+import dataclasses
+import glob
+import logging
+import re
+from pathlib import Path
+
+from frcnn.errors import Problem, SpecError, UsageError
+from frcnn.spec.config import (
+    DatasetExportConfig,
+    DataSource,
+    Experiment,
+    KITTIConfig,
+)
+from frcnn.spec.load import parse_dataset_export, parse_experiment, read_text
+
+log = logging.getLogger(__name__)
+
+# How a data set is split that comes without a spec of its own: fold 0, a fifth, is for validation.
+VALIDATION_FOLD = 0
+_PARTITIONS, _SHARDS, _VALIDATION_PERCENT = 2, 4, 20.0
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.DOTALL)
+
+
+def experiment_given(given: str) -> Experiment:
+    """The experiment spec that a parameter of a step gives, as its text or as the name of its file.
+
+    Raises:
+        SpecError: The file cannot be read or the text has faults; all of them are named.
+        UsageError: An address that is not a file's.
+    """
+    return parse_experiment(*_text_and_source(given, "spec")).spec
+
+
+def dataset_export_given(given: str) -> DatasetExportConfig:
+    """The dataset_convert spec that a parameter of a step gives; as `experiment_given`."""
+    return parse_dataset_export(*_text_and_source(given, "convert_spec")).spec
+
+
+def with_root(spec: DatasetExportConfig, root: Path) -> DatasetExportConfig:
+    """The same conversion of the data set in the folder `root`."""
+    if spec.kitti_config is not None:
+        kitti = dataclasses.replace(spec.kitti_config, root_directory_path=str(root))
+        return dataclasses.replace(spec, kitti_config=kitti)
+    if spec.coco_config is not None:
+        coco = dataclasses.replace(spec.coco_config, root_directory_path=str(root))
+        return dataclasses.replace(spec, coco_config=coco)
+    raise SpecError(spec.source, [Problem("", "neither kitti_config nor coco_config is set")])
+
+
+def kitti_export(root: Path, image_dir: str, label_dir: str, extension: str) -> DatasetExportConfig:
+    """How a folder in KITTI layout is converted without a spec; `extension` has a dot."""
+    config = KITTIConfig(
+        root_directory_path=str(root),
+        image_dir_name=image_dir,
+        label_dir_name=label_dir,
+        image_extension=extension,
+        num_partitions=_PARTITIONS,
+        num_shards=_SHARDS,
+        partition_mode="random",
+        val_split=_VALIDATION_PERCENT,
+    )
+    return DatasetExportConfig(kitti_config=config, source="default conversion")
+
+
+def with_records(spec: Experiment, records: Path) -> Experiment:
+    """The spec on the record files in the folder `records`, which hold their images.
+
+    The validation fold stays as it is; a spec with another kind of validation set, or none, gets fold 0.
+    """
+    source = DataSource(tfrecords_path=f"{glob.escape(str(records))}/*", image_directory_path=str(records))
+    fold = spec.dataset_config.validation_fold
+    if fold is None:
+        fold = VALIDATION_FOLD
+        log.info("validation on fold %d of the converted records: the spec names no fold", fold)
+    dataset = dataclasses.replace(
+        spec.dataset_config, data_sources=(source,), validation_fold=fold, validation_data_source=None
+    )
+    return dataclasses.replace(spec, dataset_config=dataset)
+
+
+def with_training(spec: Experiment, *, epochs: int, retrain: Path | None, resume: Path | None) -> Experiment:
+    """The spec with another start and length of training.
+
+    Args:
+        spec: The spec.
+        epochs: Number of epochs; 0 leaves the spec's.
+        retrain: A pruned model whose layers and weights are taken.
+        resume: A checkpoint to go on from; comes before `retrain`. Without either, training starts anew.
+
+    Raises:
+        UsageError: `epochs` is negative.
+    """
+    if epochs < 0:
+        raise UsageError(f"--epochs {epochs}: expected 1 or more, or 0 for the spec's num_epochs")
+    training = dataclasses.replace(
+        spec.training_config,
+        num_epochs=epochs or spec.training_config.num_epochs,
+        retrain_pruned_model=str(retrain or ""),
+        resume_from_model=str(resume or ""),
+    )
+    return dataclasses.replace(spec, training_config=training)
+
+
+def with_inference(spec: Experiment, images: Path, results: Path) -> Experiment:
+    """The spec with a folder of images to look at; results go below `results`."""
+    inference = dataclasses.replace(
+        spec.inference_config,
+        images_dir=str(images),
+        detection_image_output_dir=str(results / "images_annotated"),
+        labels_dump_dir=str(results / "labels"),
+    )
+    return dataclasses.replace(spec, inference_config=inference)
+
+
+def _text_and_source(given: str, name: str) -> tuple[str, str]:
+    """A spec's text, and what messages call it."""
+    if "{" in given or "\n" in given:
+        return given, name
+    if not given.strip():
+        raise UsageError(f"--{name.replace('_', '-')} is empty; give a spec's text or the name of its file")
+    address = _SCHEME.fullmatch(given)
+    if address and address[1] != "file":
+        raise UsageError(
+            f"{given}: {address[1]}:// is not read here; give the spec's text, or a file on a mounted volume"
+        )
+    path = Path(address[2] if address else given)
+    return read_text(path), str(path)
