@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 CHUNK = 64
 CHUNK_EMBEDDED = 16
 # Starting processes takes longer than reading so few images.
-ENOUGH_FOR_PROCESSES = 512
+ENOUGH_FOR_PROCESSES = 2000
 
 
 def convert(

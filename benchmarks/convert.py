@@ -1,0 +1,153 @@
+"""Times dataset_convert on synthetic KITTI sets and prints a table: images a second, peak memory.
+
+    python -m benchmarks.convert            1,000 and 10,000 images
+    python -m benchmarks.convert --large    100,000 images too
+
+Images are hard links to a few drawn ones of 240 x 320 pixels (about 37 kB) with 1 to 6 boxes each. A set is
+read once before it is timed, so that the numbers are those of warm file caches. Each conversion is a process
+of its own.
+"""
+
+import argparse
+import dataclasses
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+SIZES = (1_000, 10_000)
+LARGE = 100_000
+DRAWN = 50
+SHARDS = 10
+# 37 kB an image: embedding more than this would fill disks.
+EMBED_UP_TO = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """Wall and CPU seconds of a conversion (start of the program left out) and peak memory in MiB."""
+
+    seconds: float
+    cpu_seconds: float
+    parent_mib: float
+    worker_mib: float
+
+
+def main() -> int:
+    """Runs the benchmark; returns the exit code."""
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    flags.add_argument("--large", action="store_true", help=f"{LARGE} images too")
+    flags.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    flags.add_argument("--convert", nargs=4, help=argparse.SUPPRESS)
+    args = flags.parse_args()
+    if args.convert:
+        root, output, embed, workers = args.convert
+        sys.stdout.write(json.dumps(dataclasses.asdict(_convert(root, output, embed == "1", int(workers)))))
+        return 0
+    table = Table(title=f"dataset_convert, {args.workers} workers, {SHARDS} shards a fold")
+    for heading in ("images", "embedded", "images/s", "CPU ms/image", "MiB, main process", "MiB, a worker"):
+        table.add_column(heading, justify="right")
+    with tempfile.TemporaryDirectory(prefix="frcnn-convert-") as folder:
+        for size in SIZES + ((LARGE,) if args.large else ()):
+            root = _make_set(Path(folder) / str(size), size)
+            for embed in (False, True)[: 1 + (size <= EMBED_UP_TO)]:
+                _measure(root, embed, args.workers)
+                result = _measure(root, embed, args.workers)
+                table.add_row(
+                    f"{size}",
+                    "yes" if embed else "no",
+                    f"{size / result.seconds:.0f}",
+                    f"{1000 * result.cpu_seconds / size:.2f}",
+                    f"{result.parent_mib:.0f}",
+                    f"{result.worker_mib:.0f}" if result.worker_mib else "none",
+                )
+    Console().print(table)
+    return 0
+
+
+def _make_set(root: Path, size: int) -> Path:
+    from frcnn.data.demo_data import write_demo_data
+
+    drawn = root.parent / "drawn"
+    if not drawn.exists():
+        write_demo_data(drawn, images=DRAWN, seed=42, height=240, width=320)
+    for folder, ending in (("images", ".jpg"), ("labels", ".txt")):
+        (root / folder).mkdir(parents=True)
+        for number in range(size):
+            source = drawn / folder / f"{number % DRAWN:06d}{ending}"
+            (root / folder / f"{number:06d}{ending}").hardlink_to(source)
+    return root
+
+
+def _measure(root: Path, embed: bool, workers: int) -> Result:
+    with tempfile.TemporaryDirectory(dir=root.parent) as output:
+        words = [str(root), f"{output}/records", str(int(embed)), str(workers)]
+        command = [sys.executable, "-m", "benchmarks.convert", "--convert", *words]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return Result(**json.loads(done.stdout))
+
+
+def _convert(root: str, output: str, embed: bool, workers: int) -> Result:
+    from frcnn.data.convert import convert
+    from frcnn.spec.config import DatasetExportConfig, KITTIConfig
+
+    config = KITTIConfig(
+        root_directory_path=root,
+        image_dir_name="images",
+        label_dir_name="labels",
+        image_extension=".jpg",
+        partition_mode="random",
+        num_partitions=2,
+        num_shards=SHARDS,
+        val_split=20.0,
+    )
+    spec = DatasetExportConfig(kitti_config=config)
+    watch = _WorkerMemory()
+    watch.start()
+    before, started = _cpu_seconds(), time.perf_counter()
+    convert(spec, Path(output), embed_images=embed, workers=workers)
+    seconds, cpu_seconds = time.perf_counter() - started, _cpu_seconds() - before
+    watch.done.set()
+    watch.join()
+    return Result(seconds, cpu_seconds, _peak_mib(os.getpid()), watch.peak_mib)
+
+
+class _WorkerMemory(threading.Thread):
+    """Looks at the worker processes' peak memory until `done`."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.done = threading.Event()
+        self.peak_mib = 0.0
+
+    def run(self) -> None:
+        while not self.done.wait(0.05):
+            for process in multiprocessing.active_children():
+                self.peak_mib = max(self.peak_mib, _peak_mib(process.pid))
+
+
+def _peak_mib(pid: int | None) -> float:
+    """Peak resident memory as the kernel counts it; ru_maxrss would hold what the parent had before exec."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if "VmHWM" in line), 0.0)
+
+
+def _cpu_seconds() -> float:
+    """Of this process and the workers that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+if __name__ == "__main__":
+    sys.exit(main())
