@@ -9,7 +9,18 @@ import importlib
 from frcnn.errors import ModelError
 from frcnn.model.backbones.base import Backbone, BackboneOptions
 
-FAMILIES = {"resnet": "frcnn.model.backbones.resnet"}
+# What stands before the colon in `model_config.arch`: module and function that make the backbone.
+FAMILIES = {
+    "darknet": ("darknet", "create"),
+    "efficientnet": ("efficientnet", "create"),
+    "googlenet": ("googlenet", "create"),
+    "mobilenet_v1": ("mobilenet_v1", "create"),
+    "mobilenet_v2": ("mobilenet_v2", "create"),
+    "resnet": ("resnet", "create"),
+    "resnet101": ("resnet101", "create"),
+    "vgg": ("vgg", "create"),
+    "vgg16": ("vgg", "create_classic"),
+}
 
 
 def backbone(arch: str, options: BackboneOptions) -> Backbone:
@@ -21,10 +32,9 @@ def backbone(arch: str, options: BackboneOptions) -> Backbone:
     family, _, variant = arch.partition(":")
     if family not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
-        raise ModelError(
-            f"model_config.arch: {arch!r} cannot be built by this version; families it has: {known}"
-        )
-    return importlib.import_module(FAMILIES[family]).create(variant, options)
+        raise ModelError(f"model_config.arch: {arch!r} is unknown; expected one of the families {known}")
+    module, function = FAMILIES[family]
+    return getattr(importlib.import_module(f"{__name__}.{module}"), function)(variant, options)
 
 
 __all__ = ["FAMILIES", "Backbone", "BackboneOptions", "backbone"]

@@ -1,10 +1,13 @@
 """What every backbone is, and the options that specs give to backbones."""
 
 import dataclasses
-from typing import Protocol
+from collections.abc import Iterable
+from typing import Any, Protocol
 
+import keras
 from keras import KerasTensor
 
+from frcnn.errors import ModelError
 from frcnn.model.layers import BatchNormalization, Conv2D
 
 
@@ -45,18 +48,46 @@ def conv_bn(
     filters: int,
     kernel: int,
     strides: int = 1,
+    **conv_options: Any,
 ) -> KerasTensor:
     """Convolution and batch normalisation named `names`; frozen when its block is.
 
     Freezing a block freezes its convolutions only: gamma and beta go on learning, as in the reference.
     """
-    conv = Conv2D(
-        filters,
-        kernel,
-        strides=strides,
-        use_bias=options.use_bias,
-        trainable=block not in options.freeze_blocks,
-        name=names[0],
+    conv_options.setdefault("use_bias", options.use_bias)
+    trainable = block not in options.freeze_blocks
+    conv = Conv2D(filters, kernel, strides=strides, trainable=trainable, name=names[0], **conv_options)
+    return BatchNormalization(frozen=options.freeze_bn, name=names[1])(conv(inputs))
+
+
+def depthwise_bn(
+    inputs: KerasTensor,
+    options: BackboneOptions,
+    block: int,
+    names: tuple[str, str, str],
+    strides: int = 1,
+) -> KerasTensor:
+    """3x3 depthwise convolution with one zero on every side, and batch normalisation.
+
+    `names` are those of the padding, the convolution and the normalisation.
+    """
+    depthwise = keras.layers.DepthwiseConv2D(
+        3, strides, use_bias=options.use_bias, trainable=block not in options.freeze_blocks, name=names[1]
     )
-    norm = BatchNormalization(frozen=options.freeze_bn, name=names[1])
-    return norm(conv(inputs))
+    x = depthwise(keras.layers.ZeroPadding2D(1, name=names[0])(inputs))
+    return BatchNormalization(frozen=options.freeze_bn, name=names[2])(x)
+
+
+def pooled_vector(maps: KerasTensor) -> KerasTensor:
+    """The average over each map [N, P, P, E], as a vector [N, E]: how all heads but VGG's end."""
+    x = keras.layers.AveragePooling2D(maps.shape[1], name="avg_pool")(maps)
+    return keras.layers.Flatten(name="time_distributed_flatten")(x)
+
+
+def refuse_unknown(family: str, variant: str, variants: Iterable[str]) -> None:
+    """Raises ModelError, naming those there are, if a family has no such variant."""
+    known = sorted(variants)
+    if variant not in known:
+        names = ", ".join(f"{family}:{one}" if one else family for one in known)
+        found = f"{family}:{variant}" if variant else family
+        raise ModelError(f"model_config.arch: {found!r} is unknown; expected one of {names}")

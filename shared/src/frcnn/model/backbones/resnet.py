@@ -9,8 +9,7 @@ import dataclasses
 import keras
 from keras import KerasTensor
 
-from frcnn.errors import ModelError
-from frcnn.model.backbones.base import BackboneOptions, conv_bn
+from frcnn.model.backbones.base import BackboneOptions, conv_bn, pooled_vector, refuse_unknown
 
 # Units of blocks 1 to 4, and whether a unit is a bottleneck.
 VARIANTS = {
@@ -43,9 +42,7 @@ class ResNet:
 
     def head(self, crops: KerasTensor, downsample: bool) -> KerasTensor:
         """One vector a RoI: 512 values, 2048 with bottlenecks."""
-        x = self._block(crops, 4, 2 if downsample else 1)
-        x = keras.layers.AveragePooling2D(x.shape[1], name="avg_pool")(x)
-        return keras.layers.Flatten(name="time_distributed_flatten")(x)
+        return pooled_vector(self._block(crops, 4, 2 if downsample else 1))
 
     def _block(self, x: KerasTensor, block: int, strides: int) -> KerasTensor:
         for unit in range(self.units[block - 1]):
@@ -75,8 +72,7 @@ def create(variant: str, options: BackboneOptions) -> ResNet:
     Raises:
         ModelError: There is none of that depth.
     """
-    if variant not in VARIANTS:
-        raise ModelError(f"model_config.arch: resnet:{variant} is unknown; depths: {', '.join(VARIANTS)}")
+    refuse_unknown("resnet", variant, VARIANTS)
     units, bottleneck = VARIANTS[variant]
     return ResNet(units, bottleneck, options)
 

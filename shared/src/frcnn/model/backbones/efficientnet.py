@@ -1,0 +1,193 @@
+"""EfficientNet b0 to b7: stages 1 to 5 as body, 6, 7 and the last 1x1 convolution as RoI head.
+
+Source: Tan and Le 2019, EfficientNet; padding and names of Keras Applications.
+"""
+
+import dataclasses
+import math
+
+import keras
+from keras import KerasTensor
+
+from frcnn.model.backbones.base import BackboneOptions, conv_bn, pooled_vector, refuse_unknown
+from frcnn.model.layers import BatchNormalization, Conv2D
+
+# Factors of width and depth.
+VARIANTS = {
+    "b0": (1.0, 1.0),
+    "b1": (1.0, 1.1),
+    "b2": (1.1, 1.2),
+    "b3": (1.2, 1.4),
+    "b4": (1.4, 1.8),
+    "b5": (1.6, 2.2),
+    "b6": (1.8, 2.6),
+    "b7": (2.0, 3.1),
+}
+FREEZE_IDS = frozenset(range(9))
+BODY_STAGES = 5
+TOP_BLOCK = 8
+STEM_WIDTH, TOP_WIDTH = 32, 1280
+# Of a stage's input channels.
+SQUEEZE = 0.25
+# Blocks of the unscaled network: what drop-connect's rate grows over.
+BASE_BLOCKS = 16
+INITIALIZER = {"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "fan_out"}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """`repeats` inverted residuals of which the first has `strides`."""
+
+    kernel: int
+    repeats: int
+    filters: int
+    expansion: int
+    strides: int
+
+
+STAGES = (
+    Stage(3, 1, 16, 1, 1),
+    Stage(3, 2, 24, 6, 2),
+    Stage(5, 2, 40, 6, 2),
+    Stage(3, 3, 80, 6, 2),
+    Stage(5, 3, 112, 6, 1),
+    Stage(5, 4, 192, 6, 2),
+    Stage(3, 1, 320, 6, 1),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class EfficientNet:
+    """Width and depth are factors of the base network."""
+
+    width: float
+    depth: float
+    options: BackboneOptions
+
+    def body(self, image: KerasTensor) -> KerasTensor:
+        """Feature map of stride 16."""
+        x = _pad_for_stride_2(image, 3, "stem_conv_pad")
+        x = self._conv_bn(x, 0, ("stem_conv", "stem_bn"), self._filters(STEM_WIDTH), 3, 2, "valid")
+        x = self._activate(x, "stem_activation")
+        for stage in range(1, BODY_STAGES + 1):
+            x = self._stage(x, stage, STAGES[stage - 1].strides)
+        return x
+
+    def head(self, crops: KerasTensor, downsample: bool) -> KerasTensor:
+        """One vector a RoI, 1280 values or more."""
+        x = self._stage(crops, 6, 2 if downsample else 1)
+        x = self._stage(x, 7, 1)
+        x = self._conv_bn(x, TOP_BLOCK, ("top_conv", "top_bn"), self._filters(TOP_WIDTH), 1)
+        x = pooled_vector(self._activate(x, "top_activation"))
+        if self.options.dropout_rate > 0.0:
+            x = keras.layers.Dropout(self.options.dropout_rate, name="top_dropout")(x)
+        return x
+
+    def _stage(self, x: KerasTensor, stage: int, strides: int) -> KerasTensor:
+        first = sum(self._repeats(one) for one in STAGES[: stage - 1])
+        for unit in range(self._repeats(STAGES[stage - 1])):
+            name = f"block{stage}{chr(ord('a') + unit)}"
+            rate = self.options.drop_connect_rate * (first + unit) / BASE_BLOCKS
+            x = self._block(x, stage, name, strides if unit == 0 else 1, rate)
+        return x
+
+    def _block(self, inputs: KerasTensor, stage: int, name: str, strides: int, rate: float) -> KerasTensor:
+        layout = STAGES[stage - 1]
+        channels, filters = inputs.shape[-1], self._filters(layout.filters)
+        expanded = channels * layout.expansion
+        x = inputs
+        if layout.expansion != 1:
+            x = self._conv_bn(x, stage, (f"{name}_expand_conv", f"{name}_expand_bn"), expanded, 1)
+            x = self._activate(x, f"{name}_expand_activation")
+        x = self._depthwise(x, stage, name, layout.kernel, strides)
+        x = self._squeeze_excite(x, stage, name, max(1, int(channels * SQUEEZE)))
+        names = (f"{name}_project_conv", f"{name}_project_bn")
+        x = self._conv_bn(x, stage, names, filters, 1, use_bias=False)
+        if strides != 1 or channels != filters:
+            return x
+        if rate > 0.0:
+            x = keras.layers.Dropout(rate, noise_shape=(None, 1, 1, 1), name=f"{name}_drop")(x)
+        return keras.layers.Add(name=f"{name}_add")([x, inputs])
+
+    def _depthwise(self, x: KerasTensor, stage: int, name: str, kernel: int, strides: int) -> KerasTensor:
+        if strides == 2:
+            x = _pad_for_stride_2(x, kernel, f"{name}_dwconv_pad")
+        x = keras.layers.DepthwiseConv2D(
+            kernel,
+            strides,
+            padding="valid" if strides == 2 else "same",
+            use_bias=self.options.use_bias,
+            depthwise_initializer=INITIALIZER,
+            trainable=stage not in self.options.freeze_blocks,
+            name=f"{name}_dwconv",
+        )(x)
+        x = BatchNormalization(frozen=self.options.freeze_bn, name=f"{name}_bn")(x)
+        return self._activate(x, f"{name}_activation")
+
+    def _squeeze_excite(self, x: KerasTensor, stage: int, name: str, width: int) -> KerasTensor:
+        trainable = stage not in self.options.freeze_blocks
+        y = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_se_squeeze")(x)
+        y = Conv2D(width, 1, kernel_initializer=INITIALIZER, trainable=trainable, name=f"{name}_se_reduce")(y)
+        y = self._activate(y, f"{name}_se_activation")
+        y = Conv2D(
+            x.shape[-1],
+            1,
+            activation="sigmoid",
+            kernel_initializer=INITIALIZER,
+            trainable=trainable,
+            name=f"{name}_se_expand",
+        )(y)
+        return keras.layers.Multiply(name=f"{name}_se_excite")([x, y])
+
+    def _conv_bn(
+        self,
+        x: KerasTensor,
+        block: int,
+        names: tuple[str, str],
+        filters: int,
+        kernel: int,
+        strides: int = 1,
+        padding: str = "same",
+        use_bias: bool | None = None,
+    ) -> KerasTensor:
+        return conv_bn(
+            x,
+            self.options,
+            block,
+            names,
+            filters,
+            kernel,
+            strides,
+            padding=padding,
+            kernel_initializer=INITIALIZER,
+            use_bias=self.options.use_bias if use_bias is None else use_bias,
+        )
+
+    def _activate(self, x: KerasTensor, name: str) -> KerasTensor:
+        return keras.layers.Activation(self.options.activation or "swish", name=name)(x)
+
+    def _filters(self, base: int) -> int:
+        """`base` scaled and rounded to a multiple of 8, by no more than a tenth down."""
+        scaled = base * self.width
+        rounded = max(8, int(scaled + 4) // 8 * 8)
+        return rounded if rounded >= 0.9 * scaled else rounded + 8
+
+    def _repeats(self, stage: Stage) -> int:
+        return math.ceil(stage.repeats * self.depth)
+
+
+def create(variant: str, options: BackboneOptions) -> EfficientNet:
+    """`efficientnet:b0` to `efficientnet:b7`.
+
+    Raises:
+        ModelError: There is none of that name.
+    """
+    refuse_unknown("efficientnet", variant, VARIANTS)
+    return EfficientNet(*VARIANTS[variant], options)
+
+
+def _pad_for_stride_2(x: KerasTensor, kernel: int, name: str) -> KerasTensor:
+    """Zeros for a strided convolution, one less at the top and left of an even side."""
+    half = kernel // 2
+    before = [half - (1 - (side or 0) % 2) for side in x.shape[1:3]]
+    return keras.layers.ZeroPadding2D(((before[0], half), (before[1], half)), name=name)(x)

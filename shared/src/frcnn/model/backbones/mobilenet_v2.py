@@ -1,0 +1,129 @@
+"""MobileNetV2: inverted residuals 0 to 12 as body, 13 to 16 and the last 1x1 convolution as RoI head.
+
+Source: Sandler et al. 2018, MobileNetV2; with ReLU for its ReLU6, as in the reference.
+"""
+
+import dataclasses
+
+import keras
+from keras import KerasTensor
+
+from frcnn.model.backbones.base import BackboneOptions, pooled_vector, refuse_unknown
+from frcnn.model.layers import BatchNormalization, Conv2D
+
+# Filters and strides of blocks 0 to 16; the first 13 are the body.
+BLOCKS = (
+    (16, 1),
+    (24, 2),
+    (24, 1),
+    (32, 2),
+    (32, 1),
+    (32, 1),
+    (64, 2),
+    *((64, 1),) * 3,
+    *((96, 1),) * 3,
+    *((160, 1),) * 3,
+    (320, 1),
+)
+BODY_BLOCKS = 13
+EXPANSION = 6
+LAST_WIDTH = 1280
+MOMENTUM = 0.999
+FREEZE_IDS = frozenset(range(14))
+
+
+@dataclasses.dataclass(frozen=True)
+class MobileNetV2:
+    """A block expands, filters each channel, projects, and adds its input where the shapes match."""
+
+    options: BackboneOptions
+
+    def body(self, image: KerasTensor) -> KerasTensor:
+        """Feature map of stride 16, 96 channels."""
+        x = keras.layers.ZeroPadding2D(1, name="conv1_pad")(image)
+        x = self._conv_bn(x, 0, ("conv1", "bn_conv1"), 32, 3, 2, padding="valid")
+        x = keras.layers.ReLU(name="re_lu_conv1")(x)
+        for block, (filters, strides) in enumerate(BLOCKS[:BODY_BLOCKS]):
+            x = self._block(x, block, filters, strides)
+        return x
+
+    def head(self, crops: KerasTensor, downsample: bool) -> KerasTensor:
+        """1280 values a RoI."""
+        x = crops
+        for block, (filters, _) in enumerate(BLOCKS[BODY_BLOCKS:], start=BODY_BLOCKS):
+            x = self._block(x, block, filters, 2 if downsample and block == BODY_BLOCKS else 1)
+        x = self._conv_bn(x, None, ("conv_1", "conv_1_bn"), LAST_WIDTH, 1)
+        return pooled_vector(keras.layers.ReLU(name="out_relu")(x))
+
+    def _block(self, inputs: KerasTensor, block: int, filters: int, strides: int) -> KerasTensor:
+        prefix = f"block_{block}" if block else "expanded_conv"
+        frozen_id = block + 1
+        channels = inputs.shape[-1]
+        x = inputs
+        if block:
+            names = (f"{prefix}_expand", f"{prefix}_expand_bn")
+            x = self._conv_bn(x, frozen_id, names, EXPANSION * channels, 1)
+            x = keras.layers.ReLU(name=f"{prefix}_expand_relu")(x)
+        x = keras.layers.ReLU(name=f"{prefix}_depthwise_relu")(self._depthwise(x, frozen_id, prefix, strides))
+        x = self._conv_bn(x, frozen_id, (f"{prefix}_project", f"{prefix}_project_bn"), filters, 1)
+        if channels != filters or strides != 1:
+            return x
+        if self.options.all_projections:
+            projection = self._conv(frozen_id, f"{prefix}_projected_inputs", filters, 1)
+            inputs = projection(inputs)
+        return keras.layers.Add(name=f"{prefix}_add")([inputs, x])
+
+    def _depthwise(self, x: KerasTensor, block: int, prefix: str, strides: int) -> KerasTensor:
+        x = keras.layers.ZeroPadding2D(1, name=f"{prefix}_depthwise_pad")(x)
+        x = keras.layers.DepthwiseConv2D(
+            3,
+            strides,
+            use_bias=self.options.use_bias,
+            trainable=block not in self.options.freeze_blocks,
+            name=f"{prefix}_depthwise",
+        )(x)
+        return self._norm(f"{prefix}_depthwise_bn")(x)
+
+    def _conv_bn(
+        self,
+        x: KerasTensor,
+        block: int | None,
+        names: tuple[str, str],
+        filters: int,
+        kernel: int,
+        strides: int = 1,
+        padding: str = "same",
+    ) -> KerasTensor:
+        return self._norm(names[1])(self._conv(block, names[0], filters, kernel, strides, padding)(x))
+
+    def _conv(
+        self,
+        block: int | None,
+        name: str,
+        filters: int,
+        kernel: int,
+        strides: int = 1,
+        padding: str = "same",
+    ) -> Conv2D:
+        return Conv2D(
+            filters,
+            kernel,
+            strides=strides,
+            padding=padding,
+            use_bias=self.options.use_bias,
+            trainable=block not in self.options.freeze_blocks,
+            name=name,
+        )
+
+    def _norm(self, name: str) -> BatchNormalization:
+        return BatchNormalization(momentum=MOMENTUM, frozen=self.options.freeze_bn, name=name)
+
+
+def create(variant: str, options: BackboneOptions) -> MobileNetV2:
+    """`mobilenet_v2`.
+
+    Raises:
+        ModelError: It was given a variant.
+    """
+    refuse_unknown("mobilenet_v2", variant, [""])
+    return MobileNetV2(options)

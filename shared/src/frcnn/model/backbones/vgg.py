@@ -1,0 +1,80 @@
+"""VGG 16 and 19: with batch normalisation (`vgg:16`, `vgg:19`), or the classic one (`vgg16`).
+
+Source: Simonyan and Zisserman 2014. The head's two dense layers work on the flattened RoI.
+"""
+
+import dataclasses
+
+import keras
+from keras import KerasTensor
+
+from frcnn.model.backbones.base import BackboneOptions, conv_bn, refuse_unknown
+from frcnn.model.layers import Conv2D
+
+# Convolutions of blocks 1 to 5.
+VARIANTS = {"16": (2, 2, 3, 3, 3), "19": (2, 2, 4, 4, 4)}
+WIDTHS = (64, 128, 256, 512, 512)
+FREEZE_IDS = frozenset(range(1, 6))
+HEAD_WIDTH = 4096
+
+
+@dataclasses.dataclass(frozen=True)
+class Vgg:
+    """`depths` are the convolutions of each block; `classic` has biases, pooling and no normalisation."""
+
+    depths: tuple[int, ...]
+    classic: bool
+    options: BackboneOptions
+
+    def body(self, image: KerasTensor) -> KerasTensor:
+        """Feature map of stride 16, 512 channels."""
+        x = image
+        pooling = self.classic or self.options.use_pooling
+        for block, (depth, width) in enumerate(zip(self.depths, WIDTHS, strict=True), start=1):
+            for index in range(depth):
+                strides = 2 if index == 0 and block > 1 and not pooling else 1
+                x = self._conv(x, block, index, width, strides)
+            if pooling and block < len(WIDTHS):
+                x = keras.layers.MaxPooling2D(2, 2, name=f"block{block}_pool")(x)
+        return x
+
+    def head(self, crops: KerasTensor, downsample: bool) -> KerasTensor:
+        """4096 values a RoI."""
+        x = crops
+        if downsample:
+            x = keras.layers.MaxPooling2D(2, 2, name="block5_pool")(x)
+        x = keras.layers.Flatten(name="time_distributed_flatten")(x)
+        for name in ("fc1", "fc2"):
+            x = keras.layers.Dense(HEAD_WIDTH, activation="relu", name=name)(x)
+            if self.options.dropout_rate > 0.0:
+                x = keras.layers.Dropout(self.options.dropout_rate, name=f"{name}_dropout")(x)
+        return x
+
+    def _conv(self, x: KerasTensor, block: int, index: int, width: int, strides: int) -> KerasTensor:
+        if self.classic:
+            trainable = block not in self.options.freeze_blocks
+            name = f"block{block}_conv{index + 1}"
+            return Conv2D(width, 3, activation="relu", trainable=trainable, name=name)(x)
+        unit = f"block_{block}{'abcd'[index]}"
+        x = conv_bn(x, self.options, block, (f"{unit}_conv_1", f"{unit}_bn_1"), width, 3, strides)
+        return keras.layers.ReLU(name=f"{unit}_relu")(x)
+
+
+def create(variant: str, options: BackboneOptions) -> Vgg:
+    """`vgg:16` and `vgg:19`.
+
+    Raises:
+        ModelError: There is none of that depth.
+    """
+    refuse_unknown("vgg", variant, VARIANTS)
+    return Vgg(VARIANTS[variant], classic=False, options=options)
+
+
+def create_classic(variant: str, options: BackboneOptions) -> Vgg:
+    """`vgg16`, as it was before batch normalisation.
+
+    Raises:
+        ModelError: It was given a variant.
+    """
+    refuse_unknown("vgg16", variant, [""])
+    return Vgg(VARIANTS["16"], classic=True, options=options)

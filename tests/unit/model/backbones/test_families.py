@@ -1,0 +1,122 @@
+"""All families: published parameter counts, shapes, strides, freezing, names."""
+
+import importlib
+
+import keras
+import pytest
+
+from frcnn.errors import ModelError
+from frcnn.model.backbones import FAMILIES, BackboneOptions, backbone
+from frcnn.spec.config import ARCHS
+
+# Trainable parameters without the classifier, as Keras Applications (VGG16 and 19 with their two dense
+# layers, MobileNets, EfficientNets, ResNet101 less the 64 stem biases that use_bias: false takes away)
+# and the Darknet authors (53) count them; BN makes two more a filter where the publication has biases.
+PUBLISHED = {
+    "vgg16": 134_260_544,
+    "resnet101": 42_552_832 - 64,
+    "mobilenet_v1": 3_206_976,
+    "mobilenet_v2": 2_223_872,
+    "efficientnet:b0": 4_007_548,
+    "efficientnet:b1": 6_513_184,
+    "darknet:53": 40_584_928,
+}
+SHAPES = {
+    "vgg:16": (512, 4096),
+    "vgg:19": (512, 4096),
+    "vgg16": (512, 4096),
+    "googlenet": (832, 1024),
+    "mobilenet_v1": (512, 1024),
+    "mobilenet_v2": (96, 1280),
+    "darknet:19": (512, 1024),
+    "darknet:53": (512, 1024),
+    "resnet101": (1024, 2048),
+    "efficientnet:b0": (112, 1280),
+    "efficientnet:b1": (112, 1280),
+}
+
+
+def body_of(arch: str, rows: int = 64, columns: int = 96, **options: object) -> keras.Model:
+    image = keras.Input((rows, columns, 3))
+    return keras.Model(image, backbone(arch, BackboneOptions(**options)).body(image))
+
+
+def head_of(arch: str, channels: int, side: int = 7, **options: object) -> keras.Model:
+    crops = keras.Input((side, side, channels))
+    return keras.Model(crops, backbone(arch, BackboneOptions(**options)).head(crops, downsample=side == 14))
+
+
+def trainable(model: keras.Model) -> int:
+    return sum(weight.value.shape.num_elements() for weight in model.trainable_weights)
+
+
+@pytest.mark.parametrize("arch", sorted(PUBLISHED))
+def test_parameters_are_as_published(arch):
+    assert trainable(body_of(arch)) + trainable(head_of(arch, SHAPES[arch][0])) == PUBLISHED[arch]
+
+
+@pytest.mark.parametrize("arch", sorted(SHAPES))
+def test_the_body_has_stride_16_and_the_head_gives_its_vector(arch):
+    channels, vector = SHAPES[arch]
+    assert body_of(arch).output.shape == (None, 4, 6, channels)
+    assert head_of(arch, channels, side=14).output.shape == (None, vector)
+
+
+@pytest.mark.parametrize("arch", [arch for arch in ARCHS if not arch.startswith("efficientnet")])
+def test_every_arch_of_the_spec_has_a_backbone(arch):
+    assert backbone(arch, BackboneOptions()) is not None
+
+
+@pytest.mark.parametrize(
+    ("arch", "frozen"),
+    [
+        ("vgg:16", {"block_2a_conv_1", "block_2b_conv_1"}),
+        ("vgg16", {"block2_conv1", "block2_conv2"}),
+        ("mobilenet_v1", {"conv_dw_2", "conv_pw_2"}),
+        ("mobilenet_v2", {"block_1_expand", "block_1_depthwise", "block_1_project"}),
+        ("darknet:19", {"b2_conv1", "b2_conv2", "b2_conv3"}),
+        (
+            "resnet101",
+            {f"conv3_block{u}_{c}_conv" for u in range(1, 5) for c in (1, 2, 3)} | {"conv3_block1_0_conv"},
+        ),
+    ],
+)
+def test_freezing_block_2_freezes_its_convolutions_and_nothing_else(arch, frozen):
+    body = body_of(arch, freeze_blocks=frozenset({2}))
+    assert {layer.name for layer in body.layers if not layer.trainable} == frozen
+
+
+def test_freezing_inception_3b_freezes_its_six_convolutions():
+    body = body_of("googlenet", freeze_blocks=frozenset({2}))
+    frozen = {layer.name for layer in body.layers if not layer.trainable}
+    kinds = ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj")
+    assert frozen == {f"inception_3b_{kind}" for kind in kinds}
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_a_family_refuses_a_variant_it_does_not_have(family):
+    with pytest.raises(ModelError, match=rf"'{family}:nine' is unknown; expected one of {family}"):
+        backbone(f"{family}:nine", BackboneOptions())
+
+
+def test_an_unknown_family_is_refused_with_those_there_are():
+    with pytest.raises(ModelError, match=r"'alexnet' is unknown; expected one of the families darknet, "):
+        backbone("alexnet", BackboneOptions())
+
+
+def test_every_row_of_the_table_names_a_module_and_its_freeze_ids():
+    for module, _ in FAMILIES.values():
+        assert importlib.import_module(f"frcnn.model.backbones.{module}").FREEZE_IDS
+
+
+def test_options_reach_the_layers_they_are_for():
+    names = {layer.name for layer in head_of("vgg:16", 512, dropout_rate=0.5).layers}
+    assert {"fc1_dropout", "fc2_dropout"} <= names
+    projected = {layer.name for layer in body_of("mobilenet_v2", all_projections=True).layers}
+    assert {name for name in projected if name.endswith("_projected_inputs")} == {
+        f"block_{block}_projected_inputs" for block in (2, 4, 5, 7, 8, 9, 11, 12)
+    }
+    relu = body_of("efficientnet:b0", activation="relu").get_layer("stem_activation")
+    assert relu.activation is keras.activations.relu
+    dropped = body_of("efficientnet:b0", drop_connect_rate=0.2).get_layer("block5c_drop")
+    assert dropped.rate == pytest.approx(0.2 * 10 / 16)
