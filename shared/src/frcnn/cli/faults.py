@@ -20,6 +20,8 @@ _EXTRAS = {
     "matplotlib": "evaluate",
     "cryptography": "train",
     "PIL": "convert",
+    "google_crc32c": "convert",
+    "ijson": "convert",
     "onnx": "export",
     "onnxruntime": "export",
     "tf2onnx": "export",
