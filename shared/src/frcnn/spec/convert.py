@@ -28,14 +28,12 @@ def to_config(message: Message, cls: type[Config], problems: list[Problem], path
     that whatever else is wrong can be found as well; the result is valid only if `problems` is empty.
     """
     values = {}
-    oneofs = _set_oneofs(message)
     for field, annotation in schema_fields(cls):
         field_path = f"{path}.{field.name}" if path else field.name
         descriptor = message.DESCRIPTOR.fields_by_name[field.name]
-        oneof = descriptor.containing_oneof
         if _is_set(message, field.name, annotation):
             values[field.name] = _value(getattr(message, field.name), annotation, problems, field_path)
-        elif oneof is not None and oneof.name in oneofs:
+        elif _sibling_is_set(message, descriptor):
             values[field.name] = None
         elif _is_required(field):
             problems.append(Problem(field_path, f"required, but not set{_expected(annotation)}"))
@@ -86,9 +84,10 @@ def _expected(annotation: Annotation) -> str:
     return f"; expected {', '.join(texts)}" if texts else ""
 
 
-def _set_oneofs(message: Message) -> set[str]:
-    """Names of the oneofs of which a member is set."""
-    return {name for name in message.DESCRIPTOR.oneofs_by_name if message.WhichOneof(name) is not None}
+def _sibling_is_set(message: Message, descriptor: Any) -> bool:
+    """Whether another member of the field's oneof is set; `optional` makes oneofs of one member."""
+    oneof = descriptor.containing_oneof
+    return oneof is not None and message.WhichOneof(oneof.name) not in (None, descriptor.name)
 
 
 def _is_set(message: Message, name: str, annotation: Annotation) -> bool:

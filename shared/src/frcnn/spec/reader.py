@@ -55,12 +55,13 @@ class Reader:
         place, name = self._place, self._token
         if not re.match(r"[^\W\d]", name):
             self._report(path, f"found {name}; expected the name of a field")
-            self._skip_line(message.DESCRIPTOR.fields_by_name)
+            if not self._tokens.TryConsume("]"):
+                self._skip_line(message.DESCRIPTOR.fields_by_name)
             return
         self._tokens.NextToken()
         field = message.DESCRIPTOR.fields_by_name.get(name) or self._guess(message, name, path, place)
         if field is None:
-            self._skip_value()
+            self._skip_value(place)
         else:
             self._content(message, field, f"{path}.{field.name}" if path else field.name, place)
         if not self._tokens.TryConsume(","):
@@ -68,7 +69,8 @@ class Reader:
 
     def _guess(self, message: Message, name: str, path: str, place: Place) -> Field | None:
         """Reports an unknown name. Gives the field that is meant if it is a block, to look inside."""
-        near, text = suggestions.unknown_field(name, message.DESCRIPTOR)
+        near, elsewhere, text = suggestions.unknown_field(name, message.DESCRIPTOR)
+        self.doubtful.update(elsewhere)
         self._report(f"{path}.{name}" if path else name, text, place)
         if near is None:
             return None
@@ -81,11 +83,8 @@ class Reader:
     def _content(self, message: Message, field: Field, path: str, place: Place) -> None:
         """Reads what follows a known field's name."""
         self._forget_siblings(field, path)
-        has_colon = self._tokens.TryConsume(":")
-        if not has_colon and field.message_type is None and self._token not in _CLOSERS:
-            self._fault(path, f"found {self._token or _TEXT_END}; expected : after {field.name}")
-            if self._place.line != place.line or self._token in _CLOSERS.values():
-                return
+        if not self._has_colon(field, path) and self._place.line != place.line:
+            return
         merge = self._scalar if field.message_type is None else self._message
         if field.is_repeated and self._token == "[":
             self._list(message, field, path, merge)
@@ -93,6 +92,16 @@ class Reader:
             merge(message, field, path, place)
         else:
             self._fault(path, f"no value; expected {expectation(field)}", place)
+
+    def _has_colon(self, field: Field, path: str) -> bool:
+        """Reads the colon after a name. False if it is missing, which is reported; blocks need none."""
+        if self._tokens.TryConsume(":"):
+            return True
+        is_block = field.message_type is not None or self._token in _CLOSERS
+        if is_block and self._token != "=":
+            return True
+        self._fault(path, f"found {self._token or _TEXT_END}; expected : after {field.name}")
+        return bool(self._tokens.TryConsume("="))
 
     def _value_is_missing(self, known: Collection[str], place: Place) -> bool:
         if self._tokens.AtEnd() or self._token in _CLOSERS.values():
@@ -167,12 +176,14 @@ class Reader:
             ) from None
 
     def _message(self, message: Message, field: Field, path: str, place: Place) -> None:
-        if self._token not in ("{", "<"):
+        opened, end = self._place, _CLOSERS.get(self._token, "}")
+        if self._token in ("{", "<"):
+            self._tokens.NextToken()
+        else:
             self._fault(path, f"found {self._token}; expected a block {{ ... }}")
-            self._skip_line(message.DESCRIPTOR.fields_by_name)
-            return
-        opened, end = self._place, _CLOSERS[self._token]
-        self._tokens.NextToken()
+            if opened.line == place.line or self._token not in field.message_type.fields_by_name:
+                self._skip_line(message.DESCRIPTOR.fields_by_name)
+                return
         if field.message_type.GetOptions().map_entry:
             self._map_entry(message, field, path, place, opened, end)
             return
@@ -216,15 +227,15 @@ class Reader:
 
     # ---- going on after a fault
 
-    def _skip_value(self) -> None:
-        """Skips what follows the name of an unknown field."""
-        self._tokens.TryConsume(":")
+    def _skip_value(self, place: Place) -> None:
+        """Skips what follows the name of an unknown field, which stands at `place`."""
+        has_colon = self._tokens.TryConsume(":")
         if self._token in _CLOSERS:
             self._skip_brackets()
         elif self._token[:1] in ("'", '"'):
             while self._token[:1] in ("'", '"'):
                 self._tokens.NextToken()
-        elif self._token not in _CLOSERS.values():
+        elif self._token not in _CLOSERS.values() and (has_colon or self._place.line == place.line):
             self._tokens.NextToken()
 
     def _skip_line(self, known: Collection[str]) -> None:

@@ -42,7 +42,7 @@ def crop(spec: Experiment) -> Iterator[Problem]:
 def zoom(spec: Experiment) -> Iterator[Problem]:
     """The zoom ratios come in order."""
     config = spec.augmentation_config.spatial_augmentation
-    if config.zoom_min > config.zoom_max:
+    if config.zoom_min > config.zoom_max > 0:
         yield Problem(
             f"{_SPATIAL}.zoom_min",
             f"found {config.zoom_min:g} with zoom_max {config.zoom_max:g}; expected zoom_min <= zoom_max",

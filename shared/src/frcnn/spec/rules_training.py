@@ -16,7 +16,7 @@ def overlaps(spec: Experiment) -> Iterator[Problem]:
     for matcher in ("rpn", "classifier"):
         low = getattr(spec.training_config, f"{matcher}_min_overlap")
         high = getattr(spec.training_config, f"{matcher}_max_overlap")
-        if low >= high:
+        if low >= high > 0:
             yield Problem(
                 f"training_config.{matcher}_min_overlap",
                 f"found {low:g} with {matcher}_max_overlap {high:g}; "
@@ -28,7 +28,7 @@ def proposals(spec: Experiment) -> Iterator[Problem]:
     """The NMS cannot keep more boxes than it is given."""
     for name in ("training_config", "evaluation_config", "inference_config"):
         config = getattr(spec, name)
-        if config.rpn_nms_max_boxes >= config.rpn_pre_nms_top_N:
+        if config.rpn_nms_max_boxes >= config.rpn_pre_nms_top_N > 0:
             yield Problem(
                 f"{name}.rpn_nms_max_boxes",
                 f"found {config.rpn_nms_max_boxes} with rpn_pre_nms_top_N {config.rpn_pre_nms_top_N}; "

@@ -12,17 +12,20 @@ MessageType = Any
 _ALSO_KNOWN_AS = {"use_voc_11_point_metric": "use_voc07_11point_metric"}
 
 
-def unknown_field(name: str, descriptor: MessageType) -> tuple[str | None, str]:
-    """The field of `descriptor` that is likely meant (None if none is), and the message."""
+def unknown_field(name: str, descriptor: MessageType) -> tuple[str | None, list[str], str]:
+    """The field of `descriptor` that is likely meant (None if none is).
+
+    Also the paths where a field of just this name does belong, and what to say.
+    """
     known = descriptor.fields_by_name
-    near = _ALSO_KNOWN_AS.get(name)
-    near = near if near in known else nearest(name, known)
-    if near is not None:
-        return near, f"unknown field; did you mean '{near}'?"
     elsewhere = [path for path in _paths(_root(descriptor)) if path.rpartition(".")[2] == name]
     if elsewhere:
-        return None, f"unknown field here; it belongs to {' or '.join(_parents(elsewhere))}"
-    return None, f"unknown field; expected one of {', '.join(known)}"
+        return None, elsewhere, f"unknown field here; it belongs to {' or '.join(_parents(elsewhere))}"
+    alias = _ALSO_KNOWN_AS.get(name)
+    near = alias if alias in known else nearest(name, known)
+    if near is not None:
+        return near, [], f"unknown field; did you mean '{near}'?"
+    return None, [], f"unknown field; expected one of {', '.join(known)}"
 
 
 def _parents(paths: list[str]) -> list[str]:
