@@ -1,4 +1,5 @@
 import argparse
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -33,6 +34,11 @@ def commands(monkeypatch):
         if name == "train":
             words[-1].mkdir(parents=True)
             (words[-1] / "frcnn_resnet_10.best.tlt").touch()
+        if name == "evaluate":
+            (words[-1] / "metrics.json").write_text('{"mAP": 0.91234, "images": 2}')
+        if name == "inference":
+            (words[-1].parent / "annotated").mkdir()
+            (words[-1].parent / "annotated" / "003.png").touch()
 
     monkeypatch.setattr(demo, "_task", run)
     return noted
@@ -50,7 +56,18 @@ def test_all_tasks_run_in_a_row_on_the_users_data(tmp_path, commands, capsys):
     assert commands[1] == ("train", "-e", spec, "-r", str(out / "results"))
     assert commands[2] == ("evaluate", "-e", spec, "-m", model, "-r", str(out / "results"))
     assert commands[3] == ("inference", "-e", spec, "-m", model, "-r", str(out / "results"))
-    assert f"$ frcnn dataset_convert -d {out / 'specs' / 'convert.txt'}" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"$ frcnn dataset_convert -d {out / 'specs' / 'convert.txt'}" in shown
+    assert "mAP 0.9123 on 2 images held out from training" in shown
+    assert shown.endswith(f"annotated images:\n  {out / 'annotated' / '003.png'}\n")
+
+
+def test_paths_below_the_working_folder_are_shown_short(tmp_path, commands, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_demo(Path("out"), kitti_folder(tmp_path / "kitti"))
+    shown = capsys.readouterr().out
+    assert "$ frcnn dataset_convert -d out/specs/convert.txt -o out/records/set\n" in shown
+    assert shown.endswith("annotated images:\n  out/annotated/003.png\n")
 
 
 def test_the_spec_holds_what_the_data_set_holds(tmp_path, commands):

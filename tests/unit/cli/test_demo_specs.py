@@ -35,10 +35,10 @@ def test_survey_finds_sizes_classes_and_the_most_objects():
 
 
 def test_box_sides_are_measured_in_the_network_input():
-    # 1280 x 960 is halved for the network, and so is the box.
-    found = survey([record(("car", 0, 0, 200, 200), height=960, width=1280)])
-    assert found.input_size == (480, 640)
-    assert found.box_sides == pytest.approx((100,))
+    # 1536 x 1152 is quartered for the network, and so is the box.
+    found = survey([record(("car", 0, 0, 200, 200), height=1152, width=1536)])
+    assert found.input_size == (288, 384)
+    assert found.box_sides == pytest.approx((50,))
 
 
 def test_regions_that_nobody_labelled_are_no_class():
@@ -55,10 +55,10 @@ def test_a_data_set_without_objects_is_refused(records):
 @pytest.mark.parametrize(
     ("image", "network"),
     [
-        ((480, 640), (480, 640)),
-        ((375, 1242), (304, 1008)),
+        ((480, 640), (288, 384)),
+        ((375, 1242), (176, 608)),
         ((100, 100), (128, 128)),
-        ((3000, 4000), (480, 640)),
+        ((3000, 4000), (288, 384)),
         ((241, 323), (240, 320)),
     ],
 )

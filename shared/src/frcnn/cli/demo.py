@@ -2,14 +2,19 @@
 
 import argparse
 import importlib
+import json
 import logging
 import shlex
 import shutil
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from frcnn.errors import DataError, RunError, UsageError
+
+if TYPE_CHECKING:
+    from frcnn.cli.demo_specs import Paths
 
 HELP = "Run all tasks in a row on a data set in KITTI layout: convert, train, evaluate, inference."
 EXAMPLES = """\
@@ -57,37 +62,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the tasks one after the other, each as its own command would."""
-    from frcnn.cli.demo_specs import Paths, convert_spec, experiment_spec, survey
-    from frcnn.data.records import read_records
-    from frcnn.runtime.files import write_text
-
     if args.epochs is not None and args.epochs < 1:
         raise UsageError(f"--epochs {args.epochs}: expected 1 or more")
     out = args.output.resolve()
-    if args.data:
-        layout(args.data)  # before anything is written
+    found = layout(args.data) if args.data else None  # before anything is written
     _claim(out)
     folder = args.data.resolve() if args.data else _synthetic(out / "data")
-    image_dir, label_dir, extension = layout(folder)
-    paths = Paths(out, folder)
-    specs = out / "specs"
-    write_text(specs / "convert.txt", convert_spec(folder, image_dir, label_dir, extension))
-    _task("dataset_convert", "-d", specs / "convert.txt", "-o", paths.records)
-
-    files = sorted(paths.records.parent.glob(f"{paths.records.name}-fold-*"))
-    found = survey(record for file in files for record in read_records(file))
-    epochs = args.epochs or default_epochs(found.images)
-    write_text(specs / "experiment.txt", experiment_spec(found, paths, extension, epochs))
-    held_out = [
-        record.frame_id for file in files if "-fold-000-" in file.name for record in read_records(file)
-    ]
-    _copy_samples([folder / f"{frame}{extension}" for frame in held_out], paths.samples)
-
-    spec = specs / "experiment.txt"
+    spec, paths = _prepare(folder, *(found or layout(folder)), out, args.epochs)
     _task("train", "-e", spec, "-r", paths.results)
     model = _newest_model(paths.results)
     _task("evaluate", "-e", spec, "-m", model, "-r", paths.results)
     _task("inference", "-e", spec, "-m", model, "-r", paths.results)
+    _show_outcome(spec, model, paths)
+
+
+def _prepare(
+    folder: Path, image_dir: str, label_dir: str, extension: str, out: Path, epochs: int | None
+) -> tuple[Path, "Paths"]:
+    """Converts the data set and writes the experiment spec; gives back the spec's path and the others."""
+    from frcnn.cli.demo_specs import Paths, convert_spec, experiment_spec, survey
+    from frcnn.data.records import read_records
+    from frcnn.runtime.files import write_text
+
+    paths, specs = Paths(out, folder), out / "specs"
+    write_text(specs / "convert.txt", convert_spec(folder, image_dir, label_dir, extension))
+    _task("dataset_convert", "-d", specs / "convert.txt", "-o", paths.records)
+    files = sorted(paths.records.parent.glob(f"{paths.records.name}-fold-*"))
+    facts = survey(record for file in files for record in read_records(file))
+    text = experiment_spec(facts, paths, extension, epochs or default_epochs(facts.images))
+    write_text(specs / "experiment.txt", text)
+    held_out = [file for file in files if "-fold-000-" in file.name]
+    frames = [record.frame_id for file in held_out for record in read_records(file)]
+    _copy_samples([folder / f"{frame}{extension}" for frame in frames], paths.samples)
+    return specs / "experiment.txt", paths
 
 
 def _claim(out: Path) -> None:
@@ -160,12 +167,32 @@ def _newest_model(results: Path) -> Path:
     raise RunError(f"{results}: the training left no checkpoint")
 
 
+def _show_outcome(spec: Path, model: Path, paths: "Paths") -> None:
+    """Says what came out, and where it is to be seen."""
+    metrics = json.loads((paths.results / "metrics.json").read_text(encoding="utf-8"))
+    lines = [
+        "",
+        f"mAP {metrics['mAP']:.4f} on {metrics['images']} images held out from training",
+        f"model:   {shown(model)}",
+        f"spec:    {shown(spec)}",
+        f"metrics: {shown(paths.results / 'metrics.json')}",
+        "annotated images:",
+        *(f"  {shown(path)}" for path in sorted(paths.annotated.iterdir())[:4]),
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def shown(path: Path) -> Path:
+    """`path` from the working folder where it lies below that, else as it is."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def _task(name: str, *words: object) -> None:
     """Runs a task as `frcnn <name> <words>` would, having said so."""
     from frcnn.cli import frame
     from frcnn.cli.tasks import all_tasks
 
-    command = [str(word) for word in words]
+    command = [str(shown(word) if isinstance(word, Path) else word) for word in words]
     sys.stdout.write(f"\n$ frcnn {name} {shlex.join(command)}\n")
     sys.stdout.flush()
     task = all_tasks()[name]

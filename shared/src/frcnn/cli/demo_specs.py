@@ -16,7 +16,7 @@ from frcnn.errors import DataError
 
 ARCH = "resnet:10"
 # Network inputs keep the images' shape and stay below so many pixels, since a CPU has to do it.
-MAX_INPUT_PIXELS = 640 * 480
+MAX_INPUT_PIXELS = 384 * 288
 STRIDE = 16
 MIN_SIDE = 128
 # KITTI's mark for regions that nobody labelled.
