@@ -1,6 +1,5 @@
 """Augmentation as a whole: what is drawn, in which order it is done, and that boxes follow pixels."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -45,28 +44,28 @@ def found(image):
 
 
 def test_boxes_follow_the_pixels_whatever_is_drawn():
-    augment = tf.function(Augmentation(H, W, EVERYTHING))
+    augment = tf.function(Augmentation(EVERYTHING))
     image, objects = scene([20, 30, 45, 60])
     for seed in seeds(25):
-        changed, moved = augment(image, objects, seed)
+        changed, moved = augment(image, objects, seed, H, W)
         np.testing.assert_allclose(found(changed), moved.boxes[0], atol=1.3)
 
 
 def test_flips_alone_copy_pixels_and_need_no_warp():
-    augment = Augmentation(H, W, SpatialSettings(hflip=1.0, vflip=1.0))
+    augment = Augmentation(SpatialSettings(hflip=1.0, vflip=1.0))
     assert augment.spatial.only_flips
     pixels = noise_image(1, H, W).astype(np.float32)
     objects = Objects(tf.constant([[1.0, 2, 11, 22]]), tf.constant([0]), tf.constant([True]))
-    image, moved = augment(tf.constant(pixels), objects, seeds(1)[0])
+    image, moved = augment(tf.constant(pixels), objects, seeds(1)[0], H, W)
     np.testing.assert_array_equal(image, pixels[::-1, ::-1])
     np.testing.assert_array_equal(moved.boxes, [[H - 11, W - 22, H - 1, W - 2]])
     np.testing.assert_array_equal(moved.difficult, [True])
 
 
 def test_equal_seeds_give_equal_pictures_and_others_do_not():
-    augment = tf.function(Augmentation(H, W, EVERYTHING, ColourSettings(0.1, 20.0, 0.2, 0.2)))
+    augment = tf.function(Augmentation(EVERYTHING, ColourSettings(0.1, 20.0, 0.2, 0.2)))
     image, objects = scene([20, 30, 45, 60])
-    first, again, other = (augment(image, objects, tf.constant([7, n], tf.int64))[0] for n in (1, 1, 2))
+    first, again, other = (augment(image, objects, tf.constant([7, n], tf.int64), H, W)[0] for n in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -194,7 +193,7 @@ def test_boxes_under_the_minimum_are_not_learnt_from(tmp_path):
 
 
 def test_grey_images_keep_their_values(tmp_path):
-    augment = dataclasses.replace(Augmentation(H, W), colour=ColourSettings(shift_stddev=0.5))
+    augment = Augmentation(colour=ColourSettings(shift_stddev=0.5))
     image = tf.constant(noise_image(1, H, W)[..., :1], tf.float32)
     objects = Objects(tf.zeros([0, 4]), tf.zeros([0], tf.int32), tf.zeros([0], tf.bool))
-    np.testing.assert_array_equal(augment(image, objects, seeds(1)[0])[0], image)
+    np.testing.assert_array_equal(augment(image, objects, seeds(1)[0], H, W)[0], image)

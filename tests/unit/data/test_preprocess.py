@@ -15,23 +15,9 @@ from frcnn.data.preprocess import (
     stretch,
 )
 from tests.support.loading import ImageType, image_bytes, loading_spec, noise_image
+from tests.support.plain_images import bilinear
 
 BGR = ImageSettings(24, 50, 3, "bgr", (103.9, 116.8, 123.7), 2.0, True)
-
-
-def bilinear(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Plain bilinear sampling with pixel centres at .5 and the border repeated."""
-
-    def axis(length: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        place = np.clip((np.arange(size) + 0.5) * length / size - 0.5, 0, length - 1)
-        low = np.floor(place).astype(int)
-        return low, np.minimum(low + 1, length - 1), place - low
-
-    top, bottom, down = axis(image.shape[0], height)
-    left, right, across = axis(image.shape[1], width)
-    image, across = image.astype(np.float64), across[None, :, None]
-    rows = image[:, left] * (1 - across) + image[:, right] * across
-    return rows[top] * (1 - down[:, None, None]) + rows[bottom] * down[:, None, None]
 
 
 def test_image_is_stretched_reordered_centred_and_scaled():

@@ -29,6 +29,8 @@ _OWN = (
     Task("inference", "frcnn.cli.inference", "detect objects in a folder of images"),
     Task("prune", "frcnn.cli.prune", "remove the channels that matter least"),
     Task("export", "frcnn.cli.export", "write a model for deployment"),
+    Task("onnx", "frcnn.cli.onnx", "compare an exported model with the one it came from"),
+    Task("augment", "frcnn.cli.augment", "show what augmentation does to training images"),
     Task("spec", "frcnn.cli.spec", "check a spec, or show its effective values", says_status=False),
     Task("demo-data", "frcnn.cli.demo_data", "draw a small synthetic data set in KITTI layout"),
     Task("demo", "frcnn.cli.demo", "convert, train, evaluate and infer in one go"),

@@ -1,6 +1,7 @@
 """Augmentation: a training image and its boxes change together. See docs/augmentation.md.
 
-H, W: height and width of the network input, px. Boxes are yxyx px, pixel edges at whole numbers.
+H, W: height and width of the picture, px, Python numbers or tensors. Boxes are yxyx px, pixel edges at
+whole numbers.
 """
 
 import dataclasses
@@ -11,6 +12,7 @@ import tensorflow as tf
 from frcnn.data import warp
 from frcnn.data.colour import ColourSettings, change_colour, draw_colour
 from frcnn.data.objects import Objects
+from frcnn.data.warp import Side
 
 if TYPE_CHECKING:
     from frcnn.spec.config import Experiment, Preprocessing, SpatialAugmentation
@@ -74,8 +76,9 @@ class SpatialDraw(NamedTuple):
     angle: tf.Tensor
 
 
-def draw_spatial(settings: SpatialSettings, seed: tf.Tensor, height: int, width: int) -> SpatialDraw:
+def draw_spatial(settings: SpatialSettings, seed: tf.Tensor, height: Side, width: Side) -> SpatialDraw:
     """A random movement within the settings; equal seeds (int64 [2]) give equal movements."""
+    height, width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
     chance = tf.unstack(tf.random.stateless_uniform([9], seed))
     ratio = settings.zoom_min + chance[4] * (settings.zoom_max - settings.zoom_min)
     angle = (2.0 * chance[7] - 1.0) * settings.rotate_max
@@ -92,8 +95,9 @@ def draw_spatial(settings: SpatialSettings, seed: tf.Tensor, height: int, width:
     )
 
 
-def spatial_map(draw: SpatialDraw, height: int, width: int) -> tf.Tensor:
+def spatial_map(draw: SpatialDraw, height: Side, width: Side) -> tf.Tensor:
     """The map of one movement: flip, translate, zoom, rotate (about the centre), in this order."""
+    height, width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
     return warp.composed(
         [
             warp.mirroring(draw.hflip, draw.vflip, height, width),
@@ -127,31 +131,25 @@ def window_map(config: "Preprocessing", height: int, width: int) -> tf.Tensor | 
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """Everything that may happen to a training image once it has the network's size.
+    """Everything that may happen to a training image once it has its size.
 
     Attributes:
-        height: H.
-        width: W.
         spatial: How far it may move.
         colour: How far its colours may change (three channels only).
         min_height: Boxes of which less than this is left, px, are dropped.
         min_width: The same for their width.
     """
 
-    height: int
-    width: int
     spatial: SpatialSettings = dataclasses.field(default_factory=SpatialSettings)
     colour: ColourSettings = dataclasses.field(default_factory=ColourSettings)
     min_height: float = 1.0
     min_width: float = 1.0
 
     @classmethod
-    def from_spec(cls, spec: "Experiment", height: int, width: int) -> "Augmentation":
+    def from_spec(cls, spec: "Experiment") -> "Augmentation":
         """What a checked spec asks for, whether or not it is switched on."""
         config = spec.augmentation_config
         return cls(
-            height,
-            width,
             SpatialSettings.from_config(config.spatial_augmentation),
             ColourSettings.from_config(config.color_augmentation),
             max(1.0, config.preprocessing.min_bbox_height),
@@ -159,7 +157,13 @@ class Augmentation:
         )
 
     def __call__(
-        self, image: tf.Tensor, objects: Objects, seed: tf.Tensor, window: tf.Tensor | None = None
+        self,
+        image: tf.Tensor,
+        objects: Objects,
+        seed: tf.Tensor,
+        height: Side,
+        width: Side,
+        window: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, Objects]:
         """A randomly changed image and its objects; equal seeds give equal results.
 
@@ -167,29 +171,27 @@ class Augmentation:
             image: float32 [h, w, C], 0..255, RGB or grey; h, w = H, W if there is no window.
             objects: Boxes in px of `image`.
             seed: int64 [2].
+            height: H.
+            width: W.
             window: A map that comes before all others, see `window_map`; of an image of [H, W] if None.
 
         Returns:
             Image float32 [H, W, C], 0..255; objects clipped to it, those that are too small left out.
         """
         spatial_seed, colour_seed = tf.unstack(tf.random.split(seed, 2))
-        draw = draw_spatial(self.spatial, spatial_seed, self.height, self.width)
-        matrix = spatial_map(draw, self.height, self.width)
+        draw = draw_spatial(self.spatial, spatial_seed, height, width)
+        matrix = spatial_map(draw, height, width)
         if window is not None:
             matrix = matrix @ window
         if window is None and self.spatial.only_flips:
             image = _flipped(image, draw)
         else:
-            image = warp.warp_image(image, matrix, self.height, self.width)
+            image = warp.warp_image(image, matrix, height, width)
         if self.colour.active and image.shape[-1] == 3:
             change = draw_colour(self.colour, colour_seed)
             image = change_colour(image, change, self.colour.contrast_center)
-        return image, self.moved(objects, matrix)
-
-    def moved(self, objects: Objects, matrix: tf.Tensor) -> Objects:
-        """Objects after a movement: clipped to the picture, those that are too small left out."""
         moved = objects._replace(boxes=warp.warp_boxes(objects.boxes, matrix))
-        return warp.clip_objects(moved, self.height, self.width, self.min_height, self.min_width)
+        return image, warp.clip_objects(moved, height, width, self.min_height, self.min_width)
 
 
 def _flipped(image: tf.Tensor, draw: SpatialDraw) -> tf.Tensor:

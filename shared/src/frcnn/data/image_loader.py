@@ -16,6 +16,7 @@ from frcnn.data.preprocess import ImageSettings
 from frcnn.data.record_index import RecordIndex
 from frcnn.data.record_reader import MAX_BROKEN_IN_A_ROW, RecordReader
 from frcnn.data.survey import survey
+from frcnn.data.warp import Side
 from frcnn.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ Example = dict[str, tf.Tensor]
 
 # Boxes narrower or lower than this, in px of the network input, are not learnt from.
 MIN_SIDE = 1.0
+# Images of their own sizes are padded to a multiple of this, px, so that few shapes occur.
+SIZE_STEP = 64
 # Keeps the random numbers of different epochs apart; a spec's seed is a uint32.
 SEED_STRIDE = 1 << 32
 
@@ -35,19 +38,31 @@ class ImageLoader:
     """Reads, resizes, augments and labels single images of a record set."""
 
     def __init__(
-        self, spec: "Experiment", found: tuple[sources.RecordSource, ...], *, training: bool
+        self, spec: "Experiment", found: tuple[sources.RecordSource, ...], *, training: bool, augmented: bool
     ) -> None:
-        """Scans and surveys the record files of `found`; raises DataError if nothing in them can be used."""
+        """Scans and surveys the record files of `found`.
+
+        Args:
+            spec: A checked spec.
+            found: Where the records and images are.
+            training: Boxes that are too small to learn from are left out, and an image that cannot be
+                read is replaced. Otherwise the record's name and size are added to each example.
+            augmented: Images are changed at random.
+
+        Raises:
+            DataError: Nothing in the record files can be used.
+        """
         data = spec.dataset_config
         self.sources = found
         self.training = training
         self.settings = ImageSettings.from_spec(spec)
         self.max_objects = int(spec.model_config.input_image_config.max_objects_num_per_image)
         self.seed = int(spec.random_seed)
-        enabled = training and spec.training_config.enable_augmentation
-        height, width = self.settings.height, self.settings.width
-        self.augmentation = augment.Augmentation.from_spec(spec, height, width) if enabled else None
-        self.window = augment.window_map(spec.augmentation_config.preprocessing, height, width)
+        self.augmentation = augment.Augmentation.from_spec(spec) if augmented else None
+        self.window = None
+        if not self.settings.dynamic:
+            height, width = self.settings.height, self.settings.width
+            self.window = augment.window_map(spec.augmentation_config.preprocessing, height, width)
         self.min_sides = _min_sides(spec) if training else (MIN_SIDE, MIN_SIDE)
         self.index = RecordIndex.scan([path for source in found for path in source.files])
         if not len(self.index):
@@ -67,6 +82,8 @@ class ImageLoader:
         counts = iter(self.index.counts)
         return tuple(sum(next(counts) for _ in source.files) for source in self.sources)
 
+    # Nothing below needs AutoGraph: no Python branch depends on a tensor. Converting takes a second or more.
+    @tf.autograph.experimental.do_not_convert
     def load(self, slot: tf.Tensor) -> tf.data.Dataset:
         """A data set of one element: the slot's image, or what stands in for it if it cannot be read.
 
@@ -94,25 +111,26 @@ class ImageLoader:
             **Objects(tf.zeros([0, 4]), tf.zeros([0], tf.int32), tf.zeros([0], tf.bool))._asdict(),
         }
 
+    @tf.autograph.experimental.do_not_convert
     def prepare(self, record: Example) -> Example:
         """One element of a batch from one loaded record."""
         wanted = record["slot"][0]
         self._if(record["number"] != wanted, self.reader.report_unreadable, wanted)
-        settings = self.settings
-        image, found = self._fit(record)
+        image, found, height, width = self._fit(record)
         found = objects.drop_small(found, *self.min_sides)
         if self.augmentation:
             seed = tf.stack([self.seed + record["slot"][1] * SEED_STRIDE, record["slot"][2]])
-            image, found = self.augmentation(image, found, seed, self.window)
+            image, found = self.augmentation(image, found, seed, height, width, self.window)
         elif self.window is not None:
-            image = warp.warp_image(image, self.window, settings.height, settings.width)
+            image = warp.warp_image(image, self.window, height, width)
             found = found._replace(boxes=warp.warp_boxes(found.boxes, self.window))
-        found = objects.snap_to_pixels(found, settings.height, settings.width)
+        found = objects.snap_to_pixels(found, height, width)
         self._if(tf.shape(found.classes)[0] > self.max_objects, self._report_crowded, record["number"])
         found = objects.keep_largest(found, self.max_objects)
-        image = preprocess.normalise(image, settings)
-        image = tf.ensure_shape(image, [settings.height, settings.width, settings.channels])
-        size = tf.constant([settings.height, settings.width], tf.int32)
+        image = preprocess.normalise(image, self.settings)
+        if self.settings.dynamic:
+            image = preprocess.pad_to_multiple(image, SIZE_STEP)
+        size = tf.stack([tf.cast(height, tf.int32), tf.cast(width, tf.int32)])
         example = {"images": image, "size": size, **objects.pad_objects(found, self.max_objects)}
         if not self.training:
             example["frame_id"] = record["frame_id"]
@@ -120,21 +138,25 @@ class ImageLoader:
             example["original_size"] = tf.shape(record["image"])[:2]
         return example
 
-    def _fit(self, record: Example) -> tuple[tf.Tensor, Objects]:
-        """Image and boxes at the size of the network input; float32 RGB or grey, 0..255.
+    def _fit(self, record: Example) -> tuple[tf.Tensor, Objects, Side, Side]:
+        """Image and boxes at the scale of the network input, and its height and width.
 
-        An image that is not resized keeps what is outside, if a warp follows that may bring it in.
+        float32 RGB or grey, 0..255. An image that is not resized keeps what is outside of the input if a
+        warp follows that may bring it in.
         """
-        image, height, width = record["image"], self.settings.height, self.settings.width
+        image = record["image"]
         found = Objects(record["boxes"], record["classes"], record["difficult"])
-        if self.settings.auto_resize:
-            scale = tf.constant([height, width], tf.float32) / record["frame_size"]
+        stored = tf.shape(image)[:2]
+        height, width = self.settings.target_size(stored[0], stored[1])
+        if self.settings.auto_resize or self.settings.dynamic:
+            scale = tf.cast(tf.stack([height, width]), tf.float32) / record["frame_size"]
             found = found._replace(boxes=found.boxes * tf.tile(scale, [2]))
-            return preprocess.stretch(image, height, width), found
+            return preprocess.stretch(image, height, width), found, height, width
         moves = self.augmentation is not None and not self.augmentation.spatial.only_flips
         if moves or self.window is not None:
-            height, width = tf.unstack(tf.maximum([height, width], tf.shape(image)[:2]))
-        return preprocess.pad_or_crop(image, height, width), found
+            canvas = tf.unstack(tf.maximum([height, width], stored))
+            return preprocess.pad_or_crop(image, *canvas), found, height, width
+        return preprocess.pad_or_crop(image, height, width), found, height, width
 
     def check_all_images(self) -> None:
         """Reads every image once.
@@ -145,7 +167,9 @@ class ImageLoader:
         numbers = tf.data.Dataset.range(len(self.index))
         threads = max(1, os.cpu_count() or 1)
         read = numbers.interleave(
-            lambda n: self.reader.attempts(n, 1).take(1).map(lambda record: record["number"]),
+            tf.autograph.experimental.do_not_convert(
+                lambda n: self.reader.attempts(n, 1).take(1).map(lambda record: record["number"])
+            ),
             cycle_length=threads,
             num_parallel_calls=threads,
         )

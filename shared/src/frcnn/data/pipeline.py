@@ -52,7 +52,8 @@ def training_dataset(
     on spec.random_seed and e only. A batch has
 
         images     float32 [B, H, W, C], network-ready
-        size       int32 [B, 2], height and width of the part of the image that is not padding
+        size       int32 [B, 2], height and width of the part of the image that is not padding; H, W
+                   unless the spec asks for dynamic shape (then H, W are multiples of 64, padded with 0)
         boxes      float32 [B, G, 4], yxyx px of the network input, whole numbers
         classes    int32 [B, G], index into spec.class_names
         valid      bool [B, G], false where there is no object
@@ -69,7 +70,8 @@ def training_dataset(
     Raises:
         DataError: Nothing to train on: no files, no images, no mapped class; or `strict` found faults.
     """
-    loader = ImageLoader(spec, sources.training_sources(spec), training=True)
+    augmented = spec.training_config.enable_augmentation
+    loader = ImageLoader(spec, sources.training_sources(spec), training=True, augmented=augmented)
     if strict:
         loader.check_all_images()
     batch_size = spec.training_config.batch_size_per_gpu
@@ -84,6 +86,7 @@ def training_dataset(
         numbers = images[positions % len(images)]
         return np.stack([numbers, np.full_like(numbers, epoch), positions], axis=1)
 
+    @tf.autograph.experimental.do_not_convert
     def epoch_slots(epoch: tf.Tensor) -> tf.data.Dataset:
         table = tf.numpy_function(slots, [epoch], tf.int64)
         return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(table, [None, 3]))
@@ -109,7 +112,7 @@ def validation_dataset(
     Raises:
         DataError: The spec names no validation images, or none that can be used.
     """
-    loader = ImageLoader(spec, sources.validation_sources(spec), training=False)
+    loader = ImageLoader(spec, sources.validation_sources(spec), training=False, augmented=False)
     if strict:
         loader.check_all_images()
     total = len(loader.index)
@@ -131,12 +134,12 @@ def _shares(spec: "Experiment", loader: ImageLoader) -> tuple[int, ...]:
 
 def _batched(loader: ImageLoader, slots: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     threads = min(MAX_THREADS, max(1, (os.cpu_count() or 2) // 2))
-    batches = (
-        slots.interleave(loader.load, cycle_length=threads, num_parallel_calls=threads, deterministic=True)
-        .map(loader.prepare, num_parallel_calls=threads, deterministic=True)
-        .batch(batch_size, drop_remainder=True)
-        .prefetch(2)
-    )
+    images = slots.interleave(
+        loader.load, cycle_length=threads, num_parallel_calls=threads, deterministic=True
+    ).map(loader.prepare, num_parallel_calls=threads, deterministic=True)
+    # Only images of their own sizes (dynamic shape) are padded here, to the largest of their batch.
+    join = tf.data.Dataset.padded_batch if loader.settings.dynamic else tf.data.Dataset.batch
+    batches = join(images, batch_size, drop_remainder=True).prefetch(2)
     options = tf.data.Options()
     options.deterministic = True
     # The training step needs the cores: the input pipeline keeps to its own few threads.

@@ -18,14 +18,16 @@ class ImageSettings:
     """What the network expects of an image.
 
     Attributes:
-        height: Rows of the network input, px.
-        width: Columns of the network input, px.
+        height: Rows of the network input, px; 0 if each image has its own size.
+        width: Columns of the network input, px; 0 likewise.
         channels: 3 (colour) or 1 (grey).
         order: `rgb`, `bgr` or `l`.
         mean: Subtracted per channel, in the order of the network's channels; scale 0..255.
         scale: What the difference is divided by.
         auto_resize: Training images are stretched to the input size; otherwise they are padded
             with zeros at the right and bottom, or cropped there.
+        min_side: Where each image has its own size: what its shorter side becomes, px.
+        max_side: And what its longer side may become at most, px; 0 for no limit.
     """
 
     height: int
@@ -35,29 +37,53 @@ class ImageSettings:
     mean: tuple[float, ...]
     scale: float
     auto_resize: bool
+    min_side: int = 0
+    max_side: int = 0
 
     @classmethod
     def from_spec(cls, spec: "Experiment") -> "ImageSettings":
-        """The settings a checked spec asks for (static input size)."""
+        """The settings a checked spec asks for."""
         image = spec.model_config.input_image_config
+        preprocessing = spec.augmentation_config.preprocessing
         size = image.size_height_width
-        if size is None:
-            raise NotImplementedError("dynamic input size")
+        shortest = image.size_min.min if image.size_min is not None else 0
         grey = image.image_type.name == "GRAY_SCALE"
         order = "l" if grey else ("bgr" if image.image_channel_order.lower() == "bgr" else "rgb")
         return cls(
-            height=size.height,
-            width=size.width,
+            height=size.height if size is not None else 0,
+            width=size.width if size is not None else 0,
             channels=1 if grey else 3,
             order=order,
             mean=tuple(float(image.image_channel_mean[letter]) for letter in order),
             scale=float(image.image_scaling_factor),
-            auto_resize=bool(spec.augmentation_config.preprocessing.enable_auto_resize),
+            auto_resize=bool(preprocessing.enable_auto_resize),
+            min_side=shortest,
+            max_side=preprocessing.output_image_max if shortest else 0,
         )
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether each image keeps its aspect and has its own size."""
+        return self.min_side > 0
+
+    def target_size(self, height: tf.Tensor, width: tf.Tensor) -> tuple["int | tf.Tensor", "int | tf.Tensor"]:
+        """Height and width at which the network sees an image of the given size, all int px.
+
+        A dynamic size: the shorter side becomes `min_side`, less if the longer one would exceed `max_side`.
+        """
+        if not self.dynamic:
+            return self.height, self.width
+        sides = tf.cast(tf.stack([height, width]), tf.float64)
+        scale = self.min_side / tf.reduce_min(sides)
+        if self.max_side:
+            scale = tf.minimum(scale, self.max_side / tf.reduce_max(sides))
+        # Truncated as in the reference, but never for a rounding error.
+        target = tf.maximum(1, tf.cast(tf.floor(sides * scale + 1e-6), tf.int32))
+        return target[0], target[1]
 
 
 def prepare_image(encoded: tf.Tensor, settings: ImageSettings) -> tuple[tf.Tensor, tf.Tensor]:
-    """The network's input for one image, always stretched to the input size.
+    """The network's input for one image, always resized: stretched to the input size, or to its own size.
 
     Args:
         encoded: Scalar string, the bytes of a JPEG or PNG file.
@@ -70,7 +96,8 @@ def prepare_image(encoded: tf.Tensor, settings: ImageSettings) -> tuple[tf.Tenso
         tf.errors.InvalidArgumentError: The bytes are not an image that can be decoded.
     """
     image = decode_image(encoded, settings.channels)
-    return normalise(stretch(image, settings.height, settings.width), settings), tf.shape(image)[:2]
+    size = tf.shape(image)[:2]
+    return normalise(stretch(image, *settings.target_size(size[0], size[1])), settings), size
 
 
 def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
@@ -96,6 +123,13 @@ def pad_or_crop(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tenso
     missing = [[0, height - tf.shape(image)[0]], [0, width - tf.shape(image)[1]], [0, 0]]
     static = [side if isinstance(side, int) else None for side in (height, width)]
     return tf.ensure_shape(tf.pad(image, missing), [*static, image.shape[-1]])
+
+
+def pad_to_multiple(image: tf.Tensor, multiple: int) -> tf.Tensor:
+    """`image` [h, w, C] with zeros at the right and bottom, so that `multiple` divides both sides."""
+    missing = -tf.shape(image)[:2] % multiple
+    padded = tf.pad(image, [[0, missing[0]], [0, missing[1]], [0, 0]])
+    return tf.ensure_shape(padded, [None, None, image.shape[-1]])
 
 
 def normalise(image: tf.Tensor, settings: ImageSettings) -> tf.Tensor:

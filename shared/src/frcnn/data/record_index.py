@@ -1,6 +1,6 @@
 """Where each record of a set of TFRecord files begins, so that any order of reading is possible.
 
-Only the 12 bytes of each record's head are read. 16 bytes a record are kept: 16 MB for a million images.
+Only the 12 bytes of each record's head are read, and 12 bytes are kept of it: 12 MB for a million images.
 N is the number of records.
 """
 

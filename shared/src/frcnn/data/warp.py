@@ -13,6 +13,7 @@ import tensorflow as tf
 from frcnn.data.objects import Objects
 
 Scalar: TypeAlias = "float | tf.Tensor"
+Side: TypeAlias = "int | tf.Tensor"
 
 # What lies outside the source becomes mid grey, 0.5 of full scale, as in the reference.
 OUTSIDE = 127.5
@@ -54,7 +55,7 @@ def composed(maps: Sequence[tf.Tensor]) -> tf.Tensor:
     return result
 
 
-def warp_image(image: tf.Tensor, matrix: tf.Tensor, height: int, width: int) -> tf.Tensor:
+def warp_image(image: tf.Tensor, matrix: tf.Tensor, height: Side, width: Side) -> tf.Tensor:
     """`image` [h, w, C] float32 0..255 seen through the map, float32 [H, W, C].
 
     Bilinear, grey where the source ends. A map by whole pixels or a mirroring copies values exactly.
@@ -70,7 +71,8 @@ def warp_image(image: tf.Tensor, matrix: tf.Tensor, height: int, width: int) -> 
         interpolation="BILINEAR",
         fill_mode="CONSTANT",
     )
-    return tf.ensure_shape(warped[0], [height, width, image.shape[-1]])
+    static = [side if isinstance(side, int) else None for side in (height, width)]
+    return tf.ensure_shape(warped[0], [*static, image.shape[-1]])
 
 
 def warp_boxes(boxes: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
@@ -82,9 +84,9 @@ def warp_boxes(boxes: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
     return tf.stack(edges, axis=1)
 
 
-def clip_objects(objects: Objects, height: int, width: int, min_height: float, min_width: float) -> Objects:
+def clip_objects(objects: Objects, height: Side, width: Side, min_height: float, min_width: float) -> Objects:
     """Boxes cut to the picture [0, H] x [0, W]; dropped if less than the minimum is left of them."""
-    edge = tf.constant([height, width, height, width], tf.float32)
+    edge = tf.cast(tf.stack([height, width, height, width]), tf.float32)
     boxes = tf.clip_by_value(objects.boxes, 0.0, edge)
     sides = boxes[:, 2:] - boxes[:, :2]
     return objects._replace(boxes=boxes).keep(tf.reduce_all(sides >= [min_height, min_width], axis=1))

@@ -1,0 +1,133 @@
+"""Times the input pipeline alone and prints a table: images a second at 384x1248 (KITTI's shape).
+
+    python -m benchmarks.input_pipeline             JPEG images of 375x1242 from record files
+    python -m benchmarks.input_pipeline --images 200 --batch_size 4
+
+Each row reads, decodes, resizes, augments and batches. Wall time tells what a training run gets on this
+machine now; CPU time an image is what it costs, whatever else the machine does. Compare the train step.
+"""
+
+import argparse
+import dataclasses
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.conditions import Conditions
+from frcnn.data.annotations import ImageRecord, Label
+from frcnn.data.example import encode
+from frcnn.data.pipeline import training_dataset
+from frcnn.data.records import frame
+from frcnn.spec import Experiment, load_experiment
+from frcnn.spec.config import (
+    AugmentationConfig,
+    ColorAugmentation,
+    DataSource,
+    Preprocessing,
+    SizeHeightWidth,
+    SpatialAugmentation,
+)
+
+SPEC = Path(__file__).parents[1] / "examples" / "specs" / "kitti_resnet18.txt"
+STORED = (375, 1242)
+NETWORK = (384, 1248)
+BOXES = 8
+WARM_UP = 4
+
+FLIPS = SpatialAugmentation(hflip_probability=0.5)
+WARP = SpatialAugmentation(
+    hflip_probability=0.5, zoom_min=0.8, zoom_max=1.25, translate_max_x=40, rotate_rad_max=0.1
+)
+COLOUR = ColorAugmentation(
+    color_shift_stddev=0.05, hue_rotation_max=20, saturation_shift_max=0.2, contrast_scale_max=0.2
+)
+ROWS = {
+    "decode and resize": None,
+    "and flip": AugmentationConfig(spatial_augmentation=FLIPS),
+    "and warp": AugmentationConfig(spatial_augmentation=WARP),
+    "and warp and colour": AugmentationConfig(spatial_augmentation=WARP, color_augmentation=COLOUR),
+}
+
+
+def main() -> None:
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("--images", type=int, default=120, help="images timed in each row")
+    flags.add_argument("--batch_size", type=int, default=2)
+    args = flags.parse_args()
+    conditions = Conditions(threads=0)
+    table = Table("", "images/s", "CPU ms/image", title=f"input pipeline, {NETWORK[0]}x{NETWORK[1]}")
+    with tempfile.TemporaryDirectory() as folder:
+        write_records(Path(folder) / "records", count=40)
+        for name, augmentation in ROWS.items():
+            spec = make_spec(Path(folder) / "records", augmentation, args.batch_size)
+            rate, cost = measure(spec, args.images, args.batch_size)
+            table.add_row(name, f"{rate:.0f}", f"{cost * 1000:.1f}")
+    console = Console()
+    console.print(table)
+    for line in conditions.lines():
+        console.print(line)
+
+
+def write_records(path: Path, count: int) -> None:
+    """Photograph-like JPEG images (smooth noise, about 100 kB) with a few boxes each, embedded."""
+    random = np.random.default_rng(0)
+    frames = []
+    for number in range(count):
+        coarse = random.integers(0, 255, (47, 156, 3), np.uint8)
+        picture = Image.fromarray(coarse).resize(STORED[::-1], Image.Resampling.BICUBIC)
+        jpeg = Path(f"{path}.jpg")
+        picture.save(jpeg, quality=90)
+        corners = random.uniform((0, 0), (STORED[1] - 100, STORED[0] - 60), (BOXES, 2))
+        labels = tuple(Label("car", x, y, x + 90.0, y + 50.0) for x, y in corners.tolist())
+        record = ImageRecord(f"{number:06d}", *STORED, labels, encoded=jpeg.read_bytes(), image_format="jpeg")
+        frames.append(frame(encode(record)))
+    path.write_bytes(b"".join(frames))
+
+
+def make_spec(records: Path, augmentation: AugmentationConfig | None, batch_size: int) -> Experiment:
+    """The KITTI example with these records and this augmentation."""
+    spec = load_experiment(SPEC)
+    replace = dataclasses.replace
+    image = replace(
+        spec.model_config.input_image_config,
+        size_height_width=SizeHeightWidth(height=NETWORK[0], width=NETWORK[1]),
+    )
+    return replace(
+        spec,
+        model_config=replace(spec.model_config, input_image_config=image),
+        dataset_config=replace(
+            spec.dataset_config,
+            data_sources=(DataSource(tfrecords_path=str(records)),),
+            validation_fold=None,
+        ),
+        augmentation_config=replace(
+            augmentation or AugmentationConfig(), preprocessing=Preprocessing(enable_auto_resize=True)
+        ),
+        training_config=replace(
+            spec.training_config,
+            batch_size_per_gpu=batch_size,
+            enable_augmentation=augmentation is not None,
+        ),
+    )
+
+
+def measure(spec: Experiment, images: int, batch_size: int) -> tuple[float, float]:
+    """Images a second, and CPU seconds an image."""
+    batches = iter(training_dataset(spec).batches)
+    for _ in range(WARM_UP):
+        next(batches)
+    steps = max(1, images // batch_size)
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(steps):
+        next(batches)
+    done = steps * batch_size
+    return done / (time.perf_counter() - wall), (time.process_time() - cpu) / done
+
+
+if __name__ == "__main__":
+    main()

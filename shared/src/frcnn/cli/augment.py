@@ -1,0 +1,57 @@
+"""`frcnn augment preview`: what augmentation does to the training images of a spec, as a picture."""
+
+import argparse
+import sys
+from pathlib import Path
+
+HELP = "Show what augmentation does to training images."
+EXAMPLES = """\
+  frcnn augment preview -e spec.txt -o preview            preview/augmentation.png: 4 images, 5 variants each
+  frcnn augment preview -e spec.txt -o preview --num_images 8 --num_variants 3
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the task's flags."""
+    parser.add_argument("action", choices=("preview",), help="what to do")
+    parser.add_argument(
+        "-e",
+        "--experiment_spec",
+        "--experiment_spec_file",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="experiment spec, protobuf text",
+    )
+    parser.add_argument(
+        "-o", "--output_dir", type=Path, required=True, metavar="DIR", help="where augmentation.png goes"
+    )
+    parser.add_argument("--num_images", type=_positive, default=4, metavar="N", help="rows (default 4)")
+    parser.add_argument("--num_variants", type=_positive, default=5, metavar="N", help="columns (default 5)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Writes the contact sheet; prints where it is."""
+    from frcnn.data.preview import preview_samples
+    from frcnn.inference.contact_sheet import contact_sheet
+    from frcnn.inference.draw import annotate
+    from frcnn.runtime.files import atomic_path
+    from frcnn.spec import load_experiment
+
+    spec = load_experiment(args.experiment_spec)
+    rows = preview_samples(spec, args.num_images, args.num_variants)
+    pictures = [[annotate(s.pixels, s.boxes, s.classes) for s in row] for row in rows]
+    headings = ["as it is", *(f"variant {number + 1}" for number in range(args.num_variants))]
+    path = args.output_dir / "augmentation.png"
+    with atomic_path(path) as temporary:
+        contact_sheet(pictures, headings, spec.class_names).save(temporary)
+    sys.stdout.write(f"contact sheet: {path}\n")
+    if not spec.training_config.enable_augmentation:
+        sys.stdout.write("note: training_config.enable_augmentation is false, so training changes nothing\n")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected 1 or more")
+    return number
