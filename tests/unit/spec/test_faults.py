@@ -178,6 +178,30 @@ def test_a_comma_in_a_number_makes_two_numbers():
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "path", "message"),
+    [
+        ("training_config { optimizer }", "training_config.optimizer", "no value; expected a block { ... }"),
+        ("enc_key:\nrandom_seed: 1", "enc_key", "no value; expected a text in quotes"),
+        ("enc_key: }", "enc_key", "no value; expected a text in quotes"),
+        ("model_config { freeze_blocks: [1,", "model_config.freeze_blocks",
+         "the list is not closed; expected ]"),
+        ("model_config { freeze_blocks: [1 {a} [2]] }", "model_config.freeze_blocks",
+         "found {; expected , or ] in the list"),
+        ("model_config { freeze_blocks\n7 }", "model_config.freeze_blocks",
+         "found 7; expected : after freeze_blocks"),
+        ("random_seed", "random_seed", "found the end of the text; expected : after random_seed"),
+        ("verbose: maybe", "verbose", "found maybe; expected true or false"),
+        ('verbose: "perhaps"', "verbose", 'found "perhaps"; expected true or false'),
+        ("dataset_config { target_class_mapping { value: 'x' } }",
+         'dataset_config.target_class_mapping[""].key', "empty; expected a class of the records"),
+    ],
+)  # fmt: skip
+def test_fault_of_a_fragment_is_explained(text, path, message):
+    found = [(problem.path, problem.message) for problem in problems_of(text)]
+    assert (path, message) in found
+
+
 def test_several_faults_come_at_once_in_order_of_the_text():
     error = spec_error(DATA / "five_faults.txt")
     assert [(problem.line, problem.path.rpartition(".")[2]) for problem in error.problems] == [

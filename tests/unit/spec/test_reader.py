@@ -126,7 +126,7 @@ _TOKENS = st.one_of(
 
 
 @given(tokens=st.lists(_TOKENS, max_size=12), joints=st.data())
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_agrees_with_protobuf_on_any_tokens(tokens, joints):
     gaps = st.sampled_from([" ", "\n", "", " # c\n", "\t"])
     text = "".join(token + joints.draw(gaps) for token in tokens)
@@ -159,14 +159,14 @@ def right_texts(draw, descriptor=experiment_pb2.Experiment.DESCRIPTOR, most=5):
 
 
 @given(text=right_texts())
-@settings(max_examples=50)
+@settings(max_examples=40)
 def test_agrees_with_protobuf_on_any_right_text(text):
     assert merged(text) is not None
     agrees(text)
 
 
 @given(cut=st.integers(0, len(GUIDE)), removed=st.integers(0, 30))
-@settings(max_examples=40)
+@settings(max_examples=25)
 def test_agrees_with_protobuf_on_damaged_specs(cut, removed):
     agrees(GUIDE[:cut] + GUIDE[cut + removed :])
 

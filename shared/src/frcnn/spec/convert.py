@@ -134,15 +134,7 @@ def _stand_in(annotation: Annotation) -> object:
 
 def shortest_float(value: float) -> float:
     """The shortest decimal that is the same float32: 0.7, not 0.699999988079071."""
-    for digits in range(6, 9):
-        short = float(f"{value:.{digits}g}")
-        if _float32(short) == _float32(value):
-            return short
-    return value
-
-
-def _float32(value: float) -> bytes:
-    try:
-        return struct.pack("<f", value)
-    except OverflowError:
-        return struct.pack("<f", float("inf"))
+    # Nine digits tell any two float32 apart.
+    shorter = (float(f"{value:.{digits}g}") for digits in range(6, 10))
+    same = struct.pack("<f", value)
+    return next(short for short in shorter if struct.pack("<f", short) == same)
