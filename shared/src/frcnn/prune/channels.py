@@ -56,9 +56,9 @@ class ChannelSpace:
             raise ValueError(f"{these.size} channels cannot be joined with {those.size}")
         self._pairs.append((these, those))
 
-    def pin(self, channels: np.ndarray, layer: str, reason: str) -> None:
-        """These channels must stay; of several reasons the first counts."""
-        self._pins.append((channels, Pin(layer, reason)))
+    def pin(self, channels: np.ndarray, layer: str, reason: str, *, foremost: bool = False) -> None:
+        """These channels must stay; of several reasons a foremost one counts, else the first."""
+        self._pins.insert(0 if foremost else len(self._pins), (channels, Pin(layer, reason)))
 
     def classes(self) -> Classes:
         """The classes that all joins make."""

@@ -61,12 +61,6 @@ class ChannelGraph:
     pins: dict[int, Pin]
     unprunable: tuple[Unprunable, ...]
 
-    def pinned(self) -> np.ndarray:
-        """Which classes must stay, bool [count]."""
-        mask = np.zeros(self.count, bool)
-        mask[list(self.pins)] = True
-        return mask
-
 
 def trace(networks: Sequence[keras.Model], excluded: Sequence[str] = ()) -> ChannelGraph:
     """Follows the channels through networks in a row.
@@ -86,7 +80,7 @@ def trace(networks: Sequence[keras.Model], excluded: Sequence[str] = ()) -> Chan
         outputs = tracer.follow(part, network, passed)
         passed = outputs[0]
         for tensor, channels in list(zip(network.outputs, outputs, strict=True))[part < len(networks) - 1 :]:
-            tracer.space.pin(channels, _maker(tensor), "an output of the network")
+            tracer.space.pin(channels, _maker(tensor), "an output of the network", foremost=True)
     return tracer.result()
 
 
@@ -174,7 +168,9 @@ def _check_names(networks: Sequence[keras.Model], excluded: Sequence[str]) -> No
     for name in excluded:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"layers: {', '.join(names)}"
+            hint = (
+                f"did you mean {near[0]}? (--dry_run lists them)" if near else f"layers: {', '.join(names)}"
+            )
             problems.append(f"--excluded_layers {name}: the model has no such layer; {hint}")
     if problems:
         raise UsageError("\n".join(problems))

@@ -3,6 +3,7 @@
 import dataclasses
 from collections import defaultdict
 
+import keras
 import numpy as np
 
 from frcnn.errors import UsageError
@@ -106,7 +107,12 @@ def _scores(makers: list[LayerChannels], count: int, settings: PruneSettings) ->
     if not makers:
         return np.full(count, np.nan)
     scores = [
-        filter_scores(np.asarray(each.layer.kernel), each.outputs.size, settings.normalizer, each.layer.name)
+        filter_scores(
+            keras.ops.convert_to_numpy(each.layer.kernel),
+            each.outputs.size,
+            settings.normalizer,
+            each.layer.name,
+        )
         for each in makers
     ]
     owners = np.concatenate([each.outputs for each in makers])

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import KerasTensor
 
+from frcnn.errors import ModelError
 from frcnn.prune.cost import weight_axes
 from frcnn.prune.graph import ChannelGraph, LayerChannels
 from frcnn.prune.plan import Plan
@@ -54,17 +55,18 @@ def _input(tensor: KerasTensor, depth: int | None = None) -> KerasTensor:
 def _clone(entry: LayerChannels, plan: Plan) -> keras.Layer:
     """A new layer of the same configuration but for the number of its channels."""
     layer = entry.layer
-    if entry.rule is not None:
-        config = layer.get_config()
-        entry.rule.resize(config, plan.count(entry.outputs))
-        return type(layer).from_config(config)
     try:
-        return type(layer).from_config(layer.get_config())
+        config = layer.get_config()
+        if entry.rule is not None:
+            entry.rule.resize(config, plan.count(entry.outputs))
+        return type(layer).from_config(config)
     except (TypeError, ValueError, NotImplementedError) as error:
+        if entry.rule is not None:
+            raise ModelError(
+                f"layer {layer.name}: cannot be made anew with fewer channels: {error}"
+            ) from error
         # Nothing about it changes, so it can serve both networks.
-        log.debug(
-            "layer %s cannot be made anew from its configuration (%s); it is used itself", layer.name, error
-        )
+        log.debug("layer %s cannot be made anew from its configuration; it is used itself", layer.name)
         return layer
 
 

@@ -96,6 +96,7 @@ def _dropout(space: ChannelSpace, call: Call) -> np.ndarray:
 
 
 def _activation(space: ChannelSpace, call: Call) -> np.ndarray:
+    _check_known(call.layer)
     if reason := _mixing(call.layer):
         raise UnprunableError(reason)
     return _pass(space, call)
@@ -156,22 +157,28 @@ def _refold(space: ChannelSpace, call: Call) -> np.ndarray:
     return rows[0]
 
 
-def _mixing(layer: Any) -> str | None:
-    """Why an activation does not work channel by channel; None if it does."""
-    activation = getattr(layer, "activation", None)
-    name = getattr(activation, "__name__", type(activation).__name__)
-    if activation is None or isinstance(activation, keras.Layer):
-        return None
-    if name in MIXING_ACTIVATIONS:
-        return f"its activation {name} mixes channels"
-    if getattr(keras.activations, name, None) is not activation:
-        return f"its activation {name} is not one of Keras', so it may mix channels"
-    return None
+def _check_known(layer: Any) -> None:
+    """Raises UnprunableError for an activation that is not one of Keras' own."""
+    name = _activation_name(layer)
+    if getattr(keras.activations, name, None) is not layer.activation:
+        raise UnprunableError(f"its activation {name} is not one of Keras', so it may mix channels")
+
+
+def _mixing(layer: Any) -> str:
+    """Why the activation does not work channel by channel; empty if it does."""
+    name = _activation_name(layer)
+    return f"its activation {name} mixes channels" if name in MIXING_ACTIVATIONS else ""
 
 
 def _pin_mixing(space: ChannelSpace, layer: Any, outputs: np.ndarray) -> None:
+    # Its inputs can lose channels all the same, unlike those of an activation that is not known.
+    _check_known(layer)
     if reason := _mixing(layer):
         space.pin(outputs, layer.name, reason)
+
+
+def _activation_name(layer: Any) -> str:
+    return getattr(layer.activation, "__name__", type(layer.activation).__name__)
 
 
 def _set_filters(config: Config, outputs: int) -> None:
