@@ -158,6 +158,6 @@ def test_a_training_without_checkpoint_is_an_error(tmp_path):
         demo._newest_model(tmp_path)
 
 
-@pytest.mark.parametrize(("images", "epochs"), [(20, 60), (192, 25), (100_000, 8)])
+@pytest.mark.parametrize(("images", "epochs"), [(20, 60), (240, 25), (100_000, 8)])
 def test_epochs_follow_the_size_of_the_data_set(images, epochs):
     assert demo.default_epochs(images) == epochs
