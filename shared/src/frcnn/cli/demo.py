@@ -32,6 +32,7 @@ IMAGE_DIRS = ("images", "image_2", "image")
 LABEL_DIRS = ("labels", "label_2", "label")
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 SAMPLES = 8
+OWN = {"README.txt", "specs", "data", "records", "results", "samples", "annotated", "labels"}
 README = """\
 Made by `frcnn demo`, and written anew by its next run.
 
@@ -104,12 +105,10 @@ def _claim(out: Path) -> None:
     """Makes sure that the output folder is the demo's own, where it may replace files."""
     from frcnn.runtime.files import write_text
 
-    readme = out / "README.txt"
-    if readme.is_file() and readme.read_text(encoding="utf-8", errors="replace") == README:
-        return
-    if out.is_dir() and any(out.iterdir()):
-        raise UsageError(f"-o {out}: holds files that no demo wrote; choose a new or empty folder")
-    write_text(readme, README)
+    strangers = sorted(path.name for path in out.iterdir() if path.name not in OWN) if out.is_dir() else []
+    if strangers:
+        raise UsageError(f"-o {out}: holds {strangers[0]}, which no demo wrote; choose a new or empty folder")
+    write_text(out / "README.txt", README)
 
 
 def default_epochs(images: int) -> int:
