@@ -111,7 +111,7 @@ def test_without_data_a_synthetic_set_is_drawn(tmp_path, commands, monkeypatch):
 def test_a_folder_with_other_files_is_not_written_to(tmp_path, commands):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").touch()
-    with pytest.raises(UsageError, match="holds thesis.txt, which no demo wrote"):
+    with pytest.raises(UsageError, match=r"holds thesis\.txt, which no demo wrote"):
         run_demo(tmp_path / "out", kitti_folder(tmp_path / "kitti"))
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
 
