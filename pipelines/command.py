@@ -42,6 +42,7 @@ def _add_run_flags(flags: argparse.ArgumentParser) -> None:
     add("--retrain_epochs", type=int, default=0, metavar="N", help="after pruning (default: the spec's)")
     add("--prune_threshold", type=float, default=0.1, metavar="T", help="more prunes more (default: 0.1)")
     add("--minimum_map", type=float, default=0.3, metavar="AP", help="least mAP to go on (default: 0.3)")
+    add("--export_precision", choices=("fp32", "fp16"), default="fp32", help="default: fp32")
     add(
         *("--tolerance",),
         type=float,
@@ -74,6 +75,7 @@ def _run(args: argparse.Namespace) -> None:
         "prune_threshold": args.prune_threshold,
         "minimum_map": args.minimum_map,
         "tolerance": args.tolerance,
+        "export_precision": args.export_precision,
     }
     from pipelines.local_run import run_locally
 

@@ -17,10 +17,10 @@ NAME = "faster-rcnn"
 
 
 @dsl.pipeline(name="deploy")
-def deploy(passed: bool, spec: str, model: dsl.Input[dsl.Model]):
+def deploy(passed: bool, spec: str, model: dsl.Input[dsl.Model], precision: str):
     """Exports the retrained model if it is not worse than the one it was pruned from."""
     with dsl.If(passed == True, name="as-good-as-before"):  # noqa: E712 (builds a condition)
-        heavy(export(spec=spec, model=model), "export")
+        heavy(export(spec=spec, model=model, precision=precision), "export")
 
 
 @dsl.pipeline(name="compress")
@@ -35,6 +35,7 @@ def compress(
     minimum_map: float,
     tolerance: float,
     checkpoints: str,
+    precision: str,
 ):
     """Prunes, retrains and exports the trained model if its mAP is high enough."""
     with dsl.If(passed == True, name="good-enough"):  # noqa: E712 (builds a condition)
@@ -56,7 +57,12 @@ def compress(
             tolerance=tolerance,
         )
         heavy(judged, "evaluate retrained")
-        deploy(passed=judged.outputs["passed"], spec=spec, model=retrained.outputs["model"])
+        deploy(
+            passed=judged.outputs["passed"],
+            spec=spec,
+            model=retrained.outputs["model"],
+            precision=precision,
+        )
 
 
 @dsl.pipeline(
@@ -72,6 +78,7 @@ def faster_rcnn(
     prune_threshold: float = 0.1,
     minimum_map: float = 0.3,
     tolerance: float = 0.02,
+    export_precision: str = "fp32",
     checkpoints: str = "",
 ):
     """The whole way from labels to a deployable detector.
@@ -89,6 +96,7 @@ def faster_rcnn(
         minimum_map: Least mAP, 0 to 1, of the trained model to go on, and of the retrained one to be
             exported.
         tolerance: How far the retrained model's mAP may lie below the trained one's.
+        export_precision: Of the exported networks: fp32 or fp16.
         checkpoints: Folder on a volume that outlives pods: a training that is cut off goes on from
             there. Empty: it starts over.
     """
@@ -108,4 +116,5 @@ def faster_rcnn(
         minimum_map=minimum_map,
         tolerance=tolerance,
         checkpoints=checkpoints,
+        precision=export_precision,
     )

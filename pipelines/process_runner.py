@@ -18,7 +18,7 @@ from typing import Any
 from unittest import mock
 
 from kfp import dsl, local
-from kfp.local import logging_utils, pipeline_orchestrator, subprocess_task_handler
+from kfp.local import logging_utils, pipeline_orchestrator, subprocess_task_handler, task_dispatcher
 from kfp.local.orchestrator import task_executor
 from kfp.local.status import Status
 
@@ -136,7 +136,8 @@ def _as_processes(steps: list[StepRun]) -> Iterator[None]:
         (task_executor, "execute_single_task", _watched(execute, handler, steps)),
         # Display names and resources have no meaning here, which needs no saying for each step.
         (task_executor, "_warn_local_only_noops", lambda *given: None),
-        # kfp would put its own log on standard output in place of ours.
+        # kfp would put its own log on standard output in place of ours, and in colour.
+        (task_dispatcher, "logging", logging.Logger("silent", logging.CRITICAL + 1)),
         (logging_utils, "local_logger_context", contextlib.nullcontext),
         (logging_utils, "indented_print", contextlib.nullcontext),
         (logging_utils, "print_horizontal_line", lambda: None),

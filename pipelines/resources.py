@@ -3,7 +3,7 @@
 from kfp import dsl, kubernetes
 
 # A secret with one key, `key`: it seals the model files. Without that secret they are plain.
-KEY_SECRET = "frcnn-model-key"  # noqa: S105 (the name of a secret, not the secret)
+KEY_SECRET = "frcnn-model-key"
 KEY_VARIABLE = "FRCNN_KEY"
 
 
@@ -16,7 +16,7 @@ def heavy(task: dsl.PipelineTask, name: str, *, gpus: int = 0) -> dsl.PipelineTa
     """A step that runs the network: train, evaluate, export; `gpus` of 0 leaves it to the CPU."""
     _settings(task, name, cpu=("2", "16"), memory=("4G", "32G"))
     # Workers hand batches over in shared memory, of which a pod has 64 MB unless it asks for more.
-    kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit="2Gi")  # noqa: S108
+    kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit="2Gi")
     if gpus:
         task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(gpus)
     return task

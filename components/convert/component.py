@@ -31,6 +31,7 @@ def convert(
             "--convert-spec", convert_spec,
             "--data-version", data_version,
             "--records", records.path,
+            "--metrics", metrics.path,
             "--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
         ],
     )  # fmt: skip

@@ -22,6 +22,7 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--data-version", default="", help="only told to KFP's cache, and noted")
     flags.add_argument("--records", type=Path, required=True, help="folder to write the records to")
+    flags.add_argument("--metrics", type=Path, help="file for the numbers that the UI shows")
     flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
     return flags
 

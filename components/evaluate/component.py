@@ -46,6 +46,7 @@ def evaluate(
             "--report", report.path,
             "--mean-ap", mean_ap,
             "--passed", passed,
+            "--metrics", metrics.path,
             "--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
             dsl.IfPresentPlaceholder("baseline_map", then=["--baseline-map", baseline_map]),
         ],

@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--report", type=Path, required=True, help="folder for metrics.json and curves")
     flags.add_argument("--mean-ap", type=Path, help="file to write the mAP to")
     flags.add_argument("--passed", type=Path, help="file to write true or false to")
+    flags.add_argument("--metrics", type=Path, help="file for the numbers that the UI shows")
     flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
     return flags
 

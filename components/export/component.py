@@ -10,13 +10,15 @@ def export(
     spec: str,
     model: dsl.Input[dsl.Model],
     exported: dsl.Output[dsl.Model],
+    precision: str = "fp32",
 ):
     """Write a model as ONNX for deployment.
 
     Args:
         spec: Experiment spec, protobuf text or a file's name; its inference_config is frozen in.
         model: The model.
-        exported: model.onnx and what belongs to it, and the spec.
+        precision: Of the networks: fp32 or fp16. Boxes and NMS are always fp32.
+        exported: model.onnx (model.etlt if there is a key), labels.txt, nvinfer_config.txt and the spec.
     """
     return dsl.ContainerSpec(
         image=image("export"),
@@ -24,6 +26,7 @@ def export(
         args=[
             "--spec", spec,
             "--model", model.path,
+            "--precision", precision,
             "--exported", exported.path,
             "--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
         ],

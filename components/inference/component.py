@@ -30,6 +30,7 @@ def inference(
             "--model", model.path,
             "--images", images,
             "--detections", detections.path,
+            "--metrics", metrics.path,
             "--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
         ],
     )  # fmt: skip

@@ -17,6 +17,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--model", type=Path, required=True, help="the model")
     flags.add_argument("--images", type=Path, required=True, help="folder of images")
     flags.add_argument("--detections", type=Path, required=True, help="folder for images and labels")
+    flags.add_argument("--metrics", type=Path, help="file for the numbers that the UI shows")
     flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
     return flags
 

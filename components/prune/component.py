@@ -33,6 +33,7 @@ def prune(
             "--granularity", granularity,
             "--minimum-filters", minimum_filters,
             "--pruned", pruned.path,
+            "--metrics", metrics.path,
             "--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
         ],
     )  # fmt: skip

@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--granularity", type=int, default=8, help="keep multiples of so many filters")
     flags.add_argument("--minimum-filters", type=int, default=16, help="no layer keeps fewer")
     flags.add_argument("--pruned", type=Path, required=True, help="folder to write the pruned model to")
+    flags.add_argument("--metrics", type=Path, help="file for the numbers that the UI shows")
     flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
     return flags
 

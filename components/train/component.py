@@ -36,6 +36,7 @@ def train(
             "--epochs", epochs,
             "--checkpoints", checkpoints,
             "--model", model.path,
+            "--metrics", metrics.path,
             "--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
             dsl.IfPresentPlaceholder("start_from", then=["--start-from", start_from.path]),
         ],

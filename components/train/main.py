@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--epochs", type=int, default=0, help="0 leaves the spec's")
     flags.add_argument("--checkpoints", default="", help="folder that outlives the step; empty: none")
     flags.add_argument("--model", type=Path, required=True, help="folder to write the model to")
+    flags.add_argument("--metrics", type=Path, help="file for the numbers that the UI shows")
     flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
     return flags
 

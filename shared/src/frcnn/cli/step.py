@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import importlib
+import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -25,7 +26,8 @@ def run(args: argparse.Namespace, work: Callable[[argparse.Namespace], Mapping[s
     """Runs a step; returns its exit code: 0 done, 1 failed, 2 wrong flags or spec, 143 terminated.
 
     Args:
-        args: The step's flags; `executor_input` may be None, then nobody is told of the outputs.
+        args: The step's flags. Without `executor_input` nobody is told of the outputs; with `metrics`,
+            a path, the metadata of the artifact of that name is written there too.
         work: Does it, and returns metadata by name of output artifact.
     """
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -37,11 +39,19 @@ def run(args: argparse.Namespace, work: Callable[[argparse.Namespace], Mapping[s
         try:
             stack.enter_context(quiet_tensorflow_import())
             metadata = work(args)
+            _write_metrics(args, metadata)
             if args.executor_input:
                 write_executor_output(args.executor_input, metadata)
         except BaseException as error:
             return faults.report(error, verbose=False)
     return 0
+
+
+def _write_metrics(args: argparse.Namespace, metadata: Mapping[str, Metadata]) -> None:
+    """A file for the metrics beside their metadata: an artifact without one is never reused by a cache."""
+    path = getattr(args, "metrics", None)
+    if path is not None:
+        write_text(path, json.dumps(metadata.get("metrics", {}), indent=1, ensure_ascii=False) + "\n")
 
 
 def run_task(name: str, *words: object) -> None:

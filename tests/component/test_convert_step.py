@@ -1,0 +1,66 @@
+"""The convert step as a container runs it: flags in, artifact and executor output out; exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.pipeline.tiny import write_data
+
+ROOT = Path(__file__).parents[2]
+
+
+def executor_input(folder):
+    artifact = {
+        name: {"artifacts": [{"name": name, "uri": f"{folder}/{name}", "metadata": {}}]}
+        for name in ("records", "metrics")
+    }
+    return {"outputs": {"artifacts": artifact, "outputFile": f"{folder}/executor_output.json"}}
+
+
+def run(*words, check_modules="pass"):
+    path = os.pathsep.join([str(ROOT / "shared" / "src"), str(ROOT)])
+    code = f"import sys; from components.convert.main import main; code = main(); {check_modules}; sys.exit(code)"
+    return subprocess.run(
+        [sys.executable, "-P", "-c", code, *map(str, words)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
+def test_a_folder_without_a_spec_becomes_records_with_a_fold_held_out_and_no_tensorflow(tmp_path):
+    data = write_data(tmp_path / "data", images=10)
+    done = run(
+        "--data", data, "--records", tmp_path / "records", "--data-version", "v1",
+        "--executor-input", json.dumps(executor_input(tmp_path)),
+        check_modules="assert 'tensorflow' not in sys.modules",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    names = sorted(path.name for path in (tmp_path / "records").iterdir())
+    assert [name for name in names if "fold-000-of-002" in name]
+    assert [name for name in names if "fold-001-of-002" in name]
+    answer = json.loads((tmp_path / "executor_output.json").read_text())["artifacts"]
+    assert answer["metrics"]["artifacts"][0]["metadata"]["images"] == 10
+    assert answer["records"]["artifacts"][0]["metadata"]["data_version"] == "v1"
+
+
+def test_a_missing_folder_is_an_error_that_names_it_and_leaves_no_answer(tmp_path):
+    done = run(
+        "--data", tmp_path / "nowhere", "--records", tmp_path / "records",
+        "--executor-input", json.dumps(executor_input(tmp_path)),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert f"--data {tmp_path / 'nowhere'}: no such folder" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "executor_output.json").exists()
+
+
+def test_a_faulty_conversion_spec_is_a_usage_error_with_line_and_column(tmp_path):
+    data = write_data(tmp_path / "data", images=2)
+    done = run(
+        "--data", data, "--records", tmp_path / "records", "--convert-spec", "kitti_config { what: 1 }"
+    )
+    assert done.returncode == 2
+    assert "1:16" in done.stderr

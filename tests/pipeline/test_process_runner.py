@@ -1,0 +1,93 @@
+"""Steps as processes: their command, their environment, their failures, and their end."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+from kfp import dsl, local
+from kfp.local.status import Status
+
+from frcnn.errors import RunError
+from pipelines.process_runner import ProcessTaskHandler, run_pipeline
+
+ROOT = Path(__file__).parents[2]
+
+
+def handler(*command, **env):
+    return ProcessTaskHandler("any-image", list(command), "root", local.SubprocessRunner(use_venv=False), env)
+
+
+def test_python_is_the_one_that_runs_the_tests_and_finds_our_packages(tmp_path):
+    code = "import sys, components.images; open(sys.argv[1], 'w').write(sys.executable)"
+    assert handler("python", "-c", code, str(tmp_path / "out")).run() == Status.SUCCESS
+    assert (tmp_path / "out").read_text() == sys.executable
+
+
+def test_a_folder_of_the_users_named_like_our_package_is_not_imported(tmp_path, monkeypatch):
+    (tmp_path / "components").mkdir()
+    (tmp_path / "components" / "__init__.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    assert handler("python", "-c", "import components.images").run() == Status.SUCCESS
+
+
+def test_an_exit_code_other_than_0_is_a_failure():
+    assert handler("python", "-c", "raise SystemExit(2)").run() == Status.FAILURE
+
+
+def test_environment_of_the_container_is_passed_on():
+    code = "import os; raise SystemExit(os.environ['COLOUR'] != 'green')"
+    assert handler("python", "-c", code, COLOUR="green").run() == Status.SUCCESS
+
+
+@dsl.container_component
+def quits():
+    return dsl.ContainerSpec(image="none", command=["python", "-c", "raise SystemExit(1)"])
+
+
+@dsl.pipeline(name="quitting")
+def quitting():
+    quits().set_display_name("the one that quits").set_retry(3, backoff_duration="60s")
+
+
+def test_a_failing_step_is_not_tried_again_here(tmp_path):
+    steps, before = [], ProcessTaskHandler.started
+    with pytest.raises(RunError, match="step the one that quits failed"):
+        run_pipeline(quitting, {}, tmp_path / "artifacts", tmp_path / "cache", steps)
+    assert ProcessTaskHandler.started == before + 1
+    assert [step.state for step in steps] == ["failed"]
+
+
+def test_a_terminated_run_ends_its_step_first(tmp_path):
+    step = f"import time; open({str(tmp_path / 'pid')!r}, 'w').write(str(__import__('os').getpid())); time.sleep(60)"
+    script = f"""
+        from kfp import local
+        from frcnn.runtime.signals import terminate_as_interrupt
+        from pipelines.process_runner import ProcessTaskHandler
+        runner = local.SubprocessRunner(use_venv=False)
+        with terminate_as_interrupt():
+            ProcessTaskHandler("none", ["python", "-c", {step!r}], "root", runner, {{}}).run()
+    """
+    path = os.pathsep.join([str(ROOT / "shared" / "src"), str(ROOT)])
+    run = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env={**os.environ, "PYTHONPATH": path},
+        stderr=subprocess.DEVNULL,
+    )
+    pid = int(wait_for_text(tmp_path / "pid"))
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(60) != 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def wait_for_text(path):
+    for _ in range(600):
+        if path.exists() and path.read_text():
+            return path.read_text()
+        time.sleep(0.1)
+    raise AssertionError(f"{path} was not written")
