@@ -30,7 +30,7 @@ def test_one_command_takes_labels_to_metrics_and_annotated_images(tmp_path):
     metrics = json.loads((tmp_path / "out" / "results" / "metrics.json").read_text())
     assert metrics["images"] == 8
     assert 0.0 <= metrics["mAP"] <= 1.0
-    assert f"mAP {metrics['mAP']:.4f} on 8 images" in done.stdout
+    assert f"{metrics['mAP']:.4f}\nmodel:" in done.stdout
     assert done.stdout.endswith("Execution status: PASS\n")
     for path in done.stdout.split("annotated images:\n")[-1].split("\n")[:4]:
         assert (tmp_path / path.strip()).is_file()

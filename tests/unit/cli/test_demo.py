@@ -9,6 +9,11 @@ from frcnn.cli.main import main
 from frcnn.errors import DataError, RunError, UsageError
 from frcnn.spec import load_experiment
 
+METRICS = """
+{"mAP": 0.91234, "images": 2,
+ "iou": {"0.50": {"mAP": 0.91234, "classes": {"car": {"ap": 0.91234}, "van": {"ap": null}}}}}
+"""
+
 
 def kitti_folder(root, images=10, suffix=".png", size=(160, 128)):
     """A data set of black images, each with one car and one region that nobody labelled."""
@@ -35,7 +40,7 @@ def commands(monkeypatch):
             words[-1].mkdir(parents=True)
             (words[-1] / "frcnn_resnet_10.best.tlt").touch()
         if name == "evaluate":
-            (words[-1] / "metrics.json").write_text('{"mAP": 0.91234, "images": 2}')
+            (words[-1] / "metrics.json").write_text(METRICS)
         if name == "inference":
             (words[-1].parent / "annotated").mkdir()
             (words[-1].parent / "annotated" / "003.png").touch()
@@ -58,7 +63,7 @@ def test_all_tasks_run_in_a_row_on_the_users_data(tmp_path, commands, capsys):
     assert commands[3] == ("inference", "-e", spec, "-m", model, "-r", str(out / "results"))
     shown = capsys.readouterr().out
     assert f"$ frcnn dataset_convert -d {out / 'specs' / 'convert.txt'}" in shown
-    assert "mAP 0.9123 on 2 images held out from training" in shown
+    assert "2 images held out from training, IoU 0.5:\n  AP car                  0.9123\n" in shown
     assert shown.endswith(f"annotated images:\n  {out / 'annotated' / '003.png'}\n")
 
 

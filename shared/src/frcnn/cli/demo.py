@@ -172,9 +172,12 @@ def _newest_model(results: Path) -> Path:
 def _show_outcome(spec: Path, model: Path, paths: "Paths") -> None:
     """Says what came out, and where it is to be seen."""
     metrics = json.loads((paths.results / "metrics.json").read_text(encoding="utf-8"))
+    at_half = metrics["iou"]["0.50"]["classes"]
     lines = [
         "",
-        f"mAP {metrics['mAP']:.4f} on {metrics['images']} images held out from training",
+        f"{metrics['images']} images held out from training, IoU 0.5:",
+        *(f"  AP {name:<20} {_number(values['ap'])}" for name, values in at_half.items()),
+        f"  mAP {'':<19} {_number(metrics['mAP'])}",
         f"model:   {shown(model)}",
         f"spec:    {shown(spec)}",
         f"metrics: {shown(paths.results / 'metrics.json')}",
@@ -182,6 +185,10 @@ def _show_outcome(spec: Path, model: Path, paths: "Paths") -> None:
         *(f"  {shown(path)}" for path in sorted(paths.annotated.iterdir())[:4]),
     ]
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 def shown(path: Path) -> Path:
