@@ -67,9 +67,9 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
 
 
 def _evaluate(model: Path, spec: "Experiment", key: str, *, strict: bool) -> "Report":
+    from frcnn.cli.detectors import load_detector
     from frcnn.data.pipeline import validation_dataset
     from frcnn.evaluate.evaluator import evaluate
-    from frcnn.model.checkpoint import load_detector
 
     # The data first: what is wrong with it shows sooner than a model is loaded.
     dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size, strict=strict)

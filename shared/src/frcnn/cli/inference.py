@@ -50,9 +50,9 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     model = model_path(args.model, spec, "inference_config")
     key = resolve_key(args.key, spec.enc_key)
 
+    from frcnn.cli.detectors import load_detector
     from frcnn.data.preprocess import ImageSettings
     from frcnn.inference.run import run_inference
-    from frcnn.model.checkpoint import load_detector
 
     detector = load_detector(model, spec, key, mode="inference")
     summary = run_inference(detector, images, settings, ImageSettings.from_spec(spec), strict=args.strict)

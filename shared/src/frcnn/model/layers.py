@@ -4,6 +4,10 @@ Saved configurations and weights are those of the Keras layers they derive from,
 export and weight loading by name treat them alike. Tensors are NHWC.
 """
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
 import keras
 import tensorflow as tf
 
@@ -12,6 +16,18 @@ from frcnn.ops.dft_convolution import convolve_transformed, transform_kernel
 # Above this side the transforms cost more than the products they save.
 LARGEST_DFT_SIDE = 8
 SMALLEST_DFT_DEPTH = 64
+
+_PLAIN = contextvars.ContextVar("plain_convolutions", default=False)
+
+
+@contextlib.contextmanager
+def plain_convolutions() -> Iterator[None]:
+    """Within the block no convolution takes the DFT route: graphs for other runtimes want it direct."""
+    token = _PLAIN.set(True)
+    try:
+        yield
+    finally:
+        _PLAIN.reset(token)
 
 
 @keras.saving.register_keras_serializable("frcnn")
@@ -65,6 +81,8 @@ class Conv2D(keras.layers.Conv2D):
 
     def takes_dft(self, shape: tuple[int | None, ...]) -> bool:
         """Whether maps of `shape` [N, H, W, D] take the DFT route on this machine."""
+        if _PLAIN.get():
+            return False
         side, depth = shape[1], shape[3]
         plain = self.kernel_size == (3, 3) and self.padding == "same" and self.groups == 1
         if side is None or depth is None or side != shape[2] or side > LARGEST_DFT_SIDE:

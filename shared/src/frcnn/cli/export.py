@@ -1,0 +1,192 @@
+"""`frcnn export`: a trained model in, an ONNX file for deployment out."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from frcnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from frcnn.export.exporter import ExportOptions
+    from frcnn.model.faster_rcnn import FasterRCNN
+    from frcnn.spec import Experiment
+
+log = logging.getLogger(__name__)
+
+HELP = "Write a model as ONNX: one file that any ONNX runtime runs, or one with TensorRT plugins."
+EXAMPLES = """\
+  frcnn export -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt -o model.onnx
+  frcnn export -e spec.txt -m model.keras -o model.etlt -k @key.txt         sealed
+  frcnn export -e spec.txt -m model.keras --graph plugin --gen_ds_config    for DeepStream
+"""
+
+# What the reference's users pass and this version has no use for, with what to do instead.
+_ENGINE_FLAGS = {
+    "--max_workspace_size": int,
+    "--max_batch_size": int,
+    "--min_batch_size": int,
+    "--opt_batch_size": int,
+}
+_CALIBRATION_FLAGS = ("--cal_image_dir", "--cal_data_file", "--cal_cache_file", "--cal_json_file")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the task's flags."""
+    add = parser.add_argument
+    add("-m", "--model", type=Path, required=True, metavar="FILE", help="the trained model")
+    add(
+        *("-e", "--experiment_spec", "--experiment_spec_file"),
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="experiment spec; inference_config says how proposals and NMS work",
+    )
+    add(
+        *("-k", "--key", "--enc_key"),
+        metavar="KEY",
+        help="key of the model, and of an .etlt output (safer: FRCNN_KEY, or -k @FILE)",
+    )
+    add(
+        *("-o", "--output_file"),
+        type=Path,
+        metavar="FILE",
+        help="plain .onnx, or .etlt sealed with the key (default: the model's name with .onnx)",
+    )
+    add("--force", action="store_true", help="replace files that exist")
+    add(
+        "--graph",
+        choices=("standard", "plugin"),
+        default="standard",
+        help="standard ONNX operators (default), or the TensorRT plugins of DeepStream",
+    )
+    add(
+        "--plugin_domain",
+        default="trt",
+        metavar="NAME",
+        help="operator domain of the plugins (default: trt; '' as in the reference's files)",
+    )
+    add(
+        "--data_type",
+        choices=("fp32", "fp16", "int8"),
+        default="fp32",
+        help="precision of the two networks; boxes and NMS are always fp32 (default: fp32)",
+    )
+    add(
+        "--static_batch_size",
+        type=int,
+        default=-1,
+        metavar="N",
+        help="fix the number of images (default: -1, any number)",
+    )
+    add("--target_opset", type=int, metavar="N", help="ONNX opset (default: 18, or 17 with --graph plugin)")
+    add(
+        "--gen_ds_config",
+        action="store_true",
+        help="write labels.txt and nvinfer_config.txt beside the output",
+    )
+    add("-r", "--results_dir", type=Path, metavar="DIR", help="where status.json goes")
+    _add_later_flags(parser)
+
+
+def run(args: argparse.Namespace) -> Mapping[str, object]:
+    """Exports, and says what was written."""
+    _check_later_flags(args)
+    target = output_file(args.output_file, args.model)
+    _refuse_existing(target, args)
+
+    from frcnn.export.exporter import ExportOptions, export_onnx, write_onnx
+    from frcnn.model.checkpoint import check_fits, load_model
+    from frcnn.runtime.keys import resolve_key
+    from frcnn.spec import load_experiment
+
+    options = ExportOptions(
+        graph=args.graph,
+        precision=args.data_type,
+        opset=args.target_opset,
+        batch_size=None if args.static_batch_size == -1 else args.static_batch_size,
+        plugin_domain=args.plugin_domain,
+    )
+    spec = load_experiment(args.experiment_spec)
+    key = resolve_key(args.key, spec.enc_key)
+    model, _ = load_model(args.model, key)
+    check_fits(model, spec, args.model)
+    write_onnx(export_onnx(model, spec, options), target, _seal_key(target, key))
+    sys.stdout.write(_text(model, options, target))
+    if args.gen_ds_config:
+        for path in _write_deepstream(target.parent, spec):
+            sys.stdout.write(f"DeepStream: {path}\n")
+    return {"kpi": {"size": target.stat().st_size / 2**20}}
+
+
+def output_file(given: Path | None, model: Path) -> Path:
+    """Where the exported model goes: a name in `.onnx` or `.etlt` as it is, any other gets `.onnx`."""
+    if given is None:
+        return model.with_suffix(".onnx")
+    if given.suffix in (".onnx", ".etlt"):
+        return given
+    return given.with_name(f"{given.name}.onnx")
+
+
+def _add_later_flags(parser: argparse.ArgumentParser) -> None:
+    """The reference's flags for INT8 and engines."""
+    add = parser.add_argument
+    for flag in _CALIBRATION_FLAGS:
+        add(flag, default="", help=argparse.SUPPRESS)
+    add("--batches", type=int, help=argparse.SUPPRESS)
+    add("--batch_size", type=int, help=argparse.SUPPRESS)
+    add("--engine_file", default="", help=argparse.SUPPRESS)
+    add("--onnx_route", default="", help=argparse.SUPPRESS)
+    add("--force_ptq", action="store_true", help=argparse.SUPPRESS)
+    add("-s", "--strict_type_constraints", action="store_true", help=argparse.SUPPRESS)
+    for name, kind in _ENGINE_FLAGS.items():
+        add(name, type=kind, help=argparse.SUPPRESS)
+
+
+def _check_later_flags(args: argparse.Namespace) -> None:
+    if args.data_type == "int8":
+        raise UsageError("--data_type int8: not in this version; fp32 and fp16 are")
+    if args.engine_file:
+        raise UsageError("--engine_file: this version builds no TensorRT engine; leave it out")
+    names = [*_CALIBRATION_FLAGS, *_ENGINE_FLAGS, "--batches", "--batch_size", "--onnx_route", "--force_ptq"]
+    ignored = [name for name in names if getattr(args, name.removeprefix("--"))]
+    if ignored:
+        log.warning("without effect in this export: %s", " ".join(ignored))
+
+
+def _refuse_existing(target: Path, args: argparse.Namespace) -> None:
+    from frcnn.export.deepstream import CONFIG, LABELS
+
+    if target.resolve() == args.model.resolve():
+        raise UsageError(f"-o {target} is the model to export itself; name another file")
+    files = [target, *(target.with_name(name) for name in (LABELS, CONFIG) if args.gen_ds_config)]
+    existing = [str(path) for path in files if path.exists()]
+    if existing and not args.force:
+        raise UsageError(
+            f"{', '.join(existing)}: {'exist' if len(existing) > 1 else 'exists'}; "
+            "name another output with -o, or add --force"
+        )
+
+
+def _seal_key(target: Path, key: str) -> str:
+    if target.suffix != ".etlt":
+        return ""
+    if not key:
+        log.warning("%s is written plain, since there is no key to seal it with", target)
+    return key
+
+
+def _write_deepstream(folder: Path, spec: "Experiment") -> Sequence[Path]:
+    from frcnn.data.preprocess import ImageSettings
+    from frcnn.export.deepstream import write_deepstream_files
+
+    return write_deepstream_files(folder, spec.class_names, ImageSettings.from_spec(spec))
+
+
+def _text(model: "FasterRCNN", options: "ExportOptions", target: Path) -> str:
+    geometry = model.geometry
+    batch = "any batch size" if options.batch_size is None else f"batch size {options.batch_size}"
+    size = f"{geometry.channels}x{geometry.height}x{geometry.width}"
+    return f"{options.graph} graph, {options.precision}, input {size}, {batch}\nexported model: {target}\n"

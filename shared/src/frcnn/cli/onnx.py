@@ -1,0 +1,112 @@
+"""`frcnn onnx verify`: whether an exported model finds what the model it came from finds."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from frcnn.errors import RunError, UsageError
+
+if TYPE_CHECKING:
+    from frcnn.evaluate.detector import Detector
+    from frcnn.export.compare import Tolerance
+    from frcnn.spec import Experiment
+
+HELP = "Compare an exported model with the model it was made of, on real images."
+EXAMPLES = """\
+  frcnn onnx verify model.onnx --against model.keras -e spec.txt --images data/test
+  frcnn onnx verify model.onnx --against model.keras -e spec.txt --images data/test --map
+"""
+
+# Boxes in px, scores, share without a counterpart: fp16 has 11 bits, so near ties fall either way.
+_TOLERANCES = {"fp32": (0.5, 1e-3, 0.0), "fp16": (2.0, 0.02, 0.05)}
+_MAP_TOLERANCE = {"fp32": 0.001, "fp16": 0.01}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the task's flags."""
+    add = parser.add_argument
+    add("action", choices=("verify",), help="what to do")
+    add("model", type=Path, metavar="MODEL", help="the exported model, .onnx or .etlt")
+    add("--against", type=Path, required=True, metavar="FILE", help="the model it was exported from")
+    add(
+        *("-e", "--experiment_spec", "--experiment_spec_file"),
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="experiment spec of the export",
+    )
+    add("--images", type=Path, required=True, metavar="DIR", help="folder of images to compare on")
+    add("-k", "--key", "--enc_key", metavar="KEY", help="key of the files (safer: FRCNN_KEY, or -k @FILE)")
+    add("--limit", type=int, metavar="N", help="look at N images, evenly chosen (default: all)")
+    add("--map", action="store_true", help="compare the mAP on the spec's validation set too")
+    add("--box_tolerance", type=float, metavar="PX", help="default: 0.5, fp16 2")
+    add("--score_tolerance", type=float, metavar="S", help="default: 0.001, fp16 0.02")
+    add("--unmatched", type=float, metavar="SHARE", help="without a counterpart; default: 0, fp16 0.05")
+    add("--map_tolerance", type=float, metavar="M", help="default: 0.001, fp16 0.01")
+    add("-r", "--results_dir", type=Path, metavar="DIR", help="where status.json goes")
+
+
+def run(args: argparse.Namespace) -> dict[str, object]:
+    """Prints the table of differences.
+
+    Raises:
+        RunError: They are larger than the tolerance.
+    """
+    if args.limit is not None and args.limit < 1:
+        raise UsageError(f"--limit {args.limit}: expected 1 or more")
+    if not args.images.is_dir():
+        raise UsageError(f"--images {args.images}: no such folder")
+
+    from frcnn.cli.detectors import load_detector
+    from frcnn.data.preprocess import ImageSettings
+    from frcnn.export.compare import compare_detectors
+    from frcnn.export.onnx_detector import load_onnx_detector
+    from frcnn.inference.image_files import find_images
+    from frcnn.runtime.keys import resolve_key
+    from frcnn.spec import load_experiment
+
+    spec = load_experiment(args.experiment_spec)
+    key = resolve_key(args.key, spec.enc_key)
+    paths = [args.images / path for path in find_images(args.images)]
+    if args.limit is not None:
+        paths = paths[:: max(1, len(paths) // args.limit)][: args.limit]
+    exported = load_onnx_detector(args.model, spec, key, mode="inference")
+    reference = load_detector(args.against, spec, key, mode="inference")
+    precision = exported.record.precision
+    tolerance = _tolerance(args, precision)
+    settings, batch = ImageSettings.from_spec(spec), spec.inference_config.batch_size
+    found = compare_detectors(reference, exported, paths, settings, batch_size=batch, tolerance=tolerance)
+    sys.stdout.write(f"{found.table(tolerance)}\n")
+    faults = [] if found.within(tolerance) else [f"{100 * found.unmatched:.3f} % of the detections differ"]
+    kpi: dict[str, object] = {"unmatched": found.unmatched, "box_error": found.box_error}
+    if args.map:
+        limit = _MAP_TOLERANCE[precision] if args.map_tolerance is None else args.map_tolerance
+        difference = _map_difference(reference, exported, spec, limit)
+        kpi["map_difference"] = difference
+        if abs(difference) > limit:
+            faults.append(f"mAP differs by {difference:+.4f}")
+    if faults:
+        raise RunError(f"{args.model}: not equal to {args.against}: {'; '.join(faults)}")
+    return {"kpi": kpi}
+
+
+def _tolerance(args: argparse.Namespace, precision: str) -> "Tolerance":
+    from frcnn.export.compare import Tolerance
+
+    given = (args.box_tolerance, args.score_tolerance, args.unmatched)
+    return Tolerance(
+        *(own if flag is None else flag for flag, own in zip(given, _TOLERANCES[precision], strict=True))
+    )
+
+
+def _map_difference(reference: "Detector", exported: "Detector", spec: "Experiment", limit: float) -> float:
+    """The exported model's mAP minus the reference's, both with the settings of inference_config."""
+    from frcnn.data.pipeline import validation_dataset
+    from frcnn.evaluate.evaluator import evaluate
+
+    dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size)
+    values = [evaluate(each, dataset, spec).mean_ap for each in (reference, exported)]
+    before, after = (0.0 if value is None else value for value in values)
+    sys.stdout.write(f"mAP: reference {before:.4f}, exported {after:.4f}, tolerance {limit:g}\n")
+    return after - before

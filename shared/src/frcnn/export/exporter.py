@@ -1,0 +1,129 @@
+"""From a trained detector to an ONNX file."""
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import onnx
+from onnx import version_converter
+
+import frcnn
+from frcnn.data.preprocess import ImageSettings
+from frcnn.errors import ModelError, UsageError
+from frcnn.export import plugin_graph, standard_graph
+from frcnn.export.half import to_half
+from frcnn.export.parts import LARGEST_OPSET, convert_features, convert_head
+from frcnn.export.record import PROPERTY, ExportRecord
+from frcnn.model.build import detection_settings
+from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.runtime.sealed import created
+
+if TYPE_CHECKING:
+    from frcnn.spec.config import Experiment
+
+log = logging.getLogger(__name__)
+
+# RoIAlign is right from 16 on, the converter knows 18, ONNX Runtime has no RoIAlign of 22.
+OPSETS = {"standard": range(18, 22), "plugin": range(13, LARGEST_OPSET + 1)}
+DYNAMIC_BATCH = "batch"
+_LARGEST_TENSORRT_TOPK = 3840
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportOptions:
+    """What is wanted of the file.
+
+    Attributes:
+        graph: Standard operators only, or TensorRT plugins.
+        precision: Of weights and arithmetic in the two networks.
+        opset: Version of ONNX's operators; None for the graph's own choice.
+        batch_size: Fixed number of images, or None if any.
+        plugin_domain: Domain of the plugins' operators; empty as in the reference's files.
+    """
+
+    graph: Literal["standard", "plugin"] = "standard"
+    precision: Literal["fp32", "fp16"] = "fp32"
+    opset: int | None = None
+    batch_size: int | None = None
+    plugin_domain: str = plugin_graph.DOMAIN
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for what no graph can be."""
+        if self.opset is not None and self.opset not in OPSETS[self.graph]:
+            allowed = OPSETS[self.graph]
+            raise UsageError(
+                f"--target_opset {self.opset}: the {self.graph} graph comes in {allowed[0]} to {allowed[-1]}"
+            )
+        if self.batch_size is not None and self.batch_size < 1:
+            raise UsageError(f"--static_batch_size {self.batch_size}: expected 1 or more, or -1 for any")
+
+
+def export_onnx(model: FasterRCNN, spec: "Experiment", options: ExportOptions) -> Any:
+    """The detector as a checked ONNX ModelProto; `inference_config` says how proposals and NMS work.
+
+    Raises:
+        ModelError: The model holds something that cannot be exported.
+    """
+    settings = detection_settings(spec.inference_config)
+    batch = DYNAMIC_BATCH if options.batch_size is None else options.batch_size
+    own = standard_graph.OPSET if options.graph == "standard" else plugin_graph.OPSET
+    opset = options.opset or own
+    converted = min(opset, LARGEST_OPSET)
+    features, head = convert_features(model, converted), convert_head(model, converted)
+    if options.precision == "fp16":
+        features, head = to_half(features), to_half(head)
+    if options.graph == "standard":
+        _warn_of_limits(settings.proposals.pre_nms)
+        proto = standard_graph.standard_graph(model, settings, features, head, batch)
+        if opset != standard_graph.OPSET:
+            proto = version_converter.convert_version(proto, opset)
+    else:
+        bits = spec.inference_config.nms_score_bits
+        proto = plugin_graph.plugin_graph(
+            model, settings, features, head, batch, opset=opset, score_bits=bits
+        )
+    preprocessing = dataclasses.asdict(ImageSettings.from_spec(spec))
+    record = ExportRecord(options.graph, options.precision, model.geometry, settings, preprocessing)
+    return _finish(proto, record, options)
+
+
+def write_onnx(proto: Any, target: Path, key: str = "") -> None:
+    """Writes the model to `target`, whole or not at all; sealed if there is a key."""
+    with created(target, key, "onnx") as plain:
+        plain.write_bytes(proto.SerializeToString())
+
+
+def _finish(proto: Any, record: ExportRecord, options: ExportOptions) -> Any:
+    proto.producer_name, proto.producer_version = "frcnn", frcnn.__version__
+    onnx.helper.set_model_props(proto, {PROPERTY: record.to_json()})
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"the model holds something that ONNX cannot express: {reason}") from error
+    if options.graph == "plugin" and options.plugin_domain != plugin_graph.DOMAIN:
+        _rename_domain(proto, options.plugin_domain)
+    return proto
+
+
+def _rename_domain(proto: Any, domain: str) -> None:
+    """Moves the plugins to another domain, after the check: no checker knows them in ONNX's own."""
+    for node in proto.graph.node:
+        if node.domain == plugin_graph.DOMAIN:
+            node.domain = domain
+    for entry in list(proto.opset_import):
+        if entry.domain == plugin_graph.DOMAIN:
+            proto.opset_import.remove(entry)
+    if domain:
+        proto.opset_import.append(onnx.helper.make_opsetid(domain, 1))
+
+
+def _warn_of_limits(pre_nms: int) -> None:
+    if pre_nms > _LARGEST_TENSORRT_TOPK:
+        log.info(
+            "inference_config.rpn_pre_nms_top_N %d: TensorRT's TopK ends at %d; "
+            "for TensorRT lower it, or use --graph plugin",
+            pre_nms,
+            _LARGEST_TENSORRT_TOPK,
+        )

@@ -1,0 +1,131 @@
+"""Constant arithmetic after a convolution folded into it, and zero padding into max-pooling.
+
+The converter does most of this by itself, but leaves batch normalisation behind a biased convolution
+as Mul and Add in some graphs. Left there they cost time, and INT8 ranges are taken at the wrong place.
+"""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from onnx import helper, numpy_helper
+
+
+def fold(graph: Any) -> None:
+    """Simplifies an ONNX GraphProto in place; its results stay the same but for rounding."""
+    _Folder(graph).run()
+
+
+class _Folder:
+    def __init__(self, graph: Any) -> None:
+        self.graph = graph
+        self.constants = {each.name: each for each in graph.initializer}
+        self.producers = {name: node for node in graph.node for name in node.output}
+        self.uses = Counter(name for node in graph.node for name in node.input)
+        self.uses.update(each.name for each in graph.output)
+
+    def run(self) -> None:
+        removed = {id(node) for node in self.graph.node if self._fold(node)}
+        kept = [node for node in self.graph.node if id(node) not in removed]
+        used = {name for node in kept for name in node.input}
+        constants = [each for each in self.graph.initializer if each.name in used]
+        del self.graph.node[:], self.graph.initializer[:]
+        self.graph.node.extend(kept)
+        self.graph.initializer.extend(constants)
+
+    def _fold(self, node: Any) -> bool:
+        """Whether `node` went into the one before it (or, a Pad, is no longer asked for)."""
+        if node.op_type in ("Mul", "Add"):
+            return self._fold_scale(node)
+        if node.op_type == "BatchNormalization":
+            return self._fold_normalisation(node)
+        if node.op_type == "Pad":
+            return self._fold_pad(node)
+        return False
+
+    def _fold_scale(self, node: Any) -> bool:
+        for tensor, other in (tuple(node.input), tuple(reversed(node.input))):
+            convolution = self._only_convolution(tensor)
+            value = self._value(other)
+            if convolution is None or value is None:
+                continue
+            filters = self._value(convolution.input[1]).shape[0]
+            if value.size != 1 and value.shape not in ((filters, 1, 1), (1, filters, 1, 1)):
+                continue
+            vector = np.broadcast_to(value.reshape(-1), (filters,))
+            one, zero = np.ones(filters, np.float32), np.zeros(filters, np.float32)
+            self._absorb(convolution, node, *((vector, zero) if node.op_type == "Mul" else (one, vector)))
+            return True
+        return False
+
+    def _fold_normalisation(self, node: Any) -> bool:
+        convolution = self._only_convolution(node.input[0])
+        values = [self._value(name) for name in node.input[1:]]
+        if convolution is None or any(value is None for value in values) or len(node.output) > 1:
+            return False
+        gamma, beta, mean, variance = (np.asarray(value, np.float64) for value in values)
+        epsilon = next((each.f for each in node.attribute if each.name == "epsilon"), 1e-5)
+        scale = gamma / np.sqrt(variance + epsilon)
+        self._absorb(convolution, node, scale, beta - mean * scale)
+        return True
+
+    def _absorb(self, convolution: Any, node: Any, scale: np.ndarray, offset: np.ndarray) -> None:
+        """Makes `convolution` answer scale * x + offset, under the name of `node`'s output."""
+        kernel = self._value(convolution.input[1])
+        bias = self._value(convolution.input[2]) if len(convolution.input) > 2 else 0.0
+        name = node.output[0]
+        weights = [f"{name}/kernel", f"{name}/bias"]
+        folded = kernel * scale.reshape(-1, *[1] * (kernel.ndim - 1)), bias * scale + offset
+        for each, value in zip(weights, folded, strict=True):
+            self._add_constant(each, value.astype(np.float32))
+        convolution.input[:] = [convolution.input[0], *weights]
+        convolution.output[0] = name
+        self.producers[name] = convolution
+
+    def _fold_pad(self, node: Any) -> bool:
+        """Zeros in front of a max-pool are as good as its own padding where nothing is negative."""
+        pool = self._only_consumer(node.output[0])
+        source = self.producers.get(node.input[0])
+        pads, fill = (self._value(node.input[index]) if len(node.input) > index else None for index in (1, 2))
+        mode = next((each.s for each in node.attribute if each.name == "mode"), b"constant")
+        if pool is None or pool.op_type != "MaxPool" or source is None or source.op_type != "Relu":
+            return False
+        if pads is None or pads.size != 8 or any(pads[[0, 1, 4, 5]]) or mode != b"constant":
+            return False
+        if fill is not None and fill.size and float(fill.reshape(-1)[0]) != 0.0:
+            return False
+        attributes = {each.name: helper.get_attribute_value(each) for each in pool.attribute}
+        if attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
+            return False
+        own = np.asarray(attributes.get("pads", [0] * 4))
+        attributes["pads"] = [int(each) for each in own + pads[[2, 3, 6, 7]]]
+        attributes.pop("auto_pad", None)
+        del pool.attribute[:]
+        pool.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
+        pool.input[0] = node.input[0]
+        return True
+
+    def _only_convolution(self, tensor: str) -> Any:
+        """The convolution with constant weights that makes `tensor`, if nothing else wants it."""
+        node = self.producers.get(tensor)
+        if node is None or node.op_type != "Conv" or self.uses[tensor] != 1:
+            return None
+        return node if all(self._value(name) is not None for name in node.input[1:]) else None
+
+    def _only_consumer(self, tensor: str) -> Any:
+        if self.uses[tensor] != 1:
+            return None
+        return next((node for node in self.graph.node if tensor in node.input), None)
+
+    def _value(self, name: str) -> Any:
+        if name in self.constants:
+            return numpy_helper.to_array(self.constants[name])
+        node = self.producers.get(name)
+        if node is None or node.op_type != "Constant":
+            return None
+        return numpy_helper.to_array(node.attribute[0].t) if node.attribute[0].name == "value" else None
+
+    def _add_constant(self, name: str, value: np.ndarray) -> None:
+        tensor = numpy_helper.from_array(value, name)
+        self.graph.initializer.append(tensor)
+        self.constants[name] = tensor

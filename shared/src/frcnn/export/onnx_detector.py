@@ -1,0 +1,142 @@
+"""Exported files as detectors: what evaluation and inference call, run by ONNX Runtime."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from frcnn.errors import ModelError
+from frcnn.export.record import PROPERTY, ExportRecord
+from frcnn.model.build import detection_settings
+from frcnn.model.outputs import DetectionBatch
+from frcnn.model.settings import DetectionSettings
+from frcnn.runtime.sealed import opened
+
+if TYPE_CHECKING:
+    from frcnn.spec.config import Experiment
+
+log = logging.getLogger(__name__)
+
+OUTPUTS = ("boxes", "scores", "classes", "count")
+# Fastest first; what is not there is left out.
+PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
+_ERRORS_ONLY = 3
+
+
+class OnnxDetector:
+    """A detector run by ONNX Runtime; its proposals are not among its outputs."""
+
+    def __init__(self, session: Any, record: ExportRecord) -> None:
+        """`session` runs a standard graph that `record` describes."""
+        self.record = record
+        self._session = session
+        batch = session.get_inputs()[0].shape[0]
+        self._batch_size = batch if isinstance(batch, int) else None
+
+    def __call__(self, images: np.ndarray) -> DetectionBatch:
+        """Detections of network-ready images, float32 [B, H, W, channels]."""
+        size = self._batch_size or len(images)
+        chunks = [self._run(images[start : start + size], size) for start in range(0, len(images), size)]
+        boxes, scores, classes, count = (np.concatenate(each) for each in zip(*chunks, strict=True))
+        return DetectionBatch(boxes, scores, classes, count)
+
+    def _run(self, images: np.ndarray, size: int) -> list[np.ndarray]:
+        count = len(images)
+        filled = np.concatenate([images, np.zeros((size - count, *images.shape[1:]), images.dtype)])
+        channels_first = np.ascontiguousarray(filled.transpose(0, 3, 1, 2), np.float32)
+        answers = self._session.run(OUTPUTS, {self._session.get_inputs()[0].name: channels_first})
+        return [each[:count] for each in answers]
+
+
+def load_onnx_detector(
+    path: Path,
+    spec: "Experiment",
+    key: str = "",
+    mode: str = "evaluation",
+    *,
+    providers: Sequence[str] = PROVIDERS,
+) -> OnnxDetector:
+    """The detector in an exported file.
+
+    Args:
+        path: `.onnx`, or a sealed `.etlt`.
+        spec: Says which classes and input size are expected.
+        key: Of a sealed file.
+        mode: `evaluation` or `inference`: whose settings the file's are compared with.
+        providers: ONNX Runtime's, best first; those that are not installed are passed over.
+
+    Raises:
+        ModelError: Missing, broken, sealed with another key, not one of ours, a plugin graph, or the
+            spec wants other classes or another input size.
+    """
+    import onnxruntime
+
+    if not path.is_file():
+        raise ModelError(f"{path}: no such model file")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    with opened(path, key, "onnx") as plain:
+        record = read_record(plain, path)
+        if record.graph != "standard":
+            raise ModelError(
+                f"{path}: holds TensorRT plugins, which only TensorRT runs; export with --graph standard"
+            )
+        _check_fits(record, spec, path)
+        available = [each for each in providers if each in onnxruntime.get_available_providers()]
+        session = onnxruntime.InferenceSession(plain, options, providers=available)
+    config = spec.inference_config if mode == "inference" else spec.evaluation_config
+    _warn_of_differences(record.settings, detection_settings(config), f"{mode}_config", path)
+    return OnnxDetector(session, record)
+
+
+def read_record(plain: Path, shown: Path) -> ExportRecord:
+    """What an ONNX file says about itself.
+
+    Args:
+        plain: The file.
+        shown: How messages call it.
+
+    Raises:
+        ModelError: It is no ONNX file, or not one of ours.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(plain, load_external_data=False)
+    except (DecodeError, ValueError, OSError) as error:
+        raise ModelError(f"{shown}: not an ONNX file ({error})") from error
+    texts = {each.key: each.value for each in model.metadata_props}
+    try:
+        return ExportRecord.from_json(texts[PROPERTY])
+    except (KeyError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"{shown}: an ONNX file, but not a detector exported by this version of the program"
+        ) from error
+
+
+def _check_fits(record: ExportRecord, spec: "Experiment", path: Path) -> None:
+    have, size = record.geometry, spec.model_config.input_image_config.size_height_width
+    if have.class_names != tuple(spec.class_names):
+        raise ModelError(
+            f"{path}: exported for classes {', '.join(have.class_names)}; "
+            f"the spec maps to {', '.join(spec.class_names)}"
+        )
+    if size is not None and (have.height, have.width) != (size.height, size.width):
+        raise ModelError(
+            f"{path}: exported for input {have.height}x{have.width} (height x width); "
+            f"the spec says {size.height}x{size.width}"
+        )
+
+
+def _warn_of_differences(
+    have: DetectionSettings, wanted: DetectionSettings, section: str, path: Path
+) -> None:
+    if have != wanted:
+        log.warning(
+            "%s: proposals and NMS are fixed in the file and differ from %s of the spec: "
+            "it has %s, the spec says %s",
+            *(path, section, have, wanted),
+        )

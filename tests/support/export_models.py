@@ -1,0 +1,69 @@
+"""Small detectors for tests of the export: random weights that behave like trained ones."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from frcnn.model.build import build
+from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.model.layers import BatchNormalization
+from frcnn.spec import Experiment, load_experiment
+from tests.support.task_spec import write_spec
+
+SETTINGS = (
+    "rpn_pre_nms_top_N: 300 rpn_nms_max_boxes: 40 rpn_nms_overlap_threshold: 0.7 "
+    "object_confidence_thres: 0.05 bbox_visualize_threshold: 0.3 classifier_nms_max_boxes: 30 classifier_nms_overlap_threshold: 0.3 "
+)
+
+
+def export_spec(folder: Path, *, inference: str = "", model: str = "") -> Experiment:
+    """A spec of two classes, nine anchors and a biased ResNet-10; the texts end the two messages."""
+    path = write_spec(folder / "spec.txt", inference=f"{SETTINGS} {inference}", evaluation=_evaluation())
+    anchors = "anchor_box_config { scale: 16.0 scale: 64.0 ratio: 0.5 ratio: 2.0 }"
+    more = f"model_config {{ use_bias: true use_pooling: true all_projections: true {anchors} {model} }}\n"
+    path.write_text(path.read_text() + more, encoding="utf-8")
+    return load_experiment(path)
+
+
+def calibrated_model(spec: Experiment, seed: int = 0) -> FasterRCNN:
+    """A model whose biases are not zero and whose moving statistics fit the activations.
+
+    Fresh weights would hide faults: with zero biases and unit statistics much of a graph folds away.
+    """
+    keras.utils.set_random_seed(seed)
+    model = build(spec)
+    random = np.random.default_rng(seed)
+    for network in (model.features, model.roi_head):
+        for weight in network.weights:
+            if weight.name in ("bias", "beta"):
+                weight.assign(random.normal(0.0, 0.2, weight.shape))
+            elif weight.name == "gamma":
+                weight.assign(random.uniform(0.7, 1.3, weight.shape))
+    _calibrate(model.features, noise(random, 4, spec), 3)
+    feature_map = model.features.output[0].shape[-1]
+    crops = np.abs(random.normal(0.0, 1.0, (16, 7, 7, feature_map))).astype(np.float32)
+    _calibrate(model.roi_head, crops, 3)
+    return model
+
+
+def noise(random: np.random.Generator, images: int, spec: Experiment) -> np.ndarray:
+    """Smooth random images, network-ready float32 [B, H, W, 3]: blobs, not a grey haze."""
+    size = spec.model_config.input_image_config.size_height_width
+    coarse = random.normal(0.0, 60.0, (images, size.height // 16, size.width // 16, 3))
+    return coarse.repeat(16, axis=1).repeat(16, axis=2).astype(np.float32)
+
+
+def _calibrate(network: keras.Model, inputs: np.ndarray, passes: int) -> None:
+    layers = [each for each in network.layers if isinstance(each, BatchNormalization)]
+    momenta = [each.momentum for each in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    for _ in range(passes):
+        network(inputs, training=True)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+
+
+def _evaluation() -> str:
+    return SETTINGS.replace("bbox_visualize_threshold: 0.3", "gt_matching_iou_threshold: 0.5")
