@@ -14,8 +14,8 @@ def evaluate(
     model: dsl.Input[dsl.Model],
     report: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
-    mean_ap: dsl.OutputPath(float),
-    passed: dsl.OutputPath(bool),
+    mean_ap: dsl.OutputPath(float),  # type: ignore[valid-type]  # how kfp wants it
+    passed: dsl.OutputPath(bool),  # type: ignore[valid-type]
     minimum_map: float = 0.0,
     baseline_map: Optional[float] = None,  # noqa: UP045 (kfp reads no other spelling)
     tolerance: float = 0.0,

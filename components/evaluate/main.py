@@ -68,7 +68,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     log.info("good enough to go on" if not objections else f"not good enough: {'; '.join(objections)}")
     write_parameter(args.mean_ap, report.mean_ap)
     write_parameter(args.passed, not objections)
-    verdict = {"passed": not objections, "objections": "; ".join(objections)}
+    verdict: Metadata = {"passed": not objections, "objections": "; ".join(objections)}
     return {"metrics": _numbers(report), "report": verdict}
 
 

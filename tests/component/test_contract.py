@@ -93,7 +93,7 @@ def test_image_names_follow_registry_and_tag(monkeypatch):
 def test_dockerfile_runs_the_script_as_a_numeric_user_and_has_no_entrypoint(step):
     lines = (ROOT / "components" / step / "Dockerfile").read_text().splitlines()
     words = [line.split(maxsplit=1) for line in lines if line and not line.startswith((" ", "#"))]
-    by_name = {name: rest for name, rest in words}
+    by_name = dict(words)
     assert "ENTRYPOINT" not in by_name
     assert by_name["USER"].split(":")[0].isdigit()
     assert by_name["USER"].split(":")[0] != "0"

@@ -21,7 +21,7 @@ def executor_input(folder):
 
 def run(*words, check_modules="pass"):
     path = os.pathsep.join([str(ROOT / "shared" / "src"), str(ROOT)])
-    code = f"import sys; from components.convert.main import main; code = main(); {check_modules}; sys.exit(code)"
+    code = f"import sys; from components.convert.main import main; c = main(); {check_modules}; sys.exit(c)"
     return subprocess.run(
         [sys.executable, "-P", "-c", code, *map(str, words)],
         capture_output=True,

@@ -101,7 +101,13 @@ def test_all_steps_run_in_order_and_every_artifact_is_there(tmp_path, stand_ins)
 
 def test_each_step_gets_what_it_works_on(tmp_path, stand_ins):
     steps = run(
-        tmp_path, epochs=3, retrain_epochs=5, prune_threshold=0.25, data_version="v1", checkpoints="c"
+        tmp_path,
+        epochs=3,
+        retrain_epochs=5,
+        prune_threshold=0.25,
+        export_precision="fp16",
+        data_version="v1",
+        checkpoints="c",
     )
     convert, train, evaluate, prune, retrain, again, export = [args for _, args in stand_ins.calls]
     records = artifact(steps, "convert", "records")
@@ -114,7 +120,7 @@ def test_each_step_gets_what_it_works_on(tmp_path, stand_ins):
     assert (retrain.start_from, retrain.epochs) == (artifact(steps, "prune", "pruned"), 5)
     assert (again.model, again.records) == (artifact(steps, "retrain", "model"), records)
     assert (again.minimum_map, again.baseline_map, again.tolerance) == (0.4, 0.5, 0.02)
-    assert export.model == artifact(steps, "retrain", "model")
+    assert (export.model, export.precision) == (artifact(steps, "retrain", "model"), "fp16")
     assert {args.spec for _, args in stand_ins.calls if hasattr(args, "spec")} == {"spec {"}
 
 

@@ -63,7 +63,8 @@ def test_a_failing_step_is_not_tried_again_here(tmp_path):
 
 
 def test_a_terminated_run_ends_its_step_first(tmp_path):
-    step = f"import time; open({str(tmp_path / 'pid')!r}, 'w').write(str(__import__('os').getpid())); time.sleep(60)"
+    pid_file = str(tmp_path / "pid")
+    step = f"import os, time; open({pid_file!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     script = f"""
         from kfp import local
         from frcnn.runtime.signals import terminate_as_interrupt
