@@ -8,7 +8,6 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import urllib3
 from kubernetes import client, config
@@ -24,14 +23,29 @@ _MPIJOBS = {"group": "kubeflow.org", "version": "v2beta1", "plural": "mpijobs"}
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 # Beyond what the server was told to wait: a connection that died without a word is noticed.
 _READ_SECONDS = 30
+# A log may be silent for long; after this the connection is made anew, in case it is dead.
+_SILENT_SECONDS = 300
+_GRANT = (
+    "Install the chart frcnn-pipelines in this namespace and run as its service account frcnn-launcher, "
+    "or list yours in its value rbac.subjects"
+)
 INSTALL_OPERATOR = (
     "Install mpi-operator v0.8 (kubectl apply --server-side -f .../mpi-operator/v0.8.2/deploy/v2beta1/"
     "mpi-operator.yaml)"
 )
 
 
-class Refused(RunError):
+class RefusedError(RunError):
     """The API refused a request, for a reason that trying again does not change."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        """`status` is that of the HTTP answer."""
+        super().__init__(message)
+        self.status = status
+
+
+class UnreachableError(RunError):
+    """The API cannot be reached, or cannot answer now. A job may well go on meanwhile."""
 
 
 class ExpiredWatchError(Exception):
@@ -62,6 +76,7 @@ class Cluster:
     def __init__(self, api: client.ApiClient, namespace: str) -> None:
         """Makes no request."""
         self.namespace = namespace
+        self._request = {**_MPIJOBS, "namespace": namespace, "_request_timeout": _READ_SECONDS}
         self._objects = client.CustomObjectsApi(api)
         self._core = client.CoreV1Api(api)
 
@@ -69,50 +84,47 @@ class Cluster:
         """The new job; None if there is one of that name.
 
         Raises:
-            Refused: With a reason and a remedy.
+            RefusedError: With a reason and a remedy.
         """
         name = manifest["metadata"]["name"]
         try:
-            return self._objects.create_namespaced_custom_object(
-                **_MPIJOBS, namespace=self.namespace, body=manifest, _request_timeout=_READ_SECONDS
-            )
-        except ApiException as error:
-            if error.status == 409:
-                return None
-            raise self._refused(error, "create", name) from error
+            with self._naming("create", name):
+                job: Manifest = self._objects.create_namespaced_custom_object(**self._request, body=manifest)
+        except RefusedError as error:
+            _expect(error, 409)
+            return None
+        return job
 
     def get(self, name: str) -> Manifest | None:
         """The job as it is now; None if there is none of that name."""
         try:
-            return self._objects.get_namespaced_custom_object(
-                **_MPIJOBS, namespace=self.namespace, name=name, _request_timeout=_READ_SECONDS
-            )
-        except ApiException as error:
-            if error.status == 404:
-                return None
-            raise self._refused(error, "get", name) from error
+            with self._naming("get", name):
+                job: Manifest = self._objects.get_namespaced_custom_object(**self._request, name=name)
+        except RefusedError as error:
+            _expect(error, 404)
+            return None
+        return job
 
-    def add_owner(self, name: str, owners: list[Manifest], version: str) -> None:
-        """Writes the job's owners, unless it was changed since `version`."""
+    def set_owners(self, name: str, owners: list[Manifest], version: str) -> bool:
+        """Writes the job's owners; False if it was changed since `version`, or is gone."""
         body = {"metadata": {"ownerReferences": owners, "resourceVersion": version}}
-        with self._naming("patch", name):
-            self._objects.patch_namespaced_custom_object(
-                **_MPIJOBS, namespace=self.namespace, name=name, body=body, _request_timeout=_READ_SECONDS
-            )
+        try:
+            with self._naming("patch", name):
+                self._objects.patch_namespaced_custom_object(**self._request, name=name, body=body)
+        except RefusedError as error:
+            _expect(error, 404, 409)
+            return False
+        return True
 
     def delete(self, name: str) -> None:
         """Asks for the job's deletion, and by that for its pods'; nothing happens if it is gone."""
         try:
-            self._objects.delete_namespaced_custom_object(
-                **_MPIJOBS,
-                namespace=self.namespace,
-                name=name,
-                propagation_policy="Background",
-                _request_timeout=_READ_SECONDS,
-            )
-        except ApiException as error:
-            if error.status != 404:
-                raise self._refused(error, "delete", name) from error
+            with self._naming("delete", name):
+                self._objects.delete_namespaced_custom_object(
+                    **self._request, name=name, propagation_policy="Background"
+                )
+        except RefusedError as error:
+            _expect(error, 404)
 
     def watch(self, name: str, version: str, seconds: int) -> Iterator[tuple[str, Manifest]]:
         """(ADDED|MODIFIED|DELETED|BOOKMARK, job) as it changes after `version`, for `seconds` at most.
@@ -123,14 +135,12 @@ class Cluster:
         """
         try:
             response = self._objects.list_namespaced_custom_object(
-                **_MPIJOBS,
-                namespace=self.namespace,
+                **{**self._request, "_request_timeout": (_READ_SECONDS, seconds + _READ_SECONDS)},
                 field_selector=f"metadata.name={name}",
                 resource_version=version,
                 watch=True,
                 timeout_seconds=seconds,
                 _preload_content=False,
-                _request_timeout=(_READ_SECONDS, seconds + _READ_SECONDS),
             )
         except ApiException as error:
             if error.status == 410:
@@ -181,44 +191,42 @@ class Cluster:
             follow=True,
             timestamps=True,
             _preload_content=False,
-            # No limit on reading: a training may be silent for minutes.
-            _request_timeout=(_READ_SECONDS, None),
+            _request_timeout=(_READ_SECONDS, _SILENT_SECONDS),
             **more,
         )
         return lines_of(response)
 
     @contextlib.contextmanager
     def _naming(self, verb: str, name: str) -> Iterator[None]:
+        """Errors of the request inside the block say what was asked for, and what to do."""
+        place = f"{verb} mpijob/{name} in namespace {self.namespace}"
         try:
             yield
         except ApiException as error:
-            raise self._refused(error, verb, name) from error
-
-    def _refused(self, error: ApiException, verb: str, name: str) -> RunError:
-        """What the server's answer means, in a line; transient troubles are a plain RunError."""
-        place = f"{verb} mpijob/{name} in namespace {self.namespace}"
-        message = _message(error)
-        if error.status in (404, 422, 400):
-            return Refused(f"{place}: {_bad_request(error.status, message, self.namespace)}")
-        if error.status == 401:
-            return Refused(f"{place}: the cluster does not know us (401). Log in again, or renew the token")
-        if error.status == 403:
-            known = of_message(message)
-            remedy = (
-                known[1]
-                if known
-                else (
-                    "Install the chart frcnn-pipelines in this namespace and run as its service account "
-                    "frcnn-launcher, or list yours in its value rbac.subjects"
-                )
-            )
-            return Refused(f"{place}: {message}. {remedy}")
-        return RunError(f"{place}: {error.status} {error.reason}: {message}")
+            if error.status in (0, 429) or error.status >= 500:
+                raise UnreachableError(f"{place}: {error.status} {_message(error)}") from error
+            raise RefusedError(f"{place}: {_explain(error, self.namespace)}", status=error.status) from error
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise UnreachableError(
+                f"{place}: the Kubernetes API does not answer: {error}. Check the network, and KUBECONFIG"
+            ) from error
 
 
-def _bad_request(status: int, message: str, namespace: str) -> str:
-    if status != 404:
-        return f"the cluster refuses it ({status}): {message}. Correct the job's settings"
+def _expect(error: RefusedError, *statuses: int) -> None:
+    if error.status not in statuses:
+        raise error
+
+
+def _explain(error: ApiException, namespace: str) -> str:
+    """What a refusal means, and what to do."""
+    message = _message(error)
+    if error.status == 401:
+        return "the cluster does not know us (401). Log in again, or renew the token"
+    if error.status == 403:
+        known = of_message(message)
+        return f"{message.rstrip('.')}. {known[1] if known else _GRANT}"
+    if error.status != 404:
+        return f"the cluster refuses it ({error.status}): {message}. Correct the job's settings"
     if "namespaces" in message:
         return f"{message}. Create the namespace {namespace}, or name another"
     return f"the cluster knows no MPIJob (kubeflow.org/v2beta1). {INSTALL_OPERATOR}"

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from pipelines.mpijob.manifest import ROLE_LABEL
+
 Json = Mapping[str, Any]
 
 
@@ -68,34 +70,60 @@ _MESSAGES = (
     (r"must be less than or equal to .* limit", Kind.FINAL, "Correct the resources asked for"),
     (r"maximum .* usage per ", Kind.FINAL, "Ask for less: the namespace's LimitRange forbids it"),
 )
-_FAILED_CREATE = ("FailedCreate", "MPIJobFailed", "FailedCreatePod")
+_FAILED_CREATE = ("FailedCreate", "MPIJobFailed")  # of the batch Job, of mpi-operator
+_FAILED_MOUNT = ("FailedMount", "FailedAttachVolume")
 
 
-def faults(pods: Iterable[Json], events: Iterable[Json]) -> Iterator[Fault]:
-    """All that keeps the pods from running, the gravest kind first within pods and Events."""
-    events = list(events)
-    yield from filter(None, map(_event_fault, events))
-    hopeless = {_name_of(each) for each in events if each.get("reason") == "NotTriggerScaleUp"}
+def faults(pods: Iterable[Json], events: Iterable[Json], *, workers: int) -> Iterator[Fault]:
+    """All that keeps the pods of a job with `workers` workers from running.
+
+    Events outlive what they tell of: one that says a pod could not be made counts while pods are missing.
+    """
+    pods, events = list(pods), list(events)
+    missing = _missing_roles(pods, workers)
+    pending = {pod["metadata"]["name"] for pod in pods if pod.get("status", {}).get("phase") == "Pending"}
+    for event in events:
+        if event.get("reason") == "ValidationError":
+            yield _refused_by_operator(event)
+        elif event.get("reason") in _FAILED_CREATE and _involved(event)[0] in missing:
+            yield _not_created(event)
+        elif event.get("reason") in _FAILED_MOUNT and _involved(event)[1] in pending:
+            yield _not_mounted(event)
+    hopeless = {_involved(each)[1] for each in events if each.get("reason") == "NotTriggerScaleUp"}
     for pod in pods:
         yield from _pod_faults(pod, hopeless)
 
 
-def _name_of(event: Json) -> str:
-    return str(event.get("involvedObject", {}).get("name"))
+def _missing_roles(pods: list[Json], workers: int) -> set[str]:
+    """The kinds of object whose pods are not all there: mpijob makes workers, its Job the launcher."""
+    roles = [pod["metadata"].get("labels", {}).get(ROLE_LABEL) for pod in pods]
+    missing = set()
+    if roles.count("worker") < workers:
+        missing.add("mpijob")
+    if "launcher" not in roles:
+        missing.add("job")
+    return missing
 
 
-def _event_fault(event: Json) -> Fault | None:
-    reason, message = event.get("reason"), _one_line(event.get("message", ""))
+def _involved(event: Json) -> tuple[str, str]:
     involved = event.get("involvedObject", {})
-    place = f"{str(involved.get('kind', 'object')).lower()}/{involved.get('name')}"
-    if reason == "ValidationError":
-        return Fault(Kind.FINAL, place, f"mpi-operator refuses it: {message}", "Correct the job's settings")
-    if reason in _FAILED_CREATE:
-        kind, remedy = of_message(message) or (Kind.IMAGE, "Correct what the message names")
-        return Fault(kind, place, f"a pod could not be created: {message}", remedy)
-    if reason in ("FailedMount", "FailedAttachVolume"):
-        return Fault(Kind.IMAGE, place, f"{reason}: {message}", "Create the volume or secret it names")
-    return None
+    return str(involved.get("kind", "object")).lower(), str(involved.get("name"))
+
+
+def _refused_by_operator(event: Json) -> Fault:
+    reason = f"mpi-operator refuses it: {_one_line(event.get('message', ''))}"
+    return Fault(Kind.FINAL, "/".join(_involved(event)), reason, "Correct the job's settings")
+
+
+def _not_created(event: Json) -> Fault:
+    message = _one_line(event.get("message", ""))
+    kind, remedy = of_message(message) or (Kind.IMAGE, "Correct what the message names")
+    return Fault(kind, "/".join(_involved(event)), f"a pod could not be created: {message}", remedy)
+
+
+def _not_mounted(event: Json) -> Fault:
+    reason = f"{event['reason']}: {_one_line(event.get('message', ''))}"
+    return Fault(Kind.IMAGE, "/".join(_involved(event)), reason, "Create the volume or secret it names")
 
 
 def of_message(message: str) -> tuple[Kind, str] | None:

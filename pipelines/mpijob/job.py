@@ -4,10 +4,7 @@ import dataclasses
 import hashlib
 import re
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Literal
-
-NONE: Mapping[str, str] = MappingProxyType({})
 
 # The training image's user and where its sshd looks for keys. Elsewhere than in /root, since no pod of
 # ours runs as root.
@@ -94,13 +91,13 @@ class TrainingJob:
     backoff_limit: int = 2
     deadline_seconds: int | None = None
     keep_seconds: int = 24 * 3600
-    environment: Mapping[str, str] = NONE
-    secret_environment: Mapping[str, tuple[str, str]] = MappingProxyType({})
+    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    secret_environment: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
     s3: S3Access | None = None
-    node_selector: Mapping[str, str] = NONE
+    node_selector: Mapping[str, str] = dataclasses.field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
     priority_class: str | None = None
-    labels: Mapping[str, str] = NONE
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     owner: Owner | None = None
     network_interface: str | None = None
 
