@@ -1,0 +1,125 @@
+"""The whole pipeline for real, each step a process, on the smallest data set there is."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from frcnn.data.records import read_records
+from tests.pipeline.tiny import write_data, write_spec
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
+
+ROOT = Path(__file__).parents[2]
+COMMAND = """
+import sys
+from frcnn.cli import frame
+from frcnn.cli.tasks import Task
+from pipelines import command
+task = Task("pipeline", "pipelines.command", "", says_status=False)
+sys.exit(frame.run(task, command, sys.argv[1:]))
+"""
+
+
+def pipeline_run(folder, *flags):
+    path = os.pathsep.join([str(ROOT / "shared" / "src"), str(ROOT)])
+    words = ["run", "--spec", folder / "spec.txt", "--data", folder / "data", "-o", folder / "out", *flags]
+    return subprocess.run(
+        [sys.executable, "-P", "-c", COMMAND, *map(str, words)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
+def files(folder):
+    """Every file of the last run, by the name of its link; what the links lead to included."""
+    return {
+        str(Path(place, name).relative_to(folder))
+        for place, _, names in os.walk(folder, followlinks=True)
+        for name in names
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run with gates that let any model through."""
+    folder = tmp_path_factory.mktemp("whole")
+    write_data(folder / "data")
+    write_spec(folder / "spec.txt")
+    done = pipeline_run(folder, "--minimum_map", "0", "--tolerance", "1", "--prune_threshold", "0.95")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done.stdout, files(folder / "out" / "latest")
+
+
+def test_every_artifact_of_every_step_is_there(finished):
+    _, _, found = finished
+    records = {name for name in found if name.startswith("convert/records/set-fold-")}
+    assert len(records) == 8
+    assert found - records == {
+        "convert/metrics",
+        "train/metrics",
+        "train/model/model.keras",
+        "train/model/status.json",
+        "evaluate/metrics",
+        "evaluate/report/PR_curve.png",
+        "evaluate/report/PR_curve_iou0.50.png",
+        "evaluate/report/metrics.json",
+        "prune/metrics",
+        "prune/pruned/model.keras",
+        "prune/pruned/pruning.json",
+        "retrain/metrics",
+        "retrain/model/model.keras",
+        "retrain/model/status.json",
+        "evaluate-retrained/metrics",
+        "evaluate-retrained/report/PR_curve.png",
+        "evaluate-retrained/report/PR_curve_iou0.50.png",
+        "evaluate-retrained/report/metrics.json",
+        "export/exported/labels.txt",
+        "export/exported/model.onnx",
+        "export/exported/nvinfer_config.txt",
+        "export/exported/spec.txt",
+    }
+
+
+def test_the_summary_names_every_artifact_where_it_lies(finished):
+    folder, out, _ = finished
+    latest = folder / "out" / "latest"
+    for name in ("convert/records", "train/model", "prune/pruned", "retrain/model", "export/exported"):
+        assert f": {latest / name}\n" in out
+
+
+def test_records_hold_their_images(finished):
+    folder, _, _ = finished
+    shards = sorted((folder / "out" / "latest" / "convert" / "records").glob("set-fold-*"))
+    assert sum(len(list(read_records(shard))) for shard in shards) == 10
+    assert sum(shard.stat().st_size for shard in shards) > sum(
+        image.stat().st_size for image in (folder / "data" / "images").iterdir()
+    )
+
+
+def test_the_exported_model_is_the_pruned_one(finished):
+    folder, _, _ = finished
+    latest = folder / "out" / "latest"
+    parameters = json.loads((latest / "prune" / "pruned" / "pruning.json").read_text())["params"]
+    assert parameters["after"] < 0.9 * parameters["before"]
+    onnx = (latest / "export" / "exported" / "model.onnx").stat().st_size
+    assert onnx == pytest.approx(4 * parameters["after"], rel=0.05)
+
+
+def test_a_minimum_that_is_missed_stops_the_run_reusing_what_is_done(finished):
+    folder, _, _ = finished
+    done = pipeline_run(folder, "--minimum_map", "1", "--tolerance", "1", "--prune_threshold", "0.95")
+    assert done.returncode == 1
+    assert "nothing exported: mAP" in done.stderr
+    assert "below the minimum 1.0000" in done.stderr
+    states = [line.split()[:2] for line in done.stdout.splitlines() if line and not line.startswith(" ")]
+    assert states == [["step", "state"], ["convert", "reused"], ["train", "reused"], ["evaluate", "done"]]
+    assert {name.split("/")[0] for name in files(folder / "out" / "latest")} == {
+        "convert",
+        "train",
+        "evaluate",
+    }

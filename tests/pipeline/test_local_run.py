@@ -1,0 +1,75 @@
+"""What is around a local run: fingerprints for its cache, links to its artifacts, the verdict."""
+
+import os
+from pathlib import Path
+
+import pytest
+from kfp import dsl
+
+from frcnn.errors import RunError
+from pipelines import fingerprint
+from pipelines.local_run import LocalRun, link_latest
+from pipelines.process_runner import StepRun
+
+
+def step(name, folder, **metadata):
+    place = folder / name
+    place.mkdir(parents=True)
+    report = dsl.Artifact(name="report", uri=str(place), metadata=metadata)
+    return StepRun(name, "done", 1.0, {"report": report}, {})
+
+
+@pytest.fixture
+def data(tmp_path):
+    (tmp_path / "data" / "labels").mkdir(parents=True)
+    (tmp_path / "data" / "labels" / "a.txt").write_text("one")
+    (tmp_path / "data" / "b.txt").write_text("two")
+    return tmp_path / "data"
+
+
+def test_the_same_files_have_the_same_fingerprint_wherever_they_lie(data, tmp_path):
+    before = fingerprint.of_data(data)
+    data.rename(tmp_path / "elsewhere")
+    assert fingerprint.of_data(tmp_path / "elsewhere") == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: (data / "c.txt").write_text(""),
+        lambda data: (data / "b.txt").unlink(),
+        lambda data: (data / "b.txt").rename(data / "c.txt"),
+        lambda data: (data / "labels" / "a.txt").write_text("other"),
+        lambda data: os.utime(data / "b.txt", (1, 1)),
+    ],
+)
+def test_any_change_of_the_files_changes_the_fingerprint(data, change):
+    before = fingerprint.of_data(data)
+    change(data)
+    assert fingerprint.of_data(data) != before
+
+
+def test_links_are_those_of_the_last_run(tmp_path):
+    link_latest([step("prune", tmp_path / "1")], tmp_path / "latest")
+    link_latest([step("evaluate retrained", tmp_path / "2")], tmp_path / "latest")
+    links = [path for path in (tmp_path / "latest").rglob("*") if path.is_symlink()]
+    assert links == [tmp_path / "latest" / "evaluate-retrained" / "report"]
+    assert links[0].readlink() == tmp_path / "2" / "evaluate retrained"
+    assert (tmp_path / "1" / "prune").is_dir()
+
+
+def test_files_of_the_user_among_the_links_are_left_alone(tmp_path):
+    kept = tmp_path / "latest" / "notes.txt"
+    kept.parent.mkdir()
+    kept.write_text("mine")
+    with pytest.raises(RunError, match="is not a link to an artifact"):
+        link_latest([], tmp_path / "latest")
+    assert kept.read_text() == "mine"
+
+
+def test_the_verdict_is_that_of_the_last_evaluation_unless_something_was_exported(tmp_path):
+    good = step("evaluate", tmp_path, objections="")
+    bad = step("evaluate retrained", tmp_path, objections="mAP 0.1 is below")
+    export = StepRun("export", "done", 1.0, {}, {})
+    assert LocalRun((good, bad), Path()).objections == "mAP 0.1 is below"
+    assert LocalRun((good, bad, export), Path()).objections == ""
