@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-EXTRAS := cpu,convert,train,evaluate,inference,dev
+EXTRAS := cpu,convert,train,evaluate,inference,export,pipeline,dev
 STAMP  := $(VENV)/.setup-done
 # Where `make demo` writes, and a folder with images/ and labels/ to use in place of the synthetic set.
 OUT    ?= demo
@@ -17,14 +17,14 @@ help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv and fill it with the pinned packages
-$(STAMP): constraints.txt shared/pyproject.toml
+$(STAMP): constraints.txt shared/pyproject.toml pipelines/pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { \
 	  echo "$(PYTHON) not found: install Python 3.11, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
 	  echo "$(PYTHON) is not Python 3.11, the version TensorFlow and Horovod agree on here" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable './shared[$(EXTRAS)]'
+	  --constraint constraints.txt --editable './shared[$(EXTRAS)]' --editable ./pipelines
 	@touch $@
 
 demo: $(STAMP) ## convert, train, evaluate, infer; on DATA=<kitti dir> if given, else on a synthetic set
