@@ -69,7 +69,7 @@ def _name_problems(manifest: Mapping[str, Any], roles: Mapping[str, Any]) -> Ite
     elif len(longest) > LONGEST_LABEL:
         room = LONGEST_LABEL - len(longest) + len(name)
         yield Problem(
-            "metadata.name", f"{len(name)} characters; expected {room} at most: {longest} is a name"
+            "metadata.name", f"{len(name)} characters; expected at most {room}: {longest} is a name"
         )
 
 
