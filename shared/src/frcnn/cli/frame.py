@@ -4,7 +4,7 @@ A task module has HELP, EXAMPLES, `add_arguments(parser)` and `run(args)`. Besid
 holds `gpus`, `gpu_index`, `num_processes` (all resolved), `use_amp`, `log_file` and `verbose`. Where a
 task has the flag --results_dir, the frame writes STARTED and SUCCESS or FAILURE to its status.json;
 the task itself writes RUNNING records only. What `run` returns, a mapping such as `{"kpi": {...}}` or
-None, goes into the SUCCESS record.
+None, goes into the SUCCESS record. Of several processes that a launcher started, rank 0 does so.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from frcnn.cli.quiet_import import quiet_tensorflow_import
 from frcnn.cli.tasks import Task
 from frcnn.cli.tee import tee_stdout
 from frcnn.errors import UsageError
+from frcnn.runtime.distributed import place
 from frcnn.runtime.logs import setup_logging
 from frcnn.runtime.signals import terminate_as_interrupt
 from frcnn.runtime.status import StatusWriter
@@ -49,7 +50,7 @@ def run(task: Task, module: ModuleType, words: Sequence[str], program: str = "fr
             code = 0
         except BaseException as error:
             code = faults.report(error, verbose=args.verbose)
-        if task.says_status:
+        if task.says_status and place().rank == 0:
             _say(f"Execution status: {'FAIL' if code else 'PASS'}")
     return code
 
@@ -129,7 +130,7 @@ def _gpus(count: int | None, indices: list[int] | None) -> tuple[int, list[int]]
     chosen = indices if indices is not None else list(range(count or 1))
     if count is not None or indices is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, chosen))
-    else:
+    elif place().size == 1:  # a rank picks its own GPU among all it can see
         # A scheduler may have picked the GPU already.
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
     return len(chosen), chosen
@@ -137,7 +138,7 @@ def _gpus(count: int | None, indices: list[int] | None) -> tuple[int, list[int]]
 
 def _run_and_record(module: ModuleType, args: argparse.Namespace) -> None:
     folder = getattr(args, "results_dir", None)
-    if folder is None:
+    if folder is None or place().rank:
         module.run(args)
         return
     status = StatusWriter(Path(folder))

@@ -4,7 +4,7 @@ B images a batch, K detection slots, G object slots, R RoIs.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,7 +60,12 @@ class Evaluator:
 
 
 def evaluate(
-    detector: Detector, dataset: "Dataset", spec: "Experiment", *, description: str = "evaluating"
+    detector: Detector,
+    dataset: "Dataset",
+    spec: "Experiment",
+    *,
+    description: str = "evaluating",
+    share: Callable[[Tally], Iterable[Tally]] = lambda tally: [tally],
 ) -> Report:
     """Runs `detector` over the whole data set, each image once, and reports how well it did.
 
@@ -69,10 +74,12 @@ def evaluate(
         dataset: From `frcnn.data.pipeline.validation_dataset`, made for `spec`.
         spec: Gives the classes, IoU thresholds and the kind of AP.
         description: What the progress bar says.
+        share: Where `dataset` is one rank's part of the images: from its tally to those of all ranks.
     """
     settings = EvaluationSettings.from_spec(spec)
     evaluator = Evaluator(settings)
-    evaluator.merge(collect(detector, dataset, settings, description=description))
+    for tally in share(collect(detector, dataset, settings, description=description)):
+        evaluator.merge(tally)
     report = evaluator.report()
     if report.images < dataset.size:
         missing = dataset.size - report.images

@@ -6,6 +6,7 @@ step. Source: Ren et al. 2015, Faster R-CNN, with the C4 head of He et al. 2015.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -51,6 +52,8 @@ class FasterRCNN(keras.Model):
         self.roi_head = roi_head
         self.geometry = geometry
         self.training_settings: TrainingSettings | None = None
+        # Where several processes train together, what makes their gradients one.
+        self.average_gradients: Callable[[list[tf.Tensor]], list[tf.Tensor]] | None = None
         self.loss_means = [keras.metrics.Mean(name=name) for name in ("loss", *LOSS_NAMES)]
         self.built = True
 
@@ -117,6 +120,8 @@ class FasterRCNN(keras.Model):
             total = tf.add_n(parts)
             scaled = self.optimizer.scale_loss(total)
         gradients = tape.gradient(scaled, [variable.value for variable in variables])
+        if self.average_gradients is not None:
+            gradients = self.average_gradients(gradients)
         gradients, penalty = self._regularise(gradients)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         for mean, value in zip(self.loss_means, (total + penalty, *parts), strict=True):

@@ -13,9 +13,11 @@ from frcnn.data.pipeline import Dataset
 from frcnn.errors import RunError
 from frcnn.evaluate.evaluator import evaluate
 from frcnn.evaluate.report import Report
+from frcnn.evaluate.tally import Tally
 from frcnn.model.build import detection_settings
 from frcnn.model.checkpoint import TrainingRecord, save_model
 from frcnn.model.detector import KerasDetector
+from frcnn.runtime.distributed import World
 from frcnn.runtime.files import atomic_path
 from frcnn.runtime.keys import masked_spec
 from frcnn.runtime.progress import Progress, clock_time, training_line
@@ -52,13 +54,17 @@ class NanGuard(keras.callbacks.Callback):
 
 
 class Validation(keras.callbacks.Callback):
-    """Evaluates on the validation set every so many epochs, and at the end."""
+    """Evaluates on the validation set every so many epochs, and at the end.
 
-    def __init__(self, spec: "Experiment", dataset: Dataset) -> None:
-        """The set is evaluated as the spec's `evaluation_config` says."""
+    Each rank evaluates its share; all have the report of the whole set.
+    """
+
+    def __init__(self, spec: "Experiment", dataset: Dataset, world: World) -> None:
+        """`dataset`, this rank's share of the set, is evaluated as the spec's `evaluation_config` says."""
         super().__init__()
         self._spec = spec
         self._dataset = dataset
+        self._world = world
         self._period = spec.evaluation_config.validation_period_during_training
         self._detector: KerasDetector | None = None
         self.report: Report | None = None
@@ -71,10 +77,15 @@ class Validation(keras.callbacks.Callback):
         if self._detector is None:
             self._detector = KerasDetector(self.model, detection_settings(self._spec.evaluation_config))
         self._detector.refresh()
-        self.report = evaluate(self._detector, self._dataset, self._spec, description="validating")
+        self.report = evaluate(
+            self._detector, self._dataset, self._spec, description="validating", share=self._share
+        )
         log.info("validation after epoch %d\n%s", epoch + 1, self.report.table())
         if logs is not None:
             logs.update(self.report.logs())
+
+    def _share(self, tally: Tally) -> list[Tally]:
+        return [Tally.from_arrays(arrays) for arrays in self._world.gather(tally.to_arrays())]
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -150,7 +161,7 @@ class Reporter(keras.callbacks.Callback):
     def __init__(
         self, status: StatusWriter, epochs: int, steps: int, batch_size: int, done_epochs: int
     ) -> None:
-        """`steps` are those of an epoch; a resumed run starts with `done_epochs`."""
+        """`steps` are those of an epoch, `batch_size` is over all ranks; `done_epochs` of a resumed run."""
         super().__init__()
         self._status = status
         self._epochs, self._steps, self._batch_size = epochs, steps, batch_size

@@ -1,0 +1,60 @@
+"""`python -m frcnn.cli.train_rank <flags of train>`: one rank of a training that `frcnn train` launched.
+
+Like `frcnn train`, but status records, exit messages and results are left to the process that launched it.
+"""
+
+import contextlib
+import ctypes
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+
+from frcnn.cli import faults, frame, train
+from frcnn.cli.quiet_import import quiet_tensorflow_import
+from frcnn.cli.tasks import all_tasks
+from frcnn.errors import FrcnnError
+from frcnn.runtime.distributed import PeerLostError, place
+from frcnn.runtime.logs import setup_logging
+from frcnn.runtime.signals import terminate_as_interrupt
+from frcnn.train.outcome import Outcome
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(words: Sequence[str]) -> int:
+    """Trains; leaves an outcome; returns the exit code."""
+    args = frame.parse(all_tasks()["train"], train, words, "frcnn")
+    rank = place().rank
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(terminate_as_interrupt())
+        if not args.verbose:
+            stack.enter_context(quiet_tensorflow_import())
+        try:
+            end_with_parent()
+            setup_logging(args.verbose, args.log_file)
+            outcome = Outcome(rank, 0, result=train.train_here(args))
+        except BaseException as error:
+            outcome = _failed(rank, error, verbose=args.verbose)
+        outcome.leave()
+    return outcome.code
+
+
+def end_with_parent() -> None:
+    """Has the system send SIGTERM to this process when the one that started it is gone, even killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _failed(rank: int, error: BaseException, *, verbose: bool) -> Outcome:
+    """Faults with a message are told by the process that launched this one; others need their stack."""
+    secondary = isinstance(error, PeerLostError | KeyboardInterrupt)
+    if verbose or not isinstance(error, FrcnnError | KeyboardInterrupt):
+        faults.report(error, verbose=verbose)
+    return Outcome(rank, faults.exit_code(error), faults.message(error), secondary)
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    logging.shutdown()
+    sys.exit(code)

@@ -1,0 +1,32 @@
+"""The share of its machine that one of several processes takes: a GPU, or some of the cores."""
+
+import logging
+import os
+
+import tensorflow as tf
+
+from frcnn.runtime.distributed import Place
+
+log = logging.getLogger(__name__)
+
+
+def take_share(place: Place) -> None:
+    """Makes one GPU visible to this process, by its local rank, and divides the cores.
+
+    To be called before TensorFlow computes anything; later it only warns.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # A setting of the user's stands.
+    threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or max(1, cores // place.local_size)
+    gpus = tf.config.list_physical_devices("GPU")
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        if gpus:
+            tf.config.set_visible_devices(gpus[place.local_rank % len(gpus)], "GPU")
+    except RuntimeError as error:
+        log.warning("TensorFlow has started already, so each process takes the whole machine: %s", error)
+        return
+    if not gpus:
+        log.info("no GPU here: %d processes with %d of %d threads each", place.local_size, threads, cores)
+    elif len(gpus) < place.local_size:
+        log.warning("%d processes share %d GPUs on this machine", place.local_size, len(gpus))

@@ -1,0 +1,165 @@
+"""Several real processes train together, joined by Horovod, on a data set of a few squares."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from frcnn.data.pipeline import validation_dataset
+from frcnn.evaluate.evaluator import evaluate
+from frcnn.model.checkpoint import load_detector, load_model
+from frcnn.train.launch import RankFailedError, launch
+from tests.support.toy_training import toy_spec
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(
+        importlib.util.find_spec("horovod") is None, reason="Horovod is not installed: make horovod"
+    ),
+]
+
+ROOT = Path(__file__).resolve().parents[3]
+FROZEN = "} model_config { freeze_bn: true"
+
+
+def rate(base: float) -> str:
+    return f"learning_rate {{ step {{ base_lr: {base} gamma: 1.0 step_size: 30 }} }}"
+
+
+def train_in(folder: Path, processes: int, *options: str):
+    """Trains by `folder/spec.txt` in so many processes; returns rank 0's outcome."""
+    program = [sys.executable, "-m", "tests.support.rank_program", folder / "spec.txt", folder, *options]
+    path = os.pathsep.join([str(ROOT), str(ROOT / "shared/src")])
+    return launch(program, processes, {"PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "2"})
+
+
+def weights_of(folder: Path, rank: int) -> list[np.ndarray]:
+    with np.load(folder / f"rank_{rank}.npz") as arrays:
+        return [arrays[name] for name in arrays.files]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """Two processes, batch 2 each, three steps, every random draw alike: folder, spec, outcome of rank 0."""
+    folder = tmp_path_factory.mktemp("pair")
+    text = f"num_epochs: 1 batch_size_per_gpu: 2 {rate(0.001)} {FROZEN}"
+    spec = toy_spec(folder, images=12, validation=5, training=text)
+    return folder, spec, train_in(folder, 2, "draw-alike")
+
+
+def test_both_ranks_end_with_the_same_bits(pair):
+    folder, _, _ = pair
+    for one, other in zip(weights_of(folder, 0), weights_of(folder, 1), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_two_processes_equal_one_with_twice_the_batch(pair, tmp_path):
+    folder, _, outcome = pair
+    # Rates are multiplied by the number of processes, so the one process gets twice the rate.
+    text = f"num_epochs: 1 batch_size_per_gpu: 4 {rate(0.002)} {FROZEN}"
+    toy_spec(tmp_path, images=12, validation=5, training=text)
+    alone = train_in(tmp_path, 1, "draw-alike")
+    start = tmp_path / "start"
+    toy_spec(start, images=12, training=f"num_epochs: 1 batch_size_per_gpu: 4 {rate(0.0)} {FROZEN}")
+    train_in(start, 1, "draw-alike")
+    assert outcome.result["loss"] == pytest.approx(alone.result["loss"], rel=1e-4)
+    moved, apart = 0.0, 0.0
+    for two, one, before in zip(*map(weights_of, (folder, tmp_path, start), (0, 0, 0)), strict=True):
+        np.testing.assert_allclose(two, one, rtol=1e-3, atol=2e-5)
+        moved, apart = moved + np.square(one - before).sum(), apart + np.square(two - one).sum()
+    assert apart < 1e-6 * moved
+
+
+def test_validation_shared_by_two_ranks_equals_that_of_one(pair):
+    folder, spec, outcome = pair
+    path = next((folder / "results").glob("*.epoch_1.keras"))
+    dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size)
+    whole = evaluate(load_detector(path, spec), dataset, spec)
+    assert whole.images == 5
+    assert outcome.result["mAP"] == pytest.approx(whole.mean_ap, abs=1e-6)
+    assert load_model(path)[1].metrics["mAP"] == pytest.approx(whole.mean_ap, abs=1e-6)
+
+
+def test_moving_statistics_are_common_after_an_epoch(tmp_path):
+    toy_spec(tmp_path, images=4, training="num_epochs: 1")
+    train_in(tmp_path, 2)
+    one, other = (load for load in (weights_of(tmp_path, 0), weights_of(tmp_path, 1)))
+    for mine, theirs in zip(one, other, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    checkpoint = load_model(next((tmp_path / "results").glob("*.epoch_1.keras")))[0].get_weights()
+    for saved, last in zip(checkpoint, one, strict=False):
+        np.testing.assert_array_equal(saved, last)
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [("die-on-1", r"rank 1 of 2 was killed \(SIGKILL\)"), ("fail-on-1", "rank 1 of 2: record 7 is broken")],
+)
+def test_one_rank_that_ends_badly_ends_all_with_its_reason(tmp_path, end, reason):
+    toy_spec(tmp_path, images=8, training="num_epochs: 50")
+    began = time.monotonic()
+    with pytest.raises(RankFailedError, match=reason):
+        train_in(tmp_path, 2, end)
+    assert not list(tmp_path.glob("rank_*.npz"))
+    assert time.monotonic() - began < 600
+
+
+def test_the_command_starts_its_processes_and_keeps_the_key_out_of_command_lines(tmp_path):
+    toy_spec(tmp_path, images=4, training="num_epochs: 1")
+    command = [sys.executable, "-m", "frcnn", "train", "-e", tmp_path / "spec.txt", "-r", tmp_path / "out"]
+    environment = {**os.environ, "FRCNN_KEY": "a-secret-key", "PYTHONPATH": str(ROOT / "shared/src")}
+    seen: set[str] = set()
+    done = threading.Event()
+    watcher = threading.Thread(target=watch_command_lines, args=(seen, done))
+    watcher.start()
+    try:
+        run = subprocess.run(
+            [*command, "--gpus", "2"], env=environment, capture_output=True, text=True, check=False
+        )
+    finally:
+        done.set()
+        watcher.join()
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[-1] == "Execution status: PASS"
+    assert run.stdout.count("Execution status") == 1
+    assert "no GPU here: 2 processes" in run.stderr
+    assert sum("frcnn.cli.train_rank" in line for line in seen) >= 1
+    assert not [line for line in seen if "a-secret-key" in line]
+    records = [json.loads(line) for line in (tmp_path / "out/status.json").read_text().splitlines()]
+    assert [record["status"] for record in records] == ["STARTED", "RUNNING", "SUCCESS"]
+    assert records[-1]["kpi"]["epochs"] == 1.0
+    assert load_model(tmp_path / "out/frcnn_resnet_10.epoch_1.tlt", "a-secret-key")[1].epoch == 1
+
+
+def watch_command_lines(seen: set[str], done: threading.Event) -> None:
+    """Collects the command lines of all processes, as any user of the machine can."""
+    while not done.is_set():
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                seen.add(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+            except OSError:
+                continue
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="there is no mpirun")
+def test_mpirun_starts_the_ranks_of_one_training(tmp_path):
+    toy_spec(tmp_path, images=4, training="num_epochs: 1")
+    mpirun = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-bind-to", "none", "-np", "2"]
+    command = [sys.executable, "-m", "frcnn", "train", "-e", tmp_path / "spec.txt", "-r", tmp_path / "out"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "shared/src")}
+    run = subprocess.run([*mpirun, *command], env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("Execution status: PASS") == 1
+    assert run.stderr.count("4 training images, 2 steps an epoch") == 1
+    records = [json.loads(line) for line in (tmp_path / "out/status.json").read_text().splitlines()]
+    assert [record["status"] for record in records] == ["STARTED", "RUNNING", "SUCCESS"]
