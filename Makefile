@@ -11,7 +11,7 @@ DATA   ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fmt lint typecheck test test-all test-e2e bench proto spec-docs generated ci clean
+.PHONY: help setup demo fmt lint typecheck test test-all test-e2e bench proto spec-docs pipeline generated ci clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,8 +61,11 @@ proto: $(STAMP) ## generate *_pb2.py and *_pb2.pyi from the protos again
 spec-docs: $(STAMP) ## generate docs/spec.md from the schema again
 	$(BIN)/python scripts/generate_spec_docs.py
 
-generated: proto spec-docs ## fail if a generated file is not what its source says
-	git diff --exit-code -- 'shared/src/**/*_pb2.py' 'shared/src/**/*_pb2.pyi' docs/spec.md
+pipeline: $(STAMP) ## compile the Kubeflow pipeline to pipelines/compiled again
+	$(BIN)/python -m pipelines.compile
+
+generated: proto spec-docs pipeline ## fail if a generated file is not what its source says
+	git diff --exit-code -- 'shared/src/**/*_pb2.py' 'shared/src/**/*_pb2.pyi' docs/spec.md pipelines/compiled
 
 ci: lint typecheck generated test ## all that a change must pass
 
