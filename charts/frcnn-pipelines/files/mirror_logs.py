@@ -1,0 +1,68 @@
+"""Copies TensorBoard's event files from the bucket to a folder, again and again, if they changed."""
+
+import logging
+import os
+import sys
+import time
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio
+from minio.error import MinioException
+
+log = logging.getLogger("mirror_logs")
+
+MARK = "events.out.tfevents"
+
+
+def client() -> Minio:
+    """A client of the server that the environment names."""
+    url = urlsplit(os.environ["S3_ENDPOINT"])
+    return Minio(
+        url.netloc,
+        access_key=os.environ["AWS_ACCESS_KEY_ID"],
+        secret_key=os.environ["AWS_SECRET_ACCESS_KEY"],
+        region=os.environ["AWS_REGION"],
+        secure=url.scheme == "https",
+    )
+
+
+def mirror(store: Minio, bucket: str, prefix: str, folder: Path, known: dict[str, str]) -> int:
+    """Copies what is new or changed; returns how many files. `known` maps names to versions (ETags)."""
+    copied = 0
+    for entry in store.list_objects(bucket, prefix=prefix, recursive=True):
+        name = entry.object_name
+        relative = PurePosixPath(name.removeprefix(prefix).lstrip("/"))
+        if MARK not in relative.name or ".." in relative.parts or known.get(name) == entry.etag:
+            continue
+        target = folder / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        store.fget_object(bucket, name, str(target))  # under a temporary name, then renamed
+        known[name] = entry.etag
+        copied += 1
+    return copied
+
+
+def main() -> int:
+    """Mirrors until it is stopped."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    known: dict[str, str] = {}
+    while True:
+        try:
+            copied = mirror(
+                client(),
+                os.environ["S3_BUCKET"],
+                os.environ["LOGS_PREFIX"],
+                Path(os.environ["LOGS_FOLDER"]),
+                known,
+            )
+            if copied:
+                log.info("%d event files copied", copied)
+        except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
+            log.warning("%s; trying again", error)
+        time.sleep(float(os.environ["LOGS_INTERVAL"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
