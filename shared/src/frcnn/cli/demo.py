@@ -67,10 +67,11 @@ def run(args: argparse.Namespace) -> None:
     """Runs the tasks one after the other, each as its own command would."""
     if args.epochs is not None and args.epochs < 1:
         raise UsageError(f"--epochs {args.epochs}: expected 1 or more")
-    out = args.output.resolve()
-    found = layout(args.data) if args.data else None  # before anything is written
+    out = args.output.expanduser().resolve()
+    data = args.data.expanduser().resolve() if args.data else None  # ~ comes unexpanded through make
+    found = layout(data) if data else None  # before anything is written
     _claim(out)
-    folder = args.data.resolve() if args.data else _synthetic(out / "data")
+    folder = data or _synthetic(out / "data")
     epochs = args.epochs or (None if args.data else SYNTHETIC_EPOCHS)
     spec, paths = _prepare(folder, *(found or layout(folder)), out, epochs)
     _task("train", "-e", spec, "-r", paths.results)
