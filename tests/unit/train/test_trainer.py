@@ -151,3 +151,26 @@ def test_the_step_is_traced_once(tmp_path, monkeypatch):
     )
     train(toy_spec(tmp_path, images=4, training="num_epochs: 2"), tmp_path / "results")
     assert len(traces) == 1
+
+
+@pytest.mark.parametrize(("field", "value"), [("enable_qat", "true"), ("model_parallelism", "0.5")])
+def test_what_this_version_cannot_do_is_refused(tmp_path, field, value):
+    with pytest.raises(UsageError, match=f"{field}: not supported yet"):
+        train(toy_spec(tmp_path, training=f"{field}: {value}"), tmp_path / "results")
+
+
+def test_early_stopping_ends_a_run_whose_loss_does_not_fall(tmp_path):
+    patience = "early_stopping { monitor: 'loss' min_delta: 1000 patience: 1 }"
+    train(toy_spec(tmp_path, images=2, training=f"num_epochs: 4 {patience}"), tmp_path / "results")
+    epochs = sorted(path.name for path in (tmp_path / "results").glob("*.epoch_*.keras"))
+    assert epochs == ["frcnn_resnet_10.epoch_1.keras", "frcnn_resnet_10.epoch_2.keras"]
+
+
+def test_training_starts_from_pretrained_weights_of_the_same_names(finished, tmp_path):
+    _, _, result = finished
+    still = "learning_rate { step { base_lr: 0.0 gamma: 1.0 step_size: 30 } } num_epochs: 1"
+    spec = toy_spec(tmp_path, training=f'{THREE_EPOCHS} {still} pretrained_weights: "{result.checkpoint}"')
+    model, _ = load_model(train(spec, tmp_path / "results").checkpoint)
+    before, _ = load_model(result.checkpoint)
+    for new, old in zip(model.trainable_weights, before.trainable_weights, strict=True):
+        np.testing.assert_array_equal(new.numpy(), old.numpy())

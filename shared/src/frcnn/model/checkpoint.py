@@ -68,12 +68,28 @@ def load_model(path: Path, key: str = "", *, compiled: bool = False) -> tuple[Fa
         return _load_plain(plain, path, compiled)
 
 
-def _load_plain(plain: Path, shown: Path, compiled: bool) -> tuple[FasterRCNN, TrainingRecord]:
+def read_record(path: Path, key: str = "") -> TrainingRecord:
+    """How far the training of a model file was, without building the model.
+
+    Raises:
+        ModelError: As `load_model`.
+    """
+    with opened(path, key, "keras") as plain:
+        return _record_in(plain, path)
+
+
+def _record_in(plain: Path, shown: Path) -> TrainingRecord:
     try:
         with zipfile.ZipFile(plain) as archive:
             record = json.loads(archive.read(RECORD))
     except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, EOFError, OSError) as error:
         raise ModelError(f"{shown}: not a detector written by this program ({error})") from error
+    record["class_names"] = tuple(record["class_names"])
+    return TrainingRecord(**record)
+
+
+def _load_plain(plain: Path, shown: Path, compiled: bool) -> tuple[FasterRCNN, TrainingRecord]:
+    record = _record_in(plain, shown)
     with _named_keras(plain) as named:
         try:
             model = keras.saving.load_model(named, compile=compiled, safe_mode=True)
@@ -83,8 +99,7 @@ def _load_plain(plain: Path, shown: Path, compiled: bool) -> tuple[FasterRCNN, T
             ) from error
     if not isinstance(model, FasterRCNN):
         raise ModelError(f"{shown}: holds a {type(model).__name__}, not a detector")
-    record["class_names"] = tuple(record["class_names"])
-    return model, TrainingRecord(**record)
+    return model, record
 
 
 @contextmanager

@@ -229,10 +229,10 @@ class FasterRCNN(keras.Model):
         settings = self._training()
         if settings.regularizer == "NO_REG":
             return gradients, tf.constant(0.0)
-        weight = settings.regularizer_weight
+        weight, kernels = settings.regularizer_weight, self._penalised_kernels()
         penalised, penalty = [], []
         for gradient, variable in zip(gradients, self.trainable_variables, strict=True):
-            if variable.name != "kernel":
+            if id(variable) not in kernels:
                 penalised.append(gradient)
             elif settings.regularizer == "L1":
                 penalised.append(gradient + weight * tf.sign(variable.value))
@@ -241,3 +241,12 @@ class FasterRCNN(keras.Model):
                 penalised.append(gradient + 2.0 * weight * variable.value)
                 penalty.append(2.0 * weight * tf.nn.l2_loss(variable.value))
         return penalised, tf.add_n(penalty)
+
+    def _penalised_kernels(self) -> set[int]:
+        """Identities of the kernels of convolutions and dense layers, not of depthwise ones."""
+        layers = (*self.features.layers, *self.roi_head.layers)
+        return {
+            id(layer.kernel)
+            for layer in layers
+            if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
+        }

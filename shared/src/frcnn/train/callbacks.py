@@ -15,7 +15,7 @@ from frcnn.evaluate.evaluator import evaluate
 from frcnn.evaluate.report import Report
 from frcnn.evaluate.tally import Tally
 from frcnn.model.build import detection_settings
-from frcnn.model.checkpoint import TrainingRecord, save_model
+from frcnn.model.checkpoint import TrainingRecord, read_record, save_model
 from frcnn.model.detector import KerasDetector
 from frcnn.runtime.distributed import World
 from frcnn.runtime.files import atomic_path
@@ -104,6 +104,10 @@ class Checkpoints(keras.callbacks.Callback):
         self._best_ap = -1.0
         self.latest: Path | None = None
         self.best: Path | None = None
+        if start_step and self._path("best").is_file():
+            # A resumed run must beat the best model of the run it goes on with.
+            self.best = self._path("best")
+            self._best_ap = read_record(self.best, key).metrics.get("mAP", -1.0)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts the step."""

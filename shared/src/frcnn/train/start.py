@@ -1,6 +1,7 @@
 """What a training starts from: resume, then retrain, then fresh; the first that the spec names."""
 
 import dataclasses
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -10,6 +11,8 @@ from frcnn.model.faster_rcnn import FasterRCNN
 
 if TYPE_CHECKING:
     from frcnn.spec.config import Experiment
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,3 +50,18 @@ def choose_start(spec: "Experiment") -> Start:
                 )
             return Start(kind, Path(name))
     return Start("fresh")
+
+
+def refuse_unsupported(spec: "Experiment") -> None:
+    """Says what of the spec this version cannot do, instead of training something else.
+
+    Raises:
+        UsageError: Quantisation-aware training or model parallelism is asked for.
+    """
+    config = spec.training_config
+    if config.enable_qat:
+        raise UsageError("training_config.enable_qat: not supported yet; set it to false")
+    if config.model_parallelism:
+        raise UsageError("training_config.model_parallelism: not supported yet; leave it out")
+    if config.visualizer is not None and config.visualizer.enabled:
+        log.warning("training_config.visualizer: not supported yet; the run goes on without it")

@@ -22,11 +22,12 @@ from frcnn.runtime.status import StatusWriter
 from frcnn.train.callbacks import Checkpoints, NanGuard, Reporter, Validation
 from frcnn.train.devices import take_share
 from frcnn.train.optimizers import optimizer
-from frcnn.train.start import Start, choose_start
+from frcnn.train.pretrained import load_pretrained
+from frcnn.train.start import Start, choose_start, refuse_unsupported
 from frcnn.train.together import EpochMeans, start_together
 
 if TYPE_CHECKING:
-    from frcnn.spec.config import Experiment
+    from frcnn.spec.config import EarlyStopping, Experiment
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ def train(
         take_share(here)
     set_up(spec.random_seed + here.rank)
     start = choose_start(spec)
+    refuse_unsupported(spec)
     config = spec.training_config
     strict = strict and here.rank == 0  # one rank's look at all images is enough
     data = training_dataset(spec, rank=here.rank, world=here.size, strict=strict)
@@ -107,6 +109,8 @@ def train(
             batch_size = config.batch_size_per_gpu * here.size
             reporter = Reporter(StatusWriter(results_dir), config.num_epochs, steps, batch_size, record.epoch)
             callbacks += [checkpoints, stack.enter_context(reporter)]
+        if config.early_stopping is not None:
+            callbacks.append(_early_stopping(config.early_stopping))
         history = model.fit(
             data.batches,
             steps_per_epoch=steps,
@@ -143,6 +147,8 @@ def _begin(spec: "Experiment", start: Start, key: str) -> tuple[FasterRCNN, Trai
         return model, TrainingRecord(arch, model.geometry.class_names)
     log.info("starting from random weights, seed %d", spec.random_seed)
     model = build(spec)
+    if spec.training_config.pretrained_weights:
+        load_pretrained(model, Path(spec.training_config.pretrained_weights), key)
     return model, TrainingRecord(arch, model.geometry.class_names)
 
 
@@ -167,6 +173,12 @@ def _compile(model: FasterRCNN, spec: "Experiment", steps: int, here: Place, *, 
         # The learning rate is a function of the step and of the spec; the rest is state.
         if new.path.split("/")[-1] != "learning_rate":
             new.assign(old)
+
+
+def _early_stopping(config: "EarlyStopping") -> keras.callbacks.Callback:
+    return keras.callbacks.EarlyStopping(
+        monitor="loss", mode="min", min_delta=config.min_delta, patience=config.patience
+    )
 
 
 def _mixed_policy() -> str:
