@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frcnn.data.epoch_order import EpochOrder, shares_of, slots_of_rank, steps_per_epoch
+from frcnn.data.epoch_order import EpochOrder, positions_of_rank, shares_of, steps_per_epoch
 
 
 def test_every_epoch_holds_every_image_once_in_another_order():
     order = EpochOrder((10, 7), (10, 7), seed=3)
-    epochs = [order.images(epoch) for epoch in range(4)]
+    epochs = [order.images(epoch).numpy() for epoch in range(4)]
     for images in epochs:
         np.testing.assert_array_equal(np.sort(images), np.arange(17))
     assert len({tuple(images) for images in epochs}) == 4
@@ -24,18 +24,18 @@ def test_order_depends_on_seed_and_epoch_only():
 
 
 def test_sources_are_mixed():
-    images = EpochOrder((50, 50), (50, 50), seed=0).images(0)
+    images = EpochOrder((50, 50), (50, 50), seed=0).images(0).numpy()
     assert 10 < (images[:50] < 50).sum() < 40
 
 
 def test_a_smaller_source_that_gives_half_the_epoch_repeats_evenly():
     order = EpochOrder((4, 20), (12, 12), seed=0)
     for epoch in range(3):
-        counts = np.bincount(order.images(epoch), minlength=24)
+        counts = np.bincount(order.images(epoch).numpy(), minlength=24)
         np.testing.assert_array_equal(counts[:4], 3)
         assert counts[4:].sum() == 12
     # Twelve of twenty an epoch: after five epochs each image of the large source was seen three times.
-    seen = sum(np.bincount(order.images(epoch), minlength=24) for epoch in range(5))
+    seen = sum(np.bincount(order.images(epoch).numpy(), minlength=24) for epoch in range(5))
     np.testing.assert_array_equal(seen[4:], 3)
 
 
@@ -56,8 +56,7 @@ def test_shares_follow_the_weights(counts, weights, expected):
 
 @given(images=st.integers(1, 60), batch=st.integers(1, 7), world=st.integers(1, 5))
 def test_ranks_together_see_every_image_and_get_equally_many(images, batch, world):
-    order = EpochOrder((images,), (images,), seed=0).images(0)
-    shares = [slots_of_rank(order, batch, rank, world) for rank in range(world)]
+    shares = [positions_of_rank(images, batch, rank, world) for rank in range(world)]
     steps = steps_per_epoch(images, batch, world)
     assert {len(share) for share in shares} == {steps * batch}
     positions = np.concatenate(shares)
@@ -67,6 +66,5 @@ def test_ranks_together_see_every_image_and_get_equally_many(images, batch, worl
 
 
 def test_ranks_take_neighbouring_batches():
-    order = np.arange(8)
-    np.testing.assert_array_equal(slots_of_rank(order, 2, 0, 2), [0, 1, 4, 5])
-    np.testing.assert_array_equal(slots_of_rank(order, 2, 1, 2), [2, 3, 6, 7])
+    np.testing.assert_array_equal(positions_of_rank(8, 2, 0, 2), [0, 1, 4, 5])
+    np.testing.assert_array_equal(positions_of_rank(8, 2, 1, 2), [2, 3, 6, 7])

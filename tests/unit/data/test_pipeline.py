@@ -1,4 +1,4 @@
-"""Batches from record files, end to end: values, order, sharding, and what happens to bad input."""
+"""Batches from record files, end to end: values, order, sharding."""
 
 import itertools
 import logging
@@ -6,10 +6,12 @@ import logging
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import op_def_registry
 
 from frcnn.data.annotations import Label
 from frcnn.data.pipeline import training_dataset, validation_dataset
 from frcnn.errors import DataError
+from tests.support.batches import first, logged, numbered, numbers, objects_of, train_numbers, validation_pass
 from tests.support.loading import (
     ImageType,
     SamplingMode,
@@ -22,41 +24,6 @@ from tests.support.loading import (
 )
 
 RGB_MEAN = np.float32([123.68, 116.779, 103.939])
-
-
-def numbers(batch):
-    """Which of the numbered images a batch holds, told by a box that is `number` px wide."""
-    boxes = batch["boxes"].numpy()[:, 0]
-    return [int(number) for number in boxes[:, 3] - boxes[:, 1]]
-
-
-def numbered(count, start=1):
-    """Records whose only box is as wide as the record's number; small images, so that reading is fast."""
-    pixels = noise_image(0, 20, 60)
-    return [
-        image_record(number, (Label("car", 0.0, 2.0, float(number), 12.0),), pixels=pixels)
-        for number in range(start, start + count)
-    ]
-
-
-@pytest.fixture
-def make(tmp_path):
-    """Writes records into a file and gives a spec that reads them."""
-
-    def build(records, **changes):
-        write_records(tmp_path / "set-fold-000-of-001", records)
-        return loading_spec(source(tmp_path / "set*", tmp_path), **changes)
-
-    return build
-
-
-def first(dataset):
-    return {name: value.numpy() for name, value in next(iter(dataset.batches)).items()}
-
-
-def objects_of(batch, row=0):
-    valid = batch["valid"][row]
-    return batch["boxes"][row][valid].tolist(), batch["classes"][row][valid].tolist()
 
 
 def test_batch_has_the_promised_shapes(make):
@@ -130,7 +97,7 @@ def test_classes_are_matched_in_any_case_and_unmapped_ones_counted(make, caplog)
     with caplog.at_level(logging.INFO):
         batch = first(training_dataset(spec))
     assert objects_of(batch) == ([[1, 1, 9, 9]], [0])
-    assert "left out (1 images): tree (1), dontcare (1)" in caplog.text
+    assert "left out (1 images): tree (1), dontcare (1)" in logged(caplog)
 
 
 def test_boxes_under_one_pixel_and_inverted_boxes_are_dropped(make):
@@ -150,7 +117,7 @@ def test_surplus_objects_are_dropped_smallest_first_and_the_image_is_named_once(
     batches = training_dataset(spec).batches.take(3)
     kept = [[y2 - y1 for y1, _, y2, _ in batch["boxes"][0].numpy()] for batch in batches]
     assert kept == [[9, 8, 4, 7]] * 3
-    assert caplog.text.count("images/000000: more than max_objects_num_per_image (4)") == 1
+    assert logged(caplog).count("images/000000: more than max_objects_num_per_image (4)") == 1
 
 
 def test_images_without_objects_are_kept(make):
@@ -186,11 +153,6 @@ def test_empty_shards_are_fine(tmp_path):
 
 
 # Order
-
-
-def train_numbers(spec, batches, **options):
-    dataset = training_dataset(spec, **options)
-    return [numbers(batch) for batch in dataset.batches.take(batches)]
 
 
 def test_an_epoch_holds_each_image_and_its_last_batch_is_filled_from_its_start(make):
@@ -250,14 +212,44 @@ def test_uniform_sampling_gives_each_source_its_half(tmp_path):
     assert train_numbers(spec, 1)[0].count(1) == 3
 
 
+# Speed
+
+# Ops with a state that TensorFlow's pass `make_deterministic` knows to be harmless. Any other one in a data
+# set's function makes it take threads and prefetching away, once op determinism is on, as it is in training.
+HARMLESS = {
+    "Assert",
+    "PrintV2",
+    "RangeDataset",
+    "TFRecordDatasetV2",
+    "TensorSliceDataset",
+    "If",
+    "While",
+    "_Retval",
+}
+
+
+def test_op_determinism_leaves_the_pipeline_its_threads(make):
+    spec = make(
+        numbered(2),
+        enable_augmentation=True,
+        rotate_rad_max=0.1,
+        color_shift_stddev=0.1,
+        validation_fold=0,
+    )
+    assert stateful_ops(validation_dataset(spec, batch_size=1)) <= HARMLESS
+    spec.dataset_config.validation_fold = None
+    assert stateful_ops(training_dataset(spec, start_step=1)) <= HARMLESS
+
+
+def stateful_ops(dataset):
+    variant = tf.data.experimental.to_variant(dataset.batches)
+    graph = tf.compat.v1.GraphDef.FromString(tf.raw_ops.DatasetToGraphV2(input_dataset=variant).numpy())
+    nodes = itertools.chain(graph.node, *(function.node_def for function in graph.library.function))
+    ops = {node.op for node in nodes} - {function.signature.name for function in graph.library.function}
+    return {op for op in ops if (known := op_def_registry.get(op)) is None or known.is_stateful}
+
+
 # Validation
-
-
-def validation_pass(spec, **options):
-    dataset = validation_dataset(spec, **options)
-    batches = list(dataset.batches.as_numpy_iterator())
-    assert len(batches) == dataset.steps_per_epoch
-    return batches
 
 
 @pytest.mark.parametrize(("batch_size", "world"), [(1, 1), (2, 1), (3, 1), (2, 2), (3, 4)])
@@ -298,81 +290,3 @@ def test_a_fold_of_empty_files_is_an_error(tmp_path):
     assert training_dataset(spec).size == 2
     with pytest.raises(DataError, match="all empty"):
         validation_dataset(spec, batch_size=1)
-
-
-# Bad input
-
-
-def test_no_mapped_class_is_an_error_that_lists_both_sides(make):
-    spec = make([image_record(0, (Label("tree", 1, 1, 9, 9),))])
-    with pytest.raises(DataError, match=r"hold tree \(1\), the mapping has car, person, van"):
-        training_dataset(spec)
-
-
-def test_records_without_any_object_are_an_error(make):
-    record = image_record(0)
-    with pytest.raises(DataError, match="no objects at all"):
-        training_dataset(make([record.__class__(**{**_fields(record), "labels": ()})]))
-
-
-def _fields(record):
-    return {name: getattr(record, name) for name in record.__dataclass_fields__}
-
-
-def broken(records, number):
-    records[number - 1] = image_record(number, records[number - 1].labels, encoded=b"no image")
-    return records
-
-
-def test_a_broken_image_is_named_once_and_the_next_one_takes_its_place(make, caplog):
-    spec = make(broken(numbered(5), 3), batch_size_per_gpu=5)
-    batches = train_numbers(spec, 3)
-    assert [sorted(batch) for batch in batches] == [[1, 2, 4, 4, 5]] * 3
-    assert caplog.text.count("image images/000003: its embedded bytes are not a readable JPEG or PNG") == 1
-
-
-def test_a_missing_image_is_named_and_skipped(tmp_path, caplog):
-    records = [image_record(1), image_record(2, encoded=None)]
-    write_records(tmp_path / "set", records)
-    spec = loading_spec(source(tmp_path / "set", tmp_path), batch_size_per_gpu=2)
-    next(iter(training_dataset(spec).batches))
-    assert "1 images are not there and will be skipped" in caplog.text
-    assert "000002.png: no such image" in caplog.text
-
-
-def test_a_broken_validation_image_is_left_out_and_not_replaced(make, caplog):
-    spec = make(broken(numbered(4), 2), validation_fold=0)
-    (batch,) = validation_pass(spec, batch_size=4)
-    assert batch["image_valid"].tolist() == [True, False, True, True]
-    assert "images/000002" in caplog.text
-
-
-def test_strict_reads_all_images_first_and_names_the_broken_ones(make):
-    spec = make(broken(broken(numbered(5), 3), 5), validation_fold=0)
-    with pytest.raises(DataError, match=r"2 of 5 images cannot be read:\n.*000003.*\n.*000005"):
-        validation_dataset(spec, batch_size=1, strict=True)
-    spec.dataset_config.validation_fold = None
-    with pytest.raises(DataError, match="2 of 5 images cannot be read"):
-        training_dataset(spec, strict=True)
-
-
-def test_damaged_record_is_skipped_like_a_broken_image(make, tmp_path, caplog):
-    spec = make(numbered(3), batch_size_per_gpu=3)
-    path = tmp_path / "set-fold-000-of-001"
-    data = bytearray(path.read_bytes())
-    # Within the label coordinates: still a valid message, which only the checksum tells from the right one.
-    where = data.index(np.float32(12.0).tobytes())
-    data[where] ^= 1
-    path.write_bytes(bytes(data))
-    assert sorted(train_numbers(spec, 1)[0]) == [2, 2, 3]
-
-
-def test_when_nothing_can_be_read_any_more_training_stops(tmp_path):
-    (tmp_path / "images").mkdir()
-    image = tmp_path / "images" / "000000.png"
-    image.write_bytes(image_bytes(noise_image(0)))
-    write_records(tmp_path / "set", [image_record(0, encoded=None)])
-    dataset = training_dataset(loading_spec(source(tmp_path / "set", tmp_path), batch_size_per_gpu=1))
-    image.unlink()
-    with pytest.raises(tf.errors.NotFoundError, match="000000"):
-        next(iter(dataset.batches))

@@ -1,6 +1,7 @@
 """In which order an epoch visits the images: a function of seed and epoch only.
 
-So a run that resumes in the middle goes on exactly, and ranks agree without talking to each other.
+So a run that resumes in the middle goes on exactly, and ranks agree without talking to each other. Orders
+are computed by TensorFlow's stateless random ops, whose numbers stay the same from version to version.
 """
 
 import dataclasses
@@ -8,9 +9,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-
-# Tells the generator of one use from another's with the same seed.
-WITHIN_SOURCE, ACROSS_SOURCES = 1, 2
+import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,28 +29,31 @@ class EpochOrder:
     shares: tuple[int, ...]
     seed: int
 
-    def images(self, epoch: int) -> np.ndarray:
+    def images(self, epoch: int | tf.Tensor) -> tf.Tensor:
         """Image numbers of `epoch` (counted from 0) in the order of training, int64 [sum(shares)]."""
+        epoch = tf.cast(epoch, tf.int64)
         starts = np.cumsum([0, *self.counts])
         drawn = [self._draw(source, epoch) + starts[source] for source in range(len(self.counts))]
-        merged = np.concatenate(drawn)
-        if len(drawn) > 1:
-            merged = merged[
-                np.random.default_rng([self.seed, ACROSS_SOURCES, epoch]).permutation(len(merged))
-            ]
-        return merged
+        images = tf.concat(drawn, axis=0)
+        return images if len(drawn) == 1 else tf.gather(images, self._shuffled(sum(self.shares), 0, epoch))
 
-    def _draw(self, source: int, epoch: int) -> np.ndarray:
+    def _draw(self, source: int, epoch: tf.Tensor) -> tf.Tensor:
+        """The `epoch`-th stretch of the source's endless row."""
         count, share = self.counts[source], self.shares[source]
         if share == 0:
-            return np.zeros(0, np.int64)
-        first, last = epoch * share, (epoch + 1) * share
-        rounds = range(first // count, math.ceil(last / count))
-        shuffled = [
-            np.random.default_rng([self.seed, WITHIN_SOURCE, source, r]).permutation(count) for r in rounds
-        ]
-        skipped = first - rounds.start * count
-        return np.concatenate(shuffled)[skipped : skipped + share]
+            return tf.zeros([0], tf.int64)
+        first = epoch * share
+        # How often the source is shuffled for a stretch: it may begin and end within a round.
+        rounds = share // count + (0 if share % count == 0 else 2)
+        row = tf.map_fn(
+            lambda r: self._shuffled(count, source + 1, r), first // count + tf.range(rounds, dtype=tf.int64)
+        )
+        return tf.reshape(row, [-1])[first % count :][:share]
+
+    def _shuffled(self, count: int, use: int, turn: tf.Tensor) -> tf.Tensor:
+        """0 to `count` - 1 in random order; each `use` of the seed has its own orders, one for each turn."""
+        seed = tf.random.fold_in(tf.constant([self.seed, use], tf.int64), turn)
+        return tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), seed)
 
 
 def shares_of(counts: Sequence[int], weights: Sequence[float]) -> tuple[int, ...]:
@@ -75,12 +77,12 @@ def steps_per_epoch(images: int, batch_size: int, world: int) -> int:
     return math.ceil(math.ceil(images / batch_size) / world)
 
 
-def slots_of_rank(order: np.ndarray, batch_size: int, rank: int, world: int) -> np.ndarray:
-    """Positions in the epoch of the images `rank` trains on, int64 [steps * batch_size].
+def positions_of_rank(images: int, batch_size: int, rank: int, world: int) -> np.ndarray:
+    """Positions in an epoch of the images `rank` trains on, int64 [steps * batch_size].
 
     Global batch g is made of `world` batches side by side. Where the epoch ends within the last one,
-    its order starts again; position p stands for image order[p % len(order)].
+    its order starts again: position p stands for the image at p % `images`.
     """
-    steps = steps_per_epoch(len(order), batch_size, world)
+    steps = steps_per_epoch(images, batch_size, world)
     positions = np.arange(steps * world * batch_size, dtype=np.int64)
     return positions.reshape(steps, world, batch_size)[:, rank].reshape(-1)

@@ -3,14 +3,13 @@
 H and W are px of the network input, C channels, G = max_objects_num_per_image.
 """
 
-import logging
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from frcnn.data import augment, objects, preprocess, sources, warp
+from frcnn.data import augment, graph_messages, objects, preprocess, sources, warp
+from frcnn.data.fault_reports import CROWDED, UNREADABLE, FaultReports
 from frcnn.data.objects import Objects
 from frcnn.data.preprocess import ImageSettings
 from frcnn.data.record_index import RecordIndex
@@ -21,8 +20,6 @@ from frcnn.errors import DataError
 
 if TYPE_CHECKING:
     from frcnn.spec.config import Experiment
-
-logger = logging.getLogger(__name__)
 
 Example = dict[str, tf.Tensor]
 
@@ -71,10 +68,11 @@ class ImageLoader:
                 f"({found[0].files[0]}, ...); {'convert again' if training else 'the fold has no images'}"
             )
         folders = tuple(source.images for source in found for _ in source.files)
-        table = objects.class_table(data.target_class_mapping, spec.class_names)
-        self.reader = RecordReader(self.index, folders, data.image_extension, table, self.settings.channels)
+        classes = objects.ClassIndex(data.target_class_mapping, spec.class_names)
+        self.reader = RecordReader(self.index, folders, data.image_extension, classes, self.settings.channels)
         survey(self.index, folders, self.reader.extensions, data.target_class_mapping)
-        self._crowded: set[int] = set()
+        self._faults = FaultReports(self.index, folders, self.reader.extensions, self.max_objects)
+        self._receiver = graph_messages.subscribe(self._faults.report)
 
     @property
     def source_counts(self) -> tuple[int, ...]:
@@ -91,22 +89,28 @@ class ImageLoader:
         `slot` is int64 [3]: image number (-1: filler), epoch, position in the epoch.
         """
         number = slot[0]
+        one = tf.data.Dataset.range(1)
         if self.training:
             tries = self.reader.attempts(number, min(MAX_BROKEN_IN_A_ROW, len(self.index)))
-            # If all of them fail, the last word is the error of the first one.
-            last = tf.data.Dataset.from_tensors(number).map(
-                lambda n: self.reader.read(n, tf.zeros([], n.dtype))
-            )
+            last = one.map(lambda _: self._give_up(number))
         else:
             tries = self.reader.attempts(tf.maximum(number, 0), 1).take(tf.cast(number >= 0, tf.int64))
-            last = tf.data.Dataset.from_tensors(self._empty())
+            last = one.map(lambda _: self._blank())
         return tries.concatenate(last).take(1).map(lambda record: {**record, "slot": slot})
 
-    def _empty(self) -> Example:
+    def _give_up(self, number: tf.Tensor) -> Example:
+        graph_messages.send(self._receiver, UNREADABLE, number, tf.constant(True))
+        problem = f"{MAX_BROKEN_IN_A_ROW} images in a row cannot be read, from this one on:"
+        with tf.control_dependencies([tf.Assert(False, [problem, self.reader.place_of(number)])]):
+            return self._blank()
+
+    def _blank(self) -> Example:
         return {
             "number": tf.constant(-1, tf.int64),
             "frame_id": tf.constant(""),
-            "image": tf.zeros([1, 1, self.settings.channels], tf.uint8),
+            "image": tf.ensure_shape(
+                tf.zeros([1, 1, self.settings.channels], tf.uint8), [None, None, self.settings.channels]
+            ),
             "frame_size": tf.ones([2], tf.float32),
             **Objects(tf.zeros([0, 4]), tf.zeros([0], tf.int32), tf.zeros([0], tf.bool))._asdict(),
         }
@@ -115,7 +119,7 @@ class ImageLoader:
     def prepare(self, record: Example) -> Example:
         """One element of a batch from one loaded record."""
         wanted = record["slot"][0]
-        self._if(record["number"] != wanted, self.reader.report_unreadable, wanted)
+        graph_messages.send(self._receiver, UNREADABLE, wanted, record["number"] != wanted)
         image, found, height, width = self._fit(record)
         found = objects.drop_small(found, *self.min_sides)
         if self.augmentation:
@@ -125,7 +129,8 @@ class ImageLoader:
             image = warp.warp_image(image, self.window, height, width)
             found = found._replace(boxes=warp.warp_boxes(found.boxes, self.window))
         found = objects.snap_to_pixels(found, height, width)
-        self._if(tf.shape(found.classes)[0] > self.max_objects, self._report_crowded, record["number"])
+        crowded = tf.shape(found.classes)[0] > self.max_objects
+        graph_messages.send(self._receiver, CROWDED, record["number"], crowded)
         found = objects.keep_largest(found, self.max_objects)
         image = preprocess.normalise(image, self.settings)
         if self.settings.dynamic:
@@ -175,26 +180,8 @@ class ImageLoader:
         )
         broken = sorted(set(range(len(self.index))) - {int(n) for n in read.as_numpy_iterator()})
         if broken:
-            listed = "\n  ".join(self.reader.explain(number) for number in broken[:20])
+            listed = "\n  ".join(self._faults.explain(number) for number in broken[:20])
             raise DataError(f"{len(broken)} of {len(self.index)} images cannot be read:\n  {listed}")
-
-    @staticmethod
-    def _if(condition: tf.Tensor, report: Callable[[int], object], number: tf.Tensor) -> None:
-        """Calls `report` in Python, in the rare case that the condition holds."""
-
-        def call() -> tf.Tensor:
-            return tf.py_function(lambda n: report(int(n)) or 0, [number], tf.int32)
-
-        tf.cond(condition, call, lambda: 0)
-
-    def _report_crowded(self, number: int) -> None:
-        if number not in self._crowded:
-            self._crowded.add(number)
-            logger.warning(
-                "%s: more than max_objects_num_per_image (%d) objects; the smallest are left out",
-                self.reader.name_of(number),
-                self.max_objects,
-            )
 
 
 def _min_sides(spec: "Experiment") -> tuple[float, float]:

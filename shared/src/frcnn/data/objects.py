@@ -25,12 +25,20 @@ class Objects(NamedTuple):
         return Objects(*(tf.gather(part, rows) for part in self))
 
 
-def class_table(mapping: Mapping[str, str], class_names: tuple[str, ...]) -> tf.lookup.StaticHashTable:
-    """Source class (lower case) -> index into `class_names`; -1 for a class that is not mapped."""
-    keys = [name.lower() for name in mapping]
-    values = [class_names.index(name) for name in mapping.values()]
-    entries = tf.lookup.KeyValueTensorInitializer(keys, values, tf.string, tf.int32)
-    return tf.lookup.StaticHashTable(entries, default_value=-1)
+class ClassIndex:
+    """Which class a labelled object belongs to."""
+
+    def __init__(self, mapping: Mapping[str, str], class_names: tuple[str, ...]) -> None:
+        """`mapping` leads from source class to one of `class_names`."""
+        self._keys = tf.constant([name.lower() for name in mapping])
+        self._values = tf.constant([class_names.index(name) for name in mapping.values()] + [-1], tf.int32)
+
+    def __call__(self, names: tf.Tensor) -> tf.Tensor:
+        """Index into `class_names` of each source class, in any case; int32 [n], -1 if it is not mapped."""
+        equal = tf.strings.lower(names)[:, None] == self._keys
+        none = tf.fill([tf.shape(names)[0], 1], True)
+        first = tf.argmax(tf.cast(tf.concat([equal, none], axis=1), tf.int32), axis=1)
+        return tf.gather(self._values, first)
 
 
 def drop_small(objects: Objects, min_height: float, min_width: float) -> Objects:

@@ -13,13 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 from frcnn.data import sources
-from frcnn.data.epoch_order import EpochOrder, shares_of, slots_of_rank, steps_per_epoch
+from frcnn.data.epoch_order import EpochOrder, positions_of_rank, shares_of, steps_per_epoch
 from frcnn.data.image_loader import ImageLoader
 
 if TYPE_CHECKING:
     from frcnn.spec.config import Experiment
 
 MAX_THREADS = 16
+LAST_EPOCH = np.iinfo(np.int64).max
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,20 +79,11 @@ def training_dataset(
     order = EpochOrder(loader.source_counts, _shares(spec, loader), int(spec.random_seed))
     steps = steps_per_epoch(len(loader.index), batch_size, world)
 
-    def slots(epoch: np.int64) -> np.ndarray:
-        images = order.images(int(epoch))
-        positions = slots_of_rank(images, batch_size, rank, world)
-        if epoch == start_epoch:
-            positions = positions[start_step * batch_size :]
-        numbers = images[positions % len(images)]
-        return np.stack([numbers, np.full_like(numbers, epoch), positions], axis=1)
-
-    @tf.autograph.experimental.do_not_convert
-    def epoch_slots(epoch: tf.Tensor) -> tf.data.Dataset:
-        table = tf.numpy_function(slots, [epoch], tf.int64)
-        return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(table, [None, 3]))
-
-    stream = tf.data.Dataset.range(start_epoch, np.iinfo(np.int64).max).flat_map(epoch_slots)
+    positions = positions_of_rank(len(loader.index), batch_size, rank, world)
+    stream = _slots(order, positions, start_epoch, LAST_EPOCH)
+    if start_step:
+        begun = _slots(order, positions[start_step * batch_size :], start_epoch, start_epoch + 1)
+        stream = begun.concatenate(_slots(order, positions, start_epoch + 1, LAST_EPOCH))
     batches = _batched(loader, stream, batch_size)
     return Dataset(batches, len(loader.index), steps)
 
@@ -123,6 +115,20 @@ def validation_dataset(
     slots = np.stack([numbers, np.zeros_like(numbers), np.arange(len(numbers))], axis=1)
     batches = _batched(loader, tf.data.Dataset.from_tensor_slices(slots), batch_size)
     return Dataset(batches.apply(tf.data.experimental.assert_cardinality(steps)), total, steps)
+
+
+def _slots(order: EpochOrder, positions: np.ndarray, first: int, last: int) -> tf.data.Dataset:
+    """Image number, epoch and position of each image of the epochs `first` to `last` - 1, int64 [3]."""
+    places = tf.constant(positions)
+
+    @tf.autograph.experimental.do_not_convert
+    def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        images = order.images(epoch)
+        numbers = tf.gather(images, places % tf.size(images, tf.int64))
+        slots = tf.stack([numbers, tf.fill(tf.shape(numbers), epoch), places], axis=1)
+        return tf.data.Dataset.from_tensor_slices(slots)
+
+    return tf.data.Dataset.range(first, last).flat_map(of_epoch)
 
 
 def _shares(spec: "Experiment", loader: ImageLoader) -> tuple[int, ...]:

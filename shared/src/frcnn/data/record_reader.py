@@ -2,19 +2,18 @@
 
 Reading may fail: a file is gone, an image is broken. `attempts` turns that into "the next one" or
 "none", without Python in the way of images that are fine.
+
+No op here has a state, but for those that read record files: others (lookup tables, single elements of data
+sets) would make TensorFlow run the pipeline without threads when op determinism is on.
 """
 
-import logging
 from pathlib import Path
 
 import tensorflow as tf
 
-from frcnn.data.example import decode
-from frcnn.data.objects import Objects
+from frcnn.data.objects import ClassIndex, Objects
 from frcnn.data.preprocess import decode_image
 from frcnn.data.record_index import RecordIndex
-
-logger = logging.getLogger(__name__)
 
 # So many unreadable images in a row mean that the storage is gone, not that an image is broken.
 MAX_BROKEN_IN_A_ROW = 16
@@ -41,7 +40,7 @@ class RecordReader:
         index: RecordIndex,
         folders: tuple[Path, ...],
         extension: str,
-        classes: tf.lookup.StaticHashTable,
+        classes: ClassIndex,
         channels: int,
     ) -> None:
         """Keeps what reading needs.
@@ -50,7 +49,7 @@ class RecordReader:
             index: The records.
             folders: Image folder of each file of the index.
             extension: The spec's image extension; other spellings of it are tried too.
-            classes: Source class -> class index, -1 if not mapped.
+            classes: Gives the class index of each source class.
             channels: 3 or 1.
         """
         self.index = index
@@ -62,7 +61,6 @@ class RecordReader:
         self._folders = tf.constant([str(path) for path in folders], tf.string)
         self._file_of = tf.constant(index.file_of, tf.int32)
         self._offsets = tf.constant(index.offsets, tf.int64)
-        self._reported: set[int] = set()
 
     def attempts(self, number: tf.Tensor, count: int) -> tf.data.Dataset:
         """Those of the records `number`, `number` + 1, ... (`count` of them, going round) that can be read.
@@ -71,19 +69,37 @@ class RecordReader:
         """
         spellings = len(self.extensions)
         tries = tf.data.Dataset.range(count * spellings)
-        return tries.map(
-            lambda t: self.read((number + t // spellings) % len(self.index), t % spellings)
-        ).ignore_errors(log_warning=False)
+        read = tries.flat_map(lambda t: self.read((number + t // spellings) % len(self.index), t % spellings))
+        # A record file that is gone fails again each time it is asked: the bound ends that.
+        bound = tf.data.Dataset.range(count * spellings + 1)
+        return tf.data.Dataset.zip(bound, read).ignore_errors(log_warning=False).map(lambda _, read: read)
 
-    def read(self, number: tf.Tensor, spelling: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Record `number` with its image; raises tf.errors.OpError if it cannot be read.
+    def read(self, number: tf.Tensor, spelling: tf.Tensor) -> tf.data.Dataset:
+        """A data set of one: record `number` with its image. Fails with tf.errors.OpError if unreadable.
 
-        Returns:
-            number; frame_id; image uint8 [h, w, C]; frame_size float32 [2] (height, width in the
-            record, or of the image if the record has none); boxes, classes, difficult in image px.
+        Its element has number; frame_id; image uint8 [h, w, C]; frame_size float32 [2] (height, width in
+        the record, or of the image if the record has none); boxes, classes, difficult in image px.
         """
         file = self._file_of[number]
-        parsed = tf.io.parse_single_example(self._serialised(file, self._offsets[number]), FEATURES)
+        variant = tf.raw_ops.TFRecordDatasetV2(
+            filenames=[self._files[file]],
+            compression_type="",
+            buffer_size=tf.constant(0, tf.int64),
+            byte_offsets=[self._offsets[number]],
+        )
+        records = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
+        return records.take(1).map(lambda record: self._parse(record, number, file, spelling))
+
+    def place_of(self, number: tf.Tensor) -> tf.Tensor:
+        """`record <number> of <file>`, in the graph."""
+        return tf.strings.join(
+            ["record ", tf.strings.as_string(number), " of ", self._files[self._file_of[number]]]
+        )
+
+    def _parse(
+        self, record: tf.Tensor, number: tf.Tensor, file: tf.Tensor, spelling: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        parsed = tf.io.parse_single_example(record, FEATURES)
         image = decode_image(self._encoded(parsed, file, spelling), self.channels)
         size = tf.cast([parsed["frame/height"], parsed["frame/width"]], tf.float32)
         actual = tf.cast(tf.shape(image)[:2], tf.float32)
@@ -95,17 +111,6 @@ class RecordReader:
             **self._objects(parsed)._asdict(),
         }
 
-    def _serialised(self, file: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-        """The record's bytes, its checksums verified."""
-        variant = tf.raw_ops.TFRecordDatasetV2(
-            filenames=[self._files[file]],
-            compression_type="",
-            buffer_size=tf.constant(0, tf.int64),
-            byte_offsets=[offset],
-        )
-        records = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
-        return records.take(1).get_single_element()
-
     def _encoded(self, parsed: dict[str, tf.Tensor], file: tf.Tensor, spelling: tf.Tensor) -> tf.Tensor:
         extension = tf.constant(self.extensions)[spelling]
         path = tf.strings.join([self._folders[file], "/", parsed["frame/id"], ".", extension])
@@ -113,40 +118,12 @@ class RecordReader:
         return tf.cond(tf.strings.length(embedded) > 0, lambda: embedded, lambda: tf.io.read_file(path))
 
     def _objects(self, parsed: dict[str, tf.Tensor]) -> Objects:
-        classes = self._classes.lookup(tf.strings.lower(parsed["target/object_class"]))
+        classes = self._classes(parsed["target/object_class"])
         corners = [parsed[f"target/coordinates_{name}"] for name in ("y1", "x1", "y2", "x2")]
         occlusion = parsed["target/occlusion"]
         unknown = tf.zeros([tf.maximum(0, tf.shape(classes)[0] - tf.shape(occlusion)[0])], tf.int64)
         objects = Objects(tf.stack(corners, axis=1), classes, tf.concat([occlusion, unknown], axis=0) >= 1)
         return objects.keep(classes >= 0)
-
-    def report_unreadable(self, number: int) -> None:
-        """Logs, once for each, which image could not be read and why."""
-        if number in self._reported:
-            return
-        self._reported.add(number)
-        logger.warning("%s; it is skipped", self.explain(number))
-
-    def name_of(self, number: int) -> str:
-        """The image's `frame/id`, or where its record is if that cannot be read."""
-        try:
-            return decode(self.index.read(number)).frame_id
-        except (OSError, ValueError):
-            return f"record {number} of {self.index.files[self.index.file_of[number]]}"
-
-    def explain(self, number: int) -> str:
-        """Why record `number` cannot be read, with its file's or image's name."""
-        where = f"record {number} of {self.index.files[self.index.file_of[number]]}"
-        try:
-            record = decode(self.index.read(number))
-        except (OSError, ValueError) as error:
-            return f"{where}: not readable ({error})"
-        folder = self.folders[self.index.file_of[number]]
-        if record.encoded:
-            return f"{where}, image {record.frame_id}: its embedded bytes are not a readable JPEG or PNG"
-        paths = [folder / f"{record.frame_id}.{extension}" for extension in self.extensions]
-        found = [path for path in paths if path.is_file()]
-        return f"{found[0]}: not a readable JPEG or PNG" if found else f"{paths[0]}: no such image"
 
 
 def extension_spellings(extension: str) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ class Survey:
     mapped: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     unmapped: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     missing: list[Path] = dataclasses.field(default_factory=list)
+    broken: list[str] = dataclasses.field(default_factory=list)
     present: int = 0
 
     def add(self, record: ImageRecord, mapping: Mapping[str, str], paths: tuple[Path, ...]) -> None:
@@ -56,7 +57,7 @@ def survey(
         mapping: target_class_mapping of the spec.
 
     Raises:
-        DataError: None of the images is there, or no object is of a mapped class.
+        DataError: No record is readable, no image is there, or no object is of a mapped class.
     """
     lowered = {name.lower(): value for name, value in mapping.items()}
     found, budget = Survey(), MAX_BYTES
@@ -66,7 +67,11 @@ def survey(
         budget -= len(payload)
         if budget < 0 and found.mapped and found.present:
             break
-        record = _decode(payload, index, number)
+        try:
+            record = decode(payload)
+        except ValueError as error:
+            found.broken.append(f"record {number} of {index.files[index.file_of[number]]}: {error}")
+            continue
         folder = folders[index.file_of[number]]
         names = tuple(folder / f"{record.frame_id}.{extension}" for extension in extensions)
         found.add(record, lowered, names)
@@ -74,15 +79,9 @@ def survey(
     return found
 
 
-def _decode(payload: bytes, index: RecordIndex, number: int) -> ImageRecord:
-    try:
-        return decode(payload)
-    except ValueError as error:
-        path = index.files[index.file_of[number]]
-        raise DataError(f"{path}: record {number} is not one of ours ({error}); convert again") from error
-
-
 def _judge(found: Survey, mapping: Mapping[str, str], of: int) -> None:
+    if not found.records:
+        raise DataError(f"none of the records is one of ours ({found.broken[0]}); convert the data set again")
     looked = f"{found.records} of {of} images" if found.records < of else f"{of} images"
     if not found.present:
         raise DataError(
@@ -101,6 +100,9 @@ def _judge(found: Survey, mapping: Mapping[str, str], of: int) -> None:
     if found.missing:
         names = ", ".join(map(str, found.missing[:NAMES_SHOWN]))
         logger.warning("%d images are not there and will be skipped: %s", len(found.missing), names)
+    if found.broken:
+        names = ", ".join(found.broken[:NAMES_SHOWN])
+        logger.warning("%d records are broken and will be skipped: %s", len(found.broken), names)
 
 
 def _listed(counts: collections.Counter[str]) -> str:
