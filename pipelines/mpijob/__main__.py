@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     add("--shared_memory", default="2Gi", metavar="Q", help="size of /dev/shm (default: 2Gi)")
     add("--service_account", default="frcnn-training", metavar="NAME", help="of the training's pods")
     add("--pull_secret", action="append", default=[], metavar="NAME", help="access to the registry")
+    add("--volume", action="append", default=[], metavar="PATH=CLAIM", help="volume that every pod mounts")
     add("--s3_endpoint", metavar="URL", help="S3 server; needs --s3_secret")
     add("--s3_secret", metavar="NAME", help="secret with its keys, accesskey and secretkey")
     add("--env", action="append", default=[], metavar="NAME=VALUE", help="variable of every process")
@@ -78,6 +79,7 @@ def job_of(args: argparse.Namespace, namespace: str) -> TrainingJob:
         deadline_seconds=args.deadline,
         environment=_pairs("--env", args.env),
         s3=S3Access(args.s3_endpoint, args.s3_secret) if args.s3_endpoint else None,
+        volumes=_pairs("--volume", args.volume),
         node_selector=_pairs("--node_selector", args.node_selector),
         tolerations=tuple(_toleration(text) for text in args.toleration),
         priority_class=args.priority_class,

@@ -94,6 +94,16 @@ def faults(pods: Iterable[Json], events: Iterable[Json], *, workers: int) -> Ite
         yield from _pod_faults(pod, hopeless)
 
 
+def of_this_job(event: Json, job: Json) -> bool:
+    """Whether an Event is not left over from an earlier job of the same name."""
+    involved, metadata = event.get("involvedObject", {}), job["metadata"]
+    if involved.get("kind") == "MPIJob" and involved.get("uid"):
+        return bool(involved["uid"] == metadata["uid"])
+    time = event.get("lastTimestamp") or event.get("eventTime") or event.get("firstTimestamp") or "9"
+    # To the second, as both are written; pods and the launcher's Job are younger than their MPIJob.
+    return bool(time[:19] >= metadata.get("creationTimestamp", "")[:19])
+
+
 def _missing_roles(pods: list[Json], workers: int) -> set[str]:
     """The kinds of object whose pods are not all there: mpijob makes workers, its Job the launcher."""
     roles = [pod["metadata"].get("labels", {}).get(ROLE_LABEL) for pod in pods]

@@ -186,7 +186,7 @@ class _Judge:
             self._running_since = None
 
     def _look(self, current: Manifest, now: float) -> None:
-        faults = list(self._faults())
+        faults = list(self._faults(current))
         if not faults and not current.get("status", {}).get("conditions"):
             faults = self._unnoticed(now)
         seen = {(fault.kind, fault.object): fault for fault in faults}
@@ -198,7 +198,7 @@ class _Judge:
                 self._told.add(str(fault))
                 log.warning("%s (waiting %.0f s for it)", fault, self._patience.of(fault.kind))
 
-    def _faults(self) -> Iterator[Fault]:
+    def _faults(self, current: Manifest) -> Iterator[Fault]:
         name = self._job.name
         pods = self._cluster.pods(name)
         # A few pods speak for all: with 64 of them pending, 64 requests would tell the same.
@@ -206,6 +206,7 @@ class _Judge:
         events = [
             each for of in (name, f"{name}-launcher", *pending[:3]) for each in self._cluster.events(of)
         ]
+        events = [each for each in events if diagnosis.of_this_job(each, current)]
         return diagnosis.faults(pods, events, workers=self._job.workers)
 
     def _unnoticed(self, now: float) -> list[Fault]:

@@ -74,6 +74,8 @@ class TrainingJob:
         keep_seconds: How long a finished job stays to be looked at.
         environment: Variables of every process. No secrets: those are `s3` and `secret_environment`.
         secret_environment: Variable -> (secret, key in it); the secret or key may be missing.
+        volumes: Mount path -> persistent volume claim that every pod mounts there; user 1000 must be let in,
+            and the volume be one that many nodes can mount.
         network_interface: Where MPI connects processes, such as eth0; None leaves it to MPI.
     """
 
@@ -94,6 +96,7 @@ class TrainingJob:
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     secret_environment: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
     s3: S3Access | None = None
+    volumes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     node_selector: Mapping[str, str] = dataclasses.field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
     priority_class: str | None = None

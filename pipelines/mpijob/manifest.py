@@ -163,7 +163,10 @@ def _container(job: TrainingJob, name: str, resources: Resources) -> Manifest:
         "imagePullPolicy": job.image_pull_policy,
         "env": _environment(job),
         "resources": {"requests": dict(amounts), "limits": amounts},
-        "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}],
+        "volumeMounts": [
+            {"name": "shm", "mountPath": "/dev/shm"},
+            *({"name": f"volume-{i}", "mountPath": path} for i, path in enumerate(job.volumes)),
+        ],
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
 
@@ -181,7 +184,10 @@ def _pod(job: TrainingJob, container: Manifest, resources: Resources) -> Manifes
             "runAsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "volumes": [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": resources.shared_memory}}],
+        "volumes": [
+            {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": resources.shared_memory}},
+            *_claims(job),
+        ],
         "containers": [container],
     }
     if job.priority_class:
@@ -191,3 +197,8 @@ def _pod(job: TrainingJob, container: Manifest, resources: Resources) -> Manifes
     # A mesh's proxy would outlive the training, and not let ssh through.
     annotations = {"sidecar.istio.io/inject": "false"}
     return {"metadata": {"annotations": annotations, "labels": _labels(job)}, "spec": spec}
+
+
+def _claims(job: TrainingJob) -> list[Manifest]:
+    claims = enumerate(job.volumes.values())
+    return [{"name": f"volume-{i}", "persistentVolumeClaim": {"claimName": claim}} for i, claim in claims]

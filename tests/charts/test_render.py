@@ -138,7 +138,7 @@ def test_notes_name_what_was_installed(chart):
 
 
 BAD = {
-    "unknown key": ({"s3": {"endpiont": "http://x"}}, "endpiont"),
+    "unknown key": ({"s3": {"url": "http://x"}}, "url"),
     "unknown section": ({"tensorbord": {}}, "tensorbord"),
     "type": ({"tensorboard": {"interval": "often"}}, "interval"),
     "endpoint without scheme": ({"s3": {"endpoint": "minio:9000"}}, "endpoint"),

@@ -27,6 +27,7 @@ def gpu_job(job):
         deadline_seconds=86400,
         environment={"NCCL_DEBUG": "WARN"},
         secret_environment={"FRCNN_KEY": ("frcnn-model-key", "key")},
+        volumes={"/data": "kitti"},
         s3=S3Access("http://seaweedfs:8333", "frcnn-s3"),
         node_selector={"cloud/accelerator": "h100"},
         tolerations=(Toleration("nvidia.com/gpu", effect="NoSchedule"), Toleration("team", "vision")),
@@ -100,7 +101,8 @@ def test_pods_keep_to_podsecurity_restricted(document):
         for container in pod["spec"]["containers"]:
             assert container["securityContext"]["allowPrivilegeEscalation"] is False
             assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
-        assert {kind for volume in pod["spec"]["volumes"] for kind in volume} == {"name", "emptyDir"}
+        kinds = {kind for volume in pod["spec"]["volumes"] for kind in volume}
+        assert kinds <= {"name", "emptyDir", "persistentVolumeClaim"}
 
 
 def test_what_the_operator_needs_is_set(document):
@@ -123,6 +125,9 @@ def test_gpus_and_their_nodes_are_for_workers_only(gpu_job):
         {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
         {"key": "team", "operator": "Equal", "value": "vision"},
     ]
+    for pod in (launcher, worker):
+        assert pod["volumes"][1] == {"name": "volume-0", "persistentVolumeClaim": {"claimName": "kitti"}}
+        assert pod["containers"][0]["volumeMounts"][1] == {"name": "volume-0", "mountPath": "/data"}
     assert worker["volumes"][0]["emptyDir"] == {"medium": "Memory", "sizeLimit": "32Gi"}
     assert "nvidia.com/gpu" not in launcher["containers"][0]["resources"]["limits"]
     assert "nodeSelector" not in launcher

@@ -1,5 +1,8 @@
 """What a cluster refuses or cannot do: one line with name and remedy, the job deleted, exit code 1."""
 
+import dataclasses
+import time
+
 import pytest
 
 from frcnn.errors import RunError
@@ -126,9 +129,24 @@ def test_trouble_that_passes_is_no_trouble(double, cluster, job, quick):
     assert double.job(job.name) is not None
 
 
-def test_workers_that_never_come_up_end_at_the_deadline(double, cluster, job, quick):
-    import dataclasses
+def test_events_of_an_earlier_job_of_that_name_do_not_count(double, cluster, job, quick):
+    from pipelines.mpijob.manifest import manifest
 
+    double.create("mpijobs", manifest(job))
+    double.event("MPIJob", job.name, "ValidationError", INVALID)
+    double.event("Job", f"{job.name}-launcher", "FailedCreate", NO_ACCOUNT, when="2026-01-01T00:00:00Z")
+    double.delete("mpijobs", job.name)
+
+    def script(double, job):
+        double.condition(job["metadata"]["name"], "Created")
+        time.sleep(0.5)
+        operator.succeeds(double, job)
+
+    double.on_create = script
+    run_job(cluster, job, patience=quick, write=[].append)
+
+
+def test_workers_that_never_come_up_end_at_the_deadline(double, cluster, job, quick):
     double.on_create = pods(operator.PENDING)
     with pytest.raises(
         RunError, match=r"has not started in 1 s: kitti-train-worker-0 Pending.*kubectl describe"

@@ -114,10 +114,12 @@ class KubernetesDouble:
             self.put("pods", {"metadata": metadata, "spec": spec or {"containers": []}, "status": status})
         return name
 
-    def event(self, kind: str, name: str, reason: str, message: str) -> None:
+    def event(self, kind: str, name: str, reason: str, message: str, when: str | None = None) -> None:
         involved = {"kind": kind, "name": name}
+        if kind == "MPIJob" and (job := self.job(name)):
+            involved["uid"] = job["metadata"]["uid"]
         entry = {"metadata": {"name": f"{name}.{self.version}"}, "involvedObject": involved}
-        self.put("events", {**entry, "reason": reason, "message": message, "lastTimestamp": now()})
+        self.put("events", {**entry, "reason": reason, "message": message, "lastTimestamp": when or now()})
 
     def write_log(self, pod: str, *lines: str) -> None:
         with self.changed:
