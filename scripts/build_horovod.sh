@@ -96,10 +96,13 @@ fi
 "$python" -m pip install --quiet --disable-pip-version-check --constraint "$root/constraints.txt" \
   cloudpickle psutil pyyaml packaging
 "$python" -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall "$1"
-TF_CPP_MIN_LOG_LEVEL=3 "$python" -c '
+TF_CPP_MIN_LOG_LEVEL=3 "$python" 2>"$folder/import.log" - <<'PYTHON' || {
 import horovod.tensorflow as hvd
 
-kinds = {"gloo": hvd.gloo_built(), "MPI": hvd.mpi_built(), "NCCL": bool(hvd.nccl_built())}
-built = ", ".join(name for name, there in kinds.items() if there)
-raise SystemExit(None if built else "built without MPI and gloo") if not built else print("horovod: ready,", built)
-' || { say "installed, but does not load; remove $folder and run this again"; exit 1; }
+built = {"gloo": hvd.gloo_built(), "MPI": hvd.mpi_built(), "NCCL": hvd.nccl_built()}
+print("horovod: ready, over", ", ".join(name for name, there in built.items() if there))
+PYTHON
+  tail -n 5 "$folder/import.log" >&2
+  say "installed, but does not load; remove $folder and run this again"
+  exit 1
+}

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     launches = args.num_processes > 1 and place().size == 1
     result = _launch(args) if launches else train_here(args)
     for name in ("last", "best"):
-        if result[name]:
+        if result[name] and place().rank == 0:
             sys.stdout.write(f"{name} checkpoint: {result[name]}\n")
     return {"kpi": result["kpi"]}
 

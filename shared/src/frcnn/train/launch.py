@@ -114,6 +114,7 @@ def _gloo_ranks(
 ) -> Iterator[dict[int, subprocess.Popen[bytes]]]:
     """The ranks as children, each in a session of its own: Ctrl-C reaches them through `_end` only."""
     ranks: dict[int, subprocess.Popen[bytes]] = {}
+    readers: list[threading.Thread] = []
     with _rendezvous(processes) as port:
         try:
             for rank in range(processes):
@@ -127,10 +128,13 @@ def _gloo_ranks(
                     start_new_session=True,
                 )
                 if (stream := ranks[rank].stdout) is not None:
-                    threading.Thread(target=_forward, args=(stream, rank), daemon=True).start()
+                    readers.append(threading.Thread(target=_forward, args=(stream, rank), daemon=True))
+                    readers[-1].start()
             yield ranks
         finally:
             _end(ranks)
+            for reader in readers:
+                reader.join(GRACE)  # unless a grandchild holds the pipe, it is at the end already
 
 
 @contextlib.contextmanager
@@ -184,10 +188,11 @@ def _gloo_variables(rank: int, size: int, port: int) -> dict[str, str]:
 
 
 def _forward(stream: IO[bytes], rank: int) -> None:
-    for line in stream:
-        with contextlib.suppress(BrokenPipeError):
-            sys.stderr.write(f"[rank {rank}] {line.decode(errors='replace')}")
-            sys.stderr.flush()
+    with stream:
+        for line in stream:
+            with contextlib.suppress(BrokenPipeError):
+                sys.stderr.write(f"[rank {rank}] {line.decode(errors='replace')}")
+                sys.stderr.flush()
 
 
 def _watch(ranks: Mapping[int, subprocess.Popen[bytes]]) -> dict[int, int]:
