@@ -3,6 +3,7 @@ import sys
 
 import pytest
 
+from frcnn.runtime import progress
 from frcnn.runtime.progress import Progress, clock_time, track, training_line
 
 
@@ -25,10 +26,10 @@ def lines(caplog):
 
 def test_a_log_gets_a_line_each_ten_seconds_at_most(lines):
     clock = Clock()
-    with Progress("training", 1000, clock=clock) as progress:
+    with Progress("training", 1000, clock=clock) as bar:
         for step in range(1, 61):
             clock.now += 1.0
-            progress.update(step, f"step {step}/1000")
+            bar.update(step, f"step {step}/1000")
     assert [line.split(" eta ")[0] for line in lines()] == [
         f"step {step}/1000" for step in (10, 20, 30, 40, 50, 60)
     ]
@@ -36,65 +37,65 @@ def test_a_log_gets_a_line_each_ten_seconds_at_most(lines):
 
 def test_eta_leaves_out_the_first_step_which_compiles(lines):
     clock = Clock()
-    with Progress("training", 101, clock=clock) as progress:
+    with Progress("training", 101, clock=clock) as bar:
         clock.now += 60.0  # compiling
-        progress.update(1, "step 1")
+        bar.update(1, "step 1")
         clock.now += 10.0
-        progress.update(6, "step 6")  # five steps in ten seconds, 95 to go
-        assert progress.eta() == "3:10"
+        bar.update(6, "step 6")  # five steps in ten seconds, 95 to go
+        assert bar.eta() == "3:10"
     assert lines()[-1] == "step 6 eta 3:10"
 
 
 def test_eta_follows_the_speed_of_late(lines):
     clock = Clock()
-    with Progress("training", 10_000, clock=clock) as progress:
+    with Progress("training", 10_000, clock=clock) as bar:
         for step in range(1, 51):  # slow: a step each 10 s
             clock.now += 10.0
-            progress.update(step)
+            bar.update(step)
         for step in range(60, 1060, 10):  # then ten times as fast
             clock.now += 10.0
-            progress.update(step)
-        assert progress.eta() == clock_time(10_000 - 1050)
+            bar.update(step)
+        assert bar.eta() == clock_time(10_000 - 1050)
 
 
 def test_a_resumed_run_counts_only_its_own_steps(lines):
     clock = Clock()
-    with Progress("training", 100, done=50, clock=clock) as progress:
+    with Progress("training", 100, done=50, clock=clock) as bar:
         clock.now += 1.0
-        progress.update(51)
+        bar.update(51)
         clock.now += 1.0
-        progress.update(52)
-        assert progress.eta() == "0:48"
+        bar.update(52)
+        assert bar.eta() == "0:48"
 
 
 def test_the_last_line_says_how_long_it_took(lines):
     clock = Clock()
-    with Progress("converting", 3, clock=clock) as progress:
+    with Progress("converting", 3, clock=clock) as bar:
         for done in (1, 2, 3):
             clock.now += 1.0
-            progress.update(done)
+            bar.update(done)
     assert lines() == ["converting 3/3 done in 0:03"]
 
 
 def test_text_given_as_a_function_is_made_only_when_it_is_shown(lines):
     clock, calls = Clock(), []
-    with Progress("training", 100, clock=clock) as progress:
+    with Progress("training", 100, clock=clock) as bar:
         for step in range(1, 26):
             clock.now += 1.0
-            progress.update(step, lambda step=step: calls.append(step) or f"step {step}")
+            bar.update(step, lambda step=step: calls.append(step) or f"step {step}")
     assert calls == [10, 20, 25]
 
 
 def test_the_state_at_a_failure_is_shown(lines):
-    with pytest.raises(ValueError), Progress("converting", 10, clock=Clock()) as progress:
-        progress.update(4)
+    with pytest.raises(ValueError), Progress("converting", 10, clock=Clock()) as bar:
+        bar.update(4)
         raise ValueError
     assert lines() == ["converting 4/10"]
 
 
 def test_ranks_that_are_not_enabled_keep_quiet(lines):
-    with Progress("training", 1, enabled=False) as progress:
-        progress.update(1)
+    with Progress("training", 1, enabled=False) as bar:
+        bar.update(1)
     assert lines() == []
 
 
@@ -113,21 +114,40 @@ def test_track_over_nothing_says_nothing(lines):
     assert lines() == []
 
 
-def test_a_terminal_gets_a_bar_with_eta_and_no_log_lines(lines, monkeypatch, capsys):
+@pytest.fixture
+def terminal(monkeypatch):
+    """Makes standard error a terminal of 100 columns."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
+    progress._console.cache_clear()
+    yield
+    progress._console.cache_clear()
+
+
+def test_a_terminal_gets_a_bar_with_eta_and_no_log_lines(lines, terminal, capsys):
     clock = Clock()
-    with Progress("training", 4, clock=clock) as progress:
+    with Progress("training", 4, clock=clock) as bar:
         for step in (1, 2, 3):
             clock.now += 2.0
-            progress.update(step, f"loss 0.{step}")
+            bar.update(step, f"loss 0.{step}")
     shown = capsys.readouterr().err
     assert "training" in shown
     assert "3/4" in shown
     assert "eta 0:02" in shown
     assert "loss 0.3" in shown
     assert lines() == []
+
+
+def test_a_bar_within_a_bar_is_shown_too(lines, terminal, capsys):
+    with Progress("training", 2, clock=Clock()) as outer:
+        outer.update(1)
+        assert list(track("abc", "validating")) == ["a", "b", "c"]
+        outer.update(2)
+    shown = capsys.readouterr().err
+    assert "validating" in shown
+    assert "3/3" in shown
+    assert "2/2" in shown
 
 
 def test_training_line_reads_as_documented():

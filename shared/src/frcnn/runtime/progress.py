@@ -1,6 +1,7 @@
 """Progress: a bar with ETA on a terminal, elsewhere a log line at most every ten seconds."""
 
 import collections
+import functools
 import logging
 import sys
 import time
@@ -9,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
+    import rich.console
     import rich.progress
 
 log = logging.getLogger(__name__)
@@ -156,8 +158,15 @@ def _speed(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
-def _bar() -> "rich.progress.Progress":
+@functools.cache
+def _console() -> "rich.console.Console":
+    """One for all bars: that is how one within another (validation within training) finds its place."""
     from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _bar() -> "rich.progress.Progress":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     return Progress(
@@ -166,5 +175,5 @@ def _bar() -> "rich.progress.Progress":
         MofNCompleteColumn(),
         TextColumn("eta {task.fields[eta]}"),
         TextColumn("{task.fields[text]}", style="dim"),
-        console=Console(stderr=True),
+        console=_console(),
     )
