@@ -21,7 +21,7 @@ from rich.table import Table
 from benchmarks.conditions import Conditions
 from frcnn.data.annotations import ImageRecord, Label
 from frcnn.data.example import encode
-from frcnn.data.pipeline import training_dataset
+from frcnn.data.pipeline import training_dataset, worker_threads
 from frcnn.data.records import frame
 from frcnn.spec import Experiment, load_experiment
 from frcnn.spec.config import (
@@ -59,7 +59,7 @@ def main() -> None:
     flags.add_argument("--images", type=int, default=120, help="images timed in each row")
     flags.add_argument("--batch_size", type=int, default=2)
     args = flags.parse_args()
-    conditions = Conditions(threads=0)
+    conditions = Conditions(threads=worker_threads())
     table = Table("", "images/s", "CPU ms/image", title=f"input pipeline, {NETWORK[0]}x{NETWORK[1]}")
     with tempfile.TemporaryDirectory() as folder:
         write_records(Path(folder) / "records", count=40)

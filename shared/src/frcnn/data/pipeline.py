@@ -138,8 +138,13 @@ def _shares(spec: "Experiment", loader: ImageLoader) -> tuple[int, ...]:
     return shares_of(counts, [n * s.weight for n, s in zip(counts, loader.sources, strict=True)])
 
 
+def worker_threads() -> int:
+    """How many threads a pipeline uses: half of the cores, the train step needs the others."""
+    return min(MAX_THREADS, max(1, (os.cpu_count() or 2) // 2))
+
+
 def _batched(loader: ImageLoader, slots: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-    threads = min(MAX_THREADS, max(1, (os.cpu_count() or 2) // 2))
+    threads = worker_threads()
     images = slots.interleave(
         loader.load, cycle_length=threads, num_parallel_calls=threads, deterministic=True
     ).map(loader.prepare, num_parallel_calls=threads, deterministic=True)
@@ -148,7 +153,6 @@ def _batched(loader: ImageLoader, slots: tf.data.Dataset, batch_size: int) -> tf
     batches = join(images, batch_size, drop_remainder=True).prefetch(2)
     options = tf.data.Options()
     options.deterministic = True
-    # The training step needs the cores: the input pipeline keeps to its own few threads.
     options.threading.private_threadpool_size = threads
     options.threading.max_intra_op_parallelism = 1
     return batches.with_options(options)
