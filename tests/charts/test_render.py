@@ -1,5 +1,7 @@
 """Each value set renders, lints, and gives objects that Kubernetes takes; bad values are refused."""
 
+import json
+
 import kubernetes_validate
 import pytest
 import yaml
@@ -173,7 +175,7 @@ def leaves(values, path=""):
         if isinstance(value, dict) and value and name not in OPAQUE:
             yield from leaves(value, f"{name}.")
         else:
-            yield name
+            yield name, value
 
 
 OPAQUE = ("s3Server.resources", "tensorboard.resources")
@@ -183,11 +185,12 @@ def test_every_value_has_a_schema_a_comment_and_a_line_in_the_readme(chart):
     text = (CHART / "values.yaml").read_text("utf-8")
     readme = (CHART / "README.md").read_text("utf-8")
     lines = text.splitlines()
-    for name in leaves(chart.values):
+    for name, value in leaves(chart.values):
         schema = chart.schema
         for key in name.split("."):
             schema = schema["properties"][key]
-        assert f"| `{name}` |" in readme, name
+        default = "see values.yaml" if name in OPAQUE else f"`{json.dumps(value)}`"
+        assert f"| `{name}` | {default} |" in readme
         key = name.rpartition(".")[2]
         spots = [i for i, line in enumerate(lines) if line.strip().startswith(f"{key}:")]
         assert any(lines[i - 1].strip().startswith("# -- ") for i in spots), name
