@@ -115,7 +115,7 @@ def test_track_over_nothing_says_nothing(lines):
 
 
 @pytest.fixture
-def terminal(monkeypatch):
+def terminal(monkeypatch, capsys):
     """Makes standard error a terminal of 100 columns."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
