@@ -13,7 +13,8 @@ from frcnn.model.build import build
 from frcnn.model.checkpoint import TrainingRecord, save_model
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.spec import load_experiment
-from frcnn.train.pretrained import LayerStatus, load_pretrained, status_table
+from frcnn.train.pretrained.load import load_pretrained, read_source
+from frcnn.train.pretrained.table import LayerStatus, status_table
 from tests.support.task_spec import write_spec
 
 NORM = ("gamma", "beta", "moving_mean", "moving_variance")
@@ -223,3 +224,19 @@ def test_links_and_storage_outside_of_the_file_are_refused(tmp_path):
         archive["conv1"].create_dataset("conv1/bias:0", (1 << 36,), "f4", chunks=(1024,))
     with pytest.raises(ModelError, match="larger than the file"):
         load_pretrained(None, path)
+
+
+def test_hdf5_files_that_crash_its_library_end_in_a_named_error(tmp_path):
+    path = write_keras2(tmp_path / "weights.h5", {"conv1": {"kernel": np.ones((2, 2), np.float32)}})
+    whole, random, refused = path.read_bytes(), np.random.default_rng(1), 0
+    for _ in range(12):
+        damaged = bytearray(whole)
+        for position in random.integers(len(whole), size=30):
+            damaged[position] = random.integers(256)
+        path.write_bytes(damaged)
+        try:
+            read_source(path)
+        except ModelError as error:
+            refused += 1
+            assert str(path) in str(error)
+    assert refused > 6

@@ -24,8 +24,7 @@ from frcnn.errors import ModelError
 from frcnn.model.build import build
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.spec import load_experiment
-from frcnn.train.pretrained import load_pretrained
-from frcnn.train.pretrained.load import read_source
+from frcnn.train.pretrained.load import load_pretrained, read_source
 from frcnn.train.pretrained.torch_file import LEGACY_MAGIC, read_torch_legacy
 from tests.support.task_spec import write_spec
 

@@ -1,6 +1,4 @@
-"""Weights from elsewhere, layer by layer: `load_pretrained` is the door, `load` its file."""
+"""Weights from elsewhere, layer by layer: `load.load_pretrained` is the door.
 
-from frcnn.train.pretrained.load import load_pretrained
-from frcnn.train.pretrained.table import LayerStatus, status_table
-
-__all__ = ["LayerStatus", "load_pretrained", "status_table"]
+Nothing is imported here, so that the process that reads HDF5 (`apart`) starts quickly.
+"""

@@ -1,14 +1,12 @@
 """Weights in HDF5, as Keras 2 (`.h5`, `.hdf5`) and Keras 3 (`.weights.h5`, `.keras`) write them.
 
-Read with h5py only: no layer is built, no class of the file is looked up.
+Read with h5py only: no layer is built, no class of the file is looked up. For files from elsewhere use
+`frcnn.train.pretrained.apart`: the HDF5 library crashes on some damaged ones.
 """
 
 import dataclasses
 import json
 import re
-import shutil
-import tempfile
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,10 +17,7 @@ import numpy as np
 from frcnn.errors import ModelError
 from frcnn.train.pretrained.source import Source, SourceLayer
 
-CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 _MAX_DEPTH = 32
-# A zip member may be this much larger than the archive: weights hardly shrink.
-_MAX_EXPANSION = 4
 
 # Roles in the order in which Keras 3 numbers a layer's weights, by the shapes' ranks.
 _ROLES_BY_RANKS = {
@@ -48,16 +43,15 @@ class Described:
     inner: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
-def read_hdf5(path: Path, config: str | None = None, shown: Path | None = None) -> Source:
+def read_hdf5(path: Path, config: str | None = None) -> Source:
     """The layers in an HDF5 file.
 
     Args:
         path: The file.
         config: The model's configuration as JSON, if it is known from elsewhere.
-        shown: What to call the file in messages.
 
     Raises:
-        ModelError: It is broken, or holds no layers.
+        ModelError: It is broken, or holds no layers; does not name the file.
     """
     try:
         with h5py.File(path, "r") as archive:
@@ -71,30 +65,10 @@ def read_hdf5(path: Path, config: str | None = None, shown: Path | None = None) 
             else:
                 source = _keras3(archive, size, describe(config))
     except _FAULTS as error:
-        raise ModelError(f"{shown or path}: not a readable HDF5 weight file ({error})") from error
+        raise ModelError(f"not a readable HDF5 weight file ({error})") from error
     if not source.layers:
-        raise ModelError(f"{shown or path}: holds no layers with names; save it with Keras 3.4 or newer")
+        raise ModelError("holds no layers with names; save it with Keras 3.4 or newer")
     return source
-
-
-def read_keras_archive(path: Path) -> Source:
-    """The layers in a `.keras` archive.
-
-    Raises:
-        ModelError: It is broken, or holds no layers.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
-            for name in (CONFIG, WEIGHTS):
-                if archive.getinfo(name).file_size > _MAX_EXPANSION * path.stat().st_size:
-                    raise ValueError(f"{name} claims to be much larger than the file")
-            config = archive.read(CONFIG).decode()
-            plain = Path(folder) / "weights.h5"
-            with archive.open(WEIGHTS) as packed, plain.open("wb") as unpacked:
-                shutil.copyfileobj(packed, unpacked)
-            return read_hdf5(plain, config, path)
-    except _FAULTS as error:
-        raise ModelError(f"{path}: not a readable Keras archive ({error})") from error
 
 
 def describe(config: str | bytes | None) -> Described:
@@ -225,7 +199,7 @@ def _strings(group: h5py.Group, name: str) -> list[str]:
     return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
 
 
-# What broken files make of h5py, zipfile and the code above.
+# What broken files make of h5py and the code above.
 _FAULTS = (
     OSError,
     EOFError,
@@ -237,5 +211,5 @@ _FAULTS = (
     NotImplementedError,
     AttributeError,
     OverflowError,
-    zipfile.BadZipFile,
+    MemoryError,
 )

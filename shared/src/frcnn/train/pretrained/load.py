@@ -1,17 +1,19 @@
 """Weights of another file into a fresh model: what kind of file it is, and what came of it."""
 
+import dataclasses
 import logging
 import zipfile
 from pathlib import Path
 
 from frcnn.errors import ModelError
-from frcnn.model.checkpoint import RECORD, load_model
+from frcnn.model.checkpoint import RECORD
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.runtime.sealed import is_sealed
+from frcnn.runtime.sealed import is_sealed, opened
+from frcnn.train.pretrained.apart import read_hdf5_apart
 from frcnn.train.pretrained.applications import with_our_names
-from frcnn.train.pretrained.assign import assign, layers_of
-from frcnn.train.pretrained.hdf5 import CONFIG, read_hdf5, read_keras_archive
-from frcnn.train.pretrained.source import Source, SourceLayer
+from frcnn.train.pretrained.assign import assign
+from frcnn.train.pretrained.keras_archive import CONFIG, read_keras_archive
+from frcnn.train.pretrained.source import Source
 from frcnn.train.pretrained.table import LayerStatus, status_table
 from frcnn.train.pretrained.torch_file import (
     LEGACY_MAGIC,
@@ -58,7 +60,7 @@ def read_source(path: Path, key: str = "") -> Source:
     if is_sealed(path):
         return _own(path, key)
     if start.startswith(_HDF5_MAGIC):
-        return read_hdf5(path)
+        return read_hdf5_apart(path)
     if start.startswith(_ZIP_MAGIC):
         return _zip(path, key)
     if start.startswith(LEGACY_MAGIC):
@@ -87,15 +89,8 @@ def _zip(path: Path, key: str) -> Source:
 
 
 def _own(path: Path, key: str) -> Source:
-    model, _ = load_model(path, key)
-    layers = {
-        layer.name: SourceLayer(
-            {variable.name: variable.numpy() for variable in layer.weights}, getattr(layer, "epsilon", None)
-        )
-        for layer in layers_of(model)
-        if layer.weights
-    }
-    return Source("a detector", layers)
+    with opened(path, key, "keras") as plain:
+        return dataclasses.replace(read_keras_archive(plain, path), kind="a detector")
 
 
 def _log_outcome(path: Path, statuses: list[LayerStatus], source: Source) -> None:
