@@ -1,5 +1,4 @@
 import logging
-import sys
 
 import pytest
 
@@ -115,9 +114,10 @@ def test_track_over_nothing_says_nothing(lines):
 
 
 @pytest.fixture
-def terminal(monkeypatch, capsys):
-    """Makes standard error a terminal of 100 columns."""
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+def terminal(monkeypatch):
+    """Makes standard error a terminal of 100 columns, for rich too."""
+    monkeypatch.setattr(progress, "_is_terminal", lambda: True)
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     progress._console.cache_clear()

@@ -69,7 +69,7 @@ class Progress:
         """Starts the clock, and the bar if standard error is a terminal."""
         self._started = self._shown = self._clock()
         self._samples = collections.deque([(self._started, self._done)], maxlen=WINDOW)
-        if self._enabled and sys.stderr.isatty():
+        if self._enabled and _is_terminal():
             self._bar = _bar()
             self._bar.add_task(self._description, total=self._total, completed=self._done, text="", eta="")
             self._bar.start()
@@ -156,6 +156,10 @@ def _rate(value: float) -> str:
 
 def _speed(value: float) -> str:
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty()
 
 
 @functools.cache
