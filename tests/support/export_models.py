@@ -13,7 +13,8 @@ from tests.support.task_spec import write_spec
 
 SETTINGS = (
     "rpn_pre_nms_top_N: 300 rpn_nms_max_boxes: 40 rpn_nms_overlap_threshold: 0.7 "
-    "object_confidence_thres: 0.05 bbox_visualize_threshold: 0.3 classifier_nms_max_boxes: 30 classifier_nms_overlap_threshold: 0.3 "
+    "object_confidence_thres: 0.05 bbox_visualize_threshold: 0.3 "
+    "classifier_nms_max_boxes: 30 classifier_nms_overlap_threshold: 0.3 "
 )
 
 
@@ -41,8 +42,7 @@ def calibrated_model(spec: Experiment, seed: int = 0) -> FasterRCNN:
             elif weight.name == "gamma":
                 weight.assign(random.uniform(0.7, 1.3, weight.shape))
     _calibrate(model.features, noise(random, 4, spec), 3)
-    feature_map = model.features.output[0].shape[-1]
-    crops = np.abs(random.normal(0.0, 1.0, (16, 7, 7, feature_map))).astype(np.float32)
+    crops = np.abs(random.normal(0.0, 1.0, (16, *model.roi_head.inputs[0].shape[1:]))).astype(np.float32)
     _calibrate(model.roi_head, crops, 3)
     return model
 

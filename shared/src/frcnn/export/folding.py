@@ -1,4 +1,4 @@
-"""Constant arithmetic after a convolution folded into it, and zero padding into max-pooling.
+"""Constant arithmetic after a convolution folded into it, and zero padding into what follows.
 
 The converter does most of this by itself, but leaves batch normalisation behind a biased convolution
 as Mul and Add in some graphs. Left there they cost time, and INT8 ranges are taken at the wrong place.
@@ -25,8 +25,7 @@ class _Folder:
         self.uses.update(each.name for each in graph.output)
 
     def run(self) -> None:
-        removed = {id(node) for node in self.graph.node if self._fold(node)}
-        kept = [node for node in self.graph.node if id(node) not in removed]
+        kept = [node for node in list(self.graph.node) if not self._fold(node)]
         used = {name for node in kept for name in node.input}
         constants = [each for each in self.graph.initializer if each.name in used]
         del self.graph.node[:], self.graph.initializer[:]
@@ -83,27 +82,33 @@ class _Folder:
         self.producers[name] = convolution
 
     def _fold_pad(self, node: Any) -> bool:
-        """Zeros in front of a max-pool are as good as its own padding where nothing is negative."""
-        pool = self._only_consumer(node.output[0])
-        source = self.producers.get(node.input[0])
-        pads, fill = (self._value(node.input[index]) if len(node.input) > index else None for index in (1, 2))
-        mode = next((each.s for each in node.attribute if each.name == "mode"), b"constant")
-        if pool is None or pool.op_type != "MaxPool" or source is None or source.op_type != "Relu":
+        """A convolution can pad with zeros itself; a max-pool too, where nothing is negative."""
+        consumer, source = self._only_consumer(node.output[0]), self.producers.get(node.input[0])
+        pads = self._zeros_round_a_map(node)
+        if consumer is None or pads is None:
             return False
-        if pads is None or pads.size != 8 or any(pads[[0, 1, 4, 5]]) or mode != b"constant":
+        not_negative = source is not None and source.op_type == "Relu"
+        if consumer.op_type != "Conv" and not (consumer.op_type == "MaxPool" and not_negative):
             return False
-        if fill is not None and fill.size and float(fill.reshape(-1)[0]) != 0.0:
-            return False
-        attributes = {each.name: helper.get_attribute_value(each) for each in pool.attribute}
-        if attributes.get("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
+        attributes = {each.name: helper.get_attribute_value(each) for each in consumer.attribute}
+        if attributes.pop("auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID"):
             return False
         own = np.asarray(attributes.get("pads", [0] * 4))
-        attributes["pads"] = [int(each) for each in own + pads[[2, 3, 6, 7]]]
-        attributes.pop("auto_pad", None)
-        del pool.attribute[:]
-        pool.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
-        pool.input[0] = node.input[0]
+        attributes["pads"] = [int(each) for each in own + pads]
+        del consumer.attribute[:]
+        consumer.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
+        consumer.input[0] = node.input[0]
         return True
+
+    def _zeros_round_a_map(self, node: Any) -> Any:
+        """What a Pad adds to rows and columns (top, left, bottom, right), if that is all it does."""
+        pads, fill = (self._value(node.input[index]) if len(node.input) > index else None for index in (1, 2))
+        mode = next((each.s for each in node.attribute if each.name == "mode"), b"constant")
+        if pads is None or pads.size != 8 or any(pads[[0, 1, 4, 5]]) or mode != b"constant":
+            return None
+        if fill is not None and fill.size and float(fill.reshape(-1)[0]) != 0.0:
+            return None
+        return pads[[2, 3, 6, 7]]
 
     def _only_convolution(self, tensor: str) -> Any:
         """The convolution with constant weights that makes `tensor`, if nothing else wants it."""
