@@ -91,16 +91,17 @@ class ImageLoader:
         number = slot[0]
         one = tf.data.Dataset.range(1)
         if self.training:
-            tries = self.reader.attempts(number, min(MAX_BROKEN_IN_A_ROW, len(self.index)))
-            last = one.map(lambda _: self._give_up(number))
+            limit = min(MAX_BROKEN_IN_A_ROW, len(self.index))
+            tries = self.reader.attempts(number, limit)
+            last = one.map(lambda _: self._give_up(number, limit))
         else:
             tries = self.reader.attempts(tf.maximum(number, 0), 1).take(tf.cast(number >= 0, tf.int64))
             last = one.map(lambda _: self._blank())
         return tries.concatenate(last).take(1).map(lambda record: {**record, "slot": slot})
 
-    def _give_up(self, number: tf.Tensor) -> Example:
+    def _give_up(self, number: tf.Tensor, tried: int) -> Example:
         graph_messages.send(self._receiver, UNREADABLE, number, tf.constant(True))
-        problem = f"{MAX_BROKEN_IN_A_ROW} images in a row cannot be read, from this one on:"
+        problem = f"{tried} image(s) in a row cannot be read, from this one on:"
         with tf.control_dependencies([tf.Assert(False, [problem, self.reader.place_of(number)])]):
             return self._blank()
 
