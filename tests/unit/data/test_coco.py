@@ -156,7 +156,9 @@ def test_unusable_categories_are_an_error(root, category, words):
         plan_coco(_config(root), embed_images=False)
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"images": [' + '9' * 400 + ']}', '{"categories": [}', "not json", b"\xff\xfe{}"])
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"images": [' + "9" * 400 + "]}", '{"categories": [}', "not json", b"\xff\xfe{}"]
+)
 def test_json_that_cannot_be_read_is_an_error(root, text):
     content = text if isinstance(text, bytes) else text.encode()
     (root / "ann/train.json").write_bytes(content)
