@@ -1,6 +1,8 @@
 """Weights of other files: what is filled, what stays, and that the filled network computes the same."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -8,16 +10,18 @@ import keras
 import numpy as np
 import pytest
 
+import frcnn
 from frcnn.errors import ModelError
 from frcnn.model.build import build
 from frcnn.model.checkpoint import TrainingRecord, save_model
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.spec import load_experiment
+from frcnn.train import pretrained
 from frcnn.train.pretrained.load import load_pretrained, read_source
 from frcnn.train.pretrained.table import LayerStatus, status_table
 from tests.support.task_spec import write_spec
 
-NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+SOURCES = str(Path(frcnn.__file__).parents[1])
 
 
 def detector(folder: Path, arch: str, options: str = "") -> FasterRCNN:
@@ -240,3 +244,11 @@ def test_hdf5_files_that_crash_its_library_end_in_a_named_error(tmp_path):
             refused += 1
             assert str(path) in str(error)
     assert refused > 6
+
+
+def test_the_process_that_reads_hdf5_needs_no_keras():
+    code = "import sys, frcnn.train.pretrained.apart; sys.exit('keras' in sys.modules)"
+    assert (
+        subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": SOURCES}, check=False).returncode == 0
+    )
+    assert pretrained.load_pretrained is load_pretrained
