@@ -22,7 +22,7 @@ from frcnn.runtime.status import StatusWriter
 from frcnn.train.callbacks import Checkpoints, NanGuard, Reporter, Validation
 from frcnn.train.devices import take_share
 from frcnn.train.optimizers import optimizer
-from frcnn.train.pretrained import load_pretrained
+from frcnn.train.pretrained.load import load_pretrained
 from frcnn.train.start import Start, choose_start, refuse_unsupported
 from frcnn.train.together import EpochMeans, start_together
 
