@@ -11,7 +11,7 @@ DATA   ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fmt lint typecheck test test-all test-e2e bench proto spec-docs pipeline generated ci clean
+.PHONY: help setup demo fmt lint typecheck test test-all test-e2e bench proto spec-docs pipeline horovod generated ci clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ proto: $(STAMP) ## generate *_pb2.py and *_pb2.pyi from the protos again
 
 spec-docs: $(STAMP) ## generate docs/spec.md from the schema again
 	$(BIN)/python scripts/generate_spec_docs.py
+
+horovod: $(STAMP) ## build and install Horovod, for several processes; the wheel is cached
+	scripts/build_horovod.sh $(VENV)
 
 pipeline: $(STAMP) ## compile the Kubeflow pipeline to pipelines/compiled again
 	$(BIN)/python -m pipelines.compile
