@@ -262,6 +262,9 @@ def remarks(text, caplog):
          "checkpoint_interval: found 13 with 12 epochs; no checkpoint is saved"),
         (("num_epochs: 12", "num_epochs: 12 resume_from_model: 'a.epoch_1.tlt'"),
          "retrain_pruned_model: without effect: resume_from_model comes first"),
+        (('arch: "resnet:18"', 'arch: "resnet:18" dropout_rate: 0.5'),
+         "model_config.dropout_rate: found 0.5; without effect on resnet:18, it is an option of vgg, "
+         "efficientnet, vgg16"),
     ],
 )  # fmt: skip
 def test_what_is_hardly_meant_is_accepted_with_a_warning(change, remark, caplog):

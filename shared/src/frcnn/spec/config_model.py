@@ -8,22 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
+from frcnn.spec.archs import ARCHS
 from frcnn.spec.constraints import Choice, NotEmpty, Range, ZeroIsNotSet
 from frcnn.spec.frozen_map import FrozenMap
-
-ARCHS = (
-    *(f"resnet:{layers}" for layers in (10, 18, 34, 50, 101)),
-    "vgg:16",
-    "vgg:19",
-    "googlenet",
-    "mobilenet_v1",
-    "mobilenet_v2",
-    "darknet:19",
-    "darknet:53",
-    *(f"efficientnet:b{size}" for size in range(8)),
-    "vgg16",
-    "resnet101",
-)
 
 Positive = Annotated[float, Range("> 0")]
 Count = Annotated[int, Range("> 0")]

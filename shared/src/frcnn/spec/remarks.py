@@ -1,15 +1,38 @@
 """What a spec may say, but hardly means: yields remarks that the loader logs as warnings."""
 
+import dataclasses
 from collections.abc import Iterator
 
 from frcnn.errors import Problem
+from frcnn.spec.archs import FAMILIES, family_of
 from frcnn.spec.config import DataloaderMode, Experiment, ImageType
 
 
 def experiment_remarks(spec: Experiment) -> Iterator[Problem]:
     """Remarks on a spec without faults."""
-    for rule in (_channel_order, _class_keys, _dataloader_mode, _short_sides, _training):
+    for rule in (_backbone_options, _channel_order, _class_keys, _dataloader_mode, _short_sides, _training):
         yield from rule(spec)
+
+
+def _backbone_options(spec: Experiment) -> Iterator[Problem]:
+    config = spec.model_config
+    effective = family_of(config.arch).options
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    for option in sorted(set().union(*(family.options for family in FAMILIES.values())) - effective):
+        value = getattr(config, option)
+        if value != defaults[option]:
+            families = ", ".join(name for name, family in FAMILIES.items() if option in family.options)
+            shown = value.activation_type if option == "activation" else value
+            yield Problem(
+                f"model_config.{option}",
+                f"found {shown}; without effect on {config.arch}, it is an option of {families}",
+            )
+    if config.arch.startswith("efficientnet"):
+        unknown = [block for block in config.freeze_blocks if block not in family_of(config.arch).blocks]
+        if unknown:
+            yield Problem(
+                "model_config.freeze_blocks", f"found {unknown[0]}; {config.arch} has the blocks 0 to 8"
+            )
 
 
 def _channel_order(spec: Experiment) -> Iterator[Problem]:

@@ -3,22 +3,11 @@
 from collections.abc import Iterator
 
 from frcnn.errors import Problem
+from frcnn.spec.archs import FAMILIES
 from frcnn.spec.config import Experiment, ImageType
 from frcnn.spec.constraints import did_you_mean
 
 _INPUT = "model_config.input_image_config"
-
-# Block ids that may be frozen, by the first part of `arch`. EfficientNet takes any, as it always did.
-_BLOCKS = {
-    "resnet": range(0, 4),
-    "vgg": range(1, 6),
-    "googlenet": range(0, 8),
-    "mobilenet_v1": range(0, 12),
-    "mobilenet_v2": range(0, 14),
-    "darknet": range(0, 6),
-}
-# The two archs of before the names with a colon.
-_FAMILIES = {"vgg16": "vgg", "resnet101": "resnet"}
 
 
 def input_size(spec: Experiment) -> Iterator[Problem]:
@@ -47,17 +36,17 @@ def channel_means(spec: Experiment) -> Iterator[Problem]:
 
 
 def frozen_blocks(spec: Experiment) -> Iterator[Problem]:
-    """A block has to exist to be frozen."""
-    arch = spec.model_config.arch
-    family = _FAMILIES.get(arch, arch.partition(":")[0])
-    known = _BLOCKS.get(family)
-    if known is None:
+    """A block has to exist to be frozen; EfficientNet takes any, as it always did."""
+    name = spec.model_config.arch.partition(":")[0]
+    family = FAMILIES.get(name)
+    if family is None or name == "efficientnet":
         return
+    first, last = family.blocks[0], family.blocks[-1]
     for index, block in enumerate(spec.model_config.freeze_blocks):
-        if block not in known:
+        if block not in family.blocks:
             yield Problem(
                 f"model_config.freeze_blocks[{index}]",
-                f"found {block}; expected a block of {family}: {known[0]} to {known[-1]}",
+                f"found {block}; expected a block of {name}: {first} to {last}",
             )
 
 

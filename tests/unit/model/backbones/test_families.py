@@ -1,13 +1,41 @@
 """All families: published parameter counts, shapes, strides, freezing, names."""
 
-import importlib
+import dataclasses
+import sys
 
 import keras
+import numpy as np
 import pytest
 
 from frcnn.errors import ModelError
-from frcnn.model.backbones import FAMILIES, BackboneOptions, backbone
-from frcnn.spec.config import ARCHS
+from frcnn.model import backbones
+from frcnn.model.backbones import BackboneOptions, backbone
+from frcnn.model.build import build, detection_settings
+from frcnn.model.detector import KerasDetector
+from frcnn.spec.archs import ARCHS, FAMILIES, Family, family_of
+from tests.support.toy_training import HEIGHT, WIDTH, toy_spec
+
+# As docs/backbones.md shows it.
+TOY = '''
+"""A body of one convolution and a head of one average."""
+
+from frcnn.model.backbones.base import conv_bn, pooled_vector
+
+
+class Toy:
+    def __init__(self, options):
+        self.options = options
+
+    def body(self, image):
+        return conv_bn(image, self.options, 0, ("toy_conv", "toy_bn"), 8, 17, strides=16)
+
+    def head(self, crops, downsample):
+        return pooled_vector(crops)
+
+
+def create(variant, options):
+    return Toy(options)
+'''
 
 # Trainable parameters without the classifier, as Keras Applications (VGG16 and 19 with their two dense
 # layers, MobileNets, EfficientNets, ResNet101 less the 64 stem biases that use_bias: false takes away)
@@ -104,9 +132,45 @@ def test_an_unknown_family_is_refused_with_those_there_are():
         backbone("alexnet", BackboneOptions())
 
 
-def test_every_row_of_the_table_names_a_module_and_its_freeze_ids():
-    for module, _ in FAMILIES.values():
-        assert importlib.import_module(f"frcnn.model.backbones.{module}").FREEZE_IDS
+# Heads cannot be frozen, but for DarkNet's block 5 and EfficientNet's 6 to 8.
+@pytest.mark.parametrize(
+    ("arch", "with_head"),
+    [
+        ("resnet:18", False),
+        ("vgg:16", False),
+        ("vgg16", False),
+        ("googlenet", False),
+        ("mobilenet_v1", False),
+        ("mobilenet_v2", False),
+        ("resnet101", False),
+        ("darknet:19", True),
+        ("darknet:53", True),
+        ("efficientnet:b0", True),
+    ],
+)
+def test_the_blocks_of_the_table_are_all_convolutions_and_nothing_else(arch, with_head):
+    every = frozenset(family_of(arch).blocks)
+    body = body_of(arch, freeze_blocks=every)
+    head = head_of(arch, body.output.shape[-1], freeze_blocks=every)
+    kernels = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+    for network, frozen in ((body, True), (head, with_head)):
+        convolutions = {layer.name for layer in network.layers if isinstance(layer, kernels)}
+        not_learning = {layer.name for layer in network.layers if layer.weights and not layer.trainable}
+        assert not_learning == (convolutions if frozen else set())
+
+
+def test_a_family_is_added_by_a_file_and_a_row(tmp_path, monkeypatch):
+    (tmp_path / "toy.py").write_text(TOY)
+    monkeypatch.setattr(backbones, "__path__", [*backbones.__path__, str(tmp_path)])
+    monkeypatch.setitem(FAMILIES, "toy", Family(range(1), frozenset()))
+    spec = toy_spec(tmp_path, images=1)
+    spec = dataclasses.replace(spec, model_config=dataclasses.replace(spec.model_config, arch="toy"))
+    model = build(spec)
+    assert model.features.get_layer("toy_conv").filters == 8
+    detector = KerasDetector(model, detection_settings(spec.inference_config))
+    found = detector(np.zeros((1, HEIGHT, WIDTH, 3), np.float32))
+    assert found.boxes.shape[2] == 4
+    del sys.modules["frcnn.model.backbones.toy"]
 
 
 def test_options_reach_the_layers_they_are_for():

@@ -11,7 +11,6 @@ from keras import KerasTensor
 from frcnn.model.backbones.base import BackboneOptions, conv_bn, pooled_vector, refuse_unknown
 
 SLOPE = 0.1
-FREEZE_IDS = frozenset(range(6))
 VARIANTS = ("19", "53")
 # Filters and kernel sizes of DarkNet-19's blocks 1 to 5.
 BLOCKS_19 = (

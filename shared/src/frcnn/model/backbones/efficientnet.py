@@ -23,7 +23,6 @@ VARIANTS = {
     "b6": (1.8, 2.6),
     "b7": (2.0, 3.1),
 }
-FREEZE_IDS = frozenset(range(9))
 BODY_STAGES = 5
 TOP_BLOCK = 8
 STEM_WIDTH, TOP_WIDTH = 32, 1280

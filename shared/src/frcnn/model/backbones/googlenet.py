@@ -23,7 +23,6 @@ INCEPTIONS = {
     "5b": (384, 192, 384, 48, 128, 128),
 }
 BODY = ("3a", "3b", "4a", "4b", "4c", "4d", "4e")
-FREEZE_IDS = frozenset(range(8))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,7 +19,6 @@ from frcnn.model.backbones.base import (
 # Filters and strides of blocks 1 to 11.
 BODY = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5)
 HEAD_WIDTH = 1024
-FREEZE_IDS = frozenset(range(12))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,7 +29,6 @@ BODY_BLOCKS = 13
 EXPANSION = 6
 LAST_WIDTH = 1280
 MOMENTUM = 0.999
-FREEZE_IDS = frozenset(range(14))
 
 
 @dataclasses.dataclass(frozen=True)

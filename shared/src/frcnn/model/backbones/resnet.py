@@ -19,7 +19,6 @@ VARIANTS = {
     "50": ((3, 4, 6, 3), True),
     "101": ((3, 4, 23, 3), True),
 }
-FREEZE_IDS = frozenset(range(4))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +80,3 @@ def _letters(unit: int) -> str:
     """a, b, ... z, aa, ab, ...: how the reference numbers the units of a block."""
     last = chr(ord("a") + unit % 26)
     return last if unit < 26 else _letters(unit // 26 - 1) + last
-
-
-__all__ = ["FREEZE_IDS", "VARIANTS", "ResNet", "create"]

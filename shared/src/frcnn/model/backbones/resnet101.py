@@ -13,7 +13,6 @@ from frcnn.model.backbones.base import BackboneOptions, pooled_vector, refuse_un
 from frcnn.model.layers import BatchNormalization, Conv2D
 
 UNITS = {2: 3, 3: 4, 4: 23, 5: 3}
-FREEZE_IDS = frozenset(range(4))
 EPSILON = 1.001e-5
 
 

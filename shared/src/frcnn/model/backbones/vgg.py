@@ -1,4 +1,4 @@
-"""VGG 16 and 19: with batch normalisation (`vgg:16`, `vgg:19`), or the classic one (`vgg16`).
+"""VGG 16 and 19: with batch normalisation (`vgg:16`, `vgg:19`); the classic one is `vgg16`.
 
 Source: Simonyan and Zisserman 2014. The head's two dense layers work on the flattened RoI.
 """
@@ -14,7 +14,6 @@ from frcnn.model.layers import Conv2D
 # Convolutions of blocks 1 to 5.
 VARIANTS = {"16": (2, 2, 3, 3, 3), "19": (2, 2, 4, 4, 4)}
 WIDTHS = (64, 128, 256, 512, 512)
-FREEZE_IDS = frozenset(range(1, 6))
 HEAD_WIDTH = 4096
 
 
@@ -68,13 +67,3 @@ def create(variant: str, options: BackboneOptions) -> Vgg:
     """
     refuse_unknown("vgg", variant, VARIANTS)
     return Vgg(VARIANTS[variant], classic=False, options=options)
-
-
-def create_classic(variant: str, options: BackboneOptions) -> Vgg:
-    """`vgg16`, as it was before batch normalisation.
-
-    Raises:
-        ModelError: It was given a variant.
-    """
-    refuse_unknown("vgg16", variant, [""])
-    return Vgg(VARIANTS["16"], classic=True, options=options)

@@ -1,0 +1,120 @@
+"""`frcnn model summary`: layers, parameters, operations and memory of a detector."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from frcnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from frcnn.model.faster_rcnn import FasterRCNN
+    from frcnn.model.summary import ModelSummary
+
+HELP = "Show what a spec's or a file's detector consists of, and what it costs."
+EXAMPLES = """\
+  frcnn model summary examples/specs/kitti_resnet18.txt
+  frcnn model summary results/frcnn_resnet_18.epoch_12.tlt -k @key --batch_size 8
+  frcnn model summary pruned.keras --parts                            totals only
+"""
+
+MODEL_SUFFIXES = (".tlt", ".keras", ".hdf5", ".h5")
+PARTS = ("backbone", "RPN", "head")
+# Numbers an optimizer keeps for each weight.
+SLOTS = {"SGD with momentum": 1, "Adam": 2}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's flags."""
+    add = parser.add_argument
+    add("action", choices=("summary",), help="what to do")
+    add("file", type=Path, metavar="SPEC|MODEL", help=f"a spec, or a model ({', '.join(MODEL_SUFFIXES)})")
+    add("-k", "--key", "--enc_key", metavar="KEY", help="of a sealed model (safer: FRCNN_KEY, or -k @FILE)")
+    add("--batch_size", type=int, default=1, metavar="N", help="images that memory is estimated for")
+    add("--rois", type=int, default=300, metavar="N", help="RoIs an image in the head (default: 300)")
+    add("--parts", action="store_true", help="totals of the parts only, no layers")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Prints the tables.
+
+    Raises:
+        UsageError: A number below 1, or a model whose input has no fixed size.
+    """
+    for flag in ("batch_size", "rois"):
+        if getattr(args, flag) < 1:
+            raise UsageError(f"--{flag} {getattr(args, flag)}: expected 1 or more")
+    model = _model(args)
+    if None in model.features.inputs[0].shape[1:]:
+        raise UsageError(
+            f"{args.file}: its input has no fixed size, so neither has what it costs; "
+            "give a spec with size_height_width in place of size_min"
+        )
+    from frcnn.model.summary import summarise
+
+    summary = summarise(model, args.rois)
+    lines = [] if args.parts else [*_layer_lines(summary), ""]
+    sys.stdout.write("\n".join([*lines, *_part_lines(summary, model, args.batch_size)]) + "\n")
+
+
+def _model(args: argparse.Namespace) -> "FasterRCNN":
+    if args.file.suffix in MODEL_SUFFIXES:
+        from frcnn.model.checkpoint import load_model
+        from frcnn.runtime.keys import resolve_key
+
+        return load_model(args.file, resolve_key(args.key, None))[0]
+    from frcnn.spec import load_experiment
+
+    spec = load_experiment(args.file)
+    from frcnn.model.build import build
+
+    return build(spec)
+
+
+def _layer_lines(summary: "ModelSummary") -> list[str]:
+    cells = [("layer", "type", "output", "parameters", "MFLOPs", "")]
+    for part in PARTS:
+        for each in (layer for layer in summary.layers if layer.part == part):
+            shape = " x ".join(map(str, each.shape))
+            flops = f"{each.flops / 1e6:,.1f}" if each.flops else ""
+            frozen = "frozen" if each.params and not each.trainable else ""
+            cells.append(
+                (each.name, each.kind, shape, f"{each.params:,}" if each.params else "", flops, frozen)
+            )
+    return _table(cells, left=2)
+
+
+def _part_lines(summary: "ModelSummary", model: "FasterRCNN", batch: int) -> list[str]:
+    cells = [("part", "parameters", "GFLOPs")]
+    for part, name in [*((part, part) for part in PARTS), (None, "all")]:
+        params, flops = summary.total("params", part), summary.total("flops", part)
+        cells.append((name, f"{params:,}", f"{flops / 1e9:,.2f}"))
+    size = " x ".join(map(str, model.features.inputs[0].shape[1:]))
+    images = "1 image" if batch == 1 else f"{batch} images"
+    training = ", ".join(
+        f"{_mib(summary.training_bytes(batch, slots))} with {name}" for name, slots in SLOTS.items()
+    )
+    return [
+        *_table(cells, left=1),
+        "",
+        f"one image of {size}, {summary.rois} RoIs; a multiply-add is two operations",
+        f"memory for {images}, float32, estimated: training {training}; "
+        f"inference {_mib(summary.inference_bytes(batch))}",
+    ]
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.0f} MiB"
+
+
+def _table(cells: list[tuple[str, ...]], left: int) -> list[str]:
+    """Aligned columns, the first `left` of them to the left, a rule under the heads."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if index < left else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]

@@ -1,0 +1,78 @@
+"""Every arch of the spec lives a whole life: trained, saved, loaded, pruned, trained again, loaded again."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from frcnn.model.build import build, detection_settings, training_settings
+from frcnn.model.checkpoint import TrainingRecord, load_model, save_model
+from frcnn.model.detector import KerasDetector
+from frcnn.prune.prune import prune
+from frcnn.prune.settings import PruneSettings
+from frcnn.spec.archs import ARCHS
+from frcnn.train.optimizers import optimizer
+from tests.support.toy_training import toy_spec
+
+
+def spec_of(folder, arch):
+    spec = toy_spec(folder, images=1, validation=1)
+    model = dataclasses.replace(spec.model_config, arch=arch)
+    return dataclasses.replace(spec, model_config=model)
+
+
+def train_one_step(model, spec, batch):
+    """Returns the loss; eagerly, since tracing 22 graphs takes longer than all else here."""
+    model.training_settings = training_settings(spec)
+    model.compile(optimizer=optimizer(spec.training_config, 10), jit_compile=False, run_eagerly=True)
+    model.optimizer.build(model.trainable_variables)
+    return float(model.train_step(batch)["loss"])
+
+
+def a_batch(spec, side=(128, 160)):
+    images = np.random.default_rng(0).normal(size=(1, *side, 3)).astype(np.float32)
+    boxes = np.zeros((1, 5, 4), np.float32)
+    boxes[0, 0] = 20, 30, 70, 90
+    valid = np.zeros((1, 5), bool)
+    valid[0, 0] = True
+    return {
+        "images": tf.constant(images),
+        "boxes": tf.constant(boxes),
+        "classes": tf.zeros((1, 5), tf.int32),
+        "valid": tf.constant(valid),
+        "difficult": tf.zeros((1, 5), tf.bool),
+        "size": tf.constant([side], tf.int32),
+    }
+
+
+def answers(model, images):
+    """What both networks say of an image and of a fixed crop."""
+    rpn = model(images, training=False)
+    crops = np.random.default_rng(1).normal(size=(2, *model.roi_head.inputs[0].shape[1:]))
+    return [*map(np.asarray, rpn), *map(np.asarray, model.roi_head(crops.astype(np.float32)))]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("arch", ARCHS)
+def test_an_arch_trains_saves_prunes_and_retrains(tmp_path, arch):
+    spec = spec_of(tmp_path, arch)
+    batch = a_batch(spec)
+    model = build(spec)
+    record = TrainingRecord(arch, model.geometry.class_names)
+    assert np.isfinite(train_one_step(model, spec, batch))
+    save_model(model, tmp_path / "trained.keras", record)
+    loaded, _ = load_model(tmp_path / "trained.keras")
+
+    result = prune(loaded, PruneSettings(pruning_threshold=0.5, min_num_filters=8))
+    assert result.report.after.params < result.report.before.params
+    assert np.isfinite(train_one_step(result.model, spec, batch))
+    save_model(result.model, tmp_path / "retrained.keras", record)
+    again, _ = load_model(tmp_path / "retrained.keras")
+    for before, after in zip(
+        answers(result.model, batch["images"]), answers(again, batch["images"]), strict=True
+    ):
+        np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6)
+    found = KerasDetector(again, detection_settings(spec.inference_config))(batch["images"].numpy())
+    assert np.isfinite(found.boxes).all()
