@@ -11,7 +11,7 @@ DATA   ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fmt lint typecheck test test-all test-e2e bench proto spec-docs pipeline horovod generated ci clean
+.PHONY: help setup demo fmt lint typecheck test test-all test-e2e test-browser bench proto spec-docs pipeline horovod generated ci clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ test-all: $(STAMP) ## every test this machine can run, the slow ones too
 
 test-e2e: $(STAMP) ## the whole way on the toy set
 	$(BIN)/python -m pytest -m e2e $(ARGS)
+
+test-browser: $(STAMP) ## the report page in Chromium; installs it where it is missing
+	scripts/install_browser.sh
+	$(BIN)/python -m pytest -m browser $(ARGS)
 
 bench: $(STAMP) ## speed and memory, side by side with a peer; prints tables
 	$(BIN)/python -m benchmarks $(ARGS)
