@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from frcnn.spec import constraints
-from frcnn.spec.config import ARCHS
+from frcnn.spec.archs import ARCHS
 from frcnn.spec.load import parse_experiment
 from tests.unit.spec.samples import GUIDE, MINIMAL, REFERENCE, changed, export_problems_of, problems_of
 

@@ -181,7 +181,7 @@ def _confusion(inspection: Inspection, names: Sequence[str]) -> dict[str, Any]:
     counts = inspection.confusion
     totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     shares = counts / totals
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": name,
             "cells": [
