@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,11 +34,23 @@ class S3Server:
         self._folder = folder
         self._ports = dict(zip(PAIRED, free_port_pairs(len(PAIRED)), strict=True))
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.RLock()
         self.port = self._ports["-s3.port"]
         self.endpoint = f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Starts it and waits for a put to succeed."""
+        """Starts it unless it runs, and waits for a put to succeed."""
+        with self._lock:
+            if self._process is None:
+                self._start()
+
+    def restart(self) -> None:
+        """Kills it and starts it again; others who want to start it wait for that."""
+        with self._lock:
+            self.kill()
+            self._start()
+
+    def _start(self) -> None:
         config = self._folder / "s3.json"
         identities = [
             {
@@ -51,6 +64,8 @@ class S3Server:
         command = [
             str(program()), "-logdir", str(self._folder), "mini", f"-dir={self._folder / 'data'}",
             "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.config={config}", f"-bucket={BUCKET}",
+            # Alone it need not wait for others to vote; with the default a restart takes up to 17 s.
+            "-master.electionTimeout=500ms", "-master.heartbeatInterval=100ms",
             "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
             "-s3.port.iceberg=0", "-s3.port.lance=0",
             *(f"{flag}={port}" for flag, port in self._ports.items()),
@@ -64,10 +79,11 @@ class S3Server:
 
     def kill(self) -> None:
         """Ends it at once, as a lost machine would."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-            self._process = None
+        with self._lock:
+            if self._process is not None:
+                self._process.send_signal(signal.SIGKILL)
+                self._process.wait()
+                self._process = None
 
     def environment(self, user: str = "minio") -> dict[str, str]:
         """What a program needs to know to use the server as `user`."""

@@ -40,13 +40,9 @@ class S3Keeper:
         return f"{self._address}/{name}" if name else str(self._address)
 
     def check(self) -> None:
-        """Asks for the bucket: some servers make one for whoever writes to it, in silence."""
-        with self._request("", "look at"):
-            if not self._client.bucket_exists(self._bucket):
-                raise StoreError(
-                    f"{self.where()}: {self._settings.endpoint} has no bucket {self._bucket!r}; "
-                    "correct the URI, or have the bucket made"
-                )
+        """Asks for the first object: some servers make a bucket for whoever writes to it, in silence."""
+        with self._request("", "list"):
+            next(iter(self._client.list_objects(self._bucket, prefix=self._key(""))), None)
 
     def entries(self, below: str = "") -> list[Entry]:
         """By recursive listings, a thousand keys a request."""
@@ -62,10 +58,16 @@ class S3Keeper:
             ]
 
     def stat(self, name: str) -> Entry:
-        """By HEAD."""
-        with self._request(name, "read"):
-            found = self._client.stat_object(self._bucket, self._key(name))
-            return Entry(name, found.size, _plain(found.etag))
+        """By HEAD, whose answer does not tell why it is refused: a listing does."""
+        try:
+            with self._request(name, "read"):
+                found = self._client.stat_object(self._bucket, self._key(name))
+        except MissingError:
+            raise
+        except StoreError:
+            self.check()
+            raise
+        return Entry(name, found.size, _plain(found.etag))
 
     def read(self, name: str, offset: int, length: int, etag: str = "") -> bytes:
         """By a ranged GET."""
