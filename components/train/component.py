@@ -18,12 +18,12 @@ def train(
     """Train a detector; with `start_from`, go on from that model, pruned or not.
 
     Args:
-        spec: Experiment spec, protobuf text or a file's name.
+        spec: Experiment spec: protobuf text, or the name or S3 URI of a file.
         records: Records written by `convert`.
         start_from: Model whose layers and weights are kept.
         epochs: Number of epochs; 0 leaves the spec's.
-        checkpoints: Folder that outlives the step, on a volume. A step that is started again goes on
-            from its newest checkpoint there. Empty: it starts over.
+        checkpoints: Folder on a volume, or S3 URI, that outlives the step. A step that is started again
+            goes on from its newest checkpoint there. Empty: it starts over.
         model: The best model by validation mAP, and the log of its training.
         metrics: Last loss, and mAP after the last epoch.
     """

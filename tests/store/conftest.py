@@ -49,7 +49,7 @@ def through(link, settings):
     """A store that reaches the server over `link`; takes other settings."""
 
     def make(**others):
-        return Store(dataclasses.replace(settings, endpoint=link.endpoint, **others))
+        return Store(dataclasses.replace(settings, **{"endpoint": link.endpoint, **others}))
 
     return make
 

@@ -38,9 +38,9 @@ def test_a_text_on_one_line_is_a_text():
         experiment_given("model_config { }")
 
 
-@pytest.mark.parametrize("given", ["s3://bucket/spec.txt", "https://host/spec.txt"])
+@pytest.mark.parametrize("given", ["gs://bucket/spec.txt", "https://host/spec.txt"])
 def test_an_address_that_cannot_be_read_is_refused_with_a_remedy(given):
-    with pytest.raises(UsageError, match="give the spec's text, or a file on a mounted volume"):
+    with pytest.raises(UsageError, match="give its text, a file on a mounted volume, or s3://bucket/file"):
         experiment_given(given)
 
 

@@ -42,8 +42,14 @@ def train_or_continue(spec: "Experiment", folder: Path, *, key: str = "") -> Tra
 
 def newest_checkpoint(folder: Path) -> tuple[int, Path | None]:
     """The checkpoint of the highest epoch in `folder` and that epoch; 0 and None if there is none."""
-    found = [(int(match[1]), path) for path in folder.glob("*") if (match := _EPOCH.search(path.name))]
+    found = [(epoch_of(path.name), path) for path in folder.glob("*") if epoch_of(path.name)]
     return max(found) if found else (0, None)
+
+
+def epoch_of(name: str) -> int:
+    """The epoch after which a checkpoint was written, by its name; 0 if it is no checkpoint of an epoch."""
+    match = _EPOCH.search(name)
+    return int(match[1]) if match else 0
 
 
 def _keeping_few(spec: "Experiment") -> "Experiment":

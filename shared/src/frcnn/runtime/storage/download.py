@@ -13,6 +13,7 @@ from pathlib import Path
 
 from frcnn.errors import StoreError
 from frcnn.runtime.storage.checksums import combined_etag, is_md5, md5
+from frcnn.runtime.storage.faults import DamagedError
 from frcnn.runtime.storage.manifest import Manifest, StoredFile, StoredObject
 from frcnn.runtime.storage.meter import Meter
 from frcnn.runtime.storage.transfer import Transfer
@@ -101,9 +102,11 @@ class Reading:
         if found != etag:
             raise self.damaged()
 
-    def damaged(self) -> StoreError:
+    def damaged(self) -> DamagedError:
         """The error of an object that is not what was published."""
-        return StoreError(f"{self.where}: damaged (its checksum is not the published one); publish it again")
+        return DamagedError(
+            f"{self.where}: damaged (its checksum is not the published one); publish it again"
+        )
 
 
 def _tasks(reading: Reading, files: list[StoredFile], aside: Path, meter: Meter) -> Iterator[Task]:

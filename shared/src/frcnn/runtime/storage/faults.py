@@ -52,6 +52,10 @@ class MissingError(StoreError):
     """There is no such object."""
 
 
+class DamagedError(StoreError):
+    """An object's bytes are not those that its checksum was made from."""
+
+
 class ChangedError(StoreError):
     """An object is no longer the one that was listed."""
 

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from frcnn.errors import StoreError
+from frcnn.runtime.storage.checksums import combined_etag
 
 NAME = "frcnn-manifest.json"
 FORMAT = "frcnn artifact 1"
@@ -39,6 +40,12 @@ class StoredObject:
         """Offset and length of a piece, bytes."""
         offset = number * self.piece_bytes
         return offset, min(self.piece_bytes, self.size - offset)
+
+    def expected_etag(self) -> str:
+        """What servers that name versions by checksums call it."""
+        if self.md5s is None:
+            return self.etag
+        return self.md5s[0] if len(self.md5s) == 1 else combined_etag(self.md5s)
 
 
 @dataclasses.dataclass(frozen=True)

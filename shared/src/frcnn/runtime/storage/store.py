@@ -12,7 +12,7 @@ from frcnn.errors import StoreError, UsageError
 from frcnn.runtime.storage import download, upload
 from frcnn.runtime.storage.address import Address, is_remote
 from frcnn.runtime.storage.checksums import is_md5, md5
-from frcnn.runtime.storage.faults import MissingError
+from frcnn.runtime.storage.faults import DamagedError, MissingError
 from frcnn.runtime.storage.folder import FolderKeeper
 from frcnn.runtime.storage.keeper import Entry, Keeper
 from frcnn.runtime.storage.manifest import CONTENT, NAME, Manifest, StoredFile, StoredObject, safe_path
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 # Parts larger than this are not read as one piece, whatever the etag was made of.
 LARGEST_PIECE = 128 << 20
 FOLDER_THREADS = 4
+# What `read` gives; larger objects go to files.
+MOST_READ = 64 << 20
 
 
 class Store:
@@ -166,8 +168,12 @@ class Store:
         path = path.absolute()
         wanted = Manifest("", (_unpublished(transfer, entry),), (StoredFile(path.name, 0, 0, entry.size),))
         aside = path.with_name(f".{path.name}.partial-{md5(entry.etag.encode())[:12]}")
-        with Meter(f"fetching {name}", entry.size) as meter:
-            download.fetch(transfer, wanted, aside, meter)
+        try:
+            with Meter(f"fetching {name}", entry.size) as meter:
+                download.fetch(transfer, wanted, aside, meter)
+        except DamagedError:
+            shutil.rmtree(aside)
+            raise
         (aside / path.name).replace(path)
         shutil.rmtree(aside)
 
@@ -175,10 +181,14 @@ class Store:
         """The bytes of one small object.
 
         Raises:
-            StoreError: There is none, or it is out of reach.
+            StoreError: There is none, it is too large for that, or it is out of reach.
         """
         transfer, name = self._above(uri)
         entry = transfer.retries(lambda: transfer.keeper.stat(name))
+        if entry.size > MOST_READ:
+            raise StoreError(
+                f"{uri}: {entry.size} bytes are too many for what is expected here; check the URI"
+            )
         return download.read_all(download.Reading.of(transfer, _unpublished(transfer, entry)))
 
     def write(self, uri: str, data: bytes) -> None:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from frcnn.errors import StoreError
-from frcnn.runtime.storage.checksums import combined_etag, is_md5, md5
+from frcnn.runtime.storage.checksums import is_md5, md5
 from frcnn.runtime.storage.keeper import Entry, Upload
 from frcnn.runtime.storage.manifest import StoredObject
 from frcnn.runtime.storage.meter import Meter
@@ -45,7 +45,7 @@ def is_whole(entry: Entry | None, wanted: StoredObject) -> bool:
         return False
     if not is_md5(entry.etag):
         return True
-    return entry.etag == (wanted.md5s[0] if len(wanted.md5s) == 1 else combined_etag(wanted.md5s))
+    return entry.etag == wanted.expected_etag()
 
 
 def _tasks(
