@@ -69,7 +69,7 @@ def spread(model: FasterRCNN, placement: Placement) -> FasterRCNN:
             (model.roi_head, placement.roi_head),
         )
     ]
-    placed = FasterRCNN(*parts, model.geometry, name=model.name)
+    placed = FasterRCNN(parts[0], parts[1], model.geometry, name=model.name)
     placed.set_weights(model.get_weights())
     # Of a resumed model: what its state is carried over from.
     placed.optimizer = getattr(model, "optimizer", None)
