@@ -23,6 +23,7 @@ Ranges: TypeAlias = Mapping[str, tuple[float, float]]
 
 PARTS = ("bb/", "hd/")
 CHOSEN = ("Conv", "MatMul", "Gemm", "Add")
+_MOVES = ("MaxPool", "Reshape", "Flatten", "Squeeze", "Transpose")
 _NEVER_NEGATIVE = ("Relu", "Sigmoid", "Softmax")
 # What runtimes do in one go with the node before it, so that a pair belongs behind it.
 _FUSED = ("Relu", "Clip")
@@ -121,9 +122,9 @@ class _Writer:
         return str(consumers[0].output[0] if fused else node.output[0])
 
     def _range(self, name: str) -> tuple[float, float] | None:
-        """A pooled tensor has the range of what it was pooled from: its pair then costs nothing."""
+        """What only moves values has the range of its source: a pair behind it then costs nothing."""
         producer = self.producers.get(name)
-        if producer is not None and producer.op_type == "MaxPool":
+        if producer is not None and producer.op_type in _MOVES:
             return self._range(producer.input[0]) or self.ranges.get(name)
         return self.ranges.get(name)
 
@@ -131,7 +132,7 @@ class _Writer:
         producer = self.producers.get(name)
         if producer is None:
             return False
-        if producer.op_type == "MaxPool":
+        if producer.op_type in _MOVES:
             return self._never_negative(producer.input[0])
         if producer.op_type == "Clip":
             low = self.constants.get(producer.input[1]) if len(producer.input) > 1 else None
