@@ -72,6 +72,8 @@ class _Writer:
         places = {name for node in chosen for name in self._activations(node)}
         if self.unsigned:
             places |= self._places_behind(chosen)
+        # Before any node is changed: they are found by walking up the graph.
+        self.steps = {name: self._step(name) for name in places}
         names = {id(node) for node in chosen}
         nodes = [pair for each in self.graph.input if each.name in places for pair in self._pair(each.name)]
         for node in list(self.graph.node):
@@ -149,7 +151,7 @@ class _Writer:
         return scale, np.asarray(np.clip(np.rint(-low / scale), 0, 255), np.uint8)
 
     def _pair(self, name: str) -> list[Any]:
-        scale, zero = self._step(name)
+        scale, zero = self.steps[name]
         constants = [self._constant(f"{name}/scale", scale), self._constant(f"{name}/zero_point", zero)]
         return [
             helper.make_node("QuantizeLinear", [name, *constants], [f"{name}/q"], f"{name}/quantize"),
@@ -160,7 +162,7 @@ class _Writer:
         """The nodes that hand `node` its weights; none for an Add."""
         if node.op_type == "Add":
             return []
-        step, _ = self._step(node.input[0])
+        step, _ = self.steps[node.input[0]]
         weights = numpy_helper.to_array(self.constants[node.input[1]])
         axis = _channel_axis(node)
         bias = numpy_helper.to_array(self.constants[node.input[2]]) if len(node.input) > 2 else None
