@@ -106,7 +106,9 @@ def run(
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     known = {each.name for each in copy.graph.output}
-    copy.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in outputs if name not in known)
+    copy.graph.output.extend(
+        helper.make_empty_tensor_value_info(name) for name in outputs if name not in known
+    )
     options = onnxruntime.SessionOptions()
     if not optimised:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

@@ -28,7 +28,9 @@ def test_percentile_and_entropy_cut_off_an_outlier():
     graph = GraphBuilder()
     graph.add("Relu", INPUT, name="bb/relu", output="out")
     shape = ["batch", 3, 8, 8]
-    source, target = (helper.make_tensor_value_info(each, TensorProto.FLOAT, shape) for each in (INPUT, "out"))
+    source, target = (
+        helper.make_tensor_value_info(each, TensorProto.FLOAT, shape) for each in (INPUT, "out")
+    )
     network = graph.model("one", [source], [target], {"": 18})
     images = IMAGES.repeat(8, axis=0)
     images[0, 0, 0, 0] = 100.0

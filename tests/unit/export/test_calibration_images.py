@@ -43,7 +43,9 @@ def test_a_folders_images_are_prepared_as_for_inference_and_chosen_by_the_seed(s
     ]
     assert len(set(found)) == 4
     assert found != sorted(found)
-    np.testing.assert_array_equal(np.concatenate(loaded(CalibrationImages(2, 2, folder), spec)), np.concatenate(batches))
+    np.testing.assert_array_equal(
+        np.concatenate(loaded(CalibrationImages(2, 2, folder), spec)), np.concatenate(batches)
+    )
 
 
 def test_training_images_come_once_each_and_not_augmented(spec):

@@ -35,7 +35,9 @@ def test_a_marked_layers_result_is_found_in_the_graph(exported, marked):
     sources = (noise(random, 2, exported.spec), crops)
     networks = (exported.model.features, exported.model.roi_head)
     for part, network, images, layers in zip(marked, networks, sources, (INNER, HEAD[1:]), strict=True):
-        model = onnx.helper.make_model(part.graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
+        model = onnx.helper.make_model(
+            part.graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8
+        )
         model.graph.input[0].name = "input_image"
         for node in model.graph.node:
             node.input[:] = ["input_image" if each == part.inputs[0] else each for each in node.input]

@@ -133,7 +133,9 @@ def test_limits_of_weights_can_be_given_for_all_channels_or_each(network, ranges
     name = network.graph.node[0].input[1]
     for given in (np.float32(0.5), np.linspace(0.1, 0.6, 6, dtype=np.float32)):
         values = initializers(insert_pairs(network, ranges, "tensorrt", {name: given}))
-        np.testing.assert_allclose(values["bb/conv1/weights/scale"], np.broadcast_to(given / 127, 6), rtol=1e-6)
+        np.testing.assert_allclose(
+            values["bb/conv1/weights/scale"], np.broadcast_to(given / 127, 6), rtol=1e-6
+        )
 
 
 def test_dense_weights_may_be_stored_either_way(ranges):

@@ -33,7 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("minmax", "entropy", "percentile"),
         help="how the range of a tensor is found from its values (default: minmax)",
     )
-    add("--cal_image_dir", type=Path, metavar="DIR", help="calibrate on images of this folder, chosen at random")
+    add(
+        "--cal_image_dir",
+        type=Path,
+        metavar="DIR",
+        help="calibrate on images of this folder, chosen at random",
+    )
     add(
         "--cal_data_file",
         type=Path,
@@ -42,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--batches", type=int, metavar="N", help=f"batches to calibrate on (default: {_BATCHES})")
     add("--batch_size", type=int, metavar="N", help=f"images in each of them (default: {_BATCH_SIZE})")
-    add("--cal_cache_file", type=Path, metavar="FILE", help="write the ranges as TensorRT's calibration cache")
+    add(
+        "--cal_cache_file", type=Path, metavar="FILE", help="write the ranges as TensorRT's calibration cache"
+    )
     add(
         "--cal_json_file",
         type=Path,

@@ -54,7 +54,9 @@ def calibrate(
         path = Path(folder) / "model.onnx"
         onnx.save(model, path)
         inner = Path(folder) / "observed.onnx"
-        calibrator = create_calibrator(path, operators, str(inner), methods[method], extra_options=_OPTIONS[method])
+        calibrator = create_calibrator(
+            path, operators, str(inner), methods[method], extra_options=_OPTIONS[method]
+        )
         # One image at a time: all its tensors are kept until they are counted.
         for image in track(_single(images), "calibrating", count):
             calibrator.collect_data(_Once(image))
@@ -67,7 +69,9 @@ def calibrate(
     }
     for name, limits in ranges.items():
         if not np.isfinite(limits).all():
-            raise ModelError(f"calibration: tensor {name} has values that are not finite; INT8 cannot hold them")
+            raise ModelError(
+                f"calibration: tensor {name} has values that are not finite; INT8 cannot hold them"
+            )
     return ranges
 
 

@@ -150,7 +150,9 @@ def _calibration_graph(
 ) -> Any:
     """The standard graph that ranges are measured in; tensors of the networks have the same names in all."""
     if opset != standard_graph.OPSET:
-        features, head = (convert(model, standard_graph.OPSET) for convert in (convert_features, convert_head))
+        features, head = (
+            convert(model, standard_graph.OPSET) for convert in (convert_features, convert_head)
+        )
     return standard_graph.standard_graph(model, settings, features, head, DYNAMIC_BATCH)
 
 

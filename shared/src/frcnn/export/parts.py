@@ -54,14 +54,16 @@ def convert_head(model: FasterRCNN, opset: int, marks: Collection[str] = ()) -> 
 def _convert(network: keras.Model, shape: Sequence[int], opset: int, marks: Collection[str]) -> Part:
     import tf2onnx
 
-    # To keep a flattened tensor as an output would keep its shape from being constant.
-    marked = [
-        each
+    # A flattened tensor among the outputs would keep its shape from being constant.
+    inner = {
+        each.name: each.output
         for each in network.layers
         if each.name in marks and not isinstance(each, keras.layers.Flatten | keras.layers.Reshape)
-    ]
-    outputs = [*network.outputs, *(each.output for each in marked)]
-    source = keras.Model(network.inputs, outputs) if marked else network
+    }
+    own = {name: _place(tensor, network.outputs) for name, tensor in inner.items()}
+    added = [name for name, place in own.items() if place is None]
+    outputs = [*network.outputs, *(inner[name] for name in added)]
+    source = keras.Model(network.inputs, outputs) if added else network
 
     # The converter cancels the transpositions against those it puts round each convolution.
     def channels_first(inputs: tf.Tensor) -> list[tf.Tensor]:
@@ -74,7 +76,8 @@ def _convert(network: keras.Model, shape: Sequence[int], opset: int, marks: Coll
         function = tf.function(channels_first, autograph=False)
         converted, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=opset)
     graph = converted.graph
-    found = _take_marks(graph, [each.name for each in marked])
+    found = _take_marks(graph, added)
+    found |= {name: graph.output[place].name for name, place in own.items() if place is not None}
     fold(graph)
     left = {name for node in graph.node for name in (*node.input, *node.output)}
     return Part(
@@ -83,6 +86,11 @@ def _convert(network: keras.Model, shape: Sequence[int], opset: int, marks: Coll
         tuple(each.name for each in graph.output),
         {layer: tensor for layer, tensor in found.items() if tensor in left},
     )
+
+
+def _place(tensor: Any, outputs: Sequence[Any]) -> int | None:
+    """Which of `outputs` the tensor is."""
+    return next((place for place, each in enumerate(outputs) if each is tensor), None)
 
 
 def _take_marks(graph: Any, layers: Sequence[str]) -> dict[str, str]:
@@ -96,7 +104,7 @@ def _take_marks(graph: Any, layers: Sequence[str]) -> dict[str, str]:
     found = {}
     for layer, name in zip(layers, extra, strict=True):
         node = producers.get(name)
-        while node is not None and node.op_type in ("Identity", "Transpose"):
+        while node is not None and node.op_type in ("Identity", "Transpose", "Reshape"):
             name = node.input[0]  # a copy made for the sake of the output
             node = producers.get(name)
         found[layer] = name

@@ -96,11 +96,8 @@ class _Writer:
         if not part_of(node) or node.op_type not in CHOSEN:
             return False
         constants = [name for name in node.input if name in self.constants]
-        if node.op_type == "Add":
-            expected = not constants
-        else:
-            expected = list(node.input[1:]) == constants
-        return expected and all(self._range(name) is not None for name in self._activations(node))
+        weights = [] if node.op_type == "Add" else list(node.input[1:])
+        return constants == weights and all(self._range(each) is not None for each in self._activations(node))
 
     def _activations(self, node: Any) -> list[str]:
         return list(node.input) if node.op_type == "Add" else [node.input[0]]
@@ -155,7 +152,9 @@ class _Writer:
         constants = [self._constant(f"{name}/scale", scale), self._constant(f"{name}/zero_point", zero)]
         return [
             helper.make_node("QuantizeLinear", [name, *constants], [f"{name}/q"], f"{name}/quantize"),
-            helper.make_node("DequantizeLinear", [f"{name}/q", *constants], [f"{name}/dq"], f"{name}/dequantize"),
+            helper.make_node(
+                "DequantizeLinear", [f"{name}/q", *constants], [f"{name}/dq"], f"{name}/dequantize"
+            ),
         ]
 
     def _quantise_weights(self, node: Any) -> list[Any]:
