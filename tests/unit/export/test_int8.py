@@ -19,7 +19,8 @@ HEAD = ("crops", "block_4a_relu_1", "block_4a_add", "block_4a_relu", "avg_pool")
 
 @pytest.fixture(scope="module")
 def marked(exported):
-    names = (*INNER, *HEAD, "input_image", "rpn_out_class", "block_1a_conv_1", "time_distributed_flatten")
+    names = (*INNER, *HEAD, "input_image", "pool1", "rpn_out_class", "block_1a_conv_1", "dense_class_td")
+    names += ("time_distributed_flatten",)
     return convert_features(exported.model, 18, names), convert_head(exported.model, 18, names)
 
 
@@ -71,6 +72,32 @@ def test_learnt_ranges_become_the_steps_of_their_tensors(exported, marked_once):
     # Its shortcut has no learnt range, so the sum stays float.
     total = next(node for node in made.proto.graph.node if "hd/block_4a_add" in node.output)
     assert not any(name.endswith("/dq") for name in total.input)
+
+
+def test_learnt_limits_of_weights_are_stretched_with_what_is_folded_into_them(exported, marked_once):
+    # Kernels on a coarse grid, 2.5 of whose steps lie above their largest weight.
+    model, layers = exported.model, ("block_1a_conv_1", "rpn_conv1", "dense_class_td")
+    networks = (model.features, model.features, model.roi_head)
+    kernels = {
+        name: np.asarray(part.get_layer(name).kernel) for name, part in zip(layers, networks, strict=True)
+    }
+    limits = {
+        name: 1.25 * np.abs(each).max(axis=tuple(range(each.ndim - 1))) for name, each in kernels.items()
+    }
+    trained = TrainedRanges(dict.fromkeys((*INNER, *HEAD, "pool1", "input_image"), 3.0), limits)
+    options = ExportOptions(precision="int8", int8_profile="tensorrt")
+    proto = export_with_ranges(model, exported.spec, options, trained=trained).proto
+    values = {each.name: numpy_helper.to_array(each) for each in proto.graph.initializer}
+    rounded = {
+        name.split("/weights")[0]: each for name, each in values.items() if name.endswith("weights/int8")
+    }
+    for layer in layers:
+        (name,) = (each for each in rounded if layer in each)
+        largest = np.abs(rounded[name].astype(int))
+        largest = largest.max(axis=0) if "dense" in layer else largest.max(axis=(1, 2, 3))
+        assert set(largest) <= {101, 102}, layer  # 127 / 1.25
+    (other,) = (each for each in rounded if "block_2a_conv_2" in each)
+    assert set(np.abs(rounded[other].astype(int)).max(axis=(1, 2, 3))) == {127}
 
 
 @pytest.fixture

@@ -130,9 +130,8 @@ def test_a_bias_too_large_for_32_bits_makes_the_weights_coarser(network, ranges)
 
 
 def test_limits_of_weights_can_be_given_for_all_channels_or_each(network, ranges):
-    name = network.graph.node[0].input[1]
     for given in (np.float32(0.5), np.linspace(0.1, 0.6, 6, dtype=np.float32)):
-        values = initializers(insert_pairs(network, ranges, "tensorrt", {name: given}))
+        values = initializers(insert_pairs(network, ranges, "tensorrt", {"bb/conv1": given}))
         np.testing.assert_allclose(
             values["bb/conv1/weights/scale"], np.broadcast_to(given / 127, 6), rtol=1e-6
         )

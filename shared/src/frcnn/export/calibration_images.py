@@ -79,7 +79,8 @@ class CalibrationImages:
 
     def _check(self, found: int, holder: str) -> None:
         if found < self.count:
+            images = "image" if found == 1 else "images"
             raise DataError(
-                f"INT8 calibration: {holder} {found} image{'s' * (found != 1)}, but {self.count} are asked for "
+                f"INT8 calibration: {holder} {found} {images}, but {self.count} are asked for "
                 f"(--batches {self.batches} x --batch_size {self.batch_size}); lower one of them"
             )

@@ -2,10 +2,11 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import numpy as np
 import onnx
 from onnx import version_converter
 
@@ -119,11 +120,12 @@ def export_with_ranges(
     own = standard_graph.OPSET if options.graph == "standard" else plugin_graph.OPSET
     opset = options.opset or own
     converted = min(opset, LARGEST_OPSET)
-    marks = trained.activations if trained is not None else ()
+    marks = trained.layers if trained is not None else ()
     features, head = convert_features(model, converted, marks), convert_head(model, converted, marks)
     ranges: Ranges = {}
+    limits: Mapping[str, np.ndarray] = {}
     if trained is not None:
-        ranges = trained.of_tensors(features, head)
+        ranges, limits = trained.of_tensors(features, head), trained.of_weights(model, features, head)
     elif calibration is not None:
         ranges = calibration(_calibration_graph(model, settings, features, head, converted))
     if options.precision == "fp16":
@@ -139,7 +141,7 @@ def export_with_ranges(
             model, settings, features, head, batch, opset=opset, score_bits=bits
         )
     if options.precision == "int8":
-        proto = insert_pairs(proto, ranges, options.profile)
+        proto = insert_pairs(proto, ranges, options.profile, limits)
     preprocessing = dataclasses.asdict(ImageSettings.from_spec(spec))
     record = ExportRecord(options.graph, options.precision, model.geometry, settings, preprocessing)
     return Exported(_finish(proto, record, options), ranges)

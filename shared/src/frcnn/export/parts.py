@@ -23,13 +23,15 @@ HEAD_TENSORS = ("class_probabilities", "box_codes")
 class Part:
     """A converted network: an ONNX GraphProto, and its inputs and outputs in the network's order.
 
-    `marks` has the tensors that were asked for: from a layer's name to that of its result in the graph.
+    For the layers that were asked for, `marks` has the tensor that is the layer's result, and `kernels` the
+    node that multiplies with its kernel.
     """
 
     graph: Any
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     marks: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    kernels: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def convert_features(model: FasterRCNN, opset: int, marks: Collection[str] = ()) -> Part:
@@ -38,8 +40,8 @@ def convert_features(model: FasterRCNN, opset: int, marks: Collection[str] = ())
     Args:
         model: The detector.
         opset: Of the graph.
-        marks: Layers, of this network or not, whose results are to be found again; one whose result
-            is gone in the graph, such as a convolution's before its normalisation, is left out.
+        marks: Layers, of this network or not, whose results and kernels are to be found again; a result
+            that is gone in the graph, such as a convolution's before its normalisation, is left out.
     """
     geometry = model.geometry
     return _convert(model.features, (geometry.channels, geometry.height, geometry.width), opset, marks)
@@ -78,6 +80,9 @@ def _convert(network: keras.Model, shape: Sequence[int], opset: int, marks: Coll
     graph = converted.graph
     found = _take_marks(graph, added)
     found |= {name: graph.output[place].name for name, place in own.items() if place is not None}
+    kernels = {
+        name: _kernel_node(graph, found[name]) for name in inner if hasattr(network.get_layer(name), "kernel")
+    }
     fold(graph)
     left = {name for node in graph.node for name in (*node.input, *node.output)}
     return Part(
@@ -85,7 +90,17 @@ def _convert(network: keras.Model, shape: Sequence[int], opset: int, marks: Coll
         tuple(each.name for each in graph.input),
         tuple(each.name for each in graph.output),
         {layer: tensor for layer, tensor in found.items() if tensor in left},
+        kernels,
     )
+
+
+def _kernel_node(graph: Any, tensor: str) -> str:
+    """The name of the Conv or MatMul that the layer with the result `tensor` comes down to."""
+    producers = {name: node for node in graph.node for name in node.output}
+    node = producers[tensor]
+    while node.op_type not in ("Conv", "MatMul", "Gemm"):
+        node = producers[node.input[0]]  # bias or activation
+    return str(node.name)
 
 
 def _place(tensor: Any, outputs: Sequence[Any]) -> int | None:

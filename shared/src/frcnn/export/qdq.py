@@ -40,7 +40,7 @@ def insert_pairs(
         ranges: Of tensors. A node stays float if one of its inputs has none.
         profile: `cpu` or `tensorrt`.
         weight_limits: Largest magnitude that each channel's weights keep, float [channels] or [] by name of
-            the weights; those that are not named keep their own largest.
+            the node; weights of a node that is not named keep their own largest.
     """
     copy = type(model)()
     copy.CopyFrom(model)
@@ -92,7 +92,7 @@ class _Writer:
         self.graph.initializer.extend(constants)
 
     def _is_chosen(self, node: Any) -> bool:
-        """Whether the node is computed in integers: one of the networks, its weights known, its inputs' ranges too."""
+        """Whether it is of the networks, with constant weights, and inputs whose ranges are known."""
         if not part_of(node) or node.op_type not in CHOSEN:
             return False
         constants = [name for name in node.input if name in self.constants]
@@ -165,7 +165,9 @@ class _Writer:
         weights = numpy_helper.to_array(self.constants[node.input[1]])
         axis = _channel_axis(node)
         bias = numpy_helper.to_array(self.constants[node.input[2]]) if len(node.input) > 2 else None
-        scales = self._weight_scales(node.input[1], weights, axis)
+        limits = np.asarray(self.weight_limits.get(node.name, channel_limits(node, weights)))
+        scales = np.where(limits > 0.0, limits / 127, 1.0).astype(np.float32)
+        scales = np.broadcast_to(scales, weights.shape[axis : axis + 1])
         integer_bias = self.unsigned and bias is not None
         if integer_bias:
             # Coarser weights where the bias would not fit into 32 bits.
@@ -180,13 +182,6 @@ class _Writer:
             node.input[2] = nodes[1].output[0]
         return nodes
 
-    def _weight_scales(self, name: str, weights: np.ndarray, axis: int) -> np.ndarray:
-        others = tuple(place for place in range(weights.ndim) if place != axis)
-        limits = np.abs(weights).max(axis=others)
-        if name in self.weight_limits:
-            limits = np.broadcast_to(self.weight_limits[name], limits.shape)
-        return np.where(limits > 0.0, limits / 127, 1.0).astype(np.float32)
-
     def _dequantised(self, name: str, values: np.ndarray, scales: np.ndarray, axis: int) -> Any:
         inputs = [self._constant(f"{name}/{values.dtype}", values), self._constant(f"{name}/scale", scales)]
         if values.dtype == np.int8:
@@ -196,6 +191,12 @@ class _Writer:
     def _constant(self, name: str, value: np.ndarray | np.generic) -> str:
         self.new_constants.append(numpy_helper.from_array(np.asarray(value), name))
         return name
+
+
+def channel_limits(node: Any, weights: np.ndarray) -> np.ndarray:
+    """Largest magnitude of the weights of each output channel of a Conv, MatMul or Gemm, [channels]."""
+    others = tuple(place for place in range(weights.ndim) if place != _channel_axis(node))
+    return np.asarray(np.abs(weights).max(axis=others))
 
 
 def _channel_axis(node: Any) -> int:
