@@ -25,6 +25,51 @@ def deploy(passed: bool, spec: str, model: dsl.Input[dsl.Model], precision: str)
 
 @dsl.pipeline(name="compress")
 def compress(
+    spec: str,
+    records: dsl.Input[dsl.Dataset],
+    model: dsl.Input[dsl.Model],
+    baseline_map: float,
+    retrain_epochs: int,
+    prune_threshold: float,
+    minimum_map: float,
+    tolerance: float,
+    checkpoints: str,
+    num_workers: int,
+    gpus_per_worker: int,
+    gpus: int,
+    precision: str,
+):
+    """Prunes the trained model, retrains it, and exports it if it is good enough."""
+    pruned = light(prune(model=model, threshold=prune_threshold), "prune")
+    retrained = train(
+        spec=spec,
+        records=records,
+        start_from=pruned.outputs["pruned"],
+        epochs=retrain_epochs,
+        checkpoints=checkpoints,
+        num_workers=num_workers,
+        gpus_per_worker=gpus_per_worker,
+    )
+    heavy(retrained, "retrain", gpus=gpus)
+    judged = evaluate(
+        spec=spec,
+        records=records,
+        model=retrained.outputs["model"],
+        minimum_map=minimum_map,
+        baseline_map=baseline_map,
+        tolerance=tolerance,
+    )
+    heavy(judged, "evaluate retrained")
+    deploy(
+        passed=judged.outputs["passed"],
+        spec=spec,
+        model=retrained.outputs["model"],
+        precision=precision,
+    )
+
+
+@dsl.pipeline(name="compress-if-good-enough")
+def compress_if_good_enough(
     passed: bool,
     spec: str,
     records: dsl.Input[dsl.Dataset],
@@ -35,32 +80,27 @@ def compress(
     minimum_map: float,
     tolerance: float,
     checkpoints: str,
+    num_workers: int,
+    gpus_per_worker: int,
+    gpus: int,
     precision: str,
 ):
-    """Prunes, retrains and exports the trained model if its mAP is high enough."""
+    """Compresses the trained model if its mAP is high enough."""
     with dsl.If(passed == True, name="good-enough"):  # noqa: E712 (builds a condition)
-        pruned = light(prune(model=model, threshold=prune_threshold), "prune")
-        retrained = train(
+        # A pipeline of its own: the compiler does not hand the number of GPUs into a condition's steps.
+        compress(
             spec=spec,
             records=records,
-            start_from=pruned.outputs["pruned"],
-            epochs=retrain_epochs,
-            checkpoints=checkpoints,
-        )
-        heavy(retrained, "retrain")
-        judged = evaluate(
-            spec=spec,
-            records=records,
-            model=retrained.outputs["model"],
-            minimum_map=minimum_map,
+            model=model,
             baseline_map=baseline_map,
+            retrain_epochs=retrain_epochs,
+            prune_threshold=prune_threshold,
+            minimum_map=minimum_map,
             tolerance=tolerance,
-        )
-        heavy(judged, "evaluate retrained")
-        deploy(
-            passed=judged.outputs["passed"],
-            spec=spec,
-            model=retrained.outputs["model"],
+            checkpoints=checkpoints,
+            num_workers=num_workers,
+            gpus_per_worker=gpus_per_worker,
+            gpus=gpus,
             precision=precision,
         )
 
@@ -80,6 +120,9 @@ def faster_rcnn(
     tolerance: float = 0.02,
     export_precision: str = "fp32",
     checkpoints: str = "",
+    num_workers: int = 1,
+    gpus_per_worker: int = 0,
+    gpus: int = 0,
 ):
     """The whole way from labels to a deployable detector.
 
@@ -99,13 +142,24 @@ def faster_rcnn(
         export_precision: Of the exported networks: fp32 or fp16.
         checkpoints: Folder on a volume that outlives pods: a training that is cut off goes on from
             there. Empty: it starts over.
+        num_workers: Pods that train together; 1 trains in the training step's own pod.
+        gpus_per_worker: GPUs of each of several workers.
+        gpus: GPUs of the training step's own pod: with one worker.
     """
     converted = light(convert(data=data, convert_spec=convert_spec, data_version=data_version), "convert")
     records = converted.outputs["records"]
-    trained = heavy(train(spec=spec, records=records, epochs=epochs, checkpoints=checkpoints), "train")
+    trained = train(
+        spec=spec,
+        records=records,
+        epochs=epochs,
+        checkpoints=checkpoints,
+        num_workers=num_workers,
+        gpus_per_worker=gpus_per_worker,
+    )
+    heavy(trained, "train", gpus=gpus)
     model = trained.outputs["model"]
     judged = heavy(evaluate(spec=spec, records=records, model=model, minimum_map=minimum_map), "evaluate")
-    compress(
+    compress_if_good_enough(
         passed=judged.outputs["passed"],
         spec=spec,
         records=records,
@@ -116,5 +170,8 @@ def faster_rcnn(
         minimum_map=minimum_map,
         tolerance=tolerance,
         checkpoints=checkpoints,
+        num_workers=num_workers,
+        gpus_per_worker=gpus_per_worker,
+        gpus=gpus,
         precision=export_precision,
     )

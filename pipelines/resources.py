@@ -1,5 +1,7 @@
 """What each step may use on a cluster, how often it is tried again, and where its key comes from."""
 
+from typing import Any
+
 from kfp import dsl, kubernetes
 
 # A secret with one key, `key`: it seals the model files. Without that secret they are plain.
@@ -12,12 +14,12 @@ def light(task: dsl.PipelineTask, name: str) -> dsl.PipelineTask:
     return _settings(task, name, cpu=("1", "4"), memory=("2G", "8G"))
 
 
-def heavy(task: dsl.PipelineTask, name: str, *, gpus: int = 0) -> dsl.PipelineTask:
-    """A step that runs the network: train, evaluate, export; `gpus` of 0 leaves it to the CPU."""
+def heavy(task: dsl.PipelineTask, name: str, *, gpus: Any = None) -> dsl.PipelineTask:
+    """A step that runs the network: train, evaluate, export; `gpus` is a parameter of the pipeline."""
     _settings(task, name, cpu=("2", "16"), memory=("4G", "32G"))
     # Workers hand batches over in shared memory, of which a pod has 64 MB unless it asks for more.
     kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit="2Gi")
-    if gpus:
+    if gpus is not None:
         task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(gpus)
     return task
 

@@ -57,6 +57,32 @@ def test_every_step_has_resources_retries_and_caching(documents):
         assert task["retryPolicy"]["maxRetryCount"] == 2
 
 
+def test_the_training_steps_have_as_many_gpus_as_the_run_asks_for(documents):
+    executors = documents[0]["deploymentSpec"]["executors"]
+    counts = {
+        name: executor["container"]["resources"]["accelerator"]["resourceCount"]
+        for name, executor in executors.items()
+        if "accelerator" in executor["container"]["resources"]
+    }
+    assert counts == dict.fromkeys(
+        ("exec-train", "exec-train-2"), "{{$.inputs.parameters['pipelinechannel--gpus']}}"
+    )
+
+
+def test_a_reference_to_a_parameter_is_to_one_that_is_handed_in(documents):
+    """KFP's compiler forgets those of resources when it hands parameters into a condition."""
+    components = documents[0]["components"]
+    dags = {
+        "root": documents[0]["root"],
+        **{name: each for name, each in components.items() if "dag" in each},
+    }
+    for owner, component in dags.items():
+        declared = component.get("inputDefinitions", {}).get("parameters", {})
+        for task in component["dag"]["tasks"].values():
+            for each in task.get("inputs", {}).get("parameters", {}).values():
+                assert each.get("componentInputParameter", next(iter(declared))) in declared, (owner, each)
+
+
 def test_the_key_comes_from_a_secret_that_may_be_missing_and_stands_nowhere_in_the_yaml(documents):
     executors = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     for name, executor in executors.items():

@@ -108,6 +108,8 @@ def test_each_step_gets_what_it_works_on(tmp_path, stand_ins):
         export_precision="fp16",
         data_version="v1",
         checkpoints="c",
+        num_workers=2,
+        gpus_per_worker=4,
     )
     convert, train, evaluate, prune, retrain, again, export = [args for _, args in stand_ins.calls]
     records = artifact(steps, "convert", "records")
@@ -121,6 +123,7 @@ def test_each_step_gets_what_it_works_on(tmp_path, stand_ins):
     assert (again.model, again.records) == (artifact(steps, "retrain", "model"), records)
     assert (again.minimum_map, again.baseline_map, again.tolerance) == (0.4, 0.5, 0.02)
     assert (export.model, export.precision) == (artifact(steps, "retrain", "model"), "fp16")
+    assert [(each.num_workers, each.gpus_per_worker) for each in (train, retrain)] == [(2, 4)] * 2
     assert {args.spec for _, args in stand_ins.calls if hasattr(args, "spec")} == {"spec {"}
 
 
