@@ -41,6 +41,13 @@ def _add_run_flags(flags: argparse.ArgumentParser) -> None:
     add("--epochs", type=int, default=0, metavar="N", help="of the training (default: the spec's)")
     add("--retrain_epochs", type=int, default=0, metavar="N", help="after pruning (default: the spec's)")
     add("--prune_threshold", type=float, default=0.1, metavar="T", help="more prunes more (default: 0.1)")
+    add(
+        "--target_params",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="instead of a threshold, such as 0.15",
+    )
     add("--minimum_map", type=float, default=0.3, metavar="AP", help="least mAP to go on (default: 0.3)")
     add("--export_precision", choices=("fp32", "fp16"), default="fp32", help="default: fp32")
     add(
@@ -73,6 +80,7 @@ def _run(args: argparse.Namespace) -> None:
         "epochs": args.epochs,
         "retrain_epochs": args.retrain_epochs,
         "prune_threshold": args.prune_threshold,
+        "target_params": args.target_params,
         "minimum_map": args.minimum_map,
         "tolerance": args.tolerance,
         "export_precision": args.export_precision,

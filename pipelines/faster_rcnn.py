@@ -28,9 +28,11 @@ def compress(
     spec: str,
     records: dsl.Input[dsl.Dataset],
     model: dsl.Input[dsl.Model],
+    former: dsl.Input[dsl.Artifact],
     baseline_map: float,
     retrain_epochs: int,
     prune_threshold: float,
+    target_params: float,
     minimum_map: float,
     tolerance: float,
     checkpoints: str,
@@ -40,7 +42,7 @@ def compress(
     precision: str,
 ):
     """Prunes the trained model, retrains it, and exports it if it is good enough."""
-    pruned = light(prune(model=model, threshold=prune_threshold), "prune")
+    pruned = light(prune(model=model, threshold=prune_threshold, target_params=target_params), "prune")
     retrained = train(
         spec=spec,
         records=records,
@@ -58,6 +60,7 @@ def compress(
         minimum_map=minimum_map,
         baseline_map=baseline_map,
         tolerance=tolerance,
+        former=former,
     )
     heavy(judged, "evaluate retrained")
     deploy(
@@ -74,9 +77,11 @@ def compress_if_good_enough(
     spec: str,
     records: dsl.Input[dsl.Dataset],
     model: dsl.Input[dsl.Model],
+    former: dsl.Input[dsl.Artifact],
     baseline_map: float,
     retrain_epochs: int,
     prune_threshold: float,
+    target_params: float,
     minimum_map: float,
     tolerance: float,
     checkpoints: str,
@@ -92,9 +97,11 @@ def compress_if_good_enough(
             spec=spec,
             records=records,
             model=model,
+            former=former,
             baseline_map=baseline_map,
             retrain_epochs=retrain_epochs,
             prune_threshold=prune_threshold,
+            target_params=target_params,
             minimum_map=minimum_map,
             tolerance=tolerance,
             checkpoints=checkpoints,
@@ -116,6 +123,7 @@ def faster_rcnn(
     epochs: int = 0,
     retrain_epochs: int = 0,
     prune_threshold: float = 0.1,
+    target_params: float = 0.0,
     minimum_map: float = 0.3,
     tolerance: float = 0.02,
     export_precision: str = "fp32",
@@ -136,6 +144,8 @@ def faster_rcnn(
         epochs: Epochs of the training; 0 leaves the spec's num_epochs.
         retrain_epochs: Epochs of the training after pruning; 0 leaves the spec's num_epochs.
         prune_threshold: Filters whose normalised norm is above it stay; more prunes more.
+        target_params: Instead of the threshold: largest share of the parameters that pruning may leave, such
+            as 0.15. 0 leaves it to the threshold.
         minimum_map: Least mAP, 0 to 1, of the trained model to go on, and of the retrained one to be
             exported.
         tolerance: How far the retrained model's mAP may lie below the trained one's.
@@ -164,9 +174,11 @@ def faster_rcnn(
         spec=spec,
         records=records,
         model=model,
+        former=judged.outputs["report"],
         baseline_map=judged.outputs["mean_ap"],
         retrain_epochs=retrain_epochs,
         prune_threshold=prune_threshold,
+        target_params=target_params,
         minimum_map=minimum_map,
         tolerance=tolerance,
         checkpoints=checkpoints,

@@ -39,8 +39,8 @@ class StandIns:
         for name, each in outputs.get("artifacts", {}).items():
             path = Path(each["artifacts"][0]["uri"])
             path.parent.mkdir(parents=True, exist_ok=True)
-            if name == "metrics":
-                assert path == args.metrics
+            if name in ("metrics", "page", "confusion"):
+                assert path == getattr(args, name)
                 path.write_text("{}")
             else:
                 path.mkdir()
@@ -123,6 +123,7 @@ def test_each_step_gets_what_it_works_on(tmp_path, stand_ins):
     assert (again.model, again.records) == (artifact(steps, "retrain", "model"), records)
     assert (again.minimum_map, again.baseline_map, again.tolerance) == (0.4, 0.5, 0.02)
     assert (export.model, export.precision) == (artifact(steps, "retrain", "model"), "fp16")
+    assert (evaluate.former, again.former) == (None, artifact(steps, "evaluate", "report"))
     assert [(each.num_workers, each.gpus_per_worker) for each in (train, retrain)] == [(2, 4)] * 2
     assert {args.spec for _, args in stand_ins.calls if hasattr(args, "spec")} == {"spec {"}
 
