@@ -53,11 +53,11 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.data.pipeline import validation_dataset
     from frcnn.errors import DataError
     from frcnn.evaluate.evaluator import evaluate
-    from frcnn.evaluate.gate import Gate
     from frcnn.evaluate.html_report import Subject, inspection_for, read_metrics, save_html
     from frcnn.evaluate.plots import save_curves
     from frcnn.model.checkpoint import load_detector
     from frcnn.runtime.files import write_text
+    from frcnn.runtime.gate import Gate
     from frcnn.runtime.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_records
 

@@ -16,6 +16,7 @@ def train(
     checkpoints: str = "",
     num_workers: int = 1,
     gpus_per_worker: int = 0,
+    gpus: int = 0,
 ):
     """Train a detector; with `start_from`, go on from that model, pruned or not.
 
@@ -28,6 +29,7 @@ def train(
             from its newest checkpoint there. Empty: it starts over.
         num_workers: Pods that train together; 1 trains in the step's own pod.
         gpus_per_worker: GPUs of each of several workers; 0 trains on CPUs.
+        gpus: GPUs of the step's own pod.
         model: The best model by validation mAP, and the log of its training.
         metrics: Last loss, and mAP after the last epoch.
     """
@@ -41,6 +43,7 @@ def train(
             "--checkpoints", checkpoints,
             "--num-workers", num_workers,
             "--gpus-per-worker", gpus_per_worker,
+            "--gpus", gpus,
             "--model", model.path,
             "--metrics", metrics.path,
             "--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,

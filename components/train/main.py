@@ -22,6 +22,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--checkpoints", default="", help="folder that outlives the step; empty: none")
     flags.add_argument("--num-workers", type=int, default=1, help="pods that train together (default: 1)")
     flags.add_argument("--gpus-per-worker", type=int, default=0, help="of each of several (default: 0)")
+    flags.add_argument("--gpus", type=int, default=0, help="of this step's own pod (default: 0)")
     flags.add_argument("--model", type=Path, required=True, help="folder to write the model to")
     flags.add_argument("--metrics", type=Path, help="file for the numbers that the UI shows")
     flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
@@ -46,6 +47,8 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
 
     if args.num_workers != 1:
         raise UsageError(f"--num-workers {args.num_workers}: this step trains in its own pod only")
+    if args.gpus > 1:
+        raise UsageError(f"--gpus {args.gpus}: this step trains as one process, which uses one GPU")
     start = model_file(args.start_from) if args.start_from else None
     spec = with_records(experiment_given(args.spec), args.records)
     spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)

@@ -84,6 +84,7 @@ def test_every_artifact_of_every_step_is_there(finished):
         "evaluate-retrained/report/PR_curve.png",
         "evaluate-retrained/report/PR_curve_iou0.50.png",
         "evaluate-retrained/report/metrics.json",
+        "compare/metrics",
         "export/exported/labels.txt",
         "export/exported/model.onnx",
         "export/exported/nvinfer_config.txt",
