@@ -36,7 +36,7 @@ class PatchDetector:
     def __init__(self) -> None:
         self.batches: list[np.ndarray] = []
 
-    def __call__(self, images: np.ndarray) -> DetectionBatch:
+    def __call__(self, images: np.ndarray, sizes: np.ndarray | None = None) -> DetectionBatch:
         self.batches.append(images)
         count, height, width = images.shape[:3]
         boxes, scores = np.zeros((count, 4, 4), np.float32), np.zeros((count, 4), np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 
 from frcnn.errors import ModelError
 from frcnn.export.record import PROPERTY, ExportRecord
-from frcnn.model.build import detection_settings
+from frcnn.model.build import detection_settings, geometry_of
 from frcnn.model.outputs import DetectionBatch
 from frcnn.model.settings import DetectionSettings
 from frcnn.runtime.sealed import opened
@@ -118,17 +118,14 @@ def read_record(plain: Path, shown: Path) -> ExportRecord:
 
 
 def _check_fits(record: ExportRecord, spec: "Experiment", path: Path) -> None:
-    have, size = record.geometry, spec.model_config.input_image_config.size_height_width
+    have, wanted = record.geometry, geometry_of(spec)
     if have.class_names != tuple(spec.class_names):
         raise ModelError(
             f"{path}: exported for classes {', '.join(have.class_names)}; "
             f"the spec maps to {', '.join(spec.class_names)}"
         )
-    if size is not None and (have.height, have.width) != (size.height, size.width):
-        raise ModelError(
-            f"{path}: exported for input {have.height}x{have.width} (height x width); "
-            f"the spec says {size.height}x{size.width}"
-        )
+    if (have.height, have.width) != (wanted.height, wanted.width):
+        raise ModelError(f"{path}: exported for input {have.size_text}; the spec says {wanted.size_text}")
 
 
 def _warn_of_differences(

@@ -22,3 +22,8 @@ class DetectionBatch(NamedTuple):
     classes: np.ndarray
     count: np.ndarray  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
     rois: np.ndarray | None = None
+
+
+def whole(images: np.ndarray) -> np.ndarray:
+    """Sizes int32 [B, 2] of images [B, H, W, channels] without padding."""
+    return np.tile(np.asarray(images.shape[1:3], np.int32), (len(images), 1))

@@ -1923,7 +1923,7 @@ class InferenceConfig(_message.Message):
     labels_dump_dir: _builtins.str
     """Folder of the KITTI label files. [unit: path; default: ""]"""
     batch_size: _builtins.int
-    """Images per step; 0 counts as not set; 1 for a dynamic shape. [unit: images; default: 1]"""
+    """Images per step; 0 counts as not set. [unit: images; default: 1]"""
     object_confidence_thres: _builtins.float
     """Detections below this score are dropped before the NMS. [range: (0, 1); default: 0.0001]"""
     nms_score_bits: _builtins.int
@@ -2051,7 +2051,7 @@ class EvaluationConfig(_message.Message):
     validation_period_during_training: _builtins.int
     """Validate each so many epochs; 0 counts as not set. [unit: epochs; default: 1]"""
     batch_size: _builtins.int
-    """Images per step; 0 counts as not set; 1 for a dynamic shape. [unit: images; default: 1]"""
+    """Images per step; 0 counts as not set. [unit: images; default: 1]"""
     gt_matching_iou_threshold: _builtins.float
     """One. [range: (0, 1); default: 0.5, unless a range is set]"""
     visualize_pr_curve: _builtins.bool

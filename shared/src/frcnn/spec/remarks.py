@@ -66,7 +66,7 @@ def _short_sides(spec: Experiment) -> Iterator[Problem]:
     if size is not None and short not in (0, size.min):
         yield Problem(
             "augmentation_config.preprocessing.output_image_min",
-            f"found {short}; the model's size_min is {size.min}, so images differ in training and inference",
+            f"found {short}; the model's size_min {size.min} is what counts, in training as in inference",
         )
 
 
