@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 
 from frcnn.model.proposals import generate_proposals
@@ -148,3 +149,23 @@ def test_graph_mode_agrees_with_eager_and_shapes_are_static():
     np.testing.assert_allclose(graph.boxes, eager.boxes, atol=1e-5)
     np.testing.assert_array_equal(graph.valid, eager.valid)
     assert static_shapes(lambda *args: function(*args)[:2], *inputs) == [(2, 20, 4), (2, 20)]
+
+
+def test_images_of_their_own_sizes_propose_as_if_alone_and_never_in_the_padding():
+    sizes = [(80, 112), (64, 50), (33, 112)]
+    scores, codes = random_heads(9, batch=3)
+    rows, columns = np.arange(ROWS)[:, None], np.arange(COLUMNS)
+    for image, (height, width) in enumerate(sizes):
+        scores[image][(16 * rows >= height) | (16 * columns >= width)] = -1.0
+    heights, widths = tf.transpose(tf.constant(sizes))
+    found = generate_proposals(scores, codes, ANCHORS, **{**SETTINGS, "height": heights, "width": widths})
+    anchors = ANCHORS.reshape(ROWS, COLUMNS, KINDS, 4)
+    for image, (height, width) in enumerate(sizes):
+        own = slice(-(-height // 16)), slice(-(-width // 16))
+        alone = reference.proposals(
+            scores[image][own], codes[image][own], anchors[own].reshape(-1, 4),
+            **{**SETTINGS, "height": height, "width": width},
+        )  # fmt: skip
+        valid = np.asarray(found.valid)[image]
+        assert valid.sum() == len(alone) > 5
+        np.testing.assert_allclose(np.asarray(found.boxes)[image, valid], alone, atol=1e-3)
