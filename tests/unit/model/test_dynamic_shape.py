@@ -151,7 +151,9 @@ def test_losses_are_those_of_the_images_own_sizes(spec):
     }
     eager = model.compute_losses({name: tf.constant(value) for name, value in batch.items()})
     names = list(batch)
-    graph = compiled(lambda *values: model.compute_losses(dict(zip(names, values, strict=True))), *batch.values())
+    graph = compiled(
+        lambda *values: model.compute_losses(dict(zip(names, values, strict=True))), *batch.values()
+    )
     np.testing.assert_allclose(graph, eager, rtol=1e-4)
     assert min(float(loss) for loss in eager) > 0.0
 

@@ -37,7 +37,7 @@ def convert_head(model: FasterRCNN, opset: int) -> Part:
     return _convert(model.roi_head, (depth, rows, columns), opset)
 
 
-def _convert(network: keras.Model, shape: Sequence[int], opset: int) -> Part:
+def _convert(network: keras.Model, shape: Sequence[int | None], opset: int) -> Part:
     import tf2onnx
 
     # The converter cancels the transpositions against those it puts round each convolution.

@@ -143,7 +143,9 @@ class _Tracer:
             if layer.name in self._excluded:
                 self.space.pin(channels, layer.name, "excluded")
         if isinstance(layer, keras.Layer):
-            self._note(LayerChannels(layer, part, inputs[0], outputs[0], self._places(layer, tensors, made[0]), rule))
+            self._note(
+                LayerChannels(layer, part, inputs[0], outputs[0], self._places(layer, tensors, made[0]), rule)
+            )
 
     def _barrier(
         self, layer: keras.Layer, inputs: Sequence[np.ndarray], made: Sequence[KerasTensor], reason: str
