@@ -133,6 +133,8 @@ DYNAMIC = changed(
          "augmentation_config.preprocessing.output_image_width",
          "found 640 with a model of dynamic shape (size_min); "
          "expected output_image_min and output_image_max instead"),
+        (GUIDE, ("data_sources: {", "data_sources: { source_weight: -1"),
+         "dataset_config.data_sources[0].source_weight", "found -1; expected a number > 0"),
         (DYNAMIC, ("min: 384", "min: 100"), f"{INPUT}.size_min.min",
          "found 100; expected a number >= 128 px"),
     ],
@@ -255,6 +257,8 @@ def remarks(text, caplog):
          'classes in records are lower-case, so it is read as "van"'),
         (("validation_fold: 0", "validation_fold: 0 dataloader_mode: LEGACY"),
          "dataset_config.dataloader_mode: found LEGACY; it is read as MULTISOURCE"),
+        (("data_sources: {", "sampling_mode: UNIFORM data_sources: { source_weight: 2.5"),
+         "data_sources[0].source_weight: found 2.5; without effect with sampling_mode UNIFORM"),
         (("start_lr: 0.002", "start_lr: 0.2"), "start_lr: found 0.2, more than base_lr 0.02"),
         (("num_epochs: 12", "num_epochs: 12 checkpoint_interval: 13"),
          "checkpoint_interval: found 13 with 12 epochs; no checkpoint is saved"),

@@ -116,7 +116,9 @@ class DataSource(_message.Message):
     [default: ""]
     """
     source_weight: _builtins.float
-    """Carried along, without effect on the losses. [default: 1.0]"""
+    """How often its images are drawn, relative to their number; not with UNIFORM. 0 counts as not set.
+    [range: > 0; default: 1.0]
+    """
     def __init__(
         self,
         *,
@@ -213,7 +215,7 @@ class DatasetConfig(_message.Message):
     dataloader_mode: Global___DatasetConfig.DATALOADER_MODE.ValueType
     """Accepted for old specs; every mode reads like MULTISOURCE. [default: MULTISOURCE]"""
     sampling_mode: Global___DatasetConfig.SAMPLING_MODE.ValueType
-    """How several sources are mixed: by their sizes (USER_DEFINED, PROPORTIONAL) or evenly (UNIFORM).
+    """How several sources are mixed: by size x weight (USER_DEFINED, PROPORTIONAL) or evenly (UNIFORM).
     [default: USER_DEFINED]
     """
     @_builtins.property
