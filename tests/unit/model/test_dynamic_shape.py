@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from frcnn.errors import DataError
 from frcnn.model.build import build, detection_settings, geometry_of, training_settings
 from frcnn.model.detector import KerasDetector
 from frcnn.model.faster_rcnn import FasterRCNN
@@ -164,3 +165,18 @@ def test_geometry_of_files_written_before_still_loads():
     del config["min_side"], config["max_side"]
     assert Geometry.from_config(config) == static
     assert not static.dynamic
+
+
+@pytest.mark.parametrize(
+    ("shape", "sizes", "message"),
+    [
+        ((1, 8, 64), None, r"images of 8x64 px .*: expected 16 px a side or more"),
+        ((1, 64, 64), [[65, 64]], r"sizes \[\[65, 64\]\] of 1 images padded to 64x64 px"),
+        ((1, 64, 64), [[0, 64]], "expected a height and width within that for each"),
+        ((2, 64, 64), [[64, 64]], "expected a height and width within that for each"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(spec, shape, sizes, message):
+    detector = KerasDetector(patch_model(spec), detection_settings(spec.evaluation_config))
+    with pytest.raises(DataError, match=message):
+        detector(np.zeros((*shape, 3), np.float32), sizes)

@@ -11,7 +11,7 @@ from frcnn.errors import ModelError
 from frcnn.export.extent import SIZE_INPUT
 from frcnn.export.record import PROPERTY, ExportRecord
 from frcnn.model.build import detection_settings, geometry_of
-from frcnn.model.outputs import DetectionBatch, whole
+from frcnn.model.outputs import DetectionBatch, checked_sizes
 from frcnn.model.settings import DetectionSettings
 from frcnn.runtime.sealed import opened
 
@@ -38,7 +38,10 @@ class OnnxDetector:
 
     def __call__(self, images: np.ndarray, sizes: np.ndarray | None = None) -> DetectionBatch:
         """Detections of network-ready images, float32 [B, H, W, channels], of `sizes` as `Detector` says."""
-        size, sizes = self._batch_size or len(images), whole(images) if sizes is None else sizes
+        size, sizes = (
+            self._batch_size or len(images),
+            checked_sizes(images, sizes, self.record.geometry.stride),
+        )
         chunks = [
             self._run(images[start : start + size], sizes[start : start + size], size)
             for start in range(0, len(images), size)

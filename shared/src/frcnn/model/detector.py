@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.layers import Conv2D
-from frcnn.model.outputs import DetectionBatch, whole
+from frcnn.model.outputs import DetectionBatch, checked_sizes
 from frcnn.model.settings import DetectionSettings
 
 
@@ -51,6 +51,6 @@ class KerasDetector:
         """
         inputs = [tf.convert_to_tensor(images, tf.float32)]
         if self.model.geometry.dynamic:
-            inputs.append(tf.convert_to_tensor(whole(images) if sizes is None else sizes, tf.int32))
+            inputs.append(tf.constant(checked_sizes(images, sizes, self.model.geometry.stride)))
         detections, proposals = self._detect(*inputs)
         return DetectionBatch(*(part.numpy() for part in (*detections, proposals.boxes)))
