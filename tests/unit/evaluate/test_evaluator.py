@@ -148,6 +148,17 @@ def spec_of(names, **evaluation):
     return types.SimpleNamespace(class_names=names, evaluation_config=config)
 
 
+def test_detections_are_cut_at_the_images_own_border_where_it_is_padded():
+    found, batch = as_batch([one_scene([[0, 0, 99, 149]], [[0, 0, 230, 310]], [0.9])])
+    precise = EvaluationSettings(("car",), (0.95,))
+    means = []
+    for batch["size"] in (np.int32([[100, 150]]), np.int32([[HEIGHT, WIDTH]])):
+        evaluator = Evaluator(precise)
+        evaluator.update(found, batch)
+        means.append(evaluator.report().mean_ap)
+    assert means == [1.0, 0.0]
+
+
 def test_evaluate_sees_each_batch_once_and_uses_the_settings_of_the_spec():
     scenes = random_scenes(seed=8, images=10)
     pairs = [as_batch(scenes[:6]), as_batch(scenes[6:])]
