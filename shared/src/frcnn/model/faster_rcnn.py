@@ -230,7 +230,7 @@ class FasterRCNN(keras.Model):
         if not self.geometry.dynamic:
             return scores
         rows, columns = (
-            tf.range(tf.shape(scores)[axis]) < cells_of(side, self.geometry.stride)[:, None]
+            tf.range(tf.shape(scores)[axis]) < tf.expand_dims(cells_of(side, self.geometry.stride), -1)
             for axis, side in enumerate(size, start=1)
         )
         return tf.where((rows[:, :, None] & columns[:, None, :])[..., None], scores, -1.0)
