@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 
-from frcnn.model.proposals import generate_proposals
+from frcnn.model.proposals import generate_proposals, without_padding
 from tests.support import draw, reference_boxes
 from tests.support import reference_proposals as reference
 from tests.support.graph import compiled, static_shapes
@@ -154,10 +154,10 @@ def test_graph_mode_agrees_with_eager_and_shapes_are_static():
 def test_images_of_their_own_sizes_propose_as_if_alone_and_never_in_the_padding():
     sizes = [(80, 112), (64, 50), (33, 112)]
     scores, codes = random_heads(9, batch=3)
-    rows, columns = np.arange(ROWS)[:, None], np.arange(COLUMNS)
-    for image, (height, width) in enumerate(sizes):
-        scores[image][(16 * rows >= height) | (16 * columns >= width)] = -1.0
     heights, widths = tf.transpose(tf.constant(sizes))
+    scores = np.asarray(without_padding(scores, heights, widths, 16))
+    # 33 px show in three rows of cells, 50 px in four columns.
+    assert [(part[..., 0] >= 0).sum() for part in scores] == [5 * 7, 4 * 4, 3 * 7]
     found = generate_proposals(scores, codes, ANCHORS, **{**SETTINGS, "height": heights, "width": widths})
     anchors = ANCHORS.reshape(ROWS, COLUMNS, KINDS, 4)
     for image, (height, width) in enumerate(sizes):

@@ -15,12 +15,12 @@ import tensorflow as tf
 
 from frcnn.model import losses
 from frcnn.model.detections import Detections, generate_detections
-from frcnn.model.proposals import Proposals, generate_proposals
+from frcnn.model.proposals import Proposals, generate_proposals, without_padding
 from frcnn.model.settings import DetectionSettings, Geometry, ProposalSettings, TrainingSettings
 from frcnn.model.targets import RoiTargets, RpnTargets, roi_targets, rpn_targets
 from frcnn.ops.anchors import anchor_grid, anchors_of_map
 from frcnn.ops.boxes import Side
-from frcnn.ops.dimensions import cells_of, dimension
+from frcnn.ops.dimensions import dimension
 from frcnn.ops.roi_pool import crop_and_resize
 
 LOSS_NAMES = ("rpn_out_class_loss", "rpn_out_regress_loss", "dense_class_td_loss", "dense_regress_td_loss")
@@ -100,8 +100,11 @@ class FasterRCNN(keras.Model):
 
     def propose(self, rpn: RpnOutput, size: ImageSize, settings: ProposalSettings) -> Proposals:
         """The RPN's best boxes."""
+        scores = rpn.scores
+        if self.geometry.dynamic:
+            scores = without_padding(scores, *size, self.geometry.stride)
         return generate_proposals(
-            self._scores_of_images(rpn.scores, size),
+            scores,
             rpn.codes,
             self.anchors_for(rpn),
             height=size.height,
@@ -224,16 +227,6 @@ class FasterRCNN(keras.Model):
         return tf.stack(
             [tf.constant(self._training().seed, tf.int32), tf.cast(self.optimizer.iterations, tf.int32)]
         )
-
-    def _scores_of_images(self, scores: tf.Tensor, size: ImageSize) -> tf.Tensor:
-        """RPN scores [B, h, w, A] with -1 in the cells that show nothing but padding."""
-        if not self.geometry.dynamic:
-            return scores
-        rows, columns = (
-            tf.range(tf.shape(scores)[axis]) < tf.expand_dims(cells_of(side, self.geometry.stride), -1)
-            for axis, side in enumerate(size, start=1)
-        )
-        return tf.where((rows[:, :, None] & columns[:, None, :])[..., None], scores, -1.0)
 
     def _anchor_targets(
         self, anchors: np.ndarray | tf.Tensor, size: ImageSize, batch: dict[str, tf.Tensor]

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from frcnn.ops.box_coder import decode
 from frcnn.ops.boxes import Side, clip_boxes
-from frcnn.ops.dimensions import dimension, smaller
+from frcnn.ops.dimensions import cells_of, dimension, smaller
 from frcnn.ops.nms import suppress
 
 
@@ -65,3 +65,15 @@ def generate_proposals(
     valid = kept > 0
     survivors = tf.gather(boxes, tf.where(valid, count - kept, 0), batch_dims=1)
     return Proposals(tf.where(valid[..., None], survivors, 0.0), valid)
+
+
+def without_padding(scores: tf.Tensor, height: Side, width: Side, stride: int) -> tf.Tensor:
+    """Scores [B, h, w, A] with -1 in the cells that show nothing but padding.
+
+    `height` and `width` are int32 [B], of the images, px; a cell is `stride` px wide.
+    """
+    rows, columns = (
+        tf.range(tf.shape(scores)[axis]) < tf.expand_dims(cells_of(side, stride), -1)
+        for axis, side in enumerate((height, width), start=1)
+    )
+    return tf.where((rows[:, :, None] & columns[:, None, :])[..., None], scores, -1.0)
