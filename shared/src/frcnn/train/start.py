@@ -56,12 +56,10 @@ def refuse_unsupported(spec: "Experiment") -> None:
     """Says what of the spec this version cannot do, instead of training something else.
 
     Raises:
-        UsageError: Quantisation-aware training or model parallelism is asked for.
+        UsageError: Quantisation-aware training is asked for.
     """
     config = spec.training_config
     if config.enable_qat:
         raise UsageError("training_config.enable_qat: not supported yet; set it to false")
-    if config.model_parallelism:
-        raise UsageError("training_config.model_parallelism: not supported yet; leave it out")
     if config.visualizer is not None and config.visualizer.enabled:
         log.warning("training_config.visualizer: not supported yet; the run goes on without it")
