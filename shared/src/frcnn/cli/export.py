@@ -114,6 +114,10 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
         int8_profile=args.int8_profile,
     )
     spec = load_experiment(args.experiment_spec)
+    if args.gen_ds_config and spec.model_config.input_image_config.size_min is not None:
+        raise UsageError(
+            "--gen_ds_config: DeepStream needs one input size, and the model takes any (size_min)"
+        )
     key = resolve_key(args.key, spec.enc_key)
     model, _ = load_model(args.model, key)
     check_fits(model, spec, args.model)
@@ -192,6 +196,7 @@ def _write_deepstream(folder: Path, spec: "Experiment") -> Sequence[Path]:
 def _text(model: "FasterRCNN", options: "ExportOptions", target: Path) -> str:
     geometry = model.geometry
     batch = "any batch size" if options.batch_size is None else f"batch size {options.batch_size}"
-    size = f"{geometry.channels}x{geometry.height}x{geometry.width}"
+    sides = "HxW, any H and W" if geometry.dynamic else f"{geometry.height}x{geometry.width}"
+    size = f"{geometry.channels}x{sides}"
     precision = f"int8 ({options.profile})" if options.precision == "int8" else options.precision
     return f"{options.graph} graph, {precision}, input {size}, {batch}\nexported model: {target}\n"

@@ -114,7 +114,13 @@ def export_with_ranges(
 
     Raises:
         ModelError: The model holds something that cannot be exported.
+        UsageError: The plugin graph of a model of dynamic shape.
     """
+    if options.graph == "plugin" and model.geometry.dynamic:
+        raise UsageError(
+            "--graph plugin: the TensorRT plugins are made for one input size, and the model takes any "
+            "(size_min); use --graph standard"
+        )
     settings = detection_settings(spec.inference_config)
     batch = DYNAMIC_BATCH if options.batch_size is None else options.batch_size
     own = standard_graph.OPSET if options.graph == "standard" else plugin_graph.OPSET

@@ -53,7 +53,7 @@ def convert_head(model: FasterRCNN, opset: int, marks: Collection[str] = ()) -> 
     return _convert(model.roi_head, (depth, rows, columns), opset, marks)
 
 
-def _convert(network: keras.Model, shape: Sequence[int], opset: int, marks: Collection[str]) -> Part:
+def _convert(network: keras.Model, shape: Sequence[int | None], opset: int, marks: Collection[str]) -> Part:
     import tf2onnx
 
     # A flattened tensor among the outputs would keep its shape from being constant.

@@ -116,7 +116,9 @@ class DataSource(_message.Message):
     [default: ""]
     """
     source_weight: _builtins.float
-    """Carried along, without effect on the losses. [default: 1.0]"""
+    """How often its images are drawn, relative to their number; not with UNIFORM. 0 counts as not set.
+    [range: > 0; default: 1.0]
+    """
     def __init__(
         self,
         *,
@@ -213,7 +215,7 @@ class DatasetConfig(_message.Message):
     dataloader_mode: Global___DatasetConfig.DATALOADER_MODE.ValueType
     """Accepted for old specs; every mode reads like MULTISOURCE. [default: MULTISOURCE]"""
     sampling_mode: Global___DatasetConfig.SAMPLING_MODE.ValueType
-    """How several sources are mixed: by their sizes (USER_DEFINED, PROPORTIONAL) or evenly (UNIFORM).
+    """How several sources are mixed: by size x weight (USER_DEFINED, PROPORTIONAL) or evenly (UNIFORM).
     [default: USER_DEFINED]
     """
     @_builtins.property
@@ -1923,7 +1925,7 @@ class InferenceConfig(_message.Message):
     labels_dump_dir: _builtins.str
     """Folder of the KITTI label files. [unit: path; default: ""]"""
     batch_size: _builtins.int
-    """Images per step; 0 counts as not set; 1 for a dynamic shape. [unit: images; default: 1]"""
+    """Images per step; 0 counts as not set. [unit: images; default: 1]"""
     object_confidence_thres: _builtins.float
     """Detections below this score are dropped before the NMS. [range: (0, 1); default: 0.0001]"""
     nms_score_bits: _builtins.int
@@ -2051,7 +2053,7 @@ class EvaluationConfig(_message.Message):
     validation_period_during_training: _builtins.int
     """Validate each so many epochs; 0 counts as not set. [unit: epochs; default: 1]"""
     batch_size: _builtins.int
-    """Images per step; 0 counts as not set; 1 for a dynamic shape. [unit: images; default: 1]"""
+    """Images per step; 0 counts as not set. [unit: images; default: 1]"""
     gt_matching_iou_threshold: _builtins.float
     """One. [range: (0, 1); default: 0.5, unless a range is set]"""
     visualize_pr_curve: _builtins.bool
