@@ -23,6 +23,7 @@ from frcnn.train.callbacks import Checkpoints, NanGuard, Reporter, Validation
 from frcnn.train.devices import take_share
 from frcnn.train.optimizers import optimizer
 from frcnn.train.pretrained.load import load_pretrained
+from frcnn.train.retrain import for_retraining, quantised
 from frcnn.train.start import Start, choose_start, refuse_unsupported
 from frcnn.train.together import EpochMeans, start_together
 
@@ -144,11 +145,13 @@ def _begin(spec: "Experiment", start: Start, key: str) -> tuple[FasterRCNN, Trai
         model, record = load_model(start.path, key)
         start.check(model, record, spec)
         log.info("retraining %s", start.path)
+        model = for_retraining(model, spec, start.path)
         return model, TrainingRecord(arch, model.geometry.class_names)
     log.info("starting from random weights, seed %d", spec.random_seed)
     model = build(spec)
     if spec.training_config.pretrained_weights:
         load_pretrained(model, Path(spec.training_config.pretrained_weights), key)
+    model = quantised(model, spec)
     return model, TrainingRecord(arch, model.geometry.class_names)
 
 
