@@ -23,7 +23,9 @@ def maker_of(tensor: KerasTensor) -> Any:
 
 
 def rebuild(
-    network: keras.Model, connect: Connect, enter: Callable[[KerasTensor], KerasTensor] = lambda tensor: tensor
+    network: keras.Model,
+    connect: Connect,
+    enter: Callable[[KerasTensor], KerasTensor] = lambda tensor: tensor,
 ) -> keras.Model:
     """A network with inputs of the same names and shapes, and outputs at the same places.
 
