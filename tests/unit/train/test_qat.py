@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from frcnn.errors import ModelError
+from frcnn.model.build import build
 from frcnn.model.checkpoint import TrainingRecord, load_model, save_model
 from frcnn.model.qat import from_qat, is_qat
 from frcnn.model.quantised_layers import QDQ
 from frcnn.prune.prune import prune
 from frcnn.prune.settings import PruneSettings
+from frcnn.train.pretrained.load import load_pretrained
 from frcnn.train.trainer import train
 from tests.support.toy_training import toy_spec
 
@@ -69,13 +71,23 @@ def test_a_resumed_qat_training_ends_with_the_bytes_of_an_uninterrupted_one(fini
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("field", ["retrain_pruned_model", "pretrained_weights"])
-def test_without_a_learning_rate_the_kernels_stay_those_of_the_float_file(floating, tmp_path, field):
-    spec = toy_spec(tmp_path, images=2, training=f'{QAT} {STILL} num_epochs: 1 {field}: "{floating}"')
+def test_pretrained_weights_of_a_float_file_are_what_a_qat_training_starts_from(floating, tmp_path):
+    start = f'{STILL} num_epochs: 1 pretrained_weights: "{floating}"'
+    spec = toy_spec(tmp_path, images=2, training=f"{QAT} {start}")
     model, _ = load_model(train(spec, tmp_path / "results").checkpoint)
     assert is_qat(model)
     before, _ = load_model(floating)
     for new, old in zip(model.trainable_weights, before.trainable_weights, strict=True):
+        np.testing.assert_array_equal(new.numpy(), old.numpy())
+
+
+def test_a_float_model_can_take_over_the_weights_of_a_qat_file(finished, tmp_path):
+    _, result = finished
+    model = build(toy_spec(tmp_path, images=1))
+    statuses = load_pretrained(model, result.checkpoint)
+    assert {each.status for each in statuses} == {"Yes", "None"}
+    trained, _ = load_model(result.checkpoint)
+    for new, old in zip(model.trainable_weights, trained.trainable_weights, strict=True):
         np.testing.assert_array_equal(new.numpy(), old.numpy())
 
 
