@@ -40,3 +40,17 @@ def scene(seed: int) -> ImageRecord:
     pixels[y : y + SIDE, x : x + SIDE, channel] = 220
     label = Label(name, float(x), float(y), float(x + SIDE - 1), float(y + SIDE - 1))
     return ImageRecord(f"images/{seed:06d}", HEIGHT, WIDTH, (label,), image_bytes(pixels), "png")
+
+
+def object_batch() -> dict[str, np.ndarray]:
+    """A training batch of one image of noise with one object, as the loader would make it."""
+    boxes, valid = np.zeros((1, 5, 4), np.float32), np.zeros((1, 5), bool)
+    boxes[0, 0], valid[0, 0] = (20, 30, 70, 90), True
+    return {
+        "images": np.random.default_rng(0).normal(size=(1, HEIGHT, WIDTH, 3)).astype(np.float32),
+        "boxes": boxes,
+        "classes": np.zeros((1, 5), np.int32),
+        "valid": valid,
+        "difficult": np.zeros((1, 5), bool),
+        "size": np.array([[HEIGHT, WIDTH]], np.int32),
+    }

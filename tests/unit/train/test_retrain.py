@@ -52,7 +52,7 @@ def retrained(pruned, **changes):
 
 @pytest.mark.parametrize(("kind", "weight"), [("NO_REG", 0.0), ("L1", 0.01), ("L2", 0.01)])
 def test_the_specs_regulariser_counts_for_all_kernels_the_heads_included(pruned, kind, weight):
-    path, spec = pruned
+    _path, spec = pruned
     config = type(spec.training_config.regularizer)
     kinds = type(spec.training_config.regularizer.type)
     model, spec = retrained(pruned, training={"regularizer": config(type=kinds[kind], weight=weight)})
@@ -91,13 +91,13 @@ def test_the_specs_proposals_and_losses_count(pruned):
 
 
 def test_anchors_and_coding_become_the_specs_and_are_named(pruned, caplog):
-    path, spec = pruned
+    _path, spec = pruned
     anchors = dataclasses.replace(
         spec.model_config.anchor_box_config,
         scale=tuple(2 * each for each in spec.model_config.anchor_box_config.scale),
     )
     std = {**spec.training_config.classifier_regr_std, "x": 5.0}
-    model, wanted = retrained(
+    model, _wanted = retrained(
         pruned, model={"anchor_box_config": anchors}, training={"classifier_regr_std": std}
     )
     assert model.geometry.scales == anchors.scale
@@ -120,7 +120,7 @@ def test_freeze_bn_is_applied(pruned, freeze):
 
 
 def test_what_is_part_of_the_graph_cannot_be_changed(pruned):
-    path, spec = pruned
+    _path, spec = pruned
     config = spec.model_config
     before = len(config.anchor_box_config.scale) * len(config.anchor_box_config.ratio)
     anchors = dataclasses.replace(

@@ -101,7 +101,7 @@ def compare_detectors(
     total = Comparison()
     starts = range(0, len(paths), batch_size)
     for start in track(starts, "comparing", total=len(starts)):
-        images = np.stack([_prepare(path, settings) for path in paths[start : start + batch_size]])
+        images = np.stack([network_image(path, settings) for path in paths[start : start + batch_size]])
         total += compare_batches(reference(images), exported(images), tolerance)
     return total
 
@@ -130,7 +130,12 @@ def _compare_image(
     )
 
 
-def _prepare(path: Path, settings: ImageSettings) -> np.ndarray:
+def network_image(path: Path, settings: ImageSettings) -> np.ndarray:
+    """What the network sees of an image file, as in inference: float32 [H, W, C].
+
+    Raises:
+        DataError: The file cannot be read as an image.
+    """
     try:
         with tf.device("CPU"):
             return prepare_image(tf.constant(path.read_bytes()), settings)[0].numpy()

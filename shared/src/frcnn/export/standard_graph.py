@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from frcnn.export.box_nodes import ZERO, best, clip, decode, gather_rows, keep_rows, survivors
 from frcnn.export.graph_builder import GraphBuilder, floats, ints
-from frcnn.export.parts import Part
+from frcnn.export.parts import FEATURE_TENSORS, HEAD_TENSORS, Part
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.settings import DetectionSettings, Geometry
 from frcnn.ops.roi_pool import LARGEST_COORDINATE
@@ -45,13 +45,13 @@ def standard_graph(
     geometry = model.geometry
     rows, columns = model.features.outputs[0].shape[1:3]
     graph = GraphBuilder()
-    tensors = dict(zip(features.outputs, ("features", "rpn_scores", "rpn_codes"), strict=True))
+    tensors = dict(zip(features.outputs, FEATURE_TENSORS, strict=True))
     graph.add_part(features.graph, "bb/", {features.inputs[0]: INPUT}, tensors)
     with graph.scope("proposals"):
         rois, found = add_proposals(graph, _anchors_by_kind(model), geometry, settings)
     with graph.scope("roi_pool"):
         crops = add_roi_pool(graph, "features", rois, (rows, columns), geometry, settings.proposals.post_nms)
-    answers = dict(zip(head.outputs, ("class_probabilities", "box_codes"), strict=True))
+    answers = dict(zip(head.outputs, HEAD_TENSORS, strict=True))
     graph.add_part(head.graph, "hd/", {head.inputs[0]: crops}, answers)
     with graph.scope("detections"):
         add_detections(graph, rois, found, geometry, settings)

@@ -54,6 +54,8 @@ class FasterRCNN(keras.Model):
         self.training_settings: TrainingSettings | None = None
         # Where several processes train together, what makes their gradients one.
         self.average_gradients: Callable[[list[tf.Tensor]], list[tf.Tensor]] | None = None
+        # Whether layers are on several devices, see `frcnn.model.placement`.
+        self.spread = False
         self.loss_means = [keras.metrics.Mean(name=name) for name in ("loss", *LOSS_NAMES)]
         self.built = True
 
@@ -119,7 +121,11 @@ class FasterRCNN(keras.Model):
             parts = self.compute_losses(batch)
             total = tf.add_n(parts)
             scaled = self.optimizer.scale_loss(total)
-        gradients = tape.gradient(scaled, [variable.value for variable in variables])
+        values = [variable.value for variable in variables]
+        if self.spread:  # the tape would compute all gradients on one device
+            gradients = tf.compat.v1.gradients(scaled, values, colocate_gradients_with_ops=True)
+        else:
+            gradients = tape.gradient(scaled, values)
         if self.average_gradients is not None:
             gradients = self.average_gradients(gradients)
         gradients, penalty = self._regularise(gradients)

@@ -40,8 +40,8 @@ class Start:
             )
         if wanted and not found and self.kind == "resume":
             raise ModelError(
-                f"{self.path}: a float model; the spec says training_config.enable_qat: true; set it to false, "
-                "or name the file in retrain_pruned_model instead of resume_from_model"
+                f"{self.path}: a float model; the spec says training_config.enable_qat: true; "
+                "set it to false, or name the file in retrain_pruned_model instead of resume_from_model"
             )
 
 
@@ -66,14 +66,8 @@ def choose_start(spec: "Experiment") -> Start:
     return Start("fresh")
 
 
-def refuse_unsupported(spec: "Experiment") -> None:
-    """Says what of the spec this version cannot do, instead of training something else.
-
-    Raises:
-        UsageError: Model parallelism is asked for.
-    """
+def warn_of_unsupported(spec: "Experiment") -> None:
+    """Says what of the spec this version does without."""
     config = spec.training_config
-    if config.model_parallelism:
-        raise UsageError("training_config.model_parallelism: not supported yet; leave it out")
     if config.visualizer is not None and config.visualizer.enabled:
         log.warning("training_config.visualizer: not supported yet; the run goes on without it")

@@ -29,7 +29,7 @@ class EpochMeans(keras.callbacks.Callback):
 
 
 def average_statistics(model: FasterRCNN, world: World) -> None:
-    """Each rank has seen other images: what normalises and rounds at inference becomes the mean of what they saw."""
+    """What normalises and rounds at inference becomes the mean over the ranks, which saw other images."""
     statistics = [
         variable
         for part in (model.features, model.roi_head)
