@@ -98,5 +98,7 @@ def _training(spec: Experiment) -> Iterator[Problem]:
             "training_config.checkpoint_interval",
             f"found {config.checkpoint_interval} with {config.num_epochs} epochs; no checkpoint is saved",
         )
+    if config.qat_per_channel_weights and not config.enable_qat:
+        yield Problem("training_config.qat_per_channel_weights", "without effect: enable_qat is false")
     if config.resume_from_model and config.retrain_pruned_model:
         yield Problem("training_config.retrain_pruned_model", "without effect: resume_from_model comes first")

@@ -24,7 +24,8 @@ from frcnn.train.callbacks import Checkpoints, NanGuard, Reporter, Validation
 from frcnn.train.devices import computing_devices, take_share
 from frcnn.train.optimizers import optimizer
 from frcnn.train.pretrained.load import load_pretrained
-from frcnn.train.start import Start, choose_start, refuse_unsupported
+from frcnn.train.retrain import for_retraining, quantised
+from frcnn.train.start import Start, choose_start, warn_of_unsupported
 from frcnn.train.together import EpochMeans, start_together
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def train(
         take_share(here, len(spec.training_config.model_parallelism) or 1)
     set_up(spec.random_seed + here.rank)
     start = choose_start(spec)
-    refuse_unsupported(spec)
+    warn_of_unsupported(spec)
     config = spec.training_config
     strict = strict and here.rank == 0  # one rank's look at all images is enough
     data = training_dataset(spec, rank=here.rank, world=here.size, strict=strict)
@@ -149,11 +150,13 @@ def _begin(spec: "Experiment", start: Start, key: str) -> tuple[FasterRCNN, Trai
         model, record = load_model(start.path, key)
         start.check(model, record, spec)
         log.info("retraining %s", start.path)
+        model = for_retraining(model, spec, start.path)
         return model, TrainingRecord(arch, model.geometry.class_names)
     log.info("starting from random weights, seed %d", spec.random_seed)
     model = build(spec)
     if spec.training_config.pretrained_weights:
         load_pretrained(model, Path(spec.training_config.pretrained_weights), key)
+    model = quantised(model, spec)
     return model, TrainingRecord(arch, model.geometry.class_names)
 
 
