@@ -23,6 +23,7 @@ QUANTISED: Mapping[type[keras.Layer], type[keras.Layer]] = {
     keras.layers.Dense: QuantizedDense,
 }
 _PLAIN = {quantised: plain for plain, quantised in QUANTISED.items()}
+_QUANTISED_TYPES: tuple[Any, ...] = tuple(_PLAIN)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,15 +71,15 @@ def from_qat(model: FasterRCNN) -> Unquantised:
     """The float detector in a QAT model, and the ranges that training found; `model` is left as it was."""
     scales: dict[str, float] = {}
     limits: dict[str, np.ndarray] = {}
-    parts = [_strip(part, scales, limits) for part in (model.features, model.roi_head)]
-    return Unquantised(FasterRCNN(*parts, model.geometry, name=model.name), scales, limits)
+    features, roi_head = (_strip(part, scales, limits) for part in (model.features, model.roi_head))
+    return Unquantised(FasterRCNN(features, roi_head, model.geometry, name=model.name), scales, limits)
 
 
 def set_per_channel(model: FasterRCNN, per_channel: bool) -> None:
     """Whether each filter of a QAT model's kernels has its own range from now on."""
     for part in (model.features, model.roi_head):
         for layer in part.layers:
-            if isinstance(layer, tuple(_PLAIN)):
+            if isinstance(layer, _QUANTISED_TYPES):
                 layer.per_channel = per_channel
 
 
@@ -145,7 +146,7 @@ def _strip(network: keras.Model, scales: dict[str, float], limits: dict[str, np.
     for layer in network.layers:
         if layer.name in fresh:
             copy_variables(layer, fresh[layer.name])
-        if isinstance(layer, tuple(_PLAIN)):
+        if isinstance(layer, _QUANTISED_TYPES):
             fresh[layer.name].kernel.assign(layer.effective_kernel())
             filters = layer.kernel.shape[-layer.filter_axes :]
             limits[layer.name] = np.broadcast_to(
