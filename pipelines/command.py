@@ -1,35 +1,38 @@
 """`frcnn pipeline`: the whole way from labels to a deployable detector, here or on a cluster."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.errors import DataError, RunError
 from pipelines import parameters
+from pipelines.remote import command as remote
+from pipelines.remote import package
 
 if TYPE_CHECKING:
     from pipelines.local_run import LocalRun
 
-HELP = "Run, or compile, the pipeline convert, train, evaluate, prune, retrain, evaluate, export."
+HELP = "Convert, train, evaluate, prune, retrain, evaluate, export, publish: here, or on a cluster."
 EXAMPLES = """\
   frcnn pipeline run --spec spec.txt --data ~/kitti -o runs/kitti
   frcnn pipeline run --spec spec.txt --data ~/kitti --epochs 2 --minimum_map 0    a first look
   frcnn pipeline compile -o compiled --registry my.registry/team --tag 1.2
-`frcnn pipeline run --help` lists the flags of a run.
+  frcnn pipeline submit --spec spec.txt --data s3://data/kitti --host http://localhost:8080 --wait
+  frcnn pipeline schedule --name weekly --cron '0 2 * * 0' --spec spec.txt --data s3://data/kitti
+`frcnn pipeline COMMAND --help` lists the flags of a command.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the sub-commands and their flags."""
-    commands = parser.add_subparsers(dest="command", required=True, metavar="run|compile")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run_flags = commands.add_parser("run", help="run on this machine, each step a process")
     _add_run_flags(run_flags)
     compile_flags = commands.add_parser("compile", help="write the YAML for Kubeflow")
     compile_flags.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="for the YAML")
-    compile_flags.add_argument("--registry", metavar="NAME", help="where the steps' images are")
-    compile_flags.add_argument("--tag", metavar="TAG", help="of the images (default: the version)")
+    package.add_image_flags(compile_flags)
+    remote.add_commands(commands)
 
 
 def _add_run_flags(flags: argparse.ArgumentParser) -> None:
@@ -44,7 +47,7 @@ def _add_run_flags(flags: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the sub-command."""
-    {"run": _run, "compile": _compile}[args.command](args)
+    {"run": _run, "compile": _compile}.get(args.command, remote.run)(args)
 
 
 def _run(args: argparse.Namespace) -> None:
@@ -82,11 +85,7 @@ def _is_number(value: object) -> bool:
 
 
 def _compile(args: argparse.Namespace) -> None:
-    from components.images import REGISTRY_VARIABLE, TAG_VARIABLE
-
-    for variable, value in ((REGISTRY_VARIABLE, args.registry), (TAG_VARIABLE, args.tag)):
-        if value:
-            os.environ[variable] = value
+    package.choose_images(args)
     from pipelines.compile import compile_all
 
     for path in compile_all(args.output):
