@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn.cli.model_flags import found_model
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Mapping[str, object]:
     """Exports, and says what was written."""
     _check_later_flags(args)
+    args.model = found_model(args.model)
     target = output_file(args.output_file, args.model)
     _refuse_existing(target, args)
 

@@ -26,7 +26,7 @@ class TrainingLog(keras.callbacks.Callback):
     """
 
     def __init__(self, folder: Path, earlier: Sequence[Row] = ()) -> None:
-        """`earlier` are the epochs before a resume, as the checkpoint has them; none: the file starts anew."""
+        """`earlier` are the epochs before a resume, as the checkpoint has them; without them anew."""
         super().__init__()
         self.path = folder / FILE_NAME
         self._rows = [dict(row) for row in earlier]
