@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from frcnn.errors import RunError
-from frcnn.runtime.files import atomic_path, remove_leftovers, is_disk_full, write_text
+from frcnn.runtime.files import atomic_path, is_disk_full, remove_leftovers, write_text
 
 
 def test_text_appears_under_its_name_and_nothing_else_does(tmp_path):

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 import zipfile
-from pathlib import Path
 
 import keras
 import numpy as np

@@ -14,6 +14,7 @@ from frcnn.cli import frame, train
 from frcnn.cli.tasks import all_tasks
 from frcnn.errors import RunError, UsageError
 from frcnn.model.layers import BatchNormalization
+from frcnn.model.quantised_layers import QDQ
 from frcnn.runtime import distributed
 from frcnn.runtime.distributed import OneProcess, Place, join, place
 from frcnn.train import devices, launch
@@ -99,6 +100,16 @@ def test_moving_statistics_become_the_mean_over_ranks():
     np.testing.assert_allclose(layer.moving_mean, [2.5, 2.5])
     np.testing.assert_allclose(layer.moving_variance, [3.0, 3.0])
     np.testing.assert_allclose(layer.gamma, [1.0, 1.0])
+
+
+def test_ranges_of_quantisation_become_the_mean_over_ranks():
+    image = keras.Input((4, 4, 2))
+    features, head = keras.Model(image, QDQ()(image)), keras.Model(image, QDQ()(image))
+    model = type("Model", (), {"features": features, "roi_head": head})
+    average_statistics(model, TwoRanks(other=5.0))
+    for part in (features, head):
+        assert float(part.layers[-1].scaling_factor) == 5.5
+        assert float(part.layers[-1].updates) == 0.0
 
 
 def test_frozen_statistics_stay_as_they_are():

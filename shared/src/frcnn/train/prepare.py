@@ -10,6 +10,7 @@ import tensorflow as tf
 from frcnn.model.build import training_settings
 from frcnn.model.checkpoint import OptimizerState
 from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.model.placement import build_beside
 from frcnn.model.precision import set_precision
 from frcnn.runtime.distributed import Place
 from frcnn.train.optimizers import optimizer
@@ -32,7 +33,10 @@ def prepare(model: FasterRCNN, spec: "Experiment", total_steps: int, here: Place
         # Gradients of float16 layers vanish below 6e-8 unless the loss is large.
         chosen = keras.optimizers.LossScaleOptimizer(chosen)
     model.compile(optimizer=chosen, jit_compile=False)
-    model.optimizer.build(model.trainable_variables)
+    if model.spread:
+        build_beside(model.optimizer, model.trainable_variables)
+    else:
+        model.optimizer.build(model.trainable_variables)
     _seed_dropout(model, spec.random_seed + here.rank, 0)
 
 
