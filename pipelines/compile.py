@@ -12,8 +12,9 @@ from frcnn.errors import RunError
 from frcnn.runtime.files import atomic_path
 
 COMPILED = Path(__file__).with_name("compiled")
-# kfp names parts of nested pipelines in the order of a set of texts, which changes from process to process.
-_FIXED_ORDER = {"PYTHONHASHSEED": "0"}
+# kfp names parts of nested pipelines in the order of protobuf's maps. That of the compiled implementation
+# changes from process to process; Python's own is the order in which they were filled.
+_FIXED_ORDER = {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python", "PYTHONHASHSEED": "0"}
 
 
 def compile_all(folder: Path) -> list[Path]:

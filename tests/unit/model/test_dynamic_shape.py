@@ -129,6 +129,7 @@ def test_an_image_is_not_seen_by_its_neighbours(spec):
 
 
 def test_static_and_dynamic_shape_are_the_same_detector(spec, tmp_path):
+    keras.utils.set_random_seed(2)
     static = build(toy_spec(tmp_path, images=1, validation=1, evaluation=SETTINGS))
     dynamic = build(spec)
     dynamic.set_weights(static.get_weights())

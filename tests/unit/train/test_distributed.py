@@ -152,7 +152,17 @@ def test_each_rank_of_a_machine_takes_its_own_gpu(monkeypatch):
     monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: ["gpu 0", "gpu 1", "gpu 2"])
     monkeypatch.setattr(devices.tf.config, "set_visible_devices", lambda gpu, kind: visible.append(gpu))
     devices.take_share(Place(5, 8, 2, 3))
-    assert visible == ["gpu 2"]
+    assert visible == [["gpu 2"]]
+
+
+def test_a_rank_whose_model_is_spread_takes_its_gpus_in_a_row(monkeypatch):
+    visible = []
+    monkeypatch.setattr(devices.tf.config.threading, "set_intra_op_parallelism_threads", lambda count: None)
+    gpus = [f"gpu {number}" for number in range(4)]
+    monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.setattr(devices.tf.config, "set_visible_devices", lambda gpu, kind: visible.append(gpu))
+    devices.take_share(Place(3, 4, 1, 2), gpus_each=2)
+    assert visible == [["gpu 2", "gpu 3"]]
 
 
 def started(*programs):
