@@ -28,7 +28,7 @@ OPTIMIZERS = {
 RECORD = TrainingRecord("resnet:10", ("car", "person"), epoch=1)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def model(tmp_path_factory):
     spec = toy_spec(tmp_path_factory.mktemp("model"), training=OPTIMIZERS["adam"])
     found = build(spec)

@@ -108,8 +108,9 @@ class _Walk:
     def _object(self, node: dict[str, Any], depth: int) -> dict[str, Any]:
         if "class_name" in node:
             _check_class(node)
-        # What compiling wants is the trainer's to say.
-        found = {key: self.node(value, depth + 1) for key, value in node.items() if key != "compile_config"}
+        # What compiling wants is the trainer's to say; the other is a memory address of the writer's.
+        left_out = ("compile_config", "shared_object_id")
+        found = {key: self.node(value, depth + 1) for key, value in node.items() if key not in left_out}
         name = found.get("name")
         for key in found:
             if key.endswith(_INITIALIZER) and isinstance(name, str) and found[key] is not None:
