@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.cli import export_int8
+from frcnn.cli.model_flags import found_model
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Mapping[str, object]:
     """Exports, and says what was written."""
     _check_later_flags(args)
+    args.model = found_model(args.model)
     export_int8.check(args)
     target = output_file(args.output_file, args.model)
     _refuse_existing(target, args)

@@ -1,13 +1,17 @@
 """The flags that evaluate and inference share: spec, key and model."""
 
 import argparse
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from frcnn.errors import ModelError, Problem, SpecError
+from frcnn.runtime.run_folder import find_checkpoint
 
 if TYPE_CHECKING:
     from frcnn.spec import Experiment
+
+log = logging.getLogger(__name__)
 
 
 def add_model_flags(parser: argparse.ArgumentParser, field: str) -> None:
@@ -34,7 +38,13 @@ def add_model_flags(parser: argparse.ArgumentParser, field: str) -> None:
         help="key of the model file (safer: FRCNN_KEY, or -k @FILE)",
     )
     parser.add_argument(
-        "-m", "--model_path", "--model", dest="model", type=Path, metavar="FILE", help=f"instead of {field}"
+        "-m",
+        "--model_path",
+        "--model",
+        dest="model",
+        type=Path,
+        metavar="FILE",
+        help=f"instead of {field}; a results folder means its best",
     )
     for flags in (("-i", "--image_dir"), ("-l", "--label_dir"), ("-b", "--batch_size")):
         parser.add_argument(*flags, help=argparse.SUPPRESS)
@@ -57,9 +67,20 @@ def model_path(
     if given is None and not named:
         problem = Problem(f"{section}.model", "not set; name the model there or with -m")
         raise SpecError(spec.source, [problem])
-    path = given if given is not None else Path(named)
+    path = found_model(given if given is not None else Path(named))
     if not path.is_file():
         source = "-m" if given is not None else f"{section} of {spec.source}"
-        found = "is a folder" if path.is_dir() else "does not exist"
-        raise ModelError(f"{path}, named by {source}, {found}; expected a model file")
+        raise ModelError(f"{path}, named by {source}, does not exist; expected a model file")
     return path
+
+
+def found_model(path: Path) -> Path:
+    """The model that a path means: a file, or the best checkpoint of a results folder (`RESULTS/latest` too).
+
+    Raises:
+        ModelError: A folder without a checkpoint.
+    """
+    found = find_checkpoint(path, "best")
+    if found != path:
+        log.info("%s: the model is %s", path, found.name)
+    return found

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.runtime.distributed import place
+from frcnn.runtime.run_folder import epoch_of
 from frcnn.runtime.storage import Store, is_remote
 from frcnn.runtime.storage.faults import ChangedError, DamagedError, MissingError
 from frcnn.runtime.storage.mirror import Mirror
-from frcnn.train.continued import epoch_of, train_or_continue
+from frcnn.train.continued import train_or_continue
 
 if TYPE_CHECKING:
     from frcnn.spec.config import Experiment
@@ -49,7 +50,7 @@ def bring_back(store: Store, uri: str, folder: Path) -> None:
         StoreError: The store is out of reach.
     """
     names = [entry.name for entry in store.list(uri)]
-    epochs = sorted((name for name in names if epoch_of(name)), key=epoch_of, reverse=True)
+    epochs = sorted((name for name in names if _epoch(name)), key=_epoch, reverse=True)
     for name in epochs:
         if _brought(store, uri, folder, name):
             break
@@ -65,3 +66,7 @@ def _brought(store: Store, uri: str, folder: Path, name: str) -> bool:
         log.warning("%s; going on without it", error)
         return False
     return True
+
+
+def _epoch(name: str) -> int:
+    return epoch_of(Path(name))
