@@ -1,0 +1,154 @@
+"""Runtimes for exported files, ONNX Runtime and OpenVINO, behind one small face.
+
+Both are imported when they are asked for: OpenVINO is in an extra of its own.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from frcnn.errors import ModelError, RunError, UsageError
+
+log = logging.getLogger(__name__)
+
+OUTPUTS = ("boxes", "scores", "classes", "count")
+RUNTIMES = ("onnxruntime", "openvino")
+# Fastest first; what is not there is left out.
+PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
+# What OpenVINO calls the types.
+_HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+PRECISION_HINTS = tuple(_HINTS)
+_ERRORS_ONLY = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class RuntimeChoice:
+    """What runs a file, and how.
+
+    Attributes:
+        name: One of `RUNTIMES`.
+        precision_hint: One of `PRECISION_HINTS`: what OpenVINO may compute float32 layers in; empty for fp32.
+        threads: At most so many; 0 for as many as the runtime wants.
+    """
+
+    name: str = "onnxruntime"
+    precision_hint: str = ""
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for a hint to a runtime that takes none."""
+        if self.precision_hint and self.name != "openvino":
+            raise UsageError(
+                f"--precision_hint {self.precision_hint}: only OpenVINO takes one; add --runtime openvino"
+            )
+
+
+class Session(Protocol):
+    """A standard graph, ready to run.
+
+    Attributes:
+        batch_size: How many images it takes; None for any number.
+    """
+
+    batch_size: int | None
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """`OUTPUTS` of inputs by name."""
+
+
+def open_session(plain: Path, shown: Path, choice: RuntimeChoice, precision: str) -> Session:
+    """The standard graph in an ONNX file, in the runtime of choice.
+
+    Args:
+        plain: The file; not needed any more when this returns.
+        shown: How messages call it.
+        choice: Runtime and settings.
+        precision: Of the file, as its record says.
+
+    Raises:
+        ModelError: The runtime refuses the file.
+        RunError: The runtime is not installed.
+    """
+    make = _OpenVino if choice.name == "openvino" else _OnnxRuntime
+    try:
+        return make(plain, choice, precision)
+    except ImportError as error:
+        extra = "openvino" if choice.name == "openvino" else "export"
+        raise RunError(
+            f"--runtime {choice.name}: the package {choice.name} cannot be imported ({error}); "
+            f"pip install 'frcnn[{extra}]'"
+        ) from error
+    except _Refusal as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"{shown}: {choice.name} cannot run it: {reason}") from error
+
+
+class _Refusal(Exception):
+    """The runtime's own error on loading a file."""
+
+
+class _OnnxRuntime:
+    def __init__(self, plain: Path, choice: RuntimeChoice, precision: str) -> None:
+        import onnxruntime
+        from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        options.intra_op_num_threads = choice.threads
+        installed = onnxruntime.get_available_providers()
+        wanted = [each for each in PROVIDERS if each in installed]
+        refusals = (errors.Fail, errors.InvalidGraph, errors.InvalidArgument, errors.NotImplemented)
+        try:
+            self._session = onnxruntime.InferenceSession(plain, options, providers=wanted)
+        except refusals as error:
+            raise _Refusal(error) from error
+        batch = self._session.get_inputs()[0].shape[0]
+        self.batch_size = batch if isinstance(batch, int) else None
+        # Not always what was wanted: a GPU provider without its GPU drops out.
+        used = ", then ".join(each.removesuffix("ExecutionProvider") for each in self._session.get_providers())
+        log.info("ONNX Runtime %s runs the model on: %s", onnxruntime.__version__, used)
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        return list(self._session.run(OUTPUTS, dict(inputs)))
+
+
+class _OpenVino:
+    def __init__(self, plain: Path, choice: RuntimeChoice, precision: str) -> None:
+        import openvino
+
+        self._core = openvino.Core()
+        hint = _HINTS[choice.precision_hint or "fp32"]
+        self._options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
+        if choice.threads:
+            self._options["INFERENCE_NUM_THREADS"] = choice.threads
+        try:
+            self._model = self._core.read_model(plain)
+        except RuntimeError as error:
+            raise _Refusal(error) from error
+        batch, _, height, width = self._model.inputs[0].partial_shape
+        self.batch_size = batch.get_length() if batch.is_static else None
+        # INT8 with free sides gives wrong answers (2026.4): such a model is compiled for each size it meets.
+        self._by_size = precision == "int8" and not (height.is_static and width.is_static)
+        self._requests: dict[tuple[int, ...], Any] = {}
+        if not self._by_size:
+            self._requests[()] = self._request()
+        log.info("OpenVINO %s runs the model on the CPU in %s", openvino.__version__, hint)
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        image = inputs[self._model.inputs[0].any_name]
+        size = image.shape[2:] if self._by_size else ()
+        if size not in self._requests:
+            self._requests[size] = self._request(image.shape)
+        answers = self._requests[size].infer(dict(inputs), share_inputs=True)
+        return [np.array(answers[name]) for name in OUTPUTS]
+
+    def _request(self, shape: tuple[int, ...] = ()) -> Any:
+        model = self._model
+        if shape:
+            model = model.clone()
+            model.reshape({model.inputs[0].any_name: [self.batch_size or -1, *shape[1:]]})
+        return self._core.compile_model(model, "CPU", self._options).create_infer_request()
