@@ -14,6 +14,7 @@ import frcnn
 from frcnn.data.preprocess import ImageSettings
 from frcnn.errors import ModelError, UsageError
 from frcnn.export import plugin_graph, standard_graph
+from frcnn.export.fast_head import fast_head
 from frcnn.export.half import to_half
 from frcnn.export.parts import LARGEST_OPSET, Part, convert_features, convert_head
 from frcnn.export.qdq import Profile, Ranges, insert_pairs
@@ -48,6 +49,7 @@ class ExportOptions:
         batch_size: Fixed number of images, or None if any.
         plugin_domain: Domain of the plugins' operators; empty as in the reference's files.
         int8_profile: What INT8 is meant for; None for the graph's own choice.
+        cpu_fast_head: The head's 3x3 convolutions in the form that is fastest on CPUs.
     """
 
     graph: Literal["standard", "plugin"] = "standard"
@@ -56,6 +58,7 @@ class ExportOptions:
     batch_size: int | None = None
     plugin_domain: str = plugin_graph.DOMAIN
     int8_profile: Profile | None = None
+    cpu_fast_head: bool = False
 
     @property
     def profile(self) -> Profile:
@@ -73,6 +76,11 @@ class ExportOptions:
             raise UsageError(f"--static_batch_size {self.batch_size}: expected 1 or more, or -1 for any")
         if self.graph == "plugin" and self.int8_profile == "cpu":
             raise UsageError("--int8_profile cpu: only TensorRT runs the plugin graph; use tensorrt")
+        if self.cpu_fast_head and (self.graph, self.precision) != ("standard", "fp32"):
+            raise UsageError(
+                f"--cpu_fast_head: goes with --graph standard and --data_type fp32 only, "
+                f"not with {self.graph} and {self.precision}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +138,8 @@ def export_with_ranges(
         ranges = calibration(_calibration_graph(model, settings, features, head, converted))
     if options.precision == "fp16":
         features, head = to_half(features), to_half(head)
+    if options.cpu_fast_head:
+        head = _fast(head, converted)
     if options.graph == "standard":
         _warn_of_limits(settings.proposals.pre_nms)
         proto = standard_graph.standard_graph(model, settings, features, head, batch)
@@ -156,6 +166,13 @@ def _calibration_graph(
             convert(model, standard_graph.OPSET) for convert in (convert_features, convert_head)
         )
     return standard_graph.standard_graph(model, settings, features, head, DYNAMIC_BATCH)
+
+
+def _fast(head: Part, opset: int) -> Part:
+    faster = fast_head(head, opset)
+    if faster is None:
+        log.warning("--cpu_fast_head: this model's head has no 3x3 convolution that gains; left as it is")
+    return faster or head
 
 
 def write_onnx(proto: Any, target: Path, key: str = "") -> None:

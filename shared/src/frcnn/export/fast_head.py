@@ -1,8 +1,8 @@
 """A head for CPUs: its 3x3 convolutions of the pooled map by way of the discrete Fourier transform.
 
 `frcnn.ops.dft_convolution` has the mathematics. Here maps [N, D, P, P] ("planes") become [P * P, N, D]
-("cells"): in this layout transforms, products and 1x1 convolutions are MatMuls of reshaped tensors, so
-that one Transpose where the head begins is all it takes. Kernels are transformed now, once and for all.
+("cells"): in this layout transforms and products are MatMuls of reshaped tensors, so that one Transpose
+where the head begins is all it takes. Kernels are transformed now, once and for all.
 """
 
 import math
@@ -45,9 +45,12 @@ class _Rewriter:
         self.builder = GraphBuilder()
         self.cells: dict[str, str] = {}  # from a map to its name in the layout "cells"
         self.planes = {each.name for each in graph.input}
+        # 1x1 kernels could be MatMuls too, which saves transpositions; but runtimes fuse Add and Relu into
+        # a Conv only. In bottlenecks and inception blocks the latter counts for more.
+        narrow, wide = (self._weights_of(graph, kernel) for kernel in (1, 3))
+        self.moves_narrow = 2 * narrow < wide
         self.rules: dict[str, Callable[[Any], bool]] = {
             "Conv": self._convolution,
-            "Concat": self._concatenation,
             "AveragePool": self._mean,
             "GlobalAveragePool": self._mean,
             **dict.fromkeys(_CELLWISE, self._cellwise),
@@ -71,6 +74,10 @@ class _Rewriter:
         depth, side, _ = self.shapes[node.input[0]]
         return side <= LARGEST_DFT_SIDE and depth >= SMALLEST_DFT_DEPTH
 
+    def _weights_of(self, graph: Any, kernel: int) -> int:
+        sizes = [self.constants[node.input[1]].size for node in graph.node if self._is_plain(node, kernel)]
+        return sum(sizes)
+
     def _is_plain(self, node: Any, kernel: int) -> bool:
         """Whether it convolves square maps of known size, cell for cell, all channels with all."""
         weights = self.constants.get(node.input[1]) if node.op_type == "Conv" else None
@@ -85,7 +92,7 @@ class _Rewriter:
         add = self.builder.add
         if self.gains(node):
             outcome = self._by_frequencies(node)
-        elif self._is_plain(node, kernel=1):
+        elif self.moves_narrow and self._is_plain(node, kernel=1):
             kernel = self.constants[node.input[1]]
             outcome = add("MatMul", self._as_cells(node.input[0]), np.ascontiguousarray(kernel[:, :, 0, 0].T))
         else:
@@ -130,21 +137,15 @@ class _Rewriter:
         self._add_in_cells(node, operands)
         return True
 
-    def _concatenation(self, node: Any) -> bool:
-        mostly = sum(each in self.cells for each in node.input) * 2 > len(node.input)
-        if not mostly or _attributes(node)["axis"] not in (1, -3):
-            return False
-        maps = [self._as_cells(each) for each in node.input]
-        self.cells[node.output[0]] = self.builder.add("Concat", *maps, axis=2)
-        return True
-
     def _mean(self, node: Any) -> bool:
         """The mean of a whole map."""
         if node.input[0] not in self.cells:
             return False
         _, side, _ = self.shapes[node.input[0]]
         options = _attributes(node)
-        if node.op_type == "AveragePool" and (list(options["kernel_shape"]) != [side] * 2 or "pads" in options):
+        if node.op_type == "AveragePool" and (
+            list(options["kernel_shape"]) != [side] * 2 or "pads" in options
+        ):
             return False
         mean = self.builder.add("ReduceMean", self.cells[node.input[0]], ints([0]), keepdims=0)
         self.builder.add("Unsqueeze", mean, ints([2, 3]), output=node.output[0])
@@ -155,9 +156,14 @@ class _Rewriter:
         self.cells[node.output[0]] = self.builder.add(node.op_type, *operands, **_attributes(node))
 
     def _copy(self, node: Any) -> None:
-        operands = [self.constants[each] if each in self.constants else self._as_planes(each) for each in node.input]
+        operands = [
+            self.constants[each] if each in self.constants else self._as_planes(each) for each in node.input
+        ]
         self.builder.add_many(
-            *(node.op_type, len(node.output), *operands), outputs=node.output, name=node.name, **_attributes(node)
+            *(node.op_type, len(node.output), *operands),
+            outputs=node.output,
+            name=node.name,
+            **_attributes(node),
         )
         self.planes.update(node.output)
 

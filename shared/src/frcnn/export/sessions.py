@@ -109,7 +109,9 @@ class _OnnxRuntime:
         batch = self._session.get_inputs()[0].shape[0]
         self.batch_size = batch if isinstance(batch, int) else None
         # Not always what was wanted: a GPU provider without its GPU drops out.
-        used = ", then ".join(each.removesuffix("ExecutionProvider") for each in self._session.get_providers())
+        used = ", then ".join(
+            each.removesuffix("ExecutionProvider") for each in self._session.get_providers()
+        )
         log.info("ONNX Runtime %s runs the model on: %s", onnxruntime.__version__, used)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
