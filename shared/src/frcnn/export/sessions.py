@@ -16,12 +16,10 @@ from frcnn.errors import ModelError, RunError, UsageError
 log = logging.getLogger(__name__)
 
 OUTPUTS = ("boxes", "scores", "classes", "count")
-RUNTIMES = ("onnxruntime", "openvino")
 # Fastest first; what is not there is left out.
 PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
 # What OpenVINO calls the types.
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
-PRECISION_HINTS = tuple(_HINTS)
 _ERRORS_ONLY = 3
 
 
@@ -30,8 +28,8 @@ class RuntimeChoice:
     """What runs a file, and how.
 
     Attributes:
-        name: One of `RUNTIMES`.
-        precision_hint: One of `PRECISION_HINTS`: what OpenVINO may compute float32 layers in; empty for fp32.
+        name: `onnxruntime` or `openvino`.
+        precision_hint: What OpenVINO may compute float32 layers in: `fp32`, `bf16` or `fp16`; empty for fp32.
         threads: At most so many; 0 for as many as the runtime wants.
     """
 
@@ -82,12 +80,12 @@ def open_session(plain: Path, shown: Path, choice: RuntimeChoice, precision: str
             f"--runtime {choice.name}: the package {choice.name} cannot be imported ({error}); "
             f"pip install 'frcnn[{extra}]'"
         ) from error
-    except _Refusal as error:
+    except _RefusedError as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{shown}: {choice.name} cannot run it: {reason}") from error
 
 
-class _Refusal(Exception):
+class _RefusedError(Exception):
     """The runtime's own error on loading a file."""
 
 
@@ -105,7 +103,7 @@ class _OnnxRuntime:
         try:
             self._session = onnxruntime.InferenceSession(plain, options, providers=wanted)
         except refusals as error:
-            raise _Refusal(error) from error
+            raise _RefusedError(error) from error
         batch = self._session.get_inputs()[0].shape[0]
         self.batch_size = batch if isinstance(batch, int) else None
         # Not always what was wanted: a GPU provider without its GPU drops out.
@@ -130,7 +128,7 @@ class _OpenVino:
         try:
             self._model = self._core.read_model(plain)
         except RuntimeError as error:
-            raise _Refusal(error) from error
+            raise _RefusedError(error) from error
         batch, _, height, width = self._model.inputs[0].partial_shape
         self.batch_size = batch.get_length() if batch.is_static else None
         # INT8 with free sides gives wrong answers (2026.4): such a model is compiled for each size it meets.
