@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 OPSETS = {"standard": range(18, 22), "plugin": range(13, LARGEST_OPSET + 1)}
 DYNAMIC_BATCH = "batch"
 _LARGEST_TENSORRT_TOPK = 3840
+_LARGE_CONSTANT = 2**20  # bytes
 # Measures ranges by running a standard graph in float32.
 Calibration: TypeAlias = Callable[[Any], Ranges]
 
@@ -185,13 +186,26 @@ def _finish(proto: Any, record: ExportRecord, options: ExportOptions) -> Any:
     proto.producer_name, proto.producer_version = "frcnn", frcnn.__version__
     onnx.helper.set_model_props(proto, {PROPERTY: record.to_json()})
     try:
-        onnx.checker.check_model(proto, full_check=True)
+        onnx.checker.check_model(_without_large_constants(proto), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"the model holds something that ONNX cannot express: {reason}") from error
     if options.graph == "plugin" and options.plugin_domain != plugin_graph.DOMAIN:
         _rename_domain(proto, options.plugin_domain)
     return proto
+
+
+def _without_large_constants(proto: Any) -> Any:
+    """The model with large constants as inputs: a check makes copies, and cares for their shapes only."""
+    graph = proto.graph
+    large = [each for each in graph.initializer if len(each.raw_data) > _LARGE_CONSTANT]
+    inputs = [onnx.helper.make_tensor_value_info(each.name, each.data_type, each.dims) for each in large]
+    names = {each.name for each in large}
+    small = [each for each in graph.initializer if each.name not in names]
+    bare = onnx.helper.make_graph(
+        graph.node, graph.name, [*graph.input, *inputs], graph.output, small, value_info=graph.value_info
+    )
+    return onnx.helper.make_model(bare, opset_imports=proto.opset_import, ir_version=proto.ir_version)
 
 
 def _rename_domain(proto: Any, domain: str) -> None:
