@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from frcnn.errors import ModelError
+from frcnn.errors import ModelError, RunError
 from frcnn.export.cuda_driver import CudaDriver
 from frcnn.export.engine import require_tensorrt
 from frcnn.export.onnx_detector import check_record
@@ -145,8 +145,8 @@ def load_engine_detector(path: Path, spec: "Experiment", mode: str = "evaluation
     try:
         driver = CudaDriver()
         require_tensorrt()
-    except Exception as error:
-        raise type(error)(f"{path}: taken for a TensorRT engine by its name. {error}") from error
+    except RunError as error:
+        raise RunError(f"{path}: taken for a TensorRT engine by its name. {error}") from error
     import tensorrt as trt
 
     logger = trt.Logger(trt.Logger.WARNING)

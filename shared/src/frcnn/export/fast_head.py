@@ -58,12 +58,13 @@ class _Rewriter:
         }
 
     def run(self) -> Any:
-        for node in self.graph.node:
-            rule = self.rules.get(node.op_type)
-            if rule is None or not rule(node):
-                self._copy(node)
-        for each in self.graph.output:
-            self._as_planes(each.name)
+        with self.builder.scope("fast"):  # not to meet names that are there
+            for node in self.graph.node:
+                rule = self.rules.get(node.op_type)
+                if rule is None or not rule(node):
+                    self._copy(node)
+            for each in self.graph.output:
+                self._as_planes(each.name)
         own = self.graph
         return self.builder.model(own.name, own.input, own.output, {"": self.opset}).graph
 
