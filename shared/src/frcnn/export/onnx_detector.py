@@ -73,7 +73,7 @@ def load_onnx_detector(
                 f"{path}: holds TensorRT plugins, which only TensorRT runs; export with --graph standard"
             )
         check_record(record, spec, path, mode)
-        session = open_session(plain, path, runtime or RuntimeChoice(), record.precision)
+        session = open_session(plain, path, runtime or RuntimeChoice())
     return OnnxDetector(session, record)
 
 

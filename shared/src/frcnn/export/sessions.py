@@ -58,14 +58,13 @@ class Session(Protocol):
         """`OUTPUTS` of inputs by name."""
 
 
-def open_session(plain: Path, shown: Path, choice: RuntimeChoice, precision: str) -> Session:
+def open_session(plain: Path, shown: Path, choice: RuntimeChoice) -> Session:
     """The standard graph in an ONNX file, in the runtime of choice.
 
     Args:
         plain: The file; not needed any more when this returns.
         shown: How messages call it.
         choice: Runtime and settings.
-        precision: Of the file, as its record says.
 
     Raises:
         ModelError: The runtime refuses the file.
@@ -73,7 +72,7 @@ def open_session(plain: Path, shown: Path, choice: RuntimeChoice, precision: str
     """
     make = _OpenVino if choice.name == "openvino" else _OnnxRuntime
     try:
-        return make(plain, choice, precision)
+        return make(plain, choice)
     except ImportError as error:
         extra = "openvino" if choice.name == "openvino" else "export"
         raise RunError(
@@ -90,7 +89,7 @@ class _RefusedError(Exception):
 
 
 class _OnnxRuntime:
-    def __init__(self, plain: Path, choice: RuntimeChoice, precision: str) -> None:
+    def __init__(self, plain: Path, choice: RuntimeChoice) -> None:
         import onnxruntime
         from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
@@ -117,38 +116,23 @@ class _OnnxRuntime:
 
 
 class _OpenVino:
-    def __init__(self, plain: Path, choice: RuntimeChoice, precision: str) -> None:
+    def __init__(self, plain: Path, choice: RuntimeChoice) -> None:
         import openvino
 
-        self._core = openvino.Core()
         hint = _HINTS[choice.precision_hint or "fp32"]
-        self._options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
+        options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
         if choice.threads:
-            self._options["INFERENCE_NUM_THREADS"] = choice.threads
+            options["INFERENCE_NUM_THREADS"] = choice.threads
+        core = openvino.Core()
         try:
-            self._model = self._core.read_model(plain)
+            model = core.read_model(plain)
+            self._request = core.compile_model(model, "CPU", options).create_infer_request()
         except RuntimeError as error:
             raise _RefusedError(error) from error
-        batch, _, height, width = self._model.inputs[0].partial_shape
+        batch = model.inputs[0].partial_shape[0]
         self.batch_size = batch.get_length() if batch.is_static else None
-        # INT8 with free sides gives wrong answers (2026.4): such a model is compiled for each size it meets.
-        self._by_size = precision == "int8" and not (height.is_static and width.is_static)
-        self._requests: dict[tuple[int, ...], Any] = {}
-        if not self._by_size:
-            self._requests[()] = self._request()
         log.info("OpenVINO %s runs the model on the CPU in %s", openvino.__version__, hint)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        image = inputs[self._model.inputs[0].any_name]
-        size = image.shape[2:] if self._by_size else ()
-        if size not in self._requests:
-            self._requests[size] = self._request(image.shape)
-        answers = self._requests[size].infer(dict(inputs), share_inputs=True)
+        answers = self._request.infer(dict(inputs), share_inputs=True)
         return [np.array(answers[name]) for name in OUTPUTS]
-
-    def _request(self, shape: tuple[int, ...] = ()) -> Any:
-        model = self._model
-        if shape:
-            model = model.clone()
-            model.reshape({model.inputs[0].any_name: [self.batch_size or -1, *shape[1:]]})
-        return self._core.compile_model(model, "CPU", self._options).create_infer_request()
