@@ -1,6 +1,7 @@
 """The two networks of a detector as ONNX graphs, channels first, with nothing but layers in them."""
 
 import dataclasses
+import gc
 import logging
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -91,6 +92,7 @@ def _convert(network: keras.Model, shape: Sequence[int], opset: int, marks: Coll
         function = tf.function(channels_first, autograph=False)
         converted, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=opset)
     graph = converted.graph
+    gc.collect()  # the converter leaves cycles behind, with dozens of copies of the weights
     found = _take_marks(graph, added)
     found |= {name: graph.output[place].name for name, place in own.items() if place is not None}
     kernels = {
