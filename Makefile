@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-EXTRAS := cpu,convert,train,evaluate,inference,export,pipeline,dev
+EXTRAS := cpu,convert,train,evaluate,inference,export,openvino,pipeline,dev
 STAMP  := $(VENV)/.setup-done
 # Where `make demo` writes, and a folder with images/ and labels/ to use in place of the synthetic set.
 OUT    ?= demo
@@ -25,6 +25,9 @@ $(STAMP): constraints.txt shared/pyproject.toml pipelines/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt --editable './shared[$(EXTRAS)]' --editable ./pipelines
+	@# They would bring TensorRT itself, which only GPUs run.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --constraint constraints.txt tensorrt-stubs
 	@touch $@
 
 demo: $(STAMP) ## convert, train, evaluate, infer; on DATA=<kitti dir> if given, else on a synthetic set
@@ -40,8 +43,9 @@ lint: $(STAMP) ## style, spelling, direction of imports
 	$(BIN)/codespell
 	$(BIN)/lint-imports
 
-typecheck: $(STAMP) ## mypy
+typecheck: $(STAMP) ## mypy, and pyright where TensorRT's stubs are
 	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 test: $(STAMP) ## the tests, without the slow ones, and line coverage of frcnn
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)

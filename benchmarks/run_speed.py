@@ -63,7 +63,7 @@ class Row:
 def measure(args: argparse.Namespace, precision: str, batch: int, logs: Path) -> list[Row]:
     """Starts both workers for one precision and batch size and times their phases in turns."""
     options = ["--precision", precision, "--batch", str(batch), "--threads", str(args.threads)]
-    environment = _environment()
+    environment = worker_environment()
     commands = {
         "ours": [sys.executable, "-m", "benchmarks.ours", *options],
         "peer": [str(args.peer_python), "-m", "benchmarks.peer_torchvision", *options],
@@ -110,7 +110,8 @@ def _measure_phase(workers: dict[str, Worker], pairs: int, precision: str, batch
     )
 
 
-def _environment() -> dict[str, str]:
+def worker_environment() -> dict[str, str]:
+    """Environment of the workers, under either interpreter."""
     environment = dict(os.environ)
     # The library may not be installed, as in a checkout before `make setup`.
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "shared" / "src")])

@@ -9,6 +9,7 @@ from frcnn.errors import ModelError, Problem, SpecError
 from frcnn.runtime.run_folder import find_checkpoint
 
 if TYPE_CHECKING:
+    from frcnn.export.sessions import RuntimeChoice
     from frcnn.spec import Experiment
 
 log = logging.getLogger(__name__)
@@ -46,8 +47,37 @@ def add_model_flags(parser: argparse.ArgumentParser, field: str) -> None:
         metavar="FILE",
         help=f"instead of {field}; a results folder means its best",
     )
+    add_runtime_flags(parser)
     for flags in (("-i", "--image_dir"), ("-l", "--label_dir"), ("-b", "--batch_size")):
         parser.add_argument(*flags, help=argparse.SUPPRESS)
+
+
+def add_runtime_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds --runtime and --precision_hint, which say what runs an exported model."""
+    parser.add_argument(
+        "--runtime",
+        choices=("onnxruntime", "openvino"),
+        help="what runs an exported model (default: onnxruntime)",
+    )
+    parser.add_argument(
+        "--precision_hint",
+        choices=("fp32", "bf16", "fp16"),
+        default="",
+        help="with --runtime openvino: the type that float32 layers may be computed in (default: fp32)",
+    )
+
+
+def runtime_choice(args: argparse.Namespace) -> "RuntimeChoice | None":
+    """What the flags of `add_runtime_flags` ask for; None if nothing.
+
+    Raises:
+        UsageError: A hint without the runtime that takes it.
+    """
+    from frcnn.export.sessions import RuntimeChoice
+
+    if args.runtime is None and not args.precision_hint:
+        return None
+    return RuntimeChoice(args.runtime or "onnxruntime", args.precision_hint)
 
 
 def model_path(
