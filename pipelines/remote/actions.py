@@ -1,6 +1,7 @@
 """What can be asked of a server: start a run, schedule runs, list, cancel, publish the pipeline."""
 
 import datetime
+import functools
 import hashlib
 import json
 import logging
@@ -193,8 +194,12 @@ def _pages(connection: Connection, question: Any, key: str) -> list[Any]:
     found: list[Any] = []
     token = ""
     while True:
-        page = connection.ask(lambda client, token=token: question(client, token))
+        page = connection.ask(functools.partial(_turned, question, token))
         found += getattr(page, key) or []
         token = page.next_page_token or ""
         if not token:
             return found
+
+
+def _turned(question: Any, token: str, client: Any) -> Any:
+    return question(client, token)
