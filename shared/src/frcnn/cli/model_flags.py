@@ -38,7 +38,13 @@ def add_model_flags(parser: argparse.ArgumentParser, field: str) -> None:
         help="key of the model file (safer: FRCNN_KEY, or -k @FILE)",
     )
     parser.add_argument(
-        "-m", "--model_path", "--model", dest="model", type=Path, metavar="FILE", help=f"instead of {field}; a results folder means its best"
+        "-m",
+        "--model_path",
+        "--model",
+        dest="model",
+        type=Path,
+        metavar="FILE",
+        help=f"instead of {field}; a results folder means its best",
     )
     for flags in (("-i", "--image_dir"), ("-l", "--label_dir"), ("-b", "--batch_size")):
         parser.add_argument(*flags, help=argparse.SUPPRESS)

@@ -35,6 +35,8 @@ _ALLOWED = {
     (None, "__keras_tensor__"),
 }
 _PACKAGE = "frcnn>"
+# What compiling wants is the trainer's to say; objects that are shared are equal anyway.
+_LEFT_OUT = ("compile_config", "shared_object_id")
 _INITIALIZER = "_initializer"
 _MAX_DEPTH = 40
 _MAX_NODES = 2_000_000
@@ -108,8 +110,7 @@ class _Walk:
     def _object(self, node: dict[str, Any], depth: int) -> dict[str, Any]:
         if "class_name" in node:
             _check_class(node)
-        # What compiling wants is the trainer's to say.
-        found = {key: self.node(value, depth + 1) for key, value in node.items() if key != "compile_config"}
+        found = {key: self.node(value, depth + 1) for key, value in node.items() if key not in _LEFT_OUT}
         name = found.get("name")
         for key in found:
             if key.endswith(_INITIALIZER) and isinstance(name, str) and found[key] is not None:

@@ -41,6 +41,15 @@ def atomic_path(final: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove_leftovers(folder: Path, pattern: str) -> None:
+    """Removes what `atomic_path` left of files of this name pattern when the process was killed.
+
+    Nobody else may be writing such files.
+    """
+    for path in folder.glob(f".{pattern}.????????"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def is_disk_full(error: BaseException) -> bool:
     """Whether a write failed for lack of space, quota or file size, as Python, HDF5 or TensorFlow say it."""
     if isinstance(error, OSError) and error.errno in _FULL:

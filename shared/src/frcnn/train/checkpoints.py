@@ -11,7 +11,7 @@ import keras
 
 from frcnn.evaluate.report import Report
 from frcnn.model.checkpoint import Snapshot, Snapshots, TrainingRecord, read_record
-from frcnn.runtime.files import atomic_path
+from frcnn.runtime.files import atomic_path, remove_leftovers
 from frcnn.runtime.run_folder import checkpoint_in, epoch_of, write_index
 from frcnn.spec.show import effective_text
 from frcnn.train.training_log import TrainingLog
@@ -100,6 +100,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._best_ap = -1.0
         self.latest: Path | None = None
         self.best: Path | None = None
+        remove_leftovers(folder, self._path("*").name)
         if resumed is None:
             self._forget_earlier_runs()
         elif resumed.resolve().parent == folder.resolve():

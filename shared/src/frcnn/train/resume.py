@@ -1,6 +1,7 @@
 """Going on from a checkpoint by a spec that may have changed since."""
 
 import dataclasses
+import enum
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -99,4 +100,4 @@ def _shown(value: object) -> str:
     if dataclasses.is_dataclass(value):
         set_ = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         return ", ".join(f"{name} {each}" for name, each in set_.items() if each is not None)
-    return str(value)
+    return value.name if isinstance(value, enum.Enum) else str(value)
