@@ -16,9 +16,10 @@ def convert(
     """Convert labels and images to records that hold the images, so that one artifact is the data set.
 
     Args:
-        data: Folder with the data set, on a volume the step can read.
-        convert_spec: How to convert and split it (protobuf text, or a file's name). Empty: KITTI layout
-            with images/ and labels/, a fifth of the images held out as fold 0.
+        data: Folder with the data set on a volume that the step can read, or s3://bucket/prefix: images and
+            labels, or an artifact of `frcnn store push`.
+        convert_spec: How to convert and split it (protobuf text, or the name or S3 URI of a file). Empty:
+            KITTI layout with images/ and labels/, a fifth of the images held out as fold 0.
         data_version: Any text; another one converts again although the folder's name is the same.
         records: TFRecord files of all folds, images included.
         metrics: Images and boxes written and skipped.

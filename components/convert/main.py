@@ -16,7 +16,7 @@ PREFIX = "set"
 def parser() -> argparse.ArgumentParser:
     """The command line; `component.py` passes exactly these flags."""
     flags = argparse.ArgumentParser(prog="convert", description=__doc__)
-    flags.add_argument("--data", type=Path, required=True, help="folder with the data set")
+    flags.add_argument("--data", required=True, help="folder with the data set, or s3://bucket/prefix")
     flags.add_argument(
         "--convert-spec", default="", help="text or file; empty: KITTI layout, a fifth is held out"
     )
@@ -38,8 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Converts."""
     from frcnn.data.convert import convert
+    from frcnn.runtime.storage.cache import local_copy
 
-    report = convert(_spec(args.data, args.convert_spec), args.records / PREFIX, embed_images=True)
+    data = local_copy(args.data, "convert --data")
+    report = convert(_spec(data, args.convert_spec), args.records / PREFIX, embed_images=True)
     counts = {
         "images": report.images,
         "images skipped": report.images_skipped,
@@ -51,11 +53,8 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
 
 def _spec(data: Path, given: str) -> "DatasetExportConfig":
     from frcnn.cli.demo import layout
-    from frcnn.errors import DataError
     from frcnn.spec.overrides import dataset_export_given, kitti_export, with_root
 
-    if not data.is_dir():
-        raise DataError(f"--data {data}: no such folder; is its volume mounted into the step?")
     if given:
         return with_root(dataset_export_given(given), data)
     return kitti_export(data, *layout(data))

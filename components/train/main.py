@@ -19,7 +19,12 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--records", type=Path, required=True, help="folder of records with their images")
     flags.add_argument("--start-from", type=Path, help="model to go on from")
     flags.add_argument("--epochs", type=int, default=0, help="0 leaves the spec's")
-    flags.add_argument("--checkpoints", default="", help="folder that outlives the step; empty: none")
+    flags.add_argument(
+        "--checkpoints", default="", help="folder or s3:// URI that outlives the step; empty: none"
+    )
+    flags.add_argument("--num-workers", type=int, default=1, help="pods that train together (default: 1)")
+    flags.add_argument("--gpus-per-worker", type=int, default=0, help="of each of several (default: 0)")
+    flags.add_argument("--gpus", type=int, default=0, help="of this step's own pod (default: 0)")
     flags.add_argument("--model", type=Path, required=True, help="folder to write the model to")
     flags.add_argument("--metrics", type=Path, help="file for the numbers that the UI shows")
     flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
@@ -37,28 +42,35 @@ def main(argv: Sequence[str] | None = None) -> int:
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Trains."""
     from frcnn.cli.step import keep_model, model_file
+    from frcnn.errors import UsageError
     from frcnn.runtime.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_records, with_training
-    from frcnn.train.continued import train_or_continue
+    from frcnn.train.kept import train_and_keep
 
+    if args.num_workers != 1:
+        raise UsageError(f"--num-workers {args.num_workers}: this step trains in its own pod only")
+    if args.gpus > 1:
+        raise UsageError(f"--gpus {args.gpus}: this step trains as one process, which uses one GPU")
     start = model_file(args.start_from) if args.start_from else None
     spec = with_records(experiment_given(args.spec), args.records)
     spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
-    folder = _checkpoint_folder(args, spec.text)
-    result = train_or_continue(spec, folder, key=resolve_key(None, spec.enc_key))
+    folder, uri = _places(args, spec.text)
+    result = train_and_keep(spec, folder, uri, key=resolve_key(None, spec.enc_key))
     keep_model(result.best or result.checkpoint, args.model)
     shutil.copyfile(folder / "status.json", args.model / "status.json")
-    if not args.checkpoints:
-        shutil.rmtree(folder)
+    shutil.rmtree(args.model / "checkpoints", ignore_errors=True)
     return {"model": {"arch": spec.model_config.arch, **result.metrics()}, "metrics": result.metrics()}
 
 
-def _checkpoint_folder(args: argparse.Namespace, spec_text: str) -> Path:
-    """A folder for this training alone: other inputs, another folder."""
-    if not args.checkpoints:
-        return Path(args.model) / "checkpoints"
+def _places(args: argparse.Namespace, spec_text: str) -> tuple[Path, str]:
+    """Folder of the checkpoints here, and the URI where they are kept too; other inputs, other places."""
+    from frcnn.runtime.storage import is_remote
+
     inputs = "\0".join(map(str, (spec_text, args.records, args.start_from, args.epochs)))
-    return Path(args.checkpoints) / hashlib.sha256(inputs.encode()).hexdigest()[:16]
+    name = hashlib.sha256(inputs.encode()).hexdigest()[:16]
+    if args.checkpoints and not is_remote(args.checkpoints):
+        return Path(args.checkpoints) / name, ""
+    return args.model / "checkpoints", args.checkpoints and f"{args.checkpoints.rstrip('/')}/{name}"
 
 
 if __name__ == "__main__":

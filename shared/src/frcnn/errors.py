@@ -31,6 +31,10 @@ class RunError(FrcnnError):
     """A run that cannot go on: loss that is not finite, a full disk, a lost peer (exit code 1)."""
 
 
+class StoreError(FrcnnError):
+    """A store, bucket or object that is missing, refused, damaged or out of reach (exit code 1)."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Problem:
     """One fault in a spec: where it stands, and what is wrong there.

@@ -55,7 +55,7 @@ def test_the_table_is_printed_and_everything_else_goes_to_the_results_folder(dat
     assert "mAP@0.5 = 0.5000" in shown
     assert shown.endswith("Execution status: PASS\n")
     names = sorted(path.name for path in results.iterdir())
-    assert names == ["PR_curve.png", "PR_curve_iou0.50.png", "metrics.json", "status.json"]
+    assert names == ["PR_curve.png", "PR_curve_iou0.50.png", "metrics.json", "report.html", "status.json"]
     assert str(results / "PR_curve.png") in shown
     assert loaded == [("model.keras", "secret", "evaluation")]
 

@@ -38,9 +38,9 @@ def test_a_text_on_one_line_is_a_text():
         experiment_given("model_config { }")
 
 
-@pytest.mark.parametrize("given", ["s3://bucket/spec.txt", "https://host/spec.txt"])
+@pytest.mark.parametrize("given", ["gs://bucket/spec.txt", "https://host/spec.txt"])
 def test_an_address_that_cannot_be_read_is_refused_with_a_remedy(given):
-    with pytest.raises(UsageError, match="give the spec's text, or a file on a mounted volume"):
+    with pytest.raises(UsageError, match="give its text, a file on a mounted volume, or s3://bucket/file"):
         experiment_given(given)
 
 
@@ -73,6 +73,15 @@ def test_start_and_length_of_training_are_replaced(spec):
     config = given.training_config
     assert (config.num_epochs, config.retrain_pruned_model) == (7, "pruned.keras")
     assert config.resume_from_model == "e_3.keras"
+
+
+def test_a_training_made_shorter_than_the_checkpoint_interval_leaves_a_checkpoint():
+    given = experiment_given(SPEC + "training_config { checkpoint_interval: 5 }")
+    intervals = [
+        with_training(given, epochs=epochs, retrain=None, resume=None).training_config.checkpoint_interval
+        for epochs in (2, 7, 0)
+    ]
+    assert intervals == [2, 5, 5]
 
 
 def test_without_a_start_training_begins_anew_whatever_the_spec_says():

@@ -4,19 +4,21 @@ import argparse
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from frcnn.cli.model_flags import add_model_flags, model_path
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
+    from frcnn.evaluate.inspection import Inspection
     from frcnn.evaluate.report import Report
     from frcnn.spec import Experiment
 
 HELP = "Measure the average precision of a model on the validation set."
 EXAMPLES = """\
   frcnn evaluate -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt
-  frcnn evaluate -e spec.txt -m model.keras -r evaluation    metrics.json, status.json, curves go there
+  frcnn evaluate -e spec.txt -m model.keras -r evaluation    report.html, metrics.json, ... go there
+  frcnn evaluate -e spec.txt -m pruned.keras -r after --compare before/metrics.json
   frcnn evaluate -e spec.txt -m model.keras --tfrecords 'records/test-*' --images data/test
 """
 
@@ -29,7 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--results_dir",
         type=Path,
         metavar="DIR",
-        help="where metrics.json, status.json and the curves go",
+        help="where report.html, metrics.json, status.json and the curves go",
+    )
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        metavar="JSON",
+        help="metrics.json of another model on the same images: report.html shows what changed",
     )
     parser.add_argument(
         "--tfrecords", metavar="GLOB", help="evaluate on these records instead of the spec's validation set"
@@ -42,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
     """Evaluates, prints the table, and writes the numbers and curves that are asked for."""
+    from frcnn.evaluate.html_report import Subject, inspection_for, save_html
     from frcnn.runtime.files import write_text
     from frcnn.runtime.keys import resolve_key
     from frcnn.spec import load_experiment
@@ -51,13 +60,20 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
         spec = spec.evaluated_on(args.tfrecords, args.images)
     elif args.images is not None:
         raise UsageError("--images goes with --tfrecords: give both, or neither")
+    former = _former(args)
     model = model_path(args.model, spec, "evaluation_config")
-    report = _evaluate(model, spec, resolve_key(args.key, spec.enc_key), strict=args.strict)
+    inspection = inspection_for(spec) if args.results_dir is not None else None
+    key = resolve_key(args.key, spec.enc_key)
+    report = _evaluate(model, spec, key, strict=args.strict, inspection=inspection)
     sys.stdout.write(f"{report.table()}\n")
-    if args.results_dir is not None:
+    if inspection is not None:
         path = args.results_dir / "metrics.json"
         write_text(path, report.to_json())
-        sys.stdout.write(f"metrics: {path}\n")
+        page = args.results_dir / "report.html"
+        data = args.tfrecords or "the validation set"
+        subject = Subject(model.name, data, str(args.compare) if args.compare else "")
+        save_html(page, report, inspection, subject, former)
+        sys.stdout.write(f"metrics: {path}\nreport: {page}\n")
     if spec.evaluation_config.visualize_pr_curve:
         from frcnn.evaluate.plots import save_curves
 
@@ -66,11 +82,28 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     return {"kpi": report.logs()}
 
 
-def _evaluate(model: Path, spec: "Experiment", key: str, *, strict: bool) -> "Report":
+def _former(args: argparse.Namespace) -> Mapping[str, Any] | None:
+    """The metrics to compare with.
+
+    Raises:
+        UsageError: They are not what evaluate writes, or there is no report to show them in.
+    """
+    if args.compare is None:
+        return None
+    if args.results_dir is None:
+        raise UsageError("--compare goes with -r: the comparison is shown in report.html there")
+    from frcnn.evaluate.html_report import read_metrics
+
+    return read_metrics(args.compare)
+
+
+def _evaluate(
+    model: Path, spec: "Experiment", key: str, *, strict: bool, inspection: "Inspection | None"
+) -> "Report":
     from frcnn.cli.detectors import load_detector
     from frcnn.data.pipeline import validation_dataset
     from frcnn.evaluate.evaluator import evaluate
 
     # The data first: what is wrong with it shows sooner than a model is loaded.
     dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size, strict=strict)
-    return evaluate(load_detector(model, spec, key, mode="evaluation"), dataset, spec)
+    return evaluate(load_detector(model, spec, key, mode="evaluation"), dataset, spec, inspection=inspection)

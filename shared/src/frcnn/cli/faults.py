@@ -26,6 +26,7 @@ _EXTRAS = {
     "onnxruntime": "export",
     "tf2onnx": "export",
     "kfp": "pipeline",
+    "minio": "s3",
 }
 
 

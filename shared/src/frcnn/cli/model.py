@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,7 +108,7 @@ def _mib(size: int) -> str:
     return f"{size / 2**20:,.0f} MiB"
 
 
-def _table(cells: list[tuple[str, ...]], left: int) -> list[str]:
+def _table(cells: Sequence[Sequence[str]], left: int) -> list[str]:
     """Aligned columns, the first `left` of them to the left, a rule under the heads."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from frcnn.evaluate.detector import DetectionBatch, Detector
+from frcnn.evaluate.inspection import Inspection
 from frcnn.evaluate.report import Report, build_report
 from frcnn.evaluate.settings import EvaluationSettings
-from frcnn.evaluate.tally import Found, Objects, Tally, empty_tally, merge, tally_image
+from frcnn.evaluate.tally import Tally, empty_tally, found_in, merge, objects_in, tally_image
 from frcnn.runtime.progress import track
 
 if TYPE_CHECKING:
@@ -36,14 +37,13 @@ class Evaluator:
         Args:
             detections: What the detector found in `batch["images"]`.
             batch: A validation batch: images [B, H, W, C], boxes [B, G, 4] yxyx px of the network input,
-                classes [B, G], valid and difficult bool [B, G], and image_valid bool [B] if some of the
-                images are only there to fill the batch.
+                classes [B, G], valid and difficult bool [B, G], size int [B, 2] if images are padded, and
+                image_valid bool [B] if some of them are only there to fill the batch.
         """
-        size = tuple(batch["images"].shape[1:3])
         real = batch.get("image_valid", np.ones(len(batch["images"]), bool))
         for index in np.flatnonzero(real).tolist():
-            found = _detections_of(detections, index, size, self._settings.score_threshold)
-            self._tallies.append(tally_image(_objects_of(batch, index), found, self._settings))
+            found = found_in(detections, batch, index, self._settings.score_threshold)
+            self._tallies.append(tally_image(objects_in(batch, index), found, self._settings))
 
     def merge(self, other: Tally) -> None:
         """Adds what another process has seen: its `tally()`, of other images and the same settings."""
@@ -66,6 +66,7 @@ def evaluate(
     *,
     description: str = "evaluating",
     share: Callable[[Tally], Iterable[Tally]] = lambda tally: [tally],
+    inspection: Inspection | None = None,
 ) -> Report:
     """Runs `detector` over the whole data set, each image once, and reports how well it did.
 
@@ -75,10 +76,12 @@ def evaluate(
         spec: Gives the classes, IoU thresholds and the kind of AP.
         description: What the progress bar says.
         share: Where `dataset` is one rank's part of the images: from its tally to those of all ranks.
+        inspection: Gets to see every batch too.
     """
     settings = EvaluationSettings.from_spec(spec)
     evaluator = Evaluator(settings)
-    for tally in share(collect(detector, dataset, settings, description=description)):
+    seen = collect(detector, dataset, settings, description=description, inspection=inspection)
+    for tally in share(seen):
         evaluator.merge(tally)
     report = evaluator.report()
     if report.images < dataset.size:
@@ -95,32 +98,19 @@ def evaluate(
 
 
 def collect(
-    detector: Detector, dataset: "Dataset", settings: EvaluationSettings, *, description: str = "evaluating"
+    detector: Detector,
+    dataset: "Dataset",
+    settings: EvaluationSettings,
+    *,
+    description: str = "evaluating",
+    inspection: Inspection | None = None,
 ) -> Tally:
     """The tally of one pass over `dataset`, which may be one rank's share of the images."""
     evaluator = Evaluator(settings)
     batches = dataset.batches.as_numpy_iterator()
     for batch in track(batches, description, total=dataset.steps_per_epoch):
-        evaluator.update(detector(batch["images"]), batch)
+        detections = detector(batch["images"], batch.get("size"))
+        evaluator.update(detections, batch)
+        if inspection is not None:
+            inspection.update(detections, batch)
     return evaluator.tally()
-
-
-def _objects_of(batch: Mapping[str, np.ndarray], index: int) -> Objects:
-    valid = batch["valid"][index]
-    return Objects(*(batch[name][index][valid] for name in ("boxes", "classes", "difficult")))
-
-
-def _detections_of(
-    detections: DetectionBatch, index: int, size: tuple[int, int], score_threshold: float
-) -> Found:
-    """The detections of one image that count, on whole pixels as the reference compares them."""
-    scores = detections.scores[index, : detections.count[index]]
-    counts = np.flatnonzero(scores >= score_threshold)
-    height, width = size
-    limits = np.asarray([height - 1, width - 1, height - 1, width - 1])
-    return Found(
-        boxes=np.clip(np.trunc(detections.boxes[index, counts]), 0, limits),
-        scores=scores[counts],
-        classes=detections.classes[index, counts],
-        rois=None if detections.rois is None else detections.rois[index],
-    )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from frcnn.evaluate.detector import DetectionBatch
 from frcnn.evaluate.matching import IGNORED, inclusive_iou, match
 from frcnn.evaluate.settings import RPN_RECALL_IOU, EvaluationSettings
 
@@ -65,6 +66,28 @@ class Tally:
         """The inverse of `to_arrays`."""
         values: dict[str, Any] = {field.name: arrays[field.name] for field in dataclasses.fields(cls)}
         return cls(**values | {name: int(values[name]) for name in ("images", "images_with_rois")})
+
+
+def objects_in(batch: Mapping[str, np.ndarray], index: int) -> Objects:
+    """The labelled objects of image `index` of a validation batch."""
+    valid = batch["valid"][index]
+    return Objects(*(batch[name][index][valid] for name in ("boxes", "classes", "difficult")))
+
+
+def found_in(
+    detections: DetectionBatch, batch: Mapping[str, np.ndarray], index: int, score_threshold: float
+) -> Found:
+    """The detections of image `index` that count, on whole pixels as the reference compares them."""
+    scores = detections.scores[index, : detections.count[index]]
+    counts = np.flatnonzero(scores >= score_threshold)
+    height, width = batch["size"][index] if "size" in batch else batch["images"].shape[1:3]
+    limits = np.asarray([height - 1, width - 1, height - 1, width - 1])
+    return Found(
+        boxes=np.clip(np.trunc(detections.boxes[index, counts]), 0, limits),
+        scores=scores[counts],
+        classes=detections.classes[index, counts],
+        rois=None if detections.rois is None else detections.rois[index],
+    )
 
 
 def empty_tally(settings: EvaluationSettings) -> Tally:

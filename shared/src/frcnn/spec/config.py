@@ -20,7 +20,6 @@ from frcnn.spec.config_data import (
 )
 from frcnn.spec.config_export import COCOConfig, DatasetExportConfig, KITTIConfig, SampleModifierConfig
 from frcnn.spec.config_model import (
-    ARCHS,
     Activation,
     AnchorBoxConfig,
     ImageType,
@@ -55,7 +54,6 @@ from frcnn.spec.config_training import (
 )
 
 __all__ = [
-    "ARCHS",
     "Activation",
     "AdamOptimizerConfig",
     "AnchorBoxConfig",

@@ -9,7 +9,8 @@ import logging
 import re
 from pathlib import Path
 
-from frcnn.errors import Problem, SpecError, UsageError
+from frcnn.errors import Problem, SpecError, StoreError, UsageError
+from frcnn.runtime.storage.address import is_remote
 from frcnn.spec.config import (
     DatasetExportConfig,
     DataSource,
@@ -97,9 +98,12 @@ def with_training(spec: Experiment, *, epochs: int, retrain: Path | None, resume
     """
     if epochs < 0:
         raise UsageError(f"--epochs {epochs}: expected 1 or more, or 0 for the spec's num_epochs")
+    given = spec.training_config
     training = dataclasses.replace(
-        spec.training_config,
-        num_epochs=epochs or spec.training_config.num_epochs,
+        given,
+        num_epochs=epochs or given.num_epochs,
+        # A training that is made shorter than the interval would leave no model.
+        checkpoint_interval=min(given.checkpoint_interval, epochs) if epochs else given.checkpoint_interval,
         retrain_pruned_model=str(retrain or ""),
         resume_from_model=str(resume or ""),
     )
@@ -123,10 +127,24 @@ def _text_and_source(given: str, name: str) -> tuple[str, str]:
         return given, name
     if not given.strip():
         raise UsageError(f"--{name.replace('_', '-')} is empty; give a spec's text or the name of its file")
+    if is_remote(given):
+        return _remote_text(given, name), given
     address = _SCHEME.fullmatch(given)
     if address and address[1] != "file":
         raise UsageError(
-            f"{given}: {address[1]}:// is not read here; give the spec's text, or a file on a mounted volume"
+            f"{given}: {address[1]}:// is not read here; give its text, a file on a mounted volume, or s3://bucket/file"
         )
     path = Path(address[2] if address else given)
     return read_text(path), str(path)
+
+
+def _remote_text(uri: str, name: str) -> str:
+    from frcnn.runtime.storage import Store
+
+    flag = f"--{name.replace('_', '-')}"
+    try:
+        return Store.from_environment().read(uri).decode()
+    except StoreError as error:
+        raise type(error)(f"{flag} {error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{flag} {uri}: is not UTF-8 text; expected a spec") from error

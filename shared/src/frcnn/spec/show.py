@@ -2,7 +2,7 @@
 
 import dataclasses
 import enum
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from google.protobuf import text_encoding
 
@@ -35,7 +35,7 @@ def effective_text(config: object) -> str:
     return "".join(f"{line}\n" for line in _lines(config, _All(), "", show_keys=False))
 
 
-def _lines(config: object, positions: Container[str], path: str, show_keys: bool) -> Iterator[str]:
+def _lines(config: object, positions: "Positions | _All", path: str, show_keys: bool) -> Iterator[str]:
     for field, _ in schema_fields(type(config)):
         value = getattr(config, field.name)
         field_path = f"{path}.{field.name}" if path else field.name

@@ -9,9 +9,11 @@ from frcnn.errors import ModelError, UsageError
 from frcnn.model.build import build
 from frcnn.model.checkpoint import OptimizerState, TrainingRecord, check_fits, load_checkpoint, load_model
 from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.model.qat import is_qat
 from frcnn.runtime.run_folder import find_checkpoint
 from frcnn.train.pretrained.load import load_pretrained
 from frcnn.train.resume import apply_changes
+from frcnn.train.retrain import for_retraining, quantised
 
 if TYPE_CHECKING:
     from frcnn.spec.config import Experiment
@@ -33,8 +35,21 @@ class Start:
             raise ModelError(
                 f"{self.path}: is a {record.arch}; the spec's model_config.arch is {spec.model_config.arch}"
             )
+        self._check_quantisation(is_qat(model), spec.training_config.enable_qat)
         if self.kind == "resume":
             apply_changes(record, spec, self.path)
+
+    def _check_quantisation(self, found: bool, wanted: bool) -> None:
+        if found and not wanted:
+            raise ModelError(
+                f"{self.path}: a model of quantisation-aware training; the spec says "
+                "training_config.enable_qat: false; set it to true, or start from the float model"
+            )
+        if wanted and not found and self.kind == "resume":
+            raise ModelError(
+                f"{self.path}: a float model; the spec says training_config.enable_qat: true; "
+                "set it to false, or name the file in retrain_pruned_model instead of resume_from_model"
+            )
 
 
 def begin(
@@ -55,11 +70,13 @@ def begin(
         model, record = load_model(start.path, key)
         start.check(model, record, spec)
         log.info("retraining %s", start.path)
+        model = for_retraining(model, spec, start.path)
         return model, TrainingRecord(arch, model.geometry.class_names), None
     log.info("starting from random weights, seed %d", spec.random_seed)
     model = build(spec)
     if spec.training_config.pretrained_weights:
         load_pretrained(model, Path(spec.training_config.pretrained_weights), key)
+    model = quantised(model, spec)
     return model, TrainingRecord(arch, model.geometry.class_names), None
 
 
@@ -92,16 +109,3 @@ def choose_start(spec: "Experiment") -> Start:
                 )
             return Start(kind, path)
     return Start("fresh")
-
-
-def refuse_unsupported(spec: "Experiment") -> None:
-    """Says what of the spec this version cannot do, instead of training something else.
-
-    Raises:
-        UsageError: Quantisation-aware training or model parallelism is asked for.
-    """
-    config = spec.training_config
-    if config.enable_qat:
-        raise UsageError("training_config.enable_qat: not supported yet; set it to false")
-    if config.model_parallelism:
-        raise UsageError("training_config.model_parallelism: not supported yet; leave it out")

@@ -5,6 +5,7 @@ import dataclasses
 import logging
 import math
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,14 @@ from frcnn.data.pipeline import Dataset, training_dataset, validation_dataset
 from frcnn.errors import DataError, RunError
 from frcnn.model.checkpoint import TrainingRecord
 from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.model.placement import plan_placement, spread
 from frcnn.runtime.distributed import Place, World, join
 from frcnn.train.callbacks import NanGuard, Validation
-from frcnn.train.devices import take_share
+from frcnn.train.devices import computing_devices, take_share
 from frcnn.train.early_stopping import EarlyStop
 from frcnn.train.prepare import prepare, restore
 from frcnn.train.reports import Reports
-from frcnn.train.start import begin, choose_start, counted, refuse_unsupported
+from frcnn.train.start import begin, choose_start, counted
 from frcnn.train.together import EpochMeans, start_together
 
 if TYPE_CHECKING:
@@ -84,14 +86,15 @@ def train(
     world = join() if world is None else world
     here = world.place
     if here.size > 1:
-        take_share(here)
+        take_share(here, len(spec.training_config.model_parallelism) or 1)
     set_up(spec.random_seed + here.rank)
     start = choose_start(spec)
-    refuse_unsupported(spec)
     strict = strict and here.rank == 0  # one rank's look at all images is enough
     data = training_dataset(spec, rank=here.rank, world=here.size, strict=strict)
     validation = _validation(spec, here, strict)
     model, saved, state = begin(spec, start, key)
+    if spec.training_config.model_parallelism:
+        model = _spread(model, spec.training_config.model_parallelism)
     steps = data.steps_per_epoch
     record = counted(saved, steps)
     if record.epoch:
@@ -175,6 +178,12 @@ def set_up(seed: int) -> None:
     """Seeds everything, and makes equal runs give equal bits (3 % slower, worth it)."""
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+
+
+def _spread(model: FasterRCNN, fractions: Sequence[float]) -> FasterRCNN:
+    devices = computing_devices()
+    log.info("layers on %d devices: %s", len(fractions), ", ".join(devices))
+    return spread(model, plan_placement(model, fractions, devices))
 
 
 def _early_stop(spec: "Experiment", record: TrainingRecord) -> EarlyStop | None:

@@ -1,0 +1,34 @@
+"""A report page of random scenes, as `frcnn evaluate` writes it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from frcnn.evaluate.evaluator import Evaluator
+from frcnn.evaluate.html_report import Subject, save_html
+from frcnn.evaluate.inspection import Inspection
+from frcnn.evaluate.report import Report
+from frcnn.evaluate.settings import EvaluationSettings
+from tests.support.detection_scenes import as_batch, random_scenes
+
+
+def write_page(
+    path: Path, *, compared: bool = False, thresholds: tuple[float, ...] = (0.5, 0.75), images: int = 30
+) -> tuple[Report, Inspection]:
+    """Writes the page; `compared` adds a former model, which was worse on one class and better on others."""
+    settings = EvaluationSettings(("bus", "car", "<dog> & co"), thresholds)
+    evaluator = Evaluator(settings)
+    inspection = Inspection(settings, shown_score=0.5, mean=np.full(1, 60.0), scale=1.0, bgr=False)
+    found, batch = as_batch(random_scenes(seed=2, images=images, skilled=True))
+    batch["images"] = np.random.default_rng(0).integers(0, 120, batch["images"].shape).astype(np.float32)
+    evaluator.update(found, batch)
+    inspection.update(found, batch)
+    report = evaluator.report()
+    former = report.to_dict() if compared else None
+    if former is not None:
+        former["mAP"] -= 0.05
+        for name, change in (("bus", -0.1), ("car", 0.02)):
+            former["iou"]["0.50"]["classes"][name]["ap"] += change
+    subject = Subject("model.keras", "the validation set", "before/metrics.json" if compared else "")
+    save_html(path, report, inspection, subject, former)
+    return report, inspection
