@@ -28,7 +28,7 @@ OPTIMIZERS = {
 RECORD = TrainingRecord("resnet:10", ("car", "person"), epoch=1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model(tmp_path_factory):
     spec = toy_spec(tmp_path_factory.mktemp("model"), training=OPTIMIZERS["adam"])
     found = build(spec)
@@ -61,6 +61,7 @@ def test_a_snapshot_stays_as_it_was_while_the_training_goes_on(model, tmp_path, 
 
 
 def test_keras_itself_reads_our_files_to_the_same_numbers(model, tmp_path):
+    prepare(model, toy_spec(tmp_path, training=OPTIMIZERS["adam"]), 10, Place(), amp=False)
     save_model(model, tmp_path / "a.keras", RECORD)
     theirs = keras.saving.load_model(tmp_path / "a.keras")
     ours, record, state = load_checkpoint(tmp_path / "a.keras")

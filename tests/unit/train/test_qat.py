@@ -42,7 +42,7 @@ def finished(tmp_path_factory, floating):
 
 def weights(path):
     model, _, state = load_checkpoint(path)
-    return [*model.get_weights(), *(array for arrays in state.groups.values() for array in arrays)]
+    return [*model.get_weights(), *(array for group in state.groups.values() for array in group)]
 
 
 def layers_of(model):

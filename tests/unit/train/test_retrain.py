@@ -11,7 +11,6 @@ import tensorflow as tf
 from frcnn.errors import ModelError
 from frcnn.model.build import build, training_settings
 from frcnn.model.checkpoint import TrainingRecord, load_checkpoint, load_model, save_model
-from frcnn.model.faster_rcnn import LOSS_NAMES
 from frcnn.model.layers import BatchNormalization
 from frcnn.prune.prune import prune
 from frcnn.prune.settings import PruneSettings
@@ -153,4 +152,4 @@ def test_a_retraining_resumes_exactly_and_its_model_is_pruned_again(pruned, tmp_
 
 def weights(path: Path) -> list[np.ndarray]:
     model, _, state = load_checkpoint(path)
-    return [*model.get_weights(), *(array for arrays in state.groups.values() for array in arrays)]
+    return [*model.get_weights(), *(array for group in state.groups.values() for array in group)]

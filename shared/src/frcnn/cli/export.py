@@ -102,8 +102,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Mapping[str, object]:
     """Exports, and says what was written."""
     _check_later_flags(args)
-    args.model = found_model(args.model)
     export_int8.check(args)
+    args.model = found_model(args.model)
     target = output_file(args.output_file, args.model)
     _refuse_existing(target, args)
 

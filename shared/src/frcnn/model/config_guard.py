@@ -15,6 +15,9 @@ import keras
 import tensorflow as tf
 
 from frcnn.errors import ModelError
+from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.model.layers import BatchNormalization, Conv2D
+from frcnn.model.quantised_layers import QDQ, QuantizedConv2D, QuantizedDense, QuantizedDepthwiseConv2D
 
 _LAYERS = (
     *("Activation", "Add", "AveragePooling2D", "BatchNormalization", "Concatenate", "Conv2D", "Dense"),
@@ -35,6 +38,15 @@ _ALLOWED = {
     (None, "__keras_tensor__"),
 }
 _PACKAGE = "frcnn>"
+_OURS = {
+    keras.saving.get_registered_name(each)
+    for each in (
+        *(FasterRCNN, BatchNormalization, Conv2D),
+        *(QDQ, QuantizedConv2D, QuantizedDense, QuantizedDepthwiseConv2D),
+    )
+}
+# What compiling wants is the trainer's to say; objects that are shared are equal anyway.
+_LEFT_OUT = ("compile_config", "shared_object_id")
 _INITIALIZER = "_initializer"
 _MAX_DEPTH = 40
 _MAX_NODES = 2_000_000
@@ -108,9 +120,7 @@ class _Walk:
     def _object(self, node: dict[str, Any], depth: int) -> dict[str, Any]:
         if "class_name" in node:
             _check_class(node)
-        # What compiling wants is the trainer's to say; the other is a memory address of the writer's.
-        left_out = ("compile_config", "shared_object_id")
-        found = {key: self.node(value, depth + 1) for key, value in node.items() if key not in left_out}
+        found = {key: self.node(value, depth + 1) for key, value in node.items() if key not in _LEFT_OUT}
         name = found.get("name")
         for key in found:
             if key.endswith(_INITIALIZER) and isinstance(name, str) and found[key] is not None:
@@ -126,10 +136,9 @@ class _Walk:
 
 def _check_class(node: dict[str, Any]) -> None:
     module, name, registered = (node.get(key) for key in ("module", "class_name", "registered_name"))
-    if isinstance(registered, str) and registered.startswith(_PACKAGE):
-        # A name that is not registered would be looked up in any module that the file names.
-        if keras.saving.get_registered_object(registered) is not None:
-            return
-    elif (module, name) in _ALLOWED and registered in (None, name):
+    # Keras looks a registered name up first; one that is not registered, in any module the file names.
+    if registered in _OURS:
+        return
+    if (module, name) in _ALLOWED and registered in (None, name):
         return
     raise ModelError(f"its configuration names {module}.{name}, which no detector of this program has")

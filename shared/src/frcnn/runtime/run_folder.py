@@ -78,12 +78,12 @@ def _by_name(folder: Path, wanted: Wanted) -> Path | None:
     if wanted == "best" and (best := _only(folder, _BEST)):
         return best[0]
     epochs = _only(folder, EPOCH)
-    return max(epochs, key=epoch_of, default=None)
+    return max(epochs, key=lambda path: epoch_of(path.name), default=None)
 
 
-def epoch_of(path: Path) -> int:
-    """The epoch in a checkpoint's name; 0 if there is none."""
-    match = EPOCH.search(path.name)
+def epoch_of(name: str) -> int:
+    """The epoch after which a checkpoint was written, by its name; 0 if it is no checkpoint of an epoch."""
+    match = EPOCH.search(name)
     return int(match[1]) if match else 0
 
 

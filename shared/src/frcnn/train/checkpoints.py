@@ -185,7 +185,9 @@ class Checkpoints(keras.callbacks.Callback):
         keep = self._spec.training_config.keep_checkpoints
         files = self._folder.glob(self._path("epoch_*").name)
         # Those of later epochs are an earlier run's.
-        ours = sorted((path for path in files if 0 < epoch_of(path) <= epoch), key=epoch_of)
+        ours = sorted(
+            (path for path in files if 0 < epoch_of(path.name) <= epoch), key=lambda path: epoch_of(path.name)
+        )
         for path in ours[:-keep] if keep else []:
             path.unlink(missing_ok=True)
 

@@ -31,7 +31,7 @@ def train_or_continue(spec: "Experiment", folder: Path, *, key: str = "") -> Tra
     newest = checkpoint_in(folder, "latest")
     if newest is None:
         return train(spec, folder, key=key)
-    epoch = epoch_of(newest)
+    epoch = epoch_of(newest.name)
     log.info("going on from %s, %d of %d epochs", newest, epoch, spec.training_config.num_epochs)
     if epoch >= spec.training_config.num_epochs:
         best = checkpoint_in(folder, "best")

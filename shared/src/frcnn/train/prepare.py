@@ -29,14 +29,12 @@ def prepare(model: FasterRCNN, spec: "Experiment", total_steps: int, here: Place
         log.info("the layers compute in %s", policy)
     model.training_settings = training_settings(spec, here.rank)
     chosen = optimizer(spec.training_config, total_steps, world=here.size)
-    if policy == "mixed_float16":
-        # Gradients of float16 layers vanish below 6e-8 unless the loss is large.
-        chosen = keras.optimizers.LossScaleOptimizer(chosen)
-    model.compile(optimizer=chosen, jit_compile=False)
+    # Gradients of float16 layers vanish below 6e-8 unless the loss is large.
+    scaling = policy == "mixed_float16"
+    model.compile(keras.optimizers.LossScaleOptimizer(chosen) if scaling else chosen, jit_compile=False)
     if model.spread:
-        build_beside(model.optimizer, model.trainable_variables)
-    else:
-        model.optimizer.build(model.trainable_variables)
+        build_beside(chosen, model.trainable_variables)
+    model.optimizer.build(model.trainable_variables)
     _seed_dropout(model, spec.random_seed + here.rank, 0)
 
 

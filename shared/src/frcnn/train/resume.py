@@ -20,14 +20,15 @@ log = logging.getLogger(__name__)
 _FIXED = (
     *(
         "model_config.arch",
-        "model_config.input_image_config.size",
+        "model_config.input_image_config.size_height_width",
         "model_config.input_image_config.image_type",
     ),
     *("model_config.anchor_box_config", "model_config.rpn_stride", "model_config.roi_pooling_config"),
     *("model_config.use_bias", "model_config.all_projections", "model_config.use_pooling"),
     *("model_config.freeze_bn", "model_config.freeze_blocks", "model_config.activation"),
     *("model_config.dropout_rate", "model_config.drop_connect_rate"),
-    *("training_config.std_scaling", "training_config.classifier_regr_std", "training_config.enable_qat"),
+    *("training_config.std_scaling", "training_config.classifier_regr_std"),
+    "training_config.qat_per_channel_weights",
 )
 # How a run began, where its files are and who may read them: nothing for the next step.
 _SILENT = (

@@ -5,6 +5,7 @@ import dataclasses
 import logging
 import math
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,10 +93,8 @@ def train(
     data = training_dataset(spec, rank=here.rank, world=here.size, strict=strict)
     validation = _validation(spec, here, strict)
     model, saved, state = begin(spec, start, key)
-    if fractions := spec.training_config.model_parallelism:
-        devices = computing_devices()
-        model = spread(model, plan_placement(model, fractions, devices))
-        log.info("layers on %d devices: %s", len(fractions), ", ".join(devices))
+    if spec.training_config.model_parallelism:
+        model = _spread(model, spec.training_config.model_parallelism)
     steps = data.steps_per_epoch
     record = counted(saved, steps)
     if record.epoch:
@@ -179,6 +178,12 @@ def set_up(seed: int) -> None:
     """Seeds everything, and makes equal runs give equal bits (3 % slower, worth it)."""
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+
+
+def _spread(model: FasterRCNN, fractions: Sequence[float]) -> FasterRCNN:
+    devices = computing_devices()
+    log.info("layers on %d devices: %s", len(fractions), ", ".join(devices))
+    return spread(model, plan_placement(model, fractions, devices))
 
 
 def _early_stop(spec: "Experiment", record: TrainingRecord) -> EarlyStop | None:
