@@ -11,6 +11,7 @@ import tensorflow as tf
 from frcnn.errors import ModelError
 from frcnn.model.build import build, training_settings
 from frcnn.model.checkpoint import TrainingRecord, load_checkpoint, load_model, save_model
+from frcnn.model.faster_rcnn import LOSS_NAMES
 from frcnn.model.layers import BatchNormalization
 from frcnn.prune.prune import prune
 from frcnn.prune.settings import PruneSettings

@@ -50,7 +50,7 @@ def bring_back(store: Store, uri: str, folder: Path) -> None:
         StoreError: The store is out of reach.
     """
     names = [entry.name for entry in store.list(uri)]
-    epochs = sorted((name for name in names if _epoch(name)), key=_epoch, reverse=True)
+    epochs = sorted((name for name in names if epoch_of(name)), key=epoch_of, reverse=True)
     for name in epochs:
         if _brought(store, uri, folder, name):
             break
@@ -66,7 +66,3 @@ def _brought(store: Store, uri: str, folder: Path, name: str) -> bool:
         log.warning("%s; going on without it", error)
         return False
     return True
-
-
-def _epoch(name: str) -> int:
-    return epoch_of(Path(name))
