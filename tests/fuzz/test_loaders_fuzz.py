@@ -33,9 +33,9 @@ from tests.unit.train.test_pretrained_torch import torch_names, write_any
 
 __all__ = ["torch_names"]
 
-FILES = {
-    ".safetensors": 25_000, ".pt": 25_000, ".pth": 25_000, ".h5": 10_000, ".weights.h5": 10_000, ".keras": 10_000,
-}  # fmt: skip
+FILES = dict.fromkeys((".safetensors", ".pt", ".pth"), 25_000) | dict.fromkeys(
+    (".h5", ".weights.h5", ".keras"), 10_000
+)
 SAMPLE = 100
 BUILT, BUILT_SAMPLE = 1500, 15
 
