@@ -177,7 +177,7 @@ def _load_plain(plain: Path, shown: Path) -> tuple[FasterRCNN, TrainingRecord, O
         fill(model, tree)
     except ModelError as error:
         raise ModelError(f"{shown}: {error}") from error
-    except (*FAULTS, TypeError, AttributeError, RecursionError, IndexError) as error:
+    except Exception as error:  # there is nothing that Keras might not raise about a wrong configuration
         raise ModelError(f"{shown}: damaged, or written by a newer version ({_first_line(error)})") from error
     return model, record, _optimizer_state(config, tree)
 

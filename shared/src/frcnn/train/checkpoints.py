@@ -118,6 +118,10 @@ class Checkpoints(keras.callbacks.Callback):
         """Waits for the checkpoint that is being written."""
         self._background.__exit__(*details)
 
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Lists once what there is to save, so that no step waits for that."""
+        self._snapshots = Snapshots(self.model)
+
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts the step."""
         self._steps_done += 1
@@ -140,7 +144,7 @@ class Checkpoints(keras.callbacks.Callback):
         if better:
             self._best_ap = mean_ap or 0.0
         if self._snapshots is None:
-            self._snapshots = Snapshots(self.model)
+            raise RuntimeError("on_train_begin comes first")
         self._background.wait()
         snapshot, record = self._snapshots.take(), self._record(epoch, logs)
         self._background.start(lambda: self._write(snapshot, record, due=due, better=better))
