@@ -173,4 +173,4 @@ def test_a_trained_model_keeps_its_accuracy(tmp_path, capsys):
         ]
         assert main(["onnx", "verify", *map(str, words), "--map"]) == 0
         shown = capsys.readouterr().out
-        assert float(shown.split("reference ")[1].split(",")[0]) > 0.9
+        assert float(shown.split("mAP: reference ")[1].split(",")[0]) > 0.9
