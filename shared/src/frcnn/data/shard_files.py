@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from frcnn.data.fault_log import warning_path
+from frcnn.data.offsets import list_name, write_list
 from frcnn.data.records import files_of, is_record_file
 from frcnn.errors import DataError, RunError, UsageError
 from frcnn.runtime.files import is_disk_full
@@ -49,15 +50,18 @@ class ShardFiles:
 
         Returns the files now there, and how many of a former run are gone. Ctrl-C has to wait.
         """
+        records = sorted(path for path in self._aside.iterdir() if path != self.warnings)
+        for path in records:
+            write_list(path)
         names = sorted(path.name for path in self._aside.iterdir())
         with _uninterrupted():
             former = _former_files(self._output)
-            for path in (*former, warning_path(self._output)):
+            lists = (path.with_name(list_name(path.name)) for path in former)
+            for path in (*former, *lists, warning_path(self._output)):
                 path.unlink(missing_ok=True)
             for name in names:
                 (self._aside / name).replace(self._output.parent / name)
-        written = [self._output.parent / name for name in names if name != self.warnings.name]
-        return tuple(written), len(former)
+        return tuple(self._output.parent / path.name for path in records), len(former)
 
 
 @contextmanager
