@@ -12,10 +12,13 @@ import tensorflow as tf
 
 from frcnn.cli import faults
 from frcnn.data import remote_files
+from frcnn.data.image_loader import ImageLoader
 from frcnn.data.offsets import list_name, write_list
 from frcnn.data.pipeline import training_dataset, validation_dataset
 from frcnn.data.record_cache import RecordCache
+from frcnn.data.record_stream import DONE, WAITING
 from frcnn.data.records import frame
+from frcnn.data.sources import training_sources
 from frcnn.errors import DataError, StoreError
 from frcnn.runtime.storage import Store
 from tests.support.batches import logged, numbered
@@ -84,12 +87,19 @@ def assert_equal(found, expected):
             np.testing.assert_array_equal(one[name], other[name], err_msg=name)
 
 
+def until(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def cached_bytes(tmp_path):
     names = glob.glob(str(tmp_path / "cache" / "records" / "**" / "*"), recursive=True)
     return sum(Path(name).stat().st_size for name in names if Path(name).is_file())
 
 
-@pytest.mark.parametrize("published", [False, True])
+@pytest.mark.parametrize("published", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_batches_from_s3_are_those_from_local_files_with_a_cache_smaller_than_the_set(
     store, local, uri, tmp_path, published
 ):
@@ -115,6 +125,7 @@ def test_resuming_within_an_epoch_and_several_ranks_are_the_same_too(store, loca
         assert_equal(batches(spec_of(pattern), 9, **options), batches(spec_of(local / "set-*"), 9, **options))
 
 
+@pytest.mark.slow
 def test_a_local_and_a_remote_source_go_together(store, local, uri, tmp_path):
     other = write_set(tmp_path / "other", numbered(7, start=30))
     pattern = put(store, other, uri)
@@ -122,6 +133,7 @@ def test_a_local_and_a_remote_source_go_together(store, local, uri, tmp_path):
     assert_equal(found, batches(spec_of(local / "set-*", other / "set-*"), 20))
 
 
+@pytest.mark.slow
 def test_each_pass_of_a_validation_sees_each_image_once(store, local, uri):
     spec = loading_spec(source(put(store, local, uri)), validation_fold=1)
     here = loading_spec(source(local / "set-*"), validation_fold=1)
@@ -147,6 +159,7 @@ def test_broken_images_and_records_are_passed_over_as_in_local_files(store, uri,
     assert f"of {uri}/set-fold-001-of-002" in logged(caplog)
 
 
+@pytest.mark.slow
 def test_strict_reads_every_record_and_names_the_broken_ones(store, uri, tmp_path):
     records = numbered(6)
     records[3] = image_record(4, records[3].labels, encoded=b"no image")
@@ -160,6 +173,7 @@ def test_strict_reads_every_record_and_names_the_broken_ones(store, uri, tmp_pat
     )
 
 
+@pytest.mark.slow
 def test_records_without_lists_are_walked_through_once(store, uri, tmp_path, caplog):
     folder = write_set(tmp_path / "records", numbered(5), lists=False)
     pattern = put(store, folder, uri)
@@ -168,6 +182,7 @@ def test_records_without_lists_are_walked_through_once(store, uri, tmp_path, cap
     assert "has no list of its records, so all of it is read once; convert again to have one" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_list_of_other_records_is_not_believed(store, local, uri, tmp_path, caplog):
     name = "set-fold-000-of-002-shard-00000-of-00003"
     write_records(tmp_path / "x" / name, numbered(2))
@@ -178,6 +193,7 @@ def test_a_list_of_other_records_is_not_believed(store, local, uri, tmp_path, ca
     assert f"{list_name(name)} does not fit {name}: it is not used" in caplog.text
 
 
+@pytest.mark.slow
 def test_records_that_are_in_the_cache_are_not_fetched_again(store, local, uri, link, monkeypatch):
     pattern = put(store, local, uri)
     monkeypatch.setattr("frcnn.data.survey.MAX_REMOTE_RECORDS", 4)
@@ -192,6 +208,7 @@ def test_records_that_are_in_the_cache_are_not_fetched_again(store, local, uri, 
     assert link.received - received < size / 2
 
 
+@pytest.mark.slow
 def test_a_rank_fetches_only_what_it_needs(store, uri, tmp_path, link, monkeypatch):
     folder = write_set(tmp_path / "records", numbered(400))
     pattern = put(store, folder, uri)
@@ -204,16 +221,15 @@ def test_a_rank_fetches_only_what_it_needs(store, uri, tmp_path, link, monkeypat
     assert link.received < size / 4
 
 
+@pytest.mark.slow
 def test_what_will_be_read_is_fetched_ahead(store, local, uri, tmp_path, monkeypatch):
     monkeypatch.setenv("FRCNN_CACHE_LIMIT", "10MB")
     iterator = iter(training_dataset(spec_of(put(store, local, uri))).batches)
     next(iterator)
-    deadline = time.monotonic() + 20
-    while len(glob.glob(str(tmp_path / "cache/records/*/*/*"))) < COUNT:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: len(glob.glob(str(tmp_path / "cache/records/*/*/*"))) == COUNT)
 
 
+@pytest.mark.slow
 def test_a_server_that_comes_back_only_delays(store, local, uri, server):
     pattern = put(store, local, uri)
     expected = batches(spec_of(local / "set-*"), 30)
@@ -318,3 +334,18 @@ def test_stores_know_where_each_file_lies(store, local, uri):
     assert {name for name in names if name.startswith("set-fold")} == {
         p.name for p in local.glob("set-fold*")
     }
+
+
+def test_a_stand_in_that_loses_its_file_before_it_is_read_is_fetched_again(store, local, uri):
+    """As when the slot of its own has read it, just before the slot of a broken image does."""
+    pattern = put(store, local, uri)
+    loader = ImageLoader(spec_of(pattern), training_sources(spec_of(pattern)), training=True, augmented=False)
+    stream = loader.stream
+    stream._told(WAITING, 5)
+    until(lambda: (stream.folder / "5").exists())
+    stream._told(WAITING, 5)
+    stream._told(DONE, 5)
+    assert not (stream.folder / "5").exists()
+    read = tf.data.Dataset.range(5, 6).flat_map(lambda number: loader.reader.read(number, 0))
+    (record,) = read.as_numpy_iterator()
+    assert record["number"] == 5

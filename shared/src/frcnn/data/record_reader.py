@@ -19,8 +19,10 @@ from frcnn.data.record_stream import DONE, FAILED, STREAM_FAILED, WAITING, Recor
 
 # So many unreadable images in a row mean that the storage is gone, not that an image is broken.
 MAX_BROKEN_IN_A_ROW = 16
-# How often a record that has not arrived is looked for, and how much of a failure's reason is passed on.
-POLL_MICROSECONDS, MOST_TOLD = 5000, 1000
+# How often a record that has not arrived is looked for, and after how many looks it is asked for again.
+POLL_MICROSECONDS, POLLS = 5000, 100
+# How much of a failure's reason is passed on, in bytes.
+MOST_TOLD = 1000
 
 FEATURES = {
     "frame/id": tf.io.FixedLenFeature([], tf.string),
@@ -118,14 +120,19 @@ class RecordReader:
         graph_messages.send(stream.receiver, WAITING, number, tf.constant(True))
         remote = self._remote[file]
         name = tf.strings.join([str(stream.folder), "/", tf.strings.as_string(number)])
-        record = _record_at(
-            tf.where(remote, name, self._files[file]),
-            tf.where(remote, tf.constant(0, tf.int64), self._offsets[number]),
-        )
-        # A data set that fails to open its file tries again when it is asked again.
-        at_once = _without_errors(record, tf.constant(1, tf.int64))
-        later = _without_errors(_delayed(record), tf.where(remote, tf.int64.max, 0))
-        return at_once.concatenate(later).take(1)
+        path = tf.where(remote, name, self._files[file])
+        offset = tf.where(remote, tf.constant(0, tf.int64), self._offsets[number])
+        # A data set that could not open its file tries again when it is asked again.
+        at_once = _without_errors(_record_at(path, offset), 1)
+
+        def later(_: tf.Tensor) -> tf.data.Dataset:
+            # Told again: the record may have been there and gone before this was the one to read it.
+            graph_messages.send(stream.receiver, WAITING, number, tf.constant(True))
+            # Made here, since TensorFlow forgets the offset of one that a function takes from outside.
+            return _without_errors(_delayed(_record_at(path, offset)), POLLS)
+
+        rounds = tf.data.Dataset.range(tf.where(remote, tf.int64.max, tf.constant(0, tf.int64)))
+        return at_once.concatenate(rounds.flat_map(later)).take(1)
 
     def place_of(self, number: tf.Tensor) -> tf.Tensor:
         """`record <number> of <file>`, in the graph."""
@@ -174,7 +181,7 @@ def _record_at(path: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
     return tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
 
 
-def _without_errors(records: tf.data.Dataset, attempts: tf.Tensor) -> tf.data.Dataset:
+def _without_errors(records: tf.data.Dataset, attempts: int) -> tf.data.Dataset:
     """What so many attempts to get the next element give."""
     tries = tf.data.Dataset.zip(tf.data.Dataset.range(attempts), records)
     return tries.ignore_errors(log_warning=False).map(lambda _, record: record)

@@ -39,7 +39,9 @@ FAILED = b"\x00frcnn failed: "
 DAMAGED = b"\x00frcnn damaged"
 # How the failure of a pipeline begins that waited for a record in vain; the reason follows.
 STREAM_FAILED = "records cannot be had from S3:"
+# How much is planned ahead: bytes, and uses of records, since a small set is used again and again.
 AHEAD_BYTES = 256 << 20
+AHEAD_USES = 4096
 ATTEMPTS = 3
 # Records of one file are spread over folders of so many.
 IN_A_FOLDER = 1000
@@ -65,7 +67,7 @@ class RecordStream:
         self._wanted: collections.Counter[int] = collections.Counter()
         self._urgent: collections.deque[int] = collections.deque()
         self._before_plan: collections.Counter[int] = collections.Counter()
-        self._ahead = 0
+        self._ahead = self._uses = 0
         self._make_plan: Callable[[], Iterator[int]] = lambda: iter(())
         self._plan: Iterator[int] | None = None
         self._running = False
@@ -77,17 +79,14 @@ class RecordStream:
             self._make_plan, self._plan = plan, None
 
     def _told(self, kind: str, number: int) -> None:
-        if not self._is_remote(number):
-            return
         with self._changed:
             if kind == DONE:
                 self._release(number)
             elif number not in self._wanted:
                 # The graph is ahead of the plan, begins anew, or needs a stand-in for a broken image.
-                self._wanted[number] += 1
                 self._before_plan[number] += 1
-                self._ahead += self._index.extent(number)[1]
-                self._urgent.append(number)
+                if self._want(number):
+                    self._urgent.append(number)
                 self._plan = self._make_plan() if self._plan is None else self._plan
             if not self._running:
                 self._start()
@@ -100,8 +99,11 @@ class RecordStream:
         if number not in self._wanted:
             return
         self._wanted[number] -= 1
-        if not self._wanted[number]:
-            del self._wanted[number]
+        self._uses -= 1
+        if self._wanted[number]:
+            return
+        del self._wanted[number]
+        if self._is_remote(number):
             self._ahead -= self._index.extent(number)[1]
             (self.folder / str(number)).unlink(missing_ok=True)
 
@@ -131,21 +133,24 @@ class RecordStream:
 
     def _planned(self) -> int | None:
         """The next record of the plan that is not under way, if there is room for it."""
-        while self._plan is not None and self._ahead < self._ahead_limit:
+        while self._plan is not None and self._ahead < self._ahead_limit and self._uses < AHEAD_USES:
             number = next(self._plan, None)
             if number is None:
                 self._plan = None
-            elif not self._is_remote(number):
-                continue
             elif self._before_plan[number]:
                 self._before_plan[number] -= 1
-            elif number in self._wanted:
-                self._wanted[number] += 1
-            else:
-                self._wanted[number] += 1
-                self._ahead += self._index.extent(number)[1]
+            elif self._want(number):
                 return number
         return None
+
+    def _want(self, number: int) -> bool:
+        """Counts one more use of a record; whether it has to be fetched for that."""
+        self._wanted[number] += 1
+        self._uses += 1
+        if self._wanted[number] > 1 or not self._is_remote(number):
+            return False
+        self._ahead += self._index.extent(number)[1]
+        return True
 
     def _bring(self, number: int) -> None:
         if self.failure is not None:

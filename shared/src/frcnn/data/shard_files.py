@@ -41,6 +41,12 @@ class ShardFiles:
         """Where to write the list of faults."""
         return self._aside / warning_path(self._output).name
 
+    def write_lists(self) -> None:
+        """Writes the list of offsets of each record file, beside it (`offsets`)."""
+        for path in sorted(self._aside.iterdir()):
+            if path != self.warnings:
+                write_list(path)
+
     def keep_warnings(self) -> None:
         """Puts only the list of faults in place."""
         self.warnings.replace(warning_path(self._output))
@@ -50,9 +56,6 @@ class ShardFiles:
 
         Returns the files now there, and how many of a former run are gone. Ctrl-C has to wait.
         """
-        records = sorted(path for path in self._aside.iterdir() if path != self.warnings)
-        for path in records:
-            write_list(path)
         names = sorted(path.name for path in self._aside.iterdir())
         with _uninterrupted():
             former = _former_files(self._output)
@@ -61,7 +64,8 @@ class ShardFiles:
                 path.unlink(missing_ok=True)
             for name in names:
                 (self._aside / name).replace(self._output.parent / name)
-        return tuple(self._output.parent / path.name for path in records), len(former)
+        records = [name for name in names if name != self.warnings.name and not name.startswith(".")]
+        return tuple(self._output.parent / name for name in records), len(former)
 
 
 @contextmanager
