@@ -11,7 +11,7 @@ DATA   ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fmt lint typecheck test test-all test-e2e test-browser bench proto spec-docs pipeline horovod generated ci clean
+.PHONY: help setup demo fmt lint typecheck test test-slow test-e2e browser test-browser bench proto spec-docs pipeline horovod generated ci clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,14 +46,16 @@ typecheck: $(STAMP) ## mypy
 test: $(STAMP) ## the tests, without the slow ones, and line coverage of frcnn
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
 
-test-all: $(STAMP) ## every test this machine can run, the slow ones too
-	$(BIN)/python -m pytest -n 2 -m 'not (gpu or bench or container or browser)' $(ARGS)
+test-slow: $(STAMP) ## the tests that `make test` leaves out, but for containers and GPUs
+	$(BIN)/python -m pytest -n 2 -m '(slow or e2e or browser) and not (gpu or bench or container)' $(ARGS)
 
 test-e2e: $(STAMP) ## the whole way on the toy set
 	$(BIN)/python -m pytest -m e2e $(ARGS)
 
-test-browser: $(STAMP) ## the report page in Chromium; installs it where it is missing
+browser: ## Chromium and axe-core for the browser tests, where they are missing
 	scripts/install_browser.sh
+
+test-browser: $(STAMP) browser ## the report page in Chromium
 	$(BIN)/python -m pytest -m browser $(ARGS)
 
 bench: $(STAMP) ## speed and memory, side by side with a peer; prints tables

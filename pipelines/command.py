@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frcnn.errors import DataError, RunError, UsageError
+from frcnn.errors import DataError, RunError
+from pipelines import parameters
 
 if TYPE_CHECKING:
     from pipelines.local_run import LocalRun
@@ -38,18 +39,7 @@ def _add_run_flags(flags: argparse.ArgumentParser) -> None:
     add("--data", type=Path, required=True, metavar="DIR", help="data set; without --convert_spec in KITTI")
     add("--convert_spec", type=Path, metavar="FILE", help="how to convert and split it")
     add("-o", "--output", type=Path, default=Path("runs/pipeline"), metavar="DIR", help="runs/pipeline")
-    add("--epochs", type=int, default=0, metavar="N", help="of the training (default: the spec's)")
-    add("--retrain_epochs", type=int, default=0, metavar="N", help="after pruning (default: the spec's)")
-    add("--prune_threshold", type=float, default=0.1, metavar="T", help="more prunes more (default: 0.1)")
-    add("--minimum_map", type=float, default=0.3, metavar="AP", help="least mAP to go on (default: 0.3)")
-    add("--export_precision", choices=("fp32", "fp16"), default="fp32", help="default: fp32")
-    add(
-        *("--tolerance",),
-        type=float,
-        default=0.02,
-        metavar="AP",
-        help="how much mAP pruning may cost (default: 0.02)",
-    )
+    parameters.add_flags(flags)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -58,24 +48,15 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    from frcnn.evaluate.gate import Gate
     from frcnn.spec import load_dataset_export, load_experiment
 
-    Gate(args.minimum_map, tolerance=args.tolerance)  # before an hour of training
-    for flag in ("epochs", "retrain_epochs"):
-        if getattr(args, flag) < 0:
-            raise UsageError(f"--{flag} {getattr(args, flag)}: expected 1 or more")
+    given = parameters.given(args)  # before an hour of training
     if not args.data.is_dir():
         raise DataError(f"--data {args.data}: no such folder")
     arguments = {
         "spec": load_experiment(args.spec).text,
         "convert_spec": load_dataset_export(args.convert_spec).text if args.convert_spec else "",
-        "epochs": args.epochs,
-        "retrain_epochs": args.retrain_epochs,
-        "prune_threshold": args.prune_threshold,
-        "minimum_map": args.minimum_map,
-        "tolerance": args.tolerance,
-        "export_precision": args.export_precision,
+        **given,
     }
     from pipelines.local_run import run_locally
 

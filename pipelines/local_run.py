@@ -9,6 +9,7 @@ from pathlib import Path
 
 from frcnn.errors import RunError
 from frcnn.runtime.keys import KEY_FILE_VARIABLE, KEY_VARIABLE
+from frcnn.runtime.published import is_s3
 from pipelines import fingerprint
 from pipelines.faster_rcnn import faster_rcnn
 from pipelines.process_runner import StepRun, run_pipeline
@@ -40,7 +41,7 @@ class LocalRun:
 
 
 def run_locally(arguments: Mapping[str, object], data: Path, output: Path) -> LocalRun:
-    """Runs convert, train, evaluate, prune, retrain, evaluate and export as processes.
+    """Runs the steps of the pipeline as processes.
 
     Steps that an earlier run into `output` finished with the same parameters, data and code are not run
     again; a training that was cut off goes on from its newest checkpoint.
@@ -54,8 +55,10 @@ def run_locally(arguments: Mapping[str, object], data: Path, output: Path) -> Lo
         RunError: A step failed.
     """
     output = output.resolve()
+    place = str(arguments.get("publish_to", ""))
     given = {
         **arguments,
+        "publish_to": place if not place or is_s3(place) else str(Path(place).absolute()),
         "data": str(data.resolve()),
         "data_version": fingerprint.of_data(data),
         "checkpoints": str(output / "checkpoints"),

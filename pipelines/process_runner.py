@@ -66,7 +66,7 @@ def run_pipeline(
     """
     spec = type(pipeline.pipeline_spec)()
     spec.CopyFrom(pipeline.pipeline_spec)
-    _without_retries(spec)
+    _without_cluster_settings(spec)
     local.init(
         local.SubprocessRunner(use_venv=False),
         pipeline_root=str(root),
@@ -121,11 +121,15 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.kill()
 
 
-def _without_retries(spec: Any) -> None:
-    """Here, what fails once fails again: the user is told at once and not after the last attempt."""
+def _without_cluster_settings(spec: Any) -> None:
+    """Takes out of a pipeline what is for clusters only."""
     for dag in (spec.root.dag, *(component.dag for component in spec.components.values())):
         for task in dag.tasks.values():
+            # What fails once fails again: the user is told at once and not after the last attempt.
             task.ClearField("retry_policy")
+            # The compiler adds a parameter of that name to steps whose number of GPUs is a parameter, with
+            # a reference in it that only clusters resolve.
+            task.inputs.parameters.pop("accelerator_count", None)
 
 
 @contextlib.contextmanager

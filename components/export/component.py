@@ -8,6 +8,7 @@ from components.images import image
 @dsl.container_component
 def export(
     spec: str,
+    records: dsl.Input[dsl.Dataset],
     model: dsl.Input[dsl.Model],
     exported: dsl.Output[dsl.Model],
     precision: str = "fp32",
@@ -16,8 +17,9 @@ def export(
 
     Args:
         spec: Experiment spec, protobuf text or a file's name; its inference_config is frozen in.
+        records: Records written by `convert`; INT8 is calibrated on training images of it.
         model: The model.
-        precision: Of the networks: fp32 or fp16. Boxes and NMS are always fp32.
+        precision: Of the networks: fp32, fp16 or int8. Boxes and NMS are always fp32.
         exported: model.onnx (model.etlt if there is a key), labels.txt, nvinfer_config.txt and the spec.
     """
     return dsl.ContainerSpec(
@@ -25,6 +27,7 @@ def export(
         command=["python", "-m", "components.export.main"],
         args=[
             "--spec", spec,
+            "--records", records.path,
             "--model", model.path,
             "--precision", precision,
             "--exported", exported.path,

@@ -1,6 +1,7 @@
 """Writes a model for deployment."""
 
 import argparse
+import itertools
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -9,8 +10,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from frcnn.runtime.kfp_output import Metadata
+    from frcnn.spec import Experiment
 
 ONNX, SEALED, SPEC = "model.onnx", "model.etlt", "spec.txt"
+# INT8 is calibrated on so many batches of so many images, or on what there is.
+BATCHES, BATCH_SIZE = 10, 16
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,8 +22,9 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(prog="export", description=__doc__)
     flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or a file's name")
     flags.add_argument("--model", type=Path, required=True, help="the model")
+    flags.add_argument("--records", type=Path, help="folder of records; INT8 is calibrated on their images")
     flags.add_argument(
-        "--precision", choices=("fp32", "fp16"), default="fp32", help="of the networks (default: fp32)"
+        "--precision", choices=("fp32", "fp16", "int8"), default="fp32", help="of the networks (fp32)"
     )
     flags.add_argument("--exported", type=Path, required=True, help="folder to write to")
     flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
@@ -44,13 +49,37 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     spec = experiment_given(args.spec)
     target = args.exported / (SEALED if resolve_key(None, spec.enc_key) else ONNX)
     args.exported.mkdir(parents=True, exist_ok=True)
+    words: tuple[object, ...]
     with tempfile.TemporaryDirectory() as folder:
         spec_file = Path(folder) / SPEC
         spec_file.write_text(spec.text, encoding="utf-8")
         words = ("-m", model_file(args.model), "-e", spec_file, "-o", target, "--data_type", args.precision)
+        if args.precision == "int8":
+            words = (*words, *_calibration(args.records, spec, Path(folder) / "images"))
         run_task("export", *words, "--gen_ds_config")
     write_text(args.exported / SPEC, masked_spec(spec.text))
     return {"exported": {"file": target.name, "precision": args.precision, "bytes": target.stat().st_size}}
+
+
+def _calibration(records: Path | None, spec: "Experiment", folder: Path) -> tuple[object, ...]:
+    """Flags that calibrate on training images, which are written to `folder`."""
+    from frcnn.data.records import read_records
+    from frcnn.errors import DataError, UsageError
+    from frcnn.spec.overrides import with_records
+
+    if records is None:
+        raise UsageError("--precision int8 needs --records, whose images it is calibrated on")
+    held_out = f"-fold-{with_records(spec, records).dataset_config.validation_fold:03d}-of-"
+    files = [path for path in sorted(records.glob("*-fold-*")) if held_out not in path.name]
+    found = (record for path in files for record in read_records(path) if record.encoded)
+    folder.mkdir()
+    count = 0
+    for count, record in enumerate(itertools.islice(found, BATCHES * BATCH_SIZE), start=1):
+        (folder / f"{count}.{record.image_format}").write_bytes(record.encoded or b"")
+    if not count:
+        raise DataError(f"{records}: holds no training images, which INT8 is calibrated on")
+    size = min(BATCH_SIZE, count)
+    return ("--cal_image_dir", folder, "--batch_size", size, "--batches", count // size)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ def prune(
     pruned: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
     threshold: float = 0.1,
+    target_params: float = 0.0,
     granularity: int = 8,
     minimum_filters: int = 16,
 ):
@@ -19,6 +20,8 @@ def prune(
     Args:
         model: The model.
         threshold: Filters whose normalised norm is above it stay; more prunes more.
+        target_params: Instead of the threshold: largest share of the parameters that may be left, such as
+            0.15; 0 leaves it to the threshold.
         granularity: Layers keep a multiple of so many filters.
         minimum_filters: No layer keeps fewer.
         pruned: The narrower model, and pruning.json with the filters left in each layer.
@@ -30,6 +33,7 @@ def prune(
         args=[
             "--model", model.path,
             "--threshold", threshold,
+            "--target-params", target_params,
             "--granularity", granularity,
             "--minimum-filters", minimum_filters,
             "--pruned", pruned.path,

@@ -18,6 +18,7 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(prog="prune", description=__doc__)
     flags.add_argument("--model", type=Path, required=True, help="the model")
     flags.add_argument("--threshold", type=float, default=0.1, help="filters above it stay")
+    flags.add_argument("--target-params", type=float, default=0.0, help="share left; 0: see --threshold")
     flags.add_argument("--granularity", type=int, default=8, help="keep multiples of so many filters")
     flags.add_argument("--minimum-filters", type=int, default=16, help="no layer keeps fewer")
     flags.add_argument("--pruned", type=Path, required=True, help="folder to write the pruned model to")
@@ -48,6 +49,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         pruning_threshold=args.threshold,
         pruning_granularity=args.granularity,
         min_num_filters=args.minimum_filters,
+        target_params=args.target_params or None,
     )
     key = resolve_key(None, None)
     model, record = load_model(model_file(args.model), key)

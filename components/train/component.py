@@ -14,6 +14,9 @@ def train(
     start_from: dsl.Input[dsl.Model] = None,
     epochs: int = 0,
     checkpoints: str = "",
+    num_workers: int = 1,
+    gpus_per_worker: int = 0,
+    gpus: int = 0,
 ):
     """Train a detector; with `start_from`, go on from that model, pruned or not.
 
@@ -24,6 +27,9 @@ def train(
         epochs: Number of epochs; 0 leaves the spec's.
         checkpoints: Folder on a volume, or S3 URI, that outlives the step. A step that is started again
             goes on from its newest checkpoint there. Empty: it starts over.
+        num_workers: Pods that train together; 1 trains in the step's own pod.
+        gpus_per_worker: GPUs of each of several workers; 0 trains on CPUs.
+        gpus: GPUs of the step's own pod.
         model: The best model by validation mAP, and the log of its training.
         metrics: Last loss, and mAP after the last epoch.
     """
@@ -35,6 +41,9 @@ def train(
             "--records", records.path,
             "--epochs", epochs,
             "--checkpoints", checkpoints,
+            "--num-workers", num_workers,
+            "--gpus-per-worker", gpus_per_worker,
+            "--gpus", gpus,
             "--model", model.path,
             "--metrics", metrics.path,
             "--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,

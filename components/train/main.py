@@ -22,6 +22,9 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--checkpoints", default="", help="folder or s3:// URI that outlives the step; empty: none"
     )
+    flags.add_argument("--num-workers", type=int, default=1, help="pods that train together (default: 1)")
+    flags.add_argument("--gpus-per-worker", type=int, default=0, help="of each of several (default: 0)")
+    flags.add_argument("--gpus", type=int, default=0, help="of this step's own pod (default: 0)")
     flags.add_argument("--model", type=Path, required=True, help="folder to write the model to")
     flags.add_argument("--metrics", type=Path, help="file for the numbers that the UI shows")
     flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
@@ -39,10 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Trains."""
     from frcnn.cli.step import keep_model, model_file
+    from frcnn.errors import UsageError
     from frcnn.runtime.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_records, with_training
     from frcnn.train.kept import train_and_keep
 
+    if args.num_workers != 1:
+        raise UsageError(f"--num-workers {args.num_workers}: this step trains in its own pod only")
+    if args.gpus > 1:
+        raise UsageError(f"--gpus {args.gpus}: this step trains as one process, which uses one GPU")
     start = model_file(args.start_from) if args.start_from else None
     spec = with_records(experiment_given(args.spec), args.records)
     spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)

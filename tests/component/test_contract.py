@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-STEPS = ("convert", "train", "evaluate", "inference", "prune", "export")
+# The steps whose images are their own, and those that run in another's.
+IMAGES = ("convert", "train", "evaluate", "inference", "prune", "export", "publish")
+STEPS = (*IMAGES, "compare", "notify")
 ROOT = Path(__file__).parents[2]
 PATH = [str(ROOT / "shared" / "src"), str(ROOT)]
 
@@ -51,10 +53,12 @@ def test_defaults_of_definition_and_script_are_the_same(step):
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_definition_runs_the_steps_own_script_in_the_steps_own_image(step):
+def test_definition_runs_the_steps_own_script_in_an_image_that_holds_it(step):
     found = container(step)
     assert list(found["command"]) == ["python", "-m", f"components.{step}.main"]
-    assert found["image"] == f"frcnn-{step}:0.1.0"
+    name = step if step in IMAGES else "publish"
+    assert found["image"] == f"frcnn-{name}:0.1.0"
+    assert f"COPY components/{step}/main.py" in (ROOT / "components" / name / "Dockerfile").read_text()
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -89,7 +93,7 @@ def test_image_names_follow_registry_and_tag(monkeypatch):
     assert image("train") == "my.registry/team/frcnn-train:1.2"
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", IMAGES)
 def test_dockerfile_runs_the_script_as_a_numeric_user_and_has_no_entrypoint(step):
     lines = (ROOT / "components" / step / "Dockerfile").read_text().splitlines()
     words = [line.split(maxsplit=1) for line in lines if line and not line.startswith((" ", "#"))]

@@ -10,38 +10,52 @@ import pytest
 
 from frcnn.data.demo_data import write_demo_data
 
-SOURCES = Path(__file__).parents[2] / "shared" / "src"
+ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 
 def demo(folder, *words):
     command = [sys.executable, "-m", "frcnn", "demo", "-o", "out", *map(str, words)]
-    environment = os.environ | {"PYTHONPATH": str(SOURCES)}
+    path = os.pathsep.join([str(ROOT / "shared" / "src"), str(ROOT)])
+    environment = os.environ | {"PYTHONPATH": path}
     return subprocess.run(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
 
 
-def test_one_command_takes_labels_to_metrics_and_annotated_images(tmp_path):
-    write_demo_data(tmp_path / "shapes", images=40, seed=1, height=128, width=160)
-    done = demo(tmp_path, "--data", "shapes", "--epochs", 2)
-    assert done.returncode == 0, done.stderr
-    metrics = json.loads((tmp_path / "out" / "results" / "metrics.json").read_text())
-    assert metrics["images"] == 8
-    assert 0.0 <= metrics["mAP"] <= 1.0
-    assert f"{metrics['mAP']:.4f}\nmodel:" in done.stdout
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    write_demo_data(folder / "shapes", images=40, seed=1, height=128, width=160)
+    done = demo(folder, "--data", "shapes", "--epochs", 2)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done
+
+
+def test_one_command_takes_labels_to_two_models_their_metrics_and_annotated_images(finished):
+    folder, done = finished
+    latest = folder / "out" / "run" / "latest"
+    metrics = [
+        json.loads((latest / step / "report" / "metrics.json").read_text())
+        for step in ("evaluate", "evaluate-retrained")
+    ]
+    assert [each["images"] for each in metrics] == [8, 8]
+    table = [line.split() for line in done.stdout.splitlines()]
+    assert ["mAP", *(f"{each['mAP']:.4f}" for each in metrics)] in table
+    assert (latest / "export" / "exported" / "model.onnx").is_file()
     assert done.stdout.endswith("Execution status: PASS\n")
     for path in done.stdout.split("annotated images:\n")[-1].split("\n")[:4]:
-        assert (tmp_path / path.strip()).is_file()
+        assert (folder / path.strip()).is_file()
     assert "Traceback" not in done.stderr
     assert "oneDNN" not in done.stderr
     assert "Warning" not in done.stderr
 
 
-def test_a_second_run_takes_the_place_of_the_first(tmp_path):
-    write_demo_data(tmp_path / "shapes", images=10, seed=1, height=128, width=160)
-    for _ in range(2):
-        done = demo(tmp_path, "--data", "shapes", "--epochs", 1)
-        assert done.returncode == 0, done.stderr
-    assert "replaced" in done.stdout
+def test_the_same_command_again_trains_nothing_anew(finished):
+    folder, _ = finished
+    again = demo(folder, "--data", "shapes", "--epochs", 2)
+    assert again.returncode == 0, again.stderr
+    states = [line.split() for line in again.stdout.splitlines()]
+    for step in ("convert", "train", "prune", "retrain", "export"):
+        assert [step, "reused"] in [words[:2] for words in states]

@@ -16,21 +16,36 @@ def test_the_checked_in_yaml_is_what_the_pipeline_compiles_to(tmp_path):
     assert fresh == {path.name: path.read_text() for path in COMPILED.glob("*.yaml")}
 
 
+def dags(spec):
+    """The root's tasks and those of every nested pipeline."""
+    nested = {name: each["dag"] for name, each in spec["components"].items() if "dag" in each}
+    return {"root": spec["root"]["dag"], **nested}
+
+
 def test_every_condition_is_on_an_input_of_its_own_pipeline_never_on_a_steps_output(documents):
-    spec = documents[0]
-    conditions = {
-        task["triggerPolicy"]["condition"]: (owner, task)
-        for owner, component in spec["components"].items()
-        for task in component.get("dag", {}).get("tasks", {}).values()
+    conditions = [
+        task
+        for dag in dags(documents[0]).values()
+        for task in dag["tasks"].values()
         if "condition" in task.get("triggerPolicy", {})
-    }
-    assert list(conditions) == ["inputs.parameter_values['pipelinechannel--passed'] == true"]
-    for _, task in conditions.values():
+    ]
+    assert len(conditions) == 3
+    for task in conditions:
+        passed = task["triggerPolicy"]["condition"]
+        assert passed == "inputs.parameter_values['pipelinechannel--passed'] == true"
         assert task["inputs"]["parameters"]["pipelinechannel--passed"] == {
             "componentInputParameter": "passed"
         }
-    root = spec["root"]["dag"]["tasks"].values()
-    assert not [task for task in root if "condition" in task.get("triggerPolicy", {})]
+
+
+def test_the_exit_handler_is_told_however_the_run_ends(documents):
+    (handler,) = [
+        task
+        for task in documents[0]["root"]["dag"]["tasks"].values()
+        if "strategy" in task.get("triggerPolicy", {})
+    ]
+    assert handler["taskInfo"]["name"] == "notify"
+    assert handler["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
 
 
 def test_every_parameter_is_described(documents):
@@ -38,28 +53,82 @@ def test_every_parameter_is_described(documents):
     assert [name for name, each in inputs.items() if not each.get("description")] == []
 
 
-def test_every_step_has_resources_retries_and_caching(documents):
+def test_every_step_has_resources_retries_and_caching_of_its_own(documents):
     spec = documents[0]
-    executors = spec["deploymentSpec"]["executors"]
-    assert len(executors) == 7
-    for name, executor in executors.items():
+    for name, executor in spec["deploymentSpec"]["executors"].items():
         assert executor["container"]["resources"]["resourceMemoryLimit"], name
-    tasks = [spec["root"]["dag"], *(each["dag"] for each in spec["components"].values() if "dag" in each)]
-    steps = [
-        task
-        for dag in tasks
+    steps = {
+        task["taskInfo"]["name"]: (
+            task.get("retryPolicy", {}).get("maxRetryCount", 0),
+            task["cachingOptions"].get("enableCache", False),
+        )
+        for dag in dags(spec).values()
         for task in dag["tasks"].values()
         if "executorLabel" in spec["components"][task["componentRef"]["name"]]
-    ]
-    assert len(steps) == 7
-    for task in steps:
-        assert task["cachingOptions"]["enableCache"]
-        assert task["retryPolicy"]["maxRetryCount"] == 2
+    }
+    assert steps == {
+        "convert": (2, True),
+        "train": (5, True),
+        "evaluate": (2, True),
+        "prune": (2, True),
+        "retrain": (5, True),
+        "evaluate retrained": (2, True),
+        "export": (2, True),
+        "compare": (2, False),
+        "publish": (5, False),
+        "notify": (0, False),
+    }
 
 
-def test_the_key_comes_from_a_secret_that_may_be_missing_and_stands_nowhere_in_the_yaml(documents):
+def test_the_training_steps_have_as_many_gpus_as_the_run_asks_for(documents):
+    executors = documents[0]["deploymentSpec"]["executors"]
+    counts = {
+        name: executor["container"]["resources"]["accelerator"]["resourceCount"]
+        for name, executor in executors.items()
+        if "accelerator" in executor["container"]["resources"]
+    }
+    assert counts == dict.fromkeys(
+        ("exec-train", "exec-train-2"), "{{$.inputs.parameters['pipelinechannel--gpus']}}"
+    )
+
+
+def test_a_reference_to_a_parameter_is_to_one_that_is_handed_in(documents):
+    """KFP's compiler forgets those of resources when it hands parameters into a condition."""
+    spec = documents[0]
+    for owner, dag in dags(spec).items():
+        component = spec["root"] if owner == "root" else spec["components"][owner]
+        declared = component.get("inputDefinitions", {}).get("parameters", {})
+        for task in dag["tasks"].values():
+            for each in task.get("inputs", {}).get("parameters", {}).values():
+                assert each.get("componentInputParameter", next(iter(declared), "")) in {*declared, ""}, owner
+
+
+def test_secrets_come_by_name_may_be_missing_and_stand_nowhere_in_the_yaml(documents):
     executors = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert len(executors) == len(documents[0]["deploymentSpec"]["executors"])
+    variables = set()
     for name, executor in executors.items():
-        (secret,) = executor["secretAsEnv"]
-        assert secret["optional"], name
-        assert secret["keyToEnv"] == [{"envVar": "FRCNN_KEY", "secretKey": "key"}]
+        secrets = executor["secretAsEnv"]
+        assert all(secret["optional"] for secret in secrets), name
+        names = [secret["secretNameParameter"]["runtimeValue"]["constant"] for secret in secrets]
+        assert names == (["frcnn-webhook"] if name == "exec-notify" else ["frcnn-model-key", "frcnn-s3"])
+        variables |= {each["envVar"] for secret in secrets for each in secret["keyToEnv"]}
+    assert variables == {
+        *("FRCNN_KEY", "FRCNN_WEBHOOK", "S3_ENDPOINT"),
+        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"),
+    }
+
+
+def test_both_documents_are_what_kfps_protos_describe(documents):
+    from google.protobuf import json_format
+    from kfp.kubernetes import kubernetes_executor_config_pb2
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    spec = json_format.ParseDict(documents[0], pipeline_spec_pb2.PipelineSpec())
+    assert spec.pipeline_info.name == "faster-rcnn"
+    platform = json_format.ParseDict(documents[1], pipeline_spec_pb2.PlatformSpec())
+    for name, config in platform.platforms["kubernetes"].deployment_spec.executors.items():
+        parsed = json_format.ParseDict(
+            json_format.MessageToDict(config), kubernetes_executor_config_pb2.KubernetesExecutorConfig()
+        )
+        assert parsed.secret_as_env, name

@@ -9,7 +9,7 @@ from frcnn.model.build import build
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.layers import BatchNormalization
 from frcnn.spec import Experiment, load_experiment
-from tests.support.task_spec import write_spec
+from tests.support.task_spec import make_dynamic, write_spec
 
 SETTINGS = (
     "rpn_pre_nms_top_N: 300 rpn_nms_max_boxes: 40 rpn_nms_overlap_threshold: 0.7 "
@@ -18,12 +18,14 @@ SETTINGS = (
 )
 
 
-def export_spec(folder: Path, *, inference: str = "", model: str = "") -> Experiment:
+def export_spec(folder: Path, *, inference: str = "", model: str = "", dynamic: bool = False) -> Experiment:
     """A spec of two classes, nine anchors and a biased ResNet-10; the texts end the two messages."""
     path = write_spec(folder / "spec.txt", inference=f"{SETTINGS} {inference}", evaluation=_evaluation())
     anchors = "anchor_box_config { scale: 16.0 scale: 64.0 ratio: 0.5 ratio: 2.0 }"
     more = f"model_config {{ use_bias: true use_pooling: true all_projections: true {anchors} {model} }}\n"
     path.write_text(path.read_text() + more, encoding="utf-8")
+    if dynamic:
+        make_dynamic(path)
     return load_experiment(path)
 
 
@@ -50,7 +52,8 @@ def calibrated_model(spec: Experiment, seed: int = 0) -> FasterRCNN:
 def noise(random: np.random.Generator, images: int, spec: Experiment) -> np.ndarray:
     """Smooth random images, network-ready float32 [B, H, W, 3]: blobs, not a grey haze."""
     size = spec.model_config.input_image_config.size_height_width
-    coarse = random.normal(0.0, 60.0, (images, size.height // 16, size.width // 16, 3))
+    height, width = (128, 160) if size is None else (size.height, size.width)
+    coarse = random.normal(0.0, 60.0, (images, height // 16, width // 16, 3))
     return coarse.repeat(16, axis=1).repeat(16, axis=2).astype(np.float32)
 
 

@@ -35,9 +35,11 @@ class PatchDetector:
 
     def __init__(self) -> None:
         self.batches: list[np.ndarray] = []
+        self.sizes: list[np.ndarray | None] = []
 
-    def __call__(self, images: np.ndarray) -> DetectionBatch:
+    def __call__(self, images: np.ndarray, sizes: np.ndarray | None = None) -> DetectionBatch:
         self.batches.append(images)
+        self.sizes.append(sizes)
         count, height, width = images.shape[:3]
         boxes, scores = np.zeros((count, 4, 4), np.float32), np.zeros((count, 4), np.float32)
         classes, found = np.zeros((count, 4), np.int32), np.ones(count, np.int32)

@@ -19,7 +19,8 @@ def run_stage(
     """What the nodes that `build` adds make of `inputs`."""
     graph = GraphBuilder()
     build(graph)
-    kinds = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(bool): TensorProto.BOOL}
+    types = {np.float32: TensorProto.FLOAT, np.int32: TensorProto.INT32, bool: TensorProto.BOOL}
+    kinds = {np.dtype(each): kind for each, kind in types.items()}
     sources = [
         helper.make_tensor_value_info(name, kinds[value.dtype], value.shape) for name, value in inputs.items()
     ]

@@ -58,3 +58,17 @@ def write_spec(
     text = TEXT.format(records=records, images=images, evaluation=evaluation, inference=inference)
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def make_dynamic(path: Path, min_side: int = 128, max_side: int = 320) -> Path:
+    """Rewrites a written spec so that images keep their aspect: `size_min` instead of a fixed size."""
+    text = path.read_text(encoding="utf-8")
+    for static, dynamic in (
+        ("size_height_width { height: 128 width: 160 }", f"size_min {{ min: {min_side} }}"),
+        ("output_image_width: 160 output_image_height: 128", f"output_image_max: {max_side}"),
+    ):
+        if static not in text:
+            raise ValueError(static)
+        text = text.replace(static, dynamic)
+    path.write_text(text, encoding="utf-8")
+    return path

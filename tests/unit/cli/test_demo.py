@@ -5,14 +5,16 @@ import pytest
 from PIL import Image
 
 from frcnn.cli import demo
+from frcnn.cli.demo_specs import Paths
 from frcnn.cli.main import main
 from frcnn.errors import DataError, RunError, UsageError
 from frcnn.spec import load_experiment
 
 METRICS = """
-{"mAP": 0.91234, "images": 2,
- "iou": {"0.50": {"mAP": 0.91234, "classes": {"car": {"ap": 0.91234}, "van": {"ap": null}}}}}
+{"mAP": %s, "images": 2,
+ "iou": {"0.50": {"mAP": %s, "classes": {"car": {"ap": %s}, "van": {"ap": null}}}}}
 """
+PRUNING = '{"params": {"before": 5000000, "after": 1234567}}'
 
 
 def kitti_folder(root, images=10, suffix=".png", size=(160, 128)):
@@ -29,49 +31,68 @@ def kitti_folder(root, images=10, suffix=".png", size=(160, 128)):
 
 @pytest.fixture
 def commands(monkeypatch):
-    """Lets the demo run but for TensorFlow's tasks, which are noted; training leaves a checkpoint."""
+    """Lets the demo run but for the pipeline and inference, which are noted and leave what they would."""
     real, noted = demo._task, []
 
     def run(name, *words):
         noted.append((name, *map(str, words)))
-        if name in ("dataset_convert", "demo-data"):
+        if name == "demo-data":
             real(name, *words)
-        if name == "train":
-            words[-1].mkdir(parents=True)
-            (words[-1] / "frcnn_resnet_10.best.tlt").touch()
-        if name == "evaluate":
-            (words[-1] / "metrics.json").write_text(METRICS)
+        if name == "pipeline":
+            leave_artifacts(words[words.index("-o") + 1] / "latest")
         if name == "inference":
-            (words[-1].parent / "annotated").mkdir()
-            (words[-1].parent / "annotated" / "003.png").touch()
+            annotated = load_experiment(words[1]).inference_config.detection_image_output_dir
+            Path(annotated).mkdir()
+            (Path(annotated) / "003.png").touch()
 
     monkeypatch.setattr(demo, "_task", run)
     return noted
+
+
+def leave_artifacts(latest):
+    for step, mean_ap in (("evaluate", 0.91234), ("evaluate-retrained", 0.9)):
+        (latest / step / "report").mkdir(parents=True)
+        (latest / step / "report" / "metrics.json").write_text(METRICS % ((mean_ap,) * 3))
+    (latest / "prune" / "pruned").mkdir(parents=True)
+    (latest / "prune" / "pruned" / "pruning.json").write_text(PRUNING)
+    (latest / "retrain" / "model").mkdir(parents=True)
+    (latest / "retrain" / "model" / "model.tlt").touch()
 
 
 def run_demo(output, data, epochs=None):
     demo.run(argparse.Namespace(output=output, data=data, epochs=epochs))
 
 
-def test_all_tasks_run_in_a_row_on_the_users_data(tmp_path, commands, capsys):
-    out = tmp_path / "out"
-    run_demo(out, kitti_folder(tmp_path / "kitti"))
-    spec, model = str(out / "specs" / "experiment.txt"), str(out / "results" / "frcnn_resnet_10.best.tlt")
-    assert [command[0] for command in commands] == ["dataset_convert", "train", "evaluate", "inference"]
-    assert commands[1] == ("train", "-e", spec, "-r", str(out / "results"))
-    assert commands[2] == ("evaluate", "-e", spec, "-m", model, "-r", str(out / "results"))
-    assert commands[3] == ("inference", "-e", spec, "-m", model, "-r", str(out / "results"))
-    shown = capsys.readouterr().out
-    assert f"$ frcnn dataset_convert -d {out / 'specs' / 'convert.txt'}" in shown
-    assert "2 images held out from training, IoU 0.5:\n  AP car                  0.9123\n" in shown
-    assert shown.endswith(f"annotated images:\n  {out / 'annotated' / '003.png'}\n")
+def test_the_pipeline_runs_on_the_users_data_and_then_inference_with_its_model(tmp_path, commands, capsys):
+    out, data = tmp_path / "out", kitti_folder(tmp_path / "kitti")
+    run_demo(out, data, epochs=5)
+    spec, model = str(out / "specs" / "experiment.txt"), out / "run" / "latest" / "retrain" / "model"
+    assert commands == [
+        (
+            *("pipeline", "run", "--spec", spec, "--convert_spec", str(out / "specs" / "convert.txt")),
+            *("--data", str(data), "-o", str(out / "run"), "--retrain_epochs", "2"),
+            *("--target_params", "0.3", "--minimum_map", "0", "--tolerance", "1"),
+        ),
+        ("inference", "-e", spec, "-m", str(model / "model.tlt")),
+    ]
+    shown = capsys.readouterr().out.splitlines()
+    table = [line.split() for line in shown if line.startswith("  ")]
+    assert table[:5] == [
+        ["trained", "pruned,", "retrained"],
+        ["AP", "car", "0.9123", "0.9000"],
+        ["AP", "van", "-", "-"],
+        ["mAP", "0.9123", "0.9000"],
+        ["parameters", "5,000,000", "1,234,567"],
+    ]
+    assert "2 images held out from training, IoU 0.5:" in shown
+    assert shown[-2:] == ["annotated images:", f"  {out / 'annotated' / '003.png'}"]
 
 
 def test_paths_below_the_working_folder_are_shown_short(tmp_path, commands, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run_demo(Path("out"), kitti_folder(tmp_path / "kitti"))
     shown = capsys.readouterr().out
-    assert "$ frcnn dataset_convert -d out/specs/convert.txt -o out/records/set\n" in shown
+    assert "\nmodel:   out/run/latest/retrain/model/model.tlt\n" in shown
     assert shown.endswith("annotated images:\n  out/annotated/003.png\n")
 
 
@@ -85,14 +106,17 @@ def test_the_spec_holds_what_the_data_set_holds(tmp_path, commands):
     assert (size.height, size.width) == (128, 160)
 
 
-def test_samples_are_images_held_out_from_training(tmp_path, commands):
+def test_samples_are_the_images_that_the_pipeline_holds_out(tmp_path, commands):
+    from frcnn.data.convert import convert
     from frcnn.data.records import read_records
+    from frcnn.spec import load_dataset_export
 
     out = tmp_path / "out"
     run_demo(out, kitti_folder(tmp_path / "kitti"))
+    convert(load_dataset_export(out / "specs" / "convert.txt"), tmp_path / "records" / "set")
     held_out = {
         record.frame_id.split("/")[-1]
-        for file in (out / "records").glob("set-fold-000-*")
+        for file in (tmp_path / "records").glob("set-fold-000-*")
         for record in read_records(file)
     }
     assert len(held_out) == 2
@@ -111,6 +135,7 @@ def test_without_data_a_synthetic_set_is_drawn(tmp_path, commands, monkeypatch):
     monkeypatch.setattr(demo, "_synthetic", lambda folder: kitti_folder(folder))
     run_demo(tmp_path / "out", None)
     assert load_experiment(tmp_path / "out" / "specs" / "experiment.txt").class_names == ("car",)
+    assert commands[0][-4:] == demo.SYNTHETIC_GATES
 
 
 def test_a_folder_with_other_files_is_not_written_to(tmp_path, commands):
@@ -158,9 +183,9 @@ def test_no_epochs_is_a_usage_error(tmp_path):
         run_demo(tmp_path, None, epochs=0)
 
 
-def test_a_training_without_checkpoint_is_an_error(tmp_path):
-    with pytest.raises(RunError, match="left no checkpoint"):
-        demo._newest_model(tmp_path)
+def test_a_pipeline_that_left_no_model_is_an_error(tmp_path):
+    with pytest.raises(RunError, match="the pipeline left no model there"):
+        demo._model(Paths(tmp_path, tmp_path))
 
 
 @pytest.mark.parametrize(("images", "epochs"), [(20, 60), (240, 25), (100_000, 8)])

@@ -96,7 +96,10 @@ def test_the_experiment_spec_is_valid_and_holds_what_was_found(tmp_path):
     assert (size.height, size.width) == (240, 320)
     assert spec.class_names == ("car", "traffic light")
     assert spec.dataset_config.image_extension == "jpg"
-    assert spec.dataset_config.data_sources[0].tfrecords_path.endswith("out [[]1]/records/set-fold-*")
+    assert spec.dataset_config.data_sources[0].tfrecords_path.endswith(
+        "out [[]1]/run/latest/convert/records/set-fold-*"
+    )
     assert spec.training_config.num_epochs == 9
+    assert spec.model_config.roi_mini_batch == 16
     assert spec.evaluation_config.model == str(paths.model)
     assert tuple(spec.model_config.anchor_box_config.scale) == anchor_scales(SMALL.box_sides)

@@ -208,8 +208,30 @@ def test_uniform_sampling_gives_each_source_its_half(tmp_path):
     assert drawn.count(1) == drawn.count(2) == 3
     spec.dataset_config.sampling_mode = SamplingMode.PROPORTIONAL
     assert sorted(train_numbers(spec, 1)[0]) == list(range(1, 13))
-    spec.dataset_config.data_sources[0].source_weight = 5.0
+
+
+@pytest.mark.parametrize("mode", [SamplingMode.USER_DEFINED, SamplingMode.PROPORTIONAL])
+def test_a_source_weight_multiplies_the_share_of_its_source(tmp_path, mode):
+    write_records(tmp_path / "small", numbered(2))
+    write_records(tmp_path / "large", numbered(10, start=3))
+    sources = source(tmp_path / "small", weight=5.0), source(tmp_path / "large")
+    spec = loading_spec(*sources, batch_size_per_gpu=12, sampling_mode=mode)
+    # 2 x 5 to 10: six images each, so three times each of two, and six of ten.
+    drawn = train_numbers(spec, 1)[0]
+    assert drawn.count(1) == drawn.count(2) == 3
+    assert len(set(drawn) - {1, 2}) == 6
+    spec.dataset_config.sampling_mode = SamplingMode.UNIFORM
+    spec.dataset_config.data_sources[0].source_weight = 100.0
     assert train_numbers(spec, 1)[0].count(1) == 3
+
+
+def test_ranks_share_the_epochs_of_several_sources(tmp_path):
+    write_records(tmp_path / "small", numbered(2))
+    write_records(tmp_path / "large", numbered(6, start=3))
+    sources = source(tmp_path / "small"), source(tmp_path / "large")
+    spec = loading_spec(*sources, batch_size_per_gpu=2)
+    shares = [train_numbers(spec, 2, rank=rank, world=2) for rank in range(2)]
+    assert sorted(itertools.chain(*shares[0], *shares[1])) == list(range(1, 9))
 
 
 # Speed

@@ -148,6 +148,17 @@ def spec_of(names, **evaluation):
     return types.SimpleNamespace(class_names=names, evaluation_config=config)
 
 
+def test_detections_are_cut_at_the_images_own_border_where_it_is_padded():
+    found, batch = as_batch([one_scene([[0, 0, 99, 149]], [[0, 0, 230, 310]], [0.9])])
+    precise = EvaluationSettings(("car",), (0.95,))
+    means = []
+    for batch["size"] in (np.int32([[100, 150]]), np.int32([[HEIGHT, WIDTH]])):
+        evaluator = Evaluator(precise)
+        evaluator.update(found, batch)
+        means.append(evaluator.report().mean_ap)
+    assert means == [1.0, 0.0]
+
+
 def test_evaluate_sees_each_batch_once_and_uses_the_settings_of_the_spec():
     scenes = random_scenes(seed=8, images=10)
     pairs = [as_batch(scenes[:6]), as_batch(scenes[6:])]
@@ -159,7 +170,7 @@ def test_evaluate_sees_each_batch_once_and_uses_the_settings_of_the_spec():
     dataset = types.SimpleNamespace(
         batches=Batches([batch for _, batch in pairs]), size=10, steps_per_epoch=2
     )
-    report = evaluate(lambda images: next(answers), dataset, spec)
+    report = evaluate(lambda images, sizes: next(answers), dataset, spec)
     assert [result.iou for result in report.results] == [0.5, 0.6, 0.7]
     assert (report.images, report.metric, report.score_threshold) == (10, "VOC07", 0.01)
     settings = EvaluationSettings(SETTINGS.class_names, (0.5, 0.6, 0.7), 0.01, voc07=True)
@@ -169,7 +180,7 @@ def test_evaluate_sees_each_batch_once_and_uses_the_settings_of_the_spec():
 def test_evaluate_says_when_images_are_missing_and_when_there_are_no_objects(caplog):
     found, batch = as_batch([one_scene([], [[5, 5, 9, 9]], [0.9])])
     dataset = types.SimpleNamespace(batches=Batches([batch]), size=3, steps_per_epoch=1)
-    report = evaluate(lambda images: found, dataset, spec_of(("car",), gt_matching_iou_threshold=0.0))
+    report = evaluate(lambda images, sizes: found, dataset, spec_of(("car",), gt_matching_iou_threshold=0.0))
     assert report.results[0].iou == 0.5  # the documented default
     assert report.mean_ap is None
     assert "2 of 3 images could not be read" in caplog.text

@@ -42,5 +42,5 @@ def converted_once(exported, monkeypatch) -> None:
 
 
 def _reuse_parts(patch: pytest.MonkeyPatch, exported: Exported) -> None:
-    patch.setattr("frcnn.export.exporter.convert_features", lambda model, opset: exported.features)
-    patch.setattr("frcnn.export.exporter.convert_head", lambda model, opset: exported.head)
+    patch.setattr("frcnn.export.exporter.convert_features", lambda model, opset, marks=(): exported.features)
+    patch.setattr("frcnn.export.exporter.convert_head", lambda model, opset, marks=(): exported.head)

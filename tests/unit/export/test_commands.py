@@ -72,7 +72,9 @@ def test_deepstream_files_lie_beside_the_output(work, caplog):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--data_type", "int8"], "--data_type int8: not in this version"),
+        (["--batches", "0"], "--batches 0: expected 1 or more"),
+        (["--data_type", "int8", "--cal_image_dir", "gone"], "--cal_image_dir gone: no such folder"),
+        (["--graph", "plugin", "--int8_profile", "cpu"], "--int8_profile cpu: only TensorRT runs"),
         (["--engine_file", "x.engine"], "--engine_file: this version builds no TensorRT engine"),
         (["--target_opset", "12"], "18 to 21"),
         (["--static_batch_size", "0"], "expected 1 or more"),

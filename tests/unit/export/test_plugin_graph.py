@@ -13,7 +13,9 @@ def plugin(exported):
     with pytest.MonkeyPatch.context() as patch:
         for part in ("features", "head"):
             made = getattr(exported, part)
-            patch.setattr(f"frcnn.export.exporter.convert_{part}", lambda model, opset, made=made: made)
+            patch.setattr(
+                f"frcnn.export.exporter.convert_{part}", lambda model, opset, marks=(), made=made: made
+            )
         return export_onnx(exported.model, exported.spec, ExportOptions(graph="plugin", opset=18))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
+from frcnn.export.extent import fixed_extent
 from frcnn.export.onnx_detector import load_onnx_detector
 from frcnn.export.standard_graph import add_detections, add_proposals, add_roi_pool
 from frcnn.model.build import detection_settings
@@ -29,7 +30,7 @@ GEOMETRY = Geometry(
 )
 ROWS, COLUMNS, KINDS = 8, 10, 4
 ANCHORS = anchor_grid(ROWS, COLUMNS, GEOMETRY.scales, GEOMETRY.ratios)
-BY_KIND = ANCHORS.reshape(ROWS * COLUMNS, KINDS, 4).transpose(1, 0, 2).reshape(-1, 4)
+EXTENT = fixed_extent(GEOMETRY, (ROWS, COLUMNS), ANCHORS)
 ALLOWED = {
     *("Conv", "Relu", "Add", "MaxPool", "AveragePool", "Sigmoid", "Softmax", "MatMul", "Reshape"),
     *("Mul", "Sub", "Div", "Min", "Max", "Exp", "Mod", "Greater", "GreaterOrEqual", "And", "Where", "Cast"),
@@ -111,7 +112,7 @@ def proposals_of(scores, codes, pre_nms, post_nms):
     names = []
 
     def build(graph):
-        names.extend(add_proposals(graph, BY_KIND, GEOMETRY, settings))
+        names.extend(add_proposals(graph, EXTENT, GEOMETRY, settings))
         graph.add("Identity", names[1], output="found")
 
     inputs = {
@@ -176,7 +177,7 @@ def test_roi_pooling_samples_where_keras_samples():
     expected = crop_and_resize(features, rois, 128, 160, 7).numpy().transpose(0, 3, 1, 2)
     inputs = {"features": np.ascontiguousarray(features.transpose(0, 3, 1, 2)), "rois": rois}
     (found,) = run_stage(
-        lambda graph: add_roi_pool(graph, "features", "rois", (ROWS, COLUMNS), GEOMETRY, 200),
+        lambda graph: add_roi_pool(graph, "features", "rois", EXTENT, 7, 200),
         inputs,
         ["crops"],
     )
@@ -197,7 +198,9 @@ def test_detections_with_equal_scores_are_those_of_keras(levels, slots):
         "class_probabilities": probabilities.reshape(-1, 4),
         "box_codes": codes.reshape(-1, 12),
     }
-    found = run_stage(lambda graph: add_detections(graph, "rois", "valid", GEOMETRY, settings), inputs, names)
+    found = run_stage(
+        lambda graph: add_detections(graph, "rois", "valid", EXTENT, GEOMETRY, settings), inputs, names
+    )
     expected = generate_detections(
         rois,
         valid,

@@ -88,3 +88,19 @@ def test_a_grey_model_takes_colour_images_and_gives_back_colour_pixels(tmp_path)
 
 def test_no_file_gives_no_result():
     assert run([]) == []
+
+
+def test_images_of_their_own_sizes_are_padded_to_a_common_shape_and_come_back_in_their_pixels(tmp_path):
+    settings = dataclasses.replace(PLAIN, height=0, width=0, min_side=32, max_side=80)
+    patches = {(64, 96): (16, 24, 48, 72), (96, 64): (24, 16, 72, 48), (40, 200): (10, 50, 30, 150)}
+    paths = [
+        save(tmp_path / f"{number}.png", picture(patch, *size))
+        for number, (size, patch) in enumerate(patches.items())
+    ]
+    detector = PatchDetector()
+    results = list(predict(detector, paths, settings, batch_size=2, score_threshold=0.5))
+    assert [batch.shape for batch in detector.batches] == [(2, 64, 64, 3), (2, 64, 128, 3)]
+    # 40x200 becomes 16x80: the longer side has its limit in inference too. The last batch is filled up.
+    assert [sizes.tolist() for sizes in detector.sizes] == [[[32, 48], [48, 32]], [[16, 80], [64, 128]]]
+    for result, patch in zip(results, patches.values(), strict=True):
+        np.testing.assert_allclose(result.boxes, [patch], atol=3.0)

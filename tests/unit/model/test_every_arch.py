@@ -13,7 +13,7 @@ from frcnn.prune.prune import prune
 from frcnn.prune.settings import PruneSettings
 from frcnn.spec.archs import ARCHS
 from frcnn.train.optimizers import optimizer
-from tests.support.toy_training import toy_spec
+from tests.support.toy_training import object_batch, toy_spec
 
 
 def spec_of(folder, arch):
@@ -30,22 +30,6 @@ def train_one_step(model, spec, batch):
     return float(model.train_step(batch)["loss"])
 
 
-def a_batch(spec, side=(128, 160)):
-    images = np.random.default_rng(0).normal(size=(1, *side, 3)).astype(np.float32)
-    boxes = np.zeros((1, 5, 4), np.float32)
-    boxes[0, 0] = 20, 30, 70, 90
-    valid = np.zeros((1, 5), bool)
-    valid[0, 0] = True
-    return {
-        "images": tf.constant(images),
-        "boxes": tf.constant(boxes),
-        "classes": tf.zeros((1, 5), tf.int32),
-        "valid": tf.constant(valid),
-        "difficult": tf.zeros((1, 5), tf.bool),
-        "size": tf.constant([side], tf.int32),
-    }
-
-
 def answers(model, images):
     """What both networks say of an image and of a fixed crop."""
     rpn = model(images, training=False)
@@ -58,7 +42,7 @@ def answers(model, images):
 @pytest.mark.parametrize("arch", ARCHS)
 def test_an_arch_trains_saves_prunes_and_retrains(tmp_path, arch):
     spec = spec_of(tmp_path, arch)
-    batch = a_batch(spec)
+    batch = {name: tf.constant(value) for name, value in object_batch().items()}
     model = build(spec)
     record = TrainingRecord(arch, model.geometry.class_names)
     assert np.isfinite(train_one_step(model, spec, batch))

@@ -4,9 +4,10 @@ import functools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 
-from frcnn.model.proposals import generate_proposals
+from frcnn.model.proposals import generate_proposals, without_padding
 from tests.support import draw, reference_boxes
 from tests.support import reference_proposals as reference
 from tests.support.graph import compiled, static_shapes
@@ -148,3 +149,23 @@ def test_graph_mode_agrees_with_eager_and_shapes_are_static():
     np.testing.assert_allclose(graph.boxes, eager.boxes, atol=1e-5)
     np.testing.assert_array_equal(graph.valid, eager.valid)
     assert static_shapes(lambda *args: function(*args)[:2], *inputs) == [(2, 20, 4), (2, 20)]
+
+
+def test_images_of_their_own_sizes_propose_as_if_alone_and_never_in_the_padding():
+    sizes = [(80, 112), (64, 50), (33, 112)]
+    scores, codes = random_heads(9, batch=3)
+    heights, widths = tf.transpose(tf.constant(sizes))
+    scores = np.asarray(without_padding(scores, heights, widths, 16))
+    # 33 px show in three rows of cells, 50 px in four columns.
+    assert [(part[..., 0] >= 0).sum() for part in scores] == [5 * 7, 4 * 4, 3 * 7]
+    found = generate_proposals(scores, codes, ANCHORS, **{**SETTINGS, "height": heights, "width": widths})
+    anchors = ANCHORS.reshape(ROWS, COLUMNS, KINDS, 4)
+    for image, (height, width) in enumerate(sizes):
+        own = slice(-(-height // 16)), slice(-(-width // 16))
+        alone = reference.proposals(
+            scores[image][own], codes[image][own], anchors[own].reshape(-1, 4),
+            **{**SETTINGS, "height": height, "width": width},
+        )  # fmt: skip
+        valid = np.asarray(found.valid)[image]
+        assert valid.sum() == len(alone) > 5
+        np.testing.assert_allclose(np.asarray(found.boxes)[image, valid], alone, atol=1e-3)

@@ -225,3 +225,52 @@ def test_graph_mode_agrees_with_eager_and_shapes_are_static():
         np.testing.assert_allclose(np.float32(graph), np.float32(eager), rtol=1e-6, atol=1e-6)
     n = len(ANCHORS)
     assert static_shapes(targets, *inputs) == [(3, n), (3, n), (3, n, 4)]
+
+
+SIZES = [(96, 128), (80, 61), (64, 112)]
+
+
+def padded_batch():
+    """Objects in images of different sizes, and their sizes."""
+    rng = np.random.default_rng(12)
+    objects = [draw.random_boxes(rng, 4, *size, sides=(12, 40)) for size in SIZES]
+    heights, widths = tf.transpose(tf.constant(SIZES))
+    return draw.pad(objects, ROOM), heights, widths
+
+
+def test_an_image_in_a_padded_batch_is_assigned_as_if_alone():
+    (boxes, valid), heights, widths = padded_batch()
+    limits = {**LIMITS, "height": heights, "width": widths}
+    found = assign_anchors(ANCHORS, boxes, valid, **limits)
+    for image, (height, width) in enumerate(SIZES):
+        # Anchors of the image's own, smaller map, and their numbers in the map of the batch.
+        own = anchor_grid(-(-height // 16), -(-width // 16), [16.0, 32.0], [1.0])
+        number = {tuple(anchor): index for index, anchor in enumerate(ANCHORS)}
+        alone = assign_anchors(own, *draw.pad([boxes[image][valid[image]]], ROOM), **LIMITS | {
+            "height": height, "width": width
+        })  # fmt: skip
+        positive, matched, negative = roles(alone)
+        assert positive and negative
+        numbers = [[number[tuple(own[index])] for index in indices] for indices in (positive, negative)]
+        assert roles(found, image) == (numbers[0], matched, numbers[1])
+
+
+def test_no_sampled_anchor_reaches_into_the_padding():
+    (boxes, valid), heights, widths = padded_batch()
+    limits = {**SAMPLED, "height": heights, "width": widths}
+    found = rpn_targets(ANCHORS, boxes, valid, **limits, mini_batch=256, seed=np.int32([3, 4]))
+    for image, size in enumerate(SIZES):
+        taken = ANCHORS[np.asarray(found.sampled)[image]]
+        assert len(taken) > 5
+        assert (taken[:, 2:] <= np.subtract(size, 1)).all() and (taken >= 0).all()
+
+
+def test_sampling_is_the_same_where_the_number_of_anchors_comes_late():
+    (boxes, valid), heights, widths = padded_batch()
+    limits = {**SAMPLED, "height": heights, "width": widths, "mini_batch": 16, "seed": np.int32([3, 4])}
+    late = tf.function(
+        lambda anchors: rpn_targets(anchors, boxes, valid, **limits),
+        input_signature=[tf.TensorSpec([None, 4])],
+    )
+    for one, other in zip(late(ANCHORS), rpn_targets(ANCHORS, boxes, valid, **limits), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from frcnn.ops.anchors import anchor_grid, anchor_sizes
+from frcnn.ops.anchors import anchor_grid, anchor_sizes, anchors_of_map
 from tests.support import golden, reference_targets
 from tests.support import reference_boxes as reference
 
@@ -39,3 +40,14 @@ def test_areas_do_not_depend_on_the_ratio():
     sizes = anchor_sizes([50.0], [0.2, 0.5, 1.0, 2.0, 5.0])
     np.testing.assert_allclose(sizes.prod(axis=1), 2500.0, rtol=1e-5)
     np.testing.assert_allclose(sizes[:, 0] / sizes[:, 1], [0.2, 0.5, 1.0, 2.0, 5.0], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(3, 5), (1, 1), (24, 78)])
+def test_a_map_whose_size_comes_late_has_the_same_anchors(rows, columns):
+    signature = [tf.TensorSpec([], tf.int32)] * 2
+    late = tf.function(
+        lambda h, w: anchors_of_map(h, w, golden.SCALES, golden.RATIOS), input_signature=signature
+    )
+    np.testing.assert_array_equal(
+        late(rows, columns), anchor_grid(rows, columns, golden.SCALES, golden.RATIOS)
+    )

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -89,3 +90,11 @@ def test_graph_mode_agrees_with_eager_and_shapes_are_static():
 
     np.testing.assert_array_equal(compiled(overlap, boxes, others), overlap(boxes, others))
     assert static_shapes(overlap, boxes, others) == [(1, 6, 4)]
+
+
+@pytest.mark.parametrize("between", [(), (3,)])
+def test_images_of_their_own_sizes_are_clipped_each_at_its_own_border(between):
+    boxes = np.random.default_rng(2).normal(50, 80, (2, 9, *between, 4)).astype(np.float32)
+    clipped = clip_boxes(boxes, tf.constant([96, 60]), tf.constant([70, 128]))
+    for image, size in enumerate([(96, 70), (60, 128)]):
+        np.testing.assert_array_equal(clipped[image], reference.clip(boxes[image], *size))

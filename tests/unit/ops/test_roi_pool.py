@@ -98,3 +98,24 @@ def test_graph_mode_agrees_with_eager_and_shapes_are_static():
 
     np.testing.assert_allclose(compiled(crop, *inputs), crop(*inputs), atol=1e-5)
     assert static_shapes(crop, *inputs) == [(8, 7, 7, 3)]
+
+
+def test_crops_do_not_depend_on_how_much_the_image_was_padded():
+    rng = np.random.default_rng(8)
+    sizes = [(96, 160), (90, 50), (33, 160)]
+    padded = rng.normal(size=(3, 9, 12, 4)).astype(np.float32)
+    rois = np.stack([draw.random_boxes(rng, 20, *size, sides=(0.5, 30)) for size in sizes])
+    rois[:, 0] = [[0, 0, height - 1, width - 1] for height, width in sizes]
+    heights, widths = tf.transpose(tf.constant(sizes))
+    crops = np.reshape(crop_and_resize(padded, rois, heights, widths, 7), (3, 20, 7, 7, 4))
+    for image, (height, width) in enumerate(sizes):
+        own = padded[image : image + 1, : -(-height // 16), : -(-width // 16)]
+        alone = crop_and_resize(own, rois[image : image + 1], height, width, 7)
+        np.testing.assert_allclose(crops[image], alone, atol=2e-5)
+
+
+def test_an_image_of_one_pixels_height_gives_finite_crops():
+    maps = np.ones((1, 4, 8, 2), np.float32)
+    rois = np.float32([[[0, 0, 0, 0], [0, 10, 0, 100]]])
+    crops = crop_and_resize(maps, rois, tf.constant([1]), tf.constant([128]), 3)
+    np.testing.assert_array_equal(crops, 1.0)

@@ -56,7 +56,7 @@ def outputs(model):
     """Scores and codes of the RPN, class probabilities and codes of three RoIs."""
     images, rois = images_and_rois()
     rpn = model(images)
-    return [rpn.scores, rpn.codes, *model.classify(rpn.features, rois)]
+    return [rpn.scores, rpn.codes, *model.classify(rpn.features, rois, model.image_size(images, None))]
 
 
 @pytest.mark.parametrize(

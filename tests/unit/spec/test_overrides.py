@@ -75,6 +75,15 @@ def test_start_and_length_of_training_are_replaced(spec):
     assert config.resume_from_model == "e_3.keras"
 
 
+def test_a_training_made_shorter_than_the_checkpoint_interval_leaves_a_checkpoint():
+    given = experiment_given(SPEC + "training_config { checkpoint_interval: 5 }")
+    intervals = [
+        with_training(given, epochs=epochs, retrain=None, resume=None).training_config.checkpoint_interval
+        for epochs in (2, 7, 0)
+    ]
+    assert intervals == [2, 5, 5]
+
+
 def test_without_a_start_training_begins_anew_whatever_the_spec_says():
     given = experiment_given(SPEC + 'training_config { resume_from_model: "a.epoch_1.tlt" }')
     config = with_training(given, epochs=0, retrain=None, resume=None).training_config

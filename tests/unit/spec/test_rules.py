@@ -133,8 +133,8 @@ DYNAMIC = changed(
          "augmentation_config.preprocessing.output_image_width",
          "found 640 with a model of dynamic shape (size_min); "
          "expected output_image_min and output_image_max instead"),
-        (DYNAMIC, ("batch_size_per_gpu: 1", "batch_size_per_gpu: 2"), "training_config.batch_size_per_gpu",
-         "found 2; expected 1 for a dynamic shape (size_min)"),
+        (GUIDE, ("data_sources: {", "data_sources: { source_weight: -1"),
+         "dataset_config.data_sources[0].source_weight", "found -1; expected a number > 0"),
         (DYNAMIC, ("min: 384", "min: 100"), f"{INPUT}.size_min.min",
          "found 100; expected a number >= 128 px"),
     ],
@@ -257,6 +257,8 @@ def remarks(text, caplog):
          'classes in records are lower-case, so it is read as "van"'),
         (("validation_fold: 0", "validation_fold: 0 dataloader_mode: LEGACY"),
          "dataset_config.dataloader_mode: found LEGACY; it is read as MULTISOURCE"),
+        (("data_sources: {", "sampling_mode: UNIFORM data_sources: { source_weight: 2.5"),
+         "data_sources[0].source_weight: found 2.5; without effect with sampling_mode UNIFORM"),
         (("start_lr: 0.002", "start_lr: 0.2"), "start_lr: found 0.2, more than base_lr 0.02"),
         (("num_epochs: 12", "num_epochs: 12 checkpoint_interval: 13"),
          "checkpoint_interval: found 13 with 12 epochs; no checkpoint is saved"),
@@ -275,7 +277,7 @@ def test_what_is_hardly_meant_is_accepted_with_a_warning(change, remark, caplog)
 
 def test_short_sides_that_differ_are_remarked(caplog):
     (message,) = remarks(changed(DYNAMIC, ("output_image_min: 384", "output_image_min: 400")), caplog)
-    assert "found 400; the model's size_min is 384" in message
+    assert "found 400; the model's size_min 384 is what counts" in message
 
 
 def test_the_samples_give_no_remarks(caplog):

@@ -14,6 +14,7 @@ from frcnn.cli import frame, train
 from frcnn.cli.tasks import all_tasks
 from frcnn.errors import RunError, UsageError
 from frcnn.model.layers import BatchNormalization
+from frcnn.model.quantised_layers import QDQ
 from frcnn.runtime import distributed
 from frcnn.runtime.distributed import OneProcess, Place, join, place
 from frcnn.train import devices, launch
@@ -101,6 +102,16 @@ def test_moving_statistics_become_the_mean_over_ranks():
     np.testing.assert_allclose(layer.gamma, [1.0, 1.0])
 
 
+def test_ranges_of_quantisation_become_the_mean_over_ranks():
+    image = keras.Input((4, 4, 2))
+    features, head = keras.Model(image, QDQ()(image)), keras.Model(image, QDQ()(image))
+    model = type("Model", (), {"features": features, "roi_head": head})
+    average_statistics(model, TwoRanks(other=5.0))
+    for part in (features, head):
+        assert float(part.layers[-1].scaling_factor) == 5.5
+        assert float(part.layers[-1].updates) == 0.0
+
+
 def test_frozen_statistics_stay_as_they_are():
     model = small_model(frozen=True)
     average_statistics(model, TwoRanks(other=5.0))
@@ -141,7 +152,17 @@ def test_each_rank_of_a_machine_takes_its_own_gpu(monkeypatch):
     monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: ["gpu 0", "gpu 1", "gpu 2"])
     monkeypatch.setattr(devices.tf.config, "set_visible_devices", lambda gpu, kind: visible.append(gpu))
     devices.take_share(Place(5, 8, 2, 3))
-    assert visible == ["gpu 2"]
+    assert visible == [["gpu 2"]]
+
+
+def test_a_rank_whose_model_is_spread_takes_its_gpus_in_a_row(monkeypatch):
+    visible = []
+    monkeypatch.setattr(devices.tf.config.threading, "set_intra_op_parallelism_threads", lambda count: None)
+    gpus = [f"gpu {number}" for number in range(4)]
+    monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.setattr(devices.tf.config, "set_visible_devices", lambda gpu, kind: visible.append(gpu))
+    devices.take_share(Place(3, 4, 1, 2), gpus_each=2)
+    assert visible == [["gpu 2", "gpu 3"]]
 
 
 def started(*programs):

@@ -169,6 +169,38 @@ def test_the_resnet_of_keras_applications_computes_the_same_as_ours(tmp_path):
     np.testing.assert_allclose(found, expected, atol=2e-4 * np.abs(expected).max())
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arch", "theirs", "last", "options"),
+    [
+        ("resnet:101", "ResNet101", "conv4_block23_out", "use_pooling: true"),
+        ("resnet101", "ResNet101", "conv4_block23_out", "use_bias: true"),
+        ("vgg16", "VGG16", "block5_conv3", "roi_pooling_config { pool_size: 2 }"),
+        ("vgg:19", "VGG19", "block5_conv4", "use_pooling: true roi_pooling_config { pool_size: 2 }"),
+        ("efficientnet:b0", "EfficientNetB0", "block5c_add", ""),
+        ("efficientnet:b1", "EfficientNetB1", "block5d_add", ""),
+    ],
+)
+def test_a_network_of_keras_applications_computes_the_same_as_ours(tmp_path, arch, theirs, last, options):
+    # Their EfficientNets scale and normalise the image in layers of their own; these are passed by.
+    whole = getattr(keras.applications, theirs)(weights=None, include_top=False, input_shape=(128, 160, 3))
+    random = np.random.default_rng(5)
+    for variable in whole.weights:
+        if variable.name != "kernel" and "normalization" not in variable.path:
+            variable.assign(random.uniform(0.9, 1.1, variable.shape))
+    whole.save_weights(tmp_path / "theirs.weights.h5")
+    model = detector(tmp_path, arch, options)
+    status = by_name(load_pretrained(model, tmp_path / "theirs.weights.h5"))
+    body = {layer.name for layer in model.features.layers if not layer.name.startswith("rpn_")}
+    # Ours has a normalisation where their VGG has none: it takes over the bias.
+    assert {name for name in body if status.get(name) == "No"} == set()
+    image = random.normal(size=(1, 128, 160, 3)).astype(np.float32)
+    given = whole.get_layer("stem_conv_pad").input if "Efficient" in theirs else whole.input
+    expected = keras.Model(given, whole.get_layer(last).output)(image).numpy()
+    found = model.features(image)[0].numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-3 * np.abs(expected).max())
+
+
 def test_biases_move_where_the_model_has_them(tmp_path):
     # Neither a convolution with a bias before a normalisation in the file only, nor the reverse.
     model = detector(tmp_path, "vgg:19", "use_pooling: true roi_pooling_config { pool_size: 2 }")

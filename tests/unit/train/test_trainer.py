@@ -153,12 +153,6 @@ def test_the_step_is_traced_once(tmp_path, monkeypatch):
     assert len(traces) == 1
 
 
-@pytest.mark.parametrize(("field", "value"), [("enable_qat", "true"), ("model_parallelism", "0.5")])
-def test_what_this_version_cannot_do_is_refused(tmp_path, field, value):
-    with pytest.raises(UsageError, match=f"{field}: not supported yet"):
-        train(toy_spec(tmp_path, training=f"{field}: {value}"), tmp_path / "results")
-
-
 def test_early_stopping_ends_a_run_whose_loss_does_not_fall(tmp_path):
     patience = "early_stopping { monitor: 'loss' min_delta: 1000 patience: 1 }"
     train(toy_spec(tmp_path, images=2, training=f"num_epochs: 4 {patience}"), tmp_path / "results")

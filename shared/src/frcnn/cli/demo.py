@@ -1,4 +1,4 @@
-"""`frcnn demo`: convert, train, evaluate and infer, on a synthetic data set or on your own."""
+"""`frcnn demo`: the whole pipeline and inference, on a synthetic data set or on your own."""
 
 import argparse
 import importlib
@@ -8,22 +8,25 @@ import shlex
 import shutil
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from frcnn.errors import DataError, RunError, UsageError
 
 if TYPE_CHECKING:
     from frcnn.cli.demo_specs import Paths
+    from frcnn.data.plan import Plan
 
-HELP = "Run all tasks in a row on a data set in KITTI layout: convert, train, evaluate, inference."
+HELP = "Run the whole pipeline on a data set in KITTI layout, and look at images with the model it makes."
 EXAMPLES = """\
   frcnn demo                             on a synthetic data set, results in demo/
   frcnn demo --data ~/kitti -o runs/kitti
   frcnn demo --data ~/kitti --epochs 5   a first look
 
 The data set is a folder with images/ and labels/ (or image_2/ and label_2/). Sizes, classes and anchors
-are taken from it; the specs made from that are kept in the output folder, ready to be changed.
+are taken from it; the specs made from that are kept in the output folder, ready to be changed. The same
+command again goes on where a run was cut off.
 """
 
 log = logging.getLogger(__name__)
@@ -32,22 +35,27 @@ IMAGE_DIRS = ("images", "image_2", "image")
 LABEL_DIRS = ("labels", "label_2", "label")
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 SAMPLES = 8
-OWN = {"README.txt", "specs", "data", "records", "results", "samples", "annotated", "labels"}
+OWN = {"README.txt", "specs", "data", "run", "samples", "annotated", "labels"}
 README = """\
 Made by `frcnn demo`, and written anew by its next run.
 
-specs/      what the tasks were told: a start for your own specs
-data/       the synthetic data set, if there was no other
-records/    the data set as TFRecords, fold 0 for validation
-results/    checkpoints, metrics.json, status.json, precision-recall curves
-samples/    a few images of fold 0
-annotated/  the same with what was detected; labels/ holds it as KITTI labels
+specs/       what the pipeline was told: a start for your own specs
+data/        the synthetic data set, if there was no other
+run/latest/  what each step of the pipeline made: records, models, metrics, report.html, model.onnx
+samples/     a few images held out from training
+annotated/   the same with what was detected; labels/ holds it as KITTI labels
 """
 # Enough for the synthetic set, and a run of less than ten minutes on two cores.
-SYNTHETIC_EPOCHS = 14
+SYNTHETIC_EPOCHS = 12
 # Own data: trained on so many images in all, whatever the size of the data set, within limits.
 IMAGES_SEEN = 6000
 LEAST_EPOCHS, MOST_EPOCHS = 8, 60
+# Share of the parameters that pruning leaves. After so short a training all filters matter about as much,
+# so that no threshold would do for every data set.
+SHARE_LEFT = 0.3
+# What the synthetic set's models have to reach. How good others can be nobody knows beforehand.
+SYNTHETIC_GATES = ("--minimum_map", "0.8", "--tolerance", "0.05")
+OPEN_GATES = ("--minimum_map", "0", "--tolerance", "1")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,47 +67,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, metavar="DIR", help="data set in KITTI layout (default: synthetic)"
     )
     parser.add_argument(
-        "--epochs", type=int, metavar="N", help="default: as many as the data set's size asks for"
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="default: as many as the data set's size asks for; half as many again after pruning",
     )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Runs the tasks one after the other, each as its own command would."""
+    """Runs the commands one after the other, as a user would."""
+    from frcnn.cli.demo_specs import Paths
+
     if args.epochs is not None and args.epochs < 1:
         raise UsageError(f"--epochs {args.epochs}: expected 1 or more")
     out = args.output.expanduser().resolve()
     data = args.data.expanduser().resolve() if args.data else None  # ~ comes unexpanded through make
     found = layout(data) if data else None  # before anything is written
     _claim(out)
-    folder = data or _synthetic(out / "data")
+    paths = Paths(out, data or _synthetic(out / "data"))
     epochs = args.epochs or (None if args.data else SYNTHETIC_EPOCHS)
-    spec, paths = _prepare(folder, *(found or layout(folder)), out, epochs)
-    _task("train", "-e", spec, "-r", paths.results)
-    model = _newest_model(paths.results)
-    _task("evaluate", "-e", spec, "-m", model, "-r", paths.results)
-    _task("inference", "-e", spec, "-m", model, "-r", paths.results)
-    _show_outcome(spec, model, paths)
+    spec, epochs = _write_specs(paths, found or layout(paths.data), epochs)
+    _task(
+        *("pipeline", "run", "--spec", spec, "--convert_spec", paths.specs / "convert.txt"),
+        *("--data", paths.data, "-o", paths.run, "--retrain_epochs", max(1, epochs // 2)),
+        *("--target_params", SHARE_LEFT, *(OPEN_GATES if args.data else SYNTHETIC_GATES)),
+    )
+    _task("inference", "-e", spec, "-m", _model(paths))
+    _show_outcome(spec, paths)
 
 
-def _prepare(
-    folder: Path, image_dir: str, label_dir: str, extension: str, out: Path, epochs: int | None
-) -> tuple[Path, "Paths"]:
-    """Converts the data set and writes the experiment spec; gives back the spec's path and the others."""
-    from frcnn.cli.demo_specs import Paths, convert_spec, experiment_spec, survey
-    from frcnn.data.records import read_records
+def _write_specs(paths: "Paths", found: tuple[str, str, str], epochs: int | None) -> tuple[Path, int]:
+    """Writes both specs and copies the samples; gives back the experiment spec's path and the epochs.
+
+    `found` is what `layout` found. Without `epochs`, the number of images decides.
+    """
+    from frcnn.cli.demo_specs import convert_spec, experiment_spec, survey
+    from frcnn.data.convert import make_plan
     from frcnn.runtime.files import write_text
+    from frcnn.spec import load_dataset_export
 
-    paths, specs = Paths(out, folder), out / "specs"
-    write_text(specs / "convert.txt", convert_spec(folder, image_dir, label_dir, extension))
-    _task("dataset_convert", "-d", specs / "convert.txt", "-o", paths.records)
-    files = sorted(paths.records.parent.glob(f"{paths.records.name}-fold-*"))
-    facts = survey(record for file in files for record in read_records(file))
-    text = experiment_spec(facts, paths, extension, epochs or default_epochs(facts.images))
-    write_text(specs / "experiment.txt", text)
-    held_out = [file for file in files if "-fold-000-" in file.name]
-    frames = [record.frame_id for file in held_out for record in read_records(file)]
-    _copy_samples([folder / f"{frame}{extension}" for frame in frames], paths.samples)
-    return specs / "experiment.txt", paths
+    write_text(paths.specs / "convert.txt", convert_spec(paths.data, *found))
+    plan = make_plan(load_dataset_export(paths.specs / "convert.txt"))
+    readings = (plan.reader.read(job) for fold in plan.folds for job in fold)
+    facts = survey(reading.record for reading in readings if reading.record is not None)
+    epochs = epochs or default_epochs(facts.images)
+    write_text(paths.specs / "experiment.txt", experiment_spec(facts, paths, found[2], epochs))
+    _copy_samples(_held_out(plan, paths.data, found[2]), paths.samples)
+    return paths.specs / "experiment.txt", epochs
+
+
+def _held_out(plan: "Plan", folder: Path, extension: str) -> list[Path]:
+    """Image files of fold 0."""
+    records = (plan.reader.read(job).record for job in plan.folds[0])
+    return [folder / f"{record.frame_id}{extension}" for record in records if record is not None]
 
 
 def _claim(out: Path) -> None:
@@ -161,31 +181,42 @@ def _copy_samples(images: list[Path], folder: Path) -> None:
         shutil.copyfile(image, folder / image.name)
 
 
-def _newest_model(results: Path) -> Path:
-    """The best checkpoint, or the last one where nothing was there to choose by."""
-    for pattern in ("*.best.*", "*.epoch_*"):
-        found = sorted(results.glob(pattern), key=lambda path: path.stat().st_mtime)
-        if found:
-            return found[-1]
-    raise RunError(f"{results}: the training left no checkpoint")
+def _model(paths: "Paths") -> Path:
+    """The model that was pruned and trained again: plain, or sealed if there is a key."""
+    found = sorted(paths.model.parent.glob("model.*"))
+    if not found:
+        raise RunError(f"{paths.model.parent}: the pipeline left no model there")
+    return found[0]
 
 
-def _show_outcome(spec: Path, model: Path, paths: "Paths") -> None:
+def _show_outcome(spec: Path, paths: "Paths") -> None:
     """Says what came out, and where it is to be seen."""
-    metrics = json.loads((paths.results / "metrics.json").read_text(encoding="utf-8"))
-    at_half = metrics["iou"]["0.50"]["classes"]
+    steps = ("evaluate", "evaluate-retrained")
+    metrics = [_read_json(paths.latest / step / "report" / "metrics.json") for step in steps]
+    classes = [each["iou"]["0.50"]["classes"] for each in metrics]
+    left = _read_json(paths.latest / "prune" / "pruned" / "pruning.json")["params"]
     lines = [
         "",
-        f"{metrics['images']} images held out from training, IoU 0.5:",
-        *(f"  AP {name:<20} {_number(values['ap'])}" for name, values in at_half.items()),
-        f"  mAP {'':<19} {_number(metrics['mAP'])}",
-        f"model:   {shown(model)}",
+        f"{metrics[0]['images']} images held out from training, IoU 0.5:",
+        _row("", ["trained", "pruned, retrained"]),
+        *(_row(f"AP {name}", [_number(each[name]["ap"]) for each in classes]) for name in classes[0]),
+        _row("mAP", [_number(each["mAP"]) for each in metrics]),
+        _row("parameters", [f"{left[when]:,}" for when in ("before", "after")]),
+        f"model:   {shown(_model(paths))}",
         f"spec:    {shown(spec)}",
-        f"metrics: {shown(paths.results / 'metrics.json')}",
+        f"report:  {shown(paths.latest / steps[1] / 'report' / 'report.html')}",
         "annotated images:",
         *(f"  {shown(path)}" for path in sorted(paths.annotated.iterdir())[:4]),
     ]
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _row(name: str, values: Sequence[str]) -> str:
+    return f"  {name:<24}" + "".join(f"{value:>20}" for value in values)
 
 
 def _number(value: float | None) -> str:

@@ -17,6 +17,8 @@ from frcnn.errors import DataError
 ARCH = "resnet:10"
 # Network inputs keep the images' shape and stay below so many pixels, since a CPU has to do it.
 MAX_INPUT_PIXELS = 384 * 288
+# RoIs of an image that the head is trained on: most of a step's cost, so not more than objects call for.
+LEAST_ROIS, MOST_ROIS = 16, 32
 STRIDE = 16
 MIN_SIDE = 128
 # KITTI's mark for regions that nobody labelled.
@@ -116,9 +118,10 @@ def experiment_spec(found: Survey, paths: "Paths", extension: str, epochs: int) 
         columns=columns,
         rows=rows,
         max_objects=max(20, found.max_objects),
+        rois=min(MOST_ROIS, max(LEAST_ROIS, 2 * found.max_objects)),
         scales=scales,
         records=_quoted(f"{glob.escape(str(paths.records))}-fold-*"),
-        images=_quoted(paths.images),
+        data=_quoted(paths.data),
         extension=_quoted(extension.lstrip(".").lower()),
         mapping=mapping,
         epochs=epochs,
@@ -132,25 +135,35 @@ def experiment_spec(found: Survey, paths: "Paths", extension: str, epochs: int) 
 
 @dataclasses.dataclass(frozen=True)
 class Paths:
-    """Where the demo's files lie: all below `out`, but for the data set's own folder `images`."""
+    """Where the demo's files lie: all below `out`, but for the data set's own folder `data`."""
 
     out: Path
-    images: Path
+    data: Path
+
+    @property
+    def specs(self) -> Path:
+        """Folder of the two specs."""
+        return self.out / "specs"
+
+    @property
+    def run(self) -> Path:
+        """Folder of the pipeline's run."""
+        return self.out / "run"
+
+    @property
+    def latest(self) -> Path:
+        """Links to the artifacts of the pipeline's last run, `<step>/<artifact>`."""
+        return self.run / "latest"
 
     @property
     def records(self) -> Path:
         """Prefix of the record files."""
-        return self.out / "records" / "set"
-
-    @property
-    def results(self) -> Path:
-        """Folder of checkpoints and metrics."""
-        return self.out / "results"
+        return self.latest / "convert" / "records" / "set"
 
     @property
     def model(self) -> Path:
-        """The best checkpoint."""
-        return self.results / f"frcnn_{ARCH.replace(':', '_')}.best.keras"
+        """The model that was pruned and trained again, if it is not sealed."""
+        return self.latest / "retrain" / "model" / "model.keras"
 
     @property
     def samples(self) -> Path:

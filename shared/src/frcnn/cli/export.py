@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn.cli import export_int8
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,16 +22,16 @@ EXAMPLES = """\
   frcnn export -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt -o model.onnx
   frcnn export -e spec.txt -m model.keras -o model.etlt -k @key.txt         sealed
   frcnn export -e spec.txt -m model.keras --graph plugin --gen_ds_config    for DeepStream
+  frcnn export -e spec.txt -m model.keras -o int8.onnx --data_type int8     calibrated on training images
 """
 
-# What the reference's users pass and this version has no use for, with what to do instead.
+# What the reference's users pass and this version has no use for.
 _ENGINE_FLAGS = {
     "--max_workspace_size": int,
     "--max_batch_size": int,
     "--min_batch_size": int,
     "--opt_batch_size": int,
 }
-_CALIBRATION_FLAGS = ("--cal_image_dir", "--cal_data_file", "--cal_cache_file", "--cal_json_file")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,16 +89,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write labels.txt and nvinfer_config.txt beside the output",
     )
     add("-r", "--results_dir", type=Path, metavar="DIR", help="where status.json goes")
+    export_int8.add_arguments(parser)
     _add_later_flags(parser)
 
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
     """Exports, and says what was written."""
     _check_later_flags(args)
+    export_int8.check(args)
     target = output_file(args.output_file, args.model)
     _refuse_existing(target, args)
 
-    from frcnn.export.exporter import ExportOptions, export_onnx, write_onnx
+    from frcnn.export.exporter import ExportOptions, export_with_ranges, split_trained, write_onnx
     from frcnn.model.checkpoint import check_fits, load_model
     from frcnn.runtime.keys import resolve_key
     from frcnn.spec import load_experiment
@@ -108,13 +111,24 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
         opset=args.target_opset,
         batch_size=None if args.static_batch_size == -1 else args.static_batch_size,
         plugin_domain=args.plugin_domain,
+        int8_profile=args.int8_profile,
     )
     spec = load_experiment(args.experiment_spec)
+    if args.gen_ds_config and spec.model_config.input_image_config.size_min is not None:
+        raise UsageError(
+            "--gen_ds_config: DeepStream needs one input size, and the model takes any (size_min)"
+        )
     key = resolve_key(args.key, spec.enc_key)
     model, _ = load_model(args.model, key)
     check_fits(model, spec, args.model)
-    write_onnx(export_onnx(model, spec, options), target, _seal_key(target, key))
+    model, learnt = split_trained(model)
+    trained = None if args.force_ptq else learnt
+    calibration = export_int8.calibration(args, spec, trained)
+    exported = export_with_ranges(model, spec, options, calibration, trained)
+    write_onnx(exported.proto, target, _seal_key(target, key))
     sys.stdout.write(_text(model, options, target))
+    for line in export_int8.write_files(args, exported.proto, exported.ranges):
+        sys.stdout.write(line)
     if args.gen_ds_config:
         for path in _write_deepstream(target.parent, spec):
             sys.stdout.write(f"DeepStream: {path}\n")
@@ -131,26 +145,19 @@ def output_file(given: Path | None, model: Path) -> Path:
 
 
 def _add_later_flags(parser: argparse.ArgumentParser) -> None:
-    """The reference's flags for INT8 and engines."""
+    """The reference's flags for engines."""
     add = parser.add_argument
-    for flag in _CALIBRATION_FLAGS:
-        add(flag, default="", help=argparse.SUPPRESS)
-    add("--batches", type=int, help=argparse.SUPPRESS)
-    add("--batch_size", type=int, help=argparse.SUPPRESS)
     add("--engine_file", default="", help=argparse.SUPPRESS)
     add("--onnx_route", default="", help=argparse.SUPPRESS)
-    add("--force_ptq", action="store_true", help=argparse.SUPPRESS)
     add("-s", "--strict_type_constraints", action="store_true", help=argparse.SUPPRESS)
     for name, kind in _ENGINE_FLAGS.items():
         add(name, type=kind, help=argparse.SUPPRESS)
 
 
 def _check_later_flags(args: argparse.Namespace) -> None:
-    if args.data_type == "int8":
-        raise UsageError("--data_type int8: not in this version; fp32 and fp16 are")
     if args.engine_file:
         raise UsageError("--engine_file: this version builds no TensorRT engine; leave it out")
-    names = [*_CALIBRATION_FLAGS, *_ENGINE_FLAGS, "--batches", "--batch_size", "--onnx_route", "--force_ptq"]
+    names = [*_ENGINE_FLAGS, "--onnx_route", "--strict_type_constraints"]
     ignored = [name for name in names if getattr(args, name.removeprefix("--"))]
     if ignored:
         log.warning("without effect in this export: %s", " ".join(ignored))
@@ -162,6 +169,7 @@ def _refuse_existing(target: Path, args: argparse.Namespace) -> None:
     if target.resolve() == args.model.resolve():
         raise UsageError(f"-o {target} is the model to export itself; name another file")
     files = [target, *(target.with_name(name) for name in (LABELS, CONFIG) if args.gen_ds_config)]
+    files += export_int8.output_files(args)
     existing = [str(path) for path in files if path.exists()]
     if existing and not args.force:
         raise UsageError(
@@ -188,5 +196,7 @@ def _write_deepstream(folder: Path, spec: "Experiment") -> Sequence[Path]:
 def _text(model: "FasterRCNN", options: "ExportOptions", target: Path) -> str:
     geometry = model.geometry
     batch = "any batch size" if options.batch_size is None else f"batch size {options.batch_size}"
-    size = f"{geometry.channels}x{geometry.height}x{geometry.width}"
-    return f"{options.graph} graph, {options.precision}, input {size}, {batch}\nexported model: {target}\n"
+    sides = "HxW, any H and W" if geometry.dynamic else f"{geometry.height}x{geometry.width}"
+    size = f"{geometry.channels}x{sides}"
+    precision = f"int8 ({options.profile})" if options.precision == "int8" else options.precision
+    return f"{options.graph} graph, {precision}, input {size}, {batch}\nexported model: {target}\n"

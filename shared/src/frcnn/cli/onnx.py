@@ -19,8 +19,9 @@ EXAMPLES = """\
 """
 
 # Boxes in px, scores, share without a counterpart: fp16 has 11 bits, so near ties fall either way.
-_TOLERANCES = {"fp32": (0.5, 1e-3, 0.0), "fp16": (2.0, 0.02, 0.05)}
-_MAP_TOLERANCE = {"fp32": 0.001, "fp16": 0.01}
+# In int8 boxes jump between overlapping alternatives, and only mAP can tell whether that does harm.
+_TOLERANCES = {"fp32": (0.5, 1e-3, 0.0), "fp16": (2.0, 0.02, 0.05), "int8": (8.0, 0.2, 0.5)}
+_MAP_TOLERANCE = {"fp32": 0.001, "fp16": 0.01, "int8": 0.02}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

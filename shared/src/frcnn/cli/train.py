@@ -50,8 +50,8 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     """
     from frcnn.runtime.distributed import place
 
-    launches = args.num_processes > 1 and place().size == 1
-    result = _launch(args) if launches else train_here(args)
+    processes = _processes(args) if place().size == 1 else 1
+    result = _launch(args, processes) if processes > 1 else train_here(args)
     for name in ("last", "best"):
         if result[name] and place().rank == 0:
             sys.stdout.write(f"{name} checkpoint: {result[name]}\n")
@@ -80,23 +80,46 @@ def train_here(args: argparse.Namespace) -> dict[str, Any]:
     return {name: path and str(path) for name, path in names.items()} | {"kpi": result.metrics()}
 
 
-def _launch(args: argparse.Namespace) -> Mapping[str, Any]:
+def _processes(args: argparse.Namespace) -> int:
+    """How many processes train: one for each GPU, or for as many GPUs as a model is spread over.
+
+    Raises:
+        UsageError: The flags ask for something else.
+    """
+    from frcnn.spec import load_experiment
+
+    if args.gpus == 1 and args.num_processes == 1:
+        return 1
+    each = len(load_experiment(args.experiment_spec).training_config.model_parallelism) or 1
+    if each > 1:
+        default = args.num_processes == args.gpus
+        processes = max(1, args.gpus // each) if default else args.num_processes
+        if args.gpus != processes * each:
+            raise UsageError(
+                f"--gpus {args.gpus}: training_config.model_parallelism spreads a model over {each} GPUs, so "
+                f"{processes} processes need --gpus {processes * each}"
+            )
+        return processes
+    if args.gpus < args.num_processes:
+        raise UsageError(f"--num_processes {args.num_processes} needs --gpus {args.num_processes} or more")
+    if args.gpus > args.num_processes:
+        log.warning("%d processes use one GPU each, of %d", args.num_processes, args.gpus)
+    return int(args.num_processes)
+
+
+def _launch(args: argparse.Namespace, processes: int) -> Mapping[str, Any]:
     """Starts the processes once it is clear that spec and key are good."""
     from frcnn.runtime.keys import KEY_VARIABLE, resolve_key
     from frcnn.spec import load_experiment
     from frcnn.train.launch import launch
 
-    if args.gpus < args.num_processes:
-        raise UsageError(f"--num_processes {args.num_processes} needs --gpus {args.num_processes} or more")
-    if args.gpus > args.num_processes:
-        log.warning("%d processes use one GPU each, of %d", args.num_processes, args.gpus)
     key = resolve_key(args.enc_key, load_experiment(args.experiment_spec).enc_key)
     words = ["-e", args.experiment_spec, "-r", args.results_dir]
     words += ["--log_file", args.log_file] if args.log_file else []
     flags = ("strict", "fp16_allreduce", "use_amp", "verbose")
     words += [f"--{flag}" for flag in flags if getattr(args, flag)]
-    log.info("starting %d processes", args.num_processes)
+    log.info("starting %d processes", processes)
     command = [sys.executable, "-m", "frcnn.cli.train_rank", *words]
     # Command lines are there for all to read, so the key goes by the environment.
-    outcome = launch(command, args.num_processes, {KEY_VARIABLE: key} if key else {})
+    outcome = launch(command, processes, {KEY_VARIABLE: key} if key else {})
     return outcome.result

@@ -26,8 +26,6 @@ Example = dict[str, tf.Tensor]
 
 # Boxes narrower or lower than this, in px of the network input, are not learnt from.
 MIN_SIDE = 1.0
-# Images of their own sizes are padded to a multiple of this, px, so that few shapes occur.
-SIZE_STEP = 64
 # Keeps the random numbers of different epochs apart; a spec's seed is a uint32.
 SEED_STRIDE = 1 << 32
 
@@ -144,7 +142,7 @@ class ImageLoader:
         found = objects.keep_largest(found, self.max_objects)
         image = preprocess.normalise(image, self.settings)
         if self.settings.dynamic:
-            image = preprocess.pad_to_multiple(image, SIZE_STEP)
+            image = preprocess.pad_to_multiple(image, preprocess.SIZE_STEP)
         size = tf.stack([tf.cast(height, tf.int32), tf.cast(width, tf.int32)])
         example = {"images": image, "size": size, **objects.pad_objects(found, self.max_objects)}
         if not self.training:

@@ -122,6 +122,23 @@ def validation_dataset(
     return Dataset(batches.apply(tf.data.experimental.assert_cardinality(steps)), total, steps)
 
 
+def calibration_dataset(spec: "Experiment", *, images: int, batch_size: int) -> Dataset:
+    """One pass over a random choice of `images` training images (by spec.random_seed), not augmented.
+
+    Batches as those of `training_dataset`; the last one may be smaller. `size` is that of the training set;
+    if it is smaller than `images`, every image comes once.
+
+    Raises:
+        DataError: Nothing to train on.
+    """
+    loader = ImageLoader(spec, sources.training_sources(spec), training=True, augmented=False)
+    order = np.random.default_rng(int(spec.random_seed)).permutation(len(loader.index))[:images]
+    slots = np.stack([order, np.zeros_like(order), np.arange(len(order))], axis=1)
+    stream = tf.data.Dataset.from_tensor_slices(slots)
+    batches = _batched(loader, stream, batch_size, drop_remainder=False)
+    return Dataset(batches, len(loader.index), math.ceil(len(order) / batch_size))
+
+
 def _slots(order: EpochOrder, positions: np.ndarray, first: int, last: int) -> tf.data.Dataset:
     """Image number, epoch and position of each image of the epochs `first` to `last` - 1, int64 [3]."""
     places = tf.constant(positions)
@@ -156,14 +173,16 @@ def worker_threads() -> int:
     return min(MAX_THREADS, max(1, (os.cpu_count() or 2) // 2))
 
 
-def _batched(loader: ImageLoader, slots: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+def _batched(
+    loader: ImageLoader, slots: tf.data.Dataset, batch_size: int, *, drop_remainder: bool = True
+) -> tf.data.Dataset:
     threads = worker_threads()
     images = slots.interleave(
         loader.load, cycle_length=threads, num_parallel_calls=threads, deterministic=True
     ).map(loader.prepare, num_parallel_calls=threads, deterministic=True)
     # Only images of their own sizes (dynamic shape) are padded here, to the largest of their batch.
     join = tf.data.Dataset.padded_batch if loader.settings.dynamic else tf.data.Dataset.batch
-    batches = join(images, batch_size, drop_remainder=True).prefetch(2)
+    batches = join(images, batch_size, drop_remainder=drop_remainder).prefetch(2)
     options = tf.data.Options()
     options.deterministic = True
     options.threading.private_threadpool_size = threads

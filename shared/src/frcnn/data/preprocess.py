@@ -5,12 +5,17 @@ normalised twice in two ways costs accuracy that nobody finds again.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import tensorflow as tf
 
 if TYPE_CHECKING:
     from frcnn.spec.config import Experiment
+
+# Images of their own sizes are padded to a multiple of this, px, so that few shapes occur.
+SIZE_STEP = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +135,30 @@ def pad_to_multiple(image: tf.Tensor, multiple: int) -> tf.Tensor:
     missing = -tf.shape(image)[:2] % multiple
     padded = tf.pad(image, [[0, missing[0]], [0, missing[1]], [0, 0]])
     return tf.ensure_shape(padded, [None, None, image.shape[-1]])
+
+
+def batch_of(
+    images: Sequence[np.ndarray], settings: ImageSettings, count: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images from `prepare_image` as one batch, padded as the data pipeline pads.
+
+    Args:
+        images: [H_i, W_i, C] each.
+        settings: They were prepared with.
+        count: B, if larger than their number: the batch is filled up with empty images.
+
+    Returns:
+        float32 [B, H, W, C], and the sizes of the images, int32 [B, 2].
+    """
+    sides = np.asarray([image.shape[:2] for image in images], np.int32)
+    step = SIZE_STEP if settings.dynamic else 1
+    height, width = -(-sides.max(axis=0) // step) * step
+    batch = np.zeros((max(count, len(images)), height, width, settings.channels), np.float32)
+    for index, image in enumerate(images):
+        batch[index, : image.shape[0], : image.shape[1]] = image
+    sizes = np.full((len(batch), 2), (height, width), np.int32)
+    sizes[: len(images)] = sides
+    return batch, sizes
 
 
 def normalise(image: tf.Tensor, settings: ImageSettings) -> tf.Tensor:

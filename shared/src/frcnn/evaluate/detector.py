@@ -1,6 +1,6 @@
 """What evaluation and inference ask of a detector: a function from images to padded detections."""
 
-from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
@@ -8,5 +8,14 @@ from frcnn.model.outputs import DetectionBatch
 
 __all__ = ["DetectionBatch", "Detector"]
 
-# From float32 [B, H, W, C], prepared as the data pipeline prepares images, to what was found there.
-Detector = Callable[[np.ndarray], DetectionBatch]
+
+class Detector(Protocol):
+    """From network-ready images to what was found there."""
+
+    def __call__(self, images: np.ndarray, sizes: np.ndarray | None = None) -> DetectionBatch:
+        """Detections of images float32 [B, H, W, C], prepared as the data pipeline prepares them.
+
+        `sizes` int [B, 2] are the heights and widths of the images in px, the rest being padding; without
+        them there is none. Detectors of static shape need not look at them.
+        """
+        ...

@@ -37,8 +37,8 @@ class Evaluator:
         Args:
             detections: What the detector found in `batch["images"]`.
             batch: A validation batch: images [B, H, W, C], boxes [B, G, 4] yxyx px of the network input,
-                classes [B, G], valid and difficult bool [B, G], and image_valid bool [B] if some of the
-                images are only there to fill the batch.
+                classes [B, G], valid and difficult bool [B, G], size int [B, 2] if images are padded, and
+                image_valid bool [B] if some of them are only there to fill the batch.
         """
         real = batch.get("image_valid", np.ones(len(batch["images"]), bool))
         for index in np.flatnonzero(real).tolist():
@@ -109,7 +109,7 @@ def collect(
     evaluator = Evaluator(settings)
     batches = dataset.batches.as_numpy_iterator()
     for batch in track(batches, description, total=dataset.steps_per_epoch):
-        detections = detector(batch["images"])
+        detections = detector(batch["images"], batch.get("size"))
         evaluator.update(detections, batch)
         if inspection is not None:
             inspection.update(detections, batch)

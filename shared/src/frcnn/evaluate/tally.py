@@ -80,7 +80,7 @@ def found_in(
     """The detections of image `index` that count, on whole pixels as the reference compares them."""
     scores = detections.scores[index, : detections.count[index]]
     counts = np.flatnonzero(scores >= score_threshold)
-    height, width = batch["images"].shape[1:3]
+    height, width = batch["size"][index] if "size" in batch else batch["images"].shape[1:3]
     limits = np.asarray([height - 1, width - 1, height - 1, width - 1])
     return Found(
         boxes=np.clip(np.trunc(detections.boxes[index, counts]), 0, limits),

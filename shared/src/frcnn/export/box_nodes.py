@@ -30,9 +30,8 @@ def decode(graph: GraphBuilder, codes: Operand, references: Operand, *, inclusiv
     return add("Concat", top, left, bottom, right, axis=-1)
 
 
-def clip(graph: GraphBuilder, boxes: str, height: int, width: int) -> str:
-    """`frcnn.ops.boxes.clip_boxes`."""
-    limit = floats([height - 1, width - 1, height - 1, width - 1])
+def clip(graph: GraphBuilder, boxes: str, limit: Operand) -> str:
+    """`frcnn.ops.boxes.clip_boxes`; `limit` is the last pixel's y, x, y, x."""
     return graph.add("Min", graph.add("Max", boxes, ZERO), limit)
 
 
@@ -62,12 +61,15 @@ def survivors(graph: GraphBuilder, boxes: str, scores: str, iou_threshold: float
     return graph.add("ScatterND", zeros, places, ones)
 
 
-def best(graph: GraphBuilder, keys: str, size: int, count: int) -> tuple[str, str, str]:
+def best(graph: GraphBuilder, keys: str, size: int | str, count: int) -> tuple[str, str, str]:
     """The `count` largest of keys [B, size], those above 0: value, index and whether found, [B, count].
 
-    Where there are fewer, value and index are 0.
+    Where there are fewer, value and index are 0. A size that is known when the graph runs is a tensor [1].
     """
-    if size < count:
+    if isinstance(size, str):
+        missing = graph.add("Max", graph.add("Sub", ints([count]), size), ints([0]))
+        keys = graph.add("Pad", keys, graph.add("Concat", ints([0, 0, 0]), missing, axis=0))
+    elif size < count:
         keys = graph.add("Pad", keys, ints([0, 0, 0, count - size]))
     values, index = graph.add_many("TopK", 2, keys, ints([count]), axis=-1)
     found = graph.add("Greater", values, ZERO)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from frcnn.data.preprocess import ImageSettings, prepare_image
+from frcnn.data.preprocess import ImageSettings, batch_of, prepare_image
 from frcnn.errors import DataError
 from frcnn.evaluate.detector import DetectionBatch, Detector
 from frcnn.runtime.progress import track
@@ -101,8 +101,9 @@ def compare_detectors(
     total = Comparison()
     starts = range(0, len(paths), batch_size)
     for start in track(starts, "comparing", total=len(starts)):
-        images = np.stack([_prepare(path, settings) for path in paths[start : start + batch_size]])
-        total += compare_batches(reference(images), exported(images), tolerance)
+        prepared = [network_image(path, settings) for path in paths[start : start + batch_size]]
+        images, sizes = batch_of(prepared, settings)
+        total += compare_batches(reference(images, sizes), exported(images, sizes), tolerance)
     return total
 
 
@@ -130,7 +131,12 @@ def _compare_image(
     )
 
 
-def _prepare(path: Path, settings: ImageSettings) -> np.ndarray:
+def network_image(path: Path, settings: ImageSettings) -> np.ndarray:
+    """What the network sees of an image file, as in inference: float32 [H, W, C].
+
+    Raises:
+        DataError: The file cannot be read as an image.
+    """
     try:
         with tf.device("CPU"):
             return prepare_image(tf.constant(path.read_bytes()), settings)[0].numpy()

@@ -2,9 +2,11 @@
 
 import dataclasses
 import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import numpy as np
 import onnx
 from onnx import version_converter
 
@@ -13,10 +15,13 @@ from frcnn.data.preprocess import ImageSettings
 from frcnn.errors import ModelError, UsageError
 from frcnn.export import plugin_graph, standard_graph
 from frcnn.export.half import to_half
-from frcnn.export.parts import LARGEST_OPSET, convert_features, convert_head
+from frcnn.export.parts import LARGEST_OPSET, Part, convert_features, convert_head
+from frcnn.export.qdq import Profile, Ranges, insert_pairs
 from frcnn.export.record import PROPERTY, ExportRecord
+from frcnn.export.trained_ranges import TrainedRanges
 from frcnn.model.build import detection_settings
 from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.model.settings import DetectionSettings
 from frcnn.runtime.sealed import created
 
 if TYPE_CHECKING:
@@ -28,6 +33,8 @@ log = logging.getLogger(__name__)
 OPSETS = {"standard": range(18, 22), "plugin": range(13, LARGEST_OPSET + 1)}
 DYNAMIC_BATCH = "batch"
 _LARGEST_TENSORRT_TOPK = 3840
+# Measures ranges by running a standard graph in float32.
+Calibration: TypeAlias = Callable[[Any], Ranges]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,13 +47,20 @@ class ExportOptions:
         opset: Version of ONNX's operators; None for the graph's own choice.
         batch_size: Fixed number of images, or None if any.
         plugin_domain: Domain of the plugins' operators; empty as in the reference's files.
+        int8_profile: What INT8 is meant for; None for the graph's own choice.
     """
 
     graph: Literal["standard", "plugin"] = "standard"
-    precision: Literal["fp32", "fp16"] = "fp32"
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
     opset: int | None = None
     batch_size: int | None = None
     plugin_domain: str = plugin_graph.DOMAIN
+    int8_profile: Profile | None = None
+
+    @property
+    def profile(self) -> Profile:
+        """The INT8 profile that counts."""
+        return self.int8_profile or ("cpu" if self.graph == "standard" else "tensorrt")
 
     def __post_init__(self) -> None:
         """Raises UsageError for what no graph can be."""
@@ -57,20 +71,69 @@ class ExportOptions:
             )
         if self.batch_size is not None and self.batch_size < 1:
             raise UsageError(f"--static_batch_size {self.batch_size}: expected 1 or more, or -1 for any")
+        if self.graph == "plugin" and self.int8_profile == "cpu":
+            raise UsageError("--int8_profile cpu: only TensorRT runs the plugin graph; use tensorrt")
 
 
-def export_onnx(model: FasterRCNN, spec: "Experiment", options: ExportOptions) -> Any:
-    """The detector as a checked ONNX ModelProto; `inference_config` says how proposals and NMS work.
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """An exported detector: the checked ONNX ModelProto, and the ranges of its tensors, if they are known."""
+
+    proto: Any
+    ranges: Ranges
+
+
+def split_trained(model: FasterRCNN) -> tuple[FasterRCNN, TrainedRanges | None]:
+    """The model without fake quantisation, and the ranges that training has learnt, if it has."""
+    return model, None
+
+
+def export_onnx(
+    model: FasterRCNN, spec: "Experiment", options: ExportOptions, calibration: Calibration | None = None
+) -> Any:
+    """The detector as a checked ONNX ModelProto; arguments and errors as `export_with_ranges`."""
+    return export_with_ranges(model, spec, options, calibration).proto
+
+
+def export_with_ranges(
+    model: FasterRCNN,
+    spec: "Experiment",
+    options: ExportOptions,
+    calibration: Calibration | None = None,
+    trained: TrainedRanges | None = None,
+) -> Exported:
+    """The detector as ONNX, and the ranges of its tensors.
+
+    Args:
+        model: The detector, without fake quantisation.
+        spec: Its `inference_config` says how proposals and NMS work.
+        options: What is wanted.
+        calibration: Measures ranges; INT8 needs it unless there are `trained` ones. Called for other
+            precisions too, if given.
+        trained: Ranges learnt in quantisation-aware training.
 
     Raises:
         ModelError: The model holds something that cannot be exported.
+        UsageError: The plugin graph of a model of dynamic shape.
     """
+    if options.graph == "plugin" and model.geometry.dynamic:
+        raise UsageError(
+            "--graph plugin: the TensorRT plugins are made for one input size, and the model takes any "
+            "(size_min); use --graph standard"
+        )
     settings = detection_settings(spec.inference_config)
     batch = DYNAMIC_BATCH if options.batch_size is None else options.batch_size
     own = standard_graph.OPSET if options.graph == "standard" else plugin_graph.OPSET
     opset = options.opset or own
     converted = min(opset, LARGEST_OPSET)
-    features, head = convert_features(model, converted), convert_head(model, converted)
+    marks = trained.layers if trained is not None else ()
+    features, head = convert_features(model, converted, marks), convert_head(model, converted, marks)
+    ranges: Ranges = {}
+    limits: Mapping[str, np.ndarray] = {}
+    if trained is not None:
+        ranges, limits = trained.of_tensors(features, head), trained.of_weights(model, features, head)
+    elif calibration is not None:
+        ranges = calibration(_calibration_graph(model, settings, features, head, converted))
     if options.precision == "fp16":
         features, head = to_half(features), to_half(head)
     if options.graph == "standard":
@@ -83,9 +146,22 @@ def export_onnx(model: FasterRCNN, spec: "Experiment", options: ExportOptions) -
         proto = plugin_graph.plugin_graph(
             model, settings, features, head, batch, opset=opset, score_bits=bits
         )
+    if options.precision == "int8":
+        proto = insert_pairs(proto, ranges, options.profile, limits)
     preprocessing = dataclasses.asdict(ImageSettings.from_spec(spec))
     record = ExportRecord(options.graph, options.precision, model.geometry, settings, preprocessing)
-    return _finish(proto, record, options)
+    return Exported(_finish(proto, record, options), ranges)
+
+
+def _calibration_graph(
+    model: FasterRCNN, settings: DetectionSettings, features: Part, head: Part, opset: int
+) -> Any:
+    """The standard graph that ranges are measured in; tensors of the networks have the same names in all."""
+    if opset != standard_graph.OPSET:
+        features, head = (
+            convert(model, standard_graph.OPSET) for convert in (convert_features, convert_head)
+        )
+    return standard_graph.standard_graph(model, settings, features, head, DYNAMIC_BATCH)
 
 
 def write_onnx(proto: Any, target: Path, key: str = "") -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from frcnn.errors import ModelError
+from frcnn.export.extent import SIZE_INPUT
 from frcnn.export.record import PROPERTY, ExportRecord
-from frcnn.model.build import detection_settings
-from frcnn.model.outputs import DetectionBatch
+from frcnn.model.build import detection_settings, geometry_of
+from frcnn.model.outputs import DetectionBatch, checked_sizes
 from frcnn.model.settings import DetectionSettings
 from frcnn.runtime.sealed import opened
 
@@ -35,18 +36,27 @@ class OnnxDetector:
         batch = session.get_inputs()[0].shape[0]
         self._batch_size = batch if isinstance(batch, int) else None
 
-    def __call__(self, images: np.ndarray) -> DetectionBatch:
-        """Detections of network-ready images, float32 [B, H, W, channels]."""
-        size = self._batch_size or len(images)
-        chunks = [self._run(images[start : start + size], size) for start in range(0, len(images), size)]
+    def __call__(self, images: np.ndarray, sizes: np.ndarray | None = None) -> DetectionBatch:
+        """Detections of network-ready images, float32 [B, H, W, channels], of `sizes` as `Detector` says."""
+        size, sizes = (
+            self._batch_size or len(images),
+            checked_sizes(images, sizes, self.record.geometry.stride),
+        )
+        chunks = [
+            self._run(images[start : start + size], sizes[start : start + size], size)
+            for start in range(0, len(images), size)
+        ]
         boxes, scores, classes, count = (np.concatenate(each) for each in zip(*chunks, strict=True))
         return DetectionBatch(boxes, scores, classes, count)
 
-    def _run(self, images: np.ndarray, size: int) -> list[np.ndarray]:
+    def _run(self, images: np.ndarray, sizes: np.ndarray, size: int) -> list[np.ndarray]:
         count = len(images)
         filled = np.concatenate([images, np.zeros((size - count, *images.shape[1:]), images.dtype)])
         channels_first = np.ascontiguousarray(filled.transpose(0, 3, 1, 2), np.float32)
-        answers = self._session.run(OUTPUTS, {self._session.get_inputs()[0].name: channels_first})
+        inputs = {self._session.get_inputs()[0].name: channels_first}
+        if self.record.geometry.dynamic:
+            inputs[SIZE_INPUT] = np.resize(sizes, (size, 2)).astype(np.int32)
+        answers = self._session.run(OUTPUTS, inputs)
         return [each[:count] for each in answers]
 
 
@@ -118,17 +128,14 @@ def read_record(plain: Path, shown: Path) -> ExportRecord:
 
 
 def _check_fits(record: ExportRecord, spec: "Experiment", path: Path) -> None:
-    have, size = record.geometry, spec.model_config.input_image_config.size_height_width
+    have, wanted = record.geometry, geometry_of(spec)
     if have.class_names != tuple(spec.class_names):
         raise ModelError(
             f"{path}: exported for classes {', '.join(have.class_names)}; "
             f"the spec maps to {', '.join(spec.class_names)}"
         )
-    if size is not None and (have.height, have.width) != (size.height, size.width):
-        raise ModelError(
-            f"{path}: exported for input {have.height}x{have.width} (height x width); "
-            f"the spec says {size.height}x{size.width}"
-        )
+    if (have.height, have.width) != (wanted.height, wanted.width):
+        raise ModelError(f"{path}: exported for input {have.size_text}; the spec says {wanted.size_text}")
 
 
 def _warn_of_differences(

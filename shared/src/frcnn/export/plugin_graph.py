@@ -11,7 +11,7 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from frcnn.export.graph_builder import GraphBuilder, floats, ints
-from frcnn.export.parts import Part
+from frcnn.export.parts import FEATURE_TENSORS, HEAD_TENSORS, Part
 from frcnn.export.standard_graph import INPUT, MIN_PROPOSAL_SIDE, image_info
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.settings import DetectionSettings, Geometry
@@ -49,7 +49,7 @@ def plugin_graph(
     geometry = model.geometry
     depth = model.features.outputs[0].shape[-1]
     graph = GraphBuilder()
-    tensors = dict(zip(features.outputs, ("features", "rpn_scores", "rpn_codes"), strict=True))
+    tensors = dict(zip(features.outputs, FEATURE_TENSORS, strict=True))
     graph.add_part(features.graph, "bb/", {features.inputs[0]: INPUT}, tensors)
     _add_proposal(graph, geometry, settings)
     count, size = settings.proposals.post_nms, geometry.crop_size
@@ -57,7 +57,7 @@ def plugin_graph(
     # Shape inference ends at plugins otherwise.
     graph.declare("rois", TensorProto.FLOAT, [batch, count, 4, 1])
     graph.declare("roi_crops", TensorProto.FLOAT, [batch, count, depth, size, size])
-    answers = dict(zip(head.outputs, ("class_probabilities", "box_codes"), strict=True))
+    answers = dict(zip(head.outputs, HEAD_TENSORS, strict=True))
     graph.add_part(head.graph, "hd/", {head.inputs[0]: crops}, answers)
     _add_nms(graph, geometry, settings, score_bits)
     outputs = [

@@ -16,7 +16,7 @@ class ExportRecord:
 
     Attributes:
         graph: `standard` or `plugin`.
-        precision: `fp32` or `fp16`.
+        precision: `fp32`, `fp16` or `int8`.
         geometry: Of the model.
         settings: Proposals and final NMS that are fixed in the graph.
         preprocessing: What to do to an image before; the fields of `frcnn.data.preprocess.ImageSettings`.

@@ -1,7 +1,7 @@
 """The whole detector in standard ONNX operators: no Loop, no If, nothing a runtime has to be taught.
 
 Two converted networks (`bb/`, `hd/`) are joined by hand-built nodes (`proposals/`, `roi_pool/`,
-`detections/`), which always compute in float32.
+`detections/`; `size/` where the shape is dynamic), which always compute in float32.
 """
 
 from typing import Any
@@ -10,8 +10,9 @@ import numpy as np
 from onnx import TensorProto, helper
 
 from frcnn.export.box_nodes import ZERO, best, clip, decode, gather_rows, keep_rows, survivors
-from frcnn.export.graph_builder import GraphBuilder, floats, ints
-from frcnn.export.parts import Part
+from frcnn.export.extent import SIZE_INPUT, Extent, extent_of
+from frcnn.export.graph_builder import GraphBuilder, Operand, floats, ints
+from frcnn.export.parts import FEATURE_TENSORS, HEAD_TENSORS, Part
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.settings import DetectionSettings, Geometry
 from frcnn.ops.roi_pool import LARGEST_COORDINATE
@@ -32,8 +33,9 @@ def standard_graph(
 ) -> Any:
     """The detector as an ONNX ModelProto.
 
-    Input `input_image` float32 [B, C, H, W]; outputs `boxes` float32 [B, K, 4], `scores` float32 [B, K],
-    `classes` int32 [B, K], `count` int32 [B].
+    Input `input_image` float32 [B, C, H, W], and where the shape is dynamic `image_size` int32 [B, 2], the
+    heights and widths of the images, the rest being padding; outputs `boxes` float32 [B, K, 4],
+    `scores` float32 [B, K], `classes` int32 [B, K], `count` int32 [B].
 
     Args:
         model: Whose geometry and anchors count.
@@ -43,64 +45,70 @@ def standard_graph(
         batch: B, or a name if it may vary.
     """
     geometry = model.geometry
-    rows, columns = model.features.outputs[0].shape[1:3]
     graph = GraphBuilder()
-    tensors = dict(zip(features.outputs, ("features", "rpn_scores", "rpn_codes"), strict=True))
+    tensors = dict(zip(features.outputs, FEATURE_TENSORS, strict=True))
     graph.add_part(features.graph, "bb/", {features.inputs[0]: INPUT}, tensors)
+    extent = extent_of(graph, model)
     with graph.scope("proposals"):
-        rois, found = add_proposals(graph, _anchors_by_kind(model), geometry, settings)
+        rois, found = add_proposals(graph, extent, geometry, settings)
     with graph.scope("roi_pool"):
-        crops = add_roi_pool(graph, "features", rois, (rows, columns), geometry, settings.proposals.post_nms)
-    answers = dict(zip(head.outputs, ("class_probabilities", "box_codes"), strict=True))
+        crops = add_roi_pool(graph, "features", rois, extent, geometry.crop_size, settings.proposals.post_nms)
+    answers = dict(zip(head.outputs, HEAD_TENSORS, strict=True))
     graph.add_part(head.graph, "hd/", {head.inputs[0]: crops}, answers)
     with graph.scope("detections"):
-        add_detections(graph, rois, found, geometry, settings)
-    return graph.model("frcnn", [image_info(geometry, batch)], _outputs(batch, settings), {"": OPSET})
+        add_detections(graph, rois, found, extent, geometry, settings)
+    inputs = [image_info(geometry, batch), *([size_info(batch)] if geometry.dynamic else [])]
+    return graph.model("frcnn", inputs, _outputs(batch, settings), {"": OPSET})
 
 
 def image_info(geometry: Geometry, batch: int | str) -> Any:
     """The graph's input."""
-    shape = [batch, geometry.channels, geometry.height, geometry.width]
-    note = "channels first; channel order, mean and scale applied"
+    sides = ["height", "width"] if geometry.dynamic else [geometry.height, geometry.width]
+    note = "channels first; channel order, mean and scale applied; padded at the right and bottom"
+    note = note if geometry.dynamic else note.rpartition(";")[0]
+    shape = [batch, geometry.channels, *sides]
     return helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, shape, note)
 
 
+def size_info(batch: int | str) -> Any:
+    """The second input of graphs of dynamic shape."""
+    note = "height and width of each image in px; what lies beyond is padding"
+    return helper.make_tensor_value_info(SIZE_INPUT, TensorProto.INT32, [batch, 2], note)
+
+
 def add_proposals(
-    graph: GraphBuilder, anchors: np.ndarray, geometry: Geometry, settings: DetectionSettings
+    graph: GraphBuilder, extent: Extent, geometry: Geometry, settings: DetectionSettings
 ) -> tuple[str, str]:
-    """`frcnn.model.proposals`: from `rpn_scores`, `rpn_codes` to RoIs [B, R, 4] and found bool [B, R].
+    """`frcnn.model.proposals`: from scores and `rpn_codes` to RoIs [B, R, 4] and found bool [B, R].
 
     Args:
         graph: Gets the nodes.
-        anchors: [S, 4] in the order of the flattened scores: kind, row, column.
-        geometry: Image size and coding.
+        extent: Where the images are; anchors and scores.
+        geometry: Coding.
         settings: Of which those of the proposals count.
     """
-    add, wanted, total = graph.add, settings.proposals, len(anchors)
+    add, wanted = graph.add, settings.proposals
     kinds = len(geometry.scales) * len(geometry.ratios)
-    scores = add("Reshape", "rpn_scores", ints([0, -1]))
+    scores = add("Reshape", extent.scores, ints([0, -1]))
     by_kind = add("Reshape", "rpn_codes", ints([0, kinds, 4, -1]))
     codes = add("Reshape", add("Transpose", by_kind, perm=[0, 1, 3, 2]), ints([0, -1, 4]))
     if geometry.std_scaling != 1.0:
         codes = add("Div", codes, np.float32(geometry.std_scaling))
-    boxes = clip(graph, decode(graph, codes, anchors, inclusive=False), geometry.height, geometry.width)
+    boxes = clip(graph, decode(graph, codes, extent.anchors, inclusive=False), extent.limit)
     lows, highs = graph.add_many("Split", 2, boxes, axis=-1, num_outputs=2)
     shorter = add("ReduceMin", add("Sub", highs, lows), ints([-1]), keepdims=0)
     ranked = add("Where", add("Greater", shorter, np.float32(MIN_PROPOSAL_SIDE)), scores, np.float32(-1.0))
-    count = min(wanted.pre_nms, total)
-    values, index = graph.add_many("TopK", 2, ranked, ints([count]), axis=-1)
+    count, number, ranks = _ranks(graph, wanted.pre_nms, extent.total)
+    values, index = graph.add_many("TopK", 2, ranked, number, axis=-1)
     candidates = gather_rows(graph, boxes, index)
     # NMS gets ranks for scores: saturated scores tie, and runtimes break ties differently.
-    ranks = np.arange(count, 0, -1, dtype=np.float32)
     keys = add("Where", add("GreaterOrEqual", values, ZERO), ranks, ZERO)
     kept = survivors(graph, candidates, keys, wanted.iou_threshold, wanted.post_nms)
     _, places, found = best(graph, add("Mul", kept, keys), count, wanted.post_nms)
     return keep_rows(graph, found, gather_rows(graph, candidates, places), output="rois"), found
 
 
-def add_roi_pool(
-    graph: GraphBuilder, features: str, rois: str, cells: tuple[int, int], geometry: Geometry, count: int
-) -> str:
+def add_roi_pool(graph: GraphBuilder, features: str, rois: str, extent: Extent, size: int, count: int) -> str:
     """`frcnn.ops.roi_pool`: crops [B * R, D, P, P] of features [B, D, h, w], by one RoIAlign.
 
     crop_and_resize samples at both ends of a side and evenly between, RoIAlign (one sample a bin) at
@@ -110,14 +118,15 @@ def add_roi_pool(
         graph: Gets the nodes.
         features: Feature map.
         rois: [B, R, 4].
-        cells: h, w.
-        geometry: Image size and P.
+        extent: Where the images are.
+        size: P.
         count: R.
     """
-    add, size = graph.add, geometry.crop_size
-    limit = floats([geometry.height - 1, geometry.width - 1] * 2)
+    add, limit = graph.add, extent.limit
+    if isinstance(limit, str):
+        limit = add("Max", limit, np.float32(1.0))  # an image may be one pixel high
     relative = add("Min", add("Div", rois, limit), np.float32(LARGEST_COORDINATE))
-    on_map = add("Mul", relative, floats([cells[0] - 1, cells[1] - 1] * 2))
+    on_map = add("Mul", relative, extent.last_cell)
     first, last = graph.add_many("Split", 2, on_map, axis=-1, num_outputs=2)
     half_step = add("Mul", add("Sub", last, first), np.float32(0.5 / (size - 1) if size > 1 else 0.0))
     # RoIAlign's half_pixel has cell centres at .5.
@@ -142,7 +151,12 @@ def add_roi_pool(
 
 
 def add_detections(
-    graph: GraphBuilder, rois: str, found: str, geometry: Geometry, settings: DetectionSettings
+    graph: GraphBuilder,
+    rois: str,
+    found: str,
+    extent: Extent,
+    geometry: Geometry,
+    settings: DetectionSettings,
 ) -> None:
     """`frcnn.model.detections`: from `class_probabilities`, `box_codes` to the graph's outputs.
 
@@ -150,14 +164,18 @@ def add_detections(
         graph: Gets the nodes.
         rois: [B, R, 4].
         found: bool [B, R].
-        geometry: Image size, classes and coding.
+        extent: Where the images are.
+        geometry: Classes and coding.
         settings: Thresholds and counts.
     """
     add, count, classes = graph.add, settings.proposals.post_nms, len(geometry.class_names)
     codes = add("Reshape", "box_codes", ints([-1, count, classes, 4]))
     scaled = add("Div", codes, floats(geometry.code_weights))
     decoded = decode(graph, scaled, add("Unsqueeze", rois, ints([2])), inclusive=True)
-    boxes = clip(graph, decoded, geometry.height, geometry.width)
+    limit = extent.limit
+    if isinstance(limit, str):
+        limit = add("Unsqueeze", limit, ints([1]))  # the same for all classes
+    boxes = clip(graph, decoded, limit)
     probabilities = add("Reshape", "class_probabilities", ints([-1, count, classes + 1]))
     scores = add("Slice", probabilities, ints([0]), ints([classes]), ints([2]))
     strong = add("Greater", scores, np.float32(settings.score_threshold))
@@ -179,10 +197,14 @@ def add_detections(
     add("Identity", number, output="count")
 
 
-def _anchors_by_kind(model: FasterRCNN) -> np.ndarray:
-    """The anchors in the order of scores [A, h, w], the natural one with channels first."""
-    kinds = len(model.geometry.scales) * len(model.geometry.ratios)
-    return model.anchors.reshape(-1, kinds, 4).transpose(1, 0, 2).reshape(-1, 4)
+def _ranks(graph: GraphBuilder, most: int, total: int | str) -> tuple[int | str, Operand, Operand]:
+    """How many of `total` boxes are ranked, that as a tensor [1], and their ranks, best first, as floats."""
+    if isinstance(total, int):
+        count = min(most, total)
+        return count, ints([count]), np.arange(count, 0, -1, dtype=np.float32)
+    number = graph.add("Min", total, ints([most]))
+    ranks = graph.add("Range", graph.add("Squeeze", number), np.int64(0), np.int64(-1))
+    return number, number, graph.add("Cast", ranks, to=TensorProto.FLOAT)
 
 
 def _outputs(batch: int | str, settings: DetectionSettings) -> list[Any]:

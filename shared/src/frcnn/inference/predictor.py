@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from frcnn.data.preprocess import ImageSettings, decode_image, prepare_image
+from frcnn.data.preprocess import ImageSettings, batch_of, decode_image, prepare_image
 from frcnn.evaluate.detector import DetectionBatch, Detector
 
 # Images are decoded while the detector is busy; more threads than this are of no use to it.
@@ -73,13 +73,14 @@ def predict(
     """Runs `detector` over image files, `batch_size` at a time.
 
     Images are prepared by the same code as in training and evaluation. The last batch is filled up with
-    empty images, so that the detector sees one shape only. A file that cannot be read takes no place in it.
+    empty images, so that the detector sees one batch size only. Where images keep their aspect, those of a
+    batch are padded to a common shape. A file that cannot be read takes no place in it.
 
     Args:
         detector: From network-ready images to detections.
         paths: The files.
         settings: What the network expects of an image.
-        batch_size: B; 1 if the size of the network input follows that of the image.
+        batch_size: B.
         score_threshold: Detections below it are left out.
 
     Yields:
@@ -92,10 +93,10 @@ def predict(
             continue
         waiting.append(prepared)
         if len(waiting) == batch_size:
-            yield from _detect(detector, waiting, batch_size, score_threshold)
+            yield from _detect(detector, waiting, settings, batch_size, score_threshold)
             waiting = []
     if waiting:
-        yield from _detect(detector, waiting, batch_size, score_threshold)
+        yield from _detect(detector, waiting, settings, batch_size, score_threshold)
 
 
 def to_original(boxes: np.ndarray, network: tuple[int, int], original: tuple[int, int]) -> np.ndarray:
@@ -146,12 +147,11 @@ def _prepare(path: Path, settings: ImageSettings) -> _Prepared | Unreadable:
 def _detect(
     detector: Detector,
     waiting: Sequence[_Prepared],
+    settings: ImageSettings,
     batch_size: int,
     threshold: float,
 ) -> Iterator[Prediction]:
-    images = np.zeros((batch_size, *waiting[0].image.shape), np.float32)
-    images[: len(waiting)] = [each.image for each in waiting]
-    found = detector(images)
+    found = detector(*batch_of([each.image for each in waiting], settings, batch_size))
     for index, each in enumerate(waiting):
         yield _prediction(each, found, index, threshold)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import keras
 from keras import KerasTensor
 
-from frcnn.errors import ModelError
+from frcnn.data.preprocess import ImageSettings
 from frcnn.model.backbones import BackboneOptions, backbone
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.layers import Conv2D
@@ -40,15 +40,11 @@ def geometry_of(spec: "Experiment") -> Geometry:
     """Sizes, anchors, classes and coding that the spec asks for."""
     model, training = spec.model_config, spec.training_config
     image, pool = model.input_image_config, model.roi_pooling_config
-    size = image.size_height_width
-    if size is None:
-        raise ModelError(
-            "model_config.input_image_config: size_min is not supported yet; give size_height_width"
-        )
+    size, seen = image.size_height_width, ImageSettings.from_spec(spec)
     return Geometry(
-        height=size.height,
-        width=size.width,
-        channels=1 if image.image_type.name == "GRAY_SCALE" else 3,
+        height=None if size is None else size.height,
+        width=None if size is None else size.width,
+        channels=seen.channels,
         scales=tuple(model.anchor_box_config.scale),
         ratios=tuple(model.anchor_box_config.ratio),
         crop_size=pool.pool_size * (2 if pool.pool_size_2x else 1),
@@ -56,6 +52,8 @@ def geometry_of(spec: "Experiment") -> Geometry:
         code_weights=tuple(training.classifier_regr_std[key] for key in "xywh"),  # type: ignore[arg-type]
         std_scaling=training.std_scaling,
         stride=model.rpn_stride,
+        min_side=seen.min_side,
+        max_side=seen.max_side,
     )
 
 

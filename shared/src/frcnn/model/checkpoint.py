@@ -6,6 +6,7 @@ in `.tlt`; without one it is the plain archive and ends in `.keras`. Nothing in 
 
 import dataclasses
 import json
+import logging
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 import keras
 
 from frcnn.errors import ModelError
-from frcnn.model.build import detection_settings
+from frcnn.model.build import detection_settings, geometry_of
 from frcnn.model.detector import KerasDetector
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.precision import saved_as_float32
@@ -24,6 +25,8 @@ from frcnn.runtime.sealed import created, opened
 
 if TYPE_CHECKING:
     from frcnn.spec.config import Experiment
+
+log = logging.getLogger(__name__)
 
 RECORD = "frcnn.json"
 
@@ -125,17 +128,16 @@ def load_detector(path: Path, spec: "Experiment", key: str = "", mode: str = "ev
 
 def check_fits(model: FasterRCNN, spec: "Experiment", path: Path) -> None:
     """Raises ModelError, both sides named, if the spec wants other classes or another input size."""
-    have, size = model.geometry, spec.model_config.input_image_config.size_height_width
+    have, wanted = model.geometry, geometry_of(spec)
     if have.class_names != tuple(spec.class_names):
         raise ModelError(
             f"{path}: trained for classes {', '.join(have.class_names)}; "
             f"the spec maps to {', '.join(spec.class_names)}"
         )
-    if size is not None and (have.height, have.width) != (size.height, size.width):
-        raise ModelError(
-            f"{path}: made for input {have.height}x{have.width} (height x width); "
-            f"the spec says {size.height}x{size.width}"
-        )
+    if (have.height, have.width) != (wanted.height, wanted.width):
+        raise ModelError(f"{path}: made for input {have.size_text}; the spec says {wanted.size_text}")
+    if have.size_text != wanted.size_text:
+        log.warning("%s: trained on input %s; the spec says %s", path, have.size_text, wanted.size_text)
 
 
 def _first_line(error: Exception) -> str:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from frcnn.ops.box_coder import decode
-from frcnn.ops.boxes import clip_boxes
+from frcnn.ops.boxes import Side, clip_boxes
+from frcnn.ops.dimensions import dimension
 from frcnn.ops.nms import suppress
 
 
@@ -28,8 +29,8 @@ def generate_detections(
     probabilities: tf.Tensor,
     codes: tf.Tensor,
     *,
-    height: int,
-    width: int,
+    height: Side,
+    width: Side,
     score_threshold: float,
     iou_threshold: float,
     max_detections: int,
@@ -44,14 +45,14 @@ def generate_detections(
         roi_valid: bool [B, R]; RoIs that are only padding yield nothing.
         probabilities: [B, R, C + 1], background last.
         codes: [B, R, C, 4], weighted, relative to sides that count the last pixel.
-        height: Of the network input, px.
-        width: Of the network input, px.
+        height: Of the images, px.
+        width: Of the images, px.
         score_threshold: Only probabilities above this count.
         iou_threshold: NMS drops a box whose IoU with a better one of its class is above this.
         max_detections: K, of an image over all classes.
         code_weights: Divisors of dx, dy, dw, dh.
     """
-    batch = rois.shape[0] or tf.shape(rois)[0]
+    batch = dimension(rois, 0)
     count, classes = codes.shape[1], codes.shape[2]
     scaled = tf.cast(codes, tf.float32) / tf.constant(code_weights, tf.float32)
     boxes = clip_boxes(decode(scaled, rois[:, :, None], inclusive=True), height, width)

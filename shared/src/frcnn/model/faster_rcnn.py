@@ -15,10 +15,12 @@ import tensorflow as tf
 
 from frcnn.model import losses
 from frcnn.model.detections import Detections, generate_detections
-from frcnn.model.proposals import Proposals, generate_proposals
+from frcnn.model.proposals import Proposals, generate_proposals, without_padding
 from frcnn.model.settings import DetectionSettings, Geometry, ProposalSettings, TrainingSettings
 from frcnn.model.targets import RoiTargets, RpnTargets, roi_targets, rpn_targets
-from frcnn.ops.anchors import anchor_grid
+from frcnn.ops.anchors import anchor_grid, anchors_of_map
+from frcnn.ops.boxes import Side
+from frcnn.ops.dimensions import dimension
 from frcnn.ops.roi_pool import crop_and_resize
 
 LOSS_NAMES = ("rpn_out_class_loss", "rpn_out_regress_loss", "dense_class_td_loss", "dense_regress_td_loss")
@@ -30,6 +32,13 @@ class RpnOutput(NamedTuple):
     features: tf.Tensor
     scores: tf.Tensor
     codes: tf.Tensor
+
+
+class ImageSize(NamedTuple):
+    """Height and width of the images, px, padding not counted: ints of all, or int32 [B] of each."""
+
+    height: Side
+    width: Side
 
 
 @keras.saving.register_keras_serializable("frcnn")
@@ -54,28 +63,54 @@ class FasterRCNN(keras.Model):
         self.training_settings: TrainingSettings | None = None
         # Where several processes train together, what makes their gradients one.
         self.average_gradients: Callable[[list[tf.Tensor]], list[tf.Tensor]] | None = None
+        # Whether layers are on several devices, see `frcnn.model.placement`.
+        self.spread = False
         self.loss_means = [keras.metrics.Mean(name=name) for name in ("loss", *LOSS_NAMES)]
         self.built = True
 
     @functools.cached_property
     def anchors(self) -> np.ndarray:
-        """All anchors of the network input, float32 [N, 4]."""
+        """All anchors of a network input of static shape, float32 [N, 4]."""
         rows, columns = self.features.outputs[0].shape[1:3]
         return anchor_grid(rows, columns, self.geometry.scales, self.geometry.ratios, self.geometry.stride)
+
+    def anchors_for(self, rpn: RpnOutput) -> np.ndarray | tf.Tensor:
+        """All anchors of the RPN's map, float32 [N, 4]."""
+        geometry = self.geometry
+        if not geometry.dynamic:
+            return self.anchors
+        rows, columns = tf.unstack(tf.shape(rpn.scores)[1:3])
+        return anchors_of_map(rows, columns, geometry.scales, geometry.ratios, geometry.stride)
+
+    def image_size(self, images: tf.Tensor, sizes: tf.Tensor | None) -> ImageSize:
+        """Height and width of what is image in images [B, H, W, channels], the rest being padding.
+
+        `sizes` are those of the images, int32 [B, 2]; without them there is no padding.
+        """
+        height, width = self.geometry.height, self.geometry.width
+        if height is not None and width is not None:
+            return ImageSize(height, width)
+        if sizes is None:
+            shape = tf.shape(images)
+            sizes = tf.broadcast_to(shape[1:3], [shape[0], 2])
+        return ImageSize(*tf.unstack(sizes, axis=-1))
 
     def call(self, images: tf.Tensor, training: bool = False) -> RpnOutput:
         """The first stage's answers for images [B, H, W, channels]."""
         features, scores, codes = self.features(images, training=training)
         return RpnOutput(features, tf.cast(scores, tf.float32), tf.cast(codes, tf.float32))
 
-    def propose(self, rpn: RpnOutput, settings: ProposalSettings) -> Proposals:
+    def propose(self, rpn: RpnOutput, size: ImageSize, settings: ProposalSettings) -> Proposals:
         """The RPN's best boxes."""
+        scores = rpn.scores
+        if self.geometry.dynamic:
+            scores = without_padding(scores, *size, self.geometry.stride)
         return generate_proposals(
-            rpn.scores,
+            scores,
             rpn.codes,
-            self.anchors,
-            height=self.geometry.height,
-            width=self.geometry.width,
+            self.anchors_for(rpn),
+            height=size.height,
+            width=size.width,
             pre_nms=settings.pre_nms,
             post_nms=settings.post_nms,
             iou_threshold=settings.iou_threshold,
@@ -83,28 +118,34 @@ class FasterRCNN(keras.Model):
         )
 
     def classify(
-        self, features: tf.Tensor, rois: tf.Tensor, training: bool = False
+        self, features: tf.Tensor, rois: tf.Tensor, size: ImageSize, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Class probabilities [B, R, C + 1] and codes [B, R, C, 4] of RoIs [B, R, 4], float32."""
         geometry = self.geometry
-        crops = crop_and_resize(features, rois, geometry.height, geometry.width, geometry.crop_size)
+        crops = crop_and_resize(features, rois, *size, geometry.crop_size, geometry.stride)
         probabilities, codes = self.roi_head(crops, training=training)
         count, classes = rois.shape[1], len(geometry.class_names)
         probabilities = tf.reshape(tf.cast(probabilities, tf.float32), [-1, count, classes + 1])
         return probabilities, tf.reshape(tf.cast(codes, tf.float32), [-1, count, classes, 4])
 
-    def detect(self, images: tf.Tensor, settings: DetectionSettings) -> tuple[Detections, Proposals]:
-        """Detections, and the proposals they came from, of images [B, H, W, channels]."""
+    def detect(
+        self, images: tf.Tensor, settings: DetectionSettings, sizes: tf.Tensor | None = None
+    ) -> tuple[Detections, Proposals]:
+        """Detections, and the proposals they came from, of images [B, H, W, channels].
+
+        Where the shape is dynamic, `sizes` int32 [B, 2] tells the images from their padding.
+        """
+        size = self.image_size(images, sizes)
         rpn = self(images, training=False)
-        proposals = self.propose(rpn, settings.proposals)
-        probabilities, codes = self.classify(rpn.features, proposals.boxes)
+        proposals = self.propose(rpn, size, settings.proposals)
+        probabilities, codes = self.classify(rpn.features, proposals.boxes, size)
         detections = generate_detections(
             proposals.boxes,
             proposals.valid,
             probabilities,
             codes,
-            height=self.geometry.height,
-            width=self.geometry.width,
+            height=size.height,
+            width=size.width,
             score_threshold=settings.score_threshold,
             iou_threshold=settings.iou_threshold,
             max_detections=settings.max_detections,
@@ -119,7 +160,11 @@ class FasterRCNN(keras.Model):
             parts = self.compute_losses(batch)
             total = tf.add_n(parts)
             scaled = self.optimizer.scale_loss(total)
-        gradients = tape.gradient(scaled, [variable.value for variable in variables])
+        values = [variable.value for variable in variables]
+        if self.spread:  # the tape would compute all gradients on one device
+            gradients = tf.compat.v1.gradients(scaled, values, colocate_gradients_with_ops=True)
+        else:
+            gradients = tape.gradient(scaled, values)
         if self.average_gradients is not None:
             gradients = self.average_gradients(gradients)
         gradients, penalty = self._regularise(gradients)
@@ -131,11 +176,12 @@ class FasterRCNN(keras.Model):
     def compute_losses(self, batch: dict[str, tf.Tensor]) -> list[tf.Tensor]:
         """The four losses times their lambdas, in the order of `LOSS_NAMES`."""
         settings = self._training()
+        size = self.image_size(batch["images"], batch.get("size"))
         rpn = self(batch["images"], training=True)
-        anchors = self._anchor_targets(batch)
-        rois = self._sample_rois(self.propose(rpn, settings.proposals), batch)
-        probabilities, codes = self.classify(rpn.features, rois.rois, training=True)
-        count = self.anchors.shape[0]
+        anchors = self._anchor_targets(self.anchors_for(rpn), size, batch)
+        rois = self._sample_rois(self.propose(rpn, size, settings.proposals), batch)
+        probabilities, codes = self.classify(rpn.features, rois.rois, size, training=True)
+        count = dimension(anchors.sampled, 1)
         scores = tf.reshape(rpn.scores, [-1, count])
         rpn_codes = tf.reshape(rpn.codes, [-1, count, 4])
         values = (
@@ -188,14 +234,16 @@ class FasterRCNN(keras.Model):
             [tf.constant(self._training().seed, tf.int32), tf.cast(self.optimizer.iterations, tf.int32)]
         )
 
-    def _anchor_targets(self, batch: dict[str, tf.Tensor]) -> RpnTargets:
+    def _anchor_targets(
+        self, anchors: np.ndarray | tf.Tensor, size: ImageSize, batch: dict[str, tf.Tensor]
+    ) -> RpnTargets:
         settings = self._training()
         return rpn_targets(
-            self.anchors,
+            anchors,
             batch["boxes"],
             batch["valid"],
-            height=self.geometry.height,
-            width=self.geometry.width,
+            height=size.height,
+            width=size.width,
             min_overlap=settings.rpn_min_overlap,
             max_overlap=settings.rpn_max_overlap,
             mini_batch=settings.rpn_mini_batch,

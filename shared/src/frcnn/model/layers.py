@@ -46,7 +46,7 @@ class Conv2D(keras.layers.Conv2D):
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """The convolution of [N, H, W, D]."""
-        kernel = keras.ops.convert_to_tensor(self.kernel)
+        kernel = tf.cast(self.effective_kernel(), inputs.dtype)
         if self.takes_dft(inputs.shape):
             cached = None if training else self._cached_kernel
             transformed = transform_kernel(kernel, inputs.shape[1]) if cached is None else cached
@@ -56,6 +56,10 @@ class Conv2D(keras.layers.Conv2D):
         if self.use_bias:
             outputs = tf.nn.bias_add(outputs, keras.ops.convert_to_tensor(self.bias))
         return outputs if self.activation is None else self.activation(outputs)
+
+    def effective_kernel(self) -> tf.Tensor:
+        """The kernel that is convolved with; layers derived from this one may round it."""
+        return keras.ops.convert_to_tensor(self.kernel)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """[N, floor((H + 2 pad - kernel) / stride) + 1, ..., filters]."""
@@ -70,7 +74,7 @@ class Conv2D(keras.layers.Conv2D):
 
     def cache_kernel(self, side: int) -> None:
         """Keeps the transformed kernel for inference; call it again when the weights have changed."""
-        transformed = transform_kernel(tf.cast(self.kernel.value, tf.float32), side)
+        transformed = transform_kernel(tf.cast(self.effective_kernel(), tf.float32), side)
         if self._cached_kernel is None:
             with tf.init_scope():
                 # Kept out of Keras' sight: it is derived from the kernel and not to be saved.

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from frcnn.ops.dimensions import dimension, smaller
+
 
 def random_subset(candidates: tf.Tensor, quota: tf.Tensor | int, largest: int, seed: tf.Tensor) -> tf.Tensor:
     """At most `quota` of the candidates of each image, every one as likely as the next.
@@ -16,7 +18,7 @@ def random_subset(candidates: tf.Tensor, quota: tf.Tensor | int, largest: int, s
         bool [B, N], a subset of `candidates`.
     """
     order, count = _shuffled(candidates, largest, seed)
-    size = order.shape[1]
+    size = dimension(order, 1)
     limit = tf.minimum(count, tf.broadcast_to(quota, tf.shape(count)))
     take = tf.range(size) < limit[:, None]
     rows = tf.broadcast_to(tf.range(tf.shape(order)[0])[:, None], tf.shape(order))
@@ -62,13 +64,13 @@ def choose(
 def _shuffled(candidates: tf.Tensor, most: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Indices of up to `most` candidates in random order [B, min(most, N)], and how many there are [B]."""
     draw = tf.random.stateless_uniform(tf.shape(candidates), seed)
-    order = tf.math.top_k(tf.where(candidates, draw, -1.0), min(most, candidates.shape[1])).indices
+    order = tf.math.top_k(tf.where(candidates, draw, -1.0), smaller(most, dimension(candidates, 1))).indices
     return order, tf.reduce_sum(tf.cast(candidates, tf.int32), axis=-1)
 
 
 def _take(order: tf.Tensor, count: tf.Tensor, slot: tf.Tensor, again: tf.Tensor) -> tf.Tensor:
     """Candidate of each slot: in order while there are any, then one at random, [B, K]."""
-    available = tf.minimum(count, order.shape[1])[:, None]
+    available = tf.minimum(count, dimension(order, 1))[:, None]
     redraw = tf.cast(again * tf.cast(available, tf.float32), tf.int32)
     position = tf.where((slot >= 0) & (slot < available), slot, tf.minimum(redraw, available - 1))
     return tf.gather(order, tf.maximum(position, 0), batch_dims=1)

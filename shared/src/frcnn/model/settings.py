@@ -21,13 +21,15 @@ class _Jsonable:
 class Geometry(_Jsonable):
     """Sizes and coding that model and weights were made for; saved with the model.
 
-    `height` and `width` are of the network input in pixels; `scales` and `ratios` (width / height)
+    `height` and `width` are of the network input in pixels. Where they are None, each image has its own
+    size: its shorter side is `min_side`, or less where the longer one would exceed `max_side` (0: no
+    limit). `scales` and `ratios` (width / height)
     describe the anchors; `crop_size` is the side of a pooled RoI in cells; `class_names` are the
     foreground classes in the order of their ids; `code_weights` belong to dx, dy, dw, dh.
     """
 
-    height: int
-    width: int
+    height: int | None
+    width: int | None
     channels: int
     scales: tuple[float, ...]
     ratios: tuple[float, ...]
@@ -36,6 +38,20 @@ class Geometry(_Jsonable):
     code_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
     std_scaling: float = 1.0
     stride: int = 16
+    min_side: int = 0
+    max_side: int = 0
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether images have their own sizes."""
+        return self.height is None
+
+    @property
+    def size_text(self) -> str:
+        """The input size as messages name it."""
+        if not self.dynamic:
+            return f"{self.height}x{self.width} (height x width)"
+        return f"size_min {self.min_side} px, output_image_max {self.max_side} px (dynamic shape)"
 
 
 @dataclasses.dataclass(frozen=True)

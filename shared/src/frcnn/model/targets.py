@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from frcnn.model.sampling import choose, random_subset
 from frcnn.ops.box_coder import encode
-from frcnn.ops.boxes import iou_matrix
+from frcnn.ops.boxes import Side, iou_matrix, last_index
+from frcnn.ops.dimensions import dimension
 
 POSITIVE_ROI_FRACTION = 0.25
 
@@ -53,8 +54,8 @@ def assign_anchors(
     gt_boxes: tf.Tensor,
     gt_valid: tf.Tensor,
     *,
-    height: int,
-    width: int,
+    height: Side,
+    width: Side,
     min_overlap: float,
     max_overlap: float,
 ) -> AnchorAssignment:
@@ -69,15 +70,15 @@ def assign_anchors(
         anchors: [N, 4] `yxyx` pixels.
         gt_boxes: [B, G, 4] `yxyx` pixels.
         gt_valid: bool [B, G]; the rest is padding.
-        height: Of the network input, px.
-        width: Of the network input, px.
+        height: Of the images, px.
+        width: Of the images, px.
         min_overlap: IoU.
         max_overlap: IoU.
     """
-    limit = tf.constant([height - 1.0, width - 1.0], tf.float32)
+    limit = last_index([height, width], rank=3)
     inside = tf.reduce_all((anchors[:, :2] >= 0.0) & (anchors[:, 2:] <= limit), axis=-1)
     iou = iou_matrix(anchors[None], gt_boxes, inclusive=True)
-    iou = tf.where(inside[:, None] & gt_valid[:, None, :], iou, 0.0)
+    iou = tf.where(inside[..., None] & gt_valid[:, None, :], iou, 0.0)
     best_iou = tf.reduce_max(iou, axis=-1)
     best_gt = tf.argmax(iou, axis=-1, output_type=tf.int32)
     positive = best_iou >= max_overlap
@@ -89,7 +90,7 @@ def assign_anchors(
 
 def _rescue(iou: tf.Tensor, positive: tf.Tensor, best_gt: tf.Tensor) -> tf.Tensor:
     """For each anchor the object it must take, int32 [B, N], or -1."""
-    batch, total, count = tf.shape(iou)[0], iou.shape[1], iou.shape[2]
+    batch, total, count = tf.shape(iou)[0], dimension(iou, 1), iou.shape[2]
     claims = tf.where(positive, best_gt, count)
     images = tf.range(batch)[:, None]
     rows = tf.broadcast_to(images, tf.shape(claims))
@@ -109,8 +110,8 @@ def rpn_targets(
     gt_boxes: tf.Tensor,
     gt_valid: tf.Tensor,
     *,
-    height: int,
-    width: int,
+    height: Side,
+    width: Side,
     min_overlap: float,
     max_overlap: float,
     mini_batch: int,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import tensorflow as tf
 
 
 def anchor_sizes(scales: Sequence[float], ratios: Sequence[float]) -> np.ndarray:
@@ -28,3 +29,13 @@ def anchor_grid(
     y, x = np.meshgrid(stride * (np.arange(rows) + 0.5), stride * (np.arange(columns) + 0.5), indexing="ij")
     centres = np.stack([y, x], axis=-1).astype(np.float32)[:, :, None, :]
     return np.concatenate([centres - half, centres + half], axis=-1).reshape(-1, 4)
+
+
+def anchors_of_map(
+    rows: tf.Tensor, columns: tf.Tensor, scales: Sequence[float], ratios: Sequence[float], stride: int = 16
+) -> tf.Tensor:
+    """`anchor_grid` of a feature map whose size, two int32 scalars, is known when the graph runs."""
+    half = tf.constant(anchor_sizes(scales, ratios)[:, ::-1] / 2)
+    y, x = (stride * (tf.cast(tf.range(cells), tf.float32) + 0.5) for cells in (rows, columns))
+    centres = tf.stack(tf.meshgrid(y, x, indexing="ij"), axis=-1)[:, :, None, :]
+    return tf.reshape(tf.concat([centres - half, centres + half], axis=-1), [-1, 4])

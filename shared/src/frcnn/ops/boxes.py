@@ -1,6 +1,12 @@
 """Areas and overlaps of boxes. Boxes are `yxyx`, float32, pixels of the network input."""
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import tensorflow as tf
+
+# Height or width, px: of all images, or int32 [B] of each.
+Side: TypeAlias = "int | tf.Tensor"
 
 
 def iou_matrix(boxes: tf.Tensor, others: tf.Tensor, inclusive: bool) -> tf.Tensor:
@@ -25,7 +31,14 @@ def iou_matrix(boxes: tf.Tensor, others: tf.Tensor, inclusive: bool) -> tf.Tenso
     return tf.math.divide_no_nan(intersection, areas + other_areas - intersection)
 
 
-def clip_boxes(boxes: tf.Tensor, height: float, width: float) -> tf.Tensor:
-    """Boxes [..., 4] cut at the image's border: y to 0..height - 1, x to 0..width - 1."""
-    limit = tf.constant([height - 1.0, width - 1.0, height - 1.0, width - 1.0], boxes.dtype)
-    return tf.clip_by_value(boxes, 0.0, limit)
+def clip_boxes(boxes: tf.Tensor, height: Side, width: Side) -> tf.Tensor:
+    """Boxes [B, ..., 4] cut at their image's border: y to 0..height - 1, x to 0..width - 1."""
+    return tf.clip_by_value(boxes, 0.0, last_index([height, width] * 2, len(boxes.shape)))
+
+
+def last_index(sides: Sequence[Side], rank: int) -> tf.Tensor:
+    """Side - 1 of each of n sides: float32 [n], or [B, 1, ..., n] of `rank` if images have their own."""
+    if all(isinstance(side, int) for side in sides):
+        return tf.constant([side - 1.0 for side in sides], tf.float32)
+    limits = tf.cast(tf.stack(sides, axis=-1), tf.float32) - 1.0
+    return tf.reshape(limits, [-1, *[1] * (rank - 2), len(sides)])

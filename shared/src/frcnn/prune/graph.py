@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Sequence
 
 import keras
@@ -10,7 +11,7 @@ from keras import KerasTensor
 
 from frcnn.errors import UsageError
 from frcnn.prune.channels import ChannelSpace, Pin
-from frcnn.prune.rules import Call, Rule, UnprunableError, rule_for
+from frcnn.prune.rules import Call, Rule, Shape, UnprunableError, rule_for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,19 +63,20 @@ class ChannelGraph:
     unprunable: tuple[Unprunable, ...]
 
 
-def trace(networks: Sequence[keras.Model], excluded: Sequence[str] = ()) -> ChannelGraph:
+def trace(networks: Sequence[keras.Model], excluded: Sequence[str] = (), side: int = 256) -> ChannelGraph:
     """Follows the channels through networks in a row.
 
     Args:
         networks: Functional models. The first output of each is what feeds the first input of the
             next (through RoI pooling, say, which keeps channels); all other outputs stay whole.
         excluded: Names of layers whose output channels stay.
+        side: What height and width of an input count as where they are not fixed; for the costs.
 
     Raises:
         UsageError: An excluded layer does not exist.
     """
     _check_names(networks, excluded)
-    tracer = _Tracer(frozenset(excluded))
+    tracer = _Tracer(frozenset(excluded), side)
     passed = None
     for part, network in enumerate(networks):
         outputs = tracer.follow(part, network, passed)
@@ -87,9 +89,11 @@ def trace(networks: Sequence[keras.Model], excluded: Sequence[str] = ()) -> Chan
 class _Tracer:
     """Walks over networks in the order of computation."""
 
-    def __init__(self, excluded: frozenset[str]) -> None:
+    def __init__(self, excluded: frozenset[str], side: int) -> None:
         self.space = ChannelSpace()
         self._excluded = excluded
+        self._side = side
+        self._shapes: dict[int, Shape] = {}
         self._layers: dict[int, LayerChannels] = {}
         self._unprunable: dict[str, Unprunable] = {}
 
@@ -139,7 +143,9 @@ class _Tracer:
             if layer.name in self._excluded:
                 self.space.pin(channels, layer.name, "excluded")
         if isinstance(layer, keras.Layer):
-            self._note(LayerChannels(layer, part, inputs[0], outputs[0], _places(made[0]), rule))
+            self._note(
+                LayerChannels(layer, part, inputs[0], outputs[0], self._places(layer, tensors, made[0]), rule)
+            )
 
     def _barrier(
         self, layer: keras.Layer, inputs: Sequence[np.ndarray], made: Sequence[KerasTensor], reason: str
@@ -150,6 +156,19 @@ class _Tracer:
         for channels in (*inputs, *outputs):
             self.space.pin(channels, f"{layer.name} ({kind})", reason)
         return outputs
+
+    def _places(self, layer: keras.Layer, tensors: Sequence[KerasTensor], made: KerasTensor) -> int:
+        """At how many places a layer is computed, in an image of `side` where sizes are not fixed."""
+        shape = tuple(made.shape)
+        if None in shape[1:-1]:
+            shapes = [self._shapes.get(id(tensor)) or self._sized(tensor) for tensor in tensors]
+            shape = tuple(layer.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes))
+            self._shapes[id(made)] = shape
+        return math.prod(each or 1 for each in shape[1:-1])
+
+    def _sized(self, tensor: KerasTensor) -> Shape:
+        batch, *sides, channels = tensor.shape
+        return (batch, *(each or self._side for each in sides), channels)
 
     def _note(self, new: LayerChannels) -> None:
         """Remembers a layer; calls of one layer must keep the same channels if it depends on them."""
@@ -182,8 +201,3 @@ def _maker(tensor: KerasTensor) -> str:
 
 def _last(tensor: KerasTensor) -> int:
     return tensor.shape[-1] or 0 if len(tensor.shape) > 1 else 0
-
-
-def _places(tensor: KerasTensor) -> int:
-    # A side that is not fixed counts as 1.
-    return int(np.prod([side or 1 for side in tensor.shape[1:-1]], dtype=int))

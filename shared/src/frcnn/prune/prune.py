@@ -51,11 +51,12 @@ def prune(model: FasterRCNN, settings: PruneSettings) -> PruneResult:
 
 def plan_detector(model: FasterRCNN, settings: PruneSettings) -> Outcome:
     """What `prune` would do, without doing it; raises what it raises."""
-    return plan_networks([model.features, model.roi_head], settings, runs=[1, settings.rois])
+    networks, side = [model.features, model.roi_head], model.geometry.min_side
+    return plan_networks(networks, settings, runs=[1, settings.rois], **({"side": side} if side else {}))
 
 
 def plan_networks(
-    networks: Sequence[keras.Model], settings: PruneSettings, runs: Sequence[int] = ()
+    networks: Sequence[keras.Model], settings: PruneSettings, runs: Sequence[int] = (), side: int = 256
 ) -> Outcome:
     """Plans the pruning of networks in a row, as `frcnn.prune.graph.trace` takes them.
 
@@ -63,13 +64,14 @@ def plan_networks(
         networks: Functional models.
         settings: What is asked for.
         runs: How often each is computed for an image; once if left out.
+        side: What a side of an image counts as where it is not fixed, px.
 
     Raises:
         UsageError: As `prune`.
         ModelError: As `prune`.
     """
     runs = runs or [1] * len(networks)
-    graph = trace(networks, settings.excluded_layers)
+    graph = trace(networks, settings.excluded_layers, side)
     groups = make_groups(graph, settings)
     if settings.has_target:
         threshold = find_threshold(graph, groups, settings, runs)

@@ -14,7 +14,8 @@ from typing import Any, TypeAlias
 from frcnn.errors import UsageError
 from frcnn.runtime.files import write_text
 
-Metadata: TypeAlias = Mapping[str, str | float | int | bool]
+# What JSON can hold; KFP shows lists and mappings where an artifact's type says how.
+Metadata: TypeAlias = Mapping[str, Any]
 
 
 def write_executor_output(executor_input: str, metadata: Mapping[str, Metadata]) -> Path:

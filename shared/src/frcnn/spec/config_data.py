@@ -37,7 +37,7 @@ class DataSource:
 
     tfrecords_path: str
     image_directory_path: str = ""
-    source_weight: float = 1.0
+    source_weight: Annotated[float, Range("> 0"), ZeroIsNotSet()] = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -195,3 +195,4 @@ class TrainingConfig:
     visualizer: VisualizerConfig = VisualizerConfig()
     keep_checkpoints: int = 0
     save_best: bool = True
+    qat_per_channel_weights: bool = False

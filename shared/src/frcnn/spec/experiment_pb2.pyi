@@ -116,7 +116,9 @@ class DataSource(_message.Message):
     [default: ""]
     """
     source_weight: _builtins.float
-    """Carried along, without effect on the losses. [default: 1.0]"""
+    """How often its images are drawn, relative to their number; not with UNIFORM. 0 counts as not set.
+    [range: > 0; default: 1.0]
+    """
     def __init__(
         self,
         *,
@@ -213,7 +215,7 @@ class DatasetConfig(_message.Message):
     dataloader_mode: Global___DatasetConfig.DATALOADER_MODE.ValueType
     """Accepted for old specs; every mode reads like MULTISOURCE. [default: MULTISOURCE]"""
     sampling_mode: Global___DatasetConfig.SAMPLING_MODE.ValueType
-    """How several sources are mixed: by their sizes (USER_DEFINED, PROPORTIONAL) or evenly (UNIFORM).
+    """How several sources are mixed: by size x weight (USER_DEFINED, PROPORTIONAL) or evenly (UNIFORM).
     [default: USER_DEFINED]
     """
     @_builtins.property
@@ -1040,6 +1042,7 @@ class TrainingConfig(_message.Message):
     VISUALIZER_FIELD_NUMBER: _builtins.int
     KEEP_CHECKPOINTS_FIELD_NUMBER: _builtins.int
     SAVE_BEST_FIELD_NUMBER: _builtins.int
+    QAT_PER_CHANNEL_WEIGHTS_FIELD_NUMBER: _builtins.int
     retrain_pruned_model: _builtins.str
     """Pruned model to train again; its graph is kept. [unit: path; default: ""]"""
     rpn_min_overlap: _builtins.float
@@ -1089,11 +1092,17 @@ class TrainingConfig(_message.Message):
     [unit: epochs; default: 1]
     """
     enable_qat: _builtins.bool
-    """Quantisation-aware training. [default: false]"""
+    """Quantisation-aware training: kernels and activations are rounded to 8 bits as INT8 engines round them.
+    [default: false]
+    """
     keep_checkpoints: _builtins.int
     """Keep only the last so many checkpoints; 0: all. [unit: files; default: 0]"""
     save_best: _builtins.bool
     """Keep a copy of the checkpoint with the best validation mAP. [default: true]"""
+    qat_per_channel_weights: _builtins.bool
+    """With `enable_qat`: each filter of a kernel has its own range, instead of one for the kernel.
+    [default: false]
+    """
     @_builtins.property
     def classifier_regr_std(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Multiplies the head's box code targets. [range: > 0, keys x, y, w, h; default: x 10, y 10, w 5, h 5]"""
@@ -1156,10 +1165,11 @@ class TrainingConfig(_message.Message):
         visualizer: Global___VisualizerConfig | None = ...,
         keep_checkpoints: _builtins.int | None = ...,
         save_best: _builtins.bool | None = ...,
+        qat_per_channel_weights: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size_per_gpu", b"_batch_size_per_gpu", "_checkpoint_interval", b"_checkpoint_interval", "_classifier_max_overlap", b"_classifier_max_overlap", "_classifier_min_overlap", b"_classifier_min_overlap", "_enable_augmentation", b"_enable_augmentation", "_enable_qat", b"_enable_qat", "_gt_as_roi", b"_gt_as_roi", "_keep_checkpoints", b"_keep_checkpoints", "_lambda_cls_class", b"_lambda_cls_class", "_lambda_cls_regr", b"_lambda_cls_regr", "_lambda_rpn_class", b"_lambda_rpn_class", "_lambda_rpn_regr", b"_lambda_rpn_regr", "_num_epochs", b"_num_epochs", "_pretrained_weights", b"_pretrained_weights", "_resume_from_model", b"_resume_from_model", "_retrain_pruned_model", b"_retrain_pruned_model", "_rpn_max_overlap", b"_rpn_max_overlap", "_rpn_min_overlap", b"_rpn_min_overlap", "_rpn_mini_batch", b"_rpn_mini_batch", "_rpn_nms_max_boxes", b"_rpn_nms_max_boxes", "_rpn_nms_overlap_threshold", b"_rpn_nms_overlap_threshold", "_rpn_pre_nms_top_N", b"_rpn_pre_nms_top_N", "_save_best", b"_save_best", "_std_scaling", b"_std_scaling", "batch_size_per_gpu", b"batch_size_per_gpu", "checkpoint_interval", b"checkpoint_interval", "classifier_max_overlap", b"classifier_max_overlap", "classifier_min_overlap", b"classifier_min_overlap", "early_stopping", b"early_stopping", "enable_augmentation", b"enable_augmentation", "enable_qat", b"enable_qat", "gt_as_roi", b"gt_as_roi", "keep_checkpoints", b"keep_checkpoints", "lambda_cls_class", b"lambda_cls_class", "lambda_cls_regr", b"lambda_cls_regr", "lambda_rpn_class", b"lambda_rpn_class", "lambda_rpn_regr", b"lambda_rpn_regr", "learning_rate", b"learning_rate", "num_epochs", b"num_epochs", "optimizer", b"optimizer", "pretrained_weights", b"pretrained_weights", "regularizer", b"regularizer", "resume_from_model", b"resume_from_model", "retrain_pruned_model", b"retrain_pruned_model", "rpn_max_overlap", b"rpn_max_overlap", "rpn_min_overlap", b"rpn_min_overlap", "rpn_mini_batch", b"rpn_mini_batch", "rpn_nms_max_boxes", b"rpn_nms_max_boxes", "rpn_nms_overlap_threshold", b"rpn_nms_overlap_threshold", "rpn_pre_nms_top_N", b"rpn_pre_nms_top_N", "save_best", b"save_best", "std_scaling", b"std_scaling", "visualizer", b"visualizer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size_per_gpu", b"_batch_size_per_gpu", "_checkpoint_interval", b"_checkpoint_interval", "_classifier_max_overlap", b"_classifier_max_overlap", "_classifier_min_overlap", b"_classifier_min_overlap", "_enable_augmentation", b"_enable_augmentation", "_enable_qat", b"_enable_qat", "_gt_as_roi", b"_gt_as_roi", "_keep_checkpoints", b"_keep_checkpoints", "_lambda_cls_class", b"_lambda_cls_class", "_lambda_cls_regr", b"_lambda_cls_regr", "_lambda_rpn_class", b"_lambda_rpn_class", "_lambda_rpn_regr", b"_lambda_rpn_regr", "_num_epochs", b"_num_epochs", "_pretrained_weights", b"_pretrained_weights", "_qat_per_channel_weights", b"_qat_per_channel_weights", "_resume_from_model", b"_resume_from_model", "_retrain_pruned_model", b"_retrain_pruned_model", "_rpn_max_overlap", b"_rpn_max_overlap", "_rpn_min_overlap", b"_rpn_min_overlap", "_rpn_mini_batch", b"_rpn_mini_batch", "_rpn_nms_max_boxes", b"_rpn_nms_max_boxes", "_rpn_nms_overlap_threshold", b"_rpn_nms_overlap_threshold", "_rpn_pre_nms_top_N", b"_rpn_pre_nms_top_N", "_save_best", b"_save_best", "_std_scaling", b"_std_scaling", "batch_size_per_gpu", b"batch_size_per_gpu", "checkpoint_interval", b"checkpoint_interval", "classifier_max_overlap", b"classifier_max_overlap", "classifier_min_overlap", b"classifier_min_overlap", "early_stopping", b"early_stopping", "enable_augmentation", b"enable_augmentation", "enable_qat", b"enable_qat", "gt_as_roi", b"gt_as_roi", "keep_checkpoints", b"keep_checkpoints", "lambda_cls_class", b"lambda_cls_class", "lambda_cls_regr", b"lambda_cls_regr", "lambda_rpn_class", b"lambda_rpn_class", "lambda_rpn_regr", b"lambda_rpn_regr", "learning_rate", b"learning_rate", "num_epochs", b"num_epochs", "optimizer", b"optimizer", "pretrained_weights", b"pretrained_weights", "qat_per_channel_weights", b"qat_per_channel_weights", "regularizer", b"regularizer", "resume_from_model", b"resume_from_model", "retrain_pruned_model", b"retrain_pruned_model", "rpn_max_overlap", b"rpn_max_overlap", "rpn_min_overlap", b"rpn_min_overlap", "rpn_mini_batch", b"rpn_mini_batch", "rpn_nms_max_boxes", b"rpn_nms_max_boxes", "rpn_nms_overlap_threshold", b"rpn_nms_overlap_threshold", "rpn_pre_nms_top_N", b"rpn_pre_nms_top_N", "save_best", b"save_best", "std_scaling", b"std_scaling", "visualizer", b"visualizer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size_per_gpu", b"_batch_size_per_gpu", "_checkpoint_interval", b"_checkpoint_interval", "_classifier_max_overlap", b"_classifier_max_overlap", "_classifier_min_overlap", b"_classifier_min_overlap", "_enable_augmentation", b"_enable_augmentation", "_enable_qat", b"_enable_qat", "_gt_as_roi", b"_gt_as_roi", "_keep_checkpoints", b"_keep_checkpoints", "_lambda_cls_class", b"_lambda_cls_class", "_lambda_cls_regr", b"_lambda_cls_regr", "_lambda_rpn_class", b"_lambda_rpn_class", "_lambda_rpn_regr", b"_lambda_rpn_regr", "_num_epochs", b"_num_epochs", "_pretrained_weights", b"_pretrained_weights", "_resume_from_model", b"_resume_from_model", "_retrain_pruned_model", b"_retrain_pruned_model", "_rpn_max_overlap", b"_rpn_max_overlap", "_rpn_min_overlap", b"_rpn_min_overlap", "_rpn_mini_batch", b"_rpn_mini_batch", "_rpn_nms_max_boxes", b"_rpn_nms_max_boxes", "_rpn_nms_overlap_threshold", b"_rpn_nms_overlap_threshold", "_rpn_pre_nms_top_N", b"_rpn_pre_nms_top_N", "_save_best", b"_save_best", "_std_scaling", b"_std_scaling", "batch_size_per_gpu", b"batch_size_per_gpu", "checkpoint_interval", b"checkpoint_interval", "classifier_max_overlap", b"classifier_max_overlap", "classifier_min_overlap", b"classifier_min_overlap", "classifier_regr_std", b"classifier_regr_std", "early_stopping", b"early_stopping", "enable_augmentation", b"enable_augmentation", "enable_qat", b"enable_qat", "gt_as_roi", b"gt_as_roi", "keep_checkpoints", b"keep_checkpoints", "lambda_cls_class", b"lambda_cls_class", "lambda_cls_regr", b"lambda_cls_regr", "lambda_rpn_class", b"lambda_rpn_class", "lambda_rpn_regr", b"lambda_rpn_regr", "learning_rate", b"learning_rate", "model_parallelism", b"model_parallelism", "num_epochs", b"num_epochs", "optimizer", b"optimizer", "pretrained_weights", b"pretrained_weights", "regularizer", b"regularizer", "resume_from_model", b"resume_from_model", "retrain_pruned_model", b"retrain_pruned_model", "rpn_max_overlap", b"rpn_max_overlap", "rpn_min_overlap", b"rpn_min_overlap", "rpn_mini_batch", b"rpn_mini_batch", "rpn_nms_max_boxes", b"rpn_nms_max_boxes", "rpn_nms_overlap_threshold", b"rpn_nms_overlap_threshold", "rpn_pre_nms_top_N", b"rpn_pre_nms_top_N", "save_best", b"save_best", "std_scaling", b"std_scaling", "visualizer", b"visualizer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size_per_gpu", b"_batch_size_per_gpu", "_checkpoint_interval", b"_checkpoint_interval", "_classifier_max_overlap", b"_classifier_max_overlap", "_classifier_min_overlap", b"_classifier_min_overlap", "_enable_augmentation", b"_enable_augmentation", "_enable_qat", b"_enable_qat", "_gt_as_roi", b"_gt_as_roi", "_keep_checkpoints", b"_keep_checkpoints", "_lambda_cls_class", b"_lambda_cls_class", "_lambda_cls_regr", b"_lambda_cls_regr", "_lambda_rpn_class", b"_lambda_rpn_class", "_lambda_rpn_regr", b"_lambda_rpn_regr", "_num_epochs", b"_num_epochs", "_pretrained_weights", b"_pretrained_weights", "_qat_per_channel_weights", b"_qat_per_channel_weights", "_resume_from_model", b"_resume_from_model", "_retrain_pruned_model", b"_retrain_pruned_model", "_rpn_max_overlap", b"_rpn_max_overlap", "_rpn_min_overlap", b"_rpn_min_overlap", "_rpn_mini_batch", b"_rpn_mini_batch", "_rpn_nms_max_boxes", b"_rpn_nms_max_boxes", "_rpn_nms_overlap_threshold", b"_rpn_nms_overlap_threshold", "_rpn_pre_nms_top_N", b"_rpn_pre_nms_top_N", "_save_best", b"_save_best", "_std_scaling", b"_std_scaling", "batch_size_per_gpu", b"batch_size_per_gpu", "checkpoint_interval", b"checkpoint_interval", "classifier_max_overlap", b"classifier_max_overlap", "classifier_min_overlap", b"classifier_min_overlap", "classifier_regr_std", b"classifier_regr_std", "early_stopping", b"early_stopping", "enable_augmentation", b"enable_augmentation", "enable_qat", b"enable_qat", "gt_as_roi", b"gt_as_roi", "keep_checkpoints", b"keep_checkpoints", "lambda_cls_class", b"lambda_cls_class", "lambda_cls_regr", b"lambda_cls_regr", "lambda_rpn_class", b"lambda_rpn_class", "lambda_rpn_regr", b"lambda_rpn_regr", "learning_rate", b"learning_rate", "model_parallelism", b"model_parallelism", "num_epochs", b"num_epochs", "optimizer", b"optimizer", "pretrained_weights", b"pretrained_weights", "qat_per_channel_weights", b"qat_per_channel_weights", "regularizer", b"regularizer", "resume_from_model", b"resume_from_model", "retrain_pruned_model", b"retrain_pruned_model", "rpn_max_overlap", b"rpn_max_overlap", "rpn_min_overlap", b"rpn_min_overlap", "rpn_mini_batch", b"rpn_mini_batch", "rpn_nms_max_boxes", b"rpn_nms_max_boxes", "rpn_nms_overlap_threshold", b"rpn_nms_overlap_threshold", "rpn_pre_nms_top_N", b"rpn_pre_nms_top_N", "save_best", b"save_best", "std_scaling", b"std_scaling", "visualizer", b"visualizer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size_per_gpu: _TypeAlias = _typing.Literal["batch_size_per_gpu"]  # noqa: Y015
     _WhichOneofArgType__batch_size_per_gpu: _TypeAlias = _typing.Literal["_batch_size_per_gpu", b"_batch_size_per_gpu"]  # noqa: Y015
@@ -1189,6 +1199,8 @@ class TrainingConfig(_message.Message):
     _WhichOneofArgType__num_epochs: _TypeAlias = _typing.Literal["_num_epochs", b"_num_epochs"]  # noqa: Y015
     _WhichOneofReturnType__pretrained_weights: _TypeAlias = _typing.Literal["pretrained_weights"]  # noqa: Y015
     _WhichOneofArgType__pretrained_weights: _TypeAlias = _typing.Literal["_pretrained_weights", b"_pretrained_weights"]  # noqa: Y015
+    _WhichOneofReturnType__qat_per_channel_weights: _TypeAlias = _typing.Literal["qat_per_channel_weights"]  # noqa: Y015
+    _WhichOneofArgType__qat_per_channel_weights: _TypeAlias = _typing.Literal["_qat_per_channel_weights", b"_qat_per_channel_weights"]  # noqa: Y015
     _WhichOneofReturnType__resume_from_model: _TypeAlias = _typing.Literal["resume_from_model"]  # noqa: Y015
     _WhichOneofArgType__resume_from_model: _TypeAlias = _typing.Literal["_resume_from_model", b"_resume_from_model"]  # noqa: Y015
     _WhichOneofReturnType__retrain_pruned_model: _TypeAlias = _typing.Literal["retrain_pruned_model"]  # noqa: Y015
@@ -1237,6 +1249,8 @@ class TrainingConfig(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__num_epochs) -> _WhichOneofReturnType__num_epochs | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pretrained_weights) -> _WhichOneofReturnType__pretrained_weights | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__qat_per_channel_weights) -> _WhichOneofReturnType__qat_per_channel_weights | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__resume_from_model) -> _WhichOneofReturnType__resume_from_model | None: ...
     @_typing.overload
@@ -1923,7 +1937,7 @@ class InferenceConfig(_message.Message):
     labels_dump_dir: _builtins.str
     """Folder of the KITTI label files. [unit: path; default: ""]"""
     batch_size: _builtins.int
-    """Images per step; 0 counts as not set; 1 for a dynamic shape. [unit: images; default: 1]"""
+    """Images per step; 0 counts as not set. [unit: images; default: 1]"""
     object_confidence_thres: _builtins.float
     """Detections below this score are dropped before the NMS. [range: (0, 1); default: 0.0001]"""
     nms_score_bits: _builtins.int
@@ -2051,7 +2065,7 @@ class EvaluationConfig(_message.Message):
     validation_period_during_training: _builtins.int
     """Validate each so many epochs; 0 counts as not set. [unit: epochs; default: 1]"""
     batch_size: _builtins.int
-    """Images per step; 0 counts as not set; 1 for a dynamic shape. [unit: images; default: 1]"""
+    """Images per step; 0 counts as not set. [unit: images; default: 1]"""
     gt_matching_iou_threshold: _builtins.float
     """One. [range: (0, 1); default: 0.5, unless a range is set]"""
     visualize_pr_curve: _builtins.bool

@@ -98,9 +98,12 @@ def with_training(spec: Experiment, *, epochs: int, retrain: Path | None, resume
     """
     if epochs < 0:
         raise UsageError(f"--epochs {epochs}: expected 1 or more, or 0 for the spec's num_epochs")
+    given = spec.training_config
     training = dataclasses.replace(
-        spec.training_config,
-        num_epochs=epochs or spec.training_config.num_epochs,
+        given,
+        num_epochs=epochs or given.num_epochs,
+        # A training that is made shorter than the interval would leave no model.
+        checkpoint_interval=min(given.checkpoint_interval, epochs) if epochs else given.checkpoint_interval,
         retrain_pruned_model=str(retrain or ""),
         resume_from_model=str(resume or ""),
     )

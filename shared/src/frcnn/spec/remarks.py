@@ -5,12 +5,16 @@ from collections.abc import Iterator
 
 from frcnn.errors import Problem
 from frcnn.spec.archs import FAMILIES, family_of
-from frcnn.spec.config import DataloaderMode, Experiment, ImageType
+from frcnn.spec.config import DataloaderMode, Experiment, ImageType, SamplingMode
 
 
 def experiment_remarks(spec: Experiment) -> Iterator[Problem]:
     """Remarks on a spec without faults."""
-    for rule in (_backbone_options, _channel_order, _class_keys, _dataloader_mode, _short_sides, _training):
+    rules = (
+        *(_backbone_options, _channel_order, _class_keys, _dataloader_mode, _source_weights),
+        *(_short_sides, _training),
+    )
+    for rule in rules:
         yield from rule(spec)
 
 
@@ -60,13 +64,24 @@ def _dataloader_mode(spec: Experiment) -> Iterator[Problem]:
         yield Problem("dataset_config.dataloader_mode", f"found {mode.name}; it is read as MULTISOURCE")
 
 
+def _source_weights(spec: Experiment) -> Iterator[Problem]:
+    data = spec.dataset_config
+    for index, source in enumerate(data.data_sources):
+        if data.sampling_mode is SamplingMode.UNIFORM and source.source_weight != 1.0:
+            yield Problem(
+                f"dataset_config.data_sources[{index}].source_weight",
+                f"found {source.source_weight:g}; without effect with sampling_mode UNIFORM, "
+                "PROPORTIONAL goes by it",
+            )
+
+
 def _short_sides(spec: Experiment) -> Iterator[Problem]:
     size = spec.model_config.input_image_config.size_min
     short = spec.augmentation_config.preprocessing.output_image_min
     if size is not None and short not in (0, size.min):
         yield Problem(
             "augmentation_config.preprocessing.output_image_min",
-            f"found {short}; the model's size_min is {size.min}, so images differ in training and inference",
+            f"found {short}; the model's size_min {size.min} is what counts, in training as in inference",
         )
 
 
@@ -83,5 +98,7 @@ def _training(spec: Experiment) -> Iterator[Problem]:
             "training_config.checkpoint_interval",
             f"found {config.checkpoint_interval} with {config.num_epochs} epochs; no checkpoint is saved",
         )
+    if config.qat_per_channel_weights and not config.enable_qat:
+        yield Problem("training_config.qat_per_channel_weights", "without effect: enable_qat is false")
     if config.resume_from_model and config.retrain_pruned_model:
         yield Problem("training_config.retrain_pruned_model", "without effect: resume_from_model comes first")

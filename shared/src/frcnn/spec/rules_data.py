@@ -94,20 +94,6 @@ def dynamic_size(spec: Experiment) -> Iterator[Problem]:
             )
 
 
-def batch_of_dynamic_size(spec: Experiment) -> Iterator[Problem]:
-    """Images of different shapes do not fit in one batch."""
-    if spec.model_config.input_image_config.size_min is None:
-        return
-    batches = {
-        "training_config.batch_size_per_gpu": spec.training_config.batch_size_per_gpu,
-        "inference_config.batch_size": spec.inference_config.batch_size,
-        "evaluation_config.batch_size": spec.evaluation_config.batch_size,
-    }
-    for path, batch in batches.items():
-        if batch > 1:
-            yield Problem(path, f"found {batch}; expected 1 for a dynamic shape (size_min)")
-
-
 def channels(spec: Experiment) -> Iterator[Problem]:
     """Images arrive with the channels that the model takes."""
     found = spec.augmentation_config.preprocessing.output_image_channel
@@ -119,4 +105,4 @@ def channels(spec: Experiment) -> Iterator[Problem]:
         )
 
 
-RULES = (class_names, crop, zoom, static_size, dynamic_size, batch_of_dynamic_size, channels)
+RULES = (class_names, crop, zoom, static_size, dynamic_size, channels)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from frcnn.errors import ModelError, UsageError
 from frcnn.model.checkpoint import TrainingRecord, check_fits
 from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.model.qat import is_qat
 
 if TYPE_CHECKING:
     from frcnn.spec.config import Experiment
@@ -28,6 +29,19 @@ class Start:
         if self.kind == "resume" and record.arch != spec.model_config.arch:
             raise ModelError(
                 f"{self.path}: is a {record.arch}; the spec's model_config.arch is {spec.model_config.arch}"
+            )
+        self._check_quantisation(is_qat(model), spec.training_config.enable_qat)
+
+    def _check_quantisation(self, found: bool, wanted: bool) -> None:
+        if found and not wanted:
+            raise ModelError(
+                f"{self.path}: a model of quantisation-aware training; the spec says "
+                "training_config.enable_qat: false; set it to true, or start from the float model"
+            )
+        if wanted and not found and self.kind == "resume":
+            raise ModelError(
+                f"{self.path}: a float model; the spec says training_config.enable_qat: true; "
+                "set it to false, or name the file in retrain_pruned_model instead of resume_from_model"
             )
 
 
@@ -52,16 +66,8 @@ def choose_start(spec: "Experiment") -> Start:
     return Start("fresh")
 
 
-def refuse_unsupported(spec: "Experiment") -> None:
-    """Says what of the spec this version cannot do, instead of training something else.
-
-    Raises:
-        UsageError: Quantisation-aware training or model parallelism is asked for.
-    """
+def warn_of_unsupported(spec: "Experiment") -> None:
+    """Says what of the spec this version does without."""
     config = spec.training_config
-    if config.enable_qat:
-        raise UsageError("training_config.enable_qat: not supported yet; set it to false")
-    if config.model_parallelism:
-        raise UsageError("training_config.model_parallelism: not supported yet; leave it out")
     if config.visualizer is not None and config.visualizer.enabled:
         log.warning("training_config.visualizer: not supported yet; the run goes on without it")

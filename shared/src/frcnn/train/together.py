@@ -4,6 +4,7 @@ import keras
 
 from frcnn.errors import RunError
 from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.model.quantised_layers import QDQ
 from frcnn.runtime.distributed import World
 
 
@@ -28,20 +29,27 @@ class EpochMeans(keras.callbacks.Callback):
 
 
 def average_statistics(model: FasterRCNN, world: World) -> None:
-    """Each rank has seen other images: what normalises at inference becomes the mean of what they saw."""
+    """What normalises and rounds at inference becomes the mean over the ranks, which saw other images."""
     statistics = [
         variable
         for part in (model.features, model.roi_head)
         for layer in part.layers
-        # Frozen ones are equal everywhere; their mean would add rounding.
-        if isinstance(layer, keras.layers.BatchNormalization)
-        and layer.trainable
-        and not getattr(layer, "frozen", False)
-        for variable in (layer.moving_mean, layer.moving_variance)
+        for variable in _statistics_of(layer)
     ]
     means = world.average([variable.value for variable in statistics], "statistics")
     for variable, mean in zip(statistics, means, strict=True):
         variable.assign(mean)
+
+
+def _statistics_of(layer: keras.Layer) -> tuple[keras.Variable, ...]:
+    """The moving averages that a layer learns from the batches it sees."""
+    if isinstance(layer, QDQ):
+        return (layer.scaling_factor,)
+    # Frozen ones are equal everywhere; their mean would add rounding.
+    learns = layer.trainable and not getattr(layer, "frozen", False)
+    if isinstance(layer, keras.layers.BatchNormalization) and learns:
+        return layer.moving_mean, layer.moving_variance
+    return ()
 
 
 def start_together(model: FasterRCNN, world: World, facts: dict[str, object]) -> None:

@@ -16,14 +16,16 @@ from frcnn.errors import DataError, RunError
 from frcnn.model.build import build, training_settings
 from frcnn.model.checkpoint import TrainingRecord, load_model
 from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.model.placement import build_beside, plan_placement, spread
 from frcnn.model.precision import set_precision
 from frcnn.runtime.distributed import Place, World, join
 from frcnn.runtime.status import StatusWriter
 from frcnn.train.callbacks import Checkpoints, NanGuard, Reporter, Validation
-from frcnn.train.devices import take_share
+from frcnn.train.devices import computing_devices, take_share
 from frcnn.train.optimizers import optimizer
 from frcnn.train.pretrained.load import load_pretrained
-from frcnn.train.start import Start, choose_start, refuse_unsupported
+from frcnn.train.retrain import for_retraining, quantised
+from frcnn.train.start import Start, choose_start, warn_of_unsupported
 from frcnn.train.together import EpochMeans, start_together
 
 if TYPE_CHECKING:
@@ -77,15 +79,19 @@ def train(
     world = join() if world is None else world
     here = world.place
     if here.size > 1:
-        take_share(here)
+        take_share(here, len(spec.training_config.model_parallelism) or 1)
     set_up(spec.random_seed + here.rank)
     start = choose_start(spec)
-    refuse_unsupported(spec)
+    warn_of_unsupported(spec)
     config = spec.training_config
     strict = strict and here.rank == 0  # one rank's look at all images is enough
     data = training_dataset(spec, rank=here.rank, world=here.size, strict=strict)
     validation = _validation(spec, here, strict)
     model, record = _begin(spec, start, key)
+    if config.model_parallelism:
+        devices = computing_devices()
+        model = spread(model, plan_placement(model, config.model_parallelism, devices))
+        log.info("layers on %d devices: %s", len(config.model_parallelism), ", ".join(devices))
     steps = data.steps_per_epoch
     if record.epoch:
         data = training_dataset(spec, rank=here.rank, world=here.size, start_epoch=record.epoch)
@@ -144,11 +150,13 @@ def _begin(spec: "Experiment", start: Start, key: str) -> tuple[FasterRCNN, Trai
         model, record = load_model(start.path, key)
         start.check(model, record, spec)
         log.info("retraining %s", start.path)
+        model = for_retraining(model, spec, start.path)
         return model, TrainingRecord(arch, model.geometry.class_names)
     log.info("starting from random weights, seed %d", spec.random_seed)
     model = build(spec)
     if spec.training_config.pretrained_weights:
         load_pretrained(model, Path(spec.training_config.pretrained_weights), key)
+    model = quantised(model, spec)
     return model, TrainingRecord(arch, model.geometry.class_names)
 
 
@@ -158,7 +166,9 @@ def _compile(model: FasterRCNN, spec: "Experiment", steps: int, here: Place, *, 
     model.training_settings = training_settings(spec, here.rank)
     fresh = optimizer(spec.training_config, spec.training_config.num_epochs * steps, world=here.size)
     model.compile(optimizer=fresh, jit_compile=False)
-    model.optimizer.build(model.trainable_variables)
+    build_beside(model.optimizer, model.trainable_variables) if model.spread else model.optimizer.build(
+        model.trainable_variables
+    )
     if former is None:
         return
     if type(former) is not type(fresh) or len(former.variables) != len(fresh.variables):

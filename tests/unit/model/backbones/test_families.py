@@ -90,6 +90,20 @@ def test_the_body_has_stride_16_and_the_head_gives_its_vector(arch):
     assert head_of(arch, channels, side=14).output.shape == (None, vector)
 
 
+@pytest.mark.parametrize("arch", ["resnet:10", "vgg:16", "googlenet", "mobilenet_v1", "mobilenet_v2",
+                                  "darknet:19", "efficientnet:b0"])  # fmt: skip
+def test_the_body_of_a_free_size_is_that_of_any_fixed_one(arch):
+    bodies = []
+    for shape in ((64, 128, 3), (None, None, 3)):
+        image = keras.Input(shape)
+        bodies.append(keras.Model(image, backbone(arch, BackboneOptions()).body(image)))
+    bodies[1].set_weights(bodies[0].get_weights())
+    images = np.random.default_rng(0).normal(size=(1, 64, 128, 3)).astype(np.float32)
+    fixed, free = (np.asarray(body(images)) for body in bodies)
+    assert fixed.shape[1:3] == (4, 8)
+    np.testing.assert_array_equal(free, fixed)
+
+
 @pytest.mark.parametrize("arch", [arch for arch in ARCHS if not arch.startswith("efficientnet")])
 def test_every_arch_of_the_spec_has_a_backbone(arch):
     assert backbone(arch, BackboneOptions()) is not None

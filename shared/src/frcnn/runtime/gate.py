@@ -36,6 +36,6 @@ class Gate:
         if self.baseline is not None and mean_ap < self.baseline - self.tolerance:
             found.append(
                 f"mAP {mean_ap:.4f} is more than {self.tolerance:.4f} below the {self.baseline:.4f} of the "
-                "model it comes from"
+                "model it would replace"
             )
         return tuple(found)

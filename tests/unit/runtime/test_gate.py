@@ -3,7 +3,7 @@ import math
 import pytest
 
 from frcnn.errors import UsageError
-from frcnn.evaluate.gate import Gate
+from frcnn.runtime.gate import Gate
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_every_objection_says_both_numbers():
     found = Gate(minimum=0.5, baseline=0.6, tolerance=0.05).objections(0.4)
     assert found == (
         "mAP 0.4000 is below the minimum 0.5000",
-        "mAP 0.4000 is more than 0.0500 below the 0.6000 of the model it comes from",
+        "mAP 0.4000 is more than 0.0500 below the 0.6000 of the model it would replace",
     )
 
 

@@ -1,0 +1,91 @@
+"""What each form of export costs: mAP of the trained model and of its ONNX files, and their sizes.
+
+Usage: python -m benchmarks.export_accuracy -e SPEC -m MODEL [--tfrecords GLOB --images DIR]
+           [--cal_method minmax entropy percentile] [--batches 10] [--batch_size 16]
+
+Measured on the records given, else on the spec's validation set; calibrated on the spec's training records.
+The table in docs/export.md is its output.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from frcnn.cli.detectors import load_detector
+from frcnn.data.pipeline import validation_dataset
+from frcnn.evaluate.evaluator import evaluate
+from frcnn.export.calibration import calibrate
+from frcnn.export.calibration_images import CalibrationImages
+from frcnn.export.exporter import Calibration, ExportOptions, export_onnx, write_onnx
+from frcnn.model.checkpoint import load_model
+from frcnn.runtime.keys import resolve_key
+from frcnn.spec import Experiment, load_experiment
+
+PROFILES = ("cpu", "tensorrt")
+
+
+def forms(
+    args: argparse.Namespace, spec: Experiment
+) -> Iterator[tuple[str, ExportOptions, Calibration | None]]:
+    """Every form with its name, and how its ranges are measured."""
+    for precision in ("fp32", "fp16"):
+        yield f"onnx {precision}", ExportOptions(precision=precision), None
+    images = CalibrationImages(args.batches, args.batch_size, tensor_file=args.folder / "images.hdf5")
+    for method in args.cal_method:
+        measured: list[Any] = []
+
+        def measure(graph: Any, method: str = method, measured: list[Any] = measured) -> Any:
+            if not measured:
+                start = time.monotonic()
+                measured.append(calibrate(graph, images.load(spec), images.count, method))
+                print(f"calibrated by {method} in {time.monotonic() - start:.0f} s", flush=True)
+            return measured[0]
+
+        for profile in PROFILES:
+            options = ExportOptions(precision="int8", int8_profile=profile)
+            yield f"onnx int8 {profile}, {method}", options, measure
+
+
+def main() -> None:
+    args = _arguments()
+    spec = load_experiment(args.experiment_spec)
+    measured_on = spec.evaluated_on(args.tfrecords, args.images) if args.tfrecords else spec
+    key = resolve_key(args.key, spec.enc_key)
+    dataset = validation_dataset(measured_on, batch_size=spec.evaluation_config.batch_size)
+
+    def mean_ap(path: Path) -> float:
+        detector = load_detector(path, measured_on, key, mode="inference")
+        return evaluate(detector, dataset, measured_on).mean_ap or 0.0
+
+    rows = [("keras", mean_ap(args.model), args.model.stat().st_size)]
+    model, _ = load_model(args.model, key)
+    with tempfile.TemporaryDirectory() as folder:
+        args.folder = Path(folder)
+        for name, options, calibration in forms(args, spec):
+            path = args.folder / "model.onnx"
+            write_onnx(export_onnx(model, spec, options, calibration), path)
+            rows.append((name, mean_ap(path), path.stat().st_size))
+    print(f"\n{dataset.size} images, calibrated on {args.batches * args.batch_size}\n")
+    print("| model | mAP | difference | MB |\n|---|---|---|---|")
+    for name, value, size in rows:
+        print(f"| {name} | {value:.4f} | {value - rows[0][1]:+.4f} | {size / 1e6:.1f} |")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benchmarks.export_accuracy")
+    parser.add_argument("-e", "--experiment_spec", type=Path, required=True)
+    parser.add_argument("-m", "--model", type=Path, required=True)
+    parser.add_argument("-k", "--key")
+    parser.add_argument("--tfrecords")
+    parser.add_argument("--images", type=Path)
+    parser.add_argument("--cal_method", nargs="+", default=["minmax", "entropy", "percentile"])
+    parser.add_argument("--batches", type=int, default=10)
+    parser.add_argument("--batch_size", type=int, default=16)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""The exit handler: what it posts, and that nothing that goes wrong there changes how a run ended."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from components.notify import main as notify
+
+FAILED = json.dumps(
+    {
+        "state": "FAILED",
+        "pipelineJobResourceName": "projects/p/jobs/faster-rcnn-x7",
+        "pipelineTaskName": "whole-way",
+        "error": {"code": 9, "message": "step train failed"},
+    }
+)
+
+
+@pytest.fixture
+def webhook():
+    """A server that keeps what it gets and answers `webhook.answer`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            length = int(self.headers["Content-Length"])
+            server.got.append((self.path, self.headers["Content-Type"], json.loads(self.rfile.read(length))))
+            self.send_response(server.answer)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.got, server.answer = [], 200
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def url(server):
+    return f"http://127.0.0.1:{server.server_port}/hooks/s3cret"
+
+
+def test_the_runs_end_is_posted_as_json(webhook):
+    assert notify.main(["--status", FAILED, "--webhook", url(webhook)]) == 0
+    body = {
+        "text": "frcnn run faster-rcnn-x7: FAILED (step train failed)",
+        "run": "projects/p/jobs/faster-rcnn-x7",
+        "state": "FAILED",
+        "error": "step train failed",
+    }
+    assert webhook.got == [("/hooks/s3cret", "application/json", body)]
+
+
+def test_without_a_flag_the_url_of_the_secret_is_used(webhook, monkeypatch):
+    monkeypatch.setenv("FRCNN_WEBHOOK", url(webhook))
+    assert notify.main(["--status", '{"state": "SUCCEEDED", "pipelineJobResourceName": "r"}']) == 0
+    assert [body["text"] for _, _, body in webhook.got] == ["frcnn run r: SUCCEEDED"]
+
+
+def test_a_webhook_that_refuses_changes_nothing_and_the_url_is_not_logged(webhook, caplog):
+    webhook.answer = 403
+    assert notify.main(["--status", FAILED, "--webhook", url(webhook)]) == 0
+    assert "127.0.0.1 was not told: it answered 403 Forbidden" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://127.0.0.1:1/s3cret", "file:///etc/s3cret", "s3cret", "http://[s3cret", "http://a:s3cret/"],
+)
+def test_a_url_that_cannot_be_reached_changes_nothing(address, caplog):
+    assert notify.main(["--status", FAILED, "--webhook", address]) == 0
+    assert "was not told" in caplog.text
+
+
+@pytest.mark.parametrize("status", ["", "[]", "{}", '{"state": "FAILED"}', "null"])
+def test_a_status_that_is_not_understood_is_passed_on(status, webhook):
+    assert notify.main(["--status", status, "--webhook", url(webhook)]) == 0
+    assert webhook.got[0][2]["state"] == "UNKNOWN"
+    assert webhook.got[0][2]["error"] == f"not understood: {status}"
