@@ -7,7 +7,8 @@ import pytest
 from frcnn.data import convert as convert_module
 from frcnn.data.convert import convert
 from frcnn.data.faults import FaultKind
-from frcnn.data.records import count_records, read_records
+from frcnn.data.offsets import list_name, unpack
+from frcnn.data.records import count_records, read_payloads, read_records
 from frcnn.errors import DataError, RunError, SpecError, UsageError
 from frcnn.spec.config import COCOConfig, DatasetExportConfig, KITTIConfig, SampleModifierConfig
 from tests.support.kitti_folder import CAR, PEDESTRIAN, write_coco, write_image, write_kitti
@@ -40,11 +41,11 @@ def output(tmp_path):
 
 
 def _names(output):
-    return sorted(path.name for path in output.parent.iterdir())
+    return sorted(path.name for path in output.parent.iterdir() if not path.name.startswith("."))
 
 
 def _all_records(output):
-    return [record for path in sorted(output.parent.glob("*-of-*")) for record in read_records(path)]
+    return [record for path in sorted(output.parent.glob("[!.]*-of-*")) for record in read_records(path)]
 
 
 def test_every_image_is_in_one_record_with_its_labels(root, output):
@@ -278,3 +279,14 @@ def test_tensorflow_reads_all_files_empty_ones_too(root, output):
     payloads = list(tf.data.TFRecordDataset([str(path) for path in report.files]).as_numpy_iterator())
     ids = [tf.train.Example.FromString(x).features.feature["frame/id"].bytes_list.value[0] for x in payloads]
     assert sorted(ids) == [f"image_2/{n:03d}".encode() for n in range(12)]
+
+
+def test_beside_each_record_file_lies_the_list_of_where_its_records_begin(root, output):
+    convert(_spec(root, num_shards=3), output)
+    convert(_spec(root), output)
+    records = sorted(output.parent.glob("kitti*-of-*"))
+    assert {path.name for path in output.parent.glob(".*")} == {list_name(path.name) for path in records}
+    for path in records:
+        found = unpack(path.with_name(list_name(path.name)).read_bytes(), path.stat().st_size)
+        lengths = [len(payload) + 16 for payload in read_payloads(path)]
+        assert found.tolist() == [sum(lengths[:number]) for number in range(len(lengths))]

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 
 from frcnn.errors import FrcnnError
@@ -12,6 +13,8 @@ log = logging.getLogger(__name__)
 
 INTERRUPTED = 130  # 128 + SIGINT
 TERMINATED = 143  # 128 + SIGTERM
+
+_STREAM_FAILED = re.compile(r"\[records cannot be had from S3:\] \[(.*?)\](?:\s|$)", re.DOTALL)
 
 # Which extra brings what a task may find missing.
 _EXTRAS = {
@@ -87,6 +90,9 @@ def _environment_message(error: BaseException) -> str | None:
         return f"{name} is not installed; it comes with: pip install 'frcnn[{_EXTRAS[name]}]'"
     if isinstance(error, OSError) and _file_name(error):
         return f"{_file_name(error)}: {error.strerror}"
+    # What a pipeline failed with that waited for records (frcnn.data.record_stream); TensorFlow adds to it.
+    if type(error).__name__ == "InvalidArgumentError" and (found := _STREAM_FAILED.search(str(error))):
+        return found[1]
     # TensorFlow's error for a full GPU, by name: importing TensorFlow for this would take seconds.
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return (

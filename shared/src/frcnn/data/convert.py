@@ -75,6 +75,7 @@ def convert(
         _check_outcome(run, files, output, strict=strict)
         if not faults.counts:
             files.warnings.unlink()
+        files.write_lists()
         written, replaced = files.commit()
     return ConvertReport(
         files=written,

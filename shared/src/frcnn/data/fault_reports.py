@@ -6,6 +6,7 @@ from pathlib import Path
 
 from frcnn.data.example import decode
 from frcnn.data.record_index import RecordIndex
+from frcnn.errors import StoreError
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ class FaultReports:
         """The image's `frame/id`, or where its record is if that cannot be read."""
         try:
             return decode(self.index.read(number)).frame_id
-        except (OSError, ValueError):
+        except (OSError, ValueError, StoreError):
             return f"record {number} of {self.index.files[self.index.file_of[number]]}"
 
     def explain(self, number: int) -> str:
@@ -56,7 +57,7 @@ class FaultReports:
         where = f"record {number} of {self.index.files[self.index.file_of[number]]}"
         try:
             record = decode(self.index.read(number))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, StoreError) as error:
             return f"{where}: not readable ({error})"
         folder = self.folders[self.index.file_of[number]]
         if record.encoded:

@@ -14,6 +14,7 @@ from frcnn.data.objects import Objects
 from frcnn.data.preprocess import ImageSettings
 from frcnn.data.record_index import RecordIndex
 from frcnn.data.record_reader import MAX_BROKEN_IN_A_ROW, RecordReader
+from frcnn.data.record_stream import RecordStream
 from frcnn.data.survey import survey
 from frcnn.data.warp import Side
 from frcnn.errors import DataError
@@ -67,7 +68,10 @@ class ImageLoader:
             )
         folders = tuple(source.images for source in found for _ in source.files)
         classes = objects.ClassIndex(data.target_class_mapping, spec.class_names)
-        self.reader = RecordReader(self.index, folders, data.image_extension, classes, self.settings.channels)
+        self.stream = RecordStream(self.index) if any(self.index.remote) else None
+        self.reader = RecordReader(
+            self.index, folders, data.image_extension, classes, self.settings.channels, self.stream
+        )
         survey(self.index, folders, self.reader.extensions, data.target_class_mapping)
         self._faults = FaultReports(self.index, folders, self.reader.extensions, self.max_objects)
         self._receiver = graph_messages.subscribe(self._faults.report)
@@ -95,7 +99,12 @@ class ImageLoader:
         else:
             tries = self.reader.attempts(tf.maximum(number, 0), 1).take(tf.cast(number >= 0, tf.int64))
             last = one.map(lambda _: self._blank())
-        return tries.concatenate(last).take(1).map(lambda record: {**record, "slot": slot})
+        found = tries.concatenate(last).take(1).map(lambda record: self._loaded(record, slot))
+        return found if self.stream is None else self.reader.arrival(number).flat_map(lambda _: found)
+
+    def _loaded(self, record: Example, slot: tf.Tensor) -> Example:
+        self.reader.done(slot[0])
+        return {**record, "slot": slot}
 
     def _give_up(self, number: tf.Tensor, tried: int) -> Example:
         graph_messages.send(self._receiver, UNREADABLE, number, tf.constant(True))
@@ -167,20 +176,30 @@ class ImageLoader:
 
         Raises:
             DataError: Names the images that cannot be read.
+            StoreError: The records are on S3 and out of reach.
         """
-        numbers = tf.data.Dataset.range(len(self.index))
+        count = len(self.index)
+        if self.stream is not None:
+            self.stream.follow(lambda: iter(range(count)))
+        numbers = tf.data.Dataset.range(count)
         threads = max(1, os.cpu_count() or 1)
         read = numbers.interleave(
             tf.autograph.experimental.do_not_convert(
-                lambda n: self.reader.attempts(n, 1).take(1).map(lambda record: record["number"])
+                lambda n: self.reader.attempts(n, 1).take(1).map(self._checked)
             ),
             cycle_length=threads,
             num_parallel_calls=threads,
         )
-        broken = sorted(set(range(len(self.index))) - {int(n) for n in read.as_numpy_iterator()})
+        broken = sorted(set(range(count)) - {int(n) for n in read.as_numpy_iterator()})
+        if self.stream is not None and self.stream.failure is not None:
+            raise self.stream.failure
         if broken:
             listed = "\n  ".join(self._faults.explain(number) for number in broken[:20])
-            raise DataError(f"{len(broken)} of {len(self.index)} images cannot be read:\n  {listed}")
+            raise DataError(f"{len(broken)} of {count} images cannot be read:\n  {listed}")
+
+    def _checked(self, record: Example) -> tf.Tensor:
+        self.reader.done(record["number"])
+        return record["number"]
 
 
 def _min_sides(spec: "Experiment") -> tuple[float, float]:

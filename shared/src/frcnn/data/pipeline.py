@@ -7,6 +7,7 @@ How order, sharding, broken images and augmentation work is told in docs/loading
 import dataclasses
 import math
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,6 +81,8 @@ def training_dataset(
     steps = steps_per_epoch(len(loader.index), batch_size, world)
 
     positions = positions_of_rank(len(loader.index), batch_size, rank, world)
+    if loader.stream is not None:
+        loader.stream.follow(lambda: _numbers(order, positions, start_epoch, start_step * batch_size))
     stream = _slots(order, positions, start_epoch, LAST_EPOCH)
     if start_step:
         begun = _slots(order, positions[start_step * batch_size :], start_epoch, start_epoch + 1)
@@ -112,6 +115,8 @@ def validation_dataset(
     numbers = np.full(steps * batch_size, -1, np.int64)
     share = np.arange(rank, total, world)
     numbers[: len(share)] = share
+    if loader.stream is not None:
+        loader.stream.follow(lambda: iter(share.tolist()))
     slots = np.stack([numbers, np.zeros_like(numbers), np.arange(len(numbers))], axis=1)
     batches = _batched(loader, tf.data.Dataset.from_tensor_slices(slots), batch_size)
     return Dataset(batches.apply(tf.data.experimental.assert_cardinality(steps)), total, steps)
@@ -146,6 +151,14 @@ def _slots(order: EpochOrder, positions: np.ndarray, first: int, last: int) -> t
         return tf.data.Dataset.from_tensor_slices(slots)
 
     return tf.data.Dataset.range(first, last).flat_map(of_epoch)
+
+
+def _numbers(order: EpochOrder, positions: np.ndarray, epoch: int, left_out: int) -> Iterator[int]:
+    """The image numbers of `_slots`, without end, beginning `left_out` images into `epoch`."""
+    while True:
+        images = order.images(epoch).numpy()
+        yield from images[positions[left_out:] % len(images)].tolist()
+        epoch, left_out = epoch + 1, 0
 
 
 def _shares(spec: "Experiment", loader: ImageLoader) -> tuple[int, ...]:

@@ -11,12 +11,18 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from frcnn.data import graph_messages
 from frcnn.data.objects import ClassIndex, Objects
 from frcnn.data.preprocess import decode_image
 from frcnn.data.record_index import RecordIndex
+from frcnn.data.record_stream import DONE, FAILED, STREAM_FAILED, WAITING, RecordStream
 
 # So many unreadable images in a row mean that the storage is gone, not that an image is broken.
 MAX_BROKEN_IN_A_ROW = 16
+# How often a record that has not arrived is looked for, and after how many looks it is asked for again.
+POLL_MICROSECONDS, POLLS = 5000, 100
+# How much of a failure's reason is passed on, in bytes.
+MOST_TOLD = 1000
 
 FEATURES = {
     "frame/id": tf.io.FixedLenFeature([], tf.string),
@@ -42,6 +48,7 @@ class RecordReader:
         extension: str,
         classes: ClassIndex,
         channels: int,
+        stream: RecordStream | None = None,
     ) -> None:
         """Keeps what reading needs.
 
@@ -51,6 +58,7 @@ class RecordReader:
             extension: The spec's image extension; other spellings of it are tried too.
             classes: Gives the class index of each source class.
             channels: 3 or 1.
+            stream: Brings the records of those files that lie on S3.
         """
         self.index = index
         self.folders = folders
@@ -61,6 +69,8 @@ class RecordReader:
         self._folders = tf.constant([str(path) for path in folders], tf.string)
         self._file_of = tf.constant(index.file_of, tf.int32)
         self._offsets = tf.constant(index.offsets, tf.int64)
+        self._stream = stream
+        self._remote = tf.constant(index.remote, tf.bool)
 
     def attempts(self, number: tf.Tensor, count: int) -> tf.data.Dataset:
         """Those of the records `number`, `number` + 1, ... (`count` of them, going round) that can be read.
@@ -81,14 +91,48 @@ class RecordReader:
         the record, or of the image if the record has none); boxes, classes, difficult in image px.
         """
         file = self._file_of[number]
-        variant = tf.raw_ops.TFRecordDatasetV2(
-            filenames=[self._files[file]],
-            compression_type="",
-            buffer_size=tf.constant(0, tf.int64),
-            byte_offsets=[self._offsets[number]],
-        )
-        records = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
+        if self._stream is None:
+            records = _record_at(self._files[file], self._offsets[number])
+        else:
+            records = self._streamed(number, file, self._stream)
         return records.take(1).map(lambda record: self._parse(record, number, file, spelling))
+
+    def arrival(self, number: tf.Tensor) -> tf.data.Dataset:
+        """A data set of one, once record `number` is on this machine, or at once if it is -1.
+
+        Fails with tf.errors.InvalidArgumentError, which tells why, if the record cannot be had.
+        """
+        if self._stream is None:
+            return tf.data.Dataset.range(1)
+        stream = self._stream
+        wait = tf.data.Dataset.range(tf.cast(number >= 0, tf.int64)).flat_map(
+            lambda _: self._streamed(number, self._file_of[number], stream).map(_refuse_failure)
+        )
+        return wait.concatenate(tf.data.Dataset.range(tf.cast(number < 0, tf.int64)))
+
+    def done(self, number: tf.Tensor) -> None:
+        """Says, in the graph, that record `number` has been read; -1 is none."""
+        if self._stream is not None:
+            graph_messages.send(self._stream.receiver, DONE, number, number >= 0)
+
+    def _streamed(self, number: tf.Tensor, file: tf.Tensor, stream: RecordStream) -> tf.data.Dataset:
+        """A data set of record `number`. It waits for a record on S3 until the file with it is there."""
+        graph_messages.send(stream.receiver, WAITING, number, tf.constant(True))
+        remote = self._remote[file]
+        name = tf.strings.join([str(stream.folder), "/", tf.strings.as_string(number)])
+        path = tf.where(remote, name, self._files[file])
+        offset = tf.where(remote, tf.constant(0, tf.int64), self._offsets[number])
+        # A data set that could not open its file tries again when it is asked again.
+        at_once = _without_errors(_record_at(path, offset), 1)
+
+        def later(_: tf.Tensor) -> tf.data.Dataset:
+            # Told again: the record may have been there and gone before this was the one to read it.
+            graph_messages.send(stream.receiver, WAITING, number, tf.constant(True))
+            # Made here, since TensorFlow forgets the offset of one that a function takes from outside.
+            return _without_errors(_delayed(_record_at(path, offset)), POLLS)
+
+        rounds = tf.data.Dataset.range(tf.where(remote, tf.int64.max, tf.constant(0, tf.int64)))
+        return at_once.concatenate(rounds.flat_map(later)).take(1)
 
     def place_of(self, number: tf.Tensor) -> tf.Tensor:
         """`record <number> of <file>`, in the graph."""
@@ -124,6 +168,44 @@ class RecordReader:
         unknown = tf.zeros([tf.maximum(0, tf.shape(classes)[0] - tf.shape(occlusion)[0])], tf.int64)
         objects = Objects(tf.stack(corners, axis=1), classes, tf.concat([occlusion, unknown], axis=0) >= 1)
         return objects.keep(classes >= 0)
+
+
+def _record_at(path: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
+    """The records of a file from a byte offset on."""
+    variant = tf.raw_ops.TFRecordDatasetV2(
+        filenames=[path],
+        compression_type="",
+        buffer_size=tf.constant(0, tf.int64),
+        byte_offsets=[offset],
+    )
+    return tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
+
+
+def _without_errors(records: tf.data.Dataset, attempts: int) -> tf.data.Dataset:
+    """What so many attempts to get the next element give."""
+    tries = tf.data.Dataset.zip(tf.data.Dataset.range(attempts), records)
+    return tries.ignore_errors(log_warning=False).map(lambda _, record: record)
+
+
+def _delayed(records: tf.data.Dataset) -> tf.data.Dataset:
+    """Takes a short while before each attempt; unlike a Python function, this op has no state (ADR 7)."""
+    variant = tf.raw_ops.SleepDataset(
+        input_dataset=tf.data.experimental.to_variant(records),
+        sleep_microseconds=tf.constant(POLL_MICROSECONDS, tf.int64),
+        output_types=[tf.string],
+        output_shapes=[tf.TensorShape([])],
+    )
+    return tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
+
+
+def _refuse_failure(record: tf.Tensor) -> tf.Tensor:
+    """0, unless the record is what stands in for one that cannot be had."""
+    failed = tf.strings.substr(record, 0, len(FAILED)) == FAILED
+    reason = tf.cond(
+        failed, lambda: tf.strings.substr(record, len(FAILED), MOST_TOLD), lambda: tf.constant("")
+    )
+    with tf.control_dependencies([tf.Assert(~failed, [STREAM_FAILED, reason])]):
+        return tf.constant(0, tf.int64)
 
 
 def extension_spellings(extension: str) -> tuple[str, ...]:

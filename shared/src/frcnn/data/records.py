@@ -31,6 +31,18 @@ def frame(payload: bytes) -> bytes:
     return b"".join((length, _masked_crc(length), payload, _masked_crc(payload)))
 
 
+def is_whole_frame(data: bytes) -> bool:
+    """Whether `data` is one record as it stands in a record file, both checksums right."""
+    if len(data) < _HEADER_BYTES + _CHECKSUM.size:
+        return False
+    length, payload = data[: _LENGTH.size], data[_HEADER_BYTES : -_CHECKSUM.size]
+    return (
+        _masked_crc(length) == data[_LENGTH.size : _HEADER_BYTES]
+        and _LENGTH.unpack(length)[0] == len(payload)
+        and _masked_crc(payload) == data[-_CHECKSUM.size :]
+    )
+
+
 def read_payloads(path: Path) -> Iterator[bytes]:
     """The payloads of a record file in order, checksums checked.
 

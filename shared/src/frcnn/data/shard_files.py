@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from frcnn.data.fault_log import warning_path
+from frcnn.data.offsets import list_name, write_list
 from frcnn.data.records import files_of, is_record_file
 from frcnn.errors import DataError, RunError, UsageError
 from frcnn.runtime.files import is_disk_full
@@ -40,6 +41,12 @@ class ShardFiles:
         """Where to write the list of faults."""
         return self._aside / warning_path(self._output).name
 
+    def write_lists(self) -> None:
+        """Writes the list of offsets of each record file, beside it (`offsets`)."""
+        for path in sorted(self._aside.iterdir()):
+            if path != self.warnings:
+                write_list(path)
+
     def keep_warnings(self) -> None:
         """Puts only the list of faults in place."""
         self.warnings.replace(warning_path(self._output))
@@ -52,12 +59,13 @@ class ShardFiles:
         names = sorted(path.name for path in self._aside.iterdir())
         with _uninterrupted():
             former = _former_files(self._output)
-            for path in (*former, warning_path(self._output)):
+            lists = (path.with_name(list_name(path.name)) for path in former)
+            for path in (*former, *lists, warning_path(self._output)):
                 path.unlink(missing_ok=True)
             for name in names:
                 (self._aside / name).replace(self._output.parent / name)
-        written = [self._output.parent / name for name in names if name != self.warnings.name]
-        return tuple(written), len(former)
+        records = [name for name in names if name != self.warnings.name and not name.startswith(".")]
+        return tuple(self._output.parent / name for name in records), len(former)
 
 
 @contextmanager

@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn.data.remote_files import RecordFile, matching
 from frcnn.errors import DataError
+from frcnn.runtime.storage import is_remote
 
 if TYPE_CHECKING:
     from frcnn.spec.config import DataSource, Experiment
@@ -21,13 +23,13 @@ class RecordSource:
 
     Attributes:
         field: The source's field in the spec, for messages.
-        files: TFRecord files, sorted by name.
+        files: TFRecord files, sorted by name, on this machine or on S3.
         images: Folder that `frame/id` is relative to; may not exist if images are embedded.
         weight: How often its images are drawn, relative to their number; 1 if the spec sets none.
     """
 
     field: str
-    files: tuple[Path, ...]
+    files: tuple[RecordFile, ...]
     images: Path
     weight: float
 
@@ -96,6 +98,23 @@ def _keep(source: RecordSource, mark: str, *, inside: bool) -> RecordSource:
 
 
 def _find(field: str, source: "DataSource") -> RecordSource:
+    images = Path(_absolute(source.image_directory_path))
+    files = _remote(field, source) if is_remote(source.tfrecords_path) else _local(field, source)
+    return RecordSource(field, files, images, weight=float(source.source_weight) or 1.0)
+
+
+def _remote(field: str, source: "DataSource") -> tuple[RecordFile, ...]:
+    pattern = source.tfrecords_path
+    files = tuple(file for file in matching(pattern) if not file.name.lower().endswith(NOT_RECORDS))
+    if not files:
+        raise DataError(
+            f"{field}.tfrecords_path: '{pattern}' matches nothing; check the URI (frcnn store ls lists what "
+            "is there), or run dataset_convert --embed_images and frcnn store push first"
+        )
+    return files
+
+
+def _local(field: str, source: "DataSource") -> tuple[RecordFile, ...]:
     pattern = _absolute(source.tfrecords_path)
     matches = sorted(Path(name) for name in glob.glob(pattern))
     files = tuple(path for path in matches if path.is_file() and path.suffix.lower() not in NOT_RECORDS)
@@ -106,8 +125,7 @@ def _find(field: str, source: "DataSource") -> RecordSource:
             else "check the path (it may hold * and ?), or run dataset_convert first"
         )
         raise DataError(f"{field}.tfrecords_path: '{source.tfrecords_path}' matches no file; {remedy}")
-    images = Path(_absolute(source.image_directory_path))
-    return RecordSource(field, files, images, weight=float(source.source_weight) or 1.0)
+    return files
 
 
 def _absolute(path: str) -> str:

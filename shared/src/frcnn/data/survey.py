@@ -18,6 +18,8 @@ from frcnn.errors import DataError
 logger = logging.getLogger(__name__)
 
 MAX_RECORDS = 20_000
+# From S3 each record is a request.
+MAX_REMOTE_RECORDS = 256
 MAX_BYTES = 1 << 28
 NAMES_SHOWN = 5
 
@@ -61,9 +63,9 @@ def survey(
     """
     lowered = {name.lower(): value for name, value in mapping.items()}
     found, budget = Survey(), MAX_BYTES
-    stride = max(1, -(-len(index) // MAX_RECORDS))
-    for number in range(0, len(index), stride):
-        payload = index.read(number)
+    most = MAX_REMOTE_RECORDS if any(index.remote) else MAX_RECORDS
+    numbers = range(0, len(index), max(1, -(-len(index) // most)))
+    for number, payload in zip(numbers, index.read_each(numbers), strict=False):
         budget -= len(payload)
         if budget < 0 and found.mapped and found.present:
             break

@@ -59,6 +59,20 @@ class StoredFile:
 
 
 @dataclasses.dataclass(frozen=True)
+class Stretch:
+    """Where a file can be read: `size` bytes at `offset` of an object, of which `etag` names the version.
+
+    `etag` is empty where the object's name is never given to other contents.
+    """
+
+    path: str
+    object: str
+    offset: int
+    size: int
+    etag: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Manifest:
     """The contents of an artifact: `id` names them, and `previous` those that were published before."""
 

@@ -193,7 +193,7 @@ def connect(settings: Settings) -> "Minio":
     url = urlsplit(settings.endpoint)
     pool = urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-        maxsize=settings.parallel + 1,
+        maxsize=2 * settings.parallel,  # two transfers side by side
         cert_reqs="CERT_REQUIRED",
         ca_certs=str(settings.ca_file or certifi.where()),
         retries=False,

@@ -15,7 +15,15 @@ from frcnn.runtime.storage.checksums import is_md5, md5
 from frcnn.runtime.storage.faults import DamagedError, MissingError
 from frcnn.runtime.storage.folder import FolderKeeper
 from frcnn.runtime.storage.keeper import Entry, Keeper
-from frcnn.runtime.storage.manifest import CONTENT, NAME, Manifest, StoredFile, StoredObject, safe_path
+from frcnn.runtime.storage.manifest import (
+    CONTENT,
+    NAME,
+    Manifest,
+    StoredFile,
+    StoredObject,
+    Stretch,
+    safe_path,
+)
 from frcnn.runtime.storage.meter import Meter
 from frcnn.runtime.storage.plan import PIECE_BYTES, Source, plan
 from frcnn.runtime.storage.s3 import S3Keeper, connect
@@ -123,6 +131,20 @@ class Store:
         files = tuple(StoredFile(entry.name, n, 0, entry.size) for n, entry in enumerate(entries))
         facts = "\0".join(f"{entry.name}\0{entry.size}\0{entry.etag}" for entry in entries)
         return Manifest(hashlib.sha256(facts.encode()).hexdigest()[:32], objects, files)
+
+    def files(self, uri: str) -> list[Stretch]:
+        """Where each file of what lies at `uri` can be read, without a request for each; none is no error.
+
+        Raises:
+            StoreError: The bucket is missing or out of reach.
+        """
+        manifest = _manifest(self.transfer(uri))
+        if manifest is None:
+            return [Stretch(entry.name, entry.name, 0, entry.size, entry.etag) for entry in self.list(uri)]
+        objects = manifest.objects
+        return [
+            Stretch(each.path, objects[each.object].name, each.offset, each.size) for each in manifest.files
+        ]
 
     def verify(self, uri: str) -> Manifest:
         """Reads all of `uri` and compares it with its checksums.
