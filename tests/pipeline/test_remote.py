@@ -306,13 +306,13 @@ def test_the_double_refuses_what_the_api_does_not_have(spec):
                     "/apis/v2beta1/runs", "GET", query_params=[("nmespace", "x")]
                 )
             )
-        with pytest.raises(ServerError, match="V2beta1Run has no experimentt"):
+        with pytest.raises(ServerError, match="V2beta1Run has no experimental"):
             server.ask(
                 lambda client: client._run_api.api_client.call_api(
                     "/apis/v2beta1/runs",
                     "POST",
                     header_params={"Content-Type": "application/json"},
-                    body=json.loads('{"experimentt": 1}'),
+                    body=json.loads('{"experimental": 1}'),
                 )
             )
 

@@ -207,8 +207,8 @@ def _session(cache: Path) -> Path:
             shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
             lock.unlink()
     folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=above))
-    lock = os.open(folder.with_name(f"{folder.name}.lock"), os.O_RDWR | os.O_CREAT)
-    fcntl.flock(lock, fcntl.LOCK_SH)
+    held = os.open(folder.with_name(f"{folder.name}.lock"), os.O_RDWR | os.O_CREAT)
+    fcntl.flock(held, fcntl.LOCK_SH)
     atexit.register(_leave, folder)
     return folder
 
