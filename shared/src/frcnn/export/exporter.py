@@ -22,6 +22,7 @@ from frcnn.export.record import PROPERTY, ExportRecord
 from frcnn.export.trained_ranges import TrainedRanges
 from frcnn.model.build import detection_settings
 from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.model.qat import from_qat, is_qat
 from frcnn.model.settings import DetectionSettings
 from frcnn.runtime.sealed import created
 
@@ -94,7 +95,10 @@ class Exported:
 
 def split_trained(model: FasterRCNN) -> tuple[FasterRCNN, TrainedRanges | None]:
     """The model without fake quantisation, and the ranges that training has learnt, if it has."""
-    return model, None
+    if not is_qat(model):
+        return model, None
+    found = from_qat(model)
+    return found.model, TrainedRanges(found.tensor_scales, found.weight_limits)
 
 
 def export_onnx(
