@@ -1,4 +1,4 @@
-"""Steps as containers: what the daemon is asked, by a client that notes it; tests/containers has a real one."""
+"""Steps as containers: what the daemon is asked, by a client that notes it."""
 
 import gc
 import os
@@ -35,6 +35,13 @@ class Container:
 
     def remove(self, force):
         self.notes.append("remove")
+
+
+@pytest.fixture(autouse=True)
+def nothing_to_pass_on(monkeypatch):
+    known = (*docker_runner._PASSED_ON, *docker_runner._FILES)
+    for name in [name for name in os.environ if name.startswith(known)]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -95,10 +102,6 @@ def test_folders_are_seen_where_they_are_here_and_only_outputs_can_be_written(cl
 
 
 def test_steps_learn_how_to_reach_s3_and_nothing_else_of_the_environment(client, tmp_path, monkeypatch):
-    for name in [name for name in os.environ if name.startswith(docker_runner._PASSED_ON)]:
-        monkeypatch.delenv(name)
-    for name in docker_runner._FILES:
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("S3_ENDPOINT", "http://s3:8333")
     monkeypatch.setenv("FRCNN_KEY_FILE", "/run/key")
     monkeypatch.setenv("GITHUB_TOKEN", "secret")
