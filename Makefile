@@ -27,7 +27,7 @@ $(STAMP): constraints.txt shared/pyproject.toml pipelines/pyproject.toml
 	  --constraint constraints.txt --editable './shared[$(EXTRAS)]' --editable ./pipelines
 	@touch $@
 
-demo: $(STAMP) ## convert, train, evaluate, infer; on DATA=<kitti dir> if given, else on a synthetic set
+demo: $(STAMP) ## the whole pipeline, and inference; on DATA=<kitti dir> if given, else on a synthetic set
 	$(BIN)/frcnn demo -o '$(OUT)' $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 fmt: $(STAMP) ## format the code and mend what ruff can mend
@@ -76,11 +76,12 @@ spec-docs: $(STAMP) ## generate docs/spec.md from the schema again
 horovod: $(STAMP) ## build and install Horovod, for several processes; the wheel is cached
 	scripts/build_horovod.sh $(VENV)
 
-pipeline: $(STAMP) ## compile the Kubeflow pipeline to pipelines/compiled again
+pipeline: $(STAMP) ## compile the Kubeflow pipeline to pipelines/compiled again, and draw it
 	$(BIN)/python -m pipelines.compile
+	$(BIN)/python -m pipelines.picture
 
 generated: proto spec-docs pipeline ## fail if a generated file is not what its source says
-	git diff --exit-code -- 'shared/src/**/*_pb2.py' 'shared/src/**/*_pb2.pyi' docs/spec.md pipelines/compiled
+	git diff --exit-code -- 'shared/src/**/*_pb2.py' 'shared/src/**/*_pb2.pyi' docs/spec.md pipelines/compiled docs/images/pipeline.svg
 
 ci: lint typecheck generated test ## all that a change must pass
 

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    began = time.monotonic()
     from frcnn.spec import load_dataset_export, load_experiment
 
     given = parameters.given(args)  # before an hour of training
@@ -69,19 +71,21 @@ def _run(args: argparse.Namespace) -> None:
 
     network = args.network if args.runner == "docker" else None
     result = run_locally(arguments, args.data, args.output, docker_network=network)
-    sys.stdout.write(_summary(result))
+    sys.stdout.write(_summary(result, time.monotonic() - began))
     if result.objections:
         raise RunError(f"nothing exported: {result.objections}")
 
 
-def _summary(result: "LocalRun") -> str:
-    """Each step with its state and time, and where its artifacts lie."""
+def _summary(result: "LocalRun", total: float) -> str:
+    """Each step with its state and time, and where its artifacts lie; `total` is in seconds."""
     lines = ["", f"{'step':<20}{'state':<10}{'seconds':>8}"]
     for step in result.steps:
         lines.append(f"{step.name:<20}{step.state:<10}{step.seconds:>8.1f}")
         lines += [f"  {name}: {value:.4f}" for name, value in step.parameters.items() if _is_number(value)]
         folder = result.latest / step.name.replace(" ", "-")
         lines += [f"  {name}: {folder / name}" for name in step.artifacts if (folder / name).exists()]
+    beside = total - sum(step.seconds for step in result.steps)
+    lines.append(f"all{total:>35.1f}   ({beside:.1f} s beside the steps)")
     if result.publishing:
         lines.append(result.publishing)
     return "\n".join(lines) + "\n"
