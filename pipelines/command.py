@@ -2,10 +2,12 @@
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.errors import DataError, RunError
+from frcnn.runtime.published import is_s3
 from pipelines import parameters
 from pipelines.remote import command as remote
 from pipelines.remote import package
@@ -37,9 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_run_flags(flags: argparse.ArgumentParser) -> None:
     add = flags.add_argument
-    add("--runner", choices=("process",), default="process", help="what runs a step (default: process)")
+    add("--runner", choices=("process", "docker"), default="process", help="of steps (default: process)")
+    add("--network", default="", metavar="NAME", help="Docker network of the steps, with --runner docker")
+    package.add_image_flags(flags)
     add("-e", "--spec", type=Path, required=True, metavar="FILE", help="experiment spec")
-    add("--data", type=Path, required=True, metavar="DIR", help="data set; without --convert_spec in KITTI")
+    add("--data", required=True, metavar="PLACE", help="folder or s3:// URI; without --convert_spec in KITTI")
     add("--convert_spec", type=Path, metavar="FILE", help="how to convert and split it")
     add("-o", "--output", type=Path, default=Path("runs/pipeline"), metavar="DIR", help="runs/pipeline")
     parameters.add_flags(flags)
@@ -51,32 +55,39 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    began = time.monotonic()
     from frcnn.spec import load_dataset_export, load_experiment
 
     given = parameters.given(args)  # before an hour of training
-    if not args.data.is_dir():
-        raise DataError(f"--data {args.data}: no such folder")
+    if not is_s3(args.data) and not Path(args.data).is_dir():
+        raise DataError(f"step convert: --data {args.data}: no such folder; give one, or an s3:// URI")
     arguments = {
         "spec": load_experiment(args.spec).text,
         "convert_spec": load_dataset_export(args.convert_spec).text if args.convert_spec else "",
         **given,
     }
+    package.choose_images(args)
     from pipelines.local_run import run_locally
 
-    result = run_locally(arguments, args.data, args.output)
-    sys.stdout.write(_summary(result))
+    network = args.network if args.runner == "docker" else None
+    result = run_locally(arguments, args.data, args.output, docker_network=network)
+    sys.stdout.write(_summary(result, time.monotonic() - began))
     if result.objections:
         raise RunError(f"nothing exported: {result.objections}")
 
 
-def _summary(result: "LocalRun") -> str:
-    """Each step with its state and time, and where its artifacts lie."""
+def _summary(result: "LocalRun", total: float) -> str:
+    """Each step with its state and time, and where its artifacts lie; `total` is in seconds."""
     lines = ["", f"{'step':<20}{'state':<10}{'seconds':>8}"]
     for step in result.steps:
         lines.append(f"{step.name:<20}{step.state:<10}{step.seconds:>8.1f}")
         lines += [f"  {name}: {value:.4f}" for name, value in step.parameters.items() if _is_number(value)]
         folder = result.latest / step.name.replace(" ", "-")
         lines += [f"  {name}: {folder / name}" for name in step.artifacts if (folder / name).exists()]
+    beside = total - sum(step.seconds for step in result.steps)
+    lines.append(f"all{total:>35.1f}   ({beside:.1f} s beside the steps)")
+    if result.publishing:
+        lines.append(result.publishing)
     return "\n".join(lines) + "\n"
 
 
