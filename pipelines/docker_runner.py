@@ -147,8 +147,8 @@ def _absent(image: str, why: str) -> str:
 def _volumes(settings: Containers, root: Path) -> dict[str, dict[str, str]]:
     volumes = {str(path): {"bind": str(path), "mode": "ro"} for path in settings.read}
     for name in _FILES:
-        if path := os.environ.get(name):
-            absolute = str(Path(path).absolute())
+        if given := os.environ.get(name):
+            absolute = str(Path(given).absolute())
             volumes[absolute] = {"bind": absolute, "mode": "ro"}
     for path in (*settings.written, root):
         path.mkdir(parents=True, exist_ok=True)
