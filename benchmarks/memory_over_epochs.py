@@ -20,7 +20,7 @@ from rich.table import Table
 from benchmarks.tracing import Calls, count_calls
 from benchmarks.workers import memory_mib
 
-SHOWN_EPOCHS = (1, 2, 5, 10)
+SHOWN_EPOCHS = (1, 2, 5, 10, 20)
 # What the second half of the epochs may add: the allocator's fragments still grow a little.
 FLAT_SHARE = 0.02
 
