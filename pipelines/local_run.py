@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from frcnn.errors import RunError
+from frcnn.errors import RunError, StoreError
 from frcnn.runtime.keys import KEY_FILE_VARIABLE, KEY_VARIABLE
 from frcnn.runtime.published import is_s3
 from pipelines import fingerprint
@@ -99,7 +99,10 @@ def _version(data: str) -> str:
         return fingerprint.of_data(Path(data))
     from frcnn.runtime.storage import Store
 
-    return Store.from_environment().contents(data).id
+    try:
+        return Store.from_environment().contents(data).id
+    except StoreError as error:
+        raise type(error)(f"step convert: --data {error}") from error
 
 
 def _in_containers(given: Mapping[str, object], network: str) -> tuple[type[ProcessTaskHandler], str]:

@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from frcnn.errors import StoreError
 from frcnn.runtime.published import published_map
 from frcnn.runtime.storage import Store
 from frcnn.runtime.storage.settings import Settings
@@ -68,9 +70,23 @@ def s3(engine, images, tmp_path_factory):
     )  # fmt: skip
     form = f'{{{{(index .NetworkSettings.Networks "{NETWORK}").IPAddress}}}}'
     address = docker(engine, "inspect", "--format", form, SERVER).stdout.strip()
-    yield f"http://{address}:{PORT}"
+    endpoint = f"http://{address}:{PORT}"
+    wait_for_a_put(endpoint)
+    yield endpoint
     docker(engine, "rm", "-f", SERVER)
     docker(engine, "network", "rm", NETWORK)
+
+
+def wait_for_a_put(endpoint):
+    """Its port answers before it can write."""
+    store = Store(Settings.from_environment({"S3_ENDPOINT": endpoint, **KEYS, "S3_PATIENCE_SECONDS": "0"}))
+    for _ in range(120):
+        try:
+            store.write(f"s3://{BUCKET}/ready", b"yes")
+            return
+        except StoreError:
+            time.sleep(0.5)
+    raise AssertionError(f"{endpoint} takes no put")
 
 
 def pipeline_run(engine, folder, *flags, **environment):
@@ -126,7 +142,8 @@ def test_data_that_is_not_there_is_named(engine, finished):
     words = ("--spec", folder / "spec.txt", "--data", f"s3://{BUCKET}/nowhere", "--network", NETWORK)
     done = pipeline_run(engine, folder, *words, S3_ENDPOINT=endpoint, **KEYS)
     assert done.returncode == 1
-    assert f"s3://{BUCKET}/nowhere: nothing is there; check the URI" in done.stderr
+    place = f"s3://{BUCKET}/nowhere"
+    assert f"step convert: --data {place}: nothing is there; check the URI" in done.stderr
 
 
 @pytest.mark.parametrize("step", STEPS)
