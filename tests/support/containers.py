@@ -150,6 +150,8 @@ def _wheelhouse() -> Path:
     facts = (ROOT / "constraints.txt").read_bytes() + (ROOT / "shared" / "pyproject.toml").read_bytes()
     house = CACHE / f"wheels-{hashlib.sha256(facts).hexdigest()[:12]}"
     if not house.exists():
+        for former in CACHE.glob("wheels-*"):
+            shutil.rmtree(former) if former.is_dir() else former.unlink()
         partial = house.with_suffix(".partial")
         extras = "convert,train,evaluate,inference,export,cpu,s3"
         pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check")
