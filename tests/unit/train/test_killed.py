@@ -51,8 +51,8 @@ def epochs_in(results: Path) -> int:
 def parts(results: Path) -> dict[Path, int]:
     """Sizes of checkpoints that are half there, under their temporary names."""
     found = {}
-    for part in results.glob(".frcnn_*.epoch_*/*"):
-        with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError):  # one that was just finished
+        for part in results.glob(".frcnn_*.epoch_*/*"):
             found[part] = part.stat().st_size
     return found
 
