@@ -3,7 +3,7 @@
 import pytest
 
 from frcnn.errors import ModelError
-from frcnn.runtime.run_folder import INDEX, checkpoint_in, find_checkpoint, write_index
+from frcnn.runtime.run_folder import INDEX, checkpoint_in, checkpoints_of, find_checkpoint, write_index
 
 
 @pytest.fixture
@@ -18,22 +18,25 @@ def test_without_an_index_the_highest_epoch_is_the_latest(folder):
     assert checkpoint_in(folder, "best") == folder / "n.best.keras"
 
 
-def test_the_index_counts_whatever_other_files_there_are(folder):
-    write_index(folder, folder / "n.epoch_9.keras", None)
+def test_files_of_an_earlier_run_count_for_nothing(folder):
+    write_index(folder, None, None, ["n.epoch_10.keras", "n.best.keras"])
     assert checkpoint_in(folder, "latest") == checkpoint_in(folder, "best") == folder / "n.epoch_9.keras"
-    write_index(folder, None, None)
+    write_index(folder, None, None, checkpoints_of(folder))
     assert checkpoint_in(folder, "latest") is None
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "{", '{"latest": "gone.epoch_3.keras"}'])
-def test_an_index_that_is_of_no_use_is_ignored(folder, text):
-    (folder / INDEX).write_text(text)
+def test_a_checkpoint_that_the_index_does_not_know_yet_counts(folder):
+    """A run that was killed between the two has written it whole."""
+    write_index(folder, folder / "n.epoch_9.keras", None)
     assert checkpoint_in(folder, "latest") == folder / "n.epoch_10.keras"
 
 
-def test_an_index_leads_nowhere_else(folder):
-    (folder / INDEX).write_text('{"latest": "../../etc/n.epoch_9.keras"}')
-    assert checkpoint_in(folder, "latest") == folder / "n.epoch_9.keras"
+@pytest.mark.parametrize(
+    "text", ["", "[1]", "{", "{}", '{"of_an_earlier_run": 3}', '{"of_an_earlier_run": [1]}']
+)
+def test_an_index_that_is_of_no_use_is_ignored(folder, text):
+    (folder / INDEX).write_text(text)
+    assert checkpoint_in(folder, "latest") == folder / "n.epoch_10.keras"
 
 
 def test_names_within_the_folder_and_files_are_understood(folder):

@@ -1,5 +1,6 @@
 """SIGKILL at any moment, then `resume_from_model: RESULTS`: the bytes of a run that nobody disturbed."""
 
+import contextlib
 import csv
 import os
 import random
@@ -47,11 +48,18 @@ def epochs_in(results: Path) -> int:
     return len(list(results.glob("*.epoch_*.keras")))
 
 
-def being_written(results: Path) -> bool:
-    """Whether a checkpoint is half there, under its temporary name."""
-    return any(
-        part.stat().st_size > 1_000_000 for part in results.glob(".frcnn_*.epoch_*/*") if part.is_file()
-    )
+def parts(results: Path) -> dict[Path, int]:
+    """Sizes of checkpoints that are half there, under their temporary names."""
+    found = {}
+    with contextlib.suppress(FileNotFoundError):  # one that was just finished
+        for part in results.glob(".frcnn_*.epoch_*/*"):
+            found[part] = part.stat().st_size
+    return found
+
+
+def grown(results: Path, left: dict[Path, int]) -> bool:
+    """Whether a megabyte of a checkpoint is there that an earlier process did not leave."""
+    return any(size > 1_000_000 for part, size in parts(results).items() if part not in left)
 
 
 @pytest.mark.slow
@@ -65,12 +73,12 @@ def test_a_training_killed_three_times_ends_with_the_bytes_of_an_undisturbed_one
         epoch_seconds = statistics.median(float(row["seconds"]) for row in csv.DictReader(handle))
     results, rng = broken / "results", random.Random(5)
     for attempt in range(3):
-        have = epochs_in(results)
+        have, left = epochs_in(results), parts(results)
         process = subprocess.Popen(
             command(broken, resume=attempt > 0), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         if attempt == 1:
-            kill_when(process, lambda: being_written(results), delay=0.0)
+            kill_when(process, lambda left=left: grown(results, left), delay=0.0)
         else:
             kill_when(process, lambda have=have: epochs_in(results) > have, rng.uniform(0, epoch_seconds))
     done = subprocess.run(command(broken, resume=True), check=False, capture_output=True, text=True)

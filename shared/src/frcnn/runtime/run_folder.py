@@ -1,11 +1,13 @@
 """The results folder of a training: which checkpoint in it is the latest, and which the best.
 
-`checkpoints.json` in it names both, so that files of an earlier run in the same folder mislead nobody. It
-names files, not links: a folder that was copied or kept in S3 is as good as the original.
+The latest is that of the highest epoch. Files that an earlier run left in the same folder count for nothing:
+`checkpoints.json` lists them, beside the names of the latest and the best for whoever looks into it. It names
+files, not links: a folder that was copied or kept in S3 is as good as the original.
 """
 
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -19,29 +21,49 @@ _BEST = re.compile(r"\.best\.(?:tlt|keras)$")
 Wanted = Literal["latest", "best"]
 
 
-def write_index(folder: Path, latest: Path | None, best: Path | None) -> None:
-    """Says which checkpoints of `folder` count from now on; None where there is none yet."""
-    names = {"latest": latest and latest.name, "best": best and best.name}
+def write_index(folder: Path, latest: Path | None, best: Path | None, earlier: Collection[str] = ()) -> None:
+    """Says what the checkpoints of `folder` are.
+
+    Args:
+        folder: Made if missing.
+        latest: None if there is none yet.
+        best: The same.
+        earlier: Names of files that an earlier run left: they count for nothing from now on.
+    """
+    names = {
+        "latest": latest and latest.name,
+        "best": best and best.name,
+        "of_an_earlier_run": sorted(earlier),
+    }
     write_text(folder / INDEX, json.dumps(names, indent=1) + "\n")
+
+
+def checkpoints_of(folder: Path) -> set[str]:
+    """Names of all checkpoints in a folder, of whatever run; none if it is missing."""
+    paths = (path for path in folder.glob("*") if EPOCH.search(path.name) or _BEST.search(path.name))
+    return {path.name for path in paths if path.is_file()}
+
+
+def of_an_earlier_run(folder: Path) -> set[str]:
+    """Names of the files in a folder that its index says are an earlier run's."""
+    try:
+        names = json.loads((folder / INDEX).read_text(encoding="utf-8"))["of_an_earlier_run"]
+        return {name for name in names if isinstance(name, str)}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def checkpoint_in(folder: Path, wanted: Wanted) -> Path | None:
     """The checkpoint of a results folder; None if it has none. Without a best one the latest is the best.
 
-    A folder without an index, or of an index whose files are gone, is searched by name: the highest epoch.
-
     Raises:
-        ModelError: There are several without an index, of different models.
+        ModelError: There are several, of different models.
     """
-    names = _index(folder)
-    if names is not None:
-        order = ("latest",) if wanted == "latest" else ("best", "latest")
-        listed = [folder / Path(name).name for each in order if (name := names.get(each))]
-        if not listed:
-            return None
-        if found := [path for path in listed if path.is_file()]:
-            return found[0]
-    return _by_name(folder, wanted)
+    names = checkpoints_of(folder) - of_an_earlier_run(folder)
+    if wanted == "best" and (best := _of_one_model(folder, names, _BEST)):
+        return folder / best[0]
+    epochs = _of_one_model(folder, names, EPOCH)
+    return folder / max(epochs, key=epoch_of) if epochs else None
 
 
 def find_checkpoint(path: Path, wanted: Wanted) -> Path:
@@ -66,31 +88,17 @@ def find_checkpoint(path: Path, wanted: Wanted) -> Path:
     return found
 
 
-def _index(folder: Path) -> dict[str, str | None] | None:
-    try:
-        names = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return names if isinstance(names, dict) else None
-
-
-def _by_name(folder: Path, wanted: Wanted) -> Path | None:
-    if wanted == "best" and (best := _only(folder, _BEST)):
-        return best[0]
-    epochs = _only(folder, EPOCH)
-    return max(epochs, key=lambda path: epoch_of(path.name), default=None)
-
-
 def epoch_of(name: str) -> int:
     """The epoch after which a checkpoint was written, by its name; 0 if it is no checkpoint of an epoch."""
     match = EPOCH.search(name)
     return int(match[1]) if match else 0
 
 
-def _only(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
-    """Files whose names end so; all of one model."""
-    found = [path for path in sorted(folder.glob("*")) if pattern.search(path.name) and path.is_file()]
-    if len({pattern.sub("", path.name) + path.suffix for path in found}) > 1:
-        names = ", ".join(path.name for path in found[:4])
-        raise ModelError(f"{folder}: checkpoints of several models ({names}, ...); name the file")
+def _of_one_model(folder: Path, names: Collection[str], pattern: re.Pattern[str]) -> list[str]:
+    """The names that end so."""
+    found = sorted(name for name in names if pattern.search(name))
+    if len({pattern.sub("", name) + Path(name).suffix for name in found}) > 1:
+        raise ModelError(
+            f"{folder}: checkpoints of several models ({', '.join(found[:4])}, ...); name the file"
+        )
     return found

@@ -12,9 +12,9 @@ import keras
 from frcnn.evaluate.report import Report
 from frcnn.model.checkpoint import Snapshot, Snapshots, TrainingRecord, read_record
 from frcnn.runtime.files import atomic_path, remove_leftovers
-from frcnn.runtime.run_folder import checkpoint_in, epoch_of, write_index
+from frcnn.runtime.run_folder import INDEX, checkpoints_of, epoch_of, of_an_earlier_run, write_index
 from frcnn.spec.show import effective_text
-from frcnn.train.training_log import TrainingLog
+from frcnn.train.training_log import FILE_NAME, TrainingLog
 
 if TYPE_CHECKING:
     from frcnn.spec.config import Experiment
@@ -74,7 +74,7 @@ class Checkpoints(keras.callbacks.Callback):
         spec: "Experiment",
         folder: Path,
         key: str,
-        log: TrainingLog,
+        rows: TrainingLog,
         report: Callable[[], Report | None] = lambda: None,
         start: TrainingRecord | None = None,
         resumed: Path | None = None,
@@ -85,14 +85,14 @@ class Checkpoints(keras.callbacks.Callback):
             spec: Says when, and how many to keep.
             folder: Made if missing.
             key: Of the files.
-            log: What is known of the epochs so far.
+            rows: What is known of the epochs so far.
             report: Gives the epoch's validation, or None if it had none.
             start: Of a resumed run, which must beat the best model of the run it goes on with.
             resumed: The checkpoint of `start`.
         """
         super().__init__()
         self._spec, self._folder, self._key = spec, folder, key
-        self._log, self._report = log, report
+        self._rows, self._report = rows, report
         self._steps_done = start.step if start else 0
         self._text = effective_text(spec)
         self._snapshots: Snapshots | None = None
@@ -100,14 +100,14 @@ class Checkpoints(keras.callbacks.Callback):
         self._best_ap = -1.0
         self.latest: Path | None = None
         self.best: Path | None = None
-        remove_leftovers(folder, self._path("*").name)
-        if resumed is None:
-            self._forget_earlier_runs()
-        elif resumed.resolve().parent == folder.resolve():
-            if self._path("best").is_file():
-                self.best = self._path("best")
-                self._best_ap = read_record(self.best, key).metrics.get("mAP", -1.0)
-            write_index(folder, resumed, self.best)
+        for name in (self._path("*").name, FILE_NAME, INDEX):
+            remove_leftovers(folder, name)
+        self._earlier = checkpoints_of(folder)
+        if resumed is not None and resumed.resolve().parent == folder.resolve():
+            self._go_on_in_this_folder(resumed)
+        if self._earlier:
+            log.warning("%s: %d checkpoints of an earlier run do not count", folder, len(self._earlier))
+        write_index(folder, self.latest, self.best, self._earlier)
 
     def __enter__(self) -> Self:
         """Nothing."""
@@ -157,7 +157,7 @@ class Checkpoints(keras.callbacks.Callback):
             step=self._steps_done,
             spec_text=self._text,
             metrics={name: float(value) for name, value in (logs or {}).items()},
-            history=self._log.rows(),
+            history=self._rows.rows(),
         )
 
     def _write(self, snapshot: Snapshot, record: TrainingRecord, *, due: bool, better: bool) -> None:
@@ -176,33 +176,29 @@ class Checkpoints(keras.callbacks.Callback):
             log.info("saved %s", best)
         if better:
             self.best = best
+        self._earlier -= {path.name for path in (self.latest, self.best) if path}
         # The index before the removal: at no moment does it name what is gone.
-        write_index(self._folder, self.latest or checkpoint_in(self._folder, "latest"), self.best)
+        write_index(self._folder, self.latest, self.best, self._earlier)
         if due:
-            self._remove_old(record.epoch)
+            self._remove_old()
 
     def _path(self, tag: str) -> Path:
         arch = self._spec.model_config.arch.replace(":", "_")
         return self._folder / f"frcnn_{arch}.{tag}{'.tlt' if self._key else '.keras'}"
 
-    def _remove_old(self, epoch: int) -> None:
+    def _remove_old(self) -> None:
         keep = self._spec.training_config.keep_checkpoints
         files = self._folder.glob(self._path("epoch_*").name)
-        # Those of later epochs are an earlier run's.
-        ours = sorted(
-            (path for path in files if 0 < epoch_of(path.name) <= epoch), key=lambda path: epoch_of(path.name)
-        )
-        for path in ours[:-keep] if keep else []:
-            path.unlink(missing_ok=True)
+        ours = sorted({path.name for path in files} - self._earlier, key=epoch_of)
+        for name in ours[:-keep] if keep else []:
+            (self._folder / name).unlink(missing_ok=True)
 
-    def _forget_earlier_runs(self) -> None:
-        """From now on the folder is this run's; files of an earlier one stay until epochs replace them."""
-        earlier = sorted(path.name for path in self._folder.glob("frcnn_*.epoch_*") if path.is_file())
-        if earlier:
-            log.warning(
-                "%s: has %d checkpoints of an earlier run; epochs of this one replace them",
-                self._folder,
-                len(earlier),
-            )
-        if earlier or self._folder.is_dir():
-            write_index(self._folder, None, None)
+    def _go_on_in_this_folder(self, resumed: Path) -> None:
+        """What was written up to `resumed` is this run's; what is of later epochs will be written anew."""
+        before = self._earlier - of_an_earlier_run(self._folder)
+        ours = {name for name in before if epoch_of(name) <= epoch_of(resumed.name)} | {resumed.name}
+        self._earlier -= ours
+        self.latest, best = resumed, self._path("best")
+        if best.name in ours:
+            self.best = best
+            self._best_ap = read_record(best, self._key).metrics.get("mAP", -1.0)
