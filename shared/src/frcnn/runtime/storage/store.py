@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import glob
 import hashlib
 import logging
 import shutil
@@ -105,7 +106,7 @@ class Store:
             log.info("%s holds %s already", folder, uri)
             return manifest
         aside = folder.with_name(f".{folder.name}.partial-{manifest.id[:12]}")
-        for stale in set(folder.parent.glob(f".{folder.name}.partial-*")) - {aside}:
+        for stale in set(folder.parent.glob(f".{glob.escape(folder.name)}.partial-*")) - {aside}:
             shutil.rmtree(stale, ignore_errors=True)
         with Meter(f"fetching {folder.name}", manifest.size) as meter:
             download.fetch(transfer, manifest, aside, meter)
