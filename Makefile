@@ -3,7 +3,7 @@
 PYTHON ?= python3.11
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-EXTRAS := cpu,convert,train,evaluate,inference,export,pipeline,dev
+EXTRAS := cpu,convert,train,evaluate,inference,export,openvino,pipeline,dev
 STAMP  := $(VENV)/.setup-done
 # Where `make demo` writes, and a folder with images/ and labels/ to use in place of the synthetic set.
 OUT    ?= demo
@@ -11,7 +11,7 @@ DATA   ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fmt lint typecheck test test-slow test-e2e browser test-browser bench proto spec-docs pipeline horovod generated ci clean
+.PHONY: help setup demo fmt lint typecheck test test-slow test-e2e browser test-browser test-containers images bench proto spec-docs pipeline horovod generated ci clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,9 +25,12 @@ $(STAMP): constraints.txt shared/pyproject.toml pipelines/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt --editable './shared[$(EXTRAS)]' --editable ./pipelines
+	@# They would bring TensorRT itself, which only GPUs run.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --constraint constraints.txt tensorrt-stubs
 	@touch $@
 
-demo: $(STAMP) ## convert, train, evaluate, infer; on DATA=<kitti dir> if given, else on a synthetic set
+demo: $(STAMP) ## the whole pipeline, and inference; on DATA=<kitti dir> if given, else on a synthetic set
 	$(BIN)/frcnn demo -o '$(OUT)' $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 fmt: $(STAMP) ## format the code and mend what ruff can mend
@@ -40,8 +43,9 @@ lint: $(STAMP) ## style, spelling, direction of imports
 	$(BIN)/codespell
 	$(BIN)/lint-imports
 
-typecheck: $(STAMP) ## mypy
+typecheck: $(STAMP) ## mypy, and pyright where TensorRT's stubs are
 	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 test: $(STAMP) ## the tests, without the slow ones, and line coverage of frcnn
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
@@ -58,6 +62,12 @@ browser: ## Chromium and axe-core for the browser tests, where they are missing
 test-browser: $(STAMP) browser ## the report page in Chromium
 	$(BIN)/python -m pytest -m browser $(ARGS)
 
+test-containers: $(STAMP) ## real images, the pipeline in containers, an S3 server; needs root and docker.io
+	$(BIN)/python -m pytest -m container -s $(ARGS)
+
+images: ## build the images of all steps with docker or podman (ENGINE=), and print their sizes
+	scripts/build_images.sh
+
 bench: $(STAMP) ## speed and memory, side by side with a peer; prints tables
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -70,11 +80,12 @@ spec-docs: $(STAMP) ## generate docs/spec.md from the schema again
 horovod: $(STAMP) ## build and install Horovod, for several processes; the wheel is cached
 	scripts/build_horovod.sh $(VENV)
 
-pipeline: $(STAMP) ## compile the Kubeflow pipeline to pipelines/compiled again
+pipeline: $(STAMP) ## compile the Kubeflow pipeline to pipelines/compiled again, and draw it
 	$(BIN)/python -m pipelines.compile
+	$(BIN)/python -m pipelines.picture
 
 generated: proto spec-docs pipeline ## fail if a generated file is not what its source says
-	git diff --exit-code -- 'shared/src/**/*_pb2.py' 'shared/src/**/*_pb2.pyi' docs/spec.md pipelines/compiled
+	git diff --exit-code -- 'shared/src/**/*_pb2.py' 'shared/src/**/*_pb2.pyi' docs/spec.md pipelines/compiled docs/images/pipeline.svg
 
 ci: lint typecheck generated test ## all that a change must pass
 

@@ -69,7 +69,7 @@ def compress(
     checkpoints: str,
     num_workers: int,
     gpus_per_worker: int,
-    gpus: int,
+    step_gpus: int,
     precision: str,
     publish_to: str,
     publish_tolerance: float,
@@ -86,9 +86,9 @@ def compress(
             checkpoints=checkpoints,
             num_workers=num_workers,
             gpus_per_worker=gpus_per_worker,
-            gpus=gpus,
+            gpus=step_gpus,
         )
-        configured(retrained, "retrain", gpus=gpus)
+        configured(retrained, "retrain", gpus=step_gpus)
         judged = evaluate(
             spec=spec,
             records=records,
@@ -132,7 +132,7 @@ def faster_rcnn(
     checkpoints: str = "",
     num_workers: int = 1,
     gpus_per_worker: int = 0,
-    gpus: int = 0,
+    step_gpus: int = 0,
     webhook: str = "",
 ):
     """The whole way from labels to a deployable detector.
@@ -160,7 +160,7 @@ def faster_rcnn(
             from there. Empty: it starts over.
         num_workers: Pods that train together; 1 trains in the training step's own pod.
         gpus_per_worker: GPUs of each of several workers.
-        gpus: GPUs of the training step's own pod: with one worker.
+        step_gpus: GPUs of the training step's own pod: with one worker.
         webhook: URL that is told how the run ended. Empty: the one of the secret frcnn-webhook, if any.
     """
     with dsl.ExitHandler(configured(notify(webhook=webhook), "notify"), name="whole-way"):
@@ -173,9 +173,9 @@ def faster_rcnn(
             checkpoints=checkpoints,
             num_workers=num_workers,
             gpus_per_worker=gpus_per_worker,
-            gpus=gpus,
+            gpus=step_gpus,
         )
-        model = configured(trained, "train", gpus=gpus).outputs["model"]
+        model = configured(trained, "train", gpus=step_gpus).outputs["model"]
         judged = evaluate(spec=spec, records=records, model=model, minimum_map=minimum_map)
         configured(judged, "evaluate")
         compress(
@@ -193,7 +193,7 @@ def faster_rcnn(
             checkpoints=checkpoints,
             num_workers=num_workers,
             gpus_per_worker=gpus_per_worker,
-            gpus=gpus,
+            step_gpus=step_gpus,
             precision=export_precision,
             publish_to=publish_to,
             publish_tolerance=publish_tolerance,

@@ -33,6 +33,11 @@ def of_code() -> str:
     return _of_contents([*library.rglob("*.py"), *library.rglob("*.txt"), *components.glob("*/main.py")])
 
 
+def of_texts(texts: Iterable[str]) -> str:
+    """Changes with any of them."""
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:_DIGITS]
+
+
 def _of_contents(files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
     for path in sorted(files):

@@ -1,4 +1,4 @@
-"""KFP's local runner with each container step as a process of this machine.
+"""KFP's local runner with each container step as a process of this machine (or as another handler says).
 
 kfp.local runs Python functions as processes, and containers in Docker only. What is changed here for the
 time of a run are private names of kfp 2.17 (tests/pipeline/test_process_runner.py notices if they move):
@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 from kfp import dsl, local
@@ -23,6 +23,7 @@ from kfp.local.orchestrator import task_executor
 from kfp.local.status import Status
 
 from frcnn.errors import RunError
+from pipelines.step_table import StepTable
 
 log = logging.getLogger("frcnn.pipeline")
 
@@ -50,9 +51,16 @@ class StepRun:
 
 
 def run_pipeline(
-    pipeline: Any, arguments: Mapping[str, object], root: Path, cache: Path, steps: list[StepRun]
+    pipeline: Any,
+    arguments: Mapping[str, object],
+    root: Path,
+    cache: Path,
+    steps: list[StepRun],
+    *,
+    handler: "type[ProcessTaskHandler] | None" = None,
+    table: StepTable | None = None,
 ) -> None:
-    """Runs a pipeline to its end, each step a process of this machine.
+    """Runs a pipeline to its end on this machine.
 
     Args:
         pipeline: A function made by `dsl.pipeline`.
@@ -60,6 +68,8 @@ def run_pipeline(
         root: Folder for the artifacts; each run has a folder of its own in it.
         cache: Folder that remembers the steps that are done.
         steps: Every step is added to it when it has ended.
+        handler: Runs a step; default as a process.
+        table: Shows the steps while they run.
 
     Raises:
         RunError: A step failed; names it.
@@ -73,7 +83,8 @@ def run_pipeline(
         enable_caching=True,
         cache_root=str(cache),
     )
-    with _as_processes(steps):
+    handler, table = handler or ProcessTaskHandler, table or StepTable(())
+    with table, _run_by(handler, table, steps):
         try:
             pipeline_orchestrator.run_local_pipeline(pipeline_spec=spec, arguments=dict(arguments))
         except RuntimeError as error:
@@ -86,9 +97,10 @@ def run_pipeline(
 
 
 class ProcessTaskHandler(subprocess_task_handler.SubprocessTaskHandler):
-    """Runs the command of a container step as a process, its output going where ours goes."""
+    """Runs the command of a container step as a process, its output going where ours goes, or to `say`."""
 
     started = 0
+    say: ClassVar[Callable[[str], None] | None] = None
 
     def validate_image(self, image: str) -> None:
         """Any image will do: none is used."""
@@ -104,8 +116,13 @@ class ProcessTaskHandler(subprocess_task_handler.SubprocessTaskHandler):
         command = [sys.executable, "-P", *words] if program == "python" else self.full_command
         path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path if entry)
         env = {**os.environ, **self.env_vars, "PYTHONPATH": path}
-        with subprocess.Popen(command, env=env) as process:
+        say = type(self).say
+        stdout, stderr = (subprocess.PIPE, subprocess.STDOUT) if say else (None, None)
+        with subprocess.Popen(command, env=env, stdout=stdout, stderr=stderr) as process:
             try:
+                for line in process.stdout or ():
+                    if say:
+                        say(line.decode("utf-8", "replace").rstrip())
                 code = process.wait()
             except BaseException:
                 _end(process)
@@ -133,11 +150,11 @@ def _without_cluster_settings(spec: Any) -> None:
 
 
 @contextlib.contextmanager
-def _as_processes(steps: list[StepRun]) -> Iterator[None]:
-    handler, execute = ProcessTaskHandler, task_executor.execute_single_task
+def _run_by(handler: type[ProcessTaskHandler], table: StepTable, steps: list[StepRun]) -> Iterator[None]:
+    execute = task_executor.execute_single_task
     changes: tuple[tuple[Any, str, Any], ...] = (
         (subprocess_task_handler, "SubprocessTaskHandler", handler),
-        (task_executor, "execute_single_task", _watched(execute, handler, steps)),
+        (task_executor, "execute_single_task", _watched(execute, handler, table, steps)),
         # Display names and resources have no meaning here, which needs no saying for each step.
         (task_executor, "_warn_local_only_noops", lambda *given: None),
         # kfp would put its own log on standard output in place of ours, and in colour.
@@ -145,6 +162,7 @@ def _as_processes(steps: list[StepRun]) -> Iterator[None]:
         (logging_utils, "local_logger_context", contextlib.nullcontext),
         (logging_utils, "indented_print", contextlib.nullcontext),
         (logging_utils, "print_horizontal_line", lambda: None),
+        (handler, "say", staticmethod(table.say) if table.enabled else None),
     )
     with contextlib.ExitStack() as stack:
         for place, name, value in changes:
@@ -155,17 +173,22 @@ def _as_processes(steps: list[StepRun]) -> Iterator[None]:
 def _watched(
     execute: Callable[..., tuple[dict[str, Any], Status]],
     handler: type[ProcessTaskHandler],
+    table: StepTable,
     steps: list[StepRun],
 ) -> Callable[..., tuple[dict[str, Any], Status]]:
     def watched(**given: Any) -> tuple[dict[str, Any], Status]:
         name = given["task_spec"].task_info.name or given["task_name"]
         log.info("step %s", name)
+        table.begin(name)
         began, processes = time.monotonic(), handler.started
-        outputs, status = execute(**given)
-        seconds = time.monotonic() - began
-        state = "done" if handler.started > processes else "reused"
-        if status != Status.SUCCESS:
-            state = "failed"
+        state, seconds = "failed", 0.0
+        try:
+            outputs, status = execute(**given)
+            if status == Status.SUCCESS:
+                state = "done" if handler.started > processes else "reused"
+        finally:
+            seconds = time.monotonic() - began
+            table.end(name, state, seconds)
         log.info("step %s: %s in %.1f s", name, state, seconds)
         artifacts = {key: each for key, each in outputs.items() if isinstance(each, dsl.Artifact)}
         parameters = {key: each for key, each in outputs.items() if key not in artifacts}

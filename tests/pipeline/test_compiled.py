@@ -88,7 +88,7 @@ def test_the_training_steps_have_as_many_gpus_as_the_run_asks_for(documents):
         if "accelerator" in executor["container"]["resources"]
     }
     assert counts == dict.fromkeys(
-        ("exec-train", "exec-train-2"), "{{$.inputs.parameters['pipelinechannel--gpus']}}"
+        ("exec-train", "exec-train-2"), "{{$.inputs.parameters['pipelinechannel--step_gpus']}}"
     )
 
 

@@ -125,7 +125,7 @@ def test_each_step_gets_what_it_works_on(tmp_path, stand_ins):
         checkpoints="c",
         num_workers=2,
         gpus_per_worker=4,
-        gpus=1,
+        step_gpus=1,
         target_params=0.4,
         webhook="http://localhost:1/hook",
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,12 @@ def test_the_summary_names_every_artifact_where_it_lies(finished):
         assert f": {latest / name}\n" in out
 
 
+def test_the_pipeline_itself_takes_less_than_five_seconds(finished):
+    _, out, _ = finished
+    (beside,) = re.findall(r"\(([\d.]+) s beside the steps\)", out)
+    assert float(beside) < 5.0
+
+
 def test_records_hold_their_images(finished):
     folder, _, _ = finished
     shards = sorted((folder / "out" / "latest" / "convert" / "records").glob("set-fold-*"))
@@ -124,7 +131,14 @@ def test_a_minimum_that_is_missed_stops_the_run_reusing_what_is_done(finished):
     assert "nothing exported: mAP" in done.stderr
     assert "below the minimum 1.0000" in done.stderr
     states = [line.split()[:2] for line in done.stdout.splitlines() if line and not line.startswith(" ")]
-    assert states == [["step", "state"], ["convert", "reused"], ["train", "reused"], ["evaluate", "done"]]
+    assert states[:-1] == [
+        ["step", "state"],
+        ["convert", "reused"],
+        ["train", "reused"],
+        ["evaluate", "done"],
+        ["notify", "done"],
+    ]
+    assert states[-1][0] == "all"
     assert {name.split("/")[0] for name in files(folder / "out" / "latest")} == {
         "convert",
         "train",

@@ -86,11 +86,31 @@ def test_the_flag_for_the_model_wins_over_the_spec(data, loaded):
     assert loaded[0][0] == "other.keras"
 
 
-def test_an_engine_of_the_deprecated_message_wins_over_the_model(data, loaded):
+def test_an_engine_of_the_deprecated_message_wins_over_the_model(data, loaded, monkeypatch):
+    engines = []
+    monkeypatch.setattr(
+        "frcnn.export.engine_detector.load_engine_detector",
+        lambda path, spec, mode: engines.append((path.name, mode)) or PatchDetector(),
+    )
     (data / "model.engine").touch()
     engine = f'model: "{data}/model.keras" trt_evaluation {{ trt_engine: "{data}/model.engine" }}'
     assert run(data, evaluation=engine) == 0
-    assert loaded[0][0] == "model.engine"
+    assert (engines, loaded) == ([("model.engine", "evaluation")], [])
+
+
+def test_an_engine_without_a_gpu_is_refused_in_one_line(data, caplog):
+    (data / "model.engine").touch()
+    assert run(data, "-m", data / "model.engine") == 1
+    assert (
+        "model.engine: taken for a TensorRT engine by its name. TensorRT needs an NVIDIA GPU" in caplog.text
+    )
+
+
+def test_a_runtime_is_for_exported_models_only(data, loaded, caplog):
+    assert run(data, "-m", data / "model.keras", "--runtime", "openvino") == 2
+    assert "--runtime openvino: it is for exported models, and" in caplog.text
+    assert run(data, "-m", data / "model.keras", "--precision_hint", "bf16") == 2
+    assert "add --runtime openvino" in caplog.text
 
 
 def test_flags_that_the_reference_ignores_are_accepted(data, loaded):

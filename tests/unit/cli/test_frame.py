@@ -133,7 +133,7 @@ def test_a_fault_of_our_own_shows_its_stack_trace_and_asks_to_report(capsys):
         (ModuleNotFoundError("No module", name="onnx.helper"), "pip install 'frcnn[export]'"),
         (PermissionError(13, "Permission denied", "/data/x.png"), "/data/x.png: Permission denied"),
         (OSError(28, "No space left on device", "/data/x.png"), "disk full while writing /data/x.png"),
-        (MemoryError(), "out of memory; a smaller batch size"),
+        (MemoryError(), "out of memory; lower batch_size_per_gpu"),
         (type("ResourceExhaustedError", (Exception,), {})("OOM"), "out of memory"),
     ],
 )

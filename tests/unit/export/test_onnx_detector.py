@@ -4,7 +4,7 @@ import logging
 import onnx
 import pytest
 
-from frcnn.cli.detectors import holds_onnx
+from frcnn.cli.detectors import kind_of
 from frcnn.errors import ModelError
 from frcnn.export.exporter import ExportOptions, export_onnx, write_onnx
 from frcnn.export.onnx_detector import load_onnx_detector
@@ -60,13 +60,23 @@ def test_settings_that_differ_from_the_specs_are_said(exported, caplog):
         load_onnx_detector(exported.folder / "model.onnx", spec, mode="inference")
     assert "differ from inference_config" in caplog.text
     caplog.clear()
-    load_onnx_detector(exported.folder / "model.onnx", exported.spec, mode="inference")
+    with caplog.at_level(logging.WARNING, "frcnn"):
+        load_onnx_detector(exported.folder / "model.onnx", exported.spec, mode="inference")
     assert not caplog.text
 
 
 def test_model_files_are_told_apart(exported, tmp_path):
-    assert holds_onnx(exported.folder / "model.onnx")
-    assert not holds_onnx(exported.folder / "model.keras")
+    assert kind_of(exported.folder / "model.onnx") == "onnx"
+    assert kind_of(exported.folder / "model.keras") == "keras"
     renamed = tmp_path / "keras_in_spite_of_its_name.onnx"
     renamed.write_bytes((exported.folder / "model.keras").read_bytes())
-    assert not holds_onnx(renamed)
+    assert kind_of(renamed) == "keras"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("a.tlt", "keras"), ("a.hdf5", "keras"), ("a.etlt", "onnx"), ("a.trt.int8", "engine"), ("a", "engine")],
+)
+def test_the_name_tells_what_the_content_does_not(tmp_path, name, kind):
+    (tmp_path / name).write_bytes(b"ftrt anything")
+    assert kind_of(tmp_path / name) == kind

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from frcnn.errors import RunError
-from frcnn.runtime.files import atomic_path, is_disk_full, write_text
+from frcnn.runtime.files import atomic_path, is_disk_full, remove_leftovers, write_text
 
 
 def test_text_appears_under_its_name_and_nothing_else_does(tmp_path):
@@ -62,3 +62,13 @@ def test_other_write_errors_stay_what_they_are(tmp_path):
 def test_disk_full_is_recognised_in_messages_of_libraries():
     assert is_disk_full(OSError("Can't write data (error message = 'No space left on device')"))
     assert not is_disk_full(OSError(errno.ENOENT, "No such file"))
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    kept = [tmp_path / ".other.keras.abcdefgh", tmp_path / "a.epoch_1.keras", tmp_path / ".a.epoch_1.keras.x"]
+    left = tmp_path / ".a.epoch_2.keras.abcd_12x"
+    for path in (*kept, left):
+        path.mkdir()
+        (path / "part").touch()
+    remove_leftovers(tmp_path, "a.*.keras")
+    assert sorted(tmp_path.iterdir()) == sorted(kept)

@@ -111,7 +111,8 @@ DYNAMIC = changed(
          "found 1.1; expected a number in [0, 1]"),
         (GUIDE, ("num_epochs: 12", "num_epochs: 12 resume_from_model: 'a/frcnn.tlt'"),
          "training_config.resume_from_model",
-         'found "a/frcnn.tlt"; expected a name that says the epoch, like "frcnn_resnet_18.epoch_12.tlt"'),
+         'found "a/frcnn.tlt"; expected a results folder, or a name that says the epoch, like '
+         '"frcnn_resnet_18.epoch_12.tlt"'),
         (GUIDE, ("num_epochs: 12", 'num_epochs: 12 early_stopping { monitor: "mAP" patience: 1 }'),
          "training_config.early_stopping.monitor", 'found "mAP"; expected only loss'),
         (GUIDE, ("num_epochs: 12", "num_epochs: 12 early_stopping { }"),
@@ -173,7 +174,11 @@ def test_blocks_that_can_be_frozen_depend_on_the_family(arch, first, last):
 
 
 @pytest.mark.parametrize(
-    "name", ["a.epoch_12.tlt", "runs/frcnn_vgg_16.epoch_3.hdf5", "x.epoch12.tlt", "a.b.epoch_1.keras"]
+    "name",
+    [
+        *("a.epoch_12.tlt", "runs/frcnn_vgg_16.epoch_3.hdf5", "x.epoch12.tlt", "a.b.epoch_1.keras"),
+        *("runs/mine", "runs/mine/latest"),
+    ],
 )
 def test_checkpoints_with_an_epoch_in_their_name_can_be_resumed(name):
     assert (

@@ -5,7 +5,7 @@ import pytest
 from frcnn.model.checkpoint import TrainingRecord
 from frcnn.spec.overrides import with_training
 from frcnn.train import continued
-from frcnn.train.continued import newest_checkpoint, train_or_continue
+from frcnn.train.continued import train_or_continue
 from tests.support.toy_training import toy_spec
 
 
@@ -22,12 +22,6 @@ def touch(folder, *names):
     for name in names:
         (folder / name).touch()
     return folder
-
-
-def test_the_newest_checkpoint_is_the_one_of_the_highest_epoch(tmp_path):
-    names = ("net.epoch_9.keras", "net.epoch_10.keras", "net.best.keras", ".net.epoch_11.keras.x")
-    folder = touch(tmp_path / "c", *names)
-    assert newest_checkpoint(folder) == (10, folder / "net.epoch_10.keras")
 
 
 def test_without_a_checkpoint_training_starts_as_the_spec_says(tmp_path, trained):
@@ -51,7 +45,7 @@ def test_a_training_that_has_all_its_epochs_is_not_run_again(tmp_path, trained, 
     spec = with_training(toy_spec(tmp_path), epochs=3, retrain=None, resume=None)
     folder = touch(tmp_path / "c", "net.epoch_3.tlt", "net.best.tlt")
     record = TrainingRecord("resnet:10", ("car",), epoch=3, metrics={"loss": 0.5, "mAP": 0.25})
-    monkeypatch.setattr(continued, "load_model", lambda path, key: (None, record))
+    monkeypatch.setattr(continued, "read_record", lambda path, key: record)
     result = train_or_continue(spec, folder, key="k")
     assert trained == []
     assert (result.checkpoint, result.best) == (folder / "net.epoch_3.tlt", folder / "net.best.tlt")

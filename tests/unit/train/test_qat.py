@@ -8,7 +8,7 @@ import pytest
 
 from frcnn.errors import ModelError
 from frcnn.model.build import build
-from frcnn.model.checkpoint import TrainingRecord, load_model, save_model
+from frcnn.model.checkpoint import TrainingRecord, load_checkpoint, load_model, save_model
 from frcnn.model.qat import from_qat, is_qat
 from frcnn.model.quantised_layers import QDQ
 from frcnn.prune.prune import prune
@@ -41,8 +41,8 @@ def finished(tmp_path_factory, floating):
 
 
 def weights(path):
-    model, _ = load_model(path, compiled=True)
-    return [*model.get_weights(), *(variable.numpy() for variable in model.optimizer.variables)]
+    model, _, state = load_checkpoint(path)
+    return [*model.get_weights(), *(array for group in state.groups.values() for array in group)]
 
 
 def layers_of(model):

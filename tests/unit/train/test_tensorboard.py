@@ -9,7 +9,11 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from frcnn.model.build import build
+from frcnn.data.pipeline import validation_dataset
+from frcnn.model.build import build, detection_settings
+from frcnn.model.detector import KerasDetector
+from frcnn.runtime.distributed import OneProcess
+from frcnn.train.callbacks import Validation
 from frcnn.train.tensorboard import TensorBoard, histograms
 from tests.support.toy_training import toy_spec
 
@@ -32,7 +36,10 @@ def run(folder: Path, spec, first: int, last: int) -> EventAccumulator:
     model = build(spec)
     model.compile(optimizer="sgd", jit_compile=False)
     report = Reported(ClassPrecision("car", 0.75), ClassPrecision("person", None))
-    callback = TensorBoard(spec, folder, steps=2, report=lambda: report)
+    validator = Validation(spec, validation_dataset(spec, batch_size=1), OneProcess())
+    validator.report = report
+    validator.detector = KerasDetector(model, detection_settings(spec.evaluation_config))
+    callback = TensorBoard(spec, folder, steps=2, validator=validator)
     callback.set_model(model)
     callback.on_train_begin()
     for epoch in range(first, last):
@@ -62,9 +69,9 @@ def test_a_resume_adds_scalars_histograms_and_images(spec, tmp_path):
     assert {"batch/loss", "batch/learning_rate", "epoch/loss", "AP/car"} <= tags
     assert {"kernel/conv1", "kernel/dense_class_td", "bias/dense_class_td", "beta/block_4a_bn_1"} <= tags
     assert [event.step for event in events.Tensors("batch/loss")] == [1, 2, 3, 4]
-    for tag in ("epoch/loss", "kernel/conv1", "augmented/0", "augmented/1"):
+    for tag in ("epoch/loss", "kernel/conv1", "augmented/0", "augmented/1", "validation/0", "validation/1"):
         assert [event.step for event in events.Tensors(tag)] == [1, 2], tag
-    assert not tags & {"augmented/2", "AP/person", "epoch/mAP"}
+    assert not tags & {"augmented/2", "validation/2", "AP/person", "epoch/mAP"}
 
 
 def test_histograms_cover_every_weight_of_body_and_head(spec):

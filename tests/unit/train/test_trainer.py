@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from frcnn.errors import ModelError, RunError, UsageError
-from frcnn.model.checkpoint import load_model
+from frcnn.model.checkpoint import load_checkpoint, load_model
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.spec import load_experiment
 from frcnn.train.callbacks import NanGuard
@@ -29,8 +29,9 @@ def finished(tmp_path_factory):
 
 
 def weights(path: Path) -> list[np.ndarray]:
-    model, _ = load_model(path, compiled=True)
-    return [*model.get_weights(), *(variable.numpy() for variable in model.optimizer.variables)]
+    """All that a checkpoint has of the network and the optimizer."""
+    model, _, state = load_checkpoint(path)
+    return [*model.get_weights(), *(array for group in state.groups.values() for array in group)]
 
 
 def test_training_lowers_the_loss_and_writes_a_checkpoint_each_epoch(finished):

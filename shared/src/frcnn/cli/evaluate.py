@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frcnn.cli.model_flags import add_model_flags, model_path
+from frcnn.cli.model_flags import add_model_flags, model_path, runtime_choice
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
     from frcnn.evaluate.inspection import Inspection
     from frcnn.evaluate.report import Report
+    from frcnn.export.sessions import RuntimeChoice
     from frcnn.spec import Experiment
 
 HELP = "Measure the average precision of a model on the validation set."
@@ -19,6 +20,7 @@ EXAMPLES = """\
   frcnn evaluate -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt
   frcnn evaluate -e spec.txt -m model.keras -r evaluation    report.html, metrics.json, ... go there
   frcnn evaluate -e spec.txt -m pruned.keras -r after --compare before/metrics.json
+  frcnn evaluate -e spec.txt -m model.onnx --runtime openvino
   frcnn evaluate -e spec.txt -m model.keras --tfrecords 'records/test-*' --images data/test
 """
 
@@ -64,7 +66,8 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     model = model_path(args.model, spec, "evaluation_config")
     inspection = inspection_for(spec) if args.results_dir is not None else None
     key = resolve_key(args.key, spec.enc_key)
-    report = _evaluate(model, spec, key, strict=args.strict, inspection=inspection)
+    runtime = runtime_choice(args)
+    report = _evaluate(model, spec, key, runtime, strict=args.strict, inspection=inspection)
     sys.stdout.write(f"{report.table()}\n")
     if inspection is not None:
         path = args.results_dir / "metrics.json"
@@ -98,7 +101,13 @@ def _former(args: argparse.Namespace) -> Mapping[str, Any] | None:
 
 
 def _evaluate(
-    model: Path, spec: "Experiment", key: str, *, strict: bool, inspection: "Inspection | None"
+    model: Path,
+    spec: "Experiment",
+    key: str,
+    runtime: "RuntimeChoice | None",
+    *,
+    strict: bool,
+    inspection: "Inspection | None",
 ) -> "Report":
     from frcnn.cli.detectors import load_detector
     from frcnn.data.pipeline import validation_dataset
@@ -106,4 +115,5 @@ def _evaluate(
 
     # The data first: what is wrong with it shows sooner than a model is loaded.
     dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size, strict=strict)
-    return evaluate(load_detector(model, spec, key, mode="evaluation"), dataset, spec, inspection=inspection)
+    detector = load_detector(model, spec, key, "evaluation", runtime)
+    return evaluate(detector, dataset, spec, inspection=inspection)

@@ -95,7 +95,11 @@ def _environment_message(error: BaseException) -> str | None:
         return found[1]
     # TensorFlow's error for a full GPU, by name: importing TensorFlow for this would take seconds.
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-        return "out of memory; a smaller batch size or input size in the spec needs less"
+        return (
+            "out of memory; lower batch_size_per_gpu (batch_size in evaluation_config or inference_config), "
+            "then the input size, roi_mini_batch and rpn_pre_nms_top_N, or take a smaller arch; training "
+            "needs less with --use_amp, too"
+        )
     return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frcnn.cli.model_flags import add_model_flags, model_path
+from frcnn.cli.model_flags import add_model_flags, model_path, runtime_choice
 
 if TYPE_CHECKING:
     from frcnn.inference.run import Summary
@@ -16,6 +16,7 @@ HELP = "Detect objects in a folder of images."
 EXAMPLES = """\
   frcnn inference -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt
   frcnn inference -e spec.txt -m model.keras -r found --captions
+  frcnn inference -e spec.txt -m model.onnx --runtime openvino --precision_hint bf16
 """
 
 
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     from frcnn.data.preprocess import ImageSettings
     from frcnn.inference.run import run_inference
 
-    detector = load_detector(model, spec, key, mode="inference")
+    detector = load_detector(model, spec, key, "inference", runtime_choice(args))
     summary = run_inference(detector, images, settings, ImageSettings.from_spec(spec), strict=args.strict)
     sys.stdout.write(_text(summary, settings))
     return {

@@ -1,13 +1,18 @@
 """The flags that evaluate and inference share: spec, key and model."""
 
 import argparse
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from frcnn.errors import ModelError, Problem, SpecError
+from frcnn.runtime.run_folder import find_checkpoint
 
 if TYPE_CHECKING:
+    from frcnn.export.sessions import RuntimeChoice
     from frcnn.spec import Experiment
+
+log = logging.getLogger(__name__)
 
 
 def add_model_flags(parser: argparse.ArgumentParser, field: str) -> None:
@@ -34,10 +39,45 @@ def add_model_flags(parser: argparse.ArgumentParser, field: str) -> None:
         help="key of the model file (safer: FRCNN_KEY, or -k @FILE)",
     )
     parser.add_argument(
-        "-m", "--model_path", "--model", dest="model", type=Path, metavar="FILE", help=f"instead of {field}"
+        "-m",
+        "--model_path",
+        "--model",
+        dest="model",
+        type=Path,
+        metavar="FILE",
+        help=f"instead of {field}; a results folder means its best",
     )
+    add_runtime_flags(parser)
     for flags in (("-i", "--image_dir"), ("-l", "--label_dir"), ("-b", "--batch_size")):
         parser.add_argument(*flags, help=argparse.SUPPRESS)
+
+
+def add_runtime_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds --runtime and --precision_hint, which say what runs an exported model."""
+    parser.add_argument(
+        "--runtime",
+        choices=("onnxruntime", "openvino"),
+        help="what runs an exported model (default: onnxruntime)",
+    )
+    parser.add_argument(
+        "--precision_hint",
+        choices=("fp32", "bf16", "fp16"),
+        default="",
+        help="with --runtime openvino: the type that float32 layers may be computed in (default: fp32)",
+    )
+
+
+def runtime_choice(args: argparse.Namespace) -> "RuntimeChoice | None":
+    """What the flags of `add_runtime_flags` ask for; None if nothing.
+
+    Raises:
+        UsageError: A hint without the runtime that takes it.
+    """
+    from frcnn.export.sessions import RuntimeChoice
+
+    if args.runtime is None and not args.precision_hint:
+        return None
+    return RuntimeChoice(args.runtime or "onnxruntime", args.precision_hint)
 
 
 def model_path(
@@ -57,9 +97,20 @@ def model_path(
     if given is None and not named:
         problem = Problem(f"{section}.model", "not set; name the model there or with -m")
         raise SpecError(spec.source, [problem])
-    path = given if given is not None else Path(named)
+    path = found_model(given if given is not None else Path(named))
     if not path.is_file():
         source = "-m" if given is not None else f"{section} of {spec.source}"
-        found = "is a folder" if path.is_dir() else "does not exist"
-        raise ModelError(f"{path}, named by {source}, {found}; expected a model file")
+        raise ModelError(f"{path}, named by {source}, does not exist; expected a model file")
     return path
+
+
+def found_model(path: Path) -> Path:
+    """The model that a path means: a file, or the best checkpoint of a results folder (`RESULTS/latest` too).
+
+    Raises:
+        ModelError: A folder without a checkpoint.
+    """
+    found = find_checkpoint(path, "best")
+    if found != path:
+        log.info("%s: the model is %s", path, found.name)
+    return found

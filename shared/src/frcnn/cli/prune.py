@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn.cli.model_flags import found_model
 from frcnn.errors import UsageError
 from frcnn.prune.settings import CRITERIA, NORMALIZERS, PruneSettings
 
@@ -114,6 +115,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     from frcnn.runtime.keys import resolve_key
 
     key = resolve_key(args.key, None)
+    args.model = found_model(args.model)
     target, seal_key = (None, "") if args.dry_run else output_file(args.output_file, key)
     if target is not None and not args.force and target.resolve() == args.model.resolve():
         raise UsageError(f"-o {target} is the model to prune itself; name another file, or add --force")

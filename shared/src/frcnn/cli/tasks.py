@@ -30,6 +30,7 @@ _OWN = (
     Task("prune", "frcnn.cli.prune", "remove the channels that matter least"),
     Task("export", "frcnn.cli.export", "write a model for deployment"),
     Task("onnx", "frcnn.cli.onnx", "compare an exported model with the one it came from"),
+    Task("engine", "frcnn.cli.engine", "build a TensorRT engine of an exported model"),
     Task("augment", "frcnn.cli.augment", "show what augmentation does to training images"),
     Task("model", "frcnn.cli.model", "layers, parameters, operations and memory", says_status=False),
     Task("store", "frcnn.cli.store", "push folders to S3, pull, list and verify them", says_status=False),

@@ -16,8 +16,8 @@ EXAMPLES = """\
   frcnn train -e spec.txt -r results --strict                unreadable images are errors
   frcnn train -e spec.txt -r results --gpus 4                four processes, by Horovod
   mpirun -np 8 -H a:4,b:4 frcnn train -e spec.txt -r results
-To resume, set training_config.resume_from_model in the spec to a checkpoint; to retrain a pruned
-model, set training_config.retrain_pruned_model.
+To resume, set training_config.resume_from_model in the spec to a checkpoint, or to the results folder for
+its latest one; to retrain a pruned model, set training_config.retrain_pruned_model.
 """
 
 log = logging.getLogger(__name__)

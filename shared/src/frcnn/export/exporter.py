@@ -14,6 +14,7 @@ import frcnn
 from frcnn.data.preprocess import ImageSettings
 from frcnn.errors import ModelError, UsageError
 from frcnn.export import plugin_graph, standard_graph
+from frcnn.export.fast_head import fast_head
 from frcnn.export.half import to_half
 from frcnn.export.parts import LARGEST_OPSET, Part, convert_features, convert_head
 from frcnn.export.qdq import Profile, Ranges, insert_pairs
@@ -21,6 +22,7 @@ from frcnn.export.record import PROPERTY, ExportRecord
 from frcnn.export.trained_ranges import TrainedRanges
 from frcnn.model.build import detection_settings
 from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.model.qat import from_qat, is_qat
 from frcnn.model.settings import DetectionSettings
 from frcnn.runtime.sealed import created
 
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 OPSETS = {"standard": range(18, 22), "plugin": range(13, LARGEST_OPSET + 1)}
 DYNAMIC_BATCH = "batch"
 _LARGEST_TENSORRT_TOPK = 3840
+_LARGE_CONSTANT = 2**20  # bytes
 # Measures ranges by running a standard graph in float32.
 Calibration: TypeAlias = Callable[[Any], Ranges]
 
@@ -48,6 +51,7 @@ class ExportOptions:
         batch_size: Fixed number of images, or None if any.
         plugin_domain: Domain of the plugins' operators; empty as in the reference's files.
         int8_profile: What INT8 is meant for; None for the graph's own choice.
+        cpu_fast_head: The head's 3x3 convolutions in the form that is fastest on CPUs.
     """
 
     graph: Literal["standard", "plugin"] = "standard"
@@ -56,6 +60,7 @@ class ExportOptions:
     batch_size: int | None = None
     plugin_domain: str = plugin_graph.DOMAIN
     int8_profile: Profile | None = None
+    cpu_fast_head: bool = False
 
     @property
     def profile(self) -> Profile:
@@ -73,6 +78,11 @@ class ExportOptions:
             raise UsageError(f"--static_batch_size {self.batch_size}: expected 1 or more, or -1 for any")
         if self.graph == "plugin" and self.int8_profile == "cpu":
             raise UsageError("--int8_profile cpu: only TensorRT runs the plugin graph; use tensorrt")
+        if self.cpu_fast_head and (self.graph, self.precision) != ("standard", "fp32"):
+            raise UsageError(
+                f"--cpu_fast_head: goes with --graph standard and --data_type fp32 only, "
+                f"not with {self.graph} and {self.precision}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +95,10 @@ class Exported:
 
 def split_trained(model: FasterRCNN) -> tuple[FasterRCNN, TrainedRanges | None]:
     """The model without fake quantisation, and the ranges that training has learnt, if it has."""
-    return model, None
+    if not is_qat(model):
+        return model, None
+    found = from_qat(model)
+    return found.model, TrainedRanges(found.tensor_scales, found.weight_limits)
 
 
 def export_onnx(
@@ -136,6 +149,8 @@ def export_with_ranges(
         ranges = calibration(_calibration_graph(model, settings, features, head, converted))
     if options.precision == "fp16":
         features, head = to_half(features), to_half(head)
+    if options.cpu_fast_head:
+        head = _fast(head, converted)
     if options.graph == "standard":
         _warn_of_limits(settings.proposals.pre_nms)
         proto = standard_graph.standard_graph(model, settings, features, head, batch)
@@ -164,6 +179,13 @@ def _calibration_graph(
     return standard_graph.standard_graph(model, settings, features, head, DYNAMIC_BATCH)
 
 
+def _fast(head: Part, opset: int) -> Part:
+    faster = fast_head(head, opset)
+    if faster is None:
+        log.warning("--cpu_fast_head: this model's head has no 3x3 convolution that gains; left as it is")
+    return faster or head
+
+
 def write_onnx(proto: Any, target: Path, key: str = "") -> None:
     """Writes the model to `target`, whole or not at all; sealed if there is a key."""
     with created(target, key, "onnx") as plain:
@@ -174,13 +196,26 @@ def _finish(proto: Any, record: ExportRecord, options: ExportOptions) -> Any:
     proto.producer_name, proto.producer_version = "frcnn", frcnn.__version__
     onnx.helper.set_model_props(proto, {PROPERTY: record.to_json()})
     try:
-        onnx.checker.check_model(proto, full_check=True)
+        onnx.checker.check_model(_without_large_constants(proto), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"the model holds something that ONNX cannot express: {reason}") from error
     if options.graph == "plugin" and options.plugin_domain != plugin_graph.DOMAIN:
         _rename_domain(proto, options.plugin_domain)
     return proto
+
+
+def _without_large_constants(proto: Any) -> Any:
+    """The model with large constants as inputs: a check makes copies, and cares for their shapes only."""
+    graph = proto.graph
+    large = [each for each in graph.initializer if len(each.raw_data) > _LARGE_CONSTANT]
+    inputs = [onnx.helper.make_tensor_value_info(each.name, each.data_type, each.dims) for each in large]
+    names = {each.name for each in large}
+    small = [each for each in graph.initializer if each.name not in names]
+    bare = onnx.helper.make_graph(
+        graph.node, graph.name, [*graph.input, *inputs], graph.output, small, value_info=graph.value_info
+    )
+    return onnx.helper.make_model(bare, opset_imports=proto.opset_import, ir_version=proto.ir_version)
 
 
 def _rename_domain(proto: Any, domain: str) -> None:

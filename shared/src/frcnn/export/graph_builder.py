@@ -1,6 +1,7 @@
 """Building an ONNX graph by hand: nodes in order, a name for every tensor, each constant once."""
 
 import contextlib
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -123,7 +124,7 @@ class GraphBuilder:
 
     def _constant(self, value: np.ndarray | np.generic) -> str:
         array = np.asarray(value)
-        key = (array.dtype.str, array.shape, array.tobytes())
+        key = (array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest())
         if key not in self._constants:
             name = f"const/{len(self._constants)}"
             self._constants[key] = name

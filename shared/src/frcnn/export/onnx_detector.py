@@ -1,15 +1,16 @@
-"""Exported files as detectors: what evaluation and inference call, run by ONNX Runtime."""
+"""Exported files as detectors: what evaluation and inference call, run by ONNX Runtime or OpenVINO."""
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from frcnn.errors import ModelError
 from frcnn.export.extent import SIZE_INPUT
 from frcnn.export.record import PROPERTY, ExportRecord
+from frcnn.export.sessions import RuntimeChoice, Session, open_session
+from frcnn.export.standard_graph import INPUT
 from frcnn.model.build import detection_settings, geometry_of
 from frcnn.model.outputs import DetectionBatch, checked_sizes
 from frcnn.model.settings import DetectionSettings
@@ -20,26 +21,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-OUTPUTS = ("boxes", "scores", "classes", "count")
-# Fastest first; what is not there is left out.
-PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
-_ERRORS_ONLY = 3
-
 
 class OnnxDetector:
-    """A detector run by ONNX Runtime; its proposals are not among its outputs."""
+    """A detector in an exported file; its proposals are not among its outputs."""
 
-    def __init__(self, session: Any, record: ExportRecord) -> None:
+    def __init__(self, session: Session, record: ExportRecord) -> None:
         """`session` runs a standard graph that `record` describes."""
         self.record = record
         self._session = session
-        batch = session.get_inputs()[0].shape[0]
-        self._batch_size = batch if isinstance(batch, int) else None
 
     def __call__(self, images: np.ndarray, sizes: np.ndarray | None = None) -> DetectionBatch:
         """Detections of network-ready images, float32 [B, H, W, channels], of `sizes` as `Detector` says."""
         size, sizes = (
-            self._batch_size or len(images),
+            self._session.batch_size or len(images),
             checked_sizes(images, sizes, self.record.geometry.stride),
         )
         chunks = [
@@ -53,11 +47,10 @@ class OnnxDetector:
         count = len(images)
         filled = np.concatenate([images, np.zeros((size - count, *images.shape[1:]), images.dtype)])
         channels_first = np.ascontiguousarray(filled.transpose(0, 3, 1, 2), np.float32)
-        inputs = {self._session.get_inputs()[0].name: channels_first}
+        inputs = {INPUT: channels_first}
         if self.record.geometry.dynamic:
             inputs[SIZE_INPUT] = np.resize(sizes, (size, 2)).astype(np.int32)
-        answers = self._session.run(OUTPUTS, inputs)
-        return [each[:count] for each in answers]
+        return [each[:count] for each in self._session.run(inputs)]
 
 
 def load_onnx_detector(
@@ -65,8 +58,7 @@ def load_onnx_detector(
     spec: "Experiment",
     key: str = "",
     mode: str = "evaluation",
-    *,
-    providers: Sequence[str] = PROVIDERS,
+    runtime: RuntimeChoice | None = None,
 ) -> OnnxDetector:
     """The detector in an exported file.
 
@@ -75,29 +67,23 @@ def load_onnx_detector(
         spec: Says which classes and input size are expected.
         key: Of a sealed file.
         mode: `evaluation` or `inference`: whose settings the file's are compared with.
-        providers: ONNX Runtime's, best first; those that are not installed are passed over.
+        runtime: What runs it; ONNX Runtime unless said otherwise.
 
     Raises:
         ModelError: Missing, broken, sealed with another key, not one of ours, a plugin graph, or the
             spec wants other classes or another input size.
+        RunError: The runtime is not installed.
     """
-    import onnxruntime
-
     if not path.is_file():
         raise ModelError(f"{path}: no such model file")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
     with opened(path, key, "onnx") as plain:
         record = read_record(plain, path)
         if record.graph != "standard":
             raise ModelError(
                 f"{path}: holds TensorRT plugins, which only TensorRT runs; export with --graph standard"
             )
-        _check_fits(record, spec, path)
-        available = [each for each in providers if each in onnxruntime.get_available_providers()]
-        session = onnxruntime.InferenceSession(plain, options, providers=available)
-    config = spec.inference_config if mode == "inference" else spec.evaluation_config
-    _warn_of_differences(record.settings, detection_settings(config), f"{mode}_config", path)
+        check_record(record, spec, path, mode)
+        session = open_session(plain, path, runtime or RuntimeChoice())
     return OnnxDetector(session, record)
 
 
@@ -125,6 +111,23 @@ def read_record(plain: Path, shown: Path) -> ExportRecord:
         raise ModelError(
             f"{shown}: an ONNX file, but not a detector exported by this version of the program"
         ) from error
+
+
+def check_record(record: ExportRecord, spec: "Experiment", path: Path, mode: str) -> None:
+    """Compares what a file is for with what the spec wants; settings that differ are a warning.
+
+    Args:
+        record: What the file says.
+        spec: Classes, input size, and the settings of `mode`.
+        path: How messages call the file.
+        mode: `evaluation` or `inference`.
+
+    Raises:
+        ModelError: Other classes, or another input size.
+    """
+    _check_fits(record, spec, path)
+    config = spec.inference_config if mode == "inference" else spec.evaluation_config
+    _warn_of_differences(record.settings, detection_settings(config), f"{mode}_config", path)
 
 
 def _check_fits(record: ExportRecord, spec: "Experiment", path: Path) -> None:

@@ -1,13 +1,17 @@
 """The two networks of a detector as ONNX graphs, channels first, with nothing but layers in them."""
 
 import dataclasses
+import gc
 import logging
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from onnx import numpy_helper
 
 from frcnn.export.folding import fold
 from frcnn.model.faster_rcnn import FasterRCNN
@@ -17,6 +21,7 @@ LARGEST_OPSET = 18  # that the converter knows
 # What the parts' outputs are called in the joined graphs.
 FEATURE_TENSORS = ("features", "rpn_scores", "rpn_codes")
 HEAD_TENSORS = ("class_probabilities", "box_codes")
+_LARGE_CONSTANT = 2**22  # numbers; the kernels of VGG's dense layers are up to 100 million
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,22 +72,33 @@ def _convert(network: keras.Model, shape: Sequence[int | None], opset: int, mark
     outputs = [*network.outputs, *(inner[name] for name in added)]
     source = keras.Model(network.inputs, outputs) if added else network
 
+    # The converter copies constants again and again: the large ones come as inputs and are put back later.
+    large = {
+        f"large_{index}": each
+        for index, each in enumerate(network.weights)
+        if math.prod(each.shape) >= _LARGE_CONSTANT and len(each.shape) == 2
+    }
+
     # The converter cancels the transpositions against those it puts round each convolution.
-    def channels_first(inputs: tf.Tensor) -> list[tf.Tensor]:
-        answers = source(tf.transpose(inputs, [0, 2, 3, 1]), training=False)
+    def channels_first(inputs: tf.Tensor, *values: tf.Tensor) -> list[tf.Tensor]:
+        with keras.StatelessScope(state_mapping=list(zip(large.values(), values, strict=True))):
+            answers = source(tf.transpose(inputs, [0, 2, 3, 1]), training=False)
         floats = [tf.cast(each, tf.float32) for each in answers]
         return [tf.transpose(each, [0, 3, 1, 2]) if each.shape.rank == 4 else each for each in floats]
 
     signature = [tf.TensorSpec([None, *shape], tf.float32, name="inputs")]
+    signature += [tf.TensorSpec(each.shape, tf.float32, name=name) for name, each in large.items()]
     with plain_convolutions(), _quiet():
         function = tf.function(channels_first, autograph=False)
         converted, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=opset)
     graph = converted.graph
+    gc.collect()  # the converter leaves cycles behind, with dozens of copies of the weights
     found = _take_marks(graph, added)
     found |= {name: graph.output[place].name for name, place in own.items() if place is not None}
     kernels = {
         name: _kernel_node(graph, found[name]) for name in inner if hasattr(network.get_layer(name), "kernel")
     }
+    _put_back(graph, large)
     fold(graph)
     left = {name for node in graph.node for name in (*node.input, *node.output)}
     return Part(
@@ -133,6 +149,15 @@ def _take_marks(graph: Any, layers: Sequence[str]) -> dict[str, str]:
     del graph.node[:]
     graph.node.extend(kept)
     return {layer: names.get(tensor, tensor) for layer, tensor in found.items()}
+
+
+def _put_back(graph: Any, constants: Mapping[str, Any]) -> None:
+    """Makes constants of the graph's inputs that are named like them."""
+    inputs = [each for each in graph.input if each.name not in constants]
+    for name in (each.name for each in graph.input if each.name in constants):
+        graph.initializer.append(numpy_helper.from_array(np.asarray(constants[name]), name))
+    del graph.input[:]
+    graph.input.extend(inputs)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.settings import DetectionSettings, Geometry
 
 OPSET = 17
+OUTPUTS = ("nms_out", "nms_out_1")
 DOMAIN = "trt"
 SCORES_NODE = "rpn_out_class/Sigmoid"
 _CENTRE_SIZE = 1  # codeType: dx, dy, dw, dh
@@ -117,7 +118,7 @@ def _add_nms(graph: GraphBuilder, geometry: Geometry, settings: DetectionSetting
         2,
         *(_priors(graph, count), *_answers(graph, geometry, count)),
         name="NMS",
-        outputs=("nms_out", "nms_out_1"),
+        outputs=OUTPUTS,
         domain=DOMAIN,
         shareLocation=0,
         varianceEncodedInTarget=1,

@@ -164,19 +164,21 @@ class _Writer:
         step, _ = self.steps[node.input[0]]
         weights = numpy_helper.to_array(self.constants[node.input[1]])
         axis = _channel_axis(node)
-        bias = numpy_helper.to_array(self.constants[node.input[2]]) if len(node.input) > 2 else None
+        bias: np.ndarray | None = None  # that becomes an integer
+        if self.unsigned and len(node.input) > 2:
+            bias = numpy_helper.to_array(self.constants[node.input[2]]).astype(np.float64)
         limits = np.asarray(self.weight_limits.get(node.name, channel_limits(node, weights)))
         scales = np.where(limits > 0.0, limits / 127, 1.0).astype(np.float32)
         scales = np.broadcast_to(scales, weights.shape[axis : axis + 1])
-        if self.unsigned and bias is not None:
+        if bias is not None:
             # Coarser weights where the bias would not fit into 32 bits.
             scales = np.maximum(scales, np.abs(bias) / (step * _INT32) * 1.001).astype(np.float32)
         shape = [-1 if place == axis else 1 for place in range(weights.ndim)]
         rounded = np.clip(np.rint(weights / scales.reshape(shape)), -127, 127).astype(np.int8)
         nodes = [self._dequantised(f"{node.name}/weights", rounded, scales, axis)]
         node.input[1] = nodes[0].output[0]
-        if self.unsigned and bias is not None:
-            rounded = np.rint(bias.astype(np.float64) / (step * scales)).astype(np.int32)
+        if bias is not None:
+            rounded = np.rint(bias / (step * scales)).astype(np.int32)
             nodes.append(self._dequantised(f"{node.name}/bias", rounded, step * scales, 0))
             node.input[2] = nodes[1].output[0]
         return nodes

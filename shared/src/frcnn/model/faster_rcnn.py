@@ -66,6 +66,7 @@ class FasterRCNN(keras.Model):
         # Whether layers are on several devices, see `frcnn.model.placement`.
         self.spread = False
         self.loss_means = [keras.metrics.Mean(name=name) for name in ("loss", *LOSS_NAMES)]
+        self.norm_mean = keras.metrics.Mean(name="gradient_norm")
         self.built = True
 
     @functools.cached_property
@@ -154,7 +155,10 @@ class FasterRCNN(keras.Model):
         return detections, proposals
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One optimizer step on a batch of `frcnn.data.pipeline`; returns the running means of the losses."""
+        """One optimizer step on a batch of `frcnn.data.pipeline`; returns running means.
+
+        They are those of the losses and of `gradient_norm`, the length of all gradients together.
+        """
         variables = self.trainable_variables
         with tf.GradientTape() as tape:
             parts = self.compute_losses(batch)
@@ -168,10 +172,11 @@ class FasterRCNN(keras.Model):
         if self.average_gradients is not None:
             gradients = self.average_gradients(gradients)
         gradients, penalty = self._regularise(gradients)
+        self._measure(gradients)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         for mean, value in zip(self.loss_means, (total + penalty, *parts), strict=True):
             mean.update_state(value)
-        return {mean.name: mean.result() for mean in self.loss_means}
+        return {mean.name: mean.result() for mean in self.metrics}
 
     def compute_losses(self, batch: dict[str, tf.Tensor]) -> list[tf.Tensor]:
         """The four losses times their lambdas, in the order of `LOSS_NAMES`."""
@@ -220,8 +225,8 @@ class FasterRCNN(keras.Model):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The running means of the losses; `fit` resets them each epoch."""
-        return self.loss_means
+        """The running means of the losses and of the gradients' norm; `fit` resets them each epoch."""
+        return [*self.loss_means, self.norm_mean]
 
     def _training(self) -> TrainingSettings:
         if self.training_settings is None:
@@ -268,8 +273,15 @@ class FasterRCNN(keras.Model):
         )
         return RoiTargets(*(tf.stop_gradient(value) for value in targets))
 
+    def _measure(self, gradients: list[tf.Tensor]) -> None:
+        """Notes the norm; not of a step whose gradients overflow, which an optimizer that scales skips."""
+        present = [gradient for gradient in gradients if gradient is not None]
+        norm = tf.linalg.global_norm(present) / self.optimizer.scale_loss(tf.constant(1.0))
+        finite = tf.math.is_finite(norm)
+        self.norm_mean.update_state(tf.where(finite, norm, 0.0), sample_weight=tf.cast(finite, tf.float32))
+
     def _regularise(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """Adds the regulariser's gradient to those of the kernels; returns its value as well.
+        """Adds the regulariser's gradient to those of the kernels, scaled as they are; returns its value too.
 
         The same mathematics as a penalty in the loss, in one op a kernel. Kernels are those of
         convolutions and dense layers; biases, batch normalisation and depthwise kernels go free.
@@ -283,10 +295,10 @@ class FasterRCNN(keras.Model):
             if id(variable) not in kernels:
                 penalised.append(gradient)
             elif settings.regularizer == "L1":
-                penalised.append(gradient + weight * tf.sign(variable.value))
+                penalised.append(gradient + self.optimizer.scale_loss(weight * tf.sign(variable.value)))
                 penalty.append(weight * tf.reduce_sum(tf.abs(variable.value)))
             else:
-                penalised.append(gradient + 2.0 * weight * variable.value)
+                penalised.append(gradient + self.optimizer.scale_loss(2.0 * weight * variable.value))
                 penalty.append(2.0 * weight * tf.nn.l2_loss(variable.value))
         return penalised, tf.add_n(penalty)
 

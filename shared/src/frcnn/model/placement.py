@@ -59,8 +59,8 @@ def plan_placement(model: FasterRCNN, fractions: Sequence[float], devices: Seque
 def spread(model: FasterRCNN, placement: Placement) -> FasterRCNN:
     """The same detector with its variables and computations on the devices of `placement`.
 
-    Names, weights, configuration and the optimizer stay: what is saved is as if nothing was placed. Gradients
-    are computed beside the layers they belong to.
+    Names, weights and configuration stay: what is saved is as if nothing was placed. Gradients are
+    computed beside the layers they belong to.
     """
     parts = [
         keras.models.clone_model(network, clone_function=functools.partial(_pinned, devices))
@@ -71,8 +71,6 @@ def spread(model: FasterRCNN, placement: Placement) -> FasterRCNN:
     ]
     placed = FasterRCNN(parts[0], parts[1], model.geometry, name=model.name)
     placed.set_weights(model.get_weights())
-    # Of a resumed model: what its state is carried over from.
-    placed.optimizer = getattr(model, "optimizer", None)
     placed.spread = True
     return placed
 

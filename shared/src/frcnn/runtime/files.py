@@ -10,6 +10,8 @@ from pathlib import Path
 
 from frcnn.errors import RunError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 @contextmanager
 def atomic_path(final: Path) -> Iterator[Path]:
@@ -39,11 +41,20 @@ def atomic_path(final: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove_leftovers(folder: Path, pattern: str) -> None:
+    """Removes what `atomic_path` left of files of this name pattern when the process was killed.
+
+    Nobody else may be writing such files.
+    """
+    for path in folder.glob(f".{pattern}.????????"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def is_disk_full(error: BaseException) -> bool:
-    """Whether a write failed for lack of space or quota, as Python, HDF5 or TensorFlow say it."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    """Whether a write failed for lack of space, quota or file size, as Python, HDF5 or TensorFlow say it."""
+    if isinstance(error, OSError) and error.errno in _FULL:
         return True
-    return "No space left on device" in str(error)
+    return any(os.strerror(number) in str(error) for number in _FULL)
 
 
 def write_text(final: Path, text: str) -> None:

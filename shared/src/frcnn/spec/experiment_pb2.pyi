@@ -1084,7 +1084,9 @@ class TrainingConfig(_message.Message):
     batch_size_per_gpu: _builtins.int
     """Images per process and step. [unit: images; range: >= 1; required]"""
     resume_from_model: _builtins.str
-    """Checkpoint to go on from; its name ends like `.epoch_12.tlt`. [unit: path; default: ""]"""
+    """Checkpoint to go on from, its name ends like `.epoch_12.tlt`; or a results folder, which means its
+    latest one. [unit: path; default: ""]
+    """
     enable_augmentation: _builtins.bool
     """Apply `augmentation_config` to training images. [default: true]"""
     checkpoint_interval: _builtins.int

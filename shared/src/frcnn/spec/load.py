@@ -63,14 +63,16 @@ def load_any(path: Path) -> Loaded[Experiment] | Loaded[DatasetExportConfig]:
     return parse_experiment(text, str(path))
 
 
-def parse_experiment(text: str, source: str = "") -> Loaded[Experiment]:
+def parse_experiment(text: str, source: str = "", *, remarks: bool = True) -> Loaded[Experiment]:
     """The experiment spec in `text`; `source` is what messages call it.
+
+    Without `remarks` nothing is said of settings that have no effect.
 
     Raises:
         SpecError: the text has faults; all of them are named.
     """
     reader, spec = _parse(text, source, experiment_pb2.Experiment(), Experiment)
-    for remark in experiment_remarks(spec):
+    for remark in experiment_remarks(spec) if remarks else ():
         log.warning("%s: %s", source, reader.positions.locate(remark))
     return Loaded(derive(spec), reader.positions)
 

@@ -93,6 +93,8 @@ def _training(spec: Experiment) -> Iterator[Problem]:
             "training_config.learning_rate.soft_start.start_lr",
             f"found {schedule.start_lr:g}, more than base_lr {schedule.base_lr:g}",
         )
+    if config.visualizer.clearml_config is not None:
+        yield Problem("training_config.visualizer.clearml_config", "without effect; wandb_config has one")
     if config.checkpoint_interval > config.num_epochs:
         yield Problem(
             "training_config.checkpoint_interval",

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 from frcnn.errors import Problem
 from frcnn.spec.config import Experiment, RegularizationType
@@ -77,12 +78,13 @@ def learning_rate(spec: Experiment) -> Iterator[Problem]:
 
 
 def resume(spec: Experiment) -> Iterator[Problem]:
-    """A checkpoint's epoch is in its name."""
+    """A checkpoint's epoch is in its name; a name without suffix is a results folder."""
     name = spec.training_config.resume_from_model
-    if name and not EPOCH_IN_NAME.search(name):
+    if name and Path(name).suffix and not EPOCH_IN_NAME.search(name) and not Path(name).is_dir():
         yield Problem(
             "training_config.resume_from_model",
-            f'found "{name}"; expected a name that says the epoch, like "frcnn_resnet_18.epoch_12.tlt"',
+            f'found "{name}"; expected a results folder, or a name that says the epoch, like '
+            '"frcnn_resnet_18.epoch_12.tlt"',
         )
 
 

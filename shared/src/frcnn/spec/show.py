@@ -23,7 +23,19 @@ def render(config: object, positions: Positions, *, show_keys: bool = False) -> 
     return "".join(f"{line}\n" for line in _lines(config, positions, "", show_keys))
 
 
-def _lines(config: object, positions: Positions, path: str, show_keys: bool) -> Iterator[str]:
+class _All:
+    """Where nothing is a default."""
+
+    def __contains__(self, path: object) -> bool:
+        return True
+
+
+def effective_text(config: object) -> str:
+    """`config` as protobuf text, every value as it counts, keys hidden: what to keep beside results."""
+    return "".join(f"{line}\n" for line in _lines(config, _All(), "", show_keys=False))
+
+
+def _lines(config: object, positions: "Positions | _All", path: str, show_keys: bool) -> Iterator[str]:
     for field, _ in schema_fields(type(config)):
         value = getattr(config, field.name)
         field_path = f"{path}.{field.name}" if path else field.name

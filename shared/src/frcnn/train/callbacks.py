@@ -2,9 +2,7 @@
 
 import logging
 import math
-import shutil
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import keras
@@ -15,11 +13,8 @@ from frcnn.evaluate.evaluator import evaluate
 from frcnn.evaluate.report import Report
 from frcnn.evaluate.tally import Tally
 from frcnn.model.build import detection_settings
-from frcnn.model.checkpoint import TrainingRecord, read_record, save_model
 from frcnn.model.detector import KerasDetector
 from frcnn.runtime.distributed import World
-from frcnn.runtime.files import atomic_path
-from frcnn.runtime.keys import masked_spec
 from frcnn.runtime.progress import Progress, clock_time, training_line
 from frcnn.runtime.status import StatusWriter
 
@@ -45,7 +40,7 @@ class NanGuard(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Raises RunError, naming step and loss, if a loss is NaN or infinite."""
         for name, value in (logs or {}).items():
-            if not math.isfinite(float(value)):
+            if name.endswith("loss") and not math.isfinite(float(value)):
                 raise RunError(
                     f"{name} is {float(value)} at epoch {self._epoch + 1} step {batch + 1} "
                     f"(step {self._epoch * self._steps + batch + 1} in all): training stopped, earlier "
@@ -56,29 +51,31 @@ class NanGuard(keras.callbacks.Callback):
 class Validation(keras.callbacks.Callback):
     """Evaluates on the validation set every so many epochs, and at the end.
 
-    Each rank evaluates its share; all have the report of the whole set.
+    Each rank evaluates its share; all have the report of the whole set. `dataset` is that share, `detector`
+    what the last validation asked (None before the first).
     """
 
     def __init__(self, spec: "Experiment", dataset: Dataset, world: World) -> None:
         """`dataset`, this rank's share of the set, is evaluated as the spec's `evaluation_config` says."""
         super().__init__()
         self._spec = spec
-        self._dataset = dataset
+        self.dataset = dataset
         self._world = world
         self._period = spec.evaluation_config.validation_period_during_training
-        self._detector: KerasDetector | None = None
+        self.detector: KerasDetector | None = None
         self.report: Report | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Adds `mAP` and `mAP@<iou>` to the epoch's logs, and prints the table."""
         self.report = None
-        if (epoch + 1) % self._period and epoch + 1 != self._spec.training_config.num_epochs:
+        last = epoch + 1 == self._spec.training_config.num_epochs or self.model.stop_training
+        if (epoch + 1) % self._period and not last:
             return
-        if self._detector is None:
-            self._detector = KerasDetector(self.model, detection_settings(self._spec.evaluation_config))
-        self._detector.refresh()
+        if self.detector is None:
+            self.detector = KerasDetector(self.model, detection_settings(self._spec.evaluation_config))
+        self.detector.refresh()
         self.report = evaluate(
-            self._detector, self._dataset, self._spec, description="validating", share=self._share
+            self.detector, self.dataset, self._spec, description="validating", share=self._share
         )
         log.info("validation after epoch %d\n%s", epoch + 1, self.report.table())
         if logs is not None:
@@ -86,77 +83,6 @@ class Validation(keras.callbacks.Callback):
 
     def _share(self, tally: Tally) -> list[Tally]:
         return [Tally.from_arrays(arrays) for arrays in self._world.gather(tally.to_arrays())]
-
-
-class Checkpoints(keras.callbacks.Callback):
-    """Writes the model every `checkpoint_interval` epochs and keeps the best one under its own name."""
-
-    def __init__(
-        self, spec: "Experiment", folder: Path, key: str, validation: Validation | None, start_step: int
-    ) -> None:
-        """Files go to `folder`, sealed if there is a `key`; `validation` runs before this callback."""
-        super().__init__()
-        self._spec = spec
-        self._folder = folder
-        self._key = key
-        self._validation = validation
-        self._steps_done = start_step
-        self._best_ap = -1.0
-        self.latest: Path | None = None
-        self.best: Path | None = None
-        if start_step and self._path("best").is_file():
-            # A resumed run must beat the best model of the run it goes on with.
-            self.best = self._path("best")
-            self._best_ap = read_record(self.best, key).metrics.get("mAP", -1.0)
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Counts the step."""
-        self._steps_done += 1
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves if the interval is over, if it is the last epoch, or if this model is the best so far."""
-        config = self._spec.training_config
-        report = self._validation.report if self._validation else None
-        mean_ap = report.mean_ap if report else None
-        better = config.save_best and mean_ap is not None and mean_ap > self._best_ap
-        due = (epoch + 1) % config.checkpoint_interval == 0
-        if config.checkpoint_interval > config.num_epochs:
-            due = better = False
-        if due:
-            self.latest = self._save(self._path(f"epoch_{epoch + 1}"), epoch, logs)
-            self._remove_old(epoch)
-        if better:
-            self._best_ap, self.best = mean_ap or 0.0, self._path("best")
-            if due and self.latest:
-                with atomic_path(self.best) as temporary:
-                    shutil.copyfile(self.latest, temporary)
-            else:
-                self._save(self.best, epoch, logs)
-
-    def _path(self, tag: str) -> Path:
-        arch = self._spec.model_config.arch.replace(":", "_")
-        return self._folder / f"frcnn_{arch}.{tag}{'.tlt' if self._key else '.keras'}"
-
-    def _save(self, path: Path, epoch: int, logs: dict[str, Any] | None) -> Path:
-        record = TrainingRecord(
-            arch=self._spec.model_config.arch,
-            class_names=tuple(self._spec.class_names),
-            epoch=epoch + 1,
-            step=self._steps_done,
-            spec_text=masked_spec(self._spec.text),
-            metrics={name: float(value) for name, value in (logs or {}).items()},
-        )
-        save_model(self.model, path, record, self._key)
-        log.info("saved %s", path)
-        return path
-
-    def _remove_old(self, epoch: int) -> None:
-        keep, interval = (
-            self._spec.training_config.keep_checkpoints,
-            self._spec.training_config.checkpoint_interval,
-        )
-        if keep:
-            self._path(f"epoch_{epoch + 1 - keep * interval}").unlink(missing_ok=True)
 
 
 class Reporter(keras.callbacks.Callback):

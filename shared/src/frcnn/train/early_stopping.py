@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 class EarlyStop(keras.callbacks.Callback):
     """Stops after `patience` epochs whose training loss was not below the best one by more than `min_delta`.
 
-    The weights stay those of the last epoch. The loss must be the same on all ranks (behind EpochMeans),
-    and callbacks behind this one see `model.stop_training`.
+    `over` says whether it has. The weights stay those of the last epoch. The loss must be the same on all
+    ranks (behind EpochMeans), and callbacks behind this one see `model.stop_training`.
     """
 
     def __init__(self, settings: "EarlyStopping", earlier: Sequence[float] = ()) -> None:
@@ -25,14 +25,16 @@ class EarlyStop(keras.callbacks.Callback):
         super().__init__()
         self._min_delta, self._patience = settings.min_delta, settings.patience
         self._best, self._waited = math.inf, 0
+        self.over = False
         for loss in earlier:
-            self._is_enough(loss)
+            self.over = self._is_enough(loss)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Judges the epoch's mean loss."""
         if logs is None or "loss" not in logs:
             return
         if self._is_enough(float(logs["loss"])):
+            self.over = True
             self.model.stop_training = True
             log.info(
                 "early stopping after epoch %d: no loss more than %g below %.6g for %d epochs",

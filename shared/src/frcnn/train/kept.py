@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.runtime.distributed import place
+from frcnn.runtime.run_folder import epoch_of
 from frcnn.runtime.storage import Store, is_remote
 from frcnn.runtime.storage.faults import ChangedError, DamagedError, MissingError
 from frcnn.runtime.storage.mirror import Mirror
-from frcnn.train.continued import epoch_of, train_or_continue
+from frcnn.train.continued import train_or_continue
 
 if TYPE_CHECKING:
     from frcnn.spec.config import Experiment

@@ -6,11 +6,12 @@
 | scalars | `epoch/<loss>`, `epoch/mAP`, `AP/<class>` | each epoch (validated ones) |
 | histograms | `<weight>/<layer>`: kernel, bias, gamma, beta, ... of every layer | each epoch |
 | images | `augmented/<n>` | each epoch |
+| images | `validation/<n>`, with what is detected | each validation, the same images |
 """
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,13 @@ import numpy as np
 import tensorflow as tf
 
 from frcnn.data.image_loader import ImageLoader
+from frcnn.data.preprocess import ImageSettings, denormalise
 from frcnn.data.preview import Sample, to_sample
 from frcnn.data.sources import training_sources
 from frcnn.evaluate.report import Report
 from frcnn.inference.draw import annotate
+from frcnn.model.detector import KerasDetector
+from frcnn.train.callbacks import Validation
 
 if TYPE_CHECKING:
     from frcnn.spec.config import Experiment
@@ -40,15 +44,16 @@ class TensorBoard(keras.callbacks.Callback):
         spec: "Experiment",
         results_dir: Path,
         steps: int,
-        report: Callable[[], Report | None] = lambda: None,
+        validator: Validation | None = None,
     ) -> None:
-        """`steps` an epoch; `report` gives the epoch's validation, or None if it had none."""
+        """`steps` an epoch; `validator`, if any, has run before."""
         super().__init__()
-        self._spec, self._steps, self._report = spec, steps, report
+        self._spec, self._steps, self._validator = spec, steps, validator
         self._folder = results_dir / FOLDER
         self._step = 0
         self._writer: tf.summary.SummaryWriter | None = None
-        self._images = AugmentedImages(spec, spec.training_config.visualizer.num_images)
+        count = spec.training_config.visualizer.num_images
+        self._images, self._detected = AugmentedImages(spec, count), DetectedImages(spec, count)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Opens a file of its own: those of earlier runs stay."""
@@ -75,8 +80,12 @@ class TensorBoard(keras.callbacks.Callback):
         """Means, AP and weights."""
         values = {f"epoch/{name}": float(value) for name, value in (logs or {}).items()}
         values["epoch/learning_rate"] = self._rate()
-        values |= class_precisions(self._report())
+        report = self._validator.report if self._validator else None
+        values |= class_precisions(report)
+        detected = self._detected.pictures(self._validator) if report and self._validator else []
         with self._open() as writer:
+            for number, picture in enumerate(detected):
+                tf.summary.image(f"validation/{number}", picture[None], step=epoch + 1)
             for name, value in values.items():
                 if math.isfinite(value):
                     tf.summary.scalar(name, value, step=epoch + 1)
@@ -124,6 +133,42 @@ class AugmentedImages:
         slots = tf.data.Dataset.from_tensor_slices(rows)
         examples = slots.flat_map(self._loader.load).map(self._loader.prepare)
         return [to_sample(example, self._loader.settings) for example in examples]
+
+
+class DetectedImages:
+    """The first validation images, always the same, with what the network finds in them."""
+
+    def __init__(self, spec: "Experiment", count: int) -> None:
+        """Nothing is read yet."""
+        self._spec, self._count = spec, count
+        self._batches: list[dict[str, tf.Tensor]] | None = None
+
+    def pictures(self, validator: Validation) -> list[np.ndarray]:
+        """At most `count` pictures, uint8 [H, W, 3], with the boxes that inference would show."""
+        if not self._count or validator.detector is None:
+            return []
+        if self._batches is None:
+            size = self._spec.evaluation_config.batch_size
+            self._batches = list(validator.dataset.batches.take(math.ceil(self._count / size)))
+        found = [picture for batch in self._batches for picture in self._of_batch(batch, validator.detector)]
+        return found[: self._count]
+
+    def _of_batch(self, batch: dict[str, tf.Tensor], detector: KerasDetector) -> Iterator[np.ndarray]:
+        """Each image of a batch that could be read."""
+        answer = detector(batch["images"])
+        settings, threshold = ImageSettings.from_spec(self._spec), self._spec.inference_config
+        for number in np.flatnonzero(batch["image_valid"]):
+            height, width = batch["size"][number].numpy()
+            pixels = denormalise(batch["images"][number, :height, :width], settings).numpy()
+            pixels = np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+            shown = answer.scores[number] >= threshold.bbox_visualize_threshold
+            shown &= np.arange(len(shown)) < answer.count[number]
+            classes, scores = answer.classes[number][shown], answer.scores[number][shown]
+            names = [
+                f"{self._spec.class_names[index]} {score:.2f}"
+                for index, score in zip(classes, scores, strict=True)
+            ]
+            yield np.asarray(annotate(pixels, answer.boxes[number][shown], classes.astype(int), names))
 
 
 def class_precisions(report: Report | None) -> dict[str, float]:

@@ -5,6 +5,7 @@ import dataclasses
 import logging
 import math
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,36 +14,42 @@ import tensorflow as tf
 
 from frcnn.data.pipeline import Dataset, training_dataset, validation_dataset
 from frcnn.errors import DataError, RunError
-from frcnn.model.build import build, training_settings
-from frcnn.model.checkpoint import TrainingRecord, load_model
+from frcnn.model.checkpoint import TrainingRecord
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.model.placement import build_beside, plan_placement, spread
-from frcnn.model.precision import set_precision
+from frcnn.model.placement import plan_placement, spread
 from frcnn.runtime.distributed import Place, World, join
-from frcnn.runtime.status import StatusWriter
-from frcnn.train.callbacks import Checkpoints, NanGuard, Reporter, Validation
+from frcnn.train.callbacks import NanGuard, Validation
 from frcnn.train.devices import computing_devices, take_share
-from frcnn.train.optimizers import optimizer
-from frcnn.train.pretrained.load import load_pretrained
-from frcnn.train.retrain import for_retraining, quantised
-from frcnn.train.start import Start, choose_start, warn_of_unsupported
+from frcnn.train.early_stopping import EarlyStop
+from frcnn.train.prepare import prepare, restore
+from frcnn.train.reports import Reports
+from frcnn.train.start import begin, choose_start, counted
 from frcnn.train.together import EpochMeans, start_together
 
 if TYPE_CHECKING:
-    from frcnn.spec.config import EarlyStopping, Experiment
+    from frcnn.spec.config import Experiment
 
 log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """`checkpoint` is the last one written, `best` the one of highest mAP (None without validation)."""
+    """`checkpoint` is the last one written, `best` the one of highest mAP (None without validation).
+
+    On other ranks than 0 both are None.
+    """
 
     checkpoint: Path | None
     best: Path | None
     epochs: int
     loss: float
     mean_ap: float | None
+
+    @classmethod
+    def of(cls, record: TrainingRecord, checkpoint: Path, best: Path | None = None) -> "TrainResult":
+        """What a training that has nothing left to do came to."""
+        metrics = record.metrics
+        return cls(checkpoint, best, record.epoch, metrics.get("loss", math.nan), metrics.get("mAP"))
 
     def metrics(self) -> dict[str, float]:
         """Numbers worth showing on a run's page."""
@@ -63,7 +70,7 @@ def train(
 
     Args:
         spec: A checked spec.
-        results_dir: Gets the checkpoints and `status.json`, from rank 0; made if missing.
+        results_dir: Gets what docs/training.md lists, from rank 0; made if missing.
         key: Seals the checkpoints (`.tlt`); without one they are plain Keras archives (`.keras`).
         amp: Whether the layers compute in 16 bits (bfloat16 on a CPU, float16 on a GPU); weights, box
             arithmetic, losses and files are float32 all the same.
@@ -82,54 +89,89 @@ def train(
         take_share(here, len(spec.training_config.model_parallelism) or 1)
     set_up(spec.random_seed + here.rank)
     start = choose_start(spec)
-    warn_of_unsupported(spec)
-    config = spec.training_config
     strict = strict and here.rank == 0  # one rank's look at all images is enough
     data = training_dataset(spec, rank=here.rank, world=here.size, strict=strict)
     validation = _validation(spec, here, strict)
-    model, record = _begin(spec, start, key)
-    if config.model_parallelism:
-        devices = computing_devices()
-        model = spread(model, plan_placement(model, config.model_parallelism, devices))
-        log.info("layers on %d devices: %s", len(config.model_parallelism), ", ".join(devices))
+    model, saved, state = begin(spec, start, key)
+    if spec.training_config.model_parallelism:
+        model = _spread(model, spec.training_config.model_parallelism)
     steps = data.steps_per_epoch
+    record = counted(saved, steps)
     if record.epoch:
         data = training_dataset(spec, rank=here.rank, world=here.size, start_epoch=record.epoch)
-    if record.epoch >= config.num_epochs:
+    if record.epoch >= spec.training_config.num_epochs:
         raise RunError(
             f"{start.path}: has all of its {record.epoch} epochs; raise training_config.num_epochs to go on"
         )
-    _compile(model, spec, steps, here, resumed=bool(record.epoch))
-    if amp:
-        set_precision(model, _mixed_policy())
+    prepare(model, spec, steps * spec.training_config.num_epochs, here, amp=amp)
+    if record.epoch:
+        seed = spec.random_seed + here.rank
+        restore(model, state, record.step, recounted=record is not saved, seed=seed)
     log.info("%d training images, %d steps an epoch, %d parameters", data.size, steps, model.count_params())
     validator = Validation(spec, validation, world) if validation else None
-    checkpoints = Checkpoints(spec, results_dir, key, validator, start_step=record.step)
-    callbacks: list[keras.callbacks.Callback] = [NanGuard(steps), *([validator] if validator else [])]
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(world.guard())
+    stop = _early_stop(spec, record)
+    if stop is not None and stop.over:
+        log.warning(
+            "%s: early stopping ended this training after epoch %d; raise early_stopping.patience to go on",
+            start.path,
+            record.epoch,
+        )
+        return TrainResult.of(record, start.path)
+    callbacks: list[keras.callbacks.Callback] = [
+        NanGuard(steps),
+        *([EpochMeans(world)] if here.size > 1 else []),
+        *([stop] if stop else []),
+        *([validator] if validator else []),
+    ]
+    with world.guard():
         if here.size > 1:
             start_together(model, world, _facts(spec, data, validation, model, record))
-            callbacks.insert(1, EpochMeans(world))
+        reports = None
         if here.rank == 0:
-            batch_size = config.batch_size_per_gpu * here.size
-            reporter = Reporter(StatusWriter(results_dir), config.num_epochs, steps, batch_size, record.epoch)
-            callbacks += [checkpoints, stack.enter_context(reporter)]
-        if config.early_stopping is not None:
-            callbacks.append(_early_stopping(config.early_stopping))
+            reports = Reports(
+                spec,
+                results_dir,
+                key,
+                steps=steps,
+                processes=here.size,
+                validator=validator,
+                record=record,
+                start=start,
+            )
+        losses = _fit(model, spec, data, record, callbacks, reports)
+        world.barrier()  # nobody leaves while rank 0 writes: launchers end a run with its first process
+    files = reports.checkpoints if reports else None
+    return TrainResult(
+        checkpoint=files.latest if files else None,
+        best=files.best if files else None,
+        epochs=record.epoch + len(losses),
+        loss=losses[-1] if losses else math.nan,
+        mean_ap=validator.report.mean_ap if validator and validator.report else None,
+    )
+
+
+def _fit(
+    model: FasterRCNN,
+    spec: "Experiment",
+    data: Dataset,
+    record: TrainingRecord,
+    callbacks: list[keras.callbacks.Callback],
+    reports: Reports | None,
+) -> list[float]:
+    """Trains the epochs that are left; returns their mean losses."""
+    with contextlib.ExitStack() as stack:
+        if reports is not None:
+            callbacks = [*callbacks, *stack.enter_context(reports).callbacks]
         history = model.fit(
             data.batches,
-            steps_per_epoch=steps,
-            epochs=config.num_epochs,
+            steps_per_epoch=data.steps_per_epoch,
+            epochs=spec.training_config.num_epochs,
             initial_epoch=record.epoch,
             callbacks=callbacks,
             shuffle=False,
             verbose=0,
         )
-        world.barrier()  # nobody leaves while rank 0 writes: launchers end a run with its first process
-    losses = history.history.get("loss", [math.nan])
-    mean_ap = validator.report.mean_ap if validator and validator.report else None
-    return TrainResult(checkpoints.latest, checkpoints.best, config.num_epochs, float(losses[-1]), mean_ap)
+    return [float(loss) for loss in history.history.get("loss", [])]
 
 
 def set_up(seed: int) -> None:
@@ -138,61 +180,17 @@ def set_up(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def _begin(spec: "Experiment", start: Start, key: str) -> tuple[FasterRCNN, TrainingRecord]:
-    """The model to train on, and how far it is."""
-    arch = spec.model_config.arch
-    if start.kind == "resume":
-        model, record = load_model(start.path, key, compiled=True)
-        start.check(model, record, spec)
-        log.info("resuming after epoch %d of %s", record.epoch, start.path)
-        return model, record
-    if start.kind == "retrain":
-        model, record = load_model(start.path, key)
-        start.check(model, record, spec)
-        log.info("retraining %s", start.path)
-        model = for_retraining(model, spec, start.path)
-        return model, TrainingRecord(arch, model.geometry.class_names)
-    log.info("starting from random weights, seed %d", spec.random_seed)
-    model = build(spec)
-    if spec.training_config.pretrained_weights:
-        load_pretrained(model, Path(spec.training_config.pretrained_weights), key)
-    model = quantised(model, spec)
-    return model, TrainingRecord(arch, model.geometry.class_names)
+def _spread(model: FasterRCNN, fractions: Sequence[float]) -> FasterRCNN:
+    devices = computing_devices()
+    log.info("layers on %d devices: %s", len(fractions), ", ".join(devices))
+    return spread(model, plan_placement(model, fractions, devices))
 
 
-def _compile(model: FasterRCNN, spec: "Experiment", steps: int, here: Place, *, resumed: bool) -> None:
-    """Optimizer and losses as the spec says; a resumed model's slots and step count are carried over."""
-    former = model.optimizer if resumed else None
-    model.training_settings = training_settings(spec, here.rank)
-    fresh = optimizer(spec.training_config, spec.training_config.num_epochs * steps, world=here.size)
-    model.compile(optimizer=fresh, jit_compile=False)
-    build_beside(model.optimizer, model.trainable_variables) if model.spread else model.optimizer.build(
-        model.trainable_variables
-    )
-    if former is None:
-        return
-    if type(former) is not type(fresh) or len(former.variables) != len(fresh.variables):
-        log.warning(
-            "optimizer: was %s, is %s: its state starts anew",
-            former.__class__.__name__,
-            fresh.__class__.__name__,
-        )
-        fresh.iterations.assign(former.iterations)
-        return
-    for new, old in zip(fresh.variables, former.variables, strict=True):
-        # The learning rate is a function of the step and of the spec; the rest is state.
-        if new.path.split("/")[-1] != "learning_rate":
-            new.assign(old)
-
-
-def _early_stopping(config: "EarlyStopping") -> keras.callbacks.Callback:
-    return keras.callbacks.EarlyStopping(
-        monitor="loss", mode="min", min_delta=config.min_delta, patience=config.patience
-    )
-
-
-def _mixed_policy() -> str:
-    return "mixed_float16" if tf.config.list_logical_devices("GPU") else "mixed_bfloat16"
+def _early_stop(spec: "Experiment", record: TrainingRecord) -> EarlyStop | None:
+    settings = spec.training_config.early_stopping
+    if settings is None:
+        return None
+    return EarlyStop(settings, [row["loss"] for row in record.history if "loss" in row])
 
 
 def _facts(

@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +18,6 @@ _FIRST_COLUMNS = ("epoch", "seconds", "learning_rate", "loss")
 Row = dict[str, float]
 
 
-def read_training_log(path: Path, epochs: int) -> list[Row]:
-    """The rows of the first `epochs` epochs, in order; those there are, if the file is missing or cut short.
-
-    A row has what was known: epoch (from 1), seconds, learning_rate, the losses, mAP where validated.
-    """
-    if not path.is_file():
-        return []
-    rows: list[Row] = []
-    with path.open(newline="", encoding="utf-8", errors="replace") as handle:
-        for cells in csv.DictReader(handle):
-            try:
-                row = {name: float(text) for name, text in cells.items() if name and text}
-            except (TypeError, ValueError):
-                continue
-            if 1 <= row.get("epoch", 0) <= epochs:
-                rows.append(row)
-    return rows
-
-
 class TrainingLog(keras.callbacks.Callback):
     """Writes the losses, metrics, learning rate and duration of each epoch.
 
@@ -43,12 +25,16 @@ class TrainingLog(keras.callbacks.Callback):
     what is read is what was. Rank 0 only, behind validation.
     """
 
-    def __init__(self, folder: Path, done_epochs: int = 0) -> None:
-        """`done_epochs` of a resumed run; 0 starts the file anew."""
+    def __init__(self, folder: Path, earlier: Sequence[Row] = ()) -> None:
+        """`earlier` are the epochs before a resume, as the checkpoint has them; without them anew."""
         super().__init__()
         self.path = folder / FILE_NAME
-        self._rows = read_training_log(self.path, done_epochs)
+        self._rows = [dict(row) for row in earlier]
         self._began = 0.0
+
+    def rows(self) -> tuple[Row, ...]:
+        """All epochs so far, those before a resume too."""
+        return tuple(dict(row) for row in self._rows)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Starts the epoch's clock."""

@@ -1,17 +1,11 @@
 """Weights in Keras 3 archives (`.keras`), those of this program among them."""
 
-import shutil
-import tempfile
-import zipfile
 from pathlib import Path
 
 from frcnn.errors import ModelError
-from frcnn.train.pretrained.apart import read_hdf5_apart
+from frcnn.model.archive import CONFIG, FAULTS, read_text, read_weights
+from frcnn.train.pretrained.hdf5 import layers_in
 from frcnn.train.pretrained.source import Source
-
-CONFIG, WEIGHTS = "config.json", "model.weights.h5"
-# A member may be this much larger than the archive: weights hardly shrink.
-_MAX_EXPANSION = 4
 
 
 def read_keras_archive(path: Path, shown: Path | None = None) -> Source:
@@ -20,15 +14,9 @@ def read_keras_archive(path: Path, shown: Path | None = None) -> Source:
     Raises:
         ModelError: It is broken, or holds no layers.
     """
+    shown = shown or path
     try:
-        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
-            for name in (CONFIG, WEIGHTS):
-                if archive.getinfo(name).file_size > _MAX_EXPANSION * path.stat().st_size:
-                    raise ValueError(f"{name} claims to be much larger than the file")
-            config = archive.read(CONFIG).decode()
-            plain = Path(folder) / "weights.h5"
-            with archive.open(WEIGHTS) as packed, plain.open("wb") as unpacked:
-                shutil.copyfileobj(packed, unpacked)
-            return read_hdf5_apart(plain, config, shown or path)
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(f"{shown or path}: not a readable Keras archive ({error})") from error
+        config = read_text(path, CONFIG)
+    except FAULTS as error:
+        raise ModelError(f"{shown}: not a readable Keras archive ({error})") from error
+    return layers_in(read_weights(path, shown), shown, config)

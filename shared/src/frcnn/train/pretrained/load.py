@@ -6,13 +6,13 @@ import zipfile
 from pathlib import Path
 
 from frcnn.errors import ModelError
-from frcnn.model.checkpoint import RECORD
+from frcnn.model.archive import CONFIG, RECORD
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.runtime.sealed import is_sealed, opened
-from frcnn.train.pretrained.apart import read_hdf5_apart
 from frcnn.train.pretrained.applications import with_our_names
 from frcnn.train.pretrained.assign import assign
-from frcnn.train.pretrained.keras_archive import CONFIG, read_keras_archive
+from frcnn.train.pretrained.hdf5 import read_hdf5
+from frcnn.train.pretrained.keras_archive import read_keras_archive
 from frcnn.train.pretrained.source import Source
 from frcnn.train.pretrained.table import LayerStatus, status_table
 from frcnn.train.pretrained.torch_file import (
@@ -60,7 +60,7 @@ def read_source(path: Path, key: str = "") -> Source:
     if is_sealed(path):
         return _own(path, key)
     if start.startswith(_HDF5_MAGIC):
-        return read_hdf5_apart(path)
+        return read_hdf5(path)
     if start.startswith(_ZIP_MAGIC):
         return _zip(path, key)
     if start.startswith(LEGACY_MAGIC):

@@ -1,11 +1,12 @@
 """HDF5 in a process of its own: the library crashes on some damaged files, and must not take a run along.
 
-    python -m frcnn.train.pretrained.apart FILE FOLDER
+    python -m frcnn.model.hdf5.apart FILE FOLDER
 
-leaves `layers.json` and `arrays.npz` in FOLDER, or `error.txt`.
+leaves `tree.json` and `arrays.bin` in FOLDER, or `error.txt`.
 """
 
 import json
+import math
 import os
 import resource
 import signal
@@ -13,31 +14,35 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import frcnn
 from frcnn.errors import ModelError
-from frcnn.train.pretrained.hdf5 import read_hdf5
-from frcnn.train.pretrained.source import Source, SourceLayer
+from frcnn.model.hdf5.tree import Tree, read_tree
 
-_CONFIG, _LAYERS, _ARRAYS, _ERROR = "config.json", "layers.json", "arrays.npz", "error.txt"
+_TREE, _ARRAYS, _ERROR = "tree.json", "arrays.bin", "error.txt"
 # Beyond what the file's size explains; broken files make the library ask for more and loop.
-_SPARE_BYTES, _COPIES = 2 << 30, 4
+_SPARE_BYTES, _COPIES = 2 << 30, 6
 _SPARE_SECONDS, _BYTES_PER_SECOND = 60, 10_000_000
 
 
-def read_hdf5_apart(path: Path, config: str | None = None, shown: Path | None = None) -> Source:
-    """What `frcnn.train.pretrained.hdf5.read_hdf5` reads, and raises."""
+def read_tree_apart(path: Path, shown: Path | None = None) -> Tree:
+    """What `frcnn.model.hdf5.tree.read_tree` reads, and raises; messages call the file `shown`."""
     shown = shown or path
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        if config is not None:
-            (folder / _CONFIG).write_text(config, encoding="utf-8")
         _run(path, folder, shown)
         if (folder / _ERROR).exists():
             raise ModelError(f"{shown}: {(folder / _ERROR).read_text(encoding='utf-8')}")
         return _read_result(folder)
+
+
+def limit_memory(path: Path) -> None:
+    """Bounds this process's memory by what reading `path` may take."""
+    limit = _SPARE_BYTES + _COPIES * path.stat().st_size
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def _run(path: Path, folder: Path, shown: Path) -> None:
@@ -61,41 +66,39 @@ def _run(path: Path, folder: Path, shown: Path) -> None:
         raise ModelError(f"{shown}: damaged: the HDF5 library failed on it ({last or end})")
 
 
-def _read_result(folder: Path) -> Source:
-    result = json.loads((folder / _LAYERS).read_text(encoding="utf-8"))
-    with np.load(folder / _ARRAYS, allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    layers = {
-        each["name"]: SourceLayer(
-            {role: arrays[key] for role, key in each["weights"].items()}, each["epsilon"]
-        )
-        for each in result["layers"]
-    }
-    return Source(result["kind"], layers, tuple(result["notes"]))
+def _read_result(folder: Path) -> Tree:
+    """The arrays are mapped, not read: they live as long as they are used, though the file is removed."""
+    result = json.loads((folder / _TREE).read_text(encoding="utf-8"))
+    # Mapping nothing is an error.
+    size = (folder / _ARRAYS).stat().st_size
+    content = np.memmap(folder / _ARRAYS, np.uint8, "r") if size else np.zeros(0, np.uint8)
+    arrays = {}
+    for path, (kind, shape, start) in result["arrays"].items():
+        dtype = np.dtype(kind)
+        end = start + math.prod(shape) * dtype.itemsize
+        arrays[path] = content[start:end].view(dtype).reshape(shape)
+    return Tree(arrays, result["texts"])
 
 
 def main(path: Path, folder: Path) -> None:
     """What the other process does."""
-    limit = _SPARE_BYTES + _COPIES * path.stat().st_size
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    config = folder / _CONFIG
+    limit_memory(path)
     try:
-        source = read_hdf5(path, config.read_text(encoding="utf-8") if config.exists() else None)
+        tree = read_tree(path)
     except ModelError as error:
-        (folder / _ERROR).write_text(str(error), encoding="utf-8")
+        (folder / _ERROR).write_text(str(error), encoding="utf-8", errors="replace")
         return
-    arrays = {str(id(array)): array for layer in source.layers.values() for array in layer.weights.values()}
-    layers = [
-        {
-            "name": name,
-            "epsilon": layer.epsilon,
-            "weights": {role: str(id(array)) for role, array in layer.weights.items()},
-        }
-        for name, layer in source.layers.items()
-    ]
-    result = {"kind": source.kind, "notes": source.notes, "layers": layers}
-    (folder / _LAYERS).write_text(json.dumps(result), encoding="utf-8")
-    np.savez(folder / _ARRAYS, **arrays)  # type: ignore[arg-type] # numpy takes its own option for one
+    starts: dict[int, int] = {}
+    arrays: dict[str, Any] = {}
+    with (folder / _ARRAYS).open("wb") as stream:
+        for name, array in tree.arrays.items():
+            if id(array) not in starts:
+                stream.write(bytes(-stream.tell() % 16))
+                starts[id(array)] = stream.tell()
+                array.tofile(stream)
+            arrays[name] = array.dtype.str, array.shape, starts[id(array)]
+    result = {"arrays": arrays, "texts": tree.texts}
+    (folder / _TREE).write_text(json.dumps(result), encoding="utf-8")
 
 
 if __name__ == "__main__":

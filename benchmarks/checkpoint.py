@@ -1,0 +1,164 @@
+"""How long a checkpoint takes to write, and how long training stands still for it; prints a table.
+
+    python -m benchmarks.checkpoint                              resnet:50 with Adam, plain and sealed
+    python -m benchmarks.checkpoint --arch resnet:18 --height 128 --width 160
+
+It trains on one image from memory. Between two steps the state is taken, as `frcnn train` does after an
+epoch, and another thread writes it while the next steps run.
+"""
+
+import argparse
+import dataclasses
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.conditions import Conditions
+from benchmarks.ours_spec import spec_text
+from benchmarks.settings import SETTINGS
+from frcnn.model.build import build
+from frcnn.model.checkpoint import Snapshots, TrainingRecord, load_model
+from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.runtime.distributed import Place
+from frcnn.spec.load import parse_experiment
+from frcnn.train.prepare import prepare
+from frcnn.train.trainer import set_up
+
+WRITE_LIMIT, STALL_LIMIT = 2.0, 0.2
+WARM_UP = 3
+
+Result = TypeVar("Result")
+
+
+class Figures(NamedTuple):
+    """Of one kind of checkpoint; seconds, medians.
+
+    Attributes:
+        taken: While training stands still.
+        alone: To write it, nothing else running.
+        beside: To write it beside train steps.
+        longer: By which the longest of those steps was longer than a usual one; the largest of all.
+        loaded: To read the model back.
+    """
+
+    taken: float
+    alone: float
+    beside: float
+    longer: float
+    loaded: float
+
+
+def main() -> None:
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("--arch", default="resnet:50")
+    flags.add_argument("--optimizer", choices=("adam", "sgd", "rmsprop"), default="adam")
+    flags.add_argument("--height", type=int, default=384)
+    flags.add_argument("--width", type=int, default=640)
+    flags.add_argument("--repeats", type=int, default=3)
+    flags.add_argument("--folder", type=Path, help="where to write; default: a temporary folder")
+    args = flags.parse_args()
+    set_up(42)
+    conditions = Conditions(len(os.sched_getaffinity(0)))
+    model, step = training(args)
+    for _ in range(WARM_UP):
+        step()
+    console, table = (
+        Console(),
+        Table("s", "taken", "written alone", "beside steps", "a step longer", "loaded"),
+    )
+    worst: list[Figures] = []
+    for name, key in (("plain", ""), ("sealed", "a passphrase")):
+        found = measure(model, step, key, args)
+        worst.append(found)
+        table.add_row(name, *(f"{each:.3f}" for each in found))
+    console.print(table)
+    verdicts = (
+        ("training stands still for", max(each.taken for each in worst), STALL_LIMIT),
+        ("a step beside a write takes longer by", max(each.longer for each in worst), STALL_LIMIT),
+        ("a checkpoint is written in", max(each.alone for each in worst), WRITE_LIMIT),
+    )
+    for what, seconds, limit in verdicts:
+        answer = "yes" if seconds <= limit else "NO"
+        console.print(f"{what} {seconds:.3f} s; wanted at most {limit} s: {answer}", highlight=False)
+    for line in conditions.lines():
+        console.print(line, highlight=False)
+
+
+def training(args: argparse.Namespace) -> tuple[FasterRCNN, "Step"]:
+    """A model and its train step on one random image."""
+    settings = dataclasses.replace(SETTINGS, height=args.height, width=args.width)
+    text = spec_text(1, settings).replace('arch: "resnet:18"', f'arch: "{args.arch}"')
+    text += f"\ntraining_config {{ optimizer {{ {args.optimizer} {{ }} }} }}"
+    spec = parse_experiment(text, "benchmark").spec
+    model = build(spec)
+    prepare(model, spec, 1_000_000, Place(), amp=False)
+    return model, Step(model, args)
+
+
+class Step:
+    """One train step as `fit` makes it."""
+
+    def __init__(self, model: FasterRCNN, args: argparse.Namespace) -> None:
+        """Nothing is traced yet."""
+        random = np.random.default_rng(0)
+        count = SETTINGS.padded_boxes
+        corner = random.uniform(0, (args.height - 64, args.width - 64), (1, count, 2))
+        batch = {
+            "images": tf.constant(random.normal(0, 50, (1, args.height, args.width, 3)), tf.float32),
+            "boxes": tf.constant(np.concatenate([corner, corner + 60], axis=-1), tf.float32),
+            "classes": tf.zeros((1, count), tf.int32),
+            "valid": tf.constant(np.arange(count)[None] < 10),
+        }
+        model.make_train_function()
+        self._function = model.train_function
+        self._batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
+
+    def __call__(self) -> float:
+        """Seconds that the step took."""
+        start = time.perf_counter()
+        float(self._function(self._batches)["loss"])
+        return time.perf_counter() - start
+
+
+def measure(model: FasterRCNN, step: Step, key: str, args: argparse.Namespace) -> Figures:
+    """Over `args.repeats` checkpoints, each written alone and beside steps."""
+    snapshots, rows = Snapshots(model), []
+    record = TrainingRecord(args.arch, model.geometry.class_names)
+    usual = statistics.median(step() for _ in range(WARM_UP))
+    with tempfile.TemporaryDirectory(dir=args.folder) as folder, ThreadPoolExecutor(1) as pool:
+        path = Path(folder) / ("model.tlt" if key else "model.keras")
+        for _ in range(args.repeats):
+            snapshot, taken = timed(snapshots.take)
+            _, alone = timed(lambda taken=snapshot: taken.save(path, record, key))
+            step()  # so that the next snapshot is of other memory
+            snapshot = snapshots.take()
+            job = pool.submit(timed, lambda taken=snapshot: taken.save(path, record, key))
+            steps = [step()]
+            while not job.done():
+                steps.append(step())
+            _, loaded = timed(lambda: load_model(path, key))
+            rows.append((taken, alone, job.result()[1], max(steps) - usual, loaded))
+    columns = list(zip(*rows, strict=True))
+    medians = [statistics.median(column) for column in columns]
+    return Figures(*medians)._replace(longer=max(columns[3]))
+
+
+def timed(work: Callable[[], Result]) -> tuple[Result, float]:
+    """What `work` gives, and its seconds."""
+    start = time.perf_counter()
+    result = work()
+    return result, time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()

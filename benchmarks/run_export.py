@@ -1,0 +1,206 @@
+"""Times exported models in their runtimes beside torchvision's FasterRCNN, in turns, and prints a table.
+
+python -m benchmarks.run_export
+python -m benchmarks.run_export --int8 model_int8.onnx --json times.json
+
+README.md says what is compared and how to read the table.
+"""
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.conditions import Conditions
+from benchmarks.run_speed import PEER_PYTHON, SETTLE_SECONDS, worker_environment
+from benchmarks.settings import SETTINGS
+from benchmarks.workers import Worker, WorkerError
+
+logger = logging.getLogger("benchmarks.run_export")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One way to run the model; `target` is how many times as fast as the peer it shall be, if promised."""
+
+    name: str
+    form: str
+    runtime: str
+    precision_hint: str = ""
+    peer: str = "float32"
+    target: float | None = None
+
+
+ROWS = (
+    Row("fp32, onnxruntime", "fp32", "onnxruntime", target=1.0),
+    Row("fp32 --cpu_fast_head, onnxruntime", "fast_head", "onnxruntime", target=1.5),
+    Row("fp32, openvino", "fp32", "openvino", target=1.0),
+    Row("fp32 --cpu_fast_head, openvino", "fast_head", "openvino"),
+    Row("bf16, openvino", "fp32", "openvino", "bf16", peer="bfloat16", target=1.25),
+    Row("int8, onnxruntime", "int8", "onnxruntime", target=2.8),
+    Row("int8, openvino", "int8", "openvino", target=3.5),
+)
+
+
+@dataclasses.dataclass
+class Times:
+    """Of one worker, in order of time: seconds and CPU seconds per image; what it reports at the end."""
+
+    wall: list[float] = dataclasses.field(default_factory=list)
+    cpu: list[float] = dataclasses.field(default_factory=list)
+    report: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def make_models(folder: Path, rows: list[Row], int8: Path | None) -> dict[str, Path]:
+    """The exported files by form; those that are not given are made."""
+    forms = sorted({row.form for row in rows})
+    given = {"int8": int8} if int8 is not None else {}
+    missing = [form for form in forms if form not in given]
+    if missing:
+        logger.info("exporting: %s", ", ".join(missing))
+        command = [sys.executable, "-m", "benchmarks.export_models", "--folder", str(folder), "--forms"]
+        subprocess.run([*command, *missing], check=True, env=worker_environment())
+    return {form: given.get(form, folder / f"{form}.onnx") for form in forms}
+
+
+def commands(args: argparse.Namespace, rows: list[Row], models: dict[str, Path]) -> dict[str, list[str]]:
+    """How each worker is started: one for each precision of the peer, one for each row."""
+    shared = ["--batch", str(args.batch), "--threads", str(args.threads)]
+    peer = [str(args.peer_python), "-m", "benchmarks.peer_torchvision", *shared, "--precision"]
+    found = {row.peer: [*peer, row.peer] for row in rows}
+    for row in rows:
+        own = [sys.executable, "-m", "benchmarks.exported", *shared, "--model", str(models[row.form])]
+        found[row.name] = [*own, "--runtime", row.runtime, "--precision-hint", row.precision_hint]
+    return found
+
+
+def measure(args: argparse.Namespace, starts: dict[str, list[str]], logs: Path) -> dict[str, Times]:
+    """Lets all workers do one inference each, round by round, so that all meet the same machine."""
+    workers: dict[str, Worker] = {}
+    times = {name: Times() for name in starts}
+    try:
+        for number, (name, command) in enumerate(starts.items()):
+            logger.info("starting %s", name)
+            workers[name] = Worker.start(name, command, logs / f"{number}.log", worker_environment())
+        for name, worker in workers.items():
+            logger.info("warming up %s", name)
+            times[name].report = worker.ask("prepare infer")
+        for turn in range(args.rounds):
+            for name, worker in workers.items():
+                time.sleep(SETTLE_SECONDS)
+                answer = worker.ask("infer 1")
+                times[name].wall.append(answer["wall"][0] / args.batch)
+                times[name].cpu.append(answer["cpu"][0] / args.batch)
+            seconds = ", ".join(f"{name}: {each.wall[-1]:.3f}" for name, each in times.items())
+            logger.info("round %d/%d, s/image: %s", turn + 1, args.rounds, seconds)
+        for name, worker in workers.items():
+            times[name].report |= worker.ask("report")
+    finally:
+        for worker in workers.values():
+            worker.stop()
+    return times
+
+
+def ratios(peer: list[float], own: list[float]) -> list[float]:
+    """Peer's seconds over ours, round by round."""
+    return [theirs / ours for theirs, ours in zip(peer, own, strict=True)]
+
+
+def print_table(rows: list[Row], times: dict[str, Times], console: Console) -> None:
+    """One line a row: medians of seconds, median and range of the ratios, memory and start-up."""
+    table = Table(title=f"ResNet-18 C4, {SETTINGS.height}x{SETTINGS.width}, {SETTINGS.infer_post_nms} RoIs")
+    table.add_column("exported model")
+    for heading in ("s/image", "torchvision", "times as fast", "range", "by CPU s", "wanted"):
+        table.add_column(heading, justify="right")
+    for heading in ("MiB", "start-up s", "start-up MiB"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        own, peer = times[row.name], times[row.peer]
+        found = ratios(peer.wall, own.wall)
+        ratio = statistics.median(found)
+        reached = "" if row.target is None else f">= {row.target:g} {'yes' if ratio >= row.target else 'NO'}"
+        table.add_row(
+            row.name,
+            f"{statistics.median(own.wall):.3f}",
+            f"{statistics.median(peer.wall):.3f} {row.peer}",
+            f"{ratio:.2f}",
+            f"{min(found):.2f}-{max(found):.2f}",
+            f"{statistics.median(ratios(peer.cpu, own.cpu)):.2f}",
+            reached,
+            f"{own.report['peak_mib']:.0f}",
+            f"{own.report['start_up']:.1f}",
+            f"{own.report['start_up_mib']:.0f}",
+        )
+    console.print(table)
+
+
+def print_remarks(times: dict[str, Times], conditions: Conditions, console: Console) -> None:
+    """What one must know to believe the table: versions, work done, load of the machine."""
+    shown = ("versions", "layout", "rois", "detections", "best_score", "peak_mib")
+    for name, each in times.items():
+        facts = ", ".join(f"{key} {each.report[key]}" for key in shown if key in each.report)
+        console.print(f"{name}: {facts}", highlight=False)
+    for line in conditions.lines():
+        console.print(line, highlight=False)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("--rows", nargs="+", help="only rows whose names contain one of these words")
+    flags.add_argument("--int8", type=Path, help="an int8 file to time instead of one that is made")
+    flags.add_argument("--batch", type=int, default=1, help="images at a time (default: 1)")
+    flags.add_argument("--rounds", type=int, default=8, help="inferences of each worker (default: 8)")
+    flags.add_argument(
+        "--threads", type=int, default=len(os.sched_getaffinity(0)), help="of each (default: all cores)"
+    )
+    flags.add_argument(
+        "--peer-python", type=Path, default=PEER_PYTHON, help="interpreter that has torchvision"
+    )
+    flags.add_argument("--json", type=Path, help="also write every single time to this file")
+    return flags
+
+
+def main() -> int:
+    """Runs the benchmark; 0 when done, 1 when a worker failed, 2 when the peer is not installed."""
+    args = parser().parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    rows = [row for row in ROWS if not args.rows or any(word in row.name for word in args.rows)]
+    if not rows:
+        logger.error("no row like %s; there are: %s", args.rows, "; ".join(row.name for row in ROWS))
+        return 2
+    if not args.peer_python.exists():
+        logger.error("no interpreter %s; README.md says how to make it", args.peer_python)
+        return 2
+    console = Console(width=None if sys.stdout.isatty() else 170)
+    with tempfile.TemporaryDirectory(prefix="frcnn-bench-") as folder:
+        models = make_models(Path(folder), rows, args.int8)
+        conditions = Conditions(args.threads)
+        logs = Path(tempfile.mkdtemp(prefix="frcnn-bench-logs-"))
+        try:
+            times = measure(args, commands(args, rows, models), logs)
+        except WorkerError as error:
+            logger.error("%s", error)
+            return 1
+        conditions.probe()
+    print_table(rows, times, console)
+    print_remarks(times, conditions, console)
+    if args.json:
+        everything = {name: dataclasses.asdict(each) for name, each in times.items()}
+        args.json.write_text(json.dumps(everything, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

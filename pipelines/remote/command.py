@@ -1,0 +1,219 @@
+"""`frcnn pipeline submit|schedule|list|status|cancel|publish`."""
+
+import argparse
+import contextlib
+import datetime
+import logging
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from frcnn.errors import RunError, UsageError
+from pipelines.remote import connection, cron, package
+
+log = logging.getLogger("frcnn.pipeline")
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Adds the sub-commands and their flags."""
+    submit = commands.add_parser("submit", help="start a run on a cluster")
+    package.add_flags(submit)
+    _add_run_flags(submit)
+    _add_wait_flags(submit)
+    schedule = commands.add_parser("schedule", help="start runs on a cluster at certain times")
+    package.add_flags(schedule)
+    _add_run_flags(schedule)
+    _add_schedule_flags(schedule)
+    listed = commands.add_parser("list", help="runs and schedules of a cluster")
+    listed.add_argument("--limit", type=int, default=20, metavar="N", help="newest runs (default: 20)")
+    status = commands.add_parser("status", help="how a run on a cluster fares")
+    status.add_argument("run_id", metavar="RUN", help="its id")
+    _add_wait_flags(status)
+    cancel = commands.add_parser("cancel", help="end a run on a cluster, or a schedule")
+    cancel.add_argument("run_id", metavar="RUN", nargs="?", help="its id")
+    cancel.add_argument("--schedule", metavar="NAME", help="remove this schedule in place of a run")
+    publish = commands.add_parser("publish", help="upload the pipeline, for people to run it from the UI")
+    package.add_image_flags(publish)
+    publish.add_argument("--version", default="", metavar="NAME", help="default: named after its content")
+    publish.add_argument("--package", type=Path, metavar="FILE", help="this YAML (default: compiled now)")
+    for each in (submit, schedule, listed, status, cancel, publish):
+        connection.add_flags(each)
+
+
+def _add_run_flags(flags: argparse.ArgumentParser) -> None:
+    flags.add_argument("--name", default="", metavar="TEXT", help="of the run or schedule, in the UI")
+    flags.add_argument("--experiment", default="faster-rcnn", metavar="NAME", help="that runs belong to")
+
+
+def _add_wait_flags(flags: argparse.ArgumentParser) -> None:
+    flags.add_argument(
+        "--wait", action="store_true", help="follow it; exit code 1 if it fails, or exports nothing"
+    )
+    flags.add_argument("--timeout", type=float, metavar="SECONDS", help="wait no longer (default: for ever)")
+    flags.add_argument("--poll", type=float, default=10.0, metavar="SECONDS", help="between looks (10)")
+
+
+def _add_schedule_flags(flags: argparse.ArgumentParser) -> None:
+    add = flags.add_argument
+    add("--cron", required=True, metavar="'M H D M W'", help="such as '0 2 * * 1-5'")
+    add("--timezone", default="", metavar="ZONE", help="of --cron, such as Europe/Berlin (the server's)")
+    add("--server_timezone", default="UTC", metavar="ZONE", help="that its scheduler follows (UTC)")
+    add("--max_concurrency", type=int, default=1, metavar="N", help="runs of it at once (1)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Runs the sub-command."""
+    {
+        "submit": _submit,
+        "schedule": _schedule,
+        "list": _list,
+        "status": _status,
+        "cancel": _cancel,
+        "publish": _publish,
+    }[args.command](args)
+
+
+def _submit(args: argparse.Namespace) -> None:
+    from pipelines.remote import actions
+
+    arguments = package.arguments(args)
+    server = connection.Connection(connection.server(args))
+    with package.compiled(args) as path:
+        run_id = actions.start(
+            server,
+            path,
+            arguments,
+            name=args.name,
+            experiment=args.experiment,
+            cached=not args.no_cache,
+            service_account=args.service_account,
+        )
+    sys.stdout.write(f"run: {run_id}\n{actions.link(server, run_id)}\n")
+    sys.stdout.flush()
+    if args.wait:
+        _follow(server, run_id, args)
+
+
+def _follow(server: connection.Connection, run_id: str, args: argparse.Namespace) -> None:
+    from pipelines.remote.follow import follow
+
+    with _told(run_id):
+        follow(server, run_id, _known(), poll=args.poll, timeout=args.timeout)
+
+
+@contextlib.contextmanager
+def _told(run_id: str) -> Iterator[None]:
+    """Whoever stops waiting does not stop the run."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        log.warning("run %s goes on; frcnn pipeline cancel %s ends it", run_id, run_id)
+        raise
+
+
+def _schedule(args: argparse.Namespace) -> None:
+    from pipelines.remote import actions
+
+    if not args.name:
+        raise UsageError("--name is missing: a schedule of the same name is replaced")
+    if args.max_concurrency < 1:
+        raise UsageError(f"--max_concurrency {args.max_concurrency}: expected 1 or more")
+    times = _times(args)
+    arguments = package.arguments(args)
+    server = connection.Connection(connection.server(args))
+    with package.compiled(args) as path:
+        made = actions.schedule(
+            server,
+            path,
+            arguments,
+            name=args.name,
+            cron=times,
+            max_concurrency=args.max_concurrency,
+            experiment=args.experiment,
+            cached=not args.no_cache,
+            service_account=args.service_account,
+        )
+    sys.stdout.write(f"schedule: {args.name} ({made})\ntimes: {times} ({args.server_timezone})\n")
+
+
+def _times(args: argparse.Namespace) -> str:
+    """The schedule as the server has to be told it."""
+    server_zone = cron.zone(args.server_timezone)
+    here = cron.zone(args.timezone) if args.timezone else server_zone
+    now = datetime.datetime.now(datetime.UTC)
+    times, change = cron.translated(args.cron, here, server_zone, now)
+    if change is not None:
+        log.warning(
+            "clocks change in %s or %s by %s, and the schedule does not follow: run this command again then",
+            here.key,
+            server_zone.key,
+            f"{change:%Y-%m-%d}",
+        )
+    return times
+
+
+def _list(args: argparse.Namespace) -> None:
+    from pipelines.remote import actions
+
+    if args.limit < 1:
+        raise UsageError(f"--limit {args.limit}: expected 1 or more")
+    server = connection.Connection(connection.server(args))
+    lines = [f"{'run':<38}{'state':<12}{'created':<18}name"]
+    for each in actions.runs(server, args.limit):
+        created = f"{each.created_at:%Y-%m-%d %H:%M}" if each.created_at else ""
+        lines.append(f"{each.run_id:<38}{(each.state or '').lower():<12}{created:<18}{each.display_name}")
+    lines += ["", f"{'schedule':<38}{'state':<12}{'times':<18}name"]
+    for each in actions.schedules(server):
+        trigger = each.trigger.cron_schedule.cron if each.trigger and each.trigger.cron_schedule else "-"
+        state = (each.status or each.mode or "").lower()
+        lines.append(f"{each.recurring_run_id:<38}{state:<12}{trigger:<18}{each.display_name}")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _status(args: argparse.Namespace) -> None:
+    from pipelines.remote.steps import RUNNING, steps, table
+
+    server = connection.Connection(connection.server(args))
+    if args.wait:
+        _follow(server, args.run_id, args)
+        return
+    found = server.ask(lambda client: client.get_run(args.run_id), f"run {args.run_id}")
+    sys.stdout.write(f"{found.display_name}: {(found.state or '').lower()}\n")
+    sys.stdout.write(table(steps(found, _known())))
+    if (found.state or RUNNING[0]) in ("FAILED", "CANCELED"):
+        message = found.error.message if found.error else ""
+        raise RunError(f"run {args.run_id}: {found.state.lower()}{f': {message}' if message else ''}")
+
+
+def _cancel(args: argparse.Namespace) -> None:
+    from pipelines.remote import actions
+
+    if bool(args.run_id) == bool(args.schedule):
+        raise UsageError("which run? give its id (frcnn pipeline list), or --schedule NAME")
+    server = connection.Connection(connection.server(args))
+    if args.schedule:
+        actions.cancel_schedule(server, args.schedule)
+        sys.stdout.write(f"schedule {args.schedule} removed; runs that it started go on\n")
+        return
+    actions.cancel(server, args.run_id)
+    sys.stdout.write(f"run {args.run_id} is being cancelled; what its steps have finished is kept\n")
+
+
+def _publish(args: argparse.Namespace) -> None:
+    from pipelines.remote import actions
+
+    if args.package is not None and not args.package.is_file():
+        raise UsageError(f"--package {args.package}: no such file; frcnn pipeline compile writes one")
+    server = connection.Connection(connection.server(args))
+    with contextlib.nullcontext(args.package) if args.package else package.compiled(args) as path:
+        version, new = actions.publish(server, path, args.version)
+    sys.stdout.write(f"pipeline version: {version}{'' if new else ' (was there already)'}\n")
+
+
+def _known() -> Mapping[str, list[str]]:
+    from google.protobuf import json_format
+
+    from pipelines.faster_rcnn import faster_rcnn
+    from pipelines.remote.steps import names
+
+    return names(json_format.MessageToDict(faster_rcnn.pipeline_spec))

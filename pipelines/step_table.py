@@ -1,0 +1,73 @@
+"""The steps of a run as a table at the foot of a terminal, what steps say above it."""
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+# Bold, red, green, ...: what stands for a state.
+_STYLES = {"running": "bold cyan", "done": "green", "reused": "dim green", "failed": "bold red"}
+WAITING = "waiting"
+
+
+class StepTable:
+    """Shows steps as they begin and end; does nothing where nobody watches. Use as a context manager."""
+
+    def __init__(self, names: Sequence[str], *, enabled: bool | None = None) -> None:
+        """`names` are the steps in the order they will run; by default it shows on a terminal only."""
+        from rich.console import Console
+        from rich.live import Live
+
+        self.enabled = sys.stderr.isatty() if enabled is None else enabled
+        self._states = dict.fromkeys(names, WAITING)
+        self._seconds: dict[str, float] = {}
+        self._began = 0.0
+        self._console = Console(stderr=True, force_terminal=self.enabled or None)
+        self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=2)
+
+    def __enter__(self) -> Self:
+        """Shows the table."""
+        if self.enabled:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leaves the table as it is at the end."""
+        if self.enabled:
+            self._live.stop()
+
+    def begin(self, name: str) -> None:
+        """The step runs."""
+        self._states[name] = "running"
+        self._began = time.monotonic()
+
+    def end(self, name: str, state: str, seconds: float) -> None:
+        """The step has ended."""
+        self._states[name], self._seconds[name] = state, seconds
+
+    def say(self, line: str) -> None:
+        """Shows a line of a step above the table."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _table(self) -> "Table":
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False)
+        for name, width in (("step", 20), ("state", 10), ("seconds", 8)):
+            table.add_column(name, min_width=width, justify="right" if name == "seconds" else "left")
+        for name, state in self._states.items():
+            seconds = self._seconds.get(name)
+            if state == "running":
+                seconds = time.monotonic() - self._began
+            shown = "" if seconds is None else f"{seconds:.1f}"
+            table.add_row(name, state, shown, style=_STYLES.get(state, "dim"))
+        return table

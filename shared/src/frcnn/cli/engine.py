@@ -1,0 +1,66 @@
+"""`frcnn engine build`: an exported model in, a TensorRT engine for this machine's GPU out."""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from frcnn.errors import ModelError, UsageError
+
+HELP = "Build a TensorRT engine of an exported model, for the GPU of this machine."
+EXAMPLES = """\
+  frcnn engine build -m model.onnx -o model.engine --max_batch_size 8
+  frcnn engine build -m model.etlt -k @key.txt -o model.engine --data_type fp16
+  frcnn onnx verify model.engine --against model.onnx -e spec.txt --images data/test
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the task's flags."""
+    add = parser.add_argument
+    add("action", choices=("build",), help="what to do")
+    add("-m", "--model", type=Path, required=True, metavar="FILE", help="exported model, .onnx or .etlt")
+    add(
+        *("-o", "--output_file", "--engine_file"),
+        type=Path,
+        metavar="FILE",
+        help="the engine (default: the model's name with .engine)",
+    )
+    add("-k", "--key", "--enc_key", metavar="KEY", help="key of an .etlt (safer: FRCNN_KEY, or -k @FILE)")
+    add("--force", action="store_true", help="replace a file that exists")
+    add(
+        "--data_type",
+        choices=("fp32", "fp16", "int8"),
+        help="narrow a model exported in fp32; boxes and NMS stay fp32 (default: as it was exported)",
+    )
+    add("--cal_cache_file", type=Path, metavar="FILE", help="scales for int8, if the model is not quantised")
+    for name, text in (("min", "fewest"), ("opt", "most usual number of"), ("max", "most")):
+        add(f"--{name}_batch_size", type=int, default=1, metavar="N", help=f"{text} images (default: 1)")
+    add("--max_workspace_size", type=float, default=2.0, metavar="GIB", help="for tactics (default: 2 GiB)")
+    add("--timing_cache", type=Path, metavar="FILE", help="makes the next build faster; read and written")
+    add("-r", "--results_dir", type=Path, metavar="DIR", help="where status.json goes")
+
+
+def run(args: argparse.Namespace) -> Mapping[str, object]:
+    """Builds, and says what was written."""
+    target = args.output_file or args.model.with_suffix(".engine")
+    if not args.model.is_file():
+        raise ModelError(f"{args.model}: no such model file")
+    if target.exists() and not args.force:
+        raise UsageError(f"{target}: exists; name another output with -o, or add --force")
+
+    from frcnn.export.engine import EngineSettings, build_engine
+    from frcnn.runtime.keys import resolve_key
+
+    # One flag is enough to ask for larger batches.
+    usual = max(args.min_batch_size, args.opt_batch_size)
+    settings = EngineSettings(
+        precision=args.data_type,
+        batches=(args.min_batch_size, usual, max(usual, args.max_batch_size)),
+        workspace_gib=args.max_workspace_size,
+        calibration_cache=args.cal_cache_file,
+        timing_cache=args.timing_cache,
+    )
+    build_engine(args.model, target, settings, resolve_key(args.key, ""))
+    sys.stdout.write(f"engine: {target}\n")
+    return {"kpi": {"size": target.stat().st_size / 2**20}}

@@ -1,0 +1,88 @@
+"""Memory of a GPU by the driver's own library: all that running an engine takes, and no package more.
+
+libcuda comes with NVIDIA's driver, whatever the version of CUDA. TensorRT uses the device's primary
+context, so this does too.
+"""
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from frcnn.errors import RunError
+
+_LIBRARY = "libcuda.so.1"
+
+
+class CudaDriver:
+    """The first visible GPU, and a stream on it. Addresses are integers, as TensorRT takes them."""
+
+    def __init__(self, library: Any = None) -> None:
+        """Opens the device.
+
+        Args:
+            library: The driver's library; None to load it.
+
+        Raises:
+            RunError: There is no driver, or no GPU.
+        """
+        self._library = library if library is not None else _load()
+        device, context, stream = ctypes.c_int(), ctypes.c_void_p(), ctypes.c_void_p()
+        self._call("cuInit", ctypes.c_uint(0))
+        self._call("cuDeviceGet", ctypes.byref(device), ctypes.c_int(0))
+        self._call("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
+        self._call("cuCtxSetCurrent", context)
+        self._call("cuStreamCreate", ctypes.byref(stream), ctypes.c_uint(0))
+        self._stream = stream
+
+    @property
+    def stream(self) -> int:
+        """Handle of the stream."""
+        return self._stream.value or 0
+
+    def allocate(self, size: int) -> int:
+        """Address of `size` bytes on the device."""
+        address = ctypes.c_uint64()
+        self._call("cuMemAlloc_v2", ctypes.byref(address), ctypes.c_size_t(max(size, 1)))
+        return address.value
+
+    def free(self, address: int) -> None:
+        """Gives memory from `allocate` back."""
+        self._call("cuMemFree_v2", ctypes.c_uint64(address))
+
+    def to_device(self, address: int, array: np.ndarray) -> None:
+        """Starts to copy a contiguous array to the device."""
+        self._call(
+            "cuMemcpyHtoDAsync_v2",
+            *(ctypes.c_uint64(address), ctypes.c_void_p(array.ctypes.data)),
+            *(ctypes.c_size_t(array.nbytes), self._stream),
+        )
+
+    def to_host(self, array: np.ndarray, address: int) -> None:
+        """Starts to copy from the device into a contiguous array, as many bytes as it has."""
+        self._call(
+            "cuMemcpyDtoHAsync_v2",
+            *(ctypes.c_void_p(array.ctypes.data), ctypes.c_uint64(address)),
+            *(ctypes.c_size_t(array.nbytes), self._stream),
+        )
+
+    def wait(self) -> None:
+        """Returns when all that was started is done."""
+        self._call("cuStreamSynchronize", self._stream)
+
+    def _call(self, name: str, *operands: Any) -> None:
+        status = int(getattr(self._library, name)(*operands))
+        if status:
+            text = ctypes.c_char_p()
+            self._library.cuGetErrorName(ctypes.c_int(status), ctypes.byref(text))
+            reason = (text.value or b"unknown error").decode()
+            raise RunError(f"TensorRT needs an NVIDIA GPU; the driver says {reason} ({name}: {status})")
+
+
+def _load() -> Any:
+    try:
+        return ctypes.CDLL(_LIBRARY)
+    except OSError as error:
+        raise RunError(
+            f"TensorRT needs an NVIDIA GPU, and this machine has no driver for one ({_LIBRARY} not found)"
+        ) from error

@@ -1,0 +1,110 @@
+"""The runtimes of exported files: the same file finds the same in each."""
+
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from frcnn.cli.main import main
+from frcnn.errors import ModelError, RunError, UsageError
+from frcnn.export.compare import Tolerance, compare_batches
+from frcnn.export.onnx_detector import load_onnx_detector
+from frcnn.export.sessions import OUTPUTS, RuntimeChoice, open_session
+from tests.support.export_models import noise
+from tests.support.image_folders import picture, save
+from tests.unit.cli.conftest import process_left_alone  # noqa: F401
+
+OPENVINO = RuntimeChoice("openvino")
+
+
+def detector(exported, choice=None):
+    return load_onnx_detector(exported.folder / "model.onnx", exported.spec, "", "inference", choice)
+
+
+def test_openvino_finds_what_onnx_runtime_finds(exported):
+    pytest.importorskip("openvino")
+    # Noise: no two scores are equal, and no IoU is at the threshold, where OpenVINO suppresses too.
+    images = noise(np.random.default_rng(2), 3, exported.spec)
+    expected = detector(exported)(images)
+    found = compare_batches(expected, detector(exported, OPENVINO)(images), Tolerance())
+    assert found.expected > 30
+    assert found.unmatched == 0.0
+
+
+def test_openvino_in_bfloat16_finds_nearly_the_same(exported):
+    pytest.importorskip("openvino")
+    images = noise(np.random.default_rng(2), 2, exported.spec)
+    exact, narrow = (
+        detector(exported, each)(images) for each in (OPENVINO, RuntimeChoice("openvino", "bf16"))
+    )
+    np.testing.assert_allclose(narrow.scores[:, :5], exact.scores[:, :5], atol=0.05)
+    assert not np.array_equal(narrow.scores, exact.scores)
+
+
+def test_what_runs_the_model_is_said(exported, caplog):
+    with caplog.at_level(logging.INFO, "frcnn"):
+        detector(exported)
+    assert "runs the model on: CPU" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_a_runtime_that_is_missing_is_named_with_what_to_install(exported, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(RunError, match=rf"--runtime {name}: .*pip install 'frcnn\["):
+        detector(exported, RuntimeChoice(name))
+
+
+def test_only_openvino_takes_a_precision_hint():
+    with pytest.raises(UsageError, match="--precision_hint bf16: only OpenVINO takes one"):
+        RuntimeChoice("onnxruntime", "bf16")
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_an_operator_that_the_runtime_lacks_is_said_in_one_line(tmp_path, name):
+    pytest.importorskip(name)
+    save_graph(tmp_path / "new.onnx", "NotYetInvented")
+    with pytest.raises(ModelError, match=rf"^shown\.onnx: {name} cannot run it: [^\n]+$"):
+        open_session(tmp_path / "new.onnx", Path("shown.onnx"), RuntimeChoice(name))
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_images_of_any_number_and_size_run(tmp_path, name):
+    pytest.importorskip(name)
+    save_graph(tmp_path / "free.onnx", "Identity")
+    session = open_session(tmp_path / "free.onnx", tmp_path / "free.onnx", RuntimeChoice(name, threads=1))
+    assert session.batch_size is None
+    for shape in ((1, 3, 4, 6), (2, 3, 8, 2), (1, 3, 4, 6)):
+        image = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+        for answer in session.run({"input_image": image}):
+            np.testing.assert_array_equal(answer, image)
+
+
+def test_the_commands_take_the_runtime(exported, tmp_path, capsys):
+    pytest.importorskip("openvino")
+    save(tmp_path / "images/0.png", picture((32, 40, 64, 100), 128, 160))
+    model = str(exported.folder / "model.onnx")
+    words = (
+        "--against",
+        model,
+        "-e",
+        str(exported.folder / "spec.txt"),
+        "--images",
+        str(tmp_path / "images"),
+    )
+    assert main(["onnx", "verify", model, *words, "--runtime", "openvino"]) == 0
+    assert "0.000 %" in capsys.readouterr().out
+
+
+def save_graph(path, operator):
+    """An image of any size in, four times what `operator` makes of it out."""
+    free = ["batch", 3, "height", "width"]
+    image = helper.make_tensor_value_info("input_image", TensorProto.FLOAT, free)
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, free) for name in OUTPUTS]
+    nodes = [helper.make_node(operator, ["input_image"], [name]) for name in OUTPUTS]
+    graph = helper.make_graph(nodes, "free", [image], outputs)
+    opset = [helper.make_opsetid("", 18)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
