@@ -20,7 +20,7 @@ from rich.table import Table
 from benchmarks.tracing import Calls, count_calls
 from benchmarks.workers import memory_mib
 
-SHOWN_EPOCHS = (1, 2, 5, 10)
+SHOWN_EPOCHS = (1, 2, 5, 10, 20)
 # What the second half of the epochs may add: the allocator's fragments still grow a little.
 FLAT_SHARE = 0.02
 
@@ -58,9 +58,9 @@ def prepare(folder: Path, images: int, epochs: int) -> Path:
     from frcnn.data.records import read_records
 
     paths = Paths(folder, folder / "data")
-    _frcnn("demo-data", "-o", paths.images, "--images", images)
-    image_dir, label_dir, extension = layout(paths.images)
-    (folder / "convert.txt").write_text(convert_spec(paths.images, image_dir, label_dir, extension))
+    _frcnn("demo-data", "-o", paths.data, "--images", images)
+    image_dir, label_dir, extension = layout(paths.data)
+    (folder / "convert.txt").write_text(convert_spec(paths.data, image_dir, label_dir, extension))
     _frcnn("dataset_convert", "-d", folder / "convert.txt", "-o", paths.records)
     files = sorted(paths.records.parent.glob(f"{paths.records.name}-fold-*"))
     found = survey(record for file in files for record in read_records(file))

@@ -48,6 +48,7 @@ def test_a_service_that_fails_does_not_end_the_training(spec, tmp_path, monkeypa
         def init(self, **options):
             raise OSError("no network")
 
+    monkeypatch.setattr(wandb_run.importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(wandb_run.importlib, "import_module", lambda name: Broken())
     epochs(spec, tmp_path / "results")
     assert "no run could be started: no network" in caplog.text
