@@ -9,6 +9,8 @@ machine.
 """
 
 import argparse
+import functools
+import hashlib
 import os
 import shutil
 import statistics
@@ -93,13 +95,14 @@ class _Bench:
         )
         self._store.publish(artifact, f"s3://{BUCKET}/published")
         put("plain")
-        self._compare(
-            f"{label}, down",
-            size,
-            lambda name: self._fetch("published", name),
-            lambda name: self._client.fget_object(BUCKET, "plain", str(self._folder / name / "file")),
-            "fget, one stream",
-        )
+        for what, checked in (("fget, unchecked", False), ("fget, MD5 of it", True)):
+            self._compare(
+                f"{label}, down",
+                size,
+                lambda name: self._fetch("published", name),
+                functools.partial(self._get, checked=checked),
+                what,
+            )
 
     def small(self, count: int) -> None:
         """Many files: published and fetched, beside a tar of them made, sent, fetched and unpacked."""
@@ -136,6 +139,13 @@ class _Bench:
         self._store.publish(artifact, f"s3://{BUCKET}/files")
         put("tar")
         self._compare(f"{label}, down", total, lambda name: self._fetch("files", name), get, "fget, untar")
+
+    def _get(self, name: str, *, checked: bool) -> None:
+        path = self._folder / name / "file"
+        self._client.fget_object(BUCKET, "plain", str(path))
+        if checked:
+            with path.open("rb") as stream:
+                hashlib.file_digest(stream, "md5")
 
     def _fetch(self, uri: str, name: str) -> None:
         self._store.fetch(f"s3://{BUCKET}/{uri}", self._folder / name)

@@ -278,3 +278,18 @@ def test_something_else_at_the_endpoint(settings, uri, tmp_path):
         with pytest.raises(StoreError, match="HTTP status 404, which S3 does not; check S3_ENDPOINT"):
             store.fetch(uri, tmp_path / "back")
         website.shutdown()
+
+
+def test_two_processes_that_publish_the_same_do_not_disturb_each_other(store, through, link, uri, tmp_path):
+    folder = write(tmp_path / "folder", LARGE)
+    published = []
+
+    def publish_too(sent, received):
+        if sent > 2 * PIECE and not published:
+            published.append(store.publish(folder, uri))
+
+    link.watch = publish_too
+    manifest = through(parallel=1).publish(folder, uri)
+    assert manifest.id == published[0].id
+    store.fetch(uri, tmp_path / "back")
+    assert contents(tmp_path / "back") == contents(folder)

@@ -107,3 +107,10 @@ def test_only_rank_0_writes_and_every_rank_reads(store, uri, tmp_path, training,
 def test_a_folder_needs_no_store(tmp_path, training):
     kept.train_and_keep(FIRST, tmp_path / "one")
     assert names(tmp_path / "one") == sorted(FIRST)
+
+
+def test_a_cancelled_run_still_copies_its_last_checkpoint(store, uri, tmp_path):
+    with pytest.raises(KeyboardInterrupt), Mirror(store, tmp_path / "folder", uri, interval=60):
+        write_text(tmp_path / "folder" / "checkpoint", "last")
+        raise KeyboardInterrupt
+    assert listed(store, uri) == ["checkpoint"]

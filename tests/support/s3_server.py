@@ -7,7 +7,6 @@ import contextlib
 import json
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +21,8 @@ BUCKET = "tests"
 READY_SECONDS = 60.0
 # Ports that get another one 10000 above them, for gRPC.
 PAIRED = ("-master.port", "-volume.port", "-filer.port", "-s3.port", "-admin.port")
+# Kills the server when the pipe to this process is closed, by `kill` or because the tests are gone.
+GUARDED = 'exec 3<&0; "$@" </dev/null 3<&- & it=$!; (read -r _ <&3; kill -9 $it) & wait $it'
 KEYS = {"minio": "minio123", "reader": "reader123"}
 ACTIONS = {"minio": ["Admin", "Read", "Write", "List", "Tagging"], "reader": ["Read", "List"]}
 
@@ -65,7 +66,7 @@ class S3Server:
             str(program()), "-logdir", str(self._folder), "mini", f"-dir={self._folder / 'data'}",
             "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-s3.config={config}", f"-bucket={BUCKET}",
             # Alone it need not wait for others to vote; with the default a restart takes up to 17 s.
-            "-master.electionTimeout=500ms", "-master.heartbeatInterval=100ms",
+            "-master.electionTimeout=100ms", "-master.heartbeatInterval=20ms",
             "-webdav=false", "-admin.ui=false", "-master.telemetry=false",
             "-s3.port.iceberg=0", "-s3.port.lance=0",
             *(f"{flag}={port}" for flag, port in self._ports.items()),
@@ -73,7 +74,11 @@ class S3Server:
         (self._folder / "data").mkdir(exist_ok=True)
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self._folder
+                ["sh", "-c", GUARDED, "sh", *command],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
             )
         self._wait()
 
@@ -81,8 +86,7 @@ class S3Server:
         """Ends it at once, as a lost machine would."""
         with self._lock:
             if self._process is not None:
-                self._process.send_signal(signal.SIGKILL)
-                self._process.wait()
+                self._process.communicate()  # which closes the pipe
                 self._process = None
 
     def environment(self, user: str = "minio") -> dict[str, str]:
@@ -100,7 +104,8 @@ class S3Server:
 
         import urllib3
 
-        patience = urllib3.PoolManager(timeout=5, retries=False)
+        # A put that comes too early may hang for long, while the next one is answered at once.
+        patience = urllib3.PoolManager(timeout=0.5, retries=False)
         deadline = time.monotonic() + READY_SECONDS
         client = self.client()
         client._http = patience

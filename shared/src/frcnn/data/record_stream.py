@@ -28,7 +28,8 @@ from frcnn.data.records import frame, is_whole_frame
 from frcnn.data.remote_files import RemoteFile
 from frcnn.errors import StoreError
 from frcnn.runtime.distributed import place
-from frcnn.runtime.storage.cache import CacheSettings
+from frcnn.runtime.files import is_disk_full
+from frcnn.runtime.storage.cache import FOLDER_VARIABLE, LIMIT_VARIABLE, CacheSettings
 
 log = logging.getLogger(__name__)
 
@@ -176,9 +177,14 @@ class RecordStream:
                 return data
         return frame(DAMAGED)
 
+    def _trouble(self, error: Exception) -> str:
+        if is_disk_full(error):
+            return f"disk full in {self.folder}; lower {LIMIT_VARIABLE}, or set {FOLDER_VARIABLE} elsewhere"
+        return f"{self.folder}: records cannot be kept there ({error})"
+
     def _fail(self, number: int, error: Exception) -> None:
         if self.failure is None:
-            self.failure = error if isinstance(error, StoreError) else StoreError(f"{self.folder}: {error}")
+            self.failure = error if isinstance(error, StoreError) else StoreError(self._trouble(error))
             log.error("%s", self.failure)
         with contextlib.suppress(OSError):
             aside = self.folder / f".{number}"
@@ -207,6 +213,7 @@ def _session(cache: Path) -> Path:
             shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
             lock.unlink()
     folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=above))
+    # Never closed: the system lets go of it when the process ends, however that happens.
     held = os.open(folder.with_name(f"{folder.name}.lock"), os.O_RDWR | os.O_CREAT)
     fcntl.flock(held, fcntl.LOCK_SH)
     atexit.register(_leave, folder)

@@ -69,9 +69,10 @@ def local_copy(given: str, flag: str, store: Store | None = None) -> Path:
         manifest = store.contents(given)
         folder = copies / manifest.id
         _use(folder)
-        if not folder.is_dir():
-            _make_room(copies, manifest.size, settings, given)
-            store.fetch(given, folder)
+        with _one_at_a_time(folder):
+            if not folder.is_dir():
+                _make_room(copies, manifest.size, settings, given)
+                store.fetch(given, folder)
     except StoreError as error:
         raise type(error)(f"{flag} {error}") from error
     log.info("%s %s is here as %s", flag, given, folder)
@@ -87,6 +88,14 @@ def _use(folder: Path) -> None:
     _in_use.append(lock)
 
 
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Other processes that want the same copy wait, and find it made."""
+    with folder.with_name(f".{folder.name}.making").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
 def _make_room(copies: Path, size: int, settings: CacheSettings, given: str) -> None:
     """Removes copies that no process uses, those used longest ago first, until `size` bytes more fit."""
     for lock in sorted(copies.glob("*.lock"), key=lambda path: path.stat().st_mtime):
@@ -94,7 +103,8 @@ def _make_room(copies: Path, size: int, settings: CacheSettings, given: str) -> 
             return
         with _alone(lock) as alone:
             if alone:
-                shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+                for path in (lock.with_suffix(""), *copies.glob(f".{lock.stem}.partial-*")):
+                    shutil.rmtree(path, ignore_errors=True)
                 lock.unlink(missing_ok=True)
     if not _fits(copies, size, settings.limit):
         free = shutil.disk_usage(copies).free

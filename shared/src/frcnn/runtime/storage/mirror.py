@@ -13,7 +13,7 @@ from frcnn.runtime.storage.store import Store
 log = logging.getLogger(__name__)
 
 INTERVAL = 2.0
-# How long a failed run waits for the upload that is under way.
+# How many seconds a failed or cancelled run waits for the last uploads.
 GRACE = 10.0
 
 _Version = tuple[int, int]
@@ -30,6 +30,7 @@ class Mirror:
         self._store, self._folder, self._uri, self._interval = store, folder, uri.rstrip("/"), interval
         self._known = _versions(folder)
         self._over = threading.Event()
+        self._failure: StoreError | OSError | None = None
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
 
     def __enter__(self) -> Self:
@@ -40,15 +41,15 @@ class Mirror:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Copies what is left.
+        """Waits until what is left is copied; after an error not for long.
 
         Raises:
-            StoreError: That failed, and nothing else did.
+            StoreError: Copying failed, and nothing else did.
         """
         self._over.set()
         self._thread.join(GRACE if error is not None else None)
-        if error is None:
-            self.copy()
+        if error is None and self._failure is not None:
+            raise self._failure
 
     def copy(self) -> None:
         """Copies what is new or changed, then removes what is gone.
@@ -66,11 +67,17 @@ class Mirror:
             del self._known[name]
 
     def _run(self) -> None:
-        while not self._over.wait(self._interval):
+        last = False
+        while not last:
+            last = self._over.wait(self._interval)
             try:
                 self.copy()
             except (StoreError, OSError) as error:
-                log.warning("%s; trying again in a moment, the run goes on", error)
+                self._failure = error
+                if not last:
+                    log.warning("%s; trying again in a moment, the run goes on", error)
+            else:
+                self._failure = None
 
 
 def _versions(folder: Path) -> dict[str, _Version]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import glob
 import hashlib
 import logging
 import shutil
@@ -14,6 +15,7 @@ from frcnn.runtime.storage.address import Address, is_remote
 from frcnn.runtime.storage.checksums import is_md5, md5
 from frcnn.runtime.storage.faults import DamagedError, MissingError
 from frcnn.runtime.storage.folder import FolderKeeper
+from frcnn.runtime.storage.held import holds
 from frcnn.runtime.storage.keeper import Entry, Keeper
 from frcnn.runtime.storage.manifest import (
     CONTENT,
@@ -97,7 +99,7 @@ class Store:
         """
         transfer, manifest, folder = self.transfer(uri), self.contents(uri), folder.absolute()
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            if not _holds(folder, manifest):
+            if not holds(folder, manifest):
                 raise UsageError(
                     f"{folder}: is there and holds something other than {uri}; "
                     "remove it, or fetch to another folder"
@@ -105,7 +107,7 @@ class Store:
             log.info("%s holds %s already", folder, uri)
             return manifest
         aside = folder.with_name(f".{folder.name}.partial-{manifest.id[:12]}")
-        for stale in set(folder.parent.glob(f".{folder.name}.partial-*")) - {aside}:
+        for stale in set(folder.parent.glob(f".{glob.escape(folder.name)}.partial-*")) - {aside}:
             shutil.rmtree(stale, ignore_errors=True)
         with Meter(f"fetching {folder.name}", manifest.size) as meter:
             download.fetch(transfer, manifest, aside, meter)
@@ -290,21 +292,3 @@ def _unpublished(transfer: Transfer, entry: Entry) -> StoredObject:
         parts = transfer.retries(lambda: transfer.keeper.part_bytes(entry))
         piece = parts if 0 < parts <= LARGEST_PIECE else piece
     return StoredObject(entry.name, entry.size, piece, None, entry.etag)
-
-
-def _holds(folder: Path, manifest: Manifest) -> bool:
-    """Whether the files in `folder` are those of the manifest, and no others."""
-    here = {entry.name: entry.size for entry in FolderKeeper(folder).entries()}
-    if here != {file.path: file.size for file in manifest.files}:
-        return False
-    files: dict[int, list[StoredFile]] = {}
-    for file in manifest.files:
-        files.setdefault(file.object, []).append(file)
-    try:
-        with Meter(f"comparing {folder.name}", manifest.size) as meter:
-            for number, stored in enumerate(manifest.objects):
-                source = Source(tuple((folder / file.path, file.size) for file in files.get(number, [])))
-                download.verify(download.Reading(stored, str(folder), source.read), meter)
-    except StoreError:
-        return False
-    return True

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from frcnn.errors import StoreError
 from frcnn.runtime.storage.checksums import is_md5, md5
+from frcnn.runtime.storage.faults import MissingError
 from frcnn.runtime.storage.keeper import Entry, Upload
 from frcnn.runtime.storage.manifest import StoredObject
 from frcnn.runtime.storage.meter import Meter
@@ -77,6 +78,7 @@ class _Parts:
         self._md5s = wanted.md5s or ()
         self._lock = threading.Lock()
         self._left = 0
+        self._completed = False
 
     def tasks(self) -> Iterator[Task]:
         """One for each part that has not arrived."""
@@ -95,20 +97,25 @@ class _Parts:
     def _send(self, upload: Upload, number: int) -> None:
         offset, length = self._wanted.piece(number)
         name, expected = self._wanted.name, self._md5s[number]
-        self._retries(
-            _Sending(
-                self._source,
-                offset,
-                length,
-                expected,
-                lambda data: self._keeper.part(name, upload, number + 1, offset, data, expected),
-            )
+        sending = _Sending(
+            self._source,
+            offset,
+            length,
+            expected,
+            lambda data: self._keeper.part(name, upload, number + 1, offset, data, expected),
         )
+        try:
+            self._retries(sending)
+        except MissingError:
+            # Another process that sends the same contents has completed the upload.
+            if not is_whole(self._retries(lambda: self._keeper.stat(name)), self._wanted):
+                raise
+            self._completed = True
         self._meter.add(length)
         with self._lock:
             self._left -= 1
             last = self._left == 0
-        if last:
+        if last and not self._completed:
             self._complete(upload)
 
     def _complete(self, upload: Upload) -> None:
