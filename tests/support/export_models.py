@@ -4,6 +4,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from frcnn.model.build import build
 from frcnn.model.faster_rcnn import FasterRCNN
@@ -29,10 +30,12 @@ def export_spec(folder: Path, *, inference: str = "", model: str = "", dynamic: 
     return load_experiment(path)
 
 
-def calibrated_model(spec: Experiment, seed: int = 0) -> FasterRCNN:
+def calibrated_model(spec: Experiment, seed: int = 0, images: np.ndarray | None = None) -> FasterRCNN:
     """A model whose biases are not zero and whose moving statistics fit the activations.
 
-    Fresh weights would hide faults: with zero biases and unit statistics much of a graph folds away.
+    Fresh weights would hide faults: with zero biases and unit statistics much of a graph folds away. Those
+    of some families saturate on other images than it was calibrated on; so give the network-ready `images`
+    that it is to see. They are noise by default.
     """
     keras.utils.set_random_seed(seed)
     model = build(spec)
@@ -43,10 +46,20 @@ def calibrated_model(spec: Experiment, seed: int = 0) -> FasterRCNN:
                 weight.assign(random.normal(0.0, 0.2, weight.shape))
             elif weight.name == "gamma":
                 weight.assign(random.uniform(0.7, 1.3, weight.shape))
-    _calibrate(model.features, noise(random, 4, spec), 3)
+    _calibrate(model.features, noise(random, 4, spec) if images is None else images, 3)
     crops = np.abs(random.normal(0.0, 1.0, (16, *model.roi_head.inputs[0].shape[1:]))).astype(np.float32)
-    _calibrate(model.roi_head, crops, 3)
+    _calibrate(model.roi_head, crops if images is None else _crops(model, images, random), 3)
     return model
+
+
+def _crops(model: FasterRCNN, images: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Boxes at random places of the images' feature maps, eight an image."""
+    maps = model.features(images, training=False)[0]
+    owners = np.arange(len(images)).repeat(8)
+    starts = random.uniform(0.0, 0.5, (len(owners), 2))
+    boxes = np.concatenate([starts, starts + random.uniform(0.1, 0.5, starts.shape)], axis=1)
+    size = model.roi_head.inputs[0].shape[1:3]
+    return tf.image.crop_and_resize(maps, boxes, owners, size).numpy()
 
 
 def noise(random: np.random.Generator, images: int, spec: Experiment) -> np.ndarray:

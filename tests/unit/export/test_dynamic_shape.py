@@ -14,6 +14,7 @@ from frcnn.export.compare import Tolerance, compare_batches, compare_detectors
 from frcnn.export.exporter import ExportOptions, export_onnx, write_onnx
 from frcnn.export.extent import found_extent
 from frcnn.export.onnx_detector import load_onnx_detector
+from frcnn.export.sessions import RuntimeChoice
 from frcnn.model.build import detection_settings
 from frcnn.model.checkpoint import TrainingRecord, save_model
 from frcnn.model.detector import KerasDetector
@@ -57,6 +58,16 @@ def test_finds_what_keras_finds_at_any_size(detector, shape):
     expected, found = detector.keras(images), detector.onnx(images)
     assert expected.count.min() > 5
     assert compare_batches(expected, found, Tolerance(box=0.02, score=2e-4)).unmatched == 0.0
+
+
+def test_openvino_finds_the_same_at_any_size(detector):
+    pytest.importorskip("openvino")
+    path, choice = detector.folder / "model.onnx", RuntimeChoice("openvino")
+    other = load_onnx_detector(path, detector.spec, mode="inference", runtime=choice)
+    for shape in ((1, 128, 192), (2, 135, 211)):
+        images = mosaics(*shape)
+        same = compare_batches(detector.onnx(images), other(images), Tolerance(box=0.05, score=1e-3))
+        assert (same.expected > 5, same.unmatched) == (True, 0.0)
 
 
 def test_finds_what_keras_finds_in_a_padded_batch(detector):

@@ -32,10 +32,8 @@ class OnnxDetector:
 
     def __call__(self, images: np.ndarray, sizes: np.ndarray | None = None) -> DetectionBatch:
         """Detections of network-ready images, float32 [B, H, W, channels], of `sizes` as `Detector` says."""
-        size, sizes = (
-            self._session.batch_size or len(images),
-            checked_sizes(images, sizes, self.record.geometry.stride),
-        )
+        size = self._session.batch_size or len(images)
+        sizes = checked_sizes(images, sizes, self.record.geometry.stride)
         chunks = [
             self._run(images[start : start + size], sizes[start : start + size], size)
             for start in range(0, len(images), size)
