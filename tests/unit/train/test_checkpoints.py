@@ -145,18 +145,29 @@ def test_a_full_disk_ends_the_run_with_one_message_and_keeps_the_older_checkpoin
     command = [sys.executable, "-m", "frcnn", "train", "-e", spec.source, "-r", str(results)]
     subprocess.run(command, check=True, capture_output=True)
     toy_spec(tmp_path, images=4, training=f"num_epochs: 9 resume_from_model: '{results}'")
-    limit = (1 << 20, resource.RLIM_INFINITY)
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
-    )
-    assert done.returncode == 1
-    errors = [line for line in done.stderr.splitlines() if "ERROR" in line]
-    assert len(errors) == 1 and "disk full while writing" in errors[0] and "epoch_" in errors[0]
-    assert "Traceback" not in done.stderr
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if "resuming after epoch" in line:  # from here on only checkpoints are as large as this
+                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
+    assert process.returncode == 1
+    errors = [line for line in lines if "ERROR" in line]
+    assert len(errors) == 1 and "disk full while writing" in errors[0] and "epoch_2" in errors[0]
+    assert not any("Traceback" in line for line in lines)
     latest = checkpoint_in(results, "latest")
     assert latest == results / "frcnn_resnet_10.epoch_1.keras"
     assert load_checkpoint(latest)[1].epoch == 1
     assert not [path for path in results.iterdir() if path.name.startswith(".")]
+
+
+def test_a_full_folder_for_temporary_files_is_not_blamed_on_the_checkpoint(model, tmp_path):
+    path = tmp_path / "a.keras"
+    save_model(model, path, RECORD)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        with pytest.raises(RunError, match=r"a\.keras: no room to unpack it in .*TMPDIR"):
+            load_checkpoint(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -18,6 +18,7 @@ import numpy as np
 from frcnn.errors import ModelError
 from frcnn.model.hdf5.apart import read_tree_apart
 from frcnn.model.hdf5.tree import Tree
+from frcnn.runtime.files import is_disk_full, no_room_to_read
 
 RECORD, CONFIG, WEIGHTS, METADATA = "frcnn.json", "config.json", "model.weights.h5", "metadata.json"
 # Weights hardly shrink; texts do, and are small.
@@ -99,6 +100,7 @@ def read_weights(path: Path, shown: Path) -> Tree:
 
     Raises:
         ModelError: It is broken.
+        RunError: There is no room to unpack it.
     """
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "weights.h5"
@@ -109,5 +111,7 @@ def read_weights(path: Path, shown: Path) -> Tree:
                 with archive.open(WEIGHTS) as packed, plain.open("wb") as unpacked:
                     shutil.copyfileobj(packed, unpacked, _BLOCK)
         except FAULTS as error:
+            if is_disk_full(error):
+                raise no_room_to_read(shown) from error
             raise ModelError(f"{shown}: not a readable Keras archive ({error})") from error
         return read_tree_apart(plain, shown)

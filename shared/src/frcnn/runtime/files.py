@@ -57,6 +57,13 @@ def is_disk_full(error: BaseException) -> bool:
     return any(os.strerror(number) in str(error) for number in _FULL)
 
 
+def no_room_to_read(path: Path) -> RunError:
+    """What to raise when the folder for temporary files is too small to unpack `path` in."""
+    return RunError(
+        f"{path}: no room to unpack it in {tempfile.gettempdir()}; make room there, or set TMPDIR"
+    )
+
+
 def write_text(final: Path, text: str) -> None:
     """Writes UTF-8 text to `final`, whole or not at all."""
     with atomic_path(final) as temporary:

@@ -21,6 +21,7 @@ import numpy as np
 import frcnn
 from frcnn.errors import ModelError
 from frcnn.model.hdf5.tree import Tree, read_tree
+from frcnn.runtime.files import is_disk_full, no_room_to_read
 
 _TREE, _ARRAYS, _ERROR = "tree.json", "arrays.bin", "error.txt"
 # Beyond what the file's size explains; broken files make the library ask for more and loop.
@@ -63,6 +64,8 @@ def _run(path: Path, folder: Path, shown: Path) -> None:
             else f"exit code {done.returncode}"
         )
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        if is_disk_full(OSError(last)):
+            raise no_room_to_read(shown)
         raise ModelError(f"{shown}: damaged: the HDF5 library failed on it ({last or end})")
 
 
