@@ -8,6 +8,9 @@ import numpy as np
 from frcnn.errors import ModelError
 from frcnn.prune.settings import Criterion, Normalizer
 
+# Numbers that are taken to float64 at a time.
+_BLOCK = 1 << 20
+
 
 def filter_scores(kernel: np.ndarray, filters: int, normalizer: Normalizer, layer: str) -> np.ndarray:
     """Normalised norms of a layer's filters, float64 [filters], without unit.
@@ -23,8 +26,7 @@ def filter_scores(kernel: np.ndarray, filters: int, normalizer: Normalizer, laye
         ModelError: A weight is not finite.
     """
     rows = kernel.reshape(-1, filters)
-    # Summed up in float64 without a float64 copy: VGG's first dense layer would be 800 MB.
-    norms = np.sqrt(np.einsum("ij,ij->j", rows, rows, dtype=np.float64))
+    norms = np.sqrt(_squares(rows))
     if not np.isfinite(norms).all():
         raise ModelError(
             f"layer {layer} has weights that are not finite; prune a model whose training went well"
@@ -32,6 +34,16 @@ def filter_scores(kernel: np.ndarray, filters: int, normalizer: Normalizer, laye
     scale = norms.max(initial=0.0) if normalizer == "max" else np.linalg.norm(norms) / max(filters, 1)
     # A layer of zeros has no filter that matters more than another.
     return norms / scale if scale > 0 else norms
+
+
+def _squares(rows: np.ndarray) -> np.ndarray:
+    """Sums over the rows in float64, block by block: a copy of VGG's first dense layer would be 800 MB."""
+    sums = np.zeros(rows.shape[1])
+    step = max(_BLOCK // max(rows.shape[1], 1), 1)
+    for start in range(0, len(rows), step):
+        block = rows[start : start + step].astype(np.float64)
+        sums += np.einsum("ij,ij->j", block, block)
+    return sums
 
 
 def merge_scores(scores: np.ndarray, owners: np.ndarray, count: int, criterion: Criterion) -> np.ndarray:

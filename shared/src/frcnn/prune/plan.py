@@ -3,7 +3,6 @@
 import dataclasses
 from collections import defaultdict
 
-import keras
 import numpy as np
 
 from frcnn.errors import UsageError
@@ -108,7 +107,7 @@ def _scores(makers: list[LayerChannels], count: int, settings: PruneSettings) ->
         return np.full(count, np.nan)
     scores = [
         filter_scores(
-            keras.ops.convert_to_numpy(each.layer.kernel),
+            np.asarray(each.layer.kernel.value),
             each.outputs.size,
             settings.normalizer,
             each.layer.name,

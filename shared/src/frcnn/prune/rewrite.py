@@ -14,6 +14,8 @@ from frcnn.prune.plan import Plan
 
 log = logging.getLogger(__name__)
 
+_INITIALIZER = "_initializer"
+
 
 def rewrite(networks: Sequence[keras.Model], graph: ChannelGraph, plan: Plan) -> list[keras.Model]:
     """New networks with the channels that stay; the given ones are left as they were.
@@ -44,6 +46,7 @@ def _narrow(
     made = keras.models.clone_model(network, input_tensors=structured, clone_function=clone)
     for name, entry in entries.items():
         _copy_weights(entry, made.get_layer(name), plan)
+        _restore_initializers(entry.layer, made.get_layer(name))
     return made
 
 
@@ -57,6 +60,8 @@ def _clone(entry: LayerChannels, plan: Plan) -> keras.Layer:
     layer = entry.layer
     try:
         config = layer.get_config()
+        # Random numbers that weights replace at once cost time, and several times a layer's memory.
+        config |= {key: "zeros" for key in config if key.endswith(_INITIALIZER) and config[key] is not None}
         if entry.rule is not None:
             entry.rule.resize(config, plan.count(entry.outputs))
         return type(layer).from_config(config)
@@ -70,12 +75,18 @@ def _clone(entry: LayerChannels, plan: Plan) -> keras.Layer:
         return layer
 
 
+def _restore_initializers(layer: keras.Layer, made: keras.Layer) -> None:
+    for name in layer.get_config():
+        if name.endswith(_INITIALIZER):
+            setattr(made, name, getattr(layer, name))
+
+
 def _copy_weights(entry: LayerChannels, target: keras.Layer, plan: Plan) -> None:
     """Fills the new layer's weights, and other state such as seeds, with what stays of the old one's."""
     if target is entry.layer:
         return
     for old, new in zip(entry.layer.variables, target.variables, strict=True):
-        values = keras.ops.convert_to_numpy(old)
+        values = np.asarray(old.value)
         for axis, channels in enumerate(weight_axes(entry, old.name, values.ndim)):
             if channels is not None:
                 places = plan.places(channels)
