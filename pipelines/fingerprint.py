@@ -30,7 +30,7 @@ def of_code() -> str:
     """Changes with the library and with the steps' entry scripts."""
     library = Path(frcnn.__file__).parent
     components = Path(__file__).parents[1] / "components"
-    return _of_contents([*library.rglob("*.py"), *library.rglob("*.txt"), *components.glob("*/main.py")])
+    return _of_contents([*library.rglob("*.py"), *library.rglob("*.txt"), *components.rglob("*.py")])
 
 
 def of_texts(texts: Iterable[str]) -> str:

@@ -15,6 +15,8 @@ SECRETS = {
         "region": "AWS_REGION",
     },
 }
+# What the pods of a training on several workers are like, as the cluster's owner says; may be missing.
+TRAINING_OPTIONS = ("frcnn-training", {"options": "FRCNN_MPIJOB_OPTIONS"})
 WEBHOOK_SECRET = {"frcnn-webhook": {"url": "FRCNN_WEBHOOK"}}
 
 
@@ -73,6 +75,7 @@ def configured(task: dsl.PipelineTask, name: str, *, gpus: Any = None) -> dsl.Pi
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=policy.shared_memory)
     if gpus is not None:
         task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(gpus)
+        kubernetes.use_config_map_as_env(task, *TRAINING_OPTIONS, optional=True)
     for secret, keys in (WEBHOOK_SECRET if name == "notify" else SECRETS).items():
         kubernetes.use_secret_as_env(task, secret, keys, optional=True)
     return task

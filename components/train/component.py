@@ -26,8 +26,8 @@ def train(
         start_from: Model whose layers and weights are kept.
         epochs: Number of epochs; 0 leaves the spec's.
         checkpoints: Folder on a volume, or S3 URI, that outlives the step. A step that is started again
-            goes on from its newest checkpoint there. Empty: it starts over.
-        num_workers: Pods that train together; 1 trains in the step's own pod.
+            goes on from its newest checkpoint there. Empty: it starts over. Several workers need an S3 URI.
+        num_workers: Pods that train together, as an MPIJob; 1 trains in the step's own pod.
         gpus_per_worker: GPUs of each of several workers; 0 trains on CPUs.
         gpus: GPUs of the step's own pod.
         model: The best model by validation mAP, and the log of its training.
@@ -39,14 +39,18 @@ def train(
         args=[
             "--spec", spec,
             "--records", records.path,
+            "--records-uri", records.uri,
             "--epochs", epochs,
             "--checkpoints", checkpoints,
             "--num-workers", num_workers,
             "--gpus-per-worker", gpus_per_worker,
             "--gpus", gpus,
+            "--image", image("train"),
             "--model", model.path,
             "--metrics", metrics.path,
             "--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
-            dsl.IfPresentPlaceholder("start_from", then=["--start-from", start_from.path]),
+            dsl.IfPresentPlaceholder("start_from", then=[
+                "--start-from", start_from.path, "--start-from-uri", start_from.uri,
+            ]),
         ],
     )  # fmt: skip

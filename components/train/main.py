@@ -2,6 +2,7 @@
 
 import argparse
 import hashlib
+import logging
 import shutil
 import sys
 from collections.abc import Sequence
@@ -17,13 +18,16 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(prog="train", description=__doc__)
     flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or a file's name")
     flags.add_argument("--records", type=Path, required=True, help="folder of records with their images")
+    flags.add_argument("--records-uri", default="", help="where they are kept; for several workers")
     flags.add_argument("--start-from", type=Path, help="model to go on from")
+    flags.add_argument("--start-from-uri", default="", help="where it is kept; for several workers")
     flags.add_argument("--epochs", type=int, default=0, help="0 leaves the spec's")
     flags.add_argument(
         "--checkpoints", default="", help="folder or s3:// URI that outlives the step; empty: none"
     )
     flags.add_argument("--num-workers", type=int, default=1, help="pods that train together (default: 1)")
     flags.add_argument("--gpus-per-worker", type=int, default=0, help="of each of several (default: 0)")
+    flags.add_argument("--image", default="", help="of the pods of several workers")
     flags.add_argument("--gpus", type=int, default=0, help="of this step's own pod (default: 0)")
     flags.add_argument("--model", type=Path, required=True, help="folder to write the model to")
     flags.add_argument("--metrics", type=Path, help="file for the numbers that the UI shows")
@@ -47,15 +51,22 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.spec.overrides import experiment_given, with_records, with_training
     from frcnn.train.kept import train_and_keep
 
-    if args.num_workers != 1:
-        raise UsageError(f"--num-workers {args.num_workers}: this step trains in its own pod only")
+    if args.num_workers < 1:
+        raise UsageError(f"--num-workers {args.num_workers}: expected 1 or more")
     if args.gpus > 1:
         raise UsageError(f"--gpus {args.gpus}: this step trains as one process, which uses one GPU")
     start = model_file(args.start_from) if args.start_from else None
     spec = with_records(experiment_given(args.spec), args.records)
     spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
     folder, uri = _places(args, spec.text)
-    result = train_and_keep(spec, folder, uri, key=resolve_key(None, spec.enc_key))
+    key = resolve_key(None, spec.enc_key)
+    if args.num_workers > 1:
+        from components.train.on_workers import Request, train_on_workers
+
+        logging.getLogger("components").setLevel(logging.INFO)
+        result = train_on_workers(Request.of(args, spec, uri), folder, key)
+    else:
+        result = train_and_keep(spec, folder, uri, key=key)
     keep_model(result.best or result.checkpoint, args.model)
     shutil.copyfile(folder / "status.json", args.model / "status.json")
     shutil.rmtree(args.model / "checkpoints", ignore_errors=True)

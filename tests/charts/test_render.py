@@ -1,5 +1,6 @@
 """Each value set renders, lints, and gives objects that Kubernetes takes; bad values are refused."""
 
+import base64
 import json
 
 import kubernetes_validate
@@ -102,6 +103,26 @@ def test_existing_secret_is_used_and_none_made(render):
     assert [each for each in objects if each["kind"] == "Secret"] == []
 
 
+def test_compiled_pipelines_find_what_they_refer_to_by_name(render):
+    from components.train.on_workers import pod_options
+    from pipelines.resources import SECRETS, TRAINING_OPTIONS
+
+    objects = render("multi-user-values.yaml")
+    for name, keys in SECRETS.items():
+        assert set(find(objects, "Secret", name)["data"]) == set(keys)
+    name, keys = TRAINING_OPTIONS
+    options = find(objects, "ConfigMap", name)["data"]
+    assert set(options) == set(keys)
+    assert pod_options(options["options"]).memory == "64Gi"
+
+
+def test_pipelines_use_the_keys_and_the_address_of_the_charts_own_server(render):
+    objects = render("own-s3-values.yaml")
+    secret = find(objects, "Secret", "frcnn-s3")["data"]
+    assert secret["secretkey"] == find(objects, "Secret", "vision-frcnn-s3")["data"]["secretkey"]
+    assert base64.b64decode(secret["endpoint"]) == b"http://vision-frcnn-s3:8333"
+
+
 def test_own_server_gets_random_keys(render):
     def secret():
         return find(render("own-s3-values.yaml"), "Secret", "vision-frcnn-s3")["data"]["secretkey"]
@@ -125,8 +146,8 @@ def test_trainings_talk_among_themselves_to_dns_and_to_s3_only(render, job_label
 
 @pytest.fixture
 def job_labels():
-    from pipelines.mpijob.job import Resources, TrainingJob
-    from pipelines.mpijob.manifest import manifest
+    from components.train.mpijob.job import Resources, TrainingJob
+    from components.train.mpijob.manifest import manifest
 
     job = TrainingJob("x", "team", "image:1", ("frcnn",), 1, Resources("1", "1Gi"))
     return manifest(job)["spec"]["mpiReplicaSpecs"]["Worker"]["template"]["metadata"]["labels"]

@@ -8,11 +8,11 @@ import threading
 import pytest
 from kubernetes import client
 
+from components.train.mpijob.cluster import Cluster
+from components.train.mpijob.follow import Patience, run_job
+from components.train.mpijob.job import Owner, Resources, TrainingJob
+from components.train.mpijob.manifest import manifest
 from frcnn.errors import RunError
-from pipelines.mpijob.cluster import Cluster
-from pipelines.mpijob.follow import Patience, run_job
-from pipelines.mpijob.job import Owner, Resources, TrainingJob
-from pipelines.mpijob.manifest import manifest
 from tests.charts.conftest import find
 from tests.support import mpi_operator
 from tests.support.kubernetes_double import NAMESPACE, KubernetesDouble

@@ -3,9 +3,9 @@ import logging
 import pytest
 from kubernetes import client
 
-from pipelines.mpijob.cluster import Cluster
-from pipelines.mpijob.follow import Patience
-from pipelines.mpijob.job import Resources, TrainingJob
+from components.train.mpijob.cluster import Cluster
+from components.train.mpijob.follow import Patience
+from components.train.mpijob.job import Resources, TrainingJob
 from tests.support.kubernetes_double import NAMESPACE, KubernetesDouble
 
 QUICK = Patience(image=0.3, scheduling=0.3, quota=0.3, operator=0.6, start=5, unreachable=1.5, look=0.1)

@@ -1,4 +1,4 @@
-"""`python -m pipelines.mpijob`, with a kubeconfig that points at the API double."""
+"""`python -m components.train.mpijob`, with a kubeconfig that points at the API double."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import time
 import pytest
 import yaml
 
-from pipelines.mpijob.__main__ import main
+from components.train.mpijob.__main__ import main
 from tests.support import mpi_operator
 
 FLAGS = ["--name", "kitti-train", "--image", "image:1", "--workers", "2"]
@@ -92,7 +92,7 @@ def test_failed_training_ends_with_1(double, kubeconfig, caplog, capsys):
 
 def test_sigterm_to_the_step_deletes_the_job_and_ends_with_143(double, kubeconfig):
     double.on_create = mpi_operator.runs
-    command = [sys.executable, "-m", "pipelines.mpijob", *FLAGS, "--", "frcnn", "train"]
+    command = [sys.executable, "-m", "components.train.mpijob", *FLAGS, "--", "frcnn", "train"]
     step = subprocess.Popen(
         command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, stderr=subprocess.PIPE
     )

@@ -9,12 +9,12 @@ import time
 
 import pytest
 
+from components.train.mpijob.cluster import RefusedError, UnreachableError
+from components.train.mpijob.follow import FailedTrainingError, run_job
+from components.train.mpijob.job import Owner
+from components.train.mpijob.manifest import manifest
 from frcnn.errors import RunError, SpecError
 from frcnn.runtime.signals import Terminated
-from pipelines.mpijob.cluster import RefusedError, UnreachableError
-from pipelines.mpijob.follow import FailedTrainingError, run_job
-from pipelines.mpijob.job import Owner
-from pipelines.mpijob.manifest import manifest
 from tests.support import mpi_operator
 
 
@@ -188,8 +188,8 @@ def test_what_the_operator_would_refuse_is_not_even_created(double, cluster, job
 def test_api_that_is_not_there(job, quick):
     from kubernetes import client
 
-    from pipelines.mpijob import start
-    from pipelines.mpijob.cluster import Cluster
+    from components.train.mpijob import start
+    from components.train.mpijob.cluster import Cluster
 
     settings = client.Configuration(host="http://127.0.0.1:9")
     settings.retries = 0

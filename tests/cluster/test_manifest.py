@@ -7,9 +7,9 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
-from pipelines.mpijob.job import Owner, Resources, S3Access, Toleration, job_name
-from pipelines.mpijob.manifest import manifest, mpirun
-from pipelines.mpijob.rules import problems
+from components.train.mpijob.job import Owner, Resources, S3Access, Toleration, job_name
+from components.train.mpijob.manifest import manifest, mpirun
+from components.train.mpijob.rules import problems
 from tests.support import mpijob_schema
 
 KUBERNETES = ("1.29", "1.33", "1.37")

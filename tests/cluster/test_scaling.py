@@ -1,6 +1,6 @@
 import pytest
 
-from pipelines.mpijob.scaling import Plan, main
+from components.train.mpijob.scaling import Plan, main
 
 # 1e6 images of 500 kB; 64 GPUs that train 20 images a second each; 100 Gbit/s = 12.5e9 B/s.
 PLAN = Plan(1_000_000, 500e3, nodes=8, gpus=8, batch=4, speed=20, parameters=42.9e6, network=12.5e9)

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from components.train.mpijob.follow import run_job
 from frcnn.errors import RunError
-from pipelines.mpijob.follow import run_job
 from tests.support import mpi_operator as operator
 
 PULL = 'Back-off pulling image "frcnn-train:9"'
@@ -130,7 +130,7 @@ def test_trouble_that_passes_is_no_trouble(double, cluster, job, quick):
 
 
 def test_events_of_an_earlier_job_of_that_name_do_not_count(double, cluster, job, quick):
-    from pipelines.mpijob.manifest import manifest
+    from components.train.mpijob.manifest import manifest
 
     double.create("mpijobs", manifest(job))
     double.event("MPIJob", job.name, "ValidationError", INVALID)

@@ -68,8 +68,8 @@ def kitti_export(root: Path, image_dir: str, label_dir: str, extension: str) -> 
     return DatasetExportConfig(kitti_config=config, source="default conversion")
 
 
-def with_records(spec: Experiment, records: Path) -> Experiment:
-    """The spec on the record files in the folder `records`, which hold their images.
+def with_records(spec: Experiment, records: Path | str) -> Experiment:
+    """The spec on the record files in the folder, or under the s3:// URI, `records`, which hold their images.
 
     The validation fold stays as it is; a spec with another kind of validation set, or none, gets fold 0.
     """

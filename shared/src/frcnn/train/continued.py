@@ -33,11 +33,19 @@ def train_or_continue(spec: "Experiment", folder: Path, *, key: str = "") -> Tra
         return train(spec, folder, key=key)
     epoch = epoch_of(newest.name)
     log.info("going on from %s, %d of %d epochs", newest, epoch, spec.training_config.num_epochs)
-    if epoch >= spec.training_config.num_epochs:
-        best = checkpoint_in(folder, "best")
-        return TrainResult.of(read_record(newest, key), newest, best if best != newest else None)
+    if epoch >= spec.training_config.num_epochs and (result := finished(folder, key)):
+        return result
     resumed = with_training(spec, epochs=0, retrain=None, resume=newest)
     return train(resumed, folder, key=key)
+
+
+def finished(folder: Path, key: str = "") -> TrainResult | None:
+    """What the training whose checkpoints are in `folder` has come to; None if there are none."""
+    newest = checkpoint_in(folder, "latest")
+    if newest is None:
+        return None
+    best = checkpoint_in(folder, "best")
+    return TrainResult.of(read_record(newest, key), newest, best if best != newest else None)
 
 
 def _keeping_few(spec: "Experiment") -> "Experiment":

@@ -13,9 +13,9 @@ import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
+from components.train.mpijob.diagnosis import Json, of_message
+from components.train.mpijob.manifest import JOB_LABEL, ROLE_LABEL, Manifest
 from frcnn.errors import RunError
-from pipelines.mpijob.diagnosis import Json, of_message
-from pipelines.mpijob.manifest import JOB_LABEL, ROLE_LABEL, Manifest
 
 log = logging.getLogger(__name__)
 

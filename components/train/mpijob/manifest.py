@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from pipelines.mpijob.job import HOME, SSH_FOLDER, SSH_PORT, USER, Resources, Toleration, TrainingJob
+from components.train.mpijob.job import HOME, SSH_FOLDER, SSH_PORT, USER, Resources, Toleration, TrainingJob
 
 API_VERSION = "kubeflow.org/v2beta1"
 JOB_LABEL = "training.kubeflow.org/job-name"

@@ -1,4 +1,4 @@
-"""`python -m pipelines.mpijob.scaling`: arithmetic of a large training, from numbers measured on one GPU.
+"""`python -m components.train.mpijob.scaling`: arithmetic of a large training, from one GPU's numbers.
 
 A bound to plan with, not a promise: gradients are taken to be exchanged after the step's computing, none of
 it hidden, so that real runs are at least this good while the network gives what it was said to.
@@ -98,7 +98,7 @@ class Plan:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints the plan; returns 0."""
-    flags = argparse.ArgumentParser(prog="python -m pipelines.mpijob.scaling", description=__doc__)
+    flags = argparse.ArgumentParser(prog="python -m components.train.mpijob.scaling", description=__doc__)
     add = flags.add_argument
     add("--images", type=int, default=1_000_000)
     add("--image_kb", type=float, default=500, help="mean size of an image in the records (500)")

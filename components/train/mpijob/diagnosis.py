@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from pipelines.mpijob.manifest import ROLE_LABEL
+from components.train.mpijob.manifest import ROLE_LABEL
 
 Json = Mapping[str, Any]
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from components.train.mpijob.job import LONGEST_LABEL
 from frcnn.errors import Problem
-from pipelines.mpijob.job import LONGEST_LABEL
 
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 

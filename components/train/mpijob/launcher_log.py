@@ -8,9 +8,9 @@ from collections.abc import Callable
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
+from components.train.mpijob.cluster import Cluster
+from components.train.mpijob.diagnosis import Json
 from frcnn.errors import RunError
-from pipelines.mpijob.cluster import Cluster
-from pipelines.mpijob.diagnosis import Json
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
+from components.train.mpijob.cluster import Cluster, ExpiredWatchError, UnreachableError
+from components.train.mpijob.manifest import Manifest
 from frcnn.errors import RunError
-from pipelines.mpijob.cluster import Cluster, ExpiredWatchError, UnreachableError
-from pipelines.mpijob.manifest import Manifest
 
 log = logging.getLogger(__name__)
 

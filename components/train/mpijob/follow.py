@@ -6,17 +6,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+from components.train.mpijob import diagnosis
+from components.train.mpijob.changes import changes
+from components.train.mpijob.cluster import Cluster, UnreachableError
+from components.train.mpijob.diagnosis import Fault, Kind
+from components.train.mpijob.job import TrainingJob
+from components.train.mpijob.launcher_log import LauncherLog
+from components.train.mpijob.manifest import Manifest, manifest
+from components.train.mpijob.rules import problems
+from components.train.mpijob.start import condition, create_or_join, is_same
 from frcnn.errors import RunError, SpecError
 from frcnn.runtime.signals import terminate_as_interrupt
-from pipelines.mpijob import diagnosis
-from pipelines.mpijob.changes import changes
-from pipelines.mpijob.cluster import Cluster, UnreachableError
-from pipelines.mpijob.diagnosis import Fault, Kind
-from pipelines.mpijob.job import TrainingJob
-from pipelines.mpijob.launcher_log import LauncherLog
-from pipelines.mpijob.manifest import Manifest, manifest
-from pipelines.mpijob.rules import problems
-from pipelines.mpijob.start import condition, create_or_join, is_same
 
 log = logging.getLogger(__name__)
 

@@ -3,9 +3,9 @@
 import logging
 import time
 
+from components.train.mpijob.cluster import Cluster, RefusedError, UnreachableError
+from components.train.mpijob.manifest import SETTINGS_ANNOTATION, Manifest
 from frcnn.errors import RunError
-from pipelines.mpijob.cluster import Cluster, RefusedError, UnreachableError
-from pipelines.mpijob.manifest import SETTINGS_ANNOTATION, Manifest
 
 log = logging.getLogger(__name__)
 
