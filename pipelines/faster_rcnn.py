@@ -68,6 +68,7 @@ def compress(
     tolerance: float,
     checkpoints: str,
     num_workers: int,
+    min_workers: int,
     gpus_per_worker: int,
     step_gpus: int,
     precision: str,
@@ -85,6 +86,7 @@ def compress(
             epochs=retrain_epochs,
             checkpoints=checkpoints,
             num_workers=num_workers,
+            min_workers=min_workers,
             gpus_per_worker=gpus_per_worker,
             gpus=step_gpus,
         )
@@ -131,6 +133,7 @@ def faster_rcnn(
     publish_tolerance: float = 0.0,
     checkpoints: str = "",
     num_workers: int = 1,
+    min_workers: int = 0,
     gpus_per_worker: int = 0,
     step_gpus: int = 0,
     webhook: str = "",
@@ -159,6 +162,7 @@ def faster_rcnn(
         checkpoints: Folder on a volume, or S3 URI, that outlives pods: a training that is cut off goes on
             from there. Empty: it starts over.
         num_workers: Pods that train together; 1 trains in the training step's own pod.
+        min_workers: With how many of them to go on where the cluster has no room for all; 0: all.
         gpus_per_worker: GPUs of each of several workers.
         step_gpus: GPUs of the training step's own pod: with one worker.
         webhook: URL that is told how the run ended. Empty: the one of the secret frcnn-webhook, if any.
@@ -172,6 +176,7 @@ def faster_rcnn(
             epochs=epochs,
             checkpoints=checkpoints,
             num_workers=num_workers,
+            min_workers=min_workers,
             gpus_per_worker=gpus_per_worker,
             gpus=step_gpus,
         )
@@ -192,6 +197,7 @@ def faster_rcnn(
             tolerance=tolerance,
             checkpoints=checkpoints,
             num_workers=num_workers,
+            min_workers=min_workers,
             gpus_per_worker=gpus_per_worker,
             step_gpus=step_gpus,
             precision=export_precision,

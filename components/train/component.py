@@ -15,6 +15,7 @@ def train(
     epochs: int = 0,
     checkpoints: str = "",
     num_workers: int = 1,
+    min_workers: int = 0,
     gpus_per_worker: int = 0,
     gpus: int = 0,
 ):
@@ -28,6 +29,7 @@ def train(
         checkpoints: Folder on a volume, or S3 URI, that outlives the step. A step that is started again
             goes on from its newest checkpoint there. Empty: it starts over. Several workers need an S3 URI.
         num_workers: Pods that train together, as an MPIJob; 1 trains in the step's own pod.
+        min_workers: With how many of them to go on where the cluster has no room for all; 0: all.
         gpus_per_worker: GPUs of each of several workers; 0 trains on CPUs.
         gpus: GPUs of the step's own pod.
         model: The best model by validation mAP, and the log of its training.
@@ -43,6 +45,7 @@ def train(
             "--epochs", epochs,
             "--checkpoints", checkpoints,
             "--num-workers", num_workers,
+            "--min-workers", min_workers,
             "--gpus-per-worker", gpus_per_worker,
             "--gpus", gpus,
             "--image", image("train"),

@@ -26,6 +26,12 @@ def parser() -> argparse.ArgumentParser:
         "--checkpoints", default="", help="folder or s3:// URI that outlives the step; empty: none"
     )
     flags.add_argument("--num-workers", type=int, default=1, help="pods that train together (default: 1)")
+    flags.add_argument(
+        "--min-workers",
+        type=int,
+        default=0,
+        help="go on with so many where there is no room for all (0: all)",
+    )
     flags.add_argument("--gpus-per-worker", type=int, default=0, help="of each of several (default: 0)")
     flags.add_argument("--image", default="", help="of the pods of several workers")
     flags.add_argument("--gpus", type=int, default=0, help="of this step's own pod (default: 0)")

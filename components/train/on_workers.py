@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from components.train.mpijob.flags import add_pod_flags, job_of
-from components.train.mpijob.follow import Patience, run_job
+from components.train.mpijob.follow import FailedTrainingError, NoRoomError, Patience, run_job
 from components.train.mpijob.job import TrainingJob, job_name
 from frcnn.errors import UsageError
 from frcnn.runtime.keys import KEY_VARIABLE, masked_spec
@@ -50,6 +50,7 @@ class Request:
         checkpoints: s3:// URI of this very training, and of no other.
         image: Of the pods.
         workers: Pods.
+        least: With how many of them it may go on where the cluster has no room for all.
         gpus: Of each pod.
     """
 
@@ -60,6 +61,7 @@ class Request:
     checkpoints: str
     image: str
     workers: int
+    least: int
     gpus: int
 
     @classmethod
@@ -70,6 +72,8 @@ class Request:
             UsageError: Something that workers need is not on S3.
         """
         workers = args.num_workers
+        if not 0 <= args.min_workers <= workers:
+            raise UsageError(f"--min-workers {args.min_workers}: expected 1 to {workers}, or 0 for all")
         if not checkpoints:
             raise UsageError(
                 f"--num-workers {workers}: --checkpoints is not on S3, where the workers' result would be "
@@ -88,6 +92,7 @@ class Request:
             checkpoints=checkpoints,
             image=args.image,
             workers=workers,
+            least=args.min_workers or workers,
             gpus=args.gpus_per_worker,
         )
 
@@ -102,7 +107,8 @@ def train_on_workers(
 ) -> "TrainResult":
     """Trains, and brings the checkpoints to `folder`.
 
-    A training that is finished already, by an earlier attempt of this step, is only fetched.
+    A training that is finished already, by an earlier attempt of this step, is only fetched. One that fails,
+    as when a worker is lost, is started again as long as it gets on.
 
     Args:
         request: What to train.
@@ -126,10 +132,43 @@ def train_on_workers(
         return result
     options = pod_options(os.environ.get(OPTIONS_VARIABLE, ""))
     store.write(_spec_uri(request), masked_spec(request.spec.text).encode())
-    cluster = (connected or _connected)()
-    run_job(cluster, described(request, options, cluster.namespace), patience=patience or Patience())
-    bring_back(store, request.checkpoints, folder)
-    return finished(folder, key) or _nothing(request)
+
+    def progress() -> "TrainResult | None":
+        bring_back(store, request.checkpoints, folder)
+        return finished(folder, key)
+
+    _run(request, options, (connected or _connected)(), patience or Patience(), progress)
+    return progress() or _nothing(request)
+
+
+def _run(
+    request: Request,
+    options: argparse.Namespace,
+    cluster: "Cluster",
+    patience: Patience,
+    progress: "Callable[[], TrainResult | None]",
+) -> None:
+    """Runs jobs until one has trained to the end; raises what `train_on_workers` does."""
+    workers, reached = request.workers, _epochs(progress())
+    while True:
+        wanted = dataclasses.replace(request, workers=workers)
+        try:
+            return run_job(cluster, described(wanted, options, cluster.namespace), patience=patience)
+        except NoRoomError as error:
+            if not request.least <= error.fitting < workers:
+                raise
+            workers = error.fitting
+            log.warning("%s. Training goes on with the %d workers that there is room for", error, workers)
+        except FailedTrainingError as error:
+            now = _epochs(progress())
+            if now <= reached:
+                raise
+            workers, reached = request.workers, now
+            log.warning("%s. It got on, so it is started again from epoch %d", error, now)
+
+
+def _epochs(result: "TrainResult | None") -> int:
+    return result.epochs if result else 0
 
 
 def described(request: Request, options: argparse.Namespace, namespace: str) -> TrainingJob:

@@ -18,6 +18,7 @@ CLUSTER_ONLY = (
     Parameter("data_version", "", "TEXT", "another one converts the data set anew"),
     Parameter("checkpoints", "", "PLACE", "folder on a volume, or s3:// URI, that outlives pods"),
     Parameter("num_workers", 1, "N", "pods that train together (default: 1)"),
+    Parameter("min_workers", 0, "N", "of them that will do where there is no room for all (default: all)"),
     Parameter("gpus_per_worker", 0, "N", "of each of several workers (default: 0)"),
     Parameter("step_gpus", 0, "N", "of the training step's own pod (default: 0)"),
 )

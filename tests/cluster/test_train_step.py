@@ -3,6 +3,7 @@
 The double plays mpi-operator; it runs the launcher's command as one process of this machine.
 """
 
+import dataclasses
 import json
 import os
 import signal
@@ -17,6 +18,8 @@ from components.train import main as train_step
 from components.train import on_workers
 from components.train.on_workers import OPTIONS_VARIABLE, Request, described, pod_options, train_on_workers
 from frcnn.errors import RunError, UsageError
+from frcnn.model.build import build
+from frcnn.model.checkpoint import TrainingRecord, save_model
 from frcnn.runtime.storage import Store
 from frcnn.runtime.storage.settings import Settings
 from frcnn.spec.overrides import experiment_given
@@ -173,6 +176,68 @@ def test_pods_that_cannot_start_end_the_step_and_the_job(double, cluster, quick,
     assert not [key for key in double.objects if key[0] == "mpijobs"]
 
 
+def test_a_job_that_got_on_before_it_failed_is_started_again(
+    double, cluster, quick, request_of, tmp_path, caplog
+):
+    """A worker is lost after an epoch; the second job fails without any, so that there is no third."""
+    spec = experiment_given(SPEC.replace("num_epochs: 1", "num_epochs: 3"))
+    request = dataclasses.replace(request_of(), spec=spec, checkpoints=f"s3://{s3_server.BUCKET}/lost")
+    checkpoint = tmp_path / "frcnn_resnet_10.epoch_1.keras"
+    record = TrainingRecord(spec.model_config.arch, ("circle", "square", "triangle"), epoch=1)
+    save_model(build(spec), checkpoint, record)
+
+    def loses_a_worker(double, job):
+        double.condition(job["metadata"]["name"], "Created")
+        if checkpoint.exists():
+            Store.from_environment().upload_file(checkpoint, f"{request.checkpoints}/{checkpoint.name}")
+            checkpoint.unlink()
+        mpi_operator.fails(double, job)
+
+    double.on_create = loses_a_worker
+    with pytest.raises(RunError, match="BackoffLimitExceeded"):
+        train_on_workers(request, tmp_path / "folder", "", connected=lambda: cluster, patience=quick)
+    assert caplog.text.count("It got on, so it is started again from epoch 1") == 1
+    assert caplog.text.count("created in namespace") == 2
+
+
+def crowded(room):
+    """The operator of a cluster whose nodes take `room` workers."""
+
+    def operator(double, job):
+        name, wanted = job["metadata"]["name"], mpi_operator.workers_of(job)
+        if wanted <= room:
+            return mpi_operator.succeeds(double, job)
+        double.condition(name, "Created")
+        for index in range(wanted):
+            status = mpi_operator.RUNNING
+            if index >= room:
+                status = mpi_operator.unschedulable("0/3 nodes are available: 3 Insufficient nvidia.com/gpu.")
+            double.pod(name, "worker", index, status=status)
+
+    return operator
+
+
+def test_where_there_is_no_room_for_all_the_workers_that_fit_train(
+    double, cluster, quick, request_of, tmp_path, caplog
+):
+    double.on_create = crowded(3)
+    request = request_of("--num-workers", "5", "--min-workers", "2")
+    with pytest.raises(RunError, match="left no checkpoint"):  # the operator here computes nothing
+        train_on_workers(request, tmp_path, "", connected=lambda: cluster, patience=quick)
+    ((_, job),) = [(key, each) for key, each in double.objects.items() if key[0] == "mpijobs"]
+    assert mpi_operator.workers_of(job) == 3
+    assert "Training goes on with the 3 workers that there is room for" in caplog.text
+
+
+@pytest.mark.parametrize("least", ["0", "4"])
+def test_with_less_room_than_was_asked_for_the_step_ends(least, double, cluster, quick, request_of, tmp_path):
+    double.on_create = crowded(3)
+    request = request_of("--num-workers", "5", "--min-workers", least)
+    with pytest.raises(RunError, match=r"cannot run: pod/.*: no node can take it: .*Insufficient nvidia"):
+        train_on_workers(request, tmp_path, "", connected=lambda: cluster, patience=quick)
+    assert not [key for key in double.objects if key[0] == "mpijobs"]
+
+
 def test_success_without_a_checkpoint_is_a_failure(double, cluster, quick, request_of, tmp_path):
     double.on_create = mpi_operator.succeeds
     with pytest.raises(RunError, match="left no checkpoint; see whether this step and the workers use"):
@@ -240,6 +305,11 @@ def test_what_workers_could_not_reach_is_refused(more, spec, message, environmen
     assert f"--num-workers 2: {message}" in " ".join(
         capsys.readouterr().err.replace("the spec's ", "").split()
     )
+
+
+def test_more_workers_at_least_than_at_most_are_refused(environment, records, tmp_path, capsys):
+    assert train_step.main(flags(records, "place", tmp_path, "--min-workers", "3")) == 2
+    assert "--min-workers 3: expected 1 to 2, or 0 for all" in capsys.readouterr().err
 
 
 def test_options_that_are_not_known_are_refused():

@@ -20,7 +20,8 @@ class Kind(enum.Enum):
     FINAL = "will not go away by itself"
     IMAGE = "the kubelet tries again"
     SCHEDULING = "other jobs may end, or an autoscaler add nodes"
-    QUOTA = "other jobs may end"
+    QUOTA = "other jobs may end, and quota be free"
+    NO_NODES = "no autoscaler will add nodes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,11 @@ class Fault:
     object: str
     reason: str
     remedy: str
+
+    @property
+    def no_room(self) -> bool:
+        """Whether fewer workers might run."""
+        return self.kind in (Kind.SCHEDULING, Kind.QUOTA, Kind.NO_NODES)
 
     def __str__(self) -> str:
         """One line."""
@@ -150,7 +156,7 @@ def _pod_faults(pod: Json, hopeless: set[str]) -> Iterator[Fault]:
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
             message = _one_line(condition.get("message", ""))
-            kind = Kind.FINAL if name in hopeless else Kind.SCHEDULING
+            kind = Kind.NO_NODES if name in hopeless else Kind.SCHEDULING
             yield Fault(kind, place, f"no node can take it: {message}", _scheduling_remedy(message, pod))
     for container in (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or []):
         waiting = container.get("state", {}).get("waiting") or {}

@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from components.train.mpijob import diagnosis
 from components.train.mpijob.changes import changes
@@ -56,6 +57,19 @@ class FailedTrainingError(RunError):
     """The training itself failed. Its job stays for a while, to be looked at."""
 
 
+class NoRoomError(RunError):
+    """The cluster had no room for all of the workers, for as long as that was waited for.
+
+    Attributes:
+        fitting: How many of them ran.
+    """
+
+    def __init__(self, message: str, fitting: int) -> None:
+        """See the attributes."""
+        super().__init__(message)
+        self.fitting = fitting
+
+
 def run_job(
     cluster: Cluster,
     job: TrainingJob,
@@ -73,6 +87,7 @@ def run_job(
         SpecError: mpi-operator would not run this job; nothing was created.
         RefusedError: The cluster does not take it.
         FailedTrainingError: It ran, and failed.
+        NoRoomError: Nodes or quota do not suffice for all workers.
         UnreachableError: The API does not answer; the job is left as it is.
         RunError: It did not start in time, or was deleted by others.
     """
@@ -193,10 +208,17 @@ class _Judge:
         self._seen = {key: self._seen.get(key, now) for key in seen}
         for key, fault in seen.items():
             if now - self._seen[key] >= self._patience.of(fault.kind):
-                raise RunError(f"mpijob/{self._job.name} cannot run: {fault}")
+                self._give_up(fault)
             if str(fault) not in self._told:
                 self._told.add(str(fault))
                 log.warning("%s (waiting %.0f s for it)", fault, self._patience.of(fault.kind))
+
+    def _give_up(self, fault: Fault) -> NoReturn:
+        message = f"mpijob/{self._job.name} cannot run: {fault}"
+        if not fault.no_room:
+            raise RunError(message)
+        pods = self._cluster.pods(self._job.name, "worker")
+        raise NoRoomError(message, sum(pod.get("status", {}).get("phase") == "Running" for pod in pods))
 
     def _faults(self, current: Manifest) -> Iterator[Fault]:
         name = self._job.name
