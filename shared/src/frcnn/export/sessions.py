@@ -5,7 +5,7 @@ Both are imported when they are asked for: OpenVINO is in an extra of its own.
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -124,15 +124,42 @@ class _OpenVino:
         if choice.threads:
             options["INFERENCE_NUM_THREADS"] = choice.threads
         core = openvino.Core()
+        self._compile: Callable[[Any], Any] = lambda model: core.compile_model(model, "CPU", options)
+        self._requests: dict[int, Any] = {}
         try:
-            model = core.read_model(plain)
-            self._request = core.compile_model(model, "CPU", options).create_infer_request()
+            self._model = core.read_model(plain)
+            batch = self._model.inputs[0].partial_shape[0]
+            self.batch_size = batch.get_length() if batch.is_static else None
+            # OpenVINO 2026.4.1 computes some INT8 graphs of a free batch wrongly.
+            self._each_batch = self.batch_size is None and _is_int8(self._model)
+            self._request(1)
         except RuntimeError as error:
             raise _RefusedError(error) from error
-        batch = model.inputs[0].partial_shape[0]
-        self.batch_size = batch.get_length() if batch.is_static else None
         log.info("OpenVINO %s runs the model on the CPU in %s", openvino.__version__, hint)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        answers = self._request.infer(dict(inputs), share_inputs=True)
+        images = len(next(iter(inputs.values())))
+        answers = self._request(images).infer(dict(inputs), share_inputs=True)
         return [np.array(answers[name]) for name in OUTPUTS]
+
+    def _request(self, images: int) -> Any:
+        """Runs so many images; compiled when it is first asked for."""
+        key = images if self._each_batch else 0
+        if key not in self._requests:
+            model = _of_batch(self._model, images) if self._each_batch else self._model
+            self._requests[key] = self._compile(model).create_infer_request()
+        return self._requests[key]
+
+
+def _is_int8(model: Any) -> bool:
+    return any(each.get_type_name() == "FakeQuantize" for each in model.get_ops())
+
+
+def _of_batch(model: Any, images: int) -> Any:
+    """A copy of the graph with the number of images written into it."""
+    copy = model.clone()
+    shapes = {each: each.partial_shape for each in copy.inputs}
+    for shape in shapes.values():
+        shape[0] = images
+    copy.reshape(shapes)
+    return copy
