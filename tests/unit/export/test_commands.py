@@ -75,7 +75,11 @@ def test_deepstream_files_lie_beside_the_output(work, caplog):
         (["--batches", "0"], "--batches 0: expected 1 or more"),
         (["--data_type", "int8", "--cal_image_dir", "gone"], "--cal_image_dir gone: no such folder"),
         (["--graph", "plugin", "--int8_profile", "cpu"], "--int8_profile cpu: only TensorRT runs"),
-        (["--engine_file", "x.engine"], "--engine_file: this version builds no TensorRT engine"),
+        (
+            ["--engine_file", "x.engine", "--int8_profile", "cpu"],
+            "--int8_profile cpu: TensorRT takes the other",
+        ),
+        (["--engine_file", "x.engine", "--min_batch_size", "-1"], "expected 1 <= min <= opt <= max"),
         (["--target_opset", "12"], "18 to 21"),
         (["--static_batch_size", "0"], "expected 1 or more"),
     ],

@@ -167,6 +167,27 @@ def test_the_commands_build_verify_and_use_an_engine(work, gpu, capsys, caplog):
     assert "0.000 %" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("words", "size"), [([], 2**31), (["--max_workspace_size", str(2**30)], 2**30)])
+def test_export_builds_the_engine_too(exported, converted_once, work, gpu, words, size):
+    flags = ["-e", work / "spec.txt", "-m", work / "model.keras", "-o", work / "new.onnx", *words]
+    flags += ["--engine_file", work / "new.engine", "--max_batch_size", "4"]
+    assert main(["export", *map(str, flags)]) == 0
+    assert tensorrt_double.builders[-1].config.limits == {tensorrt_double.MemoryPoolType.WORKSPACE: size}
+    images = noise(np.random.default_rng(0), 3, exported.spec)
+    plain = load_onnx_detector(work / "new.onnx", exported.spec, mode="inference")
+    engine = load_engine_detector(work / "new.engine", exported.spec, "inference")
+    assert compare_batches(plain(images), engine(images), Tolerance(1e-3, 1e-5)).unmatched == 0.0
+    assert main(["export", *map(str, flags), "--force"]) == 0
+
+
+def test_export_without_a_gpu_says_so_before_it_writes(work, monkeypatch, caplog):
+    monkeypatch.setattr(cuda_driver, "_LIBRARY", "libcuda-of-nobody.so.1")
+    flags = ["-e", work / "spec.txt", "-m", work / "model.keras", "-o", work / "new.onnx"]
+    assert main(["export", *map(str, flags), "--engine_file", str(work / "new.engine")]) == 1
+    assert "GPU" in caplog.text
+    assert not (work / "new.onnx").exists()
+
+
 @pytest.mark.parametrize(
     ("batches", "workspace", "told"),
     [

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frcnn.cli import export_int8
+from frcnn.cli import export_engine, export_int8
 from frcnn.cli.model_flags import found_model
 from frcnn.errors import UsageError
 
@@ -24,15 +24,8 @@ EXAMPLES = """\
   frcnn export -e spec.txt -m model.keras -o model.etlt -k @key.txt         sealed
   frcnn export -e spec.txt -m model.keras --graph plugin --gen_ds_config    for DeepStream
   frcnn export -e spec.txt -m model.keras -o int8.onnx --data_type int8     calibrated on training images
+  frcnn export -e spec.txt -m model.keras --engine_file model.engine        and a TensorRT engine of it
 """
-
-# What the reference's users pass and this version has no use for.
-_ENGINE_FLAGS = {
-    "--max_workspace_size": int,
-    "--max_batch_size": int,
-    "--min_batch_size": int,
-    "--opt_batch_size": int,
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,16 +89,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("-r", "--results_dir", type=Path, metavar="DIR", help="where status.json goes")
     export_int8.add_arguments(parser)
-    _add_later_flags(parser)
+    export_engine.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
     """Exports, and says what was written."""
-    _check_later_flags(args)
     export_int8.check(args)
     args.model = found_model(args.model)
     target = output_file(args.output_file, args.model)
     _refuse_existing(target, args)
+    engine = export_engine.settings(args)
 
     from frcnn.export.exporter import ExportOptions, export_with_ranges, split_trained, write_onnx
     from frcnn.model.checkpoint import check_fits, load_model
@@ -137,6 +130,8 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     sys.stdout.write(_text(model, options, target))
     for line in export_int8.write_files(args, exported.proto, exported.ranges):
         sys.stdout.write(line)
+    for line in export_engine.write_engine(args, engine, target, key):
+        sys.stdout.write(line)
     if args.gen_ds_config:
         for path in _write_deepstream(target.parent, spec):
             sys.stdout.write(f"DeepStream: {path}\n")
@@ -152,25 +147,6 @@ def output_file(given: Path | None, model: Path) -> Path:
     return given.with_name(f"{given.name}.onnx")
 
 
-def _add_later_flags(parser: argparse.ArgumentParser) -> None:
-    """The reference's flags for engines."""
-    add = parser.add_argument
-    add("--engine_file", default="", help=argparse.SUPPRESS)
-    add("--onnx_route", default="", help=argparse.SUPPRESS)
-    add("-s", "--strict_type_constraints", action="store_true", help=argparse.SUPPRESS)
-    for name, kind in _ENGINE_FLAGS.items():
-        add(name, type=kind, help=argparse.SUPPRESS)
-
-
-def _check_later_flags(args: argparse.Namespace) -> None:
-    if args.engine_file:
-        raise UsageError("--engine_file: this version builds no TensorRT engine; leave it out")
-    names = [*_ENGINE_FLAGS, "--onnx_route", "--strict_type_constraints"]
-    ignored = [name for name in names if getattr(args, name.removeprefix("--"))]
-    if ignored:
-        log.warning("without effect in this export: %s", " ".join(ignored))
-
-
 def _refuse_existing(target: Path, args: argparse.Namespace) -> None:
     from frcnn.export.deepstream import CONFIG, LABELS
 
@@ -178,6 +154,7 @@ def _refuse_existing(target: Path, args: argparse.Namespace) -> None:
         raise UsageError(f"-o {target} is the model to export itself; name another file")
     files = [target, *(target.with_name(name) for name in (LABELS, CONFIG) if args.gen_ds_config)]
     files += export_int8.output_files(args)
+    files += [args.engine_file] if args.engine_file is not None else []
     existing = [str(path) for path in files if path.exists()]
     if existing and not args.force:
         raise UsageError(

@@ -80,8 +80,7 @@ def build_engine(onnx_path: Path, output: Path, settings: EngineSettings, key: s
     with opened(onnx_path, key, "onnx") as plain:
         record = read_record(plain, onnx_path)
         precision = _added_precision(record, settings, onnx_path)
-        CudaDriver()
-        require_tensorrt()
+        require_gpu()
         builder = _EngineBuilder(settings, precision)
         builder.read(plain, onnx_path, record)
         plan, timing = builder.build(onnx_path)
@@ -90,6 +89,12 @@ def build_engine(onnx_path: Path, output: Path, settings: EngineSettings, key: s
     if settings.timing_cache is not None:
         with atomic_path(settings.timing_cache) as temporary:
             temporary.write_bytes(timing)
+
+
+def require_gpu() -> None:
+    """Raises RunError, in one line, where no GPU or no TensorRT is."""
+    CudaDriver()
+    require_tensorrt()
 
 
 def require_tensorrt() -> None:
