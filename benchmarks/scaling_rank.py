@@ -1,0 +1,96 @@
+"""One process of `benchmarks.scaling`: trains as the product does, and tells where the time of a step went.
+
+python -m benchmarks.scaling_rank RECORDS FOLDER STEPS
+"""
+
+import dataclasses
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from benchmarks.input_pipeline import FLIPS, make_spec
+from frcnn.data.pipeline import training_dataset
+from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.runtime.distributed import World, join, place
+from frcnn.spec import Experiment
+from frcnn.train import trainer
+
+WARM_UP_STEPS = 4
+EXCHANGES = 10
+BATCHES = 10
+
+
+class Clock(keras.callbacks.Callback):
+    """Notes when it is called. Put in front of all callbacks and behind them, two tell what those take."""
+
+    def __init__(self) -> None:
+        """Has not been called yet."""
+        super().__init__()
+        self.times: list[float] = []
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Notes the time."""
+        self.times.append(time.perf_counter())
+
+
+def main(records: str, folder: str, steps: str) -> None:
+    clocks = Clock(), Clock()
+    fit = FasterRCNN.fit
+    models = []
+
+    def watched(self: FasterRCNN, *positional: Any, callbacks: list[Any], **named: Any) -> Any:
+        models.append(self)
+        return fit(self, *positional, callbacks=[clocks[0], *callbacks, clocks[1]], **named)
+
+    FasterRCNN.fit = watched
+    spec, world = make_spec(Path(records), FLIPS, 1), join()
+    spec = dataclasses.replace(spec, training_config=dataclasses.replace(spec.training_config, num_epochs=1))
+    trainer.train(spec, Path(folder), world=world)
+    first, last = (clock.times[WARM_UP_STEPS : WARM_UP_STEPS + int(steps)] for clock in clocks)
+    times = {
+        "step": (last[-1] - last[0]) / (len(last) - 1),
+        "logging": statistics.mean(end - start for start, end in zip(first, last, strict=True)),
+        "data": data_seconds(spec, world),
+        "allreduce": exchange_seconds(models[0], world),
+    }
+    path = Path(folder) / f"times_{place().rank}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(times))
+
+
+def data_seconds(spec: Experiment, world: World) -> float:
+    """CPU seconds that reading, decoding and augmenting a batch takes; training meanwhile waits for none."""
+    here = world.place
+    batches = iter(training_dataset(spec, rank=here.rank, world=here.size).batches)
+    next(batches)
+    began = time.process_time()
+    for _ in range(BATCHES):
+        next(batches)
+    return (time.process_time() - began) / BATCHES
+
+
+def exchange_seconds(model: FasterRCNN, world: World) -> float:
+    """Seconds that the gradients' exchange takes when all ranks come to it at once."""
+
+    @tf.function(jit_compile=False)
+    def exchange() -> Any:
+        return world.average([tf.ones_like(each.value) for each in model.trainable_variables], "benchmark")
+
+    exchange()
+    seconds = []
+    for _ in range(EXCHANGES):
+        world.barrier()
+        began = time.perf_counter()
+        exchange()
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
