@@ -81,7 +81,7 @@ def _retrained(args: argparse.Namespace, folder: Path, pruned: Path) -> Path:
 
 def _judged(args: argparse.Namespace, row: Row) -> Row:
     """The row with everything but its latency."""
-    folder = args.output / "evaluated" / row.model.parent.parent.name / row.model.stem
+    folder = args.output / "evaluated" / Path(*row.model.parts[-3:]).with_suffix("")
     sample = ["--tfrecords", args.tfrecords, "--images", args.images] if args.tfrecords else []
     metrics = folder / "metrics.json"
     _once(metrics, "evaluate", "-e", args.experiment_spec, "-m", row.model, "-r", folder, *sample)

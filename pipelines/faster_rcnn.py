@@ -62,6 +62,7 @@ def compress(
     former: dsl.Input[dsl.Artifact],
     baseline_map: float,
     retrain_epochs: int,
+    train_precision: str,
     prune_threshold: float,
     target_params: float,
     minimum_map: float,
@@ -84,6 +85,7 @@ def compress(
             records=records,
             start_from=pruned.outputs["pruned"],
             epochs=retrain_epochs,
+            precision=train_precision,
             checkpoints=checkpoints,
             num_workers=num_workers,
             min_workers=min_workers,
@@ -124,6 +126,7 @@ def faster_rcnn(
     data_version: str = "",
     epochs: int = 0,
     retrain_epochs: int = 0,
+    train_precision: str = "fp32",
     prune_threshold: float = 0.1,
     target_params: float = 0.0,
     minimum_map: float = 0.3,
@@ -149,6 +152,8 @@ def faster_rcnn(
             parameters are the same is not run again.
         epochs: Epochs of the training; 0 leaves the spec's num_epochs.
         retrain_epochs: Epochs of the training after pruning; 0 leaves the spec's num_epochs.
+        train_precision: What layers compute in during both trainings: fp32, or mixed for 16 bits
+            (bfloat16 on CPUs that have it, float16 on GPUs).
         prune_threshold: Filters whose normalised norm is above it stay; more prunes more.
         target_params: Instead of the threshold: largest share of the parameters that pruning may leave, such
             as 0.15. 0 leaves it to the threshold.
@@ -174,6 +179,7 @@ def faster_rcnn(
             spec=spec,
             records=records,
             epochs=epochs,
+            precision=train_precision,
             checkpoints=checkpoints,
             num_workers=num_workers,
             min_workers=min_workers,
@@ -191,6 +197,7 @@ def faster_rcnn(
             former=judged.outputs["report"],
             baseline_map=judged.outputs["mean_ap"],
             retrain_epochs=retrain_epochs,
+            train_precision=train_precision,
             prune_threshold=prune_threshold,
             target_params=target_params,
             minimum_map=minimum_map,

@@ -7,6 +7,8 @@ from frcnn.errors import UsageError
 from frcnn.runtime.gate import Gate
 
 PRECISIONS = ("fp32", "fp16", "int8")
+TRAIN_PRECISIONS = ("fp32", "mixed")
+_LEAST = {"epochs": 0, "retrain_epochs": 0, "num_workers": 1, "min_workers": 0, "gpus_per_worker": 0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Parameter:
 EVERYWHERE = (
     Parameter("epochs", 0, "N", "of the training (default: the spec's)"),
     Parameter("retrain_epochs", 0, "N", "after pruning (default: the spec's)"),
+    Parameter("train_precision", "fp32", "P", "fp32, or mixed: layers compute in 16 bits (default: fp32)"),
     Parameter("prune_threshold", 0.1, "T", "more prunes more (default: 0.1)"),
     Parameter("target_params", 0.0, "SHARE", "instead of a threshold: what pruning may leave, such as 0.15"),
     Parameter("minimum_map", 0.3, "AP", "least mAP to go on (default: 0.3)"),
@@ -57,13 +60,15 @@ def given(
     values = {each.name: getattr(args, each.name) for each in parameters}
     Gate(args.minimum_map, tolerance=args.tolerance)
     Gate(tolerance=args.publish_tolerance)
-    for name, least in (("epochs", 0), ("retrain_epochs", 0), ("num_workers", 1), ("gpus_per_worker", 0)):
+    for name, least in _LEAST.items():
         if values.get(name, least) < least:
             raise UsageError(f"--{name} {values[name]}: expected {max(least, 1)} or more")
+    fewest, most = values.get("min_workers", 0), values.get("num_workers", 1)
+    if fewest > most:
+        raise UsageError(f"--min_workers {fewest}: expected at most the {most} of --num_workers")
     if not 0 <= args.target_params < 1:
         raise UsageError(f"--target_params {args.target_params:g}: expected a share, 0 to 1, such as 0.15")
-    if args.export_precision not in PRECISIONS:
-        raise UsageError(
-            f"--export_precision {args.export_precision}: expected one of {', '.join(PRECISIONS)}"
-        )
+    for name, choices in (("train_precision", TRAIN_PRECISIONS), ("export_precision", PRECISIONS)):
+        if (value := getattr(args, name)) not in choices:
+            raise UsageError(f"--{name} {value}: expected one of {', '.join(choices)}")
     return values

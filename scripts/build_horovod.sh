@@ -7,7 +7,7 @@
 # a folder named after all it was compiled against.
 #
 # Environment: HOROVOD_GPU_OPERATIONS=NCCL (with HOROVOD_NCCL_HOME, ...) for GPUs; MAKEFLAGS=-j<jobs>;
-# XDG_CACHE_HOME, or FRCNN_WHEELS=<folder>, to keep the wheels elsewhere.
+# XDG_CACHE_HOME, or FRCNN_WHEELS=<folder>, to keep the wheels elsewhere; PIP_OPTIONS for pip's installs.
 set -eu
 
 VERSION=0.28.1
@@ -93,8 +93,9 @@ if [ ! -f "$1" ]; then
   build
   set -- "$folder"/horovod-*.whl
 fi
-"$python" -m pip install --quiet --disable-pip-version-check --constraint "$root/constraints.txt" \
-  cloudpickle psutil pyyaml packaging
+# shellcheck disable=SC2086 # options are words
+"$python" -m pip install --quiet --disable-pip-version-check ${PIP_OPTIONS:-} \
+  --constraint "$root/constraints.txt" cloudpickle psutil pyyaml packaging
 "$python" -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall "$1"
 TF_CPP_MIN_LOG_LEVEL=3 "$python" 2>"$folder/import.log" - <<'PYTHON' || {
 import horovod.tensorflow as hvd

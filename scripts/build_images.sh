@@ -3,7 +3,8 @@
 #   ENGINE         docker or podman (default: whichever is installed)
 #   FRCNN_REGISTRY, TAG   names: $FRCNN_REGISTRY/frcnn-<step>:$TAG, as `frcnn pipeline compile` writes them
 #   EXTRAS_GPU=1   TensorFlow for GPUs in place of the one for CPUs
-#   BASE, BUILD_BASE, PIP_OPTIONS, BUILD_OPTIONS   for builds without a registry or a network
+#   BASE, TRAIN_BASE, BUILD_BASE, PIP_OPTIONS, BUILD_OPTIONS, FRCNN_WHEELS   for builds without a registry or
+#                  a network; TRAIN_BASE has mpirun, ssh and sshd
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +17,12 @@ sizes=()
 for step in convert train evaluate inference prune export publish; do
   image="${prefix}frcnn-$step:$tag"
   options=()
-  [ -z "${BASE:-}" ] || options+=(--build-arg "BASE=$BASE")
+  base=${BASE:-}
+  [ "$step" != train ] || base=${TRAIN_BASE:-$base}
+  [ -z "$base" ] || options+=(--build-arg "BASE=$base")
+  if [ "$step" = train ] && [ -n "${FRCNN_WHEELS:-}" ]; then
+    options+=(--build-arg "FRCNN_WHEELS=$FRCNN_WHEELS")
+  fi
   [ -z "${BUILD_BASE:-}" ] || options+=(--build-arg "BUILD_BASE=$BUILD_BASE")
   [ -z "${PIP_OPTIONS:-}" ] || options+=(--build-arg "PIP_OPTIONS=$PIP_OPTIONS")
   if [ -n "${EXTRAS_GPU:-}" ]; then

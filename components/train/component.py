@@ -13,6 +13,7 @@ def train(
     metrics: dsl.Output[dsl.Metrics],
     start_from: dsl.Input[dsl.Model] = None,
     epochs: int = 0,
+    precision: str = "fp32",
     checkpoints: str = "",
     num_workers: int = 1,
     min_workers: int = 0,
@@ -26,6 +27,7 @@ def train(
         records: Records written by `convert`.
         start_from: Model whose layers and weights are kept.
         epochs: Number of epochs; 0 leaves the spec's.
+        precision: What layers compute in: fp32, or mixed for 16 bits (bfloat16 on CPUs, float16 on GPUs).
         checkpoints: Folder on a volume, or S3 URI, that outlives the step. A step that is started again
             goes on from its newest checkpoint there. Empty: it starts over. Several workers need an S3 URI.
         num_workers: Pods that train together, as an MPIJob; 1 trains in the step's own pod.
@@ -43,6 +45,7 @@ def train(
             "--records", records.path,
             "--records-uri", records.uri,
             "--epochs", epochs,
+            "--precision", precision,
             "--checkpoints", checkpoints,
             "--num-workers", num_workers,
             "--min-workers", min_workers,

@@ -23,6 +23,12 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--start-from-uri", default="", help="where it is kept; for several workers")
     flags.add_argument("--epochs", type=int, default=0, help="0 leaves the spec's")
     flags.add_argument(
+        "--precision",
+        choices=("fp32", "mixed"),
+        default="fp32",
+        help="what layers compute in; mixed: 16 bits, bfloat16 on CPUs and float16 on GPUs (default: fp32)",
+    )
+    flags.add_argument(
         "--checkpoints", default="", help="folder or s3:// URI that outlives the step; empty: none"
     )
     flags.add_argument("--num-workers", type=int, default=1, help="pods that train together (default: 1)")
@@ -72,7 +78,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         logging.getLogger("components").setLevel(logging.INFO)
         result = train_on_workers(Request.of(args, spec, uri), folder, key)
     else:
-        result = train_and_keep(spec, folder, uri, key=key)
+        result = train_and_keep(spec, folder, uri, key=key, amp=args.precision == "mixed")
     keep_model(result.best or result.checkpoint, args.model)
     shutil.copyfile(folder / "status.json", args.model / "status.json")
     shutil.rmtree(args.model / "checkpoints", ignore_errors=True)
@@ -83,7 +89,7 @@ def _places(args: argparse.Namespace, spec_text: str) -> tuple[Path, str]:
     """Folder of the checkpoints here, and the URI where they are kept too; other inputs, other places."""
     from frcnn.runtime.storage import is_remote
 
-    inputs = "\0".join(map(str, (spec_text, args.records, args.start_from, args.epochs)))
+    inputs = "\0".join(map(str, (spec_text, args.records, args.start_from, args.epochs, args.precision)))
     name = hashlib.sha256(inputs.encode()).hexdigest()[:16]
     if args.checkpoints and not is_remote(args.checkpoints):
         return Path(args.checkpoints) / name, ""

@@ -47,6 +47,7 @@ class Request:
         records: s3:// URI that the records lie under.
         start: s3:// URI of the Model artifact to go on from; empty for none.
         epochs: As given; 0 leaves the spec's.
+        precision: What layers compute in: `fp32` or `mixed`.
         checkpoints: s3:// URI of this very training, and of no other.
         image: Of the pods.
         workers: Pods.
@@ -58,6 +59,7 @@ class Request:
     records: str
     start: str
     epochs: int
+    precision: str
     checkpoints: str
     image: str
     workers: int
@@ -89,6 +91,7 @@ class Request:
             records=_on_s3(args.records_uri, "records", workers),
             start=args.start_from_uri and _on_s3(args.start_from_uri, "start-from", workers),
             epochs=args.epochs,
+            precision=args.precision,
             checkpoints=checkpoints,
             image=args.image,
             workers=workers,
@@ -175,6 +178,7 @@ def described(request: Request, options: argparse.Namespace, namespace: str) -> 
     """The job; equal requests give equal names, so that a step that is started again joins it."""
     command = ["python", "-m", "components.train.worker", "--spec", _spec_uri(request)]
     command += ["--records", request.records, "--epochs", str(request.epochs)]
+    command += ["--precision", request.precision]
     command += ["--checkpoints", request.checkpoints]
     command += ["--start-from", request.start] if request.start else []
     facts = (*command, request.image, request.workers, request.gpus, sorted(vars(options).items()))

@@ -22,6 +22,9 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--records", required=True, help="s3:// URI that the records lie under")
     flags.add_argument("--start-from", default="", help="s3:// URI of a Model artifact to go on from")
     flags.add_argument("--epochs", type=int, default=0, help="0 leaves the spec's")
+    flags.add_argument(
+        "--precision", choices=("fp32", "mixed"), default="fp32", help="what layers compute in"
+    )
     flags.add_argument("--checkpoints", required=True, help="s3:// URI of this very training")
     flags.set_defaults(executor_input=None)
     return flags
@@ -49,7 +52,8 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
         folder = Path(name)
         start = _brought(args.start_from, folder / "start") if args.start_from else None
         spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
-        train_and_keep(spec, folder / "results", args.checkpoints, key=resolve_key(None, spec.enc_key))
+        key, amp = resolve_key(None, spec.enc_key), args.precision == "mixed"
+        train_and_keep(spec, folder / "results", args.checkpoints, key=key, amp=amp)
     return {}
 
 

@@ -119,11 +119,13 @@ def test_each_step_gets_what_it_works_on(tmp_path, stand_ins):
         tmp_path,
         epochs=3,
         retrain_epochs=5,
+        train_precision="mixed",
         prune_threshold=0.25,
         export_precision="fp16",
         data_version="v1",
         checkpoints="c",
         num_workers=2,
+        min_workers=1,
         gpus_per_worker=4,
         step_gpus=1,
         target_params=0.4,
@@ -144,8 +146,11 @@ def test_each_step_gets_what_it_works_on(tmp_path, stand_ins):
     assert (again.minimum_map, again.baseline_map, again.tolerance) == (0.4, 0.5, 0.02)
     assert (export.model, export.precision) == (artifact(steps, "retrain", "model"), "fp16")
     assert (evaluate.former, again.former) == (None, artifact(steps, "evaluate", "report"))
-    workers = [(each.num_workers, each.gpus_per_worker, each.gpus) for each in (train, retrain)]
-    assert workers == [(2, 4, 1)] * 2
+    workers = [
+        (each.num_workers, each.min_workers, each.gpus_per_worker, each.gpus) for each in (train, retrain)
+    ]
+    assert workers == [(2, 1, 4, 1)] * 2
+    assert [each.precision for each in (train, retrain)] == ["mixed"] * 2
     assert prune.target_params == 0.4
     assert (export.records, compare.mean_ap) == (records, 0.5)
     assert notify.webhook == "http://localhost:1/hook"

@@ -1,48 +1,15 @@
 """The whole pipeline for real, each step a process, on the smallest data set there is."""
 
 import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from frcnn.data.records import read_records
 from tests.pipeline.tiny import write_data, write_spec
+from tests.pipeline.whole_run import ARTIFACTS, files, pipeline_run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
-
-ROOT = Path(__file__).parents[2]
-COMMAND = """
-import sys
-from frcnn.cli import frame
-from frcnn.cli.tasks import Task
-from pipelines import command
-task = Task("pipeline", "pipelines.command", "", says_status=False)
-sys.exit(frame.run(task, command, sys.argv[1:]))
-"""
-
-
-def pipeline_run(folder, *flags):
-    path = os.pathsep.join([str(ROOT / "shared" / "src"), str(ROOT)])
-    words = ["run", "--spec", folder / "spec.txt", "--data", folder / "data", "-o", folder / "out", *flags]
-    return subprocess.run(
-        [sys.executable, "-P", "-c", COMMAND, *map(str, words)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-
-
-def files(folder):
-    """Every file of the last run, by the name of its link; what the links lead to included."""
-    return {
-        str(Path(place, name).relative_to(folder))
-        for place, _, names in os.walk(folder, followlinks=True)
-        for name in names
-    }
 
 
 @pytest.fixture(scope="module")
@@ -60,37 +27,7 @@ def test_every_artifact_of_every_step_is_there(finished):
     _, _, found = finished
     records = {name for name in found if name.startswith("convert/records/set-fold-")}
     assert len(records) == 8
-    assert found - records == {
-        "convert/metrics",
-        "train/metrics",
-        "train/model/model.keras",
-        "train/model/status.json",
-        "evaluate/metrics",
-        "evaluate/confusion",
-        "evaluate/page",
-        "evaluate/report/report.html",
-        "evaluate/report/PR_curve.png",
-        "evaluate/report/PR_curve_iou0.50.png",
-        "evaluate/report/metrics.json",
-        "prune/metrics",
-        "prune/pruned/model.keras",
-        "prune/pruned/pruning.json",
-        "retrain/metrics",
-        "retrain/model/model.keras",
-        "retrain/model/status.json",
-        "evaluate-retrained/metrics",
-        "evaluate-retrained/confusion",
-        "evaluate-retrained/page",
-        "evaluate-retrained/report/report.html",
-        "evaluate-retrained/report/PR_curve.png",
-        "evaluate-retrained/report/PR_curve_iou0.50.png",
-        "evaluate-retrained/report/metrics.json",
-        "compare/metrics",
-        "export/exported/labels.txt",
-        "export/exported/model.onnx",
-        "export/exported/nvinfer_config.txt",
-        "export/exported/spec.txt",
-    }
+    assert found - records == ARTIFACTS
 
 
 def test_the_summary_names_every_artifact_where_it_lies(finished):

@@ -84,6 +84,12 @@ def test_a_run_is_submitted_with_its_parameters_and_images(kubeflow, spec, capsy
     assert capsys.readouterr().out == f"run: run-0\n{kubeflow.url}/#/runs/details/run-0\n"
 
 
+def test_more_workers_at_least_than_at_most_are_refused_before_anything_is_sent(kubeflow, spec, capsys):
+    assert submit(kubeflow, spec, "--num_workers", "2", "--min_workers", "3") == 2
+    assert "--min_workers 3: expected at most the 2 of --num_workers" in capsys.readouterr().err
+    assert kubeflow.runs == []
+
+
 def test_images_are_those_of_registry_and_tag():
     """In a process of its own: the steps' definitions read registry and tag when they are imported."""
     code = (

@@ -20,17 +20,29 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CACHE = Path.home() / ".cache" / "frcnn" / "containers"
 BASE = "frcnn-base:bookworm"
+# The same with what an MPIJob's pods run.
+TRAIN_BASE = "frcnn-train-base:bookworm"
 BUILD_BASE = "frcnn-build-base:bookworm"
+PACKAGES = {
+    BASE: "python3,python3-pip,python3-venv,ca-certificates",
+    TRAIN_BASE: "python3,python3-pip,python3-venv,ca-certificates,openmpi-bin,openssh-client,openssh-server",
+}
+HOROVOD = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "frcnn" / "wheels"
 WHEELS = "/wheels"
 TAG = "test"
 STEPS = ("convert", "train", "evaluate", "inference", "prune", "export", "publish")
 READY_SECONDS = 60
+# Where containers and the S3 server of the tests meet, and the keys to it.
+NETWORK, BUCKET = "frcnn-test", "frcnn"
+KEYS = {"AWS_ACCESS_KEY_ID": "minio", "AWS_SECRET_ACCESS_KEY": "minio123"}
 
 
 def missing() -> str:
     """Why no container can run here; empty if they can."""
     if os.geteuid() != 0:
         return "a Docker daemon of the tests' own needs root"
+    if not list(HOROVOD.glob("horovod-*/horovod-*.whl")):
+        return "no wheel of Horovod for the train image: make horovod"
     absent = [name for name in ("dockerd", "docker", "debootstrap", "apt-get") if not shutil.which(name)]
     if absent:
         return f"not installed: {', '.join(absent)} (Debian's docker.io and debootstrap)"
@@ -83,7 +95,8 @@ def docker(environment: dict[str, str], *words: object, check: bool = True) -> s
 
 def build_images(environment: dict[str, str]) -> str:
     """Builds all images from the wheelhouse, without a network; returns what `make images` prints."""
-    _base(environment)
+    for name in PACKAGES:
+        _base(environment, name)
     _build_base(environment)
     done = subprocess.run(
         [ROOT / "scripts" / "build_images.sh"],
@@ -91,6 +104,8 @@ def build_images(environment: dict[str, str]) -> str:
             **environment,
             "TAG": TAG,
             "BASE": BASE,
+            "TRAIN_BASE": TRAIN_BASE,
+            "FRCNN_WHEELS": f"{WHEELS}/horovod",
             "BUILD_BASE": BUILD_BASE,
             "BUILD_OPTIONS": "--network=none",
             "PIP_OPTIONS": f"--no-index --find-links {WHEELS}",
@@ -104,21 +119,20 @@ def build_images(environment: dict[str, str]) -> str:
     return done.stdout
 
 
-def _base(environment: dict[str, str]) -> None:
+def _base(environment: dict[str, str], name: str) -> None:
     """Debian with Python 3.11, as the image that the Dockerfiles stand on."""
-    if docker(environment, "image", "inspect", BASE, check=False).returncode == 0:
+    if docker(environment, "image", "inspect", name, check=False).returncode == 0:
         return
-    archive = CACHE / "rootfs-bookworm.tar"
+    archive = CACHE / f"{name.partition(':')[0]}.tar"
     if not archive.exists():
         folder, partial = CACHE / "rootfs", archive.with_suffix(".partial")
         shutil.rmtree(folder, ignore_errors=True)
-        packages = "python3,python3-pip,python3-venv,ca-certificates"
-        words = ("--variant=minbase", f"--include={packages}", "bookworm", folder, _mirror())
-        _run("debootstrap", *words)
+        _run("debootstrap", "--variant=minbase", f"--include={PACKAGES[name]}", "bookworm", folder, _mirror())
         _run("tar", "-C", folder, "-cf", partial, ".")
         partial.rename(archive)
         shutil.rmtree(folder)
-    docker(environment, "import", archive, BASE)
+    docker(environment, "import", archive, name)
+    archive.unlink()  # the daemon has it now
 
 
 def _mirror() -> str:
@@ -141,7 +155,7 @@ def _build_base(environment: dict[str, str]) -> None:
     if label.stdout.strip() == name:
         return
     dockerfile = house.parent / f"{name}.Dockerfile"
-    dockerfile.write_text(f"FROM {BASE}\nLABEL wheels={name}\nCOPY . {WHEELS}\n")
+    dockerfile.write_text(f"FROM {TRAIN_BASE}\nLABEL wheels={name}\nCOPY . {WHEELS}\n")
     docker(environment, "build", "--network=none", "-f", dockerfile, "-t", BUILD_BASE, house)
 
 
@@ -153,11 +167,14 @@ def _wheelhouse() -> Path:
         for former in CACHE.glob("wheels-*"):
             shutil.rmtree(former) if former.is_dir() else former.unlink()
         partial = house.with_suffix(".partial")
-        extras = "convert,train,evaluate,inference,export,cpu,s3"
+        extras = "convert,train,evaluate,inference,export,cluster,cpu,s3"
         pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check")
         pinned = ("--constraint", ROOT / "constraints.txt", "--wheel-dir", partial)
         _run(*pip, *pinned, f"{ROOT / 'shared'}[{extras}]")
         _run(*pip, "--wheel-dir", partial, "setuptools>=77,<85", "wheel")
+        _run(*pip, *pinned, "cloudpickle", "psutil", "pyyaml", "packaging")  # Horovod's needs
+        for folder in HOROVOD.glob("horovod-*-cpu-*"):
+            shutil.copytree(folder, partial / "horovod" / folder.name)
         for ours in partial.glob("frcnn-*.whl"):
             ours.unlink()  # images hold the sources as they are when they are built
         partial.rename(house)

@@ -12,15 +12,18 @@ import pytest
 
 from frcnn.cli import frame, train
 from frcnn.cli.tasks import all_tasks
+from frcnn.data.pipeline import training_dataset
 from frcnn.errors import RunError, UsageError
+from frcnn.model.checkpoint import TrainingRecord
 from frcnn.model.layers import BatchNormalization
 from frcnn.model.quantised_layers import QDQ
 from frcnn.runtime import distributed
 from frcnn.runtime.distributed import OneProcess, Place, join, place
 from frcnn.train import devices, launch
 from frcnn.train.outcome import FOLDER_VARIABLE, Outcome, outcomes_in
-from frcnn.train.together import EpochMeans, average_statistics, start_together
+from frcnn.train.together import EpochMeans, average_statistics, facts, start_together
 from tests.support.task_spec import write_spec
+from tests.support.toy_training import toy_spec
 
 
 @pytest.fixture(autouse=True)
@@ -130,6 +133,19 @@ def test_ranks_with_other_data_do_not_start():
     world = TwoRanks(other={"training images": 7})
     with pytest.raises(RunError, match="training images: 8 on rank 0, 7 on rank 1"):
         start_together(None, world, {"training images": 8})
+
+
+def test_ranks_may_have_the_files_they_start_from_in_other_folders(tmp_path):
+    """As pods do, each of which fetches the newest checkpoint into a folder of its own."""
+
+    def told(name):
+        spec = toy_spec(tmp_path, training=f'resume_from_model: "{tmp_path / name}"')
+        data, model = training_dataset(toy_spec(tmp_path)), keras.Sequential([keras.layers.Dense(1)])
+        model.build((None, 2))
+        return facts(spec, data, None, model, TrainingRecord("resnet:10", spec.class_names))
+
+    assert told("a/frcnn.epoch_2.keras") == told("b/frcnn.epoch_2.keras")
+    assert told("a/frcnn.epoch_2.keras") != told("a/frcnn.epoch_3.keras")
 
 
 def test_cores_are_divided_and_the_log_says_that_there_is_no_gpu(monkeypatch, caplog):

@@ -19,24 +19,25 @@ log = logging.getLogger(__name__)
 _KEPT_CHECKPOINTS = 2
 
 
-def train_or_continue(spec: "Experiment", folder: Path, *, key: str = "") -> TrainResult:
+def train_or_continue(spec: "Experiment", folder: Path, *, key: str = "", amp: bool = False) -> TrainResult:
     """Trains as `frcnn.train.trainer.train` does, or goes on from the newest checkpoint in `folder`.
 
     Args:
         spec: A checked spec; a start that it names counts only if `folder` has no checkpoint.
         folder: Checkpoints of this very training, and of no other.
         key: Of the checkpoints.
+        amp: Whether layers compute in 16 bits.
     """
     spec = _keeping_few(spec)
     newest = checkpoint_in(folder, "latest")
     if newest is None:
-        return train(spec, folder, key=key)
+        return train(spec, folder, key=key, amp=amp)
     epoch = epoch_of(newest.name)
     log.info("going on from %s, %d of %d epochs", newest, epoch, spec.training_config.num_epochs)
     if epoch >= spec.training_config.num_epochs and (result := finished(folder, key)):
         return result
     resumed = with_training(spec, epochs=0, retrain=None, resume=newest)
-    return train(resumed, folder, key=key)
+    return train(resumed, folder, key=key, amp=amp)
 
 
 def finished(folder: Path, key: str = "") -> TrainResult | None:

@@ -19,7 +19,13 @@ log = logging.getLogger(__name__)
 
 
 def train_and_keep(
-    spec: "Experiment", folder: Path, uri: str = "", *, key: str = "", store: Store | None = None
+    spec: "Experiment",
+    folder: Path,
+    uri: str = "",
+    *,
+    key: str = "",
+    amp: bool = False,
+    store: Store | None = None,
 ) -> "TrainResult":
     """Trains as `train_or_continue` does, and copies all of its files to `uri` meanwhile.
 
@@ -31,16 +37,17 @@ def train_and_keep(
         folder: Of this very training, and no other: its files on this machine.
         uri: On S3, and of this training only too. Anything else: the files are in `folder` only.
         key: Of the checkpoints.
+        amp: Whether layers compute in 16 bits.
         store: Default: the environment's.
     """
     if not is_remote(uri):
-        return train_or_continue(spec, folder, key=key)
+        return train_or_continue(spec, folder, key=key, amp=amp)
     store = store or Store.from_environment()
     bring_back(store, uri, folder)
     if place().rank:
-        return train_or_continue(spec, folder, key=key)
+        return train_or_continue(spec, folder, key=key, amp=amp)
     with Mirror(store, folder, uri):
-        return train_or_continue(spec, folder, key=key)
+        return train_or_continue(spec, folder, key=key, amp=amp)
 
 
 def bring_back(store: Store, uri: str, folder: Path) -> None:

@@ -1,11 +1,21 @@
 """What ranks settle among themselves beside gradients: a common start, and common means after an epoch."""
 
+import dataclasses
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import keras
 
 from frcnn.errors import RunError
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.quantised_layers import QDQ
 from frcnn.runtime.distributed import World
+
+if TYPE_CHECKING:
+    from frcnn.data.pipeline import Dataset
+    from frcnn.model.checkpoint import TrainingRecord
+    from frcnn.spec.config import Experiment, TrainingConfig
 
 
 class EpochMeans(keras.callbacks.Callback):
@@ -74,3 +84,31 @@ def start_together(model: FasterRCNN, world: World, facts: dict[str, object]) ->
     # Not `variables`: among those are the states of random generators, which are each rank's own.
     world.broadcast([*model.weights, *model.optimizer.variables])
     model.average_gradients = lambda gradients: world.average(gradients, "gradients")
+
+
+def facts(
+    spec: "Experiment",
+    data: "Dataset",
+    validation: "Dataset | None",
+    model: "FasterRCNN",
+    record: "TrainingRecord",
+) -> dict[str, object]:
+    """What ranks must agree on before the first step: settings, data, and where they start from."""
+    settings = spec.model_config, _without_folders(spec.training_config)
+    return {
+        "CRC-32 of model_config and training_config": zlib.crc32(repr(settings).encode()),
+        "training images": data.size,
+        "validation images": validation.size if validation else 0,
+        "epochs done": record.epoch,
+        "parameters": model.count_params(),
+    }
+
+
+def _without_folders(settings: "TrainingConfig") -> "TrainingConfig":
+    """Places of files, as of records, may differ from machine to machine."""
+    return dataclasses.replace(
+        settings,
+        resume_from_model=Path(settings.resume_from_model).name,
+        retrain_pruned_model=Path(settings.retrain_pruned_model).name,
+        pretrained_weights=Path(settings.pretrained_weights).name,
+    )

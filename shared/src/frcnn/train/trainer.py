@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import logging
 import math
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +23,7 @@ from frcnn.train.early_stopping import EarlyStop
 from frcnn.train.prepare import prepare, restore
 from frcnn.train.reports import Reports
 from frcnn.train.start import begin, choose_start, counted
-from frcnn.train.together import EpochMeans, start_together
+from frcnn.train.together import EpochMeans, facts, start_together
 
 if TYPE_CHECKING:
     from frcnn.spec.config import Experiment
@@ -125,7 +124,7 @@ def train(
     ]
     with world.guard():
         if here.size > 1:
-            start_together(model, world, _facts(spec, data, validation, model, record))
+            start_together(model, world, facts(spec, data, validation, model, record))
         reports = None
         if here.rank == 0:
             reports = Reports(
@@ -191,22 +190,6 @@ def _early_stop(spec: "Experiment", record: TrainingRecord) -> EarlyStop | None:
     if settings is None:
         return None
     return EarlyStop(settings, [row["loss"] for row in record.history if "loss" in row])
-
-
-def _facts(
-    spec: "Experiment", data: Dataset, validation: Dataset | None, model: FasterRCNN, record: TrainingRecord
-) -> dict[str, object]:
-    """What ranks must agree on before the first step."""
-    return {
-        # Paths of records may differ from machine to machine.
-        "CRC-32 of model_config and training_config": zlib.crc32(
-            repr((spec.model_config, spec.training_config)).encode()
-        ),
-        "training images": data.size,
-        "validation images": validation.size if validation else 0,
-        "epochs done": record.epoch,
-        "parameters": model.count_params(),
-    }
 
 
 def _validation(spec: "Experiment", here: Place, strict: bool) -> Dataset | None:

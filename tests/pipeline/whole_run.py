@@ -1,0 +1,78 @@
+"""The pipeline as a person runs it on one machine, and what it leaves."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+COMMAND = """
+import sys
+from frcnn.cli import frame
+from frcnn.cli.tasks import Task
+from pipelines import command
+task = Task("pipeline", "pipelines.command", "", says_status=False)
+sys.exit(frame.run(task, command, sys.argv[1:]))
+"""
+# Beside the records, which are as many as shards.
+ARTIFACTS = {
+    "convert/metrics",
+    "train/metrics",
+    "train/model/model.keras",
+    "train/model/status.json",
+    "evaluate/metrics",
+    "evaluate/confusion",
+    "evaluate/page",
+    "evaluate/report/report.html",
+    "evaluate/report/PR_curve.png",
+    "evaluate/report/PR_curve_iou0.50.png",
+    "evaluate/report/metrics.json",
+    "prune/metrics",
+    "prune/pruned/model.keras",
+    "prune/pruned/pruning.json",
+    "retrain/metrics",
+    "retrain/model/model.keras",
+    "retrain/model/status.json",
+    "evaluate-retrained/metrics",
+    "evaluate-retrained/confusion",
+    "evaluate-retrained/page",
+    "evaluate-retrained/report/report.html",
+    "evaluate-retrained/report/PR_curve.png",
+    "evaluate-retrained/report/PR_curve_iou0.50.png",
+    "evaluate-retrained/report/metrics.json",
+    "compare/metrics",
+    "export/exported/labels.txt",
+    "export/exported/model.onnx",
+    "export/exported/nvinfer_config.txt",
+    "export/exported/spec.txt",
+}
+
+
+def pipeline_run(folder, *flags, data=None):
+    """Runs `folder/spec.txt` on `data`, by default `folder/data`; what it did is in `folder/out`."""
+    path = os.pathsep.join([str(ROOT / "shared" / "src"), str(ROOT)])
+    words = [
+        "run",
+        "--spec",
+        folder / "spec.txt",
+        "--data",
+        data or folder / "data",
+        "-o",
+        folder / "out",
+        *flags,
+    ]
+    return subprocess.run(
+        [sys.executable, "-P", "-c", COMMAND, *map(str, words)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
+def files(folder):
+    """Every file of the last run, by the name of its link; what the links lead to included."""
+    return {
+        str(Path(place, name).relative_to(folder))
+        for place, _, names in os.walk(folder, followlinks=True)
+        for name in names
+    }
