@@ -13,7 +13,7 @@ from tests.support.toy_training import toy_spec
 def trained(monkeypatch):
     """Notes the specs that training is asked for, and does not train."""
     specs = []
-    monkeypatch.setattr(continued, "train", lambda spec, folder, key: specs.append(spec))
+    monkeypatch.setattr(continued, "train", lambda spec, folder, **options: specs.append(spec))
     return specs
 
 
