@@ -23,6 +23,7 @@ from frcnn.model.build import build
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.spec import load_experiment
 from frcnn.train.pretrained.load import load_pretrained, read_source
+from frcnn.train.pretrained.pickle_data import read_pickle
 from frcnn.train.pretrained.torch_file import LEGACY_MAGIC
 from tests.support.task_spec import write_spec
 
@@ -304,3 +305,8 @@ def test_a_damaged_file_ends_in_a_named_error_or_in_layers(tmp_path, suffix):
             refused += 1
             assert str(path) in str(error)
     assert refused > 100
+
+
+def test_an_odd_escape_in_a_string_is_no_warning():
+    pickled = io.BytesIO(b"S'a\\q'\n.")  # Python's own reader warns of it, which a run may have made an error
+    assert read_pickle(pickled, {}, lambda key: key) == "a\\q"

@@ -7,6 +7,7 @@ else is an error.
 
 import mmap
 import pickletools
+import warnings
 from collections.abc import Callable, Mapping
 from typing import IO, Any, NamedTuple, cast
 
@@ -55,10 +56,12 @@ def read_pickle(stream: IO[bytes] | mmap.mmap, calls: Calls, persistent: Callabl
     """
     machine = _Machine(calls, persistent)
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], stream))):
-            if count > _MAX_OPCODES:
-                raise PickleDataError("longer than any state dict")
-            machine.step(opcode.name, argument)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of odd escapes in a stranger's strings
+            for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], stream))):
+                if count > _MAX_OPCODES:
+                    raise PickleDataError("longer than any state dict")
+                machine.step(opcode.name, argument)
         (value,) = machine.stack
     except PickleDataError:
         raise
