@@ -49,7 +49,7 @@ def mutated(data: bytes, other: bytes, rng: random.Random, head: int = 512) -> b
 def survive(count: int, attempt: Callable[[int], str]) -> Counter[str]:
     """Runs `attempt(0)` to `attempt(count - 1)` in forked processes; a new one where one has died.
 
-    Each process has `SPARE_BYTES` of memory more than this one, and `SECONDS` for an attempt.
+    Each process has `SPARE_BYTES` of memory more than this one, and `SECONDS` of CPU time for an attempt.
 
     Returns:
         How often each answer of `attempt` came; `DIED` for attempts that a signal ended.
@@ -84,7 +84,7 @@ def _run(shared: mmap.mmap, start: int, count: int, attempt: Callable[[int], str
             tally: Counter[str] = Counter()
             for number in range(start, count):
                 struct.pack_into("<q", shared, 0, number)
-                signal.alarm(SECONDS)
+                signal.setitimer(signal.ITIMER_PROF, SECONDS)
                 tally[attempt(number)] += 1
                 _note(shared, tally)
             code = 0
@@ -100,7 +100,7 @@ def _limit() -> None:
     limit = pages * mmap.PAGESIZE + SPARE_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
     with contextlib.suppress(OSError):
         # What a C library says when it dies is no news here.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

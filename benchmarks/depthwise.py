@@ -1,0 +1,107 @@
+"""Times three ways of a depthwise 3x3 convolution on the head's small maps: TensorFlow's own, and two others.
+
+    python -m benchmarks.depthwise
+
+256 maps of 7x7, with the channels that MobileNetV2's head has; forward, and forward with both gradients.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.conditions import Conditions
+
+MAPS, SIDE, CHANNELS = 256, 7, (576, 960)
+RUNS = 9
+
+Convolution = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def own(maps: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """TensorFlow's operator; maps [B, S, S, C], kernel [3, 3, C, 1]."""
+    return tf.nn.depthwise_conv2d(maps, kernel, [1, 1, 1, 1], "SAME")
+
+
+def shifted(maps: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """The sum of nine shifted maps."""
+    padded = tf.pad(maps, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    places = [(row, column) for row in range(3) for column in range(3)]
+    return tf.add_n([padded[:, y : y + SIDE, x : x + SIDE] * kernel[y, x, :, 0] for y, x in places])
+
+
+def products(maps: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """One product for each channel: its maps as rows, times a matrix of S * S x S * S."""
+    places, channels = SIDE * SIDE, maps.shape[3]
+    matrices = tf.einsum("ijc,ijpq->cpq", kernel[..., 0], _taps())
+    rows = tf.transpose(tf.reshape(maps, [-1, places, channels]), [2, 0, 1])
+    return tf.reshape(tf.transpose(rows @ matrices, [1, 2, 0]), [-1, SIDE, SIDE, channels])
+
+
+@cache
+def _taps() -> np.ndarray:
+    """1 where a tap of the kernel takes one place of a map to another: [3, 3, from, to]."""
+    taps = np.zeros((3, 3, SIDE, SIDE, SIDE, SIDE), np.float32)
+    for tap_y, tap_x, y, x in np.ndindex(3, 3, SIDE, SIDE):
+        from_y, from_x = y + tap_y - 1, x + tap_x - 1
+        if 0 <= from_y < SIDE and 0 <= from_x < SIDE:
+            taps[tap_y, tap_x, from_y, from_x, y, x] = 1
+    return taps.reshape(3, 3, SIDE * SIDE, SIDE * SIDE)
+
+
+def milliseconds(step: Callable[[], Any]) -> float:
+    """Median of some runs."""
+    step()
+    seconds = []
+    for _ in range(RUNS):
+        began = time.perf_counter()
+        step().numpy()
+        seconds.append(time.perf_counter() - began)
+    return 1000 * statistics.median(seconds)
+
+
+def measured(way: Convolution, channels: int) -> tuple[float, float]:
+    """Milliseconds forward, and with the gradients."""
+    maps, kernel = tf.random.normal([MAPS, SIDE, SIDE, channels]), tf.random.normal([3, 3, channels, 1])
+    np.testing.assert_allclose(way(maps, kernel), own(maps, kernel), atol=1e-4)
+
+    @tf.function
+    def forward() -> tf.Tensor:
+        return tf.reduce_sum(way(maps, kernel))
+
+    @tf.function
+    def step() -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch([maps, kernel])
+            loss = tf.reduce_sum(way(maps, kernel) ** 2)
+        return tf.add_n([tf.reduce_sum(each) for each in tape.gradient(loss, [maps, kernel])])
+
+    return milliseconds(forward), milliseconds(step)
+
+
+def main() -> None:
+    """Prints the table."""
+    conditions = Conditions(threads=0)
+    tf.random.set_seed(0)
+    tf.config.experimental.enable_op_determinism()
+    table = Table(title=f"depthwise 3x3 on {MAPS} maps of {SIDE}x{SIDE}, milliseconds, float32")
+    for heading in ("channels", "way", "forward", "with gradients"):
+        table.add_column(heading)
+    for channels in CHANNELS:
+        for way in (own, products, shifted):
+            forward, both = measured(way, channels)
+            table.add_row(str(channels), way.__name__, f"{forward:.0f}", f"{both:.0f}")
+    console = Console()
+    console.print(table)
+    for line in conditions.lines():
+        console.print(line)
+
+
+if __name__ == "__main__":
+    main()
