@@ -48,6 +48,7 @@ ROWS = (
     Row("fp32, openvino", "fp32", "openvino", target=1.0),
     Row("fp32 --cpu_fast_head, openvino", "fast_head", "openvino"),
     Row("bf16, openvino", "fp32", "openvino", "bf16", peer="bfloat16", target=1.25),
+    Row("bf16 --cpu_fast_head, openvino", "fast_head", "openvino", "bf16", peer="bfloat16", target=1.25),
     Row("int8, onnxruntime", "int8", "onnxruntime", target=2.8),
     Row("int8, openvino", "int8", "openvino", target=3.5),
 )

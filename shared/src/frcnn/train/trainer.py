@@ -174,7 +174,7 @@ def _fit(
 
 
 def set_up(seed: int) -> None:
-    """Seeds everything, and makes equal runs give equal bits (3 % slower, worth it)."""
+    """Seeds everything, and makes equal runs give equal bits (benchmarks.exactness says what it costs)."""
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 
