@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -30,6 +31,15 @@ def train_one_step(model, spec, batch):
     return float(model.train_step(batch)["loss"])
 
 
+def make_uneven(model):
+    """Filters of different size, as training makes them: fresh ones are all of much the same."""
+    random = np.random.default_rng(0)
+    for part in (model.features, model.roi_head):
+        for layer in part.layers:
+            if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
+                layer.kernel.assign(layer.kernel * random.uniform(0.1, 1.0, layer.kernel.shape[-1]))
+
+
 def answers(model, images):
     """What both networks say of an image and of a fixed crop."""
     rpn = model(images, training=False)
@@ -44,6 +54,7 @@ def test_an_arch_trains_saves_prunes_and_retrains(tmp_path, arch):
     spec = spec_of(tmp_path, arch)
     batch = {name: tf.constant(value) for name, value in object_batch().items()}
     model = build(spec)
+    make_uneven(model)
     record = TrainingRecord(arch, model.geometry.class_names)
     assert np.isfinite(train_one_step(model, spec, batch))
     save_model(model, tmp_path / "trained.keras", record)
