@@ -30,12 +30,18 @@ def export_spec(folder: Path, *, inference: str = "", model: str = "", dynamic: 
     return load_experiment(path)
 
 
-def calibrated_model(spec: Experiment, seed: int = 0, images: np.ndarray | None = None) -> FasterRCNN:
+def calibrated_model(
+    spec: Experiment,
+    seed: int = 0,
+    images: np.ndarray | None = None,
+    gamma: tuple[float, float] = (0.7, 1.3),
+) -> FasterRCNN:
     """A model whose biases are not zero and whose moving statistics fit the activations.
 
     Fresh weights would hide faults: with zero biases and unit statistics much of a graph folds away. Those
     of some families saturate on other images than it was calibrated on; so give the network-ready `images`
-    that it is to see. They are noise by default.
+    that it is to see. They are noise by default. The larger `gamma`, the more do deep residual
+    networks of random weights amplify the rounding of their first layers.
     """
     keras.utils.set_random_seed(seed)
     model = build(spec)
@@ -45,7 +51,7 @@ def calibrated_model(spec: Experiment, seed: int = 0, images: np.ndarray | None 
             if weight.name in ("bias", "beta"):
                 weight.assign(random.normal(0.0, 0.2, weight.shape))
             elif weight.name == "gamma":
-                weight.assign(random.uniform(0.7, 1.3, weight.shape))
+                weight.assign(random.uniform(*gamma, weight.shape))
     _calibrate(model.features, noise(random, 4, spec) if images is None else images, 3)
     crops = np.abs(random.normal(0.0, 1.0, (16, *model.roi_head.inputs[0].shape[1:]))).astype(np.float32)
     _calibrate(model.roi_head, crops if images is None else _crops(model, images, random), 3)

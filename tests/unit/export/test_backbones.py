@@ -30,6 +30,9 @@ QUANTISED = {
     "darknet:19",
     "efficientnet:b0",
 }
+# Random weights make deep residual networks chaotic: with (0.7, 1.3), rounding grows to 3 px in resnet:101, with
+# (0.1, 0.3) to 0.13 px.
+GAMMA = dict.fromkeys(("resnet:101", "resnet101"), (0.03, 0.1))
 
 
 @pytest.mark.slow
@@ -39,7 +42,7 @@ def test_a_backbone_finds_what_keras_finds(tmp_path, arch):
     spec = export_spec(tmp_path, model=f'arch: "{arch}"')
     settings, paths = ImageSettings.from_spec(spec), photographs(tmp_path)
     prepared = [prepare_image(tf.constant(path.read_bytes()), settings)[0] for path in paths]
-    model = calibrated_model(spec, images=np.stack(prepared))
+    model = calibrated_model(spec, images=np.stack(prepared), gamma=GAMMA.get(arch, (0.3, 0.6)))
     proto = export_onnx(model, spec, ExportOptions())
     networks = {node.op_type for node in proto.graph.node if node.name.startswith(("bb/", "hd/"))}
     # VGG's dense layers want the rows of a map one after the other.
