@@ -30,8 +30,8 @@ QUANTISED = {
     "darknet:19",
     "efficientnet:b0",
 }
-# Random weights make deep residual networks chaotic: with (0.7, 1.3), rounding grows to 3 px in resnet:101, with
-# (0.1, 0.3) to 0.13 px.
+# Random weights make deep residual networks chaotic: with (0.7, 1.3), rounding grows to 3 px in resnet:101,
+# with (0.1, 0.3) to 0.13 px.
 GAMMA = dict.fromkeys(("resnet:101", "resnet101"), (0.03, 0.1))
 
 
