@@ -11,7 +11,7 @@ DATA   ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fmt lint typecheck test test-slow test-e2e browser test-browser test-containers images bench proto spec-docs pipeline horovod generated ci clean
+.PHONY: help setup demo fmt lint typecheck test test-slow test-e2e browser test-browser docker test-containers images bench proto spec-docs pipeline horovod generated ci clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,7 +62,10 @@ browser: ## Chromium and axe-core for the browser tests, where they are missing
 test-browser: $(STAMP) browser ## the report page in Chromium
 	$(BIN)/python -m pytest -m browser $(ARGS)
 
-test-containers: $(STAMP) ## real images, the pipeline in containers, an S3 server; needs root and docker.io
+docker: ## a Docker daemon and debootstrap for the container tests, where they are missing
+	scripts/install_docker.sh
+
+test-containers: $(STAMP) ## real images: the pipeline, and an MPIJob's pods, with an S3 server; needs root
 	$(BIN)/python -m pytest -m container -s $(ARGS)
 
 images: ## build the images of all steps with docker or podman (ENGINE=), and print their sizes

@@ -116,6 +116,8 @@ def build_images(environment: dict[str, str]) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    # Stages of former builds; those of the last days are the cache of the next build.
+    docker(environment, "image", "prune", "--force", "--filter", "until=48h")
     return done.stdout
 
 
