@@ -98,6 +98,7 @@ def build_images(environment: dict[str, str]) -> str:
     for name in PACKAGES:
         _base(environment, name)
     _build_base(environment)
+    former = _ids(environment)
     done = subprocess.run(
         [ROOT / "scripts" / "build_images.sh"],
         env={
@@ -116,9 +117,19 @@ def build_images(environment: dict[str, str]) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    for image in former - _ids(environment):
+        docker(environment, "image", "rm", image, check=False)
     # Stages of former builds; those of the last days are the cache of the next build.
     docker(environment, "image", "prune", "--force", "--filter", "until=48h")
     return done.stdout
+
+
+def _ids(environment: dict[str, str]) -> set[str]:
+    """Of the images that have a name."""
+    names = [f"frcnn-{step}:{TAG}" for step in STEPS]
+    return set(
+        docker(environment, "image", "inspect", "--format", "{{.Id}}", *names, check=False).stdout.split()
+    )
 
 
 def _base(environment: dict[str, str], name: str) -> None:
