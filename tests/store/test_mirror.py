@@ -65,7 +65,7 @@ def training(monkeypatch):
     """Stands in for the training: remembers what it found and writes the checkpoints it is told to."""
     seen = []
 
-    def train_or_continue(spec, folder, *, key=""):
+    def train_or_continue(spec, folder, *, key="", amp=False):
         seen.append(names(folder) if folder.is_dir() else [])
         for name in spec:
             write_text(folder / name, f"{name} of run {len(seen)}")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import onnx
 import onnxruntime
@@ -33,6 +34,13 @@ QUANTISED = {
 # Random weights make deep residual networks chaotic: with (0.7, 1.3), rounding grows to 3 px in resnet:101,
 # with (0.1, 0.3) to 0.13 px.
 GAMMA = dict.fromkeys(("resnet:101", "resnet101"), (0.03, 0.1))
+
+
+@pytest.fixture(autouse=True)
+def forgotten():
+    """The networks of 22 tests would fill the memory."""
+    yield
+    keras.utils.clear_session(free_memory=True)
 
 
 @pytest.mark.slow
