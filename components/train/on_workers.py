@@ -128,19 +128,23 @@ def train_on_workers(
     from frcnn.train.kept import bring_back
 
     store = Store.from_environment()
-    bring_back(store, request.checkpoints, folder)
-    result = finished(folder, key)
+
+    def progress() -> "TrainResult | None":
+        bring_back(store, request.checkpoints, folder)
+        return finished(folder, key)
+
+    result = progress()
     if result is not None and result.epochs >= request.spec.training_config.num_epochs:
         log.info("%s holds this training, finished", request.checkpoints)
         return result
     options = pod_options(os.environ.get(OPTIONS_VARIABLE, ""))
     store.write(_spec_uri(request), masked_spec(request.spec.text).encode())
 
-    def progress() -> "TrainResult | None":
-        bring_back(store, request.checkpoints, folder)
-        return finished(folder, key)
+    def reached() -> int:
+        return _epochs(progress())
 
-    _run(request, options, (connected or _connected)(), patience or Patience(), progress)
+    cluster = (connected or _connected)()
+    _run(request, options, cluster, patience or Patience(), _epochs(result), reached)
     return progress() or _nothing(request)
 
 
@@ -149,10 +153,20 @@ def _run(
     options: argparse.Namespace,
     cluster: "Cluster",
     patience: Patience,
-    progress: "Callable[[], TrainResult | None]",
+    epochs: int,
+    reached: "Callable[[], int]",
 ) -> None:
-    """Runs jobs until one has trained to the end; raises what `train_on_workers` does."""
-    workers, reached = request.workers, _epochs(progress())
+    """Runs jobs until one has trained to the end; raises what `train_on_workers` does.
+
+    Args:
+        request: What to train.
+        options: Of the pods.
+        cluster: Where.
+        patience: How long troubles may last.
+        epochs: Done before.
+        reached: Fetches the newest checkpoint, and says how many are done.
+    """
+    workers = request.workers
     while True:
         wanted = dataclasses.replace(request, workers=workers)
         try:
@@ -163,10 +177,10 @@ def _run(
             workers = error.fitting
             log.warning("%s. Training goes on with the %d workers that there is room for", error, workers)
         except FailedTrainingError as error:
-            now = _epochs(progress())
-            if now <= reached:
+            now = reached()
+            if now <= epochs:
                 raise
-            workers, reached = request.workers, now
+            workers, epochs = request.workers, now
             log.warning("%s. It got on, so it is started again from epoch %d", error, now)
 
 

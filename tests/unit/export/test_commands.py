@@ -79,7 +79,7 @@ def test_deepstream_files_lie_beside_the_output(work, caplog):
             ["--engine_file", "x.engine", "--int8_profile", "cpu"],
             "--int8_profile cpu: TensorRT takes the other",
         ),
-        (["--engine_file", "x.engine", "--min_batch_size", "-1"], "expected 1 <= min <= opt <= max"),
+        (["--engine_file", "x.engine", "--min_batch_size", "0"], "expected 1 <= min <= opt <= max"),
         (["--target_opset", "12"], "18 to 21"),
         (["--static_batch_size", "0"], "expected 1 or more"),
     ],

@@ -52,11 +52,9 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     from frcnn.export.engine import EngineSettings, build_engine
     from frcnn.runtime.keys import resolve_key
 
-    # One flag is enough to ask for larger batches.
-    usual = max(args.min_batch_size, args.opt_batch_size)
     settings = EngineSettings(
         precision=args.data_type,
-        batches=(args.min_batch_size, usual, max(usual, args.max_batch_size)),
+        batches=EngineSettings.batches_of(args.min_batch_size, args.opt_batch_size, args.max_batch_size),
         workspace_gib=args.max_workspace_size,
         calibration_cache=args.cal_cache_file,
         timing_cache=args.timing_cache,

@@ -62,11 +62,8 @@ def settings(args: argparse.Namespace) -> "EngineSettings | None":
 
     from frcnn.export.engine import EngineSettings, require_gpu
 
-    # One flag is enough to ask for larger batches.
-    fewest = args.min_batch_size or 1
-    usual = max(fewest, args.opt_batch_size or 1)
     wanted = EngineSettings(
-        batches=(fewest, usual, max(usual, args.max_batch_size or 1)),
+        batches=EngineSettings.batches_of(args.min_batch_size, args.opt_batch_size, args.max_batch_size),
         workspace_gib=2.0 if args.max_workspace_size is None else args.max_workspace_size / _GIB,
         timing_cache=args.timing_cache,
     )

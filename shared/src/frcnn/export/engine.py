@@ -46,6 +46,13 @@ class EngineSettings:
     calibration_cache: Path | None = None
     timing_cache: Path | None = None
 
+    @staticmethod
+    def batches_of(fewest: int | None, usual: int | None, most: int | None) -> tuple[int, int, int]:
+        """`batches` of what was given of them: one number is enough to ask for larger ones."""
+        fewest = 1 if fewest is None else fewest
+        usual = max(fewest, 1 if usual is None else usual)
+        return fewest, usual, max(usual, 1 if most is None else most)
+
     def __post_init__(self) -> None:
         """Raises UsageError for what cannot be."""
         fewest, usual, most = self.batches
