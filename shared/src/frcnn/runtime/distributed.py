@@ -103,7 +103,7 @@ class OneProcess:
 
 
 def _be_calm_on_cpus(tensorflow: Any) -> None:
-    """Where cores compute, Horovod's thread looks for work every 10 ms, not every one (benchmarks.scaling)."""
+    """Without a GPU Horovod's thread looks for work every 10 ms, not every one: see benchmarks.scaling."""
     if not tensorflow.config.list_physical_devices("GPU"):
         os.environ.setdefault("HOROVOD_CYCLE_TIME", "10")
 
