@@ -139,9 +139,13 @@ def test_a_trained_model_keeps_its_accuracy(tmp_path, capsys):
     from frcnn.train.trainer import train
 
     keras.utils.set_random_seed(0)
-    steady = "learning_rate { step { base_lr: 0.001 gamma: 1.0 step_size: 30 } }"
+    # Without the last epochs' smaller steps the mAP of a toy model jumps by tenths.
+    rate = (
+        "learning_rate { soft_start { base_lr: 0.001 start_lr: 0.0001 soft_start: 0.1 "
+        "annealing_points: 0.7 annealing_points: 0.9 annealing_divider: 5.0 } }"
+    )
     training = (
-        f"num_epochs: 20 checkpoint_interval: 20 batch_size_per_gpu: 4 optimizer {{ adam {{ }} }} {steady}"
+        f"num_epochs: 20 checkpoint_interval: 20 batch_size_per_gpu: 4 optimizer {{ adam {{ }} }} {rate}"
     )
     settings = (
         "batch_size: 4 rpn_pre_nms_top_N: 100 rpn_nms_max_boxes: 20 rpn_nms_overlap_threshold: 0.7 "
@@ -174,4 +178,4 @@ def test_a_trained_model_keeps_its_accuracy(tmp_path, capsys):
         # One of 16 objects more or less is 0.06.
         assert main(["onnx", "verify", *map(str, words), "--map", "--map_tolerance", "0.07"]) == 0
         shown = capsys.readouterr().out
-        assert float(shown.split("mAP: reference ")[1].split(",")[0]) > 0.6
+        assert float(shown.split("mAP: reference ")[1].split(",")[0]) > 0.9
