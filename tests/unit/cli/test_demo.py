@@ -63,7 +63,11 @@ def run_demo(output, data, epochs=None):
     demo.run(argparse.Namespace(output=output, data=data, epochs=epochs))
 
 
-def test_the_pipeline_runs_on_the_users_data_and_then_inference_with_its_model(tmp_path, commands, capsys):
+@pytest.mark.parametrize(("bfloat16", "precision"), [(True, "mixed"), (False, "fp32")])
+def test_the_pipeline_runs_on_the_users_data_and_then_inference_with_its_model(
+    tmp_path, commands, capsys, monkeypatch, bfloat16, precision
+):
+    monkeypatch.setattr("frcnn.runtime.cpu.has_bfloat16", lambda: bfloat16)
     out, data = tmp_path / "out", kitti_folder(tmp_path / "kitti")
     run_demo(out, data, epochs=5)
     spec, model = str(out / "specs" / "experiment.txt"), out / "run" / "latest" / "retrain" / "model"
@@ -71,7 +75,16 @@ def test_the_pipeline_runs_on_the_users_data_and_then_inference_with_its_model(t
         (
             *("pipeline", "run", "--spec", spec, "--convert_spec", str(out / "specs" / "convert.txt")),
             *("--data", str(data), "-o", str(out / "run"), "--retrain_epochs", "2"),
-            *("--target_params", "0.3", "--minimum_map", "0", "--tolerance", "1"),
+            *(
+                "--train_precision",
+                precision,
+                "--target_params",
+                "0.3",
+                "--minimum_map",
+                "0",
+                "--tolerance",
+                "1",
+            ),
         ),
         ("inference", "-e", spec, "-m", str(model / "model.tlt")),
     ]

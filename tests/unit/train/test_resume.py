@@ -161,6 +161,14 @@ def test_float16_scales_the_loss_and_resumes_to_the_same_bytes(tmp_path, monkeyp
     assert "optimizer/inner_optimizer/vars/0" not in arrays(plain)
 
 
+@pytest.mark.parametrize("bfloat16", [True, False])
+def test_a_cpu_without_bfloat16_is_told_that_float32_is_faster(tmp_path, monkeypatch, caplog, bfloat16):
+    monkeypatch.setattr(prepare_module, "has_bfloat16", lambda: bfloat16)
+    spec = toy_spec(tmp_path)
+    prepare(build(spec), spec, 10, Place(), amp=True)
+    assert ("this CPU has no bfloat16 instructions" in caplog.text) is not bfloat16
+
+
 def test_scaling_changes_neither_gradients_nor_the_regulariser(tmp_path, monkeypatch):
     """float32 layers with a scaled loss take the same step as without, up to rounding by powers of two."""
     spec = toy_spec(tmp_path, training="regularizer { type: L2 weight: 0.01 }")

@@ -77,6 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Runs the commands one after the other, as a user would."""
     from frcnn.cli.demo_specs import Paths
+    from frcnn.runtime.cpu import has_bfloat16
 
     if args.epochs is not None and args.epochs < 1:
         raise UsageError(f"--epochs {args.epochs}: expected 1 or more")
@@ -90,6 +91,7 @@ def run(args: argparse.Namespace) -> None:
     _task(
         *("pipeline", "run", "--spec", spec, "--convert_spec", paths.specs / "convert.txt"),
         *("--data", paths.data, "-o", paths.run, "--retrain_epochs", max(1, epochs // 2)),
+        *("--train_precision", "mixed" if has_bfloat16() else "fp32"),
         *("--target_params", SHARE_LEFT, *(OPEN_GATES if args.data else SYNTHETIC_GATES)),
     )
     _task("inference", "-e", spec, "-m", _model(paths))

@@ -12,6 +12,7 @@ from frcnn.model.checkpoint import OptimizerState
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.placement import build_beside
 from frcnn.model.precision import set_precision
+from frcnn.runtime.cpu import has_bfloat16
 from frcnn.runtime.distributed import Place
 from frcnn.train.optimizers import optimizer
 
@@ -27,6 +28,8 @@ def prepare(model: FasterRCNN, spec: "Experiment", total_steps: int, here: Place
     if amp:
         set_precision(model, policy)
         log.info("the layers compute in %s", policy)
+        if policy == "mixed_bfloat16" and not has_bfloat16():
+            log.warning("--use_amp: this CPU has no bfloat16 instructions; training is faster without")
     model.training_settings = training_settings(spec, here.rank)
     chosen = optimizer(spec.training_config, total_steps, world=here.size)
     # Gradients of float16 layers vanish below 6e-8 unless the loss is large.
