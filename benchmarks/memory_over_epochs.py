@@ -113,7 +113,9 @@ def main() -> int:
     """Runs it; 0 when done."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--images", type=int, default=30, help="a fifth of them for validation (default: 30)")
-    flags.add_argument("--epochs", type=int, default=40, help="default: 40; up to 15 the allocator still grows")
+    flags.add_argument(
+        "--epochs", type=int, default=40, help="default: 40; up to 15 the allocator still grows"
+    )
     args = flags.parse_args()
     with tempfile.TemporaryDirectory(prefix="frcnn-memory-") as name:
         folder = Path(name)
