@@ -46,7 +46,7 @@ samples/     a few images held out from training
 annotated/   the same with what was detected; labels/ holds it as KITTI labels
 """
 # Enough for the synthetic set, and a run of less than ten minutes on two cores.
-SYNTHETIC_EPOCHS = 26
+SYNTHETIC_EPOCHS = 22
 # Own data: trained on so many images in all, whatever the size of the data set, within limits.
 IMAGES_SEEN = 6000
 LEAST_EPOCHS, MOST_EPOCHS = 8, 60
