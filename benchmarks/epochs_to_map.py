@@ -1,6 +1,6 @@
 """After how many epochs trainings reached a mAP, by their training_log.csv; prints a table for the docs.
 
-    python -m benchmarks.epochs_to_map scratch=runs/scratch pretrained=runs/pretrained
+    python -m benchmarks.epochs_to_map scratch=runs/scratch pretrained=runs/pretrained --picture curves.svg
 
 Each argument is a name and a results folder. How exact an answer is depends on
 `validation_period_during_training`: epochs without validation have no mAP.
@@ -21,7 +21,9 @@ def main() -> int:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("runs", nargs="+", metavar="NAME=FOLDER")
     flags.add_argument("--map", type=float, default=0.75, help="the mAP to reach (default: 0.75)")
+    flags.add_argument("--picture", type=Path, help="also draw mAP over epochs (.svg, .png)")
     args = flags.parse_args()
+    curves: dict[str, list[Row]] = {}
     lines = [
         f"| run | epochs to {args.map:g} mAP | minutes to it | best mAP | after epoch | last mAP |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -32,8 +34,11 @@ def main() -> int:
         if not path.is_file():
             sys.stderr.write(f"error: {path}: no such file\n")
             return 1
-        lines.append(f"| {name or folder} | {' | '.join(cells(read(path), args.map))} |")
+        rows = curves[name or folder] = read(path)
+        lines.append(f"| {name or folder} | {' | '.join(cells(rows, args.map))} |")
     sys.stdout.write("\n".join(lines) + "\n")
+    if args.picture:
+        draw(curves, args.map, args.picture)
     return 0
 
 
@@ -55,6 +60,29 @@ def cells(rows: list[Row], wanted: float) -> list[str]:
         seconds = sum(row["seconds"] for row in rows if row["epoch"] <= reached["epoch"])
         first = [f"{reached['epoch']:.0f}", f"{seconds / 60:.1f}"]
     return [*first, f"{best['mAP']:.3f}", f"{best['epoch']:.0f}", f"{validated[-1]['mAP']:.3f}"]
+
+
+def draw(curves: dict[str, list[Row]], wanted: float, path: Path) -> None:
+    """One line a run: mAP over epochs, at the epochs that were validated; `wanted` is dotted."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for name, rows in curves.items():
+        points = [(row["epoch"], row["mAP"]) for row in rows if "mAP" in row]
+        axes.plot(*zip(*points, strict=True), marker=".", label=name)
+    axes.axhline(wanted, color="grey", linestyle=":", linewidth=1)
+    axes.set(xlabel="epoch", ylabel="mAP@0.5, validation split", ylim=(0, 1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    # Without a date and random names the same runs give the same file.
+    with matplotlib.rc_context({"svg.hashsalt": path.name}):
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 if __name__ == "__main__":
