@@ -198,3 +198,13 @@ def test_options_reach_the_layers_they_are_for():
     assert relu.activation is keras.activations.relu
     dropped = body_of("efficientnet:b0", drop_connect_rate=0.2).get_layer("block5c_drop")
     assert dropped.rate == pytest.approx(0.2 * 10 / 16)
+
+
+@pytest.mark.parametrize("arch", ["mobilenet_v1", "mobilenet_v2", "efficientnet:b0"])
+def test_depthwise_kernels_begin_with_he_variance_over_their_own_places(arch):
+    body = body_of(arch)
+    kernels = [x.kernel.numpy() for x in body.layers if isinstance(x, keras.layers.DepthwiseConv2D)]
+    assert len(kernels) >= 10
+    for kernel in kernels:
+        # Half the input of a ReLU's follower is zero: a sum of 2 keeps the second moment.
+        assert np.square(kernel).sum((0, 1)).mean() == pytest.approx(2.0, rel=0.35)

@@ -10,6 +10,11 @@ from keras import KerasTensor
 from frcnn.errors import ModelError
 from frcnn.model.layers import BatchNormalization, Conv2D
 
+# He et al. 2015, by fan out: that of a depthwise kernel is its 9 or 25 places. Keras' default divides by all
+# channels as well: the maps behind would be smaller than batch normalisation's epsilon, and its moving
+# variance, which begins at 1, would take a thousand steps down to them; until then a detector finds nothing.
+INITIALIZER: dict[str, Any] = {"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "fan_out"}}
+
 
 @dataclasses.dataclass(frozen=True)
 class BackboneOptions:
@@ -72,7 +77,12 @@ def depthwise_bn(
     `names` are those of the padding, the convolution and the normalisation.
     """
     depthwise = keras.layers.DepthwiseConv2D(
-        3, strides, use_bias=options.use_bias, trainable=block not in options.freeze_blocks, name=names[1]
+        3,
+        strides,
+        use_bias=options.use_bias,
+        depthwise_initializer=INITIALIZER,
+        trainable=block not in options.freeze_blocks,
+        name=names[1],
     )
     x = depthwise(keras.layers.ZeroPadding2D(1, name=names[0])(inputs))
     return BatchNormalization(frozen=options.freeze_bn, name=names[2])(x)

@@ -9,7 +9,7 @@ import math
 import keras
 from keras import KerasTensor
 
-from frcnn.model.backbones.base import BackboneOptions, conv_bn, pooled_vector, refuse_unknown
+from frcnn.model.backbones.base import INITIALIZER, BackboneOptions, conv_bn, pooled_vector, refuse_unknown
 from frcnn.model.layers import BatchNormalization, Conv2D
 
 # Factors of width and depth.
@@ -30,7 +30,6 @@ STEM_WIDTH, TOP_WIDTH = 32, 1280
 SQUEEZE = 0.25
 # Blocks of the unscaled network: what drop-connect's rate grows over.
 BASE_BLOCKS = 16
-INITIALIZER = {"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "fan_out"}}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ import dataclasses
 import keras
 from keras import KerasTensor
 
-from frcnn.model.backbones.base import BackboneOptions, pooled_vector, refuse_unknown
+from frcnn.model.backbones.base import BackboneOptions, depthwise_bn, pooled_vector, refuse_unknown
 from frcnn.model.layers import BatchNormalization, Conv2D
 
 # Filters and strides of blocks 0 to 16; the first 13 are the body.
@@ -64,7 +64,11 @@ class MobileNetV2:
             names = (f"{prefix}_expand", f"{prefix}_expand_bn")
             x = self._conv_bn(x, frozen_id, names, EXPANSION * channels, 1)
             x = keras.layers.ReLU(name=f"{prefix}_expand_relu")(x)
-        x = keras.layers.ReLU(name=f"{prefix}_depthwise_relu")(self._depthwise(x, frozen_id, prefix, strides))
+        depthwise = f"{prefix}_depthwise"
+        x = depthwise_bn(
+            x, self.options, frozen_id, (f"{depthwise}_pad", depthwise, f"{depthwise}_bn"), strides
+        )
+        x = keras.layers.ReLU(name=f"{prefix}_depthwise_relu")(x)
         x = self._conv_bn(x, frozen_id, (f"{prefix}_project", f"{prefix}_project_bn"), filters, 1)
         if channels != filters or strides != 1:
             return x
@@ -72,17 +76,6 @@ class MobileNetV2:
             projection = self._conv(frozen_id, f"{prefix}_projected_inputs", filters, 1)
             inputs = projection(inputs)
         return keras.layers.Add(name=f"{prefix}_add")([inputs, x])
-
-    def _depthwise(self, x: KerasTensor, block: int, prefix: str, strides: int) -> KerasTensor:
-        x = keras.layers.ZeroPadding2D(1, name=f"{prefix}_depthwise_pad")(x)
-        x = keras.layers.DepthwiseConv2D(
-            3,
-            strides,
-            use_bias=self.options.use_bias,
-            trainable=block not in self.options.freeze_blocks,
-            name=f"{prefix}_depthwise",
-        )(x)
-        return self._norm(f"{prefix}_depthwise_bn")(x)
 
     def _conv_bn(
         self,
