@@ -34,8 +34,8 @@ QUANTISED = {
 # Random weights make deep residual networks chaotic: with (0.7, 1.3), rounding grows to 3 px in resnet:101,
 # with (0.1, 0.3) to 0.13 px.
 GAMMA = dict.fromkeys(("resnet:101", "resnet101"), (0.03, 0.1))
-# With (0.3, 0.6) one of 120 detections has no counterpart, at 0.005 px of difference in the others: likely rounding at a
-# threshold of the NMS.
+# With (0.3, 0.6) one of 120 detections has no counterpart, the others differ by 0.005 px: likely rounding
+# at a threshold of the NMS.
 GAMMA["mobilenet_v1"] = (0.2, 0.5)
 
 
