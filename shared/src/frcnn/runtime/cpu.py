@@ -8,7 +8,7 @@ BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def has_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
-    """Whether it multiplies bfloat16 numbers in hardware; without, mixed precision is slower than float32.
+    """Whether it multiplies bfloat16 numbers in hardware; without, mixed precision has nothing to gain.
 
     Args:
         cpuinfo: What Linux says of the CPU; where there is no such file the answer is no.

@@ -29,7 +29,7 @@ def prepare(model: FasterRCNN, spec: "Experiment", total_steps: int, here: Place
         set_precision(model, policy)
         log.info("the layers compute in %s", policy)
         if policy == "mixed_bfloat16" and not has_bfloat16():
-            log.warning("--use_amp: this CPU has no bfloat16 instructions; training is faster without")
+            log.warning("--use_amp: this CPU has no bfloat16 instructions; training is likely faster without")
     model.training_settings = training_settings(spec, here.rank)
     chosen = optimizer(spec.training_config, total_steps, world=here.size)
     # Gradients of float16 layers vanish below 6e-8 unless the loss is large.
