@@ -50,8 +50,9 @@ typecheck: $(STAMP) ## mypy, and pyright where TensorRT's stubs are
 test: $(STAMP) ## the tests, without the slow ones, and line coverage of frcnn
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
 
-test-slow: $(STAMP) ## the tests that `make test` leaves out, but for containers and GPUs
-	$(BIN)/python -m pytest -n 2 -m '(slow or e2e or browser) and not (gpu or bench or container)' $(ARGS)
+test-slow: $(STAMP) ## the slow tests, half an hour or more; ARGS='--minutes 20' runs what begins by then
+	@# By file, since the tests of a file share a training.
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m '(slow or e2e) and not (gpu or bench or container or browser)' $(ARGS)
 
 test-e2e: $(STAMP) ## the whole way on the toy set
 	$(BIN)/python -m pytest -m e2e $(ARGS)

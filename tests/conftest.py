@@ -3,9 +3,12 @@
 import os
 import random
 import sys
+import time
 
 import hypothesis
 import pytest
+
+BEGIN = time.monotonic()
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -14,6 +17,19 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 # The same examples in every run, and no deadline: the first call of an op compiles it.
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("repeatable")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """For a CI whose time is limited: what fits is run, the rest is named."""
+    parser.addoption("--minutes", type=float, help="start no test after these; those left are skipped")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips what begins too late, before its fixtures are made."""
+    minutes = item.config.getoption("--minutes")
+    if minutes is not None and time.monotonic() - BEGIN > 60 * minutes:
+        pytest.skip(f"--minutes {minutes:g} are over: `make test-slow` runs all")
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ import pytest
 
 from frcnn.runtime import seal_header, sealed
 from frcnn.runtime.seal_header import HEADER_BYTES
+from tests.fuzz.mutation import mutated
 
 FILES = 100_000
 CHUNK = 4096
@@ -22,8 +23,6 @@ NAMED = (
     sealed.DamagedModelError,
     sealed.TruncatedModelError,
 )
-# Numbers at which fields overflow, go negative or ask for too much.
-EDGES = [b"\0", b"\x01", b"\x7f", b"\x80", b"\xff", b"\0" * 8, b"\xff" * 8, b"\x7f" + b"\xff" * 7]
 
 
 @pytest.fixture
@@ -49,31 +48,6 @@ def small_file(monkeypatch: pytest.MonkeyPatch, size: int) -> bytes:
     return target.getvalue()
 
 
-def mutated(data: bytes, other: bytes, rng: random.Random) -> bytes:
-    """One to three changes: bits, bytes, edge values, cuts, insertions, parts of another file."""
-    for _ in range(rng.randint(1, 3)):
-        # Half of the changes go to the header, where the decisions are taken.
-        place = rng.randrange(min(len(data), HEADER_BYTES) if rng.random() < 0.5 else len(data))
-        length = rng.choice((1, 2, 4, 8, 16, 64))
-        match rng.randrange(7):
-            case 0:
-                data = data[:place] + bytes([data[place] ^ 1 << rng.randrange(8)]) + data[place + 1 :]
-            case 1:
-                data = data[:place] + rng.randbytes(length) + data[place + length :]
-            case 2:
-                edge = rng.choice(EDGES)
-                data = data[:place] + edge + data[place + len(edge) :]
-            case 3:
-                data = data[: place + 1]
-            case 4:
-                data = data[:place] + rng.randbytes(length) + data[place:]
-            case 5:
-                data = data[:place] + data[place + length :] or b"\0"
-            case _:
-                data = data[:place] + other[place : place + length] + data[place + length :]
-    return data
-
-
 def with_valid_checksum(data: bytes) -> bytes:
     """Mends the CRC, so that the checks behind it are reached."""
     return data[:80] + struct.pack(">I", zlib.crc32(data[:80])) + data[84:] if len(data) >= 84 else data
@@ -87,7 +61,7 @@ def test_mutated_files_end_in_a_named_error_and_take_little_memory(monkeypatch, 
     tracemalloc.start()
     for _ in range(FILES):
         original = rng.choice(originals)
-        data = mutated(original, rng.choice(originals), rng)
+        data = mutated(original, rng.choice(originals), rng, head=HEADER_BYTES)
         if rng.random() < 0.5:
             data = with_valid_checksum(data)
         try:
