@@ -11,7 +11,7 @@ DATA   ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fmt lint typecheck test test-slow test-e2e browser test-browser docker test-containers images bench proto spec-docs pipeline horovod generated ci clean
+.PHONY: help setup demo fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers images bench proto spec-docs pipeline horovod generated ci clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,7 +52,11 @@ test: $(STAMP) ## the tests, without the slow ones, and line coverage of frcnn
 
 test-slow: $(STAMP) ## the slow tests, half an hour or more; ARGS='--minutes 20' runs what begins by then
 	@# By file, since the tests of a file share a training.
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m '(slow or e2e) and not (gpu or bench or container or browser)' $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m '(slow or e2e) and not (gpu or bench or container or browser)' \
+	  --ignore tests/unit/export/test_backbones.py $(ARGS)
+
+test-backbones: $(STAMP) ## each backbone exported, equal to Keras; alone, since converting the largest takes 14 GiB
+	$(BIN)/python -m pytest -m slow tests/unit/export/test_backbones.py $(ARGS)
 
 test-e2e: $(STAMP) ## the whole way on the toy set
 	$(BIN)/python -m pytest -m e2e $(ARGS)
