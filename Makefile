@@ -50,12 +50,12 @@ typecheck: $(STAMP) ## mypy, and pyright where TensorRT's stubs are
 test: $(STAMP) ## the tests, without the slow ones, and line coverage of frcnn
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
 
-test-slow: $(STAMP) ## the slow tests, half an hour or more; ARGS='--minutes 20' runs what begins by then
+test-slow: $(STAMP) ## the slow tests; ARGS='--minutes 20' runs what begins by then
 	@# By file, since the tests of a file share a training.
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m '(slow or e2e) and not (gpu or bench or container or browser)' \
 	  --ignore tests/unit/export/test_backbones.py $(ARGS)
 
-test-backbones: $(STAMP) ## each backbone exported, equal to Keras; alone, since converting the largest takes 14 GiB
+test-backbones: $(STAMP) ## each backbone exported, equal to Keras; alone, since converting the largest takes more than 13 GiB
 	$(BIN)/python -m pytest -m slow tests/unit/export/test_backbones.py $(ARGS)
 
 test-e2e: $(STAMP) ## the whole way on the toy set
