@@ -57,7 +57,7 @@ def main() -> None:
     dataset = validation_dataset(measured_on, batch_size=spec.evaluation_config.batch_size)
 
     def mean_ap(path: Path) -> float:
-        detector = load_detector(path, measured_on, key, mode="inference")
+        detector = load_detector(path, measured_on, key, mode="inference", as_is=True)
         return evaluate(detector, dataset, measured_on).mean_ap or 0.0
 
     rows = [("keras", mean_ap(args.model), args.model.stat().st_size)]

@@ -56,10 +56,11 @@ def main() -> None:
     flags.add_argument("--model", type=Path, required=True)
     flags.add_argument("--runtime", required=True)
     flags.add_argument("--precision-hint", default="")
+    flags.add_argument("--fast-head", action="store_true")
     flags.add_argument("--batch", type=int, default=1)
     flags.add_argument("--threads", type=int, required=True)
     args = flags.parse_args()
-    choice = RuntimeChoice(args.runtime, args.precision_hint, args.threads)
+    choice = RuntimeChoice(args.runtime, args.precision_hint, args.threads, args.fast_head)
     serve(lambda: Exported(args.model, choice, args.batch))
 
 

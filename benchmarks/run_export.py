@@ -32,7 +32,10 @@ logger = logging.getLogger("benchmarks.run_export")
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One way to run the model; `target` is how many times as fast as the peer it shall be, if promised."""
+    """One way to run the model; `target` is how many times as fast as the peer it shall be, if promised.
+
+    The runtime gets the file's own graph; with `fast_head` what `frcnn evaluate` and `inference` give it.
+    """
 
     name: str
     form: str
@@ -40,15 +43,18 @@ class Row:
     precision_hint: str = ""
     peer: str = "float32"
     target: float | None = None
+    fast_head: bool = False
 
 
 ROWS = (
     Row("fp32, onnxruntime", "fp32", "onnxruntime", target=1.0),
-    Row("fp32 --cpu_fast_head, onnxruntime", "fast_head", "onnxruntime", target=1.5),
     Row("fp32, openvino", "fp32", "openvino", target=1.0),
-    Row("fp32 --cpu_fast_head, openvino", "fast_head", "openvino"),
+    Row("fp32 --cpu_fast_head, onnxruntime", "fast_head", "onnxruntime", target=1.5),
+    Row("fp32 --cpu_fast_head, openvino", "fast_head", "openvino", target=1.5),
+    Row("fp32 in frcnn, onnxruntime", "fp32", "onnxruntime", target=1.5, fast_head=True),
+    Row("fp32 in frcnn, openvino", "fp32", "openvino", target=1.5, fast_head=True),
     Row("bf16, openvino", "fp32", "openvino", "bf16", peer="bfloat16", target=1.25),
-    Row("bf16 --cpu_fast_head, openvino", "fast_head", "openvino", "bf16", peer="bfloat16", target=1.25),
+    Row("bf16 in frcnn, openvino", "fp32", "openvino", "bf16", "bfloat16", target=1.25, fast_head=True),
     Row("int8, onnxruntime", "int8", "onnxruntime", target=2.8),
     Row("int8, openvino", "int8", "openvino", target=3.5),
 )
@@ -82,6 +88,7 @@ def commands(args: argparse.Namespace, rows: list[Row], models: dict[str, Path])
     found = {row.peer: [*peer, row.peer] for row in rows}
     for row in rows:
         own = [sys.executable, "-m", "benchmarks.exported", *shared, "--model", str(models[row.form])]
+        own += ["--fast-head"] if row.fast_head else []
         found[row.name] = [*own, "--runtime", row.runtime, "--precision-hint", row.precision_hint]
     return found
 

@@ -119,7 +119,7 @@ def test_verify_wants_a_folder_of_images(work, caplog):
     assert "no such folder" in caplog.text
 
 
-def test_a_trained_model_is_exported_verified_evaluated_and_used(tmp_path, capsys):
+def test_a_trained_model_is_exported_verified_evaluated_and_used(tmp_path, capsys, caplog):
     from frcnn.train.trainer import train
 
     keras.utils.set_random_seed(0)
@@ -142,7 +142,10 @@ def test_a_trained_model_is_exported_verified_evaluated_and_used(tmp_path, capsy
     onnx.checker.check_model(tmp_path / "model.onnx", full_check=True)
     words = ("--against", str(model), "-e", str(path), "--images", f"{tmp_path}/images", "--map")
     assert main(["onnx", "verify", f"{tmp_path}/model.onnx", *words]) == 0
+    assert main(["evaluate", *base, f"{tmp_path}/model.onnx", "--as_is"]) == 0
+    assert "form for CPUs" not in caplog.text
     assert main(["evaluate", *base, f"{tmp_path}/model.onnx"]) == 0
+    assert "form for CPUs" in caplog.text
     assert "mAP@0.5" in capsys.readouterr().out
     assert main(["evaluate", *base, f"{tmp_path}/model.onnx", "--runtime", "openvino"]) == 0
     assert "mAP@0.5" in capsys.readouterr().out

@@ -10,10 +10,9 @@ from onnx import TensorProto, helper
 from frcnn.errors import UsageError
 from frcnn.export.compare import Tolerance, compare_batches
 from frcnn.export.exporter import ExportOptions, export_onnx, write_onnx
-from frcnn.export.fast_head import fast_head
+from frcnn.export.fast_head import with_fast_head
 from frcnn.export.graph_builder import GraphBuilder
 from frcnn.export.onnx_detector import load_onnx_detector
-from frcnn.export.parts import Part
 from tests.support.export_models import noise
 from tests.support.onnx_stages import run_model
 
@@ -21,24 +20,22 @@ DEPTH, SIDE = 64, 7
 
 
 def head(build, depth=DEPTH, side=SIDE):
-    """The part that `build` makes of `inputs`; it returns the outputs' names."""
+    """The network that `build` makes of `inputs`; it returns the outputs' names."""
     graph = GraphBuilder()
     names = build(graph)
     crops = helper.make_tensor_value_info("inputs", TensorProto.FLOAT, ["N", depth, side, side])
     outputs = [helper.make_empty_tensor_value_info(name) for name in names]
     model = graph.model("head", [crops], outputs, {"": 18})
-    typed = onnx.shape_inference.infer_shapes(model).graph
-    return Part(typed, ("inputs",), tuple(names))
+    return onnx.shape_inference.infer_shapes(model)
 
 
-def run(part, crops):
-    model = helper.make_model(part.graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+def run(model, crops):
     onnx.checker.check_model(model, full_check=True)
     return run_model(model, {"inputs": crops})
 
 
-def operators(part):
-    return Counter(node.op_type for node in part.graph.node)
+def operators(model):
+    return Counter(node.op_type for node in model.graph.node)
 
 
 def convolution(graph, maps, filters, depth, kernel=3, bias=True, **options):
@@ -69,7 +66,8 @@ def bottleneck(graph):
 
 @pytest.mark.parametrize("side", [1, 5, 7, 8])
 @pytest.mark.parametrize("count", [1, 9])
-def test_basic_blocks_stay_in_one_layout(side, count):
+@pytest.mark.parametrize("transformed", [True, False])
+def test_basic_blocks_stay_in_one_layout(side, count, transformed):
     def block(graph):
         first = graph.add("Relu", convolution(graph, "inputs", 96, DEPTH))
         total = graph.add(
@@ -78,7 +76,7 @@ def test_basic_blocks_stay_in_one_layout(side, count):
         return [graph.add("Relu", total)]
 
     plain = head(block, side=side)
-    fast = fast_head(plain, 18)
+    fast = with_fast_head(plain, transformed=transformed)
     crops = np.random.default_rng(0).normal(size=(count, DEPTH, side, side)).astype(np.float32)
     np.testing.assert_allclose(run(fast, crops)[0], run(plain, crops)[0], atol=1e-5)
     assert operators(fast)["Conv"] == 0
@@ -87,7 +85,7 @@ def test_basic_blocks_stay_in_one_layout(side, count):
 
 def test_means_and_constants_need_no_other_layout():
     plain = head(basic_block)
-    fast = fast_head(plain, 18)
+    fast = with_fast_head(plain, transformed=True)
     crops = np.random.default_rng(0).normal(size=(3, DEPTH, SIDE, SIDE)).astype(np.float32)
     for found, expected in zip(run(fast, crops), run(plain, crops), strict=True):
         assert found.shape == (3, 80, 1, 1)
@@ -98,7 +96,7 @@ def test_means_and_constants_need_no_other_layout():
 
 def test_bottlenecks_keep_their_narrow_convolutions():
     plain = head(bottleneck, depth=256)
-    fast = fast_head(plain, 18)
+    fast = with_fast_head(plain, transformed=True)
     crops = np.random.default_rng(0).normal(size=(3, 256, SIDE, SIDE)).astype(np.float32)
     np.testing.assert_allclose(run(fast, crops)[0], run(plain, crops)[0], atol=1e-5)
     assert operators(fast)["Conv"] == 2
@@ -115,10 +113,8 @@ def test_bottlenecks_keep_their_narrow_convolutions():
     ],
 )
 def test_what_would_not_gain_is_left_alone(options, depth, side):
-    assert (
-        fast_head(head(lambda graph: [convolution(graph, "inputs", 64, depth, **options)], depth, side), 18)
-        is None
-    )
+    plain = head(lambda graph: [convolution(graph, "inputs", 64, depth, **options)], depth, side)
+    assert with_fast_head(plain, transformed=True) is None
 
 
 def test_the_whole_graph_finds_what_the_plain_one_finds(exported, converted_once, tmp_path):
@@ -135,6 +131,26 @@ def test_the_whole_graph_finds_what_the_plain_one_finds(exported, converted_once
     assert (same.expected > 20, same.unmatched) == (True, 0.0)
 
 
+def test_kernels_can_keep_their_size():
+    plain = head(basic_block)
+    large, small = (
+        with_fast_head(plain, transformed=each).ByteSize() / plain.ByteSize() for each in (True, False)
+    )
+    assert large > 5
+    assert small < 1.5
+
+
+def test_a_whole_detector_is_rewritten_as_its_head_alone_would_be(exported):
+    plain = onnx.load(exported.folder / "model.onnx")
+    fast = with_fast_head(plain, transformed=False)
+    onnx.checker.check_model(fast, full_check=True)
+    count, before = operators(fast), operators(plain)
+    backbone = sum(node.op_type == "Conv" for node in plain.graph.node if node.name.startswith("bb/"))
+    assert count["Conv"] == backbone < before["Conv"]
+    assert count["Transpose"] == before["Transpose"] + 1
+    assert with_fast_head(fast, transformed=False) is None
+
+
 @pytest.mark.parametrize("options", [{"graph": "plugin"}, {"precision": "fp16"}, {"precision": "int8"}])
 def test_other_forms_have_no_fast_head(options):
     with pytest.raises(
@@ -144,6 +160,6 @@ def test_other_forms_have_no_fast_head(options):
 
 
 def test_a_head_that_does_not_gain_is_said(exported, converted_once, monkeypatch, caplog):
-    monkeypatch.setattr("frcnn.export.exporter.fast_head", lambda head, opset: None)
+    monkeypatch.setattr("frcnn.export.exporter.with_fast_head", lambda model, transformed: None)
     export_onnx(exported.model, exported.spec, ExportOptions(cpu_fast_head=True))
     assert "no 3x3 convolution that gains" in caplog.text

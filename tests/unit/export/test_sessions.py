@@ -38,6 +38,42 @@ def test_openvino_finds_what_onnx_runtime_finds(exported):
     assert found.unmatched == 0.0
 
 
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_the_fast_head_finds_what_the_file_finds(exported, name, caplog):
+    pytest.importorskip(name)
+    images = noise(np.random.default_rng(2), 3, exported.spec)
+    expected = detector(exported, RuntimeChoice(name))(images)
+    assert "form for CPUs" not in caplog.text
+    with caplog.at_level(logging.INFO, "frcnn"):
+        fast = detector(exported, RuntimeChoice(name, fast_head=True))(images)
+    assert "the head's 3x3 convolutions run in their form for CPUs" in caplog.text
+    found = compare_batches(expected, fast, Tolerance(box=0.01, score=1e-4))
+    assert (found.expected > 30, found.unmatched) == (True, 0.0)
+    assert not np.array_equal(fast.scores, expected.scores)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_narrow_files_are_run_as_they_are(exported, converted_once, precision, tmp_path, caplog):
+    images = noise(np.random.default_rng(1), 1, exported.spec).transpose(0, 3, 1, 2).copy()
+    graph = export_onnx(
+        exported.model,
+        exported.spec,
+        ExportOptions(precision=precision),
+        lambda plain: calibrate(plain, [images], 1, "minmax"),
+    )
+    write_onnx(graph, tmp_path / "narrow.onnx")
+    with caplog.at_level(logging.INFO, "frcnn"):
+        expected, found = (
+            open_session(tmp_path / "narrow.onnx", tmp_path, RuntimeChoice(fast_head=each)).run(
+                {"input_image": images}
+            )
+            for each in (False, True)
+        )
+    assert "form for CPUs" not in caplog.text
+    for left, right in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
 def test_openvino_in_bfloat16_finds_nearly_the_same(exported):
     pytest.importorskip("openvino")
     images = noise(np.random.default_rng(2), 2, exported.spec)
@@ -84,11 +120,12 @@ def test_only_openvino_takes_a_precision_hint():
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
-def test_an_operator_that_the_runtime_lacks_is_said_in_one_line(tmp_path, name):
+@pytest.mark.parametrize("fast", [False, True])
+def test_an_operator_that_the_runtime_lacks_is_said_in_one_line(tmp_path, name, fast):
     pytest.importorskip(name)
     save_graph(tmp_path / "new.onnx", "NotYetInvented")
     with pytest.raises(ModelError, match=rf"^shown\.onnx: {name} cannot run it: [^\n]+$"):
-        open_session(tmp_path / "new.onnx", Path("shown.onnx"), RuntimeChoice(name))
+        open_session(tmp_path / "new.onnx", Path("shown.onnx"), RuntimeChoice(name, fast_head=fast))
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])

@@ -1,5 +1,6 @@
 """Which kind of model file it is, and the detector in it; evaluate, inference and verify ask here."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +23,8 @@ def load_detector(
     key: str = "",
     mode: str = "evaluation",
     runtime: "RuntimeChoice | None" = None,
+    *,
+    as_is: bool = False,
 ) -> "Detector":
     """The detector in a model file: trained, exported, or a TensorRT engine; sealed or plain.
 
@@ -31,6 +34,7 @@ def load_detector(
         key: Of a sealed file.
         mode: `evaluation` or `inference`: whose settings count.
         runtime: What runs an exported model; None for the usual one.
+        as_is: Run an exported model's own graph, though CPUs are faster with its head in another form.
 
     Raises:
         ModelError: Broken, sealed with another key, or made for other classes or another input size.
@@ -40,8 +44,10 @@ def load_detector(
     kind = kind_of(path)
     if kind == "onnx":
         from frcnn.export.onnx_detector import load_onnx_detector
+        from frcnn.export.sessions import RuntimeChoice
 
-        return load_onnx_detector(path, spec, key, mode, runtime)
+        choice = dataclasses.replace(runtime or RuntimeChoice(), fast_head=not as_is)
+        return load_onnx_detector(path, spec, key, mode, choice)
     if runtime is not None:
         owner = "an engine, which TensorRT runs" if kind == "engine" else "a trained model; export it first"
         raise UsageError(f"--runtime {runtime.name}: it is for exported models, and {path} is {owner}")

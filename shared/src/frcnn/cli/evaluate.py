@@ -12,7 +12,6 @@ from frcnn.errors import UsageError
 if TYPE_CHECKING:
     from frcnn.evaluate.inspection import Inspection
     from frcnn.evaluate.report import Report
-    from frcnn.export.sessions import RuntimeChoice
     from frcnn.spec import Experiment
 
 HELP = "Measure the average precision of a model on the validation set."
@@ -66,8 +65,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     model = model_path(args.model, spec, "evaluation_config")
     inspection = inspection_for(spec) if args.results_dir is not None else None
     key = resolve_key(args.key, spec.enc_key)
-    runtime = runtime_choice(args)
-    report = _evaluate(model, spec, key, runtime, strict=args.strict, inspection=inspection)
+    report = _evaluate(args, model, spec, key, inspection)
     sys.stdout.write(f"{report.table()}\n")
     if inspection is not None:
         path = args.results_dir / "metrics.json"
@@ -101,19 +99,14 @@ def _former(args: argparse.Namespace) -> Mapping[str, Any] | None:
 
 
 def _evaluate(
-    model: Path,
-    spec: "Experiment",
-    key: str,
-    runtime: "RuntimeChoice | None",
-    *,
-    strict: bool,
-    inspection: "Inspection | None",
+    args: argparse.Namespace, model: Path, spec: "Experiment", key: str, inspection: "Inspection | None"
 ) -> "Report":
     from frcnn.cli.detectors import load_detector
     from frcnn.data.pipeline import validation_dataset
     from frcnn.evaluate.evaluator import evaluate
 
+    runtime = runtime_choice(args)
     # The data first: what is wrong with it shows sooner than a model is loaded.
-    dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size, strict=strict)
-    detector = load_detector(model, spec, key, "evaluation", runtime)
+    dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size, strict=args.strict)
+    detector = load_detector(model, spec, key, "evaluation", runtime, as_is=args.as_is)
     return evaluate(detector, dataset, spec, inspection=inspection)

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     from frcnn.data.preprocess import ImageSettings
     from frcnn.inference.run import run_inference
 
-    detector = load_detector(model, spec, key, "inference", runtime_choice(args))
+    detector = load_detector(model, spec, key, "inference", runtime_choice(args), as_is=args.as_is)
     summary = run_inference(detector, images, settings, ImageSettings.from_spec(spec), strict=args.strict)
     sys.stdout.write(_text(summary, settings))
     return {

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def add_model_flags(parser: argparse.ArgumentParser, field: str) -> None:
-    """Adds -e, -k, -m, and the flags that the reference takes and ignores.
+    """Adds -e, -k, -m, what runs the model, and the flags that the reference takes and ignores.
 
     Args:
         parser: Of the task.
@@ -48,6 +48,11 @@ def add_model_flags(parser: argparse.ArgumentParser, field: str) -> None:
         help=f"instead of {field}; a results folder means its best",
     )
     add_runtime_flags(parser)
+    parser.add_argument(
+        "--as_is",
+        action="store_true",
+        help="run an exported model's own graph; else, on a CPU, its head runs as --cpu_fast_head exports it",
+    )
     for flags in (("-i", "--image_dir"), ("-l", "--label_dir"), ("-b", "--batch_size")):
         parser.add_argument(*flags, help=argparse.SUPPRESS)
 

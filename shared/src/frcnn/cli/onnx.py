@@ -81,8 +81,8 @@ def run(args: argparse.Namespace) -> dict[str, object]:
         paths = paths[:: max(1, len(paths) // args.limit)][: args.limit]
     if not args.model.is_file():
         raise ModelError(f"{args.model}: no such model file")
-    exported = load_detector(args.model, spec, key, "inference", runtime_choice(args))
-    reference = load_detector(args.against, spec, key, mode="inference")
+    exported = load_detector(args.model, spec, key, "inference", runtime_choice(args), as_is=True)
+    reference = load_detector(args.against, spec, key, mode="inference", as_is=True)
     record = getattr(exported, "record", None)
     precision = record.precision if record else "fp32"
     tolerance = _tolerance(args, precision)

@@ -14,11 +14,12 @@ import frcnn
 from frcnn.data.preprocess import ImageSettings
 from frcnn.errors import ModelError, UsageError
 from frcnn.export import plugin_graph, standard_graph
-from frcnn.export.fast_head import fast_head
+from frcnn.export.fast_head import with_fast_head
 from frcnn.export.half import to_half
 from frcnn.export.parts import LARGEST_OPSET, Part, convert_features, convert_head
 from frcnn.export.qdq import Profile, Ranges, insert_pairs
 from frcnn.export.record import PROPERTY, ExportRecord
+from frcnn.export.shapes import without_large_constants
 from frcnn.export.trained_ranges import TrainedRanges
 from frcnn.model.build import detection_settings
 from frcnn.model.faster_rcnn import FasterRCNN
@@ -35,7 +36,6 @@ log = logging.getLogger(__name__)
 OPSETS = {"standard": range(18, 22), "plugin": range(13, LARGEST_OPSET + 1)}
 DYNAMIC_BATCH = "batch"
 _LARGEST_TENSORRT_TOPK = 3840
-_LARGE_CONSTANT = 2**20  # bytes
 # Measures ranges by running a standard graph in float32.
 Calibration: TypeAlias = Callable[[Any], Ranges]
 
@@ -180,10 +180,12 @@ def _calibration_graph(
 
 
 def _fast(head: Part, opset: int) -> Part:
-    faster = fast_head(head, opset)
+    opsets = [onnx.helper.make_opsetid("", opset)]
+    faster = with_fast_head(onnx.helper.make_model(head.graph, opset_imports=opsets), transformed=True)
     if faster is None:
         log.warning("--cpu_fast_head: this model's head has no 3x3 convolution that gains; left as it is")
-    return faster or head
+        return head
+    return Part(faster.graph, head.inputs, head.outputs)
 
 
 def write_onnx(proto: Any, target: Path, key: str = "") -> None:
@@ -196,26 +198,13 @@ def _finish(proto: Any, record: ExportRecord, options: ExportOptions) -> Any:
     proto.producer_name, proto.producer_version = "frcnn", frcnn.__version__
     onnx.helper.set_model_props(proto, {PROPERTY: record.to_json()})
     try:
-        onnx.checker.check_model(_without_large_constants(proto), full_check=True)
+        onnx.checker.check_model(without_large_constants(proto), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"the model holds something that ONNX cannot express: {reason}") from error
     if options.graph == "plugin" and options.plugin_domain != plugin_graph.DOMAIN:
         _rename_domain(proto, options.plugin_domain)
     return proto
-
-
-def _without_large_constants(proto: Any) -> Any:
-    """The model with large constants as inputs: a check makes copies, and cares for their shapes only."""
-    graph = proto.graph
-    large = [each for each in graph.initializer if len(each.raw_data) > _LARGE_CONSTANT]
-    inputs = [onnx.helper.make_tensor_value_info(each.name, each.data_type, each.dims) for each in large]
-    names = {each.name for each in large}
-    small = [each for each in graph.initializer if each.name not in names]
-    bare = onnx.helper.make_graph(
-        graph.node, graph.name, [*graph.input, *inputs], graph.output, small, value_info=graph.value_info
-    )
-    return onnx.helper.make_model(bare, opset_imports=proto.opset_import, ir_version=proto.ir_version)
 
 
 def _rename_domain(proto: Any, domain: str) -> None:

@@ -1,8 +1,8 @@
 """A head for CPUs: its 3x3 convolutions of the pooled map by way of the discrete Fourier transform.
 
-`frcnn.ops.dft_convolution` has the mathematics. Here maps [N, D, P, P] ("planes") become [P * P, N, D]
+`frcnn.ops.dft_matrices` has the mathematics. Here maps [N, D, P, P] ("planes") become [P * P, N, D]
 ("cells"): in this layout transforms and products are MatMuls of reshaped tensors, so that one Transpose
-where the head begins is all it takes. Kernels are transformed now, once and for all.
+where the head begins is all it takes.
 """
 
 import math
@@ -10,44 +10,42 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import onnx
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from frcnn.export.graph_builder import GraphBuilder, Operand, ints
-from frcnn.export.parts import Part
-from frcnn.model.layers import LARGEST_DFT_SIDE, SMALLEST_DFT_DEPTH
-from frcnn.ops.dft_convolution import dft_matrices
+from frcnn.export.shapes import map_shapes
+from frcnn.ops.dft_matrices import LARGEST_DFT_SIDE, SMALLEST_DFT_DEPTH, dft_matrices
 
 _CELLWISE = ("Relu", "LeakyRelu", "Sigmoid", "Tanh", "Elu", "HardSigmoid", "Softplus")
 _PAIRWISE = ("Add", "Mul", "Sub", "Div")
 
 
-def fast_head(head: Part, opset: int) -> Part | None:
-    """The same head with the fast convolutions; None if it has no convolution that gains.
+def with_fast_head(model: Any, *, transformed: bool) -> Any | None:
+    """The same network with the fast convolutions; None if it has none that gains, as in fp16 and INT8.
 
     Args:
-        head: In float32.
-        opset: Of its operators.
+        model: An ONNX ModelProto of standard operators, without subgraphs: a head, or a whole detector.
+        transformed: Store the kernels transformed, which makes them ten times as large. Otherwise that is
+            left to the runtime, as a product of two constants.
     """
-    rewriter = _Rewriter(head.graph, opset)
-    if not any(rewriter.gains(node) for node in head.graph.node):
-        return None
-    return Part(rewriter.run(), head.inputs, head.outputs)
+    rewriter = _Rewriter(model, transformed)
+    return rewriter.run() if any(rewriter.gains(node) for node in model.graph.node) else None
 
 
 class _Rewriter:
     """Goes through the nodes in order and keeps each map in the layout it was made in, until asked."""
 
-    def __init__(self, graph: Any, opset: int) -> None:
-        self.graph, self.opset = graph, opset
-        self.constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
-        self.shapes = _shapes(graph, opset)
+    def __init__(self, model: Any, transformed: bool) -> None:
+        self.graph, self.transformed = model.graph, transformed
+        self.opset = next(each.version for each in model.opset_import if not each.domain)
+        self.constants = {each.name: each for each in self.graph.initializer}
+        self.shapes = map_shapes(model)
         self.builder = GraphBuilder()
         self.cells: dict[str, str] = {}  # from a map to its name in the layout "cells"
-        self.planes = {each.name for each in graph.input}
+        self.planes = {each.name for each in self.graph.input}
         # 1x1 kernels could be MatMuls too, which saves transpositions; but runtimes fuse Add and Relu into
         # a Conv only. In bottlenecks and inception blocks the latter counts for more.
-        narrow, wide = (self._weights_of(graph, kernel) for kernel in (1, 3))
+        narrow, wide = (self._weights_of(kernel) for kernel in (1, 3))
         self.moves_narrow = 2 * narrow < wide
         self.rules: dict[str, Callable[[Any], bool]] = {
             "Conv": self._convolution,
@@ -58,6 +56,7 @@ class _Rewriter:
         }
 
     def run(self) -> Any:
+        """The rewritten graph as a ModelProto."""
         with self.builder.scope("fast"):  # not to meet names that are there
             for node in self.graph.node:
                 rule = self.rules.get(node.op_type)
@@ -66,51 +65,61 @@ class _Rewriter:
             for each in self.graph.output:
                 self._as_planes(each.name)
         own = self.graph
-        return self.builder.model(own.name, own.input, own.output, {"": self.opset}).graph
+        return self.builder.model(own.name, own.input, own.output, {"": self.opset})
 
     def gains(self, node: Any) -> bool:
         """Whether it is a convolution that is cheaper as products of frequencies."""
-        if not self._is_plain(node, kernel=3):
+        if not self._is_plain(node, kernel=3) or not self._is_small(node):
             return False
-        depth, side, _ = self.shapes[node.input[0]]
-        return side <= LARGEST_DFT_SIDE and depth >= SMALLEST_DFT_DEPTH
+        return self.shapes[node.input[0]][0] >= SMALLEST_DFT_DEPTH
 
-    def _weights_of(self, graph: Any, kernel: int) -> int:
-        sizes = [self.constants[node.input[1]].size for node in graph.node if self._is_plain(node, kernel)]
-        return sum(sizes)
+    def _weights_of(self, kernel: int) -> int:
+        nodes = [node for node in self.graph.node if self._is_plain(node, kernel) and self._is_small(node)]
+        return sum(math.prod(self.constants[node.input[1]].dims) for node in nodes)
 
     def _is_plain(self, node: Any, kernel: int) -> bool:
         """Whether it convolves square maps of known size, cell for cell, all channels with all."""
         weights = self.constants.get(node.input[1]) if node.op_type == "Conv" else None
         shape = self.shapes.get(node.input[0])
-        if weights is None or weights.shape[2:] != (kernel, kernel) or shape is None or shape[1] != shape[2]:
+        if weights is None or weights.data_type != TensorProto.FLOAT or weights.dims[2:] != [kernel, kernel]:
+            return False
+        if shape is None or shape[1] != shape[2]:
             return False
         options = _attributes(node)
         ones = [*options.get("strides", [1, 1]), *options.get("dilations", [1, 1]), options.get("group", 1)]
         return set(ones) == {1} and list(options.get("pads", [0] * 4)) == [kernel // 2] * 4
 
+    def _is_small(self, node: Any) -> bool:
+        """Whether its map has the size of a pooled one."""
+        return self.shapes[node.input[0]][1] <= LARGEST_DFT_SIDE
+
     def _convolution(self, node: Any) -> bool:
         add = self.builder.add
         if self.gains(node):
             outcome = self._by_frequencies(node)
-        elif self.moves_narrow and self._is_plain(node, kernel=1):
-            kernel = self.constants[node.input[1]]
+        elif self.moves_narrow and self._is_plain(node, kernel=1) and self._is_small(node):
+            kernel = self._value(node.input[1])
             outcome = add("MatMul", self._as_cells(node.input[0]), np.ascontiguousarray(kernel[:, :, 0, 0].T))
         else:
             return False
         if len(node.input) > 2:
-            outcome = add("Add", outcome, self.constants[node.input[2]])
+            outcome = add("Add", outcome, self._value(node.input[2]))
         self.cells[node.output[0]] = outcome
         return True
 
     def _by_frequencies(self, node: Any) -> str:
         add = self.builder.add
-        kernel = self.constants[node.input[1]].transpose(2, 3, 1, 0)
+        kernel = self._value(node.input[1]).transpose(2, 3, 1, 0)
         _, _, depth, filters = kernel.shape
         side = self.shapes[node.input[0]][1]
         forward, transform, backward = dft_matrices(side)
         products = len(forward)
-        weights = (transform @ kernel.reshape(9, -1)).astype(np.float32).reshape(products, depth, filters)
+        weights: Operand
+        if self.transformed:
+            weights = (transform @ kernel.reshape(9, -1)).astype(np.float32).reshape(products, depth, filters)
+        else:
+            product = add("MatMul", transform.astype(np.float32), kernel.reshape(9, -1))
+            weights = add("Reshape", product, ints([products, depth, filters]))
         flat = add("Reshape", self._as_cells(node.input[0]), ints([side * side, -1]))
         spectrum = add("MatMul", forward.astype(np.float32), flat)
         answers = add("MatMul", add("Reshape", spectrum, ints([products, -1, depth])), weights)
@@ -128,7 +137,7 @@ class _Rewriter:
             return False
         operands: list[Operand] = []
         for each in node.input:
-            constant = self.constants.get(each)
+            constant = self._value(each) if each in self.constants else None
             if constant is not None and (constant.size == 1 or constant.shape[-2:] == (1, 1)):
                 operands.append(constant.reshape(-1))
             elif each in self.shapes:
@@ -153,12 +162,15 @@ class _Rewriter:
         self.planes.add(node.output[0])
         return True
 
+    def _value(self, constant: str) -> np.ndarray:
+        return numpy_helper.to_array(self.constants[constant])
+
     def _add_in_cells(self, node: Any, operands: list[Operand]) -> None:
         self.cells[node.output[0]] = self.builder.add(node.op_type, *operands, **_attributes(node))
 
     def _copy(self, node: Any) -> None:
         operands = [
-            self.constants[each] if each in self.constants else self._as_planes(each) for each in node.input
+            self._value(each) if each in self.constants else self._as_planes(each) for each in node.input
         ]
         self.builder.add_many(
             *(node.op_type, len(node.output), *operands),
@@ -181,18 +193,6 @@ class _Rewriter:
             self.builder.add("Reshape", back, ints([-1, *self.shapes[tensor]]), output=tensor)
             self.planes.add(tensor)
         return tensor
-
-
-def _shapes(graph: Any, opset: int) -> dict[str, tuple[int, int, int]]:
-    """D, rows and columns of the maps whose sizes are known."""
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
-    inferred = onnx.shape_inference.infer_shapes(model).graph
-    shapes = {}
-    for each in (*inferred.input, *inferred.value_info, *inferred.output):
-        sides = [dimension.dim_value for dimension in each.type.tensor_type.shape.dim]
-        if len(sides) == 4 and math.prod(sides[1:]) > 0:
-            shapes[each.name] = (sides[1], sides[2], sides[3])
-    return shapes
 
 
 def _attributes(node: Any) -> dict[str, Any]:

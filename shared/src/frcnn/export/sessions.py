@@ -12,12 +12,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from frcnn.errors import ModelError, RunError, UsageError
+from frcnn.export.fast_head import with_fast_head
 
 log = logging.getLogger(__name__)
 
 OUTPUTS = ("boxes", "scores", "classes", "count")
 # Fastest first; what is not there is left out.
-PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
+_CPU = "CPUExecutionProvider"
+PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", _CPU)
 # What OpenVINO calls the types.
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _ERRORS_ONLY = 3
@@ -31,11 +33,13 @@ class RuntimeChoice:
         name: `onnxruntime` or `openvino`.
         precision_hint: What OpenVINO may compute float32 layers in: `fp32`, `bf16` or `fp16`; empty for fp32.
         threads: At most so many; 0 for as many as the runtime wants.
+        fast_head: On a CPU, give the head's 3x3 convolutions the form that `export --cpu_fast_head` writes.
     """
 
     name: str = "onnxruntime"
     precision_hint: str = ""
     threads: int = 0
+    fast_head: bool = False
 
     def __post_init__(self) -> None:
         """Raises UsageError for a hint to a runtime that takes none."""
@@ -88,6 +92,23 @@ class _RefusedError(Exception):
     """The runtime's own error on loading a file."""
 
 
+def _source(plain: Path, choice: RuntimeChoice) -> Path | bytes:
+    """What a CPU runs: the file, or its graph with the faster head."""
+    if not choice.fast_head:
+        return plain
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        faster = with_fast_head(onnx.load(plain), transformed=False)
+    except (DecodeError, onnx.shape_inference.InferenceError):
+        return plain  # the runtime will say what is wrong with it
+    if faster is None:
+        return plain
+    log.info("the head's 3x3 convolutions run in their form for CPUs (not with --as_is)")
+    return bytes(faster.SerializeToString())
+
+
 class _OnnxRuntime:
     def __init__(self, plain: Path, choice: RuntimeChoice) -> None:
         import onnxruntime
@@ -100,7 +121,8 @@ class _OnnxRuntime:
         wanted = [each for each in PROVIDERS if each in installed]
         refusals = (errors.Fail, errors.InvalidGraph, errors.InvalidArgument, errors.NotImplemented)
         try:
-            self._session = onnxruntime.InferenceSession(plain, options, providers=wanted)
+            source = _source(plain, choice) if wanted == [_CPU] else plain
+            self._session = onnxruntime.InferenceSession(source, options, providers=wanted)
         except refusals as error:
             raise _RefusedError(error) from error
         batch = self._session.get_inputs()[0].shape[0]
@@ -127,7 +149,7 @@ class _OpenVino:
         self._compile: Callable[[Any], Any] = lambda model: core.compile_model(model, "CPU", options)
         self._requests: dict[int, Any] = {}
         try:
-            self._model = core.read_model(plain)
+            self._model = core.read_model(_source(plain, choice))
             batch = self._model.inputs[0].partial_shape[0]
             self.batch_size = batch.get_length() if batch.is_static else None
             # OpenVINO 2026.4.1 computes some INT8 graphs of a free batch wrongly.

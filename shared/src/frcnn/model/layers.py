@@ -12,10 +12,7 @@ import keras
 import tensorflow as tf
 
 from frcnn.ops.dft_convolution import convolve_transformed, transform_kernel
-
-# Above this side the transforms cost more than the products they save.
-LARGEST_DFT_SIDE = 8
-SMALLEST_DFT_DEPTH = 64
+from frcnn.ops.dft_matrices import LARGEST_DFT_SIDE, SMALLEST_DFT_DEPTH
 
 _PLAIN = contextvars.ContextVar("plain_convolutions", default=False)
 
