@@ -55,7 +55,7 @@ test-slow: $(STAMP) ## the slow tests; ARGS='--minutes 20' runs what begins by t
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m '(slow or e2e) and not (gpu or bench or container or browser)' \
 	  --ignore tests/unit/export/test_backbones.py $(ARGS)
 
-test-backbones: $(STAMP) ## each backbone exported, equal to Keras; alone, since converting the largest takes more than 13 GiB
+test-backbones: $(STAMP) ## each backbone exported, equal to Keras; alone, since converting the largest takes 9 GiB
 	$(BIN)/python -m pytest -m slow tests/unit/export/test_backbones.py $(ARGS)
 
 test-e2e: $(STAMP) ## the whole way on the toy set
