@@ -152,7 +152,7 @@ def test_a_trained_model_keeps_its_accuracy(tmp_path, capsys):
         "object_confidence_thres: 0.3 classifier_nms_max_boxes: 10 classifier_nms_overlap_threshold: 0.3 "
     )
     evaluation = f"{settings} gt_matching_iou_threshold: 0.5"
-    toy_spec(tmp_path, images=32, validation=16, training=training, evaluation=evaluation)
+    toy_spec(tmp_path, images=64, validation=64, training=training, evaluation=evaluation)
     path = tmp_path / "spec.txt"
     inference = f"inference_config {{ {settings} bbox_visualize_threshold: 0.3 }}"
     more = f"model_config {{ freeze_bn: true }} {inference}\n"
@@ -175,7 +175,7 @@ def test_a_trained_model_keeps_its_accuracy(tmp_path, capsys):
             "--images",
             tmp_path / "images",
         ]
-        # One of 16 objects more or less is 0.06.
+        # Boxes near the IoU of 0.5 fall either way: one of the 64 objects is 0.016.
         assert main(["onnx", "verify", *map(str, words), "--map", "--map_tolerance", "0.07"]) == 0
         shown = capsys.readouterr().out
         assert float(shown.split("mAP: reference ")[1].split(",")[0]) > 0.9
