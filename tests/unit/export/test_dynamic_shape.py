@@ -60,10 +60,14 @@ def test_finds_what_keras_finds_at_any_size(detector, shape):
     assert compare_batches(expected, found, Tolerance(box=0.02, score=2e-4)).unmatched == 0.0
 
 
-def test_openvino_finds_the_same_at_any_size(detector):
-    pytest.importorskip("openvino")
-    path, choice = detector.folder / "model.onnx", RuntimeChoice("openvino")
-    other = load_onnx_detector(path, detector.spec, mode="inference", runtime=choice)
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("fast", [False, True])
+def test_every_way_to_run_it_finds_the_same_at_any_size(detector, name, fast, caplog):
+    pytest.importorskip(name)
+    path, choice = detector.folder / "model.onnx", RuntimeChoice(name, fast_head=fast)
+    with caplog.at_level(logging.INFO, "frcnn"):
+        other = load_onnx_detector(path, detector.spec, mode="inference", runtime=choice)
+    assert ("form for CPUs" in caplog.text) == fast
     for shape in ((1, 128, 192), (2, 135, 211)):
         images = mosaics(*shape)
         same = compare_batches(detector.onnx(images), other(images), Tolerance(box=0.05, score=1e-3))

@@ -17,8 +17,8 @@ from frcnn.export.fast_head import with_fast_head
 log = logging.getLogger(__name__)
 
 OUTPUTS = ("boxes", "scores", "classes", "count")
-# Fastest first; what is not there is left out.
 _CPU = "CPUExecutionProvider"
+# Fastest first; what is not there is left out.
 PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", _CPU)
 # What OpenVINO calls the types.
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
