@@ -53,10 +53,10 @@ test: $(STAMP) ## the tests, without the slow ones, and line coverage of frcnn
 test-slow: $(STAMP) ## the slow tests; ARGS='--minutes 20' runs what begins by then
 	@# By file, since the tests of a file share a training.
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m '(slow or e2e) and not (gpu or bench or container or browser)' \
-	  --ignore tests/unit/export/test_backbones.py $(ARGS)
+	  --ignore tests/unit/exporting/test_backbones.py $(ARGS)
 
 test-backbones: $(STAMP) ## each backbone exported, equal to Keras; alone, since converting the largest takes 9 GiB
-	$(BIN)/python -m pytest -m slow tests/unit/export/test_backbones.py $(ARGS)
+	$(BIN)/python -m pytest -m slow tests/unit/exporting/test_backbones.py $(ARGS)
 
 test-e2e: $(STAMP) ## the whole way on the toy set
 	$(BIN)/python -m pytest -m e2e $(ARGS)

@@ -26,13 +26,13 @@ from rich.table import Table
 from benchmarks.conditions import Conditions
 from benchmarks.ours_spec import spec_text
 from benchmarks.settings import SETTINGS
+from frcnn.distributed.world import Place
 from frcnn.model.build import build
-from frcnn.model.checkpoint import Snapshots, TrainingRecord, load_model
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.runtime.distributed import Place
+from frcnn.model.files.checkpoint import Snapshots, TrainingRecord, load_model
 from frcnn.spec.load import parse_experiment
-from frcnn.train.prepare import prepare
-from frcnn.train.trainer import set_up
+from frcnn.training.compile import prepare
+from frcnn.training.trainer import set_up
 
 WRITE_LIMIT, STALL_LIMIT = 2.0, 0.2
 WARM_UP = 3

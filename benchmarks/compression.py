@@ -92,9 +92,9 @@ def _judged(args: argparse.Namespace, row: Row) -> Row:
 
 def _size(model_path: Path, copy: Path) -> tuple[int, int, int]:
     """Parameters, operations an image, and bytes of the file without the optimizer's state."""
-    from frcnn.model.checkpoint import load_model, save_model
-    from frcnn.prune.prune import plan_detector
-    from frcnn.prune.settings import PruneSettings
+    from frcnn.model.files.checkpoint import load_model, save_model
+    from frcnn.pruning.prune import plan_detector
+    from frcnn.pruning.settings import PruneSettings
 
     model, record = load_model(model_path)
     save_model(model, copy, record)
@@ -108,7 +108,7 @@ def latencies(rows: Sequence[Row], spec_path: Path) -> list[Row]:
     """The rows with the median seconds an image, all models in turns so that they meet the same machine."""
     import numpy as np
 
-    from frcnn.model.checkpoint import load_detector
+    from frcnn.model.files.checkpoint import load_detector
     from frcnn.spec import load_experiment
 
     spec = load_experiment(spec_path)

@@ -74,7 +74,7 @@ def main() -> int:
 
 
 def _make_set(root: Path, size: int) -> Path:
-    from frcnn.data.demo_data import write_demo_data
+    from frcnn.demo.dataset import write_demo_data
 
     drawn = root.parent / "drawn"
     if not drawn.exists():
@@ -96,8 +96,8 @@ def _measure(root: Path, embed: bool, workers: int) -> Result:
 
 
 def _convert(root: str, output: str, embed: bool, workers: int) -> Result:
-    from frcnn.data.convert import convert
-    from frcnn.spec.config import DatasetExportConfig, KITTIConfig
+    from frcnn.data.conversion.convert import convert
+    from frcnn.spec.schema.experiment import DatasetExportConfig, KITTIConfig
 
     config = KITTIConfig(
         root_directory_path=root,

@@ -11,7 +11,7 @@ import csv
 import sys
 from pathlib import Path
 
-from frcnn.train.training_log import FILE_NAME
+from frcnn.training.callbacks.training_log import FILE_NAME
 
 Row = dict[str, float]
 

@@ -14,14 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from frcnn.cli.detectors import load_detector
-from frcnn.data.pipeline import validation_dataset
-from frcnn.evaluate.evaluator import evaluate
-from frcnn.export.calibration import calibrate
-from frcnn.export.calibration_images import CalibrationImages
-from frcnn.export.exporter import Calibration, ExportOptions, export_onnx, write_onnx
-from frcnn.model.checkpoint import load_model
-from frcnn.runtime.keys import resolve_key
+from frcnn.data.input.dataset import validation_dataset
+from frcnn.evaluation.evaluator import evaluate
+from frcnn.exporting.exporter import Calibration, ExportOptions, export_onnx, write_onnx
+from frcnn.exporting.int8.calibration import calibrate
+from frcnn.exporting.int8.calibration_images import CalibrationImages
+from frcnn.inference.load import load_detector
+from frcnn.model.files.checkpoint import load_model
+from frcnn.sealing.keys import resolve_key
 from frcnn.spec import Experiment, load_experiment
 
 PROFILES = ("cpu", "tensorrt")

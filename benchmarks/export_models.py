@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from benchmarks.ours_spec import spec_text
 from benchmarks.settings import SETTINGS, random_scene
-from frcnn.export.calibration import calibrate
-from frcnn.export.exporter import ExportOptions, export_onnx, write_onnx
+from frcnn.exporting.exporter import ExportOptions, export_onnx, write_onnx
+from frcnn.exporting.int8.calibration import calibrate
 from frcnn.model.build import build
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.layers import BatchNormalization

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.settings import random_scene
 from benchmarks.workers import peak_mib, serve
-from frcnn.export.sessions import RuntimeChoice, open_session
+from frcnn.inference.onnx_sessions import RuntimeChoice, open_session
 
 WARM_UP_STEPS = 2
 

@@ -25,12 +25,12 @@ from rich.table import Table
 from benchmarks.conditions import Conditions
 from benchmarks.run_speed import worker_environment
 from benchmarks.workers import Worker
-from frcnn.data.annotations import ImageRecord, Label
-from frcnn.data.example import encode
-from frcnn.data.pipeline import training_dataset, worker_threads
-from frcnn.data.records import frame
+from frcnn.data.input.dataset import training_dataset, worker_threads
+from frcnn.data.records.annotations import ImageRecord, Label
+from frcnn.data.records.example import encode
+from frcnn.data.records.tfrecord import frame
 from frcnn.spec import Experiment, load_experiment
-from frcnn.spec.config import (
+from frcnn.spec.schema.experiment import (
     AugmentationConfig,
     ColorAugmentation,
     DataSource,

@@ -54,8 +54,8 @@ class EpochSampler(logging.Handler):
 def prepare(folder: Path, images: int, epochs: int) -> Path:
     """Draws and converts a data set below `folder`; returns the path of an experiment spec for it."""
     from frcnn.cli.demo import layout
-    from frcnn.cli.demo_specs import Paths, convert_spec, experiment_spec, survey
-    from frcnn.data.records import read_records
+    from frcnn.data.records.tfrecord import read_records
+    from frcnn.demo.specs import Paths, convert_spec, experiment_spec, survey
 
     paths = Paths(folder, folder / "data")
     _frcnn("demo-data", "-o", paths.data, "--images", images)
@@ -82,10 +82,10 @@ def measure(spec_path: Path, results: Path) -> list[Sample]:
     """Trains as `frcnn train` does; one sample an epoch."""
     from frcnn.model.faster_rcnn import FasterRCNN
     from frcnn.spec import load_experiment
-    from frcnn.train.trainer import train
+    from frcnn.training.trainer import train
 
     sampler = EpochSampler(count_calls(FasterRCNN, "train_step"), count_calls(FasterRCNN, "detect"))
-    logger = logging.getLogger("frcnn.train")
+    logger = logging.getLogger("frcnn.training")
     logger.setLevel(logging.INFO)
     logger.addHandler(sampler)
     train(load_experiment(spec_path), results)

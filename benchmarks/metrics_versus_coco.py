@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from frcnn.evaluate.evaluator import Evaluator
-from frcnn.evaluate.settings import EvaluationSettings, iou_range
+from frcnn.evaluation.evaluator import Evaluator
+from frcnn.evaluation.settings import EvaluationSettings, iou_range
 from tests.support.coco_peer import coco_ap
 from tests.support.detection_scenes import Scene, as_batch, enlarged, random_scenes
 

@@ -18,11 +18,11 @@ from benchmarks.settings import SETTINGS, Scene, random_scene
 from benchmarks.tracing import count_calls
 from benchmarks.workers import serve
 from frcnn.model.build import build, detection_settings, training_settings
-from frcnn.model.detector import KerasDetector
+from frcnn.model.keras_detector import KerasDetector
 from frcnn.model.precision import set_precision
 from frcnn.spec import Experiment, load_experiment
-from frcnn.train.optimizers import optimizer
-from frcnn.train.trainer import set_up
+from frcnn.training.optimizers import optimizer
+from frcnn.training.trainer import set_up
 
 WARM_UP_STEPS = 3
 # Of the learning rate schedule, which is flat; never reached.
@@ -94,7 +94,7 @@ def _load_spec(batch: int) -> Experiment:
 
 
 def _training_batch(scene: Scene) -> dict[str, tf.Tensor]:
-    """A batch as `frcnn.data.pipeline` makes it: the boxes padded to the spec's maximum."""
+    """A batch as `frcnn.data.input.dataset` makes it: the boxes padded to the spec's maximum."""
     images, boxes = scene.boxes.shape[:2]
     padding = SETTINGS.padded_boxes - boxes
     valid = np.zeros((images, SETTINGS.padded_boxes), bool)

@@ -93,8 +93,8 @@ def in_a_process(arch: str) -> Cost:
 def measure(arch: str) -> Cost:
     """Builds and prunes, in this process."""
     from frcnn.model.build import build
-    from frcnn.prune.prune import prune
-    from frcnn.prune.settings import PruneSettings
+    from frcnn.pruning.prune import prune
+    from frcnn.pruning.settings import PruneSettings
     from frcnn.spec.load import parse_experiment
 
     text = spec_text(1).replace('arch: "resnet:18"', f'arch: "{arch}"')

@@ -23,7 +23,7 @@ from benchmarks.conditions import Conditions
 from benchmarks.input_pipeline import write_records
 from benchmarks.run_speed import worker_environment
 from benchmarks.scaling_rank import WARM_UP_STEPS
-from frcnn.train.launch import launch
+from frcnn.distributed.launcher import launch
 
 WANTED = 0.9
 PHASES = ("data", "allreduce", "logging")

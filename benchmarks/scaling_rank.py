@@ -15,11 +15,11 @@ import keras
 import tensorflow as tf
 
 from benchmarks.input_pipeline import ROWS, make_spec
-from frcnn.data.pipeline import training_dataset
+from frcnn.data.input.dataset import training_dataset
+from frcnn.distributed.world import World, join, place
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.runtime.distributed import World, join, place
 from frcnn.spec import Experiment
-from frcnn.train import trainer
+from frcnn.training import trainer
 
 WARM_UP_STEPS = 4
 EXCHANGES = 10

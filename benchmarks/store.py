@@ -26,9 +26,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.conditions import Conditions
-from frcnn.runtime.storage import Store
-from frcnn.runtime.storage.plan import PIECE_BYTES
-from frcnn.runtime.storage.settings import Settings
+from frcnn.storage import Store
+from frcnn.storage.packing import PIECE_BYTES
+from frcnn.storage.settings import Settings
 from tests.support.s3_server import BUCKET, S3Server, running
 
 MIB = 1 << 20

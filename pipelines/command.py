@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.errors import DataError, RunError
-from frcnn.runtime.published import is_s3
+from frcnn.steps.publishing import is_s3
 from pipelines import parameters
 from pipelines.remote import command as remote
 from pipelines.remote import package
 
 if TYPE_CHECKING:
-    from pipelines.local_run import LocalRun
+    from pipelines.local.run import LocalRun
 
 HELP = "Convert, train, evaluate, prune, retrain, evaluate, export, publish: here, or on a cluster."
 EXAMPLES = """\
@@ -67,7 +67,7 @@ def _run(args: argparse.Namespace) -> None:
         **given,
     }
     package.choose_images(args)
-    from pipelines.local_run import run_locally
+    from pipelines.local.run import run_locally
 
     network = args.network if args.runner == "docker" else None
     result = run_locally(arguments, args.data, args.output, docker_network=network)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from frcnn.errors import RunError
-from frcnn.runtime.files import atomic_path
+from frcnn.files import atomic_path
 
 COMPILED = Path(__file__).with_name("compiled")
 # kfp names parts of nested pipelines in the order of protobuf's maps. That of the compiled implementation

@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 
 from frcnn.errors import UsageError
-from frcnn.runtime.gate import Gate
+from frcnn.steps.quality_gate import Gate
 
 PRECISIONS = ("fp32", "fp16", "int8")
 TRAIN_PRECISIONS = ("fp32", "mixed")

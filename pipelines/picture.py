@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 
 import yaml
 
-from frcnn.runtime.files import write_text
+from frcnn.files import write_text
 from pipelines.compile import COMPILED
 
 PICTURE = Path(__file__).parents[1] / "docs" / "images" / "pipeline.svg"

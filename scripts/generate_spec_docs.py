@@ -7,9 +7,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "shared/src"))
 
 from frcnn.errors import SpecError  # noqa: E402 - the path comes first
-from frcnn.runtime.files import write_text  # noqa: E402
-from frcnn.spec.document import page  # noqa: E402
+from frcnn.files import write_text  # noqa: E402
 from frcnn.spec.load import parse_experiment, read_text  # noqa: E402
+from frcnn.spec.schema.document import page  # noqa: E402
 
 EXAMPLE = ROOT / "tests/unit/spec/data/five_faults.txt"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.runtime.kfp_output import Metadata
+    from frcnn.steps.kfp_output import Metadata
 
 log = logging.getLogger("frcnn.step.compare")
 
@@ -28,16 +28,16 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the step; returns its exit code."""
     args = parser().parse_args(argv)
-    from frcnn.cli.step import run
+    from frcnn.steps.run import run
 
     return run(args, step)
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Compares."""
-    from frcnn.cli.step import write_parameter
-    from frcnn.runtime.gate import Gate
-    from frcnn.runtime.published import published_map
+    from frcnn.steps.publishing import published_map
+    from frcnn.steps.quality_gate import Gate
+    from frcnn.steps.run import write_parameter
 
     if not args.published:
         log.info("nothing is published: the run names no place for it")

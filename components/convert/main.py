@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.runtime.kfp_output import Metadata
     from frcnn.spec import DatasetExportConfig
+    from frcnn.steps.kfp_output import Metadata
 
 PREFIX = "set"
 
@@ -30,15 +30,15 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the step; returns its exit code."""
     args = parser().parse_args(argv)
-    from frcnn.cli.step import run
+    from frcnn.steps.run import run
 
     return run(args, step)
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Converts."""
-    from frcnn.data.convert import convert
-    from frcnn.runtime.storage.cache import local_copy
+    from frcnn.data.conversion.convert import convert
+    from frcnn.storage.local_copy import local_copy
 
     data = local_copy(args.data, "convert --data")
     report = convert(_spec(data, args.convert_spec), args.records / PREFIX, embed_images=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.evaluate.inspection import Inspection
-    from frcnn.evaluate.report import Report
-    from frcnn.runtime.kfp_output import Metadata
+    from frcnn.evaluation.inspection import Inspection
+    from frcnn.evaluation.report import Report
+    from frcnn.steps.kfp_output import Metadata
 
 log = logging.getLogger("frcnn.step.evaluate")
 
@@ -42,24 +42,24 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the step; returns its exit code."""
     args = parser().parse_args(argv)
-    from frcnn.cli.step import run
+    from frcnn.steps.run import run
 
     return run(args, step)
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Evaluates."""
-    from frcnn.cli.step import model_file, write_parameter
-    from frcnn.data.pipeline import validation_dataset
+    from frcnn.data.input.dataset import validation_dataset
     from frcnn.errors import DataError
-    from frcnn.evaluate.evaluator import evaluate
-    from frcnn.evaluate.html_report import Subject, inspection_for, read_metrics, save_html
-    from frcnn.evaluate.plots import save_curves
-    from frcnn.model.checkpoint import load_detector
-    from frcnn.runtime.files import write_text
-    from frcnn.runtime.gate import Gate
-    from frcnn.runtime.keys import resolve_key
+    from frcnn.evaluation.evaluator import evaluate
+    from frcnn.evaluation.html_report import Subject, inspection_for, read_metrics, save_html
+    from frcnn.evaluation.plots import save_curves
+    from frcnn.files import write_text
+    from frcnn.model.files.checkpoint import load_detector
+    from frcnn.sealing.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_records
+    from frcnn.steps.quality_gate import Gate
+    from frcnn.steps.run import model_file, write_parameter
 
     gate = Gate(args.minimum_map, args.baseline_map, args.tolerance)
     former = read_metrics(args.former / METRICS) if args.former else None

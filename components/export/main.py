@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.runtime.kfp_output import Metadata
     from frcnn.spec import Experiment
+    from frcnn.steps.kfp_output import Metadata
 
 ONNX, SEALED, SPEC = "model.onnx", "model.etlt", "spec.txt"
 # INT8 is calibrated on so many batches of so many images, or on what there is.
@@ -34,17 +34,17 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the step; returns its exit code."""
     args = parser().parse_args(argv)
-    from frcnn.cli.step import run
+    from frcnn.steps.run import run
 
     return run(args, step)
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Exports, as `frcnn export` does."""
-    from frcnn.cli.step import model_file, run_task
-    from frcnn.runtime.files import write_text
-    from frcnn.runtime.keys import masked_spec, resolve_key
+    from frcnn.files import write_text
+    from frcnn.sealing.keys import masked_spec, resolve_key
     from frcnn.spec.overrides import experiment_given
+    from frcnn.steps.run import model_file, run_task
 
     spec = experiment_given(args.spec)
     target = args.exported / (SEALED if resolve_key(None, spec.enc_key) else ONNX)
@@ -63,7 +63,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
 
 def _calibration(records: Path | None, spec: "Experiment", folder: Path) -> tuple[object, ...]:
     """Flags that calibrate on training images, which are written to `folder`."""
-    from frcnn.data.records import read_records
+    from frcnn.data.records.tfrecord import read_records
     from frcnn.errors import DataError, UsageError
     from frcnn.spec.overrides import with_records
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.runtime.kfp_output import Metadata
+    from frcnn.steps.kfp_output import Metadata
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,21 +25,21 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the step; returns its exit code."""
     args = parser().parse_args(argv)
-    from frcnn.cli.step import run
+    from frcnn.steps.run import run
 
     return run(args, step)
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Looks at every image."""
-    from frcnn.cli.step import model_file
-    from frcnn.data.preprocess import ImageSettings
-    from frcnn.inference.image_files import find_images
+    from frcnn.data.image_files import find_images
+    from frcnn.data.transforms.preprocess import ImageSettings
     from frcnn.inference.run import run_inference
     from frcnn.inference.settings import InferenceSettings
-    from frcnn.model.checkpoint import load_detector
-    from frcnn.runtime.keys import resolve_key
+    from frcnn.model.files.checkpoint import load_detector
+    from frcnn.sealing.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_inference
+    from frcnn.steps.run import model_file
 
     spec = with_inference(experiment_given(args.spec), args.images, args.detections)
     settings = InferenceSettings.from_spec(spec)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.runtime.kfp_output import Metadata
+    from frcnn.steps.kfp_output import Metadata
 
 log = logging.getLogger("frcnn.step.prune")
 
@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the step; returns its exit code."""
     args = parser().parse_args(argv)
-    from frcnn.cli.step import run
+    from frcnn.steps.run import run
 
     return run(args, step)
 
@@ -38,12 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Prunes."""
     from frcnn.cli.prune import REPORT
-    from frcnn.cli.step import model_file, model_name
-    from frcnn.model.checkpoint import TrainingRecord, load_model, save_model
-    from frcnn.prune.prune import prune
-    from frcnn.prune.settings import PruneSettings
-    from frcnn.runtime.files import write_text
-    from frcnn.runtime.keys import resolve_key
+    from frcnn.files import write_text
+    from frcnn.model.files.checkpoint import TrainingRecord, load_model, save_model
+    from frcnn.pruning.prune import prune
+    from frcnn.pruning.settings import PruneSettings
+    from frcnn.sealing.keys import resolve_key
+    from frcnn.steps.run import model_file, model_name
 
     settings = PruneSettings(
         pruning_threshold=args.threshold,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.runtime.kfp_output import Metadata
+    from frcnn.steps.kfp_output import Metadata
 
 log = logging.getLogger("frcnn.step.publish")
 
@@ -27,14 +27,14 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the step; returns its exit code."""
     args = parser().parse_args(argv)
-    from frcnn.cli.step import run
+    from frcnn.steps.run import run
 
     return run(args, step)
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Publishes."""
-    from frcnn.runtime.published import publish
+    from frcnn.steps.publishing import publish
 
     folders = (args.exported, args.report)
     publish(folders, args.published)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.runtime.kfp_output import Metadata
+    from frcnn.steps.kfp_output import Metadata
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,18 +50,18 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the step; returns its exit code."""
     args = parser().parse_args(argv)
-    from frcnn.cli.step import run
+    from frcnn.steps.run import run
 
     return run(args, step)
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Trains."""
-    from frcnn.cli.step import keep_model, model_file
     from frcnn.errors import UsageError
-    from frcnn.runtime.keys import resolve_key
+    from frcnn.sealing.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_records, with_training
-    from frcnn.train.kept import train_and_keep
+    from frcnn.steps.run import keep_model, model_file
+    from frcnn.training.resumable import train_and_keep
 
     if args.num_workers < 1:
         raise UsageError(f"--num-workers {args.num_workers}: expected 1 or more")
@@ -73,7 +73,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     folder, uri = _places(args, spec.text)
     key = resolve_key(None, spec.enc_key)
     if args.num_workers > 1:
-        from components.train.on_workers import Request, train_on_workers
+        from components.train.distributed import Request, train_on_workers
 
         logging.getLogger("components").setLevel(logging.INFO)
         result = train_on_workers(Request.of(args, spec, uri), folder, key)
@@ -87,7 +87,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
 
 def _places(args: argparse.Namespace, spec_text: str) -> tuple[Path, str]:
     """Folder of the checkpoints here, and the URI where they are kept too; other inputs, other places."""
-    from frcnn.runtime.storage import is_remote
+    from frcnn.storage import is_remote
 
     inputs = "\0".join(map(str, (spec_text, args.records, args.start_from, args.epochs, args.precision)))
     name = hashlib.sha256(inputs.encode()).hexdigest()[:16]

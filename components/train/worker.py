@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.runtime.kfp_output import Metadata
+    from frcnn.steps.kfp_output import Metadata
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,17 +33,17 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains; returns the exit code."""
     args = parser().parse_args(argv)
-    from frcnn.cli.step import run
+    from frcnn.steps.run import run
 
     return run(args, work)
 
 
 def work(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Trains as one of the ranks that mpirun started; rank 0 speaks, and keeps the checkpoints."""
-    from frcnn.runtime.distributed import place
-    from frcnn.runtime.keys import resolve_key
+    from frcnn.distributed.world import place
+    from frcnn.sealing.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_records, with_training
-    from frcnn.train.kept import train_and_keep
+    from frcnn.training.resumable import train_and_keep
 
     if place().rank:
         logging.getLogger("frcnn").setLevel(logging.WARNING)
@@ -63,9 +63,9 @@ def _brought(uri: str, folder: Path) -> Path:
     Raises:
         ModelError: There is none.
     """
-    from frcnn.cli.step import MODEL_NAMES
     from frcnn.errors import ModelError
-    from frcnn.runtime.storage import Store
+    from frcnn.steps.run import MODEL_NAMES
+    from frcnn.storage import Store
 
     store = Store.from_environment()
     there = {entry.name for entry in store.list(uri)}

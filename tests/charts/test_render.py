@@ -104,7 +104,7 @@ def test_existing_secret_is_used_and_none_made(render):
 
 
 def test_compiled_pipelines_find_what_they_refer_to_by_name(render):
-    from components.train.on_workers import pod_options
+    from components.train.distributed import pod_options
     from pipelines.resources import SECRETS, TRAINING_OPTIONS
 
     objects = render("multi-user-values.yaml")
@@ -146,8 +146,8 @@ def test_trainings_talk_among_themselves_to_dns_and_to_s3_only(render, job_label
 
 @pytest.fixture
 def job_labels():
-    from components.train.mpijob.job import Resources, TrainingJob
-    from components.train.mpijob.manifest import manifest
+    from components.mpijob.job import Resources, TrainingJob
+    from components.mpijob.manifest import manifest
 
     job = TrainingJob("x", "team", "image:1", ("frcnn",), 1, Resources("1", "1Gi"))
     return manifest(job)["spec"]["mpiReplicaSpecs"]["Worker"]["template"]["metadata"]["labels"]

@@ -8,10 +8,10 @@ import threading
 import pytest
 from kubernetes import client
 
-from components.train.mpijob.cluster import Cluster
-from components.train.mpijob.follow import Patience, run_job
-from components.train.mpijob.job import Owner, Resources, TrainingJob
-from components.train.mpijob.manifest import manifest
+from components.mpijob.api import Cluster
+from components.mpijob.job import Owner, Resources, TrainingJob
+from components.mpijob.manifest import manifest
+from components.mpijob.supervise import Patience, run_job
 from frcnn.errors import RunError
 from tests.charts.conftest import find
 from tests.support import mpi_operator

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from frcnn.errors import StoreError
-from frcnn.runtime.storage import Store
-from frcnn.runtime.storage.settings import Settings
+from frcnn.storage import Store
+from frcnn.storage.settings import Settings
 from tests.support import containers
 from tests.support.containers import BASE, BUCKET, KEYS, NETWORK, docker
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from frcnn.runtime.published import published_map
-from frcnn.runtime.storage import Store
-from frcnn.runtime.storage.settings import Settings
+from frcnn.steps.publishing import published_map
+from frcnn.storage import Store
+from frcnn.storage.settings import Settings
 from tests.pipeline.tiny import write_data, write_spec
 from tests.support.containers import BUCKET, KEYS, NETWORK, STEPS, TAG, docker
 
@@ -116,7 +116,7 @@ def test_a_step_that_fails_at_once_is_never_taken_for_a_success(engine, images, 
     from kfp import local
     from kfp.local.status import Status
 
-    from pipelines.docker_runner import Containers, container_handler
+    from pipelines.local.containers import Containers, container_handler
 
     client = sdk.DockerClient(base_url=engine["DOCKER_HOST"])
     handler = container_handler(client, Containers())

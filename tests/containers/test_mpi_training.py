@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from components.mpijob.manifest import manifest
+from components.train.distributed import Request, described, pod_options
 from components.train.main import parser
-from components.train.mpijob.manifest import manifest
-from components.train.on_workers import Request, described, pod_options
-from frcnn.runtime.run_folder import epoch_of
-from frcnn.runtime.storage import Store
-from frcnn.runtime.storage.settings import Settings
 from frcnn.spec.overrides import experiment_given
+from frcnn.storage import Store
+from frcnn.storage.settings import Settings
+from frcnn.training.run_folder import epoch_of
 from tests.pipeline.tiny import SPEC, write_data
 from tests.support.containers import BUCKET, KEYS, NETWORK, TAG, docker
 

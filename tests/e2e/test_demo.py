@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from frcnn.data.demo_data import write_demo_data
+from frcnn.demo.dataset import write_demo_data
 
 ROOT = Path(__file__).parents[2]
 

@@ -2,8 +2,8 @@
 
     python -m pytest -m slow -s tests/fuzz
 
-The library that reads HDF5 has a process of its own (`frcnn.model.hdf5.apart`), whose death is a ModelError
-too. Here many files share one process, forked, and its deaths are counted.
+The library that reads HDF5 runs in a separate process (`frcnn.model.files.hdf5_process`), whose death is a
+ModelError too. Here many files share one process, forked, and its deaths are counted.
 """
 
 import io
@@ -18,18 +18,18 @@ import numpy as np
 import pytest
 
 from frcnn.errors import ModelError
-from frcnn.model import archive, checkpoint
-from frcnn.model.archive import CONFIG, read_text
-from frcnn.model.checkpoint import TrainingRecord, save_model
-from frcnn.model.config_guard import guarded
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.model.hdf5.tree import read_tree
+from frcnn.model.files import archive, checkpoint
+from frcnn.model.files.archive import CONFIG, read_text
+from frcnn.model.files.checkpoint import TrainingRecord, save_model
+from frcnn.model.files.config_guard import guarded
+from frcnn.model.files.hdf5_tree import read_tree
 from frcnn.model.layers import BatchNormalization, Conv2D
 from frcnn.model.settings import Geometry
-from frcnn.train.pretrained import hdf5
-from frcnn.train.pretrained.load import read_source
+from frcnn.training.pretrained import hdf5
+from frcnn.training.pretrained.load import read_source
 from tests.fuzz.mutation import DIED, READ, REFUSED, mutated, survive
-from tests.unit.train.test_pretrained_torch import torch_names, write_any
+from tests.unit.training.test_pretrained_torch import torch_names, write_any
 
 __all__ = ["torch_names"]
 

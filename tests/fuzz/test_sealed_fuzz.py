@@ -9,19 +9,20 @@ import zlib
 
 import pytest
 
-from frcnn.runtime import seal_header, sealed
-from frcnn.runtime.seal_header import HEADER_BYTES
+from frcnn.sealing import header as seal_header
+from frcnn.sealing import sealed_file
+from frcnn.sealing.header import HEADER_BYTES
 from tests.fuzz.mutation import mutated
 
 FILES = 100_000
 CHUNK = 4096
 KEY = "key"
 NAMED = (
-    sealed.NotSealedError,
-    sealed.UnsupportedModelError,
-    sealed.WrongKeyError,
-    sealed.DamagedModelError,
-    sealed.TruncatedModelError,
+    sealed_file.NotSealedError,
+    sealed_file.UnsupportedModelError,
+    sealed_file.WrongKeyError,
+    sealed_file.DamagedModelError,
+    sealed_file.TruncatedModelError,
 )
 
 
@@ -42,9 +43,9 @@ def small_file(monkeypatch: pytest.MonkeyPatch, size: int) -> bytes:
     """A sealed file in chunks of 4 KiB, that the largest cost we write with was asked for."""
     real = seal_header.Header
     with monkeypatch.context() as patch:
-        patch.setattr(sealed, "Header", lambda kind, size, cost: real(kind, size, cost, log2_chunk=12))
+        patch.setattr(sealed_file, "Header", lambda kind, size, cost: real(kind, size, cost, log2_chunk=12))
         target = io.BytesIO()
-        sealed.seal_stream(io.BytesIO(bytes(size)), target, KEY, "keras", sealed.KeyCost())
+        sealed_file.seal_stream(io.BytesIO(bytes(size)), target, KEY, "keras", sealed_file.KeyCost())
     return target.getvalue()
 
 
@@ -65,7 +66,7 @@ def test_mutated_files_end_in_a_named_error_and_take_little_memory(monkeypatch, 
         if rng.random() < 0.5:
             data = with_valid_checksum(data)
         try:
-            sealed.unseal_stream(io.BytesIO(data), io.BytesIO(), KEY)
+            sealed_file.unseal_stream(io.BytesIO(data), io.BytesIO(), KEY)
         except NAMED as error:
             seen[type(error)] += 1
         else:
@@ -85,4 +86,4 @@ def test_random_bytes_behind_a_valid_start_end_in_a_named_error(cheap_key):
         )
         data = with_valid_checksum(start + rng.randbytes(rng.randrange(300)))
         with pytest.raises(NAMED):
-            sealed.unseal_stream(io.BytesIO(data), io.BytesIO(), KEY)
+            sealed_file.unseal_stream(io.BytesIO(data), io.BytesIO(), KEY)

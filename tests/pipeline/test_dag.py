@@ -12,10 +12,10 @@ import pytest
 from kfp.local.status import Status
 
 from frcnn.errors import RunError
-from frcnn.runtime.files import write_text
-from frcnn.runtime.kfp_output import write_executor_output
+from frcnn.files import write_text
+from frcnn.steps.kfp_output import write_executor_output
 from pipelines.faster_rcnn import faster_rcnn
-from pipelines.process_runner import ProcessTaskHandler, run_pipeline
+from pipelines.local.processes import ProcessTaskHandler, run_pipeline
 
 FIRST = ["convert", "train", "evaluate"]
 SECOND = ["prune", "retrain", "evaluate retrained"]

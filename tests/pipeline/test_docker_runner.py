@@ -10,8 +10,8 @@ from kfp import local
 from kfp.local.status import Status
 
 from frcnn.errors import RunError
-from pipelines import docker_runner
-from pipelines.docker_runner import Containers, container_handler, docker_client, image_ids
+from pipelines.local import containers
+from pipelines.local.containers import Containers, container_handler, docker_client, image_ids
 
 
 class Container:
@@ -39,7 +39,7 @@ class Container:
 
 @pytest.fixture(autouse=True)
 def nothing_to_pass_on(monkeypatch):
-    known = (*docker_runner._PASSED_ON, *docker_runner._FILES)
+    known = (*containers._PASSED_ON, *containers._FILES)
     for name in [name for name in os.environ if name.startswith(known)]:
         monkeypatch.delenv(name)
 

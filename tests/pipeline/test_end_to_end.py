@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from frcnn.data.records import read_records
+from frcnn.data.records.tfrecord import read_records
 from tests.pipeline.tiny import write_data, write_spec
 from tests.pipeline.whole_run import ARTIFACTS, files, pipeline_run
 

@@ -7,9 +7,9 @@ import pytest
 from kfp import dsl
 
 from frcnn.errors import RunError
-from pipelines import fingerprint
-from pipelines.local_run import LocalRun, link_latest
-from pipelines.process_runner import StepRun
+from pipelines.local import fingerprint
+from pipelines.local.processes import StepRun
+from pipelines.local.run import LocalRun, link_latest
 
 
 def step(name, folder, **metadata):

@@ -13,7 +13,7 @@ from kfp import dsl, local
 from kfp.local.status import Status
 
 from frcnn.errors import RunError
-from pipelines.process_runner import ProcessTaskHandler, run_pipeline
+from pipelines.local.processes import ProcessTaskHandler, run_pipeline
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,8 +67,8 @@ def test_a_terminated_run_ends_its_step_first(tmp_path):
     step = f"import os, time; open({pid_file!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     script = f"""
         from kfp import local
-        from frcnn.runtime.signals import terminate_as_interrupt
-        from pipelines.process_runner import ProcessTaskHandler
+        from frcnn.console.signals import terminate_as_interrupt
+        from pipelines.local.processes import ProcessTaskHandler
         runner = local.SubprocessRunner(use_venv=False)
         with terminate_as_interrupt():
             ProcessTaskHandler("none", ["python", "-c", {step!r}], "root", runner, {{}}).run()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from frcnn.cli import frame
+from frcnn.cli import task_runner
 from frcnn.cli.tasks import Task
 from pipelines import command
 from pipelines.compile import COMPILED
@@ -65,7 +65,7 @@ def frcnn(*words):
     task = Task("pipeline", "pipelines.command", "", says_status=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # urllib3 pools of the generated client
-        return frame.run(task, command, [str(word) for word in words])
+        return task_runner.run(task, command, [str(word) for word in words])
 
 
 def submit(double, spec, *words):

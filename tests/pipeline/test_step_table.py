@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from pipelines.step_table import StepTable
+from pipelines.local.step_table import StepTable
 
 
 def shown(table):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from frcnn.data.demo_data import write_demo_data
+from frcnn.demo.dataset import write_demo_data
 
 HEIGHT, WIDTH = 128, 160
 CLASSES = ("circle", "square", "triangle")

@@ -1,8 +1,8 @@
 """What tests of the input pipeline do with its batches."""
 
-from frcnn.data.annotations import Label
-from frcnn.data.graph_messages import flush
-from frcnn.data.pipeline import training_dataset, validation_dataset
+from frcnn.data.input.dataset import training_dataset, validation_dataset
+from frcnn.data.records.annotations import Label
+from frcnn.data.records.graph_messages import flush
 from tests.support.loading import image_record, noise_image
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from frcnn.evaluate.detector import DetectionBatch
+from frcnn.model.batch_detector import DetectionBatch
 
 HEIGHT, WIDTH = 240, 320
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from frcnn.data.preprocess import ImageSettings
-from frcnn.evaluate.detector import DetectionBatch
+from frcnn.data.transforms.preprocess import ImageSettings
+from frcnn.model.batch_detector import DetectionBatch
 
 # What the fake detector was told to leave of an image: only the scale, so that a white patch is 255.
 PLAIN = ImageSettings(

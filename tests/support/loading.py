@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from frcnn.data.annotations import ImageRecord, Label
-from frcnn.data.example import encode
-from frcnn.data.records import frame
+from frcnn.data.records.annotations import ImageRecord, Label
+from frcnn.data.records.example import encode
+from frcnn.data.records.tfrecord import frame
 
 ImageType = enum.Enum("ImageType", ["RGB", "GRAY_SCALE"])
 SamplingMode = enum.Enum("SamplingMode", ["USER_DEFINED", "PROPORTIONAL", "UNIFORM"])

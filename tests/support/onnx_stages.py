@@ -7,8 +7,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-from frcnn.export.graph_builder import GraphBuilder
-from frcnn.export.standard_graph import OPSET
+from frcnn.exporting.onnx.graph_builder import GraphBuilder
+from frcnn.exporting.onnx.standard_graph import OPSET
 
 
 def run_stage(

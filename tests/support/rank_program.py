@@ -17,13 +17,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from frcnn.distributed.rank_outcome import Outcome
+from frcnn.distributed.world import PeerLostError, place
 from frcnn.errors import DataError
 from frcnn.model import sampling
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.runtime.distributed import PeerLostError, place
 from frcnn.spec import load_experiment
-from frcnn.train import trainer
-from frcnn.train.outcome import Outcome
+from frcnn.training import trainer
 
 
 class DrawAlike:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from frcnn.evaluate.evaluator import Evaluator
-from frcnn.evaluate.html_report import Subject, save_html
-from frcnn.evaluate.inspection import Inspection
-from frcnn.evaluate.report import Report
-from frcnn.evaluate.settings import EvaluationSettings
+from frcnn.evaluation.evaluator import Evaluator
+from frcnn.evaluation.html_report import Subject, save_html
+from frcnn.evaluation.inspection import Inspection
+from frcnn.evaluation.report import Report
+from frcnn.evaluation.settings import EvaluationSettings
 from tests.support.detection_scenes import as_batch, random_scenes
 
 

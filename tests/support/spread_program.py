@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from frcnn.model.build import build, training_settings
-from frcnn.model.placement import build_beside, plan_placement, spread
-from frcnn.train.optimizers import optimizer
-from frcnn.train.trainer import set_up
+from frcnn.training.model_parallel import build_beside, plan_placement, spread
+from frcnn.training.optimizers import optimizer
+from frcnn.training.trainer import set_up
 from tests.support.toy_training import object_batch, toy_spec
 
 STEPS = 3

@@ -1,6 +1,6 @@
 """A TensorRT and a CUDA driver without a GPU: engines run by ONNX Runtime in this process's memory.
 
-As much of both APIs as `frcnn.export` uses, with their rules: a network takes inputs within its profile,
+As much of both APIs as `frcnn.exporting` uses, with their rules: a network takes inputs within its profile,
 tensors lie where addresses say, a plan is bytes.
 """
 

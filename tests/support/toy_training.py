@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from frcnn.data.annotations import ImageRecord, Label
+from frcnn.data.records.annotations import ImageRecord, Label
 from frcnn.spec import Experiment, load_experiment
 from tests.support.loading import image_bytes, write_records
 from tests.support.task_spec import make_dynamic, write_spec

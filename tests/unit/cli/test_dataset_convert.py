@@ -3,7 +3,7 @@ import json
 import pytest
 
 from frcnn.cli.main import main
-from frcnn.data.records import count_records
+from frcnn.data.records.tfrecord import count_records
 from tests.support.kitti_folder import CAR, PEDESTRIAN, write_kitti
 
 SPEC = """\

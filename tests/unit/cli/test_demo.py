@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from frcnn.cli import demo
-from frcnn.cli.demo_specs import Paths
 from frcnn.cli.main import main
+from frcnn.demo.specs import Paths
 from frcnn.errors import DataError, RunError, UsageError
 from frcnn.spec import load_experiment
 
@@ -67,7 +67,7 @@ def run_demo(output, data, epochs=None):
 def test_the_pipeline_runs_on_the_users_data_and_then_inference_with_its_model(
     tmp_path, commands, capsys, monkeypatch, bfloat16, precision
 ):
-    monkeypatch.setattr("frcnn.runtime.cpu.has_bfloat16", lambda: bfloat16)
+    monkeypatch.setattr("frcnn.cpu.has_bfloat16", lambda: bfloat16)
     out, data = tmp_path / "out", kitti_folder(tmp_path / "kitti")
     run_demo(out, data, epochs=5)
     spec, model = str(out / "specs" / "experiment.txt"), out / "run" / "latest" / "retrain" / "model"
@@ -120,8 +120,8 @@ def test_the_spec_holds_what_the_data_set_holds(tmp_path, commands):
 
 
 def test_samples_are_the_images_that_the_pipeline_holds_out(tmp_path, commands):
-    from frcnn.data.convert import convert
-    from frcnn.data.records import read_records
+    from frcnn.data.conversion.convert import convert
+    from frcnn.data.records.tfrecord import read_records
     from frcnn.spec import load_dataset_export
 
     out = tmp_path / "out"

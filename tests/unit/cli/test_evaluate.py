@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from frcnn.cli.main import main
-from frcnn.data.annotations import Label
+from frcnn.data.records.annotations import Label
 from tests.support.image_folders import PatchDetector, picture
 from tests.support.loading import image_record, write_records
 from tests.support.task_spec import write_spec
@@ -21,7 +21,7 @@ def loaded(monkeypatch):
         calls.append((path.name, str(key), mode))
         return PatchDetector()
 
-    monkeypatch.setattr("frcnn.model.checkpoint.load_detector", load)
+    monkeypatch.setattr("frcnn.model.files.checkpoint.load_detector", load)
     return calls
 
 
@@ -89,7 +89,7 @@ def test_the_flag_for_the_model_wins_over_the_spec(data, loaded):
 def test_an_engine_of_the_deprecated_message_wins_over_the_model(data, loaded, monkeypatch):
     engines = []
     monkeypatch.setattr(
-        "frcnn.export.engine_detector.load_engine_detector",
+        "frcnn.inference.tensorrt.load_engine_detector",
         lambda path, spec, mode: engines.append((path.name, mode)) or PatchDetector(),
     )
     (data / "model.engine").touch()

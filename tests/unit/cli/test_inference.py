@@ -16,7 +16,7 @@ def loaded(monkeypatch):
         calls.append((path.name, str(key), mode))
         return PatchDetector()
 
-    monkeypatch.setattr("frcnn.model.checkpoint.load_detector", load)
+    monkeypatch.setattr("frcnn.model.files.checkpoint.load_detector", load)
     return calls
 
 

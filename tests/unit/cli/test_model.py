@@ -4,7 +4,7 @@ import pytest
 
 from frcnn.cli.main import main
 from frcnn.model.build import build
-from frcnn.model.checkpoint import TrainingRecord, save_model
+from frcnn.model.files.checkpoint import TrainingRecord, save_model
 from frcnn.spec import load_experiment
 from tests.support.task_spec import write_spec
 

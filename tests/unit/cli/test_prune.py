@@ -7,7 +7,7 @@ import pytest
 
 from frcnn.cli.main import main
 from frcnn.cli.prune import output_file
-from frcnn.runtime.sealed import is_sealed
+from frcnn.sealing.sealed_file import is_sealed
 
 RECORD = {
     "arch": "resnet:10",
@@ -25,10 +25,10 @@ def model(tmp_path_factory):
     import keras
     from keras import layers
 
-    from frcnn.model.checkpoint import TrainingRecord, save_model
     from frcnn.model.faster_rcnn import FasterRCNN
+    from frcnn.model.files.checkpoint import TrainingRecord, save_model
     from frcnn.model.settings import Geometry
-    from tests.unit.prune.networks import conv, randomise
+    from tests.unit.pruning.networks import conv, randomise
 
     image = keras.Input((128, 160, 3), name="input_image")
     body = conv(conv(image, 16, "conv1", strides=4), 32, "conv2", strides=4)

@@ -3,8 +3,8 @@
 import pytest
 
 from frcnn.cli.main import main
-from frcnn.train import launch
-from frcnn.train.outcome import Outcome
+from frcnn.distributed import launcher
+from frcnn.distributed.rank_outcome import Outcome
 from tests.support.task_spec import write_spec
 
 
@@ -17,7 +17,7 @@ def started(monkeypatch):
         numbers.append(processes)
         return Outcome(0, 0, result={"last": None, "best": None, "kpi": {}})
 
-    monkeypatch.setattr(launch, "launch", record)
+    monkeypatch.setattr(launcher, "launch", record)
     return numbers
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from frcnn.data.preprocess import ImageSettings, prepare_image
+from frcnn.data.transforms.preprocess import ImageSettings, prepare_image
 from frcnn.inference.predictor import Prediction, Unreadable, predict, to_original
 from tests.support.image_folders import PLAIN, PatchDetector, picture, save
 

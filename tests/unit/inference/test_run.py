@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from frcnn.data.image_files import find_images
 from frcnn.errors import DataError
 from frcnn.inference import run as run_module
-from frcnn.inference.image_files import find_images
 from frcnn.inference.run import run_inference
 from frcnn.inference.settings import InferenceSettings
 from tests.support.image_folders import PLAIN, PatchDetector, picture, save

@@ -4,7 +4,7 @@ import pytest
 
 from frcnn.errors import SpecError, UsageError
 from frcnn.inference.settings import InferenceSettings
-from frcnn.spec.config import InferenceConfig
+from frcnn.spec.schema.experiment import InferenceConfig
 
 
 class Spec:

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from frcnn.errors import DataError
 from frcnn.model.build import build, detection_settings, geometry_of, training_settings
-from frcnn.model.detector import KerasDetector
 from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.model.keras_detector import KerasDetector
 from frcnn.model.settings import Geometry
 from tests.support.graph import compiled
 from tests.support.toy_training import toy_spec

@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 
 from frcnn.model.build import build, detection_settings, training_settings
-from frcnn.model.checkpoint import TrainingRecord, load_model, save_model
-from frcnn.model.detector import KerasDetector
-from frcnn.prune.prune import prune
-from frcnn.prune.settings import PruneSettings
+from frcnn.model.files.checkpoint import TrainingRecord, load_model, save_model
+from frcnn.model.keras_detector import KerasDetector
+from frcnn.pruning.prune import prune
+from frcnn.pruning.settings import PruneSettings
 from frcnn.spec.archs import ARCHS
-from frcnn.train.optimizers import optimizer
+from frcnn.training.optimizers import optimizer
 from tests.support.toy_training import object_batch, toy_spec
 
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frcnn.spec import load_dataset_export, load_experiment
-from frcnn.spec.config import (
+from frcnn.spec.load import load_any, parse_dataset_export, parse_experiment
+from frcnn.spec.schema.experiment import (
     AdamOptimizerConfig,
     DataloaderMode,
     ImageType,
@@ -18,9 +19,8 @@ from frcnn.spec.config import (
     SamplingMode,
     WandbMode,
 )
-from frcnn.spec.convert import shortest_float
-from frcnn.spec.frozen_map import FrozenMap
-from frcnn.spec.load import load_any, parse_dataset_export, parse_experiment
+from frcnn.spec.schema.from_message import shortest_float
+from frcnn.spec.schema.frozen_map import FrozenMap
 from tests.unit.spec.samples import DATA, GUIDE, MINIMAL, ROOT, changed
 
 EXAMPLES = sorted((ROOT / "examples/specs").glob("*.txt"))

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 
-from frcnn.spec import config, dataset_export_pb2, document, experiment_pb2
-from frcnn.spec.constraints import Constraint, ZeroIsNotSet
-from frcnn.spec.convert import default_of, schema_fields, split_annotation
+from frcnn.spec import dataset_export_pb2, experiment_pb2
+from frcnn.spec.schema import document, experiment
+from frcnn.spec.schema.constraints import Constraint, ZeroIsNotSet
+from frcnn.spec.schema.from_message import default_of, schema_fields, split_annotation
 from tests.unit.spec.samples import ROOT
 
 MODULES = {"experiment": experiment_pb2, "dataset_export": dataset_export_pb2}
@@ -116,7 +117,7 @@ SCALARS = {
 
 
 def config_class(message: str) -> type:
-    return getattr(config, message)
+    return getattr(experiment, message)
 
 
 def test_every_message_is_there():

@@ -32,10 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Writes the contact sheet; prints where it is."""
-    from frcnn.data.preview import preview_samples
-    from frcnn.inference.contact_sheet import contact_sheet
-    from frcnn.inference.draw import annotate
-    from frcnn.runtime.files import atomic_path
+    from frcnn.data.input.preview import preview_samples
+    from frcnn.drawing.boxes import annotate
+    from frcnn.drawing.contact_sheet import contact_sheet
+    from frcnn.files import atomic_path
     from frcnn.spec import load_experiment
 
     spec = load_experiment(args.experiment_spec)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from frcnn.data.report import ConvertReport, FoldCounts
+from frcnn.data.conversion.report import ConvertReport, FoldCounts
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -52,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Converts, and shows what was written and what was skipped."""
     from frcnn.cli.convert_summary import show
-    from frcnn.data.convert import convert
-    from frcnn.runtime.status import StatusWriter
+    from frcnn.console.status_file import StatusWriter
+    from frcnn.data.conversion.convert import convert
     from frcnn.spec import load_dataset_export
 
     report = convert(

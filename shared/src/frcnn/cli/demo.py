@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from frcnn.errors import DataError, RunError, UsageError
 
 if TYPE_CHECKING:
-    from frcnn.cli.demo_specs import Paths
-    from frcnn.data.plan import Plan
+    from frcnn.data.conversion.plan import Plan
+    from frcnn.demo.specs import Paths
 
 HELP = "Run the whole pipeline on a data set in KITTI layout, and look at images with the model it makes."
 EXAMPLES = """\
@@ -76,8 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the commands one after the other, as a user would."""
-    from frcnn.cli.demo_specs import Paths
-    from frcnn.runtime.cpu import has_bfloat16
+    from frcnn.cpu import has_bfloat16
+    from frcnn.demo.specs import Paths
 
     if args.epochs is not None and args.epochs < 1:
         raise UsageError(f"--epochs {args.epochs}: expected 1 or more")
@@ -103,9 +103,9 @@ def _write_specs(paths: "Paths", found: tuple[str, str, str], epochs: int | None
 
     `found` is what `layout` found. Without `epochs`, the number of images decides.
     """
-    from frcnn.cli.demo_specs import convert_spec, experiment_spec, survey
-    from frcnn.data.convert import make_plan
-    from frcnn.runtime.files import write_text
+    from frcnn.data.conversion.convert import make_plan
+    from frcnn.demo.specs import convert_spec, experiment_spec, survey
+    from frcnn.files import write_text
     from frcnn.spec import load_dataset_export
 
     write_text(paths.specs / "convert.txt", convert_spec(paths.data, *found))
@@ -126,7 +126,7 @@ def _held_out(plan: "Plan", folder: Path, extension: str) -> list[Path]:
 
 def _claim(out: Path) -> None:
     """Makes sure that the output folder is the demo's own, where it may replace files."""
-    from frcnn.runtime.files import write_text
+    from frcnn.files import write_text
 
     strangers = sorted(path.name for path in out.iterdir() if path.name not in OWN) if out.is_dir() else []
     if strangers:
@@ -232,11 +232,11 @@ def shown(path: Path) -> Path:
 
 def _task(name: str, *words: object) -> None:
     """Runs a task as `frcnn <name> <words>` would, having said so."""
-    from frcnn.cli import frame
+    from frcnn.cli import task_runner
     from frcnn.cli.tasks import all_tasks
 
     command = [str(shown(word) if isinstance(word, Path) else word) for word in words]
     sys.stdout.write(f"\n$ frcnn {name} {shlex.join(command)}\n")
     sys.stdout.flush()
     task = all_tasks()[name]
-    frame.run_inside(task, importlib.import_module(task.module), command)
+    task_runner.run_inside(task, importlib.import_module(task.module), command)

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Draws the data set and says where it is."""
-    from frcnn.data.demo_data import write_demo_data
+    from frcnn.demo.dataset import write_demo_data
 
     write_demo_data(args.output_dir, images=args.images, seed=args.seed, height=args.height, width=args.width)
     sys.stdout.write(f"{args.images} synthetic images and their labels: {args.output_dir}\n")

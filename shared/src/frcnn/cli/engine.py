@@ -49,8 +49,8 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     if target.exists() and not args.force:
         raise UsageError(f"{target}: exists; name another output with -o, or add --force")
 
-    from frcnn.export.engine import EngineSettings, build_engine
-    from frcnn.runtime.keys import resolve_key
+    from frcnn.exporting.tensorrt.engine import EngineSettings, build_engine
+    from frcnn.sealing.keys import resolve_key
 
     settings = EngineSettings(
         precision=args.data_type,

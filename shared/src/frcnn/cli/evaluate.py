@@ -10,8 +10,8 @@ from frcnn.cli.model_flags import add_model_flags, model_path, runtime_choice
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
-    from frcnn.evaluate.inspection import Inspection
-    from frcnn.evaluate.report import Report
+    from frcnn.evaluation.inspection import Inspection
+    from frcnn.evaluation.report import Report
     from frcnn.spec import Experiment
 
 HELP = "Measure the average precision of a model on the validation set."
@@ -51,9 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
     """Evaluates, prints the table, and writes the numbers and curves that are asked for."""
-    from frcnn.evaluate.html_report import Subject, inspection_for, save_html
-    from frcnn.runtime.files import write_text
-    from frcnn.runtime.keys import resolve_key
+    from frcnn.evaluation.html_report import Subject, inspection_for, save_html
+    from frcnn.files import write_text
+    from frcnn.sealing.keys import resolve_key
     from frcnn.spec import load_experiment
 
     spec = load_experiment(args.experiment_spec)
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
         save_html(page, report, inspection, subject, former)
         sys.stdout.write(f"metrics: {path}\nreport: {page}\n")
     if spec.evaluation_config.visualize_pr_curve:
-        from frcnn.evaluate.plots import save_curves
+        from frcnn.evaluation.plots import save_curves
 
         for path in save_curves(report, args.results_dir or model.parent):
             sys.stdout.write(f"precision-recall curve: {path}\n")
@@ -93,7 +93,7 @@ def _former(args: argparse.Namespace) -> Mapping[str, Any] | None:
         return None
     if args.results_dir is None:
         raise UsageError("--compare goes with -r: the comparison is shown in report.html there")
-    from frcnn.evaluate.html_report import read_metrics
+    from frcnn.evaluation.html_report import read_metrics
 
     return read_metrics(args.compare)
 
@@ -101,9 +101,9 @@ def _former(args: argparse.Namespace) -> Mapping[str, Any] | None:
 def _evaluate(
     args: argparse.Namespace, model: Path, spec: "Experiment", key: str, inspection: "Inspection | None"
 ) -> "Report":
-    from frcnn.cli.detectors import load_detector
-    from frcnn.data.pipeline import validation_dataset
-    from frcnn.evaluate.evaluator import evaluate
+    from frcnn.data.input.dataset import validation_dataset
+    from frcnn.evaluation.evaluator import evaluate
+    from frcnn.inference.load import load_detector
 
     runtime = runtime_choice(args)
     # The data first: what is wrong with it shows sooner than a model is loaded.

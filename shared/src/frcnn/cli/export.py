@@ -12,7 +12,7 @@ from frcnn.cli.model_flags import found_model
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
-    from frcnn.export.exporter import ExportOptions
+    from frcnn.exporting.exporter import ExportOptions
     from frcnn.model.faster_rcnn import FasterRCNN
     from frcnn.spec import Experiment
 
@@ -100,9 +100,9 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     _refuse_existing(target, args)
     engine = export_engine.settings(args)
 
-    from frcnn.export.exporter import ExportOptions, export_with_ranges, split_trained, write_onnx
-    from frcnn.model.checkpoint import check_fits, load_model
-    from frcnn.runtime.keys import resolve_key
+    from frcnn.exporting.exporter import ExportOptions, export_with_ranges, split_trained, write_onnx
+    from frcnn.model.files.checkpoint import check_fits, load_model
+    from frcnn.sealing.keys import resolve_key
     from frcnn.spec import load_experiment
 
     options = ExportOptions(
@@ -148,7 +148,7 @@ def output_file(given: Path | None, model: Path) -> Path:
 
 
 def _refuse_existing(target: Path, args: argparse.Namespace) -> None:
-    from frcnn.export.deepstream import CONFIG, LABELS
+    from frcnn.exporting.tensorrt.deepstream import CONFIG, LABELS
 
     if target.resolve() == args.model.resolve():
         raise UsageError(f"-o {target} is the model to export itself; name another file")
@@ -172,8 +172,8 @@ def _seal_key(target: Path, key: str) -> str:
 
 
 def _write_deepstream(folder: Path, spec: "Experiment") -> Sequence[Path]:
-    from frcnn.data.preprocess import ImageSettings
-    from frcnn.export.deepstream import write_deepstream_files
+    from frcnn.data.transforms.preprocess import ImageSettings
+    from frcnn.exporting.tensorrt.deepstream import write_deepstream_files
 
     return write_deepstream_files(folder, spec.class_names, ImageSettings.from_spec(spec))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
-    from frcnn.export.engine import EngineSettings
+    from frcnn.exporting.tensorrt.engine import EngineSettings
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def settings(args: argparse.Namespace) -> "EngineSettings | None":
     if args.data_type == "int8":
         args.int8_profile = "tensorrt"
 
-    from frcnn.export.engine import EngineSettings, require_gpu
+    from frcnn.exporting.tensorrt.engine import EngineSettings, require_gpu
 
     wanted = EngineSettings(
         batches=EngineSettings.batches_of(args.min_batch_size, args.opt_batch_size, args.max_batch_size),
@@ -75,7 +75,7 @@ def write_engine(
     args: argparse.Namespace, wanted: "EngineSettings | None", onnx: Path, key: str
 ) -> Iterator[str]:
     """Builds it, and yields a line about it."""
-    from frcnn.export.engine import build_engine
+    from frcnn.exporting.tensorrt.engine import build_engine
 
     if wanted is not None:
         build_engine(onnx, args.engine_file, wanted, key)

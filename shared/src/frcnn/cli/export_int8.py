@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
-    from frcnn.export.exporter import Calibration
-    from frcnn.export.qdq import Ranges
-    from frcnn.export.trained_ranges import TrainedRanges
+    from frcnn.exporting.exporter import Calibration
+    from frcnn.exporting.int8.qdq import Ranges
+    from frcnn.exporting.int8.trained_ranges import TrainedRanges
     from frcnn.spec import Experiment
 
 log = logging.getLogger(__name__)
@@ -100,9 +100,9 @@ def calibration(
         _warn_of_flags_without_effect(args, learnt=trained is not None)
         return None
 
-    from frcnn.data.preprocess import ImageSettings
-    from frcnn.export.calibration import calibrate
-    from frcnn.export.calibration_images import CalibrationImages
+    from frcnn.data.transforms.preprocess import ImageSettings
+    from frcnn.exporting.int8.calibration import calibrate
+    from frcnn.exporting.int8.calibration_images import CalibrationImages
 
     if ImageSettings.from_spec(spec).dynamic:
         raise UsageError(
@@ -121,7 +121,7 @@ def calibration(
 
 def write_files(args: argparse.Namespace, proto: Any, ranges: "Ranges") -> Iterator[str]:
     """Writes what the flags ask for, and yields a line about each file."""
-    from frcnn.export.scale_files import tensor_limits, write_cache, write_scales
+    from frcnn.exporting.int8.scale_files import tensor_limits, write_cache, write_scales
 
     if not ranges:
         return

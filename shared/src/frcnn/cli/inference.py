@@ -40,9 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
     """Looks at every image, and says where the results are."""
-    from frcnn.inference.image_files import find_images
+    from frcnn.data.image_files import find_images
     from frcnn.inference.settings import InferenceSettings
-    from frcnn.runtime.keys import resolve_key
+    from frcnn.sealing.keys import resolve_key
     from frcnn.spec import load_experiment
 
     spec = load_experiment(args.experiment_spec)
@@ -51,8 +51,8 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     model = model_path(args.model, spec, "inference_config")
     key = resolve_key(args.key, spec.enc_key)
 
-    from frcnn.cli.detectors import load_detector
-    from frcnn.data.preprocess import ImageSettings
+    from frcnn.data.transforms.preprocess import ImageSettings
+    from frcnn.inference.load import load_detector
     from frcnn.inference.run import run_inference
 
     detector = load_detector(model, spec, key, "inference", runtime_choice(args), as_is=args.as_is)

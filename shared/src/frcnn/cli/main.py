@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 import frcnn
-from frcnn.cli import frame
+from frcnn.cli import task_runner
 from frcnn.cli.tasks import Task, all_tasks
 
 USAGE = """\
@@ -65,7 +65,7 @@ def _dispatch(words: list[str], program: str) -> int:
     task = tasks.get(words[0])
     if task is None:
         return _usage_error(_unknown(words[0], program, tasks))
-    return frame.run(task, importlib.import_module(task.module), words[1:], program)
+    return task_runner.run(task, importlib.import_module(task.module), words[1:], program)
 
 
 def _usage(program: str, tasks: dict[str, Task]) -> str:

@@ -60,8 +60,8 @@ def run(args: argparse.Namespace) -> None:
 
 def _model(args: argparse.Namespace) -> "FasterRCNN":
     if args.file.suffix in MODEL_SUFFIXES:
-        from frcnn.model.checkpoint import load_model
-        from frcnn.runtime.keys import resolve_key
+        from frcnn.model.files.checkpoint import load_model
+        from frcnn.sealing.keys import resolve_key
 
         return load_model(args.file, resolve_key(args.key, None))[0]
     from frcnn.spec import load_experiment

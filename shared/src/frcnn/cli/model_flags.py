@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from frcnn.errors import ModelError, Problem, SpecError
-from frcnn.runtime.run_folder import find_checkpoint
+from frcnn.training.run_folder import find_checkpoint
 
 if TYPE_CHECKING:
-    from frcnn.export.sessions import RuntimeChoice
+    from frcnn.inference.onnx_sessions import RuntimeChoice
     from frcnn.spec import Experiment
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def runtime_choice(args: argparse.Namespace) -> "RuntimeChoice | None":
     Raises:
         UsageError: A hint without the runtime that takes it.
     """
-    from frcnn.export.sessions import RuntimeChoice
+    from frcnn.inference.onnx_sessions import RuntimeChoice
 
     if args.runtime is None and not args.precision_hint:
         return None

@@ -9,8 +9,8 @@ from frcnn.cli.model_flags import add_runtime_flags, runtime_choice
 from frcnn.errors import ModelError, RunError, UsageError
 
 if TYPE_CHECKING:
-    from frcnn.evaluate.detector import Detector
-    from frcnn.export.compare import Tolerance
+    from frcnn.inference.compare import Tolerance
+    from frcnn.model.batch_detector import Detector
     from frcnn.spec import Experiment
 
 HELP = "Compare an exported model with the model it was made of, on real images."
@@ -67,11 +67,11 @@ def run(args: argparse.Namespace) -> dict[str, object]:
     if not args.images.is_dir():
         raise UsageError(f"--images {args.images}: no such folder")
 
-    from frcnn.cli.detectors import load_detector
-    from frcnn.data.preprocess import ImageSettings
-    from frcnn.export.compare import compare_detectors
-    from frcnn.inference.image_files import find_images
-    from frcnn.runtime.keys import resolve_key
+    from frcnn.data.image_files import find_images
+    from frcnn.data.transforms.preprocess import ImageSettings
+    from frcnn.inference.compare import compare_detectors
+    from frcnn.inference.load import load_detector
+    from frcnn.sealing.keys import resolve_key
     from frcnn.spec import load_experiment
 
     spec = load_experiment(args.experiment_spec)
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> dict[str, object]:
 
 
 def _tolerance(args: argparse.Namespace, precision: str) -> "Tolerance":
-    from frcnn.export.compare import Tolerance
+    from frcnn.inference.compare import Tolerance
 
     given = (args.box_tolerance, args.score_tolerance, args.unmatched)
     return Tolerance(
@@ -113,8 +113,8 @@ def _tolerance(args: argparse.Namespace, precision: str) -> "Tolerance":
 
 def _map_difference(reference: "Detector", exported: "Detector", spec: "Experiment", limit: float) -> float:
     """The exported model's mAP minus the reference's, both with the settings of inference_config."""
-    from frcnn.data.pipeline import validation_dataset
-    from frcnn.evaluate.evaluator import evaluate
+    from frcnn.data.input.dataset import validation_dataset
+    from frcnn.evaluation.evaluator import evaluate
 
     dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size)
     values = [evaluate(each, dataset, spec).mean_ap for each in (reference, exported)]

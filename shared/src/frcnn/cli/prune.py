@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from frcnn.cli.model_flags import found_model
 from frcnn.errors import UsageError
-from frcnn.prune.settings import CRITERIA, NORMALIZERS, PruneSettings
+from frcnn.pruning.settings import CRITERIA, NORMALIZERS, PruneSettings
 
 if TYPE_CHECKING:
-    from frcnn.model.checkpoint import TrainingRecord
     from frcnn.model.faster_rcnn import FasterRCNN
-    from frcnn.prune.report import PruneReport
+    from frcnn.model.files.checkpoint import TrainingRecord
+    from frcnn.pruning.report import PruneReport
 
 HELP = "Remove the filters of a model that matter least; train it again afterwards (retrain_pruned_model)."
 EXAMPLES = """\
@@ -110,9 +110,9 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     if args.output_file is None and not args.dry_run:
         raise UsageError("-o/--output_file is missing; name the pruned model, or add --dry_run")
 
-    from frcnn.model.checkpoint import load_model
-    from frcnn.prune.prune import plan_detector, prune
-    from frcnn.runtime.keys import resolve_key
+    from frcnn.model.files.checkpoint import load_model
+    from frcnn.pruning.prune import plan_detector, prune
+    from frcnn.sealing.keys import resolve_key
 
     key = resolve_key(args.key, None)
     args.model = found_model(args.model)
@@ -128,7 +128,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
         _save(result.model, target, record, seal_key)
     _show(report, target)
     if args.results_dir is not None:
-        from frcnn.runtime.files import write_text
+        from frcnn.files import write_text
 
         write_text(args.results_dir / REPORT, report.to_json())
     return {"kpi": _kpi(report, target)}
@@ -177,7 +177,7 @@ def _settings(args: argparse.Namespace) -> PruneSettings:
 
 def _save(model: "FasterRCNN", target: Path, record: "TrainingRecord", key: str) -> None:
     """Writes the pruned model; of the record, what training did is forgotten, what made the model is kept."""
-    from frcnn.model.checkpoint import TrainingRecord, save_model
+    from frcnn.model.files.checkpoint import TrainingRecord, save_model
 
     save_model(
         model, target, TrainingRecord(record.arch, record.class_names, spec_text=record.spec_text), key

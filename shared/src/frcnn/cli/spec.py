@@ -43,8 +43,8 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _check(path: Path) -> str:
-    from frcnn.spec.config import Experiment
     from frcnn.spec.load import load_any
+    from frcnn.spec.schema.experiment import Experiment
 
     spec = load_any(path).spec
     if not isinstance(spec, Experiment):

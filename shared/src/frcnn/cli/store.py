@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
-    from frcnn.runtime.storage.manifest import Manifest
+    from frcnn.storage.manifest import Manifest
 
 HELP = "Keep folders on S3 (or on a volume) as artifacts: whole, checked, taken up again when cut off."
 EXAMPLES = """\
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         UsageError: More or fewer places than the action takes.
     """
-    from frcnn.runtime.storage import Store
+    from frcnn.storage import Store
 
     expected = ACTIONS[args.action]
     if len(args.places) != len(expected):

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     With `--gpus` or `--num_processes` above 1 it starts that many processes and waits for them; under
     mpirun or horovodrun it is one of theirs.
     """
-    from frcnn.runtime.distributed import place
+    from frcnn.distributed.world import place
 
     processes = _processes(args) if place().size == 1 else 1
     result = _launch(args, processes) if processes > 1 else train_here(args)
@@ -64,15 +64,15 @@ def train_here(args: argparse.Namespace) -> dict[str, Any]:
     Returns:
         `last` and `best`, names of checkpoints or None, and `kpi`, numbers.
     """
-    from frcnn.runtime.distributed import join, place
-    from frcnn.runtime.keys import resolve_key
+    from frcnn.distributed.world import join, place
+    from frcnn.sealing.keys import resolve_key
     from frcnn.spec import load_experiment
 
     if place().rank:
         logging.getLogger("frcnn").setLevel(logging.WARNING)  # rank 0 speaks
     spec = load_experiment(args.experiment_spec)
     key = resolve_key(args.enc_key, spec.enc_key)
-    from frcnn.train.trainer import train
+    from frcnn.training.trainer import train
 
     world = join(half=args.fp16_allreduce)
     result = train(spec, args.results_dir, key=key, amp=args.use_amp, strict=args.strict, world=world)
@@ -109,9 +109,9 @@ def _processes(args: argparse.Namespace) -> int:
 
 def _launch(args: argparse.Namespace, processes: int) -> Mapping[str, Any]:
     """Starts the processes once it is clear that spec and key are good."""
-    from frcnn.runtime.keys import KEY_VARIABLE, resolve_key
+    from frcnn.distributed.launcher import launch
+    from frcnn.sealing.keys import KEY_VARIABLE, resolve_key
     from frcnn.spec import load_experiment
-    from frcnn.train.launch import launch
 
     key = resolve_key(args.enc_key, load_experiment(args.experiment_spec).enc_key)
     words = ["-e", args.experiment_spec, "-r", args.results_dir]

@@ -10,21 +10,22 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from frcnn.cli import faults, frame, train
-from frcnn.cli.quiet_import import quiet_tensorflow_import
+from frcnn.cli import task_runner, train
 from frcnn.cli.tasks import all_tasks
+from frcnn.console import exit_codes
+from frcnn.console.logs import setup_logging
+from frcnn.console.quiet_import import quiet_tensorflow_import
+from frcnn.console.signals import terminate_as_interrupt
+from frcnn.distributed.rank_outcome import Outcome
+from frcnn.distributed.world import PeerLostError, place
 from frcnn.errors import FrcnnError
-from frcnn.runtime.distributed import PeerLostError, place
-from frcnn.runtime.logs import setup_logging
-from frcnn.runtime.signals import terminate_as_interrupt
-from frcnn.train.outcome import Outcome
 
 _PR_SET_PDEATHSIG = 1
 
 
 def main(words: Sequence[str]) -> int:
     """Trains; leaves an outcome; returns the exit code."""
-    args = frame.parse(all_tasks()["train"], train, words, "frcnn")
+    args = task_runner.parse(all_tasks()["train"], train, words, "frcnn")
     rank = place().rank
     with contextlib.ExitStack() as stack:
         stack.enter_context(terminate_as_interrupt())
@@ -50,8 +51,8 @@ def _failed(rank: int, error: BaseException, *, verbose: bool) -> Outcome:
     """Faults with a message are told by the process that launched this one; others need their stack."""
     secondary = isinstance(error, PeerLostError | KeyboardInterrupt)
     if verbose or not isinstance(error, FrcnnError | KeyboardInterrupt):
-        faults.report(error, verbose=verbose)
-    return Outcome(rank, faults.exit_code(error), faults.message(error), secondary)
+        exit_codes.report(error, verbose=verbose)
+    return Outcome(rank, exit_codes.exit_code(error), exit_codes.message(error), secondary)
 
 
 if __name__ == "__main__":

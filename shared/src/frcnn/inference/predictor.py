@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from frcnn.data.preprocess import ImageSettings, batch_of, decode_image, prepare_image
-from frcnn.evaluate.detector import DetectionBatch, Detector
+from frcnn.data.transforms.preprocess import ImageSettings, batch_of, decode_image, prepare_image
+from frcnn.model.batch_detector import DetectionBatch, Detector
 
 # Images are decoded while the detector is busy; more threads than this are of no use to it.
 _DECODERS = 4

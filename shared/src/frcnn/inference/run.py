@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from frcnn.data.preprocess import ImageSettings
+from frcnn.console.progress import track
+from frcnn.data.image_files import label_files
+from frcnn.data.transforms.preprocess import ImageSettings
+from frcnn.drawing.boxes import annotate
 from frcnn.errors import DataError
-from frcnn.evaluate.detector import Detector
-from frcnn.inference.draw import annotate
-from frcnn.inference.image_files import label_files
+from frcnn.files import atomic_path, write_text
 from frcnn.inference.kitti_labels import kitti_lines
 from frcnn.inference.predictor import Prediction, Unreadable, predict
 from frcnn.inference.settings import InferenceSettings
-from frcnn.runtime.files import atomic_path, write_text
-from frcnn.runtime.progress import track
+from frcnn.model.batch_detector import Detector
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from frcnn.errors import Problem, SpecError, UsageError
 
 if TYPE_CHECKING:
-    from frcnn.spec.config import Experiment
+    from frcnn.spec.schema.experiment import Experiment
 
 # Sub-folders of the results folder, for outputs the spec names no folder for.
 IMAGE_FOLDER, LABEL_FOLDER = "images_annotated", "labels"

@@ -5,14 +5,20 @@ from typing import TYPE_CHECKING
 import keras
 from keras import KerasTensor
 
-from frcnn.data.preprocess import ImageSettings
+from frcnn.data.transforms.preprocess import ImageSettings
 from frcnn.model.backbones import BackboneOptions, backbone
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.layers import Conv2D
 from frcnn.model.settings import DetectionSettings, Geometry, ProposalSettings, TrainingSettings
 
 if TYPE_CHECKING:
-    from frcnn.spec.config import EvaluationConfig, Experiment, InferenceConfig, ModelConfig, TrainingConfig
+    from frcnn.spec.schema.experiment import (
+        EvaluationConfig,
+        Experiment,
+        InferenceConfig,
+        ModelConfig,
+        TrainingConfig,
+    )
 
 RPN_CHANNELS = 512
 

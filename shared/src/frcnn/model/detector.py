@@ -1,56 +1,52 @@
-"""A trained model as a function from images to detections."""
+"""What a detector answers, whatever runs it: plain arrays of static shape."""
+
+from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.model.layers import Conv2D
-from frcnn.model.outputs import DetectionBatch, checked_sizes
-from frcnn.model.settings import DetectionSettings
+from frcnn.errors import DataError
 
 
-class KerasDetector:
-    """Sees the model's weights as they were at the last `refresh`.
+class DetectionBatch(NamedTuple):
+    """Detections of B images, K slots each; slots from `count` on are padding and hold zeros.
 
-    Compiled once for each batch size; once for all sizes of batch and images where the shape is dynamic.
+    Attributes:
+        boxes: float32 [B, K, 4] yxyx, pixels of the network input.
+        scores: float32 [B, K] in 0..1.
+        classes: int [B, K], index into the spec's class names (background is not among them).
+        count: int [B], how many of the K slots are real.
+        rois: float32 [B, R, 4] yxyx, the proposals the boxes came from, all-zero rows for padding;
+            None where they cannot be had, as from a TensorRT engine.
     """
 
-    def __init__(self, model: FasterRCNN, settings: DetectionSettings) -> None:
-        """`settings` are those of evaluation or of inference."""
-        self.model = model
-        self.settings = settings
-        self.refresh()
-        if model.geometry.dynamic:
-            signature = [
-                tf.TensorSpec([None, None, None, model.geometry.channels]),
-                tf.TensorSpec([None, 2], tf.int32),
-            ]
-            self._detect = tf.function(
-                lambda images, sizes: model.detect(images, settings, sizes), input_signature=signature
-            )
-        else:
-            # One trace a batch size is what is wanted, not something to warn of.
-            self._detect = tf.function(lambda images: model.detect(images, settings), reduce_retracing=False)
+    boxes: np.ndarray
+    scores: np.ndarray
+    classes: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]  # hides tuple.count, which nobody needs here
+    rois: np.ndarray | None = None
 
-    def refresh(self) -> None:
-        """Takes over the model's present weights: kernels that are used transformed are transformed once."""
-        for layer in self.model.roi_head.layers:
-            if isinstance(layer, Conv2D) and layer.takes_dft(layer.input.shape):
-                layer.cache_kernel(layer.input.shape[1])
 
-    @property
-    def traces(self) -> int:
-        """How often the model has been compiled."""
-        return int(self._detect.experimental_get_tracing_count())
+def whole(images: np.ndarray) -> np.ndarray:
+    """Sizes int32 [B, 2] of images [B, H, W, channels] without padding."""
+    return np.tile(np.asarray(images.shape[1:3], np.int32), (len(images), 1))
 
-    def __call__(self, images: np.ndarray, sizes: np.ndarray | None = None) -> DetectionBatch:
-        """Detections of network-ready images, float32 [B, H, W, channels].
 
-        Where the shape is dynamic, `sizes` int [B, 2] are the heights and widths of the images in px and
-        the rest is padding; without them there is none.
-        """
-        inputs = [tf.convert_to_tensor(images, tf.float32)]
-        if self.model.geometry.dynamic:
-            inputs.append(tf.constant(checked_sizes(images, sizes, self.model.geometry.stride)))
-        detections, proposals = self._detect(*inputs)
-        return DetectionBatch(*(part.numpy() for part in (*detections, proposals.boxes)))
+def checked_sizes(images: np.ndarray, sizes: np.ndarray | None, smallest: int) -> np.ndarray:
+    """`sizes` of images [B, H, W, channels] as int32 [B, 2]; without any, those of `whole`.
+
+    Raises:
+        DataError: A size is not within the images, or they are lower or narrower than `smallest` px, so
+            that the feature map would have no cell.
+    """
+    height, width = images.shape[1:3]
+    if min(height, width) < smallest:
+        raise DataError(
+            f"images of {height}x{width} px (height x width): expected {smallest} px a side or more"
+        )
+    found = whole(images) if sizes is None else np.asarray(sizes, np.int32)
+    if found.shape != (len(images), 2) or (found < 1).any() or (found > [height, width]).any():
+        raise DataError(
+            f"sizes {found.tolist()} of {len(images)} images padded to {height}x{width} px: "
+            "expected a height and width within that for each"
+        )
+    return found

@@ -63,7 +63,7 @@ class FasterRCNN(keras.Model):
         self.training_settings: TrainingSettings | None = None
         # Where several processes train together, what makes their gradients one.
         self.average_gradients: Callable[[list[tf.Tensor]], list[tf.Tensor]] | None = None
-        # Whether layers are on several devices, see `frcnn.model.placement`.
+        # Whether layers are on several devices, see `frcnn.training.model_parallel`.
         self.spread = False
         self.loss_means = [keras.metrics.Mean(name=name) for name in ("loss", *LOSS_NAMES)]
         self.norm_mean = keras.metrics.Mean(name="gradient_norm")
@@ -155,7 +155,7 @@ class FasterRCNN(keras.Model):
         return detections, proposals
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One optimizer step on a batch of `frcnn.data.pipeline`; returns running means.
+        """One optimizer step on a batch of `frcnn.data.input.dataset`; returns running means.
 
         They are those of the losses and of `gradient_norm`, the length of all gradients together.
         """

@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Mapping
 
-from frcnn.spec.config import Experiment, Preprocessing
-from frcnn.spec.frozen_map import FrozenMap
+from frcnn.spec.schema.experiment import Experiment, Preprocessing
+from frcnn.spec.schema.frozen_map import FrozenMap
 
 
 def derive(spec: Experiment) -> Experiment:

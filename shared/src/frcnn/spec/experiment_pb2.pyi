@@ -4,7 +4,7 @@ isort:skip_file
 The experiment spec of `frcnn train`, `evaluate`, `inference` and `export`, written as protobuf text.
 
 Each comment ends with [unit; range; default]. "required" means that the spec has to set the field.
-Scalars are `optional`, so that "not set" and 0 differ; defaults are applied by frcnn.spec.config.
+Scalars are `optional`, so that "not set" and 0 differ; defaults are applied by frcnn.spec.schema.experiment.
 Numbers below 1000 and all names are those of existing specs; own additions start at 1000.
 Messages stand in no package.
 """

@@ -9,14 +9,15 @@ from typing import Generic, TypeVar
 from google.protobuf.message import Message
 
 from frcnn.errors import Problem, SpecError
-from frcnn.spec import check, dataset_export_pb2, experiment_pb2
-from frcnn.spec.config import DatasetExportConfig, Experiment
-from frcnn.spec.constraints import did_you_mean
-from frcnn.spec.convert import to_config
+from frcnn.spec import dataset_export_pb2, experiment_pb2
 from frcnn.spec.derive import derive
-from frcnn.spec.positions import Positions, is_inside
-from frcnn.spec.reader import Reader, read
-from frcnn.spec.remarks import experiment_remarks
+from frcnn.spec.rules import check
+from frcnn.spec.rules.warnings import experiment_remarks
+from frcnn.spec.schema.constraints import did_you_mean
+from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
+from frcnn.spec.schema.from_message import to_config
+from frcnn.spec.textproto.positions import Positions, is_inside
+from frcnn.spec.textproto.reader import Reader, read
 
 log = logging.getLogger(__name__)
 

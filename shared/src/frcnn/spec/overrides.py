@@ -10,14 +10,14 @@ import re
 from pathlib import Path
 
 from frcnn.errors import Problem, SpecError, StoreError, UsageError
-from frcnn.runtime.storage.address import is_remote
-from frcnn.spec.config import (
+from frcnn.spec.load import parse_dataset_export, parse_experiment, read_text
+from frcnn.spec.schema.experiment import (
     DatasetExportConfig,
     DataSource,
     Experiment,
     KITTIConfig,
 )
-from frcnn.spec.load import parse_dataset_export, parse_experiment, read_text
+from frcnn.storage.address import is_remote
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def _text_and_source(given: str, name: str) -> tuple[str, str]:
 
 
 def _remote_text(uri: str, name: str) -> str:
-    from frcnn.runtime.storage import Store
+    from frcnn.storage import Store
 
     flag = f"--{name.replace('_', '-')}"
     try:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from google.protobuf import text_encoding
 
-from frcnn.spec.convert import schema_fields
-from frcnn.spec.positions import Positions
+from frcnn.spec.schema.from_message import schema_fields
+from frcnn.spec.textproto.positions import Positions
 
 HIDDEN = "********"
 _SECRETS = ("enc_key", "training_config.visualizer.wandb_config.key")

@@ -11,7 +11,7 @@ from frcnn.errors import ModelError
 from frcnn.model import backbones
 from frcnn.model.backbones import BackboneOptions, backbone
 from frcnn.model.build import build, detection_settings
-from frcnn.model.detector import KerasDetector
+from frcnn.model.keras_detector import KerasDetector
 from frcnn.spec.archs import ARCHS, FAMILIES, Family, family_of
 from tests.support.toy_training import HEIGHT, WIDTH, toy_spec
 

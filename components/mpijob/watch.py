@@ -1,0 +1,73 @@
+"""A job as it changes, over closed, broken and expired watches."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from components.mpijob.api import Cluster, ExpiredWatchError, UnreachableError
+from components.mpijob.manifest import Manifest
+from frcnn.errors import RunError
+
+log = logging.getLogger(__name__)
+
+_NO_ACCESS = (401, 403)
+
+
+def changes(
+    cluster: Cluster, job: Manifest, *, quiet: Callable[[], int], unreachable: float
+) -> Iterator[Manifest]:
+    """The job now, after each change, and again, unchanged, whenever nothing came for `quiet()` seconds.
+
+    Raises:
+        UnreachableError: Requests failed for `unreachable` seconds on end.
+        RunError: The job was deleted, or we may no longer look at it.
+    """
+    name, uid = job["metadata"]["name"], job["metadata"]["uid"]
+    version: str | None = job["metadata"]["resourceVersion"]
+    failing_since: float | None = None
+    while True:
+        yield job
+        began = time.monotonic()
+        try:
+            if version is None:
+                job = _alive(name, uid, cluster.get(name))
+                version = job["metadata"]["resourceVersion"]
+                yield job
+            for kind, seen in cluster.watch(name, version, quiet()):
+                version, failing_since = seen["metadata"]["resourceVersion"], None
+                if kind != "BOOKMARK":
+                    job = _alive(name, uid, None if kind == "DELETED" else seen)
+                    yield job
+            failing_since = None
+        except ExpiredWatchError:
+            version = None
+        except (ApiException, HTTPError, OSError, UnreachableError) as error:
+            failing_since = failing_since or began
+            _endure(error, name, time.monotonic() - failing_since, unreachable)
+        # A watch that ends as soon as it begins must not become a storm of requests.
+        if time.monotonic() - began < 0.2:
+            time.sleep(0.2 if failing_since is None else 1.0)
+
+
+def _alive(name: str, uid: str, job: Manifest | None) -> Manifest:
+    if job is None or job["metadata"]["uid"] != uid:
+        raise RunError(f"mpijob/{name} was deleted by someone else. Start the step again")
+    return job
+
+
+def _endure(error: Exception, name: str, seconds: float, limit: float) -> None:
+    if isinstance(error, ApiException) and error.status in _NO_ACCESS:
+        raise RunError(
+            f"mpijob/{name}: may no longer be watched ({error.status} {error.reason}). "
+            "The service account needs the verb watch on mpijobs.kubeflow.org"
+        ) from error
+    text = f"{error.status} {error.reason}" if isinstance(error, ApiException) else str(error)
+    if seconds >= limit:
+        raise UnreachableError(
+            f"mpijob/{name}: the Kubernetes API has not answered for {seconds:.0f} s ({text}). The job may "
+            "go on by itself; start the step again to join it"
+        ) from error
+    log.warning("watching mpijob/%s: %s; trying again", name, text)

@@ -1,0 +1,162 @@
+"""Steps as containers of this machine, each in its own image.
+
+KFP's local Docker runner leaves an image's entry point in place, and can take a step that fails at once for
+one that succeeded, since the container is gone before its exit code is read. This one creates, starts,
+waits, reads, and then removes.
+"""
+
+import dataclasses
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from kfp.local.status import Status
+
+from frcnn.errors import RunError
+from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE
+from pipelines.local.processes import ProcessTaskHandler
+
+log = logging.getLogger("frcnn.pipeline")
+
+# Time for a step to clean up after itself before it is killed.
+_GRACE_SECONDS = 30
+_SHARED_MEMORY = "2g"
+# What steps learn of the environment here: access to S3, the key of model files, the webhook.
+_PASSED_ON = ("S3_", "AWS_", "MINIO_", KEY_VARIABLE, "FRCNN_WEBHOOK")
+_FILES = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "AWS_SHARED_CREDENTIALS_FILE", KEY_FILE_VARIABLE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Containers:
+    """How containers are run.
+
+    Attributes:
+        read: Folders that steps read, seen at the same path.
+        written: Folders that they write.
+        network: Docker network that they join; empty: Docker's default.
+    """
+
+    read: tuple[Path, ...] = ()
+    written: tuple[Path, ...] = ()
+    network: str = ""
+
+
+def docker_client() -> Any:
+    """A client of the Docker daemon (or podman's service) that DOCKER_HOST names.
+
+    Raises:
+        RunError: There is none.
+    """
+    import docker
+    import docker.errors
+
+    try:
+        client = docker.from_env()
+        client.ping()
+    except (docker.errors.DockerException, OSError) as error:
+        raise RunError(
+            f"--runner docker: no Docker daemon answers ({error}); start it, or set DOCKER_HOST, "
+            "or take --runner process"
+        ) from error
+    return client
+
+
+def image_ids(client: Any, images: list[str]) -> dict[str, str]:
+    """The id of each image, which changes with its content.
+
+    Raises:
+        RunError: One is missing; names it.
+    """
+    return {image: _image(client, image).id for image in images}
+
+
+def container_handler(client: Any, settings: Containers) -> type[ProcessTaskHandler]:
+    """A handler of steps that runs each in a container."""
+
+    class ContainerTaskHandler(ProcessTaskHandler):
+        """Runs the command of a step in its image."""
+
+        started = 0
+
+        def run(self) -> Status:
+            """Runs the container; its log goes where ours goes."""
+            type(self).started += 1
+            volumes = _volumes(settings, Path(self.pipeline_root))
+            container = client.containers.create(
+                self.image,
+                entrypoint=self.full_command[:1],
+                command=self.full_command[1:],
+                environment={**_environment(), **self.env_vars},
+                volumes=volumes,
+                network=settings.network or None,
+                shm_size=_SHARED_MEMORY,
+                # What steps write belongs to who runs the pipeline.
+                user=f"{os.getuid()}:{os.getgid()}",
+            )
+            try:
+                container.start()
+                for chunk in container.logs(stream=True, follow=True):
+                    _pass_on(chunk.decode("utf-8", "replace"), type(self).say)
+                code = container.wait()["StatusCode"]
+            except BaseException:
+                container.stop(timeout=_GRACE_SECONDS)
+                raise
+            finally:
+                container.remove(force=True)
+            return Status.SUCCESS if code == 0 else Status.FAILURE
+
+    return ContainerTaskHandler
+
+
+def _pass_on(text: str, say: Callable[[str], None] | None) -> None:
+    if say is None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+        return
+    for line in text.splitlines():
+        say(line)
+
+
+def _image(client: Any, name: str) -> Any:
+    import docker.errors
+
+    try:
+        return client.images.get(name)
+    except docker.errors.ImageNotFound:
+        pass
+    if "/" in name:
+        log.info("pulling %s", name)
+        try:
+            return client.images.pull(name)
+        except docker.errors.APIError as error:
+            raise RunError(_absent(name, f"it cannot be pulled: {error.explanation}")) from error
+    raise RunError(_absent(name, "it is not on this machine"))
+
+
+def _absent(image: str, why: str) -> str:
+    step = image.rpartition("/")[2].partition(":")[0].removeprefix("frcnn-")
+    return (
+        f"step {step}: image {image}: {why}; make images builds it, --registry and --tag name others, "
+        "--runner process needs none"
+    )
+
+
+def _volumes(settings: Containers, root: Path) -> dict[str, dict[str, str]]:
+    volumes = {str(path): {"bind": str(path), "mode": "ro"} for path in settings.read}
+    for name in _FILES:
+        if given := os.environ.get(name):
+            absolute = str(Path(given).absolute())
+            volumes[absolute] = {"bind": absolute, "mode": "ro"}
+    for path in (*settings.written, root):
+        path.mkdir(parents=True, exist_ok=True)
+        volumes[str(path)] = {"bind": str(path), "mode": "rw"}
+    return volumes
+
+
+def _environment() -> dict[str, str]:
+    given = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
+    files = {name: str(Path(os.environ[name]).absolute()) for name in _FILES if os.environ.get(name)}
+    return {**given, **files}

@@ -1,0 +1,147 @@
+"""The whole pipeline on one machine: what `frcnn pipeline run` does."""
+
+import dataclasses
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from frcnn.errors import RunError, StoreError
+from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE
+from frcnn.steps.publishing import is_s3
+from pipelines.faster_rcnn import faster_rcnn
+from pipelines.local import fingerprint
+from pipelines.local.processes import ProcessTaskHandler, StepRun, run_pipeline
+from pipelines.local.step_table import StepTable
+from pipelines.resources import POLICIES
+
+log = logging.getLogger("frcnn.pipeline")
+
+EXPORT, COMPARE, PUBLISH = "export", "compare", "publish"
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalRun:
+    """A run that came to its end, be it before a gate.
+
+    Attributes:
+        steps: In the order they ran.
+        latest: Folder of links to the artifacts, `<step>/<artifact>`.
+    """
+
+    steps: tuple[StepRun, ...]
+    latest: Path
+
+    @property
+    def objections(self) -> str:
+        """Why nothing was exported; empty if it was."""
+        if any(step.name == EXPORT for step in self.steps):
+            return ""
+        reports = [step.artifacts["report"] for step in self.steps if "report" in step.artifacts]
+        return str(reports[-1].metadata.get("objections", "")) if reports else "nothing was evaluated"
+
+    @property
+    def publishing(self) -> str:
+        """Whether the exported model is published; empty if nobody asked for it."""
+        verdicts = [step.artifacts["metrics"].metadata for step in self.steps if step.name == COMPARE]
+        objections = verdicts[0].get("objections", "") if verdicts else ""
+        if objections:
+            return f"not published: {objections}"
+        published = [step.artifacts["metrics"].metadata for step in self.steps if step.name == PUBLISH]
+        return f"published: {published[0].get('published')}" if published else ""
+
+
+def run_locally(
+    arguments: Mapping[str, object], data: str, output: Path, *, docker_network: str | None = None
+) -> LocalRun:
+    """Runs the steps of the pipeline, each as a process or as a container.
+
+    Steps that an earlier run into `output` finished with the same parameters, data and code are not run
+    again; a training that was cut off goes on from its newest checkpoint.
+
+    Args:
+        arguments: Parameters of the pipeline, but for `data`, `data_version` and `checkpoints`.
+        data: Folder with the data set, or its s3:// URI.
+        output: Folder for everything.
+        docker_network: Steps are containers in this network (empty: Docker's default); None: processes.
+
+    Raises:
+        RunError: A step failed, or its image is missing.
+        StoreError: Nothing is at the URI, or S3 is out of reach.
+    """
+    output = output.resolve()
+    place = str(arguments.get("publish_to", ""))
+    given = {
+        **arguments,
+        "publish_to": place if not place or is_s3(place) else str(Path(place).absolute()),
+        "data": data if is_s3(data) else str(Path(data).resolve()),
+        "data_version": _version(data),
+        "checkpoints": str(output / "checkpoints"),
+    }
+    handler, code = ProcessTaskHandler, fingerprint.of_code()
+    if docker_network is not None:
+        handler, code = _in_containers(given, docker_network)
+    sealed = any(os.environ.get(name) for name in (KEY_VARIABLE, KEY_FILE_VARIABLE))
+    cache = output / "cache" / f"{code}{'-sealed' if sealed else ''}"
+    steps: list[StepRun] = []
+    table = StepTable([name for name in POLICIES if name != PUBLISH or place])
+    try:
+        run_pipeline(faster_rcnn, given, output / "artifacts", cache, steps, handler=handler, table=table)
+    finally:
+        link_latest(steps, output / "latest")
+    return LocalRun(tuple(steps), output / "latest")
+
+
+def _version(data: str) -> str:
+    """Changes with the data set."""
+    if not is_s3(data):
+        return fingerprint.of_data(Path(data))
+    from frcnn.storage import Store
+
+    try:
+        return Store.from_environment().contents(data).id
+    except StoreError as error:
+        raise type(error)(f"step convert: --data {error}") from error
+
+
+def _in_containers(given: Mapping[str, object], network: str) -> tuple[type[ProcessTaskHandler], str]:
+    """What runs a step in its image, and what stands for the code in all images."""
+    from pipelines.local.containers import Containers, container_handler, docker_client, image_ids
+
+    client = docker_client()
+    executors = faster_rcnn.pipeline_spec.deployment_spec["executors"]
+    images = sorted({executors[name]["container"]["image"] for name in executors})
+    ids = image_ids(client, images)
+    written = [Path(str(given["checkpoints"]))]
+    if given["publish_to"] and not is_s3(str(given["publish_to"])):
+        written.append(Path(str(given["publish_to"])).parent)
+    read = () if is_s3(str(given["data"])) else (Path(str(given["data"])),)
+    return container_handler(client, Containers(read, tuple(written), network)), fingerprint.of_texts(
+        f"{name} {number}" for name, number in ids.items()
+    )
+
+
+def link_latest(steps: list[StepRun], folder: Path) -> None:
+    """Makes `folder` hold links to these steps' artifacts, `<step>/<artifact>`, and no others.
+
+    Raises:
+        RunError: `folder` holds something that is not a link of ours.
+    """
+    _remove_links(folder)
+    for step in steps:
+        for name, artifact in step.artifacts.items():
+            # Metrics artifacts have numbers and no file.
+            if Path(artifact.path).exists():
+                link = folder / step.name.replace(" ", "-") / name
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(artifact.path)
+
+
+def _remove_links(folder: Path) -> None:
+    if not folder.exists():
+        return
+    foreign = [path for path in folder.rglob("*") if not path.is_symlink() and not path.is_dir()]
+    if foreign:
+        raise RunError(f"{foreign[0]}: is not a link to an artifact; move it, {folder} is made anew")
+    shutil.rmtree(folder)

@@ -1,0 +1,108 @@
+"""What an exception means to the person at the keyboard: a message, an exit code, rarely a stack trace."""
+
+import logging
+import os
+import re
+import sys
+
+from frcnn.console.signals import Terminated
+from frcnn.errors import FrcnnError
+from frcnn.files import is_disk_full
+
+log = logging.getLogger(__name__)
+
+INTERRUPTED = 130  # 128 + SIGINT
+TERMINATED = 143  # 128 + SIGTERM
+
+_STREAM_FAILED = re.compile(r"\[records cannot be had from S3:\] \[(.*?)\](?:\s|$)", re.DOTALL)
+
+# Which extra brings what a task may find missing.
+_EXTRAS = {
+    "tensorflow": "train,cpu",
+    "keras": "train,cpu",
+    "matplotlib": "evaluate",
+    "cryptography": "train",
+    "PIL": "convert",
+    "google_crc32c": "convert",
+    "ijson": "convert",
+    "onnx": "export",
+    "onnxruntime": "export",
+    "tf2onnx": "export",
+    "kfp": "pipeline",
+    "minio": "s3",
+}
+
+
+def report(error: BaseException, *, verbose: bool) -> int:
+    """Logs what went wrong and returns the exit code.
+
+    A stack trace appears only with `verbose`, or where the fault is this program's own.
+    """
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, BrokenPipeError):
+        # Whoever read our output has seen enough; Python must not complain at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    trace = error if verbose and not isinstance(error, KeyboardInterrupt) else None
+    if _is_expected(error):
+        log.error("%s", message(error), exc_info=trace)
+    else:
+        log.critical("%s", message(error), exc_info=error)
+    return exit_code(error)
+
+
+def exit_code(error: BaseException) -> int:
+    """0 never; 2 wrong usage or spec, 1 run failed, 130 Ctrl-C, 143 SIGTERM."""
+    if isinstance(error, Terminated):
+        return TERMINATED
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    return error.exit_code if isinstance(error, FrcnnError) else 1
+
+
+def message(error: BaseException) -> str:
+    """One message for people: what happened, and what to do."""
+    if isinstance(error, Terminated):
+        return "terminated; files already finished are kept, nothing is half-written"
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; files already finished are kept, nothing is half-written"
+    if isinstance(error, FrcnnError):
+        return str(error)
+    return _environment_message(error) or (
+        f"unexpected {type(error).__name__}: {error} -- this is a fault of frcnn, "
+        "please report it with the lines below"
+    )
+
+
+def _is_expected(error: BaseException) -> bool:
+    known = isinstance(error, FrcnnError | KeyboardInterrupt)
+    return known or _environment_message(error) is not None
+
+
+def _environment_message(error: BaseException) -> str | None:
+    """What is wrong with the machine rather than with the program; None if nothing is known to be."""
+    if is_disk_full(error):
+        where = f" while writing {_file_name(error)}" if _file_name(error) else ""
+        return f"disk full{where}; make room and run again"
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _EXTRAS:
+        name = (error.name or "").split(".")[0]
+        return f"{name} is not installed; it comes with: pip install 'frcnn[{_EXTRAS[name]}]'"
+    if isinstance(error, OSError) and _file_name(error):
+        return f"{_file_name(error)}: {error.strerror}"
+    # Raised by tf.data when frcnn.data.records.prefetch fails; TensorFlow adds text around the cause.
+    if type(error).__name__ == "InvalidArgumentError" and (found := _STREAM_FAILED.search(str(error))):
+        return found[1]
+    # TensorFlow's error for a full GPU, by name: importing TensorFlow for this would take seconds.
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return (
+            "out of memory; lower batch_size_per_gpu (batch_size in evaluation_config or inference_config), "
+            "then the input size, roi_mini_batch and rpn_pre_nms_top_N, or take a smaller arch; training "
+            "needs less with --use_amp, too"
+        )
+    return None
+
+
+def _file_name(error: BaseException) -> str:
+    name = getattr(error, "filename", None)
+    return os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else ""

@@ -1,0 +1,147 @@
+"""The plan for a KITTI data set: folders checked, images listed and dealt to folds."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from frcnn.data.conversion.faults import Fault, FaultKind
+from frcnn.data.conversion.kitti.reader import KittiReader
+from frcnn.data.conversion.partition import random_folds, sequence_folds
+from frcnn.data.conversion.plan import Plan, resolve_root
+from frcnn.errors import DataError, Problem, SpecError
+
+if TYPE_CHECKING:
+    from frcnn.spec.schema.experiment import KITTIConfig
+
+DEFAULT_EXTENSION = ".png"
+
+
+def plan_kitti(config: "KITTIConfig", *, embed_images: bool) -> Plan:
+    """Lists the images and deals them to folds as the spec says.
+
+    Raises:
+        SpecError: The spec asks for what cannot be done.
+        DataError: A folder or the sequence file is missing or unusable, or no image matches.
+    """
+    _check(config)
+    root = resolve_root(config.root_directory_path)
+    for name in (config.image_dir_name, config.label_dir_name, config.calibrations_dir):
+        if not (root / name).is_dir():
+            raise DataError(f"{root / name}: no such folder")
+    extension = config.image_extension or DEFAULT_EXTENSION
+    files, faults = list_images(root / config.image_dir_name, extension)
+    if not files:
+        raise DataError(f"{root / config.image_dir_name}: no file ends with '{extension}', in any case")
+    notes: tuple[str, ...] = ()
+    folds: tuple[list[str], ...]
+    if config.partition_mode == "sequence":
+        sequence_file = root / config.kitti_sequence_to_frames_file
+        folds, repeated, notes = _folds_of_sequences(sequence_file, config, files)
+        faults += repeated
+    else:
+        folds = random_folds(list(files.values()), config.val_split)
+    reader = KittiReader(
+        root=root,
+        image_dir=config.image_dir_name,
+        label_dir=config.label_dir_name,
+        point_clouds_dir=config.point_clouds_dir,
+        calibrations_dir=config.calibrations_dir,
+        embed_images=embed_images,
+    )
+    return Plan(reader, folds, config.num_partitions, (config.num_shards,) * len(folds), tuple(faults), notes)
+
+
+def list_images(folder: Path, extension: str) -> tuple[dict[str, str], list[Fault]]:
+    """File names by stem, sorted, of the images in `folder` itself, and stems that come twice.
+
+    The extension is compared without regard to case and to a leading dot.
+    """
+    ending = f".{extension.lstrip('.').lower()}"
+    files: dict[str, str] = {}
+    faults = []
+    for path in sorted(each.name for each in folder.iterdir()):
+        if not path.lower().endswith(ending):
+            continue
+        stem = path[: -len(ending)]
+        if stem in files:
+            reason = f"{files[stem]} has the same name without extension"
+            faults.append(Fault(FaultKind.DUPLICATE, str(folder / path), reason))
+        elif stem:
+            files[stem] = path
+    return files, faults
+
+
+def _check(config: "KITTIConfig") -> None:
+    problems = []
+    if config.partition_mode not in ("random", "sequence"):
+        problems.append(("partition_mode", f'"{config.partition_mode}"; expected "random" or "sequence"'))
+    if config.partition_mode == "random" and config.num_partitions != 2:
+        problems.append(
+            ("num_partitions", f"{config.num_partitions}; expected 2 (validation, training) in random mode")
+        )
+    if not 0.0 <= config.val_split < 100.0:
+        problems.append(("val_split", f"{config.val_split:g}; expected a percentage, 0 <= val_split < 100"))
+    if config.partition_mode == "sequence" and not config.kitti_sequence_to_frames_file:
+        problems.append(("kitti_sequence_to_frames_file", "not set; sequence mode needs it"))
+    if problems:
+        raise SpecError(
+            "dataset export spec", [Problem(f"kitti_config.{field}", text) for field, text in problems]
+        )
+
+
+def _folds_of_sequences(
+    path: Path, config: "KITTIConfig", files: dict[str, str]
+) -> tuple[tuple[list[str], ...], list[Fault], tuple[str, ...]]:
+    """Folds of file names, frames listed twice, and how many images no sequence names.
+
+    A frame without a file keeps a name, for the reader to miss.
+    """
+    sequences, faults = read_sequences(path)
+    extension = f".{(config.image_extension or DEFAULT_EXTENSION).lstrip('.')}"
+    folds = tuple(
+        [files.get(frame, f"{frame}{extension}") for frame in fold]
+        for fold in sequence_folds(sequences, config.num_partitions)
+    )
+    listed = {frame for frames in sequences.values() for frame in frames}
+    left_out = sum(stem not in listed for stem in files)
+    notes = (f"{left_out} images are in no sequence of {path} and left out",) if left_out else ()
+    return folds, faults, notes
+
+
+def read_sequences(path: Path) -> tuple[dict[str, list[str]], list[Fault]]:
+    """The file of `kitti_sequence_to_frames_file`: `{"sequence": ["frame id", ...], ...}`.
+
+    A frame listed again is left out there and returned as a fault: folds must not share images.
+
+    Raises:
+        DataError: It cannot be read, is of another form, or names no frame.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON: {error}") from error
+    if not isinstance(found, dict) or not all(
+        isinstance(frames, list) and all(isinstance(frame, str) for frame in frames)
+        for frames in found.values()
+    ):
+        raise DataError(f'{path}: expected {{"sequence": ["frame id", ...], ...}}')
+    if not any(found.values()):
+        raise DataError(f"{path}: no frames")
+    return _each_frame_once(path, found)
+
+
+def _each_frame_once(path: Path, sequences: dict[str, list[str]]) -> tuple[dict[str, list[str]], list[Fault]]:
+    home: dict[str, str] = {}
+    faults = []
+    once: dict[str, list[str]] = {name: [] for name in sequences}
+    for name, frames in sequences.items():
+        for frame in frames:
+            if frame in home:
+                reason = f"frame {frame!r} of sequence {name!r} stands in {home[frame]!r} already"
+                faults.append(Fault(FaultKind.DUPLICATE, str(path), reason))
+            else:
+                home[frame] = name
+                once[name].append(frame)
+    return once, faults

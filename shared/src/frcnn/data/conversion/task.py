@@ -1,0 +1,56 @@
+"""The part of a conversion that runs in worker processes: images read, records encoded."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from frcnn.data.conversion.faults import Fault
+from frcnn.data.conversion.plan import Reader
+from frcnn.data.records.example import encode
+from frcnn.data.records.tfrecord import frame
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Task:
+    """Images of one shard, in order; none for a shard that stays empty."""
+
+    reader: Reader
+    fold: int
+    shard: int
+    jobs: Sequence[Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EncodedImage:
+    """One image as bytes of a record file, and its number of boxes by class as stored."""
+
+    data: bytes
+    class_counts: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TaskResult:
+    """What came of a task: `read` images were looked at, `images` are those that can be used."""
+
+    fold: int
+    shard: int
+    read: int
+    images: tuple[EncodedImage, ...]
+    faults: tuple[Fault, ...]
+    source_names: frozenset[str]
+
+
+def run_task(task: Task) -> TaskResult:
+    """Reads and encodes the images of a task."""
+    images: list[EncodedImage] = []
+    faults: list[Fault] = []
+    names: set[str] = set()
+    for job in task.jobs:
+        reading = task.reader.read(job)
+        faults.extend(reading.faults)
+        names |= reading.source_names
+        if reading.record is not None:
+            counts = Counter(label.class_name for label in reading.record.labels)
+            images.append(EncodedImage(frame(encode(reading.record)), dict(counts)))
+    return TaskResult(task.fold, task.shard, len(task.jobs), tuple(images), tuple(faults), frozenset(names))

@@ -1,0 +1,190 @@
+"""tf.data pipelines: record files -> padded, masked batches.
+
+B images, H and W px of the network input, C channels, G = max_objects_num_per_image.
+How order, sharding, broken images and augmentation work is told in docs/loading.md.
+"""
+
+import dataclasses
+import math
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+from frcnn.data.input import sources
+from frcnn.data.input.epoch_order import EpochOrder, positions_of_rank, shares_of, steps_per_epoch
+from frcnn.data.input.image_loader import ImageLoader
+
+if TYPE_CHECKING:
+    from frcnn.spec.schema.experiment import Experiment
+
+MAX_THREADS = 16
+LAST_EPOCH = np.iinfo(np.int64).max
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Batches and their number.
+
+    Attributes:
+        batches: Dictionaries of tensors, see `training_dataset` and `validation_dataset`.
+        size: Images in the whole set, over all ranks.
+        steps_per_epoch: Batches this rank gets in one pass; the same on every rank.
+    """
+
+    batches: tf.data.Dataset
+    size: int
+    steps_per_epoch: int
+
+
+def training_dataset(
+    spec: "Experiment",
+    *,
+    rank: int = 0,
+    world: int = 1,
+    start_epoch: int = 0,
+    start_step: int = 0,
+    strict: bool = False,
+) -> Dataset:
+    """Endless training batches of this rank, from step `start_step` of epoch `start_epoch` on.
+
+    Epochs follow each other without a mark, `steps_per_epoch` batches each. The order of epoch e depends
+    on spec.random_seed and e only. A batch has
+
+        images     float32 [B, H, W, C], network-ready
+        size       int32 [B, 2], height and width of the part of the image that is not padding; H, W
+                   unless the spec asks for dynamic shape (then H, W are multiples of 64, padded with 0)
+        boxes      float32 [B, G, 4], yxyx px of the network input, whole numbers
+        classes    int32 [B, G], index into spec.class_names
+        valid      bool [B, G], false where there is no object
+        difficult  bool [B, G]
+
+    Args:
+        spec: A checked spec.
+        rank: Number of this process, 0 <= rank < world.
+        world: Number of processes that train together.
+        start_epoch: Epoch to begin with, counted from 0.
+        start_step: Batches to leave out of the first epoch.
+        strict: All images are read once before; an unreadable one is an error, not a warning.
+
+    Raises:
+        DataError: Nothing to train on: no files, no images, no mapped class; or `strict` found faults.
+    """
+    augmented = spec.training_config.enable_augmentation
+    loader = ImageLoader(spec, sources.training_sources(spec), training=True, augmented=augmented)
+    if strict:
+        loader.check_all_images()
+    batch_size = spec.training_config.batch_size_per_gpu
+    order = EpochOrder(loader.source_counts, _shares(spec, loader), int(spec.random_seed))
+    steps = steps_per_epoch(len(loader.index), batch_size, world)
+
+    positions = positions_of_rank(len(loader.index), batch_size, rank, world)
+    if loader.stream is not None:
+        loader.stream.follow(lambda: _numbers(order, positions, start_epoch, start_step * batch_size))
+    stream = _slots(order, positions, start_epoch, LAST_EPOCH)
+    if start_step:
+        begun = _slots(order, positions[start_step * batch_size :], start_epoch, start_epoch + 1)
+        stream = begun.concatenate(_slots(order, positions, start_epoch + 1, LAST_EPOCH))
+    batches = _batched(loader, stream, batch_size)
+    return Dataset(batches, len(loader.index), steps)
+
+
+def validation_dataset(
+    spec: "Experiment", *, rank: int = 0, world: int = 1, batch_size: int, strict: bool = False
+) -> Dataset:
+    """One pass over this rank's share of the validation images, each exactly once, never augmented.
+
+    A batch has what a training batch has, and
+
+        frame_id       string [B]
+        image_valid    bool [B], false for what fills the last batch and for an unreadable image
+        original_size  int32 [B, 2], height and width of the stored image
+
+    Every rank gets the same number of batches; the ranks' shares together are the whole set.
+
+    Raises:
+        DataError: The spec names no validation images, or none that can be used.
+    """
+    loader = ImageLoader(spec, sources.validation_sources(spec), training=False, augmented=False)
+    if strict:
+        loader.check_all_images()
+    total = len(loader.index)
+    steps = math.ceil(math.ceil(total / world) / batch_size)
+    numbers = np.full(steps * batch_size, -1, np.int64)
+    share = np.arange(rank, total, world)
+    numbers[: len(share)] = share
+    if loader.stream is not None:
+        loader.stream.follow(lambda: iter(share.tolist()))
+    slots = np.stack([numbers, np.zeros_like(numbers), np.arange(len(numbers))], axis=1)
+    batches = _batched(loader, tf.data.Dataset.from_tensor_slices(slots), batch_size)
+    return Dataset(batches.apply(tf.data.experimental.assert_cardinality(steps)), total, steps)
+
+
+def calibration_dataset(spec: "Experiment", *, images: int, batch_size: int) -> Dataset:
+    """One pass over a random choice of `images` training images (by spec.random_seed), not augmented.
+
+    Batches as those of `training_dataset`; the last one may be smaller. `size` is that of the training set;
+    if it is smaller than `images`, every image comes once.
+
+    Raises:
+        DataError: Nothing to train on.
+    """
+    loader = ImageLoader(spec, sources.training_sources(spec), training=True, augmented=False)
+    order = np.random.default_rng(int(spec.random_seed)).permutation(len(loader.index))[:images]
+    slots = np.stack([order, np.zeros_like(order), np.arange(len(order))], axis=1)
+    stream = tf.data.Dataset.from_tensor_slices(slots)
+    batches = _batched(loader, stream, batch_size, drop_remainder=False)
+    return Dataset(batches, len(loader.index), math.ceil(len(order) / batch_size))
+
+
+def _slots(order: EpochOrder, positions: np.ndarray, first: int, last: int) -> tf.data.Dataset:
+    """Image number, epoch and position of each image of the epochs `first` to `last` - 1, int64 [3]."""
+    places = tf.constant(positions)
+
+    @tf.autograph.experimental.do_not_convert
+    def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        images = order.images(epoch)
+        numbers = tf.gather(images, places % tf.size(images, tf.int64))
+        slots = tf.stack([numbers, tf.fill(tf.shape(numbers), epoch), places], axis=1)
+        return tf.data.Dataset.from_tensor_slices(slots)
+
+    return tf.data.Dataset.range(first, last).flat_map(of_epoch)
+
+
+def _numbers(order: EpochOrder, positions: np.ndarray, epoch: int, left_out: int) -> Iterator[int]:
+    """The image numbers of `_slots`, without end, beginning `left_out` images into `epoch`."""
+    while True:
+        images = order.images(epoch).numpy()
+        yield from images[positions[left_out:] % len(images)].tolist()
+        epoch, left_out = epoch + 1, 0
+
+
+def _shares(spec: "Experiment", loader: ImageLoader) -> tuple[int, ...]:
+    counts = loader.source_counts
+    if spec.dataset_config.sampling_mode.name == "UNIFORM":
+        return shares_of(counts, [1.0] * len(counts))
+    return shares_of(counts, [n * s.weight for n, s in zip(counts, loader.sources, strict=True)])
+
+
+def worker_threads() -> int:
+    """How many threads a pipeline uses: half of the cores, the train step needs the others."""
+    return min(MAX_THREADS, max(1, (os.cpu_count() or 2) // 2))
+
+
+def _batched(
+    loader: ImageLoader, slots: tf.data.Dataset, batch_size: int, *, drop_remainder: bool = True
+) -> tf.data.Dataset:
+    threads = worker_threads()
+    images = slots.interleave(
+        loader.load, cycle_length=threads, num_parallel_calls=threads, deterministic=True
+    ).map(loader.prepare, num_parallel_calls=threads, deterministic=True)
+    # Only images of their own sizes (dynamic shape) are padded here, to the largest of their batch.
+    join = tf.data.Dataset.padded_batch if loader.settings.dynamic else tf.data.Dataset.batch
+    batches = join(images, batch_size, drop_remainder=drop_remainder).prefetch(2)
+    options = tf.data.Options()
+    options.deterministic = True
+    options.threading.private_threadpool_size = threads
+    options.threading.max_intra_op_parallelism = 1
+    return batches.with_options(options)

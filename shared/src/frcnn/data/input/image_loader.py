@@ -1,0 +1,210 @@
+"""One image at a time: read, resized, augmented, labelled. `pipeline` makes batches of them.
+
+H and W are px of the network input, C channels, G = max_objects_num_per_image.
+"""
+
+import os
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from frcnn.data.input import sources
+from frcnn.data.input.preflight import survey
+from frcnn.data.input.record_reader import MAX_BROKEN_IN_A_ROW, RecordReader
+from frcnn.data.input.record_warnings import CROWDED, UNREADABLE, FaultReports
+from frcnn.data.records import graph_messages
+from frcnn.data.records.index import RecordIndex
+from frcnn.data.records.prefetch import RecordStream
+from frcnn.data.transforms import augment, objects, preprocess, warp
+from frcnn.data.transforms.objects import Objects
+from frcnn.data.transforms.preprocess import ImageSettings
+from frcnn.data.transforms.warp import Side
+from frcnn.errors import DataError
+
+if TYPE_CHECKING:
+    from frcnn.spec.schema.experiment import Experiment
+
+Example = dict[str, tf.Tensor]
+
+# Boxes narrower or lower than this, in px of the network input, are not learnt from.
+MIN_SIDE = 1.0
+# Keeps the random numbers of different epochs apart; a spec's seed is a uint32.
+SEED_STRIDE = 1 << 32
+
+
+class ImageLoader:
+    """Reads, resizes, augments and labels single images of a record set."""
+
+    def __init__(
+        self, spec: "Experiment", found: tuple[sources.RecordSource, ...], *, training: bool, augmented: bool
+    ) -> None:
+        """Scans and surveys the record files of `found`.
+
+        Args:
+            spec: A checked spec.
+            found: Where the records and images are.
+            training: Boxes that are too small to learn from are left out, and an image that cannot be
+                read is replaced. Otherwise the record's name and size are added to each example.
+            augmented: Images are changed at random.
+
+        Raises:
+            DataError: Nothing in the record files can be used.
+        """
+        data = spec.dataset_config
+        self.sources = found
+        self.training = training
+        self.settings = ImageSettings.from_spec(spec)
+        self.max_objects = int(spec.model_config.input_image_config.max_objects_num_per_image)
+        self.seed = int(spec.random_seed)
+        self.augmentation = augment.Augmentation.from_spec(spec) if augmented else None
+        self.window = None
+        if not self.settings.dynamic:
+            height, width = self.settings.height, self.settings.width
+            self.window = augment.window_map(spec.augmentation_config.preprocessing, height, width)
+        self.min_sides = _min_sides(spec) if training else (MIN_SIDE, MIN_SIDE)
+        self.index = RecordIndex.scan([path for source in found for path in source.files])
+        if not len(self.index):
+            raise DataError(
+                f"{found[0].field}.tfrecords_path: the record files are all empty "
+                f"({found[0].files[0]}, ...); {'convert again' if training else 'the fold has no images'}"
+            )
+        folders = tuple(source.images for source in found for _ in source.files)
+        classes = objects.ClassIndex(data.target_class_mapping, spec.class_names)
+        self.stream = RecordStream(self.index) if any(self.index.remote) else None
+        self.reader = RecordReader(
+            self.index, folders, data.image_extension, classes, self.settings.channels, self.stream
+        )
+        survey(self.index, folders, self.reader.extensions, data.target_class_mapping)
+        self._faults = FaultReports(self.index, folders, self.reader.extensions, self.max_objects)
+        self._receiver = graph_messages.subscribe(self._faults.report)
+
+    @property
+    def source_counts(self) -> tuple[int, ...]:
+        """Images in each source."""
+        counts = iter(self.index.counts)
+        return tuple(sum(next(counts) for _ in source.files) for source in self.sources)
+
+    # Nothing below needs AutoGraph: no Python branch depends on a tensor. Converting takes a second or more.
+    @tf.autograph.experimental.do_not_convert
+    def load(self, slot: tf.Tensor) -> tf.data.Dataset:
+        """A data set of one element: the slot's image, or what stands in for it if it cannot be read.
+
+        In training the next readable image stands in; in validation an empty one, not `image_valid`.
+        `slot` is int64 [3]: image number (-1: filler), epoch, position in the epoch.
+        """
+        number = slot[0]
+        one = tf.data.Dataset.range(1)
+        if self.training:
+            limit = min(MAX_BROKEN_IN_A_ROW, len(self.index))
+            tries = self.reader.attempts(number, limit)
+            last = one.map(lambda _: self._give_up(number, limit))
+        else:
+            tries = self.reader.attempts(tf.maximum(number, 0), 1).take(tf.cast(number >= 0, tf.int64))
+            last = one.map(lambda _: self._blank())
+        found = tries.concatenate(last).take(1).map(lambda record: self._loaded(record, slot))
+        return found if self.stream is None else self.reader.arrival(number).flat_map(lambda _: found)
+
+    def _loaded(self, record: Example, slot: tf.Tensor) -> Example:
+        self.reader.done(slot[0])
+        return {**record, "slot": slot}
+
+    def _give_up(self, number: tf.Tensor, tried: int) -> Example:
+        graph_messages.send(self._receiver, UNREADABLE, number, tf.constant(True))
+        problem = f"{tried} image(s) in a row cannot be read, from this one on:"
+        with tf.control_dependencies([tf.Assert(False, [problem, self.reader.place_of(number)])]):
+            return self._blank()
+
+    def _blank(self) -> Example:
+        return {
+            "number": tf.constant(-1, tf.int64),
+            "frame_id": tf.constant(""),
+            "image": tf.ensure_shape(
+                tf.zeros([1, 1, self.settings.channels], tf.uint8), [None, None, self.settings.channels]
+            ),
+            "frame_size": tf.ones([2], tf.float32),
+            **Objects(tf.zeros([0, 4]), tf.zeros([0], tf.int32), tf.zeros([0], tf.bool))._asdict(),
+        }
+
+    @tf.autograph.experimental.do_not_convert
+    def prepare(self, record: Example) -> Example:
+        """One element of a batch from one loaded record."""
+        wanted = record["slot"][0]
+        graph_messages.send(self._receiver, UNREADABLE, wanted, record["number"] != wanted)
+        image, found, height, width = self._fit(record)
+        found = objects.drop_small(found, *self.min_sides)
+        if self.augmentation:
+            seed = tf.stack([self.seed + record["slot"][1] * SEED_STRIDE, record["slot"][2]])
+            image, found = self.augmentation(image, found, seed, height, width, self.window)
+        elif self.window is not None:
+            image = warp.warp_image(image, self.window, height, width)
+            found = found._replace(boxes=warp.warp_boxes(found.boxes, self.window))
+        found = objects.snap_to_pixels(found, height, width)
+        crowded = tf.shape(found.classes)[0] > self.max_objects
+        graph_messages.send(self._receiver, CROWDED, record["number"], crowded)
+        found = objects.keep_largest(found, self.max_objects)
+        image = preprocess.normalise(image, self.settings)
+        if self.settings.dynamic:
+            image = preprocess.pad_to_multiple(image, preprocess.SIZE_STEP)
+        size = tf.stack([tf.cast(height, tf.int32), tf.cast(width, tf.int32)])
+        example = {"images": image, "size": size, **objects.pad_objects(found, self.max_objects)}
+        if not self.training:
+            example["frame_id"] = record["frame_id"]
+            example["image_valid"] = record["number"] >= 0
+            example["original_size"] = tf.shape(record["image"])[:2]
+        return example
+
+    def _fit(self, record: Example) -> tuple[tf.Tensor, Objects, Side, Side]:
+        """Image and boxes at the scale of the network input, and its height and width.
+
+        float32 RGB or grey, 0..255. An image that is not resized keeps what is outside of the input if a
+        warp follows that may bring it in.
+        """
+        image = record["image"]
+        found = Objects(record["boxes"], record["classes"], record["difficult"])
+        stored = tf.shape(image)[:2]
+        height, width = self.settings.target_size(stored[0], stored[1])
+        if self.settings.auto_resize or self.settings.dynamic:
+            scale = tf.cast(tf.stack([height, width]), tf.float32) / record["frame_size"]
+            found = found._replace(boxes=found.boxes * tf.tile(scale, [2]))
+            return preprocess.stretch(image, height, width), found, height, width
+        moves = self.augmentation is not None and not self.augmentation.spatial.only_flips
+        if moves or self.window is not None:
+            canvas = tf.unstack(tf.maximum([height, width], stored))
+            return preprocess.pad_or_crop(image, *canvas), found, height, width
+        return preprocess.pad_or_crop(image, height, width), found, height, width
+
+    def check_all_images(self) -> None:
+        """Reads every image once.
+
+        Raises:
+            DataError: Names the images that cannot be read.
+            StoreError: The records are on S3 and out of reach.
+        """
+        count = len(self.index)
+        if self.stream is not None:
+            self.stream.follow(lambda: iter(range(count)))
+        numbers = tf.data.Dataset.range(count)
+        threads = max(1, os.cpu_count() or 1)
+        read = numbers.interleave(
+            tf.autograph.experimental.do_not_convert(
+                lambda n: self.reader.attempts(n, 1).take(1).map(self._checked)
+            ),
+            cycle_length=threads,
+            num_parallel_calls=threads,
+        )
+        broken = sorted(set(range(count)) - {int(n) for n in read.as_numpy_iterator()})
+        if self.stream is not None and self.stream.failure is not None:
+            raise self.stream.failure
+        if broken:
+            listed = "\n  ".join(self._faults.explain(number) for number in broken[:20])
+            raise DataError(f"{len(broken)} of {count} images cannot be read:\n  {listed}")
+
+    def _checked(self, record: Example) -> tf.Tensor:
+        self.reader.done(record["number"])
+        return record["number"]
+
+
+def _min_sides(spec: "Experiment") -> tuple[float, float]:
+    """Height and width under which a box is not learnt from, px of the network input."""
+    config = spec.augmentation_config.preprocessing
+    return max(MIN_SIDE, config.min_bbox_height), max(MIN_SIDE, config.min_bbox_width)

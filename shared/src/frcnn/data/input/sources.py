@@ -1,0 +1,136 @@
+"""Which record files a spec names: for training, and for validation. Faults are named before a run starts."""
+
+import dataclasses
+import glob
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from frcnn.data.records.files import RecordFile, matching
+from frcnn.errors import DataError
+from frcnn.storage import is_remote
+
+if TYPE_CHECKING:
+    from frcnn.spec.schema.experiment import DataSource, Experiment
+
+# A converter's list of skipped labels lies beside its records and matches the same globs.
+NOT_RECORDS = (".json", ".txt", ".md")
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordSource:
+    """The record files of one data source, and where its images are.
+
+    Attributes:
+        field: The source's field in the spec, for messages.
+        files: TFRecord files, sorted by name, on this machine or on S3.
+        images: Folder that `frame/id` is relative to; may not exist if images are embedded.
+        weight: How often its images are drawn, relative to their number; 1 if the spec sets none.
+    """
+
+    field: str
+    files: tuple[RecordFile, ...]
+    images: Path
+    weight: float
+
+
+def has_validation(spec: "Experiment") -> bool:
+    """Whether the spec names a validation fold or a validation data source."""
+    data = spec.dataset_config
+    return data.validation_data_source is not None or data.validation_fold is not None
+
+
+def training_sources(spec: "Experiment") -> tuple[RecordSource, ...]:
+    """The sources to train on: all files, or those outside the validation fold.
+
+    Raises:
+        DataError: A pattern matches no file, or every file belongs to the validation fold.
+    """
+    data = spec.dataset_config
+    if not data.data_sources:
+        raise DataError("dataset_config.data_sources: none given; name at least one record set to train on")
+    sources = tuple(_find(f"dataset_config.data_sources[{i}]", s) for i, s in enumerate(data.data_sources))
+    if data.validation_fold is None:
+        return sources
+    mark = fold_mark(data.validation_fold)
+    kept = tuple(_keep(source, mark, inside=False) for source in sources)
+    if not any(source.files for source in kept):
+        raise DataError(
+            f"dataset_config.validation_fold: every record file belongs to fold {data.validation_fold} "
+            f"('{mark}'), so nothing is left to train on; choose another fold or convert with more partitions"
+        )
+    return tuple(source for source in kept if source.files)
+
+
+def validation_sources(spec: "Experiment") -> tuple[RecordSource, ...]:
+    """The sources to validate on: the validation data source, or the files of the validation fold.
+
+    Raises:
+        DataError: Neither is set, a pattern matches no file, or no file belongs to the fold.
+    """
+    data = spec.dataset_config
+    if data.validation_data_source is not None:
+        return (_find("dataset_config.validation_data_source", data.validation_data_source),)
+    if data.validation_fold is None:
+        raise DataError(
+            "dataset_config: no validation images; set validation_fold (the number of a converted fold) "
+            "or validation_data_source"
+        )
+    mark = fold_mark(data.validation_fold)
+    sources = (_find(f"dataset_config.data_sources[{i}]", s) for i, s in enumerate(data.data_sources))
+    found = [_keep(source, mark, inside=True) for source in sources]
+    if not any(source.files for source in found):
+        raise DataError(
+            f"dataset_config.validation_fold: no record file has '{mark}' in its name, so fold "
+            f"{data.validation_fold} has no images; convert with partitions, or name an existing fold"
+        )
+    return tuple(source for source in found if source.files)
+
+
+def fold_mark(fold: int) -> str:
+    """The part of a record file's name that says it belongs to `fold`."""
+    return f"fold-{fold:03d}-of-"
+
+
+def _keep(source: RecordSource, mark: str, *, inside: bool) -> RecordSource:
+    files = tuple(path for path in source.files if (mark in path.name) == inside)
+    return dataclasses.replace(source, files=files)
+
+
+def _find(field: str, source: "DataSource") -> RecordSource:
+    images = Path(_absolute(source.image_directory_path))
+    files = _remote(field, source) if is_remote(source.tfrecords_path) else _local(field, source)
+    return RecordSource(field, files, images, weight=float(source.source_weight) or 1.0)
+
+
+def _remote(field: str, source: "DataSource") -> tuple[RecordFile, ...]:
+    pattern = source.tfrecords_path
+    files = tuple(file for file in matching(pattern) if not file.name.lower().endswith(NOT_RECORDS))
+    if not files:
+        raise DataError(
+            f"{field}.tfrecords_path: '{pattern}' matches nothing; check the URI (frcnn store ls lists what "
+            "is there), or run dataset_convert --embed_images and frcnn store push first"
+        )
+    return files
+
+
+def _local(field: str, source: "DataSource") -> tuple[RecordFile, ...]:
+    pattern = _absolute(source.tfrecords_path)
+    matches = sorted(Path(name) for name in glob.glob(pattern))
+    files = tuple(path for path in matches if path.is_file() and path.suffix.lower() not in NOT_RECORDS)
+    if not files:
+        remedy = (
+            f"it is a folder; write '{source.tfrecords_path.rstrip('/')}/*'"
+            if Path(pattern).is_dir()
+            else "check the path (it may hold * and ?), or run dataset_convert first"
+        )
+        raise DataError(f"{field}.tfrecords_path: '{source.tfrecords_path}' matches no file; {remedy}")
+    return files
+
+
+def _absolute(path: str) -> str:
+    """A relative path that is not there is looked for under $DATA_BASE_PATH, as the reference does."""
+    base = os.environ.get("DATA_BASE_PATH")
+    if base and path and not Path(path).is_absolute() and not glob.glob(path):
+        return str(Path(base) / path)
+    return path

@@ -1,0 +1,140 @@
+"""Record files: image records as bytes, in files that `tf.data.TFRecordDataset` reads.
+
+A file is a row of frames: length (8 bytes), checksum of the length (4), payload, checksum of the
+payload (4). All numbers are little-endian; the checksum is a masked CRC-32C. The payload is an
+`Example`. Nothing here needs TensorFlow (docs/adr/0002).
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import google_crc32c
+
+from frcnn.data.records.annotations import ImageRecord
+from frcnn.data.records.example import decode
+from frcnn.errors import DataError
+
+_LENGTH = struct.Struct("<Q")
+_CHECKSUM = struct.Struct("<I")
+_HEADER_BYTES = _LENGTH.size + _CHECKSUM.size
+# Source: TensorFlow's description of the format, "TFRecord and tf.train.Example".
+_MASK_DELTA = 0xA282EAD8
+_SUFFIX = re.compile(r"(-fold-\d{3,}-of-\d{3,})?(-shard-\d{5,}-of-\d{5,})?")
+
+
+def frame(payload: bytes) -> bytes:
+    """`payload` as it stands in a record file, with length and checksums."""
+    length = _LENGTH.pack(len(payload))
+    return b"".join((length, _masked_crc(length), payload, _masked_crc(payload)))
+
+
+def is_whole_frame(data: bytes) -> bool:
+    """Whether `data` is one record as it stands in a record file, both checksums right."""
+    if len(data) < _HEADER_BYTES + _CHECKSUM.size:
+        return False
+    length, payload = data[: _LENGTH.size], data[_HEADER_BYTES : -_CHECKSUM.size]
+    return (
+        _masked_crc(length) == data[_LENGTH.size : _HEADER_BYTES]
+        and _LENGTH.unpack(length)[0] == len(payload)
+        and _masked_crc(payload) == data[-_CHECKSUM.size :]
+    )
+
+
+def read_payloads(path: Path) -> Iterator[bytes]:
+    """The payloads of a record file in order, checksums checked.
+
+    Raises:
+        DataError: The file cannot be read, is cut off, or a checksum is wrong.
+    """
+    try:
+        with path.open("rb") as stream:
+            size = path.stat().st_size
+            while stream.tell() < size:
+                start = stream.tell()
+                length = _read_length(stream, path, size)
+                payload, checksum = stream.read(length), stream.read(_CHECKSUM.size)
+                if _masked_crc(payload) != checksum:
+                    raise _damaged(path, start, "checksum of the record is wrong")
+                yield payload
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+
+
+def read_records(path: Path) -> Iterator[ImageRecord]:
+    """The records of a record file in order; errors as in `read_payloads`."""
+    for number, payload in enumerate(read_payloads(path)):
+        try:
+            yield decode(payload)
+        except ValueError as error:
+            raise DataError(f"{path}: record {number}: {error}") from error
+
+
+def count_records(path: Path) -> int:
+    """How many records a file holds. Payloads are skipped, not read.
+
+    Raises:
+        DataError: The file cannot be read, is cut off, or is no record file.
+    """
+    count = 0
+    try:
+        with path.open("rb") as stream:
+            size = path.stat().st_size
+            while stream.tell() < size:
+                stream.seek(_read_length(stream, path, size) + _CHECKSUM.size, 1)
+                count += 1
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}") from error
+    return count
+
+
+def is_record_file(path: Path) -> bool:
+    """Whether the file is empty or begins with a record of this program, readable as such."""
+    try:
+        next(read_records(path), None)
+    except DataError:
+        return False
+    return True
+
+
+def file_name(prefix: str, fold: int, folds: int, shard: int, shards: int) -> str:
+    """`<prefix>[-fold-000-of-002][-shard-00000-of-00010]`; no part for a count of 0."""
+    fold_part = f"-fold-{fold:03d}-of-{folds:03d}" if folds else ""
+    shard_part = f"-shard-{shard:05d}-of-{shards:05d}" if shards else ""
+    return f"{prefix}{fold_part}{shard_part}"
+
+
+def files_of(output: Path) -> list[Path]:
+    """All existing files whose names say that they belong to the output prefix, by name."""
+    if not output.parent.is_dir():
+        return []
+    return sorted(
+        path
+        for path in output.parent.iterdir()
+        if path.name.startswith(output.name) and _SUFFIX.fullmatch(path.name[len(output.name) :])
+    )
+
+
+def _masked_crc(data: bytes) -> bytes:
+    crc = google_crc32c.value(data)
+    rotated = (crc >> 15 | crc << 17) & 0xFFFFFFFF
+    return _CHECKSUM.pack((rotated + _MASK_DELTA) & 0xFFFFFFFF)
+
+
+def _read_length(stream: BinaryIO, path: Path, size: int) -> int:
+    start = stream.tell()
+    header = stream.read(_HEADER_BYTES)
+    if len(header) < _HEADER_BYTES:
+        raise _damaged(path, start, "the file ends within a record")
+    if _masked_crc(header[: _LENGTH.size]) != header[_LENGTH.size :]:
+        raise _damaged(path, start, "no record starts here (checksum of the length is wrong)")
+    (length,) = _LENGTH.unpack_from(header)
+    if start + _HEADER_BYTES + length + _CHECKSUM.size > size:
+        raise _damaged(path, start, "the file ends within a record")
+    return int(length)
+
+
+def _damaged(path: Path, offset: int, reason: str) -> DataError:
+    return DataError(f"{path}: damaged at byte {offset}: {reason}; convert the data set again")

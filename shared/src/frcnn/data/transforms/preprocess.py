@@ -1,0 +1,176 @@
+"""From an image file's bytes to what the network reads. H, W are pixels of the network input, C channels.
+
+One code path for training, evaluation, inference and calibration: an image that is resized and
+normalised twice in two ways costs accuracy that nobody finds again.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+if TYPE_CHECKING:
+    from frcnn.spec.schema.experiment import Experiment
+
+# Images of their own sizes are padded to a multiple of this, px, so that few shapes occur.
+SIZE_STEP = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSettings:
+    """What the network expects of an image.
+
+    Attributes:
+        height: Rows of the network input, px; 0 if each image has its own size.
+        width: Columns of the network input, px; 0 likewise.
+        channels: 3 (colour) or 1 (grey).
+        order: `rgb`, `bgr` or `l`.
+        mean: Subtracted per channel, in the order of the network's channels; scale 0..255.
+        scale: What the difference is divided by.
+        auto_resize: Training images are stretched to the input size; otherwise they are padded
+            with zeros at the right and bottom, or cropped there.
+        min_side: Where each image has its own size: what its shorter side becomes, px.
+        max_side: And what its longer side may become at most, px; 0 for no limit.
+    """
+
+    height: int
+    width: int
+    channels: int
+    order: str
+    mean: tuple[float, ...]
+    scale: float
+    auto_resize: bool
+    min_side: int = 0
+    max_side: int = 0
+
+    @classmethod
+    def from_spec(cls, spec: "Experiment") -> "ImageSettings":
+        """The settings a checked spec asks for."""
+        image = spec.model_config.input_image_config
+        preprocessing = spec.augmentation_config.preprocessing
+        size = image.size_height_width
+        shortest = image.size_min.min if image.size_min is not None else 0
+        grey = image.image_type.name == "GRAY_SCALE"
+        order = "l" if grey else ("bgr" if image.image_channel_order.lower() == "bgr" else "rgb")
+        return cls(
+            height=size.height if size is not None else 0,
+            width=size.width if size is not None else 0,
+            channels=1 if grey else 3,
+            order=order,
+            mean=tuple(float(image.image_channel_mean[letter]) for letter in order),
+            scale=float(image.image_scaling_factor),
+            auto_resize=bool(preprocessing.enable_auto_resize),
+            min_side=shortest,
+            max_side=preprocessing.output_image_max if shortest else 0,
+        )
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether each image keeps its aspect and has its own size."""
+        return self.min_side > 0
+
+    def target_size(self, height: tf.Tensor, width: tf.Tensor) -> tuple["int | tf.Tensor", "int | tf.Tensor"]:
+        """Height and width at which the network sees an image of the given size, all int px.
+
+        A dynamic size: the shorter side becomes `min_side`, less if the longer one would exceed `max_side`.
+        """
+        if not self.dynamic:
+            return self.height, self.width
+        sides = tf.cast(tf.stack([height, width]), tf.float64)
+        scale = self.min_side / tf.reduce_min(sides)
+        if self.max_side:
+            scale = tf.minimum(scale, self.max_side / tf.reduce_max(sides))
+        # Truncated as in the reference, but never for a rounding error.
+        target = tf.maximum(1, tf.cast(tf.floor(sides * scale + 1e-6), tf.int32))
+        return target[0], target[1]
+
+
+def prepare_image(encoded: tf.Tensor, settings: ImageSettings) -> tuple[tf.Tensor, tf.Tensor]:
+    """The network's input for one image, always resized: stretched to the input size, or to its own size.
+
+    Args:
+        encoded: Scalar string, the bytes of a JPEG or PNG file.
+        settings: What the network expects.
+
+    Returns:
+        The image, float32 [H, W, C], network-ready; the size it had, int32 [2] (height, width).
+
+    Raises:
+        tf.errors.InvalidArgumentError: The bytes are not an image that can be decoded.
+    """
+    image = decode_image(encoded, settings.channels)
+    size = tf.shape(image)[:2]
+    return normalise(stretch(image, *settings.target_size(size[0], size[1])), settings), size
+
+
+def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
+    """Pixels of a JPEG or PNG file, uint8 [h, w, channels], RGB or grey.
+
+    The bytes decide which decoder is used, not the file's name (this op reads either format).
+    The slow, accurate DCT is part of the contract: the fast one differs by a grey level or two.
+    An EXIF orientation is not applied, since labels are drawn on the stored pixels.
+    """
+    pixels = tf.io.decode_jpeg(encoded, channels=channels, dct_method="INTEGER_ACCURATE")
+    return tf.ensure_shape(pixels, [None, None, channels])
+
+
+def stretch(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
+    """`image` [h, w, C] stretched to float32 [height, width, C]: bilinear, pixel centres at .5."""
+    resized = tf.image.resize(image, [height, width], method="bilinear", antialias=False)
+    return tf.cast(resized, tf.float32)
+
+
+def pad_or_crop(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
+    """`image` [h, w, C] as float32 [height, width, C]: cut, or filled with 0, at the right and bottom."""
+    image = tf.cast(image[:height, :width], tf.float32)
+    missing = [[0, height - tf.shape(image)[0]], [0, width - tf.shape(image)[1]], [0, 0]]
+    static = [side if isinstance(side, int) else None for side in (height, width)]
+    return tf.ensure_shape(tf.pad(image, missing), [*static, image.shape[-1]])
+
+
+def pad_to_multiple(image: tf.Tensor, multiple: int) -> tf.Tensor:
+    """`image` [h, w, C] with zeros at the right and bottom, so that `multiple` divides both sides."""
+    missing = -tf.shape(image)[:2] % multiple
+    padded = tf.pad(image, [[0, missing[0]], [0, missing[1]], [0, 0]])
+    return tf.ensure_shape(padded, [None, None, image.shape[-1]])
+
+
+def batch_of(
+    images: Sequence[np.ndarray], settings: ImageSettings, count: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images from `prepare_image` as one batch, padded as the data pipeline pads.
+
+    Args:
+        images: [H_i, W_i, C] each.
+        settings: They were prepared with.
+        count: B, if larger than their number: the batch is filled up with empty images.
+
+    Returns:
+        float32 [B, H, W, C], and the sizes of the images, int32 [B, 2].
+    """
+    sides = np.asarray([image.shape[:2] for image in images], np.int32)
+    step = SIZE_STEP if settings.dynamic else 1
+    height, width = -(-sides.max(axis=0) // step) * step
+    batch = np.zeros((max(count, len(images)), height, width, settings.channels), np.float32)
+    for index, image in enumerate(images):
+        batch[index, : image.shape[0], : image.shape[1]] = image
+    sizes = np.full((len(batch), 2), (height, width), np.int32)
+    sizes[: len(images)] = sides
+    return batch, sizes
+
+
+def normalise(image: tf.Tensor, settings: ImageSettings) -> tf.Tensor:
+    """Channel order, mean and scale applied to `image` [..., C], RGB or grey, 0..255; float32."""
+    if settings.order == "bgr":
+        image = tf.reverse(image, axis=[-1])
+    return (image - tf.constant(settings.mean, tf.float32)) / settings.scale
+
+
+def denormalise(image: tf.Tensor, settings: ImageSettings) -> tf.Tensor:
+    """The inverse of `normalise`: RGB or grey, uint8, rounded and clipped to 0..255."""
+    image = image * settings.scale + tf.constant(settings.mean, tf.float32)
+    if settings.order == "bgr":
+        image = tf.reverse(image, axis=[-1])
+    return tf.cast(tf.clip_by_value(tf.round(image), 0.0, 255.0), tf.uint8)

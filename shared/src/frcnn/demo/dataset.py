@@ -1,0 +1,72 @@
+"""A synthetic data set in KITTI layout, for a first run without any data of one's own."""
+
+from pathlib import Path
+
+import numpy as np
+
+from frcnn.demo.shapes import CLASSES, draw_scene
+from frcnn.errors import UsageError
+from frcnn.files import atomic_path
+from frcnn.console.progress import track
+
+README = "README.txt"
+CONTENTS = {"images", "labels", README}
+MARK = "Synthetic data set drawn by `frcnn demo-data`"
+MIN_SIDE = 64
+JPEG_QUALITY = 92
+
+ABOUT = """\
+{mark}: {images} images of {height} x {width} pixels, seed {seed}.
+
+These are drawn shapes, not photographs, and say nothing about any real task. They are here to see that
+training and evaluation work. The same seed gives the same files, byte for byte, with the same versions of
+NumPy and Pillow.
+
+images/NNNNNN.jpg   noisy backgrounds with 1 to 6 objects: {classes}
+labels/NNNNNN.txt   KITTI labels: class, truncated, occluded, alpha, x1 y1 x2 y2, seven zeros
+"""
+
+
+def write_demo_data(output: Path, *, images: int, seed: int, height: int, width: int) -> None:
+    """Draws a data set into the folder `output`, whole or not at all.
+
+    A data set that this function wrote there before is replaced; nothing else is.
+
+    Raises:
+        UsageError: A number is out of range, or `output` holds something else.
+    """
+    if images < 1:
+        raise UsageError(f"{images} images: expected 1 or more")
+    if min(height, width) < MIN_SIDE:
+        raise UsageError(f"size {height} x {width}: expected {MIN_SIDE} pixels or more a side")
+    if seed < 0:
+        raise UsageError(f"seed {seed}: expected 0 or more")
+    if output.exists() and not _may_replace(output):
+        raise UsageError(f"{output} exists and is no data set of demo-data; choose another folder")
+    with atomic_path(output) as temporary:
+        for folder in ("images", "labels"):
+            (temporary / folder).mkdir(parents=True)
+        about = ABOUT.format(
+            mark=MARK, images=images, height=height, width=width, seed=seed, classes=", ".join(CLASSES)
+        )
+        (temporary / README).write_text(about, encoding="utf-8")
+        for number in track(range(images), "drawing"):
+            # A generator for each image: the first images are the same whatever their number is.
+            scene, shapes = draw_scene(np.random.default_rng([seed, number]), height, width)
+            scene.save(temporary / "images" / f"{number:06d}.jpg", quality=JPEG_QUALITY)
+            lines = "".join(f"{shape.kitti_line()}\n" for shape in shapes)
+            (temporary / "labels" / f"{number:06d}.txt").write_text(lines, encoding="utf-8")
+        if output.exists():
+            # Removed together with the temporary folder.
+            output.rename(temporary.parent / "former")
+
+
+def _may_replace(output: Path) -> bool:
+    """Whether `output` is an empty folder, or holds what this module wrote and nothing else."""
+    if not output.is_dir():
+        return False
+    contents = {path.name for path in output.iterdir()}
+    if not contents:
+        return True
+    readme = output / README
+    return contents == CONTENTS and readme.is_file() and readme.read_text("utf-8", "replace").startswith(MARK)

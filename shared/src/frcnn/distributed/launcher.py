@@ -1,0 +1,244 @@
+"""Starts the ranks of a training on this machine, watches them, and ends all when one fails.
+
+Over gloo the ranks are children of this process. `horovodrun` would write their whole environment, the
+key of model files among it, into command lines that every user of the machine can read, and would cut rank
+0 off from the terminal; so this uses Horovod's rendezvous server and starts the ranks itself. Where
+Horovod was built without gloo, `mpirun` starts them.
+"""
+
+import contextlib
+import importlib.util
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+import frcnn
+from frcnn.distributed.rank_outcome import FOLDER_VARIABLE, Outcome, outcomes_in
+from frcnn.distributed.world import MISSING
+from frcnn.errors import RunError
+
+log = logging.getLogger(__name__)
+
+GRACE = 15.0  # seconds that ranks get to end by themselves, once after a failure and once after SIGTERM
+POLL = 0.1  # seconds
+MPIRUN = -1  # stands for all ranks together, where mpirun watches them
+PROBE = "import horovod.tensorflow as hvd; print(int(hvd.gloo_built()), int(hvd.mpi_built()))"
+
+
+class RankFailedError(RunError):
+    """A rank failed, for the reason it gave; ends the command with that rank's exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        """What to tell the user, and the exit code."""
+        super().__init__(message)
+        self.exit_code = code
+
+
+def launch(
+    command: Sequence[str | os.PathLike[str]], processes: int, environment: Mapping[str, str] | None = None
+) -> Outcome:
+    """Runs `command` in `processes` ranks that Horovod can join; returns the outcome of rank 0.
+
+    Rank 0 has this process's standard output and error. What the others write goes to standard error,
+    each line with its rank before it. A signal that raises here ends them all.
+
+    Args:
+        command: Program and arguments, the same for all ranks. No secrets: see `environment`.
+        processes: How many.
+        environment: Variables beside those of this process.
+
+    Raises:
+        RankFailedError: The first that failed, and why.
+        RunError: Horovod is missing or cannot be started.
+    """
+    if importlib.util.find_spec("horovod") is None:
+        raise RunError(MISSING)
+    with tempfile.TemporaryDirectory(prefix="frcnn-ranks-") as folder, contextlib.ExitStack() as stack:
+        shared = _environment(Path(folder), environment or {})
+        if _controller(shared) == "gloo":
+            ranks = stack.enter_context(_gloo_ranks(command, processes, shared))
+        else:
+            ranks = stack.enter_context(_mpi_ranks(command, processes, shared))
+        codes = _watch(ranks)
+        outcomes = outcomes_in(Path(folder))
+        if any(codes.values()):
+            raise _failure(codes, outcomes, processes)
+        return outcomes.get(0, Outcome(0, 0))
+
+
+def _environment(folder: Path, extra: Mapping[str, str]) -> dict[str, str]:
+    package = str(Path(frcnn.__file__).resolve().parents[1])
+    path = [package, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path),
+        "PYTHONUNBUFFERED": "1",
+        FOLDER_VARIABLE: str(folder),
+        # Ranks may come minutes apart on a machine that is busy.
+        "HOROVOD_GLOO_TIMEOUT_SECONDS": os.environ.get("HOROVOD_GLOO_TIMEOUT_SECONDS", "300"),
+        **extra,
+    }
+
+
+def _controller(environment: Mapping[str, str]) -> str:
+    """`gloo` or `mpi`, by how Horovod was built; gloo if both."""
+    # Asked in a process of its own: it needs TensorFlow, which this one does without.
+    answer = subprocess.run(
+        [sys.executable, "-c", PROBE], env=environment, capture_output=True, text=True, check=False
+    )
+    if answer.returncode:
+        raise RunError(
+            f"Horovod does not load: {answer.stderr.strip().splitlines()[-1]}; run `make horovod` again"
+        )
+    gloo, mpi = (word == "1" for word in answer.stdout.split()[-2:])
+    if gloo:
+        return "gloo"
+    if mpi and shutil.which("mpirun"):
+        return "mpi"
+    raise RunError("Horovod was built without gloo, and there is no mpirun: run `make horovod` again")
+
+
+@contextlib.contextmanager
+def _gloo_ranks(
+    command: Sequence[str | os.PathLike[str]], processes: int, shared: Mapping[str, str]
+) -> Iterator[dict[int, subprocess.Popen[bytes]]]:
+    """The ranks as children, each in a session of its own: Ctrl-C reaches them through `_end` only."""
+    ranks: dict[int, subprocess.Popen[bytes]] = {}
+    readers: list[threading.Thread] = []
+    with _rendezvous(processes) as port:
+        try:
+            for rank in range(processes):
+                environment = {**shared, **_gloo_variables(rank, processes, port)}
+                ranks[rank] = subprocess.Popen(
+                    command,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE if rank else None,
+                    stderr=subprocess.STDOUT if rank else None,
+                    start_new_session=True,
+                )
+                if (stream := ranks[rank].stdout) is not None:
+                    readers.append(threading.Thread(target=_forward, args=(stream, rank), daemon=True))
+                    readers[-1].start()
+            yield ranks
+        finally:
+            _end(ranks)
+            for reader in readers:
+                reader.join(GRACE)  # unless a grandchild holds the pipe, it is at the end already
+
+
+@contextlib.contextmanager
+def _mpi_ranks(
+    command: Sequence[str | os.PathLike[str]], processes: int, shared: Mapping[str, str]
+) -> Iterator[dict[int, subprocess.Popen[bytes]]]:
+    """One mpirun, which passes its environment on without writing it anywhere."""
+    mpirun = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-bind-to", "none", "-map-by", "slot"]
+    mpirun += ["-mca", "pml", "ob1", "-mca", "btl", "^openib", "-np", str(processes)]
+    ranks = {
+        0: subprocess.Popen([*mpirun, *command], env=shared, stdin=subprocess.DEVNULL, start_new_session=True)
+    }
+    try:
+        yield ranks
+    finally:
+        _end(ranks)
+
+
+@contextlib.contextmanager
+def _rendezvous(processes: int) -> Iterator[int]:
+    """The port where ranks find each other, open to this machine only."""
+    from horovod.runner.common.util.hosts import get_host_assignments, parse_hosts
+    from horovod.runner.http.http_server import RendezvousHandler, RendezvousHTTPServer
+
+    server = RendezvousHTTPServer(("127.0.0.1", 0), RendezvousHandler, 0)
+    server.init(get_host_assignments(parse_hosts(f"localhost:{processes}"), processes))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _gloo_variables(rank: int, size: int, port: int) -> dict[str, str]:
+    loopback = next((name for _, name in socket.if_nameindex() if name.startswith("lo")), "lo")
+    return {
+        "HOROVOD_HOSTNAME": "localhost",
+        "HOROVOD_RANK": str(rank),
+        "HOROVOD_SIZE": str(size),
+        "HOROVOD_LOCAL_RANK": str(rank),
+        "HOROVOD_LOCAL_SIZE": str(size),
+        "HOROVOD_CROSS_RANK": "0",
+        "HOROVOD_CROSS_SIZE": "1",
+        "HOROVOD_CONTROLLER": "gloo",
+        "HOROVOD_CPU_OPERATIONS": "gloo",
+        "HOROVOD_GLOO_IFACE": loopback,
+        "HOROVOD_GLOO_RENDEZVOUS_ADDR": "127.0.0.1",
+        "HOROVOD_GLOO_RENDEZVOUS_PORT": str(port),
+    }
+
+
+def _forward(stream: IO[bytes], rank: int) -> None:
+    with stream:
+        for line in stream:
+            with contextlib.suppress(BrokenPipeError):
+                sys.stderr.write(f"[rank {rank}] {line.decode(errors='replace')}")
+                sys.stderr.flush()
+
+
+def _watch(ranks: Mapping[int, subprocess.Popen[bytes]]) -> dict[int, int]:
+    """Exit codes of the ranks in the order they ended. Some time after a failure, the rest are ended."""
+    codes: dict[int, int] = {}
+    deadline = float("inf")
+    while len(codes) < len(ranks) and time.monotonic() < deadline:
+        for rank, process in ranks.items():
+            code = process.poll()
+            if code is None or rank in codes:
+                continue
+            codes[rank] = code
+            if code:
+                deadline = min(deadline, time.monotonic() + GRACE)
+        time.sleep(POLL)
+    return codes
+
+
+def _end(ranks: Mapping[int, subprocess.Popen[bytes]]) -> None:
+    """SIGTERM to all that still run, which lets them clean up; SIGKILL to those that will not."""
+    running = [process for process in ranks.values() if process.poll() is None]
+    for process in running:
+        process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + GRACE
+    for process in running:
+        try:
+            process.wait(max(deadline - time.monotonic(), 0.0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _failure(codes: Mapping[int, int], outcomes: Mapping[int, Outcome], processes: int) -> RankFailedError:
+    """The rank that failed first by itself, rather than because others had."""
+    own = [rank for rank, each in outcomes.items() if each.code and not each.secondary]
+    silent = [rank for rank, code in codes.items() if code and rank not in outcomes]
+    rank = (own + silent + [rank for rank, code in codes.items() if code])[0]
+    name = "mpirun" if rank == MPIRUN else f"rank {rank} of {processes}"
+    if rank in outcomes:
+        return RankFailedError(f"{name}: {outcomes[rank].message}", outcomes[rank].code or 1)
+    return RankFailedError(f"{name} {_ending(codes[rank])}", 1)
+
+
+def _ending(code: int) -> str:
+    if code == -signal.SIGKILL:
+        return "was killed (SIGKILL), most often for want of memory; a smaller batch size needs less"
+    if code < 0:
+        return f"was ended by {signal.Signals(-code).name}; what it said stands above"
+    return f"ended with exit code {code}; what it said stands above"

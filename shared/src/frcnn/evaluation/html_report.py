@@ -1,0 +1,212 @@
+"""An evaluation as one self-contained HTML file, for people: no script, no network, light and dark."""
+
+import dataclasses
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import frcnn
+from frcnn.drawing.colors import class_colour
+from frcnn.errors import UsageError
+from frcnn.evaluation.average_precision import Curve
+from frcnn.evaluation.inspection import BINS, SIZES, Inspection
+from frcnn.evaluation.report import Report
+from frcnn.evaluation.settings import iou_label
+from frcnn.files import write_text
+
+if TYPE_CHECKING:
+    from frcnn.spec.schema.experiment import Experiment
+
+TEMPLATE = "report.html.jinja"
+# Sides of a chart's plane in units of its view box.
+PLANE_WIDTH, PLANE_HEIGHT = 240, 150
+_CURVE_POINTS = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What was evaluated: names of the model, of the data, and of what it is compared with, if anything."""
+
+    model: str
+    data: str
+    former: str = ""
+
+
+def inspection_for(spec: "Experiment") -> Inspection:
+    """An inspection that fits a spec: detections as `inference_config` would show them."""
+    from frcnn.data.transforms.preprocess import ImageSettings
+    from frcnn.evaluation.settings import EvaluationSettings
+
+    images = ImageSettings.from_spec(spec)
+    return Inspection(
+        EvaluationSettings.from_spec(spec),
+        shown_score=spec.inference_config.bbox_visualize_threshold,
+        # Of the network's channels in their order; pixels are turned to RGB afterwards.
+        mean=np.asarray(images.mean, np.float32),
+        scale=images.scale,
+        bgr=images.order == "bgr",
+    )
+
+
+def read_metrics(path: Path) -> Mapping[str, Any]:
+    """The `metrics.json` of an evaluation.
+
+    Raises:
+        UsageError: There is none, or it is something else.
+    """
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: not a metrics.json that can be read ({error})") from error
+    if not isinstance(found, dict) or not {"mAP", "iou"} <= set(found):
+        raise UsageError(f"{path}: has no mAP and iou; expected a metrics.json written by evaluate")
+    return found
+
+
+def save_html(
+    path: Path,
+    report: Report,
+    inspection: Inspection,
+    subject: Subject,
+    former: Mapping[str, Any] | None = None,
+) -> None:
+    """Writes the report of an evaluation.
+
+    Args:
+        path: The file.
+        report: The metrics.
+        inspection: What was seen beside them.
+        subject: What was evaluated.
+        former: `metrics.json` of the model that this one is compared with, as `json.loads` gives it.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    source = files("frcnn.evaluation").joinpath("templates", TEMPLATE).read_text("utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(number=_number, change=_change)
+    write_text(path, environment.from_string(source).render(_content(report, inspection, subject, former)))
+
+
+def _content(
+    report: Report, inspection: Inspection, subject: Subject, former: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    first = report.results[0]
+    label = iou_label(first.iou)
+    before = _classes_of(former, label)
+    misses = inspection.confusion[:-1, -1].sum()
+    return {
+        "subject": subject,
+        "report": report,
+        "iou": label,
+        "range": [(iou_label(each.iou), each.mean_ap) for each in report.results],
+        "former": former,
+        "headline": {
+            "right": int(np.trace(inspection.confusion[:-1, :-1])),
+            "wrong": int(inspection.confusion[:, :-1].sum() - np.trace(inspection.confusion[:-1, :-1])),
+            "missed": int(misses),
+            "shown": inspection.shown_score,
+        },
+        "classes": [
+            {
+                "result": each,
+                "former": before.get(each.name, {}),
+                "colour": "rgb({},{},{})".format(*class_colour(index)),
+                "sizes": inspection.size_results(index),
+                "curve": curve_path(each.curve, report.metric) if each.curve else "",
+                "bars": _bars(inspection.right[index], inspection.wrong[index]),
+                "histogram": _histogram_rows(inspection.right[index], inspection.wrong[index]),
+            }
+            for index, each in enumerate(first.classes)
+        ],
+        "sizes": list(SIZES),
+        "confusion": _confusion(inspection, [each.name for each in first.classes]),
+        "false_alarms": list(inspection.false_alarms),
+        "misses": list(inspection.misses),
+        "plane": (PLANE_WIDTH, PLANE_HEIGHT),
+        "version": frcnn.__version__,
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+
+
+def curve_path(curve: Curve, metric: str) -> str:
+    """The SVG path of precision over recall; VOC12 shows the envelope that its AP is the area of."""
+    if not len(curve.shown):
+        return ""
+    heights = curve.envelope if metric == "VOC12" else curve.precision
+    recall = np.concatenate([[0.0], curve.recall])
+    precision = np.concatenate([heights[:1], heights])
+    # More points than can be told apart make the file large and nothing clearer.
+    kept = np.unique(np.linspace(0, len(recall) - 1, _CURVE_POINTS).astype(int))
+    points = [
+        f"{x * PLANE_WIDTH:.1f},{(1.0 - y) * PLANE_HEIGHT:.1f}"
+        for x, y in zip(recall[kept], precision[kept], strict=True)
+    ]
+    fall = f"{recall[-1] * PLANE_WIDTH:.1f},{PLANE_HEIGHT}"
+    return f"M{' L'.join([*points, fall])}"
+
+
+def _bars(right: np.ndarray, wrong: np.ndarray) -> list[dict[str, float]]:
+    """Two stacked bars a bin: x, and top and height of what was right and of what was wrong above it."""
+    highest = max(1, int((right + wrong).max()))
+    scale, width = PLANE_HEIGHT / highest, PLANE_WIDTH / BINS
+    return [
+        {
+            "x": at * width,
+            "width": width - 1.0,
+            "right_top": PLANE_HEIGHT - good * scale,
+            "right": good * scale,
+            "wrong_top": PLANE_HEIGHT - (good + bad) * scale,
+            "wrong": bad * scale,
+        }
+        for at, (good, bad) in enumerate(zip(right.tolist(), wrong.tolist(), strict=True))
+    ]
+
+
+def _histogram_rows(right: np.ndarray, wrong: np.ndarray) -> list[tuple[str, int, int]]:
+    return [
+        (f"{at / BINS:.2f} to {(at + 1) / BINS:.2f}", good, bad)
+        for at, (good, bad) in enumerate(zip(right.tolist(), wrong.tolist(), strict=True))
+        if good or bad
+    ]
+
+
+def _confusion(inspection: Inspection, names: Sequence[str]) -> dict[str, Any]:
+    counts = inspection.confusion
+    totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    shares = counts / totals
+    rows: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "cells": [
+                # Not all of a cell's colour may depend on its share: small ones should still be seen.
+                {"count": int(count), "share": float(share), "shade": round(float(share) * 0.55, 3)}
+                for count, share in zip(counts[at], shares[at], strict=True)
+            ],
+        }
+        for at, name in enumerate([*names, "nothing (false alarm)"])
+    ]
+    rows[-1]["cells"][-1] = None  # nothing found where nothing is
+    return {"columns": [*names, "nothing (miss)"], "rows": rows}
+
+
+def _classes_of(former: Mapping[str, Any] | None, label: str) -> Mapping[str, Any]:
+    if former is None:
+        return {}
+    found = former.get("iou", {}).get(label, {}).get("classes", {})
+    return found if isinstance(found, Mapping) else {}
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return "\N{EN DASH}" if value is None else f"{value:.{digits}f}"
+
+
+def _change(value: float | None, before: float | None) -> str:
+    """`+0.012`, or nothing if either is not known."""
+    return "" if value is None or before is None else f"{value - before:+.3f}".replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,210 @@
+"""What people want to see beside average precision: who is confused with whom, and the worst mistakes.
+
+N detections, G objects, C classes of an image. Everything is judged at one IoU threshold.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from frcnn.evaluation.accumulate import Found, Objects, found_in, objects_in
+from frcnn.evaluation.average_precision import (
+    average_precision_voc07,
+    average_precision_voc12,
+    trace_curve,
+)
+from frcnn.evaluation.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE, inclusive_iou, match
+from frcnn.evaluation.settings import EvaluationSettings
+from frcnn.evaluation.thumbnails import Mistake, Worst
+from frcnn.model.batch_detector import DetectionBatch
+
+# Areas in pixels of the original image at which COCO's small ends and large begins.
+SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, np.inf)}
+BINS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class SizeResult:
+    """Average precision over the objects of one size; None where there is no object."""
+
+    ap: float | None
+    objects: int
+
+
+class Inspection:
+    """Watches an evaluation image by image; all of it can be read at any time.
+
+    Attributes:
+        confusion: int [C + 1, C + 1], rows what was labelled, columns what was found, at `shown_score`;
+            the last row counts false alarms, the last column misses.
+        right, wrong: int [C, BINS], detections that found an object of their class or did not, by score.
+        false_alarms, misses: The worst of each.
+    """
+
+    def __init__(
+        self, settings: EvaluationSettings, *, shown_score: float, mean: np.ndarray, scale: float, bgr: bool
+    ) -> None:
+        """Nothing seen yet.
+
+        Args:
+            settings: How detections are judged; the first IoU threshold counts.
+            shown_score: Detections of at least this score are what a user would be shown.
+            mean: float [channels], what was subtracted from the images.
+            scale: What they were divided by.
+            bgr: Whether their channels are in that order.
+        """
+        count = len(settings.class_names)
+        self.settings, self.shown_score = settings, shown_score
+        self.confusion = np.zeros((count + 1, count + 1), np.int64)
+        self.right, self.wrong = (np.zeros((count, BINS), np.int64) for _ in range(2))
+        self.false_alarms, self.misses = Worst(), Worst()
+        self._mean, self._scale, self._bgr = mean, scale, bgr
+        self._by_size: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]] = {
+            size: [] for size in SIZES
+        }
+
+    def update(self, detections: DetectionBatch, batch: Mapping[str, np.ndarray]) -> None:
+        """Looks at one batch, of which `frcnn.evaluation.evaluator.Evaluator.update` says what it holds."""
+        real = batch.get("image_valid", np.ones(len(batch["images"]), bool))
+        for index in np.flatnonzero(real).tolist():
+            objects = objects_in(batch, index)
+            found = found_in(detections, batch, index, self.settings.score_threshold)
+            self._see(objects, found, batch, index)
+
+    def size_results(self, class_index: int) -> dict[str, SizeResult]:
+        """Average precision of a class over small, medium and large objects, as COCO divides them.
+
+        Objects of another size excuse the detections that find them; detections that find nothing count
+        by their own size.
+        """
+        return {size: self._size_result(class_index, size) for size in SIZES}
+
+    def _size_result(self, class_index: int, size: str) -> SizeResult:
+        parts = self._by_size[size]
+        if not parts:
+            return SizeResult(None, 0)
+        scores, classes, outcomes = (np.concatenate([part[at] for part in parts]) for at in range(3))
+        objects = int(sum(part[3][class_index] for part in parts))
+        chosen = (classes == class_index) & (outcomes != IGNORED)
+        if not objects:
+            return SizeResult(None, 0)
+        curve = trace_curve(scores[chosen], outcomes[chosen] == TRUE_POSITIVE, objects)
+        ap = average_precision_voc07(curve) if self.settings.voc07 else average_precision_voc12(curve)
+        return SizeResult(ap, objects)
+
+    def _see(self, objects: Objects, found: Found, batch: Mapping[str, Any], index: int) -> None:
+        overlaps = inclusive_iou(found.boxes, objects.boxes)
+        iou = overlaps * (found.classes[:, None] == objects.classes[None, :])
+        threshold = np.asarray(self.settings.iou_thresholds[:1])
+        outcomes = match(found.scores, iou, objects.difficult, threshold)[:, 0]
+        self._count_scores(found, outcomes)
+        self._count_sizes(objects, found, iou, _pixel_area(batch, index))
+        shown = found.scores >= self.shown_score
+        self._count_confusion(objects, found, overlaps, shown)
+        self._keep_mistakes(objects, found, iou, outcomes, shown, batch, index)
+
+    def _count_scores(self, found: Found, outcomes: np.ndarray) -> None:
+        bins = np.minimum((found.scores * BINS).astype(int), BINS - 1)
+        for histogram, outcome in ((self.right, TRUE_POSITIVE), (self.wrong, FALSE_POSITIVE)):
+            chosen = outcomes == outcome
+            np.add.at(histogram, (found.classes[chosen], bins[chosen]), 1)
+
+    def _count_sizes(self, objects: Objects, found: Found, iou: np.ndarray, pixel: float) -> None:
+        areas, found_areas = _areas(objects.boxes) * pixel, _areas(found.boxes) * pixel
+        count = len(self.settings.class_names)
+        threshold = np.asarray(self.settings.iou_thresholds[:1])
+        for size, (low, high) in SIZES.items():
+            others = objects.difficult | (areas < low) | (areas >= high)
+            outcomes = match(found.scores, iou, others, threshold)[:, 0]
+            elsewhere = (outcomes == FALSE_POSITIVE) & ((found_areas < low) | (found_areas >= high))
+            outcomes = np.where(elsewhere, IGNORED, outcomes)
+            counts = np.bincount(objects.classes[~others], minlength=count)
+            self._by_size[size].append((found.scores, found.classes, outcomes, counts))
+
+    def _count_confusion(
+        self, objects: Objects, found: Found, overlaps: np.ndarray, shown: np.ndarray
+    ) -> None:
+        """Matches shown detections to objects of any class; those of difficult objects are left out."""
+        nobody = len(self.settings.class_names)
+        scores, classes = found.scores[shown], found.classes[shown]
+        free = np.ones(len(objects.classes), bool)
+        for detection in np.argsort(-scores, kind="stable"):
+            iou = np.where(free, overlaps[shown][detection], 0.0)
+            best = int(iou.argmax()) if len(iou) else -1
+            if best < 0 or iou[best] < self.settings.iou_thresholds[0]:
+                self.confusion[nobody, classes[detection]] += 1
+                continue
+            free[best] = False
+            if not objects.difficult[best]:
+                self.confusion[objects.classes[best], classes[detection]] += 1
+        missed = objects.classes[free & ~objects.difficult]
+        np.add.at(self.confusion, (missed, nobody), 1)
+
+    def _keep_mistakes(
+        self,
+        objects: Objects,
+        found: Found,
+        iou: np.ndarray,
+        outcomes: np.ndarray,
+        shown: np.ndarray,
+        batch: Mapping[str, Any],
+        index: int,
+    ) -> None:
+        names, frame = self.settings.class_names, _frame(batch, index)
+
+        def offer(worst: Worst, priority: float, box: np.ndarray, class_index: int, text: str) -> None:
+            if worst.takes(priority):
+                pixels = self._pixels(batch["images"][index])
+                worst.add(Mistake.cut(priority, pixels, box, class_index, f"{text}, {frame}"))
+
+        for detection in np.flatnonzero((outcomes == FALSE_POSITIVE) & shown):
+            name, score = names[found.classes[detection]], float(found.scores[detection])
+            offer(
+                *(self.false_alarms, score, found.boxes[detection], int(found.classes[detection])),
+                f"{name} {score:.2f}",
+            )
+        # An object that nothing came near is a worse miss than one that was seen with a low score.
+        reached = np.where(iou >= self.settings.iou_thresholds[0], found.scores[:, None], 0.0)
+        best = reached.max(axis=0, initial=0.0)
+        for missed in np.flatnonzero((best < self.shown_score) & ~objects.difficult):
+            height, width = _sides(objects.boxes[missed])
+            score = float(best[missed])
+            seen = f"best score {score:.2f}" if score > 0.0 else "nothing near it"
+            name = names[objects.classes[missed]]
+            priority = 1.0 - score + min(height * width, 1e6) * 1e-9
+            offer(
+                *(self.misses, priority, objects.boxes[missed], int(objects.classes[missed])),
+                f"{name}: {seen}",
+            )
+
+    def _pixels(self, image: np.ndarray) -> np.ndarray:
+        """uint8 [H, W, 3], RGB, as the network saw it."""
+        values = np.clip(np.rint(image * self._scale + self._mean), 0, 255).astype(np.uint8)
+        values = np.repeat(values, 3, axis=-1) if values.shape[-1] == 1 else values
+        return values[..., ::-1] if self._bgr else values
+
+
+def _frame(batch: Mapping[str, Any], index: int) -> str:
+    if "frame_id" not in batch:
+        return f"image {index}"
+    name = batch["frame_id"][index]
+    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+
+
+def _pixel_area(batch: Mapping[str, Any], index: int) -> float:
+    """Pixels of the original image in one of the network input."""
+    if "original_size" not in batch or "size" not in batch:
+        return 1.0
+    original, size = (np.asarray(batch[name][index], float) for name in ("original_size", "size"))
+    return float(np.prod(original / size))
+
+
+def _sides(box: np.ndarray) -> tuple[float, float]:
+    return float(box[2] - box[0] + 1), float(box[3] - box[1] + 1)
+
+
+def _areas(boxes: np.ndarray) -> np.ndarray:
+    sides = np.asarray(boxes, float)[:, 2:] - np.asarray(boxes, float)[:, :2] + 1.0
+    return np.prod(sides, axis=-1)

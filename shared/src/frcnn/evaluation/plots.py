@@ -1,0 +1,102 @@
+"""Precision over recall, one picture an IoU threshold."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from frcnn.drawing.colors import class_colour, luminance
+from frcnn.evaluation.report import ClassResult, IoUResult, Report
+from frcnn.evaluation.settings import iou_label
+from frcnn.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_LEGEND_ROWS = 24  # more classes than this get a second column
+_LINE_STYLES = ("-", "--", "-.", ":")
+_COLOURS_PER_STYLE = 7  # the palette's distinct hues
+_TOO_BRIGHT = 0.5  # luminance of a colour that would be lost on white paper
+
+
+def save_curves(report: Report, folder: Path) -> list[Path]:
+    """Writes `PR_curve_iou0.50.png` for each IoU threshold, and `PR_curve.png` if there is only one.
+
+    Returns:
+        The files written, in the order of the thresholds.
+    """
+    single = len(report.results) == 1
+    written = []
+    for result in report.results:
+        figure = plot_curves(result, report.metric)
+        names = [f"PR_curve_iou{iou_label(result.iou)}.png"] + ["PR_curve.png"] * single
+        for path in [folder / name for name in names]:
+            with atomic_path(path) as temporary:
+                figure.savefig(temporary, dpi=120)
+            written.append(path)
+    return written
+
+
+def plot_curves(result: IoUResult, metric: str) -> "Figure":
+    """The curves of all classes that have objects, their AP in the legend.
+
+    VOC12 draws the envelope whose area the AP is, VOC07 the curve itself, as the reference does.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown = [(index, each) for index, each in enumerate(result.classes) if each.curve is not None]
+    columns = max(1, math.ceil(len(shown) / _LEGEND_ROWS))
+    figure = Figure(figsize=(7.5 + 2.2 * columns, 6.0), layout="constrained")
+    FigureCanvasAgg(figure)  # draws without a display and leaves pyplot's global state alone
+    axes = figure.add_subplot()
+    for index, each in shown:
+        _draw(axes, index, each, metric)
+    _dress(axes)
+    mean = "-" if result.mean_ap is None else f"{result.mean_ap:.4f}"
+    axes.set_title(f"Precision and recall at IoU {iou_label(result.iou)}: mAP {mean} ({metric})")
+    if shown:
+        axes.legend(title="class (AP)", loc="upper left", bbox_to_anchor=(1, 1), ncols=columns, frameon=False)
+    return figure
+
+
+def _draw(axes: "Axes", index: int, result: ClassResult, metric: str) -> None:
+    curve = result.curve
+    if curve is None:
+        return
+    axes.plot(
+        np.concatenate([[0.0], curve.recall, curve.recall[-1:]]),
+        _heights(curve.envelope if metric == "VOC12" else curve.precision),
+        drawstyle="steps-pre" if metric == "VOC12" else "default",
+        linestyle=_LINE_STYLES[index // _COLOURS_PER_STYLE % len(_LINE_STYLES)],
+        color=_line_colour(index),
+        linewidth=1.8,
+        label=f"{result.name} ({result.ap:.4f})",
+        clip_on=False,
+    )
+
+
+def _heights(precision: np.ndarray) -> np.ndarray:
+    """Precision with a point at recall 0 before it, and the fall to 0 after the last detection."""
+    if not len(precision):
+        return np.zeros(1)
+    return np.concatenate([precision[:1], precision, [0.0]])
+
+
+def _line_colour(index: int) -> tuple[float, float, float]:
+    colour = class_colour(index)
+    strength = 0.7 if luminance(colour) > _TOO_BRIGHT else 1.0
+    red, green, blue = (part / 255.0 * strength for part in colour)
+    return red, green, blue
+
+
+def _dress(axes: "Axes") -> None:
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0.0, 1.0), ylim=(0.0, 1.02))
+    axes.set_xticks(np.linspace(0.0, 1.0, 11))
+    axes.set_yticks(np.linspace(0.0, 1.0, 11))
+    axes.grid(True, color="0.88", linewidth=0.8)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)

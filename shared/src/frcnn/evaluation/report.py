@@ -1,0 +1,175 @@
+"""The result of an evaluation: numbers per IoU threshold and class, as a table, as JSON, as log entries."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+
+from frcnn.evaluation.accumulate import Tally, judged
+from frcnn.evaluation.average_precision import (
+    Curve,
+    average_precision_voc07,
+    average_precision_voc12,
+    trace_curve,
+)
+from frcnn.evaluation.matching import TRUE_POSITIVE
+from frcnn.evaluation.settings import EvaluationSettings, iou_label
+
+_RULE, _CELL = 90, 20  # widths of the printed table (tao-facts section 6)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassResult:
+    """How one class did at one IoU threshold. A ratio that has no denominator is None.
+
+    Attributes:
+        name: The class.
+        ap: Average precision; None if the data has no object of the class that is not difficult.
+        precision: Of all detections of at least the score threshold.
+        recall: Of the objects that are not difficult, at the score threshold.
+        rpn_recall: Share of the objects, difficult ones included, that some RoI overlaps by 0.5 or more.
+        objects: Labelled objects that are not difficult.
+        difficult: Labelled objects that are.
+        true_positives: Detections that found an object.
+        false_positives: Detections that did not. Those of difficult objects are in neither count.
+        curve: What `ap` is computed from; None where `ap` is.
+    """
+
+    name: str
+    ap: float | None
+    precision: float | None
+    recall: float | None
+    rpn_recall: float | None
+    objects: int
+    difficult: int
+    true_positives: int
+    false_positives: int
+    curve: Curve | None = dataclasses.field(default=None, repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, object]:
+        """Everything but the curve."""
+        names = [field.name for field in dataclasses.fields(self) if field.name != "curve"]
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclasses.dataclass(frozen=True)
+class IoUResult:
+    """All classes at one IoU threshold."""
+
+    iou: float
+    classes: tuple[ClassResult, ...]
+
+    @property
+    def mean_ap(self) -> float | None:
+        """Plain mean over the classes that have an AP; None if none has."""
+        return _mean([each.ap for each in self.classes])
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """The result of an evaluation, one entry an IoU threshold."""
+
+    results: tuple[IoUResult, ...]
+    metric: str
+    score_threshold: float
+    images: int
+
+    @property
+    def mean_ap(self) -> float | None:
+        """Mean over the IoU thresholds; None if no class has objects."""
+        return _mean([each.mean_ap for each in self.results])
+
+    def to_dict(self) -> dict[str, object]:
+        """What `metrics.json` holds; None becomes null."""
+        return {
+            "mAP": self.mean_ap,
+            "metric": self.metric,
+            "object_confidence_thres": self.score_threshold,
+            "images": self.images,
+            "iou": {
+                iou_label(each.iou): {
+                    "mAP": each.mean_ap,
+                    "classes": {one.name: one.to_dict() for one in each.classes},
+                }
+                for each in self.results
+            },
+        }
+
+    def to_json(self) -> str:
+        """`to_dict` as indented JSON."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def logs(self) -> dict[str, float]:
+        """`mAP@0.50` for each IoU threshold and `mAP` overall, for a training log; NaN if undefined."""
+        means = {f"mAP@{iou_label(each.iou)}": each.mean_ap for each in self.results} | {"mAP": self.mean_ap}
+        return {name: math.nan if mean is None else mean for name, mean in means.items()}
+
+    def table(self) -> str:
+        """The table to print, laid out as users know it; `-` stands for a number that is not defined."""
+        lines = [line for each in self.results for line in _table_lines(each)]
+        if len(self.results) > 1:
+            first, last = self.results[0].iou, self.results[-1].iou
+            lines.append(f"mAP@[{first:g}:{last:g}] = {_number(self.mean_ap)}")
+        return "\n".join(lines)
+
+
+def build_report(tally: Tally, settings: EvaluationSettings) -> Report:
+    """The metrics of everything `tally` has seen."""
+    classes = range(len(settings.class_names))
+    results = tuple(
+        IoUResult(iou, tuple(_class_result(tally, settings, index, at) for index in classes))
+        for at, iou in enumerate(settings.iou_thresholds)
+    )
+    return Report(results, settings.metric, settings.score_threshold, tally.images)
+
+
+def _class_result(tally: Tally, settings: EvaluationSettings, index: int, at: int) -> ClassResult:
+    scores, outcomes = judged(tally, index, at)
+    objects, difficult = int(tally.objects[index]), int(tally.difficult[index])
+    right = int((outcomes == TRUE_POSITIVE).sum())
+    curve, ap = None, None
+    if objects:
+        curve = trace_curve(scores, outcomes == TRUE_POSITIVE, objects)
+        ap = average_precision_voc07(curve) if settings.voc07 else average_precision_voc12(curve)
+    # RPN recall is meant of all images: without the RoIs of some of them it is not known.
+    rois_known = tally.images_with_rois == tally.images
+    return ClassResult(
+        name=settings.class_names[index],
+        ap=ap,
+        precision=_ratio(right, len(outcomes)),
+        recall=_ratio(right, objects),
+        rpn_recall=_ratio(int(tally.proposed[index]), objects + difficult) if rois_known else None,
+        objects=objects,
+        difficult=difficult,
+        true_positives=right,
+        false_positives=len(outcomes) - right,
+        curve=curve,
+    )
+
+
+def _table_lines(result: IoUResult) -> list[str]:
+    # Engines give no RoIs; then the column is left out.
+    with_rois = any(each.rpn_recall is not None for each in result.classes)
+    header = ["Class", "AP", "precision", "recall"] + ["RPN_recall"] * with_rois
+    lines = ["=" * _RULE, _row(header), "-" * _RULE]
+    for each in result.classes:
+        numbers = [each.ap, each.precision, each.recall] + [each.rpn_recall] * with_rois
+        lines += [_row([each.name, *map(_number, numbers)]), "-" * _RULE]
+    return [*lines, f"mAP@{result.iou:g} = {_number(result.mean_ap)}"]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "".join(f"{cell:<{_CELL}}" for cell in cells).rstrip()
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

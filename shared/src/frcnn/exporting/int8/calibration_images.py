@@ -1,0 +1,86 @@
+"""The images that INT8 ranges are measured on."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from frcnn.data.image_files import find_images
+from frcnn.data.input.dataset import calibration_dataset
+from frcnn.data.transforms.preprocess import ImageSettings
+from frcnn.errors import DataError
+from frcnn.exporting.int8.tensor_file import read_tensor_file, write_tensor_file
+from frcnn.inference.compare import network_image
+
+if TYPE_CHECKING:
+    from frcnn.spec.schema.experiment import Experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class CalibrationImages:
+    """Where the images come from, and how many.
+
+    Attributes:
+        batches: Number of batches.
+        batch_size: Images in each; all in all `batches * batch_size` are used.
+        folder: Take images of this folder at random; None for the spec's training records.
+        tensor_file: If it exists, images come from it; otherwise it is written.
+    """
+
+    batches: int
+    batch_size: int
+    folder: Path | None = None
+    tensor_file: Path | None = None
+
+    @property
+    def count(self) -> int:
+        """Of images."""
+        return self.batches * self.batch_size
+
+    def load(self, spec: "Experiment") -> Iterator[np.ndarray]:
+        """Batches [n, C, H, W], network-ready float32; the same ones each time.
+
+        Raises:
+            DataError: There are fewer images than wanted, or one cannot be read.
+        """
+        settings = ImageSettings.from_spec(spec)
+        if self.tensor_file is None:
+            yield from self._prepared(spec, settings)
+            return
+        if not self.tensor_file.exists():
+            write_tensor_file(self.tensor_file, self._prepared(spec, settings))
+        yield from self._stored(self.tensor_file, settings)
+
+    def _prepared(self, spec: "Experiment", settings: ImageSettings) -> Iterator[np.ndarray]:
+        if self.folder is None:
+            dataset = calibration_dataset(spec, images=self.count, batch_size=self.batch_size)
+            self._check(dataset.size, "the training records hold")
+            for batch in dataset.batches:
+                yield np.ascontiguousarray(batch["images"].numpy().transpose(0, 3, 1, 2))
+            return
+        paths = find_images(self.folder)
+        self._check(len(paths), f"{self.folder} holds")
+        order = np.random.default_rng(int(spec.random_seed)).permutation(len(paths))[: self.count]
+        for start in range(0, self.count, self.batch_size):
+            chosen = [self.folder / paths[number] for number in order[start : start + self.batch_size]]
+            images = np.stack([network_image(path, settings) for path in chosen])
+            yield np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+    def _stored(self, path: Path, settings: ImageSettings) -> Iterator[np.ndarray]:
+        left = self.count
+        for batch in read_tensor_file(path, (settings.channels, settings.height, settings.width)):
+            yield batch[:left]
+            left -= len(batch[:left])
+            if not left:
+                return
+        self._check(self.count - left, f"{path} holds")
+
+    def _check(self, found: int, holder: str) -> None:
+        if found < self.count:
+            images = "image" if found == 1 else "images"
+            raise DataError(
+                f"INT8 calibration: {holder} {found} {images}, but {self.count} are asked for "
+                f"(--batches {self.batches} x --batch_size {self.batch_size}); lower one of them"
+            )

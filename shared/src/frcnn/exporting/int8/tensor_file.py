@@ -1,0 +1,63 @@
+"""Calibration images in one HDF5 file: prepared once, used for several exports or on another machine."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from frcnn.errors import DataError
+from frcnn.files import atomic_path
+
+_DATASET = "images"
+
+
+def write_tensor_file(path: Path, batches: Iterable[np.ndarray]) -> None:
+    """Writes each batch [n, C, H, W] as `batch<number>/images`, float32; whole or not at all."""
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        for number, batch in enumerate(batches):
+            file.create_dataset(f"batch{number}/{_DATASET}", data=batch.astype(np.float32, copy=False))
+
+
+def read_tensor_file(path: Path, shape: Sequence[int]) -> Iterator[np.ndarray]:
+    """The batches [n, C, H, W] in a file: all its arrays of four dimensions, by the numbers in their names.
+
+    So files of other programs can be read, whatever they call their arrays.
+
+    Args:
+        path: HDF5 file.
+        shape: C, H, W.
+
+    Raises:
+        DataError: Not an HDF5 file, no such arrays in it, or images of another shape.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            names: list[str] = []
+            file.visititems(lambda name, item: names.append(name) if _is_batch(item) else None)
+            if not names:
+                raise DataError(f"{path}: holds no images, which would be arrays of four dimensions")
+            for name in sorted(names, key=_natural):
+                if file[name].shape[1:] != tuple(shape):
+                    raise DataError(
+                        f"{path}: {name} has images of {_text(file[name].shape[1:])}; "
+                        f"the model takes {_text(shape)} (channels x height x width)"
+                    )
+                yield np.asarray(file[name], np.float32)
+    except OSError as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path}: cannot be read as an HDF5 file of calibration images ({reason})") from error
+
+
+def _is_batch(item: object) -> bool:
+    return isinstance(item, h5py.Dataset) and item.ndim == 4 and item.dtype.kind in "fiu"
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sorts batch10 behind batch9."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
+def _text(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))

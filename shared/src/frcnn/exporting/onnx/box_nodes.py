@@ -1,0 +1,85 @@
+"""Box arithmetic as ONNX nodes: what `frcnn.ops` computes, step by step the same.
+
+Letters as in `frcnn.ops`; n stands for the batch, with classes folded in or not. Boxes are `yxyx` pixels.
+"""
+
+import numpy as np
+from onnx import numpy_helper
+
+from frcnn.exporting.onnx.graph_builder import GraphBuilder, Operand, floats, ints
+from frcnn.ops.box_coder import MAX_LOG_SCALE
+
+ZERO = np.float32(0.0)
+
+
+def decode(graph: GraphBuilder, codes: Operand, references: Operand, *, inclusive: bool) -> str:
+    """`frcnn.ops.box_coder.decode`: boxes of codes [..., 4] and references [..., 4], which broadcast."""
+    add = graph.add
+    shift_x, shift_y, log_width, log_height = graph.add_many("Split", 4, codes, axis=-1, num_outputs=4)
+    y1, x1, y2, x2 = graph.add_many("Split", 4, references, axis=-1, num_outputs=4)
+    edges = []
+    for low, high, shift, log_size in ((y1, y2, shift_y, log_height), (x1, x2, shift_x, log_width)):
+        side = add("Sub", high, low)
+        if inclusive:
+            side = add("Add", side, np.float32(1.0))
+        centre = add("Add", add("Add", low, add("Mul", side, np.float32(0.5))), add("Mul", shift, side))
+        scale = add("Exp", add("Min", log_size, np.float32(MAX_LOG_SCALE)))
+        half = add("Mul", add("Mul", side, scale), np.float32(0.5))
+        edges.append((add("Sub", centre, half), add("Add", centre, half)))
+    (top, bottom), (left, right) = edges
+    return add("Concat", top, left, bottom, right, axis=-1)
+
+
+def clip(graph: GraphBuilder, boxes: str, limit: Operand) -> str:
+    """`frcnn.ops.boxes.clip_boxes`; `limit` is the last pixel's y, x, y, x."""
+    return graph.add("Min", graph.add("Max", boxes, ZERO), limit)
+
+
+def gather_rows(graph: GraphBuilder, rows: str, index: str) -> str:
+    """Rows [B, S, 4] at index [B, K]: [B, K, 4]."""
+    return graph.add("GatherND", rows, graph.add("Unsqueeze", index, ints([-1])), batch_dims=1)
+
+
+def survivors(graph: GraphBuilder, boxes: str, scores: str, iou_threshold: float, count: int) -> str:
+    """Greedy NMS within each row: 1.0 for boxes that stay, else 0.0, float32 [n, S].
+
+    No order of the operator's results is relied on, for runtimes differ in it.
+
+    Args:
+        graph: Gets the nodes.
+        boxes: [n, S, 4].
+        scores: [n, S]; what is not above 0 neither stays nor suppresses.
+        iou_threshold: Boxes above it go.
+        count: At most so many stay in a row.
+    """
+    per_class = graph.add("Unsqueeze", scores, ints([1]))
+    limits = ints([count]), floats([iou_threshold]), floats([0.0])
+    selected = graph.add("NonMaxSuppression", boxes, per_class, *limits)
+    places = graph.add("Gather", selected, ints([0, 2]), axis=1)
+    ones = _filled(graph, graph.add("Shape", selected, end=1), 1.0)
+    zeros = _filled(graph, graph.add("Shape", scores), 0.0)
+    return graph.add("ScatterND", zeros, places, ones)
+
+
+def best(graph: GraphBuilder, keys: str, size: int | str, count: int) -> tuple[str, str, str]:
+    """The `count` largest of keys [B, size], those above 0: value, index and whether found, [B, count].
+
+    Where there are fewer, value and index are 0. A size that is known when the graph runs is a tensor [1].
+    """
+    if isinstance(size, str):
+        missing = graph.add("Max", graph.add("Sub", ints([count]), size), ints([0]))
+        keys = graph.add("Pad", keys, graph.add("Concat", ints([0, 0, 0]), missing, axis=0))
+    elif size < count:
+        keys = graph.add("Pad", keys, ints([0, 0, 0, count - size]))
+    values, index = graph.add_many("TopK", 2, keys, ints([count]), axis=-1)
+    found = graph.add("Greater", values, ZERO)
+    return values, graph.add("Where", found, index, np.int64(0)), found
+
+
+def keep_rows(graph: GraphBuilder, found: str, rows: str, **options: str) -> str:
+    """Rows [B, K, 4], zero where not found [B, K]."""
+    return graph.add("Where", graph.add("Unsqueeze", found, ints([-1])), rows, ZERO, **options)
+
+
+def _filled(graph: GraphBuilder, shape: str, value: float) -> str:
+    return graph.add("ConstantOfShape", shape, value=numpy_helper.from_array(floats([value])))

@@ -1,0 +1,157 @@
+"""The detector around three TensorRT plugins, node by node as existing engines and DeepStream expect it.
+
+Proposals, RoI pooling and the final NMS are the plugins ProposalDynamic, CropAndResizeDynamic and
+NMSDynamic_TRT; only TensorRT runs this graph. Their box arithmetic is theirs: coordinates in 0..1, no
+extra pixel, no clip to the last pixel, so that boxes differ a little from the standard graph's.
+"""
+
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper
+
+from frcnn.exporting.onnx.from_keras import FEATURE_TENSORS, HEAD_TENSORS, Part
+from frcnn.exporting.onnx.graph_builder import GraphBuilder, floats, ints
+from frcnn.exporting.onnx.standard_graph import INPUT, MIN_PROPOSAL_SIDE, image_info
+from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.model.settings import DetectionSettings, Geometry
+
+OPSET = 17
+OUTPUTS = ("nms_out", "nms_out_1")
+DOMAIN = "trt"
+SCORES_NODE = "rpn_out_class/Sigmoid"
+_CENTRE_SIZE = 1  # codeType: dx, dy, dw, dh
+
+
+def plugin_graph(
+    model: FasterRCNN,
+    settings: DetectionSettings,
+    features: Part,
+    head: Part,
+    batch: int | str,
+    *,
+    opset: int = OPSET,
+    score_bits: int = 0,
+) -> Any:
+    """The detector as an ONNX ModelProto, plugins in the domain `trt`.
+
+    Input `input_image` float32 [B, C, H, W]; outputs `nms_out` float32 [B, 1, K, 7] (image, class, score,
+    x1, y1, x2, y2 in 0..1) and `nms_out_1` int32 [B, 1, 1, 1], the number of detections.
+
+    Args:
+        model: Whose geometry counts.
+        settings: Proposals and final NMS; fixed in the graph.
+        features: From `convert_features`.
+        head: From `convert_head`.
+        batch: B, or a name if it may vary.
+        opset: That the parts were converted to.
+        score_bits: `nms_score_bits` of the spec.
+    """
+    geometry = model.geometry
+    depth = model.features.outputs[0].shape[-1]
+    graph = GraphBuilder()
+    tensors = dict(zip(features.outputs, FEATURE_TENSORS, strict=True))
+    graph.add_part(features.graph, "bb/", {features.inputs[0]: INPUT}, tensors)
+    _add_proposal(graph, geometry, settings)
+    count, size = settings.proposals.post_nms, geometry.crop_size
+    crops = _add_crops(graph, geometry, count, depth)
+    # Shape inference ends at plugins otherwise.
+    graph.declare("rois", TensorProto.FLOAT, [batch, count, 4, 1])
+    graph.declare("roi_crops", TensorProto.FLOAT, [batch, count, depth, size, size])
+    answers = dict(zip(head.outputs, HEAD_TENSORS, strict=True))
+    graph.add_part(head.graph, "hd/", {head.inputs[0]: crops}, answers)
+    _add_nms(graph, geometry, settings, score_bits)
+    outputs = [
+        helper.make_tensor_value_info("nms_out", TensorProto.FLOAT, [batch, 1, settings.max_detections, 7]),
+        helper.make_tensor_value_info("nms_out_1", TensorProto.INT32, [batch, 1, 1, 1]),
+    ]
+    proto = graph.model("frcnn", [image_info(geometry, batch)], outputs, {"": opset, DOMAIN: 1})
+    for node in proto.graph.node:
+        if "rpn_scores" in node.output:
+            node.name = SCORES_NODE
+    return proto
+
+
+def _add_proposal(graph: GraphBuilder, geometry: Geometry, settings: DetectionSettings) -> None:
+    """`rois` [B, R, 4, 1], y1, x1, y2, x2 in 0..1."""
+    codes = "rpn_codes"
+    if geometry.std_scaling != 1.0:
+        codes = graph.add("Div", codes, np.float32(geometry.std_scaling))  # the plugin knows none
+    graph.add(
+        "ProposalDynamic",
+        *("rpn_scores", codes),
+        name="proposal",
+        output="rois",
+        domain=DOMAIN,
+        input_height=geometry.height,
+        input_width=geometry.width,
+        rpn_stride=geometry.stride,
+        roi_min_size=MIN_PROPOSAL_SIDE,
+        nms_iou_threshold=settings.proposals.iou_threshold,
+        pre_nms_top_n=settings.proposals.pre_nms,
+        post_nms_top_n=settings.proposals.post_nms,
+        anchor_sizes=[float(each) for each in geometry.scales],
+        anchor_ratios=[float(each) for each in geometry.ratios],
+    )
+
+
+def _add_crops(graph: GraphBuilder, geometry: Geometry, count: int, depth: int) -> str:
+    """Crops [B * R, D, P, P], from the plugin's [B, R, D, P, P]."""
+    size = geometry.crop_size
+    crops = graph.add(
+        "CropAndResizeDynamic",
+        *("features", "rois"),
+        name="CropAndResize_plugin",
+        output="roi_crops",
+        domain=DOMAIN,
+        crop_height=size,
+        crop_width=size,
+    )
+    return graph.add("Reshape", crops, ints([-1, depth, size, size]), output="crops")
+
+
+def _add_nms(graph: GraphBuilder, geometry: Geometry, settings: DetectionSettings, score_bits: int) -> None:
+    """`nms_out` and `nms_out_1`."""
+    count, classes = settings.proposals.post_nms, len(geometry.class_names)
+    graph.add_many(
+        "NMSDynamic_TRT",
+        2,
+        *(_priors(graph, count), *_answers(graph, geometry, count)),
+        name="NMS",
+        outputs=OUTPUTS,
+        domain=DOMAIN,
+        shareLocation=0,
+        varianceEncodedInTarget=1,
+        backgroundLabelId=classes,
+        confidenceThreshold=settings.score_threshold,
+        nmsThreshold=settings.iou_threshold,
+        topK=count,
+        keepTopK=settings.max_detections,
+        codeType=_CENTRE_SIZE,
+        numClasses=classes + 1,
+        inputOrder=[1, 2, 0],
+        confSigmoid=0,
+        isNormalized=1,
+        scoreBits=score_bits,
+    )
+
+
+def _priors(graph: GraphBuilder, count: int) -> str:
+    """`prior_data` [B, 2, 4R, 1]: x1, y1, x2, y2; the second row stands for variances nobody reads."""
+    corners = graph.add("Gather", "rois", ints([1, 0, 3, 2]), axis=2)
+    row = graph.add("Reshape", corners, ints([-1, 1, 4 * count, 1]))
+    return graph.add("Concat", row, row, axis=1, output="prior_data")
+
+
+def _answers(graph: GraphBuilder, geometry: Geometry, count: int) -> tuple[str, str]:
+    """`loc_data` [B, 4R(C + 1), 1, 1], zero for the background, and `conf_data` [B, R(C + 1), 1, 1]."""
+    classes = len(geometry.class_names)
+    codes = graph.add("Reshape", "box_codes", ints([-1, count, classes, 4]))
+    scaled = graph.add("Div", codes, floats(geometry.code_weights))
+    padded = graph.add("Pad", scaled, ints([0, 0, 0, 0, 0, 0, 1, 0]))
+    places = ints([-1, 4 * count * (classes + 1), 1, 1])
+    scores = ints([-1, count * (classes + 1), 1, 1])
+    return (
+        graph.add("Reshape", padded, places, output="loc_data"),
+        graph.add("Reshape", "class_probabilities", scores, output="conf_data"),
+    )

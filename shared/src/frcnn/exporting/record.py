@@ -1,0 +1,52 @@
+"""What an exported file says about itself: one JSON text in the ONNX metadata."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from frcnn.model.settings import DetectionSettings, Geometry, ProposalSettings
+
+PROPERTY = "frcnn"
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportRecord:
+    """How a detector was exported.
+
+    Attributes:
+        graph: `standard` or `plugin`.
+        precision: `fp32`, `fp16` or `int8`.
+        geometry: Of the model.
+        settings: Proposals and final NMS that are fixed in the graph.
+        preprocessing: Preparation of an image; the fields of
+            `frcnn.data.transforms.preprocess.ImageSettings`.
+    """
+
+    graph: str
+    precision: str
+    geometry: Geometry
+    settings: DetectionSettings
+    preprocessing: Mapping[str, Any]
+
+    def to_json(self) -> str:
+        """The text that `from_json` reads."""
+        return json.dumps(dataclasses.asdict(self) | {"preprocessing": dict(self.preprocessing)})
+
+    @classmethod
+    def from_json(cls, text: str) -> "ExportRecord":
+        """The record in a text.
+
+        Raises:
+            ValueError, KeyError or TypeError: it is not one of ours.
+        """
+        values = json.loads(text)
+        settings = dict(values["settings"])
+        settings["proposals"] = ProposalSettings(**settings["proposals"])
+        return cls(
+            graph=values["graph"],
+            precision=values["precision"],
+            geometry=Geometry.from_config(values["geometry"]),
+            settings=DetectionSettings(**settings),
+            preprocessing=values["preprocessing"],
+        )

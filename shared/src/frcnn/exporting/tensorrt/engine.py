@@ -1,0 +1,248 @@
+"""TensorRT engines from exported files. Written against TensorRT 10.13's API; no GPU has run it yet.
+
+TensorRT is imported when it is used. `make typecheck` checks this file with pyright against
+`tensorrt-stubs`; mypy cannot read those.
+"""
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+from frcnn.errors import ModelError, RunError, UsageError
+from frcnn.exporting.record import ExportRecord
+from frcnn.exporting.tensorrt.cuda_driver import CudaDriver
+from frcnn.files import atomic_path
+from frcnn.inference.onnx import read_record
+from frcnn.sealing.sealed_file import opened
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+log = logging.getLogger(__name__)
+
+Precision = Literal["fp32", "fp16", "int8"]
+# What TensorRT may call a network; the name, our record, comes back from the engine.
+LONGEST_NAME = 4095
+# Boxes and NMS: 16 bits have no room for a pixel's fraction at the right of a wide image.
+_WIDE_SCOPES = ("proposals/", "roi_pool/", "detections/")
+
+
+@dataclasses.dataclass(frozen=True)
+class EngineSettings:
+    """What is wanted of an engine.
+
+    Attributes:
+        precision: None for that of the exported file.
+        batches: Fewest, most usual and most images at a time.
+        workspace_gib: Memory that tactics may use, GiB.
+        calibration_cache: TensorRT's cache text, for INT8 from a file that is not quantised itself.
+        timing_cache: File of tactics' times, read if it exists, and written.
+    """
+
+    precision: Precision | None = None
+    batches: tuple[int, int, int] = (1, 1, 1)
+    workspace_gib: float = 2.0
+    calibration_cache: Path | None = None
+    timing_cache: Path | None = None
+
+    @staticmethod
+    def batches_of(fewest: int | None, usual: int | None, most: int | None) -> tuple[int, int, int]:
+        """`batches` of what was given of them: one number is enough to ask for larger ones."""
+        fewest = 1 if fewest is None else fewest
+        usual = max(fewest, 1 if usual is None else usual)
+        return fewest, usual, max(usual, 1 if most is None else most)
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for what cannot be."""
+        fewest, usual, most = self.batches
+        if not 1 <= fewest <= usual <= most:
+            raise UsageError(
+                f"--min_batch_size {fewest}, --opt_batch_size {usual}, --max_batch_size {most}: "
+                "expected 1 <= min <= opt <= max"
+            )
+        if not self.workspace_gib > 0:
+            raise UsageError(f"--max_workspace_size {self.workspace_gib:g}: expected GiB, above 0")
+        cache = self.calibration_cache
+        if cache is not None and not cache.is_file():
+            raise UsageError(
+                f"--cal_cache_file {cache}: no such file; frcnn export --data_type int8 writes it"
+            )
+
+
+def build_engine(onnx_path: Path, output: Path, settings: EngineSettings, key: str = "") -> None:
+    """Builds an engine for this machine's GPU and writes it, whole or not at all.
+
+    Args:
+        onnx_path: Exported `.onnx`, or a sealed `.etlt`; either graph.
+        output: The engine, a plain TensorRT plan.
+        settings: Of the engine.
+        key: Of a sealed file. The engine is never sealed.
+
+    Raises:
+        ModelError: The file is not one of ours, or TensorRT refuses it.
+        UsageError: The settings do not fit the file.
+        RunError: There is no GPU or no TensorRT here.
+    """
+    with opened(onnx_path, key, "onnx") as plain:
+        record = read_record(plain, onnx_path)
+        precision = _added_precision(record, settings, onnx_path)
+        require_gpu()
+        builder = _EngineBuilder(settings, precision)
+        builder.read(plain, onnx_path, record)
+        plan, timing = builder.build(onnx_path)
+    with atomic_path(output) as temporary:
+        temporary.write_bytes(plan)
+    if settings.timing_cache is not None:
+        with atomic_path(settings.timing_cache) as temporary:
+            temporary.write_bytes(timing)
+
+
+def require_gpu() -> None:
+    """Raises RunError, in one line, where no GPU or no TensorRT is."""
+    CudaDriver()
+    require_tensorrt()
+
+
+def require_tensorrt() -> None:
+    """Raises RunError, which says what to install, where TensorRT is missing."""
+    try:
+        import tensorrt as trt
+    except ImportError as error:
+        raise RunError(_MISSING) from error
+    # The stubs alone look like a package, an empty one.
+    if not hasattr(trt, "Builder"):
+        raise RunError(_MISSING)
+
+
+_MISSING = "TensorRT is not installed here; on a machine with an NVIDIA GPU: pip install 'tensorrt>=10.13'"
+
+
+def _added_precision(record: ExportRecord, settings: EngineSettings, path: Path) -> str | None:
+    """What TensorRT has to narrow the network to by itself; None if the file's own types are wanted."""
+    wanted = settings.precision or record.precision
+    if wanted == record.precision:
+        return None
+    if record.precision != "fp32" or wanted == "fp32":
+        raise UsageError(
+            f"--data_type {wanted}: {path} was exported as {record.precision}; "
+            f"export it again with --data_type {wanted}"
+        )
+    if wanted == "int8" and settings.calibration_cache is None:
+        raise UsageError(
+            f"--data_type int8: {path} is not quantised; export it with --data_type int8 "
+            "--int8_profile tensorrt, or name TensorRT's cache with --cal_cache_file"
+        )
+    return wanted
+
+
+class _EngineBuilder:
+    def __init__(self, settings: EngineSettings, precision: str | None) -> None:
+        import tensorrt as trt
+
+        self.settings, self.precision = settings, precision
+        self.logger = trt.Logger(trt.Logger.WARNING)
+        trt.init_libnvinfer_plugins(self.logger, "")
+        self.builder = trt.Builder(self.logger)
+        self.network = self.builder.create_network(self._network_flags())
+        self.config = self.builder.create_builder_config()
+
+    def _network_flags(self) -> int:
+        import tensorrt as trt
+
+        # The types are the file's, unless TensorRT is to choose narrower ones.
+        strongly = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+        return 0 if self.precision is not None or strongly is None else 1 << int(strongly)
+
+    def read(self, plain: Path, shown: Path, record: ExportRecord) -> None:
+        """Parses the file; the network is named by its record, for the engine to tell later."""
+        import tensorrt as trt
+
+        parser = trt.OnnxParser(self.network, self.logger)
+        if not parser.parse_from_file(str(plain)):
+            reasons = "; ".join(parser.get_error(index).desc() for index in range(parser.num_errors))
+            raise ModelError(f"{shown}: TensorRT cannot take it: {reasons}")
+        name = record.to_json()
+        if len(name.encode()) <= LONGEST_NAME:
+            self.network.name = name
+        else:
+            log.warning("%s: too many class names for the engine to carry; the spec's will be trusted", shown)
+
+    def build(self, shown: Path) -> tuple[bytes, bytes]:
+        """The engine and the timing cache, serialised."""
+        import tensorrt as trt
+
+        workspace = int(self.settings.workspace_gib * 2**30)
+        self.config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
+        self._add_profile(shown)
+        if self.precision is not None:
+            self._narrow()
+        cache_file = self.settings.timing_cache
+        known = cache_file.read_bytes() if cache_file is not None and cache_file.is_file() else b""
+        self.config.set_timing_cache(self.config.create_timing_cache(known), ignore_mismatch=False)
+        plan = self.builder.build_serialized_network(self.network, self.config)
+        if plan is None:
+            raise ModelError(f"{shown}: TensorRT could build no engine of it; its log above says why")
+        return bytes(memoryview(plan)), bytes(memoryview(self.config.get_timing_cache().serialize()))
+
+    def _add_profile(self, shown: Path) -> None:
+        import tensorrt as trt
+
+        image = self.network.get_input(0)
+        batch, *sides = (int(side) for side in image.shape)
+        if -1 in sides or self.network.num_inputs > 1:
+            raise UsageError(f"{shown}: takes images of any size; engines are built for one size only")
+        if batch != -1:
+            if set(self.settings.batches) not in ({1}, {batch}):
+                raise UsageError(f"{shown}: was exported for batches of {batch}; leave the batch sizes out")
+            return
+        profile = self.builder.create_optimization_profile()
+        shapes = [trt.Dims4([count, *sides]) for count in self.settings.batches]
+        profile.set_shape(image.name, *shapes)
+        self.config.add_optimization_profile(profile)
+        self.config.set_calibration_profile(profile)
+
+    def _narrow(self) -> None:
+        """Lets TensorRT compute the two networks in fewer bits, and nothing else."""
+        import tensorrt as trt
+
+        precision = self.precision or ""
+        flag = getattr(trt.BuilderFlag, precision.upper(), None)
+        if flag is None or (precision == "int8" and not hasattr(trt, "IInt8EntropyCalibrator2")):
+            raise RunError(
+                f"TensorRT {trt.__version__} narrows no network by itself; "
+                f"export the model with --data_type {precision} instead"
+            )
+        self.config.set_flag(flag)
+        self.config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
+        if self.settings.calibration_cache is not None and precision == "int8":
+            self.config.int8_calibrator = _calibrator(self.settings.calibration_cache.read_bytes())
+        wide = trt.DataType.FLOAT
+        for index in range(self.network.num_layers):
+            layer = self.network.get_layer(index)
+            outputs = [place for place in range(layer.num_outputs) if layer.get_output_type(place) == wide]
+            if not layer.name.startswith(_WIDE_SCOPES) or not outputs or layer.type == trt.LayerType.CONSTANT:
+                continue
+            layer.precision = wide
+            for place in outputs:
+                layer.set_output_type(place, wide)
+
+
+def _calibrator(cache: bytes) -> "trt.IInt8EntropyCalibrator2":
+    """Gives TensorRT the scales of a cache, and no images."""
+    import tensorrt as trt
+
+    class CachedScales(trt.IInt8EntropyCalibrator2):
+        def get_batch_size(self) -> int:
+            return 1
+
+        def get_batch(self, names: list[str]) -> list[int]:
+            return cast(list[int], None)  # "no more", which the stubs do not know
+
+        def read_calibration_cache(self) -> bytes:
+            return cache
+
+        def write_calibration_cache(self, cache: object) -> None:
+            """It was not TensorRT that made them."""
+
+    return CachedScales()

@@ -1,0 +1,76 @@
+"""Which kind of model file it is, and the detector in it; evaluate, inference and verify ask here."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from frcnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from frcnn.inference.onnx_sessions import RuntimeChoice
+    from frcnn.model.batch_detector import Detector
+    from frcnn.spec import Experiment
+
+Kind = Literal["keras", "onnx", "engine"]
+_ARCHIVES = (b"PK\x03\x04", b"\x89HDF")
+_TRAINED = (".tlt", ".keras", ".hdf5", ".h5")
+_EXPORTED = (".onnx", ".etlt")
+
+
+def load_detector(
+    path: Path,
+    spec: "Experiment",
+    key: str = "",
+    mode: str = "evaluation",
+    runtime: "RuntimeChoice | None" = None,
+    *,
+    as_is: bool = False,
+) -> "Detector":
+    """The detector in a model file: trained, exported, or a TensorRT engine; sealed or plain.
+
+    Args:
+        path: Exists.
+        spec: Thresholds, classes and input size.
+        key: Of a sealed file.
+        mode: `evaluation` or `inference`: whose settings count.
+        runtime: What runs an exported model; None for the usual one.
+        as_is: Run an exported model's own graph, though CPUs are faster with its head in another form.
+
+    Raises:
+        ModelError: Broken, sealed with another key, or made for other classes or another input size.
+        UsageError: A runtime for what is no exported model.
+        RunError: The runtime is not installed, or there is no GPU for an engine.
+    """
+    kind = kind_of(path)
+    if kind == "onnx":
+        from frcnn.inference.onnx import load_onnx_detector
+        from frcnn.inference.onnx_sessions import RuntimeChoice
+
+        choice = dataclasses.replace(runtime or RuntimeChoice(), fast_head=not as_is)
+        return load_onnx_detector(path, spec, key, mode, choice)
+    if runtime is not None:
+        owner = "an engine, which TensorRT runs" if kind == "engine" else "a trained model; export it first"
+        raise UsageError(f"--runtime {runtime.name}: it is for exported models, and {path} is {owner}")
+    if kind == "engine":
+        from frcnn.inference.tensorrt import load_engine_detector
+
+        return load_engine_detector(path, spec, mode)
+    from frcnn.model.files.checkpoint import load_detector as load_trained
+
+    return load_trained(path, spec, key, mode=mode)
+
+
+def kind_of(path: Path) -> Kind:
+    """What a model file holds: a sealed one says so, an archive is a trained model, else the name tells.
+
+    As in the reference, what has none of the known suffixes is an engine.
+    """
+    from frcnn.sealing.sealed_file import header_of, is_sealed
+
+    if is_sealed(path):
+        return "onnx" if header_of(path).kind == "onnx" else "keras"
+    with path.open("rb") as stream:
+        start = stream.read(4)
+    if start in _ARCHIVES or path.suffix in _TRAINED:
+        return "keras"
+    return "onnx" if path.suffix in _EXPORTED else "engine"

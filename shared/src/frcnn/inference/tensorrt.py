@@ -1,0 +1,183 @@
+"""TensorRT engines as detectors. Written against TensorRT 10.13's API; no GPU has run it yet.
+
+Engines of both graphs run, and those the reference's users have; pyright checks the file as it does
+`engine.py`.
+"""
+
+import logging
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from frcnn.errors import ModelError, RunError
+from frcnn.exporting.onnx.plugin_graph import OUTPUTS as PLUGIN_OUTPUTS
+from frcnn.exporting.record import ExportRecord
+from frcnn.exporting.tensorrt.cuda_driver import CudaDriver
+from frcnn.exporting.tensorrt.engine import require_tensorrt
+from frcnn.inference.onnx import check_record
+from frcnn.inference.onnx_sessions import OUTPUTS
+from frcnn.model.detector import DetectionBatch
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+    from frcnn.spec.schema.experiment import Experiment
+
+log = logging.getLogger(__name__)
+
+
+class EngineDetector:
+    """A detector run by TensorRT; its proposals are not among its outputs."""
+
+    def __init__(
+        self, engine: "trt.ICudaEngine", driver: CudaDriver, record: ExportRecord | None = None
+    ) -> None:
+        """`engine` is of a standard or plugin graph; `record` is what it says of itself, if it does."""
+        import tensorrt as trt
+
+        self.record = record
+        self._engine, self._driver = engine, driver
+        self._context = engine.create_execution_context()
+        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+        self._inputs = [each for each in names if engine.get_tensor_mode(each) == trt.TensorIOMode.INPUT]
+        self._outputs = [each for each in names if each not in self._inputs]
+        batch, *sides = (int(side) for side in engine.get_tensor_shape(self._inputs[0]))
+        self.input_shape = tuple(sides)
+        if batch == -1:
+            shapes = engine.get_tensor_profile_shape(self._inputs[0], 0)
+            self._fewest, self._most = int(shapes[0][0]), int(shapes[2][0])
+        else:
+            self._fewest = self._most = batch
+        self._memory: dict[str, tuple[int, int]] = {}  # address and bytes of each tensor
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of the outputs."""
+        return frozenset(self._outputs)
+
+    def __call__(self, images: np.ndarray, sizes: np.ndarray | None = None) -> DetectionBatch:
+        """Detections of network-ready images, float32 [B, H, W, channels]; the engine knows their size."""
+        chunks = [
+            self._run(images[start : start + self._most]) for start in range(0, len(images), self._most)
+        ]
+        boxes, scores, classes, count = (np.concatenate(each) for each in zip(*chunks, strict=True))
+        return DetectionBatch(boxes, scores, classes, count)
+
+    def _run(self, images: np.ndarray) -> list[np.ndarray]:
+        count = len(images)
+        missing = max(self._fewest - count, 0)
+        filled = np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)])
+        answers = self._execute(np.ascontiguousarray(filled.transpose(0, 3, 1, 2), np.float32))
+        if self.names.issuperset(OUTPUTS):
+            found = [answers[name] for name in OUTPUTS]
+        else:
+            rows, counts = (answers[name] for name in PLUGIN_OUTPUTS)
+            found = from_plugin(rows, counts, *self.input_shape[1:])
+        return [each[:count] for each in found]
+
+    def _execute(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        import tensorrt as trt
+
+        context, driver, (name,) = self._context, self._driver, self._inputs
+        if not context.set_input_shape(name, list(images.shape)):
+            raise ModelError(f"the engine takes no input of shape {list(images.shape)}")
+        driver.to_device(self._place(name, images.nbytes), images)
+        answers = {}
+        for each in self._outputs:
+            shape = tuple(int(side) for side in context.get_tensor_shape(each))
+            kind = np.dtype(trt.nptype(self._engine.get_tensor_dtype(each)))
+            answers[each] = np.empty(shape, kind)
+            self._place(each, math.prod(shape) * kind.itemsize)
+        if not context.execute_async_v3(driver.stream):
+            raise ModelError("the engine failed; TensorRT's log above says why")
+        for each, array in answers.items():
+            driver.to_host(array, self._memory[each][0])
+        driver.wait()
+        return answers
+
+    def _place(self, name: str, size: int) -> int:
+        """The address of a tensor, with room for `size` bytes."""
+        address, room = self._memory.get(name, (0, -1))
+        if room < size:
+            if address:
+                self._driver.free(address)
+            address = self._driver.allocate(size)
+            self._memory[name] = address, size
+        self._context.set_tensor_address(name, address)
+        return address
+
+
+def from_plugin(rows: np.ndarray, counts: np.ndarray, height: int, width: int) -> list[np.ndarray]:
+    """Boxes, scores, classes and count of what the NMS plugin answers.
+
+    Args:
+        rows: [B, 1, K, 7]: image, class, score, x1, y1, x2, y2 in 0..1.
+        counts: int32 [B, 1, 1, 1]: how many of the rows are detections.
+        height: Of the network input, px.
+        width: Likewise.
+    """
+    count = counts.reshape(len(rows)).astype(np.int32)
+    rows = rows.reshape(len(rows), -1, 7)
+    real = np.arange(rows.shape[1]) < count[:, None]
+    boxes = rows[..., [4, 3, 6, 5]] * np.array([height, width, height, width], np.float32)
+    return [
+        np.where(real[..., None], boxes, 0.0).astype(np.float32),
+        np.where(real, rows[..., 2], 0.0).astype(np.float32),
+        np.where(real, rows[..., 1], 0.0).astype(np.int32),
+        count,
+    ]
+
+
+def load_engine_detector(path: Path, spec: "Experiment", mode: str = "evaluation") -> EngineDetector:
+    """The detector in an engine.
+
+    Args:
+        path: A TensorRT plan, made by `frcnn engine build` or not.
+        spec: Says which classes and input size are expected.
+        mode: `evaluation` or `inference`: whose settings the engine's are compared with, if it tells them.
+
+    Raises:
+        ModelError: Not an engine, one of another TensorRT, or the spec wants other classes or another size.
+        RunError: There is no GPU or no TensorRT here.
+    """
+    try:
+        driver = CudaDriver()
+        require_tensorrt()
+    except RunError as error:
+        raise RunError(f"{path}: taken for a TensorRT engine by its name. {error}") from error
+    import tensorrt as trt
+
+    logger = trt.Logger(trt.Logger.WARNING)
+    trt.init_libnvinfer_plugins(logger, "")
+    engine = trt.Runtime(logger).deserialize_cuda_engine(path.read_bytes())
+    if engine is None:
+        raise ModelError(f"{path}: not an engine of TensorRT {trt.__version__} for this GPU; build it here")
+    record = _record_of(engine, path)
+    if record is not None:
+        check_record(record, spec, path, mode)
+    detector = EngineDetector(engine, driver, record)
+    _check_tensors(detector, spec, path)
+    return detector
+
+
+def _record_of(engine: "trt.ICudaEngine", path: Path) -> ExportRecord | None:
+    try:
+        return ExportRecord.from_json(engine.name)
+    except (KeyError, ValueError, TypeError):
+        log.info("%s: an engine from elsewhere; its classes and thresholds are taken to be the spec's", path)
+        return None
+
+
+def _check_tensors(detector: EngineDetector, spec: "Experiment", path: Path) -> None:
+    if not any(detector.names.issuperset(wanted) for wanted in (OUTPUTS, PLUGIN_OUTPUTS)):
+        raise ModelError(
+            f"{path}: an engine with the outputs {', '.join(sorted(detector.names))}: no detector"
+        )
+    size = spec.model_config.input_image_config.size_height_width
+    if size is not None and detector.input_shape[1:] != (size.height, size.width):
+        have = "x".join(map(str, detector.input_shape[1:]))
+        raise ModelError(
+            f"{path}: built for input {have} (height x width); the spec says {size.height}x{size.width}"
+        )

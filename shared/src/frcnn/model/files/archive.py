@@ -1,0 +1,117 @@
+"""Keras archives (`.keras`): a zip of a configuration, weights in HDF5 and, in ours, a record.
+
+Written without Keras, so that another thread can; laid out as Keras lays them out. Read with bounds on
+everything, so that a stranger's archive can do no more than be refused.
+"""
+
+import dataclasses
+import datetime
+import json
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from frcnn.errors import ModelError
+from frcnn.files import is_disk_full, no_room_to_read
+from frcnn.model.files.hdf5_process import read_tree_apart
+from frcnn.model.files.hdf5_tree import Tree
+
+RECORD, CONFIG, WEIGHTS, METADATA = "frcnn.json", "config.json", "model.weights.h5", "metadata.json"
+# Weights hardly shrink; texts do, and are small.
+_MAX_EXPANSION = 4
+_MAX_TEXT = 64 << 20
+_BLOCK = 1 << 20
+
+# What broken archives make of zipfile.
+FAULTS = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    RuntimeError,
+    NotImplementedError,
+    OverflowError,
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Group:
+    """Numbered variables of one owner: `path` in the HDF5 file, and the owner's `name`."""
+
+    path: str
+    name: str
+    arrays: Sequence[np.ndarray]
+
+
+def write_archive(path: Path, config: str, groups: Sequence[Group], record: str, keras_version: str) -> None:
+    """Writes an archive that Keras can load; `config` and `record` are JSON. Needs no TensorFlow."""
+    written = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
+    texts = {
+        METADATA: json.dumps({"keras_version": keras_version, "date_saved": written}),
+        CONFIG: config,
+        RECORD: record,
+    }
+    weights = path.with_name(f"{path.name}.{WEIGHTS}")
+    try:
+        _write_weights(weights, groups)
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, text in texts.items():
+                archive.writestr(name, text)
+            with weights.open("rb") as source, archive.open(WEIGHTS, "w", force_zip64=True) as target:
+                shutil.copyfileobj(source, target, _BLOCK)
+    finally:
+        weights.unlink(missing_ok=True)
+
+
+def _write_weights(path: Path, groups: Sequence[Group]) -> None:
+    import h5py
+
+    written: dict[int, h5py.Dataset] = {}
+    with h5py.File(path, "w") as archive:
+        for group in groups:
+            folder = archive.create_group(group.path)
+            folder.attrs["name"] = group.name
+            for number, array in enumerate(group.arrays):
+                # An array that is there already gets a second name.
+                folder[str(number)] = written.get(id(array), array)
+                written[id(array)] = folder[str(number)]
+
+
+def read_text(path: Path, name: str) -> str:
+    """A small member of an archive, as text.
+
+    Raises:
+        ValueError and others of `FAULTS`: It is missing, broken, or larger than any such text.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if archive.getinfo(name).file_size > _MAX_TEXT:
+            raise ValueError(f"{name} claims to be larger than any configuration")
+        return archive.read(name).decode()
+
+
+def read_weights(path: Path, shown: Path) -> Tree:
+    """All weights of an archive, which messages call `shown`.
+
+    Raises:
+        ModelError: It is broken.
+        RunError: There is no room to unpack it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "weights.h5"
+        try:
+            with zipfile.ZipFile(path) as archive:
+                if archive.getinfo(WEIGHTS).file_size > _MAX_EXPANSION * path.stat().st_size:
+                    raise ValueError(f"{WEIGHTS} claims to be much larger than the file")
+                with archive.open(WEIGHTS) as packed, plain.open("wb") as unpacked:
+                    shutil.copyfileobj(packed, unpacked, _BLOCK)
+        except FAULTS as error:
+            if is_disk_full(error):
+                raise no_room_to_read(shown) from error
+            raise ModelError(f"{shown}: not a readable Keras archive ({error})") from error
+        return read_tree_apart(plain, shown)

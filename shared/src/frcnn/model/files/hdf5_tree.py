@@ -1,0 +1,125 @@
+"""What an HDF5 file of weights holds, as plain Python: arrays and the texts that name them.
+
+Read with h5py only: no layer is built, no class of the file is looked up. For files from elsewhere use
+`frcnn.model.files.hdf5_process`: the HDF5 library crashes on some damaged ones.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from frcnn.errors import ModelError
+
+_MAX_DEPTH = 32
+# A detector of 1000 layers with Adam has 10,000 arrays.
+_MAX_MEMBERS = 200_000
+# All arrays together may be this much larger than the file, for files that are compressed.
+_MAX_EXPANSION = 4
+
+# What broken files make of h5py and the code below.
+FAULTS = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    RuntimeError,
+    NotImplementedError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+)
+
+
+@dataclasses.dataclass
+class Tree:
+    """Members by their paths, such as `layers/conv2d/vars/0`; the file itself is `""`.
+
+    Attributes:
+        arrays: Numbers of any type, as they are stored.
+        texts: Attributes that are texts or lists of texts, by the path of their group or array.
+    """
+
+    arrays: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    texts: dict[str, dict[str, str | list[str]]] = dataclasses.field(default_factory=dict)
+
+    def numbered(self, group: str) -> list[np.ndarray]:
+        """The arrays `0`, `1`, ... of a group; Keras numbers a layer's weights so."""
+        arrays: list[np.ndarray] = []
+        while (array := self.arrays.get(f"{group}/{len(arrays)}")) is not None:
+            arrays.append(array)
+        return arrays
+
+
+def read_tree(path: Path) -> Tree:
+    """All of an HDF5 file.
+
+    Links that lead elsewhere, arrays that are kept in other files or claim more than the file can hold,
+    and members that are not numbers are refused.
+
+    Raises:
+        ModelError: It is broken, or one of those; does not name the file.
+    """
+    try:
+        with h5py.File(path, "r") as archive:
+            reader = _Reader(path.stat().st_size)
+            reader.visit(archive, "", 0)
+    except FAULTS as error:
+        raise ModelError(f"damaged: not a readable HDF5 weight file ({error})") from error
+    return reader.tree
+
+
+class _Reader:
+    """Walks a file; counts what it costs."""
+
+    def __init__(self, size: int) -> None:
+        self.tree = Tree()
+        self._largest, self._left = size, _MAX_EXPANSION * size
+        self._members = 0
+        self._by_address: dict[int, np.ndarray] = {}
+
+    def visit(self, group: h5py.Group, path: str, depth: int) -> None:
+        if depth > _MAX_DEPTH:
+            raise ValueError("groups nested too deeply")
+        self._attributes(group, path)
+        for key in group:
+            self._members += 1
+            if self._members > _MAX_MEMBERS:
+                raise ValueError("more members than any weight file")
+            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+                raise ValueError(f"{key!r} is a link, which no weight file needs")
+            child, name = group[key], f"{path}/{key}" if path else key
+            if isinstance(child, h5py.Group):
+                self.visit(child, name, depth + 1)
+            else:
+                self.tree.arrays[name] = self._array(child)
+                self._attributes(child, name)
+
+    def _array(self, dataset: Any) -> np.ndarray:
+        if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiub":
+            raise ValueError("a weight that is not an array of numbers")
+        # The same array under many names is read once, or a small file could fill the memory.
+        address = h5py.h5o.get_info(dataset.id).addr
+        if address not in self._by_address:
+            if dataset.is_virtual or dataset.external:
+                raise ValueError("a weight that is kept in another file")
+            if dataset.nbytes > self._largest or dataset.nbytes > self._left:
+                raise ValueError("a weight that claims to be larger than the file")
+            self._left -= dataset.nbytes
+            self._by_address[address] = np.asarray(dataset[()])
+        return self._by_address[address]
+
+    def _attributes(self, member: Any, path: str) -> None:
+        found = {}
+        for name in member.attrs:
+            values = np.asarray(member.attrs[name])
+            if values.dtype.kind not in "OSU":
+                continue
+            texts = [value.decode() if isinstance(value, bytes) else str(value) for value in values.ravel()]
+            found[name] = texts if values.ndim else texts[0]
+        if found:
+            self.tree.texts[path] = found

@@ -1,0 +1,84 @@
+"""Where a detector of quantisation-aware training rounds activations: the table, layer by layer."""
+
+import enum
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+from keras import KerasTensor
+
+from frcnn.model.keras_graph import calls_of, maker_of
+
+_LAYERS = keras.layers
+CONVOLUTIONS = (_LAYERS.Conv2D, _LAYERS.DepthwiseConv2D)
+# Their results are values of their inputs, or zeros: rounded already, and within the same range.
+MOVES = (
+    *(_LAYERS.ZeroPadding2D, _LAYERS.Cropping2D, _LAYERS.MaxPooling2D, _LAYERS.Flatten, _LAYERS.Reshape),
+    *(_LAYERS.Permute, _LAYERS.Dropout, _LAYERS.Identity),
+)
+
+
+class Place(enum.Enum):
+    """What happens to a layer's result.
+
+    Attributes:
+        NOWHERE: It is not rounded.
+        AFTER: It is rounded.
+        ROUND_ACTIVATION: It is rounded before the layer's activation and after it.
+    """
+
+    NOWHERE = enum.auto()
+    AFTER = enum.auto()
+    ROUND_ACTIVATION = enum.auto()
+
+
+class Places:
+    """The table for one network."""
+
+    def __init__(self, network: keras.Model, answers: Iterable[KerasTensor]) -> None:
+        """`answers` are outputs that go to box arithmetic, which is never rounded."""
+        self._answers = {id(tensor) for tensor in answers}
+        self._readers: dict[int, list[Any]] = defaultdict(list)
+        for node in calls_of(network):
+            for tensor in node.input_tensors:
+                self._readers[id(tensor)].append(node.operation)
+        for tensor in network.outputs:
+            self._readers[id(tensor)].append(None)
+
+    def of(self, node: Any) -> Place:
+        """Where to round for a call of a layer."""
+        layer, result = node.operation, node.outputs[0]
+        if id(result) in self._answers or isinstance(layer, MOVES):
+            return Place.NOWHERE
+        if isinstance(layer, (*CONVOLUTIONS, _LAYERS.Dense)):
+            return self._of_kernel(layer, result)
+        after_convolution = isinstance(maker_of(node.input_tensors[0]), CONVOLUTIONS)
+        if isinstance(layer, _LAYERS.BatchNormalization) and after_convolution and self._feeds_relu(result):
+            return Place.NOWHERE  # engines make one of the three
+        return Place.AFTER
+
+    def _of_kernel(self, layer: Any, result: KerasTensor) -> Place:
+        convolves = isinstance(layer, CONVOLUTIONS)
+        if layer.activation is keras.activations.linear:
+            reader = self._only_reader(result)
+            fused = isinstance(reader, _LAYERS.BatchNormalization) or is_relu(reader)
+            return Place.NOWHERE if convolves and fused else Place.AFTER
+        if convolves and layer.activation is keras.activations.relu:
+            return Place.AFTER
+        return Place.ROUND_ACTIVATION
+
+    def _feeds_relu(self, tensor: KerasTensor) -> bool:
+        return is_relu(self._only_reader(tensor))
+
+    def _only_reader(self, tensor: KerasTensor) -> Any:
+        readers = self._readers[id(tensor)]
+        return readers[0] if len(readers) == 1 else None
+
+
+def is_relu(layer: Any) -> bool:
+    """Whether a layer is a rectifier and nothing else."""
+    activation = getattr(layer, "activation", None)
+    return isinstance(layer, _LAYERS.ReLU) or (
+        isinstance(layer, _LAYERS.Activation) and activation is keras.activations.relu
+    )

@@ -1,0 +1,63 @@
+"""What is wrong with a spec that reads well: values out of range, fields that do not fit together.
+
+Constraints of single fields stand in the annotations of the config classes; rules between fields are
+in `rules_*.py`. Both yield `Problem`s without a place; the loader adds it. Whether files exist is not
+checked here but where they are used: a spec is often checked on another machine.
+"""
+
+import dataclasses
+import math
+import typing
+from collections.abc import Iterable, Iterator, Mapping
+
+from frcnn.errors import Problem
+from frcnn.spec.rules import data, export, model, training
+from frcnn.spec.schema.constraints import Constraint
+from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
+from frcnn.spec.schema.from_message import Annotation, schema_fields, split_annotation
+
+
+def experiment_problems(spec: Experiment) -> Iterator[Problem]:
+    """All faults of an experiment spec, at most one for each field."""
+    rules = (*model.RULES, *data.RULES, *training.RULES)
+    yield from _first_of_each_path([*field_problems(spec), *(p for rule in rules for p in rule(spec))])
+
+
+def export_problems(spec: DatasetExportConfig) -> Iterator[Problem]:
+    """All faults of a dataset_convert spec, at most one for each field."""
+    faults = [*field_problems(spec), *(p for rule in export.RULES for p in rule(spec))]
+    yield from _first_of_each_path(faults)
+
+
+def field_problems(config: object, path: str = "") -> Iterator[Problem]:
+    """Values of a config object, and of all below it, that their own field does not allow."""
+    for field, annotation in schema_fields(type(config)):
+        field_path = f"{path}.{field.name}" if path else field.name
+        yield from _value_problems(getattr(config, field.name), annotation, field_path)
+
+
+def _value_problems(value: object, annotation: Annotation, path: str) -> Iterator[Problem]:
+    if value is None:
+        return
+    kind, extras = split_annotation(annotation)
+    if isinstance(value, float) and not math.isfinite(value):
+        yield Problem(path, f"found {value:g}; expected a finite number")
+    for extra in extras:
+        fault = extra.fault(value) if isinstance(extra, Constraint) else None
+        if fault is not None:
+            yield Problem(path, fault)
+    if isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from _value_problems(item, typing.get_args(kind)[0], f"{path}[{index}]")
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _value_problems(item, typing.get_args(kind)[1], f'{path}["{key}"]')
+    elif dataclasses.is_dataclass(value):
+        yield from field_problems(value, path)
+
+
+def _first_of_each_path(problems: Iterable[Problem]) -> Iterable[Problem]:
+    first: dict[str, Problem] = {}
+    for problem in problems:
+        first.setdefault(problem.path, problem)
+    return first.values()

@@ -1,0 +1,108 @@
+"""Rules between fields of `dataset_config` and `augmentation_config`, and between these and the model."""
+
+from collections.abc import Iterator
+
+from frcnn.errors import Problem
+from frcnn.spec.schema.experiment import Experiment
+
+_MAPPING = "dataset_config.target_class_mapping"
+_PREPROCESSING = "augmentation_config.preprocessing"
+_SPATIAL = "augmentation_config.spatial_augmentation"
+BACKGROUND = "background"
+
+
+def class_names(spec: Experiment) -> Iterator[Problem]:
+    """The background is a class of its own, and every class has a name."""
+    for key, value in spec.dataset_config.target_class_mapping.items():
+        if key.lower() == BACKGROUND:
+            yield Problem(f'{_MAPPING}["{key}"].key', f'found "{key}"; this name is kept for "no object"')
+        if value.lower() == BACKGROUND:
+            yield Problem(
+                f'{_MAPPING}["{key}"]',
+                f'found "{value}"; kept for "no object"; expected another class, or no entry for "{key}"',
+            )
+        if not key:
+            yield Problem(f'{_MAPPING}["{key}"].key', "empty; expected a class of the records")
+        if not value:
+            yield Problem(f'{_MAPPING}["{key}"]', "empty; expected the name of a class")
+
+
+def crop(spec: Experiment) -> Iterator[Problem]:
+    """Edges of the crop come in order."""
+    config = spec.augmentation_config.preprocessing
+    for low, high in (("left", "right"), ("top", "bottom")):
+        first, second = getattr(config, f"crop_{low}"), getattr(config, f"crop_{high}")
+        if first > second:
+            yield Problem(
+                f"{_PREPROCESSING}.crop_{low}",
+                f"found {first} with crop_{high} {second}; expected crop_{low} <= crop_{high} (px)",
+            )
+
+
+def zoom(spec: Experiment) -> Iterator[Problem]:
+    """The zoom ratios come in order."""
+    config = spec.augmentation_config.spatial_augmentation
+    if config.zoom_min > config.zoom_max > 0:
+        yield Problem(
+            f"{_SPATIAL}.zoom_min",
+            f"found {config.zoom_min:g} with zoom_max {config.zoom_max:g}; expected zoom_min <= zoom_max",
+        )
+
+
+def static_size(spec: Experiment) -> Iterator[Problem]:
+    """Images arrive in the size that the model takes."""
+    size = spec.model_config.input_image_config.size_height_width
+    if size is None:
+        return
+    config = spec.augmentation_config.preprocessing
+    for side, expected in (("width", size.width), ("height", size.height)):
+        found = getattr(config, f"output_image_{side}")
+        if found and expected and found != expected:
+            yield Problem(
+                f"{_PREPROCESSING}.output_image_{side}",
+                f"found {found}; expected {expected} as in model_config.input_image_config, or nothing",
+            )
+    for name in ("output_image_min", "output_image_max"):
+        if getattr(config, name):
+            yield Problem(
+                f"{_PREPROCESSING}.{name}",
+                f"found {getattr(config, name)} with a model of static shape; "
+                "expected nothing, or size_min in model_config.input_image_config",
+            )
+
+
+def dynamic_size(spec: Experiment) -> Iterator[Problem]:
+    """A dynamic shape needs its limits, and no fixed size."""
+    size = spec.model_config.input_image_config.size_min
+    if size is None:
+        return
+    config = spec.augmentation_config.preprocessing
+    short = config.output_image_min or size.min
+    if config.output_image_max < short:
+        found = f"found {config.output_image_max}" if config.output_image_max else "required, but not set"
+        yield Problem(
+            f"{_PREPROCESSING}.output_image_max",
+            f"{found}; expected the limit of the long side, {short} px or more, for a dynamic shape",
+        )
+    for side in ("width", "height"):
+        found_side = getattr(config, f"output_image_{side}")
+        if found_side and not config.output_image_min:
+            yield Problem(
+                f"{_PREPROCESSING}.output_image_{side}",
+                f"found {found_side} with a model of dynamic shape (size_min); "
+                "expected output_image_min and output_image_max instead",
+            )
+
+
+def channels(spec: Experiment) -> Iterator[Problem]:
+    """Images arrive with the channels that the model takes."""
+    found = spec.augmentation_config.preprocessing.output_image_channel
+    config = spec.model_config.input_image_config
+    if found not in (0, config.channels):
+        yield Problem(
+            f"{_PREPROCESSING}.output_image_channel",
+            f"found {found}; expected {config.channels} for image_type {config.image_type.name}",
+        )
+
+
+RULES = (class_names, crop, zoom, static_size, dynamic_size, channels)

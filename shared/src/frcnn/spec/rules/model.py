@@ -1,0 +1,53 @@
+"""Rules between fields of `model_config`."""
+
+from collections.abc import Iterator
+
+from frcnn.errors import Problem
+from frcnn.spec.archs import FAMILIES
+from frcnn.spec.schema.constraints import did_you_mean
+from frcnn.spec.schema.experiment import Experiment, ImageType
+
+_INPUT = "model_config.input_image_config"
+
+
+def input_size(spec: Experiment) -> Iterator[Problem]:
+    """One of the two sizes is needed."""
+    config = spec.model_config.input_image_config
+    if config.size_min is None and config.size_height_width is None:
+        yield Problem(
+            _INPUT,
+            "no input size; expected size_height_width (static shape) or size_min (dynamic shape)",
+        )
+
+
+def channel_means(spec: Experiment) -> Iterator[Problem]:
+    """Each channel of the image type needs a mean."""
+    config = spec.model_config.input_image_config
+    needed = ("l",) if config.image_type is ImageType.GRAY_SCALE else ("r", "g", "b")
+    missing = [key for key in needed if key not in config.image_channel_mean]
+    if missing:
+        others = [key for key in config.image_channel_mean if key not in needed]
+        found = ", ".join(config.image_channel_mean) or "none"
+        yield Problem(
+            f"{_INPUT}.image_channel_mean",
+            f"found keys: {found}; expected {', '.join(needed)} for image_type {config.image_type.name}, "
+            f"missing: {', '.join(missing)}{did_you_mean(others[0], missing) if others else ''}",
+        )
+
+
+def frozen_blocks(spec: Experiment) -> Iterator[Problem]:
+    """A block has to exist to be frozen; EfficientNet takes any, as it always did."""
+    name = spec.model_config.arch.partition(":")[0]
+    family = FAMILIES.get(name)
+    if family is None or name == "efficientnet":
+        return
+    first, last = family.blocks[0], family.blocks[-1]
+    for index, block in enumerate(spec.model_config.freeze_blocks):
+        if block not in family.blocks:
+            yield Problem(
+                f"model_config.freeze_blocks[{index}]",
+                f"found {block}; expected a block of {name}: {first} to {last}",
+            )
+
+
+RULES = (input_size, channel_means, frozen_blocks)

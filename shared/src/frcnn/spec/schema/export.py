@@ -1,0 +1,67 @@
+"""Typed, read-only form of `DatasetExportConfig`, the spec of dataset_convert.
+
+Names, meaning and units of all fields: `dataset_export.proto`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from frcnn.spec.schema.constraints import Choice, NotEmpty, Range, ZeroIsNotSet
+from frcnn.spec.schema.frozen_map import FrozenMap
+
+
+@dataclass(frozen=True, kw_only=True)
+class KITTIConfig:
+    """Images and label files in the layout of KITTI."""
+
+    root_directory_path: str = ""
+    image_dir_name: str = ""
+    label_dir_name: str = ""
+    point_clouds_dir: str = ""
+    calibrations_dir: str = ""
+    kitti_sequence_to_frames_file: str = ""
+    image_extension: Annotated[str, ZeroIsNotSet()] = ".png"
+    num_partitions: int = 0
+    num_shards: int = 0
+    partition_mode: Annotated[str, Choice(("random", "sequence"))]
+    val_split: Annotated[float, Range("[0, 100)")] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class COCOConfig:
+    """Images and JSON annotations in the layout of COCO."""
+
+    root_directory_path: str = ""
+    img_dir_names: Annotated[tuple[str, ...], NotEmpty()]
+    annotation_files: Annotated[tuple[str, ...], NotEmpty()]
+    num_partitions: Annotated[int, Range(">= 1")]
+    num_shards: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleModifierConfig:
+    """Drops and repeats training images to balance classes."""
+
+    filter_samples_containing_only: tuple[str, ...] = ()
+    dominant_target_classes: tuple[str, ...] = ()
+    minimum_target_class_imbalance: Mapping[str, Annotated[float, Range(">= 0")]] = FrozenMap()
+    num_duplicates: int = 0
+    max_training_samples: int = 0
+    source_to_target_class_mapping: Mapping[str, str] = FrozenMap()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetExportConfig:
+    """What becomes TFRecords, and how; exactly one of the two data set configs is set.
+
+    `text` is the file's text and `source` its name as the user gave it; neither is a field of the file.
+    """
+
+    coco_config: COCOConfig | None = None
+    kitti_config: KITTIConfig | None = None
+    sample_modifier_config: SampleModifierConfig | None = None
+    image_directory_path: str = ""
+    target_class_mapping: Mapping[str, str] = FrozenMap()
+    text: str = field(default="", repr=False, compare=False)
+    source: str = field(default="", compare=False)

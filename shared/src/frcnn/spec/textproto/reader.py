@@ -1,0 +1,298 @@
+"""Protobuf text -> message, with the place of every field and all that is wrong with the text.
+
+`text_format.Merge` stops at the first fault and knows no places afterwards. This reader takes the same
+texts, gives the same message (a property test compares the two), and goes on after a fault.
+"""
+
+import re
+from collections.abc import Callable, Collection
+from typing import Any
+
+from google.protobuf import text_format
+from google.protobuf.descriptor import FieldDescriptor as Kind
+from google.protobuf.message import Message
+
+from frcnn.errors import Problem
+from frcnn.spec.textproto import suggestions
+from frcnn.spec.textproto.positions import Place, Positions
+from frcnn.spec.textproto.values import BadValueError, Field, expectation, parse_scalar
+
+_CLOSERS = {"{": "}", "<": ">", "[": "]"}
+_BARE_WORD = re.compile(r"[^\s,;}>#\"']+")
+_TEXT_END = "the end of the text"
+
+Merge = Callable[[Message, Field, str, Place], None]
+
+
+class Reader:
+    """Reads one text into one message.
+
+    After `read()`: `problems` are the faults, `positions` the places of what was understood, and
+    `doubtful` the paths whose value is not known because of a fault.
+    """
+
+    def __init__(self, text: str) -> None:
+        """`text` is a whole file."""
+        self.problems: list[Problem] = []
+        self.positions = Positions()
+        self.doubtful: set[str] = set()
+        self._lines = text.split("\n")
+        self._tokens: Any = text_format.Tokenizer(self._lines)
+
+    def read(self, message: Message) -> None:
+        """Merges the whole text into `message`."""
+        while not self._tokens.AtEnd():
+            if self._token in ("}", ">"):
+                self._report("", f"found {self._token} without a block that it closes")
+                self._tokens.NextToken()
+            else:
+                self._field(message, "")
+
+    # ---- fields
+
+    def _field(self, message: Message, path: str) -> None:
+        """Reads `name: value` or `name { ... }` and the separator that may follow."""
+        place, name = self._place, self._token
+        if not re.match(r"[^\W\d]", name):
+            self._report(path, f"found {name}; expected the name of a field")
+            if not self._tokens.TryConsume("]"):
+                self._skip_line(message.DESCRIPTOR.fields_by_name)
+            return
+        self._tokens.NextToken()
+        field = message.DESCRIPTOR.fields_by_name.get(name) or self._guess(message, name, path, place)
+        if field is None:
+            self._skip_value(place)
+        else:
+            self._content(message, field, f"{path}.{field.name}" if path else field.name, place)
+        if not self._tokens.TryConsume(","):
+            self._tokens.TryConsume(";")
+
+    def _guess(self, message: Message, name: str, path: str, place: Place) -> Field | None:
+        """Reports an unknown name. Gives the field that is meant if it is a block, to look inside."""
+        near, elsewhere, text = suggestions.unknown_field(name, message.DESCRIPTOR)
+        self.doubtful.update(elsewhere)
+        self._report(f"{path}.{name}" if path else name, text, place)
+        if near is None:
+            return None
+        field: Field = message.DESCRIPTOR.fields_by_name[near]
+        if field.message_type is not None and self._opens_block():
+            return field
+        self.doubtful.add(f"{path}.{near}" if path else near)
+        return None
+
+    def _content(self, message: Message, field: Field, path: str, place: Place) -> None:
+        """Reads what follows a known field's name."""
+        self._forget_siblings(field, path)
+        if not self._has_colon(field, path) and self._place.line != place.line:
+            return
+        merge = self._scalar if field.message_type is None else self._message
+        if field.is_repeated and self._token == "[":
+            self._list(message, field, path, merge)
+        elif not self._value_is_missing(message.DESCRIPTOR.fields_by_name, place):
+            merge(message, field, path, place)
+        else:
+            self._fault(path, f"no value; expected {expectation(field)}", place)
+
+    def _has_colon(self, field: Field, path: str) -> bool:
+        """Reads the colon after a name. False if it is missing, which is reported; blocks need none."""
+        if self._tokens.TryConsume(":"):
+            return True
+        is_block = field.message_type is not None or self._token in _CLOSERS
+        if is_block and self._token != "=":
+            return True
+        self._fault(path, f"found {self._token or _TEXT_END}; expected : after {field.name}")
+        return bool(self._tokens.TryConsume("="))
+
+    def _value_is_missing(self, known: Collection[str], place: Place) -> bool:
+        if self._tokens.AtEnd() or self._token in _CLOSERS.values():
+            return True
+        return self._place.line != place.line and self._token in known
+
+    def _forget_siblings(self, field: Field, path: str) -> None:
+        """Of a oneof, only the member that comes last counts."""
+        if field.containing_oneof is not None:
+            for sibling in field.containing_oneof.fields:
+                if sibling.name != field.name:
+                    self.positions.forget(path.removesuffix(field.name) + sibling.name)
+
+    # ---- values
+
+    def _list(self, message: Message, field: Field, path: str, merge: Merge) -> None:
+        """Reads `[value, value]`."""
+        self._tokens.NextToken()
+        if self._tokens.TryConsume("]"):
+            return
+        while True:
+            if self._tokens.AtEnd():
+                self._fault(path, "the list is not closed; expected ]")
+                return
+            merge(message, field, path, self._place)
+            if self._tokens.TryConsume("]"):
+                return
+            if not self._tokens.TryConsume(","):
+                self._fault(path, f"found {self._token or _TEXT_END}; expected , or ] in the list")
+                self._skip_to_end_of_list()
+                return
+
+    def _scalar(self, message: Message, field: Field, path: str, place: Place) -> None:
+        value_place = self._place
+        try:
+            value = self._text() if field.type == Kind.TYPE_STRING else self._plain(field)
+        except BadValueError as fault:
+            self._fault(path, str(fault), value_place)
+            self._skip_line(message.DESCRIPTOR.fields_by_name)
+            return
+        if field.is_repeated:
+            values = getattr(message, field.name)
+            self.positions.record(f"{path}[{len(values)}]", place)
+            values.append(value)
+        else:
+            setattr(message, field.name, value)
+        self.positions.record(path, place)
+
+    def _plain(self, field: Field) -> bool | float | int:
+        if self._token in _CLOSERS:
+            found = "a list" if self._token == "[" else "a block"
+            raise BadValueError(f"found {found}; expected {expectation(field)}")
+        value = parse_scalar(field, self._token)
+        self._tokens.NextToken()
+        return value
+
+    def _text(self) -> str:
+        token = self._token
+        if token[:1] not in ("'", '"'):
+            bare = _BARE_WORD.match(self._lines[self._place.line - 1], self._place.column - 1)
+            word = bare.group() if bare else token
+            hint = f'; write "{word}"' if re.match(r"\w", word) else ""
+            raise BadValueError(f"found {word}; expected a text in quotes{hint}")
+        try:
+            return str(self._tokens.ConsumeString())
+        except text_format.ParseError:
+            bad = self._token if self._token[:1] in ("'", '"') else token
+            if len(bad) < 2 or bad[-1] != bad[0]:
+                raise BadValueError(f"found {bad}; expected {bad[0]} where it ends") from None
+            raise BadValueError(
+                f"found {bad}; expected escapes that make UTF-8, such as \\n or \\x41"
+            ) from None
+
+    def _message(self, message: Message, field: Field, path: str, place: Place) -> None:
+        opened, end = self._place, _CLOSERS.get(self._token, "}")
+        if self._token in ("{", "<"):
+            self._tokens.NextToken()
+        else:
+            self._fault(path, f"found {self._token}; expected a block {{ ... }}")
+            if opened.line == place.line or self._token not in field.message_type.fields_by_name:
+                self._skip_line(message.DESCRIPTOR.fields_by_name)
+                return
+        if field.message_type.GetOptions().map_entry:
+            self._map_entry(message, field, path, place, opened, end)
+            return
+        inner: Message
+        if field.is_repeated:
+            inner = getattr(message, field.name).add()
+            self.positions.record(path, place)
+            path = f"{path}[{len(getattr(message, field.name)) - 1}]"
+        else:
+            inner = getattr(message, field.name)
+            inner.SetInParent()
+        self.positions.record(path, place)
+        self._block(inner, path, opened, end)
+
+    def _map_entry(
+        self, message: Message, field: Field, path: str, place: Place, opened: Place, end: str
+    ) -> None:
+        entry = getattr(message, field.name).GetEntryClass()()
+        faults = len(self.problems)
+        self._block(entry, path, opened, end)
+        key_place, value_place = (self.positions.take(f"{path}.{part}") for part in ("key", "value"))
+        self.positions.record(path, place)
+        if len(self.problems) > faults:
+            self.doubtful.add(path)
+            return
+        getattr(message, field.name)[entry.key] = entry.value
+        self.positions.record(f'{path}["{entry.key}"]', value_place or place)
+        self.positions.record(f'{path}["{entry.key}"].key', key_place or place)
+
+    def _block(self, message: Message, path: str, opened: Place, end: str) -> None:
+        """Reads fields up to the closing bracket `end`."""
+        while not self._tokens.TryConsume(end):
+            if self._tokens.AtEnd():
+                self._report(path, f"this block is not closed; expected {end}", opened)
+                return
+            if self._token in ("}", ">"):
+                self._report(path, f"found {self._token}; expected {end}")
+                self._tokens.NextToken()
+                return
+            self._field(message, path)
+
+    # ---- going on after a fault
+
+    def _skip_value(self, place: Place) -> None:
+        """Skips what follows the name of an unknown field, which stands at `place`."""
+        has_colon = self._tokens.TryConsume(":")
+        if self._token in _CLOSERS:
+            self._skip_brackets()
+        elif self._token[:1] in ("'", '"'):
+            while self._token[:1] in ("'", '"'):
+                self._tokens.NextToken()
+        elif self._token not in _CLOSERS.values() and (has_colon or self._place.line == place.line):
+            self._tokens.NextToken()
+
+    def _skip_line(self, known: Collection[str]) -> None:
+        """Skips to the end of the line, of the block, or to the next field of this block."""
+        line = self._place.line
+        while not self._tokens.AtEnd() and self._place.line == line:
+            if self._token in _CLOSERS:
+                self._skip_brackets()
+            elif self._token in _CLOSERS.values() or self._token in known:
+                return
+            else:
+                self._tokens.NextToken()
+
+    def _skip_to_end_of_list(self) -> None:
+        while not self._tokens.AtEnd() and self._token not in ("]", "}", ">"):
+            if self._token in _CLOSERS:
+                self._skip_brackets()
+            else:
+                self._tokens.NextToken()
+        self._tokens.TryConsume("]")
+
+    def _skip_brackets(self) -> None:
+        """Skips from an opening bracket to behind the one that closes it."""
+        depth = 0
+        while not self._tokens.AtEnd():
+            depth += (self._token in _CLOSERS) - (self._token in _CLOSERS.values())
+            self._tokens.NextToken()
+            if depth == 0:
+                return
+
+    # ---- reports
+
+    @property
+    def _token(self) -> str:
+        return str(self._tokens.token)
+
+    @property
+    def _place(self) -> Place:
+        """The place of the current token."""
+        here = self._tokens.ParseError("")
+        return Place(here.GetLine() or 1, here.GetColumn() or 1)
+
+    def _opens_block(self) -> bool:
+        return self._token in ("{", "<") or self._token == ":"
+
+    def _fault(self, path: str, text: str, place: Place | None = None) -> None:
+        """Reports a fault that leaves the value of `path` unknown."""
+        self.doubtful.add(path)
+        self._report(path, text, place)
+
+    def _report(self, path: str, text: str, place: Place | None = None) -> None:
+        place = place or self._place
+        self.problems.append(Problem(path, text, place.line, place.column))
+
+
+def read(text: str, message: Message) -> Reader:
+    """Reads `text` into `message`; gives the reader that knows places and faults."""
+    reader = Reader(text)
+    reader.read(message)
+    return reader

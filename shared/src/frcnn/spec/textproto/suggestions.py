@@ -1,0 +1,45 @@
+"""What to say about a field that a message does not have."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from frcnn.spec.schema.constraints import nearest
+
+# A message descriptor: its class depends on how protobuf was built.
+MessageType = Any
+
+# Names that the user guide has besides the schema's own.
+_ALSO_KNOWN_AS = {"use_voc_11_point_metric": "use_voc07_11point_metric"}
+
+
+def unknown_field(name: str, descriptor: MessageType) -> tuple[str | None, list[str], str]:
+    """The field of `descriptor` that is likely meant (None if none is).
+
+    Also the paths where a field of just this name does belong, and what to say.
+    """
+    known = descriptor.fields_by_name
+    elsewhere = [path for path in _paths(_root(descriptor)) if path.rpartition(".")[2] == name]
+    if elsewhere:
+        return None, elsewhere, f"unknown field here; it belongs to {' or '.join(_parents(elsewhere))}"
+    alias = _ALSO_KNOWN_AS.get(name)
+    near = alias if alias in known else nearest(name, known)
+    if near is not None:
+        return near, [], f"unknown field; did you mean '{near}'?"
+    return None, [], f"unknown field; expected one of {', '.join(known)}"
+
+
+def _parents(paths: list[str]) -> list[str]:
+    return [path.rpartition(".")[0] or "the top level" for path in paths]
+
+
+def _root(descriptor: MessageType) -> MessageType:
+    """The message that a file of this schema holds."""
+    messages = descriptor.file.message_types_by_name
+    return messages["Experiment" if "Experiment" in messages else "DatasetExportConfig"]
+
+
+def _paths(descriptor: MessageType, path: str = "") -> Iterator[str]:
+    for field in descriptor.fields:
+        yield (own := f"{path}.{field.name}" if path else field.name)
+        if field.message_type is not None and not field.message_type.GetOptions().map_entry:
+            yield from _paths(field.message_type, own)

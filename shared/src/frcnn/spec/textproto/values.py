@@ -1,0 +1,91 @@
+"""Scalar values of protobuf text: what a token means for a field, or why it cannot be meant.
+
+The grammar is that of `google.protobuf.text_format`, whose own functions decide.
+"""
+
+from typing import Any
+
+from google.protobuf import text_format
+from google.protobuf.descriptor import FieldDescriptor as Kind
+
+from frcnn.spec.schema.constraints import did_you_mean
+
+# A field descriptor: its class depends on how protobuf was built.
+Field = Any
+
+_QUOTES = "'\""
+_MAX_UINT32 = 2**32 - 1
+
+
+class BadValueError(ValueError):
+    """A value that its field cannot have; says what was found and what is allowed."""
+
+
+def parse_scalar(field: Field, token: str) -> bool | float | int:
+    """The value of `token` for a number, bool or enum field. Raises `BadValueError`."""
+    try:
+        if field.type == Kind.TYPE_BOOL:
+            return bool(text_format.ParseBool(token))
+        if field.type == Kind.TYPE_FLOAT:
+            return float(text_format.ParseFloat(token))
+        if field.type == Kind.TYPE_ENUM:
+            return _parse_enum(field, token)
+        return int(text_format.ParseInteger(token))
+    except ValueError:
+        raise BadValueError(
+            f"found {token or 'nothing'}; expected {expectation(field)}{_hint(field, token)}"
+        ) from None
+
+
+def expectation(field: Field) -> str:
+    """What a value of this field looks like."""
+    if field.message_type is not None:
+        return "a block { ... }"
+    if field.type == Kind.TYPE_BOOL:
+        return "true or false"
+    if field.type == Kind.TYPE_FLOAT:
+        return "a number"
+    if field.type == Kind.TYPE_ENUM:
+        return f"one of {', '.join(value.name for value in field.enum_type.values)}"
+    if field.type == Kind.TYPE_STRING:
+        return "a text in quotes"
+    return "a whole number, 0 or more"
+
+
+def _parse_enum(field: Field, token: str) -> int:
+    number = int(text_format.ParseEnum(field, token))
+    # proto3 takes any number; one without a name has no meaning here.
+    if number not in field.enum_type.values_by_number:
+        raise ValueError(number)
+    return number
+
+
+def _hint(field: Field, token: str) -> str:
+    if not token:
+        return ""
+    if token[0] in _QUOTES:
+        bare = token.strip(_QUOTES)
+        return f"; write {bare} without the quotes" if _is_valid(field, bare) else ""
+    if field.type == Kind.TYPE_BOOL:
+        known = {"true": "true", "yes": "true", "on": "true", "false": "false", "no": "false", "off": "false"}
+        return f"; did you mean '{known[token.lower()]}'?" if token.lower() in known else ""
+    if field.type == Kind.TYPE_ENUM:
+        return did_you_mean(token, (value.name for value in field.enum_type.values))
+    if field.type == Kind.TYPE_UINT32:
+        return _integer_hint(field, token)
+    return ""
+
+
+def _integer_hint(field: Field, token: str) -> str:
+    if token.isdecimal() and token[0] != "0":
+        return f", and at most {_MAX_UINT32}"
+    whole = token.partition(".")[0]
+    return f"; did you mean '{whole}'?" if whole != token and _is_valid(field, whole) else ""
+
+
+def _is_valid(field: Field, token: str) -> bool:
+    try:
+        parse_scalar(field, token)
+    except BadValueError:
+        return False
+    return True

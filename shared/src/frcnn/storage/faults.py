@@ -1,0 +1,147 @@
+"""What S3 servers and networks answer, as messages with a remedy; and which faults may pass by themselves."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from frcnn.errors import StoreError
+
+if TYPE_CHECKING:
+    from frcnn.storage.settings import Settings
+
+# Codes of answers after which the same request may succeed. BadDigest: bytes were changed on the way.
+_PASSING = frozenset(
+    {
+        "BadDigest",
+        "IncompleteBody",
+        "InternalError",
+        "OperationAborted",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "SlowDown",
+        "SlowDownRead",
+        "SlowDownWrite",
+        "TooManyRequests",
+        "XMinioServerNotInitialized",
+    }
+)
+_REFUSED = (
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "InvalidToken",
+    "AuthorizationHeaderMalformed",
+)
+_AGAIN = "then run the same again: it goes on where it stopped"
+
+
+class PassingFault(Exception):  # noqa: N818 -- not an error yet
+    """A fault that may pass."""
+
+    def __init__(self, text: str, remedy: str) -> None:
+        """`text` names place and fault."""
+        super().__init__(text)
+        self._remedy = remedy
+
+    def final(self, seconds: float) -> StoreError:
+        """What to say when it did not pass within so many seconds."""
+        return StoreError(f"{self} (tried for {seconds:.0f} s); {self._remedy}, {_AGAIN}")
+
+
+class MissingError(StoreError):
+    """There is no such object."""
+
+
+class DamagedError(StoreError):
+    """An object's bytes are not those that its checksum was made from."""
+
+
+class ChangedError(StoreError):
+    """An object is no longer the one that was listed."""
+
+
+@contextmanager
+def translated(settings: "Settings", where: str, doing: str) -> Iterator[None]:
+    """Within the block, errors of the SDK and of the network become ours.
+
+    Args:
+        settings: Of the server.
+        where: The URI.
+        doing: What is being done with it: "read".
+
+    Raises:
+        StoreError: With place, reason and remedy.
+        PassingFault: Trying again may help.
+    """
+    import urllib3
+    from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+
+    try:
+        yield
+    except S3Error as error:
+        raise _of_code(settings, where, doing, error.code or "", error.message or "") from error
+    except ServerError as error:
+        raise _of_status(settings, where, error.status_code) from error
+    except InvalidResponseError as error:
+        raise _of_status(settings, where, error._code) from error
+    except urllib3.exceptions.SSLError as error:
+        raise StoreError(
+            f"{where}: {settings.endpoint} is not trusted ({_reason(error)}); "
+            "name the file of its CA's certificate by AWS_CA_BUNDLE"
+        ) from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise PassingFault(
+            f"{where}: cannot reach {settings.endpoint} ({_reason(error)})",
+            "check S3_ENDPOINT, and that the server runs",
+        ) from error
+    except (MinioException, ValueError) as error:
+        raise StoreError(f"{where}: cannot {doing} it on {settings.endpoint} ({error})") from error
+
+
+def _of_code(settings: "Settings", where: str, doing: str, code: str, message: str) -> Exception:
+    server, source = settings.endpoint, settings.credentials_source
+    if code in ("NoSuchKey", "NoSuchUpload", "NoSuchVersion"):
+        return MissingError(f"{where}: not there; check the URI (frcnn store ls lists what is)")
+    if code == "PreconditionFailed":
+        return ChangedError(f"{where}: was replaced while it was being read; run again for the new one")
+    if code == "NoSuchBucket":
+        return StoreError(f"{where}: {server} has no such bucket; correct the URI, or have the bucket made")
+    if code in _REFUSED:
+        return StoreError(
+            f"{where}: {server} does not accept the credentials ({code}), taken from {source}; correct them"
+        )
+    if code == "AccessDenied" and settings.credentials is None:
+        return StoreError(
+            f"{where}: {server} wants credentials to {doing} it, and there are none; set "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SHARED_CREDENTIALS_FILE"
+        )
+    if code == "AccessDenied":
+        return StoreError(
+            f"{where}: {server} does not let these credentials ({source}) {doing} it; "
+            f"use others, or have the right to {doing} added"
+        )
+    if code == "RequestTimeTooSkewed":
+        return StoreError(f"{where}: {server} says that this machine's clock is wrong; set it")
+    if code in _PASSING:
+        return PassingFault(f"{where}: {server} answers {code}", "see what ails the server")
+    return StoreError(f"{where}: cannot {doing} it: {server} answers {code} ({message})")
+
+
+def _of_status(settings: "Settings", where: str, status: int) -> Exception:
+    text = f"{where}: {settings.endpoint} answers with HTTP status {status}"
+    if status >= 500 or status in (408, 429):
+        return PassingFault(text, "see what ails the server")
+    return StoreError(f"{text}, which S3 does not; check S3_ENDPOINT")
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost words: urllib3 wraps and repeats."""
+    inner: object = error
+    while True:
+        deeper = getattr(inner, "reason", None) or getattr(inner, "__cause__", None)
+        if not isinstance(deeper, BaseException):
+            break
+        inner = deeper
+    if isinstance(inner, OSError) and inner.strerror:
+        return inner.strerror.lower()
+    return str(inner).split(": ", 1)[-1][:200] or type(inner).__name__

@@ -1,0 +1,139 @@
+"""Where copies of what lies on S3 are kept on this machine, and how much room they may take."""
+
+import contextlib
+import dataclasses
+import fcntl
+import logging
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from frcnn.errors import StoreError, UsageError
+from frcnn.storage.address import is_remote
+from frcnn.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+FOLDER_VARIABLE, LIMIT_VARIABLE = "FRCNN_CACHE", "FRCNN_CACHE_LIMIT"
+DEFAULT_LIMIT = "50GiB"
+_UNITS = {unit: 1000**n for n, unit in enumerate(("", "k", "m", "g", "t"))}
+_UNITS |= {f"{unit}i": 1024**n for n, unit in enumerate(("", "k", "m", "g", "t")) if n}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?", re.IGNORECASE)
+# Locks of the copies that this process uses; the system lets go of them when it ends.
+_in_use: list[int] = []
+
+
+@dataclasses.dataclass(frozen=True)
+class CacheSettings:
+    """A folder, and how many bytes the copies in it may take."""
+
+    folder: Path
+    limit: int
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "CacheSettings":
+        """FRCNN_CACHE and FRCNN_CACHE_LIMIT, such as `200GiB`.
+
+        Raises:
+            UsageError: The limit is no size.
+        """
+        known = os.environ if environment is None else environment
+        folder = known.get(FOLDER_VARIABLE) or Path(tempfile.gettempdir(), f"frcnn-cache-{os.getuid()}")
+        return cls(Path(folder), _bytes(known.get(LIMIT_VARIABLE) or DEFAULT_LIMIT))
+
+
+def local_copy(given: str, flag: str, store: Store | None = None) -> Path:
+    """The folder `given`, or a copy of what lies there if it is an S3 URI.
+
+    A copy is used again as long as the names, sizes and checksums of what was copied are the same. Those
+    that were not used for longest make room for a new one.
+
+    Args:
+        given: Path or URI.
+        flag: What messages call it, such as `convert --data`.
+        store: Default: the environment's.
+
+    Raises:
+        StoreError: There is no such folder, nothing at the URI, too much of it, or it is out of reach.
+    """
+    if not is_remote(given):
+        if not Path(given).is_dir():
+            raise StoreError(f"{flag} {given}: no such folder; is its volume mounted into the step?")
+        return Path(given)
+    store, settings = store or Store.from_environment(), CacheSettings.from_environment()
+    copies = settings.folder / "copies"
+    try:
+        manifest = store.contents(given)
+        folder = copies / manifest.id
+        _use(folder)
+        with _one_at_a_time(folder):
+            if not folder.is_dir():
+                _make_room(copies, manifest.size, settings, given)
+                store.fetch(given, folder)
+    except StoreError as error:
+        raise type(error)(f"{flag} {error}") from error
+    log.info("%s %s is here as %s", flag, given, folder)
+    return folder
+
+
+def _use(folder: Path) -> None:
+    """Keeps the copy from being removed as long as this process runs, and remembers that it was used."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder.with_name(f"{folder.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    os.utime(lock)
+    _in_use.append(lock)
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Other processes that want the same copy wait, and find it made."""
+    with folder.with_name(f".{folder.name}.making").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _make_room(copies: Path, size: int, settings: CacheSettings, given: str) -> None:
+    """Removes copies that no process uses, those used longest ago first, until `size` bytes more fit."""
+    for lock in sorted(copies.glob("*.lock"), key=lambda path: path.stat().st_mtime):
+        if _fits(copies, size, settings.limit):
+            return
+        with _alone(lock) as alone:
+            if alone:
+                for path in (lock.with_suffix(""), *copies.glob(f".{lock.stem}.partial-*")):
+                    shutil.rmtree(path, ignore_errors=True)
+                lock.unlink(missing_ok=True)
+    if not _fits(copies, size, settings.limit):
+        free = shutil.disk_usage(copies).free
+        raise StoreError(
+            f"{given}: {size / 1e9:.1f} GB do not fit into {copies} (limit {settings.limit / 1e9:.1f} GB, "
+            f"{free / 1e9:.1f} GB free on the disk); raise {LIMIT_VARIABLE}, or set {FOLDER_VARIABLE} to "
+            "a folder on a larger disk"
+        )
+
+
+def _fits(copies: Path, size: int, limit: int) -> bool:
+    used = sum(path.lstat().st_size for path in copies.rglob("*"))
+    return used + size <= limit and size <= shutil.disk_usage(copies).free
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[bool]:
+    handle = os.open(lock, os.O_RDWR)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(handle)
+
+
+def _bytes(text: str) -> int:
+    match = _SIZE.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f"{LIMIT_VARIABLE} is {text!r}; expected a size such as 200GiB")
+    return int(float(match[1]) * _UNITS[match[2].lower()])

@@ -1,0 +1,146 @@
+"""How the files of a folder become the objects of an artifact."""
+
+import dataclasses
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from frcnn.errors import StoreError, UsageError
+from frcnn.storage import threads as workers
+from frcnn.storage.checksums import md5
+from frcnn.storage.manifest import Manifest, StoredFile, StoredObject, published
+
+MIB = 1 << 20
+PIECE_BYTES = 16 * MIB
+# S3 takes no more parts than these for an object.
+MAX_PIECES = 10_000
+# A request costs as much time as sending some hundred kB; smaller files share objects.
+PACKED_BELOW = MIB
+PACK_BYTES = 4 * PIECE_BYTES
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """The bytes of an object, as the files here that they are made of, one behind the other."""
+
+    parts: tuple[tuple[Path, int], ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(size for _, size in self.parts)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """A stretch of it.
+
+        Raises:
+            StoreError: A file is shorter than it was, or cannot be read.
+        """
+        chunks = []
+        for path, size in self.parts:
+            if offset < size and length > 0:
+                chunk = _read(path, offset, min(length, size - offset))
+                chunks.append(chunk)
+                length -= len(chunk)
+            offset = max(0, offset - size)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def pieces(self) -> tuple[int, list[tuple[int, int]]]:
+        """Size of its pieces, and offset and length of each; an empty object has one."""
+        least = -(-self.size // MAX_PIECES)
+        piece = max(PIECE_BYTES, -(-least // MIB) * MIB)
+        offsets = range(0, max(self.size, 1), piece)
+        return piece, [(offset, min(piece, self.size - offset)) for offset in offsets]
+
+
+def plan(folder: Path, threads: int) -> tuple[Manifest, tuple[Source, ...]]:
+    """What publishing the folder would put where, and the source of each object. Reads every file once.
+
+    Links are followed if they lead to files.
+
+    Raises:
+        UsageError: No such folder, nothing in it, or something that is neither file nor folder.
+        StoreError: A file cannot be read, or changes meanwhile.
+    """
+    grouped = list(_grouped(folder))
+    sources = tuple(Source(tuple((path, size) for _, path, size in group)) for _, group in grouped)
+    sums: list[list[str]] = [[""] * len(source.pieces()[1]) for source in sources]
+
+    def summed(source: Source, into: list[str], number: int, offset: int, length: int) -> None:
+        into[number] = md5(source.read(offset, length))
+
+    tasks = (
+        lambda source=source, into=into, number=number, place=place: summed(source, into, number, *place)
+        for source, into in zip(sources, sums, strict=True)
+        for number, place in enumerate(source.pieces()[1])
+    )
+    workers.run(tasks, threads, threading.Event())
+    objects = tuple(
+        StoredObject(name, source.size, source.pieces()[0], tuple(each))
+        for (name, _), source, each in zip(grouped, sources, sums, strict=True)
+    )
+    files = tuple(_files(grouped))
+    return published(objects, files), sources
+
+
+_File = tuple[str, Path, int]
+
+
+def _grouped(folder: Path) -> Iterator[tuple[str, list[_File]]]:
+    """Name of each object, and its files."""
+    pack: list[_File] = []
+    packs = filled = 0
+    for name, path in _walk(folder):
+        size = path.stat().st_size
+        if size >= PACKED_BELOW:
+            yield f"files/{name}", [(name, path, size)]
+            continue
+        if filled + size > PACK_BYTES:
+            yield f"packs/{packs:05d}", pack
+            pack, packs, filled = [], packs + 1, 0
+        pack.append((name, path, size))
+        filled += size
+    if pack:
+        yield f"packs/{packs:05d}", pack
+
+
+def _files(grouped: list[tuple[str, list[_File]]]) -> Iterator[StoredFile]:
+    for number, (_, group) in enumerate(grouped):
+        offset = 0
+        for name, _, size in group:
+            yield StoredFile(name, number, offset, size)
+            offset += size
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Relative name and path of each file, in an order that is the same everywhere."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder; expected the folder to publish")
+    found: list[tuple[str, Path]] = []
+    for top, folders, names in os.walk(folder):
+        for name in (*names, *(each for each in folders if Path(top, each).is_symlink())):
+            path = Path(top, name)
+            if not path.is_file():
+                raise UsageError(f"{path}: neither a file nor a folder; remove it, or publish another folder")
+            relative = path.relative_to(folder).as_posix()
+            if not relative.isprintable():
+                raise UsageError(f"{str(path)!r}: a name that cannot be kept in a store; rename the file")
+            found.append((relative, path))
+    if not found:
+        raise UsageError(f"{folder}: holds no files; there is nothing to publish")
+    yield from sorted(found)
+
+
+def _read(path: Path, offset: int, length: int) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            stream.seek(offset)
+            data = stream.read(length)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(data) != length:
+        raise StoreError(
+            f"{path}: became shorter while it was being read; publish it when nothing writes to it"
+        )
+    return data

@@ -1,0 +1,243 @@
+"""A bucket, through the `minio` SDK.
+
+The SDK has no public call for single parts, without which an upload cannot be taken up again, so its
+`_create_multipart_upload` and the like are used, here only. Its own silent retries are off: see `retry`.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from frcnn.errors import StoreError
+from frcnn.storage.address import Address
+from frcnn.storage.backend import Entry, Upload
+from frcnn.storage.checksums import combined_etag, is_md5
+from frcnn.storage.faults import MissingError, PassingFault, translated
+from frcnn.storage.settings import Settings
+
+if TYPE_CHECKING:
+    from minio import Minio
+
+CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
+# For a whole piece, so that a slow link can carry it.
+SEND_SECONDS = 900.0
+
+
+class S3Keeper:
+    """The objects below one address."""
+
+    def __init__(self, client: "Minio", settings: Settings, address: Address) -> None:
+        """`client` as `connect` makes it."""
+        self._client: Any = client
+        self._settings = settings
+        self._address = address
+        self._bucket = address.bucket
+
+    def where(self, name: str = "") -> str:
+        """`s3://bucket/key`."""
+        return f"{self._address}/{name}" if name else str(self._address)
+
+    def check(self) -> None:
+        """Asks for the first object: some servers make a bucket for whoever writes to it, in silence."""
+        with self._request("", "list"):
+            next(iter(self._client.list_objects(self._bucket, prefix=self._key(""))), None)
+
+    def entries(self, below: str = "") -> list[Entry]:
+        """By recursive listings, a thousand keys a request."""
+        prefix = self._key(f"{below}/" if below else "")
+        start = len(self._key(""))
+        with self._request(below, "list"):
+            found = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
+            # Some servers list emptied folders.
+            return [
+                Entry(each.object_name[start:], each.size or 0, _plain(each.etag))
+                for each in found
+                if not each.object_name.endswith("/")
+            ]
+
+    def stat(self, name: str) -> Entry:
+        """By HEAD, whose answer does not tell why it is refused: a listing does."""
+        try:
+            with self._request(name, "read"):
+                found = self._client.stat_object(self._bucket, self._key(name))
+        except MissingError:
+            raise
+        except StoreError:
+            self.check()
+            raise
+        return Entry(name, found.size, _plain(found.etag))
+
+    def read(self, name: str, offset: int, length: int, etag: str = "") -> bytes:
+        """By a ranged GET."""
+        headers = {"If-Match": f'"{etag}"'} if etag else None
+        with self._request(name, "read"):
+            answer = self._client.get_object(
+                self._bucket, self._key(name), offset=offset, length=length, request_headers=headers
+            )
+            try:
+                data: bytes = answer.read()
+            finally:
+                answer.close()
+                answer.release_conn()
+        if len(data) != length:
+            raise PassingFault(
+                f"{self.where(name)}: {len(data)} bytes came instead of {length}", "see what ails the server"
+            )
+        return data
+
+    def write(self, name: str, data: bytes, md5: str) -> None:
+        """By PUT with Content-MD5."""
+        with self._request(name, "write"):
+            result = self._client._put_object(self._bucket, self._key(name), data, _headers(md5))
+        self._compare(name, result.etag, md5)
+
+    def remove(self, names: Iterable[str]) -> None:
+        """By bulk deletion."""
+        from minio.deleteobjects import DeleteObject
+
+        with self._request("", "remove objects from"):
+            doomed = [DeleteObject(self._key(name)) for name in names]
+            faults = [each.code for each in self._client.remove_objects(self._bucket, doomed)]
+        if any(code != "NoSuchKey" for code in faults):
+            raise StoreError(f"{self.where()}: cannot remove objects ({faults[0]})")
+
+    def begin(self, name: str) -> Upload:
+        """The newest unfinished upload of that key, or a new one."""
+        key = self._key(name)
+        with self._request(name, "write"):
+            under_way = self._client._list_multipart_uploads(self._bucket, prefix=key).uploads
+            mine = [each for each in under_way if each.object_name == key]
+            if mine:
+                newest = max(mine, key=lambda each: str(each.initiated_time))
+                return Upload(newest.upload_id, dict(self._parts(key, newest.upload_id)))
+            return Upload(self._client._create_multipart_upload(self._bucket, key, {}), {})
+
+    def part(self, name: str, upload: Upload, number: int, offset: int, data: bytes, md5: str) -> None:
+        """By UploadPart with Content-MD5."""
+        with self._request(name, "write"):
+            etag = self._client._upload_part(
+                self._bucket, self._key(name), data, _headers(md5), upload.id, number
+            )
+        self._compare(name, etag, md5)
+        upload.parts[number] = _plain(etag)
+
+    def complete(self, name: str, upload: Upload, md5s: Sequence[str]) -> None:
+        """By CompleteMultipartUpload; one whose answer got lost is found done."""
+        from minio.datatypes import Part
+
+        parts = [Part(number, upload.parts[number]) for number in range(1, len(md5s) + 1)]
+        expected = combined_etag(md5s)
+        with self._request(name, "write"):
+            try:
+                result = self._client._complete_multipart_upload(
+                    self._bucket, self._key(name), upload.id, parts
+                )
+                etag = _plain(result.etag)
+            except Exception as error:
+                if getattr(error, "code", "") != "NoSuchUpload":
+                    raise
+                etag = self.stat(name).etag
+        if is_md5(etag) and etag != expected:
+            raise StoreError(f"{self.where(name)}: arrived damaged; publish again")
+
+    def part_bytes(self, entry: Entry) -> int:
+        """The size of part 1, if it explains the number of parts."""
+        count = int(entry.etag.partition("-")[2] or 0)
+        if not is_md5(entry.etag) or not count:
+            return 0
+        try:
+            with self._request(entry.name, "read"):
+                answer = self._client._execute(
+                    "HEAD", self._bucket, self._key(entry.name), query_params={"partNumber": "1"}
+                )
+        except MissingError:
+            raise
+        except StoreError:
+            return 0  # not every server knows parts of finished objects
+        size = int(answer.headers.get("Content-Length", 0))
+        return size if size and -(-entry.size // size) == count else 0
+
+    def _parts(self, key: str, upload_id: str) -> Iterator[tuple[int, str]]:
+        marker: Any = None
+        while True:
+            answer = self._client._list_parts(
+                self._bucket, key, upload_id, part_number_marker=str(marker) if marker else None
+            )
+            for part in answer.parts:
+                yield part.part_number, _plain(part.etag)
+            marker = answer.next_part_number_marker
+            if not answer.is_truncated or not marker:
+                return
+
+    def _compare(self, name: str, etag: str | None, md5: str) -> None:
+        """Servers that encrypt give other etags; these have checked Content-MD5 all the same."""
+        found = _plain(etag)
+        if is_md5(found) and "-" not in found and found != md5:
+            raise PassingFault(f"{self.where(name)}: arrived damaged", "see what ails the network")
+
+    def _key(self, name: str) -> str:
+        return self._address.below(name)
+
+    def _request(self, name: str, doing: str) -> Any:
+        return translated(self._settings, self.where(name), doing)
+
+
+def connect(settings: Settings) -> "Minio":
+    """A client without retries of its own. It keeps as many connections as requests may be under way."""
+    import certifi
+    import urllib3
+    from minio import Minio
+
+    url = urlsplit(settings.endpoint)
+    pool = urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+        maxsize=2 * settings.parallel,  # two transfers side by side
+        cert_reqs="CERT_REQUIRED",
+        ca_certs=str(settings.ca_file or certifi.where()),
+        retries=False,
+    )
+    pool.pool_classes_by_scheme = _patient_senders()
+    client = Minio(
+        url.netloc,
+        secure=url.scheme == "https",
+        region=settings.region,
+        http_client=pool,
+        credentials=settings.credentials,
+    )
+    if settings.style == "virtual":
+        client.enable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
+    elif settings.style == "path":
+        client.disable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
+    return client
+
+
+def _patient_senders() -> dict[str, Any]:
+    """urllib3 gives a connection's first request the time for connecting only; a piece takes longer."""
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+    def patient(pool: type, connection: Any) -> type:
+        def connect(self: Any) -> None:
+            connection.connect(self)
+            self.sock.settimeout(SEND_SECONDS)
+
+        sender = type(f"Patient{connection.__name__}", (connection,), {"connect": connect})
+        return type(f"Patient{pool.__name__}", (pool,), {"ConnectionCls": sender})
+
+    return {
+        "http": patient(HTTPConnectionPool, HTTPConnection),
+        "https": patient(HTTPSConnectionPool, HTTPSConnection),
+    }
+
+
+def _headers(md5: str) -> dict[str, str]:
+    return {
+        "Content-MD5": base64.b64encode(binascii.unhexlify(md5)).decode(),
+        "Content-Type": "application/octet-stream",
+    }
+
+
+def _plain(etag: str | None) -> str:
+    return (etag or "").strip('"')

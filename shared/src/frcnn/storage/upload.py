@@ -1,0 +1,142 @@
+"""Sends objects: small ones in one request, large ones in parts, several requests at a time."""
+
+import functools
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from frcnn.errors import StoreError
+from frcnn.storage.backend import Entry, Upload
+from frcnn.storage.checksums import is_md5, md5
+from frcnn.storage.faults import MissingError
+from frcnn.storage.manifest import StoredObject
+from frcnn.storage.packing import Source
+from frcnn.storage.transfer import Transfer
+from frcnn.storage.transfer_progress import Meter
+
+Task = Callable[[], None]
+
+
+def send(
+    transfer: Transfer,
+    objects: Iterable[tuple[StoredObject, Source]],
+    meter: Meter,
+    present: Mapping[str, Entry] | None = None,
+) -> None:
+    """Sends what is not there yet; what has arrived of an upload that was cut off is not sent again.
+
+    Args:
+        transfer: Where to, and how.
+        objects: With their checksums, and where their bytes come from.
+        meter: Is told of every byte.
+        present: What the keeper lists, by name.
+
+    Raises:
+        StoreError: Names the object, the reason and the remedy.
+    """
+    transfer.run(
+        task
+        for wanted, source in objects
+        for task in _tasks(transfer, wanted, source, (present or {}).get(wanted.name), meter)
+    )
+
+
+def is_whole(entry: Entry | None, wanted: StoredObject) -> bool:
+    """Whether a listed object is the wanted one, by size and, where the server tells it, by checksum."""
+    if entry is None or entry.size != wanted.size or wanted.md5s is None:
+        return False
+    if not is_md5(entry.etag):
+        return True
+    return entry.etag == wanted.expected_etag()
+
+
+def _tasks(
+    transfer: Transfer, wanted: StoredObject, source: Source, entry: Entry | None, meter: Meter
+) -> Iterator[Task]:
+    if is_whole(entry, wanted):
+        meter.add(wanted.size, skipped=True)
+    elif len(wanted.md5s or ()) == 1:
+        yield functools.partial(_put, transfer, wanted, source, meter)
+    else:
+        yield from _Parts(transfer, wanted, source, meter).tasks()
+
+
+def _put(transfer: Transfer, wanted: StoredObject, source: Source, meter: Meter) -> None:
+    (expected,) = wanted.md5s or ("",)
+    keeper = transfer.keeper
+    transfer.retries(
+        _Sending(source, 0, wanted.size, expected, lambda data: keeper.write(wanted.name, data, expected))
+    )
+    meter.add(wanted.size)
+
+
+class _Parts:
+    """One object in parts; whoever sends the last one completes it."""
+
+    def __init__(self, transfer: Transfer, wanted: StoredObject, source: Source, meter: Meter) -> None:
+        self._keeper, self._retries = transfer.keeper, transfer.retries
+        self._wanted, self._source, self._meter = wanted, source, meter
+        self._md5s = wanted.md5s or ()
+        self._lock = threading.Lock()
+        self._left = 0
+        self._completed = False
+
+    def tasks(self) -> Iterator[Task]:
+        """One for each part that has not arrived."""
+        upload = self._retries(lambda: self._keeper.begin(self._wanted.name))
+        missing = [
+            number for number, wanted in enumerate(self._md5s) if upload.parts.get(number + 1) != wanted
+        ]
+        for number in set(range(len(self._md5s))) - set(missing):
+            self._meter.add(self._wanted.piece(number)[1], skipped=True)
+        self._left = len(missing)
+        if not missing:
+            yield functools.partial(self._complete, upload)
+        for number in missing:
+            yield functools.partial(self._send, upload, number)
+
+    def _send(self, upload: Upload, number: int) -> None:
+        offset, length = self._wanted.piece(number)
+        name, expected = self._wanted.name, self._md5s[number]
+        sending = _Sending(
+            self._source,
+            offset,
+            length,
+            expected,
+            lambda data: self._keeper.part(name, upload, number + 1, offset, data, expected),
+        )
+        try:
+            self._retries(sending)
+        except MissingError:
+            # Another process that sends the same contents has completed the upload.
+            if not is_whole(self._retries(lambda: self._keeper.stat(name)), self._wanted):
+                raise
+            self._completed = True
+        self._meter.add(length)
+        with self._lock:
+            self._left -= 1
+            last = self._left == 0
+        if last and not self._completed:
+            self._complete(upload)
+
+    def _complete(self, upload: Upload) -> None:
+        self._retries(lambda: self._keeper.complete(self._wanted.name, upload, self._md5s))
+
+
+class _Sending:
+    """Sends a stretch of a source. The receiver checks it; if that fails, its checksum is taken here."""
+
+    def __init__(
+        self, source: Source, offset: int, length: int, expected: str, give: Callable[[bytes], None]
+    ) -> None:
+        self._source, self._place, self._expected, self._give = source, (offset, length), expected, give
+        self._tried = False
+
+    def __call__(self) -> None:
+        data = self._source.read(*self._place)
+        if self._tried and md5(data) != self._expected:
+            raise StoreError(
+                f"{self._source.parts[0][0]}: changed while it was being published; "
+                "publish it when nothing writes to it"
+            )
+        self._tried = True
+        self._give(data)

@@ -1,0 +1,28 @@
+"""Whether a folder here holds an artifact already."""
+
+from pathlib import Path
+
+from frcnn.errors import StoreError
+from frcnn.storage import download
+from frcnn.storage.folder_backend import FolderKeeper
+from frcnn.storage.manifest import Manifest, StoredFile
+from frcnn.storage.packing import Source
+from frcnn.storage.transfer_progress import Meter
+
+
+def holds(folder: Path, manifest: Manifest) -> bool:
+    """Whether the files in `folder` are those of the manifest, and no others."""
+    here = {entry.name: entry.size for entry in FolderKeeper(folder).entries()}
+    if here != {file.path: file.size for file in manifest.files}:
+        return False
+    files: dict[int, list[StoredFile]] = {}
+    for file in manifest.files:
+        files.setdefault(file.object, []).append(file)
+    try:
+        with Meter(f"comparing {folder.name}", manifest.size) as meter:
+            for number, stored in enumerate(manifest.objects):
+                source = Source(tuple((folder / file.path, file.size) for file in files.get(number, [])))
+                download.verify(download.Reading(stored, str(folder), source.read), meter)
+    except StoreError:
+        return False
+    return True

@@ -1,0 +1,165 @@
+"""What happens beside the steps of a training: guard, validation, checkpoints, reports."""
+
+import logging
+import math
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+import keras
+
+from frcnn.console.progress import Progress, clock_time, training_line
+from frcnn.console.status_file import StatusWriter
+from frcnn.data.input.dataset import Dataset
+from frcnn.distributed.world import World
+from frcnn.errors import RunError
+from frcnn.evaluation.accumulate import Tally
+from frcnn.evaluation.evaluator import evaluate
+from frcnn.evaluation.report import Report
+from frcnn.model.build import detection_settings
+from frcnn.model.keras_detector import KerasDetector
+
+if TYPE_CHECKING:
+    from frcnn.spec.schema.experiment import Experiment
+
+log = logging.getLogger(__name__)
+
+
+class NanGuard(keras.callbacks.Callback):
+    """Ends the run at the first step whose loss is not finite, before a checkpoint can be spoilt."""
+
+    def __init__(self, steps: int) -> None:
+        """`steps` an epoch, for the message."""
+        super().__init__()
+        self._steps = steps
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Remembers the epoch for the message."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Raises RunError, naming step and loss, if a loss is NaN or infinite."""
+        for name, value in (logs or {}).items():
+            if name.endswith("loss") and not math.isfinite(float(value)):
+                raise RunError(
+                    f"{name} is {float(value)} at epoch {self._epoch + 1} step {batch + 1} "
+                    f"(step {self._epoch * self._steps + batch + 1} in all): training stopped, earlier "
+                    "checkpoints are kept; lower learning_rate, lengthen soft_start, or check the labels"
+                )
+
+
+class Validation(keras.callbacks.Callback):
+    """Evaluates on the validation set every so many epochs, and at the end.
+
+    Each rank evaluates its share; all have the report of the whole set. `dataset` is that share, `detector`
+    what the last validation asked (None before the first).
+    """
+
+    def __init__(self, spec: "Experiment", dataset: Dataset, world: World) -> None:
+        """`dataset`, this rank's share of the set, is evaluated as the spec's `evaluation_config` says."""
+        super().__init__()
+        self._spec = spec
+        self.dataset = dataset
+        self._world = world
+        self._period = spec.evaluation_config.validation_period_during_training
+        self.detector: KerasDetector | None = None
+        self.report: Report | None = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Adds `mAP` and `mAP@<iou>` to the epoch's logs, and prints the table."""
+        self.report = None
+        last = epoch + 1 == self._spec.training_config.num_epochs or self.model.stop_training
+        if (epoch + 1) % self._period and not last:
+            return
+        if self.detector is None:
+            self.detector = KerasDetector(self.model, detection_settings(self._spec.evaluation_config))
+        self.detector.refresh()
+        self.report = evaluate(
+            self.detector, self.dataset, self._spec, description="validating", share=self._share
+        )
+        log.info("validation after epoch %d\n%s", epoch + 1, self.report.table())
+        if logs is not None:
+            logs.update(self.report.logs())
+
+    def _share(self, tally: Tally) -> list[Tally]:
+        return [Tally.from_arrays(arrays) for arrays in self._world.gather(tally.to_arrays())]
+
+
+class Reporter(keras.callbacks.Callback):
+    """One progress bar over all epochs, and a status record after each."""
+
+    def __init__(
+        self, status: StatusWriter, epochs: int, steps: int, batch_size: int, done_epochs: int
+    ) -> None:
+        """`steps` are those of an epoch, `batch_size` is over all ranks; `done_epochs` of a resumed run."""
+        super().__init__()
+        self._status = status
+        self._epochs, self._steps, self._batch_size = epochs, steps, batch_size
+        self._progress = Progress("training", epochs * steps, done=done_epochs * steps)
+        self._epoch, self._began, self._last_step = done_epochs, 0.0, 0.0
+        self._speed = 0.0
+
+    def __enter__(self) -> Self:
+        """Shows the bar."""
+        self._progress.__enter__()
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        """Takes the bar away."""
+        self._progress.__exit__(*details)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Starts the epoch's clock."""
+        self._epoch, self._began = epoch, time.monotonic()
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Starts the step's clock."""
+        self._last_step = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Moves the bar."""
+        speed = self._batch_size / max(time.monotonic() - self._last_step, 1e-9)
+        # Smoothed, because single steps vary with what else the machine does.
+        self._speed = speed if not self._speed else 0.9 * self._speed + 0.1 * speed
+        done = self._epoch * self._steps + batch + 1
+        self._progress.update(done, lambda: self._line(batch, logs or {}))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes the status record."""
+        seconds = time.monotonic() - self._began
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        rate = self._learning_rate()
+        graphical = {name: value for name, value in values.items() if not name.startswith("mAP")}
+        kpi = {"mean average precision": values["mAP"]} if "mAP" in values else {}
+        self._status.write(
+            "RUNNING",
+            f"epoch {epoch + 1} of {self._epochs}",
+            epoch=epoch + 1,
+            max_epoch=self._epochs,
+            time_per_epoch=clock_time(seconds),
+            eta=clock_time(seconds * (self._epochs - epoch - 1)),
+            graphical={**graphical, **kpi, "learning_rate": rate},
+            kpi=kpi,
+        )
+        log.info(
+            "epoch %d/%d in %s: loss %.4f, lr %.2e%s",
+            epoch + 1,
+            self._epochs,
+            clock_time(seconds),
+            values.get("loss", math.nan),
+            rate,
+            f", mAP {values['mAP']:.4f}" if "mAP" in values else "",
+        )
+
+    def _line(self, batch: int, logs: dict[str, Any]) -> str:
+        value = {name: float(number) for name, number in logs.items()}
+        parts = {
+            "loss": value["loss"],
+            "rpn": value["rpn_out_class_loss"] + value["rpn_out_regress_loss"],
+            "roi": value["dense_class_td_loss"] + value["dense_regress_td_loss"],
+        }
+        epoch, step = (self._epoch + 1, self._epochs), (batch + 1, self._steps)
+        return training_line(epoch, step, parts, self._learning_rate(), self._speed)
+
+    def _learning_rate(self) -> float:
+        return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))

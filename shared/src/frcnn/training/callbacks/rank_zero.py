@@ -1,0 +1,67 @@
+"""What rank 0 writes while a training runs: log, checkpoints, status, TensorBoard, Weights & Biases."""
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import keras
+
+from frcnn.console.status_file import StatusWriter
+from frcnn.evaluation.report import Report
+from frcnn.model.files.checkpoint import TrainingRecord
+from frcnn.training.callbacks.checkpoints import Checkpoints
+from frcnn.training.callbacks.progress import Reporter, Validation
+from frcnn.training.callbacks.tensorboard import TensorBoard
+from frcnn.training.callbacks.training_log import TrainingLog
+from frcnn.training.callbacks.wandb import WandbRun
+from frcnn.training.starting_point import Start
+
+if TYPE_CHECKING:
+    from frcnn.spec.schema.experiment import Experiment
+
+
+class Reports:
+    """The callbacks of rank 0, in order: what is in the log of an epoch is there before its checkpoint is.
+
+    A context: leaving it ends the bar and waits for the last checkpoint.
+    """
+
+    def __init__(
+        self,
+        spec: "Experiment",
+        folder: Path,
+        key: str,
+        *,
+        steps: int,
+        processes: int,
+        validator: Validation | None,
+        record: TrainingRecord,
+        start: Start,
+    ) -> None:
+        """`steps` an epoch; `record` is where the training begins, from `start` if that is a checkpoint."""
+        self._validator = validator
+        config = spec.training_config
+        rows = TrainingLog(folder, record.history)
+        resumed = start.path if start.kind == "resume" else None
+        self.checkpoints = Checkpoints(spec, folder, key, rows, self._report, record, resumed)
+        batch_size = config.batch_size_per_gpu * processes
+        self._reporter = Reporter(StatusWriter(folder), config.num_epochs, steps, batch_size, record.epoch)
+        self.callbacks: list[keras.callbacks.Callback] = [rows, self.checkpoints, self._reporter]
+        if config.visualizer.enabled:
+            self.callbacks.append(TensorBoard(spec, folder, steps, validator))
+        if config.visualizer.wandb_config is not None and config.visualizer.wandb_config.enabled:
+            self.callbacks.append(WandbRun(spec, folder, self._report))
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        """Shows the bar."""
+        self._stack.enter_context(self.checkpoints)
+        self._stack.enter_context(self._reporter)
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        """Waits for the checkpoint that is being written."""
+        self._stack.__exit__(*details)
+
+    def _report(self) -> Report | None:
+        return self._validator.report if self._validator else None

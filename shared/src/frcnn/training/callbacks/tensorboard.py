@@ -1,0 +1,188 @@
+"""What TensorBoard shows of a training: numbers, weights, and images as the network gets them.
+
+| tab | tag | when |
+|---|---|---|
+| scalars | `batch/<loss>`, `batch/learning_rate` | each step |
+| scalars | `epoch/<loss>`, `epoch/mAP`, `AP/<class>` | each epoch (validated ones) |
+| histograms | `<weight>/<layer>`: kernel, bias, gamma, beta, ... of every layer | each epoch |
+| images | `augmented/<n>` | each epoch |
+| images | `validation/<n>`, with what is detected | each validation, the same images |
+"""
+
+import logging
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from frcnn.data.input.image_loader import ImageLoader
+from frcnn.data.input.preview import Sample, to_sample
+from frcnn.data.input.sources import training_sources
+from frcnn.data.transforms.preprocess import ImageSettings, denormalise
+from frcnn.drawing.boxes import annotate
+from frcnn.evaluation.report import Report
+from frcnn.model.keras_detector import KerasDetector
+from frcnn.training.callbacks.progress import Validation
+
+if TYPE_CHECKING:
+    from frcnn.spec.schema.experiment import Experiment
+
+log = logging.getLogger(__name__)
+
+FOLDER = "logs"
+
+
+class TensorBoard(keras.callbacks.Callback):
+    """Writes `<results>/logs`; a resumed run adds to what is there. Rank 0 only, behind validation."""
+
+    def __init__(
+        self,
+        spec: "Experiment",
+        results_dir: Path,
+        steps: int,
+        validator: Validation | None = None,
+    ) -> None:
+        """`steps` an epoch; `validator`, if any, has run before."""
+        super().__init__()
+        self._spec, self._steps, self._validator = spec, steps, validator
+        self._folder = results_dir / FOLDER
+        self._step = 0
+        self._writer: tf.summary.SummaryWriter | None = None
+        count = spec.training_config.visualizer.num_images
+        self._images, self._detected = AugmentedImages(spec, count), DetectedImages(spec, count)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Opens a file of its own: those of earlier runs stay."""
+        self._writer = tf.summary.create_file_writer(str(self._folder))
+        log.info("TensorBoard: tensorboard --logdir %s", self._folder)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Shows images as this epoch augments them."""
+        self._step = epoch * self._steps
+        pictures = [self._drawn(sample) for sample in self._images.of_epoch(epoch)]
+        with self._open():
+            for number, picture in enumerate(pictures):
+                tf.summary.image(f"augmented/{number}", picture[None], step=epoch + 1)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """The step's losses and learning rate."""
+        self._step += 1
+        with self._open():
+            for name, value in (logs or {}).items():
+                tf.summary.scalar(f"batch/{name}", float(value), step=self._step)
+            tf.summary.scalar("batch/learning_rate", self._rate(), step=self._step)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Means, AP and weights."""
+        values = {f"epoch/{name}": float(value) for name, value in (logs or {}).items()}
+        values["epoch/learning_rate"] = self._rate()
+        report = self._validator.report if self._validator else None
+        values |= class_precisions(report)
+        detected = self._detected.pictures(self._validator) if report and self._validator else []
+        with self._open() as writer:
+            for number, picture in enumerate(detected):
+                tf.summary.image(f"validation/{number}", picture[None], step=epoch + 1)
+            for name, value in values.items():
+                if math.isfinite(value):
+                    tf.summary.scalar(name, value, step=epoch + 1)
+            for name, weight in histograms(self.model).items():
+                tf.summary.histogram(name, weight, step=epoch + 1)
+            writer.flush()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Closes the file."""
+        if self._writer is not None:
+            self._writer.close()
+
+    def _open(self) -> Any:
+        if self._writer is None:
+            raise RuntimeError("on_train_begin comes first")
+        return self._writer.as_default()
+
+    def _rate(self) -> float:
+        return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+    def _drawn(self, sample: Sample) -> np.ndarray:
+        names = [self._spec.class_names[index] for index in sample.classes]
+        return np.asarray(annotate(sample.pixels, sample.boxes, sample.classes, names))
+
+
+class AugmentedImages:
+    """A few training images as each epoch changes them."""
+
+    def __init__(self, spec: "Experiment", count: int) -> None:
+        """Nothing is read yet."""
+        self._spec, self._count = spec, count
+        self._loader: ImageLoader | None = None
+
+    def of_epoch(self, epoch: int) -> list[Sample]:
+        """At most `count` images, others each epoch, with the changes that `epoch` (from 0) may make."""
+        if not self._count:
+            return []
+        if self._loader is None:
+            augmented = self._spec.training_config.enable_augmentation
+            found = training_sources(self._spec)
+            self._loader = ImageLoader(self._spec, found, training=True, augmented=augmented)
+        total = len(self._loader.index)
+        numbers = np.arange(epoch * self._count, epoch * self._count + min(self._count, total)) % total
+        rows = np.stack([numbers, np.full_like(numbers, epoch), numbers], axis=1).astype(np.int64)
+        slots = tf.data.Dataset.from_tensor_slices(rows)
+        examples = slots.flat_map(self._loader.load).map(self._loader.prepare)
+        return [to_sample(example, self._loader.settings) for example in examples]
+
+
+class DetectedImages:
+    """The first validation images, always the same, with what the network finds in them."""
+
+    def __init__(self, spec: "Experiment", count: int) -> None:
+        """Nothing is read yet."""
+        self._spec, self._count = spec, count
+        self._batches: list[dict[str, tf.Tensor]] | None = None
+
+    def pictures(self, validator: Validation) -> list[np.ndarray]:
+        """At most `count` pictures, uint8 [H, W, 3], with the boxes that inference would show."""
+        if not self._count or validator.detector is None:
+            return []
+        if self._batches is None:
+            size = self._spec.evaluation_config.batch_size
+            self._batches = list(validator.dataset.batches.take(math.ceil(self._count / size)))
+        found = [picture for batch in self._batches for picture in self._of_batch(batch, validator.detector)]
+        return found[: self._count]
+
+    def _of_batch(self, batch: dict[str, tf.Tensor], detector: KerasDetector) -> Iterator[np.ndarray]:
+        """Each image of a batch that could be read."""
+        answer = detector(batch["images"])
+        settings, threshold = ImageSettings.from_spec(self._spec), self._spec.inference_config
+        for number in np.flatnonzero(batch["image_valid"]):
+            height, width = batch["size"][number].numpy()
+            pixels = denormalise(batch["images"][number, :height, :width], settings).numpy()
+            pixels = np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+            shown = answer.scores[number] >= threshold.bbox_visualize_threshold
+            shown &= np.arange(len(shown)) < answer.count[number]
+            classes, scores = answer.classes[number][shown], answer.scores[number][shown]
+            names = [
+                f"{self._spec.class_names[index]} {score:.2f}"
+                for index, score in zip(classes, scores, strict=True)
+            ]
+            yield np.asarray(annotate(pixels, answer.boxes[number][shown], classes.astype(int), names))
+
+
+def class_precisions(report: Report | None) -> dict[str, float]:
+    """`AP/<class>` at the first IoU threshold, of the classes that have one."""
+    if report is None or not report.results:
+        return {}
+    return {f"AP/{each.name}": each.ap for each in report.results[0].classes if each.ap is not None}
+
+
+def histograms(model: keras.Model) -> dict[str, tf.Tensor]:
+    """Every weight of every layer, moving statistics too, as `kernel/conv1` and the like."""
+    return {
+        f"{variable.name}/{layer.name}": variable.value
+        for part in (model.features, model.roi_head)
+        for layer in part.layers
+        for variable in layer.weights
+    }

@@ -1,0 +1,89 @@
+"""Weights & Biases: the numbers of each epoch, where `visualizer.wandb_config` asks for it."""
+
+import importlib
+import importlib.util
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from frcnn.evaluation.report import Report
+from frcnn.spec.show import effective_text
+from frcnn.training.callbacks.tensorboard import class_precisions
+
+if TYPE_CHECKING:
+    from frcnn.spec.schema.experiment import Experiment, WandbConfig
+
+log = logging.getLogger(__name__)
+
+
+class WandbRun(keras.callbacks.Callback):
+    """One run there for this training; without the package, a warning and nothing else. Rank 0 only.
+
+    The key goes to the package's login and nowhere else: not into the run's settings, not into a file.
+    """
+
+    def __init__(
+        self, spec: "Experiment", results_dir: Path, report: Callable[[], Report | None] = lambda: None
+    ) -> None:
+        """`report` gives the epoch's validation, or None if it had none."""
+        super().__init__()
+        self._spec, self._results_dir, self._report = spec, results_dir, report
+        self._run: Any = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Starts the run, or says why there is none; the training goes on either way."""
+        settings = self._spec.training_config.visualizer.wandb_config
+        if settings is None or not settings.enabled:
+            return
+        if importlib.util.find_spec("wandb") is None:
+            log.warning(
+                "visualizer.wandb_config: wandb is not installed (pip install wandb); nothing is sent"
+            )
+            return
+        wandb: Any = importlib.import_module("wandb")
+        try:
+            if settings.key and settings.mode.name == "ONLINE":
+                wandb.login(key=settings.key)
+            self._run = wandb.init(**self._options(settings, wandb))
+        except Exception as error:  # whatever the service or the package does, it is not the training's end
+            log.warning("visualizer.wandb_config: no run could be started: %s", error)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Sends losses, rates, mAP and AP."""
+        if self._run is None:
+            return
+        values = {name: float(value) for name, value in (logs or {}).items()}
+        values |= class_precisions(self._report())
+        values["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        try:
+            self._run.log({**finite, "epoch": epoch + 1}, step=epoch + 1)
+        except Exception as error:
+            log.warning("visualizer.wandb_config: epoch %d was not sent: %s", epoch + 1, error)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Ends the run."""
+        if self._run is not None:
+            self._run.finish()
+
+    def _options(self, settings: "WandbConfig", wandb: Any) -> dict[str, Any]:
+        folder = Path(settings.wandb_dir) if settings.wandb_dir else self._results_dir
+        folder.mkdir(parents=True, exist_ok=True)
+        # No console capture: progress bars are not worth sending, and commands may show a key.
+        quiet = wandb.Settings(console="off", silent=True)
+        return {
+            "dir": str(folder),
+            "mode": settings.mode.name.lower(),
+            "project": settings.project or None,
+            "entity": settings.entity or None,
+            "name": settings.name or None,
+            "tags": list(settings.tags) or None,
+            "notes": settings.notes or None,
+            "reinit": "finish_previous" if settings.reinit else None,
+            "config": {"spec": effective_text(self._spec)},
+            "settings": quiet,
+        }

@@ -1,0 +1,42 @@
+"""The share of its machine that one of several processes takes: a GPU, or some of the cores."""
+
+import logging
+import os
+
+import tensorflow as tf
+
+from frcnn.distributed.world import Place
+
+log = logging.getLogger(__name__)
+
+
+def take_share(place: Place, gpus_each: int = 1) -> None:
+    """Makes GPUs visible to this process, by its local rank, and divides the cores.
+
+    A model that is spread over `gpus_each` GPUs takes as many in a row. To be called before TensorFlow
+    computes anything; later it only warns.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # A setting of the user's stands.
+    threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or max(1, cores // place.local_size)
+    gpus = tf.config.list_physical_devices("GPU")
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        if gpus:
+            first = place.local_rank * gpus_each
+            tf.config.set_visible_devices(
+                [gpus[number % len(gpus)] for number in range(first, first + gpus_each)], "GPU"
+            )
+    except RuntimeError as error:
+        log.warning("TensorFlow has started already, so each process takes the whole machine: %s", error)
+        return
+    if not gpus:
+        log.info("no GPU here: %d processes with %d of %d threads each", place.local_size, threads, cores)
+    elif len(gpus) < place.local_size * gpus_each:
+        log.warning("%d processes share %d GPUs on this machine", place.local_size, len(gpus))
+
+
+def computing_devices() -> list[str]:
+    """Names of this process's GPUs, or of its CPUs if there is none."""
+    kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    return [device.name for device in tf.config.list_logical_devices(kind)]

@@ -1,0 +1,168 @@
+"""Weights in HDF5, as Keras 2 (`.h5`, `.hdf5`) and Keras 3 (`.weights.h5`, `.keras`) write them, by layer."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from frcnn.errors import ModelError
+from frcnn.model.files.hdf5_process import read_tree_apart
+from frcnn.model.files.hdf5_tree import Tree
+from frcnn.training.pretrained.source import Source, SourceLayer
+
+# Roles in the order in which Keras 3 numbers a layer's weights, by the shapes' ranks.
+_ROLES_BY_RANKS = {
+    (2,): ("kernel",),
+    (4,): ("kernel",),
+    (2, 1): ("kernel", "bias"),
+    (4, 1): ("kernel", "bias"),
+    (1, 1, 1, 1): ("gamma", "beta", "moving_mean", "moving_variance"),
+}
+_LAYER_NAMES = ("layer_names", "layer_names0")
+
+
+@dataclasses.dataclass
+class Described:
+    """What a model's configuration tells about its layers.
+
+    Attributes:
+        epsilons: Of batch normalisations, by name.
+        inner: Name of the layer within a wrapper such as TimeDistributed, by the wrapper's name.
+    """
+
+    epsilons: dict[str, float] = dataclasses.field(default_factory=dict)
+    inner: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+def read_hdf5(path: Path) -> Source:
+    """The layers in an HDF5 file.
+
+    Raises:
+        ModelError: It is broken, or holds no layers.
+    """
+    return layers_in(read_tree_apart(path), path)
+
+
+def layers_in(tree: Tree, shown: Path, config: str | None = None) -> Source:
+    """The layers in what an HDF5 file holds.
+
+    Args:
+        tree: All of the file.
+        shown: What messages call it.
+        config: The model's configuration as JSON, if it is known from elsewhere.
+
+    Raises:
+        ModelError: There are none.
+    """
+    root = "model_weights" if "model_weights" in tree.texts else ""
+    try:
+        if any(name in tree.texts.get(root, {}) for name in _LAYER_NAMES):
+            source = _keras2(tree, root)
+        else:
+            source = _keras3(tree, describe(config))
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"{shown}: not a weight file of Keras ({error})") from error
+    if not source.layers:
+        raise ModelError(f"{shown}: holds no layers with names; save it with Keras 3.4 or newer")
+    return source
+
+
+def describe(config: str | bytes | None) -> Described:
+    """What a configuration, JSON as any Keras writes it, tells about layers; nothing if it is broken."""
+    described = Described()
+    try:
+        _describe(json.loads(config or "null"), described)
+    except (ValueError, RecursionError):
+        return Described()
+    return described
+
+
+def _describe(node: Any, described: Described) -> None:
+    if isinstance(node, list):
+        for each in node:
+            _describe(each, described)
+    if not isinstance(node, dict):
+        return
+    config = node.get("config")
+    if isinstance(config, dict) and isinstance(config.get("name"), str):
+        epsilon, layer = config.get("epsilon"), config.get("layer")
+        if isinstance(epsilon, float):
+            described.epsilons[config["name"]] = epsilon
+        inner = layer.get("config") if isinstance(layer, dict) else None
+        if isinstance(inner, dict) and isinstance(inner.get("name"), str):
+            described.inner[config["name"]] = inner["name"]
+    for each in node.values():
+        _describe(each, described)
+
+
+def _keras2(tree: Tree, root: str) -> Source:
+    """Groups by layer, each with the paths of its weights; names are of the kind `conv1/kernel:0`."""
+    config = tree.texts.get("", {}).get("model_config")
+    described = describe(config if isinstance(config, str) else None)
+    weights: dict[str, dict[str, np.ndarray]] = {}
+    for name in _list(tree, root, "layer_names"):
+        group = f"{root}/{name}" if root else name
+        for weight in _list(tree, group, "weight_names"):
+            owner, role = _owner_and_role(name, weight)
+            array = _float32(tree.arrays[f"{group}/{weight}"])
+            weights.setdefault(owner, {}).setdefault(role, array)
+            weights.setdefault(described.inner.get(owner, owner), {}).setdefault(role, array)
+            if owner != name and "/" in weight:
+                weights.setdefault(name, {}).setdefault(role, array)
+    epsilons = described.epsilons
+    for wrapper, inner in described.inner.items():
+        if inner in epsilons:
+            epsilons.setdefault(wrapper, epsilons[inner])
+    layers = {name: SourceLayer(roles, epsilons.get(name)) for name, roles in weights.items()}
+    return Source("Keras 2 HDF5", layers)
+
+
+def _owner_and_role(layer: str, weight: str) -> tuple[str, str]:
+    """The layer a weight belongs to, an inner one in nested models, and what it is to that layer."""
+    path = PurePosixPath(weight.partition(":")[0])
+    role = re.sub(r"_\d+$", "", path.name).removeprefix("depthwise_")
+    return (path.parent.name or layer), role
+
+
+def _keras3(tree: Tree, described: Described) -> Source:
+    layers: dict[str, SourceLayer] = {}
+    for name, arrays in _named_variables(tree):
+        roles = _ROLES_BY_RANKS.get(tuple(array.ndim for array in arrays))
+        if roles is not None:
+            weights = dict(zip(roles, map(_float32, arrays), strict=True))
+            layers.setdefault(name, SourceLayer(weights, described.epsilons.get(name)))
+    for wrapper, inner in described.inner.items():
+        if inner in layers:
+            layers.setdefault(wrapper, layers[inner])
+    return Source("Keras 3 weights", layers)
+
+
+def _named_variables(tree: Tree) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """Each `vars` group that bears a layer's name and is not empty; not those of an optimizer."""
+    for group, texts in tree.texts.items():
+        path, name = PurePosixPath(group), texts.get("name")
+        if path.name == "vars" and isinstance(name, str) and "optimizer" not in path.parts:
+            arrays = tree.numbered(group)
+            if arrays:
+                yield name, arrays
+
+
+def _float32(array: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)
+
+
+def _list(tree: Tree, path: str, name: str) -> list[str]:
+    """An attribute that lists names; Keras cuts long ones into `name0`, `name1`, ..."""
+    texts = tree.texts.get(path, {})
+    if name in texts:
+        parts = [texts[name]]
+    else:
+        parts = []
+        while f"{name}{len(parts)}" in texts:
+            parts.append(texts[f"{name}{len(parts)}"])
+    return [text for part in parts for text in ([part] if isinstance(part, str) else part)]

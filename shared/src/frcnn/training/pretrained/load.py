@@ -1,0 +1,110 @@
+"""Weights of another file into a fresh model: what kind of file it is, and what came of it."""
+
+import dataclasses
+import logging
+import zipfile
+from pathlib import Path
+
+from frcnn.errors import ModelError
+from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.model.files.archive import CONFIG, RECORD
+from frcnn.sealing.sealed_file import is_sealed, opened
+from frcnn.training.pretrained.applications import with_our_names
+from frcnn.training.pretrained.assign import assign
+from frcnn.training.pretrained.hdf5 import read_hdf5
+from frcnn.training.pretrained.keras_archive import read_keras_archive
+from frcnn.training.pretrained.source import Source
+from frcnn.training.pretrained.status_table import LayerStatus, status_table
+from frcnn.training.pretrained.torch_file import (
+    LEGACY_MAGIC,
+    read_safetensors,
+    read_torch_legacy,
+    read_torch_zip,
+)
+from frcnn.training.pretrained.torchvision import from_state_dict
+
+log = logging.getLogger(__name__)
+
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_ZIP_MAGIC = b"PK\x03\x04"
+_SHOWN_REASONS = 10
+
+
+def load_pretrained(model: FasterRCNN, path: Path, key: str = "") -> list[LayerStatus]:
+    """Fills the layers of `model` that the file has by name and shape; logs the table of all layers.
+
+    Args:
+        model: Its other layers stay as they are.
+        path: A model of ours (plain or sealed), `.keras`, `.weights.h5`, `.h5`, `.hdf5`, `.safetensors`
+            or `.pt`. The contents decide, not the suffix. Nothing in the file is executed.
+        key: Of a sealed file.
+
+    Raises:
+        ModelError: Missing, broken, sealed with another key, or none of these kinds.
+    """
+    source = with_our_names(read_source(path, key))
+    statuses = assign(model, source)
+    log.info("weights from %s (%s)\n%s", path, source.kind, status_table(statuses))
+    for note in source.notes:
+        log.warning("%s: %s", path, note)
+    _log_outcome(path, statuses, source)
+    return statuses
+
+
+def read_source(path: Path, key: str = "") -> Source:
+    """The layers in a file of any kind that `load_pretrained` takes; raises as it does."""
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file; correct training_config.pretrained_weights")
+    with path.open("rb") as handle:
+        start = handle.read(32)
+    if is_sealed(path):
+        return _own(path, key)
+    if start.startswith(_HDF5_MAGIC):
+        return read_hdf5(path)
+    if start.startswith(_ZIP_MAGIC):
+        return _zip(path, key)
+    if start.startswith(LEGACY_MAGIC):
+        return from_state_dict(read_torch_legacy(path))
+    if start[8:9] == b"{":  # behind the eight bytes of the header's length
+        return from_state_dict(read_safetensors(path))
+    raise ModelError(
+        f"{path}: no weight file of a known kind; expected .keras, .weights.h5, .h5, .hdf5, .safetensors, "
+        ".pt or a model of this program (a .tlt of another toolkit must be decrypted there first)"
+    )
+
+
+def _zip(path: Path, key: str) -> Source:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise ModelError(f"{path}: not a readable archive ({error})") from error
+    if RECORD in names:
+        return _own(path, key)
+    if CONFIG in names:
+        return read_keras_archive(path)
+    if any(name.endswith("/data.pkl") for name in names):
+        return from_state_dict(read_torch_zip(path))
+    raise ModelError(f"{path}: an archive of neither Keras nor PyTorch; it holds {', '.join(names[:5])}")
+
+
+def _own(path: Path, key: str) -> Source:
+    with opened(path, key, "keras") as plain:
+        return dataclasses.replace(read_keras_archive(plain, path), kind="a detector")
+
+
+def _log_outcome(path: Path, statuses: list[LayerStatus], source: Source) -> None:
+    filled = sum(each.status == "Yes" for each in statuses)
+    misfits = [each for each in statuses if each.status == "No" and each.reason != "not in the file"]
+    log.info("%d of %d layers with weights filled", filled, sum(each.status != "None" for each in statuses))
+    for each in misfits[:_SHOWN_REASONS]:
+        log.warning("%s: %s", each.name, each.reason)
+    if len(misfits) > _SHOWN_REASONS:
+        log.warning("and %d more layers that do not fit", len(misfits) - _SHOWN_REASONS)
+    if not filled:
+        log.warning(
+            "%s: none of its layers (%s, ...) fits this model: training starts from random weights; "
+            "check model_config.arch",
+            path,
+            ", ".join(list(source.layers)[:5]),
+        )

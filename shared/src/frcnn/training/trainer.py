@@ -1,0 +1,207 @@
+"""Training, from a checked spec to checkpoints: read `train` from top to bottom."""
+
+import contextlib
+import dataclasses
+import logging
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+import tensorflow as tf
+
+from frcnn.data.input.dataset import Dataset, training_dataset, validation_dataset
+from frcnn.distributed.world import Place, World, join
+from frcnn.errors import DataError, RunError
+from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.model.files.checkpoint import TrainingRecord
+from frcnn.training.callbacks.early_stopping import EarlyStop
+from frcnn.training.callbacks.progress import NanGuard, Validation
+from frcnn.training.callbacks.rank_zero import Reports
+from frcnn.training.compile import prepare, restore
+from frcnn.training.devices import computing_devices, take_share
+from frcnn.training.model_parallel import plan_placement, spread
+from frcnn.training.starting_point import begin, choose_start, counted
+from frcnn.training.synchronize import EpochMeans, facts, start_together
+
+if TYPE_CHECKING:
+    from frcnn.spec.schema.experiment import Experiment
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """`checkpoint` is the last one written, `best` the one of highest mAP (None without validation).
+
+    On other ranks than 0 both are None.
+    """
+
+    checkpoint: Path | None
+    best: Path | None
+    epochs: int
+    loss: float
+    mean_ap: float | None
+
+    @classmethod
+    def of(cls, record: TrainingRecord, checkpoint: Path, best: Path | None = None) -> "TrainResult":
+        """What a training that has nothing left to do came to."""
+        metrics = record.metrics
+        return cls(checkpoint, best, record.epoch, metrics.get("loss", math.nan), metrics.get("mAP"))
+
+    def metrics(self) -> dict[str, float]:
+        """Numbers worth showing on a run's page."""
+        found = {"loss": self.loss, "epochs": float(self.epochs)}
+        return found if self.mean_ap is None else {**found, "mAP": self.mean_ap}
+
+
+def train(
+    spec: "Experiment",
+    results_dir: Path,
+    *,
+    key: str = "",
+    amp: bool = False,
+    strict: bool = False,
+    world: World | None = None,
+) -> TrainResult:
+    """Trains the detector that the spec describes, together with the other ranks if there are any.
+
+    Args:
+        spec: A checked spec.
+        results_dir: Gets what docs/training.md lists, from rank 0; made if missing.
+        key: Seals the checkpoints (`.tlt`); without one they are plain Keras archives (`.keras`).
+        amp: Whether the layers compute in 16 bits (bfloat16 on a CPU, float16 on a GPU); weights, box
+            arithmetic, losses and files are float32 all the same.
+        strict: Whether an unreadable image ends the run at once instead of being left out.
+        world: The ranks; default those that a launcher started, or this process alone.
+
+    Raises:
+        DataError: Nothing to train on.
+        ModelError: A model the spec starts from cannot be used.
+        RunError: The loss is no longer finite, the disk is full, or another rank is gone. Checkpoints
+            written before stay.
+    """
+    world = join() if world is None else world
+    here = world.place
+    if here.size > 1:
+        take_share(here, len(spec.training_config.model_parallelism) or 1)
+    set_up(spec.random_seed + here.rank)
+    start = choose_start(spec)
+    strict = strict and here.rank == 0  # one rank's look at all images is enough
+    data = training_dataset(spec, rank=here.rank, world=here.size, strict=strict)
+    validation = _validation(spec, here, strict)
+    model, saved, state = begin(spec, start, key)
+    if spec.training_config.model_parallelism:
+        model = _spread(model, spec.training_config.model_parallelism)
+    steps = data.steps_per_epoch
+    record = counted(saved, steps)
+    if record.epoch:
+        data = training_dataset(spec, rank=here.rank, world=here.size, start_epoch=record.epoch)
+    if record.epoch >= spec.training_config.num_epochs:
+        raise RunError(
+            f"{start.path}: has all of its {record.epoch} epochs; raise training_config.num_epochs to go on"
+        )
+    prepare(model, spec, steps * spec.training_config.num_epochs, here, amp=amp)
+    if record.epoch:
+        seed = spec.random_seed + here.rank
+        restore(model, state, record.step, recounted=record is not saved, seed=seed)
+    log.info("%d training images, %d steps an epoch, %d parameters", data.size, steps, model.count_params())
+    validator = Validation(spec, validation, world) if validation else None
+    stop = _early_stop(spec, record)
+    if stop is not None and stop.over:
+        log.warning(
+            "%s: early stopping ended this training after epoch %d; raise early_stopping.patience to go on",
+            start.path,
+            record.epoch,
+        )
+        return TrainResult.of(record, start.path)
+    callbacks: list[keras.callbacks.Callback] = [
+        NanGuard(steps),
+        *([EpochMeans(world)] if here.size > 1 else []),
+        *([stop] if stop else []),
+        *([validator] if validator else []),
+    ]
+    with world.guard():
+        if here.size > 1:
+            start_together(model, world, facts(spec, data, validation, model, record))
+        reports = None
+        if here.rank == 0:
+            reports = Reports(
+                spec,
+                results_dir,
+                key,
+                steps=steps,
+                processes=here.size,
+                validator=validator,
+                record=record,
+                start=start,
+            )
+        losses = _fit(model, spec, data, record, callbacks, reports)
+        world.barrier()  # nobody leaves while rank 0 writes: launchers end a run with its first process
+    files = reports.checkpoints if reports else None
+    return TrainResult(
+        checkpoint=files.latest if files else None,
+        best=files.best if files else None,
+        epochs=record.epoch + len(losses),
+        loss=losses[-1] if losses else math.nan,
+        mean_ap=validator.report.mean_ap if validator and validator.report else None,
+    )
+
+
+def _fit(
+    model: FasterRCNN,
+    spec: "Experiment",
+    data: Dataset,
+    record: TrainingRecord,
+    callbacks: list[keras.callbacks.Callback],
+    reports: Reports | None,
+) -> list[float]:
+    """Trains the epochs that are left; returns their mean losses."""
+    with contextlib.ExitStack() as stack:
+        if reports is not None:
+            callbacks = [*callbacks, *stack.enter_context(reports).callbacks]
+        history = model.fit(
+            data.batches,
+            steps_per_epoch=data.steps_per_epoch,
+            epochs=spec.training_config.num_epochs,
+            initial_epoch=record.epoch,
+            callbacks=callbacks,
+            shuffle=False,
+            verbose=0,
+        )
+    return [float(loss) for loss in history.history.get("loss", [])]
+
+
+def set_up(seed: int) -> None:
+    """Seeds everything, and makes equal runs give equal bits (benchmarks.exactness says what it costs)."""
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def _spread(model: FasterRCNN, fractions: Sequence[float]) -> FasterRCNN:
+    devices = computing_devices()
+    log.info("layers on %d devices: %s", len(fractions), ", ".join(devices))
+    return spread(model, plan_placement(model, fractions, devices))
+
+
+def _early_stop(spec: "Experiment", record: TrainingRecord) -> EarlyStop | None:
+    settings = spec.training_config.early_stopping
+    if settings is None:
+        return None
+    return EarlyStop(settings, [row["loss"] for row in record.history if "loss" in row])
+
+
+def _validation(spec: "Experiment", here: Place, strict: bool) -> Dataset | None:
+    """This rank's share of the validation set, or None with a word why there is no validation."""
+    batch_size = spec.evaluation_config.batch_size
+    try:
+        return validation_dataset(spec, rank=here.rank, world=here.size, batch_size=batch_size, strict=strict)
+    except DataError as error:
+        if (
+            spec.dataset_config.validation_fold is not None
+            or spec.dataset_config.validation_data_source is not None
+        ):
+            raise
+        log.warning("no validation during training: %s", error)
+        return None

@@ -1,0 +1,205 @@
+"""What a cluster refuses or cannot do: one line with name and remedy, the job deleted, exit code 1."""
+
+import dataclasses
+import time
+
+import pytest
+
+from components.mpijob.supervise import run_job
+from frcnn.errors import RunError
+from tests.support import mpi_operator as operator
+
+PULL = 'Back-off pulling image "frcnn-train:9"'
+NO_GPU = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. preemption: 0/3 nodes are available."
+QUOTA = (
+    'worker pod created failed: pods "kitti-train-worker-0" is forbidden: exceeded quota: gpus, '
+    "requested: limits.nvidia.com/gpu=8, used: limits.nvidia.com/gpu=8, limited: limits.nvidia.com/gpu=8"
+)
+NO_ACCOUNT = (
+    'Error creating: pods "kitti-train-launcher-" is forbidden: error looking up service account '
+    'team/trainer: serviceaccount "trainer" not found'
+)
+PODSECURITY = (
+    'worker pod created failed: pods "x" is forbidden: violates PodSecurity "restricted:latest": host'
+)
+INVALID = "Found validation errors: spec.mpiReplicaSpecs[Launcher].replicas: Invalid value: 2: must be 1"
+
+
+def created(then):
+    def script(double, job):
+        double.condition(job["metadata"]["name"], "Created")
+        then(double, job["metadata"]["name"])
+
+    return script
+
+
+def pods(status, spec=None):
+    return created(
+        lambda double, name: [double.pod(name, "worker", i, status=status, spec=spec) for i in (0, 1)]
+    )
+
+
+def with_event(kind, name, reason, message, status=None):
+    def script(double, job):
+        if status:
+            double.pod(job, "worker", 0, status=status)
+        double.event(kind, name, reason, message)
+
+    return created(script)
+
+
+GPU_SPEC = {"containers": [{"resources": {"requests": {"nvidia.com/gpu": "16"}}}]}
+CASES = {
+    "image": (
+        pods(operator.waiting("ImagePullBackOff", PULL)),
+        r"pod/kitti-train-worker-0: ImagePullBackOff of image frcnn-train:9: .*Check the image's name",
+    ),
+    "image name": (pods(operator.waiting("InvalidImageName", "x")), r"Correct the image's name"),
+    "secret": (
+        pods(operator.waiting("CreateContainerConfigError", 'secret "s3-keys" not found')),
+        r'pod/kitti-train-worker-0: CreateContainerConfigError .*secret "s3-keys" not found.* Create',
+    ),
+    "gpus": (
+        pods(operator.unschedulable(NO_GPU), GPU_SPEC),
+        r"pod/kitti-train-worker-0: no node can take it: .*Each such pod asks for nvidia.com/gpu 16: ",
+    ),
+    "taint": (
+        pods(operator.unschedulable("0/3 nodes are available: 3 node(s) had untolerated taint {gpu: true}.")),
+        r"Tolerate the nodes' taint",
+    ),
+    "quota": (
+        with_event("MPIJob", "kitti-train", "MPIJobFailed", QUOTA),
+        r"mpijob/kitti-train: a pod could not be created: .*exceeded quota: gpus.*Ask for less, wait",
+    ),
+    "service account": (
+        with_event("Job", "kitti-train-launcher", "FailedCreate", NO_ACCOUNT),
+        r'job/kitti-train-launcher: .*serviceaccount "trainer" not found. Name an existing service account',
+    ),
+    "PodSecurity": (
+        with_event("MPIJob", "kitti-train", "MPIJobFailed", PODSECURITY),
+        r"Relax the namespace's PodSecurity level",
+    ),
+    "refused by the operator": (
+        with_event("MPIJob", "kitti-train", "ValidationError", INVALID),
+        r"mpijob/kitti-train: mpi-operator refuses it: .*must be 1. Correct the job's settings",
+    ),
+    "autoscaler gives up": (
+        with_event("Pod", "kitti-train-worker-0", "NotTriggerScaleUp", "no", operator.unschedulable(NO_GPU)),
+        r"no node can take it",
+    ),
+    "mount": (
+        with_event("Pod", "kitti-train-worker-0", "FailedMount", "no volume x", operator.PENDING),
+        r"pod/kitti-train-worker-0: FailedMount: no volume x. Create the volume",
+    ),
+    "no operator": (None, r"mpijob/kitti-train: mpi-operator has taken no notice .*See whether it runs"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_trouble_is_named_in_a_line_and_the_job_deleted(case, double, cluster, job, quick, caplog):
+    double.on_create, expected = CASES[case]
+    with pytest.raises(RunError, match=expected) as caught:
+        run_job(cluster, job, patience=quick)
+    assert str(caught.value).startswith("mpijob/kitti-train cannot run: ")
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 1
+    assert double.job(job.name) is None
+
+
+@pytest.mark.parametrize("case", ["image", "gpus", "quota"])
+def test_trouble_that_may_pass_is_told_before_it_ends_the_run(case, double, cluster, job, quick, caplog):
+    double.on_create, expected = CASES[case]
+    with pytest.raises(RunError, match=expected):
+        run_job(cluster, job, patience=quick)
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings
+    assert all("(waiting 0 s for it)" in text for text in warnings)
+
+
+def test_trouble_that_passes_is_no_trouble(double, cluster, job, quick):
+    def script(double, created):
+        name = created["metadata"]["name"]
+        double.condition(name, "Created")
+        double.event("MPIJob", name, "MPIJobFailed", QUOTA)
+        double.pod(name, "worker", 0, status=operator.unschedulable(NO_GPU))
+        operator.succeeds(double, created)
+
+    double.on_create = script
+    run_job(cluster, job, patience=quick, write=[].append)
+    assert double.job(job.name) is not None
+
+
+def test_events_of_an_earlier_job_of_that_name_do_not_count(double, cluster, job, quick):
+    from components.mpijob.manifest import manifest
+
+    double.create("mpijobs", manifest(job))
+    double.event("MPIJob", job.name, "ValidationError", INVALID)
+    double.event("Job", f"{job.name}-launcher", "FailedCreate", NO_ACCOUNT, when="2026-01-01T00:00:00Z")
+    double.delete("mpijobs", job.name)
+
+    def script(double, job):
+        double.condition(job["metadata"]["name"], "Created")
+        time.sleep(0.5)
+        operator.succeeds(double, job)
+
+    double.on_create = script
+    run_job(cluster, job, patience=quick, write=[].append)
+
+
+def test_workers_that_never_come_up_end_at_the_deadline(double, cluster, job, quick):
+    double.on_create = pods(operator.PENDING)
+    with pytest.raises(
+        RunError, match=r"has not started in 1 s: kitti-train-worker-0 Pending.*kubectl describe"
+    ):
+        run_job(cluster, job, patience=dataclasses.replace(quick, start=1))
+    assert double.job(job.name) is None
+
+
+REFUSALS = {
+    "no operator installed": (
+        None,
+        r"the cluster knows no MPIJob \(kubeflow.org/v2beta1\). Install mpi-operator",
+    ),
+    "no namespace": (
+        (404, "NotFound", 'namespaces "team" not found'),
+        r'namespaces "team" not found. Create the namespace team',
+    ),
+    "no permission": (
+        (
+            403,
+            "Forbidden",
+            'mpijobs.kubeflow.org is forbidden: User "system:serviceaccount:team:x" cannot create',
+        ),
+        r'User "system:serviceaccount:team:x" cannot create.*Install the chart frcnn-pipelines',
+    ),
+    "quota": (
+        (403, "Forbidden", 'mpijobs.kubeflow.org "kitti-train" is forbidden: exceeded quota: jobs'),
+        r"exceeded quota: jobs. Ask for less",
+    ),
+    "not logged in": ((401, "Unauthorized", "Unauthorized"), r"does not know us \(401\). Log in again"),
+    "invalid": (
+        (422, "Invalid", "spec.slotsPerWorker: Invalid value"),
+        r"refuses it \(422\): spec.slotsPerWorker",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_refused_creation_is_explained(case, double, cluster, job, quick):
+    answer, expected = REFUSALS[case]
+    if answer:
+        double.refusals["create mpijobs"] = answer
+    else:
+        double.known.discard(("kubeflow.org", "mpijobs"))
+    with pytest.raises(RunError, match=expected) as caught:
+        run_job(cluster, job, patience=quick)
+    assert str(caught.value).startswith("create mpijob/kitti-train in namespace team: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_right_to_read_events_is_named_and_the_job_deleted(double, cluster, job, quick):
+    double.on_create = pods(operator.PENDING)
+    double.refusals["list events"] = (403, "Forbidden", "events is forbidden: User x cannot list")
+    with pytest.raises(RunError, match=r"list events of mpijob/kitti-train .*cannot list. Install the chart"):
+        run_job(cluster, job, patience=quick)
+    assert double.job(job.name) is None

@@ -1,0 +1,204 @@
+"""Artifacts: published whole or not at all, fetched as they were, never mixed with one another."""
+
+import io
+import json
+
+import pytest
+
+from frcnn.errors import StoreError, UsageError
+from frcnn.storage import Store
+from tests.storage.conftest import MIB, PIECE
+from tests.storage.files import contents, names, noise, write
+from tests.support.s3_server import BUCKET
+
+FILES = {
+    "model.keras": 2 * PIECE + 12345,
+    "labels/ü + % #1.txt": b"car 0 0\n",
+    "labels/empty.txt": b"",
+    "labels/000001.txt": 700,
+}
+
+
+@pytest.fixture(params=["s3", "folder"])
+def place(request, uri, tmp_path):
+    """An address on S3, and one on a disk: the same calls for both."""
+    return uri if request.param == "s3" else str(tmp_path / "volume" / "artifact")
+
+
+def key_of(uri):
+    return uri.split("/", 3)[3]
+
+
+def keys(server, uri):
+    found = server.client().list_objects(BUCKET, prefix=f"{key_of(uri)}/", recursive=True)
+    return [each.object_name.removeprefix(f"{key_of(uri)}/") for each in found]
+
+
+def test_what_is_fetched_is_what_was_published(store, place, tmp_path):
+    folder = write(tmp_path / "folder", FILES)
+    store.publish(folder, place)
+    store.fetch(place, tmp_path / "there" / "back")
+    assert contents(tmp_path / "there" / "back") == contents(folder)
+    assert names(tmp_path / "there") == ["back"]
+
+
+def test_publishing_again_sends_nothing_and_other_contents_get_another_place(through, link, uri, tmp_path):
+    store, folder = through(), write(tmp_path / "folder", FILES)
+    first = store.publish(folder, uri)
+    sent = link.sent
+    assert store.publish(folder, uri).id == first.id
+    assert link.sent - sent < 20_000
+    write(folder, {"labels/000001.txt": b"changed"})
+    second = store.publish(folder, uri)
+    places = {
+        each.name.rsplit("/files/")[0].rsplit("/packs/")[0] for each in (*first.objects, *second.objects)
+    }
+    assert places == {f"content/{first.id}", f"content/{second.id}"}
+
+
+def test_whoever_read_the_manifest_can_still_read_its_contents_after_the_next_one(store, uri, tmp_path):
+    folder = write(tmp_path / "folder", FILES)
+    store.publish(folder, uri)
+    before = contents(folder)
+    listing = store.contents(uri)
+    write(folder, {"labels/000001.txt": b"changed"})
+    store.publish(folder, uri)
+    store.contents = lambda _: listing  # a reader that got the manifest before
+    store.fetch(uri, tmp_path / "old")
+    assert contents(tmp_path / "old") == before
+    Store(store.settings).fetch(uri, tmp_path / "new")
+    assert contents(tmp_path / "new") == contents(folder)
+
+
+def test_contents_of_two_publications_ago_are_removed(store, server, uri, tmp_path):
+    ids = []
+    for version in (b"1", b"2", b"3"):
+        ids.append(store.publish(write(tmp_path / "folder", {"a": version}), uri).id)
+    assert keys(server, uri) == [
+        *sorted(f"content/{each}/packs/00000" for each in ids[1:]),
+        "frcnn-manifest.json",
+    ]
+
+
+def test_contents_without_a_manifest_are_not_an_artifact(store, server, uri, tmp_path):
+    store.publish(write(tmp_path / "folder", {"a": 10}), f"{uri}/other")
+    with pytest.raises(StoreError, match=r"test-\d+/artifact/nothing: nothing is there; check the URI"):
+        store.fetch(f"{uri}/nothing", tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
+def test_small_files_share_objects(store, server, uri, tmp_path):
+    folder = write(tmp_path / "folder", {f"{n}.txt": 100 for n in range(300)} | {"large": 2 * MIB})
+    manifest = store.publish(folder, uri)
+    assert len(manifest.files) == 301
+    assert keys(server, uri) == [
+        f"content/{manifest.id}/files/large",
+        f"content/{manifest.id}/packs/00000",
+        "frcnn-manifest.json",
+    ]
+
+
+def test_many_small_files_fill_several_packs(store, uri, tmp_path):
+    folder = write(tmp_path / "folder", {f"{n:03d}": MIB - 1 for n in range(45)})
+    manifest = store.publish(folder, uri)
+    assert [each.name.split("/")[2:] for each in manifest.objects] == [
+        ["packs", f"{n:05d}"] for n in range(3)
+    ]
+    store.fetch(uri, tmp_path / "back")
+    assert contents(tmp_path / "back") == contents(folder)
+
+
+def test_a_folder_that_holds_the_artifact_is_left_alone_and_any_other_is_refused(store, place, tmp_path):
+    folder = write(tmp_path / "folder", FILES)
+    store.publish(folder, place)
+    store.fetch(place, folder)
+    write(folder, {"labels/000001.txt": noise(700, seed=99)})
+    with pytest.raises(UsageError, match="is there and holds something other than"):
+        store.fetch(place, folder)
+    (tmp_path / "empty").mkdir()
+    store.fetch(place, tmp_path / "empty")
+    assert len(contents(tmp_path / "empty")) == len(FILES)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "labels/000001.txt"])
+def test_an_object_of_other_bytes_is_found_out_by_fetch_and_verify(store, server, uri, tmp_path, name):
+    manifest = store.publish(write(tmp_path / "folder", FILES), uri)
+    file = next(each for each in manifest.files if each.path == name)
+    stored = manifest.objects[file.object]
+    key = f"{key_of(uri)}/{stored.name}"
+    data = bytearray(server.client().get_object(BUCKET, key).data)
+    data[file.offset + file.size // 2] ^= 1
+    server.client().put_object(BUCKET, key, io.BytesIO(data), len(data))
+    for action in (lambda: store.fetch(uri, tmp_path / "back"), lambda: store.verify(uri)):
+        with pytest.raises(StoreError) as caught:
+            action()
+        assert str(caught.value) == (
+            f"{uri}/{stored.name}: damaged (its checksum is not the published one); publish it again"
+        )
+    assert not (tmp_path / "back").exists()
+    store.publish(tmp_path / "folder", uri)
+    store.fetch(uri, tmp_path / "back")
+    assert contents(tmp_path / "back") == contents(tmp_path / "folder")
+
+
+def test_an_object_that_is_gone_is_named(store, server, uri, tmp_path):
+    manifest = store.publish(write(tmp_path / "folder", FILES), uri)
+    server.client().remove_object(BUCKET, f"{key_of(uri)}/{manifest.objects[0].name}")
+    with pytest.raises(StoreError, match=f"{manifest.objects[0].name}: not there"):
+        store.verify(uri)
+
+
+def test_objects_of_other_programs_are_fetched_and_checked_by_their_etags(store, server, uri, tmp_path):
+    data = {"a/1.png": noise(1000), "a/2.png": b"", "large": noise(2 * PIECE + 1)}
+    for name, content in data.items():
+        server.client().put_object(
+            BUCKET, f"{key_of(uri)}/{name}", io.BytesIO(content), len(content), part_size=PIECE
+        )
+    manifest = store.fetch(uri, tmp_path / "back")
+    assert contents(tmp_path / "back") == data
+    assert [each.etag[32:] for each in manifest.objects] == ["", "", "-3"]
+    assert [each.piece_bytes for each in manifest.objects][2] == PIECE
+    store.verify(uri)
+    store.fetch(uri, tmp_path / "back")
+
+
+def test_a_manifest_cannot_write_outside_of_the_folder(store, server, uri, tmp_path):
+    store.publish(write(tmp_path / "folder", {"a": 10}), uri)
+    manifest = json.loads(store.read(f"{uri}/frcnn-manifest.json"))
+    for path in ("../outside", "/tmp/outside", ""):
+        manifest["files"][0]["path"] = path
+        store.write(f"{uri}/frcnn-manifest.json", json.dumps(manifest).encode())
+        with pytest.raises(StoreError, match="not a manifest that this version of frcnn reads"):
+            store.fetch(uri, tmp_path / "back")
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{}", b'{"format":"frcnn artifact 2"}', b"\xff"])
+def test_what_is_no_manifest_is_refused(store, uri, tmp_path, text):
+    store.write(f"{uri}/frcnn-manifest.json", text)
+    with pytest.raises(StoreError, match="not a manifest that this version of frcnn reads"):
+        store.fetch(uri, tmp_path / "back")
+
+
+def test_folders_that_cannot_be_published_are_refused(store, uri, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for folder, message in (("none", "no such folder"), ("empty", "holds no files")):
+        with pytest.raises(UsageError, match=message):
+            store.publish(tmp_path / folder, uri)
+    (tmp_path / "empty" / "link").symlink_to("nowhere")
+    with pytest.raises(UsageError, match="neither a file nor a folder"):
+        store.publish(tmp_path / "empty", uri)
+
+
+def test_single_files_go_there_and_back(store, place, tmp_path):
+    for size in (0, 1, 2 * PIECE + 1):
+        path = write(tmp_path, {"file": size}) / "file"
+        store.upload_file(path, f"{place}/file")
+        store.download_file(f"{place}/file", tmp_path / "back")
+        assert (tmp_path / "back").read_bytes() == path.read_bytes()
+    store.write(f"{place}/text", b"hello")
+    assert store.read(f"{place}/text") == b"hello"
+    assert [(each.name, each.size) for each in store.list(place)] == [("file", 2 * PIECE + 1), ("text", 5)]
+    store.remove(f"{place}/text")
+    store.remove(f"{place}/text")
+    assert [each.name for each in store.list(place)] == ["file"]
+    assert "partial" not in " ".join(names(tmp_path))

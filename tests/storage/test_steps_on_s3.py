@@ -1,0 +1,81 @@
+"""Real steps whose data and checkpoints lie on S3."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from frcnn.data.records.offsets import write_list
+from tests.pipeline.tiny import write_data
+from tests.support.toy_training import toy_spec
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def environment(server, monkeypatch, tmp_path):
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FRCNN_CACHE", str(tmp_path / "cache"))
+
+
+def convert(*words):
+    path = os.pathsep.join([str(ROOT / "shared" / "src"), str(ROOT)])
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "components.convert.main", *map(str, words)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
+def test_the_convert_step_takes_a_prefix(store, uri, tmp_path):
+    data = write_data(tmp_path / "data", images=6)
+    for path in data.rglob("*.*"):
+        store.upload_file(path, f"{uri}/{path.relative_to(data).as_posix()}")
+    done = convert("--data", uri, "--records", tmp_path / "remote")
+    assert done.returncode == 0, done.stderr
+    assert convert("--data", data, "--records", tmp_path / "local").returncode == 0
+    names = sorted(path.name for path in (tmp_path / "local").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "remote").iterdir())
+    for name in names:
+        assert (tmp_path / "remote" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
+
+
+def test_the_convert_step_says_that_nothing_is_there(uri, tmp_path):
+    done = convert("--data", uri, "--records", tmp_path / "records")
+    assert done.returncode == 1
+    assert f"convert --data {uri}: nothing is there; check the URI" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "records").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_training_from_s3_is_training_from_files_and_goes_on_from_its_checkpoints_there(store, uri, tmp_path):
+    from frcnn.training.resumable import train_and_keep
+    from frcnn.training.trainer import train
+
+    spec = toy_spec(tmp_path / "toy", images=4, training="num_epochs: 1 enable_augmentation: true")
+    data = dataclasses.replace(spec.dataset_config, validation_fold=0)
+    spec = dataclasses.replace(spec, dataset_config=data)
+    for path in sorted((tmp_path / "toy").glob("toy-fold-*")):
+        write_list(path)
+    for path in (tmp_path / "toy").iterdir():
+        store.upload_file(path, f"{uri}/{path.name}")
+    source = dataclasses.replace(data.data_sources[0], tfrecords_path=f"{uri}/toy-fold-*")
+    there = dataclasses.replace(spec, dataset_config=dataclasses.replace(data, data_sources=(source,)))
+    expected = train(spec, tmp_path / "local")
+    found = train_and_keep(there, tmp_path / "one", f"{uri}/kept", store=store)
+    assert found.loss == expected.loss
+    kept = {entry.name for entry in store.list(f"{uri}/kept")}
+    assert "status.json" in kept and any("epoch_1" in name for name in kept)
+    longer = dataclasses.replace(there.training_config, num_epochs=2)
+    resumed = train_and_keep(
+        dataclasses.replace(there, training_config=longer), tmp_path / "two", f"{uri}/kept", store=store
+    )
+    assert resumed.epochs == 2
+    assert any("epoch_2" in entry.name for entry in store.list(f"{uri}/kept"))

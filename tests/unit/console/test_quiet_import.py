@@ -1,0 +1,57 @@
+import pytest
+
+# Stands in for the real one, which takes seconds: writes below Python, as C++ does.
+FAKE_TENSORFLOW = """
+import os
+os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\\n")
+os.write(2, b"I0000 00:00:1 port.cc:153] oneDNN custom operations are on.\\n")
+os.write(2, b"E0000 00:00:1 loader.cc:1] no kernel image\\n")
+{more}
+"""
+
+IMPORTER = """
+import sys
+from frcnn.console.quiet_import import quiet_tensorflow_import
+with quiet_tensorflow_import():
+    import json  # others are none of its business
+    import tensorflow
+sys.stderr.write(f"after {tensorflow.__spec__.name} {len(sys.meta_path)}\\n")
+"""
+
+
+@pytest.fixture
+def importing(python, tmp_path):
+    """Imports a TensorFlow whose last statement is `more`; gives back what was written to standard error."""
+
+    def run(more=""):
+        (tmp_path / "tensorflow.py").write_text(FAKE_TENSORFLOW.format(more=more))
+        (tmp_path / "importer.py").write_text(IMPORTER)
+        return python(tmp_path / "importer.py")
+
+    return run
+
+
+def test_informational_lines_are_dropped_and_others_kept(importing):
+    lines = importing().stderr.splitlines()
+    assert lines[0] == "E0000 00:00:1 loader.cc:1] no kernel image"
+    assert lines[1].startswith("after tensorflow")
+    assert len(lines) == 2
+
+
+def test_an_import_that_fails_fails_as_ever(importing):
+    done = importing("raise ImportError('libcuda')")
+    assert done.returncode == 1
+    assert "ImportError: libcuda" in done.stderr
+    assert "no kernel image" in done.stderr
+
+
+def test_no_trace_is_left_behind(python, tmp_path):
+    done = python(
+        "-c",
+        "import sys\n"
+        "from frcnn.console.quiet_import import quiet_tensorflow_import\n"
+        "before = list(sys.meta_path)\n"
+        "with quiet_tensorflow_import(): pass\n"
+        "assert sys.meta_path == before",
+    )
+    assert done.returncode == 0, done.stderr

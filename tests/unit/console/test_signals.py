@@ -1,0 +1,37 @@
+import os
+import signal
+import threading
+
+import pytest
+
+from frcnn.console.signals import Terminated, terminate_as_interrupt
+from frcnn.files import atomic_path
+
+
+def test_sigterm_raises_within_the_block_and_cleans_up(tmp_path):
+    final = tmp_path / "model"
+    with pytest.raises(Terminated), terminate_as_interrupt(), atomic_path(final) as temporary:
+        temporary.write_text("half")
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_handler_before_is_put_back():
+    before = signal.getsignal(signal.SIGTERM)
+    with terminate_as_interrupt():
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_other_threads_than_the_main_one_are_left_alone():
+    seen = []
+
+    def work():
+        with terminate_as_interrupt():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [signal.getsignal(signal.SIGTERM)]

@@ -1,0 +1,213 @@
+import copy
+
+import pytest
+
+from frcnn.data.conversion.coco.annotations import read_coco
+from frcnn.data.conversion.coco.plan import plan_coco
+from frcnn.data.conversion.faults import FaultKind
+from frcnn.errors import DataError, SpecError
+from frcnn.spec.schema.experiment import COCOConfig
+from tests.support.kitti_folder import HEIGHT, WIDTH, write_coco, write_image
+
+CONTENT = {
+    "info": {"year": 2020},
+    "images": [
+        {"id": 7, "file_name": "b.jpg", "height": HEIGHT, "width": WIDTH},
+        {"id": "x", "file_name": "sub/a.v1.png"},
+    ],
+    "annotations": [
+        {"id": 1, "image_id": "x", "category_id": 3, "bbox": [1, 2, 30, 40.5], "segmentation": [[1, 2, 3]]},
+        {"id": 2, "image_id": 7, "category_id": 1, "bbox": [5.5, 6, 20, 10], "iscrowd": 1},
+        {"id": 3, "image_id": "x", "category_id": 1, "bbox": [0, 0, 10, 10]},
+    ],
+    "categories": [{"id": 3, "name": "Traffic Light"}, {"id": 1, "name": "person"}],
+}
+
+
+@pytest.fixture
+def root(tmp_path):
+    write_image(tmp_path / "train/b.jpg")
+    write_image(tmp_path / "train/sub/a.v1.png")
+    write_coco(tmp_path, "ann/train.json", CONTENT)
+    return tmp_path
+
+
+def _config(root, **changes):
+    fields = {"img_dir_names": ("train",), "annotation_files": ("ann/train.json",), "num_partitions": 1}
+    return COCOConfig(root_directory_path=str(root), **{**fields, **changes})
+
+
+def _readings(plan):
+    return [plan.reader.read(job) for fold in plan.folds for job in fold]
+
+
+def _changed(key, *entries):
+    content = copy.deepcopy(CONTENT)
+    content[key] = [*content[key], *entries]
+    return content
+
+
+def test_images_keep_their_order_and_get_their_boxes(root):
+    first, second = (reading.record for reading in _readings(plan_coco(_config(root), embed_images=False)))
+    assert (first.frame_id, first.height, first.width) == ("train/b", HEIGHT, WIDTH)
+    assert [(x.class_name, x.x1, x.y1, x.x2, x.y2) for x in first.labels] == [("person", 5.5, 6, 25.5, 16)]
+    assert second.frame_id == "train/sub/a.v1"
+    assert [(x.class_name, x.x1, x.y1, x.x2, x.y2) for x in second.labels] == [
+        ("trafficlight", 1, 2, 31, 42.5),
+        ("person", 0, 0, 10, 10),
+    ]
+    assert {x.occlusion for x in second.labels} == {0}
+
+
+def test_images_are_embedded_when_asked_for(root):
+    first, _ = _readings(plan_coco(_config(root), embed_images=True))
+    assert first.record.encoded == (root / "train/b.jpg").read_bytes()
+    assert first.record.image_format == "jpeg"
+
+
+def test_images_without_annotations_are_kept(root):
+    write_image(root / "train/empty.png")
+    write_coco(root, "ann/train.json", _changed("images", {"id": 9, "file_name": "empty.png"}))
+    assert _readings(plan_coco(_config(root), embed_images=False))[2].record.labels == ()
+
+
+@pytest.mark.parametrize(
+    ("annotation", "kind"),
+    [
+        ({"image_id": 99, "category_id": 1, "bbox": [1, 1, 9, 9]}, FaultKind.UNKNOWN_IMAGE),
+        ({"category_id": 1, "bbox": [1, 1, 9, 9]}, FaultKind.UNKNOWN_IMAGE),
+        ({"image_id": [7], "category_id": 1, "bbox": [1, 1, 9, 9]}, FaultKind.UNKNOWN_IMAGE),
+        ({"image_id": 7, "category_id": 2, "bbox": [1, 1, 9, 9]}, FaultKind.UNKNOWN_CATEGORY),
+        ({"image_id": 7, "category_id": "1", "bbox": [1, 1, 9, 9]}, FaultKind.UNKNOWN_CATEGORY),
+        ({"image_id": 7, "category_id": 1}, FaultKind.BAD_BOX),
+        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, 9]}, FaultKind.BAD_BOX),
+        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, "9", 9]}, FaultKind.BAD_BOX),
+        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, 1e39, 9]}, FaultKind.BAD_BOX),
+        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, 0, 9]}, FaultKind.ZERO_AREA),
+        ({"image_id": 7, "category_id": 1, "bbox": [5, 5, -3, 9]}, FaultKind.ZERO_AREA),
+        ({"image_id": 7, "category_id": 1, "bbox": [WIDTH, 1, 9, 9]}, FaultKind.OUTSIDE),
+    ],
+)
+def test_a_bad_annotation_costs_itself_only_and_is_named_by_its_id(root, annotation, kind):
+    write_coco(root, "ann/train.json", _changed("annotations", {"id": 4711, **annotation}))
+    plan = plan_coco(_config(root), embed_images=False)
+    readings = _readings(plan)
+    faults = [*plan.faults, *(fault for reading in readings for fault in reading.faults)]
+    assert [(fault.kind, fault.annotation) for fault in faults] == [(kind, 4711)]
+    assert faults[0].file == str(root / "ann/train.json")
+    assert [len(reading.record.labels) for reading in readings] == [1, 2]
+
+
+@pytest.mark.parametrize("entry", ["text", None, 3, []])
+def test_annotations_that_are_no_objects_are_faults(root, entry):
+    write_coco(root, "ann/train.json", _changed("annotations", entry))
+    (fault,) = plan_coco(_config(root), embed_images=False).faults
+    assert (fault.kind, fault.annotation) == (FaultKind.BAD_BOX, 3)
+
+
+@pytest.mark.parametrize(
+    ("entry", "kind"),
+    [
+        ({"id": 7, "file_name": "c.jpg"}, FaultKind.DUPLICATE),
+        ({"file_name": "c.jpg"}, FaultKind.BAD_ENTRY),
+        ({"id": 8}, FaultKind.BAD_ENTRY),
+        ({"id": 8, "file_name": "/etc/c.jpg"}, FaultKind.BAD_ENTRY),
+        ("c.jpg", FaultKind.BAD_ENTRY),
+    ],
+)
+def test_unusable_image_entries_are_faults(root, entry, kind):
+    write_coco(root, "ann/train.json", _changed("images", entry))
+    plan = plan_coco(_config(root), embed_images=False)
+    assert [fault.kind for fault in plan.faults] == [kind]
+    assert plan.size == 2
+
+
+def test_a_missing_image_is_a_fault(root):
+    (root / "train/b.jpg").unlink()
+    first, second = _readings(plan_coco(_config(root), embed_images=False))
+    assert (first.record, first.faults[0].kind) == (None, FaultKind.NO_IMAGE)
+    assert second.record is not None
+
+
+def test_an_image_of_another_size_is_kept_and_named(root):
+    write_image(root / "train/b.jpg", height=WIDTH, width=HEIGHT)
+    first, _ = _readings(plan_coco(_config(root), embed_images=False))
+    assert first.record is not None
+    assert [fault.kind for fault in first.faults] == [FaultKind.OTHER_SIZE]
+    assert first.faults[0].kind.cost == "nothing"
+
+
+@pytest.mark.parametrize("key", ["images", "annotations", "categories"])
+@pytest.mark.parametrize("value", [[], None, {}])
+def test_missing_or_empty_lists_are_an_error(root, key, value):
+    content = {**CONTENT, key: value}
+    write_coco(root, "ann/train.json", {name: x for name, x in content.items() if x is not None})
+    with pytest.raises(DataError, match=f"no {key}"):
+        plan_coco(_config(root), embed_images=False)
+
+
+@pytest.mark.parametrize(
+    ("category", "words"),
+    [({"id": 1, "name": "dog"}, "given twice"), ({"id": "9", "name": "dog"}, "expected"), (5, "expected")],
+)
+def test_unusable_categories_are_an_error(root, category, words):
+    write_coco(root, "ann/train.json", _changed("categories", category))
+    with pytest.raises(DataError, match=words):
+        plan_coco(_config(root), embed_images=False)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"images": [' + "9" * 400 + "]}", '{"categories": [}', "not json", b"\xff\xfe{}"]
+)
+def test_json_that_cannot_be_read_is_an_error(root, text):
+    content = text if isinstance(text, bytes) else text.encode()
+    (root / "ann/train.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"train\.json: "):
+        read_coco(root / "ann/train.json", "train")
+
+
+def test_a_missing_annotation_file_or_folder_is_an_error(root):
+    with pytest.raises(DataError, match=r"gone\.json: No such file"):
+        plan_coco(_config(root, annotation_files=("ann/gone.json",)), embed_images=False)
+    with pytest.raises(DataError, match="gone: no such folder"):
+        plan_coco(_config(root, img_dir_names=("gone",)), embed_images=False)
+
+
+def _two(root, **changes):
+    return _config(
+        root,
+        num_partitions=2,
+        img_dir_names=("train", "train"),
+        annotation_files=("ann/train.json", "ann/other.json"),
+        **changes,
+    )
+
+
+def test_each_annotation_file_is_a_fold_with_its_own_shards(root):
+    write_coco(root, "ann/other.json", CONTENT)
+    plan = plan_coco(_two(root, num_shards=(3, 5)), embed_images=False)
+    assert (plan.fold_count, plan.shards, [len(fold) for fold in plan.folds]) == (2, (3, 5), [2, 2])
+    assert plan_coco(_two(root, num_shards=(4,)), embed_images=False).shards == (4, 4)
+    assert plan.source_names == {"Traffic Light", "person"}
+
+
+def test_categories_must_be_the_same_in_all_files(root):
+    write_coco(root, "ann/other.json", _changed("categories", {"id": 5, "name": "dog"}))
+    with pytest.raises(DataError, match=r"differ in their categories: dog;"):
+        plan_coco(_two(root), embed_images=False)
+
+
+def test_lists_of_the_spec_must_fit_the_number_of_partitions(root):
+    with pytest.raises(SpecError) as caught:
+        plan_coco(_config(root, num_partitions=3, num_shards=(1, 2)), embed_images=False)
+    assert [problem.path for problem in caught.value.problems] == [
+        "coco_config.img_dir_names",
+        "coco_config.annotation_files",
+        "coco_config.num_shards",
+    ]
+
+
+def test_mixed_image_formats_are_noted_unless_embedded(root):
+    (note,) = plan_coco(_config(root), embed_images=False).notes
+    assert note.startswith("images end with .jpg, .png")
+    assert plan_coco(_config(root), embed_images=True).notes == ()

@@ -1,0 +1,146 @@
+import json
+
+import pytest
+
+from frcnn.data.conversion.faults import FaultKind
+from frcnn.data.conversion.kitti.plan import plan_kitti, read_sequences
+from frcnn.errors import DataError, SpecError
+from frcnn.spec.schema.experiment import KITTIConfig
+from tests.support.kitti_folder import write_image, write_kitti
+
+
+def _config(root, **changes):
+    fields = {
+        "image_dir_name": "image_2",
+        "label_dir_name": "label_2",
+        "partition_mode": "random",
+        "num_partitions": 2,
+        "val_split": 50.0,
+    }
+    return KITTIConfig(root_directory_path=str(root), **{**fields, **changes})
+
+
+def _plan(root, **changes):
+    return plan_kitti(_config(root, **changes), embed_images=False)
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_kitti(tmp_path, {f"{n:03d}": [] for n in range(6)})
+
+
+def test_random_mode_has_validation_and_training(root):
+    plan = _plan(root, num_shards=4)
+    assert (plan.fold_count, plan.shards) == (2, (4, 4))
+    assert sorted(name for fold in plan.folds for name in fold) == [f"{n:03d}.png" for n in range(6)]
+    assert [len(fold) for fold in plan.folds] == [3, 3]
+
+
+@pytest.mark.parametrize("extension", [".png", "png", ".PNG", "PnG"])
+def test_extensions_match_in_any_case_and_with_or_without_dot(root, extension):
+    write_image(root / "image_2/upper.PNG")
+    write_image(root / "image_2/other.jpg")
+    names = [name for fold in _plan(root, image_extension=extension).folds for name in fold]
+    assert sorted(names) == [*[f"{n:03d}.png" for n in range(6)], "upper.PNG"]
+
+
+def test_two_images_of_the_same_stem_are_one_image_and_a_fault(root):
+    write_image(root / "image_2/001.PNG")
+    plan = _plan(root)
+    assert plan.size == 6
+    assert [fault.kind for fault in plan.faults] == [FaultKind.DUPLICATE]
+
+
+def _sequences(root, content):
+    path = root / "sequences.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return {
+        "partition_mode": "sequence",
+        "kitti_sequence_to_frames_file": path.name,
+        "num_partitions": 2,
+        "val_split": 0.0,
+    }
+
+
+def test_sequence_mode_keeps_sequences_together(root):
+    changes = _sequences(root, {"long": ["000", "001", "004"], "short": ["005"]})
+    plan = _plan(root, **changes)
+    assert [sorted(fold) for fold in plan.folds] == [["005.png"], ["000.png", "001.png", "004.png"]]
+    assert plan.notes == (f"2 images are in no sequence of {root / 'sequences.json'} and left out",)
+
+
+def test_frames_without_an_image_are_left_for_the_reader_to_miss(root):
+    plan = _plan(root, **_sequences(root, {"a": ["000", "ghost"]}))
+    readings = [plan.reader.read(name) for fold in plan.folds for name in fold]
+    assert sorted(fault.kind for reading in readings for fault in reading.faults) == [FaultKind.NO_IMAGE]
+
+
+def test_a_frame_listed_again_is_a_fault_and_stays_where_it_was_first(root):
+    sequences, faults = read_sequences(
+        root / _sequences(root, {"a": ["000", "001"], "b": ["001", "002"]})["kitti_sequence_to_frames_file"]
+    )
+    assert sequences == {"a": ["000", "001"], "b": ["002"]}
+    assert [fault.kind for fault in faults] == [FaultKind.DUPLICATE]
+    assert "'001' of sequence 'b' stands in 'a' already" in faults[0].reason
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[", "not JSON"),
+        ([], "expected"),
+        ({"a": [1]}, "expected"),
+        ({"a": "000"}, "expected"),
+        ({}, "no frames"),
+        ({"a": []}, "no frames"),
+    ],
+)
+def test_unusable_sequence_files_are_an_error(root, content, words):
+    with pytest.raises(DataError, match=words):
+        _plan(root, **_sequences(root, content))
+
+
+def test_a_missing_sequence_file_is_an_error(root):
+    changes = _sequences(root, {})
+    (root / "sequences.json").unlink()
+    with pytest.raises(DataError, match=r"sequences\.json: No such file"):
+        _plan(root, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"num_partitions": 3}, "num_partitions"),
+        ({"partition_mode": "Random"}, "partition_mode"),
+        ({"val_split": 100.0}, "val_split"),
+        ({"val_split": -1.0}, "val_split"),
+        ({"partition_mode": "sequence"}, "kitti_sequence_to_frames_file"),
+    ],
+)
+def test_what_the_spec_cannot_ask_for_is_named(root, changes, field):
+    with pytest.raises(SpecError) as caught:
+        _plan(root, **changes)
+    assert [problem.path for problem in caught.value.problems] == [f"kitti_config.{field}"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"image_dir_name": "gone"}, {"label_dir_name": "gone"}, {"calibrations_dir": "gone"}],
+)
+def test_missing_folders_are_an_error(root, changes):
+    with pytest.raises(DataError, match="gone: no such folder"):
+        _plan(root, **changes)
+
+
+def test_a_folder_without_matching_images_is_an_error(root):
+    with pytest.raises(DataError, match=r"no file ends with '\.jpg'"):
+        _plan(root, image_extension=".jpg")
+
+
+def test_relative_roots_start_at_the_base_path_or_the_working_folder(root, monkeypatch):
+    monkeypatch.delenv("DATA_BASE_PATH", raising=False)
+    monkeypatch.chdir(root.parent)
+    assert _plan(root.name).size == 6
+    monkeypatch.chdir("/")
+    monkeypatch.setenv("DATA_BASE_PATH", str(root.parent))
+    assert _plan(root.name).size == 6

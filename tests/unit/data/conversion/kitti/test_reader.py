@@ -1,0 +1,177 @@
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from frcnn.data.conversion.faults import FaultKind
+from frcnn.data.conversion.kitti.reader import KittiReader, parse_label
+from frcnn.data.records.annotations import Calibration, ImageRecord, Label
+from tests.support.kitti_folder import CAR, DONT_CARE, HEIGHT, PEDESTRIAN, WIDTH, write_image, write_kitti
+
+
+def _reader(root, **options):
+    return KittiReader(root, "image_2", "label_2", **options)
+
+
+PLACES = {"occluded": 2, "x1": 4, "y1": 5, "x2": 6, "y2": 7, "z": 13, "rotation": 14}
+
+
+def _fields(**changes):
+    fields = CAR.split()
+    for name, value in changes.items():
+        fields[PLACES[name]] = value
+    return fields
+
+
+def test_label_fields_land_where_they_belong():
+    label = parse_label(CAR.split(), HEIGHT, WIDTH)
+    assert label == Label(
+        class_name="car", x1=10.25, y1=20.0, x2=40.0, y2=60.5, truncation=0.5, occlusion=1,
+        observation_angle=-1.57, world_height=1.5, world_width=1.6, world_length=3.9,
+        world_x=-2.0, world_y=1.5, world_z=12.0, rotation_y=0.25,
+    )  # fmt: skip
+
+
+def test_a_score_at_the_end_is_ignored():
+    assert parse_label([*CAR.split(), "0.9"], HEIGHT, WIDTH) == parse_label(CAR.split(), HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        (CAR.split()[:14], FaultKind.FIELD_COUNT),
+        ([*CAR.split(), "1", "2"], FaultKind.FIELD_COUNT),
+        (["traffic", "light", *CAR.split()[1:]], None),  # 16 fields: "light" is no number
+        (_fields(x1="ten"), FaultKind.NOT_A_NUMBER),
+        (_fields(rotation="nan"), FaultKind.NOT_A_NUMBER),
+        (_fields(x2="inf"), FaultKind.NOT_A_NUMBER),
+        (_fields(z="1e39"), FaultKind.NOT_A_NUMBER),
+        (_fields(occluded="0.5"), FaultKind.NOT_A_NUMBER),
+        (_fields(occluded="1e15"), FaultKind.NOT_A_NUMBER),
+        (_fields(x2="10.9"), FaultKind.ZERO_AREA),
+        (_fields(y1="60.5"), FaultKind.ZERO_AREA),
+        (_fields(x1="40", x2="10"), FaultKind.ZERO_AREA),
+        (_fields(x1="100", x2="120"), FaultKind.OUTSIDE),
+        (_fields(x1="-20", x2="-1"), FaultKind.OUTSIDE),
+        (_fields(y1="80", y2="90"), FaultKind.OUTSIDE),
+    ],
+)
+def test_faulty_lines_are_told_apart(fields, kind):
+    found = parse_label(fields, HEIGHT, WIDTH)
+    assert isinstance(found, tuple)
+    assert found[0] is (kind or FaultKind.NOT_A_NUMBER)
+
+
+@pytest.mark.parametrize("changes", [{"x1": "-5"}, {"x2": "500"}, {"y1": "-0.5", "y2": "81"}])
+def test_boxes_over_the_border_stay_as_they_are(changes):
+    label = parse_label(_fields(**changes), HEIGHT, WIDTH)
+    assert isinstance(label, Label)
+    assert all(getattr(label, name) == float(value) for name, value in changes.items())
+
+
+@given(st.lists(st.text(min_size=1), max_size=17))
+@example(["a", *["1e999"] * 14])
+@example(["a", *["-nan"] * 14])
+def test_no_line_is_too_odd(fields):
+    found = parse_label(fields, HEIGHT, WIDTH)
+    assert isinstance(found, Label) or isinstance(found[0], FaultKind)
+
+
+def test_an_image_is_read_with_its_labels(tmp_path):
+    write_kitti(tmp_path, {"000001": [CAR, "", "  ", PEDESTRIAN, DONT_CARE]})
+    reading = _reader(tmp_path).read("000001.png")
+    assert reading.faults == ()
+    assert reading.source_names == {"Car", "Pedestrian", "DontCare"}
+    record = reading.record
+    assert (record.frame_id, record.height, record.width) == ("image_2/000001", HEIGHT, WIDTH)
+    assert [label.class_name for label in record.labels] == ["car", "pedestrian", "dontcare"]
+    assert record.encoded is None
+
+
+def test_an_image_without_objects_is_kept(tmp_path):
+    write_kitti(tmp_path, {"empty": []})
+    assert _reader(tmp_path).read("empty.png").record == ImageRecord("image_2/empty", HEIGHT, WIDTH)
+
+
+def test_a_bad_line_costs_itself_only_and_is_named_with_its_number(tmp_path):
+    write_kitti(tmp_path, {"a": [CAR, "", "Car 0 0", PEDESTRIAN]})
+    reading = _reader(tmp_path).read("a.png")
+    assert [label.class_name for label in reading.record.labels] == ["car", "pedestrian"]
+    (fault,) = reading.faults
+    assert (fault.kind, fault.file, fault.line) == (
+        FaultKind.FIELD_COUNT,
+        str(tmp_path / "label_2/a.txt"),
+        3,
+    )
+    assert str(fault).startswith(f"{tmp_path}/label_2/a.txt:3: ")
+
+
+def test_windows_line_ends_and_byte_order_mark_are_read(tmp_path):
+    write_kitti(tmp_path, {"a": []})
+    (tmp_path / "label_2/a.txt").write_bytes(b"\xef\xbb\xbf" + CAR.encode() + b"\r\n")
+    assert _reader(tmp_path).read("a.png").record.labels[0].class_name == "car"
+
+
+@pytest.mark.parametrize(
+    ("break_it", "kind"),
+    [
+        (lambda root: (root / "label_2/a.txt").unlink(), FaultKind.NO_LABELS),
+        (lambda root: (root / "label_2/a.txt").write_bytes(b"Car \xff\xfe"), FaultKind.UNREADABLE_LABELS),
+        (lambda root: (root / "image_2/a.png").unlink(), FaultKind.NO_IMAGE),
+        (lambda root: (root / "image_2/a.png").write_bytes(b""), FaultKind.BROKEN_IMAGE),
+    ],
+)
+def test_what_costs_the_image_is_returned_as_a_fault(tmp_path, break_it, kind):
+    write_kitti(tmp_path, {"a": [CAR]})
+    break_it(tmp_path)
+    reading = _reader(tmp_path).read("a.png")
+    assert reading.record is None
+    assert [fault.kind for fault in reading.faults] == [kind]
+    assert kind.cost == "image"
+
+
+def test_embedded_images_are_the_files_bytes(tmp_path):
+    write_kitti(tmp_path, {"a": [CAR]})
+    record = _reader(tmp_path, embed_images=True).read("a.png").record
+    assert (record.encoded, record.image_format) == ((tmp_path / "image_2/a.png").read_bytes(), "png")
+
+
+CALIBRATION = """\
+P0: 9 9 9 9 9 9 9 9 9 9 9 9
+P2: 2 0 5 7 0 2 3 0 0 0 1 0
+R0_rect: 0 -1 0 1 0 0 0 0 1
+Tr_velo_to_cam: 1 0 0 10 0 1 0 20 0 0 1 30
+
+"""
+
+
+def test_calibration_and_point_cloud_are_added_when_asked_for(tmp_path):
+    write_kitti(tmp_path, {"a": [CAR]})
+    (tmp_path / "calib").mkdir()
+    (tmp_path / "calib/a.txt").write_text(CALIBRATION)
+    record = _reader(tmp_path, point_clouds_dir="velodyne", calibrations_dir="calib").read("a.png").record
+    assert record.point_cloud_id == "velodyne/a"
+    # R turns x to y and y to -x, so the shift (10, 20) becomes (-20, 10); then u = 2x + 5z + 7, v = 2y + 3z.
+    assert record.calibration == Calibration(
+        (0, -1, 0, -20, 1, 0, 0, 10, 0, 0, 1, 30, 0, 0, 0, 1),
+        (0, -2, 5, -40 + 150 + 7, 2, 0, 3, 20 + 90, 0, 0, 1, 30),
+    )
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", CALIBRATION.replace("P2", "P3"), CALIBRATION.replace("2 0 5", "2 0"), "P2: a b"]
+)
+def test_an_unusable_calibration_file_costs_the_image(tmp_path, text):
+    write_kitti(tmp_path, {"a": [CAR]})
+    (tmp_path / "calib").mkdir()
+    if text is not None:
+        (tmp_path / "calib/a.txt").write_text(text)
+    reading = _reader(tmp_path, calibrations_dir="calib").read("a.png")
+    assert reading.record is None
+    assert reading.faults[0].kind is FaultKind.BAD_CALIBRATION
+    assert str(tmp_path / "calib/a.txt") in reading.faults[0].reason
+
+
+def test_upper_case_file_names_are_read(tmp_path):
+    write_kitti(tmp_path, {"b": [CAR]})
+    write_image(tmp_path / "image_2/b.JPG")
+    assert _reader(tmp_path).read("b.JPG").record.frame_id == "image_2/b"

@@ -1,0 +1,59 @@
+"""The look at a record set before a run."""
+
+import pytest
+
+from frcnn.data.input import preflight as module
+from frcnn.data.input.preflight import survey
+from frcnn.data.records.annotations import Label
+from frcnn.data.records.index import RecordIndex
+from frcnn.errors import DataError
+from tests.support.loading import image_record, write_records
+
+PIXELS = image_record(0).encoded
+
+
+def look(tmp_path, classes, monkeypatch, *, most=20_000, budget=1 << 28, encoded=PIXELS):
+    """Surveys records with one object each, of these classes; all are mapped but `tree`."""
+    monkeypatch.setattr(module, "MAX_RECORDS", most)
+    monkeypatch.setattr(module, "MAX_BYTES", budget)
+    records = [
+        image_record(number, (Label(name, 1, 1, 9, 9),), encoded=encoded)
+        for number, name in enumerate(classes)
+    ]
+    index = RecordIndex.scan([write_records(tmp_path / "set", records)])
+    return survey(index, (tmp_path,), ("png",), {"Car": "car"})
+
+
+def test_a_small_set_is_counted_whole(tmp_path, monkeypatch):
+    found = look(tmp_path, ["car", "tree", "car"], monkeypatch)
+    assert (found.records, found.mapped, found.unmapped) == (3, {"car": 2}, {"tree": 1})
+
+
+def test_a_large_set_is_sampled_evenly(tmp_path, monkeypatch):
+    found = look(tmp_path, ["car", "tree", "tree"] * 4, monkeypatch, most=4)
+    assert (found.records, found.mapped, found.unmapped) == (4, {"car": 4}, {})
+
+
+def test_large_records_end_the_look_early(tmp_path, monkeypatch):
+    assert look(tmp_path, ["car"] * 6, monkeypatch, budget=10_000).records < 4
+
+
+def test_the_look_goes_on_until_a_mapped_object_is_found(tmp_path, monkeypatch):
+    found = look(tmp_path, ["tree"] * 5 + ["car"], monkeypatch, budget=0)
+    assert (found.records, found.mapped) == (6, {"car": 1})
+
+
+def test_missing_images_are_counted(tmp_path, monkeypatch):
+    with pytest.raises(DataError, match=r"none of the images is there .*images/000000\.png"):
+        look(tmp_path, ["car"] * 2, monkeypatch, encoded=None)
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/000001.png").touch()
+    assert look(tmp_path, ["car"] * 2, monkeypatch, encoded=None).present == 1
+
+
+def test_records_of_another_kind_are_an_error(tmp_path):
+    from frcnn.data.records.tfrecord import frame
+
+    (tmp_path / "set").write_bytes(frame(b"something else"))
+    with pytest.raises(DataError, match="none of the records is one of ours"):
+        survey(RecordIndex.scan([tmp_path / "set"]), (tmp_path,), ("png",), {"car": "car"})

@@ -1,0 +1,120 @@
+"""The report page: what it says, and that it needs nothing but itself."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from frcnn.errors import UsageError
+from frcnn.evaluation.average_precision import Curve
+from frcnn.evaluation.html_report import PLANE_HEIGHT, PLANE_WIDTH, curve_path, read_metrics
+from tests.support.report_page import write_page
+
+DASH = "\N{EN DASH}"
+
+
+class Page(HTMLParser):
+    """Texts of cells by row, addresses, and headings."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.rows, self.addresses, self.headings, self._into = [], [], [], None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.addresses += [value for name, value in attrs if name in ("src", "href")]
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+            self._into = self.rows[-1]
+        if tag in ("h1", "h2", "h3"):
+            self.headings.append("")
+            self._into = self.headings
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th", "h1", "h2", "h3"):
+            self._into = None
+
+    def handle_data(self, data):
+        if self._into is not None:
+            self._into[-1] += data
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    report, inspection = write_page(path, compared=True)
+    return path.read_text("utf-8"), report, inspection
+
+
+def test_the_class_table_has_the_numbers_of_the_report(compared):
+    text, report, inspection = compared
+    rows = {row[0]: row for row in Page(text).rows if len(row) > 8}
+    bus = report.results[0].classes[0]
+    sizes = [
+        f"{DASH if each.ap is None else f'{each.ap:.3f}'} ({each.objects})"
+        for each in inspection.size_results(0).values()
+    ]
+    counts = [str(bus.objects), str(bus.difficult)]
+    ratios = [f"{value:.3f}" for value in (bus.precision, bus.recall, bus.rpn_recall)]
+    expected = ["bus", f"{bus.ap:.3f}", f"{bus.ap - 0.1:.3f}", "+0.100", *sizes, *counts, *ratios]
+    assert [cell.strip() for cell in rows["bus"]] == expected
+
+
+def test_the_confusion_table_has_every_count(compared):
+    text, _, inspection = compared
+    rows = [row for row in Page(text).rows if len(row) == 5 and row[0] != "labelled"][-4:]
+    counts = [[cell.strip() for cell in row[1:]] for row in rows]
+    expected = inspection.confusion.astype(str).tolist()
+    expected[-1][-1] = DASH
+    assert counts == expected
+
+
+def test_names_are_escaped(compared):
+    text, *_ = compared
+    assert "<dog>" not in text
+    assert "<dog> & co" in Page(text).headings
+
+
+def test_the_page_needs_no_network_and_no_script(compared):
+    text, *_ = compared
+    addresses = [address for address in Page(text).addresses if address != "#main"]
+    assert addresses
+    assert all(address.startswith("data:") for address in addresses)
+    assert "<script" not in text
+    assert "url(" not in text
+
+
+def test_without_a_former_model_nothing_is_compared(tmp_path):
+    write_page(tmp_path / "report.html", thresholds=(0.5,))
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert "compared with" not in text
+    assert not re.search(r'<span class="delta', text)
+
+
+def test_an_evaluation_of_nothing_has_a_page_too(tmp_path):
+    write_page(tmp_path / "report.html", images=0)
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert "None: every object was found." in text
+    assert "None: every shown detection was right." in text
+
+
+def test_the_curve_goes_from_the_left_edge_to_its_last_recall_and_down():
+    curve = Curve(found=np.array([1, 1, 2]), shown=np.array([1, 2, 3]), objects=4)
+    height = (1 - 2 / 3) * PLANE_HEIGHT
+    expected = (
+        f"M0.0,0.0 L{PLANE_WIDTH / 4:.1f},0.0 L{PLANE_WIDTH / 4:.1f},{height:.1f} "
+        f"L{PLANE_WIDTH / 2:.1f},{height:.1f} L{PLANE_WIDTH / 2:.1f},{PLANE_HEIGHT}"
+    )
+    assert curve_path(curve, "VOC12") == expected
+
+
+@pytest.mark.parametrize("content", [None, "{", "[1]", '{"mAP": 1}'])
+def test_other_files_cannot_be_compared_with(tmp_path, content):
+    path = tmp_path / "metrics.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UsageError, match=r"metrics\.json"):
+        read_metrics(path)

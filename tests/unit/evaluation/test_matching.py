@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from frcnn.evaluation.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE, inclusive_iou, match
+from tests.support.detection_scenes import random_scenes
+from tests.support.reference_evaluation import plain_iou
+
+HALF = np.asarray([0.5])
+
+
+def outcomes_of(scores, iou, difficult, thresholds=HALF):
+    outcomes = match(
+        np.asarray(scores), np.asarray(iou, float), np.asarray(difficult, bool), np.asarray(thresholds)
+    )
+    return outcomes[:, 0].tolist() if len(thresholds) == 1 else outcomes.tolist()
+
+
+@pytest.mark.parametrize(
+    ("box", "other", "expected"),
+    [
+        ((0, 0, 9, 9), (5, 5, 14, 14), 0.142857),
+        ((0, 0, 9, 9), (0, 0, 9, 9), 0.99999999),
+        ((0, 0, 9, 9), (0, 10, 9, 19), 0.0),
+    ],
+)
+def test_iou_has_the_golden_values(box, other, expected):
+    assert inclusive_iou(np.asarray([box]), np.asarray([other]))[0, 0] == pytest.approx(expected, abs=5e-7)
+
+
+def test_identical_boxes_stay_below_one_by_the_added_union():
+    iou = inclusive_iou(np.asarray([[0, 0, 9, 9]]), np.asarray([[0, 0, 9, 9]]))[0, 0]
+    assert 1 - iou == pytest.approx(1e-8, rel=1e-3)
+
+
+def test_a_box_without_area_overlaps_nothing():
+    boxes = np.asarray([[0, 0, 0, 0], [3, 2, 3, 8], [5, 5, 2, 9], [0, 0, 9, 9]])
+    iou = inclusive_iou(boxes, np.asarray([[0, 0, 9, 9]]))
+    assert iou[:3].tolist() == [[0.0]] * 3
+    assert iou[3, 0] > 0.9
+
+
+def test_iou_agrees_with_a_plain_implementation():
+    for scene in random_scenes(seed=1, images=20):
+        iou = inclusive_iou(scene.found_boxes, scene.boxes)
+        plain = [[plain_iou(box, other) for other in scene.boxes] for box in scene.found_boxes]
+        np.testing.assert_allclose(iou, np.asarray(plain).reshape(iou.shape), rtol=1e-12)
+
+
+def test_iou_of_no_boxes_has_no_rows_or_columns():
+    assert inclusive_iou(np.zeros((0, 4)), np.zeros((3, 4))).shape == (0, 3)
+    assert inclusive_iou(np.zeros((3, 4)), np.zeros((0, 4))).shape == (3, 0)
+
+
+def test_difficult_objects_follow_the_golden_rule():
+    # .9 on the ordinary object A, .8 on the difficult B, .7 again on A; C is found by none.
+    iou = [[0.9, 0, 0], [0, 0.9, 0], [0.8, 0, 0]]
+    assert outcomes_of([0.9, 0.8, 0.7], iou, [False, True, False]) == [TRUE_POSITIVE, IGNORED, FALSE_POSITIVE]
+
+
+def test_a_second_detection_takes_its_second_best_object():
+    assert outcomes_of([0.9, 0.8], [[0.9, 0.6], [0.8, 0.7]], [False, False]) == [TRUE_POSITIVE] * 2
+
+
+def test_a_difficult_object_excuses_one_detection_only():
+    assert outcomes_of([0.9, 0.8], [[0.9], [0.8]], [True]) == [IGNORED, FALSE_POSITIVE]
+
+
+def test_an_ordinary_object_goes_before_a_difficult_one_that_overlaps_more():
+    assert outcomes_of([0.9, 0.8], [[0.9, 0.6], [0.9, 0.6]], [True, False]) == [TRUE_POSITIVE, IGNORED]
+
+
+def test_the_best_score_chooses_first_wherever_it_stands():
+    assert outcomes_of([0.2, 0.9], [[0.95], [0.6]], [False]) == [FALSE_POSITIVE, TRUE_POSITIVE]
+
+
+def test_an_overlap_of_exactly_the_threshold_is_enough():
+    assert outcomes_of([0.9, 0.8], [[0.5, 0], [0, 0.4999]], [False, False]) == [TRUE_POSITIVE, FALSE_POSITIVE]
+
+
+def test_each_threshold_is_matched_on_its_own():
+    iou = [[0.55, 0.9], [0.0, 0.7]]
+    together = match(np.asarray([0.9, 0.8]), np.asarray(iou), np.zeros(2, bool), np.asarray([0.5, 0.75]))
+    assert together.tolist() == [[TRUE_POSITIVE, TRUE_POSITIVE], [FALSE_POSITIVE, FALSE_POSITIVE]]
+
+
+def test_without_objects_every_detection_is_wrong_and_without_detections_nothing_is_said():
+    assert match(np.asarray([0.9]), np.zeros((1, 0)), np.zeros(0, bool), HALF).tolist() == [[FALSE_POSITIVE]]
+    assert match(np.zeros(0), np.zeros((0, 2)), np.zeros(2, bool), HALF).shape == (0, 1)

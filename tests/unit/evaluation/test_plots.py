@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from frcnn.evaluation.evaluator import Evaluator
+from frcnn.evaluation.plots import plot_curves, save_curves
+from frcnn.evaluation.settings import EvaluationSettings
+from tests.support.detection_scenes import as_batch, random_scenes
+
+NAMES = ("bus", "car", "dog")
+
+
+def report_of(*thresholds, voc07=False, classes=2):
+    evaluator = Evaluator(EvaluationSettings(NAMES, thresholds, voc07=voc07))
+    evaluator.update(*as_batch(random_scenes(seed=2, images=20, classes=classes)))
+    return evaluator.report()
+
+
+def test_each_threshold_gets_its_own_picture(tmp_path):
+    paths = save_curves(report_of(0.5, 0.75), tmp_path / "new")
+    assert [path.name for path in paths] == ["PR_curve_iou0.50.png", "PR_curve_iou0.75.png"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [path.name for path in paths]
+    with Image.open(paths[0]) as picture:
+        assert picture.format == "PNG"
+        assert len(picture.convert("L").getcolors()) > 10  # something is drawn
+
+
+def test_a_single_threshold_also_gets_the_name_users_know(tmp_path):
+    names = [path.name for path in save_curves(report_of(0.5), tmp_path)]
+    assert names == ["PR_curve_iou0.50.png", "PR_curve.png"]
+
+
+def test_the_legend_names_the_classes_that_have_objects_with_their_ap():
+    report = report_of(0.5)
+    axes = plot_curves(report.results[0], report.metric).axes[0]
+    car = report.results[0].classes[1]
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == [f"{each.name} ({each.ap:.4f})" for each in report.results[0].classes[:2]]
+    assert labels[1].startswith("car (0.")
+    assert f"IoU 0.50: mAP {report.mean_ap:.4f} (VOC12)" in axes.get_title()
+    np.testing.assert_allclose(axes.lines[1].get_xdata()[1:-1], car.curve.recall)
+
+
+@pytest.mark.parametrize("voc07", [False, True])
+def test_voc12_draws_the_envelope_and_voc07_the_curve_itself(voc07):
+    report = report_of(0.5, voc07=voc07)
+    curve = report.results[0].classes[0].curve
+    drawn = plot_curves(report.results[0], report.metric).axes[0].lines[0].get_ydata()[1:-1]
+    np.testing.assert_allclose(drawn, curve.precision if voc07 else curve.envelope)
+    assert (np.diff(drawn) <= 0).all() != voc07
+
+
+def test_a_report_without_objects_still_gives_a_picture(tmp_path):
+    report = Evaluator(EvaluationSettings(NAMES, (0.5,))).report()
+    assert save_curves(report, tmp_path)[0].is_file()

@@ -1,0 +1,101 @@
+"""Model files: what comes back, and what is refused."""
+
+import dataclasses
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+
+from frcnn.errors import ModelError
+from frcnn.model.build import build
+from frcnn.model.files.checkpoint import TrainingRecord, load_detector, load_model, save_model
+from tests.support.toy_training import toy_spec
+
+RECORD = TrainingRecord(
+    "resnet:10", ("car", "person"), epoch=3, step=12, spec_text="x", metrics={"loss": 0.5}
+)
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory):
+    return toy_spec(tmp_path_factory.mktemp("spec"))
+
+
+@pytest.fixture(scope="module")
+def model(spec):
+    keras.utils.set_random_seed(3)
+    return build(spec)
+
+
+@pytest.mark.parametrize(("name", "key"), [("a.keras", ""), ("a.tlt", "secret"), ("a.tlt", "")])
+def test_a_model_comes_back_as_it_was(model, tmp_path, name, key):
+    save_model(model, tmp_path / name, RECORD, key)
+    again, record = load_model(tmp_path / name, key)
+    assert record == RECORD
+    assert again.geometry == model.geometry
+    for new, old in zip(again.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_the_loaded_detector_answers_like_the_saved_one(model, spec, tmp_path):
+    save_model(model, tmp_path / "a.keras", RECORD)
+    images = np.random.default_rng(0).normal(0, 50, (2, 128, 160, 3)).astype(np.float32)
+    loaded = load_detector(tmp_path / "a.keras", spec)(images)
+    settings = load_detector(tmp_path / "a.keras", spec).settings
+    detections, proposals = model.detect(images, settings)
+    np.testing.assert_array_equal(loaded.count, detections.count)
+    np.testing.assert_allclose(loaded.boxes, detections.boxes, atol=0.01)
+    np.testing.assert_allclose(loaded.scores, detections.scores, atol=1e-5)
+    np.testing.assert_allclose(loaded.rois, proposals.boxes, atol=0.01)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ModelError, match=r"nothing\.keras: no such model file"):
+        load_model(tmp_path / "nothing.keras")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"plain text"])
+def test_a_file_that_is_no_model_is_refused(tmp_path, content):
+    (tmp_path / "bad.keras").write_bytes(content)
+    with pytest.raises(ModelError, match=r"bad\.keras"):
+        load_model(tmp_path / "bad.keras")
+
+
+def test_a_foreign_keras_model_is_refused(tmp_path):
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
+    with pytest.raises(ModelError, match=r"other\.keras: not a detector"):
+        load_model(tmp_path / "other.keras")
+
+
+def test_a_model_whose_weights_are_cut_off_is_refused(model, tmp_path):
+    save_model(model, tmp_path / "a.keras", RECORD)
+    with zipfile.ZipFile(tmp_path / "a.keras") as whole, zipfile.ZipFile(tmp_path / "cut.keras", "w") as cut:
+        for name in whole.namelist():
+            cut.writestr(name, whole.read(name)[:2000] if name.endswith(".h5") else whole.read(name))
+    with pytest.raises(ModelError, match=r"cut\.keras: damaged"):
+        load_model(tmp_path / "cut.keras")
+
+
+def test_other_classes_are_refused_with_both_lists(model, spec, tmp_path):
+    save_model(model, tmp_path / "a.keras", RECORD)
+    mapping = {"car": "vehicle", "person": "person"}
+    other = dataclasses.replace(
+        spec, dataset_config=dataclasses.replace(spec.dataset_config, target_class_mapping=mapping)
+    )
+    with pytest.raises(
+        ModelError, match=r"trained for classes car, person; the spec maps to person, vehicle"
+    ):
+        load_detector(tmp_path / "a.keras", other)
+
+
+def test_another_input_size_is_refused_with_both_sizes(model, spec, tmp_path):
+    save_model(model, tmp_path / "a.keras", RECORD)
+    image = spec.model_config.input_image_config
+    size = dataclasses.replace(image.size_height_width, height=256)
+    config = dataclasses.replace(
+        spec.model_config, input_image_config=dataclasses.replace(image, size_height_width=size)
+    )
+    with pytest.raises(ModelError, match=r"made for input 128x160 .* says 256x160"):
+        load_detector(tmp_path / "a.keras", dataclasses.replace(spec, model_config=config))

@@ -1,0 +1,50 @@
+import json
+
+import pytest
+
+from frcnn.errors import UsageError
+from frcnn.steps.kfp_output import write_executor_output
+
+
+def executor_input(folder):
+    artifact = {"name": "run/7", "type": {"schemaTitle": "system.Metrics"}, "uri": "minio://b/metrics"}
+    model = {"name": "m", "uri": "minio://b/model", "metadata": {"kept": "yes"}}
+    return {
+        "inputs": {"parameterValues": {"epochs": 3}},
+        "outputs": {
+            "artifacts": {"metrics": {"artifacts": [artifact]}, "model": {"artifacts": [model]}},
+            "outputFile": str(folder / "deep" / "executor_output.json"),
+        },
+    }
+
+
+def test_every_output_artifact_is_answered_for_with_its_own_name_and_uri(tmp_path):
+    path = write_executor_output(json.dumps(executor_input(tmp_path)), {"metrics": {"mAP": 0.5}})
+    assert path == tmp_path / "deep" / "executor_output.json"
+    assert json.loads(path.read_text()) == {
+        "artifacts": {
+            "metrics": {
+                "artifacts": [{"name": "run/7", "uri": "minio://b/metrics", "metadata": {"mAP": 0.5}}]
+            },
+            "model": {"artifacts": [{"name": "m", "uri": "minio://b/model", "metadata": {"kept": "yes"}}]},
+        }
+    }
+
+
+def test_numbers_that_json_has_not_are_left_out(tmp_path):
+    metrics = {"mAP": float("nan"), "loss": float("inf"), "epochs": 2}
+    path = write_executor_output(json.dumps(executor_input(tmp_path)), {"metrics": metrics})
+    answer = json.loads(path.read_text())["artifacts"]["metrics"]["artifacts"][0]
+    assert answer["metadata"] == {"epochs": 2}
+
+
+def test_metadata_of_an_artifact_that_is_not_declared_is_refused_and_nothing_written(tmp_path):
+    with pytest.raises(UsageError, match="no output artifact curve; it names metrics, model"):
+        write_executor_output(json.dumps(executor_input(tmp_path)), {"curve": {}})
+    assert not (tmp_path / "deep").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{{$}}", "[]", "{}", '{"outputs": {}}', '{"outputs": 3}'])
+def test_what_kfp_does_not_write_is_refused(text):
+    with pytest.raises(UsageError, match=r"outputs\.outputFile"):
+        write_executor_output(text, {})

@@ -1,0 +1,28 @@
+"""Which CPUs count as fast in bfloat16."""
+
+import pytest
+
+from frcnn.cpu import has_bfloat16
+
+X86 = "processor\t: 0\nmodel name\t: a bf16 machine\nflags\t\t: fpu sse2 {}\nbugs\t\t: none\n"
+ARM = "processor\t: 0\nFeatures\t: fp asimd {}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (X86.format("avx512f avx512_bf16"), True),
+        (X86.format("amx_bf16 amx_tile"), True),
+        (X86.format("avx512f avx512_vnni"), False),
+        (ARM.format("i8mm bf16"), True),
+        (ARM.format("i8mm"), False),
+        ("", False),
+    ],
+)
+def test_flags_decide(tmp_path, text, expected):
+    (tmp_path / "cpuinfo").write_text(text)
+    assert has_bfloat16(tmp_path / "cpuinfo") is expected
+
+
+def test_without_the_file_the_answer_is_no(tmp_path):
+    assert has_bfloat16(tmp_path / "cpuinfo") is False

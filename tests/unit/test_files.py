@@ -1,0 +1,74 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from frcnn.errors import RunError
+from frcnn.files import atomic_path, is_disk_full, remove_leftovers, write_text
+
+
+def test_text_appears_under_its_name_and_nothing_else_does(tmp_path):
+    write_text(tmp_path / "new" / "note.txt", "größer\n")
+    assert (tmp_path / "new" / "note.txt").read_text(encoding="utf-8") == "größer\n"
+    assert [each.name for each in (tmp_path / "new").iterdir()] == ["note.txt"]
+
+
+@pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt])
+def test_an_interrupted_write_leaves_the_old_file(tmp_path, fault):
+    final = tmp_path / "model.keras"
+    final.write_text("old")
+    with pytest.raises(fault), atomic_path(final) as temporary:
+        temporary.write_text("half")
+        raise fault
+    assert final.read_text() == "old"
+    assert [each.name for each in tmp_path.iterdir()] == ["model.keras"]
+
+
+def test_the_suffix_is_kept(tmp_path):
+    with atomic_path(tmp_path / "curve.png") as temporary:
+        assert temporary.suffix == ".png"
+        temporary.touch()
+
+
+def test_a_folder_is_renamed_as_a_whole(tmp_path):
+    with atomic_path(tmp_path / "saved") as temporary:
+        temporary.mkdir()
+        (temporary / "weights").write_text("w")
+        assert not (tmp_path / "saved").exists()
+    assert (tmp_path / "saved" / "weights").read_text() == "w"
+
+
+def test_a_full_disk_is_an_error_that_names_the_file(tmp_path):
+    final = tmp_path / "records-00000-of-00010"
+    with pytest.raises(RunError, match=f"disk full while writing {final}"), atomic_path(final):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_really_full_device_is_recognised(tmp_path):
+    final = tmp_path / "labels.txt"
+    with pytest.raises(RunError, match="disk full"), atomic_path(final), Path("/dev/full").open("w") as full:
+        full.write("x")
+    assert not final.exists()
+
+
+def test_other_write_errors_stay_what_they_are(tmp_path):
+    with pytest.raises(PermissionError), atomic_path(tmp_path / "x"):
+        raise PermissionError(errno.EACCES, "no")
+
+
+def test_disk_full_is_recognised_in_messages_of_libraries():
+    assert is_disk_full(OSError("Can't write data (error message = 'No space left on device')"))
+    assert not is_disk_full(OSError(errno.ENOENT, "No such file"))
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    kept = [tmp_path / ".other.keras.abcdefgh", tmp_path / "a.epoch_1.keras", tmp_path / ".a.epoch_1.keras.x"]
+    left = tmp_path / ".a.epoch_2.keras.abcd_12x"
+    for path in (*kept, left):
+        path.mkdir()
+        (path / "part").touch()
+    remove_leftovers(tmp_path, "a.*.keras")
+    assert sorted(tmp_path.iterdir()) == sorted(kept)

@@ -1,0 +1,94 @@
+"""What a short training leaves for TensorBoard, read back from its files."""
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from frcnn.data.input.dataset import validation_dataset
+from frcnn.distributed.world import OneProcess
+from frcnn.model.build import build, detection_settings
+from frcnn.model.keras_detector import KerasDetector
+from frcnn.training.callbacks.progress import Validation
+from frcnn.training.callbacks.tensorboard import TensorBoard, histograms
+from tests.support.toy_training import toy_spec
+
+
+class ClassPrecision(NamedTuple):
+    name: str
+    ap: float | None
+
+
+class Reported:
+    """What a validation found, as far as it is shown."""
+
+    def __init__(self, *classes: ClassPrecision) -> None:
+        self.results = (self,)
+        self.classes = classes
+
+
+def run(folder: Path, spec, first: int, last: int) -> EventAccumulator:
+    """What a training of epochs `first` to `last` (not included), two steps each, tells the callback."""
+    model = build(spec)
+    model.compile(optimizer="sgd", jit_compile=False)
+    report = Reported(ClassPrecision("car", 0.75), ClassPrecision("person", None))
+    validator = Validation(spec, validation_dataset(spec, batch_size=1), OneProcess())
+    validator.report = report
+    validator.detector = KerasDetector(model, detection_settings(spec.evaluation_config))
+    callback = TensorBoard(spec, folder, steps=2, validator=validator)
+    callback.set_model(model)
+    callback.on_train_begin()
+    for epoch in range(first, last):
+        callback.on_epoch_begin(epoch)
+        for batch in range(2):
+            callback.on_train_batch_end(batch, {"loss": 1.0})
+        callback.on_epoch_end(epoch, {"loss": 0.5, "mAP": math.nan})
+    callback.on_train_end()
+    return read(folder)
+
+
+def read(folder: Path) -> EventAccumulator:
+    events = EventAccumulator(str(folder / "logs"), size_guidance={"tensors": 0})
+    return events.Reload()
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory):
+    extra = "visualizer { enabled: true num_images: 2 } enable_augmentation: true"
+    return toy_spec(tmp_path_factory.mktemp("toy"), images=2, training=extra)
+
+
+def test_a_resume_adds_scalars_histograms_and_images(spec, tmp_path):
+    run(tmp_path, spec, 0, 1)
+    events = run(tmp_path, spec, 1, 2)
+    tags = set(events.Tags()["tensors"])
+    assert {"batch/loss", "batch/learning_rate", "epoch/loss", "AP/car"} <= tags
+    assert {"kernel/conv1", "kernel/dense_class_td", "bias/dense_class_td", "beta/block_4a_bn_1"} <= tags
+    assert [event.step for event in events.Tensors("batch/loss")] == [1, 2, 3, 4]
+    for tag in ("epoch/loss", "kernel/conv1", "augmented/0", "augmented/1", "validation/0", "validation/1"):
+        assert [event.step for event in events.Tensors(tag)] == [1, 2], tag
+    assert not tags & {"augmented/2", "validation/2", "AP/person", "epoch/mAP"}
+
+
+def test_histograms_cover_every_weight_of_body_and_head(spec):
+    model = build(spec)
+    found = histograms(model)
+    assert sum(int(tf.size(value)) for value in found.values()) == model.count_params()
+
+
+def test_images_show_the_boxes(spec, tmp_path):
+    callback = TensorBoard(spec, tmp_path, steps=2)
+    callback.on_train_begin()
+    callback.on_epoch_begin(0)
+    callback.on_train_end()
+    width, height, encoded = tf.make_ndarray(read(tmp_path).Tensors("augmented/0")[0].tensor_proto)
+    picture = tf.io.decode_png(encoded).numpy()
+    assert (int(height), int(width)) == picture.shape[:2] == (128, 160)
+    (sample, _) = callback._images.of_epoch(0)
+    y1, x1, _, x2 = sample.boxes[0].astype(int)
+    changed = np.abs(picture.astype(int) - sample.pixels.astype(int)).max(-1) > 20
+    assert changed[y1, x1 : x2 + 1].mean() > 0.9

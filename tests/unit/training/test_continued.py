@@ -1,0 +1,67 @@
+import math
+
+import pytest
+
+from frcnn.model.files.checkpoint import TrainingRecord
+from frcnn.spec.overrides import with_training
+from frcnn.training import continued
+from frcnn.training.continued import train_or_continue
+from tests.support.toy_training import toy_spec
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Notes the specs that training is asked for, and does not train."""
+    specs = []
+    monkeypatch.setattr(continued, "train", lambda spec, folder, **options: specs.append(spec))
+    return specs
+
+
+def touch(folder, *names):
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).touch()
+    return folder
+
+
+def test_without_a_checkpoint_training_starts_as_the_spec_says(tmp_path, trained):
+    spec = with_training(toy_spec(tmp_path), epochs=5, retrain=tmp_path / "pruned.keras", resume=None)
+    train_or_continue(spec, tmp_path / "none")
+    (given,) = trained
+    assert given.training_config.retrain_pruned_model == str(tmp_path / "pruned.keras")
+    assert (given.training_config.resume_from_model, given.training_config.keep_checkpoints) == ("", 2)
+
+
+def test_a_checkpoint_is_resumed_instead_of_starting_from_the_pruned_model_again(tmp_path, trained):
+    spec = with_training(toy_spec(tmp_path), epochs=5, retrain=tmp_path / "pruned.keras", resume=None)
+    folder = touch(tmp_path / "c", "net.epoch_3.keras")
+    train_or_continue(spec, folder)
+    config = trained[0].training_config
+    assert config.resume_from_model == str(folder / "net.epoch_3.keras")
+    assert (config.retrain_pruned_model, config.num_epochs) == ("", 5)
+
+
+def test_a_training_that_has_all_its_epochs_is_not_run_again(tmp_path, trained, monkeypatch):
+    spec = with_training(toy_spec(tmp_path), epochs=3, retrain=None, resume=None)
+    folder = touch(tmp_path / "c", "net.epoch_3.tlt", "net.best.tlt")
+    record = TrainingRecord("resnet:10", ("car",), epoch=3, metrics={"loss": 0.5, "mAP": 0.25})
+    monkeypatch.setattr(continued, "read_record", lambda path, key: record)
+    result = train_or_continue(spec, folder, key="k")
+    assert trained == []
+    assert (result.checkpoint, result.best) == (folder / "net.epoch_3.tlt", folder / "net.best.tlt")
+    assert (result.epochs, result.loss, result.mean_ap) == (3, 0.5, 0.25)
+
+
+@pytest.mark.slow
+def test_a_second_run_adds_the_missing_epochs_and_a_third_none(tmp_path):
+    one = toy_spec(tmp_path, images=4)
+    two = with_training(one, epochs=2, retrain=None, resume=None)
+    first = train_or_continue(one, tmp_path / "c")
+    second = train_or_continue(two, tmp_path / "c")
+    assert first.checkpoint.name == "frcnn_resnet_10.epoch_1.keras"
+    assert second.checkpoint.name == "frcnn_resnet_10.epoch_2.keras"
+    before = second.checkpoint.stat().st_mtime_ns
+    third = train_or_continue(two, tmp_path / "c")
+    assert third.checkpoint.stat().st_mtime_ns == before
+    assert third.loss == pytest.approx(second.loss, rel=1e-6)
+    assert not math.isnan(third.loss)
