@@ -26,7 +26,10 @@ $(STAMP): constraints.txt shared/pyproject.toml pipelines/pyproject.toml
 	@$(or $(PYTHON),false) -c '$(SUPPORTED)' || { \
 	  echo "no Python 3.11, 3.12 or 3.13 found; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(if $(GPU),$(BIN)/python -m pip uninstall --quiet --yes --disable-pip-version-check tensorflow-cpu && touch $(VENV)/.gpu)
+	@# The two builds of TensorFlow exclude each other.
+	@rm -f $(VENV)/.setup-done* $(VENV)/.gpu
+	@$(BIN)/python -m pip uninstall -qq --yes --disable-pip-version-check $(if $(GPU),tensorflow-cpu,tensorflow)
+	@$(if $(GPU),touch $(VENV)/.gpu)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt --editable './shared[$(EXTRAS)]' --editable ./pipelines
 	@# They would bring TensorRT itself, which only GPUs run.
