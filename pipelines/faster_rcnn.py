@@ -8,15 +8,17 @@ from kfp import dsl
 
 from components.compare.component import compare
 from components.convert.component import convert
-from components.evaluate.component import evaluate
+from components.evaluate.component import evaluate, evaluate_retrained
 from components.export.component import export
 from components.notify.component import notify
 from components.prune.component import prune
 from components.publish.component import publish
-from components.train.component import train
+from components.train.component import retrain, train
 from pipelines.resources import configured
 
 NAME = "faster-rcnn"
+# How pruning counts filters: layers keep a multiple of the first, and no fewer than the second.
+GRANULARITY, MINIMUM_FILTERS = 8, 16
 
 
 @dsl.pipeline(name="promote")
@@ -58,6 +60,7 @@ def compress(
     passed: bool,
     spec: str,
     records: dsl.Input[dsl.Dataset],
+    records_uri: str,
     model: dsl.Input[dsl.Model],
     former: dsl.Input[dsl.Artifact],
     baseline_map: float,
@@ -71,18 +74,25 @@ def compress(
     num_workers: int,
     min_workers: int,
     gpus_per_worker: int,
-    step_gpus: int,
+    step_gpus: str,
     precision: str,
     publish_to: str,
     publish_tolerance: float,
 ):
     """Prunes, retrains and deploys the trained model if its mAP is high enough."""
     with dsl.If(passed == True, name="good-enough"):  # noqa: E712 (builds a condition)
-        pruned = prune(model=model, threshold=prune_threshold, target_params=target_params)
+        pruned = prune(
+            model=model,
+            threshold=prune_threshold,
+            target_params=target_params,
+            # A component's own defaults are not seen by every backend: each input is given.
+            granularity=GRANULARITY,
+            minimum_filters=MINIMUM_FILTERS,
+        )
         configured(pruned, "prune")
-        retrained = train(
+        retrained = retrain(
             spec=spec,
-            records=records,
+            records_uri=records_uri,
             start_from=pruned.outputs["pruned"],
             epochs=retrain_epochs,
             precision=train_precision,
@@ -93,7 +103,7 @@ def compress(
             gpus=step_gpus,
         )
         configured(retrained, "retrain", gpus=step_gpus)
-        judged = evaluate(
+        judged = evaluate_retrained(
             spec=spec,
             records=records,
             model=retrained.outputs["model"],
@@ -138,7 +148,7 @@ def faster_rcnn(
     num_workers: int = 1,
     min_workers: int = 0,
     gpus_per_worker: int = 0,
-    step_gpus: int = 0,
+    step_gpus: str = "0",
     webhook: str = "",
 ):
     """The whole way from labels to a deployable detector.
@@ -174,10 +184,11 @@ def faster_rcnn(
     """
     with dsl.ExitHandler(configured(notify(webhook=webhook), "notify"), name="whole-way"):
         converted = convert(data=data, convert_spec=convert_spec, data_version=data_version)
-        records = configured(converted, "convert").outputs["records"]
+        configured(converted, "convert")
+        records, records_uri = converted.outputs["records"], converted.outputs["records_uri"]
         trained = train(
             spec=spec,
-            records=records,
+            records_uri=records_uri,
             epochs=epochs,
             precision=train_precision,
             checkpoints=checkpoints,
@@ -193,6 +204,7 @@ def faster_rcnn(
             passed=judged.outputs["passed"],
             spec=spec,
             records=records,
+            records_uri=records_uri,
             model=model,
             former=judged.outputs["report"],
             baseline_map=judged.outputs["mean_ap"],

@@ -66,6 +66,11 @@ def given(
     fewest, most = values.get("min_workers", 0), values.get("num_workers", 1)
     if fewest > most:
         raise UsageError(f"--min_workers {fewest}: expected at most the {most} of --num_workers")
+    if values.get("step_gpus", "0") not in ("0", "1"):
+        raise UsageError(
+            f"--step_gpus {values['step_gpus']}: expected 0 or 1; more of them need --num_workers and "
+            "--gpus_per_worker"
+        )
     if not 0 <= args.target_params < 1:
         raise UsageError(f"--target_params {args.target_params:g}: expected a share, 0 to 1, such as 0.15")
     for name, choices in (("train_precision", TRAIN_PRECISIONS), ("export_precision", PRECISIONS)):

@@ -5,6 +5,8 @@ from typing import Any
 
 from kfp import dsl, kubernetes
 
+from pipelines import pods
+
 # Secrets by name, all of which may be missing. The key seals model files; without it they are plain.
 SECRETS = {
     "frcnn-model-key": {"key": "FRCNN_KEY"},
@@ -20,14 +22,21 @@ TRAINING_OPTIONS = ("frcnn-training", {"options": "FRCNN_MPIJOB_OPTIONS"})
 WEBHOOK_SECRET = {"frcnn-webhook": {"url": "FRCNN_WEBHOOK"}}
 
 
+# Counted from the beginning of a step's first attempt, and not between two attempts: after it none begins, and
+# one under way is ended. Longer than any training.
+RETRY_WINDOW = "30d"
+
+
 @dataclasses.dataclass(frozen=True)
 class Policy:
     """How a step is run.
 
     Attributes:
         cpu, memory: What it asks for, and the most it may use.
-        retries: A lost node or a pulled plug costs one; a wrong spec fails in seconds, so that trying again
-            costs little.
+        retries: A step that ends with an error is tried again so often; a wrong spec fails in seconds, so
+            that trying again costs little. Not counted, and not tried again, is a pod that the cluster takes
+            away (eviction, a drained or lost node): to Argo that is an Error, and Kubeflow Pipelines asks
+            for retries of failures only.
         cached: Whether its outputs are reused where its inputs are the same.
         shared_memory: Size of /dev/shm: input pipelines hand batches over in it, and a pod has 64 MB.
     """
@@ -59,7 +68,10 @@ POLICIES = {
 
 
 def configured(task: dsl.PipelineTask, name: str, *, gpus: Any = None) -> dsl.PipelineTask:
-    """Gives a step its name in the UI and what `POLICIES` says; `gpus` is a parameter of the pipeline."""
+    """Gives a step its name in the UI and what `POLICIES` says; `gpus` is a parameter of the pipeline.
+
+    It is text: backends take a number for an empty text, and then set no limit at all.
+    """
     policy = POLICIES[name]
     task.set_display_name(name).set_caching_options(policy.cached)
     task.set_cpu_request(policy.cpu[0]).set_cpu_limit(policy.cpu[1])
@@ -69,13 +81,14 @@ def configured(task: dsl.PipelineTask, name: str, *, gpus: Any = None) -> dsl.Pi
             num_retries=policy.retries,
             backoff_duration="30s",
             backoff_factor=2,
-            backoff_max_duration="10m",
+            backoff_max_duration=RETRY_WINDOW,
         )
     if policy.shared_memory:
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=policy.shared_memory)
     if gpus is not None:
         task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(gpus)
         kubernetes.use_config_map_as_env(task, *TRAINING_OPTIONS, optional=True)
+    pods.apply(task, name, accelerators=gpus is not None)
     for secret, keys in (WEBHOOK_SECRET if name == "notify" else SECRETS).items():
         kubernetes.use_secret_as_env(task, secret, keys, optional=True)
     return task

@@ -10,6 +10,7 @@ def convert(
     data: str,
     records: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
+    records_uri: dsl.OutputPath(str),  # type: ignore[valid-type]  # how kfp wants it
     convert_spec: str = "",
     data_version: str = "",
 ):
@@ -23,6 +24,7 @@ def convert(
         data_version: Any text; another one converts again although the folder's name is the same.
         records: TFRecord files of all folds, images included.
         metrics: Images and boxes written and skipped.
+        records_uri: Where `records` is kept, for steps that read from there in place of a copy.
     """
     return dsl.ContainerSpec(
         image=image("convert"),
@@ -32,6 +34,8 @@ def convert(
             "--convert-spec", convert_spec,
             "--data-version", data_version,
             "--records", records.path,
+            "--records-kept-at", records.uri,
+            "--records-uri", records_uri,
             "--metrics", metrics.path,
             "--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
         ],

@@ -22,6 +22,8 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--data-version", default="", help="only told to KFP's cache, and noted")
     flags.add_argument("--records", type=Path, required=True, help="folder to write the records to")
+    flags.add_argument("--records-kept-at", default="", help="URI from which other steps read the records")
+    flags.add_argument("--records-uri", type=Path, help="file to write that URI to")
     flags.add_argument("--metrics", type=Path, help="file for the numbers that the UI shows")
     flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
     return flags
@@ -38,10 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Converts."""
     from frcnn.data.conversion.convert import convert
+    from frcnn.steps.run import write_parameter
     from frcnn.storage.local_copy import local_copy
 
     data = local_copy(args.data, "convert --data")
     report = convert(_spec(data, args.convert_spec), args.records / PREFIX, embed_images=True)
+    write_parameter(args.records_uri, args.records_kept_at or args.records)
     counts = {
         "images": report.images,
         "images skipped": report.images_skipped,

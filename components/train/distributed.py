@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, NoReturn
 from components.mpijob.flags import add_pod_flags, job_of
 from components.mpijob.job import TrainingJob, job_name
 from components.mpijob.supervise import FailedTrainingError, NoRoomError, Patience, run_job
+from components.train.places import as_s3
 from frcnn.errors import UsageError
 from frcnn.sealing.keys import KEY_VARIABLE, masked_spec
-from frcnn.storage import Store, is_remote
+from frcnn.storage import Store
 
 if TYPE_CHECKING:
     from components.mpijob.api import Cluster
@@ -34,8 +35,6 @@ _SECRETS = {
     "S3_ENDPOINT": ("frcnn-s3", "endpoint"),
     "AWS_REGION": ("frcnn-s3", "region"),
 }
-# How Kubeflow's older object store is addressed in artifacts' URIs.
-_OLD_SCHEME = "minio://"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,6 +194,9 @@ def described(request: Request, options: argparse.Namespace, namespace: str) -> 
     command += ["--precision", request.precision]
     command += ["--checkpoints", request.checkpoints]
     command += ["--start-from", request.start] if request.start else []
+    # Workers that were promised GPUs and see none end at once; how to count is known of NVIDIA's only.
+    if request.gpus and options.gpu_resource.startswith("nvidia.com/"):
+        command += ["--gpus", str(request.gpus)]
     facts = (*command, request.image, request.workers, request.gpus, sorted(vars(options).items()))
     digest = hashlib.sha256("\0".join(map(str, facts)).encode()).hexdigest()[:16]
     job = job_of(
@@ -242,15 +244,13 @@ def _on_s3(uri: str, flag: str, workers: int) -> str:
     Raises:
         UsageError: It is somewhere else.
     """
-    address = uri.partition("?")[0]
-    if address.startswith(_OLD_SCHEME):
-        address = f"s3://{address.removeprefix(_OLD_SCHEME)}"
-    if not is_remote(address):
+    address = as_s3(uri)
+    if not address:
         raise UsageError(
             f"--num-workers {workers}: --{flag} {uri or '(no URI)'} is not on S3, where workers could read "
             "it; run the pipeline on a cluster whose artifacts are on S3, or train with one worker"
         )
-    return address.rstrip("/")
+    return address
 
 
 def _connected() -> "Cluster":

@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
         "--precision", choices=("fp32", "mixed"), default="fp32", help="what layers compute in"
     )
     flags.add_argument("--checkpoints", required=True, help="s3:// URI of this very training")
+    flags.add_argument("--gpus", type=int, default=0, help="that every pod was promised (default: 0)")
     flags.set_defaults(executor_input=None)
     return flags
 
@@ -41,10 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def work(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Trains as one of the ranks that mpirun started; rank 0 speaks, and keeps the checkpoints."""
     from frcnn.distributed.world import place
+    from frcnn.gpus import require_driver_gpus, require_tensorflow_gpus
     from frcnn.sealing.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_records, with_training
     from frcnn.training.resumable import train_and_keep
 
+    # Of the parts of a shared GPU (MIG) a process sees one, however many its pod has.
+    require_driver_gpus(min(args.gpus, 1))
+    require_tensorflow_gpus(min(args.gpus, 1))
     if place().rank:
         logging.getLogger("frcnn").setLevel(logging.WARNING)
     spec = with_records(experiment_given(args.spec), args.records)

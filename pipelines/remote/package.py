@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from frcnn.errors import UsageError
-from pipelines import parameters
+from pipelines import parameters, pods
 from pipelines.parameters import Parameter
 
 # A parameter's text travels in the run's record, of which etcd takes a megabyte or so.
@@ -20,7 +20,7 @@ CLUSTER_ONLY = (
     Parameter("num_workers", 1, "N", "pods that train together (default: 1)"),
     Parameter("min_workers", 0, "N", "of them that will do where there is no room for all (default: all)"),
     Parameter("gpus_per_worker", 0, "N", "of each of several workers (default: 0)"),
-    Parameter("step_gpus", 0, "N", "of the training step's own pod (default: 0)"),
+    Parameter("step_gpus", "0", "N", "of the training step's own pod, 0 or 1 (default: 0)"),
 )
 ALL = (*parameters.EVERYWHERE, *CLUSTER_ONLY)
 

@@ -27,7 +27,10 @@ YAML = COMPILED / "faster_rcnn.yaml"
 RUNNING = ("RUNNING", [("root-driver", "SUCCEEDED"), ("convert", "SUCCEEDED"), ("train", "RUNNING")])
 ALL = [
     (name, "SUCCEEDED")
-    for name in ("convert", "train", "evaluate", "prune", "train", "evaluate", "export", "compare", "notify")
+    for name in (
+        *("convert", "train", "evaluate", "prune", "retrain", "evaluate-retrained"),
+        *("export", "compare", "notify"),
+    )
 ]
 
 

@@ -30,7 +30,7 @@ def write_executor_output(executor_input: str, metadata: Mapping[str, Metadata])
         UsageError: `executor_input` is not what KFP writes, or has no artifact that `metadata` names.
     """
     outputs = _outputs(executor_input)
-    declared = outputs.get("artifacts", {})
+    declared = outputs.get("artifacts") or {}
     unknown = sorted(set(metadata) - set(declared))
     if unknown:
         known = ", ".join(declared) or "none"
@@ -60,12 +60,12 @@ def _with_metadata(declared: Mapping[str, Any], metadata: Metadata) -> dict[str,
         for name, value in metadata.items()
         if not isinstance(value, float) or math.isfinite(value)
     }
+    # A server says what it says of an artifact (KFP 2.14 leaves its name out), and adds our numbers to it.
     artifacts = [
         {
-            "name": each["name"],
-            "uri": each["uri"],
-            "metadata": {**each.get("metadata", {}), **finite},
+            **{key: each[key] for key in ("name", "uri") if each.get(key)},
+            "metadata": {**(each.get("metadata") or {}), **finite},
         }
-        for each in declared["artifacts"]
+        for each in declared.get("artifacts", ())
     ]
     return {"artifacts": artifacts}
