@@ -34,9 +34,9 @@ class Policy:
     Attributes:
         cpu, memory: What it asks for, and the most it may use.
         retries: A step that ends with an error is tried again so often; a wrong spec fails in seconds, so
-            that trying again costs little. Not counted, and not tried again, is a pod that the cluster takes
-            away (eviction, a drained or lost node): to Argo that is an Error, and Kubeflow Pipelines asks
-            for retries of failures only.
+            that trying again costs little. Not tried again is a step whose pod was deleted under it (an
+            evicted pod, a drained or lost node): Argo counts that as an Error, and Kubeflow Pipelines asks
+            it for retries after failures only.
         cached: Whether its outputs are reused where its inputs are the same.
         shared_memory: Size of /dev/shm: input pipelines hand batches over in it, and a pod has 64 MB.
     """

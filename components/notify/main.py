@@ -8,14 +8,20 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
+
+from components.notify import workflow
 
 log = logging.getLogger("frcnn.step.notify")
 
 WEBHOOK_VARIABLE = "FRCNN_WEBHOOK"
 TIMEOUT_SECONDS = 10.0
+# The metadata store's names beside those of the API.
+_STATES = {"COMPLETE": "SUCCEEDED", "CACHED": "SUCCEEDED", "CANCELLED": "CANCELED"}
+_ENDS = ("SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN")
+_NOT_TOLD = "Kubeflow does not tell how: a gate stayed closed, or a step was taken away; see the run"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the step; returns 0."""
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
-    body = message(args.status)
+    body = message(args.status, _nodes(args.status))
     log.info("%s", body["text"])
     url = args.webhook or os.environ.get(WEBHOOK_VARIABLE, "")
     if url:
@@ -38,16 +44,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def message(status: str) -> dict[str, Any]:
-    """What is posted: `text` for people, as chat services show it, and the same in fields for programs."""
+def message(status: str, nodes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Makes what is posted: `text` for people, as chat services show it, and the same in fields for programs.
+
+    Args:
+        status: JSON that Kubeflow Pipelines gives an exit handler.
+        nodes: What `workflow.nodes_of` found; None if it found nothing.
+
+    Returns:
+        `text`, `run`, `state` (SUCCEEDED, FAILED, GATE_CLOSED, ENDED where nobody knows how, UNKNOWN where
+        `status` is not understood) and `error` (of a run that failed).
+    """
+    run, state, error = _told(status)
+    detail = error
+    if nodes:
+        found = workflow.outcome(nodes)
+        state, detail = found.state, found.detail
+        error = detail if state == "FAILED" else ""
+    elif state not in _ENDS:
+        state, detail = "ENDED", _NOT_TOLD
+    text = f"frcnn run {run.rpartition('/')[2]}: {state}{f' ({detail})' if detail else ''}"
+    return {"text": text, "run": run, "state": state, "error": error}
+
+
+def _told(status: str) -> tuple[str, str, str]:
+    """Run, state and error as Kubeflow Pipelines gives them."""
     try:
         found = json.loads(status)
         run, state = str(found["pipelineJobResourceName"]), str(found["state"])
-        error = str((found.get("error") or {}).get("message", ""))
+        return run, _STATES.get(state, state), str((found.get("error") or {}).get("message", ""))
     except (ValueError, KeyError, TypeError, AttributeError):
-        run, state, error = "unknown", "UNKNOWN", f"not understood: {status[:200]}"
-    text = f"frcnn run {run.rpartition('/')[2]}: {state}{f' ({error})' if error else ''}"
-    return {"text": text, "run": run, "state": state, "error": error}
+        return "unknown", "UNKNOWN", f"not understood: {status[:200]}"
+
+
+def _nodes(status: str) -> dict[str, Any] | None:
+    run, state, _ = _told(status)
+    if state == "UNKNOWN" or not run or "KUBERNETES_SERVICE_HOST" not in os.environ:
+        return None
+    try:
+        return workflow.nodes_of(run.rpartition("/")[2])
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        log.info("the workflow of the run cannot be read (%s)", error)
+        return None
 
 
 def _post(url: str, body: dict[str, Any]) -> None:
