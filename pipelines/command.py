@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     compile_flags = commands.add_parser("compile", help="write the YAML for Kubeflow")
     compile_flags.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="for the YAML")
     package.add_image_flags(compile_flags)
+    package.add_pod_flags(compile_flags)
     remote.add_commands(commands)
 
 

@@ -8,11 +8,13 @@ import argparse
 import dataclasses
 import os
 import re
-from collections.abc import Iterable
-
-from kfp import dsl, kubernetes
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from frcnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from kfp import dsl
 
 NODE_SELECTOR_VARIABLE = "FRCNN_STEP_NODE_SELECTORS"
 TOLERATION_VARIABLE = "FRCNN_STEP_TOLERATIONS"
@@ -63,18 +65,16 @@ def add_flags(flags: argparse.ArgumentParser) -> None:
     )
 
 
-def choose(args: argparse.Namespace, steps: Iterable[str]) -> None:
+def choose(args: argparse.Namespace) -> None:
     """Hands the flags over to the pipeline's definition, which is imported or compiled afterwards.
 
     Args:
         args: With the flags of `add_flags`, or without.
-        steps: Names of the pipeline's steps.
 
     Raises:
         UsageError: One is not understood, or names no step.
     """
-    known = {name.replace(" ", "-") for name in steps}
-    given = (
+    given: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
         (NODE_SELECTOR_VARIABLE, "node_selector", label),
         (TOLERATION_VARIABLE, "toleration", toleration),
         (STORAGE_VARIABLE, "ephemeral_storage", size),
@@ -82,7 +82,7 @@ def choose(args: argparse.Namespace, steps: Iterable[str]) -> None:
     for variable, flag, parsed in given:
         texts = getattr(args, flag, None) or []
         for setting in map(_setting, texts):
-            if setting.step and setting.step not in known:
+            if setting.step and setting.step not in (known := _steps()):
                 raise UsageError(
                     f"--{flag} {setting.step}@...: no such step; expected one of {_listed(known)}"
                 )
@@ -91,7 +91,7 @@ def choose(args: argparse.Namespace, steps: Iterable[str]) -> None:
             os.environ[variable] = "\n".join(texts)
 
 
-def apply(task: dsl.PipelineTask, name: str, *, accelerators: bool) -> None:
+def apply(task: "dsl.PipelineTask", name: str, *, accelerators: bool) -> None:
     """Gives a step what the environment variables say.
 
     Args:
@@ -99,6 +99,8 @@ def apply(task: dsl.PipelineTask, name: str, *, accelerators: bool) -> None:
         name: Its name.
         accelerators: Whether its accelerators are set already: it cannot be given a size of disk then.
     """
+    from kfp import kubernetes
+
     for setting in _settings(NODE_SELECTOR_VARIABLE):
         if setting.applies(name):
             kubernetes.add_node_selector(task, *label(setting.text))
@@ -153,6 +155,12 @@ def size(text: str) -> int:
     if form is None or form[2] not in _UNITS or not float(form[1]):
         raise UsageError(f"--ephemeral_storage {text}: expected a size such as 100Gi")
     return int(float(form[1]) * _UNITS[form[2]])
+
+
+def _steps() -> set[str]:
+    from pipelines.resources import POLICIES
+
+    return {name.replace(" ", "-") for name in POLICIES}
 
 
 def _settings(variable: str) -> list[Setting]:

@@ -1,5 +1,6 @@
 """What can be asked of a server: start a run, schedule runs, list, cancel, publish the pipeline."""
 
+import contextlib
 import datetime
 import functools
 import hashlib
@@ -12,6 +13,7 @@ from typing import Any
 from frcnn.errors import RunError, UsageError
 from pipelines.faster_rcnn import NAME
 from pipelines.remote.connection import Connection
+from pipelines.remote.package import without_reuse
 
 log = logging.getLogger("frcnn.pipeline")
 
@@ -32,16 +34,16 @@ def start(
 ) -> str:
     """Starts a run of the pipeline in `package`; returns its id."""
     now = datetime.datetime.now(datetime.UTC)
-    run = connection.ask(
-        lambda client: client.run_pipeline(
-            _experiment(client, experiment, connection.namespace),
-            name or f"{NAME} {now:%Y-%m-%d %H:%M:%S}",
-            pipeline_package_path=str(package),
-            params=dict(arguments),
-            enable_caching=None if cached else False,
-            service_account=service_account,
+    with _sent(package, cached) as path:
+        run = connection.ask(
+            lambda client: client.run_pipeline(
+                _experiment(client, experiment, connection.namespace),
+                name or f"{NAME} {now:%Y-%m-%d %H:%M:%S}",
+                pipeline_package_path=str(path),
+                params=dict(arguments),
+                service_account=service_account,
+            )
         )
-    )
     return str(run.run_id)
 
 
@@ -71,19 +73,19 @@ def schedule(
         service_account: That the steps run as.
     """
     former = [each for each in schedules(connection) if each.display_name == name]
-    made = connection.ask(
-        lambda client: client.create_recurring_run(
-            _experiment(client, experiment, connection.namespace),
-            name,
-            cron_expression=cron,
-            max_concurrency=max_concurrency,
-            no_catchup=True,
-            params=dict(arguments),
-            pipeline_package_path=str(package),
-            enable_caching=None if cached else False,
-            service_account=service_account,
+    with _sent(package, cached) as path:
+        made = connection.ask(
+            lambda client: client.create_recurring_run(
+                _experiment(client, experiment, connection.namespace),
+                name,
+                cron_expression=cron,
+                max_concurrency=max_concurrency,
+                no_catchup=True,
+                params=dict(arguments),
+                pipeline_package_path=str(path),
+                service_account=service_account,
+            )
         )
-    )
     # Only now: a schedule that is refused leaves the former one.
     for each in former:
         _remove_schedule(connection, each)
@@ -169,6 +171,11 @@ def publish(connection: Connection, package: Path, version: str = "", name: str 
 def link(connection: Connection, run_id: str) -> str:
     """Where the UI shows a run."""
     return f"{connection.where.host}/#/runs/details/{run_id}"
+
+
+def _sent(package: Path, cached: bool) -> contextlib.AbstractContextManager[Path]:
+    """The YAML to send: as it is, or with every step run anew."""
+    return contextlib.nullcontext(package) if cached else without_reuse(package)
 
 
 def _experiment(client: Any, name: str, namespace: str | None) -> str:

@@ -34,6 +34,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     cancel.add_argument("--schedule", metavar="NAME", help="remove this schedule in place of a run")
     publish = commands.add_parser("publish", help="upload the pipeline, for people to run it from the UI")
     package.add_image_flags(publish)
+    package.add_pod_flags(publish)
     publish.add_argument("--version", default="", metavar="NAME", help="default: named after its content")
     publish.add_argument("--package", type=Path, metavar="FILE", help="this YAML (default: compiled now)")
     for each in (submit, schedule, listed, status, cancel, publish):
@@ -50,6 +51,13 @@ def _add_wait_flags(flags: argparse.ArgumentParser) -> None:
         "--wait", action="store_true", help="follow it; exit code 1 if it fails, or exports nothing"
     )
     flags.add_argument("--timeout", type=float, metavar="SECONDS", help="wait no longer (default: for ever)")
+    flags.add_argument(
+        "--stalled",
+        type=float,
+        default=1800.0,
+        metavar="SECONDS",
+        help="wait no longer for a pod that does not start, 0: for ever (1800)",
+    )
     flags.add_argument("--poll", type=float, default=10.0, metavar="SECONDS", help="between looks (10)")
 
 
@@ -78,6 +86,7 @@ def _submit(args: argparse.Namespace) -> None:
 
     arguments = package.arguments(args)
     server = connection.Connection(connection.server(args))
+    server.require_release()
     with package.compiled(args) as path:
         run_id = actions.start(
             server,
@@ -98,7 +107,7 @@ def _follow(server: connection.Connection, run_id: str, args: argparse.Namespace
     from pipelines.remote.follow import follow
 
     with _told(run_id):
-        follow(server, run_id, _known(), poll=args.poll, timeout=args.timeout)
+        follow(server, run_id, _known(), poll=args.poll, timeout=args.timeout, stalled=args.stalled)
 
 
 @contextlib.contextmanager
@@ -121,6 +130,7 @@ def _schedule(args: argparse.Namespace) -> None:
     times = _times(args)
     arguments = package.arguments(args)
     server = connection.Connection(connection.server(args))
+    server.require_release()
     with package.compiled(args) as path:
         made = actions.schedule(
             server,
@@ -205,6 +215,7 @@ def _publish(args: argparse.Namespace) -> None:
     if args.package is not None and not args.package.is_file():
         raise UsageError(f"--package {args.package}: no such file; frcnn pipeline compile writes one")
     server = connection.Connection(connection.server(args))
+    server.require_release()
     with contextlib.nullcontext(args.package) if args.package else package.compiled(args) as path:
         version, new = actions.publish(server, path, args.version)
     sys.stdout.write(f"pipeline version: {version}{'' if new else ' (was there already)'}\n")

@@ -4,17 +4,22 @@ import argparse
 import contextlib
 import dataclasses
 import io
+import ipaddress
 import json
+import logging
 import os
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from frcnn.errors import RunError, UsageError
+from pipelines.remote import versions
+
+log = logging.getLogger("frcnn.pipeline")
 
 HOST_VARIABLE = "KF_PIPELINES_ENDPOINT"
 NAMESPACE_VARIABLE = "KF_PIPELINES_NAMESPACE"
@@ -101,7 +106,20 @@ class Connection:
             RunError: It is not there, or refuses the token.
         """
         self.where = where
+        self.release: tuple[int, ...] | None = None
         self._connect()
+
+    def require_release(self) -> None:
+        """Checks that the server is of a release that runs the pipeline; says what speaks against it.
+
+        Raises:
+            RunError: It is too old.
+        """
+        line, refused = versions.objection(self.release)
+        if refused:
+            raise RunError(f"{self.where.host}: {line} (docs/pipeline.md)")
+        if line:
+            log.warning("%s: %s", self.where.host, line)
 
     @property
     def namespace(self) -> str | None:
@@ -125,7 +143,7 @@ class Connection:
             return self._quietly(question)
 
     def _connect(self) -> None:
-        _probe(self.where)
+        self.release = versions.release(_probe(self.where))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # kfp.Client warns each time that it is made for KFP 2
             import kfp_server_api
@@ -140,6 +158,7 @@ class Connection:
                     # Without one the client asks the server, up to five times.
                     namespace=self.where.namespace or "",
                     ssl_ca_cert=ca_file,
+                    proxy=proxy_to(self.where.host) or None,
                 )
 
     def _quietly(self, question: Callable[[Any], Answer]) -> Answer:
@@ -174,16 +193,44 @@ class ServerError(RunError):
         return self.status is None or self.status == 429 or self.status >= 500
 
 
-def _probe(where: Server) -> None:
-    """Asks for a sign of life, once: kfp.Client would try for half a minute."""
+def proxy_to(host: str) -> str:
+    """The proxy that leads to a server by HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY; empty for none.
+
+    This machine itself, as after `kubectl port-forward`, is never asked for through a proxy.
+    """
+    parts = urlsplit(host)
+    name = parts.hostname or ""
+    if _is_this_machine(name) or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return ""
+    proxies = urllib.request.getproxies()
+    found = proxies.get(parts.scheme) or proxies.get("all") or ""
+    return found if not found or "://" in found else f"http://{found}"
+
+
+def _is_this_machine(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+
+
+def _probe(where: Server) -> Mapping[str, Any]:
+    """Asks for a sign of life, once: kfp.Client would try for half a minute. Returns what it says."""
     import ssl
 
     headers = {"Authorization": f"Bearer {where.token()}"} if where.token() else {}
     request = urllib.request.Request(f"{where.host}/apis/v2beta1/healthz", headers=headers)
     context = ssl.create_default_context(cafile=str(where.ca_file) if where.ca_file else None)
+    proxy = proxy_to(where.host)
+    opener = urllib.request.build_opener(
+        # The same way as the client's.
+        urllib.request.ProxyHandler({urlsplit(where.host).scheme: proxy} if proxy else {}),
+        urllib.request.HTTPSHandler(context=context),
+    )
     try:
-        with urllib.request.urlopen(request, timeout=PROBE_SECONDS, context=context) as answer:
-            json.load(answer)
+        with opener.open(request, timeout=PROBE_SECONDS) as answer:
+            found = json.load(answer)
+            return found if isinstance(found, dict) else {}
     except urllib.error.HTTPError as error:
         with error:
             detail = _detail(error.read().decode("utf-8", "replace"))
@@ -199,7 +246,9 @@ def _probe(where: Server) -> None:
 
 
 def _unreachable(where: Server, reason: object) -> str:
-    return f"{where.host}: cannot be reached ({reason}); is it up, and is its port forwarded?"
+    proxy = urlsplit(proxy_to(where.host)).hostname
+    way = f", through the proxy {proxy}: is it to be named in NO_PROXY?" if proxy else ""
+    return f"{where.host}: cannot be reached ({reason}{way}); is it up, and is its port forwarded?"
 
 
 def _meaning(where: Server, status: int, detail: str, what: str) -> str:

@@ -28,6 +28,8 @@ def six_fields(cron: str) -> list[str]:
             f"--cron '{cron}': expected minute hour day month weekday, such as '0 2 * * 1-5', or six fields "
             "that begin with the second"
         )
+    # The server knows Sunday as 0 only.
+    fields[5] = _without_seven(fields[5])
     return fields
 
 
@@ -78,6 +80,19 @@ def translated(
             )
         fields[5] = _moved_days(fields[5], days_on, cron)
     return " ".join(fields), change
+
+
+def _without_seven(field: str) -> str:
+    """The weekdays with 0 for the Sunday that other crons write as 7 too; the server knows 0 to 6."""
+    parts = []
+    for part in field.split(","):
+        form = re.fullmatch(r"([0-7])(?:-([0-7]))?(?:/([1-9]))?", part)
+        if form is None or "7" not in (form[1], form[2]):
+            parts.append(part)
+            continue
+        days = range(int(form[1]), int(form[2] or 7) + 1, int(form[3] or 1))
+        parts += [str(day) for day in sorted({day % 7 for day in days})]
+    return ",".join(dict.fromkeys(parts))
 
 
 def _shift(here: zoneinfo.ZoneInfo, there: zoneinfo.ZoneInfo, when: datetime.datetime) -> int:

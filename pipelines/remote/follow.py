@@ -8,11 +8,13 @@ from typing import Any
 
 from frcnn.errors import RunError
 from pipelines.remote.connection import Connection, ServerError
-from pipelines.remote.steps import RUNNING, Step, steps, table
+from pipelines.remote.steps import RUNNING, Step, not_started, states, steps, table
 
 log = logging.getLogger("frcnn.pipeline")
 
 POLL_SECONDS = 10.0
+# Room for a node may have to be made first.
+STALLED_SECONDS = 1800.0
 # A server that is upgraded is away for minutes; a run takes hours.
 PATIENCE_SECONDS = 900.0
 EXPORT = "export"
@@ -25,6 +27,7 @@ def follow(
     *,
     poll: float = POLL_SECONDS,
     timeout: float | None = None,
+    stalled: float = STALLED_SECONDS,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
@@ -36,14 +39,16 @@ def follow(
         known: From `pipelines.remote.steps.names`.
         poll: Seconds between two looks.
         timeout: Seconds after which waiting ends; None: never.
+        stalled: Seconds after which waiting ends if nothing changes and a pod has not started; 0: never.
         sleep: For tests.
         clock: For tests.
 
     Raises:
-        RunError: It failed, was cancelled, exported nothing, or takes too long.
+        RunError: It failed, was cancelled, exported nothing, takes too long, or a pod of it does not start.
     """
-    began = clock()
+    began = changed = clock()
     said: dict[str, str] = {}
+    before: list[tuple[str, str]] = []
     while True:
         run = _look(connection, run_id, sleep, clock)
         found = steps(run, known)
@@ -55,12 +60,31 @@ def follow(
             sys.stdout.write(table(found))
             judge(run, found)
             return
+        now = states(run)
+        if now != before:
+            before, changed = now, clock()
+        waiting = not_started(run, found)
         if timeout is not None and clock() - began >= timeout:
+            more = f" {waiting}: {_causes(connection, run_id)}." if waiting else ""
             raise RunError(
-                f"run {run_id} has not ended after {timeout:g} s and goes on; "
+                f"run {run_id} has not ended after {timeout:g} s and goes on.{more} "
                 f"frcnn pipeline status {run_id} --wait follows it again"
             )
+        if waiting and stalled and clock() - changed >= stalled:
+            raise RunError(
+                f"run {run_id}: {waiting}, for {clock() - changed:.0f} s: {_causes(connection, run_id)}. It goes "
+                f"on by itself; frcnn pipeline cancel {run_id} ends it, status {run_id} --wait follows it again"
+            )
         sleep(poll)
+
+
+def _causes(connection: Connection, run_id: str) -> str:
+    """Why a pod may not start, which the server does not tell, and how to see it."""
+    namespace = connection.namespace or "kubeflow"
+    return (
+        "its image cannot be pulled, no node has room for it (GPUs, memory, a taint), a volume is missing, or "
+        f"its place is full; kubectl -n {namespace} describe pods -l pipeline/runid={run_id} says which"
+    )
 
 
 def judge(run: Any, found: list[Step]) -> None:

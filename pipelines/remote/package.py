@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ from frcnn.errors import UsageError
 from pipelines import parameters, pods
 from pipelines.parameters import Parameter
 
-# A parameter's text travels in the run's record, of which etcd takes a megabyte or so.
-MOST_SPEC_BYTES = 200_000
+# Linux takes no argument of a program that is longer (MAX_ARG_STRLEN, less the byte that ends it). A spec is an
+# argument of a step, and once more, as JSON beside all else that the step is told, of Kubeflow's launcher.
+MOST_ARGUMENT_BYTES = 131_071
+_BESIDE_THE_SPEC_BYTES = 16_384
 CLUSTER_ONLY = (
     Parameter("data_version", "", "TEXT", "another one converts the data set anew"),
     Parameter("checkpoints", "", "PLACE", "folder on a volume, or s3:// URI, that outlives pods"),
@@ -34,6 +37,7 @@ def add_flags(flags: argparse.ArgumentParser) -> None:
     add("--no_cache", action="store_true", help="run every step anew")
     add("--service_account", metavar="NAME", help="that the steps run as")
     add_image_flags(flags)
+    add_pod_flags(flags)
     parameters.add_flags(flags, ALL)
 
 
@@ -41,6 +45,11 @@ def add_image_flags(flags: argparse.ArgumentParser) -> None:
     """Adds the flags that say where the steps' images are."""
     flags.add_argument("--registry", metavar="NAME", help="where the steps' images are")
     flags.add_argument("--tag", metavar="TAG", help="of the images (default: the version)")
+
+
+def add_pod_flags(flags: argparse.ArgumentParser) -> None:
+    """Adds the flags that say what the steps' pods are like, on a cluster."""
+    pods.add_flags(flags)
 
 
 def arguments(args: argparse.Namespace) -> dict[str, Any]:
@@ -51,11 +60,11 @@ def arguments(args: argparse.Namespace) -> dict[str, Any]:
     """
     from frcnn.spec import load_dataset_export, load_experiment
 
-    convert_spec = args.convert_spec and _text(args.convert_spec, load_dataset_export)
+    convert_spec = args.convert_spec and _text("--convert_spec", args.convert_spec, load_dataset_export)
     given = parameters.given(args, ALL)
     return {
         "data": args.data,
-        "spec": _text(args.spec, load_experiment),
+        "spec": _text("--spec", args.spec, load_experiment),
         "convert_spec": convert_spec,
         **given,
     }
@@ -72,19 +81,48 @@ def compiled(args: argparse.Namespace) -> Iterator[Path]:
         yield path
 
 
+@contextlib.contextmanager
+def without_reuse(package: Path) -> Iterator[Path]:
+    """The same pipeline with every step run anew, those of nested pipelines too.
+
+    What kfp.Client does when it is asked for that reaches the tasks of the outermost pipeline only.
+    """
+    import yaml
+
+    spec, *platform = yaml.safe_load_all(package.read_text(encoding="utf-8"))
+    for component in (spec["root"], *spec["components"].values()):
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            task["cachingOptions"] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / package.name
+        path.write_text(yaml.safe_dump_all([spec, *platform], sort_keys=True), encoding="utf-8")
+        yield path
+
+
 def choose_images(args: argparse.Namespace) -> None:
-    """Makes the pipeline name the images that the flags ask for; before it is imported."""
+    """Makes the pipeline name the images, and give its pods what the flags ask for; before it is imported.
+
+    Raises:
+        UsageError: A flag of the pods is not understood.
+    """
     from components.images import REGISTRY_VARIABLE, TAG_VARIABLE
 
+    pods.choose(args)
     for variable, value in ((REGISTRY_VARIABLE, args.registry), (TAG_VARIABLE, args.tag)):
         if value:
             os.environ[variable] = value
 
 
-def _text(place: str, load: Any) -> str:
+def _text(flag: str, place: str, load: Any) -> str:
     if place.startswith("s3://"):
         return place
     text: str = load(Path(place)).text
-    if len(text.encode()) > MOST_SPEC_BYTES:
-        raise UsageError(f"{place}: larger than a run's parameter may be; put it on S3 and give its URI")
+    most = MOST_ARGUMENT_BYTES - _BESIDE_THE_SPEC_BYTES
+    # Kubeflow Pipelines writes text as it is, but for what JSON does not allow in a string.
+    if (size := len(json.dumps(text, ensure_ascii=False).encode())) > most:
+        raise UsageError(
+            f"{flag} {place}: {size} bytes as a parameter of a run, and a step takes at most {most} (Linux "
+            f"allows {MOST_ARGUMENT_BYTES} in an argument); put it on S3 and give its URI: "
+            f"frcnn pipeline push-spec {place} s3://bucket/name.txt"
+        )
     return text

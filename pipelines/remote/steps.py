@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+_DRIVER = "-driver"
 RUNNING = ("RUNTIME_STATE_UNSPECIFIED", "PENDING", "RUNNING", "CANCELING", "PAUSED")
 
 
@@ -48,6 +49,28 @@ def steps(run: Any, known: Mapping[str, list[str]]) -> list[Step]:
     return found
 
 
+def states(run: Any) -> list[tuple[str, str]]:
+    """Everything of a run that the server shows to change while it gets on."""
+    details = getattr(run.run_details, "task_details", None) or []
+    return [(str(run.state), ""), *((str(each.display_name), str(each.state)) for each in details)]
+
+
+def not_started(run: Any, found: list[Step]) -> str:
+    """Says which pod of a run has not started yet, as one whose image cannot be pulled; empty if none.
+
+    A server shows no more of it than that it is pending.
+    """
+    details = getattr(run.run_details, "task_details", None) or []
+    pending = [str(each.display_name) for each in details if each.state == "PENDING"]
+    if not pending:
+        return "" if details or run.state not in (None, *RUNNING) else "nothing of it has started"
+    for name in pending:
+        if name.endswith(_DRIVER):
+            return f"step {name.removesuffix(_DRIVER)} has not started: the pod that prepares it is pending"
+    begun = [step.name for step in found if step.state in RUNNING]
+    return f"step {begun[-1] if begun else pending[0]} has not started: its pod is pending"
+
+
 def table(found: list[Step]) -> str:
     """Lines for people."""
     lines = [f"{'step':<20}{'state':<12}{'seconds':>8}"]
@@ -79,4 +102,9 @@ def _seconds(detail: Any) -> float | None:
 
 
 def _error(detail: Any) -> str:
-    return str(detail.error.message or "") if detail.error else ""
+    """What the server says of a failure: of the step itself, or when its state was last written down."""
+    history = getattr(detail, "state_history", None) or []
+    for each in (detail, *reversed(history)):
+        if each.error and each.error.message:
+            return str(each.error.message)
+    return ""
