@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from frcnn.errors import DataError, RunError
 from frcnn.steps.publishing import is_s3
-from pipelines import parameters
+from pipelines import parameters, specs
 from pipelines.remote import command as remote
 from pipelines.remote import package
 
@@ -21,6 +21,7 @@ EXAMPLES = """\
   frcnn pipeline run --spec spec.txt --data ~/kitti --epochs 2 --minimum_map 0    a first look
   frcnn pipeline compile -o compiled --registry my.registry/team --tag 1.2
   frcnn pipeline submit --spec spec.txt --data s3://data/kitti --host http://localhost:8080 --wait
+  frcnn pipeline push-spec spec.txt s3://data/specs/kitti.txt       for the field `spec` of Kubeflow's UI
   frcnn pipeline schedule --name weekly --cron '0 2 * * 0' --spec spec.txt --data s3://data/kitti
 `frcnn pipeline COMMAND --help` lists the flags of a command.
 """
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     compile_flags.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="for the YAML")
     package.add_image_flags(compile_flags)
     package.add_pod_flags(compile_flags)
+    specs.add_commands(commands)
     remote.add_commands(commands)
 
 
@@ -52,7 +54,12 @@ def _add_run_flags(flags: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the sub-command."""
-    {"run": _run, "compile": _compile}.get(args.command, remote.run)(args)
+    {
+        "run": _run,
+        "compile": _compile,
+        "push-spec": specs.run,
+        "paste-spec": specs.run,
+    }.get(args.command, remote.run)(args)
 
 
 def _run(args: argparse.Namespace) -> None:

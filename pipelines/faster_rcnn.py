@@ -155,7 +155,9 @@ def faster_rcnn(
 
     Args:
         data: The data set: s3://bucket/prefix, or a folder on a volume that the steps can read.
-        spec: Experiment spec: its text, or the name or S3 URI of a file. Paths in it are replaced.
+        spec: Experiment spec: the S3 URI or name of a file (`frcnn pipeline push-spec` puts one on S3), or its
+            text. Pasted into the one line of this field, text must have no comments (`frcnn pipeline
+            paste-spec` prints it so). Paths in it are replaced.
         convert_spec: How to convert and split the data set: text or file, as `spec`. Empty: KITTI
             layout with images/ and labels/, a fifth of the images held out for evaluation.
         data_version: Change it when the data set has changed and its name has not: a step whose
@@ -179,7 +181,8 @@ def faster_rcnn(
         num_workers: Pods that train together; 1 trains in the training step's own pod.
         min_workers: With how many of them to go on where the cluster has no room for all; 0: all.
         gpus_per_worker: GPUs of each of several workers.
-        step_gpus: GPUs of the training step's own pod: with one worker.
+        step_gpus: GPUs of the training step's own pod, 0 or 1: with one worker. It fails at once if it sees
+            none.
         webhook: URL that is told how the run ended. Empty: the one of the secret frcnn-webhook, if any.
     """
     with dsl.ExitHandler(configured(notify(webhook=webhook), "notify"), name="whole-way"):

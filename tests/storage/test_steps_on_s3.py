@@ -79,3 +79,38 @@ def test_training_from_s3_is_training_from_files_and_goes_on_from_its_checkpoint
     )
     assert resumed.epochs == 2
     assert any("epoch_2" in entry.name for entry in store.list(f"{uri}/kept"))
+
+
+def test_a_pushed_spec_is_what_steps_read(uri, tmp_path, capsys):
+    from frcnn.cli import task_runner
+    from frcnn.cli.tasks import Task
+    from frcnn.spec.overrides import experiment_given
+    from pipelines import command
+    from tests.pipeline.tiny import SPEC
+
+    (tmp_path / "spec.txt").write_text(SPEC)
+    place = f"{uri}/kitti.txt"
+    task = Task("pipeline", "pipelines.command", "", says_status=False)
+    assert task_runner.run(task, command, ["push-spec", str(tmp_path / "spec.txt"), place]) == 0
+    assert capsys.readouterr().out == f"{place}\n"
+    assert experiment_given(place).text == SPEC
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_train_step_reads_records_where_they_are_kept_and_copies_none(store, uri, tmp_path):
+    from components.convert import main as convert_main
+    from components.train import main as train_main
+    from tests.pipeline.tiny import SPEC
+
+    data = write_data(tmp_path / "data", images=6)
+    words = ["--data", str(data), "--records", str(tmp_path / "records")]
+    assert convert_main.main([*words, "--records-kept-at", uri, "--records-uri", str(tmp_path / "uri")]) == 0
+    assert (tmp_path / "uri").read_text() == uri
+    for path in (tmp_path / "records").iterdir():
+        store.upload_file(path, f"{uri}/{path.name}")
+    place = uri.replace("s3://", "minio://")
+    model = tmp_path / "model"
+    words = ["--spec", SPEC, "--records-uri", place, "--model", str(model), "--metrics", str(tmp_path / "m")]
+    assert train_main.main(words) == 0
+    assert (model / "model.keras").is_file()

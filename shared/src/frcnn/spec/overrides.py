@@ -9,7 +9,10 @@ import logging
 import re
 from pathlib import Path
 
+from google.protobuf.message import Message
+
 from frcnn.errors import Problem, SpecError, StoreError, UsageError
+from frcnn.spec import dataset_export_pb2, experiment_pb2, one_line
 from frcnn.spec.load import parse_dataset_export, parse_experiment, read_text
 from frcnn.spec.schema.experiment import (
     DatasetExportConfig,
@@ -34,12 +37,15 @@ def experiment_given(given: str) -> Experiment:
         SpecError: The file cannot be read or the text has faults; all of them are named.
         UsageError: An address that is not a file's.
     """
-    return parse_experiment(*_text_and_source(given, "spec")).spec
+    text, source = _text_and_source(given, "spec")
+    return parse_experiment(_readable(text, "spec", experiment_pb2.Experiment()), source).spec
 
 
 def dataset_export_given(given: str) -> DatasetExportConfig:
     """The dataset_convert spec that a parameter of a step gives; as `experiment_given`."""
-    return parse_dataset_export(*_text_and_source(given, "convert_spec")).spec
+    text, source = _text_and_source(given, "convert_spec")
+    message = dataset_export_pb2.DatasetExportConfig()
+    return parse_dataset_export(_readable(text, "convert_spec", message), source).spec
 
 
 def with_root(spec: DatasetExportConfig, root: Path) -> DatasetExportConfig:
@@ -119,6 +125,22 @@ def with_inference(spec: Experiment, images: Path, results: Path) -> Experiment:
         labels_dump_dir=str(results / "labels"),
     )
     return dataclasses.replace(spec, inference_config=inference)
+
+
+def _readable(text: str, name: str, message: Message) -> str:
+    """The text, mended if its line breaks were dropped where it was pasted.
+
+    Raises:
+        UsageError: They were, and with them the ends of its comments.
+    """
+    if one_line.lost_comment(text):
+        raise UsageError(
+            f"--{name.replace('_', '-')}: the text is one line with a comment (#) before other settings, so that "
+            "its line breaks were lost, as in the text field of Kubeflow's UI, and nobody can tell where the "
+            "comment ends. Give the s3:// URI of the file (frcnn pipeline push-spec FILE s3://bucket/name.txt "
+            "puts it there), or paste what frcnn pipeline paste-spec FILE prints"
+        )
+    return one_line.with_blanks(text, message)
 
 
 def _text_and_source(given: str, name: str) -> tuple[str, str]:

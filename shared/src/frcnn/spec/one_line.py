@@ -1,0 +1,103 @@
+"""Specs whose line breaks were dropped, as by the one-line text field that Kubeflow shows for a parameter.
+
+Most of protobuf text does without them. What does not: a value and the name of the next setting that became
+one word (`random_seed: 42enc_key: ""`), which the names of the spec's fields tell apart, and a comment, whose
+end nobody can know any more.
+"""
+
+import re
+from collections.abc import Iterator
+
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import FieldDescriptor as Kind
+from google.protobuf.message import Message
+
+_TOKEN = re.compile(
+    r"""(?P<text>"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?)|(?P<comment>\#.*)|(?P<word>[\w.+\-]+)|(?P<blank>\s+)|(?P<mark>.)""",
+    re.DOTALL,
+)
+_NUMBER = re.compile(
+    r"[+-]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?[fF]?|inf|nan)", re.IGNORECASE
+)
+_TRUTH = re.compile(r"true|false|True|False|t|f|0|1")
+_SETTING = re.compile(r"[{}]|\w\s*:")
+# Longer than any value and name in one word.
+_LONGEST_WORD = 500
+
+
+def lost_comment(text: str) -> bool:
+    """Checks whether a text of one line has settings within a comment, which reaches to the text's end."""
+    if "\n" in text or "\r" in text:
+        return False
+    comments = (match["comment"] for match in _TOKEN.finditer(text) if match["comment"])
+    return any(_SETTING.search(comment) for comment in comments)
+
+
+def with_blanks(text: str, message: Message) -> str:
+    """Puts a blank between each value and the setting that follows it without one.
+
+    Args:
+        text: Of one line; any other is given back as it is.
+        message: Of the kind that the text describes.
+    """
+    return text if "\n" in text else "".join(_split(text, message.DESCRIPTOR))
+
+
+def _split(text: str, root: Descriptor) -> Iterator[str]:
+    """The text's parts, words that are two as two."""
+    matches = list(_TOKEN.finditer(text))
+    # The blocks that are open; None for one of an unknown name.
+    blocks: list[Descriptor | None] = [root]
+    field: Kind | None = None
+    for at, match in enumerate(matches):
+        word, mark = match["word"], match["mark"]
+        if word:
+            known = blocks[-1].fields_by_name if blocks[-1] else {}
+            after = _next(matches, at)
+            value, name = _two(word, field, known) if after in (":", "{", "<") else ("", word)
+            yield f"{value} {name}" if value else word
+            if after in (":", "{", "<"):
+                field = known.get(name)
+            continue
+        if mark in ("{", "<"):
+            blocks.append(field.message_type if field else None)
+            field = None
+        elif mark in ("}", ">") and len(blocks) > 1:
+            blocks.pop()
+            field = None
+        yield match[0]
+
+
+def _next(matches: list[re.Match[str]], at: int) -> str:
+    """The mark that follows a word, blanks aside; empty if something else does."""
+    for match in matches[at + 1 : at + 3]:
+        if not match["blank"]:
+            return match["mark"] or ""
+    return ""
+
+
+def _two(word: str, field: Kind | None, known: "dict[str, Kind]") -> tuple[str, str]:
+    """A word as the value of `field` and the name after it; the first is empty if it is one word."""
+    if field is None or word in known or len(word) > _LONGEST_WORD:
+        return "", word
+    for cut in range(1, len(word)):
+        if word[cut:] in known and _is_value(word[:cut], field):
+            return word[:cut], word[cut:]
+    return "", word
+
+
+def _is_value(text: str, field: Kind) -> bool:
+    if field.enum_type is not None:
+        return text in field.enum_type.values_by_name or text.isdigit()
+    if field.type == Kind.TYPE_BOOL:
+        return _TRUTH.fullmatch(text) is not None
+    return field.message_type is None and _NUMBER.fullmatch(text) is not None
+
+
+def as_line(text: str) -> str:
+    """Writes a spec as one line that means the same, without its comments."""
+    lines = (
+        "".join(match[0] for match in _TOKEN.finditer(line) if not match["comment"]).strip()
+        for line in text.splitlines()
+    )
+    return " ".join(line for line in lines if line)
