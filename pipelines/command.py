@@ -32,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run_flags = commands.add_parser("run", help="run on this machine, each step a process")
     _add_run_flags(run_flags)
-    compile_flags = commands.add_parser("compile", help="write the YAML for Kubeflow")
+    compile_flags = commands.add_parser(
+        "compile", help="write the YAML for Kubeflow, of the pipeline and of each component"
+    )
     compile_flags.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="for the YAML")
     package.add_image_flags(compile_flags)
     package.add_pod_flags(compile_flags)
@@ -105,7 +107,7 @@ def _is_number(value: object) -> bool:
 
 def _compile(args: argparse.Namespace) -> None:
     package.choose_images(args)
-    from pipelines.compile import compile_all
+    from pipelines.compile import compile_all, compile_components
 
-    for path in compile_all(args.output):
+    for path in (*compile_all(args.output), *compile_components(args.output / "components")):
         sys.stdout.write(f"{path}\n")

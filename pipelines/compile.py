@@ -1,17 +1,41 @@
-"""Compiles the pipelines to the YAML that is checked in, or for images of your own.
+"""Compiles the pipelines, and each component by itself, to the YAML that is checked in, or for images of your own.
 
-`python -m pipelines.compile` writes pipelines/compiled/ again; with a folder's name, it writes there.
+`python -m pipelines.compile` writes pipelines/compiled/ and components/*/*.yaml again. `python -m
+pipelines.compile pipelines FOLDER` and `... components FOLDER` write there.
 """
 
+import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from frcnn.errors import RunError
 from frcnn.files import atomic_path
 
 COMPILED = Path(__file__).with_name("compiled")
+COMPONENTS = Path(__file__).parents[1] / "components"
+# Definitions by the file that each is compiled to: what other people's pipelines load.
+DEFINITIONS = {
+    **{
+        f"{step}/component.yaml": (step, step)
+        for step in (
+            "convert",
+            "train",
+            "evaluate",
+            "inference",
+            "prune",
+            "export",
+            "compare",
+            "publish",
+            "notify",
+        )
+    },
+    "train/retrain.yaml": ("train", "retrain"),
+    "evaluate/evaluate_retrained.yaml": ("evaluate", "evaluate_retrained"),
+}
 # kfp names parts of nested pipelines in the order of protobuf's maps. That of the compiled implementation
 # changes from process to process; Python's own is the order in which they were filled.
 _FIXED_ORDER = {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python", "PYTHONHASHSEED": "0"}
@@ -23,8 +47,21 @@ def compile_all(folder: Path) -> list[Path]:
     Raises:
         RunError: kfp refuses a pipeline; says why.
     """
+    return _compile_apart("pipelines", folder)
+
+
+def compile_components(folder: Path) -> list[Path]:
+    """Writes the YAML of every component into `folder`, by `DEFINITIONS`; as `compile_all`.
+
+    Raises:
+        RunError: kfp refuses a component; says why.
+    """
+    return _compile_apart("components", folder)
+
+
+def _compile_apart(what: str, folder: Path) -> list[Path]:
     path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path if entry)
-    command = [sys.executable, "-m", "pipelines.compile", str(folder.resolve())]
+    command = [sys.executable, "-m", "pipelines.compile", what, str(folder.resolve())]
     done = subprocess.run(
         command,
         env={**os.environ, **_FIXED_ORDER, "PYTHONPATH": path},
@@ -37,23 +74,35 @@ def compile_all(folder: Path) -> list[Path]:
     return [Path(line) for line in done.stdout.splitlines()]
 
 
-def _compile_here(folder: Path) -> list[Path]:
+def _compile_here(what: str, folder: Path) -> list[Path]:
     from kfp import compiler
 
-    from pipelines.faster_rcnn import faster_rcnn
-
     written = []
-    for name, pipeline in (("faster_rcnn", faster_rcnn),):
-        path = folder / f"{name}.yaml"
+    for name, definition in _pipelines() if what == "pipelines" else _components():
+        path = folder / name
         with atomic_path(path) as temporary:
-            compiler.Compiler().compile(pipeline, str(temporary))
+            compiler.Compiler().compile(definition, str(temporary))
         written.append(path)
     return written
 
 
+def _pipelines() -> Iterator[tuple[str, Any]]:
+    from pipelines.faster_rcnn import faster_rcnn
+
+    yield "faster_rcnn.yaml", faster_rcnn
+
+
+def _components() -> Iterator[tuple[str, Any]]:
+    for path, (step, name) in DEFINITIONS.items():
+        yield path, getattr(importlib.import_module(f"components.{step}.component"), name)
+
+
 def main() -> None:
     """Prints the names of the files."""
-    paths = _compile_here(Path(sys.argv[1])) if len(sys.argv) > 1 else compile_all(COMPILED)
+    if len(sys.argv) > 2:
+        paths = _compile_here(sys.argv[1], Path(sys.argv[2]))
+    else:
+        paths = [*compile_all(COMPILED), *compile_components(COMPONENTS)]
     for path in paths:
         sys.stdout.write(f"{path}\n")
 

@@ -20,6 +20,8 @@ def compare(
         published: Where the model in use is published: s3://bucket/prefix, or a folder on a volume. Empty:
             no model is to be published.
         tolerance: How far below the published model's mAP it may lie.
+
+    Returns:
         metrics: Both mAPs.
         passed: Whether it is to be published.
     """

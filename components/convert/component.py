@@ -22,6 +22,8 @@ def convert(
         convert_spec: How to convert and split it (protobuf text, or the name or S3 URI of a file). Empty:
             KITTI layout with images/ and labels/, a fifth of the images held out as fold 0.
         data_version: Any text; another one converts again although the folder's name is the same.
+
+    Returns:
         records: TFRecord files of all folds, images included.
         metrics: Images and boxes written and skipped.
         records_uri: Where `records` is kept, for steps that read from there in place of a copy.

@@ -29,6 +29,8 @@ def evaluate(
         records: Records written by `convert`.
         model: The model.
         minimum_map: The least mAP, 0 to 1, with which a model passes.
+
+    Returns:
         report: metrics.json with every number, report.html, and the precision-recall curves.
         page: The same report.html.
         confusion: Which class was found where which was labelled.
@@ -81,6 +83,8 @@ def evaluate_retrained(
         baseline_map: mAP of the model it is to take the place of.
         minimum_map: The least mAP, 0 to 1, with which a model passes.
         tolerance: How far below `baseline_map` it may lie and still pass.
+
+    Returns:
         report: metrics.json with every number, report.html, and the precision-recall curves.
         page: The same report.html.
         confusion: Which class was found where which was labelled.

@@ -20,6 +20,8 @@ def export(
         records: Records written by `convert`; INT8 is calibrated on training images of it.
         model: The model.
         precision: Of the networks: fp32, fp16 or int8. Boxes and NMS are always fp32.
+
+    Returns:
         exported: model.onnx (model.etlt if there is a key), labels.txt, nvinfer_config.txt and the spec.
     """
     return dsl.ContainerSpec(

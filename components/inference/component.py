@@ -19,6 +19,8 @@ def inference(
         spec: Experiment spec, protobuf text or a file's name.
         model: The model.
         images: Folder of images, on a volume the step can read; sub-folders too.
+
+    Returns:
         detections: Images with boxes drawn in, and KITTI label files.
         metrics: Images looked at, and detections of each class.
     """

@@ -24,6 +24,8 @@ def prune(
             0.15; 0 leaves it to the threshold.
         granularity: Layers keep a multiple of so many filters.
         minimum_filters: No layer keeps fewer.
+
+    Returns:
         pruned: The narrower model, and pruning.json with the filters left in each layer.
         metrics: Share of the parameters and of the operations that is left.
     """

@@ -18,6 +18,8 @@ def publish(
         exported: What `export` wrote.
         report: The model's report: its metrics are published with it, for the next comparison.
         published: Where: s3://bucket/prefix, or a folder on a volume.
+
+    Returns:
         metrics: Where it is, and its size.
     """
     return dsl.ContainerSpec(

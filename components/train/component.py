@@ -38,6 +38,8 @@ def train(
         gpus_per_worker: GPUs of each of several workers; 0 trains on CPUs.
         gpus: GPUs of the step's own pod, 0 or 1, as text; give the task as many with
             `set_accelerator_limit`. The step fails at once if it sees none.
+
+    Returns:
         model: The best model by validation mAP, and the log of its training.
         metrics: Last loss, and mAP after the last epoch.
     """
@@ -93,6 +95,8 @@ def retrain(
         gpus_per_worker: GPUs of each of several workers; 0 trains on CPUs.
         gpus: GPUs of the step's own pod, 0 or 1, as text; give the task as many with
             `set_accelerator_limit`. The step fails at once if it sees none.
+
+    Returns:
         model: The best model by validation mAP, and the log of its training.
         metrics: Last loss, and mAP after the last epoch.
     """
