@@ -1,10 +1,12 @@
 """What S3 servers and networks answer, as messages with a remedy; and which faults may pass by themselves."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from frcnn.errors import StoreError
+from frcnn.storage.network import without_user
 
 if TYPE_CHECKING:
     from frcnn.storage.settings import Settings
@@ -73,27 +75,28 @@ def translated(settings: "Settings", where: str, doing: str) -> Iterator[None]:
         StoreError: With place, reason and remedy.
         PassingFault: Trying again may help.
     """
+    from xml.etree.ElementTree import ParseError
+
     import urllib3
     from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
     try:
         yield
     except S3Error as error:
-        raise _of_code(settings, where, doing, error.code or "", error.message or "") from error
+        raise (
+            _of_region(settings, where, error)
+            or _of_code(settings, where, doing, error.code or "", error.message or "")
+        ) from error
+    except ParseError as error:
+        raise not_s3(settings, where) from error
     except ServerError as error:
         raise _of_status(settings, where, error.status_code) from error
     except InvalidResponseError as error:
-        raise _of_status(settings, where, error._code) from error
+        raise _of_page(settings, where, error) from error
     except urllib3.exceptions.SSLError as error:
-        raise StoreError(
-            f"{where}: {settings.endpoint} is not trusted ({_reason(error)}); "
-            "name the file of its CA's certificate by AWS_CA_BUNDLE"
-        ) from error
+        raise _of_tls(settings, where, error) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise PassingFault(
-            f"{where}: cannot reach {settings.endpoint} ({_reason(error)})",
-            "check S3_ENDPOINT, and that the server runs",
-        ) from error
+        raise _of_network(settings, where, error) from error
     except (MinioException, ValueError) as error:
         raise StoreError(f"{where}: cannot {doing} it on {settings.endpoint} ({error})") from error
 
@@ -127,11 +130,81 @@ def _of_code(settings: "Settings", where: str, doing: str, code: str, message: s
     return StoreError(f"{where}: cannot {doing} it: {server} answers {code} ({message})")
 
 
+def not_s3(settings: "Settings", where: str) -> StoreError:
+    """Returns the error for a response that no S3 server gives, such as a login page with status 200."""
+    through = f" or the proxy {without_user(settings.proxy)}" if settings.proxy else ""
+    return StoreError(
+        f"{where}: {settings.endpoint}{through} responds with something other than S3, such as a login page; "
+        "check S3_ENDPOINT: it is the address of the S3 API, not that of a web console"
+    )
+
+
+_REGION_CODES = (
+    "AuthorizationHeaderMalformed", "BadRequest", "IllegalLocationConstraintException", "InvalidRegion",
+    "PermanentRedirect", "Redirect", "TemporaryRedirect",
+)  # fmt: skip
+_REGION = re.compile(r"(?:expecting|use region) '?([a-z][a-z0-9-]*[a-z0-9])")
+
+
+def _of_region(settings: "Settings", where: str, error: Any) -> StoreError | None:
+    """Returns the error for a bucket in another region than requests were signed for; `None` for others."""
+    if error.code not in _REGION_CODES:
+        return None
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    found = _REGION.search(error.message or "")
+    region = headers.get("x-amz-bucket-region") or (found[1] if found else "")
+    if not region and "region" not in (error.message or "").lower() and "Redirect" not in error.code:
+        return None
+    told = f"AWS_REGION is {settings.region}" if settings.region else "AWS_REGION is not set"
+    remedy = f"set AWS_REGION to {region}" if region else "set AWS_REGION to the bucket's region"
+    return StoreError(
+        f"{where}: the bucket is in another region than requests are signed for ({told}); {remedy}"
+    )
+
+
+def _of_tls(settings: "Settings", where: str, error: Exception) -> StoreError:
+    reason = _reason(error)
+    if "WRONG_VERSION_NUMBER" in str(error) or "record layer failure" in str(error).lower():
+        return StoreError(
+            f"{where}: {settings.endpoint} does not speak TLS ({reason}); begin S3_ENDPOINT with http://"
+        )
+    return StoreError(
+        f"{where}: {settings.endpoint} is not trusted ({reason}); "
+        "name the file of its CA's certificate by AWS_CA_BUNDLE"
+    )
+
+
+def _of_network(settings: "Settings", where: str, error: Exception) -> Exception:
+    reason = _reason(error)
+    if not settings.proxy:
+        return PassingFault(
+            f"{where}: cannot reach {settings.endpoint} ({reason})",
+            "check S3_ENDPOINT, and that the server runs",
+        )
+    proxy = without_user(settings.proxy)
+    text = f"{where}: cannot reach {settings.endpoint} through the proxy {proxy} ({reason})"
+    if "407" in reason:
+        return StoreError(f"{text}; put user and password into the proxy's URL")
+    return PassingFault(text, "check HTTP_PROXY and HTTPS_PROXY, or list the server in NO_PROXY")
+
+
+def _of_page(settings: "Settings", where: str, error: Any) -> Exception:
+    """Returns the error for a response that is not XML."""
+    if "HTTPS server" in (error._body or ""):
+        return StoreError(f"{where}: {settings.endpoint} wants TLS; begin S3_ENDPOINT with https://")
+    return _of_status(settings, where, error._code)
+
+
 def _of_status(settings: "Settings", where: str, status: int) -> Exception:
     text = f"{where}: {settings.endpoint} answers with HTTP status {status}"
     if status >= 500 or status in (408, 429):
         return PassingFault(text, "see what ails the server")
-    return StoreError(f"{text}, which S3 does not; check S3_ENDPOINT")
+    through = ""
+    if settings.proxy:
+        through = (
+            f", or list the server in NO_PROXY: the proxy {without_user(settings.proxy)} may have responded"
+        )
+    return StoreError(f"{text}, which S3 does not; check S3_ENDPOINT{through}")
 
 
 def _reason(error: BaseException) -> str:

@@ -1,12 +1,6 @@
-"""A bucket, through the `minio` SDK.
+"""A bucket, through the `minio` SDK. The SDK's own silent retries are off: see `retry`."""
 
-The SDK has no public call for single parts, without which an upload cannot be taken up again, so its
-`_create_multipart_upload` and the like are used, here only. Its own silent retries are off: see `retry`.
-"""
-
-import base64
-import binascii
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -14,13 +8,14 @@ from frcnn.errors import StoreError
 from frcnn.storage.address import Address
 from frcnn.storage.backend import Entry, Upload
 from frcnn.storage.checksums import combined_etag, is_md5
-from frcnn.storage.faults import MissingError, PassingFault, translated
+from frcnn.storage.faults import MissingError, PassingFault, not_s3, translated
+from frcnn.storage.multipart import Multipart, plain
+from frcnn.storage.network import pool
 from frcnn.storage.settings import Settings
 
 if TYPE_CHECKING:
     from minio import Minio
 
-CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
 # For a whole piece, so that a slow link can carry it.
 SEND_SECONDS = 900.0
 
@@ -34,6 +29,7 @@ class S3Keeper:
         self._settings = settings
         self._address = address
         self._bucket = address.bucket
+        self._parts = Multipart(client, address.bucket)
 
     def where(self, name: str = "") -> str:
         """`s3://bucket/key`."""
@@ -52,7 +48,7 @@ class S3Keeper:
             found = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
             # Some servers list emptied folders.
             return [
-                Entry(each.object_name[start:], each.size or 0, _plain(each.etag))
+                Entry(each.object_name[start:], each.size or 0, plain(each.etag))
                 for each in found
                 if not each.object_name.endswith("/")
             ]
@@ -67,7 +63,9 @@ class S3Keeper:
         except StoreError:
             self.check()
             raise
-        return Entry(name, found.size, _plain(found.etag))
+        if not found.etag:
+            raise not_s3(self._settings, self.where(name))
+        return Entry(name, found.size, plain(found.etag))
 
     def read(self, name: str, offset: int, length: int, etag: str = "") -> bytes:
         """By a ranged GET."""
@@ -90,8 +88,8 @@ class S3Keeper:
     def write(self, name: str, data: bytes, md5: str) -> None:
         """By PUT with Content-MD5."""
         with self._request(name, "write"):
-            result = self._client._put_object(self._bucket, self._key(name), data, _headers(md5))
-        self._compare(name, result.etag, md5)
+            etag = self._parts.put(self._key(name), data, md5)
+        self._compare(name, etag, md5)
 
     def remove(self, names: Iterable[str]) -> None:
         """By bulk deletion."""
@@ -107,34 +105,23 @@ class S3Keeper:
         """The newest unfinished upload of that key, or a new one."""
         key = self._key(name)
         with self._request(name, "write"):
-            under_way = self._client._list_multipart_uploads(self._bucket, prefix=key).uploads
-            mine = [each for each in under_way if each.object_name == key]
-            if mine:
-                newest = max(mine, key=lambda each: str(each.initiated_time))
-                return Upload(newest.upload_id, dict(self._parts(key, newest.upload_id)))
-            return Upload(self._client._create_multipart_upload(self._bucket, key, {}), {})
+            found = self._parts.newest(key)
+            return Upload(*found) if found else Upload(self._parts.begin(key), {})
 
     def part(self, name: str, upload: Upload, number: int, offset: int, data: bytes, md5: str) -> None:
         """By UploadPart with Content-MD5."""
         with self._request(name, "write"):
-            etag = self._client._upload_part(
-                self._bucket, self._key(name), data, _headers(md5), upload.id, number
-            )
+            etag = self._parts.part(self._key(name), upload.id, number, data, md5)
         self._compare(name, etag, md5)
-        upload.parts[number] = _plain(etag)
+        upload.parts[number] = etag
 
     def complete(self, name: str, upload: Upload, md5s: Sequence[str]) -> None:
         """By CompleteMultipartUpload; one whose answer got lost is found done."""
-        from minio.datatypes import Part
-
-        parts = [Part(number, upload.parts[number]) for number in range(1, len(md5s) + 1)]
+        etags = [upload.parts[number] for number in range(1, len(md5s) + 1)]
         expected = combined_etag(md5s)
         with self._request(name, "write"):
             try:
-                result = self._client._complete_multipart_upload(
-                    self._bucket, self._key(name), upload.id, parts
-                )
-                etag = _plain(result.etag)
+                etag = self._parts.complete(self._key(name), upload.id, etags)
             except Exception as error:
                 if getattr(error, "code", "") != "NoSuchUpload":
                     raise
@@ -149,31 +136,19 @@ class S3Keeper:
             return 0
         try:
             with self._request(entry.name, "read"):
-                answer = self._client._execute(
-                    "HEAD", self._bucket, self._key(entry.name), query_params={"partNumber": "1"}
+                found = self._client.stat_object(
+                    self._bucket, self._key(entry.name), extra_query_params={"partNumber": "1"}
                 )
         except MissingError:
             raise
         except StoreError:
             return 0  # not every server knows parts of finished objects
-        size = int(answer.headers.get("Content-Length", 0))
+        size = int(found.size or 0)
         return size if size and -(-entry.size // size) == count else 0
-
-    def _parts(self, key: str, upload_id: str) -> Iterator[tuple[int, str]]:
-        marker: Any = None
-        while True:
-            answer = self._client._list_parts(
-                self._bucket, key, upload_id, part_number_marker=str(marker) if marker else None
-            )
-            for part in answer.parts:
-                yield part.part_number, _plain(part.etag)
-            marker = answer.next_part_number_marker
-            if not answer.is_truncated or not marker:
-                return
 
     def _compare(self, name: str, etag: str | None, md5: str) -> None:
         """Servers that encrypt give other etags; these have checked Content-MD5 all the same."""
-        found = _plain(etag)
+        found = plain(etag)
         if is_md5(found) and "-" not in found and found != md5:
             raise PassingFault(f"{self.where(name)}: arrived damaged", "see what ails the network")
 
@@ -186,24 +161,17 @@ class S3Keeper:
 
 def connect(settings: Settings) -> "Minio":
     """A client without retries of its own. It keeps as many connections as requests may be under way."""
-    import certifi
-    import urllib3
     from minio import Minio
 
     url = urlsplit(settings.endpoint)
-    pool = urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-        maxsize=2 * settings.parallel,  # two transfers side by side
-        cert_reqs="CERT_REQUIRED",
-        ca_certs=str(settings.ca_file or certifi.where()),
-        retries=False,
-    )
-    pool.pool_classes_by_scheme = _patient_senders()
+    # Two transfers at the same time.
+    connections = pool(settings.proxy, settings.ca_file, maxsize=2 * settings.parallel)
+    connections.pool_classes_by_scheme = _patient_senders()
     client = Minio(
         url.netloc,
         secure=url.scheme == "https",
         region=settings.region,
-        http_client=pool,
+        http_client=connections,
         credentials=settings.credentials,
     )
     if settings.style == "virtual":
@@ -230,14 +198,3 @@ def _patient_senders() -> dict[str, Any]:
         "http": patient(HTTPConnectionPool, HTTPConnection),
         "https": patient(HTTPSConnectionPool, HTTPSConnection),
     }
-
-
-def _headers(md5: str) -> dict[str, str]:
-    return {
-        "Content-MD5": base64.b64encode(binascii.unhexlify(md5)).decode(),
-        "Content-Type": "application/octet-stream",
-    }
-
-
-def _plain(etag: str | None) -> str:
-    return (etag or "").strip('"')

@@ -1,13 +1,16 @@
-"""Which S3 server is used and how, from environment variables; credentials from there or a file, only."""
+"""Which S3 server is used and how, from environment variables."""
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from frcnn.errors import UsageError
+from frcnn.storage.credentials import find_credentials
+from frcnn.storage.network import proxy_for
 
 if TYPE_CHECKING:
     from minio.credentials.providers import Provider
@@ -34,6 +37,7 @@ class Settings:
         credentials: Where keys come from; None: requests are not signed.
         credentials_source: The same in words.
         parallel: Requests under way at once.
+        proxy: URL of the proxy that the server is reached through; empty for none.
         patience: So many seconds without success requests are tried again after passing faults.
     """
 
@@ -45,6 +49,7 @@ class Settings:
     credentials_source: str = "no credentials"
     parallel: int = 8
     patience: float = 60.0
+    proxy: str = dataclasses.field(default="", repr=False)  # may hold a password
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -53,7 +58,9 @@ class Settings:
         Raises:
             UsageError: A value that cannot be.
         """
-        known = os.environ if environment is None else environment
+        # Secrets made from files end with a line break, which no value here means.
+        given = os.environ if environment is None else environment
+        known = {name: value.strip() for name, value in given.items()}
         endpoint = _checked_endpoint(*_first(known, _ENDPOINT, AWS))
         style = known.get("S3_ADDRESSING_STYLE", "auto")
         if style not in _STYLES:
@@ -61,16 +68,21 @@ class Settings:
         ca_file = _first(known, _CA_FILE)[1]
         if ca_file and not Path(ca_file).is_file():
             raise UsageError(f"{_first(known, _CA_FILE)[0]}: {ca_file}: no such file")
-        credentials, source = _credentials(known)
+        region = _first(known, _REGION)[1]
+        if re.search(r"\s", region):
+            raise UsageError(f"{_first(known, _REGION)[0]} is {region!r}; expected one word")
+        credentials, source = find_credentials(known, Path(ca_file) if ca_file else None)
         return cls(
             endpoint=endpoint,
-            region=_first(known, _REGION)[1] or (None if is_aws(endpoint) else _DEFAULT_REGION),
+            region=region or (None if is_aws(endpoint) else _DEFAULT_REGION),
             ca_file=Path(ca_file) if ca_file else None,
             style=style,
             credentials=credentials,
             credentials_source=source,
             parallel=int(_number(known, "S3_PARALLEL", cls.parallel, least=1)),
             patience=_number(known, "S3_PATIENCE_SECONDS", cls.patience, least=0),
+            # Which way out a process has is a matter of the process, whatever server it is told of.
+            proxy=proxy_for(endpoint, {**os.environ, **known}),
         )
 
 
@@ -96,36 +108,18 @@ def _number(known: Mapping[str, str], name: str, default: float, *, least: float
 
 
 def _checked_endpoint(name: str, text: str) -> str:
-    url = urlsplit(text if "://" in text else f"http://{text}")
+    try:
+        url = urlsplit(text if "://" in text else f"http://{text}")
+        port = url.port
+    except ValueError as error:
+        shown = text if "@" not in text else "no URL"
+        raise UsageError(
+            f"{name} is {shown!r}: {error}; expected https://host or https://host:port"
+        ) from error
     if "@" in url.netloc:
         raise UsageError(f"{name} holds a user or a key; give keys by AWS_ACCESS_KEY_ID and the like")
+    if port == 0 or re.search(r"\s", text):
+        raise UsageError(f"{name} is {text!r}; expected a URL such as https://s3.example.com:9000")
     if url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.query:
         raise UsageError(f"{name} is {text!r}; expected a URL such as https://s3.example.com:9000")
     return f"{url.scheme}://{url.netloc}"
-
-
-def _credentials(known: Mapping[str, str]) -> "tuple[Provider | None, str]":
-    from minio.credentials.providers import AWSConfigProvider, StaticProvider
-
-    pairs = (
-        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
-        ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"),
-        ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"),
-    )
-    for access, secret in pairs:
-        if known.get(access) and known.get(secret):
-            token = known.get("AWS_SESSION_TOKEN") if access.startswith("AWS") else None
-            return StaticProvider(known[access], known[secret], token or None), f"{access} and {secret}"
-        if known.get(access) or known.get(secret):
-            missing = secret if known.get(access) else access
-            raise UsageError(
-                f"{missing} is not set, but its other half is; set both of {access} and {secret}"
-            )
-    named = known.get("AWS_SHARED_CREDENTIALS_FILE")
-    path = Path(named) if named else Path(known.get("HOME") or "/") / ".aws" / "credentials"
-    if path.is_file():
-        profile = known.get("AWS_PROFILE") or "default"
-        return AWSConfigProvider(str(path), profile), f"profile {profile} of {path}"
-    if named:
-        raise UsageError(f"AWS_SHARED_CREDENTIALS_FILE: {named}: no such file")
-    return None, "no credentials"
