@@ -1,4 +1,4 @@
-"""Private methods of the SDK that `multipart` uses are where they were; uploads need no right to list them."""
+"""The SDK's private methods are where `multipart` looks for them; uploads need no right to list uploads."""
 
 import inspect
 import re

@@ -31,6 +31,8 @@ KEYS = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "hush-hush", "S3_P
         ("http://10.2.3.4:9000", {"HTTP_PROXY": PROXY, "NO_PROXY": "10.0.0.0/8"}, ""),
         ("http://11.2.3.4:9000", {"HTTP_PROXY": PROXY, "NO_PROXY": "10.0.0.0/8"}, PROXY),
         ("https://s3.example", {"HTTPS_PROXY": PROXY, "NO_PROXY": "*"}, ""),
+        ("https://s3.example:9000", {"HTTPS_PROXY": PROXY, "NO_PROXY": "s3.example:9000, *.other"}, ""),
+        ("https://s3.example", {"HTTPS_PROXY": PROXY, "NO_PROXY": "3.example,,."}, PROXY),
         ("http://localhost:9000", {"HTTP_PROXY": PROXY}, ""),
         ("http://127.0.0.1:9000", {"HTTP_PROXY": PROXY}, ""),
     ],

@@ -1,7 +1,6 @@
 """Connections to S3 servers and token services: certificates, timeouts, proxies."""
 
 import ipaddress
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,12 +91,14 @@ def _is_direct(host: str, netloc: str, no_proxy: str) -> bool:
     address = _address(host)
     if host == "localhost" or (address is not None and address.is_loopback):
         return True
-    if address is not None:
-        for entry in no_proxy.split(","):
-            network = _network(entry.strip())
-            if network is not None and address in network:
-                return True
-    return bool(urllib.request.proxy_bypass_environment(netloc, {"no": no_proxy}))
+    for entry in (each.strip().lower() for each in no_proxy.split(",")):
+        network = _network(entry)
+        if address is not None and network is not None and address in network:
+            return True
+        suffix = entry.removeprefix("*").lstrip(".")
+        if entry == "*" or (suffix and f".{host}".endswith(f".{suffix}")) or (entry and entry == netloc):
+            return True
+    return False
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
