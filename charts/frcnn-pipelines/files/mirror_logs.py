@@ -5,27 +5,15 @@ import os
 import sys
 import time
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio
 from minio.error import MinioException
+from s3_client import client, setting
 
 log = logging.getLogger("mirror_logs")
 
 MARK = "events.out.tfevents"
-
-
-def client() -> Minio:
-    """A client of the server that the environment names."""
-    url = urlsplit(os.environ["S3_ENDPOINT"])
-    return Minio(
-        url.netloc,
-        access_key=os.environ["AWS_ACCESS_KEY_ID"],
-        secret_key=os.environ["AWS_SECRET_ACCESS_KEY"],
-        region=os.environ["AWS_REGION"],
-        secure=url.scheme == "https",
-    )
 
 
 def mirror(store: Minio, bucket: str, prefix: str, folder: Path, known: dict[str, str]) -> int:
@@ -52,7 +40,7 @@ def main() -> int:
         try:
             copied = mirror(
                 client(),
-                os.environ["S3_BUCKET"],
+                setting("S3_BUCKET"),
                 os.environ["LOGS_PREFIX"],
                 Path(os.environ["LOGS_FOLDER"]),
                 known,
