@@ -159,10 +159,8 @@ def test_pods_that_read_keys_when_they_start_are_replaced_when_keys_change(rende
 
 def job_names(chart, values, revision=1):
     files = chart.render(values, name="vision", namespace="team", revision=revision)
-    documents = [
-        each for text in files.values() for each in yaml.safe_load_all(text) if isinstance(each, dict)
-    ]
-    return {each["metadata"]["name"] for each in documents if each.get("kind") == "Job"}
+    texts = [text for path, text in files.items() if path.endswith("-job.yaml")]
+    return {each["metadata"]["name"] for text in texts for each in yaml.safe_load_all(text) if each}
 
 
 def test_jobs_get_another_name_with_other_content_though_the_revision_stays(chart):
