@@ -6,8 +6,10 @@ These and no others: charts/frcnn-pipelines grants exactly them (a test compares
 import contextlib
 import json
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import urllib3
 from kubernetes import client, config
@@ -67,6 +69,11 @@ def connect() -> tuple[client.ApiClient, str]:
         context = config.list_kube_config_contexts()[1]["context"]
         return client.ApiClient(settings), context.get("namespace", "default")
     except config.ConfigException as error:
+        if os.environ.get("KUBERNETES_SERVICE_HOST"):
+            raise RunError(
+                f"no access to the cluster from this pod: {error}. Its account's token is not mounted; "
+                "run as the chart's frcnn-launcher, or set automountServiceAccountToken"
+            ) from error
         raise RunError(f"no access to a cluster: {error}. Run inside a pod, or set KUBECONFIG") from error
 
 
@@ -133,11 +140,47 @@ class Cluster:
             ExpiredWatchError: `version` is too old.
             ApiException, urllib3.exceptions.HTTPError: The request failed, or the connection broke.
         """
+        response = self._begin_watch(
+            self._objects.list_namespaced_custom_object,
+            {**self._request, "field_selector": f"metadata.name={name}", "resource_version": version},
+            seconds,
+        )
+        yield from _changes_of(response)
+
+    def watch_pods(self, name: str, version: str | None, seconds: int) -> Iterator[tuple[str, Json]]:
+        """(kind of change, pod) of the job's pods as they are, if `version` is None, and as they change.
+
+        Raises:
+            RefusedError: It is not allowed.
+            ExpiredWatchError: `version` is too old.
+            ApiException, urllib3.exceptions.HTTPError: The request failed, or the connection broke.
+        """
+        chosen = {"namespace": self.namespace, "label_selector": f"{JOB_LABEL}={name}"}
+        with self._refusing("watch pods of", name):
+            response = self._begin_watch(self._core.list_namespaced_pod, _since(chosen, version), seconds)
+        yield from _changes_of(response)
+
+    def watch_events(self, name: str, version: str | None, seconds: int) -> Iterator[tuple[str, Json]]:
+        """(kind of change, Event) about the job, its pods and its launcher's Job, as `watch_pods`.
+
+        The API selects Events by one object's name only, so all of the namespace's come, and those about
+        others are left out here.
+        """
+        with self._refusing("watch events of", name):
+            response = self._begin_watch(
+                self._core.list_namespaced_event, _since({"namespace": self.namespace}, version), seconds
+            )
+        for kind, event in _changes_of(response):
+            about = str(event.get("involvedObject", {}).get("name", ""))
+            if about == name or about.startswith(f"{name}-") or kind == "BOOKMARK":
+                yield kind, event
+
+    def _begin_watch(
+        self, call: Callable[..., Any], chosen: Mapping[str, Any], seconds: int
+    ) -> urllib3.response.BaseHTTPResponse:
         try:
-            response = self._objects.list_namespaced_custom_object(
-                **{**self._request, "_request_timeout": (_READ_SECONDS, seconds + _READ_SECONDS)},
-                field_selector=f"metadata.name={name}",
-                resource_version=version,
+            response: urllib3.response.BaseHTTPResponse = call(
+                **{**chosen, "_request_timeout": (_READ_SECONDS, seconds + _READ_SECONDS)},
                 watch=True,
                 timeout_seconds=seconds,
                 _preload_content=False,
@@ -146,13 +189,18 @@ class Cluster:
             if error.status == 410:
                 raise ExpiredWatchError from error
             raise
-        for line in lines_of(response):
-            event = json.loads(line)
-            if event["type"] == "ERROR":
-                if event["object"].get("code") == 410:
-                    raise ExpiredWatchError
-                raise ApiException(status=event["object"].get("code"), reason=event["object"].get("message"))
-            yield event["type"], event["object"]
+        return response
+
+    @contextlib.contextmanager
+    def _refusing(self, verb: str, name: str) -> Iterator[None]:
+        """Names a refusal of the request inside the block; leaves errors that may pass as they are."""
+        try:
+            yield
+        except ApiException as error:
+            if error.status not in (401, 403):
+                raise
+            place = f"{verb} mpijob/{name} in namespace {self.namespace}"
+            raise RefusedError(f"{place}: {_explain(error, self.namespace)}", status=error.status) from error
 
     def pods(self, name: str, role: str | None = None) -> list[Json]:
         """The job's pods as JSON, oldest first; `role` launcher or worker, None for all."""
@@ -166,17 +214,6 @@ class Cluster:
             )
         items: list[Json] = json.loads(response.data).get("items") or []
         return sorted(items, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
-
-    def events(self, name: str) -> list[Json]:
-        """The Events about the object called `name`, of whatever kind, as JSON."""
-        with self._naming("list events of", name):
-            response = self._core.list_namespaced_event(
-                self.namespace,
-                field_selector=f"involvedObject.name={name}",
-                _preload_content=False,
-                _request_timeout=_READ_SECONDS,
-            )
-        return json.loads(response.data).get("items") or []
 
     def log(self, pod: str, since_seconds: int | None) -> Iterator[str]:
         """The lines of a pod's log, each `<time> <text>`, until its container ends.
@@ -229,7 +266,10 @@ def _explain(error: ApiException, namespace: str) -> str:
         return f"the cluster refuses it ({error.status}): {message}. Correct the job's settings"
     if "namespaces" in message:
         return f"{message}. Create the namespace {namespace}, or name another"
-    return f"the cluster knows no MPIJob (kubeflow.org/v2beta1). {INSTALL_OPERATOR}"
+    return (
+        f"the cluster knows no MPIJob (kubeflow.org/v2beta1). {INSTALL_OPERATOR}. Beside a "
+        "training-operator, whose MPIJob v1 excludes it, see docs/cluster.md"
+    )
 
 
 def _message(error: ApiException) -> str:
@@ -237,6 +277,20 @@ def _message(error: ApiException) -> str:
         return " ".join(str(json.loads(error.body)["message"]).split())
     except (TypeError, ValueError, KeyError):
         return " ".join(str(error.body or error.reason).split())[:300]
+
+
+def _since(chosen: dict[str, Any], version: str | None) -> dict[str, Any]:
+    return chosen if version is None else {**chosen, "resource_version": version}
+
+
+def _changes_of(response: urllib3.response.BaseHTTPResponse) -> Iterator[tuple[str, Any]]:
+    for line in lines_of(response):
+        event = json.loads(line)
+        if event["type"] == "ERROR":
+            if event["object"].get("code") == 410:
+                raise ExpiredWatchError
+            raise ApiException(status=event["object"].get("code"), reason=event["object"].get("message"))
+        yield event["type"], event["object"]
 
 
 def lines_of(response: urllib3.response.BaseHTTPResponse) -> Iterator[str]:

@@ -19,6 +19,7 @@ class Kind(enum.Enum):
 
     FINAL = "will not go away by itself"
     IMAGE = "the kubelet tries again"
+    ENDED = "the kubelet may start it again"
     SCHEDULING = "other jobs may end, or an autoscaler add nodes"
     QUOTA = "other jobs may end, and quota be free"
     NO_NODES = "no autoscaler will add nodes"
@@ -32,6 +33,11 @@ class Fault:
     object: str
     reason: str
     remedy: str
+
+    @property
+    def topic(self) -> tuple[Kind, str]:
+        """What several pods may have in common: one warning is enough for all."""
+        return self.kind, self.remedy
 
     @property
     def no_room(self) -> bool:
@@ -76,6 +82,7 @@ _MESSAGES = (
     (r"must be less than or equal to .* limit", Kind.FINAL, "Correct the resources asked for"),
     (r"maximum .* usage per ", Kind.FINAL, "Ask for less: the namespace's LimitRange forbids it"),
 )
+_LOST = ("Evicted", "Preempting", "NodeLost", "Terminated", "NodeShutdown", "Shutdown")
 _FAILED_CREATE = ("FailedCreate", "MPIJobFailed")  # of the batch Job, of mpi-operator
 _FAILED_MOUNT = ("FailedMount", "FailedAttachVolume")
 
@@ -156,15 +163,85 @@ def _pod_faults(pod: Json, hopeless: set[str]) -> Iterator[Fault]:
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
             message = _one_line(condition.get("message", ""))
-            kind = Kind.NO_NODES if name in hopeless else Kind.SCHEDULING
-            yield Fault(kind, place, f"no node can take it: {message}", _scheduling_remedy(message, pod))
+            yield _claim_fault(place, message) or Fault(
+                Kind.NO_NODES if name in hopeless else Kind.SCHEDULING,
+                place,
+                f"no node can take it: {message}",
+                _scheduling_remedy(message, pod),
+            )
     for container in (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or []):
         waiting = container.get("state", {}).get("waiting") or {}
         if waiting.get("reason") in _WAITING:
             kind, remedy = _WAITING[waiting["reason"]]
             text = _one_line(waiting.get("message", ""))
             image = container.get("image", "")
-            yield Fault(kind, place, f"{waiting['reason']} of image {image}: {text}", remedy)
+            before = (
+                _end_of(container.get("lastState", {})) if waiting["reason"] == "CrashLoopBackOff" else None
+            )
+            if before is not None:
+                yield Fault(Kind.ENDED, place, f"ends again and again: {before[0]}", before[1])
+            else:
+                yield Fault(kind, place, f"{waiting['reason']} of image {image}: {text}", remedy)
+    if pod["metadata"].get("labels", {}).get(ROLE_LABEL) == "worker":
+        yield from _worker_ends(pod, place)
+
+
+def _worker_ends(pod: Json, place: str) -> Iterator[Fault]:
+    """Workers wait for processes to start; one that has ended will not be there for them."""
+    status = pod.get("status", {})
+    if status.get("reason") in _LOST:
+        text = f"{status['reason']}: {_one_line(status.get('message', ''))}"
+        yield Fault(Kind.ENDED, place, text, _evicted_remedy(text))
+        return
+    for container in status.get("containerStatuses") or ():
+        end = _end_of(container.get("state", {}))
+        if end is not None:
+            yield Fault(Kind.ENDED, place, f"ended before the training did: {end[0]}", end[1])
+
+
+def _end_of(state: Json) -> tuple[str, str] | None:
+    """How a container ended, and what to do; None if it has not."""
+    ended = state.get("terminated")
+    if not ended:
+        return None
+    reason, code = ended.get("reason") or "Error", ended.get("exitCode")
+    text = f"{reason}, exit code {code}"
+    if message := _one_line(ended.get("message", "")):
+        text += f": {message}"
+    if reason == "OOMKilled":
+        return text, "Raise its memory (--memory), or lower the batch size"
+    if reason in ("StartError", "ContainerCannotRun"):
+        return text, "Check that the image holds the command it is started with, such as /usr/sbin/sshd"
+    return text, "Read the container's log: `kubectl logs --previous`"
+
+
+def _evicted_remedy(text: str) -> str:
+    for resource in ("memory", "ephemeral-storage"):
+        if resource in text:
+            return (
+                f"The node ran out of {resource}: ask for more of it, so that the pod gets a node that has it"
+            )
+    return "See what happened to its node: kubectl describe node"
+
+
+def _claim_fault(place: str, message: str) -> Fault | None:
+    """The fault of a volume claim that keeps a pod from being scheduled; None if it is something else."""
+    missing = re.search(r'persistentvolumeclaim "([^"]+)" (?:not found|is being deleted)', message)
+    if missing:
+        return Fault(
+            Kind.IMAGE,
+            place,
+            f"no node can take it: {message}",
+            f"Create the claim {missing[1]} in this namespace, or correct --volume",
+        )
+    if "unbound immediate PersistentVolumeClaims" in message:
+        return Fault(
+            Kind.SCHEDULING,
+            place,
+            f"no node can take it: {message}",
+            "Its claim has no volume yet: see `kubectl describe pvc`, and the claim's storage class",
+        )
+    return None
 
 
 def _scheduling_remedy(message: str, pod: Json) -> str:
@@ -189,7 +266,9 @@ def _asked(pod: Json, resource: str) -> str:
 
 def failure(condition: Json, pods: Iterable[Json]) -> str:
     """Why a job that ran has failed: its own condition, and how its pods ended."""
-    said = f"{condition.get('reason', 'Failed')}: {_one_line(condition.get('message', ''))}".rstrip(": ")
+    # mpi-operator appends the launcher pod's reason and message, which are often empty.
+    reason = str(condition.get("reason", "Failed")).strip("/")
+    said = f"{reason}: {_one_line(condition.get('message', '')).rstrip(': ')}".rstrip(": ")
     ends = [each for pod in pods for each in _ends(pod)]
     # Memory, eviction: what a worker died of explains the launcher's exit code, not the other way round.
     ends.sort(key=lambda each: not each[1])
@@ -199,7 +278,7 @@ def failure(condition: Json, pods: Iterable[Json]) -> str:
 def _ends(pod: Json) -> Iterator[tuple[str, bool]]:
     """How a pod ended badly, and whether that explains others' ends."""
     place, status = f"pod/{pod['metadata']['name']}", pod.get("status", {})
-    if status.get("reason") in ("Evicted", "Preempting", "NodeLost", "Terminated"):
+    if status.get("reason") in _LOST:
         yield f"{place} {status['reason']}: {_one_line(status.get('message', ''))}", True
     for container in status.get("containerStatuses") or ():
         ended = container.get("state", {}).get("terminated") or {}

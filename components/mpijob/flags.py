@@ -26,6 +26,10 @@ def add_pod_flags(flags: argparse.ArgumentParser) -> None:
     add("--env", action="append", default=[], metavar="NAME=VALUE", help="variable of every process")
     add("--node_selector", action="append", default=[], metavar="LABEL=VALUE", help="nodes of the workers")
     add("--toleration", action="append", default=[], metavar="KEY[=VALUE][:EFFECT]", help="of the workers")
+    add(
+        "--launcher_node_selector", action="append", default=[], metavar="LABEL=VALUE", help="of the launcher"
+    )
+    add("--launcher_toleration", action="append", default=[], metavar="KEY[=VALUE][:EFFECT]", help="likewise")
     add("--priority_class", metavar="NAME")
     add("--label", action="append", default=[], metavar="KEY=VALUE", help="such as a queue's")
     add("--backoff_limit", type=int, default=2, metavar="N", help="restarts of the launcher (default: 2)")
@@ -67,6 +71,8 @@ def job_of(
         volumes=_pairs("--volume", args.volume),
         node_selector=_pairs("--node_selector", args.node_selector),
         tolerations=tuple(_toleration(text) for text in args.toleration),
+        launcher_node_selector=_pairs("--launcher_node_selector", args.launcher_node_selector),
+        launcher_tolerations=tuple(_toleration(text) for text in args.launcher_toleration),
         priority_class=args.priority_class,
         labels=_pairs("--label", args.label),
         owner=Owner(pod, uid) if pod and uid else None,

@@ -71,7 +71,7 @@ class TrainingJob:
         launcher: What the launcher pod gets; it computes nothing.
         backoff_limit: How often a failed launcher is started again, before the job counts as failed.
         deadline_seconds: How long the launcher may run in all, None for ever.
-        keep_seconds: How long a finished job stays to be looked at.
+        keep_seconds: How long the launcher's pod and its log stay after its end; the MPIJob itself stays.
         environment: Variables of every process. No secrets: those are `s3` and `secret_environment`.
         secret_environment: Variable -> (secret, key in it); the secret or key may be missing.
         volumes: Mount path -> persistent volume claim that every pod mounts there; user 1000 must be let in,
@@ -99,6 +99,8 @@ class TrainingJob:
     volumes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     node_selector: Mapping[str, str] = dataclasses.field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
+    launcher_node_selector: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    launcher_tolerations: tuple[Toleration, ...] = ()
     priority_class: str | None = None
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     owner: Owner | None = None

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.mpijob.job import HOME, SSH_FOLDER, SSH_PORT, USER, Resources, Toleration, TrainingJob
@@ -11,6 +12,17 @@ JOB_LABEL = "training.kubeflow.org/job-name"
 ROLE_LABEL = "training.kubeflow.org/job-role"
 # Tells a job that a step may join from one of the same name with other settings.
 SETTINGS_ANNOTATION = "frcnn.io/settings"
+# By which clouds tell a pod of its account's role; set by their webhooks, so that a manifest cannot know.
+ROLE_VARIABLES = (
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+)
 
 Manifest = dict[str, Any]
 
@@ -71,7 +83,9 @@ def _spec(job: TrainingJob) -> Manifest:
         "runPolicy": policy,
         "mpiReplicaSpecs": {
             "Launcher": {"replicas": 1, "restartPolicy": "Never", "template": _launcher(job)},
-            "Worker": {"replicas": job.workers, "restartPolicy": "Never", "template": _worker(job)},
+            # OnFailure: the kubelet starts a worker again whose sshd was killed, as for want of memory. The
+            # operator replaces pods that were deleted, not those that failed.
+            "Worker": {"replicas": job.workers, "restartPolicy": "OnFailure", "template": _worker(job)},
         },
     }
 
@@ -87,8 +101,10 @@ def _labels(job: TrainingJob) -> Manifest:
 
 def _launcher(job: TrainingJob) -> Manifest:
     container = _container(job, "launcher", job.launcher)
-    container["command"] = mpirun(job)
-    return _pod(job, container, job.launcher)
+    container["command"] = launcher_command(job)
+    pod = _pod(job, container, job.launcher)
+    _place(pod, job.launcher_node_selector, job.launcher_tolerations)
+    return pod
 
 
 def _worker(job: TrainingJob) -> Manifest:
@@ -100,11 +116,15 @@ def _worker(job: TrainingJob) -> Manifest:
         "readinessProbe": {"tcpSocket": {"port": SSH_PORT}, "initialDelaySeconds": 1, "periodSeconds": 2},
     }
     pod = _pod(job, container, job.worker)
-    if job.node_selector:
-        pod["spec"]["nodeSelector"] = dict(job.node_selector)
-    if job.tolerations:
-        pod["spec"]["tolerations"] = [_toleration(each) for each in job.tolerations]
+    _place(pod, job.node_selector, job.tolerations)
     return pod
+
+
+def _place(pod: Manifest, selector: Mapping[str, str], tolerations: Sequence[Toleration]) -> None:
+    if selector:
+        pod["spec"]["nodeSelector"] = dict(selector)
+    if tolerations:
+        pod["spec"]["tolerations"] = [_toleration(each) for each in tolerations]
 
 
 def _toleration(toleration: Toleration) -> Manifest:
@@ -116,13 +136,31 @@ def _toleration(toleration: Toleration) -> Manifest:
     return entry
 
 
+def launcher_command(job: TrainingJob) -> list[str]:
+    """Returns the launcher's command: `mpirun`, told of those variables that its pod really has.
+
+    mpirun warns of variables that are not set, such as those of secrets that may be missing.
+    """
+    names = list(dict.fromkeys([*job.secret_environment, *ROLE_VARIABLES]))
+    script = (
+        f"for name in {' '.join(names)}; do "
+        'if printenv "$name" >/dev/null; then set -- -x "$name" "$@"; fi; done; exec mpirun "$@"'
+    )
+    return ["sh", "-c", script, "mpirun", *mpirun(job)[1:]]
+
+
 def mpirun(job: TrainingJob) -> list[str]:
-    """The launcher's command: one process a slot on all workers, each with the launcher's variables."""
+    """One process a slot on all workers, each with the variables that the launcher has in any case."""
     words = ["mpirun", "-np", str(job.processes), "--bind-to", "none", "--map-by", "slot", "--tag-output"]
     # A process is started by a worker's sshd, whose environment is not the container's. mpirun warns of
     # variables that are not set, so that only those of GPU images are added for GPUs.
-    inherited = ("PATH", "LD_LIBRARY_PATH") if job.worker.gpus else ("PATH",)
-    for name in (*inherited, *(each["name"] for each in _environment(job))):
+    inherited = ("PATH", "HOME", "LD_LIBRARY_PATH") if job.worker.gpus else ("PATH", "HOME")
+    certain = [
+        each["name"]
+        for each in _environment(job)
+        if each["name"] not in (*job.secret_environment, *ROLE_VARIABLES)
+    ]
+    for name in (*inherited, *certain):
         words += ["-x", name]
     # Gradients go by NCCL or over TCP; MPI itself only has to carry small messages.
     words += ["--mca", "pml", "ob1", "--mca", "btl", "^openib"]
@@ -166,8 +204,13 @@ def _container(job: TrainingJob, name: str, resources: Resources) -> Manifest:
         "volumeMounts": [
             {"name": "shm", "mountPath": "/dev/shm"},
             *({"name": f"volume-{i}", "mountPath": path} for i, path in enumerate(job.volumes)),
+            {"name": "tmp", "mountPath": "/tmp"},
         ],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
     }
 
 
@@ -187,6 +230,7 @@ def _pod(job: TrainingJob, container: Manifest, resources: Resources) -> Manifes
         "volumes": [
             {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": resources.shared_memory}},
             *_claims(job),
+            {"name": "tmp", "emptyDir": {}},
         ],
         "containers": [container],
     }

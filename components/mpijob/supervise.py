@@ -1,6 +1,8 @@
 """Runs a training job to its end: created or joined, watched, its log copied, cleaned up if it must go."""
 
+import contextlib
 import dataclasses
+import functools
 import logging
 import sys
 import time
@@ -8,14 +10,15 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from components.mpijob import diagnosis
-from components.mpijob.api import Cluster, UnreachableError
+from components.mpijob.api import Cluster, RefusedError, UnreachableError
 from components.mpijob.create import condition, create_or_join, is_same
-from components.mpijob.diagnosis import Fault, Kind
+from components.mpijob.diagnosis import Fault, Json, Kind
 from components.mpijob.job import TrainingJob
 from components.mpijob.launcher_log import LauncherLog
 from components.mpijob.manifest import Manifest, manifest
 from components.mpijob.validate import problems
 from components.mpijob.watch import changes
+from components.mpijob.watched import Watched
 from frcnn.console.signals import terminate_as_interrupt
 from frcnn.errors import RunError, SpecError
 
@@ -38,6 +41,8 @@ class Patience:
             (queued) does not count.
         unreachable: The API does not answer.
         look: Between looks at pods and Events while the job is not running; while it runs, 6 times that.
+            They are those that watches have shown: a look makes no request.
+        clean_up: The operator does not stop the pods of a job that failed.
     """
 
     image: float = 45
@@ -47,14 +52,21 @@ class Patience:
     start: float = 1800
     unreachable: float = 300
     look: float = 5
+    clean_up: float = 20
 
     def of(self, kind: Kind) -> float:
         """How long a fault of that kind may last."""
-        return {Kind.IMAGE: self.image, Kind.SCHEDULING: self.scheduling, Kind.QUOTA: self.quota}.get(kind, 0)
+        limits = {
+            Kind.IMAGE: self.image,
+            Kind.ENDED: self.image,
+            Kind.SCHEDULING: self.scheduling,
+            Kind.QUOTA: self.quota,
+        }
+        return limits.get(kind, 0)
 
 
 class FailedTrainingError(RunError):
-    """The training itself failed. Its job stays for a while, to be looked at."""
+    """The training itself failed. Its job stays to be looked at, if no pod of it goes on."""
 
 
 class NoRoomError(RunError):
@@ -94,17 +106,49 @@ def run_job(
     document = manifest(job)
     if found := list(problems(document)):
         raise SpecError(f"mpijob/{job.name}", found)
-    with terminate_as_interrupt():
+    with terminate_as_interrupt(), contextlib.ExitStack() as watches:
+        started = None
         try:
             started = create_or_join(cluster, document)
-            _follow(cluster, job, started, patience, write or _to_stdout)
+            seen = watches.enter_context(_watching(cluster, job.name, patience))
+            _follow(cluster, job, started, patience, write or _to_stdout, seen)
         except FailedTrainingError:
+            _stop_pods(cluster, document, patience)
             raise
         except UnreachableError:
             raise  # started again, the step joins the job
+        except RefusedError:
+            if started is not None:  # otherwise there is nothing of ours to delete
+                _clean_up(cluster, document)
+            raise
         except (Exception, KeyboardInterrupt):
             _clean_up(cluster, document)
             raise
+
+
+@dataclasses.dataclass(frozen=True)
+class _Seen:
+    """What watches show of a job's surroundings."""
+
+    pods: Watched
+    events: Watched
+
+
+@contextlib.contextmanager
+def _watching(cluster: Cluster, name: str, patience: Patience) -> Iterator[_Seen]:
+    pause = min(1.0, patience.look)
+    seen = _Seen(
+        Watched(f"pods of {name}", functools.partial(cluster.watch_pods, name), pause=pause),
+        Watched(f"events of {name}", functools.partial(cluster.watch_events, name), pause=pause),
+    )
+    threads = (seen.pods, seen.events)
+    for each in threads:
+        each.start()
+    try:
+        yield seen
+    finally:
+        for each in threads:
+            each.stop()
 
 
 def _to_stdout(line: str) -> None:
@@ -124,12 +168,40 @@ def _clean_up(cluster: Cluster, document: Manifest) -> None:
         log.warning("mpijob/%s may be left behind: %s", name, trouble)
 
 
+def _stop_pods(cluster: Cluster, document: Manifest, patience: Patience) -> None:
+    """Deletes a failed job whose pods go on.
+
+    mpi-operator stops them when the launcher has ended, and does not when a worker was evicted
+    (kubeflow/mpi-operator#647): then they hold their GPUs for ever.
+    """
+    name = document["metadata"]["name"]
+    until = time.monotonic() + patience.clean_up
+    try:
+        while any(_goes_on(pod) for pod in cluster.pods(name)):
+            if time.monotonic() >= until:
+                log.info("mpijob/%s failed, and pods of it go on: it is deleted", name)
+                return _clean_up(cluster, document)
+            time.sleep(min(10.0, max(patience.clean_up, 0.1)))
+    except RunError as trouble:  # the training's failure is the one to tell
+        log.warning("mpijob/%s may have pods left that go on: %s", name, trouble)
+
+
+def _goes_on(pod: Json) -> bool:
+    waits_or_runs = pod.get("status", {}).get("phase") in ("Pending", "Running")
+    return waits_or_runs and not pod["metadata"].get("deletionTimestamp")
+
+
 def _follow(
-    cluster: Cluster, job: TrainingJob, started: Manifest, patience: Patience, write: Callable[[str], None]
+    cluster: Cluster,
+    job: TrainingJob,
+    started: Manifest,
+    patience: Patience,
+    write: Callable[[str], None],
+    seen: _Seen,
 ) -> None:
-    copy = LauncherLog(cluster, job.name, write, pause=min(1.0, patience.look))
+    copy = LauncherLog(cluster, job.name, write, pods=seen.pods.items, pause=min(1.0, patience.look))
     copy.start()
-    judge = _Judge(cluster, job, patience)
+    judge = _Judge(cluster, job, patience, seen)
     try:
         for current in changes(cluster, started, quiet=judge.quiet_seconds, unreachable=patience.unreachable):
             if judge.has_succeeded(current):
@@ -142,13 +214,14 @@ def _follow(
 class _Judge:
     """Decides, each time a job changed or time went by, whether it is done, doomed, or to be waited for."""
 
-    def __init__(self, cluster: Cluster, job: TrainingJob, patience: Patience) -> None:
-        self._cluster, self._job, self._patience = cluster, job, patience
+    def __init__(self, cluster: Cluster, job: TrainingJob, patience: Patience, around: _Seen) -> None:
+        self._cluster, self._job, self._patience, self._around = cluster, job, patience, around
         self._since = time.monotonic()  # when it was created, joined, or last seen suspended
         self._running_since: float | None = None
         self._next_look = 0.0
         self._seen: dict[tuple[Kind, str], float] = {}
         self._told: set[str] = set()
+        self._warned: set[tuple[Kind, str]] = set()
         self.ended = False
 
     def quiet_seconds(self) -> int:
@@ -209,8 +282,8 @@ class _Judge:
         for key, fault in seen.items():
             if now - self._seen[key] >= self._patience.of(fault.kind):
                 self._give_up(fault)
-            if str(fault) not in self._told:
-                self._told.add(str(fault))
+            if fault.topic not in self._warned:
+                self._warned.add(fault.topic)
                 log.warning("%s (waiting %.0f s for it)", fault, self._patience.of(fault.kind))
 
     def _give_up(self, fault: Fault) -> NoReturn:
@@ -221,14 +294,8 @@ class _Judge:
         raise NoRoomError(message, sum(pod.get("status", {}).get("phase") == "Running" for pod in pods))
 
     def _faults(self, current: Manifest) -> Iterator[Fault]:
-        name = self._job.name
-        pods = self._cluster.pods(name)
-        # A few pods speak for all: with 64 of them pending, 64 requests would tell the same.
-        pending = [pod["metadata"]["name"] for pod in pods if pod.get("status", {}).get("phase") == "Pending"]
-        events = [
-            each for of in (name, f"{name}-launcher", *pending[:3]) for each in self._cluster.events(of)
-        ]
-        events = [each for each in events if diagnosis.of_this_job(each, current)]
+        pods = self._around.pods.items()
+        events = [each for each in self._around.events.items() if diagnosis.of_this_job(each, current)]
         return diagnosis.faults(pods, events, workers=self._job.workers)
 
     def _unnoticed(self, now: float) -> list[Fault]:

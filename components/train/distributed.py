@@ -35,6 +35,7 @@ _SECRETS = {
     "S3_ENDPOINT": ("frcnn-s3", "endpoint"),
     "AWS_REGION": ("frcnn-s3", "region"),
 }
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,11 +209,13 @@ def described(request: Request, options: argparse.Namespace, namespace: str) -> 
         workers=request.workers,
         gpus=request.gpus,
     )
-    # What else this step was told of S3 is no secret: path style, certificates, patience.
+    # What else this step was told of S3 is no secret: path style, certificates, patience. Proxies are the
+    # network's, unless their URL holds a password, which must not be in a manifest.
     plain = {
         name: value
         for name, value in os.environ.items()
-        if name.startswith("S3_") and name not in _SECRETS and not name.endswith("_FILE")
+        if (name.startswith("S3_") and name not in _SECRETS and not name.endswith("_FILE"))
+        or (name.lower() in _PROXIES and "@" not in value)
     }
     return dataclasses.replace(job, environment={**plain, **job.environment}, secret_environment=_SECRETS)
 

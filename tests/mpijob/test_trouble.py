@@ -91,6 +91,40 @@ CASES = {
         with_event("Pod", "kitti-train-worker-0", "FailedMount", "no volume x", operator.PENDING),
         r"pod/kitti-train-worker-0: FailedMount: no volume x. Create the volume",
     ),
+    "claim": (
+        pods(operator.unschedulable('0/3 nodes are available: persistentvolumeclaim "kitti" not found.')),
+        r"persistentvolumeclaim \"kitti\" not found. Create the claim kitti in this namespace, or correct --vol",
+    ),
+    "volume": (
+        pods(
+            operator.unschedulable(
+                "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+            )
+        ),
+        r"Its claim has no volume yet: see `kubectl describe pvc`",
+    ),
+    "no sshd": (
+        pods(operator.ended(128, "StartError", 'exec: "/usr/sbin/sshd": stat: no such file or directory')),
+        r"worker-0: ended before the training did: StartError, exit code 128: exec: .*sshd.* Check that the image",
+    ),
+    "worker out of memory": (
+        pods(operator.ended(137, "OOMKilled")),
+        r"ended before the training did: OOMKilled, exit code 137. Raise its memory \(--memory\)",
+    ),
+    "worker crashes": (
+        pods(operator.crashes(1, "Error")),
+        r"ends again and again: Error, exit code 1. Read the container's log: `kubectl logs --previous`",
+    ),
+    "worker evicted": (
+        pods(
+            {
+                "phase": "Failed",
+                "reason": "Evicted",
+                "message": "The node was low on resource: ephemeral-storage",
+            }
+        ),
+        r"pod/kitti-train-worker-0: Evicted: .*The node ran out of ephemeral-storage: ask for more",
+    ),
     "no operator": (None, r"mpijob/kitti-train: mpi-operator has taken no notice .*See whether it runs"),
 }
 
@@ -114,6 +148,46 @@ def test_trouble_that_may_pass_is_told_before_it_ends_the_run(case, double, clus
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert warnings
     assert all("(waiting 0 s for it)" in text for text in warnings)
+
+
+def test_one_bad_image_is_one_warning(double, cluster, job, quick, caplog):
+    """Both workers have it, and the kubelet says so by turns in two ways."""
+
+    def script(double, created):
+        name = created["metadata"]["name"]
+        double.condition(name, "Created")
+        for reason in ("ErrImagePull", "ImagePullBackOff") * 3:
+            for index in (0, 1):
+                double.pod(name, "worker", index, status=operator.waiting(reason, f"{PULL} {reason}"))
+            time.sleep(0.15)
+
+    double.on_create = script
+    with pytest.raises(RunError, match="of image frcnn-train:9"):
+        run_job(cluster, job, patience=dataclasses.replace(quick, image=1.0))
+    assert len([each for each in caplog.records if each.levelname == "WARNING"]) == 1
+
+
+def test_a_refused_creation_leaves_nothing_behind_to_warn_of(double, cluster, job, quick, caplog):
+    for call in ("create mpijobs", "get mpijobs"):
+        double.refusals[call] = (403, "Forbidden", "mpijobs is forbidden: User x cannot")
+    with pytest.raises(RunError, match="cannot. Install the chart"):
+        run_job(cluster, job, patience=quick)
+    assert [each for each in caplog.records if each.levelname == "WARNING"] == []
+    assert ("delete", "kubeflow.org", "mpijobs") not in double.calls
+
+
+def test_a_pod_without_a_token_is_told_so(monkeypatch, tmp_path):
+    from components.mpijob.api import connect
+
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    with pytest.raises(
+        RunError, match="from this pod: .*token is not mounted; run as the chart's frcnn-laun"
+    ):
+        connect()
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
+    with pytest.raises(RunError, match="Run inside a pod, or set KUBECONFIG"):
+        connect()
 
 
 def test_trouble_that_passes_is_no_trouble(double, cluster, job, quick):
@@ -199,7 +273,9 @@ def test_refused_creation_is_explained(case, double, cluster, job, quick):
 
 def test_missing_right_to_read_events_is_named_and_the_job_deleted(double, cluster, job, quick):
     double.on_create = pods(operator.PENDING)
-    double.refusals["list events"] = (403, "Forbidden", "events is forbidden: User x cannot list")
-    with pytest.raises(RunError, match=r"list events of mpijob/kitti-train .*cannot list. Install the chart"):
+    double.refusals["watch events"] = (403, "Forbidden", "events is forbidden: User x cannot watch")
+    with pytest.raises(
+        RunError, match=r"watch events of mpijob/kitti-train .*cannot watch. Install the chart"
+    ):
         run_job(cluster, job, patience=quick)
     assert double.job(job.name) is None

@@ -171,6 +171,12 @@ class KubernetesDouble:
                     self.put("pods", pod, "DELETED")
             return {"kind": "Status", "status": "Success"}
 
+    def remove(self, resource: str, name: str) -> None:
+        """Deletes one object, if it is there, and nothing else."""
+        with self.changed:
+            if (resource, name) in self.objects:
+                self.put(resource, self.objects[resource, name], "DELETED")
+
     def patch(self, resource: str, name: str, body: dict) -> dict:
         """A merge patch of metadata."""
         with self.changed:
@@ -262,6 +268,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _watch(self, resource: str, query: dict) -> None:
         double, version = self.double, int(query.get("resourceVersion") or 0)
+        state: list[tuple[int, str, str, dict]] = []
+        if not version:  # what there is now comes first, and then its changes
+            with double.changed:
+                state = [
+                    (double.version, kind, "ADDED", copy.deepcopy(obj))
+                    for (kind, _), obj in double.objects.items()
+                    if kind == resource
+                ]
+                version = double.version
         until = time.monotonic() + float(query.get("timeoutSeconds", 60))
         expired = ApiError(410, "Expired", f"too old resource version: {version} ({double.oldest})")
         if version < double.oldest and not double.expire_in_stream:
@@ -271,6 +286,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._chunk(json.dumps({"type": "ERROR", "object": _status(expired)}) + "\n")
             self._chunk("")
             return
+        for _, _, kind, obj in state:
+            if _selected(obj, query):
+                self._chunk(json.dumps({"type": kind, "object": obj}) + "\n")
         while True:
             with double.changed:
                 news = [each for each in double.history if each[0] > version and each[1] == resource]
