@@ -151,7 +151,8 @@ def running(folder: Path) -> Iterator[ControlPlane]:
         start(
             "etcd",
             ["etcd", f"--data-dir={folder}/etcd", f"--listen-client-urls={store}",
-             f"--advertise-client-urls={store}", f"--listen-peer-urls=http://127.0.0.1:{peer}", "--log-level=error", "--unsafe-no-fsync"],
+             f"--advertise-client-urls={store}",
+             f"--listen-peer-urls=http://127.0.0.1:{peer}", "--log-level=error", "--unsafe-no-fsync"],
         )  # fmt: skip
         start(
             "kube-apiserver",
