@@ -76,6 +76,7 @@ def training_settings(spec: "Experiment", rank: int = 0) -> TrainingSettings:
         classifier_max_overlap=training.classifier_max_overlap,
         roi_mini_batch=spec.model_config.roi_mini_batch,
         gt_as_roi=training.gt_as_roi,
+        rpn_inside_anchors_only=training.rpn_inside_anchors_only,
         lambda_rpn_class=training.lambda_rpn_class,
         lambda_rpn_regr=training.lambda_rpn_regr,
         lambda_cls_class=training.lambda_cls_class,

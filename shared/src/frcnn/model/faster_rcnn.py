@@ -15,8 +15,10 @@ import tensorflow as tf
 
 from frcnn.model import losses
 from frcnn.model.detections import Detections, generate_detections
+from frcnn.model.layers import statistics_momentum
 from frcnn.model.proposals import Proposals, generate_proposals, without_padding
 from frcnn.model.settings import DetectionSettings, Geometry, ProposalSettings, TrainingSettings
+from frcnn.model.statistics import following_momentum
 from frcnn.model.targets import RoiTargets, RpnTargets, roi_targets, rpn_targets
 from frcnn.ops.anchors import anchor_grid, anchors_of_map
 from frcnn.ops.boxes import Side
@@ -160,7 +162,8 @@ class FasterRCNN(keras.Model):
         They are those of the losses and of `gradient_norm`, the length of all gradients together.
         """
         variables = self.trainable_variables
-        with tf.GradientTape() as tape:
+        momentum = following_momentum(self.optimizer.iterations)
+        with tf.GradientTape() as tape, statistics_momentum(momentum):
             parts = self.compute_losses(batch)
             total = tf.add_n(parts)
             scaled = self.optimizer.scale_loss(total)
@@ -252,6 +255,8 @@ class FasterRCNN(keras.Model):
             min_overlap=settings.rpn_min_overlap,
             max_overlap=settings.rpn_max_overlap,
             mini_batch=settings.rpn_mini_batch,
+            inside_only=settings.rpn_inside_anchors_only,
+            stride=self.geometry.stride,
             seed=self._seed(),
         )
 

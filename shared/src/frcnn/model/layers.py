@@ -15,6 +15,7 @@ from frcnn.ops.dft_convolution import convolve_transformed, transform_kernel
 from frcnn.ops.dft_matrices import LARGEST_DFT_SIDE, SMALLEST_DFT_DEPTH
 
 _PLAIN = contextvars.ContextVar("plain_convolutions", default=False)
+_MOMENTUM: contextvars.ContextVar[tf.Tensor | None] = contextvars.ContextVar("momentum", default=None)
 
 
 @contextlib.contextmanager
@@ -25,6 +26,16 @@ def plain_convolutions() -> Iterator[None]:
         yield
     finally:
         _PLAIN.reset(token)
+
+
+@contextlib.contextmanager
+def statistics_momentum(momentum: tf.Tensor) -> Iterator[None]:
+    """Within the block moving statistics follow with `momentum`, a scalar, where a layer's own is larger."""
+    token = _MOMENTUM.set(momentum)
+    try:
+        yield
+    finally:
+        _MOMENTUM.reset(token)
 
 
 @keras.saving.register_keras_serializable("frcnn")
@@ -141,8 +152,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
             is_training=learn,
         )
         if learn:
-            self.moving_mean.assign(mean * self.momentum + batch_mean * (1.0 - self.momentum))
-            self.moving_variance.assign(variance * self.momentum + batch_variance * (1.0 - self.momentum))
+            given = _MOMENTUM.get()
+            momentum = self.momentum if given is None else tf.minimum(given, self.momentum)
+            self.moving_mean.assign(mean * momentum + batch_mean * (1.0 - momentum))
+            self.moving_variance.assign(variance * momentum + batch_variance * (1.0 - momentum))
         return outputs
 
     def get_config(self) -> dict[str, object]:

@@ -85,6 +85,7 @@ class TrainingSettings:
     classifier_max_overlap: float
     roi_mini_batch: int
     gt_as_roi: bool
+    rpn_inside_anchors_only: bool
     lambda_rpn_class: float
     lambda_rpn_regr: float
     lambda_cls_class: float

@@ -58,13 +58,16 @@ def assign_anchors(
     width: Side,
     min_overlap: float,
     max_overlap: float,
+    inside_only: bool = False,
+    stride: int = 16,
 ) -> AnchorAssignment:
     """Which anchors show an object, which show none.
 
     Positive is an anchor whose best IoU is at least `max_overlap`; negative one whose best IoU is at
-    most `min_overlap`. Anchors that reach out of the image are neither. An object that no positive
-    anchor has as its best takes the anchor that overlaps it most (of several such objects at one
-    anchor, the last).
+    most `min_overlap`. An object that no positive anchor has as its best takes the anchor that
+    overlaps it most (of several such objects at one anchor, the last). Anchors that take no part are
+    neither: those of cells that show nothing but padding and, with `inside_only`, those that cross the
+    image's border.
 
     Args:
         anchors: [N, 4] `yxyx` pixels.
@@ -74,17 +77,23 @@ def assign_anchors(
         width: Of the images, px.
         min_overlap: IoU.
         max_overlap: IoU.
+        inside_only: Whether anchors that cross the border are left out, which is TAO's rule.
+        stride: Pixels a cell.
     """
     limit = last_index([height, width], rank=3)
-    inside = tf.reduce_all((anchors[:, :2] >= 0.0) & (anchors[:, 2:] <= limit), axis=-1)
+    if inside_only:
+        usable = tf.reduce_all((anchors[:, :2] >= 0.0) & (anchors[:, 2:] <= limit), axis=-1)
+    else:
+        corners = (anchors[:, :2] + anchors[:, 2:]) / 2.0 - stride / 2.0
+        usable = tf.reduce_all(corners <= limit, axis=-1)
     iou = iou_matrix(anchors[None], gt_boxes, inclusive=True)
-    iou = tf.where(inside[..., None] & gt_valid[:, None, :], iou, 0.0)
+    iou = tf.where(usable[..., None] & gt_valid[:, None, :], iou, 0.0)
     best_iou = tf.reduce_max(iou, axis=-1)
     best_gt = tf.argmax(iou, axis=-1, output_type=tf.int32)
     positive = best_iou >= max_overlap
     rescued = _rescue(iou, positive, best_gt)
     positive = positive | (rescued >= 0)
-    negative = (best_iou <= min_overlap) & inside & ~positive
+    negative = (best_iou <= min_overlap) & usable & ~positive
     return AnchorAssignment(positive, negative, tf.where(rescued >= 0, rescued, best_gt))
 
 
@@ -115,6 +124,8 @@ def rpn_targets(
     min_overlap: float,
     max_overlap: float,
     mini_batch: int,
+    inside_only: bool = False,
+    stride: int = 16,
     seed: tf.Tensor,
 ) -> RpnTargets:
     """Assigns the anchors, and samples at most `mini_batch` of an image, at most half of them positive.
@@ -129,6 +140,8 @@ def rpn_targets(
         width=width,
         min_overlap=min_overlap,
         max_overlap=max_overlap,
+        inside_only=inside_only,
+        stride=stride,
     )
     positive = random_subset(
         assigned.positive, mini_batch // 2, mini_batch // 2, tf.stack([seed[0], seed[1] * 8])

@@ -196,3 +196,4 @@ class TrainingConfig:
     keep_checkpoints: int = 0
     save_best: bool = True
     qat_per_channel_weights: bool = False
+    rpn_inside_anchors_only: bool = False
