@@ -59,10 +59,14 @@ def build(job: Job) -> FasterRCNN:
 def _mobilenet(job: Job) -> tuple[nn.Module, int, nn.Module, int]:
     net = mobilenet_v2(weights=None)
     if job.weights:
+        # The file is of an older torchvision, which named layers otherwise: the order is the same.
         state = torch.load(job.weights, map_location="cpu", weights_only=True)
-        missing = net.load_state_dict(state, strict=False).missing_keys
-        if any(not name.startswith("classifier.") for name in missing):
-            raise ValueError(f"{job.weights}: lacks {missing}")
+        values = [value for name, value in state.items() if name.startswith("features.")]
+        names = [name for name in net.features.state_dict() if not name.endswith("num_batches_tracked")]
+        values = [value for value in values if value.ndim]
+        missing = net.features.load_state_dict(dict(zip(names, values, strict=True)), strict=False)
+        if any(not name.endswith("num_batches_tracked") for name in missing.missing_keys):
+            raise ValueError(f"{job.weights}: lacks {missing.missing_keys}")
     layers = list(net.features)
     layers[14].conv[1][0].stride = (1, 1)
     return nn.Sequential(*layers[:14]), 96, nn.Sequential(*layers[14:]), 1280

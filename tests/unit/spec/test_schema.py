@@ -52,7 +52,8 @@ NUMBERS = {
     "lambda_rpn_class 40 lambda_cls_regr 41 lambda_cls_class 42 optimizer 43 learning_rate 45 "
     "batch_size_per_gpu 46 resume_from_model 47 enable_augmentation 48 checkpoint_interval 49 "
     "enable_qat 50 model_parallelism 51 early_stopping 52 visualizer 53 keep_checkpoints 1000 "
-    "save_best 1001 qat_per_channel_weights 1020 rpn_inside_anchors_only 1040",
+    "save_best 1001 qat_per_channel_weights 1020 rpn_inside_anchors_only 1040 "
+    "average_weights 1041",
     "RegularizerConfig": "type 1 weight 2",
     "OptimizerConfig": "adam 1 sgd 2 rmsprop 3",
     "AdamOptimizerConfig": "lr 1 beta_1 2 beta_2 3 epsilon 4 decay 5 amsgrad 6",

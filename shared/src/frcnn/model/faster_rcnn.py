@@ -18,8 +18,9 @@ from frcnn.model.detections import Detections, generate_detections
 from frcnn.model.layers import statistics_momentum
 from frcnn.model.proposals import Proposals, generate_proposals, without_padding
 from frcnn.model.settings import DetectionSettings, Geometry, ProposalSettings, TrainingSettings
-from frcnn.model.statistics import following_momentum
+from frcnn.model.statistics import STATISTICS_PART, WEIGHTS_PART, following_momentum
 from frcnn.model.targets import RoiTargets, RpnTargets, roi_targets, rpn_targets
+from frcnn.model.weight_averages import WeightAverages
 from frcnn.ops.anchors import anchor_grid, anchors_of_map
 from frcnn.ops.boxes import Side
 from frcnn.ops.dimensions import dimension
@@ -65,6 +66,8 @@ class FasterRCNN(keras.Model):
         self.training_settings: TrainingSettings | None = None
         # Where several processes train together, what makes their gradients one.
         self.average_gradients: Callable[[list[tf.Tensor]], list[tf.Tensor]] | None = None
+        # Where the average of the weights is wanted, see `frcnn.training.averaging`.
+        self.weight_averages: WeightAverages | None = None
         # Whether layers are on several devices, see `frcnn.training.model_parallel`.
         self.spread = False
         self.loss_means = [keras.metrics.Mean(name=name) for name in ("loss", *LOSS_NAMES)]
@@ -162,7 +165,8 @@ class FasterRCNN(keras.Model):
         They are those of the losses and of `gradient_norm`, the length of all gradients together.
         """
         variables = self.trainable_variables
-        momentum = following_momentum(self.optimizer.iterations)
+        step = tf.identity(self.optimizer.iterations.value)
+        momentum = following_momentum(step, STATISTICS_PART)
         with tf.GradientTape() as tape, statistics_momentum(momentum):
             parts = self.compute_losses(batch)
             total = tf.add_n(parts)
@@ -177,6 +181,8 @@ class FasterRCNN(keras.Model):
         gradients, penalty = self._regularise(gradients)
         self._measure(gradients)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        if self.weight_averages is not None:
+            self.weight_averages.update(following_momentum(step, WEIGHTS_PART))
         for mean, value in zip(self.loss_means, (total + penalty, *parts), strict=True):
             mean.update_state(value)
         return {mean.name: mean.result() for mean in self.metrics}

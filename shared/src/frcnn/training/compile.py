@@ -13,6 +13,7 @@ from frcnn.model.build import training_settings
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files.checkpoint import OptimizerState
 from frcnn.model.precision import set_precision
+from frcnn.model.weight_averages import WeightAverages
 from frcnn.training.model_parallel import build_beside
 from frcnn.training.optimizers import optimizer
 
@@ -38,6 +39,8 @@ def prepare(model: FasterRCNN, spec: "Experiment", total_steps: int, here: Place
     if model.spread:
         build_beside(chosen, model.trainable_variables)
     model.optimizer.build(model.trainable_variables)
+    if spec.training_config.average_weights:
+        model.weight_averages = WeightAverages(chosen, model.trainable_variables)
     _seed_dropout(model, spec.random_seed + here.rank, 0)
 
 
@@ -54,7 +57,9 @@ def restore(
         seed: Of this rank.
     """
     inner = getattr(model.optimizer, "inner_optimizer", None) or model.optimizer
-    if not _take_over(model.optimizer, inner, state):
+    if model.weight_averages is not None:
+        model.weight_averages.restore([])
+    if not _take_over(model, inner, state):
         kind = state.kind if state else "none"
         log.warning("optimizer: was %s, is %s: its state starts anew", kind, type(inner).__name__)
         recounted = True
@@ -68,20 +73,29 @@ def mixed_policy() -> str:
     return "mixed_float16" if tf.config.list_logical_devices("GPU") else "mixed_bfloat16"
 
 
-def _take_over(
-    whole: keras.optimizers.Optimizer, inner: keras.optimizers.Optimizer, state: OptimizerState | None
-) -> bool:
-    """Fills `inner`, and `whole` if it wraps it and the file has that too; False if the file does not fit."""
+def _take_over(model: FasterRCNN, inner: keras.optimizers.Optimizer, state: OptimizerState | None) -> bool:
+    """Fills the model's optimizer, `inner` and what may wrap it; False if the file does not fit.
+
+    A file whose model holds averages of the weights has the weights behind the optimizer's own variables.
+    """
     if state is None or state.kind != type(inner).__name__:
         return False
+    whole, averages = model.optimizer, model.weight_averages
     everything = state.groups.get("optimizer/vars", [])
     arrays = state.groups.get("optimizer/inner_optimizer/vars", everything)
-    if [tuple(each.shape) for each in inner.variables] != [each.shape for each in arrays]:
+    own = inner.variables[: len(inner.variables) - (len(averages) if averages is not None else 0)]
+    weights = arrays[len(own) :]
+    expected = [*own, *(model.trainable_variables if weights else [])]
+    if [tuple(each.shape) for each in expected] != [each.shape for each in arrays]:
         return False
-    _assign(inner.variables, arrays)
+    _assign(own, arrays[: len(own)])
+    if averages is not None:
+        averages.restore(weights)
+    elif weights:
+        _assign(model.trainable_variables, weights)
     if whole is not inner and arrays is not everything:
-        own = whole.variables[: len(whole.variables) - len(inner.variables)]
-        _assign(own, everything[: len(own)])
+        scales = whole.variables[: len(whole.variables) - len(inner.variables)]
+        _assign(scales, everything[: len(scales)])
     return True
 
 

@@ -16,6 +16,7 @@ from frcnn.distributed.world import Place, World, join
 from frcnn.errors import DataError, RunError
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files.checkpoint import TrainingRecord
+from frcnn.training.averaging import AveragedWeights
 from frcnn.training.callbacks.early_stopping import EarlyStop
 from frcnn.training.callbacks.progress import NanGuard, Validation
 from frcnn.training.callbacks.rank_zero import Reports
@@ -23,6 +24,7 @@ from frcnn.training.compile import prepare, restore
 from frcnn.training.devices import computing_devices, take_share
 from frcnn.training.model_parallel import plan_placement, spread
 from frcnn.training.starting_point import begin, choose_start, counted
+from frcnn.training.statistics_remarks import remark_on_statistics
 from frcnn.training.synchronize import EpochMeans, facts, start_together
 
 if TYPE_CHECKING:
@@ -107,6 +109,8 @@ def train(
         seed = spec.random_seed + here.rank
         restore(model, state, record.step, recounted=record is not saved, seed=seed)
     log.info("%d training images, %d steps an epoch, %d parameters", data.size, steps, model.count_params())
+    if here.rank == 0:
+        remark_on_statistics(model, data.size, spec.training_config.batch_size_per_gpu)
     validator = Validation(spec, validation, world) if validation else None
     stop = _early_stop(spec, record)
     if stop is not None and stop.over:
@@ -119,6 +123,7 @@ def train(
     callbacks: list[keras.callbacks.Callback] = [
         NanGuard(steps),
         *([EpochMeans(world)] if here.size > 1 else []),
+        *([AveragedWeights(model.weight_averages)] if model.weight_averages is not None else []),
         *([stop] if stop else []),
         *([validator] if validator else []),
     ]

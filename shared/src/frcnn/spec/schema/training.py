@@ -197,3 +197,4 @@ class TrainingConfig:
     save_best: bool = True
     qat_per_channel_weights: bool = False
     rpn_inside_anchors_only: bool = False
+    average_weights: bool = False
