@@ -70,14 +70,61 @@ def test_whoever_read_the_manifest_can_still_read_its_contents_after_the_next_on
     assert contents(tmp_path / "new") == contents(folder)
 
 
-def test_contents_of_two_publications_ago_are_removed(store, server, uri, tmp_path):
+def test_what_is_neither_the_last_nor_the_one_before_is_removed_after_the_grace_period(
+    store, server, uri, tmp_path, monkeypatch
+):
     ids = []
     for version in (b"1", b"2", b"3"):
         ids.append(store.publish(write(tmp_path / "folder", {"a": version}), uri).id)
-    assert keys(server, uri) == [
-        *sorted(f"content/{each}/packs/00000" for each in ids[1:]),
-        "frcnn-manifest.json",
+    everything = sorted(f"content/{each}/packs/00000" for each in ids)
+    assert keys(server, uri) == [*everything, "frcnn-manifest.json"]
+    store.collect(uri)
+    assert keys(server, uri) == [*everything, "frcnn-manifest.json"]
+    monkeypatch.setenv("FRCNN_STORE_GRACE_SECONDS", "0")
+    store.collect(uri)
+    left = sorted(f"content/{each}/packs/00000" for each in ids[1:])
+    assert keys(server, uri) == [*left, "frcnn-manifest.json"]
+
+
+def test_contents_that_were_removed_once_come_back_in_another_location(store, place, tmp_path, monkeypatch):
+    monkeypatch.setenv("FRCNN_STORE_GRACE_SECONDS", "0")
+    found = [
+        store.publish(write(tmp_path / "folder", {"a": version}), place)
+        for version in (b"1", b"2", b"3", b"1")
     ]
+    assert found[0].id == found[3].id
+    assert [each.location for each in found] == [*(each.id for each in found[:3]), f"{found[0].id}-1"]
+    store.fetch(place, tmp_path / "back")
+    assert contents(tmp_path / "back") == {"a": b"1"}
+
+
+def test_a_grace_period_that_is_none(store, place, tmp_path, monkeypatch):
+    monkeypatch.setenv("FRCNN_STORE_GRACE_SECONDS", "-1")
+    with pytest.raises(UsageError, match="FRCNN_STORE_GRACE_SECONDS is '-1'; expected a number of seconds"):
+        store.publish(write(tmp_path / "folder", {"a": 10}), place)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "labels/000001.txt"])
+def test_publishing_again_repairs_what_was_damaged_on_a_volume(store, tmp_path, name):
+    place = str(tmp_path / "volume" / "artifact")
+    manifest = store.publish(write(tmp_path / "folder", FILES), place)
+    file = next(each for each in manifest.files if each.path == name)
+    path = tmp_path / "volume" / "artifact" / manifest.objects[file.object].name
+    data = bytearray(path.read_bytes())
+    data[file.offset + file.size // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(StoreError, match=r"damaged .* publish it again"):
+        store.verify(place)
+    store.publish(tmp_path / "folder", place)
+    store.verify(place)
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b'{"format":"frcnn artifact 2"}', b"[" * 100_000])
+def test_a_manifest_that_is_none_is_replaced_by_the_next_publication(store, place, tmp_path, text):
+    store.write(f"{place}/frcnn-manifest.json", text)
+    store.publish(write(tmp_path / "folder", FILES), place)
+    store.fetch(place, tmp_path / "back")
+    assert contents(tmp_path / "back") == contents(tmp_path / "folder")
 
 
 def test_contents_without_a_manifest_are_not_an_artifact(store, server, uri, tmp_path):

@@ -18,11 +18,18 @@ EXAMPLES = """\
   frcnn store verify s3://bucket/records/kitti   reads all of it and compares checksums
 The server is named by S3_ENDPOINT (an URL; without it, AWS), keys come from AWS_ACCESS_KEY_ID and
 AWS_SECRET_ACCESS_KEY or from the file AWS_SHARED_CREDENTIALS_FILE; docs/storage.md has the rest.
+`collect` removes versions that are neither the last nor the one before, once nobody can be reading them.
 `pull` takes plain prefixes too. A path of a volume does wherever s3:// stands.
 """
 
 
-ACTIONS = {"push": ("FOLDER", "URI"), "pull": ("URI", "FOLDER"), "ls": ("URI",), "verify": ("URI",)}
+ACTIONS = {
+    "push": ("FOLDER", "URI"),
+    "pull": ("URI", "FOLDER"),
+    "ls": ("URI",),
+    "verify": ("URI",),
+    "collect": ("URI",),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action",
         choices=tuple(ACTIONS),
-        help="push FOLDER URI, pull URI FOLDER, ls URI or verify URI",
+        help="push FOLDER URI, pull URI FOLDER, ls URI, verify URI or collect URI",
     )
     parser.add_argument("places", nargs="+", metavar="PLACE", help="s3://bucket/name, or a folder")
 
@@ -55,6 +62,8 @@ def run(args: argparse.Namespace) -> None:
         _say(f"{last} holds {first}: {_contents(store.fetch(first, Path(last)))}")
     elif args.action == "verify":
         _say(f"{first}: {_contents(store.verify(first))}, as published")
+    elif args.action == "collect":
+        _say(f"{first}: {_contents(store.collect(first))}; what is no longer used is gone or will be")
     else:
         _list(store.contents(first))
 

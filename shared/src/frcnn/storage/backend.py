@@ -23,7 +23,13 @@ class Upload:
 
 
 class Keeper(Protocol):
-    """One request a call. All may raise `StoreError`, and `PassingFault` where trying again may help."""
+    """One request a call. All may raise `StoreError`, and `PassingFault` where trying again may help.
+
+    Attributes:
+        tells_checksums: Whether the versions in listings say what the bytes are, unless the server encrypts.
+    """
+
+    tells_checksums: bool
 
     def where(self, name: str = "") -> str:
         """The address of an object, for messages."""
@@ -42,6 +48,20 @@ class Keeper(Protocol):
 
     def write(self, name: str, data: bytes, md5: str) -> None:
         """An object in one go. It is seen whole or not at all; `md5` (hex) is checked where it arrives."""
+
+    def swap(self, name: str, data: bytes, md5: str, former: Entry | None, former_md5: str) -> None:
+        """As `write`, if the object still is what `former` says: one step, whoever else writes it.
+
+        Args:
+            name: Of the object.
+            data: Its new bytes.
+            md5: Of these (hex).
+            former: As `stat` gave it, None if there was none.
+            former_md5: Of the bytes that were read then, empty if there was none.
+
+        Raises:
+            ChangedError: It is another one now.
+        """
 
     def remove(self, names: Iterable[str]) -> None:
         """Removes objects; those that are not there do not matter."""

@@ -8,10 +8,12 @@ import dataclasses
 import functools
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from frcnn.errors import StoreError
+from frcnn.paths import below
 from frcnn.storage.checksums import combined_etag, is_md5, md5
 from frcnn.storage.faults import DamagedError
 from frcnn.storage.manifest import Manifest, StoredFile, StoredObject
@@ -20,6 +22,7 @@ from frcnn.storage.transfer_progress import Meter
 
 # A damaged piece is fetched so many times; what is damaged where it lies stays so.
 ATTEMPTS = 3
+_BLOCK = 1 << 20
 
 Task = Callable[[], None]
 
@@ -110,7 +113,7 @@ class Reading:
 
 
 def _tasks(reading: Reading, files: list[StoredFile], aside: Path, meter: Meter) -> Iterator[Task]:
-    if all(_is_there(aside / file.path, file.size) for file in files):
+    if all(_is_there(_place(reading, aside, file), file.size) for file in files):
         meter.add(reading.object.size, skipped=True)
     elif reading.pieces() == 1:
         yield functools.partial(_fetch_whole, reading, files, aside, meter)
@@ -127,19 +130,23 @@ def _fetch_whole(reading: Reading, files: list[StoredFile], aside: Path, meter: 
     data = reading.read(0)
     reading.check([md5(data)] if reading.object.md5s is None else [], lambda: "")
     for file in files:
-        _write(aside / file.path, memoryview(data)[file.offset : file.offset + file.size])
+        content = memoryview(data)[file.offset : file.offset + file.size]
+        _write(_place(reading, aside, file), aside, [content])
     meter.add(len(data))
 
 
-def _write(path: Path, data: memoryview) -> None:
+def _place(reading: Reading, aside: Path, file: StoredFile) -> Path:
+    return below(aside, file.path, reading.where)
+
+
+def _write(path: Path, aside: Path, chunks: Iterable[bytes | memoryview]) -> None:
+    """Writes a file under a name of its own that a run which was cut off finds again, then renames it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = _partial(path)
-    partial.write_bytes(data)
+    name = hashlib.sha256(f"file {path.relative_to(aside)}".encode(errors="surrogateescape")).hexdigest()
+    partial = aside / f".{name[:16]}.partial"
+    with partial.open("wb") as stream:
+        stream.writelines(chunks)
     partial.replace(path)
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f"{path.name}.partial")
 
 
 class _Pieces:
@@ -208,7 +215,7 @@ class _Pieces:
             self._journal.unlink(missing_ok=True)
             raise
         if len(self._files) == 1 and self._files[0].size == self._reading.object.size:
-            path = self._aside / self._files[0].path
+            path = _place(self._reading, self._aside, self._files[0])
             path.parent.mkdir(parents=True, exist_ok=True)
             self._data.replace(path)
         else:
@@ -220,11 +227,17 @@ class _Pieces:
         with self._data.open("rb") as stream:
             for file in self._files:
                 stream.seek(file.offset)
-                _write(self._aside / file.path, memoryview(stream.read(file.size)))
+                _write(_place(self._reading, self._aside, file), self._aside, _blocks(stream, file.size))
 
     def _whole(self) -> str:
         with self._data.open("rb") as stream:
             return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _blocks(stream: BinaryIO, left: int) -> Iterator[bytes]:
+    while left > 0 and (block := stream.read(min(left, _BLOCK))):
+        left -= len(block)
+        yield block
 
 
 def read_all(reading: Reading) -> bytes:

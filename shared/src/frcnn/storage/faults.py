@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _PASSING = frozenset(
     {
         "BadDigest",
+        "ConditionalRequestConflict",
         "IncompleteBody",
         "InternalError",
         "OperationAborted",

@@ -1,24 +1,36 @@
 """A folder on a disk or a shared volume, as a keeper."""
 
+import contextlib
 import os
-from collections.abc import Iterable, Sequence
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from frcnn import paths
 from frcnn.errors import StoreError
-from frcnn.files import atomic_path
+from frcnn.locks import exclusive
 from frcnn.storage import checksums
 from frcnn.storage.backend import Entry, Upload
 from frcnn.storage.faults import ChangedError, MissingError, PassingFault
 
+# What is not whole yet: files, and the folders that they are written in.
 _PARTIAL = ".partial-"
+_LOCK = ".frcnn.lock"
+# What a killed process left unfinished is removed when nothing was written there for so long, s.
+_STALE = 86400.0
 
 
 class FolderKeeper:
     """The files below one folder. A file's version is its size and time of change."""
 
+    tells_checksums = False
+
     def __init__(self, root: Path) -> None:
         """`root` need not be there yet."""
         self._root = root
+        self._stale: set[Path] = set()
 
     def where(self, name: str = "") -> str:
         """The path."""
@@ -28,34 +40,41 @@ class FolderKeeper:
         """Nothing has to be there."""
 
     def entries(self, below: str = "") -> list[Entry]:
-        """All files, links to files too."""
-        top = self._root / below
+        """All files, links to files too; remembers what killed processes left, for `remove`."""
+        top = self._source(below) if below else self._root
         if below and not top.is_dir():
             return []
         found = []
-        for folder, _, names in os.walk(top):
+        for folder, folders, names in os.walk(top):
+            self._stale |= {Path(folder, name) for name in (*folders, *names) if _is_stale(folder, name)}
+            folders[:] = [name for name in folders if not name.startswith(_PARTIAL)]
             for name in names:
                 path = Path(folder, name)
-                if path.is_file() and not name.startswith(_PARTIAL):
-                    relative = path.relative_to(self._root).as_posix()
-                    found.append(Entry(relative, path.stat().st_size, _version(path)))
+                with contextlib.suppress(FileNotFoundError):  # removed since it was listed
+                    if not name.startswith(_PARTIAL) and name != _LOCK and path.is_file():
+                        relative = path.relative_to(self._root).as_posix()
+                        found.append(Entry(relative, path.stat().st_size, _version(path)))
         return sorted(found, key=lambda entry: entry.name)
 
     def stat(self, name: str) -> Entry:
         """Of the file."""
-        path = self._root / name
-        if not path.is_file():
-            raise MissingError(f"{path}: no such file; check the path")
-        return Entry(name, path.stat().st_size, _version(path))
+        path = self._source(name)
+        try:
+            if path.is_file():
+                return Entry(name, path.stat().st_size, _version(path))
+        except FileNotFoundError:
+            pass
+        raise MissingError(f"{path}: no such file; check the path")
 
     def read(self, name: str, offset: int, length: int, etag: str = "") -> bytes:
         """A stretch of the file."""
-        path = self._root / name
+        path = self._source(name)
         if not path.is_file():
             raise MissingError(f"{path}: no such file; check the path")
-        if etag and _version(path) != etag:
-            raise ChangedError(f"{path}: was replaced while it was being read; run again for the new one")
-        with path.open("rb") as stream:
+        with _missing_as_ours(path), path.open("rb") as stream:
+            # Of the file that was opened: the name may be given to another one at any time.
+            if etag and _facts(os.fstat(stream.fileno())) != etag:
+                raise ChangedError(f"{path}: was replaced while it was being read; run again for the new one")
             stream.seek(offset)
             data = stream.read(length)
         if len(data) != length:
@@ -65,24 +84,40 @@ class FolderKeeper:
     def write(self, name: str, data: bytes, md5: str) -> None:
         """Aside, then renamed."""
         _check(self.where(name), data, md5)
-        with atomic_path(self._root / name) as temporary:
+        path = self._target(name)
+        with _aside(path) as temporary:
             temporary.write_bytes(data)
+            _finish(temporary, path)
+
+    def swap(self, name: str, data: bytes, md5: str, former: Entry | None, former_md5: str) -> None:
+        """Under a lock that its holder loses when it ends; the former bytes are compared, not times."""
+        path = self._target(name)
+        with exclusive(self._root / _LOCK):
+            found = checksums.md5(path.read_bytes()) if path.is_file() else ""
+            if found != former_md5:
+                raise ChangedError(f"{path}: was replaced meanwhile by somebody else; run again")
+            self.write(name, data, md5)
 
     def remove(self, names: Iterable[str]) -> None:
-        """Files, and folders that become empty."""
+        """Files, folders that become empty, and what killed processes left unfinished."""
+        for path in self._stale:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         for name in names:
-            path = self._root / name
+            path = self._target(name)
             path.unlink(missing_ok=True)
-            for folder in path.parents:
-                if folder == self._root or any(folder.iterdir()):
-                    break
-                folder.rmdir()
+            # Not the outermost folder, where others may be about to make theirs.
+            for folder in path.relative_to(self._root).parents[:-2]:
+                try:
+                    (self._root / folder).rmdir()
+                except OSError:
+                    break  # it holds more, or another process was faster
 
     def begin(self, name: str) -> Upload:
-        """A file beside the final one. What a former run left there is written again."""
-        path = self._root / name
-        aside = path.with_name(f"{_PARTIAL}{path.name}")
-        aside.parent.mkdir(parents=True, exist_ok=True)
+        """A file of this upload's own, beside the final one; nobody takes it up again."""
+        path = self._target(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=path.parent)) / f"{_PARTIAL}{path.name}"
         aside.write_bytes(b"")
         return Upload(str(aside), {})
 
@@ -96,11 +131,54 @@ class FolderKeeper:
 
     def complete(self, name: str, upload: Upload, md5s: Sequence[str]) -> None:
         """Renamed."""
-        Path(upload.id).replace(self._root / name)
+        aside = Path(upload.id)
+        _finish(aside, self._target(name))
+        shutil.rmtree(aside.parent, ignore_errors=True)
 
     def part_bytes(self, entry: Entry) -> int:
         """Not known."""
         return 0
+
+    def _target(self, name: str) -> Path:
+        """What is written or removed: never through a link that leads out of the folder."""
+        return paths.below(self._root, name, self.where())
+
+    def _source(self, name: str) -> Path:
+        """What is read: data sets on volumes may consist of links."""
+        return paths.below(self._root, name, self.where(), follow_links=True)
+
+
+@contextlib.contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """A path in a folder of its own beside `path`, which no listing shows."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=path.parent))
+    try:
+        yield folder / f"{_PARTIAL}{path.name}"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _finish(temporary: Path, path: Path) -> None:
+    """Gives a file its name once the disk has it."""
+    with temporary.open("rb") as handle:
+        os.fsync(handle.fileno())
+    temporary.replace(path)
+
+
+def _is_stale(folder: str, name: str) -> bool:
+    try:
+        return name.startswith(_PARTIAL) and time.time() - Path(folder, name).stat().st_mtime > _STALE
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _missing_as_ours(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise MissingError(f"{path}: no such file; check the path") from error
 
 
 def _check(where: str, data: bytes, md5: str) -> None:
@@ -109,5 +187,8 @@ def _check(where: str, data: bytes, md5: str) -> None:
 
 
 def _version(path: Path) -> str:
-    facts = path.stat()
+    return _facts(path.stat())
+
+
+def _facts(facts: os.stat_result) -> str:
     return f"{facts.st_size}:{facts.st_mtime_ns}"

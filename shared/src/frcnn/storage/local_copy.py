@@ -7,17 +7,19 @@ import logging
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from frcnn.errors import StoreError, UsageError
+from frcnn.paths import below
 from frcnn.storage.address import is_remote
+from frcnn.storage.cache_folder import FOLDER_VARIABLE, default_folder, private_part
 from frcnn.storage.store import Store
+from frcnn.storage.verify import holds
 
 log = logging.getLogger(__name__)
 
-FOLDER_VARIABLE, LIMIT_VARIABLE = "FRCNN_CACHE", "FRCNN_CACHE_LIMIT"
+LIMIT_VARIABLE = "FRCNN_CACHE_LIMIT"
 DEFAULT_LIMIT = "50GiB"
 _UNITS = {unit: 1000**n for n, unit in enumerate(("", "k", "m", "g", "t"))}
 _UNITS |= {f"{unit}i": 1024**n for n, unit in enumerate(("", "k", "m", "g", "t")) if n}
@@ -41,15 +43,15 @@ class CacheSettings:
             UsageError: The limit is no size.
         """
         known = os.environ if environment is None else environment
-        folder = known.get(FOLDER_VARIABLE) or Path(tempfile.gettempdir(), f"frcnn-cache-{os.getuid()}")
+        folder = known.get(FOLDER_VARIABLE) or default_folder()
         return cls(Path(folder), _bytes(known.get(LIMIT_VARIABLE) or DEFAULT_LIMIT))
 
 
 def local_copy(given: str, flag: str, store: Store | None = None) -> Path:
     """The folder `given`, or a copy of what lies there if it is an S3 URI.
 
-    A copy is used again as long as the names, sizes and checksums of what was copied are the same. Those
-    that were not used for longest make room for a new one.
+    A copy is used again as long as the names, sizes and checksums of what was copied are the same, and
+    those of the copy itself. Those that were not used for longest make room for a new one.
 
     Args:
         given: Path or URI.
@@ -64,12 +66,15 @@ def local_copy(given: str, flag: str, store: Store | None = None) -> Path:
             raise StoreError(f"{flag} {given}: no such folder; is its volume mounted into the step?")
         return Path(given)
     store, settings = store or Store.from_environment(), CacheSettings.from_environment()
-    copies = settings.folder / "copies"
     try:
+        copies = private_part(settings.folder, "copies")
         manifest = store.contents(given)
-        folder = copies / manifest.id
+        folder = below(copies, manifest.id, given)
         _use(folder)
         with _one_at_a_time(folder):
+            if folder.is_dir() and not holds(folder, manifest):
+                log.warning("%s: the copy is damaged; fetching it again", folder)
+                shutil.rmtree(folder)
             if not folder.is_dir():
                 _make_room(copies, manifest.size, settings, given)
                 store.fetch(given, folder)

@@ -7,15 +7,22 @@ cut into pieces of `piece_bytes`, the last one shorter. Where no artifact was pu
 import dataclasses
 import hashlib
 import json
-from pathlib import PurePosixPath
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from frcnn.errors import StoreError
+from frcnn.limits import MANIFEST_BYTES, MANIFEST_VALUES, PIECE_BYTES, parse_json
+from frcnn.paths import fault_of
 from frcnn.storage.checksums import combined_etag
 
 NAME = "frcnn-manifest.json"
 FORMAT = "frcnn artifact 1"
 CONTENT = "content"
+_ID = re.compile(r"[0-9a-f]{32}")
+# Where contents lie: named by themselves and, since each location is filled once, by chance.
+_LOCATION = re.compile(r"[0-9a-f]{32}(?:-[0-9a-f]{1,32})?")
+_SERIAL = re.compile(r"[0-9a-f]{0,64}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,17 +81,42 @@ class Stretch:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """The contents of an artifact: `id` names them, and `previous` those that were published before."""
+    """The contents of an artifact.
+
+    Attributes:
+        id: Names the contents, wherever they lie.
+        objects: What they are made of.
+        files: What lies in the objects.
+        previous: Location of what was published before.
+        unused: Locations that neither this manifest nor the one before names, and since when (Unix time, s).
+        condemned: Locations whose objects may be removed at any time; none of them is ever used again.
+        serial: Differs from one publication to the next, so that no two manifests are the same bytes.
+    """
 
     id: str
     objects: tuple[StoredObject, ...]
     files: tuple[StoredFile, ...]
     previous: str = ""
+    unused: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    condemned: tuple[str, ...] = ()
+    serial: str = ""
 
     @property
     def size(self) -> int:
         """Bytes in all."""
         return sum(each.size for each in self.objects)
+
+    @property
+    def location(self) -> str:
+        """Where the objects lie, below `content/`; empty if nothing was published."""
+        return location_of(self.objects[0].name) if self.objects else ""
+
+    def at(self, location: str) -> "Manifest":
+        """Returns the same contents in another location."""
+        start = len(f"{CONTENT}/{self.location}")
+        root = f"{CONTENT}/{location}"
+        moved = (dataclasses.replace(each, name=f"{root}{each.name[start:]}") for each in self.objects)
+        return dataclasses.replace(self, objects=tuple(moved))
 
     def to_json(self) -> str:
         """As it is stored."""
@@ -96,19 +128,21 @@ class Manifest:
         """What `to_json` wrote.
 
         Raises:
-            StoreError: It did not, or a newer version did, or a path in it leads out of the folder.
+            StoreError: It did not, or a newer version did, or a name in it leads out of its folder.
         """
         try:
-            facts = json.loads(text)
+            facts = parse_json(text, MANIFEST_BYTES, MANIFEST_VALUES)
             if facts.pop("format") != FORMAT:
                 raise ValueError("another format")
             objects = tuple(_object(each) for each in facts.pop("objects"))
             files = tuple(StoredFile(**each) for each in facts.pop("files"))
-            found = cls(objects=objects, files=files, **facts)
+            condemned = tuple(facts.pop("condemned", ()))
+            found = cls(objects=objects, files=files, condemned=condemned, **facts)
             _check(found)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError) as error:
+            reason = str(error)[:200]
             raise StoreError(
-                f"{where}: not a manifest that this version of frcnn reads ({error}); publish again"
+                f"{where}: not a manifest that this version of frcnn reads ({reason}); publish again"
             ) from error
         return found
 
@@ -121,26 +155,73 @@ def published(objects: tuple[StoredObject, ...], files: tuple[StoredFile, ...]) 
     return Manifest(name, placed, files)
 
 
-def safe_path(name: str) -> bool:
-    """Whether a file's name from elsewhere stays below the folder that it is put into."""
-    path = PurePosixPath(name)
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in name
+def location_of(name: str) -> str:
+    """Returns the location that an object's name is in; empty if it is in none."""
+    parts = name.split("/", 2)
+    return parts[1] if len(parts) == 3 and parts[0] == CONTENT and _LOCATION.fullmatch(parts[1]) else ""
 
 
 def _object(facts: dict[str, Any]) -> StoredObject:
     found = StoredObject(**{**facts, "md5s": tuple(facts["md5s"])})
+    if not (_is_count(found.size) and _is_count(found.piece_bytes)):
+        raise ValueError(f"{found.name} has a size that is no number of bytes")
+    if found.piece_bytes > PIECE_BYTES:
+        raise ValueError(f"{found.name} has pieces of {found.piece_bytes} bytes")
     pieces = -(-found.size // found.piece_bytes) if found.size else 1
     if len(found.md5s or ()) != pieces:
         raise ValueError(f"{found.name} has {pieces} pieces and other checksums")
     return found
 
 
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
 def _check(manifest: Manifest) -> None:
+    """Raises ValueError for anything that is not as `to_json` writes it."""
+    _check_marks(manifest)
     for each in manifest.objects:
-        if not safe_path(each.name):
+        if fault_of(each.name) is not None or location_of(each.name) != manifest.location:
             raise ValueError(f"object {each.name!r}")
+    left = [each.size for each in manifest.objects]
     for file in manifest.files:
-        if not safe_path(file.path):
-            raise ValueError(f"file {file.path!r}")
-        if not 0 <= file.offset <= file.offset + file.size <= manifest.objects[file.object].size:
+        if (fault := fault_of(file.path)) is not None:
+            raise ValueError(f"file {file.path!r} {fault}")
+        if not all(map(_is_count, (file.object, file.offset, file.size))):
+            raise ValueError(f"file {file.path!r} has a place that is no number")
+        if file.offset + file.size > manifest.objects[file.object].size:
             raise ValueError(f"file {file.path!r} is not within its object")
+        left[file.object] -= file.size
+    if any(each < 0 for each in left):
+        raise ValueError("files that share bytes")
+    if clash := clashing(file.path for file in manifest.files):
+        raise ValueError(f"file {clash!r} is there twice, or is a folder too")
+
+
+def _check_marks(manifest: Manifest) -> None:
+    """Raises ValueError for names of contents that are none: they choose what is read, kept and removed."""
+    if not manifest.objects or not manifest.location:
+        raise ValueError("objects that lie in no location")
+    if not (_ID.fullmatch(manifest.id) and _SERIAL.fullmatch(manifest.serial)):
+        raise ValueError(f"id {manifest.id!r}")
+    locations = [*manifest.unused, *manifest.condemned, *filter(None, [manifest.previous])]
+    for location in locations:
+        if not _LOCATION.fullmatch(location):
+            raise ValueError(f"location {location!r}")
+    if not all(map(_is_count, manifest.unused.values())):
+        raise ValueError("a location that is unused since no time")
+
+
+def clashing(paths: Iterable[str]) -> str:
+    """Returns a path that is there twice or lies below another file of the list; empty if there is none."""
+    known: set[str] = set()
+    folders: set[str] = set()
+    for path in paths:
+        if path in known:
+            return path
+        known.add(path)
+        above = path.rpartition("/")[0]
+        while above and above not in folders:
+            folders.add(above)
+            above = above.rpartition("/")[0]
+    return next(iter(known & folders), "")

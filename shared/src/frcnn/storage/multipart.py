@@ -6,7 +6,7 @@ version of the SDK moves one.
 
 import base64
 import binascii
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,9 +29,20 @@ class Multipart:
         self._client: Any = client
         self._bucket = bucket
 
-    def put(self, key: str, data: bytes, md5: str) -> str:
-        """Writes an object in one request; returns its ETag."""
-        result = self._client._put_object(self._bucket, key, data, _headers(md5))
+    def put(self, key: str, data: bytes, md5: str, condition: Mapping[str, str] | None = None) -> str:
+        """Writes an object in one request.
+
+        Args:
+            key: Key of the object.
+            data: Content.
+            md5: MD5 checksum of the content, as hex digits.
+            condition: Headers that make the write conditional, such as `If-Match`.
+
+        Returns:
+            ETag of the object.
+        """
+        headers = {**_headers(md5), **(condition or {})}
+        result = self._client._put_object(self._bucket, key, data, headers)
         return plain(result.etag)
 
     def newest(self, key: str) -> tuple[str, dict[int, str]] | None:

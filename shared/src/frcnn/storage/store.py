@@ -1,20 +1,21 @@
 """The store: artifacts and files on S3 or in folders, through the same calls."""
 
-import dataclasses
 import functools
 import glob
 import hashlib
 import logging
 import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.errors import StoreError, UsageError
-from frcnn.storage import download, upload
+from frcnn.paths import fault_of
+from frcnn.storage import download, publication, upload
 from frcnn.storage.address import Address, is_remote
 from frcnn.storage.backend import Entry, Keeper
 from frcnn.storage.checksums import is_md5, md5
-from frcnn.storage.faults import DamagedError, MissingError
+from frcnn.storage.faults import ChangedError, DamagedError, MissingError
 from frcnn.storage.folder_backend import FolderKeeper
 from frcnn.storage.manifest import (
     CONTENT,
@@ -23,7 +24,8 @@ from frcnn.storage.manifest import (
     StoredFile,
     StoredObject,
     Stretch,
-    safe_path,
+    clashing,
+    location_of,
 )
 from frcnn.storage.packing import PIECE_BYTES, Source, plan
 from frcnn.storage.s3_backend import S3Keeper, connect
@@ -64,29 +66,39 @@ class Store:
     def publish(self, folder: Path, uri: str) -> Manifest:
         """Puts the files of `folder` at `uri` as an artifact; readers see all of it or what was there before.
 
-        Contents lie under a name made from themselves, and the manifest is written last. Publishing the
-        same again, or after it was cut off, sends only what is missing. Returns the manifest.
+        Contents lie under a name made from themselves, and the manifest is written last, unless somebody else
+        published meanwhile: then all is looked at anew (`publication`). Publishing the same again, or after
+        it was cut off, sends only what is missing or damaged. Returns the manifest.
 
         Raises:
             UsageError: The folder is missing, empty, or holds what is no file.
             StoreError: It cannot be done; names the object, the reason and the remedy.
         """
         transfer = self.transfer(uri)
-        manifest, sources = plan(folder, transfer.threads)
+        contents, sources = plan(folder, transfer.threads)
         transfer.retries(transfer.keeper.check)
-        root = f"{CONTENT}/{manifest.id}"
-        with Meter(f"uploading {folder.name}", manifest.size) as meter:
-            objects = zip(manifest.objects, sources, strict=True)
-            upload.send(transfer, objects, meter, _listed(transfer, root))
-        present = _listed(transfer, root)
-        for each in manifest.objects:
-            if not upload.is_whole(present.get(each.name), each):
-                raise StoreError(
-                    f"{transfer.keeper.where(each.name)}: is not there as it was sent; publish again"
-                )
-        manifest = _announce(transfer, manifest)
+        with Meter(f"uploading {folder.name}", contents.size) as meter:
+            manifest = publication.repeated(
+                lambda: _published(transfer, contents, sources, meter), transfer.keeper.where()
+            )
         log.info("published %s: %d files, %s", uri, len(manifest.files), meter.summary())
         return manifest
+
+    def collect(self, uri: str) -> Manifest:
+        """Removes what was not used at `uri` for longer than the grace period, as each publication does.
+
+        Raises:
+            StoreError: Nothing is published there, or it cannot be done.
+        """
+        transfer = self.transfer(uri)
+
+        def attempt() -> Manifest:
+            former, listed = publication.read_former(transfer), _listed(transfer, CONTENT)
+            if former.manifest is None:
+                raise MissingError(f"{uri}: nothing is published there; check the URI")
+            return _announce(transfer, publication.Draft(former.manifest, former, listed))
+
+        return publication.repeated(attempt, uri)
 
     def fetch(self, uri: str, folder: Path) -> Manifest:
         """Brings the artifact at `uri`, or all objects under it if it is none, to `folder`; all or nothing.
@@ -122,13 +134,13 @@ class Store:
             StoreError: Nothing does.
         """
         transfer = self.transfer(uri)
-        manifest = _manifest(transfer)
+        manifest, entries = _here(transfer)
         if manifest is not None:
             return manifest
-        entries = [entry for entry in self.list(uri) if safe_path(entry.name)]
         if not entries:
             transfer.retries(transfer.keeper.check)
             raise MissingError(f"{uri}: nothing is there; check the URI (frcnn store ls lists what is)")
+        _check_names(uri, entries)
         objects = tuple(_unpublished(transfer, entry) for entry in entries)
         files = tuple(StoredFile(entry.name, n, 0, entry.size) for n, entry in enumerate(entries))
         facts = "\0".join(f"{entry.name}\0{entry.size}\0{entry.etag}" for entry in entries)
@@ -140,9 +152,9 @@ class Store:
         Raises:
             StoreError: The bucket is missing or out of reach.
         """
-        manifest = _manifest(self.transfer(uri))
+        manifest, entries = _here(self.transfer(uri))
         if manifest is None:
-            return [Stretch(entry.name, entry.name, 0, entry.size, entry.etag) for entry in self.list(uri)]
+            return [Stretch(entry.name, entry.name, 0, entry.size, entry.etag) for entry in entries]
         objects = manifest.objects
         return [
             Stretch(each.path, objects[each.object].name, each.offset, each.size) for each in manifest.files
@@ -257,28 +269,75 @@ class Store:
         return self.transfer(above or ("/" if uri.startswith("/") else ".")), name
 
 
-def _announce(transfer: Transfer, manifest: Manifest) -> Manifest:
-    """Writes the manifest. What was there before stays for those who read it; what was before that goes."""
-    former = _manifest(transfer)
-    if former is not None:
-        earlier = former.previous if former.id == manifest.id else former.id
-        manifest = dataclasses.replace(manifest, previous=earlier)
-    data = manifest.to_json().encode()
-    transfer.retries(lambda: transfer.keeper.write(NAME, data, md5(data)))
-    if former is not None and former.previous not in ("", manifest.id, manifest.previous):
-        doomed = list(_listed(transfer, f"{CONTENT}/{former.previous}"))
-        transfer.retries(lambda: transfer.keeper.remove(doomed))
+def _here(transfer: Transfer) -> tuple[Manifest | None, list[Entry]]:
+    """What is published, or else all objects, without those of a first publication that is under way."""
+    while True:
+        manifest = publication.read_manifest(transfer)
+        if manifest is not None:
+            return manifest, []
+        entries = transfer.retries(transfer.keeper.entries)
+        if all(entry.name != NAME for entry in entries):  # else it was published since
+            return None, [entry for entry in entries if not location_of(entry.name)]
+
+
+def _published(transfer: Transfer, contents: Manifest, sources: Sequence[Source], meter: Meter) -> Manifest:
+    """One attempt to publish; raises ChangedError if somebody else did meanwhile."""
+    former, listed = publication.read_former(transfer), _listed(transfer, CONTENT)
+    placed = contents.at(publication.choose_location(contents, former, listed))
+    present = _whole(transfer, placed, listed)
+    objects = list(zip(placed.objects, sources, strict=True))
+    upload.send(transfer, objects, meter, present)
+    arrived = _listed(transfer, f"{CONTENT}/{placed.location}")
+    for each in placed.objects:
+        if not upload.is_whole(arrived.get(each.name), each):
+            where = transfer.keeper.where(each.name)
+            if publication.read_former(transfer).md5 != former.md5:
+                raise ChangedError(f"{where}: somebody who published meanwhile took it for unused")
+            raise StoreError(f"{where}: is not there as it was sent; publish again")
+    return _announce(transfer, publication.Draft(placed, former, listed))
+
+
+def _whole(transfer: Transfer, manifest: Manifest, listed: Mapping[str, Entry]) -> dict[str, Entry]:
+    """The objects of the manifest that are there and whole; read where a listing does not tell."""
+    found = {each.name: listed[each.name] for each in manifest.objects if each.name in listed}
+    unsure = [
+        each
+        for each in manifest.objects
+        if upload.is_whole(found.get(each.name), each) and not _tells(transfer, found[each.name])
+    ]
+    damaged: set[str] = set()
+
+    def check(stored: StoredObject) -> None:
+        try:
+            download.verify(download.Reading.of(transfer, stored), meter)
+        except StoreError:
+            damaged.add(stored.name)
+
+    if unsure:
+        with Meter("checking what is there", sum(each.size for each in unsure)) as meter:
+            transfer.run(functools.partial(check, each) for each in unsure)
+    return {name: entry for name, entry in found.items() if name not in damaged}
+
+
+def _tells(transfer: Transfer, entry: Entry) -> bool:
+    return transfer.keeper.tells_checksums and is_md5(entry.etag)
+
+
+def _announce(transfer: Transfer, draft: publication.Draft) -> Manifest:
+    """Puts the manifest in place, then removes what no longer counts."""
+    manifest = publication.commit(transfer, draft)
+    publication.collect(transfer, manifest, draft.listed)
     return manifest
 
 
-def _manifest(transfer: Transfer) -> Manifest | None:
-    keeper = transfer.keeper
-    try:
-        entry = transfer.retries(lambda: keeper.stat(NAME))
-    except MissingError:
-        return None
-    data = download.read_all(download.Reading.of(transfer, _unpublished(transfer, entry)))
-    return Manifest.from_json(data, keeper.where(NAME))
+def _check_names(uri: str, entries: Iterable[Entry]) -> None:
+    """Raises StoreError for objects that cannot be files together."""
+    names = [entry.name for entry in entries]
+    for name in names:
+        if (fault := fault_of(name)) is not None:
+            raise StoreError(f"{uri}: holds an object whose name {name!r:.300} {fault}; remove it there")
+    if clash := clashing(names):
+        raise StoreError(f"{uri}: holds an object {clash!r} and others below it; remove one of them there")
 
 
 def _listed(transfer: Transfer, below: str) -> dict[str, Entry]:

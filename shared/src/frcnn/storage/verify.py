@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from frcnn.errors import StoreError
+from frcnn.paths import below
 from frcnn.storage import download
 from frcnn.storage.folder_backend import FolderKeeper
 from frcnn.storage.manifest import Manifest, StoredFile
@@ -21,7 +22,10 @@ def holds(folder: Path, manifest: Manifest) -> bool:
     try:
         with Meter(f"comparing {folder.name}", manifest.size) as meter:
             for number, stored in enumerate(manifest.objects):
-                source = Source(tuple((folder / file.path, file.size) for file in files.get(number, [])))
+                parts = (
+                    (below(folder, each.path, follow_links=True), each.size) for each in files.get(number, [])
+                )
+                source = Source(tuple(parts))
                 download.verify(download.Reading(stored, str(folder), source.read), meter)
     except StoreError:
         return False

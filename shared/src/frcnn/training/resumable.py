@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.distributed.world import place
+from frcnn.paths import UnsafeNameError, below
 from frcnn.storage import Store, is_remote
 from frcnn.storage.faults import ChangedError, DamagedError, MissingError
 from frcnn.storage.mirror import Mirror
@@ -66,10 +67,11 @@ def bring_back(store: Store, uri: str, folder: Path) -> None:
 
 
 def _brought(store: Store, uri: str, folder: Path, name: str) -> bool:
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
     try:
-        store.download_file(f"{uri}/{name}", folder / name)
-    except (ChangedError, DamagedError, MissingError) as error:
+        path = below(folder, name, uri)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store.download_file(f"{uri}/{name}", path)
+    except (ChangedError, DamagedError, MissingError, UnsafeNameError) as error:
         log.warning("%s; going on without it", error)
         return False
     return True

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from frcnn.data.records.tfrecord import is_whole_frame
+from frcnn.paths import below
+from frcnn.storage.cache_folder import private_part
 
 # Making room takes a look at all files; it is done for this part of the limit at once.
 SPARE = 0.1
@@ -23,9 +25,8 @@ class RecordCache:
 
     def __init__(self, folder: Path, limit: int) -> None:
         """`limit` in bytes; links that processes hold on to come on top."""
-        self._folder = folder / "records"
+        self._folder = private_part(folder, "records")
         self._limit = limit
-        self._folder.mkdir(parents=True, exist_ok=True)
         self._account = self._folder / ".bytes"
         self._lock = threading.Lock()
 
@@ -37,7 +38,7 @@ class RecordCache:
             link: On the same volume as the cache.
             fetch: Gives the record with its head and checksums.
         """
-        path = self._folder / name
+        path = below(self._folder, name)
         with contextlib.suppress(FileNotFoundError):
             os.link(path, link)
             if is_whole_frame(link.read_bytes()):

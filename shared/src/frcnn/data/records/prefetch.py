@@ -29,7 +29,8 @@ from frcnn.data.records.tfrecord import frame, is_whole_frame
 from frcnn.distributed.world import place
 from frcnn.errors import StoreError
 from frcnn.files import is_disk_full
-from frcnn.storage.local_copy import FOLDER_VARIABLE, LIMIT_VARIABLE, CacheSettings
+from frcnn.storage.cache_folder import FOLDER_VARIABLE, private_part
+from frcnn.storage.local_copy import LIMIT_VARIABLE, CacheSettings
 
 log = logging.getLogger(__name__)
 
@@ -205,8 +206,7 @@ def _name(file: RemoteFile) -> str:
 
 def _session(cache: Path) -> Path:
     """A folder for this pipeline's records, gone when the process ends; clears up after dead processes."""
-    above = cache / "sessions"
-    above.mkdir(parents=True, exist_ok=True)
+    above = private_part(cache, "sessions")
     for lock in above.glob("*.lock"):
         with contextlib.suppress(OSError), lock.open("r+") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
