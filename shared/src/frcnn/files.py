@@ -64,6 +64,17 @@ def no_room_to_read(path: Path) -> RunError:
     )
 
 
+@contextmanager
+def unlinked_file() -> Iterator[Path]:
+    """A file without a name, for what must not outlive this process, however that ends.
+
+    It lies in the folder for temporary files, can be read by this user only, and is written and read by
+    the path that is given, but by this process alone: others get it as an open file.
+    """
+    with tempfile.TemporaryFile() as stream:
+        yield Path(f"/proc/self/fd/{stream.fileno()}")
+
+
 def write_text(final: Path, text: str) -> None:
     """Writes UTF-8 text to `final`, whole or not at all."""
     with atomic_path(final) as temporary:

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import signal
 import sys
 
 from frcnn.console.signals import Terminated
@@ -12,7 +13,7 @@ from frcnn.files import is_disk_full
 log = logging.getLogger(__name__)
 
 INTERRUPTED = 130  # 128 + SIGINT
-TERMINATED = 143  # 128 + SIGTERM
+SIGNALED = 128  # and the number of the signal: 143 for SIGTERM, 129 for SIGHUP
 
 _STREAM_FAILED = re.compile(r"\[records cannot be had from S3:\] \[(.*?)\](?:\s|$)", re.DOTALL)
 
@@ -53,9 +54,9 @@ def report(error: BaseException, *, verbose: bool) -> int:
 
 
 def exit_code(error: BaseException) -> int:
-    """0 never; 2 wrong usage or spec, 1 run failed, 130 Ctrl-C, 143 SIGTERM."""
+    """0 never; 2 wrong usage or spec, 1 run failed, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP."""
     if isinstance(error, Terminated):
-        return TERMINATED
+        return SIGNALED + error.number
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
     return error.exit_code if isinstance(error, FrcnnError) else 1
@@ -64,7 +65,7 @@ def exit_code(error: BaseException) -> int:
 def message(error: BaseException) -> str:
     """One message for people: what happened, and what to do."""
     if isinstance(error, Terminated):
-        return "terminated; files already finished are kept, nothing is half-written"
+        return f"ended by {signal.Signals(error.number).name}; files already finished are kept, nothing is half-written"
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; files already finished are kept, nothing is half-written"
     if isinstance(error, FrcnnError):

@@ -1,4 +1,4 @@
-"""SIGTERM (what a container gets when it must go) ends a run as tidily as Ctrl-C does."""
+"""Signals that end a process end a run as tidily as Ctrl-C does."""
 
 import signal
 import threading
@@ -6,26 +6,51 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+# What a container gets when it must go, a terminal that is closed, a batch system that is out of patience,
+# and what else ends a process that does not ask for it. SIGKILL asks nobody.
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM arrived. A KeyboardInterrupt, so that no `except Exception` swallows it."""
+    """One of these arrived. A KeyboardInterrupt, so that no `except Exception` swallows it.
+
+    Attributes:
+        number: Of the signal.
+    """
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self.number = number
 
 
 @contextmanager
 def terminate_as_interrupt() -> Iterator[None]:
-    """Within the block SIGTERM raises `Terminated`, so that open blocks clean up behind themselves.
+    """Within the block these signals raise `Terminated`, so that open blocks clean up behind themselves.
 
-    Outside the main thread, where Python allows no handlers, nothing changes.
+    A signal that is ignored, as `nohup` has SIGHUP ignored, or that somebody else handles, stays so. Outside
+    the main thread, where Python allows no handlers, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _raise_terminated)
+    mine = {number: _former(number) for number in ENDING if _is_ours(number)}
+    for number in mine:
+        signal.signal(number, _raise_terminated)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
+        for number, before in mine.items():
+            signal.signal(number, before)
+
+
+def _is_ours(number: signal.Signals) -> bool:
+    return number == signal.SIGTERM or signal.getsignal(number) == signal.SIG_DFL
+
+
+def _former(number: signal.Signals) -> "signal._HANDLER":
+    before = signal.getsignal(number)
+    return before if before is not None else signal.SIG_DFL
 
 
 def _raise_terminated(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+    raise Terminated(number)

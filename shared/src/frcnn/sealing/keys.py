@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from frcnn.errors import UsageError
+from frcnn.spec_secrets import HIDDEN, is_mask, masked_spec
+
+__all__ = ["Key", "key_bytes", "masked_arguments", "masked_spec", "resolve_key"]
 
 KEY_VARIABLE = "FRCNN_KEY"
 KEY_FILE_VARIABLE = "FRCNN_KEY_FILE"
-HIDDEN = "***"
 
 # A passphrase is a line; what is longer is the wrong file, /dev/zero at worst.
 _MAX_KEY_FILE_BYTES = 4096
 # -k, -vk, and every abbreviation of --key and --enc_key that argparse takes.
 _KEY_FLAG = re.compile(r"-v*k|--k(?:ey?)?|--en(?:c(?:_(?:k(?:ey?)?)?)?)?")
 _ATTACHED_KEY = re.compile(rf"((?:{_KEY_FLAG.pattern})=|-v*k)(.+)", re.DOTALL)
-_STRING = r"""(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')"""
-_SPEC_KEY = re.compile(rf"(\benc_key\s*:\s*){_STRING}(?:\s*{_STRING})*", re.DOTALL)
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,8 @@ def resolve_key(cli_key: str | None, spec_key: str | None) -> Key:
     names, the spec's `enc_key`. An empty one counts as not given: it never turns sealing off by accident.
 
     Raises:
-        UsageError: a key file is missing, empty, not text or longer than one line.
+        UsageError: a key file is missing, empty, not text or longer than one line; or the spec has asterisks
+            for a key, as `frcnn spec show` and published specs have.
     """
     if cli_key:
         return _command_line_key(cli_key)
@@ -59,6 +60,11 @@ def resolve_key(cli_key: str | None, spec_key: str | None) -> Key:
         return Key(value, f"the environment variable {KEY_VARIABLE}")
     if value := os.environ.get(KEY_FILE_VARIABLE):
         return _from_file(value, KEY_FILE_VARIABLE)
+    if spec_key and is_mask(spec_key):
+        raise UsageError(
+            f"enc_key of the spec is {spec_key!r}, which stands for a key that was hidden; give the key itself by "
+            f"{KEY_VARIABLE}, {KEY_FILE_VARIABLE} or -k @FILE, or remove enc_key for files without a key"
+        )
     return Key(spec_key or "", "enc_key of the spec")
 
 
@@ -93,11 +99,6 @@ def masked_arguments(arguments: Sequence[str]) -> list[str]:
             masked.append(argument)
         key_follows = not key_follows and _KEY_FLAG.fullmatch(argument) is not None
     return masked
-
-
-def masked_spec(text: str) -> str:
-    """A spec's text that may be logged: the value of `enc_key` is `***`."""
-    return _SPEC_KEY.sub(rf'\g<1>"{HIDDEN}"', text)
 
 
 def _command_line_key(value: str) -> Key:

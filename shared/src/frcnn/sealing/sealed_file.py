@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from frcnn.errors import FrcnnError, ModelError, RunError, UsageError
-from frcnn.files import atomic_path, is_disk_full
+from frcnn.files import atomic_path, is_disk_full, unlinked_file
 from frcnn.sealing import header as seal_header
 from frcnn.sealing.header import (
     KINDS,
@@ -46,8 +46,6 @@ __all__ = [
     "unseal_stream",
 ]
 
-# Keras and ONNX Runtime choose their reader by the suffix.
-_PLAIN_SUFFIXES = {"keras": ".keras", "onnx": ".onnx"}
 _SEALED_SUFFIXES = (".tlt", ".etlt")
 # What a plain model starts with: a zip archive (.keras), HDF5, an ONNX protobuf (field 1, ir_version).
 _PLAIN_STARTS = (b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", b"\x08")
@@ -110,8 +108,9 @@ def unseal(source: Path, target: Path, key: str) -> str:
 def opened(path: Path, key: str, kind: str | None = None) -> Iterator[Path]:
     """A plain file to read the model from: `path` itself unless it is sealed.
 
-    A sealed one is decrypted into a file that only this user can read (0600, in a folder of its own
-    under TMPDIR) and that is removed when the block ends. Verified before the block begins.
+    A sealed one is decrypted into a file without a name, in the folder TMPDIR, that only this process can
+    reach and that is gone when the block or the process ends, however it ends: no signal leaves a copy
+    behind. Verified before the block begins.
 
     Args:
         path: Model file, sealed or plain.
@@ -126,14 +125,12 @@ def opened(path: Path, key: str, kind: str | None = None) -> Iterator[Path]:
         _refuse_foreign(path)
         yield path
         return
-    with _private_folder() as folder:
+    with unlinked_file() as plain:
         with _reading(path) as sealed:
             header = seal_header.read_header(sealed, str(path))
             if kind not in (None, header.kind):
                 raise ModelError(f"{path}: holds a model of kind {header.kind}; expected {kind}")
             sealed.seek(0)
-            plain = folder / f"{path.stem}{_PLAIN_SUFFIXES[header.kind]}"
-            plain.touch(mode=0o600, exist_ok=False)
             with _room_for(path), plain.open("wb") as stream:
                 unseal_stream(sealed, stream, key, str(path))
         yield plain
@@ -154,10 +151,11 @@ def created(target: Path, key: str, kind: str) -> Iterator[Path]:
         with atomic_path(target) as temporary:
             yield temporary
         return
-    with _private_folder() as folder:
-        plain = folder / f"{target.stem}{_PLAIN_SUFFIXES[kind]}"
+    with unlinked_file() as plain:
         with _room_for(target):
             yield plain
+        if not plain.stat().st_size:
+            raise ModelError(f"{target}: no model was written")
         seal(plain, target, key, kind)
 
 
@@ -254,13 +252,6 @@ def _refuse_foreign(path: Path) -> None:
         return
     if not _start_of(path).startswith(_PLAIN_STARTS):
         header_of(path)
-
-
-@contextmanager
-def _private_folder() -> Iterator[Path]:
-    """A new folder that only this user can enter (0700), removed with all that is in it."""
-    with tempfile.TemporaryDirectory(prefix="frcnn-") as folder:
-        yield Path(folder)
 
 
 @contextmanager

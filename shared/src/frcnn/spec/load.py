@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from google.protobuf.message import Message
 
 from frcnn.errors import Problem, SpecError
+from frcnn.limits import SPEC_BYTES, SPEC_PROBLEMS, TooLargeError, read_at_most
 from frcnn.spec import dataset_export_pb2, experiment_pb2
 from frcnn.spec.derive import derive
 from frcnn.spec.rules import check
@@ -96,7 +97,10 @@ def read_text(path: Path) -> str:
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = read_at_most(path, SPEC_BYTES)
+    except TooLargeError as error:
+        text = f"is {error}, the most that a spec may have; is this the right file?"
+        raise SpecError(str(path), [Problem("", text)]) from error
     except OSError as error:
         near = did_you_mean(path.name, (file.name for file in path.parent.glob("*")))
         raise SpecError(str(path), [Problem("", f"cannot be read: {error.strerror}{near}")]) from error
@@ -109,16 +113,28 @@ def read_text(path: Path) -> str:
 
 
 def _parse(text: str, source: str, message: Message, cls: type[Spec]) -> tuple[Reader, Spec]:
+    if len(text) > SPEC_BYTES:
+        text = f"is longer than {SPEC_BYTES} characters, the most that a spec may have"
+        raise SpecError(source, [Problem("", text)])
     reader = read(text, message)
     missing: list[Problem] = []
     spec = to_config(message, cls, missing)
+    if reader.stopped:
+        raise SpecError(source, reader.problems)
     checked = check.experiment_problems(spec) if isinstance(spec, Experiment) else check.export_problems(spec)
     problems = [*reader.problems, *_not_following(missing, reader.doubtful)]
     problems += _not_following(checked, reader.doubtful | {problem.path for problem in missing})
     if problems:
         located = map(reader.positions.locate, problems)
-        raise SpecError(source, sorted(located, key=lambda p: (p.line is None, p.line or 0, p.column or 0)))
+        ordered = sorted(located, key=lambda p: (p.line is None, p.line or 0, p.column or 0))
+        raise SpecError(source, _shortened(ordered))
     return reader, dataclasses.replace(spec, text=text, source=source)
+
+
+def _shortened(problems: list[Problem]) -> list[Problem]:
+    """The first problems, and how many more there are: a screen of them helps, a million does not."""
+    rest = len(problems) - SPEC_PROBLEMS
+    return [*problems[:SPEC_PROBLEMS], Problem("", f"and {rest} more")] if rest > 0 else problems
 
 
 def _not_following(problems: Iterable[Problem], doubtful: Collection[str]) -> list[Problem]:

@@ -12,7 +12,7 @@ _NAME = "frcnn"
 
 
 def default_folder() -> Path:
-    """Returns the user's cache folder as the platform names it; without a home, one in the temporary folder."""
+    """Returns the user's cache folder as the platform names it; without a home, a temporary one."""
     import platformdirs
 
     folder = Path(platformdirs.user_cache_dir(_NAME, appauthor=False))
@@ -33,7 +33,7 @@ def private_part(cache: Path, name: str) -> Path:
 
 
 def _private(folder: Path, *, chosen: bool = False) -> Path:
-    """Of a folder that was `chosen` by the user, root may be the owner, as of a mounted volume, and links do."""
+    """Makes one folder; root may own one that was `chosen`, as a mounted volume, and it may be a link."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         facts = folder.stat() if chosen else folder.lstat()

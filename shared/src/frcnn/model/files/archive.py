@@ -4,26 +4,33 @@ Written without Keras, so that another thread can; laid out as Keras lays them o
 everything, so that a stranger's archive can do no more than be refused.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import json
 import shutil
-import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
 from frcnn.errors import ModelError
-from frcnn.files import is_disk_full, no_room_to_read
+from frcnn.files import is_disk_full, no_room_to_read, unlinked_file
+from frcnn.limits import (
+    MODEL_TEXT_BYTES,
+    MODEL_TEXT_VALUES,
+    open_archive,
+    parse_json,
+    read_stream,
+)
 from frcnn.model.files.hdf5_process import read_tree_apart
 from frcnn.model.files.hdf5_tree import Tree
 
 RECORD, CONFIG, WEIGHTS, METADATA = "frcnn.json", "config.json", "model.weights.h5", "metadata.json"
 # Weights hardly shrink; texts do, and are small.
 _MAX_EXPANSION = 4
-_MAX_TEXT = 64 << 20
 _BLOCK = 1 << 20
 
 # What broken archives make of zipfile.
@@ -57,14 +64,25 @@ def write_archive(path: Path, config: str, groups: Sequence[Group], record: str,
         CONFIG: config,
         RECORD: record,
     }
-    weights = path.with_name(f"{path.name}.{WEIGHTS}")
-    try:
+    with _file_beside(path) as weights:
         _write_weights(weights, groups)
         with zipfile.ZipFile(path, "w") as archive:
             for name, text in texts.items():
                 archive.writestr(name, text)
             with weights.open("rb") as source, archive.open(WEIGHTS, "w", force_zip64=True) as target:
                 shutil.copyfileobj(source, target, _BLOCK)
+
+
+@contextlib.contextmanager
+def _file_beside(path: Path) -> Iterator[Path]:
+    """A file for the weights: on the disk of the archive, unless that has no name because it is to be sealed."""
+    if path.is_relative_to("/proc"):
+        with unlinked_file() as weights:
+            yield weights
+        return
+    weights = path.with_name(f"{path.name}.{WEIGHTS}")
+    try:
+        yield weights
     finally:
         weights.unlink(missing_ok=True)
 
@@ -89,10 +107,13 @@ def read_text(path: Path, name: str) -> str:
     Raises:
         ValueError and others of `FAULTS`: It is missing, broken, or larger than any such text.
     """
-    with zipfile.ZipFile(path) as archive:
-        if archive.getinfo(name).file_size > _MAX_TEXT:
-            raise ValueError(f"{name} claims to be larger than any configuration")
-        return archive.read(name).decode()
+    with open_archive(path) as archive, archive.open(name) as stream:
+        return read_stream(cast(BinaryIO, stream), MODEL_TEXT_BYTES).decode()
+
+
+def read_configuration(path: Path, name: str) -> Any:
+    """What a small member of an archive holds in JSON; raises as `read_text`."""
+    return parse_json(read_text(path, name), MODEL_TEXT_BYTES, MODEL_TEXT_VALUES)
 
 
 def read_weights(path: Path, shown: Path) -> Tree:
@@ -102,10 +123,10 @@ def read_weights(path: Path, shown: Path) -> Tree:
         ModelError: It is broken.
         RunError: There is no room to unpack it.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        plain = Path(folder) / "weights.h5"
+    # Without a name: what comes out of a sealed file must not stay behind.
+    with unlinked_file() as plain:
         try:
-            with zipfile.ZipFile(path) as archive:
+            with open_archive(path) as archive:
                 if archive.getinfo(WEIGHTS).file_size > _MAX_EXPANSION * path.stat().st_size:
                     raise ValueError(f"{WEIGHTS} claims to be much larger than the file")
                 with archive.open(WEIGHTS) as packed, plain.open("wb") as unpacked:

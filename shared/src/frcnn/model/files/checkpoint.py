@@ -17,7 +17,15 @@ import numpy as np
 from frcnn.errors import ModelError
 from frcnn.model.build import detection_settings, geometry_of
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.model.files.archive import CONFIG, FAULTS, RECORD, Group, read_text, read_weights, write_archive
+from frcnn.model.files.archive import (
+    CONFIG,
+    FAULTS,
+    RECORD,
+    Group,
+    read_configuration,
+    read_weights,
+    write_archive,
+)
 from frcnn.model.files.config_guard import guarded, restore_initializers, room_for
 from frcnn.model.files.hdf5_tree import Tree
 from frcnn.model.files.variable_paths import owners_in
@@ -146,7 +154,7 @@ def read_record(path: Path, key: str = "") -> TrainingRecord:
 
 def _record_in(plain: Path, shown: Path) -> TrainingRecord:
     try:
-        record = _record_of(json.loads(read_text(plain, RECORD)))
+        record = _record_of(read_configuration(plain, RECORD))
     except (*FAULTS, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{shown}: not a detector written by this program ({error})") from error
     return record
@@ -172,7 +180,7 @@ def _load_plain(plain: Path, shown: Path) -> tuple[FasterRCNN, TrainingRecord, O
     record = _record_in(plain, shown)
     tree = read_weights(plain, shown)
     try:
-        config = json.loads(read_text(plain, CONFIG))
+        config = read_configuration(plain, CONFIG)
         model = _built(config, tree)
         fill(model, tree)
     except ModelError as error:

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from frcnn.errors import ModelError
+from frcnn.limits import HDF5_TEXT_BYTES
 
 _MAX_DEPTH = 32
 # A detector of 1000 layers with Adam has 10,000 arrays.
@@ -80,6 +81,7 @@ class _Reader:
         self.tree = Tree()
         self._largest, self._left = size, _MAX_EXPANSION * size
         self._members = 0
+        self._text_left = HDF5_TEXT_BYTES + size
         self._by_address: dict[int, np.ndarray] = {}
 
     def visit(self, group: h5py.Group, path: str, depth: int) -> None:
@@ -93,6 +95,7 @@ class _Reader:
             if not isinstance(group.get(key, getlink=True), h5py.HardLink):
                 raise ValueError(f"{key!r} is a link, which no weight file needs")
             child, name = group[key], f"{path}/{key}" if path else key
+            self._count_text(len(name))
             if isinstance(child, h5py.Group):
                 self.visit(child, name, depth + 1)
             else:
@@ -120,6 +123,12 @@ class _Reader:
             if values.dtype.kind not in "OSU":
                 continue
             texts = [value.decode() if isinstance(value, bytes) else str(value) for value in values.ravel()]
+            self._count_text(sum(map(len, texts)))
             found[name] = texts if values.ndim else texts[0]
         if found:
             self.tree.texts[path] = found
+
+    def _count_text(self, length: int) -> None:
+        self._text_left -= length
+        if self._text_left < 0:
+            raise ValueError("more names and texts than any weight file")

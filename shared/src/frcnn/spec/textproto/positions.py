@@ -23,6 +23,7 @@ class Positions:
     def __init__(self) -> None:
         """Knows no place yet."""
         self._places: dict[str, Place] = {}
+        self._inner: dict[str, list[str]] = {}
 
     def __contains__(self, path: str) -> bool:
         """Whether the field stands in the text."""
@@ -30,6 +31,8 @@ class Positions:
 
     def record(self, path: str, place: Place) -> None:
         """`path` stands at `place`; an earlier place is forgotten."""
+        if path not in self._places:
+            self._inner.setdefault(_parent(path), []).append(path)
         self._places[path] = place
 
     def take(self, path: str) -> Place | None:
@@ -38,8 +41,11 @@ class Positions:
 
     def forget(self, path: str) -> None:
         """`path`, and all below it, no longer counts: another member of its oneof came later."""
-        for known in [known for known in self._places if is_inside(known, path)]:
-            del self._places[known]
+        doomed = [path]
+        while doomed:
+            each = doomed.pop()
+            self._places.pop(each, None)
+            doomed += self._inner.pop(each, [])
 
     def nearest(self, path: str) -> Place | None:
         """The place of `path`, or of the innermost block around it that stands in the text."""

@@ -13,9 +13,11 @@ from google.protobuf.descriptor import FieldDescriptor as Kind
 from google.protobuf.message import Message
 
 from frcnn.errors import Problem
+from frcnn.limits import SPEC_PROBLEMS
 from frcnn.spec.textproto import suggestions
 from frcnn.spec.textproto.positions import Place, Positions
 from frcnn.spec.textproto.values import BadValueError, Field, expectation, parse_scalar
+from frcnn.spec_tokens import Tokens
 
 _CLOSERS = {"{": "}", "<": ">", "[": "]"}
 _BARE_WORD = re.compile(r"[^\s,;}>#\"']+")
@@ -24,11 +26,16 @@ _TEXT_END = "the end of the text"
 Merge = Callable[[Message, Field, str, Place], None]
 
 
+class _EnoughError(Exception):
+    """There are so many faults that the rest of the text is not read."""
+
+
 class Reader:
     """Reads one text into one message.
 
     After `read()`: `problems` are the faults, `positions` the places of what was understood, and
-    `doubtful` the paths whose value is not known because of a fault.
+    `doubtful` the paths whose value is not known because of a fault; `stopped` says that there were so
+    many that the rest of the text was not read.
     """
 
     def __init__(self, text: str) -> None:
@@ -36,11 +43,18 @@ class Reader:
         self.problems: list[Problem] = []
         self.positions = Positions()
         self.doubtful: set[str] = set()
+        self.stopped = False
         self._lines = text.split("\n")
-        self._tokens: Any = text_format.Tokenizer(self._lines)
+        self._tokens: Any = Tokens(self._lines)
 
     def read(self, message: Message) -> None:
-        """Merges the whole text into `message`."""
+        """Merges the text into `message`: all of it, or up to so many faults that more help nobody."""
+        try:
+            self._read(message)
+        except _EnoughError:
+            self.stopped = True
+
+    def _read(self, message: Message) -> None:
         while not self._tokens.AtEnd():
             if self._token in ("}", ">"):
                 self._report("", f"found {self._token} without a block that it closes")
@@ -275,8 +289,7 @@ class Reader:
     @property
     def _place(self) -> Place:
         """The place of the current token."""
-        here = self._tokens.ParseError("")
-        return Place(here.GetLine() or 1, here.GetColumn() or 1)
+        return Place(self._tokens.line + 1, self._tokens.column + 1)
 
     def _opens_block(self) -> bool:
         return self._token in ("{", "<") or self._token == ":"
@@ -289,6 +302,11 @@ class Reader:
     def _report(self, path: str, text: str, place: Place | None = None) -> None:
         place = place or self._place
         self.problems.append(Problem(path, text, place.line, place.column))
+        if len(self.problems) >= SPEC_PROBLEMS:
+            last = self._place
+            text = "more faults may follow; they are looked for when these are mended"
+            self.problems.append(Problem("", text, last.line, last.column))
+            raise _EnoughError
 
 
 def read(text: str, message: Message) -> Reader:

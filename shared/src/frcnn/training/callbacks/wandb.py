@@ -12,6 +12,7 @@ import keras
 
 from frcnn.evaluation.report import Report
 from frcnn.spec.show import effective_text
+from frcnn.spec_secrets import is_mask
 from frcnn.training.callbacks.tensorboard import class_precisions
 
 if TYPE_CHECKING:
@@ -46,7 +47,11 @@ class WandbRun(keras.callbacks.Callback):
             return
         wandb: Any = importlib.import_module("wandb")
         try:
-            if settings.key and settings.mode.name == "ONLINE":
+            if is_mask(settings.key):
+                log.warning(
+                    "visualizer.wandb_config.key: asterisks stand for a key that was hidden; not used"
+                )
+            elif settings.key and settings.mode.name == "ONLINE":
                 wandb.login(key=settings.key)
             self._run = wandb.init(**self._options(settings, wandb))
         except Exception as error:  # whatever the service or the package does, it is not the training's end
