@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import frcnn
 from frcnn.cli import task_runner
 from frcnn.cli.tasks import Task, all_tasks
+from frcnn.streams import finish_streams, settle_streams
 
 USAGE = """\
 usage: {program} <task> [flags]
@@ -36,12 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     `model faster_rcnn` before the task is skipped: `tao model faster_rcnn train` is `frcnn train`.
     """
+    settle_streams()
     words = list(sys.argv[1:] if argv is None else argv)
-    return _dispatch(words, "frcnn")
+    return finish_streams(_dispatch(words, "frcnn"))
 
 
 def tao_main(argv: Sequence[str] | None = None) -> int:
     """Runs `tao model faster_rcnn <task> ...` (or `tao faster_rcnn <task>`); returns the exit code."""
+    settle_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     prefix = ["model", "faster_rcnn"] if words[:1] == ["model"] else ["faster_rcnn"]
     if words and words[0] not in ("-h", "--help", "--version"):
@@ -49,7 +52,7 @@ def tao_main(argv: Sequence[str] | None = None) -> int:
             network = words[len(prefix) - 1] if len(words) >= len(prefix) else "nothing"
             return _usage_error(f"tao runs the network faster_rcnn here, got {network!r}")
         words = words[len(prefix) :]
-    return _dispatch(words, "tao model faster_rcnn")
+    return finish_streams(_dispatch(words, "tao model faster_rcnn"))
 
 
 def _dispatch(words: list[str], program: str) -> int:

@@ -25,6 +25,7 @@ from frcnn.console.status_file import StatusWriter
 from frcnn.console.tee import tee_stdout
 from frcnn.distributed.world import place
 from frcnn.errors import UsageError
+from frcnn.keras_settings import settle_keras
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ def resolve_common_flags(task: Task, args: argparse.Namespace) -> None:
             raise UsageError(f"--gpus {args.gpus}: only train runs on several GPUs; {task.name} takes one")
         if args.use_amp:
             raise UsageError(f"--use_amp: only train has mixed precision, {task.name} does not")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    settle_keras()
     # TensorFlow reads it when it is imported, which is later, inside the task.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if args.verbose else "2")
 

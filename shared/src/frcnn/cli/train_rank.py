@@ -19,12 +19,14 @@ from frcnn.console.signals import terminate_as_interrupt
 from frcnn.distributed.rank_outcome import Outcome
 from frcnn.distributed.world import PeerLostError, place
 from frcnn.errors import FrcnnError
+from frcnn.streams import settle_streams
 
 _PR_SET_PDEATHSIG = 1
 
 
 def main(words: Sequence[str]) -> int:
     """Trains; leaves an outcome; returns the exit code."""
+    settle_streams()
     args = task_runner.parse(all_tasks()["train"], train, words, "frcnn")
     rank = place().rank
     with contextlib.ExitStack() as stack:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +17,7 @@ from frcnn.evaluation.inspection import BINS, SIZES, Inspection
 from frcnn.evaluation.report import Report
 from frcnn.evaluation.settings import iou_label
 from frcnn.files import write_text
+from frcnn.limits import read_json
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
@@ -60,7 +60,7 @@ def read_metrics(path: Path) -> Mapping[str, Any]:
         UsageError: There is none, or it is something else.
     """
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = read_json(path)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: not a metrics.json that can be read ({error})") from error
     if not isinstance(found, dict) or not {"mAP", "iou"} <= set(found):

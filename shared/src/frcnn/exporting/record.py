@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from frcnn.limits import SMALL_JSON_BYTES, SMALL_JSON_VALUES, parse_json
 from frcnn.model.settings import DetectionSettings, Geometry, ProposalSettings
 
 PROPERTY = "frcnn"
@@ -40,7 +41,7 @@ class ExportRecord:
         Raises:
             ValueError, KeyError or TypeError: it is not one of ours.
         """
-        values = json.loads(text)
+        values = parse_json(text, SMALL_JSON_BYTES, SMALL_JSON_VALUES)
         settings = dict(values["settings"])
         settings["proposals"] = ProposalSettings(**settings["proposals"])
         return cls(

@@ -9,6 +9,7 @@ import numpy as np
 from frcnn.errors import ModelError
 from frcnn.exporting.onnx.image_extent import SIZE_INPUT
 from frcnn.exporting.onnx.standard_graph import INPUT
+from frcnn.exporting.onnx_guard import load_guarded
 from frcnn.exporting.record import PROPERTY, ExportRecord
 from frcnn.inference.onnx_sessions import RuntimeChoice, Session, open_session
 from frcnn.model.build import detection_settings, geometry_of
@@ -81,7 +82,7 @@ def load_onnx_detector(
                 f"{path}: holds TensorRT plugins, which only TensorRT runs; export with --graph standard"
             )
         check_record(record, spec, path, mode)
-        session = open_session(plain, path, runtime or RuntimeChoice())
+        session = open_session(plain, path, runtime or RuntimeChoice(), looked_through=True)
     return OnnxDetector(session, record)
 
 
@@ -95,13 +96,7 @@ def read_record(plain: Path, shown: Path) -> ExportRecord:
     Raises:
         ModelError: It is no ONNX file, or not one of ours.
     """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load(plain, load_external_data=False)
-    except (DecodeError, ValueError, OSError) as error:
-        raise ModelError(f"{shown}: not an ONNX file ({error})") from error
+    model = load_guarded(plain, shown)
     texts = {each.key: each.value for each in model.metadata_props}
     try:
         return ExportRecord.from_json(texts[PROPERTY])

@@ -13,6 +13,7 @@ import numpy as np
 
 from frcnn.errors import ModelError, RunError, UsageError
 from frcnn.exporting.onnx.fast_head import with_fast_head
+from frcnn.exporting.onnx_guard import load_guarded
 
 log = logging.getLogger(__name__)
 
@@ -62,18 +63,21 @@ class Session(Protocol):
         """`OUTPUTS` of inputs by name."""
 
 
-def open_session(plain: Path, shown: Path, choice: RuntimeChoice) -> Session:
+def open_session(plain: Path, shown: Path, choice: RuntimeChoice, *, looked_through: bool = False) -> Session:
     """The standard graph in an ONNX file, in the runtime of choice.
 
     Args:
         plain: The file; not needed any more when this returns.
         shown: How messages call it.
         choice: Runtime and settings.
+        looked_through: Whether `load_guarded` has taken the file already.
 
     Raises:
-        ModelError: The runtime refuses the file.
+        ModelError: The runtime refuses the file, or it is none that a detector can be in.
         RunError: The runtime is not installed.
     """
+    if not looked_through:
+        load_guarded(plain, shown)
     make = _OpenVino if choice.name == "openvino" else _OnnxRuntime
     try:
         return make(plain, choice)
@@ -97,11 +101,11 @@ def _source(plain: Path, choice: RuntimeChoice) -> Path | bytes:
     if not choice.fast_head:
         return plain
     import onnx
-    from google.protobuf.message import DecodeError
 
     try:
-        faster = with_fast_head(onnx.load(plain), transformed=False)
-    except (DecodeError, onnx.shape_inference.InferenceError):
+        model = onnx.load(plain, load_external_data=False)
+        faster = with_fast_head(model, transformed=False)
+    except (onnx.shape_inference.InferenceError, ValueError, KeyError, TypeError, IndexError):
         return plain  # the runtime will say what is wrong with it
     if faster is None:
         return plain
@@ -149,7 +153,10 @@ class _OpenVino:
         self._compile: Callable[[Any], Any] = lambda model: core.compile_model(model, "CPU", options)
         self._requests: dict[int, Any] = {}
         try:
-            self._model = core.read_model(_source(plain, choice))
+            source = _source(plain, choice)
+            # OpenVINO goes by the suffix, and what comes out of a sealed file has no name.
+            named = isinstance(source, bytes) or source.suffix == ".onnx"
+            self._model = core.read_model(source if named else source.read_bytes())
             batch = self._model.inputs[0].partial_shape[0]
             self.batch_size = batch.get_length() if batch.is_static else None
             # OpenVINO 2026.4.1 computes some INT8 graphs of a free batch wrongly.

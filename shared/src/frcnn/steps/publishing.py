@@ -4,7 +4,6 @@ The place is `s3://bucket/prefix`, or a folder. A folder is a link to a version 
 readers see the former version or the new one; the former one is kept.
 """
 
-import json
 import shutil
 import tempfile
 import uuid
@@ -13,6 +12,8 @@ from pathlib import Path
 
 from frcnn.errors import DataError, UsageError
 from frcnn.files import atomic_path
+from frcnn.limits import read_json
+from frcnn.locks import exclusive
 
 METRICS = "metrics.json"
 
@@ -65,6 +66,12 @@ def _publish_folder(folders: Iterable[Path], place: Path) -> None:
     if place.exists() and not place.is_symlink():
         raise UsageError(f"{place}: is there and was not published by a pipeline; move it, or name another")
     versions = place.with_name(f".{place.name}.versions")
+    # One publisher at a time: each removes what it takes for an old version.
+    with exclusive(place.with_name(f".{place.name}.lock")):
+        _replace(folders, place, versions)
+
+
+def _replace(folders: Iterable[Path], place: Path, versions: Path) -> None:
     former = place.readlink().name if place.is_symlink() else ""
     name = uuid.uuid4().hex[:12]
     with atomic_path(versions / name) as temporary:
@@ -88,7 +95,7 @@ def _gather(folders: Iterable[Path], target: Path) -> None:
 
 def _map_in(folder: Path, place: str) -> float:
     try:
-        return float(json.loads((folder / METRICS).read_text(encoding="utf-8"))["mAP"])
+        return float(read_json(folder / METRICS)["mAP"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{place}: holds no {METRICS} with a mAP, so it is no model that a pipeline published; "

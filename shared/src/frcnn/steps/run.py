@@ -17,7 +17,9 @@ from frcnn.console.quiet_import import quiet_tensorflow_import
 from frcnn.console.signals import terminate_as_interrupt
 from frcnn.errors import ModelError, RunError
 from frcnn.files import atomic_path, write_text
+from frcnn.keras_settings import settle_keras
 from frcnn.steps.kfp_output import Metadata, write_executor_output
+from frcnn.streams import finish_streams, settle_streams
 
 # A Model artifact is a folder with one of these, and the records of how it was made.
 MODEL_NAMES = ("model.tlt", "model.keras")
@@ -31,7 +33,8 @@ def run(args: argparse.Namespace, work: Callable[[argparse.Namespace], Mapping[s
             a path, the metadata of the artifact of that name is written there too.
         work: Does it, and returns metadata by name of output artifact.
     """
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    settle_streams()
+    settle_keras()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("MPLBACKEND", "Agg")
     setup_logging(verbose=False, log_file=None)
@@ -44,8 +47,8 @@ def run(args: argparse.Namespace, work: Callable[[argparse.Namespace], Mapping[s
             if args.executor_input:
                 write_executor_output(args.executor_input, metadata)
         except BaseException as error:
-            return exit_codes.report(error, verbose=False)
-    return 0
+            return finish_streams(exit_codes.report(error, verbose=False))
+    return finish_streams(0)
 
 
 def _write_metrics(args: argparse.Namespace, metadata: Mapping[str, Metadata]) -> None:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from frcnn.errors import ModelError
 from frcnn.files import write_text
+from frcnn.limits import read_json
 
 INDEX = "checkpoints.json"
 EPOCH = re.compile(r"\.epoch_(\d+)\.(?:tlt|keras)$")
@@ -47,7 +48,7 @@ def checkpoints_of(folder: Path) -> set[str]:
 def of_an_earlier_run(folder: Path) -> set[str]:
     """Names of the files in a folder that its index says are an earlier run's."""
     try:
-        names = json.loads((folder / INDEX).read_text(encoding="utf-8"))["of_an_earlier_run"]
+        names = read_json(folder / INDEX)["of_an_earlier_run"]
         return {name for name in names if isinstance(name, str)}
     except (OSError, ValueError, KeyError, TypeError):
         return set()

@@ -21,6 +21,7 @@ from frcnn.spec_tokens import Tokens
 
 _CLOSERS = {"{": "}", "<": ">", "[": "]"}
 _BARE_WORD = re.compile(r"[^\s,;}>#\"']+")
+_LONGEST = 400
 _TEXT_END = "the end of the text"
 
 Merge = Callable[[Message, Field, str, Place], None]
@@ -301,12 +302,17 @@ class Reader:
 
     def _report(self, path: str, text: str, place: Place | None = None) -> None:
         place = place or self._place
-        self.problems.append(Problem(path, text, place.line, place.column))
+        self.problems.append(Problem(_shortened(path), _shortened(text), place.line, place.column))
         if len(self.problems) >= SPEC_PROBLEMS:
             last = self._place
             text = "more faults may follow; they are looked for when these are mended"
             self.problems.append(Problem("", text, last.line, last.column))
             raise _EnoughError
+
+
+def _shortened(text: str) -> str:
+    """Text without its middle if it is longer than anybody reads: what was found may be the whole file."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}...{text[-_LONGEST // 4 :]}"
 
 
 def read(text: str, message: Message) -> Reader:

@@ -1,7 +1,6 @@
 """Weights in HDF5, as Keras 2 (`.h5`, `.hdf5`) and Keras 3 (`.weights.h5`, `.keras`) write them, by layer."""
 
 import dataclasses
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from frcnn.errors import ModelError
+from frcnn.limits import MODEL_TEXT_BYTES, MODEL_TEXT_VALUES, parse_json
 from frcnn.model.files.hdf5_process import read_tree_apart
 from frcnn.model.files.hdf5_tree import Tree
 from frcnn.training.pretrained.source import Source, SourceLayer
@@ -75,7 +75,7 @@ def describe(config: str | bytes | None) -> Described:
     """What a configuration, JSON as any Keras writes it, tells about layers; nothing if it is broken."""
     described = Described()
     try:
-        _describe(json.loads(config or "null"), described)
+        _describe(parse_json(config or "null", MODEL_TEXT_BYTES, MODEL_TEXT_VALUES), described)
     except (ValueError, RecursionError):
         return Described()
     return described
@@ -104,11 +104,12 @@ def _keras2(tree: Tree, root: str) -> Source:
     config = tree.texts.get("", {}).get("model_config")
     described = describe(config if isinstance(config, str) else None)
     weights: dict[str, dict[str, np.ndarray]] = {}
+    float32 = _Widened()
     for name in _list(tree, root, "layer_names"):
         group = f"{root}/{name}" if root else name
         for weight in _list(tree, group, "weight_names"):
             owner, role = _owner_and_role(name, weight)
-            array = _float32(tree.arrays[f"{group}/{weight}"])
+            array = float32(tree.arrays[f"{group}/{weight}"])
             weights.setdefault(owner, {}).setdefault(role, array)
             weights.setdefault(described.inner.get(owner, owner), {}).setdefault(role, array)
             if owner != name and "/" in weight:
@@ -130,10 +131,11 @@ def _owner_and_role(layer: str, weight: str) -> tuple[str, str]:
 
 def _keras3(tree: Tree, described: Described) -> Source:
     layers: dict[str, SourceLayer] = {}
+    float32 = _Widened()
     for name, arrays in _named_variables(tree):
         roles = _ROLES_BY_RANKS.get(tuple(array.ndim for array in arrays))
         if roles is not None:
-            weights = dict(zip(roles, map(_float32, arrays), strict=True))
+            weights = dict(zip(roles, map(float32, arrays), strict=True))
             layers.setdefault(name, SourceLayer(weights, described.epsilons.get(name)))
     for wrapper, inner in described.inner.items():
         if inner in layers:
@@ -151,9 +153,19 @@ def _named_variables(tree: Tree) -> Iterator[tuple[str, list[np.ndarray]]]:
                 yield name, arrays
 
 
-def _float32(array: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        return array.astype(np.float32)
+class _Widened:
+    """Arrays as float32, each made once: in a file, one array may have any number of names."""
+
+    def __init__(self) -> None:
+        # With the array itself: as long as it lives, no other is in its place.
+        self._made: dict[tuple[object, ...], tuple[np.ndarray, np.ndarray]] = {}
+
+    def __call__(self, array: np.ndarray) -> np.ndarray:
+        place = array.__array_interface__["data"][0], array.shape, array.dtype.str
+        if place not in self._made:
+            with np.errstate(over="ignore"):
+                self._made[place] = array, array.astype(np.float32, copy=False)
+        return self._made[place][1]
 
 
 def _list(tree: Tree, path: str, name: str) -> list[str]:

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from frcnn.errors import ModelError
+from frcnn.limits import open_archive
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files.archive import CONFIG, RECORD
 from frcnn.sealing.sealed_file import is_sealed, opened
@@ -75,7 +76,7 @@ def read_source(path: Path, key: str = "") -> Source:
 
 def _zip(path: Path, key: str) -> Source:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise ModelError(f"{path}: not a readable archive ({error})") from error

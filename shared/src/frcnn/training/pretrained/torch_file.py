@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from frcnn.errors import ModelError
+from frcnn.limits import open_archive
 from frcnn.training.pretrained.restricted_pickle import Name, PickleDataError, read_pickle
 
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -83,7 +84,7 @@ def read_torch_zip(path: Path) -> dict[str, np.ndarray]:
         ModelError: It is broken, or holds more than tensors.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             (pickled,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
             folder = pickled.removesuffix("data.pkl")
             if f"{folder}byteorder" in archive.namelist():
@@ -180,7 +181,16 @@ _CALLS: dict[Name, Callable[[tuple[Any, ...]], Any]] = {
 
 def _arrays(tree: Any, read: ReadStorage) -> dict[str, np.ndarray]:
     """The floating-point tensors of a state dict, or of the one within a checkpoint, as float32."""
-    found = {name: _array(each, read) for name, each in _tensors_in(tree).items() if _is_float(each)}
+    # A storage is read and widened once, however many tensors are views of it.
+    storages: dict[tuple[str, str], np.ndarray] = {}
+
+    def values(storage: _Storage) -> np.ndarray:
+        place = storage.kind, storage.key
+        if place not in storages:
+            storages[place] = _float32(np.frombuffer(read(storage), _DTYPES[storage.kind]), storage.kind)
+        return storages[place]
+
+    found = {name: _array(each, values) for name, each in _tensors_in(tree).items() if _is_float(each)}
     if not found:
         raise PickleDataError("no tensors in it")
     return found
@@ -202,19 +212,22 @@ def _is_float(tensor: _Tensor) -> bool:
     return tensor.storage.kind in ("FloatStorage", "DoubleStorage", "HalfStorage", "BFloat16Storage")
 
 
-def _array(tensor: _Tensor, read: ReadStorage) -> np.ndarray:
-    values = np.frombuffer(read(tensor.storage), _DTYPES[tensor.storage.kind])
+def _float32(values: np.ndarray, kind: str) -> np.ndarray:
+    if kind == "BFloat16Storage":
+        return (values.astype(np.uint32) << 16).view(np.float32)
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32, copy=False)
+
+
+def _array(tensor: _Tensor, read: Callable[[_Storage], np.ndarray]) -> np.ndarray:
+    values = read(tensor.storage)
     last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
     if 0 in tensor.shape:
         return np.zeros(tensor.shape, np.float32)
     if last >= len(values):
         raise PickleDataError("a tensor reaches beyond its storage")
     steps = [stride * values.itemsize for stride in tensor.strides]
-    view = np.lib.stride_tricks.as_strided(values[tensor.offset :], tensor.shape, steps, writeable=False)
-    if tensor.storage.kind == "BFloat16Storage":
-        return (view.astype(np.uint32) << 16).view(np.float32)
-    with np.errstate(over="ignore"):
-        return view.astype(np.float32)
+    return np.lib.stride_tricks.as_strided(values[tensor.offset :], tensor.shape, steps, writeable=False)
 
 
 # What broken files make of zipfile, struct, mmap and the code above.
