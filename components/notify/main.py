@@ -5,6 +5,7 @@ import http.client
 import json
 import logging
 import os
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -22,6 +23,7 @@ TIMEOUT_SECONDS = 10.0
 _STATES = {"COMPLETE": "SUCCEEDED", "CACHED": "SUCCEEDED", "CANCELLED": "CANCELED"}
 _ENDS = ("SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN")
 _NOT_TOLD = "Kubeflow does not tell how: a gate stayed closed, or a step was taken away; see the run"
+_UNDERSCORE = re.compile("_([a-z])")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -70,7 +72,7 @@ def message(status: str, nodes: Mapping[str, Any] | None = None) -> dict[str, An
 def _told(status: str) -> tuple[str, str, str]:
     """Run, state and error as Kubeflow Pipelines gives them."""
     try:
-        found = json.loads(status)
+        found = _camel_case(json.loads(status))
         run, state = str(found["pipelineJobResourceName"]), str(found["state"])
         return run, _STATES.get(state, state), str((found.get("error") or {}).get("message", ""))
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -86,6 +88,11 @@ def _nodes(status: str) -> dict[str, Any] | None:
     except (OSError, ValueError, http.client.HTTPException) as error:
         log.info("the workflow of the run cannot be read (%s)", error)
         return None
+
+
+def _camel_case(fields: dict[str, Any]) -> dict[str, Any]:
+    """Spells names as clusters do: kfp's local runner writes `pipeline_job_resource_name`."""
+    return {_UNDERSCORE.sub(lambda match: match[1].upper(), name): value for name, value in fields.items()}
 
 
 def _post(url: str, body: dict[str, Any]) -> None:

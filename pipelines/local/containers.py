@@ -89,7 +89,7 @@ def container_handler(client: Any, settings: Containers) -> type[ProcessTaskHand
                 self.image,
                 entrypoint=self.full_command[:1],
                 command=self.full_command[1:],
-                environment={**_environment(), **self.env_vars},
+                environment={**_environment(), **self.env_vars, **self.secrets},
                 volumes=volumes,
                 network=settings.network or None,
                 shm_size=_SHARED_MEMORY,
@@ -99,7 +99,7 @@ def container_handler(client: Any, settings: Containers) -> type[ProcessTaskHand
             try:
                 container.start()
                 for chunk in container.logs(stream=True, follow=True):
-                    _pass_on(chunk.decode("utf-8", "replace"), type(self).say)
+                    _pass_on(chunk.decode("utf-8", "replace"), self.say)
                 code = container.wait()["StatusCode"]
             except BaseException:
                 container.stop(timeout=_GRACE_SECONDS)

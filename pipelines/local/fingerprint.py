@@ -5,7 +5,8 @@ The cache knows a data set by its folder's name only, and a step's code by the n
 
 import hashlib
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import frcnn
@@ -14,15 +15,10 @@ _DIGITS = 16
 
 
 def of_data(folder: Path) -> str:
-    """Changes when a file in `folder` or below is added, removed, or written to."""
+    """Changes when a file in `folder` or below, or behind a link in it, is added, removed or written to."""
     digest = hashlib.sha256()
-    for place, folders, files in os.walk(folder):
-        folders.sort()
-        for name in sorted(files):
-            path = Path(place, name)
-            status = path.stat()
-            line = f"{path.relative_to(folder)}\0{status.st_size}\0{status.st_mtime_ns}\n"
-            digest.update(line.encode("utf-8", "surrogateescape"))
+    for line in _lines(folder, "", set()):
+        digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:_DIGITS]
 
 
@@ -45,3 +41,34 @@ def _of_contents(files: Iterable[Path]) -> str:
         digest.update(f"{path}\0{len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()[:_DIGITS]
+
+
+def _lines(folder: Path, below: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+    """Describes each file by name, size and time of change, in the order of names.
+
+    Args:
+        folder: Folder to look into; links in it are followed.
+        below: Path of `folder` from the top, which begins each line.
+        seen: Folders looked into so far: links may lead round in a circle.
+    """
+    status = folder.stat()
+    place = (status.st_dev, status.st_ino)
+    if place in seen:
+        yield f"{below}\0seen\n"
+        return
+    seen.add(place)
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries)
+    for name in names:
+        path = folder / name
+        shown = f"{below}{name}"
+        try:
+            status = path.stat()
+        except OSError as error:
+            yield f"{shown}\0{error.errno}\n"  # a link that leads nowhere, or removed since it was listed
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            yield from _lines(path, f"{shown}/", seen)
+        else:
+            kind = "" if stat.S_ISREG(status.st_mode) else "\0no file"
+            yield f"{shown}\0{status.st_size}\0{status.st_mtime_ns}{kind}\n"

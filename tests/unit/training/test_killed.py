@@ -53,7 +53,7 @@ def parts(results: Path) -> dict[Path, int]:
     """Sizes of checkpoints that are half there, under their temporary names."""
     found = {}
     with contextlib.suppress(FileNotFoundError):  # one that was just finished
-        for part in results.glob(".frcnn_*.epoch_*/*"):
+        for part in results.glob(".frcnn-*.part/frcnn_*.epoch_*"):
             found[part] = part.stat().st_size
     return found
 

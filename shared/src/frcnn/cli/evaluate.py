@@ -23,6 +23,9 @@ EXAMPLES = """\
   frcnn evaluate -e spec.txt -m model.keras --tfrecords 'records/test-*' --images data/test
 """
 
+# Two runs would mix their files in one results folder.
+ONE_WRITER = True
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the task's flags."""

@@ -19,6 +19,9 @@ EXAMPLES = """\
   frcnn inference -e spec.txt -m model.onnx --runtime openvino --precision_hint bf16
 """
 
+# Two runs would mix their files in one results folder.
+ONE_WRITER = True
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the task's flags."""

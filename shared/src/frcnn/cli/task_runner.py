@@ -4,7 +4,8 @@ A task module has HELP, EXAMPLES, `add_arguments(parser)` and `run(args)`. Besid
 holds `gpus`, `gpu_index`, `num_processes` (all resolved), `use_amp`, `log_file` and `verbose`. Where a
 task has the flag --results_dir, the frame writes STARTED and SUCCESS or FAILURE to its status.json;
 the task itself writes RUNNING records only. What `run` returns, a mapping such as `{"kpi": {...}}` or
-None, goes into the SUCCESS record. Of several processes that a launcher started, rank 0 does so.
+None, goes into the SUCCESS record. With ONE_WRITER = True a task shares its results folder with no other
+run of the same task at a time. Of several processes that a launcher started, rank 0 does so.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from frcnn.console.tee import tee_stdout
 from frcnn.distributed.world import place
 from frcnn.errors import UsageError
 from frcnn.keras_settings import settle_keras
+from frcnn.single_writer import only_writer_in
 
 log = logging.getLogger(__name__)
 
@@ -142,8 +144,17 @@ def _run_and_record(module: ModuleType, args: argparse.Namespace) -> None:
     if folder is None or place().rank:
         module.run(args)
         return
-    status = StatusWriter(Path(folder))
     name = module.__name__.rpartition(".")[2]
+    held = only_writer_in(Path(folder), name) if _has_one_writer(module) else contextlib.nullcontext()
+    with held:
+        _record(module, args, StatusWriter(Path(folder)), name)
+
+
+def _has_one_writer(module: ModuleType) -> bool:
+    return getattr(module, "ONE_WRITER", False)
+
+
+def _record(module: ModuleType, args: argparse.Namespace, status: StatusWriter, name: str) -> None:
     status.write("STARTED", f"{name} started")
     try:
         extra = module.run(args)

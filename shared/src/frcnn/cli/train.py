@@ -19,6 +19,8 @@ EXAMPLES = """\
 To resume, set training_config.resume_from_model in the spec to a checkpoint, or to the results folder for
 its latest one; to retrain a pruned model, set training_config.retrain_pruned_model.
 """
+# Two trainings in one results folder would remove each other's checkpoints.
+ONE_WRITER = True
 
 log = logging.getLogger(__name__)
 

@@ -1,11 +1,15 @@
 """Signals that end a process end a run as tidily as Ctrl-C does."""
 
+import ctypes
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_PR_SET_PDEATHSIG = 1
 # What a container gets when it must go, a terminal that is closed, a batch system that is out of patience,
 # and what else ends a process that does not ask for it. SIGKILL asks nobody.
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
@@ -50,6 +54,19 @@ def _is_ours(number: signal.Signals) -> bool:
 def _former(number: signal.Signals) -> "signal._HANDLER":
     before = signal.getsignal(number)
     return before if before is not None else signal.SIG_DFL
+
+
+def end_with_parent(parent: int = 0, number: int = signal.SIGTERM) -> None:
+    """Has the system send a signal to this process when the one that started it is gone, even killed.
+
+    Args:
+        parent: Process that started this one. If it is gone already, this process ends at once. 0: unknown.
+        number: Signal.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+        if parent and os.getppid() != parent:
+            signal.raise_signal(number)
 
 
 def _raise_terminated(number: int, frame: FrameType | None) -> None:

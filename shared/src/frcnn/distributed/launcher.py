@@ -26,6 +26,7 @@ import frcnn
 from frcnn.distributed.rank_outcome import FOLDER_VARIABLE, Outcome, outcomes_in
 from frcnn.distributed.world import MISSING
 from frcnn.errors import RunError
+from frcnn.single_writer import held_by_parent
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ def _environment(folder: Path, extra: Mapping[str, str]) -> dict[str, str]:
         FOLDER_VARIABLE: str(folder),
         # Ranks may come minutes apart on a machine that is busy.
         "HOROVOD_GLOO_TIMEOUT_SECONDS": os.environ.get("HOROVOD_GLOO_TIMEOUT_SECONDS", "300"),
+        **held_by_parent(),
         **extra,
     }
 

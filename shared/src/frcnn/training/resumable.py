@@ -10,7 +10,7 @@ from frcnn.storage import Store, is_remote
 from frcnn.storage.faults import ChangedError, DamagedError, MissingError
 from frcnn.storage.mirror import Mirror
 from frcnn.training.continued import train_or_continue
-from frcnn.training.run_folder import epoch_of
+from frcnn.training.run_folder import epoch_of, only_training_in
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
@@ -41,6 +41,13 @@ def train_and_keep(
         amp: Whether layers compute in 16 bits.
         store: Default: the environment's.
     """
+    with only_training_in(folder, place()):
+        return _train_and_keep(spec, folder, uri, key, amp=amp, store=store)
+
+
+def _train_and_keep(
+    spec: "Experiment", folder: Path, uri: str, key: str, *, amp: bool, store: Store | None
+) -> "TrainResult":
     if not is_remote(uri):
         return train_or_continue(spec, folder, key=key, amp=amp)
     store = store or Store.from_environment()

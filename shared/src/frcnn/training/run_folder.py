@@ -2,18 +2,21 @@
 
 The latest is that of the highest epoch. Files that an earlier run left in the same folder count for nothing:
 `checkpoints.json` lists them, beside the names of the latest and the best for whoever looks into it. It names
-files, not links: a folder that was copied or kept in S3 is as good as the original.
+files, not links: a folder that was copied or kept in S3 is as good as the original. It may name the
+checkpoint of an epoch as the best one; that holds from the moment the file is there until it is copied.
 """
 
+import contextlib
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Literal
 
+from frcnn.distributed.world import Place
 from frcnn.errors import ModelError
 from frcnn.files import write_text
-from frcnn.limits import read_json
+from frcnn.single_writer import only_writer_in
 
 INDEX = "checkpoints.json"
 EPOCH = re.compile(r"\.epoch_(\d+)\.(?:tlt|keras)$")
@@ -22,13 +25,31 @@ _BEST = re.compile(r"\.best\.(?:tlt|keras)$")
 Wanted = Literal["latest", "best"]
 
 
+@contextlib.contextmanager
+def only_training_in(folder: Path, here: Place) -> Iterator[None]:
+    """Keeps other trainings out of a results folder while the block runs.
+
+    Args:
+        folder: Created if missing.
+        here: Rank of this process; rank 0 holds the folder for all.
+
+    Raises:
+        PlaceBusyError: Another training writes there.
+    """
+    if here.rank:
+        yield
+        return
+    with only_writer_in(folder, "train"):
+        yield
+
+
 def write_index(folder: Path, latest: Path | None, best: Path | None, earlier: Collection[str] = ()) -> None:
     """Says what the checkpoints of `folder` are.
 
     Args:
         folder: Made if missing.
         latest: None if there is none yet.
-        best: The same.
+        best: The same. The checkpoint of an epoch may be named before it is written.
         earlier: Names of files that an earlier run left: they count for nothing from now on.
     """
     names = {
@@ -47,11 +68,8 @@ def checkpoints_of(folder: Path) -> set[str]:
 
 def of_an_earlier_run(folder: Path) -> set[str]:
     """Names of the files in a folder that its index says are an earlier run's."""
-    try:
-        names = read_json(folder / INDEX)["of_an_earlier_run"]
-        return {name for name in names if isinstance(name, str)}
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
+    names = _read_index(folder).get("of_an_earlier_run")
+    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
 
 
 def checkpoint_in(folder: Path, wanted: Wanted) -> Path | None:
@@ -61,8 +79,12 @@ def checkpoint_in(folder: Path, wanted: Wanted) -> Path | None:
         ModelError: There are several, of different models.
     """
     names = checkpoints_of(folder) - of_an_earlier_run(folder)
-    if wanted == "best" and (best := _of_one_model(folder, names, _BEST)):
-        return folder / best[0]
+    if wanted == "best":
+        announced = _read_index(folder).get("best")
+        if isinstance(announced, str) and EPOCH.search(announced) and announced in names:
+            return folder / announced
+        if best := _of_one_model(folder, names, _BEST):
+            return folder / best[0]
     epochs = _of_one_model(folder, names, EPOCH)
     return folder / max(epochs, key=epoch_of) if epochs else None
 
@@ -103,3 +125,12 @@ def _of_one_model(folder: Path, names: Collection[str], pattern: re.Pattern[str]
             f"{folder}: checkpoints of several models ({', '.join(found[:4])}, ...); name the file"
         )
     return found
+
+
+def _read_index(folder: Path) -> dict[str, object]:
+    """Reads the index; empty if there is none, or one of no use."""
+    try:
+        found = read_json(folder / INDEX)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

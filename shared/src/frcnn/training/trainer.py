@@ -17,13 +17,16 @@ from frcnn.errors import DataError, RunError
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files.checkpoint import TrainingRecord
 from frcnn.training.averaging import AveragedWeights
+from frcnn.training.callbacks.checkpoints import Checkpoints
 from frcnn.training.callbacks.early_stopping import EarlyStop
 from frcnn.training.callbacks.progress import NanGuard, Validation
 from frcnn.training.callbacks.rank_zero import Reports
+from frcnn.training.callbacks.training_log import TrainingLog
 from frcnn.training.compile import prepare, restore
 from frcnn.training.devices import computing_devices, take_share
 from frcnn.training.model_parallel import plan_placement, spread
-from frcnn.training.starting_point import begin, choose_start, counted
+from frcnn.training.run_folder import only_training_in
+from frcnn.training.starting_point import Start, begin, choose_start, counted
 from frcnn.training.statistics_remarks import remark_on_statistics
 from frcnn.training.synchronize import EpochMeans, facts, start_together
 
@@ -81,10 +84,18 @@ def train(
     Raises:
         DataError: Nothing to train on.
         ModelError: A model the spec starts from cannot be used.
+        PlaceBusyError: Another training writes into `results_dir`.
         RunError: The loss is no longer finite, the disk is full, or another rank is gone. Checkpoints
             written before stay.
     """
     world = join() if world is None else world
+    with only_training_in(results_dir, world.place):
+        return _train(spec, results_dir, key, amp=amp, strict=strict, world=world)
+
+
+def _train(
+    spec: "Experiment", results_dir: Path, key: str, *, amp: bool, strict: bool, world: World
+) -> TrainResult:
     here = world.place
     if here.size > 1:
         take_share(here, len(spec.training_config.model_parallelism) or 1)
@@ -101,6 +112,7 @@ def train(
     if record.epoch:
         data = training_dataset(spec, rank=here.rank, world=here.size, start_epoch=record.epoch)
     if record.epoch >= spec.training_config.num_epochs:
+        _complete(spec, results_dir, key, record, start, here)
         raise RunError(
             f"{start.path}: has all of its {record.epoch} epochs; raise training_config.num_epochs to go on"
         )
@@ -119,6 +131,7 @@ def train(
             start.path,
             record.epoch,
         )
+        _complete(spec, results_dir, key, record, start, here)
         return TrainResult.of(record, start.path)
     callbacks: list[keras.callbacks.Callback] = [
         NanGuard(steps),
@@ -152,6 +165,15 @@ def train(
         loss=losses[-1] if losses else math.nan,
         mean_ap=validator.report.mean_ap if validator and validator.report else None,
     )
+
+
+def _complete(
+    spec: "Experiment", folder: Path, key: str, record: TrainingRecord, start: Start, here: Place
+) -> None:
+    """Does what a run that was killed after its last checkpoint had still to do in its own folder."""
+    if here.rank == 0 and start.path.resolve().parent == folder.resolve():
+        rows = TrainingLog(folder, record.history)
+        Checkpoints(spec, folder, key, rows, start=record, resumed=start.path).complete()
 
 
 def _fit(

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
+from frcnn.console.signals import end_with_parent
 from frcnn.errors import RunError
 
 Chunk = TypeVar("Chunk")
@@ -40,7 +41,7 @@ def ordered_map(
         return
     # Not fork: a fork of a process in which TensorFlow runs its threads may hang.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_leave_ctrl_c_to_the_parent)
+    pool = ProcessPoolExecutor(workers, context, initializer=_obey_the_parent)
     waiting: collections.deque[Future[Result]] = collections.deque()
     try:
         for chunk in chunks:
@@ -57,5 +58,7 @@ def ordered_map(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _leave_ctrl_c_to_the_parent() -> None:
+def _obey_the_parent() -> None:
+    """Leaves Ctrl-C to the parent process, and ends with it, even if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent(number=signal.SIGKILL)

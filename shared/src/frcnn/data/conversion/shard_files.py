@@ -1,10 +1,8 @@
-"""The record files of one conversion: written aside, put in place all together or not at all."""
+"""The record files of one conversion: written to a hidden folder, put in place in one step."""
 
 import logging
 import os
-import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,21 +10,24 @@ from pathlib import Path
 from typing import BinaryIO
 
 from frcnn.data.conversion.fault_log import warning_path
+from frcnn.data.conversion.set_switch import SetSwitch
 from frcnn.data.records.offsets import list_name, write_list
 from frcnn.data.records.tfrecord import files_of, is_record_file
 from frcnn.errors import DataError, RunError, UsageError
 from frcnn.files import is_disk_full
+from frcnn.single_writer import only_writer_of
 
 log = logging.getLogger(__name__)
 
 
 class ShardFiles:
-    """Takes record files under their final names into a folder aside; `commit` moves them in place."""
+    """Takes record files under their final names into a hidden folder; `commit` puts them in place."""
 
-    def __init__(self, output: Path, aside: Path) -> None:
-        """`aside` is an empty folder on the same volume as `output`, which is a prefix."""
+    def __init__(self, output: Path, switch: SetSwitch) -> None:
+        """`switch` has begun; `output` is a prefix."""
         self._output = output
-        self._aside = aside
+        self._switch = switch
+        self._aside = switch.new
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
@@ -52,18 +53,17 @@ class ShardFiles:
         self.warnings.replace(warning_path(self._output))
 
     def commit(self) -> tuple[tuple[Path, ...], int]:
-        """Removes the files of a former run and moves the new ones in place.
+        """Puts the new files in place of those of a former run, in one step.
 
-        Returns the files now there, and how many of a former run are gone. Ctrl-C has to wait.
+        Returns the files now there, and how many of a former run are gone. Ctrl-C has to wait; a process
+        that is killed leaves the former set or the new one, whole.
         """
         names = sorted(path.name for path in self._aside.iterdir())
         with _uninterrupted():
             former = _former_files(self._output)
             lists = (path.with_name(list_name(path.name)) for path in former)
-            for path in (*former, *lists, warning_path(self._output)):
-                path.unlink(missing_ok=True)
-            for name in names:
-                (self._aside / name).replace(self._output.parent / name)
+            old = (*former, *lists, warning_path(self._output))
+            self._switch.commit([path.name for path in old if os.path.lexists(path)])
         records = [name for name in names if name != self.warnings.name and not name.startswith(".")]
         return tuple(self._output.parent / name for name in records), len(former)
 
@@ -75,25 +75,26 @@ def staged(output: Path) -> Iterator[ShardFiles]:
     Raises:
         UsageError: `output` names a folder.
         DataError: A file that would be replaced is not one of ours.
+        PlaceBusyError: Another conversion writes to the same prefix.
         RunError: The disk is full.
     """
     if not output.name or output.is_dir():
         raise UsageError(f"{output} is a folder; expected a file prefix such as {output / 'kitti'}")
-    _former_files(output)
-    aside: Path | None = None
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-        yield ShardFiles(output, aside)
+        with only_writer_of(output):
+            switch = SetSwitch(output)
+            try:
+                switch.begin()
+                _former_files(output)
+                yield ShardFiles(output, switch)
+            finally:
+                switch.settle()
     except Exception as error:
         if is_disk_full(error):
             raise RunError(
                 f"disk full while writing {output}*; nothing is left behind, make room and run again"
             ) from error
         raise
-    finally:
-        if aside is not None:
-            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _former_files(output: Path) -> list[Path]:
@@ -116,7 +117,8 @@ def _uninterrupted() -> Iterator[None]:
     arrived: list[int] = []
     before = {
         number: signal.signal(number, lambda got, _: arrived.append(got))
-        for number in (signal.SIGINT, signal.SIGTERM)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
     }
     try:
         yield

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -13,8 +13,8 @@ from frcnn.evaluation.report import Report
 from frcnn.files import atomic_path, remove_leftovers
 from frcnn.model.files.checkpoint import Snapshot, Snapshots, TrainingRecord, read_record
 from frcnn.spec.show import effective_text
-from frcnn.training.callbacks.training_log import FILE_NAME, TrainingLog
-from frcnn.training.run_folder import INDEX, checkpoints_of, epoch_of, of_an_earlier_run, write_index
+from frcnn.training.callbacks.training_log import TrainingLog
+from frcnn.training.run_folder import checkpoints_of, epoch_of, of_an_earlier_run, write_index
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
@@ -100,11 +100,10 @@ class Checkpoints(keras.callbacks.Callback):
         self._best_ap = -1.0
         self.latest: Path | None = None
         self.best: Path | None = None
-        for name in (self._path("*").name, FILE_NAME, INDEX):
-            remove_leftovers(folder, name)
+        remove_leftovers(folder)
         self._earlier = checkpoints_of(folder)
         if resumed is not None and resumed.resolve().parent == folder.resolve():
-            self._go_on_in_this_folder(resumed)
+            self._go_on_in_this_folder(resumed, start)
         if self._earlier:
             log.warning("%s: %d checkpoints of an earlier run do not count", folder, len(self._earlier))
         write_index(folder, self.latest, self.best, self._earlier)
@@ -162,21 +161,21 @@ class Checkpoints(keras.callbacks.Callback):
 
     def _write(self, snapshot: Snapshot, record: TrainingRecord, *, due: bool, better: bool) -> None:
         """Runs beside the training: no TensorFlow here."""
-        best = self._path("best")
+        path, best = self._path(f"epoch_{record.epoch}"), self._path("best")
+        self._make_way([path] * due + [best] * better)
         if due:
-            path = self._path(f"epoch_{record.epoch}")
+            if better:
+                # Announced first: the moment the file is there, it is the latest and the best one.
+                write_index(self._folder, self.latest, path, self._earlier)
             snapshot.save(path, record, self._key)
             self.latest = path
             log.info("saved %s", path)
         if better and due:
-            with atomic_path(best) as temporary:
-                shutil.copyfile(self._path(f"epoch_{record.epoch}"), temporary)
+            self._copy_to_best(path)
         elif better:
             snapshot.save(best, record, self._key)
-            log.info("saved %s", best)
-        if better:
             self.best = best
-        self._earlier -= {path.name for path in (self.latest, self.best) if path}
+            log.info("saved %s", best)
         # The index before the removal: at no moment does it name what is gone.
         write_index(self._folder, self.latest, self.best, self._earlier)
         if due:
@@ -193,7 +192,25 @@ class Checkpoints(keras.callbacks.Callback):
         for name in ours[:-keep] if keep else []:
             (self._folder / name).unlink(missing_ok=True)
 
-    def _go_on_in_this_folder(self, resumed: Path) -> None:
+    def _make_way(self, paths: Iterable[Path]) -> None:
+        """Removes an earlier run's files of these names: the index would take their successors for them."""
+        replaced = {path.name for path in paths} & self._earlier
+        for name in replaced:
+            (self._folder / name).unlink(missing_ok=True)
+        if replaced:
+            self._earlier -= replaced
+            write_index(self._folder, self.latest, self.best, self._earlier)
+
+    def complete(self) -> None:
+        """Does what a run that was killed after its last checkpoint had still to do."""
+        self._remove_old()
+
+    def _copy_to_best(self, path: Path) -> None:
+        self.best = self._path("best")
+        with atomic_path(self.best) as temporary:
+            shutil.copyfile(path, temporary)
+
+    def _go_on_in_this_folder(self, resumed: Path, start: TrainingRecord | None) -> None:
         """What was written up to `resumed` is this run's; what is of later epochs will be written anew."""
         before = self._earlier - of_an_earlier_run(self._folder)
         ours = {name for name in before if epoch_of(name) <= epoch_of(resumed.name)} | {resumed.name}
@@ -202,3 +219,8 @@ class Checkpoints(keras.callbacks.Callback):
         if best.name in ours:
             self.best = best
             self._best_ap = read_record(best, self._key).metrics.get("mAP", -1.0)
+        mean_ap = start.metrics.get("mAP", -1.0) if start and self._spec.training_config.save_best else -1.0
+        if mean_ap > self._best_ap and best.suffix == resumed.suffix:
+            # A run that was killed between the two had no time for the copy.
+            self._copy_to_best(resumed)
+            self._best_ap = mean_ap

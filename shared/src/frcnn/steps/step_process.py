@@ -1,0 +1,65 @@
+"""`python -m frcnn.steps.step_process NAME [FILE]`: runs a step's command, and ends with the process that started it.
+
+The command comes as JSON on standard input, or from FILE. On a command line every user of the machine could read
+it, and Linux allows 128 KiB for one argument, which is less than a spec may have. NAME is for `ps` only.
+"""
+
+import json
+import os
+import runpy
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from frcnn.console.signals import end_with_parent
+
+MODULE = "frcnn.steps.step_process"
+PYTHON = "python"
+
+
+def encode(command: Sequence[str], parent: int) -> bytes:
+    """Encodes a command for `main`.
+
+    Args:
+        command: Program and arguments. `python` stands for the interpreter that runs this module.
+        parent: Process to end with; 0 for none.
+    """
+    return json.dumps({"command": list(command), "parent": parent}).encode()
+
+
+def name_of(command: Sequence[str]) -> str:
+    """Returns what to call a command in a list of processes: its module or its program."""
+    words = list(command)
+    return words[2] if words[:2] == [PYTHON, "-m"] and len(words) > 2 else words[0]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs the command in this process."""
+    if len(arguments) > 1:
+        given = json.loads(Path(arguments[1]).read_bytes())
+    else:
+        given = json.loads(sys.stdin.buffer.read())
+        os.dup2(os.open(os.devnull, os.O_RDONLY), sys.stdin.fileno())
+    if given["parent"]:
+        end_with_parent(given["parent"], signal.SIGTERM)
+    _run(given["command"])
+
+
+def _run(command: list[str]) -> None:
+    program, *words = command
+    if program != PYTHON:
+        os.execvp(program, command)
+    kind, *rest = words
+    if kind == "-m":
+        sys.argv = rest
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    elif kind == "-c":
+        sys.argv = ["-c", *rest[1:]]
+        exec(compile(rest[0], "<string>", "exec"), {"__name__": "__main__"})
+    else:
+        os.execv(sys.executable, [sys.executable, "-P", *words])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
