@@ -5,11 +5,13 @@ one that succeeded, since the container is gone before its exit code is read. Th
 waits, reads, and then removes.
 """
 
+import contextlib
 import dataclasses
 import logging
 import os
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from kfp.local.status import Status
 
 from frcnn.errors import RunError
 from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE
+from frcnn.steps import step_process
 from pipelines.local.processes import ProcessTaskHandler
 
 log = logging.getLogger("frcnn.pipeline")
@@ -24,6 +27,8 @@ log = logging.getLogger("frcnn.pipeline")
 # Time for a step to clean up after itself before it is killed.
 _GRACE_SECONDS = 30
 _SHARED_MEMORY = "2g"
+# Linux takes 128 KiB for one argument.
+_MAX_ARGUMENT_BYTES = 128 << 10
 # What steps learn of the environment here: access to S3, the key of model files, the webhook.
 _PASSED_ON = ("S3_", "AWS_", "MINIO_", KEY_VARIABLE, "FRCNN_WEBHOOK")
 _FILES = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "AWS_SHARED_CREDENTIALS_FILE", KEY_FILE_VARIABLE)
@@ -85,10 +90,14 @@ def container_handler(client: Any, settings: Containers) -> type[ProcessTaskHand
             """Runs the container; its log goes where ours goes."""
             type(self).started += 1
             volumes = _volumes(settings, Path(self.pipeline_root))
+            with _short(self.full_command, Path(self.pipeline_root)) as command:
+                return self._run(command, volumes)
+
+        def _run(self, command: list[str], volumes: dict[str, dict[str, str]]) -> Status:
             container = client.containers.create(
                 self.image,
-                entrypoint=self.full_command[:1],
-                command=self.full_command[1:],
+                entrypoint=command[:1],
+                command=command[1:],
                 environment={**_environment(), **self.env_vars, **self.secrets},
                 volumes=volumes,
                 network=settings.network or None,
@@ -109,6 +118,24 @@ def container_handler(client: Any, settings: Containers) -> type[ProcessTaskHand
             return Status.SUCCESS if code == 0 else Status.FAILURE
 
     return ContainerTaskHandler
+
+
+@contextlib.contextmanager
+def _short(command: list[str], folder: Path) -> Iterator[list[str]]:
+    """The command itself; with an argument that is too long for Linux, one that reads it from a file.
+
+    Args:
+        command: Command of a step.
+        folder: Folder that the container sees at the same path.
+    """
+    if max(len(os.fsencode(word)) for word in command) < _MAX_ARGUMENT_BYTES:
+        yield command
+        return
+    with tempfile.NamedTemporaryFile(prefix=".command-", dir=folder) as file:
+        file.write(step_process.encode(command, 0))
+        file.flush()
+        name = step_process.name_of(command)
+        yield [step_process.PYTHON, "-P", "-m", step_process.MODULE, name, file.name]
 
 
 def _pass_on(text: str, say: Callable[[str], None] | None) -> None:

@@ -1,8 +1,7 @@
 """Placeholders of a step's command, replaced once: what is put in is never searched for placeholders itself.
 
 kfp.local searches the whole command again for each kind of placeholder, so that a spec with `{{$}}` in a
-comment reaches a step with the step's parameters and folders in its place. Clusters replace placeholders of the
-compiled command only, as is done here.
+comment reaches a step with the step's parameters and folders in its place.
 """
 
 import json

@@ -2,19 +2,19 @@
 
 import dataclasses
 import logging
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from frcnn.errors import RunError, StoreError
-from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE
+from frcnn.single_writer import only_writer_in
 from frcnn.steps.publishing import is_s3
 from pipelines.faster_rcnn import faster_rcnn
 from pipelines.local import fingerprint
 from pipelines.local.processes import ProcessTaskHandler, StepRun, run_pipeline
 from pipelines.local.step_table import StepTable
 from pipelines.resources import POLICIES
+from pipelines.spec_key import key_environment, key_name, without_key
 
 log = logging.getLogger("frcnn.pipeline")
 
@@ -67,27 +67,47 @@ def run_locally(
         docker_network: Steps are containers in this network (empty: Docker's default); None: processes.
 
     Raises:
+        PlaceBusyError: Another run writes to `output`.
         RunError: A step failed, or its image is missing.
+        SpecError: The spec has errors.
         StoreError: Nothing is at the URI, or S3 is out of reach.
     """
     output = output.resolve()
+    with only_writer_in(output, "pipeline"):
+        return _run_locally(arguments, data, output, docker_network)
+
+
+def _run_locally(
+    arguments: Mapping[str, object], data: str, output: Path, docker_network: str | None
+) -> LocalRun:
+    spec, spec_key = without_key(str(arguments["spec"]))
+    sealed = f"sealed-{name}" if (name := key_name(spec_key)) else ""
     place = str(arguments.get("publish_to", ""))
     given = {
         **arguments,
+        "spec": spec,
         "publish_to": place if not place or is_s3(place) else str(Path(place).absolute()),
         "data": data if is_s3(data) else str(Path(data).resolve()),
         "data_version": _version(data),
-        "checkpoints": str(output / "checkpoints"),
+        "checkpoints": str(output / "checkpoints" / sealed),
     }
     handler, code = ProcessTaskHandler, fingerprint.of_code()
     if docker_network is not None:
         handler, code = _in_containers(given, docker_network)
-    sealed = any(os.environ.get(name) for name in (KEY_VARIABLE, KEY_FILE_VARIABLE))
-    cache = output / "cache" / f"{code}{'-sealed' if sealed else ''}"
+    cache = output / "cache" / "-".join(filter(None, (code, sealed)))
     steps: list[StepRun] = []
     table = StepTable([name for name in POLICIES if name != PUBLISH or place])
     try:
-        run_pipeline(faster_rcnn, given, output / "artifacts", cache, steps, handler=handler, table=table)
+        run_pipeline(
+            faster_rcnn,
+            given,
+            output / "artifacts",
+            cache,
+            steps,
+            handler=handler,
+            table=table,
+            secrets=key_environment(spec_key),
+        )
     finally:
         link_latest(steps, output / "latest")
     return LocalRun(tuple(steps), output / "latest")

@@ -1,7 +1,8 @@
-"""`python -m frcnn.steps.step_process NAME [FILE]`: runs a step's command, and ends with the process that started it.
+"""Runs a step's command in this process, which ends with the one that started it.
 
-The command comes as JSON on standard input, or from FILE. On a command line every user of the machine could read
-it, and Linux allows 128 KiB for one argument, which is less than a spec may have. NAME is for `ps` only.
+`python -m frcnn.steps.step_process NAME [FILE]`: the command comes as JSON on standard input, or from FILE.
+On a command line every user of the machine could read it, and Linux allows 128 KiB for one argument, which is
+less than a spec may have. NAME is for lists of processes only.
 """
 
 import json
