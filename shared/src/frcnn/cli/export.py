@@ -5,11 +5,13 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from frcnn.cli import export_engine, export_int8
 from frcnn.cli.model_flags import found_model
 from frcnn.errors import UsageError
+from frcnn.set_switch import switched
+from frcnn.single_writer import only_writer_of
 
 if TYPE_CHECKING:
     from frcnn.exporting.exporter import ExportOptions
@@ -100,7 +102,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     _refuse_existing(target, args)
     engine = export_engine.settings(args)
 
-    from frcnn.exporting.exporter import ExportOptions, export_with_ranges, split_trained, write_onnx
+    from frcnn.exporting.exporter import ExportOptions, export_with_ranges, split_trained
     from frcnn.model.files.checkpoint import check_fits, load_model
     from frcnn.sealing.keys import resolve_key
     from frcnn.spec import load_experiment
@@ -126,16 +128,41 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     trained = None if args.force_ptq else learnt
     calibration = export_int8.calibration(args, spec, trained)
     exported = export_with_ranges(model, spec, options, calibration, trained)
-    write_onnx(exported.proto, target, _seal_key(target, key))
+    beside = write_together(
+        exported.proto, target, _seal_key(target, key), spec if args.gen_ds_config else None
+    )
     sys.stdout.write(_text(model, options, target))
     for line in export_int8.write_files(args, exported.proto, exported.ranges):
         sys.stdout.write(line)
     for line in export_engine.write_engine(args, engine, target, key):
         sys.stdout.write(line)
-    if args.gen_ds_config:
-        for path in _write_deepstream(target.parent, spec):
-            sys.stdout.write(f"DeepStream: {path}\n")
+    for path in beside:
+        sys.stdout.write(f"DeepStream: {path}\n")
     return {"kpi": {"size": target.stat().st_size / 2**20}}
+
+
+def write_together(proto: Any, target: Path, key: str, deepstream: "Experiment | None") -> list[Path]:
+    """Writes the model and the files that describe it, and replaces earlier ones in one step.
+
+    Args:
+        proto: ONNX model.
+        target: Where it goes.
+        key: Seals it; empty for a plain file.
+        deepstream: Spec to write DeepStream's files from; `None` for no such files.
+
+    Returns:
+        DeepStream's files.
+
+    Raises:
+        PlaceBusyError: Another export writes to `target`.
+        RunError: The disk is full.
+    """
+    from frcnn.exporting.exporter import write_onnx
+
+    with only_writer_of(target), switched(target) as folder:
+        write_onnx(proto, folder / target.name, key)
+        beside = _write_deepstream(folder, deepstream) if deepstream else ()
+    return [target.with_name(path.name) for path in beside]
 
 
 def output_file(given: Path | None, model: Path) -> Path:

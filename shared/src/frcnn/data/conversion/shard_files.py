@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from frcnn.data.conversion.fault_log import warning_path
-from frcnn.data.conversion.set_switch import SetSwitch
 from frcnn.data.records.offsets import list_name, write_list
 from frcnn.data.records.tfrecord import files_of, is_record_file
 from frcnn.errors import DataError, RunError, UsageError
 from frcnn.files import is_disk_full
+from frcnn.set_switch import SetSwitch
 from frcnn.single_writer import only_writer_of
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def staged(output: Path) -> Iterator[ShardFiles]:
         raise UsageError(f"{output} is a folder; expected a file prefix such as {output / 'kitti'}")
     try:
         with only_writer_of(output):
-            switch = SetSwitch(output)
+            switch = SetSwitch(output, stand_ins=True)
             try:
                 switch.begin()
                 _former_files(output)

@@ -2,9 +2,9 @@
 
 File names that are read by a pattern cannot be renamed all at once. So every name of either set becomes a
 link that leads through one common link, `now`, to the old or the new files; a name that only the other set
-has leads to an empty file, which holds no records. Renaming `now` switches all of them. Then the links give
-way to the files themselves. Readers see the old set or the new one at every moment; `settle` completes what
-a killed process began, forwards or backwards.
+has leads nowhere, or to an empty file. Renaming `now` switches all of them. Then the links give way to the
+files themselves. Readers see the old set or the new one at every moment; `settle` completes what a killed
+process began, forwards or backwards.
 
     set-shard-0 -> .frcnn.set.work/now/set-shard-0        now -> old, then new
 """
@@ -13,8 +13,11 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
+
+from frcnn.errors import RunError
+from frcnn.files import is_disk_full
 
 _OLD, _NEW, _NOW, _NEXT, _LINK, _NOTHING = "old", "new", "now", "next", "link", "nothing"
 # From one of the folders to the empty file.
@@ -28,9 +31,16 @@ class SetSwitch:
     Only one process at a time may have one of the same prefix.
     """
 
-    def __init__(self, prefix: Path) -> None:
-        """Nothing is created yet."""
+    def __init__(self, prefix: Path, *, stand_ins: bool = False) -> None:
+        """Nothing is created yet.
+
+        Args:
+            prefix: Path whose name the files have or begin with.
+            stand_ins: Whether a file that only one of the sets has looks empty, and not missing, as long as
+                the other set is in use: for readers that list the names before they open the files.
+        """
         self._parent = prefix.parent
+        self._stand_ins = stand_ins
         self._work = prefix.with_name(f".frcnn.{prefix.name}.work")
 
     @property
@@ -60,10 +70,12 @@ class SetSwitch:
                 raise
             self._replace_one_by_one(names, former)
             return
-        for name in sorted(former - names):
-            (self.new / name).symlink_to(_STAND_IN)
+        if self._stand_ins:
+            for name in sorted(former - names):
+                (self.new / name).symlink_to(_STAND_IN)
+            for name in sorted(names - former):
+                (self._work / _OLD / name).symlink_to(_STAND_IN)
         for name in sorted(names - former):
-            (self._work / _OLD / name).symlink_to(_STAND_IN)
             self._link(name)
         for name in sorted(former):
             _duplicate(self._parent / name, self._work / _OLD / name)
@@ -78,21 +90,20 @@ class SetSwitch:
             return
         current = self._work / _NOW
         for path in self._links():
-            if _is_stand_in(current / path.name):
+            if _is_absent(current / path.name):
                 path.unlink()
             else:
                 (current / path.name).replace(path)
         shutil.rmtree(self._work, ignore_errors=True)
 
     def _links(self) -> list[Path]:
-        """Lists the names that lead through `now`; those of empty stand-ins last."""
+        """Lists the names that lead through `now`."""
         places = Path(self._work.name) / _NOW
-        found = [
+        return [
             path
             for path in sorted(self._parent.iterdir())
             if path.is_symlink() and path.readlink() == places / path.name
         ]
-        return sorted(found, key=lambda path: _is_stand_in(self._work / _NOW / path.name))
 
     def _link(self, name: str) -> None:
         link = self._work / _LINK
@@ -108,8 +119,29 @@ class SetSwitch:
         shutil.rmtree(self._work, ignore_errors=True)
 
 
-def _is_stand_in(path: Path) -> bool:
-    return path.is_symlink() and path.readlink() == _STAND_IN
+@contextlib.contextmanager
+def switched(path: Path) -> Iterator[Path]:
+    """Gives a folder for files that take their places next to `path` together, when the block ends well.
+
+    Raises:
+        RunError: The disk is full; names `path`.
+    """
+    switch = SetSwitch(path)
+    try:
+        switch.begin()
+        yield switch.new
+        switch.commit(())
+    except RunError as error:
+        if error.__cause__ is not None and is_disk_full(error.__cause__):
+            raise RunError(f"disk full while writing {path}; make room and run again") from error
+        raise
+    finally:
+        switch.settle()
+
+
+def _is_absent(path: Path) -> bool:
+    """Checks whether a set does not have a file of this name."""
+    return not os.path.lexists(path) or (path.is_symlink() and path.readlink() == _STAND_IN)
 
 
 def _duplicate(source: Path, target: Path) -> None:
