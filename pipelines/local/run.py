@@ -2,11 +2,12 @@
 
 import dataclasses
 import logging
-import shutil
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from frcnn.errors import RunError, StoreError
+from frcnn.files import atomic_path
 from frcnn.single_writer import only_writer_in
 from frcnn.steps.publishing import is_s3
 from pipelines.faster_rcnn import faster_rcnn
@@ -145,23 +146,24 @@ def _in_containers(given: Mapping[str, object], network: str) -> tuple[type[Proc
 def link_latest(steps: list[StepRun], folder: Path) -> None:
     """Makes `folder` hold links to these steps' artifacts, `<step>/<artifact>`, and no others.
 
+    The links are relative, so that the whole output can be moved. A run that is killed meanwhile leaves the
+    links of one run, or none.
+
     Raises:
         RunError: `folder` holds something that is not a link of ours.
     """
-    _remove_links(folder)
-    for step in steps:
-        for name, artifact in step.artifacts.items():
-            # Metrics artifacts have numbers and no file.
-            if Path(artifact.path).exists():
-                link = folder / step.name.replace(" ", "-") / name
-                link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(artifact.path)
-
-
-def _remove_links(folder: Path) -> None:
-    if not folder.exists():
-        return
     foreign = [path for path in folder.rglob("*") if not path.is_symlink() and not path.is_dir()]
     if foreign:
         raise RunError(f"{foreign[0]}: is not a link to an artifact; move it, {folder} is made anew")
-    shutil.rmtree(folder)
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        for step in steps:
+            for name, artifact in step.artifacts.items():
+                # Metrics artifacts have numbers and no file.
+                if Path(artifact.path).exists():
+                    place = step.name.replace(" ", "-")
+                    (temporary / place).mkdir(exist_ok=True)
+                    target = os.path.relpath(artifact.path, folder / place)
+                    (temporary / place / name).symlink_to(target)
+        if folder.exists():
+            folder.replace(temporary.with_name("former"))

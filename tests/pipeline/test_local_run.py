@@ -54,7 +54,8 @@ def test_links_are_those_of_the_last_run(tmp_path):
     link_latest([step("evaluate retrained", tmp_path / "2")], tmp_path / "latest")
     links = [path for path in (tmp_path / "latest").rglob("*") if path.is_symlink()]
     assert links == [tmp_path / "latest" / "evaluate-retrained" / "report"]
-    assert links[0].readlink() == tmp_path / "2" / "evaluate retrained"
+    assert links[0].readlink() == Path("../../2/evaluate retrained")
+    assert links[0].resolve() == tmp_path / "2" / "evaluate retrained"
     assert (tmp_path / "1" / "prune").is_dir()
 
 

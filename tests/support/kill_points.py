@@ -5,6 +5,7 @@ A server process imports what the job needs, and forks for every attempt, so tha
 """
 
 import importlib
+import inspect
 import os
 import shutil
 import signal
@@ -46,19 +47,20 @@ class KillServer:
 
 
 @contextmanager
-def kill_server(job: str, folder: Path) -> Iterator[KillServer]:
+def kill_server(job: Callable[[Path], None], folder: Path) -> Iterator[KillServer]:
     """Starts a server.
 
     Args:
-        job: `module:function`. The function gets a folder, and returns when all files in it are written.
+        job: A function of a module below tests/; gets a folder, and returns when all files in it are written.
         folder: Empty folder for the server's own files.
     """
     library = build(folder)
+    module = ".".join(Path(inspect.getfile(job)).relative_to(ROOT).with_suffix("").parts)
     log = folder / "calls.txt"
     path = os.pathsep.join([str(ROOT / "shared" / "src"), str(ROOT)])
     environment = {**os.environ, "LD_PRELOAD": str(library), "KILL_LOG": str(log), "PYTHONPATH": path}
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.support.kill_points", job, str(library)],
+        [sys.executable, "-m", "tests.support.kill_points", f"{module}:{job.__name__}", str(library)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,5 +1,6 @@
 """What prune and export write, killed before every call that changes a file: old or new, and no leftovers."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -48,10 +49,10 @@ def prepared(tmp_path):
     return folder
 
 
-def tried(job: str, tmp_path: Path, prepared: Path, check, equal) -> int:
+def tried(job: Callable[[Path], None], tmp_path: Path, prepared: Path, check, equal) -> int:
     server_files = tmp_path / "server"
     server_files.mkdir()
-    with kill_server(f"{__name__}:{job}", server_files) as server:
+    with kill_server(job, server_files) as server:
         count = each_kill(server, prepared, tmp_path / "work", check, equal=equal)
     print(f"{count} points")
     return count
@@ -75,7 +76,7 @@ def test_an_exported_model_never_lies_beside_the_labels_of_another(tmp_path, pre
         assert ((out / "labels.txt").read_text() == "old\n") == (graph == "old")
         assert ((out / "nvinfer_config.txt").read_text() == "old\n") == (graph == "old")
 
-    assert tried("export", tmp_path, prepared, check, lambda folder: all_files(folder / "out")) > 30
+    assert tried(export, tmp_path, prepared, check, lambda folder: all_files(folder / "out")) > 30
 
 
 def test_a_pruned_model_is_the_old_one_or_the_new_one(tmp_path, prepared):
@@ -89,4 +90,4 @@ def test_a_pruned_model_is_the_old_one_or_the_new_one(tmp_path, prepared):
         names = sorted(path.name for path in (folder / "out").iterdir())
         return names, read_record(folder / "out/pruned.keras"), (folder / "out/pruning.json").read_text()
 
-    assert tried("prune", tmp_path, prepared, check, equal) > 20
+    assert tried(prune, tmp_path, prepared, check, equal) > 20

@@ -1,4 +1,4 @@
-"""dataset_convert over an existing set, killed before every call that changes a file: one whole set, never a mix."""
+"""dataset_convert, killed before every call that changes a file: one whole set, never a mixture."""
 
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from tests.support.kill_points import all_files, each_kill, kill_server
 from tests.support.kitti_folder import CAR, write_kitti
 
 IMAGES = 6
-JOB = f"{__name__}:convert_again"
 
 
 def spec(folder: Path, shards: int) -> DatasetExportConfig:
@@ -62,7 +61,7 @@ def test_at_every_kill_the_former_set_or_the_new_one_is_there_and_the_next_run_e
 
     server_files = tmp_path / "server"
     server_files.mkdir()
-    with kill_server(JOB, server_files) as server:
+    with kill_server(convert_again, server_files) as server:
         tried = each_kill(server, prepared, tmp_path / "work", check, equal=records_of)
     print(f"{tried} points")
     assert tried > 50

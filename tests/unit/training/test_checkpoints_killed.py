@@ -1,4 +1,4 @@
-"""Checkpoints, best copy and index, killed before every call that changes a file: nothing is lost, all ends equal.
+"""Checkpoints, best copy and index, killed before every call that changes a file: nothing is lost.
 
 The training is a table of mAPs; what is written and resumed is what a real training writes and resumes.
 """
@@ -20,7 +20,6 @@ from tests.support.toy_training import toy_spec
 
 MEAN_APS = (0.3, 0.5, 0.4, 0.6)
 EARLIER = "of the earlier run"
-JOB = f"{__name__}:train_by_table"
 
 
 def train_by_table(folder: Path) -> None:
@@ -79,7 +78,7 @@ def test_at_every_kill_the_best_model_is_there_and_the_resumed_run_ends_equal(tm
 
     server_files = tmp_path / "server"
     server_files.mkdir()
-    with kill_server(JOB, server_files) as server:
+    with kill_server(train_by_table, server_files) as server:
         tried = each_kill(server, prepared, tmp_path / "work", check, equal=outcome)
     print(f"{tried} points")
     assert tried > 100
