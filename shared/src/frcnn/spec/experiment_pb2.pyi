@@ -344,7 +344,7 @@ class Preprocessing(_message.Message):
     [range: >= 0; default: 0.0]
     """
     output_image_channel: _builtins.int
-    """Channels of the network input; equals the model's: 3 for RGB, 1 for GRAY_SCALE.
+    """Channels of the network input: 3 for RGB, 1 for GRAY_SCALE, where 3 is read as 1.
     [default: the model's channels]
     """
     output_image_min: _builtins.int
@@ -463,7 +463,7 @@ class SpatialAugmentation(_message.Message):
     translate_max_y: _builtins.float
     """Largest shift up or down. [unit: px; range: >= 0; default: 0.0]"""
     rotate_rad_max: _builtins.float
-    """Largest rotation, either way. In degrees, despite its name. [unit: degrees; range: >= 0; default: 0.0]"""
+    """Largest rotation to either side, in degrees despite its name. [unit: degrees; range: >= 0; default: 0.0]"""
     rotate_probability: _builtins.float
     """Probability of a rotation; 0 counts as not set. [range: [0, 1]; default: 1.0]"""
     def __init__(
@@ -622,7 +622,9 @@ class ModelConfig(_message.Message):
     dropout_rate: _builtins.float
     """Dropout in the head; vgg and efficientnet only. [range: [0, 1); default: 0.0]"""
     drop_connect_rate: _builtins.float
-    """Drop-connect of the residual branches; efficientnet only. [range: [0, 1); default: 0.0]"""
+    """Drop-connect of the residual branches; efficientnet only. It grows from unit to unit, so deep variants
+    take less: b0 below 1, b7 below 0.29. [range: [0, 1); default: 0.0]
+    """
     @_builtins.property
     def input_image_config(self) -> Global___InputImageConfig:
         """Size, channels and normalisation of the input. [required]"""
@@ -1561,7 +1563,7 @@ class SoftStartAnnealingConfig(_message.Message):
     """The divisor at each point. [range: > 0; default: 10.0]"""
     @_builtins.property
     def annealing_points(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Points at which the rate is divided, rising. [unit: share of the training; range: [0, 1]; default: none]"""
+        """Points at which the rate is divided, in order; at equal points it is divided as often. [unit: share of the training; range: [0, 1]; default: none]"""
 
     def __init__(
         self,

@@ -111,6 +111,28 @@ def test_unset_zoom_and_rotate_probability_mean_what_the_reference_takes_them_fo
     assert (settings.zoom_min, settings.zoom_max, settings.rotate_probability) == (1.0, 1.0, 1.0)
 
 
+def test_a_spec_gives_the_largest_rotation_in_degrees():
+    config = loading_spec(rotate_rad_max=10.0, rotate_probability=1.0).augmentation_config
+    degrees = np.degrees(drawn(SpatialSettings.from_config(config.spatial_augmentation)).angle)
+    assert -10.0001 <= degrees.min() < -9.7
+    assert 9.7 < degrees.max() <= 10.0001
+    assert degrees.std() == pytest.approx(20 / math.sqrt(12), rel=0.1)  # uniform
+
+
+def test_pixels_turn_by_the_degrees_of_the_spec():
+    """A bar through the center leans as far as the spec says at most, measured by its second moments."""
+    config = loading_spec(rotate_rad_max=30.0, rotate_probability=1.0).augmentation_config
+    augment = tf.function(Augmentation(SpatialSettings.from_config(config.spatial_augmentation)))
+    image, objects = scene([30, 18, 34, 78])
+    angles = []
+    for seed in seeds(60):
+        y, x = np.nonzero(augment(image, objects, seed, H, W)[0].numpy()[..., 0] > 190)
+        (xx, xy), (_, yy) = np.cov(x, y)
+        angles.append(np.degrees(np.arctan2(2 * xy, xx - yy)) / 2)
+    assert 25 < max(angles) < 30.5
+    assert -30.5 < min(angles) < -25
+
+
 def test_order_is_flip_translate_zoom_rotate():
     draw = SpatialDraw(*map(tf.constant, (True, False, 8.0, 4.0, 2.0, 10.0, 6.0, math.pi / 2)))
     # (20, 30) -> flip (76, 30) -> shift (84, 34) -> zoom (52, 23) -> quarter turn about (48, 32): (57, 36).

@@ -19,11 +19,11 @@ def changed(pixels, change, center=0.5):
 
 
 def stepwise(pixels, shift, hue, saturation, contrast, center):
-    values = pixels / 255.0 + shift
+    values = pixels / 255.0 * contrast + (1 - contrast) * center
     y, i, q = np.moveaxis(values @ TO_YIQ.T, -1, 0)
     turned = (i + 1j * q) * np.exp(1j * hue) * saturation
     values = np.stack([y, turned.real, turned.imag], axis=-1) @ np.linalg.inv(TO_YIQ).T
-    return np.clip(values * contrast + (1 - contrast) * center, 0, 1) * 255
+    return np.clip(values + shift, 0, 1) * 255
 
 
 @pytest.mark.parametrize("values", [(0.1, 0, 1, 1), (0, 0.5, 1, 1), (0, 0, 1.4, 1), (-0.05, 0.3, 0.7, 1.2)])
@@ -31,6 +31,12 @@ def test_one_map_equals_the_steps_one_by_one(values):
     pixels = noise_image(1, 8, 9)
     expected = stepwise(pixels.astype(float), *values, center=0.4)
     np.testing.assert_allclose(changed(pixels, draw(*values), 0.4), expected, atol=0.01)
+
+
+def test_contrast_does_not_scale_the_shift_of_brightness():
+    gray = np.full((1, 1, 3), 0.6 * 255)
+    # Half the contrast about 0.5 makes 0.55 of 0.6; 0.2 is added to that.
+    np.testing.assert_allclose(changed(gray, draw(shift=0.2, contrast=0.5)), 0.75 * 255, rtol=1e-5)
 
 
 def test_no_change_leaves_pixels_alone():

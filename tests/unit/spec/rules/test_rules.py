@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
+from frcnn.spec import constraints
 from frcnn.spec.archs import ARCHS
 from frcnn.spec.load import parse_experiment
-from frcnn.spec.schema import constraints
 from tests.unit.spec.samples import GUIDE, MINIMAL, REFERENCE, changed, export_problems_of, problems_of
 
 INPUT = "model_config.input_image_config"
@@ -100,9 +100,13 @@ DYNAMIC = changed(
          "training_config.optimizer", "empty; expected one of adam, sgd, rmsprop"),
         (MINIMAL, ("soft_start { base_lr: 0.02 }", ""), "training_config.learning_rate",
          "empty; expected one of soft_start, step"),
-        (GUIDE, ("annealing_points: 0.9", "annealing_points: 0.8"),
+        (GUIDE, ("annealing_points: 0.9", "annealing_points: 0.7"),
          "training_config.learning_rate.soft_start.annealing_points[1]",
-         "found 0.8 after 0.8; expected points that rise"),
+         "found 0.7 after 0.8; expected points that do not fall"),
+        (GUIDE, ('arch: "resnet:18"', 'arch: "efficientnet:b7" drop_connect_rate: 0.3'),
+         "model_config.drop_connect_rate",
+         "found 0.3; expected less than 0.2963 for efficientnet:b7: the rate grows from unit to unit, "
+         "and the last one would drop everything"),
         (GUIDE, ("soft_start: 0.1", "soft_start: 0.8"), "training_config.learning_rate.soft_start.soft_start",
          "found 0.8; expected less than the first of annealing_points, 0.8"),
         (REFERENCE, ("step_size: 30", "step_size: 0"), "training_config.learning_rate.step.step_size",
@@ -272,6 +276,21 @@ def remarks(text, caplog):
         (('arch: "resnet:18"', 'arch: "resnet:18" dropout_rate: 0.5'),
          "model_config.dropout_rate: found 0.5; without effect on resnet:18, it is an option of vgg, "
          "efficientnet, vgg16"),
+        (("zoom_min: 1.0", "rotate_rad_max: 0.17453 zoom_min: 1.0"),
+         "rotate_rad_max: found 0.17453; it counts degrees in spite of its name; if radians were meant, "
+         "write 10"),
+        (("zoom_min: 1.0", "rotate_rad_max: 3.1416 zoom_min: 1.0"), "if radians were meant, write 180"),
+        (("zoom_min: 1.0", "rotate_rad_max: 270 zoom_min: 1.0"),
+         "rotate_rad_max: found 270; it counts degrees, and 180 is every orientation already"),
+        (("images_dir:", "trt_inference { trt_engine: 'a.engine' } images_dir:"),
+         "inference_config.trt_inference: deprecated; name the engine in inference_config.model or with -m"),
+        (("validation_period_during_training: 1", "trt_evaluation { }"),
+         "evaluation_config.trt_evaluation: deprecated; name the engine in evaluation_config.model or with "
+         "-m; it names no engine, so model is used"),
+        (('arch: "resnet:18"', 'arch: "resnet:18" rpn_cls_activation_type: "softmax"'),
+         'rpn_cls_activation_type: found "softmax"; without effect, it is a sigmoid'),
+        (('arch: "resnet:18"', 'arch: "resnet:18" tf_proposal_layer: true'),
+         "model_config.tf_proposal_layer: found true; without effect, accepted for old specs"),
     ],
 )  # fmt: skip
 def test_what_is_hardly_meant_is_accepted_with_a_warning(change, remark, caplog):
@@ -283,6 +302,30 @@ def test_what_is_hardly_meant_is_accepted_with_a_warning(change, remark, caplog)
 def test_short_sides_that_differ_are_remarked(caplog):
     (message,) = remarks(changed(DYNAMIC, ("output_image_min: 384", "output_image_min: 400")), caplog)
     assert "found 400; the model's size_min 384 is what counts" in message
+
+
+@pytest.mark.parametrize("degrees", [0, 1, 5, 10, 45, 90, 180])
+def test_a_usual_rotation_gives_no_remark(degrees, caplog):
+    text = changed(GUIDE, ("zoom_min: 1.0", f"rotate_rad_max: {degrees} zoom_min: 1.0"))
+    assert remarks(text, caplog) == []
+        remarks(changed(GUIDE, ("zoom_min: 1.0", f"rotate_rad_max: {degrees} zoom_min: 1.0")), caplog) == []
+    )
+
+
+def test_three_channels_beside_gray_images_are_read_as_one(caplog):
+    text = changed(
+        GUIDE,
+        ("image_channel_order: 'bgr'", "image_channel_order: 'l' image_type: GRAY_SCALE"),
+        ("key: 'b'", "key: 'l'"),
+    )
+    (message,) = remarks(text, caplog)
+    assert "output_image_channel: found 3 with image_type GRAY_SCALE; it is read as 1" in message
+    assert parse_experiment(text).spec.augmentation_config.preprocessing.output_image_channel == 1
+
+
+def test_equal_annealing_points_are_accepted(caplog):
+    spec = parse_experiment(changed(GUIDE, ("annealing_points: 0.9", "annealing_points: 0.8"))).spec
+    assert spec.training_config.learning_rate.soft_start.annealing_points == (0.8, 0.8)
 
 
 def test_the_samples_give_no_remarks(caplog):

@@ -5,6 +5,7 @@ whole numbers.
 """
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import tensorflow as tf
@@ -52,7 +53,7 @@ class SpatialSettings:
             translate_y=int(config.translate_max_y),
             zoom_min=config.zoom_min or 1.0,
             zoom_max=config.zoom_max or 1.0,
-            rotate_max=config.rotate_rad_max,
+            rotate_max=math.radians(config.rotate_rad_max),  # in degrees, despite its name
             rotate_probability=config.rotate_probability or 1.0,
         )
 

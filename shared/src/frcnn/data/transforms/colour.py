@@ -75,12 +75,15 @@ def draw_colour(settings: ColourSettings, seed: tf.Tensor) -> ColourDraw:
 
 
 def change_colour(image: tf.Tensor, draw: ColourDraw, contrast_center: float) -> tf.Tensor:
-    """Brightness, then hue and saturation, then contrast of `image` [H, W, 3] RGB 0..255, clipped to it."""
+    """Changes contrast, then hue and saturation, then brightness of `image` [H, W, 3] RGB 0..255.
+
+    The result is clipped to 0..255. The order is the reference's: contrast does not scale the shift.
+    """
     cos, sin = tf.cos(draw.hue) * draw.saturation, tf.sin(draw.hue) * draw.saturation
     zero, one = tf.zeros([]), tf.ones([])
     turn = tf.reshape(tf.stack([one, zero, zero, zero, cos, -sin, zero, sin, cos]), [3, 3])
     matrix = tf.constant(np.linalg.inv(YIQ)) @ turn @ tf.constant(YIQ) * draw.contrast
-    # Turning colours about grey leaves an equal shift of all channels as it is, so it may come last.
-    offset = draw.contrast * draw.shift + (1.0 - draw.contrast) * contrast_center
+    # Turning colors about gray leaves what is added to all channels alike as it is.
+    offset = (1.0 - draw.contrast) * contrast_center + draw.shift
     changed = tf.reshape(tf.reshape(image, [-1, 3]) @ tf.transpose(matrix), tf.shape(image)) + offset * FULL
     return tf.ensure_shape(tf.clip_by_value(changed, 0.0, FULL), image.shape)

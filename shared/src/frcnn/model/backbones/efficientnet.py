@@ -11,25 +11,13 @@ from keras import KerasTensor
 
 from frcnn.model.backbones.base import INITIALIZER, BackboneOptions, conv_bn, pooled_vector, refuse_unknown
 from frcnn.model.layers import BatchNormalization, Conv2D
+from frcnn.spec.archs import DROP_CONNECT_STEP, EFFICIENTNET_REPEATS, EFFICIENTNETS
 
-# Factors of width and depth.
-VARIANTS = {
-    "b0": (1.0, 1.0),
-    "b1": (1.0, 1.1),
-    "b2": (1.1, 1.2),
-    "b3": (1.2, 1.4),
-    "b4": (1.4, 1.8),
-    "b5": (1.6, 2.2),
-    "b6": (1.8, 2.6),
-    "b7": (2.0, 3.1),
-}
 BODY_STAGES = 5
 TOP_BLOCK = 8
 STEM_WIDTH, TOP_WIDTH = 32, 1280
 # Of a stage's input channels.
 SQUEEZE = 0.25
-# Blocks of the unscaled network: what drop-connect's rate grows over.
-BASE_BLOCKS = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,15 +31,9 @@ class Stage:
     strides: int
 
 
-STAGES = (
-    Stage(3, 1, 16, 1, 1),
-    Stage(3, 2, 24, 6, 2),
-    Stage(5, 2, 40, 6, 2),
-    Stage(3, 3, 80, 6, 2),
-    Stage(5, 3, 112, 6, 1),
-    Stage(5, 4, 192, 6, 2),
-    Stage(3, 1, 320, 6, 1),
-)
+_KERNELS, _FILTERS = (3, 3, 5, 3, 5, 5, 3), (16, 24, 40, 80, 112, 192, 320)
+_EXPANSIONS, _STRIDES = (1, 6, 6, 6, 6, 6, 6), (1, 2, 2, 2, 1, 2, 1)
+STAGES = tuple(map(Stage, _KERNELS, EFFICIENTNET_REPEATS, _FILTERS, _EXPANSIONS, _STRIDES))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +67,7 @@ class EfficientNet:
         first = sum(self._repeats(one) for one in STAGES[: stage - 1])
         for unit in range(self._repeats(STAGES[stage - 1])):
             name = f"block{stage}{chr(ord('a') + unit)}"
-            rate = self.options.drop_connect_rate * (first + unit) / BASE_BLOCKS
+            rate = self.options.drop_connect_rate * (first + unit) * DROP_CONNECT_STEP
             x = self._block(x, stage, name, strides if unit == 0 else 1, rate)
         return x
 
@@ -180,8 +162,8 @@ def create(variant: str, options: BackboneOptions) -> EfficientNet:
     Raises:
         ModelError: There is none of that name.
     """
-    refuse_unknown("efficientnet", variant, VARIANTS)
-    return EfficientNet(*VARIANTS[variant], options)
+    refuse_unknown("efficientnet", variant, EFFICIENTNETS)
+    return EfficientNet(*EFFICIENTNETS[variant], options)
 
 
 def _pad_for_stride_2(x: KerasTensor, kernel: int, name: str) -> KerasTensor:

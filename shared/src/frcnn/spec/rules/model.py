@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from frcnn.errors import Problem
-from frcnn.spec.archs import FAMILIES
+from frcnn.spec.archs import ARCHS, FAMILIES, drop_connect_limit
 from frcnn.spec.schema.constraints import did_you_mean
 from frcnn.spec.schema.experiment import Experiment, ImageType
 
@@ -50,4 +50,16 @@ def frozen_blocks(spec: Experiment) -> Iterator[Problem]:
             )
 
 
-RULES = (input_size, channel_means, frozen_blocks)
+def drop_connect(spec: Experiment) -> Iterator[Problem]:
+    """Deep variants scale the rate up: from a limit on, a unit would drop every image."""
+    config = spec.model_config
+    limit = drop_connect_limit(config.arch) if config.arch in ARCHS else None
+    if limit is not None and config.drop_connect_rate >= limit:
+        yield Problem(
+            "model_config.drop_connect_rate",
+            f"found {config.drop_connect_rate:g}; expected less than {limit:.4g} for {config.arch}: the rate "
+            "grows from unit to unit, and the last one would drop everything",
+        )
+
+
+RULES = (input_size, channel_means, frozen_blocks, drop_connect)

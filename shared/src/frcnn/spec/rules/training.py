@@ -55,7 +55,7 @@ def optimizer(spec: Experiment) -> Iterator[Problem]:
 
 
 def learning_rate(spec: Experiment) -> Iterator[Problem]:
-    """One schedule is needed, with points that rise, all after the warm-up."""
+    """One schedule is needed, with points in order, all after the warm-up."""
     path = "training_config.learning_rate"
     config = spec.training_config.learning_rate
     if config.soft_start is None and config.step is None:
@@ -64,10 +64,10 @@ def learning_rate(spec: Experiment) -> Iterator[Problem]:
         return
     points = config.soft_start.annealing_points
     for index, (before, point) in enumerate(pairwise(points), start=1):
-        if point <= before:
+        if point < before:
             yield Problem(
                 f"{path}.soft_start.annealing_points[{index}]",
-                f"found {point:g} after {before:g}; expected points that rise",
+                f"found {point:g} after {before:g}; expected points that do not fall",
             )
     if points and config.soft_start.soft_start >= points[0]:
         yield Problem(

@@ -1,6 +1,7 @@
 """What a spec may say, but hardly means: yields remarks that the loader logs as warnings."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 from frcnn.errors import Problem
@@ -12,7 +13,7 @@ def experiment_remarks(spec: Experiment) -> Iterator[Problem]:
     """Remarks on a spec without faults."""
     rules = (
         *(_backbone_options, _channel_order, _class_keys, _dataloader_mode, _source_weights),
-        *(_short_sides, _training),
+        *(_short_sides, _channels, _rotation, _training, _deprecated, _without_effect),
     )
     for rule in rules:
         yield from rule(spec)
@@ -83,6 +84,53 @@ def _short_sides(spec: Experiment) -> Iterator[Problem]:
             "augmentation_config.preprocessing.output_image_min",
             f"found {short}; the model's size_min {size.min} is what counts, in training as in inference",
         )
+
+
+def _channels(spec: Experiment) -> Iterator[Problem]:
+    found = spec.augmentation_config.preprocessing.output_image_channel
+    image = spec.model_config.input_image_config
+    if found not in (0, image.channels):
+        yield Problem(
+            "augmentation_config.preprocessing.output_image_channel",
+            f"found {found} with image_type {image.image_type.name}; it is read as {image.channels}",
+        )
+
+
+def _rotation(spec: Experiment) -> Iterator[Problem]:
+    """In spite of its name the field counts degrees, so radians turn nothing that one could see."""
+    path = "augmentation_config.spatial_augmentation.rotate_rad_max"
+    value = spec.augmentation_config.spatial_augmentation.rotate_rad_max
+    if value > 180.0:
+        yield Problem(path, f"found {value:g}; it counts degrees, and 180 is every orientation already")
+    elif 0.0 < value < 1.0 or any(math.isclose(value, math.pi / part, rel_tol=0.01) for part in (1, 2)):
+        yield Problem(
+            path,
+            f"found {value:g}; it counts degrees in spite of its name; "
+            f"if radians were meant, write {math.degrees(value):.4g}",
+        )
+
+
+def _deprecated(spec: Experiment) -> Iterator[Problem]:
+    for section, field in (("inference_config", "trt_inference"), ("evaluation_config", "trt_evaluation")):
+        message = getattr(getattr(spec, section), field)
+        if message is not None:
+            other = "" if message.trt_engine else "; it names no engine, so model is used"
+            yield Problem(
+                f"{section}.{field}", f"deprecated; name the engine in {section}.model or with -m{other}"
+            )
+
+
+def _without_effect(spec: Experiment) -> Iterator[Problem]:
+    """Names fields that are accepted since old specs have them."""
+    model = spec.model_config
+    if model.rpn_cls_activation_type not in ("", "sigmoid"):
+        found = f'found "{model.rpn_cls_activation_type}"'
+        yield Problem("model_config.rpn_cls_activation_type", f"{found}; without effect, it is a sigmoid")
+    for name in ("rfcn_mode", "tf_proposal_layer"):
+        if getattr(model, name):
+            yield Problem(f"model_config.{name}", "found true; without effect, accepted for old specs")
+    if model.activation.activation_parameters:
+        yield Problem("model_config.activation.activation_parameters", "without effect")
 
 
 def _training(spec: Experiment) -> Iterator[Problem]:
