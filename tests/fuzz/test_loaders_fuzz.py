@@ -68,7 +68,7 @@ def tiny_detector() -> FasterRCNN:
     answers = [keras.layers.Dense(n, name=f"dense_{n}")(flat) for n in (3, 8)]
     geometry = Geometry(
         height=32, width=32, channels=3, scales=(8.0,), ratios=(1.0,), crop_size=2,
-        class_names=("a", "b"), code_weights=(1.0,) * 4, std_scaling=1.0, stride=16,
+        class_names=("a", "b"), code_weights=(1.0,) * 4, stride=16,
     )  # fmt: skip
     return FasterRCNN(keras.Model(image, [x, scores, codes]), keras.Model(crops, answers), geometry)
 

@@ -121,11 +121,6 @@ def test_pre_nms_limit_cuts_before_suppression():
     check(scores, codes, pre_nms=6, post_nms=20)
 
 
-def test_std_scaling_divides_the_codes():
-    scores, codes = random_heads(6)
-    check(scores, 4 * codes, std_scaling=4.0)
-
-
 def test_a_size_beyond_float32_becomes_the_whole_image():
     scores, codes = np.float32([[[[0.9]]]]), np.float32([[[[0, 0, 100, 100]]]])
     found = generate_proposals(scores, codes, single_cells([[10, 10, 30, 30]]), **SETTINGS)

@@ -56,7 +56,6 @@ def geometry_of(spec: "Experiment") -> Geometry:
         crop_size=pool.pool_size * (2 if pool.pool_size_2x else 1),
         class_names=tuple(spec.class_names),
         code_weights=tuple(training.classifier_regr_std[key] for key in "xywh"),  # type: ignore[arg-type]
-        std_scaling=training.std_scaling,
         stride=model.rpn_stride,
         min_side=seen.min_side,
         max_side=seen.max_side,
@@ -79,6 +78,7 @@ def training_settings(spec: "Experiment", rank: int = 0) -> TrainingSettings:
         rpn_inside_anchors_only=training.rpn_inside_anchors_only,
         lambda_rpn_class=training.lambda_rpn_class,
         lambda_rpn_regr=training.lambda_rpn_regr,
+        std_scaling=training.std_scaling,
         lambda_cls_class=training.lambda_cls_class,
         lambda_cls_regr=training.lambda_cls_regr,
         regularizer="NO_REG" if regularizer is None else regularizer.type.name,

@@ -120,7 +120,6 @@ class FasterRCNN(keras.Model):
             pre_nms=settings.pre_nms,
             post_nms=settings.post_nms,
             iou_threshold=settings.iou_threshold,
-            std_scaling=self.geometry.std_scaling,
         )
 
     def classify(
@@ -206,7 +205,7 @@ class FasterRCNN(keras.Model):
         )
         weights = (
             settings.lambda_rpn_class,
-            settings.lambda_rpn_regr,
+            settings.lambda_rpn_regr * settings.std_scaling,
             settings.lambda_cls_class,
             settings.lambda_cls_regr,
         )

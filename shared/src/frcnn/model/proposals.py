@@ -27,7 +27,6 @@ def generate_proposals(
     pre_nms: int,
     post_nms: int,
     iou_threshold: float,
-    std_scaling: float = 1.0,
     min_size: float = 1.0,
 ) -> Proposals:
     """Decodes, clips, ranks and thins out the RPN's boxes; no gradient flows through.
@@ -44,13 +43,12 @@ def generate_proposals(
         pre_nms: Boxes ranked at most.
         post_nms: R, boxes kept at most.
         iou_threshold: NMS drops a box whose IoU with a better one is above this.
-        std_scaling: Divisor of the codes.
         min_size: Boxes whose clipped width or height is not above this are dropped, px.
     """
     batch = dimension(scores, 0)
     rows, columns, kinds = dimension(scores, 1), dimension(scores, 2), scores.shape[3]
     total = rows * columns * kinds
-    codes = tf.reshape(tf.stop_gradient(codes), [batch, total, 4]) / std_scaling
+    codes = tf.reshape(tf.stop_gradient(codes), [batch, total, 4])
     boxes = clip_boxes(decode(tf.cast(codes, tf.float32), anchors, inclusive=False), height, width)
     sides = boxes[..., 2:] - boxes[..., :2]
     large = tf.reshape(tf.reduce_all(sides > min_size, axis=-1), [batch, rows, columns, kinds])

@@ -3,6 +3,9 @@
 import dataclasses
 from typing import Any, Self
 
+# In files of earlier versions. What they were trained towards was never scaled, so nothing is lost.
+_FORMER = ("std_scaling",)
+
 
 class _Jsonable:
     """`to_config` and `from_config` of a dataclass of numbers, strings, tuples and such dataclasses."""
@@ -12,8 +15,9 @@ class _Jsonable:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
+        known = {key: value for key, value in config.items() if key not in _FORMER}
         return cls(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}
         )
 
 
@@ -36,7 +40,6 @@ class Geometry(_Jsonable):
     crop_size: int
     class_names: tuple[str, ...]
     code_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
-    std_scaling: float = 1.0
     stride: int = 16
     min_side: int = 0
     max_side: int = 0
@@ -88,6 +91,7 @@ class TrainingSettings:
     rpn_inside_anchors_only: bool
     lambda_rpn_class: float
     lambda_rpn_regr: float
+    std_scaling: float
     lambda_cls_class: float
     lambda_cls_regr: float
     regularizer: str

@@ -1062,7 +1062,7 @@ class TrainingConfig(_message.Message):
     [range: (0, 1]; default: 0.5]
     """
     std_scaling: _builtins.float
-    """Divides the RPN's box codes. [range: > 0; default: 1.0]"""
+    """Multiplies the RPN's box loss, beside `lambda_rpn_regr`. [range: > 0; default: 1.0]"""
     pretrained_weights: _builtins.str
     """Weights to start from, loaded by layer name: .tlt, .hdf5, .h5 or .keras. [unit: path; default: ""]"""
     num_epochs: _builtins.int

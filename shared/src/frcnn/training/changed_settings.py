@@ -27,8 +27,7 @@ _FIXED = (
     *("model_config.use_bias", "model_config.all_projections", "model_config.use_pooling"),
     *("model_config.freeze_bn", "model_config.freeze_blocks", "model_config.activation"),
     *("model_config.dropout_rate", "model_config.drop_connect_rate"),
-    *("training_config.std_scaling", "training_config.classifier_regr_std"),
-    "training_config.qat_per_channel_weights",
+    *("training_config.classifier_regr_std", "training_config.qat_per_channel_weights"),
 )
 # How a run began, where its files are and who may read them: nothing for the next step.
 _SILENT = (

@@ -39,7 +39,7 @@ def for_retraining(model: FasterRCNN, spec: "Experiment", path: Path) -> FasterR
     ):
         if old != new:
             raise ModelError(f"{path}: has {old} {what}, the spec {new}: they are part of its graph")
-    for what in ("scales", "ratios", "code_weights", "std_scaling"):
+    for what in ("scales", "ratios", "code_weights"):
         old, new = getattr(have, what), getattr(wanted, what)
         if old != new:
             log.warning("%s: %s were %s, the spec says %s: they have to be learnt anew", path, what, old, new)

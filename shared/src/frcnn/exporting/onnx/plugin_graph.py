@@ -7,7 +7,6 @@ extra pixel, no clip to the last pixel, so that boxes differ a little from the s
 
 from typing import Any
 
-import numpy as np
 from onnx import TensorProto, helper
 
 from frcnn.exporting.onnx.from_keras import FEATURE_TENSORS, HEAD_TENSORS, Part
@@ -74,12 +73,9 @@ def plugin_graph(
 
 def _add_proposal(graph: GraphBuilder, geometry: Geometry, settings: DetectionSettings) -> None:
     """`rois` [B, R, 4, 1], y1, x1, y2, x2 in 0..1."""
-    codes = "rpn_codes"
-    if geometry.std_scaling != 1.0:
-        codes = graph.add("Div", codes, np.float32(geometry.std_scaling))  # the plugin knows none
     graph.add(
         "ProposalDynamic",
-        *("rpn_scores", codes),
+        *("rpn_scores", "rpn_codes"),
         name="proposal",
         output="rois",
         domain=DOMAIN,

@@ -92,8 +92,6 @@ def add_proposals(
     scores = add("Reshape", extent.scores, ints([0, -1]))
     by_kind = add("Reshape", "rpn_codes", ints([0, kinds, 4, -1]))
     codes = add("Reshape", add("Transpose", by_kind, perm=[0, 1, 3, 2]), ints([0, -1, 4]))
-    if geometry.std_scaling != 1.0:
-        codes = add("Div", codes, np.float32(geometry.std_scaling))
     boxes = clip(graph, decode(graph, codes, extent.anchors, inclusive=False), extent.limit)
     lows, highs = graph.add_many("Split", 2, boxes, axis=-1, num_outputs=2)
     shorter = add("ReduceMin", add("Sub", highs, lows), ints([-1]), keepdims=0)
