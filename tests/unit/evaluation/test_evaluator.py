@@ -120,6 +120,25 @@ def test_rpn_recall_is_the_share_of_objects_with_a_roi_of_any_class():
         assert result.classes[0].rpn_recall == pytest.approx(2 / 3)
 
 
+def test_rpn_recall_counts_an_iou_of_exactly_half():
+    # 200 of 400 px, then 199 of 401.
+    scene = one_scene(
+        [[0, 0, 19, 19], [100, 100, 119, 119]], [[0, 0, 9, 19], [100, 100, 119, 109]], [0.9, 0.8]
+    )
+    assert report_of([scene]).results[0].classes[0].rpn_recall == 1.0
+    assert report_of([scene]).results[0].classes[0].true_positives == 0  # for which half is not enough
+    scene = one_scene([[0, 0, 19, 19]], [[0, 0, 9, 18]], [0.9])
+    assert report_of([scene]).results[0].classes[0].rpn_recall == 0.0
+
+
+def test_detections_of_difficult_objects_cost_no_precision():
+    boxes = [[10, 10, 49, 49], [100, 100, 139, 139]]
+    found = [boxes[1], boxes[1], boxes[0], boxes[1]]
+    scene = one_scene(boxes, found, [0.9, 0.8, 0.7, 0.6], difficult=[False, True])
+    result = report_of([scene]).results[0].classes[0]
+    assert (result.ap, result.precision, result.true_positives, result.false_positives) == (1.0, 1.0, 1, 0)
+
+
 def test_rpn_recall_is_unknown_without_rois():
     found, batch = as_batch(random_scenes(seed=7, images=4))
     evaluator = Evaluator(SETTINGS)
@@ -141,6 +160,7 @@ def spec_of(names, **evaluation):
     defaults = {
         "object_confidence_thres": 0.01,
         "use_voc07_11point_metric": False,
+        "coco_matching": False,
         "gt_matching_iou_threshold": 0.5,
         "gt_matching_iou_threshold_range": None,
     }

@@ -76,7 +76,7 @@ NUMBERS = {
     "classifier_nms_max_boxes 8 classifier_nms_overlap_threshold 9 object_confidence_thres 11 "
     "rpn_pre_nms_top_N 12 use_voc07_11point_metric 13 validation_period_during_training 15 "
     "batch_size 16 trt_evaluation 17 gt_matching_iou_threshold_range 18 gt_matching_iou_threshold 19 "
-    "visualize_pr_curve 20",
+    "visualize_pr_curve 20 coco_matching 1040",
     "GtMatchingIouThresholdRange": "start 1 end 2 step 3",
     "DatasetExportConfig": "coco_config 1 kitti_config 2 sample_modifier_config 5 "
     "image_directory_path 6 target_class_mapping 7",

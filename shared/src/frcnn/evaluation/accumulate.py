@@ -129,10 +129,12 @@ def tally_image(objects: Objects, found: Found, settings: EvaluationSettings) ->
     counts = len(settings.class_names)
     iou = inclusive_iou(found.boxes, objects.boxes)
     iou *= found.classes[:, None] == objects.classes[None, :]
-    outcomes = match(found.scores, iou, objects.difficult, np.asarray(settings.iou_thresholds))
+    thresholds = np.asarray(settings.iou_thresholds)
+    outcomes = match(found.scores, iou, objects.difficult, thresholds, coco=settings.coco_matching)
     proposed = np.zeros(len(objects.classes), bool)
     if found.rois is not None:
-        overlaps = inclusive_iou(found.rois, objects.boxes)
+        # Half is enough, in the reference too: nothing is added to the union here.
+        overlaps = inclusive_iou(found.rois, objects.boxes, extra=0.0)
         proposed = overlaps.max(axis=0, initial=0.0) >= RPN_RECALL_IOU
     return Tally(
         scores=np.asarray(found.scores, np.float32),

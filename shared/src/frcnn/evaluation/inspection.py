@@ -98,7 +98,8 @@ class Inspection:
         overlaps = inclusive_iou(found.boxes, objects.boxes)
         iou = overlaps * (found.classes[:, None] == objects.classes[None, :])
         threshold = np.asarray(self.settings.iou_thresholds[:1])
-        outcomes = match(found.scores, iou, objects.difficult, threshold)[:, 0]
+        coco = self.settings.coco_matching
+        outcomes = match(found.scores, iou, objects.difficult, threshold, coco=coco)[:, 0]
         self._count_scores(found, outcomes)
         self._count_sizes(objects, found, iou, _pixel_area(batch, index))
         shown = found.scores >= self.shown_score
@@ -117,7 +118,7 @@ class Inspection:
         threshold = np.asarray(self.settings.iou_thresholds[:1])
         for size, (low, high) in SIZES.items():
             others = objects.difficult | (areas < low) | (areas >= high)
-            outcomes = match(found.scores, iou, others, threshold)[:, 0]
+            outcomes = match(found.scores, iou, others, threshold, coco=self.settings.coco_matching)[:, 0]
             elsewhere = (outcomes == FALSE_POSITIVE) & ((found_areas < low) | (found_areas >= high))
             outcomes = np.where(elsewhere, IGNORED, outcomes)
             counts = np.bincount(objects.classes[~others], minlength=count)
@@ -136,7 +137,7 @@ class Inspection:
             if best < 0 or iou[best] < self.settings.iou_thresholds[0]:
                 self.confusion[nobody, classes[detection]] += 1
                 continue
-            free[best] = False
+            free[best] = objects.difficult[best] and not self.settings.coco_matching
             if not objects.difficult[best]:
                 self.confusion[objects.classes[best], classes[detection]] += 1
         missed = objects.classes[free & ~objects.difficult]

@@ -20,12 +20,14 @@ class EvaluationSettings:
         iou_thresholds: Rising; a detection has to overlap an object this much to have found it.
         score_threshold: Detections below it do not count (`object_confidence_thres`).
         voc07: 11-point average precision of PASCAL VOC 2007, otherwise the area under the curve (VOC 2012).
+        coco_matching: Detections are matched to objects by COCO's rule, otherwise by PASCAL VOC's.
     """
 
     class_names: tuple[str, ...]
     iou_thresholds: tuple[float, ...] = (DEFAULT_IOU,)
     score_threshold: float = 0.0
     voc07: bool = False
+    coco_matching: bool = False
 
     @property
     def metric(self) -> str:
@@ -41,6 +43,7 @@ class EvaluationSettings:
             iou_thresholds=_iou_thresholds(config),
             score_threshold=config.object_confidence_thres,
             voc07=config.use_voc07_11point_metric,
+            coco_matching=config.coco_matching,
         )
 
 

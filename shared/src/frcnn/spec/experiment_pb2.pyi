@@ -2070,6 +2070,7 @@ class EvaluationConfig(_message.Message):
     GT_MATCHING_IOU_THRESHOLD_RANGE_FIELD_NUMBER: _builtins.int
     GT_MATCHING_IOU_THRESHOLD_FIELD_NUMBER: _builtins.int
     VISUALIZE_PR_CURVE_FIELD_NUMBER: _builtins.int
+    COCO_MATCHING_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Model to use; `-m` overrides it. [unit: path; default: ""]"""
     rpn_nms_max_boxes: _builtins.int
@@ -2094,6 +2095,10 @@ class EvaluationConfig(_message.Message):
     """One. [range: (0, 1); default: 0.5, unless a range is set]"""
     visualize_pr_curve: _builtins.bool
     """Draw the precision-recall curves. [default: false]"""
+    coco_matching: _builtins.bool
+    """Match detections to objects by COCO's rule: a detection may take its second-best object, and a difficult
+    object excuses one detection. false: by PASCAL VOC's, where it excuses all. [default: false]
+    """
     @_builtins.property
     def trt_evaluation(self) -> Global___TrtInference:
         """Deprecated: `model` may name an engine. If present, the engine is used. [default: not set]"""
@@ -2119,10 +2124,11 @@ class EvaluationConfig(_message.Message):
         gt_matching_iou_threshold_range: Global___GtMatchingIouThresholdRange | None = ...,
         gt_matching_iou_threshold: _builtins.float = ...,
         visualize_pr_curve: _builtins.bool | None = ...,
+        coco_matching: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_classifier_nms_max_boxes", b"_classifier_nms_max_boxes", "_classifier_nms_overlap_threshold", b"_classifier_nms_overlap_threshold", "_model", b"_model", "_object_confidence_thres", b"_object_confidence_thres", "_rpn_nms_max_boxes", b"_rpn_nms_max_boxes", "_rpn_nms_overlap_threshold", b"_rpn_nms_overlap_threshold", "_rpn_pre_nms_top_N", b"_rpn_pre_nms_top_N", "_use_voc07_11point_metric", b"_use_voc07_11point_metric", "_validation_period_during_training", b"_validation_period_during_training", "_visualize_pr_curve", b"_visualize_pr_curve", "batch_size", b"batch_size", "classifier_nms_max_boxes", b"classifier_nms_max_boxes", "classifier_nms_overlap_threshold", b"classifier_nms_overlap_threshold", "gt_matching_iou_threshold", b"gt_matching_iou_threshold", "gt_matching_iou_threshold_range", b"gt_matching_iou_threshold_range", "iou_threshold_config", b"iou_threshold_config", "model", b"model", "object_confidence_thres", b"object_confidence_thres", "rpn_nms_max_boxes", b"rpn_nms_max_boxes", "rpn_nms_overlap_threshold", b"rpn_nms_overlap_threshold", "rpn_pre_nms_top_N", b"rpn_pre_nms_top_N", "trt_evaluation", b"trt_evaluation", "use_voc07_11point_metric", b"use_voc07_11point_metric", "validation_period_during_training", b"validation_period_during_training", "visualize_pr_curve", b"visualize_pr_curve"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_classifier_nms_max_boxes", b"_classifier_nms_max_boxes", "_classifier_nms_overlap_threshold", b"_classifier_nms_overlap_threshold", "_coco_matching", b"_coco_matching", "_model", b"_model", "_object_confidence_thres", b"_object_confidence_thres", "_rpn_nms_max_boxes", b"_rpn_nms_max_boxes", "_rpn_nms_overlap_threshold", b"_rpn_nms_overlap_threshold", "_rpn_pre_nms_top_N", b"_rpn_pre_nms_top_N", "_use_voc07_11point_metric", b"_use_voc07_11point_metric", "_validation_period_during_training", b"_validation_period_during_training", "_visualize_pr_curve", b"_visualize_pr_curve", "batch_size", b"batch_size", "classifier_nms_max_boxes", b"classifier_nms_max_boxes", "classifier_nms_overlap_threshold", b"classifier_nms_overlap_threshold", "coco_matching", b"coco_matching", "gt_matching_iou_threshold", b"gt_matching_iou_threshold", "gt_matching_iou_threshold_range", b"gt_matching_iou_threshold_range", "iou_threshold_config", b"iou_threshold_config", "model", b"model", "object_confidence_thres", b"object_confidence_thres", "rpn_nms_max_boxes", b"rpn_nms_max_boxes", "rpn_nms_overlap_threshold", b"rpn_nms_overlap_threshold", "rpn_pre_nms_top_N", b"rpn_pre_nms_top_N", "trt_evaluation", b"trt_evaluation", "use_voc07_11point_metric", b"use_voc07_11point_metric", "validation_period_during_training", b"validation_period_during_training", "visualize_pr_curve", b"visualize_pr_curve"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_classifier_nms_max_boxes", b"_classifier_nms_max_boxes", "_classifier_nms_overlap_threshold", b"_classifier_nms_overlap_threshold", "_model", b"_model", "_object_confidence_thres", b"_object_confidence_thres", "_rpn_nms_max_boxes", b"_rpn_nms_max_boxes", "_rpn_nms_overlap_threshold", b"_rpn_nms_overlap_threshold", "_rpn_pre_nms_top_N", b"_rpn_pre_nms_top_N", "_use_voc07_11point_metric", b"_use_voc07_11point_metric", "_validation_period_during_training", b"_validation_period_during_training", "_visualize_pr_curve", b"_visualize_pr_curve", "batch_size", b"batch_size", "classifier_nms_max_boxes", b"classifier_nms_max_boxes", "classifier_nms_overlap_threshold", b"classifier_nms_overlap_threshold", "gt_matching_iou_threshold", b"gt_matching_iou_threshold", "gt_matching_iou_threshold_range", b"gt_matching_iou_threshold_range", "iou_threshold_config", b"iou_threshold_config", "model", b"model", "object_confidence_thres", b"object_confidence_thres", "rpn_nms_max_boxes", b"rpn_nms_max_boxes", "rpn_nms_overlap_threshold", b"rpn_nms_overlap_threshold", "rpn_pre_nms_top_N", b"rpn_pre_nms_top_N", "trt_evaluation", b"trt_evaluation", "use_voc07_11point_metric", b"use_voc07_11point_metric", "validation_period_during_training", b"validation_period_during_training", "visualize_pr_curve", b"visualize_pr_curve"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_classifier_nms_max_boxes", b"_classifier_nms_max_boxes", "_classifier_nms_overlap_threshold", b"_classifier_nms_overlap_threshold", "_coco_matching", b"_coco_matching", "_model", b"_model", "_object_confidence_thres", b"_object_confidence_thres", "_rpn_nms_max_boxes", b"_rpn_nms_max_boxes", "_rpn_nms_overlap_threshold", b"_rpn_nms_overlap_threshold", "_rpn_pre_nms_top_N", b"_rpn_pre_nms_top_N", "_use_voc07_11point_metric", b"_use_voc07_11point_metric", "_validation_period_during_training", b"_validation_period_during_training", "_visualize_pr_curve", b"_visualize_pr_curve", "batch_size", b"batch_size", "classifier_nms_max_boxes", b"classifier_nms_max_boxes", "classifier_nms_overlap_threshold", b"classifier_nms_overlap_threshold", "coco_matching", b"coco_matching", "gt_matching_iou_threshold", b"gt_matching_iou_threshold", "gt_matching_iou_threshold_range", b"gt_matching_iou_threshold_range", "iou_threshold_config", b"iou_threshold_config", "model", b"model", "object_confidence_thres", b"object_confidence_thres", "rpn_nms_max_boxes", b"rpn_nms_max_boxes", "rpn_nms_overlap_threshold", b"rpn_nms_overlap_threshold", "rpn_pre_nms_top_N", b"rpn_pre_nms_top_N", "trt_evaluation", b"trt_evaluation", "use_voc07_11point_metric", b"use_voc07_11point_metric", "validation_period_during_training", b"validation_period_during_training", "visualize_pr_curve", b"visualize_pr_curve"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -2130,6 +2136,8 @@ class EvaluationConfig(_message.Message):
     _WhichOneofArgType__classifier_nms_max_boxes: _TypeAlias = _typing.Literal["_classifier_nms_max_boxes", b"_classifier_nms_max_boxes"]  # noqa: Y015
     _WhichOneofReturnType__classifier_nms_overlap_threshold: _TypeAlias = _typing.Literal["classifier_nms_overlap_threshold"]  # noqa: Y015
     _WhichOneofArgType__classifier_nms_overlap_threshold: _TypeAlias = _typing.Literal["_classifier_nms_overlap_threshold", b"_classifier_nms_overlap_threshold"]  # noqa: Y015
+    _WhichOneofReturnType__coco_matching: _TypeAlias = _typing.Literal["coco_matching"]  # noqa: Y015
+    _WhichOneofArgType__coco_matching: _TypeAlias = _typing.Literal["_coco_matching", b"_coco_matching"]  # noqa: Y015
     _WhichOneofReturnType__model: _TypeAlias = _typing.Literal["model"]  # noqa: Y015
     _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
     _WhichOneofReturnType__object_confidence_thres: _TypeAlias = _typing.Literal["object_confidence_thres"]  # noqa: Y015
@@ -2154,6 +2162,8 @@ class EvaluationConfig(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__classifier_nms_max_boxes) -> _WhichOneofReturnType__classifier_nms_max_boxes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__classifier_nms_overlap_threshold) -> _WhichOneofReturnType__classifier_nms_overlap_threshold | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__coco_matching) -> _WhichOneofReturnType__coco_matching | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
     @_typing.overload

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class RMSprop(keras.optimizers.RMSprop):
     """RMSprop whose epsilon stands outside of the square root, as in Keras 2 and so in the reference.
 
-    Keras 3 adds it under the root, where 1e-7 outweighs the squares of small gradients: at 1e-5 updates are a few
-    percent of what the learning rate of an old spec was chosen for.
+    Keras 3 adds it under the root, where 1e-7 outweighs the squares of small gradients: at 1e-5 updates are
+    a few percent of what the learning rate of an old spec was chosen for.
     """
 
     def update_step(self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor) -> None:

@@ -67,3 +67,4 @@ class EvaluationConfig:
     gt_matching_iou_threshold_range: GtMatchingIouThresholdRange | None = None
     gt_matching_iou_threshold: OpenShare | None = 0.5
     visualize_pr_curve: bool = False
+    coco_matching: bool = False
