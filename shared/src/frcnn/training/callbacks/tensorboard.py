@@ -155,7 +155,8 @@ class DetectedImages:
 
     def _of_batch(self, batch: dict[str, tf.Tensor], detector: KerasDetector) -> Iterator[np.ndarray]:
         """Each image of a batch that could be read."""
-        answer = detector(batch["images"])
+        # Where images have their own sizes, what lies beyond is padding, in which nothing is to be found.
+        answer = detector(batch["images"].numpy(), batch["size"].numpy())
         settings, threshold = ImageSettings.from_spec(self._spec), self._spec.inference_config
         for number in np.flatnonzero(batch["image_valid"]):
             height, width = batch["size"][number].numpy()
