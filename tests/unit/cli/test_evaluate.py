@@ -92,14 +92,14 @@ def test_an_engine_of_the_deprecated_message_wins_over_the_model(data, loaded, m
         "frcnn.inference.tensorrt.load_engine_detector",
         lambda path, spec, mode: engines.append((path.name, mode)) or PatchDetector(),
     )
-    (data / "model.engine").touch()
+    (data / "model.engine").write_bytes(b"ptrt\0")
     engine = f'model: "{data}/model.keras" trt_evaluation {{ trt_engine: "{data}/model.engine" }}'
     assert run(data, evaluation=engine) == 0
     assert (engines, loaded) == ([("model.engine", "evaluation")], [])
 
 
 def test_an_engine_without_a_gpu_is_refused_in_one_line(data, caplog):
-    (data / "model.engine").touch()
+    (data / "model.engine").write_bytes(b"ptrt\0")
     assert run(data, "-m", data / "model.engine") == 1
     assert (
         "model.engine: taken for a TensorRT engine by its name. TensorRT needs an NVIDIA GPU" in caplog.text

@@ -57,6 +57,33 @@ def test_etlt_is_sealed_with_the_key(work):
     assert header_of(work / "model.etlt").kind == "onnx"
 
 
+@pytest.mark.parametrize("way", ["flag", "variable", "spec"])
+def test_with_a_key_and_no_name_the_sealed_model_goes_to_the_present_folder(work, monkeypatch, capsys, way):
+    (work / "here").mkdir()
+    monkeypatch.chdir(work / "here")
+    monkeypatch.delenv("FRCNN_KEY", raising=False)
+    if way == "variable":
+        monkeypatch.setenv("FRCNN_KEY", "secret")
+    if way == "spec":
+        with (work / "spec.txt").open("a") as spec:
+            spec.write('enc_key: "secret"\n')
+    assert export(work, *(["-k", "secret"] if way == "flag" else [])) == 0
+    assert [path.name for path in (work / "here").iterdir()] == ["model.etlt"]
+    assert header_of(work / "here/model.etlt").kind == "onnx"
+    assert "exported model: model.etlt" in capsys.readouterr().out
+    assert export(work, "-k", "secret") == 2  # it exists
+
+
+def test_deepstream_gets_the_graph_it_runs(work, caplog):
+    assert export(work, "-o", work / "ds/model.onnx", "--gen_ds_config") == 0
+    operators = {node.op_type for node in onnx.load(work / "ds/model.onnx").graph.node}
+    assert {"ProposalDynamic", "NMSDynamic_TRT"} <= operators
+    words = ("-o", work / "other/model.onnx", "--gen_ds_config", "--graph", "standard")
+    assert export(work, *words) == 2
+    assert "--gen_ds_config: DeepStream runs the plugin graph only" in caplog.text
+    assert not (work / "other").exists()
+
+
 def test_deepstream_files_lie_beside_the_output(work, caplog):
     words = ("-o", work / "ds/model.onnx", "--gen_ds_config", "-r", work / "results")
     assert export(work, *words) == 0

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from frcnn.cli.spec_flags import add_spec_flags, load_spec
+
 HELP = "Show what augmentation does to training images."
 EXAMPLES = """\
   frcnn augment preview -e spec.txt -o preview            preview/augmentation.png: 4 images, 5 variants each
@@ -14,15 +16,7 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the task's flags."""
     parser.add_argument("action", choices=("preview",), help="what to do")
-    parser.add_argument(
-        "-e",
-        "--experiment_spec",
-        "--experiment_spec_file",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="experiment spec, protobuf text",
-    )
+    add_spec_flags(parser)
     parser.add_argument(
         "-o", "--output_dir", type=Path, required=True, metavar="DIR", help="where augmentation.png goes"
     )
@@ -36,9 +30,8 @@ def run(args: argparse.Namespace) -> None:
     from frcnn.drawing.boxes import annotate
     from frcnn.drawing.contact_sheet import contact_sheet
     from frcnn.files import atomic_path
-    from frcnn.spec import load_experiment
 
-    spec = load_experiment(args.experiment_spec)
+    spec = load_spec(args)
     rows = preview_samples(spec, args.num_images, args.num_variants)
     pictures = [[annotate(s.pixels, s.boxes, s.classes) for s in row] for row in rows]
     headings = ["as it is", *(f"variant {number + 1}" for number in range(args.num_variants))]

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from frcnn.cli.spec_flags import add_set_flag
+
 HELP = "Convert a KITTI or COCO data set to TFRecords."
 EXAMPLES = """\
   frcnn dataset_convert -d kitti_convert.txt -o records/kitti
@@ -22,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="what to convert and how to split it (DatasetExportConfig, protobuf text)",
     )
+    add_set_flag(parser)
     parser.add_argument(
         "-o",
         "--output_filename",
@@ -57,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
     from frcnn.spec import load_dataset_export
 
     report = convert(
-        load_dataset_export(args.dataset_export_spec),
+        load_dataset_export(args.dataset_export_spec, args.settings),
         args.output_filename,
         validation_fold=args.validation_fold,
         strict=args.strict,

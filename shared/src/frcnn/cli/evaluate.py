@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn.cli.model_flags import add_model_flags, model_path, runtime_choice
+from frcnn.cli.spec_flags import load_spec
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,9 +58,8 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     from frcnn.evaluation.html_report import Subject, inspection_for, save_html
     from frcnn.files import write_text
     from frcnn.sealing.keys import resolve_key
-    from frcnn.spec import load_experiment
 
-    spec = load_experiment(args.experiment_spec)
+    spec = load_spec(args)
     if args.tfrecords is not None:
         spec = spec.evaluated_on(args.tfrecords, args.images)
     elif args.images is not None:

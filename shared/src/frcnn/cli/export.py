@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from frcnn.cli import export_engine, export_int8
 from frcnn.cli.model_flags import found_model
+from frcnn.cli.spec_flags import add_spec_flags, load_spec
 from frcnn.errors import UsageError
 from frcnn.set_switch import switched
 from frcnn.single_writer import only_writer_of
@@ -24,7 +25,7 @@ HELP = "Write a model as ONNX: one file that any ONNX runtime runs, or one with 
 EXAMPLES = """\
   frcnn export -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt -o model.onnx
   frcnn export -e spec.txt -m model.keras -o model.etlt -k @key.txt         sealed
-  frcnn export -e spec.txt -m model.keras --graph plugin --gen_ds_config    for DeepStream
+  frcnn export -e spec.txt -m model.keras --gen_ds_config                   for DeepStream
   frcnn export -e spec.txt -m model.keras -o int8.onnx --data_type int8     calibrated on training images
   frcnn export -e spec.txt -m model.keras --engine_file model.engine        and a TensorRT engine of it
 """
@@ -34,13 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the task's flags."""
     add = parser.add_argument
     add("-m", "--model", type=Path, required=True, metavar="FILE", help="the trained model")
-    add(
-        *("-e", "--experiment_spec", "--experiment_spec_file"),
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="experiment spec; inference_config says how proposals and NMS work",
-    )
+    add_spec_flags(parser, "experiment spec; inference_config says how proposals and NMS work")
     add(
         *("-k", "--key", "--enc_key"),
         metavar="KEY",
@@ -50,14 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         *("-o", "--output_file"),
         type=Path,
         metavar="FILE",
-        help="plain .onnx, or .etlt sealed with the key (default: the model's name with .onnx)",
+        help="plain .onnx, or .etlt sealed with the key (default: with a key ./MODEL.etlt, else the model's "
+        "name with .onnx)",
     )
     add("--force", action="store_true", help="replace files that exist")
     add(
         "--graph",
         choices=("standard", "plugin"),
-        default="standard",
-        help="standard ONNX operators (default), or the TensorRT plugins of DeepStream",
+        help="standard ONNX operators (default), or the TensorRT plugins of DeepStream (default with "
+        "--gen_ds_config)",
     )
     add(
         "--plugin_domain",
@@ -87,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--gen_ds_config",
         action="store_true",
-        help="write labels.txt and nvinfer_config.txt beside the output",
+        help="write labels.txt and nvinfer_config.txt beside the output, which gets DeepStream's graph",
     )
     add("-r", "--results_dir", type=Path, metavar="DIR", help="where status.json goes")
     export_int8.add_arguments(parser)
@@ -97,15 +93,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Mapping[str, object]:
     """Exports, and says what was written."""
     export_int8.check(args)
+    args.graph = _graph(args)
     args.model = found_model(args.model)
-    target = output_file(args.output_file, args.model)
+
+    from frcnn.sealing.keys import resolve_key
+
+    spec = load_spec(args)
+    key = resolve_key(args.key, spec.enc_key)
+    target = output_file(args.output_file, args.model, sealed=bool(key))
     _refuse_existing(target, args)
+    if args.gen_ds_config and spec.model_config.input_image_config.size_min is not None:
+        raise UsageError(
+            "--gen_ds_config: DeepStream needs one input size, and the model takes any (size_min)"
+        )
     engine = export_engine.settings(args)
 
     from frcnn.exporting.exporter import ExportOptions, export_with_ranges, split_trained
     from frcnn.model.files.checkpoint import check_fits, load_model
-    from frcnn.sealing.keys import resolve_key
-    from frcnn.spec import load_experiment
 
     options = ExportOptions(
         graph=args.graph,
@@ -116,12 +120,6 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
         int8_profile=args.int8_profile,
         cpu_fast_head=args.cpu_fast_head,
     )
-    spec = load_experiment(args.experiment_spec)
-    if args.gen_ds_config and spec.model_config.input_image_config.size_min is not None:
-        raise UsageError(
-            "--gen_ds_config: DeepStream needs one input size, and the model takes any (size_min)"
-        )
-    key = resolve_key(args.key, spec.enc_key)
     model, _ = load_model(args.model, key)
     check_fits(model, spec, args.model)
     model, learnt = split_trained(model)
@@ -165,10 +163,30 @@ def write_together(proto: Any, target: Path, key: str, deepstream: "Experiment |
     return [target.with_name(path.name) for path in beside]
 
 
-def output_file(given: Path | None, model: Path) -> Path:
-    """Where the exported model goes: a name in `.onnx` or `.etlt` as it is, any other gets `.onnx`."""
+def _graph(args: argparse.Namespace) -> str:
+    """The graph to export: DeepStream's files describe the one with plugins, and no other.
+
+    Raises:
+        UsageError: The other one is asked for.
+    """
+    if args.graph is None:
+        return "plugin" if args.gen_ds_config else "standard"
+    if args.gen_ds_config and args.graph == "standard":
+        raise UsageError(
+            "--gen_ds_config: DeepStream runs the plugin graph only; leave out --graph standard, or add "
+            "--graph plugin"
+        )
+    return str(args.graph)
+
+
+def output_file(given: Path | None, model: Path, *, sealed: bool = False) -> Path:
+    """Where the exported model goes: a name in `.onnx` or `.etlt` as it is, any other gets `.onnx`.
+
+    Without a name, a model that is to be `sealed` goes to the folder that one is in, as `.etlt`; a plain one
+    stays beside the model.
+    """
     if given is None:
-        return model.with_suffix(".onnx")
+        return Path(f"{model.stem}.etlt") if sealed else model.with_suffix(".onnx")
     if given.suffix in (".onnx", ".etlt"):
         return given
     return given.with_name(f"{given.name}.onnx")

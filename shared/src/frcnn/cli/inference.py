@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.cli.model_flags import add_model_flags, model_path, runtime_choice
+from frcnn.cli.spec_flags import load_spec
 
 if TYPE_CHECKING:
     from frcnn.inference.run import Summary
@@ -46,9 +47,8 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     from frcnn.data.image_files import find_images
     from frcnn.inference.settings import InferenceSettings
     from frcnn.sealing.keys import resolve_key
-    from frcnn.spec import load_experiment
 
-    spec = load_experiment(args.experiment_spec)
+    spec = load_spec(args)
     settings = InferenceSettings.from_spec(spec, results_dir=args.results_dir, captions=args.captions)
     images = find_images(settings.images_dir, leave_out=(settings.image_output_dir,))
     model = model_path(args.model, spec, "inference_config")

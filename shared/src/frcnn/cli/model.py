@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn.cli.model_flags import found_model
+from frcnn.cli.spec_flags import add_set_flag
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("action", choices=("summary",), help="what to do")
     add("file", type=Path, metavar="SPEC|MODEL", help=f"a spec, or a model ({', '.join(MODEL_SUFFIXES)})")
+    add_set_flag(parser)
     add("-k", "--key", "--enc_key", metavar="KEY", help="of a sealed model (safer: FRCNN_KEY, or -k @FILE)")
     add("--batch_size", type=int, default=1, metavar="N", help="images that memory is estimated for")
     add("--rois", type=int, default=300, metavar="N", help="RoIs an image in the head (default: 300)")
@@ -59,14 +62,17 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _model(args: argparse.Namespace) -> "FasterRCNN":
-    if args.file.suffix in MODEL_SUFFIXES:
+    path = found_model(args.file)
+    if path.suffix in MODEL_SUFFIXES:
+        if args.settings:
+            raise UsageError(f"--set goes with a spec; {path} is a model")
         from frcnn.model.files.checkpoint import load_model
         from frcnn.sealing.keys import resolve_key
 
-        return load_model(args.file, resolve_key(args.key, None))[0]
+        return load_model(path, resolve_key(args.key, None))[0]
     from frcnn.spec import load_experiment
 
-    spec = load_experiment(args.file)
+    spec = load_experiment(path, args.settings)
     from frcnn.model.build import build
 
     return build(spec)

@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from frcnn.cli.spec_flags import add_spec_flags
 from frcnn.errors import ModelError, Problem, SpecError
 from frcnn.training.run_folder import find_checkpoint
 
@@ -22,15 +23,7 @@ def add_model_flags(parser: argparse.ArgumentParser, field: str) -> None:
         parser: Of the task.
         field: The spec's field that -m overrides.
     """
-    parser.add_argument(
-        "-e",
-        "--experiment_spec",
-        "--experiment_spec_file",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="experiment spec, protobuf text",
-    )
+    add_spec_flags(parser)
     parser.add_argument(
         "-k",
         "--key",

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frcnn.cli.model_flags import add_runtime_flags, runtime_choice
+from frcnn.cli.model_flags import add_runtime_flags, found_model, runtime_choice
+from frcnn.cli.spec_flags import add_spec_flags, load_spec
 from frcnn.errors import ModelError, RunError, UsageError
 
 if TYPE_CHECKING:
@@ -32,13 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("action", choices=("verify",), help="what to do")
     add("model", type=Path, metavar="MODEL", help="the exported model, .onnx or .etlt, or an engine")
     add("--against", type=Path, required=True, metavar="FILE", help="the model it was exported from")
-    add(
-        *("-e", "--experiment_spec", "--experiment_spec_file"),
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="experiment spec of the export",
-    )
+    add_spec_flags(parser, "experiment spec of the export")
     add("--images", type=Path, required=True, metavar="DIR", help="folder of images to compare on")
     add_runtime_flags(parser)
     add("-k", "--key", "--enc_key", metavar="KEY", help="key of the files (safer: FRCNN_KEY, or -k @FILE)")
@@ -72,15 +67,16 @@ def run(args: argparse.Namespace) -> dict[str, object]:
     from frcnn.inference.compare import compare_detectors
     from frcnn.inference.load import load_detector
     from frcnn.sealing.keys import resolve_key
-    from frcnn.spec import load_experiment
 
-    spec = load_experiment(args.experiment_spec)
+    spec = load_spec(args)
     key = resolve_key(args.key, spec.enc_key)
     paths = [args.images / path for path in find_images(args.images)]
     if args.limit is not None:
         paths = paths[:: max(1, len(paths) // args.limit)][: args.limit]
-    if not args.model.is_file():
-        raise ModelError(f"{args.model}: no such model file")
+    args.model, args.against = found_model(args.model), found_model(args.against)
+    for path in (args.model, args.against):
+        if not path.is_file():
+            raise ModelError(f"{path}: no such model file")
     exported = load_detector(args.model, spec, key, "inference", runtime_choice(args), as_is=True)
     reference = load_detector(args.against, spec, key, mode="inference", as_is=True)
     record = getattr(exported, "record", None)

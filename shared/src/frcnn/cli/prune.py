@@ -100,7 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="count operations for N RoIs an image (default: 300)",
     )
     add("--dry_run", action="store_true", help="show what would be pruned and write no model")
-    add("--force", action="store_true", help="allow -o to replace the model given by -m")
+    add("--force", action="store_true", help="replace a file that exists, even the model given by -m")
     add("--results_dir", type=Path, metavar="DIR", help=f"where status.json and {REPORT} go")
 
 
@@ -117,8 +117,9 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     key = resolve_key(args.key, None)
     args.model = found_model(args.model)
     target, seal_key = (None, "") if args.dry_run else output_file(args.output_file, key)
-    if target is not None and not args.force and target.resolve() == args.model.resolve():
-        raise UsageError(f"-o {target} is the model to prune itself; name another file, or add --force")
+    if target is not None and target.exists() and not args.force:
+        itself = " and is the model to prune itself" if target.resolve() == args.model.resolve() else ""
+        raise UsageError(f"{target}: exists{itself}; name another output with -o, or add --force")
     model, record = load_model(args.model, key)
     if target is None:
         report = plan_detector(model, settings).report

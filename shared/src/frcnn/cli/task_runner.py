@@ -1,11 +1,12 @@
 """What all tasks share: common flags, log, status records, signals, exit codes.
 
 A task module has HELP, EXAMPLES, `add_arguments(parser)` and `run(args)`. Beside its own flags `args`
-holds `gpus`, `gpu_index`, `num_processes` (all resolved), `use_amp`, `log_file` and `verbose`. Where a
-task has the flag --results_dir, the frame writes STARTED and SUCCESS or FAILURE to its status.json;
-the task itself writes RUNNING records only. What `run` returns, a mapping such as `{"kpi": {...}}` or
-None, goes into the SUCCESS record. With ONE_WRITER = True a task shares its results folder with no other
-run of the same task at a time. Of several processes that a launcher started, rank 0 does so.
+holds `gpus`, `gpu_index`, `num_processes` (all resolved), `num_processes_given`, `use_amp`, `log_file` and
+`verbose`. Where a task has the flag --results_dir, the frame writes STARTED and SUCCESS or FAILURE to its
+status.json; the task itself writes RUNNING records only. What `run` returns, a mapping such as
+`{"kpi": {...}}` or None, goes into the SUCCESS record. With ONE_WRITER = True a task shares its results
+folder with no other run of the same task at a time. Of several processes that a launcher started, rank 0
+does so.
 """
 
 import argparse
@@ -78,20 +79,29 @@ def parse(task: Task, module: ModuleType, words: Sequence[str], program: str) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
-    _add_common_flags(parser)
+    _add_common_flags(parser, trains=task.name == "train")
     return parser.parse_args(words)
 
 
-def _add_common_flags(parser: argparse.ArgumentParser) -> None:
+def _add_common_flags(parser: argparse.ArgumentParser, *, trains: bool) -> None:
+    """Adds the flags of all tasks; those that only training has a use for are listed there only."""
+    own = parser.add_argument_group("processes and GPUs") if trains else parser
+    own.add_argument("--gpus", type=int, metavar="N", help="number of GPUs" if trains else argparse.SUPPRESS)
+    own.add_argument(
+        "-np",
+        "--num_processes",
+        type=int,
+        default=-1,
+        metavar="N",
+        help="processes (default: one for each GPU, or each model's GPUs)" if trains else argparse.SUPPRESS,
+    )
+    own.add_argument(
+        "--use_amp", action="store_true", help="mixed precision" if trains else argparse.SUPPRESS
+    )
     common = parser.add_argument_group("flags of every task")
-    common.add_argument("--gpus", type=int, metavar="N", help="number of GPUs, more than 1 in train only")
     common.add_argument(
         "--gpu_index", type=int, nargs="+", metavar="I", help="which GPUs; as many as --gpus (default 0..N-1)"
     )
-    common.add_argument(
-        "-np", "--num_processes", type=int, default=-1, metavar="N", help="processes; -1: one for each GPU"
-    )
-    common.add_argument("--use_amp", action="store_true", help="mixed precision, in train only")
     common.add_argument("--log_file", type=Path, metavar="PATH", help="append everything shown to this file")
     common.add_argument(
         "-v", "--verbose", action="store_true", help="debug lines, and stack traces with errors"
@@ -105,7 +115,8 @@ def resolve_common_flags(task: Task, args: argparse.Namespace) -> None:
         UsageError: flags that contradict each other or do not fit the task.
     """
     args.gpus, args.gpu_index = _gpus(args.gpus, args.gpu_index)
-    if args.num_processes == -1:
+    args.num_processes_given = args.num_processes != -1
+    if not args.num_processes_given:
         args.num_processes = args.gpus
     if args.num_processes < 1:
         raise UsageError(f"--num_processes {args.num_processes}: expected 1 or more, or -1 for one a GPU")

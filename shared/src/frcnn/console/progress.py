@@ -87,6 +87,10 @@ class Progress:
     def update(self, done: int, text: Text = "") -> None:
         """Says that `done` steps are done; `text` stands beside the bar, or is the log line itself."""
         self._done, self._text, self._unshown = done, text, True
+        if self._total is not None and done > self._total:
+            self._total = None  # a wrong guess: better no end than one that has passed
+            if self._bar is not None:
+                self._bar.reset(self._bar.task_ids[0], total=None, completed=done)
         interval = BAR_INTERVAL if self._bar is not None else LINE_INTERVAL
         if len(self._samples) == 1 and self._samples[0][0] == self._started:
             # The first step compiles and says nothing about speed: measure from its end.

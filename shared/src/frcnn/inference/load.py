@@ -1,10 +1,11 @@
 """Which kind of model file it is, and the detector in it; evaluate, inference and verify ask here."""
 
+import codecs
 import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from frcnn.errors import UsageError
+from frcnn.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from frcnn.inference.onnx_sessions import RuntimeChoice
@@ -12,6 +13,17 @@ if TYPE_CHECKING:
     from frcnn.spec import Experiment
 
 Kind = Literal["keras", "onnx", "engine"]
+_START = 1024
+_OTHER_KINDS = (
+    b"\xff\xd8\xff",
+    b"\x89PNG",
+    b"GIF8",
+    b"%PDF",
+    b"\x1f\x8b",
+    b"BZh",
+    b"\xfd7zXZ",
+    b"7z\xbc\xaf",
+)
 _ARCHIVES = (b"PK\x03\x04", b"\x89HDF")
 _TRAINED = (".tlt", ".keras", ".hdf5", ".h5")
 _EXPORTED = (".onnx", ".etlt")
@@ -63,14 +75,36 @@ def load_detector(
 def kind_of(path: Path) -> Kind:
     """What a model file holds: a sealed one says so, an archive is a trained model, else the name tells.
 
-    As in the reference, what has none of the known suffixes is an engine.
+    As in the reference, what has none of the known suffixes is an engine; but no text, picture or archive is.
+
+    Raises:
+        ModelError: It is none of them.
     """
     from frcnn.sealing.sealed_file import header_of, is_sealed
 
     if is_sealed(path):
         return "onnx" if header_of(path).kind == "onnx" else "keras"
     with path.open("rb") as stream:
-        start = stream.read(4)
-    if start in _ARCHIVES or path.suffix in _TRAINED:
+        start = stream.read(_START)
+    if start[:4] in _ARCHIVES or path.suffix in _TRAINED:
         return "keras"
-    return "onnx" if path.suffix in _EXPORTED else "engine"
+    if path.suffix in _EXPORTED:
+        return "onnx"
+    if _is_no_engine(start):
+        raise ModelError(
+            f"{path}: not a model; expected a trained one ({', '.join(_TRAINED)}), an exported one "
+            f"({', '.join(_EXPORTED)}) or a TensorRT engine"
+        )
+    return "engine"
+
+
+def _is_no_engine(start: bytes) -> bool:
+    """Whether a file that starts so is something else: empty, text, or of a kind that names itself."""
+    if not start or start.startswith(_OTHER_KINDS):
+        return True
+    try:
+        # The last character may be cut in two.
+        text = codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
+    return all(each.isprintable() or each.isspace() for each in text)

@@ -2,15 +2,17 @@
 
 import dataclasses
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from google.protobuf import text_format
 from google.protobuf.message import Message
 
 from frcnn.errors import Problem, SpecError
 from frcnn.limits import SPEC_BYTES, SPEC_PROBLEMS, TooLargeError, read_at_most
 from frcnn.spec import dataset_export_pb2, experiment_pb2
+from frcnn.spec.assignments import assign
 from frcnn.spec.derive import derive
 from frcnn.spec.rules import check
 from frcnn.spec.rules.warnings import experiment_remarks
@@ -33,25 +35,25 @@ class Loaded(Generic[Spec]):
     positions: Positions
 
 
-def load_experiment(path: Path) -> Experiment:
-    """The experiment spec in the file `path`.
+def load_experiment(path: Path, settings: Sequence[str] = ()) -> Experiment:
+    """The experiment spec in the file `path`, with single fields set as `frcnn.spec.assignments` says.
 
     Raises:
         SpecError: the file cannot be read or has faults; all of them are named.
     """
-    return parse_experiment(read_text(path), str(path)).spec
+    return parse_experiment(read_text(path), str(path), settings=settings).spec
 
 
-def load_dataset_export(path: Path) -> DatasetExportConfig:
-    """The dataset_convert spec in the file `path`.
+def load_dataset_export(path: Path, settings: Sequence[str] = ()) -> DatasetExportConfig:
+    """The dataset_convert spec in the file `path`, with single fields set likewise.
 
     Raises:
         SpecError: the file cannot be read or has faults; all of them are named.
     """
-    return parse_dataset_export(read_text(path), str(path)).spec
+    return parse_dataset_export(read_text(path), str(path), settings=settings).spec
 
 
-def load_any(path: Path) -> Loaded[Experiment] | Loaded[DatasetExportConfig]:
+def load_any(path: Path, settings: Sequence[str] = ()) -> Loaded[Experiment] | Loaded[DatasetExportConfig]:
     """The spec in the file `path`, of the kind that its fields are of.
 
     Raises:
@@ -61,31 +63,37 @@ def load_any(path: Path) -> Loaded[Experiment] | Loaded[DatasetExportConfig]:
     as_experiment = read(text, experiment_pb2.Experiment())
     as_export = read(text, dataset_export_pb2.DatasetExportConfig())
     if len(as_export.problems) < len(as_experiment.problems):
-        return parse_dataset_export(text, str(path))
-    return parse_experiment(text, str(path))
+        return parse_dataset_export(text, str(path), settings=settings)
+    return parse_experiment(text, str(path), settings=settings)
 
 
-def parse_experiment(text: str, source: str = "", *, remarks: bool = True) -> Loaded[Experiment]:
+def parse_experiment(
+    text: str, source: str = "", *, remarks: bool = True, settings: Sequence[str] = ()
+) -> Loaded[Experiment]:
     """The experiment spec in `text`; `source` is what messages call it.
 
-    Without `remarks` nothing is said of settings that have no effect.
+    Without `remarks` nothing is said of fields that have no effect. `settings` set single fields, see
+    `frcnn.spec.assignments`.
 
     Raises:
         SpecError: the text has faults; all of them are named.
     """
-    reader, spec = _parse(text, source, experiment_pb2.Experiment(), Experiment)
+    reader, spec = _parse(text, source, experiment_pb2.Experiment(), Experiment, settings)
     for remark in experiment_remarks(spec) if remarks else ():
         log.warning("%s: %s", source, reader.positions.locate(remark))
     return Loaded(derive(spec), reader.positions)
 
 
-def parse_dataset_export(text: str, source: str = "") -> Loaded[DatasetExportConfig]:
-    """The dataset_convert spec in `text`; `source` is what messages call it.
+def parse_dataset_export(
+    text: str, source: str = "", *, settings: Sequence[str] = ()
+) -> Loaded[DatasetExportConfig]:
+    """The dataset_convert spec in `text`; `source` and `settings` as for an experiment.
 
     Raises:
         SpecError: the text has faults; all of them are named.
     """
-    reader, spec = _parse(text, source, dataset_export_pb2.DatasetExportConfig(), DatasetExportConfig)
+    message = dataset_export_pb2.DatasetExportConfig()
+    reader, spec = _parse(text, source, message, DatasetExportConfig, settings)
     return Loaded(spec, reader.positions)
 
 
@@ -112,22 +120,31 @@ def read_text(path: Path) -> str:
         raise SpecError(str(path), [problem]) from error
 
 
-def _parse(text: str, source: str, message: Message, cls: type[Spec]) -> tuple[Reader, Spec]:
+def _parse(
+    text: str, source: str, message: Message, cls: type[Spec], settings: Sequence[str]
+) -> tuple[Reader, Spec]:
     if len(text) > SPEC_BYTES:
         text = f"is longer than {SPEC_BYTES} characters, the most that a spec may have"
         raise SpecError(source, [Problem("", text)])
     reader = read(text, message)
+    _check_kind(text, source, message, reader)
+    faulty = assign(message, reader.positions, settings)
     missing: list[Problem] = []
     spec = to_config(message, cls, missing)
     if reader.stopped:
         raise SpecError(source, reader.problems)
     checked = check.experiment_problems(spec) if isinstance(spec, Experiment) else check.export_problems(spec)
-    problems = [*reader.problems, *_not_following(missing, reader.doubtful)]
-    problems += _not_following(checked, reader.doubtful | {problem.path for problem in missing})
-    if problems:
-        located = map(reader.positions.locate, problems)
+    doubtful = {*reader.doubtful, *(problem.path for problem in faulty if problem.path)}
+    problems = [*reader.problems, *_not_following(missing, doubtful)]
+    problems += _not_following(checked, doubtful | {problem.path for problem in missing})
+    if problems or faulty:
+        # A fault of a setting has no place in the text.
+        located = [*map(reader.positions.locate, problems), *faulty]
         ordered = sorted(located, key=lambda p: (p.line is None, p.line or 0, p.column or 0))
         raise SpecError(source, _shortened(ordered))
+    if settings:
+        # What is handed on as text has to say what counts.
+        text = text_format.MessageToString(message, as_utf8=True)
     return reader, dataclasses.replace(spec, text=text, source=source)
 
 
@@ -135,6 +152,27 @@ def _shortened(problems: list[Problem]) -> list[Problem]:
     """The first problems, and how many more there are: a screen of them helps, a million does not."""
     rest = len(problems) - SPEC_PROBLEMS
     return [*problems[:SPEC_PROBLEMS], Problem("", f"and {rest} more")] if rest > 0 else problems
+
+
+def _check_kind(text: str, source: str, message: Message, reader: Reader) -> None:
+    """Says in one sentence that a text is no such spec at all, where its faults would fill pages.
+
+    Raises:
+        SpecError: None of its fields belongs to this kind of spec.
+    """
+    if message.ListFields() or len(reader.problems) < 2:
+        return
+    is_experiment = isinstance(message, experiment_pb2.Experiment)
+    other = dataset_export_pb2.DatasetExportConfig() if is_experiment else experiment_pb2.Experiment()
+    read(text, other)
+    own, theirs = (", ".join(field.name for field in each.DESCRIPTOR.fields[:3]) for each in (message, other))
+    wanted = f"an experiment spec ({own}, ...)" if is_experiment else f"a dataset_convert spec ({own}, ...)"
+    if other.ListFields():
+        kind = "a dataset_convert spec" if is_experiment else "an experiment spec"
+        raise SpecError(source, [Problem("", f"this is {kind} ({theirs}, ...); expected {wanted}")])
+    raise SpecError(
+        source, [Problem("", f"this is no spec; expected {wanted}, as docs/spec.md describes it")]
+    )
 
 
 def _not_following(problems: Iterable[Problem], doubtful: Collection[str]) -> list[Problem]:

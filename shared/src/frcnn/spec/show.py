@@ -12,6 +12,7 @@ from frcnn.spec.textproto.positions import Positions
 HIDDEN = "********"
 _SECRETS = ("enc_key", "training_config.visualizer.wandb_config.key")
 _DEFAULT = "  # default"
+_SET = "  # --set"
 
 
 def render(config: object, positions: Positions, *, show_keys: bool = False) -> str:
@@ -42,7 +43,7 @@ def _lines(config: object, positions: "Positions | _All", path: str, show_keys: 
         if field_path in _SECRETS and value and not show_keys:
             yield f'{field.name}: "{HIDDEN}"  # hidden'
             continue
-        mark = "" if field_path in positions else _DEFAULT
+        mark = _mark(positions, field_path)
         for item_path, item in _items(value, field_path):
             if dataclasses.is_dataclass(item):
                 yield f"{field.name} {{{mark}"
@@ -53,6 +54,12 @@ def _lines(config: object, positions: "Positions | _All", path: str, show_keys: 
                 yield from (f"{field.name} {{ {entry} }}{mark}" for entry in entries)
             else:
                 yield f"{field.name}: {_literal(item)}{mark}"
+
+
+def _mark(positions: "Positions | _All", path: str) -> str:
+    if path not in positions:
+        return _DEFAULT
+    return _SET if isinstance(positions, Positions) and positions.setting(path) is not None else ""
 
 
 def _items(value: object, path: str) -> list[tuple[str, object]]:

@@ -16,6 +16,7 @@ from typing import Literal
 from frcnn.distributed.world import Place
 from frcnn.errors import ModelError
 from frcnn.files import write_text
+from frcnn.limits import read_json
 from frcnn.single_writer import only_writer_in
 
 INDEX = "checkpoints.json"

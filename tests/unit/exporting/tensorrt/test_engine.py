@@ -135,7 +135,7 @@ def test_what_tensorrt_refuses_leaves_nothing_behind(exported, work, gpu, monkey
 
 
 def test_another_tensorrts_engine_is_refused(exported, work, gpu):
-    (work / "old.engine").write_bytes(b"ptrt of long ago")
+    (work / "old.engine").write_bytes(b"ptrt\0of long ago")
     with pytest.raises(ModelError, match=r"old\.engine: not an engine of TensorRT 10\.13"):
         load_engine_detector(work / "old.engine", exported.spec)
 

@@ -1,6 +1,7 @@
 """Where in a spec's text each field stands."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from frcnn.errors import Problem
@@ -24,10 +25,24 @@ class Positions:
         """Knows no place yet."""
         self._places: dict[str, Place] = {}
         self._inner: dict[str, list[str]] = {}
+        self._settings: dict[str, str] = {}
 
     def __contains__(self, path: str) -> bool:
-        """Whether the field stands in the text."""
-        return path in self._places
+        """Whether the field stands in the text, or is set beside it."""
+        return path in self._places or path in self._settings
+
+    def paths(self) -> Iterator[str]:
+        """Yields the paths that stand in the text."""
+        yield from self._places
+
+    def record_set(self, path: str, setting: str) -> None:
+        """Notes that `path` is set beside the text, by `setting` as the user wrote it."""
+        self.forget(path)
+        self._settings[path] = setting
+
+    def setting(self, path: str) -> str | None:
+        """Returns what set `path` beside the text; None if nothing did."""
+        return self._settings.get(path)
 
     def record(self, path: str, place: Place) -> None:
         """`path` stands at `place`; an earlier place is forgotten."""
@@ -46,6 +61,8 @@ class Positions:
             each = doomed.pop()
             self._places.pop(each, None)
             doomed += self._inner.pop(each, [])
+        for known in [known for known in self._settings if is_inside(known, path)]:
+            self._settings.pop(known)
 
     def nearest(self, path: str) -> Place | None:
         """The place of `path`, or of the innermost block around it that stands in the text."""
@@ -56,7 +73,12 @@ class Positions:
         return None
 
     def locate(self, problem: Problem) -> Problem:
-        """`problem` with line and column, if its field or a block around it stands in the text."""
+        """`problem` with line and column, if its field or a block around it stands in the text.
+
+        A field that is set beside the text gets what set it in place of these.
+        """
+        if (setting := self.setting(problem.path)) is not None:
+            return dataclasses.replace(problem, message=f"{problem.message} (--set {setting})")
         place = self.nearest(problem.path)
         if problem.line is not None or place is None:
             return problem

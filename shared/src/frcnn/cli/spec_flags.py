@@ -1,0 +1,65 @@
+"""The flags of every task that takes a spec: the file, and single fields set beside it."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from frcnn.distributed.world import place
+
+if TYPE_CHECKING:
+    from frcnn.spec import Experiment
+
+log = logging.getLogger(__name__)
+
+
+def add_spec_flags(parser: argparse.ArgumentParser, text: str = "experiment spec, protobuf text") -> None:
+    """Adds -e and --set."""
+    parser.add_argument(
+        *("-e", "--experiment_spec", "--experiment_spec_file"),
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help=text,
+    )
+    add_set_flag(parser)
+
+
+def add_set_flag(parser: argparse.ArgumentParser) -> None:
+    """Adds --set."""
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="set one field of the spec, such as training_config.num_epochs=5; may be given again",
+    )
+
+
+def load_spec(args: argparse.Namespace, own: Sequence[str] = ()) -> "Experiment":
+    """Loads the experiment spec of `add_spec_flags`, and logs more from now on if it says so.
+
+    Args:
+        args: Flags of the task, the common ones included.
+        own: Fields that the task's other flags set; these come after --set.
+
+    Raises:
+        SpecError: The file cannot be read or has faults, or so do the settings.
+    """
+    from frcnn.spec import load_experiment
+
+    spec = load_experiment(args.experiment_spec, [*args.settings, *own])
+    if place().rank == 0:
+        _log_more(args, spec)
+    return spec
+
+
+def _log_more(args: argparse.Namespace, spec: "Experiment") -> None:
+    from frcnn.console.logs import setup_logging
+    from frcnn.spec.show import effective_text
+
+    if spec.verbose and not args.verbose:
+        setup_logging(True, args.log_file)
+    log.debug("the spec as it counts:\n%s", effective_text(spec))
