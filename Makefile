@@ -53,6 +53,8 @@ lint: $(STAMP) ## style, spelling, direction of imports
 typecheck: $(STAMP) ## mypy, and pyright where TensorRT's stubs are
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/python scripts/tensorrt_11_stubs.py $(VENV)/tensorrt-11
+	$(BIN)/pyright -p $(VENV)/tensorrt-11 --pythonpath $(BIN)/python
 
 test: $(STAMP) ## the tests, without the slow ones, and line coverage of frcnn
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)

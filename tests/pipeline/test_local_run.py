@@ -59,6 +59,14 @@ def test_links_are_those_of_the_last_run(tmp_path):
     assert (tmp_path / "1" / "prune").is_dir()
 
 
+def test_links_are_good_where_their_folder_is_moved_to(tmp_path):
+    link_latest([step("prune", tmp_path / "demo" / "run")], tmp_path / "demo" / "latest")
+    (tmp_path / "demo").rename(tmp_path / "moved")
+    link = tmp_path / "moved" / "latest" / "prune" / "report"
+    assert not link.readlink().is_absolute()
+    assert link.resolve() == tmp_path / "moved" / "run" / "prune"
+
+
 def test_files_of_the_user_among_the_links_are_left_alone(tmp_path):
     kept = tmp_path / "latest" / "notes.txt"
     kept.parent.mkdir()

@@ -173,6 +173,18 @@ def test_the_model_itself_is_replaced_only_by_force(model, tmp_path, capsys):
     assert copy.stat().st_size < model.stat().st_size
 
 
+def test_a_file_that_exists_is_replaced_only_by_force(model, tmp_path, capsys):
+    target = tmp_path / "mine.keras"
+    target.write_bytes(b"mine")
+    assert prune(model, "-o", target, "-pth", "0.6") == 2
+    assert f"{target}: exists; name another output with -o, or add --force" in capsys.readouterr().err
+    assert target.read_bytes() == b"mine"
+    assert prune(model, "-o", target, "-pth", "0.6", "--dry_run") == 0
+    assert target.read_bytes() == b"mine"
+    assert prune(model, "-o", target, "-pth", "0.6", "--force") == 0
+    assert target.stat().st_size > 1000
+
+
 def test_a_missing_model_is_named(tmp_path, capsys):
     assert prune(tmp_path / "none.tlt", "-o", tmp_path / "p.keras") == 1
     assert "none.tlt: no such model file" in capsys.readouterr().err

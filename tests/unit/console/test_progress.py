@@ -98,6 +98,27 @@ def test_ranks_that_are_not_enabled_keep_quiet(lines):
     assert lines() == []
 
 
+def test_more_steps_than_were_announced_leave_no_end_and_no_time_left(lines):
+    clock = Clock()
+    with Progress("validating", 2, clock=clock) as bar:
+        for done in (1, 2, 3):
+            clock.now += 11.0
+            bar.update(done)
+        assert bar.eta() == ""
+    assert lines() == ["validating 1/2", "validating 2/2 done in 0:22", "validating 3"]
+
+
+def test_a_bar_with_more_steps_than_were_announced_shows_none_of_them_as_the_end(terminal, capsys):
+    clock = Clock()
+    with Progress("validating", 2, clock=clock) as bar:
+        for done in (1, 2, 3):
+            clock.now += 11.0
+            bar.update(done)
+    last = capsys.readouterr().err.replace("\r", "\n").split("validating")[-1]
+    assert "3/?" in last
+    assert "-" not in last
+
+
 def test_track_yields_every_item_and_counts(lines):
     assert list(track(["a", "b"], "reading")) == ["a", "b"]
     assert lines() == ["reading 2/2 done in 0:00"]
@@ -151,9 +172,9 @@ def test_a_bar_within_a_bar_is_shown_too(lines, terminal, capsys):
 
 
 def test_training_line_reads_as_documented():
-    losses = {"loss": 0.84, "rpn": 0.21, "roi": 0.63}
+    losses = {"loss": 0.94, "rpn": 0.21, "roi": 0.63, "weights": 0.10}
     assert training_line((3, 12), (400, 950), losses, 0.002, 31.2) == (
-        "epoch 3/12 step 400/950 loss 0.84 (rpn 0.21 roi 0.63) lr 0.0020 31 img/s"
+        "epoch 3/12 step 400/950 loss 0.94 (rpn 0.21 roi 0.63 weights 0.10) lr 0.0020 31 img/s"
     )
 
 

@@ -42,8 +42,9 @@ def _class_table(report: ConvertReport) -> "Table":
 
     table = Table(title="Converted: boxes (images with the class)", title_justify="left")
     table.add_column("class")
-    for fold in range(len(report.folds)):
-        table.add_column(f"fold {fold}", justify="right")
+    names = [f"fold {fold}" for fold in range(len(report.folds))]
+    for name in names if len(names) > 1 else ["the set"]:
+        table.add_column(name, justify="right")
     for name in sorted(report.boxes):
         table.add_row(Text(name), *(_cell(fold, name) for fold in report.folds))
     table.add_section()

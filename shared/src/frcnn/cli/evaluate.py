@@ -1,6 +1,7 @@
 """`frcnn evaluate`: a model and the validation set of a spec in, average precision out."""
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,7 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tfrecords", metavar="GLOB", help="evaluate on these records instead of the spec's validation set"
     )
     parser.add_argument(
-        "--images", type=Path, metavar="DIR", help="image folder of --tfrecords, if they hold no images"
+        "--images",
+        type=Path,
+        metavar="DIR",
+        help="image folder of --tfrecords, else of the spec's validation set",
     )
     parser.add_argument("--strict", action="store_true", help="an image that cannot be read is an error")
 
@@ -63,7 +67,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     if args.tfrecords is not None:
         spec = spec.evaluated_on(args.tfrecords, args.images)
     elif args.images is not None:
-        raise UsageError("--images goes with --tfrecords: give both, or neither")
+        spec = with_images(spec, args.images)
     former = _former(args)
     model = model_path(args.model, spec, "evaluation_config")
     inspection = inspection_for(spec) if args.results_dir is not None else None
@@ -84,6 +88,29 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
         for path in save_curves(report, args.results_dir or model.parent):
             sys.stdout.write(f"precision-recall curve: {path}\n")
     return {"kpi": report.logs()}
+
+
+def with_images(spec: "Experiment", folder: Path) -> "Experiment":
+    """Returns the spec with another folder for the images of its validation set.
+
+    Raises:
+        UsageError: There is no such folder, or there are several sets.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"--images {folder}: no such folder")
+    data = spec.dataset_config
+    if data.validation_data_source is not None:
+        source = dataclasses.replace(data.validation_data_source, image_directory_path=str(folder))
+        data = dataclasses.replace(data, validation_data_source=source)
+    elif len(data.data_sources) == 1:
+        source = dataclasses.replace(data.data_sources[0], image_directory_path=str(folder))
+        data = dataclasses.replace(data, data_sources=(source,))
+    else:
+        raise UsageError(
+            f"--images {folder}: the spec has {len(data.data_sources)} data_sources; add --tfrecords, or set "
+            "dataset_config.data_sources[N].image_directory_path with --set"
+        )
+    return dataclasses.replace(spec, dataset_config=data)
 
 
 def _former(args: argparse.Namespace) -> Mapping[str, Any] | None:

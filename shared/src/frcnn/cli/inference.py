@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from frcnn.cli.model_flags import add_model_flags, model_path, runtime_choice
 from frcnn.cli.spec_flags import load_spec
+from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
     from frcnn.inference.run import Summary
@@ -17,6 +18,7 @@ HELP = "Detect objects in a folder of images."
 EXAMPLES = """\
   frcnn inference -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt
   frcnn inference -e spec.txt -m model.keras -r found --captions
+  frcnn inference -e spec.txt -m results -r found --images photos --threshold 0.8
   frcnn inference -e spec.txt -m model.onnx --runtime openvino --precision_hint bf16
 """
 
@@ -35,6 +37,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where status.json goes, and outputs the spec names no folder for",
     )
     parser.add_argument(
+        "--images",
+        type=Path,
+        metavar="DIR|FILE",
+        help="folder of images, or one image, instead of inference_config.images_dir",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="SCORE",
+        help="show detections from this score on, instead of inference_config.bbox_visualize_threshold",
+    )
+    parser.add_argument(
         "--captions",
         action=argparse.BooleanOptionalAction,
         help="write class and score beside each box (default: bbox_caption_on of the spec)",
@@ -48,9 +62,12 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     from frcnn.inference.settings import InferenceSettings
     from frcnn.sealing.keys import resolve_key
 
-    spec = load_spec(args)
+    spec = load_spec(args, own_settings(args))
     settings = InferenceSettings.from_spec(spec, results_dir=args.results_dir, captions=args.captions)
-    images = find_images(settings.images_dir, leave_out=(settings.image_output_dir,))
+    if args.images is not None and args.images.is_file():
+        images = [Path(args.images.name)]
+    else:
+        images = find_images(settings.images_dir, leave_out=(settings.image_output_dir,))
     model = model_path(args.model, spec, "inference_config")
     key = resolve_key(args.key, spec.enc_key)
 
@@ -65,6 +82,25 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
         "kpi": {"num_images": summary.images, "num_images_skipped": len(summary.unreadable)},
         "categorical": {"num_objects": summary.detections},
     }
+
+
+def own_settings(args: argparse.Namespace) -> list[str]:
+    """Returns what --images and --threshold set in the spec, as --set would.
+
+    Raises:
+        UsageError: There are no such images.
+    """
+    from frcnn.spec.assignments import assignment
+
+    settings = []
+    if args.images is not None:
+        if not args.images.exists():
+            raise UsageError(f"--images {args.images}: no such file or folder")
+        folder = args.images.parent if args.images.is_file() else args.images
+        settings.append(assignment("inference_config.images_dir", str(folder)))
+    if args.threshold is not None:
+        settings.append(assignment("inference_config.bbox_visualize_threshold", args.threshold))
+    return settings
 
 
 def _text(summary: "Summary", settings: "InferenceSettings") -> str:

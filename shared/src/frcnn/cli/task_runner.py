@@ -72,6 +72,11 @@ def parse(task: Task, module: ModuleType, words: Sequence[str], program: str) ->
     Raises:
         SystemExit: flags that argparse refuses (code 2), or --help (code 0).
     """
+    return new_parser(task, module, program).parse_args(words)
+
+
+def new_parser(task: Task, module: ModuleType, program: str) -> argparse.ArgumentParser:
+    """Makes the parser of a task's own flags and the common ones."""
     parser = argparse.ArgumentParser(
         prog=f"{program} {task.name}",
         description=module.HELP,
@@ -80,7 +85,7 @@ def parse(task: Task, module: ModuleType, words: Sequence[str], program: str) ->
     )
     module.add_arguments(parser)
     _add_common_flags(parser, trains=task.name == "train")
-    return parser.parse_args(words)
+    return parser
 
 
 def _add_common_flags(parser: argparse.ArgumentParser, *, trains: bool) -> None:
@@ -99,9 +104,8 @@ def _add_common_flags(parser: argparse.ArgumentParser, *, trains: bool) -> None:
         "--use_amp", action="store_true", help="mixed precision" if trains else argparse.SUPPRESS
     )
     common = parser.add_argument_group("flags of every task")
-    common.add_argument(
-        "--gpu_index", type=int, nargs="+", metavar="I", help="which GPUs; as many as --gpus (default 0..N-1)"
-    )
+    which = "which GPUs; as many as --gpus (default 0..N-1)" if trains else "which GPU (default 0)"
+    common.add_argument("--gpu_index", type=int, nargs="+", metavar="I", help=which)
     common.add_argument("--log_file", type=Path, metavar="PATH", help="append everything shown to this file")
     common.add_argument(
         "-v", "--verbose", action="store_true", help="debug lines, and stack traces with errors"

@@ -35,6 +35,7 @@ _OWN = (
     Task("model", "frcnn.cli.model", "layers, parameters, operations and memory", says_status=False),
     Task("store", "frcnn.cli.store", "push folders to S3, pull, list and verify them", says_status=False),
     Task("spec", "frcnn.cli.spec", "check a spec, or show its effective values", says_status=False),
+    Task("completion", "frcnn.cli.completion", "print a shell's script for completion", says_status=False),
     Task("demo-data", "frcnn.cli.demo_data", "draw a small synthetic data set in KITTI layout"),
     Task("demo", "frcnn.cli.demo", "convert, train, evaluate and infer in one go"),
 )

@@ -90,7 +90,7 @@ class Progress:
         if self._total is not None and done > self._total:
             self._total = None  # a wrong guess: better no end than one that has passed
             if self._bar is not None:
-                self._bar.reset(self._bar.task_ids[0], total=None, completed=done)
+                self._bar.tasks[0].total = None
         interval = BAR_INTERVAL if self._bar is not None else LINE_INTERVAL
         if len(self._samples) == 1 and self._samples[0][0] == self._started:
             # The first step compiles and says nothing about speed: measure from its end.
@@ -131,7 +131,7 @@ def training_line(
     learning_rate: float,
     images_per_second: float,
 ) -> str:
-    """`epoch 3/12 step 400/950 loss 0.84 (rpn 0.21 roi 0.63) lr 0.0020 31 img/s`.
+    """`epoch 3/12 step 400/950 loss 0.94 (rpn 0.21 roi 0.63 weights 0.10) lr 0.0020 31 img/s`.
 
     Args:
         epoch: Number of the epoch from 1, and how many there are.

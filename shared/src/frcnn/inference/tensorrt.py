@@ -1,4 +1,4 @@
-"""TensorRT engines as detectors. Written against TensorRT 10.13's API; no GPU has run it yet.
+"""TensorRT engines as detectors, with TensorRT 10.13 to 11.x; no GPU has run it yet.
 
 Engines of both graphs run, and those the reference's users have; pyright checks the file as it does
 `engine.py`.

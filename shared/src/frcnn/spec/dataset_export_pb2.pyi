@@ -122,11 +122,11 @@ class KITTIConfig(_message.Message):
     image_extension: _builtins.str
     """Extension of the image files, with the dot; its case matters. [default: ".png"]"""
     num_partitions: _builtins.int
-    """Folds; 2 in random mode. [unit: folds; default: 0]"""
+    """Folds; in random mode 2, or 0: one set whose file names have no fold. [unit: folds; default: 0]"""
     num_shards: _builtins.int
     """Files per fold; 0: one. [unit: files; default: 0]"""
     partition_mode: _builtins.str
-    """How images are spread over the folds. [range: one of random, sequence; required]"""
+    """How images are spread over the folds. [range: one of random, sequence; default: "random"]"""
     val_split: _builtins.float
     """Share of fold 0, the validation fold, in random mode. [unit: %; range: [0, 100); default: 0.0]"""
     def __init__(

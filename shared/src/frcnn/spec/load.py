@@ -2,9 +2,10 @@
 
 import dataclasses
 import logging
+import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from google.protobuf import text_format
 from google.protobuf.message import Message
@@ -23,6 +24,9 @@ from frcnn.spec.textproto.positions import Positions, is_inside
 from frcnn.spec.textproto.reader import Reader, read
 
 log = logging.getLogger(__name__)
+
+# A comment, a text, a bracket or a word.
+_TOKEN = re.compile(r"""#[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[{}<>\[\]]|[A-Za-z_]\w*""")
 
 Spec = TypeVar("Spec", bound=Experiment | DatasetExportConfig)
 
@@ -160,19 +164,34 @@ def _check_kind(text: str, source: str, message: Message, reader: Reader) -> Non
     Raises:
         SpecError: None of its fields belongs to this kind of spec.
     """
-    if message.ListFields() or len(reader.problems) < 2:
+    experiment = experiment_pb2.Experiment.DESCRIPTOR
+    export = dataset_export_pb2.DatasetExportConfig.DESCRIPTOR
+    wanted, other = (experiment, export) if message.DESCRIPTOR is experiment else (export, experiment)
+    names = _top_level_names(text)
+    if not reader.problems or not names.isdisjoint(wanted.fields_by_name):
         return
-    is_experiment = isinstance(message, experiment_pb2.Experiment)
-    other = dataset_export_pb2.DatasetExportConfig() if is_experiment else experiment_pb2.Experiment()
-    read(text, other)
-    own, theirs = (", ".join(field.name for field in each.DESCRIPTOR.fields[:3]) for each in (message, other))
-    wanted = f"an experiment spec ({own}, ...)" if is_experiment else f"a dataset_convert spec ({own}, ...)"
-    if other.ListFields():
-        kind = "a dataset_convert spec" if is_experiment else "an experiment spec"
-        raise SpecError(source, [Problem("", f"this is {kind} ({theirs}, ...); expected {wanted}")])
-    raise SpecError(
-        source, [Problem("", f"this is no spec; expected {wanted}, as docs/spec.md describes it")]
-    )
+    found, expected = (_kind(each) for each in (other, wanted))
+    if not names.isdisjoint(other.fields_by_name):
+        raise SpecError(source, [Problem("", f"this is {found}; expected {expected}")])
+    # Blocks whose names are mistyped are read all the same.
+    if (len(reader.problems) > 1 or not names) and not message.ListFields():
+        raise SpecError(source, [Problem("", f"this is no spec; expected {expected}: see docs/spec.md")])
+
+
+def _kind(descriptor: Any) -> str:
+    is_experiment = descriptor is experiment_pb2.Experiment.DESCRIPTOR
+    names = ("model_config", "training_config") if is_experiment else ("kitti_config", "coco_config")
+    return f"{'an experiment' if is_experiment else 'a dataset_convert'} spec ({', '.join(names)}, ...)"
+
+
+def _top_level_names(text: str) -> set[str]:
+    """Returns the words outside of all brackets, texts and comments."""
+    depth, names = 0, set()
+    for token in _TOKEN.findall(text):
+        depth += (token in ("{", "<", "[")) - (token in ("}", ">", "]"))
+        if depth == 0 and token[0].isidentifier():
+            names.add(token)
+    return names
 
 
 def _not_following(problems: Iterable[Problem], doubtful: Collection[str]) -> list[Problem]:

@@ -10,6 +10,7 @@ from frcnn.data.conversion.faults import FaultKind
 from frcnn.data.records.offsets import list_name, unpack
 from frcnn.data.records.tfrecord import count_records, read_payloads, read_records
 from frcnn.errors import DataError, RunError, SpecError, UsageError
+from frcnn.spec.load import parse_dataset_export
 from frcnn.spec.schema.experiment import COCOConfig, DatasetExportConfig, KITTIConfig, SampleModifierConfig
 from tests.support.kitti_folder import CAR, PEDESTRIAN, write_coco, write_image, write_kitti
 
@@ -79,6 +80,16 @@ def test_names_without_fold_and_shard(root, output):
     assert [path.name for path in report.files] == ["kitti"]
     assert report.notes
     assert report.images == 3
+
+
+def test_a_folder_becomes_one_set_when_nothing_is_said_of_folds(root, output):
+    folders = 'image_dir_name: "image_2" label_dir_name: "label_2"'
+    text = f'kitti_config {{ root_directory_path: "{root}" {folders} }}'
+    report = convert(parse_dataset_export(text).spec, output)
+    assert [path.name for path in report.files] == ["kitti"]
+    assert sorted(record.frame_id for record in read_records(report.files[0])) == [
+        f"image_2/{number:03d}" for number in range(12)
+    ]
 
 
 def test_the_same_data_gives_the_same_bytes_with_any_number_of_workers(root, tmp_path, monkeypatch):

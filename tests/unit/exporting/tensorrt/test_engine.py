@@ -1,8 +1,11 @@
 """Building and running engines, against a double of TensorRT that ONNX Runtime drives."""
 
 import dataclasses
+import enum
+import json
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +25,8 @@ from tests.support.image_folders import picture, save
 from tests.support.tensorrt_double import CudaLibrary
 from tests.unit.cli.conftest import process_left_alone  # noqa: F401
 
+ROOT = Path(__file__).resolve().parents[3]
+
 
 @pytest.fixture
 def gpu(monkeypatch):
@@ -30,6 +35,27 @@ def gpu(monkeypatch):
     monkeypatch.setattr(cuda_driver, "_load", lambda: library)
     monkeypatch.setitem(sys.modules, "tensorrt", tensorrt_double)
     return library
+
+
+@pytest.fixture
+def tensorrt_11(gpu, monkeypatch):
+    """The same machine with TensorRT 11: without all that its bindings lack."""
+    gone = json.loads((ROOT / "scripts/tensorrt_11_gone.json").read_text())
+    monkeypatch.setattr(tensorrt_double, "__version__", "11.4.double")
+    for name in gone["names"]:
+        monkeypatch.delattr(tensorrt_double, name, raising=False)
+    kept = [
+        flag.name for flag in tensorrt_double.BuilderFlag if flag.name not in gone["members"]["BuilderFlag"]
+    ]
+    monkeypatch.setattr(tensorrt_double, "BuilderFlag", enum.Enum("BuilderFlag", kept))
+    lacking = {"IBuilderConfig": tensorrt_double.Config, "ILayer": tensorrt_double.Layer}
+    removed = []
+    for name, double in lacking.items():
+        for member in gone["members"][name]:
+            if hasattr(double, member):
+                monkeypatch.delattr(double, member)
+                removed.append(member)
+    assert {"set_calibration_profile", "set_output_type"} <= set(removed)
 
 
 @pytest.fixture
@@ -55,6 +81,29 @@ def test_an_engine_finds_what_its_model_finds(exported, work, gpu):
         assert (same.expected > 10, same.unmatched) == (True, 0.0)
     assert len(gpu.blocks) == 5  # the memory of each tensor, grown and not leaked
     assert gpu.used[-1] == "cuStreamSynchronize"
+
+
+def test_an_engine_of_tensorrt_11_is_built_and_finds_the_same(exported, work, tensorrt_11):
+    built(work, batches=(1, 2, 4))
+    engine = load_engine_detector(work / "model.engine", exported.spec, "inference")
+    plain = load_onnx_detector(work / "model.onnx", exported.spec, mode="inference")
+    images = noise(np.random.default_rng(1), 3, exported.spec)
+    assert compare_batches(plain(images), engine(images), Tolerance(1e-3, 1e-5)).unmatched == 0.0
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_tensorrt_11_takes_its_types_from_the_file_alone(work, tensorrt_11, precision):
+    (work / "cal.bin").write_text("TRT-101300-EntropyCalibration2\n")
+    with pytest.raises(RunError, match=rf"TensorRT 11\.4.* export the model with --data_type {precision}"):
+        built(work, precision=precision, calibration_cache=work / "cal.bin")
+
+
+def test_the_plugin_graph_is_for_tensorrt_10(exported, converted_once, work, tensorrt_11):
+    options = ExportOptions(graph="plugin")
+    write_onnx(export_onnx(exported.model, exported.spec, options), work / "plugin.onnx")
+    with pytest.raises(UsageError, match=r"export it with --graph standard, or build .* with TensorRT 10"):
+        built(work, "plugin.onnx")
+    assert not (work / "model.engine").exists()
 
 
 def test_a_batch_that_the_file_fixes_needs_no_profile(exported, converted_once, work, gpu):
@@ -86,7 +135,9 @@ def test_int8_takes_its_scales_from_a_cache(work, gpu):
     with pytest.raises(UsageError, match=r"is not quantised; export it with --data_type int8"):
         built(work, precision="int8")
     (work / "cal.bin").write_text("TRT-101300-EntropyCalibration2\n")
-    calibrator = built(work, precision="int8", calibration_cache=work / "cal.bin").config.int8_calibrator
+    config = built(work, precision="int8", calibration_cache=work / "cal.bin").config
+    assert config.calibration_profile is config.profiles[0]
+    calibrator = config.int8_calibrator
     assert calibrator.read_calibration_cache() == b"TRT-101300-EntropyCalibration2\n"
     assert (calibrator.get_batch_size(), calibrator.get_batch(["input_image"])) == (1, None)
 

@@ -1,13 +1,13 @@
-"""TensorRT engines from exported files. Written against TensorRT 10.13's API; no GPU has run it yet.
+"""TensorRT engines from exported files, with TensorRT 10.13 to 11.x; no GPU has run it yet.
 
-TensorRT is imported when it is used. `make typecheck` checks this file with pyright against
-`tensorrt-stubs`; mypy cannot read those.
+TensorRT is imported when it is used. `make typecheck` checks this file with pyright against the stubs of 10
+and of 11; mypy cannot read those. What only 10 has is in `frcnn.exporting.engine_narrowing`.
 """
 
 import dataclasses
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal
 
 from frcnn.errors import ModelError, RunError, UsageError
 from frcnn.exporting.record import ExportRecord
@@ -16,16 +16,13 @@ from frcnn.files import atomic_path
 from frcnn.inference.onnx import read_record
 from frcnn.sealing.sealed_file import opened
 
-if TYPE_CHECKING:
-    import tensorrt as trt
-
 log = logging.getLogger(__name__)
 
 Precision = Literal["fp32", "fp16", "int8"]
 # What TensorRT may call a network; the name, our record, comes back from the engine.
 LONGEST_NAME = 4095
-# Boxes and NMS: 16 bits have no room for a pixel's fraction at the right of a wide image.
-_WIDE_SCOPES = ("proposals/", "roi_pool/", "detections/")
+# The last major version that brings the plugins of the plugin graph along.
+LAST_WITH_PLUGINS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +112,16 @@ def require_tensorrt() -> None:
         raise RunError(_MISSING)
 
 
-_MISSING = "TensorRT is not installed here; on a machine with an NVIDIA GPU: pip install 'tensorrt>=10.13'"
+def major_version() -> int:
+    """Returns the first number of TensorRT's version."""
+    import tensorrt as trt
+
+    return int(trt.__version__.partition(".")[0])
+
+
+_MISSING = (
+    "TensorRT is not installed here; on a machine with an NVIDIA GPU: pip install 'tensorrt>=10.13,<12'"
+)
 
 
 def _added_precision(record: ExportRecord, settings: EngineSettings, path: Path) -> str | None:
@@ -146,6 +152,7 @@ class _EngineBuilder:
         self.builder = trt.Builder(self.logger)
         self.network = self.builder.create_network(self._network_flags())
         self.config = self.builder.create_builder_config()
+        self.profile: trt.IOptimizationProfile | None = None
 
     def _network_flags(self) -> int:
         import tensorrt as trt
@@ -158,6 +165,11 @@ class _EngineBuilder:
         """Parses the file; the network is named by its record, for the engine to tell later."""
         import tensorrt as trt
 
+        if record.graph == "plugin" and major_version() > LAST_WITH_PLUGINS:
+            raise UsageError(
+                f"{shown}: has the plugin graph, whose plugins TensorRT {trt.__version__} does not have; "
+                f"export it with --graph standard, or build the engine with TensorRT {LAST_WITH_PLUGINS}"
+            )
         parser = trt.OnnxParser(self.network, self.logger)
         if not parser.parse_from_file(str(plain)):
             reasons = "; ".join(parser.get_error(index).desc() for index in range(parser.num_errors))
@@ -200,49 +212,10 @@ class _EngineBuilder:
         shapes = [trt.Dims4([count, *sides]) for count in self.settings.batches]
         profile.set_shape(image.name, *shapes)
         self.config.add_optimization_profile(profile)
-        self.config.set_calibration_profile(profile)
+        self.profile = profile
 
     def _narrow(self) -> None:
         """Lets TensorRT compute the two networks in fewer bits, and nothing else."""
-        import tensorrt as trt
+        from frcnn.exporting.engine_narrowing import narrow
 
-        precision = self.precision or ""
-        flag = getattr(trt.BuilderFlag, precision.upper(), None)
-        if flag is None or (precision == "int8" and not hasattr(trt, "IInt8EntropyCalibrator2")):
-            raise RunError(
-                f"TensorRT {trt.__version__} narrows no network by itself; "
-                f"export the model with --data_type {precision} instead"
-            )
-        self.config.set_flag(flag)
-        self.config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
-        if self.settings.calibration_cache is not None and precision == "int8":
-            self.config.int8_calibrator = _calibrator(self.settings.calibration_cache.read_bytes())
-        wide = trt.DataType.FLOAT
-        for index in range(self.network.num_layers):
-            layer = self.network.get_layer(index)
-            outputs = [place for place in range(layer.num_outputs) if layer.get_output_type(place) == wide]
-            if not layer.name.startswith(_WIDE_SCOPES) or not outputs or layer.type == trt.LayerType.CONSTANT:
-                continue
-            layer.precision = wide
-            for place in outputs:
-                layer.set_output_type(place, wide)
-
-
-def _calibrator(cache: bytes) -> "trt.IInt8EntropyCalibrator2":
-    """Gives TensorRT the scales of a cache, and no images."""
-    import tensorrt as trt
-
-    class CachedScales(trt.IInt8EntropyCalibrator2):
-        def get_batch_size(self) -> int:
-            return 1
-
-        def get_batch(self, names: list[str]) -> list[int]:
-            return cast(list[int], None)  # "no more", which the stubs do not know
-
-        def read_calibration_cache(self) -> bytes:
-            return cache
-
-        def write_calibration_cache(self, cache: object) -> None:
-            """It was not TensorRT that made them."""
-
-    return CachedScales()
+        narrow(self.config, self.network, self.precision or "", self.settings.calibration_cache, self.profile)

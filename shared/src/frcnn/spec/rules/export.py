@@ -18,11 +18,16 @@ def kitti_partitions(spec: DatasetExportConfig) -> Iterator[Problem]:
     config = spec.kitti_config
     if config is None:
         return
-    if config.partition_mode == "random" and config.num_partitions != 2:
+    if config.partition_mode == "random" and config.num_partitions > 2:
         yield Problem(
             "kitti_config.num_partitions",
             f'found {config.num_partitions}; expected 2 in partition_mode "random": '
-            "fold 0 for validation, fold 1 for training",
+            "fold 0 for validation, fold 1 for training; or nothing, for one set without folds",
+        )
+    if config.partition_mode == "random" and config.num_partitions < 2 and config.val_split:
+        yield Problem(
+            "kitti_config.val_split",
+            f"found {config.val_split:g} with one set; expected num_partitions: 2, or no val_split",
         )
     if config.partition_mode == "sequence" and not config.kitti_sequence_to_frames_file:
         yield Problem(

@@ -35,6 +35,17 @@ that means the same.
     frcnn spec check SPEC...    every fault, with line, column, path and what is allowed
     frcnn spec show SPEC        every effective value, defaults marked
 
+Every task that takes a spec takes `--set FIELD=VALUE`, too, as often as needed; so do these two:
+
+    frcnn train -e spec.txt -r results --set training_config.num_epochs=5
+    frcnn spec show spec.txt --set model_config.arch=resnet:34 --set model_config.freeze_blocks=0,1
+
+A field is named by its path: blocks are parted by dots, `dataset_config.data_sources[0].tfrecords_path`
+is in the first of several, `dataset_config.target_class_mapping.van=car` is an entry of a map. Texts need
+no quotes, a list takes the place of the one in the file, a block is written as in the file:
+`"training_config.optimizer={ sgd { momentum: 0.9 } }"`. Values are checked as those in the file are. Keys
+are refused: command lines are there for everybody to read.
+
 Faults are named all at once, and the exit code is 2:
 
     $ frcnn spec check five_faults.txt

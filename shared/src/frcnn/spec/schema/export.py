@@ -24,7 +24,7 @@ class KITTIConfig:
     image_extension: Annotated[str, ZeroIsNotSet()] = ".png"
     num_partitions: int = 0
     num_shards: int = 0
-    partition_mode: Annotated[str, Choice(("random", "sequence"))]
+    partition_mode: Annotated[str, Choice(("random", "sequence"))] = "random"
     val_split: Annotated[float, Range("[0, 100)")] = 0.0
 
 

@@ -150,16 +150,22 @@ class Reporter(keras.callbacks.Callback):
             rate,
             f", mAP {values['mAP']:.4f}" if "mAP" in values else "",
         )
+        log.debug("epoch %d: %s", epoch + 1, ", ".join(f"{name} {values[name]:.6g}" for name in values))
 
     def _line(self, batch: int, logs: dict[str, Any]) -> str:
-        value = {name: float(number) for name, number in logs.items()}
-        parts = {
-            "loss": value["loss"],
-            "rpn": value["rpn_out_class_loss"] + value["rpn_out_regress_loss"],
-            "roi": value["dense_class_td_loss"] + value["dense_regress_td_loss"],
-        }
+        parts = loss_parts({name: float(number) for name, number in logs.items()})
         epoch, step = (self._epoch + 1, self._epochs), (batch + 1, self._steps)
         return training_line(epoch, step, parts, self._learning_rate(), self._speed)
 
     def _learning_rate(self) -> float:
         return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+
+def loss_parts(logs: dict[str, float]) -> dict[str, float]:
+    """Returns `loss` and its parts: of the RPN, of the RoI head, and of the penalty on weights."""
+    rpn = logs["rpn_out_class_loss"] + logs["rpn_out_regress_loss"]
+    roi = logs["dense_class_td_loss"] + logs["dense_regress_td_loss"]
+    # Without a regularizer what is left is rounding.
+    weights = logs["loss"] - rpn - roi
+    shown = {"weights": weights} if weights > 1e-4 * logs["loss"] else {}
+    return {"loss": logs["loss"], "rpn": rpn, "roi": roi, **shown}

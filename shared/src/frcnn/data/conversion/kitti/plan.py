@@ -34,10 +34,14 @@ def plan_kitti(config: "KITTIConfig", *, embed_images: bool) -> Plan:
         raise DataError(f"{root / config.image_dir_name}: no file ends with '{extension}', in any case")
     notes: tuple[str, ...] = ()
     folds: tuple[list[str], ...]
+    fold_count = config.num_partitions
     if config.partition_mode == "sequence":
         sequence_file = root / config.kitti_sequence_to_frames_file
         folds, repeated, notes = _folds_of_sequences(sequence_file, config, files)
         faults += repeated
+    elif config.num_partitions < 2:
+        # One set: with a fold in its files' names, the usual validation_fold 0 would take all of it.
+        folds, fold_count = (random_folds(list(files.values()), 0.0)[1],), 0
     else:
         folds = random_folds(list(files.values()), config.val_split)
     reader = KittiReader(
@@ -48,7 +52,7 @@ def plan_kitti(config: "KITTIConfig", *, embed_images: bool) -> Plan:
         calibrations_dir=config.calibrations_dir,
         embed_images=embed_images,
     )
-    return Plan(reader, folds, config.num_partitions, (config.num_shards,) * len(folds), tuple(faults), notes)
+    return Plan(reader, folds, fold_count, (config.num_shards,) * len(folds), tuple(faults), notes)
 
 
 def list_images(folder: Path, extension: str) -> tuple[dict[str, str], list[Fault]]:
@@ -75,9 +79,12 @@ def _check(config: "KITTIConfig") -> None:
     problems = []
     if config.partition_mode not in ("random", "sequence"):
         problems.append(("partition_mode", f'"{config.partition_mode}"; expected "random" or "sequence"'))
-    if config.partition_mode == "random" and config.num_partitions != 2:
+    if config.partition_mode == "random" and config.num_partitions > 2:
         problems.append(
-            ("num_partitions", f"{config.num_partitions}; expected 2 (validation, training) in random mode")
+            (
+                "num_partitions",
+                f"{config.num_partitions}; expected 2 (validation, training), or 0 for one set",
+            )
         )
     if not 0.0 <= config.val_split < 100.0:
         problems.append(("val_split", f"{config.val_split:g}; expected a percentage, 0 <= val_split < 100"))

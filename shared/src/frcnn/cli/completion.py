@@ -1,0 +1,45 @@
+"""`frcnn completion`: the script that makes a shell complete tasks, flags and file names."""
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+from frcnn.cli.task_runner import new_parser
+from frcnn.cli.tasks import all_tasks
+
+HELP = "Print the script that makes a shell complete tasks, flags and file names."
+EXAMPLES = """\
+  eval "$(frcnn completion bash)"                            in ~/.bashrc
+  frcnn completion zsh > ~/.zsh/completions/_frcnn           in a folder of zsh's fpath
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the task's flags."""
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="whose script")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Prints it."""
+    import shtab
+
+    sys.stdout.write(shtab.complete(_all_tasks_in_one(), shell=args.shell))
+
+
+def _all_tasks_in_one() -> argparse.ArgumentParser:
+    import shtab
+
+    whole = argparse.ArgumentParser(prog="frcnn")
+    tasks = whole.add_subparsers()
+    for task in all_tasks().values():
+        try:
+            parser = new_parser(task, importlib.import_module(task.module), "frcnn")
+        except ModuleNotFoundError:  # of an extra that is not installed
+            continue
+        own = tasks.add_parser(task.name, help=task.help, parents=[parser], add_help=False)
+        for action in own._actions:
+            if action.type is Path:
+                folder = action.metavar in ("DIR", "FOLDER")
+                action.complete = shtab.DIRECTORY if folder else shtab.FILE  # type: ignore[attr-defined]
+    return whole
