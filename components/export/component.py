@@ -22,7 +22,7 @@ def export(
         precision: Of the networks: fp32, fp16 or int8. Boxes and NMS are always fp32.
 
     Returns:
-        exported: model.onnx (model.etlt if there is a key), labels.txt, nvinfer_config.txt and the spec.
+        exported: model.onnx (model.etlt if there is a key), labels.txt and the spec.
     """
     return dsl.ContainerSpec(
         image=image("export"),

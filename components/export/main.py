@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Exports, as `frcnn export` does."""
+    from frcnn.exporting.tensorrt.deepstream import LABELS, labels_text
     from frcnn.files import write_text
     from frcnn.sealing.keys import masked_spec, resolve_key
     from frcnn.spec.overrides import experiment_given
@@ -56,7 +57,9 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         words = ("-m", model_file(args.model), "-e", spec_file, "-o", target, "--data_type", args.precision)
         if args.precision == "int8":
             words = (*words, *_calibration(args.records, spec, Path(folder) / "images"))
-        run_task("export", *words, "--gen_ds_config")
+        run_task("export", *words)
+    # Without nvinfer_config.txt: DeepStream does not run this graph, and the next steps need it.
+    write_text(args.exported / LABELS, labels_text(spec.class_names))
     write_text(args.exported / SPEC, masked_spec(spec.text))
     return {"exported": {"file": target.name, "precision": args.precision, "bytes": target.stat().st_size}}
 

@@ -43,7 +43,6 @@ ARTIFACTS = {
     "compare/metrics",
     "export/exported/labels.txt",
     "export/exported/model.onnx",
-    "export/exported/nvinfer_config.txt",
     "export/exported/spec.txt",
 }
 

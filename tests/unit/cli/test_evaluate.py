@@ -122,8 +122,14 @@ def test_other_records_than_those_of_the_spec_can_be_named(data, loaded, capsys)
     words = ("-m", data / "model.keras", "--tfrecords", data / "test-*", "--images", data)
     assert run(data, *words) == 0
     assert "mAP@0.5 = 0.5000" in capsys.readouterr().out
-    assert run(data, "-m", data / "model.keras", "--images", data) == 2
-    assert "--images goes with --tfrecords" in capsys.readouterr().err
+    assert run(data, "-m", data / "model.keras", "--images", data / "gone") == 2
+    assert "gone: no such folder" in capsys.readouterr().err
+
+
+def test_the_images_of_the_validation_set_can_lie_elsewhere(data, loaded, capsys):
+    (data / "moved").mkdir()
+    assert run(data, "-m", data / "model.keras", "--images", data / "moved") == 0
+    assert "mAP@0.5 = 0.5000" in capsys.readouterr().out  # these records hold their images
 
 
 def test_no_model_at_all_is_a_fault_of_the_spec(data, loaded, capsys):

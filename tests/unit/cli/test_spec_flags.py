@@ -99,7 +99,7 @@ def test_help_of_a_task(capsys):
         main(["help", "train"])
     assert ended.value.code == 0
     assert "--epochs" in capsys.readouterr().out
-    assert main(["help", "trian"]) == 2
+    assert main(["help", "trainn"]) == 2
     assert "did you mean 'train'?" in capsys.readouterr().err
 
 

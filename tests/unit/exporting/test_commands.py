@@ -84,6 +84,17 @@ def test_deepstream_gets_the_graph_it_runs(work, caplog):
     assert not (work / "other").exists()
 
 
+def test_the_pipelines_step_exports_the_graph_that_its_next_steps_run(work):
+    from components.export.main import main as export_step
+
+    words = ("--model", work / "model.keras", "--spec", work / "spec.txt", "--exported", work / "exported")
+    assert export_step([str(word) for word in words]) == 0
+    names = sorted(path.name for path in (work / "exported").iterdir())
+    assert names == ["labels.txt", "model.onnx", "spec.txt"]
+    assert (work / "exported/labels.txt").read_text() == "car\nperson\nbackground\n"
+    assert {node.domain for node in onnx.load(work / "exported/model.onnx").graph.node} == {""}
+
+
 def test_deepstream_files_lie_beside_the_output(work, caplog):
     words = ("-o", work / "ds/model.onnx", "--gen_ds_config", "-r", work / "results")
     assert export(work, *words) == 0
@@ -129,6 +140,13 @@ def test_the_fast_head_is_exported_and_passes_too(work, capsys):
     assert verify(work) == 0
     assert "0.000 %" in capsys.readouterr().out
     assert (work / "model.onnx").stat().st_size > 2 * (work / "model.keras").stat().st_size
+
+
+def test_verify_takes_a_results_folder_for_the_model_it_came_from(work, capsys):
+    (work / "results").mkdir()
+    shutil.copy(work / "model.keras", work / "results/frcnn_resnet_10.epoch_3.keras")
+    assert verify(work, "--limit", 1, against="results") == 0
+    assert "0.000 %" in capsys.readouterr().out
 
 
 def test_verify_fails_another_model(work, exported, caplog):

@@ -89,6 +89,17 @@ def test_our_own_file_fills_every_layer_of_the_same_network(tmp_path, key):
         load_pretrained(target, path if key else tmp_path / "missing.keras", "another key")
 
 
+def test_a_results_folder_gives_its_best_model(tmp_path):
+    source, target = detector(tmp_path, "resnet:10"), detector(tmp_path, "resnet:10")
+    for variable in source.weights:
+        variable.assign(variable + 0.25)
+    best = tmp_path / "results/frcnn_resnet_10.best.keras"
+    save_model(source, best, TrainingRecord("resnet:10", ("car", "person")))
+    (best.parent / "frcnn_resnet_10.epoch_9.keras").write_bytes(b"broken")
+    load_pretrained(target, best.parent)
+    np.testing.assert_array_equal(weights(target, "conv1")["kernel"], weights(source, "conv1")["kernel"])
+
+
 def test_a_layer_of_another_shape_says_no_and_stays_as_it_was(tmp_path, caplog):
     model = detector(tmp_path, "resnet:10")
     before = weights(model, "block_1a_conv_1")

@@ -44,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Mapping[str, object]:
     """Builds, and says what was written."""
     target = args.output_file or args.model.with_suffix(".engine")
+    if args.model.is_dir():
+        raise UsageError(f"{args.model}: a folder; engines are built of an exported file: frcnn export first")
     if not args.model.is_file():
         raise ModelError(f"{args.model}: no such model file")
     if target.exists() and not args.force:

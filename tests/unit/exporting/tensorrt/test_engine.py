@@ -231,6 +231,11 @@ def test_export_builds_the_engine_too(exported, converted_once, work, gpu, words
     assert main(["export", *map(str, flags), "--force"]) == 0
 
 
+def test_an_engine_of_a_folder_is_refused_with_what_to_do(tmp_path, caplog):
+    assert main(["engine", "build", "-m", str(tmp_path)]) == 2
+    assert f"{tmp_path}: a folder; engines are built of an exported file" in caplog.text
+
+
 def test_export_without_a_gpu_says_so_before_it_writes(work, monkeypatch, caplog):
     monkeypatch.setattr(cuda_driver, "_LIBRARY", "libcuda-of-nobody.so.1")
     flags = ["-e", work / "spec.txt", "-m", work / "model.keras", "-o", work / "new.onnx"]

@@ -23,6 +23,7 @@ from frcnn.training.pretrained.torch_file import (
     read_torch_zip,
 )
 from frcnn.training.pretrained.torchvision import from_state_dict
+from frcnn.training.run_folder import find_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +38,14 @@ def load_pretrained(model: FasterRCNN, path: Path, key: str = "") -> list[LayerS
     Args:
         model: Its other layers stay as they are.
         path: A model of ours (plain or sealed), `.keras`, `.weights.h5`, `.h5`, `.hdf5`, `.safetensors`
-            or `.pt`. The contents decide, not the suffix. Nothing in the file is executed.
+            or `.pt`; or a results folder, for its best model. The contents decide, not the suffix.
+            Nothing in the file is executed.
         key: Of a sealed file.
 
     Raises:
         ModelError: Missing, broken, sealed with another key, or none of these kinds.
     """
+    path = find_checkpoint(path, "best")
     source = with_our_names(read_source(path, key))
     statuses = assign(model, source)
     log.info("weights from %s (%s)\n%s", path, source.kind, status_table(statuses))
