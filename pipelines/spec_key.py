@@ -9,16 +9,21 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
+from frcnn.errors import FrcnnError
 from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE, key_bytes, resolve_key
 from frcnn.spec.overrides import experiment_given
 from frcnn.spec.show import render
 from frcnn.spec.textproto.positions import Positions
 
+if TYPE_CHECKING:
+    from frcnn.spec.schema.experiment import Experiment
+
 # White space and comments, which may stand between any two words.
 _GAP = r"(?:\s|\#[^\n]*\n)*"
 _STRING = r"""(?:"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
-_FIELD = re.compile(rf"\benc_key{_GAP}:{_GAP}{_STRING}(?:{_GAP}{_STRING})*{_GAP}[;,]?")
+_FIELD = re.compile(rf"\benc_key{_GAP}:{_GAP}{_STRING}(?:{_GAP}{_STRING})*[ \t]*[;,]?")
 
 # As few digits as tell keys apart that one folder may see: no help to whoever guesses at a key.
 _DIGITS = 6
@@ -39,11 +44,20 @@ def without_key(given: str) -> tuple[str, str]:
     spec = experiment_given(given)
     if not spec.enc_key:
         return given, ""
-    text = _FIELD.sub("", spec.text)
-    if spec.enc_key in text or experiment_given(text).enc_key:
+    text, wanted = _FIELD.sub("", spec.text), dataclasses.replace(spec, enc_key="")
+    if spec.enc_key in text or not _says(text, wanted):
         # It is in a comment, or written in another way: the same values without the user's own layout.
-        text = render(dataclasses.replace(spec, enc_key=""), Positions(), show_keys=True)
+        text = render(wanted, Positions(), show_keys=True)
     return text, spec.enc_key
+
+
+def _says(text: str, wanted: "Experiment") -> bool:
+    """Checks whether a text has the values of a spec."""
+    try:
+        found = experiment_given(text)
+    except FrcnnError:
+        return False
+    return dataclasses.replace(found, text=wanted.text, source=wanted.source) == wanted
 
 
 def key_environment(spec_key: str) -> Mapping[str, str]:

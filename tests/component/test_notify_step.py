@@ -84,3 +84,15 @@ def test_a_status_that_is_not_understood_is_passed_on(status, webhook):
     assert notify.main(["--status", status, "--webhook", url(webhook)]) == 0
     assert webhook.got[0][2]["state"] == "UNKNOWN"
     assert webhook.got[0][2]["error"] == f"not understood: {status}"
+
+
+@pytest.mark.parametrize("name", ["pipelineJobResourceName", "pipeline_job_resource_name"])
+def test_both_spellings_of_a_run_are_understood(name):
+    """kfp's local runner writes names with underscores."""
+    status = {name: "local-pipeline-7", "state": "FAILED", "error": {"message": "step train", "code": 1.0}}
+    assert notify.message(json.dumps(status)) == {
+        "text": "frcnn run local-pipeline-7: FAILED (step train)",
+        "run": "local-pipeline-7",
+        "state": "FAILED",
+        "error": "step train",
+    }

@@ -1,7 +1,9 @@
 """Steps as containers: what the daemon is asked, by a client that notes it."""
 
 import gc
+import json
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import docker.errors
@@ -152,3 +154,24 @@ def test_no_daemon_is_an_error_that_names_the_way_out(monkeypatch, tmp_path):
     with pytest.raises(RunError, match=r"no Docker daemon answers .* --runner process"):
         docker_client()
     gc.collect()  # the SDK leaves the socket open on which nobody answered
+
+
+def test_a_command_too_long_for_linux_is_read_from_a_file_that_the_container_sees(
+    client, tmp_path, monkeypatch
+):
+    command = ["python", "-m", "components.train.main", "--spec", "x" * 200_000]
+    (tmp_path / "root").mkdir()
+    found = []
+
+    def start(container):
+        *words, file = client.asked["command"]
+        found.append((words, json.loads(Path(file).read_bytes()), Path(file)))
+
+    monkeypatch.setattr(Container, "start", start)
+    handler = container_handler(client, Containers())
+    assert handler("frcnn-train:1", command, str(tmp_path / "root"), None).run() == Status.SUCCESS
+    ((words, given, file),) = found
+    assert client.asked["entrypoint"] == ["python"]
+    assert words == ["-P", "-m", "frcnn.steps.step_process", "components.train.main"]
+    assert given == {"command": command, "parent": 0}
+    assert file.parent == tmp_path / "root" and not file.exists()

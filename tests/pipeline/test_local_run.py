@@ -82,3 +82,22 @@ def test_the_verdict_is_that_of_the_last_evaluation_unless_something_was_exporte
     export = StepRun("export", "done", 1.0, {}, {})
     assert LocalRun((good, bad), Path()).objections == "mAP 0.1 is below"
     assert LocalRun((good, bad, export), Path()).objections == ""
+
+
+def test_a_file_behind_a_link_counts_and_links_that_lead_nowhere_or_round_do_no_harm(data, tmp_path):
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "labels").symlink_to(data / "labels")
+    (linked / "b.txt").symlink_to(data / "b.txt")
+    before = [fingerprint.of_data(linked)]
+    (data / "labels" / "a.txt").write_text("another label")
+    before.append(fingerprint.of_data(linked))
+    (data / "b.txt").write_text("another file")
+    before.append(fingerprint.of_data(linked))
+    (linked / "gone").symlink_to("nowhere")
+    (data / "labels" / "up").symlink_to(linked)
+    before.append(fingerprint.of_data(linked))
+    os.mkfifo(linked / "pipe")
+    before.append(fingerprint.of_data(linked))
+    assert len(set(before)) == len(before)
+    assert fingerprint.of_data(linked) == before[-1]

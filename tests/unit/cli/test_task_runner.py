@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -305,3 +306,24 @@ def test_a_reader_that_goes_away_makes_no_noise(program, environment, tmp_path):
     )
     assert done.stdout == "line\n"
     assert done.stderr == ""
+
+
+def test_a_second_run_of_a_task_with_one_writer_is_refused_before_it_writes_a_status(tmp_path, caplog):
+    folder = tmp_path / "results"
+    module = module_that(lambda args: None)
+    module.ONE_WRITER = True
+    codes = []
+
+    def second(args):
+        with ThreadPoolExecutor(1) as pool:  # another thread counts as another run
+            inner = module_that(lambda args: None)
+            inner.ONE_WRITER = True
+            codes.append(pool.submit(task_runner.run, FAKE_TASK, inner, ["-r", str(folder)]).result())
+
+    module.run = second
+    assert task_runner.run(FAKE_TASK, module, ["--results_dir", str(folder)]) == 0
+    assert codes == [1]
+    records = [json.loads(line)["status"] for line in (folder / "status.json").read_text().splitlines()]
+    assert records == ["STARTED", "SUCCESS"]
+    assert f"{folder}: another run (process {os.getpid()} on " in caplog.text
+    assert [path.name for path in folder.iterdir()] == ["status.json"]

@@ -35,3 +35,28 @@ def test_other_threads_than_the_main_one_are_left_alone():
     thread.start()
     thread.join()
     assert seen == [signal.getsignal(signal.SIGTERM)]
+
+
+def test_a_hangup_ends_a_run_as_tidily(tmp_path):
+    final = tmp_path / "model"
+    with (
+        pytest.raises(Terminated, match="SIGHUP") as caught,
+        terminate_as_interrupt(),
+        atomic_path(final) as temporary,
+    ):
+        temporary.write_text("half")
+        os.kill(os.getpid(), signal.SIGHUP)
+        signal.pause()
+    assert caught.value.number == signal.SIGHUP
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_hangup_that_is_ignored_stays_so():
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with terminate_as_interrupt():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -1,11 +1,15 @@
 import math
+import subprocess
+import sys
 
 import pytest
 
 from frcnn.model.files.checkpoint import TrainingRecord
+from frcnn.single_writer import PlaceBusyError
 from frcnn.spec.overrides import with_training
-from frcnn.training import continued
+from frcnn.training import continued, trainer
 from frcnn.training.continued import train_or_continue
+from frcnn.training.resumable import train_and_keep
 from tests.support.toy_training import toy_spec
 
 
@@ -65,3 +69,24 @@ def test_a_second_run_adds_the_missing_epochs_and_a_third_none(tmp_path):
     assert third.checkpoint.stat().st_mtime_ns == before
     assert third.loss == pytest.approx(second.loss, rel=1e-6)
     assert not math.isnan(third.loss)
+
+
+def test_a_second_training_in_the_folder_is_refused_whoever_starts_it(tmp_path):
+    code = """if True:
+        import sys
+        from pathlib import Path
+        from frcnn.distributed.world import Place
+        from frcnn.training.run_folder import only_training_in
+        with only_training_in(Path(sys.argv[1]), Place()):
+            print("held", flush=True)
+            sys.stdin.read()
+    """
+    (tmp_path / "data").mkdir()
+    spec = toy_spec(tmp_path / "data", images=1, validation=1)
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdout.readline() == b"held\n"
+        for start in (trainer.train, train_or_continue, train_and_keep):
+            with pytest.raises(PlaceBusyError, match=f"{tmp_path}.*process {first.pid}"):
+                start(spec, tmp_path)
+        first.stdin.close()

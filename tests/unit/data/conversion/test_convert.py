@@ -1,5 +1,7 @@
 import errno
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from frcnn.data.records.offsets import list_name, unpack
 from frcnn.data.records.tfrecord import count_records, read_payloads, read_records
 from frcnn.errors import DataError, RunError, SpecError, UsageError
 from frcnn.spec.load import parse_dataset_export
+from frcnn.set_switch import SetSwitch
+from frcnn.single_writer import PlaceBusyError
 from frcnn.spec.schema.experiment import COCOConfig, DatasetExportConfig, KITTIConfig, SampleModifierConfig
 from tests.support.kitti_folder import CAR, PEDESTRIAN, write_coco, write_image, write_kitti
 
@@ -301,3 +305,56 @@ def test_beside_each_record_file_lies_the_list_of_where_its_records_begin(root, 
         found = unpack(path.with_name(list_name(path.name)).read_bytes(), path.stat().st_size)
         lengths = [len(payload) + 16 for payload in read_payloads(path)]
         assert found.tolist() == [sum(lengths[:number]) for number in range(len(lengths))]
+
+
+def test_a_second_conversion_to_the_same_prefix_is_refused_and_the_first_is_whole(root, output, monkeypatch):
+    refused = []
+
+    def while_the_first_writes(run, *given):
+        with pytest.raises(PlaceBusyError, match=f"{output}.*: another run .* is writing there") as caught:
+            in_another_thread(lambda: convert(_spec(root, num_shards=3), output))
+        refused.append(caught)
+        return write_all(run, *given)
+
+    write_all = convert_module._Run.write_all
+    monkeypatch.setattr(convert_module._Run, "write_all", while_the_first_writes)
+    convert(_spec(root), output)
+    assert len(refused) == 1
+    assert len(_all_records(output)) == 12
+    assert [path.name for path in output.parent.glob(".frcnn*")] == []
+
+
+def in_another_thread(work):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
+
+
+def test_records_that_are_links_of_the_users_stay_what_they_are_when_a_conversion_fails(
+    root, output, tmp_path, monkeypatch
+):
+    convert(_spec(root), output)
+    first = sorted(output.parent.glob("kitti-*"))[0]
+    moved = first.rename(tmp_path / "moved")
+    first.symlink_to("../moved")
+
+    def full(self, name):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(SetSwitch, "_link", full)
+    with pytest.raises(RunError, match="disk full"):
+        convert(_spec(root, num_shards=3), output)
+    assert len(_all_records(output)) == 12
+    assert first.resolve() == moved
+
+
+def test_without_symbolic_links_a_set_is_replaced_file_by_file(root, output, monkeypatch):
+    convert(_spec(root), output)
+
+    def none(self, target):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(Path, "symlink_to", none)
+    convert(_spec(root, num_shards=3), output)
+    assert len(_all_records(output)) == 12
+    assert len(_names(output)) == 6
+    assert [path.name for path in output.parent.glob(".frcnn*")] == []
