@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from frcnn.console.foreign_text import printable
 from frcnn.data.conversion.report import ConvertReport, FoldCounts
 
 if TYPE_CHECKING:
@@ -12,13 +13,14 @@ def show(report: ConvertReport) -> None:
     """Writes images and boxes by class and fold, what was skipped and why, and the class names."""
     from rich.console import Console
 
-    console = Console(soft_wrap=True, highlight=False)
+    # Without markup: paths and class names may have brackets, which rich would take for styles.
+    console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
     console.print(_class_table(report))
     if report.skipped:
         console.print(_fault_table(report))
-        console.print(f"Every one of them, with file and line: {report.warning_file}")
+        console.print(f"Every one of them, with file and line: {printable(report.warning_file, None)}")
     for note in report.notes:
-        console.print(f"Note: {note}.")
+        console.print(f"Note: {printable(note, None)}.")
     if report.left_out:
         console.print(f"The sample modifier left out {report.left_out} images.")
     if report.replaced:
@@ -27,12 +29,11 @@ def show(report: ConvertReport) -> None:
     if renamed:
         console.print("Class names in the records, to be used as keys of target_class_mapping:")
         for name, stored in renamed.items():
-            console.print(f"  {name} -> {stored}", markup=False)
+            console.print(f"  {printable(name)} -> {printable(stored)}")
     speed = report.images / report.seconds if report.seconds else 0.0
     console.print(
         f"{report.images} images in {len(report.files)} files, "
-        f"{report.seconds:.1f} s ({speed:.0f} images/s): {report.files[0].parent}",
-        markup=False,
+        f"{report.seconds:.1f} s ({speed:.0f} images/s): {printable(report.files[0].parent, None)}"
     )
 
 
@@ -46,7 +47,7 @@ def _class_table(report: ConvertReport) -> "Table":
     for name in names if len(names) > 1 else ["the set"]:
         table.add_column(name, justify="right")
     for name in sorted(report.boxes):
-        table.add_row(Text(name), *(_cell(fold, name) for fold in report.folds))
+        table.add_row(Text(printable(name)), *(_cell(fold, name) for fold in report.folds))
     table.add_section()
     table.add_row("all boxes", *(str(fold.boxes.total()) for fold in report.folds))
     table.add_row("images", *(str(fold.images) for fold in report.folds))

@@ -49,6 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="put the image files into the records, so that these need no image folder",
     )
+    parser.add_argument(
+        "--apply_exif",
+        action="store_true",
+        help="labels were drawn on pictures as viewers show them: turn pictures by their EXIF orientation when loading",
+    )
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each core)")
 
 
@@ -65,6 +70,7 @@ def run(args: argparse.Namespace) -> None:
         validation_fold=args.validation_fold,
         strict=args.strict,
         embed_images=args.embed_images,
+        apply_exif=args.apply_exif,
         workers=args.workers,
     )
     if args.results_dir is not None:

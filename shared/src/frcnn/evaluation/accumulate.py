@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from frcnn.evaluation.ignored_regions import excuse
 from frcnn.evaluation.matching import IGNORED, inclusive_iou, match
 from frcnn.evaluation.settings import RPN_RECALL_IOU, EvaluationSettings
 from frcnn.model.batch_detector import DetectionBatch
@@ -16,11 +17,15 @@ from frcnn.model.batch_detector import DetectionBatch
 
 @dataclasses.dataclass(frozen=True)
 class Objects:
-    """The labelled objects of one image: boxes [G, 4] yxyx px, classes int [G], difficult bool [G]."""
+    """The labelled objects of one image: boxes [G, 4] yxyx px, classes int [G], difficult bool [G].
+
+    `regions` [R, 4] are those where detections do not count (`ignored_regions`).
+    """
 
     boxes: np.ndarray
     classes: np.ndarray
     difficult: np.ndarray
+    regions: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 4)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +76,8 @@ class Tally:
 def objects_in(batch: Mapping[str, np.ndarray], index: int) -> Objects:
     """The labelled objects of image `index` of a validation batch."""
     valid = batch["valid"][index]
-    return Objects(*(batch[name][index][valid] for name in ("boxes", "classes", "difficult")))
+    objects = Objects(*(batch[name][index][valid] for name in ("boxes", "classes", "difficult")))
+    return dataclasses.replace(objects, regions=batch["ignored"][index]) if "ignored" in batch else objects
 
 
 def found_in(
@@ -131,6 +137,7 @@ def tally_image(objects: Objects, found: Found, settings: EvaluationSettings) ->
     iou *= found.classes[:, None] == objects.classes[None, :]
     thresholds = np.asarray(settings.iou_thresholds)
     outcomes = match(found.scores, iou, objects.difficult, thresholds, coco=settings.coco_matching)
+    outcomes = excuse(outcomes, found.boxes, objects.regions, thresholds)
     proposed = np.zeros(len(objects.classes), bool)
     if found.rois is not None:
         # Half is enough, in the reference too: nothing is added to the union here.

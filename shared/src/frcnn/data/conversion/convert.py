@@ -2,13 +2,15 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from frcnn.console.progress import Progress
 from frcnn.data.conversion.fault_log import FaultLog, warning_path
+from frcnn.data.conversion.faults import Remark
 from frcnn.data.conversion.kitti.plan import plan_kitti
 from frcnn.data.conversion.parallel import default_workers, ordered_map
 from frcnn.data.conversion.partition import shard_slices
@@ -39,6 +41,7 @@ def convert(
     validation_fold: int | None = None,
     strict: bool = False,
     embed_images: bool = False,
+    apply_exif: bool = False,
     workers: int | None = None,
 ) -> ConvertReport:
     """Writes the data set that `spec` describes as record files.
@@ -52,6 +55,7 @@ def convert(
         validation_fold: The fold that sample_modifier_config leaves as it is.
         strict: Any fault ends the run, after all have been listed, and no record file is written.
         embed_images: Records carry the image files' bytes, so that they need no image folder.
+        apply_exif: Labels go by the pictures as viewers show them: pictures are turned when they are loaded.
         workers: Processes; default one for each core.
 
     Raises:
@@ -60,7 +64,7 @@ def convert(
         RunError: The disk is full, or a worker process died.
     """
     started = time.monotonic()
-    plan = make_plan(spec, embed_images=embed_images)
+    plan = make_plan(spec, embed_images=embed_images, apply_exif=apply_exif)
     modifier = _modifier(spec, plan, validation_fold)
     if workers is not None and workers < 1:
         raise UsageError(f"workers {workers}: expected 1 or more")
@@ -82,7 +86,7 @@ def convert(
         folds=tuple(run.folds),
         class_map={name: stored_class_name(name) for name in sorted(run.source_names)},
         skipped=dict(faults.counts),
-        notes=plan.notes,
+        notes=(*plan.notes, *_notes_on(run.remarks, apply_exif=apply_exif)),
         warning_file=warning_path(output) if faults.counts else None,
         left_out=run.left_out,
         replaced=replaced,
@@ -90,14 +94,14 @@ def convert(
     )
 
 
-def make_plan(spec: "DatasetExportConfig", *, embed_images: bool = False) -> Plan:
+def make_plan(spec: "DatasetExportConfig", *, embed_images: bool = False, apply_exif: bool = False) -> Plan:
     """What to convert, found on the disk; errors as in `convert`."""
     if spec.kitti_config is not None:
-        return plan_kitti(spec.kitti_config, embed_images=embed_images)
+        return plan_kitti(spec.kitti_config, embed_images=embed_images, apply_exif=apply_exif)
     if spec.coco_config is not None:
         from frcnn.data.conversion.coco.plan import plan_coco
 
-        return plan_coco(spec.coco_config, embed_images=embed_images)
+        return plan_coco(spec.coco_config, embed_images=embed_images, apply_exif=apply_exif)
     raise SpecError("dataset export spec", [Problem("", "neither kitti_config nor coco_config is set")])
 
 
@@ -110,6 +114,7 @@ class _Run:
         self.folds = [FoldCounts() for _ in plan.folds]
         self.source_names = set(plan.source_names)
         self.left_out = 0
+        self.remarks: Counter[Remark] = Counter()
         self._plan = plan
         self._files = files
         self._prefix = prefix
@@ -140,6 +145,7 @@ class _Run:
     def _take(self, result: TaskResult, stream: BinaryIO) -> None:
         self.faults.add(result.faults)
         self.source_names |= result.source_names
+        self.remarks.update(result.remarks)
         for image in result.images:
             copies = self._copies(result.fold, image)
             self.left_out += copies == 0
@@ -149,6 +155,25 @@ class _Run:
 
     def _copies(self, fold: int, image: EncodedImage) -> int:
         return 1 if self._modifier is None else self._modifier.copies(fold, image.class_counts)
+
+
+def _notes_on(remarks: Mapping[Remark, int], *, apply_exif: bool) -> tuple[str, ...]:
+    """Sentences on what images have in common that is no fault; without the full stop."""
+    turned, dim = remarks.get(Remark.TURNED, 0), remarks.get(Remark.UNUSED_BITS, 0)
+    notes = []
+    if turned and apply_exif:
+        notes.append(f"{turned} images have an EXIF orientation; it is applied when they are loaded")
+    elif turned:
+        notes.append(
+            f"{turned} images have an EXIF orientation: viewers show them turned or mirrored, but it is not applied "
+            "here, and labels are taken to go by the stored pixels; if they were drawn on what viewers show, "
+            "convert again with --apply_exif"
+        )
+    if dim:
+        notes.append(
+            f"{dim} PNG images have 16 bits a channel and use fewer; they are brightened to the range they use"
+        )
+    return tuple(notes)
 
 
 def _tasks(plan: Plan, chunk: int) -> Iterator[Task]:

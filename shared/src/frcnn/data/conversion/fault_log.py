@@ -31,7 +31,7 @@ class FaultLog:
         for fault in faults:
             self._stream.write(",\n" if self.counts else "[\n")
             self._stream.write(json.dumps(fault.to_json(), ensure_ascii=False))
-            self.counts[fault.kind] += 1
+            self.counts[fault.kind] += fault.count
             if len(self.first) < SHOWN:
                 self.first.append(fault)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from frcnn.console.foreign_text import utf8
 from frcnn.data.conversion.faults import Fault, Reading
 
 # Relative roots in a spec start here where it is set, as with the reference.
@@ -49,4 +50,4 @@ def resolve_root(root: str) -> Path:
 
 def stored_class_name(name: str) -> str:
     """A class as it stands in records: lower case, without spaces."""
-    return "".join(name.split()).lower()
+    return utf8("".join(name.split()).lower())

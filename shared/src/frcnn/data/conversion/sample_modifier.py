@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from frcnn.data.conversion.plan import stored_class_name
 from frcnn.errors import Problem, SpecError
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ class SampleModifier:
         self._config = config
         self._validation_fold = validation_fold
         self._targets = {
-            source.lower(): target for source, target in config.source_to_target_class_mapping.items()
+            stored_class_name(source): target
+            for source, target in config.source_to_target_class_mapping.items()
         }
         training_folds = folds if validation_fold is None else max(folds - 1, 1)
         self._limit = config.max_training_samples // training_folds if config.max_training_samples else None

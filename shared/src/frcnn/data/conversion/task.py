@@ -2,10 +2,10 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from frcnn.data.conversion.faults import Fault
+from frcnn.data.conversion.faults import Fault, Remark
 from frcnn.data.conversion.plan import Reader
 from frcnn.data.records.example import encode
 from frcnn.data.records.tfrecord import frame
@@ -39,6 +39,7 @@ class TaskResult:
     images: tuple[EncodedImage, ...]
     faults: tuple[Fault, ...]
     source_names: frozenset[str]
+    remarks: Mapping[Remark, int] = dataclasses.field(default_factory=dict)
 
 
 def run_task(task: Task) -> TaskResult:
@@ -46,11 +47,15 @@ def run_task(task: Task) -> TaskResult:
     images: list[EncodedImage] = []
     faults: list[Fault] = []
     names: set[str] = set()
+    remarks: Counter[Remark] = Counter()
     for job in task.jobs:
         reading = task.reader.read(job)
         faults.extend(reading.faults)
         names |= reading.source_names
+        remarks.update(reading.remarks)
         if reading.record is not None:
             counts = Counter(label.class_name for label in reading.record.labels)
             images.append(EncodedImage(frame(encode(reading.record)), dict(counts)))
-    return TaskResult(task.fold, task.shard, len(task.jobs), tuple(images), tuple(faults), frozenset(names))
+    return TaskResult(
+        task.fold, task.shard, len(task.jobs), tuple(images), tuple(faults), frozenset(names), dict(remarks)
+    )

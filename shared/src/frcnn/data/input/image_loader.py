@@ -72,9 +72,17 @@ class ImageLoader:
         classes = objects.ClassIndex(data.target_class_mapping, spec.class_names)
         self.stream = RecordStream(self.index) if any(self.index.remote) else None
         self.reader = RecordReader(
-            self.index, folders, data.image_extension, classes, self.settings.channels, self.stream
+            self.index,
+            folders,
+            data.image_extension,
+            classes,
+            self.settings.channels,
+            self.stream,
+            regions=not training,
         )
-        survey(self.index, folders, self.reader.extensions, data.target_class_mapping)
+        subject = "training" if training else "validation"
+        looked = survey(self.index, folders, self.reader.extensions, data.target_class_mapping, subject)
+        self.reader.block(looked.odd)
         self._faults = FaultReports(self.index, folders, self.reader.extensions, self.max_objects)
         self._receiver = graph_messages.subscribe(self._faults.report)
 
@@ -139,6 +147,8 @@ class ImageLoader:
             image = warp.warp_image(image, self.window, height, width)
             found = found._replace(boxes=warp.warp_boxes(found.boxes, self.window))
         found = objects.snap_to_pixels(found, height, width)
+        regions = found.keep(found.classes == objects.UNMAPPED)
+        found = found.keep(found.classes != objects.UNMAPPED)
         crowded = tf.shape(found.classes)[0] > self.max_objects
         graph_messages.send(self._receiver, CROWDED, record["number"], crowded)
         found = objects.keep_largest(found, self.max_objects)
@@ -151,6 +161,7 @@ class ImageLoader:
             example["frame_id"] = record["frame_id"]
             example["image_valid"] = record["number"] >= 0
             example["original_size"] = tf.shape(record["image"])[:2]
+            example["ignored"] = objects.pad_regions(regions, self.max_objects)
         return example
 
     def _fit(self, record: Example) -> tuple[tf.Tensor, Objects, Side, Side]:

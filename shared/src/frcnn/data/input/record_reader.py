@@ -7,14 +7,18 @@ No op here has a state, but for those that read record files: others (lookup tab
 sets) would make TensorFlow run the pipeline without threads when op determinism is on.
 """
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
+from frcnn.data.image_set import extension_spellings
 from frcnn.data.records import graph_messages
+from frcnn.data.records.annotations import DONT_CARE
 from frcnn.data.records.index import RecordIndex
 from frcnn.data.records.prefetch import DONE, FAILED, STREAM_FAILED, WAITING, RecordStream
-from frcnn.data.transforms.objects import ClassIndex, Objects
+from frcnn.data.transforms.objects import UNMAPPED, ClassIndex, Objects, normalized
 from frcnn.data.transforms.preprocess import decode_image
 
 # So many unreadable images in a row mean that the storage is gone, not that an image is broken.
@@ -24,10 +28,15 @@ POLL_MICROSECONDS, POLLS = 5000, 100
 # How much of a failure's reason is passed on, in bytes.
 MOST_TOLD = 1000
 
+# Names that lead out of the image folder (`frcnn.data.image_set.is_below`); `\C` is any byte.
+_OUTSIDE = r"/\C*|(\C*/)?\.\.(/\C*)?"
+
 FEATURES = {
     "frame/id": tf.io.FixedLenFeature([], tf.string),
     "frame/height": tf.io.FixedLenFeature([], tf.int64, default_value=0),
     "frame/width": tf.io.FixedLenFeature([], tf.int64, default_value=0),
+    "frame/file": tf.io.FixedLenFeature([], tf.string, default_value=""),
+    "frame/orientation": tf.io.FixedLenFeature([], tf.int64, default_value=1),
     "frame/encoded": tf.io.FixedLenFeature([], tf.string, default_value=""),
     "target/object_class": tf.io.RaggedFeature(tf.string),
     "target/occlusion": tf.io.RaggedFeature(tf.int64),
@@ -49,35 +58,45 @@ class RecordReader:
         classes: ClassIndex,
         channels: int,
         stream: RecordStream | None = None,
+        *,
+        regions: bool = False,
     ) -> None:
         """Keeps what reading needs.
 
         Args:
             index: The records.
             folders: Image folder of each file of the index.
-            extension: The spec's image extension; other spellings of it are tried too.
+            extension: The spec's image extension, tried first for records that do not name their image's file.
             classes: Gives the class index of each source class.
             channels: 3 or 1.
             stream: Brings the records of those files that lie on S3.
+            regions: Whether KITTI's DontCare regions are among the objects, as class `objects.UNMAPPED`.
         """
+        self._regions = regions
         self.index = index
         self.folders = folders
         self.extensions = extension_spellings(extension)
         self.channels = channels
         self._classes = classes
-        self._files = tf.constant([str(path) for path in index.files], tf.string)
-        self._folders = tf.constant([str(path) for path in folders], tf.string)
+        self._files = tf.constant([os.fsencode(str(path)) for path in index.files], tf.string)
+        self._folders = tf.constant([os.fsencode(path) for path in folders], tf.string)
         self._file_of = tf.constant(index.file_of, tf.int32)
         self._offsets = tf.constant(index.offsets, tf.int64)
         self._stream = stream
         self._remote = tf.constant(index.remote, tf.bool)
+        self._blocked = tf.zeros([0], tf.int64)
+
+    def block(self, numbers: Sequence[int]) -> None:
+        """Counts these records' images as unreadable: opening what is no regular file might never end."""
+        self._blocked = tf.constant(numbers, tf.int64, [len(numbers)])
 
     def attempts(self, number: tf.Tensor, count: int) -> tf.data.Dataset:
         """Those of the records `number`, `number` + 1, ... (`count` of them, going round) that can be read.
 
-        Each is tried under every spelling of the extension; what cannot be read is left out.
+        Each is tried under the name in the record and every spelling of the extension; what cannot be read is left
+        out.
         """
-        spellings = len(self.extensions)
+        spellings = 1 + len(self.extensions)
         tries = tf.data.Dataset.range(count * spellings)
         read = tries.flat_map(lambda t: self.read((number + t // spellings) % len(self.index), t % spellings))
         # A record file that is gone fails again each time it is asked: the bound ends that.
@@ -144,7 +163,10 @@ class RecordReader:
         self, record: tf.Tensor, number: tf.Tensor, file: tf.Tensor, spelling: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         parsed = tf.io.parse_single_example(record, FEATURES)
-        image = decode_image(self._encoded(parsed, file, spelling), self.channels)
+        blocked = tf.reduce_any(self._blocked == number)
+        with tf.control_dependencies([tf.Assert(~blocked, ["not a regular file"])]):
+            encoded = self._encoded(parsed, file, spelling)
+        image = decode_image(encoded, self.channels, parsed["frame/orientation"])
         size = tf.cast([parsed["frame/height"], parsed["frame/width"]], tf.float32)
         actual = tf.cast(tf.shape(image)[:2], tf.float32)
         return {
@@ -156,10 +178,19 @@ class RecordReader:
         }
 
     def _encoded(self, parsed: dict[str, tf.Tensor], file: tf.Tensor, spelling: tf.Tensor) -> tf.Tensor:
-        extension = tf.constant(self.extensions)[spelling]
-        path = tf.strings.join([self._folders[file], "/", parsed["frame/id"], ".", extension])
+        extension = tf.constant(self.extensions)[tf.maximum(spelling - 1, 0)]
+        guessed = tf.strings.join([parsed["frame/id"], ".", extension])
+        named = (spelling == 0) & (parsed["frame/file"] != "")
+        name = tf.where(named, parsed["frame/file"], guessed)
+        path = tf.strings.join([self._folders[file], "/", name])
         embedded = parsed["frame/encoded"]
-        return tf.cond(tf.strings.length(embedded) > 0, lambda: embedded, lambda: tf.io.read_file(path))
+
+        def read() -> tf.Tensor:
+            outside = tf.strings.regex_full_match(name, _OUTSIDE)
+            with tf.control_dependencies([tf.Assert(~outside, ["not below the image folder"])]):
+                return tf.io.read_file(path)
+
+        return tf.cond(tf.strings.length(embedded) > 0, lambda: embedded, read)
 
     def _objects(self, parsed: dict[str, tf.Tensor]) -> Objects:
         classes = self._classes(parsed["target/object_class"])
@@ -167,7 +198,10 @@ class RecordReader:
         occlusion = parsed["target/occlusion"]
         unknown = tf.zeros([tf.maximum(0, tf.shape(classes)[0] - tf.shape(occlusion)[0])], tf.int64)
         objects = Objects(tf.stack(corners, axis=1), classes, tf.concat([occlusion, unknown], axis=0) >= 1)
-        return objects.keep(classes >= 0)
+        kept = classes != UNMAPPED
+        if self._regions:
+            kept |= normalized(parsed["target/object_class"]) == DONT_CARE
+        return objects.keep(kept)
 
 
 def _record_at(path: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
@@ -206,12 +240,3 @@ def _refuse_failure(record: tf.Tensor) -> tf.Tensor:
     )
     with tf.control_dependencies([tf.Assert(~failed, [STREAM_FAILED, reason])]):
         return tf.constant(0, tf.int64)
-
-
-def extension_spellings(extension: str) -> tuple[str, ...]:
-    """`extension` first, then its other cases, then the same for jpg and jpeg as each other."""
-    plain = extension.lstrip(".")
-    sibling = {"jpg": "jpeg", "jpeg": "jpg"}.get(plain.lower())
-    names = [plain, plain.lower(), plain.upper()]
-    names += [sibling, sibling.upper()] if sibling else []
-    return tuple(dict.fromkeys(names))

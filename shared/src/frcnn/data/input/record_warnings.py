@@ -4,6 +4,8 @@ import dataclasses
 import logging
 from pathlib import Path
 
+from frcnn.console.foreign_text import printable
+from frcnn.data.image_set import image_paths
 from frcnn.data.records.example import decode
 from frcnn.data.records.index import RecordIndex
 from frcnn.errors import StoreError
@@ -48,7 +50,7 @@ class FaultReports:
     def name_of(self, number: int) -> str:
         """The image's `frame/id`, or where its record is if that cannot be read."""
         try:
-            return decode(self.index.read(number)).frame_id
+            return printable(decode(self.index.read(number)).frame_id, None)
         except (OSError, ValueError, StoreError):
             return f"record {number} of {self.index.files[self.index.file_of[number]]}"
 
@@ -61,7 +63,12 @@ class FaultReports:
             return f"{where}: not readable ({error})"
         folder = self.folders[self.index.file_of[number]]
         if record.encoded:
-            return f"{where}, image {record.frame_id}: its embedded bytes are not a readable JPEG or PNG"
-        paths = [folder / f"{record.frame_id}.{extension}" for extension in self.extensions]
-        found = [path for path in paths if path.is_file()]
-        return f"{found[0]}: not a readable JPEG or PNG" if found else f"{paths[0]}: no such image"
+            return f"{where}, image {printable(record.frame_id)}: its embedded bytes are not a readable JPEG or PNG"
+        paths = image_paths(folder, record.frame_id, record.file, self.extensions)
+        if not paths:
+            return f"{where}: its image {printable(record.file or record.frame_id)} is not below the image folder"
+        found = next((path for path in paths if path.exists()), None)
+        if found is None:
+            return f"{printable(paths[0], None)}: no such image"
+        state = "not a readable JPEG or PNG" if found.is_file() else "not a regular file"
+        return f"{printable(found, None)}: {state}"

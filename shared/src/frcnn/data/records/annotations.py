@@ -5,6 +5,9 @@ Boxes are `x1 y1 x2 y2`, floats, absolute pixels of the stored image, as in the 
 
 import dataclasses
 
+# KITTI's class for regions that nobody labelled: detections there are neither right nor wrong.
+DONT_CARE = "dontcare"
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Label:
@@ -45,7 +48,10 @@ class ImageRecord:
     """One image, its size in pixels as stored (an EXIF rotation is not applied), and its labels.
 
     `frame_id` is the image's path from the data set's root without extension. `encoded` holds the
-    image file's own bytes where they are embedded, `image_format` is then `jpeg` or `png`.
+    image file's own bytes where they are embedded, `image_format` is then `jpeg` or `png`. `file` is the same path with
+    the extension as the file has it; bytes of either that are not UTF-8 are surrogates, as in `os.fsdecode`.
+    `orientation` is the EXIF orientation (1 to 8) that is to be applied: height, width and labels are then those of the
+    turned picture.
     """
 
     frame_id: str
@@ -54,5 +60,7 @@ class ImageRecord:
     labels: tuple[Label, ...] = ()
     encoded: bytes | None = None
     image_format: str = ""
+    file: str = ""
+    orientation: int = 1
     point_cloud_id: str = ""
     calibration: Calibration | None = None

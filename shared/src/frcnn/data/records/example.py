@@ -9,6 +9,8 @@ from frcnn.data.records.annotations import Calibration, ImageRecord, Label
 from frcnn.data.records.example_pb2 import Example, Feature
 
 POINT_CLOUD_CHANNELS = 4
+# File names are bytes; those that are not UTF-8 are kept as they are.
+_NAMES = ("utf-8", "surrogateescape")
 
 # Feature name of each number of a label; `object_class` and `occlusion` are of other types.
 FLOAT_FEATURES = {
@@ -32,7 +34,11 @@ def encode(record: ImageRecord) -> bytes:
     """The record as a serialised `Example`; equal records give equal bytes."""
     example = Example()
     feature, labels = example.features.feature, record.labels
-    _put_bytes(feature["frame/id"], [record.frame_id.encode()])
+    _put_bytes(feature["frame/id"], [record.frame_id.encode(*_NAMES)])
+    if record.file:
+        _put_bytes(feature["frame/file"], [record.file.encode(*_NAMES)])
+    if record.orientation != 1:
+        feature["frame/orientation"].int64_list.value.append(record.orientation)
     feature["frame/height"].int64_list.value.append(record.height)
     feature["frame/width"].int64_list.value.append(record.width)
     if record.encoded is not None:
@@ -45,7 +51,7 @@ def encode(record: ImageRecord) -> bytes:
     for attribute, name in FLOAT_FEATURES.items():
         _put_floats(feature[name], [getattr(label, attribute) for label in labels])
     if record.point_cloud_id:
-        _put_bytes(feature["point_cloud/id"], [record.point_cloud_id.encode()])
+        _put_bytes(feature["point_cloud/id"], [record.point_cloud_id.encode(*_NAMES)])
         feature["point_cloud/num_input_channels"].int64_list.value.append(POINT_CLOUD_CHANNELS)
     if record.calibration:
         _put_floats(feature["calibration/T_lidar_to_camera"], record.calibration.lidar_to_camera)
@@ -73,14 +79,18 @@ def decode(payload: bytes) -> ImageRecord:
     formats = _bytes(feature, "frame/format")
     point_clouds = _bytes(feature, "point_cloud/id")
     encoded = _bytes(feature, "frame/encoded")
+    files = _bytes(feature, "frame/file")
+    orientations = _integers(feature, "frame/orientation")
     return ImageRecord(
-        frame_id=identifiers[0].decode(),
+        frame_id=identifiers[0].decode(*_NAMES),
         height=sizes["frame/height"][0],
         width=sizes["frame/width"][0],
         labels=_labels(feature),
         encoded=encoded[0] if encoded else None,
         image_format=formats[0].decode() if formats else "",
-        point_cloud_id=point_clouds[0].decode() if point_clouds else "",
+        file=files[0].decode(*_NAMES) if files else "",
+        orientation=orientations[0] if orientations else 1,
+        point_cloud_id=point_clouds[0].decode(*_NAMES) if point_clouds else "",
         calibration=_calibration(feature),
     )
 

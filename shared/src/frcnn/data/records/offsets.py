@@ -4,6 +4,7 @@ With the list, a record on S3 can be read by its number without reading what sta
 little-endian int64: the offset of each record's head in bytes, and at the end the size of the file.
 """
 
+import hashlib
 import io
 import os
 import struct
@@ -14,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from frcnn.errors import DataError
-from frcnn.files import atomic_path
+from frcnn.files import LONGEST_NAME, atomic_path
 
 # A record is: its length (uint64), a CRC of the length, the bytes, a CRC of the bytes.
 HEAD = struct.Struct("<QI")
@@ -24,8 +25,14 @@ _STRETCH = 16 << 20
 
 
 def list_name(record_file: str) -> str:
-    """The name of the list of a record file; hidden, so that no pattern takes it for records."""
-    return f".{record_file}.index"
+    """The name of the list of a record file; hidden, so that no pattern takes it for records.
+
+    A name that would be too long for a file system is replaced by its hash.
+    """
+    name = f".{record_file}.index"
+    if len(os.fsencode(name)) <= LONGEST_NAME:
+        return name
+    return f".{hashlib.sha256(os.fsencode(record_file)).hexdigest()}.index"
 
 
 def write_list(path: Path) -> None:

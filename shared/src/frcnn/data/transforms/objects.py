@@ -8,6 +8,11 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from frcnn.data.conversion.plan import stored_class_name
+
+# Class index of objects that are of no class of the spec, and of regions where detections do not count.
+UNMAPPED = -1
+
 
 class Objects(NamedTuple):
     """Objects of one image: boxes [n, 4] yxyx px, classes int32 [n], difficult bool [n]."""
@@ -29,16 +34,32 @@ class ClassIndex:
     """Which class a labelled object belongs to."""
 
     def __init__(self, mapping: Mapping[str, str], class_names: tuple[str, ...]) -> None:
-        """`mapping` leads from source class to one of `class_names`."""
-        self._keys = tf.constant([name.lower() for name in mapping])
-        self._values = tf.constant([class_names.index(name) for name in mapping.values()] + [-1], tf.int32)
+        """`mapping` leads from source class, however it is written, to one of `class_names`."""
+        self._keys = tf.constant([stored_class_name(name) for name in mapping])
+        self._values = tf.constant(
+            [class_names.index(name) for name in mapping.values()] + [UNMAPPED], tf.int32
+        )
 
     def __call__(self, names: tf.Tensor) -> tf.Tensor:
-        """Index into `class_names` of each source class, in any case; int32 [n], -1 if it is not mapped."""
-        equal = tf.strings.lower(names)[:, None] == self._keys
+        """Index into `class_names` of each source class; int32 [n], `UNMAPPED` if it is not mapped.
+
+        Case and spaces do not matter.
+        """
+        equal = normalized(names)[:, None] == self._keys
         none = tf.fill([tf.shape(names)[0], 1], True)
         first = tf.argmax(tf.cast(tf.concat([equal, none], axis=1), tf.int32), axis=1)
         return tf.gather(self._values, first)
+
+
+def normalized(names: tf.Tensor) -> tf.Tensor:
+    """Source classes as the converter stores them: lower case, without spaces."""
+    return tf.strings.lower(tf.strings.regex_replace(names, r"\s", ""), encoding="utf-8")
+
+
+def pad_regions(regions: Objects, limit: int) -> tf.Tensor:
+    """Boxes of the `limit` largest regions, float32 [limit, 4]; the rest is 0."""
+    boxes = keep_largest(regions, limit).boxes
+    return tf.ensure_shape(tf.pad(boxes, [[0, limit - tf.shape(boxes)[0]], [0, 0]]), [limit, 4])
 
 
 def drop_small(objects: Objects, min_height: float, min_width: float) -> Objects:

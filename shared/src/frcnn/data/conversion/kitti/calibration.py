@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from frcnn.data.records.annotations import Calibration
+from frcnn.regular_file import read_regular
 
 Matrix = list[list[float]]
 # Rows and columns of the matrices that are needed; the files hold more.
 SHAPES = {"P2": (3, 4), "R0_rect": (3, 3), "Tr_velo_to_cam": (3, 4)}
+_MOST_BYTES = 1 << 20
 # The tracking benchmark's spelling of the same matrices.
 ALIASES = {"R_rect": "R0_rect", "Tr_velo_cam": "Tr_velo_to_cam"}
 
@@ -24,9 +26,11 @@ def read_calibration(path: Path) -> Calibration:
         CalibrationError: The file is missing, or lacks a matrix, or has numbers missing.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CalibrationError(f"{path}: {error}") from None
+        text = read_regular(path, _MOST_BYTES).decode("utf-8-sig")
+    except OSError as error:
+        raise CalibrationError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CalibrationError(f"{path}: not text in UTF-8") from None
     matrices = {name: _matrix(path, text, name) for name in SHAPES}
     to_camera = _product(_homogeneous(matrices["R0_rect"]), _homogeneous(matrices["Tr_velo_to_cam"]))
     to_image = _product(matrices["P2"], to_camera)

@@ -8,15 +8,19 @@ from frcnn.data.conversion.faults import Fault, FaultKind
 from frcnn.data.conversion.kitti.reader import KittiReader
 from frcnn.data.conversion.partition import random_folds, sequence_folds
 from frcnn.data.conversion.plan import Plan, resolve_root
+from frcnn.data.image_set import SUFFIXES, image_names, preferred_first, stem_of
 from frcnn.errors import DataError, Problem, SpecError
+from frcnn.regular_file import read_regular
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import KITTIConfig
 
 DEFAULT_EXTENSION = ".png"
+# Of the file that lists the frames of sequences: room for some millions of them.
+MOST_SEQUENCE_BYTES = 256 << 20
 
 
-def plan_kitti(config: "KITTIConfig", *, embed_images: bool) -> Plan:
+def plan_kitti(config: "KITTIConfig", *, embed_images: bool, apply_exif: bool = False) -> Plan:
     """Lists the images and deals them to folds as the spec says.
 
     Raises:
@@ -31,7 +35,10 @@ def plan_kitti(config: "KITTIConfig", *, embed_images: bool) -> Plan:
     extension = config.image_extension or DEFAULT_EXTENSION
     files, faults = list_images(root / config.image_dir_name, extension)
     if not files:
-        raise DataError(f"{root / config.image_dir_name}: no file ends with '{extension}', in any case")
+        raise DataError(
+            f"{root / config.image_dir_name}: no image found ({', '.join(SUFFIXES)}, in any case; hidden files "
+            "do not count)"
+        )
     notes: tuple[str, ...] = ()
     folds: tuple[list[str], ...]
     fold_count = config.num_partitions
@@ -51,27 +58,30 @@ def plan_kitti(config: "KITTIConfig", *, embed_images: bool) -> Plan:
         point_clouds_dir=config.point_clouds_dir,
         calibrations_dir=config.calibrations_dir,
         embed_images=embed_images,
+        apply_exif=apply_exif,
     )
     return Plan(reader, folds, fold_count, (config.num_shards,) * len(folds), tuple(faults), notes)
 
 
 def list_images(folder: Path, extension: str) -> tuple[dict[str, str], list[Fault]]:
-    """File names by stem, sorted, of the images in `folder` itself, and stems that come twice.
+    """Lists the images in `folder` itself (`frcnn.data.image_set`).
 
-    The extension is compared without regard to case and to a leading dot.
+    Args:
+        folder: Exists.
+        extension: Extension whose file counts where several have the same name without extension.
+
+    Returns:
+        File names by stem, sorted; a fault for each further file of the same stem, which has no labels of its own.
     """
-    ending = f".{extension.lstrip('.').lower()}"
     files: dict[str, str] = {}
     faults = []
-    for path in sorted(each.name for each in folder.iterdir()):
-        if not path.lower().endswith(ending):
-            continue
-        stem = path[: -len(ending)]
+    for name in preferred_first(image_names(folder), extension):
+        stem = stem_of(name)
         if stem in files:
-            reason = f"{files[stem]} has the same name without extension"
-            faults.append(Fault(FaultKind.DUPLICATE, str(folder / path), reason))
-        elif stem:
-            files[stem] = path
+            reason = f"{files[stem]} has the same name without extension, and the labels are its"
+            faults.append(Fault(FaultKind.DUPLICATE, str(folder / name), reason))
+        else:
+            files[stem] = name
     return files, faults
 
 
@@ -124,10 +134,10 @@ def read_sequences(path: Path) -> tuple[dict[str, list[str]], list[Fault]]:
         DataError: It cannot be read, is of another form, or names no frame.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_regular(path, MOST_SEQUENCE_BYTES).decode("utf-8-sig"))
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON: {error}") from error
     if not isinstance(found, dict) or not all(
         isinstance(frames, list) and all(isinstance(frame, str) for frame in frames)
@@ -146,7 +156,7 @@ def _each_frame_once(path: Path, sequences: dict[str, list[str]]) -> tuple[dict[
     for name, frames in sequences.items():
         for frame in frames:
             if frame in home:
-                reason = f"frame {frame!r} of sequence {name!r} stands in {home[frame]!r} already"
+                reason = f"frame {frame} of sequence {name} is in sequence {home[frame]} already"
                 faults.append(Fault(FaultKind.DUPLICATE, str(path), reason))
             else:
                 home[frame] = name

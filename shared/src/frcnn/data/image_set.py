@@ -1,0 +1,86 @@
+"""Which files are the images of a set: one rule for converter, loader, demo, inference and calibration.
+
+An image is a file whose name ends in `.jpg`, `.jpeg` or `.png`, in any case, and does not begin with a dot. What it is
+shows when it is opened (`frcnn.regular_file`): pipes, devices, sockets and folders of such names are
+named and counted like broken images. A record names its image's file; where it does not, as in records of TAO, the
+spec's extension is tried first, then the others.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+_SIBLINGS = {"jpg": "jpeg", "jpeg": "jpg"}
+
+
+def is_image_name(name: str) -> bool:
+    """Checks whether a file of this name is an image of the folder it is in."""
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def stem_of(name: str) -> str:
+    """Returns an image's name, or its path, without the extension."""
+    return os.path.splitext(name)[0]
+
+
+def image_names(folder: Path) -> list[str]:
+    """Lists the names of the images in `folder` itself, sorted."""
+    return sorted(name for name in os.listdir(folder) if is_image_name(name))
+
+
+def preferred_first(names: Iterable[str], extension: str) -> list[str]:
+    """Sorts names so that of several with one stem the one that counts comes first.
+
+    Args:
+        names: Names of images.
+        extension: Extension that the spec names, with or without the dot, in any case.
+
+    Returns:
+        The names sorted by stem; of one stem, those of the named extension first, then jpg and jpeg for each other.
+    """
+    plain = extension.lstrip(".").lower()
+    order = {f".{_SIBLINGS.get(plain, plain)}": 1, f".{plain}": 0}
+
+    def key(name: str) -> tuple[str, int, str]:
+        stem, suffix = os.path.splitext(name)
+        return stem, order.get(suffix.lower(), 2), name
+
+    return sorted(names, key=key)
+
+
+def extension_spellings(extension: str) -> tuple[str, ...]:
+    """Lists the extensions, without the dot, under which the image of a record without a file name is looked for.
+
+    Args:
+        extension: Extension that the spec names.
+    """
+    plain = extension.lstrip(".")
+    sibling = _SIBLINGS.get(plain.lower(), plain)
+    names = [plain, plain.lower(), plain.upper(), sibling, sibling.upper()]
+    names += [spelling for suffix in SUFFIXES for spelling in (suffix[1:], suffix[1:].upper())]
+    return tuple(dict.fromkeys(names))
+
+
+def is_below(name: str) -> bool:
+    """Checks whether a relative path stays below the folder that it is appended to."""
+    if not PurePosixPath(name).name or "\0" in name:
+        return False
+    return not name.startswith("/") and ".." not in name.split("/")
+
+
+def image_paths(folder: Path, frame_id: str, file: str, extensions: Sequence[str]) -> tuple[Path, ...]:
+    """Lists the paths that a record's image may have, in the order they are tried.
+
+    Args:
+        folder: Image folder of the record's source.
+        frame_id: `frame/id` of the record.
+        file: `frame/file` of the record; empty if it has none.
+        extensions: From `extension_spellings`.
+
+    Returns:
+        Paths below `folder`; none for a record that names a path outside of it.
+    """
+    names = [file] if file else []
+    names += [f"{frame_id}.{extension}" for extension in extensions]
+    return tuple(folder / name for name in names if is_below(name))
