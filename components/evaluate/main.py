@@ -92,14 +92,22 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
 
 def _numbers(report: "Report") -> "Metadata":
     """The mAP for each IoU threshold, and the AP of each class at the first."""
+    from frcnn.console.foreign_text import printable
+
     classes = report.results[0].classes
-    return {**report.logs(), **{f"AP {each.name}": each.ap for each in classes if each.ap is not None}}
+    return {
+        **report.logs(),
+        **{f"AP {printable(each.name)}": each.ap for each in classes if each.ap is not None},
+    }
 
 
 def _confusion(report: "Report", inspection: "Inspection") -> "Metadata":
     """The confusion matrix as KFP shows it: rows what was labelled, columns what was found."""
-    names = [*(each.name for each in report.results[0].classes), "nothing"]
-    rows = [{"row": row} for row in inspection.confusion.tolist()]
+    from frcnn.console.foreign_text import printable
+
+    table = inspection.confused.table([each.name for each in report.results[0].classes])
+    names = [*map(printable, table.names), "nothing"]
+    rows = [{"row": row} for row in table.matrix.tolist()]
     return {"confusionMatrix": {"annotationSpecs": [{"displayName": name} for name in names], "rows": rows}}
 
 

@@ -27,6 +27,10 @@ class ModelError(FrcnnError):
     """A model file that is missing, broken, of another architecture or of other classes (exit code 1)."""
 
 
+class NotFiniteError(ModelError):
+    """A model whose weights are NaN or infinite: nothing can be trained on from it (exit code 1)."""
+
+
 class RunError(FrcnnError):
     """A run that cannot go on: loss that is not finite, a full disk, a lost peer (exit code 1)."""
 

@@ -13,6 +13,8 @@ from typing import BinaryIO
 from frcnn.errors import RunError
 from frcnn.single_writer import has_no_locks, try_lock
 
+# Maximum length of a file name in bytes, on all file systems of Linux.
+LONGEST_NAME = 255
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Short, since the file's own name may be as long as a name can be.
 _WORK_PREFIX, _WORK_SUFFIX = ".frcnn-", ".part"

@@ -1,6 +1,7 @@
 """Files of a folder that others filled: regular files only, up to a size.
 
-A named pipe among labels blocks whoever opens it, and a link to `/dev/zero` never ends. Both are refused here, by name.
+A named pipe among labels blocks whoever opens it, and a link to `/dev/zero` never ends. Both are refused
+here, by name.
 """
 
 import errno
@@ -19,7 +20,7 @@ _KINDS = {
 
 
 class NotRegularError(OSError):
-    """Something that is in a folder but is no regular file, or is larger than allowed; `strerror` says which."""
+    """Something that is no regular file, or is larger than allowed; `strerror` says which."""
 
 
 def open_regular(path: Path) -> BinaryIO:
@@ -36,7 +37,7 @@ def open_regular(path: Path) -> BinaryIO:
         FileNotFoundError: It is missing, or a link to nowhere.
         OSError: It cannot be opened.
     """
-    _check(path, os.stat(path))  # a device may already mind being opened
+    _check(path, path.stat())  # a device may already mind being opened
     # Without O_NONBLOCK, opening what has become a pipe since would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--apply_exif",
         action="store_true",
-        help="labels were drawn on pictures as viewers show them: turn pictures by their EXIF orientation when loading",
+        help="labels were drawn on pictures as viewers show them: turn them by their EXIF orientation",
     )
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each core)")
 

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from frcnn.console.foreign_text import printable, utf8
+from frcnn.data.image_set import SUFFIXES, image_names
 from frcnn.errors import DataError, RunError, UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +35,6 @@ log = logging.getLogger(__name__)
 
 IMAGE_DIRS = ("images", "image_2", "image")
 LABEL_DIRS = ("labels", "label_2", "label")
-EXTENSIONS = (".jpg", ".jpeg", ".png")
 SAMPLES = 8
 OWN = {"README.txt", "specs", "data", "run", "samples", "annotated", "labels"}
 README = """\
@@ -83,6 +84,11 @@ def run(args: argparse.Namespace) -> None:
         raise UsageError(f"--epochs {args.epochs}: expected 1 or more")
     out = args.output.expanduser().resolve()
     data = args.data.expanduser().resolve() if args.data else None  # ~ comes unexpanded through make
+    for path in filter(None, (out, data)):
+        if utf8(str(path)) != str(path):
+            raise UsageError(
+                f"{printable(path, None)}: not UTF-8, which specs are written in; rename the folder"
+            )
     found = layout(data) if data else None  # before anything is written
     _claim(out)
     paths = Paths(out, data or _synthetic(out / "data"))
@@ -114,14 +120,14 @@ def _write_specs(paths: "Paths", found: tuple[str, str, str], epochs: int | None
     facts = survey(reading.record for reading in readings if reading.record is not None)
     epochs = epochs or default_epochs(facts.images)
     write_text(paths.specs / "experiment.txt", experiment_spec(facts, paths, found[2], epochs))
-    _copy_samples(_held_out(plan, paths.data, found[2]), paths.samples)
+    _copy_samples(_held_out(plan, paths.data), paths.samples)
     return paths.specs / "experiment.txt", epochs
 
 
-def _held_out(plan: "Plan", folder: Path, extension: str) -> list[Path]:
+def _held_out(plan: "Plan", folder: Path) -> list[Path]:
     """Image files of fold 0."""
     records = (plan.reader.read(job).record for job in plan.folds[0])
-    return [folder / f"{record.frame_id}{extension}" for record in records if record is not None]
+    return [folder / record.file for record in records if record is not None]
 
 
 def _claim(out: Path) -> None:
@@ -140,22 +146,17 @@ def default_epochs(images: int) -> int:
 
 
 def layout(folder: Path) -> tuple[str, str, str]:
-    """Names of the folders of images and labels below `folder`, and the images' extension with dot.
+    """Names of the folders of images and labels below `folder`, and the commonest extension, with dot.
 
     Raises:
         DataError: A folder is missing, or there are no images in it.
     """
     image_dir = _first_folder(folder, IMAGE_DIRS)
     label_dir = _first_folder(folder, LABEL_DIRS)
-    suffixes = Counter(path.suffix for path in (folder / image_dir).iterdir())
-    images = {suffix: count for suffix, count in suffixes.items() if suffix.lower() in EXTENSIONS}
-    if not images:
-        raise DataError(f"{folder / image_dir}: no images in it; expected {', '.join(EXTENSIONS)}")
-    chosen = max(images, key=lambda suffix: images[suffix])
-    if len(images) > 1:
-        others = sum(images.values()) - images[chosen]
-        log.warning("%s: taking the %d %s images, not the %d others", folder, images[chosen], chosen, others)
-    return image_dir, label_dir, chosen
+    suffixes = Counter(Path(name).suffix.lower() for name in image_names(folder / image_dir))
+    if not suffixes:
+        raise DataError(f"{folder / image_dir}: no images in it; expected {', '.join(SUFFIXES)}")
+    return image_dir, label_dir, suffixes.most_common(1)[0][0]
 
 
 def _first_folder(folder: Path, names: tuple[str, ...]) -> str:
@@ -201,14 +202,21 @@ def _show_outcome(spec: Path, paths: "Paths") -> None:
         "",
         f"{metrics[0]['images']} images held out from training, IoU 0.5:",
         _row("", ["trained", "pruned, retrained"]),
-        *(_row(f"AP {name}", [_number(each[name]["ap"]) for each in classes]) for name in classes[0]),
+        *(
+            _row(f"AP {printable(name)}", [_number(each[name]["ap"]) for each in classes])
+            for name in classes[0]
+        ),
         _row("mAP", [_number(each["mAP"]) for each in metrics]),
         _row("parameters", [f"{left[when]:,}" for when in ("before", "after")]),
         f"model:   {shown(_model(paths))}",
         f"spec:    {shown(spec)}",
         f"report:  {shown(paths.latest / steps[1] / 'report' / 'report.html')}",
         "annotated images:",
-        *(f"  {shown(path)}" for path in sorted(paths.annotated.iterdir())[:4]),
+        *(
+            f"  {printable(shown(path), None)}"
+            for path in sorted(paths.annotated.iterdir())[:5]
+            if not path.name.startswith(".")
+        ),
     ]
     sys.stdout.write("\n".join(lines) + "\n")
 

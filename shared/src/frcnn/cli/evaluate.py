@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn.cli.model_flags import add_model_flags, model_path, runtime_choice
+from frcnn.cli.own_files import is_same_file
 from frcnn.cli.spec_flags import load_spec
 from frcnn.errors import UsageError
 
@@ -125,6 +126,11 @@ def _former(args: argparse.Namespace) -> Mapping[str, Any] | None:
         raise UsageError("--compare goes with -r: the comparison is shown in report.html there")
     from frcnn.evaluation.html_report import read_metrics
 
+    if is_same_file(args.compare, args.results_dir / "metrics.json"):
+        raise UsageError(
+            f"--compare {args.compare} is in the folder that -r names, and would be replaced; name another "
+            f"folder"
+        )
     return read_metrics(args.compare)
 
 

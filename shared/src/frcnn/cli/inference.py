@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from frcnn.cli.model_flags import add_model_flags, model_path, runtime_choice
 from frcnn.cli.spec_flags import load_spec
 from frcnn.errors import UsageError
+from frcnn.console.foreign_text import printable
 
 if TYPE_CHECKING:
     from frcnn.inference.run import Summary
@@ -53,6 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="write class and score beside each box (default: bbox_caption_on of the spec)",
     )
+    parser.add_argument(
+        "--apply_exif",
+        action="store_true",
+        help="turn images by their EXIF orientation, as viewers do; boxes are those of the turned image",
+    )
     parser.add_argument("--strict", action="store_true", help="a file that cannot be read is an error")
 
 
@@ -76,8 +82,15 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     from frcnn.inference.run import run_inference
 
     detector = load_detector(model, spec, key, "inference", runtime_choice(args), as_is=args.as_is)
-    summary = run_inference(detector, images, settings, ImageSettings.from_spec(spec), strict=args.strict)
-    sys.stdout.write(_text(summary, settings))
+    summary = run_inference(
+        detector,
+        images,
+        settings,
+        ImageSettings.from_spec(spec),
+        strict=args.strict,
+        apply_exif=args.apply_exif,
+    )
+    sys.stdout.write(_text(summary, settings, apply_exif=args.apply_exif))
     return {
         "kpi": {"num_images": summary.images, "num_images_skipped": len(summary.unreadable)},
         "categorical": {"num_objects": summary.detections},
@@ -103,12 +116,17 @@ def own_settings(args: argparse.Namespace) -> list[str]:
     return settings
 
 
-def _text(summary: "Summary", settings: "InferenceSettings") -> str:
-    found = ", ".join(f"{count} {name}" for name, count in summary.detections.items())
+def _text(summary: "Summary", settings: "InferenceSettings", *, apply_exif: bool) -> str:
+    found = ", ".join(f"{count} {printable(name)}" for name, count in summary.detections.items())
     lines = [f"images: {summary.images}; found: {found} (score >= {settings.score_threshold:g})"]
     if summary.unreadable:
         lines.append(f"could not be read and were skipped: {len(summary.unreadable)}")
-        lines += [f"  {each.path}: {each.reason}" for each in summary.unreadable]
-    lines.append(f"annotated images: {settings.image_output_dir}")
-    lines.append(f"labels: {settings.label_dir}")
+        lines += [f"  {printable(each.path, None)}: {printable(each.reason)}" for each in summary.unreadable]
+    if summary.turned:
+        what = (
+            "applied" if apply_exif else "not applied (--apply_exif does): viewers show the originals turned"
+        )
+        lines.append(f"images with an EXIF orientation: {summary.turned}; {what}")
+    lines.append(f"annotated images: {printable(settings.image_output_dir, None)}")
+    lines.append(f"labels: {printable(settings.label_dir, None)}")
     return "\n".join(lines) + "\n"

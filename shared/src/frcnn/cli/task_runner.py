@@ -11,6 +11,7 @@ does so.
 
 import argparse
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+from frcnn.cli.own_files import refuse_overwriting
 from frcnn.cli.tasks import Task
 from frcnn.console import exit_codes
 from frcnn.console.logs import setup_logging
@@ -48,6 +50,7 @@ def run(task: Task, module: ModuleType, words: Sequence[str], program: str = "fr
             if args.log_file is not None:
                 setup_logging(args.verbose, args.log_file)
                 stack.enter_context(tee_stdout(args.log_file))
+            _escape_odd_names()
             if not args.verbose:
                 stack.enter_context(quiet_tensorflow_import())
             _run_and_record(module, args)
@@ -57,6 +60,12 @@ def run(task: Task, module: ModuleType, words: Sequence[str], program: str = "fr
         if task.says_status and place().rank == 0:
             _say(f"Execution status: {'FAIL' if code else 'PASS'}")
     return code
+
+
+def _escape_odd_names() -> None:
+    """Lets standard output take file names that are not UTF-8, or that its encoding has not."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def run_inside(task: Task, module: ModuleType, words: Sequence[str]) -> None:
@@ -118,6 +127,7 @@ def resolve_common_flags(task: Task, args: argparse.Namespace) -> None:
     Raises:
         UsageError: flags that contradict each other or do not fit the task.
     """
+    refuse_overwriting(task.name, args)
     args.gpus, args.gpu_index = _gpus(args.gpus, args.gpu_index)
     args.num_processes_given = args.num_processes != -1
     if not args.num_processes_given:

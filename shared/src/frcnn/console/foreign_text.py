@@ -1,6 +1,7 @@
 """Text from outside (labels, file names, specs) as it may be shown: one line, no control characters.
 
-Control characters clear screens, set window titles, and let one log line pose as two. Text is escaped once, where it is
+Control characters clear screens, set window titles, and let one log line pose as two. Text is escaped once,
+where it is
 shown: in messages, tables, plots and pages. Files that programs read keep it as it is.
 """
 
@@ -22,8 +23,8 @@ def printable(text: object, limit: int | None = SHOWN_CHARACTERS) -> str:
         limit: Greatest number of characters of `text` shown; `None` for all of them.
 
     Returns:
-        One line. Control and format characters, line breaks among them, are `\n`, `\x1b`, `\u202e`; bytes of a
-        file name that are not UTF-8 are `\xe9`. What was cut off is replaced by `...`.
+        One line. Control and format characters, line breaks among them, are `\n`, `\x1b`, `\u202e`; bytes of
+        a file name that are not UTF-8 are `\xe9`. What was cut off is replaced by `...`.
     """
     found = str(text)
     cut = limit is not None and len(found) > limit

@@ -8,11 +8,19 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+from frcnn.console.foreign_text import printable_lines
 from frcnn.errors import UsageError
 
 CONSOLE_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 CONSOLE_FORMAT_VERBOSE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class _SafeFormatter(logging.Formatter):
+    """Escapes what a terminal would obey: messages quote names from data and specs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable_lines(super().format(record))
 
 
 class _StandardErrorHandler(logging.StreamHandler):  # type: ignore[type-arg]  # not generic at run time
@@ -39,7 +47,7 @@ def setup_logging(verbose: bool, log_file: Path | None) -> None:
     console = _StandardErrorHandler()
     console.setLevel(logging.DEBUG if verbose else logging.INFO)
     line = CONSOLE_FORMAT_VERBOSE if verbose else CONSOLE_FORMAT
-    console.setFormatter(logging.Formatter(line, datefmt="%H:%M:%S"))
+    console.setFormatter(_SafeFormatter(line, datefmt="%H:%M:%S"))
     handlers: list[logging.Handler] = [console]
     if log_file is not None:
         handlers.append(_file_handler(log_file))
@@ -60,5 +68,5 @@ def _file_handler(log_file: Path) -> logging.Handler:
         handler = logging.FileHandler(log_file, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write the log file {log_file}: {error.strerror}") from error
-    handler.setFormatter(logging.Formatter(FILE_FORMAT))
+    handler.setFormatter(_SafeFormatter(FILE_FORMAT))
     return handler

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, SupportsFloat, TypeAlias
 
+from frcnn.console.foreign_text import utf8
+
 Status: TypeAlias = Literal["STARTED", "RUNNING", "SUCCESS", "FAILURE", "SKIPPED"]
 FILE_NAME = "status.json"
 
@@ -46,7 +48,7 @@ class StatusWriter:
             # An earlier run that was cut off in the middle of a line must not spoil this one.
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 line = "\n" + line
-            os.write(descriptor, line.encode())
+            os.write(descriptor, utf8(line).encode())
         finally:
             os.close(descriptor)
 

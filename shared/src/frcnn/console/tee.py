@@ -29,7 +29,7 @@ class _Tee:
 @contextlib.contextmanager
 def tee_stdout(path: Path) -> Iterator[None]:
     """Within the block, what goes to standard output is appended to `path` as well."""
-    with path.open("a", encoding="utf-8") as copy:
+    with path.open("a", encoding="utf-8", errors="backslashreplace") as copy:
         before = sys.stdout
         sys.stdout = _Tee(before, copy)  # type: ignore[assignment]  # all that print and rich ask for
         try:

@@ -1,12 +1,11 @@
 """Which files are the images of a set: one rule for converter, loader, demo, inference and calibration.
 
-An image is a file whose name ends in `.jpg`, `.jpeg` or `.png`, in any case, and does not begin with a dot. What it is
-shows when it is opened (`frcnn.regular_file`): pipes, devices, sockets and folders of such names are
-named and counted like broken images. A record names its image's file; where it does not, as in records of TAO, the
-spec's extension is tried first, then the others.
+An image is a file whose name ends in `.jpg`, `.jpeg` or `.png`, in any case, and does not begin with a dot.
+What it is shows when it is opened (`frcnn.regular_file`): pipes, devices, sockets and folders of
+such names are named and counted like broken images. A record names its image's file; where it does not, as
+in records of TAO, the spec's extension is tried first, then the others.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -16,17 +15,17 @@ _SIBLINGS = {"jpg": "jpeg", "jpeg": "jpg"}
 
 def is_image_name(name: str) -> bool:
     """Checks whether a file of this name is an image of the folder it is in."""
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+    return not name.startswith(".") and PurePosixPath(name).suffix.lower() in SUFFIXES
 
 
 def stem_of(name: str) -> str:
     """Returns an image's name, or its path, without the extension."""
-    return os.path.splitext(name)[0]
+    return str(PurePosixPath(name).with_suffix(""))
 
 
 def image_names(folder: Path) -> list[str]:
     """Lists the names of the images in `folder` itself, sorted."""
-    return sorted(name for name in os.listdir(folder) if is_image_name(name))
+    return sorted(path.name for path in folder.iterdir() if is_image_name(path.name))
 
 
 def preferred_first(names: Iterable[str], extension: str) -> list[str]:
@@ -37,20 +36,20 @@ def preferred_first(names: Iterable[str], extension: str) -> list[str]:
         extension: Extension that the spec names, with or without the dot, in any case.
 
     Returns:
-        The names sorted by stem; of one stem, those of the named extension first, then jpg and jpeg for each other.
+        The names sorted by stem; of one stem, those of the named extension first, then jpg and jpeg for each
+        other.
     """
     plain = extension.lstrip(".").lower()
     order = {f".{_SIBLINGS.get(plain, plain)}": 1, f".{plain}": 0}
 
     def key(name: str) -> tuple[str, int, str]:
-        stem, suffix = os.path.splitext(name)
-        return stem, order.get(suffix.lower(), 2), name
+        return stem_of(name), order.get(PurePosixPath(name).suffix.lower(), 2), name
 
     return sorted(names, key=key)
 
 
 def extension_spellings(extension: str) -> tuple[str, ...]:
-    """Lists the extensions, without the dot, under which the image of a record without a file name is looked for.
+    """Lists the extensions, without dot, that are tried for a record that does not name its image's file.
 
     Args:
         extension: Extension that the spec names.

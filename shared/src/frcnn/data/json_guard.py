@@ -1,9 +1,9 @@
 """A JSON file from outside as a stream that is safe to read item by item.
 
-A JSON reader keeps what it is within: a path of a million brackets, one text of gigabytes, one list element of
-gigabytes. The guard looks at brackets and quotes only, at the cost of copying the file, and ends such files with a
-sentence. A byte order mark is left out. `without_nan` also replaces `NaN` and `Infinity`, which Python's `json` writes,
-by `null`.
+A JSON reader keeps what it is within: a path of a million brackets, one text of gigabytes, one list element
+of gigabytes. The guard looks at brackets and quotes only, at the cost of copying the file, and ends such
+files with a sentence. A byte order mark is left out. `without_nan` also replaces `NaN` and `Infinity`, which
+Python's `json` writes, by `null`.
 """
 
 import codecs
@@ -88,13 +88,14 @@ class GuardedJson:
             raise DataError(
                 f"{self._path}: nested more than {DEEPEST} levels deep; expected COCO annotations"
             )
-        # Between two elements of a list the depth comes down to that of the list. Within one text or number there is
-        # neither a quote nor a bracket.
+        # Between two elements of a list the depth comes down to that of the list. Within one text or number
+        # there is neither a quote nor a bracket.
         ended = shallowest <= _TOP and (len(parts) > 1 or len(outside) > 0)
         self._within = 0 if ended else self._within + len(chunk)
         if self._within > LARGEST_ELEMENT:
             raise DataError(
-                f"{self._path}: one element takes more than {LARGEST_ELEMENT >> 20} MiB; expected COCO annotations"
+                f"{self._path}: one element takes more than {LARGEST_ELEMENT >> 20} MiB; expected COCO "
+                f"annotations"
             )
 
 
@@ -105,6 +106,8 @@ class _NanFilter:
         self._read, self._left, self._ended = read, b"", False
 
     def read(self, size: int) -> bytes:
+        if not size:  # how a reader finds out whether it gets bytes
+            return b""
         while True:
             new = b"" if self._ended else self._read(size)
             self._ended = not new

@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from frcnn.data.records.annotations import ImageRecord
+from google.protobuf import text_encoding
+
+from frcnn.data.records.annotations import DONT_CARE, ImageRecord
 from frcnn.errors import DataError
 
 ARCH = "resnet:10"
@@ -21,8 +23,6 @@ MAX_INPUT_PIXELS = 384 * 288
 LEAST_ROIS, MOST_ROIS = 16, 32
 STRIDE = 16
 MIN_SIDE = 128
-# KITTI's mark for regions that nobody labelled.
-NOT_A_CLASS = "dontcare"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ def survey(records: Iterable[ImageRecord]) -> Survey:
     classes: Counter[str] = Counter()
     relative_sides = []  # sides of boxes of images of size 1 x 1
     for record in records:
-        labels = [label for label in record.labels if label.class_name != NOT_A_CLASS]
+        labels = [label for label in record.labels if label.class_name != DONT_CARE]
         heights.append(record.height)
         widths.append(record.width)
         counts.append(len(labels))
@@ -182,5 +182,4 @@ class Paths:
 
 
 def _quoted(text: object) -> str:
-    escaped = str(text).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return f'"{text_encoding.CEscape(str(text).encode(), as_utf8=True)}"'

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
+from frcnn.console.foreign_text import printable
 from frcnn.drawing.colors import class_colour
 
 # All px.
@@ -59,7 +60,7 @@ def _draw_legend(
     top: int,
 ) -> None:
     left = GAP
-    for index, name in enumerate(class_names):
+    for index, name in enumerate(map(printable, class_names)):
         canvas.rectangle((left, top + 4, left + SWATCH, top + 4 + SWATCH), fill=class_colour(index))
         canvas.text((left + SWATCH + 4, top), name, INK, font)
         left += round(canvas.textlength(name, font)) + SWATCH + 3 * GAP

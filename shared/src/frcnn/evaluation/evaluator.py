@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from frcnn.data.input.dataset import Dataset
     from frcnn.spec.schema.experiment import Experiment
 
+# Images whose tallies are kept one by one.
+_MOST_FRESH = 256
+
 log = logging.getLogger(__name__)
 
 
@@ -30,6 +33,7 @@ class Evaluator:
         """Nothing seen yet."""
         self._settings = settings
         self._tallies: list[Tally] = [empty_tally(settings)]
+        self._fresh: list[Tally] = []
 
     def update(self, detections: DetectionBatch, batch: Mapping[str, np.ndarray]) -> None:
         """Judges the detections of one batch.
@@ -43,7 +47,9 @@ class Evaluator:
         real = batch.get("image_valid", np.ones(len(batch["images"]), bool))
         for index in np.flatnonzero(real).tolist():
             found = found_in(detections, batch, index, self._settings.score_threshold)
-            self._tallies.append(tally_image(objects_in(batch, index), found, self._settings))
+            self._fresh.append(tally_image(objects_in(batch, index), found, self._settings))
+        if len(self._fresh) >= _MOST_FRESH:
+            self._gather()
 
     def merge(self, other: Tally) -> None:
         """Adds what another process has seen: its `tally()`, of other images and the same settings."""
@@ -51,8 +57,15 @@ class Evaluator:
 
     def tally(self) -> Tally:
         """All that has been seen, as arrays that can be stored or sent to another process."""
+        self._gather()
         self._tallies = [merge(self._tallies)]
         return self._tallies[0]
+
+    def _gather(self) -> None:
+        """Puts the tallies of single images together: each has numbers for every class."""
+        if self._fresh:
+            self._tallies.append(merge(self._fresh))
+            self._fresh = []
 
     def report(self) -> Report:
         """The metrics of all that has been seen."""

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import frcnn
+from frcnn.console.foreign_text import printable
 from frcnn.drawing.colors import class_colour
 from frcnn.errors import UsageError
 from frcnn.evaluation.average_precision import Curve
 from frcnn.evaluation.inspection import BINS, SIZES, Inspection
-from frcnn.evaluation.report import Report
+from frcnn.evaluation.report import ClassResult, Report
 from frcnn.evaluation.settings import iou_label
 from frcnn.files import write_text
 from frcnn.limits import read_json
@@ -26,6 +27,8 @@ TEMPLATE = "report.html.jinja"
 # Sides of a chart's plane in units of its view box.
 PLANE_WIDTH, PLANE_HEIGHT = 240, 150
 _CURVE_POINTS = 200
+# Classes whose curve and scores are drawn; a page of a thousand charts is read by nobody.
+MOST_PANELS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +94,8 @@ def save_html(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(number=_number, change=_change)
+    # Names come from labels and files; a control character has no place in a page.
+    environment.finalize = lambda value: printable(value, None) if type(value) is str else value
     write_text(path, environment.from_string(source).render(_content(report, inspection, subject, former)))
 
 
@@ -100,7 +105,7 @@ def _content(
     first = report.results[0]
     label = iou_label(first.iou)
     before = _classes_of(former, label)
-    misses = inspection.confusion[:-1, -1].sum()
+    shown = set(_most_objects(first.classes))
     return {
         "subject": subject,
         "report": report,
@@ -108,9 +113,9 @@ def _content(
         "range": [(iou_label(each.iou), each.mean_ap) for each in report.results],
         "former": former,
         "headline": {
-            "right": int(np.trace(inspection.confusion[:-1, :-1])),
-            "wrong": int(inspection.confusion[:, :-1].sum() - np.trace(inspection.confusion[:-1, :-1])),
-            "missed": int(misses),
+            "right": inspection.confused.right,
+            "wrong": inspection.confused.wrong,
+            "missed": inspection.confused.missed,
             "shown": inspection.shown_score,
         },
         "classes": [
@@ -119,6 +124,7 @@ def _content(
                 "former": before.get(each.name, {}),
                 "colour": "rgb({},{},{})".format(*class_colour(index)),
                 "sizes": inspection.size_results(index),
+                "shown": index in shown,
                 "curve": curve_path(each.curve, report.metric) if each.curve else "",
                 "bars": _bars(inspection.right[index], inspection.wrong[index]),
                 "histogram": _histogram_rows(inspection.right[index], inspection.wrong[index]),
@@ -126,6 +132,7 @@ def _content(
             for index, each in enumerate(first.classes)
         ],
         "sizes": list(SIZES),
+        "panels": len(shown),
         "confusion": _confusion(inspection, [each.name for each in first.classes]),
         "false_alarms": list(inspection.false_alarms),
         "misses": list(inspection.misses),
@@ -133,6 +140,12 @@ def _content(
         "version": frcnn.__version__,
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
+
+
+def _most_objects(classes: Sequence[ClassResult]) -> list[int]:
+    """Indices of the classes whose curves are shown: those with the most objects, if there are too many."""
+    order = sorted(range(len(classes)), key=lambda index: (-classes[index].objects, index))
+    return order[:MOST_PANELS]
 
 
 def curve_path(curve: Curve, metric: str) -> str:
@@ -178,7 +191,8 @@ def _histogram_rows(right: np.ndarray, wrong: np.ndarray) -> list[tuple[str, int
 
 
 def _confusion(inspection: Inspection, names: Sequence[str]) -> dict[str, Any]:
-    counts = inspection.confusion
+    table = inspection.confused.table(names)
+    counts, names = table.matrix, table.names
     totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     shares = counts / totals
     rows: list[dict[str, Any]] = [

@@ -1,4 +1,4 @@
-"""KITTI's DontCare regions: parts of an image that nobody labelled, where a detection is neither right nor wrong.
+"""KITTI's DontCare regions: nobody labelled them, and a detection there is neither right nor wrong.
 
 D detections, R regions, T IoU thresholds; boxes are `yxyx` pixels.
 """
@@ -11,8 +11,8 @@ from frcnn.evaluation.matching import FALSE_POSITIVE, IGNORED
 def share_inside(boxes: np.ndarray, regions: np.ndarray) -> np.ndarray:
     """Returns the largest share of each box that lies in one region.
 
-    Sides count their last pixel, as in `matching.inclusive_iou`, and 1e-6 is added to the area, so that a share of exactly
-    the threshold does not reach it (KITTI's devkit: `>`).
+    Sides count their last pixel, as in `matching.inclusive_iou`, and 1e-6 is added to the area, so that a
+    share of exactly the threshold does not reach it (KITTI's devkit: `>`).
 
     Args:
         boxes: [D, 4].
@@ -37,8 +37,8 @@ def excuse(
 ) -> np.ndarray:
     """Turns wrong detections in regions into ignored ones.
 
-    Source: KITTI development kit, evaluate_object: a false positive whose overlap with a DontCare area, as a share of
-    the detection's own area, exceeds the threshold of the match is not counted.
+    Source: KITTI development kit, evaluate_object: a false positive whose overlap with a DontCare area, as a
+    share of the detection's own area, exceeds the threshold of the match is not counted.
 
     Args:
         outcomes: int8 [D, T], from `matching.match`.

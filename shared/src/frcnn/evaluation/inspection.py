@@ -4,6 +4,7 @@ N detections, G objects, C classes of an image. Everything is judged at one IoU 
 """
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from frcnn.evaluation.average_precision import (
     average_precision_voc12,
     trace_curve,
 )
+from frcnn.evaluation.confusion import Confusion
+from frcnn.evaluation.ignored_regions import excuse, share_inside
 from frcnn.evaluation.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE, inclusive_iou, match
 from frcnn.evaluation.settings import EvaluationSettings
 from frcnn.evaluation.thumbnails import Mistake, Worst
@@ -33,12 +36,42 @@ class SizeResult:
     objects: int
 
 
+@dataclasses.dataclass
+class _OfSize:
+    """Detections judged for objects of one size, and how many of these each class has (int64 [C])."""
+
+    objects: np.ndarray
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = dataclasses.field(default_factory=list)
+    # 1 if there is one part only, and it is sorted by class.
+    _sorted: int = 0
+
+    def add(self, found: Found, outcomes: np.ndarray, objects: np.ndarray) -> None:
+        """Adds an image; `outcomes` [N] as of `matching.match`."""
+        self.objects += objects
+        counted = outcomes != IGNORED
+        right = outcomes[counted] == TRUE_POSITIVE
+        self.parts.append((found.scores[counted], found.classes[counted], right))
+        self._sorted = 0
+
+    def judged(self, class_index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Scores of a class's detections, and which are right."""
+        if len(self.parts) != self._sorted:
+            scores, classes, right = (np.concatenate(column) for column in zip(*self.parts, strict=True))
+            # Sorted once, so that each class is a slice: there may be thousands.
+            order = np.argsort(classes, kind="stable")
+            self.parts, self._sorted = [(scores[order], classes[order], right[order])], 1
+        if not self.parts:
+            return np.zeros(0, np.float32), np.zeros(0, bool)
+        scores, classes, right = self.parts[0]
+        rows = slice(*np.searchsorted(classes, [class_index, class_index + 1]))
+        return scores[rows], right[rows]
+
+
 class Inspection:
     """Watches an evaluation image by image; all of it can be read at any time.
 
     Attributes:
-        confusion: int [C + 1, C + 1], rows what was labelled, columns what was found, at `shown_score`;
-            the last row counts false alarms, the last column misses.
+        confused: What was labelled and what was found there, at `shown_score`.
         right, wrong: int [C, BINS], detections that found an object of their class or did not, by score.
         false_alarms, misses: The worst of each.
     """
@@ -57,13 +90,11 @@ class Inspection:
         """
         count = len(settings.class_names)
         self.settings, self.shown_score = settings, shown_score
-        self.confusion = np.zeros((count + 1, count + 1), np.int64)
+        self.confused = Confusion(count)
         self.right, self.wrong = (np.zeros((count, BINS), np.int64) for _ in range(2))
         self.false_alarms, self.misses = Worst(), Worst()
         self._mean, self._scale, self._bgr = mean, scale, bgr
-        self._by_size: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]] = {
-            size: [] for size in SIZES
-        }
+        self._by_size = {size: _OfSize(np.zeros(count, np.int64)) for size in SIZES}
 
     def update(self, detections: DetectionBatch, batch: Mapping[str, np.ndarray]) -> None:
         """Looks at one batch, of which `frcnn.evaluation.evaluator.Evaluator.update` says what it holds."""
@@ -72,6 +103,11 @@ class Inspection:
             objects = objects_in(batch, index)
             found = found_in(detections, batch, index, self.settings.score_threshold)
             self._see(objects, found, batch, index)
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """`confused` as int [C + 1, C + 1]: the last row counts false alarms, the last column misses."""
+        return self.confused.table(self.settings.class_names, len(self.settings.class_names)).matrix
 
     def size_results(self, class_index: int) -> dict[str, SizeResult]:
         """Average precision of a class over small, medium and large objects, as COCO divides them.
@@ -82,15 +118,12 @@ class Inspection:
         return {size: self._size_result(class_index, size) for size in SIZES}
 
     def _size_result(self, class_index: int, size: str) -> SizeResult:
-        parts = self._by_size[size]
-        if not parts:
-            return SizeResult(None, 0)
-        scores, classes, outcomes = (np.concatenate([part[at] for part in parts]) for at in range(3))
-        objects = int(sum(part[3][class_index] for part in parts))
-        chosen = (classes == class_index) & (outcomes != IGNORED)
+        found = self._by_size[size]
+        objects = int(found.objects[class_index])
         if not objects:
             return SizeResult(None, 0)
-        curve = trace_curve(scores[chosen], outcomes[chosen] == TRUE_POSITIVE, objects)
+        scores, right = found.judged(class_index)
+        curve = trace_curve(scores, right, objects)
         ap = average_precision_voc07(curve) if self.settings.voc07 else average_precision_voc12(curve)
         return SizeResult(ap, objects)
 
@@ -99,7 +132,8 @@ class Inspection:
         iou = overlaps * (found.classes[:, None] == objects.classes[None, :])
         threshold = np.asarray(self.settings.iou_thresholds[:1])
         coco = self.settings.coco_matching
-        outcomes = match(found.scores, iou, objects.difficult, threshold, coco=coco)[:, 0]
+        outcomes = match(found.scores, iou, objects.difficult, threshold, coco=coco)
+        outcomes = excuse(outcomes, found.boxes, objects.regions, threshold)[:, 0]
         self._count_scores(found, outcomes)
         self._count_sizes(objects, found, iou, _pixel_area(batch, index))
         shown = found.scores >= self.shown_score
@@ -118,30 +152,35 @@ class Inspection:
         threshold = np.asarray(self.settings.iou_thresholds[:1])
         for size, (low, high) in SIZES.items():
             others = objects.difficult | (areas < low) | (areas >= high)
-            outcomes = match(found.scores, iou, others, threshold, coco=self.settings.coco_matching)[:, 0]
+            outcomes = match(found.scores, iou, others, threshold, coco=self.settings.coco_matching)
+            outcomes = excuse(outcomes, found.boxes, objects.regions, threshold)[:, 0]
             elsewhere = (outcomes == FALSE_POSITIVE) & ((found_areas < low) | (found_areas >= high))
             outcomes = np.where(elsewhere, IGNORED, outcomes)
-            counts = np.bincount(objects.classes[~others], minlength=count)
-            self._by_size[size].append((found.scores, found.classes, outcomes, counts))
+            self._by_size[size].add(found, outcomes, np.bincount(objects.classes[~others], minlength=count))
 
     def _count_confusion(
         self, objects: Objects, found: Found, overlaps: np.ndarray, shown: np.ndarray
     ) -> None:
-        """Matches shown detections to objects of any class; those of difficult objects are left out."""
+        """Matches shown detections to objects of any class.
+
+        Those of difficult objects are left out, and so are wrong ones in regions that nobody labelled.
+        """
         nobody = len(self.settings.class_names)
         scores, classes = found.scores[shown], found.classes[shown]
         free = np.ones(len(objects.classes), bool)
+        excused = share_inside(found.boxes[shown], objects.regions) >= self.settings.iou_thresholds[0]
         for detection in np.argsort(-scores, kind="stable"):
             iou = np.where(free, overlaps[shown][detection], 0.0)
             best = int(iou.argmax()) if len(iou) else -1
             if best < 0 or iou[best] < self.settings.iou_thresholds[0]:
-                self.confusion[nobody, classes[detection]] += 1
+                if not excused[detection]:
+                    self.confused.add(nobody, classes[detection])
                 continue
             free[best] = objects.difficult[best] and not self.settings.coco_matching
             if not objects.difficult[best]:
-                self.confusion[objects.classes[best], classes[detection]] += 1
-        missed = objects.classes[free & ~objects.difficult]
-        np.add.at(self.confusion, (missed, nobody), 1)
+                self.confused.add(objects.classes[best], classes[detection])
+        for missed in objects.classes[free & ~objects.difficult]:
+            self.confused.add(missed, nobody)
 
     def _keep_mistakes(
         self,
@@ -191,7 +230,7 @@ def _frame(batch: Mapping[str, Any], index: int) -> str:
     if "frame_id" not in batch:
         return f"image {index}"
     name = batch["frame_id"][index]
-    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+    return os.fsdecode(name) if isinstance(name, bytes) else str(name)
 
 
 def _pixel_area(batch: Mapping[str, Any], index: int) -> float:

@@ -1,11 +1,13 @@
 """Precision over recall, one picture an IoU threshold."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from frcnn.console.foreign_text import printable
 from frcnn.drawing.colors import class_colour, luminance
 from frcnn.evaluation.report import ClassResult, IoUResult, Report
 from frcnn.evaluation.settings import iou_label
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LEGEND_ROWS = 24  # more classes than this get a second column
+_MOST_CURVES = 4 * _LEGEND_ROWS  # more lines cannot be told apart, and would make the picture too wide
 _LINE_STYLES = ("-", "--", "-.", ":")
 _COLOURS_PER_STYLE = 7  # the palette's distinct hues
 _TOO_BRIGHT = 0.5  # luminance of a colour that would be lost on white paper
@@ -47,7 +50,8 @@ def plot_curves(result: IoUResult, metric: str) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    shown = [(index, each) for index, each in enumerate(result.classes) if each.curve is not None]
+    drawn = [(index, each) for index, each in enumerate(result.classes) if each.curve is not None]
+    shown = sorted(sorted(drawn, key=lambda pair: -pair[1].objects)[:_MOST_CURVES], key=lambda pair: pair[0])
     columns = max(1, math.ceil(len(shown) / _LEGEND_ROWS))
     figure = Figure(figsize=(7.5 + 2.2 * columns, 6.0), layout="constrained")
     FigureCanvasAgg(figure)  # draws without a display and leaves pyplot's global state alone
@@ -56,10 +60,32 @@ def plot_curves(result: IoUResult, metric: str) -> "Figure":
         _draw(axes, index, each, metric)
     _dress(axes)
     mean = "-" if result.mean_ap is None else f"{result.mean_ap:.4f}"
-    axes.set_title(f"Precision and recall at IoU {iou_label(result.iou)}: mAP {mean} ({metric})")
+    title = f"Precision and recall at IoU {iou_label(result.iou)}: mAP {mean} ({metric})"
+    if len(shown) < len(drawn):
+        title += f"\nthe {len(shown)} of {len(drawn)} classes with the most objects"
+    axes.set_title(title)
     if shown:
-        axes.legend(title="class (AP)", loc="upper left", bbox_to_anchor=(1, 1), ncols=columns, frameon=False)
+        _add_legend(axes, [f"{printable(each.name)} ({each.ap:.4f})" for _, each in shown], columns)
     return figure
+
+
+def _add_legend(axes: "Axes", names: Sequence[str], columns: int) -> None:
+    """Names the lines, in their order, with names that stand for themselves.
+
+    matplotlib leaves out labels that begin with `_`, and reads what is between two `$` as a formula.
+    """
+    legend = axes.legend(
+        axes.lines,
+        [str(number) for number in range(len(names))],
+        title="class (AP)",
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+        ncols=columns,
+        frameon=False,
+    )
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_parse_math(False)
+        text.set_text(name)
 
 
 def _draw(axes: "Axes", index: int, result: ClassResult, metric: str) -> None:
@@ -73,7 +99,6 @@ def _draw(axes: "Axes", index: int, result: ClassResult, metric: str) -> None:
         linestyle=_LINE_STYLES[index // _COLOURS_PER_STYLE % len(_LINE_STYLES)],
         color=_line_colour(index),
         linewidth=1.8,
-        label=f"{result.name} ({result.ap:.4f})",
         clip_on=False,
     )
 

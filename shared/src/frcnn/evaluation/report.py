@@ -5,7 +5,10 @@ import json
 import math
 from collections.abc import Sequence
 
-from frcnn.evaluation.accumulate import Tally, judged
+import numpy as np
+
+from frcnn.console.foreign_text import printable
+from frcnn.evaluation.accumulate import Tally, judged, rows_by_class
 from frcnn.evaluation.average_precision import (
     Curve,
     average_precision_voc07,
@@ -115,16 +118,21 @@ class Report:
 
 def build_report(tally: Tally, settings: EvaluationSettings) -> Report:
     """The metrics of everything `tally` has seen."""
-    classes = range(len(settings.class_names))
+    rows = rows_by_class(tally, len(settings.class_names))
     results = tuple(
-        IoUResult(iou, tuple(_class_result(tally, settings, index, at) for index in classes))
+        IoUResult(
+            iou,
+            tuple(_class_result(tally, settings, index, of_class, at) for index, of_class in enumerate(rows)),
+        )
         for at, iou in enumerate(settings.iou_thresholds)
     )
     return Report(results, settings.metric, settings.score_threshold, tally.images)
 
 
-def _class_result(tally: Tally, settings: EvaluationSettings, index: int, at: int) -> ClassResult:
-    scores, outcomes = judged(tally, index, at)
+def _class_result(
+    tally: Tally, settings: EvaluationSettings, index: int, rows: np.ndarray, at: int
+) -> ClassResult:
+    scores, outcomes = judged(tally, rows, at)
     objects, difficult = int(tally.objects[index]), int(tally.difficult[index])
     right = int((outcomes == TRUE_POSITIVE).sum())
     curve, ap = None, None
@@ -154,7 +162,7 @@ def _table_lines(result: IoUResult) -> list[str]:
     lines = ["=" * _RULE, _row(header), "-" * _RULE]
     for each in result.classes:
         numbers = [each.ap, each.precision, each.recall] + [each.rpn_recall] * with_rois
-        lines += [_row([each.name, *map(_number, numbers)]), "-" * _RULE]
+        lines += [_row([printable(each.name), *map(_number, numbers)]), "-" * _RULE]
     return [*lines, f"mAP@{result.iou:g} = {_number(result.mean_ap)}"]
 
 

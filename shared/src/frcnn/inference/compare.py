@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
+from frcnn.console.foreign_text import printable
 from frcnn.console.progress import track
-from frcnn.data.transforms.preprocess import ImageSettings, batch_of, prepare_image
+from frcnn.data.image_file import UnreadableImageError, load_image
+from frcnn.data.transforms.preprocess import ImageSettings, batch_of
 from frcnn.errors import DataError
 from frcnn.model.batch_detector import DetectionBatch, Detector
 
@@ -138,7 +139,6 @@ def network_image(path: Path, settings: ImageSettings) -> np.ndarray:
         DataError: The file cannot be read as an image.
     """
     try:
-        with tf.device("CPU"):
-            return prepare_image(tf.constant(path.read_bytes()), settings)[0].numpy()
-    except (OSError, tf.errors.OpError) as error:
-        raise DataError(f"{path}: cannot be read as an image ({str(error).splitlines()[0]})") from error
+        return load_image(path, settings).pixels
+    except UnreadableImageError as error:
+        raise DataError(f"{printable(path, None)}: cannot be read as an image ({error})") from error

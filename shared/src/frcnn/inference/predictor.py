@@ -6,7 +6,6 @@ B images a batch, K detection slots, N detections of an image, h and w the size 
 import collections
 import dataclasses
 import itertools
-import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from frcnn.data.transforms.preprocess import ImageSettings, batch_of, decode_image, prepare_image
+from frcnn.data.conversion.stored_image import UPRIGHT
+from frcnn.data.image_file import LoadedImage, UnreadableImageError, load_image
+from frcnn.data.transforms.preprocess import ImageSettings, batch_of, decode_image
 from frcnn.model.batch_detector import DetectionBatch, Detector
 
 # Images are decoded while the detector is busy; more threads than this are of no use to it.
@@ -40,6 +41,8 @@ class Prediction:
         boxes: float32 [N, 4] yxyx, pixels of the original image, inside it.
         scores: float32 [N].
         classes: int [N].
+        orientation: EXIF orientation in the file.
+        turned: EXIF orientation that was applied; boxes are in pixels of the turned image.
     """
 
     path: Path
@@ -47,19 +50,19 @@ class Prediction:
     boxes: np.ndarray
     scores: np.ndarray
     classes: np.ndarray
+    orientation: int = UPRIGHT
+    turned: int = UPRIGHT
 
     def pixels(self) -> np.ndarray:
-        """The original image in colour, uint8 [h, w, 3]."""
+        """The original image in colour, turned if it was for the detector; uint8 [h, w, 3]."""
         with tf.device("CPU"):
-            return decode_image(tf.constant(self.encoded), channels=3).numpy()
+            return decode_image(tf.constant(self.encoded), channels=3, orientation=self.turned).numpy()
 
 
 @dataclasses.dataclass(frozen=True)
 class _Prepared:
     path: Path
-    encoded: bytes
-    image: np.ndarray
-    size: tuple[int, int]
+    image: LoadedImage
 
 
 def predict(
@@ -69,6 +72,7 @@ def predict(
     *,
     batch_size: int,
     score_threshold: float,
+    apply_exif: bool = False,
 ) -> Iterator[Prediction | Unreadable]:
     """Runs `detector` over image files, `batch_size` at a time.
 
@@ -82,12 +86,13 @@ def predict(
         settings: What the network expects of an image.
         batch_size: B.
         score_threshold: Detections below it are left out.
+        apply_exif: Whether images are turned by their EXIF orientation.
 
     Yields:
         One result a file, in the order of `paths`; an unreadable one may come somewhat earlier.
     """
     waiting: list[_Prepared] = []
-    for prepared in _prepare_ahead(paths, settings, batch_size * _BATCHES_AHEAD):
+    for prepared in _prepare_ahead(paths, settings, apply_exif, batch_size * _BATCHES_AHEAD):
         if isinstance(prepared, Unreadable):
             yield prepared
             continue
@@ -113,7 +118,7 @@ def to_original(boxes: np.ndarray, network: tuple[int, int], original: tuple[int
 
 
 def _prepare_ahead(
-    paths: Sequence[Path], settings: ImageSettings, ahead: int
+    paths: Sequence[Path], settings: ImageSettings, apply_exif: bool, ahead: int
 ) -> Iterator[_Prepared | Unreadable]:
     """Reads and prepares files in threads, at most `ahead` of what has been taken."""
     remaining = iter(paths)
@@ -122,7 +127,7 @@ def _prepare_ahead(
         try:
             while True:
                 for path in itertools.islice(remaining, ahead - len(started)):
-                    started.append(pool.submit(_prepare, path, settings))
+                    started.append(pool.submit(_prepare, path, settings, apply_exif))
                 if not started:
                     return
                 yield started.popleft().result()
@@ -131,17 +136,11 @@ def _prepare_ahead(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _prepare(path: Path, settings: ImageSettings) -> _Prepared | Unreadable:
+def _prepare(path: Path, settings: ImageSettings, apply_exif: bool) -> _Prepared | Unreadable:
     try:
-        encoded = path.read_bytes()
-        with tf.device("CPU"):
-            image, size = prepare_image(tf.constant(encoded), settings)
-    except OSError as error:
-        return Unreadable(path, error.strerror or str(error))
-    except tf.errors.OpError as error:
-        return Unreadable(path, _reason(error.message))
-    height, width = size.numpy().tolist()
-    return _Prepared(path, encoded, image.numpy(), (height, width))
+        return _Prepared(path, load_image(path, settings, apply_exif=apply_exif))
+    except UnreadableImageError as error:
+        return Unreadable(path, str(error))
 
 
 def _detect(
@@ -151,25 +150,23 @@ def _detect(
     batch_size: int,
     threshold: float,
 ) -> Iterator[Prediction]:
-    found = detector(*batch_of([each.image for each in waiting], settings, batch_size))
+    found = detector(*batch_of([each.image.pixels for each in waiting], settings, batch_size))
     for index, each in enumerate(waiting):
-        yield _prediction(each, found, index, threshold)
+        yield _prediction(each.path, each.image, found, index, threshold)
 
 
-def _prediction(image: _Prepared, found: DetectionBatch, index: int, threshold: float) -> Prediction:
+def _prediction(
+    path: Path, image: LoadedImage, found: DetectionBatch, index: int, threshold: float
+) -> Prediction:
     scores = found.scores[index, : found.count[index]]
     order = np.argsort(-scores, kind="stable")
     chosen = order[scores[order] >= threshold]
     return Prediction(
-        path=image.path,
+        path=path,
         encoded=image.encoded,
-        boxes=to_original(found.boxes[index, chosen], image.image.shape[:2], image.size),
+        boxes=to_original(found.boxes[index, chosen], image.pixels.shape[:2], image.size),
         scores=scores[chosen],
         classes=found.classes[index, chosen],
+        orientation=image.orientation,
+        turned=image.turned,
     )
-
-
-def _reason(message: str) -> str:
-    """TensorFlow's message without the names of nodes and ops."""
-    plain = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]|name:\s*$", "", message).strip()
-    return plain.splitlines()[0].rstrip(" :") if plain else "not an image that can be decoded"

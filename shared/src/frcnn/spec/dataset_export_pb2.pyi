@@ -120,7 +120,9 @@ class KITTIConfig(_message.Message):
     kitti_sequence_to_frames_file: _builtins.str
     """JSON file {sequence: [frame id, ...]}, below the root; required in sequence mode. [unit: path; default: ""]"""
     image_extension: _builtins.str
-    """Extension of the image files, with the dot; its case matters. [default: ".png"]"""
+    """Which image counts if several have the same name without extension, in any case, with or without the dot;
+    .jpg, .jpeg and .png are all taken. [default: ".png"]
+    """
     num_partitions: _builtins.int
     """Folds; in random mode 2, or 0: one set whose file names have no fold. [unit: folds; default: 0]"""
     num_shards: _builtins.int

@@ -5,10 +5,12 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn.errors import NotFiniteError
 from frcnn.model.files.checkpoint import read_record
 from frcnn.spec.overrides import with_training
-from frcnn.training.run_folder import checkpoint_in, epoch_of
+from frcnn.training.run_folder import checkpoint_in, epoch_of, epochs_of_this_run
 from frcnn.training.trainer import TrainResult, train
+from frcnn.training.unvalidated import lacks_validation
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
@@ -32,12 +34,18 @@ def train_or_continue(spec: "Experiment", folder: Path, *, key: str = "", amp: b
     newest = checkpoint_in(folder, "latest")
     if newest is None:
         return train(spec, folder, key=key, amp=amp)
-    epoch = epoch_of(newest.name)
-    log.info("going on from %s, %d of %d epochs", newest, epoch, spec.training_config.num_epochs)
-    if epoch >= spec.training_config.num_epochs and (result := finished(folder, key)):
-        return result
-    resumed = with_training(spec, epochs=0, retrain=None, resume=newest)
-    return train(resumed, folder, key=key, amp=amp)
+    all_trained = epoch_of(newest.name) >= spec.training_config.num_epochs
+    if all_trained and not lacks_validation(spec, read_record(newest, key)):
+        return finished(folder, key) or train(spec, folder, key=key, amp=amp)
+    for checkpoint in epochs_of_this_run(folder):
+        epoch = epoch_of(checkpoint.name)
+        log.info("going on from %s, %d of %d epochs", checkpoint, epoch, spec.training_config.num_epochs)
+        try:
+            resumed = with_training(spec, epochs=0, retrain=None, resume=checkpoint)
+            return train(resumed, folder, key=key, amp=amp)
+        except NotFiniteError as error:
+            log.warning("%s", error)
+    return train(spec, folder, key=key, amp=amp)
 
 
 def finished(folder: Path, key: str = "") -> TrainResult | None:

@@ -90,6 +90,12 @@ def checkpoint_in(folder: Path, wanted: Wanted) -> Path | None:
     return folder / max(epochs, key=epoch_of) if epochs else None
 
 
+def epochs_of_this_run(folder: Path) -> list[Path]:
+    """The checkpoints of a results folder's last run, the newest first."""
+    names = checkpoints_of(folder) - of_an_earlier_run(folder)
+    return [folder / name for name in sorted(filter(epoch_of, names), key=epoch_of, reverse=True)]
+
+
 def find_checkpoint(path: Path, wanted: Wanted) -> Path:
     """What a path given for a model means: a file itself, or a checkpoint of a results folder.
 

@@ -5,7 +5,10 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from frcnn.errors import ModelError, UsageError
+import keras
+import numpy as np
+
+from frcnn.errors import ModelError, NotFiniteError, UsageError
 from frcnn.model.build import build
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files.checkpoint import (
@@ -70,6 +73,7 @@ def begin(
     if start.kind == "resume":
         model, record, state = load_checkpoint(start.path, key)
         start.check(model, record, spec)
+        _check_finite(model, start.path)
         log.info("resuming after epoch %d of %s", record.epoch, start.path)
         return model, record, state
     if start.kind == "retrain":
@@ -84,6 +88,15 @@ def begin(
         load_pretrained(model, Path(spec.training_config.pretrained_weights), key)
     model = quantised(model, spec)
     return model, TrainingRecord(arch, model.geometry.class_names), None
+
+
+def _check_finite(model: FasterRCNN, path: Path) -> None:
+    for variable in model.weights:
+        values = keras.ops.convert_to_numpy(variable)
+        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+            raise NotFiniteError(
+                f"{path}: the weights of {variable.path} are not finite; resume from an earlier checkpoint"
+            )
 
 
 def counted(record: TrainingRecord, steps: int) -> TrainingRecord:

@@ -29,6 +29,7 @@ from frcnn.training.run_folder import only_training_in
 from frcnn.training.starting_point import Start, begin, choose_start, counted
 from frcnn.training.statistics_remarks import remark_on_statistics
 from frcnn.training.synchronize import EpochMeans, facts, start_together
+from frcnn.training.unvalidated import lacks_validation, with_validation
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
@@ -111,7 +112,8 @@ def _train(
     record = counted(saved, steps)
     if record.epoch:
         data = training_dataset(spec, rank=here.rank, world=here.size, start_epoch=record.epoch)
-    if record.epoch >= spec.training_config.num_epochs:
+    unvalidated = lacks_validation(spec, record)
+    if record.epoch >= spec.training_config.num_epochs and not unvalidated:
         _complete(spec, results_dir, key, record, start, here)
         raise RunError(
             f"{start.path}: has all of its {record.epoch} epochs; raise training_config.num_epochs to go on"
@@ -138,11 +140,13 @@ def _train(
         *([EpochMeans(world)] if here.size > 1 else []),
         *([AveragedWeights(model.weight_averages)] if model.weight_averages is not None else []),
         *([stop] if stop else []),
-        *([validator] if validator else []),
     ]
     with world.guard():
         if here.size > 1:
             start_together(model, world, facts(spec, data, validation, model, record))
+        if unvalidated and validator is not None:
+            log.info("%s was saved, but not validated", start.path)
+            record = with_validation(record, validator.validate(model, record.epoch))
         reports = None
         if here.rank == 0:
             reports = Reports(
@@ -155,7 +159,7 @@ def _train(
                 record=record,
                 start=start,
             )
-        losses = _fit(model, spec, data, record, callbacks, reports)
+        losses = _fit(model, spec, data, record, callbacks, validator, reports)
         world.barrier()  # nobody leaves while rank 0 writes: launchers end a run with its first process
     files = reports.checkpoints if reports else None
     return TrainResult(
@@ -182,12 +186,19 @@ def _fit(
     data: Dataset,
     record: TrainingRecord,
     callbacks: list[keras.callbacks.Callback],
+    validator: Validation | None,
     reports: Reports | None,
 ) -> list[float]:
     """Trains the epochs that are left; returns their mean losses."""
+    validators = [validator] if validator else []
     with contextlib.ExitStack() as stack:
-        if reports is not None:
-            callbacks = [*callbacks, *stack.enter_context(reports).callbacks]
+        if reports is None:
+            callbacks = [*callbacks, *validators]
+        else:
+            stack.enter_context(reports)
+            # An epoch that is trained is saved first: validation takes long, and may be interrupted.
+            early = [reports.checkpoints.before_validation] if validators else []
+            callbacks = [*callbacks, *early, *validators, *reports.callbacks]
         history = model.fit(
             data.batches,
             steps_per_epoch=data.steps_per_epoch,

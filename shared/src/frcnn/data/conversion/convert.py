@@ -165,13 +165,15 @@ def _notes_on(remarks: Mapping[Remark, int], *, apply_exif: bool) -> tuple[str, 
         notes.append(f"{turned} images have an EXIF orientation; it is applied when they are loaded")
     elif turned:
         notes.append(
-            f"{turned} images have an EXIF orientation: viewers show them turned or mirrored, but it is not applied "
+            f"{turned} images have an EXIF orientation: viewers show them turned or mirrored, but it is "
+            f"not applied "
             "here, and labels are taken to go by the stored pixels; if they were drawn on what viewers show, "
             "convert again with --apply_exif"
         )
     if dim:
         notes.append(
-            f"{dim} PNG images have 16 bits a channel and use fewer; they are brightened to the range they use"
+            f"{dim} PNG images have 16 bits a channel and use fewer; they are brightened to the range they "
+            f"use"
         )
     return tuple(notes)
 

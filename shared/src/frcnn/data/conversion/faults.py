@@ -69,8 +69,9 @@ class Remark(enum.Enum):
 class Fault:
     """One thing that is wrong: in which file, on which line (from 1), and what was found there.
 
-    `annotation` is the id of a COCO annotation, which stands on no line worth naming. `count` is more than 1 where one
-    entry stands for several of a kind. Reasons quote what was found, which may be of any length: they are cut.
+    `annotation` is the id of a COCO annotation, which stands on no line worth naming. `count` is more than 1
+    where one entry stands for several of a kind. Reasons quote what was found, which may be of any length:
+    they are cut.
     """
 
     kind: FaultKind
@@ -112,7 +113,8 @@ class Fault:
 class Reading:
     """One image as read: its record, or None where the image is skipped, and all faults met.
 
-    `source_names` are the classes as the label file spells them. `remarks` are properties of the image worth a word.
+    `source_names` are the classes as the label file spells them. `remarks` are properties of the image worth
+    a word.
     """
 
     record: ImageRecord | None

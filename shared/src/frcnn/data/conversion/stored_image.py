@@ -60,8 +60,8 @@ def read_image(path: Path, *, embed: bool = False) -> StoredImage | Fault:
     """Reads an image file's size, with its bytes where `embed` is set.
 
     Takes about 0.1 ms: the header and the last bytes are all that is read. A file that does not
-    end as its format should is decoded to see whether it is cut off, and so is a PNG of 16 bits a channel, to see
-    how many of them it uses.
+    end as its format should is decoded to see whether it is cut off, and so is a PNG of 16 bits a channel,
+    to see how many of them it uses.
 
     Args:
         path: The file.
@@ -86,7 +86,7 @@ def read_image(path: Path, *, embed: bool = False) -> StoredImage | Fault:
         reason = "link to nowhere" if path.is_symlink() else "no such file"
         return Fault(FaultKind.NO_IMAGE, str(path), reason)
     except NotRegularError as error:
-        return Fault(FaultKind.NOT_REGULAR, str(path), error.strerror)
+        return Fault(FaultKind.NOT_REGULAR, str(path), str(error.strerror))
     except UnidentifiedImageError:
         return Fault(FaultKind.BROKEN_IMAGE, str(path), "neither JPEG nor PNG, or empty")
     except Image.DecompressionBombError:
@@ -109,7 +109,7 @@ def used_depth(largest: int) -> int:
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Reads the EXIF orientation of an opened image, without decoding it; 1 if there is none or it is damaged."""
+    """Reads the EXIF orientation of an opened image, without decoding it; 1 if it has none."""
     if "exif" not in image.info:
         return UPRIGHT
     try:

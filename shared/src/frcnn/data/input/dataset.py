@@ -101,7 +101,8 @@ def validation_dataset(
         frame_id       string [B]
         image_valid    bool [B], false for what fills the last batch and for an unreadable image
         original_size  int32 [B, 2], height and width of the stored image
-        ignored        float32 [B, G, 4], regions where detections do not count (KITTI's DontCare), yxyx; 0 if none
+        ignored        float32 [B, G, 4], regions where detections do not count (KITTI's DontCare), yxyx; 0
+        if none
 
     Every rank gets the same number of batches; the ranks' shares together are the whole set.
 

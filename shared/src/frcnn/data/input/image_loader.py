@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from frcnn.data.input import sources
-from frcnn.data.input.preflight import survey
+from frcnn.data.input.preflight import Subject, survey
 from frcnn.data.input.record_reader import MAX_BROKEN_IN_A_ROW, RecordReader
 from frcnn.data.input.record_warnings import CROWDED, UNREADABLE, FaultReports
 from frcnn.data.records import graph_messages
@@ -80,7 +80,7 @@ class ImageLoader:
             self.stream,
             regions=not training,
         )
-        subject = "training" if training else "validation"
+        subject: Subject = "training" if training else "validation"
         looked = survey(self.index, folders, self.reader.extensions, data.target_class_mapping, subject)
         self.reader.block(looked.odd)
         self._faults = FaultReports(self.index, folders, self.reader.extensions, self.max_objects)

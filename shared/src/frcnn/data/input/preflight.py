@@ -7,7 +7,6 @@ mapped object at all.
 import collections
 import dataclasses
 import logging
-import os
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -135,7 +134,7 @@ def _first_there(paths: Iterable[Path]) -> tuple[Path, bool] | None:
     """The first path where something is, and whether it is a regular file."""
     for path in paths:
         try:
-            return path, stat.S_ISREG(os.stat(path).st_mode)
+            return path, stat.S_ISREG(path.stat().st_mode)
         except OSError:
             continue
     return None
@@ -146,12 +145,14 @@ def _judge(found: Survey, mapping: Mapping[str, str], looked: str, subject: Subj
     where = "" if subject == "training" else "validation set: "
     if not found.records:
         raise DataError(
-            f"{where}none of the records is one of ours ({printable(found.broken[0])}); convert the data set again"
+            f"{where}none of the records is one of ours ({printable(found.broken[0])}); convert the data "
+            f"set again"
         )
     if not found.present:
         missing = [*found.missing, *map(str, found.odd_paths)]
         raise DataError(
-            f"{where}dataset_config: none of the images is there (looked for {printable(missing[0])} and others of "
+            f"{where}dataset_config: none of the images is there (looked for {printable(missing[0])} and "
+            f"others of "
             f"{looked}); check image_directory_path and image_extension"
         )
     if not found.mapped and found.unmapped:
@@ -191,7 +192,7 @@ def _report(found: Survey, mapping: Mapping[str, str], looked: str, subject: Sub
 
 
 def _report_without_objects(found: Survey, mapping: Mapping[str, str], looked: str, subject: Subject) -> None:
-    """Names the classes of the mapping that no object has: a typing error, or a class that cannot be learned."""
+    """Names the classes of the mapping that no object has, as by a typing error."""
     with_objects = {mapping[name] for name in found.mapped}
     for name in sorted(set(mapping) - set(found.mapped)):
         near = nearest(name, found.unmapped)

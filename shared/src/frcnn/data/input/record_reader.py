@@ -66,7 +66,8 @@ class RecordReader:
         Args:
             index: The records.
             folders: Image folder of each file of the index.
-            extension: The spec's image extension, tried first for records that do not name their image's file.
+            extension: The spec's image extension, tried first for records that do not name their image's
+            file.
             classes: Gives the class index of each source class.
             channels: 3 or 1.
             stream: Brings the records of those files that lie on S3.
@@ -93,8 +94,8 @@ class RecordReader:
     def attempts(self, number: tf.Tensor, count: int) -> tf.data.Dataset:
         """Those of the records `number`, `number` + 1, ... (`count` of them, going round) that can be read.
 
-        Each is tried under the name in the record and every spelling of the extension; what cannot be read is left
-        out.
+        Each is tried under the name in the record and every spelling of the extension; what cannot be read
+        is left out.
         """
         spellings = 1 + len(self.extensions)
         tries = tf.data.Dataset.range(count * spellings)

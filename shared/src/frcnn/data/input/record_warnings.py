@@ -63,10 +63,12 @@ class FaultReports:
             return f"{where}: not readable ({error})"
         folder = self.folders[self.index.file_of[number]]
         if record.encoded:
-            return f"{where}, image {printable(record.frame_id)}: its embedded bytes are not a readable JPEG or PNG"
+            name = printable(record.frame_id)
+            return f"{where}, image {name}: its embedded bytes are not a readable JPEG or PNG"
         paths = image_paths(folder, record.frame_id, record.file, self.extensions)
         if not paths:
-            return f"{where}: its image {printable(record.file or record.frame_id)} is not below the image folder"
+            name = printable(record.file or record.frame_id)
+            return f"{where}: its image {name} is not below the image folder"
         found = next((path for path in paths if path.exists()), None)
         if found is None:
             return f"{printable(paths[0], None)}: no such image"

@@ -48,10 +48,10 @@ class ImageRecord:
     """One image, its size in pixels as stored (an EXIF rotation is not applied), and its labels.
 
     `frame_id` is the image's path from the data set's root without extension. `encoded` holds the
-    image file's own bytes where they are embedded, `image_format` is then `jpeg` or `png`. `file` is the same path with
-    the extension as the file has it; bytes of either that are not UTF-8 are surrogates, as in `os.fsdecode`.
-    `orientation` is the EXIF orientation (1 to 8) that is to be applied: height, width and labels are then those of the
-    turned picture.
+    image file's own bytes where they are embedded, `image_format` is then `jpeg` or `png`. `file` is the
+    same path with the extension as the file has it; bytes of either that are not UTF-8 are surrogates, as in
+    `os.fsdecode`. `orientation` is the EXIF orientation (1 to 8) that is to be applied: height, width and
+    labels are then those of the turned picture.
     """
 
     frame_id: str

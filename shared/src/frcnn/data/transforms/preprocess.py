@@ -119,10 +119,12 @@ def decode_image(encoded: tf.Tensor, channels: int, orientation: int | tf.Tensor
     The slow, accurate DCT is part of the contract: the fast one differs by a grey level or two.
 
     Args:
-        encoded: Scalar string, the file's bytes. Of 16 bits a channel the upper 8 of those that the image uses are
+        encoded: Scalar string, the file's bytes. Of 16 bits a channel the upper 8 of those that the image
+        uses are
             taken (8, 10, 12, 14 or 16): cameras put 12 bits into the lower part of 16.
         channels: 3 or 1.
-        orientation: EXIF orientation to apply, 1 to 8. By default none is, since labels are drawn on the stored pixels.
+        orientation: EXIF orientation to apply, 1 to 8. By default none is, since labels are drawn on the
+        stored pixels.
     """
     pixels = tf.cond(
         _is_deep_png(encoded),

@@ -104,6 +104,14 @@ class Snapshot:
     config: str
     groups: list[Group]
 
+    def not_finite(self) -> str | None:
+        """Names a part of the model with a number that is NaN or infinite; None if all are finite."""
+        for group in self.groups:
+            for array in group.arrays:
+                if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+                    return group.name or group.path
+        return None
+
     def save(self, path: Path, record: TrainingRecord, key: str = "") -> None:
         """Writes them to `path`, whole or not at all; sealed if there is a key. Any thread may call it."""
         with created(path, key, "keras") as plain:

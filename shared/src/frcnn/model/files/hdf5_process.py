@@ -24,7 +24,8 @@ from frcnn.files import is_disk_full, no_room_to_read, unlinked_file
 from frcnn.limits import MIB
 from frcnn.model.files.hdf5_tree import Tree, read_tree
 
-# Beyond what the file's size explains; broken files make the library ask for more and loop.
+# Beyond what the file's size explains; broken files make the library ask for more and loop. Seconds of CPU
+# time: a good file on a busy machine takes longer by the clock.
 _SPARE_BYTES, _COPIES = 2 << 30, 6
 _SPARE_SECONDS, _BYTES_PER_SECOND = 60, 10_000_000
 
@@ -44,6 +45,17 @@ def read_tree_apart(path: Path, shown: Path | None = None) -> Tree:
         if "error" in result:
             raise ModelError(f"{shown}: {result['error']}")
         return _result(result, arrays)
+
+
+def seconds_for(size: int) -> int:
+    """Returns the CPU time in seconds that reading a file of `size` bytes may take."""
+    return _SPARE_SECONDS + size // _BYTES_PER_SECOND
+
+
+def limit_time(size: int) -> None:
+    """Ends this process by SIGXCPU once it has used the CPU time for a file of `size` bytes."""
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds_for(size), resource.getrlimit(resource.RLIMIT_CPU)[1]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def limit_memory(size: int) -> None:
@@ -74,14 +86,10 @@ def _run(files: tuple[Path, ...], size: int, shown: Path) -> None:
     # Where this package is, also when it is not installed; one thread is enough.
     root = str(Path(frcnn.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": root, "OPENBLAS_NUM_THREADS": "1"}
-    seconds = _SPARE_SECONDS + size // _BYTES_PER_SECOND
     handles = [int(file.name) for file in files]
-    try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, timeout=seconds, check=False, pass_fds=handles
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ModelError(f"{shown}: not readable in {seconds} s; the file is damaged") from error
+    done = subprocess.run(command, env=environment, capture_output=True, check=False, pass_fds=handles)
+    if done.returncode == -signal.SIGXCPU:
+        raise ModelError(f"{shown}: not readable in {seconds_for(size)} s of CPU time; the file is damaged")
     if done.returncode:
         code = -done.returncode
         end = (
@@ -113,7 +121,9 @@ def _result(result: dict[str, Any], file: Path) -> Tree:
 
 def main(path: Path, tree_file: Path, arrays_file: Path) -> None:
     """What the other process does."""
-    limit_memory(path.stat().st_size)
+    size = path.stat().st_size
+    limit_time(size)
+    limit_memory(size)
     try:
         tree = read_tree(path)
     except ModelError as error:

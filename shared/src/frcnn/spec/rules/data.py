@@ -1,7 +1,9 @@
 """Rules between fields of `dataset_config` and `augmentation_config`, and between these and the model."""
 
+import unicodedata
 from collections.abc import Iterator
 
+from frcnn.console.foreign_text import printable
 from frcnn.errors import Problem
 from frcnn.spec.schema.experiment import Experiment
 
@@ -23,8 +25,26 @@ def class_names(spec: Experiment) -> Iterator[Problem]:
             )
         if not key:
             yield Problem(f'{_MAPPING}["{key}"].key', "empty; expected a class of the records")
+        for name, path in ((key, f'{_MAPPING}["{key}"].key'), (value, f'{_MAPPING}["{key}"]')):
+            if any(unicodedata.category(character) == "Cc" for character in name):
+                yield Problem(path, f'found "{printable(name)}"; a class name has no control characters')
         if not value:
             yield Problem(f'{_MAPPING}["{key}"]', "empty; expected the name of a class")
+
+
+def same_keys(spec: Experiment) -> Iterator[Problem]:
+    """Keys that differ in case or spaces only are one class of the records, which has one meaning."""
+    mapping = spec.dataset_config.target_class_mapping
+    first: dict[str, str] = {}
+    for key in mapping:
+        stored = "".join(key.split()).lower()
+        other = first.setdefault(stored, key)
+        if mapping[other] != mapping[key]:
+            yield Problem(
+                f'{_MAPPING}["{key}"]',
+                f'found "{mapping[key]}", and "{mapping[other]}" for key "{other}"; both keys are read as '
+                f'"{stored}", as classes are in records; expected one of the two entries',
+            )
 
 
 def crop(spec: Experiment) -> Iterator[Problem]:
@@ -106,4 +126,4 @@ def channels(spec: Experiment) -> Iterator[Problem]:
         )
 
 
-RULES = (class_names, crop, zoom, static_size, dynamic_size, channels)
+RULES = (class_names, same_keys, crop, zoom, static_size, dynamic_size, channels)

@@ -12,7 +12,7 @@ from frcnn.spec.schema.experiment import DataloaderMode, Experiment, ImageType, 
 def experiment_remarks(spec: Experiment) -> Iterator[Problem]:
     """Remarks on a spec without faults."""
     rules = (
-        *(_backbone_options, _channel_order, _class_keys, _dataloader_mode, _source_weights),
+        *(_anchors, _backbone_options, _channel_order, _class_keys, _dataloader_mode, _source_weights),
         *(_short_sides, _channels, _rotation, _training, _deprecated, _without_effect),
     )
     for rule in rules:
@@ -52,11 +52,45 @@ def _channel_order(spec: Experiment) -> Iterator[Problem]:
 
 def _class_keys(spec: Experiment) -> Iterator[Problem]:
     for key in spec.dataset_config.target_class_mapping:
-        if key != key.lower():
+        stored = "".join(key.split()).lower()
+        if key != stored:
             yield Problem(
                 f'dataset_config.target_class_mapping["{key}"].key',
-                f'found "{key}"; classes in records are lower-case, so it is read as "{key.lower()}"',
+                f'found "{key}"; classes in records are lower-case and without spaces, '
+                f'so it is read as "{stored}"',
             )
+
+
+def _anchors(spec: Experiment) -> Iterator[Problem]:
+    """Anchors that reach out of the image are not trained on: without others the RPN learns nothing."""
+    config = spec.model_config
+    boxes, image = config.anchor_box_config, config.input_image_config
+    if image.size_height_width is not None:
+        sides = (image.size_height_width.height, image.size_height_width.width)
+    elif image.size_min is not None and spec.augmentation_config.preprocessing.output_image_max:
+        # Of the image with the most room.
+        sides = (spec.augmentation_config.preprocessing.output_image_max,) * 2
+    else:
+        return
+    height, width = (_widest_anchor(side, config.rpn_stride) for side in sides)
+    # An anchor is scale * sqrt(ratio) wide and scale / sqrt(ratio) high.
+    largest = max(min(width / math.sqrt(ratio), height * math.sqrt(ratio)) for ratio in boxes.ratio)
+    smallest = min(boxes.scale)
+    if smallest <= largest:
+        return
+    yield Problem(
+        "model_config.anchor_box_config.scale",
+        f"found {smallest:g} as the smallest; every anchor reaches out of the input of "
+        f"{sides[1]}x{sides[0]}, and such "
+        f"anchors are not trained on: expected scales up to {math.floor(largest)}, of about the size of "
+        f"the objects",
+    )
+
+
+def _widest_anchor(side: int, stride: int) -> float:
+    """The longest side of an anchor that is inside an image side of this length (pixel 0 to the last), px."""
+    centers = [stride * (cell + 0.5) for cell in range(-(-side // stride))]
+    return 2.0 * max(min(center, side - 1 - center) for center in centers)
 
 
 def _dataloader_mode(spec: Experiment) -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """Checkpoints while training goes on: which, when, and written by another thread."""
 
 import logging
+import math
 import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import keras
 
+from frcnn.errors import RunError
 from frcnn.evaluation.report import Report
 from frcnn.files import atomic_path, remove_leftovers
 from frcnn.model.files.checkpoint import Snapshot, Snapshots, TrainingRecord, read_record
@@ -61,12 +63,27 @@ class Background:
         self.wait()
         self._job = self._pool.submit(work)
 
+    def then(self, work: Callable[[], None]) -> None:
+        """Has `work` done after the last job, without waiting for either; not if that one fails."""
+        before = self._job
+
+        def follow() -> None:
+            if before is not None:
+                before.result()
+            work()
+
+        self._job = self._pool.submit(follow)
+
 
 class Checkpoints(keras.callbacks.Callback):
     """Writes the model every `checkpoint_interval` epochs and keeps the best one under its own name.
 
-    The state is taken between two steps; writing it goes on beside the next ones. Rank 0 only, behind
-    validation and the training log. Use it as a context: leaving it waits for what is being written.
+    The state is taken between two steps; writing it goes on beside the next ones. An epoch that is due is
+    saved by `before_validation`, a callback to stand ahead of validation: a run that ends there keeps it.
+    What validation found is added afterwards. Rank 0 only, behind validation and the training log. Use it as
+    a
+    context: leaving it waits for what is being written. A model with weights that are not finite is never
+    written.
     """
 
     def __init__(
@@ -98,6 +115,9 @@ class Checkpoints(keras.callbacks.Callback):
         self._snapshots: Snapshots | None = None
         self._background = Background()
         self._best_ap = -1.0
+        self._saved: Snapshot | None = None
+        self._to_complete: TrainingRecord | None = None
+        self.before_validation = _BeforeValidation(self)
         self.latest: Path | None = None
         self.best: Path | None = None
         remove_leftovers(folder)
@@ -118,8 +138,20 @@ class Checkpoints(keras.callbacks.Callback):
         self._background.__exit__(*details)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Lists once what there is to save, so that no step waits for that."""
+        """Lists once what there is to save, so that no step waits for that.
+
+        A checkpoint that was saved and not validated, which has been made up for by now, is completed.
+        """
         self._snapshots = Snapshots(self.model)
+        record = self._to_complete
+        if record is None:
+            return
+        mean_ap = record.metrics.get("mAP", math.nan)
+        better = self._spec.training_config.save_best and mean_ap > self._best_ap
+        if better:
+            self._best_ap = mean_ap
+        snapshot = self._take()
+        self._background.start(lambda: self._write(snapshot, record, due=True, better=better))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts the step."""
@@ -135,20 +167,45 @@ class Checkpoints(keras.callbacks.Callback):
         config = self._spec.training_config
         report = self._report()
         mean_ap = report.mean_ap if report else None
-        last = epoch + 1 == config.num_epochs or self.model.stop_training
-        due = last or (epoch + 1) % config.checkpoint_interval == 0
+        due = self._is_due(epoch)
         better = config.save_best and mean_ap is not None and mean_ap > self._best_ap
+        saved, self._saved = self._saved, None
         if config.checkpoint_interval > config.num_epochs or not (due or better):
             return
         if better:
             self._best_ap = mean_ap or 0.0
+        record = self._record(epoch, logs, self._rows.rows())
+        if saved is None:
+            snapshot = self._take()
+            self._background.start(lambda: self._write(snapshot, record, due=due, better=better))
+        elif report is not None:
+            # The same state once more, with what validation found; the weights have not changed since.
+            self._background.then(lambda: self._write(saved, record, due=due, better=better))
+
+    def save_unvalidated(self, epoch: int, logs: dict[str, Any] | None) -> None:
+        """Saves an epoch that is due, as soon as it is trained."""
+        config = self._spec.training_config
+        if config.checkpoint_interval > config.num_epochs or not self._is_due(epoch):
+            return
+        self._background.check()
+        snapshot = self._saved = self._take()
+        record = self._record(epoch, logs, self._rows.rows_with(epoch, logs))
+        self._background.start(lambda: self._write(snapshot, record, due=True, better=False))
+
+    def _is_due(self, epoch: int) -> bool:
+        config = self._spec.training_config
+        last = epoch + 1 == config.num_epochs or self.model.stop_training
+        return bool(last) or (epoch + 1) % config.checkpoint_interval == 0
+
+    def _take(self) -> Snapshot:
         if self._snapshots is None:
             raise RuntimeError("on_train_begin comes first")
         self._background.wait()
-        snapshot, record = self._snapshots.take(), self._record(epoch, logs)
-        self._background.start(lambda: self._write(snapshot, record, due=due, better=better))
+        return self._snapshots.take()
 
-    def _record(self, epoch: int, logs: dict[str, Any] | None) -> TrainingRecord:
+    def _record(
+        self, epoch: int, logs: dict[str, Any] | None, history: tuple[dict[str, float], ...]
+    ) -> TrainingRecord:
         return TrainingRecord(
             arch=self._spec.model_config.arch,
             class_names=tuple(self._spec.class_names),
@@ -156,11 +213,23 @@ class Checkpoints(keras.callbacks.Callback):
             step=self._steps_done,
             spec_text=self._text,
             metrics={name: float(value) for name, value in (logs or {}).items()},
-            history=self._rows.rows(),
+            history=history,
         )
 
     def _write(self, snapshot: Snapshot, record: TrainingRecord, *, due: bool, better: bool) -> None:
-        """Runs beside the training: no TensorFlow here."""
+        """Runs beside the training: no TensorFlow here.
+
+        Raises:
+            RunError: The weights are not finite; nothing is written.
+        """
+        spoilt = snapshot.not_finite()
+        if spoilt is not None:
+            raise RunError(
+                f"the numbers of {spoilt} are not finite after epoch {record.epoch}: training stopped, "
+                f"this epoch is not "
+                "saved, earlier checkpoints are kept; lower learning_rate, lengthen soft_start, or check "
+                "the labels"
+            )
         path, best = self._path(f"epoch_{record.epoch}"), self._path("best")
         self._make_way([path] * due + [best] * better)
         if due:
@@ -168,8 +237,9 @@ class Checkpoints(keras.callbacks.Callback):
                 # Announced first: the moment the file is there, it is the latest and the best one.
                 write_index(self._folder, self.latest, path, self._earlier)
             snapshot.save(path, record, self._key)
+            if self.latest != path:
+                log.info("saved %s", path)
             self.latest = path
-            log.info("saved %s", path)
         if better and due:
             self._copy_to_best(path)
         elif better:
@@ -219,8 +289,33 @@ class Checkpoints(keras.callbacks.Callback):
         if best.name in ours:
             self.best = best
             self._best_ap = read_record(best, self._key).metrics.get("mAP", -1.0)
-        mean_ap = start.metrics.get("mAP", -1.0) if start and self._spec.training_config.save_best else -1.0
-        if mean_ap > self._best_ap and best.suffix == resumed.suffix:
-            # A run that was killed between the two had no time for the copy.
-            self._copy_to_best(resumed)
-            self._best_ap = mean_ap
+        stored = read_record(resumed, self._key)
+        if (
+            start is not None
+            and start.epoch == stored.epoch
+            and "mAP" in start.metrics.keys() - stored.metrics
+        ):
+            self._to_complete = start
+        else:
+            self._repair_best(resumed, best, stored.metrics.get("mAP", -1.0))
+
+    def _repair_best(self, resumed: Path, best: Path, reached: float) -> None:
+        """Makes the copy of the best model that a run killed after its validation did not come to."""
+        wanted = self._spec.training_config.save_best and reached > self._best_ap
+        if not wanted or best.suffix != resumed.suffix:
+            return
+        self._copy_to_best(resumed)
+        self._best_ap = reached
+        self._earlier -= {best.name}
+
+
+class _BeforeValidation(keras.callbacks.Callback):
+    """Saves each epoch that is due ahead of its validation."""
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        super().__init__()
+        self._checkpoints = checkpoints
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Saves the epoch without what validation will find."""
+        self._checkpoints.save_unvalidated(epoch, logs)

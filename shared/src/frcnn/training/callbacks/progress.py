@@ -71,15 +71,20 @@ class Validation(keras.callbacks.Callback):
         last = epoch + 1 == self._spec.training_config.num_epochs or self.model.stop_training
         if (epoch + 1) % self._period and not last:
             return
+        report = self.validate(self.model, epoch + 1)
+        if logs is not None:
+            logs.update(report.logs())
+
+    def validate(self, model: keras.Model, epoch: int) -> Report:
+        """Evaluates the model after so many epochs; every rank takes part."""
         if self.detector is None:
-            self.detector = KerasDetector(self.model, detection_settings(self._spec.evaluation_config))
+            self.detector = KerasDetector(model, detection_settings(self._spec.evaluation_config))
         self.detector.refresh()
         self.report = evaluate(
             self.detector, self.dataset, self._spec, description="validating", share=self._share
         )
-        log.info("validation after epoch %d\n%s", epoch + 1, self.report.table())
-        if logs is not None:
-            logs.update(self.report.logs())
+        log.info("validation after epoch %d\n%s", epoch, self.report.table())
+        return self.report
 
     def _share(self, tally: Tally) -> list[Tally]:
         return [Tally.from_arrays(arrays) for arrays in self._world.gather(tally.to_arrays())]

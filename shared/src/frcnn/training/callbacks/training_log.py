@@ -36,17 +36,24 @@ class TrainingLog(keras.callbacks.Callback):
         """All epochs so far, those before a resume too."""
         return tuple(dict(row) for row in self._rows)
 
+    def rows_with(self, epoch: int, logs: dict[str, Any] | None) -> tuple[Row, ...]:
+        """All epochs so far and one that is trained, but neither validated nor in the file yet."""
+        return (*self.rows(), self._row(epoch, logs))
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Starts the epoch's clock."""
         self._began = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes the file, whole, with one more row."""
+        self._rows.append(self._row(epoch, logs))
+        write_text(self.path, self._text())
+
+    def _row(self, epoch: int, logs: dict[str, Any] | None) -> Row:
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         seconds = round(time.monotonic() - self._began, 3)
         values = {name: float(value) for name, value in (logs or {}).items()}
-        self._rows.append({"epoch": float(epoch + 1), "seconds": seconds, "learning_rate": rate, **values})
-        write_text(self.path, self._text())
+        return {"epoch": float(epoch + 1), "seconds": seconds, "learning_rate": rate, **values}
 
     def _text(self) -> str:
         names = dict.fromkeys([*_FIRST_COLUMNS, *(name for row in self._rows for name in row)])

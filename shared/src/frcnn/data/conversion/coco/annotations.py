@@ -31,7 +31,8 @@ QUOTED = 80
 class CocoFold(Sequence[CocoImage]):
     """The images of one annotation file in the file's order, made up one by one as they are asked for.
 
-    Those whose numbers are in `whole_names` keep the extension in their frame id: without it, it is another image's.
+    Those whose numbers are in `whole_names` keep the extension in their frame id: without it, it is another
+    image's.
     """
 
     image_dir: str
@@ -169,8 +170,8 @@ class _Images:
     def whole_names(self) -> frozenset[int]:
         """Numbers of the images that keep their extension in the frame id; no frame id is given twice.
 
-        Of 000.jpg and 000.png the second does. A name such as 000.png.jpg, whose frame id would be 000.png, does too
-        if that is an image's name.
+        Of 000.jpg and 000.png the second does. A name such as 000.png.jpg, whose frame id would be 000.png,
+        does too if that is an image's name.
         """
         frames: set[str] = set()
         whole = []

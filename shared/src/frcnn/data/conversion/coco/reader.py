@@ -41,8 +41,8 @@ class CocoImage:
 class CocoReader:
     """Turns an image and its annotations into a record.
 
-    With `embed_images` a record carries the image file's bytes, with `apply_exif` the EXIF orientation that labels and
-    size go by.
+    With `embed_images` a record carries the image file's bytes, with `apply_exif` the EXIF orientation that
+    labels and size go by.
     """
 
     root: Path

@@ -36,7 +36,8 @@ def plan_kitti(config: "KITTIConfig", *, embed_images: bool, apply_exif: bool = 
     files, faults = list_images(root / config.image_dir_name, extension)
     if not files:
         raise DataError(
-            f"{root / config.image_dir_name}: no image found ({', '.join(SUFFIXES)}, in any case; hidden files "
+            f"{root / config.image_dir_name}: no image found ({', '.join(SUFFIXES)}, in any case; hidden "
+            f"files "
             "do not count)"
         )
     notes: tuple[str, ...] = ()
@@ -71,7 +72,8 @@ def list_images(folder: Path, extension: str) -> tuple[dict[str, str], list[Faul
         extension: Extension whose file counts where several have the same name without extension.
 
     Returns:
-        File names by stem, sorted; a fault for each further file of the same stem, which has no labels of its own.
+        File names by stem, sorted; a fault for each further file of the same stem, which has no labels of
+        its own.
     """
     files: dict[str, str] = {}
     faults = []

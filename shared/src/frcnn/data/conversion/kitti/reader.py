@@ -28,8 +28,8 @@ class KittiReader:
     """Reads one image's labels, size and, where asked for, its calibration.
 
     `image_dir`, `label_dir` and the rest are names below `root`; an empty name switches that off.
-    With `embed_images` a record carries the image file's bytes, with `apply_exif` the EXIF orientation that labels and
-    size go by.
+    With `embed_images` a record carries the image file's bytes, with `apply_exif` the EXIF orientation that
+    labels and size go by.
     """
 
     root: Path
@@ -112,7 +112,8 @@ def parse_label(fields: list[str], height: int, width: int) -> Label | tuple[Fau
     """Reads one line of a label file.
 
     Args:
-        fields: 15 fields: class, truncated, occluded, alpha, x1 y1 x2 y2, h w l, x y z, rotation_y. A 16th, the
+        fields: 15 fields: class, truncated, occluded, alpha, x1 y1 x2 y2, h w l, x y z, rotation_y. A 16th,
+        the
             score that a detector adds, is ignored.
         height: Height of the image, px.
         width: Width of the image, px.
@@ -153,10 +154,9 @@ def _label(name: str, numbers: list[float], height: int, width: int) -> Label | 
 def _words_of_name(fields: list[str]) -> int:
     """Counts the fields that a class name takes, 1 unless it was written with spaces.
 
-    Words that are no numbers are part of the name. So is a number behind the first word ("type 2") in a line of 16 fields
-    in one of two cases. Its value cannot be a truncation. Or the fields behind it are a label as well:
-    in a line that ends with a score they never are, since they would take its box for x1 = y1, y1 = x2, x2 = y2 and
-    y2 = the object's height in metres.
+    Words that are no numbers are part of the name. In a line of 16 fields, so is a whole number behind the
+    first word ("type 2") if it cannot be a truncation, or if the fields behind it are a label as well. In a
+    line that ends with a score they never are: y1 of their box would be its x2, and y2 its height in metres.
     """
     letters = next((at for at, field in enumerate(fields[1:FIELDS], 1) if _number(field) is not None), 1)
     if letters > 1 and len(fields) > FIELDS:
