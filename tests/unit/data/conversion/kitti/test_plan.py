@@ -41,7 +41,19 @@ def test_extensions_match_in_any_case_and_with_or_without_dot(root, extension):
     write_image(root / "image_2/upper.PNG")
     write_image(root / "image_2/other.jpg")
     names = [name for fold in _plan(root, image_extension=extension).folds for name in fold]
-    assert sorted(names) == [*[f"{n:03d}.png" for n in range(6)], "upper.PNG"]
+    assert sorted(names) == [*[f"{n:03d}.png" for n in range(6)], "other.jpg", "upper.PNG"]
+
+
+@pytest.mark.parametrize(
+    ("extension", "kept"), [(".png", "001.png"), (".JPG", "001.jpg"), ("jpeg", "001.jpg")]
+)
+def test_the_named_extension_counts_where_several_have_one_stem(root, extension, kept):
+    write_image(root / "image_2/001.jpg")
+    plan = _plan(root, image_extension=extension)
+    assert kept in [name for fold in plan.folds for name in fold]
+    (fault,) = plan.faults
+    assert fault.kind is FaultKind.DUPLICATE
+    assert f"{kept} has the same name without extension" in fault.reason
 
 
 def test_two_images_of_the_same_stem_are_one_image_and_a_fault(root):
@@ -81,7 +93,7 @@ def test_a_frame_listed_again_is_a_fault_and_stays_where_it_was_first(root):
     )
     assert sequences == {"a": ["000", "001"], "b": ["002"]}
     assert [fault.kind for fault in faults] == [FaultKind.DUPLICATE]
-    assert "'001' of sequence 'b' stands in 'a' already" in faults[0].reason
+    assert faults[0].reason == "frame 001 of sequence b is in sequence a already"
 
 
 @pytest.mark.parametrize(
@@ -133,8 +145,10 @@ def test_missing_folders_are_an_error(root, changes):
 
 
 def test_a_folder_without_matching_images_is_an_error(root):
-    with pytest.raises(DataError, match=r"no file ends with '\.jpg'"):
-        _plan(root, image_extension=".jpg")
+    for path in (root / "image_2").iterdir():
+        path.rename(path.with_name(f".{path.name}"))
+    with pytest.raises(DataError, match=r"no image found \(\.jpg, \.jpeg, \.png"):
+        _plan(root)
 
 
 def test_relative_roots_start_at_the_base_path_or_the_working_folder(root, monkeypatch):
