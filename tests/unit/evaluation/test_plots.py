@@ -5,6 +5,7 @@ from PIL import Image
 from frcnn.evaluation.average_precision import trace_curve
 from frcnn.evaluation.evaluator import Evaluator
 from frcnn.evaluation.plots import plot_curves, save_curves
+from frcnn.evaluation.report import ClassResult, IoUResult, Report
 from frcnn.evaluation.settings import EvaluationSettings
 from tests.support.detection_scenes import as_batch, random_scenes
 

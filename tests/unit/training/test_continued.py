@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from frcnn.errors import NotFiniteError
 from frcnn.model.files.checkpoint import TrainingRecord
 from frcnn.single_writer import PlaceBusyError
 from frcnn.spec.overrides import with_training
@@ -43,6 +44,35 @@ def test_a_checkpoint_is_resumed_instead_of_starting_from_the_pruned_model_again
     config = trained[0].training_config
     assert config.resume_from_model == str(folder / "net.epoch_3.keras")
     assert (config.retrain_pruned_model, config.num_epochs) == ("", 5)
+
+
+def test_a_retry_goes_on_from_the_newest_checkpoint_that_is_not_spoilt(tmp_path, monkeypatch, caplog):
+    asked = []
+
+    def train(spec, folder, **options):
+        asked.append(spec.training_config.resume_from_model)
+        if asked[-1].endswith(("epoch_3.keras", "epoch_2.keras")):
+            raise NotFiniteError(f"{asked[-1]}: spoilt")
+
+    monkeypatch.setattr(continued, "train", train)
+    folder = touch(tmp_path / "c", *(f"net.epoch_{epoch}.keras" for epoch in (1, 2, 3)))
+    train_or_continue(with_training(toy_spec(tmp_path), epochs=5, retrain=None, resume=None), folder)
+    assert [name.rpartition(".epoch_")[2] for name in asked] == ["3.keras", "2.keras", "1.keras"]
+    assert "epoch_3.keras: spoilt" in caplog.text
+
+
+def test_a_training_whose_checkpoints_are_all_spoilt_starts_anew(tmp_path, monkeypatch):
+    asked = []
+
+    def train(spec, folder, **options):
+        asked.append(spec.training_config.resume_from_model)
+        if asked[-1]:
+            raise NotFiniteError("spoilt")
+
+    monkeypatch.setattr(continued, "train", train)
+    folder = touch(tmp_path / "c", "net.epoch_1.keras")
+    train_or_continue(with_training(toy_spec(tmp_path), epochs=5, retrain=None, resume=None), folder)
+    assert asked == [str(folder / "net.epoch_1.keras"), ""]
 
 
 def test_a_training_that_has_all_its_epochs_is_not_run_again(tmp_path, trained, monkeypatch):

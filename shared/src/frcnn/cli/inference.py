@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from frcnn.cli.model_flags import add_model_flags, model_path, runtime_choice
 from frcnn.cli.spec_flags import load_spec
-from frcnn.errors import UsageError
 from frcnn.console.foreign_text import printable
+from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
     from frcnn.inference.run import Summary

@@ -12,9 +12,9 @@ from frcnn.data.conversion.faults import FaultKind
 from frcnn.data.records.offsets import list_name, unpack
 from frcnn.data.records.tfrecord import count_records, read_payloads, read_records
 from frcnn.errors import DataError, RunError, SpecError, UsageError
-from frcnn.spec.load import parse_dataset_export
 from frcnn.set_switch import SetSwitch
 from frcnn.single_writer import PlaceBusyError
+from frcnn.spec.load import parse_dataset_export
 from frcnn.spec.schema.experiment import COCOConfig, DatasetExportConfig, KITTIConfig, SampleModifierConfig
 from tests.support.kitti_folder import CAR, PEDESTRIAN, write_coco, write_image, write_kitti
 
@@ -358,3 +358,47 @@ def test_without_symbolic_links_a_set_is_replaced_file_by_file(root, output, mon
     assert len(_all_records(output)) == 12
     assert len(_names(output)) == 6
     assert [path.name for path in output.parent.glob(".frcnn*")] == []
+
+
+def test_cameras_files_are_converted_whatever_their_names_and_what_is_odd_is_named(root, output):
+    images, labels = root / "image_2", root / "label_2"
+    (images / "000.png").rename(images / "000.JPG")  # PNG bytes: the contents decide
+    write_image(images / "new.Jpeg")
+    odd = os.fsdecode(b"caf\xe9\n\x1b[2J")
+    write_image(images / f"{odd}.png", orientation=6)
+    for stem in ("new", odd, "pipe"):
+        (labels / f"{stem}.txt").write_text(CAR)
+    os.mkfifo(images / "pipe.png")
+    (images / "zero.png").symlink_to("/dev/zero")
+    (images / "._000.png").touch()
+    report = convert(_spec(root), output)
+    records = {record.file: record for record in _all_records(output)}
+    assert {"image_2/000.JPG", "image_2/new.Jpeg", f"image_2/{odd}.png"} < set(records)
+    assert (report.images, report.skipped) == (14, {FaultKind.NOT_REGULAR: 2})
+    assert [note for note in report.notes if note.startswith("1 images have an EXIF orientation")]
+    listed = json.loads(report.warning_file.read_text("utf-8"))
+    assert {Path(entry["file"]).name for entry in listed} == {"pipe.png", "zero.png"}
+
+
+def test_a_broken_image_of_any_name_is_in_the_list_of_faults(root, output):
+    name = os.fsdecode(b"caf\xe9.png")
+    (root / "image_2" / name).write_bytes(b"broken")
+    report = convert(_spec(root), output)
+    (entry,) = json.loads(report.warning_file.read_text("utf-8"))
+    assert entry["file"].endswith(r"image_2/caf\xe9.png")
+
+
+def test_exif_is_applied_to_records_when_asked_for(root, output):
+    write_image(root / "image_2/000.png", orientation=6)
+    convert(_spec(root), output, apply_exif=True)
+    turned = {record.frame_id: record for record in _all_records(output)}["image_2/000"]
+    assert (turned.height, turned.width, turned.orientation) == (100, 80, 6)
+
+
+def test_names_as_long_as_a_file_system_takes_have_their_records_and_lists(root, output):
+    long = output.with_name("p" * 218)  # record files of 255 bytes
+    report = convert(_spec(root), long)
+    assert {len(path.name) for path in report.files} == {255}
+    for path in report.files:
+        found = unpack((path.parent / list_name(path.name)).read_bytes(), path.stat().st_size)
+        assert len(found) == count_records(path)

@@ -1,5 +1,7 @@
 """The look at a record set before a run."""
 
+import logging
+
 import pytest
 
 from frcnn.data.input import preflight as module
@@ -57,3 +59,30 @@ def test_records_of_another_kind_are_an_error(tmp_path):
     (tmp_path / "set").write_bytes(frame(b"something else"))
     with pytest.raises(DataError, match="none of the records is one of ours"):
         survey(RecordIndex.scan([tmp_path / "set"]), (tmp_path,), ("png",), {"car": "car"})
+
+
+def test_a_mapped_class_without_objects_is_named_with_the_nearest_class_of_the_records(tmp_path, caplog):
+    labels = [(Label(name, 1, 1, 9, 9),) for name in ("car", "pedestrian", "car")]
+    records = [image_record(number, each) for number, each in enumerate(labels)]
+    index = RecordIndex.scan([write_records(tmp_path / "set", records)])
+    mapping = {"car": "car", "pedestrain": "person", "van": "car", "purple": "purple"}
+    with caplog.at_level(logging.INFO):
+        survey(index, (tmp_path,), ("png",), mapping)
+    said = {record.args[1]: record for record in caplog.records if "no object of the" in record.msg}
+    assert set(said) == {"pedestrain", "van", "purple"}
+    assert said["pedestrain"].getMessage().endswith("; did you mean pedestrian, which is not mapped?")
+    assert said["purple"].getMessage().endswith("(3 images); they hold car (2), pedestrian (1)")
+    # Cars there are, under another key.
+    assert [said[name].levelname for name in ("pedestrain", "purple", "van")] == [
+        "WARNING",
+        "WARNING",
+        "INFO",
+    ]
+
+
+def test_names_from_records_are_shown_escaped(tmp_path, caplog):
+    records = [image_record(0, (Label("car", 1, 1, 9, 9), Label("\x1b[2J\nred", 1, 1, 9, 9)))]
+    index = RecordIndex.scan([write_records(tmp_path / "set", records)])
+    with caplog.at_level(logging.INFO):
+        survey(index, (tmp_path,), ("png",), {"car": "car"})
+    assert "\\x1b[2jred (1)" in caplog.text and "\x1b" not in caplog.text

@@ -264,7 +264,7 @@ def remarks(text, caplog):
          "image_type RGB; it is read as rgb"),
         (("key: 'van'", "key: 'Van'"),
          'dataset_config.target_class_mapping["Van"].key: found "Van"; '
-         'classes in records are lower-case, so it is read as "van"'),
+         'classes in records are lower-case and without spaces, so it is read as "van"'),
         (("validation_fold: 0", "validation_fold: 0 dataloader_mode: LEGACY"),
          "dataset_config.dataloader_mode: found LEGACY; it is read as MULTISOURCE"),
         (("data_sources: {", "sampling_mode: UNIFORM data_sources: { source_weight: 2.5"),

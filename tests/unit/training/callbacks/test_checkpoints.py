@@ -12,12 +12,14 @@ import pytest
 import tensorflow as tf
 
 from frcnn.distributed.world import Place
-from frcnn.errors import RunError
+from frcnn.errors import NotFiniteError, RunError
 from frcnn.model.build import build
 from frcnn.model.files.checkpoint import Snapshots, TrainingRecord, load_checkpoint, save_model
-from frcnn.training.callbacks.checkpoints import Background
+from frcnn.training.callbacks.checkpoints import Background, Checkpoints
+from frcnn.training.callbacks.training_log import TrainingLog
 from frcnn.training.compile import prepare
 from frcnn.training.run_folder import checkpoint_in
+from frcnn.training.starting_point import Start, begin
 from tests.support.toy_training import toy_spec
 
 OPTIMIZERS = {
@@ -171,3 +173,56 @@ def test_a_full_folder_for_temporary_files_is_not_blamed_on_the_checkpoint(model
             load_checkpoint(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
+def spoilt(model):
+    """The model, with one weight that is not a number, for as long as a test takes."""
+    weight = model.roi_head.weights[-1]
+    before = keras.ops.convert_to_numpy(weight)
+    weight.assign(np.full(weight.shape, np.nan, np.float32))
+    yield model
+    weight.assign(before)
+
+
+def test_weights_that_are_not_finite_are_never_written(spoilt, tmp_path):
+    spec = toy_spec(tmp_path, training=OPTIMIZERS["adam"])
+    prepare(spoilt, spec, 10, Place(), amp=False)
+    results = tmp_path / "results"
+    save_model(spoilt, results / "frcnn_resnet_10.epoch_7.keras", RECORD)  # of an earlier run
+    before = (results / "frcnn_resnet_10.epoch_7.keras").read_bytes()
+    checkpoints = Checkpoints(spec, results, "", TrainingLog(results))
+    checkpoints.set_model(spoilt)
+    with pytest.raises(RunError, match=r"not finite after epoch 1: .* not saved"), checkpoints:
+        checkpoints.on_train_begin()
+        checkpoints.before_validation.on_epoch_end(0, {"loss": 1.0})
+    assert [path.name for path in results.glob("*.keras")] == ["frcnn_resnet_10.epoch_7.keras"]
+    assert (results / "frcnn_resnet_10.epoch_7.keras").read_bytes() == before
+    assert checkpoint_in(results, "latest") is None
+
+
+def test_a_checkpoint_that_is_not_finite_is_not_resumed_from(spoilt, tmp_path):
+    spec = toy_spec(tmp_path)
+    save_model(spoilt, tmp_path / "a.keras", RECORD)
+    with pytest.raises(
+        NotFiniteError, match=r"a\.keras: the weights of .* are not finite; resume from an earlier"
+    ):
+        begin(spec, Start("resume", tmp_path / "a.keras"), "")
+
+
+def test_a_job_that_follows_waits_for_the_one_before_and_is_left_out_if_that_fails():
+    order, release = [], threading.Event()
+    with Background() as background:
+        background.start(lambda: (release.wait(10), order.append(1)))
+        background.then(lambda: order.append(2))
+        order.append(0)  # neither was waited for
+        release.set()
+    assert order == [0, 1, 2]
+
+    def fail():
+        raise RunError("first")
+
+    with pytest.raises(RunError, match="first"), Background() as background:
+        background.start(fail)
+        background.then(lambda: order.append(3))
+    assert order == [0, 1, 2]

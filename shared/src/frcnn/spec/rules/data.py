@@ -11,6 +11,8 @@ _MAPPING = "dataset_config.target_class_mapping"
 _PREPROCESSING = "augmentation_config.preprocessing"
 _SPATIAL = "augmentation_config.spatial_augmentation"
 BACKGROUND = "background"
+# Unicode categories: control characters, line and paragraph separators, halves of characters.
+_CONTROLS = ("Cc", "Zl", "Zp", "Cs")
 
 
 def class_names(spec: Experiment) -> Iterator[Problem]:
@@ -26,7 +28,7 @@ def class_names(spec: Experiment) -> Iterator[Problem]:
         if not key:
             yield Problem(f'{_MAPPING}["{key}"].key', "empty; expected a class of the records")
         for name, path in ((key, f'{_MAPPING}["{key}"].key'), (value, f'{_MAPPING}["{key}"]')):
-            if any(unicodedata.category(character) == "Cc" for character in name):
+            if any(unicodedata.category(character) in _CONTROLS for character in name):
                 yield Problem(path, f'found "{printable(name)}"; a class name has no control characters')
         if not value:
             yield Problem(f'{_MAPPING}["{key}"]', "empty; expected the name of a class")

@@ -1,4 +1,5 @@
 import copy
+import os
 
 import pytest
 
@@ -207,7 +208,97 @@ def test_lists_of_the_spec_must_fit_the_number_of_partitions(root):
     ]
 
 
-def test_mixed_image_formats_are_noted_unless_embedded(root):
-    (note,) = plan_coco(_config(root), embed_images=False).notes
-    assert note.startswith("images end with .jpg, .png")
-    assert plan_coco(_config(root), embed_images=True).notes == ()
+def test_ids_may_be_whole_numbers_written_as_floats_and_true_is_none(root):
+    content = copy.deepcopy(CONTENT)
+    content["images"][0]["id"] = 7.0
+    content["images"][0].update(height=float(HEIGHT), width=None)
+    for entry in content["annotations"]:
+        entry["category_id"] = float(entry["category_id"])
+        entry["id"] = float(entry["id"])
+    content["categories"][1]["id"] = 1.0
+    content["annotations"].append({"id": 9, "image_id": 7, "category_id": True, "bbox": [1, 1, 9, 9]})
+    content["annotations"].append({"id": 10, "image_id": 7, "category_id": 1.5, "bbox": [1, 1, 9, 9]})
+    write_coco(root, "ann/train.json", content)
+    plan = plan_coco(_config(root), embed_images=False)
+    readings = _readings(plan)
+    assert [len(reading.record.labels) for reading in readings] == [1, 2]
+    assert [(fault.kind, fault.annotation) for fault in plan.faults] == [
+        (FaultKind.UNKNOWN_CATEGORY, 9),
+        (FaultKind.UNKNOWN_CATEGORY, 10),
+    ]
+    assert [fault.reason for fault in plan.faults] == ["category_id true", "category_id 1.5"]
+    assert not any(reading.faults for reading in readings)
+
+
+def test_numbers_that_json_has_not_cost_nothing_where_they_are_not_used(root):
+    write_coco(root, "ann/train.json", CONTENT)
+    text = (root / "ann/train.json").read_text()
+    text = text.replace('"id": 2,', '"area": NaN, "score": -Infinity, "note": "NaN, \\"Infinity", "id": 2,')
+    text = text.replace('"bbox": [0, 0, 10, 10]', '"bbox": [NaN, 0, 10, 10]')
+    (root / "ann/train.json").write_text("\ufeff" + text)
+    plan = plan_coco(_config(root), embed_images=False)
+    assert [len(reading.record.labels) for reading in _readings(plan)] == [1, 1]
+    (fault,) = plan.faults
+    assert (fault.kind, fault.annotation) == (FaultKind.BAD_BOX, 3)
+    assert fault.reason == "bbox [null, 0, 10, 10]; expected x, y, width, height"
+
+
+def _images_named(root, *names):
+    for name in names:
+        write_image(root / "train" / name)
+    content = copy.deepcopy(CONTENT)
+    content["images"] = [{"id": n, "file_name": name} for n, name in enumerate(names)]
+    content["annotations"] = [
+        {"id": n, "image_id": n, "category_id": 1, "bbox": [1, 1, 9 + n, 9]} for n in range(len(names))
+    ]
+    write_coco(root, "ann/train.json", content)
+    return plan_coco(_config(root), embed_images=False)
+
+
+@pytest.mark.parametrize(
+    ("names", "frames"),
+    [
+        (["0.jpg", "0.png"], ["0", "0.png"]),
+        (["0.JPG", "0.jpg", "0.jpeg"], ["0", "0.jpg", "0.jpeg"]),
+        (["0.png.jpg", "0.png", "0.jpg"], ["0.png.jpg", "0", "0.jpg"]),
+        (["a/0.jpg", "b/0.jpg"], ["a/0", "b/0"]),
+    ],
+)
+def test_no_two_images_have_one_frame_id_and_each_names_its_file(root, names, frames):
+    records = [reading.record for reading in _readings(_images_named(root, *names))]
+    assert [record.frame_id for record in records] == [f"train/{frame}" for frame in frames]
+    assert [record.file for record in records] == [f"train/{name}" for name in names]
+
+
+def test_an_image_listed_twice_is_one_image_with_the_boxes_of_both(root):
+    plan = _images_named(root, "0.jpg", "./0.jpg", "1.jpg")
+    records = [reading.record for reading in _readings(plan)]
+    assert [(record.frame_id, len(record.labels)) for record in records] == [("train/0", 2), ("train/1", 1)]
+    (fault,) = plan.faults
+    assert (fault.kind, fault.reason) == (
+        FaultKind.DUPLICATE,
+        "./0.jpg is listed again as image 1; boxes of both are put together",
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["../../private/s.jpg", "a/../../b.jpg", "..", "/etc/passwd", "", "a\u0000b"]
+)
+def test_a_file_name_that_leads_out_of_the_image_folder_is_a_fault(root, name):
+    write_coco(root, "ann/train.json", _changed("images", {"id": 8, "file_name": name}))
+    plan = plan_coco(_config(root), embed_images=True)
+    assert [fault.kind for fault in plan.faults] == [FaultKind.BAD_ENTRY]
+    assert [reading.record.file for reading in _readings(plan)] == ["train/b.jpg", "train/sub/a.v1.png"]
+
+
+def test_json_nested_without_end_ends_in_a_sentence(root):
+    (root / "ann/train.json").write_text('{"annotations": ' + '[{"a": ' * 100_000)
+    with pytest.raises(DataError, match=r"train\.json: nested more than 64 levels deep"):
+        read_coco(root / "ann/train.json", "train")
+
+
+def test_an_annotation_file_that_is_a_pipe_is_an_error_at_once(root):
+    (root / "ann/train.json").unlink()
+    os.mkfifo(root / "ann/train.json")
+    with pytest.raises(DataError, match=r"train\.json: a named pipe, not a regular file"):
+        read_coco(root / "ann/train.json", "train")

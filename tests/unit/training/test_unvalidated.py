@@ -1,0 +1,77 @@
+"""A run that ends while it validates keeps the epoch, and the next one validates it."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from frcnn.model.files.archive import read_weights
+from frcnn.model.files.checkpoint import TrainingRecord, read_record
+from frcnn.spec.overrides import with_training
+from frcnn.training.callbacks import progress
+from frcnn.training.run_folder import checkpoint_in
+from frcnn.training.trainer import train
+from frcnn.training.unvalidated import lacks_validation
+from tests.support.toy_training import toy_spec
+
+
+@pytest.mark.parametrize(
+    ("epoch", "metrics", "expected"),
+    [
+        (0, {}, False),  # not trained at all
+        (1, {"loss": 1.0}, False),  # validation is every second epoch
+        (2, {"loss": 1.0}, True),
+        (2, {"loss": 1.0, "mAP": float("nan")}, False),  # without objects
+        (3, {"loss": 1.0}, True),  # the last one
+    ],
+)
+def test_only_epochs_that_should_have_been_validated_lack_it(tmp_path, epoch, metrics, expected):
+    spec = toy_spec(
+        tmp_path, training="num_epochs: 3", evaluation="validation_period_during_training: 2 batch_size: 1"
+    )
+    record = TrainingRecord("resnet:10", ("car",), epoch=epoch, metrics=metrics)
+    assert lacks_validation(spec, record) == expected
+
+
+class _Cut(Exception):
+    pass
+
+
+def _cut(*args, **options):
+    raise _Cut
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cut_in", [1, 2])
+def test_a_run_cut_off_in_validation_ends_as_one_that_was_not(tmp_path, monkeypatch, cut_in):
+    spec = with_training(toy_spec(tmp_path, images=4), epochs=2, retrain=None, resume=None)
+    train(spec, tmp_path / "whole")
+    evaluate, calls = progress.evaluate, []
+
+    def cut_once(*args, **options):
+        calls.append(1)
+        return _cut() if len(calls) == cut_in else evaluate(*args, **options)
+
+    monkeypatch.setattr(progress, "evaluate", cut_once)
+    with pytest.raises(_Cut):
+        train(spec, tmp_path / "cut")
+    newest = checkpoint_in(tmp_path / "cut", "latest")
+    assert newest.name == f"frcnn_resnet_10.epoch_{cut_in}.keras"
+    assert "mAP" not in read_record(newest).metrics
+    train(with_training(spec, epochs=0, retrain=None, resume=newest), tmp_path / "cut")
+    names = sorted(path.name for path in (tmp_path / "whole").glob("*.keras"))
+    assert sorted(path.name for path in (tmp_path / "cut").glob("*.keras")) == names
+    for name in names:
+        one, other = (read_record(tmp_path / run / name) for run in ("whole", "cut"))
+        assert (one.epoch, one.step, one.metrics) == (other.epoch, other.step, other.metrics)
+        one, other = (read_weights(tmp_path / run / name, tmp_path / run / name) for run in ("whole", "cut"))
+        for path, array in one.arrays.items():
+            np.testing.assert_array_equal(array, other.arrays[path])
+    rows = [
+        [
+            {key: value for key, value in row.items() if key != "seconds"}
+            for row in csv.DictReader((tmp_path / run / "training_log.csv").open())
+        ]
+        for run in ("whole", "cut")
+    ]
+    assert rows[0] == rows[1]
