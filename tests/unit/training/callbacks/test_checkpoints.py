@@ -191,8 +191,10 @@ def test_weights_that_are_not_finite_are_never_written(spoilt, tmp_path):
     results = tmp_path / "results"
     save_model(spoilt, results / "frcnn_resnet_10.epoch_7.keras", RECORD)  # of an earlier run
     before = (results / "frcnn_resnet_10.epoch_7.keras").read_bytes()
-    checkpoints = Checkpoints(spec, results, "", TrainingLog(results))
-    checkpoints.set_model(spoilt)
+    rows = TrainingLog(results)
+    checkpoints = Checkpoints(spec, results, "", rows)
+    for callback in (rows, checkpoints):
+        callback.set_model(spoilt)
     with pytest.raises(RunError, match=r"not finite after epoch 1: .* not saved"), checkpoints:
         checkpoints.on_train_begin()
         checkpoints.before_validation.on_epoch_end(0, {"loss": 1.0})
