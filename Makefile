@@ -16,7 +16,7 @@ DATA   ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers kube test-kube images bench proto spec-docs pipeline horovod generated ci clean
+.PHONY: help setup demo fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers kube test-kube images bench proto spec-docs pipeline conformance horovod generated ci clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -104,12 +104,15 @@ spec-docs: $(STAMP) ## generate docs/spec.md from the schema again
 horovod: $(STAMP) ## build and install Horovod, for several processes; the wheel is cached
 	scripts/build_horovod.sh $(VENV)
 
-pipeline: $(STAMP) ## compile the Kubeflow pipeline to pipelines/compiled again, and draw it
+pipeline: $(STAMP) ## compile the Kubeflow pipeline and the components again, and draw it
 	$(BIN)/python -m pipelines.compile
 	$(BIN)/python -m pipelines.picture
 
-generated: proto spec-docs pipeline ## fail if a generated file is not what its source says
-	git diff --exit-code -- 'shared/src/**/*_pb2.py' 'shared/src/**/*_pb2.pyi' docs/spec.md pipelines/compiled docs/images/pipeline.svg
+conformance: pipeline ## write down again what each Kubeflow backend makes of the pipeline
+	$(BIN)/python -m tests.conformance.record
+
+generated: proto spec-docs conformance ## fail if a generated file is not what its source says
+	git diff --exit-code -- 'shared/src/**/*_pb2.py' 'shared/src/**/*_pb2.pyi' docs/spec.md pipelines/compiled 'components/*/*.yaml' tests/conformance/recorded docs/images/pipeline.svg
 
 ci: lint typecheck generated test ## all that a change must pass
 

@@ -1,4 +1,4 @@
-"""Compiles the pipelines, and each component by itself, to the YAML that is checked in, or for images of your own.
+"""Compiles the pipelines, and each component by itself, to the YAML that is checked in, or for your images.
 
 `python -m pipelines.compile` writes pipelines/compiled/ and components/*/*.yaml again. `python -m
 pipelines.compile pipelines FOLDER` and `... components FOLDER` write there.

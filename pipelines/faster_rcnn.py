@@ -155,8 +155,8 @@ def faster_rcnn(
 
     Args:
         data: The data set: s3://bucket/prefix, or a folder on a volume that the steps can read.
-        spec: Experiment spec: the S3 URI or name of a file (`frcnn pipeline push-spec` puts one on S3), or its
-            text. Pasted into the one line of this field, text must have no comments (`frcnn pipeline
+        spec: Experiment spec: the S3 URI or name of a file (`frcnn pipeline push-spec` puts one on S3), or
+            its text. Pasted into the one line of this field, text must have no comments (`frcnn pipeline
             paste-spec` prints it so). Paths in it are replaced.
         convert_spec: How to convert and split the data set: text or file, as `spec`. Empty: KITTI
             layout with images/ and labels/, a fifth of the images held out for evaluation.

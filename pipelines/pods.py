@@ -8,7 +8,7 @@ import argparse
 import dataclasses
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from frcnn.errors import UsageError
@@ -22,6 +22,7 @@ STORAGE_VARIABLE = "FRCNN_STEP_EPHEMERAL_STORAGE"
 # Of the backends, none knows ephemeral storage in a step's resources. All of them pass on a limit of any
 # name that stands where a pipeline names its accelerators, and Kubernetes takes a limit for the request too.
 STORAGE_RESOURCE = "ephemeral-storage"
+_WITH_GPUS = ("train", "retrain")
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _UNITS = {"": 1} | {unit: 1000**n for n, unit in enumerate("kMGTP", 1)}
 _UNITS |= {f"{unit}i": 1024**n for n, unit in enumerate("KMGTP", 1)}
@@ -84,7 +85,12 @@ def choose(args: argparse.Namespace) -> None:
         for setting in map(_setting, texts):
             if setting.step and setting.step not in (known := _steps()):
                 raise UsageError(
-                    f"--{flag} {setting.step}@...: no such step; expected one of {_listed(known)}"
+                    f"--{flag} {setting.step}@...: no such step; expected one of {', '.join(sorted(known))}"
+                )
+            if flag == "ephemeral_storage" and setting.step in _WITH_GPUS:
+                raise UsageError(
+                    f"--{flag} {setting.step}@{setting.text}: the limit of this step's GPUs stands in its "
+                    "place; it keeps no copy of the data set, and FRCNN_CACHE_LIMIT bounds its cache"
                 )
             parsed(setting.text)
         if texts:
@@ -112,11 +118,6 @@ def apply(task: "dsl.PipelineTask", name: str, *, accelerators: bool) -> None:
     for setting in _settings(STORAGE_VARIABLE):
         if setting.applies(name) and not accelerators:
             task.set_accelerator_type(STORAGE_RESOURCE).set_accelerator_limit(size(setting.text))
-        elif setting.step and setting.applies(name):
-            raise UsageError(
-                f"--ephemeral_storage {setting.step}@{setting.text}: the limit of this step's GPUs stands in "
-                "its place; it keeps no copy of the data set, and FRCNN_CACHE_LIMIT bounds its cache"
-            )
 
 
 def label(text: str) -> tuple[str, str]:
@@ -170,7 +171,3 @@ def _settings(variable: str) -> list[Setting]:
 def _setting(text: str) -> Setting:
     step, separator, rest = text.partition("@")
     return Setting(step, rest) if separator else Setting("", text)
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))

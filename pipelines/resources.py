@@ -22,8 +22,8 @@ TRAINING_OPTIONS = ("frcnn-training", {"options": "FRCNN_MPIJOB_OPTIONS"})
 WEBHOOK_SECRET = {"frcnn-webhook": {"url": "FRCNN_WEBHOOK"}}
 
 
-# Counted from the beginning of a step's first attempt, and not between two attempts: after it none begins, and
-# one under way is ended. Longer than any training.
+# Counted from the beginning of a step's first attempt, and not between two attempts: after it none begins,
+# and one under way is ended. Longer than any training.
 RETRY_WINDOW = "30d"
 
 

@@ -42,17 +42,17 @@ class Outcome:
     step: str = ""
 
 
-def nodes_of(run: str, *, account: Path = ACCOUNT_FOLDER) -> dict[str, Any]:
+def nodes_of(run: str) -> dict[str, Any]:
     """Reads the nodes of a run's workflow, by their ids.
 
     Args:
         run: Name of the workflow.
-        account: Folder with token, certificate and namespace of the pod's service account.
 
     Raises:
         OSError: There is no Kubernetes here, or it refuses.
         ValueError: Its answer is none.
     """
+    account = ACCOUNT_FOLDER
     host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
     if not host:
         raise OSError("not inside a cluster")

@@ -60,10 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Trains."""
     from frcnn.errors import UsageError
-    from frcnn.gpus import require_driver_gpus, require_tensorflow_gpus
+    from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_records, with_training
     from frcnn.steps.run import keep_model, model_file
+    from frcnn.training.gpus import require_tensorflow_gpus
     from frcnn.training.resumable import train_and_keep
 
     if args.num_workers < 1:

@@ -42,9 +42,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def work(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Trains as one of the ranks that mpirun started; rank 0 speaks, and keeps the checkpoints."""
     from frcnn.distributed.world import place
-    from frcnn.gpus import require_driver_gpus, require_tensorflow_gpus
+    from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_records, with_training
+    from frcnn.training.gpus import require_tensorflow_gpus
     from frcnn.training.resumable import train_and_keep
 
     # Of the parts of a shared GPU (MIG) a process sees one, however many its pod has.

@@ -1,6 +1,6 @@
 """A pipeline of one's own: this project's convert, train and evaluate, and a step that is not this project's.
 
-    python examples/pipelines/with_own_step.py own.yaml      # to upload, or for kfp.Client().create_run_from_...
+    python examples/pipelines/with_own_step.py own.yaml      # to upload, or to run with kfp.Client
 
 It knows the components by their YAML only, as a repository would that has nothing else of this project; there
 `load_component_from_url` takes the place of `load_component_from_file`.
@@ -54,7 +54,7 @@ def with_own_step(data: str, spec: str, name: str = "the model", minimum_map: fl
         name: What the sentence calls the model.
         minimum_map: Least mAP with which it passes.
     """
-    # Every input is given, also where a component has a default for it: Kubeflow Pipelines 2.17.0 asks for that.
+    # Every input is given, also where a component has a default for it: Kubeflow Pipelines 2.17.0 asks so.
     converted = convert(data=data, convert_spec="", data_version="")
     trained = train(
         spec=spec,

@@ -72,8 +72,9 @@ def follow(
             )
         if waiting and stalled and clock() - changed >= stalled:
             raise RunError(
-                f"run {run_id}: {waiting}, for {clock() - changed:.0f} s: {_causes(connection, run_id)}. It goes "
-                f"on by itself; frcnn pipeline cancel {run_id} ends it, status {run_id} --wait follows it again"
+                f"run {run_id}: {waiting}, for {clock() - changed:.0f} s: {_causes(connection, run_id)}. "
+                f"It goes on by itself; frcnn pipeline cancel {run_id} ends it, status {run_id} --wait "
+                "follows it again"
             )
         sleep(poll)
 
@@ -82,8 +83,8 @@ def _causes(connection: Connection, run_id: str) -> str:
     """Why a pod may not start, which the server does not tell, and how to see it."""
     namespace = connection.namespace or "kubeflow"
     return (
-        "its image cannot be pulled, no node has room for it (GPUs, memory, a taint), a volume is missing, or "
-        f"its place is full; kubectl -n {namespace} describe pods -l pipeline/runid={run_id} says which"
+        "its image cannot be pulled, no node has room for it (GPUs, memory, a taint), a volume is missing, "
+        f"or a quota is used up; kubectl -n {namespace} describe pods -l pipeline/runid={run_id} says which"
     )
 
 

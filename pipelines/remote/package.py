@@ -13,8 +13,8 @@ from frcnn.errors import UsageError
 from pipelines import parameters, pods
 from pipelines.parameters import Parameter
 
-# Linux takes no argument of a program that is longer (MAX_ARG_STRLEN, less the byte that ends it). A spec is an
-# argument of a step, and once more, as JSON beside all else that the step is told, of Kubeflow's launcher.
+# Linux takes no argument of a program that is longer (MAX_ARG_STRLEN, less the byte that ends it). A spec is
+# one of a step, and once more, as JSON beside all else that the step is told, of Kubeflow's launcher.
 MOST_ARGUMENT_BYTES = 131_071
 _BESIDE_THE_SPEC_BYTES = 16_384
 CLUSTER_ONLY = (

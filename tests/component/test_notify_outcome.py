@@ -1,10 +1,18 @@
 """The exit handler tells how a run really fared, from the workflow behind it."""
 
 import base64
+import datetime
 import gzip
+import http.server
+import ipaddress
 import json
+import ssl
+import threading
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from components.notify import main as notify
 from components.notify import workflow
@@ -131,3 +139,80 @@ def test_outside_a_cluster_and_where_kubernetes_refuses_the_message_goes_out_all
         assert notify.main(["--status", status("RUNNING")]) == 0
     assert "the workflow of the run cannot be read" in caplog.text
     assert f"frcnn run {RUN}: ENDED" in caplog.text
+
+
+@pytest.fixture
+def kubernetes(tmp_path, monkeypatch):
+    """An API server with a certificate of its own, and the files of a pod's service account."""
+    account = tmp_path / "account"
+    account.mkdir()
+    certificate, key = own_certificate(tmp_path)
+    (account / "ca.crt").write_bytes(certificate.read_bytes())
+    (account / "token").write_text("t0ken\n")
+    (account / "namespace").write_text("team")
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            server.asked.append((self.path, self.headers["Authorization"]))
+            data = json.dumps(server.answer).encode()
+            self.send_response(server.status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.asked, server.answer, server.status, server.account = [], {}, 200, account
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(server.server_port))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setattr(workflow, "ACCOUNT_FOLDER", account)
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def own_certificate(folder):
+    """A certificate for 127.0.0.1 that signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "kubernetes")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (folder / "tls.crt").write_bytes(made.public_bytes(pem))
+    (folder / "tls.key").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return folder / "tls.crt", folder / "tls.key"
+
+
+def test_the_workflow_is_read_as_the_pods_own_account_and_through_no_proxy(kubernetes, caplog):
+    kubernetes.answer = {"status": {"nodes": run_of(*FIRST).nodes}}
+    with caplog.at_level("INFO"):
+        assert notify.main(["--status", status("RUNNING")]) == 0
+    path = f"/apis/argoproj.io/v1alpha1/namespaces/team/workflows/{RUN}"
+    assert kubernetes.asked == [(path, "Bearer t0ken")]
+    assert "GATE_CLOSED (no model was exported: the gate after step evaluate" in caplog.text
+
+
+def test_an_account_that_may_not_read_workflows_still_sends_what_is_known(kubernetes, caplog):
+    kubernetes.status = 403
+    with caplog.at_level("INFO"):
+        assert notify.main(["--status", status("SUCCEEDED")]) == 0
+    assert "the workflow of the run cannot be read (HTTP Error 403: Forbidden)" in caplog.text
+    assert f"frcnn run {RUN}: SUCCEEDED" in caplog.text

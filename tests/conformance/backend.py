@@ -8,10 +8,9 @@ backend/src/v2; the code is this project's. What is followed, and where it stand
 * driver/root_dag.go, driver/dag.go, driver/resolve.go (resolveInputs, resolveInputParameter): where a task's
   inputs come from, defaults, types;
 * driver/container.go and expression/expression.go: conditions;
-* driver/driver.go (initPodSpecPatch, provisionOutputs, getPodResource), driver/k8s.go (extendPodSpecPatch):
-  the pod;
-* driver/util.go of 2.17.0 (resolveContainerArgs, resolveCondition, pbValueToString): arguments that the driver
-  resolves;
+* driver/driver.go (initPodSpecPatch, provisionOutputs, getPodResource), driver/k8s.go: the pod;
+* driver/util.go of 2.17.0 (resolveContainerArgs, resolveCondition, pbValueToString): arguments that the
+  driver resolves;
 * component/launcher_v2.go (compileCmdAndArgs, getPlaceholders): arguments that the launcher resolves.
 
 2.17.1 differs from 2.17.0, as pull request 14175 says, in that defaults are filled in before arguments are
@@ -171,7 +170,7 @@ class Backend:
                     step = self._step(key, task, component, given, files)
                     self.steps.append(step)
                     made = step.executor_input["outputs"].get("artifacts", {})
-                    done[key] = (dict(outputs(step)), {name: each for name, each in made.items()})
+                    done[key] = (dict(outputs(step)), dict(made))
 
     # ---- inputs
 
@@ -402,7 +401,7 @@ def _go_g(value: Any) -> str:
 
 
 def _resources(resources: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Requests and limits; a quantity that is a parameter has to be text (resolvePodSpecInputRuntimeParameter)."""
+    """Requests and limits. A quantity that is a parameter has to be text, or there is none."""
     found: dict[str, dict[str, str]] = {"limits": {}, "requests": {}}
     names = {
         "resourceCpuLimit": ("limits", "cpu"),

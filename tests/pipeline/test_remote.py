@@ -255,8 +255,8 @@ def test_a_spec_that_is_too_long_for_a_steps_argument_is_refused_by_name(
     assert kubeflow.runs == []
 
 
-EXPORT = """kitti_config { root_directory_path: "/d" image_dir_name: "i" label_dir_name: "l" image_extension: ".png"
-  partition_mode: "random" num_partitions: 2 val_split: 20 num_shards: 2 }
+EXPORT = """kitti_config { root_directory_path: "/d" image_dir_name: "i" label_dir_name: "l"
+  image_extension: ".png" partition_mode: "random" num_partitions: 2 val_split: 20 num_shards: 2 }
 """
 
 

@@ -41,30 +41,12 @@ def require_driver_gpus(promised: int, library: Any = None) -> None:
     found = driver_gpus(library) if promised > 0 else 0
     if found < promised:
         raise RunError(
-            f"this step was promised {_counted(promised)}, and the driver shows {found or 'none'}: it does not "
-            "train on the CPU instead. Look at the limits of its pod (kubectl describe pod: nvidia.com/gpu), "
-            "and whether the node's NVIDIA device plugin and container runtime are there"
+            f"this step was promised {counted(promised)}, and the driver shows {found or 'none'}: it does "
+            "not train on the CPU instead. Look at the limits of its pod (kubectl describe pod: "
+            "nvidia.com/gpu), and whether the node's NVIDIA device plugin and container runtime are there"
         )
 
 
-def require_tensorflow_gpus(promised: int) -> None:
-    """Checks that TensorFlow can use as many GPUs as a step was promised; loads TensorFlow.
-
-    Raises:
-        RunError: It cannot; says what to look at.
-    """
-    if promised <= 0:
-        return
-    import tensorflow as tf
-
-    found = len(tf.config.list_physical_devices("GPU"))
-    if found < promised:
-        raise RunError(
-            f"this step was promised {_counted(promised)}, which the driver shows, but TensorFlow uses "
-            f"{found or 'none'}: it does not train on the CPU instead. The image's TensorFlow is one for CPUs, "
-            "or does not find its CUDA libraries; build the image with EXTRAS=train,cluster,gpu"
-        )
-
-
-def _counted(number: int) -> str:
+def counted(number: int) -> str:
+    """Writes a number of GPUs in words."""
     return "a GPU" if number == 1 else f"{number} GPUs"

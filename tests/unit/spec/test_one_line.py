@@ -46,8 +46,8 @@ def test_every_example_without_comments_means_the_same_when_pasted(path, uninden
         ("verbose: Truemodel_config {", "verbose: True model_config {"),
         ("model_config { all_projections: truearch: ", "model_config { all_projections: true arch: "),
         (
-            "model_config { input_image_config { image_type: RGBimage_scaling_factor: 1.0image_channel_order: ",
-            "model_config { input_image_config { image_type: RGB image_scaling_factor: 1.0 image_channel_order: ",
+            "model_config { input_image_config { image_type: RGBimage_scaling_factor: 1size_min {",
+            "model_config { input_image_config { image_type: RGB image_scaling_factor: 1 size_min {",
         ),
         (
             "training_config { num_epochs: 1e1batch_size_per_gpu : 2",

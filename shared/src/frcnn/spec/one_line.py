@@ -6,11 +6,13 @@ end nobody can know any more.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor import FieldDescriptor as Kind
 from google.protobuf.message import Message
+
+from frcnn.spec.textproto.values import Field
 
 _TOKEN = re.compile(
     r"""(?P<text>"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?)|(?P<comment>\#.*)|(?P<word>[\w.+\-]+)|(?P<blank>\s+)|(?P<mark>.)""",
@@ -43,12 +45,12 @@ def with_blanks(text: str, message: Message) -> str:
     return text if "\n" in text else "".join(_split(text, message.DESCRIPTOR))
 
 
-def _split(text: str, root: Descriptor) -> Iterator[str]:
+def _split(text: str, root: Any) -> Iterator[str]:
     """The text's parts, words that are two as two."""
     matches = list(_TOKEN.finditer(text))
     # The blocks that are open; None for one of an unknown name.
-    blocks: list[Descriptor | None] = [root]
-    field: Kind | None = None
+    blocks: list[Any] = [root]
+    field: Field | None = None
     for at, match in enumerate(matches):
         word, mark = match["word"], match["mark"]
         if word:
@@ -76,7 +78,7 @@ def _next(matches: list[re.Match[str]], at: int) -> str:
     return ""
 
 
-def _two(word: str, field: Kind | None, known: "dict[str, Kind]") -> tuple[str, str]:
+def _two(word: str, field: Field | None, known: Mapping[str, Field]) -> tuple[str, str]:
     """A word as the value of `field` and the name after it; the first is empty if it is one word."""
     if field is None or word in known or len(word) > _LONGEST_WORD:
         return "", word
@@ -86,7 +88,7 @@ def _two(word: str, field: Kind | None, known: "dict[str, Kind]") -> tuple[str, 
     return "", word
 
 
-def _is_value(text: str, field: Kind) -> bool:
+def _is_value(text: str, field: Field) -> bool:
     if field.enum_type is not None:
         return text in field.enum_type.values_by_name or text.isdigit()
     if field.type == Kind.TYPE_BOOL:

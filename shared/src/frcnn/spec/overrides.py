@@ -135,10 +135,10 @@ def _readable(text: str, name: str, message: Message) -> str:
     """
     if one_line.lost_comment(text):
         raise UsageError(
-            f"--{name.replace('_', '-')}: the text is one line with a comment (#) before other settings, so that "
-            "its line breaks were lost, as in the text field of Kubeflow's UI, and nobody can tell where the "
-            "comment ends. Give the s3:// URI of the file (frcnn pipeline push-spec FILE s3://bucket/name.txt "
-            "puts it there), or paste what frcnn pipeline paste-spec FILE prints"
+            f"--{name.replace('_', '-')}: the text is one line with a comment (#) before other settings, "
+            "so that its line breaks were lost, as in the text field of Kubeflow's UI, and nobody can tell "
+            "where the comment ends. Give the s3:// URI of the file (frcnn pipeline push-spec FILE "
+            "s3://bucket/name.txt puts it there), or paste what frcnn pipeline paste-spec FILE prints"
         )
     return one_line.with_blanks(text, message)
 
