@@ -4,7 +4,7 @@
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 module="$here/tests/kube/server"
-version=$(sed -n 's/^require k8s.io\/kubernetes //p' "$module/go.mod")
+version=$(sed -n 's/^[[:space:]]*k8s.io\/kubernetes \(v[^ ]*\).*/\1/p' "$module/go.mod")
 folder="${FRCNN_KUBE:-${XDG_CACHE_HOME:-$HOME/.cache}/frcnn/kube/$version}"
 mkdir -p "$folder"
 if [ ! -x "$folder/kube-apiserver" ] || [ ! -x "$folder/kube-controller-manager" ]; then

@@ -280,7 +280,9 @@ def _message(error: ApiException) -> str:
 
 
 def _since(chosen: dict[str, Any], version: str | None) -> dict[str, Any]:
-    return chosen if version is None else {**chosen, "resource_version": version}
+    # 0 asks for the state as the server's cache has it, then for changes; no version at all would have the
+    # server make sure of the newest state first, which it cannot with an older etcd.
+    return {**chosen, "resource_version": "0" if version is None else version}
 
 
 def _changes_of(response: urllib3.response.BaseHTTPResponse) -> Iterator[tuple[str, Any]]:

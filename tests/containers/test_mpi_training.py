@@ -78,7 +78,8 @@ class Job:
         self.hosts = [f"{self.name}-worker-{i}" for i in range(self.spec["Worker"]["replicas"])]
         hostfile, options = mounts
         hostfile.write_text("".join(f"{host}.{self.name}.team.svc slots=1\n" for host in self.hosts))
-        self.options = ["--network", NETWORK, *options]
+        # As the manifest's securityContext and its volume for /tmp ask for.
+        self.options = ["--network", NETWORK, "--read-only", "--tmpfs", "/tmp:rw,exec,mode=1777", *options]
         self.secrets = {"S3_ENDPOINT": s3, **KEYS}
         for host in self.hosts:
             self.start_worker(host)

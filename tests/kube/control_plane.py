@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -29,9 +30,7 @@ ADMIN = "admin"
 
 def programs() -> Path:
     """Returns the folder that `scripts/build_kube.sh` builds to; skips the tests without it."""
-    version = next(
-        line.split()[-1] for line in MODULE.read_text().splitlines() if line.startswith("require k8s.io/kube")
-    )
+    (version,) = re.findall(r"^\s*k8s\.io/kubernetes (v\S+)", MODULE.read_text(), re.MULTILINE)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = Path(os.environ.get("FRCNN_KUBE") or cache / "frcnn/kube" / version)
     for name in ("kube-apiserver", "kube-controller-manager"):

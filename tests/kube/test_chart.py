@@ -8,7 +8,7 @@ from helm_python.errors import HelmError
 from kubernetes import client
 
 from tests.charts.conftest import CHART, VALUE_SETS
-from tests.kube.control_plane import decoded
+from tests.kube.control_plane import decoded, found, wait_until
 
 pytestmark = [pytest.mark.kube, pytest.mark.timeout(600)]
 
@@ -112,3 +112,36 @@ def test_a_second_release_in_the_namespace_is_refused_with_a_sentence(helm, name
         HelmError, match=r"release vision of this chart is in namespace .* already, and there is"
     ):
         helm.install(CHART, "other", SERVER, namespace=namespace)
+
+
+@pytest.fixture
+def argo_cd(plane):
+    """A cluster that has Argo CD, as far as its API shows."""
+    names = {
+        "plural": "applications",
+        "singular": "application",
+        "kind": "Application",
+        "listKind": "ApplicationList",
+    }
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    version = {"name": "v1alpha1", "served": True, "storage": True, "schema": schema}
+    definitions = client.ApiextensionsV1Api(plane.admin)
+    name = "applications.argoproj.io"
+    plane.apply(
+        {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": name},
+            "spec": {"group": "argoproj.io", "scope": "Namespaced", "names": names, "versions": [version]},
+        }
+    )
+    resources = client.CustomObjectsApi(plane.admin)
+    wait_until(lambda: found(resources.list_cluster_custom_object, "argoproj.io", "v1alpha1", "applications"))
+    yield
+    definitions.delete_custom_resource_definition(name)
+
+
+def test_a_random_key_is_refused_where_argo_cd_would_make_another_at_each_sync(argo_cd, helm, namespace):
+    with pytest.raises(HelmError, match=r"s3.secretKey is needed on a cluster with Argo CD"):
+        helm.install(CHART, "vision", SERVER, namespace=namespace)
+    helm.install(CHART, "vision", {**SERVER, "s3": {"secretKey": "given"}}, namespace=namespace)

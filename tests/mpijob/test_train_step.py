@@ -289,6 +289,30 @@ def test_options_of_the_clusters_owner_reach_the_pods(request_of):
     assert job.owner is not None and job.owner.uid == "uid-1"
 
 
+def test_workers_reach_s3_through_the_proxy_of_the_step_unless_its_url_holds_a_password(
+    request_of, monkeypatch
+):
+    proxies = {
+        "HTTPS_PROXY": "http://proxy:3128",
+        "no_proxy": ".svc",
+        "http_proxy": f"http://me:{SECRET}@proxy:1",
+    }
+    for name, value in proxies.items():
+        monkeypatch.setenv(name, value)
+    job = described(request_of(), pod_options(""), "team")
+    given = {name: value for name, value in job.environment.items() if name in proxies}
+    assert given == {name: proxies[name] for name in ("HTTPS_PROXY", "no_proxy")}
+
+
+def test_the_launcher_can_be_given_nodes_and_taints_of_its_own(request_of):
+    options = "--launcher_node_selector pool=cpu --launcher_toleration team=vision:NoSchedule"
+    job = described(request_of(), pod_options(options), "team")
+    assert job.launcher_node_selector == {"pool": "cpu"}
+    (toleration,) = job.launcher_tolerations
+    assert (toleration.key, toleration.value, toleration.effect) == ("team", "vision", "NoSchedule")
+    assert not job.node_selector and not job.tolerations
+
+
 @pytest.mark.parametrize(
     ("more", "spec", "message"),
     [

@@ -24,7 +24,7 @@ def test_addresses():
     assert str(Address("bucket", "a/b")) == "s3://bucket/a/b"
     assert Address("bucket", "").below("x") == "x"
     assert is_remote("s3://x/y") and not is_remote("/s3/x")
-    for wrong in ("s3://", "s3:///key", "http://bucket/key", "s3://b@d/key"):
+    for wrong in ("s3://", "s3:///key", "http://bucket/key", "s3://b@d/key", "s3://bucket/key\n"):
         with pytest.raises(UsageError, match="expected s3://bucket/prefix"):
             Address.parse(wrong)
 

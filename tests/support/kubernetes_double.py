@@ -269,21 +269,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _watch(self, resource: str, query: dict) -> None:
         double, version = self.double, int(query.get("resourceVersion") or 0)
-        now_there: list[dict] = []
-        if not version:  # what there is now comes first, and then its changes
-            with double.changed:
-                now_there, version = double.select(resource, query), double.version
         until = time.monotonic() + float(query.get("timeoutSeconds", 60))
-        expired = ApiError(410, "Expired", f"too old resource version: {version} ({double.oldest})")
-        if version < double.oldest and not double.expire_in_stream:
-            raise expired
-        self._start_chunks("application/json")
-        if version < double.oldest:
-            self._chunk(json.dumps({"type": "ERROR", "object": _status(expired)}) + "\n")
-            self._chunk("")
-            return
-        for obj in now_there:
-            self._chunk(json.dumps({"type": "ADDED", "object": obj}) + "\n")
+        if version:
+            expired = ApiError(410, "Expired", f"too old resource version: {version} ({double.oldest})")
+            if version < double.oldest and not double.expire_in_stream:
+                raise expired
+            self._start_chunks("application/json")
+            if version < double.oldest:
+                self._chunk(json.dumps({"type": "ERROR", "object": _status(expired)}) + "\n")
+                self._chunk("")
+                return
+        else:
+            version = self._tell_what_there_is(resource, query)
         while True:
             with double.changed:
                 news = [each for each in double.history if each[0] > version and each[1] == resource]
@@ -301,6 +298,15 @@ class _Handler(BaseHTTPRequestHandler):
                     self._drop()
                     return
         self._chunk("")
+
+    def _tell_what_there_is(self, resource: str, query: dict) -> int:
+        """Begins a watch from no version, or 0, with the state now; returns its version."""
+        self._start_chunks("application/json")
+        with self.double.changed:
+            there, version = self.double.select(resource, query), self.double.version
+        for obj in there:
+            self._chunk(json.dumps({"type": "ADDED", "object": obj}) + "\n")
+        return version
 
     def _log(self, pod: str, query: dict) -> None:
         double, sent = self.double, 0

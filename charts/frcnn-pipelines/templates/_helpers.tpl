@@ -55,6 +55,9 @@ where a role stands in for keys, and where an existing secret cannot be looked a
   {{- $access = $oldAccess -}}
   {{- $secret = $oldSecret -}}
 {{- else if .Values.s3Server.enabled -}}
+  {{- if and (.Capabilities.APIVersions.Has "argoproj.io/v1alpha1/Application") (not $secret) (not $oldSecret) -}}
+    {{- fail "s3.secretKey is needed on a cluster with Argo CD, which renders charts without a look at the cluster: a random key would be another at each sync" -}}
+  {{- end -}}
   {{- $access = $access | default $oldAccess | default "frcnn" -}}
   {{- $secret = $secret | default $oldSecret | default (randAlphaNum 40) -}}
 {{- else if not (eq (include "frcnn.s3ByRole" .) "true") -}}

@@ -29,6 +29,8 @@ class Address:
         Raises:
             UsageError: It is no such URI.
         """
+        if re.search(r"[\0-\x1f\x7f]", uri):
+            raise UsageError(f"{uri!r}: has a line break or control character; expected s3://bucket/prefix")
         bucket, _, key = uri.removeprefix(_SCHEME).partition("/")
         if not is_remote(uri) or not _BUCKET.fullmatch(bucket):
             shown = uri if "@" not in uri else f"{_SCHEME}***"  # somebody may have put a key into it
