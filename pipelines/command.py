@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn.cli.spec_flags import add_set_flag
 from frcnn.errors import DataError, RunError
 from frcnn.steps.publishing import is_s3
 from pipelines import parameters, specs
@@ -48,6 +49,7 @@ def _add_run_flags(flags: argparse.ArgumentParser) -> None:
     add("--network", default="", metavar="NAME", help="Docker network of the steps, with --runner docker")
     package.add_image_flags(flags)
     add("-e", "--spec", type=Path, required=True, metavar="FILE", help="experiment spec")
+    add_set_flag(flags)
     add("--data", required=True, metavar="PLACE", help="folder or s3:// URI; without --convert_spec in KITTI")
     add("--convert_spec", type=Path, metavar="FILE", help="how to convert and split it")
     add("-o", "--output", type=Path, default=Path("runs/pipeline"), metavar="DIR", help="runs/pipeline")
@@ -72,7 +74,7 @@ def _run(args: argparse.Namespace) -> None:
     if not is_s3(args.data) and not Path(args.data).is_dir():
         raise DataError(f"step convert: --data {args.data}: no such folder; give one, or an s3:// URI")
     arguments = {
-        "spec": load_experiment(args.spec).text,
+        "spec": load_experiment(args.spec, args.settings).text,
         "convert_spec": load_dataset_export(args.convert_spec).text if args.convert_spec else "",
         **given,
     }

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from frcnn.cli.spec_flags import add_set_flag
 from frcnn.errors import UsageError
 from pipelines import parameters, pods
 from pipelines.parameters import Parameter
@@ -34,6 +35,7 @@ def add_flags(flags: argparse.ArgumentParser) -> None:
     add("-e", "--spec", required=True, metavar="FILE", help="experiment spec: a file here, or an s3:// URI")
     add("--data", required=True, metavar="PLACE", help="s3:// URI, or folder on a volume of the steps")
     add("--convert_spec", default="", metavar="FILE", help="how to convert and split it: as --spec")
+    add_set_flag(flags)
     add("--no_cache", action="store_true", help="run every step anew")
     add("--service_account", metavar="NAME", help="that the steps run as")
     add_image_flags(flags)
@@ -60,11 +62,13 @@ def arguments(args: argparse.Namespace) -> dict[str, Any]:
     """
     from frcnn.spec import load_dataset_export, load_experiment
 
+    if args.settings and args.spec.startswith("s3://"):
+        raise UsageError(f"--set: goes with a spec that lies here; {args.spec} is read by the steps")
     convert_spec = args.convert_spec and _text("--convert_spec", args.convert_spec, load_dataset_export)
     given = parameters.given(args, ALL)
     return {
         "data": args.data,
-        "spec": _text("--spec", args.spec, load_experiment),
+        "spec": _text("--spec", args.spec, lambda path: load_experiment(path, args.settings)),
         "convert_spec": convert_spec,
         **given,
     }

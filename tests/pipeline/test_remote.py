@@ -121,6 +121,19 @@ def test_a_spec_on_s3_is_sent_as_its_uri(kubeflow):
     assert kubeflow.runs[0]["runtime_config"]["parameters"]["spec"] == "s3://specs/kitti.txt"
 
 
+def test_fields_that_are_set_are_sent_in_the_text_of_the_spec(kubeflow, spec, capsys):
+    from frcnn.spec.load import parse_experiment
+
+    settings = ("--set", "random_seed=77", "--set", "training_config.num_epochs=3")
+    assert submit(kubeflow, spec, *settings) == 0
+    sent = parse_experiment(kubeflow.runs[0]["runtime_config"]["parameters"]["spec"]).spec
+    assert (sent.random_seed, sent.training_config.num_epochs) == (77, 3)
+    assert submit(kubeflow, spec, "--set", "training_config.num_epoch=3") == 2
+    assert "did you mean 'num_epochs'?" in capsys.readouterr().err
+    assert submit(kubeflow, "s3://specs/kitti.txt", *settings) == 2
+    assert len(kubeflow.runs) == 1
+
+
 def test_a_spec_with_faults_is_not_submitted(kubeflow, tmp_path, capsys):
     (tmp_path / "bad.txt").write_text("training_config { num_epochz: 3 }")
     assert submit(kubeflow, tmp_path / "bad.txt") == 2

@@ -82,6 +82,9 @@ def test_deepstream_gets_the_graph_it_runs(work, caplog):
     assert export(work, *words) == 2
     assert "--gen_ds_config: DeepStream runs the plugin graph only" in caplog.text
     assert not (work / "other").exists()
+    assert "opens no sealed file" not in caplog.text
+    assert export(work, "-o", work / "ds/sealed.etlt", "--gen_ds_config", "--force", "-k", "secret") == 0
+    assert "DeepStream opens no sealed file: name a plain one with -o NAME.onnx" in caplog.text
 
 
 def test_the_pipelines_step_exports_the_graph_that_its_next_steps_run(work):

@@ -102,10 +102,9 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     key = resolve_key(args.key, spec.enc_key)
     target = output_file(args.output_file, args.model, sealed=bool(key))
     _refuse_existing(target, args)
-    if args.gen_ds_config and spec.model_config.input_image_config.size_min is not None:
-        raise UsageError(
-            "--gen_ds_config: DeepStream needs one input size, and the model takes any (size_min)"
-        )
+    seal_key = _seal_key(target, key)
+    if args.gen_ds_config:
+        _check_for_deepstream(spec, sealed=bool(seal_key))
     engine = export_engine.settings(args)
 
     from frcnn.exporting.exporter import ExportOptions, export_with_ranges, split_trained
@@ -126,9 +125,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     trained = None if args.force_ptq else learnt
     calibration = export_int8.calibration(args, spec, trained)
     exported = export_with_ranges(model, spec, options, calibration, trained)
-    beside = write_together(
-        exported.proto, target, _seal_key(target, key), spec if args.gen_ds_config else None
-    )
+    beside = write_together(exported.proto, target, seal_key, spec if args.gen_ds_config else None)
     sys.stdout.write(_text(model, options, target))
     for line in export_int8.write_files(args, exported.proto, exported.ranges):
         sys.stdout.write(line)
@@ -177,6 +174,20 @@ def _graph(args: argparse.Namespace) -> str:
             "--graph plugin"
         )
     return str(args.graph)
+
+
+def _check_for_deepstream(spec: "Experiment", *, sealed: bool) -> None:
+    """Says what DeepStream will not do with the exported model.
+
+    Raises:
+        UsageError: It cannot run it at all.
+    """
+    if spec.model_config.input_image_config.size_min is not None:
+        raise UsageError(
+            "--gen_ds_config: DeepStream needs one input size, and the model takes any (size_min)"
+        )
+    if sealed:
+        log.warning("DeepStream opens no sealed file: name a plain one with -o NAME.onnx")
 
 
 def output_file(given: Path | None, model: Path, *, sealed: bool = False) -> Path:

@@ -167,8 +167,10 @@ def _check_kind(text: str, source: str, message: Message, reader: Reader) -> Non
     experiment = experiment_pb2.Experiment.DESCRIPTOR
     export = dataset_export_pb2.DatasetExportConfig.DESCRIPTOR
     wanted, other = (experiment, export) if message.DESCRIPTOR is experiment else (export, experiment)
+    if not reader.problems:
+        return
     names = _top_level_names(text)
-    if not reader.problems or not names.isdisjoint(wanted.fields_by_name):
+    if not names.isdisjoint(wanted.fields_by_name):
         return
     found, expected = (_kind(each) for each in (other, wanted))
     if not names.isdisjoint(other.fields_by_name):
