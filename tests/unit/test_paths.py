@@ -1,4 +1,4 @@
-"""Names from elsewhere stay below the folder they are meant for, or are refused; every place asks for that."""
+"""Names from elsewhere stay below the folder they are meant for or are refused; every place asks for that."""
 
 import ast
 import os

@@ -1,4 +1,4 @@
-"""Secrets in the text of a spec, found by the tokens that the spec's reader sees, not by a search for words."""
+"""Secrets in the text of a spec, found by the tokens that the spec's reader sees, not by a search."""
 
 import itertools
 import re

@@ -1,6 +1,5 @@
 """The tokens of protobuf text, with their places."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf import text_format
@@ -13,9 +12,6 @@ class Tokens(_Tokenizer):  # type: ignore[misc]  # protobuf's stubs leave it out
 
     On a text of one line that would make every look at a place as long as the text.
     """
-
-    def __init__(self, lines: Iterable[str]) -> None:
-        super().__init__(lines)
 
     @property
     def line(self) -> int:

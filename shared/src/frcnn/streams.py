@@ -1,4 +1,4 @@
-"""Standard streams that are closed or full: nobody can read what is said, and nothing else may break for it."""
+"""Standard streams that are closed or full: what is said is lost, and nothing else may break for that."""
 
 import contextlib
 import os

@@ -423,7 +423,7 @@ def test_opened_calls_a_cut_header_truncated(sealed_model):
 
 def test_opened_refuses_the_other_kind_and_names_both(sealed_model):
     with sealed_file.opened(sealed_model, "key", "keras") as path:
-        assert path.suffix == ".keras"
+        assert path.is_file()
     with (
         pytest.raises(ModelError, match="of kind keras; expected onnx"),
         sealed_file.opened(sealed_model, "key", "onnx"),

@@ -65,7 +65,8 @@ def exit_code(error: BaseException) -> int:
 def message(error: BaseException) -> str:
     """One message for people: what happened, and what to do."""
     if isinstance(error, Terminated):
-        return f"ended by {signal.Signals(error.number).name}; files already finished are kept, nothing is half-written"
+        name = signal.Signals(error.number).name
+        return f"ended by {name}; files already finished are kept, nothing is half-written"
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; files already finished are kept, nothing is half-written"
     if isinstance(error, FrcnnError):

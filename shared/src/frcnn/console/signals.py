@@ -16,13 +16,10 @@ ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.
 
 
 class Terminated(KeyboardInterrupt):
-    """One of these arrived. A KeyboardInterrupt, so that no `except Exception` swallows it.
-
-    Attributes:
-        number: Of the signal.
-    """
+    """One of these arrived. A KeyboardInterrupt, so that no `except Exception` swallows it."""
 
     def __init__(self, number: int = signal.SIGTERM) -> None:
+        """`number` is that of the signal."""
         super().__init__()
         self.number = number
 

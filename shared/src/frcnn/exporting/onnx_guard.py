@@ -12,7 +12,8 @@ from frcnn.errors import ModelError
 from frcnn.limits import JSON_DEPTH, ONNX_BYTES, ONNX_FIELDS
 
 # Protobuf's wire types.
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+_VARINT, _LENGTH = 0, 2
+_FIXED = {1: 8, 5: 4}
 
 
 # Types of fields, by protobuf's numbers: int64, uint64, int32, bool, uint32, enum, sint32, sint64.
@@ -50,36 +51,43 @@ def load_guarded(plain: Path, shown: Path) -> Any:
 
 
 def _look_through(data: memoryview, descriptor: Any) -> None:
-    """Counts fields, without recursion; raises NotOnnxError for more, or deeper ones, than any detector has."""
+    """Counts fields without making any; raises NotOnnxError where there are too many, or too deep ones."""
     fields = 0
-    pending = [(0, len(data), descriptor, 0)]
-    while pending:
-        place, end, kind, depth = pending.pop()
-        if depth > JSON_DEPTH:
+    # The message that is looked at, and those around it: how far each is, where it ends, what it is.
+    stack = [(0, len(data), descriptor)]
+    while stack:
+        place, end, kind = stack.pop()
+        if place == end:
+            continue
+        tag, place = _varint(data, place, end)
+        start, place = _content(data, place, end, tag & 7)
+        stack.append((place, end, kind))
+        field = kind.fields_by_number.get(tag >> 3)
+        fields += 1
+        if tag & 7 == _LENGTH and field is not None:
+            if field.message_type is not None:
+                stack.append((start, place, field.message_type))
+            elif field.type in _WHOLE_NUMBERS:
+                fields += (place - start) // 16  # a byte may become a number of eight
+        if fields > ONNX_FIELDS:
+            raise NotOnnxError(f"more than {ONNX_FIELDS} fields")
+        if len(stack) > JSON_DEPTH:
             raise NotOnnxError("nested too deeply")
-        known = kind.fields_by_number
-        while place < end:
-            tag, place = _varint(data, place, end)
-            fields += 1
-            if fields > ONNX_FIELDS:
-                raise NotOnnxError(f"more than {ONNX_FIELDS} fields")
-            wire = tag & 7
-            if wire == _LENGTH:
-                length, place = _varint(data, place, end)
-                field = known.get(tag >> 3)
-                if length > end - place:
-                    raise NotOnnxError("cut short")
-                if field is not None and field.message_type is not None:
-                    pending.append((place, place + length, field.message_type, depth + 1))
-                elif field is not None and field.type in _WHOLE_NUMBERS:
-                    fields += length // 16  # a byte may become a number of eight
-                place += length
-            elif wire == _VARINT:
-                _, place = _varint(data, place, end)
-            elif wire in (_FIXED64, _FIXED32):
-                place += 8 if wire == _FIXED64 else 4
-            else:
-                raise NotOnnxError("not protobuf")
+
+
+def _content(data: memoryview, place: int, end: int, wire: int) -> tuple[int, int]:
+    """Where a field's content begins and ends."""
+    if wire == _VARINT:
+        return place, _varint(data, place, end)[1]
+    if wire == _LENGTH:
+        length, place = _varint(data, place, end)
+    elif wire in _FIXED:
+        length = _FIXED[wire]
+    else:
+        raise NotOnnxError("not protobuf")
+    if length > end - place:
+        raise NotOnnxError("cut short")
+    return place, place + length
 
 
 def _varint(data: memoryview, place: int, end: int) -> tuple[int, int]:
@@ -105,8 +113,8 @@ def _check_weights(graph: Any, shown: Path) -> None:
             )
         if weight.raw_data and len(weight.raw_data) != _raw_size(weight):
             raise ModelError(
-                f"{shown}: damaged: the weight {weight.name[:100]!r} has {len(weight.raw_data)} bytes, and its "
-                f"shape {list(weight.dims)[:8]} wants {_raw_size(weight)}"
+                f"{shown}: damaged: the weight {weight.name[:100]!r} has {len(weight.raw_data)} bytes, and "
+                f"its shape {list(weight.dims)[:8]} wants {_raw_size(weight)}"
             )
 
 

@@ -155,8 +155,9 @@ class _OpenVino:
         try:
             source = _source(plain, choice)
             # OpenVINO goes by the suffix, and what comes out of a sealed file has no name.
-            named = isinstance(source, bytes) or source.suffix == ".onnx"
-            self._model = core.read_model(source if named else source.read_bytes())
+            if isinstance(source, Path) and source.suffix != ".onnx":
+                source = source.read_bytes()
+            self._model = core.read_model(source)
             batch = self._model.inputs[0].partial_shape[0]
             self.batch_size = batch.get_length() if batch.is_static else None
             # OpenVINO 2026.4.1 computes some INT8 graphs of a free batch wrongly.

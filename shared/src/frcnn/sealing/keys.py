@@ -62,8 +62,8 @@ def resolve_key(cli_key: str | None, spec_key: str | None) -> Key:
         return _from_file(value, KEY_FILE_VARIABLE)
     if spec_key and is_mask(spec_key):
         raise UsageError(
-            f"enc_key of the spec is {spec_key!r}, which stands for a key that was hidden; give the key itself by "
-            f"{KEY_VARIABLE}, {KEY_FILE_VARIABLE} or -k @FILE, or remove enc_key for files without a key"
+            f"enc_key of the spec is {spec_key!r}, which stands for a key that was hidden; give the key "
+            f"itself by {KEY_VARIABLE}, {KEY_FILE_VARIABLE} or -k @FILE, or remove enc_key for plain files"
         )
     return Key(spec_key or "", "enc_key of the spec")
 

@@ -75,7 +75,7 @@ def write_archive(path: Path, config: str, groups: Sequence[Group], record: str,
 
 @contextlib.contextmanager
 def _file_beside(path: Path) -> Iterator[Path]:
-    """A file for the weights: on the disk of the archive, unless that has no name because it is to be sealed."""
+    """A file for the weights, on the disk of the archive unless that has no name, for it is to be sealed."""
     if path.is_relative_to("/proc"):
         with unlinked_file() as weights:
             yield weights

@@ -59,7 +59,7 @@ def limit_time(size: int) -> None:
 
 
 def limit_memory(size: int) -> None:
-    """Bounds this process's memory by what reading a file of that size may take, or the user's lower limit."""
+    """Bounds this process's memory by what a file of that size may take, or by the user's lower limit."""
     limit = min(_wanted(size), _user_limit())
     resource.setrlimit(resource.RLIMIT_AS, (int(limit), int(limit)))
 
@@ -76,8 +76,8 @@ def _user_limit() -> float:
 
 def _too_little(shown: Path) -> RunError:
     return RunError(
-        f"{shown}: cannot be read in the {_user_limit() / MIB:.0f} MiB that this process may have (ulimit -v); "
-        "raise the limit"
+        f"{shown}: cannot be read in the {_user_limit() / MIB:.0f} MiB that this process may have "
+        "(ulimit -v); raise the limit"
     )
 
 
