@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from frcnn.errors import FrcnnError
 from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE, key_bytes, resolve_key
+from frcnn.spec.load import parse_experiment
 from frcnn.spec.overrides import experiment_given
 from frcnn.spec.show import render
 from frcnn.spec.textproto.positions import Positions
@@ -41,7 +42,8 @@ def without_key(given: str) -> tuple[str, str]:
     Raises:
         SpecError: The spec has errors.
     """
-    spec = experiment_given(given)
+    is_text = "{" in given or "\n" in given
+    spec = parse_experiment(given, "spec", remarks=False).spec if is_text else experiment_given(given)
     if not spec.enc_key:
         return given, ""
     text, wanted = _FIELD.sub("", spec.text), dataclasses.replace(spec, enc_key="")
@@ -54,7 +56,7 @@ def without_key(given: str) -> tuple[str, str]:
 def _says(text: str, wanted: "Experiment") -> bool:
     """Checks whether a text has the values of a spec."""
     try:
-        found = experiment_given(text)
+        found = parse_experiment(text, remarks=False).spec
     except FrcnnError:
         return False
     return dataclasses.replace(found, text=wanted.text, source=wanted.source) == wanted

@@ -2,6 +2,8 @@
 
 import importlib.util
 import logging
+import select
+import shutil
 import subprocess
 import sys
 import time
@@ -214,6 +216,23 @@ def test_a_rank_that_ignores_sigterm_is_killed(monkeypatch):
         process.stdout.readline()
         launcher._end({0: process})
     assert process.returncode == -9
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="there is no mpirun")
+def test_ranks_of_mpirun_end_with_the_process_that_launched_them_even_if_that_is_killed():
+    rank = "import time; print('up', flush=True); time.sleep(600)"
+    program = f"""if True:
+        import os, sys
+        from frcnn.training import launch
+        with launch._mpi_ranks([sys.executable, "-c", {rank!r}], 2, os.environ) as ranks:
+            ranks[0].wait()
+    """
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        assert [process.stdout.readline() for _ in range(2)] == [b"up\n", b"up\n"]
+        process.kill()
+        # mpirun holds the pipe's other end: the pipe is at its end when it is gone.
+        ended, _, _ = select.select([process.stdout], [], [], 60)
+    assert ended
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from frcnn.distributed.rank_outcome import FOLDER_VARIABLE, Outcome, outcomes_in
 from frcnn.distributed.world import MISSING
 from frcnn.errors import RunError
 from frcnn.single_writer import held_by_parent
+from frcnn.steps import step_process
 
 log = logging.getLogger(__name__)
 
@@ -146,10 +147,14 @@ def _mpi_ranks(
     """One mpirun, which passes its environment on without writing it anywhere."""
     mpirun = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-bind-to", "none", "-map-by", "slot"]
     mpirun += ["-mca", "pml", "ob1", "-mca", "btl", "^openib", "-np", str(processes)]
-    ranks = {
-        0: subprocess.Popen([*mpirun, *command], env=shared, stdin=subprocess.DEVNULL, start_new_session=True)
-    }
+    # By way of a process that asks to end with this one: mpirun itself would go on.
+    by_way_of = [sys.executable, "-P", "-m", step_process.MODULE, mpirun[0]]
+    process = subprocess.Popen(by_way_of, env=shared, stdin=subprocess.PIPE, start_new_session=True)
+    ranks = {0: process}
     try:
+        if process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), process.stdin:
+                process.stdin.write(step_process.encode([*mpirun, *map(os.fspath, command)], os.getpid()))
         yield ranks
     finally:
         _end(ranks)
