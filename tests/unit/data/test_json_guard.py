@@ -58,10 +58,9 @@ def test_a_document_nested_too_deeply_is_refused_in_flat_memory(tmp_path, openin
     path = tmp_path / "deep.json"
     path.write_text('{"images":[' + opening * 200_000)
     tracemalloc.start()
-    with pytest.raises(DataError, match="nested more than 64 levels deep"):
-        with GuardedJson(path) as stream:
-            for _ in ijson.items(_Small(stream, size), "images.item"):
-                pass
+    with pytest.raises(DataError, match="nested more than 64 levels deep"), GuardedJson(path) as stream:
+        for _ in ijson.items(_Small(stream, size), "images.item"):
+            pass
     assert tracemalloc.get_traced_memory()[1] < 10 << 20
     tracemalloc.stop()
 

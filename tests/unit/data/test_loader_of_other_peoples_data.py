@@ -15,6 +15,7 @@ from frcnn.errors import DataError
 from tests.support.batches import first, logged, objects_of
 from tests.support.loading import image_bytes, image_record, loading_spec, source, write_records
 
+MEAN = np.array([123.68, 116.779, 103.939])
 RED, GREEN = (np.full((40, 60, 3), colour, np.uint8) for colour in ((200, 0, 0), (0, 200, 0)))
 
 
@@ -25,7 +26,7 @@ def spec_of(tmp_path, *records, **changes):
 
 
 def colour_of(batch):
-    return np.asarray(batch["images"])[0].mean(axis=(0, 1)) + [123.68, 116.779, 103.939]
+    return np.asarray(batch["images"])[0].mean(axis=(0, 1)) + MEAN
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_a_record_that_leads_out_of_the_image_folder_is_not_read(tmp_path, field
     ]
     spec = spec_of(folder, *records, batch_size_per_gpu=2)
     images = np.asarray(first(training_dataset(spec))["images"])
-    assert np.unique(np.round(images.mean(axis=(1, 2)) + [123.68, 116.779, 103.939])).tolist() == [0, 200]
+    assert np.unique(np.round(images.mean(axis=(1, 2)) + MEAN)).tolist() == [0, 200]
     with pytest.raises(DataError, match=r"is not below the image folder|b\.png: no such image"):
         training_dataset(spec, strict=True)
 
@@ -107,7 +108,7 @@ def test_a_picture_is_turned_with_its_boxes_when_the_record_says_so(tmp_path, em
     )
     batch = first(training_dataset(spec_of(tmp_path, record)))
     assert objects_of(batch)[0] == [[8, 10, 20, 30]]
-    pixels = np.asarray(batch["images"])[0] + [123.68, 116.779, 103.939]
+    pixels = np.asarray(batch["images"])[0] + MEAN
     np.testing.assert_allclose(pixels, upright, atol=0.01)
 
 
@@ -122,7 +123,7 @@ def test_16_bits_are_taken_from_where_the_camera_put_them(channels, largest, bit
 
 @pytest.mark.parametrize("content", [b"", b"x", b"\x89PNG\r\n\x1a\n", bytes(25)])
 def test_short_files_are_told_as_what_they_are(content):
-    with pytest.raises(tf.errors.InvalidArgumentError, match="JPEG|PNG|image|Input"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"JPEG|PNG|image|Input"):
         decode_image(tf.constant(content), 3)
 
 
@@ -168,5 +169,5 @@ def test_a_validation_set_may_be_without_objects_and_a_training_set_may_not(tmp_
     assert "the validation set holds no objects (1 images)" in logged(caplog)
     with pytest.raises(DataError, match="the training records hold no objects at all"):
         training_dataset(spec_of(tmp_path, image_record(0, labels)))
-    with pytest.raises(DataError, match="validation set: .*no object is of a mapped class"):
+    with pytest.raises(DataError, match=r"validation set: .*no object is of a mapped class"):
         validation_of(tmp_path, (Label("tree", 1, 1, 9, 9),))

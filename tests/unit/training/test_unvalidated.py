@@ -33,19 +33,27 @@ def test_only_epochs_that_should_have_been_validated_lack_it(tmp_path, epoch, me
     assert lacks_validation(spec, record) == expected
 
 
-class _Cut(Exception):
+class _CutError(Exception):
     pass
 
 
 def _cut(*args, **options):
-    raise _Cut
+    raise _CutError
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Spec and results of a training of two epochs that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    spec = with_training(toy_spec(folder, images=4), epochs=2, retrain=None, resume=None)
+    train(spec, folder / "results")
+    return spec, folder / "results"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cut_in", [1, 2])
-def test_a_run_cut_off_in_validation_ends_as_one_that_was_not(tmp_path, monkeypatch, cut_in):
-    spec = with_training(toy_spec(tmp_path, images=4), epochs=2, retrain=None, resume=None)
-    train(spec, tmp_path / "whole")
+def test_a_run_cut_off_in_validation_ends_as_one_that_was_not(whole, tmp_path, monkeypatch, cut_in):
+    spec, undisturbed = whole
     evaluate, calls = progress.evaluate, []
 
     def cut_once(*args, **options):
@@ -53,25 +61,27 @@ def test_a_run_cut_off_in_validation_ends_as_one_that_was_not(tmp_path, monkeypa
         return _cut() if len(calls) == cut_in else evaluate(*args, **options)
 
     monkeypatch.setattr(progress, "evaluate", cut_once)
-    with pytest.raises(_Cut):
+    with pytest.raises(_CutError):
         train(spec, tmp_path / "cut")
     newest = checkpoint_in(tmp_path / "cut", "latest")
     assert newest.name == f"frcnn_resnet_10.epoch_{cut_in}.keras"
     assert "mAP" not in read_record(newest).metrics
     train(with_training(spec, epochs=0, retrain=None, resume=newest), tmp_path / "cut")
-    names = sorted(path.name for path in (tmp_path / "whole").glob("*.keras"))
+    names = sorted(path.name for path in undisturbed.glob("*.keras"))
     assert sorted(path.name for path in (tmp_path / "cut").glob("*.keras")) == names
     for name in names:
-        one, other = (read_record(tmp_path / run / name) for run in ("whole", "cut"))
+        one, other = (read_record(folder / name) for folder in (undisturbed, tmp_path / "cut"))
         assert (one.epoch, one.step, one.metrics) == (other.epoch, other.step, other.metrics)
-        one, other = (read_weights(tmp_path / run / name, tmp_path / run / name) for run in ("whole", "cut"))
+        one, other = (
+            read_weights(folder / name, folder / name) for folder in (undisturbed, tmp_path / "cut")
+        )
         for path, array in one.arrays.items():
             np.testing.assert_array_equal(array, other.arrays[path])
     rows = [
         [
             {key: value for key, value in row.items() if key != "seconds"}
-            for row in csv.DictReader((tmp_path / run / "training_log.csv").open())
+            for row in csv.DictReader((folder / "training_log.csv").read_text().splitlines())
         ]
-        for run in ("whole", "cut")
+        for folder in (undisturbed, tmp_path / "cut")
     ]
     assert rows[0] == rows[1]

@@ -13,8 +13,9 @@ def show(report: ConvertReport) -> None:
     """Writes images and boxes by class and fold, what was skipped and why, and the class names."""
     from rich.console import Console
 
-    # Without markup: paths and class names may have brackets, which rich would take for styles.
-    console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
+    # Without markup: paths and class names may have brackets, which rich would take for styles. No colors:
+    # their codes are control characters, which standard output escapes.
+    console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False, color_system=None)
     console.print(_class_table(report))
     if report.skipped:
         console.print(_fault_table(report))

@@ -11,7 +11,6 @@ does so.
 
 import argparse
 import contextlib
-import io
 import logging
 import os
 import sys
@@ -26,7 +25,7 @@ from frcnn.console.logs import setup_logging
 from frcnn.console.quiet_import import quiet_tensorflow_import
 from frcnn.console.signals import terminate_as_interrupt
 from frcnn.console.status_file import StatusWriter
-from frcnn.console.tee import tee_stdout
+from frcnn.console.tee import escaped_stdout, tee_stdout
 from frcnn.distributed.world import place
 from frcnn.errors import UsageError
 from frcnn.keras_settings import settle_keras
@@ -50,7 +49,7 @@ def run(task: Task, module: ModuleType, words: Sequence[str], program: str = "fr
             if args.log_file is not None:
                 setup_logging(args.verbose, args.log_file)
                 stack.enter_context(tee_stdout(args.log_file))
-            _escape_odd_names()
+            stack.enter_context(escaped_stdout())
             if not args.verbose:
                 stack.enter_context(quiet_tensorflow_import())
             _run_and_record(module, args)
@@ -60,12 +59,6 @@ def run(task: Task, module: ModuleType, words: Sequence[str], program: str = "fr
         if task.says_status and place().rank == 0:
             _say(f"Execution status: {'FAIL' if code else 'PASS'}")
     return code
-
-
-def _escape_odd_names() -> None:
-    """Lets standard output take file names that are not UTF-8, or that its encoding has not."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def run_inside(task: Task, module: ModuleType, words: Sequence[str]) -> None:
