@@ -1,5 +1,7 @@
 """Evaluation sees the network that training sees, however small the set, or a remark says why not."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,7 +20,16 @@ from tests.support.exact_statistics import take_exact_statistics
 from tests.support.toy_training import filled_or_empty, flat, scene, toy_spec
 
 ADAM = "optimizer { adam { } } learning_rate { step { base_lr: 0.001 gamma: 1.0 step_size: 30 } }"
-FOURS = f"batch_size_per_gpu: 4 gt_as_roi: true {ADAM}"
+FALLING = """
+batch_size_per_gpu: 4 gt_as_roi: true optimizer { adam { } }
+learning_rate { soft_start { base_lr: 0.001 start_lr: 0.001 annealing_points: 0.6 annealing_divider: 10.0 } }
+"""
+
+
+def filled_spec(folder: Path, model: str, validation: int = 4):
+    """A spec for pictures that an object fills or that are empty; `model` is text of `model_config`."""
+    fields = f"{FALLING} }} model_config {{ {model} anchor_box_config {{ scale: 128.0 }}"
+    return toy_spec(folder, images=16, validation=validation, training=fields, picture=filled_or_empty)
 
 
 def trained(spec, epochs: int):
@@ -42,22 +53,21 @@ def test_the_first_batch_is_taken_whole_and_later_ones_weigh_less_the_more_steps
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", ["resnet:10", "mobilenet_v2", "vgg:16"])
+@pytest.mark.parametrize("arch", ["resnet:10", "mobilenet_v2", "googlenet"])
 def test_right_after_training_on_few_images_evaluation_is_as_with_exact_statistics(tmp_path, arch):
-    fields = f'{FOURS} }} model_config {{ arch: "{arch}"'
-    spec = toy_spec(tmp_path, images=16, validation=8, training=fields)
-    model, batches = trained(spec, epochs=12)
+    # 64 steps: with a momentum of 0.99 half of the statistics would be those of no training at all.
+    spec = filled_spec(tmp_path, f'arch: "{arch}"', validation=8)
+    model, batches = trained(spec, epochs=16)
     followed = mean_ap(model, spec)
     take_exact_statistics(model, batches)
-    assert followed > 0.5
+    assert followed > 0.9
     assert followed == pytest.approx(mean_ap(model, spec), abs=0.01)
 
 
 @pytest.mark.slow
 def test_an_object_that_fills_the_picture_is_proposed_and_detected(tmp_path):
-    fields = f"{FOURS} }} model_config {{ anchor_box_config {{ scale: 128.0 }}"
-    spec = toy_spec(tmp_path, images=16, validation=4, training=fields, picture=filled_or_empty)
-    model, _ = trained(spec, epochs=15)
+    spec = filled_spec(tmp_path, "")
+    model, _ = trained(spec, epochs=16)
     detector = KerasDetector(model, detection_settings(spec.evaluation_config))
     (batch,) = validation_dataset(spec, batch_size=4).batches.as_numpy_iterator()
     found = detector(batch["images"])
