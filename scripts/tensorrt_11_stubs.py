@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 GONE = json.loads(Path(__file__).with_name("tensorrt_11_gone.json").read_text(encoding="utf-8"))
-CHECKED = ("engine.py", "engine_detector.py")
+CHECKED = ("exporting/tensorrt/engine.py", "inference/tensorrt.py")
 _NAME = re.compile(r"\s*(?:class|def) (\w+)|\s*(\w+)\s*[:=]|from \S+ import (\w+)", re.MULTILINE)
 
 
@@ -69,7 +69,7 @@ def main(folder: Path) -> None:
             target.write_text(filtered(file.read_text(encoding="utf-8")), encoding="utf-8")
     config = {
         # Relative, since pyright takes no absolute ones here.
-        "include": [os.path.relpath(ROOT / "shared/src/frcnn/export" / name, folder) for name in CHECKED],
+        "include": [os.path.relpath(ROOT / "shared/src/frcnn" / name, folder) for name in CHECKED],
         "extraPaths": [os.path.relpath(ROOT / "shared/src", folder)],
         "stubPath": ".",
         "pythonVersion": "3.11",

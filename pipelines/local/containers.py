@@ -17,9 +17,9 @@ from typing import Any
 
 from kfp.local.status import Status
 
+from frcnn.console import step_process
 from frcnn.errors import RunError
 from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE
-from frcnn.steps import step_process
 from pipelines.local.processes import ProcessTaskHandler
 
 log = logging.getLogger("frcnn.pipeline")

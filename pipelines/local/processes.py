@@ -16,8 +16,8 @@ from kfp.local.orchestrator import enhanced_dag_orchestrator
 from kfp.local.status import Status
 from kfp.local.task_handler_interface import ITaskHandler
 
+from frcnn.console import step_process
 from frcnn.errors import RunError
-from frcnn.steps import step_process
 from pipelines.local.step_execution import StepExecution, StepRun, steps_run_by
 from pipelines.local.step_table import StepTable
 

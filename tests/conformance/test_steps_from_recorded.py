@@ -61,7 +61,7 @@ def placed(word, folder, step):
 
 
 def test_the_artifacts_are_those_of_a_run_on_one_machine(ran):
-    folder, backend = ran
+    folder, _ = ran
     place = folder / "artifacts" / "v2" / "artifacts" / "faster-rcnn" / "run-id"
     for step, *names in (
         ("train", "model/model.keras", "model/status.json"),
@@ -95,7 +95,7 @@ def test_output_parameters_are_what_the_next_drivers_read(ran):
 
 
 def test_every_step_answers_the_launcher(ran):
-    folder, backend = ran
+    folder, _ = ran
     for step in backend.steps:
         if step.name != "notify":
             answer = Path(placed(step.executor_input["outputs"]["outputFile"], folder, step))

@@ -172,6 +172,6 @@ def test_a_command_too_long_for_linux_is_read_from_a_file_that_the_container_see
     assert handler("frcnn-train:1", command, str(tmp_path / "root"), None).run() == Status.SUCCESS
     ((words, given, file),) = found
     assert client.asked["entrypoint"] == ["python"]
-    assert words == ["-P", "-m", "frcnn.steps.step_process", "components.train.main"]
+    assert words == ["-P", "-m", "frcnn.console.step_process", "components.train.main"]
     assert given == {"command": command, "parent": 0}
     assert file.parent == tmp_path / "root" and not file.exists()

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 ASK = """
-from frcnn.keras_settings import settle_keras
+from frcnn.console.keras_settings import settle_keras
 settle_keras()
 import keras
 from keras.config import epsilon, floatx, image_data_format

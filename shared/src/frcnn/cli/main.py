@@ -24,7 +24,7 @@ def _run(argv: Sequence[str] | None, program: str) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         from frcnn.cli.dispatch import dispatch, dispatch_tao
-        from frcnn.streams import finish_streams, settle_streams
+        from frcnn.console.streams import finish_streams, settle_streams
 
         settle_streams()
         code = (dispatch if program == "frcnn" else dispatch_tao)(words, program)

@@ -21,6 +21,7 @@ from types import ModuleType
 from frcnn.cli.own_files import refuse_overwriting
 from frcnn.cli.tasks import Task
 from frcnn.console import exit_codes
+from frcnn.console.keras_settings import settle_keras
 from frcnn.console.logs import setup_logging
 from frcnn.console.quiet_import import quiet_tensorflow_import
 from frcnn.console.signals import terminate_as_interrupt
@@ -28,7 +29,6 @@ from frcnn.console.status_file import StatusWriter
 from frcnn.console.tee import escaped_stdout, tee_stdout
 from frcnn.distributed.world import place
 from frcnn.errors import UsageError
-from frcnn.keras_settings import settle_keras
 from frcnn.single_writer import only_writer_in
 
 log = logging.getLogger(__name__)

@@ -14,10 +14,10 @@ from frcnn.console import exit_codes
 from frcnn.console.logs import setup_logging
 from frcnn.console.quiet_import import quiet_tensorflow_import
 from frcnn.console.signals import end_with_parent, terminate_as_interrupt
+from frcnn.console.streams import settle_streams
 from frcnn.distributed.rank_outcome import Outcome
 from frcnn.distributed.world import PeerLostError, place
 from frcnn.errors import FrcnnError
-from frcnn.streams import settle_streams
 
 
 def main(words: Sequence[str]) -> int:

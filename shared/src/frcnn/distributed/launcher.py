@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import IO
 
 import frcnn
+from frcnn.console import step_process
 from frcnn.distributed.rank_outcome import FOLDER_VARIABLE, Outcome, outcomes_in
 from frcnn.distributed.world import MISSING
 from frcnn.errors import RunError
 from frcnn.single_writer import held_by_parent
-from frcnn.steps import step_process
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +154,9 @@ def _mpi_ranks(
     try:
         if process.stdin is not None:
             with contextlib.suppress(BrokenPipeError), process.stdin:
-                process.stdin.write(step_process.encode([*mpirun, *map(os.fspath, command)], os.getpid()))
+                process.stdin.write(
+                    step_process.encode([*mpirun, *(os.fspath(word) for word in command)], os.getpid())
+                )
         yield ranks
     finally:
         _end(ranks)

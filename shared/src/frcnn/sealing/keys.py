@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from frcnn.errors import UsageError
-from frcnn.spec_secrets import HIDDEN, is_mask, masked_spec
+from frcnn.spec.textproto.secrets import HIDDEN, is_mask, masked_spec
 
 __all__ = ["Key", "key_bytes", "masked_arguments", "masked_spec", "resolve_key"]
 

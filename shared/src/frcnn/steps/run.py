@@ -12,14 +12,14 @@ from pathlib import Path
 from frcnn.cli import task_runner
 from frcnn.cli.tasks import all_tasks
 from frcnn.console import exit_codes
+from frcnn.console.keras_settings import settle_keras
 from frcnn.console.logs import setup_logging
 from frcnn.console.quiet_import import quiet_tensorflow_import
 from frcnn.console.signals import terminate_as_interrupt
+from frcnn.console.streams import finish_streams, settle_streams
 from frcnn.errors import ModelError, RunError
 from frcnn.files import atomic_path, write_text
-from frcnn.keras_settings import settle_keras
 from frcnn.steps.kfp_output import Metadata, write_executor_output
-from frcnn.streams import finish_streams, settle_streams
 
 # A Model artifact is a folder with one of these, and the records of how it was made.
 MODEL_NAMES = ("model.tlt", "model.keras")

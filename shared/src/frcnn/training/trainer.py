@@ -106,8 +106,7 @@ def _train(
     data = training_dataset(spec, rank=here.rank, world=here.size, strict=strict)
     validation = _validation(spec, here, strict)
     model, saved, state = begin(spec, start, key)
-    if spec.training_config.model_parallelism:
-        model = _spread(model, spec.training_config.model_parallelism)
+    model = _spread(model, spec.training_config.model_parallelism)
     steps = data.steps_per_epoch
     record = counted(saved, steps)
     if record.epoch:
@@ -116,7 +115,7 @@ def _train(
     if record.epoch >= spec.training_config.num_epochs and not unvalidated:
         _complete(spec, results_dir, key, record, start, here)
         raise RunError(
-            f"{start.path}: has all of its {record.epoch} epochs; raise training_config.num_epochs to go on"
+            f"{start.path}: all of its {record.epoch} epochs are done; raise training_config.num_epochs to continue"
         )
     prepare(model, spec, steps * spec.training_config.num_epochs, here, amp=amp)
     if record.epoch:
@@ -218,6 +217,8 @@ def set_up(seed: int) -> None:
 
 
 def _spread(model: FasterRCNN, fractions: Sequence[float]) -> FasterRCNN:
+    if not fractions:
+        return model
     devices = computing_devices()
     log.info("layers on %d devices: %s", len(fractions), ", ".join(devices))
     return spread(model, plan_placement(model, fractions, devices))

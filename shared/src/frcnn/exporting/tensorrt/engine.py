@@ -1,7 +1,7 @@
 """TensorRT engines from exported files, with TensorRT 10.13 to 11.x; no GPU has run it yet.
 
 TensorRT is imported when it is used. `make typecheck` checks this file with pyright against the stubs of 10
-and of 11; mypy cannot read those. What only 10 has is in `frcnn.exporting.engine_narrowing`.
+and of 11; mypy cannot read those. What only 10 has is in `frcnn.exporting.tensorrt.engine_narrowing`.
 """
 
 import dataclasses
@@ -216,6 +216,6 @@ class _EngineBuilder:
 
     def _narrow(self) -> None:
         """Lets TensorRT compute the two networks in fewer bits, and nothing else."""
-        from frcnn.exporting.engine_narrowing import narrow
+        from frcnn.exporting.tensorrt.engine_narrowing import narrow
 
         narrow(self.config, self.network, self.precision or "", self.settings.calibration_cache, self.profile)

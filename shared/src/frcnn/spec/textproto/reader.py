@@ -16,8 +16,8 @@ from frcnn.errors import Problem
 from frcnn.limits import SPEC_PROBLEMS
 from frcnn.spec.textproto import suggestions
 from frcnn.spec.textproto.positions import Place, Positions
+from frcnn.spec.textproto.tokens import Tokens
 from frcnn.spec.textproto.values import BadValueError, Field, expectation, parse_scalar
-from frcnn.spec_tokens import Tokens
 
 _CLOSERS = {"{": "}", "<": ">", "[": "]"}
 _BARE_WORD = re.compile(r"[^\s,;}>#\"']+")

@@ -12,7 +12,7 @@ import keras
 
 from frcnn.evaluation.report import Report
 from frcnn.spec.show import effective_text
-from frcnn.spec_secrets import is_mask
+from frcnn.spec.textproto.secrets import is_mask
 from frcnn.training.callbacks.tensorboard import class_precisions
 
 if TYPE_CHECKING:

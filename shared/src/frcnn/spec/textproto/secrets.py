@@ -4,7 +4,7 @@ import itertools
 import re
 from collections.abc import Iterator
 
-from frcnn.spec_tokens import Tokens
+from frcnn.spec.textproto.tokens import Tokens
 
 HIDDEN = "***"
 # What stands for a key where one was hidden: here, and in `frcnn spec show`.

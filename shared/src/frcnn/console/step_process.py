@@ -1,6 +1,6 @@
 """Runs a step's command in this process, which ends with the one that started it.
 
-`python -m frcnn.steps.step_process NAME [FILE]`: the command comes as JSON on standard input, or from FILE.
+`python -m frcnn.console.step_process NAME [FILE]`: the command comes as JSON on standard input, or from FILE.
 On a command line every user of the machine could read it, and Linux allows 128 KiB for one argument, which is
 less than a spec may have. NAME is for lists of processes only.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from frcnn.console.signals import end_with_parent
 
-MODULE = "frcnn.steps.step_process"
+MODULE = "frcnn.console.step_process"
 PYTHON = "python"
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from frcnn.steps import step_process
-from frcnn.steps.step_process import encode, name_of
+from frcnn.console import step_process
+from frcnn.console.step_process import encode, name_of
 
 
 def run(command, *files, **others):
@@ -59,7 +59,7 @@ def test_a_step_ends_with_the_process_that_started_it_even_if_that_is_killed(tmp
     step = "import os, sys, time; print(os.getpid(), flush=True); time.sleep(600)"
     parent = f"""if True:
         import os, subprocess, sys
-        from frcnn.steps.step_process import MODULE, encode
+        from frcnn.console.step_process import MODULE, encode
         words = [sys.executable, "-P", "-m", MODULE, "step"]
         process = subprocess.Popen(words, stdin=subprocess.PIPE)
         process.stdin.write(encode(["python", "-c", {step!r}], os.getpid()))
