@@ -95,7 +95,7 @@ def test_output_parameters_are_what_the_next_drivers_read(ran):
 
 
 def test_every_step_answers_the_launcher(ran):
-    folder, _ = ran
+    folder, backend = ran
     for step in backend.steps:
         if step.name != "notify":
             answer = Path(placed(step.executor_input["outputs"]["outputFile"], folder, step))

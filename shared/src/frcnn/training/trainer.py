@@ -115,7 +115,8 @@ def _train(
     if record.epoch >= spec.training_config.num_epochs and not unvalidated:
         _complete(spec, results_dir, key, record, start, here)
         raise RunError(
-            f"{start.path}: all of its {record.epoch} epochs are done; raise training_config.num_epochs to continue"
+            f"{start.path}: all of its {record.epoch} epochs are done. "
+            "Raise training_config.num_epochs to continue."
         )
     prepare(model, spec, steps * spec.training_config.num_epochs, here, amp=amp)
     if record.epoch:
