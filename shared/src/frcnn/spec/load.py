@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from frcnn.errors import Problem, SpecError
 from frcnn.spec import dataset_export_pb2, experiment_pb2
-from frcnn.spec.derive import derive
+from frcnn.spec.derive import derive, without_masks
 from frcnn.spec.rules import check
 from frcnn.spec.rules.warnings import experiment_remarks
 from frcnn.spec.schema.constraints import did_you_mean
@@ -75,7 +75,7 @@ def parse_experiment(text: str, source: str = "", *, remarks: bool = True) -> Lo
     reader, spec = _parse(text, source, experiment_pb2.Experiment(), Experiment)
     for remark in experiment_remarks(spec) if remarks else ():
         log.warning("%s: %s", source, reader.positions.locate(remark))
-    return Loaded(derive(spec), reader.positions)
+    return Loaded(derive(without_masks(spec)), reader.positions)
 
 
 def parse_dataset_export(text: str, source: str = "") -> Loaded[DatasetExportConfig]:
