@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from frcnn.errors import ModelError
-from frcnn.exporting.onnx.image_extent import SIZE_INPUT
-from frcnn.exporting.onnx.standard_graph import INPUT
+from frcnn.exporting.onnx.tensor_names import INPUT, SIZE_INPUT
 from frcnn.exporting.record import PROPERTY, ExportRecord
 from frcnn.inference.onnx_sessions import RuntimeChoice, Session, open_session
-from frcnn.model.build import detection_settings, geometry_of
 from frcnn.model.detector import DetectionBatch, checked_sizes
 from frcnn.model.settings import DetectionSettings
+from frcnn.model.spec_settings import detection_settings, geometry_of
 from frcnn.sealing.sealed_file import opened
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ import numpy as np
 
 from frcnn.errors import ModelError, RunError, UsageError
 from frcnn.exporting.onnx.fast_head import with_fast_head
+from frcnn.exporting.onnx.tensor_names import OUTPUTS
 
 log = logging.getLogger(__name__)
 
-OUTPUTS = ("boxes", "scores", "classes", "count")
 _CPU = "CPUExecutionProvider"
 # Fastest first; what is not there is left out.
 PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", _CPU)

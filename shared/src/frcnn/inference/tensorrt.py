@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from frcnn.errors import ModelError, RunError
-from frcnn.exporting.onnx.plugin_graph import OUTPUTS as PLUGIN_OUTPUTS
+from frcnn.exporting.onnx.tensor_names import OUTPUTS, PLUGIN_OUTPUTS
 from frcnn.exporting.record import ExportRecord
 from frcnn.exporting.tensorrt.cuda_driver import CudaDriver
 from frcnn.exporting.tensorrt.engine import require_tensorrt
 from frcnn.inference.onnx import check_record
-from frcnn.inference.onnx_sessions import OUTPUTS
 from frcnn.model.detector import DetectionBatch
 
 if TYPE_CHECKING:
