@@ -164,7 +164,10 @@ def export_with_ranges(
     if options.precision == "int8":
         proto = insert_pairs(proto, ranges, options.profile, limits)
     preprocessing = dataclasses.asdict(ImageSettings.from_spec(spec))
-    record = ExportRecord(options.graph, options.precision, model.geometry, settings, preprocessing)
+    threshold = spec.inference_config.bbox_visualize_threshold
+    record = ExportRecord(
+        options.graph, options.precision, model.geometry, settings, preprocessing, threshold
+    )
     return Exported(_finish(proto, record, options), ranges)
 
 

@@ -49,8 +49,7 @@ def load_detector(
         choice = dataclasses.replace(runtime or RuntimeChoice(), fast_head=not as_is)
         return load_onnx_detector(path, spec, key, mode, choice)
     if runtime is not None:
-        owner = "an engine, which TensorRT runs" if kind == "engine" else "a trained model; export it first"
-        raise UsageError(f"--runtime {runtime.name}: it is for exported models, and {path} is {owner}")
+        raise wrong_runtime(path, kind, runtime.name)
     if kind == "engine":
         from frcnn.inference.tensorrt import load_engine_detector
 
@@ -58,6 +57,16 @@ def load_detector(
     from frcnn.model.files.checkpoint import load_detector as load_trained
 
     return load_trained(path, spec, key, mode=mode)
+
+
+def wrong_runtime(path: Path, kind: Kind, runtime: str) -> UsageError:
+    """Returns the error that names what runs a kind of model file instead of `runtime`."""
+    owners = {
+        "keras": "a trained model, which Keras runs; export it first",
+        "onnx": "an exported model, which onnxruntime or openvino runs",
+        "engine": "an engine, which TensorRT runs",
+    }
+    return UsageError(f"runtime {runtime}: {path} is {owners[kind]}", argument="runtime")
 
 
 def kind_of(path: Path) -> Kind:

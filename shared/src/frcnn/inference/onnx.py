@@ -29,6 +29,11 @@ class OnnxDetector:
         self.record = record
         self._session = session
 
+    @property
+    def batch_size(self) -> int | None:
+        """Number of images that the file is made for; None for any."""
+        return self._session.batch_size
+
     def __call__(self, images: np.ndarray, sizes: np.ndarray | None = None) -> DetectionBatch:
         """Detections of network-ready images, float32 [B, H, W, channels], of `sizes` as `Detector` says."""
         size = self._session.batch_size or len(images)
@@ -52,7 +57,7 @@ class OnnxDetector:
 
 def load_onnx_detector(
     path: Path,
-    spec: "Experiment",
+    spec: "Experiment | None",
     key: str = "",
     mode: str = "evaluation",
     runtime: RuntimeChoice | None = None,
@@ -61,7 +66,7 @@ def load_onnx_detector(
 
     Args:
         path: `.onnx`, or a sealed `.etlt`.
-        spec: Says which classes and input size are expected.
+        spec: Says which classes and input size are expected; None for those of the file.
         key: Of a sealed file.
         mode: `evaluation` or `inference`: whose settings the file's are compared with.
         runtime: What runs it; ONNX Runtime unless said otherwise.
@@ -79,7 +84,8 @@ def load_onnx_detector(
             raise ModelError(
                 f"{path}: holds TensorRT plugins, which only TensorRT runs; export with --graph standard"
             )
-        check_record(record, spec, path, mode)
+        if spec is not None:
+            check_record(record, spec, path, mode)
         session = open_session(plain, path, runtime or RuntimeChoice())
     return OnnxDetector(session, record)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from frcnn.data.transforms.image_settings import ImageSettings
 from frcnn.errors import DataError
 
 FORMATS = ("JPEG", "PNG")
-# Weights of red, green and blue in grey, of 2^15: 0.299 and 0.587 rounded down, as TensorFlow's decoder has them.
+# Weights of red, green and blue in grey, of 2^15: 0.299 and 0.587 rounded down, as in TensorFlow's decoder.
 _GREY_WEIGHTS = (9797, 19234, 3737)
 _GREY_SHIFT = 15
 
@@ -43,7 +43,7 @@ def decode(encoded: bytes, channels: int, name: str = "image") -> NDArray[np.uin
             return with_channels(pixels_of(image), channels)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = str(error) or type(error).__name__
-        if not encoded or isinstance(error, Image.UnidentifiedImageError):
+        if not encoded or isinstance(error, UnidentifiedImageError):
             reason = "not a JPEG or PNG file"
         raise DataError(f"{name}: cannot be read as an image ({reason})") from error
 
