@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from frcnn import errors, spec
     from frcnn.api.comparing import Comparison, compare
     from frcnn.api.converting import ConvertResult, convert
-    from frcnn.api.evaluating import ClassResult, EvaluationResult, evaluate
+    from frcnn.api.evaluating import EvaluationResult, evaluate
     from frcnn.api.exporting import Engine, ExportResult, Int8, export
     from frcnn.api.loading import load
     from frcnn.api.locations import Location
     from frcnn.api.pruning import PruneResult, prune
     from frcnn.api.training import Epoch, TrainResult, train
+    from frcnn.evaluation.report import ClassResult
     from frcnn.inference.detections import CocoResult, Detection, Detections, SupervisionFields
     from frcnn.inference.detector import Detector
     from frcnn.inference.images import ImageLike
@@ -64,7 +65,7 @@ __all__ = [
 
 # Where each public name is defined: module, and its name there if that is another.
 _DEFINED_IN = {
-    "ClassResult": "frcnn.api.evaluating",
+    "ClassResult": "frcnn.evaluation.report",
     "CocoResult": "frcnn.inference.detections",
     "Comparison": "frcnn.api.comparing",
     "ConvertResult": "frcnn.api.converting",

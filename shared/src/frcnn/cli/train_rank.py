@@ -4,9 +4,7 @@ Like `frcnn train`, but status records, exit messages and results are left to th
 """
 
 import contextlib
-import ctypes
 import logging
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -14,13 +12,12 @@ from frcnn.cli import task_runner, train
 from frcnn.cli.tasks import all_tasks
 from frcnn.console import exit_codes
 from frcnn.console.logs import setup_logging
+from frcnn.console.progress import bars_shown
 from frcnn.console.quiet_import import quiet_tensorflow_import
-from frcnn.console.signals import terminate_as_interrupt
+from frcnn.console.signals import end_with_parent, terminate_as_interrupt
 from frcnn.distributed.rank_outcome import Outcome
 from frcnn.distributed.world import PeerLostError, place
 from frcnn.errors import FrcnnError
-
-_PR_SET_PDEATHSIG = 1
 
 
 def main(words: Sequence[str]) -> int:
@@ -29,6 +26,7 @@ def main(words: Sequence[str]) -> int:
     rank = place().rank
     with contextlib.ExitStack() as stack:
         stack.enter_context(terminate_as_interrupt())
+        stack.enter_context(bars_shown())
         if not args.verbose:
             stack.enter_context(quiet_tensorflow_import())
         try:
@@ -39,12 +37,6 @@ def main(words: Sequence[str]) -> int:
             outcome = _failed(rank, error, verbose=args.verbose)
         outcome.leave()
     return outcome.code
-
-
-def end_with_parent() -> None:
-    """Has the system send SIGTERM to this process when the one that started it is gone, even killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _failed(rank: int, error: BaseException, *, verbose: bool) -> Outcome:

@@ -53,7 +53,8 @@ def message(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; files already finished are kept, nothing is half-written"
     if isinstance(error, UsageError) and error.argument and str(error).startswith(error.argument):
-        return f"--{error}"  # the argument is called like its flag
+        # An argument is called like its flag; there may be a line for each of several.
+        return "\n".join(f"--{line}" for line in str(error).split("\n"))
     if isinstance(error, FrcnnError):
         return str(error)
     return _environment_message(error) or (

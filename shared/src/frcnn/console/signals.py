@@ -1,10 +1,14 @@
 """SIGTERM (what a container gets when it must go) ends a run as tidily as Ctrl-C does."""
 
+import ctypes
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+_PR_SET_PDEATHSIG = 1
 
 
 class Terminated(KeyboardInterrupt):
@@ -29,3 +33,9 @@ def terminate_as_interrupt() -> Iterator[None]:
 
 def _raise_terminated(number: int, frame: FrameType | None) -> None:
     raise Terminated
+
+
+def end_with_parent() -> None:
+    """Has the system send SIGTERM to this process when the one that started it is gone, even killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

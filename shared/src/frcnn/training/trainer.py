@@ -64,6 +64,7 @@ def train(
     amp: bool = False,
     strict: bool = False,
     world: World | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> TrainResult:
     """Trains the detector that the spec describes, together with the other ranks if there are any.
 
@@ -75,6 +76,8 @@ def train(
             arithmetic, losses and files are float32 all the same.
         strict: Whether an unreadable image ends the run at once instead of being left out.
         world: The ranks; default those that a launcher started, or this process alone.
+        callbacks: Called after an epoch's validation and before its checkpoint, which one of them may make
+            the last.
 
     Raises:
         DataError: Nothing to train on.
@@ -116,11 +119,12 @@ def train(
             record.epoch,
         )
         return TrainResult.of(record, start.path)
-    callbacks: list[keras.callbacks.Callback] = [
+    early: list[keras.callbacks.Callback] = [
         NanGuard(steps),
         *([EpochMeans(world)] if here.size > 1 else []),
         *([stop] if stop else []),
         *([validator] if validator else []),
+        *callbacks,
     ]
     with world.guard():
         if here.size > 1:
@@ -137,7 +141,7 @@ def train(
                 record=record,
                 start=start,
             )
-        losses = _fit(model, spec, data, record, callbacks, reports)
+        losses = _fit(model, spec, data, record, early, reports)
         world.barrier()  # nobody leaves while rank 0 writes: launchers end a run with its first process
     files = reports.checkpoints if reports else None
     return TrainResult(
