@@ -1,4 +1,4 @@
-"""What importing the package costs, and what works where a package is missing; each in a process of its own."""
+"""What importing the package costs, and what works where a package is missing; all in fresh processes."""
 
 import os
 import subprocess
@@ -121,8 +121,8 @@ def test_warnings_are_silent_unless_logging_is_set_up(tmp_path):
     code = """
     import logging
     import frcnn
-    frcnn.Spec.build(arch="resnet:18", size_height_width=(384, 1248), image_extension="png",
-                     target_class_mapping={"Car": "car"}, tfrecords_path="x").updated({"model_config.use_pooling": 1 == 1})
+    frcnn.Spec.build(arch="resnet:18", size_height_width=(384, 1248), tfrecords_path="x",
+                     target_class_mapping={"Car": "car"})  # remarks on the upper case
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code)],

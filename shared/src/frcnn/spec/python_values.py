@@ -21,6 +21,7 @@ from frcnn.spec.schema.from_message import (
     schema_fields,
     shortest_float,
     split_annotation,
+    stand_in,
 )
 from frcnn.spec.schema.frozen_map import FrozenMap
 
@@ -43,7 +44,8 @@ def normalized(config: Config, problems: list[Problem], path: str = "") -> Confi
 
     Args:
         config: An instance of a config class of `frcnn.spec`.
-        problems: Gets a problem for each value of a wrong type; that value becomes its field's default.
+        problems: Gets a problem for each value of a wrong type; that value becomes its field's default, or an
+            empty one where there is no default.
         path: Of `config` in the spec; empty for the whole spec.
 
     Returns:
@@ -57,6 +59,9 @@ def normalized(config: Config, problems: list[Problem], path: str = "") -> Confi
             values[field.name] = _field_value(value, field, annotation, problems, field_path)
         except _WrongTypeError as error:
             problems.append(Problem(field_path, str(error)))
+            default = default_of(field)
+            unknown = default is dataclasses.MISSING
+            values[field.name] = stand_in(annotation) if unknown else default
     _settle_alternatives(type(config), values, problems, path)
     return typing.cast(Config, dataclasses.replace(typing.cast(Any, config), **values))
 
@@ -184,7 +189,7 @@ def _settle_alternatives(cls: type, values: dict[str, Any], problems: list[Probl
 
 def _expected(kind: Annotation) -> str:
     if dataclasses.is_dataclass(kind):
-        return f"a {typing.cast(type, kind).__name__}"
+        return f"an object of type {typing.cast(type, kind).__name__}"
     origin: Any = typing.get_origin(kind)
     if origin is tuple:
         return "a list"
