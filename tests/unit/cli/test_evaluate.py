@@ -90,7 +90,7 @@ def test_an_engine_of_the_deprecated_message_wins_over_the_model(data, loaded, m
     engines = []
     monkeypatch.setattr(
         "frcnn.inference.tensorrt.load_engine_detector",
-        lambda path, spec, mode: engines.append((path.name, mode)) or PatchDetector(),
+        lambda path, spec, mode, device: engines.append((path.name, mode)) or PatchDetector(),
     )
     (data / "model.engine").touch()
     engine = f'model: "{data}/model.keras" trt_evaluation {{ trt_engine: "{data}/model.engine" }}'
@@ -123,7 +123,7 @@ def test_other_records_than_those_of_the_spec_can_be_named(data, loaded, capsys)
     assert run(data, *words) == 0
     assert "mAP@0.5 = 0.5000" in capsys.readouterr().out
     assert run(data, "-m", data / "model.keras", "--images", data) == 2
-    assert "--images goes with --tfrecords" in capsys.readouterr().err
+    assert "--images goes with tfrecords" in capsys.readouterr().err
 
 
 def test_no_model_at_all_is_a_fault_of_the_spec(data, loaded, capsys):

@@ -33,6 +33,7 @@ class Comparison:
         unmatched: Share of all detections without a counterpart, 0 to 1.
         box_error: Largest difference of a coordinate in a pair, px of the network input.
         score_error: Largest difference of the scores in a pair.
+        precision: Of the model, which decides the default tolerances: `fp32`, `fp16` or `int8`.
         table: The table that the command prints.
     """
 
@@ -44,6 +45,7 @@ class Comparison:
     unmatched: float
     box_error: float
     score_error: float
+    precision: str
     table: str = dataclasses.field(repr=False, compare=False)
 
 
@@ -133,7 +135,8 @@ def _compared(
     exported = load_detector(model, spec, key, "inference", choice, as_is=True, device=options.device)
     trained = load_detector(reference, spec, key, "inference", as_is=True, device=options.device)
     record = getattr(exported, "record", None)
-    own = TOLERANCES[record.precision if record else "fp32"]
+    precision = record.precision if record else "fp32"
+    own = TOLERANCES[precision]
     tolerance = Tolerance(
         *(default if each is None else each for each, default in zip(tolerances, own, strict=True))
     )
@@ -154,5 +157,6 @@ def _compared(
         unmatched=found.unmatched,
         box_error=found.box_error,
         score_error=found.score_error,
+        precision=precision,
         table=found.table(tolerance),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from frcnn.api.backend import use_tensorflow
 from frcnn.api.keys import resolved_key
-from frcnn.api.locations import Location, local_output, model_file
+from frcnn.api.locations import Location, local_folder, local_output, model_file
 from frcnn.errors import UsageError
 from frcnn.inference.open_model import own_spec
 from frcnn.packages import needed_for
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 DataType = Literal["fp32", "fp16", "int8"]
 SUFFIXES = (".onnx", ".etlt")
 _GIB = 2**30
+# Fields of Int8 that have no effect where no range is measured.
+_INPUTS = ("cal_image_dir", "cal_data_file", "batches", "batch_size", "cal_method", "int8_profile")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -161,6 +163,8 @@ def export(
         known = own_spec(path, secret) if known is None else known
         target = _target(output_file, path)
         _refuse_existing(target, path, ranges, engine, gen_ds_config=gen_ds_config, force=force)
+        if ranges.cal_image_dir is not None and not _has_stored_images(ranges):
+            local_folder(ranges.cal_image_dir, "cal_image_dir")  # sooner than the model is loaded
         build = _engine_settings(engine, ranges)
         options = ExportOptions(
             graph=graph,
@@ -253,6 +257,7 @@ def _calibration(
             argument="cal_json_file",
         )
     if trained is not None or not (options.precision == "int8" or int8.cal_cache_file is not None):
+        _warn_of_options_without_effect(int8, options.precision, learned=trained is not None)
         return None
     from frcnn.data.transforms.image_settings import ImageSettings
     from frcnn.exporting.int8.calibration import calibrate
@@ -271,16 +276,30 @@ def _calibration(
     return measure
 
 
-def _image_dir(int8: Int8) -> Path | None:
-    from frcnn.api.locations import local_folder
+def _warn_of_options_without_effect(int8: Int8, precision: str, *, learned: bool) -> None:
+    defaults = Int8()
+    names = [name for name in _INPUTS if getattr(int8, name) != getattr(defaults, name)]
+    if learned and precision == "int8":
+        names = [name for name in names if name != "int8_profile"]
+    elif not learned and int8.cal_json_file is not None:
+        names.append("cal_json_file")
+    if names:
+        reason = "the model has learned ranges" if learned else "only INT8 or cal_cache_file needs ranges"
+        log.warning("without effect: %s; %s", ", ".join(names), reason)
 
+
+def _image_dir(int8: Int8) -> Path | None:
     if int8.cal_image_dir is None:
         return None
-    stored = _data_file(int8)
-    if stored is not None and stored.exists():
-        log.warning("cal_image_dir: without effect, since %s exists and has the images", stored)
+    if _has_stored_images(int8):
+        log.warning("cal_image_dir: without effect, since %s exists and has the images", int8.cal_data_file)
         return None
     return local_folder(int8.cal_image_dir, "cal_image_dir")
+
+
+def _has_stored_images(int8: Int8) -> bool:
+    stored = _data_file(int8)
+    return stored is not None and stored.exists()
 
 
 def _data_file(int8: Int8) -> Path | None:

@@ -17,6 +17,8 @@ def resolved_key(key: str | Path | None, spec_key: str | None = None) -> Key:
     Raises:
         UsageError: The key is of another type; or its file is missing, empty, or not one line of text.
     """
+    if isinstance(key, Key) and key:  # resolved already, by a command
+        return key
     if isinstance(key, Path):
         return key_in_file(key, "the argument key")
     if key is not None and not isinstance(key, str):

@@ -15,6 +15,7 @@ from frcnn.pruning.settings import Criterion, Normalizer, PruneSettings
 if TYPE_CHECKING:
     from frcnn.pruning.report import PruneReport
 
+REPORT = "pruning.json"  # what commands and steps call the numbers of a pruning
 DEFAULT_THRESHOLD = PruneSettings.pruning_threshold
 
 
