@@ -1,10 +1,15 @@
-# The one list of commands; `make help` prints it. Needs python3.11, git and make, nothing else.
+# The one list of commands; `make help` prints it. Needs Python 3.11 to 3.13, git and make.
 
-PYTHON ?= python3.11
+# The newest supported Python on the PATH.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for each in python3.13 python3.12 python3.11 python3; do \
+  $$each -c '$(SUPPORTED)' 2>/dev/null && echo $$each && break; done)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-EXTRAS := cpu,convert,train,evaluate,inference,export,openvino,pipeline,dev
-STAMP  := $(VENV)/.setup-done
+# GPU=1 installs TensorFlow for NVIDIA GPUs; `make setup` remembers it.
+GPU    ?= $(if $(wildcard $(VENV)/.gpu),1)
+EXTRAS := $(if $(GPU),gpu,cpu),convert,train,evaluate,inference,export,openvino,pipeline,dev
+STAMP  := $(VENV)/.setup-done$(if $(GPU),-gpu)
 # Where `make demo` writes, and a folder with images/ and labels/ to use in place of the synthetic set.
 OUT    ?= demo
 DATA   ?=
@@ -16,13 +21,15 @@ ARGS   ?=
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## make .venv and fill it with the pinned packages
+setup: $(STAMP) ## make .venv and fill it with the pinned packages; GPU=1 for NVIDIA GPUs
 $(STAMP): constraints.txt shared/pyproject.toml pipelines/pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { \
-	  echo "$(PYTHON) not found: install Python 3.11, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { \
-	  echo "$(PYTHON) is not Python 3.11, the version TensorFlow and Horovod agree on here" >&2; exit 1; }
+	@$(or $(PYTHON),false) -c '$(SUPPORTED)' || { \
+	  echo "no Python 3.11, 3.12 or 3.13 found; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+	@# The two builds of TensorFlow exclude each other.
+	@rm -f $(VENV)/.setup-done* $(VENV)/.gpu
+	@$(BIN)/python -m pip uninstall -qq --yes --disable-pip-version-check $(if $(GPU),tensorflow-cpu,tensorflow)
+	@$(if $(GPU),touch $(VENV)/.gpu)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  --constraint constraints.txt --editable './shared[$(EXTRAS)]' --editable ./pipelines
 	@# They would bring TensorRT itself, which only GPUs run.

@@ -141,7 +141,7 @@ def test_a_key_seals_the_pruned_model(model, tmp_path, monkeypatch):
     [
         (["-pth", "0.6"], "-o/--output_file is missing"),
         (["-o", "p.keras", "-pth", "0.6", "--target_params", "0.5"], "-pth 0.6 and a target contradict"),
-        (["-o", "p.keras", "-pth", "1"], "--pruning_threshold 1: no filter of any layer is above it"),
+        (["-o", "p.keras", "-pth", "1"], "--pruning_threshold 1: no filter scores higher"),
         (
             ["-o", "p.keras", "-el", "conv11"],
             "--excluded_layers conv11: the model has no such layer; did you mean",
@@ -149,7 +149,7 @@ def test_a_key_seals_the_pruned_model(model, tmp_path, monkeypatch):
         (["-o", "p.keras", "-pg", "0"], "--pruning_granularity 0: expected 1 or more"),
         (
             ["-o", "p.keras", "--target_flops", "0.0001"],
-            "--target_flops 0.0001: the least that can be left is",
+            "--target_flops 0.0001: the smallest reachable fraction is",
         ),
     ],
 )

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from frcnn.data.conversion.kitti.reader import KittiReader
 from frcnn.demo import dataset
 from frcnn.demo.shapes import CLASSES, MAX_OVERLAP, Shape, _overlap, draw_scene
-from frcnn.data.conversion.kitti.reader import KittiReader
 from frcnn.errors import UsageError
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from frcnn.data.records.annotations import ImageRecord, Label
 from frcnn.demo.specs import (
     Paths,
     Survey,
@@ -9,7 +10,6 @@ from frcnn.demo.specs import (
     input_size,
     survey,
 )
-from frcnn.data.records.annotations import ImageRecord, Label
 from frcnn.errors import DataError
 from frcnn.spec import load_dataset_export, load_experiment
 

@@ -153,7 +153,7 @@ def test_an_unknown_layer_in_the_exclusions_gets_the_nearest_name():
     first, second = str(caught.value).splitlines()
     assert (
         first
-        == "--excluded_layers steam: the model has no such layer; did you mean stem? (--dry_run lists them)"
+        == "--excluded_layers steam: the model has no such layer; did you mean stem? (--dry_run lists all)"
     )
     assert second.startswith("--excluded_layers xyz: the model has no such layer; layers: image, stem, ")
 

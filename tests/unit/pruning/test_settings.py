@@ -27,8 +27,8 @@ def test_the_defaults_are_those_of_the_reference():
         ("rois", 0, "rois 0: expected 1 or more"),
         ("pruning_threshold", -0.1, "pruning_threshold -0.1: expected a number from 0 up"),
         ("pruning_threshold", math.nan, "pruning_threshold nan: expected"),
-        ("target_params", 1.0, "target_params 1: expected a share of the original between 0 and 1"),
-        ("target_flops", 0.0, "target_flops 0: expected a share"),
+        ("target_params", 1.0, "target_params 1: expected a fraction of the original between 0 and 1"),
+        ("target_flops", 0.0, "target_flops 0: expected a fraction"),
     ],
 )
 def test_a_value_that_cannot_be_right_is_named_with_what_is_allowed(field, value, message):

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from frcnn.console.progress import track
 from frcnn.demo.shapes import CLASSES, draw_scene
 from frcnn.errors import UsageError
 from frcnn.files import atomic_path
-from frcnn.console.progress import track
 
 README = "README.txt"
 CONTENTS = {"images", "labels", README}

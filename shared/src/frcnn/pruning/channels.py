@@ -1,8 +1,8 @@
-"""Numbers for channels, and which of them are one and the same as far as pruning goes.
+"""Numbers the channels of a network and records which of them must be pruned together.
 
-Every channel that a layer makes gets a number. A tensor's channels are then an array of numbers along
-its last axis, whatever was concatenated, flattened or added on the way. Channels that an addition puts
-on top of each other can only be removed together: they are joined into one class.
+Every channel that a layer creates gets a number. The channels of a tensor are an array of these
+numbers along its last axis, after any concatenation, flattening or addition. Channels that an addition
+sums up can only be removed together: they are joined into one class.
 """
 
 import dataclasses
@@ -13,22 +13,29 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Pin:
-    """Why channels must stay: `reason`, a clause without subject, and the layer it is true of."""
+    """Reason why channels must stay.
+
+    Attributes:
+        layer: Name of the layer that the reason applies to.
+        reason: The reason, as a clause without a subject.
+    """
 
     layer: str
     reason: str
 
     def seen_from(self, layer: str) -> str:
-        """The reason as a note on `layer`, which may be another one."""
+        """Formats the reason as a note on `layer`, which may be another layer."""
         return self.reason if layer == self.layer else f"tied to {self.layer}: {self.reason}"
 
 
 @dataclasses.dataclass(frozen=True)
 class Classes:
-    """Channels that stay or go together share a class.
+    """Classes of channels that are kept or removed together.
 
-    `of` [channels] is the class of each channel, numbered from 0 in order of first appearance;
-    `pins` says for some classes why they must stay.
+    Attributes:
+        of: Class of each channel, int64 `[channels]`, numbered from 0 in order of first appearance.
+        count: Number of classes.
+        pins: For each class that must stay, the reason.
     """
 
     of: np.ndarray
@@ -37,31 +44,42 @@ class Classes:
 
 
 class ChannelSpace:
-    """Hands out channel numbers and collects what is known about them."""
+    """Assigns channel numbers and collects the constraints between channels."""
 
     def __init__(self) -> None:
-        """No channels yet."""
+        """Creates a space without channels."""
         self._count = 0
         self._pairs: list[tuple[np.ndarray, np.ndarray]] = []
         self._pins: list[tuple[np.ndarray, Pin]] = []
 
     def new(self, size: int) -> np.ndarray:
-        """Numbers for `size` new channels, int64 [size]."""
+        """Returns numbers for `size` new channels, int64 `[size]`."""
         self._count += size
         return np.arange(self._count - size, self._count)
 
     def join(self, these: np.ndarray, those: np.ndarray) -> None:
-        """Channels at the same place of two arrays of one size can only go together."""
+        """Couples two equal-sized channel arrays elementwise; pruning treats each pair as one.
+
+        Raises:
+            ValueError: The sizes differ.
+        """
         if these.shape != those.shape:
             raise ValueError(f"{these.size} channels cannot be joined with {those.size}")
         self._pairs.append((these, those))
 
     def pin(self, channels: np.ndarray, layer: str, reason: str, *, foremost: bool = False) -> None:
-        """These channels must stay; of several reasons a foremost one counts, else the first."""
+        """Marks channels that must stay.
+
+        Args:
+            channels: Channel numbers, int64 `[n]`.
+            layer: Name of the layer that requires them.
+            reason: The reason, as a clause without a subject.
+            foremost: Whether this reason is reported in preference to others. Otherwise the first one is.
+        """
         self._pins.insert(0 if foremost else len(self._pins), (channels, Pin(layer, reason)))
 
     def classes(self) -> Classes:
-        """The classes that all joins make."""
+        """Returns the classes that result from all joins."""
         labels = self._labels()
         first, of = np.unique(labels, return_inverse=True)
         pins: dict[int, Pin] = {}
@@ -71,7 +89,7 @@ class ChannelSpace:
         return Classes(of, len(first), pins)
 
     def _labels(self) -> np.ndarray:
-        """For each channel the smallest number in its class."""
+        """Returns the smallest channel number in the class of each channel."""
         labels = np.arange(self._count)
         if not self._pairs:
             return labels
@@ -80,7 +98,7 @@ class ChannelSpace:
             smaller = np.minimum(labels[left], labels[right])
             lower = labels.copy()
             for end in (left, right):
-                # The label's own label too: a class takes a few rounds then, not one for each of its members.
+                # Lowering the label's own label as well makes large classes converge in a few rounds.
                 np.minimum.at(lower, labels[end], smaller)
                 np.minimum.at(lower, end, smaller)
             lower = lower[lower]

@@ -1,7 +1,7 @@
-"""Parameters and operations of a pruned layer, worked out before there is one.
+"""Computes parameters and operations of a pruned layer before it is built.
 
-Operations are those of convolutions and dense layers, a multiply-add counting as two; what is left
-out (normalisation, activations, additions, box arithmetic) is a few per cent.
+Operations are those of convolutions and dense layers; a multiply-add counts as two. Normalization,
+activations, additions and box arithmetic, a few percent of the total, are not counted.
 """
 
 import dataclasses
@@ -17,30 +17,47 @@ from frcnn.pruning.rules import Axis
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """`params` numbers to store, `flops` operations an image."""
+    """Cost of one or more layers.
+
+    Attributes:
+        params: Number of parameters.
+        flops: Number of operations per image.
+    """
 
     params: int
     flops: int
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Both together."""
+        """Returns the sum of two costs."""
         return Cost(self.params + other.params, self.flops + other.flops)
 
 
 def weight_axes(entry: LayerChannels, name: str, rank: int) -> list[np.ndarray | None]:
-    """For each axis of a weight the channels it follows; None where it follows none."""
+    """Returns the channels that each axis of a weight follows.
+
+    Args:
+        entry: Layer that owns the weight.
+        name: Name of the weight.
+        rank: Number of axes of the weight.
+
+    Returns:
+        One item per axis: channel classes `[n]`, or `None` if the axis has no channels.
+    """
     followed: dict[Axis, np.ndarray | None] = {"in": entry.inputs, "out": entry.outputs, "whole": None}
     axes = entry.rule.axes.get(name, ()) if entry.rule else ()
     return [None] * (rank - len(axes)) + [followed[axis] for axis in axes]
 
 
 def layer_cost(entry: LayerChannels, plan: Plan | None, runs: Sequence[int]) -> Cost:
-    """What a layer costs under a plan; without one, what it costs now.
+    """Computes the cost of a layer.
 
     Args:
-        entry: The layer.
-        plan: Which channels stay.
-        runs: How often each part is computed for an image: 1, or the number of RoIs.
+        entry: Layer.
+        plan: Channels to keep. `None` gives the present cost.
+        runs: Number of evaluations per image of each network: 1, or the number of RoIs.
+
+    Returns:
+        Cost of the layer.
     """
     params, flops = 0, 0
     for weight in entry.layer.weights:
@@ -56,5 +73,14 @@ def layer_cost(entry: LayerChannels, plan: Plan | None, runs: Sequence[int]) -> 
 
 
 def total_cost(layers: Iterable[LayerChannels], plan: Plan | None, runs: Sequence[int]) -> Cost:
-    """What all layers cost together."""
+    """Computes the cost of all layers together.
+
+    Args:
+        layers: Layers to sum up.
+        plan: Channels to keep. `None` gives the present cost.
+        runs: Number of evaluations per image of each network: 1, or the number of RoIs.
+
+    Returns:
+        Total cost.
+    """
     return sum((layer_cost(each, plan, runs) for each in layers), Cost(0, 0))

@@ -1,4 +1,4 @@
-"""The channels of whole networks: where they come from, and which can only go together."""
+"""Traces channels through networks: where they originate and which must be pruned together."""
 
 import dataclasses
 import difflib
@@ -16,15 +16,16 @@ from frcnn.pruning.rules import Call, Rule, Shape, UnprunableError, rule_for
 
 @dataclasses.dataclass(frozen=True)
 class LayerChannels:
-    """One layer as pruning sees it.
+    """Channels of one layer.
 
     Attributes:
-        layer: Of the original network.
-        part: Index of its network.
-        inputs: Class of each channel of its first input, [channels]; empty for an input layer.
-        outputs: Class of each channel of its output, [channels].
-        places: At how many places of an image or RoI it is computed, rows times columns.
-        rule: How it treats channels; None if nobody knows, and it stays as it is.
+        layer: Layer of the original network.
+        part: Index of the network that the layer belongs to.
+        inputs: Class of each channel of the first input, `[channels]`; empty for an input layer.
+        outputs: Class of each channel of the output, `[channels]`.
+        places: Number of positions per image or RoI at which the layer is evaluated: rows times columns.
+        rule: Rule that describes how the layer treats channels. `None` if it is unknown and the layer
+            stays unchanged.
     """
 
     layer: keras.Layer
@@ -36,26 +37,33 @@ class LayerChannels:
 
     @property
     def has_filters(self) -> bool:
-        """Whether pruning can take something from it."""
+        """Whether pruning can remove filters of this layer."""
         return self.rule is not None and self.rule.has_filters
 
 
 @dataclasses.dataclass(frozen=True)
 class Unprunable:
-    """A layer that channels cannot be followed through, and why."""
+    """Layer that channels cannot be traced through, and the reason."""
 
     layer: str
     kind: str
     reason: str
 
     def __str__(self) -> str:
-        """One line for people."""
-        return f"{self.layer} ({self.kind}): {self.reason}; it and what feeds it stay whole"
+        """Returns a one-line description."""
+        return f"{self.layer} ({self.kind}): {self.reason}; this layer and its inputs are not pruned"
 
 
 @dataclasses.dataclass(frozen=True)
 class ChannelGraph:
-    """All layers of networks in a row, the classes of their channels, and what must stay."""
+    """All layers of consecutive networks with the classes of their channels.
+
+    Attributes:
+        layers: Layers in order of computation.
+        count: Number of channel classes.
+        pins: For each class that must stay, the reason.
+        unprunable: Layers that channels cannot be traced through.
+    """
 
     layers: tuple[LayerChannels, ...]
     count: int
@@ -64,13 +72,16 @@ class ChannelGraph:
 
 
 def trace(networks: Sequence[keras.Model], excluded: Sequence[str] = (), side: int = 256) -> ChannelGraph:
-    """Follows the channels through networks in a row.
+    """Traces the channels through consecutive networks.
 
     Args:
-        networks: Functional models. The first output of each is what feeds the first input of the
-            next (through RoI pooling, say, which keeps channels); all other outputs stay whole.
+        networks: Functional models. The first output of each one feeds the first input of the next,
+            possibly through RoI pooling, which preserves channels. All other outputs keep all channels.
         excluded: Names of layers whose output channels stay.
-        side: What height and width of an input count as where they are not fixed; for the costs.
+        side: Height and width assumed for inputs of free size, px. Used for costs only.
+
+    Returns:
+        Channel graph of all networks.
 
     Raises:
         UsageError: An excluded layer does not exist.
@@ -87,7 +98,7 @@ def trace(networks: Sequence[keras.Model], excluded: Sequence[str] = (), side: i
 
 
 class _Tracer:
-    """Walks over networks in the order of computation."""
+    """Walks over networks in order of computation."""
 
     def __init__(self, excluded: frozenset[str], side: int) -> None:
         self.space = ChannelSpace()
@@ -98,13 +109,22 @@ class _Tracer:
         self._unprunable: dict[str, Unprunable] = {}
 
     def follow(self, part: int, network: keras.Model, passed: np.ndarray | None) -> list[np.ndarray]:
-        """The channels of a network's outputs; those of its first input are `passed`."""
+        """Returns the channels of a network's outputs.
+
+        Args:
+            part: Index of the network.
+            network: Functional model.
+            passed: Channels of its first input, or `None` for the first network.
+
+        Returns:
+            Channel numbers of each output.
+        """
         known: dict[int, np.ndarray] = {}
         for index, tensor in enumerate(network.inputs):
             inside = passed is not None and index == 0
             channels = passed if inside else self._outside(tensor)
             known[id(tensor)] = channels  # type: ignore[assignment]
-        # Keras has no public way to the calls of layers; these nodes are what its own cloning walks over.
+        # Keras has no public access to layer calls. Its own cloning walks over the same nodes.
         for depth in sorted(network._nodes_by_depth, reverse=True):
             for node in network._nodes_by_depth[depth]:
                 if not node.is_input:
@@ -112,7 +132,7 @@ class _Tracer:
         return [known[id(tensor)] for tensor in network.outputs]
 
     def result(self) -> ChannelGraph:
-        """What was found, with classes instead of channel numbers."""
+        """Returns the channel graph, with classes in place of channel numbers."""
         classes = self.space.classes()
         layers = tuple(
             dataclasses.replace(each, inputs=classes.of[each.inputs], outputs=classes.of[each.outputs])
@@ -158,7 +178,7 @@ class _Tracer:
         return outputs
 
     def _places(self, layer: keras.Layer, tensors: Sequence[KerasTensor], made: KerasTensor) -> int:
-        """At how many places a layer is computed, in an image of `side` where sizes are not fixed."""
+        """Counts the positions at which a layer is evaluated. Free sizes count as `side`."""
         shape = tuple(made.shape)
         if None in shape[1:-1]:
             shapes = [self._shapes.get(id(tensor)) or self._sized(tensor) for tensor in tensors]
@@ -171,7 +191,7 @@ class _Tracer:
         return (batch, *(each or self._side for each in sides), channels)
 
     def _note(self, new: LayerChannels) -> None:
-        """Remembers a layer; calls of one layer must keep the same channels if it depends on them."""
+        """Records a layer. Repeated calls of a layer with state must use the same channels."""
         old = self._layers.setdefault(id(new.layer), new)
         if old is new:
             return
@@ -187,9 +207,7 @@ def _check_names(networks: Sequence[keras.Model], excluded: Sequence[str]) -> No
     for name in excluded:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
-            hint = (
-                f"did you mean {near[0]}? (--dry_run lists them)" if near else f"layers: {', '.join(names)}"
-            )
+            hint = f"did you mean {near[0]}? (--dry_run lists all)" if near else f"layers: {', '.join(names)}"
             problems.append(f"--excluded_layers {name}: the model has no such layer; {hint}")
     if problems:
         raise UsageError("\n".join(problems))

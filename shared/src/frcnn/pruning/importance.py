@@ -1,6 +1,6 @@
-"""How much a filter matters: the L2 norm of its kernel, set in relation to its layer's others.
+"""Scores filters by the L2 norm of their kernels, normalized within each layer.
 
-Source: Molchanov et al. 2016 (magnitude criterion); the rules are the reference's (tao-facts section 8).
+Source: Molchanov et al. 2016 (magnitude criterion). Normalizers and criteria are those of TAO's `prune`.
 """
 
 import numpy as np
@@ -8,19 +8,23 @@ import numpy as np
 from frcnn.errors import ModelError
 from frcnn.pruning.settings import Criterion, Normalizer
 
-# Numbers that are taken to float64 at a time.
+# Number of values converted to float64 at a time.
 _BLOCK = 1 << 20
 
 
 def filter_scores(kernel: np.ndarray, filters: int, normalizer: Normalizer, layer: str) -> np.ndarray:
-    """Normalised norms of a layer's filters, float64 [filters], without unit.
+    """Computes the normalized norms of a layer's filters.
 
     Args:
-        kernel: Convolution [..., channels, filters], dense [channels, filters] or depthwise
-            [..., channels, multiplier] with filters = channels * multiplier. Biases do not count.
-        filters: How many there are.
-        normalizer: `max`: norm / largest norm; `L2`: norm / L2 norm of all norms, times their number.
-        layer: Its name, for the message.
+        kernel: Convolution `[..., channels, filters]`, dense `[channels, filters]` or depthwise
+            `[..., channels, multiplier]` with filters = channels * multiplier. Biases do not count.
+        filters: Number of filters.
+        normalizer: `max` divides by the largest norm; `L2` divides by the L2 norm of all norms and
+            multiplies by their number.
+        layer: Name of the layer, for the error message.
+
+    Returns:
+        Scores, float64 `[filters]`.
 
     Raises:
         ModelError: A weight is not finite.
@@ -28,16 +32,14 @@ def filter_scores(kernel: np.ndarray, filters: int, normalizer: Normalizer, laye
     rows = kernel.reshape(-1, filters)
     norms = np.sqrt(_squares(rows))
     if not np.isfinite(norms).all():
-        raise ModelError(
-            f"layer {layer} has weights that are not finite; prune a model whose training went well"
-        )
+        raise ModelError(f"layer {layer} has weights that are not finite. Choose an earlier checkpoint.")
     scale = norms.max(initial=0.0) if normalizer == "max" else np.linalg.norm(norms) / max(filters, 1)
-    # A layer of zeros has no filter that matters more than another.
+    # In a layer of zeros all filters are equal.
     return norms / scale if scale > 0 else norms
 
 
 def _squares(rows: np.ndarray) -> np.ndarray:
-    """Sums over the rows in float64, block by block: a copy of VGG's first dense layer would be 800 MB."""
+    """Sums squares over rows in float64, in blocks: a copy of VGG's first dense layer would take 800 MB."""
     sums = np.zeros(rows.shape[1])
     step = max(_BLOCK // max(rows.shape[1], 1), 1)
     for start in range(0, len(rows), step):
@@ -47,16 +49,16 @@ def _squares(rows: np.ndarray) -> np.ndarray:
 
 
 def merge_scores(scores: np.ndarray, owners: np.ndarray, count: int, criterion: Criterion) -> np.ndarray:
-    """One score for each channel from those of all filters that stand for it.
+    """Merges the scores of all filters that share a channel into one score per channel.
 
     Args:
-        scores: Of filters, [F].
-        owners: The channel of each, 0 to `count` - 1, [F].
-        count: Channels.
-        criterion: `union` takes the largest, `intersection` the smallest, the means their mean.
+        scores: Filter scores, float64 `[F]`.
+        owners: Channel of each filter, 0 to `count` - 1, int64 `[F]`.
+        count: Number of channels.
+        criterion: `union` takes the largest score, `intersection` the smallest, the means their mean.
 
     Returns:
-        float64 [count]; NaN for channels that no filter stands for.
+        Channel scores, float64 `[count]`; NaN for channels without filters.
     """
     if criterion == "union":
         merged = np.full(count, -np.inf)
@@ -70,7 +72,7 @@ def merge_scores(scores: np.ndarray, owners: np.ndarray, count: int, criterion: 
 
 
 def _means(scores: np.ndarray, owners: np.ndarray, count: int, *, geometric: bool) -> np.ndarray:
-    # The logarithm of 0 is -inf, and exp gives the 0 back that the geometric mean then is.
+    # log(0) is -inf, and exp turns it back into 0, the correct geometric mean.
     with np.errstate(divide="ignore", invalid="ignore"):
         sums = np.zeros(count)
         np.add.at(sums, owners, np.log(scores) if geometric else scores)

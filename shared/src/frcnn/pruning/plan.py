@@ -1,4 +1,4 @@
-"""Which channels stay: groups of them, their scores, and the rule that counts."""
+"""Decides which channels to keep: groups of channels, their scores and the selection rule."""
 
 import dataclasses
 from collections import defaultdict
@@ -13,15 +13,15 @@ from frcnn.pruning.settings import PruneSettings
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Channels that are weighed against each other, of one layer or of several that are tied together.
+    """Channels that are ranked against each other, of one layer or of several coupled layers.
 
-    Elementwise layers, depthwise convolutions and shared weights tie layers together. Where
-    layers are tied in parts only, as by adding a concatenation, each part is a group.
+    Elementwise layers, depthwise convolutions and shared weights couple layers. Where only parts of
+    layers are coupled, for example by adding a concatenation, each part is a separate group.
 
     Attributes:
-        layers: Their names.
-        channels: Classes, ascending, [n].
-        scores: Merged over the layers, [n].
+        layers: Names of the layers.
+        channels: Channel classes, ascending, `[n]`.
+        scores: Merged score of each class, float64 `[n]`.
     """
 
     layers: tuple[str, ...]
@@ -31,32 +31,58 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Which classes of channels stay, bool [classes], at which threshold."""
+    """Channels to keep.
+
+    Attributes:
+        keep: Whether each class is kept, bool `[classes]`.
+        threshold: Score threshold of the plan.
+    """
 
     keep: np.ndarray
     threshold: float
 
     def places(self, channels: np.ndarray) -> np.ndarray:
-        """Which places along an axis with these channels stay: ascending indices."""
+        """Returns the ascending indices of kept channels along an axis.
+
+        Args:
+            channels: Class of each channel of the axis, `[n]`.
+        """
         return np.flatnonzero(self.keep[channels])
 
     def count(self, channels: np.ndarray) -> int:
-        """How many of these channels stay."""
+        """Counts the kept channels.
+
+        Args:
+            channels: Class of each channel, `[n]`.
+        """
         return int(np.count_nonzero(self.keep[channels]))
 
 
 def keep_count(total: int, above: int, granularity: int, least: int) -> int:
-    """How many of `total` filters stay when `above` have scores above the threshold.
+    """Computes how many filters of a group to keep.
 
-    At least `least` (all, if there are no more), rounded up to a multiple of `granularity`, never
-    more than there are. Source: tao-facts section 8, rule 2.
+    Args:
+        total: Number of filters.
+        above: Number of filters with a score above the threshold.
+        granularity: Keep a multiple of this many filters, rounded up.
+        least: Minimum number to keep; all, if there are fewer.
+
+    Returns:
+        Number of filters to keep, at most `total`. The rule is that of TAO's `prune`.
     """
     kept = max(min(least, total), above)
     return min(-(-kept // granularity) * granularity, total)
 
 
 def make_groups(graph: ChannelGraph, settings: PruneSettings) -> tuple[Group, ...]:
-    """The groups that can be pruned.
+    """Collects the groups that can be pruned.
+
+    Args:
+        graph: Traced networks.
+        settings: Pruning settings.
+
+    Returns:
+        Groups in order of first appearance.
 
     Raises:
         ModelError: A weight is not finite.
@@ -80,7 +106,19 @@ def make_groups(graph: ChannelGraph, settings: PruneSettings) -> tuple[Group, ..
 def make_plan(
     graph: ChannelGraph, groups: tuple[Group, ...], settings: PruneSettings, threshold: float
 ) -> Plan:
-    """What stays at a threshold: in each group the channels of highest score, the earlier first if equal."""
+    """Selects the channels to keep at a threshold.
+
+    In each group, the channels with the highest scores are kept; ties go to the earlier channel.
+
+    Args:
+        graph: Traced networks.
+        groups: Groups from `make_groups`.
+        settings: Pruning settings.
+        threshold: Score threshold.
+
+    Returns:
+        Plan for all channel classes.
+    """
     keep = np.ones(graph.count, bool)
     for group in groups:
         above = int(np.count_nonzero(group.scores > threshold))
@@ -92,17 +130,21 @@ def make_plan(
 
 
 def check_threshold(groups: tuple[Group, ...], threshold: float) -> None:
-    """Raises UsageError if no filter at all is above the threshold."""
+    """Checks that at least one filter is above the threshold.
+
+    Raises:
+        UsageError: No filter is.
+    """
     largest = max((float(group.scores.max()) for group in groups), default=np.inf)
     if threshold >= largest:
         raise UsageError(
-            f"--pruning_threshold {threshold:g}: no filter of any layer is above it, so it would not tell "
-            f"them apart; expected a number from 0 to below {largest:g}, the highest score"
+            f"--pruning_threshold {threshold:g}: no filter scores higher. "
+            f"Expected 0 <= threshold < {largest:g}, the highest score."
         )
 
 
 def _scores(makers: list[LayerChannels], count: int, settings: PruneSettings) -> np.ndarray:
-    """The merged score of each class, [count]; NaN for those that no filter makes."""
+    """Returns the merged score of each class, `[count]`; NaN for classes without filters."""
     if not makers:
         return np.full(count, np.nan)
     scores = [

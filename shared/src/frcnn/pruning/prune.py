@@ -1,4 +1,4 @@
-"""Pruning, from a model and settings to a narrower model: read `prune` from top to bottom."""
+"""Prunes a model with given settings. Read `prune` from top to bottom."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from frcnn.pruning.settings import PruneSettings
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a pruning would do: the channels, which of them stay, and that in numbers."""
+    """Planned pruning: the channel graph, the channels to keep and the report."""
 
     graph: ChannelGraph
     plan: Plan
@@ -25,7 +25,7 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True)
 class PruneResult:
-    """The pruned model, its plan and its report."""
+    """Pruned model with its plan and report."""
 
     model: FasterRCNN
     plan: Plan
@@ -33,14 +33,21 @@ class PruneResult:
 
 
 def prune(model: FasterRCNN, settings: PruneSettings) -> PruneResult:
-    """A narrower detector with the filters that matter; the given one is left as it was.
+    """Returns a narrower detector with the most important filters. The given model is not changed.
 
-    Body and head are one graph for it: RoI pooling keeps channels. Layer names, geometry and what is
-    frozen stay; the result is not compiled.
+    Backbone and head are treated as one graph, since RoI pooling preserves channels. Layer names,
+    geometry and frozen layers stay; the result is not compiled.
+
+    Args:
+        model: Detector to prune.
+        settings: Pruning settings.
+
+    Returns:
+        The pruned model with plan and report.
 
     Raises:
-        UsageError: The threshold keeps nothing, a target is out of reach, or there is no such excluded
-            layer.
+        UsageError: The threshold keeps nothing, a target is out of reach, or an excluded layer does
+            not exist.
         ModelError: A weight is not finite.
     """
     outcome = plan_detector(model, settings)
@@ -50,7 +57,7 @@ def prune(model: FasterRCNN, settings: PruneSettings) -> PruneResult:
 
 
 def plan_detector(model: FasterRCNN, settings: PruneSettings) -> Outcome:
-    """What `prune` would do, without doing it; raises what it raises."""
+    """Plans the pruning of a detector without doing it. Arguments and errors are those of `prune`."""
     networks, side = [model.features, model.roi_head], model.geometry.min_side
     return plan_networks(networks, settings, runs=[1, settings.rois], **({"side": side} if side else {}))
 
@@ -58,17 +65,20 @@ def plan_detector(model: FasterRCNN, settings: PruneSettings) -> Outcome:
 def plan_networks(
     networks: Sequence[keras.Model], settings: PruneSettings, runs: Sequence[int] = (), side: int = 256
 ) -> Outcome:
-    """Plans the pruning of networks in a row, as `frcnn.pruning.graph.trace` takes them.
+    """Plans the pruning of consecutive networks; see `frcnn.pruning.graph.trace`.
 
     Args:
         networks: Functional models.
-        settings: What is asked for.
-        runs: How often each is computed for an image; once if left out.
-        side: What a side of an image counts as where it is not fixed, px.
+        settings: Pruning settings.
+        runs: Number of evaluations per image of each network; 1 each if empty.
+        side: Height and width assumed for images of free size, px.
+
+    Returns:
+        Graph, plan and report.
 
     Raises:
-        UsageError: As `prune`.
-        ModelError: As `prune`.
+        UsageError: See `prune`.
+        ModelError: See `prune`.
     """
     runs = runs or [1] * len(networks)
     graph = trace(networks, settings.excluded_layers, side)

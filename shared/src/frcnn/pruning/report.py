@@ -1,4 +1,4 @@
-"""What a pruning removes: a table for people, JSON for programs."""
+"""Reports what a pruning removes, as a table and as JSON."""
 
 import dataclasses
 import json
@@ -13,9 +13,17 @@ from frcnn.pruning.settings import PruneSettings
 
 @dataclasses.dataclass(frozen=True)
 class LayerRow:
-    """One layer with weights: filters (or channels) kept of how many, and its cost before and after.
+    """Report line of one layer with weights.
 
-    `note` says why a layer stays whole that could have lost filters; empty otherwise.
+    Attributes:
+        name: Layer name.
+        kind: Layer class.
+        kept: Number of filters or channels kept.
+        total: Number of filters or channels before.
+        before: Cost before.
+        after: Cost after.
+        has_filters: Whether the layer has filters that pruning can remove.
+        note: Reason why a layer with filters is not pruned; empty otherwise.
     """
 
     name: str
@@ -30,7 +38,7 @@ class LayerRow:
 
 @dataclasses.dataclass(frozen=True)
 class PruneReport:
-    """A pruning in numbers; operations are for one image with `settings.rois` RoIs."""
+    """Figures of a pruning. Operations are for one image with `settings.rois` RoIs."""
 
     rows: tuple[LayerRow, ...]
     before: Cost
@@ -41,16 +49,16 @@ class PruneReport:
 
     @property
     def pruning_ratio(self) -> float:
-        """Parameters left, as a share."""
+        """Fraction of the parameters that is left."""
         return self.after.params / max(self.before.params, 1)
 
     @property
     def flops_ratio(self) -> float:
-        """Operations left, as a share."""
+        """Fraction of the operations that is left."""
         return self.after.flops / max(self.before.flops, 1)
 
     def to_dict(self) -> dict[str, object]:
-        """What `pruning.json` holds."""
+        """Returns the content of `pruning.json`."""
         settings = dataclasses.asdict(self.settings) | {"pruning_threshold": self.threshold}
         return {
             "pruning_ratio": self.pruning_ratio,
@@ -63,11 +71,11 @@ class PruneReport:
         }
 
     def to_json(self) -> str:
-        """`to_dict` as indented JSON."""
+        """Returns `to_dict` as indented JSON."""
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def table(self) -> str:
-        """One line a layer with filters, one for all others, and the totals."""
+        """Formats one line per layer with filters, one for all other layers, and the totals."""
         shown = [row for row in self.rows if row.has_filters]
         others = [row for row in self.rows if not row.has_filters]
         cells = [("layer", "filters", "parameters", "MFLOPs", "")]
@@ -87,13 +95,16 @@ class PruneReport:
 
 
 def make_report(graph: ChannelGraph, plan: Plan, settings: PruneSettings, runs: Sequence[int]) -> PruneReport:
-    """The report of a plan; what it says of the pruned model is exact, not measured.
+    """Creates the report of a plan. Its figures are exact, not measured.
 
     Args:
-        graph: The networks' channels.
-        plan: Which of them stay.
-        settings: What was asked for.
-        runs: How often each network is computed for an image.
+        graph: Traced networks.
+        plan: Channels to keep.
+        settings: Pruning settings.
+        runs: Number of evaluations per image of each network.
+
+    Returns:
+        The report.
     """
     rows = tuple(_row(each, graph, plan, runs) for each in graph.layers if each.layer.weights)
     before, after = (total_cost(graph.layers, each, runs) for each in (None, plan))

@@ -1,4 +1,4 @@
-"""The narrower networks that a plan describes: same layers, names and order, fewer channels."""
+"""Builds the narrower networks of a plan: same layers, names and order, fewer channels."""
 
 import logging
 from collections.abc import Sequence
@@ -18,19 +18,22 @@ _INITIALIZER = "_initializer"
 
 
 def rewrite(networks: Sequence[keras.Model], graph: ChannelGraph, plan: Plan) -> list[keras.Model]:
-    """New networks with the channels that stay; the given ones are left as they were.
+    """Builds new networks with the kept channels. The given networks are not changed.
 
     Args:
-        networks: What `graph` was traced from.
-        graph: Their channels.
-        plan: Which of them stay.
+        networks: Networks that `graph` was traced from.
+        graph: Traced channels.
+        plan: Channels to keep.
+
+    Returns:
+        The narrower networks.
     """
     narrower: list[keras.Model] = []
     for part, network in enumerate(networks):
         entries = {each.layer.name: each for each in graph.layers if each.part == part}
         inputs = [_input(tensor) for tensor in network.inputs]
         if narrower:
-            # The feature map's depth, which may have shrunk, is that of what is fed on.
+            # The previous network's output may have fewer channels now.
             inputs[0] = _input(network.inputs[0], narrower[-1].outputs[0].shape[-1])
         narrower.append(_narrow(network, inputs, entries, plan))
     return narrower
@@ -56,11 +59,11 @@ def _input(tensor: KerasTensor, depth: int | None = None) -> KerasTensor:
 
 
 def _clone(entry: LayerChannels, plan: Plan) -> keras.Layer:
-    """A new layer of the same configuration but for the number of its channels."""
+    """Creates a layer with the same configuration except for the number of channels."""
     layer = entry.layer
     try:
         config = layer.get_config()
-        # Random numbers that weights replace at once cost time, and several times a layer's memory.
+        # The initial values are replaced at once. Random ones would cost time and several times the memory.
         config |= {key: "zeros" for key in config if key.endswith(_INITIALIZER) and config[key] is not None}
         if entry.rule is not None:
             entry.rule.resize(config, plan.count(entry.outputs))
@@ -68,10 +71,10 @@ def _clone(entry: LayerChannels, plan: Plan) -> keras.Layer:
     except (TypeError, ValueError, NotImplementedError) as error:
         if entry.rule is not None:
             raise ModelError(
-                f"layer {layer.name}: cannot be made anew with fewer channels: {error}"
+                f"layer {layer.name} cannot be recreated with fewer channels: {error}"
             ) from error
-        # Nothing about it changes, so it can serve both networks.
-        log.debug("layer %s cannot be made anew from its configuration; it is used itself", layer.name)
+        # The layer does not change, so both networks can share it.
+        log.debug("Layer %s cannot be recreated from its configuration. Sharing it.", layer.name)
         return layer
 
 
@@ -82,7 +85,7 @@ def _restore_initializers(layer: keras.Layer, made: keras.Layer) -> None:
 
 
 def _copy_weights(entry: LayerChannels, target: keras.Layer, plan: Plan) -> None:
-    """Fills the new layer's weights, and other state such as seeds, with what stays of the old one's."""
+    """Copies the kept part of all weights and other state, such as seeds."""
     if target is entry.layer:
         return
     for old, new in zip(entry.layer.variables, target.variables, strict=True):

@@ -1,7 +1,7 @@
-"""How channels pass through each type of layer, and along which axes its weights follow them.
+"""Describes how channels pass through each layer type and which weight axes follow them.
 
-A rule holds for a type and the types derived from it. A custom layer that treats channels one by one
-and has no weights with a channel axis can say so itself, by `keeps_channels = True`.
+A rule applies to a type and its subclasses. A custom layer that treats channels independently and has
+no weights with a channel axis declares this with `keeps_channels = True`.
 """
 
 import dataclasses
@@ -18,17 +18,24 @@ Axis: TypeAlias = Literal["in", "out", "whole"]
 Shape: TypeAlias = tuple[int | None, ...]
 Config: TypeAlias = dict[str, Any]
 
-# Each output channel depends on all of them: to zero one and to remove it are two different things.
+# Each output channel depends on all input channels, so zeroing a channel differs from removing it.
 MIXING_ACTIVATIONS = {"softmax", "log_softmax", "sparsemax", "glu"}
 
 
 class UnprunableError(Exception):
-    """Channels cannot be followed through this layer; the message is a clause that says why."""
+    """Channels cannot be traced through a layer. The message is a clause that gives the reason."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """One use of a layer: the channels of its inputs, and all shapes [B, ..., channels]."""
+    """One call of a layer.
+
+    Attributes:
+        layer: Layer that is called.
+        inputs: Channels of each input.
+        input_shapes: Shape of each input, `[B, ..., channels]`.
+        output_shape: Shape of the output, `[B, ..., channels]`.
+    """
 
     layer: keras.Layer
     inputs: tuple[np.ndarray, ...]
@@ -37,19 +44,19 @@ class Call:
 
 
 def _unchanged(config: Config, outputs: int) -> None:
-    """The configuration says nothing about the number of channels."""
+    """Leaves the configuration unchanged: it does not name the number of channels."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """What to know about a type of layer.
+    """How a layer type treats channels.
 
     Attributes:
-        flow: Output channels of a call; joins and pins what must be.
+        flow: Function that returns the output channels of a call. It joins and pins channels as needed.
         axes: For each weight with channels, by name, what its last axes follow: the input's channels,
-            the output's, or neither.
-        has_filters: Whether its output channels are filters, with a kernel to judge them by.
-        resize: Changes a configuration to so many output channels.
+            the output's channels, or neither.
+        has_filters: Whether the output channels are filters with a kernel that can be scored.
+        resize: Function that sets the number of output channels in a configuration.
     """
 
     flow: Callable[[ChannelSpace, Call], np.ndarray]
@@ -59,10 +66,10 @@ class Rule:
 
 
 def rule_for(layer: object) -> Rule:
-    """The rule for a layer.
+    """Returns the rule for a layer.
 
     Raises:
-        UnprunableError: There is none, or the layer is set up in a way that its rule does not cover.
+        UnprunableError: There is no rule, or the rule does not cover the layer's settings.
     """
     if getattr(layer, "data_format", None) == "channels_first":
         raise UnprunableError("its channels come first; only channels-last layers can be followed")
@@ -128,7 +135,7 @@ def _depthwise(space: ChannelSpace, call: Call) -> np.ndarray:
 
 def _elementwise(space: ChannelSpace, call: Call) -> np.ndarray:
     size = call.output_shape[-1]
-    # An input of one channel is spread over all of them, whichever are left.
+    # An input with one channel is broadcast to however many channels are left.
     full = [channels for channels in call.inputs if channels.size == size]
     if not full or any(channels.size not in (1, size) for channels in call.inputs):
         raise UnprunableError("its inputs do not have the same channels")
@@ -145,7 +152,7 @@ def _concatenate(space: ChannelSpace, call: Call) -> np.ndarray:
 
 
 def _refold(space: ChannelSpace, call: Call) -> np.ndarray:
-    """Flatten and Reshape: the same values in the same order, cut into other rows."""
+    """Handles Flatten and Reshape: same values in the same order, cut into other rows."""
     channels, size = call.inputs[0], call.output_shape[-1]
     if size == channels.size:
         return channels
@@ -158,20 +165,20 @@ def _refold(space: ChannelSpace, call: Call) -> np.ndarray:
 
 
 def _check_known(layer: Any) -> None:
-    """Raises UnprunableError for an activation that is not one of Keras' own."""
+    """Raises UnprunableError for an activation that is not one of Keras'."""
     name = _activation_name(layer)
     if getattr(keras.activations, name, None) is not layer.activation:
         raise UnprunableError(f"its activation {name} is not one of Keras', so it may mix channels")
 
 
 def _mixing(layer: Any) -> str:
-    """Why the activation does not work channel by channel; empty if it does."""
+    """Returns why the activation mixes channels; empty if it works channel by channel."""
     name = _activation_name(layer)
     return f"its activation {name} mixes channels" if name in MIXING_ACTIVATIONS else ""
 
 
 def _pin_mixing(space: ChannelSpace, layer: Any, outputs: np.ndarray) -> None:
-    # Its inputs can lose channels all the same, unlike those of an activation that is not known.
+    # The inputs can still lose channels, unlike those of an unknown activation.
     _check_known(layer)
     if reason := _mixing(layer):
         space.pin(outputs, layer.name, reason)

@@ -1,4 +1,4 @@
-"""The threshold that leaves a wanted share of the parameters or operations."""
+"""Finds the threshold that leaves a given fraction of the parameters or operations."""
 
 import math
 from collections.abc import Sequence
@@ -15,19 +15,28 @@ from frcnn.pruning.settings import PruneSettings
 def find_threshold(
     graph: ChannelGraph, groups: tuple[Group, ...], settings: PruneSettings, runs: Sequence[int]
 ) -> float:
-    """The smallest threshold at which all targets of the settings are met, in few digits.
+    """Finds the smallest threshold that meets all targets, rounded to few digits.
 
-    What is left shrinks as the threshold grows, and changes only at scores: so halving finds it.
+    The remaining cost decreases with the threshold and changes only at scores, so bisection finds it.
+
+    Args:
+        graph: Traced networks.
+        groups: Groups from `frcnn.pruning.plan.make_groups`.
+        settings: Pruning settings with at least one target.
+        runs: Number of evaluations per image of each network.
+
+    Returns:
+        Score threshold.
 
     Raises:
-        UsageError: A target is out of reach; says what is the least that can be left.
+        UsageError: A target is out of reach. The message gives the minimum.
     """
     before = total_cost(graph.layers, None, runs)
 
     def cost(threshold: float) -> Cost:
         return total_cost(graph.layers, make_plan(graph, groups, settings, threshold), runs)
 
-    # At the highest score and above no filter would count; below it at least one does.
+    # Thresholds at or above the highest score would keep no filter.
     steps = np.unique(np.concatenate([[0.0], *(group.scores for group in groups)]))
     steps = steps[:-1] if len(steps) > 1 else steps
     _check_reach(cost(float(steps[-1])), before, settings)
@@ -43,7 +52,7 @@ def find_threshold(
 
 
 def _misses(cost: Cost, before: Cost, settings: PruneSettings) -> list[tuple[str, float, float]]:
-    """Targets that are not met: flag, wanted share, share that is left."""
+    """Returns the missed targets: flag, target fraction, remaining fraction."""
     shares = (
         ("--target_params", settings.target_params, cost.params / max(before.params, 1)),
         ("--target_flops", settings.target_flops, cost.flops / max(before.flops, 1)),
@@ -55,8 +64,8 @@ def _check_reach(least: Cost, before: Cost, settings: PruneSettings) -> None:
     missed = _misses(least, before, settings)
     if missed:
         lines = [
-            f"{flag} {wanted:g}: the least that can be left is {left:.4f}, "
-            f"with at least {settings.min_num_filters} filters a layer (-nf) "
+            f"{flag} {wanted:g}: the smallest reachable fraction is {left:.4f}, "
+            f"with at least {settings.min_num_filters} filters per layer (-nf) "
             f"in steps of {settings.pruning_granularity} (-pg) and "
             f"{len(settings.excluded_layers)} layers excluded (-el)"
             for flag, wanted, left in missed
@@ -69,7 +78,7 @@ def _highest(groups: tuple[Group, ...]) -> float:
 
 
 def _shortest(low: float, high: float) -> float:
-    """The number of fewest digits in [low, high): any there makes the same plan."""
+    """Returns the number with the fewest digits in [low, high). All numbers there give the same plan."""
     for digits in range(1, 17):
         step = 10.0 ** (math.floor(math.log10(low)) + 1 - digits) if low > 0 else 1.0
         rounded = float(f"{math.ceil(low / step) * step:.{digits}g}")

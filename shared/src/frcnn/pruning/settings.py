@@ -1,4 +1,4 @@
-"""What the user asks of a pruning, checked once; names are those of the command's flags."""
+"""Settings of a pruning, checked on creation. Names are those of the command's flags."""
 
 import dataclasses
 import math
@@ -15,19 +15,19 @@ CRITERIA: tuple[str, ...] = get_args(Criterion)
 
 @dataclasses.dataclass(frozen=True)
 class PruneSettings:
-    """How to prune.
+    """Settings of a pruning.
 
     Attributes:
-        normalizer: Of the norms of a layer's n filters: `max` divides by the largest, `L2` by the L2
-            norm of all n norms, times n.
-        equalization_criterion: How the scores of filters that must stay or go together become one.
-        pruning_granularity: Layers keep a multiple of so many filters, or all.
-        pruning_threshold: Filters with a score above it are kept.
-        min_num_filters: No layer keeps fewer, unless it has fewer.
-        excluded_layers: Names of layers whose outputs stay whole.
-        target_params: Instead of the threshold: largest share of the parameters that may be left.
-        target_flops: Instead of the threshold: largest share of the operations that may be left.
-        rois: RoIs an image that the head's operations are counted for.
+        normalizer: Normalization of the norms of a layer's n filters: `max` divides by the largest norm,
+            `L2` divides by the L2 norm of all n norms and multiplies by n.
+        equalization_criterion: Rule that merges the scores of coupled filters.
+        pruning_granularity: Each layer keeps a multiple of this many filters, or all.
+        pruning_threshold: Filters with a higher score are kept.
+        min_num_filters: Minimum number of filters per layer; all, if there are fewer.
+        excluded_layers: Names of layers whose outputs are not pruned.
+        target_params: Largest fraction of parameters to keep. Replaces the threshold.
+        target_flops: Largest fraction of operations to keep. Replaces the threshold.
+        rois: Number of RoIs per image in the operation count of the head.
     """
 
     normalizer: Normalizer = "max"
@@ -41,14 +41,14 @@ class PruneSettings:
     rois: int = 300
 
     def __post_init__(self) -> None:
-        """Raises UsageError that names every value that cannot be right."""
+        """Raises UsageError for all invalid values at once."""
         problems = [*self._choices(), *self._numbers()]
         if problems:
             raise UsageError("\n".join(problems), argument=problems[0].partition(" ")[0])
 
     @property
     def has_target(self) -> bool:
-        """Whether the threshold is to be searched."""
+        """Whether the threshold has to be searched."""
         return self.target_params is not None or self.target_flops is not None
 
     def _choices(self) -> Iterator[str]:
@@ -65,4 +65,4 @@ class PruneSettings:
         for name in ("target_params", "target_flops"):
             share = getattr(self, name)
             if share is not None and not 0 < share < 1:
-                yield f"{name} {share:g}: expected a share of the original between 0 and 1, such as 0.15"
+                yield f"{name} {share:g}: expected a fraction of the original between 0 and 1, such as 0.15"
