@@ -115,7 +115,9 @@ def test_a_runtime_that_is_missing_is_named_with_what_to_install(exported, monke
 
 
 def test_only_openvino_takes_a_precision_hint():
-    with pytest.raises(UsageError, match="^precision_hint bf16: only the runtime openvino takes one, not onnxruntime"):
+    with pytest.raises(
+        UsageError, match=r"^precision_hint bf16: only the runtime openvino takes one, not onnxruntime"
+    ):
         RuntimeChoice("onnxruntime", "bf16")
 
 

@@ -82,7 +82,7 @@ def load_onnx_detector(
         record = read_record(plain, path)
         if record.graph != "standard":
             raise ModelError(
-                f"{path}: holds TensorRT plugins, which only TensorRT runs; export with --graph standard"
+                f"{path}: holds TensorRT plugins, which only TensorRT runs; export it with the standard graph"
             )
         if spec is not None:
             check_record(record, spec, path, mode)
