@@ -49,7 +49,7 @@ assert_type(frcnn.compare(exported.model, result.model, "shots").ok, bool)
 assert_type(frcnn.convert(frcnn.ConvertSpec.load("kitti.txt"), "records/set"), frcnn.ConvertResult)
 
 frcnn.load("model.onnx", runtime="torch")  # type: ignore[arg-type]
-frcnn.load("model.onnx", None)  # type: ignore[misc]
+frcnn.load("model.onnx", None)  # type: ignore[call-arg]
 detector.predict(3.0)  # type: ignore[arg-type]
 detector.predict(["a.png"])  # type: ignore[arg-type]
 frcnn.train(spec, "results", on_epoch=lambda: None)  # type: ignore[arg-type, misc]

@@ -131,7 +131,8 @@ def _compared(
     from frcnn.inference.load import kind_of, load_detector
 
     kind = kind_of(model)
-    choice = options.choice(options.for_kind(kind, model)) if kind == "onnx" else None
+    runtime = options.for_kind(kind, model)
+    choice = options.choice(runtime) if kind == "onnx" else None
     exported = load_detector(model, spec, key, "inference", choice, as_is=True, device=options.device)
     trained = load_detector(reference, spec, key, "inference", as_is=True, device=options.device)
     record = getattr(exported, "record", None)
