@@ -56,7 +56,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
 
 
 def _spec(data: Path, given: str) -> "DatasetExportConfig":
-    from frcnn.cli.demo import layout
+    from frcnn.data.conversion.kitti.layout import layout
     from frcnn.spec.overrides import dataset_export_given, kitti_export, with_root
 
     if given:

@@ -55,7 +55,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.evaluation.html_report import Subject, inspection_for, read_metrics, save_html
     from frcnn.evaluation.plots import save_curves
     from frcnn.files import write_text
-    from frcnn.model.files.checkpoint import load_detector
+    from frcnn.inference.load import load_detector
     from frcnn.sealing.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_records
     from frcnn.steps.quality_gate import Gate

@@ -2,6 +2,7 @@
 
 import argparse
 import itertools
+import logging
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -9,8 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from frcnn.api.exporting import Int8
     from frcnn.spec import Experiment
     from frcnn.steps.kfp_output import Metadata
+
+log = logging.getLogger("frcnn.step.export")
 
 ONNX, SEALED, SPEC = "model.onnx", "model.etlt", "spec.txt"
 # INT8 is calibrated on so many batches of so many images, or on what there is.
@@ -40,32 +44,34 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
-    """Exports, as `frcnn export` does."""
+    """Exports."""
+    from frcnn.api.exporting import export
     from frcnn.exporting.tensorrt.deepstream import LABELS, labels_text
     from frcnn.files import write_text
     from frcnn.sealing.keys import masked_spec, resolve_key
     from frcnn.spec.overrides import experiment_given
-    from frcnn.steps.run import model_file, run_task
+    from frcnn.steps.run import model_file
 
     spec = experiment_given(args.spec)
-    target = args.exported / (SEALED if resolve_key(None, spec.enc_key) else ONNX)
+    key = resolve_key(None, spec.enc_key)
+    target = args.exported / (SEALED if key else ONNX)
     args.exported.mkdir(parents=True, exist_ok=True)
-    words: tuple[object, ...]
     with tempfile.TemporaryDirectory() as folder:
-        spec_file = Path(folder) / SPEC
-        spec_file.write_text(spec.text, encoding="utf-8")
-        words = ("-m", model_file(args.model), "-e", spec_file, "-o", target, "--data_type", args.precision)
-        if args.precision == "int8":
-            words = (*words, *_calibration(args.records, spec, Path(folder) / "images"))
-        run_task("export", *words)
+        int8 = _calibration(args.records, spec, Path(folder) / "images") if args.precision == "int8" else None
+        result = export(
+            model_file(args.model), target, spec=spec, data_type=args.precision, int8=int8, key=key
+        )
     # Without nvinfer_config.txt: DeepStream does not run this graph, and the next steps need it.
     write_text(args.exported / LABELS, labels_text(spec.class_names))
+    for path in result.files:
+        log.info("Saved %s", path)
     write_text(args.exported / SPEC, masked_spec(spec.text))
     return {"exported": {"file": target.name, "precision": args.precision, "bytes": target.stat().st_size}}
 
 
-def _calibration(records: Path | None, spec: "Experiment", folder: Path) -> tuple[object, ...]:
-    """Flags that calibrate on training images, which are written to `folder`."""
+def _calibration(records: Path | None, spec: "Experiment", folder: Path) -> "Int8":
+    """Returns how to calibrate on training images, which are written to `folder`."""
+    from frcnn.api.exporting import Int8
     from frcnn.data.records.tfrecord import read_records
     from frcnn.errors import DataError, UsageError
     from frcnn.spec.overrides import with_records
@@ -82,7 +88,7 @@ def _calibration(records: Path | None, spec: "Experiment", folder: Path) -> tupl
     if not count:
         raise DataError(f"{records}: holds no training images, which INT8 is calibrated on")
     size = min(BATCH_SIZE, count)
-    return ("--cal_image_dir", folder, "--batch_size", size, "--batches", count // size)
+    return Int8(cal_image_dir=folder, batch_size=size, batches=count // size)
 
 
 if __name__ == "__main__":

@@ -34,9 +34,9 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Looks at every image."""
     from frcnn.data.image_files import find_images
     from frcnn.data.transforms.preprocess import ImageSettings
+    from frcnn.inference.load import load_detector
     from frcnn.inference.run import run_inference
     from frcnn.inference.settings import InferenceSettings
-    from frcnn.model.files.checkpoint import load_detector
     from frcnn.sealing.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_inference
     from frcnn.steps.run import model_file

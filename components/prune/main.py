@@ -37,10 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Prunes."""
-    from frcnn.cli.prune import REPORT
+    from frcnn.api.pruning import REPORT, prune_file
     from frcnn.files import write_text
-    from frcnn.model.files.checkpoint import TrainingRecord, load_model, save_model
-    from frcnn.pruning.prune import prune
     from frcnn.pruning.settings import PruneSettings
     from frcnn.sealing.keys import resolve_key
     from frcnn.steps.run import model_file, model_name
@@ -52,12 +50,8 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         target_params=args.target_params or None,
     )
     key = resolve_key(None, None)
-    model, record = load_model(model_file(args.model), key)
-    result = prune(model, settings)
+    result = prune_file(model_file(args.model), args.pruned / model_name(key), settings, key)
     log.info("%s", result.report.table())
-    # What training did is forgotten, what made the model is kept.
-    kept = TrainingRecord(record.arch, record.class_names, spec_text=record.spec_text)
-    save_model(result.model, args.pruned / model_name(key), kept, key)
     write_text(args.pruned / REPORT, result.report.to_json())
     left = {
         "parameters left": result.report.pruning_ratio,

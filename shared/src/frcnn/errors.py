@@ -13,10 +13,19 @@ class FrcnnError(Exception):
     exit_code = 1
 
 
-class UsageError(FrcnnError):
-    """A command line or an argument that cannot be right (exit code 2)."""
+class UsageError(FrcnnError, ValueError):
+    """A command line or an argument that cannot be right (exit code 2).
+
+    Attributes:
+        argument: Name of the Python argument at fault, the same as the long flag's; empty if it is not one.
+    """
 
     exit_code = 2
+
+    def __init__(self, message: str = "", *, argument: str = "") -> None:
+        """`argument` is the name of the argument at fault, if it is a single one."""
+        super().__init__(message)
+        self.argument = argument
 
 
 class DataError(FrcnnError):
@@ -33,6 +42,23 @@ class NotFiniteError(ModelError):
 
 class RunError(FrcnnError):
     """A run that cannot go on: loss that is not finite, a full disk, a lost peer (exit code 1)."""
+
+
+class MissingPackageError(RunError, ImportError):
+    """A package that is not installed (exit code 1).
+
+    Attributes:
+        package: The package that was needed.
+        extra: The extra of this distribution that brings it.
+    """
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        """`purpose` says what needs the package: "running exported models"."""
+        super().__init__(
+            f"{purpose} needs the package {package}, which is not installed: pip install 'frcnn[{extra}]'"
+        )
+        self.package = package
+        self.extra = extra
 
 
 class StoreError(FrcnnError):

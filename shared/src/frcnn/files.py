@@ -144,6 +144,14 @@ def unlinked_file() -> Iterator[Path]:
         yield Path(f"/proc/self/fd/{stream.fileno()}")
 
 
+def is_same_file(one: Path, other: Path) -> bool:
+    """Checks whether two paths lead to one existing file, following links."""
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
 def write_text(final: Path, text: str) -> None:
     """Writes UTF-8 text to `final`, whole or not at all."""
     with atomic_path(final) as temporary:

@@ -90,7 +90,7 @@ def test_an_engine_of_the_deprecated_message_wins_over_the_model(data, loaded, m
     engines = []
     monkeypatch.setattr(
         "frcnn.inference.tensorrt.load_engine_detector",
-        lambda path, spec, mode: engines.append((path.name, mode)) or PatchDetector(),
+        lambda path, spec, mode, device: engines.append((path.name, mode)) or PatchDetector(),
     )
     (data / "model.engine").write_bytes(b"ptrt\0")
     engine = f'model: "{data}/model.keras" trt_evaluation {{ trt_engine: "{data}/model.engine" }}'
@@ -108,9 +108,9 @@ def test_an_engine_without_a_gpu_is_refused_in_one_line(data, caplog):
 
 def test_a_runtime_is_for_exported_models_only(data, loaded, caplog):
     assert run(data, "-m", data / "model.keras", "--runtime", "openvino") == 2
-    assert "--runtime openvino: it is for exported models, and" in caplog.text
+    assert "--runtime openvino: " in caplog.text and "a trained model, which Keras runs" in caplog.text
     assert run(data, "-m", data / "model.keras", "--precision_hint", "bf16") == 2
-    assert "add --runtime openvino" in caplog.text
+    assert "--precision_hint bf16: only the runtime openvino takes one" in caplog.text
 
 
 def test_flags_that_the_reference_ignores_are_accepted(data, loaded):

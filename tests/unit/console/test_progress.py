@@ -1,9 +1,12 @@
+import contextvars
 import logging
 
 import pytest
 
 from frcnn.console import progress
 from frcnn.console.progress import Progress, clock_time, track, training_line
+from frcnn.progress import Progress as Report
+from frcnn.progress import reported_to
 
 
 class Clock:
@@ -142,7 +145,8 @@ def terminal(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     progress._console.cache_clear()
-    yield
+    with progress.bars_shown():
+        yield
     progress._console.cache_clear()
 
 
@@ -188,3 +192,31 @@ def test_training_line_keeps_small_numbers_readable():
 )
 def test_clock_time(seconds, text):
     assert clock_time(seconds) == text
+
+
+def test_a_command_alone_has_bars_drawn(lines, terminal, capsys):
+    def draw():
+        with Progress("training", 1, clock=Clock()) as bar:
+            bar.update(1)
+
+    contextvars.Context().run(draw)  # as a caller of the library, who asked for nothing
+    assert capsys.readouterr().err == ""
+
+
+def test_whoever_asked_is_told_at_most_four_times_a_second_and_of_the_end(lines):
+    clock, seen = Clock(), []
+    with reported_to(seen.append), Progress("training", 10, clock=clock) as bar:
+        for step in range(1, 11):
+            clock.now += 0.1
+            bar.update(step, lambda: "text")
+    assert [each.done for each in seen] == [1, 4, 7, 10]
+    assert seen[-1] == Report("training", 10, 10, "text")
+    assert lines() == []
+
+
+def test_an_exception_of_a_listener_ends_the_task():
+    def cancel(report):
+        raise KeyError(report.done)
+
+    with reported_to(cancel), pytest.raises(KeyError):
+        list(track("abc", "reading"))

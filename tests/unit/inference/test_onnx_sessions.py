@@ -110,12 +110,14 @@ def test_what_runs_the_model_is_said(exported, caplog):
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_a_runtime_that_is_missing_is_named_with_what_to_install(exported, monkeypatch, name):
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(RunError, match=rf"--runtime {name}: .*pip install 'frcnn\["):
+    with pytest.raises(RunError, match=rf"runtime {name} needs the package {name}, .*pip install 'frcnn\["):
         detector(exported, RuntimeChoice(name))
 
 
 def test_only_openvino_takes_a_precision_hint():
-    with pytest.raises(UsageError, match="--precision_hint bf16: only OpenVINO takes one"):
+    with pytest.raises(
+        UsageError, match=r"^precision_hint bf16: only the runtime openvino takes one, not onnxruntime"
+    ):
         RuntimeChoice("onnxruntime", "bf16")
 
 

@@ -153,9 +153,9 @@ def test_an_unknown_layer_in_the_exclusions_gets_the_nearest_name():
     first, second = str(caught.value).splitlines()
     assert (
         first
-        == "--excluded_layers steam: the model has no such layer; did you mean stem? (--dry_run lists all)"
+        == "excluded_layers steam: the model has no such layer; did you mean stem? (a dry run lists all)"
     )
-    assert second.startswith("--excluded_layers xyz: the model has no such layer; layers: image, stem, ")
+    assert second.startswith("excluded_layers xyz: the model has no such layer; layers: image, stem, ")
 
 
 def test_inputs_and_outputs_keep_their_channels():

@@ -59,9 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Converts, and shows what was written and what was skipped."""
+    from frcnn.api.converting import convert
     from frcnn.cli.convert_summary import show
     from frcnn.console.status_file import StatusWriter
-    from frcnn.data.conversion.convert import convert
     from frcnn.spec import load_dataset_export
 
     report = convert(

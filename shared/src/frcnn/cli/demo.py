@@ -7,14 +7,13 @@ import logging
 import shlex
 import shutil
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn.console.foreign_text import printable, utf8
-from frcnn.data.image_set import SUFFIXES, image_names
-from frcnn.errors import DataError, RunError, UsageError
+from frcnn.data.conversion.kitti.layout import layout
+from frcnn.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from frcnn.data.conversion.plan import Plan
@@ -33,8 +32,6 @@ command again goes on where a run was cut off.
 
 log = logging.getLogger(__name__)
 
-IMAGE_DIRS = ("images", "image_2", "image")
-LABEL_DIRS = ("labels", "label_2", "label")
 SAMPLES = 8
 OWN = {"README.txt", "specs", "data", "run", "samples", "annotated", "labels"}
 README = """\
@@ -143,29 +140,6 @@ def _claim(out: Path) -> None:
 def default_epochs(images: int) -> int:
     """Epochs that train about equally long whatever the number of images, within limits."""
     return min(MOST_EPOCHS, max(LEAST_EPOCHS, round(IMAGES_SEEN / images)))
-
-
-def layout(folder: Path) -> tuple[str, str, str]:
-    """Names of the folders of images and labels below `folder`, and the commonest extension, with dot.
-
-    Raises:
-        DataError: A folder is missing, or there are no images in it.
-    """
-    image_dir = _first_folder(folder, IMAGE_DIRS)
-    label_dir = _first_folder(folder, LABEL_DIRS)
-    suffixes = Counter(Path(name).suffix.lower() for name in image_names(folder / image_dir))
-    if not suffixes:
-        raise DataError(f"{folder / image_dir}: no images in it; expected {', '.join(SUFFIXES)}")
-    return image_dir, label_dir, suffixes.most_common(1)[0][0]
-
-
-def _first_folder(folder: Path, names: tuple[str, ...]) -> str:
-    for name in names:
-        if (folder / name).is_dir():
-            return name
-    raise DataError(
-        f"{folder}: no folder {names[0]}/ in it (nor {', '.join(names[1:])}); expected KITTI layout"
-    )
 
 
 def _synthetic(folder: Path) -> Path:

@@ -3,18 +3,16 @@
 import argparse
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from frcnn.cli.model_flags import add_model_flags, model_path, runtime_choice
-from frcnn.cli.own_files import is_same_file
+from frcnn.cli.model_flags import add_model_flags, model_path
 from frcnn.cli.spec_flags import load_spec
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
-    from frcnn.evaluation.inspection import Inspection
-    from frcnn.evaluation.report import Report
+    from frcnn.api.evaluating import EvaluationResult
     from frcnn.spec import Experiment
 
 HELP = "Measure the average precision of a model on the validation set."
@@ -59,36 +57,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
-    """Evaluates, prints the table, and writes the numbers and curves that are asked for."""
-    from frcnn.evaluation.html_report import Subject, inspection_for, save_html
-    from frcnn.files import write_text
+    """Evaluates, prints the table, and says where the numbers and curves are."""
+    from frcnn.api.evaluating import PAGE, evaluate
     from frcnn.sealing.keys import resolve_key
 
     spec = load_spec(args)
-    if args.tfrecords is not None:
-        spec = spec.evaluated_on(args.tfrecords, args.images)
-    elif args.images is not None:
+    if args.images is not None and args.tfrecords is None:
         spec = with_images(spec, args.images)
-    former = _former(args)
     model = model_path(args.model, spec, "evaluation_config")
-    inspection = inspection_for(spec) if args.results_dir is not None else None
-    key = resolve_key(args.key, spec.enc_key)
-    report = _evaluate(args, model, spec, key, inspection)
-    sys.stdout.write(f"{report.table()}\n")
-    if inspection is not None:
-        path = args.results_dir / "metrics.json"
-        write_text(path, report.to_json())
-        page = args.results_dir / "report.html"
-        data = args.tfrecords or "the validation set"
-        subject = Subject(model.name, data, str(args.compare) if args.compare else "")
-        save_html(page, report, inspection, subject, former)
-        sys.stdout.write(f"metrics: {path}\nreport: {page}\n")
-    if spec.evaluation_config.visualize_pr_curve:
-        from frcnn.evaluation.plots import save_curves
-
-        for path in save_curves(report, args.results_dir or model.parent):
-            sys.stdout.write(f"precision-recall curve: {path}\n")
-    return {"kpi": report.logs()}
+    result = evaluate(
+        model,
+        spec,
+        results_dir=args.results_dir,
+        tfrecords=args.tfrecords,
+        images=args.images if args.tfrecords is not None else None,
+        compare=args.compare,
+        key=resolve_key(args.key, spec.enc_key),
+        runtime=args.runtime or "auto",
+        precision_hint=args.precision_hint or None,
+        as_is=args.as_is,
+        strict=args.strict,
+    )
+    sys.stdout.write(f"{result.table()}\n")
+    names = {"metrics.json": "metrics", PAGE: "report"}
+    for path in [*result.files, *_curves_beside(model, spec, args.results_dir, result)]:
+        sys.stdout.write(f"{names.get(path.name, 'precision-recall curve')}: {path}\n")
+    return {"kpi": result.report.logs()}
 
 
 def with_images(spec: "Experiment", folder: Path) -> "Experiment":
@@ -114,35 +108,12 @@ def with_images(spec: "Experiment", folder: Path) -> "Experiment":
     return dataclasses.replace(spec, dataset_config=data)
 
 
-def _former(args: argparse.Namespace) -> Mapping[str, Any] | None:
-    """The metrics to compare with.
+def _curves_beside(
+    model: Path, spec: "Experiment", results_dir: Path | None, result: "EvaluationResult"
+) -> Sequence[Path]:
+    """Writes the curves beside the model if the spec asks for them and there is no results folder."""
+    if results_dir is not None or not spec.evaluation_config.visualize_pr_curve:
+        return ()
+    from frcnn.evaluation.plots import save_curves
 
-    Raises:
-        UsageError: They are not what evaluate writes, or there is no report to show them in.
-    """
-    if args.compare is None:
-        return None
-    if args.results_dir is None:
-        raise UsageError("--compare goes with -r: the comparison is shown in report.html there")
-    from frcnn.evaluation.html_report import read_metrics
-
-    if is_same_file(args.compare, args.results_dir / "metrics.json"):
-        raise UsageError(
-            f"--compare {args.compare} is in the folder that -r names, and would be replaced; name another "
-            f"folder"
-        )
-    return read_metrics(args.compare)
-
-
-def _evaluate(
-    args: argparse.Namespace, model: Path, spec: "Experiment", key: str, inspection: "Inspection | None"
-) -> "Report":
-    from frcnn.data.input.dataset import validation_dataset
-    from frcnn.evaluation.evaluator import evaluate
-    from frcnn.inference.load import load_detector
-
-    runtime = runtime_choice(args)
-    # The data first: what is wrong with it shows sooner than a model is loaded.
-    dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size, strict=args.strict)
-    detector = load_detector(model, spec, key, "evaluation", runtime, as_is=args.as_is)
-    return evaluate(detector, dataset, spec, inspection=inspection)
+    return save_curves(result.report, model.parent)

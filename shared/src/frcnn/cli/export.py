@@ -1,25 +1,19 @@
 """`frcnn export`: a trained model in, an ONNX file for deployment out."""
 
 import argparse
-import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from frcnn.cli import export_engine, export_int8
 from frcnn.cli.model_flags import found_model
 from frcnn.cli.spec_flags import add_spec_flags, load_spec
 from frcnn.errors import UsageError
-from frcnn.set_switch import switched
-from frcnn.single_writer import only_writer_of
 
 if TYPE_CHECKING:
-    from frcnn.exporting.exporter import ExportOptions
-    from frcnn.model.faster_rcnn import FasterRCNN
+    from frcnn.api.exporting import Int8
     from frcnn.spec import Experiment
-
-log = logging.getLogger(__name__)
 
 HELP = "Write a model as ONNX: one file that any ONNX runtime runs, or one with TensorRT plugins."
 EXAMPLES = """\
@@ -92,72 +86,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
     """Exports, and says what was written."""
-    export_int8.check(args)
-    args.graph = _graph(args)
-    args.model = found_model(args.model)
-
+    from frcnn.api.exporting import export
     from frcnn.sealing.keys import resolve_key
 
+    model = found_model(args.model)
     spec = load_spec(args)
     key = resolve_key(args.key, spec.enc_key)
-    target = output_file(args.output_file, args.model, sealed=bool(key))
-    _refuse_existing(target, args)
-    seal_key = _seal_key(target, key)
-    if args.gen_ds_config:
-        _check_for_deepstream(spec, sealed=bool(seal_key))
-    engine = export_engine.settings(args)
-
-    from frcnn.exporting.exporter import ExportOptions, export_with_ranges, split_trained
-    from frcnn.model.files.checkpoint import check_fits, load_model
-
-    options = ExportOptions(
+    args.graph = _graph(args)
+    int8, engine = export_int8.options(args), export_engine.options(args)
+    result = export(
+        model,
+        output_file(args.output_file, model, sealed=bool(key)),
+        spec=spec,
+        data_type=args.data_type,
         graph=args.graph,
-        precision=args.data_type,
-        opset=args.target_opset,
-        batch_size=None if args.static_batch_size == -1 else args.static_batch_size,
         plugin_domain=args.plugin_domain,
-        int8_profile=args.int8_profile,
+        static_batch_size=None if args.static_batch_size == -1 else args.static_batch_size,
+        target_opset=args.target_opset,
         cpu_fast_head=args.cpu_fast_head,
+        gen_ds_config=args.gen_ds_config,
+        int8=int8,
+        engine=engine,
+        key=key,
+        force=args.force,
     )
-    model, _ = load_model(args.model, key)
-    check_fits(model, spec, args.model)
-    model, learnt = split_trained(model)
-    trained = None if args.force_ptq else learnt
-    calibration = export_int8.calibration(args, spec, trained)
-    exported = export_with_ranges(model, spec, options, calibration, trained)
-    beside = write_together(exported.proto, target, seal_key, spec if args.gen_ds_config else None)
-    sys.stdout.write(_text(model, options, target))
-    for line in export_int8.write_files(args, exported.proto, exported.ranges):
-        sys.stdout.write(line)
-    for line in export_engine.write_engine(args, engine, target, key):
-        sys.stdout.write(line)
-    for path in beside:
-        sys.stdout.write(f"DeepStream: {path}\n")
-    return {"kpi": {"size": target.stat().st_size / 2**20}}
-
-
-def write_together(proto: Any, target: Path, key: str, deepstream: "Experiment | None") -> list[Path]:
-    """Writes the model and the files that describe it, and replaces earlier ones in one step.
-
-    Args:
-        proto: ONNX model.
-        target: Where it goes.
-        key: Seals it; empty for a plain file.
-        deepstream: Spec to write DeepStream's files from; `None` for no such files.
-
-    Returns:
-        DeepStream's files.
-
-    Raises:
-        PlaceBusyError: Another export writes to `target`.
-        RunError: The disk is full.
-    """
-    from frcnn.exporting.exporter import write_onnx
-
-    with only_writer_of(target), switched(target) as folder:
-        write_onnx(proto, folder / target.name, key)
-        beside = _write_deepstream(folder, deepstream) if deepstream else ()
-    return [target.with_name(path.name) for path in beside]
+    sys.stdout.write(f"{_description(args, spec, int8)}\nexported model: {result.model}\n")
+    names = {args.cal_cache_file: "calibration cache", args.cal_json_file: "tensor scales"}
+    for path in result.files[1:]:
+        name = "engine" if path == result.engine else names.get(path, "DeepStream")
+        sys.stdout.write(f"{name}: {path}\n")
+    return {"kpi": {"size": result.model.stat().st_size / 2**20}}
 
 
 def _graph(args: argparse.Namespace) -> str:
@@ -176,20 +134,6 @@ def _graph(args: argparse.Namespace) -> str:
     return str(args.graph)
 
 
-def _check_for_deepstream(spec: "Experiment", *, sealed: bool) -> None:
-    """Says what DeepStream will not do with the exported model.
-
-    Raises:
-        UsageError: It cannot run it at all.
-    """
-    if spec.model_config.input_image_config.size_min is not None:
-        raise UsageError(
-            "--gen_ds_config: DeepStream needs one input size, and the model takes any (size_min)"
-        )
-    if sealed:
-        log.warning("DeepStream opens no sealed file: name a plain one with -o NAME.onnx")
-
-
 def output_file(given: Path | None, model: Path, *, sealed: bool = False) -> Path:
     """Where the exported model goes: a name in `.onnx` or `.etlt` as it is, any other gets `.onnx`.
 
@@ -203,41 +147,14 @@ def output_file(given: Path | None, model: Path, *, sealed: bool = False) -> Pat
     return given.with_name(f"{given.name}.onnx")
 
 
-def _refuse_existing(target: Path, args: argparse.Namespace) -> None:
-    from frcnn.exporting.tensorrt.deepstream import CONFIG, LABELS
+def _description(args: argparse.Namespace, spec: "Experiment", int8: "Int8") -> str:
+    from frcnn.model.spec_settings import geometry_of
 
-    if target.resolve() == args.model.resolve():
-        raise UsageError(f"-o {target} is the model to export itself; name another file")
-    files = [target, *(target.with_name(name) for name in (LABELS, CONFIG) if args.gen_ds_config)]
-    files += export_int8.output_files(args)
-    files += [args.engine_file] if args.engine_file is not None else []
-    existing = [str(path) for path in files if path.exists()]
-    if existing and not args.force:
-        raise UsageError(
-            f"{', '.join(existing)}: {'exist' if len(existing) > 1 else 'exists'}; "
-            "name another output with -o, or add --force"
-        )
-
-
-def _seal_key(target: Path, key: str) -> str:
-    if target.suffix != ".etlt":
-        return ""
-    if not key:
-        log.warning("%s is written plain, since there is no key to seal it with", target)
-    return key
-
-
-def _write_deepstream(folder: Path, spec: "Experiment") -> Sequence[Path]:
-    from frcnn.data.transforms.preprocess import ImageSettings
-    from frcnn.exporting.tensorrt.deepstream import write_deepstream_files
-
-    return write_deepstream_files(folder, spec.class_names, ImageSettings.from_spec(spec))
-
-
-def _text(model: "FasterRCNN", options: "ExportOptions", target: Path) -> str:
-    geometry = model.geometry
-    batch = "any batch size" if options.batch_size is None else f"batch size {options.batch_size}"
+    geometry = geometry_of(spec)
+    batch = "any batch size" if args.static_batch_size == -1 else f"batch size {args.static_batch_size}"
     sides = "HxW, any H and W" if geometry.dynamic else f"{geometry.height}x{geometry.width}"
-    size = f"{geometry.channels}x{sides}"
-    precision = f"int8 ({options.profile})" if options.precision == "int8" else options.precision
-    return f"{options.graph} graph, {precision}, input {size}, {batch}\nexported model: {target}\n"
+    precision = args.data_type
+    if precision == "int8":
+        for_tensorrt = args.graph == "plugin" or args.engine_file is not None
+        precision = f"int8 ({int8.int8_profile or ('tensorrt' if for_tensorrt else 'cpu')})"
+    return f"{args.graph} graph, {precision}, input {geometry.channels}x{sides}, {batch}"

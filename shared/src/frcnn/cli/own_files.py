@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from frcnn.errors import UsageError
+from frcnn.files import is_same_file
 
 # Attributes of parsed flags, by what a task does with the file. A cache of scales is read by `engine`.
 _READ = ("experiment_spec", "dataset_export_spec", "model", "compare", "against", "file")
@@ -36,11 +37,3 @@ def _refuse(source: Path | None, target: Path | None, read: str, written: str) -
         raise UsageError(
             f"--{written} {target} is the file that --{read} names; it would be lost. Name another file"
         )
-
-
-def is_same_file(one: Path, other: Path) -> bool:
-    """Checks whether two paths lead to one existing file, links followed."""
-    try:
-        return one.samefile(other)
-    except OSError:
-        return False

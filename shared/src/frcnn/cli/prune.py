@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn.api.pruning import DEFAULT_THRESHOLD, REPORT
 from frcnn.cli.model_flags import found_model
 from frcnn.errors import UsageError
 from frcnn.pruning.settings import CRITERIA, NORMALIZERS, PruneSettings
 
 if TYPE_CHECKING:
-    from frcnn.model.faster_rcnn import FasterRCNN
-    from frcnn.model.files.checkpoint import TrainingRecord
     from frcnn.pruning.report import PruneReport
 
 HELP = "Remove the filters of a model that matter least; train it again afterwards (retrain_pruned_model)."
@@ -23,9 +22,7 @@ EXAMPLES = """\
   frcnn prune -m model.keras --target_flops 0.3 --dry_run            show what would go, write nothing
 """
 
-REPORT = "pruning.json"
 PLAIN_SUFFIXES = (".keras", ".hdf5", ".h5")
-DEFAULT_THRESHOLD = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -110,23 +107,16 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     if args.output_file is None and not args.dry_run:
         raise UsageError("-o/--output_file is missing; name the pruned model, or add --dry_run")
 
-    from frcnn.model.files.checkpoint import load_model
-    from frcnn.pruning.prune import plan_detector, prune
+    from frcnn.api.pruning import prune_file
     from frcnn.sealing.keys import resolve_key
 
     key = resolve_key(args.key, None)
     args.model = found_model(args.model)
-    target, seal_key = (None, "") if args.dry_run else output_file(args.output_file, key)
+    target = None if args.dry_run else output_file(args.output_file, key)[0]
     if target is not None and target.exists() and not args.force:
         itself = " and is the model to prune itself" if target.resolve() == args.model.resolve() else ""
         raise UsageError(f"{target}: exists{itself}; name another output with -o, or add --force")
-    model, record = load_model(args.model, key)
-    if target is None:
-        report = plan_detector(model, settings).report
-    else:
-        result = prune(model, settings)
-        report = result.report
-        _save(result.model, target, record, seal_key)
+    report = prune_file(args.model, target, settings, key).report
     _show(report, target)
     if args.results_dir is not None:
         from frcnn.files import write_text
@@ -173,15 +163,6 @@ def _settings(args: argparse.Namespace) -> PruneSettings:
         target_params=args.target_params,
         target_flops=args.target_flops,
         rois=args.rois,
-    )
-
-
-def _save(model: "FasterRCNN", target: Path, record: "TrainingRecord", key: str) -> None:
-    """Writes the pruned model; of the record, what training did is forgotten, what made the model is kept."""
-    from frcnn.model.files.checkpoint import TrainingRecord, save_model
-
-    save_model(
-        model, target, TrainingRecord(record.arch, record.class_names, spec_text=record.spec_text), key
     )
 
 

@@ -23,6 +23,7 @@ from frcnn.cli.tasks import Task
 from frcnn.console import exit_codes
 from frcnn.console.keras_settings import settle_keras
 from frcnn.console.logs import setup_logging
+from frcnn.console.progress import bars_shown
 from frcnn.console.quiet_import import quiet_tensorflow_import
 from frcnn.console.signals import terminate_as_interrupt
 from frcnn.console.status_file import StatusWriter
@@ -43,6 +44,7 @@ def run(task: Task, module: ModuleType, words: Sequence[str], program: str = "fr
     args = parse(task, module, words, program)
     with contextlib.ExitStack() as stack:
         stack.enter_context(terminate_as_interrupt())
+        stack.enter_context(bars_shown())
         try:
             setup_logging(args.verbose, None)  # so that what is wrong with the flags gets out
             resolve_common_flags(task, args)

@@ -12,6 +12,7 @@ from frcnn.cli import task_runner, train
 from frcnn.cli.tasks import all_tasks
 from frcnn.console import exit_codes
 from frcnn.console.logs import setup_logging
+from frcnn.console.progress import bars_shown
 from frcnn.console.quiet_import import quiet_tensorflow_import
 from frcnn.console.signals import end_with_parent, terminate_as_interrupt
 from frcnn.console.streams import settle_streams
@@ -27,6 +28,7 @@ def main(words: Sequence[str]) -> int:
     rank = place().rank
     with contextlib.ExitStack() as stack:
         stack.enter_context(terminate_as_interrupt())
+        stack.enter_context(bars_shown())
         if not args.verbose:
             stack.enter_context(quiet_tensorflow_import())
         try:

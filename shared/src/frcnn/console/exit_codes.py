@@ -7,8 +7,9 @@ import signal
 import sys
 
 from frcnn.console.signals import Terminated
-from frcnn.errors import FrcnnError
+from frcnn.errors import FrcnnError, UsageError
 from frcnn.files import is_disk_full
+from frcnn.packages import EXTRAS
 
 log = logging.getLogger(__name__)
 
@@ -16,22 +17,6 @@ INTERRUPTED = 130  # 128 + SIGINT
 SIGNALED = 128  # and the number of the signal: 143 for SIGTERM, 129 for SIGHUP
 
 _STREAM_FAILED = re.compile(r"\[records cannot be had from S3:\] \[(.*?)\](?:\s|$)", re.DOTALL)
-
-# Which extra brings what a task may find missing.
-_EXTRAS = {
-    "tensorflow": "train,cpu",
-    "keras": "train,cpu",
-    "matplotlib": "evaluate",
-    "cryptography": "train",
-    "PIL": "convert",
-    "google_crc32c": "convert",
-    "ijson": "convert",
-    "onnx": "export",
-    "onnxruntime": "export",
-    "tf2onnx": "export",
-    "kfp": "pipeline",
-    "minio": "s3",
-}
 
 
 def report(error: BaseException, *, verbose: bool) -> int:
@@ -69,6 +54,9 @@ def message(error: BaseException) -> str:
         return f"ended by {name}; files already finished are kept, nothing is half-written"
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; files already finished are kept, nothing is half-written"
+    if isinstance(error, UsageError) and error.argument and str(error).startswith(error.argument):
+        # An argument is called like its flag; there may be a line for each of several.
+        return "\n".join(f"--{line}" for line in str(error).split("\n"))
     if isinstance(error, FrcnnError):
         return str(error)
     return _environment_message(error) or (
@@ -87,9 +75,9 @@ def _environment_message(error: BaseException) -> str | None:
     if is_disk_full(error):
         where = f" while writing {_file_name(error)}" if _file_name(error) else ""
         return f"disk full{where}; make room and run again"
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _EXTRAS:
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in EXTRAS:
         name = (error.name or "").split(".")[0]
-        return f"{name} is not installed; it comes with: pip install 'frcnn[{_EXTRAS[name]}]'"
+        return f"{name} is not installed; it comes with: pip install 'frcnn[{EXTRAS[name]}]'"
     if isinstance(error, OSError) and _file_name(error):
         return f"{_file_name(error)}: {error.strerror}"
     # Raised by tf.data when frcnn.data.records.prefetch fails; TensorFlow adds text around the cause.

@@ -1,6 +1,11 @@
-"""Progress: a bar with ETA on a terminal, elsewhere a log line at most every ten seconds."""
+"""Progress: told to whoever asked (`frcnn.progress`), else a log line at most every ten seconds.
+
+A command may have bars drawn on a terminal in place of the lines: `with bars_shown(): ...`.
+"""
 
 import collections
+import contextlib
+import contextvars
 import functools
 import logging
 import sys
@@ -8,6 +13,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
+
+from frcnn.progress import Pace, listener
+from frcnn.progress import Progress as Report
 
 if TYPE_CHECKING:
     import rich.console
@@ -22,6 +30,18 @@ WINDOW = 30  # the ETA follows the speed over so many displayed updates
 Item = TypeVar("Item")
 # Text may be given as a function, called only when a line is due: fetching a loss costs a wait.
 Text: TypeAlias = str | Callable[[], str]
+
+_bars: contextvars.ContextVar[bool] = contextvars.ContextVar("bars", default=False)
+
+
+@contextlib.contextmanager
+def bars_shown() -> Iterator[None]:
+    """Within the block, this thread's progress is drawn as bars where standard error is a terminal."""
+    token = _bars.set(True)
+    try:
+        yield
+    finally:
+        _bars.reset(token)
 
 
 def track(iterable: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
@@ -64,12 +84,14 @@ class Progress:
         self._bar: rich.progress.Progress | None = None
         self._text: Text = ""
         self._unshown = False
+        self._listener = listener() if enabled else None
+        self._pace = Pace(clock)
 
     def __enter__(self) -> Self:
-        """Starts the clock, and the bar if standard error is a terminal."""
+        """Starts the clock, and the bar if one is wanted."""
         self._started = self._shown = self._clock()
         self._samples = collections.deque([(self._started, self._done)], maxlen=WINDOW)
-        if self._enabled and _is_terminal():
+        if self._enabled and self._listener is None and _bars.get() and _is_terminal():
             self._bar = _bar()
             self._bar.add_task(self._description, total=self._total, completed=self._done, text="", eta="")
             self._bar.start()
@@ -86,6 +108,9 @@ class Progress:
 
     def update(self, done: int, text: Text = "") -> None:
         """Says that `done` steps are done; `text` stands beside the bar, or is the log line itself."""
+        if self._listener is not None:
+            self._tell(self._listener, done, text)
+            return
         self._done, self._text, self._unshown = done, text, True
         if self._total is not None and done > self._total:
             self._total = None  # a wrong guess: better no end than one that has passed
@@ -97,6 +122,10 @@ class Progress:
             self._samples = collections.deque([(self._clock(), done)], maxlen=WINDOW)
         if self._clock() - self._shown >= interval:
             self._show()
+
+    def _tell(self, told: Callable[[Report], None], done: int, text: Text) -> None:
+        if self._pace.due(last=done == self._total):
+            told(Report(self._description, done, self._total, text() if callable(text) else text))
 
     def eta(self) -> str:
         """Time left as `14:05` or `2:14:05`; empty as long as it cannot be known."""

@@ -72,16 +72,22 @@ class ExportOptions:
         if self.opset is not None and self.opset not in OPSETS[self.graph]:
             allowed = OPSETS[self.graph]
             raise UsageError(
-                f"--target_opset {self.opset}: the {self.graph} graph comes in {allowed[0]} to {allowed[-1]}"
+                f"target_opset {self.opset}: the {self.graph} graph comes in {allowed[0]} to {allowed[-1]}",
+                argument="target_opset",
             )
         if self.batch_size is not None and self.batch_size < 1:
-            raise UsageError(f"--static_batch_size {self.batch_size}: expected 1 or more, or -1 for any")
+            raise UsageError(
+                f"static_batch_size {self.batch_size}: expected 1 or more", argument="static_batch_size"
+            )
         if self.graph == "plugin" and self.int8_profile == "cpu":
-            raise UsageError("--int8_profile cpu: only TensorRT runs the plugin graph; use tensorrt")
+            raise UsageError(
+                "int8_profile cpu: only TensorRT runs the plugin graph; use tensorrt", argument="int8_profile"
+            )
         if self.cpu_fast_head and (self.graph, self.precision) != ("standard", "fp32"):
             raise UsageError(
-                f"--cpu_fast_head: goes with --graph standard and --data_type fp32 only, "
-                f"not with {self.graph} and {self.precision}"
+                f"cpu_fast_head: goes with the standard graph and the data type fp32 only, "
+                f"not with {self.graph} and {self.precision}",
+                argument="cpu_fast_head",
             )
 
 
@@ -131,8 +137,9 @@ def export_with_ranges(
     """
     if options.graph == "plugin" and model.geometry.dynamic:
         raise UsageError(
-            "--graph plugin: the TensorRT plugins are made for one input size, and the model takes any "
-            "(size_min); use --graph standard"
+            "graph plugin: the TensorRT plugins are made for one input size, and the model takes any "
+            "(size_min); use the standard graph",
+            argument="graph",
         )
     settings = detection_settings(spec.inference_config)
     batch = DYNAMIC_BATCH if options.batch_size is None else options.batch_size
@@ -164,7 +171,10 @@ def export_with_ranges(
     if options.precision == "int8":
         proto = insert_pairs(proto, ranges, options.profile, limits)
     preprocessing = dataclasses.asdict(ImageSettings.from_spec(spec))
-    record = ExportRecord(options.graph, options.precision, model.geometry, settings, preprocessing)
+    threshold = spec.inference_config.bbox_visualize_threshold
+    record = ExportRecord(
+        options.graph, options.precision, model.geometry, settings, preprocessing, threshold
+    )
     return Exported(_finish(proto, record, options), ranges)
 
 
@@ -183,7 +193,7 @@ def _fast(head: Part, opset: int) -> Part:
     opsets = [onnx.helper.make_opsetid("", opset)]
     faster = with_fast_head(onnx.helper.make_model(head.graph, opset_imports=opsets), transformed=True)
     if faster is None:
-        log.warning("--cpu_fast_head: this model's head has no 3x3 convolution that gains; left as it is")
+        log.warning("cpu_fast_head: this model's head has no 3x3 convolution that gains; left as it is")
         return head
     return Part(faster.graph, head.inputs, head.outputs)
 
@@ -223,7 +233,7 @@ def _warn_of_limits(pre_nms: int) -> None:
     if pre_nms > _LARGEST_TENSORRT_TOPK:
         log.info(
             "inference_config.rpn_pre_nms_top_N %d: TensorRT's TopK ends at %d; "
-            "for TensorRT lower it, or use --graph plugin",
+            "for TensorRT lower it, or use the plugin graph",
             pre_nms,
             _LARGEST_TENSORRT_TOPK,
         )

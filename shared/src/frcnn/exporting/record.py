@@ -21,7 +21,8 @@ class ExportRecord:
         geometry: Of the model.
         settings: Proposals and final NMS that are fixed in the graph.
         preprocessing: Preparation of an image; the fields of
-            `frcnn.data.transforms.preprocess.ImageSettings`.
+            `frcnn.data.transforms.image_settings.ImageSettings`.
+        visualize_threshold: Least score that is worth showing, `bbox_visualize_threshold` of the spec.
     """
 
     graph: str
@@ -29,6 +30,7 @@ class ExportRecord:
     geometry: Geometry
     settings: DetectionSettings
     preprocessing: Mapping[str, Any]
+    visualize_threshold: float = 0.6
 
     def to_json(self) -> str:
         """The text that `from_json` reads."""
@@ -50,4 +52,5 @@ class ExportRecord:
             geometry=Geometry.from_config(values["geometry"]),
             settings=DetectionSettings(**settings),
             preprocessing=values["preprocessing"],
+            visualize_threshold=float(values.get("visualize_threshold", cls.visualize_threshold)),
         )

@@ -37,6 +37,7 @@ def load_detector(
     runtime: "RuntimeChoice | None" = None,
     *,
     as_is: bool = False,
+    device: str = "auto",
 ) -> "Detector":
     """The detector in a model file: trained, exported, or a TensorRT engine; sealed or plain.
 
@@ -47,6 +48,7 @@ def load_detector(
         mode: `evaluation` or `inference`: whose settings count.
         runtime: What runs an exported model; None for the usual one.
         as_is: Run an exported model's own graph, though CPUs are faster with its head in another form.
+        device: `auto`, `cpu`, `gpu` or `gpu:<number>`.
 
     Raises:
         ModelError: Broken, sealed with another key, or made for other classes or another input size.
@@ -58,18 +60,32 @@ def load_detector(
         from frcnn.inference.onnx import load_onnx_detector
         from frcnn.inference.onnx_sessions import RuntimeChoice
 
-        choice = dataclasses.replace(runtime or RuntimeChoice(), fast_head=not as_is)
+        choice = dataclasses.replace(runtime or RuntimeChoice(), fast_head=not as_is, device=device)
         return load_onnx_detector(path, spec, key, mode, choice)
     if runtime is not None:
-        owner = "an engine, which TensorRT runs" if kind == "engine" else "a trained model; export it first"
-        raise UsageError(f"--runtime {runtime.name}: it is for exported models, and {path} is {owner}")
+        raise wrong_runtime(path, kind, runtime.name)
     if kind == "engine":
         from frcnn.inference.tensorrt import load_engine_detector
 
-        return load_engine_detector(path, spec, mode)
+        return load_engine_detector(path, spec, mode, device)
     from frcnn.model.files.checkpoint import load_detector as load_trained
 
-    return load_trained(path, spec, key, mode=mode)
+    detector = load_trained(path, spec, key, mode=mode)
+    if device == "auto":
+        return detector
+    from frcnn.inference.open_model import OnDevice
+
+    return OnDevice(detector, device)
+
+
+def wrong_runtime(path: Path, kind: Kind, runtime: str) -> UsageError:
+    """Returns the error that names what runs a kind of model file instead of `runtime`."""
+    owners = {
+        "keras": "a trained model, which Keras runs; export it first",
+        "onnx": "an exported model, which onnxruntime or openvino runs",
+        "engine": "an engine, which TensorRT runs",
+    }
+    return UsageError(f"runtime {runtime}: {path} is {owners[kind]}", argument="runtime")
 
 
 def kind_of(path: Path) -> Kind:

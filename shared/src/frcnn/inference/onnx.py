@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from frcnn.errors import ModelError
-from frcnn.exporting.onnx.image_extent import SIZE_INPUT
-from frcnn.exporting.onnx.standard_graph import INPUT
+from frcnn.exporting.onnx.tensor_names import INPUT, SIZE_INPUT
 from frcnn.exporting.onnx_guard import load_guarded
 from frcnn.exporting.record import PROPERTY, ExportRecord
 from frcnn.inference.onnx_sessions import RuntimeChoice, Session, open_session
-from frcnn.model.build import detection_settings, geometry_of
 from frcnn.model.detector import DetectionBatch, checked_sizes
 from frcnn.model.settings import DetectionSettings
+from frcnn.model.spec_settings import detection_settings, geometry_of
 from frcnn.sealing.sealed_file import opened
 
 if TYPE_CHECKING:
@@ -30,6 +29,11 @@ class OnnxDetector:
         """`session` runs a standard graph that `record` describes."""
         self.record = record
         self._session = session
+
+    @property
+    def batch_size(self) -> int | None:
+        """Number of images that the file is made for; None for any."""
+        return self._session.batch_size
 
     def __call__(self, images: np.ndarray, sizes: np.ndarray | None = None) -> DetectionBatch:
         """Detections of network-ready images, float32 [B, H, W, channels], of `sizes` as `Detector` says."""
@@ -54,7 +58,7 @@ class OnnxDetector:
 
 def load_onnx_detector(
     path: Path,
-    spec: "Experiment",
+    spec: "Experiment | None",
     key: str = "",
     mode: str = "evaluation",
     runtime: RuntimeChoice | None = None,
@@ -63,7 +67,7 @@ def load_onnx_detector(
 
     Args:
         path: `.onnx`, or a sealed `.etlt`.
-        spec: Says which classes and input size are expected.
+        spec: Says which classes and input size are expected; None for those of the file.
         key: Of a sealed file.
         mode: `evaluation` or `inference`: whose settings the file's are compared with.
         runtime: What runs it; ONNX Runtime unless said otherwise.
@@ -79,9 +83,10 @@ def load_onnx_detector(
         record = read_record(plain, path)
         if record.graph != "standard":
             raise ModelError(
-                f"{path}: holds TensorRT plugins, which only TensorRT runs; export with --graph standard"
+                f"{path}: holds TensorRT plugins, which only TensorRT runs; export it with the standard graph"
             )
-        check_record(record, spec, path, mode)
+        if spec is not None:
+            check_record(record, spec, path, mode)
         session = open_session(plain, path, runtime or RuntimeChoice(), looked_through=True)
     return OnnxDetector(session, record)
 

@@ -5,19 +5,22 @@ Both are imported when they are asked for: OpenVINO is in an extra of its own.
 
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from frcnn.errors import ModelError, RunError, UsageError
+from frcnn.errors import MissingPackageError, ModelError, RunError, UsageError
 from frcnn.exporting.onnx.fast_head import with_fast_head
+from frcnn.exporting.onnx.tensor_names import OUTPUTS
 from frcnn.exporting.onnx_guard import load_guarded
+from frcnn.inference.device import gpu_number
+from frcnn.packages import EXTRAS
 
 log = logging.getLogger(__name__)
 
-OUTPUTS = ("boxes", "scores", "classes", "count")
 _CPU = "CPUExecutionProvider"
 # Fastest first; what is not there is left out.
 PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", _CPU)
@@ -35,23 +38,26 @@ class RuntimeChoice:
         precision_hint: What OpenVINO may compute float32 layers in: `fp32`, `bf16` or `fp16`; empty for fp32.
         threads: At most so many; 0 for as many as the runtime wants.
         fast_head: On a CPU, give the head's 3x3 convolutions the form that `export --cpu_fast_head` writes.
+        device: `auto` for the fastest there is, `cpu`, `gpu`, or one of several GPUs, `gpu:1`.
     """
 
     name: str = "onnxruntime"
     precision_hint: str = ""
     threads: int = 0
     fast_head: bool = False
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         """Raises UsageError for a hint to a runtime that takes none."""
         if self.precision_hint and self.name != "openvino":
             raise UsageError(
-                f"--precision_hint {self.precision_hint}: only OpenVINO takes one; add --runtime openvino"
+                f"precision_hint {self.precision_hint}: only the runtime openvino takes one, not {self.name}",
+                argument="precision_hint",
             )
 
 
 class Session(Protocol):
-    """A standard graph, ready to run.
+    """A standard graph, ready to run; any thread may run it.
 
     Attributes:
         batch_size: How many images it takes; None for any number.
@@ -82,11 +88,7 @@ def open_session(plain: Path, shown: Path, choice: RuntimeChoice, *, looked_thro
     try:
         return make(plain, choice)
     except ImportError as error:
-        extra = "openvino" if choice.name == "openvino" else "export"
-        raise RunError(
-            f"--runtime {choice.name}: the package {choice.name} cannot be imported ({error}); "
-            f"pip install 'frcnn[{extra}]'"
-        ) from error
+        raise MissingPackageError(choice.name, EXTRAS[choice.name], f"runtime {choice.name}") from error
     except _RefusedError as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{shown}: {choice.name} cannot run it: {reason}") from error
@@ -113,6 +115,23 @@ def _source(plain: Path, choice: RuntimeChoice) -> Path | bytes:
     return bytes(faster.SerializeToString())
 
 
+def _providers(installed: Sequence[str], device: str) -> tuple[list[str], list[dict[str, str]]]:
+    """Which of ONNX Runtime's providers to use, fastest first, and the settings of each.
+
+    Raises:
+        RunError: A GPU is asked for, and this ONNX Runtime has no provider for one.
+    """
+    number = gpu_number(device)
+    wanted = [each for each in PROVIDERS if each in installed]
+    if device == "cpu":
+        wanted = [_CPU]
+    elif number is not None and wanted == [_CPU]:
+        raise RunError(
+            f"device {device}: this ONNX Runtime runs on CPUs only; pip install onnxruntime-gpu in its place"
+        )
+    return wanted, [{} if each == _CPU or number is None else {"device_id": str(number)} for each in wanted]
+
+
 class _OnnxRuntime:
     def __init__(self, plain: Path, choice: RuntimeChoice) -> None:
         import onnxruntime
@@ -121,12 +140,11 @@ class _OnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
         options.intra_op_num_threads = choice.threads
-        installed = onnxruntime.get_available_providers()
-        wanted = [each for each in PROVIDERS if each in installed]
+        wanted, settings = _providers(onnxruntime.get_available_providers(), choice.device)
         refusals = (errors.Fail, errors.InvalidGraph, errors.InvalidArgument, errors.NotImplemented)
         try:
             source = _source(plain, choice) if wanted == [_CPU] else plain
-            self._session = onnxruntime.InferenceSession(source, options, providers=wanted)
+            self._session = onnxruntime.InferenceSession(source, options, wanted, settings)
         except refusals as error:
             raise _RefusedError(error) from error
         batch = self._session.get_inputs()[0].shape[0]
@@ -150,8 +168,12 @@ class _OpenVino:
         if choice.threads:
             options["INFERENCE_NUM_THREADS"] = choice.threads
         core = openvino.Core()
-        self._compile: Callable[[Any], Any] = lambda model: core.compile_model(model, "CPU", options)
-        self._requests: dict[int, Any] = {}
+        device = _openvino_device(core.available_devices, choice.device)
+        self._compile: Callable[[Any], Any] = lambda model: core.compile_model(model, device, options)
+        self._compiled: dict[int, Any] = {}
+        self._lock = threading.Lock()
+        # A request runs one batch at a time, so each thread has its own.
+        self._requests = threading.local()
         try:
             source = _source(plain, choice)
             # OpenVINO goes by the suffix, and what comes out of a sealed file has no name.
@@ -165,7 +187,7 @@ class _OpenVino:
             self._request(1)
         except RuntimeError as error:
             raise _RefusedError(error) from error
-        log.info("OpenVINO %s runs the model on the CPU in %s", openvino.__version__, hint)
+        log.info("OpenVINO %s runs the model on %s in %s", openvino.__version__, device, hint)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         images = len(next(iter(inputs.values())))
@@ -173,12 +195,36 @@ class _OpenVino:
         return [np.array(answers[name]) for name in OUTPUTS]
 
     def _request(self, images: int) -> Any:
-        """Runs so many images; compiled when it is first asked for."""
+        """This thread's request for so many images."""
         key = images if self._each_batch else 0
-        if key not in self._requests:
-            model = _of_batch(self._model, images) if self._each_batch else self._model
-            self._requests[key] = self._compile(model).create_infer_request()
-        return self._requests[key]
+        mine: dict[int, Any] = self._requests.__dict__.setdefault("by_batch", {})
+        if key not in mine:
+            mine[key] = self._for_batch(key).create_infer_request()
+        return mine[key]
+
+    def _for_batch(self, images: int) -> Any:
+        """The model for so many images, 0 for any number; compiled when it is first asked for."""
+        with self._lock:
+            if images not in self._compiled:
+                model = _of_batch(self._model, images) if images else self._model
+                self._compiled[images] = self._compile(model)
+            return self._compiled[images]
+
+
+def _openvino_device(available: Sequence[str], device: str) -> str:
+    """OpenVINO's name of a device.
+
+    Raises:
+        RunError: A GPU is asked for, and OpenVINO finds none.
+    """
+    number = gpu_number(device)
+    if number is None:
+        return "CPU"
+    found = sorted(each for each in available if each.partition(".")[0] == "GPU")
+    wanted = "GPU" if device == "gpu" else f"GPU.{number}"
+    if wanted not in found and not (number == 0 and found):
+        raise RunError(f"device {device}: OpenVINO finds {', '.join(available)} here; expected one of these")
+    return wanted if wanted in found else found[0]
 
 
 def _is_int8(model: Any) -> bool:

@@ -16,6 +16,7 @@ import tensorflow as tf
 from frcnn.data.conversion.stored_image import UPRIGHT
 from frcnn.data.image_file import LoadedImage, UnreadableImageError, load_image
 from frcnn.data.transforms.preprocess import ImageSettings, batch_of, decode_image
+from frcnn.inference.detections import to_original as to_original
 from frcnn.model.batch_detector import DetectionBatch, Detector
 
 # Images are decoded while the detector is busy; more threads than this are of no use to it.
@@ -102,19 +103,6 @@ def predict(
             waiting = []
     if waiting:
         yield from _detect(detector, waiting, settings, batch_size, score_threshold)
-
-
-def to_original(boxes: np.ndarray, network: tuple[int, int], original: tuple[int, int]) -> np.ndarray:
-    """Boxes [N, 4] yxyx in the pixels of the original image, clipped to it.
-
-    Args:
-        boxes: In pixels of the network input.
-        network: Height and width of the network input.
-        original: Height and width of the original image.
-    """
-    scale = np.asarray([original[0] / network[0], original[1] / network[1]] * 2, np.float32)
-    limits = np.asarray([original[0] - 1, original[1] - 1] * 2, np.float32)
-    return np.clip(boxes * scale, np.float32(0.0), limits)
 
 
 def _prepare_ahead(

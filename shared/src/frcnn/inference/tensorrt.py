@@ -6,18 +6,19 @@ Engines of both graphs run, and those the reference's users have; pyright checks
 
 import logging
 import math
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from frcnn.errors import ModelError, RunError
-from frcnn.exporting.onnx.plugin_graph import OUTPUTS as PLUGIN_OUTPUTS
+from frcnn.errors import ModelError, RunError, UsageError
+from frcnn.exporting.onnx.tensor_names import OUTPUTS, PLUGIN_OUTPUTS
 from frcnn.exporting.record import ExportRecord
 from frcnn.exporting.tensorrt.cuda_driver import CudaDriver
 from frcnn.exporting.tensorrt.engine import require_tensorrt
+from frcnn.inference.device import gpu_number
 from frcnn.inference.onnx import check_record
-from frcnn.inference.onnx_sessions import OUTPUTS
 from frcnn.model.detector import DetectionBatch
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ log = logging.getLogger(__name__)
 
 
 class EngineDetector:
-    """A detector run by TensorRT; its proposals are not among its outputs."""
+    """A detector run by TensorRT; its proposals are not among its outputs.
+
+    Any thread may call it; calls wait for each other, since an engine's memory holds one batch.
+    """
 
     def __init__(
         self, engine: "trt.ICudaEngine", driver: CudaDriver, record: ExportRecord | None = None
@@ -51,17 +55,32 @@ class EngineDetector:
         else:
             self._fewest = self._most = batch
         self._memory: dict[str, tuple[int, int]] = {}  # address and bytes of each tensor
+        self._lock = threading.Lock()
 
     @property
     def names(self) -> frozenset[str]:
         """Of the outputs."""
         return frozenset(self._outputs)
 
+    @property
+    def batch_size(self) -> int:
+        """Most images that the engine takes at once."""
+        return self._most
+
+    def close(self) -> None:
+        """Gives the engine's memory on the device back; the detector cannot be called any more."""
+        with self._lock:
+            self._driver.use()
+            for address, _ in self._memory.values():
+                self._driver.free(address)
+            self._memory.clear()
+
     def __call__(self, images: np.ndarray, sizes: np.ndarray | None = None) -> DetectionBatch:
         """Detections of network-ready images, float32 [B, H, W, channels]; the engine knows their size."""
-        chunks = [
-            self._run(images[start : start + self._most]) for start in range(0, len(images), self._most)
-        ]
+        starts = range(0, len(images), self._most)
+        with self._lock:
+            self._driver.use()
+            chunks = [self._run(images[start : start + self._most]) for start in starts]
         boxes, scores, classes, count = (np.concatenate(each) for each in zip(*chunks, strict=True))
         return DetectionBatch(boxes, scores, classes, count)
 
@@ -130,20 +149,26 @@ def from_plugin(rows: np.ndarray, counts: np.ndarray, height: int, width: int) -
     ]
 
 
-def load_engine_detector(path: Path, spec: "Experiment", mode: str = "evaluation") -> EngineDetector:
+def load_engine_detector(
+    path: Path, spec: "Experiment | None", mode: str = "evaluation", device: str = "auto"
+) -> EngineDetector:
     """The detector in an engine.
 
     Args:
         path: A TensorRT plan, made by `frcnn engine build` or not.
-        spec: Says which classes and input size are expected.
+        spec: Says which classes and input size are expected; None for those that the engine names.
         mode: `evaluation` or `inference`: whose settings the engine's are compared with, if it tells them.
+        device: `auto`, `gpu` or `gpu:<number>`.
 
     Raises:
         ModelError: Not an engine, one of another TensorRT, or the spec wants other classes or another size.
         RunError: There is no GPU or no TensorRT here.
     """
+    number = gpu_number(device)
+    if device == "cpu":
+        raise UsageError(f"device cpu: {path} is a TensorRT engine, which runs on a GPU", argument="device")
     try:
-        driver = CudaDriver()
+        driver = CudaDriver(number=number or 0)
         require_tensorrt()
     except RunError as error:
         raise RunError(f"{path}: taken for a TensorRT engine by its name. {error}") from error
@@ -155,7 +180,7 @@ def load_engine_detector(path: Path, spec: "Experiment", mode: str = "evaluation
     if engine is None:
         raise ModelError(f"{path}: not an engine of TensorRT {trt.__version__} for this GPU; build it here")
     record = _record_of(engine, path)
-    if record is not None:
+    if record is not None and spec is not None:
         check_record(record, spec, path, mode)
     detector = EngineDetector(engine, driver, record)
     _check_tensors(detector, spec, path)
@@ -170,12 +195,12 @@ def _record_of(engine: "trt.ICudaEngine", path: Path) -> ExportRecord | None:
         return None
 
 
-def _check_tensors(detector: EngineDetector, spec: "Experiment", path: Path) -> None:
+def _check_tensors(detector: EngineDetector, spec: "Experiment | None", path: Path) -> None:
     if not any(detector.names.issuperset(wanted) for wanted in (OUTPUTS, PLUGIN_OUTPUTS)):
         raise ModelError(
             f"{path}: an engine with the outputs {', '.join(sorted(detector.names))}: no detector"
         )
-    size = spec.model_config.input_image_config.size_height_width
+    size = spec.model_config.input_image_config.size_height_width if spec is not None else None
     if size is not None and detector.input_shape[1:] != (size.height, size.width):
         have = "x".join(map(str, detector.input_shape[1:]))
         raise ModelError(

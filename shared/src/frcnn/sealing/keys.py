@@ -68,6 +68,19 @@ def resolve_key(cli_key: str | None, spec_key: str | None) -> Key:
     return Key(spec_key or "", "enc_key of the spec")
 
 
+def key_in_file(path: Path, source: str) -> Key:
+    """Reads the key in a file: its one line, without the line break.
+
+    Args:
+        path: The file.
+        source: What names it, for messages: "the argument key".
+
+    Raises:
+        UsageError: The file is missing, empty, not text or longer than one line.
+    """
+    return _from_file(str(path), source)
+
+
 def key_bytes(key: str) -> bytes:
     """The key as bytes: UTF-8 of the composed form (NFC), since keyboards differ in how they write é.
 

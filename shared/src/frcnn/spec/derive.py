@@ -2,9 +2,11 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from frcnn.spec.schema.experiment import Experiment, Preprocessing
 from frcnn.spec.schema.frozen_map import FrozenMap
+from frcnn.spec.show import HIDDEN
 
 
 def derive(spec: Experiment) -> Experiment:
@@ -13,6 +15,28 @@ def derive(spec: Experiment) -> Experiment:
     mapping = lower_keys(spec.dataset_config.target_class_mapping)
     dataset = dataclasses.replace(spec.dataset_config, target_class_mapping=mapping)
     return dataclasses.replace(spec, augmentation_config=augmentation, dataset_config=dataset)
+
+
+def without_derived(spec: Experiment) -> Experiment:
+    """Undoes what `derive` did to sizes and channels, so that the values they follow from can be changed."""
+    config, derived = spec.augmentation_config.preprocessing, _preprocessing(spec)
+    names = ("output_image_width", "output_image_height", "output_image_min", "output_image_channel")
+    zeros: dict[str, Any] = {name: 0 for name in names if getattr(config, name) == getattr(derived, name)}
+    augmentation = dataclasses.replace(
+        spec.augmentation_config, preprocessing=dataclasses.replace(config, **zeros)
+    )
+    return dataclasses.replace(spec, augmentation_config=augmentation)
+
+
+def without_masks(spec: Experiment) -> Experiment:
+    """Empties the keys that a masked copy of a spec shows as asterisks: those are known to everybody."""
+    training = spec.training_config
+    visualizer = training.visualizer
+    if visualizer.wandb_config is not None and visualizer.wandb_config.key == HIDDEN:
+        wandb = dataclasses.replace(visualizer.wandb_config, key="")
+        visualizer = dataclasses.replace(visualizer, wandb_config=wandb)
+        spec = dataclasses.replace(spec, training_config=dataclasses.replace(training, visualizer=visualizer))
+    return dataclasses.replace(spec, enc_key="") if spec.enc_key == HIDDEN else spec
 
 
 def lower_keys(mapping: Mapping[str, str]) -> FrozenMap[str]:

@@ -14,7 +14,7 @@ from frcnn.errors import Problem, SpecError
 from frcnn.limits import SPEC_BYTES, SPEC_PROBLEMS, TooLargeError, read_at_most
 from frcnn.spec import dataset_export_pb2, experiment_pb2
 from frcnn.spec.assignments import assign
-from frcnn.spec.derive import derive
+from frcnn.spec.derive import derive, without_masks
 from frcnn.spec.rules import check
 from frcnn.spec.rules.warnings import experiment_remarks
 from frcnn.spec.schema.constraints import did_you_mean
@@ -85,7 +85,7 @@ def parse_experiment(
     reader, spec = _parse(text, source, experiment_pb2.Experiment(), Experiment, settings)
     for remark in experiment_remarks(spec) if remarks else ():
         log.warning("%s: %s", source, reader.positions.locate(remark))
-    return Loaded(derive(spec), reader.positions)
+    return Loaded(derive(without_masks(spec)), reader.positions)
 
 
 def parse_dataset_export(

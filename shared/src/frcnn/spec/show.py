@@ -36,6 +36,12 @@ def effective_text(config: object) -> str:
     return "".join(f"{line}\n" for line in _lines(config, _All(), "", show_keys=False))
 
 
+def text_of(config: object, *, secrets: bool = False) -> str:
+    """Writes `config` as protobuf text that loads to an equal spec; keys are left out unless `secrets`."""
+    lines = _lines(config, _All(), "", show_keys=secrets)
+    return "".join(f"{line}\n" for line in lines if not line.endswith(f'"{HIDDEN}"  # hidden'))
+
+
 def _lines(config: object, positions: "Positions | _All", path: str, show_keys: bool) -> Iterator[str]:
     for field, _ in schema_fields(type(config)):
         value = getattr(config, field.name)

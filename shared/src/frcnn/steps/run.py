@@ -2,15 +2,12 @@
 
 import argparse
 import contextlib
-import importlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from frcnn.cli import task_runner
-from frcnn.cli.tasks import all_tasks
 from frcnn.console import exit_codes
 from frcnn.console.keras_settings import settle_keras
 from frcnn.console.logs import setup_logging
@@ -56,18 +53,6 @@ def _write_metrics(args: argparse.Namespace, metadata: Mapping[str, Metadata]) -
     path = getattr(args, "metrics", None)
     if path is not None:
         write_text(path, json.dumps(metadata.get("metrics", {}), indent=1, ensure_ascii=False) + "\n")
-
-
-def run_task(name: str, *words: object) -> None:
-    """Runs `frcnn <name> <words>` inside this step.
-
-    Raises:
-        RunError: This installation has no such task.
-    """
-    task = all_tasks().get(name)
-    if task is None:
-        raise RunError(f"this installation of frcnn has no task {name}")
-    task_runner.run_inside(task, importlib.import_module(task.module), [str(word) for word in words])
 
 
 def model_file(artifact: Path) -> Path:

@@ -70,6 +70,7 @@ def train(
     amp: bool = False,
     strict: bool = False,
     world: World | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> TrainResult:
     """Trains the detector that the spec describes, together with the other ranks if there are any.
 
@@ -81,6 +82,8 @@ def train(
             arithmetic, losses and files are float32 all the same.
         strict: Whether an unreadable image ends the run at once instead of being left out.
         world: The ranks; default those that a launcher started, or this process alone.
+        callbacks: Called after an epoch's validation and before its checkpoint, which one of them may make
+            the last.
 
     Raises:
         DataError: Nothing to train on.
@@ -91,11 +94,18 @@ def train(
     """
     world = join() if world is None else world
     with only_training_in(results_dir, world.place):
-        return _train(spec, results_dir, key, amp=amp, strict=strict, world=world)
+        return _train(spec, results_dir, key, amp=amp, strict=strict, world=world, callbacks=callbacks)
 
 
 def _train(
-    spec: "Experiment", results_dir: Path, key: str, *, amp: bool, strict: bool, world: World
+    spec: "Experiment",
+    results_dir: Path,
+    key: str,
+    *,
+    amp: bool,
+    strict: bool,
+    world: World,
+    callbacks: Sequence[keras.callbacks.Callback],
 ) -> TrainResult:
     here = world.place
     if here.size > 1:
@@ -135,7 +145,7 @@ def _train(
         )
         _complete(spec, results_dir, key, record, start, here)
         return TrainResult.of(record, start.path)
-    callbacks: list[keras.callbacks.Callback] = [
+    early: list[keras.callbacks.Callback] = [
         NanGuard(steps),
         *([EpochMeans(world)] if here.size > 1 else []),
         *([AveragedWeights(model.weight_averages)] if model.weight_averages is not None else []),
@@ -159,7 +169,7 @@ def _train(
                 record=record,
                 start=start,
             )
-        losses = _fit(model, spec, data, record, callbacks, validator, reports)
+        losses = _fit(model, spec, data, record, early, validator, callbacks, reports)
         world.barrier()  # nobody leaves while rank 0 writes: launchers end a run with its first process
     files = reports.checkpoints if reports else None
     return TrainResult(
@@ -185,20 +195,33 @@ def _fit(
     spec: "Experiment",
     data: Dataset,
     record: TrainingRecord,
-    callbacks: list[keras.callbacks.Callback],
+    early: Sequence[keras.callbacks.Callback],
     validator: Validation | None,
+    late: Sequence[keras.callbacks.Callback],
     reports: Reports | None,
 ) -> list[float]:
-    """Trains the epochs that are left; returns their mean losses."""
-    validators = [validator] if validator else []
+    """Trains the remaining epochs.
+
+    Args:
+        model: Compiled model.
+        spec: Spec of the run.
+        data: Training set.
+        record: State at the start.
+        early: Callbacks that run before validation.
+        validator: Validation callback, if there is a validation set.
+        late: Callbacks that run after validation and before the epoch is saved with its result.
+        reports: Checkpoints and logs of rank 0; `None` on other ranks.
+
+    Returns:
+        Mean loss of each epoch.
+    """
+    callbacks = [*early, *([validator] if validator else []), *late]
     with contextlib.ExitStack() as stack:
-        if reports is None:
-            callbacks = [*callbacks, *validators]
-        else:
+        if reports is not None:
             stack.enter_context(reports)
-            # An epoch that is trained is saved first: validation takes long, and may be interrupted.
-            early = [reports.checkpoints.before_validation] if validators else []
-            callbacks = [*callbacks, *early, *validators, *reports.callbacks]
+            # A trained epoch is saved first: validation takes long and may be interrupted.
+            unvalidated = [reports.checkpoints.before_validation] if validator else []
+            callbacks = [*early, *unvalidated, *callbacks[len(early) :], *reports.callbacks]
         history = model.fit(
             data.batches,
             steps_per_epoch=data.steps_per_epoch,

@@ -135,7 +135,7 @@ def test_the_plugin_graph_gets_tensorrts_form(calibrated):
     values = {each.name: numpy_helper.to_array(each) for each in proto.graph.initializer}
     zeros = {values[node.input[2]].dtype for node in proto.graph.node if node.op_type == "QuantizeLinear"}
     assert zeros == {np.dtype(np.int8)}
-    with pytest.raises(UsageError, match="--int8_profile cpu: only TensorRT runs the plugin graph"):
+    with pytest.raises(UsageError, match="int8_profile cpu: only TensorRT runs the plugin graph"):
         calibrated(precision="int8", graph="plugin", int8_profile="cpu")
 
 

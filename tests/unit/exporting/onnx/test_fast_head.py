@@ -154,7 +154,7 @@ def test_a_whole_detector_is_rewritten_as_its_head_alone_would_be(exported):
 @pytest.mark.parametrize("options", [{"graph": "plugin"}, {"precision": "fp16"}, {"precision": "int8"}])
 def test_other_forms_have_no_fast_head(options):
     with pytest.raises(
-        UsageError, match="--cpu_fast_head: goes with --graph standard and --data_type fp32 only"
+        UsageError, match="cpu_fast_head: goes with the standard graph and the data type fp32 only"
     ):
         ExportOptions(cpu_fast_head=True, **options)
 

@@ -5,11 +5,13 @@ import enum
 import json
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import frcnn
 from frcnn.cli.main import main
 from frcnn.errors import ModelError, RunError, UsageError
 from frcnn.exporting.exporter import ExportOptions, export_onnx, write_onnx
@@ -104,6 +106,30 @@ def test_the_plugin_graph_is_for_tensorrt_10(exported, converted_once, work, ten
     with pytest.raises(UsageError, match=r"export it with --graph standard, or build .* with TensorRT 10"):
         built(work, "plugin.onnx")
     assert not (work / "model.engine").exists()
+
+
+def test_any_thread_may_call_an_engine(exported, work, gpu):
+    built(work, batches=(1, 1, 2))
+    engine = load_engine_detector(work / "model.engine", exported.spec, "inference")
+    images = [noise(np.random.default_rng(seed), 1, exported.spec) for seed in range(4)]
+    expected = [engine(each) for each in images]
+    gpu.used.clear()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda index: engine(images[index % 4]), range(16)))
+    for index, each in enumerate(found):
+        np.testing.assert_array_equal(each.boxes, expected[index % 4].boxes)
+    assert gpu.used.count("cuCtxSetCurrent") == 16  # the device is the current one of each calling thread
+
+
+def test_an_engine_is_loaded_without_a_spec_and_gives_its_memory_back(exported, work, gpu):
+    built(work)
+    with frcnn.load(work / "model.engine") as detector:
+        assert (detector.runtime, detector.class_names) == ("tensorrt", ("car", "person"))
+        assert detector.predict(picture((32, 40, 64, 100), 128, 160), score=0.0).size == (128, 160)
+        assert gpu.blocks
+    assert not gpu.blocks
+    with pytest.raises(UsageError, match=r"device cpu: .* is a TensorRT engine, which runs on a GPU"):
+        frcnn.load(work / "model.engine", device="cpu")
 
 
 def test_a_batch_that_the_file_fixes_needs_no_profile(exported, converted_once, work, gpu):

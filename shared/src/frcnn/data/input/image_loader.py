@@ -173,7 +173,7 @@ class ImageLoader:
         image = record["image"]
         found = Objects(record["boxes"], record["classes"], record["difficult"])
         stored = tf.shape(image)[:2]
-        height, width = self.settings.target_size(stored[0], stored[1])
+        height, width = preprocess.target_size(self.settings, stored[0], stored[1])
         if self.settings.auto_resize or self.settings.dynamic:
             scale = tf.cast(tf.stack([height, width]), tf.float32) / record["frame_size"]
             found = found._replace(boxes=found.boxes * tf.tile(scale, [2]))

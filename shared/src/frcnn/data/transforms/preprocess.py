@@ -4,91 +4,14 @@ One code path for training, evaluation, inference and calibration: an image that
 normalised twice in two ways costs accuracy that nobody finds again.
 """
 
-import dataclasses
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-import numpy as np
 import tensorflow as tf
 
 from frcnn.data.conversion.stored_image import DEPTHS, PNG_DEPTH_AT, SIDEWAYS, UPRIGHT
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
+from frcnn.data.transforms.image_settings import SIZE_STEP as SIZE_STEP
+from frcnn.data.transforms.image_settings import ImageSettings as ImageSettings
+from frcnn.data.transforms.image_settings import batch_of as batch_of
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-
-# Images of their own sizes are padded to a multiple of this, px, so that few shapes occur.
-SIZE_STEP = 64
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageSettings:
-    """What the network expects of an image.
-
-    Attributes:
-        height: Rows of the network input, px; 0 if each image has its own size.
-        width: Columns of the network input, px; 0 likewise.
-        channels: 3 (colour) or 1 (grey).
-        order: `rgb`, `bgr` or `l`.
-        mean: Subtracted per channel, in the order of the network's channels; scale 0..255.
-        scale: What the difference is divided by.
-        auto_resize: Training images are stretched to the input size; otherwise they are padded
-            with zeros at the right and bottom, or cropped there.
-        min_side: Where each image has its own size: what its shorter side becomes, px.
-        max_side: And what its longer side may become at most, px; 0 for no limit.
-    """
-
-    height: int
-    width: int
-    channels: int
-    order: str
-    mean: tuple[float, ...]
-    scale: float
-    auto_resize: bool
-    min_side: int = 0
-    max_side: int = 0
-
-    @classmethod
-    def from_spec(cls, spec: "Experiment") -> "ImageSettings":
-        """The settings a checked spec asks for."""
-        image = spec.model_config.input_image_config
-        preprocessing = spec.augmentation_config.preprocessing
-        size = image.size_height_width
-        shortest = image.size_min.min if image.size_min is not None else 0
-        grey = image.image_type.name == "GRAY_SCALE"
-        order = "l" if grey else ("bgr" if image.image_channel_order.lower() == "bgr" else "rgb")
-        return cls(
-            height=size.height if size is not None else 0,
-            width=size.width if size is not None else 0,
-            channels=1 if grey else 3,
-            order=order,
-            mean=tuple(float(image.image_channel_mean[letter]) for letter in order),
-            scale=float(image.image_scaling_factor),
-            auto_resize=bool(preprocessing.enable_auto_resize),
-            min_side=shortest,
-            max_side=preprocessing.output_image_max if shortest else 0,
-        )
-
-    @property
-    def dynamic(self) -> bool:
-        """Whether each image keeps its aspect and has its own size."""
-        return self.min_side > 0
-
-    def target_size(self, height: tf.Tensor, width: tf.Tensor) -> tuple["int | tf.Tensor", "int | tf.Tensor"]:
-        """Height and width at which the network sees an image of the given size, all int px.
-
-        A dynamic size: the shorter side becomes `min_side`, less if the longer one would exceed `max_side`.
-        """
-        if not self.dynamic:
-            return self.height, self.width
-        sides = tf.cast(tf.stack([height, width]), tf.float64)
-        scale = self.min_side / tf.reduce_min(sides)
-        if self.max_side:
-            scale = tf.minimum(scale, self.max_side / tf.reduce_max(sides))
-        # Truncated as in the reference, but never for a rounding error.
-        target = tf.maximum(1, tf.cast(tf.floor(sides * scale + 1e-6), tf.int32))
-        return target[0], target[1]
 
 
 def prepare_image(
@@ -109,7 +32,22 @@ def prepare_image(
     """
     image = decode_image(encoded, settings.channels, orientation)
     size = tf.shape(image)[:2]
-    return normalise(stretch(image, *settings.target_size(size[0], size[1])), settings), size
+    return normalise(stretch(image, *target_size(settings, size[0], size[1])), settings), size
+
+
+def target_size(
+    settings: ImageSettings, height: tf.Tensor, width: tf.Tensor
+) -> tuple["int | tf.Tensor", "int | tf.Tensor"]:
+    """`ImageSettings.target_size` for tensors: height and width that the network sees, all int px."""
+    if not settings.dynamic:
+        return settings.height, settings.width
+    sides = tf.cast(tf.stack([height, width]), tf.float64)
+    scale = settings.min_side / tf.reduce_min(sides)
+    if settings.max_side:
+        scale = tf.minimum(scale, settings.max_side / tf.reduce_max(sides))
+    # Truncated as in the reference, but never for a rounding error.
+    target = tf.maximum(1, tf.cast(tf.floor(sides * scale + 1e-6), tf.int32))
+    return target[0], target[1]
 
 
 def decode_image(encoded: tf.Tensor, channels: int, orientation: int | tf.Tensor = UPRIGHT) -> tf.Tensor:
@@ -188,30 +126,6 @@ def pad_to_multiple(image: tf.Tensor, multiple: int) -> tf.Tensor:
     missing = -tf.shape(image)[:2] % multiple
     padded = tf.pad(image, [[0, missing[0]], [0, missing[1]], [0, 0]])
     return tf.ensure_shape(padded, [None, None, image.shape[-1]])
-
-
-def batch_of(
-    images: Sequence[np.ndarray], settings: ImageSettings, count: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Images from `prepare_image` as one batch, padded as the data pipeline pads.
-
-    Args:
-        images: [H_i, W_i, C] each.
-        settings: They were prepared with.
-        count: B, if larger than their number: the batch is filled up with empty images.
-
-    Returns:
-        float32 [B, H, W, C], and the sizes of the images, int32 [B, 2].
-    """
-    sides = np.asarray([image.shape[:2] for image in images], np.int32)
-    step = SIZE_STEP if settings.dynamic else 1
-    height, width = -(-sides.max(axis=0) // step) * step
-    batch = np.zeros((max(count, len(images)), height, width, settings.channels), np.float32)
-    for index, image in enumerate(images):
-        batch[index, : image.shape[0], : image.shape[1]] = image
-    sizes = np.full((len(batch), 2), (height, width), np.int32)
-    sizes[: len(images)] = sides
-    return batch, sizes
 
 
 def normalise(image: tf.Tensor, settings: ImageSettings) -> tf.Tensor:

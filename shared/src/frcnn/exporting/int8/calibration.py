@@ -14,7 +14,7 @@ import onnx
 from frcnn.console.progress import track
 from frcnn.errors import ModelError
 from frcnn.exporting.int8.qdq import part_of
-from frcnn.exporting.onnx.standard_graph import INPUT
+from frcnn.exporting.onnx.tensor_names import INPUT
 
 Method: TypeAlias = Literal["minmax", "entropy", "percentile"]
 

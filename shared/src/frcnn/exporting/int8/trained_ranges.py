@@ -9,7 +9,7 @@ from onnx import numpy_helper
 
 from frcnn.exporting.int8.qdq import channel_limits
 from frcnn.exporting.onnx.from_keras import FEATURE_TENSORS, HEAD_TENSORS, Part
-from frcnn.exporting.onnx.standard_graph import INPUT
+from frcnn.exporting.onnx.tensor_names import INPUT
 from frcnn.model.faster_rcnn import FasterRCNN
 
 

@@ -9,11 +9,10 @@ import numpy as np
 from onnx import TensorProto
 
 from frcnn.exporting.onnx.graph_builder import GraphBuilder, Operand, floats, ints
+from frcnn.exporting.onnx.tensor_names import SIZE_INPUT
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.settings import Geometry
 from frcnn.ops.anchors import anchor_sizes
-
-SIZE_INPUT = "image_size"
 
 
 @dataclasses.dataclass(frozen=True)

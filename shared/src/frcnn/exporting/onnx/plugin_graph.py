@@ -11,12 +11,12 @@ from onnx import TensorProto, helper
 
 from frcnn.exporting.onnx.from_keras import FEATURE_TENSORS, HEAD_TENSORS, Part
 from frcnn.exporting.onnx.graph_builder import GraphBuilder, floats, ints
-from frcnn.exporting.onnx.standard_graph import INPUT, MIN_PROPOSAL_SIDE, image_info
+from frcnn.exporting.onnx.standard_graph import MIN_PROPOSAL_SIDE, image_info
+from frcnn.exporting.onnx.tensor_names import INPUT, PLUGIN_OUTPUTS
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.settings import DetectionSettings, Geometry
 
 OPSET = 17
-OUTPUTS = ("nms_out", "nms_out_1")
 DOMAIN = "trt"
 SCORES_NODE = "rpn_out_class/Sigmoid"
 _CENTRE_SIZE = 1  # codeType: dx, dy, dw, dh
@@ -114,7 +114,7 @@ def _add_nms(graph: GraphBuilder, geometry: Geometry, settings: DetectionSetting
         2,
         *(_priors(graph, count), *_answers(graph, geometry, count)),
         name="NMS",
-        outputs=OUTPUTS,
+        outputs=PLUGIN_OUTPUTS,
         domain=DOMAIN,
         shareLocation=0,
         varianceEncodedInTarget=1,

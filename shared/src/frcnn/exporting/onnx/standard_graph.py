@@ -12,13 +12,13 @@ from onnx import TensorProto, helper
 from frcnn.exporting.onnx.box_nodes import ZERO, best, clip, decode, gather_rows, keep_rows, survivors
 from frcnn.exporting.onnx.from_keras import FEATURE_TENSORS, HEAD_TENSORS, Part
 from frcnn.exporting.onnx.graph_builder import GraphBuilder, Operand, floats, ints
-from frcnn.exporting.onnx.image_extent import SIZE_INPUT, Extent, extent_of
+from frcnn.exporting.onnx.image_extent import Extent, extent_of
+from frcnn.exporting.onnx.tensor_names import INPUT, SIZE_INPUT
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.settings import DetectionSettings, Geometry
 from frcnn.ops.roi_pool import LARGEST_COORDINATE
 
 OPSET = 18
-INPUT = "input_image"
 MIN_PROPOSAL_SIDE = 1.0  # px, as in frcnn.model.proposals
 _OUTPUT_NOTES = {
     "boxes": "y1, x1, y2, x2 in pixels of the network input",

@@ -15,13 +15,17 @@ _LIBRARY = "libcuda.so.1"
 
 
 class CudaDriver:
-    """The first visible GPU, and a stream on it. Addresses are integers, as TensorRT takes them."""
+    """A GPU, and a stream on it. Addresses are integers, as TensorRT takes them.
 
-    def __init__(self, library: Any = None) -> None:
-        """Opens the device.
+    A thread calls `use` before the other methods: the driver keeps a current device for each thread.
+    """
+
+    def __init__(self, library: Any = None, number: int = 0) -> None:
+        """Opens the device, for this thread at first.
 
         Args:
             library: The driver's library; None to load it.
+            number: Of the GPU among those that are visible, from 0.
 
         Raises:
             RunError: There is no driver, or no GPU.
@@ -29,11 +33,16 @@ class CudaDriver:
         self._library = library if library is not None else _load()
         device, context, stream = ctypes.c_int(), ctypes.c_void_p(), ctypes.c_void_p()
         self._call("cuInit", ctypes.c_uint(0))
-        self._call("cuDeviceGet", ctypes.byref(device), ctypes.c_int(0))
+        self._call("cuDeviceGet", ctypes.byref(device), ctypes.c_int(number))
         self._call("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
-        self._call("cuCtxSetCurrent", context)
+        self._context = context
+        self.use()
         self._call("cuStreamCreate", ctypes.byref(stream), ctypes.c_uint(0))
         self._stream = stream
+
+    def use(self) -> None:
+        """Makes this device the current one of the calling thread."""
+        self._call("cuCtxSetCurrent", self._context)
 
     @property
     def stream(self) -> int:

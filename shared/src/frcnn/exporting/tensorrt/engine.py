@@ -55,11 +55,15 @@ class EngineSettings:
         fewest, usual, most = self.batches
         if not 1 <= fewest <= usual <= most:
             raise UsageError(
-                f"--min_batch_size {fewest}, --opt_batch_size {usual}, --max_batch_size {most}: "
-                "expected 1 <= min <= opt <= max"
+                f"min_batch_size {fewest}, opt_batch_size {usual}, max_batch_size {most}: "
+                "expected 1 <= min <= opt <= max",
+                argument="min_batch_size",
             )
         if not self.workspace_gib > 0:
-            raise UsageError(f"--max_workspace_size {self.workspace_gib:g}: expected GiB, above 0")
+            raise UsageError(
+                f"max_workspace_size {self.workspace_gib:g}: expected GiB, above 0",
+                argument="max_workspace_size",
+            )
         cache = self.calibration_cache
         if cache is not None and not cache.is_file():
             raise UsageError(

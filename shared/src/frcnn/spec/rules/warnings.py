@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from frcnn.errors import Problem
 from frcnn.spec.archs import FAMILIES, family_of
 from frcnn.spec.schema.experiment import DataloaderMode, Experiment, ImageType, SamplingMode
+from frcnn.spec.show import HIDDEN
 
 
 def experiment_remarks(spec: Experiment) -> Iterator[Problem]:
     """Remarks on a spec without faults."""
     rules = (
         *(_anchors, _backbone_options, _channel_order, _class_keys, _dataloader_mode, _source_weights),
-        *(_short_sides, _channels, _rotation, _training, _deprecated, _without_effect),
+        *(_short_sides, _channels, _rotation, _training, _deprecated, _without_effect, _masked_key),
     )
     for rule in rules:
         yield from rule(spec)
@@ -186,3 +187,8 @@ def _training(spec: Experiment) -> Iterator[Problem]:
         yield Problem("training_config.qat_per_channel_weights", "without effect: enable_qat is false")
     if config.resume_from_model and config.retrain_pruned_model:
         yield Problem("training_config.retrain_pruned_model", "without effect: resume_from_model comes first")
+
+
+def _masked_key(spec: Experiment) -> Iterator[Problem]:
+    if spec.enc_key == HIDDEN:
+        yield Problem("enc_key", "is masked, as in a copy of a spec; it is read as not set")

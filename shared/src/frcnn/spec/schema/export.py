@@ -3,9 +3,10 @@
 Names, meaning and units of all fields: `dataset_export.proto`.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Self
 
 from frcnn.spec.schema.constraints import Choice, NotEmpty, Range, ZeroIsNotSet
 from frcnn.spec.schema.frozen_map import FrozenMap
@@ -65,3 +66,48 @@ class DatasetExportConfig:
     target_class_mapping: Mapping[str, str] = FrozenMap()
     text: str = field(default="", repr=False, compare=False)
     source: str = field(default="", compare=False)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads the dataset_convert spec in a file, which may be an `s3://` URI.
+
+        Args:
+            path: The file, protobuf text in UTF-8.
+
+        Returns:
+            The checked spec.
+
+        Raises:
+            SpecError: The file cannot be read, or the spec has faults; all of them are named.
+            StoreError: The object on S3 cannot be read.
+        """
+        from frcnn.spec import python_api
+
+        return python_api.load(cls, path)
+
+    @classmethod
+    def parse(cls, text: str, source: str = "") -> Self:
+        """Reads a dataset_convert spec from text; messages call it `source`.
+
+        Raises:
+            SpecError: The spec has faults; all of them are named.
+        """
+        from frcnn.spec import python_api
+
+        return python_api.parse(cls, text, source)
+
+    def updated(self, values: Mapping[str, object]) -> Self:
+        """Returns a checked copy of this spec with some values replaced, by path: `kitti_config.val_split`.
+
+        Raises:
+            SpecError: There is no such field, or a value cannot be right; all faults are named.
+        """
+        from frcnn.spec import python_api
+
+        return python_api.updated(self, values)
+
+    def to_text(self, *, secrets: bool = False) -> str:
+        """Writes the spec as protobuf text with every value, defaults included; it holds no `secrets`."""
+        from frcnn.spec.show import text_of
+
+        return text_of(self, secrets=secrets)

@@ -37,7 +37,7 @@ def to_config(message: Message, cls: type[Config], problems: list[Problem], path
             values[field.name] = None
         elif _is_required(field):
             problems.append(Problem(field_path, f"required, but not set{_expected(annotation)}"))
-            values[field.name] = _stand_in(annotation)
+            values[field.name] = stand_in(annotation)
     return cls(**values)
 
 
@@ -117,7 +117,8 @@ def _value(value: Any, annotation: Annotation, problems: list[Problem], path: st
     return shortest_float(value) if kind is float else kind(value)
 
 
-def _stand_in(annotation: Annotation) -> object:
+def stand_in(annotation: Annotation) -> object:
+    """Returns an empty value of a type, for a field whose value is unknown."""
     kind, _ = split_annotation(annotation)
     origin: Any = typing.get_origin(kind)
     if origin is tuple:
@@ -127,7 +128,7 @@ def _stand_in(annotation: Annotation) -> object:
     if dataclasses.is_dataclass(kind):
         fields = schema_fields(typing.cast(type, kind))
         return typing.cast(type, kind)(
-            **{field.name: _stand_in(hint) for field, hint in fields if _is_required(field)}
+            **{field.name: stand_in(hint) for field, hint in fields if _is_required(field)}
         )
     return kind()
 

@@ -1,0 +1,64 @@
+"""Specs built in Python, held to the rules that specs read from text are held to."""
+
+import logging
+
+from frcnn.errors import Problem, SpecError
+from frcnn.spec.derive import derive, without_masks
+from frcnn.spec.python_values import normalized
+from frcnn.spec.rules import check
+from frcnn.spec.rules.warnings import experiment_remarks
+from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
+from frcnn.spec.textproto.positions import is_inside
+
+log = logging.getLogger(__name__)
+
+BUILT = "spec"  # what messages call a spec that comes from no file
+
+
+def checked_experiment(spec: Experiment) -> Experiment:
+    """Applies all rules to an experiment spec, and fills in the values that follow from others.
+
+    Args:
+        spec: From text or built in Python; a checked one comes back equal.
+
+    Returns:
+        The spec as `frcnn.spec.load` would give it if it stood in a file.
+
+    Raises:
+        SpecError: The spec has faults; all of them are named.
+    """
+    if not isinstance(spec, Experiment):
+        raise SpecError(BUILT, [_wrong_kind(spec, "a Spec")])
+    problems: list[Problem] = []
+    found = normalized(spec, problems)
+    _raise_all(spec.source, problems, list(check.experiment_problems(found)))
+    if not spec.text:  # those of a text were logged when it was read
+        for remark in experiment_remarks(found):
+            log.warning("%s: %s", spec.source or BUILT, remark)
+    return derive(without_masks(found))
+
+
+def checked_export(spec: DatasetExportConfig) -> DatasetExportConfig:
+    """Applies all rules to a dataset_convert spec; as `checked_experiment`."""
+    if not isinstance(spec, DatasetExportConfig):
+        raise SpecError(BUILT, [_wrong_kind(spec, "a ConvertSpec")])
+    problems: list[Problem] = []
+    found = normalized(spec, problems)
+    _raise_all(spec.source, problems, list(check.export_problems(found)))
+    return found
+
+
+def _wrong_kind(spec: object, expected: str) -> Problem:
+    return Problem("", f"found an object of type {type(spec).__name__}; expected {expected} or a file's name")
+
+
+def _raise_all(source: str, types: list[Problem], rules: list[Problem]) -> None:
+    """Raises SpecError for all problems but those that follow from a value of a wrong type."""
+    wrong = [problem.path for problem in types if problem.path]
+    rest = [each for each in rules if not any(_related(each.path, path) for path in wrong)]
+    if types or rest:
+        raise SpecError(source or BUILT, [*types, *rest])
+
+
+def _related(one: str, other: str) -> bool:
+    return is_inside(one, other) or is_inside(other, one)

@@ -1,0 +1,69 @@
+"""What `frcnn.Spec` and `frcnn.ConvertSpec` do, for both kinds of specs."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar, cast
+
+from frcnn.errors import Problem, SpecError
+from frcnn.spec.checked import BUILT, checked_experiment, checked_export
+from frcnn.spec.derive import without_derived
+from frcnn.spec.load import parse_dataset_export, parse_experiment, read_text
+from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
+from frcnn.spec.updates import with_values
+
+AnySpec = TypeVar("AnySpec", bound=Experiment | DatasetExportConfig)
+
+
+def load(cls: type[AnySpec], path: str | os.PathLike[str]) -> AnySpec:
+    """Reads a spec from a file or an `s3://` URI."""
+    from frcnn.storage.address import is_remote
+
+    name = os.fspath(path)
+    return parse(cls, _remote_text(name) if is_remote(name) else read_text(Path(name)), name)
+
+
+def parse(cls: type[AnySpec], text: str, source: str) -> AnySpec:
+    """Reads a spec from text."""
+    if issubclass(cls, Experiment):
+        return cast(AnySpec, parse_experiment(text, source).spec)
+    return cast(AnySpec, parse_dataset_export(text, source).spec)
+
+
+def checked(spec: AnySpec) -> AnySpec:
+    """Applies all rules to a spec that may have been built in Python."""
+    if isinstance(spec, Experiment):
+        return cast(AnySpec, checked_experiment(spec))
+    return cast(AnySpec, checked_export(spec))
+
+
+def updated(spec: AnySpec, values: Mapping[str, object]) -> AnySpec:
+    """Returns a checked copy with some values replaced; it is no longer the text that it was read from."""
+    start: Experiment | DatasetExportConfig = without_derived(spec) if isinstance(spec, Experiment) else spec
+    changed = with_values(start, values, spec.source or BUILT)
+    return cast(AnySpec, checked(dataclasses.replace(changed, text="")))
+
+
+def given(cls: type[AnySpec], spec: AnySpec | str | os.PathLike[str]) -> AnySpec:
+    """Returns the checked spec that an argument means: a spec object, or the name of a file.
+
+    Raises:
+        SpecError: The file cannot be read, or the spec has faults; all of them are named.
+    """
+    if isinstance(spec, str | os.PathLike):
+        return load(cls, spec)
+    if not isinstance(spec, cls):
+        name = "Spec" if issubclass(cls, Experiment) else "ConvertSpec"
+        message = f"found an object of type {type(spec).__name__}; expected a {name} or the name of a file"
+        raise SpecError(BUILT, [Problem("", message)])
+    return checked(spec)
+
+
+def _remote_text(uri: str) -> str:
+    from frcnn.storage import Store
+
+    try:
+        return Store.from_environment().read(uri).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SpecError(uri, [Problem("", "not text in UTF-8")]) from error
