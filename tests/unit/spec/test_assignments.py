@@ -148,6 +148,15 @@ def test_what_is_set_is_shown_as_such():
     assert "verbose: true" in [line.lower() for line in lines]
 
 
+def test_a_block_that_is_set_leaves_its_other_fields_as_they_stand():
+    setting = "training_config.optimizer={ sgd { momentum: 0.5 } }"
+    loaded = parse_experiment(GUIDE, settings=[setting])
+    assert loaded.spec.training_config.optimizer.sgd.lr == 0.02  # of the text
+    lines = [line.strip() for line in render(loaded.spec, loaded.positions).splitlines()]
+    at = lines.index("sgd {")
+    assert lines[at + 1 : at + 3] == ["lr: 0.02", "momentum: 0.5  # --set"]
+
+
 def test_the_text_that_is_handed_on_says_what_is_set():
     spec = spec_of("model_config.freeze_blocks=2", "training_config.num_epochs=5")
     again = parse_experiment(spec.text).spec

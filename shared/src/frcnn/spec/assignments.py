@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from frcnn.errors import Problem
 from frcnn.spec.textproto import suggestions
-from frcnn.spec.textproto.positions import Positions
+from frcnn.spec.textproto.positions import Positions, is_inside
 from frcnn.spec.textproto.reader import read
 from frcnn.spec.textproto.values import BadValueError, Field
 
@@ -72,8 +72,7 @@ def _assign(message: Message, positions: Positions, path: str, value: str, setti
             positions.record_set(f'{walked}["{key}"]', setting)
             return
         if not rest and part["place"] is None:
-            for found in _set_field(message, field, value):
-                positions.record_set(f"{walked}{found.removeprefix(field.name)}", setting)
+            _note(positions, field, walked, _set_field(message, field, value), setting)
             return
         message, step = _inside(message, field, part["place"])
         for block in (walked, walked + step):
@@ -82,6 +81,18 @@ def _assign(message: Message, positions: Positions, path: str, value: str, setti
         walked += step
         if not rest:
             raise BadValueError("names a whole block; expected one of its fields behind a dot")
+
+
+def _note(positions: Positions, field: Field, path: str, found: Iterable[str], setting: str) -> None:
+    """Notes what was set: `found` are paths from the field on, `path` is that of the field."""
+    paths = [f"{path}{each.removeprefix(field.name)}" for each in found]
+    if field.is_repeated:
+        positions.forget(path)
+    for each in paths:
+        # A block adds to the one in the text, whose other fields stay where they stand.
+        is_block = any(other != each and is_inside(other, each) for other in paths)
+        if not (is_block and each in positions):
+            positions.record_set(each, setting)
 
 
 def _forget_siblings(positions: Positions, field: Field, path: str) -> None:
