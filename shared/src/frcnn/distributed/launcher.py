@@ -154,9 +154,8 @@ def _mpi_ranks(
     try:
         if process.stdin is not None:
             with contextlib.suppress(BrokenPipeError), process.stdin:
-                process.stdin.write(
-                    step_process.encode([*mpirun, *(os.fspath(word) for word in command)], os.getpid())
-                )
+                words = [str(word) for word in command]
+                process.stdin.write(step_process.encode([*mpirun, *words], os.getpid()))
         yield ranks
     finally:
         _end(ranks)
