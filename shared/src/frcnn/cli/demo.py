@@ -3,7 +3,6 @@
 import argparse
 import importlib
 import json
-import logging
 import shlex
 import shutil
 import sys
@@ -29,8 +28,6 @@ The data set is a folder with images/ and labels/ (or image_2/ and label_2/). Si
 are taken from it; the specs made from that are kept in the output folder, ready to be changed. The same
 command again goes on where a run was cut off.
 """
-
-log = logging.getLogger(__name__)
 
 SAMPLES = 8
 OWN = {"README.txt", "specs", "data", "run", "samples", "annotated", "labels"}

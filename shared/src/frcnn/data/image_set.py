@@ -15,12 +15,13 @@ _SIBLINGS = {"jpg": "jpeg", "jpeg": "jpg"}
 
 def is_image_name(name: str) -> bool:
     """Checks whether a file of this name is an image of the folder it is in."""
-    return not name.startswith(".") and PurePosixPath(name).suffix.lower() in SUFFIXES
+    return not name.startswith(".") and _suffix(name) in SUFFIXES
 
 
 def stem_of(name: str) -> str:
     """Returns an image's name, or its path, without the extension."""
-    return str(PurePosixPath(name).with_suffix(""))
+    head, dot, tail = name.rpartition(".")
+    return head if dot and "/" not in tail else name
 
 
 def image_names(folder: Path) -> list[str]:
@@ -43,7 +44,7 @@ def preferred_first(names: Iterable[str], extension: str) -> list[str]:
     order = {f".{_SIBLINGS.get(plain, plain)}": 1, f".{plain}": 0}
 
     def key(name: str) -> tuple[str, int, str]:
-        return stem_of(name), order.get(PurePosixPath(name).suffix.lower(), 2), name
+        return stem_of(name), order.get(_suffix(name), 2), name
 
     return sorted(names, key=key)
 
@@ -83,3 +84,8 @@ def image_paths(folder: Path, frame_id: str, file: str, extensions: Sequence[str
     names = [file] if file else []
     names += [f"{frame_id}.{extension}" for extension in extensions]
     return tuple(folder / name for name in names if is_below(name))
+
+
+def _suffix(name: str) -> str:
+    """The extension with its dot, in lower case; without `pathlib`, for sets of millions."""
+    return name[name.rfind(".") :].lower() if "." in name else ""

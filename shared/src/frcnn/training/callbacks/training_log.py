@@ -40,6 +40,11 @@ class TrainingLog(keras.callbacks.Callback):
         """All epochs so far and one that is trained, but neither validated nor in the file yet."""
         return (*self.rows(), self._row(epoch, logs))
 
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Writes what a resumed run begins with: the validation of its last epoch may have been added."""
+        if self._rows:
+            write_text(self.path, self._text())
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Starts the epoch's clock."""
         self._began = time.monotonic()
