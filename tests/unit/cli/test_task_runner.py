@@ -264,7 +264,11 @@ def test_a_task_run_inside_another_passes_its_error_on(capsys):
 
 @pytest.mark.parametrize(
     ("number", "code", "message"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGHUP, 129, "terminated (SIGHUP)"),
+    ],
 )
 def test_a_signal_ends_the_run_and_leaves_nothing_half_written(
     number, code, message, program, environment, tmp_path

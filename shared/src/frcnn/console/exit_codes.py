@@ -51,7 +51,7 @@ def message(error: BaseException) -> str:
     """One message for people: what happened, and what to do."""
     if isinstance(error, Terminated):
         name = signal.Signals(error.number).name
-        return f"ended by {name}; files already finished are kept, nothing is half-written"
+        return f"terminated ({name}); files already finished are kept, nothing is half-written"
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; files already finished are kept, nothing is half-written"
     if isinstance(error, UsageError) and error.argument and str(error).startswith(error.argument):

@@ -91,7 +91,12 @@ def _write_weights(path: Path, groups: Sequence[Group]) -> None:
     import h5py
 
     written: dict[int, h5py.Dataset] = {}
-    with h5py.File(path, "w") as archive:
+    with contextlib.ExitStack() as stack:
+        # By an open file: the HDF5 library opens nothing that has no name. Slower, so not where there is one.
+        named = not path.is_relative_to("/proc")
+        archive = stack.enter_context(
+            h5py.File(path if named else stack.enter_context(path.open("w+b")), "w")
+        )
         for group in groups:
             folder = archive.create_group(group.path)
             folder.attrs["name"] = group.name

@@ -66,7 +66,8 @@ def read_tree(path: Path) -> Tree:
         ModelError: It is broken, or one of those; does not name the file.
     """
     try:
-        with h5py.File(path, "r") as archive:
+        # By an open file: the HDF5 library opens nothing that has no name.
+        with path.open("rb") as stream, h5py.File(stream, "r") as archive:
             reader = _Reader(path.stat().st_size)
             reader.visit(archive, "", 0)
     except FAULTS as error:
