@@ -22,7 +22,8 @@ TIMEOUT_SECONDS = 10.0
 # The metadata store's names beside those of the API.
 _STATES = {"COMPLETE": "SUCCEEDED", "CACHED": "SUCCEEDED", "CANCELLED": "CANCELED"}
 _ENDS = ("SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN")
-_NOT_TOLD = "Kubeflow does not tell how: a gate stayed closed, or a step was taken away; see the run"
+# Up to 2.16.1 also of a run that exported a model.
+_NOT_TOLD = "Kubeflow does not tell how; see the run"
 _UNDERSCORE = re.compile("_([a-z])")
 
 

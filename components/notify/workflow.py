@@ -1,9 +1,9 @@
 """How a run really fared, from the workflow that Kubeflow Pipelines made of it.
 
 Kubeflow Pipelines tells its exit handler the state of the part of the run before it as its metadata store has
-it, which stays at RUNNING where a gate stayed closed or a pod was killed. Argo's own record of the run knows
-better, and the service accounts of steps may read it (manifests of Kubeflow Pipelines 2.15.0 to 2.17.0:
-pipeline-runner, and aggregate-to-kubeflow-pipelines-edit for profiles).
+it, which stays at RUNNING where a gate stayed closed or a pod was killed, and up to 2.16.1 always. Argo's own
+record of the run knows better, and the service accounts of steps may read it (manifests of Kubeflow Pipelines
+2.15.0 to 2.17.0: pipeline-runner, and aggregate-to-kubeflow-pipelines-edit for profiles).
 """
 
 import base64

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _DRIVER = "-driver"
+_NOT_BEGUN = ("RUNTIME_STATE_UNSPECIFIED", "PENDING")
 RUNNING = ("RUNTIME_STATE_UNSPECIFIED", "PENDING", "RUNNING", "CANCELING", "PAUSED")
 
 
@@ -63,7 +64,8 @@ def not_started(run: Any, found: list[Step]) -> str:
     details = getattr(run.run_details, "task_details", None) or []
     pending = [str(each.display_name) for each in details if each.state == "PENDING"]
     if not pending:
-        return "" if details or run.state not in (None, *RUNNING) else "nothing of it has started"
+        waits = not details and run.state in (None, *_NOT_BEGUN)
+        return "nothing of it has started" if waits else ""
     for name in pending:
         if name.endswith(_DRIVER):
             return f"step {name.removesuffix(_DRIVER)} has not started: the pod that prepares it is pending"

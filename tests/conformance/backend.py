@@ -53,19 +53,22 @@ class Release:
         driver_resolves: Whether the driver resolves arguments, IfPresent among them, before the launcher.
         fills_defaults: Whether inputs that are left out get the component's default before that.
         sees_artifacts: Whether IfPresent is true for artifacts that are given.
+        tells_success: Whether the end of a nested pipeline's tasks reaches the pipeline around it
+            (metadata/client.go, UpdateDAGExecutionsState), so that an exit handler is told of success.
     """
 
     name: str
     driver_resolves: bool
     fills_defaults: bool = False
     sees_artifacts: bool = False
+    tells_success: bool = True
 
 
 RELEASES = {
     each.name: each
     for each in (
-        Release("2.15.0", driver_resolves=False),
-        Release("2.16.1", driver_resolves=False),
+        Release("2.15.0", driver_resolves=False, tells_success=False),
+        Release("2.16.1", driver_resolves=False, tells_success=False),
         Release("2.17.0", driver_resolves=True),
         Release("2.17.1", driver_resolves=True, fills_defaults=True, sees_artifacts=True),
     )
@@ -227,7 +230,8 @@ class Backend:
             return outputs[made["outputParameterKey"]]
         if "taskFinalStatus" in source:
             # The metadata store's state, which stays at RUNNING where a gate below stayed closed.
-            state = "RUNNING" if self.skipped else "COMPLETE"
+            told = self.release.tells_success and not self.skipped
+            state = "COMPLETE" if told else "RUNNING"
             task = source["taskFinalStatus"]["producerTask"]
             return {
                 "state": state,
