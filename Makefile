@@ -84,7 +84,7 @@ test-containers: $(STAMP) ## real images: the pipeline, and an MPIJob's pods, wi
 
 kube: ## a Kubernetes API server and controllers, built once with Go, and etcd, where they are missing
 	@command -v etcd >/dev/null || apt-get install -y -qq --no-install-recommends etcd-server >/dev/null
-	scripts/build_kube.sh
+	scripts/build_kube.sh || echo "no API server could be built: its tests are skipped" >&2
 
 test-kube: $(STAMP) kube ## chart, rights and trainings against that API server; MPI_OPERATOR=<checkout> for its controller
 	$(BIN)/python -m pytest -m kube tests/kube $(ARGS)

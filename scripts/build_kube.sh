@@ -11,7 +11,7 @@ if [ ! -x "$folder/kube-apiserver" ] || [ ! -x "$folder/kube-controller-manager"
   command -v go >/dev/null || { echo "go not found: install Go 1.26 or later" >&2; exit 1; }
   minor=${version#v1.}
   name=k8s.io/component-base/version
-  echo "building Kubernetes $version in $folder: 10 to 40 minutes on two cores" >&2
+  echo "building Kubernetes $version in $folder: some 12 minutes of CPU time" >&2
   (cd "$module" && go build -trimpath -o "$folder/" \
     -ldflags "-s -w -X $name.gitVersion=$version -X $name.gitMajor=1 -X $name.gitMinor=${minor%%.*}" \
     k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager)

@@ -161,9 +161,10 @@ def test_workers_that_end_before_the_training_are_reported_soon(plane, job):
 
 def test_used_up_quota_is_told_from_the_operators_events(plane, job):
     hard = {"hard": {"pods": "0"}}
-    client.CoreV1Api(plane.admin).create_namespaced_resource_quota(
-        job.namespace, {"metadata": {"name": "none"}, "spec": hard}
-    )
+    core = client.CoreV1Api(plane.admin)
+    core.create_namespaced_resource_quota(job.namespace, {"metadata": {"name": "none"}, "spec": hard})
+    # A quota counts once its controller has looked at it.
+    wait_until(lambda: core.read_namespaced_resource_quota_status("none", job.namespace).status.hard)
     with pytest.raises(NoRoomError, match=r"a pod could not be created: .*exceeded quota"):
         run_job(Cluster(plane.admin, job.namespace), job, patience=QUICK, write=[].append)
 
