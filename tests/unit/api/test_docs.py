@@ -11,6 +11,8 @@ from frcnn.demo.dataset import write_demo_data
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs/python.md"
 NOTEBOOK = ROOT / "examples/python_api.ipynb"
+# They train: seconds of work, but many processes.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 _BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -40,7 +42,6 @@ def test_the_examples_of_the_page_run_in_order(tmp_path, monkeypatch, capsys):
     assert '{"source": null, "size": [160, 200], "detections"' in shown
 
 
-@pytest.mark.slow
 def test_the_notebook_runs(tmp_path):
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")

@@ -74,12 +74,14 @@ def test_progress_and_log_records_come_out_of_the_child(trained):
     assert any("epoch 2/2" in each for each in trained.records)
 
 
+@pytest.mark.slow
 def test_a_training_that_is_done_is_not_begun_again(trained):
     again = frcnn.train(trained.spec, trained.folder / "results", num_epochs=2, resume=True)
     assert (again.last, again.best, again.epochs) == (trained.result.last, trained.result.best, 2)
     assert again.history == trained.result.history
 
 
+@pytest.mark.slow
 def test_false_ends_the_training_with_a_checkpoint_and_resume_goes_on(trained, tmp_path):
     result = frcnn.train(trained.spec, tmp_path, num_epochs=3, on_epoch=lambda epoch: False)
     assert (result.epochs, result.last.name) == (1, "frcnn_resnet_10.epoch_1.keras")
@@ -91,6 +93,7 @@ def test_false_ends_the_training_with_a_checkpoint_and_resume_goes_on(trained, t
     assert more.loss == trained.result.loss
 
 
+@pytest.mark.slow
 def test_an_exception_in_a_callback_cancels_the_training(trained, tmp_path):
     class CancelledError(Exception):
         pass
@@ -103,6 +106,7 @@ def test_an_exception_in_a_callback_cancels_the_training(trained, tmp_path):
     assert not list(tmp_path.glob("*.keras"))
 
 
+@pytest.mark.slow
 def test_an_error_of_the_child_is_an_error_here(trained, tmp_path):
     (tmp_path / "broken.keras").write_text("no model")
     with pytest.raises(ModelError, match=r"broken\.keras: "):
