@@ -19,7 +19,7 @@ TRAIN = Task("train", "fake.train", "does little")
 PROGRAM = """
 import signal, sys, time, types
 from pathlib import Path
-from frcnn.cli import frame
+from frcnn.cli import task_runner
 from frcnn.cli.tasks import Task
 from frcnn.files import atomic_path
 
@@ -49,7 +49,7 @@ def add_arguments(parser):
 module = types.ModuleType("fake")
 module.HELP, module.EXAMPLES, module.add_arguments = "fake task", "  frcnn fake wait", add_arguments
 module.run = lambda args: globals()[args.what](args)
-sys.exit(frame.run(Task("fake", "fake", "fake task"), module, sys.argv[1:]))
+sys.exit(task_runner.run(Task("fake", "fake", "fake task"), module, sys.argv[1:]))
 """
 
 
