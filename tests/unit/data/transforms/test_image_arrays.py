@@ -53,9 +53,10 @@ def test_files_have_the_pixels_that_tensorflow_decodes(suffix, mode, options, ch
     np.testing.assert_array_equal(image_arrays.decode(data, channels), expected)
 
 
-def test_files_of_16_bits_have_the_pixels_that_tensorflow_decodes():
+@pytest.mark.parametrize("depth", [8, 10, 12, 14, 16])
+def test_files_of_16_bits_have_the_pixels_that_tensorflow_decodes(depth):
     buffer = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 2**16, (20, 30), np.uint16)).save(buffer, "PNG")
+    Image.fromarray(np.random.default_rng(0).integers(0, 2**depth, (20, 30), np.uint16)).save(buffer, "PNG")
     expected = decode_image(tf.constant(buffer.getvalue()), 3).numpy()
     np.testing.assert_array_equal(image_arrays.decode(buffer.getvalue(), 3), expected)
 

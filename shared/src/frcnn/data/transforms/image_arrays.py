@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from frcnn.data.conversion.stored_image import DEPTHS, used_depth
 from frcnn.data.transforms.image_settings import ImageSettings
 from frcnn.errors import DataError
 
@@ -60,8 +61,9 @@ def read(path: Path, channels: int) -> NDArray[np.uint8]:
 
 def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
     """Returns the pixels of a Pillow image of any mode: uint8 [h, w, 3] RGB, or [h, w, 1] of a grey one."""
-    if image.mode.startswith("I;16"):  # 16 bits: the upper ones count, as in every decoder
-        return (np.asarray(image) >> 8).astype(np.uint8)[..., None]
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image)
+        return (values >> used_depth(int(values.max(initial=0))) - DEPTHS[0]).astype(np.uint8)[..., None]
     if image.mode in ("L", "LA", "1"):
         return np.asarray(image.convert("L"))[..., None]
     return np.asarray(image.convert("RGB"))
