@@ -1,7 +1,7 @@
-"""Compiles the pipelines, and each component by itself, to the YAML that is checked in, or for your images.
+"""Compiles the pipeline and its components to the checked-in YAML, or to YAML for other images.
 
-`python -m pipelines.compile` writes pipelines/compiled/ and components/*/*.yaml again. `python -m
-pipelines.compile pipelines FOLDER` and `... components FOLDER` write there.
+`python -m pipelines.compile` updates pipelines/compiled/ and components/*/*.yaml. `python -m
+pipelines.compile pipelines FOLDER` and `... components FOLDER` write to FOLDER.
 """
 
 import importlib
@@ -17,7 +17,7 @@ from frcnn.files import atomic_path
 
 COMPILED = Path(__file__).with_name("compiled")
 COMPONENTS = Path(__file__).parents[1] / "components"
-# Definitions by the file that each is compiled to: what other people's pipelines load.
+# Compiled file -> (module, name) of the definition. Other pipelines load these files.
 DEFINITIONS = {
     **{
         f"{step}/component.yaml": (step, step)
@@ -36,25 +36,37 @@ DEFINITIONS = {
     "train/retrain.yaml": ("train", "retrain"),
     "evaluate/evaluate_retrained.yaml": ("evaluate", "evaluate_retrained"),
 }
-# kfp names parts of nested pipelines in the order of protobuf's maps. That of the compiled implementation
-# changes from process to process; Python's own is the order in which they were filled.
+# kfp names parts of nested pipelines in the order of protobuf maps. In the compiled implementation, the order
+# varies between processes; in the Python implementation, it is the insertion order.
 _FIXED_ORDER = {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python", "PYTHONHASHSEED": "0"}
 
 
 def compile_all(folder: Path) -> list[Path]:
-    """Writes the YAML of every pipeline into `folder`; returns the files, the same bytes every time.
+    """Compiles every pipeline. The output is reproducible byte by byte.
+
+    Args:
+        folder: Output folder.
+
+    Returns:
+        Written files.
 
     Raises:
-        RunError: kfp refuses a pipeline; says why.
+        RunError: kfp rejected a pipeline.
     """
     return _compile_apart("pipelines", folder)
 
 
 def compile_components(folder: Path) -> list[Path]:
-    """Writes the YAML of every component into `folder`, by `DEFINITIONS`; as `compile_all`.
+    """Compiles every component in `DEFINITIONS`. The output is reproducible byte by byte.
+
+    Args:
+        folder: Output folder.
+
+    Returns:
+        Written files.
 
     Raises:
-        RunError: kfp refuses a component; says why.
+        RunError: kfp rejected a component.
     """
     return _compile_apart("components", folder)
 
@@ -70,7 +82,7 @@ def _compile_apart(what: str, folder: Path) -> list[Path]:
         check=False,
     )
     if done.returncode:
-        raise RunError(f"the pipeline does not compile: {done.stderr.strip()[-2000:]}")
+        raise RunError(f"compilation failed: {done.stderr.strip()[-2000:]}")
     return [Path(line) for line in done.stdout.splitlines()]
 
 
@@ -98,7 +110,7 @@ def _components() -> Iterator[tuple[str, Any]]:
 
 
 def main() -> None:
-    """Prints the names of the files."""
+    """Compiles as the command line requests, and prints the names of the written files."""
     if len(sys.argv) > 2:
         paths = _compile_here(sys.argv[1], Path(sys.argv[2]))
     else:

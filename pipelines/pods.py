@@ -1,7 +1,7 @@
-"""Where the steps' pods may run and how much disk they need, as the owner of a cluster says it.
+"""Nodes and disk space of the steps' pods, as configured by the owner of a cluster.
 
-Written into the pipeline when it is compiled, like the images: flags of `submit`, `schedule`, `publish` and
-`compile`, handed over in three environment variables.
+Like images, they are written into the pipeline when it is compiled. The flags of `submit`, `schedule`,
+`publish` and `compile` are passed on in three environment variables.
 """
 
 import argparse
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 NODE_SELECTOR_VARIABLE = "FRCNN_STEP_NODE_SELECTORS"
 TOLERATION_VARIABLE = "FRCNN_STEP_TOLERATIONS"
 STORAGE_VARIABLE = "FRCNN_STEP_EPHEMERAL_STORAGE"
-# Of the backends, none knows ephemeral storage in a step's resources. All of them pass on a limit of any
-# name that stands where a pipeline names its accelerators, and Kubernetes takes a limit for the request too.
+# No backend supports ephemeral storage in a step's resources. All of them accept any resource name in the
+# accelerator limit, however, and Kubernetes uses a limit as the request, too.
 STORAGE_RESOURCE = "ephemeral-storage"
 _WITH_GPUS = ("train", "retrain")
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -30,50 +30,63 @@ _UNITS |= {f"{unit}i": 1024**n for n, unit in enumerate("KMGTP", 1)}
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """One setting: `step` is a step's name with hyphens, or empty for every step."""
+    """Setting of one or all steps.
+
+    Attributes:
+        step: Name of a step with hyphens; empty for all steps.
+        text: Value of the setting.
+    """
 
     step: str
     text: str
 
     def applies(self, name: str) -> bool:
-        """Checks whether the step called `name` is meant."""
+        """Checks whether the setting applies to a step.
+
+        Args:
+            name: Name of the step.
+        """
         return self.step in ("", name.replace(" ", "-"))
 
 
 def add_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags."""
+    """Adds the flags for pods.
+
+    Args:
+        flags: Parser to extend.
+    """
     add = flags.add_argument
     add(
         "--node_selector",
         action="append",
         default=[],
         metavar="[STEP@]LABEL=VALUE",
-        help="nodes that a step, or every one, may run on",
+        help="label that nodes must have to run STEP (default: every step); repeatable",
     )
     add(
         "--toleration",
         action="append",
         default=[],
         metavar="[STEP@]KEY[=VALUE][:EFFECT]",
-        help="taint of a node that a step, or every one, tolerates",
+        help="node taint that STEP tolerates (default: every step); repeatable",
     )
     add(
         "--ephemeral_storage",
         action="append",
         default=[],
         metavar="[STEP@]SIZE",
-        help="disk that a step's pod needs, such as evaluate@100Gi (not of train and retrain)",
+        help="disk space for the pod of STEP, such as evaluate@100Gi (not for train, retrain); repeatable",
     )
 
 
 def choose(args: argparse.Namespace) -> None:
-    """Hands the flags over to the pipeline's definition, which is imported or compiled afterwards.
+    """Stores the flags in environment variables for the pipeline definition, which is imported afterwards.
 
     Args:
-        args: With the flags of `add_flags`, or without.
+        args: Parsed flags; those of `add_flags` may be missing.
 
     Raises:
-        UsageError: One is not understood, or names no step.
+        UsageError: A value is malformed, or a step does not exist.
     """
     given: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
         (NODE_SELECTOR_VARIABLE, "node_selector", label),
@@ -89,8 +102,8 @@ def choose(args: argparse.Namespace) -> None:
                 )
             if flag == "ephemeral_storage" and setting.step in _WITH_GPUS:
                 raise UsageError(
-                    f"--{flag} {setting.step}@{setting.text}: the limit of this step's GPUs stands in its "
-                    "place; it keeps no copy of the data set, and FRCNN_CACHE_LIMIT bounds its cache"
+                    f"--{flag} {setting.step}@{setting.text}: not supported for steps with GPUs. This step "
+                    "does not copy the data set; set FRCNN_CACHE_LIMIT to limit its cache."
                 )
             parsed(setting.text)
         if texts:
@@ -98,12 +111,12 @@ def choose(args: argparse.Namespace) -> None:
 
 
 def apply(task: "dsl.PipelineTask", name: str, *, accelerators: bool) -> None:
-    """Gives a step what the environment variables say.
+    """Applies the settings in the environment variables to a step.
 
     Args:
-        task: The step.
-        name: Its name.
-        accelerators: Whether its accelerators are set already: it cannot be given a size of disk then.
+        task: Task of the step.
+        name: Name of the step.
+        accelerators: Whether accelerators of the step are already set. If so, its disk size cannot be set.
     """
     from kfp import kubernetes
 
@@ -121,10 +134,16 @@ def apply(task: "dsl.PipelineTask", name: str, *, accelerators: bool) -> None:
 
 
 def label(text: str) -> tuple[str, str]:
-    """Reads LABEL=VALUE.
+    """Parses LABEL=VALUE.
+
+    Args:
+        text: Text to parse.
+
+    Returns:
+        Tuple of label and value.
 
     Raises:
-        UsageError: It is something else.
+        UsageError: The format is wrong.
     """
     name, separator, value = text.partition("=")
     if not name or not separator:
@@ -133,10 +152,16 @@ def label(text: str) -> tuple[str, str]:
 
 
 def toleration(text: str) -> tuple[str, str | None, str | None]:
-    """Reads KEY[=VALUE][:EFFECT]; None for what is left out.
+    """Parses KEY[=VALUE][:EFFECT].
+
+    Args:
+        text: Text to parse.
+
+    Returns:
+        Tuple of key, value and effect; `None` for omitted parts.
 
     Raises:
-        UsageError: It is something else.
+        UsageError: The format is wrong.
     """
     form = re.fullmatch(rf"([^=:]+)(?:=([^:]*))?(?::({'|'.join(_EFFECTS)}))?", text)
     if form is None:
@@ -147,10 +172,16 @@ def toleration(text: str) -> tuple[str, str | None, str | None]:
 
 
 def size(text: str) -> int:
-    """Reads a size such as 100Gi, in bytes.
+    """Parses a size such as 100Gi.
+
+    Args:
+        text: Text to parse.
+
+    Returns:
+        Size in bytes.
 
     Raises:
-        UsageError: It is none.
+        UsageError: The format is wrong.
     """
     form = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]*)", text)
     if form is None or form[2] not in _UNITS or not float(form[1]):

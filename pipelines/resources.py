@@ -1,4 +1,4 @@
-"""What each step may use on a cluster, how often it is tried again, and where its secrets come from."""
+"""Resources, retries and secrets of each step on a cluster."""
 
 import dataclasses
 from typing import Any
@@ -7,7 +7,7 @@ from kfp import dsl, kubernetes
 
 from pipelines import pods
 
-# Secrets by name, all of which may be missing. The key seals model files; without it they are plain.
+# Secrets by name; each may be missing. The key seals model files; without it, they are plain.
 SECRETS = {
     "frcnn-model-key": {"key": "FRCNN_KEY"},
     "frcnn-s3": {
@@ -17,28 +17,29 @@ SECRETS = {
         "region": "AWS_REGION",
     },
 }
-# What the pods of a training on several workers are like, as the cluster's owner says; may be missing.
+# ConfigMap with pod flags for training on several workers, set by the cluster's owner; may be missing.
 TRAINING_OPTIONS = ("frcnn-training", {"options": "FRCNN_MPIJOB_OPTIONS"})
 WEBHOOK_SECRET = {"frcnn-webhook": {"url": "FRCNN_WEBHOOK"}}
 
 
-# Counted from the beginning of a step's first attempt, and not between two attempts: after it none begins,
-# and one under way is ended. Longer than any training.
+# Time from the start of the first attempt, after which no retry starts and a running one is stopped. It must
+# therefore be longer than any training; it is not the delay between two attempts.
 RETRY_WINDOW = "30d"
 
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-    """How a step is run.
+    """Resources and retries of a step.
 
     Attributes:
-        cpu, memory: What it asks for, and the most it may use.
-        retries: A step that ends with an error is tried again so often; a wrong spec fails in seconds, so
-            that trying again costs little. Not tried again is a step whose pod was deleted under it (an
-            evicted pod, a drained or lost node): Argo counts that as an Error, and Kubeflow Pipelines asks
-            it for retries after failures only.
-        cached: Whether its outputs are reused where its inputs are the same.
-        shared_memory: Size of /dev/shm: input pipelines hand batches over in it, and a pod has 64 MB.
+        cpu: CPU request and limit.
+        memory: Memory request and limit.
+        retries: Number of retries after an error. A wrong spec fails within seconds, so its retries cost
+            little. A step whose pod was deleted (evicted, node drained or lost) is not retried: Argo counts
+            that as an Error, and Kubeflow Pipelines requests retries only after failures.
+        cached: Whether outputs are reused for equal inputs.
+        shared_memory: Size of /dev/shm, through which input pipelines pass batches. Empty: 64 MB, the default
+            of a pod.
     """
 
     cpu: tuple[str, str]
@@ -53,14 +54,14 @@ _LIGHT = Policy(cpu=("1", "4"), memory=("2G", "8G"))
 _HEAVY = Policy(cpu=("2", "16"), memory=("4G", "32G"), shared_memory="2Gi")
 POLICIES = {
     "convert": _LIGHT,
-    # It goes on from its newest checkpoint, so that a retry costs one interval.
+    # Training resumes from its newest checkpoint, so a retry costs at most one checkpoint interval.
     "train": dataclasses.replace(_HEAVY, retries=5),
     "evaluate": _HEAVY,
     "prune": _LIGHT,
     "retrain": dataclasses.replace(_HEAVY, retries=5),
     "evaluate retrained": _HEAVY,
     "export": _HEAVY,
-    # What is published changes without any input of these changing.
+    # Not cached, because the published model can change while the inputs stay the same.
     "compare": _TINY,
     "publish": dataclasses.replace(_TINY, retries=5),
     "notify": dataclasses.replace(_TINY, retries=0),
@@ -68,9 +69,16 @@ POLICIES = {
 
 
 def configured(task: dsl.PipelineTask, name: str, *, gpus: Any = None) -> dsl.PipelineTask:
-    """Gives a step its name in the UI and what `POLICIES` says; `gpus` is a parameter of the pipeline.
+    """Applies name, resources, retries and secrets to a step.
 
-    It is text: backends take a number for an empty text, and then set no limit at all.
+    Args:
+        task: Task of the step.
+        name: Name of the step in `POLICIES` and in the UI.
+        gpus: Pipeline parameter with the number of GPUs. It is text, because backends treat a numeric
+            parameter as empty text and then set no limit. `None`: the step uses no GPU.
+
+    Returns:
+        `task`.
     """
     policy = POLICIES[name]
     task.set_display_name(name).set_caching_options(policy.cached)

@@ -1,7 +1,7 @@
-"""The `enc_key` of a spec, taken out of the text that is handed to steps.
+"""Removes `enc_key` from specs before they are passed to steps.
 
-A step's parameters are written to the cache, to the inputs of each step and, in containers, to a command line
-that every user of the machine can read; the key reaches a step in its environment instead.
+Parameters of a step are written to the cache, to the inputs of each step, and, with containers, to a command
+line that every user of the machine can read. Steps therefore receive the key in their environment.
 """
 
 import dataclasses
@@ -21,23 +21,23 @@ from frcnn.spec.textproto.positions import Positions
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
 
-# White space and comments, which may stand between any two words.
+# White space and comments, which may separate any two tokens.
 _GAP = r"(?:\s|\#[^\n]*\n)*"
 _STRING = r"""(?:"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
 _FIELD = re.compile(rf"\benc_key{_GAP}:{_GAP}{_STRING}(?:{_GAP}{_STRING})*[ \t]*[;,]?")
 
-# As few digits as tell keys apart that one folder may see: no help to whoever guesses at a key.
+# Few digits: enough to distinguish the keys used in one folder, too few to help in guessing a key.
 _DIGITS = 6
 
 
 def without_key(given: str) -> tuple[str, str]:
-    """Takes the key out of a spec.
+    """Removes the key from a spec.
 
     Args:
         given: Text of an experiment spec, or the name of its file.
 
     Returns:
-        The spec's text without the key, and the key; `given` itself and an empty key if it has none.
+        Tuple of the spec's text without the key, and the key. Without a key, `given` and an empty key.
 
     Raises:
         SpecError: The spec has errors.
@@ -48,13 +48,13 @@ def without_key(given: str) -> tuple[str, str]:
         return given, ""
     text, wanted = _FIELD.sub("", spec.text), dataclasses.replace(spec, enc_key="")
     if spec.enc_key in text or not _says(text, wanted):
-        # It is in a comment, or written in another way: the same values without the user's own layout.
+        # The key is also in a comment, or in an unusual form. Render the values without the user's layout.
         text = render(wanted, Positions(), show_keys=True)
     return text, spec.enc_key
 
 
 def _says(text: str, wanted: "Experiment") -> bool:
-    """Checks whether a text has the values of a spec."""
+    """Checks whether a text has the same values as a spec."""
     try:
         found = parse_experiment(text, remarks=False).spec
     except FrcnnError:
@@ -63,19 +63,26 @@ def _says(text: str, wanted: "Experiment") -> bool:
 
 
 def key_environment(spec_key: str) -> Mapping[str, str]:
-    """Returns the variables that hand the spec's key to steps; none if the environment has a key already."""
+    """Returns environment variables that pass the spec's key to steps.
+
+    Args:
+        spec_key: Key in the spec; empty for none.
+
+    Returns:
+        Variables; empty if the environment already has a key.
+    """
     given = any(os.environ.get(name) for name in (KEY_VARIABLE, KEY_FILE_VARIABLE))
     return {} if given or not spec_key else {KEY_VARIABLE: spec_key}
 
 
 def key_name(spec_key: str) -> str:
-    """Returns a name for the key in use, so that models sealed with another one are not mixed up with its.
+    """Returns a short name for the key in use, to keep models sealed with different keys apart.
 
     Args:
-        spec_key: Key in the spec, which counts if the environment has none.
+        spec_key: Key in the spec, used if the environment has none.
 
     Returns:
-        A few digits that do not reveal the key; empty without a key.
+        Digits that do not reveal the key; empty without a key.
     """
     key = resolve_key(None, spec_key)
     if not key:

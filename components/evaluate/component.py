@@ -1,7 +1,7 @@
-"""KFP definitions of the step that measures a model and decides whether it is good enough.
+"""KFP definitions of the step that evaluates a model and decides whether it passes.
 
-Two definitions of one script in one image, as of `train` (docs/adr/0030-no-optional-inputs.md): of a model by
-itself, and of one that is to take the place of another.
+Both definitions use the same script and image (docs/adr/0030-no-optional-inputs.md): one evaluates a model
+by itself, the other compares it with the model that it is to replace.
 """
 
 from kfp import dsl
@@ -18,25 +18,25 @@ def evaluate(
     page: dsl.Output[dsl.HTML],
     confusion: dsl.Output[dsl.ClassificationMetrics],
     metrics: dsl.Output[dsl.Metrics],
-    mean_ap: dsl.OutputPath(float),  # type: ignore[valid-type]  # how kfp wants it
+    mean_ap: dsl.OutputPath(float),  # type: ignore[valid-type]  # form required by kfp
     passed: dsl.OutputPath(bool),  # type: ignore[valid-type]
     minimum_map: float = 0.0,
 ):
-    """Measure average precision on the validation fold.
+    """Measures average precision on the validation fold.
 
     Args:
         spec: Experiment spec: the name or S3 URI of a file, or its text.
         records: Records written by `convert`.
-        model: The model.
-        minimum_map: The least mAP, 0 to 1, with which a model passes.
+        model: Model to evaluate.
+        minimum_map: Minimum mAP to pass, 0 to 1.
 
     Returns:
-        report: metrics.json with every number, report.html, and the precision-recall curves.
-        page: The same report.html.
-        confusion: Which class was found where which was labelled.
+        report: metrics.json with all results, report.html, and the precision-recall curves.
+        page: Copy of report.html.
+        confusion: Confusion matrix of labeled and detected classes.
         metrics: mAP, and AP of each class.
         mean_ap: mAP, 0 to 1.
-        passed: Whether it is good enough.
+        passed: Whether the model passes.
     """
     return dsl.ContainerSpec(
         image=image("evaluate"),
@@ -68,29 +68,29 @@ def evaluate_retrained(
     page: dsl.Output[dsl.HTML],
     confusion: dsl.Output[dsl.ClassificationMetrics],
     metrics: dsl.Output[dsl.Metrics],
-    mean_ap: dsl.OutputPath(float),  # type: ignore[valid-type]  # how kfp wants it
+    mean_ap: dsl.OutputPath(float),  # type: ignore[valid-type]  # form required by kfp
     passed: dsl.OutputPath(bool),  # type: ignore[valid-type]
     minimum_map: float = 0.0,
     tolerance: float = 0.0,
 ):
-    """Measure average precision on the validation fold, and compare the model with the one before it.
+    """Measures average precision on the validation fold, and compares the model with the previous one.
 
     Args:
         spec: Experiment spec: the name or S3 URI of a file, or its text.
         records: Records written by `convert`.
-        model: The model.
-        former: Report of the model that the page compares this one with.
-        baseline_map: mAP of the model it is to take the place of.
-        minimum_map: The least mAP, 0 to 1, with which a model passes.
-        tolerance: How far below `baseline_map` it may lie and still pass.
+        model: Model to evaluate.
+        former: Report of the previous model, for comparison in report.html.
+        baseline_map: mAP of the previous model.
+        minimum_map: Minimum mAP to pass, 0 to 1.
+        tolerance: Amount by which the mAP may be lower than `baseline_map`.
 
     Returns:
-        report: metrics.json with every number, report.html, and the precision-recall curves.
-        page: The same report.html.
-        confusion: Which class was found where which was labelled.
+        report: metrics.json with all results, report.html, and the precision-recall curves.
+        page: Copy of report.html.
+        confusion: Confusion matrix of labeled and detected classes.
         metrics: mAP, and AP of each class.
         mean_ap: mAP, 0 to 1.
-        passed: Whether it is good enough.
+        passed: Whether the model passes.
     """
     return dsl.ContainerSpec(
         image=image("evaluate"),

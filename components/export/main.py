@@ -1,4 +1,4 @@
-"""Writes a model for deployment."""
+"""Exports a model for deployment."""
 
 import argparse
 import itertools
@@ -17,26 +17,36 @@ if TYPE_CHECKING:
 log = logging.getLogger("frcnn.step.export")
 
 ONNX, SEALED, SPEC = "model.onnx", "model.etlt", "spec.txt"
-# INT8 is calibrated on so many batches of so many images, or on what there is.
+# INT8 is calibrated on this many batches of this many images, or on all images if there are fewer.
 BATCHES, BATCH_SIZE = 10, 16
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; `component.py` passes exactly these flags."""
+    """Creates the parser of the command line. `component.py` passes exactly these flags."""
     flags = argparse.ArgumentParser(prog="export", description=__doc__)
-    flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or a file's name")
-    flags.add_argument("--model", type=Path, required=True, help="the model")
-    flags.add_argument("--records", type=Path, help="folder of records; INT8 is calibrated on their images")
+    flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or file")
+    flags.add_argument("--model", type=Path, required=True, help="folder of the model")
+    flags.add_argument("--records", type=Path, help="folder of records whose images calibrate INT8")
     flags.add_argument(
-        "--precision", choices=("fp32", "fp16", "int8"), default="fp32", help="of the networks (fp32)"
+        "--precision",
+        choices=("fp32", "fp16", "int8"),
+        default="fp32",
+        help="precision of the networks (default: fp32)",
     )
-    flags.add_argument("--exported", type=Path, required=True, help="folder to write to")
-    flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
+    flags.add_argument("--exported", type=Path, required=True, help="output folder for the exported model")
+    flags.add_argument("--executor-input", metavar="JSON", help="value of the KFP placeholder {{$}}")
     return flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the step; returns its exit code."""
+    """Runs the step.
+
+    Args:
+        argv: Command line arguments. `None` uses those of the process.
+
+    Returns:
+        Exit code.
+    """
     args = parser().parse_args(argv)
     from frcnn.steps.run import run
 
@@ -44,7 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
-    """Exports."""
+    """Exports the model.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Metadata by output artifact.
+    """
     from frcnn.api.exporting import export
     from frcnn.exporting.tensorrt.deepstream import LABELS, labels_text
     from frcnn.files import write_text
@@ -61,7 +78,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         result = export(
             model_file(args.model), target, spec=spec, data_type=args.precision, int8=int8, key=key
         )
-    # Without nvinfer_config.txt: DeepStream does not run this graph, and the next steps need it.
+    # nvinfer_config.txt is not written: DeepStream cannot run this graph, which the next steps need.
     write_text(args.exported / LABELS, labels_text(spec.class_names))
     for path in result.files:
         log.info("Saved %s", path)
@@ -70,14 +87,14 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
 
 
 def _calibration(records: Path | None, spec: "Experiment", folder: Path) -> "Int8":
-    """Returns how to calibrate on training images, which are written to `folder`."""
+    """Writes training images to `folder` and returns the calibration settings that use them."""
     from frcnn.api.exporting import Int8
     from frcnn.data.records.tfrecord import read_records
     from frcnn.errors import DataError, UsageError
     from frcnn.spec.overrides import with_records
 
     if records is None:
-        raise UsageError("--precision int8 needs --records, whose images it is calibrated on")
+        raise UsageError("--precision int8 requires --records: their images calibrate INT8")
     held_out = f"-fold-{with_records(spec, records).dataset_config.validation_fold:03d}-of-"
     files = [path for path in sorted(records.glob("*-fold-*")) if held_out not in path.name]
     found = (record for path in files for record in read_records(path) if record.encoded)
@@ -86,7 +103,10 @@ def _calibration(records: Path | None, spec: "Experiment", folder: Path) -> "Int
     for count, record in enumerate(itertools.islice(found, BATCHES * BATCH_SIZE), start=1):
         (folder / f"{count}.{record.image_format}").write_bytes(record.encoded or b"")
     if not count:
-        raise DataError(f"{records}: holds no training images, which INT8 is calibrated on")
+        raise DataError(
+            f"{records}: no training images found; INT8 calibration requires some. Check the records and "
+            "validation_fold."
+        )
     size = min(BATCH_SIZE, count)
     return Int8(cal_image_dir=folder, batch_size=size, batches=count // size)
 

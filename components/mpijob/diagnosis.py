@@ -1,6 +1,6 @@
-"""Why a job does not come up, or failed: from its pods and Events, one line with a remedy. Pure functions.
+"""Explains from pods and Events why a job does not start, or why it failed. Pure functions.
 
-The shapes are those of the Kubernetes API as JSON (camelCase).
+Each explanation is one line with a remedy. Objects have the JSON form of the Kubernetes API (camelCase).
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ Json = Mapping[str, Any]
 
 
 class Kind(enum.Enum):
-    """How long a fault may last before the job is given up: see `follow.Patience`."""
+    """Kind of problem, which decides how long it may last; see `supervise.Patience`."""
 
     FINAL = "will not go away by itself"
     IMAGE = "the kubelet tries again"
@@ -27,7 +27,14 @@ class Kind(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """What keeps a job from running: `object` such as `pod/x`, what it is, and what to do."""
+    """Problem that keeps a job from running.
+
+    Attributes:
+        kind: Kind of problem.
+        object: Kubernetes object, for example `pod/x`.
+        reason: Description of the problem.
+        remedy: Suggested action.
+    """
 
     kind: Kind
     object: str
@@ -36,61 +43,70 @@ class Fault:
 
     @property
     def topic(self) -> tuple[Kind, str]:
-        """What several pods may have in common: one warning is enough for all."""
+        """Key that is equal for pods with the same problem, so that it is reported once."""
         return self.kind, self.remedy
 
     @property
     def no_room(self) -> bool:
-        """Whether fewer workers might run."""
+        """Whether a job with fewer workers might run."""
         return self.kind in (Kind.SCHEDULING, Kind.QUOTA, Kind.NO_NODES)
 
     def __str__(self) -> str:
-        """One line."""
+        """Returns a one-line description."""
         return f"{self.object}: {self.reason}. {self.remedy}"
 
 
 _CHECK_IMAGE = "Check the image's name and tag, and that the nodes may pull it (imagePullSecrets)"
-# What a container waits for: reason -> kind, remedy.
+# Reasons of waiting containers -> kind, remedy.
 _WAITING = {
     "ErrImagePull": (Kind.IMAGE, _CHECK_IMAGE),
     "ImagePullBackOff": (Kind.IMAGE, _CHECK_IMAGE),
     "InvalidImageName": (Kind.FINAL, "Correct the image's name"),
     "ErrImageNeverPull": (Kind.FINAL, "Load the image onto the nodes, or set imagePullPolicy IfNotPresent"),
-    "CreateContainerConfigError": (Kind.IMAGE, "Create the secret or key that the message names"),
-    "CreateContainerError": (Kind.IMAGE, "Correct what the message names; `kubectl describe` says more"),
-    "RunContainerError": (Kind.IMAGE, "Check that the image holds the command it is started with"),
+    "CreateContainerConfigError": (Kind.IMAGE, "Create the secret or key named in the message"),
+    "CreateContainerError": (Kind.IMAGE, "Fix the cause named in the message; see `kubectl describe pod`"),
+    "RunContainerError": (Kind.IMAGE, "Check that the image contains the container's command"),
     "CrashLoopBackOff": (Kind.IMAGE, "Read the container's log: `kubectl logs --previous`"),
 }
-# Messages of Events, and of refused requests: pattern -> kind, remedy.
+# Patterns in messages of Events and of refused requests -> kind, remedy.
 _MESSAGES = (
     (
         r"exceeded quota",
         Kind.QUOTA,
-        "Ask for less, wait for other jobs to end, or have the namespace's ResourceQuota raised",
+        "Request less, wait for other jobs to end, or raise the namespace's ResourceQuota",
     ),
     (
         r"serviceaccount \S+ not found",
         Kind.FINAL,
-        "Name an existing service account; the chart frcnn-pipelines makes frcnn-training",
+        "Choose an existing service account; the chart frcnn-pipelines creates frcnn-training",
     ),
     (
         r"no PriorityClass with name",
         Kind.FINAL,
-        "Name an existing priority class: `kubectl get priorityclasses`",
+        "Choose an existing priority class: `kubectl get priorityclasses`",
     ),
     (r"violates PodSecurity", Kind.FINAL, "Relax the namespace's PodSecurity level, or the pod's settings"),
-    (r"must be less than or equal to .* limit", Kind.FINAL, "Correct the resources asked for"),
-    (r"maximum .* usage per ", Kind.FINAL, "Ask for less: the namespace's LimitRange forbids it"),
+    (r"must be less than or equal to .* limit", Kind.FINAL, "Correct the resource requests"),
+    (r"maximum .* usage per ", Kind.FINAL, "Request less: the namespace's LimitRange forbids this amount"),
 )
 _LOST = ("Evicted", "Preempting", "NodeLost", "Terminated", "NodeShutdown", "Shutdown")
-_FAILED_CREATE = ("FailedCreate", "MPIJobFailed")  # of the batch Job, of mpi-operator
+_FAILED_CREATE = ("FailedCreate", "MPIJobFailed")  # reasons used by the batch Job and by mpi-operator
 _FAILED_MOUNT = ("FailedMount", "FailedAttachVolume")
 
 
 def faults(pods: Iterable[Json], events: Iterable[Json], *, workers: int) -> Iterator[Fault]:
-    """All that keeps the pods of a job with `workers` workers from running.
+    """Finds all problems that keep the pods of a job from running.
 
-    Events outlive what they tell of: one that says a pod could not be made counts while pods are missing.
+    Events outlive their cause. An Event about a pod that could not be created counts only while pods of
+    that role are missing.
+
+    Args:
+        pods: Pods of the job.
+        events: Events about the job and its pods.
+        workers: Number of worker pods that the job should have.
+
+    Yields:
+        Problems.
     """
     pods, events = list(pods), list(events)
     missing = _missing_roles(pods, workers)
@@ -108,17 +124,25 @@ def faults(pods: Iterable[Json], events: Iterable[Json], *, workers: int) -> Ite
 
 
 def of_this_job(event: Json, job: Json) -> bool:
-    """Whether an Event is not left over from an earlier job of the same name."""
+    """Checks whether an Event belongs to this job rather than to an earlier one of the same name.
+
+    Args:
+        event: Event.
+        job: Current job.
+
+    Returns:
+        `True` if the Event refers to the job's UID, or is not older than the job.
+    """
     involved, metadata = event.get("involvedObject", {}), job["metadata"]
     if involved.get("kind") == "MPIJob" and involved.get("uid"):
         return bool(involved["uid"] == metadata["uid"])
     time = event.get("lastTimestamp") or event.get("eventTime") or event.get("firstTimestamp") or "9"
-    # To the second, as both are written; pods and the launcher's Job are younger than their MPIJob.
+    # Both times have a resolution of one second. Pods and the launcher's Job are younger than their MPIJob.
     return bool(time[:19] >= metadata.get("creationTimestamp", "")[:19])
 
 
 def _missing_roles(pods: list[Json], workers: int) -> set[str]:
-    """The kinds of object whose pods are not all there: mpijob makes workers, its Job the launcher."""
+    """Returns the creators of missing pods: mpijob creates workers, its Job the launcher."""
     roles = [pod["metadata"].get("labels", {}).get(ROLE_LABEL) for pod in pods]
     missing = set()
     if roles.count("worker") < workers:
@@ -134,23 +158,32 @@ def _involved(event: Json) -> tuple[str, str]:
 
 
 def _refused_by_operator(event: Json) -> Fault:
-    reason = f"mpi-operator refuses it: {_one_line(event.get('message', ''))}"
+    reason = f"mpi-operator rejected the job: {_one_line(event.get('message', ''))}"
     return Fault(Kind.FINAL, "/".join(_involved(event)), reason, "Correct the job's settings")
 
 
 def _not_created(event: Json) -> Fault:
     message = _one_line(event.get("message", ""))
-    kind, remedy = of_message(message) or (Kind.IMAGE, "Correct what the message names")
+    kind, remedy = of_message(message) or (Kind.IMAGE, "Fix the cause named in the message")
     return Fault(kind, "/".join(_involved(event)), f"a pod could not be created: {message}", remedy)
 
 
 def _not_mounted(event: Json) -> Fault:
     reason = f"{event['reason']}: {_one_line(event.get('message', ''))}"
-    return Fault(Kind.IMAGE, "/".join(_involved(event)), reason, "Create the volume or secret it names")
+    return Fault(
+        Kind.IMAGE, "/".join(_involved(event)), reason, "Create the volume or secret named in the message"
+    )
 
 
 def of_message(message: str) -> tuple[Kind, str] | None:
-    """What a refused request means, and what to do; None if the message is not known."""
+    """Explains the message of a refused request.
+
+    Args:
+        message: Message of an Event or of the API.
+
+    Returns:
+        Tuple of kind and remedy, or `None` if the message is unknown.
+    """
     for pattern, kind, remedy in _MESSAGES:
         if re.search(pattern, message):
             return kind, remedy
@@ -179,7 +212,7 @@ def _pod_faults(pod: Json, hopeless: set[str]) -> Iterator[Fault]:
                 _end_of(container.get("lastState", {})) if waiting["reason"] == "CrashLoopBackOff" else None
             )
             if before is not None:
-                yield Fault(Kind.ENDED, place, f"ends again and again: {before[0]}", before[1])
+                yield Fault(Kind.ENDED, place, f"ends repeatedly: {before[0]}", before[1])
             else:
                 yield Fault(kind, place, f"{waiting['reason']} of image {image}: {text}", remedy)
     if pod["metadata"].get("labels", {}).get(ROLE_LABEL) == "worker":
@@ -187,7 +220,7 @@ def _pod_faults(pod: Json, hopeless: set[str]) -> Iterator[Fault]:
 
 
 def _worker_ends(pod: Json, place: str) -> Iterator[Fault]:
-    """Workers wait for processes to start; one that has ended will not be there for them."""
+    """Yields problems of workers that have ended; a worker must run until the training ends."""
     status = pod.get("status", {})
     if status.get("reason") in _LOST:
         text = f"{status['reason']}: {_one_line(status.get('message', ''))}"
@@ -200,7 +233,7 @@ def _worker_ends(pod: Json, place: str) -> Iterator[Fault]:
 
 
 def _end_of(state: Json) -> tuple[str, str] | None:
-    """How a container ended, and what to do; None if it has not."""
+    """Returns how a container ended and a remedy, or `None` if it has not ended."""
     ended = state.get("terminated")
     if not ended:
         return None
@@ -211,21 +244,19 @@ def _end_of(state: Json) -> tuple[str, str] | None:
     if reason == "OOMKilled":
         return text, "Raise its memory (--memory), or lower the batch size"
     if reason in ("StartError", "ContainerCannotRun"):
-        return text, "Check that the image holds the command it is started with, such as /usr/sbin/sshd"
+        return text, "Check that the image contains the container's command, for example /usr/sbin/sshd"
     return text, "Read the container's log: `kubectl logs --previous`"
 
 
 def _evicted_remedy(text: str) -> str:
     for resource in ("memory", "ephemeral-storage"):
         if resource in text:
-            return (
-                f"The node ran out of {resource}: ask for more of it, so that the pod gets a node that has it"
-            )
-    return "See what happened to its node: kubectl describe node"
+            return f"The node ran out of {resource}: request more of it to get a node that has enough"
+    return "Check the node: kubectl describe node"
 
 
 def _claim_fault(place: str, message: str) -> Fault | None:
-    """The fault of a volume claim that keeps a pod from being scheduled; None if it is something else."""
+    """Returns the volume claim problem that prevents scheduling, or `None` for other causes."""
     missing = re.search(r'persistentvolumeclaim "([^"]+)" (?:not found|is being deleted)', message)
     if missing:
         return Fault(
@@ -239,7 +270,7 @@ def _claim_fault(place: str, message: str) -> Fault | None:
             Kind.SCHEDULING,
             place,
             f"no node can take it: {message}",
-            "Its claim has no volume yet: see `kubectl describe pvc`, and the claim's storage class",
+            "The volume claim is not bound: check `kubectl describe pvc` and the claim's storage class",
         )
     return None
 
@@ -248,12 +279,12 @@ def _scheduling_remedy(message: str, pod: Json) -> str:
     short = re.findall(r"Insufficient ([\w./-]+)", message)
     if short:
         asked = [f"{name} {_asked(pod, name)}" for name in sorted({each.rstrip(".") for each in short})]
-        return f"Each such pod asks for {', '.join(asked)}: ask for less, or add nodes that have it free"
+        return f"Each such pod requests {', '.join(asked)}: request less, or add nodes with enough free"
     if "taint" in message:
-        return "Tolerate the nodes' taint, or use other nodes"
+        return "Add a toleration for the nodes' taint, or use other nodes"
     if "affinity/selector" in message:
         return "Correct the node selector: no node has these labels"
-    return "Compare what the pod asks for with `kubectl describe nodes`"
+    return "Compare the pod's requests with `kubectl describe nodes`"
 
 
 def _asked(pod: Json, resource: str) -> str:
@@ -265,18 +296,26 @@ def _asked(pod: Json, resource: str) -> str:
 
 
 def failure(condition: Json, pods: Iterable[Json]) -> str:
-    """Why a job that ran has failed: its own condition, and how its pods ended."""
-    # mpi-operator appends the launcher pod's reason and message, which are often empty.
+    """Explains why a job failed after it had started.
+
+    Args:
+        condition: Failed condition of the job.
+        pods: Pods of the job.
+
+    Returns:
+        One line with the condition and at most three ends of pods, the most informative first.
+    """
+    # mpi-operator appends reason and message of the launcher pod, which are often empty.
     reason = str(condition.get("reason", "Failed")).strip("/")
     said = f"{reason}: {_one_line(condition.get('message', '')).rstrip(': ')}".rstrip(": ")
     ends = [each for pod in pods for each in _ends(pod)]
-    # Memory, eviction: what a worker died of explains the launcher's exit code, not the other way round.
+    # Out of memory or eviction of a worker explains the launcher's exit code, so these come first.
     ends.sort(key=lambda each: not each[1])
     return "; ".join([said, *(text for text, _ in ends[:3])])
 
 
 def _ends(pod: Json) -> Iterator[tuple[str, bool]]:
-    """How a pod ended badly, and whether that explains others' ends."""
+    """Yields how containers of a pod failed, and whether that explains other pods' failures."""
     place, status = f"pod/{pod['metadata']['name']}", pod.get("status", {})
     if status.get("reason") in _LOST:
         yield f"{place} {status['reason']}: {_one_line(status.get('message', ''))}", True

@@ -1,4 +1,4 @@
-"""A TrainingJob as the MPIJob that mpi-operator runs (kubeflow.org/v2beta1, of v0.8). Pure functions."""
+"""Converts a `TrainingJob` into an MPIJob of mpi-operator v0.8 (kubeflow.org/v2beta1). Pure functions."""
 
 import hashlib
 import json
@@ -10,9 +10,10 @@ from components.mpijob.job import HOME, SSH_FOLDER, SSH_PORT, USER, Resources, T
 API_VERSION = "kubeflow.org/v2beta1"
 JOB_LABEL = "training.kubeflow.org/job-name"
 ROLE_LABEL = "training.kubeflow.org/job-role"
-# Tells a job that a step may join from one of the same name with other settings.
+# Hash of the settings: a step joins an existing job of the same name only if it is equal.
 SETTINGS_ANNOTATION = "frcnn.io/settings"
-# By which clouds tell a pod of its account's role; set by their webhooks, so that a manifest cannot know.
+# Variables that pass the role of a service account to a pod. Cloud webhooks set them, so the manifest does
+# not contain them.
 ROLE_VARIABLES = (
     "AWS_ROLE_ARN",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -28,7 +29,16 @@ Manifest = dict[str, Any]
 
 
 def manifest(job: TrainingJob) -> Manifest:
-    """The MPIJob. Equal jobs give equal manifests, whoever owns them but for `ownerReferences`."""
+    """Builds the MPIJob.
+
+    Equal jobs have equal manifests; a different owner changes only `ownerReferences`.
+
+    Args:
+        job: Training job.
+
+    Returns:
+        MPIJob as JSON.
+    """
     spec = _spec(job)
     metadata: Manifest = {
         "name": job.name,
@@ -42,12 +52,25 @@ def manifest(job: TrainingJob) -> Manifest:
 
 
 def settings_of(spec: Manifest) -> str:
-    """A hash of what the job is to do."""
+    """Computes a hash of a job's settings.
+
+    Args:
+        spec: `spec` of the MPIJob.
+
+    Returns:
+        Hash, 32 hexadecimal digits.
+    """
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def owner_reference(job: TrainingJob) -> Manifest:
-    """The step's pod as owner: the cluster deletes the job after the pod.
+    """Builds the owner reference to the step's pod; the cluster deletes the job after this pod.
+
+    Args:
+        job: Training job with an owner.
+
+    Returns:
+        Owner reference as JSON.
 
     Raises:
         ValueError: The job has no owner.
@@ -59,7 +82,7 @@ def owner_reference(job: TrainingJob) -> Manifest:
         "kind": "Pod",
         "name": job.owner.name,
         "uid": job.owner.uid,
-        # True would need leave to update the pod's finalizers on clusters that check it, for nothing.
+        # True has no benefit here, and some clusters require the right to update the pod's finalizers for it.
         "blockOwnerDeletion": False,
         "controller": False,
     }
@@ -67,7 +90,7 @@ def owner_reference(job: TrainingJob) -> Manifest:
 
 def _spec(job: TrainingJob) -> Manifest:
     policy: Manifest = {
-        # Running: workers that still wait are stopped; finished pods stay, and with them their logs.
+        # Running: deletes only pods that still run. Finished pods and their logs are kept.
         "cleanPodPolicy": "Running",
         "backoffLimit": job.backoff_limit,
         "ttlSecondsAfterFinished": job.keep_seconds,
@@ -77,14 +100,14 @@ def _spec(job: TrainingJob) -> Manifest:
     return {
         "slotsPerWorker": job.slots_per_worker,
         "mpiImplementation": "OpenMPI",
-        # Otherwise the launcher would fail, and count against backoffLimit, until the images are pulled.
+        # Otherwise the launcher would fail until the workers' images are pulled, and use up backoffLimit.
         "launcherCreationPolicy": "WaitForWorkersReady",
         "sshAuthMountPath": SSH_FOLDER,
         "runPolicy": policy,
         "mpiReplicaSpecs": {
             "Launcher": {"replicas": 1, "restartPolicy": "Never", "template": _launcher(job)},
-            # OnFailure: the kubelet starts a worker again whose sshd was killed, as for want of memory. The
-            # operator replaces pods that were deleted, not those that failed.
+            # OnFailure: the kubelet restarts a worker whose sshd was killed, for example out of memory. The
+            # operator replaces only deleted pods, not failed ones.
             "Worker": {"replicas": job.workers, "restartPolicy": "OnFailure", "template": _worker(job)},
         },
     }
@@ -137,9 +160,15 @@ def _toleration(toleration: Toleration) -> Manifest:
 
 
 def launcher_command(job: TrainingJob) -> list[str]:
-    """Returns the launcher's command: `mpirun`, told of those variables that its pod really has.
+    """Builds the launcher's command: a shell that runs mpirun with the variables that are set in its pod.
 
-    mpirun warns of variables that are not set, such as those of secrets that may be missing.
+    mpirun warns about variables that are not set, for example if a secret is missing.
+
+    Args:
+        job: Training job.
+
+    Returns:
+        Command and arguments.
     """
     names = list(dict.fromkeys([*job.secret_environment, *ROLE_VARIABLES]))
     script = (
@@ -150,10 +179,17 @@ def launcher_command(job: TrainingJob) -> list[str]:
 
 
 def mpirun(job: TrainingJob) -> list[str]:
-    """One process a slot on all workers, each with the variables that the launcher has in any case."""
+    """Builds the mpirun command: one process per slot on all workers.
+
+    Args:
+        job: Training job.
+
+    Returns:
+        Command and arguments, with the variables that are always set in the launcher.
+    """
     words = ["mpirun", "-np", str(job.processes), "--bind-to", "none", "--map-by", "slot", "--tag-output"]
-    # A process is started by a worker's sshd, whose environment is not the container's. mpirun warns of
-    # variables that are not set, so that only those of GPU images are added for GPUs.
+    # The worker's sshd starts the process without the container's environment. mpirun warns about variables
+    # that are not set, so LD_LIBRARY_PATH is passed only with GPUs, whose images set it.
     inherited = ("PATH", "HOME", "LD_LIBRARY_PATH") if job.worker.gpus else ("PATH", "HOME")
     certain = [
         each["name"]
@@ -162,7 +198,7 @@ def mpirun(job: TrainingJob) -> list[str]:
     ]
     for name in (*inherited, *certain):
         words += ["-x", name]
-    # Gradients go by NCCL or over TCP; MPI itself only has to carry small messages.
+    # Gradients use NCCL or TCP; MPI itself carries only small messages.
     words += ["--mca", "pml", "ob1", "--mca", "btl", "^openib"]
     if job.network_interface:
         words += ["--mca", "btl_tcp_if_include", job.network_interface]
@@ -217,10 +253,10 @@ def _container(job: TrainingJob, name: str, resources: Resources) -> Manifest:
 def _pod(job: TrainingJob, container: Manifest, resources: Resources) -> Manifest:
     spec: Manifest = {
         "serviceAccountName": job.service_account,
-        # Training asks nothing of the cluster's API, so that it carries no key to it.
+        # Training does not use the Kubernetes API, so it gets no token.
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        # All that PodSecurity "restricted" asks for. The user is the same in both roles, as ssh needs it.
+        # Requirements of PodSecurity "restricted". ssh requires the same user in both roles.
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,
@@ -238,7 +274,7 @@ def _pod(job: TrainingJob, container: Manifest, resources: Resources) -> Manifes
         spec["priorityClassName"] = job.priority_class
     if job.image_pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in job.image_pull_secrets]
-    # A mesh's proxy would outlive the training, and not let ssh through.
+    # A service mesh proxy would keep running after the training, and would block ssh.
     annotations = {"sidecar.istio.io/inject": "false"}
     return {"metadata": {"annotations": annotations, "labels": _labels(job)}, "spec": spec}
 

@@ -1,4 +1,4 @@
-"""Runs a training job to its end: created or joined, watched, its log copied, cleaned up if it must go."""
+"""Runs a training job to its end: creates or joins it, watches it, copies its log, and cleans up."""
 
 import contextlib
 import dataclasses
@@ -27,22 +27,22 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Patience:
-    """How many seconds a trouble may last before the job is given up.
+    """Seconds that each kind of problem may last before the job is abandoned.
 
-    Each is logged when it is first seen, that is within `look` seconds.
+    Each problem is logged once, within `look` seconds after it occurs.
 
     Attributes:
-        image: An image that cannot be pulled, a missing secret: the kubelet tries again.
-        scheduling: No node can take a pod: other jobs may end, an autoscaler may add nodes. An
-            autoscaler that says it will not (Event NotTriggerScaleUp) ends the wait at once.
-        quota: The namespace's quota is used up: other jobs may end.
-        operator: mpi-operator takes no notice of the job.
-        start: From creation to Running, whatever the reason; time in which the job is suspended
+        image: Time for an image that cannot be pulled or a missing secret; the kubelet retries.
+        scheduling: Time for a pod that fits on no node: other jobs may end, or an autoscaler may add nodes.
+            If the autoscaler reports that it adds none (Event NotTriggerScaleUp), the wait ends at once.
+        quota: Time for an exhausted namespace quota: other jobs may end.
+        operator: Time for mpi-operator to process the job.
+        start: Time from creation to Running, whatever the reason. Time in which the job is suspended
             (queued) does not count.
-        unreachable: The API does not answer.
-        look: Between looks at pods and Events while the job is not running; while it runs, 6 times that.
-            They are those that watches have shown: a look makes no request.
-        clean_up: The operator does not stop the pods of a job that failed.
+        unreachable: Time for an API that does not respond.
+        look: Time between checks of pods and Events while the job is not running; 6 times as long while it
+            runs. Checks use the watches' data and send no request.
+        clean_up: Time for the operator to stop the pods of a failed job.
     """
 
     image: float = 45
@@ -55,7 +55,14 @@ class Patience:
     clean_up: float = 20
 
     def of(self, kind: Kind) -> float:
-        """How long a fault of that kind may last."""
+        """Returns the time that a problem may last.
+
+        Args:
+            kind: Kind of problem.
+
+        Returns:
+            Seconds; 0 if it cannot resolve by itself.
+        """
         limits = {
             Kind.IMAGE: self.image,
             Kind.ENDED: self.image,
@@ -66,18 +73,23 @@ class Patience:
 
 
 class FailedTrainingError(RunError):
-    """The training itself failed. Its job stays to be looked at, if no pod of it goes on."""
+    """The training itself failed. Its job is kept for inspection if none of its pods is still running."""
 
 
 class NoRoomError(RunError):
-    """The cluster had no room for all of the workers, for as long as that was waited for.
+    """The cluster had no room for all workers within the time limit.
 
     Attributes:
-        fitting: How many of them ran.
+        fitting: Number of workers that ran.
     """
 
     def __init__(self, message: str, fitting: int) -> None:
-        """See the attributes."""
+        """Creates the error.
+
+        Args:
+            message: Message for the user.
+            fitting: Number of workers that ran.
+        """
         super().__init__(message)
         self.fitting = fitting
 
@@ -89,19 +101,24 @@ def run_job(
     patience: Patience = Patience(),
     write: Callable[[str], None] | None = None,
 ) -> None:
-    """Comes back when the training has succeeded.
+    """Runs a training job and returns when it has succeeded.
 
-    Each line of the launcher's log goes to `write`, stdout if None. A job that is given up, or whose
-    step is told to stop (SIGTERM, Ctrl-C), is deleted. A step that is killed outright leaves it running;
-    started again, it joins.
+    The job is deleted if it is abandoned, or if the step is stopped by SIGTERM or Ctrl-C. If the step is
+    killed with SIGKILL, the job continues, and the restarted step joins it.
+
+    Args:
+        cluster: Namespace of the job.
+        job: Training job.
+        patience: Time limits of problems.
+        write: Function that receives each line of the launcher's log. `None` writes to stdout.
 
     Raises:
-        SpecError: mpi-operator would not run this job; nothing was created.
-        RefusedError: The cluster does not take it.
-        FailedTrainingError: It ran, and failed.
+        SpecError: mpi-operator would reject the job; nothing was created.
+        RefusedError: The cluster rejects the job.
+        FailedTrainingError: The training started and failed.
         NoRoomError: Nodes or quota do not suffice for all workers.
-        UnreachableError: The API does not answer; the job is left as it is.
-        RunError: It did not start in time, or was deleted by others.
+        UnreachableError: The API is unreachable; the job is left unchanged.
+        RunError: The job did not start in time, or somebody else deleted it.
     """
     document = manifest(job)
     if found := list(problems(document)):
@@ -116,9 +133,9 @@ def run_job(
             _stop_pods(cluster, document, patience)
             raise
         except UnreachableError:
-            raise  # started again, the step joins the job
+            raise  # a restarted step joins the job
         except RefusedError:
-            if started is not None:  # otherwise there is nothing of ours to delete
+            if started is not None:  # otherwise this step has not created a job
                 _clean_up(cluster, document)
             raise
         except (Exception, KeyboardInterrupt):
@@ -128,7 +145,7 @@ def run_job(
 
 @dataclasses.dataclass(frozen=True)
 class _Seen:
-    """What watches show of a job's surroundings."""
+    """Pods and Events of a job, as watches report them."""
 
     pods: Watched
     events: Watched
@@ -157,33 +174,33 @@ def _to_stdout(line: str) -> None:
 
 
 def _clean_up(cluster: Cluster, document: Manifest) -> None:
-    """Deletes the job if it is this one: a name that was refused may be another's."""
+    """Deletes the job if it is this step's; a refused name may belong to another job."""
     name = document["metadata"]["name"]
     try:
         existing = cluster.get(name)
         if existing is not None and is_same(existing, document):
             cluster.delete(name)
-            log.info("mpijob/%s deleted, and with it its pods", name)
-    except RunError as trouble:  # the first error is the one to tell
+            log.info("Deleted mpijob/%s and its pods", name)
+    except RunError as trouble:  # the first error is the one to report
         log.warning("mpijob/%s may be left behind: %s", name, trouble)
 
 
 def _stop_pods(cluster: Cluster, document: Manifest, patience: Patience) -> None:
-    """Deletes a failed job whose pods go on.
+    """Deletes a failed job whose pods still run.
 
-    mpi-operator stops them when the launcher has ended, and does not when a worker was evicted
-    (kubeflow/mpi-operator#647): then they hold their GPUs for ever.
+    mpi-operator stops them when the launcher has ended, but not after a worker was evicted
+    (kubeflow/mpi-operator#647). They would occupy their GPUs forever.
     """
     name = document["metadata"]["name"]
     until = time.monotonic() + patience.clean_up
     try:
         while any(_goes_on(pod) for pod in cluster.pods(name)):
             if time.monotonic() >= until:
-                log.info("mpijob/%s failed, and pods of it go on: it is deleted", name)
+                log.info("Deleting mpijob/%s: it failed, and some of its pods still run", name)
                 return _clean_up(cluster, document)
             time.sleep(min(10.0, max(patience.clean_up, 0.1)))
-    except RunError as trouble:  # the training's failure is the one to tell
-        log.warning("mpijob/%s may have pods left that go on: %s", name, trouble)
+    except RunError as trouble:  # the training's failure is the one to report
+        log.warning("mpijob/%s may have pods that still run: %s", name, trouble)
 
 
 def _goes_on(pod: Json) -> bool:
@@ -207,16 +224,16 @@ def _follow(
             if judge.has_succeeded(current):
                 return
     finally:
-        # After Ctrl-C too: the lines before it are what people look for.
+        # After Ctrl-C, too, because the lines before it are useful.
         copy.finish(20 if judge.ended else 1)
 
 
 class _Judge:
-    """Decides, each time a job changed or time went by, whether it is done, doomed, or to be waited for."""
+    """Decides after each change or pause whether a job has ended, cannot run, or needs more time."""
 
     def __init__(self, cluster: Cluster, job: TrainingJob, patience: Patience, around: _Seen) -> None:
         self._cluster, self._job, self._patience, self._around = cluster, job, patience, around
-        self._since = time.monotonic()  # when it was created, joined, or last seen suspended
+        self._since = time.monotonic()  # time of creation, joining, or the last suspension seen
         self._running_since: float | None = None
         self._next_look = 0.0
         self._seen: dict[tuple[Kind, str], float] = {}
@@ -225,14 +242,24 @@ class _Judge:
         self.ended = False
 
     def quiet_seconds(self) -> int:
-        """How long a watch may stay quiet before time is looked at again; whole seconds, 1 or more."""
+        """Returns the longest time a watch may stay quiet before the next check, whole seconds >= 1."""
         return max(1, round(self._look_seconds()))
 
     def _look_seconds(self) -> float:
         return self._patience.look * (1 if self._running_since is None else 6)
 
     def has_succeeded(self, current: Manifest) -> bool:
-        """True at the end; raises what `run_job` promises if it is a bad one."""
+        """Checks whether the job has succeeded.
+
+        Args:
+            current: Current MPIJob.
+
+        Returns:
+            `True` if it has succeeded, `False` if it needs more time.
+
+        Raises:
+            RunError: As `run_job`.
+        """
         self._tell(current)
         if condition(current, "Succeeded"):
             self.ended = True
@@ -284,7 +311,7 @@ class _Judge:
                 self._give_up(fault)
             if fault.topic not in self._warned:
                 self._warned.add(fault.topic)
-                log.warning("%s (waiting %.0f s for it)", fault, self._patience.of(fault.kind))
+                log.warning("%s (waiting up to %.0f s)", fault, self._patience.of(fault.kind))
 
     def _give_up(self, fault: Fault) -> NoReturn:
         message = f"mpijob/{self._job.name} cannot run: {fault}"
@@ -299,15 +326,15 @@ class _Judge:
         return diagnosis.faults(pods, events, workers=self._job.workers)
 
     def _unnoticed(self, now: float) -> list[Fault]:
-        """The fault that the operator does nothing, once it had the time to."""
+        """Returns a problem if the operator has not processed the job in time."""
         name = self._job.name
         if now - self._since < self._patience.operator:
             return []
-        fresh = self._cluster.get(name)  # a watch that was cut off may not have told yet
+        fresh = self._cluster.get(name)  # an interrupted watch may lag behind
         if fresh is None or fresh.get("status", {}).get("conditions"):
             return []
-        reason = f"mpi-operator has taken no notice of it for {self._patience.operator:.0f} s"
-        remedy = "See whether it runs, and watches this namespace: kubectl get pods -A | grep mpi-operator"
+        reason = f"mpi-operator has not processed the job for {self._patience.operator:.0f} s"
+        remedy = "Check that it runs and watches this namespace: kubectl get pods -A | grep mpi-operator"
         return [Fault(Kind.FINAL, f"mpijob/{name}", reason, remedy)]
 
     def _check_deadlines(self, now: float) -> None:
@@ -317,9 +344,9 @@ class _Judge:
             phases = sorted(f"{pod['metadata']['name']} {pod['status'].get('phase')}" for pod in pods)
             raise RunError(
                 f"mpijob/{name} has not started in {self._patience.start:.0f} s: "
-                f"{', '.join(phases[:4]) or 'it has no pods'}. Look at: kubectl describe mpijob,pods "
+                f"{', '.join(phases[:4]) or 'it has no pods'}. For details run: kubectl describe mpijob,pods "
                 f"-n {self._cluster.namespace} -l training.kubeflow.org/job-name={name}"
             )
-        # The cluster itself ends the launcher then; a minute later it evidently has not.
+        # The cluster should end the launcher at the limit; a minute later it has failed to do so.
         if limit is not None and self._running_since is not None and now - self._running_since > limit + 60:
-            raise RunError(f"mpijob/{name} runs longer than the {limit} s it was given. Give it more time")
+            raise RunError(f"mpijob/{name} exceeded its deadline of {limit} s. Raise --deadline.")

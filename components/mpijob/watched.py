@@ -1,4 +1,4 @@
-"""The objects of one kind as a watch shows them, so that waiting costs the API server no listings."""
+"""Caches the objects of one kind from a watch, so that polling them sends no requests to the API server."""
 
 import logging
 import threading
@@ -12,23 +12,23 @@ from components.mpijob.diagnosis import Json
 
 log = logging.getLogger(__name__)
 
-# (version to begin after, None for the state now; seconds to stay) -> (kind of change, object)
+# (resource version to start after, or None for existing objects; seconds) -> (event type, object)
 Watch = Callable[[str | None, int], Iterator[tuple[str, Json]]]
 
-# Short enough that a thread that is told to stop, and a dead connection, go soon.
+# Short enough that a stopped thread and a broken connection end soon.
 _SECONDS = 60
 
 
 class Watched(threading.Thread):
-    """Keeps the current objects of one kind; a thread of its own follows their changes."""
+    """Thread that watches the objects of one kind and keeps their current state."""
 
     def __init__(self, what: str, watch: Watch, *, pause: float = 1.0) -> None:
-        """Makes no request before it is started.
+        """Creates the thread. Sends no request before it is started.
 
         Args:
             what: Name for the log.
-            watch: Begins a watch.
-            pause: Seconds between attempts that fail.
+            watch: Function that starts a watch.
+            pause: Seconds between failing attempts.
         """
         super().__init__(name=f"watch of {what}", daemon=True)
         self._what, self._watch, self._pause = what, watch, pause
@@ -41,7 +41,7 @@ class Watched(threading.Thread):
         """Returns the objects as last seen, oldest first.
 
         Raises:
-            RefusedError: The API does not let us watch them.
+            RefusedError: Access to them is denied.
         """
         with self._lock:
             if self._refused is not None:
@@ -50,11 +50,11 @@ class Watched(threading.Thread):
         return sorted(objects, key=lambda each: str(each["metadata"].get("creationTimestamp", "")))
 
     def stop(self) -> None:
-        """Lets the thread end with the watch that is open."""
+        """Requests the thread to end; it does so with the current watch."""
         self._stopped.set()
 
     def run(self) -> None:
-        """Follows until told to stop, or refused."""
+        """Watches until `stop` is called or access is denied."""
         version: str | None = None
         while not self._stopped.is_set():
             try:
@@ -65,7 +65,7 @@ class Watched(threading.Thread):
                     self._take(kind, seen)
                 continue
             except ExpiredWatchError:
-                version = None  # what was deleted meanwhile must not stay
+                version = None  # start over, because deletions may have been missed
                 with self._lock:
                     self._objects.clear()
             except RefusedError as error:
@@ -73,7 +73,7 @@ class Watched(threading.Thread):
                     self._refused = error
                 return
             except (ApiException, HTTPError, OSError, UnreachableError, ValueError) as error:
-                log.debug("watch of %s: %s; trying again", self._what, error)
+                log.debug("Watch of %s: %s; retrying", self._what, error)
             self._stopped.wait(self._pause)
 
     def _take(self, kind: str, seen: Json) -> None:

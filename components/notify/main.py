@@ -1,4 +1,4 @@
-"""Tells a webhook how a run ended. Whatever happens here, the run's outcome stays as it is: exit code 0."""
+"""Reports the outcome of a run to a webhook. Always exits with code 0, so that the outcome is unchanged."""
 
 import argparse
 import http.client
@@ -19,24 +19,31 @@ log = logging.getLogger("frcnn.step.notify")
 
 WEBHOOK_VARIABLE = "FRCNN_WEBHOOK"
 TIMEOUT_SECONDS = 10.0
-# The metadata store's names beside those of the API.
+# States of the metadata store that have other names in the API.
 _STATES = {"COMPLETE": "SUCCEEDED", "CACHED": "SUCCEEDED", "CANCELLED": "CANCELED"}
 _ENDS = ("SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN")
-# Up to 2.16.1 also of a run that exported a model.
-_NOT_TOLD = "Kubeflow does not tell how; see the run"
+# Up to Kubeflow Pipelines 2.16.1 also for runs that exported a model.
+_NOT_TOLD = "Kubeflow does not report the outcome; see the run"
 _UNDERSCORE = re.compile("_([a-z])")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; `component.py` passes exactly these flags."""
+    """Creates the parser of the command line. `component.py` passes exactly these flags."""
     flags = argparse.ArgumentParser(prog="notify", description=__doc__)
-    flags.add_argument("--status", required=True, metavar="JSON", help="what KFP tells of the run's end")
-    flags.add_argument("--webhook", default="", help=f"URL (default: {WEBHOOK_VARIABLE}); empty: no message")
+    flags.add_argument("--status", required=True, metavar="JSON", help="final status of the run from KFP")
+    flags.add_argument("--webhook", default="", help=f"URL to notify (default: ${WEBHOOK_VARIABLE}, or none)")
     return flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the step; returns 0."""
+    """Runs the step.
+
+    Args:
+        argv: Command line arguments. `None` uses those of the process.
+
+    Returns:
+        Exit code 0.
+    """
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
     body = message(args.status, _nodes(args.status))
@@ -48,15 +55,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def message(status: str, nodes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Makes what is posted: `text` for people, as chat services show it, and the same in fields for programs.
+    """Builds the message: `text` for people, as chat services show it, and separate fields for programs.
 
     Args:
-        status: JSON that Kubeflow Pipelines gives an exit handler.
-        nodes: What `workflow.nodes_of` found; None if it found nothing.
+        status: JSON that Kubeflow Pipelines passes to an exit handler.
+        nodes: Nodes from `workflow.nodes_of`. `None` if they are unavailable.
 
     Returns:
-        `text`, `run`, `state` (SUCCEEDED, FAILED, GATE_CLOSED, ENDED where nobody knows how, UNKNOWN where
-        `status` is not understood) and `error` (of a run that failed).
+        Dict with `text`, `run`, `state` and `error`. The state is SUCCEEDED, FAILED, CANCELED, GATE_CLOSED,
+        ENDED (unknown outcome) or UNKNOWN (`status` cannot be parsed). The error is empty unless the run
+        failed.
     """
     run, state, error = _told(status)
     detail = error
@@ -71,13 +79,13 @@ def message(status: str, nodes: Mapping[str, Any] | None = None) -> dict[str, An
 
 
 def _told(status: str) -> tuple[str, str, str]:
-    """Run, state and error as Kubeflow Pipelines gives them."""
+    """Returns run, state and error from the status of Kubeflow Pipelines."""
     try:
         found = _camel_case(json.loads(status))
         run, state = str(found["pipelineJobResourceName"]), str(found["state"])
         return run, _STATES.get(state, state), str((found.get("error") or {}).get("message", ""))
     except (ValueError, KeyError, TypeError, AttributeError):
-        return "unknown", "UNKNOWN", f"not understood: {status[:200]}"
+        return "unknown", "UNKNOWN", f"cannot parse the status: {status[:200]}"
 
 
 def _nodes(status: str) -> dict[str, Any] | None:
@@ -87,31 +95,31 @@ def _nodes(status: str) -> dict[str, Any] | None:
     try:
         return workflow.nodes_of(run.rpartition("/")[2])
     except (OSError, ValueError, http.client.HTTPException) as error:
-        log.info("the workflow of the run cannot be read (%s)", error)
+        log.info("Cannot read the workflow of the run (%s)", error)
         return None
 
 
 def _camel_case(fields: dict[str, Any]) -> dict[str, Any]:
-    """Spells names as clusters do: kfp's local runner writes `pipeline_job_resource_name`."""
+    """Converts names to camel case, as clusters use; kfp's local runner writes snake case."""
     return {_UNDERSCORE.sub(lambda match: match[1].upper(), name): value for name, value in fields.items()}
 
 
 def _post(url: str, body: dict[str, Any]) -> None:
-    """The URL may hold a secret, so that only its host is logged."""
+    """Posts the message. Logs only the host, because the URL may contain a secret."""
     host = "the webhook"
     try:
         parts = urlsplit(url)
         host = parts.hostname or host
         if parts.scheme not in ("http", "https"):
-            raise ValueError("its URL does not begin with http:// or https://")
+            raise ValueError("the URL does not begin with http:// or https://")
         data = json.dumps(body).encode()
         request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
-            log.info("told %s", host)
+            log.info("Notified %s", host)
     except urllib.error.HTTPError as error:
-        log.warning("%s was not told: it answered %d %s", host, error.code, error.reason)
+        log.warning("Could not notify %s: HTTP %d %s", host, error.code, error.reason)
     except (OSError, ValueError, http.client.HTTPException) as error:
-        log.warning("%s was not told: %s", host, error)
+        log.warning("Could not notify %s: %s", host, error)
 
 
 if __name__ == "__main__":

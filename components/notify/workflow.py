@@ -1,9 +1,9 @@
-"""How a run really fared, from the workflow that Kubeflow Pipelines made of it.
+"""Determines the outcome of a run from its Argo workflow.
 
-Kubeflow Pipelines tells its exit handler the state of the part of the run before it as its metadata store has
-it, which stays at RUNNING where a gate stayed closed or a pod was killed, and up to 2.16.1 always. Argo's own
-record of the run knows better, and the service accounts of steps may read it (manifests of Kubeflow Pipelines
-2.15.0 to 2.17.0: pipeline-runner, and aggregate-to-kubeflow-pipelines-edit for profiles).
+Kubeflow Pipelines passes its exit handler the state from its metadata store. That state stays RUNNING if a
+gate is closed or a pod is killed, and always does so up to 2.16.1. Argo's workflow has the actual state. The
+service accounts of steps may read it (manifests of Kubeflow Pipelines 2.15.0 to 2.17.0: pipeline-runner, and
+aggregate-to-kubeflow-pipelines-edit for profiles).
 """
 
 import base64
@@ -22,19 +22,19 @@ ACCOUNT_FOLDER = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 TIMEOUT_SECONDS = 10.0
 _FAILED = ("Failed", "Error")
 _EXECUTOR, _DRIVER = "executor", "-driver"
-# The steps of our pipeline whose success decides what became of a model.
+# Steps whose success determines whether a model was exported or published.
 EXPORT, PUBLISH = "export", "publish"
 _MOST_MESSAGE = 500
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
+    """Outcome of a run.
 
     Attributes:
         state: `SUCCEEDED`, `FAILED`, or `GATE_CLOSED`: no step failed, and no model was exported.
-        detail: The same in words.
-        step: The step that failed, or the last one that ran before a closed gate.
+        detail: Description of the outcome.
+        step: Step that failed, or last step before a closed gate.
     """
 
     state: str
@@ -43,14 +43,17 @@ class Outcome:
 
 
 def nodes_of(run: str) -> dict[str, Any]:
-    """Reads the nodes of a run's workflow, by their ids.
+    """Reads the nodes of a run's workflow from Kubernetes.
 
     Args:
         run: Name of the workflow.
 
+    Returns:
+        Nodes by id.
+
     Raises:
-        OSError: There is no Kubernetes here, or it refuses.
-        ValueError: Its answer is none.
+        OSError: The process is not in a cluster, or the request failed.
+        ValueError: The response is invalid.
     """
     account = ACCOUNT_FOLDER
     host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT", "443")
@@ -65,7 +68,7 @@ def nodes_of(run: str) -> dict[str, Any]:
         f"https://{place}:{port}/{path}", headers={"Authorization": f"Bearer {token}"}
     )
     context = ssl.create_default_context(cafile=str(account / "ca.crt"))
-    # The way to the API server of one's own cluster leads through no proxy.
+    # The cluster's own API server is never accessed through a proxy.
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
     )
@@ -74,22 +77,35 @@ def nodes_of(run: str) -> dict[str, Any]:
 
 
 def nodes_in(workflow: Mapping[str, Any]) -> dict[str, Any]:
-    """Takes the nodes out of a workflow; large ones are kept packed.
+    """Extracts the nodes from a workflow. Argo compresses them in large workflows.
+
+    Args:
+        workflow: Workflow as JSON.
+
+    Returns:
+        Nodes by id.
 
     Raises:
-        ValueError: There are none.
+        ValueError: The workflow has no nodes.
     """
     status = workflow.get("status") or {}
     nodes = status.get("nodes")
     if not nodes and status.get("compressedNodes"):
         nodes = json.loads(gzip.decompress(base64.b64decode(status["compressedNodes"])))
     if not isinstance(nodes, dict) or not nodes:
-        raise ValueError("the workflow tells nothing of its steps")
+        raise ValueError("the workflow has no information about its steps")
     return nodes
 
 
 def outcome(nodes: Mapping[str, Any]) -> Outcome:
-    """Judges a run by its nodes, all but those of the exit handler having ended."""
+    """Determines the outcome of a run in which only the exit handler is still running.
+
+    Args:
+        nodes: Nodes of the workflow by id.
+
+    Returns:
+        Outcome of the run.
+    """
     failed = list(_failures(nodes))
     if failed:
         detail = "; ".join(
@@ -103,12 +119,12 @@ def outcome(nodes: Mapping[str, Any]) -> Outcome:
         return Outcome("SUCCEEDED", "a model was exported")
     last = _last(nodes)
     return Outcome(
-        "GATE_CLOSED", f"no model was exported: the gate after step {last or 'none'} stayed closed", last
+        "GATE_CLOSED", f"no model was exported: the gate after step {last or 'none'} is closed", last
     )
 
 
 def _steps(nodes: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The nodes that stand for steps: those above an executor."""
+    """Yields the nodes that represent steps: the parents of executor nodes."""
     for node in nodes.values():
         names = [
             nodes[child].get("displayName", "") for child in node.get("children") or () if child in nodes
@@ -118,18 +134,18 @@ def _steps(nodes: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _failures(nodes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The steps that failed in the end, and why; an attempt that a later one made good is none."""
+    """Yields failed steps and reasons. A failed attempt followed by a successful one does not count."""
     for name, node in _steps(nodes):
         if node.get("phase") in _FAILED:
             yield name, _reason(nodes, node)
     for node in nodes.values():
         name = str(node.get("displayName", ""))
         if name.endswith(_DRIVER) and node.get("phase") in _FAILED and node.get("type") == "Pod":
-            yield name.removesuffix(_DRIVER), f"before it began: {_text(node)}".rstrip(": ")
+            yield name.removesuffix(_DRIVER), f"before it started: {_text(node)}".rstrip(": ")
 
 
 def _reason(nodes: Mapping[str, Any], node: Mapping[str, Any]) -> str:
-    """What the last pod below a failed node left, else what the node says itself."""
+    """Returns the message of the last failed pod below a node, or else of the node itself."""
     pods, open_ids, seen = [], list(node.get("children") or ()), set()
     while open_ids:
         number = open_ids.pop()

@@ -1,7 +1,7 @@
-"""KFP definitions of the step that trains, and of the one that trains again what was pruned.
+"""KFP definitions of the steps that train a detector and retrain a pruned one.
 
-Two definitions of one script in one image: an input that may be absent needs a placeholder that Kubeflow
-Pipelines resolves from 2.17 on, and rightly from 2.17.1 on (docs/adr/0030-no-optional-inputs.md).
+Both definitions use the same script and image. An optional input would need a placeholder that Kubeflow
+Pipelines resolves only since 2.17, and correctly since 2.17.1 (docs/adr/0030-no-optional-inputs.md).
 """
 
 from kfp import dsl
@@ -23,24 +23,25 @@ def train(
     gpus_per_worker: int = 0,
     gpus: str = "0",
 ):
-    """Train a detector on records, on this pod or on several.
+    """Trains a detector on records, in this pod or in several.
 
     Args:
         spec: Experiment spec: the name or S3 URI of a file, or its text.
-        records_uri: Where the records are kept that `convert` wrote: its output `records_uri`. They are read
-            from there, so that no copy of the data set lands on the step's disk.
-        epochs: Number of epochs; 0 leaves the spec's.
-        precision: What layers compute in: fp32, or mixed for 16 bits (bfloat16 on CPUs, float16 on GPUs).
-        checkpoints: Folder on a volume, or S3 URI, that outlives the step. A step that is started again
-            goes on from its newest checkpoint there. Empty: it starts over. Several workers need an S3 URI.
-        num_workers: Pods that train together, as an MPIJob; 1 trains in the step's own pod.
-        min_workers: With how many of them to go on where the cluster has no room for all; 0: all.
-        gpus_per_worker: GPUs of each of several workers; 0 trains on CPUs.
-        gpus: GPUs of the step's own pod, 0 or 1, as text; give the task as many with
-            `set_accelerator_limit`. The step fails at once if it sees none.
+        records_uri: URI of the records: the output `records_uri` of `convert`. They are read from there, so
+            that the data set is not copied to the step's disk.
+        epochs: Number of epochs. 0: as in the spec.
+        precision: Precision of layer computations: fp32, or mixed for 16 bits (bfloat16 on CPUs, float16 on
+            GPUs).
+        checkpoints: Folder on a volume, or S3 URI, that outlives the step. A restarted step resumes from its
+            newest checkpoint there. Empty: it starts over. Several workers need an S3 URI.
+        num_workers: Number of pods that train together, as an MPIJob. 1: train in the step's own pod.
+        min_workers: Number of pods that suffice if the cluster has no room for all. 0: all.
+        gpus_per_worker: GPUs per pod if there are several workers. 0: train on CPUs.
+        gpus: GPUs of the step's own pod, 0 or 1, as text. Set the same number on the task with
+            `set_accelerator_limit`. The step fails at once if the GPU is not visible.
 
     Returns:
-        model: The best model by validation mAP, and the log of its training.
+        model: Best model by validation mAP, and the log of its training.
         metrics: Last loss, and mAP after the last epoch.
     """
     return dsl.ContainerSpec(
@@ -79,25 +80,26 @@ def retrain(
     gpus_per_worker: int = 0,
     gpus: str = "0",
 ):
-    """Train a detector again, from a model whose layers and weights are kept, such as a pruned one.
+    """Retrains a detector, keeping the layers and weights of a model, for example a pruned one.
 
     Args:
         spec: Experiment spec: the name or S3 URI of a file, or its text.
-        records_uri: Where the records are kept that `convert` wrote: its output `records_uri`. They are read
-            from there, so that no copy of the data set lands on the step's disk.
-        start_from: Model whose layers and weights are kept.
-        epochs: Number of epochs; 0 leaves the spec's.
-        precision: What layers compute in: fp32, or mixed for 16 bits (bfloat16 on CPUs, float16 on GPUs).
-        checkpoints: Folder on a volume, or S3 URI, that outlives the step. A step that is started again
-            goes on from its newest checkpoint there. Empty: it starts over. Several workers need an S3 URI.
-        num_workers: Pods that train together, as an MPIJob; 1 trains in the step's own pod.
-        min_workers: With how many of them to go on where the cluster has no room for all; 0: all.
-        gpus_per_worker: GPUs of each of several workers; 0 trains on CPUs.
-        gpus: GPUs of the step's own pod, 0 or 1, as text; give the task as many with
-            `set_accelerator_limit`. The step fails at once if it sees none.
+        records_uri: URI of the records: the output `records_uri` of `convert`. They are read from there, so
+            that the data set is not copied to the step's disk.
+        start_from: Model to start from. Its layers and weights are kept.
+        epochs: Number of epochs. 0: as in the spec.
+        precision: Precision of layer computations: fp32, or mixed for 16 bits (bfloat16 on CPUs, float16 on
+            GPUs).
+        checkpoints: Folder on a volume, or S3 URI, that outlives the step. A restarted step resumes from its
+            newest checkpoint there. Empty: it starts over. Several workers need an S3 URI.
+        num_workers: Number of pods that train together, as an MPIJob. 1: train in the step's own pod.
+        min_workers: Number of pods that suffice if the cluster has no room for all. 0: all.
+        gpus_per_worker: GPUs per pod if there are several workers. 0: train on CPUs.
+        gpus: GPUs of the step's own pod, 0 or 1, as text. Set the same number on the task with
+            `set_accelerator_limit`. The step fails at once if the GPU is not visible.
 
     Returns:
-        model: The best model by validation mAP, and the log of its training.
+        model: Best model by validation mAP, and the log of its training.
         metrics: Last loss, and mAP after the last epoch.
     """
     return dsl.ContainerSpec(

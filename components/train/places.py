@@ -1,12 +1,19 @@
-"""Places as Kubeflow names them, for code that knows S3 by one name."""
+"""Converts URIs of Kubeflow artifacts to the s3:// URIs that the rest of the code uses."""
 
-# How Kubeflow's object stores are addressed in artifacts' URIs. What follows a question mark tells its own
-# client of the server, which is here in the environment.
+# Schemes of S3 object stores in Kubeflow's artifact URIs. A query part describes the server to Kubeflow's
+# client; here, the environment does that.
 _SCHEMES = ("s3://", "minio://")
 
 
 def as_s3(uri: str) -> str:
-    """The s3:// URI of an artifact; empty if it is kept somewhere else."""
+    """Returns the s3:// URI of an artifact.
+
+    Args:
+        uri: URI of the artifact in Kubeflow.
+
+    Returns:
+        s3:// URI; empty if the artifact is not on S3.
+    """
     address = uri.partition("?")[0].rstrip("/")
     for scheme in _SCHEMES:
         if address.startswith(scheme):

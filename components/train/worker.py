@@ -1,6 +1,6 @@
-"""One process of a training on several pods; the launcher of an MPIJob starts it on each with mpirun.
+"""One process of a training on several pods. The launcher of an MPIJob starts it with mpirun.
 
-Records, spec, start and checkpoints are on S3: nothing has to outlive a pod.
+Records, spec, initial model and checkpoints are on S3; a pod keeps nothing of value.
 """
 
 import argparse
@@ -16,23 +16,35 @@ if TYPE_CHECKING:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; `on_workers` writes it."""
+    """Creates the parser of the command line. `distributed.described` writes this command line."""
     flags = argparse.ArgumentParser(prog="train.worker", description=__doc__)
-    flags.add_argument("--spec", required=True, help="experiment spec, s3:// URI")
-    flags.add_argument("--records", required=True, help="s3:// URI that the records lie under")
-    flags.add_argument("--start-from", default="", help="s3:// URI of a Model artifact to go on from")
-    flags.add_argument("--epochs", type=int, default=0, help="0 leaves the spec's")
+    flags.add_argument("--spec", required=True, help="s3:// URI of the experiment spec")
+    flags.add_argument("--records", required=True, help="s3:// URI of the records")
+    flags.add_argument("--start-from", default="", help="s3:// URI of the Model artifact to start from")
     flags.add_argument(
-        "--precision", choices=("fp32", "mixed"), default="fp32", help="what layers compute in"
+        "--epochs", type=int, default=0, help="number of epochs; 0: as in the spec (default: 0)"
     )
-    flags.add_argument("--checkpoints", required=True, help="s3:// URI of this very training")
-    flags.add_argument("--gpus", type=int, default=0, help="that every pod was promised (default: 0)")
+    flags.add_argument(
+        "--precision",
+        choices=("fp32", "mixed"),
+        default="fp32",
+        help="precision of layers (default: fp32)",
+    )
+    flags.add_argument("--checkpoints", required=True, help="s3:// URI for checkpoints of this training only")
+    flags.add_argument("--gpus", type=int, default=0, help="GPUs that every pod requested (default: 0)")
     flags.set_defaults(executor_input=None)
     return flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Trains; returns the exit code."""
+    """Runs one training process.
+
+    Args:
+        argv: Command line arguments. `None` uses those of the process.
+
+    Returns:
+        Exit code.
+    """
     args = parser().parse_args(argv)
     from frcnn.steps.run import run
 
@@ -40,7 +52,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def work(args: argparse.Namespace) -> "dict[str, Metadata]":
-    """Trains as one of the ranks that mpirun started; rank 0 speaks, and keeps the checkpoints."""
+    """Trains as one of the ranks that mpirun started. Rank 0 logs and stores the checkpoints.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Empty metadata.
+    """
     from frcnn.distributed.world import place
     from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
@@ -48,7 +67,7 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.training.gpus import require_tensorflow_gpus
     from frcnn.training.resumable import train_and_keep
 
-    # Of the parts of a shared GPU (MIG) a process sees one, however many its pod has.
+    # With MIG, a process sees only one GPU instance, however many its pod has.
     require_driver_gpus(min(args.gpus, 1))
     require_tensorflow_gpus(min(args.gpus, 1))
     if place().rank:
@@ -64,11 +83,7 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
 
 
 def _brought(uri: str, folder: Path) -> Path:
-    """The model of a Model artifact on S3, on this machine.
-
-    Raises:
-        ModelError: There is none.
-    """
+    """Downloads the model of a Model artifact, or raises `ModelError` if it contains none."""
     from frcnn.errors import ModelError
     from frcnn.steps.run import MODEL_NAMES
     from frcnn.storage import Store
@@ -80,7 +95,7 @@ def _brought(uri: str, folder: Path) -> Path:
             folder.mkdir(parents=True)
             store.download_file(f"{uri}/{name}", folder / name)
             return folder / name
-    raise ModelError(f"{uri}: holds no {' or '.join(MODEL_NAMES)}; expected the output of a step")
+    raise ModelError(f"{uri}: contains no {' or '.join(MODEL_NAMES)}; expected the output of a step.")
 
 
 if __name__ == "__main__":

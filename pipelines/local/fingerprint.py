@@ -1,6 +1,6 @@
-"""What a local run's step cache depends on beside a step's parameters: the data's files, and our own code.
+"""Fingerprints of the data files and of this project's code, as parts of a local run's cache key.
 
-The cache knows a data set by its folder's name only, and a step's code by the name of its image.
+The cache itself identifies a data set only by its folder's name, and code by the name of the image.
 """
 
 import hashlib
@@ -15,7 +15,14 @@ _DIGITS = 16
 
 
 def of_data(folder: Path) -> str:
-    """Changes when a file in `folder` or below, or behind a link in it, is added, removed or written to."""
+    """Computes a fingerprint from names, sizes and modification times of all files in a folder.
+
+    Args:
+        folder: Folder of the data set, including subfolders and linked folders.
+
+    Returns:
+        Hexadecimal digits.
+    """
     digest = hashlib.sha256()
     for line in _lines(folder, "", set()):
         digest.update(line.encode("utf-8", "surrogateescape"))
@@ -30,7 +37,7 @@ def _is_new(folder: Path, entered: set[Path]) -> bool:
 
 
 def _state(path: Path) -> str:
-    """Size and time of a file; a link to nowhere, a pipe or a device has neither."""
+    """Returns size and time of a file, or a placeholder for broken links and special files."""
     try:
         status = path.stat()
     except OSError:
@@ -41,14 +48,21 @@ def _state(path: Path) -> str:
 
 
 def of_code() -> str:
-    """Changes with the library and with the steps' entry scripts."""
+    """Computes a fingerprint of the library and the steps' entry scripts."""
     library = Path(frcnn.__file__).parent
     components = Path(__file__).parents[2] / "components"
     return _of_contents([*library.rglob("*.py"), *library.rglob("*.txt"), *components.rglob("*.py")])
 
 
 def of_texts(texts: Iterable[str]) -> str:
-    """Changes with any of them."""
+    """Computes a fingerprint of texts.
+
+    Args:
+        texts: Texts; their order matters.
+
+    Returns:
+        Hexadecimal digits.
+    """
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:_DIGITS]
 
 
@@ -62,12 +76,12 @@ def _of_contents(files: Iterable[Path]) -> str:
 
 
 def _lines(folder: Path, below: str, seen: set[tuple[int, int]]) -> Iterator[str]:
-    """Describes each file by name, size and time of change, in the order of names.
+    """Yields name, size and modification time of each file, sorted by name.
 
     Args:
-        folder: Folder to look into; links in it are followed.
-        below: Path of `folder` from the top, which begins each line.
-        seen: Folders looked into so far: links may lead round in a circle.
+        folder: Folder to list; links in it are followed.
+        below: Path of `folder` relative to the top, used as a prefix.
+        seen: Folders that were visited, because links may form cycles.
     """
     status = folder.stat()
     place = (status.st_dev, status.st_ino)
@@ -83,7 +97,7 @@ def _lines(folder: Path, below: str, seen: set[tuple[int, int]]) -> Iterator[str
         try:
             status = path.stat()
         except OSError as error:
-            yield f"{shown}\0{error.errno}\n"  # a link that leads nowhere, or removed since it was listed
+            yield f"{shown}\0{error.errno}\n"  # broken link, or file removed since the listing
             continue
         if stat.S_ISDIR(status.st_mode):
             yield from _lines(path, f"{shown}/", seen)

@@ -1,7 +1,7 @@
-"""Placeholders of a step's command, replaced once: what is put in is never searched for placeholders itself.
+"""Replaces the placeholders in a step's command in a single pass.
 
-kfp.local searches the whole command again for each kind of placeholder, so that a spec with `{{$}}` in a
-comment reaches a step with the step's parameters and folders in its place.
+Unlike kfp.local, inserted values are not searched for placeholders. There, a spec with `{{$}}` in a comment
+would reach a step with the step's parameters and folders inserted.
 """
 
 import json
@@ -23,15 +23,18 @@ def replace_placeholders(
     pipeline_root: str,
     unique_pipeline_id: str,
 ) -> list[str]:
-    """Replaces the placeholders in a compiled command; takes the place of kfp.local's function of that name.
+    """Replaces the placeholders in a compiled command; has the signature of kfp.local's function.
 
     Args:
-        full_command: Command and arguments as compiled.
+        full_command: Compiled command and arguments.
         executor_input_dict: Inputs and outputs of the step.
         pipeline_resource_name: Name of the run.
         task_resource_name: Name of the step.
         pipeline_root: Folder of the artifacts.
-        unique_pipeline_id: Number of the run.
+        unique_pipeline_id: Id of the run.
+
+    Returns:
+        Command and arguments.
     """
     constants = {
         "{{$}}": json.dumps(executor_input_dict),
@@ -52,7 +55,7 @@ def replace_placeholders(
 
 
 def _input_or_output(text: str, executor_input: dict[str, Any]) -> str:
-    """Finds what `.inputs.parameters['name']` and the like stand for."""
+    """Returns the value of a placeholder such as `.inputs.parameters['name']`."""
     parts = [part for part in _PARTS.split(text) if part]
     path = placeholder_utils.convert_placeholder_parts_to_path(parts)
     found = placeholder_utils.get_value_using_path(executor_input, path)

@@ -1,4 +1,4 @@
-"""KFP's local runner with each container step as a process of this machine (or as another handler says)."""
+"""Runs KFP's local runner with each container step as a process, or through another handler."""
 
 import contextlib
 import functools
@@ -25,7 +25,7 @@ __all__ = ["ProcessTaskHandler", "StepRun", "run_pipeline"]
 
 log = logging.getLogger("frcnn.pipeline")
 
-# Time for a step to clean up after itself before it is killed.
+# Seconds for a step to clean up before it is killed.
 _GRACE_SECONDS = 30
 
 
@@ -43,17 +43,17 @@ def run_pipeline(
     """Runs a pipeline to its end on this machine.
 
     Args:
-        pipeline: A function made by `dsl.pipeline`.
-        arguments: Its parameters.
-        root: Folder for the artifacts; each run has a folder of its own in it.
-        cache: Folder that remembers the steps that are done.
-        steps: Every step is added to it when it has ended.
-        handler: Runs a step; default as a process.
-        table: Shows the steps while they run.
-        secrets: Variables of the steps' environment.
+        pipeline: Function decorated with `dsl.pipeline`.
+        arguments: Parameters of the pipeline.
+        root: Folder for artifacts. Each run creates a subfolder.
+        cache: Folder of the cache of finished steps.
+        steps: List to which each step is added when it ends.
+        handler: Class that runs a step. `None` runs it as a process.
+        table: Table that shows the steps while they run. `None` shows none.
+        secrets: Secret environment variables of the steps.
 
     Raises:
-        RunError: A step failed; names it.
+        RunError: A step failed.
     """
     spec = type(pipeline.pipeline_spec)()
     spec.CopyFrom(pipeline.pipeline_spec)
@@ -83,12 +83,15 @@ def run_pipeline(
     if status != Status.SUCCESS:
         failed = [step.name for step in steps if step.state == "failed"] or fail_stack
         raise RunError(
-            f"step {failed[0]} failed, its messages are above; the same command goes on from there"
+            f"step {failed[0]} failed; see its messages above. Rerun the same command to resume from there."
         )
 
 
 class ProcessTaskHandler(ITaskHandler):
-    """Runs the command of a container step as a process, its output going where ours goes, or to `say`."""
+    """Handler that runs the command of a container step as a process.
+
+    Its output goes to `say`, or else to the output of this process.
+    """
 
     started = 0
 
@@ -100,19 +103,27 @@ class ProcessTaskHandler(ITaskHandler):
         runner: local.SubprocessRunner,
         env_vars: Mapping[str, str] | None = None,
     ) -> None:
-        """Keeps the command; called by kfp's rules. `runner` says nothing here."""
+        """Stores the command. kfp defines this signature.
+
+        Args:
+            image: Image of the step, not used by processes.
+            full_command: Command and arguments.
+            pipeline_root: Folder of the artifacts.
+            runner: Settings of kfp's runner, ignored.
+            env_vars: Environment variables of the step.
+        """
         self.image, self.full_command, self.pipeline_root = image, full_command, pipeline_root
         self.env_vars = dict(env_vars or {})
         self.secrets: Mapping[str, str] = {}
         self.say: Callable[[str], None] | None = None
 
     def run(self) -> Status:
-        """Runs the command; a step's `python` is the one that runs this."""
+        """Runs the command; a step's `python` is the interpreter of this process."""
         type(self).started += 1
         path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path if entry)
         stdout, stderr = (subprocess.PIPE, subprocess.STDOUT) if self.say else (None, None)
         with subprocess.Popen(
-            # -P: a folder named like one of our packages in the user's folder is not meant.
+            # -P ignores folders in the working directory that are named like one of our packages.
             [sys.executable, "-P", "-m", step_process.MODULE, step_process.name_of(self.full_command)],
             env={**os.environ, **self.env_vars, **self.secrets, "PYTHONPATH": path},
             stdin=subprocess.PIPE,
@@ -145,7 +156,7 @@ def _handler(
 def _send(process: "subprocess.Popen[bytes]", command: bytes) -> None:
     if process.stdin is None:
         raise RuntimeError("the process has no standard input")
-    with contextlib.suppress(BrokenPipeError), process.stdin:  # one that has ended says why by its exit code
+    with contextlib.suppress(BrokenPipeError), process.stdin:  # its exit code explains why it ended early
         process.stdin.write(command)
 
 
@@ -158,11 +169,11 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _without_cluster_settings(spec: Any) -> None:
-    """Takes out of a pipeline what is for clusters only."""
+    """Removes settings that only apply to clusters from a pipeline."""
     for dag in (spec.root.dag, *(component.dag for component in spec.components.values())):
         for task in dag.tasks.values():
-            # What fails once fails again: the user is told at once and not after the last attempt.
+            # Local failures are rarely transient, so report the first one instead of retrying.
             task.ClearField("retry_policy")
-            # The compiler adds a parameter of that name to steps whose number of GPUs is a parameter, with
-            # a reference in it that only clusters resolve.
+            # The compiler adds this parameter to steps whose number of GPUs is a parameter. Only clusters can
+            # resolve its reference.
             task.inputs.parameters.pop("accelerator_count", None)

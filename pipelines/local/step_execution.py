@@ -1,7 +1,7 @@
-"""Runs one step of a local run: from the cache if nothing changed, else by a handler.
+"""Runs a single step of a local run: from the cache if nothing has changed, else with a handler.
 
-kfp.local resolves the graph (order, gates, exit handler) and asks for each step here. Its own execution of a
-step runs containers in Docker only, searches a step's texts for placeholders, and prints a log of its own.
+kfp.local schedules the graph (order, gates, exit handler) and calls this code for each step. Its own step
+execution runs containers only in Docker, searches inserted texts for placeholders, and prints its own log.
 """
 
 import contextlib
@@ -24,18 +24,18 @@ from pipelines.local.step_table import StepTable
 
 log = logging.getLogger("frcnn.pipeline")
 
-# A message of kfp's pipeline specification; kfp makes these classes at run time.
+# Message of kfp's pipeline specification; kfp creates these classes at run time.
 Message: TypeAlias = Any
 Outputs: TypeAlias = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class StepRun:
-    """One step of a run.
+    """Result of one step of a run.
 
     Attributes:
-        name: As shown in the UI.
-        state: `done`, `reused` (an earlier run's outputs, as nothing it depends on changed) or `failed`.
+        name: Name in the UI.
+        state: `done`, `reused` (outputs of an earlier run with the same inputs) or `failed`.
         seconds: Wall time.
         artifacts: Output artifacts by name.
         parameters: Output parameters by name.
@@ -50,9 +50,12 @@ class StepRun:
 
 @contextlib.contextmanager
 def steps_run_by(execution: "StepExecution") -> Iterator[None]:
-    """Has kfp.local run steps by `execution` while the block runs.
+    """Makes kfp.local run steps with `execution` within the block.
 
-    `execute_single_task` is the only name in kfp that is replaced; kfp offers no parameter for it.
+    `execute_single_task` is the only name in kfp that is replaced; kfp has no parameter for it.
+
+    Args:
+        execution: Function that runs a step.
     """
     former = task_executor.execute_single_task
     task_executor.execute_single_task = execution
@@ -63,7 +66,7 @@ def steps_run_by(execution: "StepExecution") -> Iterator[None]:
 
 
 class StepExecution:
-    """Takes the place of `kfp.local.orchestrator.task_executor.execute_single_task`."""
+    """Replacement of `kfp.local.orchestrator.task_executor.execute_single_task`."""
 
     def __init__(
         self, handler: Callable[..., ITaskHandler], cache_folder: Path, table: StepTable, steps: list[StepRun]
@@ -71,16 +74,25 @@ class StepExecution:
         """Opens the cache.
 
         Args:
-            handler: Makes the handler of a step; called like the constructor of kfp's `ITaskHandler`.
-            cache_folder: Created if missing.
-            table: Shows the steps.
-            steps: Every step is added to it when it has ended.
+            handler: Function that creates the handler of a step, with the signature of kfp's `ITaskHandler`.
+            cache_folder: Folder of the cache; created if missing.
+            table: Table that shows the steps.
+            steps: List to which each step is added when it ends.
         """
         self._handler, self._table, self._steps = handler, table, steps
         self._cache = cache.LocalCache(str(cache_folder))
 
     def __call__(self, *, task_name: str, task_spec: Message, **given: Any) -> tuple[Outputs, Status]:
-        """Runs a step, and notes how it ended."""
+        """Runs a step and records its result.
+
+        Args:
+            task_name: Key of the task.
+            task_spec: Task of the pipeline specification.
+            given: Other arguments of kfp's function.
+
+        Returns:
+            Tuple of the step's outputs by name and its status.
+        """
         name = task_spec.task_info.name or task_name
         log.info("step %s", name)
         self._table.begin(name)
@@ -141,7 +153,7 @@ def _resolve(
     unique_pipeline_id: str,
     **others: Any,
 ) -> tuple[Message, list[str]]:
-    """Names the folders of a step's outputs; returns its inputs and outputs, and its command with them."""
+    """Chooses the output folders of a step; returns its inputs and outputs, and its resolved command."""
     task = executor_input_utils.get_local_task_resource_name(component_name)
     folder = executor_input_utils.construct_local_task_root(pipeline_root, pipeline_resource_name, task)
     inputs = executor_input_utils.construct_executor_input(

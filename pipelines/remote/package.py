@@ -1,4 +1,4 @@
-"""What is sent to a cluster: the compiled pipeline, and a run's parameters."""
+"""Prepares the data that is sent to a cluster: the compiled pipeline and the parameters of a run."""
 
 import argparse
 import contextlib
@@ -14,56 +14,87 @@ from frcnn.errors import UsageError
 from pipelines import parameters, pods
 from pipelines.parameters import Parameter
 
-# Linux takes no argument of a program that is longer (MAX_ARG_STRLEN, less the byte that ends it). A spec is
-# one of a step, and once more, as JSON beside all else that the step is told, of Kubeflow's launcher.
+# Longest argument of a program on Linux (MAX_ARG_STRLEN minus the terminating byte). A spec is an argument of
+# a step, and, as JSON together with the step's other inputs, an argument of Kubeflow's launcher.
 MOST_ARGUMENT_BYTES = 131_071
 _BESIDE_THE_SPEC_BYTES = 16_384
 CLUSTER_ONLY = (
-    Parameter("data_version", "", "TEXT", "another one converts the data set anew"),
-    Parameter("checkpoints", "", "PLACE", "folder on a volume, or s3:// URI, that outlives pods"),
+    Parameter("data_version", "", "TEXT", "any text; a new value repeats the conversion"),
+    Parameter("checkpoints", "", "PLACE", "folder on a volume, or s3:// URI, for checkpoints"),
     Parameter("num_workers", 1, "N", "pods that train together (default: 1)"),
-    Parameter("min_workers", 0, "N", "of them that will do where there is no room for all (default: all)"),
-    Parameter("gpus_per_worker", 0, "N", "of each of several workers (default: 0)"),
-    Parameter("step_gpus", "0", "N", "of the training step's own pod, 0 or 1 (default: 0)"),
+    Parameter("min_workers", 0, "N", "pods that suffice if there is no room for all (default: all)"),
+    Parameter("gpus_per_worker", 0, "N", "GPUs per pod, if --num_workers > 1 (default: 0)"),
+    Parameter("step_gpus", "0", "N", "GPUs of the training step's own pod, 0 or 1 (default: 0)"),
 )
 ALL = (*parameters.EVERYWHERE, *CLUSTER_ONLY)
 
 
 def add_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags that say what to run."""
+    """Adds the flags that describe a run.
+
+    Args:
+        flags: Parser to extend.
+    """
     add = flags.add_argument
-    add("-e", "--spec", required=True, metavar="FILE", help="experiment spec: a file here, or an s3:// URI")
-    add("--data", required=True, metavar="PLACE", help="s3:// URI, or folder on a volume of the steps")
-    add("--convert_spec", default="", metavar="FILE", help="how to convert and split it: as --spec")
+    add("-e", "--spec", required=True, metavar="FILE", help="experiment spec: local file or s3:// URI")
+    add(
+        "--data",
+        required=True,
+        metavar="PLACE",
+        help="data set: s3:// URI, or folder on a volume that the steps can read",
+    )
+    add(
+        "--convert_spec",
+        default="",
+        metavar="FILE",
+        help="conversion spec: local file or s3:// URI (default: KITTI layout)",
+    )
     add_set_flag(flags)
-    add("--no_cache", action="store_true", help="run every step anew")
-    add("--service_account", metavar="NAME", help="that the steps run as")
+    add("--no_cache", action="store_true", help="run every step again")
+    add(
+        "--service_account", metavar="NAME", help="service account of the steps (default: that of the server)"
+    )
     add_image_flags(flags)
     add_pod_flags(flags)
     parameters.add_flags(flags, ALL)
 
 
 def add_image_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags that say where the steps' images are."""
-    flags.add_argument("--registry", metavar="NAME", help="where the steps' images are")
-    flags.add_argument("--tag", metavar="TAG", help="of the images (default: the version)")
+    """Adds the flags that select the images of the steps.
+
+    Args:
+        flags: Parser to extend.
+    """
+    flags.add_argument("--registry", metavar="NAME", help="registry of the steps' images (default: none)")
+    flags.add_argument("--tag", metavar="TAG", help="tag of the steps' images (default: this version)")
 
 
 def add_pod_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags that say what the steps' pods are like, on a cluster."""
+    """Adds the flags for the steps' pods on a cluster.
+
+    Args:
+        flags: Parser to extend.
+    """
     pods.add_flags(flags)
 
 
 def arguments(args: argparse.Namespace) -> dict[str, Any]:
-    """The run's parameters; specs that lie here are checked and sent as text.
+    """Returns the parameters of the run. Local specs are validated and sent as text.
+
+    Args:
+        args: Parsed flags of `add_flags`.
+
+    Returns:
+        Values by parameter name.
 
     Raises:
-        UsageError, SpecError: One that cannot be right.
+        UsageError: A flag is invalid, or a spec is too long.
+        SpecError: A spec has errors.
     """
     from frcnn.spec import load_dataset_export, load_experiment
 
     if args.settings and args.spec.startswith("s3://"):
-        raise UsageError(f"--set: goes with a spec that lies here; {args.spec} is read by the steps")
+        raise UsageError(f"--set requires a local spec file; {args.spec} is read by the steps.")
     convert_spec = args.convert_spec and _text("--convert_spec", args.convert_spec, load_dataset_export)
     given = parameters.given(args, ALL)
     return {
@@ -76,7 +107,14 @@ def arguments(args: argparse.Namespace) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def compiled(args: argparse.Namespace) -> Iterator[Path]:
-    """The pipeline's YAML, for the images that the flags name."""
+    """Compiles the pipeline for the selected images into a temporary file.
+
+    Args:
+        args: Parsed flags of `add_image_flags` and `add_pod_flags`.
+
+    Yields:
+        YAML file, deleted at the end of the block.
+    """
     choose_images(args)
     from pipelines.compile import compile_all
 
@@ -87,9 +125,15 @@ def compiled(args: argparse.Namespace) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def without_reuse(package: Path) -> Iterator[Path]:
-    """The same pipeline with every step run anew, those of nested pipelines too.
+    """Writes a copy of a pipeline with caching disabled in every step, including nested pipelines.
 
-    What kfp.Client does when it is asked for that reaches the tasks of the outermost pipeline only.
+    The option of kfp.Client affects only the tasks of the outermost pipeline.
+
+    Args:
+        package: YAML file of the pipeline.
+
+    Yields:
+        YAML file, deleted at the end of the block.
     """
     import yaml
 
@@ -104,10 +148,13 @@ def without_reuse(package: Path) -> Iterator[Path]:
 
 
 def choose_images(args: argparse.Namespace) -> None:
-    """Makes the pipeline name the images, and give its pods what the flags ask for; before it is imported.
+    """Selects images and pod settings through environment variables, before the pipeline is imported.
+
+    Args:
+        args: Parsed flags of `add_image_flags` and `add_pod_flags`.
 
     Raises:
-        UsageError: A flag of the pods is not understood.
+        UsageError: A flag for pods is malformed.
     """
     from components.images import REGISTRY_VARIABLE, TAG_VARIABLE
 
@@ -122,11 +169,11 @@ def _text(flag: str, place: str, load: Any) -> str:
         return place
     text: str = load(Path(place)).text
     most = MOST_ARGUMENT_BYTES - _BESIDE_THE_SPEC_BYTES
-    # Kubeflow Pipelines writes text as it is, but for what JSON does not allow in a string.
+    # Kubeflow Pipelines writes text unchanged, except for characters that JSON must escape.
     if (size := len(json.dumps(text, ensure_ascii=False).encode())) > most:
         raise UsageError(
-            f"{flag} {place}: {size} bytes as a parameter of a run, and a step takes at most {most} (Linux "
-            f"allows {MOST_ARGUMENT_BYTES} in an argument); put it on S3 and give its URI: "
+            f"{flag} {place}: {size} bytes as a run parameter; a step accepts at most {most} (Linux allows "
+            f"{MOST_ARGUMENT_BYTES} in an argument). Upload the spec to S3 and use its URI: "
             f"frcnn pipeline push-spec {place} s3://bucket/name.txt"
         )
     return text

@@ -1,25 +1,25 @@
-"""Which releases of the Kubeflow Pipelines backend run the pipeline, and which one a server is."""
+"""Supported releases of the Kubeflow Pipelines backend, and detection of a server's release."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-# What docs/pipeline.md says, and the conformance tests hold the compiled YAML against.
+# Documented in docs/pipeline.md. The conformance tests check the compiled YAML against these releases.
 OLDEST, NEWEST = (2, 15), (2, 17)
-# Not tested, but without anything known that would not run there.
+# Older than the tested releases, without known incompatibilities.
 _OLDEST_WITHOUT_FAULTS = (2, 14)
-# The API server's own answer, what the UI's server makes of it, and the UI's own release.
+# Field of the API server's response, its name in the UI server's response, and the UI's own release.
 _KEYS = ("tag_name", "apiServerTagName", "frontendTagName")
 
 
 def release(health: Mapping[str, Any]) -> tuple[int, ...] | None:
-    """Reads the release that a server's health check names.
+    """Reads the release from a server's health check.
 
     Args:
-        health: Answer of `/apis/v2beta1/healthz`.
+        health: Response of `/apis/v2beta1/healthz`.
 
     Returns:
-        Such as (2, 15, 0); None where it names none, as one that somebody built himself.
+        Release such as (2, 15, 0). `None` if it is not reported, as by custom builds.
     """
     for key in _KEYS:
         found = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", str(health.get(key) or ""))
@@ -29,27 +29,31 @@ def release(health: Mapping[str, Any]) -> tuple[int, ...] | None:
 
 
 def objection(found: tuple[int, ...] | None) -> tuple[str, bool]:
-    """Says in one line what is wrong with a release.
+    """Explains in one line why a release may not run the pipeline.
 
     Args:
-        found: From `release`.
+        found: Release from `release`.
 
     Returns:
-        The line, empty if there is nothing to say; and whether the pipeline cannot run there.
+        Tuple of the line, empty for tested and unknown releases, and whether the release is too old.
     """
     if found is None or OLDEST <= found[:2] <= NEWEST:
         return "", False
     named = f"Kubeflow Pipelines {shown(found)}"
     if found[:2] > NEWEST:
-        return f"{named} is newer than {shown(NEWEST)}, the newest that this pipeline was checked with", False
+        return f"{named} is newer than {shown(NEWEST)}, the newest release tested with this pipeline", False
     too_old = found[:2] < _OLDEST_WITHOUT_FAULTS
     return (
-        f"{named} is older than {shown(OLDEST)}, the oldest that this pipeline "
-        f"{'runs on: upgrade it' if too_old else 'was checked with'}",
+        f"{named} is older than {shown(OLDEST)}, the oldest release "
+        f"{'that runs this pipeline. Upgrade it' if too_old else 'tested with this pipeline'}",
         too_old,
     )
 
 
 def shown(numbers: tuple[int, ...]) -> str:
-    """Writes a release as people do."""
+    """Formats a release, for example as 2.15.
+
+    Args:
+        numbers: Numbers of the release.
+    """
     return ".".join(str(number) for number in numbers)

@@ -81,7 +81,7 @@ def test_a_closed_gate_is_told_with_the_step_before_it():
     found = notify.message(status("RUNNING"), run_of(*FIRST).nodes)
     assert found["state"] == "GATE_CLOSED"
     assert found["text"] == (
-        f"frcnn run {RUN}: GATE_CLOSED (no model was exported: the gate after step evaluate stayed closed)"
+        f"frcnn run {RUN}: GATE_CLOSED (no model was exported: the gate after step evaluate is closed)"
     )
 
 
@@ -113,7 +113,7 @@ def test_a_step_whose_driver_failed_is_named():
     made = run_of("convert")
     made.add("train-driver", "Pod", "Error", made.root, "parameter 'x' not found")
     found = notify.message(status("RUNNING"), made.nodes)
-    assert found["error"] == "step train failed: before it began: parameter 'x' not found"
+    assert found["error"] == "step train failed: before it started: parameter 'x' not found"
 
 
 def test_a_large_workflow_is_unpacked():
@@ -126,7 +126,7 @@ def test_a_large_workflow_is_unpacked():
     "answer", [{}, {"status": None}, {"status": {"nodes": {}}}, {"status": {"nodes": []}}]
 )
 def test_a_workflow_without_steps_is_refused(answer):
-    with pytest.raises(ValueError, match="tells nothing of its steps"):
+    with pytest.raises(ValueError, match="no information about its steps"):
         workflow.nodes_in(answer)
 
 
@@ -137,7 +137,7 @@ def test_outside_a_cluster_and_where_kubernetes_refuses_the_message_goes_out_all
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "1")
     with caplog.at_level("INFO"):
         assert notify.main(["--status", status("RUNNING")]) == 0
-    assert "the workflow of the run cannot be read" in caplog.text
+    assert "Cannot read the workflow of the run" in caplog.text
     assert f"frcnn run {RUN}: ENDED" in caplog.text
 
 
@@ -214,5 +214,5 @@ def test_an_account_that_may_not_read_workflows_still_sends_what_is_known(kubern
     kubernetes.status = 403
     with caplog.at_level("INFO"):
         assert notify.main(["--status", status("SUCCEEDED")]) == 0
-    assert "the workflow of the run cannot be read (HTTP Error 403: Forbidden)" in caplog.text
+    assert "Cannot read the workflow of the run (HTTP Error 403: Forbidden)" in caplog.text
     assert f"frcnn run {RUN}: SUCCEEDED" in caplog.text

@@ -23,15 +23,15 @@ def test_a_promised_gpu_that_is_not_there_ends_the_step_in_its_first_second(tmp_
     run(tmp_path, caplog, "--records-uri", tmp_path, "--gpus", "2")  # imports what every run imports
     code, said, seconds = run(tmp_path, caplog, "--records-uri", tmp_path, "--gpus", "1")
     assert (code, seconds < 1) == (1, True)
-    assert "this step was promised a GPU, and the driver shows none" in said
+    assert "This step requested a GPU, but the driver provides none" in said
     assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ((), 2, "--records-uri is missing"),
-        (("--records-uri", "gs://bucket/records"), 2, "--records-uri gs://bucket/records: is not read here"),
+        ((), 2, "Missing --records-uri"),
+        (("--records-uri", "gs://bucket/records"), 2, "--records-uri gs://bucket/records: unsupported URI"),
         (("--records-uri", "/nowhere/records"), 1, "--records-uri /nowhere/records: no such folder"),
         (("--records-uri", "s3://b/r", "--gpus", "-1"), 2, "--gpus -1: expected 0 or 1"),
     ],
@@ -87,4 +87,4 @@ def test_a_worker_that_sees_no_gpu_of_those_promised_ends_at_once(tmp_path, capl
     monkeypatch.setattr(gpus, "DRIVER_LIBRARY", "libnosuchdriver.so")
     flags = ["--spec", "s3://b/spec", "--records", "s3://b/records", "--checkpoints", "s3://b/kept"]
     assert worker.main([*flags, "--gpus", "4"]) == 1
-    assert "this step was promised a GPU, and the driver shows none" in caplog.text
+    assert "This step requested a GPU, but the driver provides none" in caplog.text

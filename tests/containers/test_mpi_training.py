@@ -163,7 +163,7 @@ def test_two_workers_train_by_mpirun_from_records_to_checkpoints_on_s3(job, stor
     assert launcher.returncode == 0, log
     assert "epoch 2/2" in log
     # 4 batches of 2, which two processes share.
-    assert "8 training images, 2 steps an epoch" in log
+    assert "8 training images, 2 steps per epoch" in log
     assert newest(store, checkpoints) == 2
     assert {"status.json", "training_log.csv"} <= {entry.name for entry in store.list(checkpoints)}
 

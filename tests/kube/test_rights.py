@@ -118,5 +118,7 @@ def test_a_missing_crd_is_told_with_a_remedy(plane, namespace):
     """Named differently on purpose: the CRD may have been installed by another test of this session."""
     cluster = Cluster(plane.admin, namespace)
     cluster._request["version"] = "v1"  # as beside a training-operator, whose MPIJob is of that version
-    with pytest.raises(RefusedError, match=r"knows no MPIJob \(kubeflow.org/v2beta1\). Install mpi-operator"):
+    with pytest.raises(
+        RefusedError, match=r"has no MPIJob resource \(kubeflow.org/v2beta1\). Install mpi-operator"
+    ):
         cluster.create(manifest(job_in(namespace)))

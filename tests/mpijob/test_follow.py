@@ -217,7 +217,7 @@ def test_api_that_goes_away_is_endured_for_a_while_and_the_job_left(double, clus
             double.refusals[call] = (503, "ServiceUnavailable", "the server is shutting down")
 
     double.on_create = script
-    with pytest.raises(UnreachableError, match="start the step again to join it"):
+    with pytest.raises(UnreachableError, match="Start the step again to join it"):
         run_job(cluster, job, patience=quick, write=[].append)
     assert double.job(job.name) is not None
 
@@ -254,4 +254,4 @@ def test_api_that_is_not_there(job, quick):
     settings.retries = 0
     with client.ApiClient(settings) as api, pytest.raises(UnreachableError) as caught:
         create.create_or_join(Cluster(api, "team"), manifest(job), seconds=0.2)
-    assert re.search("does not answer.*KUBECONFIG", str(caught.value))
+    assert re.search("does not respond.*KUBECONFIG", str(caught.value))

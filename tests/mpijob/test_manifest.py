@@ -234,7 +234,7 @@ def test_rules_of_the_operator(document, path):
     ("name", "workers", "expected"),
     [
         ("Kitti", 1, "expected a-z, 0-9 and -"),
-        ("1st", 1, "with a letter first"),
+        ("1st", 1, "starting with a letter"),
         ("a" * 54, 2, None),
         ("a" * 55, 2, "expected at most 54"),
         ("a" * 54, 11, "expected at most 53"),

@@ -59,9 +59,9 @@ def test_a_change_of_the_clocks_is_told(cron="0 2 * * *"):
     ("cron", "here", "message"),
     [
         ("0 2 * *", "UTC", "expected minute hour day month weekday"),
-        ("*/5 2 * * *", "Europe/Berlin", "minute and hour have to be numbers"),
-        ("0 0 1 * *", "Europe/Berlin", "lies on another day"),
-        ("0 0 * * 1-x", "Europe/Berlin", "weekday 'x' is not understood"),
+        ("*/5 2 * * *", "Europe/Berlin", "minute and hour must be numbers"),
+        ("0 0 1 * *", "Europe/Berlin", "is on another day"),
+        ("0 0 * * 1-x", "Europe/Berlin", "unknown weekday 'x'"),
     ],
 )
 def test_what_cannot_be_said_is_refused(cron, here, message):

@@ -138,7 +138,7 @@ def test_the_ids_of_images_stand_for_their_code(client):
     [
         (
             "frcnn-train:2",
-            "step train: image frcnn-train:2: it is not on this machine; make images builds it",
+            "step train: image frcnn-train:2: it is not on this machine. Build it with make images",
         ),
         ("my.registry/frcnn-prune:1", "step prune: image .*: it cannot be pulled: pull access denied"),
     ],
@@ -151,7 +151,7 @@ def test_a_missing_image_is_named_with_its_step_and_the_remedy(client, image, me
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_no_daemon_is_an_error_that_names_the_way_out(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    with pytest.raises(RunError, match=r"no Docker daemon answers .* --runner process"):
+    with pytest.raises(RunError, match=r"the Docker daemon does not respond .* --runner process"):
         docker_client()
     gc.collect()  # the SDK leaves the socket open on which nobody answered
 

@@ -74,7 +74,7 @@ def test_pods_get_what_flags_say(compiled, release):
         (["--ephemeral_storage", "much"], "--ephemeral_storage much: expected a size such as 100Gi"),
         (
             ["--ephemeral_storage", "train@10Gi"],
-            "train@10Gi: the limit of this step's GPUs stands in its place",
+            "train@10Gi: not supported for steps with GPUs",
         ),
         (["--ephemeral_storage", "0"], "--ephemeral_storage 0: expected a size such as 100Gi"),
     ],

@@ -177,13 +177,13 @@ def test_a_failed_step_is_named_with_its_error(kubeflow, spec, capsys):
 def test_a_cancelled_run_ends_the_waiting(kubeflow, spec, capsys):
     kubeflow.script = [RUNNING, ("CANCELED", [("train", "FAILED")])]
     assert submit(kubeflow, spec, "--wait") == 1
-    assert "run run-0 was cancelled; submit it again" in capsys.readouterr().err
+    assert "run run-0 was canceled. Submit it again" in capsys.readouterr().err
 
 
 def test_waiting_ends_after_the_timeout_and_says_how_to_go_on(kubeflow, spec, capsys):
     kubeflow.script = [RUNNING]
     assert submit(kubeflow, spec, "--wait", "--timeout", "0.05") == 1
-    assert "frcnn pipeline status run-0 --wait follows it again" in capsys.readouterr().err
+    assert "Follow it again with: frcnn pipeline status run-0 --wait" in capsys.readouterr().err
 
 
 STUCK = (
@@ -213,7 +213,7 @@ def test_a_step_that_trains_for_long_is_not_taken_for_one_that_does_not_start(ku
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ([("PENDING", [])], "nothing of it has started"),
+        ([("PENDING", [])], "no step has started"),
         (
             [("RUNNING", [("train-driver", "PENDING")])],
             "step train has not started: the pod that prepares it",
@@ -277,11 +277,15 @@ EXPORT = """kitti_config { root_directory_path: "/d" image_dir_name: "i" label_d
 @pytest.mark.parametrize(
     ("release", "code", "said"),
     [
-        ("2.13.0", 1, "Kubeflow Pipelines 2.13.0 is older than 2.15, the oldest that this pipeline runs on"),
-        ("2.14.3", 0, "2.14.3 is older than 2.15, the oldest that this pipeline was checked with"),
+        (
+            "2.13.0",
+            1,
+            "Kubeflow Pipelines 2.13.0 is older than 2.15, the oldest release that runs this pipeline",
+        ),
+        ("2.14.3", 0, "2.14.3 is older than 2.15, the oldest release tested with this pipeline"),
         ("2.15.0", 0, ""),
         ("2.17.1", 0, ""),
-        ("2.18.0", 0, "2.18.0 is newer than 2.17, the newest that this pipeline was checked with"),
+        ("2.18.0", 0, "2.18.0 is newer than 2.17, the newest release tested with this pipeline"),
         ("unknown", 0, ""),
     ],
 )
@@ -364,7 +368,7 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(kubeflow, spec, capsys
 
     kubeflow.get_runs_ID = away_once()
     assert frcnn("status", "run-0", "--wait", "--host", kubeflow.url, "--poll", "0.01") == 0
-    assert "upstream connect error; trying again" in capsys.readouterr().err
+    assert "upstream connect error; retrying" in capsys.readouterr().err
 
 
 def test_status_of_a_failed_run_is_exit_code_1(kubeflow, spec, capsys):
@@ -384,7 +388,10 @@ def test_a_run_is_cancelled(kubeflow, spec):
 
 def test_an_unknown_run_is_an_error_that_says_where_to_look(kubeflow, capsys):
     assert frcnn("cancel", "nothing", "--host", kubeflow.url) == 1
-    assert "run nothing: no such thing in this server; frcnn pipeline list" in capsys.readouterr().err
+    assert (
+        "run nothing does not exist in this server. List runs and schedules with frcnn pipeline list"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_schedule_replaces_the_one_of_its_name_and_does_not_catch_up(kubeflow, spec, capsys):
@@ -401,7 +408,7 @@ def test_a_schedule_replaces_the_one_of_its_name_and_does_not_catch_up(kubeflow,
     assert frcnn("cancel", "--schedule", "weekly", "--host", kubeflow.url) == 0
     assert kubeflow.schedules == []
     assert frcnn("cancel", "--schedule", "weekly", "--host", kubeflow.url) == 2
-    assert "no schedule of that name; there is: none" in capsys.readouterr().err
+    assert "no such schedule. Existing schedules: none" in capsys.readouterr().err
 
 
 def test_a_list_shows_the_newest_runs_first(kubeflow, spec, capsys):
@@ -419,7 +426,7 @@ def test_the_same_pipeline_is_published_once(kubeflow, capsys):
         assert frcnn("publish", "--host", kubeflow.url) == 0
     assert [each["display_name"] for each in kubeflow.pipelines] == ["faster-rcnn"]
     assert len(kubeflow.versions) == 1
-    assert capsys.readouterr().out.endswith(" (was there already)\n")
+    assert capsys.readouterr().out.endswith(" (already exists)\n")
     assert frcnn("publish", "--host", kubeflow.url, "--version", "1.0") == 0
     assert frcnn("publish", "--host", kubeflow.url, "--version", "1.0") == 1
     assert [each["display_name"] for each in kubeflow.versions][1:] == ["1.0"]
@@ -458,7 +465,7 @@ def test_a_namespace_of_others_is_explained(spec, capsys):
     with KubeflowDouble(forbidden={"theirs"}) as double:
         assert submit(double, spec, "--namespace", "theirs") == 1
     error = capsys.readouterr().err
-    assert "no right to do that in namespace theirs (403): User 'ci' is not authorized" in error
+    assert "no permission in namespace theirs (403): User 'ci' is not authorized" in error
     assert double.runs == []
 
 
@@ -466,15 +473,15 @@ def test_a_server_that_is_down_is_named(spec, capsys):
     with KubeflowDouble() as double:
         pass
     assert submit(double, spec) == 1
-    assert f"{double.url}: cannot be reached" in capsys.readouterr().err
+    assert f"{double.url} is unreachable" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["list"], "which Kubeflow? give --host or set KF_PIPELINES_ENDPOINT"),
+        (["list"], "no Kubeflow server given. Use --host or set KF_PIPELINES_ENDPOINT"),
         (["list", "--host", "localhost:8080"], "expected a URL that begins with http"),
-        (["cancel", "--host", "http://h"], "which run? give its id"),
+        (["cancel", "--host", "http://h"], "specify either the id of a run"),
         (["publish", "--host", "http://h", "--package", "/nowhere"], "--package /nowhere: no such file"),
         (["list", "--host", "http://h", "--limit", "0"], "--limit 0: expected 1 or more"),
     ],

@@ -167,7 +167,7 @@ def test_a_folder_that_holds_the_artifact_is_left_alone_and_any_other_is_refused
     store.publish(folder, place)
     store.fetch(place, folder)
     write(folder, {"labels/000001.txt": noise(700, seed=99)})
-    with pytest.raises(UsageError, match="is there and holds something other than"):
+    with pytest.raises(UsageError, match="exists and differs from"):
         store.fetch(place, folder)
     (tmp_path / "empty").mkdir()
     store.fetch(place, tmp_path / "empty")
@@ -286,7 +286,7 @@ def test_an_object_whose_name_leads_elsewhere_is_named(store, tmp_path, monkeypa
     listed = FolderKeeper.entries
     lie = [Entry("../planted", 1, "")]
     monkeypatch.setattr(FolderKeeper, "entries", lambda self, below="": [*listed(self, below), *lie])
-    with pytest.raises(StoreError, match=r"holds an object whose name '\.\./planted' goes upwards"):
+    with pytest.raises(StoreError, match=r"contains an object whose name '\.\./planted' goes upwards"):
         store.fetch(str(tmp_path / "volume"), tmp_path / "back")
 
 
@@ -340,7 +340,7 @@ def test_processes_that_publish_to_one_volume_at_once_leave_it_whole(store, tmp_
 
 def test_folders_that_cannot_be_published_are_refused(store, uri, tmp_path):
     (tmp_path / "empty").mkdir()
-    for folder, message in (("none", "no such folder"), ("empty", "holds no files")):
+    for folder, message in (("none", "no such folder"), ("empty", "contains no files")):
         with pytest.raises(UsageError, match=message):
             store.publish(tmp_path / folder, uri)
     (tmp_path / "empty" / "link").symlink_to("nowhere")

@@ -55,7 +55,7 @@ def test_nothing_at_the_address_is_said_with_step_address_and_remedy(store, uri,
     with pytest.raises(StoreError) as caught:
         local_copy(uri, "convert --data", store)
     assert str(caught.value) == (
-        f"convert --data {uri}: nothing is there; check the URI (frcnn store ls lists what is)"
+        f"convert --data {uri}: nothing is there; check the URI (frcnn store ls lists what exists)"
     )
     with pytest.raises(StoreError, match="convert --data /nowhere: no such folder; is its volume mounted"):
         local_copy("/nowhere", "convert --data")

@@ -45,7 +45,7 @@ def test_a_server_that_is_away_for_a_while_only_delays(server, through, uri, tmp
     try:
         with caplog.at_level(logging.WARNING), Mirror(store, folder, uri, interval=0.01):
             write_text(folder / "checkpoint", "one")
-            eventually(lambda: "trying again in a moment, the run goes on" in caplog.text)
+            eventually(lambda: "Copying failed; retrying while the run continues" in caplog.text)
             server.start()
             eventually(lambda: listed(store, uri) == ["checkpoint"])
     finally:

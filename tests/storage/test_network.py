@@ -163,7 +163,7 @@ def test_a_wrong_region_is_named_with_the_right_one(responder, status, code, tex
 
 def test_plain_http_to_a_server_with_tls_is_named(responder):
     responder.response = (400, "text/plain", "Client sent an HTTP request to an HTTPS server.\n", {})
-    with pytest.raises(StoreError, match="wants TLS; begin S3_ENDPOINT with https://"):
+    with pytest.raises(StoreError, match="requires TLS; begin S3_ENDPOINT with https://"):
         store_at(f"http://127.0.0.1:{responder.server_port}").list("s3://bucket/p")
 
 

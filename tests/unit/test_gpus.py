@@ -37,11 +37,9 @@ def test_a_promise_that_is_kept_or_was_not_made_is_no_error():
 
 def test_a_broken_promise_is_told_at_once_with_what_to_look_at():
     began = time.process_time()
-    with pytest.raises(
-        RunError, match="promised a GPU, and the driver shows none: it does not train on the CPU"
-    ):
+    with pytest.raises(RunError, match="requested a GPU, but the driver provides none"):
         require_driver_gpus(1, Driver(0))
-    with pytest.raises(RunError, match="promised 2 GPUs, and the driver shows 1"):
+    with pytest.raises(RunError, match="requested 2 GPUs, but the driver provides 1"):
         require_driver_gpus(2, Driver(1))
     assert time.process_time() - began < 1
 

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Writes files atomically."""
 
 import contextlib
 import errno
@@ -16,24 +16,30 @@ from frcnn.single_writer import has_no_locks, try_lock
 # Maximum length of a file name in bytes, on all file systems of Linux.
 LONGEST_NAME = 255
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# Short, since the file's own name may be as long as a name can be.
+# In a folder with a short name, since the file's own name may have the maximum length.
 _WORK_PREFIX, _WORK_SUFFIX = ".frcnn-", ".part"
 _LOCK = ".frcnn-lock"
 
-# Folders in which this process has looked for what killed ones left.
+# Folders from which this process has already removed the leftovers of killed processes.
 _tidied: set[Path] = set()
 
 
 @contextmanager
 def atomic_path(final: Path) -> Iterator[Path]:
-    """A temporary path beside `final`, renamed onto it when the block ends well.
+    """Yields a temporary path next to `final` and renames it to `final` if the block succeeds.
 
-    The suffix is kept, since some writers choose the format by it. On any error, Ctrl-C included,
-    the temporary file or folder is removed and `final` stays as it was. What a killed process left is
-    removed by the next one that writes in the folder. The parent folder is made.
+    The suffix is kept, since some writers choose the format by it. On any error, including Ctrl-C, the
+    temporary file or folder is removed and `final` stays unchanged. Leftovers of killed processes are removed
+    by the next process that writes in the folder.
+
+    Args:
+        final: File or folder to create or replace; its parent folder is created.
+
+    Yields:
+        Temporary path.
 
     Raises:
-        RunError: the disk is full; names `final`.
+        RunError: The disk is full; the message names `final`.
     """
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -48,17 +54,17 @@ def atomic_path(final: Path) -> Iterator[Path]:
             temporary.replace(final)
     except Exception as error:
         if is_disk_full(error):
-            raise RunError(f"disk full while writing {final}; make room and run again") from error
+            raise RunError(f"disk full while writing {final}. Free some space and run again.") from error
         raise
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes the temporary files that killed processes left in a folder.
+    """Removes the temporary files of killed processes from a folder.
 
-    Those of running processes stay, whoever they belong to: their lock tells.
+    Files of running processes are kept: they are locked.
 
     Args:
-        folder: Folder in which `atomic_path` made files.
+        folder: Folder in which `atomic_path` created files.
     """
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         names = [each.name for each in entries if _is_work_folder(each.name)]
@@ -68,7 +74,7 @@ def remove_leftovers(folder: Path) -> None:
 
 @contextmanager
 def _work_folder(parent: Path) -> Iterator[Path]:
-    """Creates a folder that is locked while the block runs, and removed after it."""
+    """Yields a new folder that is locked while the block runs and removed afterwards."""
     folder, handle = _new_work_folder(parent)
     try:
         yield folder
@@ -84,7 +90,7 @@ def _new_work_folder(parent: Path) -> tuple[Path, BinaryIO | None]:
         try:
             handle = try_lock(folder / _LOCK)
         except FileNotFoundError:
-            continue  # another process took it for abandoned before it was locked
+            continue  # another process removed it before it was locked
         except OSError as error:
             if not has_no_locks(error):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -100,7 +106,7 @@ def _is_work_folder(name: str) -> bool:
 
 def _remove_if_abandoned(folder: Path) -> None:
     with contextlib.suppress(OSError):
-        folder.rmdir()  # killed before it was locked, or after the lock's file was removed
+        folder.rmdir()  # empty: killed before the lock file was created or after it was removed
         return
     with contextlib.suppress(OSError):
         if (folder / _LOCK).is_file() and (handle := try_lock(folder / _LOCK)) is not None:
@@ -109,7 +115,7 @@ def _remove_if_abandoned(folder: Path) -> None:
 
 
 def _remove_work_folder(folder: Path) -> None:
-    """Removes the lock's file last: what is left of a process killed in between is still known by it."""
+    """Removes the lock file last, so that leftovers of a process killed here are recognized."""
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
             if path.is_dir() and not path.is_symlink():
@@ -120,32 +126,48 @@ def _remove_work_folder(folder: Path) -> None:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether a write failed for lack of space, quota or file size, as Python, HDF5 or TensorFlow say it."""
+    """Checks whether an error of Python, HDF5 or TensorFlow means lack of space or quota.
+
+    Args:
+        error: Error of a write.
+    """
     if isinstance(error, OSError) and error.errno in _FULL:
         return True
     return any(os.strerror(number) in str(error) for number in _FULL)
 
 
 def no_room_to_read(path: Path) -> RunError:
-    """What to raise when the folder for temporary files is too small to unpack `path` in."""
+    """Returns the error for a temporary folder that is too small to unpack a file.
+
+    Args:
+        path: File to unpack.
+    """
     return RunError(
-        f"{path}: no room to unpack it in {tempfile.gettempdir()}; make room there, or set TMPDIR"
+        f"{path}: no room to unpack it in {tempfile.gettempdir()}. Free some space there or set TMPDIR."
     )
 
 
 @contextmanager
 def unlinked_file() -> Iterator[Path]:
-    """A file without a name, for what must not outlive this process, however that ends.
+    """Yields the path of an unnamed temporary file, which a killed process does not leave behind.
 
-    It lies in the folder for temporary files, can be read by this user only, and is written and read by
-    the path that is given, but by this process alone: others get it as an open file.
+    The file is in the folder for temporary files, and only this user can read it. The path works in this
+    process only; other processes must inherit the open file.
+
+    Yields:
+        Path of the file.
     """
     with tempfile.TemporaryFile() as stream:
         yield Path(f"/proc/self/fd/{stream.fileno()}")
 
 
 def is_same_file(one: Path, other: Path) -> bool:
-    """Checks whether two paths lead to one existing file, following links."""
+    """Checks whether two paths lead to the same existing file, following links.
+
+    Args:
+        one: A path.
+        other: Another path.
+    """
     try:
         return one.samefile(other)
     except OSError:
@@ -153,7 +175,12 @@ def is_same_file(one: Path, other: Path) -> bool:
 
 
 def write_text(final: Path, text: str) -> None:
-    """Writes UTF-8 text to `final`, whole or not at all."""
+    """Writes UTF-8 text atomically.
+
+    Args:
+        final: File to create or replace.
+        text: Content.
+    """
     with atomic_path(final) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

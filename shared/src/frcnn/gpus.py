@@ -1,4 +1,4 @@
-"""GPUs that a step was promised, counted before anything is loaded that takes long."""
+"""Checks the number of GPUs of a step, before any slow import."""
 
 import ctypes
 from typing import Any
@@ -9,13 +9,13 @@ DRIVER_LIBRARY = "libcuda.so.1"
 
 
 def driver_gpus(library: Any = None) -> int:
-    """Counts the GPUs that NVIDIA's driver shows to this process, in a fraction of a second.
+    """Counts the GPUs that NVIDIA's driver shows to this process, without loading TensorFlow.
 
     Args:
-        library: The driver's library; None loads it.
+        library: The driver's library; `None` loads it.
 
     Returns:
-        0 also where there is no driver, or one that does not work.
+        Number of GPUs; 0 if the driver is missing or does not work.
     """
     if library is None:
         try:
@@ -29,24 +29,28 @@ def driver_gpus(library: Any = None) -> int:
 
 
 def require_driver_gpus(promised: int, library: Any = None) -> None:
-    """Checks that the driver shows as many GPUs as a step was promised.
+    """Checks that the driver provides as many GPUs as requested for the step.
 
     Args:
-        promised: Their number; 0 checks nothing.
-        library: As of `driver_gpus`.
+        promised: Requested number of GPUs; 0 disables the check.
+        library: The driver's library; `None` loads it.
 
     Raises:
-        RunError: There are fewer; says what to look at.
+        RunError: There are fewer GPUs.
     """
     found = driver_gpus(library) if promised > 0 else 0
     if found < promised:
         raise RunError(
-            f"this step was promised {counted(promised)}, and the driver shows {found or 'none'}: it does "
-            "not train on the CPU instead. Look at the limits of its pod (kubectl describe pod: "
-            "nvidia.com/gpu), and whether the node's NVIDIA device plugin and container runtime are there"
+            f"This step requested {counted(promised)}, but the driver provides {found or 'none'}. It does "
+            "not fall back to the CPU. Check the limits of the pod (kubectl describe pod: nvidia.com/gpu) "
+            "and whether the node has NVIDIA's device plugin and container runtime."
         )
 
 
 def counted(number: int) -> str:
-    """Writes a number of GPUs in words."""
+    """Formats a number of GPUs, such as `a GPU` or `2 GPUs`.
+
+    Args:
+        number: Number of GPUs.
+    """
     return "a GPU" if number == 1 else f"{number} GPUs"

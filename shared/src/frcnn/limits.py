@@ -1,7 +1,7 @@
-"""How large and how deep input may be, in one place, and readers that stop there.
+"""Limits on size and depth of input, and readers that enforce them.
 
-Each limit is far above what real files need and is checked before the memory is taken. docs/model-files.md
-has the table for people.
+Each limit is far above the needs of real files and is checked before memory is allocated. docs/model-files.md
+lists them.
 """
 
 import json
@@ -14,23 +14,23 @@ MIB = 1 << 20
 
 # Specs: 5000 mapped classes take 0.4 MB.
 SPEC_BYTES = 4 * MIB
-# Faults of one spec that are looked for; the rest is mostly the consequence of the first.
+# Maximum number of reported errors per spec; further ones mostly follow from the first.
 SPEC_PROBLEMS = 100
 # Manifests: 1.5 million files.
 MANIFEST_BYTES, MANIFEST_VALUES = 128 * MIB, 8_000_000
-# What is read of a store at a time: an object of 5 TB in 10,000 pieces.
+# Maximum read from a store at a time: an object of 5 TB in 10,000 pieces.
 PIECE_BYTES = 512 * MIB
-# Configurations and records in models: the largest backbone's has 1 MB and 60,000 values.
+# Configurations and records in models; that of the largest backbone has 1 MB and 60,000 values.
 MODEL_TEXT_BYTES, MODEL_TEXT_VALUES = 16 * MIB, 1_000_000
-# Small files of our own: metrics, lists of checkpoints.
+# Small files written by this program: metrics, lists of checkpoints.
 SMALL_JSON_BYTES, SMALL_JSON_VALUES = 16 * MIB, 500_000
 # The table of contents of a zip archive; a state dict of 5000 tensors has 0.5 MB.
 ARCHIVE_DIRECTORY_BYTES = 8 * MIB
-# Python memory of a value in JSON is below 250 bytes.
+# A parsed JSON value takes less than 250 bytes of memory in Python.
 JSON_DEPTH = 200
-# ONNX: protobuf reads no more, and no detector has more parts.
+# ONNX: the maximum of protobuf, and more fields than any detector has.
 ONNX_BYTES, ONNX_FIELDS = (1 << 31) - 1, 2_000_000
-# Attributes of an HDF5 file, beside the file's own size.
+# Attributes of an HDF5 file, in addition to the file's size.
 HDF5_TEXT_BYTES = 16 * MIB
 
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
@@ -38,22 +38,40 @@ _OPENED = re.compile(rb"[\[{]")
 
 
 class TooLargeError(ValueError):
-    """Input beyond its limit; the message has no name in it."""
+    """Input beyond its limit. The message does not name the file."""
 
 
 def read_at_most(path: Path, most: int) -> bytes:
-    """Returns what is in a file; of an endless one, such as a device, no more than `most` bytes are read.
+    """Reads a file of limited size; stops at the limit, even in an endless file such as a device.
+
+    Args:
+        path: File to read.
+        most: Maximum size in bytes.
+
+    Returns:
+        The content.
 
     Raises:
-        TooLargeError: There are more.
-        OSError: It cannot be read.
+        TooLargeError: The file is larger.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as stream:
         return read_stream(stream, most)
 
 
 def read_stream(stream: BinaryIO, most: int) -> bytes:
-    """Returns the rest of a stream; raises TooLargeError if that is more than `most` bytes."""
+    """Reads the rest of a stream of limited size.
+
+    Args:
+        stream: Binary stream.
+        most: Maximum size of the rest, bytes.
+
+    Returns:
+        The content.
+
+    Raises:
+        TooLargeError: The rest is larger.
+    """
     data = stream.read(most + 1)
     if len(data) > most:
         raise TooLargeError(f"longer than {most} bytes")
@@ -61,16 +79,19 @@ def read_stream(stream: BinaryIO, most: int) -> bytes:
 
 
 def parse_json(text: bytes | str, most_bytes: int, most_values: int) -> Any:
-    """Parses JSON of a bounded size; what it holds is counted before any of it is made.
+    """Parses JSON of limited size; counts the values before creating any.
 
     Args:
-        text: JSON, as UTF-8 if it is bytes.
-        most_bytes: Of the text.
-        most_values: Items of lists, keys and values of objects, all together.
+        text: JSON text; bytes are UTF-8.
+        most_bytes: Maximum size of the text, bytes.
+        most_values: Maximum number of list items, keys and object values in total.
+
+    Returns:
+        The parsed value.
 
     Raises:
-        TooLargeError: There is more of it.
-        ValueError: It is no JSON, or nested more deeply than `JSON_DEPTH`.
+        TooLargeError: A limit is exceeded.
+        ValueError: The text is not JSON, or nested too deeply.
     """
     data = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
     if len(data) > most_bytes:
@@ -87,24 +108,36 @@ def parse_json(text: bytes | str, most_bytes: int, most_values: int) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """Returns what a small JSON file of our own holds.
+    """Reads a small JSON file that this program wrote.
+
+    Args:
+        path: File to read.
+
+    Returns:
+        The parsed value.
 
     Raises:
-        ValueError: It is too large or no JSON.
-        OSError: It cannot be read.
+        ValueError: The file is too large or not JSON.
+        OSError: The file cannot be read.
     """
     data = read_at_most(path, SMALL_JSON_BYTES)
     return parse_json(data, SMALL_JSON_BYTES, SMALL_JSON_VALUES)
 
 
 def open_archive(path: Path) -> zipfile.ZipFile:
-    """Opens a zip archive whose table of contents has a reasonable size; raises as `zipfile` does.
+    """Opens a zip archive whose table of contents has a limited size; raises errors like `zipfile`.
+
+    Args:
+        path: Archive.
+
+    Returns:
+        The open archive.
 
     Raises:
-        TooLargeError: Its table is larger.
+        TooLargeError: The table of contents is larger.
     """
     with path.open("rb") as stream:
-        end = zipfile._EndRecData(stream)  # type: ignore[attr-defined]  # what `ZipFile` goes by
+        end = zipfile._EndRecData(stream)  # type: ignore[attr-defined]  # as `ZipFile` does
     if end and end[zipfile._ECD_SIZE] > ARCHIVE_DIRECTORY_BYTES:  # type: ignore[attr-defined]
         raise TooLargeError(f"a table of contents of {end[zipfile._ECD_SIZE]} bytes")  # type: ignore[attr-defined]
     return zipfile.ZipFile(path)

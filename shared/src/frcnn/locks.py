@@ -1,4 +1,4 @@
-"""A lock that its holder loses when it ends, however it ends."""
+"""File lock that is released when its holder ends, even if it is killed."""
 
 import contextlib
 import fcntl
@@ -11,10 +11,13 @@ from frcnn.errors import RunError
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Holds the lock `path` within the block; waits for whoever holds it. The file stays.
+    """Holds a lock file while the block runs; waits for other holders. The file is kept.
+
+    Args:
+        path: Lock file; created if missing.
 
     Raises:
-        RunError: The file system of `path` knows no locks.
+        RunError: The file system does not support locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
@@ -23,8 +26,8 @@ def exclusive(path: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX)
         except OSError as error:
             raise RunError(
-                f"{path}: the file system there keeps no locks ({error.strerror}); use one that does, "
-                "such as a local disk, NFS 4 or CephFS"
+                f"{path}: the file system does not support locks ({error.strerror}). Use one that does, "
+                "such as a local disk, NFS 4 or CephFS."
             ) from error
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What importing this package brings with it: optional packages, the extras that have them, a silent log."""
+"""Optional packages and the extras that install them; silences logging by default."""
 
 import contextlib
 import logging
@@ -35,13 +35,13 @@ def silence_logging() -> None:
 
 @contextlib.contextmanager
 def needed_for(purpose: str) -> Iterator[None]:
-    """Names the extra to install if a package is missing within the block.
+    """Turns the error for a missing optional package into one that names the extra to install.
 
     Args:
-        purpose: What needs the package: "evaluation".
+        purpose: Activity that needs the package, such as "evaluation".
 
     Raises:
-        MissingPackageError: Instead of the ImportError of a package that one of the extras brings.
+        MissingPackageError: A package of one of the extras is missing.
     """
     try:
         yield

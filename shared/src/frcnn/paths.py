@@ -1,7 +1,7 @@
-"""Names that somebody else chose, as paths below a folder of ours: the one place where the two meet.
+"""Turns names from untrusted sources into paths below a given folder; no other code may do so.
 
-A server's listing, a manifest, an archive, a record or an annotation file may hold any text where it should
-hold a relative name. `below` makes a path of such a name or refuses it, as `tarfile`'s data filter does.
+A server's listing, a manifest, an archive, a record or an annotation file may contain any text instead of a
+relative name. `below` turns such a name into a path or refuses it, like the data filter of `tarfile`.
 """
 
 import os
@@ -10,28 +10,31 @@ from pathlib import Path, PurePosixPath
 
 from frcnn.errors import FrcnnError
 
-# What Linux takes: bytes of one part of a path, and of a whole one.
+# Limits of Linux: bytes of one path component, and of a whole path.
 MOST_PART_BYTES, MOST_PATH_BYTES = 255, 4096 - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class UnsafeNameError(FrcnnError):
-    """A name that leads out of the folder it is meant for, or is no name of a file (exit code 1)."""
+    """Name that leads out of its folder, or is not a file name (exit code 1)."""
 
 
 def below(folder: Path, name: str, source: str = "", *, follow_links: bool = False) -> Path:
-    """Returns the path of `name` below `folder`.
+    """Returns the path of a name below a folder.
 
     Args:
-        folder: Where it has to stay; need not be there.
-        name: Relative, with slashes, as it came from elsewhere.
-        source: What messages call the origin of the name, such as `s3://bucket/key`.
-        follow_links: Allow symbolic links below `folder` that lead out of it. Only for reading what
-            the folder's owner is meant to have linked there.
+        folder: Folder that must contain the path; need not exist.
+        name: Relative name with slashes, from an untrusted source.
+        source: Origin of the name, for messages, such as `s3://bucket/key`.
+        follow_links: Whether to allow symbolic links below `folder` that lead out of it. Only for reading
+            data to which the folder's owner may have linked.
+
+    Returns:
+        The path.
 
     Raises:
-        UnsafeNameError: The name is absolute, goes upwards, is no plain name, or passes a link that leads
-            out of the folder.
+        UnsafeNameError: The name is absolute, contains `..`, is not a valid file name, or passes a link that
+            leads out of the folder.
     """
     fault = fault_of(name)
     path = folder / name if fault is None else folder
@@ -40,14 +43,21 @@ def below(folder: Path, name: str, source: str = "", *, follow_links: bool = Fal
     if fault is not None:
         origin = f"{source}: " if source else ""
         raise UnsafeNameError(
-            f"{origin}the name {name!r:.300} {fault}; expected a relative name that stays below its folder; "
-            "do not trust where it comes from"
+            f"{origin}the name {name!r:.300} {fault}; expected a relative name that stays below its folder. "
+            "Do not trust its source."
         )
     return path
 
 
 def fault_of(name: str) -> str | None:
-    """Says what keeps a foreign name from being a relative path, None if nothing does. Looks at no disk."""
+    """Returns the reason why a name is not a relative path, for messages; accesses no files.
+
+    Args:
+        name: Name from an untrusted source.
+
+    Returns:
+        The reason; `None` if the name is valid.
+    """
     if not name:
         return "is empty"
     if _CONTROL.search(name):
@@ -58,13 +68,13 @@ def fault_of(name: str) -> str | None:
     if ".." in parts:
         return "goes upwards (..)"
     if name != str(PurePosixPath(name)) or name == ".":
-        return "has empty parts or parts that are a dot"
+        return "has empty or '.' components"
     try:
         longest, whole = max(len(os.fsencode(part)) for part in parts), len(os.fsencode(name))
     except UnicodeEncodeError:
-        return "has characters that no file's name can have"
+        return "has characters that are invalid in file names"
     if longest > MOST_PART_BYTES or whole > MOST_PATH_BYTES:
-        return "is longer than any file's name"
+        return "is too long for a file name"
     return None
 
 

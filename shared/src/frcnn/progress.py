@@ -1,4 +1,4 @@
-"""How far a task is, for whoever asked to be told."""
+"""Reports the progress of a task to a listener."""
 
 import contextlib
 import contextvars
@@ -12,13 +12,13 @@ INTERVAL = 0.25  # seconds between two reports of a task
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """How far a task is.
+    """Progress of a task.
 
     Attributes:
-        task: What is going on: "converting", "training", "evaluating", ...
-        done: Steps that are done.
-        total: Steps in all; None if that is not known.
-        text: What the progress bar would show beside it; often empty.
+        task: Current activity: "converting", "training", "evaluating", ...
+        done: Number of completed steps.
+        total: Total number of steps; `None` if unknown.
+        text: Text that the progress bar shows after the numbers; often empty.
     """
 
     task: str
@@ -33,18 +33,18 @@ _listener: contextvars.ContextVar[Listener | None] = contextvars.ContextVar("lis
 
 
 def listener() -> Listener | None:
-    """Returns whoever is to be told in this thread, or None."""
+    """Returns the listener of this thread; `None` if there is none."""
     return _listener.get()
 
 
 @contextlib.contextmanager
 def reported_to(on_progress: Listener | None) -> Iterator[None]:
-    """Within the block, tasks of this thread report to a function, which is called in the same thread.
+    """Reports the progress of tasks in this thread to a function while the block runs.
 
-    An exception that the function raises ends the task.
+    The function is called in the same thread. An exception that it raises ends the task.
 
     Args:
-        on_progress: The function; None changes nothing.
+        on_progress: Listener; `None` changes nothing.
     """
     if on_progress is None:
         yield
@@ -57,15 +57,23 @@ def reported_to(on_progress: Listener | None) -> Iterator[None]:
 
 
 class Pace:
-    """Says when a report is due: at most four a second, but the first and the last one always."""
+    """Limits reports to four per second; the first and the last one are always due."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """The first report is due at once."""
+        """Creates a limiter whose first report is due at once.
+
+        Args:
+            clock: Function that returns the time, s.
+        """
         self._clock = clock
         self._last: float | None = None
 
     def due(self, *, last: bool) -> bool:
-        """Returns whether to report now; `last` if all steps are done."""
+        """Checks whether to report now.
+
+        Args:
+            last: Whether all steps are done.
+        """
         now = self._clock()
         if self._last is not None and now - self._last < INTERVAL and not last:
             return False

@@ -1,7 +1,6 @@
-"""Files of a folder that others filled: regular files only, up to a size.
+"""Reads files from untrusted folders: regular files only, up to a limited size.
 
-A named pipe among labels blocks whoever opens it, and a link to `/dev/zero` never ends. Both are refused
-here, by name.
+Opening a named pipe blocks, and a link to `/dev/zero` never ends. Both are refused with a message.
 """
 
 import errno
@@ -20,25 +19,25 @@ _KINDS = {
 
 
 class NotRegularError(OSError):
-    """Something that is no regular file, or is larger than allowed; `strerror` says which."""
+    """File that is not a regular file, or is too large; `strerror` gives the reason."""
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Opens a file for reading, without ever waiting for somebody to write it.
+    """Opens a regular file for reading; never blocks on a pipe.
 
     Args:
-        path: A link counts as what it leads to.
+        path: File, or link to one.
 
     Returns:
         The open file.
 
     Raises:
-        NotRegularError: It is a pipe, a socket, a device or a folder.
-        FileNotFoundError: It is missing, or a link to nowhere.
-        OSError: It cannot be opened.
+        NotRegularError: `path` is a pipe, a socket, a device or a folder.
+        FileNotFoundError: `path` is missing, or a broken link.
+        OSError: The file cannot be opened.
     """
-    _check(path, path.stat())  # a device may already mind being opened
-    # Without O_NONBLOCK, opening what has become a pipe since would wait for a writer.
+    _check(path, path.stat())  # opening a device may already have side effects
+    # If the file has been replaced by a pipe, opening it without O_NONBLOCK would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         _check(path, os.fstat(descriptor))
@@ -49,11 +48,18 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def read_regular(path: Path, limit: int) -> bytes:
-    """Reads a whole file of at most `limit` bytes.
+    """Reads a regular file of limited size.
+
+    Args:
+        path: File, or link to one.
+        limit: Maximum size in bytes.
+
+    Returns:
+        The content.
 
     Raises:
-        NotRegularError: It is no regular file, or larger.
-        OSError: As `open_regular`.
+        NotRegularError: `path` is not a regular file, or is larger than `limit`.
+        OSError: See `open_regular`.
     """
     with open_regular(path) as stream:
         content = stream.read(limit + 1)

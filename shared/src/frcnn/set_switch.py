@@ -1,10 +1,9 @@
-"""Replaces one set of files by another in a single step, whatever their names and whenever it is killed.
+"""Replaces a set of files by another in a single step, even if the process is killed.
 
-File names that are read by a pattern cannot be renamed all at once. So every name of either set becomes a
-link that leads through one common link, `now`, to the old or the new files; a name that only the other set
-has leads nowhere, or to an empty file. Renaming `now` switches all of them. Then the links give way to the
-files themselves. Readers see the old set or the new one at every moment; `settle` completes what a killed
-process began, forwards or backwards.
+Several files cannot be renamed at once. So every name of either set becomes a link that leads through one
+common link, `now`, to the old or the new files. A name that only the other set has leads nowhere, or to an
+empty file. Renaming `now` switches all of them. Then the files themselves replace the links. Readers always
+see either the old set or the new one. `settle` completes or reverts a switch that a killed process began.
 
     set-shard-0 -> .frcnn.set.work/now/set-shard-0        now -> old, then new
 """
@@ -20,24 +19,24 @@ from frcnn.errors import RunError
 from frcnn.files import is_disk_full
 
 _OLD, _NEW, _NOW, _NEXT, _LINK, _NOTHING = "old", "new", "now", "next", "link", "nothing"
-# From one of the folders to the empty file.
+# Path of the empty file relative to the folder of either set.
 _STAND_IN = Path("..") / _NOTHING
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 class SetSwitch:
-    """The files below one prefix, and the hidden folder next to them in which the next set is written.
+    """Switch between two sets of files with a common prefix; a hidden folder has the new set.
 
-    Only one process at a time may have one of the same prefix.
+    Only one process at a time may use a switch of the same prefix.
     """
 
     def __init__(self, prefix: Path, *, stand_ins: bool = False) -> None:
-        """Nothing is created yet.
+        """Stores its arguments; creates no files.
 
         Args:
-            prefix: Path whose name the files have or begin with.
-            stand_ins: Whether a file that only one of the sets has looks empty, and not missing, as long as
-                the other set is in use: for readers that list the names before they open the files.
+            prefix: Path whose name is the common prefix of the files, or their full name.
+            stand_ins: Whether a file that only one set has appears empty instead of missing while the other
+                set is in use. For readers that list names before they open files.
         """
         self._parent = prefix.parent
         self._stand_ins = stand_ins
@@ -49,15 +48,15 @@ class SetSwitch:
         return self._work / _NEW
 
     def begin(self) -> None:
-        """Completes what a killed process left, and creates the folder for the new set."""
+        """Cleans up after a killed process, and creates the folder for the new set."""
         self.settle()
         self.new.mkdir(parents=True)
 
     def commit(self, former: Collection[str]) -> None:
-        """Puts the files in `new` in place of `former`.
+        """Replaces the old files by those in `new`.
 
         Args:
-            former: Names of the files to replace; other files of the new names are replaced too.
+            former: Names of the files to replace. Existing files with names of the new set are replaced too.
         """
         names = {path.name for path in self.new.iterdir()}
         former = {*former, *(name for name in names if os.path.lexists(self._parent / name))}
@@ -85,7 +84,7 @@ class SetSwitch:
         self.settle()
 
     def settle(self) -> None:
-        """Makes the visible files real ones, old or new as the switch stands, and removes all else."""
+        """Replaces the links by the files of the current set, and removes all other files."""
         if not self._work.is_dir():
             return
         current = self._work / _NOW
@@ -97,7 +96,7 @@ class SetSwitch:
         shutil.rmtree(self._work, ignore_errors=True)
 
     def _links(self) -> list[Path]:
-        """Lists the names that lead through `now`."""
+        """Lists the links that lead through `now`."""
         places = Path(self._work.name) / _NOW
         return [
             path
@@ -111,7 +110,7 @@ class SetSwitch:
         link.replace(self._parent / name)
 
     def _replace_one_by_one(self, names: Collection[str], former: Collection[str]) -> None:
-        """For file systems without symbolic links; a process killed here leaves a part of a set."""
+        """Replaces files one by one where links are not supported; may leave a mixed set."""
         for name in sorted(set(former) - set(names)):
             (self._parent / name).unlink(missing_ok=True)
         for name in sorted(names):
@@ -121,10 +120,16 @@ class SetSwitch:
 
 @contextlib.contextmanager
 def switched(path: Path) -> Iterator[Path]:
-    """Gives a folder for files that take their places next to `path` together, when the block ends well.
+    """Yields a folder whose files are moved next to `path` in one step if the block succeeds.
+
+    Args:
+        path: Path whose name is the common prefix of the files, or their full name.
+
+    Yields:
+        Folder for the new files.
 
     Raises:
-        RunError: The disk is full; names `path`.
+        RunError: The disk is full; the message names `path`.
     """
     switch = SetSwitch(path)
     try:
@@ -133,7 +138,7 @@ def switched(path: Path) -> Iterator[Path]:
         switch.commit(())
     except RunError as error:
         if error.__cause__ is not None and is_disk_full(error.__cause__):
-            raise RunError(f"disk full while writing {path}; make room and run again") from error
+            raise RunError(f"disk full while writing {path}. Free some space and run again.") from error
         raise
     finally:
         switch.settle()
@@ -145,7 +150,7 @@ def _is_absent(path: Path) -> bool:
 
 
 def _duplicate(source: Path, target: Path) -> None:
-    """Gives a file a second name, or copies it where the file system allows no second names."""
+    """Creates a hard link to a file, or copies it where hard links are not supported."""
     if source.is_symlink():
         target.symlink_to(source.resolve())
         return

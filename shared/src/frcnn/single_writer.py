@@ -1,7 +1,7 @@
-"""One writer per place: a lock file that names its holder, and that the system releases when the holder ends.
+"""Lock for one writer per folder: a file that names its holder, released when the holder ends.
 
-The lock is `flock` on a hidden file in the place itself, so that processes of other machines on the same
-volume see it too. A file that a killed holder left is not locked: the next writer takes it over.
+The lock is `flock` on a hidden file in the folder itself, so processes on other machines with the same volume
+see it too. After a holder is killed, its file is not locked, and the next writer takes it over.
 """
 
 import contextlib
@@ -19,29 +19,29 @@ from frcnn.errors import RunError
 
 log = logging.getLogger(__name__)
 
-# Tells the ranks of a training that the process which started them holds the place for all of them.
+# Tells the ranks of a training that the process which started them holds these locks for all of them.
 HELD_VARIABLE = "FRCNN_PLACES_HELD"
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL)
 _MAX_HOLDER_BYTES = 300
 
-# A context variable and not a set of the process: a second thread is a second writer.
+# A context variable, since another thread counts as another writer.
 _held: ContextVar[frozenset[str]] = ContextVar("held", default=frozenset())
 
 
 class PlaceBusyError(RunError):
-    """Another run writes to the same place (exit code 1)."""
+    """Another run writes to the same folder or files (exit code 1)."""
 
 
 @contextlib.contextmanager
 def only_writer_in(folder: Path, task: str = "") -> Iterator[None]:
-    """Holds a folder while the block runs.
+    """Holds the lock of a folder while the block runs.
 
     Args:
-        folder: Created if missing.
-        task: Name of the task. Tasks of different names may write to one folder at a time.
+        folder: Folder to write to; created if missing.
+        task: Name of the task. Tasks of different names may write to a folder at the same time.
 
     Raises:
-        PlaceBusyError: Another run holds it; names process and host.
+        PlaceBusyError: Another run holds the lock; the message names process and host.
     """
     with _holding(folder / f".frcnn{f'.{task}' if task else ''}.lock", str(folder)):
         yield
@@ -49,34 +49,41 @@ def only_writer_in(folder: Path, task: str = "") -> Iterator[None]:
 
 @contextlib.contextmanager
 def only_writer_of(prefix: Path) -> Iterator[None]:
-    """Holds all files whose names begin with a prefix; otherwise like `only_writer_in`."""
+    """Holds the lock of all files with a common prefix while the block runs.
+
+    Args:
+        prefix: Path whose name is the common prefix of the files.
+
+    Raises:
+        PlaceBusyError: Another run holds the lock.
+    """
     with _holding(prefix.with_name(f".frcnn.{prefix.name}.lock"), f"{prefix}*"):
         yield
 
 
 def held_by_parent() -> Mapping[str, str]:
-    """Returns the environment with which a child process counts as the same writer."""
+    """Returns environment variables that let a child process write where this process holds locks."""
     return {HELD_VARIABLE: os.pathsep.join(sorted(_held.get()))}
 
 
 def try_lock(path: Path) -> BinaryIO | None:
-    """Locks a file, which is created if missing, until the returned handle is closed.
+    """Locks a file without waiting; the lock is held until the returned file is closed.
 
     Args:
-        path: File in an existing folder.
+        path: File in an existing folder; created if missing.
 
     Returns:
         The open file, or `None` if another process holds the lock.
 
     Raises:
         FileNotFoundError: The folder is missing.
-        OSError: The file cannot be created, or the file system has no locks.
+        OSError: The file cannot be created, or the file system does not support locks.
     """
     while True:
         handle = path.open("a+b")
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The former holder may have removed the file between our opening and our locking it.
+            # The previous holder may have removed the file between opening and locking it here.
             if _is_at(handle, path):
                 return handle
         except BlockingIOError:
@@ -89,7 +96,11 @@ def try_lock(path: Path) -> BinaryIO | None:
 
 
 def has_no_locks(error: OSError) -> bool:
-    """Checks whether an error means that the file system does not support locks."""
+    """Checks whether an error means that the file system does not support locks.
+
+    Args:
+        error: Error of a lock request.
+    """
     return error.errno in _UNSUPPORTED
 
 
@@ -108,7 +119,7 @@ def _holding(path: Path, shown: str) -> Iterator[None]:
     finally:
         _held.reset(token)
         if handle is not None and os.getpid() == owner:
-            # Removed while it is still locked, so that nobody's lock is removed but our own.
+            # Removed while still locked, so that no other process's lock file is removed.
             path.unlink(missing_ok=True)
             handle.close()
 
@@ -119,13 +130,13 @@ def _lock(path: Path, shown: str) -> BinaryIO | None:
     except OSError as error:
         if not has_no_locks(error):
             raise
-        log.warning("%s: its file system has no locks (%s); let only one run write there", shown, error)
+        log.warning("%s: no locks on this file system (%s); let only one run write there", shown, error)
         return None
     if handle is None:
         raise PlaceBusyError(
-            f"{shown}: {_holder(path)} is writing there; wait until it has ended, or choose another place"
+            f"{shown}: {_holder(path)} is writing there. Wait until it has ended, or choose another folder."
         )
-    with contextlib.suppress(OSError):  # a full disk: the lock holds without a name in it
+    with contextlib.suppress(OSError):  # on a full disk, the lock works without the holder's name
         handle.truncate(0)
         handle.write(f"{os.getpid()} {socket.gethostname()}\n".encode())
         handle.flush()
@@ -142,7 +153,7 @@ def _holder(path: Path) -> str:
 
 
 def _is_at(handle: BinaryIO, path: Path) -> bool:
-    """Checks whether an open file is still the one at a path."""
+    """Checks whether an open file is still the file at a path."""
     try:
         return os.path.samestat(os.fstat(handle.fileno()), path.stat())
     except FileNotFoundError:

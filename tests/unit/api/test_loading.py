@@ -184,7 +184,7 @@ def test_unreadable_images_are_errors_or_skipped(detectors, models, tmp_path, ca
         (np.zeros((8, 8, 4), np.uint8), r"image of uint8 \[8, 8, 4\]: .*image\[\.\.\., :3\]"),
         (
             np.zeros((2, 8, 8, 3), np.uint8),
-            r"image of uint8 \[2, 8, 8, 3\]: .*stream\(\) takes several images",
+            r"image of uint8 \[2, 8, 8, 3\]: .*use stream\(\) for several images",
         ),
         (np.zeros((3, 8, 8), np.uint8), r"image of uint8 \[3, 8, 8\]: .*transpose\(1, 2, 0\)"),
         (np.zeros((0, 8, 3), np.uint8), r"image of uint8 \[0, 8, 3\]: expected"),
@@ -272,7 +272,7 @@ def test_a_runtime_that_does_not_run_the_file_is_an_error(models):
         frcnn.load(models.exported, runtime="keras")
     with pytest.raises(UsageError, match="precision_hint bf16: only the runtime openvino takes one"):
         frcnn.load(models.exported, precision_hint="bf16")
-    with pytest.raises(UsageError, match="threads 2: only exported models take it"):
+    with pytest.raises(UsageError, match="threads 2: only exported models support it"):
         frcnn.load(models.trained, threads=2)
 
 
@@ -285,9 +285,7 @@ def test_a_gpu_that_is_not_there_is_named(models):
 
 
 def test_a_spec_of_a_wrong_type_is_named(models):
-    with pytest.raises(
-        SpecError, match="found an object of type dict; expected a Spec or the name of a file"
-    ):
+    with pytest.raises(SpecError, match="found an object of type dict; expected a Spec or a file name"):
         frcnn.load(models.trained, spec={})
 
 

@@ -203,10 +203,10 @@ def test_a_data_set_is_converted_by_a_spec_built_in_python(tmp_path):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: frcnn.train(5, "out"), "found an object of type int; expected a Spec or the name of a file"),
+        (lambda: frcnn.train(5, "out"), "found an object of type int; expected a Spec or a file name"),
         (lambda: frcnn.convert({}, "out"), "found an object of type dict; expected a ConvertSpec"),
-        (lambda: frcnn.evaluate("m.keras", images="x"), "images goes with tfrecords"),
-        (lambda: frcnn.evaluate("m.keras", compare="x"), "compare goes with results_dir"),
+        (lambda: frcnn.evaluate("m.keras", images="x"), "images requires tfrecords"),
+        (lambda: frcnn.evaluate("m.keras", compare="x"), "compare requires results_dir"),
         (lambda: frcnn.compare("m", "m", ".", limit=0), "limit 0: expected 1 or more"),
         (lambda: frcnn.compare("m", "m", "no-such"), "images no-such: no such folder"),
         (lambda: frcnn.prune("m.keras", normalizer="L3"), "normalizer L3: expected one of"),
@@ -238,4 +238,4 @@ def test_another_backend_of_keras_is_refused(tmp_path):
         text=True,
         check=False,
     )
-    assert "Keras runs on jax here (KERAS_BACKEND); expected tensorflow" in run.stderr
+    assert "Keras uses the backend jax (KERAS_BACKEND); expected tensorflow" in run.stderr

@@ -188,7 +188,7 @@ def test_a_data_set_whose_path_a_spec_cannot_hold_is_refused_in_a_sentence(tmp_p
 
 @pytest.mark.parametrize(
     ("folders", "message"),
-    [([], "no folder images/"), (["images"], "no folder labels/"), (["images", "labels"], "no images in it")],
+    [([], "no folder images/"), (["images"], "no folder labels/"), (["images", "labels"], "no images found")],
 )
 def test_a_folder_that_is_no_kitti_data_set_is_explained(tmp_path, folders, message):
     for name in folders:
@@ -209,7 +209,7 @@ def test_no_epochs_is_a_usage_error(tmp_path):
 
 
 def test_a_pipeline_that_left_no_model_is_an_error(tmp_path):
-    with pytest.raises(RunError, match="the pipeline left no model there"):
+    with pytest.raises(RunError, match="the pipeline did not write a model"):
         demo._model(Paths(tmp_path, tmp_path))
 
 

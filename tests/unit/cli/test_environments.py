@@ -63,5 +63,5 @@ def test_output_that_cannot_be_written_is_said_and_the_work_is_done(tmp_path):
     code, said = shell("demo-data -o data --images 2 --height 64 --width 64 >/dev/full", tmp_path)
     assert len(list((tmp_path / "data" / "images").iterdir())) == 2
     assert code == 1
-    assert "error: standard output cannot be written (No space left on device); the rest was done" in said
+    assert "error: cannot write to standard output (No space left on device)" in said
     assert "Traceback" not in said

@@ -102,7 +102,8 @@ def test_an_engine_without_a_gpu_is_refused_in_one_line(data, caplog):
     (data / "model.engine").write_bytes(b"ptrt\0")
     assert run(data, "-m", data / "model.engine") == 1
     assert (
-        "model.engine: taken for a TensorRT engine by its name. TensorRT needs an NVIDIA GPU" in caplog.text
+        "model.engine: recognized as a TensorRT engine by its name. TensorRT needs an NVIDIA GPU"
+        in caplog.text
     )
 
 
@@ -135,13 +136,13 @@ def test_the_images_of_the_validation_set_can_lie_elsewhere(data, loaded, capsys
 def test_no_model_at_all_is_a_fault_of_the_spec(data, loaded, capsys):
     assert run(data) == 2
     shown = capsys.readouterr()
-    assert "evaluation_config.model: not set; name the model there or with -m" in shown.err
+    assert "evaluation_config.model: not set; set it or use -m" in shown.err
     assert shown.out.endswith("Execution status: FAIL\n")
 
 
 def test_a_missing_model_is_named_before_any_data_is_read(data, loaded, capsys):
     assert run(data, "-m", data / "gone.keras") == 1
-    assert f"{data}/gone.keras, named by -m, does not exist" in capsys.readouterr().err
+    assert f"{data}/gone.keras, given by -m, does not exist" in capsys.readouterr().err
     assert loaded == []
 
 

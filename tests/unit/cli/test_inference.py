@@ -97,7 +97,7 @@ def test_missing_folders_are_faults_of_the_spec(data, loaded, capsys):
     shown = capsys.readouterr().err
     assert "inference_config.images_dir" in shown
     assert (
-        "inference_config.labels_dump_dir: not set; name a folder, or give one for all results with -r"
+        "inference_config.labels_dump_dir: not set; name a folder, or set one for all results with -r"
         in shown
     )
 

@@ -26,7 +26,7 @@ def test_an_output_that_is_an_input_is_refused_by_name(tmp_path, task, read, wri
     (tmp_path / "a").write_text("mine")
     (tmp_path / "link").symlink_to("a")
     args = argparse.Namespace(**{read: tmp_path / "a", written: tmp_path / "link"})
-    with pytest.raises(UsageError, match=f"--{written} .*link is the file that --{read} names"):
+    with pytest.raises(UsageError, match=f"--{written} .*link is also given by --{read}"):
         refuse_overwriting(task, args)
 
 

@@ -233,14 +233,14 @@ def test_several_gpus_make_as_many_processes():
 @pytest.mark.parametrize(
     ("words", "task", "message"),
     [
-        (["--gpus", "2"], FAKE_TASK, "--gpus 2: only train runs on several GPUs; evaluate takes one"),
+        (["--gpus", "2"], FAKE_TASK, "--gpus 2: only train supports several GPUs; evaluate uses one"),
         (["--gpus", "0"], TRAIN, "--gpus 0: expected 1 or more"),
         (["--gpus", "2", "--gpu_index", "0"], TRAIN, "--gpu_index names 1 GPUs but --gpus asks for 2"),
-        (["--gpu_index", "1", "1"], TRAIN, "--gpu_index 1 1: expected different numbers from 0 up"),
-        (["--gpu_index", "-1"], TRAIN, "--gpu_index -1: expected different numbers from 0 up"),
+        (["--gpu_index", "1", "1"], TRAIN, "--gpu_index 1 1: expected distinct numbers >= 0"),
+        (["--gpu_index", "-1"], TRAIN, "--gpu_index -1: expected distinct numbers >= 0"),
         (["-np", "2"], TRAIN, "--num_processes 2 needs --gpus 2"),
         (["-np", "0"], TRAIN, "--num_processes 0: expected 1 or more"),
-        (["--use_amp"], FAKE_TASK, "--use_amp: only train has mixed precision, evaluate does not"),
+        (["--use_amp"], FAKE_TASK, "--use_amp: only train supports mixed precision, evaluate does not"),
     ],
 )
 def test_common_flags_that_make_no_sense_are_refused(words, task, message, capsys):

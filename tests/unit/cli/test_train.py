@@ -100,7 +100,7 @@ def test_the_processes_train_by_the_fields_that_are_set(tmp_path, commands):
         (["--set", "training_config.num_epoch=5"], "unknown field; did you mean 'num_epochs'?"),
         (["--set", "num_epochs=5"], "did you mean 'training_config.num_epochs'?"),
         (["--set", "training_config.num_epochs=0"], "found 0; expected a number >= 1 (--set"),
-        (["--resume", "x.tlt"], "expected a results folder, or a name that says the epoch"),
+        (["--resume", "x.tlt"], "expected a results folder, or a file name with the epoch"),
     ],
 )
 def test_what_is_set_is_checked_as_the_spec_is(tmp_path, capsys, words, told):

@@ -88,7 +88,7 @@ def test_an_image_that_became_a_pipe_or_a_device_is_skipped_and_named(tmp_path, 
     with caplog.at_level(logging.WARNING):
         dataset = training_dataset(spec)
         np.testing.assert_allclose(colour_of(first(dataset)), RED[0, 0], atol=1)
-    assert "1 images are no regular files and will be skipped" in logged(caplog)
+    assert "Skipping 1 images that are not regular files" in logged(caplog)
     assert "odd.png: not a regular file" in logged(caplog)
 
 
@@ -166,8 +166,8 @@ def test_a_validation_set_may_be_without_objects_and_a_training_set_may_not(tmp_
     labels = (Label("dontcare", 1, 1, 9, 9),)
     with caplog.at_level(logging.WARNING):
         assert validation_of(tmp_path, labels).size == 1
-    assert "the validation set holds no objects (1 images)" in logged(caplog)
-    with pytest.raises(DataError, match="the training records hold no objects at all"):
+    assert "The validation set contains no objects (1 images)" in logged(caplog)
+    with pytest.raises(DataError, match="the training records contain no objects"):
         training_dataset(spec_of(tmp_path, image_record(0, labels)))
-    with pytest.raises(DataError, match=r"validation set: .*no object is of a mapped class"):
+    with pytest.raises(DataError, match=r"validation set: .*no object has a mapped class"):
         validation_of(tmp_path, (Label("tree", 1, 1, 9, 9),))

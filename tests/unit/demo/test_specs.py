@@ -48,7 +48,7 @@ def test_regions_that_nobody_labelled_are_no_class():
 
 @pytest.mark.parametrize("records", [[], [record()], [record(("dontcare", 0, 0, 40, 10))]])
 def test_a_data_set_without_objects_is_refused(records):
-    with pytest.raises(DataError, match="no labelled object"):
+    with pytest.raises(DataError, match="no labeled object"):
         survey(records)
 
 

@@ -162,7 +162,7 @@ def test_cores_are_divided_and_the_log_says_that_there_is_no_gpu(monkeypatch, ca
     with caplog.at_level(logging.INFO, logger="frcnn"):
         devices.take_share(Place(1, 8, 1, 4))
     assert threads == [2]
-    assert "no GPU here: 4 processes with 2 of 9 threads each" in caplog.text
+    assert "No GPU found: 4 processes with 2 of 9 threads each" in caplog.text
 
 
 def test_each_rank_of_a_machine_takes_its_own_gpu(monkeypatch):

@@ -202,7 +202,7 @@ def test_evaluate_says_when_images_are_missing_and_when_there_are_no_objects(cap
     assert report.results[0].iou == 0.5  # the documented default
     assert report.mean_ap is None
     assert "2 of 3 images could not be read" in caplog.text
-    assert "has a labelled object of car" in caplog.text
+    assert "has a labeled object of car" in caplog.text
 
 
 def test_no_image_at_all_gives_an_empty_report():

@@ -77,7 +77,7 @@ def test_the_class_table_has_the_numbers_of_the_report(compared):
 
 def test_the_confusion_table_has_every_count(compared):
     text, _, inspection = compared
-    rows = [row for row in Page(text).rows if len(row) == 5 and row[0] != "labelled"][-4:]
+    rows = [row for row in Page(text).rows if len(row) == 5 and row[0] != "labeled"][-4:]
     counts = [[cell.strip() for cell in row[1:]] for row in rows]
     expected = inspection.confusion.astype(str).tolist()
     expected[-1][-1] = DASH
@@ -110,7 +110,7 @@ def test_an_evaluation_of_nothing_has_a_page_too(tmp_path):
     write_page(tmp_path / "report.html", images=0)
     text = (tmp_path / "report.html").read_text("utf-8")
     assert "None: every object was found." in text
-    assert "None: every shown detection was right." in text
+    assert "None: every shown detection was correct." in text
 
 
 def test_the_curve_goes_from_the_left_edge_to_its_last_recall_and_down():
@@ -151,7 +151,7 @@ def test_the_page_of_thousands_of_classes_grows_with_their_number_not_its_square
         save_html(tmp_path / "a.html", report, inspection, Subject("model", "data"))
         sizes[count] = (tmp_path / "a.html").stat().st_size, tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert f"Of the {MOST_PANELS} classes with the most objects" in (tmp_path / "a.html").read_text("utf-8")
+    assert f"{MOST_PANELS} classes with the most objects" in (tmp_path / "a.html").read_text("utf-8")
     for small, large in zip(sizes[300], sizes[3000], strict=True):
         assert large < 11 * small
     assert sizes[3000][1] < 200 << 20

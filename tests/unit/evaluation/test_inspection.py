@@ -95,7 +95,7 @@ def test_sizes_are_those_of_the_original_image():
 def test_misses_come_with_what_came_nearest():
     seen = scene([(BUS, A), (CAR, B), (DOG, D)], [(CAR, B, 0.3), (DOG, D, 0.9)])
     captions = [each.caption for each in inspect([seen], frame_id=np.array([b"set/1"])).misses]
-    assert captions == ["bus: nothing near it, set/1", "car: best score 0.30, set/1"]
+    assert captions == ["bus: no matching detection, set/1", "car: best score 0.30, set/1"]
 
 
 def test_only_the_worst_are_kept_the_worst_first():

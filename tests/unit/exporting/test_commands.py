@@ -82,9 +82,9 @@ def test_deepstream_gets_the_graph_it_runs(work, caplog):
     assert export(work, *words) == 2
     assert "--gen_ds_config: DeepStream runs the plugin graph only" in caplog.text
     assert not (work / "other").exists()
-    assert "opens no sealed file" not in caplog.text
+    assert "cannot open a sealed file" not in caplog.text
     assert export(work, "-o", work / "ds/sealed.etlt", "--gen_ds_config", "--force", "-k", "secret") == 0
-    assert "DeepStream opens no sealed file: name a plain one with -o NAME.onnx" in caplog.text
+    assert "DeepStream cannot open a sealed file. Choose an output file that ends in .onnx." in caplog.text
 
 
 def test_the_pipelines_step_exports_the_graph_that_its_next_steps_run(work):
@@ -118,7 +118,7 @@ def test_deepstream_files_lie_beside_the_output(work, caplog):
         (["--graph", "plugin", "--int8_profile", "cpu"], "--int8_profile cpu: only TensorRT runs"),
         (
             ["--engine_file", "x.engine", "--int8_profile", "cpu"],
-            "--int8_profile cpu: TensorRT takes the other",
+            "--int8_profile cpu: TensorRT requires the profile tensorrt",
         ),
         (["--engine_file", "x.engine", "--min_batch_size", "0"], "expected 1 <= min <= opt <= max"),
         (["--target_opset", "12"], "18 to 21"),
@@ -158,7 +158,7 @@ def test_verify_fails_another_model(work, exported, caplog):
     kernel.assign(kernel.value * 0.5)
     save_model(model, work / "other.keras", TrainingRecord("resnet:10", exported.spec.class_names))
     assert verify(work, against="other.keras") == 1
-    assert "not equal to" in caplog.text
+    assert "differs from" in caplog.text
 
 
 def test_verify_wants_a_folder_of_images(work, caplog):

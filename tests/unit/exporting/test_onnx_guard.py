@@ -51,7 +51,7 @@ def test_weights_in_other_files_are_refused_and_not_read(tmp_path, place, in_nod
     (tmp_path / "secret").write_bytes(bytes(576))
     (tmp_path / "m" / "beside").write_bytes(bytes(576))
     path = written(tmp_path / "m" / "m.onnx", elsewhere(place), in_node=in_node)
-    with pytest.raises(ModelError, match=r"m\.onnx: keeps weights in another file") as caught:
+    with pytest.raises(ModelError, match=r"m\.onnx: stores weights in another file") as caught:
         open_session(path, path, RuntimeChoice(fast_head=fast))
     assert place in str(caught.value)
 

@@ -46,7 +46,7 @@ def test_the_fast_head_finds_what_the_file_finds(exported, name, caplog):
     assert "form for CPUs" not in caplog.text
     with caplog.at_level(logging.INFO, "frcnn"):
         fast = detector(exported, RuntimeChoice(name, fast_head=True))(images)
-    assert "the head's 3x3 convolutions run in their form for CPUs" in caplog.text
+    assert "Using the form for CPUs of the head's 3x3 convolutions" in caplog.text
     found = compare_batches(expected, fast, Tolerance(box=0.01, score=1e-4))
     assert (found.expected > 30, found.unmatched) == (True, 0.0)
     assert not np.array_equal(fast.scores, expected.scores)

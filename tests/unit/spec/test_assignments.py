@@ -103,7 +103,7 @@ def test_a_block_is_written_as_in_a_text():
         ("training_config.num_epochs=5 batch_size_per_gpu: 3", "expected one value"),
         ("training_config.num_epochs.x=5", "num_epochs has no fields"),
         ("training_config=5", "found 5; expected a block { ... }"),
-        ("dataset_config.data_sources[0]=5", "names a whole block; expected one of its fields"),
+        ("dataset_config.data_sources[0]=5", "this is a whole block; expected one of its fields"),
         ("training_config..num_epochs=5", "found .num_epochs; expected the name of a field"),
         ("dataset_config.data_sources[7].tfrecords_path=x", "expected a number from 0 to 1 in []"),
         ("dataset_config.data_sources[x].tfrecords_path=x", "expected a number from 0 to 1 in []"),
@@ -124,7 +124,7 @@ def test_what_cannot_be_set_is_said_with_the_setting_and_no_place_in_the_text(se
 @pytest.mark.parametrize("path", ["enc_key", "training_config.visualizer.wandb_config.key"])
 def test_keys_are_refused_and_not_repeated(path):
     message = fault_of(f"{path}=secret")
-    assert "a key does not belong on a command line" in message
+    assert "keys must not be given on the command line" in message
     assert "secret" not in message
 
 

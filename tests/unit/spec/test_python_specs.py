@@ -101,8 +101,8 @@ def test_numbers_are_those_that_the_text_would_hold():
         ("training_config.num_epoch", 3, "no such field 'num_epoch'; did you mean 'num_epochs'"),
         ("training_config.num_epochs.more", 3, "no such field 'more'"),
         ("dataset_config.data_sources[3].tfrecords_path", "x", "no entry 3; the list has 1"),
-        ("not a path", 1, "not a path; expected names with dots"),
-        ("training_config.early_stopping.min_delta", 0.1, "is not set, and needs patience too"),
+        ("not a path", 1, "invalid path; expected names with dots"),
+        ("training_config.early_stopping.min_delta", 0.1, "is not set and also requires patience"),
     ],
 )
 def test_a_wrong_field_is_named_with_what_came_and_what_was_expected(path, value, message):
@@ -152,7 +152,7 @@ def test_a_masked_key_is_no_key(caplog):
     for spec in (frcnn.Spec.parse(masked, "spec.txt"), build().updated({"enc_key": HIDDEN})):
         assert spec.enc_key == ""
         assert not resolve_key(None, spec.enc_key)
-    assert "enc_key: is masked, as in a copy of a spec; it is read as not set" in caplog.text
+    assert "enc_key: is masked, as in a copy of a spec; it is treated as not set" in caplog.text
 
 
 def test_a_masked_key_of_weights_and_biases_is_no_key():

@@ -37,7 +37,7 @@ def test_a_spec_of_the_other_kind_is_named():
     ids=["json", "yaml", "labels", "python"],
 )
 def test_a_file_that_is_no_spec_is_one_sentence(text):
-    assert only_problem(parse_experiment, text).startswith("this is no spec; expected an experiment spec")
+    assert only_problem(parse_experiment, text).startswith("this is not a spec; expected an experiment spec")
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,7 @@ def test_links_and_storage_outside_of_the_file_are_refused(tmp_path):
     with h5py.File(path, "a") as archive:
         del archive["conv1/conv1/bias:0"]
         archive["conv1"].create_dataset("conv1/bias:0", (4,), "f4", external=[(str(secret), 0, 16)])
-    with pytest.raises(ModelError, match="kept in another file"):
+    with pytest.raises(ModelError, match="stored in another file"):
         load_pretrained(None, path)
     with h5py.File(path, "a") as archive:
         del archive["conv1/conv1/bias:0"]

@@ -115,12 +115,12 @@ def test_a_qat_model_is_not_trained_on_as_a_float_one(finished, tmp_path, field)
         tmp_path, training=f'{QAT} num_epochs: 9 enable_qat: false {field}: "{result.checkpoint}"'
     )
     with pytest.raises(
-        ModelError, match=r"a model of quantisation-aware training; .*enable_qat: false; set it"
+        ModelError, match=r"a model of quantization-aware training, .*enable_qat: false\. Set it"
     ):
         train(spec, tmp_path / "results")
 
 
 def test_a_float_training_is_not_resumed_as_a_qat_one(floating, tmp_path):
     spec = toy_spec(tmp_path, training=f'{QAT} num_epochs: 9 resume_from_model: "{floating}"')
-    with pytest.raises(ModelError, match=r"a float model; .*enable_qat: true; .* retrain_pruned_model"):
+    with pytest.raises(ModelError, match=r"a float model, .*enable_qat: true\. .* retrain_pruned_model"):
         train(spec, tmp_path / "results")

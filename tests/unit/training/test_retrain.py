@@ -128,10 +128,10 @@ def test_what_is_part_of_the_graph_cannot_be_changed(pruned):
     anchors = dataclasses.replace(
         config.anchor_box_config, scale=(8.0, 16.0, 32.0, 64.0, 128.0), ratio=(1.0,)
     )
-    with pytest.raises(ModelError, match=f"has {before} anchors a cell, the spec 5: "):
+    with pytest.raises(ModelError, match=rf"has {before} anchors per cell, the spec 5\. "):
         retrained(pruned, model={"anchor_box_config": anchors})
     pool = dataclasses.replace(config.roi_pooling_config, pool_size_2x=True)
-    with pytest.raises(ModelError, match="has 7 cells a side of a pooled RoI, the spec 14: "):
+    with pytest.raises(ModelError, match=r"has 7 cells per side of a pooled RoI, the spec 14\. "):
         retrained(pruned, model={"roi_pooling_config": pool})
 
 

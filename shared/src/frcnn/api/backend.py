@@ -1,4 +1,4 @@
-"""Keras has several backends; this library is written for one."""
+"""Selects Keras's TensorFlow backend, the only one that this library supports."""
 
 import os
 import sys
@@ -9,13 +9,15 @@ _VARIABLE, _BACKEND = "KERAS_BACKEND", "tensorflow"
 
 
 def use_tensorflow() -> None:
-    """Chooses Keras's backend, before Keras is imported.
+    """Selects TensorFlow as Keras's backend; call it before Keras is imported.
 
     Raises:
-        RunError: Another backend was chosen.
+        RunError: Another backend is selected.
     """
     chosen = os.environ.setdefault(_VARIABLE, _BACKEND)
     if "keras" in sys.modules:
         chosen = sys.modules["keras"].config.backend()
     if chosen != _BACKEND:
-        raise RunError(f"Keras runs on {chosen} here ({_VARIABLE}); expected {_BACKEND}")
+        raise RunError(
+            f"Keras uses the backend {chosen} ({_VARIABLE}); expected {_BACKEND}. Set {_VARIABLE}={_BACKEND}."
+        )

@@ -1,4 +1,4 @@
-"""`frcnn.compare`: whether two models find the same."""
+"""`frcnn.compare`: checks whether two models find the same objects."""
 
 import dataclasses
 import os
@@ -15,26 +15,27 @@ from frcnn.progress import Progress, reported_to
 from frcnn.spec.python_api import given
 from frcnn.spec.schema.experiment import Experiment
 
-# Boxes in px, scores, share without a counterpart: fp16 has 11 bits, so near ties fall either way.
-# In int8 boxes jump between overlapping alternatives, and only mAP can tell whether that does harm.
+# Box difference in px, score difference, fraction without a counterpart. fp16 has 11 significant bits, so
+# near ties may go either way. In int8, boxes jump between overlapping alternatives; only mAP shows whether
+# that costs accuracy.
 TOLERANCES = {"fp32": (0.5, 1e-3, 0.0), "fp16": (2.0, 0.02, 0.05), "int8": (8.0, 0.2, 0.25)}
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """How far two models agree.
+    """Agreement of two models.
 
     Attributes:
-        ok: Whether few enough detections are without a counterpart.
-        images: Images that both looked at.
-        expected: Detections of the reference.
-        found: Detections of the model.
-        matched: Pairs of one class whose boxes and scores are within the tolerances.
-        unmatched: Share of all detections without a counterpart, 0 to 1.
+        ok: Whether the fraction of detections without a counterpart is within the tolerance.
+        images: Number of images that both models processed.
+        expected: Number of detections of the reference.
+        found: Number of detections of the model.
+        matched: Number of pairs of the same class whose boxes and scores are within the tolerances.
+        unmatched: Fraction of all detections without a counterpart, 0 to 1.
         box_error: Largest difference of a coordinate in a pair, px of the network input.
         score_error: Largest difference of the scores in a pair.
-        precision: Of the model, which decides the default tolerances: `fp32`, `fp16` or `int8`.
-        table: The table that the command prints.
+        precision: Precision of the model, which decides the default tolerances: `fp32`, `fp16` or `int8`.
+        table: Table that the command prints.
     """
 
     ok: bool
@@ -66,31 +67,32 @@ def compare(
     threads: int = 0,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Comparison:
-    """Compares what a model and the one it was made from find in the same images.
+    """Compares the detections of a model with those of the model it was made from.
 
     Args:
-        model: The exported model, or an engine; it runs as it is.
-        against: The model to compare with, as `frcnn.load` takes it.
-        images: Folder of images; its sub-folders count too.
-        spec: A `Spec` or its file; by default the one that `against` was trained by.
-        limit: Look at so many images only, evenly chosen.
-        box_tolerance: Largest difference of a coordinate, px; by default 0.5, of fp16 2, of int8 8.
-        score_tolerance: Largest difference of a score; by default 0.001, of fp16 0.02, of int8 0.2.
-        unmatched: Share of the detections that need no counterpart; by default 0, of fp16 0.05, of int8 0.25.
-        key: As in `frcnn.load`, for both.
-        runtime: As in `frcnn.load`, for `model`.
-        device: As in `frcnn.load`, for both.
-        precision_hint: As in `frcnn.load`, for `model`.
-        threads: As in `frcnn.load`, for `model`.
-        on_progress: Called now and then, at most four times a second, in this thread.
+        model: Exported model or engine; its graph runs unchanged.
+        against: Model to compare with, as `frcnn.load` takes it.
+        images: Folder of images, searched recursively.
+        spec: `Spec` or its file; by default the spec that `against` was trained with.
+        limit: Maximum number of images, chosen at even intervals; None for all.
+        box_tolerance: Largest difference of a coordinate, px; default 0.5, for fp16 2, for int8 8.
+        score_tolerance: Largest difference of a score; default 0.001, for fp16 0.02, for int8 0.2.
+        unmatched: Fraction of the detections that may lack a counterpart; default 0, for fp16 0.05, for int8
+            0.25.
+        key: Key of both models, as in `frcnn.load`.
+        runtime: Runtime of `model`, as in `frcnn.load`.
+        device: Device of both models, as in `frcnn.load`.
+        precision_hint: Precision hint for `model`, as in `frcnn.load`.
+        threads: Number of threads for `model`, as in `frcnn.load`.
+        on_progress: Called with the progress at most four times per second, in this thread.
 
     Returns:
         The differences.
 
     Raises:
-        UsageError: An argument cannot be right.
-        DataError: There is no image, or one cannot be read.
-        ModelError: As `frcnn.load`.
+        UsageError: An argument is invalid.
+        DataError: There are no images, or one is unreadable.
+        ModelError: A model cannot be loaded, as in `frcnn.load`.
     """
     options = RunOptions(runtime, device, precision_hint, threads, as_is=True)
     if limit is not None and limit < 1:

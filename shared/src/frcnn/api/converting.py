@@ -1,4 +1,4 @@
-"""`frcnn.convert`: labels and images to record files."""
+"""`frcnn.convert`: converts labels and images to TFRecord files."""
 
 import os
 from collections.abc import Callable
@@ -27,23 +27,23 @@ def convert(
     """Converts a KITTI or COCO data set to TFRecords.
 
     Args:
-        spec: A `ConvertSpec` or the name of its file: what to convert, and how to split it.
+        spec: `ConvertSpec` or the name of its file. It defines the data set and how it is split.
         output_filename: Prefix of the record files; fold and shard numbers are appended.
-        validation_fold: The fold that `sample_modifier_config` leaves as it is.
-        embed_images: Put the image files into the records, so that these need no image folder.
-        strict: A fault in labels or images is an error, and nothing is written.
-        apply_exif: Whether labels refer to the images as EXIF orientation turns them.
-        workers: Processes; None for one for each core. A script with several needs
-            `if __name__ == "__main__":`.
-        on_progress: Called now and then, at most four times a second, in this thread.
+        validation_fold: Fold to which `sample_modifier_config` does not apply.
+        embed_images: Whether to store the image files in the records, so that training needs no image folder.
+        strict: Whether invalid labels or images raise an error; then nothing is written.
+        apply_exif: Whether labels refer to the images after rotation by their EXIF orientation.
+        workers: Number of processes; None for one per core. A script that uses several needs `if __name__ ==
+            "__main__":`.
+        on_progress: Called with the progress at most four times per second, in this thread.
 
     Returns:
-        What was written and what was left out.
+        Report of the written files and of skipped labels and images.
 
     Raises:
-        SpecError: The spec has faults.
-        UsageError: An argument cannot be right.
-        DataError: Nothing usable was found, or `strict` and a fault.
+        SpecError: The spec is invalid.
+        UsageError: An argument is invalid.
+        DataError: There is nothing usable to convert, or `strict` is set and labels or images are invalid.
         RunError: The disk is full, or a worker process died.
     """
     known = given(DatasetExportConfig, spec)

@@ -1,4 +1,4 @@
-"""`frcnn.evaluate`: the average precision of a model on labelled images."""
+"""`frcnn.evaluate`: measures the average precision of a model on labeled images."""
 
 import dataclasses
 import os
@@ -27,11 +27,11 @@ METRICS, PAGE = "metrics.json", "report.html"
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationResult:
-    """How well a model did.
+    """Result of an evaluation.
 
     Attributes:
-        report: All numbers.
-        files: What was written: metrics, report and curves.
+        report: All metrics.
+        files: Files that were written: metrics, report and curves.
     """
 
     report: Report = dataclasses.field(repr=False)
@@ -39,29 +39,35 @@ class EvaluationResult:
 
     @property
     def mean_ap(self) -> float | None:
-        """Mean over the IoU thresholds and the classes that have objects, 0 to 1; None if none has any."""
+        """Mean over IoU thresholds and classes with objects, 0 to 1; None without objects."""
         return self.report.mean_ap
 
     @property
     def images(self) -> int:
-        """Number of images that were looked at."""
+        """Number of evaluated images."""
         return self.report.images
 
     @property
     def ious(self) -> tuple[float, ...]:
-        """The IoU thresholds, rising."""
+        """IoU thresholds in ascending order."""
         return tuple(each.iou for each in self.report.results)
 
     @property
     def classes(self) -> Mapping[str, ClassResult]:
-        """The result of each class at the first IoU threshold."""
+        """Result of each class at the first IoU threshold, by class name."""
         return self.at(self.ious[0])
 
     def at(self, iou: float) -> Mapping[str, ClassResult]:
-        """Returns the result of each class at one of the IoU thresholds.
+        """Returns the result of each class at one IoU threshold.
+
+        Args:
+            iou: One of `ious`.
+
+        Returns:
+            Mapping from class name to result.
 
         Raises:
-            UsageError: It is not one of `ious`.
+            UsageError: `iou` is not one of `ious`.
         """
         for result in self.report.results:
             if abs(result.iou - iou) < 1e-6:
@@ -75,11 +81,11 @@ class EvaluationResult:
         return self.report.table()
 
     def to_dict(self) -> dict[str, object]:
-        """Returns what `metrics.json` holds; None becomes null."""
+        """Returns the content of `metrics.json`; None becomes null."""
         return self.report.to_dict()
 
     def __repr__(self) -> str:
-        """Shows mAP and number of images."""
+        """Shows mAP and the number of images."""
         return f"<EvaluationResult: mean_ap {self.mean_ap}, {self.images} images>"
 
 
@@ -103,38 +109,38 @@ def evaluate(
     """Measures the average precision of a model.
 
     Args:
-        model: As `frcnn.load` takes it.
-        spec: A `Spec` or the name of its file; by default the one that a trained model was made by. Its
-            validation set and `evaluation_config` count.
+        model: Model as `frcnn.load` takes it.
+        spec: `Spec` or the name of its file; by default the spec that a trained model was trained with. Its
+            validation set and `evaluation_config` are used.
         results_dir: Folder for report.html, metrics.json and, if the spec asks for them, the precision-recall
             curves; None to write nothing.
-        tfrecords: Glob of record files to use instead of the spec's validation set.
-        images: Folder of the images of `tfrecords`, if the records do not hold them.
-        compare: metrics.json of another model on the same images, which report.html then compares with.
-        key: As in `frcnn.load`.
-        runtime: As in `frcnn.load`.
-        device: As in `frcnn.load`.
-        precision_hint: As in `frcnn.load`.
-        threads: As in `frcnn.load`.
-        as_is: As in `frcnn.load`.
-        strict: An image that cannot be read is an error, instead of being left out with a warning.
-        on_progress: Called now and then, at most four times a second, in this thread.
+        tfrecords: Glob of record files that replace the spec's validation set.
+        images: Folder of the images of `tfrecords`, unless the records contain the images.
+        compare: metrics.json of another model on the same images, to compare with in report.html.
+        key: Key of a sealed model, as in `frcnn.load`.
+        runtime: Runtime, as in `frcnn.load`.
+        device: Device, as in `frcnn.load`.
+        precision_hint: Precision hint, as in `frcnn.load`.
+        threads: Number of threads, as in `frcnn.load`.
+        as_is: Whether to run an exported graph unchanged, as in `frcnn.load`.
+        strict: Whether an unreadable image raises an error; otherwise it is skipped with a warning.
+        on_progress: Called with the progress at most four times per second, in this thread.
 
     Returns:
-        The numbers.
+        The metrics, and the files that were written.
 
     Raises:
-        SpecError: The spec has faults.
-        UsageError: Arguments that do not fit together.
-        DataError: No record matches, or `strict` and an image that cannot be read.
-        ModelError: As `frcnn.load`.
+        SpecError: The spec is invalid.
+        UsageError: Arguments contradict each other.
+        DataError: No record file matches, or `strict` is set and an image is unreadable.
+        ModelError: The model cannot be loaded, as in `frcnn.load`.
         RunError: The runtime is not installed.
     """
     options = RunOptions(runtime, device, precision_hint, threads, as_is)
     if images is not None and tfrecords is None:
-        raise UsageError("images goes with tfrecords: give both, or neither", argument="images")
+        raise UsageError("images requires tfrecords: give both or neither", argument="images")
     if compare is not None and results_dir is None:
-        raise UsageError("compare goes with results_dir: report.html there shows it", argument="compare")
+        raise UsageError("compare requires results_dir, the folder of report.html", argument="compare")
     target = None if results_dir is None else local_output(results_dir, "results_dir")
     known = None if spec is None else given(Experiment, spec)
     use_tensorflow()
@@ -151,17 +157,17 @@ def evaluate(
 
 
 def _former(compare: Location | None, results: Path | None) -> Path | None:
-    """Returns the metrics to compare with.
+    """Returns the metrics file to compare with.
 
     Raises:
-        UsageError: The results would replace them.
+        UsageError: The results would overwrite it.
     """
     if compare is None:
         return None
     path = Path(name_of(compare, "compare"))
     if results is not None and is_same_file(path, results / METRICS):
         raise UsageError(
-            f"compare {path} is in the results folder and would be replaced; name another folder",
+            f"compare {path}: the results would overwrite this file. Choose another results folder.",
             argument="compare",
         )
     return path
@@ -169,7 +175,7 @@ def _former(compare: Location | None, results: Path | None) -> Path | None:
 
 @dataclasses.dataclass(frozen=True)
 class _Output:
-    """Where results go, what they are compared with, and what the report calls the data."""
+    """Output folder, metrics to compare with, and the name of the data in the report."""
 
     folder: Path | None
     former: Path | None
@@ -185,7 +191,7 @@ def _evaluated(
     from frcnn.inference.load import kind_of, load_detector
 
     former = None if output.former is None else read_metrics(output.former)
-    # The data first: what is wrong with it shows sooner than a model is loaded.
+    # Open the data first: errors in it then appear before the slow loading of the model.
     dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size, strict=strict)
     kind = kind_of(model)
     runtime = options.for_kind(kind, model)

@@ -1,4 +1,4 @@
-"""`frcnn.export`: a trained model as an ONNX file, and a TensorRT engine of it."""
+"""`frcnn.export`: exports a trained model to ONNX and builds a TensorRT engine from it."""
 
 import dataclasses
 import logging
@@ -30,24 +30,26 @@ log = logging.getLogger(__name__)
 DataType = Literal["fp32", "fp16", "int8"]
 SUFFIXES = (".onnx", ".etlt")
 _GIB = 2**30
-# Fields of Int8 that have no effect where no range is measured.
+# Fields of Int8 that are ignored unless ranges are measured.
 _INPUTS = ("cal_image_dir", "cal_data_file", "batches", "batch_size", "cal_method", "int8_profile")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Int8:
-    """Where the ranges of an INT8 export come from, and where else they are written.
+    """Source of the ranges of an INT8 export, and additional files to write them to.
 
     Attributes:
-        int8_profile: Form of the graph; by default `cpu`, of the plugin graph or with an engine `tensorrt`.
-        cal_method: How the range of a tensor is found from its values.
-        cal_image_dir: Calibrate on images of this folder, chosen at random; by default on training images.
-        cal_data_file: HDF5 file of calibration images: read if it exists, else written.
-        batches: Number of batches to calibrate on.
-        batch_size: Images in each of them.
-        cal_cache_file: Write the ranges as TensorRT's calibration cache.
-        cal_json_file: Write the ranges as JSON; required for a model of quantization-aware training.
-        force_ptq: Calibrate even if training has learned ranges.
+        int8_profile: Form of the graph; default `cpu`, for the plugin graph or with an engine `tensorrt`.
+        cal_method: Method that derives the range of a tensor from its values.
+        cal_image_dir: Folder to choose calibration images from at random; by default training images are
+            used.
+        cal_data_file: HDF5 file of calibration images: read if it exists, otherwise written.
+        batches: Number of calibration batches.
+        batch_size: Number of images per calibration batch.
+        cal_cache_file: File to write the ranges to as TensorRT's calibration cache.
+        cal_json_file: File to write the ranges to as JSON; required for models of quantization-aware
+            training.
+        force_ptq: Whether to calibrate even if the model has learned ranges.
     """
 
     int8_profile: Literal["cpu", "tensorrt"] | None = None
@@ -61,28 +63,28 @@ class Int8:
     force_ptq: bool = False
 
     def __post_init__(self) -> None:
-        """Raises UsageError for a number below 1."""
+        """Raises UsageError if `batches` or `batch_size` is below 1."""
         for name in ("batches", "batch_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} {getattr(self, name)}: expected 1 or more", argument=name)
 
     def files(self) -> tuple[Path, ...]:
-        """Returns the files that are written beside the model."""
+        """Returns the additional files that are written."""
         given_files = (("cal_cache_file", self.cal_cache_file), ("cal_json_file", self.cal_json_file))
         return tuple(local_output(each, name) for name, each in given_files if each is not None)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Engine:
-    """A TensorRT engine to build of the exported file, for the GPU of this machine.
+    """TensorRT engine to build from the exported file for this machine's GPU.
 
     Attributes:
-        engine_file: Where it goes.
-        min_batch_size: Fewest images at a time.
-        opt_batch_size: Most usual number of images.
-        max_batch_size: Most images.
+        engine_file: Output file.
+        min_batch_size: Minimum number of images per batch.
+        opt_batch_size: Most frequent number of images per batch, for which TensorRT optimizes.
+        max_batch_size: Maximum number of images per batch.
         max_workspace_size: Memory for tactics, bytes.
-        timing_cache: Makes the next build faster; read and written.
+        timing_cache: File of tactic timings that speeds up the next build; read if it exists, and written.
     """
 
     engine_file: Location
@@ -95,12 +97,12 @@ class Engine:
 
 @dataclasses.dataclass(frozen=True)
 class ExportResult:
-    """What was written.
+    """Files that an export wrote.
 
     Attributes:
-        model: The exported file.
-        engine: The TensorRT engine, if one was asked for.
-        files: Everything, in the order of writing.
+        model: Exported file.
+        engine: TensorRT engine; None if none was requested.
+        files: All files in the order of writing.
     """
 
     model: Path
@@ -126,35 +128,35 @@ def export(
     force: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> ExportResult:
-    """Writes a trained model as ONNX.
+    """Exports a trained model to ONNX.
 
     Args:
-        model: A trained model, as `frcnn.load` takes it.
-        output_file: Plain `.onnx`, or `.etlt` sealed with the key; by default, with a key, `<model>.etlt` in
-            the working folder, otherwise the model's name with `.onnx`.
-        spec: A `Spec` or its file, whose `inference_config` says how proposals and NMS work; by default the
-            one that the model was trained by.
+        model: Trained model, as `frcnn.load` takes it.
+        output_file: Output: `.onnx` is plain, `.etlt` is sealed with the key. By default, with a key,
+            `<model>.etlt` in the working folder; otherwise the model's name with `.onnx`.
+        spec: `Spec` or its file, whose `inference_config` defines proposals and NMS; by default the spec that
+            the model was trained with.
         data_type: Precision of the two networks; boxes and NMS are always fp32.
-        graph: Standard ONNX operators, or the TensorRT plugins of DeepStream.
+        graph: `standard` for standard ONNX operators, `plugin` for the TensorRT plugins of DeepStream.
         plugin_domain: Operator domain of the plugins.
-        static_batch_size: Fixed number of images; by default any.
-        target_opset: ONNX opset; by default 18, of the plugin graph 17.
-        cpu_fast_head: Store the head's 3x3 convolutions in the form that is fastest on CPUs.
-        gen_ds_config: Write labels.txt and nvinfer_config.txt beside the output.
-        int8: Where the ranges of INT8 come from; by default 160 training images.
-        engine: Also build a TensorRT engine.
-        key: Key of the model, and of an `.etlt` output; or a `pathlib.Path` of its file.
-        force: Replace files that exist.
-        on_progress: Called now and then, at most four times a second, in this thread.
+        static_batch_size: Fixed number of images; by default any number.
+        target_opset: ONNX opset; default 18, for the plugin graph 17.
+        cpu_fast_head: Whether to store the head's 3x3 convolutions in the form that is fastest on CPUs.
+        gen_ds_config: Whether to write labels.txt and nvinfer_config.txt next to the output.
+        int8: Source of the INT8 ranges; by default 160 training images.
+        engine: TensorRT engine to build as well; None for none.
+        key: Key of the model and of an `.etlt` output, as text or a `pathlib.Path` of its file.
+        force: Whether to replace existing files.
+        on_progress: Called with the progress at most four times per second, in this thread.
 
     Returns:
         The files that were written.
 
     Raises:
-        UsageError: Arguments contradict each other, or a file exists.
-        SpecError: The spec has faults.
-        ModelError: The model cannot be loaded, or holds something that cannot be exported.
-        RunError: No GPU or no TensorRT for an engine.
+        UsageError: Arguments contradict each other, or an output exists.
+        SpecError: The spec is invalid.
+        ModelError: The model cannot be loaded, or contains something that cannot be exported.
+        RunError: An engine is requested, and there is no GPU or no TensorRT.
     """
     ranges = Int8() if int8 is None else int8
     known = None if spec is None else given(Experiment, spec)
@@ -167,7 +169,7 @@ def export(
         target = _target(output_file, path, sealed=bool(secret))
         _refuse_existing(target, path, ranges, engine, gen_ds_config=gen_ds_config, force=force)
         if ranges.cal_image_dir is not None and not _has_stored_images(ranges):
-            local_folder(ranges.cal_image_dir, "cal_image_dir")  # sooner than the model is loaded
+            local_folder(ranges.cal_image_dir, "cal_image_dir")  # fails before the model is loaded
         build = _engine_settings(engine, ranges)
         options = ExportOptions(
             graph=graph,
@@ -185,10 +187,10 @@ def export(
 
 
 def _check_for_deepstream(spec: Experiment, graph: str, *, sealed: bool) -> None:
-    """Checks whether DeepStream runs the exported model.
+    """Checks whether DeepStream can run the exported model.
 
     Raises:
-        UsageError: It cannot run it.
+        UsageError: DeepStream cannot run it.
     """
     if graph != "plugin":
         raise UsageError(
@@ -197,16 +199,16 @@ def _check_for_deepstream(spec: Experiment, graph: str, *, sealed: bool) -> None
         )
     if spec.model_config.input_image_config.size_min is not None:
         raise UsageError(
-            "gen_ds_config: DeepStream needs one input size, and the model takes any (size_min)",
+            "gen_ds_config: DeepStream needs one input size; the model has a dynamic shape (size_min)",
             argument="gen_ds_config",
         )
     if sealed:
-        log.warning("DeepStream opens no sealed file. Name a plain output file that ends in .onnx.")
+        log.warning("DeepStream cannot open a sealed file. Choose an output file that ends in .onnx.")
 
 
 def _target(output_file: Location | None, model: Path, *, sealed: bool) -> Path:
     if output_file is None:
-        # TAO's guide promises the sealed file in the working folder.
+        # TAO's user guide documents the working folder as the default for the sealed file.
         return Path(f"{model.stem}.etlt") if sealed else model.with_suffix(".onnx")
     target = local_output(output_file, "output_file")
     if target.suffix not in SUFFIXES:
@@ -224,7 +226,7 @@ def _refuse_existing(
 
     if target.resolve() == model.resolve():
         raise UsageError(
-            f"output_file {target}: is the model itself; name another file", argument="output_file"
+            f"output_file {target}: is the model itself; choose another file", argument="output_file"
         )
     files = [target, *(target.with_name(name) for name in (LABELS, CONFIG) if gen_ds_config), *int8.files()]
     if engine is not None:
@@ -240,7 +242,7 @@ def _engine_settings(engine: Engine | None, int8: Int8) -> "EngineSettings | Non
         return None
     if int8.int8_profile == "cpu":
         raise UsageError(
-            "int8_profile cpu: TensorRT takes the other form; leave it out with an engine",
+            "int8_profile cpu: TensorRT requires the profile tensorrt; omit int8_profile with an engine",
             argument="int8_profile",
         )
     from frcnn.exporting.tensorrt.engine import EngineSettings, require_gpu
@@ -272,11 +274,11 @@ def _exported(path: Path, spec: Experiment, options: "ExportOptions", int8: Int8
 def _calibration(
     spec: Experiment, options: "ExportOptions", int8: Int8, trained: "TrainedRanges | None"
 ) -> "Calibration | None":
-    """Returns how ranges are measured; None if nothing needs them, or training has learned them."""
+    """Returns a function that measures ranges; None if none are needed or training learned them."""
     if trained is not None and int8.cal_json_file is None:
         raise UsageError(
-            "cal_json_file is missing: the model was trained with quantization (enable_qat); name a file for "
-            "its ranges, or calibrate instead by force_ptq",
+            "cal_json_file is missing: the model was trained with quantization (enable_qat). Name a file for "
+            "its ranges, or set force_ptq to calibrate instead.",
             argument="cal_json_file",
         )
     if trained is not None or not (options.precision == "int8" or int8.cal_cache_file is not None):
@@ -288,8 +290,8 @@ def _calibration(
 
     if ImageSettings.from_spec(spec).dynamic:
         raise UsageError(
-            "INT8 needs a fixed input size, since a runtime gets it wrong otherwise; "
-            "this model takes any (size_min): export it as fp32 or fp16"
+            "INT8 needs a fixed input size, because a runtime computes it wrongly otherwise; "
+            "this model has a dynamic shape (size_min). Export it as fp32 or fp16."
         )
     images = CalibrationImages(int8.batches, int8.batch_size, _image_dir(int8), _data_file(int8))
 
@@ -308,14 +310,14 @@ def _warn_of_options_without_effect(int8: Int8, precision: str, *, learned: bool
         names.append("cal_json_file")
     if names:
         reason = "the model has learned ranges" if learned else "only INT8 or cal_cache_file needs ranges"
-        log.warning("without effect: %s; %s", ", ".join(names), reason)
+        log.warning("Ignoring %s: %s", ", ".join(names), reason)
 
 
 def _image_dir(int8: Int8) -> Path | None:
     if int8.cal_image_dir is None:
         return None
     if _has_stored_images(int8):
-        log.warning("cal_image_dir: without effect, since %s exists and has the images", int8.cal_data_file)
+        log.warning("Ignoring cal_image_dir: %s already contains the calibration images", int8.cal_data_file)
         return None
     return local_folder(int8.cal_image_dir, "cal_image_dir")
 
@@ -358,8 +360,8 @@ def _write_together(proto: Any, target: Path, key: str, described: Experiment | 
     Args:
         proto: ONNX model.
         target: Exported file.
-        key: Key that seals it; empty for a plain file.
-        described: Spec to write DeepStream's files from; `None` for no such files.
+        key: Key that seals the file; empty for a plain file.
+        described: Spec to write DeepStream's files from; None for no such files.
 
     Returns:
         DeepStream's files.
@@ -398,5 +400,5 @@ def _seal_key(target: Path, key: str) -> str:
     if target.suffix != ".etlt":
         return ""
     if not key:
-        log.warning("%s is written plain, since there is no key to seal it with", target)
+        log.warning("Writing %s without sealing: there is no key", target)
     return key

@@ -1,8 +1,8 @@
-"""A training in a child process: TensorFlow's settings and the GPU's memory go with it.
+"""Trains in a child process, which confines TensorFlow's settings and GPU memory to the training.
 
-The child gets the request by its standard input and answers by a pipe, one JSON message a line: log
-records, progress, epochs, and the result or the error. After each epoch it waits for a line that says whether
-to go on.
+The child reads the request from its standard input and responds through a pipe with one JSON message per
+line: log records, progress, epochs, and the result or the error. After each epoch it waits for a line that
+tells it whether to continue.
 """
 
 import contextlib
@@ -24,8 +24,8 @@ from frcnn.progress import Progress
 
 GO_ON, STOP = "go on", "stop"
 _MODULE = "frcnn.api.train_child"
-_PATIENCE = 60.0  # seconds that a child may take to end after it was told to
-_LAST_LINES = 20  # of what a child wrote before it died
+_PATIENCE = 60.0  # seconds that a child may take to exit after it was told to
+_LAST_LINES = 20  # lines of a dead child's output to show
 
 Message = dict[str, Any]
 
@@ -35,7 +35,19 @@ def train_in_child(
     on_epoch: OnEpoch | None,
     on_progress: Callable[[Progress], None] | None,
 ) -> TrainResult:
-    """Trains in a child process; errors as `frcnn.train`."""
+    """Trains in a child process.
+
+    Args:
+        request: Training with all arguments resolved.
+        on_epoch: Called after each epoch; returning False ends the training.
+        on_progress: Called with the progress.
+
+    Returns:
+        Result of the training.
+
+    Raises:
+        FrcnnError: The training failed, as in `frcnn.train`.
+    """
     reading, writing = os.pipe()
     with os.fdopen(reading, encoding="utf-8") as messages, tempfile.TemporaryFile("w+b") as output:
         try:
@@ -59,7 +71,7 @@ def train_in_child(
 
 
 def request_message(request: TrainingRequest) -> Message:
-    """Returns a request as the child reads it; the key travels by the pipe only."""
+    """Returns a request as a message to the child; the key is passed through the pipe only."""
     fields = ("resume", "use_amp", "strict")
     return {
         "spec": request.spec.to_text(secrets=True),
@@ -72,7 +84,7 @@ def request_message(request: TrainingRequest) -> Message:
 
 
 def error_message(error: FrcnnError) -> Message:
-    """Returns an error as the parent reads it."""
+    """Returns an error as a message to the parent."""
     problems = [dataclasses.asdict(each) for each in error.problems] if isinstance(error, SpecError) else []
     return {
         "class": type(error).__name__,
@@ -84,7 +96,7 @@ def error_message(error: FrcnnError) -> Message:
 
 
 def _environment() -> dict[str, str]:
-    """The child finds the modules that this process finds."""
+    """Returns the child's environment, in which it finds the same modules as this process."""
     places = [place or str(Path.cwd()) for place in sys.path]
     return {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "PYTHONPATH": os.pathsep.join(places)}
 
@@ -96,7 +108,7 @@ def _follow(
     on_epoch: OnEpoch | None,
     on_progress: Callable[[Progress], None] | None,
 ) -> TrainResult | None:
-    """Answers the child's messages until it ends; returns its result if it had one."""
+    """Handles the child's messages until it exits; returns its result, or None."""
     _tell(child, json.dumps(request_message(request)))
     result = None
     for line in messages:
@@ -117,7 +129,7 @@ def _follow(
 
 
 def _tell(child: "subprocess.Popen[str]", line: str) -> None:
-    with contextlib.suppress(BrokenPipeError):  # it has died, which the end of its messages will show
+    with contextlib.suppress(BrokenPipeError):  # the child died; the end of its messages will show that
         if child.stdin is not None:
             child.stdin.write(f"{line}\n")
             child.stdin.flush()
@@ -125,7 +137,7 @@ def _tell(child: "subprocess.Popen[str]", line: str) -> None:
 
 @contextlib.contextmanager
 def _ended(child: "subprocess.Popen[str]") -> Iterator[None]:
-    """Waits for the child at the end of the block; ends it first if the block is left by an exception."""
+    """Waits for the child at the end of the block; terminates it first after an exception."""
     try:
         yield
     except BaseException:
@@ -149,7 +161,7 @@ def _result(value: Message) -> TrainResult:
 
 
 def _error(value: Message) -> FrcnnError:
-    """Returns the child's error as one of this process."""
+    """Returns the child's error as an exception of this process."""
     kind = getattr(errors, value["class"], RunError)
     if kind is SpecError:
         return SpecError(value["source"], [Problem(**each) for each in value["problems"]])
@@ -162,11 +174,11 @@ def _error(value: Message) -> FrcnnError:
 
 
 def _death(code: int, output: IO[bytes]) -> RunError:
-    """Returns what to say of a child that ended without a result."""
+    """Returns the error for a child that exited without a result."""
     if code == -9:
         return RunError(
-            "the training process was killed (signal 9), most likely because memory ran out; lower "
-            "batch_size_per_gpu, then the input size, roi_mini_batch and rpn_pre_nms_top_N"
+            "the training process was killed (signal 9), most likely because memory ran out. Lower "
+            "batch_size_per_gpu, then the input size, roi_mini_batch and rpn_pre_nms_top_N."
         )
     output.seek(0)
     lines = output.read().decode(errors="replace").splitlines()[-_LAST_LINES:]

@@ -1,4 +1,4 @@
-"""The key of sealed model files, as an argument."""
+"""Resolves the key of sealed model files from an argument."""
 
 from pathlib import Path
 
@@ -7,17 +7,20 @@ from frcnn.sealing.keys import Key, key_in_file, resolve_key
 
 
 def resolved_key(key: str | Path | None, spec_key: str | None = None) -> Key:
-    """Returns the key to use; empty if there is none, which means plain files.
+    """Returns the key to use; empty without a key, which means plain files.
 
     Args:
-        key: The key as text, or its file as a `pathlib.Path`. Without it FRCNN_KEY counts, then the file that
-            FRCNN_KEY_FILE names, then the spec's.
+        key: Key as text, or a `pathlib.Path` of its file. Without it, FRCNN_KEY is used, then the file that
+            FRCNN_KEY_FILE names, then the spec's key.
         spec_key: `enc_key` of the spec.
 
+    Returns:
+        The key.
+
     Raises:
-        UsageError: The key is of another type; or its file is missing, empty, or not one line of text.
+        UsageError: The key has another type; or its file is missing, empty, or not one line of text.
     """
-    if isinstance(key, Key) and key:  # resolved already, by a command
+    if isinstance(key, Key) and key:  # already resolved by a command
         return key
     if isinstance(key, Path):
         return key_in_file(key, "the argument key")

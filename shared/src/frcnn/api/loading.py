@@ -1,4 +1,4 @@
-"""`frcnn.load`: from a model file to a detector."""
+"""`frcnn.load`: loads a detector from a model file."""
 
 import os
 from pathlib import Path
@@ -27,28 +27,30 @@ def load(
     """Loads a detector from a model file.
 
     Args:
-        model: A trained model (`.keras`, `.tlt`), an exported one (`.onnx`, `.etlt`) or a TensorRT engine; or
-            a results folder, which means its best checkpoint. May be an `s3://` URI of a file.
-        spec: Settings to use instead of those that the file holds: a `Spec` or a file's name. Needed only for
-            an engine that was built elsewhere.
-        key: Key of a sealed file, or a `pathlib.Path` of the key's file; by default FRCNN_KEY, then the file
-            that FRCNN_KEY_FILE names, then the spec's.
-        runtime: What runs the model; by default what suits the kind of file: `keras`, `onnxruntime` or
-            `tensorrt`. Exported models also run in `openvino`.
-        device: `auto` for the fastest device there is, `cpu`, `gpu`, or one of several GPUs: `gpu:1`.
-        precision_hint: What `openvino` may compute float32 layers in; `fp32` by default.
-        threads: Threads that an exported model uses for one batch; 0 for as many as the runtime wants.
-        as_is: Run an exported model's own graph, though CPUs are faster with its head in another form.
+        model: Trained model (`.keras`, `.tlt`), exported model (`.onnx`, `.etlt`) or TensorRT engine; or a
+            results folder, from which the best checkpoint is loaded. May be an `s3://` URI of a file.
+        spec: `Spec` or the name of its file, which replaces the settings in the model file. Required only for
+            an engine that another program built.
+        key: Key of a sealed file, as text or a `pathlib.Path` of the key's file; by default FRCNN_KEY, then
+            the file that FRCNN_KEY_FILE names, then the spec's key.
+        runtime: Runtime; by default the one for the kind of file: `keras`, `onnxruntime` or `tensorrt`.
+            Exported models also run in `openvino`.
+        device: `auto` for the fastest available device, `cpu`, `gpu`, or one of several GPUs, such as
+            `gpu:1`.
+        precision_hint: Precision in which `openvino` may compute float32 layers; default `fp32`.
+        threads: Number of threads that an exported model uses for one batch; 0 for the runtime's default.
+        as_is: Whether to run an exported graph unchanged. By default, a faster form of its head is used on
+            CPUs.
 
     Returns:
         The detector. Close it, or use it as a context manager, to free its memory.
 
     Raises:
-        UsageError: An argument cannot be right, or the runtime does not run such a file.
-        ModelError: The file is missing, no model, broken, or sealed with another key; or the spec is for
+        UsageError: An argument is invalid, or the runtime cannot run such a file.
+        ModelError: The file is missing, broken, not a model, or sealed with another key; or the spec has
             other classes or another input size.
         MissingPackageError: The runtime is not installed; the message names the extra to install.
-        RunError: There is no such device.
+        RunError: The device does not exist.
         StoreError: The object on S3 cannot be read.
     """
     options = RunOptions(runtime, device, precision_hint, threads, as_is)

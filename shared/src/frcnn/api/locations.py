@@ -1,4 +1,4 @@
-"""Paths and `s3://` URIs as arguments."""
+"""Resolves paths and `s3://` URIs that are given as arguments."""
 
 import contextlib
 import os
@@ -16,8 +16,15 @@ Location: TypeAlias = str | os.PathLike[str]  # a path, or s3://bucket/key
 def name_of(location: Location, argument: str) -> str:
     """Returns a location as text.
 
+    Args:
+        location: Path or URI.
+        argument: Name of the argument, for messages.
+
+    Returns:
+        Path or URI as text.
+
     Raises:
-        UsageError: It is no path; the message names the argument.
+        UsageError: The location is empty, or neither text nor a path.
     """
     if not isinstance(location, str | os.PathLike):
         raise UsageError(
@@ -31,26 +38,40 @@ def name_of(location: Location, argument: str) -> str:
 
 
 def local_output(location: Location, argument: str) -> Path:
-    """Returns the path that an output goes to.
+    """Returns the local path of an output.
+
+    Args:
+        location: Path.
+        argument: Name of the argument, for messages.
+
+    Returns:
+        The path.
 
     Raises:
-        UsageError: It is an S3 URI: outputs are written whole or not at all, and S3 has no such place.
+        UsageError: The location is an S3 URI. Outputs are replaced atomically, which S3 does not support.
     """
     name = name_of(location, argument)
     if is_remote(name):
         raise UsageError(
-            f"{argument} {name}: outputs go to a local path; `frcnn store push` copies them to S3",
+            f"{argument} {name}: outputs go to a local path. Copy them to S3 with `frcnn store push`.",
             argument=argument,
         )
     return Path(name)
 
 
 def local_folder(location: Location, argument: str) -> Path:
-    """Returns a folder, copied from S3 into the cache if it lies there.
+    """Returns a local folder; a folder on S3 is copied to the cache.
+
+    Args:
+        location: Folder or its URI.
+        argument: Name of the argument, for messages.
+
+    Returns:
+        Path of the folder.
 
     Raises:
         UsageError: There is no such folder.
-        StoreError: The folder on S3 cannot be had.
+        StoreError: The folder on S3 cannot be read.
     """
     name = name_of(location, argument)
     if is_remote(name):
@@ -64,16 +85,19 @@ def local_folder(location: Location, argument: str) -> Path:
 
 @contextlib.contextmanager
 def model_file(location: Location, argument: str = "model") -> Iterator[Path]:
-    """Yields the file that a model argument means.
+    """Yields the model file that an argument refers to.
 
     Args:
-        location: A file; a results folder, which means its best checkpoint; `<folder>/best` or
-            `<folder>/latest`; or a file on S3, which is there as long as the block lasts.
-        argument: What messages call it.
+        location: File; results folder, for its best checkpoint; `<folder>/best` or `<folder>/latest`; or the
+            URI of a file on S3, whose local copy exists within the block.
+        argument: Name of the argument, for messages.
+
+    Yields:
+        Path of the file.
 
     Raises:
-        UsageError: It is no path.
-        ModelError: A folder without a checkpoint, or no such file.
+        UsageError: The location is empty, or neither text nor a path.
+        ModelError: The folder has no checkpoint, or the file does not exist.
         StoreError: The object on S3 cannot be read.
     """
     from frcnn.errors import ModelError

@@ -1,4 +1,4 @@
-"""`frcnn.prune`: a narrower model from a trained one."""
+"""`frcnn.prune`: prunes a trained model."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from frcnn.pruning.settings import Criterion, Normalizer, PruneSettings
 if TYPE_CHECKING:
     from frcnn.pruning.report import PruneReport
 
-REPORT = "pruning.json"  # what commands and steps call the numbers of a pruning
+REPORT = "pruning.json"  # file name of the report in commands and steps
 DEFAULT_THRESHOLD = PruneSettings.pruning_threshold
 
 
 @dataclasses.dataclass(frozen=True)
 class PruneResult:
-    """What was pruned, or would be.
+    """Result of a pruning or of a dry run.
 
     Attributes:
-        model: The pruned model; None of a dry run.
-        report: All numbers.
+        model: Pruned model file; None in a dry run.
+        report: All figures.
     """
 
     model: Path | None
@@ -33,17 +33,17 @@ class PruneResult:
 
     @property
     def pruning_ratio(self) -> float:
-        """Share of the parameters that is left, 0 to 1."""
+        """Fraction of the parameters that remain, 0 to 1."""
         return self.report.pruning_ratio
 
     @property
     def flops_ratio(self) -> float:
-        """Share of the operations that is left, 0 to 1."""
+        """Fraction of the operations that remain, 0 to 1."""
         return self.report.flops_ratio
 
     @property
     def threshold(self) -> float:
-        """The threshold that was given, or found for the targets."""
+        """Threshold that was given, or found for the targets."""
         return self.report.threshold
 
     def table(self) -> str:
@@ -51,7 +51,7 @@ class PruneResult:
         return self.report.table()
 
     def to_dict(self) -> dict[str, object]:
-        """Returns what `pruning.json` holds."""
+        """Returns the content of `pruning.json`."""
         return self.report.to_dict()
 
 
@@ -71,35 +71,35 @@ def prune(
     key: str | Path | None = None,
     force: bool = False,
 ) -> PruneResult:
-    """Removes the filters of a model that matter least; train it again afterwards (`retrain_pruned_model`).
+    """Removes the least important filters; retrain the model afterwards (`retrain_pruned_model`).
 
     Args:
-        model: A trained model, as `frcnn.load` takes it.
-        output_file: The pruned model: `.tlt` is sealed with the key if there is one, `.keras` is plain. None
-            for a dry run: nothing is written.
-        normalizer: What the norms of a layer's filters are divided by: their maximum, or their L2 norm.
-        equalization_criterion: How layers that must keep the same filters agree.
-        pruning_granularity: Layers keep a multiple of so many filters, or all.
-        pruning_threshold: Filters whose normalized norm is above it are kept; 0.1 by default.
-        min_num_filters: Least number of filters of a layer.
-        excluded_layers: Names of layers whose filters all stay.
-        target_params: Share of the parameters that may be left, 0 to 1; the threshold is searched for it.
-        target_flops: The same for operations.
-        rois: RoIs of an image that operations are counted for.
+        model: Trained model, as `frcnn.load` takes it.
+        output_file: Pruned model: `.tlt` is sealed with the key, `.keras` is plain. None for a dry run, which
+            writes nothing.
+        normalizer: Divisor of the norms of a layer's filters: their maximum, or their L2 norm.
+        equalization_criterion: Method that combines the scores of layers that must keep the same filters.
+        pruning_granularity: Layers keep a multiple of this many filters, or all.
+        pruning_threshold: Threshold; filters with a higher normalized norm are kept. Default 0.1.
+        min_num_filters: Minimum number of filters of a layer.
+        excluded_layers: Names of layers that keep all filters.
+        target_params: Largest fraction of the parameters to keep, 0 to 1; the threshold is searched for it.
+        target_flops: Largest fraction of the operations to keep, 0 to 1; the threshold is searched for it.
+        rois: Number of RoIs per image for which operations are counted.
         key: Key of both files, or a `pathlib.Path` of its file.
-        force: Replace `output_file` if it exists.
+        force: Whether to replace `output_file` if it exists.
 
     Returns:
-        The numbers, and the pruned model.
+        The figures, and the pruned model file.
 
     Raises:
-        UsageError: An argument cannot be right, the output exists, or a target is out of reach.
-        ModelError: The model cannot be loaded, or has weights that are not finite.
+        UsageError: An argument is invalid, the output exists, or a target cannot be reached.
+        ModelError: The model cannot be loaded, or its weights are not finite.
     """
     if pruning_threshold is not None and (target_params is not None or target_flops is not None):
         raise UsageError(
-            f"pruning_threshold {pruning_threshold:g} and a target contradict each other: a target is what "
-            "the threshold is searched for; give one of them",
+            f"pruning_threshold {pruning_threshold:g} and a target contradict each other: the threshold is "
+            "searched for the target. Give only one of them.",
             argument="pruning_threshold",
         )
     settings = PruneSettings(
@@ -124,10 +124,17 @@ def prune_file(path: Path, target: Path | None, settings: PruneSettings, key: st
     """Prunes the model in a file.
 
     Args:
-        path: The trained model.
-        target: The pruned one, sealed if it ends in `.tlt` and there is a key; None for a dry run.
-        settings: How to prune.
-        key: Of both files.
+        path: Trained model.
+        target: Pruned model, sealed if it ends in `.tlt` and there is a key; None for a dry run.
+        settings: Pruning settings.
+        key: Key of both files; empty for plain files.
+
+    Returns:
+        The figures, and `target`.
+
+    Raises:
+        UsageError: A target cannot be reached.
+        ModelError: The model cannot be loaded, or its weights are not finite.
     """
     from frcnn.model.files.checkpoint import TrainingRecord, load_model, save_model
     from frcnn.pruning.prune import plan_detector
@@ -137,7 +144,7 @@ def prune_file(path: Path, target: Path | None, settings: PruneSettings, key: st
     if target is None:
         return PruneResult(None, plan_detector(trained, settings).report)
     result = prune_model(trained, settings)
-    # What training did is forgotten, what made the model is kept.
+    # Keep the origin of the model and discard its training history.
     kept = TrainingRecord(record.arch, record.class_names, spec_text=record.spec_text)
     save_model(result.model, target, kept, key if target.suffix == ".tlt" else "")
     return PruneResult(target, result.report)
@@ -152,12 +159,12 @@ def _target(output_file: Location, model: Path, key: str, *, force: bool) -> Pat
         )
     if target.suffix == ".tlt" and not key:
         raise UsageError(
-            f"output_file {target}: a .tlt file is sealed, and there is no key; give one, or end in .keras",
+            f"output_file {target}: a .tlt file requires a key; give one, or choose a name in .keras",
             argument="output_file",
         )
     if target.exists() and not force:
         what = "is the model itself" if target.resolve() == model.resolve() else "exists"
         raise UsageError(
-            f"output_file {target}: {what}; name another file, or add force", argument="output_file"
+            f"output_file {target}: {what}; choose another file, or add force", argument="output_file"
         )
     return target

@@ -1,4 +1,4 @@
-"""`python -m frcnn.api.train_child <descriptor>`: the child process of `frcnn.api.isolated_training`."""
+"""Child process of `frcnn.api.isolated_training`: `python -m frcnn.api.train_child DESCRIPTOR`."""
 
 import dataclasses
 import json
@@ -20,40 +20,47 @@ from frcnn.spec.schema.experiment import Experiment
 
 
 class _Pipe:
-    """Messages to the parent, one JSON text a line."""
+    """Messages to the parent, one JSON text per line."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
     def send(self, kind: str, value: Message) -> None:
-        """Sends one message at once."""
+        """Sends one message immediately."""
         self._stream.write(json.dumps({"kind": kind, "value": value}) + "\n")
         self._stream.flush()
 
     def progress(self, report: Progress) -> None:
-        """Tells how far the training is."""
+        """Reports the progress of the training."""
         self.send("progress", dataclasses.asdict(report))
 
     def epoch(self, epoch: Epoch) -> bool:
-        """Tells of an epoch and returns whether to go on."""
+        """Reports an epoch; returns whether to continue."""
         self.send("epoch", dataclasses.asdict(epoch))
         return sys.stdin.readline().strip() != STOP
 
 
 class _LogRecords(logging.Handler):
-    """Sends log records to the parent."""
+    """Log handler that sends records to the parent."""
 
     def __init__(self, pipe: _Pipe) -> None:
         super().__init__()
         self._pipe = pipe
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Sends one record."""
+        """Sends one record to the parent."""
         self._pipe.send("log", {"name": record.name, "level": record.levelno, "text": record.getMessage()})
 
 
 def main(descriptor: int) -> int:
-    """Trains as the request on standard input says; returns the exit code."""
+    """Runs the training requested on standard input.
+
+    Args:
+        descriptor: File descriptor of the pipe to the parent.
+
+    Returns:
+        Exit code.
+    """
     end_with_parent()
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream, terminate_as_interrupt():
         pipe = _Pipe(stream)
@@ -73,7 +80,7 @@ def _train(pipe: _Pipe, request: Message) -> None:
     logger.setLevel(request["log_level"])
     logger.addHandler(_LogRecords(pipe))
     resolved = TrainingRequest(
-        # What there is to remark was said when the parent read the spec.
+        # The parent already logged the warnings about the spec.
         spec=_spec(request["spec"], request["source"]),
         results_dir=Path(request["results_dir"]),
         key=request["key"],

@@ -1,4 +1,4 @@
-"""`frcnn.train`: from a spec to a trained model."""
+"""`frcnn.train`: trains a model from a spec."""
 
 import dataclasses
 import os
@@ -17,15 +17,15 @@ from frcnn.spec.schema.experiment import Experiment
 
 @dataclasses.dataclass(frozen=True)
 class Epoch:
-    """One epoch of a training that is done.
+    """Completed epoch of a training.
 
     Attributes:
-        epoch: Its number, from 1.
-        epochs: Number of epochs in all.
+        epoch: Number of the epoch, from 1.
+        epochs: Total number of epochs.
         losses: Mean losses by name; `loss` is their sum.
-        learning_rate: At its end.
-        seconds: It took, validation included.
-        mean_ap: On the validation set, 0 to 1; None if this epoch had no validation.
+        learning_rate: Learning rate at the end of the epoch.
+        seconds: Duration including validation, s.
+        mean_ap: mAP on the validation set, 0 to 1; None if the epoch had no validation.
     """
 
     epoch: int
@@ -38,16 +38,16 @@ class Epoch:
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """What a training left.
+    """Result of a training.
 
     Attributes:
-        model: The best checkpoint, or the last where there was no validation.
-        last: The last checkpoint.
-        best: The checkpoint of highest mAP; None without validation.
-        epochs: Number of epochs that are done, those before a resume included.
+        model: Best checkpoint; the last one without validation.
+        last: Last checkpoint.
+        best: Checkpoint with the highest mAP; None without validation.
+        epochs: Number of completed epochs, including those before a resume.
         loss: Mean loss of the last epoch.
-        mean_ap: Of `model`, 0 to 1; None if it was not validated.
-        history: Every epoch, those before a resume included.
+        mean_ap: mAP of `model`, 0 to 1; None if it was not validated.
+        history: All epochs, including those before a resume.
     """
 
     model: Path
@@ -61,7 +61,7 @@ class TrainResult:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRequest:
-    """A training with all arguments resolved."""
+    """Training with all arguments resolved."""
 
     spec: Experiment
     results_dir: Path
@@ -71,7 +71,7 @@ class TrainingRequest:
     strict: bool = False
 
 
-# Gets each epoch; False ends the training after it.
+# Called with each epoch; returning False ends the training after it.
 OnEpoch = Callable[[Epoch], bool | None]
 
 
@@ -92,36 +92,38 @@ def train(
 ) -> TrainResult:
     """Trains a detector.
 
-    The training runs in a child process, so that TensorFlow's settings and the memory of the GPU are as they
-    were when it ends. Callbacks run in this process.
+    The training runs in a child process, so it does not change TensorFlow's settings or keep GPU memory in
+    this process. Callbacks run in this process.
 
     Args:
-        spec: A `Spec` or the name of its file.
-        results_dir: Folder for checkpoints and logs; made if missing.
-        resume: Go on from the newest checkpoint in `results_dir`, if there is one.
-        resume_from_model: Instead of the spec's: a checkpoint, or a results folder for its latest one.
-        retrain_pruned_model: Instead of the spec's: a pruned model to train.
-        num_epochs: Instead of the spec's; a shorter training still writes its last checkpoint.
-        use_amp: Compute the layers in 16 bits.
-        strict: An image that cannot be read is an error, instead of being left out with a warning.
-        isolated: Train in a child process. Without it, TensorFlow stays deterministic in this process, and
-            keeps the memory of the GPU. A launcher's ranks train in their own process anyway.
-        key: Seals the checkpoints, as text or a `pathlib.Path` of its file; by default FRCNN_KEY, then the
-            file that FRCNN_KEY_FILE names, then the spec's. Without one they are plain `.keras` files.
+        spec: `Spec` or the name of its file.
+        results_dir: Folder for checkpoints and logs; created if missing.
+        resume: Whether to resume from the newest checkpoint in `results_dir`, if there is one.
+        resume_from_model: Checkpoint, or results folder for its latest one; replaces the spec's.
+        retrain_pruned_model: Pruned model to train; replaces the spec's.
+        num_epochs: Number of epochs; replaces the spec's. A shorter training still writes its last
+            checkpoint.
+        use_amp: Whether to compute the layers in 16 bits.
+        strict: Whether an unreadable image raises an error; otherwise it is skipped with a warning.
+        isolated: Whether to train in a child process. Otherwise TensorFlow stays deterministic in this
+            process and keeps the GPU memory. Ranks of a launcher always train in their own process.
+        key: Key that seals the checkpoints, as text or a `pathlib.Path` of its file; by default FRCNN_KEY,
+            then the file that FRCNN_KEY_FILE names, then the spec's key. Without a key, checkpoints are plain
+            `.keras` files.
         on_epoch: Called after each epoch's validation, before its checkpoint is written. Returning False ends
             the training after this epoch, with a checkpoint; an exception cancels it.
-        on_progress: Called now and then, at most four times a second, in this thread.
+        on_progress: Called with the progress at most four times per second, in this thread.
 
     Returns:
-        The model, and how the training went.
+        The model, and the history of the training.
 
     Raises:
-        SpecError: The spec has faults.
-        UsageError: An argument cannot be right.
-        DataError: Nothing to train on.
-        ModelError: A model that the training starts from cannot be used.
+        SpecError: The spec is invalid.
+        UsageError: An argument is invalid.
+        DataError: There is nothing to train on.
+        ModelError: The model that the training starts from cannot be used.
         RunError: The loss is no longer finite, the disk is full, or the training process was killed.
-            Checkpoints written before stay.
+            Checkpoints that were already written remain.
     """
     folder = local_output(results_dir, "results_dir")
     known = _overridden(given(Experiment, spec), num_epochs, resume_from_model, retrain_pruned_model)
@@ -139,7 +141,18 @@ def train(
 
 
 def train_here(request: TrainingRequest, on_epoch: OnEpoch | None = None) -> TrainResult:
-    """Trains in this process; arguments and errors as `train`."""
+    """Trains in this process.
+
+    Args:
+        request: Training with all arguments resolved.
+        on_epoch: Called after each epoch, as in `train`.
+
+    Returns:
+        Result of the training.
+
+    Raises:
+        FrcnnError: The training failed, as in `train`.
+    """
     from frcnn.api.epoch_callback import EpochCallback
     from frcnn.training.continued import finished
     from frcnn.training.run_folder import checkpoint_in, epoch_of
@@ -158,7 +171,7 @@ def train_here(request: TrainingRequest, on_epoch: OnEpoch | None = None) -> Tra
             spec, folder, key=request.key, amp=request.use_amp, strict=request.strict, callbacks=callbacks
         )
     if result is None or result.checkpoint is None:
-        raise RunError("the training left no model: checkpoint_interval is longer than its epochs")
+        raise RunError("The training saved no model: checkpoint_interval exceeds the number of epochs.")
     return _result(result.best or result.checkpoint, result.checkpoint, result.best, request.key, epochs)
 
 
@@ -170,7 +183,7 @@ def _overridden(
         if isinstance(num_epochs, bool) or not isinstance(num_epochs, int) or num_epochs < 1:
             raise UsageError(f"num_epochs {num_epochs!r}: expected 1 or more", argument="num_epochs")
         values["training_config.num_epochs"] = num_epochs
-        # A training that is made shorter than the interval would leave no model.
+        # A training shorter than the checkpoint interval would write no model.
         interval = min(spec.training_config.checkpoint_interval, num_epochs)
         values["training_config.checkpoint_interval"] = interval
     if resume is not None:
@@ -196,7 +209,15 @@ def _result(model: Path, last: Path, best: Path | None, key: str, epochs: int) -
 
 
 def epoch_of_row(row: Mapping[str, float], epochs: int) -> Epoch:
-    """Returns a row of the training log as an `Epoch`."""
+    """Converts a row of the training log to an `Epoch`.
+
+    Args:
+        row: Values by column name.
+        epochs: Total number of epochs.
+
+    Returns:
+        The epoch.
+    """
     return Epoch(
         epoch=int(row["epoch"]),
         epochs=epochs,

@@ -1,4 +1,4 @@
-"""`frcnn completion`: the script that makes a shell complete tasks, flags and file names."""
+"""`frcnn completion`: prints a script for shell completion of tasks, flags and file names."""
 
 import argparse
 import importlib
@@ -8,7 +8,7 @@ from pathlib import Path
 from frcnn.cli.task_runner import new_parser
 from frcnn.cli.tasks import all_tasks
 
-HELP = "Print the script that makes a shell complete tasks, flags and file names."
+HELP = "Print a script for shell completion of tasks, flags and file names."
 EXAMPLES = """\
   eval "$(frcnn completion bash)"                            in ~/.bashrc
   frcnn completion zsh > ~/.zsh/completions/_frcnn           in a folder of zsh's fpath
@@ -16,12 +16,20 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the task's flags."""
-    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="whose script")
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="shell to print the script for")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Prints it."""
+    """Prints the script.
+
+    Args:
+        args: Parsed flags.
+    """
     import shtab
 
     sys.stdout.write(shtab.complete(_all_tasks_in_one(), shell=args.shell))
@@ -35,7 +43,7 @@ def _all_tasks_in_one() -> argparse.ArgumentParser:
     for task in all_tasks().values():
         try:
             parser = new_parser(task, importlib.import_module(task.module), "frcnn")
-        except ModuleNotFoundError:  # of an extra that is not installed
+        except ModuleNotFoundError:  # needs an extra that is not installed
             continue
         own = tasks.add_parser(task.name, help=task.help, parents=[parser], add_help=False)
         for action in own._actions:

@@ -1,6 +1,6 @@
-"""Finds the task that a command line names and runs it.
+"""Finds and runs the task given on the command line.
 
-No task is imported before it is chosen, so that help and mistyped commands answer at once.
+Only the chosen task is imported, so that help and mistyped commands respond quickly.
 """
 
 import difflib
@@ -18,7 +18,7 @@ usage: {program} <task> [flags]
        {program} help [task]
        {program} version
 
-Faster R-CNN from labels to detector, driven by an experiment spec.
+Trains and deploys Faster R-CNN detectors, configured by an experiment spec.
 
 tasks:
 {tasks}
@@ -34,7 +34,15 @@ Exit codes: 0 done, 1 the run failed, 2 wrong usage or spec, 130 interrupted.
 
 
 def dispatch(words: list[str], program: str) -> int:
-    """Runs `<program> <words>`; returns the exit code."""
+    """Runs `<program> <words>`.
+
+    Args:
+        words: Arguments; the first one is the task.
+        program: Name of the program in messages.
+
+    Returns:
+        Exit code.
+    """
     if words[:2] == ["model", "faster_rcnn"]:
         words = words[2:]
     tasks = all_tasks()
@@ -73,11 +81,19 @@ def _usage_error(message: str) -> int:
 
 
 def dispatch_tao(words: list[str], program: str) -> int:
-    """Runs `tao <words>`, of which the first name the network; returns the exit code."""
+    """Runs `tao <words>`, where the first words name the network.
+
+    Args:
+        words: Arguments: `model faster_rcnn` or `faster_rcnn`, then the task.
+        program: Name of the program in messages.
+
+    Returns:
+        Exit code.
+    """
     prefix = ["model", "faster_rcnn"] if words[:1] == ["model"] else ["faster_rcnn"]
     if words and words[0] not in (*HELP, *VERSION):
         if words[: len(prefix)] != prefix:
             network = words[len(prefix) - 1] if len(words) >= len(prefix) else "nothing"
-            return _usage_error(f"tao runs the network faster_rcnn here, got {network!r}")
+            return _usage_error(f"unknown network {network!r}; expected faster_rcnn")
         words = words[len(prefix) :]
     return dispatch(words, program)

@@ -1,4 +1,4 @@
-"""`frcnn evaluate`: a model and the validation set of a spec in, average precision out."""
+"""`frcnn evaluate`: computes the average precision of a model on the validation set."""
 
 import argparse
 import dataclasses
@@ -15,49 +15,60 @@ if TYPE_CHECKING:
     from frcnn.api.evaluating import EvaluationResult
     from frcnn.spec import Experiment
 
-HELP = "Measure the average precision of a model on the validation set."
+HELP = "Compute the average precision of a model on the validation set."
 EXAMPLES = """\
   frcnn evaluate -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt
-  frcnn evaluate -e spec.txt -m model.keras -r evaluation    report.html, metrics.json, ... go there
+  frcnn evaluate -e spec.txt -m model.keras -r evaluation    writes report.html, metrics.json, ...
   frcnn evaluate -e spec.txt -m pruned.keras -r after --compare before/metrics.json
   frcnn evaluate -e spec.txt -m model.onnx --runtime openvino
   frcnn evaluate -e spec.txt -m model.keras --tfrecords 'records/test-*' --images data/test
 """
 
-# Two runs would mix their files in one results folder.
+# Concurrent runs would mix their files in the results folder.
 ONE_WRITER = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the task's flags."""
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
     add_model_flags(parser, "evaluation_config.model")
     parser.add_argument(
         "-r",
         "--results_dir",
         type=Path,
         metavar="DIR",
-        help="where report.html, metrics.json, status.json and the curves go",
+        help="folder for report.html, metrics.json, status.json and the curves",
     )
     parser.add_argument(
         "--compare",
         type=Path,
         metavar="JSON",
-        help="metrics.json of another model on the same images: report.html shows what changed",
+        help="metrics.json of another model on the same images; report.html shows the differences",
     )
     parser.add_argument(
-        "--tfrecords", metavar="GLOB", help="evaluate on these records instead of the spec's validation set"
+        "--tfrecords", metavar="GLOB", help="record files to evaluate on (default: the spec's validation set)"
     )
     parser.add_argument(
         "--images",
         type=Path,
         metavar="DIR",
-        help="image folder of --tfrecords, else of the spec's validation set",
+        help="image folder of --tfrecords or, without it, of the spec's validation set",
     )
-    parser.add_argument("--strict", action="store_true", help="an image that cannot be read is an error")
+    parser.add_argument("--strict", action="store_true", help="fail on images that cannot be read")
 
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
-    """Evaluates, prints the table, and says where the numbers and curves are."""
+    """Evaluates the model, and prints the table and the paths of the results.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Metrics for the status file.
+    """
     from frcnn.api.evaluating import PAGE, evaluate
     from frcnn.sealing.keys import resolve_key
 
@@ -86,10 +97,17 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
 
 
 def with_images(spec: "Experiment", folder: Path) -> "Experiment":
-    """Returns the spec with another folder for the images of its validation set.
+    """Replaces the image folder of the validation set.
+
+    Args:
+        spec: Experiment spec.
+        folder: Folder of the images.
+
+    Returns:
+        Changed copy.
 
     Raises:
-        UsageError: There is no such folder, or there are several sets.
+        UsageError: The folder does not exist, or the spec has several data sources.
     """
     if not folder.is_dir():
         raise UsageError(f"--images {folder}: no such folder")
@@ -111,7 +129,7 @@ def with_images(spec: "Experiment", folder: Path) -> "Experiment":
 def _curves_beside(
     model: Path, spec: "Experiment", results_dir: Path | None, result: "EvaluationResult"
 ) -> Sequence[Path]:
-    """Writes the curves beside the model if the spec asks for them and there is no results folder."""
+    """Saves the curves next to the model if the spec enables them and there is no results folder."""
     if results_dir is not None or not spec.evaluation_config.visualize_pr_curve:
         return ()
     from frcnn.evaluation.plots import save_curves

@@ -1,4 +1,4 @@
-"""`frcnn export`: a trained model in, an ONNX file for deployment out."""
+"""`frcnn export`: writes a trained model as ONNX for deployment."""
 
 import argparse
 import sys
@@ -15,21 +15,25 @@ if TYPE_CHECKING:
     from frcnn.api.exporting import Int8
     from frcnn.spec import Experiment
 
-HELP = "Write a model as ONNX: one file that any ONNX runtime runs, or one with TensorRT plugins."
+HELP = "Export a model as ONNX, with standard operators for any runtime or with TensorRT plugins."
 EXAMPLES = """\
   frcnn export -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt -o model.onnx
   frcnn export -e spec.txt -m model.keras -o model.etlt -k @key.txt         sealed
   frcnn export -e spec.txt -m model.keras --gen_ds_config                   for DeepStream
   frcnn export -e spec.txt -m model.keras -o int8.onnx --data_type int8     calibrated on training images
-  frcnn export -e spec.txt -m model.keras --engine_file model.engine        and a TensorRT engine of it
+  frcnn export -e spec.txt -m model.keras --engine_file model.engine        also builds a TensorRT engine
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the task's flags."""
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
     add = parser.add_argument
-    add("-m", "--model", type=Path, required=True, metavar="FILE", help="the trained model")
-    add_spec_flags(parser, "experiment spec; inference_config says how proposals and NMS work")
+    add("-m", "--model", type=Path, required=True, metavar="FILE", help="trained model")
+    add_spec_flags(parser, "experiment spec; its inference_config has the settings of proposals and NMS")
     add(
         *("-k", "--key", "--enc_key"),
         metavar="KEY",
@@ -39,21 +43,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         *("-o", "--output_file"),
         type=Path,
         metavar="FILE",
-        help="plain .onnx, or .etlt sealed with the key (default: with a key ./MODEL.etlt, else the model's "
-        "name with .onnx)",
+        help="output file: .onnx (plain) or .etlt (sealed with the key) (default: ./MODEL.etlt with a key, "
+        "otherwise the name of the model with suffix .onnx)",
     )
-    add("--force", action="store_true", help="replace files that exist")
+    add("--force", action="store_true", help="overwrite existing files")
     add(
         "--graph",
         choices=("standard", "plugin"),
-        help="standard ONNX operators (default), or the TensorRT plugins of DeepStream (default with "
+        help="standard ONNX operators, or TensorRT plugins for DeepStream (default: standard; plugin with "
         "--gen_ds_config)",
     )
     add(
         "--plugin_domain",
         default="trt",
         metavar="NAME",
-        help="operator domain of the plugins (default: trt; '' as in the reference's files)",
+        help="operator domain of the plugins; '' as in TAO's files (default: trt)",
     )
     add(
         "--data_type",
@@ -66,26 +70,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=-1,
         metavar="N",
-        help="fix the number of images (default: -1, any number)",
+        help="fixed batch size; -1: any (default: -1)",
     )
     add(
         "--cpu_fast_head",
         action="store_true",
-        help="the head's 3x3 convolutions as matrix products of frequencies: faster on CPUs, a larger file",
+        help="compute 3x3 convolutions of the head in the frequency domain: faster on CPUs, larger file",
     )
     add("--target_opset", type=int, metavar="N", help="ONNX opset (default: 18, or 17 with --graph plugin)")
     add(
         "--gen_ds_config",
         action="store_true",
-        help="write labels.txt and nvinfer_config.txt beside the output, which gets DeepStream's graph",
+        help="write labels.txt and nvinfer_config.txt for DeepStream next to the output; uses --graph plugin",
     )
-    add("-r", "--results_dir", type=Path, metavar="DIR", help="where status.json goes")
+    add("-r", "--results_dir", type=Path, metavar="DIR", help="folder for status.json")
     export_int8.add_arguments(parser)
     export_engine.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
-    """Exports, and says what was written."""
+    """Exports the model and prints the paths of the results.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Size of the exported model, MiB, for the status file.
+    """
     from frcnn.api.exporting import export
     from frcnn.sealing.keys import resolve_key
 
@@ -119,26 +130,32 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
 
 
 def _graph(args: argparse.Namespace) -> str:
-    """The graph to export: DeepStream's files describe the one with plugins, and no other.
+    """Returns the graph to export. DeepStream's files describe the plugin graph only.
 
     Raises:
-        UsageError: The other one is asked for.
+        UsageError: `--gen_ds_config` is combined with the standard graph.
     """
     if args.graph is None:
         return "plugin" if args.gen_ds_config else "standard"
     if args.gen_ds_config and args.graph == "standard":
         raise UsageError(
-            "--gen_ds_config: DeepStream runs the plugin graph only; leave out --graph standard, or add "
+            "--gen_ds_config: DeepStream runs the plugin graph only; remove --graph standard or use "
             "--graph plugin"
         )
     return str(args.graph)
 
 
 def output_file(given: Path | None, model: Path, *, sealed: bool = False) -> Path:
-    """Where the exported model goes: a name in `.onnx` or `.etlt` as it is, any other gets `.onnx`.
+    """Returns the path of the exported model.
 
-    Without a name, a model that is to be `sealed` goes to the folder that one is in, as `.etlt`; a plain one
-    stays beside the model.
+    Args:
+        given: Path given by the user. Any suffix other than `.onnx` or `.etlt` is extended by `.onnx`.
+        model: Path of the trained model.
+        sealed: Whether the exported model is sealed.
+
+    Returns:
+        Path. Without `given`, a sealed model goes to the working directory as `.etlt`, a plain one next to
+        the trained model as `.onnx`.
     """
     if given is None:
         return Path(f"{model.stem}.etlt") if sealed else model.with_suffix(".onnx")

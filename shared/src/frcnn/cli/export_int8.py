@@ -1,4 +1,4 @@
-"""The flags of `frcnn export` that are about INT8: where ranges come from, and where they are written to."""
+"""INT8 flags of `frcnn export`: source of the value ranges and files to write them to."""
 
 import argparse
 import dataclasses
@@ -8,53 +8,63 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from frcnn.api.exporting import Int8
 
-_BATCHES, _BATCH_SIZE = 10, 16  # the reference's
+_BATCHES, _BATCH_SIZE = 10, 16  # as in TAO
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags."""
+    """Adds the flags.
+
+    Args:
+        parser: Parser of the command.
+    """
     add = parser.add_argument_group("INT8").add_argument
     add(
         "--int8_profile",
         choices=("cpu", "tensorrt"),
-        help="form of the quantised graph (default: cpu; with --graph plugin tensorrt)",
+        help="target of the quantized graph (default: cpu; tensorrt with --graph plugin)",
     )
     add(
         "--cal_method",
         choices=("minmax", "entropy", "percentile"),
-        help="how the range of a tensor is found from its values (default: minmax)",
+        help="method to compute the range of a tensor from its values (default: minmax)",
     )
     add(
         "--cal_image_dir",
         type=Path,
         metavar="DIR",
-        help="calibrate on images of this folder, chosen at random",
+        help="folder of calibration images, chosen at random (default: training images)",
     )
     add(
         "--cal_data_file",
         type=Path,
         metavar="FILE",
-        help="HDF5 file of calibration images: read if it exists, else written",
+        help="HDF5 file of calibration images; read if it exists, otherwise written",
     )
-    add("--batches", type=int, metavar="N", help=f"batches to calibrate on (default: {_BATCHES})")
-    add("--batch_size", type=int, metavar="N", help=f"images in each of them (default: {_BATCH_SIZE})")
+    add("--batches", type=int, metavar="N", help=f"number of calibration batches (default: {_BATCHES})")
+    add("--batch_size", type=int, metavar="N", help=f"images per calibration batch (default: {_BATCH_SIZE})")
     add(
-        "--cal_cache_file", type=Path, metavar="FILE", help="write the ranges as TensorRT's calibration cache"
+        "--cal_cache_file", type=Path, metavar="FILE", help="write the ranges as a TensorRT calibration cache"
     )
     add(
         "--cal_json_file",
         type=Path,
         metavar="FILE",
-        help="write the ranges as JSON (required for a model of quantisation-aware training)",
+        help="write the ranges as JSON (required for a model from quantization-aware training)",
     )
-    add("--force_ptq", action="store_true", help="calibrate even if training has learnt ranges")
+    add("--force_ptq", action="store_true", help="calibrate even if the model has ranges from training")
 
 
 def options(args: argparse.Namespace) -> "Int8":
-    """Returns what the flags say; those that were left out have the defaults of the API.
+    """Returns the INT8 settings. Flags that are not given have the defaults of the API.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        INT8 settings.
 
     Raises:
-        UsageError: A number below 1.
+        UsageError: A number is below 1.
     """
     from frcnn.api.exporting import Int8
 

@@ -1,4 +1,4 @@
-"""`frcnn inference`: a model and a folder of images in, annotated images and KITTI labels out."""
+"""`frcnn inference`: detects objects in a folder of images; writes annotated images and KITTI labels."""
 
 import argparse
 import sys
@@ -23,47 +23,58 @@ EXAMPLES = """\
   frcnn inference -e spec.txt -m model.onnx --runtime openvino --precision_hint bf16
 """
 
-# Two runs would mix their files in one results folder.
+# Concurrent runs would mix their files in the results folder.
 ONE_WRITER = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the task's flags."""
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
     add_model_flags(parser, "inference_config.model")
     parser.add_argument(
         "-r",
         "--results_dir",
         type=Path,
         metavar="DIR",
-        help="where status.json goes, and outputs the spec names no folder for",
+        help="folder for status.json and for outputs without a folder in the spec",
     )
     parser.add_argument(
         "--images",
         type=Path,
         metavar="DIR|FILE",
-        help="folder of images, or one image, instead of inference_config.images_dir",
+        help="folder of images, or a single image (default: inference_config.images_dir)",
     )
     parser.add_argument(
         "--threshold",
         type=float,
         metavar="SCORE",
-        help="show detections from this score on, instead of inference_config.bbox_visualize_threshold",
+        help="minimum score of shown detections (default: inference_config.bbox_visualize_threshold)",
     )
     parser.add_argument(
         "--captions",
         action=argparse.BooleanOptionalAction,
-        help="write class and score beside each box (default: bbox_caption_on of the spec)",
+        help="write class and score next to each box (default: inference_config.bbox_caption_on)",
     )
     parser.add_argument(
         "--apply_exif",
         action="store_true",
-        help="turn images by their EXIF orientation, as viewers do; boxes are those of the turned image",
+        help="rotate images by their EXIF orientation, as viewers do; boxes refer to the rotated image",
     )
-    parser.add_argument("--strict", action="store_true", help="a file that cannot be read is an error")
+    parser.add_argument("--strict", action="store_true", help="fail on files that cannot be read")
 
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
-    """Looks at every image, and says where the results are."""
+    """Detects objects in all images and prints the paths of the results.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Numbers of images and objects for the status file.
+    """
     from frcnn.data.image_files import find_images
     from frcnn.inference.settings import InferenceSettings
     from frcnn.sealing.keys import resolve_key
@@ -98,10 +109,16 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
 
 
 def own_settings(args: argparse.Namespace) -> list[str]:
-    """Returns what --images and --threshold set in the spec, as --set would.
+    """Returns the spec settings for `--images` and `--threshold`, in the form of `--set`.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Settings `FIELD=VALUE`.
 
     Raises:
-        UsageError: There are no such images.
+        UsageError: The image or folder does not exist.
     """
     from frcnn.spec.assignments import assignment
 
@@ -124,7 +141,7 @@ def _text(summary: "Summary", settings: "InferenceSettings", *, apply_exif: bool
         lines += [f"  {printable(each.path, None)}: {printable(each.reason)}" for each in summary.unreadable]
     if summary.turned:
         what = (
-            "applied" if apply_exif else "not applied (--apply_exif does): viewers show the originals turned"
+            "applied" if apply_exif else "not applied (use --apply_exif): viewers show these images rotated"
         )
         lines.append(f"images with an EXIF orientation: {summary.turned}; {what}")
     lines.append(f"annotated images: {printable(settings.image_output_dir, None)}")

@@ -1,6 +1,6 @@
 """Entry point of `frcnn`, `faster_rcnn` and `tao model faster_rcnn`.
 
-Imports nothing before Ctrl-C can be caught: an interrupted start is as silent as an interrupted run.
+Nothing is imported before Ctrl-C can be caught, so that an interrupted start ends without a traceback.
 """
 
 import sys
@@ -8,15 +8,28 @@ from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `frcnn <task> ...`; returns the exit code.
+    """Runs `frcnn <task> ...`.
 
-    `model faster_rcnn` before the task is skipped: `tao model faster_rcnn train` is `frcnn train`.
+    A leading `model faster_rcnn` is skipped, so that `tao model faster_rcnn train` equals `frcnn train`.
+
+    Args:
+        argv: Arguments; `None` for those of the process.
+
+    Returns:
+        Exit code.
     """
     return _run(argv, "frcnn")
 
 
 def tao_main(argv: Sequence[str] | None = None) -> int:
-    """Runs `tao model faster_rcnn <task> ...` (or `tao faster_rcnn <task>`); returns the exit code."""
+    """Runs `tao model faster_rcnn <task> ...` or `tao faster_rcnn <task> ...`.
+
+    Args:
+        argv: Arguments; `None` for those of the process.
+
+    Returns:
+        Exit code.
+    """
     return _run(argv, "tao model faster_rcnn")
 
 
@@ -32,12 +45,12 @@ def _run(argv: Sequence[str] | None, program: str) -> int:
         if argv is None:
             _end_at_once_from_now_on()
     except KeyboardInterrupt:
-        return 130  # as faults.INTERRUPTED, which may not be imported yet
+        return 130  # equals exit_codes.INTERRUPTED, which may not be imported yet
     return code
 
 
 def _end_at_once_from_now_on() -> None:
-    """The work is done: Ctrl-C while Python cleans up has nothing to tell."""
+    """Lets Ctrl-C end the process silently while Python cleans up, because the work is done."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)

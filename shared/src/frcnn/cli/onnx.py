@@ -1,4 +1,4 @@
-"""`frcnn onnx verify`: whether an exported model finds what the model it came from finds."""
+"""`frcnn onnx verify`: compares the detections of an exported model with those of its original."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ from frcnn.errors import RunError
 if TYPE_CHECKING:
     from frcnn.spec import Experiment
 
-HELP = "Compare an exported model with the model it was made of, on real images."
+HELP = "Compare an exported model with the model it was exported from, on real images."
 EXAMPLES = """\
   frcnn onnx verify model.onnx --against model.keras -e spec.txt --images data/test
   frcnn onnx verify model.onnx --against model.keras -e spec.txt --images data/test --map
@@ -23,34 +23,59 @@ _MAP_TOLERANCE = {"fp32": 0.001, "fp16": 0.01, "int8": 0.02}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the task's flags."""
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
     add = parser.add_argument
-    add("action", choices=("verify",), help="what to do")
-    add("model", type=Path, metavar="MODEL", help="the exported model, .onnx or .etlt, or an engine")
-    add("--against", type=Path, required=True, metavar="FILE", help="the model it was exported from")
-    add_spec_flags(parser, "experiment spec of the export")
+    add("action", choices=("verify",), help="action")
+    add("model", type=Path, metavar="MODEL", help="exported model (.onnx or .etlt) or engine")
+    add("--against", type=Path, required=True, metavar="FILE", help="model it was exported from")
+    add_spec_flags(parser, "experiment spec used for the export")
     add("--images", type=Path, required=True, metavar="DIR", help="folder of images to compare on")
     add_runtime_flags(parser)
     add("-k", "--key", "--enc_key", metavar="KEY", help="key of the files (safer: FRCNN_KEY, or -k @FILE)")
-    add("--limit", type=int, metavar="N", help="look at N images, evenly chosen (default: all)")
-    add("--map", action="store_true", help="compare the mAP on the spec's validation set too")
-    add("--box_tolerance", type=float, metavar="PX", help="default: 0.5, fp16 2, int8 8")
-    add("--score_tolerance", type=float, metavar="S", help="default: 0.001, fp16 0.02, int8 0.2")
+    add("--limit", type=int, metavar="N", help="number of images, evenly spaced (default: all)")
+    add("--map", action="store_true", help="also compare the mAP on the spec's validation set")
+    add(
+        "--box_tolerance",
+        type=float,
+        metavar="PX",
+        help="largest difference of a box coordinate, px (default: 0.5; fp16: 2, int8: 8)",
+    )
+    add(
+        "--score_tolerance",
+        type=float,
+        metavar="S",
+        help="largest difference of a score (default: 0.001; fp16: 0.02, int8: 0.2)",
+    )
     add(
         "--unmatched",
         type=float,
         metavar="SHARE",
-        help="without a counterpart; default: 0, fp16 0.05, int8 0.25",
+        help="largest fraction of detections without a match (default: 0; fp16: 0.05, int8: 0.25)",
     )
-    add("--map_tolerance", type=float, metavar="M", help="default: 0.001, fp16 0.01, int8 0.02")
-    add("-r", "--results_dir", type=Path, metavar="DIR", help="where status.json goes")
+    add(
+        "--map_tolerance",
+        type=float,
+        metavar="M",
+        help="largest difference of the mAP (default: 0.001; fp16: 0.01, int8: 0.02)",
+    )
+    add("-r", "--results_dir", type=Path, metavar="DIR", help="folder for status.json")
 
 
 def run(args: argparse.Namespace) -> dict[str, object]:
     """Prints the table of differences.
 
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Differences for the status file.
+
     Raises:
-        RunError: They are larger than the tolerance.
+        RunError: The differences exceed the tolerance.
     """
     from frcnn.api.comparing import compare
     from frcnn.sealing.keys import resolve_key
@@ -81,12 +106,12 @@ def run(args: argparse.Namespace) -> dict[str, object]:
         if abs(difference) > limit:
             faults.append(f"mAP differs by {difference:+.4f}")
     if faults:
-        raise RunError(f"{args.model}: not equal to {args.against}: {'; '.join(faults)}")
+        raise RunError(f"{args.model}: differs from {args.against}: {'; '.join(faults)}")
     return {"kpi": kpi}
 
 
 def _map_difference(args: argparse.Namespace, spec: "Experiment", key: str, limit: float) -> float:
-    """The exported model's mAP minus the reference's, both with the settings of inference_config."""
+    """Returns the mAP of the exported model minus that of its original, with inference_config settings."""
     from frcnn.data.input.dataset import validation_dataset
     from frcnn.evaluation.evaluator import evaluate
     from frcnn.inference.load import load_detector

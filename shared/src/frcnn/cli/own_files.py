@@ -1,4 +1,4 @@
-"""Outputs that are inputs: refused before anything is written."""
+"""Refuses output files that are also input files, before anything is written."""
 
 import argparse
 from pathlib import Path
@@ -6,15 +6,19 @@ from pathlib import Path
 from frcnn.errors import UsageError
 from frcnn.files import is_same_file
 
-# Attributes of parsed flags, by what a task does with the file. A cache of scales is read by `engine`.
+# Attributes of parsed flags, by use of the file. `engine` also reads `cal_cache_file`.
 _READ = ("experiment_spec", "dataset_export_spec", "model", "compare", "against", "file")
 _WRITTEN = ("log_file", "output_file", "engine_file", "timing_cache", "cal_cache_file", "cal_json_file")
-# Tasks that may replace what they read, and ask for --force themselves.
+# Tasks that may overwrite their input and check --force themselves.
 _ASKS_ITSELF = {("prune", "model", "output_file")}
 
 
 def refuse_overwriting(task: str, args: argparse.Namespace) -> None:
-    """Checks that no file which a task would write is one that it reads.
+    """Checks that a task does not overwrite a file that it reads.
+
+    Args:
+        task: Name of the task.
+        args: Parsed flags.
 
     Raises:
         UsageError: Two flags name the same file.
@@ -35,5 +39,5 @@ def _refuse(source: Path | None, target: Path | None, read: str, written: str) -
         return
     if is_same_file(source, target):
         raise UsageError(
-            f"--{written} {target} is the file that --{read} names; it would be lost. Name another file"
+            f"--{written} {target} is also given by --{read} and would be overwritten. Choose another file"
         )

@@ -1,4 +1,4 @@
-"""`frcnn spec check` and `frcnn spec show`."""
+"""`frcnn spec check` and `frcnn spec show`: check specs, or show all effective values."""
 
 import argparse
 import sys
@@ -7,30 +7,37 @@ from pathlib import Path
 from frcnn.cli.spec_flags import add_set_flag
 from frcnn.errors import SpecError, UsageError
 
-HELP = "check specs, or show a spec's effective values"
+HELP = "Check specs, or show all effective values of a spec."
 EXAMPLES = """\
-  frcnn spec check examples/specs/*.txt          name every fault, with line and column
+  frcnn spec check examples/specs/*.txt          lists all errors with line and column
   frcnn spec show examples/specs/kitti_resnet18.txt
   frcnn spec show spec.txt --set training_config.num_epochs=5 --set model_config.arch=resnet:34
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags of `frcnn spec`."""
-    parser.add_argument("action", choices=("check", "show"), help="what to do")
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
+    parser.add_argument("action", choices=("check", "show"), help="action")
     parser.add_argument(
         "files", type=Path, nargs="+", metavar="FILE", help="experiment or dataset_convert specs"
     )
     add_set_flag(parser)
-    parser.add_argument("--show_keys", action="store_true", help="with show: print keys instead of asterisks")
+    parser.add_argument("--show_keys", action="store_true", help="show keys instead of asterisks")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Checks or shows specs of either kind, told apart by their fields.
+    """Checks or shows specs of either kind, detected by their fields.
+
+    Args:
+        args: Parsed flags.
 
     Raises:
-        SpecError: one file has faults; all of them are named.
-        UsageError: several files have faults.
+        SpecError: One file has errors; the message lists all of them.
+        UsageError: Several files have errors.
     """
     faults = []
     for path in args.files:

@@ -1,4 +1,4 @@
-"""The flags of every task that takes a spec: the file, and single fields set beside it."""
+"""Flags of all tasks that take a spec: the file, and settings of single fields."""
 
 import argparse
 import logging
@@ -15,7 +15,12 @@ log = logging.getLogger(__name__)
 
 
 def add_spec_flags(parser: argparse.ArgumentParser, text: str = "experiment spec, protobuf text") -> None:
-    """Adds -e and --set."""
+    """Adds `-e` and `--set`.
+
+    Args:
+        parser: Parser of the command.
+        text: Help text of `-e`.
+    """
     parser.add_argument(
         *("-e", "--experiment_spec", "--experiment_spec_file"),
         type=Path,
@@ -27,26 +32,33 @@ def add_spec_flags(parser: argparse.ArgumentParser, text: str = "experiment spec
 
 
 def add_set_flag(parser: argparse.ArgumentParser) -> None:
-    """Adds --set."""
+    """Adds `--set`.
+
+    Args:
+        parser: Parser of the command.
+    """
     parser.add_argument(
         "--set",
         dest="settings",
         action="append",
         default=[],
         metavar="FIELD=VALUE",
-        help="set one field of the spec, such as training_config.num_epochs=5; may be given again",
+        help="set one field of the spec, such as training_config.num_epochs=5; can be repeated",
     )
 
 
 def load_spec(args: argparse.Namespace, own: Sequence[str] = ()) -> "Experiment":
-    """Loads the experiment spec of `add_spec_flags`, and logs more from now on if it says so.
+    """Loads the experiment spec. Enables verbose logging if the spec does.
 
     Args:
-        args: Flags of the task, the common ones included.
-        own: Fields that the task's other flags set; these come after --set.
+        args: Parsed flags, including the common ones.
+        own: Settings from other flags of the task; they take precedence over `--set`.
+
+    Returns:
+        The checked spec.
 
     Raises:
-        SpecError: The file cannot be read or has faults, or so do the settings.
+        SpecError: The file cannot be read, or the spec or the settings have errors.
     """
     from frcnn.spec import load_experiment
 
@@ -62,4 +74,4 @@ def _log_more(args: argparse.Namespace, spec: "Experiment") -> None:
 
     if spec.verbose and not args.verbose:
         setup_logging(True, args.log_file)
-    log.debug("the spec as it counts:\n%s", effective_text(spec))
+    log.debug("Effective spec:\n%s", effective_text(spec))

@@ -1,4 +1,4 @@
-"""`frcnn train`: an experiment spec and its records in, checkpoints out."""
+"""`frcnn train`: trains a detector from an experiment spec and writes checkpoints."""
 
 import argparse
 import logging
@@ -10,53 +10,65 @@ from typing import Any
 from frcnn.cli.spec_flags import add_spec_flags, load_spec
 from frcnn.errors import UsageError
 
-HELP = "train a detector, resume a training, or retrain a pruned model"
+HELP = "Train a detector, resume a training, or retrain a pruned model."
 EXAMPLES = """\
   frcnn train -e spec.txt -r results
-  FRCNN_KEY=secret frcnn train -e spec.txt -r results        checkpoints are sealed (.tlt)
-  frcnn train -e spec.txt -r results --strict                unreadable images are errors
-  frcnn train -e spec.txt -r results --gpus 4                four processes, by Horovod
+  FRCNN_KEY=secret frcnn train -e spec.txt -r results        seals checkpoints (.tlt)
+  frcnn train -e spec.txt -r results --strict                fails on unreadable images
+  frcnn train -e spec.txt -r results --gpus 4                four processes with Horovod
   mpirun -np 8 -H a:4,b:4 frcnn train -e spec.txt -r results
-  frcnn train -e spec.txt -r results --epochs 30 --resume    go on with the latest checkpoint in results
+  frcnn train -e spec.txt -r results --epochs 30 --resume    resumes the latest checkpoint in results
   frcnn train -e spec.txt -r results --set training_config.batch_size_per_gpu=4
 To retrain a pruned model, set training_config.retrain_pruned_model.
 """
-# Two trainings in one results folder would remove each other's checkpoints.
+# Concurrent trainings in one results folder would delete each other's checkpoints.
 ONE_WRITER = True
 
 log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the reference and some more."""
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
     add_spec_flags(parser)
     parser.add_argument(
         "-r", "--results_dir", type=Path, required=True, help="folder for checkpoints and status.json"
     )
     parser.add_argument(
-        "-k", "--enc_key", "--key", default=None, help="key of model files (safer: FRCNN_KEY)"
+        "-k", "--enc_key", "--key", default=None, help="key of model files (safer: FRCNN_KEY or -k @FILE)"
     )
-    parser.add_argument("--epochs", type=int, metavar="N", help="instead of training_config.num_epochs")
+    parser.add_argument(
+        "--epochs", type=int, metavar="N", help="number of epochs (default: training_config.num_epochs)"
+    )
     parser.add_argument(
         "--resume",
         nargs="?",
         const="",
         metavar="CHECKPOINT",
-        help="go on with this checkpoint, or a results folder's latest one; without a name, that of -r",
+        help="checkpoint to resume, or a results folder for its latest one (without value: that of -r)",
     )
-    parser.add_argument("--strict", action="store_true", help="an unreadable image is an error")
+    parser.add_argument("--strict", action="store_true", help="fail on images that cannot be read")
     parser.add_argument(
         "--fp16_allreduce",
         action="store_true",
-        help="with several processes: gradients travel in 16 bits, for slow networks",
+        help="exchange gradients between processes in 16 bits, for slow networks",
     )
 
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
-    """Trains, and says where the checkpoints are.
+    """Trains the detector and prints the paths of the checkpoints.
 
-    With `--gpus` or `--num_processes` above 1 it starts that many processes and waits for them; under
-    mpirun or horovodrun it is one of theirs.
+    With `--gpus` or `--num_processes` above 1, starts several processes and waits for them. Under mpirun or
+    horovodrun, this process is one of the ranks.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Metrics for the status file.
     """
     from frcnn.distributed.world import place
 
@@ -69,16 +81,19 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
 
 
 def train_here(args: argparse.Namespace) -> dict[str, Any]:
-    """Trains in this process, as one of several if a launcher says so.
+    """Trains in this process, which may be one of several ranks.
+
+    Args:
+        args: Parsed flags.
 
     Returns:
-        `last` and `best`, names of checkpoints or None, and `kpi`, numbers.
+        Dict with `last` and `best`, names of checkpoints or `None`, and `kpi`, the metrics.
     """
     from frcnn.distributed.world import join, place
     from frcnn.sealing.keys import resolve_key
 
     if place().rank:
-        logging.getLogger("frcnn").setLevel(logging.WARNING)  # rank 0 speaks
+        logging.getLogger("frcnn").setLevel(logging.WARNING)  # only rank 0 logs
     spec = load_spec(args, own_settings(args))
     key = resolve_key(args.enc_key, spec.enc_key)
     from frcnn.training.trainer import train
@@ -90,7 +105,13 @@ def train_here(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def own_settings(args: argparse.Namespace) -> list[str]:
-    """Returns what --epochs and --resume set in the spec, as --set would.
+    """Returns the spec settings for `--epochs` and `--resume`, in the form of `--set`.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Settings `FIELD=VALUE`.
 
     Raises:
         UsageError: A number of epochs below 1.
@@ -110,16 +131,16 @@ def own_settings(args: argparse.Namespace) -> list[str]:
         text, given = read_text(args.experiment_spec), [*args.settings, *settings]
         spec = parse_experiment(text, source, remarks=False, settings=given).spec
         if spec.training_config.checkpoint_interval > args.epochs:
-            # Else a training that is made short would leave no model.
+            # Otherwise a shortened training would save no model.
             settings.append(assignment("training_config.checkpoint_interval", args.epochs))
     return settings
 
 
 def _processes(args: argparse.Namespace) -> int:
-    """How many processes train: one for each GPU, or for as many GPUs as a model is spread over.
+    """Returns the number of processes: one per GPU, or per group of GPUs that a model is spread over.
 
     Raises:
-        UsageError: The flags ask for something else.
+        UsageError: The flags do not match this number.
     """
     from frcnn.spec.load import parse_experiment, read_text
 
@@ -143,7 +164,7 @@ def _spread(each: int) -> str:
 
 
 def _launch(args: argparse.Namespace, processes: int) -> Mapping[str, Any]:
-    """Starts the processes once it is clear that spec and key are good."""
+    """Checks spec and key, then starts the processes."""
     from frcnn.distributed.launcher import launch
     from frcnn.sealing.keys import KEY_VARIABLE, resolve_key
 
@@ -155,8 +176,8 @@ def _launch(args: argparse.Namespace, processes: int) -> Mapping[str, Any]:
     words += ["--log_file", args.log_file] if args.log_file else []
     flags = ("strict", "fp16_allreduce", "use_amp", "verbose")
     words += [f"--{flag}" for flag in flags if getattr(args, flag)]
-    log.info("starting %d processes", processes)
+    log.info("Starting %d processes", processes)
     command = [sys.executable, "-m", "frcnn.cli.train_rank", *words]
-    # Command lines are there for all to read, so the key goes by the environment.
+    # Other users can read command lines, so the key is passed in the environment.
     outcome = launch(command, processes, {KEY_VARIABLE: key} if key else {})
     return outcome.result

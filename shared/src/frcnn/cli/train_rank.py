@@ -1,6 +1,6 @@
-"""`python -m frcnn.cli.train_rank <flags of train>`: one rank of a training that `frcnn train` launched.
+"""`python -m frcnn.cli.train_rank <flags of train>`: one rank of a training launched by `frcnn train`.
 
-Like `frcnn train`, but status records, exit messages and results are left to the process that launched it.
+Works like `frcnn train`, but the launching process writes status records, exit messages and results.
 """
 
 import contextlib
@@ -22,7 +22,14 @@ from frcnn.errors import FrcnnError
 
 
 def main(words: Sequence[str]) -> int:
-    """Trains; leaves an outcome; returns the exit code."""
+    """Trains and writes the outcome.
+
+    Args:
+        words: Flags of `frcnn train`.
+
+    Returns:
+        Exit code.
+    """
     settle_streams()
     args = task_runner.parse(all_tasks()["train"], train, words, "frcnn")
     rank = place().rank
@@ -42,7 +49,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _failed(rank: int, error: BaseException, *, verbose: bool) -> Outcome:
-    """Faults with a message are told by the process that launched this one; others need their stack."""
+    """Returns the outcome of a failure. The launcher prints known errors; others are printed here."""
     secondary = isinstance(error, PeerLostError | KeyboardInterrupt)
     if verbose or not isinstance(error, FrcnnError | KeyboardInterrupt):
         exit_codes.report(error, verbose=verbose)

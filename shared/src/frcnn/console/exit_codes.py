@@ -1,4 +1,4 @@
-"""What an exception means to the person at the keyboard: a message, an exit code, rarely a stack trace."""
+"""Turns exceptions into messages and exit codes."""
 
 import logging
 import os
@@ -16,18 +16,25 @@ log = logging.getLogger(__name__)
 INTERRUPTED = 130  # 128 + SIGINT
 SIGNALED = 128  # and the number of the signal: 143 for SIGTERM, 129 for SIGHUP
 
-_STREAM_FAILED = re.compile(r"\[records cannot be had from S3:\] \[(.*?)\](?:\s|$)", re.DOTALL)
+_STREAM_FAILED = re.compile(r"\[could not read records from S3:\] \[(.*?)\](?:\s|$)", re.DOTALL)
 
 
 def report(error: BaseException, *, verbose: bool) -> int:
-    """Logs what went wrong and returns the exit code.
+    """Logs an error.
 
-    A stack trace appears only with `verbose`, or where the fault is this program's own.
+    A stack trace is shown only if `verbose`, or if the error is a bug of this program.
+
+    Args:
+        error: Error that ended the command.
+        verbose: Whether to show a stack trace.
+
+    Returns:
+        Exit code.
     """
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, BrokenPipeError):
-        # Whoever read our output has seen enough; Python must not complain at exit either.
+        # The reader of our output has closed the pipe. Keep Python from reporting that at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     trace = error if verbose and not isinstance(error, KeyboardInterrupt) else None
@@ -39,7 +46,7 @@ def report(error: BaseException, *, verbose: bool) -> int:
 
 
 def exit_code(error: BaseException) -> int:
-    """0 never; 2 wrong usage or spec, 1 run failed, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP."""
+    """Returns the exit code: 2 for wrong usage, 1 for a failed run, 130 for Ctrl-C, 143 for SIGTERM."""
     if isinstance(error, Terminated):
         return SIGNALED + error.number
     if isinstance(error, KeyboardInterrupt):
@@ -48,7 +55,7 @@ def exit_code(error: BaseException) -> int:
 
 
 def message(error: BaseException) -> str:
-    """One message for people: what happened, and what to do."""
+    """Returns one message for people: what happened and what to do."""
     if isinstance(error, Terminated):
         name = signal.Signals(error.number).name
         return f"terminated ({name}); files already finished are kept, nothing is half-written"
@@ -60,8 +67,8 @@ def message(error: BaseException) -> str:
     if isinstance(error, FrcnnError):
         return str(error)
     return _environment_message(error) or (
-        f"unexpected {type(error).__name__}: {error} -- this is a fault of frcnn, "
-        "please report it with the lines below"
+        f"unexpected {type(error).__name__}: {error}. This is a bug in frcnn: "
+        "please report it with the lines below."
     )
 
 
@@ -71,7 +78,7 @@ def _is_expected(error: BaseException) -> bool:
 
 
 def _environment_message(error: BaseException) -> str | None:
-    """What is wrong with the machine rather than with the program; None if nothing is known to be."""
+    """Returns the message for a problem of the machine rather than of the program, or None."""
     if is_disk_full(error):
         where = f" while writing {_file_name(error)}" if _file_name(error) else ""
         return f"disk full{where}; make room and run again"
@@ -83,7 +90,7 @@ def _environment_message(error: BaseException) -> str | None:
     # Raised by tf.data when frcnn.data.records.prefetch fails; TensorFlow adds text around the cause.
     if type(error).__name__ == "InvalidArgumentError" and (found := _STREAM_FAILED.search(str(error))):
         return found[1]
-    # TensorFlow's error for a full GPU, by name: importing TensorFlow for this would take seconds.
+    # TensorFlow's error for a full GPU is compared by name: importing TensorFlow would take seconds.
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return (
             "out of memory; lower batch_size_per_gpu (batch_size in evaluation_config or inference_config), "

@@ -1,30 +1,30 @@
-"""Text from outside (labels, file names, specs) as it may be shown: one line, no control characters.
+"""Escapes text from outside (labels, file names, specs) for display on one line.
 
-Control characters clear screens, set window titles, and let one log line pose as two. Text is escaped once,
-where it is
-shown: in messages, tables, plots and pages. Files that programs read keep it as it is.
+Control characters clear screens, set window titles, and make one log line look like two. Text is escaped
+once, where it is displayed: in messages, tables, plots and pages. Files for other programs contain it
+unchanged.
 """
 
 import re
 
-# A name is shown whole up to this length; nobody reads more, and a field of 30 MB must not fill a log.
+# Maximum length of a displayed name: a field of 30 MB must not fill a log.
 SHOWN_CHARACTERS = 200
 
-# Bytes of a file name that are not UTF-8 come from the operating system as these (PEP 383).
+# Python represents bytes of a file name that are not UTF-8 by these code points (PEP 383).
 _RAW_BYTES = range(0xDC80, 0xDD00)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def printable(text: object, limit: int | None = SHOWN_CHARACTERS) -> str:
-    r"""Escapes whatever a terminal might obey, and shortens.
+    r"""Escapes control characters and shortens a text for display.
 
     Args:
-        text: Shown as `str` makes it.
-        limit: Greatest number of characters of `text` shown; `None` for all of them.
+        text: Text, or a value to convert by `str`.
+        limit: Maximum number of characters of `text`; `None` for no limit.
 
     Returns:
-        One line. Control and format characters, line breaks among them, are `\n`, `\x1b`, `\u202e`; bytes of
-        a file name that are not UTF-8 are `\xe9`. What was cut off is replaced by `...`.
+        One line. Control and format characters, including line breaks, become `\n`, `\x1b`, `\u202e`; bytes
+        of a file name that are not UTF-8 become `\xe9`. A longer text ends in `...`.
     """
     found = str(text)
     cut = limit is not None and len(found) > limit
@@ -36,9 +36,12 @@ def printable(text: object, limit: int | None = SHOWN_CHARACTERS) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Escapes as `printable` does, of any length, but keeps line breaks and tabs.
+    """Escapes text like `printable`, without a length limit; keeps line breaks and tabs.
 
     For messages of this program that have several lines and may quote text from outside.
+
+    Args:
+        text: The message.
     """
     if text.isprintable():
         return text
@@ -46,7 +49,11 @@ def printable_lines(text: str) -> str:
 
 
 def utf8(text: str) -> str:
-    r"""Makes a file name fit for a UTF-8 file: bytes that are not UTF-8 become `\xe9`, all else stays."""
+    r"""Makes a file name encodable as UTF-8: invalid bytes become `\xe9`, the rest is unchanged.
+
+    Args:
+        text: File name.
+    """
     return _SURROGATES.sub(lambda found: _escaped(found[0]), text)
 
 

@@ -1,4 +1,4 @@
-"""Keras as this program needs it, whatever a user of other programs has set up."""
+"""Settings of Keras for this program, independent of the user's own settings."""
 
 import logging
 import os
@@ -6,18 +6,18 @@ import os
 log = logging.getLogger(__name__)
 
 BACKEND = "tensorflow"
-# No folder can be there, so Keras neither reads settings nor leaves any.
+# No folder can exist there, so Keras neither reads nor writes settings.
 _NO_FOLDER = "/dev/null/keras"
 
 
 def settle_keras() -> None:
-    """Makes a later import of Keras take its defaults and TensorFlow; does nothing to one that is imported.
+    """Makes a later import of Keras use its defaults and TensorFlow.
 
-    Otherwise `keras.json` in the user's home decides about number types and the order of axes. Without a
-    home Keras reads one from /tmp, which anybody may write, or makes a folder called `~`.
+    Otherwise `keras.json` in the user's home sets dtypes and the order of axes. Without a home, Keras reads
+    the file from /tmp, where anybody may create it, or creates a folder called `~`.
     """
     wanted = os.environ.get("KERAS_BACKEND")
     if wanted not in (None, "", BACKEND):
-        log.warning("KERAS_BACKEND is %s; this program runs on %s, and uses that", wanted, BACKEND)
+        log.warning("Ignoring KERAS_BACKEND %s: this program requires %s", wanted, BACKEND)
     os.environ["KERAS_BACKEND"] = BACKEND
     os.environ["KERAS_HOME"] = _NO_FOLDER

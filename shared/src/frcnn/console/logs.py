@@ -1,6 +1,6 @@
-"""Log lines: short ones on standard error, full ones appended to a file.
+"""Log output: short lines on standard error, full lines in a file.
 
-Standard output belongs to results (tables, paths), so that a command can be piped.
+Standard output is reserved for results (tables, paths), so that commands can be piped.
 """
 
 import logging
@@ -24,7 +24,7 @@ class _SafeFormatter(logging.Formatter):
 
 
 class _StandardErrorHandler(logging.StreamHandler):  # type: ignore[type-arg]  # not generic at run time
-    """Writes to whatever `sys.stderr` is at that moment: a live progress bar takes its place."""
+    """Writes to the current `sys.stderr`, which a live progress bar may replace."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -35,11 +35,11 @@ class _StandardErrorHandler(logging.StreamHandler):  # type: ignore[type-arg]  #
 
 
 def setup_logging(verbose: bool, log_file: Path | None) -> None:
-    """Sets up the log of this process; may be called again, the last call counts.
+    """Configures logging of this process. May be called again; the last call counts.
 
     Args:
-        verbose: Debug lines too, with the logger's name, on standard error.
-        log_file: Appended to, if given; the parent folder is made.
+        verbose: Whether to show debug lines with logger names on standard error.
+        log_file: File to append to; its folder is created.
 
     Raises:
         UsageError: `log_file` cannot be written.
@@ -58,7 +58,7 @@ def setup_logging(verbose: bool, log_file: Path | None) -> None:
     for handler in handlers:
         handler.of_frcnn = True  # type: ignore[attr-defined]  # how the next call knows its own
         root.addHandler(handler)
-    root.setLevel(logging.WARNING)  # third parties speak up only when something is wrong
+    root.setLevel(logging.WARNING)  # other packages log problems only
     logging.getLogger("frcnn").setLevel(logging.DEBUG if verbose or log_file else logging.INFO)
 
 

@@ -1,4 +1,4 @@
-"""Signals that end a process end a run as tidily as Ctrl-C does."""
+"""Makes SIGTERM, which ends containers, as tidy as Ctrl-C."""
 
 import ctypes
 import os
@@ -16,7 +16,7 @@ ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.
 
 
 class Terminated(KeyboardInterrupt):
-    """One of these arrived. A KeyboardInterrupt, so that no `except Exception` swallows it."""
+    """SIGTERM arrived. Derived from KeyboardInterrupt, so that no `except Exception` swallows it."""
 
     def __init__(self, number: int = signal.SIGTERM) -> None:
         """`number` is that of the signal."""
@@ -26,10 +26,9 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def terminate_as_interrupt() -> Iterator[None]:
-    """Within the block these signals raise `Terminated`, so that open blocks clean up behind themselves.
+    """Raises `Terminated` on SIGTERM within the block, so that open blocks clean up.
 
-    A signal that is ignored, as `nohup` has SIGHUP ignored, or that somebody else handles, stays so. Outside
-    the main thread, where Python allows no handlers, nothing changes.
+    Outside the main thread, where Python does not allow signal handlers, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,8 +1,8 @@
-"""Runs a step's command in this process, which ends with the one that started it.
+"""Runs a step's command in this process, which ends with the process that started it.
 
-`python -m frcnn.console.step_process NAME [FILE]`: the command comes as JSON on standard input, or from FILE.
-On a command line every user of the machine could read it, and Linux allows 128 KiB for one argument, which is
-less than a spec may have. NAME is for lists of processes only.
+`python -m frcnn.console.step_process NAME [FILE]`: reads the command as JSON from standard input or FILE. On
+a command line, every user of the machine could read it, and Linux limits an argument to 128 KiB, less than
+some specs need. NAME is only for process lists.
 """
 
 import json
@@ -24,19 +24,30 @@ def encode(command: Sequence[str], parent: int) -> bytes:
 
     Args:
         command: Program and arguments. `python` stands for the interpreter that runs this module.
-        parent: Process to end with; 0 for none.
+        parent: Id of the process to end with; 0 for none.
+
+    Returns:
+        JSON text.
     """
     return json.dumps({"command": list(command), "parent": parent}).encode()
 
 
 def name_of(command: Sequence[str]) -> str:
-    """Returns what to call a command in a list of processes: its module or its program."""
+    """Returns the name of a command for process lists: its module or its program.
+
+    Args:
+        command: Program and arguments.
+    """
     words = list(command)
     return words[2] if words[:2] == [PYTHON, "-m"] and len(words) > 2 else words[0]
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs the command in this process."""
+    """Reads a command and runs it in this process.
+
+    Args:
+        arguments: NAME and optional FILE, see above.
+    """
     if len(arguments) > 1:
         given = json.loads(Path(arguments[1]).read_bytes())
     else:

@@ -1,4 +1,4 @@
-"""Standard streams that are closed or full: what is said is lost, and nothing else may break for that."""
+"""Handles standard streams that are closed or not writable: the program continues."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ _STANDARD = (0, 1, 2)
 
 
 class _Forgiving:
-    """A stream whose faults are remembered instead of raised, but for a reader that has gone away."""
+    """Stream that records errors instead of raising them, except for a broken pipe."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -33,7 +33,7 @@ class _Forgiving:
             raise
         except OSError as error:
             self.fault = self.fault or error
-            # What is held back would fail again, at the latest when Python ends.
+            # Buffered data would fail again, at the latest when Python exits.
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
 
@@ -42,10 +42,10 @@ class _Forgiving:
 
 
 def settle_streams() -> None:
-    """Opens standard streams that are closed, on nothing, and bears those that cannot be written.
+    """Opens closed standard streams on the null device; tolerates write errors of the others.
 
-    To be called first: the numbers of closed ones would be given to the next files that are opened, and
-    whatever writes to standard error would write into these.
+    Must be called first: otherwise the next open files would get the descriptors of closed streams, and
+    output to standard error would be written into these files.
     """
     for number in _STANDARD:
         try:
@@ -53,7 +53,7 @@ def settle_streams() -> None:
         except OSError:
             _open_nothing(number)
     if sys.stdin is None:
-        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 -- for as long as the process runs
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 -- open until the process ends
     if sys.stdout is None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
@@ -65,7 +65,14 @@ def settle_streams() -> None:
 
 
 def finish_streams(code: int) -> int:
-    """Returns the exit code: `code`, or 1 if all went well but standard output could not be written."""
+    """Flushes the standard streams.
+
+    Args:
+        code: Exit code so far.
+
+    Returns:
+        `code`, or 1 instead of 0 if standard output could not be written.
+    """
     faults = {}
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -74,7 +81,7 @@ def finish_streams(code: int) -> int:
                 stream.flush()
             faults[name] = stream.fault
     if fault := faults.get("stdout"):
-        sys.stderr.write(f"error: standard output cannot be written ({fault.strerror}); the rest was done\n")
+        sys.stderr.write(f"error: cannot write to standard output ({fault.strerror})\n")
         sys.stderr.flush()
         return code or 1
     return code
@@ -88,7 +95,7 @@ def _open_nothing(number: int) -> None:
 
 
 def _is_real(stream: Any) -> bool:
-    """Whether it is a stream of the system's, not one that a test or a notebook put there."""
+    """Checks whether a stream is one of the system's, rather than one set by a test or a notebook."""
     try:
         return stream.fileno() in _STANDARD
     except (OSError, ValueError, AttributeError):

@@ -1,4 +1,4 @@
-"""Standard output: nothing in it that a terminal would obey; --log_file holds its tables and paths too."""
+"""Copies standard output to the file of --log_file, so that it contains tables and paths too."""
 
 import contextlib
 import io
@@ -11,7 +11,7 @@ from frcnn.console.foreign_text import printable_lines
 
 
 class _Tee:
-    """Standard output that also appends what it is given to a file."""
+    """Standard output that also appends its text, without colors, to a file."""
 
     def __init__(self, stream: TextIO, copy: TextIO) -> None:
         self._stream = stream
@@ -56,7 +56,7 @@ def escaped_stdout() -> Iterator[None]:
 
 @contextlib.contextmanager
 def tee_stdout(path: Path) -> Iterator[None]:
-    """Within the block, what goes to standard output is appended to `path` as well."""
+    """Appends standard output to `path` within the block."""
     with path.open("a", encoding="utf-8", errors="backslashreplace") as copy:
         before = sys.stdout
         sys.stdout = _Tee(before, copy)  # type: ignore[assignment]  # all that print and rich ask for

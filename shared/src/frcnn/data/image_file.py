@@ -1,4 +1,4 @@
-"""One image file on its way into a network, for inference and for calibration on a folder."""
+"""Loads single image files for inference and for calibration on a folder."""
 
 import dataclasses
 import io
@@ -15,18 +15,18 @@ from frcnn.regular_file import read_regular
 
 
 class UnreadableImageError(Exception):
-    """A file that is no image; the message is the reason, without the file's name."""
+    """Unreadable image file; the message is the reason, without the file name."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LoadedImage:
-    """An image file as a network reads it.
+    """A preprocessed image file.
 
     Attributes:
-        encoded: The file's bytes.
-        pixels: float32 [H, W, C], network-ready.
-        size: Height and width of the original image, once turned, px.
-        orientation: EXIF orientation in the file.
+        encoded: Content of the file.
+        pixels: Preprocessed image, float32 `[H, W, C]`.
+        size: Original height and width in pixels, after applying `turned`.
+        orientation: EXIF orientation stored in the file.
         turned: EXIF orientation that was applied.
     """
 
@@ -38,15 +38,18 @@ class LoadedImage:
 
 
 def load_image(path: Path, settings: ImageSettings, *, apply_exif: bool = False) -> LoadedImage:
-    """Reads and prepares one image, always resized.
+    """Reads and preprocesses one image; it is always resized.
 
     Args:
-        path: The file.
-        settings: What the network expects of an image.
-        apply_exif: Whether to turn the image as viewers do.
+        path: Image file.
+        settings: Input format of the network.
+        apply_exif: Whether to apply the EXIF orientation, as viewers do.
+
+    Returns:
+        The preprocessed image.
 
     Raises:
-        UnreadableImageError: It is missing, no regular file, too large, or no JPEG or PNG.
+        UnreadableImageError: The file is missing, too large, not a regular file, or neither JPEG nor PNG.
     """
     try:
         encoded = read_regular(path, MOST_BYTES)
@@ -63,7 +66,7 @@ def load_image(path: Path, settings: ImageSettings, *, apply_exif: bool = False)
 
 
 def plain_reason(message: str) -> str:
-    """Returns the first line of a message of TensorFlow, without the names of nodes and ops."""
+    """Returns the first line of a TensorFlow error message, without names of nodes and ops."""
     plain = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]|name:\s*$", "", message).strip()
     return plain.splitlines()[0].rstrip(" :") if plain else "not an image that can be decoded"
 
@@ -72,5 +75,5 @@ def _orientation(encoded: bytes) -> int:
     try:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             return orientation_of(image)
-    except Exception:  # what is no image, the decoder will say
+    except Exception:  # the decoder reports files that are not images
         return UPRIGHT

@@ -1,4 +1,4 @@
-"""Which images an inference run looks at, and what the files it writes are called."""
+"""Finds the images for inference and names the label files to write."""
 
 import hashlib
 import logging
@@ -14,16 +14,19 @@ log = logging.getLogger(__name__)
 
 
 def find_images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
-    """The images in `folder` and its sub-folders, relative to it, sorted.
+    """Lists the images in a folder and its subfolders.
 
-    Told by their names (`frcnn.data.image_set`); hidden files and folders are skipped.
+    Images are recognized by name (`frcnn.data.image_set`); hidden files and folders are skipped.
 
     Args:
-        folder: Exists.
-        leave_out: Folders whose files do not count, such as the one that annotated images go to.
+        folder: Existing folder.
+        leave_out: Folders to skip, such as the output folder of annotated images.
+
+    Returns:
+        Paths relative to `folder`, sorted.
 
     Raises:
-        DataError: There is none.
+        DataError: There are no images.
     """
     images: list[Path] = []
     others = 0
@@ -35,15 +38,15 @@ def find_images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
         images += found
         others += len(visible) - len(found)
     if not images:
-        also = f"; {others} files of other types are there" if others else ""
-        raise DataError(f"{folder}: no image found ({', '.join(SUFFIXES)}, in sub-folders too){also}")
+        also = f"; it contains {others} files of other types" if others else ""
+        raise DataError(f"{folder}: no image found ({', '.join(SUFFIXES)}, including subfolders){also}")
     if others:
-        log.info("%s: %d files that are not %s are skipped", folder, others, ", ".join(SUFFIXES))
+        log.info("%s: skipping %d files other than %s", folder, others, ", ".join(SUFFIXES))
     return sorted(images)
 
 
 def _enter(folder: Path, entered: set[Path]) -> bool:
-    """Whether `folder` is new; a link may lead to where the search has been."""
+    """Checks whether `folder` is new; links may lead to folders that were already searched."""
     place = folder.resolve()
     new = place not in entered
     entered.add(place)
@@ -51,10 +54,18 @@ def _enter(folder: Path, entered: set[Path]) -> bool:
 
 
 def label_files(images: Sequence[Path]) -> list[Path]:
-    """The label file of each image, relative to the label folder: same sub-folder and stem, `.txt`.
+    """Returns the label file of each image, relative to the label folder.
 
-    Where several images of a folder share a stem, as a.jpg and a.png do, all but the first keep their
-    suffix (`a.png.txt`), so that none overwrites another's labels.
+    It has the subfolder and stem of the image and the extension `.txt`.
+
+    If several images in a folder share a stem, such as a.jpg and a.png, all but the first keep their
+    extension (`a.png.txt`), so that label files are unique.
+
+    Args:
+        images: Paths relative to the image folder.
+
+    Returns:
+        Paths in the order of `images`.
     """
     taken: set[Path] = set()
     labels = []
@@ -62,14 +73,14 @@ def label_files(images: Sequence[Path]) -> list[Path]:
         label = image.with_suffix(".txt")
         if label in taken:
             label = image.with_name(_label_name(image.name))
-            log.warning("%s: the labels go to %s, another image has the same stem", image, label)
+            log.warning("%s: writing labels to %s, since another image has the same stem", image, label)
         taken.add(label)
         labels.append(label)
     return labels
 
 
 def _label_name(image_name: str) -> str:
-    """`a.png.txt` for `a.png`; a name that would be too long is shortened, with its hash."""
+    """Returns `a.png.txt` for `a.png`; shortens long names and appends a hash."""
     whole = f"{image_name}.txt"
     if len(os.fsencode(whole)) <= LONGEST_NAME:
         return whole

@@ -1,9 +1,9 @@
-"""Which files are the images of a set: one rule for converter, loader, demo, inference and calibration.
+"""Defines which files are images: one rule for converter, loader, demo, inference and calibration.
 
-An image is a file whose name ends in `.jpg`, `.jpeg` or `.png`, in any case, and does not begin with a dot.
-What it is shows when it is opened (`frcnn.regular_file`): pipes, devices, sockets and folders of
-such names are named and counted like broken images. A record names its image's file; where it does not, as
-in records of TAO, the spec's extension is tried first, then the others.
+An image is a file whose name ends in `.jpg`, `.jpeg` or `.png`, in any case, and does not start with a dot.
+Its content is checked when it is opened (`frcnn.regular_file`): pipes, devices, sockets and folders with
+such names are reported and counted like broken images. A record names its image file. If it does not, as
+in records of TAO, the extension in the spec is tried first, then the others.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,31 +14,30 @@ _SIBLINGS = {"jpg": "jpeg", "jpeg": "jpg"}
 
 
 def is_image_name(name: str) -> bool:
-    """Checks whether a file of this name is an image of the folder it is in."""
+    """Checks whether a file name is that of an image."""
     return not name.startswith(".") and _suffix(name) in SUFFIXES
 
 
 def stem_of(name: str) -> str:
-    """Returns an image's name, or its path, without the extension."""
+    """Returns the name or path of an image without the extension."""
     head, dot, tail = name.rpartition(".")
     return head if dot and "/" not in tail else name
 
 
 def image_names(folder: Path) -> list[str]:
-    """Lists the names of the images in `folder` itself, sorted."""
+    """Lists the names of the images directly in `folder`, sorted."""
     return sorted(path.name for path in folder.iterdir() if is_image_name(path.name))
 
 
 def preferred_first(names: Iterable[str], extension: str) -> list[str]:
-    """Sorts names so that of several with one stem the one that counts comes first.
+    """Sorts names so that, among names with the same stem, the preferred one comes first.
 
     Args:
-        names: Names of images.
-        extension: Extension that the spec names, with or without the dot, in any case.
+        names: Image names.
+        extension: Extension in the spec, with or without the dot, in any case.
 
     Returns:
-        The names sorted by stem; of one stem, those of the named extension first, then jpg and jpeg for each
-        other.
+        Names sorted by stem; within a stem, `extension` first, then its alias (jpg or jpeg), then the others.
     """
     plain = extension.lstrip(".").lower()
     order = {f".{_SIBLINGS.get(plain, plain)}": 1, f".{plain}": 0}
@@ -50,10 +49,10 @@ def preferred_first(names: Iterable[str], extension: str) -> list[str]:
 
 
 def extension_spellings(extension: str) -> tuple[str, ...]:
-    """Lists the extensions, without dot, that are tried for a record that does not name its image's file.
+    """Lists the extensions, without dot, to try for a record that does not name its image file.
 
     Args:
-        extension: Extension that the spec names.
+        extension: Extension in the spec, with or without the dot.
     """
     plain = extension.lstrip(".")
     sibling = _SIBLINGS.get(plain.lower(), plain)
@@ -70,16 +69,16 @@ def is_below(name: str) -> bool:
 
 
 def image_paths(folder: Path, frame_id: str, file: str, extensions: Sequence[str]) -> tuple[Path, ...]:
-    """Lists the paths that a record's image may have, in the order they are tried.
+    """Lists the possible paths of a record's image, in the order to try.
 
     Args:
         folder: Image folder of the record's source.
         frame_id: `frame/id` of the record.
         file: `frame/file` of the record; empty if it has none.
-        extensions: From `extension_spellings`.
+        extensions: Result of `extension_spellings`.
 
     Returns:
-        Paths below `folder`; none for a record that names a path outside of it.
+        Paths below `folder`; empty if the record names only paths outside of it.
     """
     names = [file] if file else []
     names += [f"{frame_id}.{extension}" for extension in extensions]

@@ -1,9 +1,9 @@
-"""A JSON file from outside as a stream that is safe to read item by item.
+"""Makes an untrusted JSON file safe to read item by item.
 
-A JSON reader keeps what it is within: a path of a million brackets, one text of gigabytes, one list element
-of gigabytes. The guard looks at brackets and quotes only, at the cost of copying the file, and ends such
-files with a sentence. A byte order mark is left out. `without_nan` also replaces `NaN` and `Infinity`, which
-Python's `json` writes, by `null`.
+A streaming JSON reader keeps the current path and item in memory, so a million brackets, or a string or
+list element of gigabytes, exhausts it. The guard rejects such files with an error; it scans only brackets and
+quotes, at about the cost of copying the file. It skips a byte order mark. `without_nan` also replaces
+`NaN` and `Infinity`, which Python's `json` writes, by `null`.
 """
 
 import codecs
@@ -17,9 +17,9 @@ from frcnn.errors import DataError
 from frcnn.regular_file import open_regular
 
 DEEPEST = 64
-# Bytes of one text, or of one element of a top list: an image or an annotation with its outlines.
+# Maximum bytes of a string or of an element of a top-level list: an image, or an annotation with outlines.
 LARGEST_ELEMENT = 64 << 20
-# {"annotations": [{...: elements of a top list are at this depth, lists within them deeper.
+# Depth between the elements of a top-level list, as in {"annotations": [
 _TOP = 2
 
 _ESCAPED = re.compile(rb"\\.", re.DOTALL)
@@ -31,18 +31,18 @@ _STEPS[list(b"[{")], _STEPS[list(b"]}")] = 1, -1
 
 
 class GuardedJson:
-    """A readable stream of a JSON file; a context."""
+    """Readable stream of a JSON file; a context manager."""
 
     def __init__(self, path: Path, *, checked: bool = True, without_nan: bool = False) -> None:
         """Opens the file.
 
         Args:
-            path: A regular file.
-            checked: Whether to look at its depth; once is enough where it is read several times.
-            without_nan: Whether numbers that JSON has not become null.
+            path: Regular file.
+            checked: Whether to check depth and element size; once is enough if a file is read repeatedly.
+            without_nan: Whether to replace `NaN` and `Infinity` by `null`.
 
         Raises:
-            OSError: It cannot be opened, or is no regular file.
+            OSError: The file cannot be opened or is not a regular file.
         """
         self._path, self._checked = path, checked
         self._stream = open_regular(path)
@@ -52,7 +52,7 @@ class GuardedJson:
         self._depth, self._within, self._in_string, self._escape = 0, 0, False, False
 
     def __enter__(self) -> "GuardedJson":
-        """Nothing."""
+        """Returns the stream."""
         return self
 
     def __exit__(self, *details: object) -> None:
@@ -62,8 +62,14 @@ class GuardedJson:
     def read(self, size: int = 1 << 16) -> bytes:
         """Reads about `size` bytes.
 
+        Args:
+            size: Number of bytes.
+
+        Returns:
+            Next part of the file; empty at its end.
+
         Raises:
-            DataError: The file is nested too deeply, or one element of it is too large.
+            DataError: The file is nested too deeply, or an element is too large.
         """
         chunk = self._replaced.read(size) if self._replaced else self._stream.read(size)
         if self._checked and chunk:
@@ -88,7 +94,7 @@ class GuardedJson:
             raise DataError(
                 f"{self._path}: nested more than {DEEPEST} levels deep; expected COCO annotations"
             )
-        # Between two elements of a list the depth comes down to that of the list. Within one text or number
+        # Between two elements of a list the depth drops to that of the list. Within one string or number
         # there is neither a quote nor a bracket.
         ended = shallowest <= _TOP and (len(parts) > 1 or len(outside) > 0)
         self._within = 0 if ended else self._within + len(chunk)
@@ -100,13 +106,13 @@ class GuardedJson:
 
 
 class _NanFilter:
-    """A stream with `null` for numbers that JSON has not; texts stay as they are."""
+    """Stream that replaces `NaN` and `Infinity` outside strings by `null`."""
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self._read, self._left, self._ended = read, b"", False
 
     def read(self, size: int) -> bytes:
-        if not size:  # how a reader finds out whether it gets bytes
+        if not size:  # ijson reads 0 bytes to find out whether the stream is binary
             return b""
         while True:
             new = b"" if self._ended else self._read(size)
@@ -119,7 +125,7 @@ class _NanFilter:
 
 
 def _split(text: bytes) -> tuple[bytes, bytes]:
-    """What can be filtered, and what has to wait for more: a text that is open, or a word that may go on."""
+    """Splits text into a part that can be filtered and an open string or unfinished word."""
     end = len(text)
     opened = _open_string_at(text)
     if opened is not None:
@@ -132,7 +138,7 @@ def _split(text: bytes) -> tuple[bytes, bytes]:
 
 
 def _open_string_at(text: bytes) -> int | None:
-    """Where the text that is open at the end begins; None if none is."""
+    """Returns the offset of the string that is open at the end, or `None`."""
     last = 0
     for found in re.finditer(rb'"(?:[^"\\]|\\.)*"', text, re.DOTALL):
         last = found.end()

@@ -1,4 +1,4 @@
-"""A contact sheet: pictures of a few sizes in rows and columns, with headings and a legend of classes."""
+"""Draws a contact sheet: images in rows and columns, with headings and a legend of classes."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 from frcnn.console.foreign_text import printable
 from frcnn.drawing.colors import class_colour
 
-# All px.
+# All sizes in px.
 GAP = 8
 LINE = 18
 FONT = 14
@@ -21,13 +21,16 @@ def contact_sheet(
     class_names: Sequence[str],
     tile_width: int = 320,
 ) -> Image.Image:
-    """One picture made of `rows` of pictures.
+    """Arranges rows of images on one sheet.
 
     Args:
-        rows: Pictures; scaled down to `tile_width`, never up. A row is as high as its highest picture.
-        headings: One for each column.
-        class_names: For the legend at the bottom, in the order of the classes' colours.
-        tile_width: Greatest width of a picture, px.
+        rows: Images; scaled down to `tile_width`, never up. Each row is as high as its highest image.
+        headings: One heading per column.
+        class_names: Class names for the legend at the bottom, in the order of the class colors.
+        tile_width: Maximum width of an image, px.
+
+    Returns:
+        The sheet.
     """
     tiles = [[_scaled(picture, tile_width) for picture in row] for row in rows]
     column = max((tile.width for row in tiles for tile in row), default=tile_width)

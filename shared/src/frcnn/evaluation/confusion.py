@@ -1,4 +1,4 @@
-"""Who is confused with whom, counted by pairs that occur: nearly all pairs of a thousand classes never do."""
+"""Counts confusions between classes. Only pairs that occur are stored: most never do."""
 
 import dataclasses
 from collections import Counter
@@ -6,43 +6,55 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# More classes than this are not shown side by side; nobody reads a larger table, and its size grows with the
-# square.
+# Largest number of classes in a table: larger ones are unreadable, and grow with the square.
 MOST_SHOWN = 50
 
 
 @dataclasses.dataclass
 class Confusion:
-    """Counts of (what was labelled, what was found there); the number of classes stands for "nothing"."""
+    """Counts of pairs of labeled and detected class.
+
+    Attributes:
+        classes: Number of classes; as a class index it means "nothing".
+        counts: Counts by (labeled class, detected class).
+    """
 
     classes: int
     counts: Counter[tuple[int, int]] = dataclasses.field(default_factory=Counter)
 
     def add(self, labelled: int, found: int) -> None:
-        """Counts one object, one false alarm (`labelled` is nothing) or one miss (`found` is nothing)."""
+        """Counts one object, one false alarm or one miss.
+
+        Args:
+            labelled: Class of the object; "nothing" for a false alarm.
+            found: Class of the detection; "nothing" for a miss.
+        """
         self.counts[int(labelled), int(found)] += 1
 
     @property
     def right(self) -> int:
-        """Objects that were found as what they are."""
+        """Number of objects that were detected with their class."""
         return sum(count for (labelled, found), count in self.counts.items() if labelled == found)
 
     @property
     def missed(self) -> int:
-        """Objects that nothing was found for."""
+        """Number of objects without a detection."""
         return sum(count for (_, found), count in self.counts.items() if found == self.classes)
 
     @property
     def wrong(self) -> int:
-        """Detections that are not of the object's class, or of nothing."""
+        """Number of detections whose class differs from the object's, or that have no object."""
         return self.counts.total() - self.right - self.missed
 
     def table(self, names: Sequence[str], most: int = MOST_SHOWN) -> "ConfusionTable":
-        """Makes a table of the classes that are confused most; the others are put together.
+        """Creates a table of the classes with the most confusions; the others are combined.
 
         Args:
             names: Class names.
-            most: Greatest number of classes that have a row and a column of their own.
+            most: Largest number of classes with a separate row and column.
+
+        Returns:
+            Table with one more row and column for "nothing".
         """
         shown = list(range(self.classes))
         others = self.classes > most
@@ -68,8 +80,8 @@ class ConfusionTable:
     """Rows and columns of a confusion matrix.
 
     Attributes:
-        names: Of all rows and columns but the last, which is "nothing".
-        matrix: int [len(names) + 1] * 2, rows what was labelled, columns what was found.
+        names: Names of all rows and columns except the last, which is "nothing".
+        matrix: Counts, int `[len(names) + 1] * 2`. Rows: labeled class; columns: detected class.
     """
 
     names: list[str]

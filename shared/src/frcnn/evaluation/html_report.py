@@ -1,4 +1,4 @@
-"""An evaluation as one self-contained HTML file, for people: no script, no network, light and dark."""
+"""Writes an evaluation as one self-contained HTML file: no script, no network, light and dark."""
 
 import dataclasses
 import datetime
@@ -24,16 +24,22 @@ if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
 
 TEMPLATE = "report.html.jinja"
-# Sides of a chart's plane in units of its view box.
+# Width and height of a chart's plane in units of its view box.
 PLANE_WIDTH, PLANE_HEIGHT = 240, 150
 _CURVE_POINTS = 200
-# Classes whose curve and scores are drawn; a page of a thousand charts is read by nobody.
+# Largest number of classes with charts: a page with more is unreadable.
 MOST_PANELS = 100
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What was evaluated: names of the model, of the data, and of what it is compared with, if anything."""
+    """Names of the evaluated model and data.
+
+    Attributes:
+        model: Name of the model.
+        data: Name of the data.
+        former: Name of the model to compare with; empty if there is none.
+    """
 
     model: str
     data: str
@@ -41,7 +47,14 @@ class Subject:
 
 
 def inspection_for(spec: "Experiment") -> Inspection:
-    """An inspection that fits a spec: detections as `inference_config` would show them."""
+    """Creates an error analysis for a spec, with detections as `inference_config` would show them.
+
+    Args:
+        spec: Checked spec.
+
+    Returns:
+        Error analysis without images.
+    """
     from frcnn.data.transforms.preprocess import ImageSettings
     from frcnn.evaluation.settings import EvaluationSettings
 
@@ -49,7 +62,7 @@ def inspection_for(spec: "Experiment") -> Inspection:
     return Inspection(
         EvaluationSettings.from_spec(spec),
         shown_score=spec.inference_config.bbox_visualize_threshold,
-        # Of the network's channels in their order; pixels are turned to RGB afterwards.
+        # In the channel order of the network; pixels are converted to RGB afterwards.
         mean=np.asarray(images.mean, np.float32),
         scale=images.scale,
         bgr=images.order == "bgr",
@@ -57,17 +70,23 @@ def inspection_for(spec: "Experiment") -> Inspection:
 
 
 def read_metrics(path: Path) -> Mapping[str, Any]:
-    """The `metrics.json` of an evaluation.
+    """Reads the `metrics.json` of an evaluation.
+
+    Args:
+        path: File.
+
+    Returns:
+        Content of the file.
 
     Raises:
-        UsageError: There is none, or it is something else.
+        UsageError: The file is missing, broken, or something else.
     """
     try:
         found = read_json(path)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: not a metrics.json that can be read ({error})") from error
+        raise UsageError(f"{path}: not a readable metrics.json ({error})") from error
     if not isinstance(found, dict) or not {"mAP", "iou"} <= set(found):
-        raise UsageError(f"{path}: has no mAP and iou; expected a metrics.json written by evaluate")
+        raise UsageError(f"{path} has no mAP or iou. Expected a metrics.json written by frcnn evaluate.")
     return found
 
 
@@ -81,11 +100,11 @@ def save_html(
     """Writes the report of an evaluation.
 
     Args:
-        path: The file.
-        report: The metrics.
-        inspection: What was seen beside them.
-        subject: What was evaluated.
-        former: `metrics.json` of the model that this one is compared with, as `json.loads` gives it.
+        path: File to write.
+        report: Metrics.
+        inspection: Error analysis of the same images.
+        subject: Names of the evaluated model and data.
+        former: Parsed `metrics.json` of the model to compare with, or `None`.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -94,7 +113,7 @@ def save_html(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(number=_number, change=_change)
-    # Names come from labels and files; a control character has no place in a page.
+    # Names come from labels and files, so control characters must be escaped.
     environment.finalize = lambda value: printable(value, None) if type(value) is str else value
     write_text(path, environment.from_string(source).render(_content(report, inspection, subject, former)))
 
@@ -143,19 +162,27 @@ def _content(
 
 
 def _most_objects(classes: Sequence[ClassResult]) -> list[int]:
-    """Indices of the classes whose curves are shown: those with the most objects, if there are too many."""
+    """Returns the indices of the `MOST_PANELS` classes with the most objects, which get charts."""
     order = sorted(range(len(classes)), key=lambda index: (-classes[index].objects, index))
     return order[:MOST_PANELS]
 
 
 def curve_path(curve: Curve, metric: str) -> str:
-    """The SVG path of precision over recall; VOC12 shows the envelope that its AP is the area of."""
+    """Creates the SVG path of precision over recall.
+
+    Args:
+        curve: Curve of a class.
+        metric: `VOC12` draws the envelope, whose area is the AP; `VOC07` the curve itself.
+
+    Returns:
+        Path in units of the view box; empty without detections.
+    """
     if not len(curve.shown):
         return ""
     heights = curve.envelope if metric == "VOC12" else curve.precision
     recall = np.concatenate([[0.0], curve.recall])
     precision = np.concatenate([heights[:1], heights])
-    # More points than can be told apart make the file large and nothing clearer.
+    # More points would enlarge the file without a visible difference.
     kept = np.unique(np.linspace(0, len(recall) - 1, _CURVE_POINTS).astype(int))
     points = [
         f"{x * PLANE_WIDTH:.1f},{(1.0 - y) * PLANE_HEIGHT:.1f}"
@@ -166,7 +193,7 @@ def curve_path(curve: Curve, metric: str) -> str:
 
 
 def _bars(right: np.ndarray, wrong: np.ndarray) -> list[dict[str, float]]:
-    """Two stacked bars a bin: x, and top and height of what was right and of what was wrong above it."""
+    """Returns two stacked bars per bin: correct detections, and wrong ones above them."""
     highest = max(1, int((right + wrong).max()))
     scale, width = PLANE_HEIGHT / highest, PLANE_WIDTH / BINS
     return [
@@ -199,14 +226,14 @@ def _confusion(inspection: Inspection, names: Sequence[str]) -> dict[str, Any]:
         {
             "name": name,
             "cells": [
-                # Not all of a cell's colour may depend on its share: small ones should still be seen.
+                # Opacity of the cell's color, 0 to 0.55.
                 {"count": int(count), "share": float(share), "shade": round(float(share) * 0.55, 3)}
                 for count, share in zip(counts[at], shares[at], strict=True)
             ],
         }
         for at, name in enumerate([*names, "nothing (false alarm)"])
     ]
-    rows[-1]["cells"][-1] = None  # nothing found where nothing is
+    rows[-1]["cells"][-1] = None  # true negatives are not counted
     return {"columns": [*names, "nothing (miss)"], "rows": rows}
 
 
@@ -222,5 +249,5 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 
 def _change(value: float | None, before: float | None) -> str:
-    """`+0.012`, or nothing if either is not known."""
+    """Formats a difference as `+0.012`; empty if either value is unknown."""
     return "" if value is None or before is None else f"{value - before:+.3f}".replace("-", "\N{MINUS SIGN}")

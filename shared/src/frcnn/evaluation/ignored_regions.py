@@ -1,6 +1,6 @@
-"""KITTI's DontCare regions: nobody labelled them, and a detection there is neither right nor wrong.
+"""Ignores detections in KITTI's DontCare regions, where objects are not labeled.
 
-D detections, R regions, T IoU thresholds; boxes are `yxyx` pixels.
+D detections, R regions, T IoU thresholds; boxes are `yxyx` in pixels.
 """
 
 import numpy as np
@@ -9,17 +9,17 @@ from frcnn.evaluation.matching import FALSE_POSITIVE, IGNORED
 
 
 def share_inside(boxes: np.ndarray, regions: np.ndarray) -> np.ndarray:
-    """Returns the largest share of each box that lies in one region.
+    """Computes the largest share of each box that lies in one region.
 
-    Sides count their last pixel, as in `matching.inclusive_iou`, and 1e-6 is added to the area, so that a
-    share of exactly the threshold does not reach it (KITTI's devkit: `>`).
+    Sides include the last pixel, as in `matching.inclusive_iou`. The area is increased by 1e-6, so a share
+    equal to the threshold does not reach it (KITTI's devkit compares with `>`).
 
     Args:
-        boxes: [D, 4].
-        regions: [R, 4]; rows without area are padding.
+        boxes: Boxes, `[D, 4]`.
+        regions: Regions, `[R, 4]`; rows without area are padding.
 
     Returns:
-        float64 [D] in 0..1.
+        Shares in 0..1, float64 `[D]`.
     """
     first = np.asarray(boxes, np.float64).reshape(-1, 4)[:, None, :]
     second = np.asarray(regions, np.float64).reshape(-1, 4)
@@ -37,17 +37,17 @@ def excuse(
 ) -> np.ndarray:
     """Turns wrong detections in regions into ignored ones.
 
-    Source: KITTI development kit, evaluate_object: a false positive whose overlap with a DontCare area, as a
-    share of the detection's own area, exceeds the threshold of the match is not counted.
+    Source: KITTI development kit, evaluate_object. A false positive is not counted if its overlap with a
+    DontCare area, as a share of the detection's own area, exceeds the IoU threshold.
 
     Args:
-        outcomes: int8 [D, T], from `matching.match`.
-        boxes: [D, 4], the detections.
-        regions: [R, 4].
-        thresholds: [T], IoU thresholds.
+        outcomes: Outcomes from `matching.match`, int8 `[D, T]`.
+        boxes: Boxes of the detections, `[D, 4]`.
+        regions: Regions, `[R, 4]`.
+        thresholds: IoU thresholds, `[T]`.
 
     Returns:
-        int8 [D, T].
+        Outcomes, int8 `[D, T]`.
     """
     if not len(regions) or not len(boxes):
         return outcomes

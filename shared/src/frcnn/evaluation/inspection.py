@@ -1,4 +1,4 @@
-"""What people want to see beside average precision: who is confused with whom, and the worst mistakes.
+"""Analyzes errors: confusions, results by object size and score, and the worst errors.
 
 N detections, G objects, C classes of an image. Everything is judged at one IoU threshold.
 """
@@ -23,14 +23,14 @@ from frcnn.evaluation.settings import EvaluationSettings
 from frcnn.evaluation.thumbnails import Mistake, Worst
 from frcnn.model.batch_detector import DetectionBatch
 
-# Areas in pixels of the original image at which COCO's small ends and large begins.
+# COCO's ranges of object areas, in pixels of the original image.
 SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, np.inf)}
 BINS = 20
 
 
 @dataclasses.dataclass(frozen=True)
 class SizeResult:
-    """Average precision over the objects of one size; None where there is no object."""
+    """Average precision over the objects of one size; `None` without objects."""
 
     ap: float | None
     objects: int
@@ -38,15 +38,21 @@ class SizeResult:
 
 @dataclasses.dataclass
 class _OfSize:
-    """Detections judged for objects of one size, and how many of these each class has (int64 [C])."""
+    """Judged detections for objects of one size, and object counts by class (int64 `[C]`)."""
 
     objects: np.ndarray
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = dataclasses.field(default_factory=list)
-    # 1 if there is one part only, and it is sorted by class.
+    # 1 if there is a single part that is sorted by class.
     _sorted: int = 0
 
     def add(self, found: Found, outcomes: np.ndarray, objects: np.ndarray) -> None:
-        """Adds an image; `outcomes` [N] as of `matching.match`."""
+        """Adds an image.
+
+        Args:
+            found: Detections of the image.
+            outcomes: Outcomes as of `matching.match`, `[N]`.
+            objects: Number of objects of this size per class, int `[C]`.
+        """
         self.objects += objects
         counted = outcomes != IGNORED
         right = outcomes[counted] == TRUE_POSITIVE
@@ -54,10 +60,10 @@ class _OfSize:
         self._sorted = 0
 
     def judged(self, class_index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Scores of a class's detections, and which are right."""
+        """Returns the scores of a class's detections, and whether each is correct."""
         if len(self.parts) != self._sorted:
             scores, classes, right = (np.concatenate(column) for column in zip(*self.parts, strict=True))
-            # Sorted once, so that each class is a slice: there may be thousands.
+            # Sorted once, so that each of possibly thousands of classes is a slice.
             order = np.argsort(classes, kind="stable")
             self.parts, self._sorted = [(scores[order], classes[order], right[order])], 1
         if not self.parts:
@@ -68,25 +74,25 @@ class _OfSize:
 
 
 class Inspection:
-    """Watches an evaluation image by image; all of it can be read at any time.
+    """Error analysis, updated batch by batch; all results can be read at any time.
 
     Attributes:
-        confused: What was labelled and what was found there, at `shown_score`.
-        right, wrong: int [C, BINS], detections that found an object of their class or did not, by score.
-        false_alarms, misses: The worst of each.
+        confused: Confusions of labeled and detected classes, at `shown_score`.
+        right, wrong: Correct and wrong detections by class and score, int `[C, BINS]`.
+        false_alarms, misses: Worst errors of each kind.
     """
 
     def __init__(
         self, settings: EvaluationSettings, *, shown_score: float, mean: np.ndarray, scale: float, bgr: bool
     ) -> None:
-        """Nothing seen yet.
+        """Creates an analysis without images.
 
         Args:
-            settings: How detections are judged; the first IoU threshold counts.
-            shown_score: Detections of at least this score are what a user would be shown.
-            mean: float [channels], what was subtracted from the images.
-            scale: What they were divided by.
-            bgr: Whether their channels are in that order.
+            settings: Settings of the evaluation; only the first IoU threshold is used.
+            shown_score: Lowest score of detections that a user would see.
+            mean: Channel means that were subtracted from the images, float `[channels]`.
+            scale: Divisor that was applied to the images.
+            bgr: Whether channels are in BGR order.
         """
         count = len(settings.class_names)
         self.settings, self.shown_score = settings, shown_score
@@ -97,7 +103,12 @@ class Inspection:
         self._by_size = {size: _OfSize(np.zeros(count, np.int64)) for size in SIZES}
 
     def update(self, detections: DetectionBatch, batch: Mapping[str, np.ndarray]) -> None:
-        """Looks at one batch, of which `frcnn.evaluation.evaluator.Evaluator.update` says what it holds."""
+        """Analyzes one batch.
+
+        Args:
+            detections: Detections in `batch["images"]`.
+            batch: Validation batch; see `frcnn.evaluation.evaluator.Evaluator.update`.
+        """
         real = batch.get("image_valid", np.ones(len(batch["images"]), bool))
         for index in np.flatnonzero(real).tolist():
             objects = objects_in(batch, index)
@@ -106,14 +117,20 @@ class Inspection:
 
     @property
     def confusion(self) -> np.ndarray:
-        """`confused` as int [C + 1, C + 1]: the last row counts false alarms, the last column misses."""
+        """Confusion matrix, int `[C + 1, C + 1]`. Last row: false alarms; last column: misses."""
         return self.confused.table(self.settings.class_names, len(self.settings.class_names)).matrix
 
     def size_results(self, class_index: int) -> dict[str, SizeResult]:
-        """Average precision of a class over small, medium and large objects, as COCO divides them.
+        """Computes the average precision over small, medium and large objects, by COCO's sizes.
 
-        Objects of another size excuse the detections that find them; detections that find nothing count
-        by their own size.
+        Detections that match objects of another size are ignored. Those without an object count by their own
+        size.
+
+        Args:
+            class_index: Index of the class.
+
+        Returns:
+            Results by size.
         """
         return {size: self._size_result(class_index, size) for size in SIZES}
 
@@ -163,7 +180,7 @@ class Inspection:
     ) -> None:
         """Matches shown detections to objects of any class.
 
-        Those of difficult objects are left out, and so are wrong ones in regions that nobody labelled.
+        Detections of difficult objects are not counted, nor are wrong ones in ignored regions.
         """
         nobody = len(self.settings.class_names)
         scores, classes = found.scores[shown], found.classes[shown]
@@ -205,13 +222,13 @@ class Inspection:
                 *(self.false_alarms, score, found.boxes[detection], int(found.classes[detection])),
                 f"{name} {score:.2f}",
             )
-        # An object that nothing came near is a worse miss than one that was seen with a low score.
+        # An object without a matching detection is a worse miss than one with a low-scoring match.
         reached = np.where(iou >= self.settings.iou_thresholds[0], found.scores[:, None], 0.0)
         best = reached.max(axis=0, initial=0.0)
         for missed in np.flatnonzero((best < self.shown_score) & ~objects.difficult):
             height, width = _sides(objects.boxes[missed])
             score = float(best[missed])
-            seen = f"best score {score:.2f}" if score > 0.0 else "nothing near it"
+            seen = f"best score {score:.2f}" if score > 0.0 else "no matching detection"
             name = names[objects.classes[missed]]
             priority = 1.0 - score + min(height * width, 1e6) * 1e-9
             offer(
@@ -220,7 +237,7 @@ class Inspection:
             )
 
     def _pixels(self, image: np.ndarray) -> np.ndarray:
-        """uint8 [H, W, 3], RGB, as the network saw it."""
+        """Converts an image of the network input to RGB, uint8 `[H, W, 3]`."""
         values = np.clip(np.rint(image * self._scale + self._mean), 0, 255).astype(np.uint8)
         values = np.repeat(values, 3, axis=-1) if values.shape[-1] == 1 else values
         return values[..., ::-1] if self._bgr else values
@@ -234,7 +251,7 @@ def _frame(batch: Mapping[str, Any], index: int) -> str:
 
 
 def _pixel_area(batch: Mapping[str, Any], index: int) -> float:
-    """Pixels of the original image in one of the network input."""
+    """Returns how many pixels of the original image one pixel of the network input covers."""
     if "original_size" not in batch or "size" not in batch:
         return 1.0
     original, size = (np.asarray(batch[name][index], float) for name in ("original_size", "size"))

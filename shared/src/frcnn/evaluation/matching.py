@@ -1,31 +1,33 @@
-"""Which detection found which object. D detections, G objects, T IoU thresholds; boxes are `yxyx` pixels.
+"""Matches detections to objects.
 
-These are small per-image problems, solved in numpy: a compiled graph would cost more than it saves.
+D detections, G objects, T IoU thresholds; boxes are `yxyx` in pixels.
+
+These are small problems per image, solved in NumPy: a compiled graph would cost more than it saves.
 """
 
 import numpy as np
 
-# What became of a detection. IGNORED: it found a difficult object, which is neither right nor wrong.
+# Outcomes of a detection. IGNORED: it matches a difficult object, which is neither right nor wrong.
 IGNORED, FALSE_POSITIVE, TRUE_POSITIVE = -1, 0, 1
 
 
-# Added to the union where detections are judged, as in the reference.
+# Added to the union when detections are judged, as in TAO.
 UNION_EXTRA = 1e-6
 
 
 def inclusive_iou(boxes: np.ndarray, others: np.ndarray, extra: float = UNION_EXTRA) -> np.ndarray:
-    """Intersection over union with sides that count their last pixel, as in PASCAL VOC.
+    """Computes the IoU with sides that include the last pixel, as in PASCAL VOC.
 
-    With 1e-6 added to the union identical boxes stay just below 1, and an IoU of exactly the threshold does
-    not reach it. Source: tao-facts section 6.
+    With 1e-6 added to the union, as in TAO, identical boxes stay just below 1, and an IoU equal to the
+    threshold does not reach it (docs/evaluation.md).
 
     Args:
-        boxes: [D, 4].
-        others: [G, 4].
-        extra: Added to the union.
+        boxes: Boxes, `[D, 4]`.
+        others: Other boxes, `[G, 4]`.
+        extra: Number added to the union.
 
     Returns:
-        float64 [D, G] in 0..1. A box whose x2 <= x1 or y2 <= y1 (padding among them) overlaps nothing.
+        IoU in 0..1, float64 `[D, G]`. Boxes with x2 <= x1 or y2 <= y1, such as padding, overlap nothing.
     """
     first = np.asarray(boxes, np.float64).reshape(-1, 4)[:, None, :]
     second = np.asarray(others, np.float64).reshape(-1, 4)[None, :, :]
@@ -43,30 +45,30 @@ def match(
 ) -> np.ndarray:
     """Matches detections to objects, best score first, each ordinary object at most once.
 
-    By the rule of PASCAL VOC's development kit, which is the reference's too, the object that a detection
-    overlaps most decides, found already or not: a difficult one makes it neither right nor wrong, however
-    often it is found; an ordinary one is found by the first detection, and further ones are wrong.
+    In PASCAL VOC's rule, which TAO uses, the object that a detection overlaps most decides, even if it has
+    been found already. A difficult object makes the detection neither right nor wrong, any number of times.
+    An ordinary object is found by the first detection; further ones are wrong.
 
-    By COCO's rule a detection takes the object that it overlaps most among those that are still free and
-    reach the threshold, and ordinary objects go before difficult ones: a second detection of an object may
-    find a neighbor, and a difficult object excuses one. So does pycocotools.
+    In COCO's rule, a detection takes the object that it overlaps most among those that are still free and
+    reach the threshold; ordinary objects take precedence over difficult ones. So a second detection of an
+    object may find a neighbor, and a difficult object excuses only one detection. pycocotools does the same.
 
     Args:
-        scores: [D]; equal scores keep their order.
-        iou: [D, G], 0 where the classes differ.
-        difficult: bool [G].
-        thresholds: [T], each > 0.
-        coco: Whether COCO's rule counts instead of PASCAL VOC's.
+        scores: Scores, `[D]`; equal scores keep their order.
+        iou: IoU of detections and objects, `[D, G]`, 0 where the classes differ.
+        difficult: Whether an object is difficult, bool `[G]`.
+        thresholds: IoU thresholds, `[T]`, each > 0.
+        coco: Whether to use COCO's rule instead of PASCAL VOC's.
 
     Returns:
-        int8 [D, T] of IGNORED, FALSE_POSITIVE or TRUE_POSITIVE, in the order of `scores`.
+        IGNORED, FALSE_POSITIVE or TRUE_POSITIVE, int8 `[D, T]`, in the order of `scores`.
     """
     outcomes = np.full((len(scores), len(thresholds)), FALSE_POSITIVE, np.int8)
     if iou.size == 0:
         return outcomes
     rule = _match_by_coco if coco else _match_by_voc
     order = np.argsort(-scores, kind="stable")
-    # Most detections overlap nothing well enough; only the others need a loop.
+    # Most detections overlap no object enough; only the others need a loop.
     rule(order[iou[order].max(axis=1) >= thresholds.min()], iou, difficult, thresholds, outcomes)
     return outcomes
 

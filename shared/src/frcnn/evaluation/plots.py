@@ -1,4 +1,4 @@
-"""Precision over recall, one picture an IoU threshold."""
+"""Plots precision over recall, one image per IoU threshold."""
 
 import math
 from collections.abc import Sequence
@@ -17,18 +17,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LEGEND_ROWS = 24  # more classes than this get a second column
-_MOST_CURVES = 4 * _LEGEND_ROWS  # more lines cannot be told apart, and would make the picture too wide
+_LEGEND_ROWS = 24  # more classes than this need a second column
+_MOST_CURVES = 4 * _LEGEND_ROWS  # more lines are hard to distinguish and make the image too wide
 _LINE_STYLES = ("-", "--", "-.", ":")
 _COLOURS_PER_STYLE = 7  # the palette's distinct hues
-_TOO_BRIGHT = 0.5  # luminance of a colour that would be lost on white paper
+_TOO_BRIGHT = 0.5  # luminance above which a color is hard to see on white
 
 
 def save_curves(report: Report, folder: Path) -> list[Path]:
-    """Writes `PR_curve_iou0.50.png` for each IoU threshold, and `PR_curve.png` if there is only one.
+    """Writes a `PR_curve_iou0.50.png` for each IoU threshold.
+
+    With a single threshold, it also writes a copy named `PR_curve.png`.
+
+    Args:
+        report: Metrics of an evaluation.
+        folder: Folder to write to.
 
     Returns:
-        The files written, in the order of the thresholds.
+        Files written, in the order of the thresholds.
     """
     single = len(report.results) == 1
     written = []
@@ -43,9 +49,14 @@ def save_curves(report: Report, folder: Path) -> list[Path]:
 
 
 def plot_curves(result: IoUResult, metric: str) -> "Figure":
-    """The curves of all classes that have objects, their AP in the legend.
+    """Plots the curves of all classes with objects; the legend gives their AP.
 
-    VOC12 draws the envelope whose area the AP is, VOC07 the curve itself, as the reference does.
+    Args:
+        result: Results at one IoU threshold.
+        metric: `VOC12` draws the envelope, whose area is the AP; `VOC07` the curve itself, as in TAO.
+
+    Returns:
+        Figure.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -54,7 +65,7 @@ def plot_curves(result: IoUResult, metric: str) -> "Figure":
     shown = sorted(sorted(drawn, key=lambda pair: -pair[1].objects)[:_MOST_CURVES], key=lambda pair: pair[0])
     columns = max(1, math.ceil(len(shown) / _LEGEND_ROWS))
     figure = Figure(figsize=(7.5 + 2.2 * columns, 6.0), layout="constrained")
-    FigureCanvasAgg(figure)  # draws without a display and leaves pyplot's global state alone
+    FigureCanvasAgg(figure)  # needs no display and does not change pyplot's global state
     axes = figure.add_subplot()
     for index, each in shown:
         _draw(axes, index, each, metric)
@@ -70,9 +81,9 @@ def plot_curves(result: IoUResult, metric: str) -> "Figure":
 
 
 def _add_legend(axes: "Axes", names: Sequence[str], columns: int) -> None:
-    """Names the lines, in their order, with names that stand for themselves.
+    """Adds a legend with the names of the lines, shown literally.
 
-    matplotlib leaves out labels that begin with `_`, and reads what is between two `$` as a formula.
+    matplotlib omits labels that begin with `_`, and parses text between two `$` as a formula.
     """
     legend = axes.legend(
         axes.lines,
@@ -104,7 +115,7 @@ def _draw(axes: "Axes", index: int, result: ClassResult, metric: str) -> None:
 
 
 def _heights(precision: np.ndarray) -> np.ndarray:
-    """Precision with a point at recall 0 before it, and the fall to 0 after the last detection."""
+    """Adds a point at recall 0 to the precision, and a drop to 0 after the last detection."""
     if not len(precision):
         return np.zeros(1)
     return np.concatenate([precision[:1], precision, [0.0]])

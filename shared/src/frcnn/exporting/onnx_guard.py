@@ -1,7 +1,7 @@
-"""Whether an ONNX file is one that a detector can be in, before anything is made of it.
+"""Checks ONNX files before they are parsed.
 
-Protobuf makes some hundred bytes of memory of two bytes of an empty message, and ONNX may name other files
-of this machine for its weights. So the file is looked through first, without making messages.
+Protobuf allocates some hundred bytes for an empty message of two bytes, and ONNX weights may refer to other
+files of this machine. The file is therefore scanned first, without creating messages.
 """
 
 import math
@@ -16,23 +16,26 @@ _VARINT, _LENGTH = 0, 2
 _FIXED = {1: 8, 5: 4}
 
 
-# Types of fields, by protobuf's numbers: int64, uint64, int32, bool, uint32, enum, sint32, sint64.
+# Protobuf's numbers of the field types int64, uint64, int32, bool, uint32, enum, sint32 and sint64.
 _WHOLE_NUMBERS = (3, 4, 5, 8, 13, 14, 17, 18)
 
 
 class NotOnnxError(ValueError):
-    """The file is broken, or larger than any detector; the message does not name it."""
+    """Error for a broken or too large file; the message does not name the file."""
 
 
 def load_guarded(plain: Path, shown: Path) -> Any:
-    """Returns the model in an ONNX file, looked through, with all of its weights in it.
+    """Loads a checked ONNX model that contains all of its weights.
 
     Args:
-        plain: The file.
-        shown: How messages call it.
+        plain: Plain file.
+        shown: Path of the file in messages.
+
+    Returns:
+        ONNX ModelProto.
 
     Raises:
-        ModelError: It is no ONNX file, too large, or keeps weights elsewhere.
+        ModelError: The file is not an ONNX file, is too large, or stores weights in other files.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -40,7 +43,7 @@ def load_guarded(plain: Path, shown: Path) -> Any:
     try:
         size = plain.stat().st_size
         if size > ONNX_BYTES:
-            raise NotOnnxError(f"{size} bytes, and protobuf ends at {ONNX_BYTES}")
+            raise NotOnnxError(f"{size} bytes; protobuf supports at most {ONNX_BYTES}")
         data = plain.read_bytes()
         _look_through(memoryview(data), onnx.ModelProto.DESCRIPTOR)
         model = onnx.load_model_from_string(data)
@@ -51,9 +54,9 @@ def load_guarded(plain: Path, shown: Path) -> Any:
 
 
 def _look_through(data: memoryview, descriptor: Any) -> None:
-    """Counts fields without making any; raises NotOnnxError where there are too many, or too deep ones."""
+    """Counts fields without creating messages; raises NotOnnxError above the limits."""
     fields = 0
-    # The message that is looked at, and those around it: how far each is, where it ends, what it is.
+    # The current message and the enclosing ones: position, end, and descriptor of each.
     stack = [(0, len(data), descriptor)]
     while stack:
         place, end, kind = stack.pop()
@@ -68,7 +71,7 @@ def _look_through(data: memoryview, descriptor: Any) -> None:
             if field.message_type is not None:
                 stack.append((start, place, field.message_type))
             elif field.type in _WHOLE_NUMBERS:
-                fields += (place - start) // 16  # a byte may become a number of eight
+                fields += (place - start) // 16  # a byte may become a number of eight bytes
         if fields > ONNX_FIELDS:
             raise NotOnnxError(f"more than {ONNX_FIELDS} fields")
         if len(stack) > JSON_DEPTH:
@@ -76,7 +79,7 @@ def _look_through(data: memoryview, descriptor: Any) -> None:
 
 
 def _content(data: memoryview, place: int, end: int, wire: int) -> tuple[int, int]:
-    """Where a field's content begins and ends."""
+    """Returns start and end of a field's content."""
     if wire == _VARINT:
         return place, _varint(data, place, end)[1]
     if wire == _LENGTH:
@@ -86,7 +89,7 @@ def _content(data: memoryview, place: int, end: int, wire: int) -> tuple[int, in
     else:
         raise NotOnnxError("not protobuf")
     if length > end - place:
-        raise NotOnnxError("cut short")
+        raise NotOnnxError("truncated")
     return place, place + length
 
 
@@ -98,28 +101,28 @@ def _varint(data: memoryview, place: int, end: int) -> tuple[int, int]:
         place, shift = place + 1, shift + 7
         if byte < 0x80:
             return value, place
-    raise NotOnnxError("cut short")
+    raise NotOnnxError("truncated")
 
 
 def _check_weights(graph: Any, shown: Path) -> None:
-    """Raises ModelError for weights that lie elsewhere, or are not as many as their shape says."""
+    """Raises ModelError for weights in other files, or whose size does not match their shape."""
     import onnx
 
     for weight in _weights(graph):
         if weight.data_location == onnx.TensorProto.EXTERNAL or weight.external_data:
             raise ModelError(
-                f"{shown}: keeps weights in another file ({_location(weight)[:100]!r}), which is not read; "
-                "expected one file that holds all of the model, as export writes it"
+                f"{shown}: stores weights in another file ({_location(weight)[:100]!r}), which is not read; "
+                "expected one file with the whole model, as export writes it"
             )
         if weight.raw_data and len(weight.raw_data) != _raw_size(weight):
             raise ModelError(
-                f"{shown}: damaged: the weight {weight.name[:100]!r} has {len(weight.raw_data)} bytes, and "
-                f"its shape {list(weight.dims)[:8]} wants {_raw_size(weight)}"
+                f"{shown}: damaged: the weight {weight.name[:100]!r} has {len(weight.raw_data)} bytes; its "
+                f"shape {list(weight.dims)[:8]} requires {_raw_size(weight)}"
             )
 
 
 def _weights(graph: Any) -> Any:
-    """All tensors of a graph, those of its nodes and of the graphs in these too."""
+    """Yields all tensors of a graph, including those of its nodes and subgraphs."""
     pending = [graph]
     while pending:
         each = pending.pop()
@@ -140,7 +143,7 @@ def _location(weight: Any) -> str:
 
 
 def _raw_size(weight: Any) -> int:
-    """Bytes that a weight of its type and shape has; what it has already where the type is unknown."""
+    """Returns the size in bytes by type and shape; the actual size if the type is unknown."""
     import onnx
 
     if any(side < 0 for side in weight.dims):

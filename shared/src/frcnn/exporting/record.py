@@ -1,4 +1,4 @@
-"""What an exported file says about itself: one JSON text in the ONNX metadata."""
+"""Record of an export, stored as JSON in the ONNX metadata."""
 
 import dataclasses
 import json
@@ -33,15 +33,15 @@ class ExportRecord:
     visualize_threshold: float = 0.6
 
     def to_json(self) -> str:
-        """The text that `from_json` reads."""
+        """Returns the record as JSON for `from_json`."""
         return json.dumps(dataclasses.asdict(self) | {"preprocessing": dict(self.preprocessing)})
 
     @classmethod
     def from_json(cls, text: str) -> "ExportRecord":
-        """The record in a text.
+        """Parses a record.
 
         Raises:
-            ValueError, KeyError or TypeError: it is not one of ours.
+            ValueError, KeyError or TypeError: The text is not a record of this program.
         """
         values = parse_json(text, SMALL_JSON_BYTES, SMALL_JSON_VALUES)
         settings = dict(values["settings"])

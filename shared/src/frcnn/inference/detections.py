@@ -1,4 +1,4 @@
-"""What a detector found in one image, in the image's own pixels, and the formats that it can be given in."""
+"""Detections of one image in its own pixels, and their output formats."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class CocoResult(TypedDict):
-    """One row of a COCO results file; `bbox` is x, y, width, height in px."""
+    """Row of a COCO results file; `bbox` is x, y, width, height in px."""
 
     image_id: int
     category_id: int
@@ -35,13 +35,13 @@ class SupervisionFields(TypedDict):
 
 @dataclasses.dataclass(frozen=True)
 class Detection:
-    """One object that was found.
+    """One detected object.
 
     Attributes:
         xyxy: Left, top, right, bottom in px of the image, 0 to its width or height - 1.
-        score: 0 to 1.
+        score: Score, 0 to 1.
         class_id: Index into the detector's `class_names`.
-        label: The class's name.
+        label: Name of the class.
     """
 
     xyxy: tuple[float, float, float, float]
@@ -52,16 +52,16 @@ class Detection:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Detections:
-    """What was found in one image, best score first; possibly nothing.
+    """Detections of one image, best score first; possibly empty.
 
-    The arrays cannot be written to. An index gives a `Detection`; a slice, a mask (`found.score >= 0.8`) or
-    an array of indices gives `Detections`.
+    The arrays are read-only. An integer index returns a `Detection`; a slice, a mask (`found.score >= 0.8`)
+    or an array of indices returns `Detections`.
 
     Attributes:
-        xyxy: Boxes [N, 4]: left, top, right, bottom in px of the image.
-        score: [N], 0 to 1.
-        class_id: [N], index into `class_names`.
-        class_names: All classes of the detector; background is not among them.
+        xyxy: Boxes, left, top, right, bottom in px of the image, `[N, 4]`.
+        score: Scores, 0 to 1, `[N]`.
+        class_id: Indices into `class_names`, `[N]`.
+        class_names: All classes of the detector, without background.
         size: Height and width of the image, px.
         source: Path or URI of the image; None for pixels and bytes.
     """
@@ -74,10 +74,10 @@ class Detections:
     source: str | None = None
 
     def __post_init__(self) -> None:
-        """Takes the arrays over as read-only ones of the types above.
+        """Copies the arrays to read-only arrays of the types above.
 
         Raises:
-            UsageError: Their shapes do not fit together.
+            UsageError: The arrays differ in length.
         """
         count = len(self.score)
         values: dict[str, NDArray[Any]] = {
@@ -87,21 +87,21 @@ class Detections:
         }
         for name, array in values.items():
             if len(array) != count:
-                raise UsageError(f"{name} has {len(array)} rows and score {count}; expected as many")
+                raise UsageError(f"{name} has {len(array)} rows and score {count}; expected equal numbers")
             array.flags.writeable = False
             object.__setattr__(self, name, array)
 
     @property
     def label(self) -> tuple[str, ...]:
-        """Names of the classes, [N]."""
+        """Class names, `[N]`."""
         return tuple(self.class_names[index] for index in self.class_id.tolist())
 
     def __len__(self) -> int:
-        """Number of objects found."""
+        """Returns the number of detections."""
         return len(self.score)
 
     def __iter__(self) -> Iterator[Detection]:
-        """Yields each object, best score first."""
+        """Yields each detection, best score first."""
         return (self[index] for index in range(len(self)))
 
     @overload
@@ -115,7 +115,7 @@ class Detections:
     def __getitem__(
         self, index: int | slice | NDArray[np.bool_] | NDArray[np.integer] | Sequence[int]
     ) -> "Detection | Detections":
-        """Returns one object, or those that a slice, a mask or an array of indices chooses."""
+        """Returns one detection, or those selected by a slice, a mask or an array of indices."""
         if isinstance(index, int | np.integer):
             x1, y1, x2, y2 = self.xyxy[index].tolist()
             class_id = int(self.class_id[index])
@@ -126,7 +126,7 @@ class Detections:
         )
 
     def __repr__(self) -> str:
-        """Shows how many objects of which classes there are."""
+        """Shows the number of detections of each class."""
         counts = {name: self.label.count(name) for name in dict.fromkeys(self.label)}
         found = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing"
         height, width = self.size
@@ -136,15 +136,15 @@ class Detections:
         """Draws the boxes on a copy of the image.
 
         Args:
-            image: The image that was looked at, or another of its size.
-            captions: Write class and score beside each box.
+            image: Image that the detections belong to, or another of the same size.
+            captions: Whether to write class and score next to each box.
 
         Returns:
-            Pixels [H, W, 3], RGB.
+            Image, uint8 `[H, W, 3]`, RGB.
 
         Raises:
             UsageError: The image has another size.
-            DataError: The image cannot be read.
+            DataError: The image is unreadable.
         """
         from frcnn.drawing.boxes import annotate
         from frcnn.inference.images import pixels_of_image
@@ -160,18 +160,25 @@ class Detections:
         return np.array(annotate(pixels, _yxyx(self.xyxy), self.class_id, texts))
 
     def to_kitti(self) -> str:
-        """Writes a KITTI label file: a line of 16 fields for each object; empty if there is none."""
+        """Formats the detections as a KITTI label file, one line of 16 fields per object.
+
+        Returns:
+            Text of the file; empty without detections.
+        """
         return kitti_lines(_yxyx(self.xyxy), self.score, self.class_id, self.class_names)
 
     def to_coco(self, image_id: int, category_ids: Mapping[str, int] | None = None) -> list[CocoResult]:
-        """Makes rows of a COCO results file, as `pycocotools` loads them.
+        """Converts the detections to rows of a COCO results file, as `pycocotools` loads them.
 
         Args:
-            image_id: The image's id in the annotation file.
-            category_ids: From class names to category ids; by default the first class is 1, the next 2, ...
+            image_id: ID of the image in the annotation file.
+            category_ids: Category ids by class name; by default the first class is 1, the next 2, ...
+
+        Returns:
+            One row per detection.
 
         Raises:
-            UsageError: `category_ids` does not have a class that was found.
+            UsageError: `category_ids` lacks a detected class.
         """
         ids = {name: number for number, name in enumerate(self.class_names, start=1)}
         ids = ids if category_ids is None else dict(category_ids)
@@ -228,16 +235,19 @@ def detections_in(
     score: float,
     source: str | None,
 ) -> Detections:
-    """Returns what a batch holds of one image, in the image's pixels, best first.
+    """Returns the detections of one image of a batch, in the image's pixels, best first.
 
     Args:
-        batch: What a detector answered.
-        index: Of the image in the batch.
-        network: Height and width at which the network saw the image, px.
+        batch: Detections of the batch.
+        index: Index of the image in the batch.
+        network: Height and width of the image in the network input, px.
         size: Height and width of the image, px.
-        class_names: Of the detector.
-        score: Detections below it are left out.
-        source: The image's path or URI.
+        class_names: Class names of the detector.
+        score: Lowest score to keep, 0 to 1.
+        source: Path or URI of the image; None if it has none.
+
+    Returns:
+        The detections.
     """
     scores = batch.scores[index, : batch.count[index]]
     order = np.argsort(-scores, kind="stable")
@@ -251,15 +261,15 @@ def detections_in(
 def to_original(
     boxes: NDArray[np.float32], network: tuple[int, int], original: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Converts boxes to the pixels of the original image, clipped to it.
+    """Converts boxes to pixels of the original image and clips them to it.
 
     Args:
-        boxes: [N, 4] yxyx, in pixels of the network input.
-        network: Height and width of the network input.
-        original: Height and width of the original image.
+        boxes: Boxes, `yxyx` in pixels of the network input, `[N, 4]`.
+        network: Height and width of the network input, px.
+        original: Height and width of the original image, px.
 
     Returns:
-        Boxes [N, 4] yxyx.
+        Boxes, `yxyx` in pixels of the original image, float32 `[N, 4]`.
     """
     scale = np.asarray([original[0] / network[0], original[1] / network[1]] * 2, np.float32)
     limits = np.asarray([original[0] - 1, original[1] - 1] * 2, np.float32)

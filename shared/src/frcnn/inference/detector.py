@@ -1,4 +1,7 @@
-"""A detector for images as callers have them: any runtime behind one face, results in the images' pixels."""
+"""Detector for images in any form, with the same interface for all runtimes.
+
+Boxes are in pixels of the images.
+"""
 
 import collections
 import dataclasses
@@ -24,21 +27,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Images are prepared while the detector is busy; more threads than this are of no use to it.
+# Images are prepared while the detector is busy; more threads do not make it faster.
 _PREPARERS = 4
 _BATCHES_AHEAD = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class DetectorSettings:
-    """What a detector needs beside the function from network-ready images to detections.
+    """Settings of a detector in addition to its network function.
 
     Attributes:
-        image: What the network expects of an image.
-        class_names: In the order of the class ids; background is not among them.
-        score: Least score of a detection, unless the caller names another.
-        batch_size: Images at a time in `stream`, unless the caller names another number.
-        runtime: What runs the model: `keras`, `onnxruntime`, `openvino` or `tensorrt`.
+        image: Preprocessing of the images.
+        class_names: Class names in the order of their ids, without background.
+        score: Default for the lowest score of a detection.
+        batch_size: Default number of images per batch in `stream`.
+        runtime: Runtime of the model: `keras`, `onnxruntime`, `openvino` or `tensorrt`.
     """
 
     image: ImageSettings
@@ -56,10 +59,10 @@ class _Prepared:
 
 
 class Detector:
-    """A loaded model; `frcnn.load` makes it.
+    """Loaded model, created by `frcnn.load`.
 
-    All methods may be called from any thread at any time. A detector cannot be pickled, since a key would
-    travel with it: load it in each process, after the fork.
+    All methods are thread-safe. A detector cannot be pickled, because that would copy its key: load it in
+    each process, after the fork.
     """
 
     def __init__(
@@ -68,41 +71,47 @@ class Detector:
         settings: DetectorSettings,
         close: Callable[[], None] = lambda: None,
     ) -> None:
-        """Takes over a function from network-ready images to detections; `close` frees what it holds."""
+        """Creates a detector.
+
+        Args:
+            detect: Function from preprocessed images to detections.
+            settings: Settings of the detector.
+            close: Function that frees the resources of `detect`.
+        """
         self._detect: BatchDetector | None = detect
         self._settings = settings
         self._close = close
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the class ids; background is not among them."""
+        """Class names in the order of their ids, without background."""
         return self._settings.class_names
 
     @property
     def runtime(self) -> str:
-        """What runs the model: `keras`, `onnxruntime`, `openvino` or `tensorrt`."""
+        """Runtime of the model: `keras`, `onnxruntime`, `openvino` or `tensorrt`."""
         return self._settings.runtime
 
     @property
     def input_size(self) -> tuple[int, int] | None:
-        """Height and width of the network input, px; None if each image keeps its aspect."""
+        """Height and width of the network input, px; None if images keep their aspect ratio."""
         image = self._settings.image
         return None if image.dynamic else (image.height, image.width)
 
     def predict(self, image: ImageLike, *, score: float | None = None) -> Detections:
-        """Finds the objects in one image.
+        """Detects the objects in one image.
 
         Args:
-            image: A path or `s3://` URI, the bytes of a JPEG or PNG file, a PIL image, or an array
-                uint8 [H, W, 3] in RGB or [H, W] grey.
-            score: Least score of a detection, 0 to 1; by default the model's `bbox_visualize_threshold`.
+            image: Path or `s3://` URI, bytes of a JPEG or PNG file, PIL image, or array, uint8 `[H, W, 3]` in
+                RGB or `[H, W]` in gray.
+            score: Lowest score of a detection, 0 to 1; default `bbox_visualize_threshold` of the model.
 
         Returns:
-            The objects, best score first, in px of the image.
+            The detections, best score first, in px of the image.
 
         Raises:
-            UsageError: An array of another data type or shape, or a score outside 0..1.
-            DataError: The image cannot be read.
+            UsageError: The array has another data type or shape, or `score` is not in 0..1.
+            DataError: The image is unreadable.
         """
         threshold = self._threshold(score)
         return self._run([self._prepared(image)], 1, threshold)[0]
@@ -115,24 +124,23 @@ class Detector:
         batch_size: int | None = None,
         unreadable: Literal["raise", "skip"] = "raise",
     ) -> Iterator[Detections]:
-        """Finds the objects in many images, in bounded memory.
+        """Detects the objects in many images with bounded memory.
 
         A sequence, such as a list of paths, is prepared ahead in threads. Any other iterable, such as the
         frames of a camera, is read one batch at a time and never ahead.
 
         Args:
-            images: Each as `predict` takes it.
-            score: As in `predict`.
-            batch_size: Images that the model gets at once; by default the model's own number.
-            unreadable: What to do with an image that cannot be read: raise DataError, or skip it with a
-                warning in the log.
+            images: Images as `predict` takes them.
+            score: Lowest score of a detection, 0 to 1; default `bbox_visualize_threshold` of the model.
+            batch_size: Number of images per batch; by default the model's batch size.
+            unreadable: Handling of unreadable images: `raise` raises DataError, `skip` logs a warning.
 
         Returns:
-            An iterator of one result for each image, in order, without those that were skipped.
+            Iterator of one result per image, in order, without the skipped images.
 
         Raises:
-            UsageError: As `predict`; or a batch size below 1.
-            DataError: An image cannot be read; raised when its turn comes.
+            UsageError: An argument or an image has an invalid type or value.
+            DataError: An image is unreadable; raised when its turn comes.
         """
         threshold = self._threshold(score)
         size = self._settings.batch_size if batch_size is None else batch_size
@@ -148,13 +156,13 @@ class Detector:
         return self._stream(images, threshold, size, skip=unreadable == "skip")
 
     def close(self) -> None:
-        """Frees the model's memory; later calls of the other methods raise RunError."""
+        """Frees the model's memory; `predict` and `stream` then raise RunError."""
         if self._detect is not None:
             self._detect = None
             self._close()
 
     def __enter__(self) -> Self:
-        """Returns the detector, which the end of the block closes."""
+        """Returns the detector, which is closed at the end of the block."""
         return self
 
     def __exit__(self, *details: object) -> None:
@@ -162,11 +170,11 @@ class Detector:
         self.close()
 
     def __reduce__(self) -> NoReturn:
-        """Refuses to be pickled."""
+        """Raises TypeError: a detector cannot be pickled."""
         raise TypeError("a detector cannot be pickled; load it in each process")
 
     def __repr__(self) -> str:
-        """Shows runtime, input and classes."""
+        """Shows runtime, input size and classes."""
         size = "any size" if self.input_size is None else "x".join(map(str, reversed(self.input_size)))
         return f"<Detector of {', '.join(self.class_names)}: {self.runtime}, input {size}>"
 
@@ -193,7 +201,7 @@ class Detector:
             yield from self._run(waiting, size, threshold)
 
     def _ahead(self, images: Sequence[ImageLike], ahead: int) -> Iterator[Callable[[], _Prepared]]:
-        """Prepares images in threads, at most `ahead` of what has been taken."""
+        """Prepares images in threads, at most `ahead` images in advance."""
         remaining = iter(images)
         with ThreadPoolExecutor(_PREPARERS, "frcnn-images") as pool:
             started: collections.deque[Future[_Prepared]] = collections.deque()
@@ -205,7 +213,7 @@ class Detector:
                         return
                     yield started.popleft().result
             finally:
-                # On an error or an early end there is no point in preparing the rest.
+                # On an error or an early end, cancel the preparation of the rest.
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _prepared(self, image: ImageLike) -> _Prepared:

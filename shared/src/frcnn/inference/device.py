@@ -1,4 +1,4 @@
-"""Where a model runs: `auto`, `cpu`, `gpu` or `gpu:<number>`."""
+"""Parses device names: `auto`, `cpu`, `gpu` or `gpu:<number>`."""
 
 import re
 
@@ -8,10 +8,16 @@ _DEVICE = re.compile(r"auto|cpu|gpu(?::(?P<number>\d+))?")
 
 
 def gpu_number(device: str) -> int | None:
-    """Returns the number of the GPU that a device names, from 0; None for `auto` and `cpu`.
+    """Returns the number of the GPU that a device name refers to.
+
+    Args:
+        device: Device name.
+
+    Returns:
+        Number from 0; None for `auto` and `cpu`.
 
     Raises:
-        UsageError: It is no device.
+        UsageError: The device name is invalid.
     """
     match = _DEVICE.fullmatch(device) if isinstance(device, str) else None
     if match is None:

@@ -1,4 +1,4 @@
-"""Images as callers have them: a path, a URI, a file's bytes, a Pillow image or an array."""
+"""Reads images in any form: path, URI, bytes of a file, Pillow image or array."""
 
 import os
 from pathlib import Path
@@ -12,26 +12,26 @@ from frcnn.data.transforms import image_arrays
 from frcnn.errors import UsageError
 from frcnn.storage.address import is_remote
 
-# `np.generic`, since OpenCV's functions are annotated so; the data type is checked when an image arrives.
+# `np.generic`, like the annotations of OpenCV's functions; the data type is checked at run time.
 ImageLike: TypeAlias = NDArray[np.generic] | PIL.Image.Image | bytes | str | os.PathLike[str]
 
-EXPECTED = "expected uint8 [H, W, 3] in RGB, or [H, W] grey"
+EXPECTED = "expected uint8 [H, W, 3] in RGB, or [H, W] in gray"
 KINDS = "a path, the bytes of a JPEG or PNG file, a PIL image or a NumPy array"
 
 
 def pixels_of_image(image: ImageLike, channels: int) -> tuple[NDArray[np.uint8], str | None]:
-    """Returns the pixels of an image, whatever it is given as.
+    """Returns the pixels of an image in any form.
 
     Args:
-        image: The image. An EXIF orientation is not applied.
-        channels: 3 for RGB, 1 for grey; the pixels are converted if need be.
+        image: Image. Its EXIF orientation is not applied.
+        channels: Number of channels: 3 for RGB, 1 for gray; the pixels are converted if necessary.
 
     Returns:
-        Pixels [H, W, channels], and the path or URI of the image if it has one.
+        Tuple of the pixels, uint8 `[H, W, channels]`, and the path or URI of the image, or None.
 
     Raises:
-        UsageError: An array of another data type or shape, or an object that is no image.
-        DataError: The file or the bytes cannot be read as an image.
+        UsageError: The array has another data type or shape, or the object is not an image.
+        DataError: The file or the bytes are not a readable image.
         StoreError: The object on S3 cannot be read.
     """
     if isinstance(image, np.ndarray):
@@ -49,12 +49,12 @@ def pixels_of_image(image: ImageLike, channels: int) -> tuple[NDArray[np.uint8],
 
 
 def _checked(array: NDArray[Any]) -> NDArray[np.uint8]:
-    """Returns an array of pixels as [H, W, 1 or 3]."""
+    """Checks an array of pixels; returns it as `[H, W, 1 or 3]`."""
     shape = list(array.shape)
     if array.dtype != np.uint8:
         hint = ""
         if array.dtype.kind == "f":
-            hint = "; values of 0..1 become pixels by (image * 255).round().astype(np.uint8)"
+            hint = "; convert values in 0..1 with (image * 255).round().astype(np.uint8)"
         raise UsageError(f"image of {array.dtype} {shape}: {EXPECTED}{hint}", argument="image")
     if array.ndim == 2:
         array = array[..., None]
@@ -65,11 +65,11 @@ def _checked(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _hint(shape: list[int]) -> str:
     if len(shape) == 4:
-        return "; stream() takes several images"
+        return "; use stream() for several images"
     if len(shape) == 3 and shape[-1] == 4:
-        return "; drop the alpha channel by image[..., :3]"
+        return "; drop the alpha channel with image[..., :3]"
     if len(shape) == 3 and shape[0] in (1, 3):
-        return "; move the channels to the end by image.transpose(1, 2, 0)"
+        return "; move the channels to the end with image.transpose(1, 2, 0)"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Which kind of model file it is, and the detector in it; evaluate, inference and verify ask here."""
+"""Recognizes the kind of a model file and loads its detector."""
 
 import codecs
 import dataclasses
@@ -39,21 +39,26 @@ def load_detector(
     as_is: bool = False,
     device: str = "auto",
 ) -> "Detector":
-    """The detector in a model file: trained, exported, or a TensorRT engine; sealed or plain.
+    """Loads the detector in a model file: trained, exported or a TensorRT engine; sealed or plain.
 
     Args:
-        path: Exists.
-        spec: Thresholds, classes and input size.
-        key: Of a sealed file.
-        mode: `evaluation` or `inference`: whose settings count.
-        runtime: What runs an exported model; None for the usual one.
-        as_is: Run an exported model's own graph, though CPUs are faster with its head in another form.
+        path: Existing file.
+        spec: Spec with thresholds, classes and input size.
+        key: Key of a sealed file; empty for a plain one.
+        mode: Section of the spec to use: `evaluation` or `inference`.
+        runtime: Runtime of an exported model; None for the default.
+        as_is: Whether to run an exported graph unchanged; otherwise a faster form of its head is used on
+            CPUs.
         device: `auto`, `cpu`, `gpu` or `gpu:<number>`.
 
+    Returns:
+        Function from preprocessed images to detections.
+
     Raises:
-        ModelError: Broken, sealed with another key, or made for other classes or another input size.
-        UsageError: A runtime for what is no exported model.
-        RunError: The runtime is not installed, or there is no GPU for an engine.
+        ModelError: The file is broken, sealed with another key, or made for other classes or another input
+            size.
+        UsageError: `runtime` is set for a trained model or an engine.
+        RunError: The runtime is not installed, or an engine is loaded without a GPU.
     """
     kind = kind_of(path)
     if kind == "onnx":
@@ -79,7 +84,16 @@ def load_detector(
 
 
 def wrong_runtime(path: Path, kind: Kind, runtime: str) -> UsageError:
-    """Returns the error that names what runs a kind of model file instead of `runtime`."""
+    """Creates the error for a runtime that cannot run a model file; it names the right one.
+
+    Args:
+        path: Model file.
+        kind: Kind of the file.
+        runtime: Requested runtime.
+
+    Returns:
+        The error.
+    """
     owners = {
         "keras": "a trained model, which Keras runs; export it first",
         "onnx": "an exported model, which onnxruntime or openvino runs",
@@ -89,12 +103,19 @@ def wrong_runtime(path: Path, kind: Kind, runtime: str) -> UsageError:
 
 
 def kind_of(path: Path) -> Kind:
-    """What a model file holds: a sealed one says so, an archive is a trained model, else the name tells.
+    """Recognizes the kind of a model file.
 
-    As in the reference, what has none of the known suffixes is an engine; but no text, picture or archive is.
+    A sealed file states its kind, an archive is a trained model; otherwise the suffix decides. As in TAO,
+    files with an unknown suffix are engines, unless they are text, images or archives.
+
+    Args:
+        path: Existing file.
+
+    Returns:
+        Kind of the file.
 
     Raises:
-        ModelError: It is none of them.
+        ModelError: The file is not a model.
     """
     from frcnn.sealing.sealed_file import header_of, is_sealed
 
@@ -115,11 +136,11 @@ def kind_of(path: Path) -> Kind:
 
 
 def _is_no_engine(start: bytes) -> bool:
-    """Whether a file that starts so is something else: empty, text, or of a kind that names itself."""
+    """Checks whether the start of a file excludes an engine: empty, text, or a known signature."""
     if not start or start.startswith(_OTHER_KINDS):
         return True
     try:
-        # The last character may be cut in two.
+        # The last character may be incomplete.
         text = codecs.getincrementaldecoder("utf-8")().decode(start)
     except UnicodeDecodeError:
         return False

@@ -1,4 +1,4 @@
-"""A model file of any kind as a `Detector`, with the settings that the file itself holds."""
+"""Opens a model file of any kind as a `Detector`, with the settings in the file."""
 
 import dataclasses
 import threading
@@ -33,7 +33,7 @@ _RUNTIMES: dict[Kind, tuple[str, ...]] = {
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """What runs a model, where, and how; `frcnn.load` says what the values mean."""
+    """Runtime, device and options of a model; `frcnn.load` describes the values."""
 
     runtime: str = "auto"
     device: str = "auto"
@@ -42,7 +42,7 @@ class RunOptions:
     as_is: bool = False
 
     def __post_init__(self) -> None:
-        """Raises UsageError for a value that cannot be right."""
+        """Raises UsageError for an invalid value."""
         _one_of("runtime", self.runtime, get_args(Runtime))
         gpu_number(self.device)
         if self.precision_hint is not None:
@@ -51,10 +51,17 @@ class RunOptions:
             raise UsageError(f"threads {self.threads!r}: expected 0 or more", argument="threads")
 
     def for_kind(self, kind: Kind, path: Path) -> str:
-        """Returns the runtime of a kind of model file.
+        """Returns the runtime for a kind of model file.
+
+        Args:
+            kind: Kind of the file.
+            path: Model file, for messages.
+
+        Returns:
+            Name of the runtime.
 
         Raises:
-            UsageError: Another one is asked for, or an option that it does not have.
+            UsageError: The requested runtime cannot run such files, or does not support an option.
         """
         allowed = _RUNTIMES[kind]
         if self.runtime != "auto" and self.runtime not in allowed:
@@ -66,11 +73,11 @@ class RunOptions:
                 argument="precision_hint",
             )
         if self.threads and kind != "onnx":
-            raise UsageError(f"threads {self.threads}: only exported models take it", argument="threads")
+            raise UsageError(f"threads {self.threads}: only exported models support it", argument="threads")
         return runtime
 
     def choice(self, runtime: str) -> "RuntimeChoice":
-        """Returns the options of an exported model's runtime."""
+        """Returns the runtime options for an exported model."""
         from frcnn.inference.onnx_sessions import RuntimeChoice
 
         hint = self.precision_hint or ""
@@ -81,16 +88,19 @@ def open_model(path: Path, options: RunOptions, spec: "Experiment | None" = None
     """Loads the detector in a model file.
 
     Args:
-        path: Trained, exported, or a TensorRT engine; sealed or plain.
-        options: What runs it.
-        spec: Instead of the settings that the file holds; those of `inference_config` count.
-        key: Of a sealed file.
+        path: Trained model, exported model or TensorRT engine; sealed or plain.
+        options: Runtime, device and options.
+        spec: Spec that replaces the settings in the file; its `inference_config` is used.
+        key: Key of a sealed file; empty for a plain one.
+
+    Returns:
+        The detector.
 
     Raises:
-        ModelError: Missing, no model, broken, sealed with another key, or made for other classes or another
-            input size than the spec's.
-        UsageError: A runtime that does not run such a file.
-        RunError: The runtime is not installed, or there is no such device.
+        ModelError: The file is missing, broken, not a model, sealed with another key, or made for other
+            classes or another input size than the spec's.
+        UsageError: The runtime cannot run such a file.
+        RunError: The runtime is not installed, or the device does not exist.
     """
     kind = recognized(path, options.runtime)
     runtime = options.for_kind(kind, path)
@@ -102,10 +112,17 @@ def open_model(path: Path, options: RunOptions, spec: "Experiment | None" = None
 
 
 def recognized(path: Path, runtime: str = "auto") -> Kind:
-    """Returns what kind of model a file holds; a name alone does not make it an engine.
+    """Returns the kind of a model file; an unknown suffix alone does not make it an engine.
+
+    Args:
+        path: Model file.
+        runtime: Requested runtime; `tensorrt` accepts an engine with any name.
+
+    Returns:
+        Kind of the file.
 
     Raises:
-        ModelError: The file is missing, or no model.
+        ModelError: The file is missing or not a model.
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such model file")
@@ -119,14 +136,21 @@ def recognized(path: Path, runtime: str = "auto") -> Kind:
 
 
 def own_spec(path: Path, key: str = "") -> "Experiment":
-    """Reads the spec that a trained model was made by from its file; keys are not in it.
+    """Reads the spec that a trained model was trained with; it contains no keys.
+
+    Args:
+        path: Model file.
+        key: Key of a sealed file; empty for a plain one.
+
+    Returns:
+        The spec.
 
     Raises:
-        ModelError: As `open_model`; or the file holds no spec.
-        UsageError: The model is not a trained one.
+        ModelError: The model cannot be loaded, or the file contains no spec.
+        UsageError: The file is not a trained model.
     """
     if recognized(path) != "keras":
-        raise UsageError(f"spec: {path} holds no spec of its own; only trained models do", argument="spec")
+        raise UsageError(f"spec: {path} contains no spec; only trained models do", argument="spec")
     from frcnn.model.files.checkpoint import read_record
 
     return _parsed(read_record(path, key).spec_text, path)
@@ -180,13 +204,16 @@ def _settings(
         return DetectorSettings(image, names, score, batch_size, runtime)
     if record is None:
         raise UsageError(
-            f"spec is missing: {path} was built elsewhere and does not say its classes", argument="spec"
+            f"spec is missing: {path} was built by another program and does not contain its class names",
+            argument="spec",
         )
     try:
         values = dict(record.preprocessing)
         image = ImageSettings(**{**values, "mean": tuple(values["mean"])})
     except (KeyError, TypeError) as error:
-        raise ModelError(f"{path}: exported by another version of the program; export it again") from error
+        raise ModelError(
+            f"{path}: exported by an incompatible version of this program; export it again"
+        ) from error
     return DetectorSettings(
         image, record.geometry.class_names, record.visualize_threshold, batch_size, runtime
     )
@@ -196,22 +223,28 @@ def _parsed(text: str, path: Path) -> "Experiment":
     from frcnn.spec.load import parse_experiment
 
     if not text:
-        raise ModelError(f"{path}: holds no spec; give the one that it was trained by as spec")
+        raise ModelError(f"{path}: contains no spec. Pass the one that it was trained with as spec.")
     try:
         return parse_experiment(text, f"the spec in {path}", remarks=False).spec
     except SpecError as error:
-        raise ModelError(f"{path}: its own spec cannot be used, give one as spec; {error}") from error
+        raise ModelError(
+            f"{path}: the spec in the file is not usable; pass another one as spec: {error}"
+        ) from error
 
 
 class OnDevice:
-    """A trained detector on a device of TensorFlow's; threads wait for each other only while it compiles."""
+    """Trained detector on a TensorFlow device; threads wait only during compilation."""
 
     def __init__(self, detect: "BatchDetector", device: str) -> None:
-        """Takes over a detector.
+        """Creates a detector on a device.
+
+        Args:
+            detect: Detector to run.
+            device: `auto`, `cpu`, `gpu` or `gpu:<number>`.
 
         Raises:
-            UsageError: `device` is no device.
-            RunError: There is no such device.
+            UsageError: The device name is invalid.
+            RunError: The device does not exist.
         """
         import tensorflow as tf
 
@@ -219,14 +252,14 @@ class OnDevice:
         if number is not None:
             found = len(tf.config.list_physical_devices("GPU"))
             if number >= found:
-                raise RunError(f"device {device}: TensorFlow finds {found} GPUs here")
+                raise RunError(f"device {device}: TensorFlow finds {found} GPUs")
         self._detect = detect
         self._name = {"auto": None, "cpu": "CPU:0"}.get(device, f"GPU:{number}")
         self._compiled: set[tuple[int, ...]] = set()
         self._compiling = threading.Lock()
 
     def __call__(self, images: np.ndarray, sizes: np.ndarray | None = None) -> "DetectionBatch":
-        """Returns the detections of network-ready images; as `frcnn.model.batch_detector.Detector`."""
+        """Detects the objects in preprocessed images, as `frcnn.model.batch_detector.Detector`."""
         if images.shape in self._compiled:
             return self._run(images, sizes)
         with self._compiling:

@@ -1,7 +1,7 @@
-"""Files of a run that may be replaced: those that an earlier run wrote, and no others.
+"""Protects output files: a run replaces only files that an earlier run wrote.
 
-A folder of labels or images looks the same whether people made them or a detector did. So a run leaves a
-hidden mark in the folders it writes to, and writes over files only where the mark is.
+A folder of labels or images looks the same whether people or a detector wrote it. A run therefore leaves a
+hidden mark in its output folders, and overwrites files only if the mark exists.
 """
 
 import os
@@ -13,19 +13,19 @@ from frcnn.errors import UsageError
 from frcnn.files import write_text
 
 MARK = ".written_by_frcnn_inference"
-_TEXT = "frcnn inference wrote files here, and replaces those of the same names when it runs again.\n"
+_TEXT = "frcnn inference wrote files here. It replaces files of the same names when it runs again.\n"
 
 
 def claim_folder(folder: Path, names: Iterable[Path], field: str) -> None:
-    """Makes sure that a run may write its files into a folder, and marks it.
+    """Checks whether a run may write its files to a folder, and marks the folder.
 
     Args:
-        folder: Output folder; made if missing.
-        names: Files that will be written, relative to it.
-        field: Spec field that names the folder, for the message.
+        folder: Output folder; created if missing.
+        names: Files that will be written, relative to the folder.
+        field: Spec field that names the folder, for messages.
 
     Raises:
-        UsageError: One of the files exists, and no earlier run has marked the folder.
+        UsageError: One of the files exists, and no earlier run marked the folder.
     """
     if (folder / MARK).is_file():
         return
@@ -33,7 +33,6 @@ def claim_folder(folder: Path, names: Iterable[Path], field: str) -> None:
     if taken is not None:
         raise UsageError(
             f"{field}: {printable(folder / taken, None)} exists, and no earlier run of inference wrote to "
-            f"this folder; "
-            "it would be replaced by detections. Name another folder, or move the files away"
+            "this folder. Choose another folder, or move the file: the run would overwrite it."
         )
     write_text(folder / MARK, _TEXT)

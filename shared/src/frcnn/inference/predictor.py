@@ -1,6 +1,6 @@
-"""From image files to detections in the pixels of the original images.
+"""Runs a detector on image files; boxes are in pixels of the original images.
 
-B images a batch, K detection slots, N detections of an image, h and w the size of an original image.
+Letters in shapes: N detections of an image, h and w the size of an original image.
 """
 
 import collections
@@ -19,14 +19,14 @@ from frcnn.data.transforms.preprocess import ImageSettings, batch_of, decode_ima
 from frcnn.inference.detections import to_original as to_original
 from frcnn.model.batch_detector import DetectionBatch, Detector
 
-# Images are decoded while the detector is busy; more threads than this are of no use to it.
+# Images are decoded while the detector is busy; more threads do not make it faster.
 _DECODERS = 4
 _BATCHES_AHEAD = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class Unreadable:
-    """A file that is no image, and why."""
+    """File that is not a readable image, and the reason."""
 
     path: Path
     reason: str
@@ -34,16 +34,16 @@ class Unreadable:
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What was found in one image, highest score first.
+    """Detections of one image, highest score first.
 
     Attributes:
-        path: The image's file.
-        encoded: The file's bytes.
-        boxes: float32 [N, 4] yxyx, pixels of the original image, inside it.
-        scores: float32 [N].
-        classes: int [N].
+        path: Image file.
+        encoded: Bytes of the file.
+        boxes: Boxes inside the image, `yxyx` in pixels of the original image, float32 `[N, 4]`.
+        scores: Scores, float32 `[N]`.
+        classes: Class indices, int `[N]`.
         orientation: EXIF orientation in the file.
-        turned: EXIF orientation that was applied; boxes are in pixels of the turned image.
+        turned: EXIF orientation that was applied; boxes are in pixels of the rotated image.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class Prediction:
     turned: int = UPRIGHT
 
     def pixels(self) -> np.ndarray:
-        """The original image in colour, turned if it was for the detector; uint8 [h, w, 3]."""
+        """Decodes the original image, rotated as for the detector; uint8 `[h, w, 3]`, RGB."""
         with tf.device("CPU"):
             return decode_image(tf.constant(self.encoded), channels=3, orientation=self.turned).numpy()
 
@@ -75,22 +75,22 @@ def predict(
     score_threshold: float,
     apply_exif: bool = False,
 ) -> Iterator[Prediction | Unreadable]:
-    """Runs `detector` over image files, `batch_size` at a time.
+    """Runs a detector on image files, `batch_size` at a time.
 
-    Images are prepared by the same code as in training and evaluation. The last batch is filled up with
-    empty images, so that the detector sees one batch size only. Where images keep their aspect, those of a
-    batch are padded to a common shape. A file that cannot be read takes no place in it.
+    Images are preprocessed by the same code as in training and evaluation. The last batch is filled up with
+    empty images, so that the detector sees only one batch size. If images keep their aspect ratio, those of a
+    batch are padded to a common shape. Unreadable files are left out of the batches.
 
     Args:
-        detector: From network-ready images to detections.
-        paths: The files.
-        settings: What the network expects of an image.
-        batch_size: B.
-        score_threshold: Detections below it are left out.
-        apply_exif: Whether images are turned by their EXIF orientation.
+        detector: Function from preprocessed images to detections.
+        paths: Image files.
+        settings: Preprocessing of the images.
+        batch_size: Number of images per batch.
+        score_threshold: Lowest score to keep, 0 to 1.
+        apply_exif: Whether to rotate images by their EXIF orientation.
 
     Yields:
-        One result a file, in the order of `paths`; an unreadable one may come somewhat earlier.
+        One result per file, in the order of `paths`; an unreadable file may be yielded somewhat earlier.
     """
     waiting: list[_Prepared] = []
     for prepared in _prepare_ahead(paths, settings, apply_exif, batch_size * _BATCHES_AHEAD):
@@ -108,7 +108,7 @@ def predict(
 def _prepare_ahead(
     paths: Sequence[Path], settings: ImageSettings, apply_exif: bool, ahead: int
 ) -> Iterator[_Prepared | Unreadable]:
-    """Reads and prepares files in threads, at most `ahead` of what has been taken."""
+    """Reads and preprocesses files in threads, at most `ahead` files in advance."""
     remaining = iter(paths)
     with ThreadPoolExecutor(_DECODERS, "image-decoder") as pool:
         started: collections.deque[Future[_Prepared | Unreadable]] = collections.deque()
@@ -120,7 +120,7 @@ def _prepare_ahead(
                     return
                 yield started.popleft().result()
         finally:
-            # On an error or Ctrl-C there is no point in preparing the rest.
+            # On an error or Ctrl-C, cancel the preparation of the rest.
             pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -1,4 +1,4 @@
-"""An inference run: every image of a folder looked at, annotated and labelled."""
+"""Runs inference on a folder of images and writes annotated images and labels."""
 
 import dataclasses
 import logging
@@ -22,18 +22,18 @@ from frcnn.model.batch_detector import Detector
 
 log = logging.getLogger(__name__)
 
-_JPEG_QUALITY = 95  # above it files grow without a visible gain
+_JPEG_QUALITY = 95  # a higher quality enlarges the files without a visible gain
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What a run did.
+    """Summary of an inference run.
 
     Attributes:
-        images: Images that were looked at.
-        unreadable: Files that could not be read.
-        detections: Detections written, by class.
-        turned: Images that have an EXIF orientation.
+        images: Number of processed images.
+        unreadable: Unreadable files.
+        detections: Number of written detections by class.
+        turned: Number of images with an EXIF orientation.
     """
 
     images: int
@@ -53,21 +53,23 @@ def run_inference(
 ) -> Summary:
     """Writes an annotated image and a label file for each image.
 
-    Sub-folders and file names are kept. A file of an earlier run is replaced if it has the same name;
-    nothing is deleted, and no file of another origin is replaced.
+    Subfolders and file names are kept. Files of an earlier run are replaced; other files are neither replaced
+    nor deleted.
 
     Args:
-        detector: From network-ready images to detections.
-        images: Relative to `settings.images_dir`, as `find_images` gives them.
-        settings: Where things go and what is shown.
-        image_settings: What the network expects of an image.
-        strict: Whether a file that cannot be read ends the run.
-        apply_exif: Whether images are turned by their EXIF orientation, on the network's input and in the
-        outputs.
+        detector: Function from preprocessed images to detections.
+        images: Image files relative to `settings.images_dir`, as returned by `find_images`.
+        settings: Output folders and display options.
+        image_settings: Preprocessing of the images.
+        strict: Whether an unreadable file stops the run.
+        apply_exif: Whether to rotate images by their EXIF orientation, for the network and in the outputs.
+
+    Returns:
+        Summary of the run.
 
     Raises:
-        UsageError: An output would take the place of a file that no earlier run wrote.
-        DataError: No image could be read; or `strict`, and one could not.
+        UsageError: An output would overwrite a file that no earlier run wrote.
+        DataError: No image is readable; or `strict` is set and one is unreadable.
     """
     labels = dict(zip(images, label_files(images), strict=True))
     claim_folder(settings.label_dir, labels.values(), "inference_config.labels_dump_dir")
@@ -100,7 +102,7 @@ def run_inference(
 def _report_unreadable(result: Unreadable, strict: bool) -> None:
     message = f"{printable(result.path, None)}: cannot be read as an image ({result.reason})"
     if strict:
-        raise DataError(f"{message}; without --strict it would be skipped")
+        raise DataError(f"{message}; remove --strict to skip it")
     log.warning("%s; skipped", message)
 
 

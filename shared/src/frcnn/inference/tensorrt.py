@@ -1,6 +1,6 @@
-"""TensorRT engines as detectors, with TensorRT 10.13 to 11.x; no GPU has run it yet.
+"""Runs TensorRT engines as detectors, with TensorRT 10.13 to 11.x; untested on a GPU.
 
-Engines of both graphs run, and those the reference's users have; pyright checks the file as it does
+Supports engines of both graphs, including existing TAO engines. pyright checks this file, as it does
 `engine.py`.
 """
 
@@ -30,15 +30,21 @@ log = logging.getLogger(__name__)
 
 
 class EngineDetector:
-    """A detector run by TensorRT; its proposals are not among its outputs.
+    """Detector run by TensorRT; its outputs do not include the proposals.
 
-    Any thread may call it; calls wait for each other, since an engine's memory holds one batch.
+    Thread-safe; calls wait for each other, because the engine's memory holds one batch.
     """
 
     def __init__(
         self, engine: "trt.ICudaEngine", driver: CudaDriver, record: ExportRecord | None = None
     ) -> None:
-        """`engine` is of a standard or plugin graph; `record` is what it says of itself, if it does."""
+        """Creates a detector.
+
+        Args:
+            engine: Engine of a standard or plugin graph.
+            driver: CUDA driver.
+            record: Export record in the engine; None if it has none.
+        """
         import tensorrt as trt
 
         self.record = record
@@ -59,16 +65,16 @@ class EngineDetector:
 
     @property
     def names(self) -> frozenset[str]:
-        """Of the outputs."""
+        """Names of the outputs."""
         return frozenset(self._outputs)
 
     @property
     def batch_size(self) -> int:
-        """Most images that the engine takes at once."""
+        """Maximum number of images per batch."""
         return self._most
 
     def close(self) -> None:
-        """Gives the engine's memory on the device back; the detector cannot be called any more."""
+        """Frees the engine's memory on the device; the detector can no longer be called."""
         with self._lock:
             self._driver.use()
             for address, _ in self._memory.values():
@@ -76,7 +82,15 @@ class EngineDetector:
             self._memory.clear()
 
     def __call__(self, images: np.ndarray, sizes: np.ndarray | None = None) -> DetectionBatch:
-        """Detections of network-ready images, float32 [B, H, W, channels]; the engine knows their size."""
+        """Detects the objects in preprocessed images.
+
+        Args:
+            images: Images, float32 `[B, H, W, channels]`.
+            sizes: Ignored; an engine has a fixed input size.
+
+        Returns:
+            The detections, without proposals.
+        """
         starts = range(0, len(images), self._most)
         with self._lock:
             self._driver.use()
@@ -101,7 +115,7 @@ class EngineDetector:
 
         context, driver, (name,) = self._context, self._driver, self._inputs
         if not context.set_input_shape(name, list(images.shape)):
-            raise ModelError(f"the engine takes no input of shape {list(images.shape)}")
+            raise ModelError(f"the engine does not accept inputs of shape {list(images.shape)}")
         driver.to_device(self._place(name, images.nbytes), images)
         answers = {}
         for each in self._outputs:
@@ -110,14 +124,14 @@ class EngineDetector:
             answers[each] = np.empty(shape, kind)
             self._place(each, math.prod(shape) * kind.itemsize)
         if not context.execute_async_v3(driver.stream):
-            raise ModelError("the engine failed; TensorRT's log above says why")
+            raise ModelError("the engine failed; see TensorRT's log above")
         for each, array in answers.items():
             driver.to_host(array, self._memory[each][0])
         driver.wait()
         return answers
 
     def _place(self, name: str, size: int) -> int:
-        """The address of a tensor, with room for `size` bytes."""
+        """Returns the address of a tensor's memory, of at least `size` bytes."""
         address, room = self._memory.get(name, (0, -1))
         if room < size:
             if address:
@@ -129,13 +143,16 @@ class EngineDetector:
 
 
 def from_plugin(rows: np.ndarray, counts: np.ndarray, height: int, width: int) -> list[np.ndarray]:
-    """Boxes, scores, classes and count of what the NMS plugin answers.
+    """Converts the outputs of the NMS plugin.
 
     Args:
-        rows: [B, 1, K, 7]: image, class, score, x1, y1, x2, y2 in 0..1.
-        counts: int32 [B, 1, 1, 1]: how many of the rows are detections.
-        height: Of the network input, px.
-        width: Likewise.
+        rows: Image, class, score, x1, y1, x2, y2 in 0..1, `[B, 1, K, 7]`.
+        counts: Numbers of rows that are detections, int32 `[B, 1, 1, 1]`.
+        height: Height of the network input, px.
+        width: Width of the network input, px.
+
+    Returns:
+        List of boxes, `yxyx` in pixels, `[B, K, 4]`, scores `[B, K]`, classes `[B, K]` and counts `[B]`.
     """
     count = counts.reshape(len(rows)).astype(np.int32)
     rows = rows.reshape(len(rows), -1, 7)
@@ -152,17 +169,22 @@ def from_plugin(rows: np.ndarray, counts: np.ndarray, height: int, width: int) -
 def load_engine_detector(
     path: Path, spec: "Experiment | None", mode: str = "evaluation", device: str = "auto"
 ) -> EngineDetector:
-    """The detector in an engine.
+    """Loads the detector in an engine.
 
     Args:
-        path: A TensorRT plan, made by `frcnn engine build` or not.
-        spec: Says which classes and input size are expected; None for those that the engine names.
-        mode: `evaluation` or `inference`: whose settings the engine's are compared with, if it tells them.
+        path: TensorRT plan, built by `frcnn engine build` or another program.
+        spec: Spec with the expected classes and input size; None to accept those of the engine.
+        mode: Section of the spec to compare the engine's settings with: `evaluation` or `inference`.
         device: `auto`, `gpu` or `gpu:<number>`.
 
+    Returns:
+        The detector.
+
     Raises:
-        ModelError: Not an engine, one of another TensorRT, or the spec wants other classes or another size.
-        RunError: There is no GPU or no TensorRT here.
+        ModelError: The file is not an engine or was built by another TensorRT version; or the spec has other
+            classes or another input size.
+        UsageError: The device is `cpu`, or its name is invalid.
+        RunError: There is no GPU, or TensorRT is not installed.
     """
     number = gpu_number(device)
     if device == "cpu":
@@ -171,14 +193,16 @@ def load_engine_detector(
         driver = CudaDriver(number=number or 0)
         require_tensorrt()
     except RunError as error:
-        raise RunError(f"{path}: taken for a TensorRT engine by its name. {error}") from error
+        raise RunError(f"{path}: recognized as a TensorRT engine by its name. {error}") from error
     import tensorrt as trt
 
     logger = trt.Logger(trt.Logger.WARNING)
     trt.init_libnvinfer_plugins(logger, "")
     engine = trt.Runtime(logger).deserialize_cuda_engine(path.read_bytes())
     if engine is None:
-        raise ModelError(f"{path}: not an engine of TensorRT {trt.__version__} for this GPU; build it here")
+        raise ModelError(
+            f"{path}: not an engine of TensorRT {trt.__version__} for this GPU; build it on this machine"
+        )
     record = _record_of(engine, path)
     if record is not None and spec is not None:
         check_record(record, spec, path, mode)
@@ -191,14 +215,14 @@ def _record_of(engine: "trt.ICudaEngine", path: Path) -> ExportRecord | None:
     try:
         return ExportRecord.from_json(engine.name)
     except (KeyError, ValueError, TypeError):
-        log.info("%s: an engine from elsewhere; its classes and thresholds are taken to be the spec's", path)
+        log.info("%s: built by another program; using classes and thresholds of the spec", path)
         return None
 
 
 def _check_tensors(detector: EngineDetector, spec: "Experiment | None", path: Path) -> None:
     if not any(detector.names.issuperset(wanted) for wanted in (OUTPUTS, PLUGIN_OUTPUTS)):
         raise ModelError(
-            f"{path}: an engine with the outputs {', '.join(sorted(detector.names))}: no detector"
+            f"{path}: not a detector: the engine has the outputs {', '.join(sorted(detector.names))}"
         )
     size = spec.model_config.input_image_config.size_height_width if spec is not None else None
     if size is not None and detector.input_shape[1:] != (size.height, size.width):

@@ -1,4 +1,4 @@
-"""The one place where a spec meets layers."""
+"""Builds the detector that a spec describes."""
 
 from typing import TYPE_CHECKING
 
@@ -20,10 +20,16 @@ RPN_CHANNELS = 512
 
 
 def build(spec: "Experiment") -> FasterRCNN:
-    """A detector with fresh weights, as the spec describes it.
+    """Builds a detector with fresh weights from a spec.
+
+    Args:
+        spec: Experiment spec.
+
+    Returns:
+        The detector.
 
     Raises:
-        ModelError: The spec names a backbone that this version cannot build.
+        ModelError: The spec names an unknown backbone.
     """
     geometry = geometry_of(spec)
     parts = backbone(spec.model_config.arch, _options(spec.model_config))
@@ -39,7 +45,15 @@ def build(spec: "Experiment") -> FasterRCNN:
 
 
 def training_settings(spec: "Experiment", rank: int = 0) -> TrainingSettings:
-    """Matching, sampling and losses that the spec asks for; every rank draws its own samples."""
+    """Returns the matching, sampling and loss settings in a spec.
+
+    Args:
+        spec: Experiment spec.
+        rank: Rank of this process; each rank gets its own random seed.
+
+    Returns:
+        Settings of the training.
+    """
     training = spec.training_config
     regularizer = training.regularizer
     return TrainingSettings(

@@ -1,4 +1,4 @@
-"""Settings of the detector that a spec asks for; no TensorFlow or Keras here."""
+"""Reads the detector's settings from a spec, without TensorFlow or Keras."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,14 @@ if TYPE_CHECKING:
 
 
 def geometry_of(spec: "Experiment") -> Geometry:
-    """Sizes, anchors, classes and coding that the spec asks for."""
+    """Returns the sizes, anchors, classes and box coding in a spec.
+
+    Args:
+        spec: Experiment spec.
+
+    Returns:
+        Geometry of the model.
+    """
     model, training = spec.model_config, spec.training_config
     image, pool = model.input_image_config, model.roi_pooling_config
     size, seen = image.size_height_width, ImageSettings.from_spec(spec)
@@ -30,7 +37,14 @@ def geometry_of(spec: "Experiment") -> Geometry:
 
 
 def detection_settings(config: "EvaluationConfig | InferenceConfig") -> DetectionSettings:
-    """Proposals and final NMS that the spec's evaluation or inference section asks for."""
+    """Returns the settings of proposals and final NMS in a section of the spec.
+
+    Args:
+        config: Evaluation or inference section.
+
+    Returns:
+        The settings.
+    """
     return DetectionSettings(
         proposals=proposal_settings(config),
         score_threshold=config.object_confidence_thres,
@@ -40,7 +54,14 @@ def detection_settings(config: "EvaluationConfig | InferenceConfig") -> Detectio
 
 
 def proposal_settings(config: "TrainingConfig | EvaluationConfig | InferenceConfig") -> ProposalSettings:
-    """Returns the limits of the proposals that a section of the spec asks for."""
+    """Returns the limits of the proposals in a section of the spec.
+
+    Args:
+        config: Training, evaluation or inference section.
+
+    Returns:
+        The settings.
+    """
     return ProposalSettings(
         config.rpn_pre_nms_top_N, config.rpn_nms_max_boxes, config.rpn_nms_overlap_threshold
     )

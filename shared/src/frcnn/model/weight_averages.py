@@ -1,4 +1,4 @@
-"""The average of a detector's weights over the last steps of its training."""
+"""Averages a detector's weights over the last steps of its training."""
 
 from collections.abc import Sequence
 
@@ -8,28 +8,38 @@ import tensorflow as tf
 
 
 class WeightAverages:
-    """Keeps the averages among the optimizer's variables, so that a checkpoint has weights and averages.
+    """Averages stored as optimizer variables, so that a checkpoint contains weights and averages.
 
-    `exchanged` says whether the model holds the averages at present, and the variables here the weights.
+    Attributes:
+        exchanged: Whether the model currently holds the averages, and the variables here the weights.
     """
 
     def __init__(self, optimizer: keras.optimizers.Optimizer, weights: Sequence[keras.Variable]) -> None:
-        """Adds one variable to `optimizer`, which is built, for each of `weights`."""
+        """Adds one optimizer variable per weight.
+
+        Args:
+            optimizer: Built optimizer.
+            weights: Weights to average.
+        """
         self._weights = list(weights)
         self._averages = [optimizer.add_variable_from_reference(each, name="average") for each in weights]
         self.exchanged = False
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Returns the number of averages."""
         return len(self._averages)
 
     def update(self, momentum: tf.Tensor) -> None:
-        """Takes the weights of a step into the averages."""
+        """Adds the current weights to the averages.
+
+        Args:
+            momentum: Momentum of the averages, float32 scalar.
+        """
         for weight, average in zip(self._weights, self._averages, strict=True):
             average.assign(average.value * momentum + weight.value * (1.0 - momentum))
 
     def exchange(self) -> None:
-        """Swaps weights and averages, bit for bit."""
+        """Swaps weights and averages exactly, without rounding."""
         for weight, average in zip(self._weights, self._averages, strict=True):
             held = tf.identity(weight.value)
             weight.assign(average.value)
@@ -37,7 +47,12 @@ class WeightAverages:
         self.exchanged = not self.exchanged
 
     def restore(self, arrays: Sequence[np.ndarray]) -> None:
-        """Takes what a checkpoint has beside the averages, its weights; if nothing, starts at the weights."""
+        """Restores the exchanged weights from a checkpoint.
+
+        Args:
+            arrays: Weights that the checkpoint stores besides the averages; if empty, the averages start at
+                the current weights.
+        """
         for average, value in zip(self._averages, arrays or self._weights, strict=True):
             average.assign(value)
         self.exchanged = bool(arrays)

@@ -1,6 +1,6 @@
-"""Experiment and data set specs: protobuf text in, checked, typed, read-only objects out.
+"""Experiment and data set specs: reads protobuf text into checked, typed, read-only objects.
 
-The config classes are public: specs are built of them in Python (`frcnn.Spec`, `frcnn.ConvertSpec`).
+The config classes are public. Python code can build specs from them (`frcnn.Spec`, `frcnn.ConvertSpec`).
 """
 
 from frcnn.spec.load import load_dataset_export, load_experiment

@@ -1,7 +1,7 @@
-"""Single fields set beside a spec's text: `FIELD=VALUE` with the field's path, as `--set` takes them.
+"""Settings of single spec fields, `FIELD=VALUE` with the path of the field, as given to `--set`.
 
-They count as if they stood at the end of the text, and go through the same checks. Only lists differ: one
-that is set takes the place of the list in the text instead of adding to it.
+They act as if appended to the text of the spec and pass the same checks. Only lists differ: a list that is
+set replaces the list in the text instead of extending it.
 """
 
 import re
@@ -17,7 +17,7 @@ from frcnn.spec.textproto.positions import Positions, is_inside
 from frcnn.spec.textproto.reader import read
 from frcnn.spec.textproto.values import BadValueError, Field
 
-# Command lines are there for everybody to read.
+# Other users can read command lines.
 SECRETS = {
     "enc_key": "set the environment variable FRCNN_KEY instead, or give -k @FILE",
     "training_config.visualizer.wandb_config.key": "set the environment variable WANDB_API_KEY instead",
@@ -27,7 +27,15 @@ _QUOTES = ("'", '"')
 
 
 def assignment(path: str, value: object) -> str:
-    """Writes the setting that gives the field `path` this value; texts may hold anything."""
+    """Formats a setting of one field.
+
+    Args:
+        path: Path of the field.
+        value: New value. Strings may contain any characters.
+
+    Returns:
+        Text `FIELD=VALUE`.
+    """
     return f"{path}={_quoted(value) if isinstance(value, str) else value}"
 
 
@@ -35,12 +43,13 @@ def assign(message: Message, positions: Positions, settings: Iterable[str]) -> l
     """Sets single fields of a message that was read from a text.
 
     Args:
-        message: Is changed.
-        positions: Of the text; the fields that are set are noted there.
-        settings: Each `FIELD=VALUE`, such as `training_config.num_epochs=5`; the last one for a field counts.
+        message: Message to change.
+        positions: Positions of the text; the fields that are set are recorded there.
+        settings: Settings `FIELD=VALUE`, for example `training_config.num_epochs=5`. If a field is set
+            several times, the last value is used.
 
     Returns:
-        What is wrong with the settings.
+        Errors in the settings.
     """
     problems: list[Problem] = []
     for setting in settings:
@@ -50,10 +59,10 @@ def assign(message: Message, positions: Positions, settings: Iterable[str]) -> l
             if not equals or not path:
                 raise BadValueError("expected FIELD=VALUE, such as training_config.num_epochs=5")
             if path in SECRETS:
-                raise BadValueError(f"a key does not belong on a command line; {SECRETS[path]}")
+                raise BadValueError(f"keys must not be given on the command line; {SECRETS[path]}")
             _assign(message, positions, path, value.strip(), setting)
-        except BadValueError as fault:
-            problems.append(Problem(path, f"{fault} (--set {_shown(setting)})"))
+        except BadValueError as error:
+            problems.append(Problem(path, f"{error} (--set {_shown(setting)})"))
     return problems
 
 
@@ -80,23 +89,23 @@ def _assign(message: Message, positions: Positions, path: str, value: str, setti
                 positions.record_set(block, setting)
         walked += step
         if not rest:
-            raise BadValueError("names a whole block; expected one of its fields behind a dot")
+            raise BadValueError("this is a whole block; expected one of its fields after a dot")
 
 
 def _note(positions: Positions, field: Field, path: str, found: Iterable[str], setting: str) -> None:
-    """Notes what was set: `found` are paths from the field on, `path` is that of the field."""
+    """Records the fields that were set; `path` is the path of the field, `found` has relative paths."""
     paths = [f"{path}{each.removeprefix(field.name)}" for each in found]
     if field.is_repeated:
         positions.forget(path)
     for each in paths:
-        # A block adds to the one in the text, whose other fields stay where they stand.
+        # A block is merged with the one in the text, whose other fields keep their positions.
         is_block = any(other != each and is_inside(other, each) for other in paths)
         if not (is_block and each in positions):
             positions.record_set(each, setting)
 
 
 def _forget_siblings(positions: Positions, field: Field, path: str) -> None:
-    """Of fields that exclude each other only the one that comes last counts."""
+    """Removes positions of the other members of a oneof, because only the last one is used."""
     if field.containing_oneof is not None:
         for sibling in field.containing_oneof.fields:
             if sibling.name != field.name:
@@ -112,12 +121,12 @@ def _field_of(message: Message, name: str) -> Field:
 
 
 def _inside(message: Message, field: Field, place: str | None) -> tuple[Message, str]:
-    """Returns the block of a field, made if need be, and what its path has behind the field's name."""
+    """Returns the block of a field, created if necessary, and the index part of its path."""
     if field.message_type is None:
-        raise BadValueError(f"{field.name} has no fields; expected = behind it")
+        raise BadValueError(f"{field.name} has no fields; expected = after it")
     if not field.is_repeated:
         if place is not None:
-            raise BadValueError(f"{field.name} is no list; expected a dot behind it")
+            raise BadValueError(f"{field.name} is not a list; expected a dot after it")
         block: Message = getattr(message, field.name)
         block.SetInParent()
         return block, ""
@@ -143,7 +152,7 @@ def _set_entry(message: Message, field: Field, key: str, value: str) -> None:
 
 
 def _set_field(message: Message, field: Field, value: str) -> Iterator[str]:
-    """Reads a value as the spec's text would have it; yields the paths that it sets, from the field on."""
+    """Reads a value as in the text of a spec; yields the paths that it sets, starting with the field."""
     fresh = type(message)()
     reader = read(f"{field.name}: {_literal(field, value)}\n", fresh)
     if reader.problems:
@@ -158,9 +167,9 @@ def _set_field(message: Message, field: Field, value: str) -> Iterator[str]:
 
 
 def _literal(field: Field, value: str) -> str:
-    """Quotes texts, which a command line has without quotes."""
+    """Quotes strings, which have no quotes on a command line."""
     if field.type != Kind.TYPE_STRING:
-        # A list needs no brackets here.
+        # Brackets around a list are optional here.
         return f"[{value}]" if field.is_repeated and "," in value and value[:1] != "[" else value
     if not field.is_repeated or value[:1] in _QUOTES:
         return value if value[:1] in _QUOTES else _quoted(value)
@@ -173,6 +182,6 @@ def _quoted(value: str) -> str:
 
 
 def _shown(setting: str) -> str:
-    """The setting as a message may repeat it: never a key's value."""
+    """Returns the setting for use in a message, without the value of a key."""
     path, equals, _ = setting.partition("=")
     return f"{path}=..." if equals and path.strip() in SECRETS else setting

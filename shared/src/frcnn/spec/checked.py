@@ -1,4 +1,4 @@
-"""Specs built in Python, held to the rules that specs read from text are held to."""
+"""Checks specs built in Python with the same rules as specs read from text."""
 
 import logging
 
@@ -12,34 +12,44 @@ from frcnn.spec.textproto.positions import is_inside
 
 log = logging.getLogger(__name__)
 
-BUILT = "spec"  # what messages call a spec that comes from no file
+BUILT = "spec"  # name in messages of a spec that was not read from a file
 
 
 def checked_experiment(spec: Experiment) -> Experiment:
-    """Applies all rules to an experiment spec, and fills in the values that follow from others.
+    """Checks an experiment spec and fills in derived values. Checking a spec again does not change it.
 
     Args:
-        spec: From text or built in Python; a checked one comes back equal.
+        spec: Experiment spec, read from text or built in Python.
 
     Returns:
-        The spec as `frcnn.spec.load` would give it if it stood in a file.
+        The spec as `frcnn.spec.load` would read it from a file.
 
     Raises:
-        SpecError: The spec has faults; all of them are named.
+        SpecError: The spec has errors; the message lists all of them.
     """
     if not isinstance(spec, Experiment):
         raise SpecError(BUILT, [_wrong_kind(spec, "a Spec")])
     problems: list[Problem] = []
     found = normalized(spec, problems)
     _raise_all(spec.source, problems, list(check.experiment_problems(found)))
-    if not spec.text:  # those of a text were logged when it was read
+    if not spec.text:  # warnings about a text were logged when it was read
         for remark in experiment_remarks(found):
             log.warning("%s: %s", spec.source or BUILT, remark)
     return derive(without_masks(found))
 
 
 def checked_export(spec: DatasetExportConfig) -> DatasetExportConfig:
-    """Applies all rules to a dataset_convert spec; as `checked_experiment`."""
+    """Checks a dataset_convert spec.
+
+    Args:
+        spec: dataset_convert spec, read from text or built in Python.
+
+    Returns:
+        The spec with all values converted to their types.
+
+    Raises:
+        SpecError: The spec has errors; the message lists all of them.
+    """
     if not isinstance(spec, DatasetExportConfig):
         raise SpecError(BUILT, [_wrong_kind(spec, "a ConvertSpec")])
     problems: list[Problem] = []
@@ -49,11 +59,11 @@ def checked_export(spec: DatasetExportConfig) -> DatasetExportConfig:
 
 
 def _wrong_kind(spec: object, expected: str) -> Problem:
-    return Problem("", f"found an object of type {type(spec).__name__}; expected {expected} or a file's name")
+    return Problem("", f"found an object of type {type(spec).__name__}; expected {expected} or a file name")
 
 
 def _raise_all(source: str, types: list[Problem], rules: list[Problem]) -> None:
-    """Raises SpecError for all problems but those that follow from a value of a wrong type."""
+    """Raises `SpecError` for all problems except those caused by a value of a wrong type."""
     wrong = [problem.path for problem in types if problem.path]
     rest = [each for each in rules if not any(_related(each.path, path) for path in wrong)]
     if types or rest:

@@ -1,4 +1,4 @@
-"""An experiment spec from the few values that have no sensible default; the rest is the user guide's."""
+"""Builds an experiment spec from values without a sensible default; the rest is from the user guide."""
 
 import os
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from frcnn.spec.schema.experiment import (
 )
 from frcnn.spec.schema.frozen_map import FrozenMap
 
-# Means of ImageNet's channels, 0..255, which the pretrained backbones were trained with.
+# Channel means of ImageNet, 0..255, with which the pretrained backbones were trained.
 _CHANNEL_MEANS = FrozenMap({"b": 103.939, "g": 116.779, "r": 123.68})
 
 
@@ -37,9 +37,18 @@ def build(
     image_directory_path: str | os.PathLike[str] = "",
     image_extension: str = "jpg",
 ) -> Experiment:
-    """Makes a spec with the values that the user guide's sample has; it is not checked yet.
+    """Builds an unchecked spec with the values of the sample in the user guide.
 
-    Arguments are those of `frcnn.Spec.build`.
+    Args:
+        arch: See `frcnn.Spec.build`, as for the other arguments.
+        size_height_width: Height and width of the network input, px.
+        target_class_mapping: Mapping from classes in the records to classes of the model.
+        tfrecords_path: Glob of the record files.
+        image_directory_path: Folder of the images; empty if the records contain them.
+        image_extension: Extension of the images.
+
+    Returns:
+        The spec. Fold 0 is the validation set.
     """
     height, width = size_height_width
     source = DataSource(

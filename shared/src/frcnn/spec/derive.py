@@ -1,4 +1,4 @@
-"""Values of a spec that follow from others."""
+"""Spec values that are derived from others."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,7 +10,14 @@ from frcnn.spec.show import HIDDEN
 
 
 def derive(spec: Experiment) -> Experiment:
-    """`spec`, with the input size that the model sets and class keys in lower case."""
+    """Fills in the input size from the model and converts class keys to lower case.
+
+    Args:
+        spec: Experiment spec.
+
+    Returns:
+        Changed copy.
+    """
     augmentation = dataclasses.replace(spec.augmentation_config, preprocessing=_preprocessing(spec))
     mapping = lower_keys(spec.dataset_config.target_class_mapping)
     dataset = dataclasses.replace(spec.dataset_config, target_class_mapping=mapping)
@@ -18,7 +25,14 @@ def derive(spec: Experiment) -> Experiment:
 
 
 def without_derived(spec: Experiment) -> Experiment:
-    """Undoes what `derive` did to sizes and channels, so that the values they follow from can be changed."""
+    """Resets derived sizes and channels, so that the values they are derived from can be changed.
+
+    Args:
+        spec: Experiment spec with derived values.
+
+    Returns:
+        Changed copy.
+    """
     config, derived = spec.augmentation_config.preprocessing, _preprocessing(spec)
     names = ("output_image_width", "output_image_height", "output_image_min", "output_image_channel")
     zeros: dict[str, Any] = {name: 0 for name in names if getattr(config, name) == getattr(derived, name)}
@@ -29,7 +43,16 @@ def without_derived(spec: Experiment) -> Experiment:
 
 
 def without_masks(spec: Experiment) -> Experiment:
-    """Empties the keys that a masked copy of a spec shows as asterisks: those are known to everybody."""
+    """Clears keys that are masked with asterisks, as in a masked copy of a spec.
+
+    Everybody knows the mask, so it must not be used as a key.
+
+    Args:
+        spec: Experiment spec.
+
+    Returns:
+        Changed copy.
+    """
     training = spec.training_config
     visualizer = training.visualizer
     if visualizer.wandb_config is not None and visualizer.wandb_config.key == HIDDEN:
@@ -40,7 +63,14 @@ def without_masks(spec: Experiment) -> Experiment:
 
 
 def lower_keys(mapping: Mapping[str, str]) -> FrozenMap[str]:
-    """`mapping` with keys in lower case; of two that become one, that which was in lower case wins."""
+    """Converts keys to lower case.
+
+    Args:
+        mapping: Class mapping. If two keys become equal, the one already in lower case is used.
+
+    Returns:
+        The converted mapping.
+    """
     ordered = sorted(mapping.items(), key=lambda item: item[0] == item[0].lower())
     return FrozenMap((key.lower(), value) for key, value in ordered)
 

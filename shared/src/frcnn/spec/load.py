@@ -1,4 +1,4 @@
-"""Protobuf text -> checked, typed, read-only spec."""
+"""Reads protobuf text into a checked, typed, read-only spec."""
 
 import dataclasses
 import logging
@@ -25,7 +25,7 @@ from frcnn.spec.textproto.reader import Reader, read
 
 log = logging.getLogger(__name__)
 
-# A comment, a text, a bracket or a word.
+# A comment, a string, a bracket or a word.
 _TOKEN = re.compile(r"""#[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[{}<>\[\]]|[A-Za-z_]\w*""")
 
 Spec = TypeVar("Spec", bound=Experiment | DatasetExportConfig)
@@ -33,35 +33,56 @@ Spec = TypeVar("Spec", bound=Experiment | DatasetExportConfig)
 
 @dataclasses.dataclass(frozen=True)
 class Loaded(Generic[Spec]):
-    """A spec, and where in its file each field stands."""
+    """Spec and the positions of its fields in the file."""
 
     spec: Spec
     positions: Positions
 
 
 def load_experiment(path: Path, settings: Sequence[str] = ()) -> Experiment:
-    """The experiment spec in the file `path`, with single fields set as `frcnn.spec.assignments` says.
+    """Reads an experiment spec from a file.
+
+    Args:
+        path: File with protobuf text.
+        settings: Settings of single fields, see `frcnn.spec.assignments`.
+
+    Returns:
+        The checked spec.
 
     Raises:
-        SpecError: the file cannot be read or has faults; all of them are named.
+        SpecError: The file cannot be read or has errors; the message lists all of them.
     """
     return parse_experiment(read_text(path), str(path), settings=settings).spec
 
 
 def load_dataset_export(path: Path, settings: Sequence[str] = ()) -> DatasetExportConfig:
-    """The dataset_convert spec in the file `path`, with single fields set likewise.
+    """Reads a dataset_convert spec from a file.
+
+    Args:
+        path: File with protobuf text.
+        settings: Settings of single fields, see `frcnn.spec.assignments`.
+
+    Returns:
+        The checked spec.
 
     Raises:
-        SpecError: the file cannot be read or has faults; all of them are named.
+        SpecError: The file cannot be read or has errors; the message lists all of them.
     """
     return parse_dataset_export(read_text(path), str(path), settings=settings).spec
 
 
 def load_any(path: Path, settings: Sequence[str] = ()) -> Loaded[Experiment] | Loaded[DatasetExportConfig]:
-    """The spec in the file `path`, of the kind that its fields are of.
+    """Reads a spec of either kind from a file. Its fields determine the kind.
+
+    Args:
+        path: File with protobuf text.
+        settings: Settings of single fields, see `frcnn.spec.assignments`.
+
+    Returns:
+        The checked spec with field positions.
 
     Raises:
-        SpecError: the file cannot be read or has faults; all of them are named.
+        SpecError: The file cannot be read or has errors; the message lists all of them.
     """
     text = read_text(path)
     as_experiment = read(text, experiment_pb2.Experiment())
@@ -74,13 +95,19 @@ def load_any(path: Path, settings: Sequence[str] = ()) -> Loaded[Experiment] | L
 def parse_experiment(
     text: str, source: str = "", *, remarks: bool = True, settings: Sequence[str] = ()
 ) -> Loaded[Experiment]:
-    """The experiment spec in `text`; `source` is what messages call it.
+    """Parses an experiment spec.
 
-    Without `remarks` nothing is said of fields that have no effect. `settings` set single fields, see
-    `frcnn.spec.assignments`.
+    Args:
+        text: Protobuf text.
+        source: Name of the spec in messages.
+        remarks: Whether to log warnings about values that are valid but probably not intended.
+        settings: Settings of single fields, see `frcnn.spec.assignments`.
+
+    Returns:
+        The checked spec with field positions.
 
     Raises:
-        SpecError: the text has faults; all of them are named.
+        SpecError: The text has errors; the message lists all of them.
     """
     reader, spec = _parse(text, source, experiment_pb2.Experiment(), Experiment, settings)
     for remark in experiment_remarks(spec) if remarks else ():
@@ -91,10 +118,18 @@ def parse_experiment(
 def parse_dataset_export(
     text: str, source: str = "", *, settings: Sequence[str] = ()
 ) -> Loaded[DatasetExportConfig]:
-    """The dataset_convert spec in `text`; `source` and `settings` as for an experiment.
+    """Parses a dataset_convert spec.
+
+    Args:
+        text: Protobuf text.
+        source: Name of the spec in messages.
+        settings: Settings of single fields, see `frcnn.spec.assignments`.
+
+    Returns:
+        The checked spec with field positions.
 
     Raises:
-        SpecError: the text has faults; all of them are named.
+        SpecError: The text has errors; the message lists all of them.
     """
     message = dataset_export_pb2.DatasetExportConfig()
     reader, spec = _parse(text, source, message, DatasetExportConfig, settings)
@@ -102,16 +137,22 @@ def parse_dataset_export(
 
 
 def read_text(path: Path) -> str:
-    """The text of the file `path`, without a byte order mark.
+    """Reads a text file and removes a byte order mark.
+
+    Args:
+        path: Text file.
+
+    Returns:
+        Text of the file.
 
     Raises:
-        SpecError: it is not there, or not text in UTF-8.
+        SpecError: The file does not exist, is too large or is not UTF-8 text.
     """
     path = Path(path)
     try:
         data = read_at_most(path, SPEC_BYTES)
     except TooLargeError as error:
-        text = f"is {error}, the most that a spec may have; is this the right file?"
+        text = f"is {error}, the maximum for a spec; is this the right file?"
         raise SpecError(str(path), [Problem("", text)]) from error
     except OSError as error:
         near = did_you_mean(path.name, (file.name for file in path.parent.glob("*")))
@@ -128,7 +169,7 @@ def _parse(
     text: str, source: str, message: Message, cls: type[Spec], settings: Sequence[str]
 ) -> tuple[Reader, Spec]:
     if len(text) > SPEC_BYTES:
-        text = f"is longer than {SPEC_BYTES} characters, the most that a spec may have"
+        text = f"is longer than {SPEC_BYTES} characters, the maximum for a spec"
         raise SpecError(source, [Problem("", text)])
     reader = read(text, message)
     _check_kind(text, source, message, reader)
@@ -142,27 +183,27 @@ def _parse(
     problems = [*reader.problems, *_not_following(missing, doubtful)]
     problems += _not_following(checked, doubtful | {problem.path for problem in missing})
     if problems or faulty:
-        # A fault of a setting has no place in the text.
+        # An error in a setting has no position in the text.
         located = [*map(reader.positions.locate, problems), *faulty]
         ordered = sorted(located, key=lambda p: (p.line is None, p.line or 0, p.column or 0))
         raise SpecError(source, _shortened(ordered))
     if settings:
-        # What is handed on as text has to say what counts.
+        # Include the settings in the text that is passed on.
         text = text_format.MessageToString(message, as_utf8=True)
     return reader, dataclasses.replace(spec, text=text, source=source)
 
 
 def _shortened(problems: list[Problem]) -> list[Problem]:
-    """The first problems, and how many more there are: a screen of them helps, a million does not."""
+    """Returns the first problems and a last one with the number of others."""
     rest = len(problems) - SPEC_PROBLEMS
     return [*problems[:SPEC_PROBLEMS], Problem("", f"and {rest} more")] if rest > 0 else problems
 
 
 def _check_kind(text: str, source: str, message: Message, reader: Reader) -> None:
-    """Says in one sentence that a text is no such spec at all, where its faults would fill pages.
+    """Reports a text of the wrong kind in one sentence instead of listing each field as an error.
 
     Raises:
-        SpecError: None of its fields belongs to this kind of spec.
+        SpecError: No field belongs to this kind of spec.
     """
     experiment = experiment_pb2.Experiment.DESCRIPTOR
     export = dataset_export_pb2.DatasetExportConfig.DESCRIPTOR
@@ -175,9 +216,9 @@ def _check_kind(text: str, source: str, message: Message, reader: Reader) -> Non
     found, expected = (_kind(each) for each in (other, wanted))
     if not names.isdisjoint(other.fields_by_name):
         raise SpecError(source, [Problem("", f"this is {found}; expected {expected}")])
-    # Blocks whose names are mistyped are read all the same.
+    # Blocks with a misspelled name are still read.
     if (len(reader.problems) > 1 or not names) and not message.ListFields():
-        raise SpecError(source, [Problem("", f"this is no spec; expected {expected}: see docs/spec.md")])
+        raise SpecError(source, [Problem("", f"this is not a spec; expected {expected}: see docs/spec.md")])
 
 
 def _kind(descriptor: Any) -> str:
@@ -187,7 +228,7 @@ def _kind(descriptor: Any) -> str:
 
 
 def _top_level_names(text: str) -> set[str]:
-    """Returns the words outside of all brackets, texts and comments."""
+    """Returns the words outside brackets, strings and comments."""
     depth, names = 0, set()
     for token in _TOKEN.findall(text):
         depth += (token in ("{", "<", "[")) - (token in ("}", ">", "]"))
@@ -197,7 +238,7 @@ def _top_level_names(text: str) -> set[str]:
 
 
 def _not_following(problems: Iterable[Problem], doubtful: Collection[str]) -> list[Problem]:
-    """The problems that are not mere consequences of a field's value being unknown."""
+    """Removes problems that merely follow from a field whose value is unknown."""
     return [
         problem
         for problem in problems

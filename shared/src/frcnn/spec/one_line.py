@@ -1,8 +1,8 @@
-"""Specs whose line breaks were dropped, as by the one-line text field that Kubeflow shows for a parameter.
+"""Repairs specs that lost their line breaks, for example in Kubeflow's one-line text field.
 
-Most of protobuf text does without them. What does not: a value and the name of the next setting that became
-one word (`random_seed: 42enc_key: ""`), which the names of the spec's fields tell apart, and a comment, whose
-end nobody can know any more.
+Most protobuf text does not need line breaks. Two cases do: a value that was joined with the name of the next
+field (`random_seed: 42enc_key: ""`), which can be split because field names are known, and a comment, whose
+end can no longer be found.
 """
 
 import re
@@ -23,12 +23,19 @@ _NUMBER = re.compile(
 )
 _TRUTH = re.compile(r"true|false|True|False|t|f|0|1")
 _SETTING = re.compile(r"[{}]|\w\s*:")
-# Longer than any value and name in one word.
+# Longer than any value joined with a field name.
 _LONGEST_WORD = 500
 
 
 def lost_comment(text: str) -> bool:
-    """Checks whether a text of one line has settings within a comment, which reaches to the text's end."""
+    """Checks whether a one-line text has fields inside a comment, which extends to the end of the text.
+
+    Args:
+        text: Text of a spec.
+
+    Returns:
+        `True` if fields are lost in a comment.
+    """
     if "\n" in text or "\r" in text:
         return False
     comments = (match["comment"] for match in _TOKEN.finditer(text) if match["comment"])
@@ -36,19 +43,22 @@ def lost_comment(text: str) -> bool:
 
 
 def with_blanks(text: str, message: Message) -> str:
-    """Puts a blank between each value and the setting that follows it without one.
+    """Inserts a blank between each value and a field name joined to it.
 
     Args:
-        text: Of one line; any other is given back as it is.
-        message: Of the kind that the text describes.
+        text: Text of a spec. Text of several lines is returned unchanged.
+        message: Empty message of this kind of spec.
+
+    Returns:
+        The repaired text.
     """
     return text if "\n" in text else "".join(_split(text, message.DESCRIPTOR))
 
 
 def _split(text: str, root: Any) -> Iterator[str]:
-    """The text's parts, words that are two as two."""
+    """Yields the parts of the text, with joined words split."""
     matches = list(_TOKEN.finditer(text))
-    # The blocks that are open; None for one of an unknown name.
+    # Descriptors of the open blocks; None for a block with an unknown name.
     blocks: list[Any] = [root]
     field: Field | None = None
     for at, match in enumerate(matches):
@@ -71,7 +81,7 @@ def _split(text: str, root: Any) -> Iterator[str]:
 
 
 def _next(matches: list[re.Match[str]], at: int) -> str:
-    """The mark that follows a word, blanks aside; empty if something else does."""
+    """Returns the punctuation after a word, ignoring blanks; empty if something else follows."""
     for match in matches[at + 1 : at + 3]:
         if not match["blank"]:
             return match["mark"] or ""
@@ -79,7 +89,7 @@ def _next(matches: list[re.Match[str]], at: int) -> str:
 
 
 def _two(word: str, field: Field | None, known: Mapping[str, Field]) -> tuple[str, str]:
-    """A word as the value of `field` and the name after it; the first is empty if it is one word."""
+    """Splits a word into a value of `field` and the next name; the value is empty if it is a single word."""
     if field is None or word in known or len(word) > _LONGEST_WORD:
         return "", word
     for cut in range(1, len(word)):
@@ -97,7 +107,14 @@ def _is_value(text: str, field: Field) -> bool:
 
 
 def as_line(text: str) -> str:
-    """Writes a spec as one line that means the same, without its comments."""
+    """Writes a spec as one line, without its comments.
+
+    Args:
+        text: Text of a spec.
+
+    Returns:
+        Equivalent text of one line.
+    """
     lines = (
         "".join(match[0] for match in _TOKEN.finditer(line) if not match["comment"]).strip()
         for line in text.splitlines()

@@ -1,4 +1,4 @@
-"""What `frcnn.Spec` and `frcnn.ConvertSpec` do, for both kinds of specs."""
+"""Implementation of `frcnn.Spec` and `frcnn.ConvertSpec` for both kinds of specs."""
 
 import dataclasses
 import os
@@ -17,7 +17,19 @@ AnySpec = TypeVar("AnySpec", bound=Experiment | DatasetExportConfig)
 
 
 def load(cls: type[AnySpec], path: str | os.PathLike[str]) -> AnySpec:
-    """Reads a spec from a file or an `s3://` URI."""
+    """Reads a spec from a file or an `s3://` URI.
+
+    Args:
+        cls: Class of the spec.
+        path: File name or URI.
+
+    Returns:
+        The checked spec.
+
+    Raises:
+        SpecError: The file cannot be read, or the spec has errors; the message lists all of them.
+        StoreError: The object on S3 cannot be read.
+    """
     from frcnn.storage.address import is_remote
 
     name = os.fspath(path)
@@ -25,37 +37,78 @@ def load(cls: type[AnySpec], path: str | os.PathLike[str]) -> AnySpec:
 
 
 def parse(cls: type[AnySpec], text: str, source: str) -> AnySpec:
-    """Reads a spec from text."""
+    """Parses a spec.
+
+    Args:
+        cls: Class of the spec.
+        text: Protobuf text.
+        source: Name of the spec in messages.
+
+    Returns:
+        The checked spec.
+
+    Raises:
+        SpecError: The spec has errors; the message lists all of them.
+    """
     if issubclass(cls, Experiment):
         return cast(AnySpec, parse_experiment(text, source).spec)
     return cast(AnySpec, parse_dataset_export(text, source).spec)
 
 
 def checked(spec: AnySpec) -> AnySpec:
-    """Applies all rules to a spec that may have been built in Python."""
+    """Checks a spec that may have been built in Python.
+
+    Args:
+        spec: Spec of either kind.
+
+    Returns:
+        The checked spec.
+
+    Raises:
+        SpecError: The spec has errors; the message lists all of them.
+    """
     if isinstance(spec, Experiment):
         return cast(AnySpec, checked_experiment(spec))
     return cast(AnySpec, checked_export(spec))
 
 
 def updated(spec: AnySpec, values: Mapping[str, object]) -> AnySpec:
-    """Returns a checked copy with some values replaced; it is no longer the text that it was read from."""
+    """Returns a checked copy with some values replaced. The copy does not keep the text of the spec.
+
+    Args:
+        spec: Spec of either kind.
+        values: New values by path.
+
+    Returns:
+        The checked copy.
+
+    Raises:
+        SpecError: A field does not exist or a value is invalid; the message lists all errors.
+    """
     start: Experiment | DatasetExportConfig = without_derived(spec) if isinstance(spec, Experiment) else spec
     changed = with_values(start, values, spec.source or BUILT)
     return cast(AnySpec, checked(dataclasses.replace(changed, text="")))
 
 
 def given(cls: type[AnySpec], spec: AnySpec | str | os.PathLike[str]) -> AnySpec:
-    """Returns the checked spec that an argument means: a spec object, or the name of a file.
+    """Returns the checked spec for an argument that is a spec object or a file name.
+
+    Args:
+        cls: Class of the spec.
+        spec: Spec object, file name or `s3://` URI.
+
+    Returns:
+        The checked spec.
 
     Raises:
-        SpecError: The file cannot be read, or the spec has faults; all of them are named.
+        SpecError: The file cannot be read, or the spec has errors; the message lists all of them.
+        StoreError: The object on S3 cannot be read.
     """
     if isinstance(spec, str | os.PathLike):
         return load(cls, spec)
     if not isinstance(spec, cls):
         name = "Spec" if issubclass(cls, Experiment) else "ConvertSpec"
-        message = f"found an object of type {type(spec).__name__}; expected a {name} or the name of a file"
+        message = f"found an object of type {type(spec).__name__}; expected a {name} or a file name"
         raise SpecError(BUILT, [Problem("", message)])
     return checked(spec)
 

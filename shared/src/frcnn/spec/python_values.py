@@ -1,7 +1,7 @@
-"""Spec objects built in Python, brought into the form that specs read from text have.
+"""Converts spec objects built in Python to the form of specs read from text.
 
-Text is parsed into exact types. Python code may give a list for a tuple, a dict for a map, 1 for 1.0, a path
-for a name, or a value of a wrong type; `normalized` converts what can be converted and names the rest.
+Parsed text has exact types. Python code may use a list for a tuple, a dict for a map, 1 for 1.0, a path for
+a string, or a value of a wrong type. `normalized` converts these values and reports those it cannot convert.
 """
 
 import dataclasses
@@ -36,20 +36,22 @@ _KINDS = {bool: "True or False", int: "a whole number", float: "a number", str: 
 
 
 class _WrongTypeError(Exception):
-    """A value that cannot be converted; the message says what was found and expected."""
+    """Value that cannot be converted. The message contains the value found and the type expected."""
 
 
 def normalized(config: Config, problems: list[Problem], path: str = "") -> Config:
-    """Converts every value of a spec object, and of all objects below it, to its field's type.
+    """Converts all values of a spec object and its nested objects to the types of their fields.
+
+    Values that mean "not set" are replaced by the default of their field.
 
     Args:
-        config: An instance of a config class of `frcnn.spec`.
-        problems: Gets a problem for each value of a wrong type; that value becomes its field's default, or an
-            empty one where there is no default.
-        path: Of `config` in the spec; empty for the whole spec.
+        config: Instance of a config class of `frcnn.spec`.
+        problems: List that receives a problem for each value of a wrong type. The value is replaced by the
+            default of its field, or by an empty value if there is none.
+        path: Path of `config` in the spec; empty for the whole spec.
 
     Returns:
-        An equal object; a value that its field does not tell from "not set" is replaced by the default.
+        The converted object.
     """
     values: dict[str, Any] = {}
     for field, annotation in schema_fields(type(config)):
@@ -67,7 +69,15 @@ def normalized(config: Config, problems: list[Problem], path: str = "") -> Confi
 
 
 def members_beside(cls: type, name: str) -> list[str]:
-    """Returns the fields that exclude the field `name` of a config class: the other members of its oneof."""
+    """Returns the other members of the oneof of a field.
+
+    Args:
+        cls: Config class.
+        name: Name of the field.
+
+    Returns:
+        Names of the fields that are mutually exclusive with it.
+    """
     descriptor = _MESSAGES[cls.__name__].fields_by_name.get(name)
     oneof = descriptor.containing_oneof if descriptor is not None else None
     return [] if oneof is None else [field.name for field in oneof.fields if field.name != name]
@@ -164,15 +174,15 @@ def _scalar(value: object, kind: type) -> object:
 
 
 def _as_float32(value: float) -> float:
-    """Rounds to what the spec's text would hold, so that an object and its text mean the same."""
+    """Rounds to float32 as in the text of a spec, so that an object and its text are equal."""
     try:
         return shortest_float(value)
-    except (OverflowError, StopIteration):  # too large, infinite or no number: the rules name it
+    except (OverflowError, StopIteration):  # too large, infinite or NaN: reported by the rules
         return value
 
 
 def _settle_alternatives(cls: type, values: dict[str, Any], problems: list[Problem], path: str) -> None:
-    """Leaves one member of each oneof: that which was set, not that which is there by default."""
+    """Keeps one member of each oneof, preferring one that was set over one present by default."""
     defaults = {field.name: default_of(field) for field in dataclasses.fields(typing.cast(Any, cls))}
     for oneof in _MESSAGES[cls.__name__].oneofs:
         names = [field.name for field in oneof.fields]
@@ -201,6 +211,6 @@ def _expected(kind: Annotation) -> str:
 
 
 def _shown(value: object) -> str:
-    """Shows a value, cut short, and its type: `'a' (str)`."""
+    """Formats a value, shortened, with its type: `'a' of type str`."""
     text = "a value" if dataclasses.is_dataclass(value) else repr(value)
     return f"{text if len(text) <= 60 else text[:57] + '...'} of type {type(value).__name__}"

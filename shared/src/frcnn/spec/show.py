@@ -1,4 +1,4 @@
-"""A loaded spec as protobuf text: every effective value, defaults marked. Loads again to the same spec."""
+"""Formats a loaded spec as protobuf text with all effective values. The text loads to the same spec."""
 
 import dataclasses
 import enum
@@ -16,28 +16,50 @@ _SET = "  # --set"
 
 
 def render(config: object, positions: Positions, *, show_keys: bool = False) -> str:
-    """`config` as protobuf text; what `positions` does not know is marked as a default.
+    """Formats a spec and marks defaults and values set with `--set`.
 
-    Messages, lists and maps that are not set are left out. Keys that are set are shown as asterisks
-    unless `show_keys`.
+    Messages, lists and maps that are not set are omitted.
+
+    Args:
+        config: Spec object.
+        positions: Positions of the fields that are set; all others are marked as defaults.
+        show_keys: Whether to show keys; otherwise they are replaced by asterisks.
+
+    Returns:
+        Protobuf text with comments.
     """
     return "".join(f"{line}\n" for line in _lines(config, positions, "", show_keys))
 
 
 class _All:
-    """Where nothing is a default."""
+    """Positions for which every field is set."""
 
     def __contains__(self, path: object) -> bool:
         return True
 
 
 def effective_text(config: object) -> str:
-    """`config` as protobuf text, every value as it counts, keys hidden: what to keep beside results."""
+    """Formats a spec with all effective values and hidden keys, for example to save it with results.
+
+    Args:
+        config: Spec object.
+
+    Returns:
+        Protobuf text.
+    """
     return "".join(f"{line}\n" for line in _lines(config, _All(), "", show_keys=False))
 
 
 def text_of(config: object, *, secrets: bool = False) -> str:
-    """Writes `config` as protobuf text that loads to an equal spec; keys are left out unless `secrets`."""
+    """Formats a spec as protobuf text that loads to an equal spec.
+
+    Args:
+        config: Spec object.
+        secrets: Whether to include keys.
+
+    Returns:
+        Protobuf text.
+    """
     lines = _lines(config, _All(), "", show_keys=secrets)
     return "".join(f"{line}\n" for line in lines if not line.endswith(f'"{HIDDEN}"  # hidden'))
 
@@ -69,7 +91,7 @@ def _mark(positions: "Positions | _All", path: str) -> str:
 
 
 def _items(value: object, path: str) -> list[tuple[str, object]]:
-    """The occurrences of a field: none if it is not set, several for a list."""
+    """Returns the occurrences of a field: none if it is not set, several for a list."""
     if value is None:
         return []
     if isinstance(value, tuple):

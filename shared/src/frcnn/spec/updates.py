@@ -1,4 +1,4 @@
-"""A spec with some values replaced, named by their paths as messages name them."""
+"""Replaces values of a spec by path, with the same paths as in messages."""
 
 import dataclasses
 import re
@@ -18,17 +18,21 @@ _STEP = re.compile(r'(?P<field>\w+)|\[(?P<index>\d+)\]|\["(?P<key>[^"]*)"\]')
 
 
 def with_values(config: Config, values: Mapping[str, object], source: str) -> Config:
-    """Returns `config` with the given values; nothing is checked but that the paths exist.
+    """Replaces values of a spec object. Checks only that the paths exist.
 
     Args:
-        config: A spec object.
-        values: By path, such as `training_config.num_epochs`, `dataset_config.data_sources[0].tfrecords_path`
-            or `dataset_config.target_class_mapping["van"]`. A message that is not set is made, and of
-            fields that exclude each other the one that is named stays.
-        source: What messages call the spec.
+        config: Spec object.
+        values: New values by path, for example `training_config.num_epochs`,
+            `dataset_config.data_sources[0].tfrecords_path` or
+            `dataset_config.target_class_mapping["van"]`. Messages that are not set are created. Setting one
+            of several mutually exclusive fields removes the others.
+        source: Name of the spec in messages.
+
+    Returns:
+        Changed copy.
 
     Raises:
-        SpecError: There is no such field; all unknown paths are named.
+        SpecError: A field does not exist; the message lists all unknown paths.
     """
     problems: list[Problem] = []
     changed: Any = config
@@ -43,11 +47,11 @@ def with_values(config: Config, values: Mapping[str, object], source: str) -> Co
 
 
 class _NoSuchFieldError(Exception):
-    """A path that leads nowhere."""
+    """Path that does not lead to a field."""
 
 
 def _grouped(config: object, values: Mapping[str, object]) -> list[tuple[str, object]]:
-    """Shorter paths first: a whole message before single values in it."""
+    """Sorts by length of the path, so that a message is set before single values in it."""
     return sorted(values.items(), key=lambda item: len(_STEP.findall(item[0])))
 
 
@@ -56,7 +60,7 @@ def _steps(path: str) -> list["re.Match[str]"]:
     rebuilt = "".join(match[0] if match["field"] is None else f".{match[0]}" for match in found)
     if not found or rebuilt.lstrip(".") != path:
         raise _NoSuchFieldError(
-            "not a path; expected names with dots between them, like training_config.num_epochs"
+            "invalid path; expected names with dots between them, like training_config.num_epochs"
         )
     return found
 
@@ -69,14 +73,14 @@ def _with_value(config: Any, steps: list["re.Match[str]"], value: object, path: 
         return _with_item(config, int(step["index"]), rest, value, path)
     if step["key"] is not None:
         if not isinstance(config, Mapping) or rest:
-            raise _NoSuchFieldError("not a map of the spec")
+            raise _NoSuchFieldError("this field is not a map")
         return FrozenMap({**config, step["key"]: value})
     return _with_field(config, step[0], rest, value, path)
 
 
 def _with_item(config: Any, index: int, rest: list["re.Match[str]"], value: object, path: str) -> Any:
     if not isinstance(config, tuple | list):
-        raise _NoSuchFieldError("not a list of the spec")
+        raise _NoSuchFieldError("this field is not a list")
     if index >= len(config):
         raise _NoSuchFieldError(f"no entry {index}; the list has {len(config)}")
     items = list(config)
@@ -102,9 +106,9 @@ def _is_config(value: object) -> bool:
 
 
 def _fresh(kind: Any, name: str, path: str) -> Any:
-    """Makes a message that is not set yet; `name` is the field that is about to be."""
+    """Creates a message that is not set yet. `name` is the field that will be set next."""
     if not dataclasses.is_dataclass(kind):
-        raise _NoSuchFieldError("the field holds a single value")
+        raise _NoSuchFieldError("this field is a single value without subfields")
     missing = dataclasses.MISSING
     required = [
         field.name
@@ -115,7 +119,7 @@ def _fresh(kind: Any, name: str, path: str) -> Any:
         whole = path[: path.rindex(name) - 1]
         kind_name = typing.cast(type, kind).__name__
         raise _NoSuchFieldError(
-            f"{whole} is not set, and needs {', '.join(required)} too; give the whole {kind_name}"
+            f"{whole} is not set and also requires {', '.join(required)}; give a complete {kind_name}"
         )
     return typing.cast(Any, kind)(**({name: None} if _needs(kind, name) else {}))
 

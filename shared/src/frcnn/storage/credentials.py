@@ -1,4 +1,4 @@
-"""Where S3 credentials come from: variables, a file, a web identity, a container's or a machine's role."""
+"""Sources of S3 credentials: variables, file, web identity, role of a container or a machine."""
 
 import configparser
 import re
@@ -18,26 +18,27 @@ _PAIRS = (
     ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"),
     ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"),
 )
-# What the firmware of Amazon's machines says; asking the metadata service elsewhere only costs time.
+# Names the vendor on Amazon's machines. Elsewhere, a request to the metadata service only costs time.
 _VENDOR_FILE = Path("/sys/devices/virtual/dmi/id/sys_vendor")
 _METADATA = "http://169.254.169.254"
 _METADATA_SECONDS = 2.0
 
 
 def find_credentials(known: Mapping[str, str], ca_file: Path | None) -> "tuple[Provider | None, str]":
-    """Finds the first source of credentials that the environment describes.
+    """Finds the first source of credentials in the environment.
 
     The order is that of Amazon's own tools: keys, web identity, file, container role, machine role.
 
     Args:
         known: Environment variables, without surrounding white space.
-        ca_file: Certificates to trust when a token service is asked.
+        ca_file: CA certificates to trust for requests to a token service.
 
     Returns:
-        The provider, `None` if requests are not to be signed, and its description for messages.
+        Tuple of the provider and its description for messages. The provider is `None` if requests are
+        unsigned.
 
     Raises:
-        UsageError: A source is described by half, or names a file that is missing.
+        UsageError: A source is incomplete, or names a missing file.
     """
     for find in (_static, _web_identity, _file, _container, _machine):
         found = find(known, ca_file)
@@ -53,15 +54,13 @@ def _static(known: Mapping[str, str], ca_file: Path | None) -> "tuple[Provider, 
         if known.get(access) and known.get(secret):
             token = known.get("AWS_SESSION_TOKEN") if access.startswith("AWS") else None
             for name, value in ((access, known[access]), (secret, known[secret])):
-                # It would end up in a header; the value itself is never printed.
+                # The value is sent in a header. Messages never contain it.
                 if re.search(r"[\s\0-\x1f]", value):
                     raise UsageError(f"{name} has white space or a line break inside; expected one word")
             return StaticProvider(known[access], known[secret], token or None), f"{access} and {secret}"
         if known.get(access) or known.get(secret):
             missing = secret if known.get(access) else access
-            raise UsageError(
-                f"{missing} is not set, but its other half is; set both of {access} and {secret}"
-            )
+            raise UsageError(f"{missing} is not set, but its counterpart is. Set both {access} and {secret}.")
     return None
 
 
@@ -74,15 +73,15 @@ def _web_identity(known: Mapping[str, str], ca_file: Path | None) -> "tuple[Prov
     role, path = known.get("AWS_ROLE_ARN", ""), Path(named)
     if not role:
         raise UsageError(
-            "AWS_ROLE_ARN is not set, but AWS_WEB_IDENTITY_TOKEN_FILE is; set both: annotate the service "
-            "account with the role"
+            "AWS_ROLE_ARN is not set, but AWS_WEB_IDENTITY_TOKEN_FILE is. Annotate the service account "
+            "with the role, which sets both."
         )
     if not path.is_file():
         raise UsageError(f"AWS_WEB_IDENTITY_TOKEN_FILE: {named}: no such file")
     service = _token_service(known)
 
     def token() -> dict[str, str]:
-        return {"access_token": path.read_text("utf-8").strip(), "expires_in": "0"}  # renewed by the kubelet
+        return {"access_token": path.read_text("utf-8").strip(), "expires_in": "0"}  # the kubelet renews it
 
     provider = WebIdentityProvider(
         jwt_provider_func=token,
@@ -127,7 +126,7 @@ def _container(known: Mapping[str, str], ca_file: Path | None) -> "tuple[Provide
     )
     if not full and not relative:
         return None
-    # The provider reads the token that goes with it from the environment itself.
+    # The provider itself reads the token for this URI from the environment.
     provider = IamAwsProvider(full_uri=full, relative_uri=relative, http_client=_local_pool())
     return _checked(provider, "the container's role", full or relative or "")
 
@@ -157,7 +156,7 @@ def _local_pool() -> Any:
 
 
 def _checked(provider: "Provider", source: str, place: str) -> "tuple[Provider, str]":
-    """Makes a provider whose errors say where credentials were expected; none of them holds a token."""
+    """Wraps a provider so that its errors name the source of the credentials and contain no token."""
     from minio.credentials.providers import Provider
 
     class Checked(Provider):
@@ -175,12 +174,12 @@ def _told(retrieve: Callable[[], Any], source: str, place: str) -> Any:
     except (urllib3.exceptions.HTTPError, TimeoutError) as error:
         raise PassingFault(
             f"no credentials from {source}: cannot reach {place} ({type(error).__name__})",
-            "check the network from here to that address",
+            "check the network connection to that address",
         ) from error
     except (ValueError, OSError, KeyError, SyntaxError, configparser.Error) as error:
         raise StoreError(f"no credentials from {source}: {_without_query(error)}; correct it") from error
 
 
 def _without_query(error: Exception) -> str:
-    """Returns an error's text without the queries of URLs, which hold the token."""
+    """Returns an error's text without the query strings of URLs, which contain the token."""
     return re.sub(r"\?\S+", "", " ".join(str(error).split()))[:300] or type(error).__name__

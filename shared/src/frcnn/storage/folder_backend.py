@@ -1,4 +1,4 @@
-"""A folder on a disk or a shared volume, as a keeper."""
+"""Storage backend for a folder on a disk or a shared volume."""
 
 import contextlib
 import os
@@ -15,32 +15,36 @@ from frcnn.storage import checksums
 from frcnn.storage.backend import Entry, Upload
 from frcnn.storage.faults import ChangedError, MissingError, PassingFault
 
-# What is not whole yet: files, and the folders that they are written in.
+# Prefix of incomplete files and of the folders in which they are written.
 _PARTIAL = ".partial-"
 _LOCK = ".frcnn.lock"
-# What a killed process left unfinished is removed when nothing was written there for so long, s.
+# Age in seconds after which incomplete files of killed processes are removed.
 _STALE = 86400.0
 
 
 class FolderKeeper:
-    """The files below one folder. A file's version is its size and time of change."""
+    """Storage backend for one folder. The version of a file is its size and modification time."""
 
     tells_checksums = False
 
     def __init__(self, root: Path) -> None:
-        """`root` need not be there yet."""
+        """Creates a backend.
+
+        Args:
+            root: The folder; need not exist yet.
+        """
         self._root = root
         self._stale: set[Path] = set()
 
     def where(self, name: str = "") -> str:
-        """The path."""
+        """Returns the path of a file."""
         return str(self._root / name)
 
     def check(self) -> None:
-        """Nothing has to be there."""
+        """Does nothing: no folder has to exist."""
 
     def entries(self, below: str = "") -> list[Entry]:
-        """All files, links to files too; remembers what killed processes left, for `remove`."""
+        """Lists all files and links to files; notes leftovers of killed processes for `remove`."""
         top = self._source(below) if below else self._root
         if below and not top.is_dir():
             return []
@@ -57,7 +61,7 @@ class FolderKeeper:
         return sorted(found, key=lambda entry: entry.name)
 
     def stat(self, name: str) -> Entry:
-        """Of the file."""
+        """Returns size and version of a file."""
         path = self._source(name)
         try:
             if path.is_file():
@@ -67,22 +71,22 @@ class FolderKeeper:
         raise MissingError(f"{path}: no such file; check the path")
 
     def read(self, name: str, offset: int, length: int, etag: str = "") -> bytes:
-        """A stretch of the file."""
+        """Reads a range of a file."""
         path = self._source(name)
         if not path.is_file():
             raise MissingError(f"{path}: no such file; check the path")
         with _missing_as_ours(path), path.open("rb") as stream:
-            # Of the file that was opened: the name may be given to another one at any time.
+            # Checks the open file, since another file may take its name at any time.
             if etag and _facts(os.fstat(stream.fileno())) != etag:
-                raise ChangedError(f"{path}: was replaced while it was being read; run again for the new one")
+                raise ChangedError(f"{path}: was replaced while being read. Run again to read the new one.")
             stream.seek(offset)
             data = stream.read(length)
         if len(data) != length:
-            raise StoreError(f"{path}: shorter than it should be; publish it again")
+            raise StoreError(f"{path}: found {len(data)} of {length} bytes. Publish it again.")
         return data
 
     def write(self, name: str, data: bytes, md5: str) -> None:
-        """Aside, then renamed."""
+        """Writes to a temporary file, then renames it."""
         _check(self.where(name), data, md5)
         path = self._target(name)
         with _aside(path) as temporary:
@@ -90,31 +94,31 @@ class FolderKeeper:
             _finish(temporary, path)
 
     def swap(self, name: str, data: bytes, md5: str, former: Entry | None, former_md5: str) -> None:
-        """Under a lock that its holder loses when it ends; the former bytes are compared, not times."""
+        """Replaces a file under a lock; compares the content, not the modification time."""
         path = self._target(name)
         with exclusive(self._root / _LOCK):
             found = checksums.md5(path.read_bytes()) if path.is_file() else ""
             if found != former_md5:
-                raise ChangedError(f"{path}: was replaced meanwhile by somebody else; run again")
+                raise ChangedError(f"{path}: was replaced by another process in the meantime. Run again.")
             self.write(name, data, md5)
 
     def remove(self, names: Iterable[str]) -> None:
-        """Files, folders that become empty, and what killed processes left unfinished."""
+        """Removes files, folders that become empty, and incomplete files of killed processes."""
         for path in self._stale:
             with contextlib.suppress(OSError):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
         for name in names:
             path = self._target(name)
             path.unlink(missing_ok=True)
-            # Not the outermost folder, where others may be about to make theirs.
+            # The outermost folder stays: other processes may be about to create files in it.
             for folder in path.relative_to(self._root).parents[:-2]:
                 try:
                     (self._root / folder).rmdir()
                 except OSError:
-                    break  # it holds more, or another process was faster
+                    break  # it is not empty, or another process removed it
 
     def begin(self, name: str) -> Upload:
-        """A file of this upload's own, beside the final one; nobody takes it up again."""
+        """Creates a temporary file next to the final one; interrupted uploads are not resumed."""
         path = self._target(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=path.parent)) / f"{_PARTIAL}{path.name}"
@@ -122,7 +126,7 @@ class FolderKeeper:
         return Upload(str(aside), {})
 
     def part(self, name: str, upload: Upload, number: int, offset: int, data: bytes, md5: str) -> None:
-        """Written where it belongs."""
+        """Writes the part at its offset."""
         _check(self.where(name), data, md5)
         with Path(upload.id).open("r+b") as stream:
             stream.seek(offset)
@@ -130,27 +134,27 @@ class FolderKeeper:
         upload.parts[number] = md5
 
     def complete(self, name: str, upload: Upload, md5s: Sequence[str]) -> None:
-        """Renamed."""
+        """Renames the temporary file."""
         aside = Path(upload.id)
         _finish(aside, self._target(name))
         shutil.rmtree(aside.parent, ignore_errors=True)
 
     def part_bytes(self, entry: Entry) -> int:
-        """Not known."""
+        """Returns 0: files are not made of parts."""
         return 0
 
     def _target(self, name: str) -> Path:
-        """What is written or removed: never through a link that leads out of the folder."""
+        """Returns a path to write or remove; refuses links that lead out of the folder."""
         return paths.below(self._root, name, self.where())
 
     def _source(self, name: str) -> Path:
-        """What is read: data sets on volumes may consist of links."""
+        """Returns a path to read; follows links, since data sets on volumes may consist of them."""
         return paths.below(self._root, name, self.where(), follow_links=True)
 
 
 @contextlib.contextmanager
 def _aside(path: Path) -> Iterator[Path]:
-    """A path in a folder of its own beside `path`, which no listing shows."""
+    """Yields a path in a new temporary folder next to `path`, which listings omit."""
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=path.parent))
     try:
@@ -160,7 +164,7 @@ def _aside(path: Path) -> Iterator[Path]:
 
 
 def _finish(temporary: Path, path: Path) -> None:
-    """Gives a file its name once the disk has it."""
+    """Flushes a file to the disk, then gives it its final name."""
     with temporary.open("rb") as handle:
         os.fsync(handle.fileno())
     temporary.replace(path)
@@ -183,7 +187,7 @@ def _missing_as_ours(path: Path) -> Iterator[None]:
 
 def _check(where: str, data: bytes, md5: str) -> None:
     if checksums.md5(data) != md5:
-        raise PassingFault(f"{where}: not the bytes that were meant", "look at the disk it is read from")
+        raise PassingFault(f"{where}: the bytes to write have changed", "check the source disk for errors")
 
 
 def _version(path: Path) -> str:

@@ -1,7 +1,7 @@
-"""What a published artifact is made of: objects with checksums, and the files that lie in them.
+"""Manifest of an artifact: its objects with their checksums, and the files inside them.
 
-A large file is an object of its own; small files lie one behind the other in pack objects. Objects are
-cut into pieces of `piece_bytes`, the last one shorter. Where no artifact was published, an object is a file.
+A large file is a separate object; small files are concatenated in pack objects. Objects are divided into
+pieces of `piece_bytes`, the last one shorter. Without a published artifact, each object is a file.
 """
 
 import dataclasses
@@ -20,21 +20,21 @@ NAME = "frcnn-manifest.json"
 FORMAT = "frcnn artifact 1"
 CONTENT = "content"
 _ID = re.compile(r"[0-9a-f]{32}")
-# Where contents lie: named by themselves and, since each location is filled once, by chance.
+# Locations of contents: a hash of the content and an optional suffix, since a location is filled only once.
 _LOCATION = re.compile(r"[0-9a-f]{32}(?:-[0-9a-f]{1,32})?")
 _SERIAL = re.compile(r"[0-9a-f]{0,64}")
 
 
 @dataclasses.dataclass(frozen=True)
 class StoredObject:
-    """An object: its key below the artifact's address, and what to check it by.
+    """Object of an artifact, and the data to verify it.
 
     Attributes:
         name: Key below the artifact's address.
-        size: Bytes.
-        piece_bytes: Size of its pieces but the last; 0 where not known.
-        md5s: Checksum of each piece in hex; None where a listing gave only the object's `etag`.
-        etag: What the server calls this version; empty if it gives none.
+        size: Size in bytes.
+        piece_bytes: Size of each piece but the last; 0 if unknown.
+        md5s: MD5 of each piece (hex); `None` if a listing gave only the object's `etag`.
+        etag: Version given by the server; empty for none.
     """
 
     name: str
@@ -44,12 +44,16 @@ class StoredObject:
     etag: str = ""
 
     def piece(self, number: int) -> tuple[int, int]:
-        """Offset and length of a piece, bytes."""
+        """Returns offset and length of a piece, bytes.
+
+        Args:
+            number: Index of the piece, from 0.
+        """
         offset = number * self.piece_bytes
         return offset, min(self.piece_bytes, self.size - offset)
 
     def expected_etag(self) -> str:
-        """What servers that name versions by checksums call it."""
+        """Returns the ETag on servers that use checksums as versions."""
         if self.md5s is None:
             return self.etag
         return self.md5s[0] if len(self.md5s) == 1 else combined_etag(self.md5s)
@@ -57,7 +61,14 @@ class StoredObject:
 
 @dataclasses.dataclass(frozen=True)
 class StoredFile:
-    """A file: `size` bytes at `offset` of object number `object`; `path` is relative, with slashes."""
+    """File inside an object.
+
+    Attributes:
+        path: Relative path, with slashes.
+        object: Index of the object in the manifest.
+        offset: Offset in the object, bytes.
+        size: Size in bytes.
+    """
 
     path: str
     object: int
@@ -67,9 +78,14 @@ class StoredFile:
 
 @dataclasses.dataclass(frozen=True)
 class Stretch:
-    """Where a file can be read: `size` bytes at `offset` of an object, of which `etag` names the version.
+    """Byte range of an object that contains one file.
 
-    `etag` is empty where the object's name is never given to other contents.
+    Attributes:
+        path: Relative path of the file, with slashes.
+        object: Name of the object.
+        offset: Offset in the object, bytes.
+        size: Size in bytes.
+        etag: Version of the object; empty if its name is never reused for other content.
     """
 
     path: str
@@ -81,16 +97,17 @@ class Stretch:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """The contents of an artifact.
+    """Contents of an artifact.
 
     Attributes:
-        id: Names the contents, wherever they lie.
-        objects: What they are made of.
-        files: What lies in the objects.
-        previous: Location of what was published before.
-        unused: Locations that neither this manifest nor the one before names, and since when (Unix time, s).
-        condemned: Locations whose objects may be removed at any time; none of them is ever used again.
-        serial: Differs from one publication to the next, so that no two manifests are the same bytes.
+        id: Hash of the contents, independent of their location.
+        objects: Objects of the artifact.
+        files: Files inside the objects.
+        previous: Location of the previous publication; empty for none.
+        unused: Locations that neither this manifest nor its predecessor names, each with the Unix time (s)
+            since when it is unused.
+        condemned: Locations that are never used again; their objects may be removed at any time.
+        serial: Random value of each publication, so that no two manifests have the same bytes.
     """
 
     id: str
@@ -103,32 +120,43 @@ class Manifest:
 
     @property
     def size(self) -> int:
-        """Bytes in all."""
+        """Total size in bytes."""
         return sum(each.size for each in self.objects)
 
     @property
     def location(self) -> str:
-        """Where the objects lie, below `content/`; empty if nothing was published."""
+        """Location of the objects below `content/`; empty if nothing is published."""
         return location_of(self.objects[0].name) if self.objects else ""
 
     def at(self, location: str) -> "Manifest":
-        """Returns the same contents in another location."""
+        """Returns a manifest of the same contents in another location.
+
+        Args:
+            location: Name below `content/`.
+        """
         start = len(f"{CONTENT}/{self.location}")
         root = f"{CONTENT}/{location}"
         moved = (dataclasses.replace(each, name=f"{root}{each.name[start:]}") for each in self.objects)
         return dataclasses.replace(self, objects=tuple(moved))
 
     def to_json(self) -> str:
-        """As it is stored."""
+        """Serializes the manifest for storage."""
         facts = {"format": FORMAT, **dataclasses.asdict(self)}
         return json.dumps(facts, ensure_ascii=False, separators=(",", ":")) + "\n"
 
     @classmethod
     def from_json(cls, text: bytes, where: str) -> "Manifest":
-        """What `to_json` wrote.
+        """Parses the output of `to_json`.
+
+        Args:
+            text: JSON text.
+            where: Address of the manifest, for messages.
+
+        Returns:
+            The manifest.
 
         Raises:
-            StoreError: It did not, or a newer version did, or a name in it leads out of its folder.
+            StoreError: The manifest is invalid or of a newer format, or contains an unsafe name.
         """
         try:
             facts = parse_json(text, MANIFEST_BYTES, MANIFEST_VALUES)
@@ -142,13 +170,21 @@ class Manifest:
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError) as error:
             reason = str(error)[:200]
             raise StoreError(
-                f"{where}: not a manifest that this version of frcnn reads ({reason}); publish again"
+                f"{where}: not a manifest that this version of frcnn reads ({reason}); publish again."
             ) from error
         return found
 
 
 def published(objects: tuple[StoredObject, ...], files: tuple[StoredFile, ...]) -> Manifest:
-    """The manifest of these contents. Names, sizes and checksums make its id, and that the objects' place."""
+    """Creates the manifest of new contents.
+
+    Args:
+        objects: Objects, with names relative to their location.
+        files: Files inside the objects.
+
+    Returns:
+        The manifest. Its id is a hash of names, sizes and checksums, and also the objects' location.
+    """
     facts = [*map(dataclasses.astuple, objects), *map(dataclasses.astuple, files)]
     name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
     placed = tuple(dataclasses.replace(each, name=f"{CONTENT}/{name}/{each.name}") for each in objects)
@@ -156,7 +192,11 @@ def published(objects: tuple[StoredObject, ...], files: tuple[StoredFile, ...]) 
 
 
 def location_of(name: str) -> str:
-    """Returns the location that an object's name is in; empty if it is in none."""
+    """Returns the location that contains an object; empty if there is none.
+
+    Args:
+        name: Key below the artifact's address.
+    """
     parts = name.split("/", 2)
     return parts[1] if len(parts) == 3 and parts[0] == CONTENT and _LOCATION.fullmatch(parts[1]) else ""
 
@@ -164,12 +204,12 @@ def location_of(name: str) -> str:
 def _object(facts: dict[str, Any]) -> StoredObject:
     found = StoredObject(**{**facts, "md5s": tuple(facts["md5s"])})
     if not (_is_count(found.size) and _is_count(found.piece_bytes)):
-        raise ValueError(f"{found.name} has a size that is no number of bytes")
+        raise ValueError(f"{found.name} has an invalid size")
     if found.piece_bytes > PIECE_BYTES:
         raise ValueError(f"{found.name} has pieces of {found.piece_bytes} bytes")
     pieces = -(-found.size // found.piece_bytes) if found.size else 1
     if len(found.md5s or ()) != pieces:
-        raise ValueError(f"{found.name} has {pieces} pieces and other checksums")
+        raise ValueError(f"{found.name} has {pieces} pieces but {len(found.md5s or ())} checksums")
     return found
 
 
@@ -178,7 +218,7 @@ def _is_count(value: object) -> bool:
 
 
 def _check(manifest: Manifest) -> None:
-    """Raises ValueError for anything that is not as `to_json` writes it."""
+    """Raises `ValueError` for a manifest that `to_json` cannot have written."""
     _check_marks(manifest)
     for each in manifest.objects:
         if fault_of(each.name) is not None or location_of(each.name) != manifest.location:
@@ -188,20 +228,20 @@ def _check(manifest: Manifest) -> None:
         if (fault := fault_of(file.path)) is not None:
             raise ValueError(f"file {file.path!r} {fault}")
         if not all(map(_is_count, (file.object, file.offset, file.size))):
-            raise ValueError(f"file {file.path!r} has a place that is no number")
+            raise ValueError(f"file {file.path!r} has an invalid position")
         if file.offset + file.size > manifest.objects[file.object].size:
-            raise ValueError(f"file {file.path!r} is not within its object")
+            raise ValueError(f"file {file.path!r} exceeds its object")
         left[file.object] -= file.size
     if any(each < 0 for each in left):
-        raise ValueError("files that share bytes")
+        raise ValueError("overlapping files")
     if clash := clashing(file.path for file in manifest.files):
-        raise ValueError(f"file {clash!r} is there twice, or is a folder too")
+        raise ValueError(f"file {clash!r} is listed twice, or is also a folder")
 
 
 def _check_marks(manifest: Manifest) -> None:
-    """Raises ValueError for names of contents that are none: they choose what is read, kept and removed."""
+    """Raises `ValueError` for an invalid id or location; they decide what is read and removed."""
     if not manifest.objects or not manifest.location:
-        raise ValueError("objects that lie in no location")
+        raise ValueError("objects without a location")
     if not (_ID.fullmatch(manifest.id) and _SERIAL.fullmatch(manifest.serial)):
         raise ValueError(f"id {manifest.id!r}")
     locations = [*manifest.unused, *manifest.condemned, *filter(None, [manifest.previous])]
@@ -209,11 +249,18 @@ def _check_marks(manifest: Manifest) -> None:
         if not _LOCATION.fullmatch(location):
             raise ValueError(f"location {location!r}")
     if not all(map(_is_count, manifest.unused.values())):
-        raise ValueError("a location that is unused since no time")
+        raise ValueError("invalid time of an unused location")
 
 
 def clashing(paths: Iterable[str]) -> str:
-    """Returns a path that is there twice or lies below another file of the list; empty if there is none."""
+    """Finds a path that occurs twice or lies below another file of the list.
+
+    Args:
+        paths: Relative paths, with slashes.
+
+    Returns:
+        One such path; empty if there is none.
+    """
     known: set[str] = set()
     folders: set[str] = set()
     for path in paths:

@@ -1,7 +1,7 @@
-"""Single parts of an upload, and writes with a checksum, which the `minio` SDK has no public calls for.
+"""Requests for parts and for writes with a checksum, for which the `minio` SDK has no public API.
 
-The only module that uses private methods of the SDK; `tests/storage/test_multipart.py` fails when a new
-version of the SDK moves one.
+This is the only module that uses private methods of the SDK; `tests/storage/test_multipart.py` fails when a
+new version of the SDK moves one.
 """
 
 import base64
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from minio import Minio
 
-# What a policy without the right, or a server without the call, responds to a listing of uploads.
+# Error codes for a listing of uploads if the policy forbids it or the server lacks it.
 _NOT_LISTED = ("AccessDenied", "AllAccessDisabled", "MethodNotAllowed", "NotImplemented")
 
 
 class Multipart:
-    """The requests below `minio.Minio.put_object`, one method per request. ETags come without quotes."""
+    """Requests behind `minio.Minio.put_object`, one method per request. ETags have no quotes."""
 
     def __init__(self, client: "Minio", bucket: str) -> None:
-        """Makes no request.
+        """Stores its arguments; makes no request.
 
         Args:
             client: Client of the server.
@@ -48,10 +48,13 @@ class Multipart:
     def newest(self, key: str) -> tuple[str, dict[int, str]] | None:
         """Finds the newest unfinished upload of a key.
 
-        Listing uploads takes a right that policies often leave out; without it, there is nothing to resume.
+        Policies often forbid listing uploads; then there is nothing to resume.
+
+        Args:
+            key: Key of the object.
 
         Returns:
-            Id of the upload and the ETags of its parts, by number from 1; `None` if there is none.
+            Id of the upload and the ETags of its parts by number, from 1; `None` if there is none.
         """
         from minio.error import S3Error
 
@@ -68,16 +71,43 @@ class Multipart:
             raise
 
     def begin(self, key: str) -> str:
-        """Begins an upload; returns its id."""
+        """Begins an upload.
+
+        Args:
+            key: Key of the object.
+
+        Returns:
+            Id of the upload.
+        """
         upload: str = self._client._create_multipart_upload(self._bucket, key, {})
         return upload
 
     def part(self, key: str, upload: str, number: int, data: bytes, md5: str) -> str:
-        """Sends one part; returns its ETag."""
+        """Uploads one part.
+
+        Args:
+            key: Key of the object.
+            upload: Id of the upload.
+            number: Number of the part, from 1.
+            data: Content of the part.
+            md5: MD5 of the part (hex).
+
+        Returns:
+            ETag of the part.
+        """
         return plain(self._client._upload_part(self._bucket, key, data, _headers(md5), upload, number))
 
     def complete(self, key: str, upload: str, etags: Sequence[str]) -> str:
-        """Makes the parts, which are all of them in order, one object; returns its ETag."""
+        """Joins the parts into one object.
+
+        Args:
+            key: Key of the object.
+            upload: Id of the upload.
+            etags: ETags of all parts, in order.
+
+        Returns:
+            ETag of the object.
+        """
         from minio.datatypes import Part
 
         parts = [Part(number, etag) for number, etag in enumerate(etags, start=1)]
@@ -98,7 +128,11 @@ class Multipart:
 
 
 def plain(etag: str | None) -> str:
-    """Returns an ETag without quotes; empty for none."""
+    """Returns an ETag without quotes; empty for `None`.
+
+    Args:
+        etag: ETag as sent by the server.
+    """
     return (etag or "").strip('"')
 
 

@@ -17,8 +17,9 @@ CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
 def proxy_for(url: str, environment: Mapping[str, str]) -> str:
     """Finds the proxy that the environment names for a URL.
 
-    The rules are those of Go's HTTP client, which Kubeflow's launcher uses for the same server: a lower-case
-    variable wins, loopback addresses are reached directly, and NO_PROXY lists names, suffixes and networks.
+    The rules are those of Go's HTTP client, which Kubeflow's launcher uses for the same server: lower-case
+    variables take precedence, loopback addresses are reached directly, and NO_PROXY lists names, suffixes and
+    networks.
 
     Args:
         url: URL of the server.
@@ -28,7 +29,7 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> str:
         URL of the proxy; empty for a direct connection.
 
     Raises:
-        UsageError: The variable holds something other than the URL of an HTTP proxy.
+        UsageError: The variable is not the URL of an HTTP proxy.
     """
     parts = urlsplit(url)
     if _is_direct(parts.hostname or "", parts.netloc, _value(environment, "no_proxy")[1]):
@@ -37,24 +38,28 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> str:
     if not text:
         return ""
     proxy = urlsplit(text if "://" in text else f"http://{text}")
-    # The value may hold a password, so messages give the variable's name only.
+    # The value may contain a password, so messages contain only the variable's name.
     if proxy.scheme not in ("http", "https") or not proxy.hostname or not _has_valid_port(proxy):
         raise UsageError(f"{name} is not the URL of an HTTP proxy; expected http://host:port")
     return proxy.geturl()
 
 
 def without_user(proxy: str) -> str:
-    """Removes user and password from the URL of a proxy, for messages."""
+    """Removes user and password from the URL of a proxy, for messages.
+
+    Args:
+        proxy: URL of the proxy.
+    """
     parts = urlsplit(proxy)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def pool(proxy: str = "", ca_file: Path | None = None, **options: Any) -> "PoolManager":
-    """Makes a connection pool without retries of its own.
+    """Creates a connection pool that does not retry by itself.
 
     Args:
         proxy: URL of a proxy; empty for direct connections.
-        ca_file: Certificates to trust; default: certifi's.
+        ca_file: CA certificates to trust; default: certifi's.
         **options: Further arguments of `urllib3.PoolManager`.
 
     Returns:

@@ -1,10 +1,10 @@
-"""Publishing as one transaction: the manifest is replaced in one step, if it is still the one that was read.
+"""Publishes in one transaction: replaces the manifest unless another publisher was faster.
 
-Everything that a publication decides (which location it fills, what it need not send) follows from one
-manifest, and holds only if that manifest is still there when the new one takes its place; otherwise the
-publication begins again. Objects are removed only from locations that a manifest has condemned before, and a
-condemned location is never filled again. So nothing that a manifest names is ever removed, in whatever order
-publishers, collectors and readers take their steps (tests/storage/test_interleavings.py walks the orders).
+All decisions of a publication (which location it fills, which objects it need not send) follow from one
+manifest. They are valid only if that manifest is still current when the new one replaces it; otherwise the
+publication starts again. Objects are removed only from locations that an earlier manifest condemned, and a
+condemned location is never filled again. So no object that a manifest names is ever removed, however the
+steps of publishers, collectors and readers interleave (see tests/storage/test_interleavings.py).
 """
 
 import dataclasses
@@ -28,20 +28,20 @@ log = logging.getLogger(__name__)
 
 GRACE_VARIABLE = "FRCNN_STORE_GRACE_SECONDS"
 DEFAULT_GRACE = 86400
-# Somebody else's publication comes in between at most so many times.
+# Maximum number of attempts while other publishers interfere.
 ATTEMPTS = 20
-# A manifest remembers so many condemned locations, the newest.
+# Number of condemned locations that a manifest remembers; the newest are kept.
 REMEMBERED = 200
 
 
 @dataclasses.dataclass(frozen=True)
 class Former:
-    """The manifest that a publication found.
+    """Manifest that a publication found.
 
     Attributes:
-        manifest: None if there is none, or none that can be read.
-        entry: Its version, None if there is none.
-        md5: Of its bytes, empty if there is none.
+        manifest: The manifest; `None` if it is missing or unreadable.
+        entry: Its listing entry with the version; `None` if it is missing.
+        md5: MD5 of its bytes (hex); empty if it is missing.
     """
 
     manifest: Manifest | None = None
@@ -50,18 +50,18 @@ class Former:
 
     @property
     def condemned(self) -> tuple[str, ...]:
-        """Locations that are not to be used."""
+        """Locations that must not be used."""
         return self.manifest.condemned if self.manifest else ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Draft:
-    """A publication before its last step.
+    """Publication before its last step.
 
     Attributes:
-        contents: What is published, where it lies.
-        former: What it takes the place of.
-        listed: Names and versions of all objects when it began.
+        contents: Contents to publish, at their location.
+        former: Manifest to replace.
+        listed: All objects at the start of the publication, by name.
     """
 
     contents: Manifest
@@ -70,7 +70,11 @@ class Draft:
 
 
 def read_former(transfer: Transfer) -> Former:
-    """Returns what is published now; a manifest that cannot be read counts as none, with a warning."""
+    """Reads the current manifest; an unreadable one counts as missing, with a warning.
+
+    Args:
+        transfer: Backend and limits of the requests.
+    """
     keeper = transfer.keeper
     try:
         entry = transfer.retries(lambda: keeper.stat(NAME))
@@ -80,16 +84,22 @@ def read_former(transfer: Transfer) -> Former:
     try:
         manifest = Manifest.from_json(data, keeper.where(NAME))
     except StoreError as error:
-        log.warning("%s: it is replaced, what it named is kept for now", error)
+        log.warning("%s The manifest will be replaced; its objects are kept for now.", error)
         return Former(None, entry, md5(data))
     return Former(manifest, entry, md5(data))
 
 
 def read_manifest(transfer: Transfer) -> Manifest | None:
-    """Returns what is published, None if nothing is.
+    """Reads the current manifest.
+
+    Args:
+        transfer: Backend and limits of the requests.
+
+    Returns:
+        The manifest; `None` if nothing is published.
 
     Raises:
-        StoreError: The manifest is damaged or out of reach, or it is none.
+        StoreError: The manifest is invalid, damaged or unreachable.
     """
     for _ in range(ATTEMPTS):
         try:
@@ -98,28 +108,37 @@ def read_manifest(transfer: Transfer) -> Manifest | None:
         except MissingError:
             return None
         except ChangedError:
-            continue  # the next one took its place
+            continue  # it was replaced
         return Manifest.from_json(data, transfer.keeper.where(NAME))
-    raise StoreError(f"{transfer.keeper.where(NAME)}: is replaced all the time; run again")
+    raise StoreError(f"{transfer.keeper.where(NAME)}: was replaced during every read. Run again.")
 
 
 def _bytes_of(transfer: Transfer, entry: Entry) -> bytes:
-    """The bytes of a manifest, unless there are more than any manifest has."""
+    """Reads the bytes of a manifest; refuses objects larger than any manifest."""
     where = transfer.keeper.where(NAME)
     if entry.size > MANIFEST_BYTES:
-        raise StoreError(f"{where}: {entry.size} bytes, which no manifest has; remove it and publish again")
+        raise StoreError(f"{where}: {entry.size} bytes, not a manifest. Remove it and publish again.")
     whole = StoredObject(entry.name, entry.size, max(entry.size, 1), None, entry.etag)
     return download.read_all(download.Reading.of(transfer, whole))
 
 
 def choose_location(contents: Manifest, former: Former, listed: Mapping[str, Entry]) -> str:
-    """Returns where to put contents: where they, or part of them, lie already, or a location of their own."""
+    """Chooses the location for contents.
+
+    Args:
+        contents: Contents to publish.
+        former: Manifest to replace.
+        listed: All objects, by name.
+
+    Returns:
+        A location that already contains all or part of the contents, or else a new one.
+    """
     if former.entry is not None and former.manifest is None:
-        return f"{contents.id}-{secrets.token_hex(8)}"  # nobody can tell what is condemned
+        return f"{contents.id}-{secrets.token_hex(8)}"  # the condemned locations are unknown
     known = {location_of(name) for name in listed} - set(former.condemned)
     mine = {each for each in known if each.partition("-")[0] == contents.id}
     if not mine:
-        # Always the same one, so that an upload that was cut off before its first object is found again.
+        # Deterministic, so that an upload interrupted before its first object is found again.
         numbered = (f"{contents.id}-{number:x}" for number in itertools.count(1))
         return next(each for each in itertools.chain([contents.id], numbered) if each not in former.condemned)
     named = former.manifest.location if former.manifest else ""
@@ -128,51 +147,71 @@ def choose_location(contents: Manifest, former: Former, listed: Mapping[str, Ent
 
 
 def commit(transfer: Transfer, draft: Draft) -> Manifest:
-    """Puts the manifest in place.
+    """Replaces the manifest.
+
+    Args:
+        transfer: Backend and limits of the requests.
+        draft: The publication.
+
+    Returns:
+        The new manifest.
 
     Raises:
-        ChangedError: Somebody else published meanwhile; nothing was changed.
+        ChangedError: Another publication was faster; nothing was changed.
     """
     manifest = _successor(draft, grace())
     data, keeper, former = manifest.to_json().encode(), transfer.keeper, draft.former
     try:
         transfer.retries(lambda: keeper.swap(NAME, data, md5(data), former.entry, former.md5))
     except ChangedError:
-        # The answer to a first request that did it may have been lost.
+        # An earlier request may have succeeded, with its response lost.
         if read_former(transfer).md5 != md5(data):
             raise
     return manifest
 
 
 def collect(transfer: Transfer, manifest: Manifest, listed: Mapping[str, Entry]) -> None:
-    """Removes what lies in locations that `manifest`, which is in place, condemns; faults are a warning."""
+    """Removes the objects in condemned locations; errors are logged as a warning.
+
+    Args:
+        transfer: Backend and limits of the requests.
+        manifest: Current manifest.
+        listed: All objects, by name.
+    """
     condemned = set(manifest.condemned)
     doomed = [name for name in listed if location_of(name) in condemned]
     try:
         transfer.retries(lambda: transfer.keeper.remove(doomed))
     except (StoreError, OSError) as error:
-        log.warning("%s; it is published, but what is no longer used takes room there", error)
+        log.warning("Published, but could not remove objects that are no longer used: %s", error)
 
 
 def repeated(attempt: Callable[[], Manifest], where: str) -> Manifest:
-    """Returns what `attempt` does, begun again while others publish in between.
+    """Repeats an attempt to publish while other publishers interfere.
+
+    Args:
+        attempt: Function that raises `ChangedError` if another publication was faster.
+        where: Address of the artifact, for messages.
+
+    Returns:
+        Result of `attempt`.
 
     Raises:
-        StoreError: They did so too often.
+        StoreError: All attempts failed.
     """
     for _ in range(ATTEMPTS):
         try:
             return attempt()
         except ChangedError:
-            log.info("%s: somebody else published there meanwhile; looking again", where)
-    raise StoreError(f"{where}: others publish there all the time; run again when they have done")
+            log.info("%s: another process published there in the meantime; trying again", where)
+    raise StoreError(f"{where}: other processes keep publishing there. Run again when they have finished.")
 
 
 def grace() -> int:
-    """Returns how many seconds contents stay after they are no longer used, by FRCNN_STORE_GRACE_SECONDS.
+    """Reads FRCNN_STORE_GRACE_SECONDS: how long contents are kept once they are no longer used, s.
 
     Raises:
-        UsageError: It is no number of seconds.
+        UsageError: The value is not a number of seconds.
     """
     text = os.environ.get(GRACE_VARIABLE) or str(DEFAULT_GRACE)
     if not (text.isascii() and text.isdecimal() and len(text) < 12):
@@ -181,7 +220,7 @@ def grace() -> int:
 
 
 def _successor(draft: Draft, seconds: int) -> Manifest:
-    """The manifest with what it says of other locations: unused since when, or condemned."""
+    """Returns the new manifest with all other locations: previous, unused or condemned."""
     former, contents = draft.former.manifest, draft.contents
     now = int(time.time())
     previous = ""

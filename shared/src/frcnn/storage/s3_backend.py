@@ -1,4 +1,4 @@
-"""A bucket, through the `minio` SDK. The SDK's own silent retries are off: see `retry`."""
+"""Storage backend for a bucket, based on the `minio` SDK. The SDK's retries are off; see `retry`."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -19,17 +19,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# For a whole piece, so that a slow link can carry it.
+# Timeout for sending a whole piece; enough for a slow connection.
 SEND_SECONDS = 900.0
 
 
 class S3Keeper:
-    """The objects below one address."""
+    """Storage backend for the objects below one address."""
 
     tells_checksums = True
 
     def __init__(self, client: "Minio", settings: Settings, address: Address) -> None:
-        """`client` as `connect` makes it."""
+        """Creates a backend.
+
+        Args:
+            client: Client as created by `connect`.
+            settings: Settings of the server.
+            address: Address of the objects.
+        """
         self._client: Any = client
         self._settings = settings
         self._address = address
@@ -37,21 +43,21 @@ class S3Keeper:
         self._parts = Multipart(client, address.bucket)
 
     def where(self, name: str = "") -> str:
-        """`s3://bucket/key`."""
+        """Returns `s3://bucket/key`."""
         return f"{self._address}/{name}" if name else str(self._address)
 
     def check(self) -> None:
-        """Asks for the first object: some servers make a bucket for whoever writes to it, in silence."""
+        """Lists the first object: some servers silently create a bucket on the first write."""
         with self._request("", "list"):
             next(iter(self._client.list_objects(self._bucket, prefix=self._key(""))), None)
 
     def entries(self, below: str = "") -> list[Entry]:
-        """By recursive listings, a thousand keys a request."""
+        """Lists recursively, a thousand keys per request."""
         prefix = self._key(f"{below}/" if below else "")
         start = len(self._key(""))
         with self._request(below, "list"):
             found = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
-            # Some servers list emptied folders.
+            # Some servers also list empty folders.
             return [
                 Entry(each.object_name[start:], each.size or 0, plain(each.etag))
                 for each in found
@@ -59,7 +65,7 @@ class S3Keeper:
             ]
 
     def stat(self, name: str) -> Entry:
-        """By HEAD, whose answer does not tell why it is refused: a listing does."""
+        """Reads size and ETag by HEAD; if it is refused, lists the bucket to find out why."""
         try:
             with self._request(name, "read"):
                 found = self._client.stat_object(self._bucket, self._key(name))
@@ -73,73 +79,74 @@ class S3Keeper:
         return Entry(name, found.size, plain(found.etag))
 
     def read(self, name: str, offset: int, length: int, etag: str = "") -> bytes:
-        """By a ranged GET."""
+        """Reads a range by GET, with If-Match if `etag` is given."""
         headers = {"If-Match": f'"{etag}"'} if etag else None
         with self._request(name, "read"):
             answer = self._client.get_object(
                 self._bucket, self._key(name), offset=offset, length=length, request_headers=headers
             )
             try:
-                # One more than was asked for shows an answer that is too long, whatever its length.
+                # One extra byte detects a response that is too long.
                 data: bytes = answer.read(length + 1)
             finally:
                 answer.close()
                 answer.release_conn()
         if len(data) != length:
             raise PassingFault(
-                f"{self.where(name)}: {len(data)} bytes came instead of {length}", "see what ails the server"
+                f"{self.where(name)}: received {len(data)} bytes instead of {length}",
+                "check the server's logs",
             )
         return data
 
     def write(self, name: str, data: bytes, md5: str) -> None:
-        """By PUT with Content-MD5."""
+        """Writes by PUT with Content-MD5."""
         with self._request(name, "write"):
             etag = self._parts.put(self._key(name), data, md5)
         self._compare(name, etag, md5)
 
     def swap(self, name: str, data: bytes, md5: str, former: Entry | None, former_md5: str) -> None:
-        """By PUT with If-Match, or If-None-Match where there was none."""
+        """Writes by PUT with If-Match, or with If-None-Match if there was no object."""
         condition = {"If-Match": f'"{former.etag}"'} if former else {"If-None-Match": "*"}
         try:
             with self._request(name, "write"):
                 self._parts.put(self._key(name), data, md5, condition)
-        except MissingError as error:  # how some servers say that what should match is gone
+        except MissingError as error:  # some servers respond so if the object to match is gone
             raise ChangedError(str(error)) from error
         except StoreError as error:
             if getattr(error.__cause__, "code", "") != "NotImplemented":
                 raise
             log.warning(
-                "%s: %s knows no conditional writes; if others publish there at the same time, one is lost",
+                "%s: %s does not support conditional writes; simultaneous publications may get lost",
                 *(self.where(name), self._settings.endpoint),
             )
             self.write(name, data, md5)
 
     def remove(self, names: Iterable[str]) -> None:
-        """By bulk deletion."""
+        """Removes objects by bulk deletion."""
         from minio.deleteobjects import DeleteObject
 
         with self._request("", "remove objects from"):
             doomed = [DeleteObject(self._key(name)) for name in names]
             faults = [each.code for each in self._client.remove_objects(self._bucket, doomed)]
         if any(code != "NoSuchKey" for code in faults):
-            raise StoreError(f"{self.where()}: cannot remove objects ({faults[0]})")
+            raise StoreError(f"{self.where()}: cannot remove objects ({faults[0]}). Check the policy.")
 
     def begin(self, name: str) -> Upload:
-        """The newest unfinished upload of that key, or a new one."""
+        """Resumes the newest unfinished upload of the key, or begins a new one."""
         key = self._key(name)
         with self._request(name, "write"):
             found = self._parts.newest(key)
             return Upload(*found) if found else Upload(self._parts.begin(key), {})
 
     def part(self, name: str, upload: Upload, number: int, offset: int, data: bytes, md5: str) -> None:
-        """By UploadPart with Content-MD5."""
+        """Uploads a part by UploadPart with Content-MD5."""
         with self._request(name, "write"):
             etag = self._parts.part(self._key(name), upload.id, number, data, md5)
         self._compare(name, etag, md5)
         upload.parts[number] = etag
 
     def complete(self, name: str, upload: Upload, md5s: Sequence[str]) -> None:
-        """By CompleteMultipartUpload; one whose answer got lost is found done."""
+        """Joins the parts by CompleteMultipartUpload; recognizes a completed earlier attempt."""
         etags = [upload.parts[number] for number in range(1, len(md5s) + 1)]
         expected = combined_etag(md5s)
         with self._request(name, "write"):
@@ -150,10 +157,10 @@ class S3Keeper:
                     raise
                 etag = self.stat(name).etag
         if is_md5(etag) and etag != expected:
-            raise StoreError(f"{self.where(name)}: arrived damaged; publish again")
+            raise StoreError(f"{self.where(name)}: arrived damaged. Publish again.")
 
     def part_bytes(self, entry: Entry) -> int:
-        """The size of part 1, if it explains the number of parts."""
+        """Returns the size of part 1 if it is consistent with the number of parts, or else 0."""
         count = int(entry.etag.partition("-")[2] or 0)
         if not is_md5(entry.etag) or not count:
             return 0
@@ -165,15 +172,15 @@ class S3Keeper:
         except MissingError:
             raise
         except StoreError:
-            return 0  # not every server knows parts of finished objects
+            return 0  # not every server returns parts of complete objects
         size = int(found.size or 0)
         return size if size and -(-entry.size // size) == count else 0
 
     def _compare(self, name: str, etag: str | None, md5: str) -> None:
-        """Servers that encrypt give other etags; these have checked Content-MD5 all the same."""
+        """Compares an ETag if it is a checksum; encrypting servers check only Content-MD5."""
         found = plain(etag)
         if is_md5(found) and "-" not in found and found != md5:
-            raise PassingFault(f"{self.where(name)}: arrived damaged", "see what ails the network")
+            raise PassingFault(f"{self.where(name)}: arrived damaged", "check the network")
 
     def _key(self, name: str) -> str:
         return self._address.below(name)
@@ -183,11 +190,18 @@ class S3Keeper:
 
 
 def connect(settings: Settings) -> "Minio":
-    """A client without retries of its own. It keeps as many connections as requests may be under way."""
+    """Creates a client without retries, with a connection for every parallel request.
+
+    Args:
+        settings: Settings of the server.
+
+    Returns:
+        The client.
+    """
     from minio import Minio
 
     url = urlsplit(settings.endpoint)
-    # Two transfers at the same time.
+    # Enough for two simultaneous transfers.
     connections = pool(settings.proxy, settings.ca_file, maxsize=2 * settings.parallel)
     connections.pool_classes_by_scheme = _patient_senders()
     client = Minio(
@@ -205,7 +219,7 @@ def connect(settings: Settings) -> "Minio":
 
 
 def _patient_senders() -> dict[str, Any]:
-    """urllib3 gives a connection's first request the time for connecting only; a piece takes longer."""
+    """Returns connection classes with a longer send timeout than urllib3's connect timeout."""
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 

@@ -1,4 +1,4 @@
-"""Which S3 server is used and how, from environment variables."""
+"""Settings of the S3 server, from environment variables."""
 
 import dataclasses
 import os
@@ -20,25 +20,25 @@ _ENDPOINT = ("S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 _REGION = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _CA_FILE = ("AWS_CA_BUNDLE", "SSL_CERT_FILE")
 _STYLES = ("auto", "path", "virtual")
-# Servers that are not AWS take any; asking for a bucket's own region needs a right that readers may lack.
+# Servers other than AWS accept any region; requesting a bucket's region needs a right that readers may lack.
 _DEFAULT_REGION = "us-east-1"
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How to reach a server.
+    """Settings of a server.
 
     Attributes:
-        endpoint: Its URL, without a path.
-        region: None asks the server for the bucket's.
-        ca_file: Certificates to trust in place of the usual ones.
-        style: How a bucket is named in requests, `path` or `virtual` (as part of the host's name);
-            `auto`: virtual at AWS, path elsewhere.
-        credentials: Where keys come from; None: requests are not signed.
-        credentials_source: The same in words.
-        parallel: Requests under way at once.
-        proxy: URL of the proxy that the server is reached through; empty for none.
-        patience: So many seconds without success requests are tried again after passing faults.
+        endpoint: URL of the server, without a path.
+        region: Region for signatures; `None` requests the bucket's region from the server.
+        ca_file: CA certificates to trust instead of the default ones.
+        style: Position of the bucket's name in requests: `path` or `virtual` (part of the host name);
+            `auto`: virtual on AWS, otherwise path.
+        credentials: Provider of keys; `None` for unsigned requests.
+        credentials_source: Description of `credentials`, for messages.
+        parallel: Number of parallel requests.
+        patience: Maximum time to retry transient errors without any success, s.
+        proxy: URL of the proxy; empty for a direct connection.
     """
 
     endpoint: str = AWS
@@ -49,16 +49,22 @@ class Settings:
     credentials_source: str = "no credentials"
     parallel: int = 8
     patience: float = 60.0
-    proxy: str = dataclasses.field(default="", repr=False)  # may hold a password
+    proxy: str = dataclasses.field(default="", repr=False)  # may contain a password
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
-        """What the environment says; docs/storage.md lists the variables.
+        """Reads the settings from the environment variables listed in docs/storage.md.
+
+        Args:
+            environment: Environment variables; default: those of this process.
+
+        Returns:
+            The settings.
 
         Raises:
-            UsageError: A value that cannot be.
+            UsageError: A value is invalid.
         """
-        # Secrets made from files end with a line break, which no value here means.
+        # Secrets created from files end with a line break that is not part of the value.
         given = os.environ if environment is None else environment
         known = {name: value.strip() for name, value in given.items()}
         endpoint = _checked_endpoint(*_first(known, _ENDPOINT, AWS))
@@ -81,18 +87,22 @@ class Settings:
             credentials_source=source,
             parallel=int(_number(known, "S3_PARALLEL", cls.parallel, least=1)),
             patience=_number(known, "S3_PATIENCE_SECONDS", cls.patience, least=0),
-            # Which way out a process has is a matter of the process, whatever server it is told of.
+            # The proxy is a property of this process, independent of where the other settings come from.
             proxy=proxy_for(endpoint, {**os.environ, **known}),
         )
 
 
 def is_aws(endpoint: str) -> bool:
-    """Whether the endpoint is Amazon's own."""
+    """Checks whether an endpoint belongs to AWS.
+
+    Args:
+        endpoint: URL of the server.
+    """
     return (urlsplit(endpoint).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 
 def _first(known: Mapping[str, str], names: tuple[str, ...], default: str = "") -> tuple[str, str]:
-    """The first of the variables that is set and not empty, and its value."""
+    """Returns name and value of the first variable that is set and not empty."""
     return next(((name, known[name]) for name in names if known.get(name)), (names[0], default))
 
 
@@ -117,7 +127,9 @@ def _checked_endpoint(name: str, text: str) -> str:
             f"{name} is {shown!r}: {error}; expected https://host or https://host:port"
         ) from error
     if "@" in url.netloc:
-        raise UsageError(f"{name} holds a user or a key; give keys by AWS_ACCESS_KEY_ID and the like")
+        raise UsageError(
+            f"{name} contains a user name or a key; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead."
+        )
     if port == 0 or re.search(r"\s", text):
         raise UsageError(f"{name} is {text!r}; expected a URL such as https://s3.example.com:9000")
     if url.scheme not in ("http", "https") or not url.hostname or url.path.strip("/") or url.query:

@@ -1,4 +1,4 @@
-"""What the requests of one transfer share."""
+"""State that the requests of one transfer share."""
 
 import dataclasses
 import threading
@@ -11,7 +11,14 @@ from frcnn.storage.retry import Retries
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:
-    """The keeper, how long its requests are tried, how many at a time, and whether one has failed."""
+    """State of one transfer.
+
+    Attributes:
+        keeper: Storage backend.
+        retries: Retry policy.
+        threads: Number of parallel requests.
+        stopped: Event that is set once a request has failed.
+    """
 
     keeper: Keeper
     retries: Retries
@@ -20,10 +27,20 @@ class Transfer:
 
     @classmethod
     def with_patience(cls, keeper: Keeper, patience: float, threads: int) -> "Transfer":
-        """`patience` in seconds without any success."""
+        """Creates the state of a new transfer.
+
+        Args:
+            keeper: Storage backend.
+            patience: Maximum time to retry without any success, s.
+            threads: Number of parallel requests.
+        """
         stopped = threading.Event()
         return cls(keeper, Retries(patience, stopped), threads, stopped)
 
     def run(self, tasks: Iterable[Callable[[], object]]) -> None:
-        """All of them, or up to the first that fails; its error is raised."""
+        """Runs tasks in parallel up to the first error, which is raised.
+
+        Args:
+            tasks: Functions without arguments.
+        """
         workers.run(tasks, self.threads, self.stopped)

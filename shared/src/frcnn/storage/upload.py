@@ -1,4 +1,4 @@
-"""Sends objects: small ones in one request, large ones in parts, several requests at a time."""
+"""Uploads objects: small ones in one request, large ones in parts, several requests at a time."""
 
 import functools
 import threading
@@ -22,16 +22,16 @@ def send(
     meter: Meter,
     present: Mapping[str, Entry] | None = None,
 ) -> None:
-    """Sends what is not there yet; what has arrived of an upload that was cut off is not sent again.
+    """Uploads missing objects; resumes interrupted uploads.
 
     Args:
-        transfer: Where to, and how.
-        objects: With their checksums, and where their bytes come from.
-        meter: Is told of every byte.
-        present: What the keeper lists, by name.
+        transfer: Backend and limits of the requests.
+        objects: Objects with their checksums, each with the source of its bytes.
+        meter: Progress display.
+        present: Objects that already exist, by name; `None` for none.
 
     Raises:
-        StoreError: Names the object, the reason and the remedy.
+        StoreError: A request failed, or a source changed. The message gives object, reason and advice.
     """
     transfer.run(
         task
@@ -41,7 +41,12 @@ def send(
 
 
 def is_whole(entry: Entry | None, wanted: StoredObject) -> bool:
-    """Whether a listed object is the wanted one, by size and, where the server tells it, by checksum."""
+    """Checks whether an object is the expected one, by size and, if available, by checksum.
+
+    Args:
+        entry: Entry of the listing; `None` if the object is missing.
+        wanted: Expected object with its checksums.
+    """
     if entry is None or entry.size != wanted.size or wanted.md5s is None:
         return False
     if not is_md5(entry.etag):
@@ -70,7 +75,7 @@ def _put(transfer: Transfer, wanted: StoredObject, source: Source, meter: Meter)
 
 
 class _Parts:
-    """One object in parts; whoever sends the last one completes it."""
+    """Object that is uploaded in parts; the thread that sends the last part completes it."""
 
     def __init__(self, transfer: Transfer, wanted: StoredObject, source: Source, meter: Meter) -> None:
         self._keeper, self._retries = transfer.keeper, transfer.retries
@@ -81,7 +86,7 @@ class _Parts:
         self._completed = False
 
     def tasks(self) -> Iterator[Task]:
-        """One for each part that has not arrived."""
+        """Yields a task for each missing part."""
         upload = self._retries(lambda: self._keeper.begin(self._wanted.name))
         missing = [
             number for number, wanted in enumerate(self._md5s) if upload.parts.get(number + 1) != wanted
@@ -107,7 +112,7 @@ class _Parts:
         try:
             self._retries(sending)
         except MissingError:
-            # Another process that sends the same contents has completed the upload.
+            # Another process that uploads the same contents has completed the upload.
             if not is_whole(self._retries(lambda: self._keeper.stat(name)), self._wanted):
                 raise
             self._completed = True
@@ -123,7 +128,7 @@ class _Parts:
 
 
 class _Sending:
-    """Sends a stretch of a source. The receiver checks it; if that fails, its checksum is taken here."""
+    """Upload of a range of a source. The receiver verifies it; retries are verified here too."""
 
     def __init__(
         self, source: Source, offset: int, length: int, expected: str, give: Callable[[bytes], None]
@@ -135,8 +140,8 @@ class _Sending:
         data = self._source.read(*self._place)
         if self._tried and md5(data) != self._expected:
             raise StoreError(
-                f"{self._source.parts[0][0]}: changed while it was being published; "
-                "publish it when nothing writes to it"
+                f"{self._source.parts[0][0]}: changed while it was being published. "
+                "Publish it again when nothing writes to it."
             )
         self._tried = True
         self._give(data)

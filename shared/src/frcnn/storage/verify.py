@@ -1,4 +1,4 @@
-"""Whether a folder here holds an artifact already."""
+"""Compares a local folder with a manifest."""
 
 from pathlib import Path
 
@@ -12,7 +12,15 @@ from frcnn.storage.transfer_progress import Meter
 
 
 def holds(folder: Path, manifest: Manifest) -> bool:
-    """Whether the files in `folder` are those of the manifest, and no others."""
+    """Checks whether a local folder matches a manifest exactly.
+
+    Args:
+        folder: Local folder.
+        manifest: Manifest of the artifact.
+
+    Returns:
+        `True` if names, sizes and checksums match and there are no other files.
+    """
     here = {entry.name: entry.size for entry in FolderKeeper(folder).entries()}
     if here != {file.path: file.size for file in manifest.files}:
         return False

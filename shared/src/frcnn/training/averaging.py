@@ -1,4 +1,4 @@
-"""Gives the average of the weights to all that looks at a model between two epochs."""
+"""Callback that puts the averaged weights into the model between epochs."""
 
 from typing import Any
 
@@ -8,21 +8,26 @@ from frcnn.model.weight_averages import WeightAverages
 
 
 class AveragedWeights(keras.callbacks.Callback):
-    """Has the model hold the averages from an epoch's end to the next one's begin.
+    """Callback that keeps averaged weights in the model between epochs.
 
-    To stand before validation, checkpoints and reports.
+    They are in the model from the end of an epoch to the start of the next. The callback must run before
+    validation, checkpoints and reports.
     """
 
     def __init__(self, averages: WeightAverages) -> None:
-        """`averages` are those of the model that is trained."""
+        """Creates the callback.
+
+        Args:
+            averages: Weight averages of the model in training.
+        """
         super().__init__()
         self._averages = averages
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Gives the weights back for the next step."""
+        """Restores the weights for the next step."""
         if self._averages.exchanged:
             self._averages.exchange()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Puts the averages in."""
+        """Puts the averages into the model."""
         self._averages.exchange()

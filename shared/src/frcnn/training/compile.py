@@ -1,4 +1,4 @@
-"""A model made ready for its next step: precision, losses, optimizer, and what a checkpoint says of them."""
+"""Prepares a model for its next step: precision, losses, optimizer, and state from a checkpoint."""
 
 import logging
 from typing import TYPE_CHECKING
@@ -24,16 +24,24 @@ log = logging.getLogger(__name__)
 
 
 def prepare(model: FasterRCNN, spec: "Experiment", total_steps: int, here: Place, *, amp: bool) -> None:
-    """Compiles `model` as the spec says, for `total_steps` over all epochs."""
+    """Compiles a model as the spec requires.
+
+    Args:
+        model: Detector, compiled in place.
+        spec: Checked spec.
+        total_steps: Number of steps over all epochs.
+        here: Rank of this process. Learning rates scale with the world size; the rank offsets the seeds.
+        amp: Whether layers compute in 16 bits.
+    """
     policy = mixed_policy() if amp else "float32"
     if amp:
         set_precision(model, policy)
-        log.info("the layers compute in %s", policy)
+        log.info("Layers compute in %s", policy)
         if policy == "mixed_bfloat16" and not has_bfloat16():
-            log.warning("--use_amp: this CPU has no bfloat16 instructions; training is likely faster without")
+            log.warning("--use_amp: this CPU has no bfloat16 instructions. float32 is likely faster.")
     model.training_settings = training_settings(spec, here.rank)
     chosen = optimizer(spec.training_config, total_steps, world=here.size)
-    # Gradients of float16 layers vanish below 6e-8 unless the loss is large.
+    # float16 gradients below 6e-8 underflow to 0 unless the loss is scaled up.
     scaling = policy == "mixed_float16"
     model.compile(keras.optimizers.LossScaleOptimizer(chosen) if scaling else chosen, jit_compile=False)
     if model.spread:
@@ -47,21 +55,25 @@ def prepare(model: FasterRCNN, spec: "Experiment", total_steps: int, here: Place
 def restore(
     model: FasterRCNN, state: OptimizerState | None, steps: int, *, recounted: bool, seed: int
 ) -> None:
-    """Puts a checkpoint's slots and counts into a model that is prepared.
+    """Restores optimizer slots, step counter and dropout seeds from a checkpoint.
 
     Args:
-        model: Its learning rate is a function of the step and of the spec, and stays so.
-        state: From the file. Of another kind of optimizer, or other shapes, only `steps` is taken over.
-        steps: Done so far, in epochs as long as they are now.
-        recounted: Whether the file counts otherwise.
-        seed: Of this rank.
+        model: Compiled model. Its learning rate follows the step and is not restored.
+        state: Saved optimizer state. If class or shapes differ, only `steps` is used.
+        steps: Completed steps, in epochs of the current length.
+        recounted: Whether `steps` differs from the saved counter.
+        seed: Random seed of this rank.
     """
     inner = getattr(model.optimizer, "inner_optimizer", None) or model.optimizer
     if model.weight_averages is not None:
         model.weight_averages.restore([])
     if not _take_over(model, inner, state):
         kind = state.kind if state else "none"
-        log.warning("optimizer: was %s, is %s: its state starts anew", kind, type(inner).__name__)
+        log.warning(
+            "Optimizer state is reset: the state of the checkpoint (%s) does not fit %s",
+            kind,
+            type(inner).__name__,
+        )
         recounted = True
     if recounted:
         inner.iterations.assign(steps)
@@ -69,14 +81,14 @@ def restore(
 
 
 def mixed_policy() -> str:
-    """What 16 bits mean on this machine."""
+    """Returns the 16-bit dtype policy for this machine: float16 with a GPU, else bfloat16."""
     return "mixed_float16" if tf.config.list_logical_devices("GPU") else "mixed_bfloat16"
 
 
 def _take_over(model: FasterRCNN, inner: keras.optimizers.Optimizer, state: OptimizerState | None) -> bool:
-    """Fills the model's optimizer, `inner` and what may wrap it; False if the file does not fit.
+    """Restores the optimizer and its loss scaling; returns `False` if the state does not fit.
 
-    A file whose model holds averages of the weights has the weights behind the optimizer's own variables.
+    If the saved model holds averaged weights, the file stores the weights after the optimizer's variables.
     """
     if state is None or state.kind != type(inner).__name__:
         return False
@@ -106,8 +118,8 @@ def _assign(variables: list[keras.Variable], arrays: list[np.ndarray]) -> None:
 
 
 def _seed_dropout(model: FasterRCNN, seed: int, steps: int) -> None:
-    """Makes what dropout drops a function of seed, layer and step, as all other random numbers are."""
+    """Makes dropout a function of seed, layer and step, like all other random numbers."""
     layers = [*model.features.layers, *model.roi_head.layers]
     for number, layer in enumerate(layer for layer in layers if hasattr(layer, "seed_generator")):
-        # A layer draws once a step, and its generator counts the draws.
+        # A layer draws once per step, and its generator counts the draws.
         layer.seed_generator.state.assign([(seed * 1000 + number) % 2**31, steps])

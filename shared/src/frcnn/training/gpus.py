@@ -1,14 +1,17 @@
-"""GPUs that a training was promised, counted by what computes on them."""
+"""Checks that TensorFlow can use the GPUs that a training step requested."""
 
 from frcnn.errors import RunError
 from frcnn.gpus import counted
 
 
 def require_tensorflow_gpus(promised: int) -> None:
-    """Checks that TensorFlow can use as many GPUs as a step was promised; loads TensorFlow.
+    """Checks that TensorFlow can use as many GPUs as a step was promised. Loads TensorFlow.
+
+    Args:
+        promised: Number of GPUs; nothing is checked if it is 0.
 
     Raises:
-        RunError: It cannot; says what to look at.
+        RunError: TensorFlow finds fewer GPUs; the message lists likely causes.
     """
     if promised <= 0:
         return
@@ -17,7 +20,7 @@ def require_tensorflow_gpus(promised: int) -> None:
     found = len(tf.config.list_physical_devices("GPU"))
     if found < promised:
         raise RunError(
-            f"this step was promised {counted(promised)}, which the driver shows, but TensorFlow uses "
-            f"{found or 'none'}: it does not train on the CPU instead. The image's TensorFlow is one for "
-            "CPUs, or does not find its CUDA libraries; build the image with EXTRAS=train,cluster,gpu"
+            f"This step requested {counted(promised)}, which the driver provides, but TensorFlow uses "
+            f"{found or 'none'}: it does not train on the CPU instead. The image has a CPU build of "
+            "TensorFlow, or its CUDA libraries are missing. Build it with EXTRAS=train,cluster,gpu."
         )

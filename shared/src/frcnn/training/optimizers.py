@@ -1,4 +1,4 @@
-"""The optimizer that a spec asks for."""
+"""Creates the optimizer that a spec asks for."""
 
 from typing import TYPE_CHECKING
 
@@ -13,14 +13,20 @@ if TYPE_CHECKING:
 
 @keras.saving.register_keras_serializable("frcnn")
 class RMSprop(keras.optimizers.RMSprop):
-    """RMSprop whose epsilon stands outside of the square root, as in Keras 2 and so in the reference.
+    """RMSprop with epsilon outside the square root, as in Keras 2 and therefore in TAO.
 
-    Keras 3 adds it under the root, where 1e-7 outweighs the squares of small gradients: at 1e-5 updates are
-    a few percent of what the learning rate of an old spec was chosen for.
+    Keras 3 adds epsilon under the root, where 1e-7 outweighs the squares of small gradients. For gradients of
+    1e-5, updates then are a few percent of those that the learning rate of an old spec was chosen for.
     """
 
     def update_step(self, gradient: tf.Tensor, variable: keras.Variable, learning_rate: tf.Tensor) -> None:
-        """Moves one variable: v = rho v + (1 - rho) g^2, then w = w - rate g / (sqrt(v) + epsilon)."""
+        """Updates a variable: v = rho v + (1 - rho) g^2; w = w - rate g / (sqrt(v) + epsilon).
+
+        Args:
+            gradient: Gradient g.
+            variable: Weight w.
+            learning_rate: Rate, float scalar.
+        """
         gradient = tf.cast(gradient, variable.dtype)
         velocity = self._velocities[self._get_variable_index(variable)]
         self.assign(velocity, self.rho * velocity + (1.0 - self.rho) * tf.square(gradient))
@@ -29,12 +35,17 @@ class RMSprop(keras.optimizers.RMSprop):
 
 
 def optimizer(config: "TrainingConfig", total_steps: int, *, world: int = 1) -> keras.optimizers.Optimizer:
-    """Adam, SGD or RMSprop with the spec's schedule; the optimizer's own `lr` is never used.
+    """Creates Adam, SGD or RMSprop with the spec's schedule.
+
+    The `lr` field of the optimizer's configuration is ignored.
 
     Args:
-        config: A checked spec's training section.
-        total_steps: Of the whole training, over all epochs.
-        world: Number of processes; rates are multiplied by it.
+        config: Training section of a checked spec.
+        total_steps: Number of steps over all epochs.
+        world: Number of processes; learning rates are multiplied by it.
+
+    Returns:
+        Optimizer, not yet built.
     """
     chosen = config.optimizer
     decay = getattr(chosen.adam or chosen.sgd, "decay", 0.0)

@@ -1,4 +1,4 @@
-"""Training whose checkpoints are kept on S3, so that a step on a new machine goes on with them."""
+"""Training with checkpoints on S3, so that a step on a new machine can resume."""
 
 import logging
 from pathlib import Path
@@ -28,18 +28,26 @@ def train_and_keep(
     amp: bool = False,
     store: Store | None = None,
 ) -> "TrainResult":
-    """Trains as `train_or_continue` does, and copies all of its files to `uri` meanwhile.
+    """Trains like `train_or_continue` and copies all files of the training to S3 meanwhile.
 
-    Rank 0 copies, in a thread, so that no step waits; every rank begins with the newest checkpoint at `uri`
-    that is whole.
+    Every rank starts from the newest intact checkpoint at `uri`. Rank 0 uploads in a thread, so steps do not
+    wait.
 
     Args:
-        spec: A checked spec.
-        folder: Of this very training, and no other: its files on this machine.
-        uri: On S3, and of this training only too. Anything else: the files are in `folder` only.
-        key: Of the checkpoints.
+        spec: Checked spec.
+        folder: Local folder, used by this training only.
+        uri: S3 URI, used by this training only. For any other value the files stay in `folder`.
+        key: Key of the sealed checkpoints; empty for plain ones.
         amp: Whether layers compute in 16 bits.
-        store: Default: the environment's.
+        store: Store to use; default: the one configured in the environment.
+
+    Returns:
+        Result of the training.
+
+    Raises:
+        PlaceBusyError: Another training writes to `folder`.
+        StoreError: The store is unreachable.
+        FrcnnError: See `frcnn.training.trainer.train`.
     """
     with only_training_in(folder, place()):
         return _train_and_keep(spec, folder, uri, key, amp=amp, store=store)
@@ -59,10 +67,15 @@ def _train_and_keep(
 
 
 def bring_back(store: Store, uri: str, folder: Path) -> None:
-    """Fetches the newest whole checkpoint from `uri`, and what is no checkpoint of an epoch, if any.
+    """Downloads the newest intact checkpoint of an epoch, and all other kinds of files.
+
+    Args:
+        store: Store of the files.
+        uri: Location of the training's files.
+        folder: Local folder to download to.
 
     Raises:
-        StoreError: The store is out of reach.
+        StoreError: The store is unreachable.
     """
     names = [entry.name for entry in store.list(uri)]
     epochs = sorted((name for name in names if epoch_of(name)), key=epoch_of, reverse=True)
@@ -79,6 +92,6 @@ def _brought(store: Store, uri: str, folder: Path, name: str) -> bool:
         path.parent.mkdir(parents=True, exist_ok=True)
         store.download_file(f"{uri}/{name}", path)
     except (ChangedError, DamagedError, MissingError, UnsafeNameError) as error:
-        log.warning("%s; going on without it", error)
+        log.warning("Continuing without a file of the earlier run: %s", error)
         return False
     return True

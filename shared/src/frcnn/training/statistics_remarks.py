@@ -1,4 +1,4 @@
-"""Says where batch normalization's moving statistics cannot be trusted."""
+"""Warns if the moving statistics of batch normalization will be unreliable."""
 
 import logging
 
@@ -8,33 +8,33 @@ from frcnn.model.faster_rcnn import FasterRCNN
 
 log = logging.getLogger(__name__)
 
-# With fewer, one picture decides what every layer takes for normal.
+# With fewer images, a single one dominates the statistics of every layer.
 FEW_IMAGES = 16
-INSTEAD = "pretrained weights with model_config.freeze_bn: true keep the pretraining's instead"
+INSTEAD = "Use pretrained weights with model_config.freeze_bn: true to keep their statistics"
 
 
 def remark_on_statistics(model: FasterRCNN, images: int, batch_size: int) -> None:
-    """Warns of few training images, or of a batch of one, where moving statistics follow the training.
+    """Warns about few training images or a batch size of 1 if moving statistics are learned.
 
     Args:
-        model: About to be trained.
-        images: Of the training set.
-        batch_size: Of one process.
+        model: Model to train.
+        images: Number of training images.
+        batch_size: Images per step and process.
     """
     if not _learns_statistics(model):
         return
     if images < FEW_IMAGES:
         log.warning(
-            "batch normalization: %d training images are too few for statistics that hold for others, "
-            "expected %d or more; %s",
+            "Batch normalization: %d training images are too few for statistics that fit other images; "
+            "expected %d or more. %s.",
             images,
             FEW_IMAGES,
             INSTEAD,
         )
     elif batch_size == 1:
         log.warning(
-            "batch normalization: with batch_size_per_gpu: 1 training normalizes each image by itself, which "
-            "evaluation cannot repeat; expected 4 or more; %s",
+            "Batch normalization: with batch_size_per_gpu: 1, training normalizes each image by itself, "
+            "which evaluation cannot reproduce; expected 4 or more. %s.",
             INSTEAD,
         )
 

@@ -1,4 +1,4 @@
-"""Training, from a checked spec to checkpoints: read `train` from top to bottom."""
+"""Trains a detector, from a checked spec to checkpoints. Start reading at `_train`."""
 
 import contextlib
 import dataclasses
@@ -39,9 +39,14 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """`checkpoint` is the last one written, `best` the one of highest mAP (None without validation).
+    """Result of a training.
 
-    On other ranks than 0 both are None.
+    Attributes:
+        checkpoint: Last checkpoint; `None` on other ranks than 0.
+        best: Checkpoint of highest mAP; `None` without validation and on other ranks than 0.
+        epochs: Number of completed epochs.
+        loss: Mean loss of the last epoch; NaN if it is unknown.
+        mean_ap: mAP after the last epoch; `None` without validation.
     """
 
     checkpoint: Path | None
@@ -52,12 +57,21 @@ class TrainResult:
 
     @classmethod
     def of(cls, record: TrainingRecord, checkpoint: Path, best: Path | None = None) -> "TrainResult":
-        """What a training that has nothing left to do came to."""
+        """Creates the result of a training that was already complete.
+
+        Args:
+            record: Training record of the checkpoint.
+            checkpoint: Last checkpoint.
+            best: Best checkpoint, if there is one.
+
+        Returns:
+            Result with the metrics of the record.
+        """
         metrics = record.metrics
         return cls(checkpoint, best, record.epoch, metrics.get("loss", math.nan), metrics.get("mAP"))
 
     def metrics(self) -> dict[str, float]:
-        """Numbers worth showing on a run's page."""
+        """Returns the values to show on the page of a run: loss, epochs and, if known, mAP."""
         found = {"loss": self.loss, "epochs": float(self.epochs)}
         return found if self.mean_ap is None else {**found, "mAP": self.mean_ap}
 
@@ -72,25 +86,29 @@ def train(
     world: World | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> TrainResult:
-    """Trains the detector that the spec describes, together with the other ranks if there are any.
+    """Trains the detector that a spec describes, together with the other ranks if there are any.
 
     Args:
-        spec: A checked spec.
-        results_dir: Gets what docs/training.md lists, from rank 0; made if missing.
-        key: Seals the checkpoints (`.tlt`); without one they are plain Keras archives (`.keras`).
-        amp: Whether the layers compute in 16 bits (bfloat16 on a CPU, float16 on a GPU); weights, box
-            arithmetic, losses and files are float32 all the same.
-        strict: Whether an unreadable image ends the run at once instead of being left out.
-        world: The ranks; default those that a launcher started, or this process alone.
-        callbacks: Called after an epoch's validation and before its checkpoint, which one of them may make
-            the last.
+        spec: Checked spec.
+        results_dir: Results folder, created if missing. Rank 0 writes the files that docs/training.md lists.
+        key: Key that seals the checkpoints (`.tlt`); without it they are plain Keras archives (`.keras`).
+        amp: Whether layers compute in 16 bits (bfloat16 on a CPU, float16 on a GPU). Weights, box
+            arithmetic, losses and files are always float32.
+        strict: Whether an unreadable image ends the run at once instead of being skipped.
+        world: Ranks; default: those that a launcher started, or this process alone.
+        callbacks: Keras callbacks that run after validation and before the checkpoint. One may stop the
+            training, which makes that checkpoint the last.
+
+    Returns:
+        Result of the training.
 
     Raises:
-        DataError: Nothing to train on.
-        ModelError: A model the spec starts from cannot be used.
-        PlaceBusyError: Another training writes into `results_dir`.
-        RunError: The loss is no longer finite, the disk is full, or another rank is gone. Checkpoints
-            written before stay.
+        DataError: There is no training data.
+        ModelError: The model to start from cannot be used.
+        PlaceBusyError: Another training writes to `results_dir`.
+        RunError: The loss is not finite, the disk is full, another rank is gone, or all epochs are done.
+            Earlier checkpoints are kept.
+        UsageError: The spec names a model file that does not exist.
     """
     world = join() if world is None else world
     with only_training_in(results_dir, world.place):
@@ -112,7 +130,7 @@ def _train(
         take_share(here, len(spec.training_config.model_parallelism) or 1)
     set_up(spec.random_seed + here.rank)
     start = choose_start(spec)
-    strict = strict and here.rank == 0  # one rank's look at all images is enough
+    strict = strict and here.rank == 0  # rank 0 checks all images
     data = training_dataset(spec, rank=here.rank, world=here.size, strict=strict)
     validation = _validation(spec, here, strict)
     model, saved, state = begin(spec, start, key)
@@ -132,14 +150,15 @@ def _train(
     if record.epoch:
         seed = spec.random_seed + here.rank
         restore(model, state, record.step, recounted=record is not saved, seed=seed)
-    log.info("%d training images, %d steps an epoch, %d parameters", data.size, steps, model.count_params())
+    log.info("%d training images, %d steps per epoch, %d parameters", data.size, steps, model.count_params())
     if here.rank == 0:
         remark_on_statistics(model, data.size, spec.training_config.batch_size_per_gpu)
     validator = Validation(spec, validation, world) if validation else None
     stop = _early_stop(spec, record)
     if stop is not None and stop.over:
         log.warning(
-            "%s: early stopping ended this training after epoch %d; raise early_stopping.patience to go on",
+            "%s: early stopping ended this training after epoch %d. "
+            "Raise early_stopping.patience to continue.",
             start.path,
             record.epoch,
         )
@@ -155,7 +174,7 @@ def _train(
         if here.size > 1:
             start_together(model, world, facts(spec, data, validation, model, record))
         if unvalidated and validator is not None:
-            log.info("%s was saved, but not validated", start.path)
+            log.info("%s was saved but not validated; validating it now", start.path)
             record = with_validation(record, validator.validate(model, record.epoch))
         reports = None
         if here.rank == 0:
@@ -170,7 +189,7 @@ def _train(
                 start=start,
             )
         losses = _fit(model, spec, data, record, early, validator, callbacks, reports)
-        world.barrier()  # nobody leaves while rank 0 writes: launchers end a run with its first process
+        world.barrier()  # launchers end the run with its first process, so all wait until rank 0 has written
     files = reports.checkpoints if reports else None
     return TrainResult(
         checkpoint=files.latest if files else None,
@@ -184,7 +203,7 @@ def _train(
 def _complete(
     spec: "Experiment", folder: Path, key: str, record: TrainingRecord, start: Start, here: Place
 ) -> None:
-    """Does what a run that was killed after its last checkpoint had still to do in its own folder."""
+    """Finishes the folder of a run that was killed after its last checkpoint."""
     if here.rank == 0 and start.path.resolve().parent == folder.resolve():
         rows = TrainingLog(folder, record.history)
         Checkpoints(spec, folder, key, rows, start=record, resumed=start.path).complete()
@@ -219,7 +238,7 @@ def _fit(
     with contextlib.ExitStack() as stack:
         if reports is not None:
             stack.enter_context(reports)
-            # A trained epoch is saved first: validation takes long and may be interrupted.
+            # The trained epoch is saved first, because validation takes long and may be interrupted.
             unvalidated = [reports.checkpoints.before_validation] if validator else []
             callbacks = [*early, *unvalidated, *callbacks[len(early) :], *reports.callbacks]
         history = model.fit(
@@ -235,7 +254,13 @@ def _fit(
 
 
 def set_up(seed: int) -> None:
-    """Seeds everything, and makes equal runs give equal bits (benchmarks.exactness says what it costs)."""
+    """Seeds all random generators and makes equal runs produce equal bits.
+
+    `benchmarks.exactness` measures the cost.
+
+    Args:
+        seed: Random seed of this rank.
+    """
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 
@@ -244,7 +269,7 @@ def _spread(model: FasterRCNN, fractions: Sequence[float]) -> FasterRCNN:
     if not fractions:
         return model
     devices = computing_devices()
-    log.info("layers on %d devices: %s", len(fractions), ", ".join(devices))
+    log.info("Layers are spread over %d devices: %s", len(fractions), ", ".join(devices))
     return spread(model, plan_placement(model, fractions, devices))
 
 
@@ -256,7 +281,7 @@ def _early_stop(spec: "Experiment", record: TrainingRecord) -> EarlyStop | None:
 
 
 def _validation(spec: "Experiment", here: Place, strict: bool) -> Dataset | None:
-    """This rank's share of the validation set, or None with a word why there is no validation."""
+    """Creates this rank's share of the validation set; `None`, with a warning, if there is none."""
     batch_size = spec.evaluation_config.batch_size
     try:
         return validation_dataset(spec, rank=here.rank, world=here.size, batch_size=batch_size, strict=strict)
@@ -266,5 +291,5 @@ def _validation(spec: "Experiment", here: Place, strict: bool) -> Dataset | None
             or spec.dataset_config.validation_data_source is not None
         ):
             raise
-        log.warning("no validation during training: %s", error)
+        log.warning("No validation during training: %s", error)
         return None

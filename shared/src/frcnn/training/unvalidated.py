@@ -1,4 +1,4 @@
-"""An epoch that was saved and not validated, since the run ended; the next run makes up for it."""
+"""Epochs that were saved but not validated because the run ended; the next run validates them."""
 
 import dataclasses
 from typing import TYPE_CHECKING
@@ -12,11 +12,14 @@ if TYPE_CHECKING:
 
 
 def lacks_validation(spec: "Experiment", record: TrainingRecord) -> bool:
-    """Checks whether a checkpoint's epoch should have been validated, and was not.
+    """Checks whether a checkpoint still needs the validation that was due after its epoch.
 
     Args:
-        spec: The spec of the run that goes on.
-        record: The checkpoint's.
+        spec: Spec of the resumed run.
+        record: Training record of the checkpoint.
+
+    Returns:
+        `True` if validation was due and the record has no result of it.
     """
     if not record.epoch or "mAP" in record.metrics or not has_validation(spec):
         return False
@@ -25,7 +28,15 @@ def lacks_validation(spec: "Experiment", record: TrainingRecord) -> bool:
 
 
 def with_validation(record: TrainingRecord, report: "Report") -> TrainingRecord:
-    """Adds what validation found to the record of its epoch, as the run that was cut off would have."""
+    """Adds the result of a validation to the record of its epoch, as an uninterrupted run does.
+
+    Args:
+        record: Training record of the epoch.
+        report: Result of the validation.
+
+    Returns:
+        Record whose metrics and last history row contain the result.
+    """
     found = report.logs()
     history = [dict(row) for row in record.history]
     if history:

@@ -147,7 +147,7 @@ def test_strict_lists_all_faults_and_writes_no_records(root, output):
     _spoil(root)
     with pytest.raises(DataError) as caught:
         convert(_spec(root), output, strict=True)
-    assert "5 faults" in str(caught.value)
+    assert "5 issues" in str(caught.value)
     assert "001.txt:2: box without area" in str(caught.value)
     assert _names(output) == ["kitti_warning.json"]
     assert len(json.loads((output.parent / "kitti_warning.json").read_text())) == 5
@@ -177,7 +177,7 @@ def test_many_faults_are_all_in_the_file_and_the_first_in_the_message(root, outp
 def test_a_data_set_without_one_usable_image_is_an_error(root, output):
     for path in (root / "label_2").iterdir():
         path.unlink()
-    with pytest.raises(DataError, match=r"no image is left to convert; 12 faults"):
+    with pytest.raises(DataError, match=r"no usable image to convert; 12 issues"):
         convert(_spec(root), output)
     assert _names(output) == ["kitti_warning.json"]
 
@@ -195,7 +195,7 @@ def test_another_number_of_shards_replaces_the_former_files(root, output):
 def test_a_foreign_file_in_the_way_is_an_error(root, output):
     output.parent.mkdir()
     (output.parent / "kitti-fold-000-of-001").write_text("not a record, but of the same name")
-    with pytest.raises(DataError, match="kitti-fold-000-of-001 is in the way"):
+    with pytest.raises(DataError, match="kitti-fold-000-of-001 matches the output prefix"):
         convert(_spec(root), output)
     assert _names(output) == ["kitti-fold-000-of-001"]
 

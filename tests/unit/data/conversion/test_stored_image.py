@@ -99,7 +99,7 @@ def test_missing_files_and_folders_are_faults(tmp_path):
     assert read_image(tmp_path / "nothing.png").kind is FaultKind.NO_IMAGE
     assert read_image(tmp_path).kind is FaultKind.NOT_REGULAR
     (tmp_path / "link.png").symlink_to("gone")
-    assert read_image(tmp_path / "link.png").reason == "link to nowhere"
+    assert read_image(tmp_path / "link.png").reason == "broken link"
 
 
 def test_a_file_too_large_to_embed_is_a_fault_before_it_is_in_memory(tmp_path, monkeypatch):

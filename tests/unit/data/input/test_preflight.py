@@ -46,7 +46,7 @@ def test_the_look_goes_on_until_a_mapped_object_is_found(tmp_path, monkeypatch):
 
 
 def test_missing_images_are_counted(tmp_path, monkeypatch):
-    with pytest.raises(DataError, match=r"none of the images is there .*images/000000\.png"):
+    with pytest.raises(DataError, match=r"found no image .*images/000000\.png"):
         look(tmp_path, ["car"] * 2, monkeypatch, encoded=None)
     (tmp_path / "images").mkdir()
     (tmp_path / "images/000001.png").touch()
@@ -57,7 +57,7 @@ def test_records_of_another_kind_are_an_error(tmp_path):
     from frcnn.data.records.tfrecord import frame
 
     (tmp_path / "set").write_bytes(frame(b"something else"))
-    with pytest.raises(DataError, match="none of the records is one of ours"):
+    with pytest.raises(DataError, match="no record can be decoded"):
         survey(RecordIndex.scan([tmp_path / "set"]), (tmp_path,), ("png",), {"car": "car"})
 
 
@@ -68,10 +68,10 @@ def test_a_mapped_class_without_objects_is_named_with_the_nearest_class_of_the_r
     mapping = {"car": "car", "pedestrain": "person", "van": "car", "purple": "purple"}
     with caplog.at_level(logging.INFO):
         survey(index, (tmp_path,), ("png",), mapping)
-    said = {record.args[1]: record for record in caplog.records if "no object of the" in record.msg}
+    said = {record.args[1]: record for record in caplog.records if "no object in the" in record.msg}
     assert set(said) == {"pedestrain", "van", "purple"}
     assert said["pedestrain"].getMessage().endswith("; did you mean pedestrian, which is not mapped?")
-    assert said["purple"].getMessage().endswith("(3 images); they hold car (2), pedestrian (1)")
+    assert said["purple"].getMessage().endswith("(3 images); they contain car (2), pedestrian (1)")
     # Cars there are, under another key.
     assert [said[name].levelname for name in ("pedestrain", "purple", "van")] == [
         "WARNING",

@@ -79,7 +79,7 @@ def test_the_command_writes_the_learnt_scales(exported, learnt, split, tmp_path,
     base = ("-e", exported.folder / "spec.txt", "-m", tmp_path / "model.keras", "-o", tmp_path / "int8.onnx")
     words = ["export", *map(str, base), "--data_type", "int8"]
     assert main(words) == 2
-    assert "name a file for its ranges with --cal_json_file" in caplog.text
+    assert "Name a file for its ranges" in caplog.text
     assert main([*words, "--cal_json_file", str(tmp_path / "scales.json")]) == 0
     written = json.loads((tmp_path / "scales.json").read_text())["tensor_scales"]
     scales = split[1].activations

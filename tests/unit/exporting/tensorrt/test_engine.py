@@ -206,7 +206,7 @@ def test_what_tensorrt_refuses_leaves_nothing_behind(exported, work, gpu, monkey
         "parse_from_file",
         lambda self, path: parse(self, path) and self.__dict__.update(refused),
     )
-    with pytest.raises(ModelError, match="TensorRT cannot take it: no importer for RoiAlign; and another"):
+    with pytest.raises(ModelError, match="TensorRT cannot parse it: no importer for RoiAlign; and another"):
         built(work)
     assert not (work / "model.engine").exists()
 
@@ -259,7 +259,7 @@ def test_export_builds_the_engine_too(exported, converted_once, work, gpu, words
 
 def test_an_engine_of_a_folder_is_refused_with_what_to_do(tmp_path, caplog):
     assert main(["engine", "build", "-m", str(tmp_path)]) == 2
-    assert f"{tmp_path}: a folder; engines are built of an exported file" in caplog.text
+    assert f"{tmp_path}: a folder; expected an exported file" in caplog.text
 
 
 def test_export_without_a_gpu_says_so_before_it_writes(work, monkeypatch, caplog):
@@ -275,7 +275,7 @@ def test_export_without_a_gpu_says_so_before_it_writes(work, monkeypatch, caplog
     [
         ((0, 1, 1), 1.0, "expected 1 <= min <= opt <= max"),
         ((1, 4, 2), 1.0, "opt"),
-        ((1, 1, 1), 0.0, "GiB, above 0"),
+        ((1, 1, 1), 0.0, "more than 0 GiB"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(batches, workspace, told):

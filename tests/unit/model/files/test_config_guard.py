@@ -93,7 +93,7 @@ def test_other_shapes_than_those_of_the_weights_are_refused(archive, tmp_path):
     def edit(config):
         first_convolution(config)["config"]["kernel_size"] = [5, 5]
 
-    with pytest.raises(ModelError, match="not those that its layer has"):
+    with pytest.raises(ModelError, match="do not match its layer"):
         load_model(edited(archive, tmp_path, edit))
 
 

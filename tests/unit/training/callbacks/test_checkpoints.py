@@ -151,7 +151,7 @@ def test_a_full_disk_ends_the_run_with_one_message_and_keeps_the_older_checkpoin
         lines = []
         for line in process.stderr:
             lines.append(line)
-            if "resuming after epoch" in line:  # from here on only checkpoints are as large as this
+            if "Resuming after epoch" in line:  # from here on only checkpoints are as large as this
                 resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
     assert process.returncode == 1
     errors = [line for line in lines if "ERROR" in line]
@@ -195,7 +195,7 @@ def test_weights_that_are_not_finite_are_never_written(spoilt, tmp_path):
     checkpoints = Checkpoints(spec, results, "", rows)
     for callback in (rows, checkpoints):
         callback.set_model(spoilt)
-    with pytest.raises(RunError, match=r"not finite after epoch 1: .* not saved"), checkpoints:
+    with pytest.raises(RunError, match=r"not finite after epoch 1\. .* not saved"), checkpoints:
         checkpoints.on_train_begin()
         checkpoints.before_validation.on_epoch_end(0, {"loss": 1.0})
     assert [path.name for path in results.glob("*.keras")] == ["frcnn_resnet_10.epoch_7.keras"]
@@ -207,7 +207,7 @@ def test_a_checkpoint_that_is_not_finite_is_not_resumed_from(spoilt, tmp_path):
     spec = toy_spec(tmp_path)
     save_model(spoilt, tmp_path / "a.keras", RECORD)
     with pytest.raises(
-        NotFiniteError, match=r"a\.keras: the weights of .* are not finite; resume from an earlier"
+        NotFiniteError, match=r"a\.keras: the weights of .* are not finite\. Resume from an earlier"
     ):
         begin(spec, Start("resume", tmp_path / "a.keras"), "")
 

@@ -1,4 +1,4 @@
-"""What is wrong with a data set, one fault at a time, and what a reader makes of one image."""
+"""Issues found in a dataset, and the result of reading one image."""
 
 import dataclasses
 import enum
@@ -9,14 +9,14 @@ from typing import Literal
 from frcnn.console.foreign_text import printable, utf8
 from frcnn.data.records.annotations import ImageRecord
 
-# Characters of a fault's reason; the fields that it quotes may be as long as the file.
+# Maximum characters of a reason; the fields that it quotes may be as long as the file.
 LONGEST_REASON = 300
-# So many lines of one file are named; the rest are counted.
+# Number of issues of one file that are listed individually; the rest are counted.
 MOST_NAMED = 100
 
 
 class FaultKind(enum.StrEnum):
-    """The kinds that the summary counts; the values are what people read."""
+    """Kinds of issues; the values are the texts for users."""
 
     FIELD_COUNT = "label line without 15 fields"
     CLASS_NAME = "class name with a space, or too long"
@@ -38,7 +38,7 @@ class FaultKind(enum.StrEnum):
 
     @property
     def cost(self) -> Literal["image", "box", "nothing"]:
-        """What is left out for it."""
+        """Unit that is skipped because of the issue."""
         if self in BOX_FAULTS:
             return "box"
         return "nothing" if self is FaultKind.OTHER_SIZE else "image"
@@ -59,7 +59,7 @@ BOX_FAULTS = frozenset(
 
 
 class Remark(enum.Enum):
-    """Properties of an image that are no fault, but change what a network sees of it."""
+    """Harmless properties of an image that affect the network's input."""
 
     TURNED = enum.auto()
     UNUSED_BITS = enum.auto()
@@ -67,11 +67,15 @@ class Remark(enum.Enum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong: in which file, on which line (from 1), and what was found there.
+    """One issue in a dataset.
 
-    `annotation` is the id of a COCO annotation, which stands on no line worth naming. `count` is more than 1
-    where one entry stands for several of a kind. Reasons quote what was found, which may be of any length:
-    they are cut.
+    Attributes:
+        kind: Kind of issue.
+        file: File with the issue.
+        reason: Reason, which may quote the file; truncated to `LONGEST_REASON` characters.
+        line: Line number, from 1; `None` if not applicable.
+        annotation: Id of a COCO annotation, used instead of a line.
+        count: Number of issues that this entry represents.
     """
 
     kind: FaultKind
@@ -82,12 +86,12 @@ class Fault:
     count: int = 1
 
     def __post_init__(self) -> None:
-        """Cuts the reason."""
+        """Truncates the reason."""
         if len(self.reason) > LONGEST_REASON:
             object.__setattr__(self, "reason", f"{self.reason[:LONGEST_REASON]}...")
 
     def __str__(self) -> str:
-        """`labels/000012.txt:3: box without area: ...`."""
+        """Returns a line such as `labels/000012.txt:3: box without area: ...`."""
         place = printable(self.file, limit=None)
         if self.line is not None:
             place = f"{place}:{self.line}"
@@ -96,7 +100,7 @@ class Fault:
         return f"{place}: {self.kind}: {printable(self.reason)}"
 
     def to_json(self) -> Mapping[str, str | int]:
-        """The entry of the warning file; keys that mean nothing here are left out."""
+        """Returns the entry of the warning file, without keys that do not apply."""
         entry: dict[str, str | int | None] = {
             "file": utf8(self.file),
             "line": self.line,
@@ -111,10 +115,13 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reading:
-    """One image as read: its record, or None where the image is skipped, and all faults met.
+    """Result of reading one image.
 
-    `source_names` are the classes as the label file spells them. `remarks` are properties of the image worth
-    a word.
+    Attributes:
+        record: Record of the image; `None` if the image is skipped.
+        faults: Issues found.
+        source_names: Class names as spelled in the label file.
+        remarks: Properties of the image worth reporting.
     """
 
     record: ImageRecord | None
@@ -124,9 +131,12 @@ class Reading:
 
 
 def named_or_counted(faults: Sequence[Fault]) -> tuple[Fault, ...]:
-    """Keeps the first `MOST_NAMED` faults of one file; those after them become one entry for each kind.
+    """Keeps the first `MOST_NAMED` issues of a file and combines the others by kind.
 
-    A label file may have as many faulty lines as it has bytes.
+    A label file may have as many invalid lines as bytes.
+
+    Args:
+        faults: Issues of one file.
     """
     named, rest = faults[:MOST_NAMED], Counter(fault.kind for fault in faults[MOST_NAMED:])
     file = faults[0].file if faults else ""

@@ -1,4 +1,4 @@
-"""The record files of one conversion: written to a hidden folder, put in place in one step."""
+"""Record files of one conversion: written to a hidden folder, then published in one step."""
 
 import logging
 import os
@@ -21,17 +21,26 @@ log = logging.getLogger(__name__)
 
 
 class ShardFiles:
-    """Takes record files under their final names into a hidden folder; `commit` puts them in place."""
+    """Writer of record files to a hidden folder; `commit` publishes them."""
 
     def __init__(self, output: Path, switch: SetSwitch) -> None:
-        """`switch` has begun; `output` is a prefix."""
+        """Creates the writer.
+
+        Args:
+            output: Path prefix of the record files.
+            switch: File switch on which `begin` was called.
+        """
         self._output = output
         self._switch = switch
         self._aside = switch.new
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
-        """A new file, flushed to the disk when the block ends well."""
+        """Creates a file; flushes it to disk if the block succeeds.
+
+        Args:
+            name: Final file name.
+        """
         with (self._aside / name).open("xb") as stream:
             yield stream
             stream.flush()
@@ -39,24 +48,27 @@ class ShardFiles:
 
     @property
     def warnings(self) -> Path:
-        """Where to write the list of faults."""
+        """Path of the issue list before it is published."""
         return self._aside / warning_path(self._output).name
 
     def write_lists(self) -> None:
-        """Writes the list of offsets of each record file, beside it (`offsets`)."""
+        """Writes the index of record offsets for each record file (`offsets`)."""
         for path in sorted(self._aside.iterdir()):
             if path != self.warnings:
                 write_list(path)
 
     def keep_warnings(self) -> None:
-        """Puts only the list of faults in place."""
+        """Publishes only the issue list."""
         self.warnings.replace(warning_path(self._output))
 
     def commit(self) -> tuple[tuple[Path, ...], int]:
-        """Puts the new files in place of those of a former run, in one step.
+        """Replaces the files of a previous run by the new ones in one step.
 
-        Returns the files now there, and how many of a former run are gone. Ctrl-C has to wait; a process
-        that is killed leaves the former set or the new one, whole.
+        Signals wait until the step is complete. If the process is killed, either the old or the new set of
+        files remains.
+
+        Returns:
+            Tuple of the published record files and the number of replaced ones.
         """
         names = sorted(path.name for path in self._aside.iterdir())
         with _uninterrupted():
@@ -70,11 +82,14 @@ class ShardFiles:
 
 @contextmanager
 def staged(output: Path) -> Iterator[ShardFiles]:
-    """A place for record files beside the prefix `output`; whatever is not committed is removed.
+    """Provides a writer for the record files of a prefix; removes everything that is not committed.
+
+    Args:
+        output: Path prefix of the record files.
 
     Raises:
-        UsageError: `output` names a folder.
-        DataError: A file that would be replaced is not one of ours.
+        UsageError: `output` is a folder.
+        DataError: A file that would be replaced is not a record file.
         PlaceBusyError: Another conversion writes to the same prefix.
         RunError: The disk is full.
     """
@@ -92,7 +107,7 @@ def staged(output: Path) -> Iterator[ShardFiles]:
     except Exception as error:
         if is_disk_full(error):
             raise RunError(
-                f"disk full while writing {output}*; nothing is left behind, make room and run again"
+                f"disk full while writing {output}*. No files were left behind. Free space and run again."
             ) from error
         raise
 
@@ -102,15 +117,15 @@ def _former_files(output: Path) -> list[Path]:
     for path in files:
         if not is_record_file(path):
             raise DataError(
-                f"{path} is in the way: its name is that of a record file, but it is none; "
-                "move it, or choose another prefix"
+                f"{path} matches the output prefix but is not a TFRecord file. "
+                "Move it or choose another prefix (-o)."
             )
     return files
 
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Holds Ctrl-C and SIGTERM back until the end of the block, so that it is done whole."""
+    """Delays SIGINT, SIGTERM and SIGHUP until the end of the block."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

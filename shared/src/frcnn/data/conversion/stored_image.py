@@ -1,4 +1,4 @@
-"""Image files as they are stored: size and format from the header, without decoding pixels."""
+"""Reads size and format of image files from their headers, mostly without decoding pixels."""
 
 import dataclasses
 import warnings
@@ -10,21 +10,21 @@ from PIL import Image, UnidentifiedImageError
 from frcnn.data.conversion.faults import Fault, FaultKind, Remark
 from frcnn.regular_file import NotRegularError, open_regular
 
-# What the training pipeline can decode; asking for these only also spares the other plugins.
+# Formats that the training pipeline can decode; naming them keeps Pillow from loading other plugins.
 FORMATS = ("JPEG", "PNG")
-# A JPEG of several pictures, as phones and drones write it, is a JPEG to decoders: they read the first one.
+# MPO, a JPEG of several images that phones and drones write: decoders read the first one.
 _SAME_AS = {"MPO": "JPEG"}
-# A whole file ends with one of these; some writers add padding after it.
+# A complete file ends with its mark; some writers add padding after it.
 END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 TAIL_BYTES = 64
-# Larger files are no pictures to train on; embedding one would take as much memory.
+# Size limit of image files, which embedding reads into memory.
 MOST_BYTES = 256 << 20
 
 UPRIGHT = 1
-# EXIF orientations under which a picture is shown with height and width exchanged.
+# EXIF orientations that swap height and width.
 SIDEWAYS = frozenset({5, 6, 7, 8})
 _ORIENTATION_TAG = 0x0112
-# Where the bit depth is in a PNG file, and how many bits a channel can be scaled from
+# Offset of the bit depth in a PNG file, and the bit depths that are scaled to 8 bits
 # (`frcnn.data.transforms.preprocess.decode_image`).
 PNG_DEPTH_AT = 24
 DEPTHS = (8, 10, 12, 14, 16)
@@ -32,15 +32,15 @@ DEPTHS = (8, 10, 12, 14, 16)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StoredImage:
-    """An image file's properties.
+    """Properties of an image file.
 
     Attributes:
-        height: Stored rows, px; EXIF orientation not applied.
+        height: Stored rows, px; the EXIF orientation is not applied.
         width: Stored columns, px.
-        encoded: The file's bytes, where asked for.
-        image_format: `jpeg` or `png` with `encoded`, empty otherwise.
+        encoded: Content of the file, if requested.
+        image_format: `jpeg` or `png` together with `encoded`, otherwise empty.
         orientation: EXIF orientation, 1 (upright) to 8.
-        unused_bits: Of the 16 bits a channel of a PNG file, those that no pixel uses.
+        unused_bits: Number of the 16 bits per channel of a PNG file that no pixel uses.
     """
 
     height: int
@@ -52,27 +52,28 @@ class StoredImage:
 
     @property
     def upright_size(self) -> tuple[int, int]:
-        """Height and width of the picture as viewers show it, EXIF orientation applied."""
+        """Height and width after applying the EXIF orientation, as viewers do."""
         return (self.width, self.height) if self.orientation in SIDEWAYS else (self.height, self.width)
 
 
 def read_image(path: Path, *, embed: bool = False) -> StoredImage | Fault:
-    """Reads an image file's size, with its bytes where `embed` is set.
+    """Reads the size of an image file, and its content if requested.
 
-    Takes about 0.1 ms: the header and the last bytes are all that is read. A file that does not
-    end as its format should is decoded to see whether it is cut off, and so is a PNG of 16 bits a channel,
-    to see how many of them it uses.
+    Takes about 0.1 ms, since only the header and the last bytes are read. Two kinds of files are decoded:
+    those without the end mark of their format, to detect truncation, and PNG files with 16 bits per channel,
+    to find out how many bits they use.
 
     Args:
-        path: The file.
-        embed: Whether to return the file's bytes.
+        path: Image file.
+        embed: Whether to return the content.
 
     Returns:
-        The image, or the fault of a file that is missing, cut off, no regular file, or neither JPEG nor PNG.
+        The image, or an issue if the file is missing, truncated, too large to embed, not a regular file, or
+        neither JPEG nor PNG.
     """
     try:
         with open_regular(path) as stream, warnings.catch_warnings():
-            # Of Pillow, about large pictures and damaged EXIF; what matters is a fault.
+            # Pillow warns about large images and damaged EXIF; real problems are returned as issues.
             warnings.simplefilter("ignore")
             found = _header(stream)
             if not embed:
@@ -83,14 +84,14 @@ def read_image(path: Path, *, embed: bool = False) -> StoredImage | Fault:
                 return Fault(FaultKind.BROKEN_IMAGE, str(path), f"larger than {MOST_BYTES >> 20} MiB")
             return dataclasses.replace(found, encoded=content)
     except FileNotFoundError:
-        reason = "link to nowhere" if path.is_symlink() else "no such file"
+        reason = "broken link" if path.is_symlink() else "no such file"
         return Fault(FaultKind.NO_IMAGE, str(path), reason)
     except NotRegularError as error:
         return Fault(FaultKind.NOT_REGULAR, str(path), str(error.strerror))
     except UnidentifiedImageError:
         return Fault(FaultKind.BROKEN_IMAGE, str(path), "neither JPEG nor PNG, or empty")
     except Image.DecompressionBombError:
-        return Fault(FaultKind.BROKEN_IMAGE, str(path), "more pixels than an image may have")
+        return Fault(FaultKind.BROKEN_IMAGE, str(path), "too many pixels")
     except OSError as error:
         return Fault(FaultKind.BROKEN_IMAGE, str(path), error.strerror or str(error))
     except (SyntaxError, ValueError) as error:
@@ -98,23 +99,23 @@ def read_image(path: Path, *, embed: bool = False) -> StoredImage | Fault:
 
 
 def remarks_on(image: StoredImage) -> frozenset[Remark]:
-    """Names the properties of an image that its user should know of."""
+    """Returns the remarks that apply to an image."""
     found = {Remark.TURNED: image.orientation != UPRIGHT, Remark.UNUSED_BITS: image.unused_bits > 0}
     return frozenset(remark for remark, holds in found.items() if holds)
 
 
 def used_depth(largest: int) -> int:
-    """Returns the usual number of bits a channel that holds values up to `largest`."""
+    """Returns the smallest usual bit depth for values up to `largest`."""
     return next(depth for depth in DEPTHS if largest < 1 << depth)
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Reads the EXIF orientation of an opened image, without decoding it; 1 if it has none."""
+    """Returns the EXIF orientation of an opened image without decoding it; 1 if there is none."""
     if "exif" not in image.info:
         return UPRIGHT
     try:
         found = image.getexif().get(_ORIENTATION_TAG, UPRIGHT)
-    except Exception:  # there is nothing that Pillow might not raise about damaged EXIF
+    except Exception:  # Pillow raises many kinds of exceptions for damaged EXIF
         return UPRIGHT
     return found if isinstance(found, int) and UPRIGHT <= found <= 8 else UPRIGHT
 
@@ -143,11 +144,11 @@ def _depth(stream: BinaryIO) -> int:
 
 
 def _depth_of_pixels(image: Image.Image) -> int:
-    """Bits a channel that the pixels of a 16-bit PNG use, its transparency left out."""
+    """Returns the bits per channel that the pixels of a 16-bit PNG use, ignoring transparency."""
     bands = image.getextrema()
     if not isinstance(bands[0], tuple):
         return used_depth(int(bands[1]))
-    # Pillow keeps the upper 8 bits of several channels.
+    # Pillow reads images of several channels with the upper 8 bits only.
     colours = [high for _, high in bands[: len(bands) - image.mode.endswith(("A", "a"))]]
     return used_depth(256 * int(max(colours)) + 255)
 

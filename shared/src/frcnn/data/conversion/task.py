@@ -1,4 +1,4 @@
-"""The part of a conversion that runs in worker processes: images read, records encoded."""
+"""Part of a conversion that runs in worker processes: reads images and encodes records."""
 
 import dataclasses
 from collections import Counter
@@ -13,7 +13,7 @@ from frcnn.data.records.tfrecord import frame
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Task:
-    """Images of one shard, in order; none for a shard that stays empty."""
+    """Consecutive images of one shard; none for a shard that stays empty."""
 
     reader: Reader
     fold: int
@@ -23,7 +23,7 @@ class Task:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """One image as bytes of a record file, and its number of boxes by class as stored."""
+    """One image as a frame of a record file, and its number of boxes by stored class."""
 
     data: bytes
     class_counts: dict[str, int]
@@ -31,7 +31,7 @@ class EncodedImage:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TaskResult:
-    """What came of a task: `read` images were looked at, `images` are those that can be used."""
+    """Result of a task: `read` is the number of images read, `images` are the usable ones."""
 
     fold: int
     shard: int
@@ -43,7 +43,14 @@ class TaskResult:
 
 
 def run_task(task: Task) -> TaskResult:
-    """Reads and encodes the images of a task."""
+    """Reads and encodes the images of a task.
+
+    Args:
+        task: Images of a shard.
+
+    Returns:
+        The encoded images and the issues found.
+    """
     images: list[EncodedImage] = []
     faults: list[Fault] = []
     names: set[str] = set()

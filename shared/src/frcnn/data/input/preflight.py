@@ -1,7 +1,7 @@
-"""A look at a record set before a run starts: is there anything to learn from, and are the images there?
+"""Checks before a run that a record set has objects of mapped classes and that images exist.
 
-Large sets are sampled evenly, so that the look takes seconds. It reads on only if the sample holds no
-mapped object at all.
+Large sets are sampled evenly, so that the check takes seconds. Beyond the byte limit it continues only
+until it finds a mapped object and an image.
 """
 
 import collections
@@ -24,7 +24,7 @@ from frcnn.spec.schema.constraints import nearest
 logger = logging.getLogger(__name__)
 
 MAX_RECORDS = 20_000
-# From S3 each record is a request.
+# Each record on S3 takes one request.
 MAX_REMOTE_RECORDS = 256
 MAX_BYTES = 1 << 28
 NAMES_SHOWN = 5
@@ -35,18 +35,18 @@ Subject = Literal["training", "validation"]
 
 @dataclasses.dataclass
 class Survey:
-    """What was found in a sample of records.
+    """Findings in a sample of records.
 
     Attributes:
-        records: Records looked at.
-        mapped: Objects by source class, of classes that the spec maps.
-        unmapped: Objects by source class, of all other classes.
-        regions: KITTI's DontCare regions, if the spec does not map them.
-        missing: Images that are not there.
-        odd: Numbers of the records whose image is a pipe, a device, a socket or a folder.
-        odd_paths: Where these are.
-        broken: Records that cannot be read.
-        present: Images that are there.
+        records: Number of records read.
+        mapped: Number of objects by source class, for mapped classes.
+        unmapped: Number of objects by source class, for all other classes.
+        regions: Number of KITTI's DontCare regions, if the spec does not map them.
+        missing: Paths of missing images.
+        odd: Numbers of the records whose image is a pipe, device, socket or folder.
+        odd_paths: Paths of these.
+        broken: Descriptions of unreadable records.
+        present: Number of existing images.
     """
 
     records: int = 0
@@ -67,7 +67,15 @@ class Survey:
         folder: Path,
         paths: tuple[Path, ...],
     ) -> None:
-        """Counts record `number`; `paths` are those that its image in `folder` may have."""
+        """Counts a record.
+
+        Args:
+            number: Number of the record.
+            record: The record.
+            mapping: Class names by stored source class.
+            folder: Image folder of the record.
+            paths: Possible paths of its image.
+        """
         self.records += 1
         for label in record.labels:
             name = stored_class_name(label.class_name)
@@ -84,7 +92,7 @@ class Survey:
             self.odd.append(number)
             self.odd_paths.append(found[0])
         else:
-            self.missing.append(str(paths[0]) if paths else f"{record.frame_id}, outside of {folder}")
+            self.missing.append(str(paths[0]) if paths else f"{record.frame_id}, outside {folder}")
 
 
 def survey(
@@ -94,17 +102,20 @@ def survey(
     mapping: Mapping[str, str],
     subject: Subject = "training",
 ) -> Survey:
-    """Reads a sample of the records, or all if they are few; logs what will be left out of training.
+    """Checks a sample of the records, or all if they are few; logs what the run will ignore.
 
     Args:
-        index: The records, at least one.
+        index: Records, at least one.
         folders: Image folder of each file of the index.
-        extensions: The spellings of the image extension that will be tried.
-        mapping: target_class_mapping of the spec.
-        subject: What the records are for. A validation set may be without objects: it counts false alarms.
+        extensions: Spellings of the image extension to try.
+        mapping: `target_class_mapping` of the spec.
+        subject: Use of the records. A validation set may have no objects: it measures false positives.
+
+    Returns:
+        The findings.
 
     Raises:
-        DataError: No record is readable, no image is there, or no object is of a mapped class.
+        DataError: No record is readable, no image exists, or there is no object of a mapped class.
     """
     stored = {stored_class_name(name): value for name, value in mapping.items()}
     found, budget = Survey(), MAX_BYTES
@@ -131,7 +142,7 @@ def survey(
 
 
 def _first_there(paths: Iterable[Path]) -> tuple[Path, bool] | None:
-    """The first path where something is, and whether it is a regular file."""
+    """Returns the first existing path, and whether it is a regular file."""
     for path in paths:
         try:
             return path, stat.S_ISREG(path.stat().st_mode)
@@ -141,58 +152,56 @@ def _first_there(paths: Iterable[Path]) -> tuple[Path, bool] | None:
 
 
 def _judge(found: Survey, mapping: Mapping[str, str], looked: str, subject: Subject) -> None:
-    """Refuses a set that nothing can be done with."""
+    """Raises an error for a set that is unusable."""
     where = "" if subject == "training" else "validation set: "
     if not found.records:
         raise DataError(
-            f"{where}none of the records is one of ours ({printable(found.broken[0])}); convert the data "
-            f"set again"
+            f"{where}no record can be decoded ({printable(found.broken[0])}). Run dataset_convert again."
         )
     if not found.present:
         missing = [*found.missing, *map(str, found.odd_paths)]
         raise DataError(
-            f"{where}dataset_config: none of the images is there (looked for {printable(missing[0])} and "
-            f"others of "
-            f"{looked}); check image_directory_path and image_extension"
+            f"{where}dataset_config: found no image (checked {looked}, such as {printable(missing[0])}). "
+            "Check image_directory_path and image_extension."
         )
     if not found.mapped and found.unmapped:
         raise DataError(
-            f"{where}dataset_config.target_class_mapping: no object is of a mapped class; the records hold "
-            f"{_listed(found.unmapped)}, the mapping has {', '.join(map(printable, sorted(mapping)))}"
+            f"{where}dataset_config.target_class_mapping: no object has a mapped class; the records contain "
+            f"{_listed(found.unmapped)}, the mapping contains {', '.join(map(printable, sorted(mapping)))}"
         )
     if not found.mapped and subject == "training":
         raise DataError(
-            f"dataset_config: the training records hold no objects at all ({looked}); check the labels"
+            f"dataset_config: the training records contain no objects ({looked}). Check the labels."
         )
 
 
 def _report(found: Survey, mapping: Mapping[str, str], looked: str, subject: Subject) -> None:
-    """Says what will be left out, and what may be a mistake."""
+    """Logs what the run will ignore and what may be a mistake."""
     if not found.mapped:
         logger.warning(
-            "the validation set holds no objects (%s): average precision is not defined, "
-            "and every detection is a false alarm",
+            "The validation set contains no objects (%s): average precision is undefined, "
+            "and every detection is a false positive",
             looked,
         )
     else:
         _report_without_objects(found, mapping, looked, subject)
     if found.unmapped:
-        logger.info("classes without a mapping are left out (%s): %s", looked, _listed(found.unmapped))
+        logger.info("Ignoring unmapped classes (%s): %s", looked, _listed(found.unmapped))
     if found.regions and subject == "validation":
-        logger.info("%d %s regions: detections there are neither right nor wrong", found.regions, DONT_CARE)
+        logger.info("Ignoring detections in %d %s regions", found.regions, DONT_CARE)
     if found.missing:
         names = ", ".join(map(printable, found.missing[:NAMES_SHOWN]))
-        logger.warning("%d images are not there and will be skipped: %s", len(found.missing), names)
+        logger.warning("Skipping %d missing images: %s", len(found.missing), names)
     if found.odd:
         names = ", ".join(map(printable, found.odd_paths[:NAMES_SHOWN]))
-        logger.warning("%d images are no regular files and will be skipped: %s", len(found.odd), names)
+        logger.warning("Skipping %d images that are not regular files: %s", len(found.odd), names)
     if found.broken:
         names = ", ".join(map(printable, found.broken[:NAMES_SHOWN]))
-        logger.warning("%d records are broken and will be skipped: %s", len(found.broken), names)
+        logger.warning("Skipping %d broken records: %s", len(found.broken), names)
 
 
 def _report_without_objects(found: Survey, mapping: Mapping[str, str], looked: str, subject: Subject) -> None:
-    """Names the classes of the mapping that no object has, as by a typing error."""
+    """Reports mapped classes without objects, which may be misspelled."""
     with_objects = {mapping[name] for name in found.mapped}
     for name in sorted(set(mapping) - set(found.mapped)):
         near = nearest(name, found.unmapped)
@@ -200,11 +209,11 @@ def _report_without_objects(found: Survey, mapping: Mapping[str, str], looked: s
         serious = near is not None or mapping[name] not in with_objects
         logger.log(
             logging.WARNING if serious and subject == "training" else logging.INFO,
-            "dataset_config.target_class_mapping: no object of the %s records is of class %s (%s)%s",
+            "dataset_config.target_class_mapping: no object in the %s records has class %s (%s)%s",
             subject,
             printable(name),
             looked,
-            hint or f"; they hold {_listed(found.mapped + found.unmapped)}",
+            hint or f"; they contain {_listed(found.mapped + found.unmapped)}",
         )
 
 

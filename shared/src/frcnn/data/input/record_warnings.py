@@ -1,4 +1,4 @@
-"""What is said about images that cannot be used, or not wholly."""
+"""Warnings about images that cannot be used or only in part."""
 
 import dataclasses
 import logging
@@ -18,13 +18,14 @@ UNREADABLE, CROWDED = "unreadable", "crowded"
 
 @dataclasses.dataclass(eq=False)
 class FaultReports:
-    """Warns of the images of a record set, once for each image and fault.
+    """Warns of problems with images of a record set, once per image and problem.
 
     Attributes:
-        index: The records.
+        index: Records.
         folders: Image folder of each file of the index.
-        extensions: The spellings of the image extension that are tried.
-        max_objects: max_objects_num_per_image of the spec.
+        extensions: Spellings of the image extension to try.
+        max_objects: `max_objects_num_per_image` of the spec.
+        reported: Problems already reported: kind and image number.
     """
 
     index: RecordIndex
@@ -34,33 +35,38 @@ class FaultReports:
     reported: set[tuple[str, int]] = dataclasses.field(default_factory=set)
 
     def report(self, kind: str, number: int) -> None:
-        """Warns that image `number` is `UNREADABLE` or `CROWDED`, if that was not said before."""
+        """Logs a warning, unless it was logged before.
+
+        Args:
+            kind: `UNREADABLE` or `CROWDED`.
+            number: Number of the image.
+        """
         if (kind, number) in self.reported:
             return
         self.reported.add((kind, number))
         if kind == UNREADABLE:
-            logger.warning("%s; it is skipped", self.explain(number))
+            logger.warning("Skipping %s", self.explain(number))
         else:
             logger.warning(
-                "%s: more than max_objects_num_per_image (%d) objects; the smallest are left out",
+                "%s: more than max_objects_num_per_image (%d) objects; ignoring the smallest",
                 self.name_of(number),
                 self.max_objects,
             )
 
     def name_of(self, number: int) -> str:
-        """The image's `frame/id`, or where its record is if that cannot be read."""
+        """Returns the image's `frame/id`, or its record's position if that is unreadable."""
         try:
             return printable(decode(self.index.read(number)).frame_id, None)
         except (OSError, ValueError, StoreError):
             return f"record {number} of {self.index.files[self.index.file_of[number]]}"
 
     def explain(self, number: int) -> str:
-        """Why record `number` cannot be read, with its file's or image's name."""
+        """Explains why record `number` or its image cannot be read, including the name."""
         where = f"record {number} of {self.index.files[self.index.file_of[number]]}"
         try:
             record = decode(self.index.read(number))
         except (OSError, ValueError, StoreError) as error:
-            return f"{where}: not readable ({error})"
+            return f"{where}: cannot read it ({error})"
         folder = self.folders[self.index.file_of[number]]
         if record.encoded:
             name = printable(record.frame_id)

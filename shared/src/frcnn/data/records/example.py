@@ -1,4 +1,4 @@
-"""Image records as `Example` messages: the names of docs/data.md, and back."""
+"""Encodes image records as `Example` messages and decodes them; docs/data.md lists the features."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,10 +9,10 @@ from frcnn.data.records.annotations import Calibration, ImageRecord, Label
 from frcnn.data.records.example_pb2 import Example, Feature
 
 POINT_CLOUD_CHANNELS = 4
-# File names are bytes; those that are not UTF-8 are kept as they are.
+# File names are bytes; bytes that are not UTF-8 survive a round trip.
 _NAMES = ("utf-8", "surrogateescape")
 
-# Feature name of each number of a label; `object_class` and `occlusion` are of other types.
+# Feature name of each float attribute of a label; `object_class` and `occlusion` have other types.
 FLOAT_FEATURES = {
     "truncation": "target/truncation",
     "observation_angle": "target/observation_angle",
@@ -31,7 +31,14 @@ FLOAT_FEATURES = {
 
 
 def encode(record: ImageRecord) -> bytes:
-    """The record as a serialised `Example`; equal records give equal bytes."""
+    """Serializes a record as an `Example`; equal records give equal bytes.
+
+    Args:
+        record: Image with its labels.
+
+    Returns:
+        Bytes of the message.
+    """
     example = Example()
     feature, labels = example.features.feature, record.labels
     _put_bytes(feature["frame/id"], [record.frame_id.encode(*_NAMES)])
@@ -60,10 +67,17 @@ def encode(record: ImageRecord) -> bytes:
 
 
 def decode(payload: bytes) -> ImageRecord:
-    """The record in a serialised `Example`. Numbers come back rounded to float32.
+    """Parses a serialized `Example`. Floats come back rounded to float32.
+
+    Args:
+        payload: Bytes of the message.
+
+    Returns:
+        The record.
 
     Raises:
-        ValueError: The bytes are no `Example`, or lack what every record has.
+        ValueError: The bytes are not an `Example`, lack a required feature, or have columns of
+            different lengths.
     """
     example = Example()
     try:

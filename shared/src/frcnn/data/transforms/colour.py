@@ -1,4 +1,4 @@
-"""Random changes of colour, as one affine map of the three channels."""
+"""Random color changes as one affine map of the three channels."""
 
 import dataclasses
 import math
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import ColorAugmentation
 
 FULL = 255.0
-# RGB -> YIQ (NTSC, SMPTE 170M): brightness, and a plane in which the angle is the hue, the length the
-# saturation. Grey has no part in that plane, so grey stays grey.
+# RGB -> YIQ (NTSC, SMPTE 170M): brightness, and a plane in which the angle is the hue and the length the
+# saturation. Gray is the origin of that plane, so gray stays gray.
 YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
 class ColourSettings:
-    """How far colours may change; 0 turns a field off. Pixels count from 0 to 1 here.
+    """Limits of random color changes; 0 disables a change. Pixel values are 0..1 here.
 
     Attributes:
-        shift_stddev: Standard deviation of what is added to all channels; at most twice that.
-        hue_max: Largest turn of the hue, degrees.
-        saturation_max: Saturation is multiplied by 1 - this to 1 + this.
-        contrast_max: Contrast is multiplied by 1 - this to 1 + this.
-        contrast_center: The value that a change of contrast leaves as it is.
+        shift_stddev: Standard deviation of the shift of all channels; samples are truncated at twice this.
+        hue_max: Maximum hue rotation, degrees.
+        saturation_max: Maximum relative change of saturation; the factor is in 1 - this..1 + this.
+        contrast_max: Maximum relative change of contrast; the factor is in 1 - this..1 + this.
+        contrast_center: Pixel value that contrast changes leave unchanged.
     """
 
     shift_stddev: float = 0.0
@@ -36,7 +36,7 @@ class ColourSettings:
 
     @classmethod
     def from_config(cls, config: "ColorAugmentation") -> "ColourSettings":
-        """The settings in a checked spec."""
+        """Creates the settings from a checked spec."""
         return cls(
             config.color_shift_stddev,
             config.hue_rotation_max,
@@ -47,12 +47,19 @@ class ColourSettings:
 
     @property
     def active(self) -> bool:
-        """Whether any colour ever changes."""
+        """Whether any color change is enabled."""
         return any((self.shift_stddev, self.hue_max, self.saturation_max, self.contrast_max))
 
 
 class ColourDraw(NamedTuple):
-    """One random change: scalars, float32. `hue` is in radians, `saturation` and `contrast` are factors."""
+    """Sampled parameters of one color change, float32 scalars.
+
+    Attributes:
+        shift: Value to add to all channels, as a fraction of full scale.
+        hue: Rotation of the hue, radians.
+        saturation: Factor of the saturation.
+        contrast: Factor of the contrast.
+    """
 
     shift: tf.Tensor
     hue: tf.Tensor
@@ -61,9 +68,17 @@ class ColourDraw(NamedTuple):
 
 
 def draw_colour(settings: ColourSettings, seed: tf.Tensor) -> ColourDraw:
-    """A random change within the settings; equal seeds (int64 [2]) give equal changes."""
+    """Samples a color change within the settings; equal seeds give equal results.
+
+    Args:
+        settings: Limits of the change.
+        seed: Random seed, int64 `[2]`.
+
+    Returns:
+        The sampled parameters.
+    """
     normal_seed, uniform_seed = tf.unstack(tf.random.split(seed, 2))
-    # Cut at two standard deviations, so that a maximum is kept when the deviation is half of it.
+    # Truncated at two standard deviations, so half of a maximum as deviation never exceeds the maximum.
     normal = tf.random.stateless_truncated_normal([3], normal_seed)
     uniform = tf.random.stateless_uniform([], uniform_seed, -1.0, 1.0)
     return ColourDraw(
@@ -75,15 +90,23 @@ def draw_colour(settings: ColourSettings, seed: tf.Tensor) -> ColourDraw:
 
 
 def change_colour(image: tf.Tensor, draw: ColourDraw, contrast_center: float) -> tf.Tensor:
-    """Changes contrast, then hue and saturation, then brightness of `image` [H, W, 3] RGB 0..255.
+    """Changes contrast, then hue and saturation, then brightness of an image.
 
-    The result is clipped to 0..255. The order is the reference's: contrast does not scale the shift.
+    The order is TAO's: contrast does not scale the shift.
+
+    Args:
+        image: Image, `[H, W, 3]`, RGB, 0..255.
+        draw: Parameters from `draw_colour`.
+        contrast_center: Pixel value in 0..1 that contrast changes leave unchanged.
+
+    Returns:
+        Changed image, clipped to 0..255.
     """
     cos, sin = tf.cos(draw.hue) * draw.saturation, tf.sin(draw.hue) * draw.saturation
     zero, one = tf.zeros([]), tf.ones([])
     turn = tf.reshape(tf.stack([one, zero, zero, zero, cos, -sin, zero, sin, cos]), [3, 3])
     matrix = tf.constant(np.linalg.inv(YIQ)) @ turn @ tf.constant(YIQ) * draw.contrast
-    # Turning colors about gray leaves what is added to all channels alike as it is.
+    # Hue rotation leaves gray unchanged, and the offset is gray: equal in all channels.
     offset = (1.0 - draw.contrast) * contrast_center + draw.shift
     changed = tf.reshape(tf.reshape(image, [-1, 3]) @ tf.transpose(matrix), tf.shape(image)) + offset * FULL
     return tf.ensure_shape(tf.clip_by_value(changed, 0.0, FULL), image.shape)

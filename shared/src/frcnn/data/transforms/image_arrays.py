@@ -1,7 +1,7 @@
-"""Images as NumPy arrays: decoded by Pillow, and prepared for the network as `preprocess` does by TensorFlow.
+"""Decodes and preprocesses images with Pillow and NumPy, for detectors that run without TensorFlow.
 
-For detectors that run where there is no TensorFlow. Both ways give the same pixels and, to float32's last
-digits, the same network input; a test holds them together.
+The pixels equal those of `preprocess`; the network input equals it up to float32 rounding. A test compares
+both.
 """
 
 import io
@@ -16,7 +16,7 @@ from frcnn.data.transforms.image_settings import ImageSettings
 from frcnn.errors import DataError
 
 FORMATS = ("JPEG", "PNG")
-# Weights of red, green and blue in grey, of 2^15: 0.299 and 0.587 rounded down, as in TensorFlow's decoder.
+# Weights of red, green and blue in gray, times 2^15. As in TensorFlow, 0.299 and 0.587 are rounded down.
 _GREY_WEIGHTS = (9797, 19234, 3737)
 _GREY_SHIFT = 15
 
@@ -24,23 +24,23 @@ _GREY_SHIFT = 15
 def decode(encoded: bytes, channels: int, name: str = "image") -> NDArray[np.uint8]:
     """Decodes a JPEG or PNG file.
 
-    An EXIF orientation is not applied, since labels are drawn on the stored pixels.
+    The EXIF orientation is not applied, since labels refer to the stored pixels.
 
     Args:
-        encoded: The file's bytes.
-        channels: 3 for RGB, 1 for grey.
-        name: What messages call the image.
+        encoded: Content of the file.
+        channels: 3 for RGB, 1 for gray.
+        name: Name of the image for messages.
 
     Returns:
-        Pixels [h, w, channels].
+        Pixels, uint8 `[h, w, channels]`.
 
     Raises:
-        DataError: The bytes are not an image of either format, or are cut off.
+        DataError: The content is neither JPEG nor PNG, or is truncated.
     """
     try:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             if channels == 1 and image.format == "JPEG":
-                image.draft("L", image.size)  # the file's own brightness, not one computed from colors
+                image.draft("L", image.size)  # use the brightness stored in the file
             return with_channels(pixels_of(image), channels)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = str(error) or type(error).__name__
@@ -50,7 +50,18 @@ def decode(encoded: bytes, channels: int, name: str = "image") -> NDArray[np.uin
 
 
 def read(path: Path, channels: int) -> NDArray[np.uint8]:
-    """Reads and decodes an image file; arguments, result and errors as `decode`."""
+    """Reads and decodes an image file.
+
+    Args:
+        path: JPEG or PNG file.
+        channels: 3 for RGB, 1 for gray.
+
+    Returns:
+        Pixels, uint8 `[h, w, channels]`.
+
+    Raises:
+        DataError: The file is unreadable, neither JPEG nor PNG, or truncated.
+    """
     try:
         encoded = path.read_bytes()
     except OSError as error:
@@ -60,7 +71,14 @@ def read(path: Path, channels: int) -> NDArray[np.uint8]:
 
 
 def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
-    """Returns the pixels of a Pillow image of any mode: uint8 [h, w, 3] RGB, or [h, w, 1] of a grey one."""
+    """Returns the pixels of a Pillow image of any mode.
+
+    Args:
+        image: Image.
+
+    Returns:
+        Pixels, uint8, `[h, w, 3]` RGB, or `[h, w, 1]` for a gray image.
+    """
     if image.mode.startswith("I;16"):
         values = np.asarray(image)
         return (values >> used_depth(int(values.max(initial=0))) - DEPTHS[0]).astype(np.uint8)[..., None]
@@ -70,7 +88,15 @@ def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def with_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
-    """Returns pixels [h, w, 1 or 3] with 1 or 3 channels, grey as TensorFlow's decoder computes it."""
+    """Converts pixels to 1 or 3 channels; gray is computed as in TensorFlow's decoder.
+
+    Args:
+        pixels: Pixels, uint8 `[h, w, 1 or 3]`.
+        channels: Number of channels, 1 or 3.
+
+    Returns:
+        Pixels, uint8 `[h, w, channels]`.
+    """
     if pixels.shape[-1] == channels:
         return pixels
     if channels == 3:
@@ -81,20 +107,29 @@ def with_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]
 
 
 def prepare(pixels: NDArray[np.uint8], settings: ImageSettings) -> NDArray[np.float32]:
-    """Makes the network's input of an image, always resized, as `preprocess.prepare_image` does.
+    """Resizes and normalizes an image for the network, like `preprocess.prepare_image`.
 
     Args:
-        pixels: [h, w, channels], RGB or grey; channels as in the settings.
-        settings: What the network expects.
+        pixels: Pixels, uint8 `[h, w, channels]`, RGB or gray.
+        settings: Input format of the network.
 
     Returns:
-        Network-ready image [H, W, channels].
+        Preprocessed image, float32 `[H, W, channels]`.
     """
     return normalize(stretch(pixels, *settings.target_size(*pixels.shape[:2])), settings)
 
 
 def stretch(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float32]:
-    """Stretches pixels [h, w, C] to [height, width, C]: bilinear, pixel centers at .5, not antialiased."""
+    """Resizes pixels bilinearly, with pixel centers at .5 and without antialiasing.
+
+    Args:
+        pixels: Pixels, uint8 `[h, w, C]`.
+        height: Target height, px.
+        width: Target width, px.
+
+    Returns:
+        Pixels, float32 `[height, width, C]`; the aspect ratio may change.
+    """
     if pixels.shape[:2] == (height, width):
         return pixels.astype(np.float32)
     left, right, along = _neighbours(pixels.shape[1], width)
@@ -107,7 +142,15 @@ def stretch(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.fl
 
 
 def normalize(image: NDArray[np.float32], settings: ImageSettings) -> NDArray[np.float32]:
-    """Applies channel order, mean and scale to an image [..., C], RGB or grey, 0..255."""
+    """Applies channel order, mean and scale.
+
+    Args:
+        image: Image, float32 `[..., C]`, RGB or gray, 0..255.
+        settings: Input format of the network.
+
+    Returns:
+        Normalized image, float32 `[..., C]`.
+    """
     if settings.order == "bgr":
         image = image[..., ::-1]
     mean, scale = np.asarray(settings.mean, np.float32), np.float32(settings.scale)
@@ -115,9 +158,9 @@ def normalize(image: NDArray[np.float32], settings: ImageSettings) -> NDArray[np
 
 
 def _neighbours(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """Where each target pixel lies among the source's: the pixel before, the one after, and how far between.
+    """Returns lower neighbor, upper neighbor and distance from the lower one for each target pixel.
 
-    In float32 and in TensorFlow's order of operations, so that both round alike.
+    Uses float32 and TensorFlow's order of operations for equal rounding.
     """
     scale = np.float32(source) / np.float32(target)
     place = (np.arange(target, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5)

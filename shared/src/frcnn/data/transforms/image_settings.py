@@ -1,4 +1,4 @@
-"""What the network expects of an image, and images put together as a batch; no TensorFlow here."""
+"""Input format of the network, and batching of preprocessed images; does not need TensorFlow."""
 
 import dataclasses
 import math
@@ -10,25 +10,25 @@ import numpy as np
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
 
-# Images of their own sizes are padded to a multiple of this, px, so that few shapes occur.
+# With dynamic shape, images are padded to a multiple of this, px, to limit the number of shapes.
 SIZE_STEP = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageSettings:
-    """What the network expects of an image.
+    """Input format of the network.
 
     Attributes:
-        height: Rows of the network input, px; 0 if each image has its own size.
-        width: Columns of the network input, px; 0 likewise.
-        channels: 3 (colour) or 1 (grey).
+        height: Rows of the network input, px; 0 for dynamic shape.
+        width: Columns of the network input, px; 0 for dynamic shape.
+        channels: 3 (color) or 1 (gray).
         order: `rgb`, `bgr` or `l`.
-        mean: Subtracted per channel, in the order of the network's channels; scale 0..255.
-        scale: What the difference is divided by.
-        auto_resize: Training images are stretched to the input size; otherwise they are padded
-            with zeros at the right and bottom, or cropped there.
-        min_side: Where each image has its own size: what its shorter side becomes, px.
-        max_side: And what its longer side may become at most, px; 0 for no limit.
+        mean: Value to subtract from each channel, in the network's channel order, 0..255.
+        scale: Divisor of the difference.
+        auto_resize: Whether training images are resized to the input size; otherwise they are cropped or
+            padded with zeros at the right and bottom.
+        min_side: Length of the shorter side with dynamic shape, px; 0 for a fixed size.
+        max_side: Maximum length of the longer side with dynamic shape, px; 0 for no limit.
     """
 
     height: int
@@ -43,7 +43,7 @@ class ImageSettings:
 
     @classmethod
     def from_spec(cls, spec: "Experiment") -> "ImageSettings":
-        """The settings a checked spec asks for."""
+        """Creates the settings from a checked spec."""
         image = spec.model_config.input_image_config
         preprocessing = spec.augmentation_config.preprocessing
         size = image.size_height_width
@@ -64,21 +64,28 @@ class ImageSettings:
 
     @property
     def dynamic(self) -> bool:
-        """Whether each image keeps its aspect and has its own size."""
+        """Whether images keep their aspect ratio and have different sizes (dynamic shape)."""
         return self.min_side > 0
 
     def target_size(self, height: int, width: int) -> tuple[int, int]:
-        """Returns height and width, px, at which the network sees an image of the given size.
+        """Returns the size to which an image is resized.
 
-        Where each image keeps its aspect, its shorter side becomes `min_side`, or less if the longer one
-        would exceed `max_side`.
+        With dynamic shape, the shorter side becomes `min_side`, or less to keep the longer one within
+        `max_side`.
+
+        Args:
+            height: Height of the image, px.
+            width: Width of the image, px.
+
+        Returns:
+            Height and width of the network input, px.
         """
         if not self.dynamic:
             return self.height, self.width
         scale = self.min_side / min(height, width)
         if self.max_side:
             scale = min(scale, self.max_side / max(height, width))
-        # Truncated as in the reference, but never for a rounding error.
+        # Truncate like TAO, but tolerate rounding errors just below an integer.
         rows, columns = (max(1, math.floor(side * scale + 1e-6)) for side in (height, width))
         return rows, columns
 
@@ -86,15 +93,15 @@ class ImageSettings:
 def batch_of(
     images: Sequence[np.ndarray], settings: ImageSettings, count: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images from `prepare_image` as one batch, padded as the data pipeline pads.
+    """Stacks preprocessed images into a batch, with the same padding as the data pipeline.
 
     Args:
-        images: [H_i, W_i, C] each.
-        settings: They were prepared with.
-        count: B, if larger than their number: the batch is filled up with empty images.
+        images: Images from `prepare_image`, float32 `[H_i, W_i, C]` each.
+        settings: Settings used to prepare the images.
+        count: Minimum batch size; missing images are filled with zeros.
 
     Returns:
-        float32 [B, H, W, C], and the sizes of the images, int32 [B, 2].
+        Batch, float32 `[B, H, W, C]`, and the sizes (height, width) of the images, int32 `[B, 2]`.
     """
     sides = np.asarray([image.shape[:2] for image in images], np.int32)
     step = SIZE_STEP if settings.dynamic else 1

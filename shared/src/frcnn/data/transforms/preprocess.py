@@ -1,7 +1,9 @@
-"""From an image file's bytes to what the network reads. H, W are pixels of the network input, C channels.
+"""Decodes, resizes and normalizes images.
 
-One code path for training, evaluation, inference and calibration: an image that is resized and
-normalised twice in two ways costs accuracy that nobody finds again.
+H, W are pixels of the network input, C is the number of channels.
+
+Training, evaluation, inference and calibration share this code: differences in resizing or normalization
+would reduce accuracy without an error.
 """
 
 import tensorflow as tf
@@ -17,18 +19,21 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 def prepare_image(
     encoded: tf.Tensor, settings: ImageSettings, orientation: int = UPRIGHT
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The network's input for one image, always resized: stretched to the input size, or to its own size.
+    """Decodes, resizes and normalizes one image.
+
+    The image is resized to the input size, or to its own target size with dynamic shape.
 
     Args:
-        encoded: Scalar string, the bytes of a JPEG or PNG file.
-        settings: What the network expects.
+        encoded: Content of a JPEG or PNG file, string scalar.
+        settings: Input format of the network.
         orientation: EXIF orientation to apply.
 
     Returns:
-        The image, float32 [H, W, C], network-ready; the size it had, int32 [2] (height, width), once turned.
+        Preprocessed image, float32 `[H, W, C]`, and its original (height, width) after applying the
+        orientation, int32 `[2]`.
 
     Raises:
-        tf.errors.InvalidArgumentError: The bytes are not an image that can be decoded.
+        tf.errors.InvalidArgumentError: The image cannot be decoded.
     """
     image = decode_image(encoded, settings.channels, orientation)
     size = tf.shape(image)[:2]
@@ -38,31 +43,41 @@ def prepare_image(
 def target_size(
     settings: ImageSettings, height: tf.Tensor, width: tf.Tensor
 ) -> tuple["int | tf.Tensor", "int | tf.Tensor"]:
-    """`ImageSettings.target_size` for tensors: height and width that the network sees, all int px."""
+    """Computes `ImageSettings.target_size` for tensors.
+
+    Args:
+        settings: Input format of the network.
+        height: Height of the image, px, int32 scalar.
+        width: Width of the image, px, int32 scalar.
+
+    Returns:
+        Height and width of the network input, px; ints for a fixed size, otherwise int32 scalars.
+    """
     if not settings.dynamic:
         return settings.height, settings.width
     sides = tf.cast(tf.stack([height, width]), tf.float64)
     scale = settings.min_side / tf.reduce_min(sides)
     if settings.max_side:
         scale = tf.minimum(scale, settings.max_side / tf.reduce_max(sides))
-    # Truncated as in the reference, but never for a rounding error.
+    # Truncate like TAO, but tolerate rounding errors just below an integer.
     target = tf.maximum(1, tf.cast(tf.floor(sides * scale + 1e-6), tf.int32))
     return target[0], target[1]
 
 
 def decode_image(encoded: tf.Tensor, channels: int, orientation: int | tf.Tensor = UPRIGHT) -> tf.Tensor:
-    """Decodes a JPEG or PNG file to uint8 [h, w, channels], RGB or grey.
+    """Decodes a JPEG or PNG file. The content, not the file name, selects the decoder.
 
-    The bytes decide which decoder is used, not the file's name (this op reads either format).
-    The slow, accurate DCT is part of the contract: the fast one differs by a grey level or two.
+    Uses the slow, accurate DCT; the fast one differs by one or two gray levels.
 
     Args:
-        encoded: Scalar string, the file's bytes. Of 16 bits a channel the upper 8 of those that the image
-        uses are
-            taken (8, 10, 12, 14 or 16): cameras put 12 bits into the lower part of 16.
-        channels: 3 or 1.
-        orientation: EXIF orientation to apply, 1 to 8. By default none is, since labels are drawn on the
-        stored pixels.
+        encoded: Content of the file, string scalar. With 16 bits per channel, the upper 8 of the bits that
+            the image uses are taken (8, 10, 12, 14 or 16): cameras store 12 bits in the lower part of 16.
+        channels: 3 for RGB, 1 for gray.
+        orientation: EXIF orientation to apply, 1 to 8. The default applies none, since labels refer to the
+            stored pixels.
+
+    Returns:
+        Pixels, uint8 `[h, w, channels]`.
     """
     pixels = tf.cond(
         _is_deep_png(encoded),
@@ -76,15 +91,15 @@ def decode_image(encoded: tf.Tensor, channels: int, orientation: int | tf.Tensor
 
 
 def _is_deep_png(encoded: tf.Tensor) -> tf.Tensor:
-    """Whether a file begins as a PNG of 16 bits a channel does."""
-    # Filled up, since taking a part of what is shorter is an error.
+    """Checks whether a file has the header of a PNG with 16 bits per channel."""
+    # Padded, since `substr` beyond the end of a string is an error.
     head = tf.strings.join([tf.strings.substr(encoded, 0, PNG_DEPTH_AT + 1), bytes(PNG_DEPTH_AT + 1)])
     begins = tf.strings.substr(head, 0, len(_PNG)) == _PNG
     return begins & (tf.strings.substr(head, PNG_DEPTH_AT, 1) == bytes([16]))
 
 
 def _upper_bits(deep: tf.Tensor) -> tf.Tensor:
-    """The 8 upper bits of those that an image of 16 bits a channel uses."""
+    """Returns the upper 8 of the bits that an image with 16 bits per channel uses."""
     values = tf.cast(deep, tf.int32)
     limits = tf.constant([1 << depth for depth in DEPTHS])
     depth = tf.gather(DEPTHS, tf.reduce_sum(tf.cast(tf.reduce_max(values) >= limits, tf.int32)))
@@ -92,9 +107,9 @@ def _upper_bits(deep: tf.Tensor) -> tf.Tensor:
 
 
 def _turned(pixels: tf.Tensor, orientation: int | tf.Tensor) -> tf.Tensor:
-    """Pixels as viewers show them by EXIF orientation 1 to 8; any other is taken for 1.
+    """Applies an EXIF orientation from 1 to 8; other values count as 1.
 
-    Source: Exif 2.32, tag 274: where the stored row 0 and column 0 are shown.
+    Source: Exif 2.32, tag 274: display positions of the stored row 0 and column 0.
     """
     code = tf.cast(orientation, tf.int32)
 
@@ -108,13 +123,31 @@ def _turned(pixels: tf.Tensor, orientation: int | tf.Tensor) -> tf.Tensor:
 
 
 def stretch(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
-    """`image` [h, w, C] stretched to float32 [height, width, C]: bilinear, pixel centres at .5."""
+    """Resizes an image bilinearly, with pixel centers at .5 and without antialiasing.
+
+    Args:
+        image: Image, `[h, w, C]`.
+        height: Target height, px.
+        width: Target width, px.
+
+    Returns:
+        Image, float32 `[height, width, C]`; the aspect ratio may change.
+    """
     resized = tf.image.resize(image, [height, width], method="bilinear", antialias=False)
     return tf.cast(resized, tf.float32)
 
 
 def pad_or_crop(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
-    """`image` [h, w, C] as float32 [height, width, C]: cut, or filled with 0, at the right and bottom."""
+    """Crops an image, or pads it with 0, at the right and bottom.
+
+    Args:
+        image: Image, `[h, w, C]`.
+        height: Target height, px.
+        width: Target width, px.
+
+    Returns:
+        Image, float32 `[height, width, C]`.
+    """
     image = tf.cast(image[:height, :width], tf.float32)
     missing = [[0, height - tf.shape(image)[0]], [0, width - tf.shape(image)[1]], [0, 0]]
     static = [side if isinstance(side, int) else None for side in (height, width)]
@@ -122,21 +155,42 @@ def pad_or_crop(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tenso
 
 
 def pad_to_multiple(image: tf.Tensor, multiple: int) -> tf.Tensor:
-    """`image` [h, w, C] with zeros at the right and bottom, so that `multiple` divides both sides."""
+    """Pads an image with 0 at the right and bottom until both sides are divisible.
+
+    Args:
+        image: Image, `[h, w, C]`.
+        multiple: Divisor of both sides.
+    """
     missing = -tf.shape(image)[:2] % multiple
     padded = tf.pad(image, [[0, missing[0]], [0, missing[1]], [0, 0]])
     return tf.ensure_shape(padded, [None, None, image.shape[-1]])
 
 
 def normalise(image: tf.Tensor, settings: ImageSettings) -> tf.Tensor:
-    """Channel order, mean and scale applied to `image` [..., C], RGB or grey, 0..255; float32."""
+    """Applies channel order, mean and scale.
+
+    Args:
+        image: Image, float32 `[..., C]`, RGB or gray, 0..255.
+        settings: Input format of the network.
+
+    Returns:
+        Normalized image, float32 `[..., C]`.
+    """
     if settings.order == "bgr":
         image = tf.reverse(image, axis=[-1])
     return (image - tf.constant(settings.mean, tf.float32)) / settings.scale
 
 
 def denormalise(image: tf.Tensor, settings: ImageSettings) -> tf.Tensor:
-    """The inverse of `normalise`: RGB or grey, uint8, rounded and clipped to 0..255."""
+    """Inverts `normalise`.
+
+    Args:
+        image: Normalized image, float32 `[..., C]`.
+        settings: Input format of the network.
+
+    Returns:
+        Pixels, uint8 `[..., C]`, RGB or gray, rounded and clipped to 0..255.
+    """
     image = image * settings.scale + tf.constant(settings.mean, tf.float32)
     if settings.order == "bgr":
         image = tf.reverse(image, axis=[-1])

@@ -1,6 +1,6 @@
-"""What only TensorRT 10 does: compute in fewer bits by itself, where the file does not say in which types.
+"""Lets TensorRT 10 compute in fewer bits on its own, for files that do not specify the types.
 
-TensorRT 11 takes types from the file alone. pyright checks this module against the stubs of 10 only.
+TensorRT 11 only uses the types in the file. pyright checks this module against the stubs of 10 only.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from frcnn.errors import RunError
 if TYPE_CHECKING:
     import tensorrt as trt
 
-# Boxes and NMS: 16 bits have no room for a pixel's fraction at the right of a wide image.
+# Boxes and NMS stay in float32: 16 bits cannot represent fractions of a pixel at the right of a wide image.
 _WIDE_SCOPES = ("proposals/", "roi_pool/", "detections/")
 
 
@@ -22,24 +22,24 @@ def narrow(
     cache: Path | None,
     profile: "trt.IOptimizationProfile | None",
 ) -> None:
-    """Lets TensorRT compute the two networks in fewer bits, and nothing else.
+    """Allows TensorRT to compute the two networks, and only those, in fewer bits.
 
     Args:
-        config: Gets the flags.
-        network: Its layers of boxes and NMS are kept in float32.
+        config: Builder configuration to set the flags of.
+        network: Network; its layers for boxes and NMS stay in float32.
         precision: `fp16` or `int8`.
-        cache: TensorRT's calibration cache, for INT8.
-        profile: Of a network whose batch size is free.
+        cache: TensorRT's calibration cache for INT8; None for fp16.
+        profile: Optimization profile of a network with a free batch size; None for a fixed one.
 
     Raises:
-        RunError: This TensorRT does not.
+        RunError: This TensorRT version does not support it.
     """
     import tensorrt as trt
 
     flag = getattr(trt.BuilderFlag, precision.upper(), None)
     if flag is None or (precision == "int8" and not hasattr(trt, "IInt8EntropyCalibrator2")):
         raise RunError(
-            f"TensorRT {trt.__version__} narrows no network by itself; "
+            f"TensorRT {trt.__version__} cannot reduce the precision of a network; "
             f"export the model with --data_type {precision} instead"
         )
     config.set_flag(flag)
@@ -60,7 +60,7 @@ def narrow(
 
 
 def _calibrator(cache: bytes) -> "trt.IInt8EntropyCalibrator2":
-    """Gives TensorRT the scales of a cache, and no images."""
+    """Creates a calibrator with the scales of a cache and without images."""
     import tensorrt as trt
 
     class CachedScales(trt.IInt8EntropyCalibrator2):
@@ -68,12 +68,12 @@ def _calibrator(cache: bytes) -> "trt.IInt8EntropyCalibrator2":
             return 1
 
         def get_batch(self, names: list[str]) -> list[int]:
-            return cast(list[int], None)  # "no more", which the stubs do not know
+            return cast(list[int], None)  # None ends the calibration; the stubs do not allow it
 
         def read_calibration_cache(self) -> bytes:
             return cache
 
         def write_calibration_cache(self, cache: object) -> None:
-            """It was not TensorRT that made them."""
+            """Does nothing: the cache already exists."""
 
     return CachedScales()

@@ -1,7 +1,7 @@
-"""Keras archives (`.keras`): a zip of a configuration, weights in HDF5 and, in ours, a record.
+"""Keras archives (`.keras`): zip files of a configuration, weights in HDF5 and a training record.
 
-Written without Keras, so that another thread can; laid out as Keras lays them out. Read with bounds on
-everything, so that a stranger's archive can do no more than be refused.
+Archives are written without Keras, so that another thread can do it, in Keras's layout. All sizes are limited
+on reading, so that an untrusted archive can only be rejected.
 """
 
 import contextlib
@@ -29,11 +29,11 @@ from frcnn.model.files.hdf5_process import read_tree_apart
 from frcnn.model.files.hdf5_tree import Tree
 
 RECORD, CONFIG, WEIGHTS, METADATA = "frcnn.json", "config.json", "model.weights.h5", "metadata.json"
-# Weights hardly shrink; texts do, and are small.
+# Weights are hardly compressible; texts are, but they are small.
 _MAX_EXPANSION = 4
 _BLOCK = 1 << 20
 
-# What broken archives make of zipfile.
+# Exceptions of zipfile for broken archives.
 FAULTS = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
@@ -49,7 +49,13 @@ FAULTS = (
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Group:
-    """Numbered variables of one owner: `path` in the HDF5 file, and the owner's `name`."""
+    """Numbered variables of one owner.
+
+    Attributes:
+        path: Path in the HDF5 file.
+        name: Name of the owner.
+        arrays: Values of the variables.
+    """
 
     path: str
     name: str
@@ -57,7 +63,15 @@ class Group:
 
 
 def write_archive(path: Path, config: str, groups: Sequence[Group], record: str, keras_version: str) -> None:
-    """Writes an archive that Keras can load; `config` and `record` are JSON. Needs no TensorFlow."""
+    """Writes an archive that Keras can load. Needs no TensorFlow.
+
+    Args:
+        path: Output file.
+        config: Configuration of the model, JSON.
+        groups: Variables of the model.
+        record: Training record, JSON.
+        keras_version: Version of Keras to store in the archive.
+    """
     written = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
     texts = {
         METADATA: json.dumps({"keras_version": keras_version, "date_saved": written}),
@@ -75,7 +89,7 @@ def write_archive(path: Path, config: str, groups: Sequence[Group], record: str,
 
 @contextlib.contextmanager
 def _file_beside(path: Path) -> Iterator[Path]:
-    """A file for the weights, on the disk of the archive unless that has no name, for it is to be sealed."""
+    """Yields a temporary file for the weights: next to the archive, or unnamed for a sealed one."""
     if path.is_relative_to("/proc"):
         with unlinked_file() as weights:
             yield weights
@@ -92,7 +106,7 @@ def _write_weights(path: Path, groups: Sequence[Group]) -> None:
 
     written: dict[int, h5py.Dataset] = {}
     with contextlib.ExitStack() as stack:
-        # By an open file: the HDF5 library opens nothing that has no name. Slower, so not where there is one.
+        # Pass unnamed files as open files, which the HDF5 library requires. Named files are faster by path.
         named = not path.is_relative_to("/proc")
         archive = stack.enter_context(
             h5py.File(path if named else stack.enter_context(path.open("w+b")), "w")
@@ -101,39 +115,53 @@ def _write_weights(path: Path, groups: Sequence[Group]) -> None:
             folder = archive.create_group(group.path)
             folder.attrs["name"] = group.name
             for number, array in enumerate(group.arrays):
-                # An array that is there already gets a second name.
+                # Store shared arrays once, with a hard link for each further name.
                 folder[str(number)] = written.get(id(array), array)
                 written[id(array)] = folder[str(number)]
 
 
 def read_text(path: Path, name: str) -> str:
-    """A small member of an archive, as text.
+    """Reads a small member of an archive as text.
+
+    Args:
+        path: Archive.
+        name: Name of the member.
+
+    Returns:
+        The text.
 
     Raises:
-        ValueError and others of `FAULTS`: It is missing, broken, or larger than any such text.
+        ValueError: The text is too large; broken archives raise any of `FAULTS`.
     """
     with open_archive(path) as archive, archive.open(name) as stream:
         return read_stream(cast(BinaryIO, stream), MODEL_TEXT_BYTES).decode()
 
 
 def read_configuration(path: Path, name: str) -> Any:
-    """What a small member of an archive holds in JSON; raises as `read_text`."""
+    """Reads a small JSON member of an archive; raises as `read_text`."""
     return parse_json(read_text(path, name), MODEL_TEXT_BYTES, MODEL_TEXT_VALUES)
 
 
 def read_weights(path: Path, shown: Path) -> Tree:
-    """All weights of an archive, which messages call `shown`.
+    """Reads all weights of an archive.
+
+    Args:
+        path: Plain archive.
+        shown: Path of the file in messages.
+
+    Returns:
+        Arrays and texts of the weight file.
 
     Raises:
-        ModelError: It is broken.
-        RunError: There is no room to unpack it.
+        ModelError: The archive is broken.
+        RunError: There is no disk space to unpack it.
     """
-    # Without a name: what comes out of a sealed file must not stay behind.
+    # Use an unnamed file: content of a sealed file must not remain on disk.
     with unlinked_file() as plain:
         try:
             with open_archive(path) as archive:
                 if archive.getinfo(WEIGHTS).file_size > _MAX_EXPANSION * path.stat().st_size:
-                    raise ValueError(f"{WEIGHTS} claims to be much larger than the file")
+                    raise ValueError(f"{WEIGHTS} is much larger than the file allows")
                 with archive.open(WEIGHTS) as packed, plain.open("wb") as unpacked:
                     shutil.copyfileobj(packed, unpacked, _BLOCK)
         except FAULTS as error:

@@ -1,9 +1,9 @@
-"""HDF5 in a process of its own: the library crashes on some damaged files, and must not take a run along.
+"""Reads HDF5 files in a separate process, because the library crashes on some damaged files.
 
     python -m frcnn.model.files.hdf5_process FILE TREE ARRAYS
 
-leaves JSON in TREE (what there is, or why nothing could be read) and the bytes of all arrays in ARRAYS. All
-three are files that the two processes share, without a name: they may hold what comes out of a sealed file.
+writes JSON to TREE (the content, or the reason why it is unreadable) and the bytes of all arrays to ARRAYS.
+The two processes share these as unnamed files, because they may contain content of a sealed file.
 """
 
 import json
@@ -24,17 +24,25 @@ from frcnn.files import is_disk_full, no_room_to_read, unlinked_file
 from frcnn.limits import MIB
 from frcnn.model.files.hdf5_tree import Tree, read_tree
 
-# Beyond what the file's size explains; broken files make the library ask for more and loop. Seconds of CPU
-# time: a good file on a busy machine takes longer by the clock.
+# Allowance in addition to the limits by file size: broken files make the library allocate more, or loop.
+# Time is CPU time, because a valid file takes longer by the clock on a busy machine.
 _SPARE_BYTES, _COPIES = 2 << 30, 6
 _SPARE_SECONDS, _BYTES_PER_SECOND = 60, 10_000_000
 
 
 def read_tree_apart(path: Path, shown: Path | None = None) -> Tree:
-    """What `frcnn.model.files.hdf5_tree.read_tree` reads, and raises; messages call the file `shown`.
+    """Reads an HDF5 weight file in a separate process.
+
+    Args:
+        path: HDF5 file.
+        shown: Path of the file in messages; None for `path`.
+
+    Returns:
+        Arrays and texts of the file.
 
     Raises:
-        RunError: There is no room, or this process may not have the memory.
+        ModelError: The file is broken.
+        RunError: There is no disk space, or the memory limit of this process is too low.
     """
     shown = shown or path
     with path.open("rb") as source, unlinked_file() as tree, unlinked_file() as arrays:
@@ -48,18 +56,18 @@ def read_tree_apart(path: Path, shown: Path | None = None) -> Tree:
 
 
 def seconds_for(size: int) -> int:
-    """Returns the CPU time in seconds that reading a file of `size` bytes may take."""
+    """Returns the CPU time limit for reading a file of `size` bytes, s."""
     return _SPARE_SECONDS + size // _BYTES_PER_SECOND
 
 
 def limit_time(size: int) -> None:
-    """Ends this process by SIGXCPU once it has used the CPU time for a file of `size` bytes."""
+    """Limits the CPU time of this process to that for a file of `size` bytes, by SIGXCPU."""
     resource.setrlimit(resource.RLIMIT_CPU, (seconds_for(size), resource.getrlimit(resource.RLIMIT_CPU)[1]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def limit_memory(size: int) -> None:
-    """Bounds this process's memory by what a file of that size may take, or by the user's lower limit."""
+    """Limits the memory of this process to that for `size` bytes, or to the user's lower limit."""
     limit = min(_wanted(size), _user_limit())
     resource.setrlimit(resource.RLIMIT_AS, (int(limit), int(limit)))
 
@@ -69,21 +77,21 @@ def _wanted(size: int) -> int:
 
 
 def _user_limit() -> float:
-    """What the user set (`ulimit -v`), bytes."""
+    """Returns the user's memory limit (`ulimit -v`), bytes."""
     limits = resource.getrlimit(resource.RLIMIT_AS)
     return min((each for each in limits if each != resource.RLIM_INFINITY), default=math.inf)
 
 
 def _too_little(shown: Path) -> RunError:
     return RunError(
-        f"{shown}: cannot be read in the {_user_limit() / MIB:.0f} MiB that this process may have "
-        "(ulimit -v); raise the limit"
+        f"{shown}: not enough memory to read it; this process is limited to "
+        f"{_user_limit() / MIB:.0f} MiB (ulimit -v). Raise the limit."
     )
 
 
 def _run(files: tuple[Path, ...], size: int, shown: Path) -> None:
     command = [sys.executable, "-m", __name__, *map(str, files)]
-    # Where this package is, also when it is not installed; one thread is enough.
+    # Find this package even if it is not installed. One thread is enough.
     root = str(Path(frcnn.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": root, "OPENBLAS_NUM_THREADS": "1"}
     handles = [int(file.name) for file in files]
@@ -101,14 +109,14 @@ def _run(files: tuple[Path, ...], size: int, shown: Path) -> None:
         if is_disk_full(OSError(last)):
             raise no_room_to_read(shown)
         if _user_limit() < _wanted(size):
-            # Python itself may not start, or a library die without a word.
+            # Python itself may fail to start, or a library may crash without a message.
             raise _too_little(shown)
-        raise ModelError(f"{shown}: damaged: the HDF5 library failed on it ({last or end})")
+        raise ModelError(f"{shown}: damaged: the HDF5 library failed to read it ({last or end})")
 
 
 def _result(result: dict[str, Any], file: Path) -> Tree:
-    """The arrays are mapped, not read: they live as long as they are used, though the file is gone."""
-    # Mapping nothing is an error.
+    """Maps the arrays into memory; they stay valid after the file is deleted."""
+    # Mapping an empty file raises an error.
     size = file.stat().st_size
     content = np.memmap(file, np.uint8, "r") if size else np.zeros(0, np.uint8)
     arrays = {}
@@ -120,7 +128,13 @@ def _result(result: dict[str, Any], file: Path) -> Tree:
 
 
 def main(path: Path, tree_file: Path, arrays_file: Path) -> None:
-    """What the other process does."""
+    """Reads a file in the child process.
+
+    Args:
+        path: HDF5 file.
+        tree_file: File to write the JSON to.
+        arrays_file: File to write the arrays to.
+    """
     size = path.stat().st_size
     limit_time(size)
     limit_memory(size)

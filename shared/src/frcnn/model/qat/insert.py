@@ -1,4 +1,4 @@
-"""Detectors of quantisation-aware training: made from float ones, and taken apart again for export."""
+"""Converts float detectors to quantization-aware training, and back for export."""
 
 import dataclasses
 import logging
@@ -28,14 +28,14 @@ _QUANTISED_TYPES: tuple[Any, ...] = tuple(_PLAIN)
 
 @dataclasses.dataclass(frozen=True)
 class Unquantised:
-    """What a QAT model comes down to for those who export it.
+    """Float model and ranges from a QAT model, for export.
 
     Attributes:
-        model: Without a trace of quantisation; its kernels have the rounded values.
-        tensor_scales: Largest magnitude of activations that training settled on, by the name of the layer
-            of `model` whose result it is, in the order of computation. The inputs are the layers
-            `input_image` and `crops`. Results that are not rounded are left out.
-        weight_limits: Largest magnitude of each filter's weights by layer, float32 [filters]; a weight is
+        model: Float model; its kernels have the rounded values.
+        tensor_scales: Largest magnitude of activations found in training, by the name of the layer of `model`
+            that outputs them, in the order of computation. The inputs are the layers `input_image` and
+            `crops`. Outputs that are not rounded are left out.
+        weight_limits: Largest magnitude of each filter's weights by layer, float32 `[filters]`; a weight is
             an integer from -127 to 127 times limit / 127.
     """
 
@@ -45,30 +45,40 @@ class Unquantised:
 
 
 def is_qat(model: FasterRCNN) -> bool:
-    """Whether a detector rounds what an INT8 engine rounds."""
+    """Checks whether a detector is a QAT model, which rounds what an INT8 engine rounds."""
     return any(isinstance(layer, QDQ) for part in (model.features, model.roi_head) for layer in part.layers)
 
 
 def to_qat(model: FasterRCNN, *, per_channel: bool = False) -> FasterRCNN:
-    """A detector with the same weights that rounds kernels and activations to 8 bits.
+    """Creates a detector with the same weights that rounds kernels and activations to 8 bits.
 
     Args:
-        model: A float detector, pruned or not; it is left as it was.
+        model: Float detector, pruned or not; it is not modified.
         per_channel: Whether each filter of a kernel has its own range.
 
+    Returns:
+        The QAT model.
+
     Raises:
-        ValueError: It is a QAT model already.
+        ValueError: `model` is already a QAT model.
     """
     if is_qat(model):
         raise ValueError("the model is quantised already")
-    # The feature map is the one output that goes on to layers.
+    # Only the feature map is the input of further layers.
     features = _quantise(model.features, model.features.outputs[1:], per_channel)
     roi_head = _quantise(model.roi_head, model.roi_head.outputs, per_channel)
     return FasterRCNN(features, roi_head, model.geometry, name=model.name)
 
 
 def from_qat(model: FasterRCNN) -> Unquantised:
-    """The float detector in a QAT model, and the ranges that training found; `model` is left as it was."""
+    """Extracts the float detector and the learned ranges from a QAT model.
+
+    Args:
+        model: QAT model; it is not modified.
+
+    Returns:
+        The float detector and the ranges.
+    """
     scales: dict[str, float] = {}
     limits: dict[str, np.ndarray] = {}
     features, roi_head = (_strip(part, scales, limits) for part in (model.features, model.roi_head))
@@ -76,7 +86,12 @@ def from_qat(model: FasterRCNN) -> Unquantised:
 
 
 def set_per_channel(model: FasterRCNN, per_channel: bool) -> None:
-    """Whether each filter of a QAT model's kernels has its own range from now on."""
+    """Sets whether each filter of a QAT model's kernels has its own range.
+
+    Args:
+        model: QAT model, which is modified.
+        per_channel: Whether each filter of a kernel has its own range.
+    """
     for part in (model.features, model.roi_head):
         for layer in part.layers:
             if isinstance(layer, _QUANTISED_TYPES):
@@ -115,11 +130,11 @@ def _rounded(tensor: KerasTensor, name: str) -> KerasTensor:
 
 
 def _quantised(layer: keras.Layer, per_channel: bool, *, linear: bool) -> keras.Layer:
-    """A layer like this one, with a rounded kernel if it has one, and perhaps without its activation."""
+    """Creates the QAT version of a layer; `linear` removes the activation."""
     config, kind = layer.get_config(), QUANTISED.get(type(layer))
     if kind is None:
         if hasattr(layer, "kernel"):
-            log.warning("layer %s (%s): its kernel stays float", layer.name, type(layer).__name__)
+            log.warning("Layer %s (%s): the kernel is not quantized", layer.name, type(layer).__name__)
         return type(layer).from_config(config)
     if linear:
         config["activation"] = "linear"
@@ -156,7 +171,7 @@ def _strip(network: keras.Model, scales: dict[str, float], limits: dict[str, np.
 
 
 def _plain(layer: keras.Layer) -> keras.Layer:
-    """The layer without quantisation."""
+    """Creates the float layer for a QAT layer."""
     config, kind = layer.get_config(), _PLAIN.get(type(layer))
     if kind is None:
         return type(layer).from_config(config)

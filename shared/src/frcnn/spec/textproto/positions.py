@@ -1,4 +1,4 @@
-"""Where in a spec's text each field stands."""
+"""Positions of spec fields in their text."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -8,54 +8,83 @@ from frcnn.errors import Problem
 
 
 class Place(NamedTuple):
-    """A place in a text; both count from 1."""
+    """Position in a text. Line and column count from 1."""
 
     line: int
     column: int
 
 
 class Positions:
-    """Field path -> place of the occurrence that counts, the last one.
+    """Mapping from field paths to the position of the occurrence that is used, which is the last one.
 
-    Paths are those of `Problem`: `dataset_config.data_sources[1].tfrecords_path`; entries of a map
-    end in the key: `target_class_mapping["van"]` is the place of the value, `...["van"].key` that of the key.
+    Paths are those of `Problem`, for example `dataset_config.data_sources[1].tfrecords_path`. For map
+    entries, `target_class_mapping["van"]` has the position of the value, and
+    `target_class_mapping["van"].key` that of the key. The map also records fields that are set with `--set`.
     """
 
     def __init__(self) -> None:
-        """Knows no place yet."""
+        """Creates an empty map."""
         self._places: dict[str, Place] = {}
         self._inner: dict[str, list[str]] = {}
         self._settings: dict[str, str] = {}
 
     def __contains__(self, path: str) -> bool:
-        """Whether the field stands in the text, or is set beside it."""
+        """Checks whether the field is set, in the text or with `--set`."""
         return path in self._places or path in self._settings
 
     def paths(self) -> Iterator[str]:
-        """Yields the paths that stand in the text."""
+        """Yields the paths of fields in the text."""
         yield from self._places
 
     def record_set(self, path: str, setting: str) -> None:
-        """Notes that `path` is set beside the text, by `setting` as the user wrote it."""
+        """Records that a field is set with `--set`.
+
+        Args:
+            path: Path of the field.
+            setting: Setting as the user wrote it.
+        """
         self.forget(path)
         self._settings[path] = setting
 
     def setting(self, path: str) -> str | None:
-        """Returns what set `path` beside the text; None if nothing did."""
+        """Returns the `--set` setting of a field.
+
+        Args:
+            path: Path of the field.
+
+        Returns:
+            Setting as the user wrote it; `None` if the field was not set this way.
+        """
         return self._settings.get(path)
 
     def record(self, path: str, place: Place) -> None:
-        """`path` stands at `place`; an earlier place is forgotten."""
+        """Records the position of a field and replaces an earlier one.
+
+        Args:
+            path: Path of the field.
+            place: Position in the text.
+        """
         if path not in self._places:
             self._inner.setdefault(_parent(path), []).append(path)
         self._places[path] = place
 
     def take(self, path: str) -> Place | None:
-        """The place of `path`, which is then forgotten; None if it has none."""
+        """Removes a position and returns it.
+
+        Args:
+            path: Path of the field.
+
+        Returns:
+            Position; `None` if there was none.
+        """
         return self._places.pop(path, None)
 
     def forget(self, path: str) -> None:
-        """`path`, and all below it, no longer counts: another member of its oneof came later."""
+        """Removes a field and everything below it, after another member of its oneof was set.
+
+        Args:
+            path: Path of the field.
+        """
         doomed = [path]
         while doomed:
             each = doomed.pop()
@@ -65,7 +94,14 @@ class Positions:
             self._settings.pop(known)
 
     def nearest(self, path: str) -> Place | None:
-        """The place of `path`, or of the innermost block around it that stands in the text."""
+        """Finds the position of a field or of the innermost enclosing block that is in the text.
+
+        Args:
+            path: Path of the field.
+
+        Returns:
+            Position; `None` if neither the field nor an enclosing block is in the text.
+        """
         while path:
             if path in self._places:
                 return self._places[path]
@@ -73,9 +109,13 @@ class Positions:
         return None
 
     def locate(self, problem: Problem) -> Problem:
-        """`problem` with line and column, if its field or a block around it stands in the text.
+        """Adds line and column to a problem if its field or an enclosing block is in the text.
 
-        A field that is set beside the text gets what set it in place of these.
+        Args:
+            problem: Problem without a position.
+
+        Returns:
+            Problem with a position. If the field was set with `--set`, the message has the setting instead.
         """
         if (setting := self.setting(problem.path)) is not None:
             return dataclasses.replace(problem, message=f"{problem.message} (--set {setting})")
@@ -86,7 +126,15 @@ class Positions:
 
 
 def is_inside(path: str, outer: str) -> bool:
-    """Whether `path` is `outer` or something below it."""
+    """Checks whether a path is equal to another one or below it.
+
+    Args:
+        path: Path to check.
+        outer: Path of the possible enclosing block.
+
+    Returns:
+        `True` if it is.
+    """
     return path == outer or (path.startswith(outer) and path[len(outer)] in ".[")
 
 

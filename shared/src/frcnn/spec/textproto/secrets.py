@@ -1,4 +1,4 @@
-"""Secrets in the text of a spec, found by the tokens that the spec's reader sees, not by a search."""
+"""Finds secrets in the text of a spec with the tokenizer of the reader."""
 
 import itertools
 import re
@@ -7,19 +7,25 @@ from collections.abc import Iterator
 from frcnn.spec.textproto.tokens import Tokens
 
 HIDDEN = "***"
-# What stands for a key where one was hidden: here, and in `frcnn spec show`.
+# Placeholder of a hidden key, here and in `frcnn spec show`.
 _MASK = re.compile(r"\*{3,}")
 _CLOSERS = {"{": "}", "<": ">", "[": "]"}
 _NAME = re.compile(r"[^\W\d]\w*")
-# A value without quotes, which no reader takes.
+# A value without quotes. It is an error in a spec, but may still be a secret.
 _BARE = re.compile(r"[^\s,;{}<>\[\]#]+")
 
 
 def masked_spec(text: str) -> str:
-    """Returns a spec's text that may be logged: the values of all secret fields are `***`.
+    """Replaces the values of all secret fields by `***`, so that the text may be logged.
 
-    Secret are `enc_key`, wherever it stands, and the `key` of a `wandb_config`. The rest stays as it is, in
-    texts with faults too.
+    Secret fields are `enc_key` at any level and the `key` of a `wandb_config`. The rest of the text does not
+    change. The text may contain errors.
+
+    Args:
+        text: Text of a spec.
+
+    Returns:
+        Text without secrets.
     """
     parts, done = [], 0
     for start, end in _Secrets(text).found():
@@ -29,12 +35,19 @@ def masked_spec(text: str) -> str:
 
 
 def is_mask(value: str) -> bool:
-    """Checks whether a value is what stands for a hidden one."""
+    """Checks whether a value is the placeholder of a hidden key.
+
+    Args:
+        value: Value of a field.
+
+    Returns:
+        `True` if it is.
+    """
     return _MASK.fullmatch(value.strip()) is not None
 
 
 class _Secrets:
-    """Walks the tokens of a text."""
+    """Finder of secret values in the tokens of a text."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -44,7 +57,7 @@ class _Secrets:
         self._blocks: list[str] = []
 
     def found(self) -> Iterator[tuple[int, int]]:
-        """Start and end of every secret value, comments between its parts included."""
+        """Yields start and end of every secret value, including comments between its parts."""
         name = ""
         while token := self._token:
             self._tokens.NextToken()
@@ -61,7 +74,7 @@ class _Secrets:
         return name == "enc_key" or (name == "key" and inner.startswith("wandb"))
 
     def _value(self) -> Iterator[tuple[int, int]]:
-        """What follows a secret field's name."""
+        """Yields the values after the name of a secret field."""
         if self._token in (":", "="):
             self._tokens.NextToken()
         if self._token == "[":
@@ -70,12 +83,12 @@ class _Secrets:
                 before = self._place
                 yield from self._one()
                 if self._place == before:
-                    self._tokens.NextToken()  # what separates values
+                    self._tokens.NextToken()  # a separator
         else:
             yield from self._one()
 
     def _one(self) -> Iterator[tuple[int, int]]:
-        """One value: parts in quotes, or a word that stands there instead; nothing if neither does."""
+        """Yields one value: its quoted parts or one unquoted word; nothing if there is neither."""
         start = end = self._place
         if self._token[:1] in ("'", '"'):
             while self._token[:1] in ("'", '"'):

@@ -1,4 +1,4 @@
-"""The tokens of protobuf text, with their places."""
+"""Tokenizer of protobuf text with token positions."""
 
 from typing import Any
 
@@ -7,18 +7,19 @@ from google.protobuf import text_format
 _Tokenizer: Any = text_format.Tokenizer
 
 
-class Tokens(_Tokenizer):  # type: ignore[misc]  # protobuf's stubs leave it out
-    """Protobuf's own tokenizer, which tells places only in errors that hold the whole line.
+class Tokens(_Tokenizer):  # type: ignore[misc]  # missing in protobuf's stubs
+    """Protobuf's tokenizer with access to the position of the current token.
 
-    On a text of one line that would make every look at a place as long as the text.
+    The base class gives positions only in errors that contain the whole line. For a text of one line, every
+    position would take time proportional to the length of the text.
     """
 
     @property
     def line(self) -> int:
-        """Of the current token, from 0."""
+        """Line of the current token, from 0."""
         return max(0, int(self._line))
 
     @property
     def column(self) -> int:
-        """Of the current token, from 0."""
+        """Column of the current token, from 0."""
         return int(self._column)

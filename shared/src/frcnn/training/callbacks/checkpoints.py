@@ -1,4 +1,4 @@
-"""Checkpoints while training goes on: which, when, and written by another thread."""
+"""Writes checkpoints during training, in another thread."""
 
 import logging
 import math
@@ -25,19 +25,22 @@ log = logging.getLogger(__name__)
 
 
 class Background:
-    """One thread that does one job at a time; what goes wrong in it is raised when next looked at."""
+    """Thread that runs one job at a time.
+
+    An error of a job is raised by the next `check`, `wait` or `start`.
+    """
 
     def __init__(self) -> None:
-        """The thread starts with the first job."""
+        """Creates the pool; the thread starts with the first job."""
         self._pool = ThreadPoolExecutor(1, "checkpoints")
         self._job: Future[None] | None = None
 
     def __enter__(self) -> Self:
-        """Nothing."""
+        """Returns the object itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *details: Any) -> None:
-        """Waits for the last job; its error counts unless there is one already."""
+        """Waits for the last job. Raises its error, or logs it if another error is being raised."""
         try:
             self.wait()
         except Exception as error:
@@ -48,23 +51,34 @@ class Background:
             self._pool.shutdown()
 
     def check(self) -> None:
-        """Raises what the last job raised, if it is over."""
+        """Raises the error of the last job if it has failed."""
         if self._job is not None and self._job.done():
             self.wait()
 
     def wait(self) -> None:
-        """Waits for the last job, and raises what it raised."""
+        """Waits for the last job and raises its error, if any."""
         job, self._job = self._job, None
         if job is not None:
             job.result()
 
     def start(self, work: Callable[[], None]) -> None:
-        """Waits for the last job, then begins this one."""
+        """Waits for the last job, then starts another one.
+
+        Args:
+            work: Job to run.
+
+        Raises:
+            Exception: The error of the last job; then `work` does not run.
+        """
         self.wait()
         self._job = self._pool.submit(work)
 
     def then(self, work: Callable[[], None]) -> None:
-        """Has `work` done after the last job, without waiting for either; not if that one fails."""
+        """Queues a job after the last one without waiting; it does not run if the last one fails.
+
+        Args:
+            work: Job to run.
+        """
         before = self._job
 
         def follow() -> None:
@@ -76,14 +90,18 @@ class Background:
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Writes the model every `checkpoint_interval` epochs and keeps the best one under its own name.
+    """Callback that writes the model every `checkpoint_interval` epochs, and the best model.
 
-    The state is taken between two steps; writing it goes on beside the next ones. An epoch that is due is
-    saved by `before_validation`, a callback to stand ahead of validation: a run that ends there keeps it.
-    What validation found is added afterwards. Rank 0 only, behind validation and the training log. Use it as
-    a
-    context: leaving it waits for what is being written. A model with weights that are not finite is never
-    written.
+    The state is captured between two steps and written while the next ones run. `before_validation`, a
+    callback to place before validation, saves an epoch that is due, so a run that ends in validation keeps
+    it. The result of the validation is added later. Rank 0 only, after validation and the training log. Use
+    it as a context manager: exiting waits for the checkpoint in progress. Models with non-finite weights are
+    never written.
+
+    Attributes:
+        before_validation: Callback that saves epochs before they are validated.
+        latest: Latest checkpoint; `None` before the first.
+        best: Best checkpoint; `None` before the first.
     """
 
     def __init__(
@@ -96,16 +114,16 @@ class Checkpoints(keras.callbacks.Callback):
         start: TrainingRecord | None = None,
         resumed: Path | None = None,
     ) -> None:
-        """Files go to `folder`, sealed if there is a `key`.
+        """Creates the callback and updates the index of the folder.
 
         Args:
-            spec: Says when, and how many to keep.
-            folder: Made if missing.
-            key: Of the files.
-            rows: What is known of the epochs so far.
-            report: Gives the epoch's validation, or None if it had none.
-            start: Of a resumed run, which must beat the best model of the run it goes on with.
-            resumed: The checkpoint of `start`.
+            spec: Checked spec; gives interval and number of checkpoints to keep.
+            folder: Results folder, created if missing.
+            key: Key that seals the files; empty for plain ones.
+            rows: Log of the epochs so far.
+            report: Returns the validation result of the epoch, or `None`.
+            start: Training record of a resumed run, which must beat the best model of the run it continues.
+            resumed: Checkpoint of `start`.
         """
         super().__init__()
         self._spec, self._folder, self._key = spec, folder, key
@@ -125,22 +143,22 @@ class Checkpoints(keras.callbacks.Callback):
         if resumed is not None and resumed.resolve().parent == folder.resolve():
             self._go_on_in_this_folder(resumed, start)
         if self._earlier:
-            log.warning("%s: %d checkpoints of an earlier run do not count", folder, len(self._earlier))
+            log.warning("%s: ignoring %d checkpoints of an earlier run", folder, len(self._earlier))
         write_index(folder, self.latest, self.best, self._earlier)
 
     def __enter__(self) -> Self:
-        """Nothing."""
+        """Starts the background writer."""
         self._background.__enter__()
         return self
 
     def __exit__(self, *details: Any) -> None:
-        """Waits for the checkpoint that is being written."""
+        """Waits for the checkpoint in progress."""
         self._background.__exit__(*details)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Lists once what there is to save, so that no step waits for that.
+        """Prepares snapshots once, so that no step waits for it.
 
-        A checkpoint that was saved and not validated, which has been made up for by now, is completed.
+        If the checkpoint to resume from has been validated in the meantime, its file is completed.
         """
         self._snapshots = Snapshots(self.model)
         record = self._to_complete
@@ -158,10 +176,10 @@ class Checkpoints(keras.callbacks.Callback):
         self._steps_done += 1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves if the interval is over, if it is the last epoch, or if this model is the best so far.
+        """Saves the epoch if it is due or the best so far; the last epoch is always due.
 
         Raises:
-            RunError: The disk is full, also if that befell an earlier checkpoint.
+            RunError: Writing an earlier checkpoint failed, for example because the disk is full.
         """
         self._background.check()
         config = self._spec.training_config
@@ -179,11 +197,19 @@ class Checkpoints(keras.callbacks.Callback):
             snapshot = self._take()
             self._background.start(lambda: self._write(snapshot, record, due=due, better=better))
         elif report is not None:
-            # The same state once more, with what validation found; the weights have not changed since.
+            # The same state again, with the validation result; the weights have not changed since.
             self._background.then(lambda: self._write(saved, record, due=due, better=better))
 
     def save_unvalidated(self, epoch: int, logs: dict[str, Any] | None) -> None:
-        """Saves an epoch that is due, as soon as it is trained."""
+        """Saves an epoch that is due right after training it.
+
+        Args:
+            epoch: Epoch, from 0.
+            logs: Keras logs of the epoch.
+
+        Raises:
+            RunError: Writing an earlier checkpoint failed.
+        """
         config = self._spec.training_config
         if config.checkpoint_interval > config.num_epochs or not self._is_due(epoch):
             return
@@ -199,7 +225,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def _take(self) -> Snapshot:
         if self._snapshots is None:
-            raise RuntimeError("on_train_begin comes first")
+            raise RuntimeError("on_train_begin must be called first")
         self._background.wait()
         return self._snapshots.take()
 
@@ -217,7 +243,7 @@ class Checkpoints(keras.callbacks.Callback):
         )
 
     def _write(self, snapshot: Snapshot, record: TrainingRecord, *, due: bool, better: bool) -> None:
-        """Runs beside the training: no TensorFlow here.
+        """Writes a snapshot in the background thread, without TensorFlow.
 
         Raises:
             RunError: The weights are not finite; nothing is written.
@@ -225,28 +251,27 @@ class Checkpoints(keras.callbacks.Callback):
         spoilt = snapshot.not_finite()
         if spoilt is not None:
             raise RunError(
-                f"the numbers of {spoilt} are not finite after epoch {record.epoch}: training stopped, "
-                f"this epoch is not "
-                "saved, earlier checkpoints are kept; lower learning_rate, lengthen soft_start, or check "
-                "the labels"
+                f"{spoilt} has values that are not finite after epoch {record.epoch}. Training stopped, and "
+                "this epoch is not saved; earlier checkpoints are kept. Lower learning_rate, lengthen "
+                "soft_start, or check the labels."
             )
         path, best = self._path(f"epoch_{record.epoch}"), self._path("best")
         self._make_way([path] * due + [best] * better)
         if due:
             if better:
-                # Announced first: the moment the file is there, it is the latest and the best one.
+                # Named before it is written: as soon as the file exists, it is the latest and the best.
                 write_index(self._folder, self.latest, path, self._earlier)
             snapshot.save(path, record, self._key)
             if self.latest != path:
-                log.info("saved %s", path)
+                log.info("Saved %s", path)
             self.latest = path
         if better and due:
             self._copy_to_best(path)
         elif better:
             snapshot.save(best, record, self._key)
             self.best = best
-            log.info("saved %s", best)
-        # The index before the removal: at no moment does it name what is gone.
+            log.info("Saved %s", best)
+        # The index is written before files are removed, so it never names a missing file.
         write_index(self._folder, self.latest, self.best, self._earlier)
         if due:
             self._remove_old()
@@ -263,7 +288,7 @@ class Checkpoints(keras.callbacks.Callback):
             (self._folder / name).unlink(missing_ok=True)
 
     def _make_way(self, paths: Iterable[Path]) -> None:
-        """Removes an earlier run's files of these names: the index would take their successors for them."""
+        """Removes files that an earlier run left under these names, and updates the index."""
         replaced = {path.name for path in paths} & self._earlier
         for name in replaced:
             (self._folder / name).unlink(missing_ok=True)
@@ -272,7 +297,7 @@ class Checkpoints(keras.callbacks.Callback):
             write_index(self._folder, self.latest, self.best, self._earlier)
 
     def complete(self) -> None:
-        """Does what a run that was killed after its last checkpoint had still to do."""
+        """Removes old checkpoints that a run killed after its last checkpoint did not remove."""
         self._remove_old()
 
     def _copy_to_best(self, path: Path) -> None:
@@ -281,7 +306,7 @@ class Checkpoints(keras.callbacks.Callback):
             shutil.copyfile(path, temporary)
 
     def _go_on_in_this_folder(self, resumed: Path, start: TrainingRecord | None) -> None:
-        """What was written up to `resumed` is this run's; what is of later epochs will be written anew."""
+        """Takes over checkpoints up to `resumed`; later ones count as an earlier run's."""
         before = self._earlier - of_an_earlier_run(self._folder)
         ours = {name for name in before if epoch_of(name) <= epoch_of(resumed.name)} | {resumed.name}
         self._earlier -= ours
@@ -300,7 +325,7 @@ class Checkpoints(keras.callbacks.Callback):
             self._repair_best(resumed, best, stored.metrics.get("mAP", -1.0))
 
     def _repair_best(self, resumed: Path, best: Path, reached: float) -> None:
-        """Makes the copy of the best model that a run killed after its validation did not come to."""
+        """Copies the best model if the run was killed between its validation and this copy."""
         wanted = self._spec.training_config.save_best and reached > self._best_ap
         if not wanted or best.suffix != resumed.suffix:
             return
@@ -310,12 +335,12 @@ class Checkpoints(keras.callbacks.Callback):
 
 
 class _BeforeValidation(keras.callbacks.Callback):
-    """Saves each epoch that is due ahead of its validation."""
+    """Callback that saves each epoch that is due before its validation."""
 
     def __init__(self, checkpoints: Checkpoints) -> None:
         super().__init__()
         self._checkpoints = checkpoints
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves the epoch without what validation will find."""
+        """Saves the epoch without the validation result."""
         self._checkpoints.save_unvalidated(epoch, logs)

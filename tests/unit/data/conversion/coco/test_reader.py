@@ -149,7 +149,7 @@ def test_missing_or_empty_lists_are_an_error(root, key, value):
 
 @pytest.mark.parametrize(
     ("category", "words"),
-    [({"id": 1, "name": "dog"}, "given twice"), ({"id": "9", "name": "dog"}, "expected"), (5, "expected")],
+    [({"id": 1, "name": "dog"}, "duplicate"), ({"id": "9", "name": "dog"}, "expected"), (5, "expected")],
 )
 def test_unusable_categories_are_an_error(root, category, words):
     write_coco(root, "ann/train.json", _changed("categories", category))
@@ -277,7 +277,7 @@ def test_an_image_listed_twice_is_one_image_with_the_boxes_of_both(root):
     (fault,) = plan.faults
     assert (fault.kind, fault.reason) == (
         FaultKind.DUPLICATE,
-        "./0.jpg is listed again as image 1; boxes of both are put together",
+        "./0.jpg is listed again as image 1; the boxes of both are merged",
     )
 
 

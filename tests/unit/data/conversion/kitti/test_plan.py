@@ -78,7 +78,7 @@ def test_sequence_mode_keeps_sequences_together(root):
     changes = _sequences(root, {"long": ["000", "001", "004"], "short": ["005"]})
     plan = _plan(root, **changes)
     assert [sorted(fold) for fold in plan.folds] == [["005.png"], ["000.png", "001.png", "004.png"]]
-    assert plan.notes == (f"2 images are in no sequence of {root / 'sequences.json'} and left out",)
+    assert plan.notes == (f"2 images are skipped: they are in no sequence of {root / 'sequences.json'}",)
 
 
 def test_frames_without_an_image_are_left_for_the_reader_to_miss(root):
@@ -93,7 +93,7 @@ def test_a_frame_listed_again_is_a_fault_and_stays_where_it_was_first(root):
     )
     assert sequences == {"a": ["000", "001"], "b": ["002"]}
     assert [fault.kind for fault in faults] == [FaultKind.DUPLICATE]
-    assert faults[0].reason == "frame 001 of sequence b is in sequence a already"
+    assert faults[0].reason == "frame 001 of sequence b is already in sequence a"
 
 
 @pytest.mark.parametrize(

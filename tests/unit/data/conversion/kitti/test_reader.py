@@ -73,7 +73,7 @@ def test_faulty_lines_are_told_apart(fields, kind):
 
 def test_the_reason_says_what_is_wrong_with_the_name_and_what_to_write():
     _, reason = parse_label(["traffic", "light", *CAR.split()[1:]], HEIGHT, WIDTH)
-    assert reason == '"traffic light" has a space, which ends a field; write "trafficlight"'
+    assert reason == '"traffic light" contains a space, which separates fields; write "trafficlight"'
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The plan for a COCO data set: one fold for each annotation file."""
+"""Plans the conversion of a COCO dataset: one fold per annotation file."""
 
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,17 @@ if TYPE_CHECKING:
 def plan_coco(config: "COCOConfig", *, embed_images: bool, apply_exif: bool = False) -> Plan:
     """Reads the annotation files; images keep their order.
 
+    Args:
+        config: `coco_config` of a spec.
+        embed_images: Whether records contain the image files.
+        apply_exif: Whether labels refer to images with the EXIF orientation applied.
+
+    Returns:
+        Plan with one fold per annotation file.
+
     Raises:
-        SpecError: Lists of the spec differ in length.
-        DataError: A folder or file is missing or unusable, or the files differ in their categories.
+        SpecError: Lists in the spec differ in length.
+        DataError: A folder or file is missing or unusable, or the categories of the files differ.
     """
     _check(config)
     root = resolve_root(config.root_directory_path)
@@ -58,5 +66,5 @@ def _same_categories(files: list[CocoFile], paths: tuple[str, ...]) -> None:
         if differing:
             raise DataError(
                 f"{paths[0]} and {path} differ in their categories: {', '.join(differing)}; "
-                "all annotation files need the same ones"
+                "expected the same categories in all annotation files"
             )

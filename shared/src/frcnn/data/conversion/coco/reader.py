@@ -1,4 +1,4 @@
-"""COCO data sets: folders of images, and one JSON file with all labels of a folder."""
+"""Reads COCO datasets: image folders, each with one JSON file of annotations."""
 
 import dataclasses
 from pathlib import Path
@@ -11,7 +11,7 @@ from frcnn.data.records.annotations import ImageRecord, Label
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CocoBox:
-    """One annotation: its id, its category's name as stored, and x, y, width, height in pixels."""
+    """One annotation: id, stored class name, and x, y, width, height in pixels."""
 
     annotation: int
     class_name: str
@@ -23,9 +23,16 @@ class CocoBox:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CocoImage:
-    """One image of a fold with its boxes; height and width as the JSON file has them, 0 if it has none.
+    """One image of a fold with its boxes.
 
-    `frame` is the file name without extension, or with it where another image of the fold has that name.
+    Attributes:
+        image_dir: Image folder below the root.
+        file_name: Path of the image below `image_dir`.
+        annotation_file: Path of the annotation file.
+        height: Height in the annotation file, px; 0 if missing.
+        width: Width in the annotation file, px; 0 if missing.
+        boxes: Boxes of the image.
+        frame: `file_name` without extension, or with it if another image has that name.
     """
 
     image_dir: str
@@ -39,10 +46,12 @@ class CocoImage:
 
 @dataclasses.dataclass(frozen=True)
 class CocoReader:
-    """Turns an image and its annotations into a record.
+    """Reader of images with COCO annotations.
 
-    With `embed_images` a record carries the image file's bytes, with `apply_exif` the EXIF orientation that
-    labels and size go by.
+    Attributes:
+        root: Dataset root.
+        embed_images: Whether records contain the image files.
+        apply_exif: Whether labels refer to images with the EXIF orientation applied.
     """
 
     root: Path
@@ -50,7 +59,11 @@ class CocoReader:
     apply_exif: bool = False
 
     def read(self, job: CocoImage) -> Reading:
-        """The image of `job`, a path below its folder; never raises for what stands in the files."""
+        """Reads an image and its annotations; issues in the files are returned instead of raised.
+
+        Args:
+            job: Image with its boxes.
+        """
         relative = Path(job.image_dir) / job.file_name
         image = read_image(self.root / relative, embed=self.embed_images)
         if isinstance(image, Fault):

@@ -1,4 +1,4 @@
-"""Locates images and labels in a folder in KITTI layout that comes without a spec."""
+"""Finds images and labels in a KITTI folder without a spec."""
 
 from collections import Counter
 from pathlib import Path
@@ -34,6 +34,4 @@ def _first_folder(folder: Path, names: tuple[str, ...]) -> str:
     for name in names:
         if (folder / name).is_dir():
             return name
-    raise DataError(
-        f"{folder}: no folder {names[0]}/ in it (nor {', '.join(names[1:])}); expected KITTI layout"
-    )
+    raise DataError(f"{folder}: no folder {names[0]}/ (or {', '.join(names[1:])}). Expected KITTI layout.")

@@ -1,4 +1,4 @@
-"""The plan for a KITTI data set: folders checked, images listed and dealt to folds."""
+"""Plans the conversion of a KITTI dataset: lists images and assigns them to folds."""
 
 import json
 from pathlib import Path
@@ -16,16 +16,24 @@ if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import KITTIConfig
 
 DEFAULT_EXTENSION = ".png"
-# Of the file that lists the frames of sequences: room for some millions of them.
+# Size limit of the sequence file; enough for several million frames.
 MOST_SEQUENCE_BYTES = 256 << 20
 
 
 def plan_kitti(config: "KITTIConfig", *, embed_images: bool, apply_exif: bool = False) -> Plan:
-    """Lists the images and deals them to folds as the spec says.
+    """Lists the images and assigns them to folds.
+
+    Args:
+        config: `kitti_config` of a spec.
+        embed_images: Whether records contain the image files.
+        apply_exif: Whether labels refer to images with the EXIF orientation applied.
+
+    Returns:
+        Plan of the conversion.
 
     Raises:
-        SpecError: The spec asks for what cannot be done.
-        DataError: A folder or the sequence file is missing or unusable, or no image matches.
+        SpecError: The spec is invalid.
+        DataError: A folder or the sequence file is missing or unusable, or there is no image.
     """
     _check(config)
     root = resolve_root(config.root_directory_path)
@@ -36,9 +44,8 @@ def plan_kitti(config: "KITTIConfig", *, embed_images: bool, apply_exif: bool = 
     files, faults = list_images(root / config.image_dir_name, extension)
     if not files:
         raise DataError(
-            f"{root / config.image_dir_name}: no image found ({', '.join(SUFFIXES)}, in any case; hidden "
-            f"files "
-            "do not count)"
+            f"{root / config.image_dir_name}: no image found ({', '.join(SUFFIXES)} in upper or lower case; "
+            "hidden files are ignored)"
         )
     notes: tuple[str, ...] = ()
     folds: tuple[list[str], ...]
@@ -48,7 +55,7 @@ def plan_kitti(config: "KITTIConfig", *, embed_images: bool, apply_exif: bool = 
         folds, repeated, notes = _folds_of_sequences(sequence_file, config, files)
         faults += repeated
     elif config.num_partitions < 2:
-        # One set: with a fold in its files' names, the usual validation_fold 0 would take all of it.
+        # File names without fold: otherwise the usual validation_fold 0 would select the whole set.
         folds, fold_count = (random_folds(list(files.values()), 0.0)[1],), 0
     else:
         folds = random_folds(list(files.values()), config.val_split)
@@ -65,22 +72,22 @@ def plan_kitti(config: "KITTIConfig", *, embed_images: bool, apply_exif: bool = 
 
 
 def list_images(folder: Path, extension: str) -> tuple[dict[str, str], list[Fault]]:
-    """Lists the images in `folder` itself (`frcnn.data.image_set`).
+    """Lists the images directly in a folder (`frcnn.data.image_set`).
 
     Args:
-        folder: Exists.
-        extension: Extension whose file counts where several have the same name without extension.
+        folder: Existing folder.
+        extension: Extension that wins if several files have the same stem.
 
     Returns:
-        File names by stem, sorted; a fault for each further file of the same stem, which has no labels of
-        its own.
+        File names by stem, sorted, and an issue for each other file with the same stem, since it has no label
+        file.
     """
     files: dict[str, str] = {}
     faults = []
     for name in preferred_first(image_names(folder), extension):
         stem = stem_of(name)
         if stem in files:
-            reason = f"{files[stem]} has the same name without extension, and the labels are its"
+            reason = f"{files[stem]} has the same name without extension and owns the label file"
             faults.append(Fault(FaultKind.DUPLICATE, str(folder / name), reason))
         else:
             files[stem] = name
@@ -101,7 +108,7 @@ def _check(config: "KITTIConfig") -> None:
     if not 0.0 <= config.val_split < 100.0:
         problems.append(("val_split", f"{config.val_split:g}; expected a percentage, 0 <= val_split < 100"))
     if config.partition_mode == "sequence" and not config.kitti_sequence_to_frames_file:
-        problems.append(("kitti_sequence_to_frames_file", "not set; sequence mode needs it"))
+        problems.append(("kitti_sequence_to_frames_file", "not set; required in sequence mode"))
     if problems:
         raise SpecError(
             "dataset export spec", [Problem(f"kitti_config.{field}", text) for field, text in problems]
@@ -111,9 +118,9 @@ def _check(config: "KITTIConfig") -> None:
 def _folds_of_sequences(
     path: Path, config: "KITTIConfig", files: dict[str, str]
 ) -> tuple[tuple[list[str], ...], list[Fault], tuple[str, ...]]:
-    """Folds of file names, frames listed twice, and how many images no sequence names.
+    """Returns file names by fold, issues for repeated frames, and a note on images in no sequence.
 
-    A frame without a file keeps a name, for the reader to miss.
+    Frames without a file get a name, so that the reader reports them as missing.
     """
     sequences, faults = read_sequences(path)
     extension = f".{(config.image_extension or DEFAULT_EXTENSION).lstrip('.')}"
@@ -123,17 +130,23 @@ def _folds_of_sequences(
     )
     listed = {frame for frames in sequences.values() for frame in frames}
     left_out = sum(stem not in listed for stem in files)
-    notes = (f"{left_out} images are in no sequence of {path} and left out",) if left_out else ()
+    notes = (f"{left_out} images are skipped: they are in no sequence of {path}",) if left_out else ()
     return folds, faults, notes
 
 
 def read_sequences(path: Path) -> tuple[dict[str, list[str]], list[Fault]]:
-    """The file of `kitti_sequence_to_frames_file`: `{"sequence": ["frame id", ...], ...}`.
+    """Reads `kitti_sequence_to_frames_file`: `{"sequence": ["frame id", ...], ...}`.
 
-    A frame listed again is left out there and returned as a fault: folds must not share images.
+    Folds must not share images, so repeated frames are dropped and returned as issues.
+
+    Args:
+        path: JSON file.
+
+    Returns:
+        Frame ids by sequence, and issues for repeated frames.
 
     Raises:
-        DataError: It cannot be read, is of another form, or names no frame.
+        DataError: The file is unreadable, has another structure, or lists no frames.
     """
     try:
         found = json.loads(read_regular(path, MOST_SEQUENCE_BYTES).decode("utf-8-sig"))
@@ -158,7 +171,7 @@ def _each_frame_once(path: Path, sequences: dict[str, list[str]]) -> tuple[dict[
     for name, frames in sequences.items():
         for frame in frames:
             if frame in home:
-                reason = f"frame {frame} of sequence {name} is in sequence {home[frame]} already"
+                reason = f"frame {frame} of sequence {name} is already in sequence {home[frame]}"
                 faults.append(Fault(FaultKind.DUPLICATE, str(path), reason))
             else:
                 home[frame] = name

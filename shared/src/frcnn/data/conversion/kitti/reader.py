@@ -1,4 +1,4 @@
-"""KITTI data sets: a folder of images and a folder with one text file of labels for each."""
+"""Reads KITTI datasets: a folder of images, and a folder with one label file per image."""
 
 import dataclasses
 import math
@@ -13,23 +13,28 @@ from frcnn.data.records.annotations import Calibration, ImageRecord, Label
 from frcnn.regular_file import read_regular
 
 FIELDS = 15
-# Room for 100,000 objects; a larger file holds something else, and would take its size many times in memory.
+# Enough for 100,000 objects. Reading takes many times the file size in memory.
 MOST_LABEL_BYTES = 16 << 20
 LONGEST_CLASS_NAME = 200
-# Far beyond what is ever written there (-1 to 3), and within what int64 holds.
+# Far above valid values (-1 to 3), and within int64.
 TOO_OCCLUDED = 2**31
-# KITTI's values, and its mark for an angle that is not known.
+# KITTI's occlusion levels, and its value for an unknown angle.
 _OCCLUSIONS = (-1.0, 0.0, 1.0, 2.0, 3.0)
 _UNKNOWN_ANGLE = -10.0
 
 
 @dataclasses.dataclass(frozen=True)
 class KittiReader:
-    """Reads one image's labels, size and, where asked for, its calibration.
+    """Reader of images with KITTI labels and, if requested, calibration.
 
-    `image_dir`, `label_dir` and the rest are names below `root`; an empty name switches that off.
-    With `embed_images` a record carries the image file's bytes, with `apply_exif` the EXIF orientation that
-    labels and size go by.
+    Attributes:
+        root: Dataset root.
+        image_dir: Image folder below `root`.
+        label_dir: Label folder below `root`.
+        point_clouds_dir: Point cloud folder below `root`; empty for none.
+        calibrations_dir: Calibration folder below `root`; empty for none.
+        embed_images: Whether records contain the image files.
+        apply_exif: Whether labels refer to images with the EXIF orientation applied.
     """
 
     root: Path
@@ -41,7 +46,11 @@ class KittiReader:
     apply_exif: bool = False
 
     def read(self, file_name: str) -> Reading:
-        """The image `file_name` of the image folder; never raises for what stands in the files."""
+        """Reads an image and its labels; issues in the files are returned instead of raised.
+
+        Args:
+            file_name: Name of the image file.
+        """
         image, stem = self.root / self.image_dir / file_name, stem_of(file_name)
         if not is_below(file_name):
             return Reading(None, (Fault(FaultKind.NO_IMAGE, str(image), "not below the image folder"),))
@@ -58,7 +67,7 @@ class KittiReader:
             reason = error.strerror or str(error)
             return Reading(None, (Fault(FaultKind.UNREADABLE_LABELS, str(labels), reason),))
         except UnicodeDecodeError as error:
-            reason = f"not text in UTF-8 (at byte {error.start})"
+            reason = f"not UTF-8 text (at byte {error.start})"
             return Reading(None, (Fault(FaultKind.UNREADABLE_LABELS, str(labels), reason),))
         try:
             calibration = self._calibration(stem)
@@ -109,29 +118,28 @@ class KittiReader:
 
 
 def parse_label(fields: list[str], height: int, width: int) -> Label | tuple[FaultKind, str]:
-    """Reads one line of a label file.
+    """Parses one line of a label file.
 
     Args:
-        fields: 15 fields: class, truncated, occluded, alpha, x1 y1 x2 y2, h w l, x y z, rotation_y. A 16th,
-        the
-            score that a detector adds, is ignored.
+        fields: 15 fields: class, truncated, occluded, alpha, x1 y1 x2 y2, h w l, x y z, rotation_y. A 16th
+            field, the score of a detector, is ignored.
         height: Height of the image, px.
         width: Width of the image, px.
 
     Returns:
-        The label, or kind and reason of its fault.
+        The label, or kind and reason of an issue.
     """
     words = _words_of_name(fields)
     if words > 1:
         name = " ".join(fields[:words])
         return (
             FaultKind.CLASS_NAME,
-            f'"{name}" has a space, which ends a field; write "{"".join(fields[:words])}"',
+            f'"{name}" contains a space, which separates fields; write "{"".join(fields[:words])}"',
         )
     if len(fields) not in (FIELDS, FIELDS + 1):
-        return FaultKind.FIELD_COUNT, f"{len(fields)} fields, expected {FIELDS}"
+        return FaultKind.FIELD_COUNT, f"found {len(fields)} fields; expected {FIELDS}"
     if len(fields[0]) > LONGEST_CLASS_NAME:
-        return FaultKind.CLASS_NAME, f"{len(fields[0])} characters; expected {LONGEST_CLASS_NAME} at most"
+        return FaultKind.CLASS_NAME, f"{len(fields[0])} characters; expected at most {LONGEST_CLASS_NAME}"
     numbers = [_number(field) for field in fields[1:FIELDS]]
     if None in numbers:
         return FaultKind.NOT_A_NUMBER, f"{fields[1 + numbers.index(None)]} is not a number"
@@ -144,7 +152,7 @@ def _label(name: str, numbers: list[float], height: int, width: int) -> Label | 
         return FaultKind.NOT_A_NUMBER, f"{wrong:g} is not finite"
     truncated, occluded, alpha, x1, y1, x2, y2, *world = numbers
     if occluded != int(occluded) or abs(occluded) >= TOO_OCCLUDED:
-        return FaultKind.NOT_A_NUMBER, f"occluded is {occluded:g}, expected a whole number"
+        return FaultKind.NOT_A_NUMBER, f"occluded is {occluded:g}; expected a whole number"
     fault = box_fault(x1, y1, x2, y2, height, width)
     if fault is not None:
         return fault
@@ -152,11 +160,11 @@ def _label(name: str, numbers: list[float], height: int, width: int) -> Label | 
 
 
 def _words_of_name(fields: list[str]) -> int:
-    """Counts the fields that a class name takes, 1 unless it was written with spaces.
+    """Counts the fields of a class name; more than 1 if it was written with spaces.
 
-    Words that are no numbers are part of the name. In a line of 16 fields, so is a whole number behind the
-    first word ("type 2") if it cannot be a truncation, or if the fields behind it are a label as well. In a
-    line that ends with a score they never are: y1 of their box would be its x2, and y2 its height in metres.
+    Non-numeric words are part of the name. In a line of 16 fields, a whole number after the first word
+    ("type 2") is too, if it cannot be a truncation or if the fields after it also form a label. A line that
+    ends with a score fails the second test: y1 would be x2 of the real box, and y2 its height in meters.
     """
     letters = next((at for at, field in enumerate(fields[1:FIELDS], 1) if _number(field) is not None), 1)
     if letters > 1 and len(fields) > FIELDS:
@@ -168,7 +176,7 @@ def _words_of_name(fields: list[str]) -> int:
 
 
 def _is_shifted_label(fields: list[str]) -> bool:
-    """Checks whether 14 fields are those of a usable label behind its name."""
+    """Checks whether 14 fields form a usable label without its class name."""
     numbers = [_number(field) for field in fields]
     if None in numbers or len(numbers) != FIELDS - 1:
         return False
@@ -183,7 +191,7 @@ def _is_shifted_label(fields: list[str]) -> bool:
 
 
 def _is_truncation(value: float) -> bool:
-    """From 0 to 1, or -1 where it is not known."""
+    """Checks whether a value is a truncation: 0..1, or -1 for unknown."""
     return 0.0 <= value <= 1.0 or value == -1.0
 
 
