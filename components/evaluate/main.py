@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.evaluation.inspection import Inspection
+    from frcnn.evaluation.inspection import ErrorAnalysis
     from frcnn.evaluation.report import Report
     from frcnn.steps.kfp_output import Metadata
 
@@ -75,7 +75,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.data.input.dataset import validation_dataset
     from frcnn.errors import DataError
     from frcnn.evaluation.evaluator import evaluate
-    from frcnn.evaluation.html_report import Subject, inspection_for, read_metrics, save_html
+    from frcnn.evaluation.html_report import Subject, error_analysis_for, read_metrics, save_html
     from frcnn.evaluation.plots import save_curves
     from frcnn.files import write_text
     from frcnn.inference.load import load_detector
@@ -89,7 +89,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     spec = with_records(experiment_given(args.spec), args.records)
     dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size)
     detector = load_detector(model_file(args.model), spec, resolve_key(None, spec.enc_key))
-    inspection = inspection_for(spec)
+    inspection = error_analysis_for(spec)
     report = evaluate(detector, dataset, spec, inspection=inspection)
     log.info("%d images\n%s", report.images, report.table())
     if report.mean_ap is None:
@@ -125,7 +125,7 @@ def _numbers(report: "Report") -> "Metadata":
     }
 
 
-def _confusion(report: "Report", inspection: "Inspection") -> "Metadata":
+def _confusion(report: "Report", inspection: "ErrorAnalysis") -> "Metadata":
     """Returns the confusion matrix in the format of KFP: labeled classes in rows, detected in columns."""
     from frcnn.console.foreign_text import printable
 

@@ -26,7 +26,7 @@ class Kind(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True)
-class Fault:
+class JobProblem:
     """Problem that keeps a job from running.
 
     Attributes:
@@ -94,7 +94,7 @@ _FAILED_CREATE = ("FailedCreate", "MPIJobFailed")  # reasons used by the batch J
 _FAILED_MOUNT = ("FailedMount", "FailedAttachVolume")
 
 
-def faults(pods: Iterable[Json], events: Iterable[Json], *, workers: int) -> Iterator[Fault]:
+def faults(pods: Iterable[Json], events: Iterable[Json], *, workers: int) -> Iterator[JobProblem]:
     """Finds all problems that keep the pods of a job from running.
 
     Events outlive their cause. An Event about a pod that could not be created counts only while pods of
@@ -157,20 +157,20 @@ def _involved(event: Json) -> tuple[str, str]:
     return str(involved.get("kind", "object")).lower(), str(involved.get("name"))
 
 
-def _refused_by_operator(event: Json) -> Fault:
+def _refused_by_operator(event: Json) -> JobProblem:
     reason = f"mpi-operator rejected the job: {_one_line(event.get('message', ''))}"
-    return Fault(Kind.FINAL, "/".join(_involved(event)), reason, "Correct the job's settings")
+    return JobProblem(Kind.FINAL, "/".join(_involved(event)), reason, "Correct the job's settings")
 
 
-def _not_created(event: Json) -> Fault:
+def _not_created(event: Json) -> JobProblem:
     message = _one_line(event.get("message", ""))
     kind, remedy = of_message(message) or (Kind.IMAGE, "Fix the cause named in the message")
-    return Fault(kind, "/".join(_involved(event)), f"a pod could not be created: {message}", remedy)
+    return JobProblem(kind, "/".join(_involved(event)), f"a pod could not be created: {message}", remedy)
 
 
-def _not_mounted(event: Json) -> Fault:
+def _not_mounted(event: Json) -> JobProblem:
     reason = f"{event['reason']}: {_one_line(event.get('message', ''))}"
-    return Fault(
+    return JobProblem(
         Kind.IMAGE, "/".join(_involved(event)), reason, "Create the volume or secret named in the message"
     )
 
@@ -190,13 +190,13 @@ def of_message(message: str) -> tuple[Kind, str] | None:
     return None
 
 
-def _pod_faults(pod: Json, hopeless: set[str]) -> Iterator[Fault]:
+def _pod_faults(pod: Json, hopeless: set[str]) -> Iterator[JobProblem]:
     name, status = pod["metadata"]["name"], pod.get("status", {})
     place = f"pod/{name}"
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
             message = _one_line(condition.get("message", ""))
-            yield _claim_fault(place, message) or Fault(
+            yield _claim_fault(place, message) or JobProblem(
                 Kind.NO_NODES if name in hopeless else Kind.SCHEDULING,
                 place,
                 f"no node can take it: {message}",
@@ -212,24 +212,24 @@ def _pod_faults(pod: Json, hopeless: set[str]) -> Iterator[Fault]:
                 _end_of(container.get("lastState", {})) if waiting["reason"] == "CrashLoopBackOff" else None
             )
             if before is not None:
-                yield Fault(Kind.ENDED, place, f"ends repeatedly: {before[0]}", before[1])
+                yield JobProblem(Kind.ENDED, place, f"ends repeatedly: {before[0]}", before[1])
             else:
-                yield Fault(kind, place, f"{waiting['reason']} of image {image}: {text}", remedy)
+                yield JobProblem(kind, place, f"{waiting['reason']} of image {image}: {text}", remedy)
     if pod["metadata"].get("labels", {}).get(ROLE_LABEL) == "worker":
         yield from _worker_ends(pod, place)
 
 
-def _worker_ends(pod: Json, place: str) -> Iterator[Fault]:
+def _worker_ends(pod: Json, place: str) -> Iterator[JobProblem]:
     """Yields problems of workers that have ended; a worker must run until the training ends."""
     status = pod.get("status", {})
     if status.get("reason") in _LOST:
         text = f"{status['reason']}: {_one_line(status.get('message', ''))}"
-        yield Fault(Kind.ENDED, place, text, _evicted_remedy(text))
+        yield JobProblem(Kind.ENDED, place, text, _evicted_remedy(text))
         return
     for container in status.get("containerStatuses") or ():
         end = _end_of(container.get("state", {}))
         if end is not None:
-            yield Fault(Kind.ENDED, place, f"ended before the training did: {end[0]}", end[1])
+            yield JobProblem(Kind.ENDED, place, f"ended before the training did: {end[0]}", end[1])
 
 
 def _end_of(state: Json) -> tuple[str, str] | None:
@@ -255,18 +255,18 @@ def _evicted_remedy(text: str) -> str:
     return "Check the node: kubectl describe node"
 
 
-def _claim_fault(place: str, message: str) -> Fault | None:
+def _claim_fault(place: str, message: str) -> JobProblem | None:
     """Returns the volume claim problem that prevents scheduling, or `None` for other causes."""
     missing = re.search(r'persistentvolumeclaim "([^"]+)" (?:not found|is being deleted)', message)
     if missing:
-        return Fault(
+        return JobProblem(
             Kind.IMAGE,
             place,
             f"no node can take it: {message}",
             f"Create the claim {missing[1]} in this namespace, or correct --volume",
         )
     if "unbound immediate PersistentVolumeClaims" in message:
-        return Fault(
+        return JobProblem(
             Kind.SCHEDULING,
             place,
             f"no node can take it: {message}",

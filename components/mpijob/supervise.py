@@ -12,7 +12,7 @@ from typing import NoReturn
 from components.mpijob import diagnosis
 from components.mpijob.api import Cluster, RefusedError, UnreachableError
 from components.mpijob.create import condition, create_or_join, is_same
-from components.mpijob.diagnosis import Fault, Json, Kind
+from components.mpijob.diagnosis import JobProblem, Json, Kind
 from components.mpijob.job import TrainingJob
 from components.mpijob.launcher_log import LauncherLog
 from components.mpijob.manifest import Manifest, manifest
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Patience:
+class Timeouts:
     """Seconds that each kind of problem may last before the job is abandoned.
 
     Each problem is logged once, within `look` seconds after it occurs.
@@ -98,7 +98,7 @@ def run_job(
     cluster: Cluster,
     job: TrainingJob,
     *,
-    patience: Patience = Patience(),
+    patience: Timeouts = Timeouts(),
     write: Callable[[str], None] | None = None,
 ) -> None:
     """Runs a training job and returns when it has succeeded.
@@ -152,7 +152,7 @@ class _Seen:
 
 
 @contextlib.contextmanager
-def _watching(cluster: Cluster, name: str, patience: Patience) -> Iterator[_Seen]:
+def _watching(cluster: Cluster, name: str, patience: Timeouts) -> Iterator[_Seen]:
     pause = min(1.0, patience.look)
     seen = _Seen(
         Watched(f"pods of {name}", functools.partial(cluster.watch_pods, name), pause=pause),
@@ -185,7 +185,7 @@ def _clean_up(cluster: Cluster, document: Manifest) -> None:
         log.warning("mpijob/%s may be left behind: %s", name, trouble)
 
 
-def _stop_pods(cluster: Cluster, document: Manifest, patience: Patience) -> None:
+def _stop_pods(cluster: Cluster, document: Manifest, patience: Timeouts) -> None:
     """Deletes a failed job whose pods still run.
 
     mpi-operator stops them when the launcher has ended, but not after a worker was evicted
@@ -212,13 +212,13 @@ def _follow(
     cluster: Cluster,
     job: TrainingJob,
     started: Manifest,
-    patience: Patience,
+    patience: Timeouts,
     write: Callable[[str], None],
     seen: _Seen,
 ) -> None:
     copy = LauncherLog(cluster, job.name, write, pods=seen.pods.items, pause=min(1.0, patience.look))
     copy.start()
-    judge = _Judge(cluster, job, patience, seen)
+    judge = _JobMonitor(cluster, job, patience, seen)
     try:
         for current in changes(cluster, started, quiet=judge.quiet_seconds, unreachable=patience.unreachable):
             if judge.has_succeeded(current):
@@ -228,10 +228,10 @@ def _follow(
         copy.finish(20 if judge.ended else 1)
 
 
-class _Judge:
+class _JobMonitor:
     """Decides after each change or pause whether a job has ended, cannot run, or needs more time."""
 
-    def __init__(self, cluster: Cluster, job: TrainingJob, patience: Patience, around: _Seen) -> None:
+    def __init__(self, cluster: Cluster, job: TrainingJob, patience: Timeouts, around: _Seen) -> None:
         self._cluster, self._job, self._patience, self._around = cluster, job, patience, around
         self._since = time.monotonic()  # time of creation, joining, or the last suspension seen
         self._running_since: float | None = None
@@ -313,19 +313,19 @@ class _Judge:
                 self._warned.add(fault.topic)
                 log.warning("%s (waiting up to %.0f s)", fault, self._patience.of(fault.kind))
 
-    def _give_up(self, fault: Fault) -> NoReturn:
+    def _give_up(self, fault: JobProblem) -> NoReturn:
         message = f"mpijob/{self._job.name} cannot run: {fault}"
         if not fault.no_room:
             raise RunError(message)
         pods = self._cluster.pods(self._job.name, "worker")
         raise NoRoomError(message, sum(pod.get("status", {}).get("phase") == "Running" for pod in pods))
 
-    def _faults(self, current: Manifest) -> Iterator[Fault]:
+    def _faults(self, current: Manifest) -> Iterator[JobProblem]:
         pods = self._around.pods.items()
         events = [each for each in self._around.events.items() if diagnosis.of_this_job(each, current)]
         return diagnosis.faults(pods, events, workers=self._job.workers)
 
-    def _unnoticed(self, now: float) -> list[Fault]:
+    def _unnoticed(self, now: float) -> list[JobProblem]:
         """Returns a problem if the operator has not processed the job in time."""
         name = self._job.name
         if now - self._since < self._patience.operator:
@@ -335,7 +335,7 @@ class _Judge:
             return []
         reason = f"mpi-operator has not processed the job for {self._patience.operator:.0f} s"
         remedy = "Check that it runs and watches this namespace: kubectl get pods -A | grep mpi-operator"
-        return [Fault(Kind.FINAL, f"mpijob/{name}", reason, remedy)]
+        return [JobProblem(Kind.FINAL, f"mpijob/{name}", reason, remedy)]
 
     def _check_deadlines(self, now: float) -> None:
         name, limit = self._job.name, self._job.deadline_seconds

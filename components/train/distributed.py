@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from components.mpijob.flags import add_pod_flags, job_of
 from components.mpijob.job import TrainingJob, job_name
-from components.mpijob.supervise import FailedTrainingError, NoRoomError, Patience, run_job
+from components.mpijob.supervise import FailedTrainingError, NoRoomError, Timeouts, run_job
 from components.train.places import as_s3
 from frcnn.errors import UsageError
 from frcnn.sealing.keys import KEY_VARIABLE, masked_spec
@@ -114,7 +114,7 @@ def train_on_workers(
     key: str,
     *,
     connected: "Callable[[], Cluster] | None" = None,
-    patience: Patience | None = None,
+    patience: Timeouts | None = None,
 ) -> "TrainResult":
     """Trains on several pods, and downloads the checkpoints.
 
@@ -136,12 +136,12 @@ def train_on_workers(
         StoreError: S3 is unreachable.
     """
     from frcnn.training.continued import finished
-    from frcnn.training.resumable import bring_back
+    from frcnn.training.resumable import download_checkpoint
 
     store = Store.from_environment()
 
     def progress() -> "TrainResult | None":
-        bring_back(store, request.checkpoints, folder)
+        download_checkpoint(store, request.checkpoints, folder)
         return finished(folder, key)
 
     result = progress()
@@ -155,7 +155,7 @@ def train_on_workers(
         return _epochs(progress())
 
     cluster = (connected or _connected)()
-    _run(request, options, cluster, patience or Patience(), _epochs(result), reached)
+    _run(request, options, cluster, patience or Timeouts(), _epochs(result), reached)
     return progress() or _nothing(request)
 
 
@@ -163,7 +163,7 @@ def _run(
     request: Request,
     options: argparse.Namespace,
     cluster: "Cluster",
-    patience: Patience,
+    patience: Timeouts,
     epochs: int,
     reached: "Callable[[], int]",
 ) -> None:

@@ -86,7 +86,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.spec.overrides import experiment_given, with_records, with_training
     from frcnn.steps.run import keep_model, model_file
     from frcnn.training.gpus import require_tensorflow_gpus
-    from frcnn.training.resumable import train_and_keep
+    from frcnn.training.resumable import train_with_s3_backup
 
     if args.num_workers < 1:
         raise UsageError(f"--num-workers {args.num_workers}: expected 1 or more")
@@ -110,7 +110,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         result = train_on_workers(Request.of(args, spec, uri), folder, key)
     else:
         require_tensorflow_gpus(args.gpus)
-        result = train_and_keep(spec, folder, uri, key=key, amp=args.precision == "mixed")
+        result = train_with_s3_backup(spec, folder, uri, key=key, amp=args.precision == "mixed")
     keep_model(result.best or result.checkpoint, args.model)
     shutil.copyfile(folder / "status.json", args.model / "status.json")
     shutil.rmtree(args.model / "checkpoints", ignore_errors=True)

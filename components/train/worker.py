@@ -60,17 +60,17 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
     Returns:
         Empty metadata.
     """
-    from frcnn.distributed.world import place
+    from frcnn.distributed.world import rank_info
     from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_records, with_training
     from frcnn.training.gpus import require_tensorflow_gpus
-    from frcnn.training.resumable import train_and_keep
+    from frcnn.training.resumable import train_with_s3_backup
 
     # With MIG, a process sees only one GPU instance, however many its pod has.
     require_driver_gpus(min(args.gpus, 1))
     require_tensorflow_gpus(min(args.gpus, 1))
-    if place().rank:
+    if rank_info().rank:
         logging.getLogger("frcnn").setLevel(logging.WARNING)
     spec = with_records(experiment_given(args.spec), args.records)
     with tempfile.TemporaryDirectory(prefix="frcnn-train-") as name:
@@ -78,7 +78,7 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
         start = _brought(args.start_from, folder / "start") if args.start_from else None
         spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
         key, amp = resolve_key(None, spec.enc_key), args.precision == "mixed"
-        train_and_keep(spec, folder / "results", args.checkpoints, key=key, amp=amp)
+        train_with_s3_backup(spec, folder / "results", args.checkpoints, key=key, amp=amp)
     return {}
 
 

@@ -11,13 +11,13 @@ from kubernetes import client
 from components.mpijob.api import Cluster
 from components.mpijob.job import Owner, Resources, TrainingJob
 from components.mpijob.manifest import manifest
-from components.mpijob.supervise import Patience, run_job
+from components.mpijob.supervise import Timeouts, run_job
 from frcnn.errors import RunError
 from tests.charts.conftest import find
 from tests.support import mpi_operator
 from tests.support.kubernetes_double import NAMESPACE, KubernetesDouble
 
-QUICK = Patience(image=0.2, look=0.1)
+QUICK = Timeouts(image=0.2, look=0.1)
 JOB = TrainingJob(
     "kitti-train", NAMESPACE, "image:1", ("frcnn",), 1, Resources("1", "1Gi"), owner=Owner("step", "uid")
 )

@@ -9,14 +9,14 @@ from kubernetes import client
 
 from components.mpijob.api import Cluster
 from components.mpijob.job import Resources, TrainingJob
-from components.mpijob.supervise import FailedTrainingError, NoRoomError, Patience, run_job
+from components.mpijob.supervise import FailedTrainingError, NoRoomError, Timeouts, run_job
 from frcnn.errors import RunError
 from tests.kube.control_plane import wait_until
 from tests.support import mpi_operator as states
 
 pytestmark = [pytest.mark.kube, pytest.mark.timeout(600)]
 
-QUICK = Patience(image=2, scheduling=2, quota=4, operator=30, start=60, look=0.3, clean_up=5)
+QUICK = Timeouts(image=2, scheduling=2, quota=4, operator=30, start=60, look=0.3, clean_up=5)
 READY = [{"type": "Ready", "status": "True"}, {"type": "ContainersReady", "status": "True"}]
 
 

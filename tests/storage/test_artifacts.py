@@ -13,7 +13,7 @@ from frcnn.errors import StoreError, UsageError
 from frcnn.storage import Store
 from frcnn.storage.backend import Entry
 from frcnn.storage.checksums import md5
-from frcnn.storage.folder_backend import FolderKeeper
+from frcnn.storage.folder_backend import FolderBackend
 from tests.storage.conftest import MIB, PIECE
 from tests.storage.files import contents, names, noise, write
 from tests.support.s3_server import BUCKET
@@ -283,15 +283,15 @@ def test_files_of_a_manifest_that_cannot_be_are_refused(store, uri, tmp_path, ch
 
 def test_an_object_whose_name_leads_elsewhere_is_named(store, tmp_path, monkeypatch):
     write(tmp_path / "volume", {"a": 10})
-    listed = FolderKeeper.entries
+    listed = FolderBackend.entries
     lie = [Entry("../planted", 1, "")]
-    monkeypatch.setattr(FolderKeeper, "entries", lambda self, below="": [*listed(self, below), *lie])
+    monkeypatch.setattr(FolderBackend, "entries", lambda self, below="": [*listed(self, below), *lie])
     with pytest.raises(StoreError, match=r"contains an object whose name '\.\./planted' goes upwards"):
         store.fetch(str(tmp_path / "volume"), tmp_path / "back")
 
 
 def test_two_uploads_of_one_file_to_a_volume_do_not_meet(tmp_path):
-    keeper, halves = FolderKeeper(tmp_path), [b"a" * 1000, b"b" * 1000]
+    keeper, halves = FolderBackend(tmp_path), [b"a" * 1000, b"b" * 1000]
     sums = [md5(half) for half in halves]
     first, second = keeper.begin("content/x/file"), keeper.begin("content/x/file")
     for upload in (first, second):

@@ -78,7 +78,7 @@ class World:
             objects.pop(name, None)
 
 
-class Keeper:
+class StorageBackend:
     """Gives the answers that are known, and pauses at the first that is not."""
 
     tells_checksums = True
@@ -147,7 +147,7 @@ class Play:
 
     def _next(self, number, history):
         """`(request, None)`, or `(None, result)` of an actor that is done."""
-        keeper, count = Keeper(self._answers(history)), itertools.count()
+        keeper, count = StorageBackend(self._answers(history)), itertools.count()
         store = Store()
         store.transfer = lambda uri: Transfer.with_patience(keeper, 0.0, 1)
         with self._patch.context() as patch:

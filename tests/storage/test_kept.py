@@ -4,7 +4,7 @@ import pytest
 
 from frcnn.storage import Store
 from frcnn.storage.backend import Entry
-from frcnn.training.resumable import bring_back
+from frcnn.training.resumable import download_checkpoint
 from tests.storage.files import contents
 
 
@@ -30,7 +30,7 @@ def test_a_name_that_leads_out_is_passed_over_and_said(tmp_path, caplog, name):
     folder = tmp_path / "run" / "results"
     folder.mkdir(parents=True)
     (folder / "link").symlink_to(tmp_path)
-    bring_back(Lying([name, "status.json", "logs/train.csv"]), "s3://tests/run", folder)
+    download_checkpoint(Lying([name, "status.json", "logs/train.csv"]), "s3://tests/run", folder)
     assert contents(folder) == {"logs/train.csv": b"data", "status.json": b"data"}
     assert not list(tmp_path.rglob("planted"))
     assert f"the name {name!r}" in caplog.text

@@ -56,7 +56,7 @@ def test_the_convert_step_says_that_nothing_is_there(uri, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_training_from_s3_is_training_from_files_and_goes_on_from_its_checkpoints_there(store, uri, tmp_path):
-    from frcnn.training.resumable import train_and_keep
+    from frcnn.training.resumable import train_with_s3_backup
     from frcnn.training.trainer import train
 
     spec = toy_spec(tmp_path / "toy", images=4, training="num_epochs: 1 enable_augmentation: true")
@@ -69,12 +69,12 @@ def test_training_from_s3_is_training_from_files_and_goes_on_from_its_checkpoint
     source = dataclasses.replace(data.data_sources[0], tfrecords_path=f"{uri}/toy-fold-*")
     there = dataclasses.replace(spec, dataset_config=dataclasses.replace(data, data_sources=(source,)))
     expected = train(spec, tmp_path / "local")
-    found = train_and_keep(there, tmp_path / "one", f"{uri}/kept", store=store)
+    found = train_with_s3_backup(there, tmp_path / "one", f"{uri}/kept", store=store)
     assert found.loss == expected.loss
     kept = {entry.name for entry in store.list(f"{uri}/kept")}
     assert "status.json" in kept and any("epoch_1" in name for name in kept)
     longer = dataclasses.replace(there.training_config, num_epochs=2)
-    resumed = train_and_keep(
+    resumed = train_with_s3_backup(
         dataclasses.replace(there, training_config=longer), tmp_path / "two", f"{uri}/kept", store=store
     )
     assert resumed.epochs == 2

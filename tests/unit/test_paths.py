@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import frcnn
 from frcnn.paths import UnsafeNameError, below, fault_of
-from frcnn.storage.folder_backend import FolderKeeper
+from frcnn.storage.folder_backend import FolderBackend
 
 PARTS = st.one_of(
     st.sampled_from(
@@ -52,7 +52,7 @@ def test_a_name_stays_below_its_folder_or_is_refused_by_name(folder, name):
 @given(name=NAMES)
 def test_the_store_of_a_volume_writes_and_removes_nothing_outside(folder, name):
     before = sorted(folder.parent.rglob("*"))
-    keeper = FolderKeeper(folder)
+    keeper = FolderBackend(folder)
     try:
         keeper.write(name, b"x", "9dd4e461268c8034f5c8564e155c67a6")
     except (UnsafeNameError, OSError):  # OSError: the name of a folder

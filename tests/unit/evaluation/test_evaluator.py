@@ -4,7 +4,7 @@ import types
 import numpy as np
 import pytest
 
-from frcnn.evaluation.accumulate import Tally
+from frcnn.evaluation.accumulate import EvaluationState
 from frcnn.evaluation.evaluator import Evaluator, evaluate
 from frcnn.evaluation.settings import EvaluationSettings
 from frcnn.model.batch_detector import DetectionBatch
@@ -65,7 +65,7 @@ def test_sharded_evaluation_equals_one_pass_whatever_the_order():
         parts.append(evaluator.tally().to_arrays())
     merged = Evaluator(SETTINGS)
     for arrays in parts:
-        merged.merge(Tally.from_arrays(arrays))
+        merged.merge(EvaluationState.from_arrays(arrays))
     assert merged.report() == report_of(scenes)
 
 

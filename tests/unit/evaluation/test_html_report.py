@@ -19,7 +19,7 @@ from frcnn.evaluation.html_report import (
     read_metrics,
     save_html,
 )
-from frcnn.evaluation.inspection import Inspection
+from frcnn.evaluation.inspection import ErrorAnalysis
 from frcnn.evaluation.settings import EvaluationSettings
 from tests.support.report_page import write_page
 
@@ -158,4 +158,4 @@ def test_the_page_of_thousands_of_classes_grows_with_their_number_not_its_square
 
 
 def _inspection(settings):
-    return Inspection(settings, shown_score=0.5, mean=np.zeros(1), scale=1.0, bgr=False)
+    return ErrorAnalysis(settings, shown_score=0.5, mean=np.zeros(1), scale=1.0, bgr=False)

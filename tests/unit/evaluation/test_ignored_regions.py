@@ -5,7 +5,7 @@ import pytest
 
 from frcnn.evaluation.evaluator import Evaluator
 from frcnn.evaluation.ignored_regions import excuse, share_inside
-from frcnn.evaluation.inspection import Inspection
+from frcnn.evaluation.inspection import ErrorAnalysis
 from frcnn.evaluation.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE
 from frcnn.evaluation.settings import EvaluationSettings
 from tests.support.detection_scenes import Scene, as_batch
@@ -63,7 +63,7 @@ def test_an_evaluation_counts_neither_for_nor_against_what_is_found_in_a_region(
     settings = EvaluationSettings(("car",), (0.5,))
     evaluator, inspection = (
         Evaluator(settings),
-        Inspection(settings, shown_score=0.5, mean=np.zeros(1), scale=1.0, bgr=False),
+        ErrorAnalysis(settings, shown_score=0.5, mean=np.zeros(1), scale=1.0, bgr=False),
     )
     evaluator.update(*_batch())
     inspection.update(*_batch())

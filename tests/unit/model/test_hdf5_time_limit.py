@@ -46,7 +46,7 @@ def test_what_used_up_its_time_is_called_damaged_with_the_limit(path, monkeypatc
     ended = subprocess.CompletedProcess([], -signal.SIGXCPU, b"", b"")
     monkeypatch.setattr(hdf5_process.subprocess, "run", lambda *args, **options: ended)
     with pytest.raises(ModelError, match=r"a\.h5: not readable in 60 s of CPU time; the file is damaged"):
-        hdf5_process.read_tree_apart(path)
+        hdf5_process.read_tree_in_subprocess(path)
 
 
 def test_a_good_file_is_read_although_its_reader_is_held_up(path, monkeypatch):
@@ -62,4 +62,4 @@ def test_a_good_file_is_read_although_its_reader_is_held_up(path, monkeypatch):
             return super().communicate(*args, **options)
 
     monkeypatch.setattr(hdf5_process.subprocess, "Popen", Held)
-    assert hdf5_process.read_tree_apart(path).arrays["weights"].tolist() == [1.0, 2.0]
+    assert hdf5_process.read_tree_in_subprocess(path).arrays["weights"].tolist() == [1.0, 2.0]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from frcnn.data.input.dataset import training_dataset
-from frcnn.distributed.world import Place
+from frcnn.distributed.world import RankInfo
 from frcnn.errors import ModelError
 from frcnn.model.build import build
 from frcnn.model.files.archive import read_weights
@@ -165,7 +165,7 @@ def test_float16_scales_the_loss_and_resumes_to_the_same_bytes(tmp_path, monkeyp
 def test_a_cpu_without_bfloat16_is_told_that_float32_is_faster(tmp_path, monkeypatch, caplog, bfloat16):
     monkeypatch.setattr(prepare_module, "has_bfloat16", lambda: bfloat16)
     spec = toy_spec(tmp_path)
-    prepare(build(spec), spec, 10, Place(), amp=True)
+    prepare(build(spec), spec, 10, RankInfo(), amp=True)
     assert ("this CPU has no bfloat16 instructions" in caplog.text) is not bfloat16
 
 
@@ -178,7 +178,7 @@ def test_scaling_changes_neither_gradients_nor_the_regulariser(tmp_path, monkeyp
         monkeypatch.setattr(prepare_module, "set_precision", lambda model, policy: None)
         keras.utils.set_random_seed(1)
         model = build(spec)
-        prepare(model, spec, 10, Place(), amp=True)
+        prepare(model, spec, 10, RankInfo(), amp=True)
         batch = next(iter(prepared_batches(spec)))
         logs = model.train_step(batch)
         results.append((model.get_weights(), float(logs["gradient_norm"]), float(logs["loss"])))
@@ -195,7 +195,7 @@ def prepared_batches(spec):
 def test_an_optimizer_of_another_kind_starts_anew_at_the_same_step(tmp_path, caplog):
     spec = toy_spec(tmp_path)
     model = build(spec)
-    prepare(model, spec, 10, Place(), amp=False)
+    prepare(model, spec, 10, RankInfo(), amp=False)
     restore(model, None, 7, recounted=False, seed=0)
     assert int(model.optimizer.iterations) == 7
     assert "of the checkpoint (none) does not fit SGD" in caplog.text
@@ -207,7 +207,7 @@ def test_the_gradient_norm_is_that_of_all_gradients_together(tmp_path):
         training="learning_rate { step { base_lr: 1.0 gamma: 1.0 } } optimizer { sgd { momentum: 0.0 } }",
     )
     model = build(spec)
-    prepare(model, spec, 10, Place(), amp=False)
+    prepare(model, spec, 10, RankInfo(), amp=False)
     before = [variable.numpy() for variable in model.trainable_variables]
     logs = model.train_step(next(iter(prepared_batches(spec))))
     # With plain SGD and a rate of 1 the step is the gradient.

@@ -20,7 +20,7 @@ from frcnn.spec.python_api import given
 from frcnn.spec.schema.experiment import Experiment
 
 if TYPE_CHECKING:
-    from frcnn.evaluation.inspection import Inspection
+    from frcnn.evaluation.inspection import ErrorAnalysis
 
 METRICS, PAGE = "metrics.json", "report.html"
 
@@ -187,7 +187,7 @@ def _evaluated(
 ) -> EvaluationResult:
     from frcnn.data.input.dataset import validation_dataset
     from frcnn.evaluation.evaluator import evaluate as measure
-    from frcnn.evaluation.html_report import inspection_for, read_metrics
+    from frcnn.evaluation.html_report import error_analysis_for, read_metrics
     from frcnn.inference.load import kind_of, load_detector
 
     former = None if output.former is None else read_metrics(output.former)
@@ -197,7 +197,7 @@ def _evaluated(
     runtime = options.for_kind(kind, model)
     choice = options.choice(runtime) if kind == "onnx" else None
     detector = load_detector(model, spec, key, "evaluation", choice, **_load_options(options))
-    inspection = inspection_for(spec) if output.folder is not None else None
+    inspection = error_analysis_for(spec) if output.folder is not None else None
     report = measure(detector, dataset, spec, inspection=inspection)
     return EvaluationResult(report, _written(report, inspection, spec, model, output, former))
 
@@ -208,7 +208,7 @@ def _load_options(options: RunOptions) -> dict[str, Any]:
 
 def _written(
     report: Report,
-    inspection: "Inspection | None",
+    inspection: "ErrorAnalysis | None",
     spec: Experiment,
     model: Path,
     output: _Output,

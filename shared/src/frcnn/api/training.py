@@ -129,10 +129,10 @@ def train(
     known = _overridden(given(Experiment, spec), num_epochs, resume_from_model, retrain_pruned_model)
     secret = resolved_key(key, known.enc_key)
     request = TrainingRequest(known, folder, secret, resume, use_amp, strict)
-    from frcnn.distributed.world import place
+    from frcnn.distributed.world import rank_info
 
     use_tensorflow()
-    if isolated and place().size == 1:
+    if isolated and rank_info().size == 1:
         from frcnn.api.isolated_training import train_in_child
 
         return train_in_child(request, on_epoch, on_progress)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frcnn.distributed.world import place
+from frcnn.distributed.world import rank_info
 
 if TYPE_CHECKING:
     from frcnn.spec import Experiment
@@ -63,7 +63,7 @@ def load_spec(args: argparse.Namespace, own: Sequence[str] = ()) -> "Experiment"
     from frcnn.spec import load_experiment
 
     spec = load_experiment(args.experiment_spec, [*args.settings, *own])
-    if place().rank == 0:
+    if rank_info().rank == 0:
         _log_more(args, spec)
     return spec
 

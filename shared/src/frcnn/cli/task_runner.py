@@ -27,7 +27,7 @@ from frcnn.console.quiet_import import quiet_tensorflow_import
 from frcnn.console.signals import terminate_as_interrupt
 from frcnn.console.status_file import StatusWriter
 from frcnn.console.tee import escaped_stdout, tee_stdout
-from frcnn.distributed.world import place
+from frcnn.distributed.world import rank_info
 from frcnn.errors import UsageError
 from frcnn.single_writer import only_writer_in
 
@@ -66,7 +66,7 @@ def run(task: Task, module: ModuleType, words: Sequence[str], program: str = "fr
             code = 0
         except BaseException as error:
             code = exit_codes.report(error, verbose=args.verbose)
-        if task.says_status and place().rank == 0:
+        if task.says_status and rank_info().rank == 0:
             _say(f"Execution status: {'FAIL' if code else 'PASS'}")
     return code
 
@@ -193,7 +193,7 @@ def _gpus(count: int | None, indices: list[int] | None) -> tuple[int, list[int]]
     chosen = indices if indices is not None else list(range(count or 1))
     if count is not None or indices is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, chosen))
-    elif place().size == 1:  # each rank selects its own GPU from all visible ones
+    elif rank_info().size == 1:  # each rank selects its own GPU from all visible ones
         # Keep the GPU if a scheduler has already selected one.
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
     return len(chosen), chosen
@@ -201,7 +201,7 @@ def _gpus(count: int | None, indices: list[int] | None) -> tuple[int, list[int]]
 
 def _run_and_record(module: ModuleType, args: argparse.Namespace) -> None:
     folder = getattr(args, "results_dir", None)
-    if folder is None or place().rank:
+    if folder is None or rank_info().rank:
         module.run(args)
         return
     name = module.__name__.rpartition(".")[2]

@@ -70,12 +70,12 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     Returns:
         Metrics for the status file.
     """
-    from frcnn.distributed.world import place
+    from frcnn.distributed.world import rank_info
 
-    processes = _processes(args) if place().size == 1 else 1
+    processes = _processes(args) if rank_info().size == 1 else 1
     result = _launch(args, processes) if processes > 1 else train_here(args)
     for name in ("last", "best"):
-        if result[name] and place().rank == 0:
+        if result[name] and rank_info().rank == 0:
             sys.stdout.write(f"{name} checkpoint: {result[name]}\n")
     return {"kpi": result["kpi"]}
 
@@ -89,10 +89,10 @@ def train_here(args: argparse.Namespace) -> dict[str, Any]:
     Returns:
         Dict with `last` and `best`, names of checkpoints or `None`, and `kpi`, the metrics.
     """
-    from frcnn.distributed.world import join, place
+    from frcnn.distributed.world import join, rank_info
     from frcnn.sealing.keys import resolve_key
 
-    if place().rank:
+    if rank_info().rank:
         logging.getLogger("frcnn").setLevel(logging.WARNING)  # only rank 0 logs
     spec = load_spec(args, own_settings(args))
     key = resolve_key(args.enc_key, spec.enc_key)

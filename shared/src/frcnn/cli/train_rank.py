@@ -17,7 +17,7 @@ from frcnn.console.quiet_import import quiet_tensorflow_import
 from frcnn.console.signals import end_with_parent, terminate_as_interrupt
 from frcnn.console.streams import settle_streams
 from frcnn.distributed.rank_outcome import Outcome
-from frcnn.distributed.world import PeerLostError, place
+from frcnn.distributed.world import PeerLostError, rank_info
 from frcnn.errors import FrcnnError
 
 
@@ -32,7 +32,7 @@ def main(words: Sequence[str]) -> int:
     """
     settle_streams()
     args = task_runner.parse(all_tasks()["train"], train, words, "frcnn")
-    rank = place().rank
+    rank = rank_info().rank
     with contextlib.ExitStack() as stack:
         stack.enter_context(terminate_as_interrupt())
         stack.enter_context(bars_shown())

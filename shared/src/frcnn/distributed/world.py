@@ -33,7 +33,7 @@ class PeerLostError(RunError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
+class RankInfo:
     """Rank and world size of a process, in total and on its machine."""
 
     rank: int = 0
@@ -42,7 +42,7 @@ class Place:
     local_size: int = 1
 
 
-def place() -> Place:
+def rank_info() -> RankInfo:
     """Returns the rank and world size of this process.
 
     Returns:
@@ -51,14 +51,14 @@ def place() -> Place:
     for prefix in _PREFIXES:
         names = [prefix + name for name in ("RANK", "SIZE", "LOCAL_RANK", "LOCAL_SIZE")]
         if all(name in os.environ for name in names):
-            return Place(*(int(os.environ[name]) for name in names))
-    return Place()
+            return RankInfo(*(int(os.environ[name]) for name in names))
+    return RankInfo()
 
 
 class World(Protocol):
     """Operations across ranks. Variables are Keras variables; tensors have the same shapes on every rank."""
 
-    place: Place
+    place: RankInfo
 
     def average(self, tensors: "Sequence[tf.Tensor | None]", name: str) -> "list[tf.Tensor | None]":
         """Averages tensors over all ranks in one exchange; usable in a compiled step.
@@ -96,7 +96,7 @@ class OneProcess:
 
     def __init__(self) -> None:
         """Creates rank 0 of 1."""
-        self.place = Place()
+        self.place = RankInfo()
 
     def average(self, tensors: "Sequence[tf.Tensor | None]", name: str) -> "list[tf.Tensor | None]":
         """Returns the tensors unchanged."""
@@ -118,7 +118,7 @@ class OneProcess:
         yield
 
 
-def _be_calm_on_cpus(tensorflow: Any) -> None:
+def _set_cpu_cycle_time(tensorflow: Any) -> None:
     """Lets Horovod's thread poll every 10 ms instead of every 1 ms if there is no GPU.
 
     `benchmarks.scaling` shows the effect.
@@ -143,16 +143,16 @@ class HorovodWorld:
         if importlib.util.find_spec("horovod") is None:
             raise RunError(MISSING)
         self._horovod: Any = importlib.import_module("horovod.tensorflow")
-        _be_calm_on_cpus(importlib.import_module("tensorflow"))
+        _set_cpu_cycle_time(importlib.import_module("tensorflow"))
         with self.guard():
             self._horovod.init()
-        wanted, found = place(), self._horovod.size()
+        wanted, found = rank_info(), self._horovod.size()
         if wanted.size != found:
             raise RunError(
                 f"the launcher started {wanted.size} processes, but Horovod joined {found}: it was built "
                 "without what this launcher needs (`horovodrun --check-build` tells); run `make horovod`"
             )
-        self.place = Place(
+        self.place = RankInfo(
             self._horovod.rank(), found, self._horovod.local_rank(), self._horovod.local_size()
         )
         compression = self._horovod.Compression
@@ -194,7 +194,7 @@ class HorovodWorld:
             if "horovod" not in f"{type(error).__name__} {error}".lower():
                 raise
             raise PeerLostError(
-                f"process {place().rank} of {place().size} lost the others: one of them ended or is "
+                f"process {rank_info().rank} of {rank_info().size} lost the others: one of them ended or is "
                 f"unreachable ({_last_line(error)}). See the message of the rank that ended first."
             ) from error
 
@@ -212,7 +212,7 @@ def join(*, half: bool = False) -> World:
         RunError: See `HorovodWorld`.
         UsageError: The launcher's environment contradicts itself.
     """
-    here = place()
+    here = rank_info()
     if not 0 <= here.rank < here.size:
         raise UsageError(f"rank {here.rank} of {here.size} processes: the launcher's environment is wrong")
     return HorovodWorld(half=half) if here.size > 1 else OneProcess()

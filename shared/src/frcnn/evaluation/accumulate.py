@@ -50,7 +50,7 @@ class Found:
 
 
 @dataclasses.dataclass(frozen=True)
-class Tally:
+class EvaluationState:
     """Outcomes of detections and counts of objects over any number of images.
 
     Attributes:
@@ -78,7 +78,7 @@ class Tally:
         return {field.name: np.asarray(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Tally":
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "EvaluationState":
         """Restores the result of `to_arrays`.
 
         Args:
@@ -132,7 +132,7 @@ def found_in(
     )
 
 
-def empty_tally(settings: EvaluationSettings) -> Tally:
+def empty_tally(settings: EvaluationSettings) -> EvaluationState:
     """Creates the state of an evaluation without images.
 
     Args:
@@ -142,7 +142,7 @@ def empty_tally(settings: EvaluationSettings) -> Tally:
         State without detections and objects.
     """
     none, one_each = np.zeros(0), np.zeros(len(settings.class_names), np.int64)
-    return Tally(
+    return EvaluationState(
         scores=none.astype(np.float32),
         classes=none.astype(np.int32),
         outcomes=np.zeros((0, len(settings.iou_thresholds)), np.int8),
@@ -152,7 +152,7 @@ def empty_tally(settings: EvaluationSettings) -> Tally:
     )
 
 
-def merge(tallies: Sequence[Tally]) -> Tally:
+def merge(tallies: Sequence[EvaluationState]) -> EvaluationState:
     """Merges states; no metric depends on their order.
 
     Args:
@@ -168,7 +168,7 @@ def merge(tallies: Sequence[Tally]) -> Tally:
     def summed(name: str) -> np.ndarray:
         return np.sum([getattr(each, name) for each in tallies], axis=0)
 
-    return Tally(
+    return EvaluationState(
         scores=joined("scores"),
         classes=joined("classes"),
         outcomes=joined("outcomes"),
@@ -180,7 +180,7 @@ def merge(tallies: Sequence[Tally]) -> Tally:
     )
 
 
-def tally_image(objects: Objects, found: Found, settings: EvaluationSettings) -> Tally:
+def tally_image(objects: Objects, found: Found, settings: EvaluationSettings) -> EvaluationState:
     """Judges one image.
 
     Args:
@@ -202,7 +202,7 @@ def tally_image(objects: Objects, found: Found, settings: EvaluationSettings) ->
         # An overlap of exactly 0.5 counts, as in TAO: nothing is added to the union here.
         overlaps = inclusive_iou(found.rois, objects.boxes, extra=0.0)
         proposed = overlaps.max(axis=0, initial=0.0) >= RPN_RECALL_IOU
-    return Tally(
+    return EvaluationState(
         scores=np.asarray(found.scores, np.float32),
         classes=np.asarray(found.classes, np.int32),
         outcomes=outcomes,
@@ -214,7 +214,7 @@ def tally_image(objects: Objects, found: Found, settings: EvaluationSettings) ->
     )
 
 
-def rows_by_class(tally: Tally, classes: int) -> list[np.ndarray]:
+def rows_by_class(tally: EvaluationState, classes: int) -> list[np.ndarray]:
     """Finds the rows of the detections of each class in one pass, in their order.
 
     Args:
@@ -228,7 +228,7 @@ def rows_by_class(tally: Tally, classes: int) -> list[np.ndarray]:
     return np.split(order, np.searchsorted(tally.classes[order], np.arange(1, classes)))
 
 
-def judged(tally: Tally, rows: np.ndarray, threshold_index: int) -> tuple[np.ndarray, np.ndarray]:
+def judged(tally: EvaluationState, rows: np.ndarray, threshold_index: int) -> tuple[np.ndarray, np.ndarray]:
     """Selects detections at one IoU threshold, without ignored ones.
 
     Args:

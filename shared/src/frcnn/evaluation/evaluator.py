@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from frcnn.console.progress import track
-from frcnn.evaluation.accumulate import Tally, empty_tally, found_in, merge, objects_in, tally_image
-from frcnn.evaluation.inspection import Inspection
+from frcnn.evaluation.accumulate import EvaluationState, empty_tally, found_in, merge, objects_in, tally_image
+from frcnn.evaluation.inspection import ErrorAnalysis
 from frcnn.evaluation.report import Report, build_report
 from frcnn.evaluation.settings import EvaluationSettings
 from frcnn.model.batch_detector import DetectionBatch, Detector
@@ -36,8 +36,8 @@ class Evaluator:
             settings: Settings of the evaluation.
         """
         self._settings = settings
-        self._tallies: list[Tally] = [empty_tally(settings)]
-        self._fresh: list[Tally] = []
+        self._tallies: list[EvaluationState] = [empty_tally(settings)]
+        self._fresh: list[EvaluationState] = []
 
     def update(self, detections: DetectionBatch, batch: Mapping[str, np.ndarray]) -> None:
         """Judges the detections of one batch.
@@ -55,7 +55,7 @@ class Evaluator:
         if len(self._fresh) >= _MOST_FRESH:
             self._gather()
 
-    def merge(self, other: Tally) -> None:
+    def merge(self, other: EvaluationState) -> None:
         """Adds the state of another process.
 
         Args:
@@ -63,7 +63,7 @@ class Evaluator:
         """
         self._tallies.append(other)
 
-    def tally(self) -> Tally:
+    def tally(self) -> EvaluationState:
         """Returns the state so far, as arrays that can be stored or sent to another process."""
         self._gather()
         self._tallies = [merge(self._tallies)]
@@ -86,8 +86,8 @@ def evaluate(
     spec: "Experiment",
     *,
     description: str = "evaluating",
-    share: Callable[[Tally], Iterable[Tally]] = lambda tally: [tally],
-    inspection: Inspection | None = None,
+    share: Callable[[EvaluationState], Iterable[EvaluationState]] = lambda tally: [tally],
+    inspection: ErrorAnalysis | None = None,
 ) -> Report:
     """Runs a detector over a whole data set, each image once, and computes the metrics.
 
@@ -127,8 +127,8 @@ def collect(
     settings: EvaluationSettings,
     *,
     description: str = "evaluating",
-    inspection: Inspection | None = None,
-) -> Tally:
+    inspection: ErrorAnalysis | None = None,
+) -> EvaluationState:
     """Runs a detector over a data set and collects the results.
 
     Args:

@@ -14,7 +14,7 @@ from frcnn.console.foreign_text import printable
 from frcnn.drawing.colors import class_colour
 from frcnn.errors import UsageError
 from frcnn.evaluation.average_precision import Curve
-from frcnn.evaluation.inspection import BINS, SIZES, Inspection
+from frcnn.evaluation.inspection import BINS, SIZES, ErrorAnalysis
 from frcnn.evaluation.report import ClassResult, Report
 from frcnn.evaluation.settings import iou_label
 from frcnn.files import write_text
@@ -46,7 +46,7 @@ class Subject:
     former: str = ""
 
 
-def inspection_for(spec: "Experiment") -> Inspection:
+def error_analysis_for(spec: "Experiment") -> ErrorAnalysis:
     """Creates an error analysis for a spec, with detections as `inference_config` would show them.
 
     Args:
@@ -59,7 +59,7 @@ def inspection_for(spec: "Experiment") -> Inspection:
     from frcnn.evaluation.settings import EvaluationSettings
 
     images = ImageSettings.from_spec(spec)
-    return Inspection(
+    return ErrorAnalysis(
         EvaluationSettings.from_spec(spec),
         shown_score=spec.inference_config.bbox_visualize_threshold,
         # In the channel order of the network; pixels are converted to RGB afterwards.
@@ -93,7 +93,7 @@ def read_metrics(path: Path) -> Mapping[str, Any]:
 def save_html(
     path: Path,
     report: Report,
-    inspection: Inspection,
+    inspection: ErrorAnalysis,
     subject: Subject,
     former: Mapping[str, Any] | None = None,
 ) -> None:
@@ -119,7 +119,7 @@ def save_html(
 
 
 def _content(
-    report: Report, inspection: Inspection, subject: Subject, former: Mapping[str, Any] | None
+    report: Report, inspection: ErrorAnalysis, subject: Subject, former: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     first = report.results[0]
     label = iou_label(first.iou)
@@ -217,7 +217,7 @@ def _histogram_rows(right: np.ndarray, wrong: np.ndarray) -> list[tuple[str, int
     ]
 
 
-def _confusion(inspection: Inspection, names: Sequence[str]) -> dict[str, Any]:
+def _confusion(inspection: ErrorAnalysis, names: Sequence[str]) -> dict[str, Any]:
     table = inspection.confused.table(names)
     counts, names = table.matrix, table.names
     totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)

@@ -20,7 +20,7 @@ from frcnn.evaluation.confusion import Confusion
 from frcnn.evaluation.ignored_regions import excuse, share_inside
 from frcnn.evaluation.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE, inclusive_iou, match
 from frcnn.evaluation.settings import EvaluationSettings
-from frcnn.evaluation.thumbnails import Mistake, Worst
+from frcnn.evaluation.thumbnails import ErrorExample, TopErrors
 from frcnn.model.batch_detector import DetectionBatch
 
 # COCO's ranges of object areas, in pixels of the original image.
@@ -73,7 +73,7 @@ class _OfSize:
         return scores[rows], right[rows]
 
 
-class Inspection:
+class ErrorAnalysis:
     """Error analysis, updated batch by batch; all results can be read at any time.
 
     Attributes:
@@ -98,7 +98,7 @@ class Inspection:
         self.settings, self.shown_score = settings, shown_score
         self.confused = Confusion(count)
         self.right, self.wrong = (np.zeros((count, BINS), np.int64) for _ in range(2))
-        self.false_alarms, self.misses = Worst(), Worst()
+        self.false_alarms, self.misses = TopErrors(), TopErrors()
         self._mean, self._scale, self._bgr = mean, scale, bgr
         self._by_size = {size: _OfSize(np.zeros(count, np.int64)) for size in SIZES}
 
@@ -211,10 +211,10 @@ class Inspection:
     ) -> None:
         names, frame = self.settings.class_names, _frame(batch, index)
 
-        def offer(worst: Worst, priority: float, box: np.ndarray, class_index: int, text: str) -> None:
+        def offer(worst: TopErrors, priority: float, box: np.ndarray, class_index: int, text: str) -> None:
             if worst.takes(priority):
                 pixels = self._pixels(batch["images"][index])
-                worst.add(Mistake.cut(priority, pixels, box, class_index, f"{text}, {frame}"))
+                worst.add(ErrorExample.cut(priority, pixels, box, class_index, f"{text}, {frame}"))
 
         for detection in np.flatnonzero((outcomes == FALSE_POSITIVE) & shown):
             name, score = names[found.classes[detection]], float(found.scores[detection])

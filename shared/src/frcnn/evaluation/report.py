@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from frcnn.console.foreign_text import printable
-from frcnn.evaluation.accumulate import Tally, judged, rows_by_class
+from frcnn.evaluation.accumulate import EvaluationState, judged, rows_by_class
 from frcnn.evaluation.average_precision import (
     Curve,
     average_precision_voc07,
@@ -126,7 +126,7 @@ class Report:
         return "\n".join(lines)
 
 
-def build_report(tally: Tally, settings: EvaluationSettings) -> Report:
+def build_report(tally: EvaluationState, settings: EvaluationSettings) -> Report:
     """Computes the metrics of an evaluation.
 
     Args:
@@ -148,7 +148,7 @@ def build_report(tally: Tally, settings: EvaluationSettings) -> Report:
 
 
 def _class_result(
-    tally: Tally, settings: EvaluationSettings, index: int, rows: np.ndarray, at: int
+    tally: EvaluationState, settings: EvaluationSettings, index: int, rows: np.ndarray, at: int
 ) -> ClassResult:
     scores, outcomes = judged(tally, rows, at)
     objects, difficult = int(tally.objects[index]), int(tally.difficult[index])

@@ -20,7 +20,7 @@ _LINE = 2
 
 
 @dataclasses.dataclass(frozen=True)
-class Mistake:
+class ErrorExample:
     """Image of an error with the box drawn on it.
 
     Attributes:
@@ -79,12 +79,12 @@ class Mistake:
         return cls(priority, buffer.getvalue(), part.width, part.height, caption)
 
 
-class Worst:
+class TopErrors:
     """Errors of highest priority, at most `KEPT`. Only these are turned into images."""
 
     def __init__(self) -> None:
         """Creates an empty collection."""
-        self._kept: list[Mistake] = []
+        self._kept: list[ErrorExample] = []
 
     def takes(self, priority: float) -> bool:
         """Checks whether an error would be kept.
@@ -97,7 +97,7 @@ class Worst:
         """
         return len(self._kept) < KEPT or priority > self._kept[-1].priority
 
-    def add(self, mistake: Mistake) -> None:
+    def add(self, mistake: ErrorExample) -> None:
         """Adds an error. Among equal priorities, the first is kept.
 
         Args:
@@ -105,7 +105,7 @@ class Worst:
         """
         self._kept = sorted([*self._kept, mistake], key=lambda each: -each.priority)[:KEPT]
 
-    def __iter__(self) -> Iterator[Mistake]:
+    def __iter__(self) -> Iterator[ErrorExample]:
         """Iterates over the errors, worst first."""
         return iter(self._kept)
 

@@ -24,7 +24,7 @@ def calls_of(network: keras.Model) -> Iterator[Any]:
         yield from (node for node in network._nodes_by_depth[depth] if not node.is_input)
 
 
-def maker_of(tensor: KerasTensor) -> Any:
+def producer_layer(tensor: KerasTensor) -> Any:
     """Returns the layer that produced a tensor."""
     return tensor._keras_history.operation
 
@@ -47,7 +47,9 @@ def rebuild(
     known: dict[int, KerasTensor] = {}
     inputs = []
     for tensor in network.inputs:
-        inputs.append(keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=maker_of(tensor).name))
+        inputs.append(
+            keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=producer_layer(tensor).name)
+        )
         known[id(tensor)] = enter(inputs[-1])
     for node in calls_of(network):
         arguments, options = node.arguments.fill_in(known)

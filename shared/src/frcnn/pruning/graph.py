@@ -10,7 +10,7 @@ import numpy as np
 from keras import KerasTensor
 
 from frcnn.errors import UsageError
-from frcnn.pruning.channels import ChannelSpace, Pin
+from frcnn.pruning.channels import ChannelSpace, KeepReason
 from frcnn.pruning.rules import Call, Rule, Shape, UnprunableError, rule_for
 
 
@@ -67,7 +67,7 @@ class ChannelGraph:
 
     layers: tuple[LayerChannels, ...]
     count: int
-    pins: dict[int, Pin]
+    pins: dict[int, KeepReason]
     unprunable: tuple[Unprunable, ...]
 
 

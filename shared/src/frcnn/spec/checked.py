@@ -6,7 +6,7 @@ from frcnn.errors import Problem, SpecError
 from frcnn.spec.derive import derive, without_masks
 from frcnn.spec.python_values import normalized
 from frcnn.spec.rules import check
-from frcnn.spec.rules.warnings import experiment_remarks
+from frcnn.spec.rules.warnings import experiment_warnings
 from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
 from frcnn.spec.textproto.positions import is_inside
 
@@ -33,7 +33,7 @@ def checked_experiment(spec: Experiment) -> Experiment:
     found = normalized(spec, problems)
     _raise_all(spec.source, problems, list(check.experiment_problems(found)))
     if not spec.text:  # warnings about a text were logged when it was read
-        for remark in experiment_remarks(found):
+        for remark in experiment_warnings(found):
             log.warning("%s: %s", spec.source or BUILT, remark)
     return derive(without_masks(found))
 

@@ -16,7 +16,7 @@ from frcnn.spec import dataset_export_pb2, experiment_pb2
 from frcnn.spec.assignments import assign
 from frcnn.spec.derive import derive, without_masks
 from frcnn.spec.rules import check
-from frcnn.spec.rules.warnings import experiment_remarks
+from frcnn.spec.rules.warnings import experiment_warnings
 from frcnn.spec.schema.constraints import did_you_mean
 from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
 from frcnn.spec.schema.from_message import to_config
@@ -110,7 +110,7 @@ def parse_experiment(
         SpecError: The text has errors; the message lists all of them.
     """
     reader, spec = _parse(text, source, experiment_pb2.Experiment(), Experiment, settings)
-    for remark in experiment_remarks(spec) if remarks else ():
+    for remark in experiment_warnings(spec) if remarks else ():
         log.warning("%s: %s", source, reader.positions.locate(remark))
     return Loaded(derive(without_masks(spec)), reader.positions)
 

@@ -33,7 +33,7 @@ class Upload:
     parts: dict[int, str]
 
 
-class Keeper(Protocol):
+class StorageBackend(Protocol):
     """Storage backend; each method makes one request.
 
     All methods may raise `StoreError`, or the retryable error class of `frcnn.storage.faults` if another

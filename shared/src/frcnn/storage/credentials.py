@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn.errors import StoreError, UsageError
-from frcnn.storage.faults import PassingFault
+from frcnn.storage.faults import TransientError
 from frcnn.storage.network import pool, proxy_for
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _told(retrieve: Callable[[], Any], source: str, place: str) -> Any:
     try:
         return retrieve()
     except (urllib3.exceptions.HTTPError, TimeoutError) as error:
-        raise PassingFault(
+        raise TransientError(
             f"no credentials from {source}: cannot reach {place} ({type(error).__name__})",
             "check the network connection to that address",
         ) from error

@@ -18,7 +18,7 @@ from frcnn.storage.checksums import combined_etag, is_md5, md5
 from frcnn.storage.faults import DamagedError
 from frcnn.storage.manifest import Manifest, StoredFile, StoredObject
 from frcnn.storage.transfer import Transfer
-from frcnn.storage.transfer_progress import Meter
+from frcnn.storage.transfer_progress import TransferProgress
 
 # Number of times a damaged piece is fetched; more do not help if the stored object is damaged.
 ATTEMPTS = 3
@@ -27,7 +27,7 @@ _BLOCK = 1 << 20
 Task = Callable[[], None]
 
 
-def fetch(transfer: Transfer, manifest: Manifest, aside: Path, meter: Meter) -> None:
+def fetch(transfer: Transfer, manifest: Manifest, aside: Path, meter: TransferProgress) -> None:
     """Fetches all files of a manifest into a staging folder.
 
     Args:
@@ -132,7 +132,7 @@ class Reading:
         )
 
 
-def _tasks(reading: Reading, files: list[StoredFile], aside: Path, meter: Meter) -> Iterator[Task]:
+def _tasks(reading: Reading, files: list[StoredFile], aside: Path, meter: TransferProgress) -> Iterator[Task]:
     if all(_is_there(_place(reading, aside, file), file.size) for file in files):
         meter.add(reading.object.size, skipped=True)
     elif reading.pieces() == 1:
@@ -146,7 +146,7 @@ def _is_there(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
 
 
-def _fetch_whole(reading: Reading, files: list[StoredFile], aside: Path, meter: Meter) -> None:
+def _fetch_whole(reading: Reading, files: list[StoredFile], aside: Path, meter: TransferProgress) -> None:
     data = reading.read(0)
     reading.check([md5(data)] if reading.object.md5s is None else [], lambda: "")
     for file in files:
@@ -176,7 +176,9 @@ class _Pieces:
     verifies them.
     """
 
-    def __init__(self, reading: Reading, files: list[StoredFile], aside: Path, meter: Meter) -> None:
+    def __init__(
+        self, reading: Reading, files: list[StoredFile], aside: Path, meter: TransferProgress
+    ) -> None:
         self._reading, self._files, self._aside, self._meter = reading, files, aside, meter
         name = hashlib.sha256(reading.object.name.encode()).hexdigest()[:16]
         self._data = aside / f".{name}.partial"
@@ -279,7 +281,7 @@ def read_all(reading: Reading) -> bytes:
     return whole
 
 
-def verify(reading: Reading, meter: Meter) -> None:
+def verify(reading: Reading, meter: TransferProgress) -> None:
     """Reads an object completely and compares it with its checksums.
 
     Args:

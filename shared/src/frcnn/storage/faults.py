@@ -38,7 +38,7 @@ _REFUSED = (
 _AGAIN = "then run the same command again to resume"
 
 
-class PassingFault(Exception):  # noqa: N818 -- becomes an error only after retries
+class TransientError(Exception):
     """Transient error: another attempt may succeed."""
 
     def __init__(self, text: str, remedy: str) -> None:
@@ -136,7 +136,7 @@ def _of_code(settings: "Settings", where: str, doing: str, code: str, message: s
     if code == "RequestTimeTooSkewed":
         return StoreError(f"{where}: {server} reports that this machine's clock is wrong. Set the clock.")
     if code in _PASSING:
-        return PassingFault(f"{where}: {server} responds with {code}", "check the server's logs")
+        return TransientError(f"{where}: {server} responds with {code}", "check the server's logs")
     return StoreError(f"{where}: cannot {doing} it: {server} responds with {code} ({message})")
 
 
@@ -192,7 +192,7 @@ def _of_tls(settings: "Settings", where: str, error: Exception) -> StoreError:
 def _of_network(settings: "Settings", where: str, error: Exception) -> Exception:
     reason = _reason(error)
     if not settings.proxy:
-        return PassingFault(
+        return TransientError(
             f"{where}: cannot reach {settings.endpoint} ({reason})",
             "check S3_ENDPOINT and whether the server is running",
         )
@@ -200,7 +200,7 @@ def _of_network(settings: "Settings", where: str, error: Exception) -> Exception
     text = f"{where}: cannot reach {settings.endpoint} through the proxy {proxy} ({reason})"
     if "407" in reason:
         return StoreError(f"{text}; put user and password into the proxy's URL")
-    return PassingFault(text, "check HTTP_PROXY and HTTPS_PROXY, or list the server in NO_PROXY")
+    return TransientError(text, "check HTTP_PROXY and HTTPS_PROXY, or list the server in NO_PROXY")
 
 
 def _of_page(settings: "Settings", where: str, error: Any) -> Exception:
@@ -213,7 +213,7 @@ def _of_page(settings: "Settings", where: str, error: Any) -> Exception:
 def _of_status(settings: "Settings", where: str, status: int) -> Exception:
     text = f"{where}: {settings.endpoint} responds with HTTP status {status}"
     if status >= 500 or status in (408, 429):
-        return PassingFault(text, "check the server's logs")
+        return TransientError(text, "check the server's logs")
     through = ""
     if settings.proxy:
         through = (

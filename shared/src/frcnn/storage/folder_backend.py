@@ -13,7 +13,7 @@ from frcnn.errors import StoreError
 from frcnn.locks import exclusive
 from frcnn.storage import checksums
 from frcnn.storage.backend import Entry, Upload
-from frcnn.storage.faults import ChangedError, MissingError, PassingFault
+from frcnn.storage.faults import ChangedError, MissingError, TransientError
 
 # Prefix of incomplete files and of the folders in which they are written.
 _PARTIAL = ".partial-"
@@ -22,7 +22,7 @@ _LOCK = ".frcnn.lock"
 _STALE = 86400.0
 
 
-class FolderKeeper:
+class FolderBackend:
     """Storage backend for one folder. The version of a file is its size and modification time."""
 
     tells_checksums = False
@@ -187,7 +187,7 @@ def _missing_as_ours(path: Path) -> Iterator[None]:
 
 def _check(where: str, data: bytes, md5: str) -> None:
     if checksums.md5(data) != md5:
-        raise PassingFault(f"{where}: the bytes to write have changed", "check the source disk for errors")
+        raise TransientError(f"{where}: the bytes to write have changed", "check the source disk for errors")
 
 
 def _version(path: Path) -> str:

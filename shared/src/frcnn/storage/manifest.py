@@ -77,7 +77,7 @@ class StoredFile:
 
 
 @dataclasses.dataclass(frozen=True)
-class Stretch:
+class ByteRange:
     """Byte range of an object that contains one file.
 
     Attributes:

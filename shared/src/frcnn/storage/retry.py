@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from frcnn.storage.faults import PassingFault
+from frcnn.storage.faults import TransientError
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Retries:
         while True:
             try:
                 result = action()
-            except PassingFault as fault:
+            except TransientError as fault:
                 left = max(began, self._last_success) + self._patience - time.monotonic()
                 if left <= 0 or self._stopped.is_set():
                     raise fault.final(self._patience) from fault
@@ -64,7 +64,7 @@ class Retries:
                 self._last_success, self._warned = time.monotonic(), False
                 return result
 
-    def _tell(self, fault: PassingFault) -> None:
+    def _tell(self, fault: TransientError) -> None:
         if not self._warned:
             self._warned = True
             log.warning("%s; retrying for %.0f s", fault, self._patience)

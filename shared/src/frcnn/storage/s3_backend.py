@@ -9,7 +9,7 @@ from frcnn.errors import StoreError
 from frcnn.storage.address import Address
 from frcnn.storage.backend import Entry, Upload
 from frcnn.storage.checksums import combined_etag, is_md5
-from frcnn.storage.faults import ChangedError, MissingError, PassingFault, not_s3, translated
+from frcnn.storage.faults import ChangedError, MissingError, TransientError, not_s3, translated
 from frcnn.storage.multipart import Multipart, plain
 from frcnn.storage.network import pool
 from frcnn.storage.settings import Settings
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 SEND_SECONDS = 900.0
 
 
-class S3Keeper:
+class S3Backend:
     """Storage backend for the objects below one address."""
 
     tells_checksums = True
@@ -92,7 +92,7 @@ class S3Keeper:
                 answer.close()
                 answer.release_conn()
         if len(data) != length:
-            raise PassingFault(
+            raise TransientError(
                 f"{self.where(name)}: received {len(data)} bytes instead of {length}",
                 "check the server's logs",
             )
@@ -180,7 +180,7 @@ class S3Keeper:
         """Compares an ETag if it is a checksum; encrypting servers check only Content-MD5."""
         found = plain(etag)
         if is_md5(found) and "-" not in found and found != md5:
-            raise PassingFault(f"{self.where(name)}: arrived damaged", "check the network")
+            raise TransientError(f"{self.where(name)}: arrived damaged", "check the network")
 
     def _key(self, name: str) -> str:
         return self._address.below(name)

@@ -13,25 +13,25 @@ from frcnn.errors import StoreError, UsageError
 from frcnn.paths import fault_of
 from frcnn.storage import download, publication, upload
 from frcnn.storage.address import Address, is_remote
-from frcnn.storage.backend import Entry, Keeper
+from frcnn.storage.backend import Entry, StorageBackend
 from frcnn.storage.checksums import is_md5, md5
 from frcnn.storage.faults import ChangedError, DamagedError, MissingError
-from frcnn.storage.folder_backend import FolderKeeper
+from frcnn.storage.folder_backend import FolderBackend
 from frcnn.storage.manifest import (
     CONTENT,
     NAME,
+    ByteRange,
     Manifest,
     StoredFile,
     StoredObject,
-    Stretch,
     clashing,
     location_of,
 )
 from frcnn.storage.packing import PIECE_BYTES, Source, plan
-from frcnn.storage.s3_backend import S3Keeper, connect
+from frcnn.storage.s3_backend import S3Backend, connect
 from frcnn.storage.settings import Settings
 from frcnn.storage.transfer import Transfer
-from frcnn.storage.transfer_progress import Meter
+from frcnn.storage.transfer_progress import TransferProgress
 from frcnn.storage.verify import holds
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Store:
         transfer = self.transfer(uri)
         contents, sources = plan(folder, transfer.threads)
         transfer.retries(transfer.keeper.check)
-        with Meter(f"uploading {folder.name}", contents.size) as meter:
+        with TransferProgress(f"uploading {folder.name}", contents.size) as meter:
             manifest = publication.repeated(
                 lambda: _published(transfer, contents, sources, meter), transfer.keeper.where()
             )
@@ -145,7 +145,7 @@ class Store:
         aside = folder.with_name(f".{folder.name}.partial-{manifest.id[:12]}")
         for stale in set(folder.parent.glob(f".{glob.escape(folder.name)}.partial-*")) - {aside}:
             shutil.rmtree(stale, ignore_errors=True)
-        with Meter(f"fetching {folder.name}", manifest.size) as meter:
+        with TransferProgress(f"fetching {folder.name}", manifest.size) as meter:
             download.fetch(transfer, manifest, aside, meter)
         download.put_in_place(aside, folder)
         log.info("Fetched %s: %d files, %s", uri, len(manifest.files), meter.summary())
@@ -176,7 +176,7 @@ class Store:
         facts = "\0".join(f"{entry.name}\0{entry.size}\0{entry.etag}" for entry in entries)
         return Manifest(hashlib.sha256(facts.encode()).hexdigest()[:32], objects, files)
 
-    def files(self, uri: str) -> list[Stretch]:
+    def files(self, uri: str) -> list[ByteRange]:
         """Locates each file of an address without a request per file.
 
         Args:
@@ -190,10 +190,10 @@ class Store:
         """
         manifest, entries = _here(self.transfer(uri))
         if manifest is None:
-            return [Stretch(entry.name, entry.name, 0, entry.size, entry.etag) for entry in entries]
+            return [ByteRange(entry.name, entry.name, 0, entry.size, entry.etag) for entry in entries]
         objects = manifest.objects
         return [
-            Stretch(each.path, objects[each.object].name, each.offset, each.size) for each in manifest.files
+            ByteRange(each.path, objects[each.object].name, each.offset, each.size) for each in manifest.files
         ]
 
     def verify(self, uri: str) -> Manifest:
@@ -209,7 +209,7 @@ class Store:
             StoreError: An object is missing or damaged.
         """
         transfer, manifest = self.transfer(uri), self.contents(uri)
-        with Meter("verifying", manifest.size) as meter:
+        with TransferProgress("verifying", manifest.size) as meter:
             transfer.run(
                 functools.partial(download.verify, download.Reading.of(transfer, each), meter)
                 for each in manifest.objects
@@ -244,7 +244,7 @@ class Store:
         source = Source(((path, path.stat().st_size),))
         piece, places = source.pieces()
         wanted = StoredObject(name, source.size, piece, tuple(md5(source.read(*place)) for place in places))
-        with Meter(f"uploading {name}", source.size) as meter:
+        with TransferProgress(f"uploading {name}", source.size) as meter:
             upload.send(transfer, [(wanted, source)], meter)
 
     def download_file(self, uri: str, path: Path) -> None:
@@ -264,7 +264,7 @@ class Store:
         wanted = Manifest("", (_unpublished(transfer, entry),), (StoredFile(path.name, 0, 0, entry.size),))
         aside = path.with_name(f".{path.name}.partial-{md5(entry.etag.encode())[:12]}")
         try:
-            with Meter(f"fetching {name}", entry.size) as meter:
+            with TransferProgress(f"fetching {name}", entry.size) as meter:
                 download.fetch(transfer, wanted, aside, meter)
         except DamagedError:
             shutil.rmtree(aside)
@@ -324,9 +324,9 @@ class Store:
             uri: Address.
         """
         if not is_remote(uri):
-            return Transfer.with_patience(FolderKeeper(Path(uri)), 0.0, FOLDER_THREADS)
+            return Transfer.with_patience(FolderBackend(Path(uri)), 0.0, FOLDER_THREADS)
         settings = self.settings
-        keeper: Keeper = S3Keeper(self._client, settings, Address.parse(uri))
+        keeper: StorageBackend = S3Backend(self._client, settings, Address.parse(uri))
         return Transfer.with_patience(keeper, settings.patience, settings.parallel)
 
     @functools.cached_property
@@ -355,7 +355,9 @@ def _here(transfer: Transfer) -> tuple[Manifest | None, list[Entry]]:
             return None, [entry for entry in entries if not location_of(entry.name)]
 
 
-def _published(transfer: Transfer, contents: Manifest, sources: Sequence[Source], meter: Meter) -> Manifest:
+def _published(
+    transfer: Transfer, contents: Manifest, sources: Sequence[Source], meter: TransferProgress
+) -> Manifest:
     """Makes one attempt to publish; raises `ChangedError` if another publisher was faster."""
     former, listed = publication.read_former(transfer), _listed(transfer, CONTENT)
     placed = contents.at(publication.choose_location(contents, former, listed))
@@ -389,7 +391,7 @@ def _whole(transfer: Transfer, manifest: Manifest, listed: Mapping[str, Entry]) 
             damaged.add(stored.name)
 
     if unsure:
-        with Meter("checking existing objects", sum(each.size for each in unsure)) as meter:
+        with TransferProgress("checking existing objects", sum(each.size for each in unsure)) as meter:
             transfer.run(functools.partial(check, each) for each in unsure)
     return {name: entry for name, entry in found.items() if name not in damaged}
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 from frcnn.storage import threads as workers
-from frcnn.storage.backend import Keeper
+from frcnn.storage.backend import StorageBackend
 from frcnn.storage.retry import Retries
 
 
@@ -20,13 +20,13 @@ class Transfer:
         stopped: Event that is set once a request has failed.
     """
 
-    keeper: Keeper
+    keeper: StorageBackend
     retries: Retries
     threads: int
     stopped: threading.Event
 
     @classmethod
-    def with_patience(cls, keeper: Keeper, patience: float, threads: int) -> "Transfer":
+    def with_patience(cls, keeper: StorageBackend, patience: float, threads: int) -> "Transfer":
         """Creates the state of a new transfer.
 
         Args:

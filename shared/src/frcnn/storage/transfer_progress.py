@@ -10,7 +10,7 @@ from frcnn.console.progress import Progress
 MIB = 1 << 20
 
 
-class Meter:
+class TransferProgress:
     """Progress display that adds up the bytes of all threads."""
 
     def __init__(self, description: str, total: int) -> None:

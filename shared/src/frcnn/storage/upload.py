@@ -11,7 +11,7 @@ from frcnn.storage.faults import MissingError
 from frcnn.storage.manifest import StoredObject
 from frcnn.storage.packing import Source
 from frcnn.storage.transfer import Transfer
-from frcnn.storage.transfer_progress import Meter
+from frcnn.storage.transfer_progress import TransferProgress
 
 Task = Callable[[], None]
 
@@ -19,7 +19,7 @@ Task = Callable[[], None]
 def send(
     transfer: Transfer,
     objects: Iterable[tuple[StoredObject, Source]],
-    meter: Meter,
+    meter: TransferProgress,
     present: Mapping[str, Entry] | None = None,
 ) -> None:
     """Uploads missing objects; resumes interrupted uploads.
@@ -55,7 +55,7 @@ def is_whole(entry: Entry | None, wanted: StoredObject) -> bool:
 
 
 def _tasks(
-    transfer: Transfer, wanted: StoredObject, source: Source, entry: Entry | None, meter: Meter
+    transfer: Transfer, wanted: StoredObject, source: Source, entry: Entry | None, meter: TransferProgress
 ) -> Iterator[Task]:
     if is_whole(entry, wanted):
         meter.add(wanted.size, skipped=True)
@@ -65,7 +65,7 @@ def _tasks(
         yield from _Parts(transfer, wanted, source, meter).tasks()
 
 
-def _put(transfer: Transfer, wanted: StoredObject, source: Source, meter: Meter) -> None:
+def _put(transfer: Transfer, wanted: StoredObject, source: Source, meter: TransferProgress) -> None:
     (expected,) = wanted.md5s or ("",)
     keeper = transfer.keeper
     transfer.retries(
@@ -77,7 +77,9 @@ def _put(transfer: Transfer, wanted: StoredObject, source: Source, meter: Meter)
 class _Parts:
     """Object that is uploaded in parts; the thread that sends the last part completes it."""
 
-    def __init__(self, transfer: Transfer, wanted: StoredObject, source: Source, meter: Meter) -> None:
+    def __init__(
+        self, transfer: Transfer, wanted: StoredObject, source: Source, meter: TransferProgress
+    ) -> None:
         self._keeper, self._retries = transfer.keeper, transfer.retries
         self._wanted, self._source, self._meter = wanted, source, meter
         self._md5s = wanted.md5s or ()

@@ -5,10 +5,10 @@ from pathlib import Path
 from frcnn.errors import StoreError
 from frcnn.paths import below
 from frcnn.storage import download
-from frcnn.storage.folder_backend import FolderKeeper
+from frcnn.storage.folder_backend import FolderBackend
 from frcnn.storage.manifest import Manifest, StoredFile
 from frcnn.storage.packing import Source
-from frcnn.storage.transfer_progress import Meter
+from frcnn.storage.transfer_progress import TransferProgress
 
 
 def holds(folder: Path, manifest: Manifest) -> bool:
@@ -21,14 +21,14 @@ def holds(folder: Path, manifest: Manifest) -> bool:
     Returns:
         `True` if names, sizes and checksums match and there are no other files.
     """
-    here = {entry.name: entry.size for entry in FolderKeeper(folder).entries()}
+    here = {entry.name: entry.size for entry in FolderBackend(folder).entries()}
     if here != {file.path: file.size for file in manifest.files}:
         return False
     files: dict[int, list[StoredFile]] = {}
     for file in manifest.files:
         files.setdefault(file.object, []).append(file)
     try:
-        with Meter(f"comparing {folder.name}", manifest.size) as meter:
+        with TransferProgress(f"comparing {folder.name}", manifest.size) as meter:
             for number, stored in enumerate(manifest.objects):
                 parts = (
                     (below(folder, each.path, follow_links=True), each.size) for each in files.get(number, [])

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from frcnn.cpu import has_bfloat16
-from frcnn.distributed.world import Place
+from frcnn.distributed.world import RankInfo
 from frcnn.model.build import training_settings
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files.checkpoint import OptimizerState
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def prepare(model: FasterRCNN, spec: "Experiment", total_steps: int, here: Place, *, amp: bool) -> None:
+def prepare(model: FasterRCNN, spec: "Experiment", total_steps: int, here: RankInfo, *, amp: bool) -> None:
     """Compiles a model as the spec requires.
 
     Args:

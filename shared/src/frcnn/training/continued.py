@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 _KEPT_CHECKPOINTS = 2
 
 
-def train_or_continue(spec: "Experiment", folder: Path, *, key: str = "", amp: bool = False) -> TrainResult:
+def train_or_resume(spec: "Experiment", folder: Path, *, key: str = "", amp: bool = False) -> TrainResult:
     """Trains like `frcnn.training.trainer.train`, resuming from a checkpoint in the folder.
 
     It resumes from the newest checkpoint whose weights are finite. Without one, it trains from the start. If

@@ -5,12 +5,12 @@ import os
 
 import tensorflow as tf
 
-from frcnn.distributed.world import Place
+from frcnn.distributed.world import RankInfo
 
 log = logging.getLogger(__name__)
 
 
-def take_share(place: Place, gpus_each: int = 1) -> None:
+def take_share(place: RankInfo, gpus_each: int = 1) -> None:
     """Makes GPUs visible to this process by its local rank, and divides the cores.
 
     Call it before TensorFlow computes anything; later it only warns.

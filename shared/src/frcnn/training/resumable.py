@@ -4,12 +4,12 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frcnn.distributed.world import place
+from frcnn.distributed.world import rank_info
 from frcnn.paths import UnsafeNameError, below
 from frcnn.storage import Store, is_remote
 from frcnn.storage.faults import ChangedError, DamagedError, MissingError
 from frcnn.storage.mirror import Mirror
-from frcnn.training.continued import train_or_continue
+from frcnn.training.continued import train_or_resume
 from frcnn.training.run_folder import epoch_of, only_training_in
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def train_and_keep(
+def train_with_s3_backup(
     spec: "Experiment",
     folder: Path,
     uri: str = "",
@@ -28,7 +28,7 @@ def train_and_keep(
     amp: bool = False,
     store: Store | None = None,
 ) -> "TrainResult":
-    """Trains like `train_or_continue` and copies all files of the training to S3 meanwhile.
+    """Trains like `train_or_resume` and copies all files of the training to S3 meanwhile.
 
     Every rank starts from the newest intact checkpoint at `uri`. Rank 0 uploads in a thread, so steps do not
     wait.
@@ -49,7 +49,7 @@ def train_and_keep(
         StoreError: The store is unreachable.
         FrcnnError: See `frcnn.training.trainer.train`.
     """
-    with only_training_in(folder, place()):
+    with only_training_in(folder, rank_info()):
         return _train_and_keep(spec, folder, uri, key, amp=amp, store=store)
 
 
@@ -57,16 +57,16 @@ def _train_and_keep(
     spec: "Experiment", folder: Path, uri: str, key: str, *, amp: bool, store: Store | None
 ) -> "TrainResult":
     if not is_remote(uri):
-        return train_or_continue(spec, folder, key=key, amp=amp)
+        return train_or_resume(spec, folder, key=key, amp=amp)
     store = store or Store.from_environment()
-    bring_back(store, uri, folder)
-    if place().rank:
-        return train_or_continue(spec, folder, key=key, amp=amp)
+    download_checkpoint(store, uri, folder)
+    if rank_info().rank:
+        return train_or_resume(spec, folder, key=key, amp=amp)
     with Mirror(store, folder, uri):
-        return train_or_continue(spec, folder, key=key, amp=amp)
+        return train_or_resume(spec, folder, key=key, amp=amp)
 
 
-def bring_back(store: Store, uri: str, folder: Path) -> None:
+def download_checkpoint(store: Store, uri: str, folder: Path) -> None:
     """Downloads the newest intact checkpoint of an epoch, and all other kinds of files.
 
     Args:

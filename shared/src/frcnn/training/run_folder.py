@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Literal
 
-from frcnn.distributed.world import Place
+from frcnn.distributed.world import RankInfo
 from frcnn.errors import ModelError
 from frcnn.files import write_text
 from frcnn.limits import read_json
@@ -27,7 +27,7 @@ Wanted = Literal["latest", "best"]
 
 
 @contextlib.contextmanager
-def only_training_in(folder: Path, here: Place) -> Iterator[None]:
+def only_training_in(folder: Path, here: RankInfo) -> Iterator[None]:
     """Keeps other trainings out of a results folder while the block runs.
 
     Args:

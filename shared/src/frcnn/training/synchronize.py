@@ -73,7 +73,7 @@ def _statistics_of(layer: keras.Layer) -> tuple[keras.Variable, ...]:
     return ()
 
 
-def start_together(model: FasterRCNN, world: World, facts: dict[str, object]) -> None:
+def sync_initial_state(model: FasterRCNN, world: World, facts: dict[str, object]) -> None:
     """Synchronizes weights and optimizer state with rank 0, and starts averaging gradients.
 
     Args:

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from frcnn.data.input.dataset import Dataset, training_dataset, validation_dataset
-from frcnn.distributed.world import Place, World, join
+from frcnn.distributed.world import RankInfo, World, join
 from frcnn.errors import DataError, RunError
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files.checkpoint import TrainingRecord
@@ -28,7 +28,7 @@ from frcnn.training.model_parallel import plan_placement, spread
 from frcnn.training.run_folder import only_training_in
 from frcnn.training.starting_point import Start, begin, choose_start, counted
 from frcnn.training.statistics_remarks import remark_on_statistics
-from frcnn.training.synchronize import EpochMeans, facts, start_together
+from frcnn.training.synchronize import EpochMeans, facts, sync_initial_state
 from frcnn.training.unvalidated import lacks_validation, with_validation
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _train(
     ]
     with world.guard():
         if here.size > 1:
-            start_together(model, world, facts(spec, data, validation, model, record))
+            sync_initial_state(model, world, facts(spec, data, validation, model, record))
         if unvalidated and validator is not None:
             log.info("%s was saved but not validated; validating it now", start.path)
             record = with_validation(record, validator.validate(model, record.epoch))
@@ -201,7 +201,7 @@ def _train(
 
 
 def _complete(
-    spec: "Experiment", folder: Path, key: str, record: TrainingRecord, start: Start, here: Place
+    spec: "Experiment", folder: Path, key: str, record: TrainingRecord, start: Start, here: RankInfo
 ) -> None:
     """Finishes the folder of a run that was killed after its last checkpoint."""
     if here.rank == 0 and start.path.resolve().parent == folder.resolve():
@@ -280,7 +280,7 @@ def _early_stop(spec: "Experiment", record: TrainingRecord) -> EarlyStop | None:
     return EarlyStop(settings, [row["loss"] for row in record.history if "loss" in row])
 
 
-def _validation(spec: "Experiment", here: Place, strict: bool) -> Dataset | None:
+def _validation(spec: "Experiment", here: RankInfo, strict: bool) -> Dataset | None:
     """Creates this rank's share of the validation set; `None`, with a warning, if there is none."""
     batch_size = spec.evaluation_config.batch_size
     try:

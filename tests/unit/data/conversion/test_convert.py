@@ -8,7 +8,7 @@ import pytest
 
 from frcnn.data.conversion import convert as convert_module
 from frcnn.data.conversion.convert import convert
-from frcnn.data.conversion.faults import FaultKind
+from frcnn.data.conversion.faults import IssueKind
 from frcnn.data.records.offsets import list_name, unpack
 from frcnn.data.records.tfrecord import count_records, read_payloads, read_records
 from frcnn.errors import DataError, RunError, SpecError, UsageError
@@ -124,10 +124,10 @@ def test_faults_are_skipped_counted_and_listed_with_file_and_line(root, output):
     report = convert(_spec(root), output)
     assert report.images == 10
     assert report.skipped == {
-        FaultKind.ZERO_AREA: 1,
-        FaultKind.NO_LABELS: 1,
-        FaultKind.BROKEN_IMAGE: 1,
-        FaultKind.FIELD_COUNT: 2,
+        IssueKind.ZERO_AREA: 1,
+        IssueKind.NO_LABELS: 1,
+        IssueKind.BROKEN_IMAGE: 1,
+        IssueKind.FIELD_COUNT: 2,
     }
     assert (report.images_skipped, report.boxes_skipped) == (2, 3)
     assert report.warning_file == output.parent / "kitti_warning.json"
@@ -374,7 +374,7 @@ def test_cameras_files_are_converted_whatever_their_names_and_what_is_odd_is_nam
     report = convert(_spec(root), output)
     records = {record.file: record for record in _all_records(output)}
     assert {"image_2/000.JPG", "image_2/new.Jpeg", f"image_2/{odd}.png"} < set(records)
-    assert (report.images, report.skipped) == (14, {FaultKind.NOT_REGULAR: 2})
+    assert (report.images, report.skipped) == (14, {IssueKind.NOT_REGULAR: 2})
     assert [note for note in report.notes if note.startswith("1 images have an EXIF orientation")]
     listed = json.loads(report.warning_file.read_text("utf-8"))
     assert {Path(entry["file"]).name for entry in listed} == {"pipe.png", "zero.png"}

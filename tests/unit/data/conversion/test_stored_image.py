@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from frcnn.data.conversion import stored_image
-from frcnn.data.conversion.faults import Fault, FaultKind, Remark
+from frcnn.data.conversion.faults import DataIssue, IssueKind, Remark
 from frcnn.data.conversion.stored_image import StoredImage, read_image, remarks_on
 
 
@@ -81,14 +81,14 @@ def test_cut_off_files_are_faults(tmp_path, kind, keep):
     path = tmp_path / "cut"
     path.write_bytes(whole[: int(keep if isinstance(keep, int) else keep * len(whole))])
     found = read_image(path)
-    assert isinstance(found, Fault)
-    assert found.kind is FaultKind.BROKEN_IMAGE
+    assert isinstance(found, DataIssue)
+    assert found.kind is IssueKind.BROKEN_IMAGE
     assert found.file == str(path)
 
 
 @pytest.mark.parametrize(
     ("content", "kind"),
-    [(b"hello, this is text", FaultKind.BROKEN_IMAGE), (_encoded("BMP"), FaultKind.BROKEN_IMAGE)],
+    [(b"hello, this is text", IssueKind.BROKEN_IMAGE), (_encoded("BMP"), IssueKind.BROKEN_IMAGE)],
 )
 def test_other_formats_are_faults(tmp_path, content, kind):
     (tmp_path / "image.png").write_bytes(content)
@@ -96,8 +96,8 @@ def test_other_formats_are_faults(tmp_path, content, kind):
 
 
 def test_missing_files_and_folders_are_faults(tmp_path):
-    assert read_image(tmp_path / "nothing.png").kind is FaultKind.NO_IMAGE
-    assert read_image(tmp_path).kind is FaultKind.NOT_REGULAR
+    assert read_image(tmp_path / "nothing.png").kind is IssueKind.NO_IMAGE
+    assert read_image(tmp_path).kind is IssueKind.NOT_REGULAR
     (tmp_path / "link.png").symlink_to("gone")
     assert read_image(tmp_path / "link.png").reason == "broken link"
 
@@ -117,5 +117,5 @@ def test_too_many_pixels_are_a_fault(tmp_path):
     header[16:24] = (2**20).to_bytes(4, "big") * 2
     (tmp_path / "huge.png").write_bytes(header)
     found = read_image(tmp_path / "huge.png")
-    assert isinstance(found, Fault)
-    assert found.kind is FaultKind.BROKEN_IMAGE
+    assert isinstance(found, DataIssue)
+    assert found.kind is IssueKind.BROKEN_IMAGE

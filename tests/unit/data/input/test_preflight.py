@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from frcnn.data.input import preflight as module
-from frcnn.data.input.preflight import survey
+from frcnn.data.input.preflight import run_preflight
 from frcnn.data.records.annotations import Label
 from frcnn.data.records.index import RecordIndex
 from frcnn.errors import DataError
@@ -23,7 +23,7 @@ def look(tmp_path, classes, monkeypatch, *, most=20_000, budget=1 << 28, encoded
         for number, name in enumerate(classes)
     ]
     index = RecordIndex.scan([write_records(tmp_path / "set", records)])
-    return survey(index, (tmp_path,), ("png",), {"Car": "car"})
+    return run_preflight(index, (tmp_path,), ("png",), {"Car": "car"})
 
 
 def test_a_small_set_is_counted_whole(tmp_path, monkeypatch):
@@ -58,7 +58,7 @@ def test_records_of_another_kind_are_an_error(tmp_path):
 
     (tmp_path / "set").write_bytes(frame(b"something else"))
     with pytest.raises(DataError, match="no record can be decoded"):
-        survey(RecordIndex.scan([tmp_path / "set"]), (tmp_path,), ("png",), {"car": "car"})
+        run_preflight(RecordIndex.scan([tmp_path / "set"]), (tmp_path,), ("png",), {"car": "car"})
 
 
 def test_a_mapped_class_without_objects_is_named_with_the_nearest_class_of_the_records(tmp_path, caplog):
@@ -67,7 +67,7 @@ def test_a_mapped_class_without_objects_is_named_with_the_nearest_class_of_the_r
     index = RecordIndex.scan([write_records(tmp_path / "set", records)])
     mapping = {"car": "car", "pedestrain": "person", "van": "car", "purple": "purple"}
     with caplog.at_level(logging.INFO):
-        survey(index, (tmp_path,), ("png",), mapping)
+        run_preflight(index, (tmp_path,), ("png",), mapping)
     said = {record.args[1]: record for record in caplog.records if "no object in the" in record.msg}
     assert set(said) == {"pedestrain", "van", "purple"}
     assert said["pedestrain"].getMessage().endswith("; did you mean pedestrian, which is not mapped?")
@@ -84,5 +84,5 @@ def test_names_from_records_are_shown_escaped(tmp_path, caplog):
     records = [image_record(0, (Label("car", 1, 1, 9, 9), Label("\x1b[2J\nred", 1, 1, 9, 9)))]
     index = RecordIndex.scan([write_records(tmp_path / "set", records)])
     with caplog.at_level(logging.INFO):
-        survey(index, (tmp_path,), ("png",), {"car": "car"})
+        run_preflight(index, (tmp_path,), ("png",), {"car": "car"})
     assert "\\x1b[2jred (1)" in caplog.text and "\x1b" not in caplog.text

@@ -10,11 +10,11 @@ from frcnn.data.input.dataset import training_dataset
 from frcnn.data.records.annotations import Label
 from frcnn.data.transforms.augment import (
     Augmentation,
-    SpatialDraw,
+    SpatialParams,
     SpatialSettings,
-    draw_spatial,
-    spatial_map,
-    window_map,
+    crop_transform,
+    sample_spatial,
+    spatial_transform,
 )
 from frcnn.data.transforms.colour import ColourSettings
 from frcnn.data.transforms.objects import Objects
@@ -72,10 +72,10 @@ def test_equal_seeds_give_equal_pictures_and_others_do_not():
 
 def drawn(settings, count=400):
     def row(seed):
-        return tf.stack([tf.cast(value, tf.float32) for value in draw_spatial(settings, seed, H, W)])
+        return tf.stack([tf.cast(value, tf.float32) for value in sample_spatial(settings, seed, H, W)])
 
     rows = tf.function(lambda: tf.map_fn(row, tf.stack(seeds(count)), fn_output_signature=tf.float32))()
-    return SpatialDraw(*rows.numpy().T)
+    return SpatialParams(*rows.numpy().T)
 
 
 def test_draws_fill_their_ranges_and_keep_to_them():
@@ -134,9 +134,9 @@ def test_pixels_turn_by_the_degrees_of_the_spec():
 
 
 def test_order_is_flip_translate_zoom_rotate():
-    draw = SpatialDraw(*map(tf.constant, (True, False, 8.0, 4.0, 2.0, 10.0, 6.0, math.pi / 2)))
+    draw = SpatialParams(*map(tf.constant, (True, False, 8.0, 4.0, 2.0, 10.0, 6.0, math.pi / 2)))
     # (20, 30) -> flip (76, 30) -> shift (84, 34) -> zoom (52, 23) -> quarter turn about (48, 32): (57, 36).
-    moved = warp_boxes(tf.constant([[30.0, 20.0, 30.0, 20.0]]), spatial_map(draw, H, W))
+    moved = warp_boxes(tf.constant([[30.0, 20.0, 30.0, 20.0]]), spatial_transform(draw, H, W))
     np.testing.assert_allclose(moved, [[36, 57, 36, 57]], atol=1e-4)
 
 
@@ -144,14 +144,14 @@ def test_window_scales_then_crops_onto_the_network_input():
     config = loading_spec(
         scale_width=2.0, scale_height=1.5, crop_left=10, crop_top=6, crop_right=10 + W, crop_bottom=6 + H
     ).augmentation_config.preprocessing
-    moved = warp_boxes(tf.constant([[20.0, 30.0, 20.0, 30.0]]), window_map(config, H, W))
+    moved = warp_boxes(tf.constant([[20.0, 30.0, 20.0, 30.0]]), crop_transform(config, H, W))
     np.testing.assert_allclose(moved, [[24, 50, 24, 50]])
 
 
 def test_window_that_changes_nothing_is_none():
-    assert window_map(loading_spec().augmentation_config.preprocessing, H, W) is None
+    assert crop_transform(loading_spec().augmentation_config.preprocessing, H, W) is None
     whole = loading_spec(crop_right=W, crop_bottom=H).augmentation_config.preprocessing
-    assert window_map(whole, H, W) is None
+    assert crop_transform(whole, H, W) is None
 
 
 # In the pipeline

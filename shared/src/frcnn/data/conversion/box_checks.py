@@ -1,6 +1,6 @@
 """Checks of boxes that apply to every label format."""
 
-from frcnn.data.conversion.faults import FaultKind
+from frcnn.data.conversion.faults import IssueKind
 
 # Records store float32, in which numbers above about 3.4e38 become infinity.
 TOO_LARGE = 3.0e38
@@ -8,7 +8,7 @@ TOO_LARGE = 3.0e38
 
 def box_fault(
     x1: float, y1: float, x2: float, y2: float, height: int, width: int
-) -> tuple[FaultKind, str] | None:
+) -> tuple[IssueKind, str] | None:
     """Checks whether a box is usable.
 
     As in TAO, sides are compared in whole pixels: `int(x1) < int(x2)`. Boxes that extend beyond the image
@@ -26,7 +26,7 @@ def box_fault(
         Kind of issue and reason, or `None` if the box is usable.
     """
     if not (int(x1) < int(x2) and int(y1) < int(y2)):
-        return FaultKind.ZERO_AREA, f"x {x1:g} to {x2:g}, y {y1:g} to {y2:g}"
+        return IssueKind.ZERO_AREA, f"x {x1:g} to {x2:g}, y {y1:g} to {y2:g}"
     if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
-        return FaultKind.OUTSIDE, f"x {x1:g} to {x2:g}, y {y1:g} to {y2:g} in {width}x{height}"
+        return IssueKind.OUTSIDE, f"x {x1:g} to {x2:g}, y {y1:g} to {y2:g} in {width}x{height}"
     return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from frcnn.console.progress import Progress
-from frcnn.data.conversion.fault_log import FaultLog, warning_path
+from frcnn.data.conversion.fault_log import IssueLog, warning_path
 from frcnn.data.conversion.faults import Remark
 from frcnn.data.conversion.kitti.plan import plan_kitti
 from frcnn.data.conversion.parallel import default_workers, ordered_map
@@ -77,7 +77,7 @@ def convert(
     count = (workers or default_workers()) if plan.size >= ENOUGH_FOR_PROCESSES else 1
     with staged(output) as files:
         with files.warnings.open("x", encoding="utf-8") as stream:
-            faults = FaultLog(stream)
+            faults = IssueLog(stream)
             faults.add(plan.faults)
             run = _Run(plan, files, output.name, modifier, faults)
             run.write_all(_tasks(plan, CHUNK_EMBEDDED if embed_images else CHUNK), count)
@@ -125,7 +125,7 @@ class _Run:
     """Writes the results of the workers in order and counts them."""
 
     def __init__(
-        self, plan: Plan, files: ShardFiles, prefix: str, modifier: SampleModifier | None, faults: FaultLog
+        self, plan: Plan, files: ShardFiles, prefix: str, modifier: SampleModifier | None, faults: IssueLog
     ) -> None:
         self.folds = [FoldCounts() for _ in plan.folds]
         self.source_names = set(plan.source_names)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
-from frcnn.data.conversion.faults import Fault, FaultKind
+from frcnn.data.conversion.faults import DataIssue, IssueKind
 
 # Number of issues in an error message; the file lists all.
 SHOWN = 10
@@ -17,7 +17,7 @@ def warning_path(output: Path) -> Path:
     return output.with_name(f"{output.name}_warning.json")
 
 
-class FaultLog:
+class IssueLog:
     """Writer of a JSON list with one issue per line; keeps counts and the first few issues."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -27,10 +27,10 @@ class FaultLog:
             stream: Text stream, which must stay open until `close`.
         """
         self._stream = stream
-        self.counts: Counter[FaultKind] = Counter()
-        self.first: list[Fault] = []
+        self.counts: Counter[IssueKind] = Counter()
+        self.first: list[DataIssue] = []
 
-    def add(self, faults: Iterable[Fault]) -> None:
+    def add(self, faults: Iterable[DataIssue]) -> None:
         """Appends issues to the list."""
         for fault in faults:
             self._stream.write(",\n" if self.counts else "[\n")

@@ -15,7 +15,7 @@ LONGEST_REASON = 300
 MOST_NAMED = 100
 
 
-class FaultKind(enum.StrEnum):
+class IssueKind(enum.StrEnum):
     """Kinds of issues; the values are the texts for users."""
 
     FIELD_COUNT = "label line without 15 fields"
@@ -41,19 +41,19 @@ class FaultKind(enum.StrEnum):
         """Unit that is skipped because of the issue."""
         if self in BOX_FAULTS:
             return "box"
-        return "nothing" if self is FaultKind.OTHER_SIZE else "image"
+        return "nothing" if self is IssueKind.OTHER_SIZE else "image"
 
 
 BOX_FAULTS = frozenset(
     {
-        FaultKind.FIELD_COUNT,
-        FaultKind.CLASS_NAME,
-        FaultKind.NOT_A_NUMBER,
-        FaultKind.BAD_BOX,
-        FaultKind.ZERO_AREA,
-        FaultKind.OUTSIDE,
-        FaultKind.UNKNOWN_CATEGORY,
-        FaultKind.UNKNOWN_IMAGE,
+        IssueKind.FIELD_COUNT,
+        IssueKind.CLASS_NAME,
+        IssueKind.NOT_A_NUMBER,
+        IssueKind.BAD_BOX,
+        IssueKind.ZERO_AREA,
+        IssueKind.OUTSIDE,
+        IssueKind.UNKNOWN_CATEGORY,
+        IssueKind.UNKNOWN_IMAGE,
     }
 )
 
@@ -66,7 +66,7 @@ class Remark(enum.Enum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Fault:
+class DataIssue:
     """One issue in a dataset.
 
     Attributes:
@@ -78,7 +78,7 @@ class Fault:
         count: Number of issues that this entry represents.
     """
 
-    kind: FaultKind
+    kind: IssueKind
     file: str
     reason: str
     line: int | None = None
@@ -125,12 +125,12 @@ class Reading:
     """
 
     record: ImageRecord | None
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[DataIssue, ...] = ()
     source_names: frozenset[str] = frozenset()
     remarks: frozenset[Remark] = frozenset()
 
 
-def named_or_counted(faults: Sequence[Fault]) -> tuple[Fault, ...]:
+def named_or_counted(faults: Sequence[DataIssue]) -> tuple[DataIssue, ...]:
     """Keeps the first `MOST_NAMED` issues of a file and combines the others by kind.
 
     A label file may have as many invalid lines as bytes.
@@ -142,5 +142,5 @@ def named_or_counted(faults: Sequence[Fault]) -> tuple[Fault, ...]:
     file = faults[0].file if faults else ""
     return (
         *named,
-        *(Fault(kind, file, f"{count} more of this kind", count=count) for kind, count in rest.items()),
+        *(DataIssue(kind, file, f"{count} more of this kind", count=count) for kind, count in rest.items()),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from frcnn.console.foreign_text import utf8
-from frcnn.data.conversion.faults import Fault, Reading
+from frcnn.data.conversion.faults import DataIssue, Reading
 
 # If set, relative roots in a spec start here, as in TAO.
 BASE_PATH_VARIABLE = "DATA_BASE_PATH"
@@ -38,7 +38,7 @@ class Plan:
     folds: tuple[Sequence[Any], ...]
     fold_count: int
     shards: tuple[int, ...]
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[DataIssue, ...] = ()
     notes: tuple[str, ...] = ()
     source_names: frozenset[str] = frozenset()
 

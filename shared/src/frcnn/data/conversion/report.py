@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from frcnn.data.conversion.faults import FaultKind
+from frcnn.data.conversion.faults import IssueKind
 
 
 @dataclasses.dataclass
@@ -48,7 +48,7 @@ class ConvertReport:
     files: tuple[Path, ...]
     folds: tuple[FoldCounts, ...]
     class_map: Mapping[str, str]
-    skipped: Mapping[FaultKind, int]
+    skipped: Mapping[IssueKind, int]
     notes: tuple[str, ...]
     warning_file: Path | None
     left_out: int

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from frcnn.data.conversion.faults import Fault, FaultKind, Remark
+from frcnn.data.conversion.faults import DataIssue, IssueKind, Remark
 from frcnn.regular_file import NotRegularError, open_regular
 
 # Formats that the training pipeline can decode; naming them keeps Pillow from loading other plugins.
@@ -56,7 +56,7 @@ class StoredImage:
         return (self.width, self.height) if self.orientation in SIDEWAYS else (self.height, self.width)
 
 
-def read_image(path: Path, *, embed: bool = False) -> StoredImage | Fault:
+def read_image(path: Path, *, embed: bool = False) -> StoredImage | DataIssue:
     """Reads the size of an image file, and its content if requested.
 
     Takes about 0.1 ms, since only the header and the last bytes are read. Two kinds of files are decoded:
@@ -81,21 +81,21 @@ def read_image(path: Path, *, embed: bool = False) -> StoredImage | Fault:
             stream.seek(0)
             content = stream.read(MOST_BYTES + 1)
             if len(content) > MOST_BYTES:
-                return Fault(FaultKind.BROKEN_IMAGE, str(path), f"larger than {MOST_BYTES >> 20} MiB")
+                return DataIssue(IssueKind.BROKEN_IMAGE, str(path), f"larger than {MOST_BYTES >> 20} MiB")
             return dataclasses.replace(found, encoded=content)
     except FileNotFoundError:
         reason = "broken link" if path.is_symlink() else "no such file"
-        return Fault(FaultKind.NO_IMAGE, str(path), reason)
+        return DataIssue(IssueKind.NO_IMAGE, str(path), reason)
     except NotRegularError as error:
-        return Fault(FaultKind.NOT_REGULAR, str(path), str(error.strerror))
+        return DataIssue(IssueKind.NOT_REGULAR, str(path), str(error.strerror))
     except UnidentifiedImageError:
-        return Fault(FaultKind.BROKEN_IMAGE, str(path), "neither JPEG nor PNG, or empty")
+        return DataIssue(IssueKind.BROKEN_IMAGE, str(path), "neither JPEG nor PNG, or empty")
     except Image.DecompressionBombError:
-        return Fault(FaultKind.BROKEN_IMAGE, str(path), "too many pixels")
+        return DataIssue(IssueKind.BROKEN_IMAGE, str(path), "too many pixels")
     except OSError as error:
-        return Fault(FaultKind.BROKEN_IMAGE, str(path), error.strerror or str(error))
+        return DataIssue(IssueKind.BROKEN_IMAGE, str(path), error.strerror or str(error))
     except (SyntaxError, ValueError) as error:
-        return Fault(FaultKind.BROKEN_IMAGE, str(path), f"damaged header: {error}")
+        return DataIssue(IssueKind.BROKEN_IMAGE, str(path), f"damaged header: {error}")
 
 
 def remarks_on(image: StoredImage) -> frozenset[Remark]:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from frcnn.data.conversion.faults import Fault, Remark
+from frcnn.data.conversion.faults import DataIssue, Remark
 from frcnn.data.conversion.plan import Reader
 from frcnn.data.records.example import encode
 from frcnn.data.records.tfrecord import frame
@@ -37,7 +37,7 @@ class TaskResult:
     shard: int
     read: int
     images: tuple[EncodedImage, ...]
-    faults: tuple[Fault, ...]
+    faults: tuple[DataIssue, ...]
     source_names: frozenset[str]
     remarks: Mapping[Remark, int] = dataclasses.field(default_factory=dict)
 
@@ -52,7 +52,7 @@ def run_task(task: Task) -> TaskResult:
         The encoded images and the issues found.
     """
     images: list[EncodedImage] = []
-    faults: list[Fault] = []
+    faults: list[DataIssue] = []
     names: set[str] = set()
     remarks: Counter[Remark] = Counter()
     for job in task.jobs:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from frcnn.data.input import sources
-from frcnn.data.input.preflight import Subject, survey
+from frcnn.data.input.preflight import Subject, run_preflight
 from frcnn.data.input.record_reader import MAX_BROKEN_IN_A_ROW, RecordReader
 from frcnn.data.input.record_warnings import CROWDED, UNREADABLE, FaultReports
 from frcnn.data.records import graph_messages
@@ -61,7 +61,7 @@ class ImageLoader:
         self.window = None
         if not self.settings.dynamic:
             height, width = self.settings.height, self.settings.width
-            self.window = augment.window_map(spec.augmentation_config.preprocessing, height, width)
+            self.window = augment.crop_transform(spec.augmentation_config.preprocessing, height, width)
         self.min_sides = _min_sides(spec) if training else (MIN_SIDE, MIN_SIDE)
         self.index = RecordIndex.scan([path for source in found for path in source.files])
         if not len(self.index):
@@ -83,7 +83,9 @@ class ImageLoader:
             regions=not training,
         )
         subject: Subject = "training" if training else "validation"
-        looked = survey(self.index, folders, self.reader.extensions, data.target_class_mapping, subject)
+        looked = run_preflight(
+            self.index, folders, self.reader.extensions, data.target_class_mapping, subject
+        )
         self.reader.block(looked.odd)
         self._faults = FaultReports(self.index, folders, self.reader.extensions, self.max_objects)
         self._receiver = graph_messages.subscribe(self._faults.report)

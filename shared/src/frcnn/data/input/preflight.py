@@ -34,7 +34,7 @@ Subject = Literal["training", "validation"]
 
 
 @dataclasses.dataclass
-class Survey:
+class PreflightResult:
     """Findings in a sample of records.
 
     Attributes:
@@ -95,13 +95,13 @@ class Survey:
             self.missing.append(str(paths[0]) if paths else f"{record.frame_id}, outside {folder}")
 
 
-def survey(
+def run_preflight(
     index: RecordIndex,
     folders: tuple[Path, ...],
     extensions: tuple[str, ...],
     mapping: Mapping[str, str],
     subject: Subject = "training",
-) -> Survey:
+) -> PreflightResult:
     """Checks a sample of the records, or all if they are few; logs what the run will ignore.
 
     Args:
@@ -118,7 +118,7 @@ def survey(
         DataError: No record is readable, no image exists, or there is no object of a mapped class.
     """
     stored = {stored_class_name(name): value for name, value in mapping.items()}
-    found, budget = Survey(), MAX_BYTES
+    found, budget = PreflightResult(), MAX_BYTES
     most = MAX_REMOTE_RECORDS if any(index.remote) else MAX_RECORDS
     numbers = range(0, len(index), max(1, -(-len(index) // most)))
     for number, payload in zip(numbers, index.read_each(numbers), strict=False):
@@ -151,7 +151,7 @@ def _first_there(paths: Iterable[Path]) -> tuple[Path, bool] | None:
     return None
 
 
-def _judge(found: Survey, mapping: Mapping[str, str], looked: str, subject: Subject) -> None:
+def _judge(found: PreflightResult, mapping: Mapping[str, str], looked: str, subject: Subject) -> None:
     """Raises an error for a set that is unusable."""
     where = "" if subject == "training" else "validation set: "
     if not found.records:
@@ -175,7 +175,7 @@ def _judge(found: Survey, mapping: Mapping[str, str], looked: str, subject: Subj
         )
 
 
-def _report(found: Survey, mapping: Mapping[str, str], looked: str, subject: Subject) -> None:
+def _report(found: PreflightResult, mapping: Mapping[str, str], looked: str, subject: Subject) -> None:
     """Logs what the run will ignore and what may be a mistake."""
     if not found.mapped:
         logger.warning(
@@ -200,7 +200,9 @@ def _report(found: Survey, mapping: Mapping[str, str], looked: str, subject: Sub
         logger.warning("Skipping %d broken records: %s", len(found.broken), names)
 
 
-def _report_without_objects(found: Survey, mapping: Mapping[str, str], looked: str, subject: Subject) -> None:
+def _report_without_objects(
+    found: PreflightResult, mapping: Mapping[str, str], looked: str, subject: Subject
+) -> None:
     """Reports mapped classes without objects, which may be misspelled."""
     with_objects = {mapping[name] for name in found.mapped}
     for name in sorted(set(mapping) - set(found.mapped)):

@@ -26,7 +26,7 @@ from frcnn.data.records.files import RemoteFile
 from frcnn.data.records.graph_messages import subscribe
 from frcnn.data.records.index import RecordIndex
 from frcnn.data.records.tfrecord import frame, is_whole_frame
-from frcnn.distributed.world import place
+from frcnn.distributed.world import rank_info
 from frcnn.errors import StoreError
 from frcnn.files import is_disk_full
 from frcnn.storage.cache_folder import FOLDER_VARIABLE, private_part
@@ -72,7 +72,7 @@ class RecordStream:
         self._firsts = _firsts(index)
         self._remote = {n: file for n, file in enumerate(index.files) if isinstance(file, RemoteFile)}
         self._names = {n: _name(file) for n, file in self._remote.items()}
-        share = settings.limit // (8 * place().local_size)
+        share = settings.limit // (8 * rank_info().local_size)
         self._ahead_limit = min(AHEAD_BYTES, share)
         self._threads = max(file.transfer.threads for file in self._remote.values())
         self._changed = threading.Condition()

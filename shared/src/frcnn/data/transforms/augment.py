@@ -64,7 +64,7 @@ class SpatialSettings:
         return not moves and self.zoom_min == self.zoom_max == 1.0
 
 
-class SpatialDraw(NamedTuple):
+class SpatialParams(NamedTuple):
     """Sampled parameters of one spatial change, scalar tensors; shifts and offsets in pixels."""
 
     hflip: tf.Tensor
@@ -77,7 +77,7 @@ class SpatialDraw(NamedTuple):
     angle: tf.Tensor
 
 
-def draw_spatial(settings: SpatialSettings, seed: tf.Tensor, height: Side, width: Side) -> SpatialDraw:
+def sample_spatial(settings: SpatialSettings, seed: tf.Tensor, height: Side, width: Side) -> SpatialParams:
     """Samples a spatial change within the settings; equal seeds give equal results.
 
     Args:
@@ -93,7 +93,7 @@ def draw_spatial(settings: SpatialSettings, seed: tf.Tensor, height: Side, width
     chance = tf.unstack(tf.random.stateless_uniform([9], seed))
     ratio = settings.zoom_min + chance[4] * (settings.zoom_max - settings.zoom_min)
     angle = (2.0 * chance[7] - 1.0) * settings.rotate_max
-    return SpatialDraw(
+    return SpatialParams(
         hflip=chance[0] < settings.hflip,
         vflip=chance[1] < settings.vflip,
         shift_x=tf.floor(chance[2] * (2 * settings.translate_x + 1)) - settings.translate_x,
@@ -106,13 +106,13 @@ def draw_spatial(settings: SpatialSettings, seed: tf.Tensor, height: Side, width
     )
 
 
-def spatial_map(draw: SpatialDraw, height: Side, width: Side) -> tf.Tensor:
+def spatial_transform(draw: SpatialParams, height: Side, width: Side) -> tf.Tensor:
     """Returns the affine map of a spatial change.
 
     The order is flip, translate, zoom, rotate about the center.
 
     Args:
-        draw: Parameters from `draw_spatial`.
+        draw: Parameters from `sample_spatial`.
         height: Height of the image, px.
         width: Width of the image, px.
 
@@ -131,7 +131,7 @@ def spatial_map(draw: SpatialDraw, height: Side, width: Side) -> tf.Tensor:
     )
 
 
-def window_map(config: "Preprocessing", height: int, width: int) -> tf.Tensor | None:
+def crop_transform(config: "Preprocessing", height: int, width: int) -> tf.Tensor | None:
     """Returns scaling and cropping of a spec's `preprocessing` as an affine map.
 
     The crop window, (0, 0, W, H) if unset, fills the network input.
@@ -203,14 +203,14 @@ class Augmentation:
             seed: Random seed, int64 `[2]`.
             height: Height of the result, H.
             width: Width of the result, W.
-            window: Map to apply first, see `window_map`; `None` if the image is `[H, W]` already.
+            window: Map to apply first, see `crop_transform`; `None` if the image is `[H, W]` already.
 
         Returns:
             Image, float32 `[H, W, C]`, 0..255, and its objects, clipped and without those that are too small.
         """
         spatial_seed, colour_seed = tf.unstack(tf.random.split(seed, 2))
-        draw = draw_spatial(self.spatial, spatial_seed, height, width)
-        matrix = spatial_map(draw, height, width)
+        draw = sample_spatial(self.spatial, spatial_seed, height, width)
+        matrix = spatial_transform(draw, height, width)
         if window is not None:
             matrix = matrix @ window
         if window is None and self.spatial.only_flips:
@@ -224,6 +224,6 @@ class Augmentation:
         return image, warp.clip_objects(moved, height, width, self.min_height, self.min_width)
 
 
-def _flipped(image: tf.Tensor, draw: SpatialDraw) -> tf.Tensor:
+def _flipped(image: tf.Tensor, draw: SpatialParams) -> tf.Tensor:
     image = tf.cond(draw.hflip, lambda: tf.reverse(image, axis=[1]), lambda: image)
     return tf.cond(draw.vflip, lambda: tf.reverse(image, axis=[0]), lambda: image)

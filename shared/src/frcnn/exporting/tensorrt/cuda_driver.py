@@ -17,7 +17,7 @@ _LIBRARY = "libcuda.so.1"
 class CudaDriver:
     """A GPU, and a stream on it. Addresses are integers, as TensorRT takes them.
 
-    A thread calls `use` before the other methods: the driver keeps a current device for each thread.
+    A thread must call `use` before other methods, because the driver keeps one current device per thread.
     """
 
     def __init__(self, library: Any = None, number: int = 0) -> None:
@@ -25,6 +25,7 @@ class CudaDriver:
 
         Args:
             library: Driver library; `None` to load it.
+            number: Number of the GPU, from 0.
 
         Raises:
             RunError: There is no driver or no GPU.

@@ -25,7 +25,7 @@ from frcnn.limits import (
     parse_json,
     read_stream,
 )
-from frcnn.model.files.hdf5_process import read_tree_apart
+from frcnn.model.files.hdf5_process import read_tree_in_subprocess
 from frcnn.model.files.hdf5_tree import Tree
 
 RECORD, CONFIG, WEIGHTS, METADATA = "frcnn.json", "config.json", "model.weights.h5", "metadata.json"
@@ -168,4 +168,4 @@ def read_weights(path: Path, shown: Path) -> Tree:
             if is_disk_full(error):
                 raise no_room_to_read(shown) from error
             raise ModelError(f"{shown}: not a readable Keras archive ({error})") from error
-        return read_tree_apart(plain, shown)
+        return read_tree_in_subprocess(plain, shown)

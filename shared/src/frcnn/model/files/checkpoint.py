@@ -26,7 +26,7 @@ from frcnn.model.files.archive import (
     read_weights,
     write_archive,
 )
-from frcnn.model.files.config_guard import guarded, restore_initializers, room_for
+from frcnn.model.files.config_guard import limit_variable_bytes, restore_initializers, sanitize_config
 from frcnn.model.files.hdf5_tree import Tree
 from frcnn.model.files.variable_paths import owners_in
 from frcnn.model.keras_detector import KerasDetector
@@ -237,9 +237,9 @@ def _load_plain(plain: Path, shown: Path) -> tuple[FasterRCNN, TrainingRecord, O
 
 def _built(config: Any, tree: Tree) -> FasterRCNN:
     """Builds the detector that a configuration describes; its weights are zero."""
-    safe, initializers = guarded(config)
+    safe, initializers = sanitize_config(config)
     size = sum(array.nbytes for path, array in tree.arrays.items() if not path.startswith(_OPTIMIZER))
-    with room_for(size + _SPARE_BYTES):
+    with limit_variable_bytes(size + _SPARE_BYTES):
         model = keras.saving.deserialize_keras_object(safe, safe_mode=True)
     if not isinstance(model, FasterRCNN):
         raise ModelError(f"contains a {type(model).__name__}, not a detector")

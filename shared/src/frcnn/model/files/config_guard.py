@@ -1,8 +1,8 @@
 """Restricts model configurations in files to known classes and bounded sizes.
 
 Keras builds any class that a configuration names, in any size. Before Keras gets the configuration of a file,
-`guarded` checks every node and replaces initializers by `FromFile`, which counts the bytes of the variables:
-a model must not be larger than the weights in its file.
+`sanitize_config` checks every node and replaces initializers by `FromFile`, which counts the bytes of the
+variables: a model must not be larger than the weights in its file.
 """
 
 import contextlib
@@ -70,7 +70,7 @@ class FromFile(keras.initializers.Initializer):
 
 
 @contextlib.contextmanager
-def room_for(size: int) -> Iterator[None]:
+def limit_variable_bytes(size: int) -> Iterator[None]:
     """Limits the total size of variables that are created within the block, in bytes."""
     token = _left.set(size)
     try:
@@ -82,7 +82,7 @@ def room_for(size: int) -> Iterator[None]:
 Initializers = dict[tuple[str, str], Any]
 
 
-def guarded(config: Any) -> tuple[Any, Initializers]:
+def sanitize_config(config: Any) -> tuple[Any, Initializers]:
     """Makes a model configuration from a file safe to build.
 
     Args:
@@ -100,11 +100,11 @@ def guarded(config: Any) -> tuple[Any, Initializers]:
 
 
 def restore_initializers(layers: list[keras.Layer], initializers: Initializers) -> None:
-    """Restores the initializers that `guarded` replaced.
+    """Restores the initializers that `sanitize_config` replaced.
 
     Args:
         layers: Layers of the model.
-        initializers: Initializers from `guarded`.
+        initializers: Initializers from `sanitize_config`.
     """
     for layer in layers:
         for (name, argument), value in initializers.items():

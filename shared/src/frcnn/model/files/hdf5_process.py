@@ -30,7 +30,7 @@ _SPARE_BYTES, _COPIES = 2 << 30, 6
 _SPARE_SECONDS, _BYTES_PER_SECOND = 60, 10_000_000
 
 
-def read_tree_apart(path: Path, shown: Path | None = None) -> Tree:
+def read_tree_in_subprocess(path: Path, shown: Path | None = None) -> Tree:
     """Reads an HDF5 weight file in a separate process.
 
     Args:

@@ -10,10 +10,10 @@ import numpy as np
 from keras import KerasTensor
 
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.model.keras_graph import copy_variables, maker_of, rebuild
+from frcnn.model.keras_graph import copy_variables, producer_layer, rebuild
 from frcnn.model.layers import Conv2D
 from frcnn.model.qat.layers import QDQ, QuantizedConv2D, QuantizedDense, QuantizedDepthwiseConv2D
-from frcnn.model.qat.points import MOVES, Place, Places
+from frcnn.model.qat.points import MOVES, Places, RoundingPoint
 
 log = logging.getLogger(__name__)
 
@@ -105,20 +105,20 @@ def _quantise(network: keras.Model, answers: list[KerasTensor], per_channel: boo
     def connect(node: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         layer, place = node.operation, places.of(node)
         if layer.name not in fresh:
-            linear = place is Place.ROUND_ACTIVATION
+            linear = place is RoundingPoint.ROUND_ACTIVATION
             fresh[layer.name] = _quantised(layer, per_channel, linear=linear)
         result = fresh[layer.name](*arguments, **options)
-        if place is Place.NOWHERE:
+        if place is RoundingPoint.NOWHERE:
             return result
         activation = getattr(layer, "activation", None)
         inside = activation not in (None, keras.activations.linear) and type(layer) in QUANTISED
         name = f"{layer.name}_act" if inside else layer.name
-        if place is Place.ROUND_ACTIVATION:
+        if place is RoundingPoint.ROUND_ACTIVATION:
             result = _rounded(result, layer.name)
             result = keras.layers.Activation(activation, name=name)(result)
         return _rounded(result, name)
 
-    made = rebuild(network, connect, lambda tensor: _rounded(tensor, maker_of(tensor).name))
+    made = rebuild(network, connect, lambda tensor: _rounded(tensor, producer_layer(tensor).name))
     for layer in network.layers:
         if layer.name in fresh:
             copy_variables(layer, fresh[layer.name])
@@ -149,7 +149,7 @@ def _strip(network: keras.Model, scales: dict[str, float], limits: dict[str, np.
         layer, source, result = node.operation, node.input_tensors[0], node.outputs[0]
         if isinstance(layer, QDQ):
             known[id(result)] = float(layer.scaling_factor)
-            scales[maker_of(source).name] = known[id(result)]
+            scales[producer_layer(source).name] = known[id(result)]
             return arguments[0]
         if isinstance(layer, MOVES) and id(source) in known:
             scales[layer.name] = known[id(result)] = known[id(source)]

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import KerasTensor
 
-from frcnn.model.keras_graph import calls_of, maker_of
+from frcnn.model.keras_graph import calls_of, producer_layer
 
 _LAYERS = keras.layers
 CONVOLUTIONS = (_LAYERS.Conv2D, _LAYERS.DepthwiseConv2D)
@@ -19,7 +19,7 @@ MOVES = (
 )
 
 
-class Place(enum.Enum):
+class RoundingPoint(enum.Enum):
     """Rounding of a layer's output.
 
     Attributes:
@@ -51,27 +51,27 @@ class Places:
         for tensor in network.outputs:
             self._readers[id(tensor)].append(None)
 
-    def of(self, node: Any) -> Place:
+    def of(self, node: Any) -> RoundingPoint:
         """Returns the rounding point for a call of a layer."""
         layer, result = node.operation, node.outputs[0]
         if id(result) in self._answers or isinstance(layer, MOVES):
-            return Place.NOWHERE
+            return RoundingPoint.NOWHERE
         if isinstance(layer, (*CONVOLUTIONS, _LAYERS.Dense)):
             return self._of_kernel(layer, result)
-        after_convolution = isinstance(maker_of(node.input_tensors[0]), CONVOLUTIONS)
+        after_convolution = isinstance(producer_layer(node.input_tensors[0]), CONVOLUTIONS)
         if isinstance(layer, _LAYERS.BatchNormalization) and after_convolution and self._feeds_relu(result):
-            return Place.NOWHERE  # engines fuse the three layers
-        return Place.AFTER
+            return RoundingPoint.NOWHERE  # engines fuse the three layers
+        return RoundingPoint.AFTER
 
-    def _of_kernel(self, layer: Any, result: KerasTensor) -> Place:
+    def _of_kernel(self, layer: Any, result: KerasTensor) -> RoundingPoint:
         convolves = isinstance(layer, CONVOLUTIONS)
         if layer.activation is keras.activations.linear:
             reader = self._only_reader(result)
             fused = isinstance(reader, _LAYERS.BatchNormalization) or is_relu(reader)
-            return Place.NOWHERE if convolves and fused else Place.AFTER
+            return RoundingPoint.NOWHERE if convolves and fused else RoundingPoint.AFTER
         if convolves and layer.activation is keras.activations.relu:
-            return Place.AFTER
-        return Place.ROUND_ACTIVATION
+            return RoundingPoint.AFTER
+        return RoundingPoint.ROUND_ACTIVATION
 
     def _feeds_relu(self, tensor: KerasTensor) -> bool:
         return is_relu(self._only_reader(tensor))

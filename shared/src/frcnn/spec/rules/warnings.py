@@ -10,7 +10,7 @@ from frcnn.spec.schema.experiment import DataloaderMode, Experiment, ImageType, 
 from frcnn.spec.show import HIDDEN
 
 
-def experiment_remarks(spec: Experiment) -> Iterator[Problem]:
+def experiment_warnings(spec: Experiment) -> Iterator[Problem]:
     """Yields warnings about a spec without errors.
 
     Args:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from frcnn.errors import Problem
 
 
-class Place(NamedTuple):
+class TextPosition(NamedTuple):
     """Position in a text. Line and column count from 1."""
 
     line: int
@@ -24,7 +24,7 @@ class Positions:
 
     def __init__(self) -> None:
         """Creates an empty map."""
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, TextPosition] = {}
         self._inner: dict[str, list[str]] = {}
         self._settings: dict[str, str] = {}
 
@@ -57,7 +57,7 @@ class Positions:
         """
         return self._settings.get(path)
 
-    def record(self, path: str, place: Place) -> None:
+    def record(self, path: str, place: TextPosition) -> None:
         """Records the position of a field and replaces an earlier one.
 
         Args:
@@ -68,7 +68,7 @@ class Positions:
             self._inner.setdefault(_parent(path), []).append(path)
         self._places[path] = place
 
-    def take(self, path: str) -> Place | None:
+    def take(self, path: str) -> TextPosition | None:
         """Removes a position and returns it.
 
         Args:
@@ -93,7 +93,7 @@ class Positions:
         for known in [known for known in self._settings if is_inside(known, path)]:
             self._settings.pop(known)
 
-    def nearest(self, path: str) -> Place | None:
+    def nearest(self, path: str) -> TextPosition | None:
         """Finds the position of a field or of the innermost enclosing block that is in the text.
 
         Args:

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from frcnn.errors import Problem
 from frcnn.limits import SPEC_PROBLEMS
 from frcnn.spec.textproto import suggestions
-from frcnn.spec.textproto.positions import Place, Positions
+from frcnn.spec.textproto.positions import Positions, TextPosition
 from frcnn.spec.textproto.tokens import Tokens
 from frcnn.spec.textproto.values import BadValueError, Field, expectation, parse_scalar
 
@@ -24,7 +24,7 @@ _BARE_WORD = re.compile(r"[^\s,;}>#\"']+")
 _LONGEST = 400
 _TEXT_END = "the end of the text"
 
-Merge = Callable[[Message, Field, str, Place], None]
+Merge = Callable[[Message, Field, str, TextPosition], None]
 
 
 class _EnoughError(Exception):
@@ -92,7 +92,7 @@ class Reader:
         if not self._tokens.TryConsume(","):
             self._tokens.TryConsume(";")
 
-    def _guess(self, message: Message, name: str, path: str, place: Place) -> Field | None:
+    def _guess(self, message: Message, name: str, path: str, place: TextPosition) -> Field | None:
         """Reports an unknown name; returns the field probably meant if it is a block, to check it."""
         near, elsewhere, text = suggestions.unknown_field(name, message.DESCRIPTOR)
         self.doubtful.update(elsewhere)
@@ -105,7 +105,7 @@ class Reader:
         self.doubtful.add(f"{path}.{near}" if path else near)
         return None
 
-    def _content(self, message: Message, field: Field, path: str, place: Place) -> None:
+    def _content(self, message: Message, field: Field, path: str, place: TextPosition) -> None:
         """Reads the value after the name of a known field."""
         self._forget_siblings(field, path)
         if not self._has_colon(field, path) and self._place.line != place.line:
@@ -128,7 +128,7 @@ class Reader:
         self._fault(path, f"found {self._token or _TEXT_END}; expected : after {field.name}")
         return bool(self._tokens.TryConsume("="))
 
-    def _value_is_missing(self, known: Collection[str], place: Place) -> bool:
+    def _value_is_missing(self, known: Collection[str], place: TextPosition) -> bool:
         if self._tokens.AtEnd() or self._token in _CLOSERS.values():
             return True
         return self._place.line != place.line and self._token in known
@@ -159,7 +159,7 @@ class Reader:
                 self._skip_to_end_of_list()
                 return
 
-    def _scalar(self, message: Message, field: Field, path: str, place: Place) -> None:
+    def _scalar(self, message: Message, field: Field, path: str, place: TextPosition) -> None:
         value_place = self._place
         try:
             value = self._text() if field.type == Kind.TYPE_STRING else self._plain(field)
@@ -200,7 +200,7 @@ class Reader:
                 f"found {bad}; expected escapes that form valid UTF-8, such as \\n or \\x41"
             ) from None
 
-    def _message(self, message: Message, field: Field, path: str, place: Place) -> None:
+    def _message(self, message: Message, field: Field, path: str, place: TextPosition) -> None:
         opened, end = self._place, _CLOSERS.get(self._token, "}")
         if self._token in ("{", "<"):
             self._tokens.NextToken()
@@ -224,7 +224,7 @@ class Reader:
         self._block(inner, path, opened, end)
 
     def _map_entry(
-        self, message: Message, field: Field, path: str, place: Place, opened: Place, end: str
+        self, message: Message, field: Field, path: str, place: TextPosition, opened: TextPosition, end: str
     ) -> None:
         entry = getattr(message, field.name).GetEntryClass()()
         faults = len(self.problems)
@@ -238,7 +238,7 @@ class Reader:
         self.positions.record(f'{path}["{entry.key}"]', value_place or place)
         self.positions.record(f'{path}["{entry.key}"].key', key_place or place)
 
-    def _block(self, message: Message, path: str, opened: Place, end: str) -> None:
+    def _block(self, message: Message, path: str, opened: TextPosition, end: str) -> None:
         """Reads fields up to the closing bracket `end`."""
         while not self._tokens.TryConsume(end):
             if self._tokens.AtEnd():
@@ -252,7 +252,7 @@ class Reader:
 
     # ---- recovery after an error
 
-    def _skip_value(self, place: Place) -> None:
+    def _skip_value(self, place: TextPosition) -> None:
         """Skips the value after the name of an unknown field; `place` is the position of the name."""
         has_colon = self._tokens.TryConsume(":")
         if self._token in _CLOSERS:
@@ -298,19 +298,19 @@ class Reader:
         return str(self._tokens.token)
 
     @property
-    def _place(self) -> Place:
+    def _place(self) -> TextPosition:
         """Position of the current token."""
-        return Place(self._tokens.line + 1, self._tokens.column + 1)
+        return TextPosition(self._tokens.line + 1, self._tokens.column + 1)
 
     def _opens_block(self) -> bool:
         return self._token in ("{", "<") or self._token == ":"
 
-    def _fault(self, path: str, text: str, place: Place | None = None) -> None:
+    def _fault(self, path: str, text: str, place: TextPosition | None = None) -> None:
         """Reports an error after which the value of `path` is unknown."""
         self.doubtful.add(path)
         self._report(path, text, place)
 
-    def _report(self, path: str, text: str, place: Place | None = None) -> None:
+    def _report(self, path: str, text: str, place: TextPosition | None = None) -> None:
         place = place or self._place
         self.problems.append(Problem(_shortened(path), _shortened(text), place.line, place.column))
         if len(self.problems) >= SPEC_PROBLEMS:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Background:
+class BackgroundWriter:
     """Thread that runs one job at a time.
 
     An error of a job is raised by the next `check`, `wait` or `start`.
@@ -131,7 +131,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._steps_done = start.step if start else 0
         self._text = effective_text(spec)
         self._snapshots: Snapshots | None = None
-        self._background = Background()
+        self._background = BackgroundWriter()
         self._best_ap = -1.0
         self._saved: Snapshot | None = None
         self._to_complete: TrainingRecord | None = None

@@ -12,7 +12,7 @@ from frcnn.console.status_file import StatusWriter
 from frcnn.data.input.dataset import Dataset
 from frcnn.distributed.world import World
 from frcnn.errors import RunError
-from frcnn.evaluation.accumulate import Tally
+from frcnn.evaluation.accumulate import EvaluationState
 from frcnn.evaluation.evaluator import evaluate
 from frcnn.evaluation.report import Report
 from frcnn.model.build import detection_settings
@@ -108,8 +108,8 @@ class Validation(keras.callbacks.Callback):
         log.info("Validation after epoch %d\n%s", epoch, self.report.table())
         return self.report
 
-    def _share(self, tally: Tally) -> list[Tally]:
-        return [Tally.from_arrays(arrays) for arrays in self._world.gather(tally.to_arrays())]
+    def _share(self, tally: EvaluationState) -> list[EvaluationState]:
+        return [EvaluationState.from_arrays(arrays) for arrays in self._world.gather(tally.to_arrays())]
 
 
 class Reporter(keras.callbacks.Callback):

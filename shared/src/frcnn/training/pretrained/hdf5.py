@@ -13,7 +13,7 @@ import numpy as np
 
 from frcnn.errors import ModelError
 from frcnn.limits import MODEL_TEXT_BYTES, MODEL_TEXT_VALUES, parse_json
-from frcnn.model.files.hdf5_process import read_tree_apart
+from frcnn.model.files.hdf5_process import read_tree_in_subprocess
 from frcnn.model.files.hdf5_tree import Tree
 from frcnn.training.pretrained.source import Source, SourceLayer
 
@@ -53,7 +53,7 @@ def read_hdf5(path: Path) -> Source:
     Raises:
         ModelError: The file is broken or has no layers.
     """
-    return layers_in(read_tree_apart(path), path)
+    return layers_in(read_tree_in_subprocess(path), path)
 
 
 def layers_in(tree: Tree, shown: Path, config: str | None = None) -> Source:

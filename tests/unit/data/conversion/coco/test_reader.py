@@ -5,7 +5,7 @@ import pytest
 
 from frcnn.data.conversion.coco.annotations import read_coco
 from frcnn.data.conversion.coco.plan import plan_coco
-from frcnn.data.conversion.faults import FaultKind
+from frcnn.data.conversion.faults import IssueKind
 from frcnn.errors import DataError, SpecError
 from frcnn.spec.schema.experiment import COCOConfig
 from tests.support.kitti_folder import HEIGHT, WIDTH, write_coco, write_image
@@ -75,18 +75,18 @@ def test_images_without_annotations_are_kept(root):
 @pytest.mark.parametrize(
     ("annotation", "kind"),
     [
-        ({"image_id": 99, "category_id": 1, "bbox": [1, 1, 9, 9]}, FaultKind.UNKNOWN_IMAGE),
-        ({"category_id": 1, "bbox": [1, 1, 9, 9]}, FaultKind.UNKNOWN_IMAGE),
-        ({"image_id": [7], "category_id": 1, "bbox": [1, 1, 9, 9]}, FaultKind.UNKNOWN_IMAGE),
-        ({"image_id": 7, "category_id": 2, "bbox": [1, 1, 9, 9]}, FaultKind.UNKNOWN_CATEGORY),
-        ({"image_id": 7, "category_id": "1", "bbox": [1, 1, 9, 9]}, FaultKind.UNKNOWN_CATEGORY),
-        ({"image_id": 7, "category_id": 1}, FaultKind.BAD_BOX),
-        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, 9]}, FaultKind.BAD_BOX),
-        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, "9", 9]}, FaultKind.BAD_BOX),
-        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, 1e39, 9]}, FaultKind.BAD_BOX),
-        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, 0, 9]}, FaultKind.ZERO_AREA),
-        ({"image_id": 7, "category_id": 1, "bbox": [5, 5, -3, 9]}, FaultKind.ZERO_AREA),
-        ({"image_id": 7, "category_id": 1, "bbox": [WIDTH, 1, 9, 9]}, FaultKind.OUTSIDE),
+        ({"image_id": 99, "category_id": 1, "bbox": [1, 1, 9, 9]}, IssueKind.UNKNOWN_IMAGE),
+        ({"category_id": 1, "bbox": [1, 1, 9, 9]}, IssueKind.UNKNOWN_IMAGE),
+        ({"image_id": [7], "category_id": 1, "bbox": [1, 1, 9, 9]}, IssueKind.UNKNOWN_IMAGE),
+        ({"image_id": 7, "category_id": 2, "bbox": [1, 1, 9, 9]}, IssueKind.UNKNOWN_CATEGORY),
+        ({"image_id": 7, "category_id": "1", "bbox": [1, 1, 9, 9]}, IssueKind.UNKNOWN_CATEGORY),
+        ({"image_id": 7, "category_id": 1}, IssueKind.BAD_BOX),
+        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, 9]}, IssueKind.BAD_BOX),
+        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, "9", 9]}, IssueKind.BAD_BOX),
+        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, 1e39, 9]}, IssueKind.BAD_BOX),
+        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, 0, 9]}, IssueKind.ZERO_AREA),
+        ({"image_id": 7, "category_id": 1, "bbox": [5, 5, -3, 9]}, IssueKind.ZERO_AREA),
+        ({"image_id": 7, "category_id": 1, "bbox": [WIDTH, 1, 9, 9]}, IssueKind.OUTSIDE),
     ],
 )
 def test_a_bad_annotation_costs_itself_only_and_is_named_by_its_id(root, annotation, kind):
@@ -103,17 +103,17 @@ def test_a_bad_annotation_costs_itself_only_and_is_named_by_its_id(root, annotat
 def test_annotations_that_are_no_objects_are_faults(root, entry):
     write_coco(root, "ann/train.json", _changed("annotations", entry))
     (fault,) = plan_coco(_config(root), embed_images=False).faults
-    assert (fault.kind, fault.annotation) == (FaultKind.BAD_BOX, 3)
+    assert (fault.kind, fault.annotation) == (IssueKind.BAD_BOX, 3)
 
 
 @pytest.mark.parametrize(
     ("entry", "kind"),
     [
-        ({"id": 7, "file_name": "c.jpg"}, FaultKind.DUPLICATE),
-        ({"file_name": "c.jpg"}, FaultKind.BAD_ENTRY),
-        ({"id": 8}, FaultKind.BAD_ENTRY),
-        ({"id": 8, "file_name": "/etc/c.jpg"}, FaultKind.BAD_ENTRY),
-        ("c.jpg", FaultKind.BAD_ENTRY),
+        ({"id": 7, "file_name": "c.jpg"}, IssueKind.DUPLICATE),
+        ({"file_name": "c.jpg"}, IssueKind.BAD_ENTRY),
+        ({"id": 8}, IssueKind.BAD_ENTRY),
+        ({"id": 8, "file_name": "/etc/c.jpg"}, IssueKind.BAD_ENTRY),
+        ("c.jpg", IssueKind.BAD_ENTRY),
     ],
 )
 def test_unusable_image_entries_are_faults(root, entry, kind):
@@ -126,7 +126,7 @@ def test_unusable_image_entries_are_faults(root, entry, kind):
 def test_a_missing_image_is_a_fault(root):
     (root / "train/b.jpg").unlink()
     first, second = _readings(plan_coco(_config(root), embed_images=False))
-    assert (first.record, first.faults[0].kind) == (None, FaultKind.NO_IMAGE)
+    assert (first.record, first.faults[0].kind) == (None, IssueKind.NO_IMAGE)
     assert second.record is not None
 
 
@@ -134,7 +134,7 @@ def test_an_image_of_another_size_is_kept_and_named(root):
     write_image(root / "train/b.jpg", height=WIDTH, width=HEIGHT)
     first, _ = _readings(plan_coco(_config(root), embed_images=False))
     assert first.record is not None
-    assert [fault.kind for fault in first.faults] == [FaultKind.OTHER_SIZE]
+    assert [fault.kind for fault in first.faults] == [IssueKind.OTHER_SIZE]
     assert first.faults[0].kind.cost == "nothing"
 
 
@@ -223,8 +223,8 @@ def test_ids_may_be_whole_numbers_written_as_floats_and_true_is_none(root):
     readings = _readings(plan)
     assert [len(reading.record.labels) for reading in readings] == [1, 2]
     assert [(fault.kind, fault.annotation) for fault in plan.faults] == [
-        (FaultKind.UNKNOWN_CATEGORY, 9),
-        (FaultKind.UNKNOWN_CATEGORY, 10),
+        (IssueKind.UNKNOWN_CATEGORY, 9),
+        (IssueKind.UNKNOWN_CATEGORY, 10),
     ]
     assert [fault.reason for fault in plan.faults] == ["category_id true", "category_id 1.5"]
     assert not any(reading.faults for reading in readings)
@@ -239,7 +239,7 @@ def test_numbers_that_json_has_not_cost_nothing_where_they_are_not_used(root):
     plan = plan_coco(_config(root), embed_images=False)
     assert [len(reading.record.labels) for reading in _readings(plan)] == [1, 1]
     (fault,) = plan.faults
-    assert (fault.kind, fault.annotation) == (FaultKind.BAD_BOX, 3)
+    assert (fault.kind, fault.annotation) == (IssueKind.BAD_BOX, 3)
     assert fault.reason == "bbox [null, 0, 10, 10]; expected x, y, width, height"
 
 
@@ -276,7 +276,7 @@ def test_an_image_listed_twice_is_one_image_with_the_boxes_of_both(root):
     assert [(record.frame_id, len(record.labels)) for record in records] == [("train/0", 2), ("train/1", 1)]
     (fault,) = plan.faults
     assert (fault.kind, fault.reason) == (
-        FaultKind.DUPLICATE,
+        IssueKind.DUPLICATE,
         "./0.jpg is listed again as image 1; the boxes of both are merged",
     )
 
@@ -287,7 +287,7 @@ def test_an_image_listed_twice_is_one_image_with_the_boxes_of_both(root):
 def test_a_file_name_that_leads_out_of_the_image_folder_is_a_fault(root, name):
     write_coco(root, "ann/train.json", _changed("images", {"id": 8, "file_name": name}))
     plan = plan_coco(_config(root), embed_images=True)
-    assert [fault.kind for fault in plan.faults] == [FaultKind.BAD_ENTRY]
+    assert [fault.kind for fault in plan.faults] == [IssueKind.BAD_ENTRY]
     assert [reading.record.file for reading in _readings(plan)] == ["train/b.jpg", "train/sub/a.v1.png"]
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from frcnn.data.conversion.faults import FaultKind
+from frcnn.data.conversion.faults import IssueKind
 from frcnn.data.conversion.kitti.plan import plan_kitti, read_sequences
 from frcnn.errors import DataError, SpecError
 from frcnn.spec.schema.experiment import KITTIConfig
@@ -52,7 +52,7 @@ def test_the_named_extension_counts_where_several_have_one_stem(root, extension,
     plan = _plan(root, image_extension=extension)
     assert kept in [name for fold in plan.folds for name in fold]
     (fault,) = plan.faults
-    assert fault.kind is FaultKind.DUPLICATE
+    assert fault.kind is IssueKind.DUPLICATE
     assert f"{kept} has the same name without extension" in fault.reason
 
 
@@ -60,7 +60,7 @@ def test_two_images_of_the_same_stem_are_one_image_and_a_fault(root):
     write_image(root / "image_2/001.PNG")
     plan = _plan(root)
     assert plan.size == 6
-    assert [fault.kind for fault in plan.faults] == [FaultKind.DUPLICATE]
+    assert [fault.kind for fault in plan.faults] == [IssueKind.DUPLICATE]
 
 
 def _sequences(root, content):
@@ -84,7 +84,7 @@ def test_sequence_mode_keeps_sequences_together(root):
 def test_frames_without_an_image_are_left_for_the_reader_to_miss(root):
     plan = _plan(root, **_sequences(root, {"a": ["000", "ghost"]}))
     readings = [plan.reader.read(name) for fold in plan.folds for name in fold]
-    assert sorted(fault.kind for reading in readings for fault in reading.faults) == [FaultKind.NO_IMAGE]
+    assert sorted(fault.kind for reading in readings for fault in reading.faults) == [IssueKind.NO_IMAGE]
 
 
 def test_a_frame_listed_again_is_a_fault_and_stays_where_it_was_first(root):
@@ -92,7 +92,7 @@ def test_a_frame_listed_again_is_a_fault_and_stays_where_it_was_first(root):
         root / _sequences(root, {"a": ["000", "001"], "b": ["001", "002"]})["kitti_sequence_to_frames_file"]
     )
     assert sequences == {"a": ["000", "001"], "b": ["002"]}
-    assert [fault.kind for fault in faults] == [FaultKind.DUPLICATE]
+    assert [fault.kind for fault in faults] == [IssueKind.DUPLICATE]
     assert faults[0].reason == "frame 001 of sequence b is already in sequence a"
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from frcnn.data.conversion.faults import MOST_NAMED, FaultKind, Remark
+from frcnn.data.conversion.faults import MOST_NAMED, IssueKind, Remark
 from frcnn.data.conversion.kitti.reader import MOST_LABEL_BYTES, KittiReader, parse_label
 from frcnn.data.records.annotations import Calibration, ImageRecord, Label
 from tests.support.kitti_folder import CAR, DONT_CARE, HEIGHT, PEDESTRIAN, WIDTH, write_image, write_kitti
@@ -42,27 +42,27 @@ def test_a_score_at_the_end_is_ignored():
 @pytest.mark.parametrize(
     ("fields", "kind"),
     [
-        (CAR.split()[:14], FaultKind.FIELD_COUNT),
-        ([*CAR.split(), "1", "2"], FaultKind.FIELD_COUNT),
-        (["traffic", "light", *CAR.split()[1:]], FaultKind.CLASS_NAME),
-        (["traffic", "light", *CAR.split()[1:], "0.9"], FaultKind.CLASS_NAME),
-        (["heavy", "goods", "vehicle", *CAR.split()[1:]], FaultKind.CLASS_NAME),
-        (["type", "2", *CAR.split()[1:]], FaultKind.CLASS_NAME),  # no truncation is 2
-        (["type", "1", *CAR.split()[1:]], FaultKind.CLASS_NAME),  # but one may be 1
-        (["type", "0", *PEDESTRIAN.split()[1:]], FaultKind.CLASS_NAME),
-        (["x" * 201, *CAR.split()[1:]], FaultKind.CLASS_NAME),
-        (_fields(x1="ten"), FaultKind.NOT_A_NUMBER),
-        (_fields(rotation="nan"), FaultKind.NOT_A_NUMBER),
-        (_fields(x2="inf"), FaultKind.NOT_A_NUMBER),
-        (_fields(z="1e39"), FaultKind.NOT_A_NUMBER),
-        (_fields(occluded="0.5"), FaultKind.NOT_A_NUMBER),
-        (_fields(occluded="1e15"), FaultKind.NOT_A_NUMBER),
-        (_fields(x2="10.9"), FaultKind.ZERO_AREA),
-        (_fields(y1="60.5"), FaultKind.ZERO_AREA),
-        (_fields(x1="40", x2="10"), FaultKind.ZERO_AREA),
-        (_fields(x1="100", x2="120"), FaultKind.OUTSIDE),
-        (_fields(x1="-20", x2="-1"), FaultKind.OUTSIDE),
-        (_fields(y1="80", y2="90"), FaultKind.OUTSIDE),
+        (CAR.split()[:14], IssueKind.FIELD_COUNT),
+        ([*CAR.split(), "1", "2"], IssueKind.FIELD_COUNT),
+        (["traffic", "light", *CAR.split()[1:]], IssueKind.CLASS_NAME),
+        (["traffic", "light", *CAR.split()[1:], "0.9"], IssueKind.CLASS_NAME),
+        (["heavy", "goods", "vehicle", *CAR.split()[1:]], IssueKind.CLASS_NAME),
+        (["type", "2", *CAR.split()[1:]], IssueKind.CLASS_NAME),  # no truncation is 2
+        (["type", "1", *CAR.split()[1:]], IssueKind.CLASS_NAME),  # but one may be 1
+        (["type", "0", *PEDESTRIAN.split()[1:]], IssueKind.CLASS_NAME),
+        (["x" * 201, *CAR.split()[1:]], IssueKind.CLASS_NAME),
+        (_fields(x1="ten"), IssueKind.NOT_A_NUMBER),
+        (_fields(rotation="nan"), IssueKind.NOT_A_NUMBER),
+        (_fields(x2="inf"), IssueKind.NOT_A_NUMBER),
+        (_fields(z="1e39"), IssueKind.NOT_A_NUMBER),
+        (_fields(occluded="0.5"), IssueKind.NOT_A_NUMBER),
+        (_fields(occluded="1e15"), IssueKind.NOT_A_NUMBER),
+        (_fields(x2="10.9"), IssueKind.ZERO_AREA),
+        (_fields(y1="60.5"), IssueKind.ZERO_AREA),
+        (_fields(x1="40", x2="10"), IssueKind.ZERO_AREA),
+        (_fields(x1="100", x2="120"), IssueKind.OUTSIDE),
+        (_fields(x1="-20", x2="-1"), IssueKind.OUTSIDE),
+        (_fields(y1="80", y2="90"), IssueKind.OUTSIDE),
     ],
 )
 def test_faulty_lines_are_told_apart(fields, kind):
@@ -102,7 +102,7 @@ def test_boxes_over_the_border_stay_as_they_are(changes):
 @example(["a", *["-nan"] * 14])
 def test_no_line_is_too_odd(fields):
     found = parse_label(fields, HEIGHT, WIDTH)
-    assert isinstance(found, Label) or isinstance(found[0], FaultKind)
+    assert isinstance(found, Label) or isinstance(found[0], IssueKind)
 
 
 def test_an_image_is_read_with_its_labels(tmp_path):
@@ -128,7 +128,7 @@ def test_a_bad_line_costs_itself_only_and_is_named_with_its_number(tmp_path):
     assert [label.class_name for label in reading.record.labels] == ["car", "pedestrian"]
     (fault,) = reading.faults
     assert (fault.kind, fault.file, fault.line) == (
-        FaultKind.FIELD_COUNT,
+        IssueKind.FIELD_COUNT,
         str(tmp_path / "label_2/a.txt"),
         3,
     )
@@ -144,10 +144,10 @@ def test_windows_line_ends_and_byte_order_mark_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("break_it", "kind"),
     [
-        (lambda root: (root / "label_2/a.txt").unlink(), FaultKind.NO_LABELS),
-        (lambda root: (root / "label_2/a.txt").write_bytes(b"Car \xff\xfe"), FaultKind.UNREADABLE_LABELS),
-        (lambda root: (root / "image_2/a.png").unlink(), FaultKind.NO_IMAGE),
-        (lambda root: (root / "image_2/a.png").write_bytes(b""), FaultKind.BROKEN_IMAGE),
+        (lambda root: (root / "label_2/a.txt").unlink(), IssueKind.NO_LABELS),
+        (lambda root: (root / "label_2/a.txt").write_bytes(b"Car \xff\xfe"), IssueKind.UNREADABLE_LABELS),
+        (lambda root: (root / "image_2/a.png").unlink(), IssueKind.NO_IMAGE),
+        (lambda root: (root / "image_2/a.png").write_bytes(b""), IssueKind.BROKEN_IMAGE),
     ],
 )
 def test_what_costs_the_image_is_returned_as_a_fault(tmp_path, break_it, kind):
@@ -197,7 +197,7 @@ def test_an_unusable_calibration_file_costs_the_image(tmp_path, text):
         (tmp_path / "calib/a.txt").write_text(text)
     reading = _reader(tmp_path, calibrations_dir="calib").read("a.png")
     assert reading.record is None
-    assert reading.faults[0].kind is FaultKind.BAD_CALIBRATION
+    assert reading.faults[0].kind is IssueKind.BAD_CALIBRATION
     assert str(tmp_path / "calib/a.txt") in reading.faults[0].reason
 
 
@@ -222,7 +222,7 @@ def test_a_reason_quotes_no_more_than_can_be_read(tmp_path):
     field = "x" * 1_000_000
     write_kitti(tmp_path, {"a": [" ".join(_fields(x1=field)), CAR]})
     (fault,) = _reader(tmp_path).read("a.png").faults
-    assert fault.kind is FaultKind.NOT_A_NUMBER
+    assert fault.kind is IssueKind.NOT_A_NUMBER
     assert len(str(fault)) < 1000 and len(fault.reason) < 400
 
 
@@ -234,7 +234,7 @@ def test_of_very_many_faulty_lines_the_first_are_named_and_all_are_counted(tmp_p
     counts = Counter()
     for fault in reading.faults:
         counts[fault.kind] += fault.count
-    assert counts == {FaultKind.FIELD_COUNT: 5000, FaultKind.NOT_A_NUMBER: 7}
+    assert counts == {IssueKind.FIELD_COUNT: 5000, IssueKind.NOT_A_NUMBER: 7}
 
 
 @pytest.mark.parametrize("folder", ["image_2", "label_2"])

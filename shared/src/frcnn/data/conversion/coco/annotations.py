@@ -17,7 +17,7 @@ import numpy as np
 from frcnn.console.foreign_text import printable
 from frcnn.data.conversion.box_checks import TOO_LARGE
 from frcnn.data.conversion.coco.reader import CocoBox, CocoImage
-from frcnn.data.conversion.faults import Fault, FaultKind
+from frcnn.data.conversion.faults import DataIssue, IssueKind
 from frcnn.data.conversion.plan import stored_class_name
 from frcnn.data.image_set import is_below
 from frcnn.data.json_guard import GuardedJson
@@ -75,7 +75,7 @@ class CocoFile:
 
     names: tuple[str, ...]
     images: CocoFold
-    faults: tuple[Fault, ...]
+    faults: tuple[DataIssue, ...]
 
 
 def read_coco(path: Path, image_dir: str) -> CocoFile:
@@ -158,7 +158,7 @@ class _Images:
 
     def __init__(self, source: _Source) -> None:
         self.entries: list[tuple[str, int, int]] = []
-        self.faults: list[Fault] = []
+        self.faults: list[DataIssue] = []
         self.place: dict[int | str, int] = {}
         # Position by file name; several entries of a file are one image.
         self._named: dict[str, int] = {}
@@ -167,14 +167,14 @@ class _Images:
             name = entry.get("file_name") if identifier is not None else None
             if identifier is None or not isinstance(name, str) or not is_below(name):
                 reason = f"found {str(entry)[:QUOTED]}; expected an id and a file_name below the image folder"
-                self.faults.append(Fault(FaultKind.BAD_ENTRY, str(source.path), reason))
+                self.faults.append(DataIssue(IssueKind.BAD_ENTRY, str(source.path), reason))
             elif identifier in self.place:
                 reason = f"duplicate image id {identifier}; {name} is skipped"
-                self.faults.append(Fault(FaultKind.DUPLICATE, str(source.path), reason))
+                self.faults.append(DataIssue(IssueKind.DUPLICATE, str(source.path), reason))
             elif (path := PurePosixPath(name).as_posix()) in self._named:
                 self.place[identifier] = self._named[path]
                 reason = f"{name} is listed again as image {identifier}; the boxes of both are merged"
-                self.faults.append(Fault(FaultKind.DUPLICATE, str(source.path), reason))
+                self.faults.append(DataIssue(IssueKind.DUPLICATE, str(source.path), reason))
             else:
                 self.place[identifier] = self._named[path] = len(self.entries)
                 size = _size(entry.get("height")), _size(entry.get("width"))
@@ -201,7 +201,7 @@ class _Columns:
     """Columns of annotations in file order: image, category, id and box."""
 
     def __init__(self, source: _Source, category_place: dict[int, int], images: _Images) -> None:
-        self.faults: list[Fault] = []
+        self.faults: list[DataIssue] = []
         self._image, self._category = array("i"), array("i")
         self._annotation, self._box = array("q"), array("d")
         for number, entry in enumerate(source.items("annotations")):
@@ -209,7 +209,7 @@ class _Columns:
             found = _check(entry, category_place, images)
             if isinstance(found, tuple):
                 kind, reason = found
-                self.faults.append(Fault(kind, str(source.path), reason, annotation=identifier))
+                self.faults.append(DataIssue(kind, str(source.path), reason, annotation=identifier))
                 continue
             # The id 1.0 equals the key 1.
             self._image.append(images.place[entry["image_id"]])
@@ -245,17 +245,17 @@ class _Boxes:
         return zip(*(column.tolist() for column in columns), strict=True)
 
 
-def _check(entry: Any, categories: dict[int, int], images: _Images) -> list[float] | tuple[FaultKind, str]:
+def _check(entry: Any, categories: dict[int, int], images: _Images) -> list[float] | tuple[IssueKind, str]:
     """Returns the box x, y, width, height, or kind and reason of an issue."""
     if not isinstance(entry, dict):
-        return FaultKind.BAD_BOX, f"found {str(entry)[:QUOTED]}; expected an object"
+        return IssueKind.BAD_BOX, f"found {str(entry)[:QUOTED]}; expected an object"
     image, category, box = entry.get("image_id"), entry.get("category_id"), entry.get("bbox")
     if _image_id(image) is None or image not in images.place:
-        return FaultKind.UNKNOWN_IMAGE, f"image_id {_quoted(image)}"
+        return IssueKind.UNKNOWN_IMAGE, f"image_id {_quoted(image)}"
     if _whole(category) is None or category not in categories:
-        return FaultKind.UNKNOWN_CATEGORY, f"category_id {_quoted(category)}"
+        return IssueKind.UNKNOWN_CATEGORY, f"category_id {_quoted(category)}"
     if not isinstance(box, list) or len(box) != 4 or not all(_is_number(value) for value in box):
-        return FaultKind.BAD_BOX, f"bbox {_quoted(box)}; expected x, y, width, height"
+        return IssueKind.BAD_BOX, f"bbox {_quoted(box)}; expected x, y, width, height"
     return box
 
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frcnn.data.conversion.faults import Fault, FaultKind
+from frcnn.data.conversion.faults import DataIssue, IssueKind
 from frcnn.data.conversion.kitti.reader import KittiReader
 from frcnn.data.conversion.partition import random_folds, sequence_folds
 from frcnn.data.conversion.plan import Plan, resolve_root
@@ -71,7 +71,7 @@ def plan_kitti(config: "KITTIConfig", *, embed_images: bool, apply_exif: bool = 
     return Plan(reader, folds, fold_count, (config.num_shards,) * len(folds), tuple(faults), notes)
 
 
-def list_images(folder: Path, extension: str) -> tuple[dict[str, str], list[Fault]]:
+def list_images(folder: Path, extension: str) -> tuple[dict[str, str], list[DataIssue]]:
     """Lists the images directly in a folder (`frcnn.data.image_set`).
 
     Args:
@@ -88,7 +88,7 @@ def list_images(folder: Path, extension: str) -> tuple[dict[str, str], list[Faul
         stem = stem_of(name)
         if stem in files:
             reason = f"{files[stem]} has the same name without extension and owns the label file"
-            faults.append(Fault(FaultKind.DUPLICATE, str(folder / name), reason))
+            faults.append(DataIssue(IssueKind.DUPLICATE, str(folder / name), reason))
         else:
             files[stem] = name
     return files, faults
@@ -117,7 +117,7 @@ def _check(config: "KITTIConfig") -> None:
 
 def _folds_of_sequences(
     path: Path, config: "KITTIConfig", files: dict[str, str]
-) -> tuple[tuple[list[str], ...], list[Fault], tuple[str, ...]]:
+) -> tuple[tuple[list[str], ...], list[DataIssue], tuple[str, ...]]:
     """Returns file names by fold, issues for repeated frames, and a note on images in no sequence.
 
     Frames without a file get a name, so that the reader reports them as missing.
@@ -134,7 +134,7 @@ def _folds_of_sequences(
     return folds, faults, notes
 
 
-def read_sequences(path: Path) -> tuple[dict[str, list[str]], list[Fault]]:
+def read_sequences(path: Path) -> tuple[dict[str, list[str]], list[DataIssue]]:
     """Reads `kitti_sequence_to_frames_file`: `{"sequence": ["frame id", ...], ...}`.
 
     Folds must not share images, so repeated frames are dropped and returned as issues.
@@ -164,7 +164,9 @@ def read_sequences(path: Path) -> tuple[dict[str, list[str]], list[Fault]]:
     return _each_frame_once(path, found)
 
 
-def _each_frame_once(path: Path, sequences: dict[str, list[str]]) -> tuple[dict[str, list[str]], list[Fault]]:
+def _each_frame_once(
+    path: Path, sequences: dict[str, list[str]]
+) -> tuple[dict[str, list[str]], list[DataIssue]]:
     home: dict[str, str] = {}
     faults = []
     once: dict[str, list[str]] = {name: [] for name in sequences}
@@ -172,7 +174,7 @@ def _each_frame_once(path: Path, sequences: dict[str, list[str]]) -> tuple[dict[
         for frame in frames:
             if frame in home:
                 reason = f"frame {frame} of sequence {name} is already in sequence {home[frame]}"
-                faults.append(Fault(FaultKind.DUPLICATE, str(path), reason))
+                faults.append(DataIssue(IssueKind.DUPLICATE, str(path), reason))
             else:
                 home[frame] = name
                 once[name].append(frame)

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 
 from frcnn.data.conversion.box_checks import TOO_LARGE, box_fault
-from frcnn.data.conversion.faults import Fault, FaultKind, Reading, named_or_counted
+from frcnn.data.conversion.faults import DataIssue, IssueKind, Reading, named_or_counted
 from frcnn.data.conversion.kitti.calibration import CalibrationError, read_calibration
 from frcnn.data.conversion.stored_image import UPRIGHT, StoredImage, read_image, remarks_on
 from frcnn.data.image_set import is_below, stem_of
@@ -53,26 +53,26 @@ class KittiReader:
         """
         image, stem = self.root / self.image_dir / file_name, stem_of(file_name)
         if not is_below(file_name):
-            return Reading(None, (Fault(FaultKind.NO_IMAGE, str(image), "not below the image folder"),))
+            return Reading(None, (DataIssue(IssueKind.NO_IMAGE, str(image), "not below the image folder"),))
         labels = self.root / self.label_dir / f"{stem}.txt"
         found = read_image(image, embed=self.embed_images)
-        if isinstance(found, Fault):
+        if isinstance(found, DataIssue):
             return Reading(None, (found,))
         try:
             lines = read_regular(labels, MOST_LABEL_BYTES).decode("utf-8-sig").split("\n")
         except FileNotFoundError:
-            fault = Fault(FaultKind.NO_LABELS, str(image), f"{labels} does not exist")
+            fault = DataIssue(IssueKind.NO_LABELS, str(image), f"{labels} does not exist")
             return Reading(None, (fault,))
         except OSError as error:
             reason = error.strerror or str(error)
-            return Reading(None, (Fault(FaultKind.UNREADABLE_LABELS, str(labels), reason),))
+            return Reading(None, (DataIssue(IssueKind.UNREADABLE_LABELS, str(labels), reason),))
         except UnicodeDecodeError as error:
             reason = f"not UTF-8 text (at byte {error.start})"
-            return Reading(None, (Fault(FaultKind.UNREADABLE_LABELS, str(labels), reason),))
+            return Reading(None, (DataIssue(IssueKind.UNREADABLE_LABELS, str(labels), reason),))
         try:
             calibration = self._calibration(stem)
         except CalibrationError as error:
-            return Reading(None, (Fault(FaultKind.BAD_CALIBRATION, str(image), str(error)),))
+            return Reading(None, (DataIssue(IssueKind.BAD_CALIBRATION, str(image), str(error)),))
         return self._reading(file_name, found, labels, lines, calibration)
 
     def _reading(
@@ -96,7 +96,7 @@ class KittiReader:
                 names.add(fields[0])
             else:
                 kind, reason = found
-                faults.append(Fault(kind, str(path), reason, line=number))
+                faults.append(DataIssue(kind, str(path), reason, line=number))
         record = ImageRecord(
             frame_id=f"{self.image_dir}/{stem}",
             height=height,
@@ -117,7 +117,7 @@ class KittiReader:
         return read_calibration(self.root / self.calibrations_dir / f"{stem}.txt")
 
 
-def parse_label(fields: list[str], height: int, width: int) -> Label | tuple[FaultKind, str]:
+def parse_label(fields: list[str], height: int, width: int) -> Label | tuple[IssueKind, str]:
     """Parses one line of a label file.
 
     Args:
@@ -133,26 +133,26 @@ def parse_label(fields: list[str], height: int, width: int) -> Label | tuple[Fau
     if words > 1:
         name = " ".join(fields[:words])
         return (
-            FaultKind.CLASS_NAME,
+            IssueKind.CLASS_NAME,
             f'"{name}" contains a space, which separates fields; write "{"".join(fields[:words])}"',
         )
     if len(fields) not in (FIELDS, FIELDS + 1):
-        return FaultKind.FIELD_COUNT, f"found {len(fields)} fields; expected {FIELDS}"
+        return IssueKind.FIELD_COUNT, f"found {len(fields)} fields; expected {FIELDS}"
     if len(fields[0]) > LONGEST_CLASS_NAME:
-        return FaultKind.CLASS_NAME, f"{len(fields[0])} characters; expected at most {LONGEST_CLASS_NAME}"
+        return IssueKind.CLASS_NAME, f"{len(fields[0])} characters; expected at most {LONGEST_CLASS_NAME}"
     numbers = [_number(field) for field in fields[1:FIELDS]]
     if None in numbers:
-        return FaultKind.NOT_A_NUMBER, f"{fields[1 + numbers.index(None)]} is not a number"
+        return IssueKind.NOT_A_NUMBER, f"{fields[1 + numbers.index(None)]} is not a number"
     return _label(fields[0], [number for number in numbers if number is not None], height, width)
 
 
-def _label(name: str, numbers: list[float], height: int, width: int) -> Label | tuple[FaultKind, str]:
+def _label(name: str, numbers: list[float], height: int, width: int) -> Label | tuple[IssueKind, str]:
     if not all(abs(number) < TOO_LARGE for number in numbers):
         wrong = next(number for number in numbers if not abs(number) < TOO_LARGE)
-        return FaultKind.NOT_A_NUMBER, f"{wrong:g} is not finite"
+        return IssueKind.NOT_A_NUMBER, f"{wrong:g} is not finite"
     truncated, occluded, alpha, x1, y1, x2, y2, *world = numbers
     if occluded != int(occluded) or abs(occluded) >= TOO_OCCLUDED:
-        return FaultKind.NOT_A_NUMBER, f"occluded is {occluded:g}; expected a whole number"
+        return IssueKind.NOT_A_NUMBER, f"occluded is {occluded:g}; expected a whole number"
     fault = box_fault(x1, y1, x2, y2, height, width)
     if fault is not None:
         return fault
