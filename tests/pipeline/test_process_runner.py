@@ -42,8 +42,8 @@ def test_an_exit_code_other_than_0_is_a_failure():
 
 
 def test_environment_of_the_container_is_passed_on():
-    code = "import os; raise SystemExit(os.environ['COLOUR'] != 'green')"
-    assert handler("python", "-c", code, COLOUR="green").run() == Status.SUCCESS
+    code = "import os; raise SystemExit(os.environ['COLOR'] != 'green')"
+    assert handler("python", "-c", code, COLOR="green").run() == Status.SUCCESS
 
 
 @dsl.container_component

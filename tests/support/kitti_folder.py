@@ -13,7 +13,7 @@ HEIGHT, WIDTH = 80, 100
 
 
 def write_image(path: Path, height: int = HEIGHT, width: int = WIDTH, *, orientation: int = 1) -> None:
-    """A grey picture with this EXIF orientation; the format follows the name, in any case."""
+    """A gray picture with this EXIF orientation; the format follows the name, in any case."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = "PNG" if path.suffix.lower() == ".png" else "JPEG"
     exif = Image.Exif()

@@ -46,7 +46,7 @@ def toy_spec(
 
 
 def scene(seed: int, height: int = HEIGHT, width: int = WIDTH) -> ImageRecord:
-    """A dark image with one bright square, the class of which is told by its colour."""
+    """A dark image with one bright square, the class of which is told by its color."""
     random = np.random.default_rng(seed)
     pixels = random.integers(0, 40, (height, width, 3), np.uint8)
     y, x = (int(random.integers(4, limit - SIDE - 4)) for limit in (height, width))
@@ -69,7 +69,7 @@ def filled_or_empty(seed: int, height: int = HEIGHT, width: int = WIDTH) -> Imag
 
 
 def flat(seed: int, height: int = HEIGHT, width: int = WIDTH) -> ImageRecord:
-    """An image of one grey throughout, with an object that nothing shows."""
+    """An image of one gray throughout, with an object that nothing shows."""
     pixels = np.full((height, width, 3), 128, np.uint8)
     label = Label("car", 20.0, 20.0, 80.0, 80.0)
     return ImageRecord(f"images/{seed:06d}", height, width, (label,), image_bytes(pixels), "png")

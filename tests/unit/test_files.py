@@ -50,7 +50,7 @@ def test_a_full_disk_is_an_error_that_names_the_file(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_really_full_device_is_recognised(tmp_path):
+def test_a_really_full_device_is_recognized(tmp_path):
     final = tmp_path / "labels.txt"
     with pytest.raises(RunError, match="disk full"), atomic_path(final), Path("/dev/full").open("w") as full:
         full.write("x")
@@ -62,7 +62,7 @@ def test_other_write_errors_stay_what_they_are(tmp_path):
         raise PermissionError(errno.EACCES, "no")
 
 
-def test_disk_full_is_recognised_in_messages_of_libraries():
+def test_disk_full_is_recognized_in_messages_of_libraries():
     assert is_disk_full(OSError("Can't write data (error message = 'No space left on device')"))
     assert not is_disk_full(OSError(errno.ENOENT, "No such file"))
 

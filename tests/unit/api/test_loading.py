@@ -200,10 +200,10 @@ def test_what_is_no_image_is_said_in_one_sentence(detectors, image, message):
     assert isinstance(caught.value, ValueError)
 
 
-def test_a_grey_array_is_an_image_too(detectors):
-    grey = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+def test_a_gray_array_is_an_image_too(detectors):
+    gray = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
     detector = detectors["onnxruntime"]
-    same(detector.predict(grey), detector.predict(grey[..., None].repeat(3, axis=-1)))
+    same(detector.predict(gray), detector.predict(gray[..., None].repeat(3, axis=-1)))
 
 
 @pytest.mark.parametrize("score", [-0.1, 1.1, "0.5", True])

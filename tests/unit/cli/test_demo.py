@@ -19,7 +19,7 @@ PRUNING = '{"params": {"before": 5000000, "after": 1234567}}'
 
 
 def kitti_folder(root, images=10, suffix=".png", size=(160, 128)):
-    """A data set of black images, each with one car and one region that nobody labelled."""
+    """A data set of black images, each with one car and one region that nobody labeled."""
     for name in ("images", "labels"):
         (root / name).mkdir(parents=True, exist_ok=True)
     for number in range(images):

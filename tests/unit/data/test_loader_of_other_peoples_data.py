@@ -16,7 +16,7 @@ from tests.support.batches import first, logged, objects_of
 from tests.support.loading import image_bytes, image_record, loading_spec, source, write_records
 
 MEAN = np.array([123.68, 116.779, 103.939])
-RED, GREEN = (np.full((40, 60, 3), colour, np.uint8) for colour in ((200, 0, 0), (0, 200, 0)))
+RED, GREEN = (np.full((40, 60, 3), color, np.uint8) for color in ((200, 0, 0), (0, 200, 0)))
 
 
 def spec_of(tmp_path, *records, **changes):
@@ -25,7 +25,7 @@ def spec_of(tmp_path, *records, **changes):
     return loading_spec(source(tmp_path / "set", tmp_path), **fields)
 
 
-def colour_of(batch):
+def color_of(batch):
     return np.asarray(batch["images"])[0].mean(axis=(0, 1)) + MEAN
 
 
@@ -47,7 +47,7 @@ def test_the_picture_that_was_converted_is_the_one_that_is_read(tmp_path, file, 
     stem = file.rpartition(".")[0]
     record = image_record(0, frame_id=stem, file=file, encoded=None, image_format="", pixels=RED)
     np.testing.assert_allclose(
-        colour_of(first(training_dataset(spec_of(tmp_path, record)))), RED[0, 0], atol=1
+        color_of(first(training_dataset(spec_of(tmp_path, record)))), RED[0, 0], atol=1
     )
 
 
@@ -56,7 +56,7 @@ def test_a_record_without_a_file_name_finds_its_image_under_any_extension(tmp_pa
     (tmp_path / name).write_bytes(image_bytes(RED))
     record = image_record(0, frame_id="a", encoded=None, image_format="", pixels=RED)
     np.testing.assert_allclose(
-        colour_of(first(training_dataset(spec_of(tmp_path, record)))), RED[0, 0], atol=1
+        color_of(first(training_dataset(spec_of(tmp_path, record)))), RED[0, 0], atol=1
     )
 
 
@@ -87,7 +87,7 @@ def test_an_image_that_became_a_pipe_or_a_device_is_skipped_and_named(tmp_path, 
     spec = spec_of(tmp_path, *records, batch_size_per_gpu=2)
     with caplog.at_level(logging.WARNING):
         dataset = training_dataset(spec)
-        np.testing.assert_allclose(colour_of(first(dataset)), RED[0, 0], atol=1)
+        np.testing.assert_allclose(color_of(first(dataset)), RED[0, 0], atol=1)
     assert "Skipping 1 images that are not regular files" in logged(caplog)
     assert "odd.png: not a regular file" in logged(caplog)
 
@@ -132,7 +132,7 @@ def test_a_jpeg_of_several_pictures_is_read_as_its_first_one(tmp_path):
     pictures[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=pictures[1:], quality=95)
     record = image_record(0, frame_id="a", file="a.jpg", encoded=None, image_format="", pixels=RED)
     np.testing.assert_allclose(
-        colour_of(first(training_dataset(spec_of(tmp_path, record)))), RED[0, 0], atol=3
+        color_of(first(training_dataset(spec_of(tmp_path, record)))), RED[0, 0], atol=3
     )
 
 
@@ -152,7 +152,7 @@ def validation_of(tmp_path, labels, **changes):
     return validation_dataset(spec, batch_size=1)
 
 
-def test_regions_that_nobody_labelled_are_handed_to_the_evaluation_only(tmp_path):
+def test_regions_that_nobody_labeled_are_handed_to_the_evaluation_only(tmp_path):
     labels = (Label("car", 10, 8, 30, 20), Label("dontcare", 40, 2, 58, 30), Label("tree", 1, 1, 9, 9))
     batch = first(validation_of(tmp_path, labels))
     assert objects_of(batch)[0] == [[8, 10, 20, 30]]

@@ -92,7 +92,7 @@ def test_one_process_averages_gathers_and_broadcasts_to_itself():
 
 
 def small_model(**options):
-    """Two parts as a detector has them, one of them with batch normalisation."""
+    """Two parts as a detector has them, one of them with batch normalization."""
     image = keras.Input((4, 4, 2))
     features = keras.Model(image, BatchNormalization(**options)(image))
     head = keras.Model(image, keras.layers.Conv2D(1, 1)(image))
@@ -108,7 +108,7 @@ def test_moving_statistics_become_the_mean_over_ranks():
     np.testing.assert_allclose(layer.gamma, [1.0, 1.0])
 
 
-def test_ranges_of_quantisation_become_the_mean_over_ranks():
+def test_ranges_of_quantization_become_the_mean_over_ranks():
     image = keras.Input((4, 4, 2))
     features, head = keras.Model(image, QDQ()(image)), keras.Model(image, QDQ()(image))
     model = type("Model", (), {"features": features, "roi_head": head})

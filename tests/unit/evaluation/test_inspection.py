@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frcnn.drawing.colors import class_colour
+from frcnn.drawing.colors import class_color
 from frcnn.evaluation.evaluator import Evaluator
 from frcnn.evaluation.inspection import BINS, ErrorAnalysis
 from frcnn.evaluation.settings import EvaluationSettings
@@ -112,7 +112,7 @@ def test_a_thumbnail_shows_the_box_in_its_place():
     assert image.shape == (mistake.height, mistake.width, 3)
     assert max(image.shape[:2]) == SIDE
     # 80 px wide, shown with 0.6 of that on either side: 176 px, so one px is one px.
-    rows, columns = np.nonzero((image == class_colour(CAR)).all(axis=-1))
+    rows, columns = np.nonzero((image == class_color(CAR)).all(axis=-1))
     assert columns.max() - columns.min() == pytest.approx(80, abs=2)
     assert rows.max() - rows.min() == pytest.approx(40, abs=2)
 

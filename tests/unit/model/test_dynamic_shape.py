@@ -119,7 +119,7 @@ def test_a_convolutional_body_sees_the_padding_near_the_border_only(spec):
         assert np.abs(one[:, :, 11] - other[:, :, 11]).max() > 1e-2
 
 
-def test_an_image_is_not_seen_by_its_neighbours(spec):
+def test_an_image_is_not_seen_by_its_neighbors(spec):
     keras.utils.set_random_seed(1)
     detector = KerasDetector(build(spec), detection_settings(spec.evaluation_config))
     images = padded_images()

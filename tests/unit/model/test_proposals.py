@@ -105,7 +105,7 @@ def test_no_sound_box_gives_only_zero_rows():
     assert not np.asarray(found.valid).any() and not np.asarray(found.boxes).any()
 
 
-def test_an_empty_image_does_not_disturb_its_neighbour():
+def test_an_empty_image_does_not_disturb_its_neighbor():
     scores, codes = random_heads(3, batch=2)
     codes.reshape(2, -1, 4)[0, :, 2:] = -8.0
     check(scores, codes)

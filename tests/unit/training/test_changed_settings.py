@@ -169,7 +169,7 @@ def test_a_cpu_without_bfloat16_is_told_that_float32_is_faster(tmp_path, monkeyp
     assert ("this CPU has no bfloat16 instructions" in caplog.text) is not bfloat16
 
 
-def test_scaling_changes_neither_gradients_nor_the_regulariser(tmp_path, monkeypatch):
+def test_scaling_changes_neither_gradients_nor_the_regularizer(tmp_path, monkeypatch):
     """float32 layers with a scaled loss take the same step as without, up to rounding by powers of two."""
     spec = toy_spec(tmp_path, training="regularizer { type: L2 weight: 0.01 }")
     results = []

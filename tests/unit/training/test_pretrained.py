@@ -192,7 +192,7 @@ def test_the_resnet_of_keras_applications_computes_the_same_as_ours(tmp_path):
     ],
 )
 def test_a_network_of_keras_applications_computes_the_same_as_ours(tmp_path, arch, theirs, last, options):
-    # Their EfficientNets scale and normalise the image in layers of their own; these are passed by.
+    # Their EfficientNets scale and normalize the image in layers of their own; these are passed by.
     whole = getattr(keras.applications, theirs)(weights=None, include_top=False, input_shape=(128, 160, 3))
     random = np.random.default_rng(5)
     for variable in whole.weights:
@@ -202,7 +202,7 @@ def test_a_network_of_keras_applications_computes_the_same_as_ours(tmp_path, arc
     model = detector(tmp_path, arch, options)
     status = by_name(load_pretrained(model, tmp_path / "theirs.weights.h5"))
     body = {layer.name for layer in model.features.layers if not layer.name.startswith("rpn_")}
-    # Ours has a normalisation where their VGG has none: it takes over the bias.
+    # Ours has a normalization where their VGG has none: it takes over the bias.
     assert {name for name in body if status.get(name) == "No"} == set()
     image = random.normal(size=(1, 128, 160, 3)).astype(np.float32)
     given = whole.get_layer("stem_conv_pad").input if "Efficient" in theirs else whole.input
@@ -212,7 +212,7 @@ def test_a_network_of_keras_applications_computes_the_same_as_ours(tmp_path, arc
 
 
 def test_biases_move_where_the_model_has_them(tmp_path):
-    # Neither a convolution with a bias before a normalisation in the file only, nor the reverse.
+    # Neither a convolution with a bias before a normalization in the file only, nor the reverse.
     model = detector(tmp_path, "vgg:19", "use_pooling: true roi_pooling_config { pool_size: 2 }")
     random = np.random.default_rng(5)
     kernel, bias = random.normal(size=(3, 3, 3, 64)), random.normal(size=64)

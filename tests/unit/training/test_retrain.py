@@ -52,7 +52,7 @@ def retrained(pruned, **changes):
 
 
 @pytest.mark.parametrize(("kind", "weight"), [("NO_REG", 0.0), ("L1", 0.01), ("L2", 0.01)])
-def test_the_specs_regulariser_counts_for_all_kernels_the_heads_included(pruned, kind, weight):
+def test_the_specs_regularizer_counts_for_all_kernels_the_heads_included(pruned, kind, weight):
     _path, spec = pruned
     config = type(spec.training_config.regularizer)
     kinds = type(spec.training_config.regularizer.type)

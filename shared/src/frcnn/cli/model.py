@@ -61,9 +61,9 @@ def run(args: argparse.Namespace) -> None:
             f"{args.file}: operations and memory depend on the input size, which is not fixed; "
             "use a spec with size_height_width instead of size_min"
         )
-    from frcnn.model.summary import summarise
+    from frcnn.model.summary import summarize
 
-    summary = summarise(model, args.rois)
+    summary = summarize(model, args.rois)
     lines = [] if args.parts else [*_layer_lines(summary), ""]
     sys.stdout.write("\n".join([*lines, *_part_lines(summary, model, args.batch_size)]) + "\n")
 

@@ -74,8 +74,8 @@ def _background(random: np.random.Generator, height: int, width: int) -> Image.I
     draw = ImageDraw.Draw(image)
     for _ in range(random.integers(4, 12)):
         ends = random.integers(0, (width, height), size=(2, 2))
-        colour = tuple(int(value) for value in random.integers(0, 256, size=3))
-        draw.line([tuple(map(int, end)) for end in ends], fill=colour, width=int(random.integers(1, 3)))
+        color = tuple(int(value) for value in random.integers(0, 256, size=3))
+        draw.line([tuple(map(int, end)) for end in ends], fill=color, width=int(random.integers(1, 3)))
     return _noisy(random, image.filter(ImageFilter.GaussianBlur(0.7)), random.uniform(6, 14))
 
 
@@ -88,8 +88,8 @@ def _place(
         name = CLASSES[random.integers(len(CLASSES))]
         corners = _corners(name, side, random.uniform(-0.4, 0.4))
         reach = max(max(abs(x), abs(y)) for x, y in corners) + 1
-        centre = random.uniform(reach, width - reach), random.uniform(reach, height - reach)
-        mask = _mask(corners, centre, height, width)
+        center = random.uniform(reach, width - reach), random.uniform(reach, height - reach)
+        mask = _mask(corners, center, height, width)
         found = mask.point(lambda value: 255 * (value > 127)).getbbox()
         if found is None:
             continue
@@ -113,10 +113,10 @@ def _corners(name: str, side: float, angle: float) -> list[tuple[float, float]]:
 
 
 def _mask(
-    corners: list[tuple[float, float]], centre: tuple[float, float], height: int, width: int
+    corners: list[tuple[float, float]], center: tuple[float, float], height: int, width: int
 ) -> Image.Image:
     large = Image.new("L", (width * OVERSAMPLING, height * OVERSAMPLING))
-    points = [((x + centre[0]) * OVERSAMPLING, (y + centre[1]) * OVERSAMPLING) for x, y in corners]
+    points = [((x + center[0]) * OVERSAMPLING, (y + center[1]) * OVERSAMPLING) for x, y in corners]
     ImageDraw.Draw(large).polygon(points, fill=255)
     return large.reduce(OVERSAMPLING)
 
@@ -124,12 +124,12 @@ def _mask(
 def _surface(random: np.random.Generator, image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
     """Returns an image of a shaded, noisy color that contrasts with the background in `box`."""
     behind = np.asarray(image.crop((box[0], box[1], box[2] + 1, box[3] + 1)), np.float32).mean((0, 1))
-    colour = random.integers(0, 256, size=3)
-    while np.abs(colour - behind).sum() < MIN_CONTRAST:
-        colour = random.integers(0, 256, size=3)
+    color = random.integers(0, 256, size=3)
+    while np.abs(color - behind).sum() < MIN_CONTRAST:
+        color = random.integers(0, 256, size=3)
     shade = random.uniform(0.75, 1.0, size=(2, 2))
     light = Image.fromarray((shade * 255).astype(np.uint8)).resize(image.size, Image.Resampling.BILINEAR)
-    pixels = np.asarray(light, np.float32)[..., None] / 255 * colour
+    pixels = np.asarray(light, np.float32)[..., None] / 255 * color
     return _noisy(random, Image.fromarray(pixels.astype(np.uint8)), random.uniform(3, 10))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from frcnn.drawing.colors import class_colour, text_colour
+from frcnn.drawing.colors import class_color, text_color
 
 # Fractions of the mean image side, and the smallest legible sizes in px.
 _LINE_SHARE, _MIN_LINE = 0.0045, 1
@@ -72,10 +72,10 @@ def annotate(
 
 def _draw_box(canvas: ImageDraw.ImageDraw, box: Sequence[int], index: int, line: int) -> None:
     x1, y1, x2, y2 = box
-    colour = class_colour(index)
+    color = class_color(index)
     # A thin edge of the opposite brightness keeps the box visible on a background of the same color.
-    canvas.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline=text_colour(colour))
-    canvas.rectangle((x1, y1, x2, y2), outline=colour, width=line)
+    canvas.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline=text_color(color))
+    canvas.rectangle((x1, y1, x2, y2), outline=color, width=line)
 
 
 def _draw_caption(
@@ -93,10 +93,10 @@ def _draw_caption(
     top, bottom = min(top, line_top), max(bottom, line_bottom)
     size = round(right - left) + 2 * style.padding, round(bottom - top) + 2 * style.padding
     place = place_caption(box, size, image_size, placed)
-    colour = class_colour(index)
-    canvas.rectangle((place[0], place[1], place[2] - 1, place[3] - 1), fill=colour)
+    color = class_color(index)
+    canvas.rectangle((place[0], place[1], place[2] - 1, place[3] - 1), fill=color)
     origin = place[0] + style.padding - left, place[1] + style.padding - top
-    canvas.text(origin, text, font=style.font, fill=text_colour(colour))
+    canvas.text(origin, text, font=style.font, fill=text_color(color))
     return place
 
 

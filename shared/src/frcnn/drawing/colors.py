@@ -4,9 +4,9 @@ The first colors are those of Okabe and Ito (2008), ordered so that few classes 
 contrasts. Further classes repeat them in lighter and darker shades.
 """
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
-_BASE: tuple[Colour, ...] = (
+_BASE: tuple[Color, ...] = (
     (230, 159, 0),  # orange
     (86, 180, 233),  # sky blue
     (0, 158, 115),  # bluish green
@@ -19,7 +19,7 @@ _BASE: tuple[Colour, ...] = (
 _SHADES = (0.0, -0.45, 0.5, -0.65)
 
 
-def class_colour(index: int) -> Colour:
+def class_color(index: int) -> Color:
     """Returns the color of class `index`, RGB in 0..255; repeats after 28 classes."""
     shade = _SHADES[index // len(_BASE) % len(_SHADES)]
     target = 255 if shade > 0 else 0
@@ -27,13 +27,13 @@ def class_colour(index: int) -> Colour:
     return red, green, blue
 
 
-def luminance(colour: Colour) -> float:
+def luminance(color: Color) -> float:
     """Returns the relative luminance of a color in 0..1, as defined by WCAG 2."""
-    linear = [_linear(part / 255.0) for part in colour]
+    linear = [_linear(part / 255.0) for part in color]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def text_colour(background: Colour) -> Colour:
+def text_color(background: Color) -> Color:
     """Returns black or white, whichever has the higher contrast with `background`."""
     # At luminance 0.179 both have the same WCAG contrast ratio: (L + 0.05) / 0.05 = 1.05 / (L + 0.05).
     return (0, 0, 0) if luminance(background) > 0.179 else (255, 255, 255)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw, ImageFont
 
 from frcnn.console.foreign_text import printable
-from frcnn.drawing.colors import class_colour
+from frcnn.drawing.colors import class_color
 
 # All sizes in px.
 GAP = 8
@@ -64,6 +64,6 @@ def _draw_legend(
 ) -> None:
     left = GAP
     for index, name in enumerate(map(printable, class_names)):
-        canvas.rectangle((left, top + 4, left + SWATCH, top + 4 + SWATCH), fill=class_colour(index))
+        canvas.rectangle((left, top + 4, left + SWATCH, top + 4 + SWATCH), fill=class_color(index))
         canvas.text((left + SWATCH + 4, top), name, INK, font)
         left += round(canvas.textlength(name, font)) + SWATCH + 3 * GAP

@@ -22,19 +22,19 @@ class Confusion:
     classes: int
     counts: Counter[tuple[int, int]] = dataclasses.field(default_factory=Counter)
 
-    def add(self, labelled: int, found: int) -> None:
+    def add(self, labeled: int, found: int) -> None:
         """Counts one object, one false alarm or one miss.
 
         Args:
-            labelled: Class of the object; "nothing" for a false alarm.
+            labeled: Class of the object; "nothing" for a false alarm.
             found: Class of the detection; "nothing" for a miss.
         """
-        self.counts[int(labelled), int(found)] += 1
+        self.counts[int(labeled), int(found)] += 1
 
     @property
     def right(self) -> int:
         """Number of objects that were detected with their class."""
-        return sum(count for (labelled, found), count in self.counts.items() if labelled == found)
+        return sum(count for (labeled, found), count in self.counts.items() if labeled == found)
 
     @property
     def missed(self) -> int:
@@ -60,17 +60,17 @@ class Confusion:
         others = self.classes > most
         if others:
             mistakes: Counter[int] = Counter()
-            for (labelled, found), count in self.counts.items():
-                if labelled != found:
-                    mistakes.update({labelled: count, found: count})
+            for (labeled, found), count in self.counts.items():
+                if labeled != found:
+                    mistakes.update({labeled: count, found: count})
             mistakes.pop(self.classes, None)
             shown = sorted(sorted(shown, key=lambda index: (-mistakes[index], index))[:most])
         place = {index: at for at, index in enumerate(shown)}
         size = len(shown) + others + 1
         place[self.classes] = size - 1
         matrix = np.zeros((size, size), np.int64)
-        for (labelled, found), count in self.counts.items():
-            matrix[place.get(labelled, len(shown)), place.get(found, len(shown))] += count
+        for (labeled, found), count in self.counts.items():
+            matrix[place.get(labeled, len(shown)), place.get(found, len(shown))] += count
         rest = [f"{self.classes - len(shown)} other classes"] if others else []
         return ConfusionTable([*(names[index] for index in shown), *rest], matrix)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 import frcnn
 from frcnn.console.foreign_text import printable
-from frcnn.drawing.colors import class_colour
+from frcnn.drawing.colors import class_color
 from frcnn.errors import UsageError
 from frcnn.evaluation.average_precision import Curve
 from frcnn.evaluation.inspection import BINS, SIZES, ErrorAnalysis
@@ -141,7 +141,7 @@ def _content(
             {
                 "result": each,
                 "former": before.get(each.name, {}),
-                "colour": "rgb({},{},{})".format(*class_colour(index)),
+                "color": "rgb({},{},{})".format(*class_color(index)),
                 "sizes": inspection.size_results(index),
                 "shown": index in shown,
                 "curve": curve_path(each.curve, report.metric) if each.curve else "",

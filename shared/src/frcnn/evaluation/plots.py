@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from frcnn.console.foreign_text import printable
-from frcnn.drawing.colors import class_colour, luminance
+from frcnn.drawing.colors import class_color, luminance
 from frcnn.evaluation.report import ClassResult, IoUResult, Report
 from frcnn.evaluation.settings import iou_label
 from frcnn.files import atomic_path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _LEGEND_ROWS = 24  # more classes than this need a second column
 _MOST_CURVES = 4 * _LEGEND_ROWS  # more lines are hard to distinguish and make the image too wide
 _LINE_STYLES = ("-", "--", "-.", ":")
-_COLOURS_PER_STYLE = 7  # the palette's distinct hues
+_COLORS_PER_STYLE = 7  # the palette's distinct hues
 _TOO_BRIGHT = 0.5  # luminance above which a color is hard to see on white
 
 
@@ -107,8 +107,8 @@ def _draw(axes: "Axes", index: int, result: ClassResult, metric: str) -> None:
         np.concatenate([[0.0], curve.recall, curve.recall[-1:]]),
         _heights(curve.envelope if metric == "VOC12" else curve.precision),
         drawstyle="steps-pre" if metric == "VOC12" else "default",
-        linestyle=_LINE_STYLES[index // _COLOURS_PER_STYLE % len(_LINE_STYLES)],
-        color=_line_colour(index),
+        linestyle=_LINE_STYLES[index // _COLORS_PER_STYLE % len(_LINE_STYLES)],
+        color=_line_color(index),
         linewidth=1.8,
         clip_on=False,
     )
@@ -121,10 +121,10 @@ def _heights(precision: np.ndarray) -> np.ndarray:
     return np.concatenate([precision[:1], precision, [0.0]])
 
 
-def _line_colour(index: int) -> tuple[float, float, float]:
-    colour = class_colour(index)
-    strength = 0.7 if luminance(colour) > _TOO_BRIGHT else 1.0
-    red, green, blue = (part / 255.0 * strength for part in colour)
+def _line_color(index: int) -> tuple[float, float, float]:
+    color = class_color(index)
+    strength = 0.7 if luminance(color) > _TOO_BRIGHT else 1.0
+    red, green, blue = (part / 255.0 * strength for part in color)
     return red, green, blue
 
 

@@ -60,7 +60,7 @@ class ErrorExample:
         """
         from PIL import Image, ImageDraw
 
-        from frcnn.drawing.colors import class_colour, text_colour
+        from frcnn.drawing.colors import class_color, text_color
 
         y1, x1, y2, x2 = _window(box, pixels.shape[:2])
         part = Image.fromarray(np.ascontiguousarray(pixels[y1:y2, x1:x2]))
@@ -70,10 +70,10 @@ class ErrorExample:
                    ((1, x1, 0), (0, y1, 0), (3, x1, 1), (2, y1, 1))]  # fmt: skip
         left, top = (max(0.0, each) for each in corners[:2])
         right, bottom = (min(limit - 1.0, each) for each, limit in zip(corners[2:], part.size, strict=True))
-        draw, colour = ImageDraw.Draw(part), class_colour(class_index)
+        draw, color = ImageDraw.Draw(part), class_color(class_index)
         outline = (max(left - 1, 0), max(top - 1, 0), right + 1, bottom + 1)
-        draw.rectangle(outline, outline=text_colour(colour))
-        draw.rectangle((left, top, max(right, left), max(bottom, top)), outline=colour, width=_LINE)
+        draw.rectangle(outline, outline=text_color(color))
+        draw.rectangle((left, top, max(right, left), max(bottom, top)), outline=color, width=_LINE)
         buffer = io.BytesIO()
         part.save(buffer, "PNG", optimize=True)
         return cls(priority, buffer.getvalue(), part.width, part.height, caption)

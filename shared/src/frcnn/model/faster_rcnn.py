@@ -218,7 +218,7 @@ class FasterRCNN(keras.Model):
             gradients = tape.gradient(scaled, values)
         if self.average_gradients is not None:
             gradients = self.average_gradients(gradients)
-        gradients, penalty = self._regularise(gradients)
+        gradients, penalty = self._regularize(gradients)
         self._measure(gradients)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         if self.weight_averages is not None:
@@ -346,7 +346,7 @@ class FasterRCNN(keras.Model):
         finite = tf.math.is_finite(norm)
         self.norm_mean.update_state(tf.where(finite, norm, 0.0), sample_weight=tf.cast(finite, tf.float32))
 
-    def _regularise(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
+    def _regularize(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
         """Adds the regularizer's gradient to the scaled gradients of kernels; returns both.
 
         Mathematically equal to a penalty in the loss, in one op per kernel. Only kernels of convolutions and

@@ -94,7 +94,7 @@ class ModelSummary:
         return _BYTES * (batch * largest + self.total("params"))
 
 
-def summarise(model: FasterRCNN, rois: int) -> ModelSummary:
+def summarize(model: FasterRCNN, rois: int) -> ModelSummary:
     """Summarizes a detector of fixed input size.
 
     Args:

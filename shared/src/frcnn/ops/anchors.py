@@ -44,8 +44,8 @@ def anchor_grid(
     """
     half = anchor_sizes(scales, ratios)[:, ::-1] / 2
     y, x = np.meshgrid(stride * (np.arange(rows) + 0.5), stride * (np.arange(columns) + 0.5), indexing="ij")
-    centres = np.stack([y, x], axis=-1).astype(np.float32)[:, :, None, :]
-    return np.concatenate([centres - half, centres + half], axis=-1).reshape(-1, 4)
+    centers = np.stack([y, x], axis=-1).astype(np.float32)[:, :, None, :]
+    return np.concatenate([centers - half, centers + half], axis=-1).reshape(-1, 4)
 
 
 def anchors_of_map(
@@ -65,5 +65,5 @@ def anchors_of_map(
     """
     half = tf.constant(anchor_sizes(scales, ratios)[:, ::-1] / 2)
     y, x = (stride * (tf.cast(tf.range(cells), tf.float32) + 0.5) for cells in (rows, columns))
-    centres = tf.stack(tf.meshgrid(y, x, indexing="ij"), axis=-1)[:, :, None, :]
-    return tf.reshape(tf.concat([centres - half, centres + half], axis=-1), [-1, 4])
+    centers = tf.stack(tf.meshgrid(y, x, indexing="ij"), axis=-1)[:, :, None, :]
+    return tf.reshape(tf.concat([centers - half, centers + half], axis=-1), [-1, 4])

@@ -21,8 +21,8 @@ def encode(boxes: tf.Tensor, references: tf.Tensor, inclusive: bool) -> tf.Tenso
     Returns:
         Deltas (dx, dy, dw, dh), `[..., 4]`.
     """
-    x, y, w, h = _centre_and_size(boxes, inclusive)
-    ref_x, ref_y, ref_w, ref_h = _centre_and_size(references, inclusive)
+    x, y, w, h = _center_and_size(boxes, inclusive)
+    ref_x, ref_y, ref_w, ref_h = _center_and_size(references, inclusive)
     codes = [(x - ref_x) / ref_w, (y - ref_y) / ref_h, tf.math.log(w / ref_w), tf.math.log(h / ref_h)]
     return tf.stack(codes, axis=-1)
 
@@ -40,14 +40,14 @@ def decode(codes: tf.Tensor, references: tf.Tensor, inclusive: bool) -> tf.Tenso
         Boxes, `yxyx` in pixels, `[..., 4]`.
     """
     dx, dy, dw, dh = tf.unstack(codes, axis=-1)
-    ref_x, ref_y, ref_w, ref_h = _centre_and_size(references, inclusive)
+    ref_x, ref_y, ref_w, ref_h = _center_and_size(references, inclusive)
     half_w = ref_w * tf.exp(tf.minimum(dw, MAX_LOG_SCALE)) / 2
     half_h = ref_h * tf.exp(tf.minimum(dh, MAX_LOG_SCALE)) / 2
     x, y = ref_x + dx * ref_w, ref_y + dy * ref_h
     return tf.stack([y - half_h, x - half_w, y + half_h, x + half_w], axis=-1)
 
 
-def _centre_and_size(boxes: tf.Tensor, inclusive: bool) -> tuple[tf.Tensor, ...]:
+def _center_and_size(boxes: tf.Tensor, inclusive: bool) -> tuple[tf.Tensor, ...]:
     extra = 1.0 if inclusive else 0.0
     y1, x1, y2, x2 = tf.unstack(boxes, axis=-1)
     width, height = x2 - x1 + extra, y2 - y1 + extra

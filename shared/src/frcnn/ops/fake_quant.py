@@ -15,7 +15,7 @@ LARGEST = 127
 _SMALLEST_LIMIT = 1e-12
 
 
-def fake_quantise(values: tf.Tensor, limit: tf.Tensor) -> tf.Tensor:
+def fake_quantize(values: tf.Tensor, limit: tf.Tensor) -> tf.Tensor:
     """Rounds activations half to even and clips them to -128..127 steps, as QuantizeLinear does.
 
     Args:
@@ -49,7 +49,7 @@ def kernel_limits(kernel: tf.Tensor, filter_axes: int = 0) -> tf.Tensor:
 
 
 @tf.custom_gradient
-def fake_quantise_kernel(
+def fake_quantize_kernel(
     kernel: tf.Tensor, limits: tf.Tensor
 ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, None]]]:
     """Rounds a kernel to -127..127 steps of the limits from `kernel_limits`; the gradient is 1.

@@ -59,10 +59,10 @@ def for_retraining(model: FasterRCNN, spec: "Experiment", path: Path) -> FasterR
         for layer in part.layers:
             if isinstance(layer, BatchNormalization):
                 layer.frozen = spec.model_config.freeze_bn
-    return quantised(changed, spec)
+    return quantized(changed, spec)
 
 
-def quantised(model: FasterRCNN, spec: "Experiment") -> FasterRCNN:
+def quantized(model: FasterRCNN, spec: "Experiment") -> FasterRCNN:
     """Sets up quantization-aware training as the spec says; a float model is rewritten if needed.
 
     Args:

@@ -21,7 +21,7 @@ from frcnn.model.files.checkpoint import (
 from frcnn.model.qat.insert import is_qat
 from frcnn.training.changed_settings import apply_changes
 from frcnn.training.pretrained.load import load_pretrained
-from frcnn.training.retrain import for_retraining, quantised
+from frcnn.training.retrain import for_retraining, quantized
 from frcnn.training.run_folder import find_checkpoint
 
 if TYPE_CHECKING:
@@ -59,11 +59,11 @@ class Start:
                 f"{self.path} is a {record.arch} model, but model_config.arch is {spec.model_config.arch}. "
                 "Resume with the same architecture, or start a new training."
             )
-        self._check_quantisation(is_qat(model), spec.training_config.enable_qat)
+        self._check_quantization(is_qat(model), spec.training_config.enable_qat)
         if self.kind == "resume":
             apply_changes(record, spec, self.path)
 
-    def _check_quantisation(self, found: bool, wanted: bool) -> None:
+    def _check_quantization(self, found: bool, wanted: bool) -> None:
         if found and not wanted:
             raise ModelError(
                 f"{self.path} is a model of quantization-aware training, but the spec says "
@@ -111,7 +111,7 @@ def begin(
     model = build(spec)
     if spec.training_config.pretrained_weights:
         load_pretrained(model, Path(spec.training_config.pretrained_weights), key)
-    model = quantised(model, spec)
+    model = quantized(model, spec)
     return model, TrainingRecord(arch, model.geometry.class_names), None
 
 

@@ -82,7 +82,7 @@ def test_without_resizing_small_images_get_a_black_border_before_the_mean_is_tak
     np.testing.assert_allclose(image[:, 60:], 0, atol=1e-4)
 
 
-def test_grey_images_have_one_channel(make):
+def test_gray_images_have_one_channel(make):
     spec = make(
         [image_record(0)], image_type=ImageType.GRAY_SCALE, image_channel_order="l", batch_size_per_gpu=1
     )

@@ -16,7 +16,7 @@ from frcnn.data.transforms.augment import (
     sample_spatial,
     spatial_transform,
 )
-from frcnn.data.transforms.colour import ColourSettings
+from frcnn.data.transforms.color import ColorSettings
 from frcnn.data.transforms.objects import Objects
 from frcnn.data.transforms.warp import warp_boxes
 from tests.support.loading import image_record, loading_spec, noise_image, source, write_records
@@ -63,7 +63,7 @@ def test_flips_alone_copy_pixels_and_need_no_warp():
 
 
 def test_equal_seeds_give_equal_pictures_and_others_do_not():
-    augment = tf.function(Augmentation(EVERYTHING, ColourSettings(0.1, 20.0, 0.2, 0.2)))
+    augment = tf.function(Augmentation(EVERYTHING, ColorSettings(0.1, 20.0, 0.2, 0.2)))
     image, objects = scene([20, 30, 45, 60])
     first, again, other = (augment(image, objects, tf.constant([7, n], tf.int64), H, W)[0] for n in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
@@ -204,7 +204,7 @@ def test_without_resizing_a_shift_brings_in_what_lay_outside(tmp_path):
     np.testing.assert_allclose(image, expected, atol=1e-3)
 
 
-def test_boxes_under_the_minimum_are_not_learnt_from(tmp_path):
+def test_boxes_under_the_minimum_are_not_learned_from(tmp_path):
     labels = (
         Label("car", 10.0, 8.0, 30.0, 20.0),
         Label("car", 10.0, 8.0, 14.0, 30.0),
@@ -214,8 +214,8 @@ def test_boxes_under_the_minimum_are_not_learnt_from(tmp_path):
     np.testing.assert_array_equal(boxes, [[8, 10, 20, 30]])
 
 
-def test_grey_images_keep_their_values(tmp_path):
-    augment = Augmentation(colour=ColourSettings(shift_stddev=0.5))
+def test_gray_images_keep_their_values(tmp_path):
+    augment = Augmentation(color=ColorSettings(shift_stddev=0.5))
     image = tf.constant(noise_image(1, H, W)[..., :1], tf.float32)
     objects = Objects(tf.zeros([0, 4]), tf.zeros([0], tf.int32), tf.zeros([0], tf.bool))
     np.testing.assert_array_equal(augment(image, objects, seeds(1)[0], H, W)[0], image)

@@ -14,7 +14,7 @@ from frcnn.data.transforms.preprocess import decode_image, prepare_image
 from frcnn.errors import DataError
 
 COLOR = ImageSettings(96, 160, 3, "bgr", (103.939, 116.779, 123.68), 1.5, True)
-GREY = dataclasses.replace(COLOR, channels=1, order="l", mean=(117.3,))
+GRAY = dataclasses.replace(COLOR, channels=1, order="l", mean=(117.3,))
 DYNAMIC = dataclasses.replace(COLOR, height=0, width=0, min_side=130, max_side=210)
 SIZES = [(96, 160), (48, 80), (50, 333), (301, 97), (1, 1), (375, 1242)]
 
@@ -61,7 +61,7 @@ def test_files_of_16_bits_have_the_pixels_that_tensorflow_decodes(depth):
     np.testing.assert_array_equal(image_arrays.decode(buffer.getvalue(), 3), expected)
 
 
-@pytest.mark.parametrize("settings", [COLOR, GREY, DYNAMIC], ids=["color", "grey", "dynamic"])
+@pytest.mark.parametrize("settings", [COLOR, GRAY, DYNAMIC], ids=["color", "gray", "dynamic"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_the_network_sees_what_it_sees_by_tensorflow(size, settings):
     data = encoded(pixels(*size))
@@ -70,7 +70,7 @@ def test_the_network_sees_what_it_sees_by_tensorflow(size, settings):
     assert decoded.shape[:2] == tuple(original.numpy())
     found = image_arrays.prepare(decoded, settings)
     assert found.dtype == np.float32 and found.flags.c_contiguous
-    # 1e-3 of a grey level, divided by the scale.
+    # 1e-3 of a gray level, divided by the scale.
     np.testing.assert_allclose(found, expected.numpy(), rtol=0, atol=1e-3 / settings.scale)
 
 

@@ -101,8 +101,8 @@ def test_images_of_all_sizes_cannot_be_int8(work, monkeypatch, caplog):
 
 
 @pytest.fixture
-def learnt(monkeypatch, exported):
-    """The model counts as one with learnt ranges."""
+def learned(monkeypatch, exported):
+    """The model counts as one with learned ranges."""
     trained = TrainedRanges({"input_image": 3.0, "crops": 2.0})
     for part in (exported.features, exported.head):
         name = "input_image" if part is exported.features else "crops"
@@ -111,7 +111,7 @@ def learnt(monkeypatch, exported):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_learnt_ranges_want_a_json_file(work, learnt, caplog, precision):
+def test_learned_ranges_want_a_json_file(work, learned, caplog, precision):
     assert export(work, "--data_type", precision) == 2
     assert "Name a file for its ranges, or set force_ptq to calibrate instead" in caplog.text
     assert not (work / "int8.onnx").exists()
@@ -120,7 +120,7 @@ def test_learnt_ranges_want_a_json_file(work, learnt, caplog, precision):
     assert written == {"tensor_scales": {"input_image": 3.0, "crops": 2.0}}
 
 
-def test_learnt_ranges_can_be_passed_over(work, learnt):
+def test_learned_ranges_can_be_passed_over(work, learned):
     assert calibrated(work, "--force_ptq", "--cal_json_file", work / "scales.json") == 0
     written = json.loads((work / "scales.json").read_text())["tensor_scales"]
     assert written["input_image"] > 200

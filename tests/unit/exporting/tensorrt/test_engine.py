@@ -158,7 +158,7 @@ def test_the_files_types_are_kept_unless_others_are_wanted(work, gpu):
 
 
 def test_int8_takes_its_scales_from_a_cache(work, gpu):
-    with pytest.raises(UsageError, match=r"is not quantised; export it with --data_type int8"):
+    with pytest.raises(UsageError, match=r"is not quantized; export it with --data_type int8"):
         built(work, precision="int8")
     (work / "cal.bin").write_text("TRT-101300-EntropyCalibration2\n")
     config = built(work, precision="int8", calibration_cache=work / "cal.bin").config

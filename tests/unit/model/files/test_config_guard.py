@@ -111,7 +111,7 @@ def test_depth_is_bounded():
         sanitize_config(node)
 
 
-def test_initialisers_are_set_aside_and_come_back(archive):
+def test_initializers_are_set_aside_and_come_back(archive):
     model, _ = load_model(archive)
     (layer,) = [each for each in model.features.layers if each.name == "conv1"]
     assert isinstance(layer.kernel_initializer, keras.initializers.GlorotUniform)

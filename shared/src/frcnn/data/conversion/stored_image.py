@@ -149,8 +149,8 @@ def _depth_of_pixels(image: Image.Image) -> int:
     if not isinstance(bands[0], tuple):
         return used_depth(int(bands[1]))
     # Pillow reads images of several channels with the upper 8 bits only.
-    colours = [high for _, high in bands[: len(bands) - image.mode.endswith(("A", "a"))]]
-    return used_depth(256 * int(max(colours)) + 255)
+    colors = [high for _, high in bands[: len(bands) - image.mode.endswith(("A", "a"))]]
+    return used_depth(256 * int(max(colors)) + 255)
 
 
 def _ends_well(stream: BinaryIO, kind: str) -> bool:

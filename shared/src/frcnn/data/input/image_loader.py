@@ -166,7 +166,7 @@ class ImageLoader:
         crowded = tf.shape(found.classes)[0] > self.max_objects
         graph_messages.send(self._receiver, CROWDED, record["number"], crowded)
         found = objects.keep_largest(found, self.max_objects)
-        image = preprocess.normalise(image, self.settings)
+        image = preprocess.normalize(image, self.settings)
         if self.settings.dynamic:
             image = preprocess.pad_to_multiple(image, preprocess.SIZE_STEP)
         size = tf.stack([tf.cast(height, tf.int32), tf.cast(width, tf.int32)])

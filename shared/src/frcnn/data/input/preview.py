@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from frcnn.data.input.image_loader import Example, ImageLoader
 from frcnn.data.input.sources import training_sources
-from frcnn.data.transforms.preprocess import ImageSettings, denormalise
+from frcnn.data.transforms.preprocess import ImageSettings, denormalize
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
@@ -71,7 +71,7 @@ def to_sample(example: Example, settings: ImageSettings) -> Sample:
         settings: Input format of the network.
     """
     height, width = example["size"].numpy()
-    pixels = denormalise(example["images"][:height, :width], settings).numpy()
+    pixels = denormalize(example["images"][:height, :width], settings).numpy()
     valid = example["valid"].numpy()
     return Sample(
         np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels,

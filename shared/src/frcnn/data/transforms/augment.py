@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import tensorflow as tf
 
 from frcnn.data.transforms import warp
-from frcnn.data.transforms.colour import ColourSettings, change_colour, draw_colour
+from frcnn.data.transforms.color import ColorSettings, change_color, draw_color
 from frcnn.data.transforms.objects import Objects
 from frcnn.data.transforms.warp import Side
 
@@ -165,13 +165,13 @@ class Augmentation:
 
     Attributes:
         spatial: Limits of spatial changes.
-        colour: Limits of color changes (images of three channels only).
+        color: Limits of color changes (images of three channels only).
         min_height: Minimum height of a clipped box, px; smaller ones are dropped.
         min_width: Minimum width of a clipped box, px; smaller ones are dropped.
     """
 
     spatial: SpatialSettings = dataclasses.field(default_factory=SpatialSettings)
-    colour: ColourSettings = dataclasses.field(default_factory=ColourSettings)
+    color: ColorSettings = dataclasses.field(default_factory=ColorSettings)
     min_height: float = 1.0
     min_width: float = 1.0
 
@@ -181,7 +181,7 @@ class Augmentation:
         config = spec.augmentation_config
         return cls(
             SpatialSettings.from_config(config.spatial_augmentation),
-            ColourSettings.from_config(config.color_augmentation),
+            ColorSettings.from_config(config.color_augmentation),
             max(1.0, config.preprocessing.min_bbox_height),
             max(1.0, config.preprocessing.min_bbox_width),
         )
@@ -208,7 +208,7 @@ class Augmentation:
         Returns:
             Image, float32 `[H, W, C]`, 0..255, and its objects, clipped and without those that are too small.
         """
-        spatial_seed, colour_seed = tf.unstack(tf.random.split(seed, 2))
+        spatial_seed, color_seed = tf.unstack(tf.random.split(seed, 2))
         draw = sample_spatial(self.spatial, spatial_seed, height, width)
         matrix = spatial_transform(draw, height, width)
         if window is not None:
@@ -217,9 +217,9 @@ class Augmentation:
             image = _flipped(image, draw)
         else:
             image = warp.warp_image(image, matrix, height, width)
-        if self.colour.active and image.shape[-1] == 3:
-            change = draw_colour(self.colour, colour_seed)
-            image = change_colour(image, change, self.colour.contrast_center)
+        if self.color.active and image.shape[-1] == 3:
+            change = draw_color(self.color, color_seed)
+            image = change_color(image, change, self.color.contrast_center)
         moved = objects._replace(boxes=warp.warp_boxes(objects.boxes, matrix))
         return image, warp.clip_objects(moved, height, width, self.min_height, self.min_width)
 

@@ -17,8 +17,8 @@ from frcnn.errors import DataError
 
 FORMATS = ("JPEG", "PNG")
 # Weights of red, green and blue in gray, times 2^15. As in TensorFlow, 0.299 and 0.587 are rounded down.
-_GREY_WEIGHTS = (9797, 19234, 3737)
-_GREY_SHIFT = 15
+_GRAY_WEIGHTS = (9797, 19234, 3737)
+_GRAY_SHIFT = 15
 
 
 def decode(encoded: bytes, channels: int, name: str = "image") -> NDArray[np.uint8]:
@@ -102,8 +102,8 @@ def with_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]
     if channels == 3:
         return np.repeat(pixels, 3, axis=-1)
     wide = pixels.astype(np.uint32)
-    grey = sum(wide[..., index] * weight for index, weight in enumerate(_GREY_WEIGHTS))
-    return np.asarray(grey >> _GREY_SHIFT, np.uint8)[..., None]
+    gray = sum(wide[..., index] * weight for index, weight in enumerate(_GRAY_WEIGHTS))
+    return np.asarray(gray >> _GRAY_SHIFT, np.uint8)[..., None]
 
 
 def prepare(pixels: NDArray[np.uint8], settings: ImageSettings) -> NDArray[np.float32]:
@@ -132,8 +132,8 @@ def stretch(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.fl
     """
     if pixels.shape[:2] == (height, width):
         return pixels.astype(np.float32)
-    left, right, along = _neighbours(pixels.shape[1], width)
-    top, bottom, down = _neighbours(pixels.shape[0], height)
+    left, right, along = _neighbors(pixels.shape[1], width)
+    top, bottom, down = _neighbors(pixels.shape[0], height)
     rows = pixels.astype(np.float32)
     start = rows[:, left]
     rows = start + (rows[:, right] - start) * along[:, None]
@@ -157,7 +157,7 @@ def normalize(image: NDArray[np.float32], settings: ImageSettings) -> NDArray[np
     return np.ascontiguousarray((image - mean) / scale, np.float32)
 
 
-def _neighbours(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+def _neighbors(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
     """Returns lower neighbor, upper neighbor and distance from the lower one for each target pixel.
 
     Uses float32 and TensorFlow's order of operations for equal rounding.

@@ -48,12 +48,12 @@ class ImageSettings:
         preprocessing = spec.augmentation_config.preprocessing
         size = image.size_height_width
         shortest = image.size_min.min if image.size_min is not None else 0
-        grey = image.image_type.name == "GRAY_SCALE"
-        order = "l" if grey else ("bgr" if image.image_channel_order.lower() == "bgr" else "rgb")
+        gray = image.image_type.name == "GRAY_SCALE"
+        order = "l" if gray else ("bgr" if image.image_channel_order.lower() == "bgr" else "rgb")
         return cls(
             height=size.height if size is not None else 0,
             width=size.width if size is not None else 0,
-            channels=1 if grey else 3,
+            channels=1 if gray else 3,
             order=order,
             mean=tuple(float(image.image_channel_mean[letter]) for letter in order),
             scale=float(image.image_scaling_factor),

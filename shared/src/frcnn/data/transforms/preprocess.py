@@ -37,7 +37,7 @@ def prepare_image(
     """
     image = decode_image(encoded, settings.channels, orientation)
     size = tf.shape(image)[:2]
-    return normalise(stretch(image, *target_size(settings, size[0], size[1])), settings), size
+    return normalize(stretch(image, *target_size(settings, size[0], size[1])), settings), size
 
 
 def target_size(
@@ -166,7 +166,7 @@ def pad_to_multiple(image: tf.Tensor, multiple: int) -> tf.Tensor:
     return tf.ensure_shape(padded, [None, None, image.shape[-1]])
 
 
-def normalise(image: tf.Tensor, settings: ImageSettings) -> tf.Tensor:
+def normalize(image: tf.Tensor, settings: ImageSettings) -> tf.Tensor:
     """Applies channel order, mean and scale.
 
     Args:
@@ -181,8 +181,8 @@ def normalise(image: tf.Tensor, settings: ImageSettings) -> tf.Tensor:
     return (image - tf.constant(settings.mean, tf.float32)) / settings.scale
 
 
-def denormalise(image: tf.Tensor, settings: ImageSettings) -> tf.Tensor:
-    """Inverts `normalise`.
+def denormalize(image: tf.Tensor, settings: ImageSettings) -> tf.Tensor:
+    """Inverts `normalize`.
 
     Args:
         image: Normalized image, float32 `[..., C]`.

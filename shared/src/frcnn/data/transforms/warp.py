@@ -49,16 +49,16 @@ def mirroring(across: tf.Tensor, down: tf.Tensor, height: Scalar, width: Scalar)
     return affine(1.0 - 2.0 * across, 0.0, across * width, 0.0, 1.0 - 2.0 * down, down * height)
 
 
-def rotation(angle: Scalar, centre_x: Scalar, centre_y: Scalar) -> tf.Tensor:
+def rotation(angle: Scalar, center_x: Scalar, center_y: Scalar) -> tf.Tensor:
     """Returns a rotation about a point.
 
     Args:
         angle: Angle in radians, clockwise on the screen (from the x to the y axis).
-        centre_x: Center, x, px.
-        centre_y: Center, y, px.
+        center_x: Center, x, px.
+        center_y: Center, y, px.
     """
     turn = affine(tf.cos(angle), -tf.sin(angle), 0.0, tf.sin(angle), tf.cos(angle), 0.0)
-    return translation(centre_x, centre_y) @ turn @ translation(-centre_x, -centre_y)
+    return translation(center_x, center_y) @ turn @ translation(-center_x, -center_y)
 
 
 def composed(maps: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -85,10 +85,10 @@ def warp_image(image: tf.Tensor, matrix: tf.Tensor, height: Side, width: Side) -
     """
     back = tf.linalg.inv(matrix)
     # Integer coordinates are pixel centers in the op, but edges in the map: center i is at i + 0.5.
-    centred = translation(-0.5, -0.5) @ back @ translation(0.5, 0.5)
+    centered = translation(-0.5, -0.5) @ back @ translation(0.5, 0.5)
     warped = tf.raw_ops.ImageProjectiveTransformV3(
         images=image[None],
-        transforms=tf.concat([tf.reshape(centred[:2], [6]), tf.zeros([2])], axis=0)[None],
+        transforms=tf.concat([tf.reshape(centered[:2], [6]), tf.zeros([2])], axis=0)[None],
         output_shape=[height, width],
         fill_value=OUTSIDE,
         interpolation="BILINEAR",

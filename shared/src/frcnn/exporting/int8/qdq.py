@@ -81,7 +81,7 @@ class _Writer:
         nodes = [pair for each in self.graph.input if each.name in places for pair in self._pair(each.name)]
         for node in list(self.graph.node):
             if id(node) in names:
-                nodes += self._quantise_weights(node)
+                nodes += self._quantize_weights(node)
             node.input[:] = [f"{name}/dq" if name in places else name for name in node.input]
             nodes.append(node)
             nodes += [pair for name in node.output if name in places for pair in self._pair(name)]
@@ -160,7 +160,7 @@ class _Writer:
             ),
         ]
 
-    def _quantise_weights(self, node: Any) -> list[Any]:
+    def _quantize_weights(self, node: Any) -> list[Any]:
         """Returns the nodes that supply the weights of `node`; none for an Add."""
         if node.op_type == "Add":
             return []
@@ -178,15 +178,15 @@ class _Writer:
             scales = np.maximum(scales, np.abs(bias) / (step * _INT32) * 1.001).astype(np.float32)
         shape = [-1 if place == axis else 1 for place in range(weights.ndim)]
         rounded = np.clip(np.rint(weights / scales.reshape(shape)), -127, 127).astype(np.int8)
-        nodes = [self._dequantised(f"{node.name}/weights", rounded, scales, axis)]
+        nodes = [self._dequantized(f"{node.name}/weights", rounded, scales, axis)]
         node.input[1] = nodes[0].output[0]
         if bias is not None:
             rounded = np.rint(bias / (step * scales)).astype(np.int32)
-            nodes.append(self._dequantised(f"{node.name}/bias", rounded, step * scales, 0))
+            nodes.append(self._dequantized(f"{node.name}/bias", rounded, step * scales, 0))
             node.input[2] = nodes[1].output[0]
         return nodes
 
-    def _dequantised(self, name: str, values: np.ndarray, scales: np.ndarray, axis: int) -> Any:
+    def _dequantized(self, name: str, values: np.ndarray, scales: np.ndarray, axis: int) -> Any:
         inputs = [self._constant(f"{name}/{values.dtype}", values), self._constant(f"{name}/scale", scales)]
         if values.dtype == np.int8:
             inputs.append(self._constant(f"{name}/zero_point", np.zeros(len(scales), np.int8)))

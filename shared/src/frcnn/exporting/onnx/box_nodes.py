@@ -32,10 +32,10 @@ def decode(graph: GraphBuilder, codes: Operand, references: Operand, *, inclusiv
         side = add("Sub", high, low)
         if inclusive:
             side = add("Add", side, np.float32(1.0))
-        centre = add("Add", add("Add", low, add("Mul", side, np.float32(0.5))), add("Mul", shift, side))
+        center = add("Add", add("Add", low, add("Mul", side, np.float32(0.5))), add("Mul", shift, side))
         scale = add("Exp", add("Min", log_size, np.float32(MAX_LOG_SCALE)))
         half = add("Mul", add("Mul", side, scale), np.float32(0.5))
-        edges.append((add("Sub", centre, half), add("Add", centre, half)))
+        edges.append((add("Sub", center, half), add("Add", center, half)))
     (top, bottom), (left, right) = edges
     return add("Concat", top, left, bottom, right, axis=-1)
 

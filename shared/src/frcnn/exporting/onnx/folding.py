@@ -37,7 +37,7 @@ class _Folder:
         if node.op_type in ("Mul", "Add"):
             return self._fold_scale(node)
         if node.op_type == "BatchNormalization":
-            return self._fold_normalisation(node)
+            return self._fold_normalization(node)
         if node.op_type == "Pad":
             return self._fold_pad(node)
         return False
@@ -57,7 +57,7 @@ class _Folder:
             return True
         return False
 
-    def _fold_normalisation(self, node: Any) -> bool:
+    def _fold_normalization(self, node: Any) -> bool:
         convolution = self._only_convolution(node.input[0])
         values = [self._value(name) for name in node.input[1:]]
         if convolution is None or any(value is None for value in values) or len(node.output) > 1:

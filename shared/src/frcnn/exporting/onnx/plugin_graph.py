@@ -19,7 +19,7 @@ from frcnn.model.settings import DetectionSettings, Geometry
 OPSET = 17
 DOMAIN = "trt"
 SCORES_NODE = "rpn_out_class/Sigmoid"
-_CENTRE_SIZE = 1  # codeType: dx, dy, dw, dh
+_CENTER_SIZE = 1  # codeType: dx, dy, dw, dh
 
 
 def plugin_graph(
@@ -126,7 +126,7 @@ def _add_nms(graph: GraphBuilder, geometry: Geometry, settings: DetectionSetting
         nmsThreshold=settings.iou_threshold,
         topK=count,
         keepTopK=settings.max_detections,
-        codeType=_CENTRE_SIZE,
+        codeType=_CENTER_SIZE,
         numClasses=classes + 1,
         inputOrder=[1, 2, 0],
         confSigmoid=0,

@@ -133,7 +133,7 @@ def add_roi_pool(graph: GraphBuilder, features: str, rois: str, extent: Extent, 
     on_map = add("Mul", relative, extent.last_cell)
     first, last = graph.add_many("Split", 2, on_map, axis=-1, num_outputs=2)
     half_step = add("Mul", add("Sub", last, first), np.float32(0.5 / (size - 1) if size > 1 else 0.0))
-    # RoIAlign's half_pixel has cell centres at .5.
+    # RoIAlign's half_pixel has cell centers at .5.
     start = add("Add", add("Sub", first, half_step), np.float32(0.5))
     end = add("Add", add("Add", last, half_step), np.float32(0.5))
     corners = add("Gather", add("Concat", start, end, axis=-1), ints([1, 0, 3, 2]), axis=-1)

@@ -8,7 +8,7 @@ from frcnn.files import write_text
 
 LABELS = "labels.txt"
 CONFIG = "nvinfer_config.txt"
-_COLOUR_FORMATS = {"rgb": 0, "bgr": 1, "l": 2}
+_COLOR_FORMATS = {"rgb": 0, "bgr": 1, "l": 2}
 
 
 def labels_text(class_names: Sequence[str]) -> str:
@@ -28,7 +28,7 @@ def config_text(class_names: Sequence[str], settings: ImageSettings) -> str:
         "tlt-model-key": "",
         "network-type": 0,
         "num-detected-classes": len(class_names) + 1,
-        "model-color-format": _COLOUR_FORMATS[settings.order],
+        "model-color-format": _COLOR_FORMATS[settings.order],
         "maintain-aspect-ratio": 0,
         "output-tensor-meta": 0,
     }

@@ -149,7 +149,7 @@ def _added_precision(record: ExportRecord, settings: EngineSettings, path: Path)
         )
     if wanted == "int8" and settings.calibration_cache is None:
         raise UsageError(
-            f"--data_type int8: {path} is not quantised; export it with --data_type int8 "
+            f"--data_type int8: {path} is not quantized; export it with --data_type int8 "
             "--int8_profile tensorrt, or pass TensorRT's cache with --cal_cache_file"
         )
     return wanted

@@ -17,17 +17,17 @@ from frcnn.model.qat.points import MOVES, Places, RoundingPoint
 
 log = logging.getLogger(__name__)
 
-QUANTISED: Mapping[type[keras.Layer], type[keras.Layer]] = {
+QUANTIZED: Mapping[type[keras.Layer], type[keras.Layer]] = {
     Conv2D: QuantizedConv2D,
     keras.layers.DepthwiseConv2D: QuantizedDepthwiseConv2D,
     keras.layers.Dense: QuantizedDense,
 }
-_PLAIN = {quantised: plain for plain, quantised in QUANTISED.items()}
-_QUANTISED_TYPES: tuple[Any, ...] = tuple(_PLAIN)
+_PLAIN = {quantized: plain for plain, quantized in QUANTIZED.items()}
+_QUANTIZED_TYPES: tuple[Any, ...] = tuple(_PLAIN)
 
 
 @dataclasses.dataclass(frozen=True)
-class Unquantised:
+class Unquantized:
     """Float model and ranges from a QAT model, for export.
 
     Attributes:
@@ -63,14 +63,14 @@ def to_qat(model: FasterRCNN, *, per_channel: bool = False) -> FasterRCNN:
         ValueError: `model` is already a QAT model.
     """
     if is_qat(model):
-        raise ValueError("the model is quantised already")
+        raise ValueError("the model is quantized already")
     # Only the feature map is the input of further layers.
-    features = _quantise(model.features, model.features.outputs[1:], per_channel)
-    roi_head = _quantise(model.roi_head, model.roi_head.outputs, per_channel)
+    features = _quantize(model.features, model.features.outputs[1:], per_channel)
+    roi_head = _quantize(model.roi_head, model.roi_head.outputs, per_channel)
     return FasterRCNN(features, roi_head, model.geometry, name=model.name)
 
 
-def from_qat(model: FasterRCNN) -> Unquantised:
+def from_qat(model: FasterRCNN) -> Unquantized:
     """Extracts the float detector and the learned ranges from a QAT model.
 
     Args:
@@ -82,7 +82,7 @@ def from_qat(model: FasterRCNN) -> Unquantised:
     scales: dict[str, float] = {}
     limits: dict[str, np.ndarray] = {}
     features, roi_head = (_strip(part, scales, limits) for part in (model.features, model.roi_head))
-    return Unquantised(FasterRCNN(features, roi_head, model.geometry, name=model.name), scales, limits)
+    return Unquantized(FasterRCNN(features, roi_head, model.geometry, name=model.name), scales, limits)
 
 
 def set_per_channel(model: FasterRCNN, per_channel: bool) -> None:
@@ -94,11 +94,11 @@ def set_per_channel(model: FasterRCNN, per_channel: bool) -> None:
     """
     for part in (model.features, model.roi_head):
         for layer in part.layers:
-            if isinstance(layer, _QUANTISED_TYPES):
+            if isinstance(layer, _QUANTIZED_TYPES):
                 layer.per_channel = per_channel
 
 
-def _quantise(network: keras.Model, answers: list[KerasTensor], per_channel: bool) -> keras.Model:
+def _quantize(network: keras.Model, answers: list[KerasTensor], per_channel: bool) -> keras.Model:
     places = Places(network, answers)
     fresh: dict[str, keras.Layer] = {}
 
@@ -106,12 +106,12 @@ def _quantise(network: keras.Model, answers: list[KerasTensor], per_channel: boo
         layer, place = node.operation, places.of(node)
         if layer.name not in fresh:
             linear = place is RoundingPoint.ROUND_ACTIVATION
-            fresh[layer.name] = _quantised(layer, per_channel, linear=linear)
+            fresh[layer.name] = _quantized(layer, per_channel, linear=linear)
         result = fresh[layer.name](*arguments, **options)
         if place is RoundingPoint.NOWHERE:
             return result
         activation = getattr(layer, "activation", None)
-        inside = activation not in (None, keras.activations.linear) and type(layer) in QUANTISED
+        inside = activation not in (None, keras.activations.linear) and type(layer) in QUANTIZED
         name = f"{layer.name}_act" if inside else layer.name
         if place is RoundingPoint.ROUND_ACTIVATION:
             result = _rounded(result, layer.name)
@@ -129,9 +129,9 @@ def _rounded(tensor: KerasTensor, name: str) -> KerasTensor:
     return QDQ(name=f"{name}_qdq")(tensor)
 
 
-def _quantised(layer: keras.Layer, per_channel: bool, *, linear: bool) -> keras.Layer:
+def _quantized(layer: keras.Layer, per_channel: bool, *, linear: bool) -> keras.Layer:
     """Creates the QAT version of a layer; `linear` removes the activation."""
-    config, kind = layer.get_config(), QUANTISED.get(type(layer))
+    config, kind = layer.get_config(), QUANTIZED.get(type(layer))
     if kind is None:
         if hasattr(layer, "kernel"):
             log.warning("Layer %s (%s): the kernel is not quantized", layer.name, type(layer).__name__)
@@ -161,7 +161,7 @@ def _strip(network: keras.Model, scales: dict[str, float], limits: dict[str, np.
     for layer in network.layers:
         if layer.name in fresh:
             copy_variables(layer, fresh[layer.name])
-        if isinstance(layer, _QUANTISED_TYPES):
+        if isinstance(layer, _QUANTIZED_TYPES):
             fresh[layer.name].kernel.assign(layer.effective_kernel())
             filters = layer.kernel.shape[-layer.filter_axes :]
             limits[layer.name] = np.broadcast_to(

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from frcnn.model.layers import Conv2D
-from frcnn.ops.fake_quant import fake_quantise, fake_quantise_kernel, kernel_limits
+from frcnn.ops.fake_quant import fake_quantize, fake_quantize_kernel, kernel_limits
 
 # Range before the first batch, as in TAO; that batch replaces it.
 INITIAL_RANGE = 6.0
@@ -49,7 +49,7 @@ class QDQ(keras.layers.Layer):
         """Rounds `inputs`, in their dtype; in training, updates the range first."""
         values = tf.cast(inputs, tf.float32)
         limit = self._follow(values) if training else tf.convert_to_tensor(self.scaling_factor.value)
-        return tf.cast(fake_quantise(values, limit), inputs.dtype)
+        return tf.cast(fake_quantize(values, limit), inputs.dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """Returns the input shape."""
@@ -72,7 +72,7 @@ class QDQ(keras.layers.Layer):
         return limit
 
 
-class _QuantisedKernel:
+class _QuantizedKernel:
     """Mixin for layers with a kernel, which is rounded to 8 bits before use."""
 
     filter_axes = 1  # number of the kernel's last axes that index filters
@@ -100,7 +100,7 @@ class _QuantisedKernel:
 
     def effective_kernel(self) -> tf.Tensor:
         """Returns the rounded kernel, float32."""
-        return fake_quantise_kernel(self.kernel.value, self.limits())  # type: ignore[attr-defined]
+        return fake_quantize_kernel(self.kernel.value, self.limits())  # type: ignore[attr-defined]
 
     def get_config(self) -> dict[str, Any]:
         """Returns the layer's configuration and `per_channel`."""
@@ -108,12 +108,12 @@ class _QuantisedKernel:
 
 
 @keras.saving.register_keras_serializable("frcnn")
-class QuantizedConv2D(_QuantisedKernel, Conv2D):
+class QuantizedConv2D(_QuantizedKernel, Conv2D):
     """The detector's convolution with an 8-bit kernel; uses the DFT route in the same cases."""
 
 
 @keras.saving.register_keras_serializable("frcnn")
-class QuantizedDepthwiseConv2D(_QuantisedKernel, keras.layers.DepthwiseConv2D):
+class QuantizedDepthwiseConv2D(_QuantizedKernel, keras.layers.DepthwiseConv2D):
     """Depthwise convolution with an 8-bit kernel."""
 
     filter_axes = 2
@@ -132,7 +132,7 @@ class QuantizedDepthwiseConv2D(_QuantisedKernel, keras.layers.DepthwiseConv2D):
 
 
 @keras.saving.register_keras_serializable("frcnn")
-class QuantizedDense(_QuantisedKernel, keras.layers.Dense):
+class QuantizedDense(_QuantizedKernel, keras.layers.Dense):
     """Dense layer with an 8-bit kernel."""
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:

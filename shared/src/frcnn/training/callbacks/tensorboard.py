@@ -23,7 +23,7 @@ import tensorflow as tf
 from frcnn.data.input.image_loader import ImageLoader
 from frcnn.data.input.preview import Sample, to_sample
 from frcnn.data.input.sources import training_sources
-from frcnn.data.transforms.preprocess import ImageSettings, denormalise
+from frcnn.data.transforms.preprocess import ImageSettings, denormalize
 from frcnn.drawing.boxes import annotate
 from frcnn.evaluation.report import Report
 from frcnn.model.keras_detector import KerasDetector
@@ -195,7 +195,7 @@ class DetectedImages:
         settings, threshold = ImageSettings.from_spec(self._spec), self._spec.inference_config
         for number in np.flatnonzero(batch["image_valid"]):
             height, width = batch["size"][number].numpy()
-            pixels = denormalise(batch["images"][number, :height, :width], settings).numpy()
+            pixels = denormalize(batch["images"][number, :height, :width], settings).numpy()
             pixels = np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
             shown = answer.scores[number] >= threshold.bbox_visualize_threshold
             shown &= np.arange(len(shown)) < answer.count[number]

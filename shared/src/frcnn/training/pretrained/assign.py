@@ -48,7 +48,7 @@ def _fill(layer: keras.Layer, given: SourceLayer | None) -> LayerStatus:
         return LayerStatus(layer.name, kind, "No", "not in the file")
     weights = given.weights
     if isinstance(layer, keras.layers.BatchNormalization):
-        weights = _normalisation(layer, given)
+        weights = _normalization(layer, given)
     reason = _mismatch(variables, weights)
     if reason:
         return LayerStatus(layer.name, kind, "No", reason)
@@ -73,7 +73,7 @@ def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "a scalar"
 
 
-def _normalisation(layer: keras.Layer, given: SourceLayer) -> dict[str, np.ndarray]:
+def _normalization(layer: keras.Layer, given: SourceLayer) -> dict[str, np.ndarray]:
     """Converts the weights of a normalization to the epsilon of the model's layer.
 
     The layer multiplies by gamma / sqrt(variance + epsilon). Scaling gamma by the ratio of both roots keeps
@@ -106,7 +106,7 @@ def _settle_biases(layers: list[keras.Layer], given: Mapping[str, SourceLayer]) 
         if layer.use_bias and "bias" not in weights:
             weights["bias"] = np.zeros(layer.bias.shape, np.float32)
         elif not layer.use_bias and "bias" in weights:
-            norm = _normalisation_behind(layer)
+            norm = _normalization_behind(layer)
             if norm is None or not _absorb(settled, norm, weights["bias"]):
                 continue
             del weights["bias"]
@@ -140,7 +140,7 @@ def _absorb(settled: dict[str, SourceLayer], norm: keras.Layer, bias: np.ndarray
     return True
 
 
-def _normalisation_behind(layer: keras.Layer) -> keras.Layer | None:
+def _normalization_behind(layer: keras.Layer) -> keras.Layer | None:
     """Returns the batch normalization that is the only consumer of a linear convolution, if any."""
     readers = [node.operation for node in layer._outbound_nodes]
     if len(readers) != 1 or not isinstance(readers[0], keras.layers.BatchNormalization):

@@ -17,7 +17,7 @@ YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 
 
 
 @dataclasses.dataclass(frozen=True)
-class ColourSettings:
+class ColorSettings:
     """Limits of random color changes; 0 disables a change. Pixel values are 0..1 here.
 
     Attributes:
@@ -35,7 +35,7 @@ class ColourSettings:
     contrast_center: float = 0.5
 
     @classmethod
-    def from_config(cls, config: "ColorAugmentation") -> "ColourSettings":
+    def from_config(cls, config: "ColorAugmentation") -> "ColorSettings":
         """Creates the settings from a checked spec."""
         return cls(
             config.color_shift_stddev,
@@ -51,7 +51,7 @@ class ColourSettings:
         return any((self.shift_stddev, self.hue_max, self.saturation_max, self.contrast_max))
 
 
-class ColourDraw(NamedTuple):
+class ColorDraw(NamedTuple):
     """Sampled parameters of one color change, float32 scalars.
 
     Attributes:
@@ -67,7 +67,7 @@ class ColourDraw(NamedTuple):
     contrast: tf.Tensor
 
 
-def draw_colour(settings: ColourSettings, seed: tf.Tensor) -> ColourDraw:
+def draw_color(settings: ColorSettings, seed: tf.Tensor) -> ColorDraw:
     """Samples a color change within the settings; equal seeds give equal results.
 
     Args:
@@ -81,7 +81,7 @@ def draw_colour(settings: ColourSettings, seed: tf.Tensor) -> ColourDraw:
     # Truncated at two standard deviations, so half of a maximum as deviation never exceeds the maximum.
     normal = tf.random.stateless_truncated_normal([3], normal_seed)
     uniform = tf.random.stateless_uniform([], uniform_seed, -1.0, 1.0)
-    return ColourDraw(
+    return ColorDraw(
         shift=normal[0] * settings.shift_stddev,
         hue=normal[1] * math.radians(settings.hue_max) / 2,
         saturation=1.0 + uniform * settings.saturation_max,
@@ -89,14 +89,14 @@ def draw_colour(settings: ColourSettings, seed: tf.Tensor) -> ColourDraw:
     )
 
 
-def change_colour(image: tf.Tensor, draw: ColourDraw, contrast_center: float) -> tf.Tensor:
+def change_color(image: tf.Tensor, draw: ColorDraw, contrast_center: float) -> tf.Tensor:
     """Changes contrast, then hue and saturation, then brightness of an image.
 
     The order is TAO's: contrast does not scale the shift.
 
     Args:
         image: Image, `[H, W, 3]`, RGB, 0..255.
-        draw: Parameters from `draw_colour`.
+        draw: Parameters from `draw_color`.
         contrast_center: Pixel value in 0..1 that contrast changes leave unchanged.
 
     Returns:
