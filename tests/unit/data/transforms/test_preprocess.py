@@ -20,7 +20,7 @@ from tests.support.plain_images import bilinear
 BGR = ImageSettings(24, 50, 3, "bgr", (103.9, 116.8, 123.7), 2.0, True)
 
 
-def test_image_is_stretched_reordered_centerd_and_scaled():
+def test_image_is_stretched_reordered_centered_and_scaled():
     pixels = noise_image(1)
     image, size = prepare_image(tf.constant(image_bytes(pixels)), BGR)
     expected = (bilinear(pixels, 24, 50)[..., ::-1] - [103.9, 116.8, 123.7]) / 2.0
