@@ -1,4 +1,4 @@
-"""`frcnn pipeline`: all steps from labels to a deployable detector, on this machine or on a cluster."""
+"""`frcnn pipeline`: runs all steps from labels to a deployable detector, locally or on a cluster."""
 
 import argparse
 import sys

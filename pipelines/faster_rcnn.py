@@ -1,7 +1,8 @@
-"""convert -> train -> evaluate -> prune -> retrain -> evaluate -> export -> publish, with three gates.
+"""Pipeline from labels to a published detector, with three gates.
 
-A gate is a nested pipeline that receives the decision as a plain parameter. KFP's local runner treats
-conditions on a step's output as false without any warning.
+Its steps are convert, train, evaluate, prune, retrain, evaluate, export and publish. A gate is a nested
+pipeline that receives the decision as a plain parameter. KFP's local runner treats conditions on a step's
+output as false without any warning.
 """
 
 from kfp import dsl

@@ -80,7 +80,7 @@ def add_flags(flags: argparse.ArgumentParser) -> None:
 
 
 def choose(args: argparse.Namespace) -> None:
-    """Stores the flags in environment variables for the pipeline definition, which is imported afterwards.
+    """Stores the flags in environment variables, before the pipeline definition is imported.
 
     Args:
         args: Parsed flags; those of `add_flags` may be missing.

@@ -1,4 +1,4 @@
-"""`frcnn pipeline push-spec` and `paste-spec`: specs for the single-line text field of Kubeflow's UI."""
+"""`frcnn pipeline push-spec` and `paste-spec`: specs for the single-line field of Kubeflow's UI."""
 
 import argparse
 import sys

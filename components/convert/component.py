@@ -14,7 +14,9 @@ def convert(
     convert_spec: str = "",
     data_version: str = "",
 ):
-    """Converts labels and images to records that contain the images, so that one artifact is the data set.
+    """Converts labels and images to records that contain the images.
+
+    The output artifact is the complete data set.
 
     Args:
         data: Data set: a folder on a volume that the step can read, or s3://bucket/prefix. It contains images

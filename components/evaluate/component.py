@@ -73,7 +73,7 @@ def evaluate_retrained(
     minimum_map: float = 0.0,
     tolerance: float = 0.0,
 ):
-    """Measures average precision on the validation fold, and compares the model with the previous one.
+    """Measures average precision on the validation fold, compared with the previous model.
 
     Args:
         spec: Experiment spec: the name or S3 URI of a file, or its text.

@@ -126,7 +126,7 @@ def _numbers(report: "Report") -> "Metadata":
 
 
 def _confusion(report: "Report", inspection: "ErrorAnalysis") -> "Metadata":
-    """Returns the confusion matrix in the format of KFP: labeled classes in rows, detected in columns."""
+    """Returns the confusion matrix for KFP: labeled classes in rows, detected ones in columns."""
     from frcnn.console.foreign_text import printable
 
     table = inspection.confused.table([each.name for each in report.results[0].classes])

@@ -1,1 +1,1 @@
-"""Training on several nodes: describes, creates, watches and cleans up an MPIJob (kubeflow.org/v2beta1)."""
+"""Trains on several nodes: creates, watches and cleans up an MPIJob (kubeflow.org/v2beta1)."""

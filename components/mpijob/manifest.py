@@ -1,4 +1,4 @@
-"""Converts a `TrainingJob` into an MPIJob of mpi-operator v0.8 (kubeflow.org/v2beta1). Pure functions."""
+"""Converts a `TrainingJob` into an MPIJob of mpi-operator v0.8 (kubeflow.org/v2beta1)."""
 
 import hashlib
 import json
@@ -160,9 +160,10 @@ def _toleration(toleration: Toleration) -> Manifest:
 
 
 def launcher_command(job: TrainingJob) -> list[str]:
-    """Builds the launcher's command: a shell that runs mpirun with the variables that are set in its pod.
+    """Builds the launcher's command, a shell script that runs mpirun.
 
-    mpirun warns about variables that are not set, for example if a secret is missing.
+    The script passes on optional variables only if they are set in its pod, because mpirun warns about
+    variables that are not set.
 
     Args:
         job: Training job.

@@ -73,7 +73,7 @@ class Timeouts:
 
 
 class FailedTrainingError(RunError):
-    """The training itself failed. Its job is kept for inspection if none of its pods is still running."""
+    """The training itself failed. Its job is kept for inspection if all its pods have ended."""
 
 
 class NoRoomError(RunError):

@@ -1,4 +1,4 @@
-"""Caches the objects of one kind from a watch, so that polling them sends no requests to the API server."""
+"""Caches the objects of one kind from a watch, so that polling them sends no requests."""
 
 import logging
 import threading

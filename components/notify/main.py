@@ -1,4 +1,4 @@
-"""Reports the outcome of a run to a webhook. Always exits with code 0, so that the outcome is unchanged."""
+"""Reports the outcome of a run to a webhook. The exit code is always 0, to keep that outcome."""
 
 import argparse
 import http.client
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def message(status: str, nodes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Builds the message: `text` for people, as chat services show it, and separate fields for programs.
+    """Builds the message: `text` for chat services, and separate fields for programs.
 
     Args:
         status: JSON that Kubeflow Pipelines passes to an exit handler.

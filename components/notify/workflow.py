@@ -134,7 +134,7 @@ def _steps(nodes: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _failures(nodes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yields failed steps and reasons. A failed attempt followed by a successful one does not count."""
+    """Yields failed steps and reasons. Failed attempts before a successful one do not count."""
     for name, node in _steps(nodes):
         if node.get("phase") in _FAILED:
             yield name, _reason(nodes, node)

@@ -1,9 +1,9 @@
-"""A pipeline of one's own: this project's convert, train and evaluate, and a step that is not this project's.
+"""Custom pipeline: convert, train and evaluate of this project, followed by a custom step.
 
     python examples/pipelines/with_own_step.py own.yaml      # to upload, or to run with kfp.Client
 
-It knows the components by their YAML only, as a repository would that has nothing else of this project; there
-`load_component_from_url` takes the place of `load_component_from_file`.
+It loads the components from their YAML files, so it also works in a repository without this project's code.
+There, use `load_component_from_url` instead of `load_component_from_file`.
 """
 
 import sys
@@ -32,29 +32,29 @@ pathlib.Path(place).write_text(f"{name} finds {float(mean_ap):.0%} of what there
 
 @dsl.container_component
 def announce(mean_ap: float, name: str, text: dsl.OutputPath(str)):  # type: ignore[valid-type]
-    """Writes a sentence about a model: anything that is yours.
+    """Writes a sentence about a model, as an example of a custom step.
 
     Args:
-        mean_ap: Its mAP.
-        name: What it is called.
-        text: The sentence.
+        mean_ap: mAP of the model, 0 to 1.
+        name: Name of the model.
+        text: Output file for the sentence.
     """
     return dsl.ContainerSpec(
         image="python:3.11-slim-bookworm", command=["python", "-c", GREETING], args=[mean_ap, name, text]
     )
 
 
-@dsl.pipeline(name="with-own-step", description="Convert, train, evaluate, and something else.")
+@dsl.pipeline(name="with-own-step", description="Converts, trains, evaluates, and runs a custom step.")
 def with_own_step(data: str, spec: str, name: str = "the model", minimum_map: float = 0.3):
-    """Trains a detector and says how good it is.
+    """Trains a detector and writes a sentence about its accuracy.
 
     Args:
         data: Data set: s3://bucket/prefix, or a folder on a volume.
-        spec: Experiment spec: its text, or the S3 URI of its file.
-        name: What the sentence calls the model.
-        minimum_map: Least mAP with which it passes.
+        spec: Experiment spec: text, or the S3 URI of a file.
+        name: Name of the model in the sentence.
+        minimum_map: Minimum mAP to pass, 0 to 1.
     """
-    # Every input is given, also where a component has a default for it: Kubeflow Pipelines 2.17.0 asks so.
+    # Set every input, even if it has a default: Kubeflow Pipelines 2.17.0 requires this.
     converted = convert(data=data, convert_spec="", data_version="")
     trained = train(
         spec=spec,

@@ -153,7 +153,7 @@ def _resolve(
     unique_pipeline_id: str,
     **others: Any,
 ) -> tuple[Message, list[str]]:
-    """Chooses the output folders of a step; returns its inputs and outputs, and its resolved command."""
+    """Chooses the output folders of a step; returns its executor input and its resolved command."""
     task = executor_input_utils.get_local_task_resource_name(component_name)
     folder = executor_input_utils.construct_local_task_root(pipeline_root, pipeline_resource_name, task)
     inputs = executor_input_utils.construct_executor_input(

@@ -124,7 +124,7 @@ class Connection:
         self._connect()
 
     def require_release(self) -> None:
-        """Checks that the server's release can run the pipeline; logs a warning for untested releases.
+        """Checks that the server's release can run the pipeline; warns about untested releases.
 
         Raises:
             RunError: The release is too old.
@@ -251,7 +251,7 @@ def _is_this_machine(name: str) -> bool:
 
 
 def _probe(where: Server) -> Mapping[str, Any]:
-    """Requests the health check once and returns its response; kfp.Client would retry for half a minute."""
+    """Returns the health check after one attempt; kfp.Client would retry for half a minute."""
     import ssl
 
     headers = {"Authorization": f"Bearer {where.token()}"} if where.token() else {}

@@ -80,7 +80,7 @@ def follow(
 
 
 def _causes(connection: Connection, run_id: str) -> str:
-    """Lists possible causes of a pending pod, which the server does not report, and how to find the cause."""
+    """Lists possible causes of a pending pod, because the server does not report the cause."""
     namespace = connection.namespace or "kubeflow"
     return (
         "its image cannot be pulled, no node has room for it (GPUs, memory, a taint), a volume is missing, "

@@ -148,7 +148,7 @@ def without_reuse(package: Path) -> Iterator[Path]:
 
 
 def choose_images(args: argparse.Namespace) -> None:
-    """Selects images and pod settings through environment variables, before the pipeline is imported.
+    """Selects images and pod settings, before the pipeline definition is imported.
 
     Args:
         args: Parsed flags of `add_image_flags` and `add_pod_flags`.

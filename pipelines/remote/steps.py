@@ -81,7 +81,7 @@ def states(run: Any) -> list[tuple[str, str]]:
 
 
 def not_started(run: Any, found: list[Step]) -> str:
-    """Describes which pod of a run has not started yet, for example because its image cannot be pulled.
+    """Describes which pod of a run has not started, for example for lack of its image.
 
     The server reports no more than that it is pending.
 

@@ -1,4 +1,4 @@
-"""Makes the bucket if it is not there. Settings are environment variables, given by the chart."""
+"""Creates the bucket if it does not exist. The chart provides the settings as environment variables."""
 
 import logging
 import os
@@ -13,15 +13,23 @@ from s3_client import client, setting
 log = logging.getLogger("make_bucket")
 
 PATIENCE_SECONDS = float(os.environ.get("PATIENCE_SECONDS", "600"))
-# How long refused keys are tried again: the server may be about to restart with them.
+# Seconds to retry rejected keys, because the server may be about to restart with them.
 REFUSED_SECONDS = float(os.environ.get("REFUSED_SECONDS", "0"))
-# Responses that waiting longer than that does not change.
+# Errors that are retried only for REFUSED_SECONDS.
 FINAL = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidBucketName")
 OURS = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
 
 
 def make(store: Minio, bucket: str) -> str:
-    """Makes the bucket; returns what was done."""
+    """Creates the bucket if it does not exist.
+
+    Args:
+        store: S3 client.
+        bucket: Name of the bucket.
+
+    Returns:
+        Description of what was done.
+    """
     if store.bucket_exists(bucket):
         return "is there already"
     try:
@@ -34,7 +42,11 @@ def make(store: Minio, bucket: str) -> str:
 
 
 def main() -> int:
-    """Tries until the server answers, for ten minutes; returns the exit code."""
+    """Retries until the server responds, for PATIENCE_SECONDS at most.
+
+    Returns:
+        Exit code.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     endpoint, bucket = setting("S3_ENDPOINT"), setting("S3_BUCKET")
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""Copies TensorBoard's event files from the bucket to a folder, again and again, if they changed."""
+"""Repeatedly copies new and changed event files of TensorBoard from the bucket to a folder."""
 
 import logging
 import os
@@ -17,7 +17,18 @@ MARK = "events.out.tfevents"
 
 
 def mirror(store: Minio, bucket: str, prefix: str, folder: Path, known: dict[str, str]) -> int:
-    """Copies what is new or changed; returns how many files. `known` maps names to versions (ETags)."""
+    """Copies new and changed files.
+
+    Args:
+        store: S3 client.
+        bucket: Name of the bucket.
+        prefix: Prefix of the logs in the bucket.
+        folder: Output folder.
+        known: Versions (ETags) of copied files by name; updated.
+
+    Returns:
+        Number of copied files.
+    """
     copied = 0
     for entry in store.list_objects(bucket, prefix=prefix, recursive=True):
         name = entry.object_name
@@ -26,14 +37,14 @@ def mirror(store: Minio, bucket: str, prefix: str, folder: Path, known: dict[str
             continue
         target = folder / relative
         target.parent.mkdir(parents=True, exist_ok=True)
-        store.fget_object(bucket, name, str(target))  # under a temporary name, then renamed
+        store.fget_object(bucket, name, str(target))  # writes to a temporary file, then renames it
         known[name] = entry.etag
         copied += 1
     return copied
 
 
 def main() -> int:
-    """Mirrors until it is stopped."""
+    """Mirrors until the process is stopped."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     known: dict[str, str] = {}
     while True:
@@ -48,7 +59,7 @@ def main() -> int:
             if copied:
                 log.info("%d event files copied", copied)
         except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
-            log.warning("%s; trying again", error)
+            log.warning("%s; retrying", error)
         time.sleep(float(os.environ["LOGS_INTERVAL"]))
 
 

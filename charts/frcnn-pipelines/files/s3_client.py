@@ -1,4 +1,4 @@
-"""A client of the S3 server that the environment names; for the chart's scripts."""
+"""Creates the S3 client of the chart's scripts from environment variables."""
 
 import os
 from urllib.parse import urlsplit
@@ -9,12 +9,16 @@ from minio.credentials.providers import IamAwsProvider, Provider, StaticProvider
 
 
 def setting(name: str) -> str:
-    """Returns an environment variable without the line break that secrets made from files end with."""
+    """Returns an environment variable without the trailing line break of secrets made from files.
+
+    Args:
+        name: Name of the variable.
+    """
     return os.environ[name].strip()
 
 
 def client() -> Minio:
-    """Makes a client with the keys of the environment, or with the role of the pod's account."""
+    """Creates a client with the keys in the environment, or else with the role of the pod's account."""
     url = urlsplit(setting("S3_ENDPOINT"))
     return Minio(
         url.netloc,
