@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import frcnn.cli
+import frcnn.demo
 from benchmarks.accuracy_job import Answer, Job, Rows
 from frcnn.data.input.dataset import validation_dataset
 from frcnn.model.build import detection_settings
@@ -23,7 +23,7 @@ from frcnn.model.files.checkpoint import load_model
 from frcnn.model.keras_detector import KerasDetector
 from frcnn.spec import Experiment, load_experiment
 
-FORM = Path(frcnn.cli.__file__).with_name("demo_experiment.txt")
+FORM = Path(frcnn.demo.__file__).with_name("experiment_template.txt")
 CONVERT = """
 kitti_config {{
   root_directory_path: "{root}" image_dir_name: "images" label_dir_name: "labels" image_extension: ".jpg"

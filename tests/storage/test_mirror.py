@@ -66,7 +66,7 @@ def training(monkeypatch):
     seen = []
 
     def train_or_resume(spec, folder, *, key="", amp=False):
-        seen.append(names(folder) if folder.is_dir() else [])
+        seen.append([name for name in names(folder) if not name.startswith(".")] if folder.is_dir() else [])
         for name in spec:
             write_text(folder / name, f"{name} of run {len(seen)}")
 

@@ -89,29 +89,29 @@ def test_links_are_followed_where_the_owner_of_the_folder_is_meant_to_lay_them(f
 # Modules that take names from a server, a manifest, an archive or a copy of these, and how each of their
 # joins of a folder with something that is not written in the code is safe. A new join fails the test below.
 FOREIGN = (
-    *("runtime/storage/*.py", "train/kept.py", "data/record_cache.py", "data/remote_files.py"),
-    *("model/archive.py", "model/hdf5/*.py", "train/pretrained/*.py"),
+    *("storage/*.py", "training/resumable.py", "data/records/disk_cache.py", "data/records/files.py"),
+    *("model/files/archive.py", "model/files/hdf5*.py", "training/pretrained/*.py"),
 )
 SAFE_JOINS = {
-    "runtime/storage/cache_folder.py": {
+    "storage/cache_folder.py": {
         "cache / name",  # a name in the code
         "Path(tempfile.gettempdir(), f'{_NAME}-cache-{os.getuid()}')",
     },
-    "runtime/storage/download.py": {
+    "storage/download.py": {
         "aside / f'.{name}.partial'",  # a checksum
         "aside / f'.{name}.journal'",
     },
-    "runtime/storage/folder.py": {
+    "storage/folder_backend.py": {
         "self._root / name",  # in messages only
         "self._root / folder",  # of a path that was checked
         "Path(folder, name)",  # of the file system's own listing
         "Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=path.parent)) / f'{_PARTIAL}{path.name}'",
         "folder / f'{_PARTIAL}{path.name}'",
     },
-    "runtime/storage/plan.py": {"Path(top, name)", "Path(top, each)"},  # the file system's own listing
-    "runtime/storage/mirror.py": {"Path(top, name)", "self._folder / name"},  # the same
-    "runtime/storage/store.py": {"aside / path.name"},  # of a path that the caller gives
-    "data/record_cache.py": {"Path(top, name)"},
+    "storage/packing.py": {"Path(top, name)", "Path(top, each)"},  # the file system's own listing
+    "storage/mirror.py": {"Path(top, name)", "self._folder / name"},  # the same
+    "storage/store.py": {"aside / path.name"},  # of a path that the caller gives
+    "data/records/disk_cache.py": {"Path(top, name)"},
 }
 
 

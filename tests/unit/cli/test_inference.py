@@ -107,7 +107,7 @@ def test_another_folder_and_threshold_stand_for_the_fields_of_the_spec(data, loa
     assert run(data, "-r", data / "results", "--images", data / "others", "--threshold", "0.95") == 0
     shown = capsys.readouterr().out
     assert "images: 1; found: 0 car, 0 person (score >= 0.95)" in shown
-    assert [path.name for path in (data / "results/images_annotated").rglob("*.*")] == ["c.png"]
+    assert [path.name for path in (data / "results/images_annotated").rglob("*.png")] == ["c.png"]
 
 
 def test_one_image_is_enough(data, loaded, capsys):

@@ -223,8 +223,8 @@ def test_ranks_of_mpirun_end_with_the_process_that_launched_them_even_if_that_is
     rank = "import sys, time; sys.stdout.write('u'); sys.stdout.flush(); time.sleep(600)"
     program = f"""if True:
         import os, sys
-        from frcnn.training import launch
-        with launch._mpi_ranks([sys.executable, "-c", {rank!r}], 2, os.environ) as ranks:
+        from frcnn.distributed import launcher
+        with launcher._mpi_ranks([sys.executable, "-c", {rank!r}], 2, os.environ) as ranks:
             ranks[0].wait()
     """
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
@@ -310,7 +310,7 @@ def test_the_train_command_hands_flags_on_and_the_key_by_the_environment(tmp_pat
 
 def test_more_processes_than_gpus_is_a_usage_error(tmp_path):
     args = train_arguments(tmp_path, "--gpus", "2", "--num_processes", "3")
-    with pytest.raises(UsageError, match="needs --gpus 3"):
+    with pytest.raises(UsageError, match="need --gpus 3"):
         train.run(args)
 
 

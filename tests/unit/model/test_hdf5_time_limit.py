@@ -15,9 +15,9 @@ from frcnn.model.files import hdf5_process
 LIMITED = """
 import sys, time
 from pathlib import Path
-from frcnn.model.hdf5 import apart
-apart._SPARE_SECONDS = 1
-apart.limit_time(Path(sys.argv[1]))
+from frcnn.model.files import hdf5_process
+hdf5_process._SPARE_SECONDS = 1
+hdf5_process.limit_time(Path(sys.argv[1]).stat().st_size)
 {work}
 """
 

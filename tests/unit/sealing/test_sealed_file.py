@@ -486,8 +486,8 @@ def test_created_without_a_model_writes_nothing(tmp_path):
 KILLED = """
 import sys
 from pathlib import Path
-from frcnn.runtime import sealed
-with sealed.opened(Path(sys.argv[1]), "key") as plain:
+from frcnn.sealing import sealed_file
+with sealed_file.opened(Path(sys.argv[1]), "key") as plain:
     assert plain.stat().st_size > 10
     print("open", flush=True)
     sys.stdin.read()
@@ -548,7 +548,7 @@ def test_importing_does_not_import_the_cipher():
 MEASURED = r"""
 import re, sys
 from pathlib import Path
-from frcnn.runtime import sealed
+from frcnn.sealing import sealed_file as sealed
 
 def peak():
     # Not getrusage: its peak begins at that of the process that started this one.

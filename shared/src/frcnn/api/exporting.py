@@ -342,7 +342,7 @@ def _write(
     gen_ds_config: bool,
 ) -> ExportResult:
     described = spec if gen_ds_config else None
-    deepstream = _write_together(exported.proto, target, _seal_key(target, key), described)
+    deepstream = write_together(exported.proto, target, _seal_key(target, key), described)
     files = [target, *_write_ranges(exported, int8)]
     built = None
     if engine[0] is not None and engine[1] is not None:
@@ -354,7 +354,7 @@ def _write(
     return ExportResult(target, built, (*files, *deepstream))
 
 
-def _write_together(proto: Any, target: Path, key: str, described: Experiment | None) -> list[Path]:
+def write_together(proto: Any, target: Path, key: str, described: Experiment | None) -> list[Path]:
     """Writes the model and DeepStream's files, replacing earlier ones in one step.
 
     Args:

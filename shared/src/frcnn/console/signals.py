@@ -20,7 +20,7 @@ class Terminated(KeyboardInterrupt):
 
     def __init__(self, number: int = signal.SIGTERM) -> None:
         """`number` is that of the signal."""
-        super().__init__()
+        super().__init__(signal.Signals(number).name)
         self.number = number
 
 

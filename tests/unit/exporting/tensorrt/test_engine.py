@@ -27,7 +27,7 @@ from tests.support.image_folders import picture, save
 from tests.support.tensorrt_double import CudaLibrary
 from tests.unit.cli.conftest import process_left_alone  # noqa: F401
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture
