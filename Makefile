@@ -16,7 +16,7 @@ DATA   ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers images bench proto spec-docs pipeline horovod generated ci clean
+.PHONY: help setup demo fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers kube test-kube images bench proto spec-docs pipeline conformance horovod generated ci clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,13 +53,15 @@ lint: $(STAMP) ## style, spelling, direction of imports
 typecheck: $(STAMP) ## mypy, and pyright where TensorRT's stubs are
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/python scripts/tensorrt_11_stubs.py $(VENV)/tensorrt-11
+	$(BIN)/pyright -p $(VENV)/tensorrt-11 --pythonpath $(BIN)/python
 
 test: $(STAMP) ## the tests, without the slow ones, and line coverage of frcnn
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
 
 test-slow: $(STAMP) ## the slow tests; ARGS='--minutes 20' runs what begins by then
 	@# By file, since the tests of a file share a training.
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m '(slow or e2e) and not (gpu or bench or container or browser)' \
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m '(slow or e2e) and not (gpu or bench or container or browser or kube)' \
 	  --ignore tests/unit/exporting/test_backbones.py $(ARGS)
 
 test-backbones: $(STAMP) ## each backbone exported, equal to Keras; alone, since converting the largest takes 9 GiB
@@ -80,6 +82,13 @@ docker: ## a Docker daemon and debootstrap for the container tests, where they a
 test-containers: $(STAMP) ## real images: the pipeline, and an MPIJob's pods, with an S3 server; needs root
 	$(BIN)/python -m pytest -m container -s $(ARGS)
 
+kube: ## a Kubernetes API server and controllers, built once with Go, and etcd, where they are missing
+	@command -v etcd >/dev/null || apt-get install -y -qq --no-install-recommends etcd-server >/dev/null
+	scripts/build_kube.sh || echo "no API server could be built: its tests are skipped" >&2
+
+test-kube: $(STAMP) kube ## chart, rights and trainings against that API server; MPI_OPERATOR=<checkout> for its controller
+	$(BIN)/python -m pytest -m kube tests/kube $(ARGS)
+
 images: ## build the images of all steps with docker or podman (ENGINE=), and print their sizes
 	scripts/build_images.sh
 
@@ -95,12 +104,15 @@ spec-docs: $(STAMP) ## generate docs/spec.md from the schema again
 horovod: $(STAMP) ## build and install Horovod, for several processes; the wheel is cached
 	scripts/build_horovod.sh $(VENV)
 
-pipeline: $(STAMP) ## compile the Kubeflow pipeline to pipelines/compiled again, and draw it
+pipeline: $(STAMP) ## compile the Kubeflow pipeline and the components again, and draw it
 	$(BIN)/python -m pipelines.compile
 	$(BIN)/python -m pipelines.picture
 
-generated: proto spec-docs pipeline ## fail if a generated file is not what its source says
-	git diff --exit-code -- 'shared/src/**/*_pb2.py' 'shared/src/**/*_pb2.pyi' docs/spec.md pipelines/compiled docs/images/pipeline.svg
+conformance: pipeline ## write down again what each Kubeflow backend makes of the pipeline
+	$(BIN)/python -m tests.conformance.record
+
+generated: proto spec-docs conformance ## fail if a generated file is not what its source says
+	git diff --exit-code -- 'shared/src/**/*_pb2.py' 'shared/src/**/*_pb2.pyi' docs/spec.md pipelines/compiled 'components/*/*.yaml' tests/conformance/recorded docs/images/pipeline.svg
 
 ci: lint typecheck generated test ## all that a change must pass
 

@@ -26,7 +26,7 @@ from rich.table import Table
 from benchmarks.conditions import Conditions
 from benchmarks.ours_spec import spec_text
 from benchmarks.settings import SETTINGS
-from frcnn.distributed.world import Place
+from frcnn.distributed.world import RankInfo
 from frcnn.model.build import build
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files.checkpoint import Snapshots, TrainingRecord, load_model
@@ -101,7 +101,7 @@ def training(args: argparse.Namespace) -> tuple[FasterRCNN, "Step"]:
     text += f"\ntraining_config {{ optimizer {{ {args.optimizer} {{ }} }} }}"
     spec = parse_experiment(text, "benchmark").spec
     model = build(spec)
-    prepare(model, spec, 1_000_000, Place(), amp=False)
+    prepare(model, spec, 1_000_000, RankInfo(), amp=False)
     return model, Step(model, args)
 
 

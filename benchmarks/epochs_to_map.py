@@ -75,7 +75,7 @@ def draw(curves: dict[str, list[Row]], wanted: float, path: Path) -> None:
     for name, rows in curves.items():
         points = [(row["epoch"], row["mAP"]) for row in rows if "mAP" in row]
         axes.plot(*zip(*points, strict=True), marker=".", label=name)
-    axes.axhline(wanted, color="grey", linestyle=":", linewidth=1)
+    axes.axhline(wanted, color="gray", linestyle=":", linewidth=1)
     axes.set(xlabel="epoch", ylabel="mAP@0.5, validation split", ylim=(0, 1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)

@@ -30,7 +30,7 @@ CROPS = 32
 
 
 def settled_model(folder: Path) -> FasterRCNN:
-    """A model with random weights whose normalisation fits its activations, as training would have it."""
+    """A model with random weights whose normalization fits its activations, as training would have it."""
     (folder / "spec.txt").write_text(spec_text(batch=1))
     keras.utils.set_random_seed(42)
     model = build(load_experiment(folder / "spec.txt"))

@@ -50,16 +50,16 @@ WANTED = 3
 
 FLIPS = SpatialAugmentation(hflip_probability=0.5)
 WARP = SpatialAugmentation(
-    hflip_probability=0.5, zoom_min=0.8, zoom_max=1.25, translate_max_x=40, rotate_rad_max=0.1
+    hflip_probability=0.5, zoom_min=0.8, zoom_max=1.25, translate_max_x=40, rotate_rad_max=6.0
 )
-COLOUR = ColorAugmentation(
+COLOR = ColorAugmentation(
     color_shift_stddev=0.05, hue_rotation_max=20, saturation_shift_max=0.2, contrast_scale_max=0.2
 )
 ROWS = {
     "decode and resize": None,
     "and flip": AugmentationConfig(spatial_augmentation=FLIPS),
     "and warp": AugmentationConfig(spatial_augmentation=WARP),
-    "and warp and colour": AugmentationConfig(spatial_augmentation=WARP, color_augmentation=COLOUR),
+    "and warp and color": AugmentationConfig(spatial_augmentation=WARP, color_augmentation=COLOR),
 }
 
 

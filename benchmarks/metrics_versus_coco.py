@@ -17,8 +17,10 @@ NAMES = ("bus", "car", "dog")
 RANGES = {"0.50": (0.5,), "0.75": (0.75,), "0.50:0.95": iou_range(0.5, 1.0, 0.05)}
 
 
-def our_map(scenes: list[Scene], thresholds: Sequence[float], times: int, *, voc07: bool = False) -> float:
-    evaluator = Evaluator(EvaluationSettings(NAMES, tuple(thresholds), voc07=voc07))
+def our_map(
+    scenes: list[Scene], thresholds: Sequence[float], times: int, *, voc07: bool = False, coco: bool = False
+) -> float:
+    evaluator = Evaluator(EvaluationSettings(NAMES, tuple(thresholds), voc07=voc07, coco_matching=coco))
     evaluator.update(*as_batch(scenes, times=times))
     return evaluator.report().mean_ap or 0.0
 
@@ -27,6 +29,7 @@ def differences(scenes: list[Scene], thresholds: Sequence[float], times: int) ->
     """The mAP by our definitions, and by those of pycocotools one after the other."""
     return {
         "ours, VOC12": our_map(scenes, thresholds, times),
+        "ours, coco_matching": our_map(scenes, thresholds, times, coco=True),
         "pycocotools, +1 widths": float(np.nanmean(coco_ap(scenes, len(NAMES), thresholds))),
         "pycocotools as it is": float(np.nanmean(coco_ap(scenes, len(NAMES), thresholds, extra=0.0))),
         "ours, VOC07": our_map(scenes, thresholds, times, voc07=True),

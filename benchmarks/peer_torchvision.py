@@ -1,7 +1,7 @@
 """Worker: torchvision's generic FasterRCNN with our backbone, head and settings.
 
 Run by `run_speed.py` under the peer's own interpreter (requirements-peer.txt). Everything that is
-a choice is taken in the peer's favour: see README.md, "What is compared".
+a choice is taken in the peer's favor: see README.md, "What is compared".
 """
 
 import argparse
@@ -28,7 +28,7 @@ LAYOUT_ROUNDS = 3
 
 
 class NetworkReady(GeneralizedRCNNTransform):
-    """Images come ready for the network on both sides: neither normalise nor resize them."""
+    """Images come ready for the network on both sides: neither normalize nor resize them."""
 
     def normalize(self, image: Tensor) -> Tensor:
         """The image itself."""

@@ -50,7 +50,7 @@ class Row:
 
     @property
     def ratios(self) -> list[float]:
-        """Peer's seconds over ours, pair by pair: neighbours in time, so disturbed alike."""
+        """Peer's seconds over ours, pair by pair: neighbors in time, so disturbed alike."""
         return [peer / ours for ours, peer in zip(self.ours, self.peer, strict=True)]
 
     @property

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from benchmarks.input_pipeline import ROWS, make_spec
 from frcnn.data.input.dataset import training_dataset
-from frcnn.distributed.world import World, join, place
+from frcnn.distributed.world import World, join, rank_info
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.spec import Experiment
 from frcnn.training import trainer
@@ -59,7 +59,7 @@ def main(records: str, folder: str, steps: str) -> None:
         "data": data_seconds(spec, world),
         "allreduce": exchange_seconds(models[0], world),
     }
-    path = Path(folder) / f"times_{place().rank}.json"
+    path = Path(folder) / f"times_{rank_info().rank}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(times))
 

@@ -1,1 +1,1 @@
-"""The steps of the pipeline: an image, an entry script and a KFP definition each."""
+"""Pipeline steps, each with an image, an entry script and a KFP definition."""

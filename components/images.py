@@ -1,6 +1,6 @@
-"""Which images the steps run in: registry and tag, from two environment variables.
+"""Names of the steps' images, with registry and tag from two environment variables.
 
-They are read when a pipeline is compiled; the compiled YAML holds the full names.
+The variables are read when a pipeline is compiled. The compiled YAML contains the full names.
 """
 
 import os
@@ -11,7 +11,14 @@ DEFAULT_TAG = "0.1.0"
 
 
 def image(step: str) -> str:
-    """The image of a step, such as `frcnn-train:0.1.0` or `my.registry/team/frcnn-train:0.1.0`."""
+    """Returns the image of a step.
+
+    Args:
+        step: Name of the image without its prefix, for example `train`.
+
+    Returns:
+        Image such as `frcnn-train:0.1.0` or `my.registry/team/frcnn-train:0.1.0`.
+    """
     registry = os.environ.get(REGISTRY_VARIABLE, "").rstrip("/")
     name = f"frcnn-{step}:{os.environ.get(TAG_VARIABLE) or DEFAULT_TAG}"
     return f"{registry}/{name}" if registry else name

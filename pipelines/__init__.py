@@ -1,1 +1,1 @@
-"""The pipeline: its DAG, and how it is compiled, submitted, and run on one machine."""
+"""Pipeline definition, and tools to compile it, submit it, and run it on one machine."""

@@ -1,4 +1,4 @@
-"""`frcnn pipeline`: the whole way from labels to a deployable detector, here or on a cluster."""
+"""`frcnn pipeline`: runs all steps from labels to a deployable detector, locally or on a cluster."""
 
 import argparse
 import sys
@@ -6,63 +6,104 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn.cli.spec_flags import add_set_flag
 from frcnn.errors import DataError, RunError
 from frcnn.steps.publishing import is_s3
-from pipelines import parameters
+from pipelines import parameters, specs
 from pipelines.remote import command as remote
 from pipelines.remote import package
 
 if TYPE_CHECKING:
     from pipelines.local.run import LocalRun
 
-HELP = "Convert, train, evaluate, prune, retrain, evaluate, export, publish: here, or on a cluster."
+HELP = "Convert, train, evaluate, prune, retrain, evaluate, export and publish, locally or on a cluster."
 EXAMPLES = """\
   frcnn pipeline run --spec spec.txt --data ~/kitti -o runs/kitti
-  frcnn pipeline run --spec spec.txt --data ~/kitti --epochs 2 --minimum_map 0    a first look
+  frcnn pipeline run --spec spec.txt --data ~/kitti --epochs 2 --minimum_map 0    quick trial
   frcnn pipeline compile -o compiled --registry my.registry/team --tag 1.2
   frcnn pipeline submit --spec spec.txt --data s3://data/kitti --host http://localhost:8080 --wait
+  frcnn pipeline push-spec spec.txt s3://data/specs/kitti.txt       for field `spec` of the UI
   frcnn pipeline schedule --name weekly --cron '0 2 * * 0' --spec spec.txt --data s3://data/kitti
 `frcnn pipeline COMMAND --help` lists the flags of a command.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the sub-commands and their flags."""
+    """Adds the subcommands and their flags.
+
+    Args:
+        parser: Parser to extend.
+    """
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run_flags = commands.add_parser("run", help="run on this machine, each step a process")
+    run_flags = commands.add_parser("run", help="run on this machine, each step as a process")
     _add_run_flags(run_flags)
-    compile_flags = commands.add_parser("compile", help="write the YAML for Kubeflow")
-    compile_flags.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="for the YAML")
+    compile_flags = commands.add_parser(
+        "compile", help="compile the pipeline and each component to YAML for Kubeflow"
+    )
+    compile_flags.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DIR", help="output folder for the YAML files"
+    )
     package.add_image_flags(compile_flags)
+    package.add_pod_flags(compile_flags)
+    specs.add_commands(commands)
     remote.add_commands(commands)
 
 
 def _add_run_flags(flags: argparse.ArgumentParser) -> None:
     add = flags.add_argument
-    add("--runner", choices=("process", "docker"), default="process", help="of steps (default: process)")
-    add("--network", default="", metavar="NAME", help="Docker network of the steps, with --runner docker")
+    add(
+        "--runner",
+        choices=("process", "docker"),
+        default="process",
+        help="run each step as a process or in a container (default: process)",
+    )
+    add("--network", default="", metavar="NAME", help="Docker network for the steps, with --runner docker")
     package.add_image_flags(flags)
     add("-e", "--spec", type=Path, required=True, metavar="FILE", help="experiment spec")
-    add("--data", required=True, metavar="PLACE", help="folder or s3:// URI; without --convert_spec in KITTI")
-    add("--convert_spec", type=Path, metavar="FILE", help="how to convert and split it")
-    add("-o", "--output", type=Path, default=Path("runs/pipeline"), metavar="DIR", help="runs/pipeline")
+    add_set_flag(flags)
+    add("--data", required=True, metavar="PLACE", help="folder or s3:// URI of the data set")
+    add(
+        "--convert_spec",
+        type=Path,
+        metavar="FILE",
+        help="conversion spec (default: KITTI layout, a fifth of the images is held out)",
+    )
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("runs/pipeline"),
+        metavar="DIR",
+        help="output folder (default: runs/pipeline)",
+    )
     parameters.add_flags(flags)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Runs the sub-command."""
-    {"run": _run, "compile": _compile}.get(args.command, remote.run)(args)
+    """Runs the subcommand.
+
+    Args:
+        args: Parsed flags.
+    """
+    {
+        "run": _run,
+        "compile": _compile,
+        "push-spec": specs.run,
+        "paste-spec": specs.run,
+    }.get(args.command, remote.run)(args)
 
 
 def _run(args: argparse.Namespace) -> None:
     began = time.monotonic()
     from frcnn.spec import load_dataset_export, load_experiment
 
-    given = parameters.given(args)  # before an hour of training
+    given = parameters.given(args)  # check before any step runs
     if not is_s3(args.data) and not Path(args.data).is_dir():
-        raise DataError(f"step convert: --data {args.data}: no such folder; give one, or an s3:// URI")
+        raise DataError(
+            f"step convert: --data {args.data}: no such folder. Specify an existing folder or an s3:// URI."
+        )
     arguments = {
-        "spec": load_experiment(args.spec).text,
+        "spec": load_experiment(args.spec, args.settings).text,
         "convert_spec": load_dataset_export(args.convert_spec).text if args.convert_spec else "",
         **given,
     }
@@ -77,7 +118,7 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _summary(result: "LocalRun", total: float) -> str:
-    """Each step with its state and time, and where its artifacts lie; `total` is in seconds."""
+    """Formats state, time and artifacts of each step; `total` is in seconds."""
     lines = ["", f"{'step':<20}{'state':<10}{'seconds':>8}"]
     for step in result.steps:
         lines.append(f"{step.name:<20}{step.state:<10}{step.seconds:>8.1f}")
@@ -85,7 +126,7 @@ def _summary(result: "LocalRun", total: float) -> str:
         folder = result.latest / step.name.replace(" ", "-")
         lines += [f"  {name}: {folder / name}" for name in step.artifacts if (folder / name).exists()]
     beside = total - sum(step.seconds for step in result.steps)
-    lines.append(f"all{total:>35.1f}   ({beside:.1f} s beside the steps)")
+    lines.append(f"total{total:>33.1f}   ({beside:.1f} s outside the steps)")
     if result.publishing:
         lines.append(result.publishing)
     return "\n".join(lines) + "\n"
@@ -97,7 +138,7 @@ def _is_number(value: object) -> bool:
 
 def _compile(args: argparse.Namespace) -> None:
     package.choose_images(args)
-    from pipelines.compile import compile_all
+    from pipelines.compile import compile_all, compile_components
 
-    for path in compile_all(args.output):
+    for path in (*compile_all(args.output), *compile_components(args.output / "components")):
         sys.stdout.write(f"{path}\n")

@@ -1,27 +1,37 @@
-"""convert -> train -> evaluate -> prune -> retrain -> evaluate -> export -> publish, with three gates.
+"""Pipeline from labels to a published detector, with three gates.
 
-A gate is a nested pipeline that takes the verdict as a plain parameter: conditions on a step's output
-are passed over in silence by KFP's local runner (they are taken for false).
+Its steps are convert, train, evaluate, prune, retrain, evaluate, export and publish. A gate is a nested
+pipeline that receives the decision as a plain parameter. KFP's local runner treats conditions on a step's
+output as false without any warning.
 """
 
 from kfp import dsl
 
 from components.compare.component import compare
 from components.convert.component import convert
-from components.evaluate.component import evaluate
+from components.evaluate.component import evaluate, evaluate_retrained
 from components.export.component import export
 from components.notify.component import notify
 from components.prune.component import prune
 from components.publish.component import publish
-from components.train.component import train
+from components.train.component import retrain, train
 from pipelines.resources import configured
 
 NAME = "faster-rcnn"
+# Pruning keeps a multiple of GRANULARITY filters per layer, at least MINIMUM_FILTERS.
+GRANULARITY, MINIMUM_FILTERS = 8, 16
 
 
 @dsl.pipeline(name="promote")
 def promote(passed: bool, exported: dsl.Input[dsl.Model], report: dsl.Input[dsl.Artifact], published: str):
-    """Publishes the exported model if it is not worse than the published one."""
+    """Publishes the exported model if it is not worse than the published one.
+
+    Args:
+        passed: Whether to publish the model.
+        exported: Exported model.
+        report: Report of the model.
+        published: Location to publish to.
+    """
     with dsl.If(passed == True, name="as-good-as-the-published-one"):  # noqa: E712 (builds a condition)
         configured(publish(exported=exported, report=report, published=published), "publish")
 
@@ -38,12 +48,24 @@ def deploy(
     publish_to: str,
     publish_tolerance: float,
 ):
-    """Exports the retrained model if it is not worse than the one it was pruned from."""
+    """Exports the retrained model if it is not worse than before pruning.
+
+    Args:
+        passed: Whether to export the model.
+        spec: Experiment spec.
+        records: Records written by `convert`.
+        model: Retrained model.
+        report: Report of the retrained model.
+        mean_ap: mAP of the retrained model, 0 to 1.
+        precision: Precision of the exported networks: fp32, fp16 or int8.
+        publish_to: Location of the published model. Empty: no model is published.
+        publish_tolerance: Amount by which the mAP may be lower than that of the published model.
+    """
     with dsl.If(passed == True, name="as-good-as-before"):  # noqa: E712 (builds a condition)
         exported = export(spec=spec, records=records, model=model, precision=precision)
         configured(exported, "export")
         compared = compare(mean_ap=mean_ap, published=publish_to, tolerance=publish_tolerance)
-        # When everything else is done: another run may publish in the meantime.
+        # Compare last, because another run may publish in the meantime.
         configured(compared, "compare").after(exported)
         promote(
             passed=compared.outputs["passed"],
@@ -58,6 +80,7 @@ def compress(
     passed: bool,
     spec: str,
     records: dsl.Input[dsl.Dataset],
+    records_uri: str,
     model: dsl.Input[dsl.Model],
     former: dsl.Input[dsl.Artifact],
     baseline_map: float,
@@ -71,18 +94,49 @@ def compress(
     num_workers: int,
     min_workers: int,
     gpus_per_worker: int,
-    step_gpus: int,
+    step_gpus: str,
     precision: str,
     publish_to: str,
     publish_tolerance: float,
 ):
-    """Prunes, retrains and deploys the trained model if its mAP is high enough."""
+    """Prunes, retrains and deploys the trained model if its mAP is high enough.
+
+    Args:
+        passed: Whether the trained model passes.
+        spec: Experiment spec.
+        records: Records written by `convert`.
+        records_uri: URI of the records.
+        model: Trained model.
+        former: Report of the trained model.
+        baseline_map: mAP of the trained model, 0 to 1.
+        retrain_epochs: Number of epochs after pruning. 0: as in the spec.
+        train_precision: Precision of layer computations: fp32 or mixed.
+        prune_threshold: Filters with a larger normalized norm are kept.
+        target_params: Largest fraction of the parameters to keep; replaces the threshold. 0: not used.
+        minimum_map: Minimum mAP of the retrained model, 0 to 1.
+        tolerance: Amount by which the retrained model's mAP may be lower than `baseline_map`.
+        checkpoints: Folder on a volume, or S3 URI, for checkpoints of the training.
+        num_workers: Number of pods that train together.
+        min_workers: Number of pods that suffice if the cluster has no room for all. 0: all.
+        gpus_per_worker: GPUs per pod if there are several workers.
+        step_gpus: GPUs of the training step's own pod, 0 or 1.
+        precision: Precision of the exported networks: fp32, fp16 or int8.
+        publish_to: Location of the published model. Empty: no model is published.
+        publish_tolerance: Amount by which the mAP may be lower than that of the published model.
+    """
     with dsl.If(passed == True, name="good-enough"):  # noqa: E712 (builds a condition)
-        pruned = prune(model=model, threshold=prune_threshold, target_params=target_params)
+        pruned = prune(
+            model=model,
+            threshold=prune_threshold,
+            target_params=target_params,
+            # Some backends ignore a component's defaults, so every input is set.
+            granularity=GRANULARITY,
+            minimum_filters=MINIMUM_FILTERS,
+        )
         configured(pruned, "prune")
-        retrained = train(
+        retrained = retrain(
             spec=spec,
-            records=records,
+            records_uri=records_uri,
             start_from=pruned.outputs["pruned"],
             epochs=retrain_epochs,
             precision=train_precision,
@@ -93,7 +147,7 @@ def compress(
             gpus=step_gpus,
         )
         configured(retrained, "retrain", gpus=step_gpus)
-        judged = evaluate(
+        judged = evaluate_retrained(
             spec=spec,
             records=records,
             model=retrained.outputs["model"],
@@ -117,7 +171,8 @@ def compress(
 
 
 @dsl.pipeline(
-    name=NAME, description="Labels and images to a pruned, retrained and exported Faster R-CNN detector."
+    name=NAME,
+    description="Turns labels and images into a pruned, retrained and exported Faster R-CNN detector.",
 )
 def faster_rcnn(
     data: str,
@@ -138,46 +193,50 @@ def faster_rcnn(
     num_workers: int = 1,
     min_workers: int = 0,
     gpus_per_worker: int = 0,
-    step_gpus: int = 0,
+    step_gpus: str = "0",
     webhook: str = "",
 ):
-    """The whole way from labels to a deployable detector.
+    """Runs all steps from labels to a deployable detector.
 
     Args:
-        data: The data set: s3://bucket/prefix, or a folder on a volume that the steps can read.
-        spec: Experiment spec: its text, or the name or S3 URI of a file. Paths in it are replaced.
-        convert_spec: How to convert and split the data set: text or file, as `spec`. Empty: KITTI
-            layout with images/ and labels/, a fifth of the images held out for evaluation.
-        data_version: Change it when the data set has changed and its name has not: a step whose
-            parameters are the same is not run again.
-        epochs: Epochs of the training; 0 leaves the spec's num_epochs.
-        retrain_epochs: Epochs of the training after pruning; 0 leaves the spec's num_epochs.
-        train_precision: What layers compute in during both trainings: fp32, or mixed for 16 bits
-            (bfloat16 on CPUs that have it, float16 on GPUs).
-        prune_threshold: Filters whose normalised norm is above it stay; more prunes more.
-        target_params: Instead of the threshold: largest share of the parameters that pruning may leave, such
-            as 0.15. 0 leaves it to the threshold.
-        minimum_map: Least mAP, 0 to 1, of the trained model to go on, and of the retrained one to be
+        data: Data set: s3://bucket/prefix, or a folder on a volume that the steps can read.
+        spec: Experiment spec: the S3 URI or name of a file (`frcnn pipeline push-spec` uploads one to S3), or
+            its text. Text pasted into this single-line field must not contain comments (`frcnn pipeline
+            paste-spec` prints it in this form). Paths in the spec are replaced.
+        convert_spec: Conversion and split of the data set: text or file, as for `spec`. Empty: KITTI layout
+            with images/ and labels/; a fifth of the images is held out for evaluation.
+        data_version: Any text. Change it if the data set has changed but not its name, because a step with
+            unchanged parameters is not run again.
+        epochs: Number of epochs of the training. 0: num_epochs of the spec.
+        retrain_epochs: Number of epochs of the training after pruning. 0: num_epochs of the spec.
+        train_precision: Precision of layer computations in both trainings: fp32, or mixed for 16 bits
+            (bfloat16 on CPUs that support it, float16 on GPUs).
+        prune_threshold: Filters with a larger normalized norm are kept. A higher threshold prunes more.
+        target_params: Largest fraction of the parameters to keep, for example 0.15; replaces the threshold.
+            0: use the threshold.
+        minimum_map: Minimum mAP, 0 to 1: of the trained model to continue, and of the retrained model to be
             exported.
-        tolerance: How far the retrained model's mAP may lie below the trained one's.
-        export_precision: Of the exported networks: fp32, fp16 or int8.
-        publish_to: Where the model in use is published, s3://bucket/prefix or a folder on a volume: the
-            exported model takes its place if its mAP is not below. Empty: nothing is published.
-        publish_tolerance: How far the exported model's mAP may lie below the published one's.
-        checkpoints: Folder on a volume, or S3 URI, that outlives pods: a training that is cut off goes on
-            from there. Empty: it starts over.
-        num_workers: Pods that train together; 1 trains in the training step's own pod.
-        min_workers: With how many of them to go on where the cluster has no room for all; 0: all.
-        gpus_per_worker: GPUs of each of several workers.
-        step_gpus: GPUs of the training step's own pod: with one worker.
-        webhook: URL that is told how the run ended. Empty: the one of the secret frcnn-webhook, if any.
+        tolerance: Amount by which the retrained model's mAP may be lower than the trained model's.
+        export_precision: Precision of the exported networks: fp32, fp16 or int8.
+        publish_to: Location of the published model: s3://bucket/prefix, or a folder on a volume. The exported
+            model replaces it if its mAP is not lower. Empty: no model is published.
+        publish_tolerance: Amount by which the exported model's mAP may be lower than the published model's.
+        checkpoints: Folder on a volume, or S3 URI, that outlives pods. An interrupted training resumes from
+            there. Empty: it starts over.
+        num_workers: Number of pods that train together. 1: train in the training step's own pod.
+        min_workers: Number of pods that suffice if the cluster has no room for all. 0: all.
+        gpus_per_worker: GPUs per pod if there are several workers.
+        step_gpus: GPUs of the training step's own pod, 0 or 1, for training with one worker. The step fails
+            at once if the GPU is not visible.
+        webhook: URL that is notified when the run ends. Empty: the URL in the secret frcnn-webhook, if any.
     """
     with dsl.ExitHandler(configured(notify(webhook=webhook), "notify"), name="whole-way"):
         converted = convert(data=data, convert_spec=convert_spec, data_version=data_version)
-        records = configured(converted, "convert").outputs["records"]
+        configured(converted, "convert")
+        records, records_uri = converted.outputs["records"], converted.outputs["records_uri"]
         trained = train(
             spec=spec,
-            records=records,
+            records_uri=records_uri,
             epochs=epochs,
             precision=train_precision,
             checkpoints=checkpoints,
@@ -193,6 +252,7 @@ def faster_rcnn(
             passed=judged.outputs["passed"],
             spec=spec,
             records=records,
+            records_uri=records_uri,
             model=model,
             former=judged.outputs["report"],
             baseline_map=judged.outputs["mean_ap"],

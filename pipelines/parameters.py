@@ -1,4 +1,4 @@
-"""The parameters of a run that are numbers and names: one flag for each, here and on a cluster."""
+"""Run parameters that are numbers or names, each with a flag for local and cluster runs."""
 
 import argparse
 import dataclasses
@@ -13,7 +13,14 @@ _LEAST = {"epochs": 0, "retrain_epochs": 0, "num_workers": 1, "min_workers": 0, 
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """A parameter of the pipeline: name, default, what stands for its value in the help, and the help."""
+    """Parameter of the pipeline.
+
+    Attributes:
+        name: Name of the parameter and of its flag.
+        default: Default value.
+        metavar: Placeholder of the value in the help.
+        help: Help text.
+    """
 
     name: str
     default: int | float | str
@@ -21,24 +28,38 @@ class Parameter:
     help: str
 
 
-# Defaults are those of pipelines.faster_rcnn, which a test compares.
+# The defaults equal those of pipelines.faster_rcnn, as a test checks.
 EVERYWHERE = (
-    Parameter("epochs", 0, "N", "of the training (default: the spec's)"),
-    Parameter("retrain_epochs", 0, "N", "after pruning (default: the spec's)"),
+    Parameter("epochs", 0, "N", "epochs of the training (default: as in the spec)"),
+    Parameter("retrain_epochs", 0, "N", "epochs of the training after pruning (default: as in the spec)"),
     Parameter("train_precision", "fp32", "P", "fp32, or mixed: layers compute in 16 bits (default: fp32)"),
-    Parameter("prune_threshold", 0.1, "T", "more prunes more (default: 0.1)"),
-    Parameter("target_params", 0.0, "SHARE", "instead of a threshold: what pruning may leave, such as 0.15"),
-    Parameter("minimum_map", 0.3, "AP", "least mAP to go on (default: 0.3)"),
-    Parameter("tolerance", 0.02, "AP", "how much mAP pruning may cost (default: 0.02)"),
-    Parameter("export_precision", "fp32", "P", f"{', '.join(PRECISIONS)} (default: fp32)"),
-    Parameter("publish_to", "", "PLACE", "folder or s3:// URI of the model in use, replaced by one as good"),
-    Parameter("publish_tolerance", 0.0, "AP", "how much below its mAP is good enough (default: 0)"),
-    Parameter("webhook", "", "URL", "gets JSON when the run ends"),
+    Parameter("prune_threshold", 0.1, "T", "norm below which filters are removed (default: 0.1)"),
+    Parameter(
+        "target_params",
+        0.0,
+        "SHARE",
+        "largest fraction of parameters to keep; 0: use the threshold (default: 0)",
+    ),
+    Parameter("minimum_map", 0.3, "AP", "minimum mAP to continue, 0 to 1 (default: 0.3)"),
+    Parameter("tolerance", 0.02, "AP", "accepted loss of mAP by pruning (default: 0.02)"),
+    Parameter(
+        "export_precision", "fp32", "P", f"precision of export: {', '.join(PRECISIONS)} (default: fp32)"
+    ),
+    Parameter("publish_to", "", "PLACE", "folder or s3:// URI to publish to, if the model is not worse"),
+    Parameter(
+        "publish_tolerance", 0.0, "AP", "accepted loss of mAP compared with the published model (default: 0)"
+    ),
+    Parameter("webhook", "", "URL", "URL that receives JSON when the run ends"),
 )
 
 
 def add_flags(flags: argparse.ArgumentParser, parameters: tuple[Parameter, ...] = EVERYWHERE) -> None:
-    """Adds a flag for each parameter."""
+    """Adds a flag for each parameter.
+
+    Args:
+        flags: Parser to extend.
+        parameters: Parameters to add.
+    """
     for each in parameters:
         flags.add_argument(
             f"--{each.name}",
@@ -52,10 +73,17 @@ def add_flags(flags: argparse.ArgumentParser, parameters: tuple[Parameter, ...] 
 def given(
     args: argparse.Namespace, parameters: tuple[Parameter, ...] = EVERYWHERE
 ) -> dict[str, int | float | str]:
-    """The parameters' values, checked.
+    """Returns the values of the parameters after validation.
+
+    Args:
+        args: Parsed flags of `add_flags`.
+        parameters: Parameters that were added.
+
+    Returns:
+        Values by name.
 
     Raises:
-        UsageError: One that cannot be right.
+        UsageError: A value is out of range.
     """
     values = {each.name: getattr(args, each.name) for each in parameters}
     Gate(args.minimum_map, tolerance=args.tolerance)
@@ -66,8 +94,15 @@ def given(
     fewest, most = values.get("min_workers", 0), values.get("num_workers", 1)
     if fewest > most:
         raise UsageError(f"--min_workers {fewest}: expected at most the {most} of --num_workers")
+    if values.get("step_gpus", "0") not in ("0", "1"):
+        raise UsageError(
+            f"--step_gpus {values['step_gpus']}: expected 0 or 1. For more GPUs, use --num_workers and "
+            "--gpus_per_worker."
+        )
     if not 0 <= args.target_params < 1:
-        raise UsageError(f"--target_params {args.target_params:g}: expected a share, 0 to 1, such as 0.15")
+        raise UsageError(
+            f"--target_params {args.target_params:g}: expected 0 <= fraction < 1, for example 0.15"
+        )
     for name, choices in (("train_precision", TRAIN_PRECISIONS), ("export_precision", PRECISIONS)):
         if (value := getattr(args, name)) not in choices:
             raise UsageError(f"--{name} {value}: expected one of {', '.join(choices)}")

@@ -1,6 +1,6 @@
-"""Draws the pipeline for the docs, from what it compiles to: `python -m pipelines.picture`.
+"""Draws the compiled pipeline for the docs: `python -m pipelines.picture`.
 
-A row for each part that a gate opens, its steps from left to right, the gate on the arrow to the next row.
+Each part behind a gate is a row with its steps from left to right. The gate labels the arrow to the next row.
 """
 
 import dataclasses
@@ -26,14 +26,26 @@ _STYLE = (
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Steps that run one after the other, and the gate that has to open before; empty for the first."""
+    """Steps that run one after the other behind a gate.
+
+    Attributes:
+        gate: Name of the gate; empty for the first row.
+        steps: Names of the steps.
+    """
 
     gate: str
     steps: tuple[str, ...]
 
 
 def rows(spec: Mapping[str, Any]) -> list[Row]:
-    """The rows of a compiled pipeline; the last one is the exit handler's."""
+    """Returns the rows of a compiled pipeline.
+
+    Args:
+        spec: Compiled pipeline.
+
+    Returns:
+        Rows in order; the last one contains the exit handler.
+    """
     root = spec["root"]["dag"]["tasks"]
     handlers = [task for task in root.values() if "strategy" in task.get("triggerPolicy", {})]
     found = list(_rows(spec, root, ""))
@@ -59,7 +71,7 @@ def _rows(spec: Mapping[str, Any], tasks: Mapping[str, Any], gate: str) -> Itera
 
 
 def _in_order(tasks: Mapping[str, Any]) -> list[str]:
-    """Every task after those that it depends on."""
+    """Sorts tasks so that each one follows its dependencies."""
     done: list[str] = []
     while len(done) < len(tasks):
         done += [
@@ -71,7 +83,14 @@ def _in_order(tasks: Mapping[str, Any]) -> list[str]:
 
 
 def svg(found: list[Row]) -> str:
-    """The picture."""
+    """Draws the diagram.
+
+    Args:
+        found: Rows of the pipeline.
+
+    Returns:
+        SVG text.
+    """
     widest = max(len(row.steps) for row in found)
     width = 2 * _MARGIN + widest * _BOX_WIDTH + (widest - 1) * _GAP
     height = 2 * _MARGIN + len(found) * _ROW - (_ROW - _BOX_HEIGHT)
@@ -112,14 +131,14 @@ def _left(at: int) -> int:
 
 
 def _sentence(found: list[Row]) -> str:
-    """The picture in words, for those who do not see it."""
+    """Describes the diagram in words, as its accessible title."""
     return "; ".join(
         f"{f'if {row.gate}: ' if row.gate else ''}{', '.join(row.steps)}".replace("-", " ") for row in found
     )
 
 
 def current() -> str:
-    """The picture of the checked-in pipeline."""
+    """Returns the diagram of the checked-in pipeline as SVG text."""
     with (COMPILED / "faster_rcnn.yaml").open(encoding="utf-8") as file:
         spec = next(yaml.safe_load_all(file))
     return svg(rows(spec))

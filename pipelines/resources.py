@@ -1,11 +1,13 @@
-"""What each step may use on a cluster, how often it is tried again, and where its secrets come from."""
+"""Resources, retries and secrets of each step on a cluster."""
 
 import dataclasses
 from typing import Any
 
 from kfp import dsl, kubernetes
 
-# Secrets by name, all of which may be missing. The key seals model files; without it they are plain.
+from pipelines import pods
+
+# Secrets by name; each may be missing. The key seals model files; without it, they are plain.
 SECRETS = {
     "frcnn-model-key": {"key": "FRCNN_KEY"},
     "frcnn-s3": {
@@ -15,21 +17,29 @@ SECRETS = {
         "region": "AWS_REGION",
     },
 }
-# What the pods of a training on several workers are like, as the cluster's owner says; may be missing.
+# ConfigMap with pod flags for training on several workers, set by the cluster's owner; may be missing.
 TRAINING_OPTIONS = ("frcnn-training", {"options": "FRCNN_MPIJOB_OPTIONS"})
 WEBHOOK_SECRET = {"frcnn-webhook": {"url": "FRCNN_WEBHOOK"}}
 
 
+# Time from the start of the first attempt, after which no retry starts and a running one is stopped. It must
+# therefore be longer than any training; it is not the delay between two attempts.
+RETRY_WINDOW = "30d"
+
+
 @dataclasses.dataclass(frozen=True)
 class Policy:
-    """How a step is run.
+    """Resources and retries of a step.
 
     Attributes:
-        cpu, memory: What it asks for, and the most it may use.
-        retries: A lost node or a pulled plug costs one; a wrong spec fails in seconds, so that trying again
-            costs little.
-        cached: Whether its outputs are reused where its inputs are the same.
-        shared_memory: Size of /dev/shm: input pipelines hand batches over in it, and a pod has 64 MB.
+        cpu: CPU request and limit.
+        memory: Memory request and limit.
+        retries: Number of retries after an error. A wrong spec fails within seconds, so its retries cost
+            little. A step whose pod was deleted (evicted, node drained or lost) is not retried: Argo counts
+            that as an Error, and Kubeflow Pipelines requests retries only after failures.
+        cached: Whether outputs are reused for equal inputs.
+        shared_memory: Size of /dev/shm, through which input pipelines pass batches. Empty: 64 MB, the default
+            of a pod.
     """
 
     cpu: tuple[str, str]
@@ -44,14 +54,14 @@ _LIGHT = Policy(cpu=("1", "4"), memory=("2G", "8G"))
 _HEAVY = Policy(cpu=("2", "16"), memory=("4G", "32G"), shared_memory="2Gi")
 POLICIES = {
     "convert": _LIGHT,
-    # It goes on from its newest checkpoint, so that a retry costs one interval.
+    # Training resumes from its newest checkpoint, so a retry costs at most one checkpoint interval.
     "train": dataclasses.replace(_HEAVY, retries=5),
     "evaluate": _HEAVY,
     "prune": _LIGHT,
     "retrain": dataclasses.replace(_HEAVY, retries=5),
     "evaluate retrained": _HEAVY,
     "export": _HEAVY,
-    # What is published changes without any input of these changing.
+    # Not cached, because the published model can change while the inputs stay the same.
     "compare": _TINY,
     "publish": dataclasses.replace(_TINY, retries=5),
     "notify": dataclasses.replace(_TINY, retries=0),
@@ -59,7 +69,17 @@ POLICIES = {
 
 
 def configured(task: dsl.PipelineTask, name: str, *, gpus: Any = None) -> dsl.PipelineTask:
-    """Gives a step its name in the UI and what `POLICIES` says; `gpus` is a parameter of the pipeline."""
+    """Applies name, resources, retries and secrets to a step.
+
+    Args:
+        task: Task of the step.
+        name: Name of the step in `POLICIES` and in the UI.
+        gpus: Pipeline parameter with the number of GPUs. It is text, because backends treat a numeric
+            parameter as empty text and then set no limit. `None`: the step uses no GPU.
+
+    Returns:
+        `task`.
+    """
     policy = POLICIES[name]
     task.set_display_name(name).set_caching_options(policy.cached)
     task.set_cpu_request(policy.cpu[0]).set_cpu_limit(policy.cpu[1])
@@ -69,13 +89,14 @@ def configured(task: dsl.PipelineTask, name: str, *, gpus: Any = None) -> dsl.Pi
             num_retries=policy.retries,
             backoff_duration="30s",
             backoff_factor=2,
-            backoff_max_duration="10m",
+            backoff_max_duration=RETRY_WINDOW,
         )
     if policy.shared_memory:
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=policy.shared_memory)
     if gpus is not None:
         task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(gpus)
         kubernetes.use_config_map_as_env(task, *TRAINING_OPTIONS, optional=True)
+    pods.apply(task, name, accelerators=gpus is not None)
     for secret, keys in (WEBHOOK_SECRET if name == "notify" else SECRETS).items():
         kubernetes.use_secret_as_env(task, secret, keys, optional=True)
     return task

@@ -32,6 +32,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"--minutes {minutes:g} are over: `make test-slow` runs all")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    """Escapes file names that are not UTF-8 in captured output, which xdist could not pass on."""
+    report = yield
+    report.sections = [tuple(map(_escaped, section)) for section in report.sections]
+    return report
+
+
+def _escaped(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 @pytest.fixture(autouse=True)
 def random_state_left_alone():
     """Puts Python's and NumPy's global random state back after each test."""

@@ -1,4 +1,4 @@
-"""KFP definition of the step that compares a model with the one that is published."""
+"""KFP definition of the step that compares a model with the published one."""
 
 from kfp import dsl
 
@@ -9,19 +9,21 @@ from components.images import image
 def compare(
     mean_ap: float,
     metrics: dsl.Output[dsl.Metrics],
-    passed: dsl.OutputPath(bool),  # type: ignore[valid-type]  # how kfp wants it
+    passed: dsl.OutputPath(bool),  # type: ignore[valid-type]  # form required by kfp
     published: str = "",
     tolerance: float = 0.0,
 ):
-    """Decide whether a model takes the place of the published one.
+    """Decides whether a model replaces the published one.
 
     Args:
-        mean_ap: The model's mAP, 0 to 1.
-        published: Where the model in use is published: s3://bucket/prefix, or a folder on a volume. Empty:
-            no model is to be published.
-        tolerance: How far below the published model's mAP it may lie.
-        metrics: Both mAPs.
-        passed: Whether it is to be published.
+        mean_ap: mAP of the model, 0 to 1.
+        published: Location of the published model: s3://bucket/prefix, or a folder on a volume. Empty: no
+            model is published.
+        tolerance: Amount by which the mAP may be lower than that of the published model.
+
+    Returns:
+        metrics: mAP of both models.
+        passed: Whether to publish the model.
     """
     return dsl.ContainerSpec(
         image=image("publish"),

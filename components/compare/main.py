@@ -1,4 +1,4 @@
-"""Compares a model's mAP with that of the published model."""
+"""Compares the mAP of a model with that of the published model."""
 
 import argparse
 import logging
@@ -14,19 +14,30 @@ log = logging.getLogger("frcnn.step.compare")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; `component.py` passes exactly these flags."""
+    """Creates the parser of the command line. `component.py` passes exactly these flags."""
     flags = argparse.ArgumentParser(prog="compare", description=__doc__)
-    flags.add_argument("--mean-ap", type=float, required=True, help="the model's mAP, 0 to 1")
-    flags.add_argument("--published", default="", help="folder or s3:// URI; empty: nothing is published")
-    flags.add_argument("--tolerance", type=float, default=0.0, help="how far below that is good enough")
-    flags.add_argument("--passed", type=Path, help="file to write true or false to")
-    flags.add_argument("--metrics", type=Path, help="file for the numbers that the UI shows")
-    flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
+    flags.add_argument("--mean-ap", type=float, required=True, help="mAP of the model, 0 to 1")
+    flags.add_argument(
+        "--published", default="", help="folder or s3:// URI of the published model; empty: none"
+    )
+    flags.add_argument(
+        "--tolerance", type=float, default=0.0, help="accepted loss of mAP compared with it (default: 0)"
+    )
+    flags.add_argument("--passed", type=Path, help="output file for the decision, true or false")
+    flags.add_argument("--metrics", type=Path, help="output file for the metrics shown in the UI")
+    flags.add_argument("--executor-input", metavar="JSON", help="value of the KFP placeholder {{$}}")
     return flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the step; returns its exit code."""
+    """Runs the step.
+
+    Args:
+        argv: Command line arguments. `None` uses those of the process.
+
+    Returns:
+        Exit code.
+    """
     args = parser().parse_args(argv)
     from frcnn.steps.run import run
 
@@ -34,19 +45,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
-    """Compares."""
+    """Compares the model with the published one.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Metadata by output artifact.
+    """
     from frcnn.steps.publishing import published_map
     from frcnn.steps.quality_gate import Gate
     from frcnn.steps.run import write_parameter
 
     if not args.published:
-        log.info("nothing is published: the run names no place for it")
+        log.info("Publishing is disabled: --published is empty")
         write_parameter(args.passed, False)
         return {"metrics": {"mAP": args.mean_ap, "publish": False}}
     former = published_map(args.published)
     objections = Gate(baseline=former, tolerance=args.tolerance).objections(args.mean_ap)
     log.info("%s: %s", args.published, "no model yet" if former is None else f"a model of mAP {former:.4f}")
-    log.info("%s", f"stays: {'; '.join(objections)}" if objections else "is replaced")
+    log.info("%s", f"Keeping it: {'; '.join(objections)}" if objections else "Replacing it")
     write_parameter(args.passed, not objections)
     numbers = {"mAP": args.mean_ap, "publish": not objections, "objections": "; ".join(objections)}
     return {"metrics": numbers if former is None else {**numbers, "published mAP": former}}

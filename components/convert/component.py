@@ -1,4 +1,4 @@
-"""KFP definition of the step that makes records from labels and images."""
+"""KFP definition of the step that converts labels and images to records."""
 
 from kfp import dsl
 
@@ -10,19 +10,25 @@ def convert(
     data: str,
     records: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
+    records_uri: dsl.OutputPath(str),  # type: ignore[valid-type]  # form required by kfp
     convert_spec: str = "",
     data_version: str = "",
 ):
-    """Convert labels and images to records that hold the images, so that one artifact is the data set.
+    """Converts labels and images to records that contain the images.
+
+    The output artifact is the complete data set.
 
     Args:
-        data: Folder with the data set on a volume that the step can read, or s3://bucket/prefix: images and
-            labels, or an artifact of `frcnn store push`.
-        convert_spec: How to convert and split it (protobuf text, or the name or S3 URI of a file). Empty:
-            KITTI layout with images/ and labels/, a fifth of the images held out as fold 0.
-        data_version: Any text; another one converts again although the folder's name is the same.
-        records: TFRecord files of all folds, images included.
-        metrics: Images and boxes written and skipped.
+        data: Data set: a folder on a volume that the step can read, or s3://bucket/prefix. It contains images
+            and labels, or is an artifact of `frcnn store push`.
+        convert_spec: Conversion and split of the data set: protobuf text, or the name or S3 URI of a file.
+            Empty: KITTI layout with images/ and labels/; a fifth of the images is held out as fold 0.
+        data_version: Any text. A new value repeats the conversion of a folder whose name has not changed.
+
+    Returns:
+        records: TFRecord files of all folds, including the images.
+        metrics: Number of images and boxes written and skipped.
+        records_uri: URI of `records`, for steps that read them in place instead of copying them.
     """
     return dsl.ContainerSpec(
         image=image("convert"),
@@ -32,6 +38,8 @@ def convert(
             "--convert-spec", convert_spec,
             "--data-version", data_version,
             "--records", records.path,
+            "--records-kept-at", records.uri,
+            "--records-uri", records_uri,
             "--metrics", metrics.path,
             "--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
         ],

@@ -1,4 +1,4 @@
-"""Makes records that hold their images from a data set's labels and images."""
+"""Converts the labels and images of a data set to records that contain the images."""
 
 import argparse
 import sys
@@ -14,21 +14,32 @@ PREFIX = "set"
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; `component.py` passes exactly these flags."""
+    """Creates the parser of the command line. `component.py` passes exactly these flags."""
     flags = argparse.ArgumentParser(prog="convert", description=__doc__)
     flags.add_argument("--data", required=True, help="folder with the data set, or s3://bucket/prefix")
     flags.add_argument(
-        "--convert-spec", default="", help="text or file; empty: KITTI layout, a fifth is held out"
+        "--convert-spec",
+        default="",
+        help="conversion spec, text or file; empty: KITTI layout, a fifth of the images is held out",
     )
-    flags.add_argument("--data-version", default="", help="only told to KFP's cache, and noted")
-    flags.add_argument("--records", type=Path, required=True, help="folder to write the records to")
-    flags.add_argument("--metrics", type=Path, help="file for the numbers that the UI shows")
-    flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
+    flags.add_argument("--data-version", default="", help="any text; a new value invalidates KFP's cache")
+    flags.add_argument("--records", type=Path, required=True, help="output folder for the records")
+    flags.add_argument("--records-kept-at", default="", help="URI from which other steps read the records")
+    flags.add_argument("--records-uri", type=Path, help="output file for that URI")
+    flags.add_argument("--metrics", type=Path, help="output file for the metrics shown in the UI")
+    flags.add_argument("--executor-input", metavar="JSON", help="value of the KFP placeholder {{$}}")
     return flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the step; returns its exit code."""
+    """Runs the step.
+
+    Args:
+        argv: Command line arguments. `None` uses those of the process.
+
+    Returns:
+        Exit code.
+    """
     args = parser().parse_args(argv)
     from frcnn.steps.run import run
 
@@ -36,12 +47,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
-    """Converts."""
+    """Converts the data set.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Metadata by output artifact.
+    """
     from frcnn.data.conversion.convert import convert
+    from frcnn.steps.run import write_parameter
     from frcnn.storage.local_copy import local_copy
 
     data = local_copy(args.data, "convert --data")
     report = convert(_spec(data, args.convert_spec), args.records / PREFIX, embed_images=True)
+    write_parameter(args.records_uri, args.records_kept_at or args.records)
     counts = {
         "images": report.images,
         "images skipped": report.images_skipped,
@@ -52,7 +72,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
 
 
 def _spec(data: Path, given: str) -> "DatasetExportConfig":
-    from frcnn.cli.demo import layout
+    from frcnn.data.conversion.kitti.layout import layout
     from frcnn.spec.overrides import dataset_export_given, kitti_export, with_root
 
     if given:

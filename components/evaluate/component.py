@@ -1,6 +1,8 @@
-"""KFP definition of the step that measures a model and decides whether it is good enough."""
+"""KFP definitions of the step that evaluates a model and decides whether it passes.
 
-from typing import Optional
+Both definitions use the same script and image (docs/adr/0030-no-optional-inputs.md): one evaluates a model
+by itself, the other compares it with the model that it is to replace.
+"""
 
 from kfp import dsl
 
@@ -16,29 +18,25 @@ def evaluate(
     page: dsl.Output[dsl.HTML],
     confusion: dsl.Output[dsl.ClassificationMetrics],
     metrics: dsl.Output[dsl.Metrics],
-    mean_ap: dsl.OutputPath(float),  # type: ignore[valid-type]  # how kfp wants it
+    mean_ap: dsl.OutputPath(float),  # type: ignore[valid-type]  # form required by kfp
     passed: dsl.OutputPath(bool),  # type: ignore[valid-type]
     minimum_map: float = 0.0,
-    baseline_map: Optional[float] = None,  # noqa: UP045 (kfp reads no other spelling)
-    tolerance: float = 0.0,
-    former: dsl.Input[dsl.Artifact] = None,
 ):
-    """Measure average precision on the validation fold.
+    """Measures average precision on the validation fold.
 
     Args:
-        spec: Experiment spec, protobuf text or a file's name.
+        spec: Experiment spec: the name or S3 URI of a file, or its text.
         records: Records written by `convert`.
-        model: The model.
-        minimum_map: The least mAP, 0 to 1, with which a model passes.
-        baseline_map: mAP of the model it is to take the place of.
-        tolerance: How far below `baseline_map` it may lie and still pass.
-        former: Report of the model that the page compares this one with.
-        report: metrics.json with every number, report.html, and the precision-recall curves.
-        page: The same report.html.
-        confusion: Which class was found where which was labelled.
+        model: Model to evaluate.
+        minimum_map: Minimum mAP to pass, 0 to 1.
+
+    Returns:
+        report: metrics.json with all results, report.html, and the precision-recall curves.
+        page: Copy of report.html.
+        confusion: Confusion matrix of labeled and detected classes.
         metrics: mAP, and AP of each class.
         mean_ap: mAP, 0 to 1.
-        passed: Whether it is good enough.
+        passed: Whether the model passes.
     """
     return dsl.ContainerSpec(
         image=image("evaluate"),
@@ -48,7 +46,6 @@ def evaluate(
             "--records", records.path,
             "--model", model.path,
             "--minimum-map", minimum_map,
-            "--tolerance", tolerance,
             "--report", report.path,
             "--page", page.path,
             "--confusion", confusion.path,
@@ -56,7 +53,62 @@ def evaluate(
             "--passed", passed,
             "--metrics", metrics.path,
             "--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
-            dsl.IfPresentPlaceholder("baseline_map", then=["--baseline-map", baseline_map]),
-            dsl.IfPresentPlaceholder("former", then=["--former", former.path]),
+        ],
+    )  # fmt: skip
+
+
+@dsl.container_component
+def evaluate_retrained(
+    spec: str,
+    records: dsl.Input[dsl.Dataset],
+    model: dsl.Input[dsl.Model],
+    former: dsl.Input[dsl.Artifact],
+    baseline_map: float,
+    report: dsl.Output[dsl.Artifact],
+    page: dsl.Output[dsl.HTML],
+    confusion: dsl.Output[dsl.ClassificationMetrics],
+    metrics: dsl.Output[dsl.Metrics],
+    mean_ap: dsl.OutputPath(float),  # type: ignore[valid-type]  # form required by kfp
+    passed: dsl.OutputPath(bool),  # type: ignore[valid-type]
+    minimum_map: float = 0.0,
+    tolerance: float = 0.0,
+):
+    """Measures average precision on the validation fold, compared with the previous model.
+
+    Args:
+        spec: Experiment spec: the name or S3 URI of a file, or its text.
+        records: Records written by `convert`.
+        model: Model to evaluate.
+        former: Report of the previous model, for comparison in report.html.
+        baseline_map: mAP of the previous model.
+        minimum_map: Minimum mAP to pass, 0 to 1.
+        tolerance: Amount by which the mAP may be lower than `baseline_map`.
+
+    Returns:
+        report: metrics.json with all results, report.html, and the precision-recall curves.
+        page: Copy of report.html.
+        confusion: Confusion matrix of labeled and detected classes.
+        metrics: mAP, and AP of each class.
+        mean_ap: mAP, 0 to 1.
+        passed: Whether the model passes.
+    """
+    return dsl.ContainerSpec(
+        image=image("evaluate"),
+        command=["python", "-m", "components.evaluate.main"],
+        args=[
+            "--spec", spec,
+            "--records", records.path,
+            "--model", model.path,
+            "--minimum-map", minimum_map,
+            "--baseline-map", baseline_map,
+            "--tolerance", tolerance,
+            "--former", former.path,
+            "--report", report.path,
+            "--page", page.path,
+            "--confusion", confusion.path,
+            "--mean-ap", mean_ap,
+            "--passed", passed,
+            "--metrics", metrics.path,
+            "--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
         ],
     )  # fmt: skip

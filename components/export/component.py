@@ -1,4 +1,4 @@
-"""KFP definition of the step that writes a model for deployment."""
+"""KFP definition of the step that exports a model for deployment."""
 
 from kfp import dsl
 
@@ -13,14 +13,17 @@ def export(
     exported: dsl.Output[dsl.Model],
     precision: str = "fp32",
 ):
-    """Write a model as ONNX for deployment.
+    """Exports a model as ONNX for deployment.
 
     Args:
-        spec: Experiment spec, protobuf text or a file's name; its inference_config is frozen in.
-        records: Records written by `convert`; INT8 is calibrated on training images of it.
-        model: The model.
-        precision: Of the networks: fp32, fp16 or int8. Boxes and NMS are always fp32.
-        exported: model.onnx (model.etlt if there is a key), labels.txt, nvinfer_config.txt and the spec.
+        spec: Experiment spec, protobuf text or the name of a file. Its inference_config becomes part of the
+            exported graph.
+        records: Records written by `convert`. INT8 is calibrated on their training images.
+        model: Model to export.
+        precision: Precision of the networks: fp32, fp16 or int8. Boxes and NMS are always fp32.
+
+    Returns:
+        exported: model.onnx (model.etlt with a key), labels.txt and the spec.
     """
     return dsl.ContainerSpec(
         image=image("export"),

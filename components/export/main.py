@@ -1,7 +1,8 @@
-"""Writes a model for deployment."""
+"""Exports a model for deployment."""
 
 import argparse
 import itertools
+import logging
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -9,30 +10,43 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from frcnn.api.exporting import Int8
     from frcnn.spec import Experiment
     from frcnn.steps.kfp_output import Metadata
 
+log = logging.getLogger("frcnn.step.export")
+
 ONNX, SEALED, SPEC = "model.onnx", "model.etlt", "spec.txt"
-# INT8 is calibrated on so many batches of so many images, or on what there is.
+# INT8 is calibrated on this many batches of this many images, or on all images if there are fewer.
 BATCHES, BATCH_SIZE = 10, 16
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; `component.py` passes exactly these flags."""
+    """Creates the parser of the command line. `component.py` passes exactly these flags."""
     flags = argparse.ArgumentParser(prog="export", description=__doc__)
-    flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or a file's name")
-    flags.add_argument("--model", type=Path, required=True, help="the model")
-    flags.add_argument("--records", type=Path, help="folder of records; INT8 is calibrated on their images")
+    flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or file")
+    flags.add_argument("--model", type=Path, required=True, help="folder of the model")
+    flags.add_argument("--records", type=Path, help="folder of records whose images calibrate INT8")
     flags.add_argument(
-        "--precision", choices=("fp32", "fp16", "int8"), default="fp32", help="of the networks (fp32)"
+        "--precision",
+        choices=("fp32", "fp16", "int8"),
+        default="fp32",
+        help="precision of the networks (default: fp32)",
     )
-    flags.add_argument("--exported", type=Path, required=True, help="folder to write to")
-    flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
+    flags.add_argument("--exported", type=Path, required=True, help="output folder for the exported model")
+    flags.add_argument("--executor-input", metavar="JSON", help="value of the KFP placeholder {{$}}")
     return flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the step; returns its exit code."""
+    """Runs the step.
+
+    Args:
+        argv: Command line arguments. `None` uses those of the process.
+
+    Returns:
+        Exit code.
+    """
     args = parser().parse_args(argv)
     from frcnn.steps.run import run
 
@@ -40,35 +54,47 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
-    """Exports, as `frcnn export` does."""
+    """Exports the model.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Metadata by output artifact.
+    """
+    from frcnn.api.exporting import export
+    from frcnn.exporting.tensorrt.deepstream import LABELS, labels_text
     from frcnn.files import write_text
     from frcnn.sealing.keys import masked_spec, resolve_key
     from frcnn.spec.overrides import experiment_given
-    from frcnn.steps.run import model_file, run_task
+    from frcnn.steps.run import model_file
 
     spec = experiment_given(args.spec)
-    target = args.exported / (SEALED if resolve_key(None, spec.enc_key) else ONNX)
+    key = resolve_key(None, spec.enc_key)
+    target = args.exported / (SEALED if key else ONNX)
     args.exported.mkdir(parents=True, exist_ok=True)
-    words: tuple[object, ...]
     with tempfile.TemporaryDirectory() as folder:
-        spec_file = Path(folder) / SPEC
-        spec_file.write_text(spec.text, encoding="utf-8")
-        words = ("-m", model_file(args.model), "-e", spec_file, "-o", target, "--data_type", args.precision)
-        if args.precision == "int8":
-            words = (*words, *_calibration(args.records, spec, Path(folder) / "images"))
-        run_task("export", *words, "--gen_ds_config")
+        int8 = _calibration(args.records, spec, Path(folder) / "images") if args.precision == "int8" else None
+        result = export(
+            model_file(args.model), target, spec=spec, data_type=args.precision, int8=int8, key=key
+        )
+    # nvinfer_config.txt is not written: DeepStream cannot run this graph, which the next steps need.
+    write_text(args.exported / LABELS, labels_text(spec.class_names))
+    for path in result.files:
+        log.info("Saved %s", path)
     write_text(args.exported / SPEC, masked_spec(spec.text))
     return {"exported": {"file": target.name, "precision": args.precision, "bytes": target.stat().st_size}}
 
 
-def _calibration(records: Path | None, spec: "Experiment", folder: Path) -> tuple[object, ...]:
-    """Flags that calibrate on training images, which are written to `folder`."""
+def _calibration(records: Path | None, spec: "Experiment", folder: Path) -> "Int8":
+    """Writes training images to `folder` and returns the calibration settings that use them."""
+    from frcnn.api.exporting import Int8
     from frcnn.data.records.tfrecord import read_records
     from frcnn.errors import DataError, UsageError
     from frcnn.spec.overrides import with_records
 
     if records is None:
-        raise UsageError("--precision int8 needs --records, whose images it is calibrated on")
+        raise UsageError("--precision int8 requires --records: their images calibrate INT8")
     held_out = f"-fold-{with_records(spec, records).dataset_config.validation_fold:03d}-of-"
     files = [path for path in sorted(records.glob("*-fold-*")) if held_out not in path.name]
     found = (record for path in files for record in read_records(path) if record.encoded)
@@ -77,9 +103,12 @@ def _calibration(records: Path | None, spec: "Experiment", folder: Path) -> tupl
     for count, record in enumerate(itertools.islice(found, BATCHES * BATCH_SIZE), start=1):
         (folder / f"{count}.{record.image_format}").write_bytes(record.encoded or b"")
     if not count:
-        raise DataError(f"{records}: holds no training images, which INT8 is calibrated on")
+        raise DataError(
+            f"{records}: no training images found; INT8 calibration requires some. Check the records and "
+            "validation_fold."
+        )
     size = min(BATCH_SIZE, count)
-    return ("--cal_image_dir", folder, "--batch_size", size, "--batches", count // size)
+    return Int8(cal_image_dir=folder, batch_size=size, batches=count // size)
 
 
 if __name__ == "__main__":

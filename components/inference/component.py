@@ -13,14 +13,16 @@ def inference(
     detections: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
 ):
-    """Detect objects in a folder of images.
+    """Detects objects in a folder of images.
 
     Args:
-        spec: Experiment spec, protobuf text or a file's name.
-        model: The model.
-        images: Folder of images, on a volume the step can read; sub-folders too.
+        spec: Experiment spec, protobuf text or the name of a file.
+        model: Model to run.
+        images: Folder of images on a volume that the step can read, including subfolders.
+
+    Returns:
         detections: Images with boxes drawn in, and KITTI label files.
-        metrics: Images looked at, and detections of each class.
+        metrics: Number of images, and of detections per class.
     """
     return dsl.ContainerSpec(
         image=image("inference"),

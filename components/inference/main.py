@@ -11,19 +11,26 @@ if TYPE_CHECKING:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; `component.py` passes exactly these flags."""
+    """Creates the parser of the command line. `component.py` passes exactly these flags."""
     flags = argparse.ArgumentParser(prog="inference", description=__doc__)
-    flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or a file's name")
-    flags.add_argument("--model", type=Path, required=True, help="the model")
-    flags.add_argument("--images", type=Path, required=True, help="folder of images")
-    flags.add_argument("--detections", type=Path, required=True, help="folder for images and labels")
-    flags.add_argument("--metrics", type=Path, help="file for the numbers that the UI shows")
-    flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
+    flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or file")
+    flags.add_argument("--model", type=Path, required=True, help="folder of the model")
+    flags.add_argument("--images", type=Path, required=True, help="folder of images, with subfolders")
+    flags.add_argument("--detections", type=Path, required=True, help="output folder for images and labels")
+    flags.add_argument("--metrics", type=Path, help="output file for the metrics shown in the UI")
+    flags.add_argument("--executor-input", metavar="JSON", help="value of the KFP placeholder {{$}}")
     return flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the step; returns its exit code."""
+    """Runs the step.
+
+    Args:
+        argv: Command line arguments. `None` uses those of the process.
+
+    Returns:
+        Exit code.
+    """
     args = parser().parse_args(argv)
     from frcnn.steps.run import run
 
@@ -31,12 +38,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
-    """Looks at every image."""
+    """Detects objects in all images.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Metadata by output artifact.
+    """
     from frcnn.data.image_files import find_images
     from frcnn.data.transforms.preprocess import ImageSettings
+    from frcnn.inference.load import load_detector
     from frcnn.inference.run import run_inference
     from frcnn.inference.settings import InferenceSettings
-    from frcnn.model.files.checkpoint import load_detector
     from frcnn.sealing.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_inference
     from frcnn.steps.run import model_file

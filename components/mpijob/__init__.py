@@ -1,1 +1,1 @@
-"""Training on many nodes: an MPIJob (kubeflow.org/v2beta1) is described, created, followed, cleaned up."""
+"""Trains on several nodes: creates, watches and cleans up an MPIJob (kubeflow.org/v2beta1)."""

@@ -1,4 +1,4 @@
-r"""`python -m components.mpijob`: trains on many nodes and follows the job; or prints its manifest.
+r"""`python -m components.mpijob`: runs a training on several nodes, or prints its manifest.
 
 Everything after `--` is the command line of one training process:
 
@@ -17,34 +17,32 @@ from frcnn.errors import UsageError
 
 
 def parser() -> argparse.ArgumentParser:
-    """The flags."""
+    """Creates the parser of the command line."""
     flags = argparse.ArgumentParser(
         prog="python -m components.mpijob",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = flags.add_argument
-    add("--name", required=True, help="the same each time: a job of that name and these settings is joined")
-    add("--namespace", help="default: this pod's own, or the kubeconfig's")
-    add("--image", required=True, help="training image, with sshd and mpirun")
-    add("--workers", type=int, required=True, metavar="N", help="worker pods")
-    add("--gpus", type=int, default=0, metavar="N", help="of a worker (default: 0)")
-    add("--s3_endpoint", metavar="URL", help="S3 server; needs --s3_secret")
-    add("--s3_secret", metavar="NAME", help="secret with its keys, accesskey and secretkey")
+    add("--name", required=True, help="name of the job; a job with this name and the same settings is joined")
+    add("--namespace", help="namespace of the job (default: that of this pod, or of the kubeconfig)")
+    add("--image", required=True, help="training image that contains sshd and mpirun")
+    add("--workers", type=int, required=True, metavar="N", help="number of worker pods")
+    add("--gpus", type=int, default=0, metavar="N", help="GPUs per worker pod (default: 0)")
+    add("--s3_endpoint", metavar="URL", help="URL of the S3 server; requires --s3_secret")
+    add("--s3_secret", metavar="NAME", help="secret that holds the S3 keys as accesskey and secretkey")
     add_pod_flags(flags)
-    add("--dry_run", action="store_true", help="print the manifest; create nothing")
-    add("training", nargs="+", metavar="-- COMMAND", help="command line of one process")
+    add("--dry_run", action="store_true", help="print the manifest without creating the job")
+    add("training", nargs="+", metavar="-- COMMAND", help="command line of one training process")
     return flags
 
 
 def _job(args: argparse.Namespace, namespace: str) -> TrainingJob:
-    """The job that the flags describe.
-
-    Raises:
-        UsageError: A flag has not the form that it needs.
-    """
+    """Returns the job that the flags describe, or raises `UsageError`."""
     if bool(args.s3_endpoint) != bool(args.s3_secret):
-        raise UsageError("--s3_endpoint and --s3_secret belong together: give both or none")
+        raise UsageError(
+            "--s3_endpoint and --s3_secret must be given together. Add the missing one, or omit both."
+        )
     return job_of(
         args,
         name=args.name,
@@ -58,7 +56,14 @@ def _job(args: argparse.Namespace, namespace: str) -> TrainingJob:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0 trained, 1 failed, 2 wrong flags, 130 Ctrl-C, 143 SIGTERM."""
+    """Runs the command.
+
+    Args:
+        argv: Command line arguments. `None` uses those of the process.
+
+    Returns:
+        Exit code: 0 training succeeded, 1 failed, 2 wrong flags, 130 Ctrl-C, 143 SIGTERM.
+    """
     from frcnn.console import exit_codes
     from frcnn.console.logs import setup_logging
 

@@ -1,4 +1,4 @@
-"""An MPIJob is created, or the one that an earlier attempt of the same step made is joined."""
+"""Creates an MPIJob, or joins the one that an earlier attempt of the same step created."""
 
 import logging
 import time
@@ -11,14 +11,22 @@ log = logging.getLogger(__name__)
 
 
 def create_or_join(cluster: Cluster, manifest: Manifest, *, seconds: float = 60) -> Manifest:
-    """The job as the cluster holds it: new, or the same one from before.
+    """Creates a job, or joins an existing job with the same settings.
 
-    One that is being deleted is waited for, for `seconds`; one that failed is replaced.
+    Waits for a job that is being deleted. Replaces a job that failed.
+
+    Args:
+        cluster: Namespace of the job.
+        manifest: MPIJob to create.
+        seconds: Time limit.
+
+    Returns:
+        The new or existing job.
 
     Raises:
-        RefusedError: The cluster does not take it, or there is one of that name with other settings.
-        UnreachableError: The API does not answer.
-        RunError: An earlier one does not go away.
+        RefusedError: The cluster rejects the job, or a job with this name has other settings.
+        UnreachableError: The API is unreachable.
+        RunError: An earlier job is still being deleted after `seconds`.
     """
     name = manifest["metadata"]["name"]
     trouble: UnreachableError | None = None
@@ -27,11 +35,11 @@ def create_or_join(cluster: Cluster, manifest: Manifest, *, seconds: float = 60)
         try:
             created = cluster.create(manifest)
             if created is not None:
-                log.info("mpijob/%s created in namespace %s", name, cluster.namespace)
+                log.info("Created mpijob/%s in namespace %s", name, cluster.namespace)
                 return created
             existing = cluster.get(name)
             if existing is not None and _make_way_or_join(cluster, existing, manifest):
-                log.info("mpijob/%s is there already, joined", name)
+                log.info("Joined existing mpijob/%s", name)
                 return existing
             trouble = None
         except UnreachableError as error:
@@ -39,13 +47,13 @@ def create_or_join(cluster: Cluster, manifest: Manifest, *, seconds: float = 60)
             trouble = error
         time.sleep(min(1.0, seconds / 20))
     raise trouble or RunError(
-        f"mpijob/{name}: an earlier one is still being deleted after {seconds:.0f} s. "
-        f"See what holds it: kubectl -n {cluster.namespace} get mpijob {name} -o yaml (finalizers)"
+        f"mpijob/{name}: an earlier job of this name is still being deleted after {seconds:.0f} s. "
+        f"Check its finalizers: kubectl -n {cluster.namespace} get mpijob {name} -o yaml"
     )
 
 
 def _make_way_or_join(cluster: Cluster, existing: Manifest, manifest: Manifest) -> bool:
-    """Whether the step may follow `existing`; if not, it is on its way out."""
+    """Checks whether the step may follow `existing`; otherwise the job is being deleted."""
     metadata = existing["metadata"]
     name = metadata["name"]
     if metadata.get("deletionTimestamp"):
@@ -56,20 +64,28 @@ def _make_way_or_join(cluster: Cluster, existing: Manifest, manifest: Manifest) 
             f"Choose another name, or: kubectl -n {cluster.namespace} delete mpijob {name}"
         )
     if condition(existing, "Failed"):
-        log.info("mpijob/%s failed before; it is replaced", name)
+        log.info("Replacing mpijob/%s, which failed before", name)
         cluster.delete(name)
         return False
     return _own(cluster, existing, manifest["metadata"].get("ownerReferences", []))
 
 
 def is_same(existing: Manifest, manifest: Manifest) -> bool:
-    """Whether a job was made with the settings of `manifest`, by this attempt or an earlier one."""
+    """Checks whether a job was created with the settings of a manifest.
+
+    Args:
+        existing: Job in the cluster.
+        manifest: MPIJob of this step.
+
+    Returns:
+        `True` if this attempt or an earlier one created the job.
+    """
     settings = existing["metadata"].get("annotations", {}).get(SETTINGS_ANNOTATION)
     return bool(settings == manifest["metadata"]["annotations"][SETTINGS_ANNOTATION])
 
 
 def _own(cluster: Cluster, existing: Manifest, owners: list[Manifest]) -> bool:
-    """Adds this step's pod to the owners: else the job would go when the earlier attempt's pod does."""
+    """Adds this step's pod to the owners, so that the job survives the earlier attempt's pod."""
     metadata = existing["metadata"]
     before = metadata.get("ownerReferences", [])
     known = {each["uid"] for each in before}
@@ -80,7 +96,15 @@ def _own(cluster: Cluster, existing: Manifest, owners: list[Manifest]) -> bool:
 
 
 def condition(job: Manifest, kind: str) -> Manifest | None:
-    """The job's condition of that type if it holds."""
+    """Returns a condition of a job if its status is `True`.
+
+    Args:
+        job: MPIJob.
+        kind: Type of the condition, for example `Running`.
+
+    Returns:
+        The condition, or `None`.
+    """
     conditions: list[Manifest] = job.get("status", {}).get("conditions") or []
     for each in conditions:
         if each.get("type") == kind and each.get("status") == "True":

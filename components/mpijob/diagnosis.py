@@ -1,6 +1,6 @@
-"""Why a job does not come up, or failed: from its pods and Events, one line with a remedy. Pure functions.
+"""Explains from pods and Events why a job does not start, or why it failed. Pure functions.
 
-The shapes are those of the Kubernetes API as JSON (camelCase).
+Each explanation is one line with a remedy. Objects have the JSON form of the Kubernetes API (camelCase).
 """
 
 import dataclasses
@@ -15,18 +15,26 @@ Json = Mapping[str, Any]
 
 
 class Kind(enum.Enum):
-    """How long a fault may last before the job is given up: see `follow.Patience`."""
+    """Kind of problem, which decides how long it may last; see `supervise.Patience`."""
 
     FINAL = "will not go away by itself"
     IMAGE = "the kubelet tries again"
+    ENDED = "the kubelet may start it again"
     SCHEDULING = "other jobs may end, or an autoscaler add nodes"
     QUOTA = "other jobs may end, and quota be free"
     NO_NODES = "no autoscaler will add nodes"
 
 
 @dataclasses.dataclass(frozen=True)
-class Fault:
-    """What keeps a job from running: `object` such as `pod/x`, what it is, and what to do."""
+class JobProblem:
+    """Problem that keeps a job from running.
+
+    Attributes:
+        kind: Kind of problem.
+        object: Kubernetes object, for example `pod/x`.
+        reason: Description of the problem.
+        remedy: Suggested action.
+    """
 
     kind: Kind
     object: str
@@ -34,56 +42,71 @@ class Fault:
     remedy: str
 
     @property
+    def topic(self) -> tuple[Kind, str]:
+        """Key that is equal for pods with the same problem, so that it is reported once."""
+        return self.kind, self.remedy
+
+    @property
     def no_room(self) -> bool:
-        """Whether fewer workers might run."""
+        """Whether a job with fewer workers might run."""
         return self.kind in (Kind.SCHEDULING, Kind.QUOTA, Kind.NO_NODES)
 
     def __str__(self) -> str:
-        """One line."""
+        """Returns a one-line description."""
         return f"{self.object}: {self.reason}. {self.remedy}"
 
 
 _CHECK_IMAGE = "Check the image's name and tag, and that the nodes may pull it (imagePullSecrets)"
-# What a container waits for: reason -> kind, remedy.
+# Reasons of waiting containers -> kind, remedy.
 _WAITING = {
     "ErrImagePull": (Kind.IMAGE, _CHECK_IMAGE),
     "ImagePullBackOff": (Kind.IMAGE, _CHECK_IMAGE),
     "InvalidImageName": (Kind.FINAL, "Correct the image's name"),
     "ErrImageNeverPull": (Kind.FINAL, "Load the image onto the nodes, or set imagePullPolicy IfNotPresent"),
-    "CreateContainerConfigError": (Kind.IMAGE, "Create the secret or key that the message names"),
-    "CreateContainerError": (Kind.IMAGE, "Correct what the message names; `kubectl describe` says more"),
-    "RunContainerError": (Kind.IMAGE, "Check that the image holds the command it is started with"),
+    "CreateContainerConfigError": (Kind.IMAGE, "Create the secret or key named in the message"),
+    "CreateContainerError": (Kind.IMAGE, "Fix the cause named in the message; see `kubectl describe pod`"),
+    "RunContainerError": (Kind.IMAGE, "Check that the image contains the container's command"),
     "CrashLoopBackOff": (Kind.IMAGE, "Read the container's log: `kubectl logs --previous`"),
 }
-# Messages of Events, and of refused requests: pattern -> kind, remedy.
+# Patterns in messages of Events and of refused requests -> kind, remedy.
 _MESSAGES = (
     (
         r"exceeded quota",
         Kind.QUOTA,
-        "Ask for less, wait for other jobs to end, or have the namespace's ResourceQuota raised",
+        "Request less, wait for other jobs to end, or raise the namespace's ResourceQuota",
     ),
     (
         r"serviceaccount \S+ not found",
         Kind.FINAL,
-        "Name an existing service account; the chart frcnn-pipelines makes frcnn-training",
+        "Choose an existing service account; the chart frcnn-pipelines creates frcnn-training",
     ),
     (
         r"no PriorityClass with name",
         Kind.FINAL,
-        "Name an existing priority class: `kubectl get priorityclasses`",
+        "Choose an existing priority class: `kubectl get priorityclasses`",
     ),
     (r"violates PodSecurity", Kind.FINAL, "Relax the namespace's PodSecurity level, or the pod's settings"),
-    (r"must be less than or equal to .* limit", Kind.FINAL, "Correct the resources asked for"),
-    (r"maximum .* usage per ", Kind.FINAL, "Ask for less: the namespace's LimitRange forbids it"),
+    (r"must be less than or equal to .* limit", Kind.FINAL, "Correct the resource requests"),
+    (r"maximum .* usage per ", Kind.FINAL, "Request less: the namespace's LimitRange forbids this amount"),
 )
-_FAILED_CREATE = ("FailedCreate", "MPIJobFailed")  # of the batch Job, of mpi-operator
+_LOST = ("Evicted", "Preempting", "NodeLost", "Terminated", "NodeShutdown", "Shutdown")
+_FAILED_CREATE = ("FailedCreate", "MPIJobFailed")  # reasons used by the batch Job and by mpi-operator
 _FAILED_MOUNT = ("FailedMount", "FailedAttachVolume")
 
 
-def faults(pods: Iterable[Json], events: Iterable[Json], *, workers: int) -> Iterator[Fault]:
-    """All that keeps the pods of a job with `workers` workers from running.
+def faults(pods: Iterable[Json], events: Iterable[Json], *, workers: int) -> Iterator[JobProblem]:
+    """Finds all problems that keep the pods of a job from running.
 
-    Events outlive what they tell of: one that says a pod could not be made counts while pods are missing.
+    Events outlive their cause. An Event about a pod that could not be created counts only while pods of
+    that role are missing.
+
+    Args:
+        pods: Pods of the job.
+        events: Events about the job and its pods.
+        workers: Number of worker pods that the job should have.
+
+    Yields:
+        Problems.
     """
     pods, events = list(pods), list(events)
     missing = _missing_roles(pods, workers)
@@ -101,17 +124,25 @@ def faults(pods: Iterable[Json], events: Iterable[Json], *, workers: int) -> Ite
 
 
 def of_this_job(event: Json, job: Json) -> bool:
-    """Whether an Event is not left over from an earlier job of the same name."""
+    """Checks whether an Event belongs to this job rather than to an earlier one of the same name.
+
+    Args:
+        event: Event.
+        job: Current job.
+
+    Returns:
+        `True` if the Event refers to the job's UID, or is not older than the job.
+    """
     involved, metadata = event.get("involvedObject", {}), job["metadata"]
     if involved.get("kind") == "MPIJob" and involved.get("uid"):
         return bool(involved["uid"] == metadata["uid"])
     time = event.get("lastTimestamp") or event.get("eventTime") or event.get("firstTimestamp") or "9"
-    # To the second, as both are written; pods and the launcher's Job are younger than their MPIJob.
+    # Both times have a resolution of one second. Pods and the launcher's Job are younger than their MPIJob.
     return bool(time[:19] >= metadata.get("creationTimestamp", "")[:19])
 
 
 def _missing_roles(pods: list[Json], workers: int) -> set[str]:
-    """The kinds of object whose pods are not all there: mpijob makes workers, its Job the launcher."""
+    """Returns the creators of missing pods: mpijob creates workers, its Job the launcher."""
     roles = [pod["metadata"].get("labels", {}).get(ROLE_LABEL) for pod in pods]
     missing = set()
     if roles.count("worker") < workers:
@@ -126,57 +157,134 @@ def _involved(event: Json) -> tuple[str, str]:
     return str(involved.get("kind", "object")).lower(), str(involved.get("name"))
 
 
-def _refused_by_operator(event: Json) -> Fault:
-    reason = f"mpi-operator refuses it: {_one_line(event.get('message', ''))}"
-    return Fault(Kind.FINAL, "/".join(_involved(event)), reason, "Correct the job's settings")
+def _refused_by_operator(event: Json) -> JobProblem:
+    reason = f"mpi-operator rejected the job: {_one_line(event.get('message', ''))}"
+    return JobProblem(Kind.FINAL, "/".join(_involved(event)), reason, "Correct the job's settings")
 
 
-def _not_created(event: Json) -> Fault:
+def _not_created(event: Json) -> JobProblem:
     message = _one_line(event.get("message", ""))
-    kind, remedy = of_message(message) or (Kind.IMAGE, "Correct what the message names")
-    return Fault(kind, "/".join(_involved(event)), f"a pod could not be created: {message}", remedy)
+    kind, remedy = of_message(message) or (Kind.IMAGE, "Fix the cause named in the message")
+    return JobProblem(kind, "/".join(_involved(event)), f"a pod could not be created: {message}", remedy)
 
 
-def _not_mounted(event: Json) -> Fault:
+def _not_mounted(event: Json) -> JobProblem:
     reason = f"{event['reason']}: {_one_line(event.get('message', ''))}"
-    return Fault(Kind.IMAGE, "/".join(_involved(event)), reason, "Create the volume or secret it names")
+    return JobProblem(
+        Kind.IMAGE, "/".join(_involved(event)), reason, "Create the volume or secret named in the message"
+    )
 
 
 def of_message(message: str) -> tuple[Kind, str] | None:
-    """What a refused request means, and what to do; None if the message is not known."""
+    """Explains the message of a refused request.
+
+    Args:
+        message: Message of an Event or of the API.
+
+    Returns:
+        Tuple of kind and remedy, or `None` if the message is unknown.
+    """
     for pattern, kind, remedy in _MESSAGES:
         if re.search(pattern, message):
             return kind, remedy
     return None
 
 
-def _pod_faults(pod: Json, hopeless: set[str]) -> Iterator[Fault]:
+def _pod_faults(pod: Json, hopeless: set[str]) -> Iterator[JobProblem]:
     name, status = pod["metadata"]["name"], pod.get("status", {})
     place = f"pod/{name}"
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
             message = _one_line(condition.get("message", ""))
-            kind = Kind.NO_NODES if name in hopeless else Kind.SCHEDULING
-            yield Fault(kind, place, f"no node can take it: {message}", _scheduling_remedy(message, pod))
+            yield _claim_fault(place, message) or JobProblem(
+                Kind.NO_NODES if name in hopeless else Kind.SCHEDULING,
+                place,
+                f"no node can take it: {message}",
+                _scheduling_remedy(message, pod),
+            )
     for container in (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or []):
         waiting = container.get("state", {}).get("waiting") or {}
         if waiting.get("reason") in _WAITING:
             kind, remedy = _WAITING[waiting["reason"]]
             text = _one_line(waiting.get("message", ""))
             image = container.get("image", "")
-            yield Fault(kind, place, f"{waiting['reason']} of image {image}: {text}", remedy)
+            before = (
+                _end_of(container.get("lastState", {})) if waiting["reason"] == "CrashLoopBackOff" else None
+            )
+            if before is not None:
+                yield JobProblem(Kind.ENDED, place, f"ends repeatedly: {before[0]}", before[1])
+            else:
+                yield JobProblem(kind, place, f"{waiting['reason']} of image {image}: {text}", remedy)
+    if pod["metadata"].get("labels", {}).get(ROLE_LABEL) == "worker":
+        yield from _worker_ends(pod, place)
+
+
+def _worker_ends(pod: Json, place: str) -> Iterator[JobProblem]:
+    """Yields problems of workers that have ended; a worker must run until the training ends."""
+    status = pod.get("status", {})
+    if status.get("reason") in _LOST:
+        text = f"{status['reason']}: {_one_line(status.get('message', ''))}"
+        yield JobProblem(Kind.ENDED, place, text, _evicted_remedy(text))
+        return
+    for container in status.get("containerStatuses") or ():
+        end = _end_of(container.get("state", {}))
+        if end is not None:
+            yield JobProblem(Kind.ENDED, place, f"ended before the training did: {end[0]}", end[1])
+
+
+def _end_of(state: Json) -> tuple[str, str] | None:
+    """Returns how a container ended and a remedy, or `None` if it has not ended."""
+    ended = state.get("terminated")
+    if not ended:
+        return None
+    reason, code = ended.get("reason") or "Error", ended.get("exitCode")
+    text = f"{reason}, exit code {code}"
+    if message := _one_line(ended.get("message", "")):
+        text += f": {message}"
+    if reason == "OOMKilled":
+        return text, "Raise its memory (--memory), or lower the batch size"
+    if reason in ("StartError", "ContainerCannotRun"):
+        return text, "Check that the image contains the container's command, for example /usr/sbin/sshd"
+    return text, "Read the container's log: `kubectl logs --previous`"
+
+
+def _evicted_remedy(text: str) -> str:
+    for resource in ("memory", "ephemeral-storage"):
+        if resource in text:
+            return f"The node ran out of {resource}: request more of it to get a node that has enough"
+    return "Check the node: kubectl describe node"
+
+
+def _claim_fault(place: str, message: str) -> JobProblem | None:
+    """Returns the volume claim problem that prevents scheduling, or `None` for other causes."""
+    missing = re.search(r'persistentvolumeclaim "([^"]+)" (?:not found|is being deleted)', message)
+    if missing:
+        return JobProblem(
+            Kind.IMAGE,
+            place,
+            f"no node can take it: {message}",
+            f"Create the claim {missing[1]} in this namespace, or correct --volume",
+        )
+    if "unbound immediate PersistentVolumeClaims" in message:
+        return JobProblem(
+            Kind.SCHEDULING,
+            place,
+            f"no node can take it: {message}",
+            "The volume claim is not bound: check `kubectl describe pvc` and the claim's storage class",
+        )
+    return None
 
 
 def _scheduling_remedy(message: str, pod: Json) -> str:
     short = re.findall(r"Insufficient ([\w./-]+)", message)
     if short:
         asked = [f"{name} {_asked(pod, name)}" for name in sorted({each.rstrip(".") for each in short})]
-        return f"Each such pod asks for {', '.join(asked)}: ask for less, or add nodes that have it free"
+        return f"Each such pod requests {', '.join(asked)}: request less, or add nodes with enough free"
     if "taint" in message:
-        return "Tolerate the nodes' taint, or use other nodes"
+        return "Add a toleration for the nodes' taint, or use other nodes"
     if "affinity/selector" in message:
         return "Correct the node selector: no node has these labels"
-    return "Compare what the pod asks for with `kubectl describe nodes`"
+    return "Compare the pod's requests with `kubectl describe nodes`"
 
 
 def _asked(pod: Json, resource: str) -> str:
@@ -188,18 +296,28 @@ def _asked(pod: Json, resource: str) -> str:
 
 
 def failure(condition: Json, pods: Iterable[Json]) -> str:
-    """Why a job that ran has failed: its own condition, and how its pods ended."""
-    said = f"{condition.get('reason', 'Failed')}: {_one_line(condition.get('message', ''))}".rstrip(": ")
+    """Explains why a job failed after it had started.
+
+    Args:
+        condition: Failed condition of the job.
+        pods: Pods of the job.
+
+    Returns:
+        One line with the condition and at most three ends of pods, the most informative first.
+    """
+    # mpi-operator appends reason and message of the launcher pod, which are often empty.
+    reason = str(condition.get("reason", "Failed")).strip("/")
+    said = f"{reason}: {_one_line(condition.get('message', '')).rstrip(': ')}".rstrip(": ")
     ends = [each for pod in pods for each in _ends(pod)]
-    # Memory, eviction: what a worker died of explains the launcher's exit code, not the other way round.
+    # Out of memory or eviction of a worker explains the launcher's exit code, so these come first.
     ends.sort(key=lambda each: not each[1])
     return "; ".join([said, *(text for text, _ in ends[:3])])
 
 
 def _ends(pod: Json) -> Iterator[tuple[str, bool]]:
-    """How a pod ended badly, and whether that explains others' ends."""
+    """Yields how containers of a pod failed, and whether that explains other pods' failures."""
     place, status = f"pod/{pod['metadata']['name']}", pod.get("status", {})
-    if status.get("reason") in ("Evicted", "Preempting", "NodeLost", "Terminated"):
+    if status.get("reason") in _LOST:
         yield f"{place} {status['reason']}: {_one_line(status.get('message', ''))}", True
     for container in status.get("containerStatuses") or ():
         ended = container.get("state", {}).get("terminated") or {}

@@ -1,4 +1,4 @@
-"""The flags of a training job: those of its pods, which a cluster's owner knows, and those of one run."""
+"""Command line flags of a training job: pod settings of a cluster, and settings of one run."""
 
 import argparse
 import os
@@ -8,29 +8,44 @@ from collections.abc import Sequence
 from components.mpijob.job import Owner, Resources, S3Access, Toleration, TrainingJob
 from frcnn.errors import UsageError
 
-# What Kubeflow tells a step about its own pod.
+# Environment variables with which Kubeflow identifies the step's own pod.
 _POD_NAME, _POD_UID = "KFP_POD_NAME", "KFP_POD_UID"
 
 
 def add_pod_flags(flags: argparse.ArgumentParser) -> None:
-    """What the pods of any training on this cluster are like."""
+    """Adds the flags for the pods of any training on this cluster.
+
+    Args:
+        flags: Parser to extend.
+    """
     add = flags.add_argument
-    add("--slots", type=int, metavar="N", help="processes a worker (default: its GPUs, or 1)")
-    add("--cpu", default="4", metavar="Q", help="of a worker (default: 4)")
-    add("--memory", default="16Gi", metavar="Q", help="of a worker (default: 16Gi)")
-    add("--gpu_resource", default="nvidia.com/gpu", metavar="NAME", help="default: nvidia.com/gpu")
+    add("--slots", type=int, metavar="N", help="processes per worker (default: its number of GPUs, or 1)")
+    add("--cpu", default="4", metavar="Q", help="CPUs per worker (default: 4)")
+    add("--memory", default="16Gi", metavar="Q", help="memory per worker (default: 16Gi)")
+    add(
+        "--gpu_resource",
+        default="nvidia.com/gpu",
+        metavar="NAME",
+        help="resource name of a GPU (default: nvidia.com/gpu)",
+    )
     add("--shared_memory", default="2Gi", metavar="Q", help="size of /dev/shm (default: 2Gi)")
-    add("--service_account", default="frcnn-training", metavar="NAME", help="of the training's pods")
-    add("--pull_secret", action="append", default=[], metavar="NAME", help="access to the registry")
-    add("--volume", action="append", default=[], metavar="PATH=CLAIM", help="volume that every pod mounts")
-    add("--env", action="append", default=[], metavar="NAME=VALUE", help="variable of every process")
-    add("--node_selector", action="append", default=[], metavar="LABEL=VALUE", help="nodes of the workers")
-    add("--toleration", action="append", default=[], metavar="KEY[=VALUE][:EFFECT]", help="of the workers")
-    add("--priority_class", metavar="NAME")
-    add("--label", action="append", default=[], metavar="KEY=VALUE", help="such as a queue's")
+    add("--service_account", default="frcnn-training", metavar="NAME", help="account of the training pods")
+
+    def add_list(flag: str, metavar: str, text: str) -> None:
+        add(flag, action="append", default=[], metavar=metavar, help=f"{text}; repeatable")
+
+    add_list("--pull_secret", "NAME", "secret with access to the image registry")
+    add_list("--volume", "PATH=CLAIM", "volume claim to mount in every pod")
+    add_list("--env", "NAME=VALUE", "environment variable of every process")
+    add_list("--node_selector", "LABEL=VALUE", "label that nodes for workers must have")
+    add_list("--toleration", "KEY[=VALUE][:EFFECT]", "node taint that workers tolerate")
+    add_list("--launcher_node_selector", "LABEL=VALUE", "label that the node for the launcher must have")
+    add_list("--launcher_toleration", "KEY[=VALUE][:EFFECT]", "node taint that the launcher tolerates")
+    add("--priority_class", metavar="NAME", help="priority class of the pods")
+    add_list("--label", "KEY=VALUE", "label of the job and its pods, for example for a queue")
     add("--backoff_limit", type=int, default=2, metavar="N", help="restarts of the launcher (default: 2)")
-    add("--deadline", type=int, metavar="SECONDS", help="the training may take (default: any time)")
-    add("--network_interface", metavar="NAME", help="that MPI uses, such as eth0")
+    add("--deadline", type=int, metavar="SECONDS", help="longest duration of the training (default: none)")
+    add("--network_interface", metavar="NAME", help="network interface for MPI, for example eth0")
 
 
 def job_of(
@@ -44,10 +59,23 @@ def job_of(
     gpus: int,
     s3: S3Access | None = None,
 ) -> TrainingJob:
-    """The job of these pods, `args` being what `add_pod_flags` describes; the step's own pod owns it.
+    """Builds a training job from flags. The pod of the current step becomes its owner.
+
+    Args:
+        args: Parsed flags of `add_pod_flags`.
+        name: Name of the job.
+        namespace: Namespace of the job.
+        image: Training image.
+        training: Command line of one process.
+        workers: Number of worker pods.
+        gpus: Number of GPUs per worker pod.
+        s3: S3 server and secret. `None` adds no S3 variables.
+
+    Returns:
+        Training job.
 
     Raises:
-        UsageError: A flag has not the form that it needs.
+        UsageError: The value of a flag has the wrong format.
     """
     pod, uid = os.environ.get(_POD_NAME), os.environ.get(_POD_UID)
     return TrainingJob(
@@ -67,6 +95,8 @@ def job_of(
         volumes=_pairs("--volume", args.volume),
         node_selector=_pairs("--node_selector", args.node_selector),
         tolerations=tuple(_toleration(text) for text in args.toleration),
+        launcher_node_selector=_pairs("--launcher_node_selector", args.launcher_node_selector),
+        launcher_tolerations=tuple(_toleration(text) for text in args.launcher_toleration),
         priority_class=args.priority_class,
         labels=_pairs("--label", args.label),
         owner=Owner(pod, uid) if pod and uid else None,

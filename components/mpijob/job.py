@@ -1,4 +1,4 @@
-"""What there is to say about a training on many nodes, before any Kubernetes words are used."""
+"""Description of a training on several nodes, independent of Kubernetes manifests."""
 
 import dataclasses
 import hashlib
@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-# The training image's user and where its sshd looks for keys. Elsewhere than in /root, since no pod of
-# ours runs as root.
+# User of the training image, and the folder where its sshd expects keys. It is outside /root, because no
+# pod runs as root.
 USER = 1000
 HOME = "/home/mpiuser"
 SSH_FOLDER = f"{HOME}/.ssh"
@@ -18,10 +18,14 @@ LONGEST_LABEL = 63  # RFC 1035
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
-    """What one pod asks for, request and limit alike: a pod that gets less than it asked is no use here.
+    """Resources of one pod, used as both request and limit.
 
-    `cpu` and `memory` are Kubernetes quantities. `gpus` counts whole devices of the kind `gpu_resource`.
-    `shared_memory` is the size of /dev/shm, which counts as memory of the pod.
+    Attributes:
+        cpu: CPUs, a Kubernetes quantity.
+        memory: Memory, a Kubernetes quantity.
+        gpus: Number of whole GPUs.
+        gpu_resource: Kubernetes resource name of a GPU.
+        shared_memory: Size of /dev/shm, which counts as memory of the pod.
     """
 
     cpu: str
@@ -33,7 +37,13 @@ class Resources:
 
 @dataclasses.dataclass(frozen=True)
 class Toleration:
-    """A taint that the workers put up with. Without `value` any value will do."""
+    """Node taint that pods tolerate.
+
+    Attributes:
+        key: Key of the taint.
+        value: Value of the taint. `None` matches any value.
+        effect: Effect of the taint. `None` matches all effects.
+    """
 
     key: str
     value: str | None = None
@@ -42,7 +52,15 @@ class Toleration:
 
 @dataclasses.dataclass(frozen=True)
 class S3Access:
-    """An S3 server, and the secret with the keys to it; the secret's content never passes through here."""
+    """S3 server and the secret that holds its keys. The content of the secret is never read here.
+
+    Attributes:
+        endpoint: URL of the server.
+        secret: Name of the secret.
+        access_key_field: Key in the secret that holds the access key.
+        secret_key_field: Key in the secret that holds the secret key.
+        region: Region.
+    """
 
     endpoint: str
     secret: str
@@ -53,7 +71,12 @@ class S3Access:
 
 @dataclasses.dataclass(frozen=True)
 class Owner:
-    """The pod of the pipeline step that started the job: when it is deleted, the job goes with it."""
+    """Pod of the pipeline step that started the job. The cluster deletes the job after this pod.
+
+    Attributes:
+        name: Name of the pod.
+        uid: UID of the pod.
+    """
 
     name: str
     uid: str
@@ -61,22 +84,36 @@ class Owner:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingJob:
-    """A training by `workers` pods of `slots_per_worker` processes each, started by a launcher pod.
+    """Training by several worker pods with several processes each, started by a launcher pod.
 
     Attributes:
-        name: The job's; pods are called `<name>-worker-<i>` and `<name>-launcher-<random>`.
-        image: With mpirun, an sshd for user 1000 on port 2222, and the training itself.
+        name: Name of the job. Its pods are `<name>-worker-<i>` and `<name>-launcher-<random>`.
+        namespace: Namespace of the job.
+        image: Image with mpirun, an sshd for user 1000 on port 2222, and the training.
         training: Command line of one process; mpirun is put before it.
-        worker: What each worker pod gets. With GPUs, one process a GPU is usual: slots_per_worker = gpus.
-        launcher: What the launcher pod gets; it computes nothing.
-        backoff_limit: How often a failed launcher is started again, before the job counts as failed.
-        deadline_seconds: How long the launcher may run in all, None for ever.
-        keep_seconds: How long a finished job stays to be looked at.
-        environment: Variables of every process. No secrets: those are `s3` and `secret_environment`.
-        secret_environment: Variable -> (secret, key in it); the secret or key may be missing.
-        volumes: Mount path -> persistent volume claim that every pod mounts there; user 1000 must be let in,
-            and the volume be one that many nodes can mount.
-        network_interface: Where MPI connects processes, such as eth0; None leaves it to MPI.
+        workers: Number of worker pods.
+        worker: Resources of each worker pod.
+        slots_per_worker: Processes per worker pod, usually one per GPU.
+        launcher: Resources of the launcher pod, which computes nothing.
+        image_pull_policy: Kubernetes pull policy of the image.
+        image_pull_secrets: Names of secrets with access to the registry.
+        service_account: Service account of the pods.
+        backoff_limit: Number of restarts of a failed launcher before the job fails.
+        deadline_seconds: Longest total duration of the launcher. `None` sets no limit.
+        keep_seconds: Time that the launcher's pod and log are kept after its end. The MPIJob itself stays.
+        environment: Variables of every process; no secrets, see `s3` and `secret_environment`.
+        secret_environment: Variable -> (secret, key in the secret). Secret or key may be missing.
+        s3: S3 server and secret.
+        volumes: Mount path -> persistent volume claim, mounted in every pod. User 1000 needs access, and
+            several nodes must be able to mount the volume.
+        node_selector: Labels that nodes for workers must have.
+        tolerations: Taints that workers tolerate.
+        launcher_node_selector: Labels that the node for the launcher must have.
+        launcher_tolerations: Taints that the launcher tolerates.
+        priority_class: Priority class of the pods.
+        labels: Labels of the job and its pods.
+        owner: Pod that owns the job.
+        network_interface: Network interface for MPI, for example eth0. `None` lets MPI choose.
     """
 
     name: str
@@ -99,6 +136,8 @@ class TrainingJob:
     volumes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     node_selector: Mapping[str, str] = dataclasses.field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
+    launcher_node_selector: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    launcher_tolerations: tuple[Toleration, ...] = ()
     priority_class: str | None = None
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     owner: Owner | None = None
@@ -106,15 +145,22 @@ class TrainingJob:
 
     @property
     def processes(self) -> int:
-        """How many processes train."""
+        """Total number of training processes."""
         return self.workers * self.slots_per_worker
 
 
 def job_name(*parts: str, workers: int) -> str:
-    """A name that Kubernetes takes and that is the same each time: what re-joins a job after a retry.
+    """Builds a reproducible job name, so that a retry of the step joins the same job.
 
-    `parts`, such as the pipeline run's name and the step's, are joined; characters that a DNS label may
-    not have become `-`. What is too long is cut, and ends with a hash of the whole.
+    Characters that are invalid in a DNS label become `-`. Names that are changed or too long end with a
+    hash of the original.
+
+    Args:
+        parts: Strings to join, for example the name of the pipeline run and of the step.
+        workers: Number of worker pods. Their names must fit into a DNS label, too.
+
+    Returns:
+        Valid name of a job.
     """
     whole = "-".join(parts)
     label = re.sub(r"[^a-z0-9]+", "-", whole.lower()).strip("-")

@@ -1,7 +1,8 @@
-"""A TrainingJob as the MPIJob that mpi-operator runs (kubeflow.org/v2beta1, of v0.8). Pure functions."""
+"""Converts a `TrainingJob` into an MPIJob of mpi-operator v0.8 (kubeflow.org/v2beta1)."""
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.mpijob.job import HOME, SSH_FOLDER, SSH_PORT, USER, Resources, Toleration, TrainingJob
@@ -9,14 +10,35 @@ from components.mpijob.job import HOME, SSH_FOLDER, SSH_PORT, USER, Resources, T
 API_VERSION = "kubeflow.org/v2beta1"
 JOB_LABEL = "training.kubeflow.org/job-name"
 ROLE_LABEL = "training.kubeflow.org/job-role"
-# Tells a job that a step may join from one of the same name with other settings.
+# Hash of the settings: a step joins an existing job of the same name only if it is equal.
 SETTINGS_ANNOTATION = "frcnn.io/settings"
+# Variables that pass the role of a service account to a pod. Cloud webhooks set them, so the manifest does
+# not contain them.
+ROLE_VARIABLES = (
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+)
 
 Manifest = dict[str, Any]
 
 
 def manifest(job: TrainingJob) -> Manifest:
-    """The MPIJob. Equal jobs give equal manifests, whoever owns them but for `ownerReferences`."""
+    """Builds the MPIJob.
+
+    Equal jobs have equal manifests; a different owner changes only `ownerReferences`.
+
+    Args:
+        job: Training job.
+
+    Returns:
+        MPIJob as JSON.
+    """
     spec = _spec(job)
     metadata: Manifest = {
         "name": job.name,
@@ -30,12 +52,25 @@ def manifest(job: TrainingJob) -> Manifest:
 
 
 def settings_of(spec: Manifest) -> str:
-    """A hash of what the job is to do."""
+    """Computes a hash of a job's settings.
+
+    Args:
+        spec: `spec` of the MPIJob.
+
+    Returns:
+        Hash, 32 hexadecimal digits.
+    """
     return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def owner_reference(job: TrainingJob) -> Manifest:
-    """The step's pod as owner: the cluster deletes the job after the pod.
+    """Builds the owner reference to the step's pod; the cluster deletes the job after this pod.
+
+    Args:
+        job: Training job with an owner.
+
+    Returns:
+        Owner reference as JSON.
 
     Raises:
         ValueError: The job has no owner.
@@ -47,7 +82,7 @@ def owner_reference(job: TrainingJob) -> Manifest:
         "kind": "Pod",
         "name": job.owner.name,
         "uid": job.owner.uid,
-        # True would need leave to update the pod's finalizers on clusters that check it, for nothing.
+        # True has no benefit here, and some clusters require the right to update the pod's finalizers for it.
         "blockOwnerDeletion": False,
         "controller": False,
     }
@@ -55,7 +90,7 @@ def owner_reference(job: TrainingJob) -> Manifest:
 
 def _spec(job: TrainingJob) -> Manifest:
     policy: Manifest = {
-        # Running: workers that still wait are stopped; finished pods stay, and with them their logs.
+        # Running: deletes only pods that still run. Finished pods and their logs are kept.
         "cleanPodPolicy": "Running",
         "backoffLimit": job.backoff_limit,
         "ttlSecondsAfterFinished": job.keep_seconds,
@@ -65,13 +100,15 @@ def _spec(job: TrainingJob) -> Manifest:
     return {
         "slotsPerWorker": job.slots_per_worker,
         "mpiImplementation": "OpenMPI",
-        # Otherwise the launcher would fail, and count against backoffLimit, until the images are pulled.
+        # Otherwise the launcher would fail until the workers' images are pulled, and use up backoffLimit.
         "launcherCreationPolicy": "WaitForWorkersReady",
         "sshAuthMountPath": SSH_FOLDER,
         "runPolicy": policy,
         "mpiReplicaSpecs": {
             "Launcher": {"replicas": 1, "restartPolicy": "Never", "template": _launcher(job)},
-            "Worker": {"replicas": job.workers, "restartPolicy": "Never", "template": _worker(job)},
+            # OnFailure: the kubelet restarts a worker whose sshd was killed, for example out of memory. The
+            # operator replaces only deleted pods, not failed ones.
+            "Worker": {"replicas": job.workers, "restartPolicy": "OnFailure", "template": _worker(job)},
         },
     }
 
@@ -87,8 +124,10 @@ def _labels(job: TrainingJob) -> Manifest:
 
 def _launcher(job: TrainingJob) -> Manifest:
     container = _container(job, "launcher", job.launcher)
-    container["command"] = mpirun(job)
-    return _pod(job, container, job.launcher)
+    container["command"] = launcher_command(job)
+    pod = _pod(job, container, job.launcher)
+    _place(pod, job.launcher_node_selector, job.launcher_tolerations)
+    return pod
 
 
 def _worker(job: TrainingJob) -> Manifest:
@@ -100,11 +139,15 @@ def _worker(job: TrainingJob) -> Manifest:
         "readinessProbe": {"tcpSocket": {"port": SSH_PORT}, "initialDelaySeconds": 1, "periodSeconds": 2},
     }
     pod = _pod(job, container, job.worker)
-    if job.node_selector:
-        pod["spec"]["nodeSelector"] = dict(job.node_selector)
-    if job.tolerations:
-        pod["spec"]["tolerations"] = [_toleration(each) for each in job.tolerations]
+    _place(pod, job.node_selector, job.tolerations)
     return pod
+
+
+def _place(pod: Manifest, selector: Mapping[str, str], tolerations: Sequence[Toleration]) -> None:
+    if selector:
+        pod["spec"]["nodeSelector"] = dict(selector)
+    if tolerations:
+        pod["spec"]["tolerations"] = [_toleration(each) for each in tolerations]
 
 
 def _toleration(toleration: Toleration) -> Manifest:
@@ -116,15 +159,47 @@ def _toleration(toleration: Toleration) -> Manifest:
     return entry
 
 
+def launcher_command(job: TrainingJob) -> list[str]:
+    """Builds the launcher's command, a shell script that runs mpirun.
+
+    The script passes on optional variables only if they are set in its pod, because mpirun warns about
+    variables that are not set.
+
+    Args:
+        job: Training job.
+
+    Returns:
+        Command and arguments.
+    """
+    names = list(dict.fromkeys([*job.secret_environment, *ROLE_VARIABLES]))
+    script = (
+        f"for name in {' '.join(names)}; do "
+        'if printenv "$name" >/dev/null; then set -- -x "$name" "$@"; fi; done; exec mpirun "$@"'
+    )
+    return ["sh", "-c", script, "mpirun", *mpirun(job)[1:]]
+
+
 def mpirun(job: TrainingJob) -> list[str]:
-    """The launcher's command: one process a slot on all workers, each with the launcher's variables."""
+    """Builds the mpirun command: one process per slot on all workers.
+
+    Args:
+        job: Training job.
+
+    Returns:
+        Command and arguments, with the variables that are always set in the launcher.
+    """
     words = ["mpirun", "-np", str(job.processes), "--bind-to", "none", "--map-by", "slot", "--tag-output"]
-    # A process is started by a worker's sshd, whose environment is not the container's. mpirun warns of
-    # variables that are not set, so that only those of GPU images are added for GPUs.
-    inherited = ("PATH", "LD_LIBRARY_PATH") if job.worker.gpus else ("PATH",)
-    for name in (*inherited, *(each["name"] for each in _environment(job))):
+    # The worker's sshd starts the process without the container's environment. mpirun warns about variables
+    # that are not set, so LD_LIBRARY_PATH is passed only with GPUs, whose images set it.
+    inherited = ("PATH", "HOME", "LD_LIBRARY_PATH") if job.worker.gpus else ("PATH", "HOME")
+    certain = [
+        each["name"]
+        for each in _environment(job)
+        if each["name"] not in (*job.secret_environment, *ROLE_VARIABLES)
+    ]
+    for name in (*inherited, *certain):
         words += ["-x", name]
-    # Gradients go by NCCL or over TCP; MPI itself only has to carry small messages.
+    # Gradients use NCCL or TCP; MPI itself carries only small messages.
     words += ["--mca", "pml", "ob1", "--mca", "btl", "^openib"]
     if job.network_interface:
         words += ["--mca", "btl_tcp_if_include", job.network_interface]
@@ -166,18 +241,23 @@ def _container(job: TrainingJob, name: str, resources: Resources) -> Manifest:
         "volumeMounts": [
             {"name": "shm", "mountPath": "/dev/shm"},
             *({"name": f"volume-{i}", "mountPath": path} for i, path in enumerate(job.volumes)),
+            {"name": "tmp", "mountPath": "/tmp"},
         ],
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
     }
 
 
 def _pod(job: TrainingJob, container: Manifest, resources: Resources) -> Manifest:
     spec: Manifest = {
         "serviceAccountName": job.service_account,
-        # Training asks nothing of the cluster's API, so that it carries no key to it.
+        # Training does not use the Kubernetes API, so it gets no token.
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        # All that PodSecurity "restricted" asks for. The user is the same in both roles, as ssh needs it.
+        # Requirements of PodSecurity "restricted". ssh requires the same user in both roles.
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,
@@ -187,6 +267,7 @@ def _pod(job: TrainingJob, container: Manifest, resources: Resources) -> Manifes
         "volumes": [
             {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": resources.shared_memory}},
             *_claims(job),
+            {"name": "tmp", "emptyDir": {}},
         ],
         "containers": [container],
     }
@@ -194,7 +275,7 @@ def _pod(job: TrainingJob, container: Manifest, resources: Resources) -> Manifes
         spec["priorityClassName"] = job.priority_class
     if job.image_pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in job.image_pull_secrets]
-    # A mesh's proxy would outlive the training, and not let ssh through.
+    # A service mesh proxy would keep running after the training, and would block ssh.
     annotations = {"sidecar.istio.io/inject": "false"}
     return {"metadata": {"annotations": annotations, "labels": _labels(job)}, "spec": spec}
 

@@ -1,7 +1,7 @@
-"""`python -m components.mpijob.plan_scaling`: arithmetic of a large training, from one GPU's numbers.
+"""`python -m components.mpijob.plan_scaling`: estimates a large training from the speed of one GPU.
 
-A bound to plan with, not a promise: gradients are taken to be exchanged after the step's computing, none of
-it hidden, so that real runs are at least this good while the network gives what it was said to.
+The estimate is a lower bound on speed: it assumes that the gradient exchange starts after the step's
+computation and does not overlap with it. It also assumes that the network reaches the given rate.
 """
 
 import argparse
@@ -11,22 +11,23 @@ import sys
 from collections.abc import Sequence
 
 _GRADIENT_BYTES = 4  # float32
-_LATENCY_SECONDS = 30e-6  # of a message between two nodes, TCP
+_LATENCY_SECONDS = 30e-6  # latency of a TCP message between two nodes
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A training to be.
+    """Planned training.
 
     Attributes:
-        images: In the training set.
-        image_bytes: Mean size of one in the records.
-        nodes, gpus: Worker pods, and GPUs of each.
-        batch: Images a GPU and step.
-        speed: Images a second that one GPU trains alone.
-        parameters: Weights that are trained.
-        network: Bytes a second that one node sends to others.
-        compressed: Gradients travel in 16 bits.
+        images: Number of training images.
+        image_bytes: Mean size of an image in the records, bytes.
+        nodes: Number of worker pods.
+        gpus: GPUs per worker pod.
+        batch: Images per GPU and step.
+        speed: Images per second that a single GPU trains.
+        parameters: Number of trained weights.
+        network: Bytes per second that one node sends to others.
+        compressed: Whether gradients are exchanged in 16 bits.
     """
 
     images: int
@@ -41,25 +42,27 @@ class Plan:
 
     @property
     def processes(self) -> int:
-        """How many GPUs in all."""
+        """Total number of GPUs."""
         return self.nodes * self.gpus
 
     @property
     def steps(self) -> int:
-        """Steps an epoch; the last may be padded."""
+        """Steps per epoch; the last one may be padded."""
         return math.ceil(self.images / (self.processes * self.batch))
 
     @property
     def compute_seconds(self) -> float:
-        """Of a step, on each GPU."""
+        """Computing time of a step on each GPU, s."""
         return self.batch / self.speed
 
     @property
     def exchange_seconds(self) -> float:
-        """Of a step: a ring over the nodes, each of which sends 2 (n - 1) / n of the gradients.
+        """Gradient exchange time of a step, s.
 
-        Source: Patarasu and Yuan 2009, Bandwidth optimal all-reduce algorithms. Within a node it is
-        taken for free.
+        The nodes form a ring, in which each of them sends 2 (n - 1) / n of the gradients.
+
+        Source: Patarasu and Yuan 2009, Bandwidth optimal all-reduce algorithms. The exchange within a node
+        is assumed to take no time.
         """
         if self.nodes == 1:
             return 0.0
@@ -69,46 +72,57 @@ class Plan:
 
     @property
     def efficiency(self) -> float:
-        """Share of the time in which GPUs compute, 0 to 1."""
+        """Fraction of the time in which GPUs compute, 0 to 1."""
         return self.compute_seconds / (self.compute_seconds + self.exchange_seconds)
 
     @property
     def images_a_second(self) -> float:
-        """Of all GPUs."""
+        """Images per second of all GPUs together."""
         return self.processes * self.speed * self.efficiency
 
     def lines(self) -> list[str]:
-        """The plan as text, name and value."""
+        """Formats the plan.
+
+        Returns:
+            Lines with name and value.
+        """
         rate = self.images_a_second
         rows = [
             ("GPUs, global batch", f"{self.processes}, {self.processes * self.batch}"),
-            ("steps an epoch", f"{self.steps}"),
+            ("steps per epoch", f"{self.steps}"),
             ("step: compute + exchange", f"{self.compute_seconds:.3f} s + {self.exchange_seconds:.3f} s"),
             ("efficiency", f"{self.efficiency:.0%}"),
-            ("images a second", f"{rate:.0f}"),
-            ("an epoch takes", f"{self.images / rate / 60:.1f} min"),
-            ("records in all", f"{self.images * self.image_bytes / 1e9:.0f} GB"),
-            ("a node's cache, one share", f"{self.images * self.image_bytes / self.nodes / 1e9:.1f} GB"),
-            ("read from S3, all nodes", f"{rate * self.image_bytes / 1e6:.0f} MB/s"),
-            ("read from S3, one node", f"{rate * self.image_bytes / self.nodes / 1e6:.0f} MB/s"),
+            ("images per second", f"{rate:.0f}"),
+            ("epoch duration", f"{self.images / rate / 60:.1f} min"),
+            ("total size of records", f"{self.images * self.image_bytes / 1e9:.0f} GB"),
+            ("cache per node, its share", f"{self.images * self.image_bytes / self.nodes / 1e9:.1f} GB"),
+            ("S3 reads, all nodes", f"{rate * self.image_bytes / 1e6:.0f} MB/s"),
+            ("S3 reads, one node", f"{rate * self.image_bytes / self.nodes / 1e6:.0f} MB/s"),
             ("checkpoint, SGD with momentum", f"{2 * self.parameters * 4 / 1e6:.0f} MB"),
         ]
         return [f"{name:<32}{value}" for name, value in rows]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints the plan; returns 0."""
+    """Prints the plan.
+
+    Args:
+        argv: Command line arguments. `None` uses those of the process.
+
+    Returns:
+        Exit code 0.
+    """
     flags = argparse.ArgumentParser(prog="python -m components.mpijob.plan_scaling", description=__doc__)
     add = flags.add_argument
-    add("--images", type=int, default=1_000_000)
-    add("--image_kb", type=float, default=500, help="mean size of an image in the records (500)")
-    add("--nodes", type=int, default=8)
-    add("--gpus", type=int, default=8, help="of a node (8)")
-    add("--batch", type=int, default=4, help="images a GPU and step (4)")
-    add("--speed", type=float, required=True, help="images a second that one GPU trains; measure it")
-    add("--parameters", type=float, default=42.9e6, help="trained weights (42.9e6: resnet:50)")
-    add("--gbit", type=float, default=100, help="network of a node, Gbit/s (100)")
-    add("--fp16", action="store_true", help="gradients in 16 bits")
+    add("--images", type=int, default=1_000_000, help="training images (default: 1000000)")
+    add("--image_kb", type=float, default=500, help="mean size of an image in the records, kB (500)")
+    add("--nodes", type=int, default=8, help="worker pods (default: 8)")
+    add("--gpus", type=int, default=8, help="GPUs per node (default: 8)")
+    add("--batch", type=int, default=4, help="images per GPU and step (default: 4)")
+    add("--speed", type=float, required=True, help="measured training speed of one GPU, images per second")
+    add("--parameters", type=float, default=42.9e6, help="trained weights (default: 42.9e6, for resnet:50)")
+    add("--gbit", type=float, default=100, help="network bandwidth of a node, Gbit/s (default: 100)")
+    add("--fp16", action="store_true", help="exchange gradients in 16 bits")
     args = flags.parse_args(argv)
     plan = Plan(
         images=args.images,

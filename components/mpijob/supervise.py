@@ -1,6 +1,8 @@
-"""Runs a training job to its end: created or joined, watched, its log copied, cleaned up if it must go."""
+"""Runs a training job to its end: creates or joins it, watches it, copies its log, and cleans up."""
 
+import contextlib
 import dataclasses
+import functools
 import logging
 import sys
 import time
@@ -8,14 +10,15 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from components.mpijob import diagnosis
-from components.mpijob.api import Cluster, UnreachableError
+from components.mpijob.api import Cluster, RefusedError, UnreachableError
 from components.mpijob.create import condition, create_or_join, is_same
-from components.mpijob.diagnosis import Fault, Kind
+from components.mpijob.diagnosis import JobProblem, Json, Kind
 from components.mpijob.job import TrainingJob
 from components.mpijob.launcher_log import LauncherLog
 from components.mpijob.manifest import Manifest, manifest
 from components.mpijob.validate import problems
 from components.mpijob.watch import changes
+from components.mpijob.watched import Watched
 from frcnn.console.signals import terminate_as_interrupt
 from frcnn.errors import RunError, SpecError
 
@@ -23,21 +26,23 @@ log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
-class Patience:
-    """How many seconds a trouble may last before the job is given up.
+class Timeouts:
+    """Seconds that each kind of problem may last before the job is abandoned.
 
-    Each is logged when it is first seen, that is within `look` seconds.
+    Each problem is logged once, within `look` seconds after it occurs.
 
     Attributes:
-        image: An image that cannot be pulled, a missing secret: the kubelet tries again.
-        scheduling: No node can take a pod: other jobs may end, an autoscaler may add nodes. An
-            autoscaler that says it will not (Event NotTriggerScaleUp) ends the wait at once.
-        quota: The namespace's quota is used up: other jobs may end.
-        operator: mpi-operator takes no notice of the job.
-        start: From creation to Running, whatever the reason; time in which the job is suspended
+        image: Time for an image that cannot be pulled or a missing secret; the kubelet retries.
+        scheduling: Time for a pod that fits on no node: other jobs may end, or an autoscaler may add nodes.
+            If the autoscaler reports that it adds none (Event NotTriggerScaleUp), the wait ends at once.
+        quota: Time for an exhausted namespace quota: other jobs may end.
+        operator: Time for mpi-operator to process the job.
+        start: Time from creation to Running, whatever the reason. Time in which the job is suspended
             (queued) does not count.
-        unreachable: The API does not answer.
-        look: Between looks at pods and Events while the job is not running; while it runs, 6 times that.
+        unreachable: Time for an API that does not respond.
+        look: Time between checks of pods and Events while the job is not running; 6 times as long while it
+            runs. Checks use the watches' data and send no request.
+        clean_up: Time for the operator to stop the pods of a failed job.
     """
 
     image: float = 45
@@ -47,25 +52,44 @@ class Patience:
     start: float = 1800
     unreachable: float = 300
     look: float = 5
+    clean_up: float = 20
 
     def of(self, kind: Kind) -> float:
-        """How long a fault of that kind may last."""
-        return {Kind.IMAGE: self.image, Kind.SCHEDULING: self.scheduling, Kind.QUOTA: self.quota}.get(kind, 0)
+        """Returns the time that a problem may last.
+
+        Args:
+            kind: Kind of problem.
+
+        Returns:
+            Seconds; 0 if it cannot resolve by itself.
+        """
+        limits = {
+            Kind.IMAGE: self.image,
+            Kind.ENDED: self.image,
+            Kind.SCHEDULING: self.scheduling,
+            Kind.QUOTA: self.quota,
+        }
+        return limits.get(kind, 0)
 
 
 class FailedTrainingError(RunError):
-    """The training itself failed. Its job stays for a while, to be looked at."""
+    """The training itself failed. Its job is kept for inspection if all its pods have ended."""
 
 
 class NoRoomError(RunError):
-    """The cluster had no room for all of the workers, for as long as that was waited for.
+    """The cluster had no room for all workers within the time limit.
 
     Attributes:
-        fitting: How many of them ran.
+        fitting: Number of workers that ran.
     """
 
     def __init__(self, message: str, fitting: int) -> None:
-        """See the attributes."""
+        """Creates the error.
+
+        Args:
+            message: Message for the user.
+            fitting: Number of workers that ran.
+        """
         super().__init__(message)
         self.fitting = fitting
 
@@ -74,37 +98,74 @@ def run_job(
     cluster: Cluster,
     job: TrainingJob,
     *,
-    patience: Patience = Patience(),
+    patience: Timeouts = Timeouts(),
     write: Callable[[str], None] | None = None,
 ) -> None:
-    """Comes back when the training has succeeded.
+    """Runs a training job and returns when it has succeeded.
 
-    Each line of the launcher's log goes to `write`, stdout if None. A job that is given up, or whose
-    step is told to stop (SIGTERM, Ctrl-C), is deleted. A step that is killed outright leaves it running;
-    started again, it joins.
+    The job is deleted if it is abandoned, or if the step is stopped by SIGTERM or Ctrl-C. If the step is
+    killed with SIGKILL, the job continues, and the restarted step joins it.
+
+    Args:
+        cluster: Namespace of the job.
+        job: Training job.
+        patience: Time limits of problems.
+        write: Function that receives each line of the launcher's log. `None` writes to stdout.
 
     Raises:
-        SpecError: mpi-operator would not run this job; nothing was created.
-        RefusedError: The cluster does not take it.
-        FailedTrainingError: It ran, and failed.
+        SpecError: mpi-operator would reject the job; nothing was created.
+        RefusedError: The cluster rejects the job.
+        FailedTrainingError: The training started and failed.
         NoRoomError: Nodes or quota do not suffice for all workers.
-        UnreachableError: The API does not answer; the job is left as it is.
-        RunError: It did not start in time, or was deleted by others.
+        UnreachableError: The API is unreachable; the job is left unchanged.
+        RunError: The job did not start in time, or somebody else deleted it.
     """
     document = manifest(job)
     if found := list(problems(document)):
         raise SpecError(f"mpijob/{job.name}", found)
-    with terminate_as_interrupt():
+    with terminate_as_interrupt(), contextlib.ExitStack() as watches:
+        started = None
         try:
             started = create_or_join(cluster, document)
-            _follow(cluster, job, started, patience, write or _to_stdout)
+            seen = watches.enter_context(_watching(cluster, job.name, patience))
+            _follow(cluster, job, started, patience, write or _to_stdout, seen)
         except FailedTrainingError:
+            _stop_pods(cluster, document, patience)
             raise
         except UnreachableError:
-            raise  # started again, the step joins the job
+            raise  # a restarted step joins the job
+        except RefusedError:
+            if started is not None:  # otherwise this step has not created a job
+                _clean_up(cluster, document)
+            raise
         except (Exception, KeyboardInterrupt):
             _clean_up(cluster, document)
             raise
+
+
+@dataclasses.dataclass(frozen=True)
+class _Seen:
+    """Pods and Events of a job, as watches report them."""
+
+    pods: Watched
+    events: Watched
+
+
+@contextlib.contextmanager
+def _watching(cluster: Cluster, name: str, patience: Timeouts) -> Iterator[_Seen]:
+    pause = min(1.0, patience.look)
+    seen = _Seen(
+        Watched(f"pods of {name}", functools.partial(cluster.watch_pods, name), pause=pause),
+        Watched(f"events of {name}", functools.partial(cluster.watch_events, name), pause=pause),
+    )
+    threads = (seen.pods, seen.events)
+    for each in threads:
+        each.start()
+    try:
+        yield seen
+    finally:
+        for each in threads:
+            each.stop()
 
 
 def _to_stdout(line: str) -> None:
@@ -113,53 +174,92 @@ def _to_stdout(line: str) -> None:
 
 
 def _clean_up(cluster: Cluster, document: Manifest) -> None:
-    """Deletes the job if it is this one: a name that was refused may be another's."""
+    """Deletes the job if it is this step's; a refused name may belong to another job."""
     name = document["metadata"]["name"]
     try:
         existing = cluster.get(name)
         if existing is not None and is_same(existing, document):
             cluster.delete(name)
-            log.info("mpijob/%s deleted, and with it its pods", name)
-    except RunError as trouble:  # the first error is the one to tell
+            log.info("Deleted mpijob/%s and its pods", name)
+    except RunError as trouble:  # the first error is the one to report
         log.warning("mpijob/%s may be left behind: %s", name, trouble)
 
 
+def _stop_pods(cluster: Cluster, document: Manifest, patience: Timeouts) -> None:
+    """Deletes a failed job whose pods still run.
+
+    mpi-operator stops them when the launcher has ended, but not after a worker was evicted
+    (kubeflow/mpi-operator#647). They would occupy their GPUs forever.
+    """
+    name = document["metadata"]["name"]
+    until = time.monotonic() + patience.clean_up
+    try:
+        while any(_goes_on(pod) for pod in cluster.pods(name)):
+            if time.monotonic() >= until:
+                log.info("Deleting mpijob/%s: it failed, and some of its pods still run", name)
+                return _clean_up(cluster, document)
+            time.sleep(min(10.0, max(patience.clean_up, 0.1)))
+    except RunError as trouble:  # the training's failure is the one to report
+        log.warning("mpijob/%s may have pods that still run: %s", name, trouble)
+
+
+def _goes_on(pod: Json) -> bool:
+    waits_or_runs = pod.get("status", {}).get("phase") in ("Pending", "Running")
+    return waits_or_runs and not pod["metadata"].get("deletionTimestamp")
+
+
 def _follow(
-    cluster: Cluster, job: TrainingJob, started: Manifest, patience: Patience, write: Callable[[str], None]
+    cluster: Cluster,
+    job: TrainingJob,
+    started: Manifest,
+    patience: Timeouts,
+    write: Callable[[str], None],
+    seen: _Seen,
 ) -> None:
-    copy = LauncherLog(cluster, job.name, write, pause=min(1.0, patience.look))
+    copy = LauncherLog(cluster, job.name, write, pods=seen.pods.items, pause=min(1.0, patience.look))
     copy.start()
-    judge = _Judge(cluster, job, patience)
+    judge = _JobMonitor(cluster, job, patience, seen)
     try:
         for current in changes(cluster, started, quiet=judge.quiet_seconds, unreachable=patience.unreachable):
             if judge.has_succeeded(current):
                 return
     finally:
-        # After Ctrl-C too: the lines before it are what people look for.
+        # After Ctrl-C, too, because the lines before it are useful.
         copy.finish(20 if judge.ended else 1)
 
 
-class _Judge:
-    """Decides, each time a job changed or time went by, whether it is done, doomed, or to be waited for."""
+class _JobMonitor:
+    """Decides after each change or pause whether a job has ended, cannot run, or needs more time."""
 
-    def __init__(self, cluster: Cluster, job: TrainingJob, patience: Patience) -> None:
-        self._cluster, self._job, self._patience = cluster, job, patience
-        self._since = time.monotonic()  # when it was created, joined, or last seen suspended
+    def __init__(self, cluster: Cluster, job: TrainingJob, patience: Timeouts, around: _Seen) -> None:
+        self._cluster, self._job, self._patience, self._around = cluster, job, patience, around
+        self._since = time.monotonic()  # time of creation, joining, or the last suspension seen
         self._running_since: float | None = None
         self._next_look = 0.0
         self._seen: dict[tuple[Kind, str], float] = {}
         self._told: set[str] = set()
+        self._warned: set[tuple[Kind, str]] = set()
         self.ended = False
 
     def quiet_seconds(self) -> int:
-        """How long a watch may stay quiet before time is looked at again; whole seconds, 1 or more."""
+        """Returns the longest time a watch may stay quiet before the next check, whole seconds >= 1."""
         return max(1, round(self._look_seconds()))
 
     def _look_seconds(self) -> float:
         return self._patience.look * (1 if self._running_since is None else 6)
 
     def has_succeeded(self, current: Manifest) -> bool:
-        """True at the end; raises what `run_job` promises if it is a bad one."""
+        """Checks whether the job has succeeded.
+
+        Args:
+            current: Current MPIJob.
+
+        Returns:
+            `True` if it has succeeded, `False` if it needs more time.
+
+        Raises:
+            RunError: As `run_job`.
+        """
         self._tell(current)
         if condition(current, "Succeeded"):
             self.ended = True
@@ -209,39 +309,33 @@ class _Judge:
         for key, fault in seen.items():
             if now - self._seen[key] >= self._patience.of(fault.kind):
                 self._give_up(fault)
-            if str(fault) not in self._told:
-                self._told.add(str(fault))
-                log.warning("%s (waiting %.0f s for it)", fault, self._patience.of(fault.kind))
+            if fault.topic not in self._warned:
+                self._warned.add(fault.topic)
+                log.warning("%s (waiting up to %.0f s)", fault, self._patience.of(fault.kind))
 
-    def _give_up(self, fault: Fault) -> NoReturn:
+    def _give_up(self, fault: JobProblem) -> NoReturn:
         message = f"mpijob/{self._job.name} cannot run: {fault}"
         if not fault.no_room:
             raise RunError(message)
         pods = self._cluster.pods(self._job.name, "worker")
         raise NoRoomError(message, sum(pod.get("status", {}).get("phase") == "Running" for pod in pods))
 
-    def _faults(self, current: Manifest) -> Iterator[Fault]:
-        name = self._job.name
-        pods = self._cluster.pods(name)
-        # A few pods speak for all: with 64 of them pending, 64 requests would tell the same.
-        pending = [pod["metadata"]["name"] for pod in pods if pod.get("status", {}).get("phase") == "Pending"]
-        events = [
-            each for of in (name, f"{name}-launcher", *pending[:3]) for each in self._cluster.events(of)
-        ]
-        events = [each for each in events if diagnosis.of_this_job(each, current)]
+    def _faults(self, current: Manifest) -> Iterator[JobProblem]:
+        pods = self._around.pods.items()
+        events = [each for each in self._around.events.items() if diagnosis.of_this_job(each, current)]
         return diagnosis.faults(pods, events, workers=self._job.workers)
 
-    def _unnoticed(self, now: float) -> list[Fault]:
-        """The fault that the operator does nothing, once it had the time to."""
+    def _unnoticed(self, now: float) -> list[JobProblem]:
+        """Returns a problem if the operator has not processed the job in time."""
         name = self._job.name
         if now - self._since < self._patience.operator:
             return []
-        fresh = self._cluster.get(name)  # a watch that was cut off may not have told yet
+        fresh = self._cluster.get(name)  # an interrupted watch may lag behind
         if fresh is None or fresh.get("status", {}).get("conditions"):
             return []
-        reason = f"mpi-operator has taken no notice of it for {self._patience.operator:.0f} s"
-        remedy = "See whether it runs, and watches this namespace: kubectl get pods -A | grep mpi-operator"
-        return [Fault(Kind.FINAL, f"mpijob/{name}", reason, remedy)]
+        reason = f"mpi-operator has not processed the job for {self._patience.operator:.0f} s"
+        remedy = "Check that it runs and watches this namespace: kubectl get pods -A | grep mpi-operator"
+        return [JobProblem(Kind.FINAL, f"mpijob/{name}", reason, remedy)]
 
     def _check_deadlines(self, now: float) -> None:
         name, limit = self._job.name, self._job.deadline_seconds
@@ -250,9 +344,9 @@ class _Judge:
             phases = sorted(f"{pod['metadata']['name']} {pod['status'].get('phase')}" for pod in pods)
             raise RunError(
                 f"mpijob/{name} has not started in {self._patience.start:.0f} s: "
-                f"{', '.join(phases[:4]) or 'it has no pods'}. Look at: kubectl describe mpijob,pods "
+                f"{', '.join(phases[:4]) or 'it has no pods'}. For details run: kubectl describe mpijob,pods "
                 f"-n {self._cluster.namespace} -l training.kubeflow.org/job-name={name}"
             )
-        # The cluster itself ends the launcher then; a minute later it evidently has not.
+        # The cluster should end the launcher at the limit; a minute later it has failed to do so.
         if limit is not None and self._running_since is not None and now - self._running_since > limit + 60:
-            raise RunError(f"mpijob/{name} runs longer than the {limit} s it was given. Give it more time")
+            raise RunError(f"mpijob/{name} exceeded its deadline of {limit} s. Raise --deadline.")

@@ -1,6 +1,6 @@
-"""What mpi-operator refuses although its CRD allows it.
+"""Finds settings that mpi-operator rejects although its CRD allows them.
 
-The cluster accepts such a job, and then nothing happens, ever: the operator writes an Event and no status.
+The cluster accepts such a job, but it never starts: the operator writes an Event and no status.
 """
 
 import re
@@ -22,7 +22,14 @@ _NOT_NEGATIVE = ("backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinish
 
 
 def problems(manifest: Mapping[str, Any]) -> Iterator[Problem]:
-    """All that is wrong with an MPIJob (v2beta1) whose types are right; nothing if it can run."""
+    """Validates an MPIJob (v2beta1) whose types are correct.
+
+    Args:
+        manifest: MPIJob.
+
+    Yields:
+        Problems; none if the job can run.
+    """
     for path, allowed in _ALLOWED.items():
         value = _at(manifest, path)
         if value is not None and value not in allowed:
@@ -60,16 +67,16 @@ def _role_problems(roles: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _name_problems(manifest: Mapping[str, Any], roles: Mapping[str, Any]) -> Iterator[Problem]:
-    """The longest name that is made of the job's is that of its last worker, which must be a DNS label."""
+    """Checks the longest derived name, that of the last worker, which must be a DNS label."""
     name = _at(manifest, ("metadata", "name")) or ""
     count = max(1, roles.get("Worker", {}).get("replicas", 1))
     longest = f"{name}-worker-{count - 1}"
     if not _DNS_LABEL.fullmatch(name):
-        yield Problem("metadata.name", f"got {name!r}; expected a-z, 0-9 and -, with a letter first")
+        yield Problem("metadata.name", f"got {name!r}; expected a-z, 0-9 and -, starting with a letter")
     elif len(longest) > LONGEST_LABEL:
         room = LONGEST_LABEL - len(longest) + len(name)
         yield Problem(
-            "metadata.name", f"{len(name)} characters; expected at most {room}: {longest} is a name"
+            "metadata.name", f"{len(name)} characters; expected at most {room}, to allow for {longest}"
         )
 
 

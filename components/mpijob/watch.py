@@ -1,4 +1,4 @@
-"""A job as it changes, over closed, broken and expired watches."""
+"""Watches an MPIJob across closed, broken and expired watches."""
 
 import logging
 import time
@@ -19,11 +19,20 @@ _NO_ACCESS = (401, 403)
 def changes(
     cluster: Cluster, job: Manifest, *, quiet: Callable[[], int], unreachable: float
 ) -> Iterator[Manifest]:
-    """The job now, after each change, and again, unchanged, whenever nothing came for `quiet()` seconds.
+    """Watches an MPIJob across closed, broken and expired watches.
+
+    Args:
+        cluster: Namespace of the job.
+        job: Current MPIJob.
+        quiet: Function that returns the idle seconds after which the job is yielded again, unchanged.
+        unreachable: Seconds of continuous request failures to tolerate.
+
+    Yields:
+        The MPIJob as last seen: at the start, after each change, and after idle time.
 
     Raises:
-        UnreachableError: Requests failed for `unreachable` seconds on end.
-        RunError: The job was deleted, or we may no longer look at it.
+        UnreachableError: Requests failed for that long.
+        RunError: The job was deleted, or access was denied.
     """
     name, uid = job["metadata"]["name"], job["metadata"]["uid"]
     version: str | None = job["metadata"]["resourceVersion"]
@@ -47,27 +56,27 @@ def changes(
         except (ApiException, HTTPError, OSError, UnreachableError) as error:
             failing_since = failing_since or began
             _endure(error, name, time.monotonic() - failing_since, unreachable)
-        # A watch that ends as soon as it begins must not become a storm of requests.
+        # Limit the request rate if watches end immediately.
         if time.monotonic() - began < 0.2:
             time.sleep(0.2 if failing_since is None else 1.0)
 
 
 def _alive(name: str, uid: str, job: Manifest | None) -> Manifest:
     if job is None or job["metadata"]["uid"] != uid:
-        raise RunError(f"mpijob/{name} was deleted by someone else. Start the step again")
+        raise RunError(f"mpijob/{name} was deleted by someone else. Start the step again.")
     return job
 
 
 def _endure(error: Exception, name: str, seconds: float, limit: float) -> None:
     if isinstance(error, ApiException) and error.status in _NO_ACCESS:
         raise RunError(
-            f"mpijob/{name}: may no longer be watched ({error.status} {error.reason}). "
-            "The service account needs the verb watch on mpijobs.kubeflow.org"
+            f"mpijob/{name}: no permission to watch it any longer ({error.status} {error.reason}). "
+            "The service account needs the verb watch on mpijobs.kubeflow.org."
         ) from error
     text = f"{error.status} {error.reason}" if isinstance(error, ApiException) else str(error)
     if seconds >= limit:
         raise UnreachableError(
-            f"mpijob/{name}: the Kubernetes API has not answered for {seconds:.0f} s ({text}). The job may "
-            "go on by itself; start the step again to join it"
+            f"mpijob/{name}: the Kubernetes API has not responded for {seconds:.0f} s ({text}). The job may "
+            "still be running. Start the step again to join it."
         ) from error
-    log.warning("watching mpijob/%s: %s; trying again", name, text)
+    log.warning("Watch of mpijob/%s failed: %s; retrying", name, text)

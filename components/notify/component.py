@@ -1,4 +1,4 @@
-"""KFP definition of the exit handler that tells how a run ended."""
+"""KFP definition of the exit handler that reports how a run ended."""
 
 from kfp import dsl
 
@@ -7,11 +7,11 @@ from components.images import image
 
 @dsl.container_component
 def notify(status: dsl.PipelineTaskFinalStatus, webhook: str = ""):
-    """Post how the run ended to a webhook, if there is one.
+    """Posts the outcome of the run to a webhook, if one is configured.
 
     Args:
-        status: What KFP tells of the run's end.
-        webhook: URL that gets JSON; empty: the one of the secret frcnn-webhook, or nobody is told.
+        status: Final status of the run, provided by KFP.
+        webhook: URL that receives JSON. Empty: the URL in the secret frcnn-webhook; without it, no message.
     """
     return dsl.ContainerSpec(
         image=image("publish"),

@@ -1,36 +1,52 @@
-"""Tells a webhook how a run ended. Whatever happens here, the run's outcome stays as it is: exit code 0."""
+"""Reports the outcome of a run to a webhook. The exit code is always 0, to keep that outcome."""
 
 import argparse
 import http.client
 import json
 import logging
 import os
+import re
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
+
+from components.notify import workflow
 
 log = logging.getLogger("frcnn.step.notify")
 
 WEBHOOK_VARIABLE = "FRCNN_WEBHOOK"
 TIMEOUT_SECONDS = 10.0
+# States of the metadata store that have other names in the API.
+_STATES = {"COMPLETE": "SUCCEEDED", "CACHED": "SUCCEEDED", "CANCELLED": "CANCELED"}
+_ENDS = ("SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN")
+# Up to Kubeflow Pipelines 2.16.1 also for runs that exported a model.
+_NOT_TOLD = "Kubeflow does not report the outcome; see the run"
+_UNDERSCORE = re.compile("_([a-z])")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; `component.py` passes exactly these flags."""
+    """Creates the parser of the command line. `component.py` passes exactly these flags."""
     flags = argparse.ArgumentParser(prog="notify", description=__doc__)
-    flags.add_argument("--status", required=True, metavar="JSON", help="what KFP tells of the run's end")
-    flags.add_argument("--webhook", default="", help=f"URL (default: {WEBHOOK_VARIABLE}); empty: no message")
+    flags.add_argument("--status", required=True, metavar="JSON", help="final status of the run from KFP")
+    flags.add_argument("--webhook", default="", help=f"URL to notify (default: ${WEBHOOK_VARIABLE}, or none)")
     return flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the step; returns 0."""
+    """Runs the step.
+
+    Args:
+        argv: Command line arguments. `None` uses those of the process.
+
+    Returns:
+        Exit code 0.
+    """
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
-    body = message(args.status)
+    body = message(args.status, _nodes(args.status))
     log.info("%s", body["text"])
     url = args.webhook or os.environ.get(WEBHOOK_VARIABLE, "")
     if url:
@@ -38,34 +54,72 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def message(status: str) -> dict[str, Any]:
-    """What is posted: `text` for people, as chat services show it, and the same in fields for programs."""
-    try:
-        found = json.loads(status)
-        run, state = str(found["pipelineJobResourceName"]), str(found["state"])
-        error = str((found.get("error") or {}).get("message", ""))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        run, state, error = "unknown", "UNKNOWN", f"not understood: {status[:200]}"
-    text = f"frcnn run {run.rpartition('/')[2]}: {state}{f' ({error})' if error else ''}"
+def message(status: str, nodes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Builds the message: `text` for chat services, and separate fields for programs.
+
+    Args:
+        status: JSON that Kubeflow Pipelines passes to an exit handler.
+        nodes: Nodes from `workflow.nodes_of`. `None` if they are unavailable.
+
+    Returns:
+        Dict with `text`, `run`, `state` and `error`. The state is SUCCEEDED, FAILED, CANCELED, GATE_CLOSED,
+        ENDED (unknown outcome) or UNKNOWN (`status` cannot be parsed). The error is empty unless the run
+        failed.
+    """
+    run, state, error = _told(status)
+    detail = error
+    if nodes:
+        found = workflow.outcome(nodes)
+        state, detail = found.state, found.detail
+        error = detail if state == "FAILED" else ""
+    elif state not in _ENDS:
+        state, detail = "ENDED", _NOT_TOLD
+    text = f"frcnn run {run.rpartition('/')[2]}: {state}{f' ({detail})' if detail else ''}"
     return {"text": text, "run": run, "state": state, "error": error}
 
 
+def _told(status: str) -> tuple[str, str, str]:
+    """Returns run, state and error from the status of Kubeflow Pipelines."""
+    try:
+        found = _camel_case(json.loads(status))
+        run, state = str(found["pipelineJobResourceName"]), str(found["state"])
+        return run, _STATES.get(state, state), str((found.get("error") or {}).get("message", ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "unknown", "UNKNOWN", f"cannot parse the status: {status[:200]}"
+
+
+def _nodes(status: str) -> dict[str, Any] | None:
+    run, state, _ = _told(status)
+    if state == "UNKNOWN" or not run or "KUBERNETES_SERVICE_HOST" not in os.environ:
+        return None
+    try:
+        return workflow.nodes_of(run.rpartition("/")[2])
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        log.info("Cannot read the workflow of the run (%s)", error)
+        return None
+
+
+def _camel_case(fields: dict[str, Any]) -> dict[str, Any]:
+    """Converts names to camel case, as clusters use; kfp's local runner writes snake case."""
+    return {_UNDERSCORE.sub(lambda match: match[1].upper(), name): value for name, value in fields.items()}
+
+
 def _post(url: str, body: dict[str, Any]) -> None:
-    """The URL may hold a secret, so that only its host is logged."""
+    """Posts the message. Logs only the host, because the URL may contain a secret."""
     host = "the webhook"
     try:
         parts = urlsplit(url)
         host = parts.hostname or host
         if parts.scheme not in ("http", "https"):
-            raise ValueError("its URL does not begin with http:// or https://")
+            raise ValueError("the URL does not begin with http:// or https://")
         data = json.dumps(body).encode()
         request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
-            log.info("told %s", host)
+            log.info("Notified %s", host)
     except urllib.error.HTTPError as error:
-        log.warning("%s was not told: it answered %d %s", host, error.code, error.reason)
+        log.warning("Could not notify %s: HTTP %d %s", host, error.code, error.reason)
     except (OSError, ValueError, http.client.HTTPException) as error:
-        log.warning("%s was not told: %s", host, error)
+        log.warning("Could not notify %s: %s", host, error)
 
 
 if __name__ == "__main__":

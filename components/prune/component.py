@@ -1,4 +1,4 @@
-"""KFP definition of the step that makes a model narrower."""
+"""KFP definition of the step that prunes a model."""
 
 from kfp import dsl
 
@@ -15,17 +15,19 @@ def prune(
     granularity: int = 8,
     minimum_filters: int = 16,
 ):
-    """Remove the filters of a model that matter least; it has to be trained again afterwards.
+    """Removes the least important filters of a model, which has to be retrained afterwards.
 
     Args:
-        model: The model.
-        threshold: Filters whose normalised norm is above it stay; more prunes more.
-        target_params: Instead of the threshold: largest share of the parameters that may be left, such as
-            0.15; 0 leaves it to the threshold.
-        granularity: Layers keep a multiple of so many filters.
-        minimum_filters: No layer keeps fewer.
-        pruned: The narrower model, and pruning.json with the filters left in each layer.
-        metrics: Share of the parameters and of the operations that is left.
+        model: Model to prune.
+        threshold: Filters with a larger normalized norm are kept. A higher threshold prunes more.
+        target_params: Largest fraction of the parameters to keep, for example 0.15; replaces the threshold.
+            0: use the threshold.
+        granularity: Layers keep a multiple of this many filters.
+        minimum_filters: Minimum number of filters that a layer keeps.
+
+    Returns:
+        pruned: The pruned model, and pruning.json with the number of filters per layer.
+        metrics: Fractions of parameters and operations that are left.
     """
     return dsl.ContainerSpec(
         image=image("prune"),

@@ -1,4 +1,4 @@
-"""Removes the filters of a model that matter least."""
+"""Removes the least important filters of a model."""
 
 import argparse
 import logging
@@ -14,21 +14,39 @@ log = logging.getLogger("frcnn.step.prune")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; `component.py` passes exactly these flags."""
+    """Creates the parser of the command line. `component.py` passes exactly these flags."""
     flags = argparse.ArgumentParser(prog="prune", description=__doc__)
-    flags.add_argument("--model", type=Path, required=True, help="the model")
-    flags.add_argument("--threshold", type=float, default=0.1, help="filters above it stay")
-    flags.add_argument("--target-params", type=float, default=0.0, help="share left; 0: see --threshold")
-    flags.add_argument("--granularity", type=int, default=8, help="keep multiples of so many filters")
-    flags.add_argument("--minimum-filters", type=int, default=16, help="no layer keeps fewer")
-    flags.add_argument("--pruned", type=Path, required=True, help="folder to write the pruned model to")
-    flags.add_argument("--metrics", type=Path, help="file for the numbers that the UI shows")
-    flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
+    flags.add_argument("--model", type=Path, required=True, help="folder of the model")
+    flags.add_argument(
+        "--threshold", type=float, default=0.1, help="keep filters with a larger norm (default: 0.1)"
+    )
+    flags.add_argument(
+        "--target-params",
+        type=float,
+        default=0.0,
+        help="largest fraction of parameters to keep; 0: use --threshold (default: 0)",
+    )
+    flags.add_argument(
+        "--granularity", type=int, default=8, help="keep a multiple of this many filters (default: 8)"
+    )
+    flags.add_argument(
+        "--minimum-filters", type=int, default=16, help="minimum number of filters per layer (default: 16)"
+    )
+    flags.add_argument("--pruned", type=Path, required=True, help="output folder for the pruned model")
+    flags.add_argument("--metrics", type=Path, help="output file for the metrics shown in the UI")
+    flags.add_argument("--executor-input", metavar="JSON", help="value of the KFP placeholder {{$}}")
     return flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the step; returns its exit code."""
+    """Runs the step.
+
+    Args:
+        argv: Command line arguments. `None` uses those of the process.
+
+    Returns:
+        Exit code.
+    """
     args = parser().parse_args(argv)
     from frcnn.steps.run import run
 
@@ -36,11 +54,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
-    """Prunes."""
-    from frcnn.cli.prune import REPORT
+    """Prunes the model.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Metadata by output artifact.
+    """
+    from frcnn.api.pruning import REPORT, prune_file
     from frcnn.files import write_text
-    from frcnn.model.files.checkpoint import TrainingRecord, load_model, save_model
-    from frcnn.pruning.prune import prune
     from frcnn.pruning.settings import PruneSettings
     from frcnn.sealing.keys import resolve_key
     from frcnn.steps.run import model_file, model_name
@@ -52,12 +75,8 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         target_params=args.target_params or None,
     )
     key = resolve_key(None, None)
-    model, record = load_model(model_file(args.model), key)
-    result = prune(model, settings)
+    result = prune_file(model_file(args.model), args.pruned / model_name(key), settings, key)
     log.info("%s", result.report.table())
-    # What training did is forgotten, what made the model is kept.
-    kept = TrainingRecord(record.arch, record.class_names, spec_text=record.spec_text)
-    save_model(result.model, args.pruned / model_name(key), kept, key)
     write_text(args.pruned / REPORT, result.report.to_json())
     left = {
         "parameters left": result.report.pruning_ratio,

@@ -12,13 +12,15 @@ def publish(
     published: str,
     metrics: dsl.Output[dsl.Metrics],
 ):
-    """Replace the published model by this one, as a whole.
+    """Replaces the published model atomically.
 
     Args:
-        exported: What `export` wrote.
-        report: The model's report: its metrics are published with it, for the next comparison.
-        published: Where: s3://bucket/prefix, or a folder on a volume.
-        metrics: Where it is, and its size.
+        exported: Output of `export`.
+        report: Report of the model. Its metrics are published with the model, for the next comparison.
+        published: Location of the published model: s3://bucket/prefix, or a folder on a volume.
+
+    Returns:
+        metrics: Location and size of the published model.
     """
     return dsl.ContainerSpec(
         image=image("publish"),

@@ -1,4 +1,4 @@
-"""Replaces the published model, as a whole."""
+"""Replaces the published model atomically."""
 
 import argparse
 import logging
@@ -14,18 +14,25 @@ log = logging.getLogger("frcnn.step.publish")
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; `component.py` passes exactly these flags."""
+    """Creates the parser of the command line. `component.py` passes exactly these flags."""
     flags = argparse.ArgumentParser(prog="publish", description=__doc__)
-    flags.add_argument("--exported", type=Path, required=True, help="what export wrote")
-    flags.add_argument("--report", type=Path, required=True, help="what evaluate wrote about it")
-    flags.add_argument("--published", required=True, help="folder or s3:// URI")
-    flags.add_argument("--metrics", type=Path, help="file for the numbers that the UI shows")
-    flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
+    flags.add_argument("--exported", type=Path, required=True, help="output folder of export")
+    flags.add_argument("--report", type=Path, required=True, help="output folder of evaluate")
+    flags.add_argument("--published", required=True, help="folder or s3:// URI to publish to")
+    flags.add_argument("--metrics", type=Path, help="output file for the metrics shown in the UI")
+    flags.add_argument("--executor-input", metavar="JSON", help="value of the KFP placeholder {{$}}")
     return flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the step; returns its exit code."""
+    """Runs the step.
+
+    Args:
+        argv: Command line arguments. `None` uses those of the process.
+
+    Returns:
+        Exit code.
+    """
     args = parser().parse_args(argv)
     from frcnn.steps.run import run
 
@@ -33,12 +40,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
-    """Publishes."""
+    """Publishes the model and its report.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Metadata by output artifact.
+    """
     from frcnn.steps.publishing import publish
 
     folders = (args.exported, args.report)
     publish(folders, args.published)
-    log.info("published: %s", args.published)
+    log.info("Published %s", args.published)
     size = sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
     return {"metrics": {"published": args.published, "bytes": size}}
 

@@ -1,4 +1,4 @@
-"""Training on several pods: the step starts an MPIJob, follows it, and fetches what it left on S3."""
+"""Trains on several pods: starts an MPIJob, follows it, and downloads its checkpoints from S3."""
 
 import argparse
 import dataclasses
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 from components.mpijob.flags import add_pod_flags, job_of
 from components.mpijob.job import TrainingJob, job_name
-from components.mpijob.supervise import FailedTrainingError, NoRoomError, Patience, run_job
+from components.mpijob.supervise import FailedTrainingError, NoRoomError, Timeouts, run_job
+from components.train.places import as_s3
 from frcnn.errors import UsageError
 from frcnn.sealing.keys import KEY_VARIABLE, masked_spec
-from frcnn.storage import Store, is_remote
+from frcnn.storage import Store
 
 if TYPE_CHECKING:
     from components.mpijob.api import Cluster
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Flags of `add_pod_flags`, as the cluster's owner set them; the chart keeps them in a ConfigMap.
+# Flags of `add_pod_flags`, set by the owner of the cluster. The chart stores them in a ConfigMap.
 OPTIONS_VARIABLE = "FRCNN_MPIJOB_OPTIONS"
-# The secrets of `pipelines.resources`, by the variable that they become.
+# Secrets of `pipelines.resources`, by environment variable.
 _SECRETS = {
     KEY_VARIABLE: ("frcnn-model-key", "key"),
     "AWS_ACCESS_KEY_ID": ("frcnn-s3", "accesskey"),
@@ -34,25 +35,24 @@ _SECRETS = {
     "S3_ENDPOINT": ("frcnn-s3", "endpoint"),
     "AWS_REGION": ("frcnn-s3", "region"),
 }
-# How Kubeflow's older object store is addressed in artifacts' URIs.
-_OLD_SCHEME = "minio://"
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy")
 
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """A training on several pods.
+    """Requested training on several pods.
 
     Attributes:
-        spec: Its spec, with epochs set.
-        records: s3:// URI that the records lie under.
-        start: s3:// URI of the Model artifact to go on from; empty for none.
-        epochs: As given; 0 leaves the spec's.
-        precision: What layers compute in: `fp32` or `mixed`.
-        checkpoints: s3:// URI of this very training, and of no other.
-        image: Of the pods.
-        workers: Pods.
-        least: With how many of them it may go on where the cluster has no room for all.
-        gpus: Of each pod.
+        spec: Experiment spec with the number of epochs set.
+        records: s3:// URI of the records.
+        start: s3:// URI of the Model artifact to start from; empty for none.
+        epochs: Number of epochs as given; 0 keeps that of the spec.
+        precision: Precision of layer computations: `fp32` or `mixed`.
+        checkpoints: s3:// URI for checkpoints of this training only.
+        image: Image of the pods.
+        workers: Number of pods.
+        least: Number of pods that suffice if the cluster has no room for all.
+        gpus: Number of GPUs per pod.
     """
 
     spec: "Experiment"
@@ -68,23 +68,31 @@ class Request:
 
     @classmethod
     def of(cls, args: argparse.Namespace, spec: "Experiment", checkpoints: str) -> "Request":
-        """What the step's flags ask for.
+        """Creates a request from the flags of the step.
+
+        Args:
+            args: Parsed flags.
+            spec: Experiment spec with the number of epochs set.
+            checkpoints: s3:// URI for checkpoints of this training; empty if it is not on S3.
+
+        Returns:
+            Request.
 
         Raises:
-            UsageError: Something that workers need is not on S3.
+            UsageError: Data that the workers need is not on S3, or a flag is invalid.
         """
         workers = args.num_workers
         if not 0 <= args.min_workers <= workers:
             raise UsageError(f"--min-workers {args.min_workers}: expected 1 to {workers}, or 0 for all")
         if not checkpoints:
             raise UsageError(
-                f"--num-workers {workers}: --checkpoints is not on S3, where the workers' result would be "
-                "found; give an s3://bucket/prefix (the pipeline's parameter checkpoints)"
+                f"--num-workers {workers} requires --checkpoints on S3, where workers store results. Set "
+                "the pipeline parameter checkpoints to s3://bucket/prefix."
             )
         if spec.enc_key and not os.environ.get(KEY_VARIABLE):
             raise UsageError(
-                f"--num-workers {workers}: the spec's enc_key does not reach the workers; put it into the "
-                f"secret frcnn-model-key, from where it comes as {KEY_VARIABLE}"
+                f"--num-workers {workers}: the spec's enc_key is not passed to workers. Store it in the "
+                f"secret frcnn-model-key, which sets {KEY_VARIABLE}."
             )
         return cls(
             spec=spec,
@@ -106,36 +114,39 @@ def train_on_workers(
     key: str,
     *,
     connected: "Callable[[], Cluster] | None" = None,
-    patience: Patience | None = None,
+    patience: Timeouts | None = None,
 ) -> "TrainResult":
-    """Trains, and brings the checkpoints to `folder`.
+    """Trains on several pods, and downloads the checkpoints.
 
-    A training that is finished already, by an earlier attempt of this step, is only fetched. One that fails,
-    as when a worker is lost, is started again as long as it gets on.
+    If an earlier attempt of this step has finished the training, its result is only downloaded. If the
+    training fails, for example because a worker is lost, it is restarted as long as it makes progress.
 
     Args:
-        request: What to train.
-        folder: Gets the last and the best checkpoint, and the logs.
-        key: Of the checkpoints.
-        connected: Gives access to the cluster; default: this pod's own.
-        patience: How long troubles may last, if not as usual.
+        request: Requested training.
+        folder: Output folder for the last and the best checkpoint, and the logs.
+        key: Key of the checkpoints.
+        connected: Function that connects to the cluster. `None` uses this pod's service account.
+        patience: Time limits of problems. `None` uses the defaults.
+
+    Returns:
+        Result of the training.
 
     Raises:
         RunError: The job could not run, or failed.
-        StoreError: S3 is out of reach.
+        StoreError: S3 is unreachable.
     """
     from frcnn.training.continued import finished
-    from frcnn.training.resumable import bring_back
+    from frcnn.training.resumable import download_checkpoint
 
     store = Store.from_environment()
 
     def progress() -> "TrainResult | None":
-        bring_back(store, request.checkpoints, folder)
+        download_checkpoint(store, request.checkpoints, folder)
         return finished(folder, key)
 
     result = progress()
     if result is not None and result.epochs >= request.spec.training_config.num_epochs:
-        log.info("%s holds this training, finished", request.checkpoints)
+        log.info("%s contains the finished training", request.checkpoints)
         return result
     options = pod_options(os.environ.get(OPTIONS_VARIABLE, ""))
     store.write(_spec_uri(request), masked_spec(request.spec.text).encode())
@@ -144,7 +155,7 @@ def train_on_workers(
         return _epochs(progress())
 
     cluster = (connected or _connected)()
-    _run(request, options, cluster, patience or Patience(), _epochs(result), reached)
+    _run(request, options, cluster, patience or Timeouts(), _epochs(result), reached)
     return progress() or _nothing(request)
 
 
@@ -152,19 +163,19 @@ def _run(
     request: Request,
     options: argparse.Namespace,
     cluster: "Cluster",
-    patience: Patience,
+    patience: Timeouts,
     epochs: int,
     reached: "Callable[[], int]",
 ) -> None:
-    """Runs jobs until one has trained to the end; raises what `train_on_workers` does.
+    """Runs jobs until one has finished the training; raises the errors of `train_on_workers`.
 
     Args:
-        request: What to train.
-        options: Of the pods.
-        cluster: Where.
-        patience: How long troubles may last.
-        epochs: Done before.
-        reached: Fetches the newest checkpoint, and says how many are done.
+        request: Requested training.
+        options: Flags of the pods.
+        cluster: Namespace of the job.
+        patience: Time limits of problems.
+        epochs: Number of completed epochs.
+        reached: Function that downloads the newest checkpoint and returns its number of completed epochs.
     """
     workers = request.workers
     while True:
@@ -175,13 +186,13 @@ def _run(
             if not request.least <= error.fitting < workers:
                 raise
             workers = error.fitting
-            log.warning("%s. Training goes on with the %d workers that there is room for", error, workers)
+            log.warning("%s. Continuing with %d workers, which fit into the cluster", error, workers)
         except FailedTrainingError as error:
             now = reached()
             if now <= epochs:
                 raise
             workers, epochs = request.workers, now
-            log.warning("%s. It got on, so it is started again from epoch %d", error, now)
+            log.warning("%s. Restarting from epoch %d, because the job made progress", error, now)
 
 
 def _epochs(result: "TrainResult | None") -> int:
@@ -189,12 +200,24 @@ def _epochs(result: "TrainResult | None") -> int:
 
 
 def described(request: Request, options: argparse.Namespace, namespace: str) -> TrainingJob:
-    """The job; equal requests give equal names, so that a step that is started again joins it."""
+    """Builds the job. Equal requests have equal names, so that a restarted step joins its job.
+
+    Args:
+        request: Requested training.
+        options: Flags of the pods.
+        namespace: Namespace of the job.
+
+    Returns:
+        Training job.
+    """
     command = ["python", "-m", "components.train.worker", "--spec", _spec_uri(request)]
     command += ["--records", request.records, "--epochs", str(request.epochs)]
     command += ["--precision", request.precision]
     command += ["--checkpoints", request.checkpoints]
     command += ["--start-from", request.start] if request.start else []
+    # Workers fail at once if their GPUs are not visible. Only NVIDIA GPUs can be counted.
+    if request.gpus and options.gpu_resource.startswith("nvidia.com/"):
+        command += ["--gpus", str(request.gpus)]
     facts = (*command, request.image, request.workers, request.gpus, sorted(vars(options).items()))
     digest = hashlib.sha256("\0".join(map(str, facts)).encode()).hexdigest()[:16]
     job = job_of(
@@ -206,20 +229,28 @@ def described(request: Request, options: argparse.Namespace, namespace: str) -> 
         workers=request.workers,
         gpus=request.gpus,
     )
-    # What else this step was told of S3 is no secret: path style, certificates, patience.
+    # Other S3 variables are not secret: path style, certificates, timeouts. Proxies are passed on unless
+    # their URL contains a password, which must not be in a manifest.
     plain = {
         name: value
         for name, value in os.environ.items()
-        if name.startswith("S3_") and name not in _SECRETS and not name.endswith("_FILE")
+        if (name.startswith("S3_") and name not in _SECRETS and not name.endswith("_FILE"))
+        or (name.lower() in _PROXIES and "@" not in value)
     }
     return dataclasses.replace(job, environment={**plain, **job.environment}, secret_environment=_SECRETS)
 
 
 def pod_options(text: str) -> argparse.Namespace:
-    """What the pods are like, from flags in one text.
+    """Parses the flags of the pods.
+
+    Args:
+        text: Flags of `add_pod_flags` as one string.
+
+    Returns:
+        Parsed flags.
 
     Raises:
-        UsageError: A flag that is not known, or without its value.
+        UsageError: A flag is unknown or lacks its value.
     """
 
     class Flags(argparse.ArgumentParser):
@@ -232,25 +263,19 @@ def pod_options(text: str) -> argparse.Namespace:
 
 
 def _spec_uri(request: Request) -> str:
-    # Beside the training's own files, all of which are brought back.
+    # Outside the checkpoint prefix, because everything below it is downloaded.
     return f"{request.checkpoints}.spec.txt"
 
 
 def _on_s3(uri: str, flag: str, workers: int) -> str:
-    """The s3:// URI of an artifact.
-
-    Raises:
-        UsageError: It is somewhere else.
-    """
-    address = uri.partition("?")[0]
-    if address.startswith(_OLD_SCHEME):
-        address = f"s3://{address.removeprefix(_OLD_SCHEME)}"
-    if not is_remote(address):
+    """Returns the s3:// URI of an artifact, or raises `UsageError` if it is not on S3."""
+    address = as_s3(uri)
+    if not address:
         raise UsageError(
-            f"--num-workers {workers}: --{flag} {uri or '(no URI)'} is not on S3, where workers could read "
-            "it; run the pipeline on a cluster whose artifacts are on S3, or train with one worker"
+            f"--num-workers {workers}: --{flag} {uri or '(no URI)'} is not on S3, where workers can read it. "
+            "Run the pipeline on a cluster whose artifacts are on S3, or train with one worker."
         )
-    return address.rstrip("/")
+    return address
 
 
 def _connected() -> "Cluster":
@@ -264,6 +289,6 @@ def _nothing(request: Request) -> NoReturn:
     from frcnn.errors import RunError
 
     raise RunError(
-        f"{request.checkpoints}: the job has succeeded, but left no checkpoint; see whether this step and "
-        "the workers use the same S3 server (secret frcnn-s3)"
+        f"{request.checkpoints}: the job succeeded, but there is no checkpoint. Check that this step and the "
+        "workers use the same S3 server (secret frcnn-s3)."
     )

@@ -1,4 +1,4 @@
-"""Trains a detector on records, from the start or from a model."""
+"""Trains a detector on records, from scratch or from a model."""
 
 import argparse
 import hashlib
@@ -14,41 +14,54 @@ if TYPE_CHECKING:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; `component.py` passes exactly these flags."""
+    """Creates the parser of the command line. `component.py` passes exactly these flags."""
     flags = argparse.ArgumentParser(prog="train", description=__doc__)
-    flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or a file's name")
-    flags.add_argument("--records", type=Path, required=True, help="folder of records with their images")
-    flags.add_argument("--records-uri", default="", help="where they are kept; for several workers")
-    flags.add_argument("--start-from", type=Path, help="model to go on from")
-    flags.add_argument("--start-from-uri", default="", help="where it is kept; for several workers")
-    flags.add_argument("--epochs", type=int, default=0, help="0 leaves the spec's")
+    flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or file")
+    flags.add_argument(
+        "--records", type=Path, help="folder of records with embedded images, instead of --records-uri"
+    )
+    flags.add_argument("--records-uri", default="", help="s3:// URI or folder of the records")
+    flags.add_argument("--start-from", type=Path, help="folder of the model to start from")
+    flags.add_argument("--start-from-uri", default="", help="URI of that model, for several workers")
+    flags.add_argument(
+        "--epochs", type=int, default=0, help="number of epochs; 0: as in the spec (default: 0)"
+    )
     flags.add_argument(
         "--precision",
         choices=("fp32", "mixed"),
         default="fp32",
-        help="what layers compute in; mixed: 16 bits, bfloat16 on CPUs and float16 on GPUs (default: fp32)",
+        help="precision of layers; mixed: 16 bits, bfloat16 on CPUs and float16 on GPUs (default: fp32)",
     )
     flags.add_argument(
-        "--checkpoints", default="", help="folder or s3:// URI that outlives the step; empty: none"
+        "--checkpoints", default="", help="folder or s3:// URI for checkpoints that outlives the step"
     )
     flags.add_argument("--num-workers", type=int, default=1, help="pods that train together (default: 1)")
     flags.add_argument(
         "--min-workers",
         type=int,
         default=0,
-        help="go on with so many where there is no room for all (0: all)",
+        help="number of pods that suffice if the cluster has no room for all; 0: all (default: 0)",
     )
-    flags.add_argument("--gpus-per-worker", type=int, default=0, help="of each of several (default: 0)")
-    flags.add_argument("--image", default="", help="of the pods of several workers")
-    flags.add_argument("--gpus", type=int, default=0, help="of this step's own pod (default: 0)")
-    flags.add_argument("--model", type=Path, required=True, help="folder to write the model to")
-    flags.add_argument("--metrics", type=Path, help="file for the numbers that the UI shows")
-    flags.add_argument("--executor-input", metavar="JSON", help="what KFP puts in place of {{$}}")
+    flags.add_argument(
+        "--gpus-per-worker", type=int, default=0, help="GPUs per pod, if --num-workers > 1 (default: 0)"
+    )
+    flags.add_argument("--image", default="", help="image of the pods, if --num-workers > 1")
+    flags.add_argument("--gpus", type=int, default=0, help="GPUs of the step's own pod, 0 or 1 (default: 0)")
+    flags.add_argument("--model", type=Path, required=True, help="output folder for the model")
+    flags.add_argument("--metrics", type=Path, help="output file for the metrics shown in the UI")
+    flags.add_argument("--executor-input", metavar="JSON", help="value of the KFP placeholder {{$}}")
     return flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the step; returns its exit code."""
+    """Runs the step.
+
+    Args:
+        argv: Command line arguments. `None` uses those of the process.
+
+    Returns:
+        Exit code.
+    """
     args = parser().parse_args(argv)
     from frcnn.steps.run import run
 
@@ -56,40 +69,88 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
-    """Trains."""
+    """Trains the detector.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Metadata by output artifact.
+
+    Raises:
+        UsageError: A flag is invalid.
+    """
     from frcnn.errors import UsageError
+    from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_records, with_training
     from frcnn.steps.run import keep_model, model_file
-    from frcnn.training.resumable import train_and_keep
+    from frcnn.training.gpus import require_tensorflow_gpus
+    from frcnn.training.resumable import train_with_s3_backup
 
     if args.num_workers < 1:
         raise UsageError(f"--num-workers {args.num_workers}: expected 1 or more")
     if args.gpus > 1:
-        raise UsageError(f"--gpus {args.gpus}: this step trains as one process, which uses one GPU")
+        raise UsageError(f"--gpus {args.gpus}: expected 0 or 1, because this step trains in one process")
+    if args.gpus < 0:
+        raise UsageError(f"--gpus {args.gpus}: expected 0 or 1")
+    # Fail if a requested GPU is missing: training on CPUs would take about a hundred times as long.
+    alone = args.num_workers == 1
+    require_driver_gpus(args.gpus if alone else 0)
     start = model_file(args.start_from) if args.start_from else None
-    spec = with_records(experiment_given(args.spec), args.records)
+    records = _records(args) if alone else args.records_uri
+    spec = with_records(experiment_given(args.spec), records)
     spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
-    folder, uri = _places(args, spec.text)
+    folder, uri = _places(args, spec.text, records)
     key = resolve_key(None, spec.enc_key)
-    if args.num_workers > 1:
+    if not alone:
         from components.train.distributed import Request, train_on_workers
 
         logging.getLogger("components").setLevel(logging.INFO)
         result = train_on_workers(Request.of(args, spec, uri), folder, key)
     else:
-        result = train_and_keep(spec, folder, uri, key=key, amp=args.precision == "mixed")
+        require_tensorflow_gpus(args.gpus)
+        result = train_with_s3_backup(spec, folder, uri, key=key, amp=args.precision == "mixed")
     keep_model(result.best or result.checkpoint, args.model)
     shutil.copyfile(folder / "status.json", args.model / "status.json")
     shutil.rmtree(args.model / "checkpoints", ignore_errors=True)
     return {"model": {"arch": spec.model_config.arch, **result.metrics()}, "metrics": result.metrics()}
 
 
-def _places(args: argparse.Namespace, spec_text: str) -> tuple[Path, str]:
-    """Folder of the checkpoints here, and the URI where they are kept too; other inputs, other places."""
+def _records(args: argparse.Namespace) -> "Path | str":
+    """Returns the folder or s3:// URI that this process reads the records from.
+
+    Raises:
+        UsageError: No records are given, or their URI is not supported.
+        DataError: The folder does not exist.
+    """
+    from components.train.places import as_s3
+    from frcnn.errors import DataError, UsageError
+
+    if args.records is not None and not args.records_uri:
+        return Path(args.records)
+    if not args.records_uri:
+        raise UsageError("Missing --records-uri. Set it to the URI of the records, or --records to a folder.")
+    place = as_s3(args.records_uri)
+    if place:
+        return place
+    if "://" in args.records_uri:
+        raise UsageError(
+            f"--records-uri {args.records_uri}: unsupported URI; expected s3://bucket/prefix or a folder. "
+            "The cluster's pipelines must store artifacts on S3."
+        )
+    if not Path(args.records_uri).is_dir():
+        raise DataError(
+            f"--records-uri {args.records_uri}: no such folder. Check that its volume is mounted."
+        )
+    return Path(args.records_uri)
+
+
+def _places(args: argparse.Namespace, spec_text: str, records: "Path | str") -> tuple[Path, str]:
+    """Returns the local folder and the URI of the checkpoints, both specific to the step's inputs."""
     from frcnn.storage import is_remote
 
-    inputs = "\0".join(map(str, (spec_text, args.records, args.start_from, args.epochs, args.precision)))
+    inputs = "\0".join(map(str, (spec_text, records, args.start_from, args.epochs, args.precision)))
     name = hashlib.sha256(inputs.encode()).hexdigest()[:16]
     if args.checkpoints and not is_remote(args.checkpoints):
         return Path(args.checkpoints) / name, ""

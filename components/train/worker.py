@@ -1,6 +1,6 @@
-"""One process of a training on several pods; the launcher of an MPIJob starts it on each with mpirun.
+"""One process of a training on several pods. The launcher of an MPIJob starts it with mpirun.
 
-Records, spec, start and checkpoints are on S3: nothing has to outlive a pod.
+Records, spec, initial model and checkpoints are on S3; a pod keeps nothing of value.
 """
 
 import argparse
@@ -16,22 +16,35 @@ if TYPE_CHECKING:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line; `on_workers` writes it."""
+    """Creates the parser of the command line. `distributed.described` writes this command line."""
     flags = argparse.ArgumentParser(prog="train.worker", description=__doc__)
-    flags.add_argument("--spec", required=True, help="experiment spec, s3:// URI")
-    flags.add_argument("--records", required=True, help="s3:// URI that the records lie under")
-    flags.add_argument("--start-from", default="", help="s3:// URI of a Model artifact to go on from")
-    flags.add_argument("--epochs", type=int, default=0, help="0 leaves the spec's")
+    flags.add_argument("--spec", required=True, help="s3:// URI of the experiment spec")
+    flags.add_argument("--records", required=True, help="s3:// URI of the records")
+    flags.add_argument("--start-from", default="", help="s3:// URI of the Model artifact to start from")
     flags.add_argument(
-        "--precision", choices=("fp32", "mixed"), default="fp32", help="what layers compute in"
+        "--epochs", type=int, default=0, help="number of epochs; 0: as in the spec (default: 0)"
     )
-    flags.add_argument("--checkpoints", required=True, help="s3:// URI of this very training")
+    flags.add_argument(
+        "--precision",
+        choices=("fp32", "mixed"),
+        default="fp32",
+        help="precision of layers (default: fp32)",
+    )
+    flags.add_argument("--checkpoints", required=True, help="s3:// URI for checkpoints of this training only")
+    flags.add_argument("--gpus", type=int, default=0, help="GPUs that every pod requested (default: 0)")
     flags.set_defaults(executor_input=None)
     return flags
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Trains; returns the exit code."""
+    """Runs one training process.
+
+    Args:
+        argv: Command line arguments. `None` uses those of the process.
+
+    Returns:
+        Exit code.
+    """
     args = parser().parse_args(argv)
     from frcnn.steps.run import run
 
@@ -39,13 +52,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def work(args: argparse.Namespace) -> "dict[str, Metadata]":
-    """Trains as one of the ranks that mpirun started; rank 0 speaks, and keeps the checkpoints."""
-    from frcnn.distributed.world import place
+    """Trains as one of the ranks that mpirun started. Rank 0 logs and stores the checkpoints.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Empty metadata.
+    """
+    from frcnn.distributed.world import rank_info
+    from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_records, with_training
-    from frcnn.training.resumable import train_and_keep
+    from frcnn.training.gpus import require_tensorflow_gpus
+    from frcnn.training.resumable import train_with_s3_backup
 
-    if place().rank:
+    # With MIG, a process sees only one GPU instance, however many its pod has.
+    require_driver_gpus(min(args.gpus, 1))
+    require_tensorflow_gpus(min(args.gpus, 1))
+    if rank_info().rank:
         logging.getLogger("frcnn").setLevel(logging.WARNING)
     spec = with_records(experiment_given(args.spec), args.records)
     with tempfile.TemporaryDirectory(prefix="frcnn-train-") as name:
@@ -53,16 +78,12 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
         start = _brought(args.start_from, folder / "start") if args.start_from else None
         spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
         key, amp = resolve_key(None, spec.enc_key), args.precision == "mixed"
-        train_and_keep(spec, folder / "results", args.checkpoints, key=key, amp=amp)
+        train_with_s3_backup(spec, folder / "results", args.checkpoints, key=key, amp=amp)
     return {}
 
 
 def _brought(uri: str, folder: Path) -> Path:
-    """The model of a Model artifact on S3, on this machine.
-
-    Raises:
-        ModelError: There is none.
-    """
+    """Downloads the model of a Model artifact, or raises `ModelError` if it contains none."""
     from frcnn.errors import ModelError
     from frcnn.steps.run import MODEL_NAMES
     from frcnn.storage import Store
@@ -74,7 +95,7 @@ def _brought(uri: str, folder: Path) -> Path:
             folder.mkdir(parents=True)
             store.download_file(f"{uri}/{name}", folder / name)
             return folder / name
-    raise ModelError(f"{uri}: holds no {' or '.join(MODEL_NAMES)}; expected the output of a step")
+    raise ModelError(f"{uri}: contains no {' or '.join(MODEL_NAMES)}; expected the output of a step.")
 
 
 if __name__ == "__main__":

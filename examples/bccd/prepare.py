@@ -1,10 +1,10 @@
-"""Lays a BCCD folder out as three KITTI data sets: OUT_DIR/{train,val,test}/{images,labels}.
+"""Arranges a BCCD folder as three KITTI data sets: OUT_DIR/{train,val,test}/{images,labels}.
 
     python examples/bccd/prepare.py BCCD_DIR OUT_DIR
 
-BCCD_DIR holds `images/ID.jpg`, `labels/ID.txt` and the official split, one ID a line, in `train.txt`,
-`val.txt` and `test.txt`. The files are linked, not copied; with --copy they are copied. Running it again
-brings OUT_DIR up to date. Exit code 1, and nothing made, if a file is missing.
+BCCD_DIR contains `images/ID.jpg`, `labels/ID.txt`, and the official split in `train.txt`, `val.txt` and
+`test.txt` with one ID per line. Files are linked, or copied with --copy. A second run updates OUT_DIR. If a
+file is missing, the exit code is 1 and nothing is written.
 """
 
 import argparse
@@ -19,10 +19,14 @@ LAYOUT = {"images": ".jpg", "labels": ".txt"}
 
 
 def main() -> int:
-    """Runs the command; returns the exit code."""
+    """Runs the command.
+
+    Returns:
+        Exit code.
+    """
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("bccd_dir", type=Path)
-    flags.add_argument("out_dir", type=Path)
+    flags.add_argument("bccd_dir", type=Path, help="folder with images, labels and the official split")
+    flags.add_argument("out_dir", type=Path, help="output folder for the three data sets")
     flags.add_argument("--copy", action="store_true", help="copy the files instead of linking them")
     args = flags.parse_args()
     try:
@@ -42,7 +46,16 @@ def main() -> int:
 
 
 def files_of(bccd_dir: Path, out_dir: Path, split: str) -> Iterator[tuple[Path, Path]]:
-    """Each file of a split, and where it goes."""
+    """Lists the files of a split.
+
+    Args:
+        bccd_dir: BCCD folder.
+        out_dir: Output folder.
+        split: `train`, `val` or `test`.
+
+    Yields:
+        Tuples of source and target.
+    """
     for stem in (bccd_dir / f"{split}.txt").read_text(encoding="utf-8").split():
         for folder, ending in LAYOUT.items():
             name = f"{stem}{ending}"
@@ -50,7 +63,13 @@ def files_of(bccd_dir: Path, out_dir: Path, split: str) -> Iterator[tuple[Path, 
 
 
 def place(source: Path, target: Path, *, copy: bool) -> None:
-    """Puts `source` at `target`, in place of what an earlier run has put there."""
+    """Links or copies a file, replacing the result of an earlier run.
+
+    Args:
+        source: Existing file.
+        target: File or link to create.
+        copy: Whether to copy instead of linking.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     if copy:

@@ -1,4 +1,6 @@
-"""Starts a run from Python, follows it, and says how it ended: for schedulers other than Kubeflow's own.
+"""Starts a run from Python, follows it, and reports its outcome.
+
+This is for schedulers other than Kubeflow's own.
 
 Usage: KF_PIPELINES_ENDPOINT=http://localhost:8080 python examples/ci/retrain.py specs/detector.txt s3://data/set
 """
@@ -20,10 +22,20 @@ from pipelines.remote.steps import names
 
 
 def retrain(host: str, spec: Path, data: str, folder: Path, *, poll: float = 10.0) -> str:
-    """Runs the pipeline on `data`; returns the run's id once it has exported a model.
+    """Runs the pipeline and waits until it has exported a model.
+
+    Args:
+        host: URL of Kubeflow Pipelines.
+        spec: Experiment spec.
+        data: s3:// URI of the data set.
+        folder: Output folder for the compiled pipeline.
+        poll: Seconds between status requests.
+
+    Returns:
+        Id of the run.
 
     Raises:
-        FrcnnError: The server refuses, or the run failed or missed a gate.
+        FrcnnError: The server refused a request, or the run failed or exported no model.
     """
     connection = Connection(Server(host, namespace=os.environ.get("KF_PIPELINES_NAMESPACE", "")))
     (package,) = compile_all(folder)

@@ -1,42 +1,47 @@
-"""Steps as containers of this machine, each in its own image.
+"""Runs steps as containers on this machine, each in its own image.
 
-KFP's local Docker runner leaves an image's entry point in place, and can take a step that fails at once for
-one that succeeded, since the container is gone before its exit code is read. This one creates, starts,
-waits, reads, and then removes.
+KFP's local Docker runner does not override an image's entry point. It can also report success for a step that
+fails at once, because the container is removed before its exit code is read. This runner creates, starts,
+waits, reads the exit code, and then removes.
 """
 
+import contextlib
 import dataclasses
 import logging
 import os
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from kfp.local.status import Status
 
+from frcnn.console import step_process
 from frcnn.errors import RunError
 from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE
 from pipelines.local.processes import ProcessTaskHandler
 
 log = logging.getLogger("frcnn.pipeline")
 
-# Time for a step to clean up after itself before it is killed.
+# Seconds for a step to clean up before it is killed.
 _GRACE_SECONDS = 30
 _SHARED_MEMORY = "2g"
-# What steps learn of the environment here: access to S3, the key of model files, the webhook.
+# Linux limits a single argument to 128 KiB.
+_MAX_ARGUMENT_BYTES = 128 << 10
+# Prefixes of environment variables passed to steps: access to S3, the key of model files, the webhook.
 _PASSED_ON = ("S3_", "AWS_", "MINIO_", KEY_VARIABLE, "FRCNN_WEBHOOK")
 _FILES = ("AWS_CA_BUNDLE", "SSL_CERT_FILE", "AWS_SHARED_CREDENTIALS_FILE", KEY_FILE_VARIABLE)
 
 
 @dataclasses.dataclass(frozen=True)
 class Containers:
-    """How containers are run.
+    """Settings of the steps' containers.
 
     Attributes:
-        read: Folders that steps read, seen at the same path.
-        written: Folders that they write.
-        network: Docker network that they join; empty: Docker's default.
+        read: Folders that steps read, mounted read-only at the same path.
+        written: Folders that steps write, mounted at the same path.
+        network: Docker network of the containers; empty for Docker's default.
     """
 
     read: tuple[Path, ...] = ()
@@ -45,10 +50,10 @@ class Containers:
 
 
 def docker_client() -> Any:
-    """A client of the Docker daemon (or podman's service) that DOCKER_HOST names.
+    """Connects to the Docker daemon (or Podman's service) that DOCKER_HOST selects.
 
     Raises:
-        RunError: There is none.
+        RunError: The daemon does not respond.
     """
     import docker
     import docker.errors
@@ -58,48 +63,67 @@ def docker_client() -> Any:
         client.ping()
     except (docker.errors.DockerException, OSError) as error:
         raise RunError(
-            f"--runner docker: no Docker daemon answers ({error}); start it, or set DOCKER_HOST, "
-            "or take --runner process"
+            f"--runner docker: the Docker daemon does not respond ({error}). Start it, set DOCKER_HOST, "
+            "or use --runner process."
         ) from error
     return client
 
 
 def image_ids(client: Any, images: list[str]) -> dict[str, str]:
-    """The id of each image, which changes with its content.
+    """Returns the id of each image, which changes with its content. Pulls missing images.
+
+    Args:
+        client: Docker client.
+        images: Names of the images.
+
+    Returns:
+        Ids by name.
 
     Raises:
-        RunError: One is missing; names it.
+        RunError: An image is missing and cannot be pulled.
     """
     return {image: _image(client, image).id for image in images}
 
 
 def container_handler(client: Any, settings: Containers) -> type[ProcessTaskHandler]:
-    """A handler of steps that runs each in a container."""
+    """Creates a handler class that runs each step in a container.
+
+    Args:
+        client: Docker client.
+        settings: Settings of the containers.
+
+    Returns:
+        Handler class.
+    """
 
     class ContainerTaskHandler(ProcessTaskHandler):
-        """Runs the command of a step in its image."""
+        """Handler that runs the command of a step in its image."""
 
         started = 0
 
         def run(self) -> Status:
-            """Runs the container; its log goes where ours goes."""
+            """Runs the container. Its output goes to the table, or else to stderr."""
             type(self).started += 1
             volumes = _volumes(settings, Path(self.pipeline_root))
+            with _short(self.full_command, Path(self.pipeline_root)) as command:
+                return self._run(command, volumes)
+
+        def _run(self, command: list[str], volumes: dict[str, dict[str, str]]) -> Status:
             container = client.containers.create(
                 self.image,
-                entrypoint=self.full_command[:1],
-                command=self.full_command[1:],
-                environment={**_environment(), **self.env_vars},
+                entrypoint=command[:1],
+                command=command[1:],
+                environment={**_environment(), **self.env_vars, **self.secrets},
                 volumes=volumes,
                 network=settings.network or None,
                 shm_size=_SHARED_MEMORY,
-                # What steps write belongs to who runs the pipeline.
+                # Output files belong to the user who runs the pipeline.
                 user=f"{os.getuid()}:{os.getgid()}",
             )
             try:
                 container.start()
                 for chunk in container.logs(stream=True, follow=True):
-                    _pass_on(chunk.decode("utf-8", "replace"), type(self).say)
+                    _pass_on(chunk.decode("utf-8", "replace"), self.say)
                 code = container.wait()["StatusCode"]
             except BaseException:
                 container.stop(timeout=_GRACE_SECONDS)
@@ -109,6 +133,27 @@ def container_handler(client: Any, settings: Containers) -> type[ProcessTaskHand
             return Status.SUCCESS if code == 0 else Status.FAILURE
 
     return ContainerTaskHandler
+
+
+@contextlib.contextmanager
+def _short(command: list[str], folder: Path) -> Iterator[list[str]]:
+    """Replaces a command with an argument that is too long for Linux by one that reads a file.
+
+    Args:
+        command: Command of a step.
+        folder: Folder that the container sees at the same path.
+
+    Yields:
+        Command to run.
+    """
+    if max(len(os.fsencode(word)) for word in command) < _MAX_ARGUMENT_BYTES:
+        yield command
+        return
+    with tempfile.NamedTemporaryFile(prefix=".command-", dir=folder) as file:
+        file.write(step_process.encode(command, 0))
+        file.flush()
+        name = step_process.name_of(command)
+        yield [step_process.PYTHON, "-P", "-m", step_process.MODULE, name, file.name]
 
 
 def _pass_on(text: str, say: Callable[[str], None] | None) -> None:
@@ -128,7 +173,7 @@ def _image(client: Any, name: str) -> Any:
     except docker.errors.ImageNotFound:
         pass
     if "/" in name:
-        log.info("pulling %s", name)
+        log.info("Pulling %s", name)
         try:
             return client.images.pull(name)
         except docker.errors.APIError as error:
@@ -139,8 +184,8 @@ def _image(client: Any, name: str) -> Any:
 def _absent(image: str, why: str) -> str:
     step = image.rpartition("/")[2].partition(":")[0].removeprefix("frcnn-")
     return (
-        f"step {step}: image {image}: {why}; make images builds it, --registry and --tag name others, "
-        "--runner process needs none"
+        f"step {step}: image {image}: {why}. Build it with make images, select another with --registry and "
+        "--tag, or use --runner process."
     )
 
 

@@ -1,11 +1,12 @@
-"""What a local run's step cache depends on beside a step's parameters: the data's files, and our own code.
+"""Fingerprints of the data files and of this project's code, as parts of a local run's cache key.
 
-The cache knows a data set by its folder's name only, and a step's code by the name of its image.
+The cache itself identifies a data set only by its folder's name, and code by the name of the image.
 """
 
 import hashlib
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import frcnn
@@ -14,27 +15,54 @@ _DIGITS = 16
 
 
 def of_data(folder: Path) -> str:
-    """Changes when a file in `folder` or below is added, removed, or written to."""
+    """Computes a fingerprint from names, sizes and modification times of all files in a folder.
+
+    Args:
+        folder: Folder of the data set, including subfolders and linked folders.
+
+    Returns:
+        Hexadecimal digits.
+    """
     digest = hashlib.sha256()
-    for place, folders, files in os.walk(folder):
-        folders.sort()
-        for name in sorted(files):
-            path = Path(place, name)
-            status = path.stat()
-            line = f"{path.relative_to(folder)}\0{status.st_size}\0{status.st_mtime_ns}\n"
-            digest.update(line.encode("utf-8", "surrogateescape"))
+    for line in _lines(folder, "", set()):
+        digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:_DIGITS]
 
 
+def _is_new(folder: Path, entered: set[Path]) -> bool:
+    place = folder.resolve()
+    new = place not in entered
+    entered.add(place)
+    return new
+
+
+def _state(path: Path) -> str:
+    """Returns size and time of a file, or a placeholder for broken links and special files."""
+    try:
+        status = path.stat()
+    except OSError:
+        return "nowhere"
+    if not stat.S_ISREG(status.st_mode):
+        return "not a file"
+    return f"{status.st_size}\0{status.st_mtime_ns}"
+
+
 def of_code() -> str:
-    """Changes with the library and with the steps' entry scripts."""
+    """Computes a fingerprint of the library and the steps' entry scripts."""
     library = Path(frcnn.__file__).parent
     components = Path(__file__).parents[2] / "components"
     return _of_contents([*library.rglob("*.py"), *library.rglob("*.txt"), *components.rglob("*.py")])
 
 
 def of_texts(texts: Iterable[str]) -> str:
-    """Changes with any of them."""
+    """Computes a fingerprint of texts.
+
+    Args:
+        texts: Texts; their order matters.
+
+    Returns:
+        Hexadecimal digits.
+    """
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:_DIGITS]
 
 
@@ -45,3 +73,34 @@ def _of_contents(files: Iterable[Path]) -> str:
         digest.update(f"{path}\0{len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()[:_DIGITS]
+
+
+def _lines(folder: Path, below: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+    """Yields name, size and modification time of each file, sorted by name.
+
+    Args:
+        folder: Folder to list; links in it are followed.
+        below: Path of `folder` relative to the top, used as a prefix.
+        seen: Folders that were visited, because links may form cycles.
+    """
+    status = folder.stat()
+    place = (status.st_dev, status.st_ino)
+    if place in seen:
+        yield f"{below}\0seen\n"
+        return
+    seen.add(place)
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries)
+    for name in names:
+        path = folder / name
+        shown = f"{below}{name}"
+        try:
+            status = path.stat()
+        except OSError as error:
+            yield f"{shown}\0{error.errno}\n"  # broken link, or file removed since the listing
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            yield from _lines(path, f"{shown}/", seen)
+        else:
+            kind = "" if stat.S_ISREG(status.st_mode) else "\0no file"
+            yield f"{shown}\0{status.st_size}\0{status.st_mtime_ns}{kind}\n"

@@ -1,53 +1,32 @@
-"""KFP's local runner with each container step as a process of this machine (or as another handler says).
-
-kfp.local runs Python functions as processes, and containers in Docker only. What is changed here for the
-time of a run are private names of kfp 2.17 (tests/pipeline/test_process_runner.py notices if they move):
-the handler of a step, its log, and the function that executes a step, which is watched.
-"""
+"""Runs KFP's local runner with each container step as a process, or through another handler."""
 
 import contextlib
-import dataclasses
+import functools
 import logging
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
-from unittest import mock
+from typing import Any
 
-from kfp import dsl, local
-from kfp.local import logging_utils, pipeline_orchestrator, subprocess_task_handler, task_dispatcher
-from kfp.local.orchestrator import task_executor
+from kfp import local
+from kfp.local import executor_input_utils, placeholder_utils, utils
+from kfp.local.orchestrator import enhanced_dag_orchestrator
 from kfp.local.status import Status
+from kfp.local.task_handler_interface import ITaskHandler
 
+from frcnn.console import step_process
 from frcnn.errors import RunError
+from pipelines.local.step_execution import StepExecution, StepRun, steps_run_by
 from pipelines.local.step_table import StepTable
+
+__all__ = ["ProcessTaskHandler", "StepRun", "run_pipeline"]
 
 log = logging.getLogger("frcnn.pipeline")
 
-# Time for a step to clean up after itself before it is killed.
+# Seconds for a step to clean up before it is killed.
 _GRACE_SECONDS = 30
-
-
-@dataclasses.dataclass(frozen=True)
-class StepRun:
-    """One step of a run.
-
-    Attributes:
-        name: As shown in the UI.
-        state: `done`, `reused` (an earlier run's outputs, as nothing it depends on changed) or `failed`.
-        seconds: Wall time.
-        artifacts: Output artifacts by name.
-        parameters: Output parameters by name.
-    """
-
-    name: str
-    state: str
-    seconds: float
-    artifacts: Mapping[str, dsl.Artifact]
-    parameters: Mapping[str, object]
 
 
 def run_pipeline(
@@ -59,75 +38,126 @@ def run_pipeline(
     *,
     handler: "type[ProcessTaskHandler] | None" = None,
     table: StepTable | None = None,
+    secrets: Mapping[str, str] | None = None,
 ) -> None:
     """Runs a pipeline to its end on this machine.
 
     Args:
-        pipeline: A function made by `dsl.pipeline`.
-        arguments: Its parameters.
-        root: Folder for the artifacts; each run has a folder of its own in it.
-        cache: Folder that remembers the steps that are done.
-        steps: Every step is added to it when it has ended.
-        handler: Runs a step; default as a process.
-        table: Shows the steps while they run.
+        pipeline: Function decorated with `dsl.pipeline`.
+        arguments: Parameters of the pipeline.
+        root: Folder for artifacts. Each run creates a subfolder.
+        cache: Folder of the cache of finished steps.
+        steps: List to which each step is added when it ends.
+        handler: Class that runs a step. `None` runs it as a process.
+        table: Table that shows the steps while they run. `None` shows none.
+        secrets: Secret environment variables of the steps.
 
     Raises:
-        RunError: A step failed; names it.
+        RunError: A step failed.
     """
     spec = type(pipeline.pipeline_spec)()
     spec.CopyFrom(pipeline.pipeline_spec)
     _without_cluster_settings(spec)
-    local.init(
-        local.SubprocessRunner(use_venv=False),
-        pipeline_root=str(root),
-        enable_caching=True,
-        cache_root=str(cache),
+    table = table or StepTable(())
+    make = functools.partial(
+        _handler, handler or ProcessTaskHandler, table.say if table.enabled else None, secrets or {}
     )
-    handler, table = handler or ProcessTaskHandler, table or StepTable(())
-    with table, _run_by(handler, table, steps):
-        try:
-            pipeline_orchestrator.run_local_pipeline(pipeline_spec=spec, arguments=dict(arguments))
-        except RuntimeError as error:
-            failed = [step.name for step in steps if step.state == "failed"]
-            if not failed:
-                raise
-            raise RunError(
-                f"step {failed[0]} failed, its messages are above; the same command goes on from there"
-            ) from error
+    fail_stack: list[str] = []
+    with table, steps_run_by(StepExecution(make, cache, table, steps)):
+        _, status = enhanced_dag_orchestrator.run_enhanced_dag(
+            pipeline_resource_name=executor_input_utils.get_local_pipeline_resource_name(
+                spec.pipeline_info.name
+            ),
+            dag_component_spec=spec.root,
+            executors={
+                name: utils.struct_to_executor_spec(executor)
+                for name, executor in spec.deployment_spec["executors"].items()
+            },
+            components=dict(spec.components.items()),
+            dag_arguments=dict(arguments),
+            pipeline_root=str(root.absolute()),
+            runner=local.SubprocessRunner(use_venv=False),
+            unique_pipeline_id=placeholder_utils.make_random_id(),
+            fail_stack=fail_stack,
+        )
+    if status != Status.SUCCESS:
+        failed = [step.name for step in steps if step.state == "failed"] or fail_stack
+        raise RunError(
+            f"step {failed[0]} failed; see its messages above. Rerun the same command to resume from there."
+        )
 
 
-class ProcessTaskHandler(subprocess_task_handler.SubprocessTaskHandler):
-    """Runs the command of a container step as a process, its output going where ours goes, or to `say`."""
+class ProcessTaskHandler(ITaskHandler):
+    """Handler that runs the command of a container step as a process.
+
+    Its output goes to `say`, or else to the output of this process.
+    """
 
     started = 0
-    say: ClassVar[Callable[[str], None] | None] = None
 
-    def validate_image(self, image: str) -> None:
-        """Any image will do: none is used."""
+    def __init__(
+        self,
+        image: str,
+        full_command: list[str],
+        pipeline_root: str,
+        runner: local.SubprocessRunner,
+        env_vars: Mapping[str, str] | None = None,
+    ) -> None:
+        """Stores the command. kfp defines this signature.
 
-    def validate_not_container_component(self, full_command: list[str]) -> None:
-        """Container components are what this is for."""
+        Args:
+            image: Image of the step, not used by processes.
+            full_command: Command and arguments.
+            pipeline_root: Folder of the artifacts.
+            runner: Settings of kfp's runner, ignored.
+            env_vars: Environment variables of the step.
+        """
+        self.image, self.full_command, self.pipeline_root = image, full_command, pipeline_root
+        self.env_vars = dict(env_vars or {})
+        self.secrets: Mapping[str, str] = {}
+        self.say: Callable[[str], None] | None = None
 
     def run(self) -> Status:
-        """Runs the command; a step's `python` is the one that runs this."""
+        """Runs the command; a step's `python` is the interpreter of this process."""
         type(self).started += 1
-        program, *words = self.full_command
-        # -P: a folder named like one of our packages in the user's folder is not meant.
-        command = [sys.executable, "-P", *words] if program == "python" else self.full_command
         path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path if entry)
-        env = {**os.environ, **self.env_vars, "PYTHONPATH": path}
-        say = type(self).say
-        stdout, stderr = (subprocess.PIPE, subprocess.STDOUT) if say else (None, None)
-        with subprocess.Popen(command, env=env, stdout=stdout, stderr=stderr) as process:
+        stdout, stderr = (subprocess.PIPE, subprocess.STDOUT) if self.say else (None, None)
+        with subprocess.Popen(
+            # -P ignores folders in the working directory that are named like one of our packages.
+            [sys.executable, "-P", "-m", step_process.MODULE, step_process.name_of(self.full_command)],
+            env={**os.environ, **self.env_vars, **self.secrets, "PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
+        ) as process:
             try:
+                _send(process, step_process.encode(self.full_command, os.getpid()))
                 for line in process.stdout or ():
-                    if say:
-                        say(line.decode("utf-8", "replace").rstrip())
+                    if self.say:
+                        self.say(line.decode("utf-8", "replace").rstrip())
                 code = process.wait()
             except BaseException:
                 _end(process)
                 raise
         return Status.SUCCESS if code == 0 else Status.FAILURE
+
+
+def _handler(
+    kind: type[ProcessTaskHandler],
+    say: Callable[[str], None] | None,
+    secrets: Mapping[str, str],
+    *given: Any,
+) -> ProcessTaskHandler:
+    handler = kind(*given)
+    handler.say, handler.secrets = say, secrets
+    return handler
+
+
+def _send(process: "subprocess.Popen[bytes]", command: bytes) -> None:
+    if process.stdin is None:
+        raise RuntimeError("the process has no standard input")
+    with contextlib.suppress(BrokenPipeError), process.stdin:  # its exit code explains why it ended early
+        process.stdin.write(command)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -139,60 +169,11 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _without_cluster_settings(spec: Any) -> None:
-    """Takes out of a pipeline what is for clusters only."""
+    """Removes settings that only apply to clusters from a pipeline."""
     for dag in (spec.root.dag, *(component.dag for component in spec.components.values())):
         for task in dag.tasks.values():
-            # What fails once fails again: the user is told at once and not after the last attempt.
+            # Local failures are rarely transient, so report the first one instead of retrying.
             task.ClearField("retry_policy")
-            # The compiler adds a parameter of that name to steps whose number of GPUs is a parameter, with
-            # a reference in it that only clusters resolve.
+            # The compiler adds this parameter to steps whose number of GPUs is a parameter. Only clusters can
+            # resolve its reference.
             task.inputs.parameters.pop("accelerator_count", None)
-
-
-@contextlib.contextmanager
-def _run_by(handler: type[ProcessTaskHandler], table: StepTable, steps: list[StepRun]) -> Iterator[None]:
-    execute = task_executor.execute_single_task
-    changes: tuple[tuple[Any, str, Any], ...] = (
-        (subprocess_task_handler, "SubprocessTaskHandler", handler),
-        (task_executor, "execute_single_task", _watched(execute, handler, table, steps)),
-        # Display names and resources have no meaning here, which needs no saying for each step.
-        (task_executor, "_warn_local_only_noops", lambda *given: None),
-        # kfp would put its own log on standard output in place of ours, and in colour.
-        (task_dispatcher, "logging", logging.Logger("silent", logging.CRITICAL + 1)),
-        (logging_utils, "local_logger_context", contextlib.nullcontext),
-        (logging_utils, "indented_print", contextlib.nullcontext),
-        (logging_utils, "print_horizontal_line", lambda: None),
-        (handler, "say", staticmethod(table.say) if table.enabled else None),
-    )
-    with contextlib.ExitStack() as stack:
-        for place, name, value in changes:
-            stack.enter_context(mock.patch.object(place, name, value))
-        yield
-
-
-def _watched(
-    execute: Callable[..., tuple[dict[str, Any], Status]],
-    handler: type[ProcessTaskHandler],
-    table: StepTable,
-    steps: list[StepRun],
-) -> Callable[..., tuple[dict[str, Any], Status]]:
-    def watched(**given: Any) -> tuple[dict[str, Any], Status]:
-        name = given["task_spec"].task_info.name or given["task_name"]
-        log.info("step %s", name)
-        table.begin(name)
-        began, processes = time.monotonic(), handler.started
-        state, seconds = "failed", 0.0
-        try:
-            outputs, status = execute(**given)
-            if status == Status.SUCCESS:
-                state = "done" if handler.started > processes else "reused"
-        finally:
-            seconds = time.monotonic() - began
-            table.end(name, state, seconds)
-        log.info("step %s: %s in %.1f s", name, state, seconds)
-        artifacts = {key: each for key, each in outputs.items() if isinstance(each, dsl.Artifact)}
-        parameters = {key: each for key, each in outputs.items() if key not in artifacts}
-        steps.append(StepRun(name, state, seconds, artifacts, parameters))
-        return outputs, status
-
-    return watched

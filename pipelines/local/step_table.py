@@ -1,4 +1,4 @@
-"""The steps of a run as a table at the foot of a terminal, what steps say above it."""
+"""Live table of a run's steps at the bottom of the terminal, with the output of steps above it."""
 
 import sys
 import time
@@ -9,16 +9,21 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from rich.table import Table
 
-# Bold, red, green, ...: what stands for a state.
+# Rich styles of the states.
 _STYLES = {"running": "bold cyan", "done": "green", "reused": "dim green", "failed": "bold red"}
 WAITING = "waiting"
 
 
 class StepTable:
-    """Shows steps as they begin and end; does nothing where nobody watches. Use as a context manager."""
+    """Context manager that shows steps in a live table; does nothing unless stderr is a terminal."""
 
     def __init__(self, names: Sequence[str], *, enabled: bool | None = None) -> None:
-        """`names` are the steps in the order they will run; by default it shows on a terminal only."""
+        """Creates the table without showing it.
+
+        Args:
+            names: Names of the steps in the order they run.
+            enabled: Whether to show the table. `None` shows it only on a terminal.
+        """
         from rich.console import Console
         from rich.live import Live
 
@@ -41,21 +46,35 @@ class StepTable:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leaves the table as it is at the end."""
+        """Stops updating and leaves the final table on the screen."""
         if self.enabled:
             self._live.stop()
 
     def begin(self, name: str) -> None:
-        """The step runs."""
+        """Marks a step as running.
+
+        Args:
+            name: Name of the step.
+        """
         self._states[name] = "running"
         self._began = time.monotonic()
 
     def end(self, name: str, state: str, seconds: float) -> None:
-        """The step has ended."""
+        """Marks a step as ended.
+
+        Args:
+            name: Name of the step.
+            state: Final state.
+            seconds: Wall time.
+        """
         self._states[name], self._seconds[name] = state, seconds
 
     def say(self, line: str) -> None:
-        """Shows a line of a step above the table."""
+        """Prints a line of a step's output above the table.
+
+        Args:
+            line: Text without line break.
+        """
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _table(self) -> "Table":

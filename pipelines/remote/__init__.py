@@ -1,1 +1,1 @@
-"""Runs on a cluster: submitted, scheduled, listed, followed and cancelled through kfp.Client."""
+"""Runs on a cluster: submits, schedules, lists, follows and cancels them through kfp.Client."""

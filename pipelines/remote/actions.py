@@ -1,5 +1,6 @@
-"""What can be asked of a server: start a run, schedule runs, list, cancel, publish the pipeline."""
+"""Operations on a server: start, list and cancel runs, manage schedules, publish the pipeline."""
 
+import contextlib
 import datetime
 import functools
 import hashlib
@@ -12,6 +13,7 @@ from typing import Any
 from frcnn.errors import RunError, UsageError
 from pipelines.faster_rcnn import NAME
 from pipelines.remote.connection import Connection
+from pipelines.remote.package import without_reuse
 
 log = logging.getLogger("frcnn.pipeline")
 
@@ -30,18 +32,34 @@ def start(
     cached: bool = True,
     service_account: str | None = None,
 ) -> str:
-    """Starts a run of the pipeline in `package`; returns its id."""
+    """Starts a run of the pipeline.
+
+    Args:
+        connection: Connection to the server.
+        package: YAML file of the pipeline.
+        arguments: Parameters of the run.
+        name: Name of the run. Empty: pipeline name and time.
+        experiment: Experiment of the run.
+        cached: Whether outputs of earlier steps are reused.
+        service_account: Service account of the steps. `None` uses the server's default.
+
+    Returns:
+        Id of the run.
+
+    Raises:
+        RunError: The server refused the request or is unreachable.
+    """
     now = datetime.datetime.now(datetime.UTC)
-    run = connection.ask(
-        lambda client: client.run_pipeline(
-            _experiment(client, experiment, connection.namespace),
-            name or f"{NAME} {now:%Y-%m-%d %H:%M:%S}",
-            pipeline_package_path=str(package),
-            params=dict(arguments),
-            enable_caching=None if cached else False,
-            service_account=service_account,
+    with _sent(package, cached) as path:
+        run = connection.ask(
+            lambda client: client.run_pipeline(
+                _experiment(client, experiment, connection.namespace),
+                name or f"{NAME} {now:%Y-%m-%d %H:%M:%S}",
+                pipeline_package_path=str(path),
+                params=dict(arguments),
+                service_account=service_account,
+            )
         )
-    )
     return str(run.run_id)
 
 
@@ -57,41 +75,54 @@ def schedule(
     cached: bool = True,
     service_account: str | None = None,
 ) -> str:
-    """Makes a schedule, without catching up on missed times; one of that name is replaced. Returns its id.
+    """Creates a schedule, or replaces the one with the same name. Missed runs are not caught up on.
 
     Args:
-        connection: To the server.
-        package: The pipeline's YAML.
+        connection: Connection to the server.
+        package: YAML file of the pipeline.
         arguments: Parameters of each run.
-        name: Of the schedule.
-        cron: Six fields, in the server's time zone.
-        max_concurrency: So many of its runs at once.
-        experiment: That its runs belong to.
-        cached: Whether steps are reused.
-        service_account: That the steps run as.
+        name: Name of the schedule.
+        cron: Cron expression with six fields, in the server's time zone.
+        max_concurrency: Largest number of runs of the schedule at a time.
+        experiment: Experiment of the runs.
+        cached: Whether outputs of earlier steps are reused.
+        service_account: Service account of the steps. `None` uses the server's default.
+
+    Returns:
+        Id of the schedule.
+
+    Raises:
+        RunError: The server refused the request or is unreachable.
     """
     former = [each for each in schedules(connection) if each.display_name == name]
-    made = connection.ask(
-        lambda client: client.create_recurring_run(
-            _experiment(client, experiment, connection.namespace),
-            name,
-            cron_expression=cron,
-            max_concurrency=max_concurrency,
-            no_catchup=True,
-            params=dict(arguments),
-            pipeline_package_path=str(package),
-            enable_caching=None if cached else False,
-            service_account=service_account,
+    with _sent(package, cached) as path:
+        made = connection.ask(
+            lambda client: client.create_recurring_run(
+                _experiment(client, experiment, connection.namespace),
+                name,
+                cron_expression=cron,
+                max_concurrency=max_concurrency,
+                no_catchup=True,
+                params=dict(arguments),
+                pipeline_package_path=str(path),
+                service_account=service_account,
+            )
         )
-    )
-    # Only now: a schedule that is refused leaves the former one.
+    # Remove the previous schedule last, so that it is kept if the new one is rejected.
     for each in former:
         _remove_schedule(connection, each)
     return str(made.recurring_run_id)
 
 
 def schedules(connection: Connection) -> list[Any]:
-    """All schedules."""
+    """Lists all schedules.
+
+    Args:
+        connection: Connection to the server.
+
+    Returns:
+        Schedules as kfp returns them.
+    """
     return _pages(
         connection,
         lambda client, token: client.list_recurring_runs(
@@ -102,7 +133,15 @@ def schedules(connection: Connection) -> list[Any]:
 
 
 def runs(connection: Connection, most: int) -> list[Any]:
-    """The newest runs, at most so many."""
+    """Lists the newest runs.
+
+    Args:
+        connection: Connection to the server.
+        most: Largest number of runs.
+
+    Returns:
+        Runs as kfp returns them, newest first.
+    """
     answer = connection.ask(
         lambda client: client.list_runs(
             page_size=most, sort_by="created_at desc", namespace=connection.namespace
@@ -112,35 +151,49 @@ def runs(connection: Connection, most: int) -> list[Any]:
 
 
 def cancel(connection: Connection, run_id: str) -> None:
-    """Ends a run."""
+    """Cancels a run.
+
+    Args:
+        connection: Connection to the server.
+        run_id: Id of the run.
+    """
     connection.ask(lambda client: client.terminate_run(run_id), f"run {run_id}")
 
 
 def cancel_schedule(connection: Connection, name: str) -> None:
-    """Removes schedules by name or id; what they have started goes on.
+    """Removes schedules by name or id. Runs that they have started continue.
+
+    Args:
+        connection: Connection to the server.
+        name: Name or id.
 
     Raises:
-        UsageError: There is none.
+        UsageError: No schedule matches.
     """
     found = schedules(connection)
     chosen = [each for each in found if name in (each.display_name, each.recurring_run_id)]
     if not chosen:
         there = ", ".join(sorted(str(each.display_name) for each in found)) or "none"
-        raise UsageError(f"--schedule {name}: no schedule of that name; there is: {there}")
+        raise UsageError(f"--schedule {name}: no such schedule. Existing schedules: {there}")
     for each in chosen:
         _remove_schedule(connection, each)
 
 
 def publish(connection: Connection, package: Path, version: str = "", name: str = NAME) -> tuple[str, bool]:
-    """Uploads the pipeline as a version that people start from the UI.
+    """Uploads the pipeline as a version that users can start in the UI.
 
-    Without a `version`, it is named after its content, so that the same pipeline is uploaded once.
+    Args:
+        connection: Connection to the server.
+        package: YAML file of the pipeline.
+        version: Name of the version. Empty: a hash of the content, so that an unchanged pipeline is uploaded
+            only once.
+        name: Name of the pipeline.
 
     Returns:
-        The version's name, and whether it is new.
+        Tuple of the version's name and whether it is new.
 
     Raises:
-        RunError: The version is there, with other content than its name may stand for.
+        RunError: A version with the given name exists.
     """
     wanted = version or hashlib.sha256(package.read_bytes()).hexdigest()[:12]
     pipeline_id = connection.ask(lambda client: _pipeline_id(client, name, connection.namespace))
@@ -158,7 +211,9 @@ def publish(connection: Connection, package: Path, version: str = "", name: str 
     )
     if present.pipeline_versions:
         if version:
-            raise RunError(f"--version {version}: is there already, and versions do not change; name another")
+            raise RunError(
+                f"--version {version} already exists, and versions cannot be changed. Choose another name."
+            )
         return wanted, False
     connection.ask(
         lambda client: client.upload_pipeline_version(str(package), wanted, pipeline_id=pipeline_id)
@@ -167,8 +222,18 @@ def publish(connection: Connection, package: Path, version: str = "", name: str 
 
 
 def link(connection: Connection, run_id: str) -> str:
-    """Where the UI shows a run."""
+    """Returns the URL of a run in the UI.
+
+    Args:
+        connection: Connection to the server.
+        run_id: Id of the run.
+    """
     return f"{connection.where.host}/#/runs/details/{run_id}"
+
+
+def _sent(package: Path, cached: bool) -> contextlib.AbstractContextManager[Path]:
+    """Returns a context with the YAML to send: unchanged, or with caching disabled."""
+    return contextlib.nullcontext(package) if cached else without_reuse(package)
 
 
 def _experiment(client: Any, name: str, namespace: str | None) -> str:

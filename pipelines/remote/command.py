@@ -15,54 +15,109 @@ log = logging.getLogger("frcnn.pipeline")
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the sub-commands and their flags."""
+    """Adds the subcommands and their flags.
+
+    Args:
+        commands: Subparsers to extend.
+    """
     submit = commands.add_parser("submit", help="start a run on a cluster")
     package.add_flags(submit)
     _add_run_flags(submit)
     _add_wait_flags(submit)
-    schedule = commands.add_parser("schedule", help="start runs on a cluster at certain times")
+    schedule = commands.add_parser("schedule", help="start runs on a cluster on a schedule")
     package.add_flags(schedule)
     _add_run_flags(schedule)
     _add_schedule_flags(schedule)
-    listed = commands.add_parser("list", help="runs and schedules of a cluster")
-    listed.add_argument("--limit", type=int, default=20, metavar="N", help="newest runs (default: 20)")
-    status = commands.add_parser("status", help="how a run on a cluster fares")
-    status.add_argument("run_id", metavar="RUN", help="its id")
+    listed = commands.add_parser("list", help="list runs and schedules of a cluster")
+    listed.add_argument(
+        "--limit",
+        type=int,
+        default=20,
+        metavar="N",
+        help="largest number of runs, newest first (default: 20)",
+    )
+    status = commands.add_parser("status", help="show or follow a run on a cluster")
+    status.add_argument("run_id", metavar="RUN", help="id of the run")
     _add_wait_flags(status)
-    cancel = commands.add_parser("cancel", help="end a run on a cluster, or a schedule")
-    cancel.add_argument("run_id", metavar="RUN", nargs="?", help="its id")
-    cancel.add_argument("--schedule", metavar="NAME", help="remove this schedule in place of a run")
-    publish = commands.add_parser("publish", help="upload the pipeline, for people to run it from the UI")
+    cancel = commands.add_parser("cancel", help="cancel a run on a cluster, or remove a schedule")
+    cancel.add_argument("run_id", metavar="RUN", nargs="?", help="id of the run")
+    cancel.add_argument("--schedule", metavar="NAME", help="name of a schedule to remove, instead of RUN")
+    publish = commands.add_parser("publish", help="upload the pipeline, so that it can be started in the UI")
     package.add_image_flags(publish)
-    publish.add_argument("--version", default="", metavar="NAME", help="default: named after its content")
-    publish.add_argument("--package", type=Path, metavar="FILE", help="this YAML (default: compiled now)")
+    package.add_pod_flags(publish)
+    publish.add_argument(
+        "--version", default="", metavar="NAME", help="name of the version (default: hash of the content)"
+    )
+    publish.add_argument(
+        "--package", type=Path, metavar="FILE", help="YAML to upload (default: compile the pipeline)"
+    )
     for each in (submit, schedule, listed, status, cancel, publish):
         connection.add_flags(each)
 
 
 def _add_run_flags(flags: argparse.ArgumentParser) -> None:
-    flags.add_argument("--name", default="", metavar="TEXT", help="of the run or schedule, in the UI")
-    flags.add_argument("--experiment", default="faster-rcnn", metavar="NAME", help="that runs belong to")
+    flags.add_argument("--name", default="", metavar="TEXT", help="name of the run or schedule in the UI")
+    flags.add_argument(
+        "--experiment",
+        default="faster-rcnn",
+        metavar="NAME",
+        help="experiment that groups the runs (default: faster-rcnn)",
+    )
 
 
 def _add_wait_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument(
-        "--wait", action="store_true", help="follow it; exit code 1 if it fails, or exports nothing"
+        "--wait", action="store_true", help="follow the run; exit code 1 if it fails or exports no model"
     )
-    flags.add_argument("--timeout", type=float, metavar="SECONDS", help="wait no longer (default: for ever)")
-    flags.add_argument("--poll", type=float, default=10.0, metavar="SECONDS", help="between looks (10)")
+    flags.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="longest time to wait (default: no limit)"
+    )
+    flags.add_argument(
+        "--stalled",
+        type=float,
+        default=1800.0,
+        metavar="SECONDS",
+        help="longest time to wait for a pod that does not start; 0: no limit (default: 1800)",
+    )
+    flags.add_argument(
+        "--poll",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="seconds between status requests (default: 10)",
+    )
 
 
 def _add_schedule_flags(flags: argparse.ArgumentParser) -> None:
     add = flags.add_argument
-    add("--cron", required=True, metavar="'M H D M W'", help="such as '0 2 * * 1-5'")
-    add("--timezone", default="", metavar="ZONE", help="of --cron, such as Europe/Berlin (the server's)")
-    add("--server_timezone", default="UTC", metavar="ZONE", help="that its scheduler follows (UTC)")
-    add("--max_concurrency", type=int, default=1, metavar="N", help="runs of it at once (1)")
+    add("--cron", required=True, metavar="'M H D M W'", help="cron expression, for example '0 2 * * 1-5'")
+    add(
+        "--timezone",
+        default="",
+        metavar="ZONE",
+        help="time zone of --cron, for example Europe/Berlin (default: that of the server)",
+    )
+    add(
+        "--server_timezone",
+        default="UTC",
+        metavar="ZONE",
+        help="time zone of the server's scheduler (default: UTC)",
+    )
+    add(
+        "--max_concurrency",
+        type=int,
+        default=1,
+        metavar="N",
+        help="largest number of runs of the schedule at a time (default: 1)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Runs the sub-command."""
+    """Runs the subcommand.
+
+    Args:
+        args: Parsed flags.
+    """
     {
         "submit": _submit,
         "schedule": _schedule,
@@ -78,6 +133,7 @@ def _submit(args: argparse.Namespace) -> None:
 
     arguments = package.arguments(args)
     server = connection.Connection(connection.server(args))
+    server.require_release()
     with package.compiled(args) as path:
         run_id = actions.start(
             server,
@@ -98,16 +154,16 @@ def _follow(server: connection.Connection, run_id: str, args: argparse.Namespace
     from pipelines.remote.follow import follow
 
     with _told(run_id):
-        follow(server, run_id, _known(), poll=args.poll, timeout=args.timeout)
+        follow(server, run_id, _known(), poll=args.poll, timeout=args.timeout, stalled=args.stalled)
 
 
 @contextlib.contextmanager
 def _told(run_id: str) -> Iterator[None]:
-    """Whoever stops waiting does not stop the run."""
+    """Reports on Ctrl-C that the run continues."""
     try:
         yield
     except KeyboardInterrupt:
-        log.warning("run %s goes on; frcnn pipeline cancel %s ends it", run_id, run_id)
+        log.warning("Run %s continues. Cancel it with: frcnn pipeline cancel %s", run_id, run_id)
         raise
 
 
@@ -115,12 +171,13 @@ def _schedule(args: argparse.Namespace) -> None:
     from pipelines.remote import actions
 
     if not args.name:
-        raise UsageError("--name is missing: a schedule of the same name is replaced")
+        raise UsageError("--name is required: it identifies the schedule to create or replace")
     if args.max_concurrency < 1:
         raise UsageError(f"--max_concurrency {args.max_concurrency}: expected 1 or more")
     times = _times(args)
     arguments = package.arguments(args)
     server = connection.Connection(connection.server(args))
+    server.require_release()
     with package.compiled(args) as path:
         made = actions.schedule(
             server,
@@ -137,14 +194,14 @@ def _schedule(args: argparse.Namespace) -> None:
 
 
 def _times(args: argparse.Namespace) -> str:
-    """The schedule as the server has to be told it."""
+    """Returns the cron expression in the server's time zone."""
     server_zone = cron.zone(args.server_timezone)
     here = cron.zone(args.timezone) if args.timezone else server_zone
     now = datetime.datetime.now(datetime.UTC)
     times, change = cron.translated(args.cron, here, server_zone, now)
     if change is not None:
         log.warning(
-            "clocks change in %s or %s by %s, and the schedule does not follow: run this command again then",
+            "Clocks change in %s or %s by %s, but the schedule is not adjusted: run this command again then",
             here.key,
             server_zone.key,
             f"{change:%Y-%m-%d}",
@@ -189,25 +246,26 @@ def _cancel(args: argparse.Namespace) -> None:
     from pipelines.remote import actions
 
     if bool(args.run_id) == bool(args.schedule):
-        raise UsageError("which run? give its id (frcnn pipeline list), or --schedule NAME")
+        raise UsageError("specify either the id of a run (see frcnn pipeline list) or --schedule NAME")
     server = connection.Connection(connection.server(args))
     if args.schedule:
         actions.cancel_schedule(server, args.schedule)
-        sys.stdout.write(f"schedule {args.schedule} removed; runs that it started go on\n")
+        sys.stdout.write(f"schedule {args.schedule} removed; the runs that it started continue\n")
         return
     actions.cancel(server, args.run_id)
-    sys.stdout.write(f"run {args.run_id} is being cancelled; what its steps have finished is kept\n")
+    sys.stdout.write(f"run {args.run_id} is being canceled; results of finished steps are kept\n")
 
 
 def _publish(args: argparse.Namespace) -> None:
     from pipelines.remote import actions
 
     if args.package is not None and not args.package.is_file():
-        raise UsageError(f"--package {args.package}: no such file; frcnn pipeline compile writes one")
+        raise UsageError(f"--package {args.package}: no such file. Create one with frcnn pipeline compile.")
     server = connection.Connection(connection.server(args))
+    server.require_release()
     with contextlib.nullcontext(args.package) if args.package else package.compiled(args) as path:
         version, new = actions.publish(server, path, args.version)
-    sys.stdout.write(f"pipeline version: {version}{'' if new else ' (was there already)'}\n")
+    sys.stdout.write(f"pipeline version: {version}{'' if new else ' (already exists)'}\n")
 
 
 def _known() -> Mapping[str, list[str]]:

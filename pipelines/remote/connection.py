@@ -1,20 +1,25 @@
-"""The way to a Kubeflow Pipelines server, and what its answers mean to people."""
+"""Connection to a Kubeflow Pipelines server, and explanations of its errors."""
 
 import argparse
 import contextlib
 import dataclasses
 import io
+import ipaddress
 import json
+import logging
 import os
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from frcnn.errors import RunError, UsageError
+from pipelines.remote import versions
+
+log = logging.getLogger("frcnn.pipeline")
 
 HOST_VARIABLE = "KF_PIPELINES_ENDPOINT"
 NAMESPACE_VARIABLE = "KF_PIPELINES_NAMESPACE"
@@ -27,13 +32,14 @@ Answer = TypeVar("Answer")
 
 @dataclasses.dataclass(frozen=True)
 class Server:
-    """Where Kubeflow Pipelines is, and who asks.
+    """Address of Kubeflow Pipelines, and credentials.
 
     Attributes:
-        host: URL.
-        namespace: Of the runs; empty where there is only one user.
-        token_file: Holds a token, which may be exchanged at any time; None: the environment's, or none.
-        ca_file: Certificates to trust, in place of the usual ones.
+        host: URL of the server.
+        namespace: Namespace of the runs; empty on a single-user server.
+        token_file: File with a token that may be rotated at any time. `None`: use the environment variable,
+            if it is set.
+        ca_file: CA certificates to trust instead of the default ones.
     """
 
     host: str
@@ -42,45 +48,55 @@ class Server:
     ca_file: Path | None = None
 
     def token(self) -> str:
-        """The token as it is now; empty if there is none.
+        """Returns the current token; empty if there is none.
 
         Raises:
-            UsageError: Its file cannot be read.
+            UsageError: The token file cannot be read.
         """
         if self.token_file is None:
             return os.environ.get(TOKEN_VARIABLE, "")
         try:
             return self.token_file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--token_file {self.token_file}: cannot be read ({error})") from error
+            raise UsageError(f"--token_file {self.token_file}: cannot read the file ({error})") from error
 
 
 def add_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags that say which server."""
+    """Adds the flags that select the server.
+
+    Args:
+        flags: Parser to extend.
+    """
     group = flags.add_argument_group("the server")
     add = group.add_argument
-    add("--host", metavar="URL", help=f"of Kubeflow Pipelines (default: ${HOST_VARIABLE})")
-    add("--namespace", metavar="NAME", help=f"of the runs (default: ${NAMESPACE_VARIABLE}, or none)")
+    add("--host", metavar="URL", help=f"URL of Kubeflow Pipelines (default: ${HOST_VARIABLE})")
+    add("--namespace", metavar="NAME", help=f"namespace of runs (default: ${NAMESPACE_VARIABLE}, or none)")
     add(
         "--token_file",
         type=Path,
         metavar="FILE",
-        help=f"holds a bearer token (default: ${TOKEN_FILE_VARIABLE}; or ${TOKEN_VARIABLE} is one)",
+        help=f"file with a bearer token (default: ${TOKEN_FILE_VARIABLE}, or the token in ${TOKEN_VARIABLE})",
     )
-    add("--ca_file", type=Path, metavar="FILE", help="certificates to trust")
+    add("--ca_file", type=Path, metavar="FILE", help="CA certificates to trust")
 
 
 def server(args: argparse.Namespace) -> Server:
-    """The server that flags and environment name.
+    """Returns the server that flags and environment select.
+
+    Args:
+        args: Parsed flags of `add_flags`.
+
+    Returns:
+        Server.
 
     Raises:
-        UsageError: None, or a URL that is none.
+        UsageError: No URL is given, the URL is invalid, or a file does not exist.
     """
     host = (args.host or os.environ.get(HOST_VARIABLE, "")).rstrip("/")
     if not host:
         raise UsageError(
-            f"which Kubeflow? give --host or set {HOST_VARIABLE}, such as http://localhost:8080 after "
-            "kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80"
+            f"no Kubeflow server given. Use --host or set {HOST_VARIABLE}, for example to "
+            "http://localhost:8080 after kubectl port-forward -n kubeflow svc/ml-pipeline-ui 8080:80"
         )
     if urlsplit(host).scheme not in ("http", "https") or not urlsplit(host).hostname:
         raise UsageError(f"--host {host}: expected a URL that begins with http:// or https://")
@@ -92,27 +108,50 @@ def server(args: argparse.Namespace) -> Server:
 
 
 class Connection:
-    """A client of a server, whose failures are ours."""
+    """Client of a server that raises this project's errors."""
 
     def __init__(self, where: Server) -> None:
-        """Asks the server for a sign of life first.
+        """Connects after a single health check of the server.
+
+        Args:
+            where: Server.
 
         Raises:
-            RunError: It is not there, or refuses the token.
+            RunError: The server is unreachable or rejects the token.
         """
         self.where = where
+        self.release: tuple[int, ...] | None = None
         self._connect()
+
+    def require_release(self) -> None:
+        """Checks that the server's release can run the pipeline; warns about untested releases.
+
+        Raises:
+            RunError: The release is too old.
+        """
+        line, refused = versions.objection(self.release)
+        if refused:
+            raise RunError(f"{self.where.host}: {line} (docs/pipeline.md)")
+        if line:
+            log.warning("%s: %s", self.where.host, line)
 
     @property
     def namespace(self) -> str | None:
-        """As kfp.Client wants it."""
+        """Namespace in the form that kfp.Client expects: `None` for none."""
         return self.where.namespace or None
 
     def ask(self, question: Callable[[Any], Answer], what: str = "") -> Answer:
-        """The answer to `question(client)`; `what` names the thing that may be missing.
+        """Sends a request, and repeats it with a new token if the old one has expired.
+
+        Args:
+            question: Function that calls the given kfp.Client.
+            what: Name of the requested object, for the message if it does not exist.
+
+        Returns:
+            Result of `question`.
 
         Raises:
-            RunError: The server refuses, or cannot be reached; says what to do.
+            RunError: The server refuses the request or is unreachable; the message suggests a remedy.
         """
         with self._explained(what):
             try:
@@ -120,14 +159,14 @@ class Connection:
             except self._api_error as error:
                 if error.status != 401:
                     raise
-            # Tokens of service accounts live for an hour, and their file is written anew in time.
+            # Service account tokens expire after an hour; their file is updated before that.
             self._connect()
             return self._quietly(question)
 
     def _connect(self) -> None:
-        _probe(self.where)
+        self.release = versions.release(_probe(self.where))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # kfp.Client warns each time that it is made for KFP 2
+            warnings.simplefilter("ignore")  # kfp.Client warns on every use that it is for KFP 2
             import kfp_server_api
             from kfp.client import Client
 
@@ -137,13 +176,14 @@ class Connection:
                 self.client = Client(
                     host=self.where.host,
                     existing_token=self.where.token() or None,
-                    # Without one the client asks the server, up to five times.
+                    # Without a namespace, the client queries the server up to five times.
                     namespace=self.where.namespace or "",
                     ssl_ca_cert=ca_file,
+                    proxy=proxy_to(self.where.host) or None,
                 )
 
     def _quietly(self, question: Callable[[Any], Answer]) -> Answer:
-        # The client prints links of its own; ours say the same in all places.
+        # Suppress the client's own links; ours are the same everywhere.
         with contextlib.redirect_stdout(io.StringIO()):
             return question(self.client)
 
@@ -161,37 +201,80 @@ class Connection:
 
 
 class ServerError(RunError):
-    """What a server answered in place of what was asked for; `status` is None if it did not answer."""
+    """The server responded with an error, or is unreachable.
+
+    Attributes:
+        status: HTTP status code. `None` if the server did not respond.
+    """
 
     def __init__(self, message: str, status: int | None) -> None:
-        """`message` is for people."""
+        """Creates the error.
+
+        Args:
+            message: Message for the user.
+            status: HTTP status code. `None` if the server did not respond.
+        """
         super().__init__(message)
         self.status = status
 
     @property
     def may_pass(self) -> bool:
-        """Whether asking again may help."""
+        """Whether a retry may succeed."""
         return self.status is None or self.status == 429 or self.status >= 500
 
 
-def _probe(where: Server) -> None:
-    """Asks for a sign of life, once: kfp.Client would try for half a minute."""
+def proxy_to(host: str) -> str:
+    """Returns the proxy for a server according to HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
+
+    This machine itself, as after `kubectl port-forward`, is always accessed without a proxy.
+
+    Args:
+        host: URL of the server.
+
+    Returns:
+        URL of the proxy; empty for none.
+    """
+    parts = urlsplit(host)
+    name = parts.hostname or ""
+    if _is_this_machine(name) or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return ""
+    proxies = urllib.request.getproxies()
+    found = proxies.get(parts.scheme) or proxies.get("all") or ""
+    return found if not found or "://" in found else f"http://{found}"
+
+
+def _is_this_machine(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+
+
+def _probe(where: Server) -> Mapping[str, Any]:
+    """Returns the health check after one attempt; kfp.Client would retry for half a minute."""
     import ssl
 
     headers = {"Authorization": f"Bearer {where.token()}"} if where.token() else {}
     request = urllib.request.Request(f"{where.host}/apis/v2beta1/healthz", headers=headers)
     context = ssl.create_default_context(cafile=str(where.ca_file) if where.ca_file else None)
+    proxy = proxy_to(where.host)
+    opener = urllib.request.build_opener(
+        # The same route as the client's.
+        urllib.request.ProxyHandler({urlsplit(where.host).scheme: proxy} if proxy else {}),
+        urllib.request.HTTPSHandler(context=context),
+    )
     try:
-        with urllib.request.urlopen(request, timeout=PROBE_SECONDS, context=context) as answer:
-            json.load(answer)
+        with opener.open(request, timeout=PROBE_SECONDS) as answer:
+            found = json.load(answer)
+            return found if isinstance(found, dict) else {}
     except urllib.error.HTTPError as error:
         with error:
             detail = _detail(error.read().decode("utf-8", "replace"))
         raise ServerError(_meaning(where, error.code, detail or error.reason, ""), error.code) from error
     except json.JSONDecodeError as error:
         raise ServerError(
-            f"{where.host}: answers, but not as Kubeflow Pipelines does (a login page?); "
-            "check --host and the token",
+            f"{where.host} responds, but not like Kubeflow Pipelines (perhaps with a login page). "
+            "Check --host and the token.",
             None,
         ) from error
     except (OSError, ValueError) as error:
@@ -199,7 +282,9 @@ def _probe(where: Server) -> None:
 
 
 def _unreachable(where: Server, reason: object) -> str:
-    return f"{where.host}: cannot be reached ({reason}); is it up, and is its port forwarded?"
+    proxy = urlsplit(proxy_to(where.host)).hostname
+    way = f", through the proxy {proxy}; add the host to NO_PROXY if it is local" if proxy else ""
+    return f"{where.host} is unreachable ({reason}{way}). Check that it is up and its port is forwarded."
 
 
 def _meaning(where: Server, status: int, detail: str, what: str) -> str:
@@ -207,16 +292,18 @@ def _meaning(where: Server, status: int, detail: str, what: str) -> str:
     if status == 401:
         source = str(where.token_file) if where.token_file else f"${TOKEN_VARIABLE}"
         had = f"the token from {source}" if where.token() else "a request without a token"
-        return f"{where.host} refused {had} (401): get a new one and name it with --token_file"
+        return f"{where.host} rejected {had} (401). Get a new token and pass it with --token_file."
     if status == 403:
-        return f"no right to do that in {place} (403): {detail}; another --namespace, or ask its owner"
+        return (
+            f"no permission in {place} (403): {detail}. Use another --namespace, or ask its owner for access."
+        )
     if status == 404 and what:
-        return f"{what}: no such thing in {place}; frcnn pipeline list shows what there is"
-    return f"{where.host} answered {status}{f' about {what}' if what else ''}: {detail}"
+        return f"{what} does not exist in {place}. List runs and schedules with frcnn pipeline list."
+    return f"{where.host} responded with {status}{f' for {what}' if what else ''}: {detail}"
 
 
 def _detail(body: str | bytes | None) -> str:
-    """What an answer says in words."""
+    """Returns the message of an error response; empty if there is none."""
     try:
         found = json.loads(body or "")
         return str(found.get("message") or found.get("error_message") or found.get("error") or "")

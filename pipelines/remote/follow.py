@@ -1,4 +1,4 @@
-"""Following a run to its end: states of steps as they change, and whether the outcome is good enough."""
+"""Follows a run to its end: logs the states of its steps and checks the outcome."""
 
 import logging
 import sys
@@ -8,12 +8,14 @@ from typing import Any
 
 from frcnn.errors import RunError
 from pipelines.remote.connection import Connection, ServerError
-from pipelines.remote.steps import RUNNING, Step, steps, table
+from pipelines.remote.steps import RUNNING, Step, not_started, states, steps, table
 
 log = logging.getLogger("frcnn.pipeline")
 
 POLL_SECONDS = 10.0
-# A server that is upgraded is away for minutes; a run takes hours.
+# Long enough for an autoscaler to add a node.
+STALLED_SECONDS = 1800.0
+# A server is down for minutes during an upgrade, while a run takes hours.
 PATIENCE_SECONDS = 900.0
 EXPORT = "export"
 
@@ -25,25 +27,28 @@ def follow(
     *,
     poll: float = POLL_SECONDS,
     timeout: float | None = None,
+    stalled: float = STALLED_SECONDS,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Waits for a run's end, says what its steps do, and prints the table of them.
+    """Waits for the end of a run, logs the states of its steps, and prints a table of them.
 
     Args:
-        connection: To the server.
-        run_id: The run.
-        known: From `pipelines.remote.steps.names`.
-        poll: Seconds between two looks.
-        timeout: Seconds after which waiting ends; None: never.
-        sleep: For tests.
-        clock: For tests.
+        connection: Connection to the server.
+        run_id: Id of the run.
+        known: Names of steps from `pipelines.remote.steps.names`.
+        poll: Seconds between status requests.
+        timeout: Seconds to wait at most. `None` sets no limit.
+        stalled: Seconds to wait while nothing changes and a pod has not started. 0 sets no limit.
+        sleep: Replacement of `time.sleep` for tests.
+        clock: Replacement of `time.monotonic` for tests.
 
     Raises:
-        RunError: It failed, was cancelled, exported nothing, or takes too long.
+        RunError: The run failed, was canceled, exported no model, takes too long, or a pod does not start.
     """
-    began = clock()
+    began = changed = clock()
     said: dict[str, str] = {}
+    before: list[tuple[str, str]] = []
     while True:
         run = _look(connection, run_id, sleep, clock)
         found = steps(run, known)
@@ -55,23 +60,49 @@ def follow(
             sys.stdout.write(table(found))
             judge(run, found)
             return
+        now = states(run)
+        if now != before:
+            before, changed = now, clock()
+        waiting = not_started(run, found)
         if timeout is not None and clock() - began >= timeout:
+            more = f" {waiting}: {_causes(connection, run_id)}." if waiting else ""
             raise RunError(
-                f"run {run_id} has not ended after {timeout:g} s and goes on; "
-                f"frcnn pipeline status {run_id} --wait follows it again"
+                f"run {run_id} has not ended after {timeout:g} s and continues.{more} "
+                f"Follow it again with: frcnn pipeline status {run_id} --wait"
+            )
+        if waiting and stalled and clock() - changed >= stalled:
+            raise RunError(
+                f"run {run_id}: {waiting}, for {clock() - changed:.0f} s: {_causes(connection, run_id)}. "
+                f"It continues on the server. Cancel it with frcnn pipeline cancel {run_id}, or follow it "
+                f"again with frcnn pipeline status {run_id} --wait"
             )
         sleep(poll)
 
 
+def _causes(connection: Connection, run_id: str) -> str:
+    """Lists possible causes of a pending pod, because the server does not report the cause."""
+    namespace = connection.namespace or "kubeflow"
+    return (
+        "its image cannot be pulled, no node has room for it (GPUs, memory, a taint), a volume is missing, "
+        f"or a quota is used up; see kubectl -n {namespace} describe pods -l pipeline/runid={run_id}"
+    )
+
+
 def judge(run: Any, found: list[Step]) -> None:
-    """Accepts a run that has ended if it exported a model.
+    """Checks whether a finished run exported a model.
+
+    Args:
+        run: Run as kfp returns it.
+        found: Steps of the run.
 
     Raises:
-        RunError: It did not; says why.
+        RunError: The run failed, was canceled, or exported no model; the message gives the reason.
     """
     failed = [step for step in found if step.state == "FAILED"]
     if run.state == "CANCELED":
-        raise RunError(f"run {run.run_id} was cancelled; submit it again: finished steps are reused")
+        raise RunError(
+            f"run {run.run_id} was canceled. Submit it again to continue: finished steps are reused."
+        )
     if run.state != "SUCCEEDED":
         reason = getattr(run.error, "message", "") or ""
         steps_failed = "; ".join(f"step {each.name} failed: {each.error or 'see its log'}" for each in failed)
@@ -81,15 +112,15 @@ def judge(run: Any, found: list[Step]) -> None:
         last = [step.name for step in found if step.name != "notify"][-1:] or ["none"]
         raise RunError(
             f"run {run.run_id} exported no model: a mAP gate was missed (minimum_map "
-            f"{parameters.get('minimum_map', 'as in the pipeline')}; last step: {last[0]}); the metrics of "
-            "its evaluate steps say by how much"
+            f"{parameters.get('minimum_map', 'as in the pipeline')}; last step: {last[0]}). See the metrics "
+            "of its evaluate steps."
         )
 
 
 def _look(
     connection: Connection, run_id: str, sleep: Callable[[float], None], clock: Callable[[], float]
 ) -> Any:
-    """The run as it is now; a server that is away for a while is waited for."""
+    """Returns the current run; waits while the server is temporarily unavailable."""
     began, pause = clock(), 1.0
     while True:
         try:
@@ -97,6 +128,6 @@ def _look(
         except ServerError as error:
             if not error.may_pass or clock() - began > PATIENCE_SECONDS:
                 raise
-            log.warning("%s; trying again", error)
+            log.warning("%s; retrying", error)
         sleep(pause)
         pause = min(2 * pause, 60.0)

@@ -1,61 +1,105 @@
-"""What is sent to a cluster: the compiled pipeline, and a run's parameters."""
+"""Prepares the data that is sent to a cluster: the compiled pipeline and the parameters of a run."""
 
 import argparse
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from frcnn.cli.spec_flags import add_set_flag
 from frcnn.errors import UsageError
-from pipelines import parameters
+from pipelines import parameters, pods
 from pipelines.parameters import Parameter
 
-# A parameter's text travels in the run's record, of which etcd takes a megabyte or so.
-MOST_SPEC_BYTES = 200_000
+# Longest argument of a program on Linux (MAX_ARG_STRLEN minus the terminating byte). A spec is an argument of
+# a step, and, as JSON together with the step's other inputs, an argument of Kubeflow's launcher.
+MOST_ARGUMENT_BYTES = 131_071
+_BESIDE_THE_SPEC_BYTES = 16_384
 CLUSTER_ONLY = (
-    Parameter("data_version", "", "TEXT", "another one converts the data set anew"),
-    Parameter("checkpoints", "", "PLACE", "folder on a volume, or s3:// URI, that outlives pods"),
+    Parameter("data_version", "", "TEXT", "any text; a new value repeats the conversion"),
+    Parameter("checkpoints", "", "PLACE", "folder on a volume, or s3:// URI, for checkpoints"),
     Parameter("num_workers", 1, "N", "pods that train together (default: 1)"),
-    Parameter("min_workers", 0, "N", "of them that will do where there is no room for all (default: all)"),
-    Parameter("gpus_per_worker", 0, "N", "of each of several workers (default: 0)"),
-    Parameter("step_gpus", 0, "N", "of the training step's own pod (default: 0)"),
+    Parameter("min_workers", 0, "N", "pods that suffice if there is no room for all (default: all)"),
+    Parameter("gpus_per_worker", 0, "N", "GPUs per pod, if --num_workers > 1 (default: 0)"),
+    Parameter("step_gpus", "0", "N", "GPUs of the training step's own pod, 0 or 1 (default: 0)"),
 )
 ALL = (*parameters.EVERYWHERE, *CLUSTER_ONLY)
 
 
 def add_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags that say what to run."""
+    """Adds the flags that describe a run.
+
+    Args:
+        flags: Parser to extend.
+    """
     add = flags.add_argument
-    add("-e", "--spec", required=True, metavar="FILE", help="experiment spec: a file here, or an s3:// URI")
-    add("--data", required=True, metavar="PLACE", help="s3:// URI, or folder on a volume of the steps")
-    add("--convert_spec", default="", metavar="FILE", help="how to convert and split it: as --spec")
-    add("--no_cache", action="store_true", help="run every step anew")
-    add("--service_account", metavar="NAME", help="that the steps run as")
+    add("-e", "--spec", required=True, metavar="FILE", help="experiment spec: local file or s3:// URI")
+    add(
+        "--data",
+        required=True,
+        metavar="PLACE",
+        help="data set: s3:// URI, or folder on a volume that the steps can read",
+    )
+    add(
+        "--convert_spec",
+        default="",
+        metavar="FILE",
+        help="conversion spec: local file or s3:// URI (default: KITTI layout)",
+    )
+    add_set_flag(flags)
+    add("--no_cache", action="store_true", help="run every step again")
+    add(
+        "--service_account", metavar="NAME", help="service account of the steps (default: that of the server)"
+    )
     add_image_flags(flags)
+    add_pod_flags(flags)
     parameters.add_flags(flags, ALL)
 
 
 def add_image_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags that say where the steps' images are."""
-    flags.add_argument("--registry", metavar="NAME", help="where the steps' images are")
-    flags.add_argument("--tag", metavar="TAG", help="of the images (default: the version)")
+    """Adds the flags that select the images of the steps.
+
+    Args:
+        flags: Parser to extend.
+    """
+    flags.add_argument("--registry", metavar="NAME", help="registry of the steps' images (default: none)")
+    flags.add_argument("--tag", metavar="TAG", help="tag of the steps' images (default: this version)")
+
+
+def add_pod_flags(flags: argparse.ArgumentParser) -> None:
+    """Adds the flags for the steps' pods on a cluster.
+
+    Args:
+        flags: Parser to extend.
+    """
+    pods.add_flags(flags)
 
 
 def arguments(args: argparse.Namespace) -> dict[str, Any]:
-    """The run's parameters; specs that lie here are checked and sent as text.
+    """Returns the parameters of the run. Local specs are validated and sent as text.
+
+    Args:
+        args: Parsed flags of `add_flags`.
+
+    Returns:
+        Values by parameter name.
 
     Raises:
-        UsageError, SpecError: One that cannot be right.
+        UsageError: A flag is invalid, or a spec is too long.
+        SpecError: A spec has errors.
     """
     from frcnn.spec import load_dataset_export, load_experiment
 
-    convert_spec = args.convert_spec and _text(args.convert_spec, load_dataset_export)
+    if args.settings and args.spec.startswith("s3://"):
+        raise UsageError(f"--set requires a local spec file; {args.spec} is read by the steps.")
+    convert_spec = args.convert_spec and _text("--convert_spec", args.convert_spec, load_dataset_export)
     given = parameters.given(args, ALL)
     return {
         "data": args.data,
-        "spec": _text(args.spec, load_experiment),
+        "spec": _text("--spec", args.spec, lambda path: load_experiment(path, args.settings)),
         "convert_spec": convert_spec,
         **given,
     }
@@ -63,7 +107,14 @@ def arguments(args: argparse.Namespace) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def compiled(args: argparse.Namespace) -> Iterator[Path]:
-    """The pipeline's YAML, for the images that the flags name."""
+    """Compiles the pipeline for the selected images into a temporary file.
+
+    Args:
+        args: Parsed flags of `add_image_flags` and `add_pod_flags`.
+
+    Yields:
+        YAML file, deleted at the end of the block.
+    """
     choose_images(args)
     from pipelines.compile import compile_all
 
@@ -72,19 +123,57 @@ def compiled(args: argparse.Namespace) -> Iterator[Path]:
         yield path
 
 
+@contextlib.contextmanager
+def without_reuse(package: Path) -> Iterator[Path]:
+    """Writes a copy of a pipeline with caching disabled in every step, including nested pipelines.
+
+    The option of kfp.Client affects only the tasks of the outermost pipeline.
+
+    Args:
+        package: YAML file of the pipeline.
+
+    Yields:
+        YAML file, deleted at the end of the block.
+    """
+    import yaml
+
+    spec, *platform = yaml.safe_load_all(package.read_text(encoding="utf-8"))
+    for component in (spec["root"], *spec["components"].values()):
+        for task in component.get("dag", {}).get("tasks", {}).values():
+            task["cachingOptions"] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / package.name
+        path.write_text(yaml.safe_dump_all([spec, *platform], sort_keys=True), encoding="utf-8")
+        yield path
+
+
 def choose_images(args: argparse.Namespace) -> None:
-    """Makes the pipeline name the images that the flags ask for; before it is imported."""
+    """Selects images and pod settings, before the pipeline definition is imported.
+
+    Args:
+        args: Parsed flags of `add_image_flags` and `add_pod_flags`.
+
+    Raises:
+        UsageError: A flag for pods is malformed.
+    """
     from components.images import REGISTRY_VARIABLE, TAG_VARIABLE
 
+    pods.choose(args)
     for variable, value in ((REGISTRY_VARIABLE, args.registry), (TAG_VARIABLE, args.tag)):
         if value:
             os.environ[variable] = value
 
 
-def _text(place: str, load: Any) -> str:
+def _text(flag: str, place: str, load: Any) -> str:
     if place.startswith("s3://"):
         return place
     text: str = load(Path(place)).text
-    if len(text.encode()) > MOST_SPEC_BYTES:
-        raise UsageError(f"{place}: larger than a run's parameter may be; put it on S3 and give its URI")
+    most = MOST_ARGUMENT_BYTES - _BESIDE_THE_SPEC_BYTES
+    # Kubeflow Pipelines writes text unchanged, except for characters that JSON must escape.
+    if (size := len(json.dumps(text, ensure_ascii=False).encode())) > most:
+        raise UsageError(
+            f"{flag} {place}: {size} bytes as a run parameter; a step accepts at most {most} (Linux allows "
+            f"{MOST_ARGUMENT_BYTES} in an argument). Upload the spec to S3 and use its URI: "
+            f"frcnn pipeline push-spec {place} s3://bucket/name.txt"
+        )
     return text

@@ -1,15 +1,24 @@
-"""The steps of a run on a cluster: their names and states, out of what the server tells of it."""
+"""Names and states of a run's steps, from the server's description of the run."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+_DRIVER = "-driver"
+_NOT_BEGUN = ("RUNTIME_STATE_UNSPECIFIED", "PENDING")
 RUNNING = ("RUNTIME_STATE_UNSPECIFIED", "PENDING", "RUNNING", "CANCELING", "PAUSED")
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """A step of a run; `seconds` is None while it runs."""
+    """Step of a run.
+
+    Attributes:
+        name: Display name.
+        state: State as the server reports it.
+        seconds: Wall time. `None` while it runs.
+        error: Error message; empty for none.
+    """
 
     name: str
     state: str
@@ -18,7 +27,14 @@ class Step:
 
 
 def names(spec: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The steps' names by their keys in the pipeline spec, from the root inwards: train is train, retrain."""
+    """Collects the display names of steps by their keys in the pipeline spec.
+
+    Args:
+        spec: Compiled pipeline.
+
+    Returns:
+        Names by key, from the outermost pipeline inwards; several if nested pipelines use the same key.
+    """
     found: dict[str, list[str]] = {}
     for key, name in _tasks(spec, spec["root"]["dag"]):
         found.setdefault(key, []).append(name)
@@ -26,15 +42,18 @@ def names(spec: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def steps(run: Any, known: Mapping[str, list[str]]) -> list[Step]:
-    """The steps of a run that have begun, in that order.
+    """Returns the steps of a run that have started, in that order.
 
     Args:
-        run: As the server gives it.
-        known: From `names`. What the server lists beside steps (drivers, nested pipelines) is left out.
+        run: Run as kfp returns it.
+        known: Names of steps from `names`. Other tasks (drivers, nested pipelines) are left out.
+
+    Returns:
+        Steps.
     """
     details = getattr(run.run_details, "task_details", None) or []
     ours = [each for each in details if each.display_name in known]
-    # Those that have not begun carry no time; those that began at once keep the server's order.
+    # Steps without a time sort last. Steps with equal times keep the server's order.
     ours.sort(key=lambda each: str(each.start_time or each.create_time or "~"))
     seen: dict[str, int] = {}
     found = []
@@ -48,8 +67,52 @@ def steps(run: Any, known: Mapping[str, list[str]]) -> list[Step]:
     return found
 
 
+def states(run: Any) -> list[tuple[str, str]]:
+    """Returns all states of a run whose changes indicate progress.
+
+    Args:
+        run: Run as kfp returns it.
+
+    Returns:
+        Tuples of names and states.
+    """
+    details = getattr(run.run_details, "task_details", None) or []
+    return [(str(run.state), ""), *((str(each.display_name), str(each.state)) for each in details)]
+
+
+def not_started(run: Any, found: list[Step]) -> str:
+    """Describes which pod of a run has not started, for example for lack of its image.
+
+    The server reports no more than that it is pending.
+
+    Args:
+        run: Run as kfp returns it.
+        found: Steps of the run.
+
+    Returns:
+        Description; empty if no pod is pending.
+    """
+    details = getattr(run.run_details, "task_details", None) or []
+    pending = [str(each.display_name) for each in details if each.state == "PENDING"]
+    if not pending:
+        waits = not details and run.state in (None, *_NOT_BEGUN)
+        return "no step has started" if waits else ""
+    for name in pending:
+        if name.endswith(_DRIVER):
+            return f"step {name.removesuffix(_DRIVER)} has not started: the pod that prepares it is pending"
+    begun = [step.name for step in found if step.state in RUNNING]
+    return f"step {begun[-1] if begun else pending[0]} has not started: its pod is pending"
+
+
 def table(found: list[Step]) -> str:
-    """Lines for people."""
+    """Formats steps as a table.
+
+    Args:
+        found: Steps of a run.
+
+    Returns:
+        Lines of text.
+    """
     lines = [f"{'step':<20}{'state':<12}{'seconds':>8}"]
     for step in found:
         seconds = "" if step.seconds is None else f"{step.seconds:.0f}"
@@ -75,8 +138,13 @@ def _seconds(detail: Any) -> float | None:
     if detail.start_time is None or detail.end_time is None:
         return None
     seconds: float = (detail.end_time - detail.start_time).total_seconds()
-    return seconds if seconds >= 0 else None  # the server writes 1970 for what has not ended
+    return seconds if seconds >= 0 else None  # the server reports 1970 for steps that have not ended
 
 
 def _error(detail: Any) -> str:
-    return str(detail.error.message or "") if detail.error else ""
+    """Returns the error of a step, or else the newest one in its state history."""
+    history = getattr(detail, "state_history", None) or []
+    for each in (detail, *reversed(history)):
+        if each.error and each.error.message:
+            return str(each.error.message)
+    return ""

@@ -89,10 +89,10 @@ def test_a_narrow_screen_scrolls_tables_and_not_the_page(page):
 
 def test_light_and_dark_differ(browser, tmp_path):
     write_page(tmp_path / "report.html")
-    colours = set()
+    colors = set()
     for scheme in ("light", "dark"):
         feature = {"name": "prefers-color-scheme", "value": scheme}
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
         browser.get((tmp_path / "report.html").as_uri())
-        colours.add(browser.execute_script("return getComputedStyle(document.body).backgroundColor"))
-    assert colours == {"rgb(255, 255, 255)", "rgb(13, 17, 23)"}
+        colors.add(browser.execute_script("return getComputedStyle(document.body).backgroundColor"))
+    assert colors == {"rgb(255, 255, 255)", "rgb(13, 17, 23)"}

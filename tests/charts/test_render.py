@@ -32,7 +32,10 @@ def test_objects_are_valid_for_kubernetes(objects, version):
 def test_objects_are_all_different_and_in_the_release_namespace(objects):
     names = [(each["kind"], each["metadata"]["name"]) for each in objects]
     assert len(names) == len(set(names))
-    assert {each["metadata"]["namespace"] for each in objects} == {"team"}
+    elsewhere = [each for each in objects if each["metadata"]["namespace"] != "team"]
+    # Kubeflow asks for rights in the pipeline's namespace, whatever the release's is.
+    assert {each["metadata"]["name"] for each in elsewhere} <= {"vision-frcnn-publish"}
+    assert {each["kind"] for each in elsewhere} <= {"Role", "RoleBinding"}
     for each in objects:
         assert each["metadata"]["labels"]["app.kubernetes.io/instance"] == "vision"
 
@@ -98,9 +101,133 @@ def test_what_pods_refer_to_is_there(objects):
                     assert reference["key"] in there["Secret", reference["name"]]["data"]
 
 
-def test_existing_secret_is_used_and_none_made(render):
-    objects = render("kubeflow-values.yaml")
+def test_existing_secret_is_used_and_steps_get_the_server_all_the_same(render):
+    """Its keys are copied where a cluster can be looked at: see tests/kube."""
+    (secret,) = [each for each in render("kubeflow-values.yaml") if each["kind"] == "Secret"]
+    assert secret["metadata"]["name"] == "frcnn-s3"
+    assert decoded(secret) == {"endpoint": "http://seaweedfs.kubeflow:9000", "region": "us-east-1"}
+
+
+def test_a_secret_that_steps_can_use_as_it_is_is_left_alone(render):
+    objects = render({"s3": {"endpoint": "http://minio:9000", "existingSecret": "frcnn-s3"}})
     assert [each for each in objects if each["kind"] == "Secret"] == []
+
+
+def decoded(secret):
+    return {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+
+
+def test_line_breaks_at_the_end_of_values_from_files_are_dropped(render):
+    """`--set-file`, with files from an editor, of Unix or Windows."""
+    s3 = {"endpoint": "http://m:9000\n", "accessKey": "AK\n", "secretKey": "SK\r\n", "region": "eu-1\n"}
+    objects = render({"s3": s3, "modelKey": {"value": "key\n"}, "tensorboard": {"enabled": True}})
+    known = {"accesskey": "AK", "secretkey": "SK"}
+    assert decoded(find(objects, "Secret", "vision-frcnn-s3")) == known
+    more = {"endpoint": "http://m:9000", "region": "eu-1"}
+    assert decoded(find(objects, "Secret", "frcnn-s3")) == {**known, **more}
+    assert decoded(find(objects, "Secret", "frcnn-model-key")) == {"key": "key"}
+
+
+def test_a_role_stands_in_for_keys(render):
+    s3 = {"endpoint": "https://s3.eu-1.amazonaws.com", "region": "eu-1"}
+    accounts = {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/frcnn"}}
+    objects = render({"s3": s3, "serviceAccounts": accounts, "tensorboard": {"enabled": True}})
+    (secret,) = [each for each in objects if each["kind"] == "Secret"]
+    assert decoded(secret) == {"endpoint": s3["endpoint"], "region": "eu-1"}
+    for _, template in pods_of(objects):
+        assert "secretKeyRef" not in str(template)
+
+
+STORE = {"s3Server": {"enabled": True}, "s3": {"accessKey": "a", "secretKey": "one"}}
+READERS = ("bucket", "s3", "tensorboard")
+
+
+def test_pods_that_read_keys_when_they_start_are_replaced_when_keys_change(render):
+    def pods(secret):
+        values = {**STORE, "s3": {"accessKey": "a", "secretKey": secret}, "tensorboard": {"enabled": True}}
+        return {
+            template["metadata"]["labels"]["app.kubernetes.io/component"]: template
+            for _, template in pods_of(render(values))
+        }
+
+    one, again, two = pods("hush-1"), pods("hush-1"), pods("hush-2")
+    assert set(one) == set(READERS)
+    assert one == again
+    assert [name for name in READERS if one[name] == two[name]] == []
+    assert "hush" not in str(one)
+
+
+def job_names(chart, values, revision=1):
+    files = chart.render(values, name="vision", namespace="team", revision=revision)
+    texts = [text for path, text in files.items() if path.endswith("-job.yaml")]
+    return {each["metadata"]["name"] for text in texts for each in yaml.safe_load_all(text) if each}
+
+
+def test_jobs_get_another_name_with_other_content_though_the_revision_stays(chart):
+    """Jobs cannot be changed, and Argo CD renders each time as revision 1."""
+    publish = {"enabled": True, "pipeline": "pipelineInfo: {name: a}"}
+    values = {**STORE, "publish": publish}
+    names = job_names(chart, values)
+    assert names == job_names(chart, values)
+    other = {**values, "publish": {**publish, "pipeline": "pipelineInfo: {name: b}"}}
+    assert len(names & job_names(chart, other)) == 1
+    assert not names & job_names(chart, {**values, "images": {"tag": "9"}})
+    # With Helm, an upgrade runs them again whether or not anything changed.
+    assert not names & job_names(chart, values, revision=2)
+
+
+def test_argo_cd_treats_jobs_as_hooks(objects):
+    for each in objects:
+        if each["kind"] == "Job":
+            annotations = each["metadata"]["annotations"]
+            assert annotations["argocd.argoproj.io/hook-delete-policy"] == "BeforeHookCreation"
+
+
+def test_pull_secrets_are_on_every_account(render):
+    objects = render("multi-user-values.yaml")
+    accounts = [each for each in objects if each["kind"] == "ServiceAccount"]
+    assert len(accounts) == 3
+    for each in accounts:
+        assert each["imagePullSecrets"] == [{"name": "registry"}]
+
+
+def test_nodes_and_taints_are_those_of_all_the_charts_pods(render):
+    toleration = {"key": "team", "operator": "Equal", "value": "vision", "effect": "NoSchedule"}
+    place = {"nodeSelector": {"pool": "cpu"}, "tolerations": [toleration]}
+    publish = {"enabled": True, "pipeline": "pipelineInfo: {name: a}"}
+    objects = render({**STORE, "pods": place, "publish": publish, "tensorboard": {"enabled": True}})
+    pods = pods_of(objects)
+    assert len(pods) == 4
+    for workload, template in pods:
+        assert template["spec"]["nodeSelector"] == place["nodeSelector"], workload["metadata"]["name"]
+        assert template["spec"]["tolerations"] == [toleration]
+        kubernetes_validate.validate(workload, "1.37", strict=True)
+
+
+@pytest.mark.parametrize(
+    ("storage", "expected"),
+    [
+        ("20Gi", 214),
+        ("100Gi", 1073),
+        ("5Gi", 53),
+        ("1Ti", 10995),
+        ("10Ti", 30000),
+        ("500M", 32),
+        ("1.5G", 32),
+    ],
+)
+def test_about_a_hundred_volume_files_fit_on_the_servers_disk(render, storage, expected):
+    values = {**STORE, "s3Server": {"enabled": True, "storage": storage}}
+    (server,) = find(render(values), "Deployment", "vision-frcnn-s3")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    assert f"-master.volumeSizeLimitMB={expected}" in server["args"]
+
+
+def test_every_container_of_a_pod_is_pulled_by_the_same_policy(objects):
+    for _, template in pods_of(objects):
+        for container in template["spec"].get("initContainers", []) + template["spec"]["containers"]:
+            assert container["imagePullPolicy"] == "IfNotPresent"
 
 
 def test_compiled_pipelines_find_what_they_refer_to_by_name(render):
@@ -155,9 +282,19 @@ def job_labels():
 
 def test_notes_name_what_was_installed(chart):
     values = yaml.safe_load((CHART / "ci/own-s3-values.yaml").read_text("utf-8"))
-    notes = chart.render(values, name="vision", namespace="team")["frcnn-pipelines/templates/NOTES.txt"]
+    files = chart.render(values, name="vision", namespace="team")
+    notes = files["frcnn-pipelines/templates/NOTES.txt"]
     assert "http://vision-frcnn-s3:8333, bucket frcnn, keys in secret vision-frcnn-s3" in notes
     assert "port-forward svc/vision-frcnn-tensorboard 6006:80" in notes
+    (job,) = job_names(chart, values)
+    assert f"logs job/{job}" in notes
+
+
+def test_notes_say_how_steps_get_their_keys_where_the_chart_could_not_copy_them(chart):
+    values = yaml.safe_load((CHART / "ci" / "kubeflow-values.yaml").read_text("utf-8"))
+    notes = chart.render(values, name="vision", namespace="team")["frcnn-pipelines/templates/NOTES.txt"]
+    assert "secret frcnn-s3 has no keys" in notes
+    assert "kubectl -n team patch secret frcnn-s3" in notes
 
 
 BAD = {
@@ -172,6 +309,9 @@ BAD = {
     "subject": ({"rbac": {"subjects": [{"kind": "Robot", "name": "x"}]}}, "subjects"),
     "account": ({"serviceAccounts": {"training": "No Such"}}, "training"),
     "quote in a key": ({"s3": {"secretKey": 'a"b'}}, "secretKey"),
+    "line break in a key": ({"s3": {"secretKey": "a\nb"}}, "secretKey"),
+    "toleration": ({"pods": {"tolerations": [{"effect": "Never"}]}}, "effect"),
+    "size": ({"s3Server": {"storage": "1.2.3Gi"}}, "storage"),
     "port": ({"networkPolicy": {"s3Ports": [70000]}}, "s3Ports"),
     "no endpoint": ({"s3": {"endpoint": ""}}, "s3.endpoint is needed"),
     "no keys": ({"s3": {"existingSecret": ""}}, "s3.existingSecret, or s3.accessKey, is needed"),

@@ -11,13 +11,13 @@ from kubernetes import client
 from components.mpijob.api import Cluster
 from components.mpijob.job import Owner, Resources, TrainingJob
 from components.mpijob.manifest import manifest
-from components.mpijob.supervise import Patience, run_job
+from components.mpijob.supervise import Timeouts, run_job
 from frcnn.errors import RunError
 from tests.charts.conftest import find
 from tests.support import mpi_operator
 from tests.support.kubernetes_double import NAMESPACE, KubernetesDouble
 
-QUICK = Patience(image=0.2, look=0.1)
+QUICK = Timeouts(image=0.2, look=0.1)
 JOB = TrainingJob(
     "kitti-train", NAMESPACE, "image:1", ("frcnn",), 1, Resources("1", "1Gi"), owner=Owner("step", "uid")
 )
@@ -85,6 +85,36 @@ def test_rights_are_the_launchers_and_those_of_listed_subjects(render):
         ("ServiceAccount", "default-editor", "team"),
         ("Group", "vision-team", None),
     ]
+
+
+def test_the_account_that_publishes_has_what_a_multi_user_kubeflow_asks_about_it(render):
+    """Source: pipeline_server.go, pipeline_upload_server.go and job_server.go of kubeflow/pipelines."""
+    objects = render("multi-user-values.yaml")
+    role = find(objects, "Role", "vision-frcnn-publish")
+    assert role["metadata"]["namespace"] == "vision"  # that of the pipeline, for which Kubeflow asks
+    rules = {
+        (verb, resource)
+        for rule in role["rules"]
+        for verb in rule["verbs"]
+        for resource in rule["resources"]
+        if rule["apiGroups"] == ["pipelines.kubeflow.org"]
+    }
+    asked = {(verb, "pipelines") for verb in ("list", "get", "create")}
+    asked |= {(verb, "jobs") for verb in ("list", "create", "disable")}
+    assert asked <= rules
+    (subject,) = find(objects, "RoleBinding", "vision-frcnn-publish")["subjects"]
+    assert (subject["name"], subject["namespace"]) == ("frcnn-publish", "team")
+    (job,) = [each for each in objects if each["kind"] == "Job" and "publish" in each["metadata"]["name"]]
+    assert job["spec"]["template"]["spec"]["serviceAccountName"] == "frcnn-publish"
+
+
+def test_with_a_token_the_pipeline_goes_to_the_releases_namespace_unless_told(render):
+    publish = {"enabled": True, "token": True, "pipeline": "pipelineInfo: {name: a}"}
+    s3 = {"endpoint": "http://m:9000", "existingSecret": "keys"}
+    objects = render({"publish": publish, "s3": s3})
+    assert find(objects, "Role", "vision-frcnn-publish")["metadata"]["namespace"] == "team"
+    (job,) = [each for each in objects if each["kind"] == "Job" and "publish" in each["metadata"]["name"]]
+    assert "'PIPELINE_NAMESPACE', 'value': 'team'" in str(job)
 
 
 def test_training_account_has_no_rights_and_no_token(render):

@@ -15,7 +15,8 @@ from tests.charts.conftest import CHART
 
 
 @pytest.fixture
-def script(request):
+def script(request, monkeypatch):
+    monkeypatch.syspath_prepend(str(CHART / "files"))
     path = CHART / "files" / f"{request.param}.py"
     specification = importlib.util.spec_from_file_location(f"chart_{path.stem}", path)
     module = importlib.util.module_from_spec(specification)
@@ -103,6 +104,27 @@ def test_wrong_key_is_final(script, s3_environment, caplog):
         s3_environment.setenv("S3_ENDPOINT", url)
         assert script.main() == 1
     assert "the keys in the secret" in caplog.text
+
+
+@pytest.mark.parametrize("script", ["make_bucket"], indirect=True)
+def test_keys_that_the_server_is_about_to_restart_with_are_tried_again(script, s3_environment):
+    store = S3(refuse="SignatureDoesNotMatch")
+    script.REFUSED_SECONDS = 30
+    threading.Timer(0.3, setattr, (store, "refuse", None)).start()
+    with serving(store) as url:
+        s3_environment.setenv("S3_ENDPOINT", url)
+        assert script.main() == 0
+    assert store.buckets == {"frcnn"}
+
+
+@pytest.mark.parametrize("script", ["make_bucket"], indirect=True)
+def test_line_breaks_at_the_end_of_settings_do_no_harm(script, s3_environment):
+    store = S3()
+    with serving(store) as url:
+        for name, value in {"S3_ENDPOINT": url, "AWS_SECRET_ACCESS_KEY": "secret"}.items():
+            s3_environment.setenv(name, f"{value}\n")
+        assert script.main() == 0
+    assert store.buckets == {"frcnn"}
 
 
 @pytest.mark.parametrize("script", ["mirror_logs"], indirect=True)

@@ -48,4 +48,4 @@ def test_as_good_as_the_published_model_is_good_enough(tmp_path, place, mean_ap,
 def test_a_folder_that_holds_no_model_is_an_error_that_names_it(tmp_path, capsys):
     (tmp_path / "other").mkdir()
     assert compare.main(["--mean-ap", "0.5", "--published", str(tmp_path / "other")]) == 1
-    assert f"{tmp_path / 'other'}: holds no metrics.json" in capsys.readouterr().err
+    assert f"{tmp_path / 'other'} contains no metrics.json" in capsys.readouterr().err

@@ -66,7 +66,7 @@ def test_without_a_flag_the_url_of_the_secret_is_used(webhook, monkeypatch):
 def test_a_webhook_that_refuses_changes_nothing_and_the_url_is_not_logged(webhook, caplog):
     webhook.answer = 403
     assert notify.main(["--status", FAILED, "--webhook", url(webhook)]) == 0
-    assert "127.0.0.1 was not told: it answered 403 Forbidden" in caplog.text
+    assert "Could not notify 127.0.0.1: HTTP 403 Forbidden" in caplog.text
     assert "s3cret" not in caplog.text
 
 
@@ -76,11 +76,23 @@ def test_a_webhook_that_refuses_changes_nothing_and_the_url_is_not_logged(webhoo
 )
 def test_a_url_that_cannot_be_reached_changes_nothing(address, caplog):
     assert notify.main(["--status", FAILED, "--webhook", address]) == 0
-    assert "was not told" in caplog.text
+    assert "Could not notify" in caplog.text
 
 
 @pytest.mark.parametrize("status", ["", "[]", "{}", '{"state": "FAILED"}', "null"])
 def test_a_status_that_is_not_understood_is_passed_on(status, webhook):
     assert notify.main(["--status", status, "--webhook", url(webhook)]) == 0
     assert webhook.got[0][2]["state"] == "UNKNOWN"
-    assert webhook.got[0][2]["error"] == f"not understood: {status}"
+    assert webhook.got[0][2]["error"] == f"cannot parse the status: {status}"
+
+
+@pytest.mark.parametrize("name", ["pipelineJobResourceName", "pipeline_job_resource_name"])
+def test_both_spellings_of_a_run_are_understood(name):
+    """kfp's local runner writes names with underscores."""
+    status = {name: "local-pipeline-7", "state": "FAILED", "error": {"message": "step train", "code": 1.0}}
+    assert notify.message(json.dumps(status)) == {
+        "text": "frcnn run local-pipeline-7: FAILED (step train)",
+        "run": "local-pipeline-7",
+        "state": "FAILED",
+        "error": "step train",
+    }

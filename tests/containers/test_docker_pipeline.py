@@ -18,11 +18,11 @@ pytestmark = [pytest.mark.container, pytest.mark.timeout(7200)]
 ROOT = Path(__file__).parents[2]
 COMMAND = """
 import sys
-from frcnn.cli import frame
+from frcnn.cli import task_runner
 from frcnn.cli.tasks import Task
 from pipelines import command
 task = Task("pipeline", "pipelines.command", "", says_status=False)
-sys.exit(frame.run(task, command, sys.argv[1:]))
+sys.exit(task_runner.run(task, command, sys.argv[1:]))
 """
 
 
@@ -108,7 +108,10 @@ def test_a_missing_image_is_named_before_anything_runs(engine, images, tmp_path)
     words = ("--spec", tmp_path / "spec.txt", "--data", write_data(tmp_path / "data", images=2))
     done = pipeline_run(engine, tmp_path, *words, "--tag", "nowhere")
     assert done.returncode == 1
-    assert "step convert: image frcnn-convert:nowhere: it is not on this machine; make images" in done.stderr
+    assert (
+        "step convert: image frcnn-convert:nowhere: it is not on this machine. Build it with make images"
+        in done.stderr
+    )
 
 
 def test_a_step_that_fails_at_once_is_never_taken_for_a_success(engine, images, tmp_path):
@@ -134,5 +137,5 @@ def test_without_a_daemon_the_run_says_what_to_do(tmp_path):
     words = ("--spec", tmp_path / "spec.txt", "--data", write_data(tmp_path / "data", images=2))
     done = pipeline_run(dict(os.environ), tmp_path, *words, DOCKER_HOST=f"unix://{tmp_path}/none.sock")
     assert done.returncode == 1
-    assert "--runner docker: no Docker daemon answers" in done.stderr
+    assert "--runner docker: the Docker daemon does not respond" in done.stderr
     assert "--runner process" in done.stderr

@@ -78,7 +78,8 @@ class Job:
         self.hosts = [f"{self.name}-worker-{i}" for i in range(self.spec["Worker"]["replicas"])]
         hostfile, options = mounts
         hostfile.write_text("".join(f"{host}.{self.name}.team.svc slots=1\n" for host in self.hosts))
-        self.options = ["--network", NETWORK, *options]
+        # As the manifest's securityContext and its volume for /tmp ask for.
+        self.options = ["--network", NETWORK, "--read-only", "--tmpfs", "/tmp:rw,exec,mode=1777", *options]
         self.secrets = {"S3_ENDPOINT": s3, **KEYS}
         for host in self.hosts:
             self.start_worker(host)
@@ -162,7 +163,7 @@ def test_two_workers_train_by_mpirun_from_records_to_checkpoints_on_s3(job, stor
     assert launcher.returncode == 0, log
     assert "epoch 2/2" in log
     # 4 batches of 2, which two processes share.
-    assert "8 training images, 2 steps an epoch" in log
+    assert "8 training images, 2 steps per epoch" in log
     assert newest(store, checkpoints) == 2
     assert {"status.json", "training_log.csv"} <= {entry.name for entry in store.list(checkpoints)}
 

@@ -22,7 +22,7 @@ from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files import archive, checkpoint
 from frcnn.model.files.archive import CONFIG, read_text
 from frcnn.model.files.checkpoint import TrainingRecord, save_model
-from frcnn.model.files.config_guard import guarded
+from frcnn.model.files.config_guard import sanitize_config
 from frcnn.model.files.hdf5_tree import read_tree
 from frcnn.model.layers import BatchNormalization, Conv2D
 from frcnn.model.settings import Geometry
@@ -51,7 +51,7 @@ def in_this_process(monkeypatch):
             raise ModelError(f"{shown or path}: {error}") from error
 
     for module in (archive, hdf5):
-        monkeypatch.setattr(module, "read_tree_apart", read)
+        monkeypatch.setattr(module, "read_tree_in_subprocess", read)
 
 
 def tiny_detector() -> FasterRCNN:
@@ -68,7 +68,7 @@ def tiny_detector() -> FasterRCNN:
     answers = [keras.layers.Dense(n, name=f"dense_{n}")(flat) for n in (3, 8)]
     geometry = Geometry(
         height=32, width=32, channels=3, scales=(8.0,), ratios=(1.0,), crop_size=2,
-        class_names=("a", "b"), code_weights=(1.0,) * 4, std_scaling=1.0, stride=16,
+        class_names=("a", "b"), code_weights=(1.0,) * 4, stride=16,
     )  # fmt: skip
     return FasterRCNN(keras.Model(image, [x, scores, codes]), keras.Model(crops, answers), geometry)
 
@@ -109,7 +109,7 @@ def attempt_on(kind: str, whole: bytes, folder: Path):
                 except (*archive.FAULTS, RecursionError):
                     pass
                 if config is not None:
-                    guarded(config)
+                    sanitize_config(config)
             assert isinstance(read_source(path).layers, dict)
         except ModelError as error:
             assert path.name in str(error) or "configuration" in str(error), error

@@ -5,10 +5,12 @@ from kubernetes import client
 
 from components.mpijob.api import Cluster
 from components.mpijob.job import Resources, TrainingJob
-from components.mpijob.supervise import Patience
+from components.mpijob.supervise import Timeouts
 from tests.support.kubernetes_double import NAMESPACE, KubernetesDouble
 
-QUICK = Patience(image=0.3, scheduling=0.3, quota=0.3, operator=0.6, start=5, unreachable=1.5, look=0.1)
+QUICK = Timeouts(
+    image=0.3, scheduling=0.3, quota=0.3, operator=0.6, start=30, unreachable=1.5, look=0.1, clean_up=0.5
+)
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_dry_run_prints_the_manifest(capsys, monkeypatch):
         (["--workers", "0"], 2, "Worker.replicas: got 0; expected 1 or more"),
         (["--env", "A"], 2, "--env A: expected NAME=VALUE"),
         (["--toleration", "a:Never"], 2, "EFFECT one of NoSchedule"),
-        (["--s3_secret", "keys"], 2, "--s3_endpoint and --s3_secret belong together"),
+        (["--s3_secret", "keys"], 2, "--s3_endpoint and --s3_secret must be given together"),
     ],
 )
 def test_wrong_flags(flags, code, text, caplog, capsys):

@@ -34,12 +34,71 @@ def test_failed_training_tells_what_the_worker_died_of(double, cluster, job, qui
     with pytest.raises(FailedTrainingError) as caught:
         run_job(cluster, job, patience=quick, write=lines.append)
     message = str(caught.value)
-    assert message.startswith("mpijob/kitti-train failed: BackoffLimitExceeded: ")
+    assert message.startswith(
+        "mpijob/kitti-train failed: BackoffLimitExceeded: Job has reached the specified backoff limit; "
+    )
     assert message.index("kitti-train-worker-0 ran out of memory") < message.index("exit code 3")
     assert "\n" not in message
     assert lines == ["loss is not finite"]
     assert double.job(job.name) is not None  # stays to be looked at
     assert caught.value.exit_code == 1
+
+
+def test_a_failed_job_whose_pods_go_on_is_deleted_since_they_hold_gpus(double, cluster, job, quick):
+    double.on_create = mpi_operator.evicts
+    with pytest.raises(
+        FailedTrainingError, match=r"failed: MPIJobEvicted: 1/2 workers are evicted; pod/.*-0 "
+    ):
+        run_job(cluster, job, patience=quick, write=[].append)
+    assert double.job(job.name) is None
+    assert double.select("pods", {}) == []
+
+
+def test_waiting_lists_nothing(double, cluster, job, quick):
+    """One LIST for each waiting training every few seconds adds up: watches tell what there is to know."""
+
+    def script(double, created):
+        double.condition(created["metadata"]["name"], "Created")
+        double.pod(job.name, "worker", 0, status=mpi_operator.PENDING)
+        time.sleep(1.5)
+        mpi_operator.succeeds(double, created)
+
+    double.on_create = script
+    run_job(cluster, job, patience=quick, write=[].append)
+    assert [call for call in double.calls if call[0] == "list"] == [("list", "", "pods")]  # at the end
+    for resource in ("pods", "events"):
+        assert double.calls.count(("watch", "", resource)) == 1
+
+
+def test_mpiruns_tags_are_taken_off_the_log(double, cluster, job, quick):
+    def script(double, created):
+        launcher = mpi_operator.runs(double, created)
+        double.write_log(
+            launcher, "[1,0]<stderr>:epoch 1/2", "[1,12]<stdout>: careful", "[1,0]<stdout>:", "[1] is no tag"
+        )
+        double.pod(job.name, "launcher", status=mpi_operator.ended(0))
+        double.condition(job.name, "Succeeded")
+
+    double.on_create = script
+    lines = []
+    run_job(cluster, job, patience=quick, write=lines.append)
+    assert lines == ["epoch 1/2", "rank 12: careful", "", "[1] is no tag"]
+
+
+def test_watches_of_pods_start_anew_from_a_version_that_the_server_forgot(double, cluster, job, quick):
+    def script(double, created):
+        name = created["metadata"]["name"]
+        double.condition(name, "Created")
+        double.pod(name, "worker", 0, status=mpi_operator.waiting("ImagePullBackOff"))
+        time.sleep(0.2)
+        double.forget(in_stream=True)
+        double.drop_resource, double.drop_watches = "pods", 3
+        double.remove("pods", f"{name}-worker-0")
+        mpi_operator.succeeds(double, created)
+
+    double.on_create = script
+    patience = dataclasses.replace(quick, image=30, unreachable=30)
+    run_job(cluster, job, patience=patience, write=[].append)
 
 
 def test_running_job_of_an_earlier_attempt_is_joined_and_owned(double, cluster, job, quick):
@@ -90,7 +149,7 @@ def test_watch_survives_dropped_connections(double, cluster, job, quick):
     run_job(cluster, job, patience=dataclasses.replace(quick, unreachable=10), write=lines.append)
     assert lines == ["epoch 1/2", "epoch 2/2"]
     assert double.drop_watches == 0
-    assert [call[0] for call in double.calls].count("watch") == 4
+    assert double.calls.count(("watch", "kubeflow.org", "mpijobs")) == 4
 
 
 @pytest.mark.parametrize("in_stream", [False, True])
@@ -154,11 +213,11 @@ def test_job_deleted_by_others_ends_the_step(double, cluster, job, quick):
 def test_api_that_goes_away_is_endured_for_a_while_and_the_job_left(double, cluster, job, quick):
     def script(double, created):
         mpi_operator.runs(double, created)
-        for call in ("watch mpijobs", "list pods", "get mpijobs"):
+        for call in ("watch mpijobs", "list pods", "watch pods", "watch events", "get mpijobs"):
             double.refusals[call] = (503, "ServiceUnavailable", "the server is shutting down")
 
     double.on_create = script
-    with pytest.raises(UnreachableError, match="start the step again to join it"):
+    with pytest.raises(UnreachableError, match="Start the step again to join it"):
         run_job(cluster, job, patience=quick, write=[].append)
     assert double.job(job.name) is not None
 
@@ -195,4 +254,4 @@ def test_api_that_is_not_there(job, quick):
     settings.retries = 0
     with client.ApiClient(settings) as api, pytest.raises(UnreachableError) as caught:
         create.create_or_join(Cluster(api, "team"), manifest(job), seconds=0.2)
-    assert re.search("does not answer.*KUBECONFIG", str(caught.value))
+    assert re.search("does not respond.*KUBECONFIG", str(caught.value))

@@ -2,13 +2,14 @@
 
 import copy
 import dataclasses
+import subprocess
 
 import jsonschema
 import kubernetes_validate
 import pytest
 
 from components.mpijob.job import Owner, Resources, S3Access, Toleration, job_name
-from components.mpijob.manifest import manifest, mpirun
+from components.mpijob.manifest import ROLE_VARIABLES, launcher_command, manifest, mpirun
 from components.mpijob.validate import problems
 from tests.support import mpijob_schema
 
@@ -101,6 +102,8 @@ def test_pods_keep_to_podsecurity_restricted(document):
         for container in pod["spec"]["containers"]:
             assert container["securityContext"]["allowPrivilegeEscalation"] is False
             assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert "/tmp" in {mount["mountPath"] for mount in container["volumeMounts"]}
         kinds = {kind for volume in pod["spec"]["volumes"] for kind in volume}
         assert kinds <= {"name", "emptyDir", "persistentVolumeClaim"}
 
@@ -139,8 +142,43 @@ def test_a_process_a_slot_gets_every_variable_of_the_pod(gpu_job):
     assert words[:3] == ["mpirun", "-np", "64"]
     given = {words[i + 1] for i, word in enumerate(words) if word == "-x"}
     container = next(pods_of(manifest(gpu_job)))["spec"]["containers"][0]
-    assert {each["name"] for each in container["env"]} | {"PATH", "LD_LIBRARY_PATH"} == given
+    certain = {each["name"] for each in container["env"]} - {"FRCNN_KEY"} - set(ROLE_VARIABLES)
+    assert certain | {"PATH", "HOME", "LD_LIBRARY_PATH"} == given
     assert words[-4:] == list(gpu_job.training)
+
+
+@pytest.mark.parametrize(
+    "there", [{}, {"FRCNN_KEY": "hush", "AWS_ROLE_ARN": "arn"}, {"FRCNN_KEY": "", "AWS_REGION": "eu-1"}]
+)
+def test_mpirun_is_told_of_variables_that_may_be_missing_only_if_they_are_there(gpu_job, there, tmp_path):
+    """mpirun warns of those that are not; the shell is a real one, mpirun shows what it was given."""
+    fake = tmp_path / "mpirun"
+    fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    fake.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", **there}
+    command = launcher_command(gpu_job)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    given = done.stdout.splitlines()
+    more = given[: len(given) - len(mpirun(gpu_job)) + 1]
+    assert set(zip(more[::2], more[1::2], strict=True)) == {("-x", name) for name in there}
+    assert given[len(more) :] == mpirun(gpu_job)[1:]
+    assert "hush" not in done.stdout
+
+
+def test_the_launcher_has_nodes_and_taints_of_its_own(gpu_job):
+    job = dataclasses.replace(
+        gpu_job, launcher_node_selector={"pool": "cpu"}, launcher_tolerations=(Toleration("team", "vision"),)
+    )
+    launcher, worker = (pod["spec"] for pod in pods_of(manifest(job)))
+    assert launcher["nodeSelector"] == {"pool": "cpu"}
+    assert [each["key"] for each in launcher["tolerations"]] == ["team"]
+    assert worker["nodeSelector"] == {"cloud/accelerator": "h100"}
+
+
+def test_a_worker_that_crashed_is_started_again_and_the_launcher_by_its_job(document):
+    roles = document["spec"]["mpiReplicaSpecs"]
+    assert roles["Worker"]["restartPolicy"] == "OnFailure"
+    assert roles["Launcher"]["restartPolicy"] == "Never"
 
 
 def test_secrets_are_referred_to_never_held(gpu_job):
@@ -196,7 +234,7 @@ def test_rules_of_the_operator(document, path):
     ("name", "workers", "expected"),
     [
         ("Kitti", 1, "expected a-z, 0-9 and -"),
-        ("1st", 1, "with a letter first"),
+        ("1st", 1, "starting with a letter"),
         ("a" * 54, 2, None),
         ("a" * 55, 2, "expected at most 54"),
         ("a" * 54, 11, "expected at most 53"),

@@ -22,4 +22,4 @@ def test_one_node_exchanges_nothing_over_the_network():
 
 def test_command_prints_the_plan(capsys):
     assert main(["--speed", "20"]) == 0
-    assert "steps an epoch                  3907" in capsys.readouterr().out
+    assert "steps per epoch                 3907" in capsys.readouterr().out

@@ -142,7 +142,7 @@ def test_cancelling_the_step_deletes_the_job(double, environment, records, tmp_p
     step.send_signal(signal.SIGTERM)
     _, errors = step.communicate(timeout=60)
     assert step.returncode == 143
-    assert b"deleted, and with it its pods" in errors
+    assert b"Deleted mpijob/" in errors
     assert not [key for key in double.objects if key[0] == "mpijobs"]
     assert not (tmp_path / "model" / "model.keras").exists()
 
@@ -196,8 +196,8 @@ def test_a_job_that_got_on_before_it_failed_is_started_again(
     double.on_create = loses_a_worker
     with pytest.raises(RunError, match="BackoffLimitExceeded"):
         train_on_workers(request, tmp_path / "folder", "", connected=lambda: cluster, patience=quick)
-    assert caplog.text.count("It got on, so it is started again from epoch 1") == 1
-    assert caplog.text.count("created in namespace") == 2
+    assert caplog.text.count("Restarting from epoch 1, because the job made progress") == 1
+    assert caplog.text.count("Created mpijob/") == 2
 
 
 def crowded(room):
@@ -222,11 +222,11 @@ def test_where_there_is_no_room_for_all_the_workers_that_fit_train(
 ):
     double.on_create = crowded(3)
     request = request_of("--num-workers", "5", "--min-workers", "2")
-    with pytest.raises(RunError, match="left no checkpoint"):  # the operator here computes nothing
+    with pytest.raises(RunError, match="there is no checkpoint"):  # the operator here computes nothing
         train_on_workers(request, tmp_path, "", connected=lambda: cluster, patience=quick)
     ((_, job),) = [(key, each) for key, each in double.objects.items() if key[0] == "mpijobs"]
     assert mpi_operator.workers_of(job) == 3
-    assert "Training goes on with the 3 workers that there is room for" in caplog.text
+    assert "Continuing with 3 workers, which fit into the cluster" in caplog.text
 
 
 @pytest.mark.parametrize("least", ["0", "4"])
@@ -240,7 +240,7 @@ def test_with_less_room_than_was_asked_for_the_step_ends(least, double, cluster,
 
 def test_success_without_a_checkpoint_is_a_failure(double, cluster, quick, request_of, tmp_path):
     double.on_create = mpi_operator.succeeds
-    with pytest.raises(RunError, match="left no checkpoint; see whether this step and the workers use"):
+    with pytest.raises(RunError, match="Check that this step and the workers use"):
         train_on_workers(request_of(), tmp_path, "", connected=lambda: cluster, patience=quick)
 
 
@@ -265,7 +265,7 @@ def test_no_secret_is_in_the_job_or_in_the_spec_on_s3(
     monkeypatch.setenv("FRCNN_KEY", SECRET)
     request = request_of(spec=f'enc_key: "{SECRET}"\n{SPEC}')
     double.on_create = mpi_operator.succeeds
-    with pytest.raises(RunError, match="left no checkpoint"):
+    with pytest.raises(RunError, match="there is no checkpoint"):
         train_on_workers(request, tmp_path, SECRET, connected=lambda: cluster, patience=quick)
     ((_, job),) = [(key, each) for key, each in double.objects.items() if key[0] == "mpijobs"]
     text = json.dumps(job)
@@ -289,13 +289,37 @@ def test_options_of_the_clusters_owner_reach_the_pods(request_of):
     assert job.owner is not None and job.owner.uid == "uid-1"
 
 
+def test_workers_reach_s3_through_the_proxy_of_the_step_unless_its_url_holds_a_password(
+    request_of, monkeypatch
+):
+    proxies = {
+        "HTTPS_PROXY": "http://proxy:3128",
+        "no_proxy": ".svc",
+        "http_proxy": f"http://me:{SECRET}@proxy:1",
+    }
+    for name, value in proxies.items():
+        monkeypatch.setenv(name, value)
+    job = described(request_of(), pod_options(""), "team")
+    given = {name: value for name, value in job.environment.items() if name in proxies}
+    assert given == {name: proxies[name] for name in ("HTTPS_PROXY", "no_proxy")}
+
+
+def test_the_launcher_can_be_given_nodes_and_taints_of_its_own(request_of):
+    options = "--launcher_node_selector pool=cpu --launcher_toleration team=vision:NoSchedule"
+    job = described(request_of(), pod_options(options), "team")
+    assert job.launcher_node_selector == {"pool": "cpu"}
+    (toleration,) = job.launcher_tolerations
+    assert (toleration.key, toleration.value, toleration.effect) == ("team", "vision", "NoSchedule")
+    assert not job.node_selector and not job.tolerations
+
+
 @pytest.mark.parametrize(
     ("more", "spec", "message"),
     [
-        (("--checkpoints", "/volume"), SPEC, "--checkpoints is not on S3"),
+        (("--checkpoints", "/volume"), SPEC, "requires --checkpoints on S3"),
         (("--records-uri", "/volume/records"), SPEC, "--records /volume/records is not on S3"),
         (("--start-from-uri", "gs://a/b"), SPEC, "--start-from gs://a/b is not on S3"),
-        ((), f'enc_key: "x"\n{SPEC}', "enc_key does not reach the workers; put it into the secret"),
+        ((), f'enc_key: "x"\n{SPEC}', "enc_key is not passed to workers. Store it in the secret"),
     ],
 )
 def test_what_workers_could_not_reach_is_refused(more, spec, message, environment, records, tmp_path, capsys):

@@ -61,19 +61,19 @@ CASES = {
     ),
     "gpus": (
         pods(operator.unschedulable(NO_GPU), GPU_SPEC),
-        r"pod/kitti-train-worker-0: no node can take it: .*Each such pod asks for nvidia.com/gpu 16: ",
+        r"pod/kitti-train-worker-0: no node can take it: .*Each such pod requests nvidia.com/gpu 16: ",
     ),
     "taint": (
         pods(operator.unschedulable("0/3 nodes are available: 3 node(s) had untolerated taint {gpu: true}.")),
-        r"Tolerate the nodes' taint",
+        r"Add a toleration for the nodes' taint",
     ),
     "quota": (
         with_event("MPIJob", "kitti-train", "MPIJobFailed", QUOTA),
-        r"mpijob/kitti-train: a pod could not be created: .*exceeded quota: gpus.*Ask for less, wait",
+        r"mpijob/kitti-train: a pod could not be created: .*exceeded quota: gpus.*Request less, wait",
     ),
     "service account": (
         with_event("Job", "kitti-train-launcher", "FailedCreate", NO_ACCOUNT),
-        r'job/kitti-train-launcher: .*serviceaccount "trainer" not found. Name an existing service account',
+        r'job/kitti-train-launcher: .*serviceaccount "trainer" not found. Choose an existing service account',
     ),
     "PodSecurity": (
         with_event("MPIJob", "kitti-train", "MPIJobFailed", PODSECURITY),
@@ -81,7 +81,7 @@ CASES = {
     ),
     "refused by the operator": (
         with_event("MPIJob", "kitti-train", "ValidationError", INVALID),
-        r"mpijob/kitti-train: mpi-operator refuses it: .*must be 1. Correct the job's settings",
+        r"mpijob/kitti-train: mpi-operator rejected the job: .*must be 1. Correct the job's settings",
     ),
     "autoscaler gives up": (
         with_event("Pod", "kitti-train-worker-0", "NotTriggerScaleUp", "no", operator.unschedulable(NO_GPU)),
@@ -91,7 +91,41 @@ CASES = {
         with_event("Pod", "kitti-train-worker-0", "FailedMount", "no volume x", operator.PENDING),
         r"pod/kitti-train-worker-0: FailedMount: no volume x. Create the volume",
     ),
-    "no operator": (None, r"mpijob/kitti-train: mpi-operator has taken no notice .*See whether it runs"),
+    "claim": (
+        pods(operator.unschedulable('0/3 nodes are available: persistentvolumeclaim "kitti" not found.')),
+        r"persistentvolumeclaim \"kitti\" not found. Create the claim kitti in this namespace, or corr",
+    ),
+    "volume": (
+        pods(
+            operator.unschedulable(
+                "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+            )
+        ),
+        r"The volume claim is not bound: check `kubectl describe pvc`",
+    ),
+    "no sshd": (
+        pods(operator.ended(128, "StartError", 'exec: "/usr/sbin/sshd": stat: no such file or directory')),
+        r"worker-0: ended before the training did: StartError, exit code 128: exec: .*sshd.* Check",
+    ),
+    "worker out of memory": (
+        pods(operator.ended(137, "OOMKilled")),
+        r"ended before the training did: OOMKilled, exit code 137. Raise its memory \(--memory\)",
+    ),
+    "worker crashes": (
+        pods(operator.crashes(1, "Error")),
+        r"ends repeatedly: Error, exit code 1. Read the container's log: `kubectl logs --previous`",
+    ),
+    "worker evicted": (
+        pods(
+            {
+                "phase": "Failed",
+                "reason": "Evicted",
+                "message": "The node was low on resource: ephemeral-storage",
+            }
+        ),
+        r"pod/kitti-train-worker-0: Evicted: .*The node ran out of ephemeral-storage: request more",
+    ),
+    "no operator": (None, r"mpijob/kitti-train: mpi-operator has not processed the job .*Check that it runs"),
 }
 
 
@@ -113,7 +147,47 @@ def test_trouble_that_may_pass_is_told_before_it_ends_the_run(case, double, clus
         run_job(cluster, job, patience=quick)
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert warnings
-    assert all("(waiting 0 s for it)" in text for text in warnings)
+    assert all("(waiting up to 0 s)" in text for text in warnings)
+
+
+def test_one_bad_image_is_one_warning(double, cluster, job, quick, caplog):
+    """Both workers have it, and the kubelet says so by turns in two ways."""
+
+    def script(double, created):
+        name = created["metadata"]["name"]
+        double.condition(name, "Created")
+        for reason in ("ErrImagePull", "ImagePullBackOff") * 3:
+            for index in (0, 1):
+                double.pod(name, "worker", index, status=operator.waiting(reason, f"{PULL} {reason}"))
+            time.sleep(0.15)
+
+    double.on_create = script
+    with pytest.raises(RunError, match="of image frcnn-train:9"):
+        run_job(cluster, job, patience=dataclasses.replace(quick, image=1.0))
+    assert len([each for each in caplog.records if each.levelname == "WARNING"]) == 1
+
+
+def test_a_refused_creation_leaves_nothing_behind_to_warn_of(double, cluster, job, quick, caplog):
+    for call in ("create mpijobs", "get mpijobs"):
+        double.refusals[call] = (403, "Forbidden", "mpijobs is forbidden: User x cannot")
+    with pytest.raises(RunError, match=r"cannot. Install the chart"):
+        run_job(cluster, job, patience=quick)
+    assert [each for each in caplog.records if each.levelname == "WARNING"] == []
+    assert ("delete", "kubeflow.org", "mpijobs") not in double.calls
+
+
+def test_a_pod_without_a_token_is_told_so(monkeypatch, tmp_path):
+    from components.mpijob.api import connect
+
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    with pytest.raises(
+        RunError, match=r"from this pod: .*token is not mounted. Run as the chart's frcnn-laun"
+    ):
+        connect()
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
+    with pytest.raises(RunError, match="Run inside a pod, or set KUBECONFIG"):
+        connect()
 
 
 def test_trouble_that_passes_is_no_trouble(double, cluster, job, quick):
@@ -158,7 +232,7 @@ def test_workers_that_never_come_up_end_at_the_deadline(double, cluster, job, qu
 REFUSALS = {
     "no operator installed": (
         None,
-        r"the cluster knows no MPIJob \(kubeflow.org/v2beta1\). Install mpi-operator",
+        r"the cluster has no MPIJob resource \(kubeflow.org/v2beta1\). Install mpi-operator",
     ),
     "no namespace": (
         (404, "NotFound", 'namespaces "team" not found'),
@@ -174,12 +248,15 @@ REFUSALS = {
     ),
     "quota": (
         (403, "Forbidden", 'mpijobs.kubeflow.org "kitti-train" is forbidden: exceeded quota: jobs'),
-        r"exceeded quota: jobs. Ask for less",
+        r"exceeded quota: jobs. Request less",
     ),
-    "not logged in": ((401, "Unauthorized", "Unauthorized"), r"does not know us \(401\). Log in again"),
+    "not logged in": (
+        (401, "Unauthorized", "Unauthorized"),
+        r"does not accept the credentials \(401\). Log in again",
+    ),
     "invalid": (
         (422, "Invalid", "spec.slotsPerWorker: Invalid value"),
-        r"refuses it \(422\): spec.slotsPerWorker",
+        r"rejected the request \(422\): spec.slotsPerWorker",
     ),
 }
 
@@ -199,7 +276,9 @@ def test_refused_creation_is_explained(case, double, cluster, job, quick):
 
 def test_missing_right_to_read_events_is_named_and_the_job_deleted(double, cluster, job, quick):
     double.on_create = pods(operator.PENDING)
-    double.refusals["list events"] = (403, "Forbidden", "events is forbidden: User x cannot list")
-    with pytest.raises(RunError, match=r"list events of mpijob/kitti-train .*cannot list. Install the chart"):
+    double.refusals["watch events"] = (403, "Forbidden", "events is forbidden: User x cannot watch")
+    with pytest.raises(
+        RunError, match=r"watch events of mpijob/kitti-train .*cannot watch. Install the chart"
+    ):
         run_job(cluster, job, patience=quick)
     assert double.job(job.name) is None

@@ -88,8 +88,57 @@ def test_the_training_steps_have_as_many_gpus_as_the_run_asks_for(documents):
         if "accelerator" in executor["container"]["resources"]
     }
     assert counts == dict.fromkeys(
-        ("exec-train", "exec-train-2"), "{{$.inputs.parameters['pipelinechannel--step_gpus']}}"
+        ("exec-train", "exec-retrain"), "{{$.inputs.parameters['pipelinechannel--step_gpus']}}"
     )
+
+
+def tasks(spec):
+    """Every container task, with where it stands and its component."""
+    for owner, dag in dags(spec).items():
+        for key, task in dag["tasks"].items():
+            component = spec["components"][task["componentRef"]["name"]]
+            if "executorLabel" in component:
+                yield owner, f"{owner}/{key}", task, component
+
+
+def test_the_number_of_gpus_is_text_since_backends_read_no_number_there(documents):
+    spec = documents[0]
+    for owner, place, task, component in tasks(spec):
+        resources = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]["resources"]
+        if "accelerator" in resources:
+            source = task["inputs"]["parameters"]["pipelinechannel--step_gpus"]["componentInputParameter"]
+            declared = spec["components"][owner]["inputDefinitions"]["parameters"][source]
+            assert declared["parameterType"] == "STRING", place
+    assert spec["root"]["inputDefinitions"]["parameters"]["step_gpus"]["defaultValue"] == "0"
+
+
+def test_every_input_of_every_step_is_given_since_a_backend_may_not_see_its_default(documents):
+    for _, place, task, component in tasks(documents[0]):
+        for kind in ("parameters", "artifacts"):
+            declared = component.get("inputDefinitions", {}).get(kind, {})
+            given = task.get("inputs", {}).get(kind, {})
+            assert set(declared) <= set(given), place
+
+
+def test_the_data_set_is_no_artifact_of_the_trainings_which_read_it_where_it_is_kept(documents):
+    """A launcher copies every input artifact to the disk of the step's pod before the step begins."""
+    artifacts = {
+        place.partition("/")[2]: set(component.get("inputDefinitions", {}).get("artifacts", {}))
+        for _, place, _, component in tasks(documents[0])
+    }
+    assert (artifacts["train"], artifacts["retrain"]) == (set(), {"start_from"})
+
+
+def test_steps_are_tried_again_however_long_their_first_attempt_took(documents):
+    """Backends count backoffMaxDuration from the beginning of the first attempt, and end a retry then."""
+    policies = {
+        place: task["retryPolicy"] for _, place, task, _ in tasks(documents[0]) if "retryPolicy" in task
+    }
+    assert len(policies) == 9
+    for place, policy in policies.items():
+        longest, wait = (int(policy[key][:-1]) for key in ("backoffMaxDuration", "backoffDuration"))
+        waits = sum(wait * policy["backoffFactor"] ** n for n in range(policy["maxRetryCount"]))
+        assert longest - waits > 14 * 24 * 3600, place
 
 
 def test_a_reference_to_a_parameter_is_to_one_that_is_handed_in(documents):

@@ -28,6 +28,26 @@ def test_times_are_the_servers(cron, here, expected):
     assert translated(cron, zone(here), UTC, WINTER)[0] == expected
 
 
+@pytest.mark.parametrize(
+    ("days", "expected"),
+    [
+        ("7", "0"),
+        ("5-7", "0,5,6"),
+        ("1-7", "0,1,2,3,4,5,6"),
+        ("0-7", "0,1,2,3,4,5,6"),
+        ("0,7", "0"),
+        ("1,7", "1,0"),
+        ("1-7/2", "0,1,3,5"),
+        ("7-7", "0"),
+        ("1-5", "1-5"),
+        ("SUN", "SUN"),
+        ("*/7", "*/7"),
+    ],
+)
+def test_sunday_is_0_to_the_server_and_may_be_7_here(days, expected):
+    assert translated(f"0 2 * * {days}", UTC, UTC, WINTER)[0] == f"0 0 2 * * {expected}"
+
+
 def test_a_change_of_the_clocks_is_told(cron="0 2 * * *"):
     _, change = translated(cron, zone("Europe/Berlin"), UTC, WINTER)
     assert change is not None
@@ -39,9 +59,9 @@ def test_a_change_of_the_clocks_is_told(cron="0 2 * * *"):
     ("cron", "here", "message"),
     [
         ("0 2 * *", "UTC", "expected minute hour day month weekday"),
-        ("*/5 2 * * *", "Europe/Berlin", "minute and hour have to be numbers"),
-        ("0 0 1 * *", "Europe/Berlin", "lies on another day"),
-        ("0 0 * * 1-x", "Europe/Berlin", "weekday 'x' is not understood"),
+        ("*/5 2 * * *", "Europe/Berlin", "minute and hour must be numbers"),
+        ("0 0 1 * *", "Europe/Berlin", "is on another day"),
+        ("0 0 * * 1-x", "Europe/Berlin", "unknown weekday 'x'"),
     ],
 )
 def test_what_cannot_be_said_is_refused(cron, here, message):

@@ -51,6 +51,8 @@ class StandIns:
         return Status.SUCCESS
 
     def write_artifacts(self, step, args):
+        if step == "convert":
+            write_text(args.records_uri, args.records_kept_at)
         outputs = json.loads(args.executor_input)["outputs"]
         for name, each in outputs.get("artifacts", {}).items():
             path = Path(each["artifacts"][0]["uri"])
@@ -127,7 +129,7 @@ def test_each_step_gets_what_it_works_on(tmp_path, stand_ins):
         num_workers=2,
         min_workers=1,
         gpus_per_worker=4,
-        step_gpus=1,
+        step_gpus="1",
         target_params=0.4,
         webhook="http://localhost:1/hook",
     )
@@ -137,7 +139,8 @@ def test_each_step_gets_what_it_works_on(tmp_path, stand_ins):
     records = artifact(steps, "convert", "records")
     assert convert.data == "/data"
     assert convert.data_version == "v1"
-    assert (train.records, train.epochs, train.start_from, train.checkpoints) == (records, 3, None, "c")
+    assert (train.records_uri, train.epochs, train.start_from) == (str(records), 3, None)
+    assert (train.checkpoints, retrain.records_uri) == ("c", str(records))
     assert evaluate.model == artifact(steps, "train", "model")
     assert (evaluate.minimum_map, evaluate.baseline_map) == (0.4, None)
     assert (prune.model, prune.threshold) == (artifact(steps, "train", "model"), 0.25)

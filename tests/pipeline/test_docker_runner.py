@@ -1,7 +1,9 @@
 """Steps as containers: what the daemon is asked, by a client that notes it."""
 
 import gc
+import json
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import docker.errors
@@ -136,7 +138,7 @@ def test_the_ids_of_images_stand_for_their_code(client):
     [
         (
             "frcnn-train:2",
-            "step train: image frcnn-train:2: it is not on this machine; make images builds it",
+            "step train: image frcnn-train:2: it is not on this machine. Build it with make images",
         ),
         ("my.registry/frcnn-prune:1", "step prune: image .*: it cannot be pulled: pull access denied"),
     ],
@@ -149,6 +151,27 @@ def test_a_missing_image_is_named_with_its_step_and_the_remedy(client, image, me
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_no_daemon_is_an_error_that_names_the_way_out(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    with pytest.raises(RunError, match=r"no Docker daemon answers .* --runner process"):
+    with pytest.raises(RunError, match=r"the Docker daemon does not respond .* --runner process"):
         docker_client()
     gc.collect()  # the SDK leaves the socket open on which nobody answered
+
+
+def test_a_command_too_long_for_linux_is_read_from_a_file_that_the_container_sees(
+    client, tmp_path, monkeypatch
+):
+    command = ["python", "-m", "components.train.main", "--spec", "x" * 200_000]
+    (tmp_path / "root").mkdir()
+    found = []
+
+    def start(container):
+        *words, file = client.asked["command"]
+        found.append((words, json.loads(Path(file).read_bytes()), Path(file)))
+
+    monkeypatch.setattr(Container, "start", start)
+    handler = container_handler(client, Containers())
+    assert handler("frcnn-train:1", command, str(tmp_path / "root"), None).run() == Status.SUCCESS
+    ((words, given, file),) = found
+    assert client.asked["entrypoint"] == ["python"]
+    assert words == ["-P", "-m", "frcnn.console.step_process", "components.train.main"]
+    assert given == {"command": command, "parent": 0}
+    assert file.parent == tmp_path / "root" and not file.exists()

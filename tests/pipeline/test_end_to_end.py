@@ -41,7 +41,7 @@ def test_the_summary_names_every_artifact_where_it_lies(finished):
 
 def test_the_pipeline_itself_takes_less_than_five_seconds(finished):
     _, out, _ = finished
-    (beside,) = re.findall(r"\(([\d.]+) s beside the steps\)", out)
+    (beside,) = re.findall(r"\(([\d.]+) s outside the steps\)", out)
     assert float(beside) < 5.0
 
 

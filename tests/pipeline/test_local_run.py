@@ -54,8 +54,17 @@ def test_links_are_those_of_the_last_run(tmp_path):
     link_latest([step("evaluate retrained", tmp_path / "2")], tmp_path / "latest")
     links = [path for path in (tmp_path / "latest").rglob("*") if path.is_symlink()]
     assert links == [tmp_path / "latest" / "evaluate-retrained" / "report"]
-    assert links[0].readlink() == tmp_path / "2" / "evaluate retrained"
+    assert links[0].readlink() == Path("../../2/evaluate retrained")
+    assert links[0].resolve() == tmp_path / "2" / "evaluate retrained"
     assert (tmp_path / "1" / "prune").is_dir()
+
+
+def test_links_are_good_where_their_folder_is_moved_to(tmp_path):
+    link_latest([step("prune", tmp_path / "demo" / "run")], tmp_path / "demo" / "latest")
+    (tmp_path / "demo").rename(tmp_path / "moved")
+    link = tmp_path / "moved" / "latest" / "prune" / "report"
+    assert not link.readlink().is_absolute()
+    assert link.resolve() == tmp_path / "moved" / "run" / "prune"
 
 
 def test_files_of_the_user_among_the_links_are_left_alone(tmp_path):
@@ -73,3 +82,22 @@ def test_the_verdict_is_that_of_the_last_evaluation_unless_something_was_exporte
     export = StepRun("export", "done", 1.0, {}, {})
     assert LocalRun((good, bad), Path()).objections == "mAP 0.1 is below"
     assert LocalRun((good, bad, export), Path()).objections == ""
+
+
+def test_a_file_behind_a_link_counts_and_links_that_lead_nowhere_or_round_do_no_harm(data, tmp_path):
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "labels").symlink_to(data / "labels")
+    (linked / "b.txt").symlink_to(data / "b.txt")
+    before = [fingerprint.of_data(linked)]
+    (data / "labels" / "a.txt").write_text("another label")
+    before.append(fingerprint.of_data(linked))
+    (data / "b.txt").write_text("another file")
+    before.append(fingerprint.of_data(linked))
+    (linked / "gone").symlink_to("nowhere")
+    (data / "labels" / "up").symlink_to(linked)
+    before.append(fingerprint.of_data(linked))
+    os.mkfifo(linked / "pipe")
+    before.append(fingerprint.of_data(linked))
+    assert len(set(before)) == len(before)
+    assert fingerprint.of_data(linked) == before[-1]

@@ -1,6 +1,8 @@
 """Steps as processes: their command, their environment, their failures, and their end."""
 
+import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -40,8 +42,8 @@ def test_an_exit_code_other_than_0_is_a_failure():
 
 
 def test_environment_of_the_container_is_passed_on():
-    code = "import os; raise SystemExit(os.environ['COLOUR'] != 'green')"
-    assert handler("python", "-c", code, COLOUR="green").run() == Status.SUCCESS
+    code = "import os; raise SystemExit(os.environ['COLOR'] != 'green')"
+    assert handler("python", "-c", code, COLOR="green").run() == Status.SUCCESS
 
 
 @dsl.container_component
@@ -92,3 +94,69 @@ def wait_for_text(path):
             return path.read_text()
         time.sleep(0.1)
     raise AssertionError(f"{path} was not written")
+
+
+SHOW = """
+import json, os, sys
+from pathlib import Path
+words = Path("/proc/self/cmdline").read_text() if Path("/proc/self/cmdline").exists() else ""
+Path("got").write_text(json.dumps([sys.argv[1], words, os.environ.get("FRCNN_KEY")]))
+"""
+
+
+@dsl.container_component
+def shows(text: str, other: str):
+    return dsl.ContainerSpec(image="none", command=["python", "-c", SHOW, text, other])
+
+
+@dsl.pipeline(name="showing")
+def showing(text: str, other: str):
+    shows(text=text, other=other)
+
+
+PLACEHOLDERS = (
+    "{{$}}",
+    "{{$.inputs.parameters['other']}}",
+    "{{$.pipeline_job_name}} {{$.pipeline_root}} {{workspace_path}} /kfp-workspace",
+    "{{$.json_escape[1]}}",
+    '{"Concat": ["a", "b"]}',
+)
+
+
+@pytest.mark.parametrize("text", [*PLACEHOLDERS, "100 % {} {{x}} $HOME `ls`\n", "x" * 300_000])
+def test_a_text_reaches_a_step_as_it_was_given_and_on_no_command_line(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    steps, places = [], (tmp_path / "artifacts", tmp_path / "cache")
+    run_pipeline(showing, {"text": text, "other": "SECRET"}, *places, steps, secrets={"FRCNN_KEY": "k"})
+    got, words, key = json.loads((tmp_path / "got").read_text())
+    assert (got, key) == (text, "k")
+    assert "SECRET" not in words and text not in words
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGKILL])
+def test_a_step_ends_with_its_runner(tmp_path, number):
+    """A hang-up comes when the terminal goes away."""
+    step = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    script = f"""
+        from kfp import local
+        from frcnn.console.signals import terminate_as_interrupt
+        from pipelines.local.processes import ProcessTaskHandler
+        runner = local.SubprocessRunner(use_venv=False)
+        with terminate_as_interrupt():
+            ProcessTaskHandler("none", ["python", "-c", {step!r}], "root", runner, {{}}).run()
+    """
+    path = os.pathsep.join([str(ROOT / "shared" / "src"), str(ROOT)])
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as run:
+        pid = int(run.stdout.readline())
+        run.send_signal(number)
+        # The step holds the pipe's other end: the pipe is at its end when the step is gone.
+        ended, _, _ = select.select([run.stdout], [], [], 60)
+        if not ended:
+            os.kill(pid, signal.SIGKILL)
+    assert ended
+    assert run.returncode

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import http.server
 import importlib.util
 import json
 import os
@@ -9,6 +10,8 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
+import urllib.request
 import warnings
 from pathlib import Path
 
@@ -27,7 +30,10 @@ YAML = COMPILED / "faster_rcnn.yaml"
 RUNNING = ("RUNNING", [("root-driver", "SUCCEEDED"), ("convert", "SUCCEEDED"), ("train", "RUNNING")])
 ALL = [
     (name, "SUCCEEDED")
-    for name in ("convert", "train", "evaluate", "prune", "train", "evaluate", "export", "compare", "notify")
+    for name in (
+        *("convert", "train", "evaluate", "prune", "retrain", "evaluate-retrained"),
+        *("export", "compare", "notify"),
+    )
 ]
 
 
@@ -115,6 +121,19 @@ def test_a_spec_on_s3_is_sent_as_its_uri(kubeflow):
     assert kubeflow.runs[0]["runtime_config"]["parameters"]["spec"] == "s3://specs/kitti.txt"
 
 
+def test_fields_that_are_set_are_sent_in_the_text_of_the_spec(kubeflow, spec, capsys):
+    from frcnn.spec.load import parse_experiment
+
+    settings = ("--set", "random_seed=77", "--set", "training_config.num_epochs=3")
+    assert submit(kubeflow, spec, *settings) == 0
+    sent = parse_experiment(kubeflow.runs[0]["runtime_config"]["parameters"]["spec"]).spec
+    assert (sent.random_seed, sent.training_config.num_epochs) == (77, 3)
+    assert submit(kubeflow, spec, "--set", "training_config.num_epoch=3") == 2
+    assert "did you mean 'num_epochs'?" in capsys.readouterr().err
+    assert submit(kubeflow, "s3://specs/kitti.txt", *settings) == 2
+    assert len(kubeflow.runs) == 1
+
+
 def test_a_spec_with_faults_is_not_submitted(kubeflow, tmp_path, capsys):
     (tmp_path / "bad.txt").write_text("training_config { num_epochz: 3 }")
     assert submit(kubeflow, tmp_path / "bad.txt") == 2
@@ -158,13 +177,181 @@ def test_a_failed_step_is_named_with_its_error(kubeflow, spec, capsys):
 def test_a_cancelled_run_ends_the_waiting(kubeflow, spec, capsys):
     kubeflow.script = [RUNNING, ("CANCELED", [("train", "FAILED")])]
     assert submit(kubeflow, spec, "--wait") == 1
-    assert "run run-0 was cancelled; submit it again" in capsys.readouterr().err
+    assert "run run-0 was canceled. Submit it again" in capsys.readouterr().err
 
 
 def test_waiting_ends_after_the_timeout_and_says_how_to_go_on(kubeflow, spec, capsys):
     kubeflow.script = [RUNNING]
     assert submit(kubeflow, spec, "--wait", "--timeout", "0.05") == 1
-    assert "frcnn pipeline status run-0 --wait follows it again" in capsys.readouterr().err
+    assert "Follow it again with: frcnn pipeline status run-0 --wait" in capsys.readouterr().err
+
+
+STUCK = (
+    "RUNNING",
+    [("convert-driver", "SUCCEEDED"), ("convert", "RUNNING"), ("executor", "PENDING")],
+)
+
+
+def test_a_pod_that_does_not_start_ends_the_waiting_with_what_may_be_wrong_and_how_to_see_it(
+    kubeflow, spec, capsys
+):
+    kubeflow.script = [("PENDING", []), STUCK]
+    assert submit(kubeflow, spec, "--wait", "--stalled", "0.3", "--namespace", "team") == 1
+    said = capsys.readouterr().err
+    assert "run run-0: step convert has not started: its pod is pending, for 0 s: its image cannot" in said
+    assert "kubectl -n team describe pods -l pipeline/runid=run-0" in said
+    assert "frcnn pipeline cancel run-0 ends it" in said
+
+
+def test_a_step_that_trains_for_long_is_not_taken_for_one_that_does_not_start(kubeflow, spec, capsys):
+    training = ("RUNNING", [("train-driver", "SUCCEEDED"), ("train", "RUNNING"), ("executor", "RUNNING")])
+    for long in (training, ("RUNNING", [])):
+        kubeflow.script = [long] * 20 + [("SUCCEEDED", ALL)]
+        assert submit(kubeflow, spec, "--wait", "--stalled", "0.05") == 0
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ([("PENDING", [])], "no step has started"),
+        (
+            [("RUNNING", [("train-driver", "PENDING")])],
+            "step train has not started: the pod that prepares it",
+        ),
+    ],
+)
+def test_whatever_does_not_start_is_named(script, said, kubeflow, spec, capsys):
+    kubeflow.script = script
+    assert submit(kubeflow, spec, "--wait", "--stalled", "0.1") == 1
+    assert said in capsys.readouterr().err
+
+
+def test_the_timeout_tells_of_a_pod_that_has_not_started(kubeflow, spec, capsys):
+    kubeflow.script = [STUCK]
+    assert submit(kubeflow, spec, "--wait", "--timeout", "0.1") == 1
+    assert "step convert has not started: its pod is pending" in capsys.readouterr().err
+
+
+def test_no_step_is_reused_if_nobody_wants_that_also_in_nested_pipelines(kubeflow, spec):
+    assert submit(kubeflow, spec, "--no_cache") == 0
+    words = ("--name", "n", "--cron", "0 2 * * 7", "--no_cache", "--spec", spec, "--data", "/d")
+    assert frcnn("schedule", *words, "--host", kubeflow.url) == 0
+    assert submit(kubeflow, spec) == 0
+    never, scheduled, usual = (
+        each["pipeline_spec"]["pipeline_spec"]
+        for each in (kubeflow.runs[0], kubeflow.schedules[0], kubeflow.runs[1])
+    )
+    for sent in (never, scheduled):
+        assert reused(sent) == set()
+        assert set(sent["components"]) == set(usual["components"])
+    assert {"convert", "train", "export"} <= reused(usual)
+
+
+def reused(sent):
+    dags = [sent["root"], *sent["components"].values()]
+    tasks = [task for each in dags for task in each.get("dag", {}).get("tasks", {}).items()]
+    return {key for key, task in tasks if task.get("cachingOptions", {}).get("enableCache")}
+
+
+@pytest.mark.parametrize("name", ["spec", "convert_spec"])
+def test_a_spec_that_is_too_long_for_a_steps_argument_is_refused_by_name(
+    name, kubeflow, spec, tmp_path, capsys
+):
+    long = tmp_path / "long.txt"
+    text = SPEC if name == "spec" else EXPORT
+    long.write_text(text + "# a line that somebody wrote\n" * 5000)
+    words = ("--spec", long) if name == "spec" else ("--spec", spec, "--convert_spec", long)
+    assert frcnn("submit", *words, "--data", "s3://d/k", "--host", kubeflow.url) == 2
+    said = capsys.readouterr().err
+    assert f"--{name} {long}: " in said
+    assert "Linux allows 131071 in an argument" in said
+    assert f"frcnn pipeline push-spec {long} s3://bucket/name.txt" in said
+    assert kubeflow.runs == []
+
+
+EXPORT = """kitti_config { root_directory_path: "/d" image_dir_name: "i" label_dir_name: "l"
+  image_extension: ".png" partition_mode: "random" num_partitions: 2 val_split: 20 num_shards: 2 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("release", "code", "said"),
+    [
+        (
+            "2.13.0",
+            1,
+            "Kubeflow Pipelines 2.13.0 is older than 2.15, the oldest release that runs this pipeline",
+        ),
+        ("2.14.3", 0, "2.14.3 is older than 2.15, the oldest release tested with this pipeline"),
+        ("2.15.0", 0, ""),
+        ("2.17.1", 0, ""),
+        ("2.18.0", 0, "2.18.0 is newer than 2.17, the newest release tested with this pipeline"),
+        ("unknown", 0, ""),
+    ],
+)
+def test_the_servers_release_is_looked_at_before_anything_is_sent(release, code, said, spec, capsys):
+    with KubeflowDouble(release=release) as double:
+        assert submit(double, spec) == code
+    assert len(double.runs) == (0 if code else 1)
+    error = capsys.readouterr().err
+    assert (said in error) if said else ("Kubeflow Pipelines" not in error)
+
+
+def test_the_release_is_read_from_the_uis_answer_too():
+    from pipelines.remote.versions import release
+
+    assert release({"apiServerTagName": "2.15.0", "frontendTagName": "2.16.0"}) == (2, 15, 0)
+    assert release({"tag_name": "unknown", "frontendTagName": "v2.16.1"}) == (2, 16, 1)
+    assert release({"multi_user": True}) is None
+
+
+class Proxy(http.server.BaseHTTPRequestHandler):
+    """Passes requests on to the double, and keeps their addresses."""
+
+    def _pass_on(self):
+        self.server.asked.append(self.path)
+        length = int(self.headers.get("Content-Length") or 0)
+        address = f"{self.server.to}/{self.path.split('/', 3)[3]}"
+        request = urllib.request.Request(
+            address, self.rfile.read(length) or None, dict(self.headers), method=self.command
+        )
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:
+            data = answer.read()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_POST = _pass_on  # noqa: N815
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def proxy(kubeflow, monkeypatch):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    server.asked, server.to = [], kubeflow.url
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_server_elsewhere_is_asked_through_the_proxy_by_all_that_asks(proxy, kubeflow, spec):
+    words = ("--spec", spec, "--data", "s3://d/k", "--host", "http://kubeflow.example:8080")
+    assert frcnn("submit", *words) == 0
+    assert len(proxy.asked) == len(kubeflow.calls) > 3
+    assert all(address.startswith("http://kubeflow.example:8080/") for address in proxy.asked)
+
+
+def test_this_machine_and_what_no_proxy_names_are_asked_directly(proxy, kubeflow, spec, monkeypatch, capsys):
+    assert submit(kubeflow, spec) == 0
+    monkeypatch.setenv("no_proxy", "kubeflow.invalid")
+    assert frcnn("list", "--host", "http://kubeflow.invalid") == 1
+    assert proxy.asked == []
+    assert "proxy" not in capsys.readouterr().err
 
 
 def test_a_server_that_is_away_for_a_moment_is_waited_for(kubeflow, spec, capsys):
@@ -181,7 +368,7 @@ def test_a_server_that_is_away_for_a_moment_is_waited_for(kubeflow, spec, capsys
 
     kubeflow.get_runs_ID = away_once()
     assert frcnn("status", "run-0", "--wait", "--host", kubeflow.url, "--poll", "0.01") == 0
-    assert "upstream connect error; trying again" in capsys.readouterr().err
+    assert "upstream connect error; retrying" in capsys.readouterr().err
 
 
 def test_status_of_a_failed_run_is_exit_code_1(kubeflow, spec, capsys):
@@ -201,7 +388,10 @@ def test_a_run_is_cancelled(kubeflow, spec):
 
 def test_an_unknown_run_is_an_error_that_says_where_to_look(kubeflow, capsys):
     assert frcnn("cancel", "nothing", "--host", kubeflow.url) == 1
-    assert "run nothing: no such thing in this server; frcnn pipeline list" in capsys.readouterr().err
+    assert (
+        "run nothing does not exist in this server. List runs and schedules with frcnn pipeline list"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_schedule_replaces_the_one_of_its_name_and_does_not_catch_up(kubeflow, spec, capsys):
@@ -218,7 +408,7 @@ def test_a_schedule_replaces_the_one_of_its_name_and_does_not_catch_up(kubeflow,
     assert frcnn("cancel", "--schedule", "weekly", "--host", kubeflow.url) == 0
     assert kubeflow.schedules == []
     assert frcnn("cancel", "--schedule", "weekly", "--host", kubeflow.url) == 2
-    assert "no schedule of that name; there is: none" in capsys.readouterr().err
+    assert "no such schedule. Existing schedules: none" in capsys.readouterr().err
 
 
 def test_a_list_shows_the_newest_runs_first(kubeflow, spec, capsys):
@@ -236,7 +426,7 @@ def test_the_same_pipeline_is_published_once(kubeflow, capsys):
         assert frcnn("publish", "--host", kubeflow.url) == 0
     assert [each["display_name"] for each in kubeflow.pipelines] == ["faster-rcnn"]
     assert len(kubeflow.versions) == 1
-    assert capsys.readouterr().out.endswith(" (was there already)\n")
+    assert capsys.readouterr().out.endswith(" (already exists)\n")
     assert frcnn("publish", "--host", kubeflow.url, "--version", "1.0") == 0
     assert frcnn("publish", "--host", kubeflow.url, "--version", "1.0") == 1
     assert [each["display_name"] for each in kubeflow.versions][1:] == ["1.0"]
@@ -275,7 +465,7 @@ def test_a_namespace_of_others_is_explained(spec, capsys):
     with KubeflowDouble(forbidden={"theirs"}) as double:
         assert submit(double, spec, "--namespace", "theirs") == 1
     error = capsys.readouterr().err
-    assert "no right to do that in namespace theirs (403): User 'ci' is not authorized" in error
+    assert "no permission in namespace theirs (403): User 'ci' is not authorized" in error
     assert double.runs == []
 
 
@@ -283,15 +473,15 @@ def test_a_server_that_is_down_is_named(spec, capsys):
     with KubeflowDouble() as double:
         pass
     assert submit(double, spec) == 1
-    assert f"{double.url}: cannot be reached" in capsys.readouterr().err
+    assert f"{double.url} is unreachable" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["list"], "which Kubeflow? give --host or set KF_PIPELINES_ENDPOINT"),
+        (["list"], "no Kubeflow server given. Use --host or set KF_PIPELINES_ENDPOINT"),
         (["list", "--host", "localhost:8080"], "expected a URL that begins with http"),
-        (["cancel", "--host", "http://h"], "which run? give its id"),
+        (["cancel", "--host", "http://h"], "specify either the id of a run"),
         (["publish", "--host", "http://h", "--package", "/nowhere"], "--package /nowhere: no such file"),
         (["list", "--host", "http://h", "--limit", "0"], "--limit 0: expected 1 or more"),
     ],

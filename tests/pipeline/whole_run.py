@@ -8,11 +8,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 COMMAND = """
 import sys
-from frcnn.cli import frame
+from frcnn.cli import task_runner
 from frcnn.cli.tasks import Task
 from pipelines import command
 task = Task("pipeline", "pipelines.command", "", says_status=False)
-sys.exit(frame.run(task, command, sys.argv[1:]))
+sys.exit(task_runner.run(task, command, sys.argv[1:]))
 """
 # Beside the records, which are as many as shards.
 ARTIFACTS = {
@@ -43,7 +43,6 @@ ARTIFACTS = {
     "compare/metrics",
     "export/exported/labels.txt",
     "export/exported/model.onnx",
-    "export/exported/nvinfer_config.txt",
     "export/exported/spec.txt",
 }
 

@@ -2,11 +2,18 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from frcnn.errors import StoreError, UsageError
 from frcnn.storage import Store
+from frcnn.storage.backend import Entry
+from frcnn.storage.checksums import md5
+from frcnn.storage.folder_backend import FolderBackend
 from tests.storage.conftest import MIB, PIECE
 from tests.storage.files import contents, names, noise, write
 from tests.support.s3_server import BUCKET
@@ -70,14 +77,61 @@ def test_whoever_read_the_manifest_can_still_read_its_contents_after_the_next_on
     assert contents(tmp_path / "new") == contents(folder)
 
 
-def test_contents_of_two_publications_ago_are_removed(store, server, uri, tmp_path):
+def test_what_is_neither_the_last_nor_the_one_before_is_removed_after_the_grace_period(
+    store, server, uri, tmp_path, monkeypatch
+):
     ids = []
     for version in (b"1", b"2", b"3"):
         ids.append(store.publish(write(tmp_path / "folder", {"a": version}), uri).id)
-    assert keys(server, uri) == [
-        *sorted(f"content/{each}/packs/00000" for each in ids[1:]),
-        "frcnn-manifest.json",
+    everything = sorted(f"content/{each}/packs/00000" for each in ids)
+    assert keys(server, uri) == [*everything, "frcnn-manifest.json"]
+    store.collect(uri)
+    assert keys(server, uri) == [*everything, "frcnn-manifest.json"]
+    monkeypatch.setenv("FRCNN_STORE_GRACE_SECONDS", "0")
+    store.collect(uri)
+    left = sorted(f"content/{each}/packs/00000" for each in ids[1:])
+    assert keys(server, uri) == [*left, "frcnn-manifest.json"]
+
+
+def test_contents_that_were_removed_once_come_back_in_another_location(store, place, tmp_path, monkeypatch):
+    monkeypatch.setenv("FRCNN_STORE_GRACE_SECONDS", "0")
+    found = [
+        store.publish(write(tmp_path / "folder", {"a": version}), place)
+        for version in (b"1", b"2", b"3", b"1")
     ]
+    assert found[0].id == found[3].id
+    assert [each.location for each in found] == [*(each.id for each in found[:3]), f"{found[0].id}-1"]
+    store.fetch(place, tmp_path / "back")
+    assert contents(tmp_path / "back") == {"a": b"1"}
+
+
+def test_a_grace_period_that_is_none(store, place, tmp_path, monkeypatch):
+    monkeypatch.setenv("FRCNN_STORE_GRACE_SECONDS", "-1")
+    with pytest.raises(UsageError, match="FRCNN_STORE_GRACE_SECONDS is '-1'; expected a number of seconds"):
+        store.publish(write(tmp_path / "folder", {"a": 10}), place)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "labels/000001.txt"])
+def test_publishing_again_repairs_what_was_damaged_on_a_volume(store, tmp_path, name):
+    place = str(tmp_path / "volume" / "artifact")
+    manifest = store.publish(write(tmp_path / "folder", FILES), place)
+    file = next(each for each in manifest.files if each.path == name)
+    path = tmp_path / "volume" / "artifact" / manifest.objects[file.object].name
+    data = bytearray(path.read_bytes())
+    data[file.offset + file.size // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(StoreError, match=r"damaged .* publish it again"):
+        store.verify(place)
+    store.publish(tmp_path / "folder", place)
+    store.verify(place)
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b'{"format":"frcnn artifact 2"}', b"[" * 100_000])
+def test_a_manifest_that_is_none_is_replaced_by_the_next_publication(store, place, tmp_path, text):
+    store.write(f"{place}/frcnn-manifest.json", text)
+    store.publish(write(tmp_path / "folder", FILES), place)
+    store.fetch(place, tmp_path / "back")
+    assert contents(tmp_path / "back") == contents(tmp_path / "folder")
 
 
 def test_contents_without_a_manifest_are_not_an_artifact(store, server, uri, tmp_path):
@@ -113,7 +167,7 @@ def test_a_folder_that_holds_the_artifact_is_left_alone_and_any_other_is_refused
     store.publish(folder, place)
     store.fetch(place, folder)
     write(folder, {"labels/000001.txt": noise(700, seed=99)})
-    with pytest.raises(UsageError, match="is there and holds something other than"):
+    with pytest.raises(UsageError, match="exists and differs from"):
         store.fetch(place, folder)
     (tmp_path / "empty").mkdir()
     store.fetch(place, tmp_path / "empty")
@@ -179,9 +233,114 @@ def test_what_is_no_manifest_is_refused(store, uri, tmp_path, text):
         store.fetch(uri, tmp_path / "back")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"previous": "../../../victim"},
+        {"unused": {"../../../victim": 1}},
+        {"condemned": ["../../../victim"]},
+        {"condemned": ["/"]},
+        {"id": "../../../victim"},
+        {"serial": "../victim"},
+        {"objects": [{"name": "../victim/f", "size": 1, "piece_bytes": 1, "md5s": ["0" * 32], "etag": ""}]},
+        {"objects": [{"name": "content/x", "size": -1, "piece_bytes": 1, "md5s": ["0" * 32], "etag": ""}]},
+        {"objects": [{"name": "content/x", "size": 1, "piece_bytes": 0, "md5s": [], "etag": ""}]},
+        {"objects": []},
+    ],
+    ids=str,
+)
+def test_a_manifest_that_was_tampered_with_makes_nobody_delete_or_write_elsewhere(store, tmp_path, changes):
+    place = tmp_path / "shared" / "artifact"
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "f").write_bytes(b"precious")
+    store.publish(write(tmp_path / "folder", {"a": b"1"}), str(place))
+    path = place / "frcnn-manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(StoreError, match="not a manifest that this version of frcnn reads"):
+        store.fetch(str(place), tmp_path / "back")
+    for version in (b"2", b"3", b"4"):
+        store.publish(write(tmp_path / "folder", {"a": version}), str(place))
+    store.fetch(str(place), tmp_path / "back")
+    assert contents(tmp_path / "back") == {"a": b"4"}
+    assert contents(tmp_path / "victim") == {"f": b"precious"}
+
+
+@pytest.mark.parametrize("change", ["twice", "below a file", "the same bytes", "behind the end"])
+def test_files_of_a_manifest_that_cannot_be_are_refused(store, uri, tmp_path, change):
+    store.publish(write(tmp_path / "folder", {"a": 10, "b": 10}), uri)
+    manifest = json.loads(store.read(f"{uri}/frcnn-manifest.json"))
+    second = manifest["files"][1]
+    second |= {
+        "twice": {"path": "a"},
+        "below a file": {"path": "a/b"},
+        "the same bytes": {"offset": 0, "size": 20},
+        "behind the end": {"offset": 15},
+    }[change]
+    store.write(f"{uri}/frcnn-manifest.json", json.dumps(manifest).encode())
+    with pytest.raises(StoreError, match="not a manifest that this version of frcnn reads"):
+        store.fetch(uri, tmp_path / "back")
+
+
+def test_an_object_whose_name_leads_elsewhere_is_named(store, tmp_path, monkeypatch):
+    write(tmp_path / "volume", {"a": 10})
+    listed = FolderBackend.entries
+    lie = [Entry("../planted", 1, "")]
+    monkeypatch.setattr(FolderBackend, "entries", lambda self, below="": [*listed(self, below), *lie])
+    with pytest.raises(StoreError, match=r"contains an object whose name '\.\./planted' goes upwards"):
+        store.fetch(str(tmp_path / "volume"), tmp_path / "back")
+
+
+def test_two_uploads_of_one_file_to_a_volume_do_not_meet(tmp_path):
+    keeper, halves = FolderBackend(tmp_path), [b"a" * 1000, b"b" * 1000]
+    sums = [md5(half) for half in halves]
+    first, second = keeper.begin("content/x/file"), keeper.begin("content/x/file")
+    for upload in (first, second):
+        keeper.part("content/x/file", upload, 1, 0, halves[0], sums[0])
+    keeper.part("content/x/file", first, 2, 1000, halves[1], sums[1])
+    keeper.complete("content/x/file", first, sums)
+    third = keeper.begin("content/x/file")
+    assert (tmp_path / "content/x/file").read_bytes() == b"".join(halves)
+    keeper.part("content/x/file", second, 2, 1000, halves[1], sums[1])
+    keeper.complete("content/x/file", second, sums)
+    assert (tmp_path / "content/x/file").read_bytes() == b"".join(halves)
+    assert [entry.name for entry in keeper.entries()] == ["content/x/file"]
+    # What a killed process leaves goes with time.
+    os.utime(Path(third.id).parent, (0, 0))
+    keeper.entries()
+    keeper.remove([])
+    assert names(tmp_path / "content/x") == ["file"]
+
+
+PUBLISH = """
+import sys
+from pathlib import Path
+from frcnn.storage import Store
+from frcnn.storage.checksums import md5
+from frcnn.storage.folder_backend import FolderKeeper
+from frcnn.storage.backend import Entry
+folder = Path(sys.argv[1])
+for number in range(10):
+    folder.mkdir(exist_ok=True)
+    (folder / "f").write_text(f"{sys.argv[3]} {number % 3}" * 1000)
+    Store().publish(folder, sys.argv[2])
+"""
+
+
+def test_processes_that_publish_to_one_volume_at_once_leave_it_whole(store, tmp_path):
+    place = str(tmp_path / "artifact")
+    environment = {**os.environ, "FRCNN_STORE_GRACE_SECONDS": "0"}
+    command = [sys.executable, "-c", PUBLISH]
+    running = [
+        subprocess.Popen([*command, tmp_path / name, place, name], env=environment) for name in ("a", "b")
+    ]
+    assert [each.wait(200) for each in running] == [0, 0]
+    store.verify(place)
+    assert (tmp_path / "artifact" / "frcnn-manifest.json").is_file()
+
+
 def test_folders_that_cannot_be_published_are_refused(store, uri, tmp_path):
     (tmp_path / "empty").mkdir()
-    for folder, message in (("none", "no such folder"), ("empty", "holds no files")):
+    for folder, message in (("none", "no such folder"), ("empty", "contains no files")):
         with pytest.raises(UsageError, match=message):
             store.publish(tmp_path / folder, uri)
     (tmp_path / "empty" / "link").symlink_to("nowhere")

@@ -39,6 +39,6 @@ def test_what_cannot_be_done_is_one_line_and_an_exit_code(uri, tmp_path, caplog)
     assert main(["store", "pull", uri, str(tmp_path / "back")]) == 1
     assert main(["store", "push", uri]) == 2
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
-        f"{uri}: nothing is there; check the URI (frcnn store ls lists what is)",
+        f"{uri}: nothing is there; check the URI (frcnn store ls lists what exists)",
         "store push takes FOLDER and URI, found 1 places",
     ]

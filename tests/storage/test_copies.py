@@ -1,12 +1,17 @@
 """Data sets on S3 as steps see them: folders, copied once, within a limit; and specs."""
 
+import json
+import os
+import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from frcnn.errors import StoreError, UsageError
 from frcnn.spec.overrides import experiment_given
+from frcnn.storage.cache_folder import private_part
 from frcnn.storage.local_copy import CacheSettings, local_copy
 from tests.storage.files import contents, write
 from tests.support.task_spec import write_spec
@@ -50,7 +55,7 @@ def test_nothing_at_the_address_is_said_with_step_address_and_remedy(store, uri,
     with pytest.raises(StoreError) as caught:
         local_copy(uri, "convert --data", store)
     assert str(caught.value) == (
-        f"convert --data {uri}: nothing is there; check the URI (frcnn store ls lists what is)"
+        f"convert --data {uri}: nothing is there; check the URI (frcnn store ls lists what exists)"
     )
     with pytest.raises(StoreError, match="convert --data /nowhere: no such folder; is its volume mounted"):
         local_copy("/nowhere", "convert --data")
@@ -72,6 +77,72 @@ def test_copies_of_ended_processes_make_room_oldest_first(store, uri, monkeypatc
     ):
         local_copy(f"{uri}/d", "convert --data", store)
     assert contents(kept) == {"file": b"c" * 1_000_000}
+
+
+def test_a_copy_that_was_changed_is_fetched_again(store, uri, tmp_path):
+    folder = write(tmp_path / "folder", {"labels/1.txt": b"car", "large": 3_000_000})
+    store.publish(folder, uri)
+    copy = local_copy(uri, "convert --data", store)
+    (copy / "labels" / "1.txt").write_bytes(b"cat")
+    assert contents(local_copy(uri, "convert --data", store)) == contents(folder)
+    (copy / "labels" / "2.txt").write_bytes(b"one more")
+    assert contents(local_copy(uri, "convert --data", store)) == contents(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["../planted", "/tmp/planted", "a" * 12 + "/../../planted", "A" * 32, "a" * 31, "", 7, None]
+)
+def test_the_id_of_a_manifest_chooses_no_folder(store, uri, tmp_path, name):
+    store.publish(write(tmp_path / "folder", {"labels/1.txt": b"car"}), uri)
+    manifest = json.loads(store.read(f"{uri}/frcnn-manifest.json"))
+    manifest["id"] = name
+    store.write(f"{uri}/frcnn-manifest.json", json.dumps(manifest).encode())
+    with pytest.raises(StoreError, match="not a manifest that this version of frcnn reads"):
+        local_copy(uri, "convert --data", store)
+    assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
+
+
+def test_the_cache_is_for_its_user_only(tmp_path):
+    cache = tmp_path / "open"
+    cache.mkdir(mode=0o777)
+    cache.chmod(0o777)
+    folder = private_part(cache, "copies")
+    assert [stat.S_IMODE(each.stat().st_mode) for each in (cache, folder)] == [0o700, 0o700]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can play another user")
+def test_a_folder_of_somebody_else_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "cache" / "copies").mkdir(parents=True)
+    os.chown(tmp_path / "cache" / "copies", 65534, 65534)
+    with pytest.raises(StoreError, match="copies: belongs to user 65534, who could change the copies in it"):
+        private_part(tmp_path / "cache", "copies")
+    os.chown(tmp_path / "cache", 65534, 65534)
+    for variable in (str(tmp_path / "cache"), ""):
+        monkeypatch.setenv("FRCNN_CACHE", variable)
+        with pytest.raises(StoreError, match="cache: belongs to user 65534"):
+            private_part(tmp_path / "cache", "other")
+
+
+def test_a_link_that_somebody_laid_in_the_place_of_the_cache_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "copies").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match="copies: "):
+        private_part(tmp_path / "cache", "copies")
+
+
+def test_the_default_is_the_cache_folder_of_the_user(monkeypatch, tmp_path):
+    monkeypatch.delenv("FRCNN_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert CacheSettings.from_environment().folder == tmp_path / ".cache" / "frcnn"
+
+
+def test_without_a_home_the_cache_is_below_the_temporary_folder(monkeypatch, tmp_path):
+    # What platformdirs gives for a user id that has neither HOME nor an entry in passwd.
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: "~/.cache/frcnn")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert CacheSettings.from_environment({}).folder == Path(tmp_path, f"frcnn-cache-{os.getuid()}")
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_an_upload_that_failed_publishes_nothing_and_the_next_one_sends_the_rest
     assert str(caught.value).startswith(uri)
     assert f"cannot reach {link.endpoint} (" in str(caught.value)
     assert str(caught.value).endswith(
-        "check S3_ENDPOINT, and that the server runs, then run the same again: it goes on where it stopped"
+        "check S3_ENDPOINT and whether the server is running, then run the same command again to resume"
     )
     restarted.start()
     store.fetch(uri, tmp_path / "now")
@@ -217,7 +217,7 @@ def test_no_keys_where_some_are_needed(server, uri, tmp_path):
 def test_keys_that_may_only_read(server, store, uri, tmp_path):
     folder = write(tmp_path / "folder", {"a": 1})
     reader = Store(Settings.from_environment(server.environment("reader")))
-    with pytest.raises(StoreError, match=r"does not let these credentials .* write it; use others, or have"):
+    with pytest.raises(StoreError, match=r"does not allow these credentials .* to write it; use others"):
         reader.publish(folder, uri)
     store.publish(folder, uri)
     reader.fetch(uri, tmp_path / "back")
@@ -233,7 +233,7 @@ def test_a_bucket_that_is_missing(server, tmp_path, user):
         lambda: store.fetch("s3://not-there/x", tmp_path / "back"),
         lambda: store.upload_file(folder / "a", "s3://not-there/x"),
     ):
-        with pytest.raises(StoreError, match=r"s3://not-there(/x)?: .* bucket.*correct the URI, or have"):
+        with pytest.raises(StoreError, match=r"s3://not-there(/x)?: .* bucket.*correct the URI, or create"):
             action()
 
 
@@ -246,10 +246,10 @@ def test_a_server_that_is_down_at_the_start(settings, uri, tmp_path, caplog):
             store.fetch(uri, tmp_path / "back")
     assert str(caught.value) == (
         f"{uri}/frcnn-manifest.json: cannot reach {endpoint} (connection refused) (tried for 0 s); "
-        "check S3_ENDPOINT, and that the server runs, then run the same again: it goes on where it stopped"
+        "check S3_ENDPOINT and whether the server is running, then run the same command again to resume"
     )
     assert [record.message for record in caplog.records] == [
-        f"{uri}/frcnn-manifest.json: cannot reach {endpoint} (connection refused); trying again for 0 s"
+        f"{uri}/frcnn-manifest.json: cannot reach {endpoint} (connection refused); retrying for 0 s"
     ]
 
 

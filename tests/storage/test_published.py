@@ -51,7 +51,7 @@ def test_something_else_at_that_place_is_not_taken_for_a_model(uri, store, tmp_p
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "image.jpg").write_bytes(b"jpeg")
     store.publish(tmp_path / "data", uri)
-    with pytest.raises(DataError, match=r"holds no metrics\.json with a mAP"):
+    with pytest.raises(DataError, match=r"contains no metrics\.json with a mAP"):
         published_map(uri)
 
 

@@ -56,7 +56,7 @@ def test_the_convert_step_says_that_nothing_is_there(uri, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_training_from_s3_is_training_from_files_and_goes_on_from_its_checkpoints_there(store, uri, tmp_path):
-    from frcnn.training.resumable import train_and_keep
+    from frcnn.training.resumable import train_with_s3_backup
     from frcnn.training.trainer import train
 
     spec = toy_spec(tmp_path / "toy", images=4, training="num_epochs: 1 enable_augmentation: true")
@@ -69,13 +69,48 @@ def test_training_from_s3_is_training_from_files_and_goes_on_from_its_checkpoint
     source = dataclasses.replace(data.data_sources[0], tfrecords_path=f"{uri}/toy-fold-*")
     there = dataclasses.replace(spec, dataset_config=dataclasses.replace(data, data_sources=(source,)))
     expected = train(spec, tmp_path / "local")
-    found = train_and_keep(there, tmp_path / "one", f"{uri}/kept", store=store)
+    found = train_with_s3_backup(there, tmp_path / "one", f"{uri}/kept", store=store)
     assert found.loss == expected.loss
     kept = {entry.name for entry in store.list(f"{uri}/kept")}
     assert "status.json" in kept and any("epoch_1" in name for name in kept)
     longer = dataclasses.replace(there.training_config, num_epochs=2)
-    resumed = train_and_keep(
+    resumed = train_with_s3_backup(
         dataclasses.replace(there, training_config=longer), tmp_path / "two", f"{uri}/kept", store=store
     )
     assert resumed.epochs == 2
     assert any("epoch_2" in entry.name for entry in store.list(f"{uri}/kept"))
+
+
+def test_a_pushed_spec_is_what_steps_read(uri, tmp_path, capsys):
+    from frcnn.cli import task_runner
+    from frcnn.cli.tasks import Task
+    from frcnn.spec.overrides import experiment_given
+    from pipelines import command
+    from tests.pipeline.tiny import SPEC
+
+    (tmp_path / "spec.txt").write_text(SPEC)
+    place = f"{uri}/kitti.txt"
+    task = Task("pipeline", "pipelines.command", "", says_status=False)
+    assert task_runner.run(task, command, ["push-spec", str(tmp_path / "spec.txt"), place]) == 0
+    assert capsys.readouterr().out == f"{place}\n"
+    assert experiment_given(place).text == SPEC
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_train_step_reads_records_where_they_are_kept_and_copies_none(store, uri, tmp_path):
+    from components.convert import main as convert_main
+    from components.train import main as train_main
+    from tests.pipeline.tiny import SPEC
+
+    data = write_data(tmp_path / "data", images=6)
+    words = ["--data", str(data), "--records", str(tmp_path / "records")]
+    assert convert_main.main([*words, "--records-kept-at", uri, "--records-uri", str(tmp_path / "uri")]) == 0
+    assert (tmp_path / "uri").read_text() == uri
+    for path in (tmp_path / "records").iterdir():
+        store.upload_file(path, f"{uri}/{path.name}")
+    place = uri.replace("s3://", "minio://")
+    model = tmp_path / "model"
+    words = ["--spec", SPEC, "--records-uri", place, "--model", str(model), "--metrics", str(tmp_path / "m")]
+    assert train_main.main(words) == 0
+    assert (model / "model.keras").is_file()

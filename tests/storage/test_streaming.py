@@ -164,9 +164,7 @@ def test_strict_reads_every_record_and_names_the_broken_ones(store, uri, tmp_pat
     records = numbered(6)
     records[3] = image_record(4, records[3].labels, encoded=b"no image")
     pattern = put(store, write_set(tmp_path / "records", records), uri)
-    with pytest.raises(
-        DataError, match=r"1 of 6 images cannot be read:\n.*images/000004: its embedded bytes"
-    ):
+    with pytest.raises(DataError, match=r"cannot read 1 of 6 images:\n.*images/000004: its embedded bytes"):
         training_dataset(spec_of(pattern), strict=True)
     training_dataset(
         spec_of(put(store, write_set(tmp_path / "fine", numbered(6)), f"{uri}/fine")), strict=True
@@ -179,7 +177,7 @@ def test_records_without_lists_are_walked_through_once(store, uri, tmp_path, cap
     pattern = put(store, folder, uri)
     with caplog.at_level("INFO"):
         assert_equal(batches(spec_of(pattern), 5), batches(spec_of(folder / "set-*"), 5))
-    assert "has no list of its records, so all of it is read once; convert again to have one" in caplog.text
+    assert "it has no usable index. Run dataset_convert again to create one." in caplog.text
 
 
 @pytest.mark.slow
@@ -190,7 +188,7 @@ def test_a_list_of_other_records_is_not_believed(store, local, uri, tmp_path, ca
     (tmp_path / "x" / list_name(name)).replace(local / list_name(name))
     pattern = put(store, local, uri)
     assert_equal(batches(spec_of(pattern), 5), batches(spec_of(local / "set-*"), 5))
-    assert f"{list_name(name)} does not fit {name}: it is not used" in caplog.text
+    assert f"{list_name(name)}: it does not match {name}." in caplog.text
 
 
 @pytest.mark.slow
@@ -257,7 +255,7 @@ def test_a_server_that_stays_away_ends_the_run_and_says_why(store, local, uri, s
     message = exit_codes.message(caught.value)
     assert message.startswith(f"{uri}/set-fold-00")
     assert f"cannot reach {server.endpoint} (" in message
-    assert message.endswith("it goes on where it stopped")
+    assert message.endswith("run the same command again to resume")
     assert exit_codes.exit_code(caught.value) == 1
 
 
@@ -266,7 +264,7 @@ def test_a_pattern_that_matches_nothing_names_field_uri_and_remedy(store, local,
     with pytest.raises(DataError) as caught:
         training_dataset(spec_of(f"{uri}/other-*"))
     assert str(caught.value).startswith(
-        f"dataset_config.data_sources[0].tfrecords_path: '{uri}/other-*' matches nothing; check the URI"
+        f"dataset_config.data_sources[0].tfrecords_path: '{uri}/other-*' matches no file; check the URI"
     )
     with pytest.raises(StoreError, match="has no such bucket"):
         training_dataset(spec_of("s3://not-there/records/set-*"))

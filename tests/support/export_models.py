@@ -69,7 +69,7 @@ def _crops(model: FasterRCNN, images: np.ndarray, random: np.random.Generator) -
 
 
 def noise(random: np.random.Generator, images: int, spec: Experiment) -> np.ndarray:
-    """Smooth random images, network-ready float32 [B, H, W, 3]: blobs, not a grey haze."""
+    """Smooth random images, network-ready float32 [B, H, W, 3]: blobs, not a gray haze."""
     size = spec.model_config.input_image_config.size_height_width
     height, width = (128, 160) if size is None else (size.height, size.width)
     coarse = random.normal(0.0, 60.0, (images, height // 16, width // 16, 3))

@@ -12,11 +12,14 @@ DONT_CARE = "DontCare -1 -1 -10 1 1 9 9 -1 -1 -1 -1000 -1000 -1000 -10"
 HEIGHT, WIDTH = 80, 100
 
 
-def write_image(path: Path, height: int = HEIGHT, width: int = WIDTH) -> None:
-    """A grey picture; the format follows the name, in any case."""
+def write_image(path: Path, height: int = HEIGHT, width: int = WIDTH, *, orientation: int = 1) -> None:
+    """A gray picture with this EXIF orientation; the format follows the name, in any case."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = "PNG" if path.suffix.lower() == ".png" else "JPEG"
-    Image.new("RGB", (width, height), (90, 90, 90)).save(path, kind)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"exif": exif} if orientation != 1 else {}
+    Image.new("RGB", (width, height), (90, 90, 90)).save(path, kind, **options)
 
 
 def write_kitti(root: Path, labels: Mapping[str, Sequence[str]], extension: str = ".png") -> Path:

@@ -78,8 +78,9 @@ class KubeflowDouble:
     `away`: so many of the next requests are answered with 503.
     """
 
-    def __init__(self, *, token="", forbidden=(), multi_user=False):
+    def __init__(self, *, token="", forbidden=(), multi_user=False, release="2.17.0"):
         self.token, self.forbidden, self.multi_user = token, set(forbidden), multi_user
+        self.release = release
         self.script = [("SUCCEEDED", [("export", "SUCCEEDED")])]
         self.away = 0
         self.calls: list[tuple[str, str]] = []
@@ -125,7 +126,8 @@ class KubeflowDouble:
         return getattr(self, f"{method.lower()}_{re.sub('[/:]', '_', name)}")(query, body, number, upload)
 
     def get_healthz(self, *_):
-        return {"multi_user": self.multi_user}
+        # What its main.go writes, from 2.15.0 to 2.17.0; more than the API's model has.
+        return {"commit_sha": "unknown", "tag_name": self.release, "multi_user": self.multi_user}
 
     def get_experiments(self, query, *_):
         return {"experiments": _filtered(self.experiments, query)}
@@ -157,8 +159,9 @@ class KubeflowDouble:
         return {}
 
     def post_recurringruns(self, _, body, *__):
-        if len(body["trigger"]["cron_schedule"]["cron"].split()) != 6:
-            raise Refused(400, "cron: expected six fields")
+        fields = body["trigger"]["cron_schedule"]["cron"].split()
+        if len(fields) != 6 or "7" in fields[5]:
+            raise Refused(400, f"cron: expected six fields, weekdays 0 to 6, found {fields}")
         number = f"s{len(self.calls)}"
         return _kept(self.schedules, {**body, "recurring_run_id": number, "status": "ENABLED"})
 

@@ -51,6 +51,7 @@ class KubernetesDouble:
         self.history: list[tuple[int, str, str, dict]] = []  # version, resource, type, object
         self.oldest = 0  # versions before it are forgotten: 410
         self.expire_in_stream = False
+        self.drop_resource = "mpijobs"
         self.drop_watches = 0  # how many of the next watches break in the middle of a chunk
         self.version = 100
         self.changed = threading.Condition()
@@ -171,6 +172,12 @@ class KubernetesDouble:
                     self.put("pods", pod, "DELETED")
             return {"kind": "Status", "status": "Success"}
 
+    def remove(self, resource: str, name: str) -> None:
+        """Deletes one object, if it is there, and nothing else."""
+        with self.changed:
+            if (resource, name) in self.objects:
+                self.put(resource, self.objects[resource, name], "DELETED")
+
     def patch(self, resource: str, name: str, body: dict) -> dict:
         """A merge patch of metadata."""
         with self.changed:
@@ -263,14 +270,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _watch(self, resource: str, query: dict) -> None:
         double, version = self.double, int(query.get("resourceVersion") or 0)
         until = time.monotonic() + float(query.get("timeoutSeconds", 60))
-        expired = ApiError(410, "Expired", f"too old resource version: {version} ({double.oldest})")
-        if version < double.oldest and not double.expire_in_stream:
-            raise expired
-        self._start_chunks("application/json")
-        if version < double.oldest:
-            self._chunk(json.dumps({"type": "ERROR", "object": _status(expired)}) + "\n")
-            self._chunk("")
-            return
+        if version:
+            expired = ApiError(410, "Expired", f"too old resource version: {version} ({double.oldest})")
+            if version < double.oldest and not double.expire_in_stream:
+                raise expired
+            self._start_chunks("application/json")
+            if version < double.oldest:
+                self._chunk(json.dumps({"type": "ERROR", "object": _status(expired)}) + "\n")
+                self._chunk("")
+                return
+        else:
+            version = self._tell_what_there_is(resource, query)
         while True:
             with double.changed:
                 news = [each for each in double.history if each[0] > version and each[1] == resource]
@@ -283,11 +293,20 @@ class _Handler(BaseHTTPRequestHandler):
             for version, _, kind, obj in news:  # noqa: B007 (the last is where the next look starts)
                 if _selected(obj, query):
                     self._chunk(json.dumps({"type": kind, "object": obj}) + "\n")
-                if double.drop_watches:
+                if double.drop_watches and resource == double.drop_resource:
                     double.drop_watches -= 1
                     self._drop()
                     return
         self._chunk("")
+
+    def _tell_what_there_is(self, resource: str, query: dict) -> int:
+        """Begins a watch from no version, or 0, with the state now; returns its version."""
+        self._start_chunks("application/json")
+        with self.double.changed:
+            there, version = self.double.select(resource, query), self.double.version
+        for obj in there:
+            self._chunk(json.dumps({"type": "ADDED", "object": obj}) + "\n")
+        return version
 
     def _log(self, pod: str, query: dict) -> None:
         double, sent = self.double, 0

@@ -6,9 +6,10 @@ RUNNING = {"phase": "Running", "containerStatuses": [{"state": {"running": {}}, 
 PENDING = {"phase": "Pending", "conditions": [], "containerStatuses": []}
 
 
-def ended(code: int, reason: str = "Error") -> dict:
+def ended(code: int, reason: str = "Error", message: str = "") -> dict:
     phase = "Failed" if code else "Succeeded"
-    state = {"terminated": {"exitCode": code, "reason": "Completed" if not code else reason}}
+    more = {"message": message} if message else {}
+    state = {"terminated": {"exitCode": code, "reason": "Completed" if not code else reason, **more}}
     return {"phase": phase, "containerStatuses": [{"state": state}]}
 
 
@@ -16,6 +17,13 @@ def waiting(reason: str, message: str = "", image: str = "frcnn-train:9") -> dic
     """A pod on a node whose container cannot be started."""
     container = {"image": image, "state": {"waiting": {"reason": reason, "message": message}}}
     return {"phase": "Pending", "containerStatuses": [container]}
+
+
+def crashes(code: int, reason: str) -> dict:
+    """A pod that the kubelet starts again and again (restartPolicy OnFailure)."""
+    waits = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 20s restarting failed container"}}
+    before = {"terminated": {"exitCode": code, "reason": reason}}
+    return {"phase": "Running", "containerStatuses": [{"state": waits, "lastState": before}]}
 
 
 def unschedulable(message: str) -> dict:
@@ -50,7 +58,7 @@ def succeeds(double, job: dict) -> None:
 
 
 def fails(double, job: dict) -> None:
-    """Launcher exits 3 with no attempts left, after a worker ran out of memory."""
+    """Launcher exits 3 with no attempts left, after a worker ran out of memory; the others are stopped."""
     name = job["metadata"]["name"]
     launcher = runs(double, job)
     double.write_log(launcher, "loss is not finite")
@@ -58,4 +66,16 @@ def fails(double, job: dict) -> None:
     double.pod(name, "launcher", status=ended(3))
     double.condition(name, "Running", False)
     message = "Job has reached the specified backoff limit"
-    double.condition(name, "Failed", reason="BackoffLimitExceeded", message=message)
+    # The launcher's pod had neither reason nor message of its own, which the operator appends all the same.
+    double.condition(name, "Failed", reason="BackoffLimitExceeded/", message=f"{message}: ")
+    for index in range(1, workers_of(job)):  # cleanPodPolicy: Running
+        double.remove("pods", f"{name}-worker-{index}")
+
+
+def evicts(double, job: dict) -> None:
+    """A worker is evicted: the job counts as failed, and its other pods go on (mpi-operator#647)."""
+    name = job["metadata"]["name"]
+    runs(double, job)
+    message = "The node was low on resource: memory."
+    double.pod(name, "worker", 0, status={"phase": "Failed", "reason": "Evicted", "message": message})
+    double.condition(name, "Failed", reason="MPIJobEvicted", message="1/2 workers are evicted")

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def bilinear(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Plain bilinear sampling with pixel centres at .5 and the border repeated."""
+    """Plain bilinear sampling with pixel centers at .5 and the border repeated."""
 
     def axis(length: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         place = np.clip((np.arange(size) + 0.5) * length / size - 0.5, 0, length - 1)

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from frcnn.distributed.rank_outcome import Outcome
-from frcnn.distributed.world import PeerLostError, place
+from frcnn.distributed.world import PeerLostError, rank_info
 from frcnn.errors import DataError
 from frcnn.model import sampling
 from frcnn.model.faster_rcnn import FasterRCNN
@@ -54,7 +54,7 @@ class EndOf(keras.callbacks.Callback):
 def main(spec_file: str, folder: str, *options: str) -> None:
     if "draw-alike" in options:
         sampling.tf = DrawAlike()
-    here, models = place(), []
+    here, models = rank_info(), []
     fit = FasterRCNN.fit
 
     def watched(self: FasterRCNN, *positional: Any, callbacks: list[Any], **named: Any) -> Any:

@@ -69,23 +69,23 @@ def anchor_grid(rows: int, columns: int, scales: list[float], ratios: list[float
 
 def encode(box: ArrayLike, reference: ArrayLike, *, inclusive: bool) -> Array:
     """The code [4] that moves `reference` onto `box`."""
-    x, y, w, h = _centre_and_size(box, inclusive=inclusive)
-    rx, ry, rw, rh = _centre_and_size(reference, inclusive=inclusive)
+    x, y, w, h = _center_and_size(box, inclusive=inclusive)
+    rx, ry, rw, rh = _center_and_size(reference, inclusive=inclusive)
     return np.array([(x - rx) / rw, (y - ry) / rh, math.log(w / rw), math.log(h / rh)])
 
 
 def decode(code: ArrayLike, reference: ArrayLike, *, inclusive: bool) -> Array:
-    """The box [4] that `code` makes of `reference`: centre -/+ half the size, nothing clamped.
+    """The box [4] that `code` makes of `reference`: center -/+ half the size, nothing clamped.
 
     Inclusive widths go in with +1 but nothing is subtracted at the end (tao-facts 4.10: x2 = cx + w / 2).
     """
     dx, dy, dw, dh = np.asarray(code, np.float64)
-    rx, ry, rw, rh = _centre_and_size(reference, inclusive=inclusive)
+    rx, ry, rw, rh = _center_and_size(reference, inclusive=inclusive)
     x, y, w, h = rx + dx * rw, ry + dy * rh, rw * math.exp(dw), rh * math.exp(dh)
     return np.array([y - h / 2, x - w / 2, y + h / 2, x + w / 2])
 
 
-def _centre_and_size(box: ArrayLike, *, inclusive: bool) -> tuple[float, float, float, float]:
+def _center_and_size(box: ArrayLike, *, inclusive: bool) -> tuple[float, float, float, float]:
     y1, x1, y2, x2 = (float(value) for value in np.asarray(box, np.float64))
     one = 1.0 if inclusive else 0.0
     w, h = x2 - x1 + one, y2 - y1 + one

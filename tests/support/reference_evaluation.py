@@ -18,23 +18,21 @@ def plain_iou(box: Box, other: Box) -> float:
 
 def plain_outcomes(scene: Scene, name: int, threshold: float) -> list[tuple[float, bool]]:
     """(score, right) of a class's detections in one image; those of difficult objects are left out."""
-    free = [
+    objects = [
         (box, hard)
         for box, c, hard in zip(scene.boxes, scene.classes, scene.difficult, strict=True)
         if c == name
     ]
     found = zip(scene.scores, scene.found_boxes, scene.found_classes, strict=True)
-    outcomes = []
+    outcomes, taken = [], set()
     for score, box, _ in sorted((f for f in found if f[2] == name), key=lambda f: -f[0]):
-        reached = [(not hard, plain_iou(box, other), at) for at, (other, hard) in enumerate(free)]
-        reached = [each for each in reached if each[1] >= threshold]
-        if not reached:
+        overlaps = [plain_iou(box, other) for other, _ in objects]
+        at = max(range(len(objects)), key=lambda index: overlaps[index], default=-1)
+        if at < 0 or overlaps[at] < threshold:
             outcomes.append((float(score), False))
-            continue
-        ordinary, _, at = max(reached, key=lambda each: each[:2])
-        free.pop(at)
-        if ordinary:
-            outcomes.append((float(score), True))
+        elif not objects[at][1]:
+            outcomes.append((float(score), at not in taken))
+            taken.add(at)
     return outcomes
 
 

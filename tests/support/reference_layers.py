@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 BORDER = 1.0 - 1e-6
-"""Largest normalised coordinate: rounding must not push a sample off the map (architecture decision 9)."""
+"""Largest normalized coordinate: rounding must not push a sample off the map (architecture decision 9)."""
 
 
 def crop_and_resize(features: ArrayLike, rois: ArrayLike, *, height: float, width: float, size: int) -> Array:

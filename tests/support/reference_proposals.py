@@ -36,13 +36,12 @@ def proposals(
     pre_nms: int,
     post_nms: int,
     iou_threshold: float,
-    std_scaling: float = 1.0,
     min_size: float = 1.0,
 ) -> Array:
     """Best proposals [R, 4], R <= post_nms, of scores [h, w, A], codes [h, w, 4A], anchors [h*w*A, 4]."""
     score_map = np.asarray(scores, np.float64)
     rows, columns, kinds = score_map.shape
-    code_map = np.asarray(codes, np.float64).reshape(rows, columns, kinds, 4) / std_scaling
+    code_map = np.asarray(codes, np.float64).reshape(rows, columns, kinds, 4)
     anchor_map = np.asarray(anchors, np.float64).reshape(rows, columns, kinds, 4)
     boxes, values = [], []
     for kind in range(kinds):

@@ -28,6 +28,12 @@ def inside(anchors: ArrayLike, height: float, width: float) -> NDArray[np.bool_]
     return (y1 >= 0) & (x1 >= 0) & (y2 <= height - 1) & (x2 <= width - 1)
 
 
+def of_shown_cells(anchors: ArrayLike, height: float, width: float, stride: int) -> NDArray[np.bool_]:
+    """Which anchors belong to a cell that shows some of the image."""
+    y1, x1, y2, x2 = np.asarray(anchors, np.float64).T
+    return ((y1 + y2) / 2 - stride / 2 < height) & ((x1 + x2) / 2 - stride / 2 < width)
+
+
 def assign_anchors(
     anchors: ArrayLike,
     gt_boxes: ArrayLike,
@@ -36,9 +42,12 @@ def assign_anchors(
     width: float,
     min_overlap: float,
     max_overlap: float,
+    inside_only: bool = False,
+    stride: int = 16,
 ) -> Anchors:
     """Thresholds first, then the rescue of true boxes that no anchor stands for."""
-    within = inside(anchors, height, width)
+    limits = (anchors, height, width)
+    within = inside(*limits) if inside_only else of_shown_cells(*limits, stride)
     overlaps = _overlaps(anchors, gt_boxes) * within[:, None]
     n, g = overlaps.shape
     if g == 0:

@@ -6,7 +6,7 @@ import numpy as np
 
 from frcnn.evaluation.evaluator import Evaluator
 from frcnn.evaluation.html_report import Subject, save_html
-from frcnn.evaluation.inspection import Inspection
+from frcnn.evaluation.inspection import ErrorAnalysis
 from frcnn.evaluation.report import Report
 from frcnn.evaluation.settings import EvaluationSettings
 from tests.support.detection_scenes import as_batch, random_scenes
@@ -14,11 +14,11 @@ from tests.support.detection_scenes import as_batch, random_scenes
 
 def write_page(
     path: Path, *, compared: bool = False, thresholds: tuple[float, ...] = (0.5, 0.75), images: int = 30
-) -> tuple[Report, Inspection]:
+) -> tuple[Report, ErrorAnalysis]:
     """Writes the page; `compared` adds a former model, which was worse on one class and better on others."""
     settings = EvaluationSettings(("bus", "car", "<dog> & co"), thresholds)
     evaluator = Evaluator(settings)
-    inspection = Inspection(settings, shown_score=0.5, mean=np.full(1, 60.0), scale=1.0, bgr=False)
+    inspection = ErrorAnalysis(settings, shown_score=0.5, mean=np.full(1, 60.0), scale=1.0, bgr=False)
     found, batch = as_batch(random_scenes(seed=2, images=images, skilled=True))
     batch["images"] = np.random.default_rng(0).integers(0, 120, batch["images"].shape).astype(np.float32)
     evaluator.update(found, batch)

@@ -22,6 +22,7 @@ TensorIOMode = enum.Enum("TensorIOMode", ["INPUT", "OUTPUT"])
 DataType = enum.Enum("DataType", ["FLOAT", "INT64"])
 LayerType = enum.Enum("LayerType", ["CONSTANT", "OTHER"])
 Dims4 = tuple
+MAGIC = b"ptrt\0"
 registered = []
 builders = []
 
@@ -154,7 +155,7 @@ class Builder:
         image = network.get_input(0)
         shapes = config.profiles[0].shapes if config.profiles else [image.shape] * 3
         head = {"name": network.name, "input": image.name, "shapes": shapes, "shape": image.shape}
-        return json.dumps(head).encode() + b"\n" + network.model.SerializeToString()
+        return MAGIC + json.dumps(head).encode() + b"\n" + network.model.SerializeToString()
 
 
 class Runtime:
@@ -163,7 +164,7 @@ class Runtime:
 
     def deserialize_cuda_engine(self, plan):
         try:
-            head, _, model = plan.partition(b"\n")
+            head, _, model = plan.removeprefix(MAGIC).partition(b"\n")
             return Engine(json.loads(head), onnx.load_model_from_string(model))
         except ValueError:
             return None

@@ -1,5 +1,8 @@
 import errno
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,7 +50,7 @@ def test_a_full_disk_is_an_error_that_names_the_file(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_really_full_device_is_recognised(tmp_path):
+def test_a_really_full_device_is_recognized(tmp_path):
     final = tmp_path / "labels.txt"
     with pytest.raises(RunError, match="disk full"), atomic_path(final), Path("/dev/full").open("w") as full:
         full.write("x")
@@ -59,16 +62,47 @@ def test_other_write_errors_stay_what_they_are(tmp_path):
         raise PermissionError(errno.EACCES, "no")
 
 
-def test_disk_full_is_recognised_in_messages_of_libraries():
+def test_disk_full_is_recognized_in_messages_of_libraries():
     assert is_disk_full(OSError("Can't write data (error message = 'No space left on device')"))
     assert not is_disk_full(OSError(errno.ENOENT, "No such file"))
 
 
-def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
-    kept = [tmp_path / ".other.keras.abcdefgh", tmp_path / "a.epoch_1.keras", tmp_path / ".a.epoch_1.keras.x"]
-    left = tmp_path / ".a.epoch_2.keras.abcd_12x"
-    for path in (*kept, left):
+def test_what_a_killed_process_left_is_removed_by_the_next_writer_and_nothing_else(tmp_path):
+    kept = [tmp_path / ".settings.abcdefgh", tmp_path / ".frcnn-notes.part"]
+    for path in kept:
         path.mkdir()
-        (path / "part").touch()
-    remove_leftovers(tmp_path, "a.*.keras")
+        (path / "mine").touch()
+    child_that_gets(signal.SIGKILL, tmp_path / "a.keras").wait()
+    assert len(set(tmp_path.iterdir()) - set(kept)) == 1
+    remove_leftovers(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_the_temporary_files_of_a_running_process_stay(tmp_path):
+    running = child_that_gets(signal.SIGSTOP, tmp_path / "a.keras")
+    os.waitid(os.P_PID, running.pid, os.WSTOPPED)
+    try:
+        before = sorted(tmp_path.rglob("*"))
+        remove_leftovers(tmp_path)
+        assert sorted(tmp_path.rglob("*")) == before
+    finally:
+        running.kill()
+        running.wait()
+
+
+def test_a_name_as_long_as_a_name_can_be_is_written(tmp_path):
+    write_text(tmp_path / ("n" * 255), "text")
+    assert [len(path.name) for path in tmp_path.iterdir()] == [255]
+
+
+def child_that_gets(number, final):
+    """Starts a process that gets a signal in the middle of writing a file."""
+    code = """if True:
+        import os, sys
+        from pathlib import Path
+        from frcnn.files import atomic_path
+        with atomic_path(Path(sys.argv[1])) as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), int(sys.argv[2]))
+    """
+    return subprocess.Popen([sys.executable, "-c", code, str(final), str(int(number))])

@@ -1,38 +1,35 @@
-"""Makes the bucket if it is not there. Settings are environment variables, given by the chart."""
+"""Creates the bucket if it does not exist. The chart provides the settings as environment variables."""
 
 import logging
 import os
 import sys
 import time
-from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio
 from minio.error import MinioException
+from s3_client import client, setting
 
 log = logging.getLogger("make_bucket")
 
 PATIENCE_SECONDS = float(os.environ.get("PATIENCE_SECONDS", "600"))
-# Answers that no waiting changes.
+# Seconds to retry rejected keys, because the server may be about to restart with them.
+REFUSED_SECONDS = float(os.environ.get("REFUSED_SECONDS", "0"))
+# Errors that are retried only for REFUSED_SECONDS.
 FINAL = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidBucketName")
 OURS = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
 
 
-def client() -> Minio:
-    """A client of the server that the environment names."""
-    url = urlsplit(os.environ["S3_ENDPOINT"])
-    return Minio(
-        url.netloc,
-        access_key=os.environ["AWS_ACCESS_KEY_ID"],
-        secret_key=os.environ["AWS_SECRET_ACCESS_KEY"],
-        region=os.environ["AWS_REGION"],
-        secure=url.scheme == "https",
-        http_client=urllib3.PoolManager(timeout=10, retries=False),
-    )
-
-
 def make(store: Minio, bucket: str) -> str:
-    """Makes the bucket; returns what was done."""
+    """Creates the bucket if it does not exist.
+
+    Args:
+        store: S3 client.
+        bucket: Name of the bucket.
+
+    Returns:
+        Description of what was done.
+    """
     if store.bucket_exists(bucket):
         return "is there already"
     try:
@@ -45,10 +42,14 @@ def make(store: Minio, bucket: str) -> str:
 
 
 def main() -> int:
-    """Tries until the server answers, for ten minutes; returns the exit code."""
+    """Retries until the server responds, for PATIENCE_SECONDS at most.
+
+    Returns:
+        Exit code.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    endpoint, bucket = os.environ["S3_ENDPOINT"], os.environ["S3_BUCKET"]
-    until = time.monotonic() + PATIENCE_SECONDS
+    endpoint, bucket = setting("S3_ENDPOINT"), setting("S3_BUCKET")
+    began = time.monotonic()
     while True:
         try:
             log.info("bucket %s on %s: %s", bucket, endpoint, make(client(), bucket))
@@ -56,7 +57,7 @@ def main() -> int:
         except (MinioException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             log.warning("bucket %s on %s: %s", bucket, endpoint, error)
             final = isinstance(error, ValueError) or getattr(error, "code", "") in FINAL
-            if final or time.monotonic() > until:
+            if time.monotonic() - began > (REFUSED_SECONDS if final else PATIENCE_SECONDS):
                 log.error("gave up; check s3.endpoint, and the keys in the secret")
                 return 1
         time.sleep(min(3.0, PATIENCE_SECONDS / 10))

@@ -1,35 +1,34 @@
-"""Copies TensorBoard's event files from the bucket to a folder, again and again, if they changed."""
+"""Repeatedly copies new and changed event files of TensorBoard from the bucket to a folder."""
 
 import logging
 import os
 import sys
 import time
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio
 from minio.error import MinioException
+from s3_client import client, setting
 
 log = logging.getLogger("mirror_logs")
 
 MARK = "events.out.tfevents"
 
 
-def client() -> Minio:
-    """A client of the server that the environment names."""
-    url = urlsplit(os.environ["S3_ENDPOINT"])
-    return Minio(
-        url.netloc,
-        access_key=os.environ["AWS_ACCESS_KEY_ID"],
-        secret_key=os.environ["AWS_SECRET_ACCESS_KEY"],
-        region=os.environ["AWS_REGION"],
-        secure=url.scheme == "https",
-    )
-
-
 def mirror(store: Minio, bucket: str, prefix: str, folder: Path, known: dict[str, str]) -> int:
-    """Copies what is new or changed; returns how many files. `known` maps names to versions (ETags)."""
+    """Copies new and changed files.
+
+    Args:
+        store: S3 client.
+        bucket: Name of the bucket.
+        prefix: Prefix of the logs in the bucket.
+        folder: Output folder.
+        known: Versions (ETags) of copied files by name; updated.
+
+    Returns:
+        Number of copied files.
+    """
     copied = 0
     for entry in store.list_objects(bucket, prefix=prefix, recursive=True):
         name = entry.object_name
@@ -38,21 +37,21 @@ def mirror(store: Minio, bucket: str, prefix: str, folder: Path, known: dict[str
             continue
         target = folder / relative
         target.parent.mkdir(parents=True, exist_ok=True)
-        store.fget_object(bucket, name, str(target))  # under a temporary name, then renamed
+        store.fget_object(bucket, name, str(target))  # writes to a temporary file, then renames it
         known[name] = entry.etag
         copied += 1
     return copied
 
 
 def main() -> int:
-    """Mirrors until it is stopped."""
+    """Mirrors until the process is stopped."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     known: dict[str, str] = {}
     while True:
         try:
             copied = mirror(
                 client(),
-                os.environ["S3_BUCKET"],
+                setting("S3_BUCKET"),
                 os.environ["LOGS_PREFIX"],
                 Path(os.environ["LOGS_FOLDER"]),
                 known,
@@ -60,7 +59,7 @@ def main() -> int:
             if copied:
                 log.info("%d event files copied", copied)
         except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
-            log.warning("%s; trying again", error)
+            log.warning("%s; retrying", error)
         time.sleep(float(os.environ["LOGS_INTERVAL"]))
 
 

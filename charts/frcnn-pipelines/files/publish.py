@@ -1,4 +1,4 @@
-"""Uploads the pipeline to Kubeflow, once for each content, and keeps its schedule. Standard library only."""
+"""Uploads the pipeline to Kubeflow, once per content, and maintains its schedule. Standard library only."""
 
 import hashlib
 import json
@@ -20,15 +20,29 @@ PATIENCE_SECONDS = float(os.environ.get("PATIENCE_SECONDS", "600"))
 
 
 class Kubeflow:
-    """The calls to the Kubeflow Pipelines API that publishing takes."""
+    """Client of the Kubeflow Pipelines API with the calls needed for publishing."""
 
     def __init__(self, endpoint: str, token_file: str | None) -> None:
-        """`token_file` holds a bearer token; None: none is sent."""
+        """Creates the client without sending a request.
+
+        Args:
+            endpoint: URL of the API.
+            token_file: File with a bearer token. `None` sends no token.
+        """
         self._endpoint = endpoint.rstrip("/")
         self._token_file = token_file
 
     def call(self, path: str, body: bytes | None = None, content_type: str = "application/json") -> Any:
-        """The answer to GET, or to POST if there is a body."""
+        """Sends a GET request, or a POST request if there is a body.
+
+        Args:
+            path: Path below the API root.
+            body: Body of the request.
+            content_type: Type of the body.
+
+        Returns:
+            Decoded JSON response.
+        """
         headers = {"Content-Type": content_type}
         if self._token_file:
             headers["Authorization"] = f"Bearer {Path(self._token_file).read_text('utf-8').strip()}"
@@ -37,7 +51,15 @@ class Kubeflow:
             return json.load(answer)
 
     def pages(self, path: str, key: str) -> list[dict[str, Any]]:
-        """All entries of a list."""
+        """Lists all entries of a paginated collection.
+
+        Args:
+            path: Path below the API root.
+            key: Field of the response that contains the entries.
+
+        Returns:
+            Entries.
+        """
         entries: list[dict[str, Any]] = []
         token = ""
         while True:
@@ -49,7 +71,15 @@ class Kubeflow:
                 return entries
 
     def upload(self, path: str, content: bytes) -> Any:
-        """Uploads a file as a form."""
+        """Uploads a file as a form.
+
+        Args:
+            path: Path below the API root.
+            content: Content of the file.
+
+        Returns:
+            Decoded JSON response.
+        """
         mark = uuid.uuid4().hex
         head = (
             f'--{mark}\r\nContent-Disposition: form-data; name="uploadfile"; filename="pipeline.yaml"\r\n'
@@ -60,7 +90,17 @@ class Kubeflow:
 
 
 def publish(kubeflow: Kubeflow, name: str, namespace: str, content: bytes) -> tuple[str, str]:
-    """(pipeline id, version id) of this content: found, or uploaded. A version is named by its content."""
+    """Finds or uploads the pipeline version with this content. A version is named after its content.
+
+    Args:
+        kubeflow: API client.
+        name: Name of the pipeline.
+        namespace: Namespace of the pipeline; empty for a shared one.
+        content: Compiled pipeline.
+
+    Returns:
+        Tuple of pipeline id and version id.
+    """
     version = f"{name}-{hashlib.sha256(content).hexdigest()[:12]}"
     where = urlencode({"namespace": namespace}) if namespace else ""
     found = [
@@ -93,7 +133,16 @@ def schedule(
     cron: str,
     parameters: dict[str, Any],
 ) -> None:
-    """A recurring run of that name, as wanted; an earlier one that differs is disabled."""
+    """Creates a recurring run. An existing one with the same name is kept if it is equal, else disabled.
+
+    Args:
+        kubeflow: API client.
+        ids: Pipeline id and version id.
+        name: Name of the schedule.
+        namespace: Namespace of the runs; empty for none.
+        cron: Cron expression with six fields.
+        parameters: Parameters of the runs.
+    """
     reference = {"pipeline_id": ids[0], "pipeline_version_id": ids[1]}
     wanted = {
         "pipeline_version_reference": reference,
@@ -113,7 +162,7 @@ def schedule(
         "display_name": name,
         **wanted,
         **({"namespace": namespace} if namespace else {}),
-        # A run that takes longer than the interval delays the next; what was missed is not made up for.
+        # A run that exceeds the interval delays the next one; missed runs are skipped.
         "max_concurrency": "1",
         "no_catchup": True,
         "mode": "ENABLE",
@@ -132,7 +181,7 @@ def _same(run: dict[str, Any], wanted: dict[str, Any]) -> bool:
 
 
 def work() -> None:
-    """Publishes, and schedules if a schedule is given."""
+    """Publishes the pipeline, and schedules it if a schedule is configured."""
     environment = os.environ
     kubeflow = Kubeflow(environment["KFP_ENDPOINT"], environment.get("KFP_TOKEN_FILE"))
     namespace = environment.get("PIPELINE_NAMESPACE", "")
@@ -145,7 +194,11 @@ def work() -> None:
 
 
 def main() -> int:
-    """Tries until Kubeflow answers, for ten minutes; returns the exit code."""
+    """Retries until Kubeflow responds, for PATIENCE_SECONDS at most.
+
+    Returns:
+        Exit code.
+    """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     until = time.monotonic() + PATIENCE_SECONDS
     while True:

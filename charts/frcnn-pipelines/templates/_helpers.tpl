@@ -33,8 +33,65 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- if .Values.s3Server.enabled -}}
 http://{{ include "frcnn.fullname" . }}-s3:8333
 {{- else -}}
-{{- required "s3.endpoint is needed: the URL of an S3 server, or set s3Server.enabled" .Values.s3.endpoint -}}
+{{- required "s3.endpoint is needed: the URL of an S3 server, or set s3Server.enabled" (trim .Values.s3.endpoint) -}}
 {{- end -}}
+{{- end }}
+
+{{- /*
+Access key and secret key as JSON: given, or those that a look at the cluster finds, or made. Both are empty
+where a role stands in for keys, and where an existing secret cannot be looked at (helm template).
+*/}}
+{{- define "frcnn.s3Known" -}}
+{{- $name := include "frcnn.s3Secret" . -}}
+{{- $old := (lookup "v1" "Secret" .Release.Namespace $name).data | default dict -}}
+{{- $oldAccess := get $old .Values.s3.accessKeyField | b64dec | trim -}}
+{{- $oldSecret := get $old .Values.s3.secretKeyField | b64dec | trim -}}
+{{- $access := trim .Values.s3.accessKey -}}
+{{- $secret := trim .Values.s3.secretKey -}}
+{{- if .Values.s3.existingSecret -}}
+  {{- if and (.Capabilities.APIVersions.Has "v1/Pod") (not (and $oldAccess $oldSecret)) -}}
+    {{- fail (printf "s3.existingSecret: no secret %s with the keys %s and %s was found in namespace %s. Make it first; where charts are rendered without a look at the cluster (Argo CD), make a secret frcnn-s3 with accesskey, secretkey, endpoint and region, and set s3.existingSecret=frcnn-s3" $name .Values.s3.accessKeyField .Values.s3.secretKeyField .Release.Namespace) -}}
+  {{- end -}}
+  {{- $access = $oldAccess -}}
+  {{- $secret = $oldSecret -}}
+{{- else if .Values.s3Server.enabled -}}
+  {{- if and (.Capabilities.APIVersions.Has "argoproj.io/v1alpha1/Application") (not $secret) (not $oldSecret) -}}
+    {{- fail "s3.secretKey is needed on a cluster with Argo CD, which renders charts without a look at the cluster: a random key would be another at each sync" -}}
+  {{- end -}}
+  {{- $access = $access | default $oldAccess | default "frcnn" -}}
+  {{- $secret = $secret | default $oldSecret | default (randAlphaNum 40) -}}
+{{- else if not (eq (include "frcnn.s3ByRole" .) "true") -}}
+  {{- $access = required "s3.existingSecret, or s3.accessKey, is needed" $access -}}
+  {{- $secret = required "s3.existingSecret, or s3.secretKey, is needed" $secret -}}
+{{- end -}}
+{{- dict "access" $access "secret" $secret | toJson -}}
+{{- end }}
+
+{{- /* Whether pods use the role of their service account in place of keys. */}}
+{{- define "frcnn.s3ByRole" -}}
+{{- and (not .Values.s3Server.enabled) (not .Values.s3.existingSecret) (not (trim .Values.s3.accessKey)) (not (trim .Values.s3.secretKey)) (gt (len .Values.serviceAccounts.annotations) 0) -}}
+{{- end }}
+
+{{- /*
+Changes with the keys, so that pods that read them when they start are replaced. By a slow function, since
+annotations can be read by many who may not read secrets.
+*/}}
+{{- define "frcnn.s3Checksum" -}}
+{{- $known := fromJson (include "frcnn.s3Known" .) -}}
+{{- if and (not .Values.s3.secretKey) .Values.s3Server.enabled -}}
+  {{- /* Random keys are kept on upgrades. */ -}}
+  kept
+{{- else -}}
+  {{- derivePassword 1 "maximum" (default "-" $known.secret) (default "-" $known.access) "frcnn" | sha256sum | trunc 16 -}}
+{{- end -}}
+{{- end }}
+
+{{- /* Size of SeaweedFS's volume files, MB: about a hundred fit on the disk. Each bucket begins with seven. */}}
+{{- define "frcnn.volumeSizeMB" -}}
+{{- $size := .Values.s3Server.storage -}}
+{{- $units := dict "" 0.000001 "k" 0.001 "M" 1.0 "G" 1000.0 "T" 1000000.0 "Ki" 0.001024 "Mi" 1.048576 "Gi" 1073.741824 "Ti" 1099511.627776 -}}
+{{- $megabytes := mulf (float64 (regexFind "^[0-9.]+" $size)) (get $units (regexFind "[A-Za-z]*$" $size)) -}}
+{{- max 32 (min 30000 (int (divf $megabytes 100.0))) -}}
 {{- end }}
 
 {{- define "frcnn.s3Environment" -}}
@@ -44,7 +101,9 @@ http://{{ include "frcnn.fullname" . }}-s3:8333
   value: {{ .Values.s3.bucket | quote }}
 - name: AWS_REGION
   value: {{ .Values.s3.region | quote }}
+{{- if ne (include "frcnn.s3ByRole" .) "true" }}
 {{ include "frcnn.s3Keys" . }}
+{{- end }}
 {{- end }}
 
 {{- define "frcnn.s3Keys" -}}
@@ -84,4 +143,46 @@ imagePullSecrets:
   - name: {{ . }}
   {{- end }}
 {{- end }}
+{{- end }}
+
+{{- /* Where the chart's own pods may run. */}}
+{{- define "frcnn.placement" -}}
+{{- with .Values.pods.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.pods.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /*
+A Job cannot be changed, so its name changes with its content and, where there are such, revisions:
+(list . "bucket" content).
+*/}}
+{{- define "frcnn.jobName" -}}
+{{- $root := index . 0 -}}
+{{- $digest := printf "%d %s" $root.Release.Revision (index . 2) | sha256sum | trunc 8 -}}
+{{ include "frcnn.fullname" $root }}-{{ index . 1 }}-{{ $digest }}
+{{- end }}
+
+{{- /* Argo CD runs a Job with these at each sync, and does not miss it once it is gone. */}}
+{{- define "frcnn.jobAnnotations" -}}
+argocd.argoproj.io/hook: Sync
+argocd.argoproj.io/hook-delete-policy: BeforeHookCreation
+{{- end }}
+
+{{- /* Namespace of the published pipeline; empty: shared by all, which a multi-user Kubeflow lets nobody do. */}}
+{{- define "frcnn.publishNamespace" -}}
+{{- .Values.publish.namespace | default (ternary .Release.Namespace "" .Values.publish.token) -}}
+{{- end }}
+
+{{- /* Names that compiled pipelines refer to are fixed, so that a namespace has room for one release. */}}
+{{- define "frcnn.alone" -}}
+{{- $account := lookup "v1" "ServiceAccount" .Release.Namespace .Values.serviceAccounts.training -}}
+{{- $owner := get (($account.metadata | default dict).annotations | default dict) "meta.helm.sh/release-name" -}}
+{{- if and $owner (ne $owner .Release.Name) -}}
+{{- fail (printf "release %s of this chart is in namespace %s already, and there is room for one: upgrade it, or use another namespace" $owner .Release.Namespace) -}}
+{{- end -}}
 {{- end }}

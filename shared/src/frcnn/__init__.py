@@ -1,3 +1,116 @@
-"""Faster R-CNN driven by a prototxt experiment spec: convert, train, evaluate, infer, prune, export."""
+"""Faster R-CNN driven by a prototxt experiment spec: convert, train, evaluate, infer, prune, export.
+
+    detector = frcnn.load("results/best")
+    for found in detector.predict("street.jpg"):
+        print(found.label, found.score, found.xyxy)
+
+Importing the package imports nothing heavy: each name is fetched when it is first used. docs/python.md shows
+them at work; `frcnn.errors` has what they raise, `frcnn.spec` the classes that a spec is made of.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from frcnn import errors, spec
+    from frcnn.api.comparing import Comparison, compare
+    from frcnn.api.converting import ConvertResult, convert
+    from frcnn.api.evaluating import EvaluationResult, evaluate
+    from frcnn.api.exporting import Engine, ExportResult, Int8, export
+    from frcnn.api.loading import load
+    from frcnn.api.locations import Location
+    from frcnn.api.pruning import PruneResult, prune
+    from frcnn.api.training import Epoch, TrainResult, train
+    from frcnn.evaluation.report import ClassResult
+    from frcnn.inference.detections import CocoResult, Detection, Detections, SupervisionFields
+    from frcnn.inference.detector import Detector
+    from frcnn.inference.images import ImageLike
+    from frcnn.progress import Progress
+    from frcnn.spec.schema.experiment import DatasetExportConfig as ConvertSpec
+    from frcnn.spec.schema.experiment import Experiment as Spec
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "ClassResult",
+    "CocoResult",
+    "Comparison",
+    "ConvertResult",
+    "ConvertSpec",
+    "Detection",
+    "Detections",
+    "Detector",
+    "Engine",
+    "Epoch",
+    "EvaluationResult",
+    "ExportResult",
+    "ImageLike",
+    "Int8",
+    "Location",
+    "Progress",
+    "PruneResult",
+    "Spec",
+    "SupervisionFields",
+    "TrainResult",
+    "compare",
+    "convert",
+    "errors",
+    "evaluate",
+    "export",
+    "load",
+    "prune",
+    "spec",
+    "train",
+]
+
+# Where each public name is defined: module, and its name there if that is another.
+_DEFINED_IN = {
+    "ClassResult": "frcnn.evaluation.report",
+    "CocoResult": "frcnn.inference.detections",
+    "Comparison": "frcnn.api.comparing",
+    "ConvertResult": "frcnn.api.converting",
+    "ConvertSpec": "frcnn.spec.schema.experiment:DatasetExportConfig",
+    "Detection": "frcnn.inference.detections",
+    "Detections": "frcnn.inference.detections",
+    "Detector": "frcnn.inference.detector",
+    "Engine": "frcnn.api.exporting",
+    "Epoch": "frcnn.api.training",
+    "EvaluationResult": "frcnn.api.evaluating",
+    "ExportResult": "frcnn.api.exporting",
+    "ImageLike": "frcnn.inference.images",
+    "Int8": "frcnn.api.exporting",
+    "Location": "frcnn.api.locations",
+    "Progress": "frcnn.progress",
+    "PruneResult": "frcnn.api.pruning",
+    "Spec": "frcnn.spec.schema.experiment:Experiment",
+    "SupervisionFields": "frcnn.inference.detections",
+    "TrainResult": "frcnn.api.training",
+    "compare": "frcnn.api.comparing",
+    "convert": "frcnn.api.converting",
+    "evaluate": "frcnn.api.evaluating",
+    "export": "frcnn.api.exporting",
+    "load": "frcnn.api.loading",
+    "prune": "frcnn.api.pruning",
+    "train": "frcnn.api.training",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Imports the module that a public name is defined in, on its first use."""
+    if name in ("errors", "spec"):
+        return importlib.import_module(f"frcnn.{name}")
+    if name not in _DEFINED_IN:
+        raise AttributeError(f"module 'frcnn' has no attribute {name!r}")
+    module, _, original = _DEFINED_IN[name].partition(":")
+    from frcnn.packages import needed_for, silence_logging
+
+    silence_logging()
+    with needed_for(f"frcnn.{name}"):
+        found: object = getattr(importlib.import_module(module), original or name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    """Lists the public names, fetched or not."""
+    return sorted({*globals(), *__all__})

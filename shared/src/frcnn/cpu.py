@@ -1,17 +1,17 @@
-"""What this machine's CPU can do."""
+"""Detects features of the CPU."""
 
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
-# As Linux names them: Intel and AMD, Intel's matrix units, ARM.
+# Names in Linux: Intel and AMD, Intel's matrix units, ARM.
 BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def has_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
-    """Whether it multiplies bfloat16 numbers in hardware; without, mixed precision has nothing to gain.
+    """Checks whether the CPU multiplies bfloat16 in hardware. Otherwise mixed precision has no benefit.
 
     Args:
-        cpuinfo: What Linux says of the CPU; where there is no such file the answer is no.
+        cpuinfo: File with Linux's description of the CPU. Without it the result is false.
     """
     if not cpuinfo.is_file():
         return False

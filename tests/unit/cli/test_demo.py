@@ -1,4 +1,5 @@
 import argparse
+import os
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ PRUNING = '{"params": {"before": 5000000, "after": 1234567}}'
 
 
 def kitti_folder(root, images=10, suffix=".png", size=(160, 128)):
-    """A data set of black images, each with one car and one region that nobody labelled."""
+    """A data set of black images, each with one car and one region that nobody labeled."""
     for name in ("images", "labels"):
         (root / name).mkdir(parents=True, exist_ok=True)
     for number in range(images):
@@ -167,16 +168,27 @@ def test_layout_knows_both_names_of_the_folders(tmp_path, images, label_dir):
     assert demo.layout(tmp_path) == (images, label_dir, ".png")
 
 
-def test_layout_takes_the_most_frequent_extension_and_says_so(tmp_path, caplog):
-    kitti_folder(tmp_path, images=2, suffix=".png")
-    kitti_folder(tmp_path, images=3, suffix=".jpg")
-    assert demo.layout(tmp_path)[2] == ".jpg"
-    assert "taking the 3 .jpg images, not the 2 others" in caplog.text
+def test_images_of_all_extensions_are_used_and_samples_are_copied_under_their_own_names(tmp_path, commands):
+    data = kitti_folder(tmp_path / "kitti", images=10, suffix=".JPG")
+    for number, suffix in enumerate((".jpg", ".jpeg", ".png", ".PNG")):
+        (data / f"images/00{number}.JPG").rename(data / f"images/00{number}{suffix}")
+    assert demo.layout(data)[2] == ".jpg"
+    run_demo(tmp_path / "out", data)
+    samples = {path.name for path in (tmp_path / "out/samples").iterdir()}
+    assert len(samples) == 2
+    assert samples < {path.name for path in (data / "images").iterdir()}
+
+
+def test_a_data_set_whose_path_a_spec_cannot_hold_is_refused_in_a_sentence(tmp_path):
+    data = kitti_folder(tmp_path / os.fsdecode(b"caf\xe9"))
+    with pytest.raises(UsageError, match=r"caf\\xe9: not UTF-8"):
+        run_demo(tmp_path / "out", data)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
     ("folders", "message"),
-    [([], "no folder images/"), (["images"], "no folder labels/"), (["images", "labels"], "no images in it")],
+    [([], "no folder images/"), (["images"], "no folder labels/"), (["images", "labels"], "no images found")],
 )
 def test_a_folder_that_is_no_kitti_data_set_is_explained(tmp_path, folders, message):
     for name in folders:
@@ -197,7 +209,7 @@ def test_no_epochs_is_a_usage_error(tmp_path):
 
 
 def test_a_pipeline_that_left_no_model_is_an_error(tmp_path):
-    with pytest.raises(RunError, match="the pipeline left no model there"):
+    with pytest.raises(RunError, match="the pipeline did not write a model"):
         demo._model(Paths(tmp_path, tmp_path))
 
 

@@ -90,27 +90,28 @@ def test_an_engine_of_the_deprecated_message_wins_over_the_model(data, loaded, m
     engines = []
     monkeypatch.setattr(
         "frcnn.inference.tensorrt.load_engine_detector",
-        lambda path, spec, mode: engines.append((path.name, mode)) or PatchDetector(),
+        lambda path, spec, mode, device: engines.append((path.name, mode)) or PatchDetector(),
     )
-    (data / "model.engine").touch()
+    (data / "model.engine").write_bytes(b"ptrt\0")
     engine = f'model: "{data}/model.keras" trt_evaluation {{ trt_engine: "{data}/model.engine" }}'
     assert run(data, evaluation=engine) == 0
     assert (engines, loaded) == ([("model.engine", "evaluation")], [])
 
 
 def test_an_engine_without_a_gpu_is_refused_in_one_line(data, caplog):
-    (data / "model.engine").touch()
+    (data / "model.engine").write_bytes(b"ptrt\0")
     assert run(data, "-m", data / "model.engine") == 1
     assert (
-        "model.engine: taken for a TensorRT engine by its name. TensorRT needs an NVIDIA GPU" in caplog.text
+        "model.engine: recognized as a TensorRT engine by its name. TensorRT needs an NVIDIA GPU"
+        in caplog.text
     )
 
 
 def test_a_runtime_is_for_exported_models_only(data, loaded, caplog):
     assert run(data, "-m", data / "model.keras", "--runtime", "openvino") == 2
-    assert "--runtime openvino: it is for exported models, and" in caplog.text
+    assert "--runtime openvino: " in caplog.text and "a trained model, which Keras runs" in caplog.text
     assert run(data, "-m", data / "model.keras", "--precision_hint", "bf16") == 2
-    assert "add --runtime openvino" in caplog.text
+    assert "--precision_hint bf16: only the runtime openvino takes one" in caplog.text
 
 
 def test_flags_that_the_reference_ignores_are_accepted(data, loaded):
@@ -122,20 +123,26 @@ def test_other_records_than_those_of_the_spec_can_be_named(data, loaded, capsys)
     words = ("-m", data / "model.keras", "--tfrecords", data / "test-*", "--images", data)
     assert run(data, *words) == 0
     assert "mAP@0.5 = 0.5000" in capsys.readouterr().out
-    assert run(data, "-m", data / "model.keras", "--images", data) == 2
-    assert "--images goes with --tfrecords" in capsys.readouterr().err
+    assert run(data, "-m", data / "model.keras", "--images", data / "gone") == 2
+    assert "gone: no such folder" in capsys.readouterr().err
+
+
+def test_the_images_of_the_validation_set_can_lie_elsewhere(data, loaded, capsys):
+    (data / "moved").mkdir()
+    assert run(data, "-m", data / "model.keras", "--images", data / "moved") == 0
+    assert "mAP@0.5 = 0.5000" in capsys.readouterr().out  # these records hold their images
 
 
 def test_no_model_at_all_is_a_fault_of_the_spec(data, loaded, capsys):
     assert run(data) == 2
     shown = capsys.readouterr()
-    assert "evaluation_config.model: not set; name the model there or with -m" in shown.err
+    assert "evaluation_config.model: not set; set it or use -m" in shown.err
     assert shown.out.endswith("Execution status: FAIL\n")
 
 
 def test_a_missing_model_is_named_before_any_data_is_read(data, loaded, capsys):
     assert run(data, "-m", data / "gone.keras") == 1
-    assert f"{data}/gone.keras, named by -m, does not exist" in capsys.readouterr().err
+    assert f"{data}/gone.keras, given by -m, does not exist" in capsys.readouterr().err
     assert loaded == []
 
 

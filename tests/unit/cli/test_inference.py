@@ -97,6 +97,33 @@ def test_missing_folders_are_faults_of_the_spec(data, loaded, capsys):
     shown = capsys.readouterr().err
     assert "inference_config.images_dir" in shown
     assert (
-        "inference_config.labels_dump_dir: not set; name a folder, or give one for all results with -r"
+        "inference_config.labels_dump_dir: not set; name a folder, or set one for all results with -r"
         in shown
     )
+
+
+def test_another_folder_and_threshold_stand_for_the_fields_of_the_spec(data, loaded, capsys):
+    save(data / "others/c.png", picture((16, 24, 48, 72)))
+    assert run(data, "-r", data / "results", "--images", data / "others", "--threshold", "0.95") == 0
+    shown = capsys.readouterr().out
+    assert "images: 1; found: 0 car, 0 person (score >= 0.95)" in shown
+    assert [path.name for path in (data / "results/images_annotated").rglob("*.png")] == ["c.png"]
+
+
+def test_one_image_is_enough(data, loaded, capsys):
+    assert run(data, "-r", data / "results", "--images", data / "images/sub/b.jpg") == 0
+    assert "images: 1; found: 0 car, 1 person" in capsys.readouterr().out
+    assert [path.name for path in (data / "results/labels").rglob("*.txt")] == ["b.txt"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--images", "nowhere"], "--images nowhere: no such file or folder"),
+        (["--threshold", "1.5"], "bbox_visualize_threshold: found 1.5; expected a number in (0, 1) (--set"),
+    ],
+)
+def test_flags_that_cannot_be_right_are_refused_as_the_field_is(data, loaded, capsys, words, told):
+    assert run(data, "-r", data / "results", *words) == 2
+    assert told in capsys.readouterr().err
+    assert loaded == []

@@ -31,6 +31,17 @@ def test_every_layer_with_weights_has_its_line(tmp_path, capsys):
     assert {layer.name for layer in layers if layer.weights} <= lines
 
 
+def test_a_results_folder_means_its_best_model(tmp_path, capsys):
+    spec = load_experiment(write_spec(tmp_path / "spec.txt"))
+    results = tmp_path / "results"
+    save_model(
+        build(spec), results / "frcnn_resnet_10.best.keras", TrainingRecord("resnet:10", spec.class_names)
+    )
+    (results / "frcnn_resnet_10.epoch_2.keras").write_bytes(b"broken")
+    assert main(["model", "summary", str(results), "--parts"]) == 0
+    assert "backbone" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("flag", ["--rois", "--batch_size"])
 def test_numbers_below_one_are_refused(tmp_path, capsys, flag):
     assert main(["model", "summary", str(tmp_path / "spec.txt"), flag, "0"]) == 2

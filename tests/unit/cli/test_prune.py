@@ -140,7 +140,7 @@ def test_a_key_seals_the_pruned_model(model, tmp_path, monkeypatch):
     ("words", "message"),
     [
         (["-pth", "0.6"], "-o/--output_file is missing"),
-        (["-o", "p.keras", "-pth", "0.6", "--target_params", "0.5"], "-pth 0.6 and a target contradict"),
+        (["-o", "p.keras", "-pth", "0.6", "--target_params", "0.5"], "-pth 0.6 cannot be combined"),
         (["-o", "p.keras", "-pth", "1"], "--pruning_threshold 1: no filter scores higher"),
         (
             ["-o", "p.keras", "-el", "conv11"],
@@ -167,10 +167,22 @@ def test_the_model_itself_is_replaced_only_by_force(model, tmp_path, capsys):
     copy = tmp_path / "model.keras"
     copy.write_bytes(model.read_bytes())
     assert prune(copy, "-o", copy, "-pth", "0.6") == 2
-    assert "is the model to prune itself" in capsys.readouterr().err
+    assert "is the model to prune" in capsys.readouterr().err
     assert copy.read_bytes() == model.read_bytes()
     assert prune(copy, "-o", copy, "-pth", "0.6", "--force") == 0
     assert copy.stat().st_size < model.stat().st_size
+
+
+def test_a_file_that_exists_is_replaced_only_by_force(model, tmp_path, capsys):
+    target = tmp_path / "mine.keras"
+    target.write_bytes(b"mine")
+    assert prune(model, "-o", target, "-pth", "0.6") == 2
+    assert f"{target}: exists; name another output with -o, or add --force" in capsys.readouterr().err
+    assert target.read_bytes() == b"mine"
+    assert prune(model, "-o", target, "-pth", "0.6", "--dry_run") == 0
+    assert target.read_bytes() == b"mine"
+    assert prune(model, "-o", target, "-pth", "0.6", "--force") == 0
+    assert target.stat().st_size > 1000
 
 
 def test_a_missing_model_is_named(tmp_path, capsys):
@@ -182,12 +194,12 @@ def test_a_missing_model_is_named(tmp_path, capsys):
     ("given", "key", "name", "sealed", "word"),
     [
         ("a.tlt", "k", "a.tlt", True, None),
-        ("a.tlt", "", "a.tlt", False, "written plain, since there is no key"),
+        ("a.tlt", "", "a.tlt", False, "written unencrypted because no key is set"),
         ("a.keras", "", "a.keras", False, None),
-        ("a.keras", "k", "a.keras", False, "written plain, as its suffix says"),
-        ("a.hdf5", "", "a.hdf5", False, "a Keras archive in spite of its suffix"),
-        ("model.epoch_3", "k", "model.epoch_3.tlt", True, "does not say which kind"),
-        ("model", "", "model.keras", False, "does not say which kind"),
+        ("a.keras", "k", "a.keras", False, "written unencrypted because of its suffix"),
+        ("a.hdf5", "", "a.hdf5", False, "a Keras archive despite its suffix"),
+        ("model.epoch_3", "k", "model.epoch_3.tlt", True, "has no known model file suffix"),
+        ("model", "", "model.keras", False, "has no known model file suffix"),
     ],
 )
 def test_a_name_keeps_its_meaning(caplog, given, key, name, sealed, word):

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -18,7 +19,7 @@ TRAIN = Task("train", "fake.train", "does little")
 PROGRAM = """
 import signal, sys, time, types
 from pathlib import Path
-from frcnn.cli import frame
+from frcnn.cli import task_runner
 from frcnn.cli.tasks import Task
 from frcnn.files import atomic_path
 
@@ -48,7 +49,7 @@ def add_arguments(parser):
 module = types.ModuleType("fake")
 module.HELP, module.EXAMPLES, module.add_arguments = "fake task", "  frcnn fake wait", add_arguments
 module.run = lambda args: globals()[args.what](args)
-sys.exit(frame.run(Task("fake", "fake", "fake task"), module, sys.argv[1:]))
+sys.exit(task_runner.run(Task("fake", "fake", "fake task"), module, sys.argv[1:]))
 """
 
 
@@ -130,7 +131,7 @@ def test_a_fault_of_our_own_shows_its_stack_trace_and_asks_to_report(capsys):
     ("error", "message"),
     [
         (ModuleNotFoundError("No module", name="tensorflow"), "pip install 'frcnn[train,cpu]'"),
-        (ModuleNotFoundError("No module", name="onnx.helper"), "pip install 'frcnn[export]'"),
+        (ModuleNotFoundError("No module", name="onnx.helper"), "pip install 'frcnn[onnx]'"),
         (PermissionError(13, "Permission denied", "/data/x.png"), "/data/x.png: Permission denied"),
         (OSError(28, "No space left on device", "/data/x.png"), "disk full while writing /data/x.png"),
         (MemoryError(), "out of memory; lower batch_size_per_gpu"),
@@ -178,13 +179,12 @@ def test_without_a_results_folder_no_status_is_written(tmp_path, monkeypatch):
 def test_the_log_file_gets_lines_and_tables_and_is_appended_to(tmp_path, capsys):
     path = tmp_path / "new" / "run.log"
     for _ in range(2):
-        module = module_that(lambda args: print("\x1b[1mmAP@0.5\x1b[0m = 0.9"))
+        module = module_that(lambda args: print("mAP@0.5 = 0.9"))
         assert task_runner.run(FAKE_TASK, module, ["--log_file", str(path)]) == 0
     text = path.read_text()
     assert text.count("mAP@0.5 = 0.9\n") == 2
     assert text.count("Execution status: PASS\n") == 2
-    assert "\x1b" not in text
-    assert "\x1b[1mmAP@0.5" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("mAP@0.5 = 0.9\n") == 2
 
 
 def test_a_log_file_that_cannot_be_written_is_a_usage_error(tmp_path, capsys):
@@ -233,14 +233,14 @@ def test_several_gpus_make_as_many_processes():
 @pytest.mark.parametrize(
     ("words", "task", "message"),
     [
-        (["--gpus", "2"], FAKE_TASK, "--gpus 2: only train runs on several GPUs; evaluate takes one"),
+        (["--gpus", "2"], FAKE_TASK, "--gpus 2: only train supports several GPUs; evaluate uses one"),
         (["--gpus", "0"], TRAIN, "--gpus 0: expected 1 or more"),
         (["--gpus", "2", "--gpu_index", "0"], TRAIN, "--gpu_index names 1 GPUs but --gpus asks for 2"),
-        (["--gpu_index", "1", "1"], TRAIN, "--gpu_index 1 1: expected different numbers from 0 up"),
-        (["--gpu_index", "-1"], TRAIN, "--gpu_index -1: expected different numbers from 0 up"),
+        (["--gpu_index", "1", "1"], TRAIN, "--gpu_index 1 1: expected distinct numbers >= 0"),
+        (["--gpu_index", "-1"], TRAIN, "--gpu_index -1: expected distinct numbers >= 0"),
         (["-np", "2"], TRAIN, "--num_processes 2 needs --gpus 2"),
         (["-np", "0"], TRAIN, "--num_processes 0: expected 1 or more"),
-        (["--use_amp"], FAKE_TASK, "--use_amp: only train has mixed precision, evaluate does not"),
+        (["--use_amp"], FAKE_TASK, "--use_amp: only train supports mixed precision, evaluate does not"),
     ],
 )
 def test_common_flags_that_make_no_sense_are_refused(words, task, message, capsys):
@@ -264,7 +264,11 @@ def test_a_task_run_inside_another_passes_its_error_on(capsys):
 
 @pytest.mark.parametrize(
     ("number", "code", "message"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")],
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGHUP, 129, "terminated (SIGHUP)"),
+    ],
 )
 def test_a_signal_ends_the_run_and_leaves_nothing_half_written(
     number, code, message, program, environment, tmp_path
@@ -305,3 +309,24 @@ def test_a_reader_that_goes_away_makes_no_noise(program, environment, tmp_path):
     )
     assert done.stdout == "line\n"
     assert done.stderr == ""
+
+
+def test_a_second_run_of_a_task_with_one_writer_is_refused_before_it_writes_a_status(tmp_path, caplog):
+    folder = tmp_path / "results"
+    module = module_that(lambda args: None)
+    module.ONE_WRITER = True
+    codes = []
+
+    def second(args):
+        with ThreadPoolExecutor(1) as pool:  # another thread counts as another run
+            inner = module_that(lambda args: None)
+            inner.ONE_WRITER = True
+            codes.append(pool.submit(task_runner.run, FAKE_TASK, inner, ["-r", str(folder)]).result())
+
+    module.run = second
+    assert task_runner.run(FAKE_TASK, module, ["--results_dir", str(folder)]) == 0
+    assert codes == [1]
+    records = [json.loads(line)["status"] for line in (folder / "status.json").read_text().splitlines()]
+    assert records == ["STARTED", "SUCCESS"]
+    assert f"{folder}: another run (process {os.getpid()} on " in caplog.text
+    assert [path.name for path in folder.iterdir()] == ["status.json"]

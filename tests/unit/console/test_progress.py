@@ -1,9 +1,12 @@
+import contextvars
 import logging
 
 import pytest
 
 from frcnn.console import progress
 from frcnn.console.progress import Progress, clock_time, track, training_line
+from frcnn.progress import Progress as Report
+from frcnn.progress import reported_to
 
 
 class Clock:
@@ -98,6 +101,27 @@ def test_ranks_that_are_not_enabled_keep_quiet(lines):
     assert lines() == []
 
 
+def test_more_steps_than_were_announced_leave_no_end_and_no_time_left(lines):
+    clock = Clock()
+    with Progress("validating", 2, clock=clock) as bar:
+        for done in (1, 2, 3):
+            clock.now += 11.0
+            bar.update(done)
+        assert bar.eta() == ""
+    assert lines() == ["validating 1/2", "validating 2/2 done in 0:22", "validating 3"]
+
+
+def test_a_bar_with_more_steps_than_were_announced_shows_none_of_them_as_the_end(terminal, capsys):
+    clock = Clock()
+    with Progress("validating", 2, clock=clock) as bar:
+        for done in (1, 2, 3):
+            clock.now += 11.0
+            bar.update(done)
+    last = capsys.readouterr().err.replace("\r", "\n").split("validating")[-1]
+    assert "3/?" in last
+    assert "-" not in last
+
+
 def test_track_yields_every_item_and_counts(lines):
     assert list(track(["a", "b"], "reading")) == ["a", "b"]
     assert lines() == ["reading 2/2 done in 0:00"]
@@ -121,7 +145,8 @@ def terminal(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
     progress._console.cache_clear()
-    yield
+    with progress.bars_shown():
+        yield
     progress._console.cache_clear()
 
 
@@ -151,9 +176,9 @@ def test_a_bar_within_a_bar_is_shown_too(lines, terminal, capsys):
 
 
 def test_training_line_reads_as_documented():
-    losses = {"loss": 0.84, "rpn": 0.21, "roi": 0.63}
+    losses = {"loss": 0.94, "rpn": 0.21, "roi": 0.63, "weights": 0.10}
     assert training_line((3, 12), (400, 950), losses, 0.002, 31.2) == (
-        "epoch 3/12 step 400/950 loss 0.84 (rpn 0.21 roi 0.63) lr 0.0020 31 img/s"
+        "epoch 3/12 step 400/950 loss 0.94 (rpn 0.21 roi 0.63 weights 0.10) lr 0.0020 31 img/s"
     )
 
 
@@ -167,3 +192,31 @@ def test_training_line_keeps_small_numbers_readable():
 )
 def test_clock_time(seconds, text):
     assert clock_time(seconds) == text
+
+
+def test_a_command_alone_has_bars_drawn(lines, terminal, capsys):
+    def draw():
+        with Progress("training", 1, clock=Clock()) as bar:
+            bar.update(1)
+
+    contextvars.Context().run(draw)  # as a caller of the library, who asked for nothing
+    assert capsys.readouterr().err == ""
+
+
+def test_whoever_asked_is_told_at_most_four_times_a_second_and_of_the_end(lines):
+    clock, seen = Clock(), []
+    with reported_to(seen.append), Progress("training", 10, clock=clock) as bar:
+        for step in range(1, 11):
+            clock.now += 0.1
+            bar.update(step, lambda: "text")
+    assert [each.done for each in seen] == [1, 4, 7, 10]
+    assert seen[-1] == Report("training", 10, 10, "text")
+    assert lines() == []
+
+
+def test_an_exception_of_a_listener_ends_the_task():
+    def cancel(report):
+        raise KeyError(report.done)
+
+    with reported_to(cancel), pytest.raises(KeyError):
+        list(track("abc", "reading"))

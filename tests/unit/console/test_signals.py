@@ -4,17 +4,30 @@ import threading
 
 import pytest
 
-from frcnn.console.signals import Terminated, terminate_as_interrupt
+from frcnn.console import exit_codes
+from frcnn.console.signals import ENDING, Terminated, terminate_as_interrupt
 from frcnn.files import atomic_path
 
 
-def test_sigterm_raises_within_the_block_and_cleans_up(tmp_path):
+@pytest.mark.parametrize("number", ENDING, ids=lambda each: each.name)
+def test_what_ends_a_process_raises_within_the_block_and_cleans_up(tmp_path, number):
     final = tmp_path / "model"
-    with pytest.raises(Terminated), terminate_as_interrupt(), atomic_path(final) as temporary:
+    with pytest.raises(Terminated) as caught, terminate_as_interrupt(), atomic_path(final) as temporary:
         temporary.write_text("half")
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         signal.pause()
     assert list(tmp_path.iterdir()) == []
+    assert exit_codes.exit_code(caught.value) == 128 + number
+
+
+def test_a_signal_that_is_ignored_stays_so(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with terminate_as_interrupt():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_the_handler_before_is_put_back():
@@ -35,3 +48,28 @@ def test_other_threads_than_the_main_one_are_left_alone():
     thread.start()
     thread.join()
     assert seen == [signal.getsignal(signal.SIGTERM)]
+
+
+def test_a_hangup_ends_a_run_as_tidily(tmp_path):
+    final = tmp_path / "model"
+    with (
+        pytest.raises(Terminated, match="SIGHUP") as caught,
+        terminate_as_interrupt(),
+        atomic_path(final) as temporary,
+    ):
+        temporary.write_text("half")
+        os.kill(os.getpid(), signal.SIGHUP)
+        signal.pause()
+    assert caught.value.number == signal.SIGHUP
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_hangup_that_is_ignored_stays_so():
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with terminate_as_interrupt():
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

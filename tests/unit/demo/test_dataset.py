@@ -94,14 +94,14 @@ def test_its_own_data_set_is_replaced_and_an_empty_folder_filled(tmp_path):
 @pytest.mark.parametrize("name", ["mine.txt", "README.txt"])
 def test_a_folder_with_anything_else_is_left_alone(tmp_path, name):
     (tmp_path / name).write_text("mine")
-    with pytest.raises(UsageError, match="is no data set of demo-data"):
+    with pytest.raises(UsageError, match="was not created by demo-data"):
         _write(tmp_path)
     assert _content(tmp_path) == {name: b"mine"}
 
 
 def test_a_file_in_the_place_of_the_folder_is_left_alone(tmp_path):
     (tmp_path / "data").write_text("mine")
-    with pytest.raises(UsageError, match="is no data set"):
+    with pytest.raises(UsageError, match="was not created"):
         _write(tmp_path / "data")
 
 

@@ -41,14 +41,14 @@ def test_box_sides_are_measured_in_the_network_input():
     assert found.box_sides == pytest.approx((50,))
 
 
-def test_regions_that_nobody_labelled_are_no_class():
+def test_regions_that_nobody_labeled_are_no_class():
     found = survey([record(("dontcare", 0, 0, 40, 10), ("car", 0, 0, 20, 20))])
     assert (found.classes, found.max_objects) == (("car",), 1)
 
 
 @pytest.mark.parametrize("records", [[], [record()], [record(("dontcare", 0, 0, 40, 10))]])
 def test_a_data_set_without_objects_is_refused(records):
-    with pytest.raises(DataError, match="no labelled object"):
+    with pytest.raises(DataError, match="no labeled object"):
         survey(records)
 
 

@@ -156,7 +156,7 @@ def test_the_command_starts_its_processes_and_keeps_the_key_out_of_command_lines
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines()[-1] == "Execution status: PASS"
     assert run.stdout.count("Execution status") == 1
-    assert "no GPU here: 2 processes" in run.stderr
+    assert "No GPU found: 2 processes" in run.stderr
     assert sum("frcnn.cli.train_rank" in line for line in seen) >= 1
     assert not [line for line in seen if "a-secret-key" in line]
     records = [json.loads(line) for line in (tmp_path / "out/status.json").read_text().splitlines()]
@@ -248,6 +248,6 @@ def test_mpirun_starts_the_ranks_of_one_training(tmp_path):
     run = subprocess.run([*mpirun, *command], env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert run.stdout.count("Execution status: PASS") == 1
-    assert run.stderr.count("4 training images, 2 steps an epoch") == 1
+    assert run.stderr.count("4 training images, 2 steps per epoch") == 1
     records = [json.loads(line) for line in (tmp_path / "out/status.json").read_text().splitlines()]
     assert [record["status"] for record in records] == ["STARTED", "RUNNING", "SUCCESS"]

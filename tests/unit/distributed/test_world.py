@@ -2,6 +2,8 @@
 
 import importlib.util
 import logging
+import select
+import shutil
 import subprocess
 import sys
 import time
@@ -16,13 +18,13 @@ from frcnn.data.input.dataset import training_dataset
 from frcnn.distributed import launcher
 from frcnn.distributed import world as distributed
 from frcnn.distributed.rank_outcome import FOLDER_VARIABLE, Outcome, outcomes_in
-from frcnn.distributed.world import OneProcess, Place, join, place
+from frcnn.distributed.world import OneProcess, RankInfo, join, rank_info
 from frcnn.errors import RunError, UsageError
 from frcnn.model.files.checkpoint import TrainingRecord
 from frcnn.model.layers import BatchNormalization
 from frcnn.model.qat.layers import QDQ
 from frcnn.training import devices
-from frcnn.training.synchronize import EpochMeans, average_statistics, facts, start_together
+from frcnn.training.synchronize import EpochMeans, average_statistics, facts, sync_initial_state
 from tests.support.task_spec import write_spec
 from tests.support.toy_training import toy_spec
 
@@ -45,7 +47,7 @@ class TwoRanks(OneProcess):
 
     def __init__(self, other):
         super().__init__()
-        self.place, self.other = Place(0, 2, 0, 2), other
+        self.place, self.other = RankInfo(0, 2, 0, 2), other
 
     def average(self, tensors, name):
         return [(tensor + self.other) / 2 for tensor in tensors]
@@ -55,14 +57,14 @@ class TwoRanks(OneProcess):
 
 
 def test_without_a_launcher_there_is_one_process():
-    assert place() == Place(rank=0, size=1, local_rank=0, local_size=1)
+    assert rank_info() == RankInfo(rank=0, size=1, local_rank=0, local_size=1)
     assert isinstance(join(), OneProcess)
 
 
 @pytest.mark.parametrize("prefix", ["HOROVOD_", "OMPI_COMM_WORLD_"])
 def test_launchers_say_where_a_process_stands(monkeypatch, prefix):
     launched(monkeypatch, prefix, 3, 8, 1, 2)
-    assert place() == Place(rank=3, size=8, local_rank=1, local_size=2)
+    assert rank_info() == RankInfo(rank=3, size=8, local_rank=1, local_size=2)
 
 
 def test_a_launcher_that_says_nonsense_is_an_error(monkeypatch):
@@ -90,7 +92,7 @@ def test_one_process_averages_gathers_and_broadcasts_to_itself():
 
 
 def small_model(**options):
-    """Two parts as a detector has them, one of them with batch normalisation."""
+    """Two parts as a detector has them, one of them with batch normalization."""
     image = keras.Input((4, 4, 2))
     features = keras.Model(image, BatchNormalization(**options)(image))
     head = keras.Model(image, keras.layers.Conv2D(1, 1)(image))
@@ -106,7 +108,7 @@ def test_moving_statistics_become_the_mean_over_ranks():
     np.testing.assert_allclose(layer.gamma, [1.0, 1.0])
 
 
-def test_ranges_of_quantisation_become_the_mean_over_ranks():
+def test_ranges_of_quantization_become_the_mean_over_ranks():
     image = keras.Input((4, 4, 2))
     features, head = keras.Model(image, QDQ()(image)), keras.Model(image, QDQ()(image))
     model = type("Model", (), {"features": features, "roi_head": head})
@@ -133,7 +135,7 @@ def test_epoch_logs_become_the_mean_over_ranks():
 def test_ranks_with_other_data_do_not_start():
     world = TwoRanks(other={"training images": 7})
     with pytest.raises(RunError, match="training images: 8 on rank 0, 7 on rank 1"):
-        start_together(None, world, {"training images": 8})
+        sync_initial_state(None, world, {"training images": 8})
 
 
 def test_ranks_may_have_the_files_they_start_from_in_other_folders(tmp_path):
@@ -158,9 +160,9 @@ def test_cores_are_divided_and_the_log_says_that_there_is_no_gpu(monkeypatch, ca
     )
     monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: [])
     with caplog.at_level(logging.INFO, logger="frcnn"):
-        devices.take_share(Place(1, 8, 1, 4))
+        devices.take_share(RankInfo(1, 8, 1, 4))
     assert threads == [2]
-    assert "no GPU here: 4 processes with 2 of 9 threads each" in caplog.text
+    assert "No GPU found: 4 processes with 2 of 9 threads each" in caplog.text
 
 
 def test_each_rank_of_a_machine_takes_its_own_gpu(monkeypatch):
@@ -168,7 +170,7 @@ def test_each_rank_of_a_machine_takes_its_own_gpu(monkeypatch):
     monkeypatch.setattr(devices.tf.config.threading, "set_intra_op_parallelism_threads", lambda count: None)
     monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: ["gpu 0", "gpu 1", "gpu 2"])
     monkeypatch.setattr(devices.tf.config, "set_visible_devices", lambda gpu, kind: visible.append(gpu))
-    devices.take_share(Place(5, 8, 2, 3))
+    devices.take_share(RankInfo(5, 8, 2, 3))
     assert visible == [["gpu 2"]]
 
 
@@ -178,7 +180,7 @@ def test_a_rank_whose_model_is_spread_takes_its_gpus_in_a_row(monkeypatch):
     gpus = [f"gpu {number}" for number in range(4)]
     monkeypatch.setattr(devices.tf.config, "list_physical_devices", lambda kind: gpus)
     monkeypatch.setattr(devices.tf.config, "set_visible_devices", lambda gpu, kind: visible.append(gpu))
-    devices.take_share(Place(3, 4, 1, 2), gpus_each=2)
+    devices.take_share(RankInfo(3, 4, 1, 2), gpus_each=2)
     assert visible == [["gpu 2", "gpu 3"]]
 
 
@@ -214,6 +216,27 @@ def test_a_rank_that_ignores_sigterm_is_killed(monkeypatch):
         process.stdout.readline()
         launcher._end({0: process})
     assert process.returncode == -9
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="there is no mpirun")
+def test_ranks_of_mpirun_end_with_the_process_that_launched_them_even_if_that_is_killed():
+    rank = "import sys, time; sys.stdout.write('u'); sys.stdout.flush(); time.sleep(600)"
+    program = f"""if True:
+        import os, sys
+        from frcnn.distributed import launcher
+        with launcher._mpi_ranks([sys.executable, "-c", {rank!r}], 2, os.environ) as ranks:
+            ranks[0].wait()
+    """
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        seen = b""
+        while seen.count(b"u") < 2:
+            got = process.stdout.read(1)
+            assert got, "it ended"
+            seen += got
+        process.kill()
+        # mpirun holds the pipe's other end: the pipe is at its end when it is gone.
+        ended, _, _ = select.select([process.stdout], [], [], 60)
+    assert ended
 
 
 @pytest.mark.parametrize(
@@ -287,7 +310,7 @@ def test_the_train_command_hands_flags_on_and_the_key_by_the_environment(tmp_pat
 
 def test_more_processes_than_gpus_is_a_usage_error(tmp_path):
     args = train_arguments(tmp_path, "--gpus", "2", "--num_processes", "3")
-    with pytest.raises(UsageError, match="needs --gpus 3"):
+    with pytest.raises(UsageError, match="need --gpus 3"):
         train.run(args)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from frcnn.drawing.colors import class_colour
+from frcnn.drawing.colors import class_color
 from frcnn.drawing.contact_sheet import GAP, LINE, contact_sheet
 
 RED, BLUE = (200, 0, 0), (0, 0, 200)
@@ -24,7 +24,7 @@ def test_large_pictures_are_scaled_down_and_small_ones_left():
     assert (sheet == BLUE).all(axis=-1).sum() == 40 * 20
 
 
-def test_legend_shows_the_colour_of_each_class():
+def test_legend_shows_the_color_of_each_class():
     sheet = np.asarray(contact_sheet([[Image.new("RGB", (300, 20), RED)]], ["a"], ["car", "person"]))
     for index in range(2):
-        assert (sheet == class_colour(index)).all(axis=-1).sum() > 80
+        assert (sheet == class_color(index)).all(axis=-1).sum() > 80

@@ -1,4 +1,4 @@
-"""Told to use our definitions, pycocotools gives our numbers; docs/evaluation.md has the rest."""
+"""Told to use our definitions, pycocotools gives our numbers with `coco_matching`; see docs/evaluation.md."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ NAMES = ("bus", "car", "dog")
 
 
 def our_ap(scenes, *, voc07):
-    evaluator = Evaluator(EvaluationSettings(NAMES, THRESHOLDS, voc07=voc07))
+    evaluator = Evaluator(EvaluationSettings(NAMES, THRESHOLDS, voc07=voc07, coco_matching=True))
     evaluator.update(*as_batch(scenes))
     results = evaluator.report().results
     return np.asarray([[each.ap for each in result.classes] for result in results], float)
@@ -47,7 +47,7 @@ def test_voc12_is_cocos_precision_at_every_recall_there_is(seed):
 
 
 def test_a_crafted_crowd_gives_the_same_matches():
-    # Two neighbours and a difficult one between them, each seen twice: second-best matches decide.
+    # Two neighbors and a difficult one between them, each seen twice: second-best matches decide.
     boxes = np.asarray([[20, 20, 59, 59], [20, 40, 59, 79], [20, 30, 59, 69]])
     found = np.asarray(
         [[20, 22, 59, 61], [20, 24, 59, 63], [20, 36, 59, 75], [20, 28, 59, 67], [20, 32, 59, 71]]

@@ -4,7 +4,7 @@ import types
 import numpy as np
 import pytest
 
-from frcnn.evaluation.accumulate import Tally
+from frcnn.evaluation.accumulate import EvaluationState
 from frcnn.evaluation.evaluator import Evaluator, evaluate
 from frcnn.evaluation.settings import EvaluationSettings
 from frcnn.model.batch_detector import DetectionBatch
@@ -65,7 +65,7 @@ def test_sharded_evaluation_equals_one_pass_whatever_the_order():
         parts.append(evaluator.tally().to_arrays())
     merged = Evaluator(SETTINGS)
     for arrays in parts:
-        merged.merge(Tally.from_arrays(arrays))
+        merged.merge(EvaluationState.from_arrays(arrays))
     assert merged.report() == report_of(scenes)
 
 
@@ -120,6 +120,23 @@ def test_rpn_recall_is_the_share_of_objects_with_a_roi_of_any_class():
         assert result.classes[0].rpn_recall == pytest.approx(2 / 3)
 
 
+def test_rpn_recall_counts_an_iou_of_exactly_half():
+    boxes, halves = [[0, 0, 19, 19], [90, 90, 109, 109]], [[0, 0, 9, 19], [90, 90, 109, 99]]
+    result = report_of([one_scene(boxes, halves, [0.9, 0.8])]).results[0].classes[0]
+    # The detections are the same boxes, and for them half is not enough.
+    assert (result.rpn_recall, result.true_positives) == (1.0, 0)
+    scene = one_scene([[0, 0, 19, 19]], [[0, 0, 9, 18]], [0.9])
+    assert report_of([scene]).results[0].classes[0].rpn_recall == 0.0
+
+
+def test_detections_of_difficult_objects_cost_no_precision():
+    boxes = [[10, 10, 49, 49], [100, 100, 139, 139]]
+    found = [boxes[1], boxes[1], boxes[0], boxes[1]]
+    scene = one_scene(boxes, found, [0.9, 0.8, 0.7, 0.6], difficult=[False, True])
+    result = report_of([scene]).results[0].classes[0]
+    assert (result.ap, result.precision, result.true_positives, result.false_positives) == (1.0, 1.0, 1, 0)
+
+
 def test_rpn_recall_is_unknown_without_rois():
     found, batch = as_batch(random_scenes(seed=7, images=4))
     evaluator = Evaluator(SETTINGS)
@@ -141,6 +158,7 @@ def spec_of(names, **evaluation):
     defaults = {
         "object_confidence_thres": 0.01,
         "use_voc07_11point_metric": False,
+        "coco_matching": False,
         "gt_matching_iou_threshold": 0.5,
         "gt_matching_iou_threshold_range": None,
     }
@@ -184,7 +202,7 @@ def test_evaluate_says_when_images_are_missing_and_when_there_are_no_objects(cap
     assert report.results[0].iou == 0.5  # the documented default
     assert report.mean_ap is None
     assert "2 of 3 images could not be read" in caplog.text
-    assert "has a labelled object of car" in caplog.text
+    assert "has a labeled object of car" in caplog.text
 
 
 def test_no_image_at_all_gives_an_empty_report():

@@ -1,6 +1,7 @@
 """The report page: what it says, and that it needs nothing but itself."""
 
 import re
+import tracemalloc
 from html.parser import HTMLParser
 
 import numpy as np
@@ -8,7 +9,18 @@ import pytest
 
 from frcnn.errors import UsageError
 from frcnn.evaluation.average_precision import Curve
-from frcnn.evaluation.html_report import PLANE_HEIGHT, PLANE_WIDTH, curve_path, read_metrics
+from frcnn.evaluation.evaluator import Evaluator
+from frcnn.evaluation.html_report import (
+    MOST_PANELS,
+    PLANE_HEIGHT,
+    PLANE_WIDTH,
+    Subject,
+    curve_path,
+    read_metrics,
+    save_html,
+)
+from frcnn.evaluation.inspection import ErrorAnalysis
+from frcnn.evaluation.settings import EvaluationSettings
 from tests.support.report_page import write_page
 
 DASH = "\N{EN DASH}"
@@ -65,7 +77,7 @@ def test_the_class_table_has_the_numbers_of_the_report(compared):
 
 def test_the_confusion_table_has_every_count(compared):
     text, _, inspection = compared
-    rows = [row for row in Page(text).rows if len(row) == 5 and row[0] != "labelled"][-4:]
+    rows = [row for row in Page(text).rows if len(row) == 5 and row[0] != "labeled"][-4:]
     counts = [[cell.strip() for cell in row[1:]] for row in rows]
     expected = inspection.confusion.astype(str).tolist()
     expected[-1][-1] = DASH
@@ -98,7 +110,7 @@ def test_an_evaluation_of_nothing_has_a_page_too(tmp_path):
     write_page(tmp_path / "report.html", images=0)
     text = (tmp_path / "report.html").read_text("utf-8")
     assert "None: every object was found." in text
-    assert "None: every shown detection was right." in text
+    assert "None: every shown detection was correct." in text
 
 
 def test_the_curve_goes_from_the_left_edge_to_its_last_recall_and_down():
@@ -118,3 +130,32 @@ def test_other_files_cannot_be_compared_with(tmp_path, content):
         path.write_text(content)
     with pytest.raises(UsageError, match=r"metrics\.json"):
         read_metrics(path)
+
+
+def test_control_characters_in_names_are_shown_escaped(tmp_path):
+    settings = EvaluationSettings(("car\x1b[2J", "a\nb", "\x00"), (0.5,))
+    report, inspection = Evaluator(settings).report(), _inspection(settings)
+    save_html(tmp_path / "a.html", report, inspection, Subject("model\x07", "data\x9b"))
+    text = (tmp_path / "a.html").read_text("utf-8")
+    assert {"car\\x1b[2J", "a\\nb", "\\x00"} <= {cell for row in Page(text).rows for cell in row}
+    assert "Evaluation of model\\x07" in Page(text).headings
+    assert not [character for character in text if not character.isprintable() and character != "\n"]
+
+
+def test_the_page_of_thousands_of_classes_grows_with_their_number_not_its_square(tmp_path):
+    sizes = {}
+    for count in (300, 3000):
+        settings = EvaluationSettings(tuple(f"class {n}" for n in range(count)), (0.5,))
+        tracemalloc.start()
+        report, inspection = Evaluator(settings).report(), _inspection(settings)
+        save_html(tmp_path / "a.html", report, inspection, Subject("model", "data"))
+        sizes[count] = (tmp_path / "a.html").stat().st_size, tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert f"{MOST_PANELS} classes with the most objects" in (tmp_path / "a.html").read_text("utf-8")
+    for small, large in zip(sizes[300], sizes[3000], strict=True):
+        assert large < 11 * small
+    assert sizes[3000][1] < 200 << 20
+
+
+def _inspection(settings):
+    return ErrorAnalysis(settings, shown_score=0.5, mean=np.zeros(1), scale=1.0, bgr=False)

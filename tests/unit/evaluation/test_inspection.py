@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frcnn.drawing.colors import class_colour
+from frcnn.drawing.colors import class_color
 from frcnn.evaluation.evaluator import Evaluator
-from frcnn.evaluation.inspection import BINS, Inspection
+from frcnn.evaluation.inspection import BINS, ErrorAnalysis
 from frcnn.evaluation.settings import EvaluationSettings
-from frcnn.evaluation.thumbnails import KEPT, SIDE, Mistake, Worst
+from frcnn.evaluation.thumbnails import KEPT, SIDE, ErrorExample, TopErrors
 from tests.support.detection_scenes import Scene, as_batch, random_scenes
 
 SETTINGS = EvaluationSettings(("bus", "car", "dog"), (0.5,))
@@ -18,7 +18,7 @@ BUS, CAR, DOG, NOTHING = range(4)
 
 
 def inspect(scenes, **batch_entries):
-    inspection = Inspection(SETTINGS, shown_score=0.5, mean=np.zeros(1), scale=1.0, bgr=False)
+    inspection = ErrorAnalysis(SETTINGS, shown_score=0.5, mean=np.zeros(1), scale=1.0, bgr=False)
     found, batch = as_batch(scenes)
     inspection.update(found, {**batch, **batch_entries})
     return inspection
@@ -95,7 +95,7 @@ def test_sizes_are_those_of_the_original_image():
 def test_misses_come_with_what_came_nearest():
     seen = scene([(BUS, A), (CAR, B), (DOG, D)], [(CAR, B, 0.3), (DOG, D, 0.9)])
     captions = [each.caption for each in inspect([seen], frame_id=np.array([b"set/1"])).misses]
-    assert captions == ["bus: nothing near it, set/1", "car: best score 0.30, set/1"]
+    assert captions == ["bus: no matching detection, set/1", "car: best score 0.30, set/1"]
 
 
 def test_only_the_worst_are_kept_the_worst_first():
@@ -107,25 +107,25 @@ def test_only_the_worst_are_kept_the_worst_first():
 
 def test_a_thumbnail_shows_the_box_in_its_place():
     pixels = np.full((300, 400, 3), 90, np.uint8)
-    mistake = Mistake.cut(1.0, pixels, np.array([100, 150, 139, 229]), CAR, "a car")
+    mistake = ErrorExample.cut(1.0, pixels, np.array([100, 150, 139, 229]), CAR, "a car")
     image = np.asarray(Image.open(io.BytesIO(mistake.png)))
     assert image.shape == (mistake.height, mistake.width, 3)
     assert max(image.shape[:2]) == SIDE
     # 80 px wide, shown with 0.6 of that on either side: 176 px, so one px is one px.
-    rows, columns = np.nonzero((image == class_colour(CAR)).all(axis=-1))
+    rows, columns = np.nonzero((image == class_color(CAR)).all(axis=-1))
     assert columns.max() - columns.min() == pytest.approx(80, abs=2)
     assert rows.max() - rows.min() == pytest.approx(40, abs=2)
 
 
 def test_a_box_at_the_border_is_shown_whole():
     pixels = np.zeros((60, 80, 3), np.uint8)
-    mistake = Mistake.cut(1.0, pixels, np.array([0, 0, 59, 79]), BUS, "all of it")
+    mistake = ErrorExample.cut(1.0, pixels, np.array([0, 0, 59, 79]), BUS, "all of it")
     assert (mistake.width, mistake.height) == (SIDE, round(SIDE * 60 / 80))
 
 
 def test_of_equally_bad_mistakes_the_first_stay():
-    worst = Worst()
+    worst = TopErrors()
     for number in range(2 * KEPT):
         if worst.takes(0.5):
-            worst.add(Mistake(0.5, b"", 1, 1, str(number)))
+            worst.add(ErrorExample(0.5, b"", 1, 1, str(number)))
     assert [each.caption for each in worst] == [str(number) for number in range(KEPT)]

@@ -8,10 +8,9 @@ from tests.support.reference_evaluation import plain_iou
 HALF = np.asarray([0.5])
 
 
-def outcomes_of(scores, iou, difficult, thresholds=HALF):
-    outcomes = match(
-        np.asarray(scores), np.asarray(iou, float), np.asarray(difficult, bool), np.asarray(thresholds)
-    )
+def outcomes_of(scores, iou, difficult, thresholds=HALF, **rule):
+    values = np.asarray(scores), np.asarray(iou, float), np.asarray(difficult, bool), np.asarray(thresholds)
+    outcomes = match(*values, **rule)
     return outcomes[:, 0].tolist() if len(thresholds) == 1 else outcomes.tolist()
 
 
@@ -57,16 +56,60 @@ def test_difficult_objects_follow_the_golden_rule():
     assert outcomes_of([0.9, 0.8, 0.7], iou, [False, True, False]) == [TRUE_POSITIVE, IGNORED, FALSE_POSITIVE]
 
 
-def test_a_second_detection_takes_its_second_best_object():
-    assert outcomes_of([0.9, 0.8], [[0.9, 0.6], [0.8, 0.7]], [False, False]) == [TRUE_POSITIVE] * 2
+def test_by_cocos_rule_a_second_detection_takes_its_second_best_object():
+    iou = [[0.9, 0.6], [0.8, 0.7]]
+    assert outcomes_of([0.9, 0.8], iou, [False, False], coco=True) == [TRUE_POSITIVE] * 2
+    assert outcomes_of([0.9, 0.8], iou, [False, False]) == [TRUE_POSITIVE, FALSE_POSITIVE]
 
 
-def test_a_difficult_object_excuses_one_detection_only():
-    assert outcomes_of([0.9, 0.8], [[0.9], [0.8]], [True]) == [IGNORED, FALSE_POSITIVE]
+def test_a_difficult_object_excuses_all_its_detections_and_by_cocos_rule_one():
+    scores, iou = [0.9, 0.8, 0.7], [[0.9], [0.8], [0.7]]
+    assert outcomes_of(scores, iou, [True]) == [IGNORED] * 3
+    assert outcomes_of(scores, iou, [True], coco=True) == [IGNORED, FALSE_POSITIVE, FALSE_POSITIVE]
 
 
-def test_an_ordinary_object_goes_before_a_difficult_one_that_overlaps_more():
-    assert outcomes_of([0.9, 0.8], [[0.9, 0.6], [0.9, 0.6]], [True, False]) == [TRUE_POSITIVE, IGNORED]
+def test_the_largest_overlap_decides_and_by_cocos_rule_ordinary_objects_go_first():
+    iou = [[0.9, 0.6], [0.9, 0.6]]
+    assert outcomes_of([0.9, 0.8], iou, [True, False]) == [IGNORED, IGNORED]
+    assert outcomes_of([0.9, 0.8], iou, [True, False], coco=True) == [TRUE_POSITIVE, IGNORED]
+
+
+def test_identical_boxes_overlap_wholly_where_nothing_is_added():
+    box = np.asarray([[0, 0, 9, 9]])
+    assert inclusive_iou(box, box, extra=0.0)[0, 0] == 1.0
+    assert inclusive_iou(box, np.asarray([[0, 0, 9, 19]]), extra=0.0)[0, 0] == 0.5
+
+
+def devkit(scores, iou, difficult, threshold):
+    """The loop of VOCevaldet, line by line: the object of the largest overlap decides."""
+    taken, outcomes = set(), {}
+    for d in sorted(range(len(scores)), key=lambda d: -scores[d]):
+        j = max(range(len(iou[d])), key=lambda g: iou[d][g])
+        if iou[d][j] < threshold:
+            outcomes[d] = FALSE_POSITIVE
+        elif difficult[j]:
+            outcomes[d] = IGNORED
+        else:
+            outcomes[d] = FALSE_POSITIVE if j in taken else TRUE_POSITIVE
+            taken.add(j)
+    return [outcomes[d] for d in range(len(scores))]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_outcomes_are_those_of_the_development_kit(seed):
+    thresholds = (0.3, 0.5, 0.75)
+    kinds = set()
+    for scene in random_scenes(seed, images=30, difficult=0.4, crowding=25.0):
+        if not len(scene.boxes) or not len(scene.scores):
+            continue
+        iou = inclusive_iou(scene.found_boxes, scene.boxes)
+        iou *= scene.found_classes[:, None] == scene.classes[None, :]
+        found = match(scene.scores, iou, scene.difficult, np.asarray(thresholds))
+        for at, threshold in enumerate(thresholds):
+            expected = devkit(scene.scores.tolist(), iou.tolist(), scene.difficult, threshold)
+            assert found[:, at].tolist() == expected
+            kinds |= set(expected)
+    assert kinds == {IGNORED, FALSE_POSITIVE, TRUE_POSITIVE}
 
 
 def test_the_best_score_chooses_first_wherever_it_stands():
@@ -79,8 +122,10 @@ def test_an_overlap_of_exactly_the_threshold_is_enough():
 
 def test_each_threshold_is_matched_on_its_own():
     iou = [[0.55, 0.9], [0.0, 0.7]]
-    together = match(np.asarray([0.9, 0.8]), np.asarray(iou), np.zeros(2, bool), np.asarray([0.5, 0.75]))
-    assert together.tolist() == [[TRUE_POSITIVE, TRUE_POSITIVE], [FALSE_POSITIVE, FALSE_POSITIVE]]
+    together = outcomes_of([0.9, 0.8], iou, [False] * 2, [0.5, 0.75], coco=True)
+    assert together == [[TRUE_POSITIVE, TRUE_POSITIVE], [FALSE_POSITIVE, FALSE_POSITIVE]]
+    # By the other rule the second detection looks at the object it overlaps most, which is taken.
+    assert outcomes_of([0.9, 0.8], iou, [False] * 2, [0.5, 0.75])[1] == [FALSE_POSITIVE] * 2
 
 
 def test_without_objects_every_detection_is_wrong_and_without_detections_nothing_is_said():

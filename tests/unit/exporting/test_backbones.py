@@ -23,7 +23,7 @@ from tests.support.image_folders import picture, save
 
 PHOTOGRAPHS = Path(__file__).parents[4] / "shared/data/bccd/images"
 # INT8 too; other numbers of resnet, vgg and efficientnet have the same blocks in other numbers and widths.
-QUANTISED = {
+QUANTIZED = {
     "resnet:50",
     "googlenet",
     "mobilenet_v1",
@@ -71,9 +71,9 @@ def test_a_backbone_finds_what_keras_finds(tmp_path, arch):
     )
     assert found.expected > 20
     assert found.unmatched == 0.0
-    if arch in QUANTISED:
+    if arch in QUANTIZED:
         images = noise(np.random.default_rng(1), 2, spec)
-        left = _convolutions_in_float(proto, images, tmp_path / "optimised.onnx")
+        left = _convolutions_in_float(proto, images, tmp_path / "optimized.onnx")
         assert left == 2  # the RPN's outputs
 
 
@@ -88,13 +88,13 @@ def photographs(folder):
 
 
 def _convolutions_in_float(proto, images, path):
-    """How many are left when ONNX Runtime has optimised the INT8 form."""
-    quantised = insert_pairs(proto, calibrate(proto, [images.transpose(0, 3, 1, 2)], 2, "minmax"), "cpu")
-    onnx.checker.check_model(quantised, full_check=True)
+    """How many are left when ONNX Runtime has optimized the INT8 form."""
+    quantized = insert_pairs(proto, calibrate(proto, [images.transpose(0, 3, 1, 2)], 2, "minmax"), "cpu")
+    onnx.checker.check_model(quantized, full_check=True)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.optimized_model_filepath = str(path)
-    onnxruntime.InferenceSession(quantised.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    onnxruntime.InferenceSession(quantized.SerializeToString(), options, providers=["CPUExecutionProvider"])
     names = [node.op_type for node in onnx.load(path).graph.node]
     assert names.count("QLinearConv") > 10
     return names.count("Conv") + names.count("FusedConv")

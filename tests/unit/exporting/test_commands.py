@@ -57,6 +57,47 @@ def test_etlt_is_sealed_with_the_key(work):
     assert header_of(work / "model.etlt").kind == "onnx"
 
 
+@pytest.mark.parametrize("way", ["flag", "variable", "spec"])
+def test_with_a_key_and_no_name_the_sealed_model_goes_to_the_present_folder(work, monkeypatch, capsys, way):
+    (work / "here").mkdir()
+    monkeypatch.chdir(work / "here")
+    monkeypatch.delenv("FRCNN_KEY", raising=False)
+    if way == "variable":
+        monkeypatch.setenv("FRCNN_KEY", "secret")
+    if way == "spec":
+        with (work / "spec.txt").open("a") as spec:
+            spec.write('enc_key: "secret"\n')
+    assert export(work, *(["-k", "secret"] if way == "flag" else [])) == 0
+    assert [path.name for path in (work / "here").iterdir()] == ["model.etlt"]
+    assert header_of(work / "here/model.etlt").kind == "onnx"
+    assert "exported model: model.etlt" in capsys.readouterr().out
+    assert export(work, "-k", "secret") == 2  # it exists
+
+
+def test_deepstream_gets_the_graph_it_runs(work, caplog):
+    assert export(work, "-o", work / "ds/model.onnx", "--gen_ds_config") == 0
+    operators = {node.op_type for node in onnx.load(work / "ds/model.onnx").graph.node}
+    assert {"ProposalDynamic", "NMSDynamic_TRT"} <= operators
+    words = ("-o", work / "other/model.onnx", "--gen_ds_config", "--graph", "standard")
+    assert export(work, *words) == 2
+    assert "--gen_ds_config: DeepStream runs the plugin graph only" in caplog.text
+    assert not (work / "other").exists()
+    assert "cannot open a sealed file" not in caplog.text
+    assert export(work, "-o", work / "ds/sealed.etlt", "--gen_ds_config", "--force", "-k", "secret") == 0
+    assert "DeepStream cannot open a sealed file. Choose an output file that ends in .onnx." in caplog.text
+
+
+def test_the_pipelines_step_exports_the_graph_that_its_next_steps_run(work):
+    from components.export.main import main as export_step
+
+    words = ("--model", work / "model.keras", "--spec", work / "spec.txt", "--exported", work / "exported")
+    assert export_step([str(word) for word in words]) == 0
+    names = sorted(path.name for path in (work / "exported").iterdir())
+    assert names == ["labels.txt", "model.onnx", "spec.txt"]
+    assert (work / "exported/labels.txt").read_text() == "car\nperson\nbackground\n"
+    assert {node.domain for node in onnx.load(work / "exported/model.onnx").graph.node} == {""}
+
+
 def test_deepstream_files_lie_beside_the_output(work, caplog):
     words = ("-o", work / "ds/model.onnx", "--gen_ds_config", "-r", work / "results")
     assert export(work, *words) == 0
@@ -77,7 +118,7 @@ def test_deepstream_files_lie_beside_the_output(work, caplog):
         (["--graph", "plugin", "--int8_profile", "cpu"], "--int8_profile cpu: only TensorRT runs"),
         (
             ["--engine_file", "x.engine", "--int8_profile", "cpu"],
-            "--int8_profile cpu: TensorRT takes the other",
+            "--int8_profile cpu: TensorRT requires the profile tensorrt",
         ),
         (["--engine_file", "x.engine", "--min_batch_size", "0"], "expected 1 <= min <= opt <= max"),
         (["--target_opset", "12"], "18 to 21"),
@@ -104,13 +145,20 @@ def test_the_fast_head_is_exported_and_passes_too(work, capsys):
     assert (work / "model.onnx").stat().st_size > 2 * (work / "model.keras").stat().st_size
 
 
+def test_verify_takes_a_results_folder_for_the_model_it_came_from(work, capsys):
+    (work / "results").mkdir()
+    shutil.copy(work / "model.keras", work / "results/frcnn_resnet_10.epoch_3.keras")
+    assert verify(work, "--limit", 1, against="results") == 0
+    assert "0.000 %" in capsys.readouterr().out
+
+
 def test_verify_fails_another_model(work, exported, caplog):
     model, _ = load_model(work / "model.keras")
     kernel = model.roi_head.get_layer("dense_class_td").kernel
     kernel.assign(kernel.value * 0.5)
     save_model(model, work / "other.keras", TrainingRecord("resnet:10", exported.spec.class_names))
     assert verify(work, against="other.keras") == 1
-    assert "not equal to" in caplog.text
+    assert "differs from" in caplog.text
 
 
 def test_verify_wants_a_folder_of_images(work, caplog):

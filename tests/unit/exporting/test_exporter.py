@@ -15,10 +15,10 @@ from tests.support.export_models import noise
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"opset": 12}, "--target_opset 12: the standard graph comes in 18 to 21"),
+        ({"opset": 12}, "target_opset 12: the standard graph supports 18 to 21"),
         ({"opset": 22}, "18 to 21"),
-        ({"opset": 19, "graph": "plugin"}, "the plugin graph comes in 13 to 18"),
-        ({"batch_size": 0}, "--static_batch_size 0: expected 1 or more"),
+        ({"opset": 19, "graph": "plugin"}, "the plugin graph supports 13 to 18"),
+        ({"batch_size": 0}, "static_batch_size 0: expected 1 or more"),
     ],
 )
 def test_what_no_graph_can_be_is_refused(options, told):

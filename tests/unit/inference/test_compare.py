@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from frcnn.inference.compare import Comparison, Tolerance, compare_batches
+from frcnn.data.transforms.preprocess import ImageSettings
+from frcnn.errors import DataError
+from frcnn.inference.compare import Comparison, Tolerance, compare_batches, network_image
 from frcnn.model.detector import DetectionBatch
 
 BOX = [10.0, 20.0, 50.0, 60.0]
@@ -56,3 +58,14 @@ def test_sums_keep_the_largest_difference():
     table = total.table(Tolerance())
     assert "20.000 %" in table
     assert "0.25000 px        0.5 px" in table
+
+
+def test_an_image_that_cannot_be_read_is_named_without_the_names_of_nodes(tmp_path):
+    path = tmp_path / "broken\n.jpg"
+    path.write_bytes(b"no picture at all, but long enough to be looked at")
+    settings = ImageSettings(64, 64, 3, "rgb", (0.0, 0.0, 0.0), 1.0, auto_resize=True)
+    with pytest.raises(DataError) as caught:
+        network_image(path, settings)
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path}/broken\\n.jpg: cannot be read as an image (")
+    assert "\n" not in message and "{{" not in message and "Op:" not in message

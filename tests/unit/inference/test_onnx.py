@@ -78,5 +78,26 @@ def test_model_files_are_told_apart(exported, tmp_path):
     [("a.tlt", "keras"), ("a.hdf5", "keras"), ("a.etlt", "onnx"), ("a.trt.int8", "engine"), ("a", "engine")],
 )
 def test_the_name_tells_what_the_content_does_not(tmp_path, name, kind):
-    (tmp_path / name).write_bytes(b"ftrt anything")
+    (tmp_path / name).write_bytes(b"ftrt\0anything")
     assert kind_of(tmp_path / name) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("notes.txt", "what I did: größer".encode()),
+        ("metrics.json", b'{"mAP": 0.5}'),
+        ("empty.engine", b""),
+        ("photo.jpg", b"\xff\xd8\xff\xe0\0\x10JFIF\0"),
+        ("model", b"# a file that is cut in the middle of a letter \xc3"),
+    ],
+)
+def test_what_is_no_model_is_not_taken_for_an_engine(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ModelError, match=f"{name}: not a model; expected a trained one"):
+        kind_of(tmp_path / name)
+
+
+def test_binary_data_without_a_known_suffix_is_taken_for_an_engine(tmp_path):
+    (tmp_path / "model.plan").write_bytes(b"ftrt\0\0\xff\x01" * 300)
+    assert kind_of(tmp_path / "model.plan") == "engine"

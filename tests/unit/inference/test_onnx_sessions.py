@@ -46,7 +46,7 @@ def test_the_fast_head_finds_what_the_file_finds(exported, name, caplog):
     assert "form for CPUs" not in caplog.text
     with caplog.at_level(logging.INFO, "frcnn"):
         fast = detector(exported, RuntimeChoice(name, fast_head=True))(images)
-    assert "the head's 3x3 convolutions run in their form for CPUs" in caplog.text
+    assert "Using the form for CPUs of the head's 3x3 convolutions" in caplog.text
     found = compare_batches(expected, fast, Tolerance(box=0.01, score=1e-4))
     assert (found.expected > 30, found.unmatched) == (True, 0.0)
     assert not np.array_equal(fast.scores, expected.scores)
@@ -110,12 +110,14 @@ def test_what_runs_the_model_is_said(exported, caplog):
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_a_runtime_that_is_missing_is_named_with_what_to_install(exported, monkeypatch, name):
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(RunError, match=rf"--runtime {name}: .*pip install 'frcnn\["):
+    with pytest.raises(RunError, match=rf"runtime {name} needs the package {name}, .*pip install 'frcnn\["):
         detector(exported, RuntimeChoice(name))
 
 
 def test_only_openvino_takes_a_precision_hint():
-    with pytest.raises(UsageError, match="--precision_hint bf16: only OpenVINO takes one"):
+    with pytest.raises(
+        UsageError, match=r"^precision_hint bf16: only the runtime openvino takes one, not onnxruntime"
+    ):
         RuntimeChoice("onnxruntime", "bf16")
 
 

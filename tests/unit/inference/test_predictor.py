@@ -75,7 +75,7 @@ def test_images_are_prepared_by_the_function_of_training_and_evaluation(tmp_path
     np.testing.assert_array_equal(detector.batches[0][0], expected)
 
 
-def test_a_grey_model_takes_colour_images_and_gives_back_colour_pixels(tmp_path):
+def test_a_gray_model_takes_color_images_and_gives_back_color_pixels(tmp_path):
     settings = dataclasses.replace(PLAIN, channels=1, order="l", mean=(0.0,))
     pixels = picture((16, 24, 48, 72))
     pixels[0, 0] = (255, 0, 0)

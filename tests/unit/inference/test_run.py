@@ -1,9 +1,11 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from frcnn.data.image_files import find_images
-from frcnn.errors import DataError
+from frcnn.errors import DataError, UsageError
 from frcnn.inference import run as run_module
 from frcnn.inference.run import run_inference
 from frcnn.inference.settings import InferenceSettings
@@ -29,7 +31,8 @@ def start(settings, **options):
 
 
 def files_in(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("[!.]*") if path.is_file())
+    return sorted(found)
 
 
 @pytest.fixture
@@ -118,4 +121,77 @@ def test_an_interrupted_run_leaves_whole_files_only(images, monkeypatch):
     assert files_in(images / "drawn") == ["a.png"]
     with Image.open(images / "drawn/a.png") as drawn:
         drawn.load()
-    assert not (images / "labels").exists()
+    assert files_in(images / "labels") == []
+
+
+def test_a_second_run_replaces_the_files_of_the_first(images):
+    start(settings_in(images))
+    (images / "labels/a.txt").write_text("old")
+    start(settings_in(images))
+    assert (images / "labels/a.txt").read_text().startswith("person ")
+
+
+@pytest.mark.parametrize("text", ["Car 0 0 0 1 1 9 9 0 0 0 0 0 0 0\n", "", "anything"])
+@pytest.mark.parametrize(
+    ("folder", "field", "name"),
+    [("truth", "label_dir", "left/c.txt"), ("drawn", "image_output_dir", "a.png")],
+)
+def test_files_that_no_run_wrote_are_never_replaced(images, text, folder, field, name):
+    (images / folder / name).parent.mkdir(parents=True)
+    (images / folder / name).write_text(text)
+    with pytest.raises(UsageError, match=r"exists, and no earlier run of inference wrote to this folder"):
+        start(settings_in(images, **{field: images / folder}))
+    assert (images / folder / name).read_text() == text
+    assert files_in(images / folder) == [name]
+
+
+def test_originals_are_not_replaced_by_way_of_a_folder_above_them(images):
+    before = (images / "images/left/b.JPG").read_bytes()
+    settings = settings_in(
+        images, images_dir=images / "images/left", image_output_dir=images / "images/left/.."
+    )
+    (images / "images/b.JPG").write_bytes(before)
+    with pytest.raises(UsageError, match=r"b\.JPG exists"):
+        start(settings)
+    assert (images / "images/b.JPG").read_bytes() == before
+
+
+def test_pipes_and_devices_among_the_images_are_named_and_skipped_at_once(images, caplog):
+    os.mkfifo(images / "images/pipe.jpg")
+    (images / "images/zero.png").symlink_to("/dev/zero")
+    summary = start(settings_in(images))
+    assert summary.images == 3
+    assert {(each.path.name, each.reason) for each in summary.unreadable} == {
+        ("pipe.jpg", "a named pipe, not a regular file"),
+        ("zero.png", "a device, not a regular file"),
+    }
+    with pytest.raises(DataError, match=r"pipe\.jpg|zero\.png"):
+        start(settings_in(images), strict=True)
+
+
+def test_names_of_any_bytes_and_length_have_their_outputs(images):
+    for stem in (os.fsdecode(b"caf\xe9\x1b"), "a" * 246):
+        save(images / f"images/{stem}.png", picture((16, 24, 48, 72)))
+        save(images / f"images/{stem}.jpg", picture((16, 24, 48, 72)))
+    summary = start(settings_in(images))
+    assert summary.images == 7
+    assert len(list((images / "labels").glob("*.txt"))) == 5
+    assert len({path.name for path in (images / "drawn").glob("*")} - {".written_by_frcnn_inference"}) == 6
+
+
+def test_pictures_are_turned_with_their_boxes_only_if_asked(images):
+    turned = images / "images/left/b.JPG"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright = Image.fromarray(picture((16, 24, 48, 72)))
+    upright.transpose(Image.Transpose.ROTATE_90).save(turned, "JPEG", exif=exif, quality=95)
+    plain = start(settings_in(images))
+    with Image.open(images / "drawn/left/b.JPG") as drawn:
+        assert drawn.size == upright.size[::-1]
+    applied = start(settings_in(images), apply_exif=True)
+    assert (plain.turned, applied.turned) == (1, 1)
+    with Image.open(images / "drawn/left/b.JPG") as drawn:
+        assert drawn.size == upright.size
+        assert drawn.getexif().get(0x0112, 1) == 1
+    fields = (images / "labels/left/b.txt").read_text().split()
+    np.testing.assert_allclose([float(field) for field in fields[4:8]], [24, 16, 72, 48], atol=3)

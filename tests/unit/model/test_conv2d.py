@@ -97,7 +97,7 @@ def test_the_configuration_and_weights_are_those_of_keras():
     assert layer.get_config().keys() == twin.get_config().keys()
 
 
-def test_activation_and_missing_bias_are_honoured():
+def test_activation_and_missing_bias_are_honored():
     layer, maps = built(activation="relu", use_bias=False)
     expected = np.maximum(reference.convolve_3x3(maps, layer.kernel), 0.0)
     assert relative_error(layer(maps), expected) < 1e-5

@@ -119,7 +119,7 @@ def test_a_convolutional_body_sees_the_padding_near_the_border_only(spec):
         assert np.abs(one[:, :, 11] - other[:, :, 11]).max() > 1e-2
 
 
-def test_an_image_is_not_seen_by_its_neighbours(spec):
+def test_an_image_is_not_seen_by_its_neighbors(spec):
     keras.utils.set_random_seed(1)
     detector = KerasDetector(build(spec), detection_settings(spec.evaluation_config))
     images = padded_images()
@@ -176,10 +176,10 @@ def test_geometry_of_files_written_before_still_loads():
 @pytest.mark.parametrize(
     ("shape", "sizes", "message"),
     [
-        ((1, 8, 64), None, r"images of 8x64 px .*: expected 16 px a side or more"),
+        ((1, 8, 64), None, r"images of 8x64 px .*: expected at least 16 px per side"),
         ((1, 64, 64), [[65, 64]], r"sizes \[\[65, 64\]\] of 1 images padded to 64x64 px"),
-        ((1, 64, 64), [[0, 64]], "expected a height and width within that for each"),
-        ((2, 64, 64), [[64, 64]], "expected a height and width within that for each"),
+        ((1, 64, 64), [[0, 64]], "expected one height and width within that size per image"),
+        ((2, 64, 64), [[64, 64]], "expected one height and width within that size per image"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(spec, shape, sizes, message):

@@ -105,7 +105,7 @@ def test_no_sound_box_gives_only_zero_rows():
     assert not np.asarray(found.valid).any() and not np.asarray(found.boxes).any()
 
 
-def test_an_empty_image_does_not_disturb_its_neighbour():
+def test_an_empty_image_does_not_disturb_its_neighbor():
     scores, codes = random_heads(3, batch=2)
     codes.reshape(2, -1, 4)[0, :, 2:] = -8.0
     check(scores, codes)
@@ -119,11 +119,6 @@ def test_fewer_anchors_than_either_limit():
 def test_pre_nms_limit_cuts_before_suppression():
     scores, codes = random_heads(5)
     check(scores, codes, pre_nms=6, post_nms=20)
-
-
-def test_std_scaling_divides_the_codes():
-    scores, codes = random_heads(6)
-    check(scores, 4 * codes, std_scaling=4.0)
 
 
 def test_a_size_beyond_float32_becomes_the_whole_image():

@@ -4,7 +4,7 @@ import keras
 
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.settings import Geometry
-from frcnn.model.summary import summarise
+from frcnn.model.summary import summarize
 
 
 def tiny() -> FasterRCNN:
@@ -22,7 +22,7 @@ def tiny() -> FasterRCNN:
 
 
 def test_operations_and_parameters_are_those_worked_by_hand():
-    rows = {each.name: each for each in summarise(tiny(), rois=10).layers}
+    rows = {each.name: each for each in summarize(tiny(), rois=10).layers}
     found = {name: (row.part, row.params, row.flops) for name, row in rows.items() if row.params}
     assert found == {
         "conv": ("backbone", 3 * 3 * 3 * 4 + 4, 2 * (3 * 3 * 3 * 4) * 6),
@@ -37,7 +37,7 @@ def test_operations_and_parameters_are_those_worked_by_hand():
 
 def test_totals_are_sums_and_agree_with_keras():
     model = tiny()
-    summary = summarise(model, rois=10)
+    summary = summarize(model, rois=10)
     parts = [summary.total("params", part) for part in ("backbone", "RPN", "head")]
     assert (
         sum(parts)
@@ -47,10 +47,10 @@ def test_totals_are_sums_and_agree_with_keras():
 
 
 def test_memory_grows_with_the_batch_by_its_activations():
-    summary = summarise(tiny(), rois=10)
+    summary = summarize(tiny(), rois=10)
     per_image = 4 * (32 * 48 * 3 + 6 * (4 + 4 + 2 + 8) + 10 * (196 + 196 + 2 + 4))
     weights = 4 * summary.total("params")
     assert summary.training_bytes(3, slots=1) == 3 * per_image + 3 * weights
     assert summary.training_bytes(1, slots=2) == per_image + 4 * weights
-    # The image and what the first convolution makes of it is the largest pair of neighbours.
+    # The image and what the first convolution makes of it is the largest pair of neighbors.
     assert summary.inference_bytes(2) == 2 * 4 * (32 * 48 * 3 + 6 * 4) + weights

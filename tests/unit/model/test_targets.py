@@ -48,6 +48,7 @@ def assign(gt, anchors=ANCHORS, **changes):
 def golden_roles(boxes, low: float, high: float):
     anchors = anchor_grid(golden.ROWS, golden.COLUMNS, golden.SCALES, golden.RATIOS)
     options = {"height": golden.HEIGHT, "width": golden.WIDTH, "min_overlap": low, "max_overlap": high}
+    options |= {"inside_only": True}
     found = assign_anchors(anchors, *draw.pad([boxes], 20), **options)
     return roles(found), reference.assign_anchors(anchors, boxes, **options)
 
@@ -69,19 +70,33 @@ def test_large_objects_pass_the_threshold_or_are_rescued_by_the_golden_anchors()
     assert [chosen.get(anchor) for anchor in golden.LARGE_RESCUES.values()] == list(golden.LARGE_RESCUES)
 
 
+@pytest.mark.parametrize("inside_only", [False, True])
 @pytest.mark.parametrize(("low", "high"), [(0.3, 0.7), (0.0, 0.5)])
 @given(gt=truths)
 @settings(max_examples=30, deadline=None)
-def test_assignment_agrees_with_numpy(low, high, gt):
-    found = assign(gt, min_overlap=low, max_overlap=high)
-    expected = reference.assign_anchors(ANCHORS, gt, **SIZE, min_overlap=low, max_overlap=high)
-    assert roles(found) == expected_roles(expected)
+def test_assignment_agrees_with_numpy(low, high, inside_only, gt):
+    limits = {"min_overlap": low, "max_overlap": high, "inside_only": inside_only}
+    expected = reference.assign_anchors(ANCHORS, gt, **SIZE, **limits)
+    assert roles(assign(gt, **limits)) == expected_roles(expected)
 
 
-def test_no_true_box_makes_every_inside_anchor_negative():
-    positive, _, negative = roles(assign([]))
+def test_no_true_box_makes_every_anchor_negative():
+    assert roles(assign([])) == ([], [], list(range(len(ANCHORS))))
+
+
+def test_no_true_box_makes_every_inside_anchor_negative_where_only_those_count():
+    positive, _, negative = roles(assign([], inside_only=True))
     assert positive == []
     assert negative == np.flatnonzero(reference.inside(ANCHORS, HEIGHT, WIDTH)).tolist()
+
+
+def test_an_object_that_fills_the_picture_has_anchors_of_its_own_size():
+    anchors = anchor_grid(6, 8, [96.0], [1.0, WIDTH / HEIGHT])
+    filling = [[0, 0, HEIGHT - 1, WIDTH - 1]]
+    positive, _, _ = roles(assign(filling, anchors))
+    assert len(positive) > 1
+    # TAO's rule leaves none: no anchor of that size lies inside.
+    assert roles(assign(filling, anchors, inside_only=True)) == ([], [], [])
 
 
 def test_what_lies_in_the_padding_does_not_matter():
@@ -91,8 +106,8 @@ def test_what_lies_in_the_padding_does_not_matter():
     assert roles(assign_anchors(ANCHORS, boxes, valid, **LIMITS)) == plain
 
 
-def test_anchors_across_the_border_take_no_part():
-    positive, _, negative = roles(assign([[0, 0, 20, 20]]))
+def test_anchors_across_the_border_take_no_part_where_only_inside_ones_count():
+    positive, _, negative = roles(assign([[0, 0, 20, 20]], inside_only=True))
     outside = np.flatnonzero(~reference.inside(ANCHORS, HEIGHT, WIDTH))
     assert len(outside) > 0 and not set(outside) & set(positive + negative)
 
@@ -188,8 +203,9 @@ def test_codes_of_positives_agree_with_numpy_and_all_are_finite(gt):
 def test_golden_small_objects_fill_the_mini_batch():
     anchors = anchor_grid(golden.ROWS, golden.COLUMNS, golden.SCALES, golden.RATIOS)
     options = {"height": golden.HEIGHT, "width": golden.WIDTH, "min_overlap": 0.3, "max_overlap": 0.7}
+    options |= {"mini_batch": 256, "inside_only": True, "seed": np.int32([0, 0])}
     boxes, valid = draw.pad([golden.SMALL_BOXES], 20)
-    found = rpn_targets(anchors, boxes, valid, **options, mini_batch=256, seed=np.int32([0, 0]))
+    found = rpn_targets(anchors, boxes, valid, **options)
     assert (np.asarray(found.sampled).sum(), np.asarray(found.positive).sum()) == (256, 7)
 
 
@@ -238,16 +254,17 @@ def padded_batch():
     return draw.pad(objects, ROOM), heights, widths
 
 
-def test_an_image_in_a_padded_batch_is_assigned_as_if_alone():
+@pytest.mark.parametrize("inside_only", [False, True])
+def test_an_image_in_a_padded_batch_is_assigned_as_if_alone(inside_only):
     (boxes, valid), heights, widths = padded_batch()
-    limits = {**LIMITS, "height": heights, "width": widths}
+    limits = {**LIMITS, "height": heights, "width": widths, "inside_only": inside_only}
     found = assign_anchors(ANCHORS, boxes, valid, **limits)
     for image, (height, width) in enumerate(SIZES):
         # Anchors of the image's own, smaller map, and their numbers in the map of the batch.
         own = anchor_grid(-(-height // 16), -(-width // 16), [16.0, 32.0], [1.0])
         number = {tuple(anchor): index for index, anchor in enumerate(ANCHORS)}
         alone = assign_anchors(own, *draw.pad([boxes[image][valid[image]]], ROOM), **LIMITS | {
-            "height": height, "width": width
+            "height": height, "width": width, "inside_only": inside_only
         })  # fmt: skip
         positive, matched, negative = roles(alone)
         assert positive and negative
@@ -255,9 +272,20 @@ def test_an_image_in_a_padded_batch_is_assigned_as_if_alone():
         assert roles(found, image) == (numbers[0], matched, numbers[1])
 
 
-def test_no_sampled_anchor_reaches_into_the_padding():
+def test_no_sampled_anchor_belongs_to_a_cell_of_padding():
     (boxes, valid), heights, widths = padded_batch()
     limits = {**SAMPLED, "height": heights, "width": widths}
+    found = rpn_targets(ANCHORS, boxes, valid, **limits, mini_batch=256, seed=np.int32([3, 4]))
+    for image, size in enumerate(SIZES):
+        taken = ANCHORS[np.asarray(found.sampled)[image]]
+        corners = (taken[:, :2] + taken[:, 2:]) / 2 - 8
+        assert len(taken) > 5
+        assert (corners < size).all() and (taken[:, 2:] > np.subtract(size, 1)).any()
+
+
+def test_no_sampled_anchor_reaches_into_the_padding_where_only_inside_ones_count():
+    (boxes, valid), heights, widths = padded_batch()
+    limits = {**SAMPLED, "height": heights, "width": widths, "inside_only": True}
     found = rpn_targets(ANCHORS, boxes, valid, **limits, mini_batch=256, seed=np.int32([3, 4]))
     for image, size in enumerate(SIZES):
         taken = ANCHORS[np.asarray(found.sampled)[image]]

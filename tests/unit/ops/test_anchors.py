@@ -23,7 +23,7 @@ def test_grid_has_the_golden_count_and_share_inside_the_image():
 
 
 def test_first_anchors_are_worked_by_hand():
-    # Cell (0, 0) has its centre at (8, 8), cell (0, 1) at (8, 24); two ratios per cell.
+    # Cell (0, 0) has its center at (8, 8), cell (0, 1) at (8, 24); two ratios per cell.
     anchors = anchor_grid(1, 2, [8.0], [1.0, 4.0])
     expected = [[4, 4, 12, 12], [6, 0, 10, 16], [4, 20, 12, 28], [6, 16, 10, 32]]
     np.testing.assert_array_equal(anchors, expected)

@@ -26,7 +26,7 @@ def test_codes_of_rois_are_the_golden_ones():
 
 
 def test_encode_matches_a_hand_worked_case():
-    # Reference: 10 wide, 20 high, centre x 5, y 10. Box: 20 wide, 20 high, centre x 10, y 14.
+    # Reference: 10 wide, 20 high, center x 5, y 10. Box: 20 wide, 20 high, center x 10, y 14.
     codes = encode(np.float32([[4, 0, 24, 20]]), np.float32([[0, 0, 20, 10]]), inclusive=False)
     np.testing.assert_allclose(codes, [[5 / 10, 4 / 20, np.log(2.0), 0.0]], rtol=1e-6)
 

@@ -19,7 +19,7 @@ from tests.support.graph import compiled, static_shapes
         ((0, 0, 9, 9), (5, 5, 14, 14), False, 16 / 146),
         ((0, 0, 9, 9), (0, 0, 9, 9), True, 1.0),
         ((0, 0, 9, 9), (0, 10, 9, 19), True, 0.0),
-        # Neighbours share a column of ten pixels, which has no width without the +1.
+        # Neighbors share a column of ten pixels, which has no width without the +1.
         ((0, 0, 9, 9), (0, 9, 9, 18), True, 10 / 190),
         ((0, 0, 9, 9), (0, 9, 9, 18), False, 0.0),
     ],

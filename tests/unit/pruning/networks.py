@@ -31,7 +31,7 @@ def network(inputs, outputs):
 
 
 def randomise(networks: Sequence[keras.Model], seed: int = 0) -> None:
-    """Weights that make all filters differ, and a batch normalisation that does something."""
+    """Weights that make all filters differ, and a batch normalization that does something."""
     random = np.random.default_rng(seed)
     for each in networks:
         for layer in each.layers:
@@ -47,7 +47,7 @@ def randomise(networks: Sequence[keras.Model], seed: int = 0) -> None:
 
 
 def silence(outcome: Outcome) -> None:
-    """Zeroes, in the original network, the filters that the plan removes, with their normalisation."""
+    """Zeroes, in the original network, the filters that the plan removes, with their normalization."""
     for entry in outcome.graph.layers:
         gone = ~outcome.plan.keep[entry.outputs]
         if not gone.any():

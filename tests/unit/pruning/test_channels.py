@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frcnn.pruning.channels import ChannelSpace, Pin
+from frcnn.pruning.channels import ChannelSpace, KeepReason
 
 
 def test_joined_channels_share_a_class_and_others_do_not():
@@ -21,11 +21,11 @@ def test_a_pin_holds_for_the_whole_class_and_the_first_reason_counts():
     space.pin(b, "b", "excluded")
     space.pin(a, "a", "an output")
     space.join(a, b)
-    assert space.classes().pins == {0: Pin("b", "excluded")}
+    assert space.classes().pins == {0: KeepReason("b", "excluded")}
 
 
 def test_a_pin_is_told_from_where_it_is_seen():
-    pin = Pin("conv1", "excluded")
+    pin = KeepReason("conv1", "excluded")
     assert pin.seen_from("conv1") == "excluded"
     assert pin.seen_from("conv2") == "tied to conv1: excluded"
 

@@ -50,7 +50,7 @@ class Halves(layers.Layer):
         return inputs[..., :4], inputs[..., 4:]
 
 
-class Coloured(Conv2D):
+class Colored(Conv2D):
     """A convolution with a weight that no rule knows."""
 
     def build(self, input_shape):
@@ -67,13 +67,13 @@ ODD = {
     "LayerNormalization": (lambda: layers.LayerNormalization(name="odd"), "through this type of layer"),
     "Rolled": (lambda: Rolled(name="odd"), "through this type of layer"),
     "Conv2D": (lambda: Conv2D(8, 3, groups=2, name="odd"), "its convolution is grouped"),
-    "Coloured": (
-        lambda: Coloured(6, 3, name="odd"),
+    "Colored": (
+        lambda: Colored(6, 3, name="odd"),
         r"not known which channels its weight tint \(6,\) follows",
     ),
     "Reshape": (lambda: layers.Reshape((8, 16, 4), name="odd"), "mixes places and channels"),
     "Permute": (lambda: layers.Permute((3, 1, 2), name="odd"), "through this type of layer"),
-    "BatchNormalization": (lambda: layers.BatchNormalization(axis=1, name="odd"), "normalises along axis 1"),
+    "BatchNormalization": (lambda: layers.BatchNormalization(axis=1, name="odd"), "normalizes along axis 1"),
     "Activation": (lambda: layers.Activation("softmax", name="odd"), "its activation softmax mixes channels"),
     "Dropout": (
         lambda: layers.Dropout(0.1, noise_shape=(None, 1, 1, 8), name="odd"),
@@ -153,9 +153,9 @@ def test_an_unknown_layer_in_the_exclusions_gets_the_nearest_name():
     first, second = str(caught.value).splitlines()
     assert (
         first
-        == "--excluded_layers steam: the model has no such layer; did you mean stem? (--dry_run lists all)"
+        == "excluded_layers steam: the model has no such layer; did you mean stem? (a dry run lists all)"
     )
-    assert second.startswith("--excluded_layers xyz: the model has no such layer; layers: image, stem, ")
+    assert second.startswith("excluded_layers xyz: the model has no such layer; layers: image, stem, ")
 
 
 def test_inputs_and_outputs_keep_their_channels():

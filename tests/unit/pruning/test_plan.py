@@ -64,9 +64,7 @@ def test_the_least_number_is_kept_whatever_the_threshold():
 
 
 def test_a_threshold_above_every_score_names_the_highest():
-    with pytest.raises(
-        UsageError, match=r"--pruning_threshold 1: no filter .* threshold < 1, the highest"
-    ):
+    with pytest.raises(UsageError, match=r"pruning_threshold 1: no filter .* threshold < 1, the highest"):
         check_threshold(GROUPS, 1.0)
     check_threshold(GROUPS, 0.99)
     check_threshold((), 5.0)

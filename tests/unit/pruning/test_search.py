@@ -46,7 +46,7 @@ def test_two_targets_are_both_met(whole):
 
 def test_a_target_out_of_reach_says_what_is_in_reach(whole):
     with pytest.raises(
-        UsageError, match=r"--target_params 0.001: the smallest reachable fraction is 0\.\d+, with at least 2"
+        UsageError, match=r"target_params 0.001: the smallest reachable fraction is 0\.\d+, with at least 2"
     ):
         outcome(whole, target_params=0.001)
 

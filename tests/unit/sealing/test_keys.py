@@ -5,11 +5,17 @@ import logging
 import pickle
 
 import pytest
+from google.protobuf import text_encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
 from frcnn.errors import UsageError
 from frcnn.sealing.keys import Key, key_bytes, masked_arguments, masked_spec, resolve_key
+from frcnn.spec import experiment_pb2
+from frcnn.spec.load import parse_experiment
+from frcnn.spec.show import render
+from frcnn.spec.textproto.reader import read
+from tests.unit.spec.samples import MINIMAL
 
 
 @pytest.fixture(autouse=True)
@@ -97,13 +103,13 @@ def test_bad_key_file_is_refused_without_showing_its_content(key_file, content, 
 @pytest.mark.parametrize("name", ["absent", "", "nul\0byte", "~nobody-by-this-name/key"])
 def test_missing_key_file_is_an_error_though_the_spec_has_a_key(monkeypatch, tmp_path, name):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="which -k names"):
+    with pytest.raises(UsageError, match="from -k"):
         resolve_key(f"@{name}", "from the spec")
 
 
 def test_missing_file_of_the_environment_is_an_error(monkeypatch, tmp_path):
     monkeypatch.setenv("FRCNN_KEY_FILE", str(tmp_path / "absent"))
-    with pytest.raises(UsageError, match="absent', which FRCNN_KEY_FILE names: No such file"):
+    with pytest.raises(UsageError, match=r"absent' \(from FRCNN_KEY_FILE\): No such file"):
         resolve_key(None, "from the spec")
 
 
@@ -126,7 +132,7 @@ def test_repr_shows_where_a_key_is_from_and_not_the_key(monkeypatch, key_file):
     monkeypatch.setenv("FRCNN_KEY", "hunter2")
     assert repr(resolve_key(None, None)) == "<key from the environment variable FRCNN_KEY>"
     assert repr(resolve_key("hunter2", None)) == "<key from -k on the command line>"
-    assert repr(resolve_key(f"@{key_file}", None)) == f"<key from {str(key_file)!r}, which -k names>"
+    assert repr(resolve_key(f"@{key_file}", None)) == f"<key from {str(key_file)!r} (from -k)>"
     assert repr([Key("hunter2")]) == "[<key from the caller>]"
     assert repr(Key()) == "<no key>"
 
@@ -154,7 +160,7 @@ def test_half_a_character_is_refused_without_showing_the_key():
 
 
 def test_nul_is_refused_since_scrypt_does_not_see_it_at_the_end():
-    with pytest.raises(UsageError, match="holds a NUL character"):
+    with pytest.raises(UsageError, match="must not contain NUL"):
         key_bytes("hunter2\0")
 
 
@@ -204,3 +210,64 @@ def test_no_key_survives_masking(key, flag):
 )
 def test_masked_spec(text, shown):
     assert masked_spec(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'enc_key: "hun" # first half\n "ter2"',
+        "enc_key # of the team\n: 'hunter2'",
+        'enc_key: # of the team\n  "hunter2"',
+        'enc_key "hunter2"',
+        "enc_key: hunter2",
+        'enc_key: ["hunter2", "hunter2"]',
+        'enc_key: "hunter2',
+        'random_seed: 1 enc_key: "hunter2" enc_key: "hunter2"',
+        'training_config { visualizer { wandb_config { key: "hunter2" } } }',
+        'training_config { visualizer { wandb_config { project: "p" key # x\n "hunter2" } } }',
+        'training_config < visualizer < wandb_config: < key: "hun" "ter2" > > >',
+    ],
+)
+def test_a_secret_is_hidden_wherever_and_however_it_is_written(text):
+    shown = masked_spec(text)
+    assert "hun" not in shown.replace("# of", "")
+    assert "ter2" not in shown
+    assert '"***"' in shown
+
+
+def test_nothing_else_of_a_spec_is_changed_by_hiding_secrets():
+    text = """# enc_key: "in a comment"
+    dataset_config { target_class_mapping { key: "car" value: "enc_key" } }
+    model_config { arch: "enc_key: 'x'" }"""
+    assert masked_spec(text) == text
+
+
+@given(st.text(st.sampled_from("enc_key:\"' #\n\\{}<>[],;aä"), max_size=60))
+def test_any_text_can_be_masked(text):
+    assert len(masked_spec(text)) <= len(text) + 5 * (text.count("enc_key") + text.count("key"))
+
+
+@given(st.text(st.characters(codec="ascii", exclude_characters="\n"), min_size=4, max_size=20))
+def test_a_key_that_the_loader_takes_is_hidden(key):
+    quoted = text_encoding.CEscape(key, as_utf8=True)
+    message = experiment_pb2.Experiment()
+    text = f'enc_key: "{quoted}" # "x"\nrandom_seed: 7'
+    assert not read(text, message).problems
+    assert message.enc_key == key
+    assert masked_spec(text) == 'enc_key: "***" # "x"\nrandom_seed: 7'
+
+
+@pytest.mark.parametrize("mask", ["***", "********", " ******** "])
+def test_what_stands_for_a_hidden_key_never_becomes_the_key(mask, monkeypatch):
+    with pytest.raises(
+        UsageError, match="stands for a key that was hidden; give the key itself by FRCNN_KEY"
+    ):
+        resolve_key(None, mask)
+    monkeypatch.setenv("FRCNN_KEY", "real")
+    assert resolve_key(None, mask) == "real"
+
+
+def test_a_spec_that_was_shown_gives_no_key_when_it_is_read_again():
+    loaded = parse_experiment(MINIMAL + '\nenc_key: "hunter2"')
+    shown = parse_experiment(render(loaded.spec, loaded.positions)).spec
+    assert resolve_key(None, shown.enc_key) == ""

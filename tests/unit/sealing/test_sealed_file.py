@@ -2,7 +2,9 @@
 
 import errno
 import io
+import os
 import re
+import signal
 import stat
 import struct
 import subprocess
@@ -15,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from frcnn.console import signals
 from frcnn.errors import ModelError, RunError, UsageError
 from frcnn.sealing import header as seal_header
 from frcnn.sealing import sealed_file
@@ -360,10 +363,9 @@ def test_nothing_is_written_when_the_model_is_damaged(tmp_path, sealed_model):
 def test_opened_gives_a_private_copy_and_removes_it(sealed_model, plain_model, temporary_files_here):
     with sealed_file.opened(sealed_model, "key") as path:
         assert path.read_bytes() == plain_model.read_bytes()
-        assert path.name == "frcnn.epoch_3.keras"
+        assert path.stat().st_nlink == 0
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-        assert path.parent.parent == temporary_files_here
+        assert list(temporary_files_here.iterdir()) == []
     assert list(temporary_files_here.iterdir()) == []
 
 
@@ -421,18 +423,12 @@ def test_opened_calls_a_cut_header_truncated(sealed_model):
 
 def test_opened_refuses_the_other_kind_and_names_both(sealed_model):
     with sealed_file.opened(sealed_model, "key", "keras") as path:
-        assert path.suffix == ".keras"
+        assert path.is_file()
     with (
         pytest.raises(ModelError, match="of kind keras; expected onnx"),
         sealed_file.opened(sealed_model, "key", "onnx"),
     ):
         pytest.fail("opened the wrong kind")
-
-
-def test_onnx_models_are_opened_under_their_suffix(tmp_path, plain_model):
-    sealed_file.seal(plain_model, tmp_path / "model.etlt", "key", "onnx", CHEAP)
-    with sealed_file.opened(tmp_path / "model.etlt", "key", "onnx") as path:
-        assert path.name == "model.onnx"
 
 
 def test_a_full_temporary_folder_is_named(sealed_model, temporary_files_here, monkeypatch):
@@ -469,13 +465,48 @@ def test_created_seals_what_the_block_wrote(tmp_path, temporary_files_here, monk
     monkeypatch.setattr(sealed_file, "KeyCost", lambda: CHEAP)
     target = tmp_path / "new" / "model.tlt"
     with sealed_file.created(target, "key", "keras") as path:
-        assert path.name == "model.keras"
-        assert path.parent.parent == temporary_files_here
         path.write_bytes(b"model")
+        assert path.stat().st_nlink == 0
+        assert list(temporary_files_here.iterdir()) == []
         assert not target.exists()
     assert list(temporary_files_here.iterdir()) == []
     with sealed_file.opened(target, "key") as path:
         assert path.read_bytes() == b"model"
+
+
+def test_created_without_a_model_writes_nothing(tmp_path):
+    with (
+        pytest.raises(ModelError, match="no model was written"),
+        sealed_file.created(tmp_path / "m", "key", "onnx"),
+    ):
+        pass
+    assert not (tmp_path / "m").exists()
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from frcnn.sealing import sealed_file
+with sealed_file.opened(Path(sys.argv[1]), "key") as plain:
+    assert plain.stat().st_size > 10
+    print("open", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize(
+    "number", [*signals.ENDING, signal.SIGKILL, signal.SIGABRT], ids=lambda each: each.name
+)
+def test_no_signal_leaves_a_plain_copy_behind(sealed_model, temporary_files_here, number):
+    environment = {**os.environ, "TMPDIR": str(temporary_files_here)}
+    command = [sys.executable, "-c", KILLED, str(sealed_model)]
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "open\n"
+        process.send_signal(number)
+        assert process.wait(30) == -number
+    assert list(temporary_files_here.iterdir()) == []
 
 
 def test_created_with_an_empty_key_writes_the_plain_model(tmp_path, temporary_files_here):
@@ -517,7 +548,7 @@ def test_importing_does_not_import_the_cipher():
 MEASURED = r"""
 import re, sys
 from pathlib import Path
-from frcnn.runtime import sealed
+from frcnn.sealing import sealed_file as sealed
 
 def peak():
     # Not getrusage: its peak begins at that of the process that started this one.

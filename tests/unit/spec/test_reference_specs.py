@@ -70,7 +70,6 @@ OTHERS = {
         ("key: 'b' value: 103.939", "key: 'l' value: 127.5"),
         ("    image_channel_mean { key: 'g' value: 116.779 }\n", ""),
         ("    image_channel_mean { key: 'r' value: 123.68 }\n", ""),
-        ("output_image_channel: 3", "output_image_channel: 1"),
     ],
     "voc0712": [
         ("height: 384 width: 1280", "height: 600 width: 1000"),
@@ -105,16 +104,12 @@ def test_backbones_load_in_every_way(backbone, way):
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_samples_load(name, caplog):
     parse_experiment(changed(REFERENCE, *OTHERS[name]))
-    # The older vgg16 has no use for two options that the base sample sets.
-    ignored = ["all_projections", "use_bias"] if name == "voc0712" else []
-    assert [message.partition("model_config.")[2].partition(":")[0] for message in caplog.messages] == ignored
-
-
-def test_the_samples_that_change_much_have_their_values():
-    spec = parse_experiment(changed(REFERENCE, *OTHERS["voc0712"])).spec
-    assert spec.model_config.anchor_box_config.scale == (32.0, 128.0, 256.0, 512.0)
-    assert spec.dataset_config.validation_fold is None
-    assert spec.dataset_config.validation_data_source is not None
-    assert spec.augmentation_config.spatial_augmentation.hflip_probability == 0.5
-    gray = parse_experiment(changed(REFERENCE, *OTHERS["grayscale"])).spec
-    assert dict(gray.model_config.input_image_config.image_channel_mean) == {"l": 127.5}
+    # The older vgg16 has no use for two options that the base sample sets; the sample for gray images says 3
+    # channels; engines have a field of their own in old specs only.
+    remarked = {
+        "voc0712": ["model_config.all_projections", "model_config.use_bias"],
+        "grayscale": ["augmentation_config.preprocessing.output_image_channel"],
+        "trt_infer": ["inference_config.trt_inference"],
+        "trt_eval": ["evaluation_config.trt_evaluation"],
+    }
+    assert [message.split()[2].rstrip(":") for message in caplog.messages] == remarked.get(name, [])

@@ -52,7 +52,8 @@ NUMBERS = {
     "lambda_rpn_class 40 lambda_cls_regr 41 lambda_cls_class 42 optimizer 43 learning_rate 45 "
     "batch_size_per_gpu 46 resume_from_model 47 enable_augmentation 48 checkpoint_interval 49 "
     "enable_qat 50 model_parallelism 51 early_stopping 52 visualizer 53 keep_checkpoints 1000 "
-    "save_best 1001 qat_per_channel_weights 1020",
+    "save_best 1001 qat_per_channel_weights 1020 rpn_inside_anchors_only 1040 "
+    "average_weights 1041",
     "RegularizerConfig": "type 1 weight 2",
     "OptimizerConfig": "adam 1 sgd 2 rmsprop 3",
     "AdamOptimizerConfig": "lr 1 beta_1 2 beta_2 3 epsilon 4 decay 5 amsgrad 6",
@@ -75,7 +76,7 @@ NUMBERS = {
     "classifier_nms_max_boxes 8 classifier_nms_overlap_threshold 9 object_confidence_thres 11 "
     "rpn_pre_nms_top_N 12 use_voc07_11point_metric 13 validation_period_during_training 15 "
     "batch_size 16 trt_evaluation 17 gt_matching_iou_threshold_range 18 gt_matching_iou_threshold 19 "
-    "visualize_pr_curve 20",
+    "visualize_pr_curve 20 coco_matching 1040",
     "GtMatchingIouThresholdRange": "start 1 end 2 step 3",
     "DatasetExportConfig": "coco_config 1 kitti_config 2 sample_modifier_config 5 "
     "image_directory_path 6 target_class_mapping 7",

@@ -48,3 +48,25 @@ def test_metadata_of_an_artifact_that_is_not_declared_is_refused_and_nothing_wri
 def test_what_kfp_does_not_write_is_refused(text):
     with pytest.raises(UsageError, match=r"outputs\.outputFile"):
         write_executor_output(text, {})
+
+
+@pytest.mark.parametrize("gone", [("name",), ("name", "metadata"), ("name", "uri")])
+def test_an_artifact_that_the_server_tells_less_of_gets_our_numbers_all_the_same(gone, tmp_path):
+    """KFP 2.14 gives output artifacts a URI and a type, and no name."""
+    artifact = {"name": "m", "uri": "minio://b/m", "type": {"schemaTitle": "system.Metrics"}, "metadata": {}}
+    for key in gone:
+        del artifact[key]
+    given = {
+        "inputs": {},
+        "outputs": {
+            "outputFile": str(tmp_path / "out.json"),
+            "artifacts": {"metrics": {"artifacts": [artifact]}, "empty": {}},
+        },
+    }
+    write_executor_output(json.dumps(given), {"metrics": {"mAP": 0.5}})
+    answer = json.loads((tmp_path / "out.json").read_text())["artifacts"]
+    kept = {key: artifact[key] for key in ("name", "uri") if key in artifact}
+    assert answer == {
+        "metrics": {"artifacts": [{**kept, "metadata": {"mAP": 0.5}}]},
+        "empty": {"artifacts": []},
+    }

@@ -43,7 +43,7 @@ def test_a_reader_keeps_the_former_version_and_the_one_before_it_goes(tmp_path):
 def test_a_publication_that_fails_leaves_what_was_there(tmp_path):
     place = tmp_path / "in_use"
     publish([model(tmp_path / "a", 0.5)], str(place))
-    with pytest.raises(UsageError, match=r"another of the published folders holds a metrics\.json too"):
+    with pytest.raises(UsageError, match=r"another published folder also contains metrics\.json"):
         publish([model(tmp_path / "b", 0.6), model(tmp_path / "c", 0.7)], str(place))
     assert published_map(str(place)) == 0.5
     assert len(list((tmp_path / ".in_use.versions").iterdir())) == 1
@@ -54,6 +54,6 @@ def test_a_folder_of_somebody_elses_is_not_replaced(tmp_path):
     (tmp_path / "thesis" / "chapter.txt").touch()
     with pytest.raises(UsageError, match="was not published by a pipeline"):
         publish([model(tmp_path / "a", 0.5)], str(tmp_path / "thesis"))
-    with pytest.raises(DataError, match=r"holds no metrics\.json with a mAP"):
+    with pytest.raises(DataError, match=r"contains no metrics\.json with a mAP"):
         published_map(str(tmp_path / "thesis"))
     assert (tmp_path / "thesis" / "chapter.txt").exists()

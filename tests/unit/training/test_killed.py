@@ -53,7 +53,7 @@ def parts(results: Path) -> dict[Path, int]:
     """Sizes of checkpoints that are half there, under their temporary names."""
     found = {}
     with contextlib.suppress(FileNotFoundError):  # one that was just finished
-        for part in results.glob(".frcnn_*.epoch_*/*"):
+        for part in results.glob(".frcnn-*.part/frcnn_*.epoch_*"):
             found[part] = part.stat().st_size
     return found
 
@@ -92,6 +92,6 @@ def test_a_training_killed_three_times_ends_with_the_bytes_of_an_undisturbed_one
     rows = [(folder / "results" / FILE_NAME).read_text().splitlines() for folder in (whole, broken)]
     numbers = [[line.split(",")[0] for line in each] for each in rows]
     assert numbers[0] == numbers[1] == ["epoch", *map(str, range(1, EPOCHS + 1))]
-    # What is logged is no part of the training: TensorFlow adds up the regulariser's value in any order.
+    # What is logged is no part of the training: TensorFlow adds up the regularizer's value in any order.
     values = [[[float(cell or 0) for cell in line.split(",")[2:]] for line in each[1:]] for each in rows]
     np.testing.assert_allclose(values[1], values[0], rtol=1e-6)

@@ -89,6 +89,17 @@ def test_our_own_file_fills_every_layer_of_the_same_network(tmp_path, key):
         load_pretrained(target, path if key else tmp_path / "missing.keras", "another key")
 
 
+def test_a_results_folder_gives_its_best_model(tmp_path):
+    source, target = detector(tmp_path, "resnet:10"), detector(tmp_path, "resnet:10")
+    for variable in source.weights:
+        variable.assign(variable + 0.25)
+    best = tmp_path / "results/frcnn_resnet_10.best.keras"
+    save_model(source, best, TrainingRecord("resnet:10", ("car", "person")))
+    (best.parent / "frcnn_resnet_10.epoch_9.keras").write_bytes(b"broken")
+    load_pretrained(target, best.parent)
+    np.testing.assert_array_equal(weights(target, "conv1")["kernel"], weights(source, "conv1")["kernel"])
+
+
 def test_a_layer_of_another_shape_says_no_and_stays_as_it_was(tmp_path, caplog):
     model = detector(tmp_path, "resnet:10")
     before = weights(model, "block_1a_conv_1")
@@ -181,7 +192,7 @@ def test_the_resnet_of_keras_applications_computes_the_same_as_ours(tmp_path):
     ],
 )
 def test_a_network_of_keras_applications_computes_the_same_as_ours(tmp_path, arch, theirs, last, options):
-    # Their EfficientNets scale and normalise the image in layers of their own; these are passed by.
+    # Their EfficientNets scale and normalize the image in layers of their own; these are passed by.
     whole = getattr(keras.applications, theirs)(weights=None, include_top=False, input_shape=(128, 160, 3))
     random = np.random.default_rng(5)
     for variable in whole.weights:
@@ -191,7 +202,7 @@ def test_a_network_of_keras_applications_computes_the_same_as_ours(tmp_path, arc
     model = detector(tmp_path, arch, options)
     status = by_name(load_pretrained(model, tmp_path / "theirs.weights.h5"))
     body = {layer.name for layer in model.features.layers if not layer.name.startswith("rpn_")}
-    # Ours has a normalisation where their VGG has none: it takes over the bias.
+    # Ours has a normalization where their VGG has none: it takes over the bias.
     assert {name for name in body if status.get(name) == "No"} == set()
     image = random.normal(size=(1, 128, 160, 3)).astype(np.float32)
     given = whole.get_layer("stem_conv_pad").input if "Efficient" in theirs else whole.input
@@ -201,7 +212,7 @@ def test_a_network_of_keras_applications_computes_the_same_as_ours(tmp_path, arc
 
 
 def test_biases_move_where_the_model_has_them(tmp_path):
-    # Neither a convolution with a bias before a normalisation in the file only, nor the reverse.
+    # Neither a convolution with a bias before a normalization in the file only, nor the reverse.
     model = detector(tmp_path, "vgg:19", "use_pooling: true roi_pooling_config { pool_size: 2 }")
     random = np.random.default_rng(5)
     kernel, bias = random.normal(size=(3, 3, 3, 64)), random.normal(size=64)
@@ -247,7 +258,7 @@ def test_links_and_storage_outside_of_the_file_are_refused(tmp_path):
     with h5py.File(path, "a") as archive:
         del archive["conv1/conv1/bias:0"]
         archive["conv1"].create_dataset("conv1/bias:0", (4,), "f4", external=[(str(secret), 0, 16)])
-    with pytest.raises(ModelError, match="kept in another file"):
+    with pytest.raises(ModelError, match="stored in another file"):
         load_pretrained(None, path)
     with h5py.File(path, "a") as archive:
         del archive["conv1/conv1/bias:0"]

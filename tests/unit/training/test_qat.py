@@ -1,4 +1,4 @@
-"""Quantisation-aware training for real, on a data set of a few squares: starts, resumes and refusals."""
+"""Quantization-aware training for real, on a data set of a few squares: starts, resumes and refusals."""
 
 import math
 import shutil
@@ -34,7 +34,7 @@ def floating(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, floating):
-    """The folder of a quantisation-aware training from the float checkpoint, and its result."""
+    """The folder of a quantization-aware training from the float checkpoint, and its result."""
     folder = tmp_path_factory.mktemp("qat")
     spec = toy_spec(folder, images=4, training=f'{QAT} retrain_pruned_model: "{floating}"')
     return folder / "results", train(spec, folder / "results")
@@ -49,7 +49,7 @@ def layers_of(model):
     return [*model.features.layers, *model.roi_head.layers]
 
 
-def test_a_float_checkpoint_becomes_a_qat_model_with_learnt_ranges(finished):
+def test_a_float_checkpoint_becomes_a_qat_model_with_learned_ranges(finished):
     _, result = finished
     model, record = load_model(result.checkpoint)
     assert record.epoch == 2
@@ -115,12 +115,12 @@ def test_a_qat_model_is_not_trained_on_as_a_float_one(finished, tmp_path, field)
         tmp_path, training=f'{QAT} num_epochs: 9 enable_qat: false {field}: "{result.checkpoint}"'
     )
     with pytest.raises(
-        ModelError, match=r"a model of quantisation-aware training; .*enable_qat: false; set it"
+        ModelError, match=r"a model of quantization-aware training, .*enable_qat: false\. Set it"
     ):
         train(spec, tmp_path / "results")
 
 
 def test_a_float_training_is_not_resumed_as_a_qat_one(floating, tmp_path):
     spec = toy_spec(tmp_path, training=f'{QAT} num_epochs: 9 resume_from_model: "{floating}"')
-    with pytest.raises(ModelError, match=r"a float model; .*enable_qat: true; .* retrain_pruned_model"):
+    with pytest.raises(ModelError, match=r"a float model, .*enable_qat: true\. .* retrain_pruned_model"):
         train(spec, tmp_path / "results")

@@ -101,7 +101,7 @@ def resized(body: keras.Model, shape: tuple[int, ...]) -> keras.Model:
 
 
 def fill_in_order(model: keras.Model, tensors: dict[str, np.ndarray]) -> None:
-    """Convolutions and normalisations come in the same order in both; epsilon is set, not folded in."""
+    """Convolutions and normalizations come in the same order in both; epsilon is set, not folded in."""
     values = [name.removesuffix(".weight") for name in tensors if name.endswith(".weight")]
     names = iter(sorted((each for each in values if each.startswith("features.")), key=places))
     for layer in model.layers:

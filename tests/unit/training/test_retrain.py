@@ -52,7 +52,7 @@ def retrained(pruned, **changes):
 
 
 @pytest.mark.parametrize(("kind", "weight"), [("NO_REG", 0.0), ("L1", 0.01), ("L2", 0.01)])
-def test_the_specs_regulariser_counts_for_all_kernels_the_heads_included(pruned, kind, weight):
+def test_the_specs_regularizer_counts_for_all_kernels_the_heads_included(pruned, kind, weight):
     _path, spec = pruned
     config = type(spec.training_config.regularizer)
     kinds = type(spec.training_config.regularizer.type)
@@ -128,10 +128,10 @@ def test_what_is_part_of_the_graph_cannot_be_changed(pruned):
     anchors = dataclasses.replace(
         config.anchor_box_config, scale=(8.0, 16.0, 32.0, 64.0, 128.0), ratio=(1.0,)
     )
-    with pytest.raises(ModelError, match=f"has {before} anchors a cell, the spec 5: "):
+    with pytest.raises(ModelError, match=rf"has {before} anchors per cell, the spec 5\. "):
         retrained(pruned, model={"anchor_box_config": anchors})
     pool = dataclasses.replace(config.roi_pooling_config, pool_size_2x=True)
-    with pytest.raises(ModelError, match="has 7 cells a side of a pooled RoI, the spec 14: "):
+    with pytest.raises(ModelError, match=r"has 7 cells per side of a pooled RoI, the spec 14\. "):
         retrained(pruned, model={"roi_pooling_config": pool})
 
 

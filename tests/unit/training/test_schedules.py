@@ -39,6 +39,11 @@ def test_soft_start_gives_the_golden_rates(progress, rate):
     np.testing.assert_allclose(SoftStart(**SOFT)(round(progress * STEPS)), rate, rtol=1e-5)
 
 
+def test_equal_points_divide_as_often_as_they_stand():
+    rates = [float(SoftStart(**{**SOFT, "points": (0.8, 0.8, 0.9)})(step)) for step in (8000, 8001, 9001)]
+    np.testing.assert_allclose(rates, [0.02, 0.02 / 10**2, 0.02 / 10**3], rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("step", "rate"), [(0, 0.01), (150, 0.00316228), (300, 0.001), (450, 0.00031623), (1000, 4.64e-6)]
 )

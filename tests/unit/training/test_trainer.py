@@ -91,7 +91,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_earlier_checkpoin
     shutil.copyfile(folder / "results" / first.name, first)
     explode = "lambda_rpn_class: 3.4e38 lambda_cls_class: 3.4e38"
     spec = toy_spec(tmp_path, training=f'{THREE_EPOCHS} {explode} resume_from_model: "{first}"')
-    with pytest.raises(RunError, match=r"epoch 2 step \d .*lower learning_rate"):
+    with pytest.raises(RunError, match=r"epoch 2 step \d .*Lower learning_rate"):
         train(spec, tmp_path / "results")
     assert list((tmp_path / "results").glob("*.keras")) == []
     assert load_model(first)[1].epoch == 1
@@ -120,7 +120,7 @@ def test_resuming_a_missing_file_is_a_usage_error(tmp_path):
 def test_resuming_a_finished_training_says_what_to_change(finished, tmp_path):
     _, _, result = finished
     spec = toy_spec(tmp_path, training=f'{THREE_EPOCHS} resume_from_model: "{result.checkpoint}"')
-    with pytest.raises(RunError, match=r"raise training_config\.num_epochs"):
+    with pytest.raises(RunError, match=r"Raise training_config\.num_epochs"):
         train(spec, tmp_path / "results")
 
 
@@ -129,7 +129,7 @@ def test_resuming_another_architecture_names_both(finished, tmp_path):
     spec = toy_spec(tmp_path, training=f'{THREE_EPOCHS} resume_from_model: "{result.checkpoint}"')
     path = Path(spec.source)
     path.write_text(path.read_text().replace("resnet:10", "resnet:18"))
-    with pytest.raises(ModelError, match=r"is a resnet:10; .* is resnet:18"):
+    with pytest.raises(ModelError, match=r"is a resnet:10 model, .* is resnet:18"):
         train(load_experiment(path), tmp_path / "results")
 
 

@@ -1,1 +1,1 @@
-"""The commands `frcnn <task>` and `tao model faster_rcnn <task>`: flags and messages, no logic."""
+"""Flags and messages of the commands `frcnn <task>` and `tao model faster_rcnn <task>`."""

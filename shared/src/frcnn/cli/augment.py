@@ -1,10 +1,12 @@
-"""`frcnn augment preview`: what augmentation does to the training images of a spec, as a picture."""
+"""`frcnn augment preview`: draws augmented training images of a spec in one image."""
 
 import argparse
 import sys
 from pathlib import Path
 
-HELP = "Show what augmentation does to training images."
+from frcnn.cli.spec_flags import add_spec_flags, load_spec
+
+HELP = "Show the effect of augmentation on training images."
 EXAMPLES = """\
   frcnn augment preview -e spec.txt -o preview            preview/augmentation.png: 4 images, 5 variants each
   frcnn augment preview -e spec.txt -o preview --num_images 8 --num_variants 3
@@ -12,42 +14,45 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the task's flags."""
-    parser.add_argument("action", choices=("preview",), help="what to do")
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
+    parser.add_argument("action", choices=("preview",), help="action")
+    add_spec_flags(parser)
     parser.add_argument(
-        "-e",
-        "--experiment_spec",
-        "--experiment_spec_file",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="experiment spec, protobuf text",
+        "-o", "--output_dir", type=Path, required=True, metavar="DIR", help="folder for augmentation.png"
     )
     parser.add_argument(
-        "-o", "--output_dir", type=Path, required=True, metavar="DIR", help="where augmentation.png goes"
+        "--num_images", type=_positive, default=4, metavar="N", help="images, one per row (default: 4)"
     )
-    parser.add_argument("--num_images", type=_positive, default=4, metavar="N", help="rows (default 4)")
-    parser.add_argument("--num_variants", type=_positive, default=5, metavar="N", help="columns (default 5)")
+    parser.add_argument(
+        "--num_variants", type=_positive, default=5, metavar="N", help="variants per image (default: 5)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Writes the contact sheet; prints where it is."""
+    """Writes the contact sheet and prints its path.
+
+    Args:
+        args: Parsed flags.
+    """
     from frcnn.data.input.preview import preview_samples
     from frcnn.drawing.boxes import annotate
     from frcnn.drawing.contact_sheet import contact_sheet
     from frcnn.files import atomic_path
-    from frcnn.spec import load_experiment
 
-    spec = load_experiment(args.experiment_spec)
+    spec = load_spec(args)
     rows = preview_samples(spec, args.num_images, args.num_variants)
     pictures = [[annotate(s.pixels, s.boxes, s.classes) for s in row] for row in rows]
-    headings = ["as it is", *(f"variant {number + 1}" for number in range(args.num_variants))]
+    headings = ["original", *(f"variant {number + 1}" for number in range(args.num_variants))]
     path = args.output_dir / "augmentation.png"
     with atomic_path(path) as temporary:
         contact_sheet(pictures, headings, spec.class_names).save(temporary)
     sys.stdout.write(f"contact sheet: {path}\n")
     if not spec.training_config.enable_augmentation:
-        sys.stdout.write("note: training_config.enable_augmentation is false, so training changes nothing\n")
+        sys.stdout.write("note: training_config.enable_augmentation is false: training does not augment\n")
 
 
 def _positive(text: str) -> int:

@@ -1,7 +1,9 @@
-"""`frcnn dataset_convert`: labels and images to TFRecords."""
+"""`frcnn dataset_convert`: converts labels and images to TFRecords."""
 
 import argparse
 from pathlib import Path
+
+from frcnn.cli.spec_flags import add_set_flag
 
 HELP = "Convert a KITTI or COCO data set to TFRecords."
 EXAMPLES = """\
@@ -12,7 +14,11 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the task's flags."""
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
     parser.add_argument(
         "-d",
         "--dataset_export_spec",
@@ -20,8 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="what to convert and how to split it (DatasetExportConfig, protobuf text)",
+        help="spec of the data set and its split (DatasetExportConfig, protobuf text)",
     )
+    add_set_flag(parser)
     parser.add_argument(
         "-o",
         "--output_filename",
@@ -35,33 +42,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--validation_fold",
         type=int,
         metavar="N",
-        help="fold that sample_modifier_config leaves as it is",
+        help="fold that sample_modifier_config does not change",
     )
-    parser.add_argument("-r", "--results_dir", type=Path, metavar="DIR", help="where status.json goes")
+    parser.add_argument("-r", "--results_dir", type=Path, metavar="DIR", help="folder for status.json")
     parser.add_argument(
-        "--strict", action="store_true", help="any fault in labels or images is an error; nothing is written"
+        "--strict", action="store_true", help="fail on any invalid label or image and write nothing"
     )
     parser.add_argument(
         "--embed_images",
         action="store_true",
-        help="put the image files into the records, so that these need no image folder",
+        help="store the image files in the records, so that training needs no image folder",
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each core)")
+    parser.add_argument(
+        "--apply_exif",
+        action="store_true",
+        help="rotate images by their EXIF orientation; for labels drawn in a viewer that does the same",
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Converts, and shows what was written and what was skipped."""
+    """Converts the data set and prints what was written and skipped.
+
+    Args:
+        args: Parsed flags.
+    """
+    from frcnn.api.converting import convert
     from frcnn.cli.convert_summary import show
     from frcnn.console.status_file import StatusWriter
-    from frcnn.data.conversion.convert import convert
     from frcnn.spec import load_dataset_export
 
     report = convert(
-        load_dataset_export(args.dataset_export_spec),
+        load_dataset_export(args.dataset_export_spec, args.settings),
         args.output_filename,
         validation_fold=args.validation_fold,
         strict=args.strict,
         embed_images=args.embed_images,
+        apply_exif=args.apply_exif,
         workers=args.workers,
     )
     if args.results_dir is not None:

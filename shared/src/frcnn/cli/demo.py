@@ -1,67 +1,66 @@
-"""`frcnn demo`: the whole pipeline and inference, on a synthetic data set or on your own."""
+"""`frcnn demo`: runs the whole pipeline and inference on a synthetic data set or on your own."""
 
 import argparse
 import importlib
 import json
-import logging
 import shlex
 import shutil
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frcnn.errors import DataError, RunError, UsageError
+from frcnn.console.foreign_text import printable, utf8
+from frcnn.data.conversion.kitti.layout import layout
+from frcnn.errors import RunError, UsageError
 
 if TYPE_CHECKING:
     from frcnn.data.conversion.plan import Plan
     from frcnn.demo.specs import Paths
 
-HELP = "Run the whole pipeline on a data set in KITTI layout, and look at images with the model it makes."
+HELP = "Run the whole pipeline on a data set in KITTI layout, and detect objects with the resulting model."
 EXAMPLES = """\
   frcnn demo                             on a synthetic data set, results in demo/
   frcnn demo --data ~/kitti -o runs/kitti
-  frcnn demo --data ~/kitti --epochs 5   a first look
+  frcnn demo --data ~/kitti --epochs 5   a quick first run
 
 The data set is a folder with images/ and labels/ (or image_2/ and label_2/). Sizes, classes and anchors
-are taken from it; the specs made from that are kept in the output folder, ready to be changed. The same
-command again goes on where a run was cut off.
+are derived from it. The generated specs are saved in the output folder for editing. Run the same command
+again to resume an interrupted run.
 """
 
-log = logging.getLogger(__name__)
-
-IMAGE_DIRS = ("images", "image_2", "image")
-LABEL_DIRS = ("labels", "label_2", "label")
-EXTENSIONS = (".jpg", ".jpeg", ".png")
 SAMPLES = 8
 OWN = {"README.txt", "specs", "data", "run", "samples", "annotated", "labels"}
 README = """\
-Made by `frcnn demo`, and written anew by its next run.
+Created by `frcnn demo` and overwritten by its next run.
 
-specs/       what the pipeline was told: a start for your own specs
-data/        the synthetic data set, if there was no other
-run/latest/  what each step of the pipeline made: records, models, metrics, report.html, model.onnx
+specs/       the specs of this run, a starting point for your own
+data/        the synthetic data set, unless --data was given
+run/latest/  outputs of each pipeline step: records, models, metrics, report.html, model.onnx
 samples/     a few images held out from training
-annotated/   the same with what was detected; labels/ holds it as KITTI labels
+annotated/   the same images with detections; labels/ has them as KITTI labels
 """
-# Enough for the synthetic set, and a run of less than ten minutes on two cores.
+# Enough for the synthetic data set; a run takes less than ten minutes on two cores.
 SYNTHETIC_EPOCHS = 22
-# Own data: trained on so many images in all, whatever the size of the data set, within limits.
+# Own data: total number of training images over all epochs, whatever the size of the data set.
 IMAGES_SEEN = 6000
 LEAST_EPOCHS, MOST_EPOCHS = 8, 60
-# Share of the parameters that pruning leaves. After so short a training all filters matter about as much,
-# so that no threshold would do for every data set.
+# Fraction of the parameters to keep when pruning. After such a short training, all filters have similar
+# norms, so no single threshold suits every data set.
 SHARE_LEFT = 0.3
-# What the synthetic set's models have to reach. How good others can be nobody knows beforehand.
+# Required accuracy on the synthetic data set. The accuracy on other data sets is not known in advance.
 SYNTHETIC_GATES = ("--minimum_map", "0.6", "--tolerance", "0.1")
 OPEN_GATES = ("--minimum_map", "0", "--tolerance", "1")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the task's flags."""
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path("demo"), metavar="DIR", help="default: demo"
+        "-o", "--output", type=Path, default=Path("demo"), metavar="DIR", help="output folder (default: demo)"
     )
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="data set in KITTI layout (default: synthetic)"
@@ -70,19 +69,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--epochs",
         type=int,
         metavar="N",
-        help="default: as many as the data set's size asks for; half as many again after pruning",
+        help="training epochs; half as many follow after pruning (default: by size of the data set)",
     )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Runs the commands one after the other, as a user would."""
+    """Runs the commands one after the other.
+
+    Args:
+        args: Parsed flags.
+
+    Raises:
+        UsageError: `--epochs` is below 1, a path is not UTF-8, or the output folder has other files.
+        RunError: A step failed.
+    """
     from frcnn.cpu import has_bfloat16
     from frcnn.demo.specs import Paths
 
     if args.epochs is not None and args.epochs < 1:
         raise UsageError(f"--epochs {args.epochs}: expected 1 or more")
     out = args.output.expanduser().resolve()
-    data = args.data.expanduser().resolve() if args.data else None  # ~ comes unexpanded through make
+    data = args.data.expanduser().resolve() if args.data else None  # make passes ~ unexpanded
+    for path in filter(None, (out, data)):
+        if utf8(str(path)) != str(path):
+            raise UsageError(f"{printable(path, None)}: not UTF-8, the encoding of specs; rename the folder")
     found = layout(data) if data else None  # before anything is written
     _claim(out)
     paths = Paths(out, data or _synthetic(out / "data"))
@@ -99,9 +109,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _write_specs(paths: "Paths", found: tuple[str, str, str], epochs: int | None) -> tuple[Path, int]:
-    """Writes both specs and copies the samples; gives back the experiment spec's path and the epochs.
+    """Writes both specs and copies the samples; returns the path of the experiment spec and the epochs.
 
-    `found` is what `layout` found. Without `epochs`, the number of images decides.
+    `found` is the result of `layout`. Without `epochs`, the number of images decides.
     """
     from frcnn.data.conversion.convert import make_plan
     from frcnn.demo.specs import convert_spec, experiment_spec, survey
@@ -114,18 +124,18 @@ def _write_specs(paths: "Paths", found: tuple[str, str, str], epochs: int | None
     facts = survey(reading.record for reading in readings if reading.record is not None)
     epochs = epochs or default_epochs(facts.images)
     write_text(paths.specs / "experiment.txt", experiment_spec(facts, paths, found[2], epochs))
-    _copy_samples(_held_out(plan, paths.data, found[2]), paths.samples)
+    _copy_samples(_held_out(plan, paths.data), paths.samples)
     return paths.specs / "experiment.txt", epochs
 
 
-def _held_out(plan: "Plan", folder: Path, extension: str) -> list[Path]:
-    """Image files of fold 0."""
+def _held_out(plan: "Plan", folder: Path) -> list[Path]:
+    """Returns the image files of fold 0."""
     records = (plan.reader.read(job).record for job in plan.folds[0])
-    return [folder / f"{record.frame_id}{extension}" for record in records if record is not None]
+    return [folder / record.file for record in records if record is not None]
 
 
 def _claim(out: Path) -> None:
-    """Makes sure that the output folder is the demo's own, where it may replace files."""
+    """Checks that the output folder contains only files of the demo, so that it may overwrite them."""
     from frcnn.files import write_text
 
     strangers = sorted(path.name for path in out.iterdir() if path.name not in OWN) if out.is_dir() else []
@@ -135,36 +145,15 @@ def _claim(out: Path) -> None:
 
 
 def default_epochs(images: int) -> int:
-    """Epochs that train about equally long whatever the number of images, within limits."""
-    return min(MOST_EPOCHS, max(LEAST_EPOCHS, round(IMAGES_SEEN / images)))
+    """Returns a number of epochs for about the same training time at any size of the data set.
 
+    Args:
+        images: Number of images.
 
-def layout(folder: Path) -> tuple[str, str, str]:
-    """Names of the folders of images and labels below `folder`, and the images' extension with dot.
-
-    Raises:
-        DataError: A folder is missing, or there are no images in it.
+    Returns:
+        Number of epochs, limited to a fixed range.
     """
-    image_dir = _first_folder(folder, IMAGE_DIRS)
-    label_dir = _first_folder(folder, LABEL_DIRS)
-    suffixes = Counter(path.suffix for path in (folder / image_dir).iterdir())
-    images = {suffix: count for suffix, count in suffixes.items() if suffix.lower() in EXTENSIONS}
-    if not images:
-        raise DataError(f"{folder / image_dir}: no images in it; expected {', '.join(EXTENSIONS)}")
-    chosen = max(images, key=lambda suffix: images[suffix])
-    if len(images) > 1:
-        others = sum(images.values()) - images[chosen]
-        log.warning("%s: taking the %d %s images, not the %d others", folder, images[chosen], chosen, others)
-    return image_dir, label_dir, chosen
-
-
-def _first_folder(folder: Path, names: tuple[str, ...]) -> str:
-    for name in names:
-        if (folder / name).is_dir():
-            return name
-    raise DataError(
-        f"{folder}: no folder {names[0]}/ in it (nor {', '.join(names[1:])}); expected KITTI layout"
-    )
+    return min(MOST_EPOCHS, max(LEAST_EPOCHS, round(IMAGES_SEEN / images)))
 
 
 def _synthetic(folder: Path) -> Path:
@@ -173,7 +162,7 @@ def _synthetic(folder: Path) -> Path:
 
 
 def _copy_samples(images: list[Path], folder: Path) -> None:
-    """Copies a few images, evenly spread over those held out from training; earlier samples make way."""
+    """Copies a few held-out images, evenly spaced, and deletes earlier samples."""
     count = min(SAMPLES, len(images))
     chosen = [images[number * len(images) // count] for number in range(count)]
     folder.mkdir(parents=True, exist_ok=True)
@@ -184,15 +173,15 @@ def _copy_samples(images: list[Path], folder: Path) -> None:
 
 
 def _model(paths: "Paths") -> Path:
-    """The model that was pruned and trained again: plain, or sealed if there is a key."""
+    """Returns the path of the pruned and retrained model, which is sealed if there is a key."""
     found = sorted(paths.model.parent.glob("model.*"))
     if not found:
-        raise RunError(f"{paths.model.parent}: the pipeline left no model there")
+        raise RunError(f"{paths.model.parent}: the pipeline did not write a model")
     return found[0]
 
 
 def _show_outcome(spec: Path, paths: "Paths") -> None:
-    """Says what came out, and where it is to be seen."""
+    """Prints metrics and the paths of the results."""
     steps = ("evaluate", "evaluate-retrained")
     metrics = [_read_json(paths.latest / step / "report" / "metrics.json") for step in steps]
     classes = [each["iou"]["0.50"]["classes"] for each in metrics]
@@ -201,14 +190,21 @@ def _show_outcome(spec: Path, paths: "Paths") -> None:
         "",
         f"{metrics[0]['images']} images held out from training, IoU 0.5:",
         _row("", ["trained", "pruned, retrained"]),
-        *(_row(f"AP {name}", [_number(each[name]["ap"]) for each in classes]) for name in classes[0]),
+        *(
+            _row(f"AP {printable(name)}", [_number(each[name]["ap"]) for each in classes])
+            for name in classes[0]
+        ),
         _row("mAP", [_number(each["mAP"]) for each in metrics]),
         _row("parameters", [f"{left[when]:,}" for when in ("before", "after")]),
         f"model:   {shown(_model(paths))}",
         f"spec:    {shown(spec)}",
         f"report:  {shown(paths.latest / steps[1] / 'report' / 'report.html')}",
         "annotated images:",
-        *(f"  {shown(path)}" for path in sorted(paths.annotated.iterdir())[:4]),
+        *(
+            f"  {printable(shown(path), None)}"
+            for path in sorted(paths.annotated.iterdir())[:5]
+            if not path.name.startswith(".")
+        ),
     ]
     sys.stdout.write("\n".join(lines) + "\n")
 
@@ -226,12 +222,19 @@ def _number(value: float | None) -> str:
 
 
 def shown(path: Path) -> Path:
-    """`path` from the working folder where it lies below that, else as it is."""
+    """Returns a path relative to the working directory if it is below it.
+
+    Args:
+        path: Absolute path.
+
+    Returns:
+        Path to print.
+    """
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _task(name: str, *words: object) -> None:
-    """Runs a task as `frcnn <name> <words>` would, having said so."""
+    """Prints a command and runs it like `frcnn <name> <words>`."""
     from frcnn.cli import task_runner
     from frcnn.cli.tasks import all_tasks
 

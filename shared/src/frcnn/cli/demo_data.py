@@ -12,18 +12,24 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the task's flags."""
-    parser.add_argument(
-        "-o", "--output_dir", type=Path, required=True, metavar="DIR", help="folder to write to"
-    )
-    parser.add_argument("--images", type=int, default=240, metavar="N", help="number of images (240)")
-    parser.add_argument("--seed", type=int, default=42, metavar="N", help="same seed, same files (42)")
-    parser.add_argument("--height", type=int, default=240, metavar="PX", help="height in pixels (240)")
-    parser.add_argument("--width", type=int, default=320, metavar="PX", help="width in pixels (320)")
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
+    parser.add_argument("-o", "--output_dir", type=Path, required=True, metavar="DIR", help="output folder")
+    parser.add_argument("--images", type=int, default=240, metavar="N", help="images to draw (default: 240)")
+    parser.add_argument("--seed", type=int, default=42, metavar="N", help="random seed (default: 42)")
+    parser.add_argument("--height", type=int, default=240, metavar="PX", help="image height (default: 240)")
+    parser.add_argument("--width", type=int, default=320, metavar="PX", help="image width (default: 320)")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Draws the data set and says where it is."""
+    """Draws the data set and prints its path.
+
+    Args:
+        args: Parsed flags.
+    """
     from frcnn.demo.dataset import write_demo_data
 
     write_demo_data(args.output_dir, images=args.images, seed=args.seed, height=args.height, width=args.width)

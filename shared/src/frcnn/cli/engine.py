@@ -1,4 +1,4 @@
-"""`frcnn engine build`: an exported model in, a TensorRT engine for this machine's GPU out."""
+"""`frcnn engine build`: builds a TensorRT engine of an exported model for the GPU of this machine."""
 
 import argparse
 import sys
@@ -16,34 +16,57 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the task's flags."""
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
     add = parser.add_argument
-    add("action", choices=("build",), help="what to do")
+    add("action", choices=("build",), help="action")
     add("-m", "--model", type=Path, required=True, metavar="FILE", help="exported model, .onnx or .etlt")
     add(
         *("-o", "--output_file", "--engine_file"),
         type=Path,
         metavar="FILE",
-        help="the engine (default: the model's name with .engine)",
+        help="engine file to write (default: name of the model with suffix .engine)",
     )
     add("-k", "--key", "--enc_key", metavar="KEY", help="key of an .etlt (safer: FRCNN_KEY, or -k @FILE)")
-    add("--force", action="store_true", help="replace a file that exists")
+    add("--force", action="store_true", help="overwrite an existing file")
     add(
         "--data_type",
         choices=("fp32", "fp16", "int8"),
-        help="narrow a model exported in fp32; boxes and NMS stay fp32 (default: as it was exported)",
+        help="lower the precision of a model exported as fp32; boxes and NMS stay fp32 (default: unchanged)",
     )
-    add("--cal_cache_file", type=Path, metavar="FILE", help="scales for int8, if the model is not quantised")
-    for name, text in (("min", "fewest"), ("opt", "most usual number of"), ("max", "most")):
-        add(f"--{name}_batch_size", type=int, default=1, metavar="N", help=f"{text} images (default: 1)")
-    add("--max_workspace_size", type=float, default=2.0, metavar="GIB", help="for tactics (default: 2 GiB)")
-    add("--timing_cache", type=Path, metavar="FILE", help="makes the next build faster; read and written")
-    add("-r", "--results_dir", type=Path, metavar="DIR", help="where status.json goes")
+    add("--cal_cache_file", type=Path, metavar="FILE", help="int8 scales of a model that is not quantized")
+    for name, text in (("min", "smallest"), ("opt", "most common"), ("max", "largest")):
+        add(f"--{name}_batch_size", type=int, default=1, metavar="N", help=f"{text} batch size (default: 1)")
+    add(
+        "--max_workspace_size",
+        type=float,
+        default=2.0,
+        metavar="GIB",
+        help="memory limit of TensorRT's tactics, GiB (default: 2)",
+    )
+    add("--timing_cache", type=Path, metavar="FILE", help="cache that speeds up later builds; updated")
+    add("-r", "--results_dir", type=Path, metavar="DIR", help="folder for status.json")
 
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
-    """Builds, and says what was written."""
+    """Builds the engine and prints its path.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Size of the engine, MiB, for the status file.
+
+    Raises:
+        UsageError: The model is a folder, or the engine file exists.
+        ModelError: The model file does not exist.
+    """
     target = args.output_file or args.model.with_suffix(".engine")
+    if args.model.is_dir():
+        raise UsageError(f"{args.model}: a folder; expected an exported file. Run frcnn export first")
     if not args.model.is_file():
         raise ModelError(f"{args.model}: no such model file")
     if target.exists() and not args.force:

@@ -1,112 +1,137 @@
-"""`frcnn evaluate`: a model and the validation set of a spec in, average precision out."""
+"""`frcnn evaluate`: computes the average precision of a model on the validation set."""
 
 import argparse
+import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from frcnn.cli.model_flags import add_model_flags, model_path, runtime_choice
+from frcnn.cli.model_flags import add_model_flags, model_path
+from frcnn.cli.spec_flags import load_spec
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
-    from frcnn.evaluation.inspection import Inspection
-    from frcnn.evaluation.report import Report
+    from frcnn.api.evaluating import EvaluationResult
     from frcnn.spec import Experiment
 
-HELP = "Measure the average precision of a model on the validation set."
+HELP = "Compute the average precision of a model on the validation set."
 EXAMPLES = """\
   frcnn evaluate -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt
-  frcnn evaluate -e spec.txt -m model.keras -r evaluation    report.html, metrics.json, ... go there
+  frcnn evaluate -e spec.txt -m model.keras -r evaluation    writes report.html, metrics.json, ...
   frcnn evaluate -e spec.txt -m pruned.keras -r after --compare before/metrics.json
   frcnn evaluate -e spec.txt -m model.onnx --runtime openvino
   frcnn evaluate -e spec.txt -m model.keras --tfrecords 'records/test-*' --images data/test
 """
 
+# Concurrent runs would mix their files in the results folder.
+ONE_WRITER = True
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the task's flags."""
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
     add_model_flags(parser, "evaluation_config.model")
     parser.add_argument(
         "-r",
         "--results_dir",
         type=Path,
         metavar="DIR",
-        help="where report.html, metrics.json, status.json and the curves go",
+        help="folder for report.html, metrics.json, status.json and the curves",
     )
     parser.add_argument(
         "--compare",
         type=Path,
         metavar="JSON",
-        help="metrics.json of another model on the same images: report.html shows what changed",
+        help="metrics.json of another model on the same images; report.html shows the differences",
     )
     parser.add_argument(
-        "--tfrecords", metavar="GLOB", help="evaluate on these records instead of the spec's validation set"
+        "--tfrecords", metavar="GLOB", help="record files to evaluate on (default: the spec's validation set)"
     )
     parser.add_argument(
-        "--images", type=Path, metavar="DIR", help="image folder of --tfrecords, if they hold no images"
+        "--images",
+        type=Path,
+        metavar="DIR",
+        help="image folder of --tfrecords or, without it, of the spec's validation set",
     )
-    parser.add_argument("--strict", action="store_true", help="an image that cannot be read is an error")
+    parser.add_argument("--strict", action="store_true", help="fail on images that cannot be read")
 
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
-    """Evaluates, prints the table, and writes the numbers and curves that are asked for."""
-    from frcnn.evaluation.html_report import Subject, inspection_for, save_html
-    from frcnn.files import write_text
+    """Evaluates the model, and prints the table and the paths of the results.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Metrics for the status file.
+    """
+    from frcnn.api.evaluating import PAGE, evaluate
     from frcnn.sealing.keys import resolve_key
-    from frcnn.spec import load_experiment
 
-    spec = load_experiment(args.experiment_spec)
-    if args.tfrecords is not None:
-        spec = spec.evaluated_on(args.tfrecords, args.images)
-    elif args.images is not None:
-        raise UsageError("--images goes with --tfrecords: give both, or neither")
-    former = _former(args)
+    spec = load_spec(args)
+    if args.images is not None and args.tfrecords is None:
+        spec = with_images(spec, args.images)
     model = model_path(args.model, spec, "evaluation_config")
-    inspection = inspection_for(spec) if args.results_dir is not None else None
-    key = resolve_key(args.key, spec.enc_key)
-    report = _evaluate(args, model, spec, key, inspection)
-    sys.stdout.write(f"{report.table()}\n")
-    if inspection is not None:
-        path = args.results_dir / "metrics.json"
-        write_text(path, report.to_json())
-        page = args.results_dir / "report.html"
-        data = args.tfrecords or "the validation set"
-        subject = Subject(model.name, data, str(args.compare) if args.compare else "")
-        save_html(page, report, inspection, subject, former)
-        sys.stdout.write(f"metrics: {path}\nreport: {page}\n")
-    if spec.evaluation_config.visualize_pr_curve:
-        from frcnn.evaluation.plots import save_curves
+    result = evaluate(
+        model,
+        spec,
+        results_dir=args.results_dir,
+        tfrecords=args.tfrecords,
+        images=args.images if args.tfrecords is not None else None,
+        compare=args.compare,
+        key=resolve_key(args.key, spec.enc_key),
+        runtime=args.runtime or "auto",
+        precision_hint=args.precision_hint or None,
+        as_is=args.as_is,
+        strict=args.strict,
+    )
+    sys.stdout.write(f"{result.table()}\n")
+    names = {"metrics.json": "metrics", PAGE: "report"}
+    for path in [*result.files, *_curves_beside(model, spec, args.results_dir, result)]:
+        sys.stdout.write(f"{names.get(path.name, 'precision-recall curve')}: {path}\n")
+    return {"kpi": result.report.logs()}
 
-        for path in save_curves(report, args.results_dir or model.parent):
-            sys.stdout.write(f"precision-recall curve: {path}\n")
-    return {"kpi": report.logs()}
 
+def with_images(spec: "Experiment", folder: Path) -> "Experiment":
+    """Replaces the image folder of the validation set.
 
-def _former(args: argparse.Namespace) -> Mapping[str, Any] | None:
-    """The metrics to compare with.
+    Args:
+        spec: Experiment spec.
+        folder: Folder of the images.
+
+    Returns:
+        Changed copy.
 
     Raises:
-        UsageError: They are not what evaluate writes, or there is no report to show them in.
+        UsageError: The folder does not exist, or the spec has several data sources.
     """
-    if args.compare is None:
-        return None
-    if args.results_dir is None:
-        raise UsageError("--compare goes with -r: the comparison is shown in report.html there")
-    from frcnn.evaluation.html_report import read_metrics
+    if not folder.is_dir():
+        raise UsageError(f"--images {folder}: no such folder")
+    data = spec.dataset_config
+    if data.validation_data_source is not None:
+        source = dataclasses.replace(data.validation_data_source, image_directory_path=str(folder))
+        data = dataclasses.replace(data, validation_data_source=source)
+    elif len(data.data_sources) == 1:
+        source = dataclasses.replace(data.data_sources[0], image_directory_path=str(folder))
+        data = dataclasses.replace(data, data_sources=(source,))
+    else:
+        raise UsageError(
+            f"--images {folder}: the spec has {len(data.data_sources)} data_sources; add --tfrecords, or set "
+            "dataset_config.data_sources[N].image_directory_path with --set"
+        )
+    return dataclasses.replace(spec, dataset_config=data)
 
-    return read_metrics(args.compare)
 
+def _curves_beside(
+    model: Path, spec: "Experiment", results_dir: Path | None, result: "EvaluationResult"
+) -> Sequence[Path]:
+    """Saves the curves next to the model if the spec enables them and there is no results folder."""
+    if results_dir is not None or not spec.evaluation_config.visualize_pr_curve:
+        return ()
+    from frcnn.evaluation.plots import save_curves
 
-def _evaluate(
-    args: argparse.Namespace, model: Path, spec: "Experiment", key: str, inspection: "Inspection | None"
-) -> "Report":
-    from frcnn.data.input.dataset import validation_dataset
-    from frcnn.evaluation.evaluator import evaluate
-    from frcnn.inference.load import load_detector
-
-    runtime = runtime_choice(args)
-    # The data first: what is wrong with it shows sooner than a model is loaded.
-    dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size, strict=args.strict)
-    detector = load_detector(model, spec, key, "evaluation", runtime, as_is=args.as_is)
-    return evaluate(detector, dataset, spec, inspection=inspection)
+    return save_curves(result.report, model.parent)

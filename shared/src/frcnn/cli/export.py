@@ -1,44 +1,39 @@
-"""`frcnn export`: a trained model in, an ONNX file for deployment out."""
+"""`frcnn export`: writes a trained model as ONNX for deployment."""
 
 import argparse
-import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.cli import export_engine, export_int8
 from frcnn.cli.model_flags import found_model
+from frcnn.cli.spec_flags import add_spec_flags, load_spec
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
-    from frcnn.exporting.exporter import ExportOptions
-    from frcnn.model.faster_rcnn import FasterRCNN
+    from frcnn.api.exporting import Int8
     from frcnn.spec import Experiment
 
-log = logging.getLogger(__name__)
-
-HELP = "Write a model as ONNX: one file that any ONNX runtime runs, or one with TensorRT plugins."
+HELP = "Export a model as ONNX, with standard operators for any runtime or with TensorRT plugins."
 EXAMPLES = """\
   frcnn export -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt -o model.onnx
   frcnn export -e spec.txt -m model.keras -o model.etlt -k @key.txt         sealed
-  frcnn export -e spec.txt -m model.keras --graph plugin --gen_ds_config    for DeepStream
+  frcnn export -e spec.txt -m model.keras --gen_ds_config                   for DeepStream
   frcnn export -e spec.txt -m model.keras -o int8.onnx --data_type int8     calibrated on training images
-  frcnn export -e spec.txt -m model.keras --engine_file model.engine        and a TensorRT engine of it
+  frcnn export -e spec.txt -m model.keras --engine_file model.engine        also builds a TensorRT engine
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the task's flags."""
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
     add = parser.add_argument
-    add("-m", "--model", type=Path, required=True, metavar="FILE", help="the trained model")
-    add(
-        *("-e", "--experiment_spec", "--experiment_spec_file"),
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="experiment spec; inference_config says how proposals and NMS work",
-    )
+    add("-m", "--model", type=Path, required=True, metavar="FILE", help="trained model")
+    add_spec_flags(parser, "experiment spec; its inference_config has the settings of proposals and NMS")
     add(
         *("-k", "--key", "--enc_key"),
         metavar="KEY",
@@ -48,20 +43,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         *("-o", "--output_file"),
         type=Path,
         metavar="FILE",
-        help="plain .onnx, or .etlt sealed with the key (default: the model's name with .onnx)",
+        help="output file: .onnx (plain) or .etlt (sealed with the key) (default: ./MODEL.etlt with a key, "
+        "otherwise the name of the model with suffix .onnx)",
     )
-    add("--force", action="store_true", help="replace files that exist")
+    add("--force", action="store_true", help="overwrite existing files")
     add(
         "--graph",
         choices=("standard", "plugin"),
-        default="standard",
-        help="standard ONNX operators (default), or the TensorRT plugins of DeepStream",
+        help="standard ONNX operators, or TensorRT plugins for DeepStream (default: standard; plugin with "
+        "--gen_ds_config)",
     )
     add(
         "--plugin_domain",
         default="trt",
         metavar="NAME",
-        help="operator domain of the plugins (default: trt; '' as in the reference's files)",
+        help="operator domain of the plugins; '' as in TAO's files (default: trt)",
     )
     add(
         "--data_type",
@@ -74,114 +70,108 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=-1,
         metavar="N",
-        help="fix the number of images (default: -1, any number)",
+        help="fixed batch size; -1: any (default: -1)",
     )
     add(
         "--cpu_fast_head",
         action="store_true",
-        help="the head's 3x3 convolutions as matrix products of frequencies: faster on CPUs, a larger file",
+        help="compute 3x3 convolutions of the head in the frequency domain: faster on CPUs, larger file",
     )
     add("--target_opset", type=int, metavar="N", help="ONNX opset (default: 18, or 17 with --graph plugin)")
     add(
         "--gen_ds_config",
         action="store_true",
-        help="write labels.txt and nvinfer_config.txt beside the output",
+        help="write labels.txt and nvinfer_config.txt for DeepStream next to the output; uses --graph plugin",
     )
-    add("-r", "--results_dir", type=Path, metavar="DIR", help="where status.json goes")
+    add("-r", "--results_dir", type=Path, metavar="DIR", help="folder for status.json")
     export_int8.add_arguments(parser)
     export_engine.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
-    """Exports, and says what was written."""
-    export_int8.check(args)
-    args.model = found_model(args.model)
-    target = output_file(args.output_file, args.model)
-    _refuse_existing(target, args)
-    engine = export_engine.settings(args)
+    """Exports the model and prints the paths of the results.
 
-    from frcnn.exporting.exporter import ExportOptions, export_with_ranges, split_trained, write_onnx
-    from frcnn.model.files.checkpoint import check_fits, load_model
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Size of the exported model, MiB, for the status file.
+    """
+    from frcnn.api.exporting import export
     from frcnn.sealing.keys import resolve_key
-    from frcnn.spec import load_experiment
 
-    options = ExportOptions(
-        graph=args.graph,
-        precision=args.data_type,
-        opset=args.target_opset,
-        batch_size=None if args.static_batch_size == -1 else args.static_batch_size,
-        plugin_domain=args.plugin_domain,
-        int8_profile=args.int8_profile,
-        cpu_fast_head=args.cpu_fast_head,
-    )
-    spec = load_experiment(args.experiment_spec)
-    if args.gen_ds_config and spec.model_config.input_image_config.size_min is not None:
-        raise UsageError(
-            "--gen_ds_config: DeepStream needs one input size, and the model takes any (size_min)"
-        )
+    model = found_model(args.model)
+    spec = load_spec(args)
     key = resolve_key(args.key, spec.enc_key)
-    model, _ = load_model(args.model, key)
-    check_fits(model, spec, args.model)
-    model, learnt = split_trained(model)
-    trained = None if args.force_ptq else learnt
-    calibration = export_int8.calibration(args, spec, trained)
-    exported = export_with_ranges(model, spec, options, calibration, trained)
-    write_onnx(exported.proto, target, _seal_key(target, key))
-    sys.stdout.write(_text(model, options, target))
-    for line in export_int8.write_files(args, exported.proto, exported.ranges):
-        sys.stdout.write(line)
-    for line in export_engine.write_engine(args, engine, target, key):
-        sys.stdout.write(line)
-    if args.gen_ds_config:
-        for path in _write_deepstream(target.parent, spec):
-            sys.stdout.write(f"DeepStream: {path}\n")
-    return {"kpi": {"size": target.stat().st_size / 2**20}}
+    args.graph = _graph(args)
+    int8, engine = export_int8.options(args), export_engine.options(args)
+    result = export(
+        model,
+        output_file(args.output_file, model, sealed=bool(key)),
+        spec=spec,
+        data_type=args.data_type,
+        graph=args.graph,
+        plugin_domain=args.plugin_domain,
+        static_batch_size=None if args.static_batch_size == -1 else args.static_batch_size,
+        target_opset=args.target_opset,
+        cpu_fast_head=args.cpu_fast_head,
+        gen_ds_config=args.gen_ds_config,
+        int8=int8,
+        engine=engine,
+        key=key,
+        force=args.force,
+    )
+    sys.stdout.write(f"{_description(args, spec, int8)}\nexported model: {result.model}\n")
+    names = {args.cal_cache_file: "calibration cache", args.cal_json_file: "tensor scales"}
+    for path in result.files[1:]:
+        name = "engine" if path == result.engine else names.get(path, "DeepStream")
+        sys.stdout.write(f"{name}: {path}\n")
+    return {"kpi": {"size": result.model.stat().st_size / 2**20}}
 
 
-def output_file(given: Path | None, model: Path) -> Path:
-    """Where the exported model goes: a name in `.onnx` or `.etlt` as it is, any other gets `.onnx`."""
+def _graph(args: argparse.Namespace) -> str:
+    """Returns the graph to export. DeepStream's files describe the plugin graph only.
+
+    Raises:
+        UsageError: `--gen_ds_config` is combined with the standard graph.
+    """
+    if args.graph is None:
+        return "plugin" if args.gen_ds_config else "standard"
+    if args.gen_ds_config and args.graph == "standard":
+        raise UsageError(
+            "--gen_ds_config: DeepStream runs the plugin graph only; remove --graph standard or use "
+            "--graph plugin"
+        )
+    return str(args.graph)
+
+
+def output_file(given: Path | None, model: Path, *, sealed: bool = False) -> Path:
+    """Returns the path of the exported model.
+
+    Args:
+        given: Path given by the user. Any suffix other than `.onnx` or `.etlt` is extended by `.onnx`.
+        model: Path of the trained model.
+        sealed: Whether the exported model is sealed.
+
+    Returns:
+        Path. Without `given`, a sealed model goes to the working directory as `.etlt`, a plain one next to
+        the trained model as `.onnx`.
+    """
     if given is None:
-        return model.with_suffix(".onnx")
+        return Path(f"{model.stem}.etlt") if sealed else model.with_suffix(".onnx")
     if given.suffix in (".onnx", ".etlt"):
         return given
     return given.with_name(f"{given.name}.onnx")
 
 
-def _refuse_existing(target: Path, args: argparse.Namespace) -> None:
-    from frcnn.exporting.tensorrt.deepstream import CONFIG, LABELS
+def _description(args: argparse.Namespace, spec: "Experiment", int8: "Int8") -> str:
+    from frcnn.model.spec_settings import geometry_of
 
-    if target.resolve() == args.model.resolve():
-        raise UsageError(f"-o {target} is the model to export itself; name another file")
-    files = [target, *(target.with_name(name) for name in (LABELS, CONFIG) if args.gen_ds_config)]
-    files += export_int8.output_files(args)
-    files += [args.engine_file] if args.engine_file is not None else []
-    existing = [str(path) for path in files if path.exists()]
-    if existing and not args.force:
-        raise UsageError(
-            f"{', '.join(existing)}: {'exist' if len(existing) > 1 else 'exists'}; "
-            "name another output with -o, or add --force"
-        )
-
-
-def _seal_key(target: Path, key: str) -> str:
-    if target.suffix != ".etlt":
-        return ""
-    if not key:
-        log.warning("%s is written plain, since there is no key to seal it with", target)
-    return key
-
-
-def _write_deepstream(folder: Path, spec: "Experiment") -> Sequence[Path]:
-    from frcnn.data.transforms.preprocess import ImageSettings
-    from frcnn.exporting.tensorrt.deepstream import write_deepstream_files
-
-    return write_deepstream_files(folder, spec.class_names, ImageSettings.from_spec(spec))
-
-
-def _text(model: "FasterRCNN", options: "ExportOptions", target: Path) -> str:
-    geometry = model.geometry
-    batch = "any batch size" if options.batch_size is None else f"batch size {options.batch_size}"
+    geometry = geometry_of(spec)
+    batch = "any batch size" if args.static_batch_size == -1 else f"batch size {args.static_batch_size}"
     sides = "HxW, any H and W" if geometry.dynamic else f"{geometry.height}x{geometry.width}"
-    size = f"{geometry.channels}x{sides}"
-    precision = f"int8 ({options.profile})" if options.precision == "int8" else options.precision
-    return f"{options.graph} graph, {precision}, input {size}, {batch}\nexported model: {target}\n"
+    precision = args.data_type
+    if precision == "int8":
+        for_tensorrt = args.graph == "plugin" or args.engine_file is not None
+        precision = f"int8 ({int8.int8_profile or ('tensorrt' if for_tensorrt else 'cpu')})"
+    return f"{args.graph} graph, {precision}, input {geometry.channels}x{sides}, {batch}"

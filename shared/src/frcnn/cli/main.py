@@ -1,86 +1,56 @@
-"""Entry point of `frcnn`, `faster_rcnn` and `tao model faster_rcnn`: finds the task and runs it.
+"""Entry point of `frcnn`, `faster_rcnn` and `tao model faster_rcnn`.
 
-No task is imported before it is chosen, so that help and mistyped commands answer at once.
+Nothing is imported before Ctrl-C can be caught, so that an interrupted start ends without a traceback.
 """
 
-import difflib
-import importlib
 import sys
 from collections.abc import Sequence
 
-import frcnn
-from frcnn.cli import task_runner
-from frcnn.cli.tasks import Task, all_tasks
-
-USAGE = """\
-usage: {program} <task> [flags]
-       {program} <task> --help
-
-Faster R-CNN from labels to detector, driven by an experiment spec.
-
-tasks:
-{tasks}
-
-examples:
-  {program} demo-data -o demo/data                       draw a small synthetic data set
-  {program} dataset_convert -d kitti.txt -o records/kitti
-  {program} train -e spec.txt -r results
-  {program} evaluate -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt
-
-Exit codes: 0 done, 1 the run failed, 2 wrong usage or spec, 130 interrupted.
-"""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `frcnn <task> ...`; returns the exit code.
+    """Runs `frcnn <task> ...`.
 
-    `model faster_rcnn` before the task is skipped: `tao model faster_rcnn train` is `frcnn train`.
+    A leading `model faster_rcnn` is skipped, so that `tao model faster_rcnn train` equals `frcnn train`.
+
+    Args:
+        argv: Arguments; `None` for those of the process.
+
+    Returns:
+        Exit code.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
-    return _dispatch(words, "frcnn")
+    return _run(argv, "frcnn")
 
 
 def tao_main(argv: Sequence[str] | None = None) -> int:
-    """Runs `tao model faster_rcnn <task> ...` (or `tao faster_rcnn <task>`); returns the exit code."""
+    """Runs `tao model faster_rcnn <task> ...` or `tao faster_rcnn <task> ...`.
+
+    Args:
+        argv: Arguments; `None` for those of the process.
+
+    Returns:
+        Exit code.
+    """
+    return _run(argv, "tao model faster_rcnn")
+
+
+def _run(argv: Sequence[str] | None, program: str) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
-    prefix = ["model", "faster_rcnn"] if words[:1] == ["model"] else ["faster_rcnn"]
-    if words and words[0] not in ("-h", "--help", "--version"):
-        if words[: len(prefix)] != prefix:
-            network = words[len(prefix) - 1] if len(words) >= len(prefix) else "nothing"
-            return _usage_error(f"tao runs the network faster_rcnn here, got {network!r}")
-        words = words[len(prefix) :]
-    return _dispatch(words, "tao model faster_rcnn")
+    try:
+        from frcnn.cli.dispatch import dispatch, dispatch_tao
+        from frcnn.console.streams import finish_streams, settle_streams
+
+        settle_streams()
+        code = (dispatch if program == "frcnn" else dispatch_tao)(words, program)
+        code = finish_streams(code)
+        if argv is None:
+            _end_at_once_from_now_on()
+    except KeyboardInterrupt:
+        return 130  # equals exit_codes.INTERRUPTED, which may not be imported yet
+    return code
 
 
-def _dispatch(words: list[str], program: str) -> int:
-    if words[:2] == ["model", "faster_rcnn"]:
-        words = words[2:]
-    tasks = all_tasks()
-    if not words or words[0] in ("-h", "--help"):
-        sys.stdout.write(_usage(program, tasks))
-        return 0 if words else 2
-    if words[0] == "--version":
-        sys.stdout.write(f"{program} {frcnn.__version__}\n")
-        return 0
-    task = tasks.get(words[0])
-    if task is None:
-        return _usage_error(_unknown(words[0], program, tasks))
-    return task_runner.run(task, importlib.import_module(task.module), words[1:], program)
+def _end_at_once_from_now_on() -> None:
+    """Lets Ctrl-C end the process silently while Python cleans up, because the work is done."""
+    import signal
 
-
-def _usage(program: str, tasks: dict[str, Task]) -> str:
-    width = max(map(len, tasks), default=0)
-    lines = [f"  {task.name:<{width}}  {task.help}" for task in tasks.values()]
-    return USAGE.format(program=program, tasks="\n".join(lines))
-
-
-def _unknown(word: str, program: str, tasks: dict[str, Task]) -> str:
-    near = difflib.get_close_matches(word.replace("-", "_"), tasks, n=1, cutoff=0.5)
-    kind = "flag before the task" if word.startswith("-") else "task"
-    hint = f"did you mean '{near[0]}'?" if near else f"tasks: {', '.join(tasks)}"
-    return f"unknown {kind} '{word}'; {hint} ('{program} --help' lists them all)"
-
-
-def _usage_error(message: str) -> int:
-    sys.stderr.write(f"error: {message}\n")
-    return 2
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""`frcnn model summary`: layers, parameters, operations and memory of a detector."""
+"""`frcnn model summary`: shows layers, parameters, operations and memory of a detector."""
 
 import argparse
 import sys
@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn.cli.model_flags import found_model
+from frcnn.cli.spec_flags import add_set_flag
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
     from frcnn.model.faster_rcnn import FasterRCNN
     from frcnn.model.summary import ModelSummary
 
-HELP = "Show what a spec's or a file's detector consists of, and what it costs."
+HELP = "Show layers, parameters, operations and memory of the detector in a spec or model file."
 EXAMPLES = """\
   frcnn model summary examples/specs/kitti_resnet18.txt
   frcnn model summary results/frcnn_resnet_18.epoch_12.tlt -k @key --batch_size 8
@@ -21,26 +23,34 @@ EXAMPLES = """\
 
 MODEL_SUFFIXES = (".tlt", ".keras", ".hdf5", ".h5")
 PARTS = ("backbone", "RPN", "head")
-# Numbers an optimizer keeps for each weight.
+# Number of slot values per weight.
 SLOTS = {"SGD with momentum": 1, "Adam": 2}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's flags."""
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
     add = parser.add_argument
-    add("action", choices=("summary",), help="what to do")
-    add("file", type=Path, metavar="SPEC|MODEL", help=f"a spec, or a model ({', '.join(MODEL_SUFFIXES)})")
-    add("-k", "--key", "--enc_key", metavar="KEY", help="of a sealed model (safer: FRCNN_KEY, or -k @FILE)")
-    add("--batch_size", type=int, default=1, metavar="N", help="images that memory is estimated for")
-    add("--rois", type=int, default=300, metavar="N", help="RoIs an image in the head (default: 300)")
-    add("--parts", action="store_true", help="totals of the parts only, no layers")
+    add("action", choices=("summary",), help="action")
+    add("file", type=Path, metavar="SPEC|MODEL", help=f"spec, or model file ({', '.join(MODEL_SUFFIXES)})")
+    add_set_flag(parser)
+    add("-k", "--key", "--enc_key", metavar="KEY", help="key of the model (safer: FRCNN_KEY, or -k @FILE)")
+    add("--batch_size", type=int, default=1, metavar="N", help="batch size of memory estimates (default: 1)")
+    add("--rois", type=int, default=300, metavar="N", help="RoIs per image in the head (default: 300)")
+    add("--parts", action="store_true", help="show totals of backbone, RPN and head only")
 
 
 def run(args: argparse.Namespace) -> None:
     """Prints the tables.
 
+    Args:
+        args: Parsed flags.
+
     Raises:
-        UsageError: A number below 1, or a model whose input has no fixed size.
+        UsageError: A number is below 1, or the network input has no fixed size.
     """
     for flag in ("batch_size", "rois"):
         if getattr(args, flag) < 1:
@@ -48,25 +58,28 @@ def run(args: argparse.Namespace) -> None:
     model = _model(args)
     if None in model.features.inputs[0].shape[1:]:
         raise UsageError(
-            f"{args.file}: its input has no fixed size, so neither has what it costs; "
-            "give a spec with size_height_width in place of size_min"
+            f"{args.file}: operations and memory depend on the input size, which is not fixed; "
+            "use a spec with size_height_width instead of size_min"
         )
-    from frcnn.model.summary import summarise
+    from frcnn.model.summary import summarize
 
-    summary = summarise(model, args.rois)
+    summary = summarize(model, args.rois)
     lines = [] if args.parts else [*_layer_lines(summary), ""]
     sys.stdout.write("\n".join([*lines, *_part_lines(summary, model, args.batch_size)]) + "\n")
 
 
 def _model(args: argparse.Namespace) -> "FasterRCNN":
-    if args.file.suffix in MODEL_SUFFIXES:
+    path = found_model(args.file)
+    if path.suffix in MODEL_SUFFIXES:
+        if args.settings:
+            raise UsageError(f"--set requires a spec; {path} is a model")
         from frcnn.model.files.checkpoint import load_model
         from frcnn.sealing.keys import resolve_key
 
-        return load_model(args.file, resolve_key(args.key, None))[0]
+        return load_model(path, resolve_key(args.key, None))[0]
     from frcnn.spec import load_experiment
 
-    spec = load_experiment(args.file)
+    spec = load_experiment(path, args.settings)
     from frcnn.model.build import build
 
     return build(spec)
@@ -109,7 +122,7 @@ def _mib(size: int) -> str:
 
 
 def _table(cells: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Aligned columns, the first `left` of them to the left, a rule under the heads."""
+    """Aligns columns, the first `left` ones to the left, and underlines the header."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "  ".join(

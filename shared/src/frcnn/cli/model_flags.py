@@ -1,10 +1,11 @@
-"""The flags that evaluate and inference share: spec, key and model."""
+"""Flags shared by evaluate and inference: spec, key and model."""
 
 import argparse
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from frcnn.cli.spec_flags import add_spec_flags
 from frcnn.errors import ModelError, Problem, SpecError
 from frcnn.training.run_folder import find_checkpoint
 
@@ -16,21 +17,13 @@ log = logging.getLogger(__name__)
 
 
 def add_model_flags(parser: argparse.ArgumentParser, field: str) -> None:
-    """Adds -e, -k, -m, what runs the model, and the flags that the reference takes and ignores.
+    """Adds `-e`, `-k`, `-m`, the runtime flags, and TAO flags that are accepted but ignored.
 
     Args:
-        parser: Of the task.
-        field: The spec's field that -m overrides.
+        parser: Parser of the command.
+        field: Spec field that `-m` overrides.
     """
-    parser.add_argument(
-        "-e",
-        "--experiment_spec",
-        "--experiment_spec_file",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="experiment spec, protobuf text",
-    )
+    add_spec_flags(parser)
     parser.add_argument(
         "-k",
         "--key",
@@ -45,38 +38,49 @@ def add_model_flags(parser: argparse.ArgumentParser, field: str) -> None:
         dest="model",
         type=Path,
         metavar="FILE",
-        help=f"instead of {field}; a results folder means its best",
+        help=f"model file, or a results folder for its best checkpoint (default: {field})",
     )
     add_runtime_flags(parser)
     parser.add_argument(
         "--as_is",
         action="store_true",
-        help="run an exported model's own graph; else, on a CPU, its head runs as --cpu_fast_head exports it",
+        help="run the exported graph unchanged (default: on CPUs, use the fast head, see export "
+        "--cpu_fast_head)",
     )
     for flags in (("-i", "--image_dir"), ("-l", "--label_dir"), ("-b", "--batch_size")):
         parser.add_argument(*flags, help=argparse.SUPPRESS)
 
 
 def add_runtime_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds --runtime and --precision_hint, which say what runs an exported model."""
+    """Adds `--runtime` and `--precision_hint`, the runtime of exported models.
+
+    Args:
+        parser: Parser of the command.
+    """
     parser.add_argument(
         "--runtime",
         choices=("onnxruntime", "openvino"),
-        help="what runs an exported model (default: onnxruntime)",
+        help="runtime of an exported model (default: onnxruntime)",
     )
     parser.add_argument(
         "--precision_hint",
         choices=("fp32", "bf16", "fp16"),
         default="",
-        help="with --runtime openvino: the type that float32 layers may be computed in (default: fp32)",
+        help="data type in which OpenVINO may compute float32 layers (default: fp32)",
     )
 
 
 def runtime_choice(args: argparse.Namespace) -> "RuntimeChoice | None":
-    """What the flags of `add_runtime_flags` ask for; None if nothing.
+    """Returns the runtime selected by the flags of `add_runtime_flags`.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Choice of a runtime; `None` if no flag is given.
 
     Raises:
-        UsageError: A hint without the runtime that takes it.
+        UsageError: The runtime does not support the precision hint.
     """
     from frcnn.inference.onnx_sessions import RuntimeChoice
 
@@ -88,7 +92,17 @@ def runtime_choice(args: argparse.Namespace) -> "RuntimeChoice | None":
 def model_path(
     given: Path | None, spec: "Experiment", section: Literal["evaluation_config", "inference_config"]
 ) -> Path:
-    """The model to load: -m, else the engine of the deprecated `trt_*` message, else the section's `model`.
+    """Returns the path of the model to load.
+
+    `-m` takes precedence, then the engine of the deprecated `trt_*` message, then `model` of the section.
+
+    Args:
+        given: Value of `-m`; `None` if it is not given.
+        spec: Experiment spec.
+        section: Section of the spec.
+
+    Returns:
+        Path of a model file.
 
     Raises:
         SpecError: None of them is set.
@@ -100,22 +114,28 @@ def model_path(
         model, engine = spec.inference_config.model, spec.inference_config.trt_inference
     named = (engine.trt_engine if engine else "") or model
     if given is None and not named:
-        problem = Problem(f"{section}.model", "not set; name the model there or with -m")
+        problem = Problem(f"{section}.model", "not set; set it or use -m")
         raise SpecError(spec.source, [problem])
     path = found_model(given if given is not None else Path(named))
     if not path.is_file():
         source = "-m" if given is not None else f"{section} of {spec.source}"
-        raise ModelError(f"{path}, named by {source}, does not exist; expected a model file")
+        raise ModelError(f"{path}, given by {source}, does not exist; expected a model file")
     return path
 
 
 def found_model(path: Path) -> Path:
-    """The model that a path means: a file, or the best checkpoint of a results folder (`RESULTS/latest` too).
+    """Returns the model file for a path.
+
+    Args:
+        path: Model file or results folder (also `RESULTS/latest`).
+
+    Returns:
+        The file itself, or the best checkpoint of the folder.
 
     Raises:
-        ModelError: A folder without a checkpoint.
+        ModelError: The folder contains no checkpoint.
     """
     found = find_checkpoint(path, "best")
     if found != path:
-        log.info("%s: the model is %s", path, found.name)
+        log.info("%s: using model %s", path, found.name)
     return found

@@ -1,121 +1,123 @@
-"""`frcnn onnx verify`: whether an exported model finds what the model it came from finds."""
+"""`frcnn onnx verify`: compares the detections of an exported model with those of its original."""
 
 import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frcnn.cli.model_flags import add_runtime_flags, runtime_choice
-from frcnn.errors import ModelError, RunError, UsageError
+from frcnn.cli.model_flags import add_runtime_flags, found_model, runtime_choice
+from frcnn.cli.spec_flags import add_spec_flags, load_spec
+from frcnn.errors import RunError
 
 if TYPE_CHECKING:
-    from frcnn.inference.compare import Tolerance
-    from frcnn.model.batch_detector import Detector
     from frcnn.spec import Experiment
 
-HELP = "Compare an exported model with the model it was made of, on real images."
+HELP = "Compare an exported model with the model it was exported from, on real images."
 EXAMPLES = """\
   frcnn onnx verify model.onnx --against model.keras -e spec.txt --images data/test
   frcnn onnx verify model.onnx --against model.keras -e spec.txt --images data/test --map
   frcnn onnx verify model.onnx --against model.onnx -e spec.txt --images data/test --runtime openvino
 """
 
-# Boxes in px, scores, share without a counterpart: fp16 has 11 bits, so near ties fall either way.
-# In int8 boxes jump between overlapping alternatives, and only mAP can tell whether that does harm.
-_TOLERANCES = {"fp32": (0.5, 1e-3, 0.0), "fp16": (2.0, 0.02, 0.05), "int8": (8.0, 0.2, 0.25)}
 _MAP_TOLERANCE = {"fp32": 0.001, "fp16": 0.01, "int8": 0.02}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the task's flags."""
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
     add = parser.add_argument
-    add("action", choices=("verify",), help="what to do")
-    add("model", type=Path, metavar="MODEL", help="the exported model, .onnx or .etlt, or an engine")
-    add("--against", type=Path, required=True, metavar="FILE", help="the model it was exported from")
-    add(
-        *("-e", "--experiment_spec", "--experiment_spec_file"),
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="experiment spec of the export",
-    )
+    add("action", choices=("verify",), help="action")
+    add("model", type=Path, metavar="MODEL", help="exported model (.onnx or .etlt) or engine")
+    add("--against", type=Path, required=True, metavar="FILE", help="model it was exported from")
+    add_spec_flags(parser, "experiment spec used for the export")
     add("--images", type=Path, required=True, metavar="DIR", help="folder of images to compare on")
     add_runtime_flags(parser)
     add("-k", "--key", "--enc_key", metavar="KEY", help="key of the files (safer: FRCNN_KEY, or -k @FILE)")
-    add("--limit", type=int, metavar="N", help="look at N images, evenly chosen (default: all)")
-    add("--map", action="store_true", help="compare the mAP on the spec's validation set too")
-    add("--box_tolerance", type=float, metavar="PX", help="default: 0.5, fp16 2, int8 8")
-    add("--score_tolerance", type=float, metavar="S", help="default: 0.001, fp16 0.02, int8 0.2")
+    add("--limit", type=int, metavar="N", help="number of images, evenly spaced (default: all)")
+    add("--map", action="store_true", help="also compare the mAP on the spec's validation set")
+    add(
+        "--box_tolerance",
+        type=float,
+        metavar="PX",
+        help="largest difference of a box coordinate, px (default: 0.5; fp16: 2, int8: 8)",
+    )
+    add(
+        "--score_tolerance",
+        type=float,
+        metavar="S",
+        help="largest difference of a score (default: 0.001; fp16: 0.02, int8: 0.2)",
+    )
     add(
         "--unmatched",
         type=float,
         metavar="SHARE",
-        help="without a counterpart; default: 0, fp16 0.05, int8 0.25",
+        help="largest fraction of detections without a match (default: 0; fp16: 0.05, int8: 0.25)",
     )
-    add("--map_tolerance", type=float, metavar="M", help="default: 0.001, fp16 0.01, int8 0.02")
-    add("-r", "--results_dir", type=Path, metavar="DIR", help="where status.json goes")
+    add(
+        "--map_tolerance",
+        type=float,
+        metavar="M",
+        help="largest difference of the mAP (default: 0.001; fp16: 0.01, int8: 0.02)",
+    )
+    add("-r", "--results_dir", type=Path, metavar="DIR", help="folder for status.json")
 
 
 def run(args: argparse.Namespace) -> dict[str, object]:
     """Prints the table of differences.
 
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Differences for the status file.
+
     Raises:
-        RunError: They are larger than the tolerance.
+        RunError: The differences exceed the tolerance.
     """
-    if args.limit is not None and args.limit < 1:
-        raise UsageError(f"--limit {args.limit}: expected 1 or more")
-    if not args.images.is_dir():
-        raise UsageError(f"--images {args.images}: no such folder")
-
-    from frcnn.data.image_files import find_images
-    from frcnn.data.transforms.preprocess import ImageSettings
-    from frcnn.inference.compare import compare_detectors
-    from frcnn.inference.load import load_detector
+    from frcnn.api.comparing import compare
     from frcnn.sealing.keys import resolve_key
-    from frcnn.spec import load_experiment
 
-    spec = load_experiment(args.experiment_spec)
+    spec = load_spec(args)
     key = resolve_key(args.key, spec.enc_key)
-    paths = [args.images / path for path in find_images(args.images)]
-    if args.limit is not None:
-        paths = paths[:: max(1, len(paths) // args.limit)][: args.limit]
-    if not args.model.is_file():
-        raise ModelError(f"{args.model}: no such model file")
-    exported = load_detector(args.model, spec, key, "inference", runtime_choice(args), as_is=True)
-    reference = load_detector(args.against, spec, key, mode="inference", as_is=True)
-    record = getattr(exported, "record", None)
-    precision = record.precision if record else "fp32"
-    tolerance = _tolerance(args, precision)
-    settings, batch = ImageSettings.from_spec(spec), spec.inference_config.batch_size
-    found = compare_detectors(reference, exported, paths, settings, batch_size=batch, tolerance=tolerance)
-    sys.stdout.write(f"{found.table(tolerance)}\n")
-    faults = [] if found.within(tolerance) else [f"{100 * found.unmatched:.3f} % of the detections differ"]
+    args.model, args.against = found_model(args.model), found_model(args.against)
+    found = compare(
+        args.model,
+        args.against,
+        args.images,
+        spec=spec,
+        limit=args.limit,
+        box_tolerance=args.box_tolerance,
+        score_tolerance=args.score_tolerance,
+        unmatched=args.unmatched,
+        key=key,
+        runtime=args.runtime or "auto",
+        precision_hint=args.precision_hint or None,
+    )
+    sys.stdout.write(f"{found.table}\n")
+    faults = [] if found.ok else [f"{100 * found.unmatched:.3f} % of the detections differ"]
     kpi: dict[str, object] = {"unmatched": found.unmatched, "box_error": found.box_error}
     if args.map:
-        limit = _MAP_TOLERANCE[precision] if args.map_tolerance is None else args.map_tolerance
-        difference = _map_difference(reference, exported, spec, limit)
+        limit = _MAP_TOLERANCE[found.precision] if args.map_tolerance is None else args.map_tolerance
+        difference = _map_difference(args, spec, key, limit)
         kpi["map_difference"] = difference
         if abs(difference) > limit:
             faults.append(f"mAP differs by {difference:+.4f}")
     if faults:
-        raise RunError(f"{args.model}: not equal to {args.against}: {'; '.join(faults)}")
+        raise RunError(f"{args.model}: differs from {args.against}: {'; '.join(faults)}")
     return {"kpi": kpi}
 
 
-def _tolerance(args: argparse.Namespace, precision: str) -> "Tolerance":
-    from frcnn.inference.compare import Tolerance
-
-    given = (args.box_tolerance, args.score_tolerance, args.unmatched)
-    return Tolerance(
-        *(own if flag is None else flag for flag, own in zip(given, _TOLERANCES[precision], strict=True))
-    )
-
-
-def _map_difference(reference: "Detector", exported: "Detector", spec: "Experiment", limit: float) -> float:
-    """The exported model's mAP minus the reference's, both with the settings of inference_config."""
+def _map_difference(args: argparse.Namespace, spec: "Experiment", key: str, limit: float) -> float:
+    """Returns the mAP of the exported model minus that of its original, with inference_config settings."""
     from frcnn.data.input.dataset import validation_dataset
     from frcnn.evaluation.evaluator import evaluate
+    from frcnn.inference.load import load_detector
 
+    reference = load_detector(args.against, spec, key, mode="inference", as_is=True)
+    exported = load_detector(args.model, spec, key, "inference", runtime_choice(args), as_is=True)
     dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size)
     values = [evaluate(each, dataset, spec).mean_ap for each in (reference, exported)]
     before, after = (0.0 if value is None else value for value in values)

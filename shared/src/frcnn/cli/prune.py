@@ -1,4 +1,4 @@
-"""`frcnn prune`: a model in, a narrower one out."""
+"""`frcnn prune`: removes filters from a model."""
 
 import argparse
 import logging
@@ -7,31 +7,32 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn.api.pruning import DEFAULT_THRESHOLD, REPORT
 from frcnn.cli.model_flags import found_model
 from frcnn.errors import UsageError
 from frcnn.pruning.settings import CRITERIA, NORMALIZERS, PruneSettings
 
 if TYPE_CHECKING:
-    from frcnn.model.faster_rcnn import FasterRCNN
-    from frcnn.model.files.checkpoint import TrainingRecord
     from frcnn.pruning.report import PruneReport
 
-HELP = "Remove the filters of a model that matter least; train it again afterwards (retrain_pruned_model)."
+HELP = "Remove the least important filters of a model. Retrain it afterwards (retrain_pruned_model)."
 EXAMPLES = """\
   frcnn prune -m results/frcnn_resnet_18.epoch_12.tlt -o pruned.tlt -k @key -eq union -pth 0.5
-  frcnn prune -m model.keras -o pruned.keras --target_params 0.15    search the threshold
-  frcnn prune -m model.keras --target_flops 0.3 --dry_run            show what would go, write nothing
+  frcnn prune -m model.keras -o pruned.keras --target_params 0.15    searches the threshold
+  frcnn prune -m model.keras --target_flops 0.3 --dry_run            shows the result, writes nothing
 """
 
-REPORT = "pruning.json"
 PLAIN_SUFFIXES = (".keras", ".hdf5", ".h5")
-DEFAULT_THRESHOLD = 0.1
 
 log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the task's flags."""
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
     add = parser.add_argument
     add("-m", "--model", type=Path, required=True, metavar="FILE", help="model to prune")
     add(
@@ -55,27 +56,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         *("-eq", "--equalization_criterion"),
         choices=CRITERIA,
         default="union",
-        help="how layers that an elementwise or depthwise layer ties together agree (default: union)",
+        help="how to combine filters of layers joined by elementwise or depthwise layers (default: union)",
     )
     add(
         *("-pg", "--pruning_granularity"),
         type=int,
         default=8,
         metavar="N",
-        help="keep multiples of N filters (default: 8)",
+        help="keep a multiple of N filters per layer (default: 8)",
     )
     add(
         *("-pth", "--pruning_threshold"),
         type=float,
         metavar="T",
-        help=f"keep filters whose normalised norm is above T (default: {DEFAULT_THRESHOLD})",
+        help=f"keep filters with a normalized norm above T (default: {DEFAULT_THRESHOLD})",
     )
     add(
         *("-nf", "--min_num_filters"),
         type=int,
         default=16,
         metavar="N",
-        help="keep at least N filters a layer (default: 16)",
+        help="keep at least N filters per layer (default: 16)",
     )
     add(
         *("-el", "--excluded_layers"),
@@ -83,49 +84,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="LAYER",
-        help="layers whose filters all stay",
+        help="layers to leave unpruned",
     )
     add(
         "--target_params",
         type=float,
         metavar="SHARE",
-        help="instead of -pth: search the threshold that leaves at most this share of the parameters",
+        help="largest fraction of parameters to keep; the threshold is searched (instead of -pth)",
     )
-    add("--target_flops", type=float, metavar="SHARE", help="the same for operations; both can be given")
+    add(
+        "--target_flops",
+        type=float,
+        metavar="SHARE",
+        help="largest fraction of operations to keep; can be combined with --target_params",
+    )
     add(
         "--rois",
         type=int,
         default=300,
         metavar="N",
-        help="count operations for N RoIs an image (default: 300)",
+        help="RoIs per image for counting operations (default: 300)",
     )
-    add("--dry_run", action="store_true", help="show what would be pruned and write no model")
-    add("--force", action="store_true", help="allow -o to replace the model given by -m")
-    add("--results_dir", type=Path, metavar="DIR", help=f"where status.json and {REPORT} go")
+    add("--dry_run", action="store_true", help="show the result without writing a model")
+    add("--force", action="store_true", help="overwrite an existing file, even the model given by -m")
+    add("--results_dir", type=Path, metavar="DIR", help=f"folder for status.json and {REPORT}")
 
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
-    """Prunes, prints what it did, and writes the model and the report."""
+    """Prunes the model, prints the result, and writes the model and the report.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Key figures for the status file.
+
+    Raises:
+        UsageError: Flags contradict each other, or the output file exists.
+    """
     settings = _settings(args)
     if args.output_file is None and not args.dry_run:
-        raise UsageError("-o/--output_file is missing; name the pruned model, or add --dry_run")
+        raise UsageError("-o/--output_file is missing; give the file to write, or add --dry_run")
 
-    from frcnn.model.files.checkpoint import load_model
-    from frcnn.pruning.prune import plan_detector, prune
+    from frcnn.api.pruning import prune_file
     from frcnn.sealing.keys import resolve_key
 
     key = resolve_key(args.key, None)
     args.model = found_model(args.model)
-    target, seal_key = (None, "") if args.dry_run else output_file(args.output_file, key)
-    if target is not None and not args.force and target.resolve() == args.model.resolve():
-        raise UsageError(f"-o {target} is the model to prune itself; name another file, or add --force")
-    model, record = load_model(args.model, key)
-    if target is None:
-        report = plan_detector(model, settings).report
-    else:
-        result = prune(model, settings)
-        report = result.report
-        _save(result.model, target, record, seal_key)
+    target = None if args.dry_run else output_file(args.output_file, key)[0]
+    if target is not None and target.exists() and not args.force:
+        itself = " and is the model to prune" if target.resolve() == args.model.resolve() else ""
+        raise UsageError(f"{target}: exists{itself}; name another output with -o, or add --force")
+    report = prune_file(args.model, target, settings, key).report
     _show(report, target)
     if args.results_dir is not None:
         from frcnn.files import write_text
@@ -135,23 +145,28 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
 
 
 def output_file(given: Path, key: str) -> tuple[Path, str]:
-    """Where the pruned model goes, and the key to seal it with (empty for a plain one).
+    """Returns the path of the pruned model and the key to seal it with.
 
-    A name keeps its meaning: `.tlt` is sealed if there is a key, `.keras` (and the reference's
-    `.hdf5`) is plain. Any other name gets the suffix of what is written.
+    Args:
+        given: Path given by the user. `.tlt` is sealed if there is a key. `.keras` and TAO's `.hdf5` and
+            `.h5` are plain. Other names get the suffix of the format written.
+        key: Key; empty for none.
+
+    Returns:
+        Tuple of path and key; the key is empty for a plain model.
     """
     if given.suffix in PLAIN_SUFFIXES:
         if key:
-            log.warning("%s is written plain, as its suffix says; a name in .tlt would be sealed", given)
+            log.warning("%s is written unencrypted because of its suffix; use .tlt to seal it", given)
         if given.suffix != ".keras":
-            log.warning("%s is a Keras archive in spite of its suffix", given)
+            log.warning("%s is a Keras archive despite its suffix", given)
         return given, ""
     if given.suffix == ".tlt":
         if not key:
-            log.warning("%s is written plain, since there is no key to seal it with", given)
+            log.warning("%s is written unencrypted because no key is set", given)
         return given, key
     named = given.with_name(f"{given.name}{'.tlt' if key else '.keras'}")
-    log.info("writing %s: %s does not say which kind of model file it is", named, given.name)
+    log.info("Writing %s: %s has no known model file suffix", named, given.name)
     return named, key
 
 
@@ -159,8 +174,8 @@ def _settings(args: argparse.Namespace) -> PruneSettings:
     has_target = args.target_params is not None or args.target_flops is not None
     if has_target and args.pruning_threshold is not None:
         raise UsageError(
-            f"-pth {args.pruning_threshold:g} and a target contradict each other: a target is what the "
-            "threshold is searched for; give one of them"
+            f"-pth {args.pruning_threshold:g} cannot be combined with a target, which determines the "
+            "threshold; give one of them"
         )
     return PruneSettings(
         normalizer=args.normalizer,
@@ -175,20 +190,11 @@ def _settings(args: argparse.Namespace) -> PruneSettings:
     )
 
 
-def _save(model: "FasterRCNN", target: Path, record: "TrainingRecord", key: str) -> None:
-    """Writes the pruned model; of the record, what training did is forgotten, what made the model is kept."""
-    from frcnn.model.files.checkpoint import TrainingRecord, save_model
-
-    save_model(
-        model, target, TrainingRecord(record.arch, record.class_names, spec_text=record.spec_text), key
-    )
-
-
 def _show(report: "PruneReport", target: Path | None) -> None:
     for each in report.unprunable:
-        log.warning("cannot be pruned: %s", each)
+        log.warning("Cannot prune %s", each)
     if report.after == report.before:
-        log.warning("nothing was pruned; a higher -pth, a lower -nf or a lower -pg prunes more")
+        log.warning("No filters were pruned. To prune more, raise -pth or lower -nf or -pg.")
     settings = report.settings
     lines = [report.table(), ""]
     if settings.has_target:
@@ -200,6 +206,6 @@ def _show(report: "PruneReport", target: Path | None) -> None:
 
 
 def _kpi(report: "PruneReport", target: Path | None) -> dict[str, float]:
-    """As in the reference: ratio, size of the file in MiB, parameters in millions."""
+    """Returns the figures of TAO: ratio, file size in MiB, parameters in millions."""
     size = {} if target is None else {"size": target.stat().st_size / 2**20}
     return {"pruning_ratio": report.pruning_ratio, **size, "param_count": report.after.params / 1e6}

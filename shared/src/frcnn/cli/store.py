@@ -1,4 +1,4 @@
-"""`frcnn store`: folders to S3 and back."""
+"""`frcnn store`: transfers folders to and from S3."""
 
 import argparse
 import sys
@@ -10,36 +10,50 @@ from frcnn.errors import UsageError
 if TYPE_CHECKING:
     from frcnn.storage.manifest import Manifest
 
-HELP = "Keep folders on S3 (or on a volume) as artifacts: whole, checked, taken up again when cut off."
+HELP = "Store folders on S3 or a volume as artifacts: atomic, verified, resumable."
 EXAMPLES = """\
   frcnn store push runs/records s3://bucket/records/kitti
   frcnn store pull s3://bucket/records/kitti records
-  frcnn store ls s3://bucket/records/kitti       files, with size and checksum
-  frcnn store verify s3://bucket/records/kitti   reads all of it and compares checksums
-The server is named by S3_ENDPOINT (an URL; without it, AWS), keys come from AWS_ACCESS_KEY_ID and
-AWS_SECRET_ACCESS_KEY or from the file AWS_SHARED_CREDENTIALS_FILE; docs/storage.md has the rest.
-`pull` takes plain prefixes too. A path of a volume does wherever s3:// stands.
+  frcnn store ls s3://bucket/records/kitti       lists files with size and checksum
+  frcnn store verify s3://bucket/records/kitti   reads all data and compares checksums
+S3_ENDPOINT is the URL of the server (default: AWS). The access key is read from AWS_ACCESS_KEY_ID and
+AWS_SECRET_ACCESS_KEY, or from the file AWS_SHARED_CREDENTIALS_FILE. See docs/storage.md for details.
+`collect` removes all versions except the last two, once nobody can be reading them.
+`pull` also accepts plain prefixes. A path on a volume works wherever an s3:// URI does.
 """
 
 
-ACTIONS = {"push": ("FOLDER", "URI"), "pull": ("URI", "FOLDER"), "ls": ("URI",), "verify": ("URI",)}
+ACTIONS = {
+    "push": ("FOLDER", "URI"),
+    "pull": ("URI", "FOLDER"),
+    "ls": ("URI",),
+    "verify": ("URI",),
+    "collect": ("URI",),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to do, and with what."""
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
     parser.add_argument(
         "action",
         choices=tuple(ACTIONS),
-        help="push FOLDER URI, pull URI FOLDER, ls URI or verify URI",
+        help="action: push FOLDER URI, pull URI FOLDER, ls URI, verify URI or collect URI",
     )
-    parser.add_argument("places", nargs="+", metavar="PLACE", help="s3://bucket/name, or a folder")
+    parser.add_argument("places", nargs="+", metavar="PLACE", help="s3://bucket/name or a folder")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Does one of them, and says what came of it.
+    """Runs the action and prints the result.
+
+    Args:
+        args: Parsed flags.
 
     Raises:
-        UsageError: More or fewer places than the action takes.
+        UsageError: The number of places is wrong for the action.
     """
     from frcnn.storage import Store
 
@@ -55,6 +69,8 @@ def run(args: argparse.Namespace) -> None:
         _say(f"{last} holds {first}: {_contents(store.fetch(first, Path(last)))}")
     elif args.action == "verify":
         _say(f"{first}: {_contents(store.verify(first))}, as published")
+    elif args.action == "collect":
+        _say(f"{first}: {_contents(store.collect(first))}; unused versions are removed once unread")
     else:
         _list(store.contents(first))
 

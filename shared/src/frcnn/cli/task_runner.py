@@ -1,10 +1,11 @@
-"""What all tasks share: common flags, log, status records, signals, exit codes.
+"""Common parts of all tasks: flags, logging, status records, signals and exit codes.
 
-A task module has HELP, EXAMPLES, `add_arguments(parser)` and `run(args)`. Beside its own flags `args`
-holds `gpus`, `gpu_index`, `num_processes` (all resolved), `use_amp`, `log_file` and `verbose`. Where a
-task has the flag --results_dir, the frame writes STARTED and SUCCESS or FAILURE to its status.json;
-the task itself writes RUNNING records only. What `run` returns, a mapping such as `{"kpi": {...}}` or
-None, goes into the SUCCESS record. Of several processes that a launcher started, rank 0 does so.
+A task module has HELP, EXAMPLES, `add_arguments(parser)` and `run(args)`. In addition to its own flags,
+`args` contains `gpus`, `gpu_index`, `num_processes` (all resolved), `num_processes_given`, `use_amp`,
+`log_file` and `verbose`. If the task has the flag `--results_dir`, this module writes STARTED and SUCCESS or
+FAILURE to its status.json; the task itself writes only RUNNING records. `run` returns a mapping such as
+`{"kpi": {...}}`, which is added to the SUCCESS record, or `None`. With ONE_WRITER = True, only one run of the
+task at a time may use a results folder. If a launcher started several processes, only rank 0 writes.
 """
 
 import argparse
@@ -16,57 +17,101 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+from frcnn.cli.own_files import refuse_overwriting
 from frcnn.cli.tasks import Task
 from frcnn.console import exit_codes
+from frcnn.console.keras_settings import settle_keras
 from frcnn.console.logs import setup_logging
+from frcnn.console.progress import bars_shown
 from frcnn.console.quiet_import import quiet_tensorflow_import
 from frcnn.console.signals import terminate_as_interrupt
 from frcnn.console.status_file import StatusWriter
-from frcnn.console.tee import tee_stdout
-from frcnn.distributed.world import place
+from frcnn.console.tee import escaped_stdout, tee_stdout
+from frcnn.distributed.world import rank_info
 from frcnn.errors import UsageError
+from frcnn.single_writer import only_writer_in
 
 log = logging.getLogger(__name__)
 
 
 def run(task: Task, module: ModuleType, words: Sequence[str], program: str = "frcnn") -> int:
-    """Runs one task from its flags to its exit code.
+    """Runs a task.
+
+    Args:
+        task: Task to run.
+        module: Module of the task.
+        words: Arguments after the name of the task.
+        program: Name of the program in messages.
+
+    Returns:
+        Exit code.
 
     Raises:
-        SystemExit: flags that argparse refuses (code 2), or --help (code 0).
+        SystemExit: argparse rejects the flags (code 2), or `--help` is given (code 0).
     """
     args = parse(task, module, words, program)
     with contextlib.ExitStack() as stack:
         stack.enter_context(terminate_as_interrupt())
+        stack.enter_context(bars_shown())
         try:
-            setup_logging(args.verbose, None)  # so that what is wrong with the flags gets out
+            setup_logging(args.verbose, None)  # to report errors in the flags
             resolve_common_flags(task, args)
             if args.log_file is not None:
                 setup_logging(args.verbose, args.log_file)
                 stack.enter_context(tee_stdout(args.log_file))
+            stack.enter_context(escaped_stdout())
             if not args.verbose:
                 stack.enter_context(quiet_tensorflow_import())
             _run_and_record(module, args)
             code = 0
         except BaseException as error:
             code = exit_codes.report(error, verbose=args.verbose)
-        if task.says_status and place().rank == 0:
+        if task.says_status and rank_info().rank == 0:
             _say(f"Execution status: {'FAIL' if code else 'PASS'}")
     return code
 
 
 def run_inside(task: Task, module: ModuleType, words: Sequence[str]) -> None:
-    """Runs a task as part of another one, which has set up log and signals; errors are passed on."""
+    """Runs a task as part of another one, which has set up logging and signals. Passes errors on.
+
+    Args:
+        task: Task to run.
+        module: Module of the task.
+        words: Arguments after the name of the task.
+    """
     args = parse(task, module, words, "frcnn")
     resolve_common_flags(task, args)
     _run_and_record(module, args)
 
 
 def parse(task: Task, module: ModuleType, words: Sequence[str], program: str) -> argparse.Namespace:
-    """Reads a task's own flags and the common ones.
+    """Parses the common flags and those of a task.
+
+    Args:
+        task: Task.
+        module: Module of the task.
+        words: Arguments after the name of the task.
+        program: Name of the program in messages.
+
+    Returns:
+        Parsed flags.
 
     Raises:
-        SystemExit: flags that argparse refuses (code 2), or --help (code 0).
+        SystemExit: argparse rejects the flags (code 2), or `--help` is given (code 0).
+    """
+    return new_parser(task, module, program).parse_args(words)
+
+
+def new_parser(task: Task, module: ModuleType, program: str) -> argparse.ArgumentParser:
+    """Creates the parser of the common flags and those of a task.
+
+    Args:
+        task: Task.
+        module: Module of the task.
+        program: Name of the program in messages.
+
+    Returns:
+        The parser.
     """
     parser = argparse.ArgumentParser(
         prog=f"{program} {task.name}",
@@ -75,79 +120,106 @@ def parse(task: Task, module: ModuleType, words: Sequence[str], program: str) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
-    _add_common_flags(parser)
-    return parser.parse_args(words)
+    _add_common_flags(parser, trains=task.name == "train")
+    return parser
 
 
-def _add_common_flags(parser: argparse.ArgumentParser) -> None:
+def _add_common_flags(parser: argparse.ArgumentParser, *, trains: bool) -> None:
+    """Adds the common flags. Flags that only apply to training are hidden in the help of other tasks."""
+    own = parser.add_argument_group("processes and GPUs") if trains else parser
+    own.add_argument(
+        "--gpus", type=int, metavar="N", help="number of GPUs (default: 1)" if trains else argparse.SUPPRESS
+    )
+    own.add_argument(
+        "-np",
+        "--num_processes",
+        type=int,
+        default=-1,
+        metavar="N",
+        help="processes (default: one per GPU, or per group of GPUs that share a model)"
+        if trains
+        else argparse.SUPPRESS,
+    )
+    own.add_argument(
+        "--use_amp", action="store_true", help="train in mixed precision" if trains else argparse.SUPPRESS
+    )
     common = parser.add_argument_group("flags of every task")
-    common.add_argument("--gpus", type=int, metavar="N", help="number of GPUs, more than 1 in train only")
+    which = "GPU indices, as many as --gpus (default: 0..N-1)" if trains else "GPU index (default: 0)"
+    common.add_argument("--gpu_index", type=int, nargs="+", metavar="I", help=which)
+    common.add_argument("--log_file", type=Path, metavar="PATH", help="file to append all output to")
     common.add_argument(
-        "--gpu_index", type=int, nargs="+", metavar="I", help="which GPUs; as many as --gpus (default 0..N-1)"
-    )
-    common.add_argument(
-        "-np", "--num_processes", type=int, default=-1, metavar="N", help="processes; -1: one for each GPU"
-    )
-    common.add_argument("--use_amp", action="store_true", help="mixed precision, in train only")
-    common.add_argument("--log_file", type=Path, metavar="PATH", help="append everything shown to this file")
-    common.add_argument(
-        "-v", "--verbose", action="store_true", help="debug lines, and stack traces with errors"
+        "-v", "--verbose", action="store_true", help="show debug messages, and stack traces of errors"
     )
 
 
 def resolve_common_flags(task: Task, args: argparse.Namespace) -> None:
-    """Checks the common flags, fills in those left out and sets the environment they stand for.
+    """Checks the common flags, fills in defaults and sets the corresponding environment variables.
+
+    Args:
+        task: Task.
+        args: Parsed flags; changed in place.
 
     Raises:
-        UsageError: flags that contradict each other or do not fit the task.
+        UsageError: Flags contradict each other or do not fit the task.
     """
+    refuse_overwriting(task.name, args)
     args.gpus, args.gpu_index = _gpus(args.gpus, args.gpu_index)
-    if args.num_processes == -1:
+    args.num_processes_given = args.num_processes != -1
+    if not args.num_processes_given:
         args.num_processes = args.gpus
     if args.num_processes < 1:
-        raise UsageError(f"--num_processes {args.num_processes}: expected 1 or more, or -1 for one a GPU")
+        raise UsageError(f"--num_processes {args.num_processes}: expected 1 or more, or -1 for one per GPU")
     if args.num_processes > 1 and args.gpus == 1:
         raise UsageError(f"--num_processes {args.num_processes} needs --gpus {args.num_processes}")
     if task.name != "train":
         if args.gpus > 1:
-            raise UsageError(f"--gpus {args.gpus}: only train runs on several GPUs; {task.name} takes one")
+            raise UsageError(f"--gpus {args.gpus}: only train supports several GPUs; {task.name} uses one")
         if args.use_amp:
-            raise UsageError(f"--use_amp: only train has mixed precision, {task.name} does not")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    # TensorFlow reads it when it is imported, which is later, inside the task.
+            raise UsageError(f"--use_amp: only train supports mixed precision, {task.name} does not")
+    settle_keras()
+    # TensorFlow reads this variable on import, which happens later, inside the task.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if args.verbose else "2")
 
 
 def _gpus(count: int | None, indices: list[int] | None) -> tuple[int, list[int]]:
-    """Number and indices of the GPUs; makes no others visible if either flag was given."""
+    """Returns number and indices of the GPUs; hides all other GPUs if either flag is given."""
     if count is not None and count < 1:
-        raise UsageError(f"--gpus {count}: expected 1 or more; without a GPU the task runs on the CPU anyway")
+        raise UsageError(f"--gpus {count}: expected 1 or more; without a GPU, the task runs on the CPU")
     if indices is not None:
         if min(indices) < 0 or len(set(indices)) < len(indices):
-            raise UsageError(f"--gpu_index {_words(indices)}: expected different numbers from 0 up")
+            raise UsageError(f"--gpu_index {_words(indices)}: expected distinct numbers >= 0")
         if count is not None and count != len(indices):
             raise UsageError(f"--gpu_index names {len(indices)} GPUs but --gpus asks for {count}")
     chosen = indices if indices is not None else list(range(count or 1))
     if count is not None or indices is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, chosen))
-    elif place().size == 1:  # a rank picks its own GPU among all it can see
-        # A scheduler may have picked the GPU already.
+    elif rank_info().size == 1:  # each rank selects its own GPU from all visible ones
+        # Keep the GPU if a scheduler has already selected one.
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
     return len(chosen), chosen
 
 
 def _run_and_record(module: ModuleType, args: argparse.Namespace) -> None:
     folder = getattr(args, "results_dir", None)
-    if folder is None or place().rank:
+    if folder is None or rank_info().rank:
         module.run(args)
         return
-    status = StatusWriter(Path(folder))
     name = module.__name__.rpartition(".")[2]
+    held = only_writer_in(Path(folder), name) if _has_one_writer(module) else contextlib.nullcontext()
+    with held:
+        _record(module, args, StatusWriter(Path(folder)), name)
+
+
+def _has_one_writer(module: ModuleType) -> bool:
+    return getattr(module, "ONE_WRITER", False)
+
+
+def _record(module: ModuleType, args: argparse.Namespace, status: StatusWriter, name: str) -> None:
     status.write("STARTED", f"{name} started")
     try:
         extra = module.run(args)
     except BaseException as error:
-        with contextlib.suppress(OSError):  # a full disk must not hide what went wrong
+        with contextlib.suppress(OSError):  # a full disk must not hide the original error
             status.write("FAILURE", exit_codes.message(error))
         raise
     status.write("SUCCESS", f"{name} finished", **(extra or {}))

@@ -1,19 +1,23 @@
-"""Which tasks there are, and where their modules lie; nothing here imports one."""
+"""Table of tasks and their modules. This module does not import them."""
 
 import dataclasses
 import importlib.metadata
 import importlib.util
 
-# Other distributions add tasks here: name = module that looks like those of frcnn.cli.
+# Entry point group for tasks of other distributions: name = module with the interface of those in frcnn.cli.
 ENTRY_POINTS = "frcnn.commands"
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A task's name, its module and one line of help.
+    """Name, module and one-line help of a task.
 
-    With `says_status` the command ends with `Execution status: PASS` or `FAIL`, as the reference's
-    tasks do; commands whose standard output is the result go without.
+    Attributes:
+        name: Name on the command line.
+        module: Module to import.
+        help: One line of help.
+        says_status: Whether to print `Execution status: PASS` or `FAIL` at the end, like TAO. `False` for
+            commands whose result is their standard output.
     """
 
     name: str
@@ -23,25 +27,30 @@ class Task:
 
 
 _OWN = (
-    Task("dataset_convert", "frcnn.cli.dataset_convert", "labels and images to TFRecords"),
-    Task("train", "frcnn.cli.train", "train a detector, or go on training one"),
-    Task("evaluate", "frcnn.cli.evaluate", "average precision of a model on the validation set"),
+    Task("dataset_convert", "frcnn.cli.dataset_convert", "convert labels and images to TFRecords"),
+    Task("train", "frcnn.cli.train", "train a detector, or resume a training"),
+    Task("evaluate", "frcnn.cli.evaluate", "compute the average precision on the validation set"),
     Task("inference", "frcnn.cli.inference", "detect objects in a folder of images"),
-    Task("prune", "frcnn.cli.prune", "remove the channels that matter least"),
-    Task("export", "frcnn.cli.export", "write a model for deployment"),
-    Task("onnx", "frcnn.cli.onnx", "compare an exported model with the one it came from"),
+    Task("prune", "frcnn.cli.prune", "remove the least important filters of a model"),
+    Task("export", "frcnn.cli.export", "export a model for deployment"),
+    Task("onnx", "frcnn.cli.onnx", "compare an exported model with its original"),
     Task("engine", "frcnn.cli.engine", "build a TensorRT engine of an exported model"),
-    Task("augment", "frcnn.cli.augment", "show what augmentation does to training images"),
-    Task("model", "frcnn.cli.model", "layers, parameters, operations and memory", says_status=False),
+    Task("augment", "frcnn.cli.augment", "show the effect of augmentation on training images"),
+    Task("model", "frcnn.cli.model", "show layers, parameters and memory of a model", says_status=False),
     Task("store", "frcnn.cli.store", "push folders to S3, pull, list and verify them", says_status=False),
     Task("spec", "frcnn.cli.spec", "check a spec, or show its effective values", says_status=False),
+    Task("completion", "frcnn.cli.completion", "print a script for shell completion", says_status=False),
     Task("demo-data", "frcnn.cli.demo_data", "draw a small synthetic data set in KITTI layout"),
-    Task("demo", "frcnn.cli.demo", "convert, train, evaluate and infer in one go"),
+    Task("demo", "frcnn.cli.demo", "run the whole pipeline on a small data set"),
 )
 
 
 def all_tasks() -> dict[str, Task]:
-    """Every task there is, by name: those of this package, then those other packages add."""
+    """Returns the tasks of this package, followed by those of other distributions.
+
+    Returns:
+        Tasks by name.
+    """
     tasks = {task.name: task for task in _OWN if importlib.util.find_spec(task.module)}
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
         summary = point.dist.metadata["Summary"] if point.dist else ""

@@ -1,12 +1,10 @@
-"""`python -m frcnn.cli.train_rank <flags of train>`: one rank of a training that `frcnn train` launched.
+"""`python -m frcnn.cli.train_rank <flags of train>`: one rank of a training launched by `frcnn train`.
 
-Like `frcnn train`, but status records, exit messages and results are left to the process that launched it.
+Works like `frcnn train`, but the launching process writes status records, exit messages and results.
 """
 
 import contextlib
-import ctypes
 import logging
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -14,21 +12,30 @@ from frcnn.cli import task_runner, train
 from frcnn.cli.tasks import all_tasks
 from frcnn.console import exit_codes
 from frcnn.console.logs import setup_logging
+from frcnn.console.progress import bars_shown
 from frcnn.console.quiet_import import quiet_tensorflow_import
-from frcnn.console.signals import terminate_as_interrupt
+from frcnn.console.signals import end_with_parent, terminate_as_interrupt
+from frcnn.console.streams import settle_streams
 from frcnn.distributed.rank_outcome import Outcome
-from frcnn.distributed.world import PeerLostError, place
+from frcnn.distributed.world import PeerLostError, rank_info
 from frcnn.errors import FrcnnError
-
-_PR_SET_PDEATHSIG = 1
 
 
 def main(words: Sequence[str]) -> int:
-    """Trains; leaves an outcome; returns the exit code."""
+    """Trains and writes the outcome.
+
+    Args:
+        words: Flags of `frcnn train`.
+
+    Returns:
+        Exit code.
+    """
+    settle_streams()
     args = task_runner.parse(all_tasks()["train"], train, words, "frcnn")
-    rank = place().rank
+    rank = rank_info().rank
     with contextlib.ExitStack() as stack:
         stack.enter_context(terminate_as_interrupt())
+        stack.enter_context(bars_shown())
         if not args.verbose:
             stack.enter_context(quiet_tensorflow_import())
         try:
@@ -41,14 +48,8 @@ def main(words: Sequence[str]) -> int:
     return outcome.code
 
 
-def end_with_parent() -> None:
-    """Has the system send SIGTERM to this process when the one that started it is gone, even killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 def _failed(rank: int, error: BaseException, *, verbose: bool) -> Outcome:
-    """Faults with a message are told by the process that launched this one; others need their stack."""
+    """Returns the outcome of a failure. The launcher prints known errors; others are printed here."""
     secondary = isinstance(error, PeerLostError | KeyboardInterrupt)
     if verbose or not isinstance(error, FrcnnError | KeyboardInterrupt):
         exit_codes.report(error, verbose=verbose)

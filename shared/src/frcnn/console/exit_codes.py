@@ -1,47 +1,40 @@
-"""What an exception means to the person at the keyboard: a message, an exit code, rarely a stack trace."""
+"""Turns exceptions into messages and exit codes."""
 
 import logging
 import os
 import re
+import signal
 import sys
 
 from frcnn.console.signals import Terminated
-from frcnn.errors import FrcnnError
+from frcnn.errors import FrcnnError, UsageError
 from frcnn.files import is_disk_full
+from frcnn.packages import EXTRAS
 
 log = logging.getLogger(__name__)
 
 INTERRUPTED = 130  # 128 + SIGINT
-TERMINATED = 143  # 128 + SIGTERM
+SIGNALED = 128  # and the number of the signal: 143 for SIGTERM, 129 for SIGHUP
 
-_STREAM_FAILED = re.compile(r"\[records cannot be had from S3:\] \[(.*?)\](?:\s|$)", re.DOTALL)
-
-# Which extra brings what a task may find missing.
-_EXTRAS = {
-    "tensorflow": "train,cpu",
-    "keras": "train,cpu",
-    "matplotlib": "evaluate",
-    "cryptography": "train",
-    "PIL": "convert",
-    "google_crc32c": "convert",
-    "ijson": "convert",
-    "onnx": "export",
-    "onnxruntime": "export",
-    "tf2onnx": "export",
-    "kfp": "pipeline",
-    "minio": "s3",
-}
+_STREAM_FAILED = re.compile(r"\[could not read records from S3:\] \[(.*?)\](?:\s|$)", re.DOTALL)
 
 
 def report(error: BaseException, *, verbose: bool) -> int:
-    """Logs what went wrong and returns the exit code.
+    """Logs an error.
 
-    A stack trace appears only with `verbose`, or where the fault is this program's own.
+    A stack trace is shown only if `verbose`, or if the error is a bug of this program.
+
+    Args:
+        error: Error that ended the command.
+        verbose: Whether to show a stack trace.
+
+    Returns:
+        Exit code.
     """
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, BrokenPipeError):
-        # Whoever read our output has seen enough; Python must not complain at exit either.
+        # The reader of our output has closed the pipe. Keep Python from reporting that at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     trace = error if verbose and not isinstance(error, KeyboardInterrupt) else None
@@ -53,25 +46,29 @@ def report(error: BaseException, *, verbose: bool) -> int:
 
 
 def exit_code(error: BaseException) -> int:
-    """0 never; 2 wrong usage or spec, 1 run failed, 130 Ctrl-C, 143 SIGTERM."""
+    """Returns the exit code: 2 for wrong usage, 1 for a failed run, 130 for Ctrl-C, 143 for SIGTERM."""
     if isinstance(error, Terminated):
-        return TERMINATED
+        return SIGNALED + error.number
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
     return error.exit_code if isinstance(error, FrcnnError) else 1
 
 
 def message(error: BaseException) -> str:
-    """One message for people: what happened, and what to do."""
+    """Returns one message for people: what happened and what to do."""
     if isinstance(error, Terminated):
-        return "terminated; files already finished are kept, nothing is half-written"
+        name = signal.Signals(error.number).name
+        return f"terminated ({name}); files already finished are kept, nothing is half-written"
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; files already finished are kept, nothing is half-written"
+    if isinstance(error, UsageError) and error.argument and str(error).startswith(error.argument):
+        # An argument is called like its flag; there may be a line for each of several.
+        return "\n".join(f"--{line}" for line in str(error).split("\n"))
     if isinstance(error, FrcnnError):
         return str(error)
     return _environment_message(error) or (
-        f"unexpected {type(error).__name__}: {error} -- this is a fault of frcnn, "
-        "please report it with the lines below"
+        f"unexpected {type(error).__name__}: {error}. This is a bug in frcnn: "
+        "please report it with the lines below."
     )
 
 
@@ -81,19 +78,19 @@ def _is_expected(error: BaseException) -> bool:
 
 
 def _environment_message(error: BaseException) -> str | None:
-    """What is wrong with the machine rather than with the program; None if nothing is known to be."""
+    """Returns the message for a problem of the machine rather than of the program, or None."""
     if is_disk_full(error):
         where = f" while writing {_file_name(error)}" if _file_name(error) else ""
         return f"disk full{where}; make room and run again"
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _EXTRAS:
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in EXTRAS:
         name = (error.name or "").split(".")[0]
-        return f"{name} is not installed; it comes with: pip install 'frcnn[{_EXTRAS[name]}]'"
+        return f"{name} is not installed; it comes with: pip install 'frcnn[{EXTRAS[name]}]'"
     if isinstance(error, OSError) and _file_name(error):
         return f"{_file_name(error)}: {error.strerror}"
     # Raised by tf.data when frcnn.data.records.prefetch fails; TensorFlow adds text around the cause.
     if type(error).__name__ == "InvalidArgumentError" and (found := _STREAM_FAILED.search(str(error))):
         return found[1]
-    # TensorFlow's error for a full GPU, by name: importing TensorFlow for this would take seconds.
+    # TensorFlow's error for a full GPU is compared by name: importing TensorFlow would take seconds.
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return (
             "out of memory; lower batch_size_per_gpu (batch_size in evaluation_config or inference_config), "

@@ -1,6 +1,6 @@
-"""Log lines: short ones on standard error, full ones appended to a file.
+"""Log output: short lines on standard error, full lines in a file.
 
-Standard output belongs to results (tables, paths), so that a command can be piped.
+Standard output is reserved for results (tables, paths), so that commands can be piped.
 """
 
 import logging
@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
+from frcnn.console.foreign_text import printable_lines
 from frcnn.errors import UsageError
 
 CONSOLE_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
@@ -15,8 +16,15 @@ CONSOLE_FORMAT_VERBOSE = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
+class _SafeFormatter(logging.Formatter):
+    """Escapes what a terminal would obey: messages quote names from data and specs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable_lines(super().format(record))
+
+
 class _StandardErrorHandler(logging.StreamHandler):  # type: ignore[type-arg]  # not generic at run time
-    """Writes to whatever `sys.stderr` is at that moment: a live progress bar takes its place."""
+    """Writes to the current `sys.stderr`, which a live progress bar may replace."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -27,11 +35,11 @@ class _StandardErrorHandler(logging.StreamHandler):  # type: ignore[type-arg]  #
 
 
 def setup_logging(verbose: bool, log_file: Path | None) -> None:
-    """Sets up the log of this process; may be called again, the last call counts.
+    """Configures logging of this process. May be called again; the last call counts.
 
     Args:
-        verbose: Debug lines too, with the logger's name, on standard error.
-        log_file: Appended to, if given; the parent folder is made.
+        verbose: Whether to show debug lines with logger names on standard error.
+        log_file: File to append to; its folder is created.
 
     Raises:
         UsageError: `log_file` cannot be written.
@@ -39,7 +47,7 @@ def setup_logging(verbose: bool, log_file: Path | None) -> None:
     console = _StandardErrorHandler()
     console.setLevel(logging.DEBUG if verbose else logging.INFO)
     line = CONSOLE_FORMAT_VERBOSE if verbose else CONSOLE_FORMAT
-    console.setFormatter(logging.Formatter(line, datefmt="%H:%M:%S"))
+    console.setFormatter(_SafeFormatter(line, datefmt="%H:%M:%S"))
     handlers: list[logging.Handler] = [console]
     if log_file is not None:
         handlers.append(_file_handler(log_file))
@@ -50,7 +58,7 @@ def setup_logging(verbose: bool, log_file: Path | None) -> None:
     for handler in handlers:
         handler.of_frcnn = True  # type: ignore[attr-defined]  # how the next call knows its own
         root.addHandler(handler)
-    root.setLevel(logging.WARNING)  # third parties speak up only when something is wrong
+    root.setLevel(logging.WARNING)  # other packages log problems only
     logging.getLogger("frcnn").setLevel(logging.DEBUG if verbose or log_file else logging.INFO)
 
 
@@ -60,5 +68,5 @@ def _file_handler(log_file: Path) -> logging.Handler:
         handler = logging.FileHandler(log_file, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write the log file {log_file}: {error.strerror}") from error
-    handler.setFormatter(logging.Formatter(FILE_FORMAT))
+    handler.setFormatter(_SafeFormatter(FILE_FORMAT))
     return handler

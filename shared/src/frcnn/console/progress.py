@@ -1,6 +1,8 @@
-"""Progress: a bar with ETA on a terminal, elsewhere a log line at most every ten seconds."""
+"""Shows progress: a bar with ETA on a terminal, otherwise a log line at most every ten seconds."""
 
 import collections
+import contextlib
+import contextvars
 import functools
 import logging
 import sys
@@ -8,6 +10,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
+
+from frcnn.progress import Pace, listener
+from frcnn.progress import Progress as Report
 
 if TYPE_CHECKING:
     import rich.console
@@ -17,20 +22,35 @@ log = logging.getLogger(__name__)
 
 LINE_INTERVAL = 10.0  # seconds between log lines
 BAR_INTERVAL = 0.25  # seconds between redraws of the bar's text
-WINDOW = 30  # the ETA follows the speed over so many displayed updates
+WINDOW = 30  # number of displayed updates over which the ETA averages the speed
 
 Item = TypeVar("Item")
-# Text may be given as a function, called only when a line is due: fetching a loss costs a wait.
+# A function is called only when text is displayed: fetching a loss waits for the device.
 Text: TypeAlias = str | Callable[[], str]
+
+_bars: contextvars.ContextVar[bool] = contextvars.ContextVar("bars", default=False)
+
+
+@contextlib.contextmanager
+def bars_shown() -> Iterator[None]:
+    """Within the block, this thread's progress is drawn as bars where standard error is a terminal."""
+    token = _bars.set(True)
+    try:
+        yield
+    finally:
+        _bars.reset(token)
 
 
 def track(iterable: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
-    """Yields the items of `iterable` and shows how far it is.
+    """Yields the items of an iterable and shows the progress.
 
     Args:
-        iterable: Anything; without a length, give `total` or have no ETA.
-        description: What is going on: "converting".
-        total: Number of items; default the iterable's length, if it has one.
+        iterable: Items. Without a length, pass `total` to get an ETA.
+        description: Current activity, such as "converting".
+        total: Number of items; the length of the iterable by default.
+
+    Yields:
+        The items.
     """
     if total is None and isinstance(iterable, Sized):
         total = len(iterable)
@@ -41,7 +61,7 @@ def track(iterable: Iterable[Item], description: str, total: int | None = None) 
 
 
 class Progress:
-    """How far a run is. Use as a context manager, and call `update` after each step."""
+    """Progress of a run. Use it as a context manager and call `update` after each step."""
 
     def __init__(
         self,
@@ -52,9 +72,14 @@ class Progress:
         enabled: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """What is going on, how many steps it takes and how many are done already (a resumed run).
+        """Creates a progress display.
 
-        With `enabled` false nothing is shown: ranks other than 0 keep quiet.
+        Args:
+            description: Current activity.
+            total: Number of steps; `None` if unknown.
+            done: Number of steps done before, for a resumed run.
+            enabled: Whether to show anything; false for ranks other than 0.
+            clock: Monotonic clock, in seconds.
         """
         self._description = description
         self._total = total
@@ -64,12 +89,14 @@ class Progress:
         self._bar: rich.progress.Progress | None = None
         self._text: Text = ""
         self._unshown = False
+        self._listener = listener() if enabled else None
+        self._pace = Pace(clock)
 
     def __enter__(self) -> Self:
         """Starts the clock, and the bar if standard error is a terminal."""
         self._started = self._shown = self._clock()
         self._samples = collections.deque([(self._started, self._done)], maxlen=WINDOW)
-        if self._enabled and _is_terminal():
+        if self._enabled and self._listener is None and _bars.get() and _is_terminal():
             self._bar = _bar()
             self._bar.add_task(self._description, total=self._total, completed=self._done, text="", eta="")
             self._bar.start()
@@ -78,24 +105,40 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Shows the last state, whether the work ended well or not."""
+        """Shows the last state, also after an error."""
         if self._unshown:
             self._show()
         if self._bar is not None:
             self._bar.stop()
 
     def update(self, done: int, text: Text = "") -> None:
-        """Says that `done` steps are done; `text` stands beside the bar, or is the log line itself."""
+        """Reports the number of steps done.
+
+        Args:
+            done: Number of steps done.
+            text: Text next to the bar, or the log line itself.
+        """
+        if self._listener is not None:
+            self._tell(self._listener, done, text)
+            return
         self._done, self._text, self._unshown = done, text, True
+        if self._total is not None and done > self._total:
+            self._total = None  # a wrong guess: better no end than one that has passed
+            if self._bar is not None:
+                self._bar.tasks[0].total = None
         interval = BAR_INTERVAL if self._bar is not None else LINE_INTERVAL
         if len(self._samples) == 1 and self._samples[0][0] == self._started:
-            # The first step compiles and says nothing about speed: measure from its end.
+            # The first step includes compilation, so measure the speed from its end.
             self._samples = collections.deque([(self._clock(), done)], maxlen=WINDOW)
         if self._clock() - self._shown >= interval:
             self._show()
 
+    def _tell(self, told: Callable[[Report], None], done: int, text: Text) -> None:
+        if self._pace.due(last=done == self._total):
+            told(Report(self._description, done, self._total, text() if callable(text) else text))
+
     def eta(self) -> str:
-        """Time left as `14:05` or `2:14:05`; empty as long as it cannot be known."""
+        """Returns the remaining time as `14:05` or `2:14:05`; empty if it is unknown."""
         (since, at_first), now = self._samples[0], self._clock()
         if self._total is None or self._done <= at_first or now <= since:
             return ""
@@ -127,14 +170,17 @@ def training_line(
     learning_rate: float,
     images_per_second: float,
 ) -> str:
-    """`epoch 3/12 step 400/950 loss 0.84 (rpn 0.21 roi 0.63) lr 0.0020 31 img/s`.
+    """Formats a line such as `epoch 3/12 step 400/950 loss 0.84 (rpn 0.21 roi 0.63) lr 0.0020 31 img/s`.
 
     Args:
-        epoch: Number of the epoch from 1, and how many there are.
-        step: Number of the step within the epoch from 1, and how many there are.
-        losses: The entry `loss` is the total, the others its parts, shown in the order given.
-        learning_rate: Of this step.
-        images_per_second: Over all ranks.
+        epoch: Number of the epoch, from 1, and number of epochs.
+        step: Number of the step within the epoch, from 1, and number of steps.
+        losses: `loss` is the total; the others are its parts, shown in the given order.
+        learning_rate: Learning rate of this step.
+        images_per_second: Speed over all ranks.
+
+    Returns:
+        The line.
     """
     parts = " ".join(f"{name} {value:.2f}" for name, value in losses.items() if name != "loss")
     return (
@@ -144,7 +190,7 @@ def training_line(
 
 
 def clock_time(seconds: float) -> str:
-    """`0:09`, `14:05`, `2:14:05`: minutes and seconds, hours where there are any."""
+    """Formats seconds as `0:09`, `14:05` or `2:14:05`."""
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
@@ -164,7 +210,7 @@ def _is_terminal() -> bool:
 
 @functools.cache
 def _console() -> "rich.console.Console":
-    """One for all bars: that is how one within another (validation within training) finds its place."""
+    """Returns one console for all bars, so that nested bars are laid out correctly."""
     from rich.console import Console
 
     return Console(stderr=True)
@@ -174,10 +220,10 @@ def _bar() -> "rich.progress.Progress":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TextColumn("eta {task.fields[eta]}"),
-        TextColumn("{task.fields[text]}", style="dim"),
+        TextColumn("{task.fields[text]}", style="dim", markup=False),
         console=_console(),
     )

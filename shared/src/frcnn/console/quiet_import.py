@@ -1,7 +1,7 @@
-"""Importing TensorFlow without its chatter.
+"""Imports TensorFlow without its informational output.
 
-TensorFlow 2.21 writes four lines about itself to standard error while it is imported, before any of its
-settings for the log level takes effect. Tasks import it late, so this waits for the import to happen.
+While it is imported, TensorFlow 2.21 writes four lines to standard error, before any log level setting takes
+effect. Tasks import it late, so this hooks the import.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ _CHATTER = (b"I0000 ", b"WARNING: All log messages before absl::InitializeLog()"
 
 @contextlib.contextmanager
 def quiet_tensorflow_import() -> Iterator[None]:
-    """Within the block, an import of TensorFlow drops its informational lines; the rest gets through."""
+    """Drops informational lines of a TensorFlow import within the block; other output passes."""
     finder = _Finder()
     sys.meta_path.insert(0, finder)
     try:
@@ -30,7 +30,7 @@ def quiet_tensorflow_import() -> Iterator[None]:
 
 
 class _Finder(MetaPathFinder):
-    """Puts a `_QuietLoader` round the loader of `tensorflow`, once."""
+    """Wraps the loader of `tensorflow` in a `_QuietLoader`, once."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -45,7 +45,7 @@ class _Finder(MetaPathFinder):
 
 
 class _QuietLoader(Loader):
-    """Executes a module with standard error filtered below Python, where C++ writes to."""
+    """Executes a module with standard error filtered at the file descriptor that C++ writes to."""
 
     def __init__(self, loader: Loader) -> None:
         self._loader = loader

@@ -1,31 +1,69 @@
-"""SIGTERM (what a container gets when it must go) ends a run as tidily as Ctrl-C does."""
+"""Makes SIGTERM, which ends containers, as tidy as Ctrl-C."""
 
+import ctypes
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+_PR_SET_PDEATHSIG = 1
+# What a container gets when it must go, a terminal that is closed, a batch system that is out of patience,
+# and what else ends a process that does not ask for it. SIGKILL asks nobody.
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM arrived. A KeyboardInterrupt, so that no `except Exception` swallows it."""
+    """SIGTERM arrived. Derived from KeyboardInterrupt, so that no `except Exception` swallows it."""
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        """`number` is that of the signal."""
+        super().__init__(signal.Signals(number).name)
+        self.number = number
 
 
 @contextmanager
 def terminate_as_interrupt() -> Iterator[None]:
-    """Within the block SIGTERM raises `Terminated`, so that open blocks clean up behind themselves.
+    """Raises `Terminated` on SIGTERM within the block, so that open blocks clean up.
 
-    Outside the main thread, where Python allows no handlers, nothing changes.
+    Outside the main thread, where Python does not allow signal handlers, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _raise_terminated)
+    mine = {number: _former(number) for number in ENDING if _is_ours(number)}
+    for number in mine:
+        signal.signal(number, _raise_terminated)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
+        for number, before in mine.items():
+            signal.signal(number, before)
+
+
+def _is_ours(number: signal.Signals) -> bool:
+    return number == signal.SIGTERM or signal.getsignal(number) == signal.SIG_DFL
+
+
+def _former(number: signal.Signals) -> "signal._HANDLER":
+    before = signal.getsignal(number)
+    return before if before is not None else signal.SIG_DFL
+
+
+def end_with_parent(parent: int = 0, number: int = signal.SIGTERM) -> None:
+    """Has the system send a signal to this process when the one that started it is gone, even killed.
+
+    Args:
+        parent: Process that started this one. If it is gone already, this process ends at once. 0: unknown.
+        number: Signal.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+        if parent and os.getppid() != parent:
+            signal.raise_signal(number)
 
 
 def _raise_terminated(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+    raise Terminated(number)

@@ -1,7 +1,7 @@
-"""`status.json`: what a run is doing, one JSON record a line, for programs that watch it.
+"""Writes `status.json`: the state of a run as one JSON record per line, for monitoring programs.
 
-Keys as in the reference: date, time, status, verbosity, message, and optional `graphical`, `kpi`
-and `categorical` objects, epoch, max_epoch, time_per_epoch, eta.
+Keys are those of TAO: date, time, status, verbosity, message, and optional `graphical`, `kpi` and
+`categorical` objects, epoch, max_epoch, time_per_epoch, eta.
 """
 
 import datetime
@@ -12,22 +12,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, SupportsFloat, TypeAlias
 
+from frcnn.console.foreign_text import utf8
+
 Status: TypeAlias = Literal["STARTED", "RUNNING", "SUCCESS", "FAILURE", "SKIPPED"]
 FILE_NAME = "status.json"
 
 
 class StatusWriter:
-    """Appends records to `<folder>/status.json`; the folder is made with the first one."""
+    """Appends records to `<folder>/status.json`. The first record creates the folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Nothing is written yet."""
+        """Creates a writer without writing anything."""
         self.path = folder / FILE_NAME
 
     def write(self, status: Status, message: str, **extra: object) -> None:
-        """Appends one record, whole and at once, so that a reader never sees half a line.
+        """Appends one record in a single write, so that readers never see half a line.
 
-        `extra` may hold numbers (NumPy's too), strings, lists and mappings; a number that is not
-        finite becomes null, which JSON has and NaN it has not.
+        Args:
+            status: State of the run.
+            message: Message for people.
+            extra: Further keys. Values may be numbers (NumPy's too), strings, lists and mappings.
+                Numbers that are not finite become null.
         """
         now = datetime.datetime.now()
         record = {
@@ -43,10 +48,10 @@ class StatusWriter:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             size = os.fstat(descriptor).st_size
-            # An earlier run that was cut off in the middle of a line must not spoil this one.
+            # An earlier run may have been interrupted in the middle of a line.
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 line = "\n" + line
-            os.write(descriptor, line.encode())
+            os.write(descriptor, utf8(line).encode())
         finally:
             os.close(descriptor)
 

@@ -1,24 +1,24 @@
-"""--log_file holds the tables and paths too, not only the log lines."""
+"""Copies standard output to the file of --log_file, so that it contains tables and paths too."""
 
 import contextlib
-import re
+import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+from frcnn.console.foreign_text import printable_lines
 
 
 class _Tee:
-    """Standard output that also appends what it is given, without colours, to a file."""
+    """Standard output that also appends its text, without colors, to a file."""
 
     def __init__(self, stream: TextIO, copy: TextIO) -> None:
         self._stream = stream
         self._copy = copy
 
     def write(self, text: str) -> int:
-        self._copy.write(_ANSI.sub("", text))
+        self._copy.write(text)
         self._copy.flush()
         return self._stream.write(text)
 
@@ -26,10 +26,38 @@ class _Tee:
         return getattr(self._stream, name)
 
 
+class _Escaped:
+    """Standard output that names of layers, classes and files come to as text, whatever is in them."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(printable_lines(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def escaped_stdout() -> Iterator[None]:
+    """Within the block, standard output escapes control characters, but for line breaks and tabs."""
+    before = sys.stdout
+    if isinstance(before, io.TextIOWrapper):
+        # What its encoding has not.
+        before.reconfigure(errors="backslashreplace")
+    sys.stdout = _Escaped(before)  # type: ignore[assignment]  # all that print and rich ask for
+    try:
+        yield
+    finally:
+        sys.stdout = before
+
+
 @contextlib.contextmanager
 def tee_stdout(path: Path) -> Iterator[None]:
-    """Within the block, what goes to standard output is appended to `path` as well."""
-    with path.open("a", encoding="utf-8") as copy:
+    """Appends standard output to `path` within the block."""
+    with path.open("a", encoding="utf-8", errors="backslashreplace") as copy:
         before = sys.stdout
         sys.stdout = _Tee(before, copy)  # type: ignore[assignment]  # all that print and rich ask for
         try:

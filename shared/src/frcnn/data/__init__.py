@@ -1,1 +1,1 @@
-"""Labels, images, records, and the batches made of them."""
+"""Labels, images and records, and the input pipeline that batches them."""

@@ -1,4 +1,4 @@
-"""A synthetic data set in KITTI layout, for a first run without any data of one's own."""
+"""Draws a synthetic dataset in KITTI layout, for a first run without own data."""
 
 from pathlib import Path
 
@@ -18,8 +18,8 @@ JPEG_QUALITY = 92
 ABOUT = """\
 {mark}: {images} images of {height} x {width} pixels, seed {seed}.
 
-These are drawn shapes, not photographs, and say nothing about any real task. They are here to see that
-training and evaluation work. The same seed gives the same files, byte for byte, with the same versions of
+The images show drawn shapes, so results say nothing about a real task. They serve to check that
+training and evaluation work. The same seed gives identical files with the same versions of
 NumPy and Pillow.
 
 images/NNNNNN.jpg   noisy backgrounds with 1 to 6 objects: {classes}
@@ -28,21 +28,28 @@ labels/NNNNNN.txt   KITTI labels: class, truncated, occluded, alpha, x1 y1 x2 y2
 
 
 def write_demo_data(output: Path, *, images: int, seed: int, height: int, width: int) -> None:
-    """Draws a data set into the folder `output`, whole or not at all.
+    """Draws a dataset into a folder, atomically.
 
-    A data set that this function wrote there before is replaced; nothing else is.
+    Replaces a dataset that this function wrote earlier, but nothing else.
+
+    Args:
+        output: Folder to create.
+        images: Number of images.
+        seed: Random seed.
+        height: Height of the images, px.
+        width: Width of the images, px.
 
     Raises:
-        UsageError: A number is out of range, or `output` holds something else.
+        UsageError: A number is out of range, or `output` contains something else.
     """
     if images < 1:
         raise UsageError(f"{images} images: expected 1 or more")
     if min(height, width) < MIN_SIDE:
-        raise UsageError(f"size {height} x {width}: expected {MIN_SIDE} pixels or more a side")
+        raise UsageError(f"size {height} x {width}: expected at least {MIN_SIDE} pixels per side")
     if seed < 0:
         raise UsageError(f"seed {seed}: expected 0 or more")
     if output.exists() and not _may_replace(output):
-        raise UsageError(f"{output} exists and is no data set of demo-data; choose another folder")
+        raise UsageError(f"{output} exists and was not created by demo-data. Choose another folder.")
     with atomic_path(output) as temporary:
         for folder in ("images", "labels"):
             (temporary / folder).mkdir(parents=True)
@@ -51,18 +58,18 @@ def write_demo_data(output: Path, *, images: int, seed: int, height: int, width:
         )
         (temporary / README).write_text(about, encoding="utf-8")
         for number in track(range(images), "drawing"):
-            # A generator for each image: the first images are the same whatever their number is.
+            # One generator per image, so that an image does not depend on the number of images.
             scene, shapes = draw_scene(np.random.default_rng([seed, number]), height, width)
             scene.save(temporary / "images" / f"{number:06d}.jpg", quality=JPEG_QUALITY)
             lines = "".join(f"{shape.kitti_line()}\n" for shape in shapes)
             (temporary / "labels" / f"{number:06d}.txt").write_text(lines, encoding="utf-8")
         if output.exists():
-            # Removed together with the temporary folder.
+            # Removed with the temporary folder.
             output.rename(temporary.parent / "former")
 
 
 def _may_replace(output: Path) -> bool:
-    """Whether `output` is an empty folder, or holds what this module wrote and nothing else."""
+    """Checks whether `output` is an empty folder or contains only what this module wrote."""
     if not output.is_dir():
         return False
     contents = {path.name for path in output.iterdir()}

@@ -1,6 +1,6 @@
-"""Synthetic scenes: circles, squares and triangles on noisy backgrounds, drawn from a random generator.
+"""Draws synthetic scenes: circles, squares and triangles at random on noisy backgrounds.
 
-Boxes are `x1 y1 x2 y2` in whole pixels; the last column and row belong to the object.
+Boxes are `x1 y1 x2 y2` in whole pixels, including the last column and row.
 """
 
 import dataclasses
@@ -11,36 +11,45 @@ from PIL import Image, ImageDraw, ImageFilter
 
 CLASSES = ("circle", "square", "triangle")
 MAX_OBJECTS = 6
-# Side of an object's square, as part of the image's shorter side.
+# Size of an object as a fraction of the shorter image side.
 SMALLEST, LARGEST = 0.12, 0.45
-# Two boxes may share at most this part of the smaller one's area.
+# Maximum overlap of two boxes, as a fraction of the smaller area.
 MAX_OVERLAP = 0.2
-# From this hidden part on an object counts as partly occluded, level 1 in KITTI.
+# Hidden fraction from which an object is partly occluded, level 1 in KITTI.
 OCCLUDED_FROM = 0.1
-# Colours differ by at least so much from the background, summed over R, G and B.
+# Minimum difference of an object's color from the background, summed over R, G and B.
 MIN_CONTRAST = 120
-# Masks are drawn larger and scaled down, for smooth edges.
+# Masks are drawn this many times larger and scaled down, for smooth edges.
 OVERSAMPLING = 4
 PLACE_ATTEMPTS = 20
 
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """One drawn object: its class, its box, and the part of it that later ones hide (0 to 1)."""
+    """One drawn object: its class, its box, and the fraction hidden by later objects (0..1)."""
 
     class_name: str
     box: tuple[int, int, int, int]
     hidden: float = 0.0
 
     def kitti_line(self) -> str:
-        """The label line; depth and angles are unknown and 0."""
+        """Returns the KITTI label line; depth and angles are unknown and 0."""
         x1, y1, x2, y2 = self.box
         occluded = int(self.hidden >= OCCLUDED_FROM)
         return f"{self.class_name} 0.00 {occluded} 0 {x1:.2f} {y1:.2f} {x2:.2f} {y2:.2f} 0 0 0 0 0 0 0"
 
 
 def draw_scene(random: np.random.Generator, height: int, width: int) -> tuple[Image.Image, list[Shape]]:
-    """An RGB image of `height` x `width` pixels with one to six objects, all wholly inside."""
+    """Draws a scene with at most `MAX_OBJECTS` objects, all completely inside the image.
+
+    Args:
+        random: Random generator.
+        height: Height of the image, px.
+        width: Width of the image, px.
+
+    Returns:
+        RGB image and its objects, in drawing order.
+    """
     image = _background(random, height, width)
     shapes: list[Shape] = []
     masks: list[np.ndarray] = []
@@ -59,28 +68,28 @@ def draw_scene(random: np.random.Generator, height: int, width: int) -> tuple[Im
 
 
 def _background(random: np.random.Generator, height: int, width: int) -> Image.Image:
-    """Soft patches of colour, thin lines that are no objects, and noise."""
+    """Draws soft patches of color, thin lines as distractors, and noise."""
     coarse = random.integers(40, 216, size=(5, 6, 3), dtype=np.uint8)
     image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(image)
     for _ in range(random.integers(4, 12)):
         ends = random.integers(0, (width, height), size=(2, 2))
-        colour = tuple(int(value) for value in random.integers(0, 256, size=3))
-        draw.line([tuple(map(int, end)) for end in ends], fill=colour, width=int(random.integers(1, 3)))
+        color = tuple(int(value) for value in random.integers(0, 256, size=3))
+        draw.line([tuple(map(int, end)) for end in ends], fill=color, width=int(random.integers(1, 3)))
     return _noisy(random, image.filter(ImageFilter.GaussianBlur(0.7)), random.uniform(6, 14))
 
 
 def _place(
     random: np.random.Generator, height: int, width: int, others: list[Shape]
 ) -> tuple[Shape, Image.Image] | None:
-    """A shape that does not hide too much of the others, and its mask; None if there is no room."""
+    """Returns a shape with little overlap, and its mask; `None` if there is no space."""
     for _ in range(PLACE_ATTEMPTS):
         side = random.uniform(SMALLEST, LARGEST) * min(height, width)
         name = CLASSES[random.integers(len(CLASSES))]
         corners = _corners(name, side, random.uniform(-0.4, 0.4))
         reach = max(max(abs(x), abs(y)) for x, y in corners) + 1
-        centre = random.uniform(reach, width - reach), random.uniform(reach, height - reach)
-        mask = _mask(corners, centre, height, width)
+        center = random.uniform(reach, width - reach), random.uniform(reach, height - reach)
+        mask = _mask(corners, center, height, width)
         found = mask.point(lambda value: 255 * (value > 127)).getbbox()
         if found is None:
             continue
@@ -91,7 +100,7 @@ def _place(
 
 
 def _corners(name: str, side: float, angle: float) -> list[tuple[float, float]]:
-    """Corners around (0, 0) of the outline, turned by `angle` (radians)."""
+    """Returns the outline's corners around (0, 0), rotated by `angle` (radians)."""
     if name == "circle":
         turns = [2 * math.pi * step / 64 for step in range(64)]
         return [(side / 2 * math.cos(turn), side / 2 * math.sin(turn)) for turn in turns]
@@ -104,42 +113,42 @@ def _corners(name: str, side: float, angle: float) -> list[tuple[float, float]]:
 
 
 def _mask(
-    corners: list[tuple[float, float]], centre: tuple[float, float], height: int, width: int
+    corners: list[tuple[float, float]], center: tuple[float, float], height: int, width: int
 ) -> Image.Image:
     large = Image.new("L", (width * OVERSAMPLING, height * OVERSAMPLING))
-    points = [((x + centre[0]) * OVERSAMPLING, (y + centre[1]) * OVERSAMPLING) for x, y in corners]
+    points = [((x + center[0]) * OVERSAMPLING, (y + center[1]) * OVERSAMPLING) for x, y in corners]
     ImageDraw.Draw(large).polygon(points, fill=255)
     return large.reduce(OVERSAMPLING)
 
 
 def _surface(random: np.random.Generator, image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
-    """A whole image of the object's colour: one that stands out where `box` is, shaded and noisy."""
+    """Returns an image of a shaded, noisy color that contrasts with the background in `box`."""
     behind = np.asarray(image.crop((box[0], box[1], box[2] + 1, box[3] + 1)), np.float32).mean((0, 1))
-    colour = random.integers(0, 256, size=3)
-    while np.abs(colour - behind).sum() < MIN_CONTRAST:
-        colour = random.integers(0, 256, size=3)
+    color = random.integers(0, 256, size=3)
+    while np.abs(color - behind).sum() < MIN_CONTRAST:
+        color = random.integers(0, 256, size=3)
     shade = random.uniform(0.75, 1.0, size=(2, 2))
     light = Image.fromarray((shade * 255).astype(np.uint8)).resize(image.size, Image.Resampling.BILINEAR)
-    pixels = np.asarray(light, np.float32)[..., None] / 255 * colour
+    pixels = np.asarray(light, np.float32)[..., None] / 255 * color
     return _noisy(random, Image.fromarray(pixels.astype(np.uint8)), random.uniform(3, 10))
 
 
 def _noisy(random: np.random.Generator, image: Image.Image, strength: float) -> Image.Image:
-    """The image with Gaussian noise; `strength` is its standard deviation, of 255."""
+    """Adds Gaussian noise with standard deviation `strength`, on a scale of 0..255."""
     pixels = np.asarray(image, np.float32)
     noise = random.standard_normal(pixels.shape, dtype=np.float32) * np.float32(strength)
     return Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
 
 
 def _hidden(mask: np.ndarray, later: list[np.ndarray]) -> float:
-    """The part of `mask` under any of the masks drawn after it."""
+    """Returns the fraction of `mask` that is covered by masks drawn later."""
     if not later:
         return 0.0
     return float((mask & np.any(later, axis=0)).sum() / max(mask.sum(), 1))
 
 
 def _overlap(box: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> float:
-    """Shared area by the area of the smaller box."""
+    """Returns the shared area as a fraction of the smaller box."""
     shared_width = min(box[2], other[2]) - max(box[0], other[0]) + 1
     shared_height = min(box[3], other[3]) - max(box[1], other[1]) + 1
     if shared_width <= 0 or shared_height <= 0:

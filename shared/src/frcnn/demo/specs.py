@@ -1,6 +1,6 @@
-"""Specs for a data set nobody has written one for: `frcnn demo` looks at the data and fills a form in.
+"""Writes specs for a new dataset: `frcnn demo` inspects the data and fills in a template.
 
-The form trains from random weights on a CPU; docs/spec.md says what each field means.
+The template trains from random weights on a CPU; docs/spec.md explains the fields.
 """
 
 import dataclasses
@@ -11,27 +11,31 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from frcnn.data.records.annotations import ImageRecord
+from google.protobuf import text_encoding
+
+from frcnn.data.records.annotations import DONT_CARE, ImageRecord
 from frcnn.errors import DataError
 
 ARCH = "resnet:10"
-# Network inputs keep the images' shape and stay below so many pixels, since a CPU has to do it.
+# Network inputs keep the aspect ratio of the images, with a limit on pixels, since a demo runs on CPUs.
 MAX_INPUT_PIXELS = 384 * 288
-# RoIs of an image that the head is trained on: most of a step's cost, so not more than objects call for.
+# Limits of the RoIs per image for training the head; they cause most of a step's cost.
 LEAST_ROIS, MOST_ROIS = 16, 32
 STRIDE = 16
 MIN_SIDE = 128
-# KITTI's mark for regions that nobody labelled.
-NOT_A_CLASS = "dontcare"
 
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """What a spec has to know about a data set.
+    """Properties of a dataset that a spec depends on.
 
-    `height` and `width` are the median image's, in pixels; `classes` are named as in the records;
-    `box_sides` are the square roots of the boxes' areas, in pixels of the network input, sorted;
-    `max_objects` is the largest number of objects in an image.
+    Attributes:
+        images: Number of images.
+        height: Median height of the images, px.
+        width: Median width of the images, px.
+        classes: Class names as in the records, sorted.
+        box_sides: Square roots of the box areas, in pixels of the network input, sorted.
+        max_objects: Largest number of objects in an image.
     """
 
     images: int
@@ -43,21 +47,27 @@ class Survey:
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """Height and width of the network input: the median image's shape, in whole strides."""
+        """Height and width of the network input, derived from the median image."""
         return input_size(self.height, self.width)
 
 
 def survey(records: Iterable[ImageRecord]) -> Survey:
-    """Looks at every record of a data set, images excepted.
+    """Inspects every record of a dataset, but no images.
+
+    Args:
+        records: Records of the dataset.
+
+    Returns:
+        Properties of the dataset.
 
     Raises:
-        DataError: There is no record, or no object in any of them.
+        DataError: There are no records, or none of them has an object.
     """
     heights, widths, counts = [], [], []
     classes: Counter[str] = Counter()
-    relative_sides = []  # sides of boxes of images of size 1 x 1
+    relative_sides = []  # square roots of box areas, relative to the image area
     for record in records:
-        labels = [label for label in record.labels if label.class_name != NOT_A_CLASS]
+        labels = [label for label in record.labels if label.class_name != DONT_CARE]
         heights.append(record.height)
         widths.append(record.width)
         counts.append(len(labels))
@@ -65,7 +75,7 @@ def survey(records: Iterable[ImageRecord]) -> Survey:
         area = record.height * record.width
         relative_sides += [((label.x2 - label.x1) * (label.y2 - label.y1) / area) ** 0.5 for label in labels]
     if not classes:
-        raise DataError("the data set holds no labelled object, so there is nothing to train on")
+        raise DataError("The dataset contains no labeled object to train on. Check the labels.")
     height, width = round(statistics.median(heights)), round(statistics.median(widths))
     rows, columns = input_size(height, width)
     sides = tuple(sorted(side * (rows * columns) ** 0.5 for side in relative_sides))
@@ -73,25 +83,47 @@ def survey(records: Iterable[ImageRecord]) -> Survey:
 
 
 def input_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width for images of this size: same shape, whole strides, few enough pixels."""
+    """Returns the network input size for images of a given size.
+
+    It has the same aspect ratio, in multiples of the stride, and a limited number of pixels.
+
+    Args:
+        height: Height of the images, px.
+        width: Width of the images, px.
+
+    Returns:
+        Height and width, px; at least `MIN_SIDE` each.
+    """
     factor = min(1.0, (MAX_INPUT_PIXELS / (height * width)) ** 0.5)
     rows, columns = (max(MIN_SIDE, round(side * factor / STRIDE) * STRIDE) for side in (height, width))
     return rows, columns
 
 
 def anchor_scales(sides: Sequence[float]) -> tuple[int, ...]:
-    """Three anchor sizes, in pixels, that small, middling and large boxes of these sizes come close to."""
+    """Returns three anchor sizes, px, close to small, medium and large boxes.
+
+    Args:
+        sides: Square roots of the box areas, px, sorted, at least one.
+    """
     places = [sides[round((len(sides) - 1) * part)] for part in (0.1, 0.5, 0.9)]
     scales = sorted({max(STRIDE, round(side / 8) * 8) for side in places})
-    while len(scales) < 3:  # boxes of one size: half and double that size as well
+    while len(scales) < 3:  # boxes of similar size: add half and double that size
         scales = sorted({max(8, scales[0] // 2), *scales, scales[-1] * 2})
     return tuple(scales[:3])
 
 
 def convert_spec(folder: Path, image_dir: str, label_dir: str, extension: str, val_split: int = 20) -> str:
-    """A dataset export spec for a KITTI folder; fold 0 is the validation set of `val_split` percent."""
+    """Returns a dataset export spec for a KITTI folder; fold 0 is the validation set.
+
+    Args:
+        folder: Dataset root.
+        image_dir: Name of the image folder.
+        label_dir: Name of the label folder.
+        extension: Extension of the images.
+        val_split: Size of the validation set, percent.
+    """
     return f"""\
-# Made by `frcnn demo`.
+# Generated by `frcnn demo`.
 kitti_config {{
   root_directory_path: {_quoted(folder)}
   image_dir_name: {_quoted(image_dir)}
@@ -106,7 +138,14 @@ kitti_config {{
 
 
 def experiment_spec(found: Survey, paths: "Paths", extension: str, epochs: int) -> str:
-    """An experiment spec for the surveyed data set; `extension` is that of its images, with dot."""
+    """Returns an experiment spec for an inspected dataset.
+
+    Args:
+        found: Properties of the dataset.
+        paths: Locations of the demo's files.
+        extension: Extension of the images, with or without the dot.
+        epochs: Number of epochs.
+    """
     rows, columns = found.input_size
     mapping = "\n".join(
         f"  target_class_mapping {{ key: {_quoted(name)} value: {_quoted(name)} }}" for name in found.classes
@@ -135,7 +174,7 @@ def experiment_spec(found: Survey, paths: "Paths", extension: str, epochs: int) 
 
 @dataclasses.dataclass(frozen=True)
 class Paths:
-    """Where the demo's files lie: all below `out`, but for the data set's own folder `data`."""
+    """Locations of the demo's files: all below `out`, except the dataset in `data`."""
 
     out: Path
     data: Path
@@ -147,40 +186,39 @@ class Paths:
 
     @property
     def run(self) -> Path:
-        """Folder of the pipeline's run."""
+        """Folder of the pipeline run."""
         return self.out / "run"
 
     @property
     def latest(self) -> Path:
-        """Links to the artifacts of the pipeline's last run, `<step>/<artifact>`."""
+        """Links to the artifacts of the latest pipeline run, `<step>/<artifact>`."""
         return self.run / "latest"
 
     @property
     def records(self) -> Path:
-        """Prefix of the record files."""
+        """Path prefix of the record files."""
         return self.latest / "convert" / "records" / "set"
 
     @property
     def model(self) -> Path:
-        """The model that was pruned and trained again, if it is not sealed."""
+        """The pruned and retrained model, unless it is sealed."""
         return self.latest / "retrain" / "model" / "model.keras"
 
     @property
     def samples(self) -> Path:
-        """A few validation images for inference."""
+        """Folder of sample validation images for inference."""
         return self.out / "samples"
 
     @property
     def annotated(self) -> Path:
-        """The same images with boxes drawn in."""
+        """Folder of the samples with drawn boxes."""
         return self.out / "annotated"
 
     @property
     def labels(self) -> Path:
-        """Detections in those images, as KITTI labels."""
+        """Folder of the detections in the samples, as KITTI labels."""
         return self.out / "labels"
 
 
 def _quoted(text: object) -> str:
-    escaped = str(text).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return f'"{text_encoding.CEscape(str(text).encode(), as_utf8=True)}"'

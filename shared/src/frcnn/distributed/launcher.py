@@ -1,9 +1,8 @@
-"""Starts the ranks of a training on this machine, watches them, and ends all when one fails.
+"""Starts the ranks of a training on this machine, watches them, and ends all of them if one fails.
 
-Over gloo the ranks are children of this process. `horovodrun` would write their whole environment, the
-key of model files among it, into command lines that every user of the machine can read, and would cut rank
-0 off from the terminal; so this uses Horovod's rendezvous server and starts the ranks itself. Where
-Horovod was built without gloo, `mpirun` starts them.
+Over Gloo the ranks are child processes. `horovodrun` is not used: it would write their environment,
+including the key of model files, to command lines that every user of the machine can read, and it would
+disconnect rank 0 from the terminal. If Horovod was built without Gloo, `mpirun` starts the ranks.
 """
 
 import contextlib
@@ -23,23 +22,30 @@ from pathlib import Path
 from typing import IO
 
 import frcnn
+from frcnn.console import step_process
 from frcnn.distributed.rank_outcome import FOLDER_VARIABLE, Outcome, outcomes_in
 from frcnn.distributed.world import MISSING
 from frcnn.errors import RunError
+from frcnn.single_writer import held_by_parent
 
 log = logging.getLogger(__name__)
 
-GRACE = 15.0  # seconds that ranks get to end by themselves, once after a failure and once after SIGTERM
+GRACE = 15.0  # seconds for ranks to end by themselves, after a failure and again after SIGTERM
 POLL = 0.1  # seconds
-MPIRUN = -1  # stands for all ranks together, where mpirun watches them
+MPIRUN = -1  # represents all ranks if mpirun watches them
 PROBE = "import horovod.tensorflow as hvd; print(int(hvd.gloo_built()), int(hvd.mpi_built()))"
 
 
 class RankFailedError(RunError):
-    """A rank failed, for the reason it gave; ends the command with that rank's exit code."""
+    """A rank failed. Ends the command with the exit code of that rank."""
 
     def __init__(self, message: str, code: int) -> None:
-        """What to tell the user, and the exit code."""
+        """Creates the error.
+
+        Args:
+            message: Message for the user.
+            code: Exit code.
+        """
         super().__init__(message)
         self.exit_code = code
 
@@ -47,18 +53,21 @@ class RankFailedError(RunError):
 def launch(
     command: Sequence[str | os.PathLike[str]], processes: int, environment: Mapping[str, str] | None = None
 ) -> Outcome:
-    """Runs `command` in `processes` ranks that Horovod can join; returns the outcome of rank 0.
+    """Runs a command in several ranks that Horovod can join.
 
-    Rank 0 has this process's standard output and error. What the others write goes to standard error,
-    each line with its rank before it. A signal that raises here ends them all.
+    Rank 0 has the standard output and error of this process. Output of other ranks goes to standard error,
+    each line prefixed with the rank. An exception raised here, for example by a signal, ends all ranks.
 
     Args:
-        command: Program and arguments, the same for all ranks. No secrets: see `environment`.
-        processes: How many.
-        environment: Variables beside those of this process.
+        command: Program and arguments, the same for all ranks. They must not contain secrets.
+        processes: Number of ranks.
+        environment: Variables to add to those of this process; may contain secrets.
+
+    Returns:
+        Outcome of rank 0.
 
     Raises:
-        RankFailedError: The first that failed, and why.
+        RankFailedError: A rank failed.
         RunError: Horovod is missing or cannot be started.
     """
     if importlib.util.find_spec("horovod") is None:
@@ -84,15 +93,16 @@ def _environment(folder: Path, extra: Mapping[str, str]) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(path),
         "PYTHONUNBUFFERED": "1",
         FOLDER_VARIABLE: str(folder),
-        # Ranks may come minutes apart on a machine that is busy.
+        # On a busy machine ranks may start minutes apart.
         "HOROVOD_GLOO_TIMEOUT_SECONDS": os.environ.get("HOROVOD_GLOO_TIMEOUT_SECONDS", "300"),
+        **held_by_parent(),
         **extra,
     }
 
 
 def _controller(environment: Mapping[str, str]) -> str:
-    """`gloo` or `mpi`, by how Horovod was built; gloo if both."""
-    # Asked in a process of its own: it needs TensorFlow, which this one does without.
+    """Returns `gloo` or `mpi`, depending on how Horovod was built; `gloo` if both are available."""
+    # Checked in a separate process, because it needs TensorFlow, which this process does not load.
     answer = subprocess.run(
         [sys.executable, "-c", PROBE], env=environment, capture_output=True, text=True, check=False
     )
@@ -112,7 +122,7 @@ def _controller(environment: Mapping[str, str]) -> str:
 def _gloo_ranks(
     command: Sequence[str | os.PathLike[str]], processes: int, shared: Mapping[str, str]
 ) -> Iterator[dict[int, subprocess.Popen[bytes]]]:
-    """The ranks as children, each in a session of its own: Ctrl-C reaches them through `_end` only."""
+    """Starts the ranks in separate sessions, so that Ctrl-C reaches them only through `_end`."""
     ranks: dict[int, subprocess.Popen[bytes]] = {}
     readers: list[threading.Thread] = []
     with _rendezvous(processes) as port:
@@ -134,20 +144,25 @@ def _gloo_ranks(
         finally:
             _end(ranks)
             for reader in readers:
-                reader.join(GRACE)  # unless a grandchild holds the pipe, it is at the end already
+                reader.join(GRACE)  # returns at once unless a grandchild keeps the pipe open
 
 
 @contextlib.contextmanager
 def _mpi_ranks(
     command: Sequence[str | os.PathLike[str]], processes: int, shared: Mapping[str, str]
 ) -> Iterator[dict[int, subprocess.Popen[bytes]]]:
-    """One mpirun, which passes its environment on without writing it anywhere."""
+    """Starts one mpirun, which passes its environment on without writing it anywhere."""
     mpirun = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-bind-to", "none", "-map-by", "slot"]
     mpirun += ["-mca", "pml", "ob1", "-mca", "btl", "^openib", "-np", str(processes)]
-    ranks = {
-        0: subprocess.Popen([*mpirun, *command], env=shared, stdin=subprocess.DEVNULL, start_new_session=True)
-    }
+    # By way of a process that asks to end with this one: mpirun itself would go on.
+    by_way_of = [sys.executable, "-P", "-m", step_process.MODULE, mpirun[0]]
+    process = subprocess.Popen(by_way_of, env=shared, stdin=subprocess.PIPE, start_new_session=True)
+    ranks = {0: process}
     try:
+        if process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), process.stdin:
+                words = [str(word) for word in command]
+                process.stdin.write(step_process.encode([*mpirun, *words], os.getpid()))
         yield ranks
     finally:
         _end(ranks)
@@ -155,7 +170,7 @@ def _mpi_ranks(
 
 @contextlib.contextmanager
 def _rendezvous(processes: int) -> Iterator[int]:
-    """The port where ranks find each other, open to this machine only."""
+    """Serves the port where ranks find each other, reachable from this machine only."""
     from horovod.runner.common.util.hosts import get_host_assignments, parse_hosts
     from horovod.runner.http.http_server import RendezvousHandler, RendezvousHTTPServer
 
@@ -196,7 +211,7 @@ def _forward(stream: IO[bytes], rank: int) -> None:
 
 
 def _watch(ranks: Mapping[int, subprocess.Popen[bytes]]) -> dict[int, int]:
-    """Exit codes of the ranks in the order they ended. Some time after a failure, the rest are ended."""
+    """Returns the exit codes in the order the ranks ended; stops waiting some time after a failure."""
     codes: dict[int, int] = {}
     deadline = float("inf")
     while len(codes) < len(ranks) and time.monotonic() < deadline:
@@ -212,7 +227,7 @@ def _watch(ranks: Mapping[int, subprocess.Popen[bytes]]) -> dict[int, int]:
 
 
 def _end(ranks: Mapping[int, subprocess.Popen[bytes]]) -> None:
-    """SIGTERM to all that still run, which lets them clean up; SIGKILL to those that will not."""
+    """Sends SIGTERM to all running ranks, and SIGKILL to those that do not end in time."""
     running = [process for process in ranks.values() if process.poll() is None]
     for process in running:
         process.send_signal(signal.SIGTERM)
@@ -226,7 +241,7 @@ def _end(ranks: Mapping[int, subprocess.Popen[bytes]]) -> None:
 
 
 def _failure(codes: Mapping[int, int], outcomes: Mapping[int, Outcome], processes: int) -> RankFailedError:
-    """The rank that failed first by itself, rather than because others had."""
+    """Returns the error of the rank that failed first by itself, rather than because others failed."""
     own = [rank for rank, each in outcomes.items() if each.code and not each.secondary]
     silent = [rank for rank, code in codes.items() if code and rank not in outcomes]
     rank = (own + silent + [rank for rank, code in codes.items() if code])[0]
@@ -238,7 +253,7 @@ def _failure(codes: Mapping[int, int], outcomes: Mapping[int, Outcome], processe
 
 def _ending(code: int) -> str:
     if code == -signal.SIGKILL:
-        return "was killed (SIGKILL), most often for want of memory; a smaller batch size needs less"
+        return "was killed (SIGKILL), most often because it ran out of memory. Lower the batch size."
     if code < 0:
-        return f"was ended by {signal.Signals(-code).name}; what it said stands above"
-    return f"ended with exit code {code}; what it said stands above"
+        return f"was ended by {signal.Signals(-code).name}; see its output above"
+    return f"ended with exit code {code}; see its output above"

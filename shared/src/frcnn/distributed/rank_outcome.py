@@ -1,4 +1,4 @@
-"""What became of a rank: a small file it leaves for the process that started it."""
+"""Exit status and result of one rank, passed to the starting process in a small file."""
 
 import dataclasses
 import json
@@ -13,9 +13,14 @@ FOLDER_VARIABLE = "FRCNN_OUTCOMES"
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """`code` is the exit code (0: done), `result` what a rank that is done has to show.
+    """Exit status and result of one rank.
 
-    `secondary` marks failures that others caused: a lost peer, a signal to end.
+    Attributes:
+        rank: Rank of the process.
+        code: Exit code; 0 for success.
+        message: Error message; empty for success.
+        secondary: Whether another rank's failure or a signal caused the failure.
+        result: Result of a successful rank.
     """
 
     rank: int
@@ -25,12 +30,19 @@ class Outcome:
     result: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
     def leave(self) -> None:
-        """Writes the file, if this process was started by one that wants to know."""
+        """Writes the file if the starting process has asked for it."""
         if folder := os.environ.get(FOLDER_VARIABLE):
             write_text(Path(folder) / f"{self.rank}.json", json.dumps(dataclasses.asdict(self)))
 
 
 def outcomes_in(folder: Path) -> dict[int, Outcome]:
-    """What the ranks that had time to say something have left, by rank."""
+    """Reads the outcomes that ranks have written.
+
+    Args:
+        folder: Folder of the outcome files.
+
+    Returns:
+        Outcomes by rank. Ranks that were killed have none.
+    """
     found = (Outcome(**json.loads(path.read_text(encoding="utf-8"))) for path in folder.glob("*.json"))
     return {outcome.rank: outcome for outcome in sorted(found, key=lambda each: each.rank)}

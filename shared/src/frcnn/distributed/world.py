@@ -1,7 +1,7 @@
-"""The processes that train together: one, which needs nothing, or several that Horovod joins.
+"""Communication between the processes of a training: one process, or several joined by Horovod.
 
-Both sides answer the same calls, so that the trainer reads the same. Rank 0 writes and speaks.
-Every call but `guard` is made by all ranks, in the same order; they wait for each other there.
+Both implementations offer the same calls, so the trainer does not distinguish them. Rank 0 writes files
+and logs. All ranks must make every call except `guard` in the same order; each call waits for all ranks.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-# Horovod's own launcher, mpirun of Open MPI.
+# Environment variables of Horovod's launcher and of Open MPI's mpirun.
 _PREFIXES = ("HOROVOD_", "OMPI_COMM_WORLD_")
 MISSING = (
     "several processes need Horovod, which is not installed here: run `make horovod` "
@@ -29,12 +29,12 @@ MISSING = (
 
 
 class PeerLostError(RunError):
-    """Another of the processes ended or cannot be reached; its own message says why."""
+    """Another process ended or is unreachable. Its own message gives the reason."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """Which process this is: `rank` of `size` in all, `local_rank` of `local_size` on this machine."""
+class RankInfo:
+    """Rank and world size of a process, in total and on its machine."""
 
     rank: int = 0
     size: int = 1
@@ -42,102 +42,124 @@ class Place:
     local_size: int = 1
 
 
-def place() -> Place:
-    """What the launcher said in the environment; the only process if there was none."""
+def rank_info() -> RankInfo:
+    """Returns the rank and world size of this process.
+
+    Returns:
+        Values from Horovod's or Open MPI's environment variables; rank 0 of 1 without them.
+    """
     for prefix in _PREFIXES:
         names = [prefix + name for name in ("RANK", "SIZE", "LOCAL_RANK", "LOCAL_SIZE")]
         if all(name in os.environ for name in names):
-            return Place(*(int(os.environ[name]) for name in names))
-    return Place()
+            return RankInfo(*(int(os.environ[name]) for name in names))
+    return RankInfo()
 
 
 class World(Protocol):
-    """What ranks do together. Variables are Keras'; tensors have the same shapes on every rank."""
+    """Operations across ranks. Variables are Keras variables; tensors have the same shapes on every rank."""
 
-    place: Place
+    place: RankInfo
 
     def average(self, tensors: "Sequence[tf.Tensor | None]", name: str) -> "list[tf.Tensor | None]":
-        """The mean of each tensor over the ranks, in one exchange; works within a compiled step.
+        """Averages tensors over all ranks in one exchange; usable in a compiled step.
 
-        None stays None. `name` tells this exchange from others that may be under way.
+        Args:
+            tensors: Tensors, same shapes on every rank. `None` entries stay `None`.
+            name: Name that identifies this exchange among concurrent ones.
+
+        Returns:
+            Mean tensors, in the order of `tensors`.
         """
 
     def broadcast(self, variables: "Sequence[keras.Variable]") -> None:
-        """Gives the variables the values they have on rank 0."""
+        """Sets the variables to their values on rank 0."""
 
     def gather(self, value: Value) -> list[Value]:
-        """The values of all ranks, by rank, on every rank. Anything that can be pickled."""
+        """Gathers the values of all ranks on every rank.
+
+        Args:
+            value: Any picklable value.
+
+        Returns:
+            Values by rank.
+        """
 
     def barrier(self) -> None:
-        """Returns when all ranks are here."""
+        """Waits for all ranks."""
 
     def guard(self) -> "Any":
-        """A context within which the loss of another process is a `PeerLostError`."""
+        """Returns a context that turns the loss of another process into `PeerLostError`."""
 
 
 class OneProcess:
-    """No others: what is asked for is what is there."""
+    """World with a single process; every operation is trivial."""
 
     def __init__(self) -> None:
-        """Rank 0 of 1."""
-        self.place = Place()
+        """Creates rank 0 of 1."""
+        self.place = RankInfo()
 
     def average(self, tensors: "Sequence[tf.Tensor | None]", name: str) -> "list[tf.Tensor | None]":
-        """The tensors."""
+        """Returns the tensors unchanged."""
         return list(tensors)
 
     def broadcast(self, variables: "Sequence[keras.Variable]") -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
     def gather(self, value: Value) -> list[Value]:
-        """The value alone."""
+        """Returns the value as the only one."""
         return [value]
 
     def barrier(self) -> None:
-        """Nothing to wait for."""
+        """Does nothing."""
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """Nobody can be lost."""
+        """Does nothing: no process can be lost."""
         yield
 
 
-def _be_calm_on_cpus(tensorflow: Any) -> None:
-    """Without a GPU Horovod's thread looks for work every 10 ms, not every one: see benchmarks.scaling."""
+def _set_cpu_cycle_time(tensorflow: Any) -> None:
+    """Lets Horovod's thread poll every 10 ms instead of every 1 ms if there is no GPU.
+
+    `benchmarks.scaling` shows the effect.
+    """
     if not tensorflow.config.list_physical_devices("GPU"):
         os.environ.setdefault("HOROVOD_CYCLE_TIME", "10")
 
 
 class HorovodWorld:
-    """Ranks joined by Horovod, over gloo, MPI or NCCL as it was built and launched."""
+    """Ranks joined by Horovod over Gloo, MPI or NCCL, depending on build and launcher."""
 
     def __init__(self, *, half: bool = False) -> None:
-        """Joins the others. With `half`, averages travel as float16: half the traffic, less precision.
+        """Joins the other ranks.
+
+        Args:
+            half: Whether to send averages as float16: half the traffic, less precision.
 
         Raises:
             RunError: Horovod is missing, or was built for another kind of launcher.
-            PeerLostError: The others cannot be reached.
+            PeerLostError: The other ranks are unreachable.
         """
         if importlib.util.find_spec("horovod") is None:
             raise RunError(MISSING)
         self._horovod: Any = importlib.import_module("horovod.tensorflow")
-        _be_calm_on_cpus(importlib.import_module("tensorflow"))
+        _set_cpu_cycle_time(importlib.import_module("tensorflow"))
         with self.guard():
             self._horovod.init()
-        wanted, found = place(), self._horovod.size()
+        wanted, found = rank_info(), self._horovod.size()
         if wanted.size != found:
             raise RunError(
                 f"the launcher started {wanted.size} processes, but Horovod joined {found}: it was built "
                 "without what this launcher needs (`horovodrun --check-build` tells); run `make horovod`"
             )
-        self.place = Place(
+        self.place = RankInfo(
             self._horovod.rank(), found, self._horovod.local_rank(), self._horovod.local_size()
         )
         compression = self._horovod.Compression
         self._compression = compression.fp16 if half else compression.none
 
     def average(self, tensors: "Sequence[tf.Tensor | None]", name: str) -> "list[tf.Tensor | None]":
-        """One grouped allreduce."""
+        """Averages tensors by one grouped allreduce; see `World.average`."""
         present = [tensor for tensor in tensors if tensor is not None]
         means = iter(
             self._horovod.grouped_allreduce(
@@ -149,21 +171,21 @@ class HorovodWorld:
         return [None if tensor is None else next(means) for tensor in tensors]
 
     def broadcast(self, variables: "Sequence[keras.Variable]") -> None:
-        """By Horovod; what it knows are TensorFlow's variables."""
+        """Broadcasts with Horovod, which needs the TensorFlow variables behind Keras variables."""
         self._horovod.broadcast_variables([variable.value for variable in variables], root_rank=0)
 
     def gather(self, value: Value) -> list[Value]:
-        """Pickled, so only between processes of one run."""
+        """Gathers pickled values, which is safe between processes of one run only."""
         found: list[Value] = self._horovod.allgather_object(value)
         return found
 
     def barrier(self) -> None:
-        """An exchange of nothing."""
+        """Waits for all ranks by an empty exchange."""
         self.gather(None)
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """Horovod tells of a lost peer by TensorFlow's errors, known by their text."""
+        """Turns TensorFlow errors that mention Horovod into `PeerLostError`."""
         try:
             yield
         except RunError:
@@ -172,25 +194,31 @@ class HorovodWorld:
             if "horovod" not in f"{type(error).__name__} {error}".lower():
                 raise
             raise PeerLostError(
-                f"process {place().rank} of {place().size} lost the others: one of them ended or cannot be "
-                f"reached ({_last_line(error)})"
+                f"process {rank_info().rank} of {rank_info().size} lost the others: one of them ended or is "
+                f"unreachable ({_last_line(error)}). See the message of the rank that ended first."
             ) from error
 
 
 def join(*, half: bool = False) -> World:
-    """The world of this process: one process, unless a launcher started several.
+    """Joins the other ranks of this training, if a launcher started several.
+
+    Args:
+        half: Whether to send averages as float16.
+
+    Returns:
+        World of this process.
 
     Raises:
-        RunError: As `HorovodWorld`.
+        RunError: See `HorovodWorld`.
         UsageError: The launcher's environment contradicts itself.
     """
-    here = place()
+    here = rank_info()
     if not 0 <= here.rank < here.size:
         raise UsageError(f"rank {here.rank} of {here.size} processes: the launcher's environment is wrong")
     return HorovodWorld(half=half) if here.size > 1 else OneProcess()
 
 
 def _last_line(error: Exception) -> str:
-    """TensorFlow puts the stack of the model first and the reason last."""
+    """Returns the reason of an error. TensorFlow puts the model's stack first and the reason last."""
     lines = [line.strip() for line in str(error).splitlines() if "horovod" in line.lower()]
     return (lines or [type(error).__name__])[-1][:300]

@@ -1,4 +1,4 @@
-"""Boxes and captions on an image, in sizes that suit it and colours that tell the classes apart."""
+"""Draws boxes and captions on images, with sizes that fit the image and one color per class."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -6,19 +6,19 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from frcnn.drawing.colors import class_colour, text_colour
+from frcnn.drawing.colors import class_color, text_color
 
-# Shares of the mean side of the image, and the least that can still be seen or read, in px.
+# Fractions of the mean image side, and the smallest legible sizes in px.
 _LINE_SHARE, _MIN_LINE = 0.0045, 1
 _FONT_SHARE, _MIN_FONT = 0.02, 11
-_PADDING_SHARE = 0.2  # round a caption's text, of the font size
+_PADDING_SHARE = 0.2  # padding around a caption's text, as a fraction of the font size
 
-Rectangle = tuple[int, int, int, int]  # x1, y1, x2, y2; the right and lower edge are not part of it
+Rectangle = tuple[int, int, int, int]  # x1, y1, x2, y2; the right and lower edges are exclusive
 
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """Sizes in px that suit an image."""
+    """Line width, font and padding for an image, px."""
 
     line: int
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -26,7 +26,12 @@ class Style:
 
     @classmethod
     def of(cls, height: int, width: int) -> "Style":
-        """Thicker lines and larger letters on larger images."""
+        """Chooses the style for an image: larger images get thicker lines and larger letters.
+
+        Args:
+            height: Height of the image, px.
+            width: Width of the image, px.
+        """
         mean_side = (height + width) / 2
         size = max(_MIN_FONT, round(_FONT_SHARE * mean_side))
         return cls(
@@ -39,14 +44,18 @@ class Style:
 def annotate(
     pixels: np.ndarray, boxes: np.ndarray, classes: np.ndarray, captions: Sequence[str] | None = None
 ) -> Image.Image:
-    """A copy of an image with boxes drawn on it.
+    """Draws boxes on a copy of an image.
 
     Args:
-        pixels: uint8 [h, w, 3], RGB.
-        boxes: [N, 4] yxyx px, most important first: it is drawn on top, and its caption placed first.
-        classes: int [N], class indices, which decide the colours.
-        captions: [N] texts, or None for boxes only. Each stays inside the image and, where there is
-            room, clear of the captions placed before.
+        pixels: Image, uint8 `[h, w, 3]`, RGB.
+        boxes: Boxes, `yxyx` in pixels, `[N, 4]`, most important first: the first is drawn on top and its
+            caption is placed first.
+        classes: Class indices, int `[N]`; they determine the colors.
+        captions: Texts, `[N]`, or `None` for boxes only. Captions stay inside the image and, if there is
+            room, do not overlap.
+
+    Returns:
+        The annotated image.
     """
     image = Image.fromarray(pixels)
     height, width = pixels.shape[:2]
@@ -63,10 +72,10 @@ def annotate(
 
 def _draw_box(canvas: ImageDraw.ImageDraw, box: Sequence[int], index: int, line: int) -> None:
     x1, y1, x2, y2 = box
-    colour = class_colour(index)
-    # A thin edge of the opposite brightness keeps the box visible on a background of its own colour.
-    canvas.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline=text_colour(colour))
-    canvas.rectangle((x1, y1, x2, y2), outline=colour, width=line)
+    color = class_color(index)
+    # A thin edge of the opposite brightness keeps the box visible on a background of the same color.
+    canvas.rectangle((x1 - 1, y1 - 1, x2 + 1, y2 + 1), outline=text_color(color))
+    canvas.rectangle((x1, y1, x2, y2), outline=color, width=line)
 
 
 def _draw_caption(
@@ -79,26 +88,35 @@ def _draw_caption(
 ) -> Rectangle:
     image_size = canvas.im.size
     left, top, right, bottom = canvas.textbbox((0, 0), text, font=style.font)
-    # The height of a line, not of these letters: captions of one picture should look alike.
+    # Use the line height instead of the letters' height, so that all captions have the same height.
     _, line_top, _, line_bottom = canvas.textbbox((0, 0), "Ag", font=style.font)
     top, bottom = min(top, line_top), max(bottom, line_bottom)
     size = round(right - left) + 2 * style.padding, round(bottom - top) + 2 * style.padding
     place = place_caption(box, size, image_size, placed)
-    colour = class_colour(index)
-    canvas.rectangle((place[0], place[1], place[2] - 1, place[3] - 1), fill=colour)
+    color = class_color(index)
+    canvas.rectangle((place[0], place[1], place[2] - 1, place[3] - 1), fill=color)
     origin = place[0] + style.padding - left, place[1] + style.padding - top
-    canvas.text(origin, text, font=style.font, fill=text_colour(colour))
+    canvas.text(origin, text, font=style.font, fill=text_color(color))
     return place
 
 
 def place_caption(
     box: Sequence[int], size: tuple[int, int], image_size: tuple[int, int], placed: Sequence[Rectangle]
 ) -> Rectangle:
-    """Where a caption of `size` (width, height) goes.
+    """Chooses the position of a caption.
 
-    Tried in turn: above the box, inside its upper edge, below the box, inside its lower edge, each at its
-    left and its right end. The first place free of the captions in `placed` wins, else the one that covers
-    least of them. Places that reach out of the image are moved into it.
+    Candidates in order: above the box, inside its upper edge, below the box, inside its lower edge, each at
+    the left and at the right end. The first candidate that overlaps no placed caption wins, otherwise the
+    one with the smallest overlap. Candidates that extend beyond the image are moved into it.
+
+    Args:
+        box: Box, x1, y1, x2, y2 in pixels.
+        size: Width and height of the caption, px.
+        image_size: Width and height of the image, px.
+        placed: Captions placed before.
+
+    Returns:
+        Rectangle of the caption.
     """
     x1, y1, x2, y2 = box
     width, height = size

@@ -1,12 +1,12 @@
-"""One fixed colour a class, the same in curves and on images, tellable apart with any colour vision.
+"""One fixed color per class in plots and on images, distinguishable with any color vision.
 
-The first colours are those of Okabe and Ito (2008), ordered so that few classes get the strongest contrasts;
-later ones repeat them lighter and darker. A class keeps its colour whatever else is in the picture.
+The first colors are those of Okabe and Ito (2008), ordered so that few classes get the strongest
+contrasts. Further classes repeat them in lighter and darker shades.
 """
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
-_BASE: tuple[Colour, ...] = (
+_BASE: tuple[Color, ...] = (
     (230, 159, 0),  # orange
     (86, 180, 233),  # sky blue
     (0, 158, 115),  # bluish green
@@ -15,27 +15,27 @@ _BASE: tuple[Colour, ...] = (
     (204, 121, 167),  # reddish purple
     (240, 228, 66),  # yellow
 )
-# How far the second, third, ... round moves towards white (+) or black (-).
+# Shift of the first, second, ... round towards white (+) or black (-).
 _SHADES = (0.0, -0.45, 0.5, -0.65)
 
 
-def class_colour(index: int) -> Colour:
-    """RGB, 0..255, of class `index`; repeats after 28 classes."""
+def class_color(index: int) -> Color:
+    """Returns the color of class `index`, RGB in 0..255; repeats after 28 classes."""
     shade = _SHADES[index // len(_BASE) % len(_SHADES)]
     target = 255 if shade > 0 else 0
     red, green, blue = (round(part + (target - part) * abs(shade)) for part in _BASE[index % len(_BASE)])
     return red, green, blue
 
 
-def luminance(colour: Colour) -> float:
-    """Perceived brightness in 0..1: the relative luminance of WCAG 2."""
-    linear = [_linear(part / 255.0) for part in colour]
+def luminance(color: Color) -> float:
+    """Returns the relative luminance of a color in 0..1, as defined by WCAG 2."""
+    linear = [_linear(part / 255.0) for part in color]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def text_colour(background: Colour) -> Colour:
-    """Black or white, whichever contrasts more with `background`."""
-    # At luminance 0.179 both have the same WCAG contrast ratio: (L + .05) / .05 = 1.05 / (L + .05).
+def text_color(background: Color) -> Color:
+    """Returns black or white, whichever has the higher contrast with `background`."""
+    # At luminance 0.179 both have the same WCAG contrast ratio: (L + 0.05) / 0.05 = 1.05 / (L + 0.05).
     return (0, 0, 0) if luminance(background) > 0.179 else (255, 255, 255)
 
 

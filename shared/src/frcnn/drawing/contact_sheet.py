@@ -1,12 +1,13 @@
-"""A contact sheet: pictures of a few sizes in rows and columns, with headings and a legend of classes."""
+"""Draws a contact sheet: images in rows and columns, with headings and a legend of classes."""
 
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from frcnn.drawing.colors import class_colour
+from frcnn.console.foreign_text import printable
+from frcnn.drawing.colors import class_color
 
-# All px.
+# All sizes in px.
 GAP = 8
 LINE = 18
 FONT = 14
@@ -20,13 +21,16 @@ def contact_sheet(
     class_names: Sequence[str],
     tile_width: int = 320,
 ) -> Image.Image:
-    """One picture made of `rows` of pictures.
+    """Arranges rows of images on one sheet.
 
     Args:
-        rows: Pictures; scaled down to `tile_width`, never up. A row is as high as its highest picture.
-        headings: One for each column.
-        class_names: For the legend at the bottom, in the order of the classes' colours.
-        tile_width: Greatest width of a picture, px.
+        rows: Images; scaled down to `tile_width`, never up. Each row is as high as its highest image.
+        headings: One heading per column.
+        class_names: Class names for the legend at the bottom, in the order of the class colors.
+        tile_width: Maximum width of an image, px.
+
+    Returns:
+        The sheet.
     """
     tiles = [[_scaled(picture, tile_width) for picture in row] for row in rows]
     column = max((tile.width for row in tiles for tile in row), default=tile_width)
@@ -59,7 +63,7 @@ def _draw_legend(
     top: int,
 ) -> None:
     left = GAP
-    for index, name in enumerate(class_names):
-        canvas.rectangle((left, top + 4, left + SWATCH, top + 4 + SWATCH), fill=class_colour(index))
+    for index, name in enumerate(map(printable, class_names)):
+        canvas.rectangle((left, top + 4, left + SWATCH, top + 4 + SWATCH), fill=class_color(index))
         canvas.text((left + SWATCH + 4, top), name, INK, font)
         left += round(canvas.textlength(name, font)) + SWATCH + 3 * GAP

@@ -1,1 +1,1 @@
-"""How good a detector is: matching, average precision, the report and its pictures."""
+"""Evaluation of a detector: matching, average precision, report and plots."""

@@ -1,4 +1,4 @@
-"""What an evaluation has seen so far: everything the metrics need, small, and mergeable over processes.
+"""State of an evaluation: all that the metrics need, compact and mergeable across processes.
 
 N detections, G objects, C classes, T IoU thresholds.
 """
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from frcnn.evaluation.ignored_regions import excuse
 from frcnn.evaluation.matching import IGNORED, inclusive_iou, match
 from frcnn.evaluation.settings import RPN_RECALL_IOU, EvaluationSettings
 from frcnn.model.batch_detector import DetectionBatch
@@ -16,16 +17,31 @@ from frcnn.model.batch_detector import DetectionBatch
 
 @dataclasses.dataclass(frozen=True)
 class Objects:
-    """The labelled objects of one image: boxes [G, 4] yxyx px, classes int [G], difficult bool [G]."""
+    """Labeled objects of one image.
+
+    Attributes:
+        boxes: Boxes, `yxyx` in pixels, `[G, 4]`.
+        classes: Class indices, int `[G]`.
+        difficult: Whether an object is difficult, bool `[G]`.
+        regions: Regions where detections are not counted (see `ignored_regions`), `[R, 4]`.
+    """
 
     boxes: np.ndarray
     classes: np.ndarray
     difficult: np.ndarray
+    regions: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros((0, 4)))
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """The detections of one image: boxes [N, 4] yxyx px, scores [N], classes int [N]; rois [R, 4] or None."""
+    """Detections of one image.
+
+    Attributes:
+        boxes: Boxes, `yxyx` in pixels, `[N, 4]`.
+        scores: Scores, `[N]`.
+        classes: Class indices, int `[N]`.
+        rois: RoIs, `[R, 4]`; `None` if they are unknown.
+    """
 
     boxes: np.ndarray
     scores: np.ndarray
@@ -34,18 +50,18 @@ class Found:
 
 
 @dataclasses.dataclass(frozen=True)
-class Tally:
-    """Outcomes of detections and counts of objects, of any number of images.
+class EvaluationState:
+    """Outcomes of detections and counts of objects over any number of images.
 
     Attributes:
-        scores: float32 [N].
-        classes: int32 [N].
-        outcomes: int8 [N, T], see `matching.match`.
-        objects: int64 [C], labelled objects that are not difficult.
-        difficult: int64 [C], labelled objects that are.
-        proposed: int64 [C], objects of either kind that some RoI overlaps by at least 0.5.
-        images: Images seen.
-        images_with_rois: Images whose RoIs were known.
+        scores: Scores of detections, float32 `[N]`.
+        classes: Class indices of detections, int32 `[N]`.
+        outcomes: Outcomes as of `matching.match`, int8 `[N, T]`.
+        objects: Labeled objects that are not difficult, int64 `[C]`.
+        difficult: Labeled objects that are difficult, int64 `[C]`.
+        proposed: Objects of either kind that some RoI overlaps by at least 0.5, int64 `[C]`.
+        images: Number of images.
+        images_with_rois: Number of images with known RoIs.
     """
 
     scores: np.ndarray
@@ -58,26 +74,52 @@ class Tally:
     images_with_rois: int = 0
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """The content as plain arrays, for `np.savez` or an all-gather."""
+        """Returns the content as plain arrays, for `np.savez` or an all-gather."""
         return {field.name: np.asarray(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Tally":
-        """The inverse of `to_arrays`."""
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "EvaluationState":
+        """Restores the result of `to_arrays`.
+
+        Args:
+            arrays: Arrays by field name.
+
+        Returns:
+            State with these values.
+        """
         values: dict[str, Any] = {field.name: arrays[field.name] for field in dataclasses.fields(cls)}
         return cls(**values | {name: int(values[name]) for name in ("images", "images_with_rois")})
 
 
 def objects_in(batch: Mapping[str, np.ndarray], index: int) -> Objects:
-    """The labelled objects of image `index` of a validation batch."""
+    """Extracts the labeled objects of one image.
+
+    Args:
+        batch: Validation batch.
+        index: Index of the image in the batch.
+
+    Returns:
+        Objects, without padding.
+    """
     valid = batch["valid"][index]
-    return Objects(*(batch[name][index][valid] for name in ("boxes", "classes", "difficult")))
+    objects = Objects(*(batch[name][index][valid] for name in ("boxes", "classes", "difficult")))
+    return dataclasses.replace(objects, regions=batch["ignored"][index]) if "ignored" in batch else objects
 
 
 def found_in(
     detections: DetectionBatch, batch: Mapping[str, np.ndarray], index: int, score_threshold: float
 ) -> Found:
-    """The detections of image `index` that count, on whole pixels as the reference compares them."""
+    """Extracts the detections of one image that reach a score, on whole pixels as in TAO.
+
+    Args:
+        detections: Padded detections of the batch.
+        batch: Validation batch.
+        index: Index of the image in the batch.
+        score_threshold: Lowest score that counts.
+
+    Returns:
+        Detections, clipped to the image.
+    """
     scores = detections.scores[index, : detections.count[index]]
     counts = np.flatnonzero(scores >= score_threshold)
     height, width = batch["size"][index] if "size" in batch else batch["images"].shape[1:3]
@@ -90,10 +132,17 @@ def found_in(
     )
 
 
-def empty_tally(settings: EvaluationSettings) -> Tally:
-    """Nothing seen yet."""
+def empty_tally(settings: EvaluationSettings) -> EvaluationState:
+    """Creates the state of an evaluation without images.
+
+    Args:
+        settings: Settings of the evaluation.
+
+    Returns:
+        State without detections and objects.
+    """
     none, one_each = np.zeros(0), np.zeros(len(settings.class_names), np.int64)
-    return Tally(
+    return EvaluationState(
         scores=none.astype(np.float32),
         classes=none.astype(np.int32),
         outcomes=np.zeros((0, len(settings.iou_thresholds)), np.int8),
@@ -103,8 +152,15 @@ def empty_tally(settings: EvaluationSettings) -> Tally:
     )
 
 
-def merge(tallies: Sequence[Tally]) -> Tally:
-    """One tally of all the images of at least one tally. No metric depends on the order they come in."""
+def merge(tallies: Sequence[EvaluationState]) -> EvaluationState:
+    """Merges states; no metric depends on their order.
+
+    Args:
+        tallies: At least one state, all with the same settings.
+
+    Returns:
+        State of all images.
+    """
 
     def joined(name: str) -> np.ndarray:
         return np.concatenate([getattr(each, name) for each in tallies])
@@ -112,7 +168,7 @@ def merge(tallies: Sequence[Tally]) -> Tally:
     def summed(name: str) -> np.ndarray:
         return np.sum([getattr(each, name) for each in tallies], axis=0)
 
-    return Tally(
+    return EvaluationState(
         scores=joined("scores"),
         classes=joined("classes"),
         outcomes=joined("outcomes"),
@@ -124,17 +180,29 @@ def merge(tallies: Sequence[Tally]) -> Tally:
     )
 
 
-def tally_image(objects: Objects, found: Found, settings: EvaluationSettings) -> Tally:
-    """The tally of one image; boxes of both sides on the same pixel grid."""
+def tally_image(objects: Objects, found: Found, settings: EvaluationSettings) -> EvaluationState:
+    """Judges one image.
+
+    Args:
+        objects: Labeled objects.
+        found: Detections, on the same pixel grid.
+        settings: Settings of the evaluation.
+
+    Returns:
+        State of this image.
+    """
     counts = len(settings.class_names)
     iou = inclusive_iou(found.boxes, objects.boxes)
     iou *= found.classes[:, None] == objects.classes[None, :]
-    outcomes = match(found.scores, iou, objects.difficult, np.asarray(settings.iou_thresholds))
+    thresholds = np.asarray(settings.iou_thresholds)
+    outcomes = match(found.scores, iou, objects.difficult, thresholds, coco=settings.coco_matching)
+    outcomes = excuse(outcomes, found.boxes, objects.regions, thresholds)
     proposed = np.zeros(len(objects.classes), bool)
     if found.rois is not None:
-        overlaps = inclusive_iou(found.rois, objects.boxes)
+        # An overlap of exactly 0.5 counts, as in TAO: nothing is added to the union here.
+        overlaps = inclusive_iou(found.rois, objects.boxes, extra=0.0)
         proposed = overlaps.max(axis=0, initial=0.0) >= RPN_RECALL_IOU
-    return Tally(
+    return EvaluationState(
         scores=np.asarray(found.scores, np.float32),
         classes=np.asarray(found.classes, np.int32),
         outcomes=outcomes,
@@ -146,8 +214,31 @@ def tally_image(objects: Objects, found: Found, settings: EvaluationSettings) ->
     )
 
 
-def judged(tally: Tally, class_index: int, threshold_index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Scores [n] and outcomes [n] of a class's detections at one IoU threshold, ignored ones left out."""
-    outcomes = tally.outcomes[:, threshold_index]
-    chosen = (tally.classes == class_index) & (outcomes != IGNORED)
-    return tally.scores[chosen], outcomes[chosen]
+def rows_by_class(tally: EvaluationState, classes: int) -> list[np.ndarray]:
+    """Finds the rows of the detections of each class in one pass, in their order.
+
+    Args:
+        tally: State of an evaluation.
+        classes: Number of classes.
+
+    Returns:
+        Row indices for each class.
+    """
+    order = np.argsort(tally.classes, kind="stable")
+    return np.split(order, np.searchsorted(tally.classes[order], np.arange(1, classes)))
+
+
+def judged(tally: EvaluationState, rows: np.ndarray, threshold_index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Selects detections at one IoU threshold, without ignored ones.
+
+    Args:
+        tally: State of an evaluation.
+        rows: Rows of the detections, int `[n]`.
+        threshold_index: Index of the IoU threshold.
+
+    Returns:
+        Tuple of scores and outcomes, each `[m]` with m <= n.
+    """
+    outcomes = tally.outcomes[rows, threshold_index]
+    counted = outcomes != IGNORED
+    return tally.scores[rows][counted], outcomes[counted]

@@ -1,4 +1,4 @@
-"""Precision, recall and average precision of one class at one IoU threshold."""
+"""Computes precision, recall and average precision of one class at one IoU threshold."""
 
 import dataclasses
 
@@ -7,15 +7,15 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """Counts at each distinct score, highest score first. P points; all arrays are int64 [P].
+    """Counts at each of P distinct scores, in descending order. All arrays are int64 `[P]`.
 
-    Detections of equal score stand or fall together: no threshold can part them. So the curve does not
-    depend on the order of the images, and evaluation sharded over ranks gives the same number as one pass.
+    Detections of equal score are counted together, because no threshold can separate them. So the curve does
+    not depend on the order of images, and evaluation sharded over ranks gives the same values as one pass.
 
     Attributes:
         found: Objects found (true positives) down to this score.
-        shown: Detections shown (true and false positives) down to this score.
-        objects: How many objects there were to find, > 0.
+        shown: Detections (true and false positives) down to this score.
+        objects: Number of objects to find, > 0.
     """
 
     found: np.ndarray
@@ -24,22 +24,31 @@ class Curve:
 
     @property
     def recall(self) -> np.ndarray:
-        """float64 [P], rising."""
+        """Recall at each score, float64 `[P]`, ascending."""
         return self.found / self.objects
 
     @property
     def precision(self) -> np.ndarray:
-        """float64 [P]."""
+        """Precision at each score, float64 `[P]`."""
         return self.found / self.shown
 
     @property
     def envelope(self) -> np.ndarray:
-        """float64 [P]: the best precision at this recall or a higher one, falling."""
+        """Best precision at this or a higher recall, float64 `[P]`, descending."""
         return np.maximum.accumulate(self.precision[::-1])[::-1]
 
 
 def trace_curve(scores: np.ndarray, correct: np.ndarray, objects: int) -> Curve:
-    """The curve of detections with `scores` [N], of which `correct` (bool [N]) are true positives."""
+    """Computes the curve of a class.
+
+    Args:
+        scores: Scores of the detections, `[N]`.
+        correct: Whether a detection is a true positive, bool `[N]`.
+        objects: Number of objects to find, > 0.
+
+    Returns:
+        Counts at each distinct score.
+    """
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     last_of_its_score = np.append(ranked[1:] != ranked[:-1], [True])[: len(ranked)]
@@ -49,15 +58,28 @@ def trace_curve(scores: np.ndarray, correct: np.ndarray, objects: int) -> Curve:
 
 
 def average_precision_voc12(curve: Curve) -> float:
-    """Area under the precision envelope (PASCAL VOC 2010 and later)."""
+    """Computes the area under the precision envelope (PASCAL VOC 2010 and later).
+
+    Args:
+        curve: Curve of a class.
+
+    Returns:
+        Average precision in 0..1.
+    """
     steps = np.diff(curve.recall, prepend=0.0)
     return float(np.sum(steps * curve.envelope))
 
 
 def average_precision_voc07(curve: Curve) -> float:
-    """Mean of the best precision at recall 0, 0.1, ... 1 (PASCAL VOC 2007).
+    """Computes the mean of the best precision at recall 0, 0.1, ... 1 (PASCAL VOC 2007).
 
     Recalls are compared as fractions: as floats, 3 of 10 objects would miss recall 0.3 by a rounding error.
+
+    Args:
+        curve: Curve of a class.
+
+    Returns:
+        Average precision in 0..1.
     """
     reached = [curve.found * 10 >= tenth * curve.objects for tenth in range(11)]
     return float(np.mean([curve.precision[enough].max(initial=0.0) for enough in reached]))

@@ -1,6 +1,6 @@
-"""A detector and a labelled data set in, a report out.
+"""Evaluates a detector on a labeled data set.
 
-B images a batch, K detection slots, G object slots, R RoIs.
+B images per batch, K detection slots, G object slots, R RoIs.
 """
 
 import logging
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from frcnn.console.progress import track
-from frcnn.evaluation.accumulate import Tally, empty_tally, found_in, merge, objects_in, tally_image
-from frcnn.evaluation.inspection import Inspection
+from frcnn.evaluation.accumulate import EvaluationState, empty_tally, found_in, merge, objects_in, tally_image
+from frcnn.evaluation.inspection import ErrorAnalysis
 from frcnn.evaluation.report import Report, build_report
 from frcnn.evaluation.settings import EvaluationSettings
 from frcnn.model.batch_detector import DetectionBatch, Detector
@@ -20,42 +20,63 @@ if TYPE_CHECKING:
     from frcnn.data.input.dataset import Dataset
     from frcnn.spec.schema.experiment import Experiment
 
+# Number of images whose states are kept separately before they are merged.
+_MOST_FRESH = 256
+
 log = logging.getLogger(__name__)
 
 
 class Evaluator:
-    """Collects what batches of detections found, and turns it into a report at any time."""
+    """Collects the results of batches and computes a report at any time."""
 
     def __init__(self, settings: EvaluationSettings) -> None:
-        """Nothing seen yet."""
+        """Creates an evaluation without images.
+
+        Args:
+            settings: Settings of the evaluation.
+        """
         self._settings = settings
-        self._tallies: list[Tally] = [empty_tally(settings)]
+        self._tallies: list[EvaluationState] = [empty_tally(settings)]
+        self._fresh: list[EvaluationState] = []
 
     def update(self, detections: DetectionBatch, batch: Mapping[str, np.ndarray]) -> None:
         """Judges the detections of one batch.
 
         Args:
-            detections: What the detector found in `batch["images"]`.
-            batch: A validation batch: images [B, H, W, C], boxes [B, G, 4] yxyx px of the network input,
-                classes [B, G], valid and difficult bool [B, G], size int [B, 2] if images are padded, and
-                image_valid bool [B] if some of them are only there to fill the batch.
+            detections: Detections in `batch["images"]`.
+            batch: Validation batch: images `[B, H, W, C]`, boxes `[B, G, 4]` (`yxyx` in pixels of the network
+                input), classes `[B, G]`, valid and difficult bool `[B, G]`, size int `[B, 2]` if images are
+                padded, and image_valid bool `[B]` if some images only fill the batch.
         """
         real = batch.get("image_valid", np.ones(len(batch["images"]), bool))
         for index in np.flatnonzero(real).tolist():
             found = found_in(detections, batch, index, self._settings.score_threshold)
-            self._tallies.append(tally_image(objects_in(batch, index), found, self._settings))
+            self._fresh.append(tally_image(objects_in(batch, index), found, self._settings))
+        if len(self._fresh) >= _MOST_FRESH:
+            self._gather()
 
-    def merge(self, other: Tally) -> None:
-        """Adds what another process has seen: its `tally()`, of other images and the same settings."""
+    def merge(self, other: EvaluationState) -> None:
+        """Adds the state of another process.
+
+        Args:
+            other: Result of its `tally()`, for other images and the same settings.
+        """
         self._tallies.append(other)
 
-    def tally(self) -> Tally:
-        """All that has been seen, as arrays that can be stored or sent to another process."""
+    def tally(self) -> EvaluationState:
+        """Returns the state so far, as arrays that can be stored or sent to another process."""
+        self._gather()
         self._tallies = [merge(self._tallies)]
         return self._tallies[0]
 
+    def _gather(self) -> None:
+        """Merges the states of single images, each of which has counts for every class."""
+        if self._fresh:
+            self._tallies.append(merge(self._fresh))
+            self._fresh = []
+
     def report(self) -> Report:
-        """The metrics of all that has been seen."""
+        """Computes the metrics of all images so far."""
         return build_report(self.tally(), self._settings)
 
 
@@ -65,18 +86,21 @@ def evaluate(
     spec: "Experiment",
     *,
     description: str = "evaluating",
-    share: Callable[[Tally], Iterable[Tally]] = lambda tally: [tally],
-    inspection: Inspection | None = None,
+    share: Callable[[EvaluationState], Iterable[EvaluationState]] = lambda tally: [tally],
+    inspection: ErrorAnalysis | None = None,
 ) -> Report:
-    """Runs `detector` over the whole data set, each image once, and reports how well it did.
+    """Runs a detector over a whole data set, each image once, and computes the metrics.
 
     Args:
-        detector: From network-ready images to detections.
-        dataset: From `frcnn.data.input.dataset.validation_dataset`, made for `spec`.
-        spec: Gives the classes, IoU thresholds and the kind of AP.
-        description: What the progress bar says.
-        share: Where `dataset` is one rank's part of the images: from its tally to those of all ranks.
-        inspection: Gets to see every batch too.
+        detector: Detector for preprocessed images.
+        dataset: Result of `frcnn.data.input.dataset.validation_dataset` for `spec`.
+        spec: Checked spec; gives classes, IoU thresholds and kind of AP.
+        description: Label of the progress bar.
+        share: Function from the state of this rank to those of all ranks, if `dataset` is one rank's share.
+        inspection: Error analysis that also gets every batch.
+
+    Returns:
+        Metrics of all images.
     """
     settings = EvaluationSettings.from_spec(spec)
     evaluator = Evaluator(settings)
@@ -86,11 +110,11 @@ def evaluate(
     report = evaluator.report()
     if report.images < dataset.size:
         missing = dataset.size - report.images
-        log.warning("%d of %d images could not be read and are not in the result", missing, dataset.size)
+        log.warning("%d of %d images could not be read and are not evaluated", missing, dataset.size)
     if report.mean_ap is None:
         log.warning(
-            "none of the %d images has a labelled object of %s: AP is not defined; "
-            "check target_class_mapping against the classes in the records",
+            "None of the %d images has a labeled object of %s, so AP is undefined. "
+            "Check target_class_mapping against the classes in the records.",
             report.images,
             ", ".join(settings.class_names),
         )
@@ -103,9 +127,20 @@ def collect(
     settings: EvaluationSettings,
     *,
     description: str = "evaluating",
-    inspection: Inspection | None = None,
-) -> Tally:
-    """The tally of one pass over `dataset`, which may be one rank's share of the images."""
+    inspection: ErrorAnalysis | None = None,
+) -> EvaluationState:
+    """Runs a detector over a data set and collects the results.
+
+    Args:
+        detector: Detector for preprocessed images.
+        dataset: Data set, or one rank's share of it.
+        settings: Settings of the evaluation.
+        description: Label of the progress bar.
+        inspection: Error analysis that also gets every batch.
+
+    Returns:
+        State after one pass.
+    """
     evaluator = Evaluator(settings)
     batches = dataset.batches.as_numpy_iterator()
     for batch in track(batches, description, total=dataset.steps_per_epoch):

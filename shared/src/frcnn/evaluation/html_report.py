@@ -1,8 +1,7 @@
-"""An evaluation as one self-contained HTML file, for people: no script, no network, light and dark."""
+"""Writes an evaluation as one self-contained HTML file: no script, no network, light and dark."""
 
 import dataclasses
 import datetime
-import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -11,42 +10,59 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import frcnn
-from frcnn.drawing.colors import class_colour
+from frcnn.console.foreign_text import printable
+from frcnn.drawing.colors import class_color
 from frcnn.errors import UsageError
 from frcnn.evaluation.average_precision import Curve
-from frcnn.evaluation.inspection import BINS, SIZES, Inspection
-from frcnn.evaluation.report import Report
+from frcnn.evaluation.inspection import BINS, SIZES, ErrorAnalysis
+from frcnn.evaluation.report import ClassResult, Report
 from frcnn.evaluation.settings import iou_label
 from frcnn.files import write_text
+from frcnn.limits import read_json
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
 
 TEMPLATE = "report.html.jinja"
-# Sides of a chart's plane in units of its view box.
+# Width and height of a chart's plane in units of its view box.
 PLANE_WIDTH, PLANE_HEIGHT = 240, 150
 _CURVE_POINTS = 200
+# Largest number of classes with charts: a page with more is unreadable.
+MOST_PANELS = 100
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """What was evaluated: names of the model, of the data, and of what it is compared with, if anything."""
+    """Names of the evaluated model and data.
+
+    Attributes:
+        model: Name of the model.
+        data: Name of the data.
+        former: Name of the model to compare with; empty if there is none.
+    """
 
     model: str
     data: str
     former: str = ""
 
 
-def inspection_for(spec: "Experiment") -> Inspection:
-    """An inspection that fits a spec: detections as `inference_config` would show them."""
+def error_analysis_for(spec: "Experiment") -> ErrorAnalysis:
+    """Creates an error analysis for a spec, with detections as `inference_config` would show them.
+
+    Args:
+        spec: Checked spec.
+
+    Returns:
+        Error analysis without images.
+    """
     from frcnn.data.transforms.preprocess import ImageSettings
     from frcnn.evaluation.settings import EvaluationSettings
 
     images = ImageSettings.from_spec(spec)
-    return Inspection(
+    return ErrorAnalysis(
         EvaluationSettings.from_spec(spec),
         shown_score=spec.inference_config.bbox_visualize_threshold,
-        # Of the network's channels in their order; pixels are turned to RGB afterwards.
+        # In the channel order of the network; pixels are converted to RGB afterwards.
         mean=np.asarray(images.mean, np.float32),
         scale=images.scale,
         bgr=images.order == "bgr",
@@ -54,35 +70,41 @@ def inspection_for(spec: "Experiment") -> Inspection:
 
 
 def read_metrics(path: Path) -> Mapping[str, Any]:
-    """The `metrics.json` of an evaluation.
+    """Reads the `metrics.json` of an evaluation.
+
+    Args:
+        path: File.
+
+    Returns:
+        Content of the file.
 
     Raises:
-        UsageError: There is none, or it is something else.
+        UsageError: The file is missing, broken, or something else.
     """
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = read_json(path)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: not a metrics.json that can be read ({error})") from error
+        raise UsageError(f"{path}: not a readable metrics.json ({error})") from error
     if not isinstance(found, dict) or not {"mAP", "iou"} <= set(found):
-        raise UsageError(f"{path}: has no mAP and iou; expected a metrics.json written by evaluate")
+        raise UsageError(f"{path} has no mAP or iou. Expected a metrics.json written by frcnn evaluate.")
     return found
 
 
 def save_html(
     path: Path,
     report: Report,
-    inspection: Inspection,
+    inspection: ErrorAnalysis,
     subject: Subject,
     former: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes the report of an evaluation.
 
     Args:
-        path: The file.
-        report: The metrics.
-        inspection: What was seen beside them.
-        subject: What was evaluated.
-        former: `metrics.json` of the model that this one is compared with, as `json.loads` gives it.
+        path: File to write.
+        report: Metrics.
+        inspection: Error analysis of the same images.
+        subject: Names of the evaluated model and data.
+        former: Parsed `metrics.json` of the model to compare with, or `None`.
     """
     from jinja2 import Environment, StrictUndefined
 
@@ -91,16 +113,18 @@ def save_html(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(number=_number, change=_change)
+    # Names come from labels and files, so control characters must be escaped.
+    environment.finalize = lambda value: printable(value, None) if type(value) is str else value
     write_text(path, environment.from_string(source).render(_content(report, inspection, subject, former)))
 
 
 def _content(
-    report: Report, inspection: Inspection, subject: Subject, former: Mapping[str, Any] | None
+    report: Report, inspection: ErrorAnalysis, subject: Subject, former: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     first = report.results[0]
     label = iou_label(first.iou)
     before = _classes_of(former, label)
-    misses = inspection.confusion[:-1, -1].sum()
+    shown = set(_most_objects(first.classes))
     return {
         "subject": subject,
         "report": report,
@@ -108,17 +132,18 @@ def _content(
         "range": [(iou_label(each.iou), each.mean_ap) for each in report.results],
         "former": former,
         "headline": {
-            "right": int(np.trace(inspection.confusion[:-1, :-1])),
-            "wrong": int(inspection.confusion[:, :-1].sum() - np.trace(inspection.confusion[:-1, :-1])),
-            "missed": int(misses),
+            "right": inspection.confused.right,
+            "wrong": inspection.confused.wrong,
+            "missed": inspection.confused.missed,
             "shown": inspection.shown_score,
         },
         "classes": [
             {
                 "result": each,
                 "former": before.get(each.name, {}),
-                "colour": "rgb({},{},{})".format(*class_colour(index)),
+                "color": "rgb({},{},{})".format(*class_color(index)),
                 "sizes": inspection.size_results(index),
+                "shown": index in shown,
                 "curve": curve_path(each.curve, report.metric) if each.curve else "",
                 "bars": _bars(inspection.right[index], inspection.wrong[index]),
                 "histogram": _histogram_rows(inspection.right[index], inspection.wrong[index]),
@@ -126,6 +151,7 @@ def _content(
             for index, each in enumerate(first.classes)
         ],
         "sizes": list(SIZES),
+        "panels": len(shown),
         "confusion": _confusion(inspection, [each.name for each in first.classes]),
         "false_alarms": list(inspection.false_alarms),
         "misses": list(inspection.misses),
@@ -135,14 +161,28 @@ def _content(
     }
 
 
+def _most_objects(classes: Sequence[ClassResult]) -> list[int]:
+    """Returns the indices of the `MOST_PANELS` classes with the most objects, which get charts."""
+    order = sorted(range(len(classes)), key=lambda index: (-classes[index].objects, index))
+    return order[:MOST_PANELS]
+
+
 def curve_path(curve: Curve, metric: str) -> str:
-    """The SVG path of precision over recall; VOC12 shows the envelope that its AP is the area of."""
+    """Creates the SVG path of precision over recall.
+
+    Args:
+        curve: Curve of a class.
+        metric: `VOC12` draws the envelope, whose area is the AP; `VOC07` the curve itself.
+
+    Returns:
+        Path in units of the view box; empty without detections.
+    """
     if not len(curve.shown):
         return ""
     heights = curve.envelope if metric == "VOC12" else curve.precision
     recall = np.concatenate([[0.0], curve.recall])
     precision = np.concatenate([heights[:1], heights])
-    # More points than can be told apart make the file large and nothing clearer.
+    # More points would enlarge the file without a visible difference.
     kept = np.unique(np.linspace(0, len(recall) - 1, _CURVE_POINTS).astype(int))
     points = [
         f"{x * PLANE_WIDTH:.1f},{(1.0 - y) * PLANE_HEIGHT:.1f}"
@@ -153,7 +193,7 @@ def curve_path(curve: Curve, metric: str) -> str:
 
 
 def _bars(right: np.ndarray, wrong: np.ndarray) -> list[dict[str, float]]:
-    """Two stacked bars a bin: x, and top and height of what was right and of what was wrong above it."""
+    """Returns two stacked bars per bin: correct detections, and wrong ones above them."""
     highest = max(1, int((right + wrong).max()))
     scale, width = PLANE_HEIGHT / highest, PLANE_WIDTH / BINS
     return [
@@ -177,22 +217,23 @@ def _histogram_rows(right: np.ndarray, wrong: np.ndarray) -> list[tuple[str, int
     ]
 
 
-def _confusion(inspection: Inspection, names: Sequence[str]) -> dict[str, Any]:
-    counts = inspection.confusion
+def _confusion(inspection: ErrorAnalysis, names: Sequence[str]) -> dict[str, Any]:
+    table = inspection.confused.table(names)
+    counts, names = table.matrix, table.names
     totals = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     shares = counts / totals
     rows: list[dict[str, Any]] = [
         {
             "name": name,
             "cells": [
-                # Not all of a cell's colour may depend on its share: small ones should still be seen.
+                # Opacity of the cell's color, 0 to 0.55.
                 {"count": int(count), "share": float(share), "shade": round(float(share) * 0.55, 3)}
                 for count, share in zip(counts[at], shares[at], strict=True)
             ],
         }
         for at, name in enumerate([*names, "nothing (false alarm)"])
     ]
-    rows[-1]["cells"][-1] = None  # nothing found where nothing is
+    rows[-1]["cells"][-1] = None  # true negatives are not counted
     return {"columns": [*names, "nothing (miss)"], "rows": rows}
 
 
@@ -208,5 +249,5 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 
 def _change(value: float | None, before: float | None) -> str:
-    """`+0.012`, or nothing if either is not known."""
+    """Formats a difference as `+0.012`; empty if either value is unknown."""
     return "" if value is None or before is None else f"{value - before:+.3f}".replace("-", "\N{MINUS SIGN}")

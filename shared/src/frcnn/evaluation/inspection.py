@@ -1,9 +1,10 @@
-"""What people want to see beside average precision: who is confused with whom, and the worst mistakes.
+"""Analyzes errors: confusions, results by object size and score, and the worst errors.
 
 N detections, G objects, C classes of an image. Everything is judged at one IoU threshold.
 """
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,82 +16,131 @@ from frcnn.evaluation.average_precision import (
     average_precision_voc12,
     trace_curve,
 )
+from frcnn.evaluation.confusion import Confusion
+from frcnn.evaluation.ignored_regions import excuse, share_inside
 from frcnn.evaluation.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE, inclusive_iou, match
 from frcnn.evaluation.settings import EvaluationSettings
-from frcnn.evaluation.thumbnails import Mistake, Worst
+from frcnn.evaluation.thumbnails import ErrorExample, TopErrors
 from frcnn.model.batch_detector import DetectionBatch
 
-# Areas in pixels of the original image at which COCO's small ends and large begins.
+# COCO's ranges of object areas, in pixels of the original image.
 SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, np.inf)}
 BINS = 20
 
 
 @dataclasses.dataclass(frozen=True)
 class SizeResult:
-    """Average precision over the objects of one size; None where there is no object."""
+    """Average precision over the objects of one size; `None` without objects."""
 
     ap: float | None
     objects: int
 
 
-class Inspection:
-    """Watches an evaluation image by image; all of it can be read at any time.
+@dataclasses.dataclass
+class _OfSize:
+    """Judged detections for objects of one size, and object counts by class (int64 `[C]`)."""
+
+    objects: np.ndarray
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = dataclasses.field(default_factory=list)
+    # 1 if there is a single part that is sorted by class.
+    _sorted: int = 0
+
+    def add(self, found: Found, outcomes: np.ndarray, objects: np.ndarray) -> None:
+        """Adds an image.
+
+        Args:
+            found: Detections of the image.
+            outcomes: Outcomes as of `matching.match`, `[N]`.
+            objects: Number of objects of this size per class, int `[C]`.
+        """
+        self.objects += objects
+        counted = outcomes != IGNORED
+        right = outcomes[counted] == TRUE_POSITIVE
+        self.parts.append((found.scores[counted], found.classes[counted], right))
+        self._sorted = 0
+
+    def judged(self, class_index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the scores of a class's detections, and whether each is correct."""
+        if len(self.parts) != self._sorted:
+            scores, classes, right = (np.concatenate(column) for column in zip(*self.parts, strict=True))
+            # Sorted once, so that each of possibly thousands of classes is a slice.
+            order = np.argsort(classes, kind="stable")
+            self.parts, self._sorted = [(scores[order], classes[order], right[order])], 1
+        if not self.parts:
+            return np.zeros(0, np.float32), np.zeros(0, bool)
+        scores, classes, right = self.parts[0]
+        rows = slice(*np.searchsorted(classes, [class_index, class_index + 1]))
+        return scores[rows], right[rows]
+
+
+class ErrorAnalysis:
+    """Error analysis, updated batch by batch; all results can be read at any time.
 
     Attributes:
-        confusion: int [C + 1, C + 1], rows what was labelled, columns what was found, at `shown_score`;
-            the last row counts false alarms, the last column misses.
-        right, wrong: int [C, BINS], detections that found an object of their class or did not, by score.
-        false_alarms, misses: The worst of each.
+        confused: Confusions of labeled and detected classes, at `shown_score`.
+        right, wrong: Correct and wrong detections by class and score, int `[C, BINS]`.
+        false_alarms, misses: Worst errors of each kind.
     """
 
     def __init__(
         self, settings: EvaluationSettings, *, shown_score: float, mean: np.ndarray, scale: float, bgr: bool
     ) -> None:
-        """Nothing seen yet.
+        """Creates an analysis without images.
 
         Args:
-            settings: How detections are judged; the first IoU threshold counts.
-            shown_score: Detections of at least this score are what a user would be shown.
-            mean: float [channels], what was subtracted from the images.
-            scale: What they were divided by.
-            bgr: Whether their channels are in that order.
+            settings: Settings of the evaluation; only the first IoU threshold is used.
+            shown_score: Lowest score of detections that a user would see.
+            mean: Channel means that were subtracted from the images, float `[channels]`.
+            scale: Divisor that was applied to the images.
+            bgr: Whether channels are in BGR order.
         """
         count = len(settings.class_names)
         self.settings, self.shown_score = settings, shown_score
-        self.confusion = np.zeros((count + 1, count + 1), np.int64)
+        self.confused = Confusion(count)
         self.right, self.wrong = (np.zeros((count, BINS), np.int64) for _ in range(2))
-        self.false_alarms, self.misses = Worst(), Worst()
+        self.false_alarms, self.misses = TopErrors(), TopErrors()
         self._mean, self._scale, self._bgr = mean, scale, bgr
-        self._by_size: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]] = {
-            size: [] for size in SIZES
-        }
+        self._by_size = {size: _OfSize(np.zeros(count, np.int64)) for size in SIZES}
 
     def update(self, detections: DetectionBatch, batch: Mapping[str, np.ndarray]) -> None:
-        """Looks at one batch, of which `frcnn.evaluation.evaluator.Evaluator.update` says what it holds."""
+        """Analyzes one batch.
+
+        Args:
+            detections: Detections in `batch["images"]`.
+            batch: Validation batch; see `frcnn.evaluation.evaluator.Evaluator.update`.
+        """
         real = batch.get("image_valid", np.ones(len(batch["images"]), bool))
         for index in np.flatnonzero(real).tolist():
             objects = objects_in(batch, index)
             found = found_in(detections, batch, index, self.settings.score_threshold)
             self._see(objects, found, batch, index)
 
-    def size_results(self, class_index: int) -> dict[str, SizeResult]:
-        """Average precision of a class over small, medium and large objects, as COCO divides them.
+    @property
+    def confusion(self) -> np.ndarray:
+        """Confusion matrix, int `[C + 1, C + 1]`. Last row: false alarms; last column: misses."""
+        return self.confused.table(self.settings.class_names, len(self.settings.class_names)).matrix
 
-        Objects of another size excuse the detections that find them; detections that find nothing count
-        by their own size.
+    def size_results(self, class_index: int) -> dict[str, SizeResult]:
+        """Computes the average precision over small, medium and large objects, by COCO's sizes.
+
+        Detections that match objects of another size are ignored. Those without an object count by their own
+        size.
+
+        Args:
+            class_index: Index of the class.
+
+        Returns:
+            Results by size.
         """
         return {size: self._size_result(class_index, size) for size in SIZES}
 
     def _size_result(self, class_index: int, size: str) -> SizeResult:
-        parts = self._by_size[size]
-        if not parts:
-            return SizeResult(None, 0)
-        scores, classes, outcomes = (np.concatenate([part[at] for part in parts]) for at in range(3))
-        objects = int(sum(part[3][class_index] for part in parts))
-        chosen = (classes == class_index) & (outcomes != IGNORED)
+        found = self._by_size[size]
+        objects = int(found.objects[class_index])
         if not objects:
             return SizeResult(None, 0)
-        curve = trace_curve(scores[chosen], outcomes[chosen] == TRUE_POSITIVE, objects)
+        scores, right = found.judged(class_index)
+        curve = trace_curve(scores, right, objects)
         ap = average_precision_voc07(curve) if self.settings.voc07 else average_precision_voc12(curve)
         return SizeResult(ap, objects)
 
@@ -98,7 +148,9 @@ class Inspection:
         overlaps = inclusive_iou(found.boxes, objects.boxes)
         iou = overlaps * (found.classes[:, None] == objects.classes[None, :])
         threshold = np.asarray(self.settings.iou_thresholds[:1])
-        outcomes = match(found.scores, iou, objects.difficult, threshold)[:, 0]
+        coco = self.settings.coco_matching
+        outcomes = match(found.scores, iou, objects.difficult, threshold, coco=coco)
+        outcomes = excuse(outcomes, found.boxes, objects.regions, threshold)[:, 0]
         self._count_scores(found, outcomes)
         self._count_sizes(objects, found, iou, _pixel_area(batch, index))
         shown = found.scores >= self.shown_score
@@ -117,30 +169,35 @@ class Inspection:
         threshold = np.asarray(self.settings.iou_thresholds[:1])
         for size, (low, high) in SIZES.items():
             others = objects.difficult | (areas < low) | (areas >= high)
-            outcomes = match(found.scores, iou, others, threshold)[:, 0]
+            outcomes = match(found.scores, iou, others, threshold, coco=self.settings.coco_matching)
+            outcomes = excuse(outcomes, found.boxes, objects.regions, threshold)[:, 0]
             elsewhere = (outcomes == FALSE_POSITIVE) & ((found_areas < low) | (found_areas >= high))
             outcomes = np.where(elsewhere, IGNORED, outcomes)
-            counts = np.bincount(objects.classes[~others], minlength=count)
-            self._by_size[size].append((found.scores, found.classes, outcomes, counts))
+            self._by_size[size].add(found, outcomes, np.bincount(objects.classes[~others], minlength=count))
 
     def _count_confusion(
         self, objects: Objects, found: Found, overlaps: np.ndarray, shown: np.ndarray
     ) -> None:
-        """Matches shown detections to objects of any class; those of difficult objects are left out."""
+        """Matches shown detections to objects of any class.
+
+        Detections of difficult objects are not counted, nor are wrong ones in ignored regions.
+        """
         nobody = len(self.settings.class_names)
         scores, classes = found.scores[shown], found.classes[shown]
         free = np.ones(len(objects.classes), bool)
+        excused = share_inside(found.boxes[shown], objects.regions) >= self.settings.iou_thresholds[0]
         for detection in np.argsort(-scores, kind="stable"):
             iou = np.where(free, overlaps[shown][detection], 0.0)
             best = int(iou.argmax()) if len(iou) else -1
             if best < 0 or iou[best] < self.settings.iou_thresholds[0]:
-                self.confusion[nobody, classes[detection]] += 1
+                if not excused[detection]:
+                    self.confused.add(nobody, classes[detection])
                 continue
-            free[best] = False
+            free[best] = objects.difficult[best] and not self.settings.coco_matching
             if not objects.difficult[best]:
-                self.confusion[objects.classes[best], classes[detection]] += 1
-        missed = objects.classes[free & ~objects.difficult]
-        np.add.at(self.confusion, (missed, nobody), 1)
+                self.confused.add(objects.classes[best], classes[detection])
+        for missed in objects.classes[free & ~objects.difficult]:
+            self.confused.add(missed, nobody)
 
     def _keep_mistakes(
         self,
@@ -154,10 +211,10 @@ class Inspection:
     ) -> None:
         names, frame = self.settings.class_names, _frame(batch, index)
 
-        def offer(worst: Worst, priority: float, box: np.ndarray, class_index: int, text: str) -> None:
+        def offer(worst: TopErrors, priority: float, box: np.ndarray, class_index: int, text: str) -> None:
             if worst.takes(priority):
                 pixels = self._pixels(batch["images"][index])
-                worst.add(Mistake.cut(priority, pixels, box, class_index, f"{text}, {frame}"))
+                worst.add(ErrorExample.cut(priority, pixels, box, class_index, f"{text}, {frame}"))
 
         for detection in np.flatnonzero((outcomes == FALSE_POSITIVE) & shown):
             name, score = names[found.classes[detection]], float(found.scores[detection])
@@ -165,13 +222,13 @@ class Inspection:
                 *(self.false_alarms, score, found.boxes[detection], int(found.classes[detection])),
                 f"{name} {score:.2f}",
             )
-        # An object that nothing came near is a worse miss than one that was seen with a low score.
+        # An object without a matching detection is a worse miss than one with a low-scoring match.
         reached = np.where(iou >= self.settings.iou_thresholds[0], found.scores[:, None], 0.0)
         best = reached.max(axis=0, initial=0.0)
         for missed in np.flatnonzero((best < self.shown_score) & ~objects.difficult):
             height, width = _sides(objects.boxes[missed])
             score = float(best[missed])
-            seen = f"best score {score:.2f}" if score > 0.0 else "nothing near it"
+            seen = f"best score {score:.2f}" if score > 0.0 else "no matching detection"
             name = names[objects.classes[missed]]
             priority = 1.0 - score + min(height * width, 1e6) * 1e-9
             offer(
@@ -180,7 +237,7 @@ class Inspection:
             )
 
     def _pixels(self, image: np.ndarray) -> np.ndarray:
-        """uint8 [H, W, 3], RGB, as the network saw it."""
+        """Converts an image of the network input to RGB, uint8 `[H, W, 3]`."""
         values = np.clip(np.rint(image * self._scale + self._mean), 0, 255).astype(np.uint8)
         values = np.repeat(values, 3, axis=-1) if values.shape[-1] == 1 else values
         return values[..., ::-1] if self._bgr else values
@@ -190,11 +247,11 @@ def _frame(batch: Mapping[str, Any], index: int) -> str:
     if "frame_id" not in batch:
         return f"image {index}"
     name = batch["frame_id"][index]
-    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+    return os.fsdecode(name) if isinstance(name, bytes) else str(name)
 
 
 def _pixel_area(batch: Mapping[str, Any], index: int) -> float:
-    """Pixels of the original image in one of the network input."""
+    """Returns how many pixels of the original image one pixel of the network input covers."""
     if "original_size" not in batch or "size" not in batch:
         return 1.0
     original, size = (np.asarray(batch[name][index], float) for name in ("original_size", "size"))

@@ -1,4 +1,4 @@
-"""What an evaluation needs to know: the classes, the IoU thresholds and which average precision."""
+"""Settings of an evaluation: classes, IoU thresholds, and the kind of average precision."""
 
 import dataclasses
 from typing import TYPE_CHECKING
@@ -6,26 +6,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import EvaluationConfig, Experiment
 
-DEFAULT_IOU = 0.5  # where the spec sets neither a threshold nor a range, as the user guide promises
-RPN_RECALL_IOU = 0.5  # fixed, whatever the IoU setting is (tao-facts section 6)
-_UNITS = 1_000_000  # thresholds are kept to 1e-6
+DEFAULT_IOU = 0.5  # if the spec sets neither a threshold nor a range; default in TAO's user guide
+RPN_RECALL_IOU = 0.5  # independent of the IoU thresholds, as in TAO (docs/evaluation.md)
+_UNITS = 1_000_000  # thresholds have a resolution of 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationSettings:
-    """How detections are judged.
+    """Settings by which detections are judged.
 
     Attributes:
-        class_names: In the order of the class indices, background not among them.
-        iou_thresholds: Rising; a detection has to overlap an object this much to have found it.
-        score_threshold: Detections below it do not count (`object_confidence_thres`).
-        voc07: 11-point average precision of PASCAL VOC 2007, otherwise the area under the curve (VOC 2012).
+        class_names: Class names by index, without background.
+        iou_thresholds: IoU thresholds, ascending; the overlap with an object that a detection must reach.
+        score_threshold: Lowest score of detections that count (`object_confidence_thres`).
+        voc07: Whether to use the 11-point AP of VOC 2007 instead of the area under the curve (VOC 2012).
+        coco_matching: Whether to match by COCO's rule instead of PASCAL VOC's.
     """
 
     class_names: tuple[str, ...]
     iou_thresholds: tuple[float, ...] = (DEFAULT_IOU,)
     score_threshold: float = 0.0
     voc07: bool = False
+    coco_matching: bool = False
 
     @property
     def metric(self) -> str:
@@ -34,28 +36,51 @@ class EvaluationSettings:
 
     @classmethod
     def from_spec(cls, spec: "Experiment") -> "EvaluationSettings":
-        """The settings in `evaluation_config` of a checked spec."""
+        """Reads the settings from `evaluation_config`.
+
+        Args:
+            spec: Checked spec.
+
+        Returns:
+            Settings of the evaluation.
+        """
         config = spec.evaluation_config
         return cls(
             class_names=tuple(spec.class_names),
             iou_thresholds=_iou_thresholds(config),
             score_threshold=config.object_confidence_thres,
             voc07=config.use_voc07_11point_metric,
+            coco_matching=config.coco_matching,
         )
 
 
 def iou_range(start: float, end: float, step: float) -> tuple[float, ...]:
-    """`start`, `start + step`, ... below `end`, each rounded to 1e-6.
+    """Lists IoU thresholds `start`, `start + step`, ... below `end`, each rounded to 1e-6.
 
-    Counted in whole millionths: the spec's float32 values make 0.05 into 0.0500000007, and ten such
-    steps may or may not pass `end`, which is meant to be left out.
+    Counts in integer millionths: in float32, 0.05 is 0.0500000007, and rounding errors of ten such steps
+    would decide whether `end` is included.
+
+    Args:
+        start: First threshold.
+        end: Upper limit, excluded.
+        step: Difference between thresholds.
+
+    Returns:
+        Thresholds, ascending.
     """
     first, last, width = (round(value * _UNITS) for value in (start, end, step))
     return tuple(value / _UNITS for value in range(first, last, max(1, width)))
 
 
 def iou_label(iou: float) -> str:
-    """`0.50`, or with more digits where two would not tell: `0.525`."""
+    """Formats an IoU threshold with two digits, such as `0.50`, or more if needed, such as `0.525`.
+
+    Args:
+        iou: IoU threshold.
+
+    Returns:
+        Label.
+    """
     exact = f"{iou:.6f}".rstrip("0")
     return exact if len(exact) > len("0.50") else f"{iou:.2f}"
 

@@ -1,4 +1,7 @@
-"""The few worst mistakes of an evaluation, as small pictures; H and W are pixels of the network input."""
+"""Keeps the worst errors of an evaluation as small images.
+
+H and W are in pixels of the network input.
+"""
 
 import base64
 import dataclasses
@@ -8,17 +11,25 @@ from typing import Self
 
 import numpy as np
 
-# How many are kept, the longer side of a picture in px, and how much of its surroundings a box is shown with.
+# Errors to keep, longer side of an image in px, and margin around a box as a share of the box's longer side.
 KEPT = 12
 SIDE = 176
 SURROUNDINGS = 0.6
-_SMALLEST = 48.0  # px of the network input that are shown at least
+_SMALLEST = 48.0  # shortest shown side, px of the network input
 _LINE = 2
 
 
 @dataclasses.dataclass(frozen=True)
-class Mistake:
-    """A picture with the box in question drawn on it: PNG bytes, and what to say about it."""
+class ErrorExample:
+    """Image of an error with the box drawn on it.
+
+    Attributes:
+        priority: Priority; higher is worse.
+        png: Image as PNG.
+        width: Width of the image, px.
+        height: Height of the image, px.
+        caption: Description of the error.
+    """
 
     priority: float
     png: bytes
@@ -28,17 +39,28 @@ class Mistake:
 
     @property
     def data_uri(self) -> str:
-        """The picture, for the `src` of an `<img>`."""
+        """Image for the `src` of an `<img>`."""
         return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
     @classmethod
     def cut(
         cls, priority: float, pixels: np.ndarray, box: np.ndarray, class_index: int, caption: str
     ) -> Self:
-        """Cuts the box [4] (yxyx px) with its surroundings out of an image, uint8 [H, W, 3]."""
+        """Cuts a box with its surroundings out of an image.
+
+        Args:
+            priority: Priority; higher is worse.
+            pixels: RGB image, uint8 `[H, W, 3]`.
+            box: Box, `yxyx` in pixels, `[4]`.
+            class_index: Index of the class, for the color.
+            caption: Description of the error.
+
+        Returns:
+            Error with its image.
+        """
         from PIL import Image, ImageDraw
 
-        from frcnn.drawing.colors import class_colour, text_colour
+        from frcnn.drawing.colors import class_color, text_color
 
         y1, x1, y2, x2 = _window(box, pixels.shape[:2])
         part = Image.fromarray(np.ascontiguousarray(pixels[y1:y2, x1:x2]))
@@ -48,41 +70,52 @@ class Mistake:
                    ((1, x1, 0), (0, y1, 0), (3, x1, 1), (2, y1, 1))]  # fmt: skip
         left, top = (max(0.0, each) for each in corners[:2])
         right, bottom = (min(limit - 1.0, each) for each, limit in zip(corners[2:], part.size, strict=True))
-        draw, colour = ImageDraw.Draw(part), class_colour(class_index)
+        draw, color = ImageDraw.Draw(part), class_color(class_index)
         outline = (max(left - 1, 0), max(top - 1, 0), right + 1, bottom + 1)
-        draw.rectangle(outline, outline=text_colour(colour))
-        draw.rectangle((left, top, max(right, left), max(bottom, top)), outline=colour, width=_LINE)
+        draw.rectangle(outline, outline=text_color(color))
+        draw.rectangle((left, top, max(right, left), max(bottom, top)), outline=color, width=_LINE)
         buffer = io.BytesIO()
         part.save(buffer, "PNG", optimize=True)
         return cls(priority, buffer.getvalue(), part.width, part.height, caption)
 
 
-class Worst:
-    """The mistakes of highest priority, no more than `KEPT`; pictures are made of these only."""
+class TopErrors:
+    """Errors of highest priority, at most `KEPT`. Only these are turned into images."""
 
     def __init__(self) -> None:
-        """None yet."""
-        self._kept: list[Mistake] = []
+        """Creates an empty collection."""
+        self._kept: list[ErrorExample] = []
 
     def takes(self, priority: float) -> bool:
-        """Whether a mistake of this priority would be among them."""
+        """Checks whether an error would be kept.
+
+        Args:
+            priority: Priority; higher is worse.
+
+        Returns:
+            `True` if there is room, or a kept error has a lower priority.
+        """
         return len(self._kept) < KEPT or priority > self._kept[-1].priority
 
-    def add(self, mistake: Mistake) -> None:
-        """Adds one that `takes`; of equal ones the first stays."""
+    def add(self, mistake: ErrorExample) -> None:
+        """Adds an error. Among equal priorities, the first is kept.
+
+        Args:
+            mistake: Error that `takes` accepts.
+        """
         self._kept = sorted([*self._kept, mistake], key=lambda each: -each.priority)[:KEPT]
 
-    def __iter__(self) -> Iterator[Mistake]:
-        """The worst first."""
+    def __iter__(self) -> Iterator[ErrorExample]:
+        """Iterates over the errors, worst first."""
         return iter(self._kept)
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Returns the number of errors."""
         return len(self._kept)
 
 
 def _window(box: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """y1, x1, y2, x2 of what is shown of an image: the box and its surroundings, inside the image."""
+    """Returns y1, x1, y2, x2 of the shown part of an image: the box with its surroundings."""
     edges: list[int] = []
     sides = [float(box[2] - box[0] + 1), float(box[3] - box[1] + 1)]
     shown = max(_SMALLEST, (1.0 + 2.0 * SURROUNDINGS) * max(sides))

@@ -1,4 +1,4 @@
-"""From a trained detector to an ONNX file."""
+"""Exports a trained detector to an ONNX file."""
 
 import dataclasses
 import logging
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# RoIAlign is right from 16 on, the converter knows 18, ONNX Runtime has no RoIAlign of 22.
+# RoIAlign is correct from opset 16, the converter supports up to 18, ONNX Runtime lacks RoIAlign of opset 22.
 OPSETS = {"standard": range(18, 22), "plugin": range(13, LARGEST_OPSET + 1)}
 DYNAMIC_BATCH = "batch"
 _LARGEST_TENSORRT_TOPK = 3840
@@ -42,16 +42,16 @@ Calibration: TypeAlias = Callable[[Any], Ranges]
 
 @dataclasses.dataclass(frozen=True)
 class ExportOptions:
-    """What is wanted of the file.
+    """Options of an exported file.
 
     Attributes:
-        graph: Standard operators only, or TensorRT plugins.
-        precision: Of weights and arithmetic in the two networks.
-        opset: Version of ONNX's operators; None for the graph's own choice.
-        batch_size: Fixed number of images, or None if any.
-        plugin_domain: Domain of the plugins' operators; empty as in the reference's files.
-        int8_profile: What INT8 is meant for; None for the graph's own choice.
-        cpu_fast_head: The head's 3x3 convolutions in the form that is fastest on CPUs.
+        graph: `standard` for standard operators only, `plugin` for TensorRT plugins.
+        precision: Precision of weights and arithmetic in the two networks.
+        opset: Version of the ONNX operators; None for the default of the graph.
+        batch_size: Fixed batch size; None for any.
+        plugin_domain: Domain of the plugin operators; empty as in TAO's files.
+        int8_profile: Target of INT8: `cpu` or `tensorrt`; None for the default of the graph.
+        cpu_fast_head: Whether to store the head's 3x3 convolutions in the form that is fastest on CPUs.
     """
 
     graph: Literal["standard", "plugin"] = "standard"
@@ -64,37 +64,55 @@ class ExportOptions:
 
     @property
     def profile(self) -> Profile:
-        """The INT8 profile that counts."""
+        """INT8 profile to use."""
         return self.int8_profile or ("cpu" if self.graph == "standard" else "tensorrt")
 
     def __post_init__(self) -> None:
-        """Raises UsageError for what no graph can be."""
+        """Raises UsageError for options that contradict each other."""
         if self.opset is not None and self.opset not in OPSETS[self.graph]:
             allowed = OPSETS[self.graph]
             raise UsageError(
-                f"--target_opset {self.opset}: the {self.graph} graph comes in {allowed[0]} to {allowed[-1]}"
+                f"target_opset {self.opset}: the {self.graph} graph supports {allowed[0]} to {allowed[-1]}",
+                argument="target_opset",
             )
         if self.batch_size is not None and self.batch_size < 1:
-            raise UsageError(f"--static_batch_size {self.batch_size}: expected 1 or more, or -1 for any")
+            raise UsageError(
+                f"static_batch_size {self.batch_size}: expected 1 or more", argument="static_batch_size"
+            )
         if self.graph == "plugin" and self.int8_profile == "cpu":
-            raise UsageError("--int8_profile cpu: only TensorRT runs the plugin graph; use tensorrt")
+            raise UsageError(
+                "int8_profile cpu: only TensorRT runs the plugin graph; use tensorrt", argument="int8_profile"
+            )
         if self.cpu_fast_head and (self.graph, self.precision) != ("standard", "fp32"):
             raise UsageError(
-                f"--cpu_fast_head: goes with --graph standard and --data_type fp32 only, "
-                f"not with {self.graph} and {self.precision}"
+                f"cpu_fast_head: requires the standard graph and the data type fp32; "
+                f"found {self.graph} and {self.precision}",
+                argument="cpu_fast_head",
             )
 
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """An exported detector: the checked ONNX ModelProto, and the ranges of its tensors, if they are known."""
+    """Exported detector.
+
+    Attributes:
+        proto: Validated ONNX ModelProto.
+        ranges: Ranges of its tensors; empty if unknown.
+    """
 
     proto: Any
     ranges: Ranges
 
 
 def split_trained(model: FasterRCNN) -> tuple[FasterRCNN, TrainedRanges | None]:
-    """The model without fake quantisation, and the ranges that training has learnt, if it has."""
+    """Separates a detector from the ranges that quantization-aware training learned.
+
+    Args:
+        model: Detector, trained with or without quantization.
+
+    Returns:
+        Tuple of the detector without fake quantization, and the learned ranges, or None.
+    """
     if not is_qat(model):
         return model, None
     found = from_qat(model)
@@ -104,7 +122,7 @@ def split_trained(model: FasterRCNN) -> tuple[FasterRCNN, TrainedRanges | None]:
 def export_onnx(
     model: FasterRCNN, spec: "Experiment", options: ExportOptions, calibration: Calibration | None = None
 ) -> Any:
-    """The detector as a checked ONNX ModelProto; arguments and errors as `export_with_ranges`."""
+    """Exports a detector to a validated ONNX ModelProto, as `export_with_ranges`."""
     return export_with_ranges(model, spec, options, calibration).proto
 
 
@@ -115,24 +133,28 @@ def export_with_ranges(
     calibration: Calibration | None = None,
     trained: TrainedRanges | None = None,
 ) -> Exported:
-    """The detector as ONNX, and the ranges of its tensors.
+    """Exports a detector to ONNX, with the ranges of its tensors.
 
     Args:
-        model: The detector, without fake quantisation.
-        spec: Its `inference_config` says how proposals and NMS work.
-        options: What is wanted.
-        calibration: Measures ranges; INT8 needs it unless there are `trained` ones. Called for other
-            precisions too, if given.
-        trained: Ranges learnt in quantisation-aware training.
+        model: Detector without fake quantization.
+        spec: Spec whose `inference_config` defines proposals and NMS.
+        options: Options of the file.
+        calibration: Function that measures ranges; required for INT8 without `trained`. If given, it is
+            called for other precisions too, unless there are `trained` ranges.
+        trained: Ranges learned in quantization-aware training; None for none.
+
+    Returns:
+        The ONNX model and the ranges.
 
     Raises:
-        ModelError: The model holds something that cannot be exported.
-        UsageError: The plugin graph of a model of dynamic shape.
+        ModelError: The model contains something that cannot be exported.
+        UsageError: The plugin graph is requested for a model of dynamic shape.
     """
     if options.graph == "plugin" and model.geometry.dynamic:
         raise UsageError(
-            "--graph plugin: the TensorRT plugins are made for one input size, and the model takes any "
-            "(size_min); use --graph standard"
+            "graph plugin: the TensorRT plugins support one input size, and the model has a dynamic shape "
+            "(size_min); use the standard graph",
+            argument="graph",
         )
     settings = detection_settings(spec.inference_config)
     batch = DYNAMIC_BATCH if options.batch_size is None else options.batch_size
@@ -164,14 +186,17 @@ def export_with_ranges(
     if options.precision == "int8":
         proto = insert_pairs(proto, ranges, options.profile, limits)
     preprocessing = dataclasses.asdict(ImageSettings.from_spec(spec))
-    record = ExportRecord(options.graph, options.precision, model.geometry, settings, preprocessing)
+    threshold = spec.inference_config.bbox_visualize_threshold
+    record = ExportRecord(
+        options.graph, options.precision, model.geometry, settings, preprocessing, threshold
+    )
     return Exported(_finish(proto, record, options), ranges)
 
 
 def _calibration_graph(
     model: FasterRCNN, settings: DetectionSettings, features: Part, head: Part, opset: int
 ) -> Any:
-    """The standard graph that ranges are measured in; tensors of the networks have the same names in all."""
+    """Builds the standard graph for calibration; its tensor names equal those of other graphs."""
     if opset != standard_graph.OPSET:
         features, head = (
             convert(model, standard_graph.OPSET) for convert in (convert_features, convert_head)
@@ -183,13 +208,19 @@ def _fast(head: Part, opset: int) -> Part:
     opsets = [onnx.helper.make_opsetid("", opset)]
     faster = with_fast_head(onnx.helper.make_model(head.graph, opset_imports=opsets), transformed=True)
     if faster is None:
-        log.warning("--cpu_fast_head: this model's head has no 3x3 convolution that gains; left as it is")
+        log.warning("Ignoring cpu_fast_head: the head has no 3x3 convolution that would become faster")
         return head
     return Part(faster.graph, head.inputs, head.outputs)
 
 
 def write_onnx(proto: Any, target: Path, key: str = "") -> None:
-    """Writes the model to `target`, whole or not at all; sealed if there is a key."""
+    """Writes an ONNX model atomically.
+
+    Args:
+        proto: ONNX ModelProto.
+        target: Output file.
+        key: Key that seals the file; empty for a plain file.
+    """
     with created(target, key, "onnx") as plain:
         plain.write_bytes(proto.SerializeToString())
 
@@ -201,14 +232,14 @@ def _finish(proto: Any, record: ExportRecord, options: ExportOptions) -> Any:
         onnx.checker.check_model(without_large_constants(proto), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"the model holds something that ONNX cannot express: {reason}") from error
+        raise ModelError(f"the model contains something that ONNX cannot express: {reason}") from error
     if options.graph == "plugin" and options.plugin_domain != plugin_graph.DOMAIN:
         _rename_domain(proto, options.plugin_domain)
     return proto
 
 
 def _rename_domain(proto: Any, domain: str) -> None:
-    """Moves the plugins to another domain, after the check: no checker knows them in ONNX's own."""
+    """Moves the plugins to another domain, after validation, which would reject ONNX's domain."""
     for node in proto.graph.node:
         if node.domain == plugin_graph.DOMAIN:
             node.domain = domain
@@ -222,8 +253,8 @@ def _rename_domain(proto: Any, domain: str) -> None:
 def _warn_of_limits(pre_nms: int) -> None:
     if pre_nms > _LARGEST_TENSORRT_TOPK:
         log.info(
-            "inference_config.rpn_pre_nms_top_N %d: TensorRT's TopK ends at %d; "
-            "for TensorRT lower it, or use --graph plugin",
+            "inference_config.rpn_pre_nms_top_N %d: TensorRT's TopK supports at most %d. "
+            "For TensorRT, lower it or use the plugin graph.",
             pre_nms,
             _LARGEST_TENSORRT_TOPK,
         )

@@ -1,10 +1,11 @@
-"""What an exported file says about itself: one JSON text in the ONNX metadata."""
+"""Record of an export, stored as JSON in the ONNX metadata."""
 
 import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
 
+from frcnn.limits import SMALL_JSON_BYTES, SMALL_JSON_VALUES, parse_json
 from frcnn.model.settings import DetectionSettings, Geometry, ProposalSettings
 
 PROPERTY = "frcnn"
@@ -20,7 +21,8 @@ class ExportRecord:
         geometry: Of the model.
         settings: Proposals and final NMS that are fixed in the graph.
         preprocessing: Preparation of an image; the fields of
-            `frcnn.data.transforms.preprocess.ImageSettings`.
+            `frcnn.data.transforms.image_settings.ImageSettings`.
+        visualize_threshold: Least score that is worth showing, `bbox_visualize_threshold` of the spec.
     """
 
     graph: str
@@ -28,19 +30,20 @@ class ExportRecord:
     geometry: Geometry
     settings: DetectionSettings
     preprocessing: Mapping[str, Any]
+    visualize_threshold: float = 0.6
 
     def to_json(self) -> str:
-        """The text that `from_json` reads."""
+        """Returns the record as JSON for `from_json`."""
         return json.dumps(dataclasses.asdict(self) | {"preprocessing": dict(self.preprocessing)})
 
     @classmethod
     def from_json(cls, text: str) -> "ExportRecord":
-        """The record in a text.
+        """Parses a record.
 
         Raises:
-            ValueError, KeyError or TypeError: it is not one of ours.
+            ValueError, KeyError or TypeError: The text is not a record of this program.
         """
-        values = json.loads(text)
+        values = parse_json(text, SMALL_JSON_BYTES, SMALL_JSON_VALUES)
         settings = dict(values["settings"])
         settings["proposals"] = ProposalSettings(**settings["proposals"])
         return cls(
@@ -49,4 +52,5 @@ class ExportRecord:
             geometry=Geometry.from_config(values["geometry"]),
             settings=DetectionSettings(**settings),
             preprocessing=values["preprocessing"],
+            visualize_threshold=float(values.get("visualize_threshold", cls.visualize_threshold)),
         )

@@ -1,1 +1,1 @@
-"""A folder of images in; annotated images and KITTI labels out."""
+"""Inference: annotates the images of a folder and writes KITTI labels."""

@@ -1,26 +1,27 @@
-"""Two detectors on the same images: what one finds and the other does not, and by how much they differ."""
+"""Compares two detectors on the same images: unmatched detections and largest differences."""
 
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
+from frcnn.console.foreign_text import printable
 from frcnn.console.progress import track
-from frcnn.data.transforms.preprocess import ImageSettings, batch_of, prepare_image
+from frcnn.data.image_file import UnreadableImageError, load_image
+from frcnn.data.transforms.preprocess import ImageSettings, batch_of
 from frcnn.errors import DataError
 from frcnn.model.batch_detector import DetectionBatch, Detector
 
 
 @dataclasses.dataclass(frozen=True)
 class Tolerance:
-    """How far two detections of one object may be apart.
+    """Largest differences between two detections of one object.
 
     Attributes:
         box: Largest difference of a corner's coordinate, px of the network input.
         score: Largest difference of the scores.
-        unmatched: Share of the detections that need no counterpart.
+        unmatched: Fraction of all detections that may lack a counterpart.
     """
 
     box: float = 0.5
@@ -30,7 +31,16 @@ class Tolerance:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Images seen, detections of either detector, pairs of equal ones, and their largest differences."""
+    """Agreement of two detectors.
+
+    Attributes:
+        images: Number of images.
+        expected: Number of detections of the reference.
+        found: Number of detections of the exported model.
+        matched: Number of pairs within the tolerance.
+        box_error: Largest difference of a coordinate in a pair, px of the network input.
+        score_error: Largest difference of the scores in a pair.
+    """
 
     images: int = 0
     expected: int = 0
@@ -40,7 +50,7 @@ class Comparison:
     score_error: float = 0.0
 
     def __add__(self, other: "Comparison") -> "Comparison":
-        """Of both sets of images."""
+        """Returns the comparison of both sets of images together."""
         return Comparison(
             self.images + other.images,
             self.expected + other.expected,
@@ -52,16 +62,23 @@ class Comparison:
 
     @property
     def unmatched(self) -> float:
-        """Share of all detections that have no counterpart, 0..1."""
+        """Fraction of all detections without a counterpart, 0 to 1."""
         total = self.expected + self.found
         return (total - 2 * self.matched) / total if total else 0.0
 
     def within(self, tolerance: Tolerance) -> bool:
-        """Whether few enough detections are without a counterpart."""
+        """Checks whether the fraction of unmatched detections is within the tolerance."""
         return self.unmatched <= tolerance.unmatched
 
     def table(self, tolerance: Tolerance) -> str:
-        """For people; one line a number."""
+        """Formats the comparison as a table with one figure per line.
+
+        Args:
+            tolerance: Tolerance shown next to the measured values.
+
+        Returns:
+            The table.
+        """
         box, score = f"{tolerance.box:g}", f"{tolerance.score:g}"
         rows = (
             ("images", f"{self.images}", ""),
@@ -79,7 +96,16 @@ class Comparison:
 
 
 def compare_batches(expected: DetectionBatch, found: DetectionBatch, tolerance: Tolerance) -> Comparison:
-    """Pairs the detections of each image one to one, best score first, the nearest of the same class."""
+    """Pairs the detections of each image, best score first, with the nearest of the same class.
+
+    Args:
+        expected: Detections of the reference.
+        found: Detections of the exported model on the same images.
+        tolerance: Largest differences within a pair.
+
+    Returns:
+        The comparison.
+    """
     images = range(len(expected.count))
     return sum((_compare_image(expected, found, index, tolerance) for index in images), Comparison())
 
@@ -93,10 +119,21 @@ def compare_detectors(
     batch_size: int,
     tolerance: Tolerance,
 ) -> Comparison:
-    """Runs both detectors over image files.
+    """Runs both detectors on image files and compares their detections.
+
+    Args:
+        reference: Detector to compare with.
+        exported: Detector to check.
+        paths: Image files.
+        settings: Preprocessing of the images.
+        batch_size: Number of images per batch.
+        tolerance: Largest differences within a pair.
+
+    Returns:
+        The comparison.
 
     Raises:
-        DataError: A file cannot be read as an image.
+        DataError: A file is not a readable image.
     """
     total = Comparison()
     starts = range(0, len(paths), batch_size)
@@ -132,13 +169,19 @@ def _compare_image(
 
 
 def network_image(path: Path, settings: ImageSettings) -> np.ndarray:
-    """What the network sees of an image file, as in inference: float32 [H, W, C].
+    """Reads an image file and preprocesses it for the network, as inference does.
+
+    Args:
+        path: Image file.
+        settings: Preprocessing of the image.
+
+    Returns:
+        Network input, float32 `[H, W, C]`.
 
     Raises:
-        DataError: The file cannot be read as an image.
+        DataError: The file is not a readable image.
     """
     try:
-        with tf.device("CPU"):
-            return prepare_image(tf.constant(path.read_bytes()), settings)[0].numpy()
-    except (OSError, tf.errors.OpError) as error:
-        raise DataError(f"{path}: cannot be read as an image ({str(error).splitlines()[0]})") from error
+        return load_image(path, settings).pixels
+    except UnreadableImageError as error:
+        raise DataError(f"{printable(path, None)}: cannot be read as an image ({error})") from error

@@ -1,4 +1,4 @@
-"""Detections as lines of a KITTI label file."""
+"""Formats detections as lines of a KITTI label file."""
 
 from collections.abc import Sequence
 
@@ -8,19 +8,19 @@ import numpy as np
 def kitti_lines(
     boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, class_names: Sequence[str]
 ) -> str:
-    """One line of 16 fields a detection: `class 0 0 0 x1 y1 x2 y2 0 0 0 0 0 0 0 score`.
+    """Formats detections as KITTI lines: `class 0 0 0 x1 y1 x2 y2 0 0 0 0 0 0 0 score`.
 
-    Truncation, occlusion, angles and the 3D box are not known and written as 0. White space in a class
-    name becomes `_`, since fields end at white space.
+    Truncation, occlusion, angles and the 3D box are unknown and written as 0. White space in a class name
+    becomes `_`, because white space separates the fields.
 
     Args:
-        boxes: [N, 4] yxyx, pixels of the original image.
-        scores: [N].
-        classes: int [N], index into `class_names`.
-        class_names: Background is not among them.
+        boxes: Boxes, `yxyx` in pixels of the original image, `[N, 4]`.
+        scores: Scores, `[N]`.
+        classes: Indices into `class_names`, int `[N]`.
+        class_names: Class names, without background.
 
     Returns:
-        The file's text; empty if N is 0.
+        Text of the file; empty if N is 0.
     """
     names = ["_".join(name.split()) for name in class_names]
     return "".join(

@@ -1,10 +1,11 @@
-"""Which kind of model file it is, and the detector in it; evaluate, inference and verify ask here."""
+"""Recognizes the kind of a model file and loads its detector."""
 
+import codecs
 import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from frcnn.errors import UsageError
+from frcnn.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from frcnn.inference.onnx_sessions import RuntimeChoice
@@ -12,6 +13,17 @@ if TYPE_CHECKING:
     from frcnn.spec import Experiment
 
 Kind = Literal["keras", "onnx", "engine"]
+_START = 1024
+_OTHER_KINDS = (
+    b"\xff\xd8\xff",
+    b"\x89PNG",
+    b"GIF8",
+    b"%PDF",
+    b"\x1f\x8b",
+    b"BZh",
+    b"\xfd7zXZ",
+    b"7z\xbc\xaf",
+)
 _ARCHIVES = (b"PK\x03\x04", b"\x89HDF")
 _TRAINED = (".tlt", ".keras", ".hdf5", ".h5")
 _EXPORTED = (".onnx", ".etlt")
@@ -25,52 +37,111 @@ def load_detector(
     runtime: "RuntimeChoice | None" = None,
     *,
     as_is: bool = False,
+    device: str = "auto",
 ) -> "Detector":
-    """The detector in a model file: trained, exported, or a TensorRT engine; sealed or plain.
+    """Loads the detector in a model file: trained, exported or a TensorRT engine; sealed or plain.
 
     Args:
-        path: Exists.
-        spec: Thresholds, classes and input size.
-        key: Of a sealed file.
-        mode: `evaluation` or `inference`: whose settings count.
-        runtime: What runs an exported model; None for the usual one.
-        as_is: Run an exported model's own graph, though CPUs are faster with its head in another form.
+        path: Existing file.
+        spec: Spec with thresholds, classes and input size.
+        key: Key of a sealed file; empty for a plain one.
+        mode: Section of the spec to use: `evaluation` or `inference`.
+        runtime: Runtime of an exported model; None for the default.
+        as_is: Whether to run an exported graph unchanged; otherwise a faster form of its head is used on
+            CPUs.
+        device: `auto`, `cpu`, `gpu` or `gpu:<number>`.
+
+    Returns:
+        Function from preprocessed images to detections.
 
     Raises:
-        ModelError: Broken, sealed with another key, or made for other classes or another input size.
-        UsageError: A runtime for what is no exported model.
-        RunError: The runtime is not installed, or there is no GPU for an engine.
+        ModelError: The file is broken, sealed with another key, or made for other classes or another input
+            size.
+        UsageError: `runtime` is set for a trained model or an engine.
+        RunError: The runtime is not installed, or an engine is loaded without a GPU.
     """
     kind = kind_of(path)
     if kind == "onnx":
         from frcnn.inference.onnx import load_onnx_detector
         from frcnn.inference.onnx_sessions import RuntimeChoice
 
-        choice = dataclasses.replace(runtime or RuntimeChoice(), fast_head=not as_is)
+        choice = dataclasses.replace(runtime or RuntimeChoice(), fast_head=not as_is, device=device)
         return load_onnx_detector(path, spec, key, mode, choice)
     if runtime is not None:
-        owner = "an engine, which TensorRT runs" if kind == "engine" else "a trained model; export it first"
-        raise UsageError(f"--runtime {runtime.name}: it is for exported models, and {path} is {owner}")
+        raise wrong_runtime(path, kind, runtime.name)
     if kind == "engine":
         from frcnn.inference.tensorrt import load_engine_detector
 
-        return load_engine_detector(path, spec, mode)
+        return load_engine_detector(path, spec, mode, device)
     from frcnn.model.files.checkpoint import load_detector as load_trained
 
-    return load_trained(path, spec, key, mode=mode)
+    detector = load_trained(path, spec, key, mode=mode)
+    if device == "auto":
+        return detector
+    from frcnn.inference.open_model import OnDevice
+
+    return OnDevice(detector, device)
+
+
+def wrong_runtime(path: Path, kind: Kind, runtime: str) -> UsageError:
+    """Creates the error for a runtime that cannot run a model file; it names the right one.
+
+    Args:
+        path: Model file.
+        kind: Kind of the file.
+        runtime: Requested runtime.
+
+    Returns:
+        The error.
+    """
+    owners = {
+        "keras": "a trained model, which Keras runs; export it first",
+        "onnx": "an exported model, which onnxruntime or openvino runs",
+        "engine": "an engine, which TensorRT runs",
+    }
+    return UsageError(f"runtime {runtime}: {path} is {owners[kind]}", argument="runtime")
 
 
 def kind_of(path: Path) -> Kind:
-    """What a model file holds: a sealed one says so, an archive is a trained model, else the name tells.
+    """Recognizes the kind of a model file.
 
-    As in the reference, what has none of the known suffixes is an engine.
+    A sealed file states its kind, an archive is a trained model; otherwise the suffix decides. As in TAO,
+    files with an unknown suffix are engines, unless they are text, images or archives.
+
+    Args:
+        path: Existing file.
+
+    Returns:
+        Kind of the file.
+
+    Raises:
+        ModelError: The file is not a model.
     """
     from frcnn.sealing.sealed_file import header_of, is_sealed
 
     if is_sealed(path):
         return "onnx" if header_of(path).kind == "onnx" else "keras"
     with path.open("rb") as stream:
-        start = stream.read(4)
-    if start in _ARCHIVES or path.suffix in _TRAINED:
+        start = stream.read(_START)
+    if start[:4] in _ARCHIVES or path.suffix in _TRAINED:
         return "keras"
-    return "onnx" if path.suffix in _EXPORTED else "engine"
+    if path.suffix in _EXPORTED:
+        return "onnx"
+    if _is_no_engine(start):
+        raise ModelError(
+            f"{path}: not a model; expected a trained one ({', '.join(_TRAINED)}), an exported one "
+            f"({', '.join(_EXPORTED)}) or a TensorRT engine"
+        )
+    return "engine"
+
+
+def _is_no_engine(start: bytes) -> bool:
+    """Checks whether the start of a file excludes an engine: empty, text, or a known signature."""
+    if not start or start.startswith(_OTHER_KINDS):
+        return True
+    try:
+        # The last character may be incomplete.
+        text = codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
+    return all(each.isprintable() or each.isspace() for each in text)

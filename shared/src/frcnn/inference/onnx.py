@@ -1,4 +1,4 @@
-"""Exported files as detectors: what evaluation and inference call, run by ONNX Runtime or OpenVINO."""
+"""Detectors in exported files, run by ONNX Runtime or OpenVINO, for evaluation and inference."""
 
 import logging
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from frcnn.errors import ModelError
-from frcnn.exporting.onnx.image_extent import SIZE_INPUT
-from frcnn.exporting.onnx.standard_graph import INPUT
+from frcnn.exporting.onnx.tensor_names import INPUT, SIZE_INPUT
+from frcnn.exporting.onnx_guard import load_guarded
 from frcnn.exporting.record import PROPERTY, ExportRecord
 from frcnn.inference.onnx_sessions import RuntimeChoice, Session, open_session
-from frcnn.model.build import detection_settings, geometry_of
 from frcnn.model.detector import DetectionBatch, checked_sizes
 from frcnn.model.settings import DetectionSettings
+from frcnn.model.spec_settings import detection_settings, geometry_of
 from frcnn.sealing.sealed_file import opened
 
 if TYPE_CHECKING:
@@ -23,15 +23,33 @@ log = logging.getLogger(__name__)
 
 
 class OnnxDetector:
-    """A detector in an exported file; its proposals are not among its outputs."""
+    """Detector in an exported file; its outputs do not include the proposals."""
 
     def __init__(self, session: Session, record: ExportRecord) -> None:
-        """`session` runs a standard graph that `record` describes."""
+        """Creates a detector.
+
+        Args:
+            session: Session that runs a standard graph.
+            record: Description of the graph, from the file.
+        """
         self.record = record
         self._session = session
 
+    @property
+    def batch_size(self) -> int | None:
+        """Fixed batch size of the file; None for any."""
+        return self._session.batch_size
+
     def __call__(self, images: np.ndarray, sizes: np.ndarray | None = None) -> DetectionBatch:
-        """Detections of network-ready images, float32 [B, H, W, channels], of `sizes` as `Detector` says."""
+        """Detects the objects in preprocessed images.
+
+        Args:
+            images: Images, float32 `[B, H, W, channels]`.
+            sizes: Heights and widths of the images without padding, int `[B, 2]`, px; None without padding.
+
+        Returns:
+            The detections, without proposals.
+        """
         size = self._session.batch_size or len(images)
         sizes = checked_sizes(images, sizes, self.record.geometry.stride)
         chunks = [
@@ -53,23 +71,26 @@ class OnnxDetector:
 
 def load_onnx_detector(
     path: Path,
-    spec: "Experiment",
+    spec: "Experiment | None",
     key: str = "",
     mode: str = "evaluation",
     runtime: RuntimeChoice | None = None,
 ) -> OnnxDetector:
-    """The detector in an exported file.
+    """Loads the detector in an exported file.
 
     Args:
-        path: `.onnx`, or a sealed `.etlt`.
-        spec: Says which classes and input size are expected.
-        key: Of a sealed file.
-        mode: `evaluation` or `inference`: whose settings the file's are compared with.
-        runtime: What runs it; ONNX Runtime unless said otherwise.
+        path: `.onnx` file, or sealed `.etlt` file.
+        spec: Spec with the expected classes and input size; None to accept those of the file.
+        key: Key of a sealed file; empty for a plain one.
+        mode: Section of the spec to compare the file's settings with: `evaluation` or `inference`.
+        runtime: Runtime; None for ONNX Runtime.
+
+    Returns:
+        The detector.
 
     Raises:
-        ModelError: Missing, broken, sealed with another key, not one of ours, a plugin graph, or the
-            spec wants other classes or another input size.
+        ModelError: The file is missing, broken, sealed with another key, not exported by this program, or a
+            plugin graph; or the spec has other classes or another input size.
         RunError: The runtime is not installed.
     """
     if not path.is_file():
@@ -78,30 +99,28 @@ def load_onnx_detector(
         record = read_record(plain, path)
         if record.graph != "standard":
             raise ModelError(
-                f"{path}: holds TensorRT plugins, which only TensorRT runs; export with --graph standard"
+                f"{path}: contains plugins that only TensorRT runs. Export it with the standard graph."
             )
-        check_record(record, spec, path, mode)
-        session = open_session(plain, path, runtime or RuntimeChoice())
+        if spec is not None:
+            check_record(record, spec, path, mode)
+        session = open_session(plain, path, runtime or RuntimeChoice(), looked_through=True)
     return OnnxDetector(session, record)
 
 
 def read_record(plain: Path, shown: Path) -> ExportRecord:
-    """What an ONNX file says about itself.
+    """Reads the export record in an ONNX file.
 
     Args:
-        plain: The file.
-        shown: How messages call it.
+        plain: Plain file.
+        shown: Path of the file in messages.
+
+    Returns:
+        The record.
 
     Raises:
-        ModelError: It is no ONNX file, or not one of ours.
+        ModelError: The file is not an ONNX file, or was not exported by this program.
     """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        model = onnx.load(plain, load_external_data=False)
-    except (DecodeError, ValueError, OSError) as error:
-        raise ModelError(f"{shown}: not an ONNX file ({error})") from error
+    model = load_guarded(plain, shown)
     texts = {each.key: each.value for each in model.metadata_props}
     try:
         return ExportRecord.from_json(texts[PROPERTY])
@@ -112,16 +131,16 @@ def read_record(plain: Path, shown: Path) -> ExportRecord:
 
 
 def check_record(record: ExportRecord, spec: "Experiment", path: Path, mode: str) -> None:
-    """Compares what a file is for with what the spec wants; settings that differ are a warning.
+    """Checks whether an exported file matches a spec; different settings only cause a warning.
 
     Args:
-        record: What the file says.
-        spec: Classes, input size, and the settings of `mode`.
-        path: How messages call the file.
-        mode: `evaluation` or `inference`.
+        record: Record in the file.
+        spec: Spec with classes, input size, and the settings of `mode`.
+        path: Path of the file in messages.
+        mode: Section of the spec: `evaluation` or `inference`.
 
     Raises:
-        ModelError: Other classes, or another input size.
+        ModelError: Classes or input size differ.
     """
     _check_fits(record, spec, path)
     config = spec.inference_config if mode == "inference" else spec.evaluation_config
@@ -145,6 +164,6 @@ def _warn_of_differences(
     if have != wanted:
         log.warning(
             "%s: proposals and NMS are fixed in the file and differ from %s of the spec: "
-            "it has %s, the spec says %s",
+            "the file has %s, the spec has %s",
             *(path, section, have, wanted),
         )

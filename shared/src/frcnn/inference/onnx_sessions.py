@@ -1,112 +1,141 @@
-"""Runtimes for exported files, ONNX Runtime and OpenVINO, behind one small face.
+"""Runs exported files with ONNX Runtime or OpenVINO behind a common interface.
 
-Both are imported when they are asked for: OpenVINO is in an extra of its own.
+Both packages are imported on first use, because OpenVINO is an optional extra.
 """
 
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from frcnn.errors import ModelError, RunError, UsageError
+from frcnn.errors import MissingPackageError, ModelError, RunError, UsageError
 from frcnn.exporting.onnx.fast_head import with_fast_head
+from frcnn.exporting.onnx.tensor_names import OUTPUTS
+from frcnn.exporting.onnx_guard import load_guarded
+from frcnn.inference.device import gpu_number
+from frcnn.packages import EXTRAS
 
 log = logging.getLogger(__name__)
 
-OUTPUTS = ("boxes", "scores", "classes", "count")
 _CPU = "CPUExecutionProvider"
-# Fastest first; what is not there is left out.
+# Fastest first; providers that are not installed are skipped.
 PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", _CPU)
-# What OpenVINO calls the types.
+# OpenVINO's names of the types.
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _ERRORS_ONLY = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class RuntimeChoice:
-    """What runs a file, and how.
+    """Runtime of an exported file and its options.
 
     Attributes:
         name: `onnxruntime` or `openvino`.
-        precision_hint: What OpenVINO may compute float32 layers in: `fp32`, `bf16` or `fp16`; empty for fp32.
-        threads: At most so many; 0 for as many as the runtime wants.
-        fast_head: On a CPU, give the head's 3x3 convolutions the form that `export --cpu_fast_head` writes.
+        precision_hint: Precision in which OpenVINO may compute float32 layers: `fp32`, `bf16` or `fp16`;
+            empty for fp32.
+        threads: Maximum number of threads; 0 for the runtime's default.
+        fast_head: Whether to convert the head's 3x3 convolutions on CPUs to the form that `export
+            --cpu_fast_head` writes.
+        device: `auto` for the fastest available device, `cpu`, `gpu`, or one of several GPUs, such as
+            `gpu:1`.
     """
 
     name: str = "onnxruntime"
     precision_hint: str = ""
     threads: int = 0
     fast_head: bool = False
+    device: str = "auto"
 
     def __post_init__(self) -> None:
-        """Raises UsageError for a hint to a runtime that takes none."""
+        """Raises UsageError for a precision hint to a runtime other than OpenVINO."""
         if self.precision_hint and self.name != "openvino":
             raise UsageError(
-                f"--precision_hint {self.precision_hint}: only OpenVINO takes one; add --runtime openvino"
+                f"precision_hint {self.precision_hint}: only the runtime openvino takes one, not {self.name}",
+                argument="precision_hint",
             )
 
 
 class Session(Protocol):
-    """A standard graph, ready to run.
+    """Standard graph that is ready to run, from any thread.
 
     Attributes:
-        batch_size: How many images it takes; None for any number.
+        batch_size: Fixed batch size; None for any.
     """
 
     batch_size: int | None
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """`OUTPUTS` of inputs by name."""
+        """Runs the graph on inputs by name; returns the tensors of `OUTPUTS`."""
 
 
-def open_session(plain: Path, shown: Path, choice: RuntimeChoice) -> Session:
-    """The standard graph in an ONNX file, in the runtime of choice.
+def open_session(plain: Path, shown: Path, choice: RuntimeChoice, *, looked_through: bool = False) -> Session:
+    """Opens a standard graph in a runtime.
 
     Args:
-        plain: The file; not needed any more when this returns.
-        shown: How messages call it.
-        choice: Runtime and settings.
+        plain: Plain ONNX file; no longer needed after the call.
+        shown: Path of the file in messages.
+        choice: Runtime and its options.
+        looked_through: Whether `load_guarded` has already checked the file.
+
+    Returns:
+        The session.
 
     Raises:
-        ModelError: The runtime refuses the file.
-        RunError: The runtime is not installed.
+        ModelError: The runtime rejects the file, or the file cannot contain a detector.
+        RunError: The runtime is not installed, or the device does not exist.
     """
+    if not looked_through:
+        load_guarded(plain, shown)
     make = _OpenVino if choice.name == "openvino" else _OnnxRuntime
     try:
         return make(plain, choice)
     except ImportError as error:
-        extra = "openvino" if choice.name == "openvino" else "export"
-        raise RunError(
-            f"--runtime {choice.name}: the package {choice.name} cannot be imported ({error}); "
-            f"pip install 'frcnn[{extra}]'"
-        ) from error
+        raise MissingPackageError(choice.name, EXTRAS[choice.name], f"runtime {choice.name}") from error
     except _RefusedError as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{shown}: {choice.name} cannot run it: {reason}") from error
 
 
 class _RefusedError(Exception):
-    """The runtime's own error on loading a file."""
+    """Error of a runtime that cannot load a file."""
 
 
 def _source(plain: Path, choice: RuntimeChoice) -> Path | bytes:
-    """What a CPU runs: the file, or its graph with the faster head."""
+    """Returns the file to run on a CPU, or its graph with the faster head."""
     if not choice.fast_head:
         return plain
     import onnx
-    from google.protobuf.message import DecodeError
 
     try:
-        faster = with_fast_head(onnx.load(plain), transformed=False)
-    except (DecodeError, onnx.shape_inference.InferenceError):
-        return plain  # the runtime will say what is wrong with it
+        model = onnx.load(plain, load_external_data=False)
+        faster = with_fast_head(model, transformed=False)
+    except (onnx.shape_inference.InferenceError, ValueError, KeyError, TypeError, IndexError):
+        return plain  # the runtime will report the error
     if faster is None:
         return plain
-    log.info("the head's 3x3 convolutions run in their form for CPUs (not with --as_is)")
+    log.info("Using the form for CPUs of the head's 3x3 convolutions (disable with --as_is)")
     return bytes(faster.SerializeToString())
+
+
+def _providers(installed: Sequence[str], device: str) -> tuple[list[str], list[dict[str, str]]]:
+    """Returns ONNX Runtime's providers to use, fastest first, and the settings of each.
+
+    Raises:
+        RunError: A GPU is requested, and this ONNX Runtime has no GPU provider.
+    """
+    number = gpu_number(device)
+    wanted = [each for each in PROVIDERS if each in installed]
+    if device == "cpu":
+        wanted = [_CPU]
+    elif number is not None and wanted == [_CPU]:
+        raise RunError(
+            f"device {device}: this ONNX Runtime supports CPUs only. Install onnxruntime-gpu instead."
+        )
+    return wanted, [{} if each == _CPU or number is None else {"device_id": str(number)} for each in wanted]
 
 
 class _OnnxRuntime:
@@ -117,17 +146,16 @@ class _OnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
         options.intra_op_num_threads = choice.threads
-        installed = onnxruntime.get_available_providers()
-        wanted = [each for each in PROVIDERS if each in installed]
+        wanted, settings = _providers(onnxruntime.get_available_providers(), choice.device)
         refusals = (errors.Fail, errors.InvalidGraph, errors.InvalidArgument, errors.NotImplemented)
         try:
             source = _source(plain, choice) if wanted == [_CPU] else plain
-            self._session = onnxruntime.InferenceSession(source, options, providers=wanted)
+            self._session = onnxruntime.InferenceSession(source, options, wanted, settings)
         except refusals as error:
             raise _RefusedError(error) from error
         batch = self._session.get_inputs()[0].shape[0]
         self.batch_size = batch if isinstance(batch, int) else None
-        # Not always what was wanted: a GPU provider without its GPU drops out.
+        # Log the actual providers: ONNX Runtime drops a GPU provider without a GPU.
         used = ", then ".join(
             each.removesuffix("ExecutionProvider") for each in self._session.get_providers()
         )
@@ -146,18 +174,26 @@ class _OpenVino:
         if choice.threads:
             options["INFERENCE_NUM_THREADS"] = choice.threads
         core = openvino.Core()
-        self._compile: Callable[[Any], Any] = lambda model: core.compile_model(model, "CPU", options)
-        self._requests: dict[int, Any] = {}
+        device = _openvino_device(core.available_devices, choice.device)
+        self._compile: Callable[[Any], Any] = lambda model: core.compile_model(model, device, options)
+        self._compiled: dict[int, Any] = {}
+        self._lock = threading.Lock()
+        # A request runs one batch at a time, so each thread has its own.
+        self._requests = threading.local()
         try:
-            self._model = core.read_model(_source(plain, choice))
+            source = _source(plain, choice)
+            # OpenVINO recognizes the format by the suffix, and an unsealed file has no name.
+            if isinstance(source, Path) and source.suffix != ".onnx":
+                source = source.read_bytes()
+            self._model = core.read_model(source)
             batch = self._model.inputs[0].partial_shape[0]
             self.batch_size = batch.get_length() if batch.is_static else None
-            # OpenVINO 2026.4.1 computes some INT8 graphs of a free batch wrongly.
+            # OpenVINO 2026.4.1 gives wrong results for some INT8 graphs with a free batch size.
             self._each_batch = self.batch_size is None and _is_int8(self._model)
             self._request(1)
         except RuntimeError as error:
             raise _RefusedError(error) from error
-        log.info("OpenVINO %s runs the model on the CPU in %s", openvino.__version__, hint)
+        log.info("OpenVINO %s runs the model on %s in %s", openvino.__version__, device, hint)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         images = len(next(iter(inputs.values())))
@@ -165,12 +201,36 @@ class _OpenVino:
         return [np.array(answers[name]) for name in OUTPUTS]
 
     def _request(self, images: int) -> Any:
-        """Runs so many images; compiled when it is first asked for."""
+        """Returns this thread's inference request for a batch of this many images."""
         key = images if self._each_batch else 0
-        if key not in self._requests:
-            model = _of_batch(self._model, images) if self._each_batch else self._model
-            self._requests[key] = self._compile(model).create_infer_request()
-        return self._requests[key]
+        mine: dict[int, Any] = self._requests.__dict__.setdefault("by_batch", {})
+        if key not in mine:
+            mine[key] = self._for_batch(key).create_infer_request()
+        return mine[key]
+
+    def _for_batch(self, images: int) -> Any:
+        """Returns the model for a batch size, 0 for any; compiled on first use."""
+        with self._lock:
+            if images not in self._compiled:
+                model = _of_batch(self._model, images) if images else self._model
+                self._compiled[images] = self._compile(model)
+            return self._compiled[images]
+
+
+def _openvino_device(available: Sequence[str], device: str) -> str:
+    """Returns OpenVINO's name of a device.
+
+    Raises:
+        RunError: A GPU is requested, and OpenVINO finds none.
+    """
+    number = gpu_number(device)
+    if number is None:
+        return "CPU"
+    found = sorted(each for each in available if each.partition(".")[0] == "GPU")
+    wanted = "GPU" if device == "gpu" else f"GPU.{number}"
+    if wanted not in found and not (number == 0 and found):
+        raise RunError(f"device {device}: OpenVINO finds {', '.join(available)}; expected one of these")
+    return wanted if wanted in found else found[0]
 
 
 def _is_int8(model: Any) -> bool:
@@ -178,7 +238,7 @@ def _is_int8(model: Any) -> bool:
 
 
 def _of_batch(model: Any, images: int) -> Any:
-    """A copy of the graph with the number of images written into it."""
+    """Returns a copy of the graph with a fixed batch size."""
     copy = model.clone()
     shapes = {each: each.partial_shape for each in copy.inputs}
     for shape in shapes.values():

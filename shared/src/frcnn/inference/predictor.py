@@ -1,12 +1,11 @@
-"""From image files to detections in the pixels of the original images.
+"""Runs a detector on image files; boxes are in pixels of the original images.
 
-B images a batch, K detection slots, N detections of an image, h and w the size of an original image.
+Letters in shapes: N detections of an image, h and w the size of an original image.
 """
 
 import collections
 import dataclasses
 import itertools
-import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -14,17 +13,20 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from frcnn.data.transforms.preprocess import ImageSettings, batch_of, decode_image, prepare_image
+from frcnn.data.conversion.stored_image import UPRIGHT
+from frcnn.data.image_file import LoadedImage, UnreadableImageError, load_image
+from frcnn.data.transforms.preprocess import ImageSettings, batch_of, decode_image
+from frcnn.inference.detections import to_original as to_original
 from frcnn.model.batch_detector import DetectionBatch, Detector
 
-# Images are decoded while the detector is busy; more threads than this are of no use to it.
+# Images are decoded while the detector is busy; more threads do not make it faster.
 _DECODERS = 4
 _BATCHES_AHEAD = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class Unreadable:
-    """A file that is no image, and why."""
+    """File that is not a readable image, and the reason."""
 
     path: Path
     reason: str
@@ -32,14 +34,16 @@ class Unreadable:
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What was found in one image, highest score first.
+    """Detections of one image, highest score first.
 
     Attributes:
-        path: The image's file.
-        encoded: The file's bytes.
-        boxes: float32 [N, 4] yxyx, pixels of the original image, inside it.
-        scores: float32 [N].
-        classes: int [N].
+        path: Image file.
+        encoded: Bytes of the file.
+        boxes: Boxes inside the image, `yxyx` in pixels of the original image, float32 `[N, 4]`.
+        scores: Scores, float32 `[N]`.
+        classes: Class indices, int `[N]`.
+        orientation: EXIF orientation in the file.
+        turned: EXIF orientation that was applied; boxes are in pixels of the rotated image.
     """
 
     path: Path
@@ -47,19 +51,19 @@ class Prediction:
     boxes: np.ndarray
     scores: np.ndarray
     classes: np.ndarray
+    orientation: int = UPRIGHT
+    turned: int = UPRIGHT
 
     def pixels(self) -> np.ndarray:
-        """The original image in colour, uint8 [h, w, 3]."""
+        """Decodes the original image, rotated as for the detector; uint8 `[h, w, 3]`, RGB."""
         with tf.device("CPU"):
-            return decode_image(tf.constant(self.encoded), channels=3).numpy()
+            return decode_image(tf.constant(self.encoded), channels=3, orientation=self.turned).numpy()
 
 
 @dataclasses.dataclass(frozen=True)
 class _Prepared:
     path: Path
-    encoded: bytes
-    image: np.ndarray
-    size: tuple[int, int]
+    image: LoadedImage
 
 
 def predict(
@@ -69,25 +73,27 @@ def predict(
     *,
     batch_size: int,
     score_threshold: float,
+    apply_exif: bool = False,
 ) -> Iterator[Prediction | Unreadable]:
-    """Runs `detector` over image files, `batch_size` at a time.
+    """Runs a detector on image files, `batch_size` at a time.
 
-    Images are prepared by the same code as in training and evaluation. The last batch is filled up with
-    empty images, so that the detector sees one batch size only. Where images keep their aspect, those of a
-    batch are padded to a common shape. A file that cannot be read takes no place in it.
+    Images are preprocessed by the same code as in training and evaluation. The last batch is filled up with
+    empty images, so that the detector sees only one batch size. If images keep their aspect ratio, those of a
+    batch are padded to a common shape. Unreadable files are left out of the batches.
 
     Args:
-        detector: From network-ready images to detections.
-        paths: The files.
-        settings: What the network expects of an image.
-        batch_size: B.
-        score_threshold: Detections below it are left out.
+        detector: Function from preprocessed images to detections.
+        paths: Image files.
+        settings: Preprocessing of the images.
+        batch_size: Number of images per batch.
+        score_threshold: Lowest score to keep, 0 to 1.
+        apply_exif: Whether to rotate images by their EXIF orientation.
 
     Yields:
-        One result a file, in the order of `paths`; an unreadable one may come somewhat earlier.
+        One result per file, in the order of `paths`; an unreadable file may be yielded somewhat earlier.
     """
     waiting: list[_Prepared] = []
-    for prepared in _prepare_ahead(paths, settings, batch_size * _BATCHES_AHEAD):
+    for prepared in _prepare_ahead(paths, settings, apply_exif, batch_size * _BATCHES_AHEAD):
         if isinstance(prepared, Unreadable):
             yield prepared
             continue
@@ -99,49 +105,30 @@ def predict(
         yield from _detect(detector, waiting, settings, batch_size, score_threshold)
 
 
-def to_original(boxes: np.ndarray, network: tuple[int, int], original: tuple[int, int]) -> np.ndarray:
-    """Boxes [N, 4] yxyx in the pixels of the original image, clipped to it.
-
-    Args:
-        boxes: In pixels of the network input.
-        network: Height and width of the network input.
-        original: Height and width of the original image.
-    """
-    scale = np.asarray([original[0] / network[0], original[1] / network[1]] * 2, np.float32)
-    limits = np.asarray([original[0] - 1, original[1] - 1] * 2, np.float32)
-    return np.clip(boxes * scale, np.float32(0.0), limits)
-
-
 def _prepare_ahead(
-    paths: Sequence[Path], settings: ImageSettings, ahead: int
+    paths: Sequence[Path], settings: ImageSettings, apply_exif: bool, ahead: int
 ) -> Iterator[_Prepared | Unreadable]:
-    """Reads and prepares files in threads, at most `ahead` of what has been taken."""
+    """Reads and preprocesses files in threads, at most `ahead` files in advance."""
     remaining = iter(paths)
     with ThreadPoolExecutor(_DECODERS, "image-decoder") as pool:
         started: collections.deque[Future[_Prepared | Unreadable]] = collections.deque()
         try:
             while True:
                 for path in itertools.islice(remaining, ahead - len(started)):
-                    started.append(pool.submit(_prepare, path, settings))
+                    started.append(pool.submit(_prepare, path, settings, apply_exif))
                 if not started:
                     return
                 yield started.popleft().result()
         finally:
-            # On an error or Ctrl-C there is no point in preparing the rest.
+            # On an error or Ctrl-C, cancel the preparation of the rest.
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _prepare(path: Path, settings: ImageSettings) -> _Prepared | Unreadable:
+def _prepare(path: Path, settings: ImageSettings, apply_exif: bool) -> _Prepared | Unreadable:
     try:
-        encoded = path.read_bytes()
-        with tf.device("CPU"):
-            image, size = prepare_image(tf.constant(encoded), settings)
-    except OSError as error:
-        return Unreadable(path, error.strerror or str(error))
-    except tf.errors.OpError as error:
-        return Unreadable(path, _reason(error.message))
-    height, width = size.numpy().tolist()
-    return _Prepared(path, encoded, image.numpy(), (height, width))
+        return _Prepared(path, load_image(path, settings, apply_exif=apply_exif))
+    except UnreadableImageError as error:
+        return Unreadable(path, str(error))
 
 
 def _detect(
@@ -151,25 +138,23 @@ def _detect(
     batch_size: int,
     threshold: float,
 ) -> Iterator[Prediction]:
-    found = detector(*batch_of([each.image for each in waiting], settings, batch_size))
+    found = detector(*batch_of([each.image.pixels for each in waiting], settings, batch_size))
     for index, each in enumerate(waiting):
-        yield _prediction(each, found, index, threshold)
+        yield _prediction(each.path, each.image, found, index, threshold)
 
 
-def _prediction(image: _Prepared, found: DetectionBatch, index: int, threshold: float) -> Prediction:
+def _prediction(
+    path: Path, image: LoadedImage, found: DetectionBatch, index: int, threshold: float
+) -> Prediction:
     scores = found.scores[index, : found.count[index]]
     order = np.argsort(-scores, kind="stable")
     chosen = order[scores[order] >= threshold]
     return Prediction(
-        path=image.path,
+        path=path,
         encoded=image.encoded,
-        boxes=to_original(found.boxes[index, chosen], image.image.shape[:2], image.size),
+        boxes=to_original(found.boxes[index, chosen], image.pixels.shape[:2], image.size),
         scores=scores[chosen],
         classes=found.classes[index, chosen],
+        orientation=image.orientation,
+        turned=image.turned,
     )
-
-
-def _reason(message: str) -> str:
-    """TensorFlow's message without the names of nodes and ops."""
-    plain = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]|name:\s*$", "", message).strip()
-    return plain.splitlines()[0].rstrip(" :") if plain else "not an image that can be decoded"

@@ -1,4 +1,4 @@
-"""What an inference run reads, where it writes, and what it shows."""
+"""Input, outputs and display options of an inference run."""
 
 import dataclasses
 from pathlib import Path
@@ -9,22 +9,22 @@ from frcnn.errors import Problem, SpecError, UsageError
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
 
-# Sub-folders of the results folder, for outputs the spec names no folder for.
+# Subfolders of the results folder for outputs whose folder the spec leaves empty.
 IMAGE_FOLDER, LABEL_FOLDER = "images_annotated", "labels"
 
 
 @dataclasses.dataclass(frozen=True)
 class InferenceSettings:
-    """Inputs and outputs of an inference run.
+    """Input and outputs of an inference run.
 
     Attributes:
-        images_dir: Searched for images, sub-folders included.
-        image_output_dir: Gets the annotated images.
-        label_dir: Gets the KITTI label files.
-        class_names: In the order of the class indices, background not among them.
-        score_threshold: Detections below it are neither drawn nor written (`bbox_visualize_threshold`).
-        captions: Whether class and score are written beside a box.
-        batch_size: Images the detector gets at once.
+        images_dir: Folder that is searched recursively for images.
+        image_output_dir: Folder for the annotated images.
+        label_dir: Folder for the KITTI label files.
+        class_names: Class names in the order of their ids, without background.
+        score_threshold: Lowest score to draw and write (`bbox_visualize_threshold`).
+        captions: Whether to write class and score next to a box.
+        batch_size: Number of images per batch.
     """
 
     images_dir: Path
@@ -39,16 +39,19 @@ class InferenceSettings:
     def from_spec(
         cls, spec: "Experiment", *, results_dir: Path | None = None, captions: bool | None = None
     ) -> "InferenceSettings":
-        """The settings in `inference_config` of a checked spec.
+        """Creates the settings from `inference_config` of a validated spec.
 
         Args:
-            spec: The spec.
-            results_dir: Holds the outputs for which the spec names no folder.
-            captions: Instead of `bbox_caption_on`, if given.
+            spec: Spec.
+            results_dir: Folder for the outputs whose folder the spec leaves empty; None for none.
+            captions: Replacement for `bbox_caption_on`; None to use the spec's.
+
+        Returns:
+            The settings.
 
         Raises:
-            SpecError: A folder is neither named nor implied, or `images_dir` does not exist.
-            UsageError: An annotated image would take the place of its original.
+            SpecError: An output folder is missing, or `images_dir` does not exist.
+            UsageError: An annotated image would overwrite its original.
         """
         config = spec.inference_config
         images_dir = Path(config.images_dir)
@@ -64,7 +67,7 @@ class InferenceSettings:
         if image_output_dir.resolve() == images_dir.resolve():
             raise UsageError(
                 f"inference_config.detection_image_output_dir is images_dir itself ({images_dir}): "
-                "annotated images would replace their originals; name another folder"
+                "annotated images would replace their originals. Choose another folder."
             )
         return cls(
             images_dir=images_dir,
@@ -86,12 +89,12 @@ def _output_dir(named: str, results_dir: Path | None, folder: str) -> Path | Non
 def _images_problems(images_dir: str) -> list[Problem]:
     path = "inference_config.images_dir"
     if not images_dir:
-        return [Problem(path, "not set; expected the folder of the images to look at")]
+        return [Problem(path, "not set; expected the folder of the input images")]
     if not Path(images_dir).is_dir():
         found = "is a file" if Path(images_dir).exists() else "does not exist"
-        return [Problem(path, f"{images_dir} {found}; expected the folder of the images to look at")]
+        return [Problem(path, f"{images_dir} {found}; expected the folder of the input images")]
     return []
 
 
 def _missing_output(field: str) -> Problem:
-    return Problem(f"inference_config.{field}", "not set; name a folder, or give one for all results with -r")
+    return Problem(f"inference_config.{field}", "not set; name a folder, or set one for all results with -r")

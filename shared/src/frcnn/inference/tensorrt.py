@@ -1,23 +1,24 @@
-"""TensorRT engines as detectors. Written against TensorRT 10.13's API; no GPU has run it yet.
+"""Runs TensorRT engines as detectors, with TensorRT 10.13 to 11.x; untested on a GPU.
 
-Engines of both graphs run, and those the reference's users have; pyright checks the file as it does
+Supports engines of both graphs, including existing TAO engines. pyright checks this file, as it does
 `engine.py`.
 """
 
 import logging
 import math
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from frcnn.errors import ModelError, RunError
-from frcnn.exporting.onnx.plugin_graph import OUTPUTS as PLUGIN_OUTPUTS
+from frcnn.errors import ModelError, RunError, UsageError
+from frcnn.exporting.onnx.tensor_names import OUTPUTS, PLUGIN_OUTPUTS
 from frcnn.exporting.record import ExportRecord
 from frcnn.exporting.tensorrt.cuda_driver import CudaDriver
 from frcnn.exporting.tensorrt.engine import require_tensorrt
+from frcnn.inference.device import gpu_number
 from frcnn.inference.onnx import check_record
-from frcnn.inference.onnx_sessions import OUTPUTS
 from frcnn.model.detector import DetectionBatch
 
 if TYPE_CHECKING:
@@ -29,12 +30,21 @@ log = logging.getLogger(__name__)
 
 
 class EngineDetector:
-    """A detector run by TensorRT; its proposals are not among its outputs."""
+    """Detector run by TensorRT; its outputs do not include the proposals.
+
+    Thread-safe; calls wait for each other, because the engine's memory holds one batch.
+    """
 
     def __init__(
         self, engine: "trt.ICudaEngine", driver: CudaDriver, record: ExportRecord | None = None
     ) -> None:
-        """`engine` is of a standard or plugin graph; `record` is what it says of itself, if it does."""
+        """Creates a detector.
+
+        Args:
+            engine: Engine of a standard or plugin graph.
+            driver: CUDA driver.
+            record: Export record in the engine; None if it has none.
+        """
         import tensorrt as trt
 
         self.record = record
@@ -51,17 +61,40 @@ class EngineDetector:
         else:
             self._fewest = self._most = batch
         self._memory: dict[str, tuple[int, int]] = {}  # address and bytes of each tensor
+        self._lock = threading.Lock()
 
     @property
     def names(self) -> frozenset[str]:
-        """Of the outputs."""
+        """Names of the outputs."""
         return frozenset(self._outputs)
 
+    @property
+    def batch_size(self) -> int:
+        """Maximum number of images per batch."""
+        return self._most
+
+    def close(self) -> None:
+        """Frees the engine's memory on the device; the detector can no longer be called."""
+        with self._lock:
+            self._driver.use()
+            for address, _ in self._memory.values():
+                self._driver.free(address)
+            self._memory.clear()
+
     def __call__(self, images: np.ndarray, sizes: np.ndarray | None = None) -> DetectionBatch:
-        """Detections of network-ready images, float32 [B, H, W, channels]; the engine knows their size."""
-        chunks = [
-            self._run(images[start : start + self._most]) for start in range(0, len(images), self._most)
-        ]
+        """Detects the objects in preprocessed images.
+
+        Args:
+            images: Images, float32 `[B, H, W, channels]`.
+            sizes: Ignored; an engine has a fixed input size.
+
+        Returns:
+            The detections, without proposals.
+        """
+        starts = range(0, len(images), self._most)
+        with self._lock:
+            self._driver.use()
+            chunks = [self._run(images[start : start + self._most]) for start in starts]
         boxes, scores, classes, count = (np.concatenate(each) for each in zip(*chunks, strict=True))
         return DetectionBatch(boxes, scores, classes, count)
 
@@ -82,7 +115,7 @@ class EngineDetector:
 
         context, driver, (name,) = self._context, self._driver, self._inputs
         if not context.set_input_shape(name, list(images.shape)):
-            raise ModelError(f"the engine takes no input of shape {list(images.shape)}")
+            raise ModelError(f"the engine does not accept inputs of shape {list(images.shape)}")
         driver.to_device(self._place(name, images.nbytes), images)
         answers = {}
         for each in self._outputs:
@@ -91,14 +124,14 @@ class EngineDetector:
             answers[each] = np.empty(shape, kind)
             self._place(each, math.prod(shape) * kind.itemsize)
         if not context.execute_async_v3(driver.stream):
-            raise ModelError("the engine failed; TensorRT's log above says why")
+            raise ModelError("the engine failed; see TensorRT's log above")
         for each, array in answers.items():
             driver.to_host(array, self._memory[each][0])
         driver.wait()
         return answers
 
     def _place(self, name: str, size: int) -> int:
-        """The address of a tensor, with room for `size` bytes."""
+        """Returns the address of a tensor's memory, of at least `size` bytes."""
         address, room = self._memory.get(name, (0, -1))
         if room < size:
             if address:
@@ -110,13 +143,16 @@ class EngineDetector:
 
 
 def from_plugin(rows: np.ndarray, counts: np.ndarray, height: int, width: int) -> list[np.ndarray]:
-    """Boxes, scores, classes and count of what the NMS plugin answers.
+    """Converts the outputs of the NMS plugin.
 
     Args:
-        rows: [B, 1, K, 7]: image, class, score, x1, y1, x2, y2 in 0..1.
-        counts: int32 [B, 1, 1, 1]: how many of the rows are detections.
-        height: Of the network input, px.
-        width: Likewise.
+        rows: Image, class, score, x1, y1, x2, y2 in 0..1, `[B, 1, K, 7]`.
+        counts: Numbers of rows that are detections, int32 `[B, 1, 1, 1]`.
+        height: Height of the network input, px.
+        width: Width of the network input, px.
+
+    Returns:
+        List of boxes, `yxyx` in pixels, `[B, K, 4]`, scores `[B, K]`, classes `[B, K]` and counts `[B]`.
     """
     count = counts.reshape(len(rows)).astype(np.int32)
     rows = rows.reshape(len(rows), -1, 7)
@@ -130,32 +166,45 @@ def from_plugin(rows: np.ndarray, counts: np.ndarray, height: int, width: int) -
     ]
 
 
-def load_engine_detector(path: Path, spec: "Experiment", mode: str = "evaluation") -> EngineDetector:
-    """The detector in an engine.
+def load_engine_detector(
+    path: Path, spec: "Experiment | None", mode: str = "evaluation", device: str = "auto"
+) -> EngineDetector:
+    """Loads the detector in an engine.
 
     Args:
-        path: A TensorRT plan, made by `frcnn engine build` or not.
-        spec: Says which classes and input size are expected.
-        mode: `evaluation` or `inference`: whose settings the engine's are compared with, if it tells them.
+        path: TensorRT plan, built by `frcnn engine build` or another program.
+        spec: Spec with the expected classes and input size; None to accept those of the engine.
+        mode: Section of the spec to compare the engine's settings with: `evaluation` or `inference`.
+        device: `auto`, `gpu` or `gpu:<number>`.
+
+    Returns:
+        The detector.
 
     Raises:
-        ModelError: Not an engine, one of another TensorRT, or the spec wants other classes or another size.
-        RunError: There is no GPU or no TensorRT here.
+        ModelError: The file is not an engine or was built by another TensorRT version; or the spec has other
+            classes or another input size.
+        UsageError: The device is `cpu`, or its name is invalid.
+        RunError: There is no GPU, or TensorRT is not installed.
     """
+    number = gpu_number(device)
+    if device == "cpu":
+        raise UsageError(f"device cpu: {path} is a TensorRT engine, which runs on a GPU", argument="device")
     try:
-        driver = CudaDriver()
+        driver = CudaDriver(number=number or 0)
         require_tensorrt()
     except RunError as error:
-        raise RunError(f"{path}: taken for a TensorRT engine by its name. {error}") from error
+        raise RunError(f"{path}: recognized as a TensorRT engine by its name. {error}") from error
     import tensorrt as trt
 
     logger = trt.Logger(trt.Logger.WARNING)
     trt.init_libnvinfer_plugins(logger, "")
     engine = trt.Runtime(logger).deserialize_cuda_engine(path.read_bytes())
     if engine is None:
-        raise ModelError(f"{path}: not an engine of TensorRT {trt.__version__} for this GPU; build it here")
+        raise ModelError(
+            f"{path}: not an engine of TensorRT {trt.__version__} for this GPU; build it on this machine"
+        )
     record = _record_of(engine, path)
-    if record is not None:
+    if record is not None and spec is not None:
         check_record(record, spec, path, mode)
     detector = EngineDetector(engine, driver, record)
     _check_tensors(detector, spec, path)
@@ -166,16 +215,16 @@ def _record_of(engine: "trt.ICudaEngine", path: Path) -> ExportRecord | None:
     try:
         return ExportRecord.from_json(engine.name)
     except (KeyError, ValueError, TypeError):
-        log.info("%s: an engine from elsewhere; its classes and thresholds are taken to be the spec's", path)
+        log.info("%s: built by another program; using classes and thresholds of the spec", path)
         return None
 
 
-def _check_tensors(detector: EngineDetector, spec: "Experiment", path: Path) -> None:
+def _check_tensors(detector: EngineDetector, spec: "Experiment | None", path: Path) -> None:
     if not any(detector.names.issuperset(wanted) for wanted in (OUTPUTS, PLUGIN_OUTPUTS)):
         raise ModelError(
-            f"{path}: an engine with the outputs {', '.join(sorted(detector.names))}: no detector"
+            f"{path}: not a detector: the engine has the outputs {', '.join(sorted(detector.names))}"
         )
-    size = spec.model_config.input_image_config.size_height_width
+    size = spec.model_config.input_image_config.size_height_width if spec is not None else None
     if size is not None and detector.input_shape[1:] != (size.height, size.width):
         have = "x".join(map(str, detector.input_shape[1:]))
         raise ModelError(

@@ -1,1 +1,1 @@
-"""The detector: layers, backbones, RPN, proposals, targets, RoI head, losses, detections."""
+"""Detector: layers, backbones, RPN, proposals, targets, RoI head, losses and detections."""

@@ -1,4 +1,4 @@
-"""What evaluation and inference ask of a detector: a function from images to padded detections."""
+"""Interface between detectors and evaluation or inference: a function from images to padded detections."""
 
 from typing import Protocol
 
@@ -10,12 +10,17 @@ __all__ = ["DetectionBatch", "Detector"]
 
 
 class Detector(Protocol):
-    """From network-ready images to what was found there."""
+    """Callable that detects objects in preprocessed images."""
 
     def __call__(self, images: np.ndarray, sizes: np.ndarray | None = None) -> DetectionBatch:
-        """Detections of images float32 [B, H, W, C], prepared as the data pipeline prepares them.
+        """Detects objects in a batch.
 
-        `sizes` int [B, 2] are the heights and widths of the images in px, the rest being padding; without
-        them there is none. Detectors of static shape need not look at them.
+        Args:
+            images: Preprocessed images, float32 `[B, H, W, C]`.
+            sizes: Heights and widths of the images in px, int `[B, 2]`; the rest is padding. `None` without
+                padding. Detectors of static shape may ignore it.
+
+        Returns:
+            Padded detections.
         """
         ...

@@ -1,33 +1,35 @@
-"""The one place where a spec meets layers."""
+"""Builds the detector that a spec describes."""
 
 from typing import TYPE_CHECKING
 
 import keras
 from keras import KerasTensor
 
-from frcnn.data.transforms.preprocess import ImageSettings
 from frcnn.model.backbones import BackboneOptions, backbone
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.layers import Conv2D
-from frcnn.model.settings import DetectionSettings, Geometry, ProposalSettings, TrainingSettings
+from frcnn.model.settings import TrainingSettings
+from frcnn.model.spec_settings import detection_settings as detection_settings
+from frcnn.model.spec_settings import geometry_of as geometry_of
+from frcnn.model.spec_settings import proposal_settings
 
 if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import (
-        EvaluationConfig,
-        Experiment,
-        InferenceConfig,
-        ModelConfig,
-        TrainingConfig,
-    )
+    from frcnn.spec.schema.experiment import Experiment, ModelConfig
 
 RPN_CHANNELS = 512
 
 
 def build(spec: "Experiment") -> FasterRCNN:
-    """A detector with fresh weights, as the spec describes it.
+    """Builds a detector with fresh weights from a spec.
+
+    Args:
+        spec: Experiment spec.
+
+    Returns:
+        The detector.
 
     Raises:
-        ModelError: The spec names a backbone that this version cannot build.
+        ModelError: The spec names an unknown backbone.
     """
     geometry = geometry_of(spec)
     parts = backbone(spec.model_config.arch, _options(spec.model_config))
@@ -42,33 +44,20 @@ def build(spec: "Experiment") -> FasterRCNN:
     return FasterRCNN(features, head, geometry)
 
 
-def geometry_of(spec: "Experiment") -> Geometry:
-    """Sizes, anchors, classes and coding that the spec asks for."""
-    model, training = spec.model_config, spec.training_config
-    image, pool = model.input_image_config, model.roi_pooling_config
-    size, seen = image.size_height_width, ImageSettings.from_spec(spec)
-    return Geometry(
-        height=None if size is None else size.height,
-        width=None if size is None else size.width,
-        channels=seen.channels,
-        scales=tuple(model.anchor_box_config.scale),
-        ratios=tuple(model.anchor_box_config.ratio),
-        crop_size=pool.pool_size * (2 if pool.pool_size_2x else 1),
-        class_names=tuple(spec.class_names),
-        code_weights=tuple(training.classifier_regr_std[key] for key in "xywh"),  # type: ignore[arg-type]
-        std_scaling=training.std_scaling,
-        stride=model.rpn_stride,
-        min_side=seen.min_side,
-        max_side=seen.max_side,
-    )
-
-
 def training_settings(spec: "Experiment", rank: int = 0) -> TrainingSettings:
-    """Matching, sampling and losses that the spec asks for; every rank draws its own samples."""
+    """Returns the matching, sampling and loss settings in a spec.
+
+    Args:
+        spec: Experiment spec.
+        rank: Rank of this process; each rank gets its own random seed.
+
+    Returns:
+        Settings of the training.
+    """
     training = spec.training_config
     regularizer = training.regularizer
     return TrainingSettings(
-        proposals=_proposals(training),
+        proposals=proposal_settings(training),
         rpn_min_overlap=training.rpn_min_overlap,
         rpn_max_overlap=training.rpn_max_overlap,
         rpn_mini_batch=training.rpn_mini_batch,
@@ -76,30 +65,16 @@ def training_settings(spec: "Experiment", rank: int = 0) -> TrainingSettings:
         classifier_max_overlap=training.classifier_max_overlap,
         roi_mini_batch=spec.model_config.roi_mini_batch,
         gt_as_roi=training.gt_as_roi,
+        rpn_inside_anchors_only=training.rpn_inside_anchors_only,
         lambda_rpn_class=training.lambda_rpn_class,
         lambda_rpn_regr=training.lambda_rpn_regr,
+        std_scaling=training.std_scaling,
         lambda_cls_class=training.lambda_cls_class,
         lambda_cls_regr=training.lambda_cls_regr,
         regularizer="NO_REG" if regularizer is None else regularizer.type.name,
         regularizer_weight=0.0 if regularizer is None else regularizer.weight,
         # TensorFlow's stateless seeds are signed.
         seed=(spec.random_seed + rank) % 2**31,
-    )
-
-
-def detection_settings(config: "EvaluationConfig | InferenceConfig") -> DetectionSettings:
-    """Proposals and final NMS that the spec's evaluation or inference section asks for."""
-    return DetectionSettings(
-        proposals=_proposals(config),
-        score_threshold=config.object_confidence_thres,
-        iou_threshold=config.classifier_nms_overlap_threshold,
-        max_detections=config.classifier_nms_max_boxes,
-    )
-
-
-def _proposals(config: "TrainingConfig | EvaluationConfig | InferenceConfig") -> ProposalSettings:
-    return ProposalSettings(
-        config.rpn_pre_nms_top_N, config.rpn_nms_max_boxes, config.rpn_nms_overlap_threshold
     )
 
 

@@ -1,4 +1,4 @@
-"""Detections: from the RoI head's answers to final boxes."""
+"""Computes final boxes from the outputs of the RoI head."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,9 +12,13 @@ from frcnn.ops.nms import suppress
 
 
 class Detections(NamedTuple):
-    """`boxes` [B, K, 4] `yxyx` pixels, `scores` [B, K], `classes` int32 [B, K], `count` int32 [B].
+    """Detections of a batch, best score first; slots from `count` on are zero.
 
-    Best score first; rows from `count` on are zero.
+    Attributes:
+        boxes: Boxes, `yxyx` in pixels, float32 `[B, K, 4]`.
+        scores: Scores, float32 `[B, K]`.
+        classes: Class indices, int32 `[B, K]`.
+        count: Numbers of detections, int32 `[B]`.
     """
 
     boxes: tf.Tensor
@@ -36,21 +40,24 @@ def generate_detections(
     max_detections: int,
     code_weights: Sequence[float],
 ) -> Detections:
-    """Decodes the boxes of every class, drops weak ones, and applies NMS class by class.
+    """Decodes the boxes of every class, drops low scores, and applies NMS per class.
 
-    Of equal scores the RoI with the lower index wins, then the lower class.
+    For equal scores, the lower RoI index wins, then the lower class index.
 
     Args:
-        rois: [B, R, 4] `yxyx` pixels.
-        roi_valid: bool [B, R]; RoIs that are only padding yield nothing.
-        probabilities: [B, R, C + 1], background last.
-        codes: [B, R, C, 4], weighted, relative to sides that count the last pixel.
-        height: Of the images, px.
-        width: Of the images, px.
-        score_threshold: Only probabilities above this count.
-        iou_threshold: NMS drops a box whose IoU with a better one of its class is above this.
-        max_detections: K, of an image over all classes.
+        rois: RoIs, `yxyx` in pixels, `[B, R, 4]`.
+        roi_valid: Whether each RoI exists, bool `[B, R]`; padding yields no detections.
+        probabilities: Class probabilities, background last, `[B, R, C + 1]`.
+        codes: Weighted box deltas, relative to sides that include the last pixel, `[B, R, C, 4]`.
+        height: Height of the images, px.
+        width: Width of the images, px.
+        score_threshold: Minimum probability, exclusive.
+        iou_threshold: NMS drops boxes whose IoU with a better box of the same class is higher.
+        max_detections: Maximum number of detections per image over all classes, K.
         code_weights: Divisors of dx, dy, dw, dh.
+
+    Returns:
+        The detections.
     """
     batch = dimension(rois, 0)
     count, classes = codes.shape[1], codes.shape[2]

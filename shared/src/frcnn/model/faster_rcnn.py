@@ -1,7 +1,7 @@
-"""The detector: two plain functional networks, and the box arithmetic that joins them.
+"""Detector: two functional networks, joined by box arithmetic.
 
-`features` takes the image to the feature map and the RPN's answers; `roi_head` takes pooled RoIs to
-classes and codes. Between them stand proposals, target sampling and RoI pooling, all in the compiled
+`features` maps the image to the feature map and the RPN's outputs; `roi_head` maps pooled RoIs to class
+probabilities and box deltas. Proposals, target sampling and RoI pooling run between them in the compiled
 step. Source: Ren et al. 2015, Faster R-CNN, with the C4 head of He et al. 2015.
 """
 
@@ -15,9 +15,12 @@ import tensorflow as tf
 
 from frcnn.model import losses
 from frcnn.model.detections import Detections, generate_detections
+from frcnn.model.layers import statistics_momentum
 from frcnn.model.proposals import Proposals, generate_proposals, without_padding
 from frcnn.model.settings import DetectionSettings, Geometry, ProposalSettings, TrainingSettings
+from frcnn.model.statistics import STATISTICS_PART, WEIGHTS_PART, following_momentum
 from frcnn.model.targets import RoiTargets, RpnTargets, roi_targets, rpn_targets
+from frcnn.model.weight_averages import WeightAverages
 from frcnn.ops.anchors import anchor_grid, anchors_of_map
 from frcnn.ops.boxes import Side
 from frcnn.ops.dimensions import dimension
@@ -27,7 +30,13 @@ LOSS_NAMES = ("rpn_out_class_loss", "rpn_out_regress_loss", "dense_class_td_loss
 
 
 class RpnOutput(NamedTuple):
-    """`features` [B, h, w, D], `scores` [B, h, w, A] in 0..1, `codes` [B, h, w, 4A]; the last two float32."""
+    """Outputs of the first stage.
+
+    Attributes:
+        features: Feature map, `[B, h, w, D]`.
+        scores: Objectness in 0..1, float32 `[B, h, w, A]`.
+        codes: Box deltas, float32 `[B, h, w, 4A]`.
+    """
 
     features: tf.Tensor
     scores: tf.Tensor
@@ -35,7 +44,7 @@ class RpnOutput(NamedTuple):
 
 
 class ImageSize(NamedTuple):
-    """Height and width of the images, px, padding not counted: ints of all, or int32 [B] of each."""
+    """Height and width of the images without padding, px; ints, or int32 `[B]` if they differ."""
 
     height: Side
     width: Side
@@ -43,27 +52,30 @@ class ImageSize(NamedTuple):
 
 @keras.saving.register_keras_serializable("frcnn")
 class FasterRCNN(keras.Model):
-    """A two-stage detector. Boxes are `yxyx` pixels of the network input."""
+    """Two-stage detector. Boxes are `yxyx` in pixels of the network input."""
 
     def __init__(
         self, features: keras.Model, roi_head: keras.Model, geometry: Geometry, **options: Any
     ) -> None:
-        """Joins networks that `frcnn.model.build` made, or that were pruned or loaded.
+        """Joins two networks from `frcnn.model.build`, pruning or a file.
 
         Args:
-            features: image [B, H, W, channels] -> feature map, RPN scores, RPN codes.
-            roi_head: crops [N, S, S, D] -> class probabilities [N, C + 1], codes [N, 4C].
-            geometry: What they were made for.
-            options: Of `keras.Model`.
+            features: Network from images `[B, H, W, channels]` to feature map, RPN scores and RPN box deltas.
+            roi_head: Network from crops `[N, S, S, D]` to class probabilities `[N, C + 1]` and box deltas
+                `[N, 4C]`.
+            geometry: Sizes, anchors and classes that the networks were built for.
+            options: Arguments of `keras.Model`.
         """
         super().__init__(**options)
         self.features = features
         self.roi_head = roi_head
         self.geometry = geometry
         self.training_settings: TrainingSettings | None = None
-        # Where several processes train together, what makes their gradients one.
+        # In distributed training, the function that averages the gradients over all ranks.
         self.average_gradients: Callable[[list[tf.Tensor]], list[tf.Tensor]] | None = None
-        # Whether layers are on several devices, see `frcnn.training.model_parallel`.
+        # Averages of the weights if the spec enables them, see `frcnn.training.averaging`.
+        self.weight_averages: WeightAverages | None = None
+        # Whether layers are distributed over several devices, see `frcnn.training.model_parallel`.
         self.spread = False
         self.loss_means = [keras.metrics.Mean(name=name) for name in ("loss", *LOSS_NAMES)]
         self.norm_mean = keras.metrics.Mean(name="gradient_norm")
@@ -71,12 +83,12 @@ class FasterRCNN(keras.Model):
 
     @functools.cached_property
     def anchors(self) -> np.ndarray:
-        """All anchors of a network input of static shape, float32 [N, 4]."""
+        """All anchors of a network input of static shape, `yxyx` in pixels, float32 `[N, 4]`."""
         rows, columns = self.features.outputs[0].shape[1:3]
         return anchor_grid(rows, columns, self.geometry.scales, self.geometry.ratios, self.geometry.stride)
 
     def anchors_for(self, rpn: RpnOutput) -> np.ndarray | tf.Tensor:
-        """All anchors of the RPN's map, float32 [N, 4]."""
+        """Returns all anchors of the RPN's feature map, `yxyx` in pixels, float32 `[N, 4]`."""
         geometry = self.geometry
         if not geometry.dynamic:
             return self.anchors
@@ -84,9 +96,14 @@ class FasterRCNN(keras.Model):
         return anchors_of_map(rows, columns, geometry.scales, geometry.ratios, geometry.stride)
 
     def image_size(self, images: tf.Tensor, sizes: tf.Tensor | None) -> ImageSize:
-        """Height and width of what is image in images [B, H, W, channels], the rest being padding.
+        """Returns height and width of the images without padding.
 
-        `sizes` are those of the images, int32 [B, 2]; without them there is no padding.
+        Args:
+            images: Images, `[B, H, W, channels]`.
+            sizes: Heights and widths without padding, px, int32 `[B, 2]`; None without padding.
+
+        Returns:
+            Height and width, px.
         """
         height, width = self.geometry.height, self.geometry.width
         if height is not None and width is not None:
@@ -97,12 +114,21 @@ class FasterRCNN(keras.Model):
         return ImageSize(*tf.unstack(sizes, axis=-1))
 
     def call(self, images: tf.Tensor, training: bool = False) -> RpnOutput:
-        """The first stage's answers for images [B, H, W, channels]."""
+        """Runs the first stage on images `[B, H, W, channels]`."""
         features, scores, codes = self.features(images, training=training)
         return RpnOutput(features, tf.cast(scores, tf.float32), tf.cast(codes, tf.float32))
 
     def propose(self, rpn: RpnOutput, size: ImageSize, settings: ProposalSettings) -> Proposals:
-        """The RPN's best boxes."""
+        """Computes proposals from the RPN's outputs.
+
+        Args:
+            rpn: Outputs of the first stage.
+            size: Height and width of the images.
+            settings: Limits of the proposals.
+
+        Returns:
+            The proposals.
+        """
         scores = rpn.scores
         if self.geometry.dynamic:
             scores = without_padding(scores, *size, self.geometry.stride)
@@ -115,13 +141,22 @@ class FasterRCNN(keras.Model):
             pre_nms=settings.pre_nms,
             post_nms=settings.post_nms,
             iou_threshold=settings.iou_threshold,
-            std_scaling=self.geometry.std_scaling,
         )
 
     def classify(
         self, features: tf.Tensor, rois: tf.Tensor, size: ImageSize, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Class probabilities [B, R, C + 1] and codes [B, R, C, 4] of RoIs [B, R, 4], float32."""
+        """Classifies RoIs and refines their boxes.
+
+        Args:
+            features: Feature map, `[B, h, w, D]`.
+            rois: RoIs, `yxyx` in pixels, `[B, R, 4]`.
+            size: Height and width of the images.
+            training: Whether layers run in training mode.
+
+        Returns:
+            Tuple of class probabilities, float32 `[B, R, C + 1]`, and box deltas, float32 `[B, R, C, 4]`.
+        """
         geometry = self.geometry
         crops = crop_and_resize(features, rois, *size, geometry.crop_size, geometry.stride)
         probabilities, codes = self.roi_head(crops, training=training)
@@ -132,9 +167,15 @@ class FasterRCNN(keras.Model):
     def detect(
         self, images: tf.Tensor, settings: DetectionSettings, sizes: tf.Tensor | None = None
     ) -> tuple[Detections, Proposals]:
-        """Detections, and the proposals they came from, of images [B, H, W, channels].
+        """Detects the objects in images.
 
-        Where the shape is dynamic, `sizes` int32 [B, 2] tells the images from their padding.
+        Args:
+            images: Images, `[B, H, W, channels]`.
+            settings: Settings of proposals and final NMS.
+            sizes: Heights and widths without padding, px, int32 `[B, 2]`; used only with dynamic shape.
+
+        Returns:
+            Tuple of the detections and the proposals that they were computed from.
         """
         size = self.image_size(images, sizes)
         rpn = self(images, training=False)
@@ -155,31 +196,46 @@ class FasterRCNN(keras.Model):
         return detections, proposals
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """One optimizer step on a batch of `frcnn.data.input.dataset`; returns running means.
+        """Runs one optimizer step on a batch of `frcnn.data.input.dataset`.
 
-        They are those of the losses and of `gradient_norm`, the length of all gradients together.
+        Args:
+            batch: Images, boxes, classes, validity and, with dynamic shape, sizes.
+
+        Returns:
+            Running means of the losses and of `gradient_norm`, the global norm of all gradients.
         """
         variables = self.trainable_variables
-        with tf.GradientTape() as tape:
+        step = tf.identity(self.optimizer.iterations.value)
+        momentum = following_momentum(step, STATISTICS_PART)
+        with tf.GradientTape() as tape, statistics_momentum(momentum):
             parts = self.compute_losses(batch)
             total = tf.add_n(parts)
             scaled = self.optimizer.scale_loss(total)
         values = [variable.value for variable in variables]
-        if self.spread:  # the tape would compute all gradients on one device
+        if self.spread:  # the tape would compute all gradients on the same device
             gradients = tf.compat.v1.gradients(scaled, values, colocate_gradients_with_ops=True)
         else:
             gradients = tape.gradient(scaled, values)
         if self.average_gradients is not None:
             gradients = self.average_gradients(gradients)
-        gradients, penalty = self._regularise(gradients)
+        gradients, penalty = self._regularize(gradients)
         self._measure(gradients)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        if self.weight_averages is not None:
+            self.weight_averages.update(following_momentum(step, WEIGHTS_PART))
         for mean, value in zip(self.loss_means, (total + penalty, *parts), strict=True):
             mean.update_state(value)
         return {mean.name: mean.result() for mean in self.metrics}
 
     def compute_losses(self, batch: dict[str, tf.Tensor]) -> list[tf.Tensor]:
-        """The four losses times their lambdas, in the order of `LOSS_NAMES`."""
+        """Computes the four losses times their lambdas, in the order of `LOSS_NAMES`.
+
+        Args:
+            batch: Batch as in `train_step`.
+
+        Returns:
+            List of four scalars.
+        """
         settings = self._training()
         size = self.image_size(batch["images"], batch.get("size"))
         rpn = self(batch["images"], training=True)
@@ -197,14 +253,14 @@ class FasterRCNN(keras.Model):
         )
         weights = (
             settings.lambda_rpn_class,
-            settings.lambda_rpn_regr,
+            settings.lambda_rpn_regr * settings.std_scaling,
             settings.lambda_cls_class,
             settings.lambda_cls_regr,
         )
         return [weight * value for weight, value in zip(weights, values, strict=True)]
 
     def get_config(self) -> dict[str, Any]:
-        """Both networks, layer by layer, and the geometry."""
+        """Returns the configuration of both networks and the geometry."""
         return {
             "name": self.name,
             "features": keras.saving.serialize_keras_object(self.features),
@@ -216,7 +272,15 @@ class FasterRCNN(keras.Model):
     def from_config(
         cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
     ) -> "FasterRCNN":
-        """The detector that `get_config` described, with fresh weights."""
+        """Creates the detector that `get_config` described, with fresh weights.
+
+        Args:
+            config: Configuration.
+            custom_objects: Classes for Keras's deserialization by name.
+
+        Returns:
+            The detector.
+        """
         parts = {
             key: keras.saving.deserialize_keras_object(config[key], custom_objects)
             for key in ("features", "roi_head")
@@ -225,7 +289,7 @@ class FasterRCNN(keras.Model):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The running means of the losses and of the gradients' norm; `fit` resets them each epoch."""
+        """Running means of the losses and of the gradient norm; `fit` resets them at each epoch."""
         return [*self.loss_means, self.norm_mean]
 
     def _training(self) -> TrainingSettings:
@@ -234,7 +298,7 @@ class FasterRCNN(keras.Model):
         return self.training_settings
 
     def _seed(self) -> tf.Tensor:
-        # The step is part of every seed, so a resumed run draws what the uninterrupted one would have.
+        # Every seed contains the step, so a resumed run draws the same samples as an uninterrupted one.
         return tf.stack(
             [tf.constant(self._training().seed, tf.int32), tf.cast(self.optimizer.iterations, tf.int32)]
         )
@@ -252,6 +316,8 @@ class FasterRCNN(keras.Model):
             min_overlap=settings.rpn_min_overlap,
             max_overlap=settings.rpn_max_overlap,
             mini_batch=settings.rpn_mini_batch,
+            inside_only=settings.rpn_inside_anchors_only,
+            stride=self.geometry.stride,
             seed=self._seed(),
         )
 
@@ -274,17 +340,17 @@ class FasterRCNN(keras.Model):
         return RoiTargets(*(tf.stop_gradient(value) for value in targets))
 
     def _measure(self, gradients: list[tf.Tensor]) -> None:
-        """Notes the norm; not of a step whose gradients overflow, which an optimizer that scales skips."""
+        """Updates the mean gradient norm, except after an overflow, when the step is skipped."""
         present = [gradient for gradient in gradients if gradient is not None]
         norm = tf.linalg.global_norm(present) / self.optimizer.scale_loss(tf.constant(1.0))
         finite = tf.math.is_finite(norm)
         self.norm_mean.update_state(tf.where(finite, norm, 0.0), sample_weight=tf.cast(finite, tf.float32))
 
-    def _regularise(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """Adds the regulariser's gradient to those of the kernels, scaled as they are; returns its value too.
+    def _regularize(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """Adds the regularizer's gradient to the scaled gradients of kernels; returns both.
 
-        The same mathematics as a penalty in the loss, in one op a kernel. Kernels are those of
-        convolutions and dense layers; biases, batch normalisation and depthwise kernels go free.
+        Mathematically equal to a penalty in the loss, in one op per kernel. Only kernels of convolutions and
+        dense layers are regularized; biases, batch normalization and depthwise kernels are not.
         """
         settings = self._training()
         if settings.regularizer == "NO_REG":
@@ -303,7 +369,7 @@ class FasterRCNN(keras.Model):
         return penalised, tf.add_n(penalty)
 
     def _penalised_kernels(self) -> set[int]:
-        """Identities of the kernels of convolutions and dense layers, not of depthwise ones."""
+        """Returns the ids of the kernels of dense and convolution layers, except depthwise ones."""
         layers = (*self.features.layers, *self.roi_head.layers)
         return {
             id(layer.kernel)

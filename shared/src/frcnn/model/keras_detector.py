@@ -1,4 +1,4 @@
-"""A trained model as a function from images to detections."""
+"""Wraps a trained model as a function from images to detections."""
 
 import numpy as np
 import tensorflow as tf
@@ -10,13 +10,18 @@ from frcnn.model.settings import DetectionSettings
 
 
 class KerasDetector:
-    """Sees the model's weights as they were at the last `refresh`.
+    """Detector that uses the model's weights as of the last `refresh`.
 
-    Compiled once for each batch size; once for all sizes of batch and images where the shape is dynamic.
+    Compiled once per batch size; with dynamic shape, once for all batch and image sizes.
     """
 
     def __init__(self, model: FasterRCNN, settings: DetectionSettings) -> None:
-        """`settings` are those of evaluation or of inference."""
+        """Creates a detector.
+
+        Args:
+            model: Trained model.
+            settings: Settings of proposals and final NMS, for evaluation or inference.
+        """
         self.model = model
         self.settings = settings
         self.refresh()
@@ -29,25 +34,30 @@ class KerasDetector:
                 lambda images, sizes: model.detect(images, settings, sizes), input_signature=signature
             )
         else:
-            # One trace a batch size is what is wanted, not something to warn of.
+            # One trace per batch size is intended; suppress TensorFlow's retracing warning.
             self._detect = tf.function(lambda images: model.detect(images, settings), reduce_retracing=False)
 
     def refresh(self) -> None:
-        """Takes over the model's present weights: kernels that are used transformed are transformed once."""
+        """Updates the stored transformed kernels; call it after the weights changed."""
         for layer in self.model.roi_head.layers:
             if isinstance(layer, Conv2D) and layer.takes_dft(layer.input.shape):
                 layer.cache_kernel(layer.input.shape[1])
 
     @property
     def traces(self) -> int:
-        """How often the model has been compiled."""
+        """Number of times that the model has been compiled."""
         return int(self._detect.experimental_get_tracing_count())
 
     def __call__(self, images: np.ndarray, sizes: np.ndarray | None = None) -> DetectionBatch:
-        """Detections of network-ready images, float32 [B, H, W, channels].
+        """Detects the objects in preprocessed images.
 
-        Where the shape is dynamic, `sizes` int [B, 2] are the heights and widths of the images in px and
-        the rest is padding; without them there is none.
+        Args:
+            images: Images, float32 `[B, H, W, channels]`.
+            sizes: Heights and widths without padding, px, int `[B, 2]`; used only with dynamic shape. None
+                without padding.
+
+        Returns:
+            The detections.
         """
         inputs = [tf.convert_to_tensor(images, tf.float32)]
         if self.model.geometry.dynamic:

@@ -1,4 +1,4 @@
-"""A functional network made anew, call by call, with other layers or more of them."""
+"""Rebuilds functional networks call by call, with replaced or additional layers."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -6,19 +6,26 @@ from typing import Any
 import keras
 from keras import KerasTensor
 
-# How a call of the network is made in the new one: the call, and its arguments there.
+# Makes a call of the old network in the new one, given the call and its new arguments.
 Connect = Callable[[Any, tuple[Any, ...], dict[str, Any]], KerasTensor | list[KerasTensor]]
 
 
 def calls_of(network: keras.Model) -> Iterator[Any]:
-    """The calls of a network's layers in the order of computation: Keras' nodes, those of inputs left out."""
-    # Keras has no public way to the calls of layers; these nodes are what its own cloning walks over.
+    """Yields the calls of a network's layers in the order of computation.
+
+    Args:
+        network: Functional model.
+
+    Yields:
+        Keras nodes, without those of inputs.
+    """
+    # Keras has no public API for the calls of layers; its own cloning also iterates over these nodes.
     for depth in sorted(network._nodes_by_depth, reverse=True):
         yield from (node for node in network._nodes_by_depth[depth] if not node.is_input)
 
 
-def maker_of(tensor: KerasTensor) -> Any:
-    """The layer whose result a tensor is."""
+def producer_layer(tensor: KerasTensor) -> Any:
+    """Returns the layer that produced a tensor."""
     return tensor._keras_history.operation
 
 
@@ -27,17 +34,22 @@ def rebuild(
     connect: Connect,
     enter: Callable[[KerasTensor], KerasTensor] = lambda tensor: tensor,
 ) -> keras.Model:
-    """A network with inputs of the same names and shapes, and outputs at the same places.
+    """Rebuilds a network; inputs keep their names and shapes, and outputs their structure.
 
     Args:
-        network: A functional model; it is left as it was.
-        connect: Makes each call.
-        enter: What to do to each new input before it is used.
+        network: Functional model; it is not modified.
+        connect: Function that makes each call in the new network.
+        enter: Function that is applied to each new input before use.
+
+    Returns:
+        The new network.
     """
     known: dict[int, KerasTensor] = {}
     inputs = []
     for tensor in network.inputs:
-        inputs.append(keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=maker_of(tensor).name))
+        inputs.append(
+            keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=producer_layer(tensor).name)
+        )
         known[id(tensor)] = enter(inputs[-1])
     for node in calls_of(network):
         arguments, options = node.arguments.fill_in(known)
@@ -52,6 +64,11 @@ def rebuild(
 
 
 def copy_variables(source: keras.Layer, target: keras.Layer) -> None:
-    """Fills a layer's weights, and other state such as seeds, with those of one like it."""
+    """Copies weights and other state, such as seeds, from a layer to one of the same structure.
+
+    Args:
+        source: Layer to copy from.
+        target: Layer to copy to.
+    """
     for old, new in zip(source.variables, target.variables, strict=True):
         new.assign(old)

@@ -1,7 +1,7 @@
-"""The layers of the detectors: ordinary Keras layers in what they save, faster in what they do.
+"""Layers of the detectors: Keras layers with the same saved format and faster computation.
 
-Saved configurations and weights are those of the Keras layers they derive from, so that pruning,
-export and weight loading by name treat them alike. Tensors are NHWC.
+Saved configurations and weights equal those of the Keras base classes, so pruning, export and weight loading
+by name treat both alike. Tensors are NHWC.
 """
 
 import contextlib
@@ -15,11 +15,12 @@ from frcnn.ops.dft_convolution import convolve_transformed, transform_kernel
 from frcnn.ops.dft_matrices import LARGEST_DFT_SIDE, SMALLEST_DFT_DEPTH
 
 _PLAIN = contextvars.ContextVar("plain_convolutions", default=False)
+_MOMENTUM: contextvars.ContextVar[tf.Tensor | None] = contextvars.ContextVar("momentum", default=None)
 
 
 @contextlib.contextmanager
 def plain_convolutions() -> Iterator[None]:
-    """Within the block no convolution takes the DFT route: graphs for other runtimes want it direct."""
+    """Disables the DFT route of convolutions within the block, for graphs of other runtimes."""
     token = _PLAIN.set(True)
     try:
         yield
@@ -27,22 +28,42 @@ def plain_convolutions() -> Iterator[None]:
         _PLAIN.reset(token)
 
 
+@contextlib.contextmanager
+def statistics_momentum(momentum: tf.Tensor) -> Iterator[None]:
+    """Limits the momentum of moving statistics within the block.
+
+    Args:
+        momentum: Upper limit of the layers' own momentum, float32 scalar.
+    """
+    token = _MOMENTUM.set(momentum)
+    try:
+        yield
+    finally:
+        _MOMENTUM.reset(token)
+
+
 @keras.saving.register_keras_serializable("frcnn")
 class Conv2D(keras.layers.Conv2D):
-    """Convolution whose padding `same` is symmetric: floor(kernel / 2) zeros on every side.
+    """Convolution with symmetric `same` padding: floor(kernel / 2) zeros on every side.
 
-    TensorFlow pads strided convolutions at the bottom right only; the reference, PyTorch and TensorRT
-    pad all sides. On a CPU, 3x3 convolutions of small square maps (pooled RoIs) take the DFT route.
+    TensorFlow pads strided convolutions at the bottom right only; TAO, PyTorch and TensorRT pad all sides. On
+    a CPU, 3x3 convolutions of small square maps (pooled RoIs) use the DFT route.
     """
 
     def __init__(self, filters: int, kernel_size: int | tuple[int, int], **options: object) -> None:
-        """Arguments of `keras.layers.Conv2D`; padding is `same` unless said otherwise."""
+        """Creates a convolution.
+
+        Args:
+            filters: Number of filters.
+            kernel_size: Height and width of the kernel, or one number for both.
+            options: Arguments of `keras.layers.Conv2D`; the default of `padding` is `same`.
+        """
         options.setdefault("padding", "same")
         super().__init__(filters, kernel_size, **options)
         self._cached_kernel: tf.Variable | None = None
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """The convolution of [N, H, W, D]."""
+        """Convolves inputs `[N, H, W, D]`."""
         kernel = tf.cast(self.effective_kernel(), inputs.dtype)
         if self.takes_dft(inputs.shape):
             cached = None if training else self._cached_kernel
@@ -55,11 +76,11 @@ class Conv2D(keras.layers.Conv2D):
         return outputs if self.activation is None else self.activation(outputs)
 
     def effective_kernel(self) -> tf.Tensor:
-        """The kernel that is convolved with; layers derived from this one may round it."""
+        """Returns the kernel to convolve with; subclasses may quantize it."""
         return keras.ops.convert_to_tensor(self.kernel)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """[N, floor((H + 2 pad - kernel) / stride) + 1, ..., filters]."""
+        """Returns the shape `[N, floor((H + 2 pad - kernel) / stride) + 1, ..., filters]`."""
         before = [pads[0] for pads in self._pads()[1:3]]
         sides = [
             None if side is None else (side + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
@@ -70,18 +91,22 @@ class Conv2D(keras.layers.Conv2D):
         return (input_shape[0], *sides, self.filters)
 
     def cache_kernel(self, side: int) -> None:
-        """Keeps the transformed kernel for inference; call it again when the weights have changed."""
+        """Caches the transformed kernel for inference; call it again after the weights changed.
+
+        Args:
+            side: Side of the input maps, cells.
+        """
         transformed = transform_kernel(tf.cast(self.effective_kernel(), tf.float32), side)
         if self._cached_kernel is None:
             with tf.init_scope():
-                # Kept out of Keras' sight: it is derived from the kernel and not to be saved.
+                # Hide the variable from Keras: it is derived from the kernel and must not be saved.
                 variable = tf.Variable(transformed, trainable=False, dtype=tf.float32)
                 object.__setattr__(self, "_cached_kernel", variable)
         else:
             self._cached_kernel.assign(transformed)
 
     def takes_dft(self, shape: tuple[int | None, ...]) -> bool:
-        """Whether maps of `shape` [N, H, W, D] take the DFT route on this machine."""
+        """Checks whether inputs of `shape` `[N, H, W, D]` use the DFT route on this machine."""
         if _PLAIN.get():
             return False
         side, depth = shape[1], shape[3]
@@ -92,8 +117,8 @@ class Conv2D(keras.layers.Conv2D):
         return plain and dense and not tf.config.list_logical_devices("GPU")
 
     def _convolve(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        # oneDNN has no gradient kernels for explicit padding: five times slower. At stride 1 TensorFlow's
-        # own SAME is symmetric; else pad first.
+        # oneDNN has no gradient kernels for explicit padding, which makes it five times slower. At stride 1
+        # TensorFlow's SAME is symmetric; otherwise pad first.
         pads = self._pads()
         odd = all(kernel % 2 for kernel in self.kernel_size)
         if self.strides == (1, 1) and self.padding == "same" and odd:
@@ -112,19 +137,24 @@ class Conv2D(keras.layers.Conv2D):
 
 @keras.saving.register_keras_serializable("frcnn")
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalisation over the channels by TensorFlow's fused kernel.
+    """Batch normalization over the channels by TensorFlow's fused kernel.
 
-    With `frozen`, moving mean and variance stay as they are and normalise in training too, while gamma
-    and beta go on learning. (Keras' `trainable = False` would freeze those as well.)
+    With `frozen`, moving mean and variance are constant and also used in training, while gamma and beta
+    remain trainable. (Keras's `trainable = False` would freeze those as well.)
     """
 
     def __init__(self, *, frozen: bool = False, **options: object) -> None:
-        """`frozen` and the arguments of `keras.layers.BatchNormalization`."""
+        """Creates a batch normalization.
+
+        Args:
+            frozen: Whether the moving statistics are constant.
+            options: Arguments of `keras.layers.BatchNormalization`.
+        """
         super().__init__(**options)
         self.frozen = frozen
 
     def call(self, inputs: tf.Tensor, training: bool = False, mask: None = None) -> tf.Tensor:
-        """Normalises [N, H, W, D] over D; updates the moving statistics in training unless frozen."""
+        """Normalizes inputs `[N, H, W, D]` over D; updates the moving statistics in training."""
         learn = bool(training) and not self.frozen and self.trainable
         gamma, beta, mean, variance = (
             tf.cast(weight.value, tf.float32)
@@ -141,10 +171,12 @@ class BatchNormalization(keras.layers.BatchNormalization):
             is_training=learn,
         )
         if learn:
-            self.moving_mean.assign(mean * self.momentum + batch_mean * (1.0 - self.momentum))
-            self.moving_variance.assign(variance * self.momentum + batch_variance * (1.0 - self.momentum))
+            given = _MOMENTUM.get()
+            momentum = self.momentum if given is None else tf.minimum(given, self.momentum)
+            self.moving_mean.assign(mean * momentum + batch_mean * (1.0 - momentum))
+            self.moving_variance.assign(variance * momentum + batch_variance * (1.0 - momentum))
         return outputs
 
     def get_config(self) -> dict[str, object]:
-        """The Keras layer's configuration and `frozen`."""
+        """Returns the Keras layer's configuration and `frozen`."""
         return {**super().get_config(), "frozen": self.frozen}

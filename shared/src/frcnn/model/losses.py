@@ -1,19 +1,26 @@
-"""The four losses of the detector, each a scalar, before its lambda.
+"""The four losses of the detector as scalars, without their lambdas.
 
-Divisors are the configured mini-batch sizes, not the number of samples found, as in the reference:
-an image with few samples weighs little.
+As in TAO, divisors are the configured mini-batch sizes instead of the number of samples found: images with
+few samples have little weight.
 """
 
 import tensorflow as tf
 
-# Keeps log() finite for probabilities that rounding made 0 or 1.
+# Keeps log() finite for probabilities that were rounded to 0 or 1.
 EPSILON = 1e-7
 
 
 def smooth_l1(difference: tf.Tensor, sigma: float) -> tf.Tensor:
-    """Elementwise 0.5 (sigma d)^2 where |d| <= 1 / sigma^2, else |d| - 0.5 / sigma^2.
+    """Computes 0.5 (sigma d)^2 where |d| <= 1 / sigma^2, else |d| - 0.5 / sigma^2, elementwise.
 
     Source: Girshick 2015, Fast R-CNN, equation 3, with the sigma of Ren et al.'s code.
+
+    Args:
+        difference: Differences d, any shape.
+        sigma: Sigma.
+
+    Returns:
+        Losses, same shape.
     """
     size, square = tf.abs(difference), sigma * sigma
     return tf.where(size <= 1.0 / square, 0.5 * square * size * size, size - 0.5 / square)
@@ -22,9 +29,16 @@ def smooth_l1(difference: tf.Tensor, sigma: float) -> tf.Tensor:
 def rpn_class_loss(
     probabilities: tf.Tensor, sampled: tf.Tensor, positive: tf.Tensor, mini_batch: int
 ) -> tf.Tensor:
-    """Binary cross entropy of objectness [B, N] over the sampled anchors, averaged over images.
+    """Computes the binary cross entropy of the sampled anchors, averaged over images.
 
-    `sampled` and `positive` are bool [B, N].
+    Args:
+        probabilities: Objectness, `[B, N]`.
+        sampled: Whether each anchor is in the sample, bool `[B, N]`.
+        positive: Whether each anchor is positive, bool `[B, N]`.
+        mini_batch: Configured number of samples per image.
+
+    Returns:
+        Scalar.
     """
     p = tf.clip_by_value(probabilities, EPSILON, 1.0 - EPSILON)
     entropy = -tf.math.log(tf.where(positive, p, 1.0 - p))
@@ -34,7 +48,17 @@ def rpn_class_loss(
 def rpn_regress_loss(
     codes: tf.Tensor, target_codes: tf.Tensor, positive: tf.Tensor, mini_batch: int
 ) -> tf.Tensor:
-    """Smooth L1 (sigma 3) of codes [B, N, 4] over the positive anchors, averaged over images."""
+    """Computes the smooth L1 loss (sigma 3) of the positive anchors, averaged over images.
+
+    Args:
+        codes: Predicted box deltas, `[B, N, 4]`.
+        target_codes: Target box deltas, `[B, N, 4]`.
+        positive: Whether each anchor is positive, bool `[B, N]`.
+        mini_batch: Configured number of samples per image.
+
+    Returns:
+        Scalar.
+    """
     distance = tf.reduce_sum(smooth_l1(codes - target_codes, sigma=3.0), axis=-1)
     return _mean_over_images(tf.where(positive, distance, 0.0), mini_batch)
 
@@ -42,9 +66,16 @@ def rpn_regress_loss(
 def roi_class_loss(
     probabilities: tf.Tensor, labels: tf.Tensor, sampled: tf.Tensor, mini_batch: int
 ) -> tf.Tensor:
-    """Cross entropy of class probabilities [B, K, C + 1] over the sampled RoIs, averaged over images.
+    """Computes the cross entropy of the sampled RoIs, averaged over images.
 
-    `labels` is int32 [B, K] (background = C), `sampled` bool [B, K].
+    Args:
+        probabilities: Class probabilities, background last, `[B, K, C + 1]`.
+        labels: True classes, background is C, int32 `[B, K]`.
+        sampled: Whether each RoI is in the sample, bool `[B, K]`.
+        mini_batch: Configured number of samples per image.
+
+    Returns:
+        Scalar.
     """
     p = tf.gather(probabilities, labels, batch_dims=2)
     entropy = -tf.math.log(tf.clip_by_value(p, EPSILON, 1.0 - EPSILON))
@@ -54,9 +85,17 @@ def roi_class_loss(
 def roi_regress_loss(
     codes: tf.Tensor, target_codes: tf.Tensor, labels: tf.Tensor, positive: tf.Tensor, mini_batch: int
 ) -> tf.Tensor:
-    """Smooth L1 (sigma 1) of the true class's codes over the positive RoIs, averaged over images.
+    """Computes the smooth L1 loss (sigma 1) of the positive RoIs, averaged over images.
 
-    Shapes: codes [B, K, C, 4], target codes [B, K, 4], labels int32 [B, K], positive bool [B, K].
+    Args:
+        codes: Predicted box deltas of every class, `[B, K, C, 4]`.
+        target_codes: Target box deltas, `[B, K, 4]`.
+        labels: True classes, int32 `[B, K]`.
+        positive: Whether each RoI is positive, bool `[B, K]`.
+        mini_batch: Configured number of samples per image.
+
+    Returns:
+        Scalar.
     """
     own = tf.gather(codes, tf.where(positive, labels, 0), batch_dims=2)
     distance = tf.reduce_sum(smooth_l1(own - target_codes, sigma=1.0), axis=-1)

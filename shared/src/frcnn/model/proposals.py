@@ -1,4 +1,4 @@
-"""Proposals: from the RPN's scores and codes to the boxes that the RoI head looks at."""
+"""Computes the boxes that the RoI head classifies from the RPN's scores and box deltas."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,12 @@ from frcnn.ops.nms import suppress
 
 
 class Proposals(NamedTuple):
-    """`boxes` [B, R, 4] `yxyx` pixels, best first; `valid` bool [B, R]; rows not valid are zero."""
+    """Proposals of a batch, best first.
+
+    Attributes:
+        boxes: Boxes, `yxyx` in pixels, `[B, R, 4]`; invalid rows are zero.
+        valid: Whether each row is a proposal, bool `[B, R]`.
+    """
 
     boxes: tf.Tensor
     valid: tf.Tensor
@@ -27,30 +32,31 @@ def generate_proposals(
     pre_nms: int,
     post_nms: int,
     iou_threshold: float,
-    std_scaling: float = 1.0,
     min_size: float = 1.0,
 ) -> Proposals:
-    """Decodes, clips, ranks and thins out the RPN's boxes; no gradient flows through.
+    """Decodes, clips, ranks and suppresses the RPN's boxes; no gradient flows through.
 
-    Equal scores rank by anchor kind, then row, then column, in which order exported graphs see them.
+    Equal scores are ranked by anchor kind, then row, then column, as in exported graphs.
 
     Args:
-        scores: Objectness [B, h, w, A] in 0..1; below 0 for anchors that propose nothing.
-        codes: [B, h, w, 4A], four consecutive channels an anchor, relative to sides without the
-            extra pixel.
-        anchors: [h * w * A, 4] `yxyx` pixels, index (row * w + column) * A + a.
-        height: Of the images, px.
-        width: Of the images, px.
-        pre_nms: Boxes ranked at most.
-        post_nms: R, boxes kept at most.
-        iou_threshold: NMS drops a box whose IoU with a better one is above this.
-        std_scaling: Divisor of the codes.
-        min_size: Boxes whose clipped width or height is not above this are dropped, px.
+        scores: Objectness in 0..1, `[B, h, w, A]`; below 0 for anchors that must not propose a box.
+        codes: Box deltas, four consecutive channels per anchor, relative to sides without the last pixel,
+            `[B, h, w, 4A]`.
+        anchors: Anchors, `yxyx` in pixels, `[h * w * A, 4]`, with index (row * w + column) * A + a.
+        height: Height of the images, px.
+        width: Width of the images, px.
+        pre_nms: Maximum number of boxes before NMS.
+        post_nms: Maximum number of proposals, R.
+        iou_threshold: NMS drops boxes whose IoU with a better box is higher.
+        min_size: Minimum clipped width and height, exclusive, px.
+
+    Returns:
+        The proposals.
     """
     batch = dimension(scores, 0)
     rows, columns, kinds = dimension(scores, 1), dimension(scores, 2), scores.shape[3]
     total = rows * columns * kinds
-    codes = tf.reshape(tf.stop_gradient(codes), [batch, total, 4]) / std_scaling
+    codes = tf.reshape(tf.stop_gradient(codes), [batch, total, 4])
     boxes = clip_boxes(decode(tf.cast(codes, tf.float32), anchors, inclusive=False), height, width)
     sides = boxes[..., 2:] - boxes[..., :2]
     large = tf.reshape(tf.reduce_all(sides > min_size, axis=-1), [batch, rows, columns, kinds])
@@ -68,9 +74,16 @@ def generate_proposals(
 
 
 def without_padding(scores: tf.Tensor, height: Side, width: Side, stride: int) -> tf.Tensor:
-    """Scores [B, h, w, A] with -1 in the cells that show nothing but padding.
+    """Sets the scores of cells that show only padding to -1.
 
-    `height` and `width` are int32 [B], of the images, px; a cell is `stride` px wide.
+    Args:
+        scores: Objectness, `[B, h, w, A]`.
+        height: Heights of the images, px, int32 `[B]`.
+        width: Widths of the images, px, int32 `[B]`.
+        stride: Pixels per cell.
+
+    Returns:
+        Scores, `[B, h, w, A]`.
     """
     rows, columns = (
         tf.range(tf.shape(scores)[axis]) < tf.expand_dims(cells_of(side, stride), -1)

@@ -1,4 +1,4 @@
-"""Random choice of a fixed number of candidates, batched, of static shape, a function of the seed."""
+"""Samples a fixed number of candidates; batched, of static shape, and determined by a seed."""
 
 import tensorflow as tf
 
@@ -6,16 +6,16 @@ from frcnn.ops.dimensions import dimension, smaller
 
 
 def random_subset(candidates: tf.Tensor, quota: tf.Tensor | int, largest: int, seed: tf.Tensor) -> tf.Tensor:
-    """At most `quota` of the candidates of each image, every one as likely as the next.
+    """Selects at most `quota` candidates of each image with equal probability.
 
     Args:
-        candidates: bool [B, N].
-        quota: How many to keep: a number, or int32 [B].
-        largest: Upper bound of `quota`, static.
-        seed: int32 [2].
+        candidates: Whether each element is a candidate, bool `[B, N]`.
+        quota: Number of candidates to keep: an int, or int32 `[B]`.
+        largest: Static upper limit of `quota`.
+        seed: Random seed, int32 `[2]`.
 
     Returns:
-        bool [B, N], a subset of `candidates`.
+        Subset of `candidates`, bool `[B, N]`.
     """
     order, count = _shuffled(candidates, largest, seed)
     size = dimension(order, 1)
@@ -29,21 +29,21 @@ def random_subset(candidates: tf.Tensor, quota: tf.Tensor | int, largest: int, s
 def choose(
     positive: tf.Tensor, negative: tf.Tensor, size: int, most_positive: int, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Exactly `size` candidates of each image, positives first.
+    """Selects exactly `size` candidates of each image, positives first.
 
-    With both kinds at hand, at most `most_positive` positives and negatives for the rest; with one
-    kind, only that. A kind that is too few for its slots repeats some of its own at random.
+    If there are both kinds, at most `most_positive` are positive and the rest negative; otherwise all are of
+    the one kind. A kind with too few candidates for its slots repeats some of them at random.
 
     Args:
-        positive: bool [B, N].
-        negative: bool [B, N].
-        size: K.
-        most_positive: Of the K.
-        seed: int32 [2].
+        positive: Whether each element is a positive candidate, bool `[B, N]`.
+        negative: Whether each element is a negative candidate, bool `[B, N]`.
+        size: Number of samples, K.
+        most_positive: Maximum number of positives among the K samples.
+        seed: Random seed, int32 `[2]`.
 
     Returns:
-        Indices int32 [B, K] into N, whether each is positive, bool [B, K], and whether there is a
-        sample at all, bool [B, K] (false throughout an image without candidates).
+        Tuple of indices into N, int32 `[B, K]`; whether each is positive, bool `[B, K]`; and whether the
+        image has a sample, bool `[B, K]`, false throughout an image without candidates.
     """
     positives, positive_count = _shuffled(positive, size, seed)
     negatives, negative_count = _shuffled(negative, size, seed + tf.constant([0, 1], seed.dtype))
@@ -62,14 +62,14 @@ def choose(
 
 
 def _shuffled(candidates: tf.Tensor, most: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Indices of up to `most` candidates in random order [B, min(most, N)], and how many there are [B]."""
+    """Returns up to `most` candidates per image in random order, and the numbers of candidates."""
     draw = tf.random.stateless_uniform(tf.shape(candidates), seed)
     order = tf.math.top_k(tf.where(candidates, draw, -1.0), smaller(most, dimension(candidates, 1))).indices
     return order, tf.reduce_sum(tf.cast(candidates, tf.int32), axis=-1)
 
 
 def _take(order: tf.Tensor, count: tf.Tensor, slot: tf.Tensor, again: tf.Tensor) -> tf.Tensor:
-    """Candidate of each slot: in order while there are any, then one at random, [B, K]."""
+    """Returns the candidate of each slot, `[B, K]`: in order while available, then at random."""
     available = tf.minimum(count, dimension(order, 1))[:, None]
     redraw = tf.cast(again * tf.cast(available, tf.float32), tf.int32)
     position = tf.where((slot >= 0) & (slot < available), slot, tf.minimum(redraw, available - 1))

@@ -1,31 +1,43 @@
-"""What the detector needs to know beside its layers: plain, frozen, JSON-able values."""
+"""Settings of the detector as frozen dataclasses that serialize to JSON."""
 
 import dataclasses
 from typing import Any, Self
 
+# Fields in files of earlier versions. Their targets were never scaled, so the fields can be ignored.
+_FORMER = ("std_scaling",)
+
 
 class _Jsonable:
-    """`to_config` and `from_config` of a dataclass of numbers, strings, tuples and such dataclasses."""
+    """Mixin with `to_config` and `from_config` for dataclasses of numbers, strings and tuples."""
 
     def to_config(self) -> dict[str, Any]:
         return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
+        known = {key: value for key, value in config.items() if key not in _FORMER}
         return cls(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in known.items()}
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class Geometry(_Jsonable):
-    """Sizes and coding that model and weights were made for; saved with the model.
+    """Sizes, anchors and box coding that a model was built for; saved with the model.
 
-    `height` and `width` are of the network input in pixels. Where they are None, each image has its own
-    size: its shorter side is `min_side`, or less where the longer one would exceed `max_side` (0: no
-    limit). `scales` and `ratios` (width / height)
-    describe the anchors; `crop_size` is the side of a pooled RoI in cells; `class_names` are the
-    foreground classes in the order of their ids; `code_weights` belong to dx, dy, dw, dh.
+    Attributes:
+        height: Height of the network input, px; None if each image has its own size.
+        width: Width of the network input, px; None if each image has its own size.
+        channels: Number of image channels.
+        scales: Anchor scales, px.
+        ratios: Anchor ratios, width / height.
+        crop_size: Side of a pooled RoI, cells.
+        class_names: Foreground classes in the order of their ids.
+        code_weights: Weights of dx, dy, dw, dh in the RoI head.
+        stride: Pixels per feature map cell.
+        min_side: With dynamic shape, length of the shorter side, px; less if the longer side would exceed
+            `max_side`.
+        max_side: With dynamic shape, maximum length of the longer side, px; 0 for no limit.
     """
 
     height: int | None
@@ -36,19 +48,18 @@ class Geometry(_Jsonable):
     crop_size: int
     class_names: tuple[str, ...]
     code_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
-    std_scaling: float = 1.0
     stride: int = 16
     min_side: int = 0
     max_side: int = 0
 
     @property
     def dynamic(self) -> bool:
-        """Whether images have their own sizes."""
+        """Whether each image has its own size."""
         return self.height is None
 
     @property
     def size_text(self) -> str:
-        """The input size as messages name it."""
+        """Input size as shown in messages."""
         if not self.dynamic:
             return f"{self.height}x{self.width} (height x width)"
         return f"size_min {self.min_side} px, output_image_max {self.max_side} px (dynamic shape)"
@@ -56,7 +67,7 @@ class Geometry(_Jsonable):
 
 @dataclasses.dataclass(frozen=True)
 class ProposalSettings:
-    """How many boxes the RPN's NMS gets and gives, and its IoU threshold."""
+    """Numbers of boxes before and after the RPN's NMS, and its IoU threshold."""
 
     pre_nms: int
     post_nms: int
@@ -65,7 +76,7 @@ class ProposalSettings:
 
 @dataclasses.dataclass(frozen=True)
 class DetectionSettings:
-    """Proposals and final NMS of evaluation and inference."""
+    """Settings of proposals and final NMS for evaluation and inference."""
 
     proposals: ProposalSettings
     score_threshold: float
@@ -75,7 +86,7 @@ class DetectionSettings:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
-    """Matching, sampling and losses; the names are the spec's."""
+    """Settings of matching, sampling and losses, named as in the spec."""
 
     proposals: ProposalSettings
     rpn_min_overlap: float
@@ -85,8 +96,10 @@ class TrainingSettings:
     classifier_max_overlap: float
     roi_mini_batch: int
     gt_as_roi: bool
+    rpn_inside_anchors_only: bool
     lambda_rpn_class: float
     lambda_rpn_regr: float
+    std_scaling: float
     lambda_cls_class: float
     lambda_cls_regr: float
     regularizer: str

@@ -1,7 +1,7 @@
-"""What a detector consists of and costs: layers, shapes, parameters, operations, memory.
+"""Summarizes a detector: layers, shapes, parameters, operations and memory.
 
-Operations are those of convolutions and dense layers for one image, a multiply-add counting as two; what
-is left out (normalisation, activations, box arithmetic) is a few per cent.
+Operations are those of convolutions and dense layers for one image; a multiply-add counts as two. The
+remaining operations (normalization, activations, box arithmetic) amount to a few percent.
 """
 
 import dataclasses
@@ -13,25 +13,25 @@ import keras
 
 from frcnn.model.faster_rcnn import FasterRCNN
 
-# float32: what weights, gradients and optimizer state are kept in.
+# Weights, gradients and optimizer state are float32.
 _BYTES = 4
-# Layers from here on belong to the RPN.
+# Prefix of the names of the RPN's layers.
 _RPN_PREFIX = "rpn_"
 
 
 @dataclasses.dataclass(frozen=True)
 class LayerSummary:
-    """One layer.
+    """Summary of one layer.
 
     Attributes:
         part: `backbone`, `RPN` or `head`.
-        name: As in the model file.
-        kind: Its class.
-        shape: Of one output, without the batch; of the first, if there are several.
-        params: Numbers in all of its weights, moving statistics included.
-        flops: For one image, all RoIs together.
-        values: Numbers it puts out for one image.
-        trainable: Whether it learns.
+        name: Name in the model file.
+        kind: Class of the layer.
+        shape: Shape of its first output, without the batch axis.
+        params: Number of parameters, including moving statistics.
+        flops: Number of operations per image, for all RoIs together.
+        values: Number of output values per image.
+        trainable: Whether the layer has weights and is trainable.
     """
 
     part: str
@@ -46,33 +46,64 @@ class LayerSummary:
 
 @dataclasses.dataclass(frozen=True)
 class ModelSummary:
-    """All layers in order; `rois` an image were counted for the head."""
+    """Summary of a detector.
+
+    Attributes:
+        layers: Summaries of all layers, in order.
+        rois: Number of RoIs per image that the head is counted for.
+    """
 
     layers: tuple[LayerSummary, ...]
     rois: int
 
     def total(self, field: str, part: str | None = None) -> int:
-        """The sum of `params`, `flops` or `values` over a part, or over all."""
+        """Sums a figure over a part or over all layers.
+
+        Args:
+            field: `params`, `flops` or `values`.
+            part: `backbone`, `RPN` or `head`; None for all.
+
+        Returns:
+            The sum.
+        """
         return sum(getattr(each, field) for each in self.layers if part in (None, each.part))
 
     def training_bytes(self, batch: int, slots: int) -> int:
-        """An estimate for a batch: outputs kept for the backward pass, weights, gradients and optimizer.
+        """Estimates the memory of a training step: outputs, weights, gradients and optimizer state.
 
         Args:
-            batch: Images.
-            slots: Numbers the optimizer keeps for each weight: SGD with momentum 1, Adam 2.
+            batch: Number of images.
+            slots: Number of optimizer values per weight: 1 for SGD with momentum, 2 for Adam.
+
+        Returns:
+            Estimated memory, bytes.
         """
         return _BYTES * (batch * self.total("values") + self.total("params") * (2 + slots))
 
     def inference_bytes(self, batch: int) -> int:
-        """An estimate for a batch: weights, and the largest layer's input and output."""
+        """Estimates the memory of inference: weights, and input and output of the largest layer.
+
+        Args:
+            batch: Number of images.
+
+        Returns:
+            Estimated memory, bytes.
+        """
         sizes = [each.values for each in self.layers]
         largest = max((first + second for first, second in itertools.pairwise(sizes)), default=0)
         return _BYTES * (batch * largest + self.total("params"))
 
 
-def summarise(model: FasterRCNN, rois: int) -> ModelSummary:
-    """The summary of a detector of fixed input size, with `rois` RoIs an image."""
+def summarize(model: FasterRCNN, rois: int) -> ModelSummary:
+    """Summarizes a detector of fixed input size.
+
+    Args:
+        model: Detector.
+        rois: Number of RoIs per image.
+
+    Returns:
+        The summary.
+    """
     features = [_layer(layer, _part(layer), runs=1) for layer in model.features.layers]
     head = [_layer(layer, "head", runs=rois) for layer in model.roi_head.layers]
     return ModelSummary((*features, *head), rois)
@@ -98,6 +129,6 @@ def _layer(layer: keras.Layer, part: str, runs: int) -> LayerSummary:
 
 
 def _flops(layer: keras.Layer, shape: Sequence[int]) -> int:
-    """Each kernel's number is used once at each place of the output: true of depthwise ones too."""
+    """Counts two operations per kernel value and output position, also for depthwise kernels."""
     kernel = getattr(layer, "kernel", None)
     return 0 if kernel is None else 2 * math.prod(kernel.shape) * math.prod(shape[:-1])

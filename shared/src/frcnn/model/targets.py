@@ -1,7 +1,7 @@
-"""What the RPN and the RoI head are trained towards: matching, sampling, coding.
+"""Computes the training targets of RPN and RoI head: matching, sampling and encoding.
 
-Everything is batched, of static shape, and a function of its inputs and a seed. Overlaps count a
-side's last pixel; anchors are coded without it, RoIs with it.
+Everything is batched, of static shape, and determined by its inputs and a seed. Overlaps include the last
+pixel of a side; anchors are encoded without it, RoIs with it.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,12 @@ POSITIVE_ROI_FRACTION = 0.25
 
 
 class AnchorAssignment(NamedTuple):
-    """Before sampling: `positive` and `negative` bool [B, N], `matched` int32 [B, N].
+    """Assignment of anchors to objects before sampling.
 
-    `matched` is the ground truth box of each anchor, meaningful where positive.
+    Attributes:
+        positive: Whether each anchor shows an object, bool `[B, N]`.
+        negative: Whether each anchor shows none, bool `[B, N]`.
+        matched: Index of the ground truth box of each anchor, int32 `[B, N]`; valid for positive anchors.
     """
 
     positive: tf.Tensor
@@ -29,7 +32,13 @@ class AnchorAssignment(NamedTuple):
 
 
 class RpnTargets(NamedTuple):
-    """`sampled` and `positive` bool [B, N] (positive within sampled), `codes` [B, N, 4]."""
+    """Targets of the RPN.
+
+    Attributes:
+        sampled: Whether each anchor is in the sample, bool `[B, N]`.
+        positive: Whether each anchor is in the sample and positive, bool `[B, N]`.
+        codes: Target box deltas, `[B, N, 4]`.
+    """
 
     sampled: tf.Tensor
     positive: tf.Tensor
@@ -37,9 +46,14 @@ class RpnTargets(NamedTuple):
 
 
 class RoiTargets(NamedTuple):
-    """`rois` and `codes` [B, K, 4], `labels` int32 [B, K], `sampled` and `positive` bool [B, K].
+    """Targets of the RoI head.
 
-    Background is the last label. Where not sampled the RoI is zero; where not positive the codes are.
+    Attributes:
+        rois: RoIs, `yxyx` in pixels, `[B, K, 4]`; zero if not sampled.
+        labels: Classes, int32 `[B, K]`; background is the last.
+        sampled: Whether each RoI is in the sample, bool `[B, K]`.
+        positive: Whether each RoI is positive, bool `[B, K]`.
+        codes: Target box deltas, `[B, K, 4]`; zero if not positive.
     """
 
     rois: tf.Tensor
@@ -58,38 +72,49 @@ def assign_anchors(
     width: Side,
     min_overlap: float,
     max_overlap: float,
+    inside_only: bool = False,
+    stride: int = 16,
 ) -> AnchorAssignment:
-    """Which anchors show an object, which show none.
+    """Determines which anchors show an object and which show none.
 
-    Positive is an anchor whose best IoU is at least `max_overlap`; negative one whose best IoU is at
-    most `min_overlap`. Anchors that reach out of the image are neither. An object that no positive
-    anchor has as its best takes the anchor that overlaps it most (of several such objects at one
-    anchor, the last).
+    An anchor is positive if its best IoU is at least `max_overlap`, and negative if it is at most
+    `min_overlap`. An object that is not the best match of any positive anchor gets the anchor that overlaps
+    it most; if several such objects share that anchor, the last one gets it. Unusable anchors are neither:
+    those of cells that show only padding and, with `inside_only`, those that cross the image border.
 
     Args:
-        anchors: [N, 4] `yxyx` pixels.
-        gt_boxes: [B, G, 4] `yxyx` pixels.
-        gt_valid: bool [B, G]; the rest is padding.
-        height: Of the images, px.
-        width: Of the images, px.
-        min_overlap: IoU.
-        max_overlap: IoU.
+        anchors: Anchors, `yxyx` in pixels, `[N, 4]`.
+        gt_boxes: Ground truth boxes, `yxyx` in pixels, `[B, G, 4]`.
+        gt_valid: Whether each box exists, bool `[B, G]`; the rest is padding.
+        height: Height of the images, px.
+        width: Width of the images, px.
+        min_overlap: Maximum IoU of negative anchors.
+        max_overlap: Minimum IoU of positive anchors.
+        inside_only: Whether to exclude anchors that cross the image border, as TAO does.
+        stride: Pixels per cell.
+
+    Returns:
+        The assignment.
     """
     limit = last_index([height, width], rank=3)
-    inside = tf.reduce_all((anchors[:, :2] >= 0.0) & (anchors[:, 2:] <= limit), axis=-1)
+    if inside_only:
+        usable = tf.reduce_all((anchors[:, :2] >= 0.0) & (anchors[:, 2:] <= limit), axis=-1)
+    else:
+        corners = (anchors[:, :2] + anchors[:, 2:]) / 2.0 - stride / 2.0
+        usable = tf.reduce_all(corners <= limit, axis=-1)
     iou = iou_matrix(anchors[None], gt_boxes, inclusive=True)
-    iou = tf.where(inside[..., None] & gt_valid[:, None, :], iou, 0.0)
+    iou = tf.where(usable[..., None] & gt_valid[:, None, :], iou, 0.0)
     best_iou = tf.reduce_max(iou, axis=-1)
     best_gt = tf.argmax(iou, axis=-1, output_type=tf.int32)
     positive = best_iou >= max_overlap
     rescued = _rescue(iou, positive, best_gt)
     positive = positive | (rescued >= 0)
-    negative = (best_iou <= min_overlap) & inside & ~positive
+    negative = (best_iou <= min_overlap) & usable & ~positive
     return AnchorAssignment(positive, negative, tf.where(rescued >= 0, rescued, best_gt))
 
 
 def _rescue(iou: tf.Tensor, positive: tf.Tensor, best_gt: tf.Tensor) -> tf.Tensor:
-    """For each anchor the object it must take, int32 [B, N], or -1."""
+    """Returns the object that each anchor must be assigned to, int32 `[B, N]`, or -1."""
     batch, total, count = tf.shape(iou)[0], dimension(iou, 1), iou.shape[2]
     claims = tf.where(positive, best_gt, count)
     images = tf.range(batch)[:, None]
@@ -98,7 +123,7 @@ def _rescue(iou: tf.Tensor, positive: tf.Tensor, best_gt: tf.Tensor) -> tf.Tenso
     best_anchor = tf.argmax(iou, axis=1, output_type=tf.int32)
     needy = (claimed[:, :count] == 0) & (tf.reduce_max(iou, axis=1) > 0.0)
     anchor = tf.where(needy, best_anchor, total)
-    # Scattering the maximum lets the last object win; column `total` takes those without need.
+    # Scattering the maximum lets the last object win; column `total` collects the objects already matched.
     index = tf.stack([tf.broadcast_to(images, tf.shape(anchor)), anchor], -1)
     objects = tf.broadcast_to(tf.range(count), tf.shape(anchor))
     empty = tf.fill([batch, total + 1], -1)
@@ -115,11 +140,27 @@ def rpn_targets(
     min_overlap: float,
     max_overlap: float,
     mini_batch: int,
+    inside_only: bool = False,
+    stride: int = 16,
     seed: tf.Tensor,
 ) -> RpnTargets:
-    """Assigns the anchors, and samples at most `mini_batch` of an image, at most half of them positive.
+    """Assigns the anchors; samples at most `mini_batch` per image, at most half of them positive.
 
-    Arguments as in `assign_anchors`; `seed` is int32 [2].
+    Args:
+        anchors: Anchors, `yxyx` in pixels, `[N, 4]`.
+        gt_boxes: Ground truth boxes, `yxyx` in pixels, `[B, G, 4]`.
+        gt_valid: Whether each box exists, bool `[B, G]`.
+        height: Height of the images, px.
+        width: Width of the images, px.
+        min_overlap: Maximum IoU of negative anchors.
+        max_overlap: Minimum IoU of positive anchors.
+        mini_batch: Maximum number of samples per image.
+        inside_only: Whether to exclude anchors that cross the image border.
+        stride: Pixels per cell.
+        seed: Random seed, int32 `[2]`.
+
+    Returns:
+        The targets.
     """
     assigned = assign_anchors(
         anchors,
@@ -129,6 +170,8 @@ def rpn_targets(
         width=width,
         min_overlap=min_overlap,
         max_overlap=max_overlap,
+        inside_only=inside_only,
+        stride=stride,
     )
     positive = random_subset(
         assigned.positive, mini_batch // 2, mini_batch // 2, tf.stack([seed[0], seed[1] * 8])
@@ -155,25 +198,29 @@ def roi_targets(
     gt_as_roi: bool = False,
     seed: tf.Tensor,
 ) -> RoiTargets:
-    """Matches proposals to objects and samples exactly `mini_batch` RoIs of an image, or none.
+    """Matches proposals to objects and samples exactly `mini_batch` RoIs per image, or none.
 
-    Positive is an RoI whose best IoU is at least `max_overlap`; negative one between `min_overlap`
-    (included) and that. Up to a quarter are positive; either kind fills up for the other, again and
-    again if it must. An image without objects, or without any RoI of either kind, gets no sample.
+    An RoI is positive if its best IoU is at least `max_overlap`, and negative if it is at least `min_overlap`
+    and below `max_overlap`. Up to a quarter of the sample is positive. If one kind is missing, the other
+    fills all slots; a kind with too few RoIs repeats them. Images without objects, or without RoIs of either
+    kind, get no sample.
 
     Args:
-        rois: [B, R, 4] `yxyx` pixels.
-        roi_valid: bool [B, R].
-        gt_boxes: [B, G, 4] `yxyx` pixels.
-        gt_classes: int32 [B, G], 0..C-1.
-        gt_valid: bool [B, G].
-        min_overlap: IoU.
-        max_overlap: IoU.
-        mini_batch: K.
-        num_classes: C + 1, with background.
+        rois: Proposals, `yxyx` in pixels, `[B, R, 4]`.
+        roi_valid: Whether each proposal exists, bool `[B, R]`.
+        gt_boxes: Ground truth boxes, `yxyx` in pixels, `[B, G, 4]`.
+        gt_classes: Classes of the boxes, 0..C - 1, int32 `[B, G]`.
+        gt_valid: Whether each box exists, bool `[B, G]`.
+        min_overlap: Minimum IoU of negative RoIs.
+        max_overlap: Minimum IoU of positive RoIs.
+        mini_batch: Number of samples per image, K.
+        num_classes: Number of classes with background, C + 1.
         code_weights: Factors of dx, dy, dw, dh.
-        gt_as_roi: Whether the objects' own boxes join the proposals.
-        seed: int32 [2].
+        gt_as_roi: Whether to add the ground truth boxes to the proposals.
+        seed: Random seed, int32 `[2]`.
+
+    Returns:
+        The targets.
     """
     if gt_as_roi:
         rois, roi_valid = tf.concat([rois, gt_boxes], 1), tf.concat([roi_valid, gt_valid], 1)

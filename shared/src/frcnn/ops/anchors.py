@@ -1,4 +1,4 @@
-"""Anchors: the fixed boxes, several a cell of the feature map, that proposals are coded against."""
+"""Generates anchors, the fixed boxes that proposals are encoded against."""
 
 from collections.abc import Sequence
 
@@ -7,10 +7,17 @@ import tensorflow as tf
 
 
 def anchor_sizes(scales: Sequence[float], ratios: Sequence[float]) -> np.ndarray:
-    """Width and height in pixels of a cell's anchors, float32 [A, 2].
+    """Computes width and height of the anchors of one cell.
 
     Anchor `scale_index * len(ratios) + ratio_index` is `scale * sqrt(ratio)` wide and
-    `scale / sqrt(ratio)` high: its area is the scale's square and its ratio is width / height.
+    `scale / sqrt(ratio)` high: its area is the square of the scale, its ratio is width / height.
+
+    Args:
+        scales: Scales, px.
+        ratios: Ratios of width to height.
+
+    Returns:
+        Widths and heights in pixels, float32 `[A, 2]`.
     """
     roots = np.sqrt(np.asarray(ratios, np.float64))
     scale, root = (grid.ravel() for grid in np.meshgrid(np.asarray(scales, np.float64), roots, indexing="ij"))
@@ -20,22 +27,43 @@ def anchor_sizes(scales: Sequence[float], ratios: Sequence[float]) -> np.ndarray
 def anchor_grid(
     rows: int, columns: int, scales: Sequence[float], ratios: Sequence[float], stride: int = 16
 ) -> np.ndarray:
-    """All anchors of a feature map as `yxyx` pixels, float32 [rows * columns * A, 4].
+    """Generates all anchors of a feature map.
 
-    Anchor `a` of a cell stands at index `(row * columns + column) * A + a`, centred on the cell:
-    y = stride * (row + 0.5), x = stride * (column + 0.5). Anchors may reach out of the image.
+    Anchor `a` of a cell has index `(row * columns + column) * A + a` and is centered on the cell:
+    y = stride * (row + 0.5), x = stride * (column + 0.5). Anchors may extend beyond the image.
+
+    Args:
+        rows: Rows of the feature map.
+        columns: Columns of the feature map.
+        scales: Scales, px.
+        ratios: Ratios of width to height.
+        stride: Pixels per cell.
+
+    Returns:
+        Anchors, `yxyx` in pixels, float32 `[rows * columns * A, 4]`.
     """
     half = anchor_sizes(scales, ratios)[:, ::-1] / 2
     y, x = np.meshgrid(stride * (np.arange(rows) + 0.5), stride * (np.arange(columns) + 0.5), indexing="ij")
-    centres = np.stack([y, x], axis=-1).astype(np.float32)[:, :, None, :]
-    return np.concatenate([centres - half, centres + half], axis=-1).reshape(-1, 4)
+    centers = np.stack([y, x], axis=-1).astype(np.float32)[:, :, None, :]
+    return np.concatenate([centers - half, centers + half], axis=-1).reshape(-1, 4)
 
 
 def anchors_of_map(
     rows: tf.Tensor, columns: tf.Tensor, scales: Sequence[float], ratios: Sequence[float], stride: int = 16
 ) -> tf.Tensor:
-    """`anchor_grid` of a feature map whose size, two int32 scalars, is known when the graph runs."""
+    """Generates the anchors of a feature map whose size is known only when the graph runs.
+
+    Args:
+        rows: Rows of the feature map, int32 scalar.
+        columns: Columns of the feature map, int32 scalar.
+        scales: Scales, px.
+        ratios: Ratios of width to height.
+        stride: Pixels per cell.
+
+    Returns:
+        Anchors as `anchor_grid` orders them, `yxyx` in pixels, float32 `[rows * columns * A, 4]`.
+    """
     half = tf.constant(anchor_sizes(scales, ratios)[:, ::-1] / 2)
     y, x = (stride * (tf.cast(tf.range(cells), tf.float32) + 0.5) for cells in (rows, columns))
-    centres = tf.stack(tf.meshgrid(y, x, indexing="ij"), axis=-1)[:, :, None, :]
-    return tf.reshape(tf.concat([centres - half, centres + half], axis=-1), [-1, 4])
+    centers = tf.stack(tf.meshgrid(y, x, indexing="ij"), axis=-1)[:, :, None, :]
+    return tf.reshape(tf.concat([centers - half, centers + half], axis=-1), [-1, 4])

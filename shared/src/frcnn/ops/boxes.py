@@ -1,24 +1,24 @@
-"""Areas and overlaps of boxes. Boxes are `yxyx`, float32, pixels of the network input."""
+"""Computes areas and overlaps of boxes. Boxes are `yxyx`, float32, in pixels of the network input."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
 
 import tensorflow as tf
 
-# Height or width, px: of all images, or int32 [B] of each.
+# Height or width in px: one int for all images, or int32 [B].
 Side: TypeAlias = "int | tf.Tensor"
 
 
 def iou_matrix(boxes: tf.Tensor, others: tf.Tensor, inclusive: bool) -> tf.Tensor:
-    """Intersection over union of every box with every other box.
+    """Computes the intersection over union of every box with every other box.
 
     Args:
-        boxes: [..., N, 4].
-        others: [..., M, 4], with the same leading dimensions.
-        inclusive: Whether a side counts its last pixel (x2 - x1 + 1), as in PASCAL VOC.
+        boxes: Boxes, `yxyx` in pixels, `[..., N, 4]`.
+        others: Boxes, `yxyx` in pixels, `[..., M, 4]`, with the same leading dimensions.
+        inclusive: Whether sizes include the last pixel (x2 - x1 + 1), as in PASCAL VOC.
 
     Returns:
-        [..., N, M] in 0..1. Boxes that do not meet, and pairs of zero-area boxes, give 0.
+        IoU in 0..1, `[..., N, M]`. Disjoint boxes and pairs of empty boxes have 0.
     """
     extra = 1.0 if inclusive else 0.0
     y1, x1, y2, x2 = (edge[..., :, None] for edge in tf.unstack(boxes, axis=-1))
@@ -32,12 +32,29 @@ def iou_matrix(boxes: tf.Tensor, others: tf.Tensor, inclusive: bool) -> tf.Tenso
 
 
 def clip_boxes(boxes: tf.Tensor, height: Side, width: Side) -> tf.Tensor:
-    """Boxes [B, ..., 4] cut at their image's border: y to 0..height - 1, x to 0..width - 1."""
+    """Clips boxes to their images.
+
+    Args:
+        boxes: Boxes, `yxyx` in pixels, `[B, ..., 4]`.
+        height: Height of the images, px.
+        width: Width of the images, px.
+
+    Returns:
+        Boxes with y in 0..height - 1 and x in 0..width - 1, `[B, ..., 4]`.
+    """
     return tf.clip_by_value(boxes, 0.0, last_index([height, width] * 2, len(boxes.shape)))
 
 
 def last_index(sides: Sequence[Side], rank: int) -> tf.Tensor:
-    """Side - 1 of each of n sides: float32 [n], or [B, 1, ..., n] of `rank` if images have their own."""
+    """Returns the index of the last pixel along each side.
+
+    Args:
+        sides: Heights or widths, px.
+        rank: Rank of the result if images have their own sizes.
+
+    Returns:
+        Side - 1, float32 `[n]`; `[B, 1, ..., n]` of rank `rank` if images have their own sizes.
+    """
     if all(isinstance(side, int) for side in sides):
         return tf.constant([side - 1.0 for side in sides], tf.float32)
     limits = tf.cast(tf.stack(sides, axis=-1), tf.float32) - 1.0

@@ -1,4 +1,4 @@
-"""3x3 convolution of small square maps by the transforms of `frcnn.ops.dft_matrices`, in TensorFlow."""
+"""Convolves small square maps with 3x3 kernels in the frequency domain; see `frcnn.ops.dft_matrices`."""
 
 import tensorflow as tf
 
@@ -6,14 +6,30 @@ from frcnn.ops.dft_matrices import dft_matrices
 
 
 def transform_kernel(kernel: tf.Tensor, side: int) -> tf.Tensor:
-    """The kernel [3, 3, D, K] in the frequency domain, [T, D, K]; constant while the weights are."""
+    """Transforms a kernel to the frequency domain; constant as long as the weights are.
+
+    Args:
+        kernel: Kernel, `[3, 3, D, K]`.
+        side: Side of the maps, cells.
+
+    Returns:
+        Transformed kernel, `[T, D, K]`.
+    """
     channels, filters = kernel.shape[2], kernel.shape[3]
     matrix = tf.constant(dft_matrices(side)[1], kernel.dtype)
     return tf.reshape(matrix @ tf.reshape(kernel, [9, channels * filters]), [-1, channels, filters])
 
 
 def convolve_transformed(maps: tf.Tensor, transformed: tf.Tensor) -> tf.Tensor:
-    """Convolution of maps [N, P, P, D] with a kernel from `transform_kernel`, [N, P, P, K]."""
+    """Convolves maps with a transformed kernel.
+
+    Args:
+        maps: Square maps, `[N, P, P, D]`.
+        transformed: Kernel from `transform_kernel`, `[T, D, K]`.
+
+    Returns:
+        Result of the 3x3 convolution with stride 1 and zero padding 1, `[N, P, P, K]`.
+    """
     side, channels, filters = maps.shape[1], maps.shape[3], transformed.shape[2]
     forward, _, backward = (tf.constant(matrix, maps.dtype) for matrix in dft_matrices(side))
     cells_first = tf.transpose(tf.reshape(maps, [-1, side * side, channels]), [1, 0, 2])
@@ -24,13 +40,13 @@ def convolve_transformed(maps: tf.Tensor, transformed: tf.Tensor) -> tf.Tensor:
 
 
 def convolve_3x3(maps: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """3x3 convolution with stride 1 and zero padding 1, as `tf.nn.conv2d(..., padding="SAME")`.
+    """Convolves maps with stride 1 and zero padding 1, like `tf.nn.conv2d(..., padding="SAME")`.
 
     Args:
-        maps: [N, P, P, D], square, of static side and depth; N may be dynamic or 0.
-        kernel: [3, 3, D, K].
+        maps: Square maps of static side and depth, `[N, P, P, D]`; N may be dynamic or 0.
+        kernel: Kernel, `[3, 3, D, K]`.
 
     Returns:
-        [N, P, P, K] in the maps' dtype. Differentiable in both.
+        Result in the dtype of the maps, `[N, P, P, K]`. Differentiable in both arguments.
     """
     return convolve_transformed(maps, transform_kernel(tf.cast(kernel, maps.dtype), maps.shape[1]))

@@ -1,29 +1,32 @@
-"""3x3 convolution of small square maps by way of the discrete Fourier transform.
+"""Matrices of the 3x3 convolution of small square maps by the discrete Fourier transform.
 
-Zero padding a P x P map by one makes its 3x3 'same' convolution a circular correlation of side
-P + 1. In the frequency domain that is one product a frequency; the transform of real numbers has
-few independent ones, and a complex product costs three real ones (Gauss). For P = 7 this makes 94
-products for each pair of channels, where the direct form needs 441. Transforms and products are plain
-matrix products with three constant matrices: y = A [(G w) * (B x)]. In float32 the rounding error is
-that of the direct convolution.
+Zero padding a P x P map by one turns its 3x3 "same" convolution into a circular correlation of side
+P + 1, which is one product per frequency. The transform of real numbers has few independent
+frequencies, and a complex product costs three real ones (Gauss). For P = 7 this gives 94 products per
+pair of channels; the direct convolution needs 441. All transforms are matrix products with three
+constant matrices: y = A [(G w) * (B x)]. In float32 the rounding error equals that of the direct
+convolution.
 """
 
 import functools
 
 import numpy as np
 
-# Above this side the transforms cost more than the products they save.
+# For larger sides the transforms cost more than the products they save.
 LARGEST_DFT_SIDE = 8
 SMALLEST_DFT_DEPTH = 64
 
 
 @functools.cache
 def dft_matrices(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The constant matrices of maps of `side` cells, float64.
+    """Returns the constant matrices for maps of a given side.
+
+    Args:
+        side: Side of the maps, cells.
 
     Returns:
-        B [T, side * side] for the map, G [T, 9] for the kernel and A [side * side, T] for the result,
-        with T products (94 for side 7).
+        Float64 matrices B `[T, side * side]` for the map, G `[T, 9]` for the kernel and
+        A `[side * side, T]` for the result, with T products (94 for side 7).
     """
     length = side + 1
     frequency = np.arange(length)
@@ -42,7 +45,7 @@ def dft_matrices(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             kernel.append(w.real)
             backward.append(result_2d[:, here].real)
         elif here < mirror:
-            # A frequency and its mirror are conjugates: twice the real part stands for both.
+            # A frequency and its mirror are conjugates: twice the real part covers both.
             re, im = 2 * result_2d[:, here].real, -2 * result_2d[:, here].imag
             forward += [x.real + x.imag, x.real, x.imag]
             kernel += [w.real, w.imag - w.real, w.real + w.imag]

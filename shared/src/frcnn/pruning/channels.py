@@ -12,7 +12,7 @@ import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
-class Pin:
+class KeepReason:
     """Reason why channels must stay.
 
     Attributes:
@@ -40,7 +40,7 @@ class Classes:
 
     of: np.ndarray
     count: int
-    pins: Mapping[int, Pin]
+    pins: Mapping[int, KeepReason]
 
 
 class ChannelSpace:
@@ -50,7 +50,7 @@ class ChannelSpace:
         """Creates a space without channels."""
         self._count = 0
         self._pairs: list[tuple[np.ndarray, np.ndarray]] = []
-        self._pins: list[tuple[np.ndarray, Pin]] = []
+        self._pins: list[tuple[np.ndarray, KeepReason]] = []
 
     def new(self, size: int) -> np.ndarray:
         """Returns numbers for `size` new channels, int64 `[size]`."""
@@ -76,13 +76,13 @@ class ChannelSpace:
             reason: The reason, as a clause without a subject.
             foremost: Whether this reason is reported in preference to others. Otherwise the first one is.
         """
-        self._pins.insert(0 if foremost else len(self._pins), (channels, Pin(layer, reason)))
+        self._pins.insert(0 if foremost else len(self._pins), (channels, KeepReason(layer, reason)))
 
     def classes(self) -> Classes:
         """Returns the classes that result from all joins."""
         labels = self._labels()
         first, of = np.unique(labels, return_inverse=True)
-        pins: dict[int, Pin] = {}
+        pins: dict[int, KeepReason] = {}
         for channels, pin in self._pins:
             for each in np.unique(of[channels]).tolist():
                 pins.setdefault(each, pin)

@@ -10,7 +10,7 @@ import numpy as np
 from keras import KerasTensor
 
 from frcnn.errors import UsageError
-from frcnn.pruning.channels import ChannelSpace, Pin
+from frcnn.pruning.channels import ChannelSpace, KeepReason
 from frcnn.pruning.rules import Call, Rule, Shape, UnprunableError, rule_for
 
 
@@ -67,7 +67,7 @@ class ChannelGraph:
 
     layers: tuple[LayerChannels, ...]
     count: int
-    pins: dict[int, Pin]
+    pins: dict[int, KeepReason]
     unprunable: tuple[Unprunable, ...]
 
 
@@ -207,10 +207,10 @@ def _check_names(networks: Sequence[keras.Model], excluded: Sequence[str]) -> No
     for name in excluded:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]}? (--dry_run lists all)" if near else f"layers: {', '.join(names)}"
-            problems.append(f"--excluded_layers {name}: the model has no such layer; {hint}")
+            hint = f"did you mean {near[0]}? (a dry run lists all)" if near else f"layers: {', '.join(names)}"
+            problems.append(f"excluded_layers {name}: the model has no such layer; {hint}")
     if problems:
-        raise UsageError("\n".join(problems))
+        raise UsageError("\n".join(problems), argument="excluded_layers")
 
 
 def _maker(tensor: KerasTensor) -> str:

@@ -138,8 +138,9 @@ def check_threshold(groups: tuple[Group, ...], threshold: float) -> None:
     largest = max((float(group.scores.max()) for group in groups), default=np.inf)
     if threshold >= largest:
         raise UsageError(
-            f"--pruning_threshold {threshold:g}: no filter scores higher. "
-            f"Expected 0 <= threshold < {largest:g}, the highest score."
+            f"pruning_threshold {threshold:g}: no filter scores higher. "
+            f"Expected 0 <= threshold < {largest:g}, the highest score.",
+            argument="pruning_threshold",
         )
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 
-from frcnn.pruning.channels import Pin
+from frcnn.pruning.channels import KeepReason
 from frcnn.pruning.cost import Cost, layer_cost, total_cost
 from frcnn.pruning.graph import ChannelGraph, LayerChannels, Unprunable
 from frcnn.pruning.plan import Plan
@@ -126,7 +126,7 @@ def _row(entry: LayerChannels, graph: ChannelGraph, plan: Plan, runs: Sequence[i
     )
 
 
-def _note(pin: Pin | None, layer: str) -> str:
+def _note(pin: KeepReason | None, layer: str) -> str:
     return "" if pin is None else pin.seen_from(layer)
 
 

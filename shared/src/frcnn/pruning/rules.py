@@ -112,7 +112,7 @@ def _activation(space: ChannelSpace, call: Call) -> np.ndarray:
 def _normalization(space: ChannelSpace, call: Call) -> np.ndarray:
     axis = call.layer.axis
     if axis not in (-1, len(call.output_shape) - 1):
-        raise UnprunableError(f"it normalises along axis {axis}, which is not that of the channels")
+        raise UnprunableError(f"it normalizes along axis {axis}, which is not that of the channels")
     return _pass(space, call)
 
 

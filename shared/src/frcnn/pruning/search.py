@@ -52,10 +52,10 @@ def find_threshold(
 
 
 def _misses(cost: Cost, before: Cost, settings: PruneSettings) -> list[tuple[str, float, float]]:
-    """Returns the missed targets: flag, target fraction, remaining fraction."""
+    """Returns the missed targets: argument, target fraction, remaining fraction."""
     shares = (
-        ("--target_params", settings.target_params, cost.params / max(before.params, 1)),
-        ("--target_flops", settings.target_flops, cost.flops / max(before.flops, 1)),
+        ("target_params", settings.target_params, cost.params / max(before.params, 1)),
+        ("target_flops", settings.target_flops, cost.flops / max(before.flops, 1)),
     )
     return [(flag, wanted, left) for flag, wanted, left in shares if wanted is not None and left > wanted]
 
@@ -70,7 +70,7 @@ def _check_reach(least: Cost, before: Cost, settings: PruneSettings) -> None:
             f"{len(settings.excluded_layers)} layers excluded (-el)"
             for flag, wanted, left in missed
         ]
-        raise UsageError("\n".join(lines))
+        raise UsageError("\n".join(lines), argument=missed[0][0])
 
 
 def _highest(groups: tuple[Group, ...]) -> float:

@@ -44,7 +44,7 @@ class PruneSettings:
         """Raises UsageError for all invalid values at once."""
         problems = [*self._choices(), *self._numbers()]
         if problems:
-            raise UsageError("\n".join(problems))
+            raise UsageError("\n".join(problems), argument=problems[0].partition(" ")[0])
 
     @property
     def has_target(self) -> bool:
@@ -54,15 +54,15 @@ class PruneSettings:
     def _choices(self) -> Iterator[str]:
         for name, allowed in (("normalizer", NORMALIZERS), ("equalization_criterion", CRITERIA)):
             if getattr(self, name) not in allowed:
-                yield f"--{name} {getattr(self, name)}: expected one of {', '.join(allowed)}"
+                yield f"{name} {getattr(self, name)}: expected one of {', '.join(allowed)}"
 
     def _numbers(self) -> Iterator[str]:
         for name in ("pruning_granularity", "min_num_filters", "rois"):
             if getattr(self, name) < 1:
-                yield f"--{name} {getattr(self, name)}: expected 1 or more"
+                yield f"{name} {getattr(self, name)}: expected 1 or more"
         if not (math.isfinite(self.pruning_threshold) and self.pruning_threshold >= 0):
-            yield f"--pruning_threshold {self.pruning_threshold:g}: expected a number from 0 up"
+            yield f"pruning_threshold {self.pruning_threshold:g}: expected a number from 0 up"
         for name in ("target_params", "target_flops"):
             share = getattr(self, name)
             if share is not None and not 0 < share < 1:
-                yield f"--{name} {share:g}: expected a fraction of the original between 0 and 1, such as 0.15"
+                yield f"{name} {share:g}: expected a fraction of the original between 0 and 1, such as 0.15"

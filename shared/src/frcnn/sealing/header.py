@@ -1,8 +1,8 @@
-"""The first bytes of a sealed model file: what they say, and the keys that follow from them.
+"""Header of a sealed model file, and the keys derived from it.
 
-Big-endian, no padding; docs/model-files.md has the table. In every version, present and future, the
-first 12 bytes are magic, version and header size, and the header's last 4 bytes are the CRC-32 of
-what precedes them, so that a damaged header and a newer one are never mixed up.
+Big-endian, no padding; docs/model-files.md has the table. In every version, present and future, the first 12
+bytes are magic, version and header size, and the last 4 bytes of the header are the CRC-32 of the bytes
+before. So a damaged header cannot be mistaken for a newer one.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from typing import BinaryIO
 from frcnn.errors import ModelError
 from frcnn.sealing.keys import key_bytes
 
-# Like PNG's: a byte that is not ASCII, and line breaks that a transfer in text mode would change.
+# Like PNG's magic: a byte that is not ASCII, and line breaks that a transfer in text mode would change.
 MAGIC = b"\x89FRM\r\n\x1a\n"
 VERSION = 1
 TAG_BYTES = 16
@@ -33,30 +33,35 @@ _MAX_CHUNKS = 2**32
 
 
 class NotSealedError(ModelError):
-    """The file is none of ours."""
+    """File that is not a sealed model file."""
 
 
 class UnsupportedModelError(ModelError):
-    """An intact header of a newer version, of an unknown kind, or with limits we do not accept."""
+    """Intact header of a newer version, of an unknown kind, or with parameters beyond the limits."""
 
 
 class WrongKeyError(ModelError):
-    """No key, or not the one the file was sealed with."""
+    """Missing or wrong key."""
 
 
 class DamagedModelError(ModelError):
-    """The file is not what was written: flipped bits, bytes added, parts exchanged."""
+    """Sealed file that was changed: flipped bits, added bytes, exchanged parts."""
 
 
 class TruncatedModelError(DamagedModelError):
-    """The file's end is missing."""
+    """Sealed file whose end is missing."""
 
 
 @dataclasses.dataclass(frozen=True)
 class KeyCost:
-    """What deriving the key costs (scrypt, RFC 7914): 128 * r * 2**log2_n bytes, p times over.
+    """Cost parameters of the key derivation (scrypt, RFC 7914).
 
-    The default takes 128 MiB and a fraction of a second: what OWASP recommends for passwords.
+    The defaults follow OWASP's recommendation for passwords: 128 MiB and a fraction of a second.
+
+    Attributes:
+        log2_n: Binary logarithm of scrypt's N.
+        r: Block size; the derivation needs 128 * r * 2**log2_n bytes.
+        p: Number of repetitions.
     """
 
     log2_n: int = 17
@@ -65,11 +70,11 @@ class KeyCost:
 
     @property
     def memory(self) -> int:
-        """Bytes needed to derive the key."""
+        """Memory needed to derive the key, bytes."""
         return 128 * self.r << self.log2_n
 
     def acceptable(self) -> bool:
-        """Whether a stranger's file may ask for this: 256 MiB and some seconds at most."""
+        """Checks whether an untrusted file may request this cost: at most 256 MiB and some seconds."""
         in_range = self.log2_n in _LOG2_N and self.r in _R and self.p in _P
         # RFC 7914: N < 2^(128 r / 8).
         return in_range and self.log2_n < 16 * self.r and self.memory <= _MAX_KEY_MEMORY
@@ -77,10 +82,16 @@ class KeyCost:
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What can be known about a sealed file without its key.
+    """Data about a sealed file that is available without its key.
 
-    `kind` is "keras" or "onnx"; `payload_size` and `chunk_size` are bytes of plain text. The rest is
-    for the cipher. `key_check` is empty until `with_key_check`.
+    Attributes:
+        kind: "keras" or "onnx".
+        payload_size: Size of the plaintext, bytes.
+        cost: Cost of the key derivation.
+        log2_chunk: Binary logarithm of the chunk size.
+        nonce_prefix: Common start of all nonces, 7 bytes.
+        salt: Salt of the key derivation, 16 bytes.
+        key_check: Digest that identifies the key; empty until `with_key_check`.
     """
 
     kind: str
@@ -93,36 +104,47 @@ class Header:
 
     @property
     def chunk_size(self) -> int:
-        """Bytes of plain text in each chunk but the last."""
+        """Size of each chunk of plaintext but the last, bytes."""
         return 1 << self.log2_chunk
 
     @property
     def chunks(self) -> int:
-        """Number of chunks; an empty payload has one, so that its end is authenticated too."""
+        """Number of chunks. An empty payload has one, so that its end is authenticated too."""
         return max(1, -(-self.payload_size // self.chunk_size))
 
     @property
     def file_size(self) -> int:
-        """Bytes of the whole sealed file."""
+        """Size of the sealed file, bytes."""
         return HEADER_BYTES + self.payload_size + self.chunks * TAG_BYTES
 
     def with_key_check(self, check_key: bytes) -> "Header":
-        """This header, bound to a key."""
+        """Returns a copy of this header that is bound to a key.
+
+        Args:
+            check_key: Key-check key, 32 bytes.
+        """
         return dataclasses.replace(self, key_check=self._keyed_digest(check_key))
 
     def fits(self, check_key: bytes) -> bool:
-        """Whether the header was written with this key."""
+        """Checks whether this header is bound to a key.
+
+        Args:
+            check_key: Key-check key, 32 bytes.
+        """
         return hmac.compare_digest(self.key_check, self._keyed_digest(check_key))
 
     def to_bytes(self) -> bytes:
-        """The header as it stands in the file; also what every chunk is authenticated with."""
+        """Serializes the header for the file. It is also the associated data of every chunk."""
         body = self._fields() + self.key_check
         return body + _CRC.pack(zlib.crc32(body))
 
     def nonce(self, index: int) -> bytes:
-        """The 12-byte nonce of chunk `index`: it fixes the chunk's place and whether it is the last.
+        """Returns the 12-byte nonce of a chunk, which encodes its position and the end.
 
         Source: Hoang, Reyhanitabar, Rogaway, Vizar 2015, Online Authenticated Encryption, STREAM.
+
+        Args:
+            index: Index of the chunk, from 0.
         """
         return self.nonce_prefix + struct.pack(">IB", index, index == self.chunks - 1)
 
@@ -136,29 +158,35 @@ class Header:
 
 
 def read_header(source: BinaryIO, name: str) -> Header:
-    """The header at the start of `source`, checked as far as that goes without a key.
+    """Reads the header of a sealed file and checks it as far as possible without a key.
 
     Args:
-        source: Seekable; left right behind the header.
-        name: The file's name for messages.
+        source: Seekable stream at the start of the file; positioned after the header on return.
+        name: Name of the file, for messages.
+
+    Returns:
+        The header.
 
     Raises:
-        NotSealedError, UnsupportedModelError, DamagedModelError, TruncatedModelError.
+        NotSealedError: The file is not a sealed model file.
+        UnsupportedModelError: Version, kind or parameters are not supported.
+        DamagedModelError: The header is damaged, or the file is too long.
+        TruncatedModelError: The end of the file is missing.
     """
     raw = source.read(HEADER_BYTES)
     _check_preamble(raw, name)
     _, version, size = _PREAMBLE.unpack_from(raw)
     if (version == VERSION and size != HEADER_BYTES) or size < _PREAMBLE.size + _CRC.size:
-        raise DamagedModelError(f"{name}: the header is damaged; fetch the file again")
+        raise DamagedModelError(f"{name}: the header is damaged. Fetch the file again.")
     raw = (raw + source.read(max(0, size - len(raw))))[:size]
     if len(raw) < size:
-        raise TruncatedModelError(f"{name}: ends after {len(raw)} bytes, inside the header; fetch it again")
+        raise TruncatedModelError(f"{name}: ends after {len(raw)} bytes, inside the header. Fetch it again.")
     if zlib.crc32(raw[: -_CRC.size]) != _CRC.unpack(raw[-_CRC.size :])[0]:
-        raise DamagedModelError(f"{name}: the header is damaged (checksum differs); fetch the file again")
+        raise DamagedModelError(f"{name}: the header is damaged (checksum differs). Fetch the file again.")
     if version != VERSION:
         raise UnsupportedModelError(
             f"{name}: sealed in format version {version}; this program reads version {VERSION}. "
-            "Update the program, or export the model again with this one"
+            "Update the program, or export the model again with this version."
         )
     header = _parsed(raw, name)
     _check_file_size(source, header, name)
@@ -166,10 +194,18 @@ def read_header(source: BinaryIO, name: str) -> Header:
 
 
 def derive_keys(key: str, header: Header, name: str) -> tuple[bytes, bytes]:
-    """The cipher's key and the key-check key, 32 bytes each, by scrypt from the passphrase.
+    """Derives the cipher key and the key-check key from a passphrase, by scrypt.
+
+    Args:
+        key: Passphrase.
+        header: Header with salt and cost.
+        name: Name of the file, for messages.
+
+    Returns:
+        Cipher key and key-check key, 32 bytes each.
 
     Raises:
-        ModelError: the machine has not the memory it takes.
+        ModelError: Not enough memory.
     """
     from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
@@ -180,7 +216,7 @@ def derive_keys(key: str, header: Header, name: str) -> tuple[bytes, bytes]:
     except MemoryError:
         need = f"{cost.memory // 2**20} MiB"
         raise ModelError(
-            f"{name}: deriving the key takes {need} of memory; allow this process more"
+            f"{name}: deriving the key takes {need} of memory. Raise the memory limit of this process."
         ) from None
     return both[:32], both[32:]
 
@@ -191,28 +227,28 @@ def _check_preamble(raw: bytes, name: str) -> None:
     if raw[: len(MAGIC)] != MAGIC[: len(raw)]:
         raise NotSealedError(
             f"{name}: not a sealed model file of this program (starts with {raw[:8].hex(' ')}, expected "
-            f"{MAGIC.hex(' ')}). A .tlt or .etlt of another toolkit must be decrypted there first"
+            f"{MAGIC.hex(' ')}). A .tlt or .etlt of another toolkit must be decrypted there first."
         )
     if len(raw) < _PREAMBLE.size:
-        raise TruncatedModelError(f"{name}: ends after {len(raw)} bytes, inside the header; fetch it again")
+        raise TruncatedModelError(f"{name}: ends after {len(raw)} bytes, inside the header. Fetch it again.")
 
 
 def _parsed(raw: bytes, name: str) -> Header:
     _, _, _, kind, log2_n, r, p, log2_chunk, prefix, size, salt = _FIELDS.unpack_from(raw)
     kinds = {number: known for known, number in KINDS.items()}
     if kind not in kinds:
-        raise UnsupportedModelError(f"{name}: holds payload kind {kind}; known are {kinds}")
+        raise UnsupportedModelError(f"{name}: unknown payload kind {kind}; expected one of {kinds}")
     check = raw[_FIELDS.size : _FIELDS.size + _KEY_CHECK_BYTES]
     header = Header(kinds[kind], size, KeyCost(log2_n, r, p), log2_chunk, prefix, salt, check)
     if not header.cost.acceptable():
         raise UnsupportedModelError(
-            f"{name}: asks for scrypt with N=2^{log2_n}, r={r}, p={p} to derive its key; accepted are "
-            f"N=2^10 to 2^20, r=1 to 32, p=1 to 4, {_MAX_KEY_MEMORY // 2**20} MiB. Do not trust this file"
+            f"{name}: key derivation requires scrypt with N=2^{log2_n}, r={r}, p={p}; accepted are N=2^10 to "
+            f"2^20, r=1 to 32, p=1 to 4, at most {_MAX_KEY_MEMORY // 2**20} MiB. Do not trust this file."
         )
     if log2_chunk not in _LOG2_CHUNK or header.chunks > _MAX_CHUNKS:
         raise UnsupportedModelError(
-            f"{name}: has {size} bytes in chunks of 2^{log2_chunk}; accepted are chunks of 2^12 to 2^24 "
-            f"bytes, {_MAX_CHUNKS} of them. Do not trust this file"
+            f"{name}: has {size} bytes in chunks of 2^{log2_chunk}; accepted are up to {_MAX_CHUNKS} chunks "
+            "of 2^12 to 2^24 bytes. Do not trust this file."
         )
     return header
 
@@ -223,9 +259,10 @@ def _check_file_size(source: BinaryIO, header: Header, name: str) -> None:
     source.seek(place)
     if found < header.file_size:
         raise TruncatedModelError(
-            f"{name}: truncated, {found} of {header.file_size} bytes are there; fetch the file again"
+            f"{name}: truncated to {found} of {header.file_size} bytes. Fetch the file again."
         )
     if found > header.file_size:
         raise DamagedModelError(
-            f"{name}: {found - header.file_size} bytes too long; its header says {header.file_size} bytes"
+            f"{name}: {found - header.file_size} bytes too long; its header says {header.file_size} bytes. "
+            "Fetch the file again."
         )

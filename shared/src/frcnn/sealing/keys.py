@@ -1,4 +1,4 @@
-"""The key of sealed model files: where it comes from, and how it stays out of logs."""
+"""Key of sealed model files: its sources, and how it is kept out of logs."""
 
 import logging
 import os
@@ -8,50 +8,66 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from frcnn.errors import UsageError
+from frcnn.spec.textproto.secrets import HIDDEN, is_mask, masked_spec
+
+__all__ = ["Key", "key_bytes", "masked_arguments", "masked_spec", "resolve_key"]
 
 KEY_VARIABLE = "FRCNN_KEY"
 KEY_FILE_VARIABLE = "FRCNN_KEY_FILE"
-HIDDEN = "***"
 
-# A passphrase is a line; what is longer is the wrong file, /dev/zero at worst.
+# A passphrase is one line; a longer file is the wrong one, in the worst case /dev/zero.
 _MAX_KEY_FILE_BYTES = 4096
 # -k, -vk, and every abbreviation of --key and --enc_key that argparse takes.
 _KEY_FLAG = re.compile(r"-v*k|--k(?:ey?)?|--en(?:c(?:_(?:k(?:ey?)?)?)?)?")
 _ATTACHED_KEY = re.compile(rf"((?:{_KEY_FLAG.pattern})=|-v*k)(.+)", re.DOTALL)
-_STRING = r"""(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')"""
-_SPEC_KEY = re.compile(rf"(\benc_key\s*:\s*){_STRING}(?:\s*{_STRING})*", re.DOTALL)
 
 _log = logging.getLogger(__name__)
 
 
 class Key(str):
-    """A passphrase that knows where it came from; its repr shows only that.
+    """Passphrase that records its source; its repr shows only the source.
 
-    Everything else is an ordinary `str`, so `f"{key}"` does write the passphrase.
+    Otherwise it is an ordinary `str`: `f"{key}"` contains the passphrase.
+
+    Attributes:
+        origin: Source of the key, for messages.
     """
 
     origin: str
 
     def __new__(cls, text: str = "", origin: str = "the caller") -> "Key":
-        """`origin` ends the sentence "the key from ..."."""
+        """Creates a key.
+
+        Args:
+            text: Passphrase; empty for no key.
+            origin: End of the sentence "the key from ...".
+        """
         key = super().__new__(cls, text)
         key.origin = origin
         return key
 
     def __repr__(self) -> str:
-        """What tracebacks with local variables show."""
+        """Returns a text without the passphrase, for tracebacks that show local variables."""
         return f"<key from {self.origin}>" if self else "<no key>"
 
 
 def resolve_key(cli_key: str | None, spec_key: str | None) -> Key:
-    """The key to use; empty if there is none, which means plain files.
+    """Returns the key to use.
 
-    The first that is given and not empty: `-k` on the command line (`@FILE` reads the file,
-    `@@text` is the key `@text`), the environment variable FRCNN_KEY, the file that FRCNN_KEY_FILE
-    names, the spec's `enc_key`. An empty one counts as not given: it never turns sealing off by accident.
+    The first key that is given and not empty is used: `-k` on the command line (`@FILE` reads the file,
+    `@@text` is the key `@text`), the environment variable FRCNN_KEY, the file named by FRCNN_KEY_FILE, the
+    spec's `enc_key`. Empty keys are ignored, so that they do not turn sealing off by accident.
+
+    Args:
+        cli_key: Value of `-k`; `None` if not given.
+        spec_key: The spec's `enc_key`; `None` if not given.
+
+    Returns:
+        The key; empty for plain files.
 
     Raises:
-        UsageError: a key file is missing, empty, not text or longer than one line.
+        UsageError: A key file is missing, empty, not text or longer than one line; or the spec's key is
+            masked by asterisks, as `frcnn spec show` prints it.
     """
     if cli_key:
         return _command_line_key(cli_key)
@@ -59,28 +75,62 @@ def resolve_key(cli_key: str | None, spec_key: str | None) -> Key:
         return Key(value, f"the environment variable {KEY_VARIABLE}")
     if value := os.environ.get(KEY_FILE_VARIABLE):
         return _from_file(value, KEY_FILE_VARIABLE)
+    if spec_key and is_mask(spec_key):
+        raise UsageError(
+            f"enc_key of the spec is {spec_key!r}, which stands for a key that was hidden; give the key "
+            f"itself by {KEY_VARIABLE}, {KEY_FILE_VARIABLE} or -k @FILE, or remove enc_key for plain files."
+        )
     return Key(spec_key or "", "enc_key of the spec")
 
 
-def key_bytes(key: str) -> bytes:
-    """The key as bytes: UTF-8 of the composed form (NFC), since keyboards differ in how they write é.
+def key_in_file(path: Path, source: str) -> Key:
+    """Reads a key from a file: its single line, without the line break.
 
-    Bytes of a command line that were not UTF-8 come back as they were.
+    Args:
+        path: Key file.
+        source: Name of the argument or variable that names the file, for messages.
+
+    Returns:
+        The key.
 
     Raises:
-        UsageError: the key holds half a character, or NUL (scrypt takes no notice of one at the end).
+        UsageError: The file is missing, empty, not text or longer than one line.
+    """
+    return _from_file(str(path), source)
+
+
+def key_bytes(key: str) -> bytes:
+    """Encodes a key as UTF-8 of its composed form (NFC), since keyboards write é differently.
+
+    Bytes of a command line that are not UTF-8 are restored.
+
+    Args:
+        key: Passphrase.
+
+    Returns:
+        The bytes.
+
+    Raises:
+        UsageError: The key contains half a surrogate pair, or NUL, which scrypt ignores at the end.
     """
     if "\0" in key:
-        raise UsageError("the key holds a NUL character, which a key cannot")
+        raise UsageError("The key must not contain NUL. Remove it.")
     try:
         return unicodedata.normalize("NFC", key).encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        # The error would carry the key, so it is not chained.
-        raise UsageError("the key holds a character that cannot be written as UTF-8") from None
+        # The error contains the key, so it is not chained.
+        raise UsageError("The key contains a character that cannot be written as UTF-8. Remove it.") from None
 
 
 def masked_arguments(arguments: Sequence[str]) -> list[str]:
-    """A command line that may be logged: every key is `***`; `@FILE` stays."""
+    """Masks the keys in a command line for logging: every key becomes `***`; `@FILE` stays.
+
+    Args:
+        arguments: Arguments of the command.
+
+    Returns:
+        The masked arguments.
+    """
     masked: list[str] = []
     key_follows = False
     for argument in arguments:
@@ -95,19 +145,14 @@ def masked_arguments(arguments: Sequence[str]) -> list[str]:
     return masked
 
 
-def masked_spec(text: str) -> str:
-    """A spec's text that may be logged: the value of `enc_key` is `***`."""
-    return _SPEC_KEY.sub(rf'\g<1>"{HIDDEN}"', text)
-
-
 def _command_line_key(value: str) -> Key:
     if value.startswith("@@"):
         value = value[1:]
     elif value.startswith("@"):
         return _from_file(value[1:], "-k")
     _log.warning(
-        "the key stands on the command line, where every user of this machine can read it; "
-        "set %s or %s, or pass -k @FILE",
+        "The key is visible to every user of this machine on the command line. "
+        "Set %s or %s instead, or pass -k @FILE.",
         KEY_VARIABLE,
         KEY_FILE_VARIABLE,
     )
@@ -115,28 +160,30 @@ def _command_line_key(value: str) -> Key:
 
 
 def _from_file(name: str, source: str) -> Key:
-    """The one line of a key file, without its line break; other white space belongs to the key."""
-    origin = f"{name!r}, which {source} names"
+    """Reads the single line of a key file, without its line break; other white space is kept."""
+    origin = f"{name!r} (from {source})"
     try:
         with Path(name).expanduser().open("rb") as handle:
             content = handle.read(_MAX_KEY_FILE_BYTES + 1)
     except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot read the key file {origin}: {reason}") from error
+        raise UsageError(f"Cannot read the key file {origin}: {reason}") from error
     return Key(_only_line(content, origin), origin)
 
 
 def _only_line(content: bytes, origin: str) -> str:
     if len(content) > _MAX_KEY_FILE_BYTES:
-        raise UsageError(f"the key file {origin}, is longer than {_MAX_KEY_FILE_BYTES} bytes: not a key")
+        raise UsageError(
+            f"The key file {origin} is longer than {_MAX_KEY_FILE_BYTES} bytes; expected one line of text."
+        )
     try:
         line = content.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
-        raise UsageError(f"the key file {origin}, is not UTF-8 text") from None
+        raise UsageError(f"The key file {origin} is not UTF-8 text; expected one line of text.") from None
     if not line:
-        raise UsageError(f"the key file {origin}, is empty; expected one line with the key")
+        raise UsageError(f"The key file {origin} is empty; expected one line with the key.")
     if "\n" in line or "\r" in line:
-        raise UsageError(f"the key file {origin}, has several lines; expected one with the key")
+        raise UsageError(f"The key file {origin} has several lines; expected one line with the key.")
     return line
 
 

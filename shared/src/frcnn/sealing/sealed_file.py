@@ -1,7 +1,7 @@
-"""Model files under a key: `.tlt` and `.etlt`, encrypted and authenticated, in constant memory.
+"""Sealed model files (`.tlt`, `.etlt`): encrypted and authenticated, in constant memory.
 
-A sealed file is a header (`seal_header.py`) and the model in chunks under AES-256-GCM. Nothing of
-it is handed out before all of it is verified. docs/model-files.md has the layout and the threats.
+A sealed file consists of a header (`header.py`) and the model in chunks under AES-256-GCM. No plaintext is
+released before the whole file is verified. docs/model-files.md describes the layout and the threats.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from frcnn.errors import FrcnnError, ModelError, RunError, UsageError
-from frcnn.files import atomic_path, is_disk_full
+from frcnn.files import atomic_path, is_disk_full, unlinked_file
 from frcnn.sealing import header as seal_header
 from frcnn.sealing.header import (
     KINDS,
@@ -46,15 +46,16 @@ __all__ = [
     "unseal_stream",
 ]
 
-# Keras and ONNX Runtime choose their reader by the suffix.
-_PLAIN_SUFFIXES = {"keras": ".keras", "onnx": ".onnx"}
 _SEALED_SUFFIXES = (".tlt", ".etlt")
-# What a plain model starts with: a zip archive (.keras), HDF5, an ONNX protobuf (field 1, ir_version).
+# First bytes of plain models: zip archive (.keras), HDF5, ONNX protobuf (field 1, ir_version).
 _PLAIN_STARTS = (b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", b"\x08")
 
 
 def is_sealed(path: Path) -> bool:
-    """Whether `path` is a sealed model file; a folder is not.
+    """Checks whether a path is a sealed model file.
+
+    Args:
+        path: File or folder; a folder is not sealed.
 
     Raises:
         ModelError: `path` is missing or cannot be read.
@@ -63,27 +64,33 @@ def is_sealed(path: Path) -> bool:
 
 
 def header_of(path: Path) -> Header:
-    """What is known of a sealed file without its key: kind, size, cost of the key.
+    """Reads the header of a sealed file, which needs no key.
+
+    Args:
+        path: Sealed file.
+
+    Returns:
+        The header with kind, size and cost of the key.
 
     Raises:
-        ModelError: as `unseal`, but for the key and damage inside the model.
+        ModelError: The file is missing, not sealed, of a newer format, truncated, or its header is damaged.
     """
     with _reading(path) as stream:
         return seal_header.read_header(stream, str(path))
 
 
 def seal(source: Path, target: Path, key: str, kind: str, cost: KeyCost | None = None) -> None:
-    """Writes the model file `source` under `key` to `target`, whole or not at all.
+    """Seals a plain model file, atomically.
 
     Args:
-        source: Plain model, kept as it is.
+        source: Plain model; stays unchanged unless it is also `target`.
         target: Sealed model; may be `source`.
         key: Passphrase, not empty.
         kind: "keras" or "onnx".
-        cost: What guessing the key shall cost; only tests want less than the default.
+        cost: Cost of guessing the key; only tests use less than the default.
 
     Raises:
-        UsageError: the key is empty.
+        UsageError: The key is empty.
         ModelError: `source` cannot be read.
     """
     with _reading(source) as plain, atomic_path(target) as temporary, temporary.open("xb") as sealed:
@@ -91,16 +98,22 @@ def seal(source: Path, target: Path, key: str, kind: str, cost: KeyCost | None =
 
 
 def unseal(source: Path, target: Path, key: str) -> str:
-    """Writes the plain model out of the sealed file `source` to `target`; returns its kind.
+    """Decrypts a sealed file. `target` appears only after every byte is verified.
 
-    `target` appears only once every byte is verified.
+    Args:
+        source: Sealed model.
+        target: Plain model to write.
+        key: Passphrase.
+
+    Returns:
+        Kind of the model: "keras" or "onnx".
 
     Raises:
         NotSealedError: `source` is another kind of file.
-        UnsupportedModelError: a newer format, or a header that asks for too much.
-        WrongKeyError: `key` is empty or not the one it was sealed with.
-        DamagedModelError: it was changed; TruncatedModelError, a kind of it: its end is missing.
-        ModelError: it cannot be read.
+        UnsupportedModelError: The format is newer, or the header exceeds the limits.
+        WrongKeyError: `key` is empty or wrong.
+        DamagedModelError: The file was changed, or its end is missing (`TruncatedModelError`).
+        ModelError: The file cannot be read.
     """
     with _reading(source) as sealed, atomic_path(target) as temporary, temporary.open("xb") as plain:
         return unseal_stream(sealed, plain, key, str(source)).kind
@@ -108,32 +121,33 @@ def unseal(source: Path, target: Path, key: str) -> str:
 
 @contextmanager
 def opened(path: Path, key: str, kind: str | None = None) -> Iterator[Path]:
-    """A plain file to read the model from: `path` itself unless it is sealed.
+    """Yields a path from which a plain model can be read: `path` itself unless it is sealed.
 
-    A sealed one is decrypted into a file that only this user can read (0600, in a folder of its own
-    under TMPDIR) and that is removed when the block ends. Verified before the block begins.
+    A sealed file is verified and decrypted into an unnamed file in TMPDIR that only this process can access.
+    It disappears with the block or the process, even if a signal kills the process.
 
     Args:
         path: Model file, sealed or plain.
-        key: Passphrase; not looked at when `path` is plain.
-        kind: "keras" or "onnx" to refuse a sealed file of the other kind.
+        key: Passphrase; ignored if `path` is plain.
+        kind: Expected kind of a sealed file, "keras" or "onnx"; `None` for any.
+
+    Yields:
+        Path of the plain model.
 
     Raises:
-        ModelError: as `unseal`, or the file is of another kind.
+        ModelError: See `unseal`; or the file is of another kind.
         RunError: TMPDIR is too small for the plain model.
     """
     if not is_sealed(path):
         _refuse_foreign(path)
         yield path
         return
-    with _private_folder() as folder:
+    with unlinked_file() as plain:
         with _reading(path) as sealed:
             header = seal_header.read_header(sealed, str(path))
             if kind not in (None, header.kind):
-                raise ModelError(f"{path}: holds a model of kind {header.kind}; expected {kind}")
+                raise ModelError(f"{path}: found a model of kind {header.kind}; expected {kind}.")
             sealed.seek(0)
-            plain = folder / f"{path.stem}{_PLAIN_SUFFIXES[header.kind]}"
-            plain.touch(mode=0o600, exist_ok=False)
             with _room_for(path), plain.open("wb") as stream:
                 unseal_stream(sealed, stream, key, str(path))
         yield plain
@@ -141,32 +155,55 @@ def opened(path: Path, key: str, kind: str | None = None) -> Iterator[Path]:
 
 @contextmanager
 def created(target: Path, key: str, kind: str) -> Iterator[Path]:
-    """A path to write a plain model to; when the block ends well, it is at `target` under `key`.
+    """Yields a path for a plain model, which is sealed to `target` if the block succeeds.
 
-    With an empty key the model is at `target` as it was written. Either way `target` is whole or as
-    it was before, and a plain text that is to be sealed stays in a private folder under TMPDIR.
+    With an empty key, the model is moved to `target` unchanged. In both cases `target` is replaced
+    atomically. A plaintext to be sealed stays in an unnamed file in TMPDIR.
+
+    Args:
+        target: Model file to create or replace.
+        key: Passphrase; empty for a plain file.
+        kind: "keras" or "onnx".
+
+    Yields:
+        Path to write the plain model to.
 
     Raises:
-        ModelError: the block wrote no model.
+        ModelError: The block wrote no model.
         RunError: TMPDIR or the disk of `target` is full.
     """
     if not key:
         with atomic_path(target) as temporary:
             yield temporary
         return
-    with _private_folder() as folder:
-        plain = folder / f"{target.stem}{_PLAIN_SUFFIXES[kind]}"
+    with unlinked_file() as plain:
         with _room_for(target):
             yield plain
+        if not plain.stat().st_size:
+            raise ModelError(f"{target}: no model was written")
         seal(plain, target, key, kind)
 
 
 def seal_stream(
     source: BinaryIO, target: BinaryIO, key: str, kind: str, cost: KeyCost, name: str = "model"
 ) -> None:
-    """`seal` for open streams: all of `source`, which is seekable, to `target`."""
+    """Seals a stream; like `seal`.
+
+    Args:
+        source: Seekable stream; sealed completely.
+        target: Stream for the sealed model.
+        key: Passphrase, not empty.
+        kind: "keras" or "onnx".
+        cost: Cost of the key derivation.
+        name: Name of the model, for messages.
+
+    Raises:
+        UsageError: The key is empty.
+        ValueError: Kind or cost is invalid.
+        ModelError: `source` changed meanwhile, or there is not enough memory.
+    """
     if not key:
-        raise UsageError(f"{name}: cannot be sealed with an empty key")
+        raise UsageError(f"{name}: cannot be sealed with an empty key. Give a key.")
     if kind not in KINDS or not cost.acceptable():
         raise ValueError(f"kind {kind!r}, cost {cost}: expected one of {list(KINDS)} and an acceptable cost")
     header = Header(kind, source.seek(0, os.SEEK_END), cost)
@@ -177,14 +214,26 @@ def seal_stream(
 
 
 def unseal_stream(source: BinaryIO, target: BinaryIO, key: str, name: str = "model") -> Header:
-    """`unseal` for open streams; what is in `target` after an error must not be used.
+    """Decrypts a stream; like `unseal`. After an error, the content of `target` must not be used.
 
-    Holds one chunk at a time (16 MiB at most), and what scrypt takes (256 MiB at most).
+    Keeps one chunk in memory (at most 16 MiB), and what scrypt needs (at most 256 MiB).
+
+    Args:
+        source: Seekable stream of the sealed model.
+        target: Stream for the plain model.
+        key: Passphrase.
+        name: Name of the model, for messages.
+
+    Returns:
+        The header.
+
+    Raises:
+        ModelError: See `unseal`.
     """
     header = seal_header.read_header(source, name)
     if not key:
         raise WrongKeyError(
-            f"{name}: is sealed and no key was given; set FRCNN_KEY or FRCNN_KEY_FILE, or pass -k @FILE"
+            f"{name}: is sealed and no key was given; set FRCNN_KEY or FRCNN_KEY_FILE, or pass -k @FILE."
         )
     cipher_key, check_key = seal_header.derive_keys(key, header, name)
     if not header.fits(check_key):
@@ -205,7 +254,7 @@ def _encrypt(source: BinaryIO, target: BinaryIO, header: Header, key: bytes, nam
         left -= len(chunk)
         target.write(cipher.encrypt(header.nonce(index), chunk, associated))
     if left or source.read(1):
-        raise ModelError(f"{name}: changed while it was being sealed; nothing was written")
+        raise ModelError(f"{name}: changed while it was being sealed. Nothing was written; run again.")
 
 
 def _decrypt(source: BinaryIO, target: BinaryIO, header: Header, key: bytes, name: str) -> None:
@@ -223,14 +272,14 @@ def _decrypt(source: BinaryIO, target: BinaryIO, header: Header, key: bytes, nam
             end = source.tell()
             raise DamagedModelError(
                 f"{name}: the key is right but bytes {end - len(chunk)} to {end - 1} were changed "
-                f"(chunk {index + 1} of {header.chunks}); fetch the file again"
+                f"(chunk {index + 1} of {header.chunks}). Fetch the file again."
             ) from None
         left -= size
 
 
 @contextmanager
 def _reading(path: Path) -> Iterator[BinaryIO]:
-    """`path` opened for reading, its faults as ModelError."""
+    """Opens a file for reading; turns errors into `ModelError`."""
     try:
         # Opening a pipe would wait for a writer that may never come.
         if not stat.S_ISREG(path.stat().st_mode):
@@ -249,18 +298,11 @@ def _start_of(path: Path) -> bytes:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Raises NotSealedError for a `.tlt` or `.etlt` that is neither sealed by us nor a plain model."""
+    """Raises `NotSealedError` for a `.tlt` or `.etlt` that is neither sealed nor a plain model."""
     if path.suffix not in _SEALED_SUFFIXES or path.is_dir():
         return
     if not _start_of(path).startswith(_PLAIN_STARTS):
         header_of(path)
-
-
-@contextmanager
-def _private_folder() -> Iterator[Path]:
-    """A new folder that only this user can enter (0700), removed with all that is in it."""
-    with tempfile.TemporaryDirectory(prefix="frcnn-") as folder:
-        yield Path(folder)
 
 
 @contextmanager
@@ -271,6 +313,6 @@ def _room_for(path: Path) -> Iterator[None]:
         if isinstance(error, FrcnnError) or not is_disk_full(error):
             raise
         raise RunError(
-            f"no room in {tempfile.gettempdir()} for the plain copy of {path}; "
-            "free some, or set TMPDIR to a larger folder"
+            f"Not enough space in {tempfile.gettempdir()} for the plain copy of {path}. "
+            "Free some space there, or set TMPDIR to a larger folder."
         ) from error

@@ -1,19 +1,35 @@
-"""The table of backbones: what `model_config.arch` may be, and which options have an effect on it.
+"""Table of backbones: the values of `model_config.arch`, and the options that each family supports.
 
-A family's layers are in `frcnn.model.backbones.<family>`. Source of blocks and options: the reference.
+The layers of a family are in `frcnn.model.backbones.<family>`. Blocks and options equal those of TAO.
 """
 
 import dataclasses
+import math
+
+# EfficientNet: width and depth of each variant relative to b0, and the number of units per stage of b0.
+EFFICIENTNETS = {
+    "b0": (1.0, 1.0),
+    "b1": (1.0, 1.1),
+    "b2": (1.1, 1.2),
+    "b3": (1.2, 1.4),
+    "b4": (1.4, 1.8),
+    "b5": (1.6, 2.2),
+    "b6": (1.8, 2.6),
+    "b7": (2.0, 3.1),
+}
+EFFICIENTNET_REPEATS = (1, 2, 2, 3, 3, 4, 1)
+# With each unit, the drop-connect rate increases by this fraction of `drop_connect_rate`; b0 has 16 units.
+DROP_CONNECT_STEP = 1 / sum(EFFICIENTNET_REPEATS)
 
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """What `arch` says before its colon.
+    """Backbone family: the part of `arch` before the colon.
 
     Attributes:
-        blocks: Ids that `freeze_blocks` may name.
-        options: Fields of `model_config` that have an effect on this family only as on some others.
-        variants: What may stand after the colon; empty if there is none.
+        blocks: Block ids allowed in `freeze_blocks`.
+        options: Fields of `model_config` that only some families support, this one included.
+        variants: Values allowed after the colon; empty if the family has no variants.
     """
 
     blocks: range
@@ -33,9 +49,9 @@ FAMILIES = {
     "efficientnet": Family(
         range(9),
         frozenset({"use_bias", "dropout_rate", "drop_connect_rate", "activation"}),
-        tuple(f"b{size}" for size in range(8)),
+        tuple(EFFICIENTNETS),
     ),
-    # The two of before the names with a colon.
+    # Legacy names from before the notation with a colon.
     "vgg16": Family(range(1, 6), frozenset({"dropout_rate"})),
     "resnet101": Family(range(4), frozenset({"use_bias"})),
 }
@@ -48,5 +64,31 @@ ARCHS = tuple(
 
 
 def family_of(arch: str) -> Family:
-    """The family of one of `ARCHS`."""
+    """Returns the family of a backbone.
+
+    Args:
+        arch: One of `ARCHS`.
+
+    Returns:
+        The family.
+    """
     return FAMILIES[arch.partition(":")[0]]
+
+
+def drop_connect_limit(arch: str) -> float | None:
+    """Returns the `drop_connect_rate` at which the last residual unit would drop all images.
+
+    Args:
+        arch: One of `ARCHS`.
+
+    Returns:
+        Exclusive upper limit of the rate; `None` for a family without this option.
+    """
+    name, _, variant = arch.partition(":")
+    if name != "efficientnet":
+        return None
+    _, depth = EFFICIENTNETS[variant]
+    repeats = [math.ceil(count * depth) for count in EFFICIENTNET_REPEATS]
+    # The first unit of a stage has no shortcut, so nothing is dropped there.
+    last = sum(repeats) - 1 if repeats[-1] > 1 else sum(repeats[:-1]) - 1
+    return 1 / (last * DROP_CONNECT_STEP)

@@ -1,22 +1,76 @@
-"""Values of a spec that follow from others."""
+"""Spec values that are derived from others."""
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from frcnn.spec.schema.experiment import Experiment, Preprocessing
 from frcnn.spec.schema.frozen_map import FrozenMap
+from frcnn.spec.show import HIDDEN
 
 
 def derive(spec: Experiment) -> Experiment:
-    """`spec`, with the input size that the model sets and class keys in lower case."""
+    """Fills in the input size from the model and converts class keys to lower case.
+
+    Args:
+        spec: Experiment spec.
+
+    Returns:
+        Changed copy.
+    """
     augmentation = dataclasses.replace(spec.augmentation_config, preprocessing=_preprocessing(spec))
     mapping = lower_keys(spec.dataset_config.target_class_mapping)
     dataset = dataclasses.replace(spec.dataset_config, target_class_mapping=mapping)
     return dataclasses.replace(spec, augmentation_config=augmentation, dataset_config=dataset)
 
 
+def without_derived(spec: Experiment) -> Experiment:
+    """Resets derived sizes and channels, so that the values they are derived from can be changed.
+
+    Args:
+        spec: Experiment spec with derived values.
+
+    Returns:
+        Changed copy.
+    """
+    config, derived = spec.augmentation_config.preprocessing, _preprocessing(spec)
+    names = ("output_image_width", "output_image_height", "output_image_min", "output_image_channel")
+    zeros: dict[str, Any] = {name: 0 for name in names if getattr(config, name) == getattr(derived, name)}
+    augmentation = dataclasses.replace(
+        spec.augmentation_config, preprocessing=dataclasses.replace(config, **zeros)
+    )
+    return dataclasses.replace(spec, augmentation_config=augmentation)
+
+
+def without_masks(spec: Experiment) -> Experiment:
+    """Clears keys that are masked with asterisks, as in a masked copy of a spec.
+
+    Everybody knows the mask, so it must not be used as a key.
+
+    Args:
+        spec: Experiment spec.
+
+    Returns:
+        Changed copy.
+    """
+    training = spec.training_config
+    visualizer = training.visualizer
+    if visualizer.wandb_config is not None and visualizer.wandb_config.key == HIDDEN:
+        wandb = dataclasses.replace(visualizer.wandb_config, key="")
+        visualizer = dataclasses.replace(visualizer, wandb_config=wandb)
+        spec = dataclasses.replace(spec, training_config=dataclasses.replace(training, visualizer=visualizer))
+    return dataclasses.replace(spec, enc_key="") if spec.enc_key == HIDDEN else spec
+
+
 def lower_keys(mapping: Mapping[str, str]) -> FrozenMap[str]:
-    """`mapping` with keys in lower case; of two that become one, that which was in lower case wins."""
+    """Converts keys to lower case.
+
+    Args:
+        mapping: Class mapping. If two keys become equal, the one already in lower case is used.
+
+    Returns:
+        The converted mapping.
+    """
     ordered = sorted(mapping.items(), key=lambda item: item[0] == item[0].lower())
     return FrozenMap((key.lower(), value) for key, value in ordered)
 

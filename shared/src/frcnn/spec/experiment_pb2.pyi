@@ -4,9 +4,9 @@ isort:skip_file
 The experiment spec of `frcnn train`, `evaluate`, `inference` and `export`, written as protobuf text.
 
 Each comment ends with [unit; range; default]. "required" means that the spec has to set the field.
-Scalars are `optional`, so that "not set" and 0 differ; defaults are applied by frcnn.spec.schema.experiment.
-Numbers below 1000 and all names are those of existing specs; own additions start at 1000.
-Messages stand in no package.
+Scalars are `optional`, so that "not set" and 0 differ; frcnn.spec.schema.experiment applies the defaults.
+Field numbers below 1000 and all names are those of TAO specs; additions start at 1000.
+The messages are not in a package.
 """
 
 from collections import abc as _abc
@@ -39,18 +39,18 @@ class Experiment(_message.Message):
     INFERENCE_CONFIG_FIELD_NUMBER: _builtins.int
     EVALUATION_CONFIG_FIELD_NUMBER: _builtins.int
     random_seed: _builtins.int
-    """Seed of Python, numpy and TensorFlow; each process adds its rank. [default: 42]"""
+    """Random seed of Python, NumPy and TensorFlow. Each process adds its rank. [default: 42]"""
     verbose: _builtins.bool
-    """Log more. [default: false]"""
+    """Show debug messages. [default: false]"""
     enc_key: _builtins.str
-    """Key that seals and opens model files; `-k` overrides it. Empty: files are not encrypted. [default: ""]"""
+    """Key of sealed model files; `-k` overrides it. Empty: model files are not encrypted. [default: ""]"""
     @_builtins.property
     def model_config(self) -> Global___ModelConfig:
         """Network and its input. [required]"""
 
     @_builtins.property
     def training_config(self) -> Global___TrainingConfig:
-        """How the network is trained. [required]"""
+        """Settings of training. [required]"""
 
     @_builtins.property
     def dataset_config(self) -> Global___DatasetConfig:
@@ -58,7 +58,7 @@ class Experiment(_message.Message):
 
     @_builtins.property
     def augmentation_config(self) -> Global___AugmentationConfig:
-        """Input size and random changes to training images. [default: no change, the model's input size]"""
+        """Input size and augmentation of training images. [default: no change, the model's input size]"""
 
     @_builtins.property
     def inference_config(self) -> Global___InferenceConfig:
@@ -112,11 +112,11 @@ class DataSource(_message.Message):
     tfrecords_path: _builtins.str
     """Glob of TFRecord files. [required]"""
     image_directory_path: _builtins.str
-    """Folder that the records' frame ids are relative to. Empty: the images are inside the records.
+    """Image folder; frame ids in the records are relative to it. Empty: the records contain the images.
     [default: ""]
     """
     source_weight: _builtins.float
-    """How often its images are drawn, relative to their number; not with UNIFORM. 0 counts as not set.
+    """Sampling weight of its images, ignored with UNIFORM. 0 counts as not set.
     [range: > 0; default: 1.0]
     """
     def __init__(
@@ -211,27 +211,29 @@ class DatasetConfig(_message.Message):
     [range: one of jpg, jpeg, png, in any case; required]
     """
     validation_fold: _builtins.int
-    """Fold (`fold-NNN-of-` in the file name) to validate on; the other folds are trained on. [default: not set]"""
+    """Fold to validate on (`fold-NNN-of-` in the file name). The other folds are for training.
+    [default: not set]
+    """
     dataloader_mode: Global___DatasetConfig.DATALOADER_MODE.ValueType
-    """Accepted for old specs; every mode reads like MULTISOURCE. [default: MULTISOURCE]"""
+    """Accepted for old specs; all modes work like MULTISOURCE. [default: MULTISOURCE]"""
     sampling_mode: Global___DatasetConfig.SAMPLING_MODE.ValueType
-    """How several sources are mixed: by size x weight (USER_DEFINED, PROPORTIONAL) or evenly (UNIFORM).
+    """Mixing of several sources: by size x weight (USER_DEFINED, PROPORTIONAL) or evenly (UNIFORM).
     [default: USER_DEFINED]
     """
     @_builtins.property
     def data_sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___DataSource]:
-        """Record sets to train on; they are mixed. [range: at least one; required]"""
+        """Record sets to train on. Their images are mixed. [range: at least one; required]"""
 
     @_builtins.property
     def target_class_mapping(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Class in the records -> class of the model; other objects are dropped. Keys match the records'
-        lower-case names, whatever their case here. Neither side may be `background`.
+        """Mapping from class in the records to class of the model. Objects of other classes are dropped. Keys are
+        case-insensitive. `background` is not allowed as key or value.
         [range: at least one; required]
         """
 
     @_builtins.property
     def validation_data_source(self) -> Global___DataSource:
-        """Record set to validate on; all of `data_sources` is trained on. [default: not set]"""
+        """Record set to validate on. All folds of `data_sources` are for training. [default: not set]"""
 
     def __init__(
         self,
@@ -280,7 +282,7 @@ class AugmentationConfig(_message.Message):
 
     @_builtins.property
     def spatial_augmentation(self) -> Global___SpatialAugmentation:
-        """Random flip, zoom, shift and rotation. [default: none]"""
+        """Random flip, zoom, translation and rotation. [default: none]"""
 
     @_builtins.property
     def color_augmentation(self) -> Global___ColorAugmentation:
@@ -320,11 +322,11 @@ class Preprocessing(_message.Message):
     OUTPUT_IMAGE_MAX_FIELD_NUMBER: _builtins.int
     ENABLE_AUTO_RESIZE_FIELD_NUMBER: _builtins.int
     output_image_width: _builtins.int
-    """Width of the network input; equals the model's. [unit: px; default: the model's width]"""
+    """Width of the network input, equal to that of the model. [unit: px; default: the model's width]"""
     output_image_height: _builtins.int
-    """Height of the network input; equals the model's. [unit: px; default: the model's height]"""
+    """Height of the network input, equal to that of the model. [unit: px; default: the model's height]"""
     crop_left: _builtins.int
-    """Left edge of the crop; all four edges 0: no crop. [unit: px; default: 0]"""
+    """Left edge of the crop. All four edges 0: no crop. [unit: px; default: 0]"""
     crop_top: _builtins.int
     """Top edge of the crop. [unit: px; default: 0]"""
     crop_right: _builtins.int
@@ -332,29 +334,32 @@ class Preprocessing(_message.Message):
     crop_bottom: _builtins.int
     """Bottom edge of the crop, not less than `crop_top`. [unit: px; default: 0]"""
     min_bbox_width: _builtins.float
-    """Objects narrower than this after the resize are dropped. [unit: px; range: >= 0; default: 1.0]"""
+    """Minimum width of objects after resizing. Narrower ones are dropped. [unit: px; range: >= 0; default: 1.0]"""
     min_bbox_height: _builtins.float
-    """Objects lower than this after the resize are dropped. [unit: px; range: >= 0; default: 1.0]"""
+    """Minimum height of objects after resizing. Shorter ones are dropped. [unit: px; range: >= 0; default: 1.0]"""
     scale_width: _builtins.float
-    """Scales the canvas before the crop, as a factor of the largest width in the data set; 0: off.
+    """Factor by which the content is scaled horizontally before the crop, from the left edge; 0: off.
     [range: >= 0; default: 0.0]
     """
     scale_height: _builtins.float
-    """Scales the canvas before the crop, as a factor of the largest height in the data set; 0: off.
+    """Factor by which the content is scaled vertically before the crop, from the top edge; 0: off.
     [range: >= 0; default: 0.0]
     """
     output_image_channel: _builtins.int
-    """Channels of the network input; equals the model's: 3 for RGB, 1 for GRAY_SCALE.
+    """Channels of the network input: 3 for RGB, 1 for GRAY_SCALE, where 3 is treated as 1.
     [default: the model's channels]
     """
     output_image_min: _builtins.int
-    """Dynamic shape: length that the image's short side is scaled to; 0: static shape.
+    """Dynamic shape: target length of the short image side; 0: static shape.
     [unit: px; default: the model's size_min]
     """
     output_image_max: _builtins.int
-    """Dynamic shape: limit of the long side; required there. [unit: px; default: 0]"""
+    """Dynamic shape: maximum length of the long image side. Required for a dynamic shape.
+    [unit: px; default: 0]
+    """
     enable_auto_resize: _builtins.bool
-    """Resize every image to the output size (aspect not kept); false: pad right and bottom, then crop.
+    """Resize each image to the output size without keeping its aspect ratio. false: pad right and bottom, then
+    crop.
     [default: false]
     """
     def __init__(
@@ -455,15 +460,19 @@ class SpatialAugmentation(_message.Message):
     vflip_probability: _builtins.float
     """Probability of a top-bottom flip. [range: [0, 1]; default: 0.0]"""
     zoom_min: _builtins.float
-    """Smallest zoom ratio; below 1 enlarges the content. [range: > 0; default: 1.0]"""
+    """Minimum zoom ratio. Ratios below 1 enlarge the content. [range: > 0; default: 1.0]"""
     zoom_max: _builtins.float
-    """Largest zoom ratio; above 1 shrinks the content. Not less than `zoom_min`. [range: > 0; default: 1.0]"""
+    """Maximum zoom ratio, not less than `zoom_min`. Ratios above 1 shrink the content.
+    [range: > 0; default: 1.0]
+    """
     translate_max_x: _builtins.float
-    """Largest shift to the left or right. [unit: px; range: >= 0; default: 0.0]"""
+    """Maximum translation to the left or right. [unit: px; range: >= 0; default: 0.0]"""
     translate_max_y: _builtins.float
-    """Largest shift up or down. [unit: px; range: >= 0; default: 0.0]"""
+    """Maximum translation up or down. [unit: px; range: >= 0; default: 0.0]"""
     rotate_rad_max: _builtins.float
-    """Largest rotation, either way. In degrees, despite its name. [unit: degrees; range: >= 0; default: 0.0]"""
+    """Maximum rotation in either direction, in degrees despite the name.
+    [unit: degrees; range: >= 0; default: 0.0]
+    """
     rotate_probability: _builtins.float
     """Probability of a rotation; 0 counts as not set. [range: [0, 1]; default: 1.0]"""
     def __init__(
@@ -519,7 +528,7 @@ Global___SpatialAugmentation: _TypeAlias = SpatialAugmentation  # noqa: Y015
 
 @_typing.final
 class ColorAugmentation(_message.Message):
-    """Of pixels in [0, 1]; RGB images only."""
+    """Applies to pixel values in [0, 1] of RGB images; ignored for gray images."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -529,15 +538,21 @@ class ColorAugmentation(_message.Message):
     CONTRAST_SCALE_MAX_FIELD_NUMBER: _builtins.int
     CONTRAST_CENTER_FIELD_NUMBER: _builtins.int
     color_shift_stddev: _builtins.float
-    """Standard deviation of the brightness offset, cut at two of them. [range: >= 0; default: 0.0]"""
+    """Standard deviation of the brightness offset, truncated at two standard deviations.
+    [range: >= 0; default: 0.0]
+    """
     hue_rotation_max: _builtins.float
-    """Largest rotation of the hue. [unit: degrees; range: >= 0; default: 0.0]"""
+    """Maximum hue rotation in either direction. [unit: degrees; range: >= 0; default: 0.0]"""
     saturation_shift_max: _builtins.float
-    """The saturation is multiplied by a factor in [1 - value, 1 + value]. [range: >= 0; default: 0.0]"""
+    """Maximum change of the saturation: multiplied by a factor in [1 - value, 1 + value].
+    [range: >= 0; default: 0.0]
+    """
     contrast_scale_max: _builtins.float
-    """Largest change c of the contrast: pixel * (1 + c) - c * contrast_center. [range: >= 0; default: 0.0]"""
+    """Maximum contrast change c in either direction: pixel * (1 + c) - c * contrast_center.
+    [range: >= 0; default: 0.0]
+    """
     contrast_center: _builtins.float
-    """Pixel value that a contrast change leaves as it is. [default: 0.5]"""
+    """Pixel value that does not change with the contrast. [default: 0.5]"""
     def __init__(
         self,
         *,
@@ -602,38 +617,42 @@ class ModelConfig(_message.Message):
     [range: one of resnet:10, resnet:18, resnet:34, resnet:50, resnet:101, vgg:16, vgg:19, googlenet, mobilenet_v1, mobilenet_v2, darknet:19, darknet:53, efficientnet:b0, efficientnet:b1, efficientnet:b2, efficientnet:b3, efficientnet:b4, efficientnet:b5, efficientnet:b6, efficientnet:b7, vgg16, resnet101; required]
     """
     roi_mini_batch: _builtins.int
-    """RoIs per image that the RCNN head is trained on. [unit: RoIs; range: > 0; default: 256]"""
+    """RoIs per image to train the RCNN head on. [unit: RoIs; range: > 0; default: 256]"""
     rpn_stride: _builtins.int
     """Stride of the feature map; fixed. [unit: px; range: only 16; default: 16]"""
     freeze_bn: _builtins.bool
-    """Keep the moving statistics of every BatchNormalization layer. [default: false]"""
+    """Do not update the moving statistics of BatchNormalization layers; gamma and beta are still trained.
+    [default: false]
+    """
     rpn_cls_activation_type: _builtins.str
-    """Accepted for old specs, without effect: it is always a sigmoid. [default: ""]"""
+    """Ignored, accepted for old specs. A sigmoid is always used. [default: ""]"""
     use_bias: _builtins.bool
-    """Give convolutions that are followed by BatchNormalization a bias. [default: false]"""
+    """Add a bias to convolutions that are followed by BatchNormalization. [default: false]"""
     rfcn_mode: _builtins.bool
-    """Accepted for old specs, without effect. [default: false]"""
+    """Ignored, accepted for old specs. [default: false]"""
     tf_proposal_layer: _builtins.bool
-    """Accepted for old specs, without effect. [default: false]"""
+    """Ignored, accepted for old specs. [default: false]"""
     all_projections: _builtins.bool
-    """Make every shortcut a projection; resnet and mobilenet_v2 only. [default: false]"""
+    """Use projections for all shortcuts; resnet and mobilenet_v2 only. [default: false]"""
     use_pooling: _builtins.bool
-    """Max-pool instead of strided convolutions; resnet and vgg only. [default: false]"""
+    """Use max pooling instead of strided convolutions; resnet and vgg only. [default: false]"""
     dropout_rate: _builtins.float
-    """Dropout in the head; vgg and efficientnet only. [range: [0, 1); default: 0.0]"""
+    """Dropout rate in the head; vgg and efficientnet only. [range: [0, 1); default: 0.0]"""
     drop_connect_rate: _builtins.float
-    """Drop-connect of the residual branches; efficientnet only. [range: [0, 1); default: 0.0]"""
+    """Drop-connect rate of the residual branches; efficientnet only. It increases with each unit, so deep
+    variants have a lower limit: b0 below 1, b7 below 0.29. [range: [0, 1); default: 0.0]
+    """
     @_builtins.property
     def input_image_config(self) -> Global___InputImageConfig:
-        """Size, channels and normalisation of the input. [required]"""
+        """Size, channels and normalization of the input. [required]"""
 
     @_builtins.property
     def anchor_box_config(self) -> Global___AnchorBoxConfig:
-        """Sizes and shapes of the anchors. [required]"""
+        """Sizes and aspect ratios of the anchors. [required]"""
 
     @_builtins.property
     def freeze_blocks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Blocks whose convolutions are not trained. Fractions are cut off. Valid ids: resnet 0-3, vgg 1-5,
+        """Blocks whose convolutions are not trained. Fractions are truncated. Valid ids: resnet 0-3, vgg 1-5,
         googlenet 0-7, mobilenet_v1 0-11, mobilenet_v2 0-13, darknet 0-5, efficientnet 0-8. [default: none]
         """
 
@@ -766,16 +785,18 @@ class InputImageConfig(_message.Message):
     IMAGE_TYPE_FIELD_NUMBER: _builtins.int
     MAX_OBJECTS_NUM_PER_IMAGE_FIELD_NUMBER: _builtins.int
     image_scaling_factor: _builtins.float
-    """Pixels are divided by it after the subtraction. [range: > 0; default: 1.0]"""
+    """Divisor of pixel values, applied after subtracting the mean. [range: > 0; default: 1.0]"""
     image_channel_order: _builtins.str
-    """Order of the channels that the network sees. [range: one of rgb, bgr, l; required]"""
+    """Channel order of the network input. [range: one of rgb, bgr, l; required]"""
     image_type: Global___InputImageConfig.ImageType.ValueType
     """Kind of images. [default: RGB]"""
     max_objects_num_per_image: _builtins.int
-    """Most objects of one image that are trained on. [unit: objects; range: > 0; default: 100]"""
+    """Maximum number of objects per image in training. The smallest ones are dropped.
+    [unit: objects; range: > 0; default: 100]
+    """
     @_builtins.property
     def size_min(self) -> Global___SizeMin:
-        """Dynamic shape: images keep their aspect. [default: not set]"""
+        """Dynamic shape: images keep their aspect ratio. [default: not set]"""
 
     @_builtins.property
     def size_height_width(self) -> Global___SizeHeightWidth:
@@ -783,7 +804,7 @@ class InputImageConfig(_message.Message):
 
     @_builtins.property
     def image_channel_mean(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Subtracted from each channel: keys r, g, b for RGB, l for GRAY_SCALE.
+        """Mean subtracted from each channel: keys r, g, b for RGB, l for GRAY_SCALE.
         [unit: pixel value, 0-255; range: (0, 255); required]
         """
 
@@ -890,7 +911,7 @@ class AnchorBoxConfig(_message.Message):
 
     @_builtins.property
     def ratio(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Width / height. [range: > 0, at least one; required]"""
+        """Aspect ratio, width / height. [range: > 0, at least one; required]"""
 
     def __init__(
         self,
@@ -915,7 +936,7 @@ class RoiPoolingConfig(_message.Message):
     pool_size: _builtins.int
     """Height and width of a pooled RoI. [unit: cells; range: > 0; default: 7]"""
     pool_size_2x: _builtins.bool
-    """Sample 2 * pool_size and let the head halve it. [default: false]"""
+    """Pool to 2 * pool_size and downsample in the head. [default: false]"""
     def __init__(
         self,
         *,
@@ -967,7 +988,7 @@ class Activation(_message.Message):
     """Activation function. [range: one of swish, relu; default: "swish"]"""
     @_builtins.property
     def activation_parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Accepted for old specs, without effect. [default: none]"""
+        """Ignored, accepted for old specs. [default: none]"""
 
     def __init__(
         self,
@@ -1043,36 +1064,40 @@ class TrainingConfig(_message.Message):
     KEEP_CHECKPOINTS_FIELD_NUMBER: _builtins.int
     SAVE_BEST_FIELD_NUMBER: _builtins.int
     QAT_PER_CHANNEL_WEIGHTS_FIELD_NUMBER: _builtins.int
+    RPN_INSIDE_ANCHORS_ONLY_FIELD_NUMBER: _builtins.int
+    AVERAGE_WEIGHTS_FIELD_NUMBER: _builtins.int
     retrain_pruned_model: _builtins.str
-    """Pruned model to train again; its graph is kept. [unit: path; default: ""]"""
+    """Pruned model to retrain with its own architecture. [unit: path; default: ""]"""
     rpn_min_overlap: _builtins.float
-    """Anchors with an IoU up to this are negative. [range: (0, 1); default: 0.3]"""
+    """Anchors with an IoU up to this value are negative. [range: (0, 1); default: 0.3]"""
     rpn_max_overlap: _builtins.float
-    """Anchors with an IoU from this on are positive. More than `rpn_min_overlap`. [range: (0, 1]; default: 0.7]"""
+    """Anchors with at least this IoU are positive. Greater than `rpn_min_overlap`.
+    [range: (0, 1]; default: 0.7]
+    """
     classifier_min_overlap: _builtins.float
-    """RoIs with an IoU from this on, and below `classifier_max_overlap`, are negative.
+    """RoIs with at least this IoU, but below `classifier_max_overlap`, are negative.
     [range: [0, 1); default: 0.0]
     """
     classifier_max_overlap: _builtins.float
-    """RoIs with an IoU from this on are positive. More than `classifier_min_overlap`.
+    """RoIs with at least this IoU are positive. Greater than `classifier_min_overlap`.
     [range: (0, 1]; default: 0.5]
     """
     std_scaling: _builtins.float
-    """Divides the RPN's box codes. [range: > 0; default: 1.0]"""
+    """Weight of the RPN's box loss, multiplied by `lambda_rpn_regr`. [range: > 0; default: 1.0]"""
     pretrained_weights: _builtins.str
     """Weights to start from, loaded by layer name: .tlt, .hdf5, .h5 or .keras. [unit: path; default: ""]"""
     num_epochs: _builtins.int
-    """Times that the training set is gone through. [unit: epochs; range: >= 1; default: 20]"""
+    """Number of passes over the training set. [unit: epochs; range: >= 1; default: 20]"""
     rpn_nms_max_boxes: _builtins.int
-    """Proposals kept after the NMS. Less than `rpn_pre_nms_top_N`. [unit: boxes; range: >= 1; default: 2000]"""
+    """Proposals kept after NMS. Less than `rpn_pre_nms_top_N`. [unit: boxes; range: >= 1; default: 2000]"""
     rpn_nms_overlap_threshold: _builtins.float
-    """IoU above which the NMS of the proposals drops the lower score. [range: (0, 1); default: 0.7]"""
+    """IoU above which NMS drops the proposal with the lower score. [range: (0, 1); default: 0.7]"""
     rpn_pre_nms_top_N: _builtins.int
-    """Proposals kept before the NMS. [unit: boxes; range: >= 1; default: 12000]"""
+    """Proposals kept before NMS. [unit: boxes; range: >= 1; default: 12000]"""
     rpn_mini_batch: _builtins.int
-    """Anchors per image that the RPN is trained on. [unit: anchors; range: >= 1; default: 256]"""
+    """Anchors per image to train the RPN on. [unit: anchors; range: >= 1; default: 256]"""
     gt_as_roi: _builtins.bool
-    """Train the head on the ground truth boxes, too. [default: false]"""
+    """Also train the head on the ground truth boxes. [default: false]"""
     lambda_rpn_regr: _builtins.float
     """Weight of the RPN's box loss. [range: > 0; default: 1.0]"""
     lambda_rpn_class: _builtins.float
@@ -1084,34 +1109,42 @@ class TrainingConfig(_message.Message):
     batch_size_per_gpu: _builtins.int
     """Images per process and step. [unit: images; range: >= 1; required]"""
     resume_from_model: _builtins.str
-    """Checkpoint to go on from, its name ends like `.epoch_12.tlt`; or a results folder, which means its
-    latest one. [unit: path; default: ""]
+    """Checkpoint to resume from, with a name like `x.epoch_12.tlt`, or a results folder for its latest
+    checkpoint. [unit: path; default: ""]
     """
     enable_augmentation: _builtins.bool
     """Apply `augmentation_config` to training images. [default: true]"""
     checkpoint_interval: _builtins.int
-    """A checkpoint is saved each so many epochs; 0 counts as not set, more than `num_epochs`: none is.
+    """Epochs between checkpoints. 0 counts as not set; above `num_epochs`, no checkpoint is saved.
     [unit: epochs; default: 1]
     """
     enable_qat: _builtins.bool
-    """Quantisation-aware training: kernels and activations are rounded to 8 bits as INT8 engines round them.
+    """Quantization-aware training: kernels and activations are rounded to 8 bits, like in INT8 engines.
     [default: false]
     """
     keep_checkpoints: _builtins.int
-    """Keep only the last so many checkpoints; 0: all. [unit: files; default: 0]"""
+    """Number of most recent checkpoints to keep; 0: all. [unit: files; default: 0]"""
     save_best: _builtins.bool
     """Keep a copy of the checkpoint with the best validation mAP. [default: true]"""
     qat_per_channel_weights: _builtins.bool
-    """With `enable_qat`: each filter of a kernel has its own range, instead of one for the kernel.
+    """With `enable_qat`: use a separate range for each filter instead of one per kernel.
     [default: false]
+    """
+    rpn_inside_anchors_only: _builtins.bool
+    """Ignore anchors that cross the image border when training the RPN, as TAO does. false: train on them as
+    well, so that objects that fill the image get proposals. [default: false]
+    """
+    average_weights: _builtins.bool
+    """Use weights averaged over about the last eighth of the completed steps for validation and checkpoints.
+    Training continues with the current weights. [default: false]
     """
     @_builtins.property
     def classifier_regr_std(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Multiplies the head's box code targets. [range: > 0, keys x, y, w, h; default: x 10, y 10, w 5, h 5]"""
+        """Factors of the head's box delta targets. [range: > 0, keys x, y, w, h; default: x 10, y 10, w 5, h 5]"""
 
     @_builtins.property
     def regularizer(self) -> Global___RegularizerConfig:
-        """Penalty on kernels. [default: every field's default]"""
+        """Regularization of kernels. [default: every field's default]"""
 
     @_builtins.property
     def optimizer(self) -> Global___OptimizerConfig:
@@ -1119,15 +1152,15 @@ class TrainingConfig(_message.Message):
 
     @_builtins.property
     def learning_rate(self) -> Global___LRConfig:
-        """Learning rate over the training. [required]"""
+        """Learning rate schedule. [required]"""
 
     @_builtins.property
     def model_parallelism(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Shares of the layers, one per GPU; none: off. [range: > 0; default: none]"""
+        """Relative share of the layers on each GPU; none: off. [range: > 0; default: none]"""
 
     @_builtins.property
     def early_stopping(self) -> Global___EarlyStopping:
-        """Stop when the loss stops falling. [default: not set]"""
+        """Stop when the loss no longer decreases. [default: not set]"""
 
     @_builtins.property
     def visualizer(self) -> Global___VisualizerConfig:
@@ -1168,11 +1201,15 @@ class TrainingConfig(_message.Message):
         keep_checkpoints: _builtins.int | None = ...,
         save_best: _builtins.bool | None = ...,
         qat_per_channel_weights: _builtins.bool | None = ...,
+        rpn_inside_anchors_only: _builtins.bool | None = ...,
+        average_weights: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size_per_gpu", b"_batch_size_per_gpu", "_checkpoint_interval", b"_checkpoint_interval", "_classifier_max_overlap", b"_classifier_max_overlap", "_classifier_min_overlap", b"_classifier_min_overlap", "_enable_augmentation", b"_enable_augmentation", "_enable_qat", b"_enable_qat", "_gt_as_roi", b"_gt_as_roi", "_keep_checkpoints", b"_keep_checkpoints", "_lambda_cls_class", b"_lambda_cls_class", "_lambda_cls_regr", b"_lambda_cls_regr", "_lambda_rpn_class", b"_lambda_rpn_class", "_lambda_rpn_regr", b"_lambda_rpn_regr", "_num_epochs", b"_num_epochs", "_pretrained_weights", b"_pretrained_weights", "_qat_per_channel_weights", b"_qat_per_channel_weights", "_resume_from_model", b"_resume_from_model", "_retrain_pruned_model", b"_retrain_pruned_model", "_rpn_max_overlap", b"_rpn_max_overlap", "_rpn_min_overlap", b"_rpn_min_overlap", "_rpn_mini_batch", b"_rpn_mini_batch", "_rpn_nms_max_boxes", b"_rpn_nms_max_boxes", "_rpn_nms_overlap_threshold", b"_rpn_nms_overlap_threshold", "_rpn_pre_nms_top_N", b"_rpn_pre_nms_top_N", "_save_best", b"_save_best", "_std_scaling", b"_std_scaling", "batch_size_per_gpu", b"batch_size_per_gpu", "checkpoint_interval", b"checkpoint_interval", "classifier_max_overlap", b"classifier_max_overlap", "classifier_min_overlap", b"classifier_min_overlap", "early_stopping", b"early_stopping", "enable_augmentation", b"enable_augmentation", "enable_qat", b"enable_qat", "gt_as_roi", b"gt_as_roi", "keep_checkpoints", b"keep_checkpoints", "lambda_cls_class", b"lambda_cls_class", "lambda_cls_regr", b"lambda_cls_regr", "lambda_rpn_class", b"lambda_rpn_class", "lambda_rpn_regr", b"lambda_rpn_regr", "learning_rate", b"learning_rate", "num_epochs", b"num_epochs", "optimizer", b"optimizer", "pretrained_weights", b"pretrained_weights", "qat_per_channel_weights", b"qat_per_channel_weights", "regularizer", b"regularizer", "resume_from_model", b"resume_from_model", "retrain_pruned_model", b"retrain_pruned_model", "rpn_max_overlap", b"rpn_max_overlap", "rpn_min_overlap", b"rpn_min_overlap", "rpn_mini_batch", b"rpn_mini_batch", "rpn_nms_max_boxes", b"rpn_nms_max_boxes", "rpn_nms_overlap_threshold", b"rpn_nms_overlap_threshold", "rpn_pre_nms_top_N", b"rpn_pre_nms_top_N", "save_best", b"save_best", "std_scaling", b"std_scaling", "visualizer", b"visualizer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_average_weights", b"_average_weights", "_batch_size_per_gpu", b"_batch_size_per_gpu", "_checkpoint_interval", b"_checkpoint_interval", "_classifier_max_overlap", b"_classifier_max_overlap", "_classifier_min_overlap", b"_classifier_min_overlap", "_enable_augmentation", b"_enable_augmentation", "_enable_qat", b"_enable_qat", "_gt_as_roi", b"_gt_as_roi", "_keep_checkpoints", b"_keep_checkpoints", "_lambda_cls_class", b"_lambda_cls_class", "_lambda_cls_regr", b"_lambda_cls_regr", "_lambda_rpn_class", b"_lambda_rpn_class", "_lambda_rpn_regr", b"_lambda_rpn_regr", "_num_epochs", b"_num_epochs", "_pretrained_weights", b"_pretrained_weights", "_qat_per_channel_weights", b"_qat_per_channel_weights", "_resume_from_model", b"_resume_from_model", "_retrain_pruned_model", b"_retrain_pruned_model", "_rpn_inside_anchors_only", b"_rpn_inside_anchors_only", "_rpn_max_overlap", b"_rpn_max_overlap", "_rpn_min_overlap", b"_rpn_min_overlap", "_rpn_mini_batch", b"_rpn_mini_batch", "_rpn_nms_max_boxes", b"_rpn_nms_max_boxes", "_rpn_nms_overlap_threshold", b"_rpn_nms_overlap_threshold", "_rpn_pre_nms_top_N", b"_rpn_pre_nms_top_N", "_save_best", b"_save_best", "_std_scaling", b"_std_scaling", "average_weights", b"average_weights", "batch_size_per_gpu", b"batch_size_per_gpu", "checkpoint_interval", b"checkpoint_interval", "classifier_max_overlap", b"classifier_max_overlap", "classifier_min_overlap", b"classifier_min_overlap", "early_stopping", b"early_stopping", "enable_augmentation", b"enable_augmentation", "enable_qat", b"enable_qat", "gt_as_roi", b"gt_as_roi", "keep_checkpoints", b"keep_checkpoints", "lambda_cls_class", b"lambda_cls_class", "lambda_cls_regr", b"lambda_cls_regr", "lambda_rpn_class", b"lambda_rpn_class", "lambda_rpn_regr", b"lambda_rpn_regr", "learning_rate", b"learning_rate", "num_epochs", b"num_epochs", "optimizer", b"optimizer", "pretrained_weights", b"pretrained_weights", "qat_per_channel_weights", b"qat_per_channel_weights", "regularizer", b"regularizer", "resume_from_model", b"resume_from_model", "retrain_pruned_model", b"retrain_pruned_model", "rpn_inside_anchors_only", b"rpn_inside_anchors_only", "rpn_max_overlap", b"rpn_max_overlap", "rpn_min_overlap", b"rpn_min_overlap", "rpn_mini_batch", b"rpn_mini_batch", "rpn_nms_max_boxes", b"rpn_nms_max_boxes", "rpn_nms_overlap_threshold", b"rpn_nms_overlap_threshold", "rpn_pre_nms_top_N", b"rpn_pre_nms_top_N", "save_best", b"save_best", "std_scaling", b"std_scaling", "visualizer", b"visualizer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size_per_gpu", b"_batch_size_per_gpu", "_checkpoint_interval", b"_checkpoint_interval", "_classifier_max_overlap", b"_classifier_max_overlap", "_classifier_min_overlap", b"_classifier_min_overlap", "_enable_augmentation", b"_enable_augmentation", "_enable_qat", b"_enable_qat", "_gt_as_roi", b"_gt_as_roi", "_keep_checkpoints", b"_keep_checkpoints", "_lambda_cls_class", b"_lambda_cls_class", "_lambda_cls_regr", b"_lambda_cls_regr", "_lambda_rpn_class", b"_lambda_rpn_class", "_lambda_rpn_regr", b"_lambda_rpn_regr", "_num_epochs", b"_num_epochs", "_pretrained_weights", b"_pretrained_weights", "_qat_per_channel_weights", b"_qat_per_channel_weights", "_resume_from_model", b"_resume_from_model", "_retrain_pruned_model", b"_retrain_pruned_model", "_rpn_max_overlap", b"_rpn_max_overlap", "_rpn_min_overlap", b"_rpn_min_overlap", "_rpn_mini_batch", b"_rpn_mini_batch", "_rpn_nms_max_boxes", b"_rpn_nms_max_boxes", "_rpn_nms_overlap_threshold", b"_rpn_nms_overlap_threshold", "_rpn_pre_nms_top_N", b"_rpn_pre_nms_top_N", "_save_best", b"_save_best", "_std_scaling", b"_std_scaling", "batch_size_per_gpu", b"batch_size_per_gpu", "checkpoint_interval", b"checkpoint_interval", "classifier_max_overlap", b"classifier_max_overlap", "classifier_min_overlap", b"classifier_min_overlap", "classifier_regr_std", b"classifier_regr_std", "early_stopping", b"early_stopping", "enable_augmentation", b"enable_augmentation", "enable_qat", b"enable_qat", "gt_as_roi", b"gt_as_roi", "keep_checkpoints", b"keep_checkpoints", "lambda_cls_class", b"lambda_cls_class", "lambda_cls_regr", b"lambda_cls_regr", "lambda_rpn_class", b"lambda_rpn_class", "lambda_rpn_regr", b"lambda_rpn_regr", "learning_rate", b"learning_rate", "model_parallelism", b"model_parallelism", "num_epochs", b"num_epochs", "optimizer", b"optimizer", "pretrained_weights", b"pretrained_weights", "qat_per_channel_weights", b"qat_per_channel_weights", "regularizer", b"regularizer", "resume_from_model", b"resume_from_model", "retrain_pruned_model", b"retrain_pruned_model", "rpn_max_overlap", b"rpn_max_overlap", "rpn_min_overlap", b"rpn_min_overlap", "rpn_mini_batch", b"rpn_mini_batch", "rpn_nms_max_boxes", b"rpn_nms_max_boxes", "rpn_nms_overlap_threshold", b"rpn_nms_overlap_threshold", "rpn_pre_nms_top_N", b"rpn_pre_nms_top_N", "save_best", b"save_best", "std_scaling", b"std_scaling", "visualizer", b"visualizer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_average_weights", b"_average_weights", "_batch_size_per_gpu", b"_batch_size_per_gpu", "_checkpoint_interval", b"_checkpoint_interval", "_classifier_max_overlap", b"_classifier_max_overlap", "_classifier_min_overlap", b"_classifier_min_overlap", "_enable_augmentation", b"_enable_augmentation", "_enable_qat", b"_enable_qat", "_gt_as_roi", b"_gt_as_roi", "_keep_checkpoints", b"_keep_checkpoints", "_lambda_cls_class", b"_lambda_cls_class", "_lambda_cls_regr", b"_lambda_cls_regr", "_lambda_rpn_class", b"_lambda_rpn_class", "_lambda_rpn_regr", b"_lambda_rpn_regr", "_num_epochs", b"_num_epochs", "_pretrained_weights", b"_pretrained_weights", "_qat_per_channel_weights", b"_qat_per_channel_weights", "_resume_from_model", b"_resume_from_model", "_retrain_pruned_model", b"_retrain_pruned_model", "_rpn_inside_anchors_only", b"_rpn_inside_anchors_only", "_rpn_max_overlap", b"_rpn_max_overlap", "_rpn_min_overlap", b"_rpn_min_overlap", "_rpn_mini_batch", b"_rpn_mini_batch", "_rpn_nms_max_boxes", b"_rpn_nms_max_boxes", "_rpn_nms_overlap_threshold", b"_rpn_nms_overlap_threshold", "_rpn_pre_nms_top_N", b"_rpn_pre_nms_top_N", "_save_best", b"_save_best", "_std_scaling", b"_std_scaling", "average_weights", b"average_weights", "batch_size_per_gpu", b"batch_size_per_gpu", "checkpoint_interval", b"checkpoint_interval", "classifier_max_overlap", b"classifier_max_overlap", "classifier_min_overlap", b"classifier_min_overlap", "classifier_regr_std", b"classifier_regr_std", "early_stopping", b"early_stopping", "enable_augmentation", b"enable_augmentation", "enable_qat", b"enable_qat", "gt_as_roi", b"gt_as_roi", "keep_checkpoints", b"keep_checkpoints", "lambda_cls_class", b"lambda_cls_class", "lambda_cls_regr", b"lambda_cls_regr", "lambda_rpn_class", b"lambda_rpn_class", "lambda_rpn_regr", b"lambda_rpn_regr", "learning_rate", b"learning_rate", "model_parallelism", b"model_parallelism", "num_epochs", b"num_epochs", "optimizer", b"optimizer", "pretrained_weights", b"pretrained_weights", "qat_per_channel_weights", b"qat_per_channel_weights", "regularizer", b"regularizer", "resume_from_model", b"resume_from_model", "retrain_pruned_model", b"retrain_pruned_model", "rpn_inside_anchors_only", b"rpn_inside_anchors_only", "rpn_max_overlap", b"rpn_max_overlap", "rpn_min_overlap", b"rpn_min_overlap", "rpn_mini_batch", b"rpn_mini_batch", "rpn_nms_max_boxes", b"rpn_nms_max_boxes", "rpn_nms_overlap_threshold", b"rpn_nms_overlap_threshold", "rpn_pre_nms_top_N", b"rpn_pre_nms_top_N", "save_best", b"save_best", "std_scaling", b"std_scaling", "visualizer", b"visualizer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__average_weights: _TypeAlias = _typing.Literal["average_weights"]  # noqa: Y015
+    _WhichOneofArgType__average_weights: _TypeAlias = _typing.Literal["_average_weights", b"_average_weights"]  # noqa: Y015
     _WhichOneofReturnType__batch_size_per_gpu: _TypeAlias = _typing.Literal["batch_size_per_gpu"]  # noqa: Y015
     _WhichOneofArgType__batch_size_per_gpu: _TypeAlias = _typing.Literal["_batch_size_per_gpu", b"_batch_size_per_gpu"]  # noqa: Y015
     _WhichOneofReturnType__checkpoint_interval: _TypeAlias = _typing.Literal["checkpoint_interval"]  # noqa: Y015
@@ -1207,6 +1244,8 @@ class TrainingConfig(_message.Message):
     _WhichOneofArgType__resume_from_model: _TypeAlias = _typing.Literal["_resume_from_model", b"_resume_from_model"]  # noqa: Y015
     _WhichOneofReturnType__retrain_pruned_model: _TypeAlias = _typing.Literal["retrain_pruned_model"]  # noqa: Y015
     _WhichOneofArgType__retrain_pruned_model: _TypeAlias = _typing.Literal["_retrain_pruned_model", b"_retrain_pruned_model"]  # noqa: Y015
+    _WhichOneofReturnType__rpn_inside_anchors_only: _TypeAlias = _typing.Literal["rpn_inside_anchors_only"]  # noqa: Y015
+    _WhichOneofArgType__rpn_inside_anchors_only: _TypeAlias = _typing.Literal["_rpn_inside_anchors_only", b"_rpn_inside_anchors_only"]  # noqa: Y015
     _WhichOneofReturnType__rpn_max_overlap: _TypeAlias = _typing.Literal["rpn_max_overlap"]  # noqa: Y015
     _WhichOneofArgType__rpn_max_overlap: _TypeAlias = _typing.Literal["_rpn_max_overlap", b"_rpn_max_overlap"]  # noqa: Y015
     _WhichOneofReturnType__rpn_min_overlap: _TypeAlias = _typing.Literal["rpn_min_overlap"]  # noqa: Y015
@@ -1223,6 +1262,8 @@ class TrainingConfig(_message.Message):
     _WhichOneofArgType__save_best: _TypeAlias = _typing.Literal["_save_best", b"_save_best"]  # noqa: Y015
     _WhichOneofReturnType__std_scaling: _TypeAlias = _typing.Literal["std_scaling"]  # noqa: Y015
     _WhichOneofArgType__std_scaling: _TypeAlias = _typing.Literal["_std_scaling", b"_std_scaling"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__average_weights) -> _WhichOneofReturnType__average_weights | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__batch_size_per_gpu) -> _WhichOneofReturnType__batch_size_per_gpu | None: ...
     @_typing.overload
@@ -1257,6 +1298,8 @@ class TrainingConfig(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__resume_from_model) -> _WhichOneofReturnType__resume_from_model | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__retrain_pruned_model) -> _WhichOneofReturnType__retrain_pruned_model | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rpn_inside_anchors_only) -> _WhichOneofReturnType__rpn_inside_anchors_only | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rpn_max_overlap) -> _WhichOneofReturnType__rpn_max_overlap | None: ...
     @_typing.overload
@@ -1298,9 +1341,9 @@ class RegularizerConfig(_message.Message):
     TYPE_FIELD_NUMBER: _builtins.int
     WEIGHT_FIELD_NUMBER: _builtins.int
     type: Global___RegularizerConfig.RegularizationType.ValueType
-    """Kind of penalty. [default: NO_REG]"""
+    """Kind of regularization. [default: NO_REG]"""
     weight: _builtins.float
-    """Factor of the penalty; for L1 and L2 in (0, 1). [default: 0.0]"""
+    """Weight of the regularization; for L1 and L2 in (0, 1). [default: 0.0]"""
     def __init__(
         self,
         *,
@@ -1369,17 +1412,17 @@ class AdamOptimizerConfig(_message.Message):
     DECAY_FIELD_NUMBER: _builtins.int
     AMSGRAD_FIELD_NUMBER: _builtins.int
     lr: _builtins.float
-    """Without effect: `learning_rate` sets the rate at every step. [range: >= 0; default: 0.00001]"""
+    """Ignored: `learning_rate` sets the rate of each step. [range: >= 0; default: 0.00001]"""
     beta_1: _builtins.float
-    """Decay of the gradients' mean. [range: [0, 1); default: 0.9]"""
+    """Decay rate of the gradients' moving mean. [range: [0, 1); default: 0.9]"""
     beta_2: _builtins.float
-    """Decay of the gradients' variance. [range: [0, 1); default: 0.999]"""
+    """Decay rate of the gradients' moving variance. [range: [0, 1); default: 0.999]"""
     epsilon: _builtins.float
-    """Added to the divisor; 0 counts as not set. [range: >= 0; default: 1e-07]"""
+    """Constant added to the divisor for numerical stability. 0 counts as not set. [range: >= 0; default: 1e-07]"""
     decay: _builtins.float
-    """Further decay of the rate: 1 / (1 + decay * step). [range: >= 0; default: 0.0]"""
+    """Additional decay: the rate is multiplied by 1 / (1 + decay * step). [range: >= 0; default: 0.0]"""
     amsgrad: _builtins.bool
-    """AMSGrad variant. [default: false]"""
+    """Use the AMSGrad variant. [default: false]"""
     def __init__(
         self,
         *,
@@ -1430,13 +1473,13 @@ class SgdOptimizerConfig(_message.Message):
     DECAY_FIELD_NUMBER: _builtins.int
     NESTEROV_FIELD_NUMBER: _builtins.int
     lr: _builtins.float
-    """Without effect: `learning_rate` sets the rate at every step. [range: >= 0; default: 0.00001]"""
+    """Ignored: `learning_rate` sets the rate of each step. [range: >= 0; default: 0.00001]"""
     momentum: _builtins.float
     """Momentum. [range: [0, 1); default: 0.0]"""
     decay: _builtins.float
-    """Further decay of the rate: 1 / (1 + decay * step). [range: >= 0; default: 0.0]"""
+    """Additional decay: the rate is multiplied by 1 / (1 + decay * step). [range: >= 0; default: 0.0]"""
     nesterov: _builtins.bool
-    """Nesterov momentum. [default: false]"""
+    """Use Nesterov momentum. [default: false]"""
     def __init__(
         self,
         *,
@@ -1474,7 +1517,7 @@ class RmspropOptimizerConfig(_message.Message):
 
     LR_FIELD_NUMBER: _builtins.int
     lr: _builtins.float
-    """Without effect: `learning_rate` sets the rate at every step. [range: >= 0; default: 0.00001]"""
+    """Ignored: `learning_rate` sets the rate of each step. [range: >= 0; default: 0.00001]"""
     def __init__(
         self,
         *,
@@ -1498,7 +1541,7 @@ class LRConfig(_message.Message):
     STEP_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def soft_start(self) -> Global___SoftStartAnnealingConfig:
-        """Warm-up, then division at given points. [default: not set]"""
+        """Warm-up, then stepwise decay. [default: not set]"""
 
     @_builtins.property
     def step(self) -> Global___StepLrConfig:
@@ -1530,18 +1573,20 @@ class SoftStartAnnealingConfig(_message.Message):
     ANNEALING_POINTS_FIELD_NUMBER: _builtins.int
     ANNEALING_DIVIDER_FIELD_NUMBER: _builtins.int
     base_lr: _builtins.float
-    """Rate after the warm-up. [range: >= 0; required]"""
+    """Learning rate after the warm-up. [range: >= 0; required]"""
     start_lr: _builtins.float
-    """Rate of the first step. [range: >= 0; default: 0.0]"""
+    """Learning rate of the first step. [range: >= 0; default: 0.0]"""
     soft_start: _builtins.float
-    """Length of the warm-up; less than the first of `annealing_points`.
+    """Length of the warm-up, less than the first of `annealing_points`.
     [unit: share of the training; range: [0, 1]; default: 0.0]
     """
     annealing_divider: _builtins.float
-    """The divisor at each point. [range: > 0; default: 10.0]"""
+    """Divisor of the rate at each point. [range: > 0; default: 10.0]"""
     @_builtins.property
     def annealing_points(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Points at which the rate is divided, rising. [unit: share of the training; range: [0, 1]; default: none]"""
+        """Points at which the rate is divided, in ascending order. Equal points divide it several times. [unit:
+        share of the training; range: [0, 1]; default: none]
+        """
 
     def __init__(
         self,
@@ -1583,11 +1628,11 @@ class StepLrConfig(_message.Message):
     GAMMA_FIELD_NUMBER: _builtins.int
     STEP_SIZE_FIELD_NUMBER: _builtins.int
     base_lr: _builtins.float
-    """Rate of the first step. [range: >= 0; required]"""
+    """Learning rate of the first step. [range: >= 0; required]"""
     gamma: _builtins.float
-    """Factor that the rate has changed by after `step_size`. [range: [0, 1]; required]"""
+    """Factor by which the rate changes within each `step_size`, exponentially. [range: [0, 1]; required]"""
     step_size: _builtins.float
-    """Length of one decay. [unit: % of the training; range: (0, 100]; required]"""
+    """Length of one decay period. [unit: % of the training; range: (0, 100]; required]"""
     def __init__(
         self,
         *,
@@ -1622,11 +1667,11 @@ class EarlyStopping(_message.Message):
     MIN_DELTA_FIELD_NUMBER: _builtins.int
     PATIENCE_FIELD_NUMBER: _builtins.int
     monitor: _builtins.str
-    """What is watched. [range: only loss; default: "loss"]"""
+    """Metric to monitor. [range: only loss; default: "loss"]"""
     min_delta: _builtins.float
-    """Smallest fall that counts. [range: >= 0; default: 0.0]"""
+    """Minimum decrease that counts as an improvement. [range: >= 0; default: 0.0]"""
     patience: _builtins.int
-    """Epochs without a fall before training stops. [unit: epochs; range: >= 1; required]"""
+    """Epochs without improvement before training stops. [unit: epochs; range: >= 1; required]"""
     def __init__(
         self,
         *,
@@ -1665,9 +1710,9 @@ class VisualizerConfig(_message.Message):
     enabled: _builtins.bool
     """Write TensorBoard files: scalars, images, histograms. [default: false]"""
     num_images: _builtins.int
-    """Most training images shown per epoch. [unit: images; default: 3]"""
+    """Maximum number of training images shown per epoch. [unit: images; default: 3]"""
     weight_histograms: _builtins.bool
-    """Accepted for old specs, without effect: histograms come with `enabled`. [default: false]"""
+    """Ignored, accepted for old specs. `enabled` includes histograms. [default: false]"""
     @_builtins.property
     def wandb_config(self) -> Global___WandbConfig:
         """Weights & Biases. [default: not set]"""
@@ -1736,21 +1781,21 @@ class WandbConfig(_message.Message):
     enabled: _builtins.bool
     """Log to Weights & Biases. [default: false]"""
     key: _builtins.str
-    """API key; better given in the environment. [default: ""]"""
+    """API key. The environment variable WANDB_API_KEY is safer. [default: ""]"""
     project: _builtins.str
     """Project. [default: ""]"""
     entity: _builtins.str
     """User or team. [default: ""]"""
     reinit: _builtins.bool
-    """Allow several runs in one process. [default: false]"""
+    """Finish a run that is still active in this process before starting this one. [default: false]"""
     name: _builtins.str
     """Name of the run. [default: ""]"""
     wandb_dir: _builtins.str
-    """Folder of local files. [unit: path; default: ""]"""
+    """Folder for local files. [unit: path; default: ""]"""
     notes: _builtins.str
-    """Notes to the run. [default: ""]"""
+    """Notes on the run. [default: ""]"""
     mode: Global___WandbConfig.WandbMode.ValueType
-    """Whether to send. [default: ONLINE]"""
+    """Whether to send data to the server. [default: ONLINE]"""
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Tags of the run. [default: none]"""
@@ -1827,9 +1872,9 @@ class ClearmlConfig(_message.Message):
     task: _builtins.str
     """Name of the run. [default: ""]"""
     reuse_last_task_id: _builtins.bool
-    """Overwrite the last run of that name. [default: false]"""
+    """Overwrite the last run with this name. [default: false]"""
     continue_last_task: _builtins.bool
-    """Go on with the last run of that name. [default: false]"""
+    """Continue the last run with this name. [default: false]"""
     deferred_init: _builtins.bool
     """Connect in the background. [default: false]"""
     @_builtins.property
@@ -1921,32 +1966,34 @@ class InferenceConfig(_message.Message):
     model: _builtins.str
     """Model to use; `-m` overrides it. [unit: path; default: ""]"""
     bbox_visualize_threshold: _builtins.float
-    """Detections below this score are neither drawn nor dumped. [range: (0, 1); default: 0.6]"""
+    """Minimum score of detections to draw and write to label files. [range: (0, 1); default: 0.6]"""
     classifier_nms_overlap_threshold: _builtins.float
-    """IoU above which the NMS of one class drops the lower score. [range: (0, 1); default: 0.3]"""
+    """IoU above which NMS drops the detection of the same class with the lower score.
+    [range: (0, 1); default: 0.3]
+    """
     rpn_nms_max_boxes: _builtins.int
-    """Proposals kept after the NMS. Less than `rpn_pre_nms_top_N`. [unit: boxes; range: >= 1; default: 300]"""
+    """Proposals kept after NMS. Less than `rpn_pre_nms_top_N`. [unit: boxes; range: >= 1; default: 300]"""
     rpn_nms_overlap_threshold: _builtins.float
-    """IoU above which the NMS of the proposals drops the lower score. [range: (0, 1); default: 0.7]"""
+    """IoU above which NMS drops the proposal with the lower score. [range: (0, 1); default: 0.7]"""
     classifier_nms_max_boxes: _builtins.int
-    """Most detections of one image. [unit: boxes; range: >= 1; default: 100]"""
+    """Maximum number of detections per image. [unit: boxes; range: >= 1; default: 100]"""
     rpn_pre_nms_top_N: _builtins.int
-    """Proposals kept before the NMS. [unit: boxes; range: >= 1; default: 6000]"""
+    """Proposals kept before NMS. [unit: boxes; range: >= 1; default: 6000]"""
     detection_image_output_dir: _builtins.str
-    """Folder of the annotated images. [unit: path; default: ""]"""
+    """Output folder for annotated images. [unit: path; default: ""]"""
     bbox_caption_on: _builtins.bool
-    """Write class and score beside each box. [default: false]"""
+    """Write class and score next to each box. [default: false]"""
     labels_dump_dir: _builtins.str
-    """Folder of the KITTI label files. [unit: path; default: ""]"""
+    """Output folder for KITTI label files. [unit: path; default: ""]"""
     batch_size: _builtins.int
-    """Images per step; 0 counts as not set. [unit: images; default: 1]"""
+    """Batch size. 0 counts as not set. [unit: images; default: 1]"""
     object_confidence_thres: _builtins.float
-    """Detections below this score are dropped before the NMS. [range: (0, 1); default: 0.0001]"""
+    """Minimum score of detections before NMS. [range: (0, 1); default: 0.0001]"""
     nms_score_bits: _builtins.int
-    """Bits of a score in TensorRT's NMS plugin, 1-10; any other value: the ordinary NMS. [unit: bits; default: 0]"""
+    """Bits of a score in TensorRT's NMS plugin, 1-10. Other values: standard NMS. [unit: bits; default: 0]"""
     @_builtins.property
     def trt_inference(self) -> Global___TrtInference:
-        """Deprecated: `model` may name an engine. If present, the engine is used. [default: not set]"""
+        """Deprecated, set `model` to the engine instead. If the engine is set here, it is used. [default: not set]"""
 
     def __init__(
         self,
@@ -2048,37 +2095,46 @@ class EvaluationConfig(_message.Message):
     GT_MATCHING_IOU_THRESHOLD_RANGE_FIELD_NUMBER: _builtins.int
     GT_MATCHING_IOU_THRESHOLD_FIELD_NUMBER: _builtins.int
     VISUALIZE_PR_CURVE_FIELD_NUMBER: _builtins.int
+    COCO_MATCHING_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Model to use; `-m` overrides it. [unit: path; default: ""]"""
     rpn_nms_max_boxes: _builtins.int
-    """Proposals kept after the NMS. Less than `rpn_pre_nms_top_N`. [unit: boxes; range: >= 1; default: 300]"""
+    """Proposals kept after NMS. Less than `rpn_pre_nms_top_N`. [unit: boxes; range: >= 1; default: 300]"""
     rpn_nms_overlap_threshold: _builtins.float
-    """IoU above which the NMS of the proposals drops the lower score. [range: (0, 1); default: 0.7]"""
+    """IoU above which NMS drops the proposal with the lower score. [range: (0, 1); default: 0.7]"""
     classifier_nms_max_boxes: _builtins.int
-    """Most detections of one image. [unit: boxes; range: >= 1; default: 100]"""
+    """Maximum number of detections per image. [unit: boxes; range: >= 1; default: 100]"""
     classifier_nms_overlap_threshold: _builtins.float
-    """IoU above which the NMS of one class drops the lower score. [range: (0, 1); default: 0.3]"""
+    """IoU above which NMS drops the detection of the same class with the lower score.
+    [range: (0, 1); default: 0.3]
+    """
     object_confidence_thres: _builtins.float
-    """Detections below this score are dropped before the NMS. [range: (0, 1); default: 0.0001]"""
+    """Minimum score of detections before NMS. [range: (0, 1); default: 0.0001]"""
     rpn_pre_nms_top_N: _builtins.int
-    """Proposals kept before the NMS. [unit: boxes; range: >= 1; default: 6000]"""
+    """Proposals kept before NMS. [unit: boxes; range: >= 1; default: 6000]"""
     use_voc07_11point_metric: _builtins.bool
-    """11-point average precision of PASCAL VOC 2007; false: area under the curve, VOC 2012. [default: false]"""
+    """Compute the 11-point average precision of PASCAL VOC 2007. false: area under the curve, as in VOC 2012.
+    [default: false]
+    """
     validation_period_during_training: _builtins.int
-    """Validate each so many epochs; 0 counts as not set. [unit: epochs; default: 1]"""
+    """Epochs between validations. 0 counts as not set. [unit: epochs; default: 1]"""
     batch_size: _builtins.int
-    """Images per step; 0 counts as not set. [unit: images; default: 1]"""
+    """Batch size. 0 counts as not set. [unit: images; default: 1]"""
     gt_matching_iou_threshold: _builtins.float
-    """One. [range: (0, 1); default: 0.5, unless a range is set]"""
+    """Single threshold. [range: (0, 1); default: 0.5, unless a range is set]"""
     visualize_pr_curve: _builtins.bool
     """Draw the precision-recall curves. [default: false]"""
+    coco_matching: _builtins.bool
+    """Match detections to objects as in COCO: a detection can match its second-best object, and a difficult
+    object excuses one detection. false: as in PASCAL VOC, where it excuses all. [default: false]
+    """
     @_builtins.property
     def trt_evaluation(self) -> Global___TrtInference:
-        """Deprecated: `model` may name an engine. If present, the engine is used. [default: not set]"""
+        """Deprecated, set `model` to the engine instead. If the engine is set here, it is used. [default: not set]"""
 
     @_builtins.property
     def gt_matching_iou_threshold_range(self) -> Global___GtMatchingIouThresholdRange:
-        """Several: AP is the mean over them. [default: not set]"""
+        """Range of thresholds; AP is the mean over them. [default: not set]"""
 
     def __init__(
         self,
@@ -2097,10 +2153,11 @@ class EvaluationConfig(_message.Message):
         gt_matching_iou_threshold_range: Global___GtMatchingIouThresholdRange | None = ...,
         gt_matching_iou_threshold: _builtins.float = ...,
         visualize_pr_curve: _builtins.bool | None = ...,
+        coco_matching: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_classifier_nms_max_boxes", b"_classifier_nms_max_boxes", "_classifier_nms_overlap_threshold", b"_classifier_nms_overlap_threshold", "_model", b"_model", "_object_confidence_thres", b"_object_confidence_thres", "_rpn_nms_max_boxes", b"_rpn_nms_max_boxes", "_rpn_nms_overlap_threshold", b"_rpn_nms_overlap_threshold", "_rpn_pre_nms_top_N", b"_rpn_pre_nms_top_N", "_use_voc07_11point_metric", b"_use_voc07_11point_metric", "_validation_period_during_training", b"_validation_period_during_training", "_visualize_pr_curve", b"_visualize_pr_curve", "batch_size", b"batch_size", "classifier_nms_max_boxes", b"classifier_nms_max_boxes", "classifier_nms_overlap_threshold", b"classifier_nms_overlap_threshold", "gt_matching_iou_threshold", b"gt_matching_iou_threshold", "gt_matching_iou_threshold_range", b"gt_matching_iou_threshold_range", "iou_threshold_config", b"iou_threshold_config", "model", b"model", "object_confidence_thres", b"object_confidence_thres", "rpn_nms_max_boxes", b"rpn_nms_max_boxes", "rpn_nms_overlap_threshold", b"rpn_nms_overlap_threshold", "rpn_pre_nms_top_N", b"rpn_pre_nms_top_N", "trt_evaluation", b"trt_evaluation", "use_voc07_11point_metric", b"use_voc07_11point_metric", "validation_period_during_training", b"validation_period_during_training", "visualize_pr_curve", b"visualize_pr_curve"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_classifier_nms_max_boxes", b"_classifier_nms_max_boxes", "_classifier_nms_overlap_threshold", b"_classifier_nms_overlap_threshold", "_coco_matching", b"_coco_matching", "_model", b"_model", "_object_confidence_thres", b"_object_confidence_thres", "_rpn_nms_max_boxes", b"_rpn_nms_max_boxes", "_rpn_nms_overlap_threshold", b"_rpn_nms_overlap_threshold", "_rpn_pre_nms_top_N", b"_rpn_pre_nms_top_N", "_use_voc07_11point_metric", b"_use_voc07_11point_metric", "_validation_period_during_training", b"_validation_period_during_training", "_visualize_pr_curve", b"_visualize_pr_curve", "batch_size", b"batch_size", "classifier_nms_max_boxes", b"classifier_nms_max_boxes", "classifier_nms_overlap_threshold", b"classifier_nms_overlap_threshold", "coco_matching", b"coco_matching", "gt_matching_iou_threshold", b"gt_matching_iou_threshold", "gt_matching_iou_threshold_range", b"gt_matching_iou_threshold_range", "iou_threshold_config", b"iou_threshold_config", "model", b"model", "object_confidence_thres", b"object_confidence_thres", "rpn_nms_max_boxes", b"rpn_nms_max_boxes", "rpn_nms_overlap_threshold", b"rpn_nms_overlap_threshold", "rpn_pre_nms_top_N", b"rpn_pre_nms_top_N", "trt_evaluation", b"trt_evaluation", "use_voc07_11point_metric", b"use_voc07_11point_metric", "validation_period_during_training", b"validation_period_during_training", "visualize_pr_curve", b"visualize_pr_curve"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_classifier_nms_max_boxes", b"_classifier_nms_max_boxes", "_classifier_nms_overlap_threshold", b"_classifier_nms_overlap_threshold", "_model", b"_model", "_object_confidence_thres", b"_object_confidence_thres", "_rpn_nms_max_boxes", b"_rpn_nms_max_boxes", "_rpn_nms_overlap_threshold", b"_rpn_nms_overlap_threshold", "_rpn_pre_nms_top_N", b"_rpn_pre_nms_top_N", "_use_voc07_11point_metric", b"_use_voc07_11point_metric", "_validation_period_during_training", b"_validation_period_during_training", "_visualize_pr_curve", b"_visualize_pr_curve", "batch_size", b"batch_size", "classifier_nms_max_boxes", b"classifier_nms_max_boxes", "classifier_nms_overlap_threshold", b"classifier_nms_overlap_threshold", "gt_matching_iou_threshold", b"gt_matching_iou_threshold", "gt_matching_iou_threshold_range", b"gt_matching_iou_threshold_range", "iou_threshold_config", b"iou_threshold_config", "model", b"model", "object_confidence_thres", b"object_confidence_thres", "rpn_nms_max_boxes", b"rpn_nms_max_boxes", "rpn_nms_overlap_threshold", b"rpn_nms_overlap_threshold", "rpn_pre_nms_top_N", b"rpn_pre_nms_top_N", "trt_evaluation", b"trt_evaluation", "use_voc07_11point_metric", b"use_voc07_11point_metric", "validation_period_during_training", b"validation_period_during_training", "visualize_pr_curve", b"visualize_pr_curve"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_classifier_nms_max_boxes", b"_classifier_nms_max_boxes", "_classifier_nms_overlap_threshold", b"_classifier_nms_overlap_threshold", "_coco_matching", b"_coco_matching", "_model", b"_model", "_object_confidence_thres", b"_object_confidence_thres", "_rpn_nms_max_boxes", b"_rpn_nms_max_boxes", "_rpn_nms_overlap_threshold", b"_rpn_nms_overlap_threshold", "_rpn_pre_nms_top_N", b"_rpn_pre_nms_top_N", "_use_voc07_11point_metric", b"_use_voc07_11point_metric", "_validation_period_during_training", b"_validation_period_during_training", "_visualize_pr_curve", b"_visualize_pr_curve", "batch_size", b"batch_size", "classifier_nms_max_boxes", b"classifier_nms_max_boxes", "classifier_nms_overlap_threshold", b"classifier_nms_overlap_threshold", "coco_matching", b"coco_matching", "gt_matching_iou_threshold", b"gt_matching_iou_threshold", "gt_matching_iou_threshold_range", b"gt_matching_iou_threshold_range", "iou_threshold_config", b"iou_threshold_config", "model", b"model", "object_confidence_thres", b"object_confidence_thres", "rpn_nms_max_boxes", b"rpn_nms_max_boxes", "rpn_nms_overlap_threshold", b"rpn_nms_overlap_threshold", "rpn_pre_nms_top_N", b"rpn_pre_nms_top_N", "trt_evaluation", b"trt_evaluation", "use_voc07_11point_metric", b"use_voc07_11point_metric", "validation_period_during_training", b"validation_period_during_training", "visualize_pr_curve", b"visualize_pr_curve"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -2108,6 +2165,8 @@ class EvaluationConfig(_message.Message):
     _WhichOneofArgType__classifier_nms_max_boxes: _TypeAlias = _typing.Literal["_classifier_nms_max_boxes", b"_classifier_nms_max_boxes"]  # noqa: Y015
     _WhichOneofReturnType__classifier_nms_overlap_threshold: _TypeAlias = _typing.Literal["classifier_nms_overlap_threshold"]  # noqa: Y015
     _WhichOneofArgType__classifier_nms_overlap_threshold: _TypeAlias = _typing.Literal["_classifier_nms_overlap_threshold", b"_classifier_nms_overlap_threshold"]  # noqa: Y015
+    _WhichOneofReturnType__coco_matching: _TypeAlias = _typing.Literal["coco_matching"]  # noqa: Y015
+    _WhichOneofArgType__coco_matching: _TypeAlias = _typing.Literal["_coco_matching", b"_coco_matching"]  # noqa: Y015
     _WhichOneofReturnType__model: _TypeAlias = _typing.Literal["model"]  # noqa: Y015
     _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
     _WhichOneofReturnType__object_confidence_thres: _TypeAlias = _typing.Literal["object_confidence_thres"]  # noqa: Y015
@@ -2132,6 +2191,8 @@ class EvaluationConfig(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__classifier_nms_max_boxes) -> _WhichOneofReturnType__classifier_nms_max_boxes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__classifier_nms_overlap_threshold) -> _WhichOneofReturnType__classifier_nms_overlap_threshold | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__coco_matching) -> _WhichOneofReturnType__coco_matching | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
     @_typing.overload
@@ -2163,9 +2224,9 @@ class GtMatchingIouThresholdRange(_message.Message):
     start: _builtins.float
     """First threshold. Less than `end`. [range: (0, 1); default: 0.5]"""
     end: _builtins.float
-    """End of the thresholds, not included. [range: (0, 1]; default: 1.0]"""
+    """End of the range, exclusive. [range: (0, 1]; default: 1.0]"""
     step: _builtins.float
-    """Distance of the thresholds. [range: (0, 1); default: 0.05]"""
+    """Step between thresholds. [range: (0, 1); default: 0.05]"""
     def __init__(
         self,
         *,

@@ -1,6 +1,6 @@
-"""Specs as a pipeline's steps get them: given as text or file, with paths of the step's own machine.
+"""Specs of pipeline steps: reads text or a file, and replaces paths by those of the step.
 
-A step's inputs and outputs lie where the pipeline puts them, so paths in the spec give way to these.
+The pipeline determines where a step's inputs and outputs are, so its paths replace those in the spec.
 """
 
 import dataclasses
@@ -9,7 +9,10 @@ import logging
 import re
 from pathlib import Path
 
+from google.protobuf.message import Message
+
 from frcnn.errors import Problem, SpecError, StoreError, UsageError
+from frcnn.spec import dataset_export_pb2, experiment_pb2, one_line
 from frcnn.spec.load import parse_dataset_export, parse_experiment, read_text
 from frcnn.spec.schema.experiment import (
     DatasetExportConfig,
@@ -21,29 +24,64 @@ from frcnn.storage.address import is_remote
 
 log = logging.getLogger(__name__)
 
-# How a data set is split that comes without a spec of its own: fold 0, a fifth, is for validation.
+# Split of a data set without its own conversion spec: fold 0 contains 20 % for validation.
 VALIDATION_FOLD = 0
 _PARTITIONS, _SHARDS, _VALIDATION_PERCENT = 2, 4, 20.0
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.DOTALL)
 
 
 def experiment_given(given: str) -> Experiment:
-    """The experiment spec that a parameter of a step gives, as its text or as the name of its file.
+    """Reads the experiment spec given as a parameter of a pipeline step.
+
+    Args:
+        given: Text of the spec, file name, or `s3://` URI.
+
+    Returns:
+        The checked spec.
 
     Raises:
-        SpecError: The file cannot be read or the text has faults; all of them are named.
-        UsageError: An address that is not a file's.
+        SpecError: The file cannot be read or the text has errors; the message lists all of them.
+        UsageError: The parameter is empty, has an unsupported URI scheme or names an object that is not
+            UTF-8, or its text lost its line breaks.
+        StoreError: The object on S3 cannot be read.
     """
-    return parse_experiment(*_text_and_source(given, "spec")).spec
+    text, source = _text_and_source(given, "spec")
+    return parse_experiment(_readable(text, "spec", experiment_pb2.Experiment()), source).spec
 
 
 def dataset_export_given(given: str) -> DatasetExportConfig:
-    """The dataset_convert spec that a parameter of a step gives; as `experiment_given`."""
-    return parse_dataset_export(*_text_and_source(given, "convert_spec")).spec
+    """Reads the dataset_convert spec given as a parameter of a pipeline step.
+
+    Args:
+        given: Text of the spec, file name, or `s3://` URI.
+
+    Returns:
+        The checked spec.
+
+    Raises:
+        SpecError: The file cannot be read or the text has errors; the message lists all of them.
+        UsageError: The parameter is empty, has an unsupported URI scheme or names an object that is not
+            UTF-8, or its text lost its line breaks.
+        StoreError: The object on S3 cannot be read.
+    """
+    text, source = _text_and_source(given, "convert_spec")
+    message = dataset_export_pb2.DatasetExportConfig()
+    return parse_dataset_export(_readable(text, "convert_spec", message), source).spec
 
 
 def with_root(spec: DatasetExportConfig, root: Path) -> DatasetExportConfig:
-    """The same conversion of the data set in the folder `root`."""
+    """Replaces the root folder of the data set.
+
+    Args:
+        spec: dataset_convert spec.
+        root: Folder of the data set.
+
+    Returns:
+        Changed copy.
+
+    Raises:
+        SpecError: The spec has no data set.
+    """
     if spec.kitti_config is not None:
         kitti = dataclasses.replace(spec.kitti_config, root_directory_path=str(root))
         return dataclasses.replace(spec, kitti_config=kitti)
@@ -54,7 +92,17 @@ def with_root(spec: DatasetExportConfig, root: Path) -> DatasetExportConfig:
 
 
 def kitti_export(root: Path, image_dir: str, label_dir: str, extension: str) -> DatasetExportConfig:
-    """How a folder in KITTI layout is converted without a spec; `extension` has a dot."""
+    """Builds a conversion spec for a folder in KITTI layout.
+
+    Args:
+        root: Folder of the data set.
+        image_dir: Folder of the images, below the root.
+        label_dir: Folder of the labels, below the root.
+        extension: Extension of the images, with a dot.
+
+    Returns:
+        The spec. Fold 0 contains 20 % of the images.
+    """
     config = KITTIConfig(
         root_directory_path=str(root),
         image_dir_name=image_dir,
@@ -69,15 +117,22 @@ def kitti_export(root: Path, image_dir: str, label_dir: str, extension: str) -> 
 
 
 def with_records(spec: Experiment, records: Path | str) -> Experiment:
-    """The spec on the record files in the folder, or under the s3:// URI, `records`, which hold their images.
+    """Replaces the data sources by records that contain their images.
 
-    The validation fold stays as it is; a spec with another kind of validation set, or none, gets fold 0.
+    The validation fold does not change. A spec with another kind of validation set, or none, gets fold 0.
+
+    Args:
+        spec: Experiment spec.
+        records: Folder or `s3://` URI of the record files.
+
+    Returns:
+        Changed copy.
     """
     source = DataSource(tfrecords_path=f"{glob.escape(str(records))}/*", image_directory_path=str(records))
     fold = spec.dataset_config.validation_fold
     if fold is None:
         fold = VALIDATION_FOLD
-        log.info("validation on fold %d of the converted records: the spec names no fold", fold)
+        log.info("The spec sets no validation_fold: validating on fold %d of the converted records", fold)
     dataset = dataclasses.replace(
         spec.dataset_config, data_sources=(source,), validation_fold=fold, validation_data_source=None
     )
@@ -85,13 +140,17 @@ def with_records(spec: Experiment, records: Path | str) -> Experiment:
 
 
 def with_training(spec: Experiment, *, epochs: int, retrain: Path | None, resume: Path | None) -> Experiment:
-    """The spec with another start and length of training.
+    """Replaces the start and length of a training.
 
     Args:
-        spec: The spec.
-        epochs: Number of epochs; 0 leaves the spec's.
-        retrain: A pruned model whose layers and weights are taken.
-        resume: A checkpoint to go on from; comes before `retrain`. Without either, training starts anew.
+        spec: Experiment spec.
+        epochs: Number of epochs; 0 keeps that of the spec.
+        retrain: Pruned model, whose layers and weights are used.
+        resume: Checkpoint to resume from; takes precedence over `retrain`. Without both, training starts from
+            scratch.
+
+    Returns:
+        Changed copy.
 
     Raises:
         UsageError: `epochs` is negative.
@@ -102,7 +161,7 @@ def with_training(spec: Experiment, *, epochs: int, retrain: Path | None, resume
     training = dataclasses.replace(
         given,
         num_epochs=epochs or given.num_epochs,
-        # A training that is made shorter than the interval would leave no model.
+        # A training shorter than the interval would save no model.
         checkpoint_interval=min(given.checkpoint_interval, epochs) if epochs else given.checkpoint_interval,
         retrain_pruned_model=str(retrain or ""),
         resume_from_model=str(resume or ""),
@@ -111,7 +170,16 @@ def with_training(spec: Experiment, *, epochs: int, retrain: Path | None, resume
 
 
 def with_inference(spec: Experiment, images: Path, results: Path) -> Experiment:
-    """The spec with a folder of images to look at; results go below `results`."""
+    """Replaces the folders of an inference.
+
+    Args:
+        spec: Experiment spec.
+        images: Folder of the images.
+        results: Folder for the results, in subfolders.
+
+    Returns:
+        Changed copy.
+    """
     inference = dataclasses.replace(
         spec.inference_config,
         images_dir=str(images),
@@ -121,18 +189,35 @@ def with_inference(spec: Experiment, images: Path, results: Path) -> Experiment:
     return dataclasses.replace(spec, inference_config=inference)
 
 
+def _readable(text: str, name: str, message: Message) -> str:
+    """Repairs a text that lost its line breaks when it was pasted.
+
+    Raises:
+        UsageError: The text contains comments, whose ends cannot be found.
+    """
+    if one_line.lost_comment(text):
+        raise UsageError(
+            f"--{name.replace('_', '-')}: the text is one line with a comment (#) before other fields. "
+            "Its line breaks were lost, for example in the text field of Kubeflow's UI, so the end of the "
+            "comment is unknown. Upload the file with frcnn pipeline push-spec FILE s3://bucket/name.txt "
+            "and give this URI, or paste the output of frcnn pipeline paste-spec FILE"
+        )
+    return one_line.with_blanks(text, message)
+
+
 def _text_and_source(given: str, name: str) -> tuple[str, str]:
-    """A spec's text, and what messages call it."""
+    """Returns the text of a spec and its name in messages."""
     if "{" in given or "\n" in given:
         return given, name
     if not given.strip():
-        raise UsageError(f"--{name.replace('_', '-')} is empty; give a spec's text or the name of its file")
+        raise UsageError(f"--{name.replace('_', '-')} is empty; give the text of a spec or a file name")
     if is_remote(given):
         return _remote_text(given, name), given
     address = _SCHEME.fullmatch(given)
     if address and address[1] != "file":
         raise UsageError(
-            f"{given}: {address[1]}:// is not read here; give its text, a file on a mounted volume, or s3://bucket/file"
+            f"{given}: {address[1]}:// is not supported; give its text, a file on a mounted volume, or "
+            "s3://bucket/file"
         )
     path = Path(address[2] if address else given)
     return read_text(path), str(path)

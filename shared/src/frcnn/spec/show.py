@@ -1,4 +1,4 @@
-"""A loaded spec as protobuf text: every effective value, defaults marked. Loads again to the same spec."""
+"""Formats a loaded spec as protobuf text with all effective values. The text loads to the same spec."""
 
 import dataclasses
 import enum
@@ -12,27 +12,56 @@ from frcnn.spec.textproto.positions import Positions
 HIDDEN = "********"
 _SECRETS = ("enc_key", "training_config.visualizer.wandb_config.key")
 _DEFAULT = "  # default"
+_SET = "  # --set"
 
 
 def render(config: object, positions: Positions, *, show_keys: bool = False) -> str:
-    """`config` as protobuf text; what `positions` does not know is marked as a default.
+    """Formats a spec and marks defaults and values set with `--set`.
 
-    Messages, lists and maps that are not set are left out. Keys that are set are shown as asterisks
-    unless `show_keys`.
+    Messages, lists and maps that are not set are omitted.
+
+    Args:
+        config: Spec object.
+        positions: Positions of the fields that are set; all others are marked as defaults.
+        show_keys: Whether to show keys; otherwise they are replaced by asterisks.
+
+    Returns:
+        Protobuf text with comments.
     """
     return "".join(f"{line}\n" for line in _lines(config, positions, "", show_keys))
 
 
 class _All:
-    """Where nothing is a default."""
+    """Positions for which every field is set."""
 
     def __contains__(self, path: object) -> bool:
         return True
 
 
 def effective_text(config: object) -> str:
-    """`config` as protobuf text, every value as it counts, keys hidden: what to keep beside results."""
+    """Formats a spec with all effective values and hidden keys, for example to save it with results.
+
+    Args:
+        config: Spec object.
+
+    Returns:
+        Protobuf text.
+    """
     return "".join(f"{line}\n" for line in _lines(config, _All(), "", show_keys=False))
+
+
+def text_of(config: object, *, secrets: bool = False) -> str:
+    """Formats a spec as protobuf text that loads to an equal spec.
+
+    Args:
+        config: Spec object.
+        secrets: Whether to include keys.
+
+    Returns:
+        Protobuf text.
+    """
+    lines = _lines(config, _All(), "", show_keys=secrets)
+    return "".join(f"{line}\n" for line in lines if not line.endswith(f'"{HIDDEN}"  # hidden'))
 
 
 def _lines(config: object, positions: "Positions | _All", path: str, show_keys: bool) -> Iterator[str]:
@@ -42,7 +71,7 @@ def _lines(config: object, positions: "Positions | _All", path: str, show_keys: 
         if field_path in _SECRETS and value and not show_keys:
             yield f'{field.name}: "{HIDDEN}"  # hidden'
             continue
-        mark = "" if field_path in positions else _DEFAULT
+        mark = _mark(positions, field_path)
         for item_path, item in _items(value, field_path):
             if dataclasses.is_dataclass(item):
                 yield f"{field.name} {{{mark}"
@@ -55,8 +84,14 @@ def _lines(config: object, positions: "Positions | _All", path: str, show_keys: 
                 yield f"{field.name}: {_literal(item)}{mark}"
 
 
+def _mark(positions: "Positions | _All", path: str) -> str:
+    if path not in positions:
+        return _DEFAULT
+    return _SET if isinstance(positions, Positions) and positions.setting(path) is not None else ""
+
+
 def _items(value: object, path: str) -> list[tuple[str, object]]:
-    """The occurrences of a field: none if it is not set, several for a list."""
+    """Returns the occurrences of a field: none if it is not set, several for a list."""
     if value is None:
         return []
     if isinstance(value, tuple):

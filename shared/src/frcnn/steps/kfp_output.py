@@ -1,8 +1,8 @@
-"""What a pipeline step tells Kubeflow Pipelines about its outputs, without importing kfp.
+"""Reports the outputs of a pipeline step to Kubeflow Pipelines, without importing kfp.
 
-KFP puts a JSON text, the executor input, in place of `{{$}}` on a step's command line. It names the
-places of all outputs and a file, `executor_output.json`, in which the step answers. A local run knows
-only the artifacts listed there, and nothing else carries the numbers of a Metrics artifact to the UI.
+KFP replaces `{{$}}` on a step's command line by a JSON text, the executor input. It contains the paths of all
+outputs and of a file, `executor_output.json`, in which the step reports. A local run knows only the artifacts
+listed there, and the numbers of a Metrics artifact reach the UI in no other way.
 """
 
 import json
@@ -14,27 +14,30 @@ from typing import Any, TypeAlias
 from frcnn.errors import UsageError
 from frcnn.files import write_text
 
-# What JSON can hold; KFP shows lists and mappings where an artifact's type says how.
+# JSON values. KFP displays lists and mappings of artifact types that define how.
 Metadata: TypeAlias = Mapping[str, Any]
 
 
 def write_executor_output(executor_input: str, metadata: Mapping[str, Metadata]) -> Path:
-    """Answers with every output artifact of the step; returns the file written.
+    """Reports all output artifacts of the step.
 
     Args:
-        executor_input: The JSON that KFP gave.
-        metadata: By name of an output artifact; shown with it in the UI. Numbers that are not finite are
-            left out, since JSON has none.
+        executor_input: JSON text from KFP.
+        metadata: Metadata by name of the output artifact, shown in the UI. Numbers that are not finite are
+            omitted, since JSON does not support them.
+
+    Returns:
+        Path of the written file.
 
     Raises:
-        UsageError: `executor_input` is not what KFP writes, or has no artifact that `metadata` names.
+        UsageError: `executor_input` is invalid, or lacks an artifact named in `metadata`.
     """
     outputs = _outputs(executor_input)
-    declared = outputs.get("artifacts", {})
+    declared = outputs.get("artifacts") or {}
     unknown = sorted(set(metadata) - set(declared))
     if unknown:
         known = ", ".join(declared) or "none"
-        raise UsageError(f"--executor-input: no output artifact {', '.join(unknown)}; it names {known}")
+        raise UsageError(f"--executor-input: no output artifact {', '.join(unknown)}; it names {known}.")
     answer = {name: _with_metadata(each, metadata.get(name, {})) for name, each in declared.items()}
     path = Path(outputs["outputFile"])
     write_text(path, json.dumps({"artifacts": answer}, indent=1, ensure_ascii=False, allow_nan=False))
@@ -47,7 +50,7 @@ def _outputs(executor_input: str) -> dict[str, Any]:
         outputs["outputFile"]
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            "--executor-input: expected the JSON that KFP puts in place of {{$}}, with outputs.outputFile; "
+            "--executor-input: expected the JSON by which KFP replaces {{$}}, with outputs.outputFile; "
             f"found {executor_input[:60]!r}"
         ) from error
     found: dict[str, Any] = outputs
@@ -60,12 +63,12 @@ def _with_metadata(declared: Mapping[str, Any], metadata: Metadata) -> dict[str,
         for name, value in metadata.items()
         if not isinstance(value, float) or math.isfinite(value)
     }
+    # Repeats what the server gave for an artifact (KFP 2.14 omits its name), and adds the metadata.
     artifacts = [
         {
-            "name": each["name"],
-            "uri": each["uri"],
-            "metadata": {**each.get("metadata", {}), **finite},
+            **{key: each[key] for key in ("name", "uri") if each.get(key)},
+            "metadata": {**(each.get("metadata") or {}), **finite},
         }
-        for each in declared["artifacts"]
+        for each in declared.get("artifacts", ())
     ]
     return {"artifacts": artifacts}

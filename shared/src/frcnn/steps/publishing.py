@@ -1,10 +1,9 @@
-"""The model in use: files and metrics at one place, replaced as a whole.
+"""Published model: files and metrics at one address, replaced atomically.
 
-The place is `s3://bucket/prefix`, or a folder. A folder is a link to a version that lies beside it, so that
-readers see the former version or the new one; the former one is kept.
+The address is `s3://bucket/prefix`, or a folder. A folder is a link to a version stored next to it, so that
+readers see either the previous version or the new one. The previous version is kept.
 """
 
-import json
 import shutil
 import tempfile
 import uuid
@@ -13,16 +12,24 @@ from pathlib import Path
 
 from frcnn.errors import DataError, UsageError
 from frcnn.files import atomic_path
+from frcnn.limits import read_json
+from frcnn.locks import exclusive
 
 METRICS = "metrics.json"
 
 
 def published_map(place: str) -> float | None:
-    """The mAP of the model that is published at `place`; None if there is none.
+    """Reads the mAP of the published model.
+
+    Args:
+        place: Address of the published model: S3 URI or folder.
+
+    Returns:
+        The mAP, 0 to 1; `None` if nothing is published.
 
     Raises:
-        DataError: What is there is no published model.
-        StoreError: S3 cannot be read; names the object, the reason and the remedy.
+        DataError: The address contains something other than a published model.
+        StoreError: S3 cannot be read.
     """
     if not is_s3(place):
         return _map_in(Path(place), place) if Path(place).exists() else None
@@ -39,10 +46,14 @@ def published_map(place: str) -> float | None:
 
 
 def publish(folders: Iterable[Path], place: str) -> None:
-    """Makes the files in `folders` what is published at `place`.
+    """Publishes all files of several folders at one address.
+
+    Args:
+        folders: Folders with the files to publish.
+        place: Address of the published model: S3 URI or folder.
 
     Raises:
-        UsageError: `place` is a folder that was not published, or two folders hold the same name.
+        UsageError: `place` is a folder that was not published, or two folders contain the same name.
         StoreError: S3 cannot be written.
     """
     with tempfile.TemporaryDirectory() as temporary:
@@ -57,14 +68,24 @@ def publish(folders: Iterable[Path], place: str) -> None:
 
 
 def is_s3(place: str) -> bool:
-    """Whether `place` is on S3 and not a folder."""
+    """Checks whether an address is on S3 rather than a folder.
+
+    Args:
+        place: S3 URI or folder.
+    """
     return place.startswith("s3://")
 
 
 def _publish_folder(folders: Iterable[Path], place: Path) -> None:
     if place.exists() and not place.is_symlink():
-        raise UsageError(f"{place}: is there and was not published by a pipeline; move it, or name another")
+        raise UsageError(f"{place} exists and was not published by a pipeline. Move it or use another one.")
     versions = place.with_name(f".{place.name}.versions")
+    # One publisher at a time, since each removes all versions but the previous one and its own.
+    with exclusive(place.with_name(f".{place.name}.lock")):
+        _replace(folders, place, versions)
+
+
+def _replace(folders: Iterable[Path], place: Path, versions: Path) -> None:
     former = place.readlink().name if place.is_symlink() else ""
     name = uuid.uuid4().hex[:12]
     with atomic_path(versions / name) as temporary:
@@ -81,16 +102,16 @@ def _gather(folders: Iterable[Path], target: Path) -> None:
     for folder in folders:
         for path in sorted(folder.iterdir()):
             if (target / path.name).exists():
-                raise UsageError(f"{path}: another of the published folders holds a {path.name} too")
+                raise UsageError(f"{path}: another published folder also contains {path.name}. Rename one.")
             copy = shutil.copytree if path.is_dir() else shutil.copyfile
             copy(path, target / path.name)
 
 
 def _map_in(folder: Path, place: str) -> float:
     try:
-        return float(json.loads((folder / METRICS).read_text(encoding="utf-8"))["mAP"])
+        return float(read_json(folder / METRICS)["mAP"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{place}: holds no {METRICS} with a mAP, so it is no model that a pipeline published; "
-            "name another place, or remove it"
+            f"{place} contains no {METRICS} with a mAP, so it is not a model published by a pipeline. "
+            "Choose another address, or remove it."
         ) from error

@@ -1,4 +1,4 @@
-"""Whether a model is good enough to go on with: the decision behind a pipeline's branches."""
+"""Decides whether a model is good enough for the next steps of a pipeline."""
 
 import dataclasses
 import math
@@ -8,12 +8,12 @@ from frcnn.errors import UsageError
 
 @dataclasses.dataclass(frozen=True)
 class Gate:
-    """What a model's mAP has to reach.
+    """Requirements for a model's mAP.
 
     Attributes:
-        minimum: The least mAP, 0 to 1.
-        baseline: mAP of the model it is to take the place of; None if there is none.
-        tolerance: How far below `baseline` it may lie.
+        minimum: Minimum mAP, 0 to 1.
+        baseline: mAP of the model to replace; `None` if there is none.
+        tolerance: Maximum difference by which the mAP may be below `baseline`.
     """
 
     minimum: float = 0.0
@@ -21,15 +21,23 @@ class Gate:
     tolerance: float = 0.0
 
     def __post_init__(self) -> None:
-        """Raises UsageError if a number cannot be right."""
+        """Checks the numbers.
+
+        Raises:
+            UsageError: A number is out of range.
+        """
         for name, value in (("minimum mAP", self.minimum), ("baseline mAP", self.baseline or 0.0)):
             if not 0.0 <= value <= 1.0:
-                raise UsageError(f"{name} {value:g}: expected a number from 0 to 1, such as 0.5 for 50 %")
+                raise UsageError(f"{name} {value:g}: expected a number from 0 to 1, such as 0.5 for 50 %.")
         if not (self.tolerance >= 0.0 and math.isfinite(self.tolerance)):
-            raise UsageError(f"tolerance {self.tolerance:g}: expected 0 or more, in units of mAP")
+            raise UsageError(f"tolerance {self.tolerance:g}: expected 0 or more, in units of mAP.")
 
     def objections(self, mean_ap: float) -> tuple[str, ...]:
-        """Why a model of this mAP may not pass, for people; empty if it may."""
+        """Returns the reasons why a model fails, for display; empty if it passes.
+
+        Args:
+            mean_ap: mAP of the model, 0 to 1.
+        """
         found = []
         if mean_ap < self.minimum:
             found.append(f"mAP {mean_ap:.4f} is below the minimum {self.minimum:.4f}")

@@ -1,4 +1,4 @@
-"""The artifact store: folders and files on S3, or in folders of a volume (docs/storage.md)."""
+"""Artifact store: folders and files on S3, or in folders of a volume (docs/storage.md)."""
 
 from frcnn.storage.address import is_remote
 from frcnn.storage.store import Store

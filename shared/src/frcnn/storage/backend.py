@@ -1,4 +1,4 @@
-"""What can keep objects: a bucket on S3 or a folder. Names are relative to one address."""
+"""Interface of storage backends: a bucket on S3 or a folder. Names are relative to one address."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,13 @@ from typing import Protocol
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """An object in a listing; `etag` names its version, empty if the keeper has none."""
+    """Object in a listing.
+
+    Attributes:
+        name: Name relative to the backend's address.
+        size: Size in bytes.
+        etag: Version of the object; empty if the backend has no versions.
+    """
 
     name: str
     size: int
@@ -16,47 +22,144 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Upload:
-    """An unfinished upload by parts: its id, and the MD5 (hex) of each part that has arrived, from 1."""
+    """Unfinished multipart upload.
+
+    Attributes:
+        id: Id of the upload.
+        parts: Part number, from 1, to MD5 (hex) of the parts that have arrived.
+    """
 
     id: str
     parts: dict[int, str]
 
 
-class Keeper(Protocol):
-    """One request a call. All may raise `StoreError`, and `PassingFault` where trying again may help."""
+class StorageBackend(Protocol):
+    """Storage backend; each method makes one request.
+
+    All methods may raise `StoreError`, or the retryable error class of `frcnn.storage.faults` if another
+    attempt may succeed.
+
+    Attributes:
+        tells_checksums: Whether ETags in listings are checksums of the content, unless the server encrypts.
+    """
+
+    tells_checksums: bool
 
     def where(self, name: str = "") -> str:
-        """The address of an object, for messages."""
+        """Returns the address of an object, for messages.
+
+        Args:
+            name: Name of the object; empty for the backend's own address.
+        """
 
     def check(self) -> None:
-        """Raises StoreError if nothing can be written here because the bucket is missing."""
+        """Checks that the bucket exists.
+
+        Raises:
+            StoreError: The bucket is missing.
+        """
 
     def entries(self, below: str = "") -> list[Entry]:
-        """All objects, or those whose names begin with `below` and a slash; by name."""
+        """Lists objects, sorted by name.
+
+        Args:
+            below: Folder to list, without a slash at its end; empty for all objects.
+
+        Returns:
+            Objects whose names begin with `below` and a slash.
+        """
 
     def stat(self, name: str) -> Entry:
-        """Size and version of one object; MissingError if there is none."""
+        """Returns size and version of an object.
+
+        Args:
+            name: Name of the object.
+
+        Raises:
+            MissingError: The object does not exist.
+        """
 
     def read(self, name: str, offset: int, length: int, etag: str = "") -> bytes:
-        """A stretch of an object; ChangedError if `etag` is given and no longer its version."""
+        """Reads a range of an object.
+
+        Args:
+            name: Name of the object.
+            offset: First byte.
+            length: Number of bytes.
+            etag: Expected version; empty for any.
+
+        Returns:
+            The bytes.
+
+        Raises:
+            ChangedError: The object no longer has the version `etag`.
+            MissingError: The object does not exist.
+        """
 
     def write(self, name: str, data: bytes, md5: str) -> None:
-        """An object in one go. It is seen whole or not at all; `md5` (hex) is checked where it arrives."""
+        """Writes an object atomically in one request.
+
+        Args:
+            name: Name of the object.
+            data: Content.
+            md5: MD5 of the content (hex), which the receiver verifies.
+        """
+
+    def swap(self, name: str, data: bytes, md5: str, former: Entry | None, former_md5: str) -> None:
+        """Replaces an object atomically, unless another writer has replaced it in the meantime.
+
+        Args:
+            name: Name of the object.
+            data: New content.
+            md5: MD5 of the new content (hex).
+            former: Expected current entry, as returned by `stat`; `None` if there was no object.
+            former_md5: MD5 of the expected current content (hex); empty if there was no object.
+
+        Raises:
+            ChangedError: The object was replaced in the meantime.
+        """
 
     def remove(self, names: Iterable[str]) -> None:
-        """Removes objects; those that are not there do not matter."""
+        """Removes objects; missing ones are ignored.
+
+        Args:
+            names: Names of the objects.
+        """
 
     def begin(self, name: str) -> Upload:
-        """An upload by parts, taken up again if an earlier one was cut off."""
+        """Begins a multipart upload, or resumes an interrupted one.
+
+        Args:
+            name: Name of the object.
+
+        Returns:
+            The upload, with the parts that have already arrived.
+        """
 
     def part(self, name: str, upload: Upload, number: int, offset: int, data: bytes, md5: str) -> None:
-        """One part, numbered from 1, that begins at `offset`; `md5` as in `write`.
+        """Uploads one part. All parts but the last have the same size.
 
-        All parts but the last have the same size.
+        Args:
+            name: Name of the object.
+            upload: Upload as returned by `begin`.
+            number: Number of the part, from 1.
+            offset: Offset of the part in the object, bytes.
+            data: Content of the part.
+            md5: MD5 of the part (hex), which the receiver verifies.
         """
 
     def complete(self, name: str, upload: Upload, md5s: Sequence[str]) -> None:
-        """Makes the parts one object, seen whole from now on."""
+        """Joins the parts into one object, which becomes visible atomically.
+
+        Args:
+            name: Name of the object.
+            upload: Upload as returned by `begin`.
+            md5s: MD5 of every part (hex), in order.
+        """
 
     def part_bytes(self, entry: Entry) -> int:
-        """Size of the parts that an object's etag was computed from; 0 where that cannot be known."""
+        """Returns the size of an object's parts when it was uploaded, in bytes; 0 if unknown.
+
+        Args:
+            entry: The object.
+        """

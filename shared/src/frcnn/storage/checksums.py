@@ -1,6 +1,6 @@
-"""MD5 as S3 uses it: the one checksum that every server verifies on its side, for single puts and for parts.
+"""MD5 as S3 uses it: the only checksum that every server verifies, for objects and for parts.
 
-It tells accidents, not attacks; against these there are TLS, and the sealing of model files.
+It detects accidental changes. TLS and the sealing of model files protect against attacks.
 """
 
 import hashlib
@@ -11,15 +11,27 @@ _ETAG = re.compile(r"[0-9a-f]{32}(-\d+)?")
 
 
 def md5(data: bytes) -> str:
-    """In hex."""
+    """Computes the MD5 of bytes, as hex digits.
+
+    Args:
+        data: The bytes.
+    """
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def is_md5(etag: str) -> bool:
-    """Whether an etag can be the checksum of the bytes, or that of its parts' checksums (`...-7`)."""
+    """Checks whether an ETag is an MD5 of the content, or of the MD5s of its parts (`...-7`).
+
+    Args:
+        etag: ETag without quotes.
+    """
     return _ETAG.fullmatch(etag) is not None
 
 
 def combined_etag(md5s: Sequence[str]) -> str:
-    """The etag of an object uploaded in parts with these checksums."""
+    """Computes the ETag of an object that was uploaded in parts.
+
+    Args:
+        md5s: MD5 of each part (hex), in order.
+    """
     return f"{md5(b''.join(map(bytes.fromhex, md5s)))}-{len(md5s)}"

@@ -1,34 +1,43 @@
-"""Fetches objects into a folder aside, in pieces, several at a time; what is there is not fetched again.
+"""Fetches objects into a staging folder, in parallel pieces; present pieces are kept.
 
-Every byte is checked before a file gets its name: by the checksums of a manifest, or by what the server
-calls the object, where that is a checksum (`checksums`).
+Every byte is verified before a file gets its final name: by the checksums of a manifest, or by the object's
+ETag if that is a checksum (`checksums`).
 """
 
 import dataclasses
 import functools
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from frcnn.errors import StoreError
+from frcnn.paths import below
 from frcnn.storage.checksums import combined_etag, is_md5, md5
 from frcnn.storage.faults import DamagedError
 from frcnn.storage.manifest import Manifest, StoredFile, StoredObject
 from frcnn.storage.transfer import Transfer
-from frcnn.storage.transfer_progress import Meter
+from frcnn.storage.transfer_progress import TransferProgress
 
-# A damaged piece is fetched so many times; what is damaged where it lies stays so.
+# Number of times a damaged piece is fetched; more do not help if the stored object is damaged.
 ATTEMPTS = 3
+_BLOCK = 1 << 20
 
 Task = Callable[[], None]
 
 
-def fetch(transfer: Transfer, manifest: Manifest, aside: Path, meter: Meter) -> None:
-    """Brings all files of `manifest` into the folder `aside`, which may hold what a former run got.
+def fetch(transfer: Transfer, manifest: Manifest, aside: Path, meter: TransferProgress) -> None:
+    """Fetches all files of a manifest into a staging folder.
+
+    Args:
+        transfer: Backend and limits of the requests.
+        manifest: Manifest of the artifact.
+        aside: Staging folder; may contain pieces from an interrupted run.
+        meter: Progress display.
 
     Raises:
-        StoreError: Names the object, the reason and the remedy; `aside` then holds what has arrived.
+        StoreError: An object is missing, damaged or unreachable. `aside` keeps what has arrived.
     """
     files: dict[int, list[StoredFile]] = {}
     for file in manifest.files:
@@ -43,12 +52,12 @@ def fetch(transfer: Transfer, manifest: Manifest, aside: Path, meter: Meter) -> 
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """An object that is read piece by piece, each checked if its checksum is known.
+    """Object that is read in pieces, each verified if its checksum is known.
 
     Attributes:
-        object: What it is.
-        where: Its address.
-        get: Gives the bytes at an offset, of a length above 0.
+        object: Description of the object.
+        where: Address of the object, for messages.
+        get: Function from offset and length (above 0) to bytes.
     """
 
     object: StoredObject
@@ -57,7 +66,12 @@ class Reading:
 
     @classmethod
     def of(cls, transfer: Transfer, stored: StoredObject) -> "Reading":
-        """By requests of a transfer."""
+        """Creates a reading that uses the requests of a transfer.
+
+        Args:
+            transfer: Backend and limits of the requests.
+            stored: Description of the object.
+        """
         keeper = transfer.keeper
 
         def get(offset: int, length: int) -> bytes:
@@ -66,14 +80,20 @@ class Reading:
         return cls(stored, keeper.where(stored.name), get)
 
     def pieces(self) -> int:
-        """How many there are."""
+        """Returns the number of pieces."""
         return -(-self.object.size // self.object.piece_bytes) if self.object.size else 1
 
     def read(self, number: int) -> bytes:
-        """A piece.
+        """Reads and verifies one piece.
+
+        Args:
+            number: Index of the piece, from 0.
+
+        Returns:
+            The bytes.
 
         Raises:
-            StoreError: It cannot be had, or is damaged where it lies.
+            StoreError: The piece is unreachable, or the stored object is damaged.
         """
         offset, length = self.object.piece(number)
         expected = self.object.md5s[number] if self.object.md5s else None
@@ -84,11 +104,14 @@ class Reading:
         raise self.damaged()
 
     def check(self, md5s: list[str], whole: Callable[[], str]) -> None:
-        """Compares with the etag, if pieces have no checksums of their own and the etag is one.
+        """Verifies the object by its ETag if the pieces have no checksums and the ETag is one.
 
         Args:
-            md5s: Of the pieces.
-            whole: Gives the checksum of the whole object.
+            md5s: MD5 of each piece (hex).
+            whole: Function that returns the MD5 of the whole object (hex).
+
+        Raises:
+            DamagedError: The checksums differ.
         """
         etag = self.object.etag
         if self.object.md5s is not None or not is_md5(etag):
@@ -98,19 +121,19 @@ class Reading:
         elif int(etag.partition("-")[2]) == len(md5s):
             found = combined_etag(md5s)
         else:
-            return  # made of parts of a size that the server does not tell
+            return  # uploaded in parts whose size is unknown
         if found != etag:
             raise self.damaged()
 
     def damaged(self) -> DamagedError:
-        """The error of an object that is not what was published."""
+        """Returns the error for an object that differs from what was published."""
         return DamagedError(
-            f"{self.where}: damaged (its checksum is not the published one); publish it again"
+            f"{self.where}: damaged (its checksum is not the published one); publish it again."
         )
 
 
-def _tasks(reading: Reading, files: list[StoredFile], aside: Path, meter: Meter) -> Iterator[Task]:
-    if all(_is_there(aside / file.path, file.size) for file in files):
+def _tasks(reading: Reading, files: list[StoredFile], aside: Path, meter: TransferProgress) -> Iterator[Task]:
+    if all(_is_there(_place(reading, aside, file), file.size) for file in files):
         meter.add(reading.object.size, skipped=True)
     elif reading.pieces() == 1:
         yield functools.partial(_fetch_whole, reading, files, aside, meter)
@@ -119,36 +142,43 @@ def _tasks(reading: Reading, files: list[StoredFile], aside: Path, meter: Meter)
 
 
 def _is_there(path: Path, size: int) -> bool:
-    """Files get their names once they are checked."""
+    """Checks whether a file is complete; files get their final names after verification."""
     return path.is_file() and path.stat().st_size == size
 
 
-def _fetch_whole(reading: Reading, files: list[StoredFile], aside: Path, meter: Meter) -> None:
+def _fetch_whole(reading: Reading, files: list[StoredFile], aside: Path, meter: TransferProgress) -> None:
     data = reading.read(0)
     reading.check([md5(data)] if reading.object.md5s is None else [], lambda: "")
     for file in files:
-        _write(aside / file.path, memoryview(data)[file.offset : file.offset + file.size])
+        content = memoryview(data)[file.offset : file.offset + file.size]
+        _write(_place(reading, aside, file), aside, [content])
     meter.add(len(data))
 
 
-def _write(path: Path, data: memoryview) -> None:
+def _place(reading: Reading, aside: Path, file: StoredFile) -> Path:
+    return below(aside, file.path, reading.where)
+
+
+def _write(path: Path, aside: Path, chunks: Iterable[bytes | memoryview]) -> None:
+    """Writes a file under a temporary name that a resumed run recognizes, then renames it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = _partial(path)
-    partial.write_bytes(data)
+    name = hashlib.sha256(f"file {path.relative_to(aside)}".encode(errors="surrogateescape")).hexdigest()
+    partial = aside / f".{name[:16]}.partial"
+    with partial.open("wb") as stream:
+        stream.writelines(chunks)
     partial.replace(path)
 
 
-def _partial(path: Path) -> Path:
-    return path.with_name(f"{path.name}.partial")
-
-
 class _Pieces:
-    """One object of several pieces, which are written to a partial file; whoever gets the last one ends it.
+    """Object of several pieces in a partial file; the thread with the last piece finishes it.
 
-    A journal beside it lists the pieces that are there, with their checksums, so that they can be told again.
+    A journal next to the partial file lists the pieces that have arrived, with their checksums. A resumed run
+    verifies them.
     """
 
-    def __init__(self, reading: Reading, files: list[StoredFile], aside: Path, meter: Meter) -> None:
+    def __init__(
+        self, reading: Reading, files: list[StoredFile], aside: Path, meter: TransferProgress
+    ) -> None:
         self._reading, self._files, self._aside, self._meter = reading, files, aside, meter
         name = hashlib.sha256(reading.object.name.encode()).hexdigest()[:16]
         self._data = aside / f".{name}.partial"
@@ -157,7 +187,7 @@ class _Pieces:
         self._md5s: dict[int, str] = {}
 
     def tasks(self) -> Iterator[Task]:
-        """One for each piece that is not there."""
+        """Yields a task for each missing piece."""
         self._recall()
         for number in self._md5s:
             self._meter.add(self._reading.object.piece(number)[1], skipped=True)
@@ -170,7 +200,7 @@ class _Pieces:
             yield functools.partial(self._fetch, number)
 
     def _recall(self) -> None:
-        """Keeps of the journal what the partial file really holds."""
+        """Restores from the journal the pieces that the partial file really contains."""
         if not (self._journal.is_file() and self._data.is_file()):
             return
         expected = self._reading.object.md5s
@@ -208,7 +238,7 @@ class _Pieces:
             self._journal.unlink(missing_ok=True)
             raise
         if len(self._files) == 1 and self._files[0].size == self._reading.object.size:
-            path = self._aside / self._files[0].path
+            path = _place(self._reading, self._aside, self._files[0])
             path.parent.mkdir(parents=True, exist_ok=True)
             self._data.replace(path)
         else:
@@ -220,18 +250,30 @@ class _Pieces:
         with self._data.open("rb") as stream:
             for file in self._files:
                 stream.seek(file.offset)
-                _write(self._aside / file.path, memoryview(stream.read(file.size)))
+                _write(_place(self._reading, self._aside, file), self._aside, _blocks(stream, file.size))
 
     def _whole(self) -> str:
         with self._data.open("rb") as stream:
             return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
+def _blocks(stream: BinaryIO, left: int) -> Iterator[bytes]:
+    while left > 0 and (block := stream.read(min(left, _BLOCK))):
+        left -= len(block)
+        yield block
+
+
 def read_all(reading: Reading) -> bytes:
-    """All of a small object, checked.
+    """Reads and verifies a small object.
+
+    Args:
+        reading: The object.
+
+    Returns:
+        All of its bytes.
 
     Raises:
-        StoreError: It is missing or damaged.
+        StoreError: The object is missing or damaged.
     """
     pieces = [reading.read(number) for number in range(reading.pieces())]
     whole = b"".join(pieces)
@@ -239,11 +281,15 @@ def read_all(reading: Reading) -> bytes:
     return whole
 
 
-def verify(reading: Reading, meter: Meter) -> None:
-    """Reads a whole object and compares it with its checksums.
+def verify(reading: Reading, meter: TransferProgress) -> None:
+    """Reads an object completely and compares it with its checksums.
+
+    Args:
+        reading: The object.
+        meter: Progress display.
 
     Raises:
-        StoreError: It is missing or damaged.
+        StoreError: The object is missing or damaged.
     """
     whole = hashlib.md5(usedforsecurity=False)
     md5s = []
@@ -257,6 +303,11 @@ def verify(reading: Reading, meter: Meter) -> None:
 
 
 def put_in_place(aside: Path, folder: Path) -> None:
-    """Gives the finished folder its name; `folder` is not there, or empty."""
+    """Renames a completed staging folder to its final name.
+
+    Args:
+        aside: Staging folder.
+        folder: Final path; must be missing or an empty folder.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside.replace(folder)

@@ -1,18 +1,21 @@
-"""What S3 servers and networks answer, as messages with a remedy; and which faults may pass by themselves."""
+"""Turns errors of S3 servers and networks into messages with advice; marks transient errors."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from frcnn.errors import StoreError
+from frcnn.storage.network import without_user
 
 if TYPE_CHECKING:
     from frcnn.storage.settings import Settings
 
-# Codes of answers after which the same request may succeed. BadDigest: bytes were changed on the way.
+# Error codes after which the same request may succeed. BadDigest: bytes were changed in transit.
 _PASSING = frozenset(
     {
         "BadDigest",
+        "ConditionalRequestConflict",
         "IncompleteBody",
         "InternalError",
         "OperationAborted",
@@ -32,68 +35,78 @@ _REFUSED = (
     "InvalidToken",
     "AuthorizationHeaderMalformed",
 )
-_AGAIN = "then run the same again: it goes on where it stopped"
+_AGAIN = "then run the same command again to resume"
 
 
-class PassingFault(Exception):  # noqa: N818 -- not an error yet
-    """A fault that may pass."""
+class TransientError(Exception):
+    """Transient error: another attempt may succeed."""
 
     def __init__(self, text: str, remedy: str) -> None:
-        """`text` names place and fault."""
+        """Creates the error.
+
+        Args:
+            text: Address and error.
+            remedy: What the user can do.
+        """
         super().__init__(text)
         self._remedy = remedy
 
     def final(self, seconds: float) -> StoreError:
-        """What to say when it did not pass within so many seconds."""
+        """Returns the error to raise once retries have failed.
+
+        Args:
+            seconds: Duration of the retries, s.
+        """
         return StoreError(f"{self} (tried for {seconds:.0f} s); {self._remedy}, {_AGAIN}")
 
 
 class MissingError(StoreError):
-    """There is no such object."""
+    """Object that does not exist."""
 
 
 class DamagedError(StoreError):
-    """An object's bytes are not those that its checksum was made from."""
+    """Object whose bytes do not match its checksum."""
 
 
 class ChangedError(StoreError):
-    """An object is no longer the one that was listed."""
+    """Object that was replaced since it was listed."""
 
 
 @contextmanager
 def translated(settings: "Settings", where: str, doing: str) -> Iterator[None]:
-    """Within the block, errors of the SDK and of the network become ours.
+    """Turns errors of the SDK and the network into errors of this package within the block.
 
     Args:
-        settings: Of the server.
-        where: The URI.
-        doing: What is being done with it: "read".
+        settings: Settings of the server.
+        where: URI of the object.
+        doing: Verb for messages, such as "read".
 
     Raises:
-        StoreError: With place, reason and remedy.
-        PassingFault: Trying again may help.
+        StoreError: The request failed. The message gives address, reason and advice.
+        PassingFault: Another attempt may succeed.
     """
+    from xml.etree.ElementTree import ParseError
+
     import urllib3
     from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 
     try:
         yield
     except S3Error as error:
-        raise _of_code(settings, where, doing, error.code or "", error.message or "") from error
+        raise (
+            _of_region(settings, where, error)
+            or _of_code(settings, where, doing, error.code or "", error.message or "")
+        ) from error
+    except ParseError as error:
+        raise not_s3(settings, where) from error
     except ServerError as error:
         raise _of_status(settings, where, error.status_code) from error
     except InvalidResponseError as error:
-        raise _of_status(settings, where, error._code) from error
+        raise _of_page(settings, where, error) from error
     except urllib3.exceptions.SSLError as error:
-        raise StoreError(
-            f"{where}: {settings.endpoint} is not trusted ({_reason(error)}); "
-            "name the file of its CA's certificate by AWS_CA_BUNDLE"
-        ) from error
+        raise _of_tls(settings, where, error) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise PassingFault(
-            f"{where}: cannot reach {settings.endpoint} ({_reason(error)})",
-            "check S3_ENDPOINT, and that the server runs",
-        ) from error
+        raise _of_network(settings, where, error) from error
     except (MinioException, ValueError) as error:
         raise StoreError(f"{where}: cannot {doing} it on {settings.endpoint} ({error})") from error
 
@@ -101,41 +114,116 @@ def translated(settings: "Settings", where: str, doing: str) -> Iterator[None]:
 def _of_code(settings: "Settings", where: str, doing: str, code: str, message: str) -> Exception:
     server, source = settings.endpoint, settings.credentials_source
     if code in ("NoSuchKey", "NoSuchUpload", "NoSuchVersion"):
-        return MissingError(f"{where}: not there; check the URI (frcnn store ls lists what is)")
+        return MissingError(f"{where}: not there; check the URI (frcnn store ls lists what exists).")
     if code == "PreconditionFailed":
-        return ChangedError(f"{where}: was replaced while it was being read; run again for the new one")
+        return ChangedError(f"{where}: was replaced while being read. Run again to read the new version.")
     if code == "NoSuchBucket":
-        return StoreError(f"{where}: {server} has no such bucket; correct the URI, or have the bucket made")
+        return StoreError(f"{where}: {server} has no such bucket; correct the URI, or create the bucket.")
     if code in _REFUSED:
         return StoreError(
-            f"{where}: {server} does not accept the credentials ({code}), taken from {source}; correct them"
+            f"{where}: {server} does not accept the credentials ({code}), taken from {source}; correct them."
         )
     if code == "AccessDenied" and settings.credentials is None:
         return StoreError(
-            f"{where}: {server} wants credentials to {doing} it, and there are none; set "
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SHARED_CREDENTIALS_FILE"
+            f"{where}: {server} requires credentials to {doing} it, and there are none; set "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SHARED_CREDENTIALS_FILE."
         )
     if code == "AccessDenied":
         return StoreError(
-            f"{where}: {server} does not let these credentials ({source}) {doing} it; "
-            f"use others, or have the right to {doing} added"
+            f"{where}: {server} does not allow these credentials ({source}) to {doing} it; "
+            f"use others, or have the right to {doing} added."
         )
     if code == "RequestTimeTooSkewed":
-        return StoreError(f"{where}: {server} says that this machine's clock is wrong; set it")
+        return StoreError(f"{where}: {server} reports that this machine's clock is wrong. Set the clock.")
     if code in _PASSING:
-        return PassingFault(f"{where}: {server} answers {code}", "see what ails the server")
-    return StoreError(f"{where}: cannot {doing} it: {server} answers {code} ({message})")
+        return TransientError(f"{where}: {server} responds with {code}", "check the server's logs")
+    return StoreError(f"{where}: cannot {doing} it: {server} responds with {code} ({message})")
+
+
+def not_s3(settings: "Settings", where: str) -> StoreError:
+    """Returns the error for a response that is not S3's, such as a login page with status 200.
+
+    Args:
+        settings: Settings of the server.
+        where: URI of the object.
+    """
+    through = f" or the proxy {without_user(settings.proxy)}" if settings.proxy else ""
+    return StoreError(
+        f"{where}: {settings.endpoint}{through} responds with something other than S3, such as a login page; "
+        "check S3_ENDPOINT. It must be the address of the S3 API, not of a web console."
+    )
+
+
+_REGION_CODES = (
+    "AuthorizationHeaderMalformed", "BadRequest", "IllegalLocationConstraintException", "InvalidRegion",
+    "PermanentRedirect", "Redirect", "TemporaryRedirect",
+)  # fmt: skip
+_REGION = re.compile(r"(?:expecting|use region) '?([a-z][a-z0-9-]*[a-z0-9])")
+
+
+def _of_region(settings: "Settings", where: str, error: Any) -> StoreError | None:
+    """Returns the error for a bucket in another region than the signature's; `None` for others."""
+    if error.code not in _REGION_CODES:
+        return None
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    found = _REGION.search(error.message or "")
+    region = headers.get("x-amz-bucket-region") or (found[1] if found else "")
+    if not region and "region" not in (error.message or "").lower() and "Redirect" not in error.code:
+        return None
+    told = f"AWS_REGION is {settings.region}" if settings.region else "AWS_REGION is not set"
+    remedy = f"set AWS_REGION to {region}" if region else "set AWS_REGION to the bucket's region"
+    return StoreError(
+        f"{where}: the bucket is in another region than requests are signed for ({told}); {remedy}"
+    )
+
+
+def _of_tls(settings: "Settings", where: str, error: Exception) -> StoreError:
+    reason = _reason(error)
+    if "WRONG_VERSION_NUMBER" in str(error) or "record layer failure" in str(error).lower():
+        return StoreError(
+            f"{where}: {settings.endpoint} does not speak TLS ({reason}); begin S3_ENDPOINT with http://"
+        )
+    return StoreError(
+        f"{where}: {settings.endpoint} is not trusted ({reason}); "
+        "set AWS_CA_BUNDLE to the file with the certificate of its CA."
+    )
+
+
+def _of_network(settings: "Settings", where: str, error: Exception) -> Exception:
+    reason = _reason(error)
+    if not settings.proxy:
+        return TransientError(
+            f"{where}: cannot reach {settings.endpoint} ({reason})",
+            "check S3_ENDPOINT and whether the server is running",
+        )
+    proxy = without_user(settings.proxy)
+    text = f"{where}: cannot reach {settings.endpoint} through the proxy {proxy} ({reason})"
+    if "407" in reason:
+        return StoreError(f"{text}; put user and password into the proxy's URL")
+    return TransientError(text, "check HTTP_PROXY and HTTPS_PROXY, or list the server in NO_PROXY")
+
+
+def _of_page(settings: "Settings", where: str, error: Any) -> Exception:
+    """Returns the error for a response that is not XML."""
+    if "HTTPS server" in (error._body or ""):
+        return StoreError(f"{where}: {settings.endpoint} requires TLS; begin S3_ENDPOINT with https://")
+    return _of_status(settings, where, error._code)
 
 
 def _of_status(settings: "Settings", where: str, status: int) -> Exception:
-    text = f"{where}: {settings.endpoint} answers with HTTP status {status}"
+    text = f"{where}: {settings.endpoint} responds with HTTP status {status}"
     if status >= 500 or status in (408, 429):
-        return PassingFault(text, "see what ails the server")
-    return StoreError(f"{text}, which S3 does not; check S3_ENDPOINT")
+        return TransientError(text, "check the server's logs")
+    through = ""
+    if settings.proxy:
+        through = (
+            f", or list the server in NO_PROXY: the proxy {without_user(settings.proxy)} may have responded"
+        )
+    return StoreError(f"{text}, which S3 does not; check S3_ENDPOINT{through}.")
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost words: urllib3 wraps and repeats."""
+    """Returns the innermost reason of an error; urllib3 wraps errors and repeats their text."""
     inner: object = error
     while True:
         deeper = getattr(inner, "reason", None) or getattr(inner, "__cause__", None)

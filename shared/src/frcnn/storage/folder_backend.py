@@ -1,93 +1,132 @@
-"""A folder on a disk or a shared volume, as a keeper."""
+"""Storage backend for a folder on a disk or a shared volume."""
 
+import contextlib
 import os
-from collections.abc import Iterable, Sequence
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from frcnn import paths
 from frcnn.errors import StoreError
-from frcnn.files import atomic_path
+from frcnn.locks import exclusive
 from frcnn.storage import checksums
 from frcnn.storage.backend import Entry, Upload
-from frcnn.storage.faults import ChangedError, MissingError, PassingFault
+from frcnn.storage.faults import ChangedError, MissingError, TransientError
 
+# Prefix of incomplete files and of the folders in which they are written.
 _PARTIAL = ".partial-"
+_LOCK = ".frcnn.lock"
+# Age in seconds after which incomplete files of killed processes are removed.
+_STALE = 86400.0
 
 
-class FolderKeeper:
-    """The files below one folder. A file's version is its size and time of change."""
+class FolderBackend:
+    """Storage backend for one folder. The version of a file is its size and modification time."""
+
+    tells_checksums = False
 
     def __init__(self, root: Path) -> None:
-        """`root` need not be there yet."""
+        """Creates a backend.
+
+        Args:
+            root: The folder; need not exist yet.
+        """
         self._root = root
+        self._stale: set[Path] = set()
 
     def where(self, name: str = "") -> str:
-        """The path."""
+        """Returns the path of a file."""
         return str(self._root / name)
 
     def check(self) -> None:
-        """Nothing has to be there."""
+        """Does nothing: no folder has to exist."""
 
     def entries(self, below: str = "") -> list[Entry]:
-        """All files, links to files too."""
-        top = self._root / below
+        """Lists all files and links to files; notes leftovers of killed processes for `remove`."""
+        top = self._source(below) if below else self._root
         if below and not top.is_dir():
             return []
         found = []
-        for folder, _, names in os.walk(top):
+        for folder, folders, names in os.walk(top):
+            self._stale |= {Path(folder, name) for name in (*folders, *names) if _is_stale(folder, name)}
+            folders[:] = [name for name in folders if not name.startswith(_PARTIAL)]
             for name in names:
                 path = Path(folder, name)
-                if path.is_file() and not name.startswith(_PARTIAL):
-                    relative = path.relative_to(self._root).as_posix()
-                    found.append(Entry(relative, path.stat().st_size, _version(path)))
+                with contextlib.suppress(FileNotFoundError):  # removed since it was listed
+                    if not name.startswith(_PARTIAL) and name != _LOCK and path.is_file():
+                        relative = path.relative_to(self._root).as_posix()
+                        found.append(Entry(relative, path.stat().st_size, _version(path)))
         return sorted(found, key=lambda entry: entry.name)
 
     def stat(self, name: str) -> Entry:
-        """Of the file."""
-        path = self._root / name
-        if not path.is_file():
-            raise MissingError(f"{path}: no such file; check the path")
-        return Entry(name, path.stat().st_size, _version(path))
+        """Returns size and version of a file."""
+        path = self._source(name)
+        try:
+            if path.is_file():
+                return Entry(name, path.stat().st_size, _version(path))
+        except FileNotFoundError:
+            pass
+        raise MissingError(f"{path}: no such file; check the path")
 
     def read(self, name: str, offset: int, length: int, etag: str = "") -> bytes:
-        """A stretch of the file."""
-        path = self._root / name
+        """Reads a range of a file."""
+        path = self._source(name)
         if not path.is_file():
             raise MissingError(f"{path}: no such file; check the path")
-        if etag and _version(path) != etag:
-            raise ChangedError(f"{path}: was replaced while it was being read; run again for the new one")
-        with path.open("rb") as stream:
+        with _missing_as_ours(path), path.open("rb") as stream:
+            # Checks the open file, since another file may take its name at any time.
+            if etag and _facts(os.fstat(stream.fileno())) != etag:
+                raise ChangedError(f"{path}: was replaced while being read. Run again to read the new one.")
             stream.seek(offset)
             data = stream.read(length)
         if len(data) != length:
-            raise StoreError(f"{path}: shorter than it should be; publish it again")
+            raise StoreError(f"{path}: found {len(data)} of {length} bytes. Publish it again.")
         return data
 
     def write(self, name: str, data: bytes, md5: str) -> None:
-        """Aside, then renamed."""
+        """Writes to a temporary file, then renames it."""
         _check(self.where(name), data, md5)
-        with atomic_path(self._root / name) as temporary:
+        path = self._target(name)
+        with _aside(path) as temporary:
             temporary.write_bytes(data)
+            _finish(temporary, path)
+
+    def swap(self, name: str, data: bytes, md5: str, former: Entry | None, former_md5: str) -> None:
+        """Replaces a file under a lock; compares the content, not the modification time."""
+        path = self._target(name)
+        with exclusive(self._root / _LOCK):
+            found = checksums.md5(path.read_bytes()) if path.is_file() else ""
+            if found != former_md5:
+                raise ChangedError(f"{path}: was replaced by another process in the meantime. Run again.")
+            self.write(name, data, md5)
 
     def remove(self, names: Iterable[str]) -> None:
-        """Files, and folders that become empty."""
+        """Removes files, folders that become empty, and incomplete files of killed processes."""
+        for path in self._stale:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         for name in names:
-            path = self._root / name
+            path = self._target(name)
             path.unlink(missing_ok=True)
-            for folder in path.parents:
-                if folder == self._root or any(folder.iterdir()):
-                    break
-                folder.rmdir()
+            # The outermost folder stays: other processes may be about to create files in it.
+            for folder in path.relative_to(self._root).parents[:-2]:
+                try:
+                    (self._root / folder).rmdir()
+                except OSError:
+                    break  # it is not empty, or another process removed it
 
     def begin(self, name: str) -> Upload:
-        """A file beside the final one. What a former run left there is written again."""
-        path = self._root / name
-        aside = path.with_name(f"{_PARTIAL}{path.name}")
-        aside.parent.mkdir(parents=True, exist_ok=True)
+        """Creates a temporary file next to the final one; interrupted uploads are not resumed."""
+        path = self._target(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=path.parent)) / f"{_PARTIAL}{path.name}"
         aside.write_bytes(b"")
         return Upload(str(aside), {})
 
     def part(self, name: str, upload: Upload, number: int, offset: int, data: bytes, md5: str) -> None:
-        """Written where it belongs."""
+        """Writes the part at its offset."""
         _check(self.where(name), data, md5)
         with Path(upload.id).open("r+b") as stream:
             stream.seek(offset)
@@ -95,19 +134,65 @@ class FolderKeeper:
         upload.parts[number] = md5
 
     def complete(self, name: str, upload: Upload, md5s: Sequence[str]) -> None:
-        """Renamed."""
-        Path(upload.id).replace(self._root / name)
+        """Renames the temporary file."""
+        aside = Path(upload.id)
+        _finish(aside, self._target(name))
+        shutil.rmtree(aside.parent, ignore_errors=True)
 
     def part_bytes(self, entry: Entry) -> int:
-        """Not known."""
+        """Returns 0: files are not made of parts."""
         return 0
+
+    def _target(self, name: str) -> Path:
+        """Returns a path to write or remove; refuses links that lead out of the folder."""
+        return paths.below(self._root, name, self.where())
+
+    def _source(self, name: str) -> Path:
+        """Returns a path to read; follows links, since data sets on volumes may consist of them."""
+        return paths.below(self._root, name, self.where(), follow_links=True)
+
+
+@contextlib.contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """Yields a path in a new temporary folder next to `path`, which listings omit."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=path.parent))
+    try:
+        yield folder / f"{_PARTIAL}{path.name}"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _finish(temporary: Path, path: Path) -> None:
+    """Flushes a file to the disk, then gives it its final name."""
+    with temporary.open("rb") as handle:
+        os.fsync(handle.fileno())
+    temporary.replace(path)
+
+
+def _is_stale(folder: str, name: str) -> bool:
+    try:
+        return name.startswith(_PARTIAL) and time.time() - Path(folder, name).stat().st_mtime > _STALE
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _missing_as_ours(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise MissingError(f"{path}: no such file; check the path") from error
 
 
 def _check(where: str, data: bytes, md5: str) -> None:
     if checksums.md5(data) != md5:
-        raise PassingFault(f"{where}: not the bytes that were meant", "look at the disk it is read from")
+        raise TransientError(f"{where}: the bytes to write have changed", "check the source disk for errors")
 
 
 def _version(path: Path) -> str:
-    facts = path.stat()
+    return _facts(path.stat())
+
+
+def _facts(facts: os.stat_result) -> str:
     return f"{facts.st_size}:{facts.st_mtime_ns}"

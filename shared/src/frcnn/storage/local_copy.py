@@ -1,4 +1,4 @@
-"""Where copies of what lies on S3 are kept on this machine, and how much room they may take."""
+"""Local copies of data on S3, in a cache of limited size."""
 
 import contextlib
 import dataclasses
@@ -7,80 +7,100 @@ import logging
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from frcnn.errors import StoreError, UsageError
+from frcnn.paths import below
 from frcnn.storage.address import is_remote
+from frcnn.storage.cache_folder import FOLDER_VARIABLE, default_folder, private_part
 from frcnn.storage.store import Store
+from frcnn.storage.verify import holds
 
 log = logging.getLogger(__name__)
 
-FOLDER_VARIABLE, LIMIT_VARIABLE = "FRCNN_CACHE", "FRCNN_CACHE_LIMIT"
+LIMIT_VARIABLE = "FRCNN_CACHE_LIMIT"
 DEFAULT_LIMIT = "50GiB"
 _UNITS = {unit: 1000**n for n, unit in enumerate(("", "k", "m", "g", "t"))}
 _UNITS |= {f"{unit}i": 1024**n for n, unit in enumerate(("", "k", "m", "g", "t")) if n}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?", re.IGNORECASE)
-# Locks of the copies that this process uses; the system lets go of them when it ends.
+# Locks of the copies that this process uses; the system releases them when the process ends.
 _in_use: list[int] = []
 
 
 @dataclasses.dataclass(frozen=True)
 class CacheSettings:
-    """A folder, and how many bytes the copies in it may take."""
+    """Settings of the cache.
+
+    Attributes:
+        folder: Cache folder.
+        limit: Maximum total size of the copies, bytes.
+    """
 
     folder: Path
     limit: int
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "CacheSettings":
-        """FRCNN_CACHE and FRCNN_CACHE_LIMIT, such as `200GiB`.
+        """Reads FRCNN_CACHE and FRCNN_CACHE_LIMIT, such as `200GiB`.
+
+        Args:
+            environment: Environment variables; default: those of this process.
+
+        Returns:
+            The settings.
 
         Raises:
-            UsageError: The limit is no size.
+            UsageError: The limit is not a size.
         """
         known = os.environ if environment is None else environment
-        folder = known.get(FOLDER_VARIABLE) or Path(tempfile.gettempdir(), f"frcnn-cache-{os.getuid()}")
+        folder = known.get(FOLDER_VARIABLE) or default_folder()
         return cls(Path(folder), _bytes(known.get(LIMIT_VARIABLE) or DEFAULT_LIMIT))
 
 
 def local_copy(given: str, flag: str, store: Store | None = None) -> Path:
-    """The folder `given`, or a copy of what lies there if it is an S3 URI.
+    """Returns a local folder, or a local copy of the data at an S3 URI.
 
-    A copy is used again as long as the names, sizes and checksums of what was copied are the same. Those
-    that were not used for longest make room for a new one.
+    A copy is reused while its content and the content at the URI are unchanged (names, sizes, checksums). The
+    least recently used copies are removed to make room for a new one.
 
     Args:
         given: Path or URI.
-        flag: What messages call it, such as `convert --data`.
-        store: Default: the environment's.
+        flag: Flag that `given` comes from, for messages, such as `convert --data`.
+        store: Store to fetch from; default: the store configured by the environment.
+
+    Returns:
+        Path of the folder or copy.
 
     Raises:
-        StoreError: There is no such folder, nothing at the URI, too much of it, or it is out of reach.
+        StoreError: The folder is missing, or the data at the URI is missing, too large or unreachable.
+        UsageError: FRCNN_CACHE_LIMIT is not a size.
     """
     if not is_remote(given):
         if not Path(given).is_dir():
             raise StoreError(f"{flag} {given}: no such folder; is its volume mounted into the step?")
         return Path(given)
     store, settings = store or Store.from_environment(), CacheSettings.from_environment()
-    copies = settings.folder / "copies"
     try:
+        copies = private_part(settings.folder, "copies")
         manifest = store.contents(given)
-        folder = copies / manifest.id
+        folder = below(copies, manifest.id, given)
         _use(folder)
         with _one_at_a_time(folder):
+            if folder.is_dir() and not holds(folder, manifest):
+                log.warning("Fetching %s again: the local copy is damaged", folder)
+                shutil.rmtree(folder)
             if not folder.is_dir():
                 _make_room(copies, manifest.size, settings, given)
                 store.fetch(given, folder)
     except StoreError as error:
         raise type(error)(f"{flag} {error}") from error
-    log.info("%s %s is here as %s", flag, given, folder)
+    log.info("%s: using the local copy of %s in %s", flag, given, folder)
     return folder
 
 
 def _use(folder: Path) -> None:
-    """Keeps the copy from being removed as long as this process runs, and remembers that it was used."""
+    """Marks a copy as used now, and protects it from removal while this process runs."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder.with_name(f"{folder.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
     fcntl.flock(lock, fcntl.LOCK_SH)
@@ -90,14 +110,14 @@ def _use(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Other processes that want the same copy wait, and find it made."""
+    """Lets one process make a copy; others that need the same copy wait for it."""
     with folder.with_name(f".{folder.name}.making").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
 def _make_room(copies: Path, size: int, settings: CacheSettings, given: str) -> None:
-    """Removes copies that no process uses, those used longest ago first, until `size` bytes more fit."""
+    """Removes unused copies, least recently used first, until `size` more bytes fit."""
     for lock in sorted(copies.glob("*.lock"), key=lambda path: path.stat().st_mtime):
         if _fits(copies, size, settings.limit):
             return
@@ -111,7 +131,7 @@ def _make_room(copies: Path, size: int, settings: CacheSettings, given: str) -> 
         raise StoreError(
             f"{given}: {size / 1e9:.1f} GB do not fit into {copies} (limit {settings.limit / 1e9:.1f} GB, "
             f"{free / 1e9:.1f} GB free on the disk); raise {LIMIT_VARIABLE}, or set {FOLDER_VARIABLE} to "
-            "a folder on a larger disk"
+            "a folder on a larger disk."
         )
 
 

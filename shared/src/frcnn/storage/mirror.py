@@ -1,4 +1,4 @@
-"""A folder whose files are copied to a store as they appear, beside whatever writes them."""
+"""Mirrors a folder to a store while another part of the program writes to it."""
 
 import logging
 import os
@@ -13,20 +13,27 @@ from frcnn.storage.store import Store
 log = logging.getLogger(__name__)
 
 INTERVAL = 2.0
-# How many seconds a failed or cancelled run waits for the last uploads.
+# Maximum wait of a failed or canceled run for the last uploads, s.
 GRACE = 10.0
 
 _Version = tuple[int, int]
 
 
 class Mirror:
-    """Copies new and changed files in a thread of its own; what is removed here is removed there, afterwards.
+    """Background thread that copies new and changed files, and removes deleted ones.
 
-    Files have to appear whole (`frcnn.files.atomic_path`). Names that begin with a dot are left out.
+    Files must appear atomically (`frcnn.files.atomic_path`). Names that begin with a dot are ignored.
     """
 
     def __init__(self, store: Store, folder: Path, uri: str, *, interval: float = INTERVAL) -> None:
-        """`folder` need not be there yet; it is looked at every `interval` seconds."""
+        """Creates a mirror.
+
+        Args:
+            store: Store to copy to.
+            folder: Folder to mirror; need not exist yet.
+            uri: URI or path to copy to.
+            interval: Time between two scans of the folder, s.
+        """
         self._store, self._folder, self._uri, self._interval = store, folder, uri.rstrip("/"), interval
         self._known = _versions(folder)
         self._over = threading.Event()
@@ -34,17 +41,17 @@ class Mirror:
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
 
     def __enter__(self) -> Self:
-        """Begins. What is in the folder now is taken to be there already."""
+        """Starts mirroring. Files that are in the folder now count as already copied."""
         self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Waits until what is left is copied; after an error not for long.
+        """Waits until all files are copied; after an error, at most for `GRACE` seconds.
 
         Raises:
-            StoreError: Copying failed, and nothing else did.
+            StoreError: Copying failed, and the block did not.
         """
         self._over.set()
         self._thread.join(GRACE if error is not None else None)
@@ -52,10 +59,10 @@ class Mirror:
             raise self._failure
 
     def copy(self) -> None:
-        """Copies what is new or changed, then removes what is gone.
+        """Copies new and changed files, then removes deleted ones from the store.
 
         Raises:
-            StoreError: Names the file and the remedy; what was copied stays.
+            StoreError: A request failed. Files copied before are kept.
         """
         found = _versions(self._folder)
         for name, version in found.items():
@@ -75,13 +82,13 @@ class Mirror:
             except (StoreError, OSError) as error:
                 self._failure = error
                 if not last:
-                    log.warning("%s; trying again in a moment, the run goes on", error)
+                    log.warning("Copying failed; retrying while the run continues: %s", error)
             else:
                 self._failure = None
 
 
 def _versions(folder: Path) -> dict[str, _Version]:
-    """Size and time of change of each file, by relative name."""
+    """Returns size and modification time of each file, by relative name."""
     found: dict[str, _Version] = {}
     for top, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]

@@ -1,4 +1,4 @@
-"""How the files of a folder become the objects of an artifact."""
+"""Groups the files of a folder into the objects of an artifact."""
 
 import dataclasses
 import os
@@ -13,29 +13,40 @@ from frcnn.storage.manifest import Manifest, StoredFile, StoredObject, published
 
 MIB = 1 << 20
 PIECE_BYTES = 16 * MIB
-# S3 takes no more parts than these for an object.
+# Maximum number of parts of an object on S3.
 MAX_PIECES = 10_000
-# A request costs as much time as sending some hundred kB; smaller files share objects.
+# A request takes as long as sending a few hundred kB, so smaller files share objects.
 PACKED_BELOW = MIB
 PACK_BYTES = 4 * PIECE_BYTES
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """The bytes of an object, as the files here that they are made of, one behind the other."""
+    """Content of an object, as a sequence of local files.
+
+    Attributes:
+        parts: Path and size (bytes) of each file, in order.
+    """
 
     parts: tuple[tuple[Path, int], ...]
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Size in bytes."""
         return sum(size for _, size in self.parts)
 
     def read(self, offset: int, length: int) -> bytes:
-        """A stretch of it.
+        """Reads a range.
+
+        Args:
+            offset: First byte.
+            length: Number of bytes.
+
+        Returns:
+            The bytes.
 
         Raises:
-            StoreError: A file is shorter than it was, or cannot be read.
+            StoreError: A file cannot be read, or is shorter than before.
         """
         chunks = []
         for path, size in self.parts:
@@ -47,7 +58,12 @@ class Source:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def pieces(self) -> tuple[int, list[tuple[int, int]]]:
-        """Size of its pieces, and offset and length of each; an empty object has one."""
+        """Divides the content into pieces.
+
+        Returns:
+            Size of each piece but the last, and offset and length of every piece, bytes. An empty object has
+            one.
+        """
         least = -(-self.size // MAX_PIECES)
         piece = max(PIECE_BYTES, -(-least // MIB) * MIB)
         offsets = range(0, max(self.size, 1), piece)
@@ -55,13 +71,18 @@ class Source:
 
 
 def plan(folder: Path, threads: int) -> tuple[Manifest, tuple[Source, ...]]:
-    """What publishing the folder would put where, and the source of each object. Reads every file once.
+    """Plans the artifact of a folder. Reads every file once and follows links to files.
 
-    Links are followed if they lead to files.
+    Args:
+        folder: Folder to publish.
+        threads: Number of threads that compute checksums.
+
+    Returns:
+        The manifest, and the source of each of its objects.
 
     Raises:
-        UsageError: No such folder, nothing in it, or something that is neither file nor folder.
-        StoreError: A file cannot be read, or changes meanwhile.
+        UsageError: The folder is missing, empty, or contains something that is neither a file nor a folder.
+        StoreError: A file cannot be read, or becomes shorter meanwhile.
     """
     grouped = list(_grouped(folder))
     sources = tuple(Source(tuple((path, size) for _, path, size in group)) for _, group in grouped)
@@ -88,7 +109,7 @@ _File = tuple[str, Path, int]
 
 
 def _grouped(folder: Path) -> Iterator[tuple[str, list[_File]]]:
-    """Name of each object, and its files."""
+    """Yields the name and the files of each object."""
     pack: list[_File] = []
     packs = filled = 0
     for name, path in _walk(folder):
@@ -114,7 +135,7 @@ def _files(grouped: list[tuple[str, list[_File]]]) -> Iterator[StoredFile]:
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Relative name and path of each file, in an order that is the same everywhere."""
+    """Yields relative name and path of each file, in sorted order."""
     if not folder.is_dir():
         raise UsageError(f"{folder}: no such folder; expected the folder to publish")
     found: list[tuple[str, Path]] = []
@@ -122,13 +143,13 @@ def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
         for name in (*names, *(each for each in folders if Path(top, each).is_symlink())):
             path = Path(top, name)
             if not path.is_file():
-                raise UsageError(f"{path}: neither a file nor a folder; remove it, or publish another folder")
+                raise UsageError(f"{path}: neither a file nor a folder; remove it or publish another folder.")
             relative = path.relative_to(folder).as_posix()
             if not relative.isprintable():
-                raise UsageError(f"{str(path)!r}: a name that cannot be kept in a store; rename the file")
+                raise UsageError(f"{str(path)!r}: unprintable characters in the name. Rename the file.")
             found.append((relative, path))
     if not found:
-        raise UsageError(f"{folder}: holds no files; there is nothing to publish")
+        raise UsageError(f"{folder} contains no files; expected a folder with files to publish.")
     yield from sorted(found)
 
 
@@ -141,6 +162,6 @@ def _read(path: Path, offset: int, length: int) -> bytes:
         raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
     if len(data) != length:
         raise StoreError(
-            f"{path}: became shorter while it was being read; publish it when nothing writes to it"
+            f"{path}: became shorter while being read. Publish it again when nothing writes to it."
         )
     return data

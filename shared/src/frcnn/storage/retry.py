@@ -1,4 +1,4 @@
-"""Trying again: only what may pass by itself, with growing pauses, and for a limited time."""
+"""Retries transient errors, with growing pauses and for a limited time."""
 
 import logging
 import random
@@ -7,41 +7,53 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from frcnn.storage.faults import PassingFault
+from frcnn.storage.faults import TransientError
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-# Pauses differ from thread to thread, so that not all come back at once; never the seeded generator.
+# Pauses are random, so that threads do not retry at once. The seeded generator must stay unaffected.
 _random = random.SystemRandom()
 
 
 class Retries:
-    """Tries again what failed by a `PassingFault`; a new success of any thread renews the patience of all.
+    """Retry policy shared by all requests of a transfer.
 
-    One for all requests of a transfer: while pieces come through on a bad link, it goes on.
+    Each success, in any thread, restarts the time limit: a transfer continues while pieces get through on a
+    bad connection.
     """
 
     def __init__(self, patience: float, stopped: threading.Event | None = None) -> None:
-        """`patience` in seconds without any success; `stopped` ends the pauses at once."""
+        """Creates a policy.
+
+        Args:
+            patience: Maximum time without any success, s.
+            stopped: Event that ends pauses at once.
+        """
         self._patience = patience
         self._stopped = stopped or threading.Event()
         self._last_success = 0.0
         self._warned = False
 
     def __call__(self, action: Callable[[], Result]) -> Result:
-        """What `action` returns.
+        """Calls a function until it succeeds.
+
+        Args:
+            action: Function that makes one request.
+
+        Returns:
+            Result of `action`.
 
         Raises:
-            StoreError: It failed, and trying again is of no use or went on for too long.
+            StoreError: The error is permanent, or the time limit is over.
         """
         began, pause = time.monotonic(), FIRST_PAUSE
         while True:
             try:
                 result = action()
-            except PassingFault as fault:
+            except TransientError as fault:
                 left = max(began, self._last_success) + self._patience - time.monotonic()
                 if left <= 0 or self._stopped.is_set():
                     raise fault.final(self._patience) from fault
@@ -52,7 +64,7 @@ class Retries:
                 self._last_success, self._warned = time.monotonic(), False
                 return result
 
-    def _tell(self, fault: PassingFault) -> None:
+    def _tell(self, fault: TransientError) -> None:
         if not self._warned:
             self._warned = True
-            log.warning("%s; trying again for %.0f s", fault, self._patience)
+            log.warning("%s; retrying for %.0f s", fault, self._patience)

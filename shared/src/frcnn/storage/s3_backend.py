@@ -1,12 +1,7 @@
-"""A bucket, through the `minio` SDK.
+"""Storage backend for a bucket, based on the `minio` SDK. The SDK's retries are off; see `retry`."""
 
-The SDK has no public call for single parts, without which an upload cannot be taken up again, so its
-`_create_multipart_upload` and the like are used, here only. Its own silent retries are off: see `retry`.
-"""
-
-import base64
-import binascii
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -14,51 +9,63 @@ from frcnn.errors import StoreError
 from frcnn.storage.address import Address
 from frcnn.storage.backend import Entry, Upload
 from frcnn.storage.checksums import combined_etag, is_md5
-from frcnn.storage.faults import MissingError, PassingFault, translated
+from frcnn.storage.faults import ChangedError, MissingError, TransientError, not_s3, translated
+from frcnn.storage.multipart import Multipart, plain
+from frcnn.storage.network import pool
 from frcnn.storage.settings import Settings
 
 if TYPE_CHECKING:
     from minio import Minio
 
-CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
-# For a whole piece, so that a slow link can carry it.
+log = logging.getLogger(__name__)
+
+# Timeout for sending a whole piece; enough for a slow connection.
 SEND_SECONDS = 900.0
 
 
-class S3Keeper:
-    """The objects below one address."""
+class S3Backend:
+    """Storage backend for the objects below one address."""
+
+    tells_checksums = True
 
     def __init__(self, client: "Minio", settings: Settings, address: Address) -> None:
-        """`client` as `connect` makes it."""
+        """Creates a backend.
+
+        Args:
+            client: Client as created by `connect`.
+            settings: Settings of the server.
+            address: Address of the objects.
+        """
         self._client: Any = client
         self._settings = settings
         self._address = address
         self._bucket = address.bucket
+        self._parts = Multipart(client, address.bucket)
 
     def where(self, name: str = "") -> str:
-        """`s3://bucket/key`."""
+        """Returns `s3://bucket/key`."""
         return f"{self._address}/{name}" if name else str(self._address)
 
     def check(self) -> None:
-        """Asks for the first object: some servers make a bucket for whoever writes to it, in silence."""
+        """Lists the first object: some servers silently create a bucket on the first write."""
         with self._request("", "list"):
             next(iter(self._client.list_objects(self._bucket, prefix=self._key(""))), None)
 
     def entries(self, below: str = "") -> list[Entry]:
-        """By recursive listings, a thousand keys a request."""
+        """Lists recursively, a thousand keys per request."""
         prefix = self._key(f"{below}/" if below else "")
         start = len(self._key(""))
         with self._request(below, "list"):
             found = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
-            # Some servers list emptied folders.
+            # Some servers also list empty folders.
             return [
-                Entry(each.object_name[start:], each.size or 0, _plain(each.etag))
+                Entry(each.object_name[start:], each.size or 0, plain(each.etag))
                 for each in found
                 if not each.object_name.endswith("/")
             ]
 
     def stat(self, name: str) -> Entry:
-        """By HEAD, whose answer does not tell why it is refused: a listing does."""
+        """Reads size and ETag by HEAD; if it is refused, lists the bucket to find out why."""
         try:
             with self._request(name, "read"):
                 found = self._client.stat_object(self._bucket, self._key(name))
@@ -67,115 +74,113 @@ class S3Keeper:
         except StoreError:
             self.check()
             raise
-        return Entry(name, found.size, _plain(found.etag))
+        if not found.etag:
+            raise not_s3(self._settings, self.where(name))
+        return Entry(name, found.size, plain(found.etag))
 
     def read(self, name: str, offset: int, length: int, etag: str = "") -> bytes:
-        """By a ranged GET."""
+        """Reads a range by GET, with If-Match if `etag` is given."""
         headers = {"If-Match": f'"{etag}"'} if etag else None
         with self._request(name, "read"):
             answer = self._client.get_object(
                 self._bucket, self._key(name), offset=offset, length=length, request_headers=headers
             )
             try:
-                data: bytes = answer.read()
+                # One extra byte detects a response that is too long.
+                data: bytes = answer.read(length + 1)
             finally:
                 answer.close()
                 answer.release_conn()
         if len(data) != length:
-            raise PassingFault(
-                f"{self.where(name)}: {len(data)} bytes came instead of {length}", "see what ails the server"
+            raise TransientError(
+                f"{self.where(name)}: received {len(data)} bytes instead of {length}",
+                "check the server's logs",
             )
         return data
 
     def write(self, name: str, data: bytes, md5: str) -> None:
-        """By PUT with Content-MD5."""
+        """Writes by PUT with Content-MD5."""
         with self._request(name, "write"):
-            result = self._client._put_object(self._bucket, self._key(name), data, _headers(md5))
-        self._compare(name, result.etag, md5)
+            etag = self._parts.put(self._key(name), data, md5)
+        self._compare(name, etag, md5)
+
+    def swap(self, name: str, data: bytes, md5: str, former: Entry | None, former_md5: str) -> None:
+        """Writes by PUT with If-Match, or with If-None-Match if there was no object."""
+        condition = {"If-Match": f'"{former.etag}"'} if former else {"If-None-Match": "*"}
+        try:
+            with self._request(name, "write"):
+                self._parts.put(self._key(name), data, md5, condition)
+        except MissingError as error:  # some servers respond so if the object to match is gone
+            raise ChangedError(str(error)) from error
+        except StoreError as error:
+            if getattr(error.__cause__, "code", "") != "NotImplemented":
+                raise
+            log.warning(
+                "%s: %s does not support conditional writes; simultaneous publications may get lost",
+                *(self.where(name), self._settings.endpoint),
+            )
+            self.write(name, data, md5)
 
     def remove(self, names: Iterable[str]) -> None:
-        """By bulk deletion."""
+        """Removes objects by bulk deletion."""
         from minio.deleteobjects import DeleteObject
 
         with self._request("", "remove objects from"):
             doomed = [DeleteObject(self._key(name)) for name in names]
             faults = [each.code for each in self._client.remove_objects(self._bucket, doomed)]
         if any(code != "NoSuchKey" for code in faults):
-            raise StoreError(f"{self.where()}: cannot remove objects ({faults[0]})")
+            raise StoreError(f"{self.where()}: cannot remove objects ({faults[0]}). Check the policy.")
 
     def begin(self, name: str) -> Upload:
-        """The newest unfinished upload of that key, or a new one."""
+        """Resumes the newest unfinished upload of the key, or begins a new one."""
         key = self._key(name)
         with self._request(name, "write"):
-            under_way = self._client._list_multipart_uploads(self._bucket, prefix=key).uploads
-            mine = [each for each in under_way if each.object_name == key]
-            if mine:
-                newest = max(mine, key=lambda each: str(each.initiated_time))
-                return Upload(newest.upload_id, dict(self._parts(key, newest.upload_id)))
-            return Upload(self._client._create_multipart_upload(self._bucket, key, {}), {})
+            found = self._parts.newest(key)
+            return Upload(*found) if found else Upload(self._parts.begin(key), {})
 
     def part(self, name: str, upload: Upload, number: int, offset: int, data: bytes, md5: str) -> None:
-        """By UploadPart with Content-MD5."""
+        """Uploads a part by UploadPart with Content-MD5."""
         with self._request(name, "write"):
-            etag = self._client._upload_part(
-                self._bucket, self._key(name), data, _headers(md5), upload.id, number
-            )
+            etag = self._parts.part(self._key(name), upload.id, number, data, md5)
         self._compare(name, etag, md5)
-        upload.parts[number] = _plain(etag)
+        upload.parts[number] = etag
 
     def complete(self, name: str, upload: Upload, md5s: Sequence[str]) -> None:
-        """By CompleteMultipartUpload; one whose answer got lost is found done."""
-        from minio.datatypes import Part
-
-        parts = [Part(number, upload.parts[number]) for number in range(1, len(md5s) + 1)]
+        """Joins the parts by CompleteMultipartUpload; recognizes a completed earlier attempt."""
+        etags = [upload.parts[number] for number in range(1, len(md5s) + 1)]
         expected = combined_etag(md5s)
         with self._request(name, "write"):
             try:
-                result = self._client._complete_multipart_upload(
-                    self._bucket, self._key(name), upload.id, parts
-                )
-                etag = _plain(result.etag)
+                etag = self._parts.complete(self._key(name), upload.id, etags)
             except Exception as error:
                 if getattr(error, "code", "") != "NoSuchUpload":
                     raise
                 etag = self.stat(name).etag
         if is_md5(etag) and etag != expected:
-            raise StoreError(f"{self.where(name)}: arrived damaged; publish again")
+            raise StoreError(f"{self.where(name)}: arrived damaged. Publish again.")
 
     def part_bytes(self, entry: Entry) -> int:
-        """The size of part 1, if it explains the number of parts."""
+        """Returns the size of part 1 if it is consistent with the number of parts, or else 0."""
         count = int(entry.etag.partition("-")[2] or 0)
         if not is_md5(entry.etag) or not count:
             return 0
         try:
             with self._request(entry.name, "read"):
-                answer = self._client._execute(
-                    "HEAD", self._bucket, self._key(entry.name), query_params={"partNumber": "1"}
+                found = self._client.stat_object(
+                    self._bucket, self._key(entry.name), extra_query_params={"partNumber": "1"}
                 )
         except MissingError:
             raise
         except StoreError:
-            return 0  # not every server knows parts of finished objects
-        size = int(answer.headers.get("Content-Length", 0))
+            return 0  # not every server returns parts of complete objects
+        size = int(found.size or 0)
         return size if size and -(-entry.size // size) == count else 0
 
-    def _parts(self, key: str, upload_id: str) -> Iterator[tuple[int, str]]:
-        marker: Any = None
-        while True:
-            answer = self._client._list_parts(
-                self._bucket, key, upload_id, part_number_marker=str(marker) if marker else None
-            )
-            for part in answer.parts:
-                yield part.part_number, _plain(part.etag)
-            marker = answer.next_part_number_marker
-            if not answer.is_truncated or not marker:
-                return
-
     def _compare(self, name: str, etag: str | None, md5: str) -> None:
-        """Servers that encrypt give other etags; these have checked Content-MD5 all the same."""
-        found = _plain(etag)
+        """Compares an ETag if it is a checksum; encrypting servers check only Content-MD5."""
+        found = plain(etag)
         if is_md5(found) and "-" not in found and found != md5:
-            raise PassingFault(f"{self.where(name)}: arrived damaged", "see what ails the network")
+            raise TransientError(f"{self.where(name)}: arrived damaged", "check the network")
 
     def _key(self, name: str) -> str:
         return self._address.below(name)
@@ -185,25 +190,25 @@ class S3Keeper:
 
 
 def connect(settings: Settings) -> "Minio":
-    """A client without retries of its own. It keeps as many connections as requests may be under way."""
-    import certifi
-    import urllib3
+    """Creates a client without retries, with a connection for every parallel request.
+
+    Args:
+        settings: Settings of the server.
+
+    Returns:
+        The client.
+    """
     from minio import Minio
 
     url = urlsplit(settings.endpoint)
-    pool = urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-        maxsize=2 * settings.parallel,  # two transfers side by side
-        cert_reqs="CERT_REQUIRED",
-        ca_certs=str(settings.ca_file or certifi.where()),
-        retries=False,
-    )
-    pool.pool_classes_by_scheme = _patient_senders()
+    # Enough for two simultaneous transfers.
+    connections = pool(settings.proxy, settings.ca_file, maxsize=2 * settings.parallel)
+    connections.pool_classes_by_scheme = _patient_senders()
     client = Minio(
         url.netloc,
         secure=url.scheme == "https",
         region=settings.region,
-        http_client=pool,
+        http_client=connections,
         credentials=settings.credentials,
     )
     if settings.style == "virtual":
@@ -214,7 +219,7 @@ def connect(settings: Settings) -> "Minio":
 
 
 def _patient_senders() -> dict[str, Any]:
-    """urllib3 gives a connection's first request the time for connecting only; a piece takes longer."""
+    """Returns connection classes with a longer send timeout than urllib3's connect timeout."""
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -230,14 +235,3 @@ def _patient_senders() -> dict[str, Any]:
         "http": patient(HTTPConnectionPool, HTTPConnection),
         "https": patient(HTTPSConnectionPool, HTTPSConnection),
     }
-
-
-def _headers(md5: str) -> dict[str, str]:
-    return {
-        "Content-MD5": base64.b64encode(binascii.unhexlify(md5)).decode(),
-        "Content-Type": "application/octet-stream",
-    }
-
-
-def _plain(etag: str | None) -> str:
-    return (etag or "").strip('"')

@@ -1,35 +1,37 @@
-"""The store: artifacts and files on S3 or in folders, through the same calls."""
+"""Artifact store: artifacts and files on S3 or in folders, with the same methods for both."""
 
-import dataclasses
 import functools
 import glob
 import hashlib
 import logging
 import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.errors import StoreError, UsageError
-from frcnn.storage import download, upload
+from frcnn.paths import fault_of
+from frcnn.storage import download, publication, upload
 from frcnn.storage.address import Address, is_remote
-from frcnn.storage.backend import Entry, Keeper
+from frcnn.storage.backend import Entry, StorageBackend
 from frcnn.storage.checksums import is_md5, md5
-from frcnn.storage.faults import DamagedError, MissingError
-from frcnn.storage.folder_backend import FolderKeeper
+from frcnn.storage.faults import ChangedError, DamagedError, MissingError
+from frcnn.storage.folder_backend import FolderBackend
 from frcnn.storage.manifest import (
     CONTENT,
     NAME,
+    ByteRange,
     Manifest,
     StoredFile,
     StoredObject,
-    Stretch,
-    safe_path,
+    clashing,
+    location_of,
 )
 from frcnn.storage.packing import PIECE_BYTES, Source, plan
-from frcnn.storage.s3_backend import S3Keeper, connect
+from frcnn.storage.s3_backend import S3Backend, connect
 from frcnn.storage.settings import Settings
 from frcnn.storage.transfer import Transfer
-from frcnn.storage.transfer_progress import Meter
+from frcnn.storage.transfer_progress import TransferProgress
 from frcnn.storage.verify import holds
 
 if TYPE_CHECKING:
@@ -37,125 +39,177 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Parts larger than this are not read as one piece, whatever the etag was made of.
+# Maximum size of a piece to read, even if the ETag was computed from larger parts.
 LARGEST_PIECE = 128 << 20
 FOLDER_THREADS = 4
-# What `read` gives; larger objects go to files.
+# Maximum size of an object for `read`; larger ones must be fetched to files.
 MOST_READ = 64 << 20
 
 
 class Store:
-    """Publishes and fetches. An address is `s3://bucket/prefix` or the path of a folder."""
+    """Artifact store. Addresses are `s3://bucket/prefix` or paths of folders."""
 
     def __init__(self, settings: Settings | None = None) -> None:
-        """Without `settings`, the environment tells them once S3 is asked for."""
+        """Creates a store.
+
+        Args:
+            settings: Settings of the server; `None` reads them from the environment on the first use of S3.
+        """
         self._given = settings
 
     @classmethod
     def from_environment(cls) -> "Store":
-        """The usual one."""
+        """Creates a store whose settings come from the environment."""
         return cls()
 
     @functools.cached_property
     def settings(self) -> Settings:
-        """How the server is reached."""
+        """Settings of the server."""
         return self._given or Settings.from_environment()
 
     def publish(self, folder: Path, uri: str) -> Manifest:
-        """Puts the files of `folder` at `uri` as an artifact; readers see all of it or what was there before.
+        """Publishes the files of a folder as an artifact, atomically for readers.
 
-        Contents lie under a name made from themselves, and the manifest is written last. Publishing the
-        same again, or after it was cut off, sends only what is missing. Returns the manifest.
+        The contents get a name derived from their hash, and the manifest is written last. If another process
+        publishes in the meantime, the publication starts again (see `publication`). Publishing the same
+        contents again, or after an interruption, sends only missing or damaged objects.
+
+        Args:
+            folder: Folder to publish.
+            uri: Address of the artifact.
+
+        Returns:
+            The new manifest.
 
         Raises:
-            UsageError: The folder is missing, empty, or holds what is no file.
-            StoreError: It cannot be done; names the object, the reason and the remedy.
+            UsageError: The folder is missing, empty, or contains something that is neither a file nor a
+                folder.
+            StoreError: A request failed. The message gives object, reason and advice.
         """
         transfer = self.transfer(uri)
-        manifest, sources = plan(folder, transfer.threads)
+        contents, sources = plan(folder, transfer.threads)
         transfer.retries(transfer.keeper.check)
-        root = f"{CONTENT}/{manifest.id}"
-        with Meter(f"uploading {folder.name}", manifest.size) as meter:
-            objects = zip(manifest.objects, sources, strict=True)
-            upload.send(transfer, objects, meter, _listed(transfer, root))
-        present = _listed(transfer, root)
-        for each in manifest.objects:
-            if not upload.is_whole(present.get(each.name), each):
-                raise StoreError(
-                    f"{transfer.keeper.where(each.name)}: is not there as it was sent; publish again"
-                )
-        manifest = _announce(transfer, manifest)
-        log.info("published %s: %d files, %s", uri, len(manifest.files), meter.summary())
+        with TransferProgress(f"uploading {folder.name}", contents.size) as meter:
+            manifest = publication.repeated(
+                lambda: _published(transfer, contents, sources, meter), transfer.keeper.where()
+            )
+        log.info("Published %s: %d files, %s", uri, len(manifest.files), meter.summary())
         return manifest
 
-    def fetch(self, uri: str, folder: Path) -> Manifest:
-        """Brings the artifact at `uri`, or all objects under it if it is none, to `folder`; all or nothing.
+    def collect(self, uri: str) -> Manifest:
+        """Removes contents unused for longer than the grace period, as each publication does.
 
-        A run that was cut off is taken up again. Nothing is done if `folder` holds these files already.
+        Args:
+            uri: Address of the artifact.
+
+        Returns:
+            The new manifest.
 
         Raises:
-            UsageError: `folder` holds something else.
-            StoreError: Nothing is at `uri`, or it is damaged or out of reach.
+            StoreError: Nothing is published there, or a request failed.
+        """
+        transfer = self.transfer(uri)
+
+        def attempt() -> Manifest:
+            former, listed = publication.read_former(transfer), _listed(transfer, CONTENT)
+            if former.manifest is None:
+                raise MissingError(f"{uri}: nothing is published there; check the URI.")
+            return _announce(transfer, publication.Draft(former.manifest, former, listed))
+
+        return publication.repeated(attempt, uri)
+
+    def fetch(self, uri: str, folder: Path) -> Manifest:
+        """Fetches an artifact, or all objects below an address, to a folder, atomically.
+
+        Resumes an interrupted fetch. Does nothing if the folder already contains exactly these files.
+
+        Args:
+            uri: Address of the artifact.
+            folder: Target folder; must be missing, empty, or an identical copy.
+
+        Returns:
+            The manifest.
+
+        Raises:
+            UsageError: `folder` contains other files.
+            StoreError: The data is missing, damaged or unreachable.
         """
         transfer, manifest, folder = self.transfer(uri), self.contents(uri), folder.absolute()
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             if not holds(folder, manifest):
                 raise UsageError(
-                    f"{folder}: is there and holds something other than {uri}; "
-                    "remove it, or fetch to another folder"
+                    f"{folder} exists and differs from {uri}. Remove it or choose another folder."
                 )
-            log.info("%s holds %s already", folder, uri)
+            log.info("%s is already a copy of %s", folder, uri)
             return manifest
         aside = folder.with_name(f".{folder.name}.partial-{manifest.id[:12]}")
         for stale in set(folder.parent.glob(f".{glob.escape(folder.name)}.partial-*")) - {aside}:
             shutil.rmtree(stale, ignore_errors=True)
-        with Meter(f"fetching {folder.name}", manifest.size) as meter:
+        with TransferProgress(f"fetching {folder.name}", manifest.size) as meter:
             download.fetch(transfer, manifest, aside, meter)
         download.put_in_place(aside, folder)
-        log.info("fetched %s: %d files, %s", uri, len(manifest.files), meter.summary())
+        log.info("Fetched %s: %d files, %s", uri, len(manifest.files), meter.summary())
         return manifest
 
     def contents(self, uri: str) -> Manifest:
-        """What lies at `uri`: a published artifact, or any objects.
+        """Describes the contents of an address: a published artifact, or any objects.
+
+        Args:
+            uri: Address of the artifact.
+
+        Returns:
+            The manifest of the artifact, or one created from the listing.
 
         Raises:
-            StoreError: Nothing does.
+            StoreError: The address contains nothing or is unreachable, or names of objects are invalid.
         """
         transfer = self.transfer(uri)
-        manifest = _manifest(transfer)
+        manifest, entries = _here(transfer)
         if manifest is not None:
             return manifest
-        entries = [entry for entry in self.list(uri) if safe_path(entry.name)]
         if not entries:
             transfer.retries(transfer.keeper.check)
-            raise MissingError(f"{uri}: nothing is there; check the URI (frcnn store ls lists what is)")
+            raise MissingError(f"{uri}: nothing is there; check the URI (frcnn store ls lists what exists)")
+        _check_names(uri, entries)
         objects = tuple(_unpublished(transfer, entry) for entry in entries)
         files = tuple(StoredFile(entry.name, n, 0, entry.size) for n, entry in enumerate(entries))
         facts = "\0".join(f"{entry.name}\0{entry.size}\0{entry.etag}" for entry in entries)
         return Manifest(hashlib.sha256(facts.encode()).hexdigest()[:32], objects, files)
 
-    def files(self, uri: str) -> list[Stretch]:
-        """Where each file of what lies at `uri` can be read, without a request for each; none is no error.
+    def files(self, uri: str) -> list[ByteRange]:
+        """Locates each file of an address without a request per file.
+
+        Args:
+            uri: Address of an artifact or of any objects.
+
+        Returns:
+            Byte range of each file; empty if the address contains nothing.
 
         Raises:
-            StoreError: The bucket is missing or out of reach.
+            StoreError: The bucket is missing or unreachable.
         """
-        manifest = _manifest(self.transfer(uri))
+        manifest, entries = _here(self.transfer(uri))
         if manifest is None:
-            return [Stretch(entry.name, entry.name, 0, entry.size, entry.etag) for entry in self.list(uri)]
+            return [ByteRange(entry.name, entry.name, 0, entry.size, entry.etag) for entry in entries]
         objects = manifest.objects
         return [
-            Stretch(each.path, objects[each.object].name, each.offset, each.size) for each in manifest.files
+            ByteRange(each.path, objects[each.object].name, each.offset, each.size) for each in manifest.files
         ]
 
     def verify(self, uri: str) -> Manifest:
-        """Reads all of `uri` and compares it with its checksums.
+        """Reads all data of an artifact and compares it with the checksums.
+
+        Args:
+            uri: Address of the artifact.
+
+        Returns:
+            The manifest.
 
         Raises:
-            StoreError: Names the first object that is missing or damaged.
+            StoreError: An object is missing or damaged.
         """
         transfer, manifest = self.transfer(uri), self.contents(uri)
-        with Meter("verifying", manifest.size) as meter:
+        with TransferProgress("verifying", manifest.size) as meter:
             transfer.run(
                 functools.partial(download.verify, download.Reading.of(transfer, each), meter)
                 for each in manifest.objects
@@ -163,29 +217,46 @@ class Store:
         return manifest
 
     def list(self, uri: str) -> list[Entry]:
-        """The objects under `uri`, as they are kept; none is no error."""
+        """Lists the stored objects below an address.
+
+        Args:
+            uri: Address.
+
+        Returns:
+            The objects; empty if there are none.
+        """
         transfer = self.transfer(uri)
         return transfer.retries(transfer.keeper.entries)
 
     def upload_file(self, path: Path, uri: str) -> None:
-        """Puts one file at `uri`, seen whole or not at all; what a cut-off upload has sent is not sent again.
+        """Uploads one file atomically; resumes an interrupted upload.
+
+        Args:
+            path: Local file.
+            uri: Address of the object.
 
         Raises:
-            StoreError: It cannot be done.
+            UsageError: `uri` names a bucket instead of an object.
+            StoreError: A request failed, or the file changed meanwhile.
         """
         transfer, name = self._above(uri)
         transfer.retries(transfer.keeper.check)
         source = Source(((path, path.stat().st_size),))
         piece, places = source.pieces()
         wanted = StoredObject(name, source.size, piece, tuple(md5(source.read(*place)) for place in places))
-        with Meter(f"uploading {name}", source.size) as meter:
+        with TransferProgress(f"uploading {name}", source.size) as meter:
             upload.send(transfer, [(wanted, source)], meter)
 
     def download_file(self, uri: str, path: Path) -> None:
-        """Brings one object to `path`, whole or not at all.
+        """Downloads one object to a file, atomically.
+
+        Args:
+            uri: Address of the object.
+            path: Local file to create or replace.
 
         Raises:
-            StoreError: There is none, or it is damaged or out of reach.
+            UsageError: `uri` names a bucket instead of an object.
+            StoreError: The object is missing, damaged or unreachable.
         """
         transfer, name = self._above(uri)
         entry = transfer.retries(lambda: transfer.keeper.stat(name))
@@ -193,7 +264,7 @@ class Store:
         wanted = Manifest("", (_unpublished(transfer, entry),), (StoredFile(path.name, 0, 0, entry.size),))
         aside = path.with_name(f".{path.name}.partial-{md5(entry.etag.encode())[:12]}")
         try:
-            with Meter(f"fetching {name}", entry.size) as meter:
+            with TransferProgress(f"fetching {name}", entry.size) as meter:
                 download.fetch(transfer, wanted, aside, meter)
         except DamagedError:
             shutil.rmtree(aside)
@@ -202,40 +273,60 @@ class Store:
         shutil.rmtree(aside)
 
     def read(self, uri: str) -> bytes:
-        """The bytes of one small object.
+        """Reads a small object.
+
+        Args:
+            uri: Address of the object.
+
+        Returns:
+            The bytes.
 
         Raises:
-            StoreError: There is none, it is too large for that, or it is out of reach.
+            UsageError: `uri` names a bucket instead of an object.
+            StoreError: The object is missing, too large, damaged or unreachable.
         """
         transfer, name = self._above(uri)
         entry = transfer.retries(lambda: transfer.keeper.stat(name))
         if entry.size > MOST_READ:
             raise StoreError(
-                f"{uri}: {entry.size} bytes are too many for what is expected here; check the URI"
+                f"{uri}: {entry.size} bytes found, at most {MOST_READ} expected here; check the URI."
             )
         return download.read_all(download.Reading.of(transfer, _unpublished(transfer, entry)))
 
     def write(self, uri: str, data: bytes) -> None:
-        """Makes `data` the object at `uri`, seen whole or not at all.
+        """Writes an object atomically.
+
+        Args:
+            uri: Address of the object.
+            data: Content.
 
         Raises:
-            StoreError: It cannot be done.
+            UsageError: `uri` names a bucket instead of an object.
+            StoreError: A request failed.
         """
         transfer, name = self._above(uri)
         transfer.retries(transfer.keeper.check)
         transfer.retries(lambda: transfer.keeper.write(name, data, md5(data)))
 
     def remove(self, uri: str) -> None:
-        """Removes one object; it need not be there."""
+        """Removes an object; a missing one is ignored.
+
+        Args:
+            uri: Address of the object.
+        """
         transfer, name = self._above(uri)
         transfer.retries(lambda: transfer.keeper.remove([name]))
 
     def transfer(self, uri: str) -> Transfer:
-        """What requests to the objects below `uri` are made with."""
+        """Creates the backend and the limits of requests for an address.
+
+        Args:
+            uri: Address.
+        """
         if not is_remote(uri):
-            return Transfer.with_patience(FolderKeeper(Path(uri)), 0.0, FOLDER_THREADS)
+            return Transfer.with_patience(FolderBackend(Path(uri)), 0.0, FOLDER_THREADS)
         settings = self.settings
-        keeper: Keeper = S3Keeper(self._client, settings, Address.parse(uri))
+        keeper: StorageBackend = S3Backend(self._client, settings, Address.parse(uri))
         return Transfer.with_patience(keeper, settings.patience, settings.parallel)
 
     @functools.cached_property
@@ -243,42 +334,87 @@ class Store:
         return connect(self.settings)
 
     def _above(self, uri: str) -> tuple[Transfer, str]:
-        """For the object at `uri`: what to ask its folder with, and its name there.
-
-        Raises:
-            UsageError: `uri` names a bucket or nothing.
-        """
+        """Returns the transfer for the folder of an object, and the object's name in it."""
         if is_remote(uri):
             address = Address.parse(uri)
             if not address.key:
-                raise UsageError(f"{uri}: names a bucket; expected the URI of an object in it")
+                raise UsageError(f"{uri} names a bucket; expected the URI of an object in it.")
             uri = str(address)
         above, _, name = uri.rpartition("/")
         return self.transfer(above or ("/" if uri.startswith("/") else ".")), name
 
 
-def _announce(transfer: Transfer, manifest: Manifest) -> Manifest:
-    """Writes the manifest. What was there before stays for those who read it; what was before that goes."""
-    former = _manifest(transfer)
-    if former is not None:
-        earlier = former.previous if former.id == manifest.id else former.id
-        manifest = dataclasses.replace(manifest, previous=earlier)
-    data = manifest.to_json().encode()
-    transfer.retries(lambda: transfer.keeper.write(NAME, data, md5(data)))
-    if former is not None and former.previous not in ("", manifest.id, manifest.previous):
-        doomed = list(_listed(transfer, f"{CONTENT}/{former.previous}"))
-        transfer.retries(lambda: transfer.keeper.remove(doomed))
+def _here(transfer: Transfer) -> tuple[Manifest | None, list[Entry]]:
+    """Returns the manifest, or else all objects except those of a first publication in progress."""
+    while True:
+        manifest = publication.read_manifest(transfer)
+        if manifest is not None:
+            return manifest, []
+        entries = transfer.retries(transfer.keeper.entries)
+        if all(entry.name != NAME for entry in entries):  # otherwise it was published in the meantime
+            return None, [entry for entry in entries if not location_of(entry.name)]
+
+
+def _published(
+    transfer: Transfer, contents: Manifest, sources: Sequence[Source], meter: TransferProgress
+) -> Manifest:
+    """Makes one attempt to publish; raises `ChangedError` if another publisher was faster."""
+    former, listed = publication.read_former(transfer), _listed(transfer, CONTENT)
+    placed = contents.at(publication.choose_location(contents, former, listed))
+    present = _whole(transfer, placed, listed)
+    objects = list(zip(placed.objects, sources, strict=True))
+    upload.send(transfer, objects, meter, present)
+    arrived = _listed(transfer, f"{CONTENT}/{placed.location}")
+    for each in placed.objects:
+        if not upload.is_whole(arrived.get(each.name), each):
+            where = transfer.keeper.where(each.name)
+            if publication.read_former(transfer).md5 != former.md5:
+                raise ChangedError(f"{where}: another process removed it as unused in the meantime")
+            raise StoreError(f"{where}: missing or changed after the upload. Publish again.")
+    return _announce(transfer, publication.Draft(placed, former, listed))
+
+
+def _whole(transfer: Transfer, manifest: Manifest, listed: Mapping[str, Entry]) -> dict[str, Entry]:
+    """Returns the intact objects of a manifest; reads those that the listing cannot verify."""
+    found = {each.name: listed[each.name] for each in manifest.objects if each.name in listed}
+    unsure = [
+        each
+        for each in manifest.objects
+        if upload.is_whole(found.get(each.name), each) and not _tells(transfer, found[each.name])
+    ]
+    damaged: set[str] = set()
+
+    def check(stored: StoredObject) -> None:
+        try:
+            download.verify(download.Reading.of(transfer, stored), meter)
+        except StoreError:
+            damaged.add(stored.name)
+
+    if unsure:
+        with TransferProgress("checking existing objects", sum(each.size for each in unsure)) as meter:
+            transfer.run(functools.partial(check, each) for each in unsure)
+    return {name: entry for name, entry in found.items() if name not in damaged}
+
+
+def _tells(transfer: Transfer, entry: Entry) -> bool:
+    return transfer.keeper.tells_checksums and is_md5(entry.etag)
+
+
+def _announce(transfer: Transfer, draft: publication.Draft) -> Manifest:
+    """Replaces the manifest, then removes objects that are no longer needed."""
+    manifest = publication.commit(transfer, draft)
+    publication.collect(transfer, manifest, draft.listed)
     return manifest
 
 
-def _manifest(transfer: Transfer) -> Manifest | None:
-    keeper = transfer.keeper
-    try:
-        entry = transfer.retries(lambda: keeper.stat(NAME))
-    except MissingError:
-        return None
-    data = download.read_all(download.Reading.of(transfer, _unpublished(transfer, entry)))
-    return Manifest.from_json(data, keeper.where(NAME))
+def _check_names(uri: str, entries: Iterable[Entry]) -> None:
+    """Raises `StoreError` for objects whose names cannot be those of files in one folder."""
+    names = [entry.name for entry in entries]
+    for name in names:
+        if (fault := fault_of(name)) is not None:
+            raise StoreError(f"{uri} contains an object whose name {name!r:.300} {fault}. Remove the object.")
+    if clash := clashing(names):
+        raise StoreError(f"{uri} contains an object {clash!r} and others below it. Remove one of them.")
 
 
 def _listed(transfer: Transfer, below: str) -> dict[str, Entry]:
@@ -286,7 +422,7 @@ def _listed(transfer: Transfer, below: str) -> dict[str, Entry]:
 
 
 def _unpublished(transfer: Transfer, entry: Entry) -> StoredObject:
-    """An object that no manifest describes, in the pieces that its etag was computed from, if known."""
+    """Describes an object without a manifest, in the pieces of its ETag if their size is known."""
     piece = PIECE_BYTES
     if "-" in entry.etag and is_md5(entry.etag):
         parts = transfer.retries(lambda: transfer.keeper.part_bytes(entry))

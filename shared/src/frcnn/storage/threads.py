@@ -1,4 +1,4 @@
-"""Several things at once, until all are done or one fails."""
+"""Runs tasks in parallel until all are done or one fails."""
 
 import concurrent.futures
 import threading
@@ -6,9 +6,17 @@ from collections.abc import Callable, Iterable
 
 
 def run(tasks: Iterable[Callable[[], object]], threads: int, stopped: threading.Event) -> None:
-    """Runs the tasks, so many at a time, taken from the iterable as they are needed.
+    """Runs tasks in a thread pool.
 
-    The first error ends it and is raised; `stopped` is set, for tasks that wait, and no other task begins.
+    Tasks are taken from the iterable as needed. After the first error, no other task starts.
+
+    Args:
+        tasks: Functions without arguments.
+        threads: Number of threads.
+        stopped: Event that is set after an error, for tasks that are waiting.
+
+    Raises:
+        Exception: The first error of a task.
     """
     pending: set[concurrent.futures.Future[object]] = set()
     with concurrent.futures.ThreadPoolExecutor(threads, thread_name_prefix="store") as pool:

@@ -1,29 +1,46 @@
-"""What the requests of one transfer share."""
+"""State that the requests of one transfer share."""
 
 import dataclasses
 import threading
 from collections.abc import Callable, Iterable
 
 from frcnn.storage import threads as workers
-from frcnn.storage.backend import Keeper
+from frcnn.storage.backend import StorageBackend
 from frcnn.storage.retry import Retries
 
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:
-    """The keeper, how long its requests are tried, how many at a time, and whether one has failed."""
+    """State of one transfer.
 
-    keeper: Keeper
+    Attributes:
+        keeper: Storage backend.
+        retries: Retry policy.
+        threads: Number of parallel requests.
+        stopped: Event that is set once a request has failed.
+    """
+
+    keeper: StorageBackend
     retries: Retries
     threads: int
     stopped: threading.Event
 
     @classmethod
-    def with_patience(cls, keeper: Keeper, patience: float, threads: int) -> "Transfer":
-        """`patience` in seconds without any success."""
+    def with_patience(cls, keeper: StorageBackend, patience: float, threads: int) -> "Transfer":
+        """Creates the state of a new transfer.
+
+        Args:
+            keeper: Storage backend.
+            patience: Maximum time to retry without any success, s.
+            threads: Number of parallel requests.
+        """
         stopped = threading.Event()
         return cls(keeper, Retries(patience, stopped), threads, stopped)
 
     def run(self, tasks: Iterable[Callable[[], object]]) -> None:
-        """All of them, or up to the first that fails; its error is raised."""
+        """Runs tasks in parallel up to the first error, which is raised.
+
+        Args:
+            tasks: Functions without arguments.
+        """
         workers.run(tasks, self.threads, self.stopped)

@@ -1,4 +1,4 @@
-"""Sends objects: small ones in one request, large ones in parts, several requests at a time."""
+"""Uploads objects: small ones in one request, large ones in parts, several requests at a time."""
 
 import functools
 import threading
@@ -11,7 +11,7 @@ from frcnn.storage.faults import MissingError
 from frcnn.storage.manifest import StoredObject
 from frcnn.storage.packing import Source
 from frcnn.storage.transfer import Transfer
-from frcnn.storage.transfer_progress import Meter
+from frcnn.storage.transfer_progress import TransferProgress
 
 Task = Callable[[], None]
 
@@ -19,19 +19,19 @@ Task = Callable[[], None]
 def send(
     transfer: Transfer,
     objects: Iterable[tuple[StoredObject, Source]],
-    meter: Meter,
+    meter: TransferProgress,
     present: Mapping[str, Entry] | None = None,
 ) -> None:
-    """Sends what is not there yet; what has arrived of an upload that was cut off is not sent again.
+    """Uploads missing objects; resumes interrupted uploads.
 
     Args:
-        transfer: Where to, and how.
-        objects: With their checksums, and where their bytes come from.
-        meter: Is told of every byte.
-        present: What the keeper lists, by name.
+        transfer: Backend and limits of the requests.
+        objects: Objects with their checksums, each with the source of its bytes.
+        meter: Progress display.
+        present: Objects that already exist, by name; `None` for none.
 
     Raises:
-        StoreError: Names the object, the reason and the remedy.
+        StoreError: A request failed, or a source changed. The message gives object, reason and advice.
     """
     transfer.run(
         task
@@ -41,7 +41,12 @@ def send(
 
 
 def is_whole(entry: Entry | None, wanted: StoredObject) -> bool:
-    """Whether a listed object is the wanted one, by size and, where the server tells it, by checksum."""
+    """Checks whether an object is the expected one, by size and, if available, by checksum.
+
+    Args:
+        entry: Entry of the listing; `None` if the object is missing.
+        wanted: Expected object with its checksums.
+    """
     if entry is None or entry.size != wanted.size or wanted.md5s is None:
         return False
     if not is_md5(entry.etag):
@@ -50,7 +55,7 @@ def is_whole(entry: Entry | None, wanted: StoredObject) -> bool:
 
 
 def _tasks(
-    transfer: Transfer, wanted: StoredObject, source: Source, entry: Entry | None, meter: Meter
+    transfer: Transfer, wanted: StoredObject, source: Source, entry: Entry | None, meter: TransferProgress
 ) -> Iterator[Task]:
     if is_whole(entry, wanted):
         meter.add(wanted.size, skipped=True)
@@ -60,7 +65,7 @@ def _tasks(
         yield from _Parts(transfer, wanted, source, meter).tasks()
 
 
-def _put(transfer: Transfer, wanted: StoredObject, source: Source, meter: Meter) -> None:
+def _put(transfer: Transfer, wanted: StoredObject, source: Source, meter: TransferProgress) -> None:
     (expected,) = wanted.md5s or ("",)
     keeper = transfer.keeper
     transfer.retries(
@@ -70,9 +75,11 @@ def _put(transfer: Transfer, wanted: StoredObject, source: Source, meter: Meter)
 
 
 class _Parts:
-    """One object in parts; whoever sends the last one completes it."""
+    """Object that is uploaded in parts; the thread that sends the last part completes it."""
 
-    def __init__(self, transfer: Transfer, wanted: StoredObject, source: Source, meter: Meter) -> None:
+    def __init__(
+        self, transfer: Transfer, wanted: StoredObject, source: Source, meter: TransferProgress
+    ) -> None:
         self._keeper, self._retries = transfer.keeper, transfer.retries
         self._wanted, self._source, self._meter = wanted, source, meter
         self._md5s = wanted.md5s or ()
@@ -81,7 +88,7 @@ class _Parts:
         self._completed = False
 
     def tasks(self) -> Iterator[Task]:
-        """One for each part that has not arrived."""
+        """Yields a task for each missing part."""
         upload = self._retries(lambda: self._keeper.begin(self._wanted.name))
         missing = [
             number for number, wanted in enumerate(self._md5s) if upload.parts.get(number + 1) != wanted
@@ -107,7 +114,7 @@ class _Parts:
         try:
             self._retries(sending)
         except MissingError:
-            # Another process that sends the same contents has completed the upload.
+            # Another process that uploads the same contents has completed the upload.
             if not is_whole(self._retries(lambda: self._keeper.stat(name)), self._wanted):
                 raise
             self._completed = True
@@ -123,7 +130,7 @@ class _Parts:
 
 
 class _Sending:
-    """Sends a stretch of a source. The receiver checks it; if that fails, its checksum is taken here."""
+    """Upload of a range of a source. The receiver verifies it; retries are verified here too."""
 
     def __init__(
         self, source: Source, offset: int, length: int, expected: str, give: Callable[[bytes], None]
@@ -135,8 +142,8 @@ class _Sending:
         data = self._source.read(*self._place)
         if self._tried and md5(data) != self._expected:
             raise StoreError(
-                f"{self._source.parts[0][0]}: changed while it was being published; "
-                "publish it when nothing writes to it"
+                f"{self._source.parts[0][0]}: changed while it was being published. "
+                "Publish it again when nothing writes to it."
             )
         self._tried = True
         self._give(data)

@@ -1,1 +1,1 @@
-"""Training: schedules, optimizers, checkpoints, callbacks, and the trainer that puts them together."""
+"""Training: schedules, optimizers, checkpoints, callbacks, and the trainer that combines them."""

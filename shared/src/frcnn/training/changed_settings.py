@@ -1,4 +1,4 @@
-"""Going on from a checkpoint by a spec that may have changed since."""
+"""Compares the spec with that of the checkpoint to resume from."""
 
 import dataclasses
 import enum
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# What the graph in the file was built from, and what its outputs mean.
+# Fields that determine the graph in the file and the meaning of its outputs.
 _FIXED = (
     *(
         "model_config.arch",
@@ -27,10 +27,9 @@ _FIXED = (
     *("model_config.use_bias", "model_config.all_projections", "model_config.use_pooling"),
     *("model_config.freeze_bn", "model_config.freeze_blocks", "model_config.activation"),
     *("model_config.dropout_rate", "model_config.drop_connect_rate"),
-    *("training_config.std_scaling", "training_config.classifier_regr_std"),
-    "training_config.qat_per_channel_weights",
+    *("training_config.classifier_regr_std", "training_config.qat_per_channel_weights"),
 )
-# How a run began, where its files are and who may read them: nothing for the next step.
+# Fields without effect on the next step: start of the run, locations of its files, keys.
 _SILENT = (
     *("enc_key", "verbose", "inference_config", "evaluation_config.model", "text", "source"),
     *("training_config.resume_from_model", "training_config.retrain_pruned_model"),
@@ -39,34 +38,34 @@ _SILENT = (
 
 
 class Change(NamedTuple):
-    """A field of the spec that reads differently now; None where it is not set."""
+    """Spec field with its values before and after; `None` where it is not set."""
 
     path: str
     old: object
     new: object
 
     def __str__(self) -> str:
-        """`training_config.lambda_rpn_regr: 1.0 -> 2.0`."""
+        """Formats the change as `training_config.lambda_rpn_regr: 1.0 -> 2.0`."""
         return f"{self.path}: {_shown(self.old)} -> {_shown(self.new)}"
 
 
 def apply_changes(record: TrainingRecord, spec: "Experiment", path: Path) -> None:
-    """Names in the log each setting that is another than at the checkpoint; all of these count from now on.
+    """Logs every setting that differs from the checkpoint's. The new values apply from now on.
 
     Args:
-        record: The checkpoint's.
-        spec: As it reads now.
-        path: The checkpoint, for messages.
+        record: Training record of the checkpoint.
+        spec: Current spec.
+        path: Checkpoint, for messages.
 
     Raises:
-        ModelError: One of them is fixed in the file; names both values.
+        ModelError: A field that the file fixes has changed; the message gives both values.
     """
     if not record.spec_text:
         return
     try:
         before = parse_experiment(record.spec_text, f"the spec in {path}", remarks=False).spec
     except SpecError as error:
-        log.warning("cannot tell which settings have changed since: %s", error)
+        log.warning("Cannot compare the settings with those of the checkpoint: %s", error)
         return
     changes = [change for change in _changes(before, spec, "") if not change.path.startswith(_SILENT)]
     fixed = [change for change in changes if change.path.startswith(_FIXED)]
@@ -75,15 +74,15 @@ def apply_changes(record: TrainingRecord, spec: "Experiment", path: Path) -> Non
             f"{each.path}: {_shown(each.old)} in the file, {_shown(each.new)} in the spec" for each in fixed
         )
         raise ModelError(
-            f"{path}: cannot go on with another network:\n  {lines}\n"
-            "set them back, or start anew with the file as pretrained_weights"
+            f"{path}: cannot resume, because the spec describes a different network:\n  {lines}\n"
+            "Set these fields back, or start a new training with the file as pretrained_weights."
         )
     for change in changes:
-        log.warning("changed since the checkpoint: %s", change)
+        log.warning("Changed since the checkpoint: %s", change)
 
 
 def _changes(old: object, new: object, path: str) -> Iterator[Change]:
-    """The fields in which two configurations differ, down to single values."""
+    """Yields the fields in which two configurations differ, down to single values."""
     if dataclasses.is_dataclass(old) and type(old) is type(new):
         for field in dataclasses.fields(old):
             name = f"{path}.{field.name}" if path else field.name

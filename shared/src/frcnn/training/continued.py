@@ -1,47 +1,75 @@
-"""Training that goes on from its own checkpoints, so that a lost machine costs at most one interval."""
+"""Training that resumes from its own checkpoints.
+
+Losing the machine costs at most one checkpoint interval.
+"""
 
 import dataclasses
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn.errors import NotFiniteError
 from frcnn.model.files.checkpoint import read_record
 from frcnn.spec.overrides import with_training
-from frcnn.training.run_folder import checkpoint_in, epoch_of
+from frcnn.training.run_folder import checkpoint_in, epoch_of, epochs_of_this_run
 from frcnn.training.trainer import TrainResult, train
+from frcnn.training.unvalidated import lacks_validation
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
 
 log = logging.getLogger(__name__)
 
-# The newest to go on from, and the one before it.
+# The newest checkpoint, to resume from, and the previous one.
 _KEPT_CHECKPOINTS = 2
 
 
-def train_or_continue(spec: "Experiment", folder: Path, *, key: str = "", amp: bool = False) -> TrainResult:
-    """Trains as `frcnn.training.trainer.train` does, or goes on from the newest checkpoint in `folder`.
+def train_or_resume(spec: "Experiment", folder: Path, *, key: str = "", amp: bool = False) -> TrainResult:
+    """Trains like `frcnn.training.trainer.train`, resuming from a checkpoint in the folder.
+
+    It resumes from the newest checkpoint whose weights are finite. Without one, it trains from the start. If
+    all epochs are done and validated, it only returns the result.
 
     Args:
-        spec: A checked spec; a start that it names counts only if `folder` has no checkpoint.
-        folder: Checkpoints of this very training, and of no other.
-        key: Of the checkpoints.
+        spec: Checked spec. A start named in it applies only if `folder` has no checkpoint.
+        folder: Checkpoint folder, used by this training only.
+        key: Key of the sealed checkpoints; empty for plain ones.
         amp: Whether layers compute in 16 bits.
+
+    Returns:
+        Result of the training.
+
+    Raises:
+        FrcnnError: See `frcnn.training.trainer.train`.
     """
     spec = _keeping_few(spec)
     newest = checkpoint_in(folder, "latest")
     if newest is None:
         return train(spec, folder, key=key, amp=amp)
-    epoch = epoch_of(newest.name)
-    log.info("going on from %s, %d of %d epochs", newest, epoch, spec.training_config.num_epochs)
-    if epoch >= spec.training_config.num_epochs and (result := finished(folder, key)):
-        return result
-    resumed = with_training(spec, epochs=0, retrain=None, resume=newest)
-    return train(resumed, folder, key=key, amp=amp)
+    all_trained = epoch_of(newest.name) >= spec.training_config.num_epochs
+    if all_trained and not lacks_validation(spec, read_record(newest, key)):
+        return finished(folder, key) or train(spec, folder, key=key, amp=amp)
+    for checkpoint in epochs_of_this_run(folder):
+        epoch = epoch_of(checkpoint.name)
+        log.info("Resuming from %s, %d of %d epochs", checkpoint, epoch, spec.training_config.num_epochs)
+        try:
+            resumed = with_training(spec, epochs=0, retrain=None, resume=checkpoint)
+            return train(resumed, folder, key=key, amp=amp)
+        except NotFiniteError as error:
+            log.warning("%s", error)
+    return train(spec, folder, key=key, amp=amp)
 
 
 def finished(folder: Path, key: str = "") -> TrainResult | None:
-    """What the training whose checkpoints are in `folder` has come to; None if there are none."""
+    """Reads the result of a training from its newest checkpoint.
+
+    Args:
+        folder: Checkpoint folder.
+        key: Key of the sealed checkpoints; empty for plain ones.
+
+    Returns:
+        Result of the training, or `None` without checkpoints.
+    """
     newest = checkpoint_in(folder, "latest")
     if newest is None:
         return None

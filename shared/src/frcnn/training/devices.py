@@ -1,23 +1,26 @@
-"""The share of its machine that one of several processes takes: a GPU, or some of the cores."""
+"""Assigns GPUs or CPU cores to the processes of a machine."""
 
 import logging
 import os
 
 import tensorflow as tf
 
-from frcnn.distributed.world import Place
+from frcnn.distributed.world import RankInfo
 
 log = logging.getLogger(__name__)
 
 
-def take_share(place: Place, gpus_each: int = 1) -> None:
-    """Makes GPUs visible to this process, by its local rank, and divides the cores.
+def take_share(place: RankInfo, gpus_each: int = 1) -> None:
+    """Makes GPUs visible to this process by its local rank, and divides the cores.
 
-    A model that is spread over `gpus_each` GPUs takes as many in a row. To be called before TensorFlow
-    computes anything; later it only warns.
+    Call it before TensorFlow computes anything; later it only warns.
+
+    Args:
+        place: Rank of this process.
+        gpus_each: Number of consecutive GPUs per process, for models spread over several.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    # A setting of the user's stands.
+    # The user's setting takes precedence.
     threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or max(1, cores // place.local_size)
     gpus = tf.config.list_physical_devices("GPU")
     try:
@@ -28,15 +31,15 @@ def take_share(place: Place, gpus_each: int = 1) -> None:
                 [gpus[number % len(gpus)] for number in range(first, first + gpus_each)], "GPU"
             )
     except RuntimeError as error:
-        log.warning("TensorFlow has started already, so each process takes the whole machine: %s", error)
+        log.warning("TensorFlow has already started, so each process uses the whole machine: %s", error)
         return
     if not gpus:
-        log.info("no GPU here: %d processes with %d of %d threads each", place.local_size, threads, cores)
+        log.info("No GPU found: %d processes with %d of %d threads each", place.local_size, threads, cores)
     elif len(gpus) < place.local_size * gpus_each:
         log.warning("%d processes share %d GPUs on this machine", place.local_size, len(gpus))
 
 
 def computing_devices() -> list[str]:
-    """Names of this process's GPUs, or of its CPUs if there is none."""
+    """Returns the names of this process's GPUs, or of its CPUs if there is none."""
     kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     return [device.name for device in tf.config.list_logical_devices(kind)]

@@ -1,7 +1,7 @@
-"""A detector spread over several devices: which layer goes where, and layers that compute there.
+"""Spreads a detector over several devices, for models that are too large for one.
 
-For models that are too large for one device. Only layers are placed; proposals, targets, RoI pooling and
-NMS run where TensorFlow puts them. Source of the rule: the reference's model parallelism.
+Only layers are assigned to devices; TensorFlow places proposals, targets, RoI pooling and NMS. The rule
+is that of TAO's model parallelism.
 """
 
 import contextlib
@@ -20,19 +20,22 @@ from frcnn.model.faster_rcnn import FasterRCNN
 
 @dataclasses.dataclass(frozen=True)
 class Placement:
-    """The device of each layer by name, for the first network and for the head."""
+    """Devices of the layers by layer name, for the backbone and the RoI head."""
 
     features: dict[str, str]
     roi_head: dict[str, str]
 
 
 def plan_placement(model: FasterRCNN, fractions: Sequence[float], devices: Sequence[str]) -> Placement:
-    """The first layers in topological order on the first device, and so on, as many as its fraction says.
+    """Assigns layers to devices in topological order, each device getting its fraction of them.
 
     Args:
-        model: Its networks in the order the image passes them, inputs counted as layers.
-        fractions: Of all layers, for each device; only their ratios count.
-        devices: Names such as `/GPU:0`, at least as many as fractions.
+        model: Detector. Its layers are counted in the order the image passes them, inputs included.
+        fractions: Relative number of layers per device; only the ratios matter.
+        devices: Device names such as `/GPU:0`, at least as many as fractions.
+
+    Returns:
+        Device of each layer.
 
     Raises:
         UsageError: There are fewer devices than fractions.
@@ -40,7 +43,7 @@ def plan_placement(model: FasterRCNN, fractions: Sequence[float], devices: Seque
     if len(devices) < len(fractions):
         raise UsageError(
             f"training_config.model_parallelism: {len(fractions)} fractions need as many devices, "
-            f"found {len(devices)} ({', '.join(devices) or 'none'}); leave fractions out, or add GPUs"
+            f"found {len(devices)} ({', '.join(devices) or 'none'}). Remove fractions, or add GPUs."
         )
     networks = (model.features.layers, model.roi_head.layers)
     total = sum(map(len, networks))
@@ -57,10 +60,17 @@ def plan_placement(model: FasterRCNN, fractions: Sequence[float], devices: Seque
 
 
 def spread(model: FasterRCNN, placement: Placement) -> FasterRCNN:
-    """The same detector with its variables and computations on the devices of `placement`.
+    """Copies a detector so that its variables and computations are on the given devices.
 
-    Names, weights and configuration stay: what is saved is as if nothing was placed. Gradients are
-    computed beside the layers they belong to.
+    Names, weights and configuration stay the same, so the saved file does not depend on the placement.
+    Gradients are computed on the devices of their layers.
+
+    Args:
+        model: Detector.
+        placement: Device of each layer.
+
+    Returns:
+        Detector with `spread` set.
     """
     parts = [
         keras.models.clone_model(network, clone_function=functools.partial(_pinned, devices))
@@ -76,14 +86,19 @@ def spread(model: FasterRCNN, placement: Placement) -> FasterRCNN:
 
 
 def build_beside(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]) -> None:
-    """Builds an optimizer whose state and updates are on the devices of the variables they belong to."""
+    """Builds an optimizer that keeps state and updates on the devices of the variables.
+
+    Args:
+        optimizer: Optimizer, not yet built.
+        variables: Trainable variables of the spread model.
+    """
     for name in ("add_variable_from_reference", "update_step"):
         setattr(optimizer, name, _beside(getattr(optimizer, name)))
     optimizer.build(variables)
 
 
 def _beside(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method, run on the device of the first variable among its arguments."""
+    """Wraps a method to run on the device of the first variable among its arguments."""
 
     @functools.wraps(method)
     def pinned(*args: Any, **options: Any) -> Any:
@@ -96,7 +111,7 @@ def _beside(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _pinned(devices: dict[str, str], layer: keras.Layer) -> keras.Layer:
-    """A copy of a layer that makes its weights and computes on its device."""
+    """Copies a layer so that it creates its weights and computes on its device."""
     copy = type(layer).from_config(layer.get_config())
     device = devices[layer.name]
     for name in ("build", "call"):

@@ -1,15 +1,16 @@
-"""Training whose checkpoints are kept on S3, so that a step on a new machine goes on with them."""
+"""Training with checkpoints on S3, so that a step on a new machine can resume."""
 
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frcnn.distributed.world import place
+from frcnn.distributed.world import rank_info
+from frcnn.paths import UnsafeNameError, below
 from frcnn.storage import Store, is_remote
 from frcnn.storage.faults import ChangedError, DamagedError, MissingError
 from frcnn.storage.mirror import Mirror
-from frcnn.training.continued import train_or_continue
-from frcnn.training.run_folder import epoch_of
+from frcnn.training.continued import train_or_resume
+from frcnn.training.run_folder import epoch_of, only_training_in
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def train_and_keep(
+def train_with_s3_backup(
     spec: "Experiment",
     folder: Path,
     uri: str = "",
@@ -27,34 +28,54 @@ def train_and_keep(
     amp: bool = False,
     store: Store | None = None,
 ) -> "TrainResult":
-    """Trains as `train_or_continue` does, and copies all of its files to `uri` meanwhile.
+    """Trains like `train_or_resume` and copies all files of the training to S3 meanwhile.
 
-    Rank 0 copies, in a thread, so that no step waits; every rank begins with the newest checkpoint at `uri`
-    that is whole.
+    Every rank starts from the newest intact checkpoint at `uri`. Rank 0 uploads in a thread, so steps do not
+    wait.
 
     Args:
-        spec: A checked spec.
-        folder: Of this very training, and no other: its files on this machine.
-        uri: On S3, and of this training only too. Anything else: the files are in `folder` only.
-        key: Of the checkpoints.
+        spec: Checked spec.
+        folder: Local folder, used by this training only.
+        uri: S3 URI, used by this training only. For any other value the files stay in `folder`.
+        key: Key of the sealed checkpoints; empty for plain ones.
         amp: Whether layers compute in 16 bits.
-        store: Default: the environment's.
-    """
-    if not is_remote(uri):
-        return train_or_continue(spec, folder, key=key, amp=amp)
-    store = store or Store.from_environment()
-    bring_back(store, uri, folder)
-    if place().rank:
-        return train_or_continue(spec, folder, key=key, amp=amp)
-    with Mirror(store, folder, uri):
-        return train_or_continue(spec, folder, key=key, amp=amp)
+        store: Store to use; default: the one configured in the environment.
 
-
-def bring_back(store: Store, uri: str, folder: Path) -> None:
-    """Fetches the newest whole checkpoint from `uri`, and what is no checkpoint of an epoch, if any.
+    Returns:
+        Result of the training.
 
     Raises:
-        StoreError: The store is out of reach.
+        PlaceBusyError: Another training writes to `folder`.
+        StoreError: The store is unreachable.
+        FrcnnError: See `frcnn.training.trainer.train`.
+    """
+    with only_training_in(folder, rank_info()):
+        return _train_and_keep(spec, folder, uri, key, amp=amp, store=store)
+
+
+def _train_and_keep(
+    spec: "Experiment", folder: Path, uri: str, key: str, *, amp: bool, store: Store | None
+) -> "TrainResult":
+    if not is_remote(uri):
+        return train_or_resume(spec, folder, key=key, amp=amp)
+    store = store or Store.from_environment()
+    download_checkpoint(store, uri, folder)
+    if rank_info().rank:
+        return train_or_resume(spec, folder, key=key, amp=amp)
+    with Mirror(store, folder, uri):
+        return train_or_resume(spec, folder, key=key, amp=amp)
+
+
+def download_checkpoint(store: Store, uri: str, folder: Path) -> None:
+    """Downloads the newest intact checkpoint of an epoch, and all other kinds of files.
+
+    Args:
+        store: Store of the files.
+        uri: Location of the training's files.
+        folder: Local folder to download to.
+
+    Raises:
+        StoreError: The store is unreachable.
     """
     names = [entry.name for entry in store.list(uri)]
     epochs = sorted((name for name in names if epoch_of(name)), key=epoch_of, reverse=True)
@@ -66,10 +87,11 @@ def bring_back(store: Store, uri: str, folder: Path) -> None:
 
 
 def _brought(store: Store, uri: str, folder: Path, name: str) -> bool:
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
     try:
-        store.download_file(f"{uri}/{name}", folder / name)
-    except (ChangedError, DamagedError, MissingError) as error:
-        log.warning("%s; going on without it", error)
+        path = below(folder, name, uri)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store.download_file(f"{uri}/{name}", path)
+    except (ChangedError, DamagedError, MissingError, UnsafeNameError) as error:
+        log.warning("Continuing without a file of the earlier run: %s", error)
         return False
     return True

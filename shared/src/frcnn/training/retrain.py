@@ -1,4 +1,4 @@
-"""What a spec changes in a model that was read from a file, and what it cannot change."""
+"""Applies a spec to a model from a file, and refuses changes that its graph does not allow."""
 
 import logging
 from pathlib import Path
@@ -17,46 +17,65 @@ log = logging.getLogger(__name__)
 
 
 def for_retraining(model: FasterRCNN, spec: "Experiment", path: Path) -> FasterRCNN:
-    """A model from a file as the spec wants it trained.
+    """Prepares a model from a file for training by a spec.
 
-    Graph and weights are the file's. The spec's are anchors, coding, whether normalisation is frozen, and
-    quantisation; losses, matching, NMS and the regulariser are never in the file. As in the reference
-    `arch`, `freeze_blocks`, `use_bias` and their like have no say.
+    Graph and weights come from the file. Anchors, box coding, frozen normalization and quantization come
+    from the spec; losses, matching, NMS and the regularizer are never in the file. As in TAO, `arch`,
+    `freeze_blocks`, `use_bias` and similar fields have no effect.
 
     Args:
-        model: From `path`; of the spec's classes and input size. It may be changed.
-        spec: A checked spec.
-        path: For messages.
+        model: Detector from `path` with the spec's classes and input size. It may be modified.
+        spec: Checked spec.
+        path: File of the model, for messages.
+
+    Returns:
+        Detector to train.
 
     Raises:
-        ModelError: The spec wants what the file's graph cannot be; both sides are named.
+        ModelError: The spec does not fit the file's graph; the message gives both values.
     """
     have, wanted = model.geometry, geometry_of(spec)
     for what, old, new in (
-        ("channels of an image", have.channels, wanted.channels),
-        ("anchors a cell", len(have.scales) * len(have.ratios), len(wanted.scales) * len(wanted.ratios)),
-        ("cells a side of a pooled RoI", have.crop_size, wanted.crop_size),
+        ("image channels", have.channels, wanted.channels),
+        ("anchors per cell", len(have.scales) * len(have.ratios), len(wanted.scales) * len(wanted.ratios)),
+        ("cells per side of a pooled RoI", have.crop_size, wanted.crop_size),
     ):
         if old != new:
-            raise ModelError(f"{path}: has {old} {what}, the spec {new}: they are part of its graph")
-    for what in ("scales", "ratios", "code_weights", "std_scaling"):
+            raise ModelError(
+                f"{path} has {old} {what}, the spec {new}. The graph fixes this number; change the spec."
+            )
+    for what in ("scales", "ratios", "code_weights"):
         old, new = getattr(have, what), getattr(wanted, what)
         if old != new:
-            log.warning("%s: %s were %s, the spec says %s: they have to be learnt anew", path, what, old, new)
+            log.warning(
+                "%s: %s were %s, the spec says %s. Outputs that depend on them must be relearned.",
+                path,
+                what,
+                old,
+                new,
+            )
     changed = FasterRCNN(model.features, model.roi_head, wanted, name=model.name)
     for part in (changed.features, changed.roi_head):
         for layer in part.layers:
             if isinstance(layer, BatchNormalization):
                 layer.frozen = spec.model_config.freeze_bn
-    return quantised(changed, spec)
+    return quantized(changed, spec)
 
 
-def quantised(model: FasterRCNN, spec: "Experiment") -> FasterRCNN:
-    """The model that rounds as the spec's training section says: a float one is rewritten if need be."""
+def quantized(model: FasterRCNN, spec: "Experiment") -> FasterRCNN:
+    """Sets up quantization-aware training as the spec says; a float model is rewritten if needed.
+
+    Args:
+        model: Detector, with or without quantization.
+        spec: Checked spec.
+
+    Returns:
+        Detector that rounds as required by the training section of the spec.
+    """
     config = spec.training_config
     if is_qat(model):
         set_per_channel(model, config.qat_per_channel_weights)
     elif config.enable_qat:
-        log.info("kernels and activations are rounded to 8 bits from now on (enable_qat)")
+        log.info("Rounding kernels and activations to 8 bits from now on (enable_qat)")
         return to_qat(model, per_channel=config.qat_per_channel_weights)
     return model

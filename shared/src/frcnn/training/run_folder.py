@@ -1,18 +1,23 @@
-"""The results folder of a training: which checkpoint in it is the latest, and which the best.
+"""Results folder of a training: finds the latest and the best checkpoint.
 
-The latest is that of the highest epoch. Files that an earlier run left in the same folder count for nothing:
-`checkpoints.json` lists them, beside the names of the latest and the best for whoever looks into it. It names
-files, not links: a folder that was copied or kept in S3 is as good as the original.
+The latest checkpoint is that of the highest epoch. Files that an earlier run left in the folder are
+ignored: `checkpoints.json` lists them. It also names the latest and the best checkpoint, for people. It
+has file names instead of links, so a copy of the folder, also on S3, is as good as the original. It may
+name the checkpoint of an epoch as the best; this applies once that file exists, until it is copied.
 """
 
+import contextlib
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Literal
 
+from frcnn.distributed.world import RankInfo
 from frcnn.errors import ModelError
 from frcnn.files import write_text
+from frcnn.limits import read_json
+from frcnn.single_writer import only_writer_in
 
 INDEX = "checkpoints.json"
 EPOCH = re.compile(r"\.epoch_(\d+)\.(?:tlt|keras)$")
@@ -21,14 +26,33 @@ _BEST = re.compile(r"\.best\.(?:tlt|keras)$")
 Wanted = Literal["latest", "best"]
 
 
-def write_index(folder: Path, latest: Path | None, best: Path | None, earlier: Collection[str] = ()) -> None:
-    """Says what the checkpoints of `folder` are.
+@contextlib.contextmanager
+def only_training_in(folder: Path, here: RankInfo) -> Iterator[None]:
+    """Keeps other trainings out of a results folder while the block runs.
 
     Args:
-        folder: Made if missing.
-        latest: None if there is none yet.
-        best: The same.
-        earlier: Names of files that an earlier run left: they count for nothing from now on.
+        folder: Results folder, created if missing.
+        here: Rank of this process; rank 0 locks the folder for all.
+
+    Raises:
+        PlaceBusyError: Another training writes to the folder.
+    """
+    if here.rank:
+        yield
+        return
+    with only_writer_in(folder, "train"):
+        yield
+
+
+def write_index(folder: Path, latest: Path | None, best: Path | None, earlier: Collection[str] = ()) -> None:
+    """Writes the index of a results folder.
+
+    Args:
+        folder: Results folder, created if missing.
+        latest: Latest checkpoint; `None` if there is none yet.
+        best: Best checkpoint; `None` if there is none yet. An epoch's checkpoint may be named before it is
+            written.
+        earlier: Names of files that an earlier run left; they are ignored from now on.
     """
     names = {
         "latest": latest and latest.name,
@@ -39,41 +63,82 @@ def write_index(folder: Path, latest: Path | None, best: Path | None, earlier: C
 
 
 def checkpoints_of(folder: Path) -> set[str]:
-    """Names of all checkpoints in a folder, of whatever run; none if it is missing."""
+    """Lists the names of all checkpoints in a folder, of this run or an earlier one.
+
+    Args:
+        folder: Results folder; may be missing.
+
+    Returns:
+        File names.
+    """
     paths = (path for path in folder.glob("*") if EPOCH.search(path.name) or _BEST.search(path.name))
     return {path.name for path in paths if path.is_file()}
 
 
 def of_an_earlier_run(folder: Path) -> set[str]:
-    """Names of the files in a folder that its index says are an earlier run's."""
-    try:
-        names = json.loads((folder / INDEX).read_text(encoding="utf-8"))["of_an_earlier_run"]
-        return {name for name in names if isinstance(name, str)}
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
+    """Reads from the index which files in a folder an earlier run left.
+
+    Args:
+        folder: Results folder.
+
+    Returns:
+        File names; empty without an index.
+    """
+    names = _read_index(folder).get("of_an_earlier_run")
+    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
 
 
 def checkpoint_in(folder: Path, wanted: Wanted) -> Path | None:
-    """The checkpoint of a results folder; None if it has none. Without a best one the latest is the best.
+    """Finds the latest or the best checkpoint of a results folder.
+
+    Args:
+        folder: Results folder.
+        wanted: `latest` or `best`. Without a best checkpoint, `best` means the latest.
+
+    Returns:
+        Path of the checkpoint; `None` if the folder has none.
 
     Raises:
-        ModelError: There are several, of different models.
+        ModelError: The folder has checkpoints of different models.
     """
     names = checkpoints_of(folder) - of_an_earlier_run(folder)
-    if wanted == "best" and (best := _of_one_model(folder, names, _BEST)):
-        return folder / best[0]
+    if wanted == "best":
+        announced = _read_index(folder).get("best")
+        if isinstance(announced, str) and EPOCH.search(announced) and announced in names:
+            return folder / announced
+        if best := _of_one_model(folder, names, _BEST):
+            return folder / best[0]
     epochs = _of_one_model(folder, names, EPOCH)
     return folder / max(epochs, key=epoch_of) if epochs else None
 
 
-def find_checkpoint(path: Path, wanted: Wanted) -> Path:
-    """What a path given for a model means: a file itself, or a checkpoint of a results folder.
+def epochs_of_this_run(folder: Path) -> list[Path]:
+    """Lists the epoch checkpoints of the last run in a results folder.
 
-    `RESULTS/latest` and `RESULTS/best` name that checkpoint of the folder RESULTS; the folder alone means
-    the one that is wanted. Anything else is returned as it is.
+    Args:
+        folder: Results folder.
+
+    Returns:
+        Paths, newest first.
+    """
+    names = checkpoints_of(folder) - of_an_earlier_run(folder)
+    return [folder / name for name in sorted(filter(epoch_of, names), key=epoch_of, reverse=True)]
+
+
+def find_checkpoint(path: Path, wanted: Wanted) -> Path:
+    """Resolves a path given for a model to a file.
+
+    `RESULTS/latest` and `RESULTS/best` mean that checkpoint of the folder RESULTS.
+
+    Args:
+        path: Model file, results folder, or one of the names above.
+        wanted: Checkpoint to use if `path` is a results folder: `latest` or `best`.
+
+    Returns:
+        Path of the checkpoint, or `path` itself if it is not a folder.
 
     Raises:
-        ModelError: The folder has no checkpoint.
+        ModelError: The folder has no checkpoint, or has checkpoints of different models.
     """
     folder = path
     if path.name in ("latest", "best") and not path.exists():
@@ -83,22 +148,38 @@ def find_checkpoint(path: Path, wanted: Wanted) -> Path:
     found = checkpoint_in(folder, wanted)
     if found is None:
         raise ModelError(
-            f"{folder}: no checkpoint in this folder; expected frcnn_<arch>.epoch_<N>.keras or .tlt"
+            f"{folder}: no checkpoint in this folder. Expected frcnn_<arch>.epoch_<N>.keras or .tlt."
         )
     return found
 
 
 def epoch_of(name: str) -> int:
-    """The epoch after which a checkpoint was written, by its name; 0 if it is no checkpoint of an epoch."""
+    """Parses the epoch from the name of a checkpoint.
+
+    Args:
+        name: File name.
+
+    Returns:
+        Number of completed epochs; 0 if the name is not that of an epoch's checkpoint.
+    """
     match = EPOCH.search(name)
     return int(match[1]) if match else 0
 
 
 def _of_one_model(folder: Path, names: Collection[str], pattern: re.Pattern[str]) -> list[str]:
-    """The names that end so."""
+    """Returns the names that match a pattern, sorted; fails if they are of different models."""
     found = sorted(name for name in names if pattern.search(name))
     if len({pattern.sub("", name) + Path(name).suffix for name in found}) > 1:
         raise ModelError(
-            f"{folder}: checkpoints of several models ({', '.join(found[:4])}, ...); name the file"
+            f"{folder}: checkpoints of several models ({', '.join(found[:4])}, ...). Give a file's path."
         )
     return found
+
+
+def _read_index(folder: Path) -> dict[str, object]:
+    """Reads the index; empty if it is missing or invalid."""
+    try:
+        found = read_json(folder / INDEX)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,4 +1,4 @@
-"""Learning rate as a function of the step, computed inside the compiled step."""
+"""Learning rate schedules, computed inside the compiled step."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @keras.saving.register_keras_serializable("frcnn")
 class SoftStart(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear from `start` to `base` over the first part, then `base`, divided at each annealing point.
+    """Schedule that rises linearly from `start` to `base` and is divided at each annealing point.
 
     Progress p = step / total_steps. Below `soft_start`: t base + (1 - t) start with t = p / soft_start.
     Afterwards: base / divider ** (number of points below p).
@@ -27,7 +27,17 @@ class SoftStart(keras.optimizers.schedules.LearningRateSchedule):
         total_steps: int,
         decay: float = 0.0,
     ) -> None:
-        """`soft_start` and `points` are fractions of `total_steps`; `decay` as in `_decayed`."""
+        """Creates the schedule.
+
+        Args:
+            base: Learning rate after the soft start.
+            start: Learning rate of step 0.
+            soft_start: Length of the soft start, as a fraction of `total_steps`.
+            points: Annealing points, as fractions of `total_steps`.
+            divider: Divisor of the learning rate at each annealing point.
+            total_steps: Number of steps over all epochs.
+            decay: Decay of the optimizer: the rate is divided by 1 + decay * step.
+        """
         self.config: dict[str, Any] = {
             "base": base,
             "start": start,
@@ -39,7 +49,7 @@ class SoftStart(keras.optimizers.schedules.LearningRateSchedule):
         }
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """The rate of a step counted from 0, float32 scalar."""
+        """Computes the learning rate of a step, counted from 0, as a float32 scalar."""
         config = self.config
         progress = tf.cast(step, tf.float32) / config["total_steps"]
         passed = tf.reduce_sum(tf.cast(progress > tf.constant([*config["points"], 2.0**30]), tf.float32))
@@ -50,13 +60,13 @@ class SoftStart(keras.optimizers.schedules.LearningRateSchedule):
         return _decayed(rate, step, config["decay"])
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor."""
+        """Returns the arguments of the constructor."""
         return self.config
 
 
 @keras.saving.register_keras_serializable("frcnn")
 class Exponential(keras.optimizers.schedules.LearningRateSchedule):
-    """base * gamma ** (step / interval): what specs call `step`, though it falls smoothly.
+    """Schedule base * gamma ** (step / interval). Specs call it `step`, although it falls smoothly.
 
     `interval` is total_steps * step_size // 100 steps, at least 1.
     """
@@ -64,7 +74,15 @@ class Exponential(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(
         self, base: float, gamma: float, step_size: float, total_steps: int, decay: float = 0.0
     ) -> None:
-        """`step_size` is in percent of `total_steps`; `decay` as in `_decayed`."""
+        """Creates the schedule.
+
+        Args:
+            base: Learning rate of step 0.
+            gamma: Factor of the learning rate per interval.
+            step_size: Length of the interval, in percent of `total_steps`.
+            total_steps: Number of steps over all epochs.
+            decay: Decay of the optimizer: the rate is divided by 1 + decay * step.
+        """
         self.config: dict[str, Any] = {
             "base": base,
             "gamma": gamma,
@@ -74,7 +92,7 @@ class Exponential(keras.optimizers.schedules.LearningRateSchedule):
         }
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """The rate of a step counted from 0, float32 scalar."""
+        """Computes the learning rate of a step, counted from 0, as a float32 scalar."""
         config = self.config
         interval = max(int(config["total_steps"] * config["step_size"] // 100), 1)
         exponent = tf.cast(step, tf.float32) / interval
@@ -82,14 +100,27 @@ class Exponential(keras.optimizers.schedules.LearningRateSchedule):
         return _decayed(rate, step, config["decay"])
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor."""
+        """Returns the arguments of the constructor."""
         return self.config
 
 
 def schedule(
     config: "LRConfig", total_steps: int, *, world: int = 1, decay: float = 0.0
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """The schedule a checked spec asks for, its rates times the number of processes."""
+    """Creates the learning rate schedule of a spec.
+
+    Args:
+        config: Learning rate section of a checked spec.
+        total_steps: Number of steps over all epochs.
+        world: Number of processes; learning rates are multiplied by it.
+        decay: Decay of the optimizer.
+
+    Returns:
+        Schedule as a function of the step.
+
+    Raises:
+        ValueError: The section sets neither `soft_start` nor `step`, so it was not checked.
+    """
     if config.soft_start is not None:
         soft = config.soft_start
         return SoftStart(
@@ -108,5 +139,5 @@ def schedule(
 
 
 def _decayed(rate: tf.Tensor, step: tf.Tensor, decay: float) -> tf.Tensor:
-    """The optimizer's own `decay` on top of the schedule, as the reference's Keras 2 optimizers had it."""
+    """Applies the optimizer's `decay` on top of the schedule, like TAO's Keras 2 optimizers."""
     return rate / (1.0 + decay * tf.cast(step, tf.float32)) if decay else rate

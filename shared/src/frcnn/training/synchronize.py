@@ -1,4 +1,4 @@
-"""What ranks settle among themselves beside gradients: a common start, and common means after an epoch."""
+"""Synchronizes initial state and epoch averages across ranks."""
 
 import dataclasses
 import zlib
@@ -19,18 +19,22 @@ if TYPE_CHECKING:
 
 
 class EpochMeans(keras.callbacks.Callback):
-    """After each epoch, losses and moving statistics become their means over the ranks.
+    """Callback that averages losses and moving statistics over the ranks after each epoch.
 
-    To stand before all callbacks that look at either: validation, checkpoints, reports.
+    It must run before all callbacks that use either: validation, checkpoints, reports.
     """
 
     def __init__(self, world: World) -> None:
-        """The ranks."""
+        """Creates the callback.
+
+        Args:
+            world: Ranks of the training.
+        """
         super().__init__()
         self._world = world
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Every rank takes part and ends with the same numbers."""
+        """Averages statistics and logs. All ranks take part and get the same values."""
         average_statistics(self.model, self._world)
         if logs is not None:
             everyone = self._world.gather({name: float(value) for name, value in logs.items()})
@@ -39,7 +43,14 @@ class EpochMeans(keras.callbacks.Callback):
 
 
 def average_statistics(model: FasterRCNN, world: World) -> None:
-    """What normalises and rounds at inference becomes the mean over the ranks, which saw other images."""
+    """Averages moving statistics and quantization ranges over the ranks.
+
+    Each rank has seen different images.
+
+    Args:
+        model: Detector in training.
+        world: Ranks of the training.
+    """
     statistics = [
         variable
         for part in (model.features, model.roi_head)
@@ -52,36 +63,36 @@ def average_statistics(model: FasterRCNN, world: World) -> None:
 
 
 def _statistics_of(layer: keras.Layer) -> tuple[keras.Variable, ...]:
-    """The moving averages that a layer learns from the batches it sees."""
+    """Returns the moving averages that a layer learns from its batches."""
     if isinstance(layer, QDQ):
         return (layer.scaling_factor,)
-    # Frozen ones are equal everywhere; their mean would add rounding.
+    # Frozen statistics are equal on all ranks; averaging would only add rounding errors.
     learns = layer.trainable and not getattr(layer, "frozen", False)
     if isinstance(layer, keras.layers.BatchNormalization) and learns:
         return layer.moving_mean, layer.moving_variance
     return ()
 
 
-def start_together(model: FasterRCNN, world: World, facts: dict[str, object]) -> None:
-    """Gives every rank the weights and optimizer state of rank 0, and averages gradients from now on.
+def sync_initial_state(model: FasterRCNN, world: World, facts: dict[str, object]) -> None:
+    """Synchronizes weights and optimizer state with rank 0, and starts averaging gradients.
 
     Args:
-        model: Compiled, its optimizer built.
-        world: The ranks.
-        facts: What must be the same on all of them, by name.
+        model: Compiled model with a built optimizer.
+        world: Ranks of the training.
+        facts: Values that must be equal on all ranks, by name.
 
     Raises:
-        RunError: It is not; names the first difference.
+        RunError: A value differs; the message gives the first difference.
     """
     everyone = world.gather(facts)
     for rank, theirs in enumerate(everyone):
         for name, value in everyone[0].items():
             if theirs[name] != value:
                 raise RunError(
-                    f"{name}: {value} on rank 0, {theirs[name]} on rank {rank}; "
-                    "all machines need the same spec, records and models"
+                    f"{name}: {value} on rank 0, {theirs[name]} on rank {rank}. "
+                    "All machines need the same spec, records and model files."
                 )
-    # Not `variables`: among those are the states of random generators, which are each rank's own.
+    # `variables` would include the states of random generators, which must differ between ranks.
     world.broadcast([*model.weights, *model.optimizer.variables])
     model.average_gradients = lambda gradients: world.average(gradients, "gradients")
 
@@ -93,7 +104,18 @@ def facts(
     model: "FasterRCNN",
     record: "TrainingRecord",
 ) -> dict[str, object]:
-    """What ranks must agree on before the first step: settings, data, and where they start from."""
+    """Collects the values on which ranks must agree before the first step.
+
+    Args:
+        spec: Checked spec.
+        data: Training set.
+        validation: Validation set, if there is one.
+        model: Detector to train.
+        record: Training record at the start.
+
+    Returns:
+        Values of settings, data and starting point, by name.
+    """
     settings = spec.model_config, _without_folders(spec.training_config)
     return {
         "CRC-32 of model_config and training_config": zlib.crc32(repr(settings).encode()),
@@ -105,7 +127,7 @@ def facts(
 
 
 def _without_folders(settings: "TrainingConfig") -> "TrainingConfig":
-    """Places of files, as of records, may differ from machine to machine."""
+    """Reduces paths of model files to their names: folders may differ between machines."""
     return dataclasses.replace(
         settings,
         resume_from_model=Path(settings.resume_from_model).name,

@@ -1,4 +1,4 @@
-"""Training, from a checked spec to checkpoints: read `train` from top to bottom."""
+"""Trains a detector, from a checked spec to checkpoints. Start reading at `_train`."""
 
 import contextlib
 import dataclasses
@@ -12,18 +12,24 @@ import keras
 import tensorflow as tf
 
 from frcnn.data.input.dataset import Dataset, training_dataset, validation_dataset
-from frcnn.distributed.world import Place, World, join
+from frcnn.distributed.world import RankInfo, World, join
 from frcnn.errors import DataError, RunError
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files.checkpoint import TrainingRecord
+from frcnn.training.averaging import AveragedWeights
+from frcnn.training.callbacks.checkpoints import Checkpoints
 from frcnn.training.callbacks.early_stopping import EarlyStop
 from frcnn.training.callbacks.progress import NanGuard, Validation
 from frcnn.training.callbacks.rank_zero import Reports
+from frcnn.training.callbacks.training_log import TrainingLog
 from frcnn.training.compile import prepare, restore
 from frcnn.training.devices import computing_devices, take_share
 from frcnn.training.model_parallel import plan_placement, spread
-from frcnn.training.starting_point import begin, choose_start, counted
-from frcnn.training.synchronize import EpochMeans, facts, start_together
+from frcnn.training.run_folder import only_training_in
+from frcnn.training.starting_point import Start, begin, choose_start, counted
+from frcnn.training.statistics_remarks import remark_on_statistics
+from frcnn.training.synchronize import EpochMeans, facts, sync_initial_state
+from frcnn.training.unvalidated import lacks_validation, with_validation
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
@@ -33,9 +39,14 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """`checkpoint` is the last one written, `best` the one of highest mAP (None without validation).
+    """Result of a training.
 
-    On other ranks than 0 both are None.
+    Attributes:
+        checkpoint: Last checkpoint; `None` on other ranks than 0.
+        best: Checkpoint of highest mAP; `None` without validation and on other ranks than 0.
+        epochs: Number of completed epochs.
+        loss: Mean loss of the last epoch; NaN if it is unknown.
+        mean_ap: mAP after the last epoch; `None` without validation.
     """
 
     checkpoint: Path | None
@@ -46,12 +57,21 @@ class TrainResult:
 
     @classmethod
     def of(cls, record: TrainingRecord, checkpoint: Path, best: Path | None = None) -> "TrainResult":
-        """What a training that has nothing left to do came to."""
+        """Creates the result of a training that was already complete.
+
+        Args:
+            record: Training record of the checkpoint.
+            checkpoint: Last checkpoint.
+            best: Best checkpoint, if there is one.
+
+        Returns:
+            Result with the metrics of the record.
+        """
         metrics = record.metrics
         return cls(checkpoint, best, record.epoch, metrics.get("loss", math.nan), metrics.get("mAP"))
 
     def metrics(self) -> dict[str, float]:
-        """Numbers worth showing on a run's page."""
+        """Returns the values to show on the page of a run: loss, epochs and, if known, mAP."""
         found = {"loss": self.loss, "epochs": float(self.epochs)}
         return found if self.mean_ap is None else {**found, "mAP": self.mean_ap}
 
@@ -64,67 +84,98 @@ def train(
     amp: bool = False,
     strict: bool = False,
     world: World | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> TrainResult:
-    """Trains the detector that the spec describes, together with the other ranks if there are any.
+    """Trains the detector that a spec describes, together with the other ranks if there are any.
 
     Args:
-        spec: A checked spec.
-        results_dir: Gets what docs/training.md lists, from rank 0; made if missing.
-        key: Seals the checkpoints (`.tlt`); without one they are plain Keras archives (`.keras`).
-        amp: Whether the layers compute in 16 bits (bfloat16 on a CPU, float16 on a GPU); weights, box
-            arithmetic, losses and files are float32 all the same.
-        strict: Whether an unreadable image ends the run at once instead of being left out.
-        world: The ranks; default those that a launcher started, or this process alone.
+        spec: Checked spec.
+        results_dir: Results folder, created if missing. Rank 0 writes the files that docs/training.md lists.
+        key: Key that seals the checkpoints (`.tlt`); without it they are plain Keras archives (`.keras`).
+        amp: Whether layers compute in 16 bits (bfloat16 on a CPU, float16 on a GPU). Weights, box
+            arithmetic, losses and files are always float32.
+        strict: Whether an unreadable image ends the run at once instead of being skipped.
+        world: Ranks; default: those that a launcher started, or this process alone.
+        callbacks: Keras callbacks that run after validation and before the checkpoint. One may stop the
+            training, which makes that checkpoint the last.
+
+    Returns:
+        Result of the training.
 
     Raises:
-        DataError: Nothing to train on.
-        ModelError: A model the spec starts from cannot be used.
-        RunError: The loss is no longer finite, the disk is full, or another rank is gone. Checkpoints
-            written before stay.
+        DataError: There is no training data.
+        ModelError: The model to start from cannot be used.
+        PlaceBusyError: Another training writes to `results_dir`.
+        RunError: The loss is not finite, the disk is full, another rank is gone, or all epochs are done.
+            Earlier checkpoints are kept.
+        UsageError: The spec names a model file that does not exist.
     """
     world = join() if world is None else world
+    with only_training_in(results_dir, world.place):
+        return _train(spec, results_dir, key, amp=amp, strict=strict, world=world, callbacks=callbacks)
+
+
+def _train(
+    spec: "Experiment",
+    results_dir: Path,
+    key: str,
+    *,
+    amp: bool,
+    strict: bool,
+    world: World,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> TrainResult:
     here = world.place
     if here.size > 1:
         take_share(here, len(spec.training_config.model_parallelism) or 1)
     set_up(spec.random_seed + here.rank)
     start = choose_start(spec)
-    strict = strict and here.rank == 0  # one rank's look at all images is enough
+    strict = strict and here.rank == 0  # rank 0 checks all images
     data = training_dataset(spec, rank=here.rank, world=here.size, strict=strict)
     validation = _validation(spec, here, strict)
     model, saved, state = begin(spec, start, key)
-    if spec.training_config.model_parallelism:
-        model = _spread(model, spec.training_config.model_parallelism)
+    model = _spread(model, spec.training_config.model_parallelism)
     steps = data.steps_per_epoch
     record = counted(saved, steps)
     if record.epoch:
         data = training_dataset(spec, rank=here.rank, world=here.size, start_epoch=record.epoch)
-    if record.epoch >= spec.training_config.num_epochs:
+    unvalidated = lacks_validation(spec, record)
+    if record.epoch >= spec.training_config.num_epochs and not unvalidated:
+        _complete(spec, results_dir, key, record, start, here)
         raise RunError(
-            f"{start.path}: has all of its {record.epoch} epochs; raise training_config.num_epochs to go on"
+            f"{start.path}: all of its {record.epoch} epochs are done. "
+            "Raise training_config.num_epochs to continue."
         )
     prepare(model, spec, steps * spec.training_config.num_epochs, here, amp=amp)
     if record.epoch:
         seed = spec.random_seed + here.rank
         restore(model, state, record.step, recounted=record is not saved, seed=seed)
-    log.info("%d training images, %d steps an epoch, %d parameters", data.size, steps, model.count_params())
+    log.info("%d training images, %d steps per epoch, %d parameters", data.size, steps, model.count_params())
+    if here.rank == 0:
+        remark_on_statistics(model, data.size, spec.training_config.batch_size_per_gpu)
     validator = Validation(spec, validation, world) if validation else None
     stop = _early_stop(spec, record)
     if stop is not None and stop.over:
         log.warning(
-            "%s: early stopping ended this training after epoch %d; raise early_stopping.patience to go on",
+            "%s: early stopping ended this training after epoch %d. "
+            "Raise early_stopping.patience to continue.",
             start.path,
             record.epoch,
         )
+        _complete(spec, results_dir, key, record, start, here)
         return TrainResult.of(record, start.path)
-    callbacks: list[keras.callbacks.Callback] = [
+    early: list[keras.callbacks.Callback] = [
         NanGuard(steps),
         *([EpochMeans(world)] if here.size > 1 else []),
+        *([AveragedWeights(model.weight_averages)] if model.weight_averages is not None else []),
         *([stop] if stop else []),
-        *([validator] if validator else []),
     ]
     with world.guard():
         if here.size > 1:
-            start_together(model, world, facts(spec, data, validation, model, record))
+            sync_initial_state(model, world, facts(spec, data, validation, model, record))
+        if unvalidated and validator is not None:
+            log.info("%s was saved but not validated; validating it now", start.path)
+            record = with_validation(record, validator.validate(model, record.epoch))
         reports = None
         if here.rank == 0:
             reports = Reports(
@@ -137,8 +188,8 @@ def train(
                 record=record,
                 start=start,
             )
-        losses = _fit(model, spec, data, record, callbacks, reports)
-        world.barrier()  # nobody leaves while rank 0 writes: launchers end a run with its first process
+        losses = _fit(model, spec, data, record, early, validator, callbacks, reports)
+        world.barrier()  # launchers end the run with its first process, so all wait until rank 0 has written
     files = reports.checkpoints if reports else None
     return TrainResult(
         checkpoint=files.latest if files else None,
@@ -149,18 +200,47 @@ def train(
     )
 
 
+def _complete(
+    spec: "Experiment", folder: Path, key: str, record: TrainingRecord, start: Start, here: RankInfo
+) -> None:
+    """Finishes the folder of a run that was killed after its last checkpoint."""
+    if here.rank == 0 and start.path.resolve().parent == folder.resolve():
+        rows = TrainingLog(folder, record.history)
+        Checkpoints(spec, folder, key, rows, start=record, resumed=start.path).complete()
+
+
 def _fit(
     model: FasterRCNN,
     spec: "Experiment",
     data: Dataset,
     record: TrainingRecord,
-    callbacks: list[keras.callbacks.Callback],
+    early: Sequence[keras.callbacks.Callback],
+    validator: Validation | None,
+    late: Sequence[keras.callbacks.Callback],
     reports: Reports | None,
 ) -> list[float]:
-    """Trains the epochs that are left; returns their mean losses."""
+    """Trains the remaining epochs.
+
+    Args:
+        model: Compiled model.
+        spec: Spec of the run.
+        data: Training set.
+        record: State at the start.
+        early: Callbacks that run before validation.
+        validator: Validation callback, if there is a validation set.
+        late: Callbacks that run after validation and before the epoch is saved with its result.
+        reports: Checkpoints and logs of rank 0; `None` on other ranks.
+
+    Returns:
+        Mean loss of each epoch.
+    """
+    callbacks = [*early, *([validator] if validator else []), *late]
     with contextlib.ExitStack() as stack:
         if reports is not None:
-            callbacks = [*callbacks, *stack.enter_context(reports).callbacks]
+            stack.enter_context(reports)
+            # The trained epoch is saved first, because validation takes long and may be interrupted.
+            unvalidated = [reports.checkpoints.before_validation] if validator else []
+            callbacks = [*early, *unvalidated, *callbacks[len(early) :], *reports.callbacks]
         history = model.fit(
             data.batches,
             steps_per_epoch=data.steps_per_epoch,
@@ -174,14 +254,22 @@ def _fit(
 
 
 def set_up(seed: int) -> None:
-    """Seeds everything, and makes equal runs give equal bits (benchmarks.exactness says what it costs)."""
+    """Seeds all random generators and makes equal runs produce equal bits.
+
+    `benchmarks.exactness` measures the cost.
+
+    Args:
+        seed: Random seed of this rank.
+    """
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 
 
 def _spread(model: FasterRCNN, fractions: Sequence[float]) -> FasterRCNN:
+    if not fractions:
+        return model
     devices = computing_devices()
-    log.info("layers on %d devices: %s", len(fractions), ", ".join(devices))
+    log.info("Layers are spread over %d devices: %s", len(fractions), ", ".join(devices))
     return spread(model, plan_placement(model, fractions, devices))
 
 
@@ -192,8 +280,8 @@ def _early_stop(spec: "Experiment", record: TrainingRecord) -> EarlyStop | None:
     return EarlyStop(settings, [row["loss"] for row in record.history if "loss" in row])
 
 
-def _validation(spec: "Experiment", here: Place, strict: bool) -> Dataset | None:
-    """This rank's share of the validation set, or None with a word why there is no validation."""
+def _validation(spec: "Experiment", here: RankInfo, strict: bool) -> Dataset | None:
+    """Creates this rank's share of the validation set; `None`, with a warning, if there is none."""
     batch_size = spec.evaluation_config.batch_size
     try:
         return validation_dataset(spec, rank=here.rank, world=here.size, batch_size=batch_size, strict=strict)
@@ -203,5 +291,5 @@ def _validation(spec: "Experiment", here: Place, strict: bool) -> Dataset | None
             or spec.dataset_config.validation_data_source is not None
         ):
             raise
-        log.warning("no validation during training: %s", error)
+        log.warning("No validation during training: %s", error)
         return None

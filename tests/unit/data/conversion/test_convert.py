@@ -1,15 +1,20 @@
 import errno
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from frcnn.data.conversion import convert as convert_module
 from frcnn.data.conversion.convert import convert
-from frcnn.data.conversion.faults import FaultKind
+from frcnn.data.conversion.faults import IssueKind
 from frcnn.data.records.offsets import list_name, unpack
 from frcnn.data.records.tfrecord import count_records, read_payloads, read_records
 from frcnn.errors import DataError, RunError, SpecError, UsageError
+from frcnn.set_switch import SetSwitch
+from frcnn.single_writer import PlaceBusyError
+from frcnn.spec.load import parse_dataset_export
 from frcnn.spec.schema.experiment import COCOConfig, DatasetExportConfig, KITTIConfig, SampleModifierConfig
 from tests.support.kitti_folder import CAR, PEDESTRIAN, write_coco, write_image, write_kitti
 
@@ -81,6 +86,16 @@ def test_names_without_fold_and_shard(root, output):
     assert report.images == 3
 
 
+def test_a_folder_becomes_one_set_when_nothing_is_said_of_folds(root, output):
+    folders = 'image_dir_name: "image_2" label_dir_name: "label_2"'
+    text = f'kitti_config {{ root_directory_path: "{root}" {folders} }}'
+    report = convert(parse_dataset_export(text).spec, output)
+    assert [path.name for path in report.files] == ["kitti"]
+    assert sorted(record.frame_id for record in read_records(report.files[0])) == [
+        f"image_2/{number:03d}" for number in range(12)
+    ]
+
+
 def test_the_same_data_gives_the_same_bytes_with_any_number_of_workers(root, tmp_path, monkeypatch):
     monkeypatch.setattr(convert_module, "ENOUGH_FOR_PROCESSES", 1)
     monkeypatch.setattr(convert_module, "CHUNK", 2)
@@ -109,10 +124,10 @@ def test_faults_are_skipped_counted_and_listed_with_file_and_line(root, output):
     report = convert(_spec(root), output)
     assert report.images == 10
     assert report.skipped == {
-        FaultKind.ZERO_AREA: 1,
-        FaultKind.NO_LABELS: 1,
-        FaultKind.BROKEN_IMAGE: 1,
-        FaultKind.FIELD_COUNT: 2,
+        IssueKind.ZERO_AREA: 1,
+        IssueKind.NO_LABELS: 1,
+        IssueKind.BROKEN_IMAGE: 1,
+        IssueKind.FIELD_COUNT: 2,
     }
     assert (report.images_skipped, report.boxes_skipped) == (2, 3)
     assert report.warning_file == output.parent / "kitti_warning.json"
@@ -132,7 +147,7 @@ def test_strict_lists_all_faults_and_writes_no_records(root, output):
     _spoil(root)
     with pytest.raises(DataError) as caught:
         convert(_spec(root), output, strict=True)
-    assert "5 faults" in str(caught.value)
+    assert "5 issues" in str(caught.value)
     assert "001.txt:2: box without area" in str(caught.value)
     assert _names(output) == ["kitti_warning.json"]
     assert len(json.loads((output.parent / "kitti_warning.json").read_text())) == 5
@@ -162,7 +177,7 @@ def test_many_faults_are_all_in_the_file_and_the_first_in_the_message(root, outp
 def test_a_data_set_without_one_usable_image_is_an_error(root, output):
     for path in (root / "label_2").iterdir():
         path.unlink()
-    with pytest.raises(DataError, match=r"no image is left to convert; 12 faults"):
+    with pytest.raises(DataError, match=r"no usable image to convert; 12 issues"):
         convert(_spec(root), output)
     assert _names(output) == ["kitti_warning.json"]
 
@@ -180,7 +195,7 @@ def test_another_number_of_shards_replaces_the_former_files(root, output):
 def test_a_foreign_file_in_the_way_is_an_error(root, output):
     output.parent.mkdir()
     (output.parent / "kitti-fold-000-of-001").write_text("not a record, but of the same name")
-    with pytest.raises(DataError, match="kitti-fold-000-of-001 is in the way"):
+    with pytest.raises(DataError, match="kitti-fold-000-of-001 matches the output prefix"):
         convert(_spec(root), output)
     assert _names(output) == ["kitti-fold-000-of-001"]
 
@@ -290,3 +305,100 @@ def test_beside_each_record_file_lies_the_list_of_where_its_records_begin(root, 
         found = unpack(path.with_name(list_name(path.name)).read_bytes(), path.stat().st_size)
         lengths = [len(payload) + 16 for payload in read_payloads(path)]
         assert found.tolist() == [sum(lengths[:number]) for number in range(len(lengths))]
+
+
+def test_a_second_conversion_to_the_same_prefix_is_refused_and_the_first_is_whole(root, output, monkeypatch):
+    refused = []
+
+    def while_the_first_writes(run, *given):
+        with pytest.raises(PlaceBusyError, match=f"{output}.*: another run .* is writing there") as caught:
+            in_another_thread(lambda: convert(_spec(root, num_shards=3), output))
+        refused.append(caught)
+        return write_all(run, *given)
+
+    write_all = convert_module._Run.write_all
+    monkeypatch.setattr(convert_module._Run, "write_all", while_the_first_writes)
+    convert(_spec(root), output)
+    assert len(refused) == 1
+    assert len(_all_records(output)) == 12
+    assert [path.name for path in output.parent.glob(".frcnn*")] == []
+
+
+def in_another_thread(work):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
+
+
+def test_records_that_are_links_of_the_users_stay_what_they_are_when_a_conversion_fails(
+    root, output, tmp_path, monkeypatch
+):
+    convert(_spec(root), output)
+    first = sorted(output.parent.glob("kitti-*"))[0]
+    moved = first.rename(tmp_path / "moved")
+    first.symlink_to("../moved")
+
+    def full(self, name):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(SetSwitch, "_link", full)
+    with pytest.raises(RunError, match="disk full"):
+        convert(_spec(root, num_shards=3), output)
+    assert len(_all_records(output)) == 12
+    assert first.resolve() == moved
+
+
+def test_without_symbolic_links_a_set_is_replaced_file_by_file(root, output, monkeypatch):
+    convert(_spec(root), output)
+
+    def none(self, target):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(Path, "symlink_to", none)
+    convert(_spec(root, num_shards=3), output)
+    assert len(_all_records(output)) == 12
+    assert len(_names(output)) == 6
+    assert [path.name for path in output.parent.glob(".frcnn*")] == []
+
+
+def test_cameras_files_are_converted_whatever_their_names_and_what_is_odd_is_named(root, output):
+    images, labels = root / "image_2", root / "label_2"
+    (images / "000.png").rename(images / "000.JPG")  # PNG bytes: the contents decide
+    write_image(images / "new.Jpeg")
+    odd = os.fsdecode(b"caf\xe9\n\x1b[2J")
+    write_image(images / f"{odd}.png", orientation=6)
+    for stem in ("new", odd, "pipe"):
+        (labels / f"{stem}.txt").write_text(CAR)
+    os.mkfifo(images / "pipe.png")
+    (images / "zero.png").symlink_to("/dev/zero")
+    (images / "._000.png").touch()
+    report = convert(_spec(root), output)
+    records = {record.file: record for record in _all_records(output)}
+    assert {"image_2/000.JPG", "image_2/new.Jpeg", f"image_2/{odd}.png"} < set(records)
+    assert (report.images, report.skipped) == (14, {IssueKind.NOT_REGULAR: 2})
+    assert [note for note in report.notes if note.startswith("1 images have an EXIF orientation")]
+    listed = json.loads(report.warning_file.read_text("utf-8"))
+    assert {Path(entry["file"]).name for entry in listed} == {"pipe.png", "zero.png"}
+
+
+def test_a_broken_image_of_any_name_is_in_the_list_of_faults(root, output):
+    name = os.fsdecode(b"caf\xe9.png")
+    (root / "image_2" / name).write_bytes(b"broken")
+    report = convert(_spec(root), output)
+    (entry,) = json.loads(report.warning_file.read_text("utf-8"))
+    assert entry["file"].endswith(r"image_2/caf\xe9.png")
+
+
+def test_exif_is_applied_to_records_when_asked_for(root, output):
+    write_image(root / "image_2/000.png", orientation=6)
+    convert(_spec(root), output, apply_exif=True)
+    turned = {record.frame_id: record for record in _all_records(output)}["image_2/000"]
+    assert (turned.height, turned.width, turned.orientation) == (100, 80, 6)
+
+
+def test_names_as_long_as_a_file_system_takes_have_their_records_and_lists(root, output):
+    long = output.with_name("p" * 218)  # record files of 255 bytes
+    report = convert(_spec(root), long)
+    assert {len(path.name) for path in report.files} == {255}
+    for path in report.files:
+        found = unpack((path.parent / list_name(path.name)).read_bytes(), path.stat().st_size)
+        assert len(found) == count_records(path)

@@ -40,7 +40,7 @@ def test_random_split_has_the_size_asked_for_and_loses_nothing():
     assert sorted(validation + training) == names
 
 
-def test_random_split_is_not_a_run_of_neighbours():
+def test_random_split_is_not_a_run_of_neighbors():
     names = [f"{n:06d}" for n in range(1000)]
     validation, _ = random_folds(names, 20.0)
     # 200 places drawn from 1000: each fifth of the names should have about 40, and 18 is 4.5 sigma off.

@@ -61,7 +61,7 @@ def test_files_of_a_former_run_do_not_stay_among_the_new_ones(tmp_path):
 
 def test_a_file_that_is_no_record_file_is_not_replaced(tmp_path):
     (tmp_path / "kitti").write_text("a shopping list, longer than a record's head")
-    with pytest.raises(DataError, match="kitti is in the way"), staged(tmp_path / "kitti"):
+    with pytest.raises(DataError, match="kitti matches the output prefix"), staged(tmp_path / "kitti"):
         pass
     assert _names(tmp_path) == ["kitti"]
 
@@ -82,7 +82,7 @@ def test_a_prefix_without_a_folder_means_the_working_folder(tmp_path, monkeypatc
 
 
 def test_a_full_disk_is_said_to_be_full(tmp_path):
-    with pytest.raises(RunError, match=r"disk full.*nothing is left"), staged(tmp_path / "kitti"):
+    with pytest.raises(RunError, match=r"disk full.*No files were left"), staged(tmp_path / "kitti"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert _names(tmp_path) == []
 

@@ -1,10 +1,13 @@
 import io
 
+import numpy as np
 import pytest
-from PIL import Image
+import tensorflow as tf
+from PIL import Image, ImageOps
 
-from frcnn.data.conversion.faults import Fault, FaultKind
-from frcnn.data.conversion.stored_image import StoredImage, read_image
+from frcnn.data.conversion import stored_image
+from frcnn.data.conversion.faults import DataIssue, IssueKind, Remark
+from frcnn.data.conversion.stored_image import StoredImage, read_image, remarks_on
 
 
 def _encoded(kind, size=(70, 40), **options):
@@ -21,12 +24,48 @@ def test_size_is_height_and_width_and_bytes_are_the_files_own(tmp_path, kind):
     assert read_image(path, embed=True) == StoredImage(40, 70, path.read_bytes(), kind.lower())
 
 
-def test_exif_rotation_is_not_applied(tmp_path):
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_is_that_of_the_stored_pixels_and_the_orientation_is_named(tmp_path, kind, orientation):
     exif = Image.Exif()
-    exif[0x0112] = 6  # turned by 90 degrees
-    path = tmp_path / "turned.jpg"
-    path.write_bytes(_encoded("JPEG", exif=exif))
+    exif[0x0112] = orientation
+    path = tmp_path / "turned"
+    path.write_bytes(_encoded(kind, exif=exif))
+    found = read_image(path)
+    assert found == StoredImage(height=40, width=70, orientation=orientation)
+    with Image.open(path) as opened:
+        assert found.upright_size == ImageOps.exif_transpose(opened).size[::-1]
+    assert (Remark.TURNED in remarks_on(found)) == (orientation != 1)
+
+
+def test_damaged_exif_is_no_fault_and_no_orientation(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(_encoded("JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12"))
     assert read_image(path) == StoredImage(height=40, width=70)
+
+
+def test_a_jpeg_of_several_pictures_is_its_first_one(tmp_path):
+    path = tmp_path / "drone.jpg"
+    first, second = (Image.new("RGB", size, (200, 10, 10)) for size in ((70, 40), (20, 10)))
+    first.save(path, "MPO", save_all=True, append_images=[second])
+    with Image.open(path) as opened:
+        assert opened.format == "MPO"
+    found = read_image(path, embed=True)
+    assert (found.height, found.width, found.image_format) == (40, 70, "jpeg")
+    assert found.encoded == path.read_bytes()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize(("largest", "unused"), [(255, 8), (1023, 6), (4095, 4), (16000, 2), (65535, 0)])
+def test_bits_of_a_png_that_no_pixel_uses_are_counted(tmp_path, channels, largest, unused):
+    path = tmp_path / "a.png"
+    pixels = np.linspace(0, largest, 40 * 70).astype(np.uint16).reshape(40, 70, 1)
+    opaque = np.full_like(pixels, 65535)
+    bands = [pixels] * (channels - (channels in (2, 4))) + [opaque] * (channels in (2, 4))
+    path.write_bytes(tf.io.encode_png(np.concatenate(bands, axis=2)).numpy())
+    found = read_image(path)
+    assert (found.height, found.width, found.unused_bits) == (40, 70, unused)
+    assert (Remark.UNUSED_BITS in remarks_on(found)) == (unused > 0)
 
 
 def test_padding_after_the_end_is_no_fault(tmp_path):
@@ -42,14 +81,14 @@ def test_cut_off_files_are_faults(tmp_path, kind, keep):
     path = tmp_path / "cut"
     path.write_bytes(whole[: int(keep if isinstance(keep, int) else keep * len(whole))])
     found = read_image(path)
-    assert isinstance(found, Fault)
-    assert found.kind is FaultKind.BROKEN_IMAGE
+    assert isinstance(found, DataIssue)
+    assert found.kind is IssueKind.BROKEN_IMAGE
     assert found.file == str(path)
 
 
 @pytest.mark.parametrize(
     ("content", "kind"),
-    [(b"hello, this is text", FaultKind.BROKEN_IMAGE), (_encoded("BMP"), FaultKind.BROKEN_IMAGE)],
+    [(b"hello, this is text", IssueKind.BROKEN_IMAGE), (_encoded("BMP"), IssueKind.BROKEN_IMAGE)],
 )
 def test_other_formats_are_faults(tmp_path, content, kind):
     (tmp_path / "image.png").write_bytes(content)
@@ -57,8 +96,20 @@ def test_other_formats_are_faults(tmp_path, content, kind):
 
 
 def test_missing_files_and_folders_are_faults(tmp_path):
-    assert read_image(tmp_path / "nothing.png").kind is FaultKind.NO_IMAGE
-    assert read_image(tmp_path).kind is FaultKind.BROKEN_IMAGE
+    assert read_image(tmp_path / "nothing.png").kind is IssueKind.NO_IMAGE
+    assert read_image(tmp_path).kind is IssueKind.NOT_REGULAR
+    (tmp_path / "link.png").symlink_to("gone")
+    assert read_image(tmp_path / "link.png").reason == "broken link"
+
+
+def test_a_file_too_large_to_embed_is_a_fault_before_it_is_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(stored_image, "MOST_BYTES", 1 << 20)
+    path = tmp_path / "a.png"
+    path.write_bytes(_encoded("PNG") + bytes(2 << 20))
+    with path.open("ab") as stream:
+        stream.write(_encoded("PNG"))
+    assert read_image(path) == StoredImage(height=40, width=70)
+    assert read_image(path, embed=True).reason == "larger than 1 MiB"
 
 
 def test_too_many_pixels_are_a_fault(tmp_path):
@@ -66,5 +117,5 @@ def test_too_many_pixels_are_a_fault(tmp_path):
     header[16:24] = (2**20).to_bytes(4, "big") * 2
     (tmp_path / "huge.png").write_bytes(header)
     found = read_image(tmp_path / "huge.png")
-    assert isinstance(found, Fault)
-    assert found.kind is FaultKind.BROKEN_IMAGE
+    assert isinstance(found, DataIssue)
+    assert found.kind is IssueKind.BROKEN_IMAGE

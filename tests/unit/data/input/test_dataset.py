@@ -82,7 +82,7 @@ def test_without_resizing_small_images_get_a_black_border_before_the_mean_is_tak
     np.testing.assert_allclose(image[:, 60:], 0, atol=1e-4)
 
 
-def test_grey_images_have_one_channel(make):
+def test_gray_images_have_one_channel(make):
     spec = make(
         [image_record(0)], image_type=ImageType.GRAY_SCALE, image_channel_order="l", batch_size_per_gpu=1
     )
@@ -97,7 +97,7 @@ def test_classes_are_matched_in_any_case_and_unmapped_ones_counted(make, caplog)
     with caplog.at_level(logging.INFO):
         batch = first(training_dataset(spec))
     assert objects_of(batch) == ([[1, 1, 9, 9]], [0])
-    assert "left out (1 images): tree (1), dontcare (1)" in logged(caplog)
+    assert "unmapped classes (1 images): tree (1)\n" in logged(caplog)
 
 
 def test_boxes_under_one_pixel_and_inverted_boxes_are_dropped(make):
@@ -141,7 +141,7 @@ def test_images_are_found_in_their_folder_under_any_spelling_of_the_extension(tm
 
 def test_no_image_there_is_an_error_before_training(make):
     spec = make([image_record(0, encoded=None)])
-    with pytest.raises(DataError, match=r"none of the images is there .*images/000000\.png"):
+    with pytest.raises(DataError, match=r"found no image .*images/000000\.png"):
         training_dataset(spec)
 
 

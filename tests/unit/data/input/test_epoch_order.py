@@ -65,6 +65,6 @@ def test_ranks_together_see_every_image_and_get_equally_many(images, batch, worl
     assert len(positions) < images + world * batch
 
 
-def test_ranks_take_neighbouring_batches():
+def test_ranks_take_neighboring_batches():
     np.testing.assert_array_equal(positions_of_rank(8, 2, 0, 2), [0, 1, 4, 5])
     np.testing.assert_array_equal(positions_of_rank(8, 2, 1, 2), [2, 3, 6, 7])

@@ -1,9 +1,11 @@
 """The look at a record set before a run."""
 
+import logging
+
 import pytest
 
 from frcnn.data.input import preflight as module
-from frcnn.data.input.preflight import survey
+from frcnn.data.input.preflight import run_preflight
 from frcnn.data.records.annotations import Label
 from frcnn.data.records.index import RecordIndex
 from frcnn.errors import DataError
@@ -21,7 +23,7 @@ def look(tmp_path, classes, monkeypatch, *, most=20_000, budget=1 << 28, encoded
         for number, name in enumerate(classes)
     ]
     index = RecordIndex.scan([write_records(tmp_path / "set", records)])
-    return survey(index, (tmp_path,), ("png",), {"Car": "car"})
+    return run_preflight(index, (tmp_path,), ("png",), {"Car": "car"})
 
 
 def test_a_small_set_is_counted_whole(tmp_path, monkeypatch):
@@ -44,7 +46,7 @@ def test_the_look_goes_on_until_a_mapped_object_is_found(tmp_path, monkeypatch):
 
 
 def test_missing_images_are_counted(tmp_path, monkeypatch):
-    with pytest.raises(DataError, match=r"none of the images is there .*images/000000\.png"):
+    with pytest.raises(DataError, match=r"found no image .*images/000000\.png"):
         look(tmp_path, ["car"] * 2, monkeypatch, encoded=None)
     (tmp_path / "images").mkdir()
     (tmp_path / "images/000001.png").touch()
@@ -55,5 +57,32 @@ def test_records_of_another_kind_are_an_error(tmp_path):
     from frcnn.data.records.tfrecord import frame
 
     (tmp_path / "set").write_bytes(frame(b"something else"))
-    with pytest.raises(DataError, match="none of the records is one of ours"):
-        survey(RecordIndex.scan([tmp_path / "set"]), (tmp_path,), ("png",), {"car": "car"})
+    with pytest.raises(DataError, match="no record can be decoded"):
+        run_preflight(RecordIndex.scan([tmp_path / "set"]), (tmp_path,), ("png",), {"car": "car"})
+
+
+def test_a_mapped_class_without_objects_is_named_with_the_nearest_class_of_the_records(tmp_path, caplog):
+    labels = [(Label(name, 1, 1, 9, 9),) for name in ("car", "pedestrian", "car")]
+    records = [image_record(number, each) for number, each in enumerate(labels)]
+    index = RecordIndex.scan([write_records(tmp_path / "set", records)])
+    mapping = {"car": "car", "pedestrain": "person", "van": "car", "purple": "purple"}
+    with caplog.at_level(logging.INFO):
+        run_preflight(index, (tmp_path,), ("png",), mapping)
+    said = {record.args[1]: record for record in caplog.records if "no object in the" in record.msg}
+    assert set(said) == {"pedestrain", "van", "purple"}
+    assert said["pedestrain"].getMessage().endswith("; did you mean pedestrian, which is not mapped?")
+    assert said["purple"].getMessage().endswith("(3 images); they contain car (2), pedestrian (1)")
+    # Cars there are, under another key.
+    assert [said[name].levelname for name in ("pedestrain", "purple", "van")] == [
+        "WARNING",
+        "WARNING",
+        "INFO",
+    ]
+
+
+def test_names_from_records_are_shown_escaped(tmp_path, caplog):
+    records = [image_record(0, (Label("car", 1, 1, 9, 9), Label("\x1b[2J\nred", 1, 1, 9, 9)))]
+    index = RecordIndex.scan([write_records(tmp_path / "set", records)])
+    with caplog.at_level(logging.INFO):
+        run_preflight(index, (tmp_path,), ("png",), {"car": "car"})
+    assert "\\x1b[2jred (1)" in caplog.text and "\x1b" not in caplog.text

@@ -29,6 +29,6 @@ def test_variants_differ(tmp_path):
     assert len({sample.pixels.tobytes() for sample in row}) == 4
 
 
-def test_grey_images_are_shown_in_three_channels(tmp_path):
+def test_gray_images_are_shown_in_three_channels(tmp_path):
     spec = spec_of(tmp_path, 1, image_type=ImageType.GRAY_SCALE)
     assert preview_samples(spec, 1, 1)[0][0].pixels.shape == (40, 60, 3)

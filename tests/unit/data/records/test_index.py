@@ -33,7 +33,7 @@ def test_no_files_make_an_empty_index():
 def test_a_file_cut_short_is_an_error_that_names_it(files, cut):
     whole = files[0].read_bytes()
     files[0].write_bytes(whole[:-cut])
-    with pytest.raises(DataError, match="a: cut short"):
+    with pytest.raises(DataError, match="a: truncated"):
         RecordIndex.scan(files)
 
 

@@ -53,7 +53,7 @@ def test_a_file_that_is_cut_short_is_an_error_both_ways(path):
         lambda: offsets_of(path),
         lambda: offsets_by_reading(lambda o, n: data[o : o + n], len(data), str(path)),
     ):
-        with pytest.raises(DataError, match=f"{path}: cut short or not a TFRecord file .at byte 170 of 255"):
+        with pytest.raises(DataError, match=f"{path}: truncated or not a TFRecord file .at byte 170 of 255"):
             scan()
 
 

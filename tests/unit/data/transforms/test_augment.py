@@ -10,13 +10,13 @@ from frcnn.data.input.dataset import training_dataset
 from frcnn.data.records.annotations import Label
 from frcnn.data.transforms.augment import (
     Augmentation,
-    SpatialDraw,
+    SpatialParams,
     SpatialSettings,
-    draw_spatial,
-    spatial_map,
-    window_map,
+    crop_transform,
+    sample_spatial,
+    spatial_transform,
 )
-from frcnn.data.transforms.colour import ColourSettings
+from frcnn.data.transforms.color import ColorSettings
 from frcnn.data.transforms.objects import Objects
 from frcnn.data.transforms.warp import warp_boxes
 from tests.support.loading import image_record, loading_spec, noise_image, source, write_records
@@ -63,7 +63,7 @@ def test_flips_alone_copy_pixels_and_need_no_warp():
 
 
 def test_equal_seeds_give_equal_pictures_and_others_do_not():
-    augment = tf.function(Augmentation(EVERYTHING, ColourSettings(0.1, 20.0, 0.2, 0.2)))
+    augment = tf.function(Augmentation(EVERYTHING, ColorSettings(0.1, 20.0, 0.2, 0.2)))
     image, objects = scene([20, 30, 45, 60])
     first, again, other = (augment(image, objects, tf.constant([7, n], tf.int64), H, W)[0] for n in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
@@ -72,10 +72,10 @@ def test_equal_seeds_give_equal_pictures_and_others_do_not():
 
 def drawn(settings, count=400):
     def row(seed):
-        return tf.stack([tf.cast(value, tf.float32) for value in draw_spatial(settings, seed, H, W)])
+        return tf.stack([tf.cast(value, tf.float32) for value in sample_spatial(settings, seed, H, W)])
 
     rows = tf.function(lambda: tf.map_fn(row, tf.stack(seeds(count)), fn_output_signature=tf.float32))()
-    return SpatialDraw(*rows.numpy().T)
+    return SpatialParams(*rows.numpy().T)
 
 
 def test_draws_fill_their_ranges_and_keep_to_them():
@@ -111,10 +111,32 @@ def test_unset_zoom_and_rotate_probability_mean_what_the_reference_takes_them_fo
     assert (settings.zoom_min, settings.zoom_max, settings.rotate_probability) == (1.0, 1.0, 1.0)
 
 
+def test_a_spec_gives_the_largest_rotation_in_degrees():
+    config = loading_spec(rotate_rad_max=10.0, rotate_probability=1.0).augmentation_config
+    degrees = np.degrees(drawn(SpatialSettings.from_config(config.spatial_augmentation)).angle)
+    assert -10.0001 <= degrees.min() < -9.7
+    assert 9.7 < degrees.max() <= 10.0001
+    assert degrees.std() == pytest.approx(20 / math.sqrt(12), rel=0.1)  # uniform
+
+
+def test_pixels_turn_by_the_degrees_of_the_spec():
+    """A bar through the center leans as far as the spec says at most, measured by its second moments."""
+    config = loading_spec(rotate_rad_max=30.0, rotate_probability=1.0).augmentation_config
+    augment = tf.function(Augmentation(SpatialSettings.from_config(config.spatial_augmentation)))
+    image, objects = scene([30, 18, 34, 78])
+    angles = []
+    for seed in seeds(60):
+        y, x = np.nonzero(augment(image, objects, seed, H, W)[0].numpy()[..., 0] > 190)
+        (xx, xy), (_, yy) = np.cov(x, y)
+        angles.append(np.degrees(np.arctan2(2 * xy, xx - yy)) / 2)
+    assert 25 < max(angles) < 30.5
+    assert -30.5 < min(angles) < -25
+
+
 def test_order_is_flip_translate_zoom_rotate():
-    draw = SpatialDraw(*map(tf.constant, (True, False, 8.0, 4.0, 2.0, 10.0, 6.0, math.pi / 2)))
+    draw = SpatialParams(*map(tf.constant, (True, False, 8.0, 4.0, 2.0, 10.0, 6.0, math.pi / 2)))
     # (20, 30) -> flip (76, 30) -> shift (84, 34) -> zoom (52, 23) -> quarter turn about (48, 32): (57, 36).
-    moved = warp_boxes(tf.constant([[30.0, 20.0, 30.0, 20.0]]), spatial_map(draw, H, W))
+    moved = warp_boxes(tf.constant([[30.0, 20.0, 30.0, 20.0]]), spatial_transform(draw, H, W))
     np.testing.assert_allclose(moved, [[36, 57, 36, 57]], atol=1e-4)
 
 
@@ -122,14 +144,14 @@ def test_window_scales_then_crops_onto_the_network_input():
     config = loading_spec(
         scale_width=2.0, scale_height=1.5, crop_left=10, crop_top=6, crop_right=10 + W, crop_bottom=6 + H
     ).augmentation_config.preprocessing
-    moved = warp_boxes(tf.constant([[20.0, 30.0, 20.0, 30.0]]), window_map(config, H, W))
+    moved = warp_boxes(tf.constant([[20.0, 30.0, 20.0, 30.0]]), crop_transform(config, H, W))
     np.testing.assert_allclose(moved, [[24, 50, 24, 50]])
 
 
 def test_window_that_changes_nothing_is_none():
-    assert window_map(loading_spec().augmentation_config.preprocessing, H, W) is None
+    assert crop_transform(loading_spec().augmentation_config.preprocessing, H, W) is None
     whole = loading_spec(crop_right=W, crop_bottom=H).augmentation_config.preprocessing
-    assert window_map(whole, H, W) is None
+    assert crop_transform(whole, H, W) is None
 
 
 # In the pipeline
@@ -182,7 +204,7 @@ def test_without_resizing_a_shift_brings_in_what_lay_outside(tmp_path):
     np.testing.assert_allclose(image, expected, atol=1e-3)
 
 
-def test_boxes_under_the_minimum_are_not_learnt_from(tmp_path):
+def test_boxes_under_the_minimum_are_not_learned_from(tmp_path):
     labels = (
         Label("car", 10.0, 8.0, 30.0, 20.0),
         Label("car", 10.0, 8.0, 14.0, 30.0),
@@ -192,8 +214,8 @@ def test_boxes_under_the_minimum_are_not_learnt_from(tmp_path):
     np.testing.assert_array_equal(boxes, [[8, 10, 20, 30]])
 
 
-def test_grey_images_keep_their_values(tmp_path):
-    augment = Augmentation(colour=ColourSettings(shift_stddev=0.5))
+def test_gray_images_keep_their_values(tmp_path):
+    augment = Augmentation(color=ColorSettings(shift_stddev=0.5))
     image = tf.constant(noise_image(1, H, W)[..., :1], tf.float32)
     objects = Objects(tf.zeros([0, 4]), tf.zeros([0], tf.int32), tf.zeros([0], tf.bool))
     np.testing.assert_array_equal(augment(image, objects, seeds(1)[0], H, W)[0], image)

@@ -8,8 +8,8 @@ from PIL import Image
 from frcnn.data.transforms.preprocess import (
     ImageSettings,
     decode_image,
-    denormalise,
-    normalise,
+    denormalize,
+    normalize,
     pad_or_crop,
     prepare_image,
     stretch,
@@ -20,7 +20,7 @@ from tests.support.plain_images import bilinear
 BGR = ImageSettings(24, 50, 3, "bgr", (103.9, 116.8, 123.7), 2.0, True)
 
 
-def test_image_is_stretched_reordered_centred_and_scaled():
+def test_image_is_stretched_reordered_centered_and_scaled():
     pixels = noise_image(1)
     image, size = prepare_image(tf.constant(image_bytes(pixels)), BGR)
     expected = (bilinear(pixels, 24, 50)[..., ::-1] - [103.9, 116.8, 123.7]) / 2.0
@@ -49,10 +49,10 @@ def test_any_png_becomes_three_channels(mode):
     np.testing.assert_allclose(decode_image(data, 3), shown, atol=0)
 
 
-def test_colour_picture_becomes_grey_by_luma():
+def test_color_picture_becomes_gray_by_luma():
     pixels = noise_image(5)
-    grey = decode_image(tf.constant(image_bytes(pixels, "JPEG")), 1)
-    np.testing.assert_allclose(grey[..., 0], pixels @ [0.299, 0.587, 0.114], atol=8)
+    gray = decode_image(tf.constant(image_bytes(pixels, "JPEG")), 1)
+    np.testing.assert_allclose(gray[..., 0], pixels @ [0.299, 0.587, 0.114], atol=8)
 
 
 def test_bytes_that_are_no_image_raise():
@@ -76,9 +76,9 @@ def test_without_resizing_the_right_and_bottom_are_cut_or_black(height, width):
     np.testing.assert_array_equal(pad_or_crop(tf.constant(pixels), height, width), expected)
 
 
-def test_denormalise_gives_the_picture_back():
+def test_denormalize_gives_the_picture_back():
     pixels = noise_image(7)
-    again = denormalise(normalise(tf.cast(pixels, tf.float32), BGR), BGR)
+    again = denormalize(normalize(tf.cast(pixels, tf.float32), BGR), BGR)
     np.testing.assert_array_equal(again, pixels)
 
 
@@ -86,8 +86,8 @@ def test_settings_come_from_the_spec_in_the_order_of_the_network():
     spec = loading_spec(height=160, width=320, image_channel_order="bgr", image_scaling_factor=3.0)
     expected = ImageSettings(160, 320, 3, "bgr", (103.939, 116.779, 123.68), 3.0, True)
     assert ImageSettings.from_spec(spec) == expected
-    grey = ImageSettings.from_spec(loading_spec(image_type=ImageType.GRAY_SCALE, image_channel_order="l"))
-    assert (grey.channels, grey.order, grey.mean) == (1, "l", (117.0,))
+    gray = ImageSettings.from_spec(loading_spec(image_type=ImageType.GRAY_SCALE, image_channel_order="l"))
+    assert (gray.channels, gray.order, gray.mean) == (1, "l", (117.0,))
 
 
 def _png(picture: Image.Image) -> bytes:

@@ -22,7 +22,7 @@ def drawn(box, height=H, width=W):
 
 
 def found(image):
-    """The rectangle around what is brighter than the grey outside; yxyx, pixel edges."""
+    """The rectangle around what is brighter than the gray outside; yxyx, pixel edges."""
     ys, xs = np.nonzero(image[..., 0] > 160)
     return [ys.min(), xs.min(), ys.max() + 1, xs.max() + 1]
 
@@ -63,7 +63,7 @@ def test_mirroring_copies_pixels_exactly(name, copied):
     np.testing.assert_array_equal(warp.warp_image(tf.constant(image), MAPS[name], H, W), image[copied])
 
 
-def test_shift_by_whole_pixels_copies_exactly_and_leaves_grey():
+def test_shift_by_whole_pixels_copies_exactly_and_leaves_gray():
     image = noise_image(2, H, W).astype(np.float32)
     expected = np.full_like(image, 127.5)
     expected[11:, :-7] = image[:-11, 7:]
@@ -71,7 +71,7 @@ def test_shift_by_whole_pixels_copies_exactly_and_leaves_grey():
 
 
 def plain_warp(image, point_back, height, width):
-    """Bilinear sampling, pixel by pixel, of the point that each pixel's centre comes from."""
+    """Bilinear sampling, pixel by pixel, of the point that each pixel's center comes from."""
     result = np.zeros((height, width, image.shape[-1]))
 
     def pixel(row, column):

@@ -6,7 +6,7 @@ from frcnn.errors import ModelError
 from frcnn.exporting.int8.calibration import calibrate
 from frcnn.exporting.onnx.graph_builder import GraphBuilder
 from frcnn.exporting.onnx.standard_graph import INPUT
-from tests.support.quantised import small_network, small_ranges
+from tests.support.quantized import small_network, small_ranges
 
 IMAGES = np.random.default_rng(1).normal(0.0, 1.0, (4, 3, 8, 8)).astype(np.float32)
 

@@ -68,11 +68,11 @@ def _plain(spec):
 
 def test_too_few_images_are_an_error_that_counts_them(spec, folder, tmp_path):
     write_tensor_file(tmp_path / "few.hdf5", [np.zeros((1, *SHAPE), np.float32)])
-    asked = r"4 are asked for \(--batches 2 x --batch_size 2\)"
+    asked = r"4 are required \(--batches 2 x --batch_size 2\)"
     for images, told in (
         (CalibrationImages(2, 2, tensor_file=tmp_path / "few.hdf5"), f"few.hdf5 holds 1 image, but {asked}"),
-        (CalibrationImages(3, 2, folder), "images holds 5 images, but 6 are asked for"),
-        (CalibrationImages(4, 2), "the training records hold 6 images, but 8 are asked for"),
+        (CalibrationImages(3, 2, folder), "images holds 5 images, but 6 are required"),
+        (CalibrationImages(4, 2), "the training records hold 6 images, but 8 are required"),
     ):
         with pytest.raises(DataError, match=told):
             loaded(images, spec)

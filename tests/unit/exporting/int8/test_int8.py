@@ -1,4 +1,4 @@
-"""INT8 exports of a detector: names, learnt ranges, the plugin graph."""
+"""INT8 exports of a detector: names, learned ranges, the plugin graph."""
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ from frcnn.exporting.exporter import ExportOptions, export_with_ranges
 from frcnn.exporting.int8.trained_ranges import TrainedRanges
 from frcnn.exporting.onnx.from_keras import convert_features, convert_head
 from tests.support.export_models import noise
-from tests.support.quantised import run
+from tests.support.quantized import run
 
 INNER = ("conv1_relu", "block_1a_add", "block_2a_relu_1", "block_2a_relu", "block_3a_relu", "rpn_conv1")
 HEAD = ("crops", "block_4a_relu_1", "block_4a_add", "block_4a_relu", "avg_pool")
@@ -46,12 +46,12 @@ def test_a_marked_layers_result_is_found_in_the_graph(exported, marked):
         expected = keras.Model(network.inputs, [network.get_layer(each).output for each in layers])
         for layer, one, other in zip(layers, found, expected([images]), strict=True):
             np.testing.assert_allclose(one, np.transpose(other, (0, 3, 1, 2)), atol=1e-4, err_msg=layer)
-    # Folded into the normalisation behind it, or no more than another shape.
+    # Folded into the normalization behind it, or no more than another shape.
     assert "block_1a_conv_1" not in marked[0].marks
     assert "time_distributed_flatten" not in marked[1].marks
 
 
-def test_learnt_ranges_become_the_steps_of_their_tensors(exported, marked_once):
+def test_learned_ranges_become_the_steps_of_their_tensors(exported, marked_once):
     limits = {name: 2.0 + index for index, name in enumerate((*INNER, *HEAD, "input_image"))}
     trained = TrainedRanges(limits | {"rpn_out_class": 1.0})
     options = ExportOptions(precision="int8", int8_profile="tensorrt")
@@ -69,12 +69,12 @@ def test_learnt_ranges_become_the_steps_of_their_tensors(exported, marked_once):
         ("hd/block_4a_relu_1", "block_4a_relu_1"),
     ):
         assert values[f"{tensor}/scale"] == pytest.approx(limits[layer] / 127), tensor
-    # Its shortcut has no learnt range, so the sum stays float.
+    # Its shortcut has no learned range, so the sum stays float.
     total = next(node for node in made.proto.graph.node if "hd/block_4a_add" in node.output)
     assert not any(name.endswith("/dq") for name in total.input)
 
 
-def test_learnt_limits_of_weights_are_stretched_with_what_is_folded_into_them(exported, marked_once):
+def test_learned_limits_of_weights_are_stretched_with_what_is_folded_into_them(exported, marked_once):
     # Kernels on a coarse grid, 2.5 of whose steps lie above their largest weight.
     model, layers = exported.model, ("block_1a_conv_1", "rpn_conv1", "dense_class_td")
     networks = (model.features, model.features, model.roi_head)
@@ -135,7 +135,7 @@ def test_the_plugin_graph_gets_tensorrts_form(calibrated):
     values = {each.name: numpy_helper.to_array(each) for each in proto.graph.initializer}
     zeros = {values[node.input[2]].dtype for node in proto.graph.node if node.op_type == "QuantizeLinear"}
     assert zeros == {np.dtype(np.int8)}
-    with pytest.raises(UsageError, match="--int8_profile cpu: only TensorRT runs the plugin graph"):
+    with pytest.raises(UsageError, match="int8_profile cpu: only TensorRT runs the plugin graph"):
         calibrated(precision="int8", graph="plugin", int8_profile="cpu")
 
 

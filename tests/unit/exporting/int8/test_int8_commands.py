@@ -84,13 +84,13 @@ def test_too_few_images_are_counted_and_nothing_is_written(work, caplog):
     before = sorted(work.rglob("*"))
     words = ("--cal_data_file", work / "images.hdf5", "--cal_cache_file", work / "cal.bin", "--batches", 3)
     assert calibrated(work, *words) == 1
-    assert "holds 4 images, but 6 are asked for (--batches 3 x --batch_size 2)" in caplog.text
+    assert "holds 4 images, but 6 are required (--batches 3 x --batch_size 2)" in caplog.text
     assert sorted(work.rglob("*")) == before
 
 
 def test_flags_that_change_nothing_are_named(work, caplog):
     assert export(work, "--cal_method", "entropy", "--cal_json_file", work / "scales.json") == 0
-    assert "without effect: --cal_method --cal_json_file; only INT8 or --cal_cache_file needs" in caplog.text
+    assert "Ignoring cal_method, cal_json_file: only INT8 or cal_cache_file needs" in caplog.text
     assert not (work / "scales.json").exists()
 
 
@@ -101,8 +101,8 @@ def test_images_of_all_sizes_cannot_be_int8(work, monkeypatch, caplog):
 
 
 @pytest.fixture
-def learnt(monkeypatch, exported):
-    """The model counts as one with learnt ranges."""
+def learned(monkeypatch, exported):
+    """The model counts as one with learned ranges."""
     trained = TrainedRanges({"input_image": 3.0, "crops": 2.0})
     for part in (exported.features, exported.head):
         name = "input_image" if part is exported.features else "crops"
@@ -111,16 +111,16 @@ def learnt(monkeypatch, exported):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_learnt_ranges_want_a_json_file(work, learnt, caplog, precision):
+def test_learned_ranges_want_a_json_file(work, learned, caplog, precision):
     assert export(work, "--data_type", precision) == 2
-    assert "name a file for its ranges with --cal_json_file, or add --force_ptq" in caplog.text
+    assert "Name a file for its ranges, or set force_ptq to calibrate instead" in caplog.text
     assert not (work / "int8.onnx").exists()
     assert export(work, "--data_type", precision, "--cal_json_file", work / "scales.json") == 0
     written = json.loads((work / "scales.json").read_text())
     assert written == {"tensor_scales": {"input_image": 3.0, "crops": 2.0}}
 
 
-def test_learnt_ranges_can_be_passed_over(work, learnt):
+def test_learned_ranges_can_be_passed_over(work, learned):
     assert calibrated(work, "--force_ptq", "--cal_json_file", work / "scales.json") == 0
     written = json.loads((work / "scales.json").read_text())["tensor_scales"]
     assert written["input_image"] > 200

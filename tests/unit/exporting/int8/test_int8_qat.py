@@ -1,4 +1,4 @@
-"""A model of quantisation-aware training, exported: the file computes what the model computes."""
+"""A model of quantization-aware training, exported: the file computes what the model computes."""
 
 import json
 
@@ -14,12 +14,12 @@ from frcnn.model.files.checkpoint import TrainingRecord, save_model
 from frcnn.model.qat.insert import to_qat
 from frcnn.model.qat.layers import QDQ
 from tests.support.export_models import noise
-from tests.support.quantised import run
+from tests.support.quantized import run
 from tests.unit.cli.conftest import process_left_alone  # noqa: F401
 
 
 @pytest.fixture(scope="module")
-def learnt(exported):
+def learned(exported):
     """The detector with rounding in it, and ranges that fit some images."""
     model = to_qat(exported.model)
     images = noise(np.random.default_rng(0), 2, exported.spec)
@@ -38,8 +38,8 @@ def settle(network, inputs):
 
 
 @pytest.fixture(scope="module")
-def split(learnt):
-    return split_trained(learnt)
+def split(learned):
+    return split_trained(learned)
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +55,12 @@ def _converted_once(parts, monkeypatch):
 
 
 @pytest.mark.parametrize("profile", ["tensorrt", "cpu"])
-def test_the_file_rounds_as_training_did_or_finer(exported, learnt, split, profile):
+def test_the_file_rounds_as_training_did_or_finer(exported, learned, split, profile):
     images = noise(np.random.default_rng(0), 2, exported.spec)
     options = ExportOptions(precision="int8", int8_profile=profile)
     made = export_with_ranges(split[0], exported.spec, options, trained=split[1])
     rounded, exact = (
-        [np.transpose(each, (0, 3, 1, 2)) for each in model.features(images)] for model in (learnt, split[0])
+        [np.transpose(each, (0, 3, 1, 2)) for each in model.features(images)] for model in (learned, split[0])
     )
     source = images.transpose(0, 3, 1, 2).copy()
     found = run(made.proto, source, ["features", "rpn_scores", "rpn_codes"])
@@ -74,12 +74,12 @@ def test_the_file_rounds_as_training_did_or_finer(exported, learnt, split, profi
     assert all(name.endswith("/dq") for node in convolutions for name in node.input[:2])
 
 
-def test_the_command_writes_the_learnt_scales(exported, learnt, split, tmp_path, caplog):
-    save_model(learnt, tmp_path / "model.keras", TrainingRecord("resnet:10", exported.spec.class_names))
+def test_the_command_writes_the_learned_scales(exported, learned, split, tmp_path, caplog):
+    save_model(learned, tmp_path / "model.keras", TrainingRecord("resnet:10", exported.spec.class_names))
     base = ("-e", exported.folder / "spec.txt", "-m", tmp_path / "model.keras", "-o", tmp_path / "int8.onnx")
     words = ["export", *map(str, base), "--data_type", "int8"]
     assert main(words) == 2
-    assert "name a file for its ranges with --cal_json_file" in caplog.text
+    assert "Name a file for its ranges" in caplog.text
     assert main([*words, "--cal_json_file", str(tmp_path / "scales.json")]) == 0
     written = json.loads((tmp_path / "scales.json").read_text())["tensor_scales"]
     scales = split[1].activations

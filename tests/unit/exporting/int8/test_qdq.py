@@ -1,4 +1,4 @@
-"""Pairs of quantisation against numpy, against ONNX Runtime's quantiser, and as runtimes want them."""
+"""Pairs of quantization against numpy, against ONNX Runtime's quantizer, and as runtimes want them."""
 
 from collections import Counter
 
@@ -12,7 +12,7 @@ from frcnn.exporting.int8.calibration import calibrate
 from frcnn.exporting.int8.qdq import insert_pairs
 from frcnn.exporting.onnx.standard_graph import INPUT
 from tests.support.export_models import noise
-from tests.support.quantised import numpy_network, run, small_network, small_ranges
+from tests.support.quantized import numpy_network, run, small_network, small_ranges
 
 IMAGES = np.random.default_rng(1).normal(0.0, 1.0, (4, 3, 8, 8)).astype(np.float32)
 
@@ -37,12 +37,12 @@ def nodes(model, op):
 
 @pytest.mark.parametrize(("profile", "unsigned"), [("cpu", True), ("tensorrt", False)])
 def test_computes_what_numpy_computes(network, ranges, profile, unsigned):
-    quantised = insert_pairs(network, ranges, profile)
-    onnx.checker.check_model(quantised, full_check=True)
+    quantized = insert_pairs(network, ranges, profile)
+    onnx.checker.check_model(quantized, full_check=True)
     expected = numpy_network(network, IMAGES, ranges, unsigned=unsigned)
     names = list(expected)
     for name, found, plain in zip(
-        names, run(quantised, IMAGES, names), run(network, IMAGES, names), strict=True
+        names, run(quantized, IMAGES, names), run(network, IMAGES, names), strict=True
     ):
         step = np.abs(expected[name]).max() / 127
         # A value half-way between two levels may fall either way.
@@ -51,18 +51,18 @@ def test_computes_what_numpy_computes(network, ranges, profile, unsigned):
 
 
 @pytest.mark.parametrize("profile", ["cpu", "tensorrt"])
-def test_an_optimised_graph_computes_the_same(network, ranges, profile):
-    quantised = insert_pairs(network, ranges, profile)
-    plain, fast = (run(quantised, IMAGES, ["codes"], optimised=each)[0] for each in (False, True))
+def test_an_optimized_graph_computes_the_same(network, ranges, profile):
+    quantized = insert_pairs(network, ranges, profile)
+    plain, fast = (run(quantized, IMAGES, ["codes"], optimized=each)[0] for each in (False, True))
     np.testing.assert_allclose(fast, plain, atol=0.05 * np.abs(plain).max())
 
 
 def test_weights_are_stored_in_8_bits_with_a_scale_for_each_channel(network, ranges):
-    quantised = insert_pairs(network, ranges, "tensorrt")
-    values = initializers(quantised)
+    quantized = insert_pairs(network, ranges, "tensorrt")
+    values = initializers(quantized)
     kernels = [each for each in values.values() if each.dtype == np.int8 and each.ndim > 1]
     assert sorted(each.shape for each in kernels) == [(6, 3, 3, 3), (6, 6, 3, 3), (96, 4)]
-    for node in nodes(quantised, "DequantizeLinear"):
+    for node in nodes(quantized, "DequantizeLinear"):
         if node.output[0].endswith("/weights/dq"):
             (axis,) = (each.i for each in node.attribute)
             assert axis == (1 if "dense" in node.name else 0)
@@ -71,12 +71,12 @@ def test_weights_are_stored_in_8_bits_with_a_scale_for_each_channel(network, ran
 
 
 def test_tensorrt_gets_signed_levels_round_zero_and_float_biases(network, ranges):
-    quantised = insert_pairs(network, ranges, "tensorrt")
-    values = initializers(quantised)
-    zeros = [values[node.input[2]] for node in nodes(quantised, "QuantizeLinear")]
+    quantized = insert_pairs(network, ranges, "tensorrt")
+    values = initializers(quantized)
+    zeros = [values[node.input[2]] for node in nodes(quantized, "QuantizeLinear")]
     assert {each.dtype for each in zeros} == {np.dtype(np.int8)}
     assert not any(each.any() for each in zeros)
-    bias = next(node for node in quantised.graph.node if node.name == "bb/conv1").input[2]
+    bias = next(node for node in quantized.graph.node if node.name == "bb/conv1").input[2]
     assert values[bias].dtype == np.float32
 
 
@@ -98,18 +98,18 @@ def test_a_pooled_tensor_keeps_the_levels_of_its_source(network, ranges):
 
 
 def test_what_leaves_a_network_and_what_is_outside_stays_float(network, ranges):
-    quantised = insert_pairs(network, ranges, "cpu")
-    rounded = {node.input[0] for node in nodes(quantised, "QuantizeLinear")}
+    quantized = insert_pairs(network, ranges, "cpu")
+    rounded = {node.input[0] for node in nodes(quantized, "QuantizeLinear")}
     # `second` is between two chosen nodes; `sum` is not: its ReLU is computed with it.
     assert rounded == {INPUT, "first", "pooled", "second", "features", "row"}
-    outside = next(node for node in quantised.graph.node if node.name == "proposals/Conv")
-    assert initializers(quantised)[outside.input[1]].dtype == np.float32
+    outside = next(node for node in quantized.graph.node if node.name == "proposals/Conv")
+    assert initializers(quantized)[outside.input[1]].dtype == np.float32
 
 
 def test_a_node_without_a_known_range_stays_float(network, ranges):
     known = {name: limits for name, limits in ranges.items() if name != "second"}
-    quantised = insert_pairs(network, known, "tensorrt")
-    total = next(node for node in quantised.graph.node if node.name == "bb/add")
+    quantized = insert_pairs(network, known, "tensorrt")
+    total = next(node for node in quantized.graph.node if node.name == "bb/add")
     assert total.input[0] == "second"
     assert insert_pairs(network, {}, "cpu") == network
 
@@ -124,8 +124,8 @@ def test_a_bias_too_large_for_32_bits_makes_the_weights_coarser(network, ranges)
     for each in copy.graph.initializer:
         if each.name in copy.graph.node[0].input[1:]:
             each.CopyFrom(numpy_helper.from_array(kernel if each.name.endswith("0") else bias, each.name))
-    quantised = insert_pairs(copy, ranges, "cpu")
-    found = run(quantised, IMAGES, ["first"], optimised=True)[0][:, 0]
+    quantized = insert_pairs(copy, ranges, "cpu")
+    found = run(quantized, IMAGES, ["first"], optimized=True)[0][:, 0]
     np.testing.assert_allclose(found, 3.0, rtol=1e-3)
 
 
@@ -163,17 +163,17 @@ def test_onnx_runtime_computes_all_convolutions_in_integers_but_the_last(detecto
     model, _, ranges = detector
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # a warning says that the file below is for this machine only
-    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
-    quantised = insert_pairs(model, ranges, "cpu")
-    onnxruntime.InferenceSession(quantised.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    found = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    quantized = insert_pairs(model, ranges, "cpu")
+    onnxruntime.InferenceSession(quantized.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    found = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
     convolutions = len(nodes(model, "Conv"))
     # The RPN's two outputs are wanted in float.
     assert (convolutions, found["QLinearConv"]) == (16, 14)
     assert found["QLinearAdd"] == 4
 
 
-def test_is_as_near_to_float_as_onnx_runtimes_quantiser(network, ranges, tmp_path):
+def test_is_as_near_to_float_as_onnx_runtimes_quantizer(network, ranges, tmp_path):
     from onnxruntime.quantization import QuantType, quantize_static
 
     onnx.save(network, tmp_path / "network.onnx")

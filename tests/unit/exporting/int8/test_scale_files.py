@@ -3,7 +3,7 @@ import json
 import numpy as np
 
 from frcnn.exporting.int8.scale_files import cache_text, tensor_limits, write_scales
-from tests.support.quantised import small_network
+from tests.support.quantized import small_network
 
 
 def test_a_cache_has_a_head_and_the_bits_of_each_scale():

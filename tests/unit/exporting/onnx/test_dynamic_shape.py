@@ -141,7 +141,7 @@ def test_verify_compares_on_images_of_different_sizes(detector, tmp_path):
 
 
 def test_the_plugin_graph_is_refused(detector):
-    with pytest.raises(UsageError, match=r"--graph plugin: .* one input size.*use --graph standard"):
+    with pytest.raises(UsageError, match=r"graph plugin: .* one input size.*use the standard graph"):
         export_onnx(detector.keras.model, detector.spec, ExportOptions(graph="plugin"))
 
 

@@ -52,7 +52,7 @@ def test_scale_and_offset_go_into_a_biased_convolution():
     assert folded(model_of(CONV, scale, offset)) == ["Conv"]
 
 
-def test_batch_normalisation_goes_into_a_biased_convolution():
+def test_batch_normalization_goes_into_a_biased_convolution():
     inputs = ["c", "gamma", "beta", "mean", "variance"]
     assert folded(model_of(CONV, ("BatchNormalization", inputs, ["y"], {"epsilon": 0.01}))) == ["Conv"]
 

@@ -83,7 +83,7 @@ def test_any_runtime_knows_its_operators(graph):
 
 def test_the_networks_hold_nothing_but_layers(graph):
     layers = Counter(node.op_type for node in graph.node if node.name.startswith(("bb/", "hd/")))
-    # No transpositions, no batch normalisation or scale left of one, no padding by itself.
+    # No transpositions, no batch normalization or scale left of one, no padding by itself.
     assert set(layers) == {
         *("Conv", "Relu", "Add", "MaxPool", "AveragePool", "Sigmoid", "Softmax", "MatMul", "Reshape")
     }

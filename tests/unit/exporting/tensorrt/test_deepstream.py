@@ -3,7 +3,7 @@ import dataclasses
 from frcnn.data.transforms.preprocess import ImageSettings
 from frcnn.exporting.tensorrt.deepstream import config_text, labels_text
 
-COLOUR = ImageSettings(
+COLOR = ImageSettings(
     height=384,
     width=1248,
     channels=3,
@@ -19,7 +19,7 @@ def test_background_is_the_last_label():
 
 
 def test_the_configuration_has_preprocessing_in_the_models_channel_order():
-    assert config_text(["car", "person"], COLOUR).splitlines() == [
+    assert config_text(["car", "person"], COLOR).splitlines() == [
         "net-scale-factor=1",
         "offsets=103.939;116.779;123.68",
         "infer-dims=3;384;1248",
@@ -32,8 +32,8 @@ def test_the_configuration_has_preprocessing_in_the_models_channel_order():
     ]
 
 
-def test_grey_models_have_one_offset():
-    grey = dataclasses.replace(COLOUR, channels=1, order="l", mean=(117.3,), scale=2.0)
-    lines = config_text(["car"], grey).splitlines()
+def test_gray_models_have_one_offset():
+    gray = dataclasses.replace(COLOR, channels=1, order="l", mean=(117.3,), scale=2.0)
+    lines = config_text(["car"], gray).splitlines()
     assert lines[:3] == ["net-scale-factor=0.5", "offsets=117.3", "infer-dims=1;384;1248"]
     assert "model-color-format=2" in lines

@@ -1,12 +1,17 @@
 """Building and running engines, against a double of TensorRT that ONNX Runtime drives."""
 
 import dataclasses
+import enum
+import json
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import frcnn
 from frcnn.cli.main import main
 from frcnn.errors import ModelError, RunError, UsageError
 from frcnn.exporting.exporter import ExportOptions, export_onnx, write_onnx
@@ -22,6 +27,8 @@ from tests.support.image_folders import picture, save
 from tests.support.tensorrt_double import CudaLibrary
 from tests.unit.cli.conftest import process_left_alone  # noqa: F401
 
+ROOT = Path(__file__).resolve().parents[4]
+
 
 @pytest.fixture
 def gpu(monkeypatch):
@@ -30,6 +37,27 @@ def gpu(monkeypatch):
     monkeypatch.setattr(cuda_driver, "_load", lambda: library)
     monkeypatch.setitem(sys.modules, "tensorrt", tensorrt_double)
     return library
+
+
+@pytest.fixture
+def tensorrt_11(gpu, monkeypatch):
+    """The same machine with TensorRT 11: without all that its bindings lack."""
+    gone = json.loads((ROOT / "scripts/tensorrt_11_gone.json").read_text())
+    monkeypatch.setattr(tensorrt_double, "__version__", "11.4.double")
+    for name in gone["names"]:
+        monkeypatch.delattr(tensorrt_double, name, raising=False)
+    kept = [
+        flag.name for flag in tensorrt_double.BuilderFlag if flag.name not in gone["members"]["BuilderFlag"]
+    ]
+    monkeypatch.setattr(tensorrt_double, "BuilderFlag", enum.Enum("BuilderFlag", kept))
+    lacking = {"IBuilderConfig": tensorrt_double.Config, "ILayer": tensorrt_double.Layer}
+    removed = []
+    for name, double in lacking.items():
+        for member in gone["members"][name]:
+            if hasattr(double, member):
+                monkeypatch.delattr(double, member)
+                removed.append(member)
+    assert {"set_calibration_profile", "set_output_type"} <= set(removed)
 
 
 @pytest.fixture
@@ -55,6 +83,53 @@ def test_an_engine_finds_what_its_model_finds(exported, work, gpu):
         assert (same.expected > 10, same.unmatched) == (True, 0.0)
     assert len(gpu.blocks) == 5  # the memory of each tensor, grown and not leaked
     assert gpu.used[-1] == "cuStreamSynchronize"
+
+
+def test_an_engine_of_tensorrt_11_is_built_and_finds_the_same(exported, work, tensorrt_11):
+    built(work, batches=(1, 2, 4))
+    engine = load_engine_detector(work / "model.engine", exported.spec, "inference")
+    plain = load_onnx_detector(work / "model.onnx", exported.spec, mode="inference")
+    images = noise(np.random.default_rng(1), 3, exported.spec)
+    assert compare_batches(plain(images), engine(images), Tolerance(1e-3, 1e-5)).unmatched == 0.0
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_tensorrt_11_takes_its_types_from_the_file_alone(work, tensorrt_11, precision):
+    (work / "cal.bin").write_text("TRT-101300-EntropyCalibration2\n")
+    with pytest.raises(RunError, match=rf"TensorRT 11\.4.* export the model with --data_type {precision}"):
+        built(work, precision=precision, calibration_cache=work / "cal.bin")
+
+
+def test_the_plugin_graph_is_for_tensorrt_10(exported, converted_once, work, tensorrt_11):
+    options = ExportOptions(graph="plugin")
+    write_onnx(export_onnx(exported.model, exported.spec, options), work / "plugin.onnx")
+    with pytest.raises(UsageError, match=r"export it with --graph standard, or build .* with TensorRT 10"):
+        built(work, "plugin.onnx")
+    assert not (work / "model.engine").exists()
+
+
+def test_any_thread_may_call_an_engine(exported, work, gpu):
+    built(work, batches=(1, 1, 2))
+    engine = load_engine_detector(work / "model.engine", exported.spec, "inference")
+    images = [noise(np.random.default_rng(seed), 1, exported.spec) for seed in range(4)]
+    expected = [engine(each) for each in images]
+    gpu.used.clear()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda index: engine(images[index % 4]), range(16)))
+    for index, each in enumerate(found):
+        np.testing.assert_array_equal(each.boxes, expected[index % 4].boxes)
+    assert gpu.used.count("cuCtxSetCurrent") == 16  # the device is the current one of each calling thread
+
+
+def test_an_engine_is_loaded_without_a_spec_and_gives_its_memory_back(exported, work, gpu):
+    built(work)
+    with frcnn.load(work / "model.engine") as detector:
+        assert (detector.runtime, detector.class_names) == ("tensorrt", ("car", "person"))
+        assert detector.predict(picture((32, 40, 64, 100), 128, 160), score=0.0).size == (128, 160)
+        assert gpu.blocks
+    assert not gpu.blocks
+    with pytest.raises(UsageError, match=r"device cpu: .* is a TensorRT engine, which runs on a GPU"):
+        frcnn.load(work / "model.engine", device="cpu")
 
 
 def test_a_batch_that_the_file_fixes_needs_no_profile(exported, converted_once, work, gpu):
@@ -83,10 +158,12 @@ def test_the_files_types_are_kept_unless_others_are_wanted(work, gpu):
 
 
 def test_int8_takes_its_scales_from_a_cache(work, gpu):
-    with pytest.raises(UsageError, match=r"is not quantised; export it with --data_type int8"):
+    with pytest.raises(UsageError, match=r"is not quantized; export it with --data_type int8"):
         built(work, precision="int8")
     (work / "cal.bin").write_text("TRT-101300-EntropyCalibration2\n")
-    calibrator = built(work, precision="int8", calibration_cache=work / "cal.bin").config.int8_calibrator
+    config = built(work, precision="int8", calibration_cache=work / "cal.bin").config
+    assert config.calibration_profile is config.profiles[0]
+    calibrator = config.int8_calibrator
     assert calibrator.read_calibration_cache() == b"TRT-101300-EntropyCalibration2\n"
     assert (calibrator.get_batch_size(), calibrator.get_batch(["input_image"])) == (1, None)
 
@@ -129,13 +206,13 @@ def test_what_tensorrt_refuses_leaves_nothing_behind(exported, work, gpu, monkey
         "parse_from_file",
         lambda self, path: parse(self, path) and self.__dict__.update(refused),
     )
-    with pytest.raises(ModelError, match="TensorRT cannot take it: no importer for RoiAlign; and another"):
+    with pytest.raises(ModelError, match="TensorRT cannot parse it: no importer for RoiAlign; and another"):
         built(work)
     assert not (work / "model.engine").exists()
 
 
 def test_another_tensorrts_engine_is_refused(exported, work, gpu):
-    (work / "old.engine").write_bytes(b"ptrt of long ago")
+    (work / "old.engine").write_bytes(b"ptrt\0of long ago")
     with pytest.raises(ModelError, match=r"old\.engine: not an engine of TensorRT 10\.13"):
         load_engine_detector(work / "old.engine", exported.spec)
 
@@ -180,6 +257,11 @@ def test_export_builds_the_engine_too(exported, converted_once, work, gpu, words
     assert main(["export", *map(str, flags), "--force"]) == 0
 
 
+def test_an_engine_of_a_folder_is_refused_with_what_to_do(tmp_path, caplog):
+    assert main(["engine", "build", "-m", str(tmp_path)]) == 2
+    assert f"{tmp_path}: a folder; expected an exported file" in caplog.text
+
+
 def test_export_without_a_gpu_says_so_before_it_writes(work, monkeypatch, caplog):
     monkeypatch.setattr(cuda_driver, "_LIBRARY", "libcuda-of-nobody.so.1")
     flags = ["-e", work / "spec.txt", "-m", work / "model.keras", "-o", work / "new.onnx"]
@@ -193,7 +275,7 @@ def test_export_without_a_gpu_says_so_before_it_writes(work, monkeypatch, caplog
     [
         ((0, 1, 1), 1.0, "expected 1 <= min <= opt <= max"),
         ((1, 4, 2), 1.0, "opt"),
-        ((1, 1, 1), 0.0, "GiB, above 0"),
+        ((1, 1, 1), 0.0, "more than 0 GiB"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(batches, workspace, told):

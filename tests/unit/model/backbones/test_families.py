@@ -12,7 +12,7 @@ from frcnn.model import backbones
 from frcnn.model.backbones import BackboneOptions, backbone
 from frcnn.model.build import build, detection_settings
 from frcnn.model.keras_detector import KerasDetector
-from frcnn.spec.archs import ARCHS, FAMILIES, Family, family_of
+from frcnn.spec.archs import ARCHS, FAMILIES, Family, drop_connect_limit, family_of
 from tests.support.toy_training import HEIGHT, WIDTH, toy_spec
 
 # As docs/backbones.md shows it.
@@ -208,3 +208,15 @@ def test_depthwise_kernels_begin_with_he_variance_over_their_own_places(arch):
     for kernel in kernels:
         # Half the input of a ReLU's follower is zero: a sum of 2 keeps the second moment.
         assert np.square(kernel).sum((0, 1)).mean() == pytest.approx(2.0, rel=0.35)
+
+
+@pytest.mark.parametrize("arch", ["efficientnet:b0", "efficientnet:b1"])
+def test_the_limit_of_drop_connect_is_where_a_unit_would_drop_everything(arch):
+    """The rates of the built network decide, not the formula."""
+    head = head_of(arch, 112, drop_connect_rate=0.5)
+    rates = [layer.rate for layer in head.layers if layer.name.endswith("_drop")]
+    assert drop_connect_limit(arch) == pytest.approx(0.5 / max(rates))
+
+
+def test_only_efficientnets_have_a_limit_of_drop_connect():
+    assert drop_connect_limit("resnet:18") is None

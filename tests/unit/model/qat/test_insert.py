@@ -1,4 +1,4 @@
-"""Detectors of quantisation-aware training: what is rounded where, and the ways there and back."""
+"""Detectors of quantization-aware training: what is rounded where, and the ways there and back."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ ANSWERS = ("rpn_out_class", "rpn_out_regress", "dense_class_td", "dense_regress_
 
 @pytest.fixture(scope="module")
 def float_model(tmp_path_factory):
-    """Builds a detector of an architecture with random weights; its normalisation never learns."""
+    """Builds a detector of an architecture with random weights; its normalization never learns."""
     spec = load_experiment(write_spec(tmp_path_factory.mktemp("spec") / "spec.txt"))
     made = {}
 
@@ -190,14 +190,14 @@ def test_the_float_model_is_left_as_it_was_and_weights_are_the_same(float_model,
     model = float_model()
     assert not is_qat(model)
     assert is_qat(trained)
-    quantised = {layer.name: layer for layer in layers_of(trained)}
+    quantized = {layer.name: layer for layer in layers_of(trained)}
     for layer in layers_of(model):
-        for old, new in zip(layer.weights, quantised[layer.name].weights, strict=True):
+        for old, new in zip(layer.weights, quantized[layer.name].weights, strict=True):
             np.testing.assert_array_equal(old, new)
     assert [v.path.split("/")[-2:] for v in trained.trainable_variables] == [
         v.path.split("/")[-2:] for v in model.trainable_variables
     ]
-    with pytest.raises(ValueError, match="quantised already"):
+    with pytest.raises(ValueError, match="quantized already"):
         to_qat(trained)
 
 
@@ -260,13 +260,13 @@ def test_saved_and_loaded_it_answers_the_same(trained, tmp_path):
 
 
 @pytest.mark.parametrize("arch", ["resnet:10", pytest.param("mobilenet_v2", marks=pytest.mark.slow)])
-def test_pruning_and_quantising_can_come_in_either_order(float_model, arch):
+def test_pruning_and_quantizing_can_come_in_either_order(float_model, arch):
     settings = PruneSettings(pruning_threshold=0.6)
     pruned_first = to_qat(prune(float_model(arch), settings).model)
-    quantised_first = prune(to_qat(float_model(arch)), settings)
-    assert not quantised_first.report.unprunable
-    assert quantised_first.report.pruning_ratio < 0.9
-    for one, other in zip(layers_of(quantised_first.model), layers_of(pruned_first), strict=True):
+    quantized_first = prune(to_qat(float_model(arch)), settings)
+    assert not quantized_first.report.unprunable
+    assert quantized_first.report.pruning_ratio < 0.9
+    for one, other in zip(layers_of(quantized_first.model), layers_of(pruned_first), strict=True):
         assert (one.name, type(one)) == (other.name, type(other))
         for weight, peer in zip(one.weights, other.weights, strict=True):
             np.testing.assert_array_equal(weight, peer)

@@ -1,4 +1,4 @@
-"""The layers of quantisation-aware training: what they compute, learn and save."""
+"""The layers of quantization-aware training: what they compute, learn and save."""
 
 import keras
 import numpy as np
@@ -102,8 +102,8 @@ def made(kind: type, arguments: tuple, shape: tuple[int, ...], **more) -> keras.
 @pytest.mark.parametrize("per_channel", [False, True])
 @pytest.mark.parametrize("name", KINDS)
 def test_a_layer_computes_with_the_rounded_kernel(name, per_channel, training):
-    quantised, plain, arguments, shape, filters = KINDS[name]
-    layer = made(quantised, arguments, shape, per_channel=per_channel)
+    quantized, plain, arguments, shape, filters = KINDS[name]
+    layer = made(quantized, arguments, shape, per_channel=per_channel)
     peer = made(plain, arguments, shape)
     peer.kernel.assign(rounded(np.asarray(layer.kernel), filters=filters if per_channel else None))
     maps = tf.constant(np.random.default_rng(0).normal(size=shape).astype(np.float32))
@@ -115,8 +115,8 @@ def test_a_layer_computes_with_the_rounded_kernel(name, per_channel, training):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_the_kernels_gradient_is_that_of_the_layer_at_the_rounded_kernel(name):
-    quantised, plain, arguments, shape, _ = KINDS[name]
-    layer, peer = made(quantised, arguments, shape), made(plain, arguments, shape)
+    quantized, plain, arguments, shape, _ = KINDS[name]
+    layer, peer = made(quantized, arguments, shape), made(plain, arguments, shape)
     peer.kernel.assign(layer.effective_kernel())
     maps = tf.constant(np.random.default_rng(0).normal(size=shape).astype(np.float32))
     slopes = []
@@ -142,12 +142,12 @@ def test_the_fast_route_and_its_cached_kernel_give_the_direct_convolution():
 
 @pytest.mark.parametrize("name", KINDS)
 def test_saved_weights_are_those_of_the_plain_layer_and_configurations_stay_the_same(name):
-    quantised, plain, arguments, shape, _ = KINDS[name]
-    layer, peer = made(quantised, arguments, shape, per_channel=True), made(plain, arguments, shape)
+    quantized, plain, arguments, shape, _ = KINDS[name]
+    layer, peer = made(quantized, arguments, shape, per_channel=True), made(plain, arguments, shape)
     assert [weight.name for weight in layer.weights] == [weight.name for weight in peer.weights]
     config = layer.get_config()
     assert config == {**peer.get_config(), "name": layer.name, "per_channel": True}
-    assert quantised.from_config(config).get_config() == config
+    assert quantized.from_config(config).get_config() == config
 
 
 def test_a_qdq_layer_says_how_it_was_made():

@@ -81,15 +81,15 @@ def spec_error(path):
         ),
         (
             'arch: "resnet:18"', "arch: resnet:18", "resnet:18",
-            "model_config.arch", 'found resnet:18; expected a text in quotes; write "resnet:18"',
+            "model_config.arch", 'found resnet:18; expected text in quotes; write "resnet:18"',
         ),
         (
             'arch: "resnet:18"', 'arch: "resnet:18', '"resnet:18',
-            "model_config.arch", 'found "resnet:18; expected " where it ends',
+            "model_config.arch", 'found "resnet:18; expected " at the end',
         ),
         (
             "enc_key: 'nvidia_tlt'", r"enc_key: '\xff'", r"'\xff'",
-            "enc_key", r"found '\xff'; expected escapes that make UTF-8, such as \n or \x41",
+            "enc_key", r"found '\xff'; expected escapes that form valid UTF-8, such as \n or \x41",
         ),
         (
             "pool_size: 7", "pool_size 7", "7\npool_size_2x",
@@ -128,7 +128,7 @@ def spec_error(path):
             "type: L2", "type: L2\nfoo", "foo",
             "training_config.regularizer.foo", "unknown field; expected one of type, weight",
         ),
-        (SEED, "random_seed: 42 }", "}", "", "found } without a block that it closes"),
+        (SEED, "random_seed: 42 }", "}", "", "found } without a matching opening bracket"),
         (SEED, "random_seed: 42 ??? what: 3", "???", "", "found ?; expected the name of a field"),
         (SEED, "random_seed: 42\n3 2 1\n", "3 2 1", "", "found 3; expected the name of a field"),
         (SEED, "random_seed: 42\n[a.b]: 3", "[a.b]", "", "found [; expected the name of a field"),
@@ -182,8 +182,8 @@ def test_a_comma_in_a_number_makes_two_numbers():
     ("text", "path", "message"),
     [
         ("training_config { optimizer }", "training_config.optimizer", "no value; expected a block { ... }"),
-        ("enc_key:\nrandom_seed: 1", "enc_key", "no value; expected a text in quotes"),
-        ("enc_key: }", "enc_key", "no value; expected a text in quotes"),
+        ("enc_key:\nrandom_seed: 1", "enc_key", "no value; expected text in quotes"),
+        ("enc_key: }", "enc_key", "no value; expected text in quotes"),
         ("model_config { freeze_blocks: [1,", "model_config.freeze_blocks",
          "the list is not closed; expected ]"),
         ("model_config { freeze_blocks: [1 {a} [2]] }", "model_config.freeze_blocks",
@@ -194,7 +194,7 @@ def test_a_comma_in_a_number_makes_two_numbers():
         ("verbose: maybe", "verbose", "found maybe; expected true or false"),
         ('verbose: "perhaps"', "verbose", 'found "perhaps"; expected true or false'),
         ("dataset_config { target_class_mapping { value: 'x' } }",
-         'dataset_config.target_class_mapping[""].key', "empty; expected a class of the records"),
+         'dataset_config.target_class_mapping[""].key', "empty; expected a class name from the records"),
     ],
 )  # fmt: skip
 def test_fault_of_a_fragment_is_explained(text, path, message):

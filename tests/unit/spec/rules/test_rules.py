@@ -47,20 +47,20 @@ DYNAMIC = changed(
          "found \".png\"; expected one of jpg, jpeg, png, in any case; did you mean 'png'?"),
         (GUIDE, ("key: 'van'", "key: 'Background'"),
          'dataset_config.target_class_mapping["Background"].key',
-         'found "Background"; this name is kept for "no object"'),
+         'found "Background"; this name is reserved for "no object"'),
         (GUIDE, ("value: 'cyclist'", "value: 'background'"), 'dataset_config.target_class_mapping["cyclist"]',
-         'found "background"; kept for "no object"; expected another class, or no entry for "cyclist"'),
+         'found "background"; reserved for "no object"; expected another class, or no entry for "cyclist"'),
         (GUIDE, ("value: 'cyclist'", "value: ''"), 'dataset_config.target_class_mapping["cyclist"]',
          "empty; expected the name of a class"),
         (GUIDE, ("output_image_width: 1248", "output_image_width: 1242"),
          "augmentation_config.preprocessing.output_image_width",
-         "found 1242; expected 1248 as in model_config.input_image_config, or nothing"),
+         "found 1242; expected 1248 as in model_config.input_image_config, or unset"),
         (GUIDE, ("output_image_channel: 3", "output_image_channel: 1"),
          "augmentation_config.preprocessing.output_image_channel", "found 1; expected 3 for image_type RGB"),
         (GUIDE, ("output_image_channel: 3", "output_image_min: 300"),
          "augmentation_config.preprocessing.output_image_min",
          "found 300 with a model of static shape; "
-         "expected nothing, or size_min in model_config.input_image_config"),
+         "leave it unset, or use size_min in model_config.input_image_config"),
         (GUIDE, ("output_image_channel: 3", "crop_left: 9 crop_right: 8"),
          "augmentation_config.preprocessing.crop_left",
          "found 9 with crop_right 8; expected crop_left <= crop_right (px)"),
@@ -100,9 +100,13 @@ DYNAMIC = changed(
          "training_config.optimizer", "empty; expected one of adam, sgd, rmsprop"),
         (MINIMAL, ("soft_start { base_lr: 0.02 }", ""), "training_config.learning_rate",
          "empty; expected one of soft_start, step"),
-        (GUIDE, ("annealing_points: 0.9", "annealing_points: 0.8"),
+        (GUIDE, ("annealing_points: 0.9", "annealing_points: 0.7"),
          "training_config.learning_rate.soft_start.annealing_points[1]",
-         "found 0.8 after 0.8; expected points that rise"),
+         "found 0.7 after 0.8; expected points in ascending order"),
+        (GUIDE, ('arch: "resnet:18"', 'arch: "efficientnet:b7" drop_connect_rate: 0.3'),
+         "model_config.drop_connect_rate",
+         "found 0.3; expected less than 0.2963 for efficientnet:b7: the rate increases with each unit, "
+         "and the last unit would drop everything"),
         (GUIDE, ("soft_start: 0.1", "soft_start: 0.8"), "training_config.learning_rate.soft_start.soft_start",
          "found 0.8; expected less than the first of annealing_points, 0.8"),
         (REFERENCE, ("step_size: 30", "step_size: 0"), "training_config.learning_rate.step.step_size",
@@ -111,7 +115,7 @@ DYNAMIC = changed(
          "found 1.1; expected a number in [0, 1]"),
         (GUIDE, ("num_epochs: 12", "num_epochs: 12 resume_from_model: 'a/frcnn.tlt'"),
          "training_config.resume_from_model",
-         'found "a/frcnn.tlt"; expected a results folder, or a name that says the epoch, like '
+         'found "a/frcnn.tlt"; expected a results folder, or a file name with the epoch, like '
          '"frcnn_resnet_18.epoch_12.tlt"'),
         (GUIDE, ("num_epochs: 12", 'num_epochs: 12 early_stopping { monitor: "mAP" patience: 1 }'),
          "training_config.early_stopping.monitor", 'found "mAP"; expected only loss'),
@@ -126,10 +130,10 @@ DYNAMIC = changed(
          "evaluation_config.gt_matching_iou_threshold_range.start",
          "found 0.9 with end 0.5; expected start < end (IoU)"),
         (DYNAMIC, ("output_image_max: 1280", ""), "augmentation_config.preprocessing.output_image_max",
-         "required, but not set; expected the limit of the long side, 384 px or more, for a dynamic shape"),
+         "required, but not set; expected a maximum for the long side, 384 px or more, for a dynamic shape"),
         (DYNAMIC, ("output_image_max: 1280", "output_image_max: 200"),
          "augmentation_config.preprocessing.output_image_max",
-         "found 200; expected the limit of the long side, 384 px or more, for a dynamic shape"),
+         "found 200; expected a maximum for the long side, 384 px or more, for a dynamic shape"),
         (DYNAMIC, ("output_image_min: 384", "output_image_width: 640"),
          "augmentation_config.preprocessing.output_image_width",
          "found 640 with a model of dynamic shape (size_min); "
@@ -219,14 +223,15 @@ def test_dataset_specs_have_no_faults(text):
         ("image_directory_path: 'x'", ("x", "y"), "",
          "no data set; expected one of kitti_config, coco_config"),
         (KITTI, ("num_partitions: 2", "num_partitions: 3"), "kitti_config.num_partitions",
-         'found 3; expected 2 in partition_mode "random": fold 0 for validation, fold 1 for training'),
+         'found 3; expected 2 in partition_mode "random": fold 0 for validation, fold 1 for training; '
+         "or unset, for one set without folds"),
+        (KITTI, ("num_partitions: 2", ""), "kitti_config.val_split",
+         "found 20 with one set; expected num_partitions: 2, or no val_split"),
         (KITTI, ('"random"', '"sequence"'), "kitti_config.kitti_sequence_to_frames_file",
          'required in partition_mode "sequence"; expected a JSON file {sequence: [frame id, ...]}'),
         (KITTI, ('"random"', '"randon"'), "kitti_config.partition_mode",
          "found \"randon\"; expected one of random, sequence; did you mean 'random'?"),
-        (KITTI, ('partition_mode: "random"', ""), "kitti_config.partition_mode",
-         "required, but not set; expected one of random, sequence"),
-        (KITTI, ("val_split: 20", "val_split: 100"), "kitti_config.val_split",
+(KITTI, ("val_split: 20", "val_split: 100"), "kitti_config.val_split",
          "found 100; expected a number in [0, 100)"),
         (COCO, ('"a", "b"', '"a"'), "coco_config.img_dir_names",
          "found 1; expected 2, one for each of num_partitions"),
@@ -259,19 +264,34 @@ def remarks(text, caplog):
          "image_type RGB; it is read as rgb"),
         (("key: 'van'", "key: 'Van'"),
          'dataset_config.target_class_mapping["Van"].key: found "Van"; '
-         'classes in records are lower-case, so it is read as "van"'),
+         'classes in records are lower-case and without spaces, so it is read as "van"'),
         (("validation_fold: 0", "validation_fold: 0 dataloader_mode: LEGACY"),
          "dataset_config.dataloader_mode: found LEGACY; it is read as MULTISOURCE"),
         (("data_sources: {", "sampling_mode: UNIFORM data_sources: { source_weight: 2.5"),
-         "data_sources[0].source_weight: found 2.5; without effect with sampling_mode UNIFORM"),
+         "data_sources[0].source_weight: found 2.5; ignored with sampling_mode UNIFORM"),
         (("start_lr: 0.002", "start_lr: 0.2"), "start_lr: found 0.2, more than base_lr 0.02"),
         (("num_epochs: 12", "num_epochs: 12 checkpoint_interval: 13"),
          "checkpoint_interval: found 13 with 12 epochs; no checkpoint is saved"),
         (("num_epochs: 12", "num_epochs: 12 resume_from_model: 'a.epoch_1.tlt'"),
-         "retrain_pruned_model: without effect: resume_from_model comes first"),
+         "retrain_pruned_model: ignored, resume_from_model takes precedence"),
         (('arch: "resnet:18"', 'arch: "resnet:18" dropout_rate: 0.5'),
-         "model_config.dropout_rate: found 0.5; without effect on resnet:18, it is an option of vgg, "
+         "model_config.dropout_rate: found 0.5; ignored for resnet:18, it is an option of vgg, "
          "efficientnet, vgg16"),
+        (("zoom_min: 1.0", "rotate_rad_max: 0.17453 zoom_min: 1.0"),
+         "rotate_rad_max: found 0.17453; the unit is degrees despite the name; if radians were meant, "
+         "write 10"),
+        (("zoom_min: 1.0", "rotate_rad_max: 3.1416 zoom_min: 1.0"), "if radians were meant, write 180"),
+        (("zoom_min: 1.0", "rotate_rad_max: 270 zoom_min: 1.0"),
+         "rotate_rad_max: found 270; the unit is degrees, and 180 already covers every orientation"),
+        (("images_dir:", "trt_inference { trt_engine: 'a.engine' } images_dir:"),
+         "inference_config.trt_inference: deprecated; name the engine in inference_config.model or with -m"),
+        (("validation_period_during_training: 1", "trt_evaluation { }"),
+         "evaluation_config.trt_evaluation: deprecated; name the engine in evaluation_config.model or with "
+         "-m; it does not name an engine, so model is used"),
+        (('arch: "resnet:18"', 'arch: "resnet:18" rpn_cls_activation_type: "softmax"'),
+         'rpn_cls_activation_type: found "softmax"; ignored, sigmoid is always used'),
+        (('arch: "resnet:18"', 'arch: "resnet:18" tf_proposal_layer: true'),
+         "model_config.tf_proposal_layer: found true; ignored, accepted for old specs"),
     ],
 )  # fmt: skip
 def test_what_is_hardly_meant_is_accepted_with_a_warning(change, remark, caplog):
@@ -282,7 +302,29 @@ def test_what_is_hardly_meant_is_accepted_with_a_warning(change, remark, caplog)
 
 def test_short_sides_that_differ_are_remarked(caplog):
     (message,) = remarks(changed(DYNAMIC, ("output_image_min: 384", "output_image_min: 400")), caplog)
-    assert "found 400; the model's size_min 384 is what counts" in message
+    assert "found 400; the model's size_min 384 is used" in message
+
+
+@pytest.mark.parametrize("degrees", [0, 1, 5, 10, 45, 90, 180])
+def test_a_usual_rotation_gives_no_remark(degrees, caplog):
+    text = changed(GUIDE, ("zoom_min: 1.0", f"rotate_rad_max: {degrees} zoom_min: 1.0"))
+    assert remarks(text, caplog) == []
+
+
+def test_three_channels_beside_gray_images_are_read_as_one(caplog):
+    text = changed(
+        GUIDE,
+        ("image_channel_order: 'bgr'", "image_channel_order: 'l' image_type: GRAY_SCALE"),
+        ("key: 'b'", "key: 'l'"),
+    )
+    (message,) = remarks(text, caplog)
+    assert "output_image_channel: found 3 with image_type GRAY_SCALE; it is read as 1" in message
+    assert parse_experiment(text).spec.augmentation_config.preprocessing.output_image_channel == 1
+
+
+def test_equal_annealing_points_are_accepted(caplog):
+    spec = parse_experiment(changed(GUIDE, ("annealing_points: 0.9", "annealing_points: 0.8"))).spec
+    assert spec.training_config.learning_rate.soft_start.annealing_points == (0.8, 0.8)
 
 
 def test_the_samples_give_no_remarks(caplog):

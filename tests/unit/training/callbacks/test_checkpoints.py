@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from frcnn.distributed.world import Place
-from frcnn.errors import RunError
+from frcnn.distributed.world import RankInfo
+from frcnn.errors import NotFiniteError, RunError
 from frcnn.model.build import build
 from frcnn.model.files.checkpoint import Snapshots, TrainingRecord, load_checkpoint, save_model
-from frcnn.training.callbacks.checkpoints import Background
+from frcnn.training.callbacks.checkpoints import BackgroundWriter, Checkpoints
+from frcnn.training.callbacks.training_log import TrainingLog
 from frcnn.training.compile import prepare
 from frcnn.training.run_folder import checkpoint_in
+from frcnn.training.starting_point import Start, begin
 from tests.support.toy_training import toy_spec
 
 OPTIMIZERS = {
@@ -32,14 +34,14 @@ RECORD = TrainingRecord("resnet:10", ("car", "person"), epoch=1)
 def model(tmp_path_factory):
     spec = toy_spec(tmp_path_factory.mktemp("model"), training=OPTIMIZERS["adam"])
     found = build(spec)
-    prepare(found, spec, 10, Place(), amp=False)
+    prepare(found, spec, 10, RankInfo(), amp=False)
     return found
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_a_snapshot_stays_as_it_was_while_the_training_goes_on(model, tmp_path, kind):
     """It shares TensorFlow's memory: an update in place would show."""
-    prepare(model, toy_spec(tmp_path, training=OPTIMIZERS[kind]), 10, Place(), amp=False)
+    prepare(model, toy_spec(tmp_path, training=OPTIMIZERS[kind]), 10, RankInfo(), amp=False)
     snapshot = Snapshots(model).take()
     shared = [array for group in snapshot.groups for array in group.arrays]
     before = [np.array(array) for array in shared]
@@ -61,7 +63,7 @@ def test_a_snapshot_stays_as_it_was_while_the_training_goes_on(model, tmp_path, 
 
 
 def test_keras_itself_reads_our_files_to_the_same_numbers(model, tmp_path):
-    prepare(model, toy_spec(tmp_path, training=OPTIMIZERS["adam"]), 10, Place(), amp=False)
+    prepare(model, toy_spec(tmp_path, training=OPTIMIZERS["adam"]), 10, RankInfo(), amp=False)
     save_model(model, tmp_path / "a.keras", RECORD)
     theirs = keras.saving.load_model(tmp_path / "a.keras")
     ours, record, state = load_checkpoint(tmp_path / "a.keras")
@@ -113,18 +115,18 @@ def test_an_error_of_the_background_is_raised_when_it_is_looked_at():
         raise RunError("disk full")
 
     done = threading.Event()
-    with pytest.raises(RunError, match="disk full"), Background() as background:
+    with pytest.raises(RunError, match="disk full"), BackgroundWriter() as background:
         background.start(fail)
         background.start(done.set)
     assert not done.is_set()
-    with pytest.raises(RunError, match="disk full"), Background() as background:
+    with pytest.raises(RunError, match="disk full"), BackgroundWriter() as background:
         background.start(fail)
 
 
 def test_leaving_waits_for_the_job_and_an_earlier_error_stays_the_one_that_counts():
     order = []
     release = threading.Event()
-    with Background() as background:
+    with BackgroundWriter() as background:
         background.start(lambda: (release.wait(10), order.append("written")))
         background.check()
         release.set()
@@ -133,7 +135,7 @@ def test_leaving_waits_for_the_job_and_an_earlier_error_stays_the_one_that_count
     def fail():
         raise RunError("second")
 
-    with pytest.raises(ValueError, match="first"), Background() as background:
+    with pytest.raises(ValueError, match="first"), BackgroundWriter() as background:
         background.start(fail)
         raise ValueError("first")
 
@@ -149,7 +151,7 @@ def test_a_full_disk_ends_the_run_with_one_message_and_keeps_the_older_checkpoin
         lines = []
         for line in process.stderr:
             lines.append(line)
-            if "resuming after epoch" in line:  # from here on only checkpoints are as large as this
+            if "Resuming after epoch" in line:  # from here on only checkpoints are as large as this
                 resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1 << 20, resource.RLIM_INFINITY))
     assert process.returncode == 1
     errors = [line for line in lines if "ERROR" in line]
@@ -171,3 +173,58 @@ def test_a_full_folder_for_temporary_files_is_not_blamed_on_the_checkpoint(model
             load_checkpoint(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
+def spoilt(model):
+    """The model, with one weight that is not a number, for as long as a test takes."""
+    weight = model.roi_head.weights[-1]
+    before = keras.ops.convert_to_numpy(weight)
+    weight.assign(np.full(weight.shape, np.nan, np.float32))
+    yield model
+    weight.assign(before)
+
+
+def test_weights_that_are_not_finite_are_never_written(spoilt, tmp_path):
+    spec = toy_spec(tmp_path, training=OPTIMIZERS["adam"])
+    prepare(spoilt, spec, 10, RankInfo(), amp=False)
+    results = tmp_path / "results"
+    save_model(spoilt, results / "frcnn_resnet_10.epoch_7.keras", RECORD)  # of an earlier run
+    before = (results / "frcnn_resnet_10.epoch_7.keras").read_bytes()
+    rows = TrainingLog(results)
+    checkpoints = Checkpoints(spec, results, "", rows)
+    for callback in (rows, checkpoints):
+        callback.set_model(spoilt)
+    with pytest.raises(RunError, match=r"not finite after epoch 1\. .* not saved"), checkpoints:
+        checkpoints.on_train_begin()
+        checkpoints.before_validation.on_epoch_end(0, {"loss": 1.0})
+    assert [path.name for path in results.glob("*.keras")] == ["frcnn_resnet_10.epoch_7.keras"]
+    assert (results / "frcnn_resnet_10.epoch_7.keras").read_bytes() == before
+    assert checkpoint_in(results, "latest") is None
+
+
+def test_a_checkpoint_that_is_not_finite_is_not_resumed_from(spoilt, tmp_path):
+    spec = toy_spec(tmp_path)
+    save_model(spoilt, tmp_path / "a.keras", RECORD)
+    with pytest.raises(
+        NotFiniteError, match=r"a\.keras: the weights of .* are not finite\. Resume from an earlier"
+    ):
+        begin(spec, Start("resume", tmp_path / "a.keras"), "")
+
+
+def test_a_job_that_follows_waits_for_the_one_before_and_is_left_out_if_that_fails():
+    order, release = [], threading.Event()
+    with BackgroundWriter() as background:
+        background.start(lambda: (release.wait(10), order.append(1)))
+        background.then(lambda: order.append(2))
+        order.append(0)  # neither was waited for
+        release.set()
+    assert order == [0, 1, 2]
+
+    def fail():
+        raise RunError("first")
+
+    with pytest.raises(RunError, match="first"), BackgroundWriter() as background:
+        background.start(fail)
+        background.then(lambda: order.append(3))
+    assert order == [0, 1, 2]

@@ -1,5 +1,6 @@
 """What a short training leaves for TensorBoard, read back from its files."""
 
+import dataclasses
 import math
 from pathlib import Path
 from typing import NamedTuple
@@ -14,8 +15,9 @@ from frcnn.distributed.world import OneProcess
 from frcnn.model.build import build, detection_settings
 from frcnn.model.keras_detector import KerasDetector
 from frcnn.training.callbacks.progress import Validation
-from frcnn.training.callbacks.tensorboard import TensorBoard, histograms
+from frcnn.training.callbacks.tensorboard import DetectedImages, TensorBoard, histograms
 from tests.support.toy_training import toy_spec
+from tests.unit.model.test_dynamic_shape import SETTINGS, patch_model
 
 
 class ClassPrecision(NamedTuple):
@@ -92,3 +94,23 @@ def test_images_show_the_boxes(spec, tmp_path):
     y1, x1, _, x2 = sample.boxes[0].astype(int)
     changed = np.abs(picture.astype(int) - sample.pixels.astype(int)).max(-1) > 20
     assert changed[y1, x1 : x2 + 1].mean() > 0.9
+
+
+def test_nothing_is_shown_that_is_found_in_padding(tmp_path):
+    """Images of two sizes in one batch look as each does alone, where there is nothing to pad."""
+    pictures = {}
+    for size in (1, 2):
+        evaluation = f"{SETTINGS} batch_size: {size}"
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        spec = toy_spec(folder, images=2, evaluation=evaluation, sizes=[(128, 192), (208, 130)])
+        inference = dataclasses.replace(spec.inference_config, bbox_visualize_threshold=0.3)
+        spec = dataclasses.replace(spec, inference_config=inference)
+        validator = Validation(spec, validation_dataset(spec, batch_size=size), OneProcess())
+        validator.detector = KerasDetector(patch_model(spec), detection_settings(spec.evaluation_config))
+        pictures[size] = DetectedImages(spec, 2).pictures(validator)
+    shapes = [picture.shape for picture in pictures[2]]
+    assert shapes == [picture.shape for picture in pictures[1]] and len(set(shapes)) == 2
+    for alone, together in zip(pictures[1], pictures[2], strict=True):
+        assert (alone[..., 1] > 100).any()  # something is drawn
+        assert (alone != together).any(axis=-1).mean() < 0.01

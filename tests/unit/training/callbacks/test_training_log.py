@@ -47,3 +47,12 @@ def test_a_new_run_starts_anew_and_nan_is_an_empty_cell(tmp_path):
     run(tmp_path, 1, 3)
     callback = run(tmp_path, 1, 1, mAP=float("nan"))
     assert [(row["epoch"], row["mAP"]) for row in rows(callback.path)] == [("1", "")]
+
+
+def test_a_resumed_run_writes_the_epochs_before_it_at_once(tmp_path):
+    log = TrainingLog(tmp_path, [{"epoch": 1.0, "loss": 0.5, "mAP": 0.25}])
+    log.on_train_begin()
+    assert (tmp_path / "training_log.csv").read_text().splitlines()[1:] == ["1,,,0.5,0.25"]
+    fresh = TrainingLog(tmp_path / "fresh")
+    fresh.on_train_begin()
+    assert not (tmp_path / "fresh").exists()

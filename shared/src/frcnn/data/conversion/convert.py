@@ -1,14 +1,16 @@
-"""dataset_convert: labels and images in, record files out."""
+"""Converts labels and images to record files (`dataset_convert`)."""
 
 import logging
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from frcnn.console.progress import Progress
-from frcnn.data.conversion.fault_log import FaultLog, warning_path
+from frcnn.data.conversion.fault_log import IssueLog, warning_path
+from frcnn.data.conversion.faults import Remark
 from frcnn.data.conversion.kitti.plan import plan_kitti
 from frcnn.data.conversion.parallel import default_workers, ordered_map
 from frcnn.data.conversion.partition import shard_slices
@@ -25,10 +27,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Images that a worker reads at a time: few where each carries its file's bytes.
+# Images per task; fewer if they carry the content of their files.
 CHUNK = 64
 CHUNK_EMBEDDED = 16
-# Starting processes takes longer than reading so few images.
+# For fewer images, starting processes takes longer than reading.
 ENOUGH_FOR_PROCESSES = 2000
 
 
@@ -39,35 +41,43 @@ def convert(
     validation_fold: int | None = None,
     strict: bool = False,
     embed_images: bool = False,
+    apply_exif: bool = False,
     workers: int | None = None,
 ) -> ConvertReport:
-    """Writes the data set that `spec` describes as record files.
+    """Converts the dataset of a spec to record files.
 
-    Memory stays flat: image names and counts are held, labels and images are passed through. Called
-    with several workers from a script, it needs the script's `if __name__ == "__main__"`.
+    Memory use is constant apart from image names and counts. A script that calls this with several workers
+    needs an `if __name__ == "__main__"` guard.
 
     Args:
-        spec: What to convert, and how to split it.
-        output: Prefix of the files: `<output>-fold-000-of-002-shard-00000-of-00010` and so on.
-        validation_fold: The fold that sample_modifier_config leaves as it is.
-        strict: Any fault ends the run, after all have been listed, and no record file is written.
-        embed_images: Records carry the image files' bytes, so that they need no image folder.
-        workers: Processes; default one for each core.
+        spec: Dataset and how to split it.
+        output: Prefix of the files, as in `<output>-fold-000-of-002-shard-00000-of-00010`.
+        validation_fold: Fold that `sample_modifier_config` leaves unchanged.
+        strict: Whether any issue is an error: all issues are listed, but no record file is written.
+        embed_images: Whether records contain the image files, so that no image folder is needed.
+        apply_exif: Whether labels refer to images with the EXIF orientation applied, as viewers show them.
+            The loader then applies the orientation.
+        workers: Number of processes; by default one per core.
+
+    Returns:
+        Counts, files and notes of the conversion.
 
     Raises:
-        SpecError, UsageError: The spec or an argument cannot be right.
-        DataError: Nothing usable was found, a needed folder is missing, or `strict` and a fault.
-        RunError: The disk is full, or a worker process died.
+        SpecError: The spec is invalid.
+        UsageError: An argument is invalid.
+        DataError: There is no usable image, a folder is missing, or an issue was found with `strict`.
+        PlaceBusyError: Another conversion writes to the same prefix.
+        RunError: The disk is full or a worker process died.
     """
     started = time.monotonic()
-    plan = make_plan(spec, embed_images=embed_images)
+    plan = make_plan(spec, embed_images=embed_images, apply_exif=apply_exif)
     modifier = _modifier(spec, plan, validation_fold)
     if workers is not None and workers < 1:
         raise UsageError(f"workers {workers}: expected 1 or more")
     count = (workers or default_workers()) if plan.size >= ENOUGH_FOR_PROCESSES else 1
     with staged(output) as files:
         with files.warnings.open("x", encoding="utf-8") as stream:
-            faults = FaultLog(stream)
+            faults = IssueLog(stream)
             faults.add(plan.faults)
             run = _Run(plan, files, output.name, modifier, faults)
             run.write_all(_tasks(plan, CHUNK_EMBEDDED if embed_images else CHUNK), count)
@@ -82,7 +92,7 @@ def convert(
         folds=tuple(run.folds),
         class_map={name: stored_class_name(name) for name in sorted(run.source_names)},
         skipped=dict(faults.counts),
-        notes=plan.notes,
+        notes=(*plan.notes, *_notes_on(run.remarks, apply_exif=apply_exif)),
         warning_file=warning_path(output) if faults.counts else None,
         left_out=run.left_out,
         replaced=replaced,
@@ -90,26 +100,37 @@ def convert(
     )
 
 
-def make_plan(spec: "DatasetExportConfig", *, embed_images: bool = False) -> Plan:
-    """What to convert, found on the disk; errors as in `convert`."""
+def make_plan(spec: "DatasetExportConfig", *, embed_images: bool = False, apply_exif: bool = False) -> Plan:
+    """Lists and checks the images of a dataset.
+
+    Args:
+        spec: Dataset and how to split it.
+        embed_images: Whether records contain the image files.
+        apply_exif: Whether labels refer to images with the EXIF orientation applied.
+
+    Raises:
+        SpecError: The spec is invalid.
+        DataError: A folder or file is missing or unusable, or there is no image.
+    """
     if spec.kitti_config is not None:
-        return plan_kitti(spec.kitti_config, embed_images=embed_images)
+        return plan_kitti(spec.kitti_config, embed_images=embed_images, apply_exif=apply_exif)
     if spec.coco_config is not None:
         from frcnn.data.conversion.coco.plan import plan_coco
 
-        return plan_coco(spec.coco_config, embed_images=embed_images)
+        return plan_coco(spec.coco_config, embed_images=embed_images, apply_exif=apply_exif)
     raise SpecError("dataset export spec", [Problem("", "neither kitti_config nor coco_config is set")])
 
 
 class _Run:
-    """Writes what the workers return, in order, and counts it."""
+    """Writes the results of the workers in order and counts them."""
 
     def __init__(
-        self, plan: Plan, files: ShardFiles, prefix: str, modifier: SampleModifier | None, faults: FaultLog
+        self, plan: Plan, files: ShardFiles, prefix: str, modifier: SampleModifier | None, faults: IssueLog
     ) -> None:
         self.folds = [FoldCounts() for _ in plan.folds]
         self.source_names = set(plan.source_names)
         self.left_out = 0
+        self.remarks: Counter[Remark] = Counter()
         self._plan = plan
         self._files = files
         self._prefix = prefix
@@ -117,7 +138,7 @@ class _Run:
         self.faults = faults
 
     def write_all(self, tasks: Iterator[Task], workers: int) -> None:
-        """Runs the tasks and writes one file for each shard they name."""
+        """Runs the tasks and writes one file per shard."""
         current = None
         done = 0
         with (
@@ -140,6 +161,7 @@ class _Run:
     def _take(self, result: TaskResult, stream: BinaryIO) -> None:
         self.faults.add(result.faults)
         self.source_names |= result.source_names
+        self.remarks.update(result.remarks)
         for image in result.images:
             copies = self._copies(result.fold, image)
             self.left_out += copies == 0
@@ -151,10 +173,30 @@ class _Run:
         return 1 if self._modifier is None else self._modifier.copies(fold, image.class_counts)
 
 
+def _notes_on(remarks: Mapping[Remark, int], *, apply_exif: bool) -> tuple[str, ...]:
+    """Returns notes about image properties that are not issues, without the final period."""
+    turned, dim = remarks.get(Remark.TURNED, 0), remarks.get(Remark.UNUSED_BITS, 0)
+    notes = []
+    if turned and apply_exif:
+        notes.append(f"{turned} images have an EXIF orientation, which the loader will apply")
+    elif turned:
+        notes.append(
+            f"{turned} images have an EXIF orientation, which is not applied: labels must refer to the "
+            "stored pixels. If they were drawn on rotated images, as viewers show them, convert again with "
+            "--apply_exif"
+        )
+    if dim:
+        notes.append(
+            f"{dim} PNG images use fewer than their 16 bits per channel. The loader takes the upper 8 of the "
+            "bits in use"
+        )
+    return tuple(notes)
+
+
 def _tasks(plan: Plan, chunk: int) -> Iterator[Task]:
     for fold, jobs in enumerate(plan.folds):
         for shard, part in enumerate(shard_slices(len(jobs), plan.shards[fold])):
-            # A shard without images has one task without jobs, so that its file is made.
+            # An empty shard gets one task without jobs, so that its file is created.
             for start in range(part.start, max(part.stop, part.start + 1), chunk):
                 yield Task(plan.reader, fold, shard, jobs[start : min(start + chunk, part.stop)])
 
@@ -166,18 +208,18 @@ def _modifier(spec: "DatasetExportConfig", plan: Plan, validation_fold: int | No
     if spec.sample_modifier_config is None:
         return None
     if validation_fold is None and folds > 1:
-        log.warning("sample_modifier_config changes all folds; name the one to spare with -f")
+        log.warning("sample_modifier_config applies to all folds. Use -f to exclude the validation fold.")
     return SampleModifier(spec.sample_modifier_config, folds, validation_fold)
 
 
 def _check_outcome(run: _Run, files: ShardFiles, output: Path, *, strict: bool) -> None:
-    """Refuses an empty result, and faults with `strict`; the list of faults stays in both cases."""
+    """Raises an error for an empty result, or for issues with `strict`; keeps the issue list."""
     faults = run.faults
     nothing = not any(fold.images for fold in run.folds)
     if not nothing and not (strict and faults.counts):
         return
-    lead = "no image is left to convert" if nothing else "strict: no record file is written"
+    lead = "no usable image to convert" if nothing else "strict mode: no record files written"
     if faults.counts:
         files.keep_warnings()
-        lead = f"{lead}; {faults.message()}\n  all of them: {warning_path(output)}"
+        lead = f"{lead}; {faults.message()}\n  complete list: {warning_path(output)}"
     raise DataError(lead)

@@ -1,4 +1,4 @@
-"""`<output>_warning.json`: every fault of a conversion, written as they come."""
+"""Writes `<output>_warning.json`, the list of all issues of a conversion, while it runs."""
 
 import json
 from collections import Counter
@@ -6,42 +6,46 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
-from frcnn.data.conversion.faults import Fault, FaultKind
+from frcnn.data.conversion.faults import DataIssue, IssueKind
 
-# So many are named in an error message; the file has them all.
+# Number of issues in an error message; the file lists all.
 SHOWN = 10
 
 
 def warning_path(output: Path) -> Path:
-    """Where the faults of a conversion to the prefix `output` are listed."""
+    """Returns the path of the issue list of a conversion to the prefix `output`."""
     return output.with_name(f"{output.name}_warning.json")
 
 
-class FaultLog:
-    """Writes faults into a JSON list, one a line, and keeps counts and the first few."""
+class IssueLog:
+    """Writer of a JSON list with one issue per line; keeps counts and the first few issues."""
 
     def __init__(self, stream: TextIO) -> None:
-        """`stream` must stay open until `close`."""
-        self._stream = stream
-        self.counts: Counter[FaultKind] = Counter()
-        self.first: list[Fault] = []
+        """Creates the log.
 
-    def add(self, faults: Iterable[Fault]) -> None:
-        """Appends to the list."""
+        Args:
+            stream: Text stream, which must stay open until `close`.
+        """
+        self._stream = stream
+        self.counts: Counter[IssueKind] = Counter()
+        self.first: list[DataIssue] = []
+
+    def add(self, faults: Iterable[DataIssue]) -> None:
+        """Appends issues to the list."""
         for fault in faults:
             self._stream.write(",\n" if self.counts else "[\n")
             self._stream.write(json.dumps(fault.to_json(), ensure_ascii=False))
-            self.counts[fault.kind] += 1
+            self.counts[fault.kind] += fault.count
             if len(self.first) < SHOWN:
                 self.first.append(fault)
 
     def close(self) -> None:
-        """Ends the list; an empty one is a list too."""
+        """Completes the JSON list, even if it is empty."""
         self._stream.write("\n]\n" if self.counts else "[]\n")
 
     def message(self) -> str:
-        """The first few faults, and how many there are in all."""
-        lines = [f"{self.counts.total()} faults in the data set", *map(str, self.first)]
+        """Returns the number of issues and the first few of them, one per line."""
+        lines = [f"{self.counts.total()} issues in the dataset", *map(str, self.first)]
         if self.counts.total() > len(self.first):
             lines.append("...")
         return "\n  ".join(lines)

@@ -1,17 +1,25 @@
-"""What is wrong with a data set, one fault at a time, and what a reader makes of one image."""
+"""Issues found in a dataset, and the result of reading one image."""
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from frcnn.console.foreign_text import printable, utf8
 from frcnn.data.records.annotations import ImageRecord
 
+# Maximum characters of a reason; the fields that it quotes may be as long as the file.
+LONGEST_REASON = 300
+# Number of issues of one file that are listed individually; the rest are counted.
+MOST_NAMED = 100
 
-class FaultKind(enum.StrEnum):
-    """The kinds that the summary counts; the values are what people read."""
+
+class IssueKind(enum.StrEnum):
+    """Kinds of issues; the values are the texts for users."""
 
     FIELD_COUNT = "label line without 15 fields"
+    CLASS_NAME = "class name with a space, or too long"
     NOT_A_NUMBER = "label value that is not a number"
     BAD_BOX = "box that is not four numbers"
     ZERO_AREA = "box without area"
@@ -21,6 +29,7 @@ class FaultKind(enum.StrEnum):
     NO_LABELS = "image without a label file"
     UNREADABLE_LABELS = "label file that cannot be read"
     NO_IMAGE = "image that is missing"
+    NOT_REGULAR = "image that is no regular file"
     BROKEN_IMAGE = "image that cannot be read"
     BAD_ENTRY = "image entry that is not usable"
     DUPLICATE = "image listed twice"
@@ -29,53 +38,76 @@ class FaultKind(enum.StrEnum):
 
     @property
     def cost(self) -> Literal["image", "box", "nothing"]:
-        """What is left out for it."""
+        """Unit that is skipped because of the issue."""
         if self in BOX_FAULTS:
             return "box"
-        return "nothing" if self is FaultKind.OTHER_SIZE else "image"
+        return "nothing" if self is IssueKind.OTHER_SIZE else "image"
 
 
 BOX_FAULTS = frozenset(
     {
-        FaultKind.FIELD_COUNT,
-        FaultKind.NOT_A_NUMBER,
-        FaultKind.BAD_BOX,
-        FaultKind.ZERO_AREA,
-        FaultKind.OUTSIDE,
-        FaultKind.UNKNOWN_CATEGORY,
-        FaultKind.UNKNOWN_IMAGE,
+        IssueKind.FIELD_COUNT,
+        IssueKind.CLASS_NAME,
+        IssueKind.NOT_A_NUMBER,
+        IssueKind.BAD_BOX,
+        IssueKind.ZERO_AREA,
+        IssueKind.OUTSIDE,
+        IssueKind.UNKNOWN_CATEGORY,
+        IssueKind.UNKNOWN_IMAGE,
     }
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong: in which file, on which line (from 1), and what was found there.
+class Remark(enum.Enum):
+    """Harmless properties of an image that affect the network's input."""
 
-    `annotation` is the id of a COCO annotation, which stands on no line worth naming.
+    TURNED = enum.auto()
+    UNUSED_BITS = enum.auto()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DataIssue:
+    """One issue in a dataset.
+
+    Attributes:
+        kind: Kind of issue.
+        file: File with the issue.
+        reason: Reason, which may quote the file; truncated to `LONGEST_REASON` characters.
+        line: Line number, from 1; `None` if not applicable.
+        annotation: Id of a COCO annotation, used instead of a line.
+        count: Number of issues that this entry represents.
     """
 
-    kind: FaultKind
+    kind: IssueKind
     file: str
     reason: str
     line: int | None = None
     annotation: int | str | None = None
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        """Truncates the reason."""
+        if len(self.reason) > LONGEST_REASON:
+            object.__setattr__(self, "reason", f"{self.reason[:LONGEST_REASON]}...")
 
     def __str__(self) -> str:
-        """`labels/000012.txt:3: box without area: ...`."""
-        place = self.file if self.line is None else f"{self.file}:{self.line}"
+        """Returns a line such as `labels/000012.txt:3: box without area: ...`."""
+        place = printable(self.file, limit=None)
+        if self.line is not None:
+            place = f"{place}:{self.line}"
         if self.annotation is not None:
             place = f"{place} annotation {self.annotation}"
-        return f"{place}: {self.kind}: {self.reason}"
+        return f"{place}: {self.kind}: {printable(self.reason)}"
 
     def to_json(self) -> Mapping[str, str | int]:
-        """The entry of the warning file; keys that mean nothing here are left out."""
+        """Returns the entry of the warning file, without keys that do not apply."""
         entry: dict[str, str | int | None] = {
-            "file": self.file,
+            "file": utf8(self.file),
             "line": self.line,
             "annotation": self.annotation,
             "kind": str(self.kind),
-            "reason": self.reason,
+            "reason": utf8(self.reason),
+            "count": self.count if self.count > 1 else None,
             "skipped": self.kind.cost,
         }
         return {key: value for key, value in entry.items() if value is not None}
@@ -83,11 +115,32 @@ class Fault:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reading:
-    """One image as read: its record, or None where the image is skipped, and all faults met.
+    """Result of reading one image.
 
-    `source_names` are the classes as the label file spells them.
+    Attributes:
+        record: Record of the image; `None` if the image is skipped.
+        faults: Issues found.
+        source_names: Class names as spelled in the label file.
+        remarks: Properties of the image worth reporting.
     """
 
     record: ImageRecord | None
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[DataIssue, ...] = ()
     source_names: frozenset[str] = frozenset()
+    remarks: frozenset[Remark] = frozenset()
+
+
+def named_or_counted(faults: Sequence[DataIssue]) -> tuple[DataIssue, ...]:
+    """Keeps the first `MOST_NAMED` issues of a file and combines the others by kind.
+
+    A label file may have as many invalid lines as bytes.
+
+    Args:
+        faults: Issues of one file.
+    """
+    named, rest = faults[:MOST_NAMED], Counter(fault.kind for fault in faults[MOST_NAMED:])
+    file = faults[0].file if faults else ""
+    return (
+        *named,
+        *(DataIssue(kind, file, f"{count} more of this kind", count=count) for kind, count in rest.items()),
+    )

@@ -1,4 +1,4 @@
-"""One function over many chunks in several processes: results in order, memory bounded."""
+"""Maps a function over chunks in several processes, with ordered results and bounded memory."""
 
 import collections
 import multiprocessing
@@ -9,38 +9,47 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
+from frcnn.console.signals import end_with_parent
 from frcnn.errors import RunError
 
 Chunk = TypeVar("Chunk")
 Result = TypeVar("Result")
 
-# Chunks that wait for each worker: enough to keep it busy, few enough to keep memory small.
+# Chunks in flight per worker: enough to keep it busy, few enough to limit memory.
 CHUNKS_AHEAD = 4
 
 
 def default_workers() -> int:
-    """One process for each core that this process may use."""
+    """Returns the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ordered_map(
     function: Callable[[Chunk], Result], chunks: Iterable[Chunk], workers: int
 ) -> Generator[Result, None, None]:
-    """`function` of each chunk, in the order of the chunks.
+    """Applies a function to chunks in parallel and yields the results in order.
 
-    With one worker everything happens here and now. With more, `function` (picklable) runs in
-    processes of their own, `CHUNKS_AHEAD` chunks for each are under way, and `chunks` is drawn from
-    no faster than that. Close the iterator, or use it up, to end the processes.
+    With one worker, everything runs in this process. With more, it runs in worker processes, with
+    `CHUNKS_AHEAD` chunks per worker in flight. Exhaust or close the generator to end the processes.
+
+    Args:
+        function: Picklable function of one chunk.
+        chunks: Chunks; consumed no faster than they are processed.
+        workers: Number of processes.
+
+    Yields:
+        Result of each chunk.
 
     Raises:
-        RunError: A process died, for want of memory for instance. Its own errors come as they are.
+        RunError: A worker process died, for example because it ran out of memory. Exceptions of `function`
+            are raised unchanged.
     """
     if workers <= 1:
         yield from map(function, chunks)
         return
-    # Not fork: a fork of a process in which TensorFlow runs its threads may hang.
+    # Forking a process with TensorFlow's threads may deadlock.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_leave_ctrl_c_to_the_parent)
+    pool = ProcessPoolExecutor(workers, context, initializer=_obey_the_parent)
     waiting: collections.deque[Future[Result]] = collections.deque()
     try:
         for chunk in chunks:
@@ -51,11 +60,13 @@ def ordered_map(
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
         raise RunError(
-            "a worker process was killed, most often for want of memory; try a smaller --workers"
+            "A worker process was killed, probably because memory ran out. Run again with fewer --workers."
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _leave_ctrl_c_to_the_parent() -> None:
+def _obey_the_parent() -> None:
+    """Ignores Ctrl-C in a worker and makes it exit when its parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent(number=signal.SIGKILL)

@@ -1,17 +1,23 @@
-"""Which images go to which fold, and which of a fold's images to which shard."""
+"""Assigns images to folds, and the images of a fold to shards."""
 
 import random
 from collections.abc import Mapping, Sequence
 
-# The reference's seed; a data set is split the same way on every machine and every day.
+# TAO's seed; a fixed seed makes splits reproducible.
 SEED = 42
 
 
 def random_folds(names: Sequence[str], val_split: float) -> tuple[list[str], list[str]]:
-    """A seeded random split: fold 0 gets `val_split` percent of the names (rounded down), fold 1 the rest.
+    """Splits names at random with a fixed seed.
 
-    Both come in random order, which does not depend on the order of `names`. `val_split` 0 leaves
-    fold 0 empty; the training images are fold 1 whatever the split is.
+    The result does not depend on the order of `names`. The training images are always fold 1.
+
+    Args:
+        names: Image names.
+        val_split: Percentage of names in fold 0, rounded down; 0 leaves fold 0 empty.
+
+    Returns:
+        Names of fold 0 and fold 1, each in random order.
     """
     shuffled = sorted(names)
     random.Random(SEED).shuffle(shuffled)
@@ -20,9 +26,15 @@ def random_folds(names: Sequence[str], val_split: float) -> tuple[list[str], lis
 
 
 def sequence_folds(sequences: Mapping[str, Sequence[str]], count: int) -> tuple[list[str], ...]:
-    """Whole sequences dealt to `count` folds (at least one), longest first, last fold first.
+    """Distributes whole sequences over folds, longest first, starting with the last fold.
 
-    Each fold is then shuffled. With more folds than sequences the first ones stay empty.
+    Args:
+        sequences: Frames by sequence name.
+        count: Number of folds; 0 counts as 1. Folds with low numbers stay empty if there are more folds
+            than sequences.
+
+    Returns:
+        Frames of each fold, shuffled with a fixed seed.
     """
     folds: list[list[str]] = [[] for _ in range(max(count, 1))]
     longest_first = sorted(sequences, key=lambda name: (-len(sequences[name]), name))
@@ -36,9 +48,14 @@ def sequence_folds(sequences: Mapping[str, Sequence[str]], count: int) -> tuple[
 
 
 def shard_slices(size: int, shards: int) -> list[slice]:
-    """`shards` slices (one for 0) that cover `size` items in order and differ by one item at most.
+    """Splits a number of items into consecutive slices whose lengths differ by at most one.
 
-    The longer ones come first, so that the first shard is empty only if all are.
+    Args:
+        size: Number of items.
+        shards: Number of slices; 0 counts as 1.
+
+    Returns:
+        Slices in order, longer ones first: the first one is empty only if all are.
     """
     share, longer = divmod(size, max(shards, 1))
     slices, start = [], 0

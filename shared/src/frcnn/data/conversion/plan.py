@@ -1,4 +1,4 @@
-"""What a conversion will do: the images of each fold, found and checked before anything is written."""
+"""Plan of a conversion: the images of each fold, listed and checked before anything is written."""
 
 import dataclasses
 import os
@@ -6,47 +6,58 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from frcnn.data.conversion.faults import Fault, Reading
+from frcnn.console.foreign_text import utf8
+from frcnn.data.conversion.faults import DataIssue, Reading
 
-# Relative roots in a spec start here where it is set, as with the reference.
+# If set, relative roots in a spec start here, as in TAO.
 BASE_PATH_VARIABLE = "DATA_BASE_PATH"
 
 
 class Reader(Protocol):
-    """Reads one image. Small and picklable: each worker process gets a copy with each chunk."""
+    """Reader of single images. Small and picklable: each chunk sends a copy to a worker process."""
 
     def read(self, job: Any) -> Reading:
-        """The image that `job` stands for; faults in the data are returned, not raised."""
+        """Reads the image of a job; issues in the data are returned instead of raised."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Reader, and its jobs by fold.
+    """Reader and jobs of a conversion.
 
-    `fold_count` is what the file names say, 0 for names without a fold; `shards` holds the number
-    for each fold, 0 likewise. `faults` are those already met, `notes` what people should know,
-    `source_names` the classes known beforehand.
+    Attributes:
+        reader: Reader of the jobs.
+        folds: Jobs of each fold.
+        fold_count: Number of folds in file names; 0 for names without a fold.
+        shards: Number of shards of each fold; 0 for names without a shard.
+        faults: Issues already found.
+        notes: Remarks for the user.
+        source_names: Class names known in advance.
     """
 
     reader: Reader
     folds: tuple[Sequence[Any], ...]
     fold_count: int
     shards: tuple[int, ...]
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[DataIssue, ...] = ()
     notes: tuple[str, ...] = ()
     source_names: frozenset[str] = frozenset()
 
     @property
     def size(self) -> int:
-        """Number of images, those included that will turn out to be unusable."""
+        """Number of images, including those that may prove unusable."""
         return sum(map(len, self.folds))
 
 
 def resolve_root(root: str) -> Path:
-    """The data set's root: as given if absolute, else below `$DATA_BASE_PATH` or the working folder."""
+    """Returns the dataset root.
+
+    Args:
+        root: Root from the spec. A relative path is below `$DATA_BASE_PATH`, or below the working directory
+            if that is not set.
+    """
     return Path(os.environ.get(BASE_PATH_VARIABLE, "")) / root
 
 
 def stored_class_name(name: str) -> str:
-    """A class as it stands in records: lower case, without spaces."""
-    return "".join(name.split()).lower()
+    """Converts a class name to its form in records: lower case, without spaces."""
+    return utf8("".join(name.split()).lower())

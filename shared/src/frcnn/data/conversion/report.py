@@ -1,23 +1,28 @@
-"""What a conversion did, counted while it runs."""
+"""Result of a conversion, counted while it runs."""
 
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from frcnn.data.conversion.faults import FaultKind
+from frcnn.data.conversion.faults import IssueKind
 
 
 @dataclasses.dataclass
 class FoldCounts:
-    """Records written for a fold, and boxes and images for each class, as stored."""
+    """Records written for a fold, and boxes and images of each class, including copies."""
 
     images: int = 0
     boxes: Counter[str] = dataclasses.field(default_factory=Counter)
     images_with: Counter[str] = dataclasses.field(default_factory=Counter)
 
     def add(self, class_counts: Mapping[str, int], copies: int) -> None:
-        """Counts an image with so many objects of each class, written `copies` times."""
+        """Counts an image.
+
+        Args:
+            class_counts: Number of objects of each class in the image.
+            copies: Number of times the image was written.
+        """
         self.images += copies
         for name, count in class_counts.items():
             self.boxes[name] += count * copies
@@ -26,17 +31,24 @@ class FoldCounts:
 
 @dataclasses.dataclass(frozen=True)
 class ConvertReport:
-    """The outcome of one conversion.
+    """Result of one conversion.
 
-    `folds` are in order of their numbers; `class_map` takes a class as the labels spell it to the
-    name in the records. `skipped` counts faults by kind;
-    `left_out` images were dropped by the sample modifier. `replaced` files of a former run are gone.
+    Attributes:
+        files: Record files.
+        folds: Counts by fold number.
+        class_map: Class names in the records, keyed by their spelling in the labels.
+        skipped: Number of issues of each kind.
+        notes: Remarks for the user, without the final period.
+        warning_file: List of all issues; `None` if there are none.
+        left_out: Number of images that the sample modifier dropped.
+        replaced: Number of record files of a previous run that were replaced.
+        seconds: Duration, s.
     """
 
     files: tuple[Path, ...]
     folds: tuple[FoldCounts, ...]
     class_map: Mapping[str, str]
-    skipped: Mapping[FaultKind, int]
+    skipped: Mapping[IssueKind, int]
     notes: tuple[str, ...]
     warning_file: Path | None
     left_out: int
@@ -45,20 +57,20 @@ class ConvertReport:
 
     @property
     def images(self) -> int:
-        """Records written, over all folds."""
+        """Number of records in all folds."""
         return sum(fold.images for fold in self.folds)
 
     @property
     def boxes(self) -> Counter[str]:
-        """Boxes written of each class, over all folds."""
+        """Number of boxes of each class in all folds."""
         return sum((fold.boxes for fold in self.folds), Counter())
 
     @property
     def images_skipped(self) -> int:
-        """Images left out for a fault."""
+        """Number of images skipped because of an issue."""
         return sum(count for kind, count in self.skipped.items() if kind.cost == "image")
 
     @property
     def boxes_skipped(self) -> int:
-        """Boxes left out for a fault, in images that are kept."""
+        """Number of boxes skipped because of an issue, in images that were converted."""
         return sum(count for kind, count in self.skipped.items() if kind.cost == "box")

@@ -1,9 +1,10 @@
-"""Which training images are left out, and which are written several times."""
+"""Drops or repeats training images according to `sample_modifier_config`."""
 
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from frcnn.data.conversion.plan import stored_class_name
 from frcnn.errors import Problem, SpecError
 
 if TYPE_CHECKING:
@@ -13,18 +14,24 @@ DEFAULT_IMBALANCE = 1.0
 
 
 class SampleModifier:
-    """Decides image by image; counts what it lets through, for the limit by fold."""
+    """Number of copies for each image; counts the images written to enforce the limit per fold."""
 
     def __init__(self, config: "SampleModifierConfig", folds: int, validation_fold: int | None) -> None:
-        """`validation_fold` stays as it is; None means that every fold is for training.
+        """Creates the modifier.
+
+        Args:
+            config: `sample_modifier_config` of a spec.
+            folds: Number of folds.
+            validation_fold: Fold that stays unchanged; `None` if all folds are for training.
 
         Raises:
-            SpecError: A class is named that is no value of the mapping.
+            SpecError: A class name is not a value of `source_to_target_class_mapping`.
         """
         self._config = config
         self._validation_fold = validation_fold
         self._targets = {
-            source.lower(): target for source, target in config.source_to_target_class_mapping.items()
+            stored_class_name(source): target
+            for source, target in config.source_to_target_class_mapping.items()
         }
         training_folds = folds if validation_fold is None else max(folds - 1, 1)
         self._limit = config.max_training_samples // training_folds if config.max_training_samples else None
@@ -32,7 +39,12 @@ class SampleModifier:
         _check_classes(config)
 
     def copies(self, fold: int, class_counts: Mapping[str, int]) -> int:
-        """How often to write an image with so many objects of each (lower-case) class; 0 leaves it out."""
+        """Returns how often to write an image; 0 drops it.
+
+        Args:
+            fold: Fold of the image.
+            class_counts: Number of objects in the image by stored class name.
+        """
         if fold == self._validation_fold:
             return 1
         targets: Counter[str] = Counter()
@@ -68,7 +80,7 @@ def _check_classes(config: "SampleModifierConfig") -> None:
     problems = [
         Problem(
             f"sample_modifier_config.{field}",
-            f'"{name}" is no value of source_to_target_class_mapping; expected one of {", ".join(known)}',
+            f'"{name}" is not a value of source_to_target_class_mapping; expected one of {", ".join(known)}',
         )
         for field in ("filter_samples_containing_only", "dominant_target_classes")
         for name in getattr(config, field)

@@ -1,4 +1,4 @@
-"""Image files as they are stored: size and format from the header, without decoding pixels."""
+"""Reads size and format of image files from their headers, mostly without decoding pixels."""
 
 import dataclasses
 import warnings
@@ -7,64 +7,150 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from frcnn.data.conversion.faults import Fault, FaultKind
+from frcnn.data.conversion.faults import DataIssue, IssueKind, Remark
+from frcnn.regular_file import NotRegularError, open_regular
 
-# What the training pipeline can decode; asking for these only also spares the other plugins.
+# Formats that the training pipeline can decode; naming them keeps Pillow from loading other plugins.
 FORMATS = ("JPEG", "PNG")
-# A whole file ends with one of these; some writers add padding after it.
+# MPO, a JPEG of several images that phones and drones write: decoders read the first one.
+_SAME_AS = {"MPO": "JPEG"}
+# A complete file ends with its mark; some writers add padding after it.
 END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 TAIL_BYTES = 64
+# Size limit of image files, which embedding reads into memory.
+MOST_BYTES = 256 << 20
+
+UPRIGHT = 1
+# EXIF orientations that swap height and width.
+SIDEWAYS = frozenset({5, 6, 7, 8})
+_ORIENTATION_TAG = 0x0112
+# Offset of the bit depth in a PNG file, and the bit depths that are scaled to 8 bits
+# (`frcnn.data.transforms.preprocess.decode_image`).
+PNG_DEPTH_AT = 24
+DEPTHS = (8, 10, 12, 14, 16)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StoredImage:
-    """Height and width in stored pixels (EXIF rotation not applied).
+    """Properties of an image file.
 
-    `encoded` holds the file's bytes and `image_format` (`jpeg` or `png`) says what they are, where
-    they were asked for; None and empty otherwise.
+    Attributes:
+        height: Stored rows, px; the EXIF orientation is not applied.
+        width: Stored columns, px.
+        encoded: Content of the file, if requested.
+        image_format: `jpeg` or `png` together with `encoded`, otherwise empty.
+        orientation: EXIF orientation, 1 (upright) to 8.
+        unused_bits: Number of the 16 bits per channel of a PNG file that no pixel uses.
     """
 
     height: int
     width: int
     encoded: bytes | None = None
     image_format: str = ""
+    orientation: int = UPRIGHT
+    unused_bits: int = 0
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Height and width after applying the EXIF orientation, as viewers do."""
+        return (self.width, self.height) if self.orientation in SIDEWAYS else (self.height, self.width)
 
 
-def read_image(path: Path, *, embed: bool = False) -> StoredImage | Fault:
-    """Size of an image file, with its bytes where `embed` is set; the fault if it is not usable.
+def read_image(path: Path, *, embed: bool = False) -> StoredImage | DataIssue:
+    """Reads the size of an image file, and its content if requested.
 
-    Takes about 0.1 ms: the header and the last bytes are all that is read. A file that does not
-    end as its format should is decoded to see whether it is cut off. Files that are missing, cut
-    off or neither JPEG nor PNG are faults.
+    Takes about 0.1 ms, since only the header and the last bytes are read. Two kinds of files are decoded:
+    those without the end mark of their format, to detect truncation, and PNG files with 16 bits per channel,
+    to find out how many bits they use.
+
+    Args:
+        path: Image file.
+        embed: Whether to return the content.
+
+    Returns:
+        The image, or an issue if the file is missing, truncated, too large to embed, not a regular file, or
+        neither JPEG nor PNG.
     """
     try:
-        with path.open("rb") as stream, warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            height, width, image_format = _header(stream)
+        with open_regular(path) as stream, warnings.catch_warnings():
+            # Pillow warns about large images and damaged EXIF; real problems are returned as issues.
+            warnings.simplefilter("ignore")
+            found = _header(stream)
             if not embed:
-                return StoredImage(height, width)
+                return dataclasses.replace(found, image_format="")
             stream.seek(0)
-            return StoredImage(height, width, stream.read(), image_format)
+            content = stream.read(MOST_BYTES + 1)
+            if len(content) > MOST_BYTES:
+                return DataIssue(IssueKind.BROKEN_IMAGE, str(path), f"larger than {MOST_BYTES >> 20} MiB")
+            return dataclasses.replace(found, encoded=content)
     except FileNotFoundError:
-        return Fault(FaultKind.NO_IMAGE, str(path), "no such file")
+        reason = "broken link" if path.is_symlink() else "no such file"
+        return DataIssue(IssueKind.NO_IMAGE, str(path), reason)
+    except NotRegularError as error:
+        return DataIssue(IssueKind.NOT_REGULAR, str(path), str(error.strerror))
     except UnidentifiedImageError:
-        return Fault(FaultKind.BROKEN_IMAGE, str(path), "neither JPEG nor PNG, or empty")
+        return DataIssue(IssueKind.BROKEN_IMAGE, str(path), "neither JPEG nor PNG, or empty")
     except Image.DecompressionBombError:
-        return Fault(FaultKind.BROKEN_IMAGE, str(path), "more pixels than an image may have")
+        return DataIssue(IssueKind.BROKEN_IMAGE, str(path), "too many pixels")
     except OSError as error:
-        return Fault(FaultKind.BROKEN_IMAGE, str(path), error.strerror or str(error))
+        return DataIssue(IssueKind.BROKEN_IMAGE, str(path), error.strerror or str(error))
     except (SyntaxError, ValueError) as error:
-        return Fault(FaultKind.BROKEN_IMAGE, str(path), f"damaged header: {error}")
+        return DataIssue(IssueKind.BROKEN_IMAGE, str(path), f"damaged header: {error}")
 
 
-def _header(stream: BinaryIO) -> tuple[int, int, str]:
+def remarks_on(image: StoredImage) -> frozenset[Remark]:
+    """Returns the remarks that apply to an image."""
+    found = {Remark.TURNED: image.orientation != UPRIGHT, Remark.UNUSED_BITS: image.unused_bits > 0}
+    return frozenset(remark for remark, holds in found.items() if holds)
+
+
+def used_depth(largest: int) -> int:
+    """Returns the smallest usual bit depth for values up to `largest`."""
+    return next(depth for depth in DEPTHS if largest < 1 << depth)
+
+
+def orientation_of(image: Image.Image) -> int:
+    """Returns the EXIF orientation of an opened image without decoding it; 1 if there is none."""
+    if "exif" not in image.info:
+        return UPRIGHT
+    try:
+        found = image.getexif().get(_ORIENTATION_TAG, UPRIGHT)
+    except Exception:  # Pillow raises many kinds of exceptions for damaged EXIF
+        return UPRIGHT
+    return found if isinstance(found, int) and UPRIGHT <= found <= 8 else UPRIGHT
+
+
+def _header(stream: BinaryIO) -> StoredImage:
     with Image.open(stream, formats=FORMATS) as image:
         (width, height), kind = image.size, image.format or ""
-        if not _ends_well(stream, kind):
+        kind = _SAME_AS.get(kind, kind)
+        orientation = orientation_of(image)
+        unused = 0
+        if kind == "PNG" and _depth(stream) == 16:
+            unused = 16 - _depth_of_pixels(image)
+        elif not _ends_well(stream, kind):
             image.load()
     if min(width, height) < 1:
         raise ValueError(f"size {width}x{height}")
-    return height, width, kind.lower()
+    return StoredImage(height, width, image_format=kind.lower(), orientation=orientation, unused_bits=unused)
+
+
+def _depth(stream: BinaryIO) -> int:
+    position = stream.tell()
+    stream.seek(PNG_DEPTH_AT)
+    depth = stream.read(1)
+    stream.seek(position)
+    return depth[0] if depth else 0
+
+
+def _depth_of_pixels(image: Image.Image) -> int:
+    """Returns the bits per channel that the pixels of a 16-bit PNG use, ignoring transparency."""
+    bands = image.getextrema()
+    if not isinstance(bands[0], tuple):
+        return used_depth(int(bands[1]))
+    # Pillow reads images of several channels with the upper 8 bits only.
+    colors = [high for _, high in bands[: len(bands) - image.mode.endswith(("A", "a"))]]
+    return used_depth(256 * int(max(colors)) + 255)
 
 
 def _ends_well(stream: BinaryIO, kind: str) -> bool:

@@ -1,11 +1,11 @@
-"""The part of a conversion that runs in worker processes: images read, records encoded."""
+"""Part of a conversion that runs in worker processes: reads images and encodes records."""
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from frcnn.data.conversion.faults import Fault
+from frcnn.data.conversion.faults import DataIssue, Remark
 from frcnn.data.conversion.plan import Reader
 from frcnn.data.records.example import encode
 from frcnn.data.records.tfrecord import frame
@@ -13,7 +13,7 @@ from frcnn.data.records.tfrecord import frame
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Task:
-    """Images of one shard, in order; none for a shard that stays empty."""
+    """Consecutive images of one shard; none for a shard that stays empty."""
 
     reader: Reader
     fold: int
@@ -23,7 +23,7 @@ class Task:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """One image as bytes of a record file, and its number of boxes by class as stored."""
+    """One image as a frame of a record file, and its number of boxes by stored class."""
 
     data: bytes
     class_counts: dict[str, int]
@@ -31,26 +31,38 @@ class EncodedImage:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TaskResult:
-    """What came of a task: `read` images were looked at, `images` are those that can be used."""
+    """Result of a task: `read` is the number of images read, `images` are the usable ones."""
 
     fold: int
     shard: int
     read: int
     images: tuple[EncodedImage, ...]
-    faults: tuple[Fault, ...]
+    faults: tuple[DataIssue, ...]
     source_names: frozenset[str]
+    remarks: Mapping[Remark, int] = dataclasses.field(default_factory=dict)
 
 
 def run_task(task: Task) -> TaskResult:
-    """Reads and encodes the images of a task."""
+    """Reads and encodes the images of a task.
+
+    Args:
+        task: Images of a shard.
+
+    Returns:
+        The encoded images and the issues found.
+    """
     images: list[EncodedImage] = []
-    faults: list[Fault] = []
+    faults: list[DataIssue] = []
     names: set[str] = set()
+    remarks: Counter[Remark] = Counter()
     for job in task.jobs:
         reading = task.reader.read(job)
         faults.extend(reading.faults)
         names |= reading.source_names
+        remarks.update(reading.remarks)
         if reading.record is not None:
             counts = Counter(label.class_name for label in reading.record.labels)
             images.append(EncodedImage(frame(encode(reading.record)), dict(counts)))
-    return TaskResult(task.fold, task.shard, len(task.jobs), tuple(images), tuple(faults), frozenset(names))
+    return TaskResult(
+        task.fold, task.shard, len(task.jobs), tuple(images), tuple(faults), frozenset(names), dict(remarks)
+    )

@@ -1,7 +1,7 @@
-"""tf.data pipelines: record files -> padded, masked batches.
+"""Builds tf.data pipelines from record files to padded batches.
 
-B images, H and W px of the network input, C channels, G = max_objects_num_per_image.
-How order, sharding, broken images and augmentation work is told in docs/loading.md.
+B images, H and W pixels of the network input, C channels, G = max_objects_num_per_image.
+docs/loading.md explains order, sharding, broken images and augmentation.
 """
 
 import dataclasses
@@ -29,9 +29,9 @@ class Dataset:
     """Batches and their number.
 
     Attributes:
-        batches: Dictionaries of tensors, see `training_dataset` and `validation_dataset`.
-        size: Images in the whole set, over all ranks.
-        steps_per_epoch: Batches this rank gets in one pass; the same on every rank.
+        batches: Dicts of tensors, see `training_dataset` and `validation_dataset`.
+        size: Number of images in the whole set, over all ranks.
+        steps_per_epoch: Number of batches of this rank in one pass; equal on all ranks.
     """
 
     batches: tf.data.Dataset
@@ -48,29 +48,31 @@ def training_dataset(
     start_step: int = 0,
     strict: bool = False,
 ) -> Dataset:
-    """Endless training batches of this rank, from step `start_step` of epoch `start_epoch` on.
+    """Creates an endless dataset of training batches for this rank.
 
-    Epochs follow each other without a mark, `steps_per_epoch` batches each. The order of epoch e depends
-    on spec.random_seed and e only. A batch has
+    Epochs follow each other without a marker, `steps_per_epoch` batches each. The order of epoch e depends
+    only on `spec.random_seed` and e. A batch has
 
-        images     float32 [B, H, W, C], network-ready
-        size       int32 [B, 2], height and width of the part of the image that is not padding; H, W
-                   unless the spec asks for dynamic shape (then H, W are multiples of 64, padded with 0)
-        boxes      float32 [B, G, 4], yxyx px of the network input, whole numbers
+        images     float32 [B, H, W, C], preprocessed
+        size       int32 [B, 2], height and width of the image without padding; H, W unless the spec has
+                   dynamic shape (then H, W are multiples of 64, padded with 0)
+        boxes      float32 [B, G, 4], yxyx in pixels of the network input, integers
         classes    int32 [B, G], index into spec.class_names
-        valid      bool [B, G], false where there is no object
+        valid      bool [B, G], False where there is no object
         difficult  bool [B, G]
 
     Args:
-        spec: A checked spec.
-        rank: Number of this process, 0 <= rank < world.
+        spec: Checked spec.
+        rank: Rank of this process, 0 <= rank < world.
         world: Number of processes that train together.
-        start_epoch: Epoch to begin with, counted from 0.
-        start_step: Batches to leave out of the first epoch.
-        strict: All images are read once before; an unreadable one is an error, not a warning.
+        start_epoch: First epoch, counted from 0.
+        start_step: Number of batches to skip in the first epoch.
+        strict: Whether to read all images first, and to raise an error if one is unreadable.
 
     Raises:
-        DataError: Nothing to train on: no files, no images, no mapped class; or `strict` found faults.
+        DataError: There are no files, images or objects of a mapped class, or an image is unreadable
+            with `strict`.
+        StoreError: S3 is unreachable.
     """
     augmented = spec.training_config.enable_augmentation
     loader = ImageLoader(spec, sources.training_sources(spec), training=True, augmented=augmented)
@@ -94,18 +96,30 @@ def training_dataset(
 def validation_dataset(
     spec: "Experiment", *, rank: int = 0, world: int = 1, batch_size: int, strict: bool = False
 ) -> Dataset:
-    """One pass over this rank's share of the validation images, each exactly once, never augmented.
+    """Creates one pass over this rank's share of the validation images.
 
-    A batch has what a training batch has, and
+    Each image occurs exactly once and is never augmented.
+
+    In addition to the tensors of a training batch, a batch has
 
         frame_id       string [B]
-        image_valid    bool [B], false for what fills the last batch and for an unreadable image
+        image_valid    bool [B], False for padding of the last batch and for unreadable images
         original_size  int32 [B, 2], height and width of the stored image
+        ignored        float32 [B, G, 4], yxyx, regions in which detections are ignored (KITTI's DontCare);
+                       padded with 0
 
-    Every rank gets the same number of batches; the ranks' shares together are the whole set.
+    Every rank gets the same number of batches; together the ranks cover the whole set.
+
+    Args:
+        spec: Checked spec.
+        rank: Rank of this process, 0 <= rank < world.
+        world: Number of processes that evaluate together.
+        batch_size: Images per batch.
+        strict: Whether to read all images first, and to raise an error if one is unreadable.
 
     Raises:
-        DataError: The spec names no validation images, or none that can be used.
+        DataError: The spec has no usable validation images, or an image is unreadable with `strict`.
+        StoreError: S3 is unreachable.
     """
     loader = ImageLoader(spec, sources.validation_sources(spec), training=False, augmented=False)
     if strict:
@@ -123,13 +137,19 @@ def validation_dataset(
 
 
 def calibration_dataset(spec: "Experiment", *, images: int, batch_size: int) -> Dataset:
-    """One pass over a random choice of `images` training images (by spec.random_seed), not augmented.
+    """Creates one pass over a random sample of the training images, not augmented.
 
-    Batches as those of `training_dataset`; the last one may be smaller. `size` is that of the training set;
-    if it is smaller than `images`, every image comes once.
+    Batches are like those of `training_dataset`, but the last one may be smaller. `size` is the size of the
+    training set.
+
+    Args:
+        spec: Checked spec; its `random_seed` determines the sample.
+        images: Number of images; all of them if there are fewer.
+        batch_size: Images per batch.
 
     Raises:
-        DataError: Nothing to train on.
+        DataError: There are no usable training images.
+        StoreError: S3 is unreachable.
     """
     loader = ImageLoader(spec, sources.training_sources(spec), training=True, augmented=False)
     order = np.random.default_rng(int(spec.random_seed)).permutation(len(loader.index))[:images]
@@ -140,7 +160,7 @@ def calibration_dataset(spec: "Experiment", *, images: int, batch_size: int) -> 
 
 
 def _slots(order: EpochOrder, positions: np.ndarray, first: int, last: int) -> tf.data.Dataset:
-    """Image number, epoch and position of each image of the epochs `first` to `last` - 1, int64 [3]."""
+    """Yields image number, epoch and position, int64 `[3]`, for epochs `first` to `last` - 1."""
     places = tf.constant(positions)
 
     @tf.autograph.experimental.do_not_convert
@@ -154,7 +174,7 @@ def _slots(order: EpochOrder, positions: np.ndarray, first: int, last: int) -> t
 
 
 def _numbers(order: EpochOrder, positions: np.ndarray, epoch: int, left_out: int) -> Iterator[int]:
-    """The image numbers of `_slots`, without end, beginning `left_out` images into `epoch`."""
+    """Yields the image numbers of `_slots` endlessly, starting `left_out` images into `epoch`."""
     while True:
         images = order.images(epoch).numpy()
         yield from images[positions[left_out:] % len(images)].tolist()
@@ -169,7 +189,7 @@ def _shares(spec: "Experiment", loader: ImageLoader) -> tuple[int, ...]:
 
 
 def worker_threads() -> int:
-    """How many threads a pipeline uses: half of the cores, the train step needs the others."""
+    """Returns the threads per pipeline: half of the cores; the train step uses the others."""
     return min(MAX_THREADS, max(1, (os.cpu_count() or 2) // 2))
 
 
@@ -180,7 +200,7 @@ def _batched(
     images = slots.interleave(
         loader.load, cycle_length=threads, num_parallel_calls=threads, deterministic=True
     ).map(loader.prepare, num_parallel_calls=threads, deterministic=True)
-    # Only images of their own sizes (dynamic shape) are padded here, to the largest of their batch.
+    # Images have different sizes only with dynamic shape; they are padded to the largest of the batch.
     join = tf.data.Dataset.padded_batch if loader.settings.dynamic else tf.data.Dataset.batch
     batches = join(images, batch_size, drop_remainder=drop_remainder).prefetch(2)
     options = tf.data.Options()

@@ -1,7 +1,7 @@
-"""In which order an epoch visits the images: a function of seed and epoch only.
+"""Order of the images in each epoch, a function of seed and epoch only.
 
-So a run that resumes in the middle goes on exactly, and ranks agree without talking to each other. Orders
-are computed by TensorFlow's stateless random ops, whose numbers stay the same from version to version.
+Therefore, a resumed run continues exactly, and ranks agree without communication. TensorFlow's stateless
+random ops compute the order; they give the same numbers in every version.
 """
 
 import dataclasses
@@ -14,15 +14,15 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class EpochOrder:
-    """The images of each epoch, drawn from one or more sources.
+    """Images of each epoch, drawn from one or more sources.
 
-    Each source is an endless row of its shuffled images; epoch e takes the e-th stretch of it. So each
-    image of a source comes equally often, and exactly once an epoch when shares equal counts.
+    Each source is an endless sequence of shuffled passes over its images; epoch e takes the e-th section of
+    it. So all images of a source are used equally often, and exactly once per epoch if shares equal counts.
 
     Attributes:
-        counts: Images in each source; they are numbered source after source.
-        shares: How many of an epoch's images come from each source.
-        seed: The spec's random seed.
+        counts: Number of images in each source; images are numbered source by source.
+        shares: Number of images per epoch from each source.
+        seed: Random seed of the spec.
     """
 
     counts: tuple[int, ...]
@@ -30,7 +30,14 @@ class EpochOrder:
     seed: int
 
     def images(self, epoch: int | tf.Tensor) -> tf.Tensor:
-        """Image numbers of `epoch` (counted from 0) in the order of training, int64 [sum(shares)]."""
+        """Returns the image numbers of an epoch in training order.
+
+        Args:
+            epoch: Epoch, counted from 0.
+
+        Returns:
+            Image numbers, int64 `[sum(shares)]`.
+        """
         epoch = tf.cast(epoch, tf.int64)
         starts = np.cumsum([0, *self.counts])
         drawn = [self._draw(source, epoch) + starts[source] for source in range(len(self.counts))]
@@ -38,12 +45,12 @@ class EpochOrder:
         return images if len(drawn) == 1 else tf.gather(images, self._shuffled(sum(self.shares), 0, epoch))
 
     def _draw(self, source: int, epoch: tf.Tensor) -> tf.Tensor:
-        """The `epoch`-th stretch of the source's endless row."""
+        """Returns section `epoch` of a source's endless sequence."""
         count, share = self.counts[source], self.shares[source]
         if share == 0:
             return tf.zeros([0], tf.int64)
         first = epoch * share
-        # How often the source is shuffled for a stretch: it may begin and end within a round.
+        # Number of shuffled passes in the section, which may start and end within a pass.
         rounds = share // count + (0 if share % count == 0 else 2)
         row = tf.map_fn(
             lambda r: self._shuffled(count, source + 1, r), first // count + tf.range(rounds, dtype=tf.int64)
@@ -51,15 +58,22 @@ class EpochOrder:
         return tf.reshape(row, [-1])[first % count :][:share]
 
     def _shuffled(self, count: int, use: int, turn: tf.Tensor) -> tf.Tensor:
-        """0 to `count` - 1 in random order; each `use` of the seed has its own orders, one for each turn."""
+        """Returns 0 to `count` - 1 in random order, independent for each `use` and `turn`."""
         seed = tf.random.fold_in(tf.constant([self.seed, use], tf.int64), turn)
         return tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), seed)
 
 
 def shares_of(counts: Sequence[int], weights: Sequence[float]) -> tuple[int, ...]:
-    """How many images of an epoch each source gives: in proportion to `weights`, sum(counts) in all.
+    """Distributes the images of an epoch, sum(counts) in total, over the sources.
 
-    Whole numbers by largest remainder; an empty source gives none.
+    Rounds by largest remainder. Empty sources get none.
+
+    Args:
+        counts: Number of images in each source.
+        weights: Relative weight of each source.
+
+    Returns:
+        Number of images per epoch from each source.
     """
     total = sum(counts)
     usable = np.array([w if n else 0.0 for n, w in zip(counts, weights, strict=True)], np.float64)
@@ -73,15 +87,30 @@ def shares_of(counts: Sequence[int], weights: Sequence[float]) -> tuple[int, ...
 
 
 def steps_per_epoch(images: int, batch_size: int, world: int) -> int:
-    """Steps each rank takes so that every image is seen: ceil(ceil(images / batch) / world)."""
+    """Returns the steps per rank that cover every image: ceil(ceil(images / batch) / world).
+
+    Args:
+        images: Number of images in the set.
+        batch_size: Images per batch and rank.
+        world: Number of ranks.
+    """
     return math.ceil(math.ceil(images / batch_size) / world)
 
 
 def positions_of_rank(images: int, batch_size: int, rank: int, world: int) -> np.ndarray:
-    """Positions in an epoch of the images `rank` trains on, int64 [steps * batch_size].
+    """Returns the positions of an epoch that a rank trains on.
 
-    Global batch g is made of `world` batches side by side. Where the epoch ends within the last one,
-    its order starts again: position p stands for the image at p % `images`.
+    A global batch consists of `world` consecutive batches. If the epoch ends within the last global batch,
+    its order starts over: position p refers to the image at p % `images`.
+
+    Args:
+        images: Number of images in the set.
+        batch_size: Images per batch and rank.
+        rank: Rank, 0 <= rank < world.
+        world: Number of ranks.
+
+    Returns:
+        Positions, int64 `[steps * batch_size]`.
     """
     steps = steps_per_epoch(images, batch_size, world)
     positions = np.arange(steps * world * batch_size, dtype=np.int64)

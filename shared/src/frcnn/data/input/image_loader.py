@@ -1,6 +1,6 @@
-"""One image at a time: read, resized, augmented, labelled. `pipeline` makes batches of them.
+"""Loads single images: reads, resizes, augments and labels them. `dataset` batches them.
 
-H and W are px of the network input, C channels, G = max_objects_num_per_image.
+H and W are pixels of the network input, C is the number of channels, G = max_objects_num_per_image.
 """
 
 import os
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from frcnn.data.input import sources
-from frcnn.data.input.preflight import survey
+from frcnn.data.input.preflight import Subject, run_preflight
 from frcnn.data.input.record_reader import MAX_BROKEN_IN_A_ROW, RecordReader
 from frcnn.data.input.record_warnings import CROWDED, UNREADABLE, FaultReports
 from frcnn.data.records import graph_messages
@@ -26,29 +26,30 @@ if TYPE_CHECKING:
 
 Example = dict[str, tf.Tensor]
 
-# Boxes narrower or lower than this, in px of the network input, are not learnt from.
+# Boxes narrower or lower than this, in px of the network input, are not used for training.
 MIN_SIDE = 1.0
-# Keeps the random numbers of different epochs apart; a spec's seed is a uint32.
+# Gives each epoch its own range of seeds; the spec's seed is a uint32.
 SEED_STRIDE = 1 << 32
 
 
 class ImageLoader:
-    """Reads, resizes, augments and labels single images of a record set."""
+    """Loader of single images of a record set: reads, resizes, augments and labels them."""
 
     def __init__(
         self, spec: "Experiment", found: tuple[sources.RecordSource, ...], *, training: bool, augmented: bool
     ) -> None:
-        """Scans and surveys the record files of `found`.
+        """Indexes and checks the record files.
 
         Args:
-            spec: A checked spec.
-            found: Where the records and images are.
-            training: Boxes that are too small to learn from are left out, and an image that cannot be
-                read is replaced. Otherwise the record's name and size are added to each example.
-            augmented: Images are changed at random.
+            spec: Checked spec.
+            found: Locations of records and images.
+            training: Whether to drop boxes that are too small to train on and to replace unreadable images.
+                Otherwise, examples also contain the record's name and size.
+            augmented: Whether to augment the images.
 
         Raises:
-            DataError: Nothing in the record files can be used.
+            DataError: The record files have no usable content.
+            StoreError: S3 is unreachable.
         """
         data = spec.dataset_config
         self.sources = found
@@ -60,37 +61,51 @@ class ImageLoader:
         self.window = None
         if not self.settings.dynamic:
             height, width = self.settings.height, self.settings.width
-            self.window = augment.window_map(spec.augmentation_config.preprocessing, height, width)
+            self.window = augment.crop_transform(spec.augmentation_config.preprocessing, height, width)
         self.min_sides = _min_sides(spec) if training else (MIN_SIDE, MIN_SIDE)
         self.index = RecordIndex.scan([path for source in found for path in source.files])
         if not len(self.index):
             raise DataError(
                 f"{found[0].field}.tfrecords_path: the record files are all empty "
-                f"({found[0].files[0]}, ...); {'convert again' if training else 'the fold has no images'}"
+                f"({found[0].files[0]}, ...); "
+                f"{'run dataset_convert again' if training else 'the fold has no images'}"
             )
         folders = tuple(source.images for source in found for _ in source.files)
         classes = objects.ClassIndex(data.target_class_mapping, spec.class_names)
         self.stream = RecordStream(self.index) if any(self.index.remote) else None
         self.reader = RecordReader(
-            self.index, folders, data.image_extension, classes, self.settings.channels, self.stream
+            self.index,
+            folders,
+            data.image_extension,
+            classes,
+            self.settings.channels,
+            self.stream,
+            regions=not training,
         )
-        survey(self.index, folders, self.reader.extensions, data.target_class_mapping)
+        subject: Subject = "training" if training else "validation"
+        looked = run_preflight(
+            self.index, folders, self.reader.extensions, data.target_class_mapping, subject
+        )
+        self.reader.block(looked.odd)
         self._faults = FaultReports(self.index, folders, self.reader.extensions, self.max_objects)
         self._receiver = graph_messages.subscribe(self._faults.report)
 
     @property
     def source_counts(self) -> tuple[int, ...]:
-        """Images in each source."""
+        """Number of images in each source."""
         counts = iter(self.index.counts)
         return tuple(sum(next(counts) for _ in source.files) for source in self.sources)
 
-    # Nothing below needs AutoGraph: no Python branch depends on a tensor. Converting takes a second or more.
+    # AutoGraph is not needed, since no Python branch depends on a tensor; it would take a second or more.
     @tf.autograph.experimental.do_not_convert
     def load(self, slot: tf.Tensor) -> tf.data.Dataset:
-        """A data set of one element: the slot's image, or what stands in for it if it cannot be read.
+        """Creates a dataset with one element: the image of a slot or its replacement.
 
-        In training the next readable image stands in; in validation an empty one, not `image_valid`.
-        `slot` is int64 [3]: image number (-1: filler), epoch, position in the epoch.
+        The next readable image replaces an unreadable one in training; in validation, an empty image with
+        `image_valid` false does.
+
+        Args:
+            slot: Image number (-1 for padding), epoch, and position in the epoch, int64 `[3]`.
         """
         number = slot[0]
         one = tf.data.Dataset.range(1)
@@ -110,7 +125,7 @@ class ImageLoader:
 
     def _give_up(self, number: tf.Tensor, tried: int) -> Example:
         graph_messages.send(self._receiver, UNREADABLE, number, tf.constant(True))
-        problem = f"{tried} image(s) in a row cannot be read, from this one on:"
+        problem = f"cannot read {tried} image(s) in a row, starting with:"
         with tf.control_dependencies([tf.Assert(False, [problem, self.reader.place_of(number)])]):
             return self._blank()
 
@@ -127,7 +142,14 @@ class ImageLoader:
 
     @tf.autograph.experimental.do_not_convert
     def prepare(self, record: Example) -> Example:
-        """One element of a batch from one loaded record."""
+        """Converts a loaded record to one element of a batch.
+
+        Args:
+            record: Element from `load`.
+
+        Returns:
+            Tensors as in `training_dataset` or `validation_dataset`, without the batch axis.
+        """
         wanted = record["slot"][0]
         graph_messages.send(self._receiver, UNREADABLE, wanted, record["number"] != wanted)
         image, found, height, width = self._fit(record)
@@ -139,10 +161,12 @@ class ImageLoader:
             image = warp.warp_image(image, self.window, height, width)
             found = found._replace(boxes=warp.warp_boxes(found.boxes, self.window))
         found = objects.snap_to_pixels(found, height, width)
+        regions = found.keep(found.classes == objects.UNMAPPED)
+        found = found.keep(found.classes != objects.UNMAPPED)
         crowded = tf.shape(found.classes)[0] > self.max_objects
         graph_messages.send(self._receiver, CROWDED, record["number"], crowded)
         found = objects.keep_largest(found, self.max_objects)
-        image = preprocess.normalise(image, self.settings)
+        image = preprocess.normalize(image, self.settings)
         if self.settings.dynamic:
             image = preprocess.pad_to_multiple(image, preprocess.SIZE_STEP)
         size = tf.stack([tf.cast(height, tf.int32), tf.cast(width, tf.int32)])
@@ -151,18 +175,19 @@ class ImageLoader:
             example["frame_id"] = record["frame_id"]
             example["image_valid"] = record["number"] >= 0
             example["original_size"] = tf.shape(record["image"])[:2]
+            example["ignored"] = objects.pad_regions(regions, self.max_objects)
         return example
 
     def _fit(self, record: Example) -> tuple[tf.Tensor, Objects, Side, Side]:
-        """Image and boxes at the scale of the network input, and its height and width.
+        """Fits the image to the network input; returns image, objects, height and width.
 
-        float32 RGB or grey, 0..255. An image that is not resized keeps what is outside of the input if a
-        warp follows that may bring it in.
+        Pixels are float32, RGB or gray, 0..255. An image that is not resized keeps the pixels outside the
+        input if a later warp may move them inside.
         """
         image = record["image"]
         found = Objects(record["boxes"], record["classes"], record["difficult"])
         stored = tf.shape(image)[:2]
-        height, width = self.settings.target_size(stored[0], stored[1])
+        height, width = preprocess.target_size(self.settings, stored[0], stored[1])
         if self.settings.auto_resize or self.settings.dynamic:
             scale = tf.cast(tf.stack([height, width]), tf.float32) / record["frame_size"]
             found = found._replace(boxes=found.boxes * tf.tile(scale, [2]))
@@ -177,8 +202,8 @@ class ImageLoader:
         """Reads every image once.
 
         Raises:
-            DataError: Names the images that cannot be read.
-            StoreError: The records are on S3 and out of reach.
+            DataError: Images are unreadable; the message lists the first 20.
+            StoreError: The records are on S3, which is unreachable.
         """
         count = len(self.index)
         if self.stream is not None:
@@ -197,7 +222,7 @@ class ImageLoader:
             raise self.stream.failure
         if broken:
             listed = "\n  ".join(self._faults.explain(number) for number in broken[:20])
-            raise DataError(f"{len(broken)} of {count} images cannot be read:\n  {listed}")
+            raise DataError(f"cannot read {len(broken)} of {count} images:\n  {listed}")
 
     def _checked(self, record: Example) -> tf.Tensor:
         self.reader.done(record["number"])
@@ -205,6 +230,6 @@ class ImageLoader:
 
 
 def _min_sides(spec: "Experiment") -> tuple[float, float]:
-    """Height and width under which a box is not learnt from, px of the network input."""
+    """Returns the minimum height and width of a box for training, px of the network input."""
     config = spec.augmentation_config.preprocessing
     return max(MIN_SIDE, config.min_bbox_height), max(MIN_SIDE, config.min_bbox_width)

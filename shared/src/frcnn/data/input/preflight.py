@@ -1,68 +1,124 @@
-"""A look at a record set before a run starts: is there anything to learn from, and are the images there?
+"""Checks before a run that a record set has objects of mapped classes and that images exist.
 
-Large sets are sampled evenly, so that the look takes seconds. It reads on only if the sample holds no
-mapped object at all.
+Large sets are sampled evenly, so that the check takes seconds. Beyond the byte limit it continues only
+until it finds a mapped object and an image.
 """
 
 import collections
 import dataclasses
 import logging
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
-from frcnn.data.records.annotations import ImageRecord
+from frcnn.console.foreign_text import printable
+from frcnn.data.conversion.plan import stored_class_name
+from frcnn.data.image_set import image_paths
+from frcnn.data.records.annotations import DONT_CARE, ImageRecord
 from frcnn.data.records.example import decode
 from frcnn.data.records.index import RecordIndex
 from frcnn.errors import DataError
+from frcnn.spec.schema.constraints import nearest
 
 logger = logging.getLogger(__name__)
 
 MAX_RECORDS = 20_000
-# From S3 each record is a request.
+# Each record on S3 takes one request.
 MAX_REMOTE_RECORDS = 256
 MAX_BYTES = 1 << 28
 NAMES_SHOWN = 5
+CLASSES_SHOWN = 50
+
+Subject = Literal["training", "validation"]
 
 
 @dataclasses.dataclass
-class Survey:
-    """What was found. `mapped` and `unmapped` count objects, by source class."""
+class PreflightResult:
+    """Findings in a sample of records.
+
+    Attributes:
+        records: Number of records read.
+        mapped: Number of objects by source class, for mapped classes.
+        unmapped: Number of objects by source class, for all other classes.
+        regions: Number of KITTI's DontCare regions, if the spec does not map them.
+        missing: Paths of missing images.
+        odd: Numbers of the records whose image is a pipe, device, socket or folder.
+        odd_paths: Paths of these.
+        broken: Descriptions of unreadable records.
+        present: Number of existing images.
+    """
 
     records: int = 0
     mapped: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     unmapped: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-    missing: list[Path] = dataclasses.field(default_factory=list)
+    regions: int = 0
+    missing: list[str] = dataclasses.field(default_factory=list)
+    odd: list[int] = dataclasses.field(default_factory=list)
+    odd_paths: list[Path] = dataclasses.field(default_factory=list)
     broken: list[str] = dataclasses.field(default_factory=list)
     present: int = 0
 
-    def add(self, record: ImageRecord, mapping: Mapping[str, str], paths: tuple[Path, ...]) -> None:
-        """Counts one record; `paths` are the names its image may have."""
+    def add(
+        self,
+        number: int,
+        record: ImageRecord,
+        mapping: Mapping[str, str],
+        folder: Path,
+        paths: tuple[Path, ...],
+    ) -> None:
+        """Counts a record.
+
+        Args:
+            number: Number of the record.
+            record: The record.
+            mapping: Class names by stored source class.
+            folder: Image folder of the record.
+            paths: Possible paths of its image.
+        """
         self.records += 1
         for label in record.labels:
-            name = label.class_name.lower()
-            (self.mapped if name in mapping else self.unmapped)[name] += 1
-        if record.encoded or any(path.is_file() for path in paths):
+            name = stored_class_name(label.class_name)
+            if name in mapping:
+                self.mapped[name] += 1
+            elif name == DONT_CARE:
+                self.regions += 1
+            else:
+                self.unmapped[name] += 1
+        found = None if record.encoded else _first_there(paths)
+        if record.encoded or (found is not None and found[1]):
             self.present += 1
+        elif found is not None:
+            self.odd.append(number)
+            self.odd_paths.append(found[0])
         else:
-            self.missing.append(paths[0])
+            self.missing.append(str(paths[0]) if paths else f"{record.frame_id}, outside {folder}")
 
 
-def survey(
-    index: RecordIndex, folders: tuple[Path, ...], extensions: tuple[str, ...], mapping: Mapping[str, str]
-) -> Survey:
-    """Reads a sample of the records, or all if they are few; logs what will be left out of training.
+def run_preflight(
+    index: RecordIndex,
+    folders: tuple[Path, ...],
+    extensions: tuple[str, ...],
+    mapping: Mapping[str, str],
+    subject: Subject = "training",
+) -> PreflightResult:
+    """Checks a sample of the records, or all if they are few; logs what the run will ignore.
 
     Args:
-        index: The records, at least one.
+        index: Records, at least one.
         folders: Image folder of each file of the index.
-        extensions: The spellings of the image extension that will be tried.
-        mapping: target_class_mapping of the spec.
+        extensions: Spellings of the image extension to try.
+        mapping: `target_class_mapping` of the spec.
+        subject: Use of the records. A validation set may have no objects: it measures false positives.
+
+    Returns:
+        The findings.
 
     Raises:
-        DataError: No record is readable, no image is there, or no object is of a mapped class.
+        DataError: No record is readable, no image exists, or there is no object of a mapped class.
     """
-    lowered = {name.lower(): value for name, value in mapping.items()}
-    found, budget = Survey(), MAX_BYTES
+    stored = {stored_class_name(name): value for name, value in mapping.items()}
+    found, budget = PreflightResult(), MAX_BYTES
     most = MAX_REMOTE_RECORDS if any(index.remote) else MAX_RECORDS
     numbers = range(0, len(index), max(1, -(-len(index) // most)))
     for number, payload in zip(numbers, index.read_each(numbers), strict=False):
@@ -75,37 +131,94 @@ def survey(
             found.broken.append(f"record {number} of {index.files[index.file_of[number]]}: {error}")
             continue
         folder = folders[index.file_of[number]]
-        names = tuple(folder / f"{record.frame_id}.{extension}" for extension in extensions)
-        found.add(record, lowered, names)
-    _judge(found, lowered, of=len(index))
+        paths = image_paths(folder, record.frame_id, record.file, extensions)
+        found.add(number, record, stored, folder, paths)
+    looked = (
+        f"{found.records} of {len(index)} images" if found.records < len(index) else f"{len(index)} images"
+    )
+    _judge(found, stored, looked, subject)
+    _report(found, stored, looked, subject)
     return found
 
 
-def _judge(found: Survey, mapping: Mapping[str, str], of: int) -> None:
+def _first_there(paths: Iterable[Path]) -> tuple[Path, bool] | None:
+    """Returns the first existing path, and whether it is a regular file."""
+    for path in paths:
+        try:
+            return path, stat.S_ISREG(path.stat().st_mode)
+        except OSError:
+            continue
+    return None
+
+
+def _judge(found: PreflightResult, mapping: Mapping[str, str], looked: str, subject: Subject) -> None:
+    """Raises an error for a set that is unusable."""
+    where = "" if subject == "training" else "validation set: "
     if not found.records:
-        raise DataError(f"none of the records is one of ours ({found.broken[0]}); convert the data set again")
-    looked = f"{found.records} of {of} images" if found.records < of else f"{of} images"
-    if not found.present:
         raise DataError(
-            f"dataset_config: none of the images is there (looked for {found.missing[0]} and others of "
-            f"{looked}); check image_directory_path and image_extension"
+            f"{where}no record can be decoded ({printable(found.broken[0])}). Run dataset_convert again."
+        )
+    if not found.present:
+        missing = [*found.missing, *map(str, found.odd_paths)]
+        raise DataError(
+            f"{where}dataset_config: found no image (checked {looked}, such as {printable(missing[0])}). "
+            "Check image_directory_path and image_extension."
         )
     if not found.mapped and found.unmapped:
         raise DataError(
-            f"dataset_config.target_class_mapping: no object is of a mapped class; the records hold "
-            f"{_listed(found.unmapped)}, the mapping has {', '.join(sorted(mapping))}"
+            f"{where}dataset_config.target_class_mapping: no object has a mapped class; the records contain "
+            f"{_listed(found.unmapped)}, the mapping contains {', '.join(map(printable, sorted(mapping)))}"
         )
+    if not found.mapped and subject == "training":
+        raise DataError(
+            f"dataset_config: the training records contain no objects ({looked}). Check the labels."
+        )
+
+
+def _report(found: PreflightResult, mapping: Mapping[str, str], looked: str, subject: Subject) -> None:
+    """Logs what the run will ignore and what may be a mistake."""
     if not found.mapped:
-        raise DataError(f"dataset_config: the records hold no objects at all ({looked}); check the labels")
+        logger.warning(
+            "The validation set contains no objects (%s): average precision is undefined, "
+            "and every detection is a false positive",
+            looked,
+        )
+    else:
+        _report_without_objects(found, mapping, looked, subject)
     if found.unmapped:
-        logger.info("classes without a mapping are left out (%s): %s", looked, _listed(found.unmapped))
+        logger.info("Ignoring unmapped classes (%s): %s", looked, _listed(found.unmapped))
+    if found.regions and subject == "validation":
+        logger.info("Ignoring detections in %d %s regions", found.regions, DONT_CARE)
     if found.missing:
-        names = ", ".join(map(str, found.missing[:NAMES_SHOWN]))
-        logger.warning("%d images are not there and will be skipped: %s", len(found.missing), names)
+        names = ", ".join(map(printable, found.missing[:NAMES_SHOWN]))
+        logger.warning("Skipping %d missing images: %s", len(found.missing), names)
+    if found.odd:
+        names = ", ".join(map(printable, found.odd_paths[:NAMES_SHOWN]))
+        logger.warning("Skipping %d images that are not regular files: %s", len(found.odd), names)
     if found.broken:
-        names = ", ".join(found.broken[:NAMES_SHOWN])
-        logger.warning("%d records are broken and will be skipped: %s", len(found.broken), names)
+        names = ", ".join(map(printable, found.broken[:NAMES_SHOWN]))
+        logger.warning("Skipping %d broken records: %s", len(found.broken), names)
+
+
+def _report_without_objects(
+    found: PreflightResult, mapping: Mapping[str, str], looked: str, subject: Subject
+) -> None:
+    """Reports mapped classes without objects, which may be misspelled."""
+    with_objects = {mapping[name] for name in found.mapped}
+    for name in sorted(set(mapping) - set(found.mapped)):
+        near = nearest(name, found.unmapped)
+        hint = f"; did you mean {printable(near)}, which is not mapped?" if near is not None else ""
+        serious = near is not None or mapping[name] not in with_objects
+        logger.log(
+            logging.WARNING if serious and subject == "training" else logging.INFO,
+            "dataset_config.target_class_mapping: no object in the %s records has class %s (%s)%s",
+            subject,
+            printable(name),
+            looked,
+            hint or f"; they contain {_listed(found.mapped + found.unmapped)}",
+        )
 
 
 def _listed(counts: collections.Counter[str]) -> str:
-    return ", ".join(f"{name} ({count})" for name, count in counts.most_common())
+    shown = [f"{printable(name)} ({count})" for name, count in counts.most_common(CLASSES_SHOWN)]
+    return ", ".join([*shown, "..."] if len(counts) > CLASSES_SHOWN else shown)

@@ -1,4 +1,4 @@
-"""What training images look like after augmentation: the loader's own output, as pictures."""
+"""Previews training images as the loader augments them."""
 
 import dataclasses
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from frcnn.data.input.image_loader import Example, ImageLoader
 from frcnn.data.input.sources import training_sources
-from frcnn.data.transforms.preprocess import ImageSettings, denormalise
+from frcnn.data.transforms.preprocess import ImageSettings, denormalize
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
@@ -19,9 +19,9 @@ class Sample:
     """One training image.
 
     Attributes:
-        pixels: uint8 [H, W, 3], RGB.
-        boxes: float32 [n, 4], yxyx px.
-        classes: int32 [n], index into the spec's class_names.
+        pixels: Image, uint8 `[H, W, 3]`, RGB.
+        boxes: Boxes, `yxyx` in pixels, float32 `[n, 4]`.
+        classes: Index into the spec's class names, int32 `[n]`.
     """
 
     pixels: np.ndarray
@@ -30,15 +30,20 @@ class Sample:
 
 
 def preview_samples(spec: "Experiment", images: int, variants: int) -> list[list[Sample]]:
-    """A few training images, each first as it is and then as `variants` epochs would change it.
+    """Loads a few training images without augmentation and as several epochs would augment them.
 
-    Augmentation is on even if the spec has it switched off. The images are taken evenly from the set.
+    Augmentation is used even if the spec disables it. The images are spread evenly over the set.
+
+    Args:
+        spec: Checked spec.
+        images: Number of images.
+        variants: Number of augmented versions per image.
 
     Returns:
-        A row of 1 + `variants` samples for each of `images` images (fewer if there are not so many).
+        One row per image (fewer than `images` if the set is smaller), each with 1 + `variants` samples.
 
     Raises:
-        DataError: The spec's training set cannot be used.
+        DataError: The training set of the spec is unusable.
     """
     found = training_sources(spec)
     plain = ImageLoader(spec, found, training=True, augmented=False)
@@ -51,7 +56,7 @@ def preview_samples(spec: "Experiment", images: int, variants: int) -> list[list
 
 
 def _samples(loader: ImageLoader, numbers: np.ndarray, epochs: int) -> list[Sample]:
-    """Each image once an epoch, epoch after epoch."""
+    """Loads each image once per epoch, epoch by epoch."""
     images, times = np.tile(numbers, epochs), np.repeat(np.arange(epochs), len(numbers))
     slots = tf.data.Dataset.from_tensor_slices(np.stack([images, times, images], axis=1))
     examples = slots.flat_map(loader.load).map(loader.prepare)
@@ -59,9 +64,14 @@ def _samples(loader: ImageLoader, numbers: np.ndarray, epochs: int) -> list[Samp
 
 
 def to_sample(example: Example, settings: ImageSettings) -> Sample:
-    """One element of a batch as a picture, without padding."""
+    """Converts one element of a batch back to an image without padding.
+
+    Args:
+        example: Element from `ImageLoader.prepare`.
+        settings: Input format of the network.
+    """
     height, width = example["size"].numpy()
-    pixels = denormalise(example["images"][:height, :width], settings).numpy()
+    pixels = denormalize(example["images"][:height, :width], settings).numpy()
     valid = example["valid"].numpy()
     return Sample(
         np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels,

@@ -1,4 +1,4 @@
-"""Which record files a spec names: for training, and for validation. Faults are named before a run starts."""
+"""Finds the record files of a spec for training and validation."""
 
 import dataclasses
 import glob
@@ -13,19 +13,19 @@ from frcnn.storage import is_remote
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import DataSource, Experiment
 
-# A converter's list of skipped labels lies beside its records and matches the same globs.
+# Other files next to records that match the same patterns, such as the converter's issue list.
 NOT_RECORDS = (".json", ".txt", ".md")
 
 
 @dataclasses.dataclass(frozen=True)
 class RecordSource:
-    """The record files of one data source, and where its images are.
+    """Record files of one data source and the location of its images.
 
     Attributes:
-        field: The source's field in the spec, for messages.
-        files: TFRecord files, sorted by name, on this machine or on S3.
-        images: Folder that `frame/id` is relative to; may not exist if images are embedded.
-        weight: How often its images are drawn, relative to their number; 1 if the spec sets none.
+        field: Field of the source in the spec, for messages.
+        files: TFRecord files, local or on S3, sorted by name.
+        images: Folder that `frame/id` is relative to; may be missing if images are embedded.
+        weight: Sampling weight relative to the number of images; 1 if unset.
     """
 
     field: str
@@ -35,20 +35,27 @@ class RecordSource:
 
 
 def has_validation(spec: "Experiment") -> bool:
-    """Whether the spec names a validation fold or a validation data source."""
+    """Checks whether a spec names a validation fold or a validation data source."""
     data = spec.dataset_config
     return data.validation_data_source is not None or data.validation_fold is not None
 
 
 def training_sources(spec: "Experiment") -> tuple[RecordSource, ...]:
-    """The sources to train on: all files, or those outside the validation fold.
+    """Finds the training sources: all files, or those outside the validation fold.
+
+    Args:
+        spec: Checked spec.
+
+    Returns:
+        Sources that have files.
 
     Raises:
         DataError: A pattern matches no file, or every file belongs to the validation fold.
+        StoreError: S3 is unreachable.
     """
     data = spec.dataset_config
     if not data.data_sources:
-        raise DataError("dataset_config.data_sources: none given; name at least one record set to train on")
+        raise DataError("dataset_config.data_sources: none given; expected at least one set to train on")
     sources = tuple(_find(f"dataset_config.data_sources[{i}]", s) for i, s in enumerate(data.data_sources))
     if data.validation_fold is None:
         return sources
@@ -57,24 +64,31 @@ def training_sources(spec: "Experiment") -> tuple[RecordSource, ...]:
     if not any(source.files for source in kept):
         raise DataError(
             f"dataset_config.validation_fold: every record file belongs to fold {data.validation_fold} "
-            f"('{mark}'), so nothing is left to train on; choose another fold or convert with more partitions"
+            f"('{mark}'), which leaves no training images; choose another fold or use more partitions"
         )
     return tuple(source for source in kept if source.files)
 
 
 def validation_sources(spec: "Experiment") -> tuple[RecordSource, ...]:
-    """The sources to validate on: the validation data source, or the files of the validation fold.
+    """Finds the validation sources: the data source or the files of the fold for validation.
+
+    Args:
+        spec: Checked spec.
+
+    Returns:
+        Sources that have files.
 
     Raises:
         DataError: Neither is set, a pattern matches no file, or no file belongs to the fold.
+        StoreError: S3 is unreachable.
     """
     data = spec.dataset_config
     if data.validation_data_source is not None:
         return (_find("dataset_config.validation_data_source", data.validation_data_source),)
     if data.validation_fold is None:
         raise DataError(
-            "dataset_config: no validation images; set validation_fold (the number of a converted fold) "
-            "or validation_data_source"
+            "dataset_config: no validation images. Set validation_fold (the number of a converted fold) "
+            "or validation_data_source."
         )
     mark = fold_mark(data.validation_fold)
     sources = (_find(f"dataset_config.data_sources[{i}]", s) for i, s in enumerate(data.data_sources))
@@ -82,13 +96,13 @@ def validation_sources(spec: "Experiment") -> tuple[RecordSource, ...]:
     if not any(source.files for source in found):
         raise DataError(
             f"dataset_config.validation_fold: no record file has '{mark}' in its name, so fold "
-            f"{data.validation_fold} has no images; convert with partitions, or name an existing fold"
+            f"{data.validation_fold} has no images; convert with partitions or choose an existing fold"
         )
     return tuple(source for source in found if source.files)
 
 
 def fold_mark(fold: int) -> str:
-    """The part of a record file's name that says it belongs to `fold`."""
+    """Returns the part of a record file's name that identifies its fold."""
     return f"fold-{fold:03d}-of-"
 
 
@@ -108,8 +122,8 @@ def _remote(field: str, source: "DataSource") -> tuple[RecordFile, ...]:
     files = tuple(file for file in matching(pattern) if not file.name.lower().endswith(NOT_RECORDS))
     if not files:
         raise DataError(
-            f"{field}.tfrecords_path: '{pattern}' matches nothing; check the URI (frcnn store ls lists what "
-            "is there), or run dataset_convert --embed_images and frcnn store push first"
+            f"{field}.tfrecords_path: '{pattern}' matches no file; check the URI with frcnn store ls, or run "
+            "dataset_convert --embed_images and frcnn store push first"
         )
     return files
 
@@ -122,14 +136,14 @@ def _local(field: str, source: "DataSource") -> tuple[RecordFile, ...]:
         remedy = (
             f"it is a folder; write '{source.tfrecords_path.rstrip('/')}/*'"
             if Path(pattern).is_dir()
-            else "check the path (it may hold * and ?), or run dataset_convert first"
+            else "check the path (wildcards: * and ?), or run dataset_convert first"
         )
         raise DataError(f"{field}.tfrecords_path: '{source.tfrecords_path}' matches no file; {remedy}")
     return files
 
 
 def _absolute(path: str) -> str:
-    """A relative path that is not there is looked for under $DATA_BASE_PATH, as the reference does."""
+    """Resolves a relative path that does not exist below `$DATA_BASE_PATH`, as TAO does."""
     base = os.environ.get("DATA_BASE_PATH")
     if base and path and not Path(path).is_absolute() and not glob.glob(path):
         return str(Path(base) / path)

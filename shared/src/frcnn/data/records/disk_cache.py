@@ -1,7 +1,7 @@
-"""Records of files on S3, one small file each, in a folder that several processes share, up to a limit.
+"""Disk cache of records from S3, one small file each, shared by processes and limited in size.
 
-What was used longest ago goes first. Each process reads by names of its own (hard links, made by `give`), so
-that what it is about to use stays, whoever makes room.
+The least recently used records are removed first. Each process reads through its own hard links, made by
+`give`, so a record in use survives removal by another process.
 """
 
 import contextlib
@@ -13,31 +13,40 @@ from pathlib import Path
 from typing import IO
 
 from frcnn.data.records.tfrecord import is_whole_frame
+from frcnn.paths import below
+from frcnn.storage.cache_folder import private_part
 
-# Making room takes a look at all files; it is done for this part of the limit at once.
+# Fraction of the limit to free at once: each cleanup has to list all files.
 SPARE = 0.1
 
 
 class RecordCache:
-    """A folder of records."""
+    """Folder of cached records."""
 
     def __init__(self, folder: Path, limit: int) -> None:
-        """`limit` in bytes; links that processes hold on to come on top."""
-        self._folder = folder / "records"
+        """Opens the cache.
+
+        Args:
+            folder: Cache folder.
+            limit: Size limit, bytes; records that are removed but still linked by a process are not counted.
+
+        Raises:
+            StoreError: The cache folder is not usable.
+        """
+        self._folder = private_part(folder, "records")
         self._limit = limit
-        self._folder.mkdir(parents=True, exist_ok=True)
         self._account = self._folder / ".bytes"
         self._lock = threading.Lock()
 
     def give(self, name: str, link: Path, fetch: Callable[[], bytes]) -> None:
-        """Makes `link` a name of record `name`, which `fetch` gets if it is not here.
+        """Creates a hard link to a record and fetches the record first if it is not cached.
 
         Args:
-            name: Relative path; of these contents and no others.
-            link: On the same volume as the cache.
-            fetch: Gives the record with its head and checksums.
+            name: Relative path that identifies the content.
+            link: Path of the link, on the same volume as the cache.
+            fetch: Callable that returns the record as a frame.
         """
-        path = self._folder / name
+        path = below(self._folder, name)
         with contextlib.suppress(FileNotFoundError):
             os.link(path, link)
             if is_whole_frame(link.read_bytes()):
@@ -53,7 +62,7 @@ class RecordCache:
         self._count(len(data))
 
     def _count(self, added: int) -> None:
-        """Adds to the account, and makes room if the limit is passed."""
+        """Adds to the number of bytes in use and evicts records if the limit is exceeded."""
         with self._accounting() as account:
             used = int(account.read() or 0) + added
             if used > self._limit:
@@ -70,7 +79,7 @@ class RecordCache:
             yield account
 
     def _make_room(self) -> int:
-        """Removes what was used longest ago; returns how many bytes are left."""
+        """Removes the least recently used records; returns the number of remaining bytes."""
         found = sorted(_records(self._folder))
         used = sum(size for _, size, _ in found)
         for _, size, path in found:
@@ -82,7 +91,7 @@ class RecordCache:
 
 
 def _records(folder: Path) -> Iterator[tuple[int, int, Path]]:
-    """Time of last use, size and path of each record, without those that are being written."""
+    """Yields time of last use, size and path of each record, except those being written."""
     for top, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Image records as `Example` messages: the names of docs/data.md, and back."""
+"""Encodes image records as `Example` messages and decodes them; docs/data.md lists the features."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,8 +9,10 @@ from frcnn.data.records.annotations import Calibration, ImageRecord, Label
 from frcnn.data.records.example_pb2 import Example, Feature
 
 POINT_CLOUD_CHANNELS = 4
+# File names are bytes; bytes that are not UTF-8 survive a round trip.
+_NAMES = ("utf-8", "surrogateescape")
 
-# Feature name of each number of a label; `object_class` and `occlusion` are of other types.
+# Feature name of each float attribute of a label; `object_class` and `occlusion` have other types.
 FLOAT_FEATURES = {
     "truncation": "target/truncation",
     "observation_angle": "target/observation_angle",
@@ -29,10 +31,21 @@ FLOAT_FEATURES = {
 
 
 def encode(record: ImageRecord) -> bytes:
-    """The record as a serialised `Example`; equal records give equal bytes."""
+    """Serializes a record as an `Example`; equal records give equal bytes.
+
+    Args:
+        record: Image with its labels.
+
+    Returns:
+        Bytes of the message.
+    """
     example = Example()
     feature, labels = example.features.feature, record.labels
-    _put_bytes(feature["frame/id"], [record.frame_id.encode()])
+    _put_bytes(feature["frame/id"], [record.frame_id.encode(*_NAMES)])
+    if record.file:
+        _put_bytes(feature["frame/file"], [record.file.encode(*_NAMES)])
+    if record.orientation != 1:
+        feature["frame/orientation"].int64_list.value.append(record.orientation)
     feature["frame/height"].int64_list.value.append(record.height)
     feature["frame/width"].int64_list.value.append(record.width)
     if record.encoded is not None:
@@ -45,7 +58,7 @@ def encode(record: ImageRecord) -> bytes:
     for attribute, name in FLOAT_FEATURES.items():
         _put_floats(feature[name], [getattr(label, attribute) for label in labels])
     if record.point_cloud_id:
-        _put_bytes(feature["point_cloud/id"], [record.point_cloud_id.encode()])
+        _put_bytes(feature["point_cloud/id"], [record.point_cloud_id.encode(*_NAMES)])
         feature["point_cloud/num_input_channels"].int64_list.value.append(POINT_CLOUD_CHANNELS)
     if record.calibration:
         _put_floats(feature["calibration/T_lidar_to_camera"], record.calibration.lidar_to_camera)
@@ -54,10 +67,17 @@ def encode(record: ImageRecord) -> bytes:
 
 
 def decode(payload: bytes) -> ImageRecord:
-    """The record in a serialised `Example`. Numbers come back rounded to float32.
+    """Parses a serialized `Example`. Floats come back rounded to float32.
+
+    Args:
+        payload: Bytes of the message.
+
+    Returns:
+        The record.
 
     Raises:
-        ValueError: The bytes are no `Example`, or lack what every record has.
+        ValueError: The bytes are not an `Example`, lack a required feature, or have columns of
+            different lengths.
     """
     example = Example()
     try:
@@ -73,14 +93,18 @@ def decode(payload: bytes) -> ImageRecord:
     formats = _bytes(feature, "frame/format")
     point_clouds = _bytes(feature, "point_cloud/id")
     encoded = _bytes(feature, "frame/encoded")
+    files = _bytes(feature, "frame/file")
+    orientations = _integers(feature, "frame/orientation")
     return ImageRecord(
-        frame_id=identifiers[0].decode(),
+        frame_id=identifiers[0].decode(*_NAMES),
         height=sizes["frame/height"][0],
         width=sizes["frame/width"][0],
         labels=_labels(feature),
         encoded=encoded[0] if encoded else None,
         image_format=formats[0].decode() if formats else "",
-        point_cloud_id=point_clouds[0].decode() if point_clouds else "",
+        file=files[0].decode(*_NAMES) if files else "",
+        orientation=orientations[0] if orientations else 1,
+        point_cloud_id=point_clouds[0].decode(*_NAMES) if point_clouds else "",
         calibration=_calibration(feature),
     )
 

@@ -1,4 +1,4 @@
-"""Record files on S3: which ones a pattern names, and stretches of them."""
+"""Finds record files on S3 by pattern and reads byte ranges of them."""
 
 import dataclasses
 import fnmatch
@@ -15,16 +15,16 @@ _GLOB = frozenset("*?[")
 
 @dataclasses.dataclass(frozen=True)
 class RemoteFile:
-    """A file on S3, an object or part of one.
+    """A file on S3: an object or a part of one.
 
     Attributes:
-        uri: What people call it.
-        size: Bytes.
-        object: Key of the object below the address of `transfer`.
-        offset: Where the file begins in the object.
-        etag: Version of the object; empty where its name is never given to other contents.
-        transfer: Makes the requests.
-        offsets: The list of where its records begin, if there is one (`frcnn.data.records.offsets`).
+        uri: URI for messages and names.
+        size: Size, bytes.
+        object: Key of the object, relative to the address of `transfer`.
+        offset: Offset of the file within the object, bytes.
+        etag: ETag of the object; empty if the object is never overwritten.
+        transfer: Client that sends the requests.
+        offsets: Index of record offsets, if it exists (`frcnn.data.records.offsets`).
     """
 
     uri: str
@@ -37,20 +37,24 @@ class RemoteFile:
 
     @property
     def name(self) -> str:
-        """The last part of the URI."""
+        """Last component of the URI."""
         return PurePosixPath(self.uri).name
 
     def read(self, offset: int, length: int) -> bytes:
-        """A stretch of the file.
+        """Reads a byte range of the file.
+
+        Args:
+            offset: First byte.
+            length: Number of bytes.
 
         Raises:
-            StoreError: It is gone, was replaced, or is out of reach.
+            StoreError: The object is missing, was replaced, or S3 is unreachable.
         """
         keeper, start = self.transfer.keeper, self.offset + offset
         return self.transfer.retries(lambda: keeper.read(self.object, start, length, self.etag))
 
     def __str__(self) -> str:
-        """The URI."""
+        """Returns the URI."""
         return self.uri
 
 
@@ -58,10 +62,15 @@ RecordFile: TypeAlias = Path | RemoteFile
 
 
 def matching(pattern: str, store: Store | None = None) -> list[RemoteFile]:
-    """The files whose URIs match `s3://bucket/folder/name*`, sorted; `*` and the like do not match a slash.
+    """Lists the files that match an S3 pattern, sorted by path.
+
+    Args:
+        pattern: Pattern such as `s3://bucket/folder/name*`. Wildcards do not match a slash.
+        store: S3 connection; by default, the one configured in the environment.
 
     Raises:
-        StoreError: The bucket is missing or out of reach.
+        DataError: The pattern has a wildcard in the bucket name or no path.
+        StoreError: The bucket does not exist or S3 is unreachable.
     """
     store = store or Store.from_environment()
     base, wanted = _split(pattern)
@@ -78,10 +87,10 @@ def matching(pattern: str, store: Store | None = None) -> list[RemoteFile]:
 
 
 def _split(pattern: str) -> tuple[str, str]:
-    """The address without wildcards that all matches lie under, and the pattern below it.
+    """Splits a pattern into the part without wildcards and the rest.
 
     Raises:
-        DataError: A wildcard in the bucket's name, or nothing after it.
+        DataError: The bucket name has a wildcard, or no path follows it.
     """
     scheme, _, rest = pattern.partition("://")
     parts = rest.strip("/").split("/")

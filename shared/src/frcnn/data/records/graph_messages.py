@@ -1,8 +1,8 @@
-"""Messages from tf.data functions to Python, where a Python op would cost too much.
+"""Sends messages from tf.data functions to Python without a Python op.
 
-A `py_function` within a pipeline makes TensorFlow switch off all its threads and its prefetching as soon
-as op determinism is on, even if the function is never called. Printing does not. So the graph prints a line
-into a pipe of this process, and a thread reads it. Messages arrive a moment after the graph sent them.
+With op determinism, a single `py_function` in a pipeline makes TensorFlow disable the pipeline's threads and
+prefetching, even if the function is never called. Printing does not. So the graph prints a line into
+a pipe of this process, and a thread reads it. Messages arrive with a short delay.
 """
 
 import functools
@@ -23,7 +23,7 @@ FLUSH_SECONDS = 10.0
 
 
 class _Pipe:
-    """The pipe, its reader, and who gets the messages. Lives as long as the process."""
+    """The pipe, its reader thread and the subscribed handlers; lives as long as the process."""
 
     def __init__(self) -> None:
         self._reading, self.writing = os.pipe()
@@ -51,7 +51,7 @@ class _Pipe:
                     receiver, kind, value = line.split()
                     self._deliver(int(receiver), kind, int(value))
                 except Exception:
-                    logger.exception("message of the input pipeline: %r", line)
+                    logger.exception("Could not process a message from the input pipeline: %r", line)
 
     def _deliver(self, receiver: int, kind: str, value: int) -> None:
         if receiver == FLUSH:
@@ -66,16 +66,27 @@ def _pipe() -> _Pipe:
 
 
 def subscribe(handler: Handler) -> int:
-    """A number for `send`, under which messages reach `handler(kind, value)`, in a thread of their own.
+    """Registers a handler for messages.
 
-    `handler` stays alive as long as the process, since a message may arrive after its graph is gone: keep
-    what it refers to small.
+    Args:
+        handler: Callable that receives kind and value, in a separate thread. It is kept for the life of the
+            process, since a message may arrive after its graph is gone: keep the data it refers to small.
+
+    Returns:
+        Receiver number for `send`.
     """
     return _pipe().add(handler)
 
 
 def send(receiver: int, kind: str, value: tf.Tensor, when: tf.Tensor) -> None:
-    """Sends `kind`, a word, and `value`, an int scalar, if the bool scalar `when` is true. For graphs."""
+    """Sends a message to a handler if a condition holds. Call it while building a graph.
+
+    Args:
+        receiver: Number from `subscribe`.
+        kind: Kind of message, one word.
+        value: Value, int scalar.
+        when: Condition, bool scalar.
+    """
     place = f"file:///dev/fd/{_pipe().writing}"
 
     def write() -> tf.Tensor:
@@ -86,5 +97,5 @@ def send(receiver: int, kind: str, value: tf.Tensor, when: tf.Tensor) -> None:
 
 
 def flush() -> None:
-    """Waits until the messages sent so far are handled."""
+    """Waits until all messages sent so far are handled, at most `FLUSH_SECONDS`."""
     _pipe().flush()

@@ -1,7 +1,7 @@
-"""Where each record of a set of record files begins, so that any order of reading is possible.
+"""Index of all records in a set of record files, for reading them in any order.
 
-Of a file on this machine the heads of all records are read; of one on S3, the list that lies beside it
-(`offsets`). 12 bytes are kept of a record: 12 MB for a million images. N is the number of records.
+The offsets of local files come from scanning all frame headers, those of S3 files from the index file next to
+each (`offsets`). The index takes 12 bytes per record: 12 MB for a million images. N is the number of records.
 """
 
 import concurrent.futures
@@ -19,13 +19,13 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class RecordIndex:
-    """All records of some files, numbered from 0 in the order of files.
+    """All records of a list of files, numbered from 0 in the order of the files.
 
     Attributes:
-        files: The files.
-        file_of: Number of the file that holds each record, int32 [N].
-        offsets: Where each record's head begins in its file, bytes, int64 [N].
-        counts: Records in each file.
+        files: Record files, local or on S3.
+        file_of: Index of each record's file, int32 `[N]`.
+        offsets: Offset of each record's frame in its file, bytes, int64 `[N]`.
+        counts: Number of records in each file.
     """
 
     files: tuple[RecordFile, ...]
@@ -35,11 +35,14 @@ class RecordIndex:
 
     @classmethod
     def scan(cls, files: Sequence[RecordFile]) -> "RecordIndex":
-        """Finds the records of all files. An empty file is a file of no records.
+        """Finds the records of all files; empty files have none.
+
+        Args:
+            files: Record files, local or on S3.
 
         Raises:
-            DataError: A file cannot be read, is cut short or is not a TFRecord file.
-            StoreError: S3 is out of reach.
+            DataError: A file is unreadable, truncated or not a TFRecord file.
+            StoreError: S3 is unreachable.
         """
         with _pool(files) as pool:
             remote = {
@@ -55,22 +58,29 @@ class RecordIndex:
 
     @property
     def remote(self) -> tuple[bool, ...]:
-        """For each file, whether it lies on S3."""
+        """Whether each file is on S3."""
         return tuple(isinstance(each, RemoteFile) for each in self.files)
 
     def __len__(self) -> int:
-        """The number of records."""
+        """Returns the number of records."""
         return len(self.offsets)
 
     def extent(self, number: int) -> tuple[int, int]:
-        """Offset of a record of a file on S3, and its length with head and checksums, bytes."""
+        """Returns the byte range of a record's frame in a file on S3.
+
+        Args:
+            number: Number of the record.
+
+        Returns:
+            Offset in the file and length including header and checksums, bytes.
+        """
         file, start = int(self.file_of[number]), int(self.offsets[number])
         last = number + 1 == len(self) or self.file_of[number + 1] != file
         end = self.files[file].size if last else int(self.offsets[number + 1])  # type: ignore[union-attr]
         return start, end - start
 
     def read(self, number: int) -> bytes:
-        """The bytes of record `number`, checksums not verified."""
+        """Reads the payload of record `number` without verifying its checksums."""
         file = self.files[self.file_of[number]]
         if isinstance(file, RemoteFile):
             return payload_of(file.read(*self.extent(number)))
@@ -80,7 +90,14 @@ class RecordIndex:
             return handle.read(length)
 
     def read_each(self, numbers: Sequence[int]) -> Iterator[bytes]:
-        """As `read`, for one after the other; several at a time where they lie on S3."""
+        """Reads several payloads in order; in parallel if any file is on S3.
+
+        Args:
+            numbers: Numbers of the records.
+
+        Yields:
+            Payload of each record.
+        """
         if not any(self.remote):
             yield from map(self.read, numbers)
             return
@@ -89,24 +106,28 @@ class RecordIndex:
 
 
 def _pool(files: Sequence[RecordFile]) -> concurrent.futures.ThreadPoolExecutor:
-    """As many threads as there may be requests at a time."""
+    """Creates a pool with one thread per allowed concurrent request."""
     allowed = [file.transfer.threads for file in files if isinstance(file, RemoteFile)]
     return concurrent.futures.ThreadPoolExecutor(max(allowed, default=1))
 
 
 def payload_of(framed: bytes) -> bytes:
-    """What a record holds, without its head and its checksum."""
+    """Returns the payload of a frame, without header and checksums."""
     return framed[HEAD.size : HEAD.size + HEAD.unpack_from(framed)[0]]
 
 
 def _remote_offsets(file: RemoteFile) -> np.ndarray:
-    """By the list beside the file; without one all of it is read."""
+    """Reads the offsets from the file's index; without a valid index, reads the whole file."""
     if file.size == 0:
         return np.zeros(0, np.int64)
     if file.offsets is not None:
         found = unpack(file.offsets.read(0, file.offsets.size), file.size)
         if found is not None:
             return found
-        log.warning("%s does not fit %s: it is not used", file.offsets, file.name)
-    log.info("%s: has no list of its records, so all of it is read once; convert again to have one", file)
+        log.warning(
+            "Ignoring index %s: it does not match %s. Run dataset_convert again to rebuild it.",
+            file.offsets,
+            file.name,
+        )
+    log.info("Reading all of %s: it has no usable index. Run dataset_convert again to create one.", file)
     return offsets_by_reading(file.read, file.size, str(file))

@@ -1,9 +1,10 @@
-"""Where the records of a record file begin, and the list of that beside each file.
+"""Record offsets of a record file, and the index file that stores them next to it.
 
-With the list, a record on S3 can be read by its number without reading what stands before it. It is a row of
-little-endian int64: the offset of each record's head in bytes, and at the end the size of the file.
+With an index, any record on S3 can be read without reading the ones before it. The index is an array of
+little-endian int64: the offset of each frame in bytes, followed by the size of the record file.
 """
 
+import hashlib
 import io
 import os
 import struct
@@ -14,9 +15,9 @@ from typing import BinaryIO
 import numpy as np
 
 from frcnn.errors import DataError
-from frcnn.files import atomic_path
+from frcnn.files import LONGEST_NAME, atomic_path
 
-# A record is: its length (uint64), a CRC of the length, the bytes, a CRC of the bytes.
+# A frame: length (uint64), CRC of the length, payload, CRC of the payload.
 HEAD = struct.Struct("<QI")
 TAIL_BYTES = 4
 _STORED = np.dtype("<i8")
@@ -24,27 +25,53 @@ _STRETCH = 16 << 20
 
 
 def list_name(record_file: str) -> str:
-    """The name of the list of a record file; hidden, so that no pattern takes it for records."""
-    return f".{record_file}.index"
+    """Returns the name of a record file's index; hidden, so that record patterns do not match it.
+
+    Args:
+        record_file: Name of the record file.
+
+    Returns:
+        `.<name>.index`, or a name made from the hash if that is too long for a file system.
+    """
+    name = f".{record_file}.index"
+    if len(os.fsencode(name)) <= LONGEST_NAME:
+        return name
+    return f".{hashlib.sha256(os.fsencode(record_file)).hexdigest()}.index"
 
 
 def write_list(path: Path) -> None:
-    """Writes the list of a record file, beside it.
+    """Writes the index of a record file next to it.
+
+    Args:
+        path: Record file.
 
     Raises:
-        DataError: The file cannot be read, is cut short or is not a TFRecord file.
+        DataError: The file is unreadable, truncated or not a TFRecord file.
     """
     with atomic_path(path.with_name(list_name(path.name))) as temporary:
         temporary.write_bytes(pack(offsets_of(path), path.stat().st_size))
 
 
 def pack(offsets: np.ndarray, size: int) -> bytes:
-    """The list of offsets, int64 [N], of a file of `size` bytes."""
+    """Serializes record offsets as an index.
+
+    Args:
+        offsets: Offsets in bytes, int64 `[N]`.
+        size: Size of the record file, bytes.
+    """
     return np.append(offsets, size).astype(_STORED).tobytes()
 
 
 def unpack(data: bytes, size: int) -> np.ndarray | None:
-    """The offsets in a list, int64 [N]; None if it does not fit a file of `size` bytes."""
+    """Deserializes an index.
+
+    Args:
+        data: Content of the index file.
+        size: Size of the record file, bytes.
+
+    Returns:
+        Offsets, int64 `[N]`, or `None` if the index does not match the record file.
+    """
     if not data or len(data) % _STORED.itemsize:
         return None
     found = np.frombuffer(data, _STORED).astype(np.int64)
@@ -54,25 +81,37 @@ def unpack(data: bytes, size: int) -> np.ndarray | None:
 
 
 def offsets_of(path: Path) -> np.ndarray:
-    """Where the records begin, int64 [N], by the heads of all of them; an empty file has none.
+    """Finds the offset of each record by reading all frame headers.
+
+    Args:
+        path: Record file.
+
+    Returns:
+        Offsets in bytes, int64 `[N]`; empty for an empty file.
 
     Raises:
-        DataError: The file cannot be read, is cut short or is not a TFRecord file.
+        DataError: The file is unreadable, truncated or not a TFRecord file.
     """
     try:
         with path.open("rb") as handle:
             return np.fromiter(_scan(handle, path.stat().st_size, str(path)), np.int64)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DataError(f"{path}: cannot read the file ({error.strerror})") from error
 
 
 def offsets_by_reading(read: Callable[[int, int], bytes], size: int, name: str) -> np.ndarray:
-    """As `offsets_of`, where a file can be read only in long stretches: all of it is read.
+    """Finds the offset of each record by reading a file completely, in large chunks.
 
     Args:
-        read: Gives the bytes at an offset, of a length.
-        size: Of the file.
-        name: Of the file.
+        read: Callable that returns the bytes at (offset, length).
+        size: Size of the file, bytes.
+        name: Name of the file for messages.
+
+    Returns:
+        Offsets in bytes, int64 `[N]`.
+
+    Raises:
+        DataError: The file is truncated or not a TFRecord file.
     """
     return np.fromiter(_scan(_Stretches(read, size), size, name), np.int64)
 
@@ -85,8 +124,8 @@ def _scan(handle: "BinaryIO | _Stretches", size: int, name: str) -> Iterator[int
         end = offset + HEAD.size + length + TAIL_BYTES
         if end > size:
             raise DataError(
-                f"{name}: cut short or not a TFRecord file (at byte {offset} of {size}); "
-                "convert the data set again"
+                f"{name}: truncated or not a TFRecord file (at byte {offset} of {size}). "
+                "Run dataset_convert again."
             )
         yield offset
         offset = end
@@ -94,7 +133,7 @@ def _scan(handle: "BinaryIO | _Stretches", size: int, name: str) -> Iterator[int
 
 
 class _Stretches:
-    """A file that is read in long stretches; only what it takes to walk along it."""
+    """Minimal file object that reads in large chunks; supports only what `_scan` needs."""
 
     def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
         self._read, self._size = read, size

@@ -1,9 +1,9 @@
-"""Brings records from S3 to this machine's disk ahead of their use.
+"""Prefetches records from S3 to the local disk.
 
-The graph that makes batches reads each record as a small file, whose name it knows, and waits until the
-file is there (`record_reader`); it tells which records it waits for and which it has read. Threads here fetch
-first what is waited for, then what the order of the epoch says will be next. What was read loses its name
-here, and may stay in the cache (docs/storage.md).
+The graph that makes batches reads each record as a small file with a known name and waits until the
+file exists (`record_reader`). It reports which records it waits for and which it has read. Threads here fetch
+awaited records first, then the next ones in epoch order. Files of records that were read are deleted;
+copies may stay in the cache (docs/storage.md).
 """
 
 import atexit
@@ -26,33 +26,44 @@ from frcnn.data.records.files import RemoteFile
 from frcnn.data.records.graph_messages import subscribe
 from frcnn.data.records.index import RecordIndex
 from frcnn.data.records.tfrecord import frame, is_whole_frame
-from frcnn.distributed.world import place
+from frcnn.distributed.world import rank_info
 from frcnn.errors import StoreError
 from frcnn.files import is_disk_full
-from frcnn.storage.local_copy import FOLDER_VARIABLE, LIMIT_VARIABLE, CacheSettings
+from frcnn.storage.cache_folder import FOLDER_VARIABLE, private_part
+from frcnn.storage.local_copy import LIMIT_VARIABLE, CacheSettings
 
 log = logging.getLogger(__name__)
 
 # Kinds of messages from the graph.
 WAITING, DONE = "waiting", "done"
-# A record that begins so is none: the storage has failed, and the rest says how.
+# Start of a placeholder payload written when the storage failed; the reason follows.
 FAILED = b"\x00frcnn failed: "
 DAMAGED = b"\x00frcnn damaged"
-# How the failure of a pipeline begins that waited for a record in vain; the reason follows.
-STREAM_FAILED = "records cannot be had from S3:"
-# How much is planned ahead: bytes, and uses of records, since a small set is used again and again.
+# Start of the error of a pipeline whose record could not be fetched; the reason follows.
+STREAM_FAILED = "could not read records from S3:"
+# Limits of prefetching: bytes, and uses of records, since a small set is read many times.
 AHEAD_BYTES = 256 << 20
 AHEAD_USES = 4096
 ATTEMPTS = 3
-# Records of one file are spread over folders of so many.
+# Number of cached records per folder.
 IN_A_FOLDER = 1000
 
 
 class RecordStream:
-    """The records on S3 that one pipeline of this process uses, by number."""
+    """Records on S3 that one pipeline of this process reads, by number."""
 
     def __init__(self, index: RecordIndex, settings: CacheSettings | None = None) -> None:
-        """Nothing is fetched before the graph asks. `settings` say where the cache is and how large."""
+        """Prepares the cache and a session folder.
+
+        Fetching starts with the graph's first request.
+
+        Args:
+            index: Records; at least one file is on S3.
+            settings: Folder and size limit of the cache; by default from the environment.
+
+        Raises:
+            StoreError: The cache folder is not usable.
+        """
         settings = settings or CacheSettings.from_environment()
         self._index = index
         self._cache = RecordCache(settings.folder, settings.limit)
@@ -61,7 +72,7 @@ class RecordStream:
         self._firsts = _firsts(index)
         self._remote = {n: file for n, file in enumerate(index.files) if isinstance(file, RemoteFile)}
         self._names = {n: _name(file) for n, file in self._remote.items()}
-        share = settings.limit // (8 * place().local_size)
+        share = settings.limit // (8 * rank_info().local_size)
         self._ahead_limit = min(AHEAD_BYTES, share)
         self._threads = max(file.transfer.threads for file in self._remote.values())
         self._changed = threading.Condition()
@@ -75,7 +86,12 @@ class RecordStream:
         self.failure: StoreError | None = None
 
     def follow(self, plan: Callable[[], Iterator[int]]) -> None:
-        """What the graph is going to read, in this order; asked for again when it begins anew."""
+        """Sets the order in which the graph will read the records.
+
+        Args:
+            plan: Callable that returns a new iterator over record numbers; called again whenever the graph
+                starts over.
+        """
         with self._changed:
             self._make_plan, self._plan = plan, None
 
@@ -84,7 +100,7 @@ class RecordStream:
             if kind == DONE:
                 self._release(number)
             elif number not in self._wanted:
-                # The graph is ahead of the plan, begins anew, or needs a stand-in for a broken image.
+                # The graph is ahead of the plan, starts over, or needs a replacement for a broken image.
                 self._before_plan[number] += 1
                 if self._want(number):
                     self._urgent.append(number)
@@ -122,7 +138,7 @@ class RecordStream:
                 self._fail(number, error)
 
     def _next(self) -> int:
-        """The number of the record to fetch; waits for one."""
+        """Returns the number of the record to fetch next; waits until there is one."""
         with self._changed:
             while True:
                 if self._urgent:
@@ -133,7 +149,7 @@ class RecordStream:
                 self._changed.wait()
 
     def _planned(self) -> int | None:
-        """The next record of the plan that is not under way, if there is room for it."""
+        """Returns the next planned record to fetch, if the prefetch limits allow it."""
         while self._plan is not None and self._ahead < self._ahead_limit and self._uses < AHEAD_USES:
             number = next(self._plan, None)
             if number is None:
@@ -145,7 +161,7 @@ class RecordStream:
         return None
 
     def _want(self, number: int) -> bool:
-        """Counts one more use of a record; whether it has to be fetched for that."""
+        """Counts another use of a record; returns whether it has to be fetched."""
         self._wanted[number] += 1
         self._uses += 1
         if self._wanted[number] > 1 or not self._is_remote(number):
@@ -169,7 +185,7 @@ class RecordStream:
                 (self.folder / str(number)).unlink(missing_ok=True)
 
     def _fetch(self, number: int) -> bytes:
-        """The record with its head; one that is damaged where it lies becomes one that nobody can read."""
+        """Fetches a record's frame; returns a placeholder frame if the record is damaged on S3."""
         file = self._remote[int(self._index.file_of[number])]
         for _ in range(ATTEMPTS):
             data = file.read(*self._index.extent(number))
@@ -179,8 +195,8 @@ class RecordStream:
 
     def _trouble(self, error: Exception) -> str:
         if is_disk_full(error):
-            return f"disk full in {self.folder}; lower {LIMIT_VARIABLE}, or set {FOLDER_VARIABLE} elsewhere"
-        return f"{self.folder}: records cannot be kept there ({error})"
+            return f"{self.folder}: disk full. Lower {LIMIT_VARIABLE} or point {FOLDER_VARIABLE} elsewhere."
+        return f"{self.folder}: cannot store records there ({error})"
 
     def _fail(self, number: int, error: Exception) -> None:
         if self.failure is None:
@@ -193,27 +209,26 @@ class RecordStream:
 
 
 def _firsts(index: RecordIndex) -> list[int]:
-    """Number of the first record of each file."""
+    """Returns the number of the first record of each file, and the total count at the end."""
     return [0, *np.cumsum(index.counts).tolist()]
 
 
 def _name(file: RemoteFile) -> str:
-    """What the records of these contents are called in the cache."""
+    """Returns the cache folder name of a file; it changes whenever the content may have changed."""
     facts = (file.uri, file.object, file.etag, str(file.offset), str(file.size))
     return hashlib.sha256("\0".join(facts).encode()).hexdigest()[:20]
 
 
 def _session(cache: Path) -> Path:
-    """A folder for this pipeline's records, gone when the process ends; clears up after dead processes."""
-    above = cache / "sessions"
-    above.mkdir(parents=True, exist_ok=True)
+    """Creates a folder that is deleted at exit; also deletes folders of dead processes."""
+    above = private_part(cache, "sessions")
     for lock in above.glob("*.lock"):
         with contextlib.suppress(OSError), lock.open("r+") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
             lock.unlink()
     folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=above))
-    # Never closed: the system lets go of it when the process ends, however that happens.
+    # Never closed: the system releases the lock when the process ends, even if it is killed.
     held = os.open(folder.with_name(f"{folder.name}.lock"), os.O_RDWR | os.O_CREAT)
     fcntl.flock(held, fcntl.LOCK_SH)
     atexit.register(_leave, folder)

@@ -1,8 +1,8 @@
-"""Record files: image records as bytes, in files that `tf.data.TFRecordDataset` reads.
+"""Reads and frames records in the TFRecord format, which `tf.data.TFRecordDataset` reads.
 
-A file is a row of frames: length (8 bytes), checksum of the length (4), payload, checksum of the
+A file is a sequence of frames: length (8 bytes), checksum of the length (4), payload, checksum of the
 payload (4). All numbers are little-endian; the checksum is a masked CRC-32C. The payload is an
-`Example`. Nothing here needs TensorFlow (docs/adr/0002).
+`Example`. This module works without TensorFlow (docs/adr/0002).
 """
 
 import re
@@ -20,19 +20,19 @@ from frcnn.errors import DataError
 _LENGTH = struct.Struct("<Q")
 _CHECKSUM = struct.Struct("<I")
 _HEADER_BYTES = _LENGTH.size + _CHECKSUM.size
-# Source: TensorFlow's description of the format, "TFRecord and tf.train.Example".
+# Source: TensorFlow tutorial "TFRecord and tf.train.Example", section "TFRecords format details".
 _MASK_DELTA = 0xA282EAD8
 _SUFFIX = re.compile(r"(-fold-\d{3,}-of-\d{3,})?(-shard-\d{5,}-of-\d{5,})?")
 
 
 def frame(payload: bytes) -> bytes:
-    """`payload` as it stands in a record file, with length and checksums."""
+    """Frames a payload with its length and checksums, as in a record file."""
     length = _LENGTH.pack(len(payload))
     return b"".join((length, _masked_crc(length), payload, _masked_crc(payload)))
 
 
 def is_whole_frame(data: bytes) -> bool:
-    """Whether `data` is one record as it stands in a record file, both checksums right."""
+    """Checks whether `data` is exactly one frame with valid checksums."""
     if len(data) < _HEADER_BYTES + _CHECKSUM.size:
         return False
     length, payload = data[: _LENGTH.size], data[_HEADER_BYTES : -_CHECKSUM.size]
@@ -44,10 +44,16 @@ def is_whole_frame(data: bytes) -> bool:
 
 
 def read_payloads(path: Path) -> Iterator[bytes]:
-    """The payloads of a record file in order, checksums checked.
+    """Reads the payloads of a record file in order and verifies their checksums.
+
+    Args:
+        path: Record file.
+
+    Yields:
+        Payload of each record.
 
     Raises:
-        DataError: The file cannot be read, is cut off, or a checksum is wrong.
+        DataError: The file is unreadable or truncated, or a checksum is wrong.
     """
     try:
         with path.open("rb") as stream:
@@ -64,7 +70,17 @@ def read_payloads(path: Path) -> Iterator[bytes]:
 
 
 def read_records(path: Path) -> Iterator[ImageRecord]:
-    """The records of a record file in order; errors as in `read_payloads`."""
+    """Reads the records of a record file in order.
+
+    Args:
+        path: Record file.
+
+    Yields:
+        Each decoded record.
+
+    Raises:
+        DataError: The file is unreadable or truncated, a checksum is wrong, or a payload is not a record.
+    """
     for number, payload in enumerate(read_payloads(path)):
         try:
             yield decode(payload)
@@ -73,10 +89,13 @@ def read_records(path: Path) -> Iterator[ImageRecord]:
 
 
 def count_records(path: Path) -> int:
-    """How many records a file holds. Payloads are skipped, not read.
+    """Counts the records of a file without reading their payloads.
+
+    Args:
+        path: Record file.
 
     Raises:
-        DataError: The file cannot be read, is cut off, or is no record file.
+        DataError: The file is unreadable, truncated or not a record file.
     """
     count = 0
     try:
@@ -91,7 +110,7 @@ def count_records(path: Path) -> int:
 
 
 def is_record_file(path: Path) -> bool:
-    """Whether the file is empty or begins with a record of this program, readable as such."""
+    """Checks whether a file is empty or starts with a readable record."""
     try:
         next(read_records(path), None)
     except DataError:
@@ -100,14 +119,26 @@ def is_record_file(path: Path) -> bool:
 
 
 def file_name(prefix: str, fold: int, folds: int, shard: int, shards: int) -> str:
-    """`<prefix>[-fold-000-of-002][-shard-00000-of-00010]`; no part for a count of 0."""
+    """Returns `<prefix>[-fold-000-of-002][-shard-00000-of-00010]`.
+
+    Args:
+        prefix: Prefix of the file names.
+        fold: Index of the fold.
+        folds: Number of folds; 0 omits the fold part.
+        shard: Index of the shard.
+        shards: Number of shards; 0 omits the shard part.
+    """
     fold_part = f"-fold-{fold:03d}-of-{folds:03d}" if folds else ""
     shard_part = f"-shard-{shard:05d}-of-{shards:05d}" if shards else ""
     return f"{prefix}{fold_part}{shard_part}"
 
 
 def files_of(output: Path) -> list[Path]:
-    """All existing files whose names say that they belong to the output prefix, by name."""
+    """Lists the existing record files of an output prefix, sorted by name.
+
+    Args:
+        output: Path prefix. Only names that are the prefix plus optional fold and shard parts match.
+    """
     if not output.parent.is_dir():
         return []
     return sorted(
@@ -137,4 +168,4 @@ def _read_length(stream: BinaryIO, path: Path, size: int) -> int:
 
 
 def _damaged(path: Path, offset: int, reason: str) -> DataError:
-    return DataError(f"{path}: damaged at byte {offset}: {reason}; convert the data set again")
+    return DataError(f"{path}: damaged at byte {offset}: {reason}. Run dataset_convert again.")

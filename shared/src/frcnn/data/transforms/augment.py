@@ -1,16 +1,17 @@
-"""Augmentation: a training image and its boxes change together. See docs/augmentation.md.
+"""Augments training images together with their boxes. See docs/augmentation.md.
 
-H, W: height and width of the picture, px, Python numbers or tensors. Boxes are yxyx px, pixel edges at
-whole numbers.
+H and W are height and width of the image in pixels, numbers or tensors. Boxes are `yxyx` in pixels; pixel
+edges are at integer coordinates.
 """
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import tensorflow as tf
 
 from frcnn.data.transforms import warp
-from frcnn.data.transforms.colour import ColourSettings, change_colour, draw_colour
+from frcnn.data.transforms.color import ColorSettings, change_color, draw_color
 from frcnn.data.transforms.objects import Objects
 from frcnn.data.transforms.warp import Side
 
@@ -20,17 +21,17 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class SpatialSettings:
-    """How far a picture may move; the defaults leave it where it is.
+    """Limits of random spatial changes; the defaults change nothing.
 
     Attributes:
-        hflip: Probability of swapping left and right.
-        vflip: Probability of swapping top and bottom.
-        translate_x: Largest shift to either side, px.
-        translate_y: Largest shift up or down, px.
-        zoom_min: Smallest zoom ratio. Content is scaled by 1 / ratio: below 1 it grows.
-        zoom_max: Largest zoom ratio.
-        rotate_max: Largest turn to either side, radians.
-        rotate_probability: Probability of turning at all.
+        hflip: Probability of a horizontal flip.
+        vflip: Probability of a vertical flip.
+        translate_x: Maximum horizontal shift in either direction, px.
+        translate_y: Maximum vertical shift in either direction, px.
+        zoom_min: Minimum zoom ratio. Content is scaled by 1 / ratio, so ratios below 1 magnify it.
+        zoom_max: Maximum zoom ratio.
+        rotate_max: Maximum rotation in either direction, radians.
+        rotate_probability: Probability of a rotation.
     """
 
     hflip: float = 0.0
@@ -44,7 +45,7 @@ class SpatialSettings:
 
     @classmethod
     def from_config(cls, config: "SpatialAugmentation") -> "SpatialSettings":
-        """The settings in a checked spec; 0 where the reference takes it for unset."""
+        """Creates the settings from a checked spec; like TAO, treats 0 as unset in some fields."""
         return cls(
             hflip=config.hflip_probability,
             vflip=config.vflip_probability,
@@ -52,19 +53,19 @@ class SpatialSettings:
             translate_y=int(config.translate_max_y),
             zoom_min=config.zoom_min or 1.0,
             zoom_max=config.zoom_max or 1.0,
-            rotate_max=config.rotate_rad_max,
+            rotate_max=math.radians(config.rotate_rad_max),  # the field is in degrees despite its name
             rotate_probability=config.rotate_probability or 1.0,
         )
 
     @property
     def only_flips(self) -> bool:
-        """Whether pixels only change places, so that nothing needs to be interpolated."""
+        """Whether flips are the only change, so that no interpolation is needed."""
         moves = self.translate_x or self.translate_y or self.rotate_max
         return not moves and self.zoom_min == self.zoom_max == 1.0
 
 
-class SpatialDraw(NamedTuple):
-    """One random movement. Scalars; shift and offset are px."""
+class SpatialParams(NamedTuple):
+    """Sampled parameters of one spatial change, scalar tensors; shifts and offsets in pixels."""
 
     hflip: tf.Tensor
     vflip: tf.Tensor
@@ -76,27 +77,48 @@ class SpatialDraw(NamedTuple):
     angle: tf.Tensor
 
 
-def draw_spatial(settings: SpatialSettings, seed: tf.Tensor, height: Side, width: Side) -> SpatialDraw:
-    """A random movement within the settings; equal seeds (int64 [2]) give equal movements."""
+def sample_spatial(settings: SpatialSettings, seed: tf.Tensor, height: Side, width: Side) -> SpatialParams:
+    """Samples a spatial change within the settings; equal seeds give equal results.
+
+    Args:
+        settings: Limits of the change.
+        seed: Random seed, int64 `[2]`.
+        height: Height of the image, px.
+        width: Width of the image, px.
+
+    Returns:
+        The sampled parameters.
+    """
     height, width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
     chance = tf.unstack(tf.random.stateless_uniform([9], seed))
     ratio = settings.zoom_min + chance[4] * (settings.zoom_max - settings.zoom_min)
     angle = (2.0 * chance[7] - 1.0) * settings.rotate_max
-    return SpatialDraw(
+    return SpatialParams(
         hflip=chance[0] < settings.hflip,
         vflip=chance[1] < settings.vflip,
         shift_x=tf.floor(chance[2] * (2 * settings.translate_x + 1)) - settings.translate_x,
         shift_y=tf.floor(chance[3] * (2 * settings.translate_y + 1)) - settings.translate_y,
         ratio=ratio,
-        # Smaller content lies anywhere within the picture, larger content covers all of it.
+        # Reduced content is placed anywhere within the image; magnified content covers the whole image.
         offset_x=chance[5] * (width - width / ratio),
         offset_y=chance[6] * (height - height / ratio),
         angle=tf.where(chance[8] < settings.rotate_probability, angle, 0.0),
     )
 
 
-def spatial_map(draw: SpatialDraw, height: Side, width: Side) -> tf.Tensor:
-    """The map of one movement: flip, translate, zoom, rotate (about the centre), in this order."""
+def spatial_transform(draw: SpatialParams, height: Side, width: Side) -> tf.Tensor:
+    """Returns the affine map of a spatial change.
+
+    The order is flip, translate, zoom, rotate about the center.
+
+    Args:
+        draw: Parameters from `sample_spatial`.
+        height: Height of the image, px.
+        width: Width of the image, px.
+
+    Returns:
+        Affine map, float32 `[3, 3]`; see `warp`.
+    """
     height, width = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
     return warp.composed(
         [
@@ -109,10 +131,18 @@ def spatial_map(draw: SpatialDraw, height: Side, width: Side) -> tf.Tensor:
     )
 
 
-def window_map(config: "Preprocessing", height: int, width: int) -> tf.Tensor | None:
-    """Scale and crop of a spec's `preprocessing` as a map onto [H, W]; None if they change nothing.
+def crop_transform(config: "Preprocessing", height: int, width: int) -> tf.Tensor | None:
+    """Returns scaling and cropping of a spec's `preprocessing` as an affine map.
 
-    The crop window, (0, 0, W, H) if unset, is what fills the network input.
+    The crop window, (0, 0, W, H) if unset, fills the network input.
+
+    Args:
+        config: `augmentation_config.preprocessing` of a checked spec.
+        height: Height of the network input, px.
+        width: Width of the network input, px.
+
+    Returns:
+        Affine map, float32 `[3, 3]`, or `None` if scaling and cropping change nothing.
     """
     scale_x, scale_y = config.scale_width or 1.0, config.scale_height or 1.0
     left, top = config.crop_left, config.crop_top
@@ -131,27 +161,27 @@ def window_map(config: "Preprocessing", height: int, width: int) -> tf.Tensor | 
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """Everything that may happen to a training image once it has its size.
+    """Random changes of a training image after it was resized.
 
     Attributes:
-        spatial: How far it may move.
-        colour: How far its colours may change (three channels only).
-        min_height: Boxes of which less than this is left, px, are dropped.
-        min_width: The same for their width.
+        spatial: Limits of spatial changes.
+        color: Limits of color changes (images of three channels only).
+        min_height: Minimum height of a clipped box, px; smaller ones are dropped.
+        min_width: Minimum width of a clipped box, px; smaller ones are dropped.
     """
 
     spatial: SpatialSettings = dataclasses.field(default_factory=SpatialSettings)
-    colour: ColourSettings = dataclasses.field(default_factory=ColourSettings)
+    color: ColorSettings = dataclasses.field(default_factory=ColorSettings)
     min_height: float = 1.0
     min_width: float = 1.0
 
     @classmethod
     def from_spec(cls, spec: "Experiment") -> "Augmentation":
-        """What a checked spec asks for, whether or not it is switched on."""
+        """Creates the augmentation of a checked spec, whether or not the spec enables it."""
         config = spec.augmentation_config
         return cls(
             SpatialSettings.from_config(config.spatial_augmentation),
-            ColourSettings.from_config(config.color_augmentation),
+            ColorSettings.from_config(config.color_augmentation),
             max(1.0, config.preprocessing.min_bbox_height),
             max(1.0, config.preprocessing.min_bbox_width),
         )
@@ -165,35 +195,35 @@ class Augmentation:
         width: Side,
         window: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, Objects]:
-        """A randomly changed image and its objects; equal seeds give equal results.
+        """Changes an image and its objects at random; equal seeds give equal results.
 
         Args:
-            image: float32 [h, w, C], 0..255, RGB or grey; h, w = H, W if there is no window.
-            objects: Boxes in px of `image`.
-            seed: int64 [2].
-            height: H.
-            width: W.
-            window: A map that comes before all others, see `window_map`; of an image of [H, W] if None.
+            image: Image, float32 `[h, w, C]`, 0..255, RGB or gray; h, w = H, W without a window.
+            objects: Objects with boxes in pixels of `image`.
+            seed: Random seed, int64 `[2]`.
+            height: Height of the result, H.
+            width: Width of the result, W.
+            window: Map to apply first, see `crop_transform`; `None` if the image is `[H, W]` already.
 
         Returns:
-            Image float32 [H, W, C], 0..255; objects clipped to it, those that are too small left out.
+            Image, float32 `[H, W, C]`, 0..255, and its objects, clipped and without those that are too small.
         """
-        spatial_seed, colour_seed = tf.unstack(tf.random.split(seed, 2))
-        draw = draw_spatial(self.spatial, spatial_seed, height, width)
-        matrix = spatial_map(draw, height, width)
+        spatial_seed, color_seed = tf.unstack(tf.random.split(seed, 2))
+        draw = sample_spatial(self.spatial, spatial_seed, height, width)
+        matrix = spatial_transform(draw, height, width)
         if window is not None:
             matrix = matrix @ window
         if window is None and self.spatial.only_flips:
             image = _flipped(image, draw)
         else:
             image = warp.warp_image(image, matrix, height, width)
-        if self.colour.active and image.shape[-1] == 3:
-            change = draw_colour(self.colour, colour_seed)
-            image = change_colour(image, change, self.colour.contrast_center)
+        if self.color.active and image.shape[-1] == 3:
+            change = draw_color(self.color, color_seed)
+            image = change_color(image, change, self.color.contrast_center)
         moved = objects._replace(boxes=warp.warp_boxes(objects.boxes, matrix))
         return image, warp.clip_objects(moved, height, width, self.min_height, self.min_width)
 
 
-def _flipped(image: tf.Tensor, draw: SpatialDraw) -> tf.Tensor:
+def _flipped(image: tf.Tensor, draw: SpatialParams) -> tf.Tensor:
     image = tf.cond(draw.hflip, lambda: tf.reverse(image, axis=[1]), lambda: image)
     return tf.cond(draw.vflip, lambda: tf.reverse(image, axis=[0]), lambda: image)

@@ -1,129 +1,153 @@
-"""From an image file's bytes to what the network reads. H, W are pixels of the network input, C channels.
+"""Decodes, resizes and normalizes images.
 
-One code path for training, evaluation, inference and calibration: an image that is resized and
-normalised twice in two ways costs accuracy that nobody finds again.
+H, W are pixels of the network input, C is the number of channels.
+
+Training, evaluation, inference and calibration share this code: differences in resizing or normalization
+would reduce accuracy without an error.
 """
 
-import dataclasses
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-import numpy as np
 import tensorflow as tf
 
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
+from frcnn.data.conversion.stored_image import DEPTHS, PNG_DEPTH_AT, SIDEWAYS, UPRIGHT
+from frcnn.data.transforms.image_settings import SIZE_STEP as SIZE_STEP
+from frcnn.data.transforms.image_settings import ImageSettings as ImageSettings
+from frcnn.data.transforms.image_settings import batch_of as batch_of
 
-# Images of their own sizes are padded to a multiple of this, px, so that few shapes occur.
-SIZE_STEP = 64
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageSettings:
-    """What the network expects of an image.
-
-    Attributes:
-        height: Rows of the network input, px; 0 if each image has its own size.
-        width: Columns of the network input, px; 0 likewise.
-        channels: 3 (colour) or 1 (grey).
-        order: `rgb`, `bgr` or `l`.
-        mean: Subtracted per channel, in the order of the network's channels; scale 0..255.
-        scale: What the difference is divided by.
-        auto_resize: Training images are stretched to the input size; otherwise they are padded
-            with zeros at the right and bottom, or cropped there.
-        min_side: Where each image has its own size: what its shorter side becomes, px.
-        max_side: And what its longer side may become at most, px; 0 for no limit.
-    """
-
-    height: int
-    width: int
-    channels: int
-    order: str
-    mean: tuple[float, ...]
-    scale: float
-    auto_resize: bool
-    min_side: int = 0
-    max_side: int = 0
-
-    @classmethod
-    def from_spec(cls, spec: "Experiment") -> "ImageSettings":
-        """The settings a checked spec asks for."""
-        image = spec.model_config.input_image_config
-        preprocessing = spec.augmentation_config.preprocessing
-        size = image.size_height_width
-        shortest = image.size_min.min if image.size_min is not None else 0
-        grey = image.image_type.name == "GRAY_SCALE"
-        order = "l" if grey else ("bgr" if image.image_channel_order.lower() == "bgr" else "rgb")
-        return cls(
-            height=size.height if size is not None else 0,
-            width=size.width if size is not None else 0,
-            channels=1 if grey else 3,
-            order=order,
-            mean=tuple(float(image.image_channel_mean[letter]) for letter in order),
-            scale=float(image.image_scaling_factor),
-            auto_resize=bool(preprocessing.enable_auto_resize),
-            min_side=shortest,
-            max_side=preprocessing.output_image_max if shortest else 0,
-        )
-
-    @property
-    def dynamic(self) -> bool:
-        """Whether each image keeps its aspect and has its own size."""
-        return self.min_side > 0
-
-    def target_size(self, height: tf.Tensor, width: tf.Tensor) -> tuple["int | tf.Tensor", "int | tf.Tensor"]:
-        """Height and width at which the network sees an image of the given size, all int px.
-
-        A dynamic size: the shorter side becomes `min_side`, less if the longer one would exceed `max_side`.
-        """
-        if not self.dynamic:
-            return self.height, self.width
-        sides = tf.cast(tf.stack([height, width]), tf.float64)
-        scale = self.min_side / tf.reduce_min(sides)
-        if self.max_side:
-            scale = tf.minimum(scale, self.max_side / tf.reduce_max(sides))
-        # Truncated as in the reference, but never for a rounding error.
-        target = tf.maximum(1, tf.cast(tf.floor(sides * scale + 1e-6), tf.int32))
-        return target[0], target[1]
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def prepare_image(encoded: tf.Tensor, settings: ImageSettings) -> tuple[tf.Tensor, tf.Tensor]:
-    """The network's input for one image, always resized: stretched to the input size, or to its own size.
+def prepare_image(
+    encoded: tf.Tensor, settings: ImageSettings, orientation: int = UPRIGHT
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decodes, resizes and normalizes one image.
+
+    The image is resized to the input size, or to its own target size with dynamic shape.
 
     Args:
-        encoded: Scalar string, the bytes of a JPEG or PNG file.
-        settings: What the network expects.
+        encoded: Content of a JPEG or PNG file, string scalar.
+        settings: Input format of the network.
+        orientation: EXIF orientation to apply.
 
     Returns:
-        The image, float32 [H, W, C], network-ready; the size it had, int32 [2] (height, width).
+        Preprocessed image, float32 `[H, W, C]`, and its original (height, width) after applying the
+        orientation, int32 `[2]`.
 
     Raises:
-        tf.errors.InvalidArgumentError: The bytes are not an image that can be decoded.
+        tf.errors.InvalidArgumentError: The image cannot be decoded.
     """
-    image = decode_image(encoded, settings.channels)
+    image = decode_image(encoded, settings.channels, orientation)
     size = tf.shape(image)[:2]
-    return normalise(stretch(image, *settings.target_size(size[0], size[1])), settings), size
+    return normalize(stretch(image, *target_size(settings, size[0], size[1])), settings), size
 
 
-def decode_image(encoded: tf.Tensor, channels: int) -> tf.Tensor:
-    """Pixels of a JPEG or PNG file, uint8 [h, w, channels], RGB or grey.
+def target_size(
+    settings: ImageSettings, height: tf.Tensor, width: tf.Tensor
+) -> tuple["int | tf.Tensor", "int | tf.Tensor"]:
+    """Computes `ImageSettings.target_size` for tensors.
 
-    The bytes decide which decoder is used, not the file's name (this op reads either format).
-    The slow, accurate DCT is part of the contract: the fast one differs by a grey level or two.
-    An EXIF orientation is not applied, since labels are drawn on the stored pixels.
+    Args:
+        settings: Input format of the network.
+        height: Height of the image, px, int32 scalar.
+        width: Width of the image, px, int32 scalar.
+
+    Returns:
+        Height and width of the network input, px; ints for a fixed size, otherwise int32 scalars.
     """
-    pixels = tf.io.decode_jpeg(encoded, channels=channels, dct_method="INTEGER_ACCURATE")
-    return tf.ensure_shape(pixels, [None, None, channels])
+    if not settings.dynamic:
+        return settings.height, settings.width
+    sides = tf.cast(tf.stack([height, width]), tf.float64)
+    scale = settings.min_side / tf.reduce_min(sides)
+    if settings.max_side:
+        scale = tf.minimum(scale, settings.max_side / tf.reduce_max(sides))
+    # Truncate like TAO, but tolerate rounding errors just below an integer.
+    target = tf.maximum(1, tf.cast(tf.floor(sides * scale + 1e-6), tf.int32))
+    return target[0], target[1]
+
+
+def decode_image(encoded: tf.Tensor, channels: int, orientation: int | tf.Tensor = UPRIGHT) -> tf.Tensor:
+    """Decodes a JPEG or PNG file. The content, not the file name, selects the decoder.
+
+    Uses the slow, accurate DCT; the fast one differs by one or two gray levels.
+
+    Args:
+        encoded: Content of the file, string scalar. With 16 bits per channel, the upper 8 of the bits that
+            the image uses are taken (8, 10, 12, 14 or 16): cameras store 12 bits in the lower part of 16.
+        channels: 3 for RGB, 1 for gray.
+        orientation: EXIF orientation to apply, 1 to 8. The default applies none, since labels refer to the
+            stored pixels.
+
+    Returns:
+        Pixels, uint8 `[h, w, channels]`.
+    """
+    pixels = tf.cond(
+        _is_deep_png(encoded),
+        lambda: _upper_bits(tf.io.decode_png(encoded, channels=channels, dtype=tf.uint16)),
+        lambda: tf.io.decode_jpeg(encoded, channels=channels, dct_method="INTEGER_ACCURATE"),
+    )
+    pixels = tf.ensure_shape(pixels, [None, None, channels])
+    if isinstance(orientation, int) and orientation == UPRIGHT:
+        return pixels
+    return tf.cond(tf.equal(orientation, UPRIGHT), lambda: pixels, lambda: _turned(pixels, orientation))
+
+
+def _is_deep_png(encoded: tf.Tensor) -> tf.Tensor:
+    """Checks whether a file has the header of a PNG with 16 bits per channel."""
+    # Padded, since `substr` beyond the end of a string is an error.
+    head = tf.strings.join([tf.strings.substr(encoded, 0, PNG_DEPTH_AT + 1), bytes(PNG_DEPTH_AT + 1)])
+    begins = tf.strings.substr(head, 0, len(_PNG)) == _PNG
+    return begins & (tf.strings.substr(head, PNG_DEPTH_AT, 1) == bytes([16]))
+
+
+def _upper_bits(deep: tf.Tensor) -> tf.Tensor:
+    """Returns the upper 8 of the bits that an image with 16 bits per channel uses."""
+    values = tf.cast(deep, tf.int32)
+    limits = tf.constant([1 << depth for depth in DEPTHS])
+    depth = tf.gather(DEPTHS, tf.reduce_sum(tf.cast(tf.reduce_max(values) >= limits, tf.int32)))
+    return tf.cast(tf.bitwise.right_shift(values, depth - DEPTHS[0]), tf.uint8)
+
+
+def _turned(pixels: tf.Tensor, orientation: int | tf.Tensor) -> tf.Tensor:
+    """Applies an EXIF orientation from 1 to 8; other values count as 1.
+
+    Source: Exif 2.32, tag 274: display positions of the stored row 0 and column 0.
+    """
+    code = tf.cast(orientation, tf.int32)
+
+    def among(*codes: int) -> tf.Tensor:
+        return tf.reduce_any(code == tf.constant(codes))
+
+    pixels = tf.cond(among(*sorted(SIDEWAYS)), lambda: tf.transpose(pixels, [1, 0, 2]), lambda: pixels)
+    pixels = tf.cond(among(3, 4, 7, 8), lambda: tf.reverse(pixels, [0]), lambda: pixels)
+    pixels = tf.cond(among(2, 3, 6, 7), lambda: tf.reverse(pixels, [1]), lambda: pixels)
+    return tf.ensure_shape(pixels, [None, None, pixels.shape[-1]])
 
 
 def stretch(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
-    """`image` [h, w, C] stretched to float32 [height, width, C]: bilinear, pixel centres at .5."""
+    """Resizes an image bilinearly, with pixel centers at .5 and without antialiasing.
+
+    Args:
+        image: Image, `[h, w, C]`.
+        height: Target height, px.
+        width: Target width, px.
+
+    Returns:
+        Image, float32 `[height, width, C]`; the aspect ratio may change.
+    """
     resized = tf.image.resize(image, [height, width], method="bilinear", antialias=False)
     return tf.cast(resized, tf.float32)
 
 
 def pad_or_crop(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
-    """`image` [h, w, C] as float32 [height, width, C]: cut, or filled with 0, at the right and bottom."""
+    """Crops an image, or pads it with 0, at the right and bottom.
+
+    Args:
+        image: Image, `[h, w, C]`.
+        height: Target height, px.
+        width: Target width, px.
+
+    Returns:
+        Image, float32 `[height, width, C]`.
+    """
     image = tf.cast(image[:height, :width], tf.float32)
     missing = [[0, height - tf.shape(image)[0]], [0, width - tf.shape(image)[1]], [0, 0]]
     static = [side if isinstance(side, int) else None for side in (height, width)]
@@ -131,45 +155,42 @@ def pad_or_crop(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tenso
 
 
 def pad_to_multiple(image: tf.Tensor, multiple: int) -> tf.Tensor:
-    """`image` [h, w, C] with zeros at the right and bottom, so that `multiple` divides both sides."""
+    """Pads an image with 0 at the right and bottom until both sides are divisible.
+
+    Args:
+        image: Image, `[h, w, C]`.
+        multiple: Divisor of both sides.
+    """
     missing = -tf.shape(image)[:2] % multiple
     padded = tf.pad(image, [[0, missing[0]], [0, missing[1]], [0, 0]])
     return tf.ensure_shape(padded, [None, None, image.shape[-1]])
 
 
-def batch_of(
-    images: Sequence[np.ndarray], settings: ImageSettings, count: int = 0
-) -> tuple[np.ndarray, np.ndarray]:
-    """Images from `prepare_image` as one batch, padded as the data pipeline pads.
+def normalize(image: tf.Tensor, settings: ImageSettings) -> tf.Tensor:
+    """Applies channel order, mean and scale.
 
     Args:
-        images: [H_i, W_i, C] each.
-        settings: They were prepared with.
-        count: B, if larger than their number: the batch is filled up with empty images.
+        image: Image, float32 `[..., C]`, RGB or gray, 0..255.
+        settings: Input format of the network.
 
     Returns:
-        float32 [B, H, W, C], and the sizes of the images, int32 [B, 2].
+        Normalized image, float32 `[..., C]`.
     """
-    sides = np.asarray([image.shape[:2] for image in images], np.int32)
-    step = SIZE_STEP if settings.dynamic else 1
-    height, width = -(-sides.max(axis=0) // step) * step
-    batch = np.zeros((max(count, len(images)), height, width, settings.channels), np.float32)
-    for index, image in enumerate(images):
-        batch[index, : image.shape[0], : image.shape[1]] = image
-    sizes = np.full((len(batch), 2), (height, width), np.int32)
-    sizes[: len(images)] = sides
-    return batch, sizes
-
-
-def normalise(image: tf.Tensor, settings: ImageSettings) -> tf.Tensor:
-    """Channel order, mean and scale applied to `image` [..., C], RGB or grey, 0..255; float32."""
     if settings.order == "bgr":
         image = tf.reverse(image, axis=[-1])
     return (image - tf.constant(settings.mean, tf.float32)) / settings.scale
 
 
-def denormalise(image: tf.Tensor, settings: ImageSettings) -> tf.Tensor:
-    """The inverse of `normalise`: RGB or grey, uint8, rounded and clipped to 0..255."""
+def denormalize(image: tf.Tensor, settings: ImageSettings) -> tf.Tensor:
+    """Inverts `normalize`.
+
+    Args:
+        image: Normalized image, float32 `[..., C]`.
+        settings: Input format of the network.
+
+    Returns:
+        Pixels, uint8 `[..., C]`, RGB or gray, rounded and clipped to 0..255.
+    """
     image = image * settings.scale + tf.constant(settings.mean, tf.float32)
     if settings.order == "bgr":
         image = tf.reverse(image, axis=[-1])

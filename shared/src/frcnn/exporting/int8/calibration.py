@@ -1,4 +1,4 @@
-"""How far the tensors of a detector reach on real images: what INT8 steps are made of."""
+"""Measures value ranges of a detector's tensors on images, for INT8."""
 
 import contextlib
 import io
@@ -14,12 +14,12 @@ import onnx
 from frcnn.console.progress import track
 from frcnn.errors import ModelError
 from frcnn.exporting.int8.qdq import part_of
-from frcnn.exporting.onnx.standard_graph import INPUT
+from frcnn.exporting.onnx.tensor_names import INPUT
 
 Method: TypeAlias = Literal["minmax", "entropy", "percentile"]
 
-# ONNX Runtime's own choice for entropy, 128 bins for 128 levels, leaves nothing to choose between; with
-# twice as many as here it takes four times as long.
+# ONNX Runtime's default for entropy, 128 bins for 128 levels, leaves no choice. Twice as many bins as here
+# would take four times as long.
 _OPTIONS: dict[Method, dict[str, object]] = {
     "minmax": {},
     "entropy": {"num_bins": 512, "num_quantized_bins": 128},
@@ -30,14 +30,17 @@ _OPTIONS: dict[Method, dict[str, object]] = {
 def calibrate(
     model: Any, images: Iterable[np.ndarray], count: int, method: Method
 ) -> dict[str, tuple[float, float]]:
-    """Lowest and highest value worth keeping of each float tensor in the two networks.
+    """Measures the value range of every float tensor in both networks.
 
     Args:
-        model: A standard graph in float32 that takes any number of images.
-        images: Batches [n, C, H, W], network-ready float32.
-        count: Of images, for the progress bar.
-        method: `minmax` keeps all; `percentile` 99.99 % of the magnitudes; `entropy` what makes the rounded
-            values' distribution most like the real one's.
+        model: Standard float32 ONNX graph with a free batch size.
+        images: Preprocessed batches, float32 `[n, C, H, W]`.
+        count: Number of images, for the progress bar.
+        method: `minmax`: full range; `percentile`: 99.99 % of the magnitudes; `entropy`: the range whose
+            rounded values are distributed most like the originals.
+
+    Returns:
+        Mapping from tensor name to (lowest, highest).
 
     Raises:
         ModelError: A tensor has values that are not finite.
@@ -57,7 +60,7 @@ def calibrate(
         calibrator = create_calibrator(
             path, operators, str(inner), methods[method], extra_options=_OPTIONS[method]
         )
-        # One image at a time: all its tensors are kept until they are counted.
+        # One image at a time, because all its tensors stay in memory until they are counted.
         for image in track(_single(images), "calibrating", count):
             calibrator.collect_data(_Once(image))
         found = calibrator.compute_data()
@@ -77,14 +80,14 @@ def calibrate(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without ONNX Runtime's prints, and numpy's warnings of what is found out at the end anyway."""
+    """Silences ONNX Runtime's output and numpy's warnings about values that are checked at the end."""
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         yield
 
 
 class _Once:
-    """ONNX Runtime's way to ask for inputs: one, and then None."""
+    """Data reader of ONNX Runtime that returns one image."""
 
     def __init__(self, image: np.ndarray) -> None:
         self._left = [{INPUT: image}]

@@ -1,4 +1,4 @@
-"""The images that INT8 ranges are measured on."""
+"""Loads the images that INT8 ranges are measured on."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class CalibrationImages:
-    """Where the images come from, and how many.
+    """Source and number of calibration images.
 
     Attributes:
         batches: Number of batches.
-        batch_size: Images in each; all in all `batches * batch_size` are used.
-        folder: Take images of this folder at random; None for the spec's training records.
-        tensor_file: If it exists, images come from it; otherwise it is written.
+        batch_size: Images per batch; `batches * batch_size` are used in total.
+        folder: Folder to draw images from at random; `None` for the spec's training records.
+        tensor_file: File with prepared images. It is written if it does not exist.
     """
 
     batches: int
@@ -36,14 +36,17 @@ class CalibrationImages:
 
     @property
     def count(self) -> int:
-        """Of images."""
+        """Number of images."""
         return self.batches * self.batch_size
 
     def load(self, spec: "Experiment") -> Iterator[np.ndarray]:
-        """Batches [n, C, H, W], network-ready float32; the same ones each time.
+        """Loads the images, the same ones each time.
+
+        Yields:
+            Preprocessed batches, float32 `[n, C, H, W]`.
 
         Raises:
-            DataError: There are fewer images than wanted, or one cannot be read.
+            DataError: There are too few images, or one cannot be read.
         """
         settings = ImageSettings.from_spec(spec)
         if self.tensor_file is None:
@@ -81,6 +84,6 @@ class CalibrationImages:
         if found < self.count:
             images = "image" if found == 1 else "images"
             raise DataError(
-                f"INT8 calibration: {holder} {found} {images}, but {self.count} are asked for "
+                f"INT8 calibration: {holder} {found} {images}, but {self.count} are required "
                 f"(--batches {self.batches} x --batch_size {self.batch_size}); lower one of them"
             )

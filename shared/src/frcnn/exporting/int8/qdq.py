@@ -1,13 +1,13 @@
-"""Quantised arithmetic written into a graph: QuantizeLinear and DequantizeLinear round tensors, int8 weights.
+"""Writes quantization into a graph: QuantizeLinear and DequantizeLinear pairs, and int8 weights.
 
-One writer for both sources of ranges (calibration, quantisation-aware training) and both profiles:
+One writer serves both sources of ranges (calibration and quantization-aware training) and both profiles:
 
     cpu       uint8 activations, zero point 0 where nothing is negative; pairs before and after the chosen
-              nodes; int32 biases. The form that ONNX Runtime and OpenVINO run in integers.
-    tensorrt  int8 activations, zero point 0; pairs before the chosen nodes only; float biases. TensorRT's.
+              nodes; int32 biases. ONNX Runtime and OpenVINO run this form in integers.
+    tensorrt  int8 activations, zero point 0; pairs before the chosen nodes only; float biases.
 
-Weights are int8 with a scale for each output channel, in both. Only nodes of the two networks are chosen:
-boxes and NMS need more than 256 levels.
+Weights are int8 with one scale per output channel in both profiles. Only nodes of the two networks are
+chosen: boxes and NMS need more than 256 levels.
 """
 
 from collections import defaultdict
@@ -18,14 +18,14 @@ import numpy as np
 from onnx import helper, numpy_helper
 
 Profile: TypeAlias = Literal["cpu", "tensorrt"]
-# Lowest and highest value of a tensor; values outside are cut off.
+# Lowest and highest value of a tensor; values outside are clipped.
 Ranges: TypeAlias = Mapping[str, tuple[float, float]]
 
 PARTS = ("bb/", "hd/")
 CHOSEN = ("Conv", "MatMul", "Gemm", "Add")
 _MOVES = ("MaxPool", "Reshape", "Flatten", "Squeeze", "Transpose")
 _NEVER_NEGATIVE = ("Relu", "Sigmoid", "Softmax")
-# What runtimes do in one go with the node before it, so that a pair belongs behind it.
+# Operators that runtimes fuse with the preceding node; a pair belongs after them.
 _FUSED = ("Relu", "Clip")
 _INT32 = 2.0**31 - 1
 
@@ -33,14 +33,17 @@ _INT32 = 2.0**31 - 1
 def insert_pairs(
     model: Any, ranges: Ranges, profile: Profile, weight_limits: Mapping[str, np.ndarray] | None = None
 ) -> Any:
-    """A copy of a float ONNX ModelProto with quantised weights and activations.
+    """Quantizes weights and activations in a copy of a float ONNX model.
 
     Args:
-        model: Nodes of the two networks have names that start with `bb/` or `hd/`.
-        ranges: Of tensors. A node stays float if one of its inputs has none.
+        model: ONNX ModelProto. Names of the two networks' nodes start with `bb/` or `hd/`.
+        ranges: Value ranges of tensors. A node stays float if an input has no range.
         profile: `cpu` or `tensorrt`.
-        weight_limits: Largest magnitude that each channel's weights keep, float [channels] or [] by name of
-            the node; weights of a node that is not named keep their own largest.
+        weight_limits: For each node, the largest magnitude of each channel's weights, float `[channels]` or
+            a scalar. Other nodes use the largest magnitude of their weights.
+
+    Returns:
+        The quantized ModelProto.
     """
     copy = type(model)()
     copy.CopyFrom(model)
@@ -49,7 +52,7 @@ def insert_pairs(
 
 
 def part_of(node: Any) -> str:
-    """`bb/` or `hd/` for a node of the two networks, else an empty text."""
+    """Returns `bb/` or `hd/` for a node of the two networks, otherwise an empty string."""
     return next((part for part in PARTS if node.name.startswith(part)), "")
 
 
@@ -72,13 +75,13 @@ class _Writer:
         places = {name for node in chosen for name in self._activations(node)}
         if self.unsigned:
             places |= self._places_behind(chosen)
-        # Before any node is changed: they are found by walking up the graph.
+        # Computed before any node changes, because this walks up the graph.
         self.steps = {name: self._step(name) for name in places}
         names = {id(node) for node in chosen}
         nodes = [pair for each in self.graph.input if each.name in places for pair in self._pair(each.name)]
         for node in list(self.graph.node):
             if id(node) in names:
-                nodes += self._quantise_weights(node)
+                nodes += self._quantize_weights(node)
             node.input[:] = [f"{name}/dq" if name in places else name for name in node.input]
             nodes.append(node)
             nodes += [pair for name in node.output if name in places for pair in self._pair(name)]
@@ -92,7 +95,7 @@ class _Writer:
         self.graph.initializer.extend(constants)
 
     def _is_chosen(self, node: Any) -> bool:
-        """Whether it is of the networks, with constant weights, and inputs whose ranges are known."""
+        """Checks whether a node has constant weights and inputs with known ranges."""
         if not part_of(node) or node.op_type not in CHOSEN:
             return False
         constants = [name for name in node.input if name in self.constants]
@@ -103,7 +106,7 @@ class _Writer:
         return list(node.input) if node.op_type == "Add" else [node.input[0]]
 
     def _places_behind(self, chosen: list[Any]) -> set[str]:
-        """Results of chosen nodes that go on to another chosen node; what leaves a network stays float."""
+        """Returns results of chosen nodes that lead to another chosen node; network outputs stay float."""
         inputs = {name for node in chosen for name in self._activations(node)}
         leads_on = set(inputs)
         for node in reversed(self.graph.node):
@@ -121,7 +124,7 @@ class _Writer:
         return str(consumers[0].output[0] if fused else node.output[0])
 
     def _range(self, name: str) -> tuple[float, float] | None:
-        """What only moves values has the range of its source: a pair behind it then costs nothing."""
+        """Returns the range of a tensor. Operators that only move values share the range of their source."""
         producer = self.producers.get(name)
         if producer is not None and producer.op_type in _MOVES:
             return self._range(producer.input[0]) or self.ranges.get(name)
@@ -139,7 +142,7 @@ class _Writer:
         return producer.op_type in _NEVER_NEGATIVE
 
     def _step(self, name: str) -> tuple[np.float32, np.ndarray]:
-        """Scale and zero point of an activation."""
+        """Returns scale and zero point of an activation."""
         low, high = self._range(name) or (0.0, 0.0)
         if not self.unsigned:
             return _scale(max(-low, high), 127), np.zeros((), np.int8)
@@ -157,33 +160,33 @@ class _Writer:
             ),
         ]
 
-    def _quantise_weights(self, node: Any) -> list[Any]:
-        """The nodes that hand `node` its weights; none for an Add."""
+    def _quantize_weights(self, node: Any) -> list[Any]:
+        """Returns the nodes that supply the weights of `node`; none for an Add."""
         if node.op_type == "Add":
             return []
         step, _ = self.steps[node.input[0]]
         weights = numpy_helper.to_array(self.constants[node.input[1]])
         axis = _channel_axis(node)
-        bias: np.ndarray | None = None  # that becomes an integer
+        bias: np.ndarray | None = None  # to be stored as integers
         if self.unsigned and len(node.input) > 2:
             bias = numpy_helper.to_array(self.constants[node.input[2]]).astype(np.float64)
         limits = np.asarray(self.weight_limits.get(node.name, channel_limits(node, weights)))
         scales = np.where(limits > 0.0, limits / 127, 1.0).astype(np.float32)
         scales = np.broadcast_to(scales, weights.shape[axis : axis + 1])
         if bias is not None:
-            # Coarser weights where the bias would not fit into 32 bits.
+            # Use coarser weights where the bias would not fit into 32 bits.
             scales = np.maximum(scales, np.abs(bias) / (step * _INT32) * 1.001).astype(np.float32)
         shape = [-1 if place == axis else 1 for place in range(weights.ndim)]
         rounded = np.clip(np.rint(weights / scales.reshape(shape)), -127, 127).astype(np.int8)
-        nodes = [self._dequantised(f"{node.name}/weights", rounded, scales, axis)]
+        nodes = [self._dequantized(f"{node.name}/weights", rounded, scales, axis)]
         node.input[1] = nodes[0].output[0]
         if bias is not None:
             rounded = np.rint(bias / (step * scales)).astype(np.int32)
-            nodes.append(self._dequantised(f"{node.name}/bias", rounded, step * scales, 0))
+            nodes.append(self._dequantized(f"{node.name}/bias", rounded, step * scales, 0))
             node.input[2] = nodes[1].output[0]
         return nodes
 
-    def _dequantised(self, name: str, values: np.ndarray, scales: np.ndarray, axis: int) -> Any:
+    def _dequantized(self, name: str, values: np.ndarray, scales: np.ndarray, axis: int) -> Any:
         inputs = [self._constant(f"{name}/{values.dtype}", values), self._constant(f"{name}/scale", scales)]
         if values.dtype == np.int8:
             inputs.append(self._constant(f"{name}/zero_point", np.zeros(len(scales), np.int8)))
@@ -195,7 +198,7 @@ class _Writer:
 
 
 def channel_limits(node: Any, weights: np.ndarray) -> np.ndarray:
-    """Largest magnitude of the weights of each output channel of a Conv, MatMul or Gemm, [channels]."""
+    """Returns the largest weight magnitude of each output channel of a Conv, MatMul or Gemm, `[channels]`."""
     others = tuple(place for place in range(weights.ndim) if place != _channel_axis(node))
     return np.asarray(np.abs(weights).max(axis=others))
 

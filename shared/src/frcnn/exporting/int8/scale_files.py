@@ -1,4 +1,4 @@
-"""The two text files that carry INT8 ranges to TensorRT: calibration cache, and JSON of scales."""
+"""Writes the two text files that pass INT8 ranges to TensorRT: calibration cache and JSON of scales."""
 
 import json
 import struct
@@ -9,17 +9,20 @@ from typing import Any
 from frcnn.exporting.int8.qdq import Ranges
 from frcnn.files import write_text
 
-# Of the release that the rest of our TensorRT code is written against.
+# Release that the TensorRT code of this package is written for.
 TENSORRT_VERSION = 101300
 _LEVELS = 127
 
 
 def tensor_limits(model: Any, ranges: Ranges) -> dict[str, float]:
-    """Largest magnitude of each tensor that is in the graph, in the graph's order.
+    """Returns the largest magnitude of each tensor of a graph, in graph order.
 
     Args:
-        model: An ONNX ModelProto.
+        model: ONNX ModelProto.
         ranges: Lowest and highest value by tensor.
+
+    Returns:
+        Mapping from tensor name to largest magnitude.
     """
     names = [each.name for each in model.graph.input]
     names += [name for node in model.graph.node for name in node.output]
@@ -27,9 +30,9 @@ def tensor_limits(model: Any, ranges: Ranges) -> dict[str, float]:
 
 
 def cache_text(limits: Mapping[str, float]) -> str:
-    """TensorRT's calibration cache: a head, then tensor and bits of its float32 scale, high byte first.
+    """Formats TensorRT's calibration cache: a header, then tensors with big-endian float32 scales in hex.
 
-    A tensor that is always 0 has no scale and is left out.
+    Tensors that are always 0 have no scale and are left out.
     """
     lines = [f"TRT-{TENSORRT_VERSION}-EntropyCalibration2"]
     lines += [
@@ -44,5 +47,5 @@ def write_cache(path: Path, limits: Mapping[str, float]) -> None:
 
 
 def write_scales(path: Path, limits: Mapping[str, float]) -> None:
-    """Writes `{"tensor_scales": {tensor: largest magnitude}}`."""
+    """Writes `{"tensor_scales": {tensor: largest magnitude}}` as JSON."""
     write_text(path, json.dumps({"tensor_scales": dict(limits)}, indent=1) + "\n")

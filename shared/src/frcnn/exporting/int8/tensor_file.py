@@ -1,4 +1,4 @@
-"""Calibration images in one HDF5 file: prepared once, used for several exports or on another machine."""
+"""Stores calibration images in one HDF5 file, for several exports or another machine."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,30 +14,38 @@ _DATASET = "images"
 
 
 def write_tensor_file(path: Path, batches: Iterable[np.ndarray]) -> None:
-    """Writes each batch [n, C, H, W] as `batch<number>/images`, float32; whole or not at all."""
+    """Writes each batch, `[n, C, H, W]`, as float32 dataset `batch<number>/images`, atomically.
+
+    Args:
+        path: HDF5 file.
+        batches: Preprocessed batches.
+    """
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         for number, batch in enumerate(batches):
             file.create_dataset(f"batch{number}/{_DATASET}", data=batch.astype(np.float32, copy=False))
 
 
 def read_tensor_file(path: Path, shape: Sequence[int]) -> Iterator[np.ndarray]:
-    """The batches [n, C, H, W] in a file: all its arrays of four dimensions, by the numbers in their names.
+    """Reads all four-dimensional arrays of a file, ordered by the numbers in their names.
 
-    So files of other programs can be read, whatever they call their arrays.
+    Files of other programs work too, whatever their arrays are called.
 
     Args:
         path: HDF5 file.
         shape: C, H, W.
 
+    Yields:
+        Batches, float32 `[n, C, H, W]`.
+
     Raises:
-        DataError: Not an HDF5 file, no such arrays in it, or images of another shape.
+        DataError: The file is not HDF5, has no such arrays, or images of another shape.
     """
     try:
         with h5py.File(path, "r") as file:
             names: list[str] = []
             file.visititems(lambda name, item: names.append(name) if _is_batch(item) else None)
             if not names:
-                raise DataError(f"{path}: holds no images, which would be arrays of four dimensions")
+                raise DataError(f"{path}: no images found. Expected arrays with four dimensions.")
             for name in sorted(names, key=_natural):
                 if file[name].shape[1:] != tuple(shape):
                     raise DataError(
@@ -55,7 +63,7 @@ def _is_batch(item: object) -> bool:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorts batch10 behind batch9."""
+    """Returns a sort key that orders batch10 after batch9."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 

@@ -1,4 +1,4 @@
-"""Ranges that quantisation-aware training has learnt, and where they belong in an exported graph."""
+"""Transfers ranges learned by quantization-aware training to an exported graph."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,18 +9,18 @@ from onnx import numpy_helper
 
 from frcnn.exporting.int8.qdq import channel_limits
 from frcnn.exporting.onnx.from_keras import FEATURE_TENSORS, HEAD_TENSORS, Part
-from frcnn.exporting.onnx.standard_graph import INPUT
+from frcnn.exporting.onnx.tensor_names import INPUT
 from frcnn.model.faster_rcnn import FasterRCNN
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainedRanges:
-    """What training found, by the names of Keras layers.
+    """Ranges learned in training, by names of Keras layers.
 
     Attributes:
-        activations: Largest magnitude of the layer's result. The networks' inputs are the layers
+        activations: Largest magnitude of each layer's result. The inputs of the networks are the layers
             `input_image` and `crops`.
-        weights: Largest magnitude of each filter of the layer's kernel, float [filters].
+        weights: Largest magnitude of each filter of a layer's kernel, float `[filters]`.
     """
 
     activations: Mapping[str, float]
@@ -28,15 +28,18 @@ class TrainedRanges:
 
     @property
     def layers(self) -> set[str]:
-        """Whose results and kernels have to be found in the graph."""
+        """Names of the layers whose results and kernels must be located in the graph."""
         return {*self.activations, *self.weights}
 
     def of_tensors(self, features: Part, head: Part) -> dict[str, tuple[float, float]]:
-        """The ranges of activations by tensor of the joined graph.
+        """Returns the ranges of activations by tensor of the joined graph.
 
         Args:
-            features: Converted with `layers` as marks.
-            head: Likewise.
+            features: Backbone and RPN, converted with `layers` as marks.
+            head: Head, converted with `layers` as marks.
+
+        Returns:
+            Mapping from tensor name to (lowest, highest).
         """
         joined: dict[str, tuple[float, float]] = {}
         for part, prefix, source, outputs in (
@@ -50,14 +53,17 @@ class TrainedRanges:
         return joined
 
     def of_weights(self, model: FasterRCNN, features: Part, head: Part) -> dict[str, np.ndarray]:
-        """The limits by node of the joined graph, float [channels].
+        """Returns the weight limits by node of the joined graph.
 
-        Folding batch normalisation into a convolution has stretched each filter and its limit alike.
+        Folding batch normalization into a convolution scales each filter and its limit alike.
 
         Args:
-            model: That was converted; its kernels have the values that training rounded them to.
-            features: Converted with `layers` as marks.
-            head: Likewise.
+            model: Converted model; its kernels hold the values that training rounded them to.
+            features: Backbone and RPN, converted with `layers` as marks.
+            head: Head, converted with `layers` as marks.
+
+        Returns:
+            Mapping from node name to limits, float `[channels]`.
         """
         joined: dict[str, np.ndarray] = {}
         for part, prefix, network in ((features, "bb/", model.features), (head, "hd/", model.roi_head)):

@@ -1,6 +1,6 @@
-"""Box arithmetic as ONNX nodes: what `frcnn.ops` computes, step by step the same.
+"""Box arithmetic as ONNX nodes, with the same steps as `frcnn.ops`.
 
-Letters as in `frcnn.ops`; n stands for the batch, with classes folded in or not. Boxes are `yxyx` pixels.
+Letters as in `frcnn.ops`; n is the batch, possibly times classes. Boxes are `yxyx` in pixels.
 """
 
 import numpy as np
@@ -13,7 +13,17 @@ ZERO = np.float32(0.0)
 
 
 def decode(graph: GraphBuilder, codes: Operand, references: Operand, *, inclusive: bool) -> str:
-    """`frcnn.ops.box_coder.decode`: boxes of codes [..., 4] and references [..., 4], which broadcast."""
+    """Adds nodes equal to `frcnn.ops.box_coder.decode`.
+
+    Args:
+        graph: Graph to extend.
+        codes: Deltas, `[..., 4]`.
+        references: Reference boxes, `yxyx`, `[..., 4]`; both operands broadcast.
+        inclusive: Whether sizes include the last pixel.
+
+    Returns:
+        Boxes, `yxyx`, `[..., 4]`.
+    """
     add = graph.add
     shift_x, shift_y, log_width, log_height = graph.add_many("Split", 4, codes, axis=-1, num_outputs=4)
     y1, x1, y2, x2 = graph.add_many("Split", 4, references, axis=-1, num_outputs=4)
@@ -22,35 +32,38 @@ def decode(graph: GraphBuilder, codes: Operand, references: Operand, *, inclusiv
         side = add("Sub", high, low)
         if inclusive:
             side = add("Add", side, np.float32(1.0))
-        centre = add("Add", add("Add", low, add("Mul", side, np.float32(0.5))), add("Mul", shift, side))
+        center = add("Add", add("Add", low, add("Mul", side, np.float32(0.5))), add("Mul", shift, side))
         scale = add("Exp", add("Min", log_size, np.float32(MAX_LOG_SCALE)))
         half = add("Mul", add("Mul", side, scale), np.float32(0.5))
-        edges.append((add("Sub", centre, half), add("Add", centre, half)))
+        edges.append((add("Sub", center, half), add("Add", center, half)))
     (top, bottom), (left, right) = edges
     return add("Concat", top, left, bottom, right, axis=-1)
 
 
 def clip(graph: GraphBuilder, boxes: str, limit: Operand) -> str:
-    """`frcnn.ops.boxes.clip_boxes`; `limit` is the last pixel's y, x, y, x."""
+    """Adds nodes equal to `frcnn.ops.boxes.clip_boxes`; `limit` is y, x, y, x of the last pixel."""
     return graph.add("Min", graph.add("Max", boxes, ZERO), limit)
 
 
 def gather_rows(graph: GraphBuilder, rows: str, index: str) -> str:
-    """Rows [B, S, 4] at index [B, K]: [B, K, 4]."""
+    """Gathers rows `[B, S, 4]` at indices `[B, K]`; returns `[B, K, 4]`."""
     return graph.add("GatherND", rows, graph.add("Unsqueeze", index, ints([-1])), batch_dims=1)
 
 
 def survivors(graph: GraphBuilder, boxes: str, scores: str, iou_threshold: float, count: int) -> str:
-    """Greedy NMS within each row: 1.0 for boxes that stay, else 0.0, float32 [n, S].
+    """Adds greedy NMS within each row.
 
-    No order of the operator's results is relied on, for runtimes differ in it.
+    Runtimes differ in the order of the operator's results, so the order is not used.
 
     Args:
-        graph: Gets the nodes.
-        boxes: [n, S, 4].
-        scores: [n, S]; what is not above 0 neither stays nor suppresses.
-        iou_threshold: Boxes above it go.
-        count: At most so many stay in a row.
+        graph: Graph to extend.
+        boxes: Boxes, `yxyx`, `[n, S, 4]`.
+        scores: Scores, `[n, S]`; boxes with scores <= 0 neither survive nor suppress.
+        iou_threshold: Boxes with a higher IoU are suppressed.
+        count: Maximum number of survivors per row.
+
+    Returns:
+        1.0 for survivors and 0.0 for others, float32 `[n, S]`.
     """
     per_class = graph.add("Unsqueeze", scores, ints([1]))
     limits = ints([count]), floats([iou_threshold]), floats([0.0])
@@ -62,9 +75,16 @@ def survivors(graph: GraphBuilder, boxes: str, scores: str, iou_threshold: float
 
 
 def best(graph: GraphBuilder, keys: str, size: int | str, count: int) -> tuple[str, str, str]:
-    """The `count` largest of keys [B, size], those above 0: value, index and whether found, [B, count].
+    """Selects the `count` largest positive keys.
 
-    Where there are fewer, value and index are 0. A size that is known when the graph runs is a tensor [1].
+    Args:
+        graph: Graph to extend.
+        keys: Keys, `[B, size]`.
+        size: Number of keys per row; the name of a tensor `[1]` if it is known only at run time.
+        count: Number of keys to select, K.
+
+    Returns:
+        Values, indices and whether found, each `[B, K]`. Values and indices of missing keys are 0.
     """
     if isinstance(size, str):
         missing = graph.add("Max", graph.add("Sub", ints([count]), size), ints([0]))
@@ -77,7 +97,7 @@ def best(graph: GraphBuilder, keys: str, size: int | str, count: int) -> tuple[s
 
 
 def keep_rows(graph: GraphBuilder, found: str, rows: str, **options: str) -> str:
-    """Rows [B, K, 4], zero where not found [B, K]."""
+    """Sets rows `[B, K, 4]` to zero where `found` `[B, K]` is false."""
     return graph.add("Where", graph.add("Unsqueeze", found, ints([-1])), rows, ZERO, **options)
 
 

@@ -1,8 +1,8 @@
-"""A head for CPUs: its 3x3 convolutions of the pooled map by way of the discrete Fourier transform.
+"""Rewrites the head for CPUs: 3x3 convolutions of the pooled map by the discrete Fourier transform.
 
-`frcnn.ops.dft_matrices` has the mathematics. Here maps [N, D, P, P] ("planes") become [P * P, N, D]
-("cells"): in this layout transforms and products are MatMuls of reshaped tensors, so that one Transpose
-where the head begins is all it takes.
+See `frcnn.ops.dft_matrices` for the mathematics. Maps `[N, D, P, P]` ("planes") become `[P * P, N, D]`
+("cells"). In this layout transforms and products are MatMuls of reshaped tensors, so a single Transpose at
+the start of the head suffices.
 """
 
 import math
@@ -21,19 +21,22 @@ _PAIRWISE = ("Add", "Mul", "Sub", "Div")
 
 
 def with_fast_head(model: Any, *, transformed: bool) -> Any | None:
-    """The same network with the fast convolutions; None if it has none that gains, as in fp16 and INT8.
+    """Rewrites a network with fast convolutions.
 
     Args:
-        model: An ONNX ModelProto of standard operators, without subgraphs: a head, or a whole detector.
-        transformed: Store the kernels transformed, which makes them ten times as large. Otherwise that is
-            left to the runtime, as a product of two constants.
+        model: ONNX ModelProto of standard operators without subgraphs: a head or a whole detector.
+        transformed: Whether to store transformed kernels, which are ten times as large. Otherwise the
+            runtime transforms them as a product of two constants.
+
+    Returns:
+        The rewritten ModelProto, or `None` if no convolution gains, as in fp16 and INT8.
     """
     rewriter = _Rewriter(model, transformed)
     return rewriter.run() if any(rewriter.gains(node) for node in model.graph.node) else None
 
 
 class _Rewriter:
-    """Goes through the nodes in order and keeps each map in the layout it was made in, until asked."""
+    """Visits nodes in order and keeps each map in its layout until another layout is needed."""
 
     def __init__(self, model: Any, transformed: bool) -> None:
         self.graph, self.transformed = model.graph, transformed
@@ -41,10 +44,10 @@ class _Rewriter:
         self.constants = {each.name: each for each in self.graph.initializer}
         self.shapes = map_shapes(model)
         self.builder = GraphBuilder()
-        self.cells: dict[str, str] = {}  # from a map to its name in the layout "cells"
+        self.cells: dict[str, str] = {}  # name of a map -> its name in the layout "cells"
         self.planes = {each.name for each in self.graph.input}
-        # 1x1 kernels could be MatMuls too, which saves transpositions; but runtimes fuse Add and Relu into
-        # a Conv only. In bottlenecks and inception blocks the latter counts for more.
+        # 1x1 convolutions could be MatMuls too, which saves transpositions, but runtimes fuse Add and Relu
+        # into Conv only. In bottlenecks and inception blocks the fusion is worth more.
         narrow, wide = (self._weights_of(kernel) for kernel in (1, 3))
         self.moves_narrow = 2 * narrow < wide
         self.rules: dict[str, Callable[[Any], bool]] = {
@@ -56,8 +59,8 @@ class _Rewriter:
         }
 
     def run(self) -> Any:
-        """The rewritten graph as a ModelProto."""
-        with self.builder.scope("fast"):  # not to meet names that are there
+        """Returns the rewritten graph as a ModelProto."""
+        with self.builder.scope("fast"):  # avoids collisions with existing names
             for node in self.graph.node:
                 rule = self.rules.get(node.op_type)
                 if rule is None or not rule(node):
@@ -68,7 +71,7 @@ class _Rewriter:
         return self.builder.model(own.name, own.input, own.output, {"": self.opset})
 
     def gains(self, node: Any) -> bool:
-        """Whether it is a convolution that is cheaper as products of frequencies."""
+        """Checks whether a node is a convolution that is cheaper in the frequency domain."""
         if not self._is_plain(node, kernel=3) or not self._is_small(node):
             return False
         return self.shapes[node.input[0]][0] >= SMALLEST_DFT_DEPTH
@@ -78,7 +81,7 @@ class _Rewriter:
         return sum(math.prod(self.constants[node.input[1]].dims) for node in nodes)
 
     def _is_plain(self, node: Any, kernel: int) -> bool:
-        """Whether it convolves square maps of known size, cell for cell, all channels with all."""
+        """Checks whether a node is an ungrouped convolution with stride 1 of square maps of known size."""
         weights = self.constants.get(node.input[1]) if node.op_type == "Conv" else None
         shape = self.shapes.get(node.input[0])
         if weights is None or weights.data_type != TensorProto.FLOAT or weights.dims[2:] != [kernel, kernel]:
@@ -90,7 +93,7 @@ class _Rewriter:
         return set(ones) == {1} and list(options.get("pads", [0] * 4)) == [kernel // 2] * 4
 
     def _is_small(self, node: Any) -> bool:
-        """Whether its map has the size of a pooled one."""
+        """Checks whether the input map is as small as a pooled one."""
         return self.shapes[node.input[0]][1] <= LARGEST_DFT_SIDE
 
     def _convolution(self, node: Any) -> bool:
@@ -148,7 +151,7 @@ class _Rewriter:
         return True
 
     def _mean(self, node: Any) -> bool:
-        """The mean of a whole map."""
+        """Rewrites the mean over a whole map."""
         if node.input[0] not in self.cells:
             return False
         _, side, _ = self.shapes[node.input[0]]

@@ -1,4 +1,4 @@
-"""The converted networks in 16-bit floats; what joins them stays in 32."""
+"""Converts the two networks to float16; the nodes that join them stay in float32."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from frcnn.exporting.onnx.from_keras import Part
 
-# Probabilities are computed in 32 bits: in 16, thousands of RPN scores would tie at 1.
+# Probabilities are computed in float32: in float16, thousands of RPN scores would tie at 1.
 _WIDE_OUTPUTS = ("Sigmoid", "Softmax")
 
 
 def to_half(part: Part) -> Part:
-    """The part with weights and arithmetic in float16; inputs and outputs stay float32."""
+    """Converts weights and arithmetic of a part to float16; inputs and outputs stay float32."""
     source = part.graph
     wide = {
         node.output[0]

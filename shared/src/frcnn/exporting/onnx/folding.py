@@ -1,7 +1,7 @@
-"""Constant arithmetic after a convolution folded into it, and zero padding into what follows.
+"""Folds constant arithmetic into the preceding convolution and zero padding into the following node.
 
-The converter does most of this by itself, but leaves batch normalisation behind a biased convolution
-as Mul and Add in some graphs. Left there they cost time, and INT8 ranges are taken at the wrong place.
+The converter does most of this, but in some graphs it leaves batch normalization after a biased
+convolution as Mul and Add. These cost time and place INT8 ranges at the wrong tensor.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 
 
 def fold(graph: Any) -> None:
-    """Simplifies an ONNX GraphProto in place; its results stay the same but for rounding."""
+    """Simplifies an ONNX GraphProto in place. Results are equal up to rounding."""
     _Folder(graph).run()
 
 
@@ -33,11 +33,11 @@ class _Folder:
         self.graph.initializer.extend(constants)
 
     def _fold(self, node: Any) -> bool:
-        """Whether `node` went into the one before it (or, a Pad, is no longer asked for)."""
+        """Folds a node if possible; returns whether it did."""
         if node.op_type in ("Mul", "Add"):
             return self._fold_scale(node)
         if node.op_type == "BatchNormalization":
-            return self._fold_normalisation(node)
+            return self._fold_normalization(node)
         if node.op_type == "Pad":
             return self._fold_pad(node)
         return False
@@ -57,7 +57,7 @@ class _Folder:
             return True
         return False
 
-    def _fold_normalisation(self, node: Any) -> bool:
+    def _fold_normalization(self, node: Any) -> bool:
         convolution = self._only_convolution(node.input[0])
         values = [self._value(name) for name in node.input[1:]]
         if convolution is None or any(value is None for value in values) or len(node.output) > 1:
@@ -69,7 +69,7 @@ class _Folder:
         return True
 
     def _absorb(self, convolution: Any, node: Any, scale: np.ndarray, offset: np.ndarray) -> None:
-        """Makes `convolution` answer scale * x + offset, under the name of `node`'s output."""
+        """Makes `convolution` compute scale * x + offset, under the name of `node`'s output."""
         kernel = self._value(convolution.input[1])
         bias = self._value(convolution.input[2]) if len(convolution.input) > 2 else 0.0
         name = node.output[0]
@@ -82,7 +82,7 @@ class _Folder:
         self.producers[name] = convolution
 
     def _fold_pad(self, node: Any) -> bool:
-        """A convolution can pad with zeros itself; a max-pool too, where nothing is negative."""
+        """Moves zero padding into a convolution, or into a max-pooling of values that are not negative."""
         consumer, source = self._only_consumer(node.output[0]), self.producers.get(node.input[0])
         pads = self._zeros_round_a_map(node)
         if consumer is None or pads is None:
@@ -101,7 +101,7 @@ class _Folder:
         return True
 
     def _zeros_round_a_map(self, node: Any) -> Any:
-        """What a Pad adds to rows and columns (top, left, bottom, right), if that is all it does."""
+        """Returns the zero padding (top, left, bottom, right) of a Pad node, or None if it does more."""
         pads, fill = (self._value(node.input[index]) if len(node.input) > index else None for index in (1, 2))
         mode = next((each.s for each in node.attribute if each.name == "mode"), b"constant")
         if pads is None or pads.size != 8 or any(pads[[0, 1, 4, 5]]) or mode != b"constant":
@@ -111,7 +111,7 @@ class _Folder:
         return pads[[2, 3, 6, 7]]
 
     def _only_convolution(self, tensor: str) -> Any:
-        """The convolution with constant weights that makes `tensor`, if nothing else wants it."""
+        """Returns the convolution with constant weights that alone produces `tensor`, or None."""
         node = self.producers.get(tensor)
         if node is None or node.op_type != "Conv" or self.uses[tensor] != 1:
             return None

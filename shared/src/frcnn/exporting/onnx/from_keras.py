@@ -1,4 +1,4 @@
-"""The two networks of a detector as ONNX graphs, channels first, with nothing but layers in them."""
+"""Converts the two networks of a detector to ONNX graphs in channels-first layout."""
 
 import dataclasses
 import gc
@@ -18,20 +18,24 @@ from frcnn.exporting.onnx.folding import fold
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.layers import plain_convolutions
 
-LARGEST_OPSET = 18  # that the converter knows
-# What the parts' outputs are called in the joined graphs.
+LARGEST_OPSET = 18  # supported by the converter
+# Names of the parts' outputs in the joined graphs.
 FEATURE_TENSORS = ("features", "rpn_scores", "rpn_codes")
 HEAD_TENSORS = ("class_probabilities", "box_codes")
 _CATCH_ERRORS = "TF2ONNX_CATCH_ERRORS"
-_LARGE_CONSTANT = 2**22  # numbers; the kernels of VGG's dense layers are up to 100 million
+_LARGE_CONSTANT = 2**22  # values; the kernels of VGG's dense layers have up to 100 million
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A converted network: an ONNX GraphProto, and its inputs and outputs in the network's order.
+    """Converted network.
 
-    For the layers that were asked for, `marks` has the tensor that is the layer's result, and `kernels` the
-    node that multiplies with its kernel.
+    Attributes:
+        graph: ONNX GraphProto.
+        inputs: Names of the inputs, in the network's order.
+        outputs: Names of the outputs, in the network's order.
+        marks: For each requested layer, the tensor with its result.
+        kernels: For each requested layer with a kernel, the node that multiplies with it.
     """
 
     graph: Any
@@ -42,20 +46,28 @@ class Part:
 
 
 def convert_features(model: FasterRCNN, opset: int, marks: Collection[str] = ()) -> Part:
-    """Image [B, C, H, W] -> feature map [B, D, h, w], scores [B, A, h, w], codes [B, 4A, h, w].
+    """Converts backbone and RPN.
 
     Args:
-        model: The detector.
-        opset: Of the graph.
-        marks: Layers, of this network or not, whose results and kernels are to be found again; a result
-            that is gone in the graph, such as a convolution's before its normalisation, is left out.
+        model: Detector.
+        opset: Opset of the graph.
+        marks: Names of layers, of this network or not, whose results and kernels to locate. Results that the
+            conversion removes, such as that of a convolution before normalization, are left out.
+
+    Returns:
+        Part from images `[B, C, H, W]` to feature map `[B, D, h, w]`, scores `[B, A, h, w]` and deltas
+        `[B, 4A, h, w]`.
     """
     geometry = model.geometry
     return _convert(model.features, (geometry.channels, geometry.height, geometry.width), opset, marks)
 
 
 def convert_head(model: FasterRCNN, opset: int, marks: Collection[str] = ()) -> Part:
-    """Crops [N, D, P, P] -> class probabilities [N, C + 1], codes [N, 4C]; arguments as above."""
+    """Converts the head; arguments as for `convert_features`.
+
+    Returns:
+        Part from crops `[N, D, P, P]` to class probabilities `[N, C + 1]` and deltas `[N, 4C]`.
+    """
     rows, columns, depth = model.roi_head.inputs[0].shape[1:]
     return _convert(model.roi_head, (depth, rows, columns), opset, marks)
 
@@ -63,7 +75,7 @@ def convert_head(model: FasterRCNN, opset: int, marks: Collection[str] = ()) -> 
 def _convert(network: keras.Model, shape: Sequence[int | None], opset: int, marks: Collection[str]) -> Part:
     import tf2onnx
 
-    # A flattened tensor among the outputs would keep its shape from being constant.
+    # As an output, a flattened tensor would not get a constant shape.
     inner = {
         each.name: each.output
         for each in network.layers
@@ -74,14 +86,14 @@ def _convert(network: keras.Model, shape: Sequence[int | None], opset: int, mark
     outputs = [*network.outputs, *(inner[name] for name in added)]
     source = keras.Model(network.inputs, outputs) if added else network
 
-    # The converter copies constants again and again: the large ones come as inputs and are put back later.
+    # The converter copies constants repeatedly, so large ones are passed as inputs and restored later.
     large = {
         f"large_{index}": each
         for index, each in enumerate(network.weights)
         if math.prod(each.shape) >= _LARGE_CONSTANT and len(each.shape) == 2
     }
 
-    # The converter cancels the transpositions against those it puts round each convolution.
+    # The converter cancels these transpositions against those that it adds around each convolution.
     def channels_first(inputs: tf.Tensor, *values: tf.Tensor) -> list[tf.Tensor]:
         with keras.StatelessScope(state_mapping=list(zip(large.values(), values, strict=True))):
             answers = source(tf.transpose(inputs, [0, 2, 3, 1]), training=False)
@@ -94,7 +106,7 @@ def _convert(network: keras.Model, shape: Sequence[int | None], opset: int, mark
         function = tf.function(channels_first, autograph=False)
         converted, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=opset)
     graph = converted.graph
-    gc.collect()  # the converter leaves cycles behind, with dozens of copies of the weights
+    gc.collect()  # the converter leaves reference cycles with dozens of copies of the weights
     found = _take_marks(graph, added)
     found |= {name: graph.output[place].name for name, place in own.items() if place is not None}
     kernels = {
@@ -113,7 +125,7 @@ def _convert(network: keras.Model, shape: Sequence[int | None], opset: int, mark
 
 
 def _kernel_node(graph: Any, tensor: str) -> str:
-    """The name of the Conv or MatMul that the layer with the result `tensor` comes down to."""
+    """Returns the name of the Conv or MatMul node of the layer with the result `tensor`."""
     producers = {name: node for node in graph.node for name in node.output}
     node = producers[tensor]
     while node.op_type not in ("Conv", "MatMul", "Gemm"):
@@ -122,12 +134,12 @@ def _kernel_node(graph: Any, tensor: str) -> str:
 
 
 def _place(tensor: Any, outputs: Sequence[Any]) -> int | None:
-    """Which of `outputs` the tensor is."""
+    """Returns the index of a tensor in `outputs`, or None."""
     return next((place for place, each in enumerate(outputs) if each is tensor), None)
 
 
 def _take_marks(graph: Any, layers: Sequence[str]) -> dict[str, str]:
-    """Makes inner tensors of the outputs behind the network's own, called like their layers if need be."""
+    """Turns the added outputs into inner tensors, named like their layers where possible."""
     if not layers:
         return {}
     producers = {name: node for node in graph.node for name in node.output}
@@ -138,7 +150,7 @@ def _take_marks(graph: Any, layers: Sequence[str]) -> dict[str, str]:
     for layer, name in zip(layers, extra, strict=True):
         node = producers.get(name)
         while node is not None and node.op_type in ("Identity", "Transpose", "Reshape"):
-            name = node.input[0]  # a copy made for the sake of the output
+            name = node.input[0]  # a copy that only serves the output
             node = producers.get(name)
         found[layer] = name
     used = {name for node in graph.node for name in node.input} | {*own}
@@ -154,7 +166,7 @@ def _take_marks(graph: Any, layers: Sequence[str]) -> dict[str, str]:
 
 
 def _put_back(graph: Any, constants: Mapping[str, Any]) -> None:
-    """Makes constants of the graph's inputs that are named like them."""
+    """Turns graph inputs with the names of constants into constants."""
     inputs = [each for each in graph.input if each.name not in constants]
     for name in (each.name for each in graph.input if each.name in constants):
         graph.initializer.append(numpy_helper.from_array(np.asarray(constants[name]), name))
@@ -164,10 +176,10 @@ def _put_back(graph: Any, constants: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _without_copies() -> Iterator[None]:
-    """Lets a fault of the converter's passes end the conversion.
+    """Makes errors of the converter's passes end the conversion.
 
-    Otherwise each pass begins with a copy of the network to fall back on, and a fault is only logged: for
-    EfficientNet-B5 that is 4 GiB and half of the time. The variable counts by being there, whatever it holds.
+    Otherwise each pass copies the network to fall back on and only logs errors, which costs 4 GiB and half of
+    the time for EfficientNet-B5. The environment variable takes effect by its presence, whatever its value.
     """
     before = os.environ.get(_CATCH_ERRORS)
     os.environ[_CATCH_ERRORS] = "FALSE"
@@ -182,7 +194,7 @@ def _without_copies() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the converter's account of what it does."""
+    """Silences the converter's log."""
     logger = logging.getLogger("tf2onnx")
     before = logger.level
     logger.setLevel(logging.WARNING)

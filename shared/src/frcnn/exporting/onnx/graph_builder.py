@@ -1,4 +1,4 @@
-"""Building an ONNX graph by hand: nodes in order, a name for every tensor, each constant once."""
+"""Builds ONNX graphs node by node, with a name for every tensor and each constant stored once."""
 
 import contextlib
 import hashlib
@@ -15,20 +15,20 @@ Operand = str | np.ndarray | np.generic
 
 
 def ints(values: Sequence[int]) -> np.ndarray:
-    """A constant int64 vector, such as axes or a shape."""
+    """Returns a constant int64 vector, for axes or shapes."""
     return np.asarray(values, np.int64)
 
 
 def floats(values: Sequence[float]) -> np.ndarray:
-    """A constant float32 vector."""
+    """Returns a constant float32 vector."""
     return np.asarray(values, np.float32)
 
 
 class GraphBuilder:
-    """Collects nodes and constants; `model` makes an ONNX model of them."""
+    """Collects nodes and constants; `model` turns them into an ONNX model."""
 
     def __init__(self) -> None:
-        """Nothing yet."""
+        """Creates an empty graph."""
         self._nodes: list[Any] = []
         self._initializers: dict[str, Any] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
@@ -38,7 +38,7 @@ class GraphBuilder:
 
     @contextlib.contextmanager
     def scope(self, name: str) -> Iterator[None]:
-        """Names given within the block start with `name/`."""
+        """Prefixes names created within the block with `name/`."""
         before, self._scope = self._scope, f"{self._scope}{name}/"
         try:
             yield
@@ -46,7 +46,17 @@ class GraphBuilder:
             self._scope = before
 
     def add(self, op: str, *operands: Operand, output: str = "", **options: Any) -> str:
-        """Adds a node with one output and returns its name, `output` if given; options as `add_many`."""
+        """Adds a node with one output.
+
+        Args:
+            op: Operator.
+            operands: Tensor names or constants.
+            output: Name of the output; generated if empty.
+            options: Options of `add_many`.
+
+        Returns:
+            Name of the output.
+        """
         return self.add_many(op, 1, *operands, outputs=(output,) if output else (), **options)[0]
 
     def add_many(
@@ -59,16 +69,19 @@ class GraphBuilder:
         outputs: Sequence[str] = (),
         **attributes: Any,
     ) -> list[str]:
-        """Adds a node with `count` outputs and returns their names.
+        """Adds a node with `count` outputs.
 
         Args:
             op: Operator.
-            count: How many outputs.
-            operands: Tensors or constants.
-            name: Of the node; made up if empty.
-            domain: Of the operator.
-            outputs: Names of the outputs; made up if empty.
-            attributes: Of the node.
+            count: Number of outputs.
+            operands: Tensor names or constants.
+            name: Name of the node; generated if empty.
+            domain: Operator domain.
+            outputs: Names of the outputs; generated if empty.
+            attributes: Attributes of the node.
+
+        Returns:
+            Names of the outputs.
         """
         name = name or self._new_name(op)
         names = list(outputs) or [f"{name}:{index}" for index in range(count)]
@@ -77,13 +90,13 @@ class GraphBuilder:
         return names
 
     def add_part(self, part: Any, prefix: str, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> None:
-        """Copies a whole graph in; its nodes and inner tensors get `prefix`.
+        """Copies a graph. Its nodes and inner tensors get a prefix.
 
         Args:
-            part: An ONNX GraphProto.
-            prefix: Such as `bb/`.
-            inputs: From the part's inputs to tensors that are here.
-            outputs: From the part's outputs to the names they get.
+            part: ONNX GraphProto.
+            prefix: Prefix such as `bb/`.
+            inputs: Mapping from inputs of the part to tensors of this graph.
+            outputs: Mapping from outputs of the part to their names in this graph.
         """
         known = {"": "", **inputs, **outputs}
         for initializer in part.initializer:
@@ -100,26 +113,35 @@ class GraphBuilder:
             self._nodes.append(copy)
 
     def declare(self, name: str, kind: int, shape: Sequence[int | str]) -> None:
-        """Says type and shape of an inner tensor, where no runtime could tell."""
+        """Declares type and shape of an inner tensor where shape inference fails.
+
+        Args:
+            name: Tensor.
+            kind: ONNX element type.
+            shape: Lengths, or names of free dimensions.
+        """
         self._value_info.append(helper.make_tensor_value_info(name, kind, shape))
 
     def model(
         self, name: str, inputs: Sequence[Any], outputs: Sequence[Any], opsets: Mapping[str, int]
     ) -> Any:
-        """The ONNX model.
+        """Creates the ONNX model.
 
         Args:
-            name: Of the graph.
-            inputs: Its ValueInfoProtos.
-            outputs: Likewise.
-            opsets: Version of each operator domain; "" is ONNX's own.
+            name: Name of the graph.
+            inputs: ValueInfoProtos of the inputs.
+            outputs: ValueInfoProtos of the outputs.
+            opsets: Version of each operator domain; "" is the ONNX domain.
+
+        Returns:
+            ONNX ModelProto.
         """
         graph = helper.make_graph(
             self._nodes, name, inputs, outputs, list(self._initializers.values()), value_info=self._value_info
         )
         imports = [helper.make_opsetid(domain, version) for domain, version in opsets.items()]
         own = [each for each in imports if not each.domain]
-        # The oldest format that can hold the opset: newer ones are refused by older runtimes.
+        # Older runtimes refuse newer formats, so use the oldest one that supports the opset.
         return helper.make_model(graph, opset_imports=imports, ir_version=helper.find_min_ir_version_for(own))
 
     def _constant(self, value: np.ndarray | np.generic) -> str:

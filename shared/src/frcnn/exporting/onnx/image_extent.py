@@ -1,6 +1,6 @@
-"""Where the images are in the network input and on the feature map: constants, or nodes that find out.
+"""Image sizes in the network input and on the feature map, as constants or as nodes.
 
-Letters as in `frcnn.ops`; S = A * h * w anchors in the order of scores [A, h, w]: kind, row, column.
+Letters as in `frcnn.ops`; S = A * h * w anchors in the order of the scores `[A, h, w]`: kind, row, column.
 """
 
 import dataclasses
@@ -9,23 +9,22 @@ import numpy as np
 from onnx import TensorProto
 
 from frcnn.exporting.onnx.graph_builder import GraphBuilder, Operand, floats, ints
+from frcnn.exporting.onnx.tensor_names import SIZE_INPUT
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.settings import Geometry
 from frcnn.ops.anchors import anchor_sizes
 
-SIZE_INPUT = "image_size"
-
 
 @dataclasses.dataclass(frozen=True)
 class Extent:
-    """What box arithmetic must know of the images' sizes.
+    """Image sizes as needed by the box arithmetic.
 
     Attributes:
-        limit: y, x, y, x of an image's last pixel, [4], or [B, 1, 4] if images have their own sizes.
-        last_cell: The same of the last cell of the feature map that shows the image.
-        anchors: [S, 4].
-        scores: Of the anchors, [B, A, h, w]; -1 for those of padding.
-        total: S, a number or a tensor [1].
+        limit: y, x, y, x of an image's last pixel, `[4]`, or `[B, 1, 4]` if images have their own sizes.
+        last_cell: y, x, y, x of the last feature map cell that shows the image, same shapes.
+        anchors: Anchors, `yxyx` in pixels, `[S, 4]`.
+        scores: Scores of the anchors, `[B, A, h, w]`; -1 for anchors in padding.
+        total: S, as a number or a tensor `[1]`.
     """
 
     limit: Operand
@@ -36,7 +35,13 @@ class Extent:
 
 
 def fixed_extent(geometry: Geometry, cells: tuple[int, int], anchors: np.ndarray) -> Extent:
-    """Of a static shape, whose feature map has `cells` h, w; `anchors` as `FasterRCNN.anchors`."""
+    """Returns the extent of a static shape.
+
+    Args:
+        geometry: Geometry of the model.
+        cells: Rows and columns of the feature map.
+        anchors: Anchors in the order of `FasterRCNN.anchors`.
+    """
     kinds = len(geometry.scales) * len(geometry.ratios)
     by_kind = anchors.reshape(-1, kinds, 4).transpose(1, 0, 2).reshape(-1, 4)
     limit, last = ([side - 1 for side in sides] * 2 for sides in ((geometry.height, geometry.width), cells))  # type: ignore[operator]
@@ -44,7 +49,7 @@ def fixed_extent(geometry: Geometry, cells: tuple[int, int], anchors: np.ndarray
 
 
 def found_extent(graph: GraphBuilder, geometry: Geometry) -> Extent:
-    """Of a dynamic shape: from the input `image_size` int32 [B, 2], `features` and `rpn_scores`."""
+    """Adds nodes that compute the extent from `image_size`, `features` and `rpn_scores`."""
     add, stride = graph.add, np.float32(geometry.stride)
     size = add("Cast", SIZE_INPUT, to=TensorProto.FLOAT)
     cells = add("Shape", "features", start=2)
@@ -62,7 +67,7 @@ def found_extent(graph: GraphBuilder, geometry: Geometry) -> Extent:
 
 
 def extent_of(graph: GraphBuilder, model: FasterRCNN) -> Extent:
-    """Of a model's images, whichever its shape is; nodes stand under `size/`."""
+    """Returns the extent of a model's images, static or dynamic. Its nodes are named `size/...`."""
     if model.geometry.dynamic:
         with graph.scope("size"):
             return found_extent(graph, model.geometry)
@@ -71,18 +76,18 @@ def extent_of(graph: GraphBuilder, model: FasterRCNN) -> Extent:
 
 
 def _count(graph: GraphBuilder, length: str) -> str:
-    """0, 1, ... below a scalar, as floats."""
+    """Adds 0, 1, ... below a scalar, as floats."""
     return graph.add("Cast", graph.add("Range", np.int64(0), length, np.int64(1)), to=TensorProto.FLOAT)
 
 
 def _corners(graph: GraphBuilder, sides: str) -> str:
-    """Sides [B, 2] minus 1, twice: [B, 1, 4]."""
+    """Adds sides `[B, 2]` minus 1, repeated to `[B, 1, 4]`."""
     last = graph.add("Sub", sides, np.float32(1.0))
     return graph.add("Unsqueeze", graph.add("Concat", last, last, axis=-1), ints([1]))
 
 
 def _anchors(graph: GraphBuilder, numbers: list[str], geometry: Geometry) -> str:
-    """`frcnn.ops.anchors.anchors_of_map` in the order of the scores."""
+    """Adds the anchors of `frcnn.ops.anchors.anchors_of_map` in the order of the scores."""
     add, stride = graph.add, np.float32(geometry.stride)
     y, x = (add("Mul", add("Add", each, np.float32(0.5)), stride) for each in numbers)
     down = add("Mul", add("Unsqueeze", y, ints([1, 2])), floats([1, 0, 1, 0]))
@@ -93,7 +98,7 @@ def _anchors(graph: GraphBuilder, numbers: list[str], geometry: Geometry) -> str
 
 
 def _scores_of_images(graph: GraphBuilder, numbers: list[str], size: str, stride: np.float32) -> str:
-    """`rpn_scores` [B, A, h, w] with -1 in the cells that show nothing but padding."""
+    """Adds `rpn_scores` `[B, A, h, w]` with -1 in cells that show only padding."""
     add = graph.add
     height, width = graph.add_many("Split", 2, size, axis=1, num_outputs=2)
     starts = [add("Mul", each, stride) for each in numbers]

@@ -1,26 +1,25 @@
-"""The detector around three TensorRT plugins, node by node as existing engines and DeepStream expect it.
+"""Exports the detector with three TensorRT plugins, as existing engines and DeepStream expect it.
 
-Proposals, RoI pooling and the final NMS are the plugins ProposalDynamic, CropAndResizeDynamic and
-NMSDynamic_TRT; only TensorRT runs this graph. Their box arithmetic is theirs: coordinates in 0..1, no
-extra pixel, no clip to the last pixel, so that boxes differ a little from the standard graph's.
+The plugins ProposalDynamic, CropAndResizeDynamic and NMSDynamic_TRT compute proposals, RoI pooling and the
+final NMS; only TensorRT runs this graph. They use coordinates in 0..1, sizes without the last pixel
+and no clipping to the last pixel, so boxes differ slightly from those of the standard graph.
 """
 
 from typing import Any
 
-import numpy as np
 from onnx import TensorProto, helper
 
 from frcnn.exporting.onnx.from_keras import FEATURE_TENSORS, HEAD_TENSORS, Part
 from frcnn.exporting.onnx.graph_builder import GraphBuilder, floats, ints
-from frcnn.exporting.onnx.standard_graph import INPUT, MIN_PROPOSAL_SIDE, image_info
+from frcnn.exporting.onnx.standard_graph import MIN_PROPOSAL_SIDE, image_info
+from frcnn.exporting.onnx.tensor_names import INPUT, PLUGIN_OUTPUTS
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.settings import DetectionSettings, Geometry
 
 OPSET = 17
-OUTPUTS = ("nms_out", "nms_out_1")
 DOMAIN = "trt"
 SCORES_NODE = "rpn_out_class/Sigmoid"
-_CENTRE_SIZE = 1  # codeType: dx, dy, dw, dh
+_CENTER_SIZE = 1  # codeType: dx, dy, dw, dh
 
 
 def plugin_graph(
@@ -33,19 +32,22 @@ def plugin_graph(
     opset: int = OPSET,
     score_bits: int = 0,
 ) -> Any:
-    """The detector as an ONNX ModelProto, plugins in the domain `trt`.
+    """Builds the detector as an ONNX model with plugins in the domain `trt`.
 
-    Input `input_image` float32 [B, C, H, W]; outputs `nms_out` float32 [B, 1, K, 7] (image, class, score,
-    x1, y1, x2, y2 in 0..1) and `nms_out_1` int32 [B, 1, 1, 1], the number of detections.
+    The input is `input_image`, float32 `[B, C, H, W]`. Outputs are `nms_out`, float32 `[B, 1, K, 7]` (image,
+    class, score, x1, y1, x2, y2 in 0..1), and `nms_out_1`, int32 `[B, 1, 1, 1]`, the number of detections.
 
     Args:
-        model: Whose geometry counts.
-        settings: Proposals and final NMS; fixed in the graph.
-        features: From `convert_features`.
-        head: From `convert_head`.
-        batch: B, or a name if it may vary.
-        opset: That the parts were converted to.
+        model: Detector; its geometry is used.
+        settings: Settings of proposals and final NMS, fixed in the graph.
+        features: Result of `convert_features`.
+        head: Result of `convert_head`.
+        batch: Batch size, or a name for a free one.
+        opset: Opset that the parts were converted to.
         score_bits: `nms_score_bits` of the spec.
+
+    Returns:
+        ONNX ModelProto.
     """
     geometry = model.geometry
     depth = model.features.outputs[0].shape[-1]
@@ -55,7 +57,7 @@ def plugin_graph(
     _add_proposal(graph, geometry, settings)
     count, size = settings.proposals.post_nms, geometry.crop_size
     crops = _add_crops(graph, geometry, count, depth)
-    # Shape inference ends at plugins otherwise.
+    # Shape inference stops at plugins.
     graph.declare("rois", TensorProto.FLOAT, [batch, count, 4, 1])
     graph.declare("roi_crops", TensorProto.FLOAT, [batch, count, depth, size, size])
     answers = dict(zip(head.outputs, HEAD_TENSORS, strict=True))
@@ -73,13 +75,10 @@ def plugin_graph(
 
 
 def _add_proposal(graph: GraphBuilder, geometry: Geometry, settings: DetectionSettings) -> None:
-    """`rois` [B, R, 4, 1], y1, x1, y2, x2 in 0..1."""
-    codes = "rpn_codes"
-    if geometry.std_scaling != 1.0:
-        codes = graph.add("Div", codes, np.float32(geometry.std_scaling))  # the plugin knows none
+    """Adds `rois`, `[B, R, 4, 1]`, y1, x1, y2, x2 in 0..1."""
     graph.add(
         "ProposalDynamic",
-        *("rpn_scores", codes),
+        *("rpn_scores", "rpn_codes"),
         name="proposal",
         output="rois",
         domain=DOMAIN,
@@ -96,7 +95,7 @@ def _add_proposal(graph: GraphBuilder, geometry: Geometry, settings: DetectionSe
 
 
 def _add_crops(graph: GraphBuilder, geometry: Geometry, count: int, depth: int) -> str:
-    """Crops [B * R, D, P, P], from the plugin's [B, R, D, P, P]."""
+    """Adds crops, `[B * R, D, P, P]`, from the plugin's `[B, R, D, P, P]`."""
     size = geometry.crop_size
     crops = graph.add(
         "CropAndResizeDynamic",
@@ -111,14 +110,14 @@ def _add_crops(graph: GraphBuilder, geometry: Geometry, count: int, depth: int) 
 
 
 def _add_nms(graph: GraphBuilder, geometry: Geometry, settings: DetectionSettings, score_bits: int) -> None:
-    """`nms_out` and `nms_out_1`."""
+    """Adds the outputs `nms_out` and `nms_out_1`."""
     count, classes = settings.proposals.post_nms, len(geometry.class_names)
     graph.add_many(
         "NMSDynamic_TRT",
         2,
         *(_priors(graph, count), *_answers(graph, geometry, count)),
         name="NMS",
-        outputs=OUTPUTS,
+        outputs=PLUGIN_OUTPUTS,
         domain=DOMAIN,
         shareLocation=0,
         varianceEncodedInTarget=1,
@@ -127,7 +126,7 @@ def _add_nms(graph: GraphBuilder, geometry: Geometry, settings: DetectionSetting
         nmsThreshold=settings.iou_threshold,
         topK=count,
         keepTopK=settings.max_detections,
-        codeType=_CENTRE_SIZE,
+        codeType=_CENTER_SIZE,
         numClasses=classes + 1,
         inputOrder=[1, 2, 0],
         confSigmoid=0,
@@ -137,14 +136,14 @@ def _add_nms(graph: GraphBuilder, geometry: Geometry, settings: DetectionSetting
 
 
 def _priors(graph: GraphBuilder, count: int) -> str:
-    """`prior_data` [B, 2, 4R, 1]: x1, y1, x2, y2; the second row stands for variances nobody reads."""
+    """Adds `prior_data`, `[B, 2, 4R, 1]`: x1, y1, x2, y2, and a second row of unused variances."""
     corners = graph.add("Gather", "rois", ints([1, 0, 3, 2]), axis=2)
     row = graph.add("Reshape", corners, ints([-1, 1, 4 * count, 1]))
     return graph.add("Concat", row, row, axis=1, output="prior_data")
 
 
 def _answers(graph: GraphBuilder, geometry: Geometry, count: int) -> tuple[str, str]:
-    """`loc_data` [B, 4R(C + 1), 1, 1], zero for the background, and `conf_data` [B, R(C + 1), 1, 1]."""
+    """Adds `loc_data` `[B, 4R(C + 1), 1, 1]`, zero for background, and `conf_data` `[B, R(C + 1), 1, 1]`."""
     classes = len(geometry.class_names)
     codes = graph.add("Reshape", "box_codes", ints([-1, count, classes, 4]))
     scaled = graph.add("Div", codes, floats(geometry.code_weights))

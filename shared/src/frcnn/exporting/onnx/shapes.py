@@ -1,4 +1,4 @@
-"""What ONNX can say of a graph's tensors without looking at its large constants."""
+"""Shape inference without copying large constants."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ _LARGE_CONSTANT = 2**20  # bytes
 
 
 def without_large_constants(model: Any) -> Any:
-    """The model with large constants as inputs: checks copy the model, and care for their shapes only."""
+    """Turns large constants of a model into inputs, for checks that copy the model but need shapes only."""
     graph = model.graph
     large = [each for each in graph.initializer if len(each.raw_data) > _LARGE_CONSTANT]
     inputs = [helper.make_tensor_value_info(each.name, each.data_type, each.dims) for each in large]
@@ -23,7 +23,7 @@ def without_large_constants(model: Any) -> Any:
 
 
 def map_shapes(model: Any) -> dict[str, tuple[int, int, int]]:
-    """D, rows and columns of the maps [N, D, rows, columns] whose sizes are known."""
+    """Returns depth, rows and columns of the maps `[N, D, rows, columns]` whose sizes are known."""
     inferred = onnx.shape_inference.infer_shapes(without_large_constants(model)).graph
     shapes = {}
     for each in (*inferred.input, *inferred.value_info, *inferred.output):

@@ -1,7 +1,7 @@
-"""The whole detector in standard ONNX operators: no Loop, no If, nothing a runtime has to be taught.
+"""Exports the detector with standard ONNX operators only: no Loop, no If, no custom operators.
 
 Two converted networks (`bb/`, `hd/`) are joined by hand-built nodes (`proposals/`, `roi_pool/`,
-`detections/`; `size/` where the shape is dynamic), which always compute in float32.
+`detections/`, and `size/` for dynamic shapes), which always compute in float32.
 """
 
 from typing import Any
@@ -12,13 +12,13 @@ from onnx import TensorProto, helper
 from frcnn.exporting.onnx.box_nodes import ZERO, best, clip, decode, gather_rows, keep_rows, survivors
 from frcnn.exporting.onnx.from_keras import FEATURE_TENSORS, HEAD_TENSORS, Part
 from frcnn.exporting.onnx.graph_builder import GraphBuilder, Operand, floats, ints
-from frcnn.exporting.onnx.image_extent import SIZE_INPUT, Extent, extent_of
+from frcnn.exporting.onnx.image_extent import Extent, extent_of
+from frcnn.exporting.onnx.tensor_names import INPUT, SIZE_INPUT
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.settings import DetectionSettings, Geometry
 from frcnn.ops.roi_pool import LARGEST_COORDINATE
 
 OPSET = 18
-INPUT = "input_image"
 MIN_PROPOSAL_SIDE = 1.0  # px, as in frcnn.model.proposals
 _OUTPUT_NOTES = {
     "boxes": "y1, x1, y2, x2 in pixels of the network input",
@@ -31,18 +31,21 @@ _OUTPUT_NOTES = {
 def standard_graph(
     model: FasterRCNN, settings: DetectionSettings, features: Part, head: Part, batch: int | str
 ) -> Any:
-    """The detector as an ONNX ModelProto.
+    """Builds the detector as an ONNX model.
 
-    Input `input_image` float32 [B, C, H, W], and where the shape is dynamic `image_size` int32 [B, 2], the
-    heights and widths of the images, the rest being padding; outputs `boxes` float32 [B, K, 4],
-    `scores` float32 [B, K], `classes` int32 [B, K], `count` int32 [B].
+    The input is `input_image`, float32 `[B, C, H, W]`. With dynamic shape, a second input `image_size`, int32
+    `[B, 2]`, gives the heights and widths of the images; the rest is padding. Outputs are `boxes`, float32
+    `[B, K, 4]`, `scores`, float32 `[B, K]`, `classes`, int32 `[B, K]`, and `count`, int32 `[B]`.
 
     Args:
-        model: Whose geometry and anchors count.
-        settings: Proposals and final NMS; fixed in the graph.
-        features: From `convert_features`.
-        head: From `convert_head`.
-        batch: B, or a name if it may vary.
+        model: Detector; its geometry and anchors are used.
+        settings: Settings of proposals and final NMS, fixed in the graph.
+        features: Result of `convert_features`.
+        head: Result of `convert_head`.
+        batch: Batch size, or a name for a free one.
+
+    Returns:
+        ONNX ModelProto.
     """
     geometry = model.geometry
     graph = GraphBuilder()
@@ -62,7 +65,7 @@ def standard_graph(
 
 
 def image_info(geometry: Geometry, batch: int | str) -> Any:
-    """The graph's input."""
+    """Returns the ValueInfoProto of the image input."""
     sides = ["height", "width"] if geometry.dynamic else [geometry.height, geometry.width]
     note = "channels first; channel order, mean and scale applied; padded at the right and bottom"
     note = note if geometry.dynamic else note.rpartition(";")[0]
@@ -71,7 +74,7 @@ def image_info(geometry: Geometry, batch: int | str) -> Any:
 
 
 def size_info(batch: int | str) -> Any:
-    """The second input of graphs of dynamic shape."""
+    """Returns the ValueInfoProto of `image_size`, the second input of graphs with dynamic shape."""
     note = "height and width of each image in px; what lies beyond is padding"
     return helper.make_tensor_value_info(SIZE_INPUT, TensorProto.INT32, [batch, 2], note)
 
@@ -79,21 +82,22 @@ def size_info(batch: int | str) -> Any:
 def add_proposals(
     graph: GraphBuilder, extent: Extent, geometry: Geometry, settings: DetectionSettings
 ) -> tuple[str, str]:
-    """`frcnn.model.proposals`: from scores and `rpn_codes` to RoIs [B, R, 4] and found bool [B, R].
+    """Adds nodes equal to `frcnn.model.proposals`, from scores and `rpn_codes` to RoIs.
 
     Args:
-        graph: Gets the nodes.
-        extent: Where the images are; anchors and scores.
-        geometry: Coding.
-        settings: Of which those of the proposals count.
+        graph: Graph to extend.
+        extent: Image sizes, anchors and scores.
+        geometry: Geometry of the model.
+        settings: Detection settings, of which those of the proposals are used.
+
+    Returns:
+        Names of RoIs, `yxyx`, `[B, R, 4]`, and of found, bool `[B, R]`.
     """
     add, wanted = graph.add, settings.proposals
     kinds = len(geometry.scales) * len(geometry.ratios)
     scores = add("Reshape", extent.scores, ints([0, -1]))
     by_kind = add("Reshape", "rpn_codes", ints([0, kinds, 4, -1]))
     codes = add("Reshape", add("Transpose", by_kind, perm=[0, 1, 3, 2]), ints([0, -1, 4]))
-    if geometry.std_scaling != 1.0:
-        codes = add("Div", codes, np.float32(geometry.std_scaling))
     boxes = clip(graph, decode(graph, codes, extent.anchors, inclusive=False), extent.limit)
     lows, highs = graph.add_many("Split", 2, boxes, axis=-1, num_outputs=2)
     shorter = add("ReduceMin", add("Sub", highs, lows), ints([-1]), keepdims=0)
@@ -101,7 +105,7 @@ def add_proposals(
     count, number, ranks = _ranks(graph, wanted.pre_nms, extent.total)
     values, index = graph.add_many("TopK", 2, ranked, number, axis=-1)
     candidates = gather_rows(graph, boxes, index)
-    # NMS gets ranks for scores: saturated scores tie, and runtimes break ties differently.
+    # NMS gets ranks instead of scores: saturated scores tie, and runtimes break ties differently.
     keys = add("Where", add("GreaterOrEqual", values, ZERO), ranks, ZERO)
     kept = survivors(graph, candidates, keys, wanted.iou_threshold, wanted.post_nms)
     _, places, found = best(graph, add("Mul", kept, keys), count, wanted.post_nms)
@@ -129,7 +133,7 @@ def add_roi_pool(graph: GraphBuilder, features: str, rois: str, extent: Extent, 
     on_map = add("Mul", relative, extent.last_cell)
     first, last = graph.add_many("Split", 2, on_map, axis=-1, num_outputs=2)
     half_step = add("Mul", add("Sub", last, first), np.float32(0.5 / (size - 1) if size > 1 else 0.0))
-    # RoIAlign's half_pixel has cell centres at .5.
+    # RoIAlign's half_pixel has cell centers at .5.
     start = add("Add", add("Sub", first, half_step), np.float32(0.5))
     end = add("Add", add("Add", last, half_step), np.float32(0.5))
     corners = add("Gather", add("Concat", start, end, axis=-1), ints([1, 0, 3, 2]), axis=-1)
@@ -158,15 +162,15 @@ def add_detections(
     geometry: Geometry,
     settings: DetectionSettings,
 ) -> None:
-    """`frcnn.model.detections`: from `class_probabilities`, `box_codes` to the graph's outputs.
+    """Adds nodes equal to `frcnn.model.detections`, from class probabilities and box deltas to the outputs.
 
     Args:
-        graph: Gets the nodes.
-        rois: [B, R, 4].
-        found: bool [B, R].
-        extent: Where the images are.
-        geometry: Classes and coding.
-        settings: Thresholds and counts.
+        graph: Graph to extend.
+        rois: RoIs, `yxyx`, `[B, R, 4]`.
+        found: Whether each RoI exists, bool `[B, R]`.
+        extent: Image sizes.
+        geometry: Geometry of the model.
+        settings: Score and IoU thresholds, and counts.
     """
     add, count, classes = graph.add, settings.proposals.post_nms, len(geometry.class_names)
     codes = add("Reshape", "box_codes", ints([-1, count, classes, 4]))
@@ -174,14 +178,14 @@ def add_detections(
     decoded = decode(graph, scaled, add("Unsqueeze", rois, ints([2])), inclusive=True)
     limit = extent.limit
     if isinstance(limit, str):
-        limit = add("Unsqueeze", limit, ints([1]))  # the same for all classes
+        limit = add("Unsqueeze", limit, ints([1]))  # one limit for all classes
     boxes = clip(graph, decoded, limit)
     probabilities = add("Reshape", "class_probabilities", ints([-1, count, classes + 1]))
     scores = add("Slice", probabilities, ints([0]), ints([classes]), ints([2]))
     strong = add("Greater", scores, np.float32(settings.score_threshold))
     counts = add("And", add("Unsqueeze", found, ints([-1])), strong)
     scores = add("Where", counts, scores, ZERO)
-    # Classes do not suppress each other: each becomes a row of the batch.
+    # Classes do not suppress each other, so each one becomes a row of the batch.
     class_boxes = add("Reshape", add("Transpose", boxes, perm=[0, 2, 1, 3]), ints([-1, count, 4]))
     class_scores = add("Reshape", add("Transpose", scores, perm=[0, 2, 1]), ints([-1, count]))
     kept = survivors(graph, class_boxes, class_scores, settings.iou_threshold, settings.max_detections)
@@ -198,7 +202,7 @@ def add_detections(
 
 
 def _ranks(graph: GraphBuilder, most: int, total: int | str) -> tuple[int | str, Operand, Operand]:
-    """How many of `total` boxes are ranked, that as a tensor [1], and their ranks, best first, as floats."""
+    """Returns the number of ranked boxes, the same as a tensor `[1]`, and the descending ranks as floats."""
     if isinstance(total, int):
         count = min(most, total)
         return count, ints([count]), np.arange(count, 0, -1, dtype=np.float32)

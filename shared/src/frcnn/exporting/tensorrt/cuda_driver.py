@@ -1,7 +1,7 @@
-"""Memory of a GPU by the driver's own library: all that running an engine takes, and no package more.
+"""Manages GPU memory through NVIDIA's driver library, so that running engines needs no further package.
 
-libcuda comes with NVIDIA's driver, whatever the version of CUDA. TensorRT uses the device's primary
-context, so this does too.
+libcuda is part of the driver, independent of the CUDA version. Like TensorRT, this uses the primary context
+of the device.
 """
 
 import ctypes
@@ -15,25 +15,34 @@ _LIBRARY = "libcuda.so.1"
 
 
 class CudaDriver:
-    """The first visible GPU, and a stream on it. Addresses are integers, as TensorRT takes them."""
+    """A GPU, and a stream on it. Addresses are integers, as TensorRT takes them.
 
-    def __init__(self, library: Any = None) -> None:
+    A thread must call `use` before other methods, because the driver keeps one current device per thread.
+    """
+
+    def __init__(self, library: Any = None, number: int = 0) -> None:
         """Opens the device.
 
         Args:
-            library: The driver's library; None to load it.
+            library: Driver library; `None` to load it.
+            number: Number of the GPU, from 0.
 
         Raises:
-            RunError: There is no driver, or no GPU.
+            RunError: There is no driver or no GPU.
         """
         self._library = library if library is not None else _load()
         device, context, stream = ctypes.c_int(), ctypes.c_void_p(), ctypes.c_void_p()
         self._call("cuInit", ctypes.c_uint(0))
-        self._call("cuDeviceGet", ctypes.byref(device), ctypes.c_int(0))
+        self._call("cuDeviceGet", ctypes.byref(device), ctypes.c_int(number))
         self._call("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
-        self._call("cuCtxSetCurrent", context)
+        self._context = context
+        self.use()
         self._call("cuStreamCreate", ctypes.byref(stream), ctypes.c_uint(0))
         self._stream = stream
+
+    def use(self) -> None:
+        """Makes this device the current one of the calling thread."""
+        self._call("cuCtxSetCurrent", self._context)
 
     @property
     def stream(self) -> int:
@@ -41,17 +50,17 @@ class CudaDriver:
         return self._stream.value or 0
 
     def allocate(self, size: int) -> int:
-        """Address of `size` bytes on the device."""
+        """Allocates `size` bytes on the device; returns the address."""
         address = ctypes.c_uint64()
         self._call("cuMemAlloc_v2", ctypes.byref(address), ctypes.c_size_t(max(size, 1)))
         return address.value
 
     def free(self, address: int) -> None:
-        """Gives memory from `allocate` back."""
+        """Frees memory from `allocate`."""
         self._call("cuMemFree_v2", ctypes.c_uint64(address))
 
     def to_device(self, address: int, array: np.ndarray) -> None:
-        """Starts to copy a contiguous array to the device."""
+        """Starts copying a contiguous array to the device."""
         self._call(
             "cuMemcpyHtoDAsync_v2",
             *(ctypes.c_uint64(address), ctypes.c_void_p(array.ctypes.data)),
@@ -59,7 +68,7 @@ class CudaDriver:
         )
 
     def to_host(self, array: np.ndarray, address: int) -> None:
-        """Starts to copy from the device into a contiguous array, as many bytes as it has."""
+        """Starts copying from the device to a contiguous array."""
         self._call(
             "cuMemcpyDtoHAsync_v2",
             *(ctypes.c_void_p(array.ctypes.data), ctypes.c_uint64(address)),
@@ -67,7 +76,7 @@ class CudaDriver:
         )
 
     def wait(self) -> None:
-        """Returns when all that was started is done."""
+        """Waits until all work that was started is done."""
         self._call("cuStreamSynchronize", self._stream)
 
     def _call(self, name: str, *operands: Any) -> None:

@@ -1,4 +1,4 @@
-"""The two text files that DeepStream wants beside a model."""
+"""Writes the two text files that DeepStream needs next to a model."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,18 +8,18 @@ from frcnn.files import write_text
 
 LABELS = "labels.txt"
 CONFIG = "nvinfer_config.txt"
-_COLOUR_FORMATS = {"rgb": 0, "bgr": 1, "l": 2}
+_COLOR_FORMATS = {"rgb": 0, "bgr": 1, "l": 2}
 
 
 def labels_text(class_names: Sequence[str]) -> str:
-    """One class a line, in the order of their ids; background last."""
+    """Returns one class name per line, in the order of class ids; background is last."""
     return "".join(f"{name}\n" for name in (*class_names, "background"))
 
 
 def config_text(class_names: Sequence[str], settings: ImageSettings) -> str:
-    """The model's part of an nvinfer configuration: preprocessing, classes, input.
+    """Returns the model's part of an nvinfer configuration: preprocessing, classes and input.
 
-    The key stays out of it: DeepStream reads plain ONNX, and opens no file that we sealed.
+    The key is left out: DeepStream reads plain ONNX and cannot open sealed files.
     """
     values = {
         "net-scale-factor": f"{1.0 / settings.scale:.9g}",
@@ -28,7 +28,7 @@ def config_text(class_names: Sequence[str], settings: ImageSettings) -> str:
         "tlt-model-key": "",
         "network-type": 0,
         "num-detected-classes": len(class_names) + 1,
-        "model-color-format": _COLOUR_FORMATS[settings.order],
+        "model-color-format": _COLOR_FORMATS[settings.order],
         "maintain-aspect-ratio": 0,
         "output-tensor-meta": 0,
     }
@@ -36,7 +36,7 @@ def config_text(class_names: Sequence[str], settings: ImageSettings) -> str:
 
 
 def write_deepstream_files(folder: Path, class_names: Sequence[str], settings: ImageSettings) -> list[Path]:
-    """Writes both files into `folder` and returns their paths."""
+    """Writes both files to `folder`; returns their paths."""
     texts = {LABELS: labels_text(class_names), CONFIG: config_text(class_names, settings)}
     for name, text in texts.items():
         write_text(folder / name, text)

@@ -1,13 +1,13 @@
-"""TensorRT engines from exported files. Written against TensorRT 10.13's API; no GPU has run it yet.
+"""Builds TensorRT engines from exported files, with TensorRT 10.13 to 11.x; untested on a GPU.
 
-TensorRT is imported when it is used. `make typecheck` checks this file with pyright against
-`tensorrt-stubs`; mypy cannot read those.
+TensorRT is imported on first use. `make typecheck` checks this file with pyright against the stubs of 10 and
+11, which mypy cannot read. Features of 10 only are in `frcnn.exporting.tensorrt.engine_narrowing`.
 """
 
 import dataclasses
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal
 
 from frcnn.errors import ModelError, RunError, UsageError
 from frcnn.exporting.record import ExportRecord
@@ -16,28 +16,25 @@ from frcnn.files import atomic_path
 from frcnn.inference.onnx import read_record
 from frcnn.sealing.sealed_file import opened
 
-if TYPE_CHECKING:
-    import tensorrt as trt
-
 log = logging.getLogger(__name__)
 
 Precision = Literal["fp32", "fp16", "int8"]
-# What TensorRT may call a network; the name, our record, comes back from the engine.
+# Maximum length of a network's name. The name holds the export record, which the engine preserves.
 LONGEST_NAME = 4095
-# Boxes and NMS: 16 bits have no room for a pixel's fraction at the right of a wide image.
-_WIDE_SCOPES = ("proposals/", "roi_pool/", "detections/")
+# Last major version that contains the plugins of the plugin graph.
+LAST_WITH_PLUGINS = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class EngineSettings:
-    """What is wanted of an engine.
+    """Settings of an engine.
 
     Attributes:
-        precision: None for that of the exported file.
-        batches: Fewest, most usual and most images at a time.
+        precision: Precision; None for that of the exported file.
+        batches: Minimum, most frequent and maximum batch size.
         workspace_gib: Memory that tactics may use, GiB.
-        calibration_cache: TensorRT's cache text, for INT8 from a file that is not quantised itself.
-        timing_cache: File of tactics' times, read if it exists, and written.
+        calibration_cache: TensorRT's calibration cache, for INT8 from a file that is not quantized.
+        timing_cache: File of tactic timings; read if it exists, and written.
     """
 
     precision: Precision | None = None
@@ -48,41 +45,54 @@ class EngineSettings:
 
     @staticmethod
     def batches_of(fewest: int | None, usual: int | None, most: int | None) -> tuple[int, int, int]:
-        """`batches` of what was given of them: one number is enough to ask for larger ones."""
+        """Completes `batches`; None is replaced by the smallest valid number.
+
+        Args:
+            fewest: Minimum batch size; None for 1.
+            usual: Most frequent batch size; raised to `fewest`.
+            most: Maximum batch size; raised to `usual`.
+
+        Returns:
+            Minimum, most frequent and maximum batch size.
+        """
         fewest = 1 if fewest is None else fewest
         usual = max(fewest, 1 if usual is None else usual)
         return fewest, usual, max(usual, 1 if most is None else most)
 
     def __post_init__(self) -> None:
-        """Raises UsageError for what cannot be."""
+        """Raises UsageError for an invalid value."""
         fewest, usual, most = self.batches
         if not 1 <= fewest <= usual <= most:
             raise UsageError(
-                f"--min_batch_size {fewest}, --opt_batch_size {usual}, --max_batch_size {most}: "
-                "expected 1 <= min <= opt <= max"
+                f"min_batch_size {fewest}, opt_batch_size {usual}, max_batch_size {most}: "
+                "expected 1 <= min <= opt <= max",
+                argument="min_batch_size",
             )
         if not self.workspace_gib > 0:
-            raise UsageError(f"--max_workspace_size {self.workspace_gib:g}: expected GiB, above 0")
+            raise UsageError(
+                f"max_workspace_size {self.workspace_gib:g}: expected more than 0 GiB",
+                argument="max_workspace_size",
+            )
         cache = self.calibration_cache
         if cache is not None and not cache.is_file():
             raise UsageError(
-                f"--cal_cache_file {cache}: no such file; frcnn export --data_type int8 writes it"
+                f"--cal_cache_file {cache}: no such file; create it with frcnn export --data_type int8"
             )
 
 
 def build_engine(onnx_path: Path, output: Path, settings: EngineSettings, key: str = "") -> None:
-    """Builds an engine for this machine's GPU and writes it, whole or not at all.
+    """Builds an engine for this machine's GPU and writes it atomically.
 
     Args:
-        onnx_path: Exported `.onnx`, or a sealed `.etlt`; either graph.
-        output: The engine, a plain TensorRT plan.
-        settings: Of the engine.
-        key: Of a sealed file. The engine is never sealed.
+        onnx_path: Exported `.onnx` file or sealed `.etlt` file, of either graph.
+        output: Engine file, a plain TensorRT plan.
+        settings: Settings of the engine.
+        key: Key of a sealed file. The engine is never sealed.
 
     Raises:
-        ModelError: The file is not one of ours, or TensorRT refuses it.
+        ModelError: The file was not exported by this program, or TensorRT rejects it.
         UsageError: The settings do not fit the file.
-        RunError: There is no GPU or no TensorRT here.
+        RunError: There is no GPU, or TensorRT is not installed.
     """
     with opened(onnx_path, key, "onnx") as plain:
         record = read_record(plain, onnx_path)
@@ -99,27 +109,36 @@ def build_engine(onnx_path: Path, output: Path, settings: EngineSettings, key: s
 
 
 def require_gpu() -> None:
-    """Raises RunError, in one line, where no GPU or no TensorRT is."""
+    """Raises RunError with a one-line message if there is no GPU or no TensorRT."""
     CudaDriver()
     require_tensorrt()
 
 
 def require_tensorrt() -> None:
-    """Raises RunError, which says what to install, where TensorRT is missing."""
+    """Raises RunError with installation instructions if TensorRT is missing."""
     try:
         import tensorrt as trt
     except ImportError as error:
         raise RunError(_MISSING) from error
-    # The stubs alone look like a package, an empty one.
+    # The stubs alone are importable as an empty package.
     if not hasattr(trt, "Builder"):
         raise RunError(_MISSING)
 
 
-_MISSING = "TensorRT is not installed here; on a machine with an NVIDIA GPU: pip install 'tensorrt>=10.13'"
+def major_version() -> int:
+    """Returns TensorRT's major version."""
+    import tensorrt as trt
+
+    return int(trt.__version__.partition(".")[0])
+
+
+_MISSING = (
+    "TensorRT is not installed here; on a machine with an NVIDIA GPU, run pip install 'tensorrt>=10.13,<12'"
+)
 
 
 def _added_precision(record: ExportRecord, settings: EngineSettings, path: Path) -> str | None:
-    """What TensorRT has to narrow the network to by itself; None if the file's own types are wanted."""
+    """Returns the precision to narrow the network to; None to use the file's types."""
     wanted = settings.precision or record.precision
     if wanted == record.precision:
         return None
@@ -130,8 +149,8 @@ def _added_precision(record: ExportRecord, settings: EngineSettings, path: Path)
         )
     if wanted == "int8" and settings.calibration_cache is None:
         raise UsageError(
-            f"--data_type int8: {path} is not quantised; export it with --data_type int8 "
-            "--int8_profile tensorrt, or name TensorRT's cache with --cal_cache_file"
+            f"--data_type int8: {path} is not quantized; export it with --data_type int8 "
+            "--int8_profile tensorrt, or pass TensorRT's cache with --cal_cache_file"
         )
     return wanted
 
@@ -146,30 +165,38 @@ class _EngineBuilder:
         self.builder = trt.Builder(self.logger)
         self.network = self.builder.create_network(self._network_flags())
         self.config = self.builder.create_builder_config()
+        self.profile: trt.IOptimizationProfile | None = None
 
     def _network_flags(self) -> int:
         import tensorrt as trt
 
-        # The types are the file's, unless TensorRT is to choose narrower ones.
+        # Use the types in the file, unless TensorRT must choose narrower ones.
         strongly = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
         return 0 if self.precision is not None or strongly is None else 1 << int(strongly)
 
     def read(self, plain: Path, shown: Path, record: ExportRecord) -> None:
-        """Parses the file; the network is named by its record, for the engine to tell later."""
+        """Parses the file; stores the export record as the network's name, which engines keep."""
         import tensorrt as trt
 
+        if record.graph == "plugin" and major_version() > LAST_WITH_PLUGINS:
+            raise UsageError(
+                f"{shown}: has the plugin graph, whose plugins TensorRT {trt.__version__} lacks; "
+                f"export it with --graph standard, or build the engine with TensorRT {LAST_WITH_PLUGINS}"
+            )
         parser = trt.OnnxParser(self.network, self.logger)
         if not parser.parse_from_file(str(plain)):
             reasons = "; ".join(parser.get_error(index).desc() for index in range(parser.num_errors))
-            raise ModelError(f"{shown}: TensorRT cannot take it: {reasons}")
+            raise ModelError(f"{shown}: TensorRT cannot parse it: {reasons}")
         name = record.to_json()
         if len(name.encode()) <= LONGEST_NAME:
             self.network.name = name
         else:
-            log.warning("%s: too many class names for the engine to carry; the spec's will be trusted", shown)
+            log.warning(
+                "%s: the class names do not fit into the engine; the spec's class names will be used", shown
+            )
 
     def build(self, shown: Path) -> tuple[bytes, bytes]:
-        """The engine and the timing cache, serialised."""
+        """Returns the serialized engine and timing cache."""
         import tensorrt as trt
 
         workspace = int(self.settings.workspace_gib * 2**30)
@@ -182,7 +209,7 @@ class _EngineBuilder:
         self.config.set_timing_cache(self.config.create_timing_cache(known), ignore_mismatch=False)
         plan = self.builder.build_serialized_network(self.network, self.config)
         if plan is None:
-            raise ModelError(f"{shown}: TensorRT could build no engine of it; its log above says why")
+            raise ModelError(f"{shown}: TensorRT could not build an engine; see its log above")
         return bytes(memoryview(plan)), bytes(memoryview(self.config.get_timing_cache().serialize()))
 
     def _add_profile(self, shown: Path) -> None:
@@ -191,58 +218,19 @@ class _EngineBuilder:
         image = self.network.get_input(0)
         batch, *sides = (int(side) for side in image.shape)
         if -1 in sides or self.network.num_inputs > 1:
-            raise UsageError(f"{shown}: takes images of any size; engines are built for one size only")
+            raise UsageError(f"{shown}: has a dynamic image size; engines support one size only")
         if batch != -1:
             if set(self.settings.batches) not in ({1}, {batch}):
-                raise UsageError(f"{shown}: was exported for batches of {batch}; leave the batch sizes out")
+                raise UsageError(f"{shown}: was exported for batches of {batch}; omit the batch sizes")
             return
         profile = self.builder.create_optimization_profile()
         shapes = [trt.Dims4([count, *sides]) for count in self.settings.batches]
         profile.set_shape(image.name, *shapes)
         self.config.add_optimization_profile(profile)
-        self.config.set_calibration_profile(profile)
+        self.profile = profile
 
     def _narrow(self) -> None:
-        """Lets TensorRT compute the two networks in fewer bits, and nothing else."""
-        import tensorrt as trt
+        """Allows TensorRT to compute the two networks, and only those, in fewer bits."""
+        from frcnn.exporting.tensorrt.engine_narrowing import narrow
 
-        precision = self.precision or ""
-        flag = getattr(trt.BuilderFlag, precision.upper(), None)
-        if flag is None or (precision == "int8" and not hasattr(trt, "IInt8EntropyCalibrator2")):
-            raise RunError(
-                f"TensorRT {trt.__version__} narrows no network by itself; "
-                f"export the model with --data_type {precision} instead"
-            )
-        self.config.set_flag(flag)
-        self.config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
-        if self.settings.calibration_cache is not None and precision == "int8":
-            self.config.int8_calibrator = _calibrator(self.settings.calibration_cache.read_bytes())
-        wide = trt.DataType.FLOAT
-        for index in range(self.network.num_layers):
-            layer = self.network.get_layer(index)
-            outputs = [place for place in range(layer.num_outputs) if layer.get_output_type(place) == wide]
-            if not layer.name.startswith(_WIDE_SCOPES) or not outputs or layer.type == trt.LayerType.CONSTANT:
-                continue
-            layer.precision = wide
-            for place in outputs:
-                layer.set_output_type(place, wide)
-
-
-def _calibrator(cache: bytes) -> "trt.IInt8EntropyCalibrator2":
-    """Gives TensorRT the scales of a cache, and no images."""
-    import tensorrt as trt
-
-    class CachedScales(trt.IInt8EntropyCalibrator2):
-        def get_batch_size(self) -> int:
-            return 1
-
-        def get_batch(self, names: list[str]) -> list[int]:
-            return cast(list[int], None)  # "no more", which the stubs do not know
-
-        def read_calibration_cache(self) -> bytes:
-            return cache
-
-        def write_calibration_cache(self, cache: object) -> None:
-            """It was not TensorRT that made them."""
-
-    return CachedScales()
+        narrow(self.config, self.network, self.precision or "", self.settings.calibration_cache, self.profile)

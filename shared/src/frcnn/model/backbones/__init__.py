@@ -1,8 +1,8 @@
-"""Backbones: one file a family, named like it; the table of all is `frcnn.spec.archs`.
+"""Backbones, one module per family; `frcnn.spec.archs` lists them all.
 
-A family's file has a function `create` that makes a `Backbone`: a body that takes the image to a map of
-stride 16, and a head that takes pooled RoIs to a vector. Adding a family is adding its file and a row of
-the table: docs/backbones.md shows how.
+The module of a family has a function `create` that returns a `Backbone`: a body that maps the image to a
+feature map of stride 16, and a head that maps pooled RoIs to vectors. To add a family, add its module and a
+row of the table; see docs/backbones.md.
 """
 
 import importlib
@@ -13,10 +13,17 @@ from frcnn.spec.archs import FAMILIES
 
 
 def backbone(arch: str, options: BackboneOptions) -> Backbone:
-    """The backbone that a spec calls `arch`, such as `resnet:18`.
+    """Creates the backbone of an architecture.
+
+    Args:
+        arch: Architecture in the spec, such as `resnet:18`.
+        options: Options of the backbone.
+
+    Returns:
+        The backbone.
 
     Raises:
-        ModelError: This version has no such backbone.
+        ModelError: The architecture is unknown.
     """
     family, _, variant = arch.partition(":")
     if family not in FAMILIES:

@@ -1,4 +1,4 @@
-"""What every backbone is, and the options that specs give to backbones."""
+"""Interface, options and common layers of the backbones."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -10,15 +10,15 @@ from keras import KerasTensor
 from frcnn.errors import ModelError
 from frcnn.model.layers import BatchNormalization, Conv2D
 
-# He et al. 2015, by fan out: that of a depthwise kernel is its 9 or 25 places. Keras' default divides by all
-# channels as well: the maps behind would be smaller than batch normalisation's epsilon, and its moving
-# variance, which begins at 1, would take a thousand steps down to them; until then a detector finds nothing.
+# He et al. 2015, by fan-out, which is 9 or 25 for a depthwise kernel. Keras's default also divides by the
+# number of channels: the outputs would be smaller than the epsilon of batch normalization, and its moving
+# variance, which starts at 1, would need a thousand steps to match. Until then a detector finds nothing.
 INITIALIZER: dict[str, Any] = {"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "fan_out"}}
 
 
 @dataclasses.dataclass(frozen=True)
 class BackboneOptions:
-    """The fields of `model_config` that shape a backbone; tao-style defaults."""
+    """Fields of `model_config` that affect a backbone, with TAO's defaults."""
 
     use_bias: bool = False
     use_pooling: bool = False
@@ -31,16 +31,21 @@ class BackboneOptions:
 
 
 class Backbone(Protocol):
-    """A body and a head, built from one set of options."""
+    """Body and head, built with the same options."""
 
     def body(self, image: KerasTensor) -> KerasTensor:
-        """Feature map [B, h, w, D] of stride 16 of an image [B, H, W, channels]."""
+        """Computes the feature map of stride 16 `[B, h, w, D]` of images `[B, H, W, channels]`."""
         ...
 
     def head(self, crops: KerasTensor, downsample: bool) -> KerasTensor:
-        """One vector a pooled RoI, [N, E], of crops [N, S, S, D].
+        """Computes one vector per pooled RoI.
 
-        With `downsample` the crops are twice the pool size and the head's first stage halves them.
+        Args:
+            crops: Pooled RoIs, `[N, S, S, D]`.
+            downsample: Whether crops have twice the pool size and the first stage of the head halves them.
+
+        Returns:
+            Vectors, `[N, E]`.
         """
         ...
 
@@ -55,9 +60,22 @@ def conv_bn(
     strides: int = 1,
     **conv_options: Any,
 ) -> KerasTensor:
-    """Convolution and batch normalisation named `names`; frozen when its block is.
+    """Applies a convolution and batch normalization.
 
-    Freezing a block freezes its convolutions only: gamma and beta go on learning, as in the reference.
+    Freezing a block freezes its convolutions only: gamma and beta remain trainable, as in TAO.
+
+    Args:
+        inputs: Feature map.
+        options: Options of the backbone.
+        block: Number of the block for `freeze_blocks`; None if it cannot be frozen.
+        names: Names of the convolution and the normalization.
+        filters: Number of filters.
+        kernel: Side of the kernel.
+        strides: Stride.
+        conv_options: Further arguments of `Conv2D`.
+
+    Returns:
+        Normalized feature map.
     """
     conv_options.setdefault("use_bias", options.use_bias)
     trainable = block not in options.freeze_blocks
@@ -72,9 +90,17 @@ def depthwise_bn(
     names: tuple[str, str, str],
     strides: int = 1,
 ) -> KerasTensor:
-    """3x3 depthwise convolution with one zero on every side, and batch normalisation.
+    """Applies a 3x3 depthwise convolution, zero-padded by one, and batch normalization.
 
-    `names` are those of the padding, the convolution and the normalisation.
+    Args:
+        inputs: Feature map.
+        options: Options of the backbone.
+        block: Number of the block for `freeze_blocks`.
+        names: Names of the padding, the convolution and the normalization.
+        strides: Stride.
+
+    Returns:
+        Normalized feature map.
     """
     depthwise = keras.layers.DepthwiseConv2D(
         3,
@@ -89,13 +115,22 @@ def depthwise_bn(
 
 
 def pooled_vector(maps: KerasTensor) -> KerasTensor:
-    """The average over each map [N, P, P, E], as a vector [N, E]: how all heads but VGG's end."""
+    """Averages each map `[N, P, P, E]` to a vector `[N, E]`, as all heads except VGG's do."""
     x = keras.layers.AveragePooling2D(maps.shape[1], name="avg_pool")(maps)
     return keras.layers.Flatten(name="time_distributed_flatten")(x)
 
 
 def refuse_unknown(family: str, variant: str, variants: Iterable[str]) -> None:
-    """Raises ModelError, naming those there are, if a family has no such variant."""
+    """Checks whether a family has a variant.
+
+    Args:
+        family: Name of the family.
+        variant: Requested variant; empty for none.
+        variants: Variants of the family.
+
+    Raises:
+        ModelError: The variant is unknown; the message lists the known ones.
+    """
     known = sorted(variants)
     if variant not in known:
         names = ", ".join(f"{family}:{one}" if one else family for one in known)

@@ -1,4 +1,4 @@
-"""DarkNet 19 and 53, with leaky ReLU of slope 0.1.
+"""DarkNet 19 and 53 with leaky ReLU of slope 0.1; the last block is the RoI head.
 
 Source: Redmon and Farhadi 2016 (YOLO9000) and 2018 (YOLOv3).
 """
@@ -20,18 +20,18 @@ BLOCKS_19 = (
     ((512, 3), (256, 1), (512, 3), (256, 1), (512, 3)),
     ((1024, 3), (512, 1), (1024, 3), (512, 1), (1024, 3)),
 )
-# Residual units of DarkNet-53 behind conv2 to conv6.
+# Residual units of DarkNet-53 after conv2 to conv6.
 UNITS_53 = (1, 2, 8, 8, 4)
 
 
 @dataclasses.dataclass(frozen=True)
 class DarkNet19:
-    """A max-pool before each of blocks 1 to 4; block 5 is the head."""
+    """DarkNet-19: a max-pooling layer before each of blocks 1 to 4; block 5 is the head."""
 
     options: BackboneOptions
 
     def body(self, image: KerasTensor) -> KerasTensor:
-        """Feature map of stride 16, 512 channels."""
+        """Computes the feature map of stride 16, 512 channels."""
         x = _conv(image, self.options, 0, "conv1", 32, 3)
         for block in range(1, 5):
             x = keras.layers.MaxPooling2D(2, 2, name=f"maxpool_{block}")(x)
@@ -39,7 +39,7 @@ class DarkNet19:
         return x
 
     def head(self, crops: KerasTensor, downsample: bool) -> KerasTensor:
-        """1024 values a RoI."""
+        """Computes 1024 values per RoI."""
         return pooled_vector(self._block(crops, 5, 2 if downsample else 1))
 
     def _block(self, x: KerasTensor, block: int, strides: int) -> KerasTensor:
@@ -51,19 +51,19 @@ class DarkNet19:
 
 @dataclasses.dataclass(frozen=True)
 class DarkNet53:
-    """Strided convolutions conv2 to conv6, each followed by residual units; conv6 opens the head."""
+    """DarkNet-53: conv2 to conv6 are strided and precede residual units; conv6 starts the head."""
 
     options: BackboneOptions
 
     def body(self, image: KerasTensor) -> KerasTensor:
-        """Feature map of stride 16, 512 channels."""
+        """Computes the feature map of stride 16, 512 channels."""
         x = _conv(image, self.options, 0, "conv1", 32, 3)
         for block in range(1, 5):
             x = self._stage(x, block, 2)
         return x
 
     def head(self, crops: KerasTensor, downsample: bool) -> KerasTensor:
-        """1024 values a RoI."""
+        """Computes 1024 values per RoI."""
         return pooled_vector(self._stage(crops, 5, 2 if downsample else 1))
 
     def _stage(self, x: KerasTensor, block: int, strides: int) -> KerasTensor:
@@ -78,10 +78,17 @@ class DarkNet53:
 
 
 def create(variant: str, options: BackboneOptions) -> DarkNet19 | DarkNet53:
-    """`darknet:19` and `darknet:53`.
+    """Creates `darknet:19` or `darknet:53`.
+
+    Args:
+        variant: Depth.
+        options: Options of the backbone.
+
+    Returns:
+        The backbone.
 
     Raises:
-        ModelError: There is none of that depth.
+        ModelError: The depth is unknown.
     """
     refuse_unknown("darknet", variant, VARIANTS)
     return DarkNet19(options) if variant == "19" else DarkNet53(options)

@@ -1,4 +1,4 @@
-"""EfficientNet b0 to b7: stages 1 to 5 as body, 6, 7 and the last 1x1 convolution as RoI head.
+"""EfficientNet b0 to b7: stages 1 to 5 as body; 6, 7 and the last 1x1 convolution as RoI head.
 
 Source: Tan and Le 2019, EfficientNet; padding and names of Keras Applications.
 """
@@ -11,30 +11,18 @@ from keras import KerasTensor
 
 from frcnn.model.backbones.base import INITIALIZER, BackboneOptions, conv_bn, pooled_vector, refuse_unknown
 from frcnn.model.layers import BatchNormalization, Conv2D
+from frcnn.spec.archs import DROP_CONNECT_STEP, EFFICIENTNET_REPEATS, EFFICIENTNETS
 
-# Factors of width and depth.
-VARIANTS = {
-    "b0": (1.0, 1.0),
-    "b1": (1.0, 1.1),
-    "b2": (1.1, 1.2),
-    "b3": (1.2, 1.4),
-    "b4": (1.4, 1.8),
-    "b5": (1.6, 2.2),
-    "b6": (1.8, 2.6),
-    "b7": (2.0, 3.1),
-}
 BODY_STAGES = 5
 TOP_BLOCK = 8
 STEM_WIDTH, TOP_WIDTH = 32, 1280
-# Of a stage's input channels.
+# Width of the squeeze, as a fraction of a block's input channels.
 SQUEEZE = 0.25
-# Blocks of the unscaled network: what drop-connect's rate grows over.
-BASE_BLOCKS = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """`repeats` inverted residuals of which the first has `strides`."""
+    """Stage of `repeats` inverted residuals; the first one has `strides`."""
 
     kernel: int
     repeats: int
@@ -43,27 +31,21 @@ class Stage:
     strides: int
 
 
-STAGES = (
-    Stage(3, 1, 16, 1, 1),
-    Stage(3, 2, 24, 6, 2),
-    Stage(5, 2, 40, 6, 2),
-    Stage(3, 3, 80, 6, 2),
-    Stage(5, 3, 112, 6, 1),
-    Stage(5, 4, 192, 6, 2),
-    Stage(3, 1, 320, 6, 1),
-)
+_KERNELS, _FILTERS = (3, 3, 5, 3, 5, 5, 3), (16, 24, 40, 80, 112, 192, 320)
+_EXPANSIONS, _STRIDES = (1, 6, 6, 6, 6, 6, 6), (1, 2, 2, 2, 1, 2, 1)
+STAGES = tuple(map(Stage, _KERNELS, EFFICIENTNET_REPEATS, _FILTERS, _EXPANSIONS, _STRIDES))
 
 
 @dataclasses.dataclass(frozen=True)
 class EfficientNet:
-    """Width and depth are factors of the base network."""
+    """EfficientNet; `width` and `depth` scale the base network."""
 
     width: float
     depth: float
     options: BackboneOptions
 
     def body(self, image: KerasTensor) -> KerasTensor:
-        """Feature map of stride 16."""
+        """Computes the feature map of stride 16."""
         x = _pad_for_stride_2(image, 3, "stem_conv_pad")
         x = self._conv_bn(x, 0, ("stem_conv", "stem_bn"), self._filters(STEM_WIDTH), 3, 2, "valid")
         x = self._activate(x, "stem_activation")
@@ -72,7 +54,7 @@ class EfficientNet:
         return x
 
     def head(self, crops: KerasTensor, downsample: bool) -> KerasTensor:
-        """One vector a RoI, 1280 values or more."""
+        """Computes one vector per RoI, of 1280 values or more."""
         x = self._stage(crops, 6, 2 if downsample else 1)
         x = self._stage(x, 7, 1)
         x = self._conv_bn(x, TOP_BLOCK, ("top_conv", "top_bn"), self._filters(TOP_WIDTH), 1)
@@ -85,7 +67,7 @@ class EfficientNet:
         first = sum(self._repeats(one) for one in STAGES[: stage - 1])
         for unit in range(self._repeats(STAGES[stage - 1])):
             name = f"block{stage}{chr(ord('a') + unit)}"
-            rate = self.options.drop_connect_rate * (first + unit) / BASE_BLOCKS
+            rate = self.options.drop_connect_rate * (first + unit) * DROP_CONNECT_STEP
             x = self._block(x, stage, name, strides if unit == 0 else 1, rate)
         return x
 
@@ -165,7 +147,7 @@ class EfficientNet:
         return keras.layers.Activation(self.options.activation or "swish", name=name)(x)
 
     def _filters(self, base: int) -> int:
-        """`base` scaled and rounded to a multiple of 8, by no more than a tenth down."""
+        """Scales `base` and rounds it to a multiple of 8, at most 10 % down."""
         scaled = base * self.width
         rounded = max(8, int(scaled + 4) // 8 * 8)
         return rounded if rounded >= 0.9 * scaled else rounded + 8
@@ -175,17 +157,24 @@ class EfficientNet:
 
 
 def create(variant: str, options: BackboneOptions) -> EfficientNet:
-    """`efficientnet:b0` to `efficientnet:b7`.
+    """Creates `efficientnet:b0` to `efficientnet:b7`.
+
+    Args:
+        variant: `b0` to `b7`.
+        options: Options of the backbone.
+
+    Returns:
+        The backbone.
 
     Raises:
-        ModelError: There is none of that name.
+        ModelError: The variant is unknown.
     """
-    refuse_unknown("efficientnet", variant, VARIANTS)
-    return EfficientNet(*VARIANTS[variant], options)
+    refuse_unknown("efficientnet", variant, EFFICIENTNETS)
+    return EfficientNet(*EFFICIENTNETS[variant], options)
 
 
 def _pad_for_stride_2(x: KerasTensor, kernel: int, name: str) -> KerasTensor:
-    """Zeros for a strided convolution, one less at the top and left of an even side."""
+    """Pads with zeros for a strided convolution; even sides get one less at the top or left."""
     half = kernel // 2
     before = [half - (1 - (side or 0) % 2) for side in x.shape[1:3]]
     return keras.layers.ZeroPadding2D(((before[0], half), (before[1], half)), name=name)(x)

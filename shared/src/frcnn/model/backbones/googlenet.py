@@ -1,4 +1,4 @@
-"""GoogLeNet with batch normalisation: inceptions 3a to 4e as body, 5a and 5b as RoI head.
+"""GoogLeNet with batch normalization: inceptions 3a to 4e as body, 5a and 5b as RoI head.
 
 Source: Szegedy et al. 2014, Going Deeper with Convolutions, and Ioffe and Szegedy 2015.
 """
@@ -10,7 +10,8 @@ from keras import KerasTensor
 
 from frcnn.model.backbones.base import BackboneOptions, conv_bn, pooled_vector, refuse_unknown
 
-# Filters of 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5 and pool projection; block ids 1 to 7, head none.
+# Filters of 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5 and pool projection. The body's block ids are 1 to 7; the
+# head has none.
 INCEPTIONS = {
     "3a": (64, 96, 128, 16, 32, 32),
     "3b": (128, 128, 192, 32, 96, 64),
@@ -27,12 +28,12 @@ BODY = ("3a", "3b", "4a", "4b", "4c", "4d", "4e")
 
 @dataclasses.dataclass(frozen=True)
 class GoogLeNet:
-    """Every convolution has batch normalisation and ReLU."""
+    """GoogLeNet, with batch normalization and ReLU after every convolution."""
 
     options: BackboneOptions
 
     def body(self, image: KerasTensor) -> KerasTensor:
-        """Feature map of stride 16, 832 channels."""
+        """Computes the feature map of stride 16, 832 channels."""
         x = self._conv(image, 0, ("conv1", "bn_conv1"), 64, 7, 2)
         x = keras.layers.MaxPooling2D(2, 2, name="pool1")(x)
         x = self._conv(x, 0, ("conv2_reduce", "bn_conv2_reduce"), 64, 1)
@@ -45,7 +46,7 @@ class GoogLeNet:
         return x
 
     def head(self, crops: KerasTensor, downsample: bool) -> KerasTensor:
-        """1024 values a RoI."""
+        """Computes 1024 values per RoI."""
         x = keras.layers.MaxPooling2D(2, 2, name="pool4")(crops) if downsample else crops
         return pooled_vector(self._inception(self._inception(x, None, "5a"), None, "5b"))
 
@@ -64,7 +65,7 @@ class GoogLeNet:
         return keras.layers.Concatenate(name=f"inception_{name}_output")(branches)
 
     def _pool(self, x: KerasTensor, name: str) -> KerasTensor:
-        # The maps are outputs of ReLU, so a border of zeros cannot win over what lies inside.
+        # The inputs are outputs of ReLU, so zero padding does not change the maximum.
         return keras.layers.MaxPooling2D(3, 1, padding="same", name=f"inception_{name}_pool")(x)
 
     def _branch(
@@ -87,10 +88,17 @@ class GoogLeNet:
 
 
 def create(variant: str, options: BackboneOptions) -> GoogLeNet:
-    """`googlenet`.
+    """Creates `googlenet`.
+
+    Args:
+        variant: Must be empty.
+        options: Options of the backbone.
+
+    Returns:
+        The backbone.
 
     Raises:
-        ModelError: It was given a variant.
+        ModelError: A variant is given.
     """
     refuse_unknown("googlenet", variant, [""])
     return GoogLeNet(options)

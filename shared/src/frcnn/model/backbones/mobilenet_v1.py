@@ -23,12 +23,12 @@ HEAD_WIDTH = 1024
 
 @dataclasses.dataclass(frozen=True)
 class MobileNetV1:
-    """Each block is a depthwise 3x3 and a pointwise 1x1 convolution, both with normalisation and ReLU."""
+    """MobileNet of depthwise 3x3 and 1x1 convolutions, each with batch normalization and ReLU."""
 
     options: BackboneOptions
 
     def body(self, image: KerasTensor) -> KerasTensor:
-        """Feature map of stride 16, 512 channels."""
+        """Computes the feature map of stride 16, 512 channels."""
         x = keras.layers.ZeroPadding2D(1, name="conv1_pad")(image)
         x = conv_bn(x, self.options, 0, ("conv1", "conv1_bn"), 32, 3, 2, padding="valid")
         x = keras.layers.ReLU(name="conv1_relu")(x)
@@ -37,7 +37,7 @@ class MobileNetV1:
         return x
 
     def head(self, crops: KerasTensor, downsample: bool) -> KerasTensor:
-        """1024 values a RoI."""
+        """Computes 1024 values per RoI."""
         x = self._block(crops, 12, HEAD_WIDTH, 2 if downsample else 1)
         return pooled_vector(self._block(x, 13, HEAD_WIDTH, 1))
 
@@ -50,10 +50,17 @@ class MobileNetV1:
 
 
 def create(variant: str, options: BackboneOptions) -> MobileNetV1:
-    """`mobilenet_v1`.
+    """Creates `mobilenet_v1`.
+
+    Args:
+        variant: Must be empty.
+        options: Options of the backbone.
+
+    Returns:
+        The backbone.
 
     Raises:
-        ModelError: It was given a variant.
+        ModelError: A variant is given.
     """
     refuse_unknown("mobilenet_v1", variant, [""])
     return MobileNetV1(options)

@@ -1,8 +1,8 @@
-"""MobileNetV2: inverted residuals 0 to 12 as body, 13 to 16 and the last 1x1 convolution as RoI head.
+"""MobileNetV2: inverted residuals 0 to 12 as body; 13 to 16 and the last convolution as RoI head.
 
-Source: Sandler et al. 2018, MobileNetV2; with ReLU for its ReLU6, as in the reference. Its momentum of 0.999
-is not kept: after a thousand steps the moving statistics would still be a third what they began with, and
-evaluation would see another network than training did. It is 0.99, as in all other backbones.
+Source: Sandler et al. 2018, MobileNetV2; with ReLU instead of ReLU6, as in TAO. The momentum of batch
+normalization is 0.99, as in all other backbones. With 0.999, a third of the initial moving statistics would
+remain after a thousand steps, and evaluation would use a different network than training.
 """
 
 import dataclasses
@@ -34,12 +34,12 @@ LAST_WIDTH = 1280
 
 @dataclasses.dataclass(frozen=True)
 class MobileNetV2:
-    """A block expands, filters each channel, projects, and adds its input where the shapes match."""
+    """MobileNetV2. Blocks expand, convolve depthwise and project; matching inputs are added."""
 
     options: BackboneOptions
 
     def body(self, image: KerasTensor) -> KerasTensor:
-        """Feature map of stride 16, 96 channels."""
+        """Computes the feature map of stride 16, 96 channels."""
         x = keras.layers.ZeroPadding2D(1, name="conv1_pad")(image)
         x = self._conv_bn(x, 0, ("conv1", "bn_conv1"), 32, 3, 2, padding="valid")
         x = keras.layers.ReLU(name="re_lu_conv1")(x)
@@ -48,7 +48,7 @@ class MobileNetV2:
         return x
 
     def head(self, crops: KerasTensor, downsample: bool) -> KerasTensor:
-        """1280 values a RoI."""
+        """Computes 1280 values per RoI."""
         x = crops
         for block, (filters, _) in enumerate(BLOCKS[BODY_BLOCKS:], start=BODY_BLOCKS):
             x = self._block(x, block, filters, 2 if downsample and block == BODY_BLOCKS else 1)
@@ -113,10 +113,17 @@ class MobileNetV2:
 
 
 def create(variant: str, options: BackboneOptions) -> MobileNetV2:
-    """`mobilenet_v2`.
+    """Creates `mobilenet_v2`.
+
+    Args:
+        variant: Must be empty.
+        options: Options of the backbone.
+
+    Returns:
+        The backbone.
 
     Raises:
-        ModelError: It was given a variant.
+        ModelError: A variant is given.
     """
     refuse_unknown("mobilenet_v2", variant, [""])
     return MobileNetV2(options)

@@ -1,7 +1,6 @@
 """ResNet 10, 18, 34, 50 and 101: a C4 body (conv1 and blocks 1 to 3) and block 4 as RoI head.
 
-Source: He et al. 2015, Deep Residual Learning; geometry and names as in the reference, so that its
-weights load by name.
+Source: He et al. 2015, Deep Residual Learning; layout and names as in TAO, so that its weights load by name.
 """
 
 import dataclasses
@@ -23,14 +22,20 @@ VARIANTS = {
 
 @dataclasses.dataclass(frozen=True)
 class ResNet:
-    """`units` of blocks 1 to 4; with `bottleneck` a unit is 1x1, 3x3, 1x1 instead of two 3x3."""
+    """ResNet.
+
+    Attributes:
+        units: Numbers of units of blocks 1 to 4.
+        bottleneck: Whether a unit has 1x1, 3x3 and 1x1 convolutions instead of two 3x3 convolutions.
+        options: Options of the backbone.
+    """
 
     units: tuple[int, ...]
     bottleneck: bool
     options: BackboneOptions
 
     def body(self, image: KerasTensor) -> KerasTensor:
-        """Feature map of stride 16: 256 channels, 1024 with bottlenecks."""
+        """Computes the feature map of stride 16: 256 channels, 1024 with bottlenecks."""
         x = conv_bn(image, self.options, 0, ("conv1", "bn_conv1"), 64, 7, 2)
         x = keras.layers.ReLU(name="conv1_relu")(x)
         if self.options.use_pooling:
@@ -40,7 +45,7 @@ class ResNet:
         return self._block(self._block(x, 2, 2), 3, 2)
 
     def head(self, crops: KerasTensor, downsample: bool) -> KerasTensor:
-        """One vector a RoI: 512 values, 2048 with bottlenecks."""
+        """Computes one vector per RoI: 512 values, 2048 with bottlenecks."""
         return pooled_vector(self._block(crops, 4, 2 if downsample else 1))
 
     def _block(self, x: KerasTensor, block: int, strides: int) -> KerasTensor:
@@ -66,10 +71,17 @@ class ResNet:
 
 
 def create(variant: str, options: BackboneOptions) -> ResNet:
-    """The ResNet of so many layers.
+    """Creates `resnet:10`, `resnet:18`, `resnet:34`, `resnet:50` or `resnet:101`.
+
+    Args:
+        variant: Depth.
+        options: Options of the backbone.
+
+    Returns:
+        The backbone.
 
     Raises:
-        ModelError: There is none of that depth.
+        ModelError: The depth is unknown.
     """
     refuse_unknown("resnet", variant, VARIANTS)
     units, bottleneck = VARIANTS[variant]
@@ -77,6 +89,6 @@ def create(variant: str, options: BackboneOptions) -> ResNet:
 
 
 def _letters(unit: int) -> str:
-    """a, b, ... z, aa, ab, ...: how the reference numbers the units of a block."""
+    """Returns the name of a unit within its block, as in TAO: a, b, ... z, aa, ab, ..."""
     last = chr(ord("a") + unit % 26)
     return last if unit < 26 else _letters(unit // 26 - 1) + last

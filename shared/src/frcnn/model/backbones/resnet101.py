@@ -1,6 +1,6 @@
-"""The older spelling `resnet101`: ResNet-101 with the layer names of Keras Applications.
+"""ResNet-101 with the layer names of Keras Applications, under the legacy name `resnet101`.
 
-Source: He et al. 2015. Kept because specs and weight files with these names exist; new specs say
+Source: He et al. 2015. It exists for specs and weight files with these names; new specs should use
 `resnet:101`.
 """
 
@@ -18,12 +18,12 @@ EPSILON = 1.001e-5
 
 @dataclasses.dataclass(frozen=True)
 class LegacyResNet101:
-    """Stem, stacks conv2 to conv4 as body, conv5 as head."""
+    """ResNet-101: stem and stacks conv2 to conv4 as body, conv5 as head."""
 
     options: BackboneOptions
 
     def body(self, image: KerasTensor) -> KerasTensor:
-        """Feature map of stride 16, 1024 channels."""
+        """Computes the feature map of stride 16, 1024 channels."""
         x = keras.layers.ZeroPadding2D(3, name="conv1_pad")(image)
         x = self._conv_bn(x, 0, "conv1", 64, 7, 2, use_bias=self.options.use_bias, padding="valid")
         x = keras.layers.ReLU(name="conv1_relu")(x)
@@ -32,7 +32,7 @@ class LegacyResNet101:
         return self._stack(self._stack(self._stack(x, 2, 1), 3, 2), 4, 2)
 
     def head(self, crops: KerasTensor, downsample: bool) -> KerasTensor:
-        """2048 values a RoI."""
+        """Computes 2048 values per RoI."""
         return pooled_vector(self._stack(crops, 5, 2 if downsample else 1))
 
     def _stack(self, x: KerasTensor, stack: int, strides: int) -> KerasTensor:
@@ -74,10 +74,17 @@ class LegacyResNet101:
 
 
 def create(variant: str, options: BackboneOptions) -> LegacyResNet101:
-    """`resnet101`.
+    """Creates `resnet101`.
+
+    Args:
+        variant: Must be empty.
+        options: Options of the backbone.
+
+    Returns:
+        The backbone.
 
     Raises:
-        ModelError: It was given a variant.
+        ModelError: A variant is given.
     """
     refuse_unknown("resnet101", variant, [""])
     return LegacyResNet101(options)

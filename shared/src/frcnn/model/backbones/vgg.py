@@ -1,6 +1,6 @@
-"""VGG 16 and 19: with batch normalisation (`vgg:16`, `vgg:19`); the classic one is `vgg16`.
+"""VGG 16 and 19 with batch normalization (`vgg:16`, `vgg:19`), and the classic network for `vgg16`.
 
-Source: Simonyan and Zisserman 2014. The head's two dense layers work on the flattened RoI.
+Source: Simonyan and Zisserman 2014. The head's two dense layers take the flattened RoI.
 """
 
 import dataclasses
@@ -19,14 +19,20 @@ HEAD_WIDTH = 4096
 
 @dataclasses.dataclass(frozen=True)
 class Vgg:
-    """`depths` are the convolutions of each block; `classic` has biases, pooling and no normalisation."""
+    """VGG.
+
+    Attributes:
+        depths: Numbers of convolutions of each block.
+        classic: Whether to use biases and pooling without normalization.
+        options: Options of the backbone.
+    """
 
     depths: tuple[int, ...]
     classic: bool
     options: BackboneOptions
 
     def body(self, image: KerasTensor) -> KerasTensor:
-        """Feature map of stride 16, 512 channels."""
+        """Computes the feature map of stride 16, 512 channels."""
         x = image
         pooling = self.classic or self.options.use_pooling
         for block, (depth, width) in enumerate(zip(self.depths, WIDTHS, strict=True), start=1):
@@ -38,7 +44,7 @@ class Vgg:
         return x
 
     def head(self, crops: KerasTensor, downsample: bool) -> KerasTensor:
-        """4096 values a RoI."""
+        """Computes 4096 values per RoI."""
         x = crops
         if downsample:
             x = keras.layers.MaxPooling2D(2, 2, name="block5_pool")(x)
@@ -60,10 +66,17 @@ class Vgg:
 
 
 def create(variant: str, options: BackboneOptions) -> Vgg:
-    """`vgg:16` and `vgg:19`.
+    """Creates `vgg:16` or `vgg:19`.
+
+    Args:
+        variant: Depth.
+        options: Options of the backbone.
+
+    Returns:
+        The backbone.
 
     Raises:
-        ModelError: There is none of that depth.
+        ModelError: The depth is unknown.
     """
     refuse_unknown("vgg", variant, VARIANTS)
     return Vgg(VARIANTS[variant], classic=False, options=options)

@@ -1,32 +1,39 @@
-"""Keras archives (`.keras`): a zip of a configuration, weights in HDF5 and, in ours, a record.
+"""Keras archives (`.keras`): zip files of a configuration, weights in HDF5 and a training record.
 
-Written without Keras, so that another thread can; laid out as Keras lays them out. Read with bounds on
-everything, so that a stranger's archive can do no more than be refused.
+Archives are written without Keras, so that another thread can do it, in Keras's layout. All sizes are limited
+on reading, so that an untrusted archive can only be rejected.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import json
 import shutil
-import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
 from frcnn.errors import ModelError
-from frcnn.files import is_disk_full, no_room_to_read
-from frcnn.model.files.hdf5_process import read_tree_apart
+from frcnn.files import is_disk_full, no_room_to_read, unlinked_file
+from frcnn.limits import (
+    MODEL_TEXT_BYTES,
+    MODEL_TEXT_VALUES,
+    open_archive,
+    parse_json,
+    read_stream,
+)
+from frcnn.model.files.hdf5_process import read_tree_in_subprocess
 from frcnn.model.files.hdf5_tree import Tree
 
 RECORD, CONFIG, WEIGHTS, METADATA = "frcnn.json", "config.json", "model.weights.h5", "metadata.json"
-# Weights hardly shrink; texts do, and are small.
+# Weights are hardly compressible; texts are, but they are small.
 _MAX_EXPANSION = 4
-_MAX_TEXT = 64 << 20
 _BLOCK = 1 << 20
 
-# What broken archives make of zipfile.
+# Exceptions of zipfile for broken archives.
 FAULTS = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
@@ -42,7 +49,13 @@ FAULTS = (
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Group:
-    """Numbered variables of one owner: `path` in the HDF5 file, and the owner's `name`."""
+    """Numbered variables of one owner.
+
+    Attributes:
+        path: Path in the HDF5 file.
+        name: Name of the owner.
+        arrays: Values of the variables.
+    """
 
     path: str
     name: str
@@ -50,21 +63,40 @@ class Group:
 
 
 def write_archive(path: Path, config: str, groups: Sequence[Group], record: str, keras_version: str) -> None:
-    """Writes an archive that Keras can load; `config` and `record` are JSON. Needs no TensorFlow."""
+    """Writes an archive that Keras can load. Needs no TensorFlow.
+
+    Args:
+        path: Output file.
+        config: Configuration of the model, JSON.
+        groups: Variables of the model.
+        record: Training record, JSON.
+        keras_version: Version of Keras to store in the archive.
+    """
     written = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
     texts = {
         METADATA: json.dumps({"keras_version": keras_version, "date_saved": written}),
         CONFIG: config,
         RECORD: record,
     }
-    weights = path.with_name(f"{path.name}.{WEIGHTS}")
-    try:
+    with _file_beside(path) as weights:
         _write_weights(weights, groups)
         with zipfile.ZipFile(path, "w") as archive:
             for name, text in texts.items():
                 archive.writestr(name, text)
             with weights.open("rb") as source, archive.open(WEIGHTS, "w", force_zip64=True) as target:
                 shutil.copyfileobj(source, target, _BLOCK)
+
+
+@contextlib.contextmanager
+def _file_beside(path: Path) -> Iterator[Path]:
+    """Yields a temporary file for the weights: next to the archive, or unnamed for a sealed one."""
+    if path.is_relative_to("/proc"):
+        with unlinked_file() as weights:
+            yield weights
+        return
+    weights = path.with_name(f"{path.name}.{WEIGHTS}")
+    try:
+        yield weights
     finally:
         weights.unlink(missing_ok=True)
 
@@ -73,45 +105,67 @@ def _write_weights(path: Path, groups: Sequence[Group]) -> None:
     import h5py
 
     written: dict[int, h5py.Dataset] = {}
-    with h5py.File(path, "w") as archive:
+    with contextlib.ExitStack() as stack:
+        # Pass unnamed files as open files, which the HDF5 library requires. Named files are faster by path.
+        named = not path.is_relative_to("/proc")
+        archive = stack.enter_context(
+            h5py.File(path if named else stack.enter_context(path.open("w+b")), "w")
+        )
         for group in groups:
             folder = archive.create_group(group.path)
             folder.attrs["name"] = group.name
             for number, array in enumerate(group.arrays):
-                # An array that is there already gets a second name.
+                # Store shared arrays once, with a hard link for each further name.
                 folder[str(number)] = written.get(id(array), array)
                 written[id(array)] = folder[str(number)]
 
 
 def read_text(path: Path, name: str) -> str:
-    """A small member of an archive, as text.
+    """Reads a small member of an archive as text.
+
+    Args:
+        path: Archive.
+        name: Name of the member.
+
+    Returns:
+        The text.
 
     Raises:
-        ValueError and others of `FAULTS`: It is missing, broken, or larger than any such text.
+        ValueError: The text is too large; broken archives raise any of `FAULTS`.
     """
-    with zipfile.ZipFile(path) as archive:
-        if archive.getinfo(name).file_size > _MAX_TEXT:
-            raise ValueError(f"{name} claims to be larger than any configuration")
-        return archive.read(name).decode()
+    with open_archive(path) as archive, archive.open(name) as stream:
+        return read_stream(cast(BinaryIO, stream), MODEL_TEXT_BYTES).decode()
+
+
+def read_configuration(path: Path, name: str) -> Any:
+    """Reads a small JSON member of an archive; raises as `read_text`."""
+    return parse_json(read_text(path, name), MODEL_TEXT_BYTES, MODEL_TEXT_VALUES)
 
 
 def read_weights(path: Path, shown: Path) -> Tree:
-    """All weights of an archive, which messages call `shown`.
+    """Reads all weights of an archive.
+
+    Args:
+        path: Plain archive.
+        shown: Path of the file in messages.
+
+    Returns:
+        Arrays and texts of the weight file.
 
     Raises:
-        ModelError: It is broken.
-        RunError: There is no room to unpack it.
+        ModelError: The archive is broken.
+        RunError: There is no disk space to unpack it.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        plain = Path(folder) / "weights.h5"
+    # Use an unnamed file: content of a sealed file must not remain on disk.
+    with unlinked_file() as plain:
         try:
-            with zipfile.ZipFile(path) as archive:
+            with open_archive(path) as archive:
                 if archive.getinfo(WEIGHTS).file_size > _MAX_EXPANSION * path.stat().st_size:
-                    raise ValueError(f"{WEIGHTS} claims to be much larger than the file")
+                    raise ValueError(f"{WEIGHTS} is much larger than the file allows")
                 with archive.open(WEIGHTS) as packed, plain.open("wb") as unpacked:
                     shutil.copyfileobj(packed, unpacked, _BLOCK)
         except FAULTS as error:
             if is_disk_full(error):
                 raise no_room_to_read(shown) from error
             raise ModelError(f"{shown}: not a readable Keras archive ({error})") from error
-        return read_tree_apart(plain, shown)
+        return read_tree_in_subprocess(plain, shown)

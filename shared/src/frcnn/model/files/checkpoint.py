@@ -1,7 +1,7 @@
-"""Model files: graph, weights, optimizer state and what is needed to go on, in one file.
+"""Model files: graph, weights, optimizer state and training record in one file.
 
-A file is a Keras archive (a zip) with one more member, `frcnn.json`. With a key it is sealed and ends
-in `.tlt`; without one it is the plain archive and ends in `.keras`. Nothing in it is ever executed.
+A file is a Keras archive (a zip) with one more member, `frcnn.json`. With a key it is sealed and ends in
+`.tlt`; without one it is a plain archive and ends in `.keras`. Loading never executes code from the file.
 """
 
 import dataclasses
@@ -17,8 +17,16 @@ import numpy as np
 from frcnn.errors import ModelError
 from frcnn.model.build import detection_settings, geometry_of
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.model.files.archive import CONFIG, FAULTS, RECORD, Group, read_text, read_weights, write_archive
-from frcnn.model.files.config_guard import guarded, restore_initializers, room_for
+from frcnn.model.files.archive import (
+    CONFIG,
+    FAULTS,
+    RECORD,
+    Group,
+    read_configuration,
+    read_weights,
+    write_archive,
+)
+from frcnn.model.files.config_guard import limit_variable_bytes, restore_initializers, sanitize_config
 from frcnn.model.files.hdf5_tree import Tree
 from frcnn.model.files.variable_paths import owners_in
 from frcnn.model.keras_detector import KerasDetector
@@ -31,15 +39,22 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _OPTIMIZER = "optimizer/"
-# What a model's own counters and seeds take beside its weights.
+# Upper limit of the size of counters and seeds, which are not among the weights.
 _SPARE_BYTES = 16 << 20
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRecord:
-    """Where training stood: `epoch` epochs and `step` steps done, by a spec that reads `spec_text`.
+    """Progress of a training.
 
-    `history` has a row an epoch: its number, seconds, learning_rate, losses, mAP where validated.
+    Attributes:
+        arch: Architecture.
+        class_names: Class names in the order of their ids.
+        epoch: Number of completed epochs.
+        step: Number of completed steps.
+        spec_text: Text of the spec.
+        metrics: Metrics of the last epoch by name.
+        history: One row per epoch: its number, seconds, learning_rate, losses, and mAP if it was validated.
     """
 
     arch: str
@@ -53,12 +68,12 @@ class TrainingRecord:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class OptimizerState:
-    """What a file says of an optimizer.
+    """Optimizer state in a file.
 
     Attributes:
-        kind: Its class, such as `Adam`; of one that scales losses, the class within.
-        groups: Its variables by path: `optimizer/vars`, and `optimizer/inner_optimizer/vars` of the one
-            within one that scales losses.
+        kind: Class, such as `Adam`; with loss scaling, the class of the wrapped optimizer.
+        groups: Variables by path: `optimizer/vars`, and `optimizer/inner_optimizer/vars` of an optimizer that
+            is wrapped for loss scaling.
     """
 
     kind: str
@@ -66,21 +81,28 @@ class OptimizerState:
 
 
 class Snapshots:
-    """Takes the state of a model between two steps, for a writer that may be slower than the next one."""
+    """Takes snapshots of a model between two steps, which a writer can save during later steps."""
 
     def __init__(self, model: FasterRCNN) -> None:
-        """The model is built, and compiled if its optimizer is to be kept; both stay as they are."""
+        """Prepares snapshots of a model.
+
+        Args:
+            model: Built model, which is compiled if its optimizer is to be saved. It is not modified.
+        """
         with saved_as_float32(model):
             self._config = json.dumps(keras.saving.serialize_keras_object(model))
         self._owners = owners_in(model)
 
     def take(self) -> "Snapshot":
-        """All variables as they are now.
+        """Takes a snapshot of the current values of all variables.
 
-        The arrays share TensorFlow's memory, which it does not write to while others read it: it gives a
-        variable that is assigned new memory instead.
+        The arrays share TensorFlow's memory. TensorFlow does not write to memory that is being read:
+        assigning to a variable gives it new memory.
+
+        Returns:
+            The snapshot.
         """
-        # A variable may have two owners: what scales losses counts the slots of what it wraps as its own.
+        # A variable may have two owners: a loss-scaling optimizer also lists the slots of the wrapped one.
         arrays = {id(each): _shared(each) for owner in self._owners for each in owner.variables}
         groups = [
             Group(owner.path, owner.name, [arrays[id(each)] for each in owner.variables])
@@ -91,54 +113,85 @@ class Snapshots:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Snapshot:
-    """A model's configuration and numbers at one moment."""
+    """Configuration and variables of a model at one moment."""
 
     config: str
     groups: list[Group]
 
+    def not_finite(self) -> str | None:
+        """Returns the name of a part of the model with NaN or infinite values, or None."""
+        for group in self.groups:
+            for array in group.arrays:
+                if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+                    return group.name or group.path
+        return None
+
     def save(self, path: Path, record: TrainingRecord, key: str = "") -> None:
-        """Writes them to `path`, whole or not at all; sealed if there is a key. Any thread may call it."""
+        """Writes a model file atomically, from any thread.
+
+        Args:
+            path: Output file.
+            record: Progress of the training.
+            key: Key that seals the file; empty for a plain file.
+        """
         with created(path, key, "keras") as plain:
             text = json.dumps(dataclasses.asdict(record), indent=1)
             write_archive(plain, self.config, self.groups, text, keras.__version__)
 
 
 def _shared(variable: keras.Variable) -> np.ndarray:
-    # `numpy()` would copy, which takes longer than a step may be held up.
+    # `numpy()` would copy, which would delay the next step too long.
     return np.asarray(variable.value.read_value())
 
 
 def save_model(model: FasterRCNN, path: Path, record: TrainingRecord, key: str = "") -> None:
-    """Writes model and record to `path`, whole or not at all; sealed if there is a key."""
+    """Writes a model file atomically.
+
+    Args:
+        model: Model to save.
+        path: Output file.
+        record: Progress of the training.
+        key: Key that seals the file; empty for a plain file.
+    """
     Snapshots(model).take().save(path, record, key)
 
 
 def load_model(path: Path, key: str = "") -> tuple[FasterRCNN, TrainingRecord]:
-    """The detector in a file, and how far its training was; raises as `load_checkpoint`."""
+    """Loads a detector and its training record; arguments and errors as `load_checkpoint`."""
     return load_checkpoint(path, key)[:2]
 
 
 def load_checkpoint(path: Path, key: str = "") -> tuple[FasterRCNN, TrainingRecord, OptimizerState | None]:
-    """The detector in a file, how far its training was, and the optimizer's state if there is one.
+    """Loads a detector, its training record and the optimizer state.
 
     Args:
-        path: Sealed or plain; the contents decide.
-        key: Of a sealed file.
+        path: Model file, sealed or plain; the content decides which.
+        key: Key of a sealed file.
+
+    Returns:
+        Tuple of detector, training record, and optimizer state, or None if the file has none.
 
     Raises:
-        ModelError: Missing, broken, sealed with another key, or not one of ours.
+        ModelError: The file is missing, broken, sealed with another key, or not a detector of this program.
     """
     if not path.is_file():
-        raise ModelError(f"{path}: no such model file; give one with -m or in the spec")
+        raise ModelError(f"{path}: no such model file; set one with -m or in the spec")
     with opened(path, key, "keras") as plain:
         return _load_plain(plain, path)
 
 
 def read_record(path: Path, key: str = "") -> TrainingRecord:
-    """How far the training of a model file was, without building the model.
+    """Reads the training record of a model file without building the model.
+
+    Args:
+        path: Model file.
+        key: Key of a sealed file.
+
+    Returns:
+        The record.
 
     Raises:
-        ModelError: As `load_model`.
+        ModelError: The file is broken, sealed with another key, or not a detector of this program.
     """
     with opened(path, key, "keras") as plain:
         return _record_in(plain, path)
@@ -146,7 +199,7 @@ def read_record(path: Path, key: str = "") -> TrainingRecord:
 
 def _record_in(plain: Path, shown: Path) -> TrainingRecord:
     try:
-        record = _record_of(json.loads(read_text(plain, RECORD)))
+        record = _record_of(read_configuration(plain, RECORD))
     except (*FAULTS, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{shown}: not a detector written by this program ({error})") from error
     return record
@@ -172,38 +225,42 @@ def _load_plain(plain: Path, shown: Path) -> tuple[FasterRCNN, TrainingRecord, O
     record = _record_in(plain, shown)
     tree = read_weights(plain, shown)
     try:
-        config = json.loads(read_text(plain, CONFIG))
+        config = read_configuration(plain, CONFIG)
         model = _built(config, tree)
         fill(model, tree)
     except ModelError as error:
         raise ModelError(f"{shown}: {error}") from error
-    except Exception as error:  # there is nothing that Keras might not raise about a wrong configuration
+    except Exception as error:  # Keras may raise anything for an invalid configuration
         raise ModelError(f"{shown}: damaged, or written by a newer version ({_first_line(error)})") from error
     return model, record, _optimizer_state(config, tree)
 
 
 def _built(config: Any, tree: Tree) -> FasterRCNN:
-    """The detector that a configuration describes; its weights are zero."""
-    safe, initializers = guarded(config)
+    """Builds the detector that a configuration describes; its weights are zero."""
+    safe, initializers = sanitize_config(config)
     size = sum(array.nbytes for path, array in tree.arrays.items() if not path.startswith(_OPTIMIZER))
-    with room_for(size + _SPARE_BYTES):
+    with limit_variable_bytes(size + _SPARE_BYTES):
         model = keras.saving.deserialize_keras_object(safe, safe_mode=True)
     if not isinstance(model, FasterRCNN):
-        raise ModelError(f"holds a {type(model).__name__}, not a detector")
+        raise ModelError(f"contains a {type(model).__name__}, not a detector")
     restore_initializers([*model.features.layers, *model.roi_head.layers], initializers)
     return model
 
 
 def fill(model: FasterRCNN, tree: Tree) -> None:
-    """Puts the file's numbers into the model's variables.
+    """Assigns the arrays in a file to the model's variables.
+
+    Args:
+        model: Model to fill.
+        tree: Content of the weight file.
 
     Raises:
-        ModelError: They are not those of this model.
+        ModelError: The arrays do not match the model.
     """
     for owner in owners_in(model):
         arrays = tree.numbered(owner.path)
         if [array.shape for array in arrays] != [tuple(each.shape) for each in owner.variables]:
-            raise ModelError(f"damaged: the weights of {owner.name} are not those that its layer has")
+            raise ModelError(f"damaged: the weights of {owner.name} do not match its layer")
         for variable, array in zip(owner.variables, arrays, strict=True):
             variable.assign(array)
 
@@ -221,10 +278,19 @@ def _optimizer_state(config: Mapping[str, Any], tree: Tree) -> OptimizerState | 
 
 
 def load_detector(path: Path, spec: "Experiment", key: str = "", mode: str = "evaluation") -> KerasDetector:
-    """The detector in a file with the spec's settings for `mode`, `evaluation` or `inference`.
+    """Loads the detector in a file with settings from a spec.
+
+    Args:
+        path: Model file.
+        spec: Spec.
+        key: Key of a sealed file.
+        mode: Section of the spec to use: `evaluation` or `inference`.
+
+    Returns:
+        The detector.
 
     Raises:
-        ModelError: As `load_model`; or the spec wants other classes or another input size.
+        ModelError: The model cannot be loaded, or the spec has other classes or another input size.
     """
     model, _ = load_model(path, key)
     check_fits(model, spec, path)
@@ -233,7 +299,16 @@ def load_detector(path: Path, spec: "Experiment", key: str = "", mode: str = "ev
 
 
 def check_fits(model: FasterRCNN, spec: "Experiment", path: Path) -> None:
-    """Raises ModelError, both sides named, if the spec wants other classes or another input size."""
+    """Checks whether a model matches a spec.
+
+    Args:
+        model: Model.
+        spec: Spec.
+        path: Model file, for messages.
+
+    Raises:
+        ModelError: The spec has other classes or another input size; the message shows both.
+    """
     have, wanted = model.geometry, geometry_of(spec)
     if have.class_names != tuple(spec.class_names):
         raise ModelError(

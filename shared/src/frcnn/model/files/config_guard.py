@@ -1,8 +1,8 @@
-"""What a model file's configuration may ask for: known layers, known sizes, nothing else.
+"""Restricts model configurations in files to known classes and bounded sizes.
 
-Keras builds whatever classes a configuration names, with whatever sizes. Before it sees one from a file,
-`guarded` has looked at every node, and initialisers have given way to `FromFile`, which counts the bytes
-that variables take: a model may be no larger than the weights that came with it.
+Keras builds any class that a configuration names, in any size. Before Keras gets the configuration of a file,
+`sanitize_config` checks every node and replaces initializers by `FromFile`, which counts the bytes of the
+variables: a model must not be larger than the weights in its file.
 """
 
 import contextlib
@@ -45,7 +45,7 @@ _OURS = {
         *(QDQ, QuantizedConv2D, QuantizedDense, QuantizedDepthwiseConv2D),
     )
 }
-# What compiling wants is the trainer's to say; objects that are shared are equal anyway.
+# The trainer compiles the model itself; shared objects may be separate, because they are equal.
 _LEFT_OUT = ("compile_config", "shared_object_id")
 _INITIALIZER = "_initializer"
 _MAX_DEPTH = 40
@@ -57,21 +57,21 @@ _left: contextvars.ContextVar[float] = contextvars.ContextVar("bytes_left", defa
 
 @keras.saving.register_keras_serializable("frcnn")
 class FromFile(keras.initializers.Initializer):
-    """Zeros that a file's weights will replace."""
+    """Initializer that returns zeros, to be replaced by the weights in the file."""
 
     def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> tf.Tensor:
-        """Zeros; raises ModelError if the model is larger than its file."""
+        """Returns zeros; raises ModelError if the model is larger than its file."""
         dtype = dtype or "float32"
         left = _left.get() - math.prod(shape) * tf.as_dtype(dtype).size
         if left < 0:
-            raise ModelError("its configuration describes a larger model than its weights")
+            raise ModelError("the configuration describes a larger model than its weights")
         _left.set(left)
         return tf.zeros(shape, dtype)
 
 
 @contextlib.contextmanager
-def room_for(size: int) -> Iterator[None]:
-    """Within it variables may take `size` bytes."""
+def limit_variable_bytes(size: int) -> Iterator[None]:
+    """Limits the total size of variables that are created within the block, in bytes."""
     token = _left.set(size)
     try:
         yield
@@ -82,18 +82,30 @@ def room_for(size: int) -> Iterator[None]:
 Initializers = dict[tuple[str, str], Any]
 
 
-def guarded(config: Any) -> tuple[Any, Initializers]:
-    """A configuration that is safe to build, and the initialisers that it named, by layer and argument.
+def sanitize_config(config: Any) -> tuple[Any, Initializers]:
+    """Makes a model configuration from a file safe to build.
+
+    Args:
+        config: Deserialized JSON of the configuration.
+
+    Returns:
+        Tuple of the configuration with `FromFile` for every initializer, and the original initializers, keyed
+        by (layer name, argument name).
 
     Raises:
-        ModelError: It names a class that no detector of this program has, or numbers out of all proportion.
+        ModelError: A class is not allowed, or depth, length or a number exceeds its limit.
     """
     walk = _Walk()
     return walk.node(config, 0), walk.initializers
 
 
 def restore_initializers(layers: list[keras.Layer], initializers: Initializers) -> None:
-    """Gives layers back what `guarded` took from them."""
+    """Restores the initializers that `sanitize_config` replaced.
+
+    Args:
+        layers: Layers of the model.
+        initializers: Initializers from `sanitize_config`.
+    """
     for layer in layers:
         for (name, argument), value in initializers.items():
             if name == layer.name:
@@ -108,13 +120,13 @@ class _Walk:
     def node(self, node: Any, depth: int) -> Any:
         self._nodes += 1
         if depth > _MAX_DEPTH or self._nodes > _MAX_NODES:
-            raise ModelError("its configuration is nested more deeply, or is longer, than any detector's")
+            raise ModelError("the configuration is nested more deeply or longer than any detector's")
         if isinstance(node, list):
             return [self.node(each, depth + 1) for each in node]
         if isinstance(node, dict):
             return self._object(node, depth)
         if isinstance(node, int | float) and not isinstance(node, bool) and not abs(node) <= _MAX_NUMBER:
-            raise ModelError(f"its configuration has the number {node}, which no detector needs")
+            raise ModelError(f"the configuration contains the number {node}, which no detector needs")
         return node
 
     def _object(self, node: dict[str, Any], depth: int) -> dict[str, Any]:
@@ -136,9 +148,9 @@ class _Walk:
 
 def _check_class(node: dict[str, Any]) -> None:
     module, name, registered = (node.get(key) for key in ("module", "class_name", "registered_name"))
-    # Keras looks a registered name up first; one that is not registered, in any module the file names.
+    # Keras looks up the registered name first, then the class in any module that the file names.
     if registered in _OURS:
         return
     if (module, name) in _ALLOWED and registered in (None, name):
         return
-    raise ModelError(f"its configuration names {module}.{name}, which no detector of this program has")
+    raise ModelError(f"the configuration names {module}.{name}, which no detector of this program uses")

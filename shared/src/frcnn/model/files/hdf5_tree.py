@@ -1,7 +1,7 @@
-"""What an HDF5 file of weights holds, as plain Python: arrays and the texts that name them.
+"""Reads HDF5 weight files as arrays and the texts that name them.
 
-Read with h5py only: no layer is built, no class of the file is looked up. For files from elsewhere use
-`frcnn.model.files.hdf5_process`: the HDF5 library crashes on some damaged ones.
+Only h5py is used: no layer is built, and no class is looked up. Read untrusted files with
+`frcnn.model.files.hdf5_process`, because the HDF5 library crashes on some damaged files.
 """
 
 import dataclasses
@@ -12,14 +12,15 @@ import h5py
 import numpy as np
 
 from frcnn.errors import ModelError
+from frcnn.limits import HDF5_TEXT_BYTES
 
 _MAX_DEPTH = 32
 # A detector of 1000 layers with Adam has 10,000 arrays.
 _MAX_MEMBERS = 200_000
-# All arrays together may be this much larger than the file, for files that are compressed.
+# Maximum size of all arrays relative to the file, which may be compressed.
 _MAX_EXPANSION = 4
 
-# What broken files make of h5py and the code below.
+# Exceptions of h5py and of the code below for broken files.
 FAULTS = (
     OSError,
     EOFError,
@@ -37,10 +38,10 @@ FAULTS = (
 
 @dataclasses.dataclass
 class Tree:
-    """Members by their paths, such as `layers/conv2d/vars/0`; the file itself is `""`.
+    """Members of an HDF5 file by path, such as `layers/conv2d/vars/0`; the file itself is `""`.
 
     Attributes:
-        arrays: Numbers of any type, as they are stored.
+        arrays: Arrays of any numeric type, as stored.
         texts: Attributes that are texts or lists of texts, by the path of their group or array.
     """
 
@@ -48,7 +49,7 @@ class Tree:
     texts: dict[str, dict[str, str | list[str]]] = dataclasses.field(default_factory=dict)
 
     def numbered(self, group: str) -> list[np.ndarray]:
-        """The arrays `0`, `1`, ... of a group; Keras numbers a layer's weights so."""
+        """Returns the arrays `0`, `1`, ... of a group, as Keras numbers a layer's weights."""
         arrays: list[np.ndarray] = []
         while (array := self.arrays.get(f"{group}/{len(arrays)}")) is not None:
             arrays.append(array)
@@ -56,16 +57,23 @@ class Tree:
 
 
 def read_tree(path: Path) -> Tree:
-    """All of an HDF5 file.
+    """Reads an HDF5 file.
 
-    Links that lead elsewhere, arrays that are kept in other files or claim more than the file can hold,
-    and members that are not numbers are refused.
+    Rejects links to other places, arrays that are stored in other files or larger than the file allows, and
+    members that are not numeric.
+
+    Args:
+        path: HDF5 file.
+
+    Returns:
+        Arrays and texts of the file.
 
     Raises:
-        ModelError: It is broken, or one of those; does not name the file.
+        ModelError: The file is broken or rejected; the message does not name the file.
     """
     try:
-        with h5py.File(path, "r") as archive:
+        # Pass an open file: the HDF5 library cannot open an unnamed file by path.
+        with path.open("rb") as stream, h5py.File(stream, "r") as archive:
             reader = _Reader(path.stat().st_size)
             reader.visit(archive, "", 0)
     except FAULTS as error:
@@ -74,12 +82,13 @@ def read_tree(path: Path) -> Tree:
 
 
 class _Reader:
-    """Walks a file; counts what it costs."""
+    """Reads a file recursively and enforces the limits."""
 
     def __init__(self, size: int) -> None:
         self.tree = Tree()
         self._largest, self._left = size, _MAX_EXPANSION * size
         self._members = 0
+        self._text_left = HDF5_TEXT_BYTES + size
         self._by_address: dict[int, np.ndarray] = {}
 
     def visit(self, group: h5py.Group, path: str, depth: int) -> None:
@@ -93,6 +102,7 @@ class _Reader:
             if not isinstance(group.get(key, getlink=True), h5py.HardLink):
                 raise ValueError(f"{key!r} is a link, which no weight file needs")
             child, name = group[key], f"{path}/{key}" if path else key
+            self._count_text(len(name))
             if isinstance(child, h5py.Group):
                 self.visit(child, name, depth + 1)
             else:
@@ -101,14 +111,14 @@ class _Reader:
 
     def _array(self, dataset: Any) -> np.ndarray:
         if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in "fiub":
-            raise ValueError("a weight that is not an array of numbers")
-        # The same array under many names is read once, or a small file could fill the memory.
+            raise ValueError("a weight is not an array of numbers")
+        # Read an array with many names only once; otherwise a small file could fill the memory.
         address = h5py.h5o.get_info(dataset.id).addr
         if address not in self._by_address:
             if dataset.is_virtual or dataset.external:
-                raise ValueError("a weight that is kept in another file")
+                raise ValueError("a weight is stored in another file")
             if dataset.nbytes > self._largest or dataset.nbytes > self._left:
-                raise ValueError("a weight that claims to be larger than the file")
+                raise ValueError("a weight is larger than the file")
             self._left -= dataset.nbytes
             self._by_address[address] = np.asarray(dataset[()])
         return self._by_address[address]
@@ -120,6 +130,12 @@ class _Reader:
             if values.dtype.kind not in "OSU":
                 continue
             texts = [value.decode() if isinstance(value, bytes) else str(value) for value in values.ravel()]
+            self._count_text(sum(map(len, texts)))
             found[name] = texts if values.ndim else texts[0]
         if found:
             self.tree.texts[path] = found
+
+    def _count_text(self, length: int) -> None:
+        self._text_left -= length
+        if self._text_left < 0:
+            raise ValueError("more names and texts than any weight file")

@@ -1,20 +1,20 @@
-"""Where Keras puts a model's variables in a weight file."""
+"""Determines the paths of a model's variables in a Keras weight file."""
 
 import dataclasses
 from typing import Any
 
 import keras
-from keras.src.saving import saving_lib  # no public way says where a variable goes
+from keras.src.saving import saving_lib  # no public API gives the path of a variable
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Owner:
-    """What holds variables: a layer, a metric, the optimizer.
+    """Owner of variables: a layer, a metric or the optimizer.
 
     Attributes:
-        path: Of its group in the file, such as `features/layers/conv2d/vars`.
-        name: The layer's name.
-        variables: In the order of their numbers.
+        path: Path of its group in the file, such as `features/layers/conv2d/vars`.
+        name: Name of the layer.
+        variables: Variables in the order of their numbers.
     """
 
     path: str
@@ -23,14 +23,21 @@ class Owner:
 
 
 def owners_in(model: keras.Model) -> list[Owner]:
-    """All that hold variables, the optimizer too, in the order in which Keras writes them."""
+    """Lists the owners of a model's variables, including the optimizer, in Keras's order.
+
+    Args:
+        model: Built model.
+
+    Returns:
+        The owners.
+    """
     store = _Listing()
     saving_lib._save_state(
         model, weights_store=store, assets_store=None, inner_path="", visited_saveables=set()
     )
     optimizer, path = getattr(model, "optimizer", None), "optimizer"
     while optimizer is not None:
-        # An optimizer gives away values, not variables.
+        # Optimizers store values instead of variables, so list the variables here.
         store.groups[path].update({str(n): each for n, each in enumerate(optimizer.variables)})
         optimizer, path = getattr(optimizer, "inner_optimizer", None), f"{path}/inner_optimizer"
     return [
@@ -41,13 +48,13 @@ def owners_in(model: keras.Model) -> list[Owner]:
 
 
 class _Group(dict[str, Any]):
-    """What an owner would write."""
+    """Variables that an owner writes."""
 
     name = ""
 
 
 class _Listing(saving_lib.H5IOStore):
-    """Passes for a file, and notes what would be written to it."""
+    """Weight store that records what Keras writes, instead of a file."""
 
     def __init__(self) -> None:
         self.groups: dict[str, _Group] = {}

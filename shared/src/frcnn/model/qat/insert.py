@@ -1,4 +1,4 @@
-"""Detectors of quantisation-aware training: made from float ones, and taken apart again for export."""
+"""Converts float detectors to quantization-aware training, and back for export."""
 
 import dataclasses
 import logging
@@ -10,32 +10,32 @@ import numpy as np
 from keras import KerasTensor
 
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.model.keras_graph import copy_variables, maker_of, rebuild
+from frcnn.model.keras_graph import copy_variables, producer_layer, rebuild
 from frcnn.model.layers import Conv2D
 from frcnn.model.qat.layers import QDQ, QuantizedConv2D, QuantizedDense, QuantizedDepthwiseConv2D
-from frcnn.model.qat.points import MOVES, Place, Places
+from frcnn.model.qat.points import MOVES, Places, RoundingPoint
 
 log = logging.getLogger(__name__)
 
-QUANTISED: Mapping[type[keras.Layer], type[keras.Layer]] = {
+QUANTIZED: Mapping[type[keras.Layer], type[keras.Layer]] = {
     Conv2D: QuantizedConv2D,
     keras.layers.DepthwiseConv2D: QuantizedDepthwiseConv2D,
     keras.layers.Dense: QuantizedDense,
 }
-_PLAIN = {quantised: plain for plain, quantised in QUANTISED.items()}
-_QUANTISED_TYPES: tuple[Any, ...] = tuple(_PLAIN)
+_PLAIN = {quantized: plain for plain, quantized in QUANTIZED.items()}
+_QUANTIZED_TYPES: tuple[Any, ...] = tuple(_PLAIN)
 
 
 @dataclasses.dataclass(frozen=True)
-class Unquantised:
-    """What a QAT model comes down to for those who export it.
+class Unquantized:
+    """Float model and ranges from a QAT model, for export.
 
     Attributes:
-        model: Without a trace of quantisation; its kernels have the rounded values.
-        tensor_scales: Largest magnitude of activations that training settled on, by the name of the layer
-            of `model` whose result it is, in the order of computation. The inputs are the layers
-            `input_image` and `crops`. Results that are not rounded are left out.
-        weight_limits: Largest magnitude of each filter's weights by layer, float32 [filters]; a weight is
+        model: Float model; its kernels have the rounded values.
+        tensor_scales: Largest magnitude of activations found in training, by the name of the layer of `model`
+            that outputs them, in the order of computation. The inputs are the layers `input_image` and
+            `crops`. Outputs that are not rounded are left out.
+        weight_limits: Largest magnitude of each filter's weights by layer, float32 `[filters]`; a weight is
             an integer from -127 to 127 times limit / 127.
     """
 
@@ -45,65 +45,80 @@ class Unquantised:
 
 
 def is_qat(model: FasterRCNN) -> bool:
-    """Whether a detector rounds what an INT8 engine rounds."""
+    """Checks whether a detector is a QAT model, which rounds what an INT8 engine rounds."""
     return any(isinstance(layer, QDQ) for part in (model.features, model.roi_head) for layer in part.layers)
 
 
 def to_qat(model: FasterRCNN, *, per_channel: bool = False) -> FasterRCNN:
-    """A detector with the same weights that rounds kernels and activations to 8 bits.
+    """Creates a detector with the same weights that rounds kernels and activations to 8 bits.
 
     Args:
-        model: A float detector, pruned or not; it is left as it was.
+        model: Float detector, pruned or not; it is not modified.
         per_channel: Whether each filter of a kernel has its own range.
 
+    Returns:
+        The QAT model.
+
     Raises:
-        ValueError: It is a QAT model already.
+        ValueError: `model` is already a QAT model.
     """
     if is_qat(model):
-        raise ValueError("the model is quantised already")
-    # The feature map is the one output that goes on to layers.
-    features = _quantise(model.features, model.features.outputs[1:], per_channel)
-    roi_head = _quantise(model.roi_head, model.roi_head.outputs, per_channel)
+        raise ValueError("the model is quantized already")
+    # Only the feature map is the input of further layers.
+    features = _quantize(model.features, model.features.outputs[1:], per_channel)
+    roi_head = _quantize(model.roi_head, model.roi_head.outputs, per_channel)
     return FasterRCNN(features, roi_head, model.geometry, name=model.name)
 
 
-def from_qat(model: FasterRCNN) -> Unquantised:
-    """The float detector in a QAT model, and the ranges that training found; `model` is left as it was."""
+def from_qat(model: FasterRCNN) -> Unquantized:
+    """Extracts the float detector and the learned ranges from a QAT model.
+
+    Args:
+        model: QAT model; it is not modified.
+
+    Returns:
+        The float detector and the ranges.
+    """
     scales: dict[str, float] = {}
     limits: dict[str, np.ndarray] = {}
     features, roi_head = (_strip(part, scales, limits) for part in (model.features, model.roi_head))
-    return Unquantised(FasterRCNN(features, roi_head, model.geometry, name=model.name), scales, limits)
+    return Unquantized(FasterRCNN(features, roi_head, model.geometry, name=model.name), scales, limits)
 
 
 def set_per_channel(model: FasterRCNN, per_channel: bool) -> None:
-    """Whether each filter of a QAT model's kernels has its own range from now on."""
+    """Sets whether each filter of a QAT model's kernels has its own range.
+
+    Args:
+        model: QAT model, which is modified.
+        per_channel: Whether each filter of a kernel has its own range.
+    """
     for part in (model.features, model.roi_head):
         for layer in part.layers:
-            if isinstance(layer, _QUANTISED_TYPES):
+            if isinstance(layer, _QUANTIZED_TYPES):
                 layer.per_channel = per_channel
 
 
-def _quantise(network: keras.Model, answers: list[KerasTensor], per_channel: bool) -> keras.Model:
+def _quantize(network: keras.Model, answers: list[KerasTensor], per_channel: bool) -> keras.Model:
     places = Places(network, answers)
     fresh: dict[str, keras.Layer] = {}
 
     def connect(node: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
         layer, place = node.operation, places.of(node)
         if layer.name not in fresh:
-            linear = place is Place.ROUND_ACTIVATION
-            fresh[layer.name] = _quantised(layer, per_channel, linear=linear)
+            linear = place is RoundingPoint.ROUND_ACTIVATION
+            fresh[layer.name] = _quantized(layer, per_channel, linear=linear)
         result = fresh[layer.name](*arguments, **options)
-        if place is Place.NOWHERE:
+        if place is RoundingPoint.NOWHERE:
             return result
         activation = getattr(layer, "activation", None)
-        inside = activation not in (None, keras.activations.linear) and type(layer) in QUANTISED
+        inside = activation not in (None, keras.activations.linear) and type(layer) in QUANTIZED
         name = f"{layer.name}_act" if inside else layer.name
-        if place is Place.ROUND_ACTIVATION:
+        if place is RoundingPoint.ROUND_ACTIVATION:
             result = _rounded(result, layer.name)
             result = keras.layers.Activation(activation, name=name)(result)
         return _rounded(result, name)
 
-    made = rebuild(network, connect, lambda tensor: _rounded(tensor, maker_of(tensor).name))
+    made = rebuild(network, connect, lambda tensor: _rounded(tensor, producer_layer(tensor).name))
     for layer in network.layers:
         if layer.name in fresh:
             copy_variables(layer, fresh[layer.name])
@@ -114,12 +129,12 @@ def _rounded(tensor: KerasTensor, name: str) -> KerasTensor:
     return QDQ(name=f"{name}_qdq")(tensor)
 
 
-def _quantised(layer: keras.Layer, per_channel: bool, *, linear: bool) -> keras.Layer:
-    """A layer like this one, with a rounded kernel if it has one, and perhaps without its activation."""
-    config, kind = layer.get_config(), QUANTISED.get(type(layer))
+def _quantized(layer: keras.Layer, per_channel: bool, *, linear: bool) -> keras.Layer:
+    """Creates the QAT version of a layer; `linear` removes the activation."""
+    config, kind = layer.get_config(), QUANTIZED.get(type(layer))
     if kind is None:
         if hasattr(layer, "kernel"):
-            log.warning("layer %s (%s): its kernel stays float", layer.name, type(layer).__name__)
+            log.warning("Layer %s (%s): the kernel is not quantized", layer.name, type(layer).__name__)
         return type(layer).from_config(config)
     if linear:
         config["activation"] = "linear"
@@ -134,7 +149,7 @@ def _strip(network: keras.Model, scales: dict[str, float], limits: dict[str, np.
         layer, source, result = node.operation, node.input_tensors[0], node.outputs[0]
         if isinstance(layer, QDQ):
             known[id(result)] = float(layer.scaling_factor)
-            scales[maker_of(source).name] = known[id(result)]
+            scales[producer_layer(source).name] = known[id(result)]
             return arguments[0]
         if isinstance(layer, MOVES) and id(source) in known:
             scales[layer.name] = known[id(result)] = known[id(source)]
@@ -146,7 +161,7 @@ def _strip(network: keras.Model, scales: dict[str, float], limits: dict[str, np.
     for layer in network.layers:
         if layer.name in fresh:
             copy_variables(layer, fresh[layer.name])
-        if isinstance(layer, _QUANTISED_TYPES):
+        if isinstance(layer, _QUANTIZED_TYPES):
             fresh[layer.name].kernel.assign(layer.effective_kernel())
             filters = layer.kernel.shape[-layer.filter_axes :]
             limits[layer.name] = np.broadcast_to(
@@ -156,7 +171,7 @@ def _strip(network: keras.Model, scales: dict[str, float], limits: dict[str, np.
 
 
 def _plain(layer: keras.Layer) -> keras.Layer:
-    """The layer without quantisation."""
+    """Creates the float layer for a QAT layer."""
     config, kind = layer.get_config(), _PLAIN.get(type(layer))
     if kind is None:
         return type(layer).from_config(config)

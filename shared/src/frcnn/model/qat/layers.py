@@ -1,7 +1,7 @@
-"""Layers of quantisation-aware training: what an INT8 engine will round is rounded in training already.
+"""Layers of quantization-aware training, which round what an INT8 engine will round.
 
-Kernels and activations are rounded in the forward pass only; weights stay float32, and gradients pass
-straight through. Names and saved weights are those of the layers they stand for.
+Kernels and activations are rounded in the forward pass only; weights stay float32, and gradients ignore the
+rounding. Names and saved weights equal those of the float layers.
 """
 
 from typing import Any
@@ -11,55 +11,60 @@ import numpy as np
 import tensorflow as tf
 
 from frcnn.model.layers import Conv2D
-from frcnn.ops.fake_quant import fake_quantise, fake_quantise_kernel, kernel_limits
+from frcnn.ops.fake_quant import fake_quantize, fake_quantize_kernel, kernel_limits
 
-# What a range is before the first batch, as in the reference; that batch replaces it.
+# Range before the first batch, as in TAO; that batch replaces it.
 INITIAL_RANGE = 6.0
 DECAY = 0.999
 
 
 @keras.saving.register_keras_serializable("frcnn")
 class QDQ(keras.layers.Layer):
-    """Rounds activations to 8 bits (quantise, dequantise) within a range that it learns in training.
+    """Layer that rounds activations to 8 bits (quantize, dequantize) within a learned range.
 
-    `scaling_factor` is the moving average of the batches' largest magnitudes: a value above it is cut
-    off. The first batch replaces the start value, since the average is free of the bias to it.
+    `scaling_factor` is the moving average of the batches' largest magnitudes; larger values are clipped. The
+    average is bias-corrected, so the first batch replaces the initial value.
     """
 
-    keeps_channels = True  # to the pruner
+    keeps_channels = True  # read by the pruner
 
     def __init__(self, *, decay: float = DECAY, **options: Any) -> None:
-        """`decay` of the moving average, and arguments of `keras.layers.Layer`."""
+        """Creates a layer.
+
+        Args:
+            decay: Decay of the moving average.
+            options: Arguments of `keras.layers.Layer`.
+        """
         super().__init__(**options)
         self.decay = decay
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Two numbers, float32 whatever the layer computes in."""
+        """Creates the two float32 scalars `scaling_factor` and `updates`."""
         kind: dict[str, Any] = {"shape": (), "dtype": "float32", "trainable": False, "autocast": False}
         start = keras.initializers.Constant(INITIAL_RANGE)
         self.scaling_factor = self.add_weight(name="scaling_factor", initializer=start, **kind)
         self.updates = self.add_weight(name="updates", initializer="zeros", **kind)
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """`inputs` rounded, in their dtype; in training the range follows them first."""
+        """Rounds `inputs`, in their dtype; in training, updates the range first."""
         values = tf.cast(inputs, tf.float32)
         limit = self._follow(values) if training else tf.convert_to_tensor(self.scaling_factor.value)
-        return tf.cast(fake_quantise(values, limit), inputs.dtype)
+        return tf.cast(fake_quantize(values, limit), inputs.dtype)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """That of the input."""
+        """Returns the input shape."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """The Keras layer's configuration and `decay`."""
+        """Returns the Keras layer's configuration and `decay`."""
         return {**super().get_config(), "decay": self.decay}
 
     def _follow(self, values: tf.Tensor) -> tf.Tensor:
-        """Takes the batch into the moving average, which it returns."""
+        """Updates the moving average with a batch and returns it."""
         largest = tf.stop_gradient(tf.reduce_max(tf.abs(values)))
         updates, before = self.updates.value + 1.0, tf.convert_to_tensor(self.scaling_factor.value)
-        # An average from 0 with this decay, divided by 1 - decay ** updates: the weight of what it was
-        # before the first batch. As an increment it needs no second average.
+        # Bias-corrected moving average: an average that starts at 0, divided by 1 - decay ** updates.
+        # Written as an increment, it needs no second average.
         share = (1.0 - self.decay) / -tf.math.expm1(updates * np.log(self.decay))
         limit = before + tf.cast(share, tf.float32) * (largest - before)
         self.updates.assign(updates)
@@ -67,48 +72,54 @@ class QDQ(keras.layers.Layer):
         return limit
 
 
-class _QuantisedKernel:
-    """For a layer with a kernel: it computes with the kernel rounded to 8 bits."""
+class _QuantizedKernel:
+    """Mixin for layers with a kernel, which is rounded to 8 bits before use."""
 
-    filter_axes = 1  # of the kernel, the last ones
+    filter_axes = 1  # number of the kernel's last axes that index filters
 
     def __init__(self, *arguments: Any, per_channel: bool = False, **options: Any) -> None:
-        """The range is the kernel's own, or with `per_channel` each filter's own."""
+        """Creates a layer.
+
+        Args:
+            arguments: Arguments of the Keras layer.
+            per_channel: Whether each filter has its own range, instead of one range for the kernel.
+            options: Keyword arguments of the Keras layer.
+        """
         super().__init__(*arguments, **options)
         self.per_channel = per_channel
 
     def add_weight(self, *arguments: Any, **options: Any) -> keras.Variable:
-        """As in Keras, but that kernels are rounded from their float32 values in mixed precision too."""
+        """Adds a weight as Keras does, except that kernels stay float32 in mixed precision."""
         if options.get("name") == "kernel":
             options["autocast"] = False
         return super().add_weight(*arguments, **options)  # type: ignore[misc]
 
     def limits(self) -> tf.Tensor:
-        """Largest magnitudes that the rounding keeps, float32: [] or [1, ..., filters]."""
+        """Returns the largest magnitudes to represent, float32 `[]` or `[1, ..., filters]`."""
         return kernel_limits(self.kernel.value, self.filter_axes if self.per_channel else 0)  # type: ignore[attr-defined]
 
     def effective_kernel(self) -> tf.Tensor:
-        """The kernel that the layer computes with, float32."""
-        return fake_quantise_kernel(self.kernel.value, self.limits())  # type: ignore[attr-defined]
+        """Returns the rounded kernel, float32."""
+        return fake_quantize_kernel(self.kernel.value, self.limits())  # type: ignore[attr-defined]
 
     def get_config(self) -> dict[str, Any]:
-        """The layer's configuration and `per_channel`."""
+        """Returns the layer's configuration and `per_channel`."""
         return {**super().get_config(), "per_channel": self.per_channel}  # type: ignore[misc]
 
 
 @keras.saving.register_keras_serializable("frcnn")
-class QuantizedConv2D(_QuantisedKernel, Conv2D):
-    """The detector's convolution with a kernel of 8 bits; takes the DFT route where that one does."""
+class QuantizedConv2D(_QuantizedKernel, Conv2D):
+    """The detector's convolution with an 8-bit kernel; uses the DFT route in the same cases."""
 
 
 @keras.saving.register_keras_serializable("frcnn")
-class QuantizedDepthwiseConv2D(_QuantisedKernel, keras.layers.DepthwiseConv2D):
-    """Depthwise convolution with a kernel of 8 bits."""
+class QuantizedDepthwiseConv2D(_QuantizedKernel, keras.layers.DepthwiseConv2D):
+    """Depthwise convolution with an 8-bit kernel."""
 
     filter_axes = 2
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """The convolution of [N, H, W, D]."""
+        """Convolves inputs `[N, H, W, D]`."""
         outputs = keras.ops.depthwise_conv(
             inputs,
             tf.cast(self.effective_kernel(), inputs.dtype),
@@ -121,11 +132,11 @@ class QuantizedDepthwiseConv2D(_QuantisedKernel, keras.layers.DepthwiseConv2D):
 
 
 @keras.saving.register_keras_serializable("frcnn")
-class QuantizedDense(_QuantisedKernel, keras.layers.Dense):
-    """Dense layer with a kernel of 8 bits."""
+class QuantizedDense(_QuantizedKernel, keras.layers.Dense):
+    """Dense layer with an 8-bit kernel."""
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """The products of [N, D]."""
+        """Multiplies inputs `[N, D]` by the rounded kernel."""
         return _finish(self, tf.matmul(inputs, tf.cast(self.effective_kernel(), inputs.dtype)))
 
 

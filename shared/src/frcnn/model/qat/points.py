@@ -1,4 +1,4 @@
-"""Where a detector of quantisation-aware training rounds activations: the table, layer by layer."""
+"""Determines after which layers quantization-aware training rounds activations."""
 
 import enum
 from collections import defaultdict
@@ -8,24 +8,24 @@ from typing import Any
 import keras
 from keras import KerasTensor
 
-from frcnn.model.keras_graph import calls_of, maker_of
+from frcnn.model.keras_graph import calls_of, producer_layer
 
 _LAYERS = keras.layers
 CONVOLUTIONS = (_LAYERS.Conv2D, _LAYERS.DepthwiseConv2D)
-# Their results are values of their inputs, or zeros: rounded already, and within the same range.
+# Layers whose outputs are input values or zeros: already rounded, and within the same range.
 MOVES = (
     *(_LAYERS.ZeroPadding2D, _LAYERS.Cropping2D, _LAYERS.MaxPooling2D, _LAYERS.Flatten, _LAYERS.Reshape),
     *(_LAYERS.Permute, _LAYERS.Dropout, _LAYERS.Identity),
 )
 
 
-class Place(enum.Enum):
-    """What happens to a layer's result.
+class RoundingPoint(enum.Enum):
+    """Rounding of a layer's output.
 
     Attributes:
-        NOWHERE: It is not rounded.
-        AFTER: It is rounded.
-        ROUND_ACTIVATION: It is rounded before the layer's activation and after it.
+        NOWHERE: The output is not rounded.
+        AFTER: The output is rounded.
+        ROUND_ACTIVATION: The output is rounded before and after the layer's activation.
     """
 
     NOWHERE = enum.auto()
@@ -34,10 +34,15 @@ class Place(enum.Enum):
 
 
 class Places:
-    """The table for one network."""
+    """Rounding points of one network."""
 
     def __init__(self, network: keras.Model, answers: Iterable[KerasTensor]) -> None:
-        """`answers` are outputs that go to box arithmetic, which is never rounded."""
+        """Analyzes a network.
+
+        Args:
+            network: Functional model.
+            answers: Outputs that are inputs of box arithmetic, which is never rounded.
+        """
         self._answers = {id(tensor) for tensor in answers}
         self._readers: dict[int, list[Any]] = defaultdict(list)
         for node in calls_of(network):
@@ -46,27 +51,27 @@ class Places:
         for tensor in network.outputs:
             self._readers[id(tensor)].append(None)
 
-    def of(self, node: Any) -> Place:
-        """Where to round for a call of a layer."""
+    def of(self, node: Any) -> RoundingPoint:
+        """Returns the rounding point for a call of a layer."""
         layer, result = node.operation, node.outputs[0]
         if id(result) in self._answers or isinstance(layer, MOVES):
-            return Place.NOWHERE
+            return RoundingPoint.NOWHERE
         if isinstance(layer, (*CONVOLUTIONS, _LAYERS.Dense)):
             return self._of_kernel(layer, result)
-        after_convolution = isinstance(maker_of(node.input_tensors[0]), CONVOLUTIONS)
+        after_convolution = isinstance(producer_layer(node.input_tensors[0]), CONVOLUTIONS)
         if isinstance(layer, _LAYERS.BatchNormalization) and after_convolution and self._feeds_relu(result):
-            return Place.NOWHERE  # engines make one of the three
-        return Place.AFTER
+            return RoundingPoint.NOWHERE  # engines fuse the three layers
+        return RoundingPoint.AFTER
 
-    def _of_kernel(self, layer: Any, result: KerasTensor) -> Place:
+    def _of_kernel(self, layer: Any, result: KerasTensor) -> RoundingPoint:
         convolves = isinstance(layer, CONVOLUTIONS)
         if layer.activation is keras.activations.linear:
             reader = self._only_reader(result)
             fused = isinstance(reader, _LAYERS.BatchNormalization) or is_relu(reader)
-            return Place.NOWHERE if convolves and fused else Place.AFTER
+            return RoundingPoint.NOWHERE if convolves and fused else RoundingPoint.AFTER
         if convolves and layer.activation is keras.activations.relu:
-            return Place.AFTER
-        return Place.ROUND_ACTIVATION
+            return RoundingPoint.AFTER
+        return RoundingPoint.ROUND_ACTIVATION
 
     def _feeds_relu(self, tensor: KerasTensor) -> bool:
         return is_relu(self._only_reader(tensor))
@@ -77,7 +82,7 @@ class Places:
 
 
 def is_relu(layer: Any) -> bool:
-    """Whether a layer is a rectifier and nothing else."""
+    """Checks whether a layer is only a ReLU."""
     activation = getattr(layer, "activation", None)
     return isinstance(layer, _LAYERS.ReLU) or (
         isinstance(layer, _LAYERS.Activation) and activation is keras.activations.relu

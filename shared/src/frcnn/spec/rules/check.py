@@ -1,8 +1,8 @@
-"""What is wrong with a spec that reads well: values out of range, fields that do not fit together.
+"""Checks values of a parsed spec: ranges of single fields, and rules across fields.
 
-Constraints of single fields stand in the annotations of the config classes; rules between fields are
-in `rules_*.py`. Both yield `Problem`s without a place; the loader adds it. Whether files exist is not
-checked here but where they are used: a spec is often checked on another machine.
+Constraints of single fields are in the annotations of the config classes. Rules across fields are in the
+other modules of this package. Both yield `Problem`s without line and column, which the loader adds.
+Commands check whether files exist when they use them, because a spec may be checked on another machine.
 """
 
 import dataclasses
@@ -18,19 +18,41 @@ from frcnn.spec.schema.from_message import Annotation, schema_fields, split_anno
 
 
 def experiment_problems(spec: Experiment) -> Iterator[Problem]:
-    """All faults of an experiment spec, at most one for each field."""
+    """Yields the errors of an experiment spec, at most one per field.
+
+    Args:
+        spec: Experiment spec.
+
+    Yields:
+        Problems without line and column.
+    """
     rules = (*model.RULES, *data.RULES, *training.RULES)
     yield from _first_of_each_path([*field_problems(spec), *(p for rule in rules for p in rule(spec))])
 
 
 def export_problems(spec: DatasetExportConfig) -> Iterator[Problem]:
-    """All faults of a dataset_convert spec, at most one for each field."""
+    """Yields the errors of a dataset_convert spec, at most one per field.
+
+    Args:
+        spec: dataset_convert spec.
+
+    Yields:
+        Problems without line and column.
+    """
     faults = [*field_problems(spec), *(p for rule in export.RULES for p in rule(spec))]
     yield from _first_of_each_path(faults)
 
 
 def field_problems(config: object, path: str = "") -> Iterator[Problem]:
-    """Values of a config object, and of all below it, that their own field does not allow."""
+    """Yields values of a config object and its nested objects that violate the constraints of their field.
+
+    Args:
+        config: Config object.
+        path: Path of the object in the spec; empty for the whole spec.
+
+    Yields:
+        Problems without line and column.
+    """
     for field, annotation in schema_fields(type(config)):
         field_path = f"{path}.{field.name}" if path else field.name
         yield from _value_problems(getattr(config, field.name), annotation, field_path)

@@ -1,7 +1,9 @@
-"""Rules between fields of `dataset_config` and `augmentation_config`, and between these and the model."""
+"""Rules across fields of `dataset_config`, `augmentation_config` and the model."""
 
+import unicodedata
 from collections.abc import Iterator
 
+from frcnn.console.foreign_text import printable
 from frcnn.errors import Problem
 from frcnn.spec.schema.experiment import Experiment
 
@@ -9,26 +11,67 @@ _MAPPING = "dataset_config.target_class_mapping"
 _PREPROCESSING = "augmentation_config.preprocessing"
 _SPATIAL = "augmentation_config.spatial_augmentation"
 BACKGROUND = "background"
+# Unicode categories: control characters, line and paragraph separators, surrogates.
+_CONTROLS = ("Cc", "Zl", "Zp", "Cs")
 
 
 def class_names(spec: Experiment) -> Iterator[Problem]:
-    """The background is a class of its own, and every class has a name."""
+    """Checks that class names are not empty, contain no control characters and are not `background`.
+
+    Args:
+        spec: Experiment spec.
+
+    Yields:
+        Problems without line and column.
+    """
     for key, value in spec.dataset_config.target_class_mapping.items():
         if key.lower() == BACKGROUND:
-            yield Problem(f'{_MAPPING}["{key}"].key', f'found "{key}"; this name is kept for "no object"')
+            yield Problem(f'{_MAPPING}["{key}"].key', f'found "{key}"; this name is reserved for "no object"')
         if value.lower() == BACKGROUND:
             yield Problem(
                 f'{_MAPPING}["{key}"]',
-                f'found "{value}"; kept for "no object"; expected another class, or no entry for "{key}"',
+                f'found "{value}"; reserved for "no object"; expected another class, or no entry for "{key}"',
             )
         if not key:
-            yield Problem(f'{_MAPPING}["{key}"].key', "empty; expected a class of the records")
+            yield Problem(f'{_MAPPING}["{key}"].key', "empty; expected a class name from the records")
+        for name, path in ((key, f'{_MAPPING}["{key}"].key'), (value, f'{_MAPPING}["{key}"]')):
+            if any(unicodedata.category(character) in _CONTROLS for character in name):
+                yield Problem(path, f'found "{printable(name)}"; control characters are not allowed')
         if not value:
             yield Problem(f'{_MAPPING}["{key}"]', "empty; expected the name of a class")
 
 
+def same_keys(spec: Experiment) -> Iterator[Problem]:
+    """Checks that keys that differ only in case or spaces map to the same class.
+
+    Args:
+        spec: Experiment spec.
+
+    Yields:
+        Problems without line and column.
+    """
+    mapping = spec.dataset_config.target_class_mapping
+    first: dict[str, str] = {}
+    for key in mapping:
+        stored = "".join(key.split()).lower()
+        other = first.setdefault(stored, key)
+        if mapping[other] != mapping[key]:
+            yield Problem(
+                f'{_MAPPING}["{key}"]',
+                f'found "{mapping[key]}", and "{mapping[other]}" for key "{other}"; both keys are read as '
+                f'"{stored}", like class names in records; remove one of the two entries',
+            )
+
+
 def crop(spec: Experiment) -> Iterator[Problem]:
-    """Edges of the crop come in order."""
+    """Checks that left <= right and top <= bottom for the crop.
+
+    Args:
+        spec: Experiment spec.
+
+    Yields:
+        Problems without line and column.
+    """
     config = spec.augmentation_config.preprocessing
     for low, high in (("left", "right"), ("top", "bottom")):
         first, second = getattr(config, f"crop_{low}"), getattr(config, f"crop_{high}")
@@ -40,7 +83,14 @@ def crop(spec: Experiment) -> Iterator[Problem]:
 
 
 def zoom(spec: Experiment) -> Iterator[Problem]:
-    """The zoom ratios come in order."""
+    """Checks that `zoom_min` <= `zoom_max`.
+
+    Args:
+        spec: Experiment spec.
+
+    Yields:
+        Problems without line and column.
+    """
     config = spec.augmentation_config.spatial_augmentation
     if config.zoom_min > config.zoom_max > 0:
         yield Problem(
@@ -50,7 +100,14 @@ def zoom(spec: Experiment) -> Iterator[Problem]:
 
 
 def static_size(spec: Experiment) -> Iterator[Problem]:
-    """Images arrive in the size that the model takes."""
+    """Checks that a static input size is equal in the model and in preprocessing.
+
+    Args:
+        spec: Experiment spec.
+
+    Yields:
+        Problems without line and column.
+    """
     size = spec.model_config.input_image_config.size_height_width
     if size is None:
         return
@@ -60,19 +117,26 @@ def static_size(spec: Experiment) -> Iterator[Problem]:
         if found and expected and found != expected:
             yield Problem(
                 f"{_PREPROCESSING}.output_image_{side}",
-                f"found {found}; expected {expected} as in model_config.input_image_config, or nothing",
+                f"found {found}; expected {expected} as in model_config.input_image_config, or unset",
             )
     for name in ("output_image_min", "output_image_max"):
         if getattr(config, name):
             yield Problem(
                 f"{_PREPROCESSING}.{name}",
                 f"found {getattr(config, name)} with a model of static shape; "
-                "expected nothing, or size_min in model_config.input_image_config",
+                "leave it unset, or use size_min in model_config.input_image_config",
             )
 
 
 def dynamic_size(spec: Experiment) -> Iterator[Problem]:
-    """A dynamic shape needs its limits, and no fixed size."""
+    """Checks that a dynamic shape has its limits and no fixed size.
+
+    Args:
+        spec: Experiment spec.
+
+    Yields:
+        Problems without line and column.
+    """
     size = spec.model_config.input_image_config.size_min
     if size is None:
         return
@@ -82,7 +146,7 @@ def dynamic_size(spec: Experiment) -> Iterator[Problem]:
         found = f"found {config.output_image_max}" if config.output_image_max else "required, but not set"
         yield Problem(
             f"{_PREPROCESSING}.output_image_max",
-            f"{found}; expected the limit of the long side, {short} px or more, for a dynamic shape",
+            f"{found}; expected a maximum for the long side, {short} px or more, for a dynamic shape",
         )
     for side in ("width", "height"):
         found_side = getattr(config, f"output_image_{side}")
@@ -95,14 +159,22 @@ def dynamic_size(spec: Experiment) -> Iterator[Problem]:
 
 
 def channels(spec: Experiment) -> Iterator[Problem]:
-    """Images arrive with the channels that the model takes."""
+    """Checks that preprocessing and the model have the same number of channels.
+
+    Args:
+        spec: Experiment spec.
+
+    Yields:
+        Problems without line and column.
+    """
     found = spec.augmentation_config.preprocessing.output_image_channel
     config = spec.model_config.input_image_config
-    if found not in (0, config.channels):
+    # TAO's own sample spec for gray images sets 3; the model's input takes precedence, in TAO and here.
+    if found not in (0, config.channels) and (found, config.channels) != (3, 1):
         yield Problem(
             f"{_PREPROCESSING}.output_image_channel",
             f"found {found}; expected {config.channels} for image_type {config.image_type.name}",
         )
 
 
-RULES = (class_names, crop, zoom, static_size, dynamic_size, channels)
+RULES = (class_names, same_keys, crop, zoom, static_size, dynamic_size, channels)

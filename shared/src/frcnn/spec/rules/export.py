@@ -1,4 +1,4 @@
-"""Rules between fields of a dataset_convert spec."""
+"""Rules across fields of a dataset_convert spec."""
 
 from collections.abc import Iterator
 
@@ -8,21 +8,40 @@ from frcnn.spec.schema.experiment import DatasetExportConfig
 
 
 def data_set(spec: DatasetExportConfig) -> Iterator[Problem]:
-    """One data set is needed."""
+    """Checks that a data set is configured.
+
+    Args:
+        spec: dataset_convert spec.
+
+    Yields:
+        Problems without line and column.
+    """
     if spec.kitti_config is None and spec.coco_config is None:
         yield Problem("", "no data set; expected one of kitti_config, coco_config")
 
 
 def kitti_partitions(spec: DatasetExportConfig) -> Iterator[Problem]:
-    """Each way to spread images over folds needs its own fields."""
+    """Checks that the fields required by each KITTI partition mode are set.
+
+    Args:
+        spec: dataset_convert spec.
+
+    Yields:
+        Problems without line and column.
+    """
     config = spec.kitti_config
     if config is None:
         return
-    if config.partition_mode == "random" and config.num_partitions != 2:
+    if config.partition_mode == "random" and config.num_partitions > 2:
         yield Problem(
             "kitti_config.num_partitions",
             f'found {config.num_partitions}; expected 2 in partition_mode "random": '
-            "fold 0 for validation, fold 1 for training",
+            "fold 0 for validation, fold 1 for training; or unset, for one set without folds",
+        )
+    if config.partition_mode == "random" and config.num_partitions < 2 and config.val_split:
+        yield Problem(
+            "kitti_config.val_split",
+            f"found {config.val_split:g} with one set; expected num_partitions: 2, or no val_split",
         )
     if config.partition_mode == "sequence" and not config.kitti_sequence_to_frames_file:
         yield Problem(
@@ -32,7 +51,14 @@ def kitti_partitions(spec: DatasetExportConfig) -> Iterator[Problem]:
 
 
 def coco_partitions(spec: DatasetExportConfig) -> Iterator[Problem]:
-    """Each COCO partition has a folder and an annotation file."""
+    """Checks that each COCO partition has a folder, an annotation file and a number of shards.
+
+    Args:
+        spec: dataset_convert spec.
+
+    Yields:
+        Problems without line and column.
+    """
     config = spec.coco_config
     if config is None:
         return
@@ -52,7 +78,14 @@ def coco_partitions(spec: DatasetExportConfig) -> Iterator[Problem]:
 
 
 def modified_classes(spec: DatasetExportConfig) -> Iterator[Problem]:
-    """Rules about classes name classes that the mapping makes."""
+    """Checks that the sample modifier refers to classes that its mapping produces.
+
+    Args:
+        spec: dataset_convert spec.
+
+    Yields:
+        Problems without line and column.
+    """
     config = spec.sample_modifier_config
     if config is None:
         return
@@ -63,7 +96,7 @@ def modified_classes(spec: DatasetExportConfig) -> Iterator[Problem]:
                 yield Problem(
                     f"sample_modifier_config.{field}[{index}]",
                     f'found "{name}"; expected a value of source_to_target_class_mapping: '
-                    f"{', '.join(classes) or 'none there'}{did_you_mean(name, classes)}",
+                    f"{', '.join(classes) or 'none defined'}{did_you_mean(name, classes)}",
                 )
 
 

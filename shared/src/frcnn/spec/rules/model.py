@@ -1,9 +1,9 @@
-"""Rules between fields of `model_config`."""
+"""Rules across fields of `model_config`."""
 
 from collections.abc import Iterator
 
 from frcnn.errors import Problem
-from frcnn.spec.archs import FAMILIES
+from frcnn.spec.archs import ARCHS, FAMILIES, drop_connect_limit
 from frcnn.spec.schema.constraints import did_you_mean
 from frcnn.spec.schema.experiment import Experiment, ImageType
 
@@ -11,7 +11,14 @@ _INPUT = "model_config.input_image_config"
 
 
 def input_size(spec: Experiment) -> Iterator[Problem]:
-    """One of the two sizes is needed."""
+    """Checks that one of the two input sizes is set.
+
+    Args:
+        spec: Experiment spec.
+
+    Yields:
+        Problems without line and column.
+    """
     config = spec.model_config.input_image_config
     if config.size_min is None and config.size_height_width is None:
         yield Problem(
@@ -21,7 +28,14 @@ def input_size(spec: Experiment) -> Iterator[Problem]:
 
 
 def channel_means(spec: Experiment) -> Iterator[Problem]:
-    """Each channel of the image type needs a mean."""
+    """Checks that each channel of the image type has a mean.
+
+    Args:
+        spec: Experiment spec.
+
+    Yields:
+        Problems without line and column.
+    """
     config = spec.model_config.input_image_config
     needed = ("l",) if config.image_type is ImageType.GRAY_SCALE else ("r", "g", "b")
     missing = [key for key in needed if key not in config.image_channel_mean]
@@ -36,7 +50,14 @@ def channel_means(spec: Experiment) -> Iterator[Problem]:
 
 
 def frozen_blocks(spec: Experiment) -> Iterator[Problem]:
-    """A block has to exist to be frozen; EfficientNet takes any, as it always did."""
+    """Checks that frozen blocks exist. EfficientNet accepts any number, as old specs need.
+
+    Args:
+        spec: Experiment spec.
+
+    Yields:
+        Problems without line and column.
+    """
     name = spec.model_config.arch.partition(":")[0]
     family = FAMILIES.get(name)
     if family is None or name == "efficientnet":
@@ -50,4 +71,23 @@ def frozen_blocks(spec: Experiment) -> Iterator[Problem]:
             )
 
 
-RULES = (input_size, channel_means, frozen_blocks)
+def drop_connect(spec: Experiment) -> Iterator[Problem]:
+    """Checks that no residual unit would drop all images; the rate increases with depth.
+
+    Args:
+        spec: Experiment spec.
+
+    Yields:
+        Problems without line and column.
+    """
+    config = spec.model_config
+    limit = drop_connect_limit(config.arch) if config.arch in ARCHS else None
+    if limit is not None and config.drop_connect_rate >= limit:
+        yield Problem(
+            "model_config.drop_connect_rate",
+            f"found {config.drop_connect_rate:g}; expected less than {limit:.4g} for {config.arch}: the rate "
+            "increases with each unit, and the last unit would drop everything",
+        )
+
+
+RULES = (input_size, channel_means, frozen_blocks, drop_connect)

@@ -1,4 +1,4 @@
-"""Rules between fields of `training_config`, `evaluation_config` and `inference_config`."""
+"""Rules across fields of `training_config`, `evaluation_config` and `inference_config`."""
 
 import re
 from collections.abc import Iterator
@@ -8,12 +8,19 @@ from pathlib import Path
 from frcnn.errors import Problem
 from frcnn.spec.schema.experiment import Experiment, RegularizationType
 
-# The epoch is read from the name; `epoch12` is how the user guide writes it.
+# The epoch is read from the file name. TAO's user guide writes `epoch12`.
 EPOCH_IN_NAME = re.compile(r"\.epoch_?(?P<epoch>\d+)\.[^./\\]+$")
 
 
 def overlaps(spec: Experiment) -> Iterator[Problem]:
-    """IoU thresholds of a matcher come in order."""
+    """Checks that the lower IoU threshold of each matcher is less than the upper one.
+
+    Args:
+        spec: Experiment spec.
+
+    Yields:
+        Problems without line and column.
+    """
     for matcher in ("rpn", "classifier"):
         low = getattr(spec.training_config, f"{matcher}_min_overlap")
         high = getattr(spec.training_config, f"{matcher}_max_overlap")
@@ -26,7 +33,14 @@ def overlaps(spec: Experiment) -> Iterator[Problem]:
 
 
 def proposals(spec: Experiment) -> Iterator[Problem]:
-    """The NMS cannot keep more boxes than it is given."""
+    """Checks that NMS keeps fewer boxes than it receives.
+
+    Args:
+        spec: Experiment spec.
+
+    Yields:
+        Problems without line and column.
+    """
     for name in ("training_config", "evaluation_config", "inference_config"):
         config = getattr(spec, name)
         if config.rpn_nms_max_boxes >= config.rpn_pre_nms_top_N > 0:
@@ -38,7 +52,14 @@ def proposals(spec: Experiment) -> Iterator[Problem]:
 
 
 def regularizer(spec: Experiment) -> Iterator[Problem]:
-    """A penalty needs a weight."""
+    """Checks that a regularizer has a weight.
+
+    Args:
+        spec: Experiment spec.
+
+    Yields:
+        Problems without line and column.
+    """
     config = spec.training_config.regularizer
     if config.type is not RegularizationType.NO_REG and not 0.0 < config.weight < 1.0:
         yield Problem(
@@ -48,14 +69,28 @@ def regularizer(spec: Experiment) -> Iterator[Problem]:
 
 
 def optimizer(spec: Experiment) -> Iterator[Problem]:
-    """One optimizer is needed."""
+    """Checks that an optimizer is set.
+
+    Args:
+        spec: Experiment spec.
+
+    Yields:
+        Problems without line and column.
+    """
     config = spec.training_config.optimizer
     if config.adam is None and config.sgd is None and config.rmsprop is None:
         yield Problem("training_config.optimizer", "empty; expected one of adam, sgd, rmsprop")
 
 
 def learning_rate(spec: Experiment) -> Iterator[Problem]:
-    """One schedule is needed, with points that rise, all after the warm-up."""
+    """Checks that a schedule is set, and that its points are in order and after the warm-up.
+
+    Args:
+        spec: Experiment spec.
+
+    Yields:
+        Problems without line and column.
+    """
     path = "training_config.learning_rate"
     config = spec.training_config.learning_rate
     if config.soft_start is None and config.step is None:
@@ -64,10 +99,10 @@ def learning_rate(spec: Experiment) -> Iterator[Problem]:
         return
     points = config.soft_start.annealing_points
     for index, (before, point) in enumerate(pairwise(points), start=1):
-        if point <= before:
+        if point < before:
             yield Problem(
                 f"{path}.soft_start.annealing_points[{index}]",
-                f"found {point:g} after {before:g}; expected points that rise",
+                f"found {point:g} after {before:g}; expected points in ascending order",
             )
     if points and config.soft_start.soft_start >= points[0]:
         yield Problem(
@@ -78,18 +113,32 @@ def learning_rate(spec: Experiment) -> Iterator[Problem]:
 
 
 def resume(spec: Experiment) -> Iterator[Problem]:
-    """A checkpoint's epoch is in its name; a name without suffix is a results folder."""
+    """Checks that a checkpoint name contains the epoch. A name without suffix is a results folder.
+
+    Args:
+        spec: Experiment spec.
+
+    Yields:
+        Problems without line and column.
+    """
     name = spec.training_config.resume_from_model
     if name and Path(name).suffix and not EPOCH_IN_NAME.search(name) and not Path(name).is_dir():
         yield Problem(
             "training_config.resume_from_model",
-            f'found "{name}"; expected a results folder, or a name that says the epoch, like '
+            f'found "{name}"; expected a results folder, or a file name with the epoch, like '
             '"frcnn_resnet_18.epoch_12.tlt"',
         )
 
 
 def iou_range(spec: Experiment) -> Iterator[Problem]:
-    """The IoU thresholds of an evaluation come in order."""
+    """Checks that `start` < `end` for the IoU thresholds of an evaluation.
+
+    Args:
+        spec: Experiment spec.
+
+    Yields:
+        Problems without line and column.
+    """
     config = spec.evaluation_config.gt_matching_iou_threshold_range
     if config is not None and config.start >= config.end:
         yield Problem(

@@ -1,7 +1,7 @@
-"""What the type of a spec field does not say: its range, its choices, when 0 counts as not set.
+"""Constraints of spec fields beyond their type: ranges, choices, and whether 0 means unset.
 
-Constraints stand in the annotations of the config classes (`Annotated[int, Range(">= 1")]`).
-`text` is how messages and `docs/spec.md` say them.
+Constraints are part of the annotations of the config classes, for example `Annotated[int, Range(">= 1")]`.
+Messages and `docs/spec.md` show their `text`.
 """
 
 import dataclasses
@@ -17,25 +17,37 @@ _AT_LEAST = re.compile(r"(?P<left>>=?) (?P<low>[\d.]+)")
 
 @runtime_checkable
 class Constraint(Protocol):
-    """One thing that a value has to be."""
+    """Condition that a value must meet."""
 
     @property
     def text(self) -> str:
-        """What is allowed, in a few words."""
+        """Short description of the allowed values."""
 
     def fault(self, value: object) -> str | None:
-        """What is wrong with `value`, expectation included; None if nothing is."""
+        """Checks a value.
+
+        Args:
+            value: Value of the field.
+
+        Returns:
+            Message with the value found and the values expected; `None` if the value is allowed.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """A finite number in an interval, written `(0, 1]`, `> 0` or `>= 1`; `unit` is said in messages."""
+    """Finite number in an interval.
+
+    Attributes:
+        text: Interval: `(0, 1]`, `> 0` or `>= 1`.
+        unit: Unit to show in messages; empty for none.
+    """
 
     text: str
     unit: str = ""
 
     def fault(self, value: object) -> str | None:
-        """See `Constraint`."""
+        """Checks a value; see `Constraint`. Ignores values that are not numbers."""
         if not isinstance(value, int | float):
             return None
         if math.isfinite(value) and self._holds(value):
@@ -60,20 +72,25 @@ class Range:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """One of a few values; a text may be allowed in any case."""
+    """One of a fixed set of values.
+
+    Attributes:
+        values: Allowed values.
+        any_case: Whether strings are compared in lower case.
+    """
 
     values: tuple[str | int, ...]
     any_case: bool = False
 
     @property
     def text(self) -> str:
-        """See `Constraint`."""
+        """Short description of the allowed values."""
         if len(self.values) == 1:
             return f"only {self.values[0]}"
         return f"one of {', '.join(map(str, self.values))}" + (", in any case" if self.any_case else "")
 
     def fault(self, value: object) -> str | None:
-        """See `Constraint`."""
+        """Checks a value; see `Constraint`."""
         seen = value.lower() if self.any_case and isinstance(value, str) else value
         if seen in self.values:
             return None
@@ -87,23 +104,27 @@ class NotEmpty:
     text: str = "at least one"
 
     def fault(self, value: object) -> str | None:
-        """See `Constraint`."""
+        """Checks a value; see `Constraint`."""
         return None if not isinstance(value, Collection) or value else f"empty; expected {self.text} entry"
 
 
 @dataclasses.dataclass(frozen=True)
 class Keys:
-    """A map that has these keys; further ones do not matter."""
+    """Map with required keys. Other keys are allowed.
+
+    Attributes:
+        keys: Required keys.
+    """
 
     keys: tuple[str, ...]
 
     @property
     def text(self) -> str:
-        """See `Constraint`."""
+        """Short description of the required keys."""
         return f"keys {', '.join(self.keys)}"
 
     def fault(self, value: object) -> str | None:
-        """See `Constraint`."""
+        """Checks a value; see `Constraint`. Ignores values that are not maps."""
         if not isinstance(value, Mapping):
             return None
         missing = [key for key in self.keys if key not in value]
@@ -115,22 +136,45 @@ class Keys:
 
 @dataclasses.dataclass(frozen=True)
 class ZeroIsNotSet:
-    """Marks a field whose 0 (or empty text) means its default, as it does in specs without presence."""
+    """Marker of fields where 0 or empty text selects the default, as in specs without field presence."""
 
 
 def quoted(value: object) -> str:
-    """`value` as the spec would write it."""
+    """Formats a value as in a spec: strings in quotes.
+
+    Args:
+        value: Value of a field.
+
+    Returns:
+        Text for messages.
+    """
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` with the nearest of `known`, or nothing if none is near."""
+    """Suggests the known name that is most similar to a given one.
+
+    Args:
+        found: Given name.
+        known: Known names.
+
+    Returns:
+        Text `; did you mean 'x'?`; empty if no name is similar.
+    """
     near = nearest(found, known)
     return f"; did you mean '{near}'?" if near is not None else ""
 
 
 def nearest(found: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like `found`, whatever its case; None if none is."""
+    """Finds the known name that is most similar to a given one, ignoring case.
+
+    Args:
+        found: Given name.
+        known: Known names.
+
+    Returns:
+        Known name; `None` if no name is similar.
+    """
     by_lower = {name.lower(): name for name in known}
     matches = difflib.get_close_matches(found.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[matches[0]] if matches else None

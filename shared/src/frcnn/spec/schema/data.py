@@ -1,6 +1,6 @@
 """Typed, read-only form of `DatasetConfig` and `AugmentationConfig`.
 
-Names, meaning and units of all fields: `experiment.proto`.
+See `experiment.proto` for the meaning and unit of each field.
 """
 
 import enum
@@ -16,7 +16,7 @@ Probability = Annotated[float, Range("[0, 1]")]
 
 
 class DataloaderMode(enum.Enum):
-    """How the reference reads records; here one way serves all."""
+    """TAO's ways to read records. All of them behave like MULTISOURCE here."""
 
     MULTISOURCE = 0
     LEGACY = 1
@@ -24,7 +24,7 @@ class DataloaderMode(enum.Enum):
 
 
 class SamplingMode(enum.Enum):
-    """How several record sets are mixed."""
+    """Ways to mix several record sets."""
 
     USER_DEFINED = 0
     PROPORTIONAL = 1
@@ -33,7 +33,7 @@ class SamplingMode(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class DataSource:
-    """One set of TFRecord files and the folder of its images."""
+    """TFRecord files and the folder of their images."""
 
     tfrecords_path: str
     image_directory_path: str = ""
@@ -55,7 +55,7 @@ class DatasetConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """Input size, crop and filter; in a loaded spec, size and channels are the model's."""
+    """Input size, crop and box filter. In a loaded spec, size and channels are those of the model."""
 
     output_image_width: int = 0
     output_image_height: int = 0
@@ -75,7 +75,7 @@ class Preprocessing:
 
 @dataclass(frozen=True, kw_only=True)
 class SpatialAugmentation:
-    """Random changes of place."""
+    """Random flip, zoom, translation and rotation."""
 
     hflip_probability: Probability = 0.0
     vflip_probability: Probability = 0.0
@@ -89,7 +89,7 @@ class SpatialAugmentation:
 
 @dataclass(frozen=True, kw_only=True)
 class ColorAugmentation:
-    """Random changes of colour."""
+    """Random brightness, hue, saturation and contrast."""
 
     color_shift_stddev: NotNegative = 0.0
     hue_rotation_max: NotNegative = 0.0
@@ -100,7 +100,7 @@ class ColorAugmentation:
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentationConfig:
-    """Input size and random changes to training images."""
+    """Input size and random augmentation of training images."""
 
     preprocessing: Preprocessing = Preprocessing()
     spatial_augmentation: SpatialAugmentation = SpatialAugmentation()

@@ -1,12 +1,15 @@
-"""The experiment spec as typed, read-only objects, defaults applied.
+"""The experiment spec as typed, read-only objects with defaults applied.
 
-Class and field names are those of `experiment.proto`, where meaning and units stand; a test holds
-both together. Unset messages and unset members of a oneof are None, lists are tuples, maps are
-read-only and sorted by key.
+Class and field names equal those in `experiment.proto`, which documents meaning and units; a test compares
+them. Unset messages and unset members of a oneof are `None`. Lists are tuples. Maps are read-only and
+sorted by key.
 """
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 from frcnn.spec.schema.data import (
     AugmentationConfig,
@@ -99,9 +102,9 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
-    """One experiment: data, model, training, evaluation and inference.
+    """Experiment spec: data, model, training, evaluation and inference.
 
-    `text` is the file's text and `source` its name as the user gave it; neither is a field of the file.
+    `text` is the text of the file and `source` its name as given by the user. Neither is a field of the file.
     """
 
     random_seed: int = 42
@@ -116,13 +119,130 @@ class Experiment:
     text: str = field(default="", repr=False, compare=False)
     source: str = field(default="", compare=False)
 
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads an experiment spec from a file or an `s3://` URI.
+
+        Args:
+            path: File name or URI of protobuf text in UTF-8.
+
+        Returns:
+            The checked spec.
+
+        Raises:
+            SpecError: The file cannot be read, or the spec has errors; the message lists all of them.
+            StoreError: The object on S3 cannot be read.
+        """
+        from frcnn.spec import python_api
+
+        return python_api.load(cls, path)
+
+    @classmethod
+    def parse(cls, text: str, source: str = "") -> Self:
+        """Parses an experiment spec.
+
+        Args:
+            text: Protobuf text.
+            source: Name of the spec in messages.
+
+        Returns:
+            The checked spec.
+
+        Raises:
+            SpecError: The spec has errors; the message lists all of them.
+        """
+        from frcnn.spec import python_api
+
+        return python_api.parse(cls, text, source)
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        arch: str,
+        size_height_width: tuple[int, int],
+        target_class_mapping: Mapping[str, str],
+        tfrecords_path: str | os.PathLike[str],
+        image_directory_path: str | os.PathLike[str] = "",
+        image_extension: str = "jpg",
+    ) -> "Experiment":
+        """Builds a spec from the values that have no sensible default; the rest is taken from the user guide.
+
+        Args:
+            arch: Backbone, for example `resnet:18`.
+            size_height_width: Height and width of the network input, px.
+            target_class_mapping: Mapping from classes in the records to classes of the model.
+            tfrecords_path: Glob of the record files.
+            image_directory_path: Folder of the images; empty if the records contain them.
+            image_extension: Extension of the images: `jpg`, `jpeg` or `png`.
+
+        Returns:
+            The checked spec. Fold 0 is the validation set.
+
+        Raises:
+            SpecError: A value is invalid; the message lists all invalid values.
+        """
+        from frcnn.spec.checked import checked_experiment
+        from frcnn.spec.defaults import build
+
+        return checked_experiment(
+            build(
+                arch=arch,
+                size_height_width=size_height_width,
+                target_class_mapping=target_class_mapping,
+                tfrecords_path=tfrecords_path,
+                image_directory_path=image_directory_path,
+                image_extension=image_extension,
+            )
+        )
+
+    def updated(self, values: Mapping[str, object]) -> Self:
+        """Returns a checked copy of this spec with some values replaced.
+
+        Args:
+            values: New values by path, for example `training_config.num_epochs`,
+                `dataset_config.data_sources[0].tfrecords_path` or
+                `dataset_config.target_class_mapping["van"]`. Setting one of several mutually exclusive
+                fields removes the others.
+
+        Returns:
+            The checked copy.
+
+        Raises:
+            SpecError: A field does not exist or a value is invalid; the message lists all errors.
+        """
+        from frcnn.spec import python_api
+
+        return python_api.updated(self, values)
+
+    def to_text(self, *, secrets: bool = False) -> str:
+        """Writes the spec as protobuf text with all values, including defaults.
+
+        Args:
+            secrets: Whether to include the keys: `enc_key` and that of Weights & Biases.
+
+        Returns:
+            Text that `parse` reads back as an equal spec. Keys that were left out are then empty.
+        """
+        from frcnn.spec.show import text_of
+
+        return text_of(self, secrets=secrets)
+
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The model's classes, sorted; a class's id is its index. Background is not among them."""
+        """Sorted class names of the model, without background. The index of a class is its id."""
         return tuple(sorted(set(self.dataset_config.target_class_mapping.values())))
 
     def evaluated_on(self, tfrecords: str, images: Path | None) -> "Experiment":
-        """This spec with another validation set: a glob of record files and the folder of their images."""
+        """Returns a copy of this spec with another validation set.
+
+        Args:
+            tfrecords: Glob of the record files.
+            images: Folder of their images; `None` if the records contain them.
+
+        Returns:
+            The copy.
+        """
         source = DataSource(tfrecords_path=tfrecords, image_directory_path=str(images or ""))
         dataset = replace(self.dataset_config, validation_fold=None, validation_data_source=source)
         return replace(self, dataset_config=dataset)

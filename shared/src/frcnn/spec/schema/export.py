@@ -1,11 +1,12 @@
-"""Typed, read-only form of `DatasetExportConfig`, the spec of dataset_convert.
+"""Typed, read-only form of `DatasetExportConfig`, the spec of `frcnn dataset_convert`.
 
-Names, meaning and units of all fields: `dataset_export.proto`.
+See `dataset_export.proto` for the meaning and unit of each field.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Self
 
 from frcnn.spec.schema.constraints import Choice, NotEmpty, Range, ZeroIsNotSet
 from frcnn.spec.schema.frozen_map import FrozenMap
@@ -13,7 +14,7 @@ from frcnn.spec.schema.frozen_map import FrozenMap
 
 @dataclass(frozen=True, kw_only=True)
 class KITTIConfig:
-    """Images and label files in the layout of KITTI."""
+    """Data set in KITTI layout: images and label files."""
 
     root_directory_path: str = ""
     image_dir_name: str = ""
@@ -24,13 +25,13 @@ class KITTIConfig:
     image_extension: Annotated[str, ZeroIsNotSet()] = ".png"
     num_partitions: int = 0
     num_shards: int = 0
-    partition_mode: Annotated[str, Choice(("random", "sequence"))]
+    partition_mode: Annotated[str, Choice(("random", "sequence"))] = "random"
     val_split: Annotated[float, Range("[0, 100)")] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class COCOConfig:
-    """Images and JSON annotations in the layout of COCO."""
+    """Data set in COCO layout: images and JSON annotations."""
 
     root_directory_path: str = ""
     img_dir_names: Annotated[tuple[str, ...], NotEmpty()]
@@ -41,7 +42,7 @@ class COCOConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SampleModifierConfig:
-    """Drops and repeats training images to balance classes."""
+    """Removal and duplication of training images to balance classes."""
 
     filter_samples_containing_only: tuple[str, ...] = ()
     dominant_target_classes: tuple[str, ...] = ()
@@ -53,9 +54,9 @@ class SampleModifierConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetExportConfig:
-    """What becomes TFRecords, and how; exactly one of the two data set configs is set.
+    """Spec of a conversion to TFRecords. Exactly one of the two data set configs is set.
 
-    `text` is the file's text and `source` its name as the user gave it; neither is a field of the file.
+    `text` is the text of the file and `source` its name as given by the user. Neither is a field of the file.
     """
 
     coco_config: COCOConfig | None = None
@@ -65,3 +66,68 @@ class DatasetExportConfig:
     target_class_mapping: Mapping[str, str] = FrozenMap()
     text: str = field(default="", repr=False, compare=False)
     source: str = field(default="", compare=False)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Reads a dataset_convert spec from a file or an `s3://` URI.
+
+        Args:
+            path: File name or URI of protobuf text in UTF-8.
+
+        Returns:
+            The checked spec.
+
+        Raises:
+            SpecError: The file cannot be read, or the spec has errors; the message lists all of them.
+            StoreError: The object on S3 cannot be read.
+        """
+        from frcnn.spec import python_api
+
+        return python_api.load(cls, path)
+
+    @classmethod
+    def parse(cls, text: str, source: str = "") -> Self:
+        """Parses a dataset_convert spec.
+
+        Args:
+            text: Protobuf text.
+            source: Name of the spec in messages.
+
+        Returns:
+            The checked spec.
+
+        Raises:
+            SpecError: The spec has errors; the message lists all of them.
+        """
+        from frcnn.spec import python_api
+
+        return python_api.parse(cls, text, source)
+
+    def updated(self, values: Mapping[str, object]) -> Self:
+        """Returns a checked copy of this spec with some values replaced.
+
+        Args:
+            values: New values by path, for example `kitti_config.val_split`.
+
+        Returns:
+            The checked copy.
+
+        Raises:
+            SpecError: A field does not exist or a value is invalid; the message lists all errors.
+        """
+        from frcnn.spec import python_api
+
+        return python_api.updated(self, values)
+
+    def to_text(self, *, secrets: bool = False) -> str:
+        """Writes the spec as protobuf text with all values, including defaults.
+
+        Args:
+            secrets: Ignored, because this kind of spec contains no secrets.
+
+        Returns:
+            Text that `parse` reads back as an equal spec.
+        """
+        from frcnn.spec.show import text_of
+
+        return text_of(self, secrets=secrets)

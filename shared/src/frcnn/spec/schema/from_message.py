@@ -1,4 +1,4 @@
-"""Protobuf messages -> config objects, driven by the annotations of the config classes alone."""
+"""Converts protobuf messages to config objects, based on the annotations of the config classes."""
 
 import dataclasses
 import enum
@@ -15,17 +15,25 @@ from frcnn.errors import Problem
 from frcnn.spec.schema.constraints import Constraint, ZeroIsNotSet
 from frcnn.spec.schema.frozen_map import FrozenMap
 
-Annotation = Any  # What typing.get_type_hints returns: a class, an Annotated, a union, ...
+Annotation = Any  # Result of typing.get_type_hints: a class, an Annotated, a union, ...
 Config = TypeVar("Config")
 
 _NOT_IN_SCHEMA = ("text", "source")
 
 
 def to_config(message: Message, cls: type[Config], problems: list[Problem], path: str = "") -> Config:
-    """`message` as an instance of `cls`, defaults applied.
+    """Converts a message to a config object with defaults applied.
 
-    A required field that is not set adds a problem, and a stand-in (0, "", ...) fills its place, so
-    that whatever else is wrong can be found as well; the result is valid only if `problems` is empty.
+    A required field that is not set gets a placeholder value, so that the other fields can be checked too.
+
+    Args:
+        message: Protobuf message.
+        cls: Config class of the message.
+        problems: List that receives a problem for each required field that is not set.
+        path: Path of the message in the spec; empty for the whole spec.
+
+    Returns:
+        Instance of `cls`. It is valid only if no problem was added.
     """
     values = {}
     for field, annotation in schema_fields(cls):
@@ -37,12 +45,19 @@ def to_config(message: Message, cls: type[Config], problems: list[Problem], path
             values[field.name] = None
         elif _is_required(field):
             problems.append(Problem(field_path, f"required, but not set{_expected(annotation)}"))
-            values[field.name] = _stand_in(annotation)
+            values[field.name] = stand_in(annotation)
     return cls(**values)
 
 
 def schema_fields(cls: type) -> Iterator[tuple[dataclasses.Field[Any], Annotation]]:
-    """The fields of a config class that are fields of its message, with their annotations."""
+    """Yields the fields of a config class that are fields of its message.
+
+    Args:
+        cls: Config class.
+
+    Yields:
+        Tuples of field and annotation.
+    """
     hints = _hints(cls)
     for field in dataclasses.fields(cls):
         if field.name not in _NOT_IN_SCHEMA:
@@ -50,7 +65,14 @@ def schema_fields(cls: type) -> Iterator[tuple[dataclasses.Field[Any], Annotatio
 
 
 def split_annotation(annotation: Annotation) -> tuple[Annotation, tuple[object, ...]]:
-    """The type, without `Annotated` and `| None`, and what `Annotated` adds to it."""
+    """Splits an annotation into the plain type and the metadata of `Annotated`.
+
+    Args:
+        annotation: Type annotation of a field.
+
+    Returns:
+        Tuple of the type without `Annotated` and `| None`, and the metadata.
+    """
     extras: tuple[object, ...] = ()
     while True:
         origin: Any = typing.get_origin(annotation)
@@ -64,7 +86,14 @@ def split_annotation(annotation: Annotation) -> tuple[Annotation, tuple[object, 
 
 
 def default_of(field: dataclasses.Field[Any]) -> object:
-    """A field's default, or `dataclasses.MISSING` for a required one."""
+    """Returns the default of a field.
+
+    Args:
+        field: Dataclass field.
+
+    Returns:
+        Default value; `dataclasses.MISSING` for a required field.
+    """
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return field.default
@@ -85,7 +114,7 @@ def _expected(annotation: Annotation) -> str:
 
 
 def _sibling_is_set(message: Message, descriptor: Any) -> bool:
-    """Whether another member of the field's oneof is set; `optional` makes oneofs of one member."""
+    """Checks whether another member of the field's oneof is set. `optional` creates oneofs of one member."""
     oneof = descriptor.containing_oneof
     return oneof is not None and message.WhichOneof(oneof.name) not in (None, descriptor.name)
 
@@ -117,7 +146,15 @@ def _value(value: Any, annotation: Annotation, problems: list[Problem], path: st
     return shortest_float(value) if kind is float else kind(value)
 
 
-def _stand_in(annotation: Annotation) -> object:
+def stand_in(annotation: Annotation) -> object:
+    """Returns a placeholder for a field whose value is unknown.
+
+    Args:
+        annotation: Type annotation of the field.
+
+    Returns:
+        Empty or zero value of the type.
+    """
     kind, _ = split_annotation(annotation)
     origin: Any = typing.get_origin(kind)
     if origin is tuple:
@@ -127,14 +164,21 @@ def _stand_in(annotation: Annotation) -> object:
     if dataclasses.is_dataclass(kind):
         fields = schema_fields(typing.cast(type, kind))
         return typing.cast(type, kind)(
-            **{field.name: _stand_in(hint) for field, hint in fields if _is_required(field)}
+            **{field.name: stand_in(hint) for field, hint in fields if _is_required(field)}
         )
     return kind()
 
 
 def shortest_float(value: float) -> float:
-    """The shortest decimal that is the same float32: 0.7, not 0.699999988079071."""
-    # Nine digits tell any two float32 apart.
+    """Returns the shortest decimal that rounds to the same float32, for example 0.7 for 0.699999988079071.
+
+    Args:
+        value: Number in the range of float32.
+
+    Returns:
+        The number with at most nine significant digits.
+    """
+    # Nine significant digits identify every float32.
     shorter = (float(f"{value:.{digits}g}") for digits in range(6, 10))
     same = struct.pack("<f", value)
     return next(short for short in shorter if struct.pack("<f", short) == same)

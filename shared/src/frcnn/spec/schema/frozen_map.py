@@ -1,4 +1,4 @@
-"""A map that cannot be changed, and can be hashed, pickled and copied."""
+"""Immutable map that can be hashed, pickled and copied."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
@@ -7,30 +7,34 @@ Value = TypeVar("Value")
 
 
 class FrozenMap(Mapping[str, Value]):
-    """Text -> value, sorted by key: the order of a protobuf map is not defined."""
+    """Immutable map with string keys, sorted by key because protobuf maps have no defined order."""
 
     __slots__ = ("_items",)
 
     def __init__(self, items: Mapping[str, Value] | Iterable[tuple[str, Value]] = ()) -> None:
-        """Takes what `dict` takes."""
+        """Creates the map.
+
+        Args:
+            items: Mapping, or (key, value) pairs.
+        """
         self._items = dict(sorted(dict(items).items()))
 
     def __getitem__(self, key: str) -> Value:
-        """The value of `key`; KeyError if there is none."""
+        """Returns the value of `key`; raises `KeyError` if it is missing."""
         return self._items[key]
 
     def __iter__(self) -> Iterator[str]:
-        """The keys, sorted."""
+        """Iterates over the keys in sorted order."""
         return iter(self._items)
 
     def __len__(self) -> int:
-        """Number of entries."""
+        """Returns the number of entries."""
         return len(self._items)
 
     def __hash__(self) -> int:
-        """Of the entries, so that config objects can be keys."""
+        """Returns a hash of the entries, so that config objects can be dictionary keys."""
         return hash(tuple(self._items.items()))
 
     def __repr__(self) -> str:
-        """`FrozenMap({'r': 1.0})`."""
+        """Returns a text such as `FrozenMap({'r': 1.0})`."""
         return f"FrozenMap({self._items})"

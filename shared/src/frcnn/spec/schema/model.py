@@ -1,6 +1,6 @@
 """Typed, read-only form of `ModelConfig`.
 
-Names, meaning and units of all fields: `experiment.proto`.
+See `experiment.proto` for the meaning and unit of each field.
 """
 
 import enum
@@ -19,7 +19,7 @@ DropRate = Annotated[float, Range("[0, 1)")]
 
 
 class ImageType(enum.Enum):
-    """Kind of images; its channels are 3 or 1."""
+    """Kind of images: 3 channels or 1."""
 
     RGB = 0
     GRAY_SCALE = 1
@@ -42,7 +42,7 @@ class SizeHeightWidth:
 
 @dataclass(frozen=True, kw_only=True)
 class InputImageConfig:
-    """The network's input; one of the two sizes is set."""
+    """Network input. Exactly one of the two sizes is set."""
 
     size_min: SizeMin | None = None
     size_height_width: SizeHeightWidth | None = None
@@ -54,13 +54,13 @@ class InputImageConfig:
 
     @property
     def channels(self) -> int:
-        """3 for RGB, 1 for GRAY_SCALE."""
+        """Number of channels: 3 for RGB, 1 for GRAY_SCALE."""
         return 1 if self.image_type is ImageType.GRAY_SCALE else 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnchorBoxConfig:
-    """Anchors: every scale with every ratio."""
+    """Anchor scales and aspect ratios, used in all combinations."""
 
     scale: Annotated[tuple[Positive, ...], NotEmpty()]
     ratio: Annotated[tuple[Positive, ...], NotEmpty()]
@@ -76,7 +76,7 @@ class RoiPoolingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Activation:
-    """Activation of EfficientNet."""
+    """Activation function of EfficientNet."""
 
     activation_type: Annotated[str, Choice(("swish", "relu")), ZeroIsNotSet()] = "swish"
     activation_parameters: Mapping[str, float] = FrozenMap()
@@ -84,7 +84,7 @@ class Activation:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Backbone, RPN and head."""
+    """Backbone, RPN and RCNN head."""
 
     input_image_config: InputImageConfig
     arch: Annotated[str, Choice(ARCHS)]

@@ -1,6 +1,6 @@
 """Typed, read-only form of `InferenceConfig` and `EvaluationConfig`.
 
-Names, meaning and units of all fields: `experiment.proto`.
+See `experiment.proto` for the meaning and unit of each field.
 """
 
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ Count = Annotated[int, Range(">= 1")]
 
 @dataclass(frozen=True, kw_only=True)
 class TrtInference:
-    """A TensorRT engine (deprecated way to name it)."""
+    """TensorRT engine, given in the deprecated way."""
 
     trt_engine: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceConfig:
-    """Settings of inference and of the exported model."""
+    """Settings of inference and of exported models."""
 
     images_dir: str = ""
     model: str = ""
@@ -42,7 +42,7 @@ class InferenceConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class GtMatchingIouThresholdRange:
-    """IoU thresholds start, start + step, ... below end."""
+    """IoU thresholds `start`, `start + step`, ..., below `end`."""
 
     start: OpenShare = 0.5
     end: Annotated[float, Range("(0, 1]")] = 1.0
@@ -51,7 +51,7 @@ class GtMatchingIouThresholdRange:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
-    """Settings of evaluation; exactly one of the two IoU fields is set in a loaded spec."""
+    """Settings of evaluation. In a loaded spec, exactly one of the two IoU fields is set."""
 
     model: str = ""
     rpn_nms_max_boxes: Count = 300
@@ -67,3 +67,4 @@ class EvaluationConfig:
     gt_matching_iou_threshold_range: GtMatchingIouThresholdRange | None = None
     gt_matching_iou_threshold: OpenShare | None = 0.5
     visualize_pr_curve: bool = False
+    coco_matching: bool = False

@@ -1,6 +1,6 @@
 """Typed, read-only form of `TrainingConfig`.
 
-Names, meaning and units of all fields: `experiment.proto`.
+See `experiment.proto` for the meaning and unit of each field.
 """
 
 import enum
@@ -18,12 +18,12 @@ Decay = Annotated[float, Range("[0, 1)")]
 OpenShare = Annotated[float, Range("(0, 1)")]
 Count = Annotated[int, Range(">= 1")]
 
-# As the user guide promises.
+# Default documented in TAO's user guide.
 CODE_WEIGHTS = FrozenMap({"x": 10.0, "y": 10.0, "w": 5.0, "h": 5.0})
 
 
 class RegularizationType(enum.Enum):
-    """Kind of penalty on kernels."""
+    """Kind of weight regularization."""
 
     NO_REG = 0
     L1 = 1
@@ -31,7 +31,7 @@ class RegularizationType(enum.Enum):
 
 
 class WandbMode(enum.Enum):
-    """Whether Weights & Biases sends its data."""
+    """Whether data is sent to Weights & Biases."""
 
     ONLINE = 0
     OFFLINE = 1
@@ -40,7 +40,7 @@ class WandbMode(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class RegularizerConfig:
-    """Penalty on kernels."""
+    """Weight regularization of kernels."""
 
     type: RegularizationType = RegularizationType.NO_REG
     weight: float = 0.0
@@ -48,7 +48,7 @@ class RegularizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AdamOptimizerConfig:
-    """Adam."""
+    """Settings of the Adam optimizer."""
 
     lr: NotNegative = 1e-5
     beta_1: Decay = 0.9
@@ -60,7 +60,7 @@ class AdamOptimizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SgdOptimizerConfig:
-    """Stochastic gradient descent."""
+    """Settings of stochastic gradient descent."""
 
     lr: NotNegative = 1e-5
     momentum: Decay = 0.0
@@ -70,14 +70,14 @@ class SgdOptimizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RmspropOptimizerConfig:
-    """RMSprop."""
+    """Settings of the RMSprop optimizer."""
 
     lr: NotNegative = 1e-5
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """Exactly one is set."""
+    """Optimizer. Exactly one field is set."""
 
     adam: AdamOptimizerConfig | None = None
     sgd: SgdOptimizerConfig | None = None
@@ -86,7 +86,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SoftStartAnnealingConfig:
-    """Warm-up, then division at given points of the training."""
+    """Learning rate schedule with warm-up and stepwise decay."""
 
     base_lr: NotNegative
     start_lr: NotNegative = 0.0
@@ -97,7 +97,7 @@ class SoftStartAnnealingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class StepLrConfig:
-    """Exponential decay."""
+    """Learning rate schedule with exponential decay."""
 
     base_lr: NotNegative
     gamma: Share
@@ -106,7 +106,7 @@ class StepLrConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LRConfig:
-    """Exactly one is set."""
+    """Learning rate schedule. Exactly one field is set."""
 
     soft_start: SoftStartAnnealingConfig | None = None
     step: StepLrConfig | None = None
@@ -114,7 +114,7 @@ class LRConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EarlyStopping:
-    """Stop when the loss stops falling."""
+    """Settings that stop training when the loss no longer decreases."""
 
     monitor: Annotated[str, Choice(("loss",))] = "loss"
     min_delta: NotNegative = 0.0
@@ -123,7 +123,7 @@ class EarlyStopping:
 
 @dataclass(frozen=True, kw_only=True)
 class WandbConfig:
-    """Weights & Biases."""
+    """Settings of Weights & Biases."""
 
     enabled: bool = False
     key: str = field(default="", repr=False)
@@ -139,7 +139,7 @@ class WandbConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ClearmlConfig:
-    """ClearML."""
+    """Settings of ClearML."""
 
     project: str = ""
     task: str = ""
@@ -151,7 +151,7 @@ class ClearmlConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class VisualizerConfig:
-    """What training shows beside its log."""
+    """Settings of TensorBoard, Weights & Biases and ClearML."""
 
     enabled: bool = False
     num_images: int = 3
@@ -162,7 +162,7 @@ class VisualizerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How the network is trained."""
+    """Settings of training."""
 
     retrain_pruned_model: str = ""
     rpn_min_overlap: OpenShare = 0.3
@@ -196,3 +196,5 @@ class TrainingConfig:
     keep_checkpoints: int = 0
     save_best: bool = True
     qat_per_channel_weights: bool = False
+    rpn_inside_anchors_only: bool = False
+    average_weights: bool = False

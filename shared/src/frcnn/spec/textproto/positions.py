@@ -1,48 +1,107 @@
-"""Where in a spec's text each field stands."""
+"""Positions of spec fields in their text."""
 
 import dataclasses
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from frcnn.errors import Problem
 
 
-class Place(NamedTuple):
-    """A place in a text; both count from 1."""
+class TextPosition(NamedTuple):
+    """Position in a text. Line and column count from 1."""
 
     line: int
     column: int
 
 
 class Positions:
-    """Field path -> place of the occurrence that counts, the last one.
+    """Mapping from field paths to the position of the occurrence that is used, which is the last one.
 
-    Paths are those of `Problem`: `dataset_config.data_sources[1].tfrecords_path`; entries of a map
-    end in the key: `target_class_mapping["van"]` is the place of the value, `...["van"].key` that of the key.
+    Paths are those of `Problem`, for example `dataset_config.data_sources[1].tfrecords_path`. For map
+    entries, `target_class_mapping["van"]` has the position of the value, and
+    `target_class_mapping["van"].key` that of the key. The map also records fields that are set with `--set`.
     """
 
     def __init__(self) -> None:
-        """Knows no place yet."""
-        self._places: dict[str, Place] = {}
+        """Creates an empty map."""
+        self._places: dict[str, TextPosition] = {}
+        self._inner: dict[str, list[str]] = {}
+        self._settings: dict[str, str] = {}
 
     def __contains__(self, path: str) -> bool:
-        """Whether the field stands in the text."""
-        return path in self._places
+        """Checks whether the field is set, in the text or with `--set`."""
+        return path in self._places or path in self._settings
 
-    def record(self, path: str, place: Place) -> None:
-        """`path` stands at `place`; an earlier place is forgotten."""
+    def paths(self) -> Iterator[str]:
+        """Yields the paths of fields in the text."""
+        yield from self._places
+
+    def record_set(self, path: str, setting: str) -> None:
+        """Records that a field is set with `--set`.
+
+        Args:
+            path: Path of the field.
+            setting: Setting as the user wrote it.
+        """
+        self.forget(path)
+        self._settings[path] = setting
+
+    def setting(self, path: str) -> str | None:
+        """Returns the `--set` setting of a field.
+
+        Args:
+            path: Path of the field.
+
+        Returns:
+            Setting as the user wrote it; `None` if the field was not set this way.
+        """
+        return self._settings.get(path)
+
+    def record(self, path: str, place: TextPosition) -> None:
+        """Records the position of a field and replaces an earlier one.
+
+        Args:
+            path: Path of the field.
+            place: Position in the text.
+        """
+        if path not in self._places:
+            self._inner.setdefault(_parent(path), []).append(path)
         self._places[path] = place
 
-    def take(self, path: str) -> Place | None:
-        """The place of `path`, which is then forgotten; None if it has none."""
+    def take(self, path: str) -> TextPosition | None:
+        """Removes a position and returns it.
+
+        Args:
+            path: Path of the field.
+
+        Returns:
+            Position; `None` if there was none.
+        """
         return self._places.pop(path, None)
 
     def forget(self, path: str) -> None:
-        """`path`, and all below it, no longer counts: another member of its oneof came later."""
-        for known in [known for known in self._places if is_inside(known, path)]:
-            del self._places[known]
+        """Removes a field and everything below it, after another member of its oneof was set.
 
-    def nearest(self, path: str) -> Place | None:
-        """The place of `path`, or of the innermost block around it that stands in the text."""
+        Args:
+            path: Path of the field.
+        """
+        doomed = [path]
+        while doomed:
+            each = doomed.pop()
+            self._places.pop(each, None)
+            doomed += self._inner.pop(each, [])
+        for known in [known for known in self._settings if is_inside(known, path)]:
+            self._settings.pop(known)
+
+    def nearest(self, path: str) -> TextPosition | None:
+        """Finds the position of a field or of the innermost enclosing block that is in the text.
+
+        Args:
+            path: Path of the field.
+
+        Returns:
+            Position; `None` if neither the field nor an enclosing block is in the text.
+        """
         while path:
             if path in self._places:
                 return self._places[path]
@@ -50,7 +109,16 @@ class Positions:
         return None
 
     def locate(self, problem: Problem) -> Problem:
-        """`problem` with line and column, if its field or a block around it stands in the text."""
+        """Adds line and column to a problem if its field or an enclosing block is in the text.
+
+        Args:
+            problem: Problem without a position.
+
+        Returns:
+            Problem with a position. If the field was set with `--set`, the message has the setting instead.
+        """
+        if (setting := self.setting(problem.path)) is not None:
+            return dataclasses.replace(problem, message=f"{problem.message} (--set {setting})")
         place = self.nearest(problem.path)
         if problem.line is not None or place is None:
             return problem
@@ -58,7 +126,15 @@ class Positions:
 
 
 def is_inside(path: str, outer: str) -> bool:
-    """Whether `path` is `outer` or something below it."""
+    """Checks whether a path is equal to another one or below it.
+
+    Args:
+        path: Path to check.
+        outer: Path of the possible enclosing block.
+
+    Returns:
+        `True` if it is.
+    """
     return path == outer or (path.startswith(outer) and path[len(outer)] in ".[")
 
 

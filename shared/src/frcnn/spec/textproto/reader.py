@@ -1,7 +1,7 @@
-"""Protobuf text -> message, with the place of every field and all that is wrong with the text.
+"""Reads protobuf text into a message, records the position of each field and reports all errors.
 
-`text_format.Merge` stops at the first fault and knows no places afterwards. This reader takes the same
-texts, gives the same message (a property test compares the two), and goes on after a fault.
+`text_format.Merge` stops at the first error and does not record positions. This reader accepts the same
+texts, produces the same message (a property test compares both), and continues after an error.
 """
 
 import re
@@ -13,37 +13,62 @@ from google.protobuf.descriptor import FieldDescriptor as Kind
 from google.protobuf.message import Message
 
 from frcnn.errors import Problem
+from frcnn.limits import SPEC_PROBLEMS
 from frcnn.spec.textproto import suggestions
-from frcnn.spec.textproto.positions import Place, Positions
+from frcnn.spec.textproto.positions import Positions, TextPosition
+from frcnn.spec.textproto.tokens import Tokens
 from frcnn.spec.textproto.values import BadValueError, Field, expectation, parse_scalar
 
 _CLOSERS = {"{": "}", "<": ">", "[": "]"}
 _BARE_WORD = re.compile(r"[^\s,;}>#\"']+")
+_LONGEST = 400
 _TEXT_END = "the end of the text"
 
-Merge = Callable[[Message, Field, str, Place], None]
+Merge = Callable[[Message, Field, str, TextPosition], None]
+
+
+class _EnoughError(Exception):
+    """The maximum number of errors was reached; the rest of the text is not read."""
 
 
 class Reader:
-    """Reads one text into one message.
+    """Reader of one text into one message.
 
-    After `read()`: `problems` are the faults, `positions` the places of what was understood, and
-    `doubtful` the paths whose value is not known because of a fault.
+    Attributes:
+        problems: Errors in the text.
+        positions: Positions of the fields that were read.
+        doubtful: Paths whose value is unknown because of an error.
+        stopped: Whether reading stopped early because there were too many errors.
     """
 
     def __init__(self, text: str) -> None:
-        """`text` is a whole file."""
+        """Creates a reader.
+
+        Args:
+            text: Text of the whole file.
+        """
         self.problems: list[Problem] = []
         self.positions = Positions()
         self.doubtful: set[str] = set()
+        self.stopped = False
         self._lines = text.split("\n")
-        self._tokens: Any = text_format.Tokenizer(self._lines)
+        self._tokens: Any = Tokens(self._lines)
 
     def read(self, message: Message) -> None:
-        """Merges the whole text into `message`."""
+        """Merges the text into a message, up to the maximum number of errors.
+
+        Args:
+            message: Message to fill.
+        """
+        try:
+            self._read(message)
+        except _EnoughError:
+            self.stopped = True
+
+    def _read(self, message: Message) -> None:
         while not self._tokens.AtEnd():
             if self._token in ("}", ">"):
-                self._report("", f"found {self._token} without a block that it closes")
+                self._report("", f"found {self._token} without a matching opening bracket")
                 self._tokens.NextToken()
             else:
                 self._field(message, "")
@@ -51,7 +76,7 @@ class Reader:
     # ---- fields
 
     def _field(self, message: Message, path: str) -> None:
-        """Reads `name: value` or `name { ... }` and the separator that may follow."""
+        """Reads `name: value` or `name { ... }` and an optional separator."""
         place, name = self._place, self._token
         if not re.match(r"[^\W\d]", name):
             self._report(path, f"found {name}; expected the name of a field")
@@ -67,8 +92,8 @@ class Reader:
         if not self._tokens.TryConsume(","):
             self._tokens.TryConsume(";")
 
-    def _guess(self, message: Message, name: str, path: str, place: Place) -> Field | None:
-        """Reports an unknown name. Gives the field that is meant if it is a block, to look inside."""
+    def _guess(self, message: Message, name: str, path: str, place: TextPosition) -> Field | None:
+        """Reports an unknown name; returns the field probably meant if it is a block, to check it."""
         near, elsewhere, text = suggestions.unknown_field(name, message.DESCRIPTOR)
         self.doubtful.update(elsewhere)
         self._report(f"{path}.{name}" if path else name, text, place)
@@ -80,8 +105,8 @@ class Reader:
         self.doubtful.add(f"{path}.{near}" if path else near)
         return None
 
-    def _content(self, message: Message, field: Field, path: str, place: Place) -> None:
-        """Reads what follows a known field's name."""
+    def _content(self, message: Message, field: Field, path: str, place: TextPosition) -> None:
+        """Reads the value after the name of a known field."""
         self._forget_siblings(field, path)
         if not self._has_colon(field, path) and self._place.line != place.line:
             return
@@ -94,7 +119,7 @@ class Reader:
             self._fault(path, f"no value; expected {expectation(field)}", place)
 
     def _has_colon(self, field: Field, path: str) -> bool:
-        """Reads the colon after a name. False if it is missing, which is reported; blocks need none."""
+        """Reads the colon after a name; reports it and returns `False` if it is missing. Blocks need none."""
         if self._tokens.TryConsume(":"):
             return True
         is_block = field.message_type is not None or self._token in _CLOSERS
@@ -103,13 +128,13 @@ class Reader:
         self._fault(path, f"found {self._token or _TEXT_END}; expected : after {field.name}")
         return bool(self._tokens.TryConsume("="))
 
-    def _value_is_missing(self, known: Collection[str], place: Place) -> bool:
+    def _value_is_missing(self, known: Collection[str], place: TextPosition) -> bool:
         if self._tokens.AtEnd() or self._token in _CLOSERS.values():
             return True
         return self._place.line != place.line and self._token in known
 
     def _forget_siblings(self, field: Field, path: str) -> None:
-        """Of a oneof, only the member that comes last counts."""
+        """Removes positions of the other members of a oneof, because only the last one is used."""
         if field.containing_oneof is not None:
             for sibling in field.containing_oneof.fields:
                 if sibling.name != field.name:
@@ -134,7 +159,7 @@ class Reader:
                 self._skip_to_end_of_list()
                 return
 
-    def _scalar(self, message: Message, field: Field, path: str, place: Place) -> None:
+    def _scalar(self, message: Message, field: Field, path: str, place: TextPosition) -> None:
         value_place = self._place
         try:
             value = self._text() if field.type == Kind.TYPE_STRING else self._plain(field)
@@ -164,18 +189,18 @@ class Reader:
             bare = _BARE_WORD.match(self._lines[self._place.line - 1], self._place.column - 1)
             word = bare.group() if bare else token
             hint = f'; write "{word}"' if re.match(r"\w", word) else ""
-            raise BadValueError(f"found {word}; expected a text in quotes{hint}")
+            raise BadValueError(f"found {word}; expected text in quotes{hint}")
         try:
             return str(self._tokens.ConsumeString())
         except text_format.ParseError:
             bad = self._token if self._token[:1] in ("'", '"') else token
             if len(bad) < 2 or bad[-1] != bad[0]:
-                raise BadValueError(f"found {bad}; expected {bad[0]} where it ends") from None
+                raise BadValueError(f"found {bad}; expected {bad[0]} at the end") from None
             raise BadValueError(
-                f"found {bad}; expected escapes that make UTF-8, such as \\n or \\x41"
+                f"found {bad}; expected escapes that form valid UTF-8, such as \\n or \\x41"
             ) from None
 
-    def _message(self, message: Message, field: Field, path: str, place: Place) -> None:
+    def _message(self, message: Message, field: Field, path: str, place: TextPosition) -> None:
         opened, end = self._place, _CLOSERS.get(self._token, "}")
         if self._token in ("{", "<"):
             self._tokens.NextToken()
@@ -199,7 +224,7 @@ class Reader:
         self._block(inner, path, opened, end)
 
     def _map_entry(
-        self, message: Message, field: Field, path: str, place: Place, opened: Place, end: str
+        self, message: Message, field: Field, path: str, place: TextPosition, opened: TextPosition, end: str
     ) -> None:
         entry = getattr(message, field.name).GetEntryClass()()
         faults = len(self.problems)
@@ -213,7 +238,7 @@ class Reader:
         self.positions.record(f'{path}["{entry.key}"]', value_place or place)
         self.positions.record(f'{path}["{entry.key}"].key', key_place or place)
 
-    def _block(self, message: Message, path: str, opened: Place, end: str) -> None:
+    def _block(self, message: Message, path: str, opened: TextPosition, end: str) -> None:
         """Reads fields up to the closing bracket `end`."""
         while not self._tokens.TryConsume(end):
             if self._tokens.AtEnd():
@@ -225,10 +250,10 @@ class Reader:
                 return
             self._field(message, path)
 
-    # ---- going on after a fault
+    # ---- recovery after an error
 
-    def _skip_value(self, place: Place) -> None:
-        """Skips what follows the name of an unknown field, which stands at `place`."""
+    def _skip_value(self, place: TextPosition) -> None:
+        """Skips the value after the name of an unknown field; `place` is the position of the name."""
         has_colon = self._tokens.TryConsume(":")
         if self._token in _CLOSERS:
             self._skip_brackets()
@@ -239,7 +264,7 @@ class Reader:
             self._tokens.NextToken()
 
     def _skip_line(self, known: Collection[str]) -> None:
-        """Skips to the end of the line, of the block, or to the next field of this block."""
+        """Skips to the end of the line or block, or to the next field of this block."""
         line = self._place.line
         while not self._tokens.AtEnd() and self._place.line == line:
             if self._token in _CLOSERS:
@@ -258,7 +283,7 @@ class Reader:
         self._tokens.TryConsume("]")
 
     def _skip_brackets(self) -> None:
-        """Skips from an opening bracket to behind the one that closes it."""
+        """Skips from an opening bracket past the matching closing one."""
         depth = 0
         while not self._tokens.AtEnd():
             depth += (self._token in _CLOSERS) - (self._token in _CLOSERS.values())
@@ -273,26 +298,43 @@ class Reader:
         return str(self._tokens.token)
 
     @property
-    def _place(self) -> Place:
-        """The place of the current token."""
-        here = self._tokens.ParseError("")
-        return Place(here.GetLine() or 1, here.GetColumn() or 1)
+    def _place(self) -> TextPosition:
+        """Position of the current token."""
+        return TextPosition(self._tokens.line + 1, self._tokens.column + 1)
 
     def _opens_block(self) -> bool:
         return self._token in ("{", "<") or self._token == ":"
 
-    def _fault(self, path: str, text: str, place: Place | None = None) -> None:
-        """Reports a fault that leaves the value of `path` unknown."""
+    def _fault(self, path: str, text: str, place: TextPosition | None = None) -> None:
+        """Reports an error after which the value of `path` is unknown."""
         self.doubtful.add(path)
         self._report(path, text, place)
 
-    def _report(self, path: str, text: str, place: Place | None = None) -> None:
+    def _report(self, path: str, text: str, place: TextPosition | None = None) -> None:
         place = place or self._place
-        self.problems.append(Problem(path, text, place.line, place.column))
+        self.problems.append(Problem(_shortened(path), _shortened(text), place.line, place.column))
+        if len(self.problems) >= SPEC_PROBLEMS:
+            last = self._place
+            text = "too many errors; fix these first, there may be more"
+            self.problems.append(Problem("", text, last.line, last.column))
+            raise _EnoughError
+
+
+def _shortened(text: str) -> str:
+    """Cuts the middle out of a long text; the value found may be as long as the file."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST // 2]}...{text[-_LONGEST // 4 :]}"
 
 
 def read(text: str, message: Message) -> Reader:
-    """Reads `text` into `message`; gives the reader that knows places and faults."""
+    """Reads a text into a message.
+
+    Args:
+        text: Protobuf text.
+        message: Message to fill.
+
+    Returns:
+        Reader with the positions and errors.
+    """
     reader = Reader(text)
     reader.read(message)
     return reader

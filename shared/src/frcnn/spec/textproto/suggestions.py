@@ -1,4 +1,4 @@
-"""What to say about a field that a message does not have."""
+"""Suggestions for unknown field names."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,14 +8,20 @@ from frcnn.spec.schema.constraints import nearest
 # A message descriptor: its class depends on how protobuf was built.
 MessageType = Any
 
-# Names that the user guide has besides the schema's own.
+# Names in TAO's user guide that differ from those of the schema.
 _ALSO_KNOWN_AS = {"use_voc_11_point_metric": "use_voc07_11point_metric"}
 
 
 def unknown_field(name: str, descriptor: MessageType) -> tuple[str | None, list[str], str]:
-    """The field of `descriptor` that is likely meant (None if none is).
+    """Finds the field that was probably meant by an unknown name.
 
-    Also the paths where a field of just this name does belong, and what to say.
+    Args:
+        name: Unknown field name.
+        descriptor: Descriptor of the message where the name was found.
+
+    Returns:
+        Tuple of the name of the similar field of this message (`None` if there is none), the paths where a
+        field with exactly this name exists, and the error message.
     """
     known = descriptor.fields_by_name
     elsewhere = [path for path in _paths(_root(descriptor)) if path.rpartition(".")[2] == name]
@@ -33,7 +39,7 @@ def _parents(paths: list[str]) -> list[str]:
 
 
 def _root(descriptor: MessageType) -> MessageType:
-    """The message that a file of this schema holds."""
+    """Returns the top-level message of the schema."""
     messages = descriptor.file.message_types_by_name
     return messages["Experiment" if "Experiment" in messages else "DatasetExportConfig"]
 

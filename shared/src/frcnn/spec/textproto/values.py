@@ -1,6 +1,6 @@
-"""Scalar values of protobuf text: what a token means for a field, or why it cannot be meant.
+"""Parses scalar values of protobuf text and explains invalid ones.
 
-The grammar is that of `google.protobuf.text_format`, whose own functions decide.
+The grammar is that of `google.protobuf.text_format`, whose functions are used.
 """
 
 from typing import Any
@@ -18,11 +18,22 @@ _MAX_UINT32 = 2**32 - 1
 
 
 class BadValueError(ValueError):
-    """A value that its field cannot have; says what was found and what is allowed."""
+    """Value that is not valid for its field. The message contains the value found and the values expected."""
 
 
 def parse_scalar(field: Field, token: str) -> bool | float | int:
-    """The value of `token` for a number, bool or enum field. Raises `BadValueError`."""
+    """Parses a value of a number, bool or enum field.
+
+    Args:
+        field: Field descriptor.
+        token: Token of the text.
+
+    Returns:
+        Parsed value.
+
+    Raises:
+        BadValueError: The token is not a value of this field.
+    """
     try:
         if field.type == Kind.TYPE_BOOL:
             return bool(text_format.ParseBool(token))
@@ -38,7 +49,14 @@ def parse_scalar(field: Field, token: str) -> bool | float | int:
 
 
 def expectation(field: Field) -> str:
-    """What a value of this field looks like."""
+    """Describes the values of a field.
+
+    Args:
+        field: Field descriptor.
+
+    Returns:
+        Text for messages, for example `true or false`.
+    """
     if field.message_type is not None:
         return "a block { ... }"
     if field.type == Kind.TYPE_BOOL:
@@ -48,13 +66,13 @@ def expectation(field: Field) -> str:
     if field.type == Kind.TYPE_ENUM:
         return f"one of {', '.join(value.name for value in field.enum_type.values)}"
     if field.type == Kind.TYPE_STRING:
-        return "a text in quotes"
+        return "text in quotes"
     return "a whole number, 0 or more"
 
 
 def _parse_enum(field: Field, token: str) -> int:
     number = int(text_format.ParseEnum(field, token))
-    # proto3 takes any number; one without a name has no meaning here.
+    # proto3 accepts any number, but only named values are valid here.
     if number not in field.enum_type.values_by_number:
         raise ValueError(number)
     return number

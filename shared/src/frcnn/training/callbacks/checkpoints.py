@@ -1,20 +1,22 @@
-"""Checkpoints while training goes on: which, when, and written by another thread."""
+"""Writes checkpoints during training, in another thread."""
 
 import logging
+import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import keras
 
+from frcnn.errors import RunError
 from frcnn.evaluation.report import Report
 from frcnn.files import atomic_path, remove_leftovers
 from frcnn.model.files.checkpoint import Snapshot, Snapshots, TrainingRecord, read_record
 from frcnn.spec.show import effective_text
-from frcnn.training.callbacks.training_log import FILE_NAME, TrainingLog
-from frcnn.training.run_folder import INDEX, checkpoints_of, epoch_of, of_an_earlier_run, write_index
+from frcnn.training.callbacks.training_log import TrainingLog
+from frcnn.training.run_folder import checkpoints_of, epoch_of, of_an_earlier_run, write_index
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
@@ -22,20 +24,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Background:
-    """One thread that does one job at a time; what goes wrong in it is raised when next looked at."""
+class BackgroundWriter:
+    """Thread that runs one job at a time.
+
+    An error of a job is raised by the next `check`, `wait` or `start`.
+    """
 
     def __init__(self) -> None:
-        """The thread starts with the first job."""
+        """Creates the pool; the thread starts with the first job."""
         self._pool = ThreadPoolExecutor(1, "checkpoints")
         self._job: Future[None] | None = None
 
     def __enter__(self) -> Self:
-        """Nothing."""
+        """Returns the object itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *details: Any) -> None:
-        """Waits for the last job; its error counts unless there is one already."""
+        """Waits for the last job. Raises its error, or logs it if another error is being raised."""
         try:
             self.wait()
         except Exception as error:
@@ -46,27 +51,57 @@ class Background:
             self._pool.shutdown()
 
     def check(self) -> None:
-        """Raises what the last job raised, if it is over."""
+        """Raises the error of the last job if it has failed."""
         if self._job is not None and self._job.done():
             self.wait()
 
     def wait(self) -> None:
-        """Waits for the last job, and raises what it raised."""
+        """Waits for the last job and raises its error, if any."""
         job, self._job = self._job, None
         if job is not None:
             job.result()
 
     def start(self, work: Callable[[], None]) -> None:
-        """Waits for the last job, then begins this one."""
+        """Waits for the last job, then starts another one.
+
+        Args:
+            work: Job to run.
+
+        Raises:
+            Exception: The error of the last job; then `work` does not run.
+        """
         self.wait()
         self._job = self._pool.submit(work)
 
+    def then(self, work: Callable[[], None]) -> None:
+        """Queues a job after the last one without waiting; it does not run if the last one fails.
+
+        Args:
+            work: Job to run.
+        """
+        before = self._job
+
+        def follow() -> None:
+            if before is not None:
+                before.result()
+            work()
+
+        self._job = self._pool.submit(follow)
+
 
 class Checkpoints(keras.callbacks.Callback):
-    """Writes the model every `checkpoint_interval` epochs and keeps the best one under its own name.
+    """Callback that writes the model every `checkpoint_interval` epochs, and the best model.
 
-    The state is taken between two steps; writing it goes on beside the next ones. Rank 0 only, behind
-    validation and the training log. Use it as a context: leaving it waits for what is being written.
+    The state is captured between two steps and written while the next ones run. `before_validation`, a
+    callback to place before validation, saves an epoch that is due, so a run that ends in validation keeps
+    it. The result of the validation is added later. Rank 0 only, after validation and the training log. Use
+    it as a context manager: exiting waits for the checkpoint in progress. Models with non-finite weights are
+    never written.
+
+    Attributes:
+        before_validation: Callback that saves epochs before they are validated.
+        latest: Latest checkpoint; `None` before the first.
+        best: Best checkpoint; `None` before the first.
     """
 
     def __init__(
@@ -79,16 +114,16 @@ class Checkpoints(keras.callbacks.Callback):
         start: TrainingRecord | None = None,
         resumed: Path | None = None,
     ) -> None:
-        """Files go to `folder`, sealed if there is a `key`.
+        """Creates the callback and updates the index of the folder.
 
         Args:
-            spec: Says when, and how many to keep.
-            folder: Made if missing.
-            key: Of the files.
-            rows: What is known of the epochs so far.
-            report: Gives the epoch's validation, or None if it had none.
-            start: Of a resumed run, which must beat the best model of the run it goes on with.
-            resumed: The checkpoint of `start`.
+            spec: Checked spec; gives interval and number of checkpoints to keep.
+            folder: Results folder, created if missing.
+            key: Key that seals the files; empty for plain ones.
+            rows: Log of the epochs so far.
+            report: Returns the validation result of the epoch, or `None`.
+            start: Training record of a resumed run, which must beat the best model of the run it continues.
+            resumed: Checkpoint of `start`.
         """
         super().__init__()
         self._spec, self._folder, self._key = spec, folder, key
@@ -96,60 +131,107 @@ class Checkpoints(keras.callbacks.Callback):
         self._steps_done = start.step if start else 0
         self._text = effective_text(spec)
         self._snapshots: Snapshots | None = None
-        self._background = Background()
+        self._background = BackgroundWriter()
         self._best_ap = -1.0
+        self._saved: Snapshot | None = None
+        self._to_complete: TrainingRecord | None = None
+        self.before_validation = _BeforeValidation(self)
         self.latest: Path | None = None
         self.best: Path | None = None
-        for name in (self._path("*").name, FILE_NAME, INDEX):
-            remove_leftovers(folder, name)
+        remove_leftovers(folder)
         self._earlier = checkpoints_of(folder)
         if resumed is not None and resumed.resolve().parent == folder.resolve():
-            self._go_on_in_this_folder(resumed)
+            self._go_on_in_this_folder(resumed, start)
         if self._earlier:
-            log.warning("%s: %d checkpoints of an earlier run do not count", folder, len(self._earlier))
+            log.warning("%s: ignoring %d checkpoints of an earlier run", folder, len(self._earlier))
         write_index(folder, self.latest, self.best, self._earlier)
 
     def __enter__(self) -> Self:
-        """Nothing."""
+        """Starts the background writer."""
         self._background.__enter__()
         return self
 
     def __exit__(self, *details: Any) -> None:
-        """Waits for the checkpoint that is being written."""
+        """Waits for the checkpoint in progress."""
         self._background.__exit__(*details)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Lists once what there is to save, so that no step waits for that."""
+        """Prepares snapshots once, so that no step waits for it.
+
+        If the checkpoint to resume from has been validated in the meantime, its file is completed.
+        """
         self._snapshots = Snapshots(self.model)
+        record = self._to_complete
+        if record is None:
+            return
+        mean_ap = record.metrics.get("mAP", math.nan)
+        better = self._spec.training_config.save_best and mean_ap > self._best_ap
+        if better:
+            self._best_ap = mean_ap
+        snapshot = self._take()
+        self._background.start(lambda: self._write(snapshot, record, due=True, better=better))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Counts the step."""
         self._steps_done += 1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves if the interval is over, if it is the last epoch, or if this model is the best so far.
+        """Saves the epoch if it is due or the best so far; the last epoch is always due.
 
         Raises:
-            RunError: The disk is full, also if that befell an earlier checkpoint.
+            RunError: Writing an earlier checkpoint failed, for example because the disk is full.
         """
         self._background.check()
         config = self._spec.training_config
         report = self._report()
         mean_ap = report.mean_ap if report else None
-        last = epoch + 1 == config.num_epochs or self.model.stop_training
-        due = last or (epoch + 1) % config.checkpoint_interval == 0
+        due = self._is_due(epoch)
         better = config.save_best and mean_ap is not None and mean_ap > self._best_ap
+        saved, self._saved = self._saved, None
         if config.checkpoint_interval > config.num_epochs or not (due or better):
             return
         if better:
             self._best_ap = mean_ap or 0.0
-        if self._snapshots is None:
-            raise RuntimeError("on_train_begin comes first")
-        self._background.wait()
-        snapshot, record = self._snapshots.take(), self._record(epoch, logs)
-        self._background.start(lambda: self._write(snapshot, record, due=due, better=better))
+        record = self._record(epoch, logs, self._rows.rows())
+        if saved is None:
+            snapshot = self._take()
+            self._background.start(lambda: self._write(snapshot, record, due=due, better=better))
+        elif report is not None:
+            # The same state again, with the validation result; the weights have not changed since.
+            self._background.then(lambda: self._write(saved, record, due=due, better=better))
 
-    def _record(self, epoch: int, logs: dict[str, Any] | None) -> TrainingRecord:
+    def save_unvalidated(self, epoch: int, logs: dict[str, Any] | None) -> None:
+        """Saves an epoch that is due right after training it.
+
+        Args:
+            epoch: Epoch, from 0.
+            logs: Keras logs of the epoch.
+
+        Raises:
+            RunError: Writing an earlier checkpoint failed.
+        """
+        config = self._spec.training_config
+        if config.checkpoint_interval > config.num_epochs or not self._is_due(epoch):
+            return
+        self._background.check()
+        snapshot = self._saved = self._take()
+        record = self._record(epoch, logs, self._rows.rows_with(epoch, logs))
+        self._background.start(lambda: self._write(snapshot, record, due=True, better=False))
+
+    def _is_due(self, epoch: int) -> bool:
+        config = self._spec.training_config
+        last = epoch + 1 == config.num_epochs or self.model.stop_training
+        return bool(last) or (epoch + 1) % config.checkpoint_interval == 0
+
+    def _take(self) -> Snapshot:
+        if self._snapshots is None:
+            raise RuntimeError("on_train_begin must be called first")
+        self._background.wait()
+        return self._snapshots.take()
+
+    def _record(
+        self, epoch: int, logs: dict[str, Any] | None, history: tuple[dict[str, float], ...]
+    ) -> TrainingRecord:
         return TrainingRecord(
             arch=self._spec.model_config.arch,
             class_names=tuple(self._spec.class_names),
@@ -157,27 +239,39 @@ class Checkpoints(keras.callbacks.Callback):
             step=self._steps_done,
             spec_text=self._text,
             metrics={name: float(value) for name, value in (logs or {}).items()},
-            history=self._rows.rows(),
+            history=history,
         )
 
     def _write(self, snapshot: Snapshot, record: TrainingRecord, *, due: bool, better: bool) -> None:
-        """Runs beside the training: no TensorFlow here."""
-        best = self._path("best")
+        """Writes a snapshot in the background thread, without TensorFlow.
+
+        Raises:
+            RunError: The weights are not finite; nothing is written.
+        """
+        spoilt = snapshot.not_finite()
+        if spoilt is not None:
+            raise RunError(
+                f"{spoilt} has values that are not finite after epoch {record.epoch}. Training stopped, and "
+                "this epoch is not saved; earlier checkpoints are kept. Lower learning_rate, lengthen "
+                "soft_start, or check the labels."
+            )
+        path, best = self._path(f"epoch_{record.epoch}"), self._path("best")
+        self._make_way([path] * due + [best] * better)
         if due:
-            path = self._path(f"epoch_{record.epoch}")
+            if better:
+                # Named before it is written: as soon as the file exists, it is the latest and the best.
+                write_index(self._folder, self.latest, path, self._earlier)
             snapshot.save(path, record, self._key)
+            if self.latest != path:
+                log.info("Saved %s", path)
             self.latest = path
-            log.info("saved %s", path)
         if better and due:
-            with atomic_path(best) as temporary:
-                shutil.copyfile(self._path(f"epoch_{record.epoch}"), temporary)
+            self._copy_to_best(path)
         elif better:
             snapshot.save(best, record, self._key)
-            log.info("saved %s", best)
-        if better:
             self.best = best
-        self._earlier -= {path.name for path in (self.latest, self.best) if path}
-        # The index before the removal: at no moment does it name what is gone.
+            log.info("Saved %s", best)
+        # The index is written before files are removed, so it never names a missing file.
         write_index(self._folder, self.latest, self.best, self._earlier)
         if due:
             self._remove_old()
@@ -193,8 +287,26 @@ class Checkpoints(keras.callbacks.Callback):
         for name in ours[:-keep] if keep else []:
             (self._folder / name).unlink(missing_ok=True)
 
-    def _go_on_in_this_folder(self, resumed: Path) -> None:
-        """What was written up to `resumed` is this run's; what is of later epochs will be written anew."""
+    def _make_way(self, paths: Iterable[Path]) -> None:
+        """Removes files that an earlier run left under these names, and updates the index."""
+        replaced = {path.name for path in paths} & self._earlier
+        for name in replaced:
+            (self._folder / name).unlink(missing_ok=True)
+        if replaced:
+            self._earlier -= replaced
+            write_index(self._folder, self.latest, self.best, self._earlier)
+
+    def complete(self) -> None:
+        """Removes old checkpoints that a run killed after its last checkpoint did not remove."""
+        self._remove_old()
+
+    def _copy_to_best(self, path: Path) -> None:
+        self.best = self._path("best")
+        with atomic_path(self.best) as temporary:
+            shutil.copyfile(path, temporary)
+
+    def _go_on_in_this_folder(self, resumed: Path, start: TrainingRecord | None) -> None:
+        """Takes over checkpoints up to `resumed`; later ones count as an earlier run's."""
         before = self._earlier - of_an_earlier_run(self._folder)
         ours = {name for name in before if epoch_of(name) <= epoch_of(resumed.name)} | {resumed.name}
         self._earlier -= ours
@@ -202,3 +314,33 @@ class Checkpoints(keras.callbacks.Callback):
         if best.name in ours:
             self.best = best
             self._best_ap = read_record(best, self._key).metrics.get("mAP", -1.0)
+        stored = read_record(resumed, self._key)
+        if (
+            start is not None
+            and start.epoch == stored.epoch
+            and "mAP" in start.metrics.keys() - stored.metrics
+        ):
+            self._to_complete = start
+        else:
+            self._repair_best(resumed, best, stored.metrics.get("mAP", -1.0))
+
+    def _repair_best(self, resumed: Path, best: Path, reached: float) -> None:
+        """Copies the best model if the run was killed between its validation and this copy."""
+        wanted = self._spec.training_config.save_best and reached > self._best_ap
+        if not wanted or best.suffix != resumed.suffix:
+            return
+        self._copy_to_best(resumed)
+        self._best_ap = reached
+        self._earlier -= {best.name}
+
+
+class _BeforeValidation(keras.callbacks.Callback):
+    """Callback that saves each epoch that is due before its validation."""
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        super().__init__()
+        self._checkpoints = checkpoints
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Saves the epoch without the validation result."""
+        self._checkpoints.save_unvalidated(epoch, logs)

@@ -1,4 +1,4 @@
-"""Ends a training whose loss has stopped falling."""
+"""Stops a training whose loss no longer decreases."""
 
 import logging
 import math
@@ -14,14 +14,24 @@ log = logging.getLogger(__name__)
 
 
 class EarlyStop(keras.callbacks.Callback):
-    """Stops after `patience` epochs whose training loss was not below the best one by more than `min_delta`.
+    """Callback that stops after `patience` epochs without a better loss.
 
-    `over` says whether it has. The weights stay those of the last epoch. The loss must be the same on all
-    ranks (behind EpochMeans), and callbacks behind this one see `model.stop_training`.
+    A loss is better if it is below the best one by more than `min_delta`. The model keeps the weights of the
+    last epoch. All ranks need the same loss, so the callback runs after `EpochMeans`. Callbacks after this
+    one see `model.stop_training`.
+
+    Attributes:
+        over: Whether the training has been stopped.
     """
 
     def __init__(self, settings: "EarlyStopping", earlier: Sequence[float] = ()) -> None:
-        """`earlier` are the losses of the epochs before a resume: it stops where one run would have."""
+        """Creates the callback.
+
+        Args:
+            settings: Settings of the spec.
+            earlier: Losses of the epochs before a resume. They make a resumed run stop at the same epoch as
+                an uninterrupted one.
+        """
         super().__init__()
         self._min_delta, self._patience = settings.min_delta, settings.patience
         self._best, self._waited = math.inf, 0
@@ -30,14 +40,14 @@ class EarlyStop(keras.callbacks.Callback):
             self.over = self._is_enough(loss)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Judges the epoch's mean loss."""
+        """Stops the training if the loss has not improved for long enough."""
         if logs is None or "loss" not in logs:
             return
         if self._is_enough(float(logs["loss"])):
             self.over = True
             self.model.stop_training = True
             log.info(
-                "early stopping after epoch %d: no loss more than %g below %.6g for %d epochs",
+                "Early stopping after epoch %d: no loss was more than %g below %.6g for %d epochs",
                 epoch + 1,
                 self._min_delta,
                 self._best,

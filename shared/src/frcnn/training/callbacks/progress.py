@@ -1,4 +1,4 @@
-"""What happens beside the steps of a training: guard, validation, checkpoints, reports."""
+"""Callbacks that check for finite losses, validate, and report progress and status."""
 
 import logging
 import math
@@ -12,7 +12,7 @@ from frcnn.console.status_file import StatusWriter
 from frcnn.data.input.dataset import Dataset
 from frcnn.distributed.world import World
 from frcnn.errors import RunError
-from frcnn.evaluation.accumulate import Tally
+from frcnn.evaluation.accumulate import EvaluationState
 from frcnn.evaluation.evaluator import evaluate
 from frcnn.evaluation.report import Report
 from frcnn.model.build import detection_settings
@@ -25,38 +25,52 @@ log = logging.getLogger(__name__)
 
 
 class NanGuard(keras.callbacks.Callback):
-    """Ends the run at the first step whose loss is not finite, before a checkpoint can be spoilt."""
+    """Callback that ends the run at the first non-finite loss, before a checkpoint is written."""
 
     def __init__(self, steps: int) -> None:
-        """`steps` an epoch, for the message."""
+        """Creates the callback.
+
+        Args:
+            steps: Steps per epoch, for the message.
+        """
         super().__init__()
         self._steps = steps
         self._epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Remembers the epoch for the message."""
+        """Stores the epoch for the message."""
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Raises RunError, naming step and loss, if a loss is NaN or infinite."""
+        """Raises `RunError` with step and loss if a loss is NaN or infinite."""
         for name, value in (logs or {}).items():
             if name.endswith("loss") and not math.isfinite(float(value)):
                 raise RunError(
                     f"{name} is {float(value)} at epoch {self._epoch + 1} step {batch + 1} "
-                    f"(step {self._epoch * self._steps + batch + 1} in all): training stopped, earlier "
-                    "checkpoints are kept; lower learning_rate, lengthen soft_start, or check the labels"
+                    f"(step {self._epoch * self._steps + batch + 1} in all). Training stopped; earlier "
+                    "checkpoints are kept. Lower learning_rate, lengthen soft_start, or check the labels."
                 )
 
 
 class Validation(keras.callbacks.Callback):
-    """Evaluates on the validation set every so many epochs, and at the end.
+    """Callback that evaluates on the validation set at regular epochs and after the last one.
 
-    Each rank evaluates its share; all have the report of the whole set. `dataset` is that share, `detector`
-    what the last validation asked (None before the first).
+    Each rank evaluates its share; all ranks get the report of the whole set.
+
+    Attributes:
+        dataset: This rank's share of the validation set.
+        detector: Detector of the last validation; `None` before the first.
+        report: Result of this epoch's validation; `None` if the epoch had none.
     """
 
     def __init__(self, spec: "Experiment", dataset: Dataset, world: World) -> None:
-        """`dataset`, this rank's share of the set, is evaluated as the spec's `evaluation_config` says."""
+        """Creates the callback.
+
+        Args:
+            spec: Checked spec; its `evaluation_config` has the settings.
+            dataset: This rank's share of the validation set.
+            world: Ranks of the training.
+        """
         super().__init__()
         self._spec = spec
         self.dataset = dataset
@@ -66,32 +80,53 @@ class Validation(keras.callbacks.Callback):
         self.report: Report | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Adds `mAP` and `mAP@<iou>` to the epoch's logs, and prints the table."""
+        """Validates if due, adds `mAP` and `mAP@<iou>` to the logs, and prints the table."""
         self.report = None
         last = epoch + 1 == self._spec.training_config.num_epochs or self.model.stop_training
         if (epoch + 1) % self._period and not last:
             return
+        report = self.validate(self.model, epoch + 1)
+        if logs is not None:
+            logs.update(report.logs())
+
+    def validate(self, model: keras.Model, epoch: int) -> Report:
+        """Evaluates a model. All ranks take part.
+
+        Args:
+            model: Detector to evaluate.
+            epoch: Number of completed epochs, for the log.
+
+        Returns:
+            Result over the whole validation set.
+        """
         if self.detector is None:
-            self.detector = KerasDetector(self.model, detection_settings(self._spec.evaluation_config))
+            self.detector = KerasDetector(model, detection_settings(self._spec.evaluation_config))
         self.detector.refresh()
         self.report = evaluate(
             self.detector, self.dataset, self._spec, description="validating", share=self._share
         )
-        log.info("validation after epoch %d\n%s", epoch + 1, self.report.table())
-        if logs is not None:
-            logs.update(self.report.logs())
+        log.info("Validation after epoch %d\n%s", epoch, self.report.table())
+        return self.report
 
-    def _share(self, tally: Tally) -> list[Tally]:
-        return [Tally.from_arrays(arrays) for arrays in self._world.gather(tally.to_arrays())]
+    def _share(self, tally: EvaluationState) -> list[EvaluationState]:
+        return [EvaluationState.from_arrays(arrays) for arrays in self._world.gather(tally.to_arrays())]
 
 
 class Reporter(keras.callbacks.Callback):
-    """One progress bar over all epochs, and a status record after each."""
+    """Callback that shows a progress bar over all epochs and writes a status record per epoch."""
 
     def __init__(
         self, status: StatusWriter, epochs: int, steps: int, batch_size: int, done_epochs: int
     ) -> None:
-        """`steps` are those of an epoch, `batch_size` is over all ranks; `done_epochs` of a resumed run."""
+        """Creates the callback.
+
+        Args:
+            status: Writer of the status file.
+            epochs: Number of epochs of the whole training.
+            steps: Steps per epoch.
+            batch_size: Images per step over all ranks.
+            done_epochs: Epochs that a resumed run has already completed.
+        """
         super().__init__()
         self._status = status
         self._epochs, self._steps, self._batch_size = epochs, steps, batch_size
@@ -105,27 +140,27 @@ class Reporter(keras.callbacks.Callback):
         return self
 
     def __exit__(self, *details: Any) -> None:
-        """Takes the bar away."""
+        """Removes the bar."""
         self._progress.__exit__(*details)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Starts the epoch's clock."""
+        """Starts the clock of the epoch."""
         self._epoch, self._began = epoch, time.monotonic()
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Starts the step's clock."""
+        """Starts the clock of the step."""
         self._last_step = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Moves the bar."""
+        """Updates the bar."""
         speed = self._batch_size / max(time.monotonic() - self._last_step, 1e-9)
-        # Smoothed, because single steps vary with what else the machine does.
+        # Smoothed, because the speed of single steps varies with the load of the machine.
         self._speed = speed if not self._speed else 0.9 * self._speed + 0.1 * speed
         done = self._epoch * self._steps + batch + 1
         self._progress.update(done, lambda: self._line(batch, logs or {}))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes the status record."""
+        """Writes the status record and logs a summary."""
         seconds = time.monotonic() - self._began
         values = {name: float(value) for name, value in (logs or {}).items()}
         rate = self._learning_rate()
@@ -150,16 +185,29 @@ class Reporter(keras.callbacks.Callback):
             rate,
             f", mAP {values['mAP']:.4f}" if "mAP" in values else "",
         )
+        log.debug("epoch %d: %s", epoch + 1, ", ".join(f"{name} {values[name]:.6g}" for name in values))
 
     def _line(self, batch: int, logs: dict[str, Any]) -> str:
-        value = {name: float(number) for name, number in logs.items()}
-        parts = {
-            "loss": value["loss"],
-            "rpn": value["rpn_out_class_loss"] + value["rpn_out_regress_loss"],
-            "roi": value["dense_class_td_loss"] + value["dense_regress_td_loss"],
-        }
+        parts = loss_parts({name: float(number) for name, number in logs.items()})
         epoch, step = (self._epoch + 1, self._epochs), (batch + 1, self._steps)
         return training_line(epoch, step, parts, self._learning_rate(), self._speed)
 
     def _learning_rate(self) -> float:
         return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+
+
+def loss_parts(logs: dict[str, float]) -> dict[str, float]:
+    """Splits the loss into its parts.
+
+    Args:
+        logs: Losses by their Keras names.
+
+    Returns:
+        `loss`, `rpn`, `roi` and, if a regularizer contributes, `weights`.
+    """
+    rpn = logs["rpn_out_class_loss"] + logs["rpn_out_regress_loss"]
+    roi = logs["dense_class_td_loss"] + logs["dense_regress_td_loss"]
+    # Without a regularizer, the difference is a rounding error.
+    weights = logs["loss"] - rpn - roi
+    shown = {"weights": weights} if weights > 1e-4 * logs["loss"] else {}
+    return {"loss": logs["loss"], "rpn": rpn, "roi": roi, **shown}

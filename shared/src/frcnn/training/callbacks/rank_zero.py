@@ -1,4 +1,4 @@
-"""What rank 0 writes while a training runs: log, checkpoints, status, TensorBoard, Weights & Biases."""
+"""Output of rank 0 during training: log, checkpoints, status, TensorBoard, Weights & Biases."""
 
 import contextlib
 from pathlib import Path
@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 
 
 class Reports:
-    """The callbacks of rank 0, in order: what is in the log of an epoch is there before its checkpoint is.
+    """Callbacks of rank 0, in order: an epoch's log row is written before its checkpoint.
 
-    A context: leaving it ends the bar and waits for the last checkpoint.
+    Context manager: exiting removes the progress bar and waits for the last checkpoint.
+
+    Attributes:
+        checkpoints: Checkpoint callback.
+        callbacks: All callbacks, in order.
     """
 
     def __init__(
@@ -38,7 +42,18 @@ class Reports:
         record: TrainingRecord,
         start: Start,
     ) -> None:
-        """`steps` an epoch; `record` is where the training begins, from `start` if that is a checkpoint."""
+        """Creates the callbacks that the spec enables.
+
+        Args:
+            spec: Checked spec.
+            folder: Results folder.
+            key: Key that seals the checkpoints; empty for plain ones.
+            steps: Steps per epoch.
+            processes: Number of ranks.
+            validator: Validation callback, if there is a validation set.
+            record: Training record at the start.
+            start: Starting point of the training.
+        """
         self._validator = validator
         config = spec.training_config
         rows = TrainingLog(folder, record.history)
@@ -60,7 +75,7 @@ class Reports:
         return self
 
     def __exit__(self, *details: Any) -> None:
-        """Waits for the checkpoint that is being written."""
+        """Waits for the checkpoint in progress and removes the bar."""
         self._stack.__exit__(*details)
 
     def _report(self) -> Report | None:

@@ -1,12 +1,13 @@
-"""What TensorBoard shows of a training: numbers, weights, and images as the network gets them.
+"""Writes TensorBoard logs: metrics, weights, and images as the network gets them.
 
 | tab | tag | when |
 |---|---|---|
 | scalars | `batch/<loss>`, `batch/learning_rate` | each step |
-| scalars | `epoch/<loss>`, `epoch/mAP`, `AP/<class>` | each epoch (validated ones) |
+| scalars | `epoch/<loss>`, `epoch/learning_rate` | each epoch |
+| scalars | `epoch/mAP`, `AP/<class>` | each validated epoch |
 | histograms | `<weight>/<layer>`: kernel, bias, gamma, beta, ... of every layer | each epoch |
 | images | `augmented/<n>` | each epoch |
-| images | `validation/<n>`, with what is detected | each validation, the same images |
+| images | `validation/<n>`, the same images with detections | each validated epoch |
 """
 
 import logging
@@ -22,7 +23,7 @@ import tensorflow as tf
 from frcnn.data.input.image_loader import ImageLoader
 from frcnn.data.input.preview import Sample, to_sample
 from frcnn.data.input.sources import training_sources
-from frcnn.data.transforms.preprocess import ImageSettings, denormalise
+from frcnn.data.transforms.preprocess import ImageSettings, denormalize
 from frcnn.drawing.boxes import annotate
 from frcnn.evaluation.report import Report
 from frcnn.model.keras_detector import KerasDetector
@@ -37,7 +38,10 @@ FOLDER = "logs"
 
 
 class TensorBoard(keras.callbacks.Callback):
-    """Writes `<results>/logs`; a resumed run adds to what is there. Rank 0 only, behind validation."""
+    """Callback that writes `<results>/logs`. Rank 0 only, after validation.
+
+    A resumed run adds to the logs.
+    """
 
     def __init__(
         self,
@@ -46,7 +50,14 @@ class TensorBoard(keras.callbacks.Callback):
         steps: int,
         validator: Validation | None = None,
     ) -> None:
-        """`steps` an epoch; `validator`, if any, has run before."""
+        """Creates the callback.
+
+        Args:
+            spec: Checked spec.
+            results_dir: Results folder.
+            steps: Steps per epoch.
+            validator: Validation callback, if there is a validation set.
+        """
         super().__init__()
         self._spec, self._steps, self._validator = spec, steps, validator
         self._folder = results_dir / FOLDER
@@ -56,12 +67,12 @@ class TensorBoard(keras.callbacks.Callback):
         self._images, self._detected = AugmentedImages(spec, count), DetectedImages(spec, count)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Opens a file of its own: those of earlier runs stay."""
+        """Creates a new event file; those of earlier runs are kept."""
         self._writer = tf.summary.create_file_writer(str(self._folder))
-        log.info("TensorBoard: tensorboard --logdir %s", self._folder)
+        log.info("To follow the training, run: tensorboard --logdir %s", self._folder)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Shows images as this epoch augments them."""
+        """Writes images as this epoch augments them."""
         self._step = epoch * self._steps
         pictures = [self._drawn(sample) for sample in self._images.of_epoch(epoch)]
         with self._open():
@@ -69,7 +80,7 @@ class TensorBoard(keras.callbacks.Callback):
                 tf.summary.image(f"augmented/{number}", picture[None], step=epoch + 1)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """The step's losses and learning rate."""
+        """Writes losses and learning rate of the step."""
         self._step += 1
         with self._open():
             for name, value in (logs or {}).items():
@@ -77,7 +88,7 @@ class TensorBoard(keras.callbacks.Callback):
             tf.summary.scalar("batch/learning_rate", self._rate(), step=self._step)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Means, AP and weights."""
+        """Writes mean losses, AP, weights and detections."""
         values = {f"epoch/{name}": float(value) for name, value in (logs or {}).items()}
         values["epoch/learning_rate"] = self._rate()
         report = self._validator.report if self._validator else None
@@ -100,7 +111,7 @@ class TensorBoard(keras.callbacks.Callback):
 
     def _open(self) -> Any:
         if self._writer is None:
-            raise RuntimeError("on_train_begin comes first")
+            raise RuntimeError("on_train_begin must be called first")
         return self._writer.as_default()
 
     def _rate(self) -> float:
@@ -112,15 +123,27 @@ class TensorBoard(keras.callbacks.Callback):
 
 
 class AugmentedImages:
-    """A few training images as each epoch changes them."""
+    """A few training images as each epoch augments them."""
 
     def __init__(self, spec: "Experiment", count: int) -> None:
-        """Nothing is read yet."""
+        """Creates the source; images are read on first use.
+
+        Args:
+            spec: Checked spec.
+            count: Number of images per epoch.
+        """
         self._spec, self._count = spec, count
         self._loader: ImageLoader | None = None
 
     def of_epoch(self, epoch: int) -> list[Sample]:
-        """At most `count` images, others each epoch, with the changes that `epoch` (from 0) may make."""
+        """Loads images of an epoch; each epoch shows different ones.
+
+        Args:
+            epoch: Epoch, from 0; determines the images and their augmentation.
+
+        Returns:
+            At most `count` samples.
+        """
         if not self._count:
             return []
         if self._loader is None:
@@ -136,15 +159,27 @@ class AugmentedImages:
 
 
 class DetectedImages:
-    """The first validation images, always the same, with what the network finds in them."""
+    """The first validation images, the same ones each time, with detections drawn."""
 
     def __init__(self, spec: "Experiment", count: int) -> None:
-        """Nothing is read yet."""
+        """Creates the source; images are read on first use.
+
+        Args:
+            spec: Checked spec.
+            count: Number of images.
+        """
         self._spec, self._count = spec, count
         self._batches: list[dict[str, tf.Tensor]] | None = None
 
     def pictures(self, validator: Validation) -> list[np.ndarray]:
-        """At most `count` pictures, uint8 [H, W, 3], with the boxes that inference would show."""
+        """Draws the detections that inference would show.
+
+        Args:
+            validator: Validation callback with data set and detector.
+
+        Returns:
+            At most `count` images, uint8 `[H, W, 3]`; none before the first validation.
+        """
         if not self._count or validator.detector is None:
             return []
         if self._batches is None:
@@ -154,12 +189,13 @@ class DetectedImages:
         return found[: self._count]
 
     def _of_batch(self, batch: dict[str, tf.Tensor], detector: KerasDetector) -> Iterator[np.ndarray]:
-        """Each image of a batch that could be read."""
-        answer = detector(batch["images"])
+        """Yields each readable image of a batch with its detections."""
+        # If images have their own sizes, the rest is padding, where nothing must be detected.
+        answer = detector(batch["images"].numpy(), batch["size"].numpy())
         settings, threshold = ImageSettings.from_spec(self._spec), self._spec.inference_config
         for number in np.flatnonzero(batch["image_valid"]):
             height, width = batch["size"][number].numpy()
-            pixels = denormalise(batch["images"][number, :height, :width], settings).numpy()
+            pixels = denormalize(batch["images"][number, :height, :width], settings).numpy()
             pixels = np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
             shown = answer.scores[number] >= threshold.bbox_visualize_threshold
             shown &= np.arange(len(shown)) < answer.count[number]
@@ -172,14 +208,28 @@ class DetectedImages:
 
 
 def class_precisions(report: Report | None) -> dict[str, float]:
-    """`AP/<class>` at the first IoU threshold, of the classes that have one."""
+    """Extracts the average precision per class at the first IoU threshold.
+
+    Args:
+        report: Result of a validation, or `None`.
+
+    Returns:
+        Values by tag `AP/<class>`; classes without AP are omitted.
+    """
     if report is None or not report.results:
         return {}
     return {f"AP/{each.name}": each.ap for each in report.results[0].classes if each.ap is not None}
 
 
 def histograms(model: keras.Model) -> dict[str, tf.Tensor]:
-    """Every weight of every layer, moving statistics too, as `kernel/conv1` and the like."""
+    """Collects the weights of all layers, including moving statistics.
+
+    Args:
+        model: Detector in training.
+
+    Returns:
+        Values by tags such as `kernel/conv1`.
+    """
     return {
         f"{variable.name}/{layer.name}": variable.value
         for part in (model.features, model.roi_head)

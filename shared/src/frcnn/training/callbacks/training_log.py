@@ -1,4 +1,4 @@
-"""`training_log.csv`: one row an epoch, for spreadsheets and plots."""
+"""Writes `training_log.csv`, with one row per epoch, for spreadsheets and plots."""
 
 import csv
 import io
@@ -19,34 +19,63 @@ Row = dict[str, float]
 
 
 class TrainingLog(keras.callbacks.Callback):
-    """Writes the losses, metrics, learning rate and duration of each epoch.
+    """Callback that writes losses, metrics, learning rate and duration of each epoch.
 
-    A resumed run keeps the rows of the epochs it does not repeat. Numbers are written in full, so that
-    what is read is what was. Rank 0 only, behind validation.
+    A resumed run keeps the rows of the epochs that it does not repeat. Numbers are written with full
+    precision, so that reading them is exact. Rank 0 only, after validation.
+
+    Attributes:
+        path: Path of the file.
     """
 
     def __init__(self, folder: Path, earlier: Sequence[Row] = ()) -> None:
-        """`earlier` are the epochs before a resume, as the checkpoint has them; without them anew."""
+        """Creates the callback.
+
+        Args:
+            folder: Results folder.
+            earlier: Rows of the epochs before a resume, from the checkpoint. Without them, the first epoch
+                replaces the file.
+        """
         super().__init__()
         self.path = folder / FILE_NAME
         self._rows = [dict(row) for row in earlier]
         self._began = 0.0
 
     def rows(self) -> tuple[Row, ...]:
-        """All epochs so far, those before a resume too."""
+        """Returns the rows of all epochs so far, including those before a resume."""
         return tuple(dict(row) for row in self._rows)
 
+    def rows_with(self, epoch: int, logs: dict[str, Any] | None) -> tuple[Row, ...]:
+        """Returns all rows, and that of an epoch that is not validated and written yet.
+
+        Args:
+            epoch: Epoch, from 0.
+            logs: Keras logs of the epoch.
+
+        Returns:
+            Rows in order of the epochs.
+        """
+        return (*self.rows(), self._row(epoch, logs))
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Rewrites the rows before a resume: a validation result may have been added."""
+        if self._rows:
+            write_text(self.path, self._text())
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Starts the epoch's clock."""
+        """Starts the clock of the epoch."""
         self._began = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Writes the file, whole, with one more row."""
+        """Adds a row and rewrites the file atomically."""
+        self._rows.append(self._row(epoch, logs))
+        write_text(self.path, self._text())
+
+    def _row(self, epoch: int, logs: dict[str, Any] | None) -> Row:
         rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         seconds = round(time.monotonic() - self._began, 3)
         values = {name: float(value) for name, value in (logs or {}).items()}
-        self._rows.append({"epoch": float(epoch + 1), "seconds": seconds, "learning_rate": rate, **values})
-        write_text(self.path, self._text())
+        return {"epoch": float(epoch + 1), "seconds": seconds, "learning_rate": rate, **values}
 
     def _text(self) -> str:
         names = dict.fromkeys([*_FIRST_COLUMNS, *(name for row in self._rows for name in row)])
@@ -58,7 +87,7 @@ class TrainingLog(keras.callbacks.Callback):
 
 
 def _cell(name: str, value: float) -> str:
-    """An empty cell for what is not defined, such as the mAP of a data set without objects."""
+    """Formats a value. Undefined ones give an empty cell, such as mAP without objects."""
     if not math.isfinite(value):
         return ""
     return str(int(value)) if name == "epoch" else repr(value)

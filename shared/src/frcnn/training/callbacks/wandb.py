@@ -1,4 +1,4 @@
-"""Weights & Biases: the numbers of each epoch, where `visualizer.wandb_config` asks for it."""
+"""Sends the metrics of each epoch to Weights & Biases if `visualizer.wandb_config` enables it."""
 
 import importlib
 import importlib.util
@@ -12,6 +12,7 @@ import keras
 
 from frcnn.evaluation.report import Report
 from frcnn.spec.show import effective_text
+from frcnn.spec.textproto.secrets import is_mask
 from frcnn.training.callbacks.tensorboard import class_precisions
 
 if TYPE_CHECKING:
@@ -21,39 +22,46 @@ log = logging.getLogger(__name__)
 
 
 class WandbRun(keras.callbacks.Callback):
-    """One run there for this training; without the package, a warning and nothing else. Rank 0 only.
+    """Callback that logs the training as one Weights & Biases run. Rank 0 only.
 
-    The key goes to the package's login and nowhere else: not into the run's settings, not into a file.
+    Without the package it logs a warning and does nothing. The key is passed to the package's login only: it
+    is in no settings of the run and in no file.
     """
 
     def __init__(
         self, spec: "Experiment", results_dir: Path, report: Callable[[], Report | None] = lambda: None
     ) -> None:
-        """`report` gives the epoch's validation, or None if it had none."""
+        """Creates the callback.
+
+        Args:
+            spec: Checked spec.
+            results_dir: Folder of the local run files, unless the spec names one.
+            report: Returns the validation result of the epoch, or `None`.
+        """
         super().__init__()
         self._spec, self._results_dir, self._report = spec, results_dir, report
         self._run: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Starts the run, or says why there is none; the training goes on either way."""
+        """Starts the run. If that fails, it logs the reason and training continues."""
         settings = self._spec.training_config.visualizer.wandb_config
         if settings is None or not settings.enabled:
             return
         if importlib.util.find_spec("wandb") is None:
-            log.warning(
-                "visualizer.wandb_config: wandb is not installed (pip install wandb); nothing is sent"
-            )
+            log.warning("Ignoring visualizer.wandb_config: wandb is not installed. Run: pip install wandb")
             return
         wandb: Any = importlib.import_module("wandb")
         try:
-            if settings.key and settings.mode.name == "ONLINE":
+            if is_mask(settings.key):
+                log.warning("Ignoring visualizer.wandb_config.key: it is a masked key. Set the original key.")
+            elif settings.key and settings.mode.name == "ONLINE":
                 wandb.login(key=settings.key)
             self._run = wandb.init(**self._options(settings, wandb))
-        except Exception as error:  # whatever the service or the package does, it is not the training's end
-            log.warning("visualizer.wandb_config: no run could be started: %s", error)
+        except Exception as error:  # errors of the service or package must not end the training
+            log.warning("visualizer.wandb_config: could not start a run: %s", error)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Sends losses, rates, mAP and AP."""
+        """Sends losses, learning rate, mAP and AP."""
         if self._run is None:
             return
         values = {name: float(value) for name, value in (logs or {}).items()}
@@ -63,7 +71,7 @@ class WandbRun(keras.callbacks.Callback):
         try:
             self._run.log({**finite, "epoch": epoch + 1}, step=epoch + 1)
         except Exception as error:
-            log.warning("visualizer.wandb_config: epoch %d was not sent: %s", epoch + 1, error)
+            log.warning("visualizer.wandb_config: could not send epoch %d: %s", epoch + 1, error)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Ends the run."""
@@ -73,7 +81,7 @@ class WandbRun(keras.callbacks.Callback):
     def _options(self, settings: "WandbConfig", wandb: Any) -> dict[str, Any]:
         folder = Path(settings.wandb_dir) if settings.wandb_dir else self._results_dir
         folder.mkdir(parents=True, exist_ok=True)
-        # No console capture: progress bars are not worth sending, and commands may show a key.
+        # Disable console capture: it would upload every progress bar, and commands may contain a key.
         quiet = wandb.Settings(console="off", silent=True)
         return {
             "dir": str(folder),

@@ -1,1 +1,4 @@
-"""Weights from elsewhere, layer by layer: `frcnn.training.pretrained.load.load_pretrained` is the door."""
+"""Loads pretrained weights layer by layer.
+
+Entry point: `frcnn.training.pretrained.load.load_pretrained`.
+"""

@@ -1,6 +1,6 @@
-"""Names of Keras Applications' layers in terms of ours. Those that agree already need nothing.
+"""Maps layer names of Keras Applications to ours. Layers whose names already agree need no mapping.
 
-The files give no epsilon; it follows from the family.
+The files do not store epsilon; it follows from the network family.
 """
 
 import dataclasses
@@ -18,32 +18,51 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 SHIFTED = (
     "trained with padding at the bottom right only: features are shifted by up to a pixel at each stride "
-    "of 2, which a few hundred steps of training make good"
+    "of 2. A few hundred training steps compensate for this."
 )
 
 
 def unit_names(block: int, unit: int, index: int, kind: str) -> tuple[str, str]:
-    """A ResNet layer's name in `resnet:N` and in the older `resnet101`.
+    """Returns the names of a ResNet layer in `resnet:N` and in the older `resnet101`.
 
     Args:
-        block: 1 to 4.
-        unit: From 0.
-        index: 1 to 3 within the unit, 0 for the shortcut.
+        block: Block, 1 to 4.
+        unit: Unit within the block, from 0.
+        index: Layer within the unit, 1 to 3; 0 for the shortcut.
         kind: `conv` or `bn`.
+
+    Returns:
+        Tuple of both names.
     """
     ours = f"block_{block}{_LETTERS[unit]}_{kind}_{index or 'shortcut'}"
     return ours, f"conv{block + 1}_block{unit + 1}_{index}_{kind}"
 
 
 def vgg_name(block: int, index: int, kind: str = "conv") -> str:
-    """A layer's name in `vgg:N`; `block` and `index` from 1."""
+    """Returns the name of a layer in `vgg:N`.
+
+    Args:
+        block: Block, from 1.
+        index: Convolution within the block, from 1.
+        kind: `conv` or `bn`.
+
+    Returns:
+        Layer name.
+    """
     return f"block_{block}{_LETTERS[index - 1]}_{kind}_1"
 
 
 def with_our_names(source: Source) -> Source:
-    """The source's layers under our names too, with the epsilon of the family where the file has none."""
+    """Adds our layer names to a source, and the epsilon of the family if the file has none.
+
+    Args:
+        source: Layers by the names in the file.
+
+    Returns:
+        Source with layers under both names. A pre-activated ResNet is returned with a note only.
+    """
     if any(_PREACTIVATED.fullmatch(name) for name in source.layers):
-        note = "a pre-activated ResNet (V2), which is another network: expect few layers to fit"
+        note = "a pre-activated ResNet (V2) is a different network: few layers will fit"
         return dataclasses.replace(source, notes=(*source.notes, note))
     layers: dict[str, SourceLayer] = {}
     aliases: dict[str, SourceLayer] = {}
@@ -59,7 +78,7 @@ def with_our_names(source: Source) -> Source:
 
 
 def _our_names(name: str, resnet: bool) -> tuple[tuple[str, ...], float | None]:
-    """Other names of a layer, and the epsilon that its family has."""
+    """Returns other names of a layer, and the epsilon of its family."""
     if match := _RESNET.fullmatch(name):
         block, unit, index, kind = match.groups()
         if not 1 <= int(unit) <= len(_LETTERS):
@@ -74,5 +93,5 @@ def _our_names(name: str, resnet: bool) -> tuple[tuple[str, ...], float | None]:
         return (vgg_name(int(match[1]), int(match[2])),), None
     if resnet and name in _RESNET_STEM:
         return (_RESNET_STEM[name],), RESNET_EPSILON
-    # MobileNetV2 there: Conv1, bn_Conv1, block_1_expand_BN, Conv_1, Conv_1_bn.
+    # MobileNetV2 in Keras Applications: Conv1, bn_Conv1, block_1_expand_BN, Conv_1, Conv_1_bn.
     return ((name.lower(),) if name != name.lower() else ()), None

@@ -1,4 +1,4 @@
-"""Puts a file's layers into a model, by name; what does not fit stays as it is."""
+"""Assigns the layers of a file to a model by name; layers that do not fit keep their weights."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -12,14 +12,29 @@ from frcnn.training.pretrained.status_table import LayerStatus
 
 
 def assign(model: FasterRCNN, source: Source) -> list[LayerStatus]:
-    """Fills the layers of `model` whose names and shapes the source has; one status a layer, in order."""
+    """Assigns source layers whose names and shapes match those of the model.
+
+    Args:
+        model: Detector, changed in place.
+        source: Layers of a file.
+
+    Returns:
+        Status of each layer of the model, in order.
+    """
     layers = list(layers_of(model))
     given = _settle_biases(layers, source.layers)
     return [_fill(layer, given.get(layer.name)) for layer in layers]
 
 
 def layers_of(model: FasterRCNN) -> Iterator[keras.Layer]:
-    """All layers, the body's first; inputs are none."""
+    """Yields all layers of a detector except inputs, those of the backbone first.
+
+    Args:
+        model: Detector.
+
+    Yields:
+        Layers in order.
+    """
     for part in (model.features, model.roi_head):
         yield from (layer for layer in part.layers if not isinstance(layer, keras.layers.InputLayer))
 
@@ -33,7 +48,7 @@ def _fill(layer: keras.Layer, given: SourceLayer | None) -> LayerStatus:
         return LayerStatus(layer.name, kind, "No", "not in the file")
     weights = given.weights
     if isinstance(layer, keras.layers.BatchNormalization):
-        weights = _normalisation(layer, given)
+        weights = _normalization(layer, given)
     reason = _mismatch(variables, weights)
     if reason:
         return LayerStatus(layer.name, kind, "No", reason)
@@ -43,9 +58,9 @@ def _fill(layer: keras.Layer, given: SourceLayer | None) -> LayerStatus:
 
 
 def _mismatch(variables: Mapping[str, keras.Variable], weights: Mapping[str, np.ndarray]) -> str:
-    """Why the weights do not fit; empty if they do."""
+    """Returns why the weights do not fit; empty if they do."""
     if variables.keys() != weights.keys():
-        return f"has {', '.join(variables)}; the file {', '.join(weights)}"
+        return f"has {', '.join(variables)}; the file has {', '.join(weights)}"
     for name, variable in variables.items():
         if tuple(variable.shape) != weights[name].shape:
             return f"{name} is {_shape(variable.shape)}; in the file {_shape(weights[name].shape)}"
@@ -55,32 +70,31 @@ def _mismatch(variables: Mapping[str, keras.Variable], weights: Mapping[str, np.
 
 
 def _shape(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape)) or "a number"
+    return "x".join(map(str, shape)) or "a scalar"
 
 
-def _normalisation(layer: keras.Layer, given: SourceLayer) -> dict[str, np.ndarray]:
-    """A normalisation's weights, for the layer's own epsilon.
+def _normalization(layer: keras.Layer, given: SourceLayer) -> dict[str, np.ndarray]:
+    """Converts the weights of a normalization to the epsilon of the model's layer.
 
-    gamma / sqrt(variance + epsilon) is what it multiplies with; a gamma scaled by the ratio of the two
-    roots keeps that product. It matters where variances are small: a quarter of those of ImageNet's
-    MobileNetV2 are below 1e-3.
+    The layer multiplies by gamma / sqrt(variance + epsilon). Scaling gamma by the ratio of both roots keeps
+    this factor. It matters for small variances: a quarter of those of ImageNet's MobileNetV2 are below 1e-3.
     """
     weights = dict(given.weights)
-    if "moving_mean" in weights:  # layers without scale or centre leave these out
+    if "moving_mean" in weights:  # layers without scale or center have no such weights
         weights.setdefault("gamma", np.ones_like(weights["moving_mean"]))
         weights.setdefault("beta", np.zeros_like(weights["moving_mean"]))
     variance, gamma = weights.get("moving_variance"), weights.get("gamma")
     if given.epsilon is None or variance is None or gamma is None or variance.shape != gamma.shape:
         return weights
-    with np.errstate(all="ignore"):  # what comes of a nonsensical variance is found not to be finite
+    with np.errstate(all="ignore"):  # an invalid variance gives non-finite values, which are rejected later
         weights["gamma"] = gamma * np.sqrt((variance + layer.epsilon) / (variance + given.epsilon))
     return weights
 
 
 def _settle_biases(layers: list[keras.Layer], given: Mapping[str, SourceLayer]) -> dict[str, SourceLayer]:
-    """Source layers whose biases are as the model's convolutions have them, without changing the function.
+    """Adapts biases to the model's convolutions without changing the function of the network.
 
-    A bias that the model's convolution lacks goes into the normalisation behind it; one that the file
+    If the model's convolution has no bias, the bias moves to the normalization after it. A bias that the file
     lacks is zero.
     """
     settled = dict(given)
@@ -92,7 +106,7 @@ def _settle_biases(layers: list[keras.Layer], given: Mapping[str, SourceLayer]) 
         if layer.use_bias and "bias" not in weights:
             weights["bias"] = np.zeros(layer.bias.shape, np.float32)
         elif not layer.use_bias and "bias" in weights:
-            norm = _normalisation_behind(layer)
+            norm = _normalization_behind(layer)
             if norm is None or not _absorb(settled, norm, weights["bias"]):
                 continue
             del weights["bias"]
@@ -109,12 +123,12 @@ def _is_convolution_of(layer: keras.Layer, source: SourceLayer) -> bool:
 
 
 def _absorb(settled: dict[str, SourceLayer], norm: keras.Layer, bias: np.ndarray) -> bool:
-    """Moves `bias` into what `norm` is going to get; False if it cannot be done."""
+    """Moves a bias into the source of a normalization; returns `False` if that is impossible."""
     source = settled.get(norm.name)
     if bias.shape != tuple(norm.moving_mean.shape):
         return False
     if source is None:
-        # The file's network has no normalisation there: one that only adds the bias.
+        # The file has no normalization here: add one that only adds the bias.
         ones, zeros = np.ones_like(bias), np.zeros_like(bias)
         weights = {"gamma": ones, "beta": bias, "moving_mean": zeros, "moving_variance": ones}
         settled[norm.name] = SourceLayer(weights, epsilon=0.0)
@@ -126,8 +140,8 @@ def _absorb(settled: dict[str, SourceLayer], norm: keras.Layer, bias: np.ndarray
     return True
 
 
-def _normalisation_behind(layer: keras.Layer) -> keras.Layer | None:
-    """The batch normalisation that alone reads a convolution without activation."""
+def _normalization_behind(layer: keras.Layer) -> keras.Layer | None:
+    """Returns the batch normalization that is the only consumer of a linear convolution, if any."""
     readers = [node.operation for node in layer._outbound_nodes]
     if len(readers) != 1 or not isinstance(readers[0], keras.layers.BatchNormalization):
         return None

@@ -1,7 +1,9 @@
-"""Weights in HDF5, as Keras 2 (`.h5`, `.hdf5`) and Keras 3 (`.weights.h5`, `.keras`) write them, by layer."""
+"""Reads HDF5 weights by layer.
+
+Keras 2 writes `.h5` and `.hdf5`, Keras 3 `.weights.h5` and `.keras`.
+"""
 
 import dataclasses
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -10,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from frcnn.errors import ModelError
-from frcnn.model.files.hdf5_process import read_tree_apart
+from frcnn.limits import MODEL_TEXT_BYTES, MODEL_TEXT_VALUES, parse_json
+from frcnn.model.files.hdf5_process import read_tree_in_subprocess
 from frcnn.model.files.hdf5_tree import Tree
 from frcnn.training.pretrained.source import Source, SourceLayer
 
-# Roles in the order in which Keras 3 numbers a layer's weights, by the shapes' ranks.
+# Roles in the order in which Keras 3 numbers the weights of a layer, by the ranks of the shapes.
 _ROLES_BY_RANKS = {
     (2,): ("kernel",),
     (4,): ("kernel",),
@@ -27,11 +30,11 @@ _LAYER_NAMES = ("layer_names", "layer_names0")
 
 @dataclasses.dataclass
 class Described:
-    """What a model's configuration tells about its layers.
+    """Properties of layers in a model configuration.
 
     Attributes:
-        epsilons: Of batch normalisations, by name.
-        inner: Name of the layer within a wrapper such as TimeDistributed, by the wrapper's name.
+        epsilons: Epsilons of batch normalizations, by layer name.
+        inner: Name of the layer inside a wrapper such as TimeDistributed, by the name of the wrapper.
     """
 
     epsilons: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -39,24 +42,33 @@ class Described:
 
 
 def read_hdf5(path: Path) -> Source:
-    """The layers in an HDF5 file.
+    """Reads the layers in an HDF5 file.
+
+    Args:
+        path: File.
+
+    Returns:
+        Layers in the file.
 
     Raises:
-        ModelError: It is broken, or holds no layers.
+        ModelError: The file is broken or has no layers.
     """
-    return layers_in(read_tree_apart(path), path)
+    return layers_in(read_tree_in_subprocess(path), path)
 
 
 def layers_in(tree: Tree, shown: Path, config: str | None = None) -> Source:
-    """The layers in what an HDF5 file holds.
+    """Extracts the layers from the content of an HDF5 file.
 
     Args:
-        tree: All of the file.
-        shown: What messages call it.
-        config: The model's configuration as JSON, if it is known from elsewhere.
+        tree: Content of the file.
+        shown: Path to use in messages.
+        config: Model configuration as JSON, if it is stored elsewhere.
+
+    Returns:
+        Layers in the file.
 
     Raises:
-        ModelError: There are none.
+        ModelError: The file has no layers, or is not a weight file of Keras.
     """
     root = "model_weights" if "model_weights" in tree.texts else ""
     try:
@@ -67,15 +79,22 @@ def layers_in(tree: Tree, shown: Path, config: str | None = None) -> Source:
     except (KeyError, ValueError) as error:
         raise ModelError(f"{shown}: not a weight file of Keras ({error})") from error
     if not source.layers:
-        raise ModelError(f"{shown}: holds no layers with names; save it with Keras 3.4 or newer")
+        raise ModelError(f"{shown} has no named layers. Save it with Keras 3.4 or newer.")
     return source
 
 
 def describe(config: str | bytes | None) -> Described:
-    """What a configuration, JSON as any Keras writes it, tells about layers; nothing if it is broken."""
+    """Extracts layer properties from a model configuration.
+
+    Args:
+        config: JSON of any Keras version, or `None`.
+
+    Returns:
+        Properties; empty if the configuration is missing or broken.
+    """
     described = Described()
     try:
-        _describe(json.loads(config or "null"), described)
+        _describe(parse_json(config or "null", MODEL_TEXT_BYTES, MODEL_TEXT_VALUES), described)
     except (ValueError, RecursionError):
         return Described()
     return described
@@ -100,15 +119,16 @@ def _describe(node: Any, described: Described) -> None:
 
 
 def _keras2(tree: Tree, root: str) -> Source:
-    """Groups by layer, each with the paths of its weights; names are of the kind `conv1/kernel:0`."""
+    """Reads groups of layers, each listing its weights; names look like `conv1/kernel:0`."""
     config = tree.texts.get("", {}).get("model_config")
     described = describe(config if isinstance(config, str) else None)
     weights: dict[str, dict[str, np.ndarray]] = {}
+    float32 = _Widened()
     for name in _list(tree, root, "layer_names"):
         group = f"{root}/{name}" if root else name
         for weight in _list(tree, group, "weight_names"):
             owner, role = _owner_and_role(name, weight)
-            array = _float32(tree.arrays[f"{group}/{weight}"])
+            array = float32(tree.arrays[f"{group}/{weight}"])
             weights.setdefault(owner, {}).setdefault(role, array)
             weights.setdefault(described.inner.get(owner, owner), {}).setdefault(role, array)
             if owner != name and "/" in weight:
@@ -122,7 +142,7 @@ def _keras2(tree: Tree, root: str) -> Source:
 
 
 def _owner_and_role(layer: str, weight: str) -> tuple[str, str]:
-    """The layer a weight belongs to, an inner one in nested models, and what it is to that layer."""
+    """Returns the layer of a weight (in nested models, the inner one) and the weight's role."""
     path = PurePosixPath(weight.partition(":")[0])
     role = re.sub(r"_\d+$", "", path.name).removeprefix("depthwise_")
     return (path.parent.name or layer), role
@@ -130,10 +150,11 @@ def _owner_and_role(layer: str, weight: str) -> tuple[str, str]:
 
 def _keras3(tree: Tree, described: Described) -> Source:
     layers: dict[str, SourceLayer] = {}
+    float32 = _Widened()
     for name, arrays in _named_variables(tree):
         roles = _ROLES_BY_RANKS.get(tuple(array.ndim for array in arrays))
         if roles is not None:
-            weights = dict(zip(roles, map(_float32, arrays), strict=True))
+            weights = dict(zip(roles, map(float32, arrays), strict=True))
             layers.setdefault(name, SourceLayer(weights, described.epsilons.get(name)))
     for wrapper, inner in described.inner.items():
         if inner in layers:
@@ -142,7 +163,7 @@ def _keras3(tree: Tree, described: Described) -> Source:
 
 
 def _named_variables(tree: Tree) -> Iterator[tuple[str, list[np.ndarray]]]:
-    """Each `vars` group that bears a layer's name and is not empty; not those of an optimizer."""
+    """Yields the non-empty `vars` groups that have a layer name, except those of optimizers."""
     for group, texts in tree.texts.items():
         path, name = PurePosixPath(group), texts.get("name")
         if path.name == "vars" and isinstance(name, str) and "optimizer" not in path.parts:
@@ -151,13 +172,23 @@ def _named_variables(tree: Tree) -> Iterator[tuple[str, list[np.ndarray]]]:
                 yield name, arrays
 
 
-def _float32(array: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        return array.astype(np.float32)
+class _Widened:
+    """Converter to float32 that converts each array once: an array may have many names."""
+
+    def __init__(self) -> None:
+        # Keeps the array itself alive, so that no other array can get its address.
+        self._made: dict[tuple[object, ...], tuple[np.ndarray, np.ndarray]] = {}
+
+    def __call__(self, array: np.ndarray) -> np.ndarray:
+        place = array.__array_interface__["data"][0], array.shape, array.dtype.str
+        if place not in self._made:
+            with np.errstate(over="ignore"):
+                self._made[place] = array, array.astype(np.float32, copy=False)
+        return self._made[place][1]
 
 
 def _list(tree: Tree, path: str, name: str) -> list[str]:
-    """An attribute that lists names; Keras cuts long ones into `name0`, `name1`, ..."""
+    """Reads an attribute that lists names; Keras splits long lists into `name0`, `name1`, ..."""
     texts = tree.texts.get(path, {})
     if name in texts:
         parts = [texts[name]]

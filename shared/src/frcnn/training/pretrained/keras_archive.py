@@ -1,4 +1,4 @@
-"""Weights in Keras 3 archives (`.keras`), those of this program among them."""
+"""Reads weights from Keras 3 archives (`.keras`), including those of this program."""
 
 from pathlib import Path
 
@@ -9,10 +9,17 @@ from frcnn.training.pretrained.source import Source
 
 
 def read_keras_archive(path: Path, shown: Path | None = None) -> Source:
-    """The layers in a `.keras` archive, which messages call `shown`.
+    """Reads the layers in a `.keras` archive.
+
+    Args:
+        path: Archive.
+        shown: Path to use in messages; default: `path`.
+
+    Returns:
+        Layers in the archive.
 
     Raises:
-        ModelError: It is broken, or holds no layers.
+        ModelError: The archive is broken or has no layers.
     """
     shown = shown or path
     try:

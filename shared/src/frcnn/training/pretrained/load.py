@@ -1,4 +1,4 @@
-"""Weights of another file into a fresh model: what kind of file it is, and what came of it."""
+"""Loads weights from a file of any supported kind into a new model, and logs the result."""
 
 import dataclasses
 import logging
@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from frcnn.errors import ModelError
+from frcnn.limits import open_archive
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files.archive import CONFIG, RECORD
 from frcnn.sealing.sealed_file import is_sealed, opened
@@ -22,6 +23,7 @@ from frcnn.training.pretrained.torch_file import (
     read_torch_zip,
 )
 from frcnn.training.pretrained.torchvision import from_state_dict
+from frcnn.training.run_folder import find_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -31,20 +33,26 @@ _SHOWN_REASONS = 10
 
 
 def load_pretrained(model: FasterRCNN, path: Path, key: str = "") -> list[LayerStatus]:
-    """Fills the layers of `model` that the file has by name and shape; logs the table of all layers.
+    """Assigns the layers of a file that match the model by name and shape.
+
+    Logs a table of all layers. Nothing in the file is executed.
 
     Args:
-        model: Its other layers stay as they are.
-        path: A model of ours (plain or sealed), `.keras`, `.weights.h5`, `.h5`, `.hdf5`, `.safetensors`
-            or `.pt`. The contents decide, not the suffix. Nothing in the file is executed.
-        key: Of a sealed file.
+        model: Detector; layers that do not match keep their weights.
+        path: Model of this program (plain or sealed), `.keras`, `.weights.h5`, `.h5`, `.hdf5`, `.safetensors`
+            or `.pt` file, or a results folder, for its best model. The content decides, not the suffix.
+        key: Key of a sealed file; empty for plain ones.
+
+    Returns:
+        Status of each layer of the model.
 
     Raises:
-        ModelError: Missing, broken, sealed with another key, or none of these kinds.
+        ModelError: The file is missing, broken, sealed with another key, or of another kind.
     """
+    path = find_checkpoint(path, "best")
     source = with_our_names(read_source(path, key))
     statuses = assign(model, source)
-    log.info("weights from %s (%s)\n%s", path, source.kind, status_table(statuses))
+    log.info("Loaded weights from %s (%s)\n%s", path, source.kind, status_table(statuses))
     for note in source.notes:
         log.warning("%s: %s", path, note)
     _log_outcome(path, statuses, source)
@@ -52,9 +60,20 @@ def load_pretrained(model: FasterRCNN, path: Path, key: str = "") -> list[LayerS
 
 
 def read_source(path: Path, key: str = "") -> Source:
-    """The layers in a file of any kind that `load_pretrained` takes; raises as it does."""
+    """Reads the layers in a file of any kind that `load_pretrained` accepts.
+
+    Args:
+        path: File.
+        key: Key of a sealed file; empty for plain ones.
+
+    Returns:
+        Layers in the file.
+
+    Raises:
+        ModelError: The file is missing, broken, sealed with another key, or of another kind.
+    """
     if not path.is_file():
-        raise ModelError(f"{path}: no such file; correct training_config.pretrained_weights")
+        raise ModelError(f"{path}: no such file. Correct training_config.pretrained_weights.")
     with path.open("rb") as handle:
         start = handle.read(32)
     if is_sealed(path):
@@ -65,17 +84,17 @@ def read_source(path: Path, key: str = "") -> Source:
         return _zip(path, key)
     if start.startswith(LEGACY_MAGIC):
         return from_state_dict(read_torch_legacy(path))
-    if start[8:9] == b"{":  # behind the eight bytes of the header's length
+    if start[8:9] == b"{":  # after eight bytes with the length of the header
         return from_state_dict(read_safetensors(path))
     raise ModelError(
-        f"{path}: no weight file of a known kind; expected .keras, .weights.h5, .h5, .hdf5, .safetensors, "
-        ".pt or a model of this program (a .tlt of another toolkit must be decrypted there first)"
+        f"{path}: unknown kind of weight file. Expected .keras, .weights.h5, .h5, .hdf5, .safetensors, .pt "
+        "or a model of this program. Decrypt a .tlt file of another toolkit there first."
     )
 
 
 def _zip(path: Path, key: str) -> Source:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise ModelError(f"{path}: not a readable archive ({error})") from error
@@ -85,7 +104,10 @@ def _zip(path: Path, key: str) -> Source:
         return read_keras_archive(path)
     if any(name.endswith("/data.pkl") for name in names):
         return from_state_dict(read_torch_zip(path))
-    raise ModelError(f"{path}: an archive of neither Keras nor PyTorch; it holds {', '.join(names[:5])}")
+    raise ModelError(
+        f"{path}: the archive is neither Keras nor PyTorch; it contains {', '.join(names[:5])}. "
+        "Use a weight file of one of them."
+    )
 
 
 def _own(path: Path, key: str) -> Source:
@@ -96,15 +118,15 @@ def _own(path: Path, key: str) -> Source:
 def _log_outcome(path: Path, statuses: list[LayerStatus], source: Source) -> None:
     filled = sum(each.status == "Yes" for each in statuses)
     misfits = [each for each in statuses if each.status == "No" and each.reason != "not in the file"]
-    log.info("%d of %d layers with weights filled", filled, sum(each.status != "None" for each in statuses))
+    log.info("Loaded %d of %d layers with weights", filled, sum(each.status != "None" for each in statuses))
     for each in misfits[:_SHOWN_REASONS]:
         log.warning("%s: %s", each.name, each.reason)
     if len(misfits) > _SHOWN_REASONS:
-        log.warning("and %d more layers that do not fit", len(misfits) - _SHOWN_REASONS)
+        log.warning("%d more layers do not fit", len(misfits) - _SHOWN_REASONS)
     if not filled:
         log.warning(
-            "%s: none of its layers (%s, ...) fits this model: training starts from random weights; "
-            "check model_config.arch",
+            "%s: none of its layers (%s, ...) fits this model, so training starts from random weights. "
+            "Check model_config.arch.",
             path,
             ", ".join(list(source.layers)[:5]),
         )

@@ -1,8 +1,8 @@
-"""The data in a pickle, read by an interpreter that cannot call, import or set anything.
+"""Reads the data in a pickle with an interpreter that cannot call, import or set anything.
 
-Python's own unpickler runs what a file tells it to run. This one knows the few opcodes that data need; a
-class or function stays a `Name`, a call of it is handed to a table of our own functions, and everything
-else is an error.
+Python's own unpickler runs the code that a file names. This interpreter knows the few opcodes that data
+need. Classes and functions become a `Name`, calls go to a table of our own functions, and everything else
+is an error.
 """
 
 import mmap
@@ -13,11 +13,11 @@ from typing import IO, Any, NamedTuple, cast
 
 
 class PickleDataError(ValueError):
-    """The pickle is broken or holds something other than data."""
+    """Pickle that is broken or contains something other than data."""
 
 
 class Name(NamedTuple):
-    """A class or function that the pickle refers to; never imported."""
+    """Class or function that the pickle refers to; never imported."""
 
     module: str
     name: str
@@ -25,7 +25,7 @@ class Name(NamedTuple):
 
 Calls = Mapping[Name, Callable[[tuple[Any, ...]], Any]]
 
-# Opcodes whose argument is the value they push.
+# Opcodes that push their argument.
 _VALUES = frozenset(
     [
         *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
@@ -37,30 +37,34 @@ _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _IGNORED = frozenset(["PROTO", "FRAME"])
-# A state dict of 5000 tensors has about 150,000; bounds what a hostile file can make of memory.
+# A state dict of 5000 tensors has about 150,000 opcodes. The limit bounds the memory for a hostile file.
 _MAX_OPCODES = 2_000_000
 _PUTS = frozenset(["BINPUT", "LONG_BINPUT", "PUT"])
 _GETS = frozenset(["BINGET", "LONG_BINGET", "GET"])
 
 
 def read_pickle(stream: IO[bytes] | mmap.mmap, calls: Calls, persistent: Callable[[Any], Any]) -> Any:
-    """The value that the pickle at the stream's position describes; the stream ends up behind it.
+    """Reads the value that a pickle describes and leaves the stream after it.
 
     Args:
-        stream: In memory or mapped: a file's `read` makes room for whatever number a pickle claims.
-        calls: What to do for each name that the pickle may call; gets the arguments.
-        persistent: Turns a persistent id into what stands for it.
+        stream: Stream in memory or memory-mapped, because a file's `read` would allocate any size that a
+            pickle claims.
+        calls: Functions that replace those the pickle may call; they get the arguments as a tuple.
+        persistent: Function that returns the value of a persistent id.
+
+    Returns:
+        Value of the pickle.
 
     Raises:
-        PickleDataError: It is broken, or wants more than data.
+        PickleDataError: The pickle is broken or contains something other than data.
     """
     machine = _Machine(calls, persistent)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of odd escapes in a stranger's strings
+            warnings.simplefilter("ignore", DeprecationWarning)  # from odd escapes in untrusted strings
             for count, (opcode, argument, _) in enumerate(pickletools.genops(cast(IO[bytes], stream))):
                 if count > _MAX_OPCODES:
-                    raise PickleDataError("longer than any state dict")
+                    raise PickleDataError("it has more opcodes than any state dict")
                 machine.step(opcode.name, argument)
         (value,) = machine.stack
     except PickleDataError:
@@ -71,7 +75,7 @@ def read_pickle(stream: IO[bytes] | mmap.mmap, calls: Calls, persistent: Callabl
 
 
 class _Machine:
-    """The pickle's stack and memo."""
+    """Stack and memo of the interpreter."""
 
     def __init__(self, calls: Calls, persistent: Callable[[Any], Any]) -> None:
         self.stack: list[Any] = []
@@ -99,7 +103,7 @@ class _Machine:
     def _other(self, opcode: str, argument: Any) -> None:
         method = getattr(self, f"_op_{opcode.lower()}", None)
         if method is None:
-            raise PickleDataError(f"opcode {opcode} is not data")
+            raise PickleDataError(f"it uses the opcode {opcode}, which data does not need")
         method(argument)
 
     def _collect(self, count: int) -> None:
@@ -148,23 +152,23 @@ class _Machine:
     def _op_stack_global(self, _: Any) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         if not (isinstance(name, str) and isinstance(module, str)):
-            raise PickleDataError("broken pickle: a name that is not text")
+            raise PickleDataError("broken pickle: a name is not text")
         self.stack.append(Name(module, name))
 
     def _op_reduce(self, _: Any) -> None:
         arguments, name = self.stack.pop(), self.stack.pop()
         if not isinstance(name, Name) or name not in self._calls:
             called = f"{name.module}.{name.name}" if isinstance(name, Name) else "a value"
-            raise PickleDataError(f"it wants to call {called}, which is refused")
+            raise PickleDataError(f"it calls {called}, which is not allowed")
         if not isinstance(arguments, tuple):
             raise PickleDataError("broken pickle: arguments are not a tuple")
         self.stack.append(self._calls[name](arguments))
 
     def _op_build(self, _: Any) -> None:
-        # The attributes of an ordered dictionary (PyTorch's `_metadata`): not needed.
+        # Attributes of an ordered dictionary (PyTorch's `_metadata`) are discarded.
         self.stack.pop()
         if not isinstance(self.stack[-1], dict):
-            raise PickleDataError("it wants to set attributes, which is refused")
+            raise PickleDataError("it sets attributes, which is not allowed")
 
     def _op_binpersid(self, _: Any) -> None:
         self.stack.append(self._persistent(self.stack.pop()))
@@ -172,15 +176,15 @@ class _Machine:
     def _list(self) -> list[Any]:
         target = self.stack[-1]
         if not isinstance(target, list):
-            raise PickleDataError("broken pickle: append to what is not a list")
+            raise PickleDataError("broken pickle: append to something other than a list")
         return target
 
     def _set(self, items: list[Any]) -> None:
         target = self.stack[-1]
         keys, values = items[::2], items[1::2]
-        # Only text and numbers as keys: hashing a deeply nested tuple would overflow the C stack.
+        # Keys must be text or numbers: hashing a deeply nested tuple would overflow the C stack.
         if not isinstance(target, dict) or len(keys) != len(values):
-            raise PickleDataError("broken pickle: items for what is not a dictionary")
+            raise PickleDataError("broken pickle: items for something other than a dictionary")
         if not all(isinstance(key, str | int) for key in keys):
-            raise PickleDataError("a dictionary's key is neither text nor a number")
+            raise PickleDataError("a key of a dictionary is neither text nor a number")
         target.update(zip(keys, values, strict=True))

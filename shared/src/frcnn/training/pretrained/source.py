@@ -1,4 +1,4 @@
-"""What every reader of weight files yields: named layers of plain arrays in Keras' layout."""
+"""Common result of all readers of weight files: named layers of plain arrays in Keras layout."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ class SourceLayer:
     """Weights of one layer.
 
     Attributes:
-        weights: By role: `kernel` ([h, w, in, out], depthwise [h, w, in, 1], dense [in, out]), `bias`,
-            `gamma`, `beta`, `moving_mean`, `moving_variance`.
-        epsilon: What a batch normalisation adds to the variance; None where the file does not say.
+        weights: Arrays by role: `kernel` (`[h, w, in, out]`, depthwise `[h, w, in, 1]`, dense `[in, out]`),
+            `bias`, `gamma`, `beta`, `moving_mean`, `moving_variance`.
+        epsilon: Constant that a batch normalization adds to the variance; `None` if the file has none.
     """
 
     weights: Mapping[str, np.ndarray]
@@ -22,12 +22,12 @@ class SourceLayer:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
-    """What a file holds.
+    """Layers in a weight file.
 
     Attributes:
-        kind: What sort of file it is, for the log.
-        layers: By name. A layer may be there under more than one name.
-        notes: What the user should know about weights of this origin.
+        kind: Kind of file, for the log.
+        layers: Layers by name. A layer may have several names.
+        notes: Warnings for users of these weights.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""Which layers got weights: the table that is printed after loading."""
+"""Table of the layers that got weights, printed after loading."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -10,14 +10,14 @@ _RULE = NAME_WIDTH + STATUS_WIDTH
 
 @dataclasses.dataclass(frozen=True)
 class LayerStatus:
-    """What loading did to one layer of the model.
+    """Result of loading weights into one layer of the model.
 
     Attributes:
-        name: The layer's name.
-        kind: Its class, such as `Conv2D`.
-        status: `Yes`: its weights came from the file. `No`: it has weights, and they stayed as they were.
-            `None`: it has no weights.
-        reason: Why not; empty for `Yes` and `None`.
+        name: Name of the layer.
+        kind: Class of the layer, such as `Conv2D`.
+        status: `Yes`: weights were loaded from the file. `No`: the layer keeps its weights. `None`: the
+            layer has no weights.
+        reason: Reason for `No`; otherwise empty.
     """
 
     name: str
@@ -27,7 +27,14 @@ class LayerStatus:
 
 
 def status_table(statuses: Iterable[LayerStatus]) -> str:
-    """The table as text, 99 columns wide."""
+    """Formats the table, 99 columns wide.
+
+    Args:
+        statuses: Status of each layer, in order.
+
+    Returns:
+        Lines of the table.
+    """
     rows = [_row(f"{each.name}({each.kind})", each.status) for each in statuses]
     thick, thin = "=" * _RULE, "_" * _RULE
     return "\n".join([thin, _row("Layer(Type):", "Status:"), thick, *rows, thin])

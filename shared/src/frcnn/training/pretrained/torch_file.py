@@ -1,7 +1,7 @@
-"""State dicts of PyTorch: `.safetensors`, and `.pt`/`.pth` without running anything that they hold.
+"""Reads PyTorch state dicts: `.safetensors`, `.pt` and `.pth`, without running their code.
 
-Two layouts of `.pt` exist. Since PyTorch 1.6: a zip of `data.pkl` and one member a storage. Before: five
-pickles (magic number, version, machine, the state dict, names of storages) and then the storages.
+`.pt` files have two layouts. Since PyTorch 1.6: a zip archive of `data.pkl` and one member per storage.
+Before: five pickles (magic number, version, machine, state dict, names of storages), then the storages.
 """
 
 import dataclasses
@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from frcnn.errors import ModelError
+from frcnn.limits import open_archive
 from frcnn.training.pretrained.restricted_pickle import Name, PickleDataError, read_pickle
 
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _MAX_RANK = 8
 
-# PyTorch's storage classes that can hold weights or counters; bfloat16 is widened by hand.
+# PyTorch's storage classes for weights or counters; `_float32` widens bfloat16.
 _DTYPES = {
     "FloatStorage": "<f4",
     "DoubleStorage": "<f8",
@@ -39,7 +40,7 @@ _DTYPES = {
 
 @dataclasses.dataclass(frozen=True)
 class _Storage:
-    """`kind` is PyTorch's class name, `count` the number of values."""
+    """Storage of tensors; `kind` is PyTorch's class name, `count` the number of values."""
 
     kind: str
     key: str
@@ -58,10 +59,16 @@ ReadStorage = Callable[[_Storage], bytes]
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    """All floating-point tensors of a `.safetensors` file.
+    """Reads all floating-point tensors of a `.safetensors` file.
+
+    Args:
+        path: File.
+
+    Returns:
+        float32 arrays by name.
 
     Raises:
-        ModelError: It is broken.
+        ModelError: The file is broken.
     """
     import safetensors
 
@@ -77,13 +84,19 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_torch_zip(path: Path) -> dict[str, np.ndarray]:
-    """All floating-point tensors of a `.pt` file of PyTorch 1.6 or newer.
+    """Reads all floating-point tensors of a `.pt` file from PyTorch 1.6 or newer.
+
+    Args:
+        path: File.
+
+    Returns:
+        float32 arrays by name.
 
     Raises:
-        ModelError: It is broken, or holds more than tensors.
+        ModelError: The file is broken or contains more than tensors.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             (pickled,) = [name for name in archive.namelist() if name.endswith("/data.pkl")]
             folder = pickled.removesuffix("data.pkl")
             if f"{folder}byteorder" in archive.namelist():
@@ -95,10 +108,16 @@ def read_torch_zip(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_torch_legacy(path: Path) -> dict[str, np.ndarray]:
-    """All floating-point tensors of a `.pt` file of before PyTorch 1.6.
+    """Reads all floating-point tensors of a `.pt` file from before PyTorch 1.6.
+
+    Args:
+        path: File.
+
+    Returns:
+        float32 arrays by name.
 
     Raises:
-        ModelError: It is broken, or holds more than tensors.
+        ModelError: The file is broken or contains more than tensors.
     """
     try:
         with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -122,20 +141,20 @@ def read_torch_legacy(path: Path) -> dict[str, np.ndarray]:
 
 
 def _legacy_storages(content: mmap.mmap, kinds: dict[str, str]) -> Iterator[tuple[str, bytes]]:
-    """Names and bytes of the storages at the end of an old file."""
+    """Yields names and bytes of the storages at the end of an old file."""
     for key in read_pickle(content, {}, _storage):
         (count,) = struct.unpack("<q", content.read(8))
         size = count * np.dtype(_DTYPES[kinds[key]]).itemsize
         if count < 0 or size > len(content) - content.tell():
-            raise PickleDataError(f"storage {key} is cut short")
+            raise PickleDataError(f"storage {key} is truncated")
         yield key, content.read(size)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """A member's bytes. PyTorch stores without compression, so nothing can be larger than the file."""
+    """Reads a member. PyTorch stores members uncompressed, so none can be larger than the file."""
     info = archive.getinfo(name)
     if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
-        raise PickleDataError(f"{name} is compressed, which PyTorch never does")
+        raise PickleDataError(f"{name} is compressed; PyTorch never compresses members")
     if info.file_size > Path(archive.filename or "").stat().st_size:
         raise PickleDataError(f"{name} claims to be larger than the file")
     return archive.read(name)
@@ -143,21 +162,21 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 def _refuse_big_endian(order: bytes) -> None:
     if order.strip() != b"little":
-        raise PickleDataError("stored big-endian; save it again on a little-endian machine")
+        raise PickleDataError("it is stored big-endian. Save it again on a little-endian machine.")
 
 
 def _storage(identity: Any) -> _Storage:
-    """The storage of a persistent id: ("storage", class, key, place, count, ...)."""
+    """Parses the persistent id ("storage", class, key, location, count, ...) of a storage."""
     word, kind, key, _, count = identity[:5]
     if word != "storage" or not isinstance(kind, Name) or kind.name not in _DTYPES:
-        raise PickleDataError(f"it holds something other than a tensor: {str(kind)[:80]}")
+        raise PickleDataError(f"it contains something other than a tensor: {str(kind)[:80]}")
     if not isinstance(key, str) or not isinstance(count, int):
         raise PickleDataError("broken storage")
     return _Storage(kind.name, key, count)
 
 
 def _tensor(arguments: tuple[Any, ...]) -> _Tensor:
-    """`torch._utils._rebuild_tensor_v2(storage, offset, shape, strides, ...)`."""
+    """Replaces `torch._utils._rebuild_tensor_v2(storage, offset, shape, strides, ...)`."""
     storage, offset, shape, strides = arguments[:4]
     tensor = _Tensor(storage, offset, tuple(shape), tuple(strides))
     numbers = [offset, *tensor.shape, *tensor.strides]
@@ -165,7 +184,7 @@ def _tensor(arguments: tuple[Any, ...]) -> _Tensor:
         raise PickleDataError("broken tensor")
     if len(tensor.shape) != len(tensor.strides) or len(tensor.shape) > _MAX_RANK:
         raise PickleDataError("broken tensor")
-    # Strides of 0 could make gigabytes of one number.
+    # Strides of 0 could expand one number to gigabytes.
     if math.prod(tensor.shape) > storage.count:
         raise PickleDataError("a tensor claims to be larger than its storage")
     return tensor
@@ -179,17 +198,26 @@ _CALLS: dict[Name, Callable[[tuple[Any, ...]], Any]] = {
 
 
 def _arrays(tree: Any, read: ReadStorage) -> dict[str, np.ndarray]:
-    """The floating-point tensors of a state dict, or of the one within a checkpoint, as float32."""
-    found = {name: _array(each, read) for name, each in _tensors_in(tree).items() if _is_float(each)}
+    """Reads the floating-point tensors of a state dict or checkpoint as float32."""
+    # Each storage is read and widened once, even if many tensors are views of it.
+    storages: dict[tuple[str, str], np.ndarray] = {}
+
+    def values(storage: _Storage) -> np.ndarray:
+        place = storage.kind, storage.key
+        if place not in storages:
+            storages[place] = _float32(np.frombuffer(read(storage), _DTYPES[storage.kind]), storage.kind)
+        return storages[place]
+
+    found = {name: _array(each, values) for name, each in _tensors_in(tree).items() if _is_float(each)}
     if not found:
-        raise PickleDataError("no tensors in it")
+        raise PickleDataError("it contains no floating-point tensors")
     return found
 
 
 def _tensors_in(tree: Any) -> dict[str, _Tensor]:
-    """The largest dictionary of tensors: checkpoints keep one beside optimizer state and counters."""
+    """Returns the largest dictionary of tensors; checkpoints contain other ones, too."""
     if not isinstance(tree, dict):
-        raise PickleDataError("not a dictionary of tensors; save model.state_dict()")
+        raise PickleDataError("it is not a dictionary of tensors. Save model.state_dict().")
     candidates = [tree, *(value for value in tree.values() if isinstance(value, dict))]
     tables = [
         {name: value for name, value in each.items() if isinstance(name, str) and isinstance(value, _Tensor)}
@@ -202,22 +230,25 @@ def _is_float(tensor: _Tensor) -> bool:
     return tensor.storage.kind in ("FloatStorage", "DoubleStorage", "HalfStorage", "BFloat16Storage")
 
 
-def _array(tensor: _Tensor, read: ReadStorage) -> np.ndarray:
-    values = np.frombuffer(read(tensor.storage), _DTYPES[tensor.storage.kind])
+def _float32(values: np.ndarray, kind: str) -> np.ndarray:
+    if kind == "BFloat16Storage":
+        return (values.astype(np.uint32) << 16).view(np.float32)
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32, copy=False)
+
+
+def _array(tensor: _Tensor, read: Callable[[_Storage], np.ndarray]) -> np.ndarray:
+    values = read(tensor.storage)
     last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True))
     if 0 in tensor.shape:
         return np.zeros(tensor.shape, np.float32)
     if last >= len(values):
-        raise PickleDataError("a tensor reaches beyond its storage")
+        raise PickleDataError("a tensor extends beyond its storage")
     steps = [stride * values.itemsize for stride in tensor.strides]
-    view = np.lib.stride_tricks.as_strided(values[tensor.offset :], tensor.shape, steps, writeable=False)
-    if tensor.storage.kind == "BFloat16Storage":
-        return (view.astype(np.uint32) << 16).view(np.float32)
-    with np.errstate(over="ignore"):
-        return view.astype(np.float32)
+    return np.lib.stride_tricks.as_strided(values[tensor.offset :], tensor.shape, steps, writeable=False)
 
 
-# What broken files make of zipfile, struct, mmap and the code above.
+# Exceptions that broken files cause in zipfile, struct, mmap and the code above.
 _FAULTS = (
     PickleDataError,
     zipfile.BadZipFile,

@@ -1,6 +1,6 @@
-"""State dicts of torchvision's backbones as layers with our names, in Keras' layout.
+"""Converts state dicts of torchvision backbones to layers with our names in Keras layout.
 
-PyTorch keeps kernels as [out, in, h, w] (depthwise [channels, 1, h, w]) and dense ones as [out, in].
+PyTorch stores kernels as `[out, in, h, w]` (depthwise `[channels, 1, h, w]`) and dense ones as `[out, in]`.
 """
 
 import itertools
@@ -26,7 +26,7 @@ _RESNET_STEM = {"conv1": ("conv1", "conv1_conv"), "bn1": ("bn_conv1", "conv1_bn"
 _PREFIXES = ("module.", "model.", "backbone.", "body.")
 _MAX_UNITS, _MAX_WIDTH = 26, 2048
 
-# Convolutions of VGG's blocks, by their number in all.
+# Convolutions per block of a VGG, by the total number of convolutions.
 _VGG_DEPTHS = {13: (2, 2, 3, 3, 3), 16: (2, 2, 4, 4, 4)}
 _VGG_POOLED, _VGG_WIDTH = 7, 512
 _MOBILENET_LAST = 18
@@ -36,7 +36,14 @@ Modules = dict[str, dict[str, np.ndarray]]
 
 
 def from_state_dict(tensors: Mapping[str, np.ndarray]) -> Source:
-    """The layers that a state dict holds. An unknown network's modules keep their own names."""
+    """Converts a state dict to layers.
+
+    Args:
+        tensors: Tensors by PyTorch's parameter names.
+
+    Returns:
+        Layers under our names, and under the names of their modules. Unknown networks have only the latter.
+    """
     modules = _modules(tensors)
     layers: dict[str, SourceLayer] = {}
     notes: tuple[str, ...] = ()
@@ -44,8 +51,8 @@ def from_state_dict(tensors: Mapping[str, np.ndarray]) -> Source:
         layers = _resnet(modules)
         if "layer1.0.conv3" in modules:
             notes = (
-                "this network has its strides in the 3x3 convolutions of a unit, ours in the first 1x1: all "
-                "weights fit, but features differ until trained",
+                "this network has its strides in the 3x3 convolution of a unit, ours in the first 1x1. All "
+                "weights fit, but features differ until training adapts them.",
             )
     elif "features.0.0" in modules and f"features.{_MOBILENET_LAST}.0" in modules:
         layers = _mobilenet_v2(modules)
@@ -56,7 +63,7 @@ def from_state_dict(tensors: Mapping[str, np.ndarray]) -> Source:
 
 
 def _modules(tensors: Mapping[str, np.ndarray]) -> Modules:
-    """Tensors by module: what stands before the last dot, without what training wrappers put in front."""
+    """Groups tensors by module: the name before the last dot, without wrapper prefixes."""
     modules: Modules = {}
     for name, tensor in tensors.items():
         module, _, parameter = name.rpartition(".")
@@ -67,7 +74,7 @@ def _modules(tensors: Mapping[str, np.ndarray]) -> Modules:
 
 
 def _layer(weights: Mapping[str, np.ndarray], depthwise: bool = False) -> SourceLayer:
-    """One module in Keras' layout."""
+    """Converts one module to Keras layout."""
     if "running_mean" in weights:
         roles = {_NORM_ROLES[name]: value for name, value in weights.items() if name in _NORM_ROLES}
         return SourceLayer(roles, EPSILON)
@@ -92,7 +99,7 @@ def _resnet(modules: Modules) -> dict[str, SourceLayer]:
 
 
 def _identity_shortcuts(modules: Modules) -> dict[str, SourceLayer]:
-    """For units that only add their input, where ours may project it: projections that change nothing."""
+    """Creates identity projections for units that have none; our units may need one."""
     layers: dict[str, SourceLayer] = {}
     kernels: dict[int, SourceLayer] = {}
     for module in modules:
@@ -109,7 +116,7 @@ def _identity_shortcuts(modules: Modules) -> dict[str, SourceLayer]:
 
 
 def _unit_width(modules: Modules, unit: str) -> int:
-    """Channels that a unit puts out."""
+    """Returns the number of output channels of a unit."""
     last = modules.get(f"{unit}.bn3") or modules.get(f"{unit}.bn2") or {}
     return min(last.get("running_mean", np.zeros(0)).size, _MAX_WIDTH)
 
@@ -135,7 +142,7 @@ def _resnet_names(module: str) -> tuple[str, ...]:
 
 
 def _mobilenet_v2(modules: Modules) -> dict[str, SourceLayer]:
-    """Within a block the order of modules tells them apart: their names vary between versions."""
+    """Converts MobileNetV2 by module order in each block: names vary between versions."""
     layers: dict[str, SourceLayer] = {}
     for block in range(_MOBILENET_LAST + 1):
         pairs = list(_pairs(modules, f"features.{block}."))
@@ -176,7 +183,7 @@ def _vgg(modules: Modules) -> dict[str, SourceLayer]:
 
 
 def _rows_by_place(kernel: np.ndarray) -> np.ndarray:
-    """A dense kernel [in, out] whose inputs run over (channel, y, x), for inputs over (y, x, channel)."""
+    """Reorders the inputs of a dense kernel `[in, out]` from (channel, y, x) to (y, x, channel)."""
     sides = (_VGG_WIDTH, _VGG_POOLED, _VGG_POOLED)
     if kernel.ndim != 2 or kernel.shape[0] != np.prod(sides):
         return kernel
@@ -186,7 +193,7 @@ def _rows_by_place(kernel: np.ndarray) -> np.ndarray:
 def _pairs(
     modules: Modules, prefix: str
 ) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray] | None]]:
-    """Convolutions under `prefix`, in order, each with the normalisation behind it if there is one."""
+    """Yields convolutions under `prefix` in order, each with its normalization, if any."""
     names = sorted((name for name in modules if name.startswith(prefix)), key=_in_order)
     found = [modules[name] for name in names if "weight" in modules[name]]
     for weights, following in itertools.pairwise([*found, {}]):
@@ -195,5 +202,5 @@ def _pairs(
 
 
 def _in_order(name: str) -> list[tuple[int, str]]:
-    """So that `features.10` comes behind `features.9`."""
+    """Returns a sort key that puts `features.10` after `features.9`."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in name.split(".")]

@@ -1,10 +1,11 @@
 import copy
+import os
 
 import pytest
 
 from frcnn.data.conversion.coco.annotations import read_coco
 from frcnn.data.conversion.coco.plan import plan_coco
-from frcnn.data.conversion.faults import FaultKind
+from frcnn.data.conversion.faults import IssueKind
 from frcnn.errors import DataError, SpecError
 from frcnn.spec.schema.experiment import COCOConfig
 from tests.support.kitti_folder import HEIGHT, WIDTH, write_coco, write_image
@@ -74,18 +75,18 @@ def test_images_without_annotations_are_kept(root):
 @pytest.mark.parametrize(
     ("annotation", "kind"),
     [
-        ({"image_id": 99, "category_id": 1, "bbox": [1, 1, 9, 9]}, FaultKind.UNKNOWN_IMAGE),
-        ({"category_id": 1, "bbox": [1, 1, 9, 9]}, FaultKind.UNKNOWN_IMAGE),
-        ({"image_id": [7], "category_id": 1, "bbox": [1, 1, 9, 9]}, FaultKind.UNKNOWN_IMAGE),
-        ({"image_id": 7, "category_id": 2, "bbox": [1, 1, 9, 9]}, FaultKind.UNKNOWN_CATEGORY),
-        ({"image_id": 7, "category_id": "1", "bbox": [1, 1, 9, 9]}, FaultKind.UNKNOWN_CATEGORY),
-        ({"image_id": 7, "category_id": 1}, FaultKind.BAD_BOX),
-        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, 9]}, FaultKind.BAD_BOX),
-        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, "9", 9]}, FaultKind.BAD_BOX),
-        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, 1e39, 9]}, FaultKind.BAD_BOX),
-        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, 0, 9]}, FaultKind.ZERO_AREA),
-        ({"image_id": 7, "category_id": 1, "bbox": [5, 5, -3, 9]}, FaultKind.ZERO_AREA),
-        ({"image_id": 7, "category_id": 1, "bbox": [WIDTH, 1, 9, 9]}, FaultKind.OUTSIDE),
+        ({"image_id": 99, "category_id": 1, "bbox": [1, 1, 9, 9]}, IssueKind.UNKNOWN_IMAGE),
+        ({"category_id": 1, "bbox": [1, 1, 9, 9]}, IssueKind.UNKNOWN_IMAGE),
+        ({"image_id": [7], "category_id": 1, "bbox": [1, 1, 9, 9]}, IssueKind.UNKNOWN_IMAGE),
+        ({"image_id": 7, "category_id": 2, "bbox": [1, 1, 9, 9]}, IssueKind.UNKNOWN_CATEGORY),
+        ({"image_id": 7, "category_id": "1", "bbox": [1, 1, 9, 9]}, IssueKind.UNKNOWN_CATEGORY),
+        ({"image_id": 7, "category_id": 1}, IssueKind.BAD_BOX),
+        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, 9]}, IssueKind.BAD_BOX),
+        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, "9", 9]}, IssueKind.BAD_BOX),
+        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, 1e39, 9]}, IssueKind.BAD_BOX),
+        ({"image_id": 7, "category_id": 1, "bbox": [1, 1, 0, 9]}, IssueKind.ZERO_AREA),
+        ({"image_id": 7, "category_id": 1, "bbox": [5, 5, -3, 9]}, IssueKind.ZERO_AREA),
+        ({"image_id": 7, "category_id": 1, "bbox": [WIDTH, 1, 9, 9]}, IssueKind.OUTSIDE),
     ],
 )
 def test_a_bad_annotation_costs_itself_only_and_is_named_by_its_id(root, annotation, kind):
@@ -102,17 +103,17 @@ def test_a_bad_annotation_costs_itself_only_and_is_named_by_its_id(root, annotat
 def test_annotations_that_are_no_objects_are_faults(root, entry):
     write_coco(root, "ann/train.json", _changed("annotations", entry))
     (fault,) = plan_coco(_config(root), embed_images=False).faults
-    assert (fault.kind, fault.annotation) == (FaultKind.BAD_BOX, 3)
+    assert (fault.kind, fault.annotation) == (IssueKind.BAD_BOX, 3)
 
 
 @pytest.mark.parametrize(
     ("entry", "kind"),
     [
-        ({"id": 7, "file_name": "c.jpg"}, FaultKind.DUPLICATE),
-        ({"file_name": "c.jpg"}, FaultKind.BAD_ENTRY),
-        ({"id": 8}, FaultKind.BAD_ENTRY),
-        ({"id": 8, "file_name": "/etc/c.jpg"}, FaultKind.BAD_ENTRY),
-        ("c.jpg", FaultKind.BAD_ENTRY),
+        ({"id": 7, "file_name": "c.jpg"}, IssueKind.DUPLICATE),
+        ({"file_name": "c.jpg"}, IssueKind.BAD_ENTRY),
+        ({"id": 8}, IssueKind.BAD_ENTRY),
+        ({"id": 8, "file_name": "/etc/c.jpg"}, IssueKind.BAD_ENTRY),
+        ("c.jpg", IssueKind.BAD_ENTRY),
     ],
 )
 def test_unusable_image_entries_are_faults(root, entry, kind):
@@ -125,7 +126,7 @@ def test_unusable_image_entries_are_faults(root, entry, kind):
 def test_a_missing_image_is_a_fault(root):
     (root / "train/b.jpg").unlink()
     first, second = _readings(plan_coco(_config(root), embed_images=False))
-    assert (first.record, first.faults[0].kind) == (None, FaultKind.NO_IMAGE)
+    assert (first.record, first.faults[0].kind) == (None, IssueKind.NO_IMAGE)
     assert second.record is not None
 
 
@@ -133,7 +134,7 @@ def test_an_image_of_another_size_is_kept_and_named(root):
     write_image(root / "train/b.jpg", height=WIDTH, width=HEIGHT)
     first, _ = _readings(plan_coco(_config(root), embed_images=False))
     assert first.record is not None
-    assert [fault.kind for fault in first.faults] == [FaultKind.OTHER_SIZE]
+    assert [fault.kind for fault in first.faults] == [IssueKind.OTHER_SIZE]
     assert first.faults[0].kind.cost == "nothing"
 
 
@@ -148,7 +149,7 @@ def test_missing_or_empty_lists_are_an_error(root, key, value):
 
 @pytest.mark.parametrize(
     ("category", "words"),
-    [({"id": 1, "name": "dog"}, "given twice"), ({"id": "9", "name": "dog"}, "expected"), (5, "expected")],
+    [({"id": 1, "name": "dog"}, "duplicate"), ({"id": "9", "name": "dog"}, "expected"), (5, "expected")],
 )
 def test_unusable_categories_are_an_error(root, category, words):
     write_coco(root, "ann/train.json", _changed("categories", category))
@@ -207,7 +208,97 @@ def test_lists_of_the_spec_must_fit_the_number_of_partitions(root):
     ]
 
 
-def test_mixed_image_formats_are_noted_unless_embedded(root):
-    (note,) = plan_coco(_config(root), embed_images=False).notes
-    assert note.startswith("images end with .jpg, .png")
-    assert plan_coco(_config(root), embed_images=True).notes == ()
+def test_ids_may_be_whole_numbers_written_as_floats_and_true_is_none(root):
+    content = copy.deepcopy(CONTENT)
+    content["images"][0]["id"] = 7.0
+    content["images"][0].update(height=float(HEIGHT), width=None)
+    for entry in content["annotations"]:
+        entry["category_id"] = float(entry["category_id"])
+        entry["id"] = float(entry["id"])
+    content["categories"][1]["id"] = 1.0
+    content["annotations"].append({"id": 9, "image_id": 7, "category_id": True, "bbox": [1, 1, 9, 9]})
+    content["annotations"].append({"id": 10, "image_id": 7, "category_id": 1.5, "bbox": [1, 1, 9, 9]})
+    write_coco(root, "ann/train.json", content)
+    plan = plan_coco(_config(root), embed_images=False)
+    readings = _readings(plan)
+    assert [len(reading.record.labels) for reading in readings] == [1, 2]
+    assert [(fault.kind, fault.annotation) for fault in plan.faults] == [
+        (IssueKind.UNKNOWN_CATEGORY, 9),
+        (IssueKind.UNKNOWN_CATEGORY, 10),
+    ]
+    assert [fault.reason for fault in plan.faults] == ["category_id true", "category_id 1.5"]
+    assert not any(reading.faults for reading in readings)
+
+
+def test_numbers_that_json_has_not_cost_nothing_where_they_are_not_used(root):
+    write_coco(root, "ann/train.json", CONTENT)
+    text = (root / "ann/train.json").read_text()
+    text = text.replace('"id": 2,', '"area": NaN, "score": -Infinity, "note": "NaN, \\"Infinity", "id": 2,')
+    text = text.replace('"bbox": [0, 0, 10, 10]', '"bbox": [NaN, 0, 10, 10]')
+    (root / "ann/train.json").write_text("\ufeff" + text)
+    plan = plan_coco(_config(root), embed_images=False)
+    assert [len(reading.record.labels) for reading in _readings(plan)] == [1, 1]
+    (fault,) = plan.faults
+    assert (fault.kind, fault.annotation) == (IssueKind.BAD_BOX, 3)
+    assert fault.reason == "bbox [null, 0, 10, 10]; expected x, y, width, height"
+
+
+def _images_named(root, *names):
+    for name in names:
+        write_image(root / "train" / name)
+    content = copy.deepcopy(CONTENT)
+    content["images"] = [{"id": n, "file_name": name} for n, name in enumerate(names)]
+    content["annotations"] = [
+        {"id": n, "image_id": n, "category_id": 1, "bbox": [1, 1, 9 + n, 9]} for n in range(len(names))
+    ]
+    write_coco(root, "ann/train.json", content)
+    return plan_coco(_config(root), embed_images=False)
+
+
+@pytest.mark.parametrize(
+    ("names", "frames"),
+    [
+        (["0.jpg", "0.png"], ["0", "0.png"]),
+        (["0.JPG", "0.jpg", "0.jpeg"], ["0", "0.jpg", "0.jpeg"]),
+        (["0.png.jpg", "0.png", "0.jpg"], ["0.png.jpg", "0", "0.jpg"]),
+        (["a/0.jpg", "b/0.jpg"], ["a/0", "b/0"]),
+    ],
+)
+def test_no_two_images_have_one_frame_id_and_each_names_its_file(root, names, frames):
+    records = [reading.record for reading in _readings(_images_named(root, *names))]
+    assert [record.frame_id for record in records] == [f"train/{frame}" for frame in frames]
+    assert [record.file for record in records] == [f"train/{name}" for name in names]
+
+
+def test_an_image_listed_twice_is_one_image_with_the_boxes_of_both(root):
+    plan = _images_named(root, "0.jpg", "./0.jpg", "1.jpg")
+    records = [reading.record for reading in _readings(plan)]
+    assert [(record.frame_id, len(record.labels)) for record in records] == [("train/0", 2), ("train/1", 1)]
+    (fault,) = plan.faults
+    assert (fault.kind, fault.reason) == (
+        IssueKind.DUPLICATE,
+        "./0.jpg is listed again as image 1; the boxes of both are merged",
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["../../private/s.jpg", "a/../../b.jpg", "..", "/etc/passwd", "", "a\u0000b"]
+)
+def test_a_file_name_that_leads_out_of_the_image_folder_is_a_fault(root, name):
+    write_coco(root, "ann/train.json", _changed("images", {"id": 8, "file_name": name}))
+    plan = plan_coco(_config(root), embed_images=True)
+    assert [fault.kind for fault in plan.faults] == [IssueKind.BAD_ENTRY]
+    assert [reading.record.file for reading in _readings(plan)] == ["train/b.jpg", "train/sub/a.v1.png"]
+
+
+def test_json_nested_without_end_ends_in_a_sentence(root):
+    (root / "ann/train.json").write_text('{"annotations": ' + '[{"a": ' * 100_000)
+    with pytest.raises(DataError, match=r"train\.json: nested more than 64 levels deep"):
+        read_coco(root / "ann/train.json", "train")
+
+
+def test_an_annotation_file_that_is_a_pipe_is_an_error_at_once(root):
+    (root / "ann/train.json").unlink()
+    os.mkfifo(root / "ann/train.json")
+    with pytest.raises(DataError, match=r"train\.json: a named pipe, not a regular file"):
+        read_coco(root / "ann/train.json", "train")

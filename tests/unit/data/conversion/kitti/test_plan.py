@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from frcnn.data.conversion.faults import FaultKind
+from frcnn.data.conversion.faults import IssueKind
 from frcnn.data.conversion.kitti.plan import plan_kitti, read_sequences
 from frcnn.errors import DataError, SpecError
 from frcnn.spec.schema.experiment import KITTIConfig
@@ -41,14 +41,26 @@ def test_extensions_match_in_any_case_and_with_or_without_dot(root, extension):
     write_image(root / "image_2/upper.PNG")
     write_image(root / "image_2/other.jpg")
     names = [name for fold in _plan(root, image_extension=extension).folds for name in fold]
-    assert sorted(names) == [*[f"{n:03d}.png" for n in range(6)], "upper.PNG"]
+    assert sorted(names) == [*[f"{n:03d}.png" for n in range(6)], "other.jpg", "upper.PNG"]
+
+
+@pytest.mark.parametrize(
+    ("extension", "kept"), [(".png", "001.png"), (".JPG", "001.jpg"), ("jpeg", "001.jpg")]
+)
+def test_the_named_extension_counts_where_several_have_one_stem(root, extension, kept):
+    write_image(root / "image_2/001.jpg")
+    plan = _plan(root, image_extension=extension)
+    assert kept in [name for fold in plan.folds for name in fold]
+    (fault,) = plan.faults
+    assert fault.kind is IssueKind.DUPLICATE
+    assert f"{kept} has the same name without extension" in fault.reason
 
 
 def test_two_images_of_the_same_stem_are_one_image_and_a_fault(root):
     write_image(root / "image_2/001.PNG")
     plan = _plan(root)
     assert plan.size == 6
-    assert [fault.kind for fault in plan.faults] == [FaultKind.DUPLICATE]
+    assert [fault.kind for fault in plan.faults] == [IssueKind.DUPLICATE]
 
 
 def _sequences(root, content):
@@ -66,13 +78,13 @@ def test_sequence_mode_keeps_sequences_together(root):
     changes = _sequences(root, {"long": ["000", "001", "004"], "short": ["005"]})
     plan = _plan(root, **changes)
     assert [sorted(fold) for fold in plan.folds] == [["005.png"], ["000.png", "001.png", "004.png"]]
-    assert plan.notes == (f"2 images are in no sequence of {root / 'sequences.json'} and left out",)
+    assert plan.notes == (f"2 images are skipped: they are in no sequence of {root / 'sequences.json'}",)
 
 
 def test_frames_without_an_image_are_left_for_the_reader_to_miss(root):
     plan = _plan(root, **_sequences(root, {"a": ["000", "ghost"]}))
     readings = [plan.reader.read(name) for fold in plan.folds for name in fold]
-    assert sorted(fault.kind for reading in readings for fault in reading.faults) == [FaultKind.NO_IMAGE]
+    assert sorted(fault.kind for reading in readings for fault in reading.faults) == [IssueKind.NO_IMAGE]
 
 
 def test_a_frame_listed_again_is_a_fault_and_stays_where_it_was_first(root):
@@ -80,8 +92,8 @@ def test_a_frame_listed_again_is_a_fault_and_stays_where_it_was_first(root):
         root / _sequences(root, {"a": ["000", "001"], "b": ["001", "002"]})["kitti_sequence_to_frames_file"]
     )
     assert sequences == {"a": ["000", "001"], "b": ["002"]}
-    assert [fault.kind for fault in faults] == [FaultKind.DUPLICATE]
-    assert "'001' of sequence 'b' stands in 'a' already" in faults[0].reason
+    assert [fault.kind for fault in faults] == [IssueKind.DUPLICATE]
+    assert faults[0].reason == "frame 001 of sequence b is already in sequence a"
 
 
 @pytest.mark.parametrize(
@@ -133,8 +145,10 @@ def test_missing_folders_are_an_error(root, changes):
 
 
 def test_a_folder_without_matching_images_is_an_error(root):
-    with pytest.raises(DataError, match=r"no file ends with '\.jpg'"):
-        _plan(root, image_extension=".jpg")
+    for path in (root / "image_2").iterdir():
+        path.rename(path.with_name(f".{path.name}"))
+    with pytest.raises(DataError, match=r"no image found \(\.jpg, \.jpeg, \.png"):
+        _plan(root)
 
 
 def test_relative_roots_start_at_the_base_path_or_the_working_folder(root, monkeypatch):

@@ -1,37 +1,55 @@
-"""COCO annotation files, read as a stream into compact columns.
+"""Reads COCO annotation files as a stream into compact columns.
 
-A data set of a million images has gigabytes of JSON, nearly all of it outlines that are of no use here.
-What is kept is about 60 bytes a box and the images' file names.
+A dataset of a million images has gigabytes of JSON, mostly outlines, which are not used.
+About 60 bytes per box and the file names of the images are kept.
 """
 
 import dataclasses
+import json
 from array import array
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, overload
 
 import ijson  # type: ignore[import-untyped]
 import numpy as np
 
+from frcnn.console.foreign_text import printable
 from frcnn.data.conversion.box_checks import TOO_LARGE
 from frcnn.data.conversion.coco.reader import CocoBox, CocoImage
-from frcnn.data.conversion.faults import Fault, FaultKind
+from frcnn.data.conversion.faults import DataIssue, IssueKind
 from frcnn.data.conversion.plan import stored_class_name
+from frcnn.data.image_set import is_below
+from frcnn.data.json_guard import GuardedJson
 from frcnn.errors import DataError
+
+# Maximum characters of a value quoted in a message.
+QUOTED = 80
 
 
 @dataclasses.dataclass(frozen=True)
 class CocoFold(Sequence[CocoImage]):
-    """The images of one annotation file in the file's order, made up one by one as they are asked for."""
+    """Images of one annotation file, in file order, created on access.
+
+    Attributes:
+        image_dir: Image folder below the root.
+        annotation_file: Path of the annotation file.
+        categories: Stored class names.
+        entries: File name, height and width of each image.
+        boxes: Boxes by image.
+        whole_names: Indices of the images whose frame id keeps the extension, because the name without it
+            belongs to another image.
+    """
 
     image_dir: str
     annotation_file: str
     categories: tuple[str, ...]
     entries: Sequence[tuple[str, int, int]]
     boxes: "_Boxes"
+    whole_names: frozenset[int] = frozenset()
 
     def __len__(self) -> int:
-        """The number of images."""
+        """Returns the number of images."""
         return len(self.entries)
 
     @overload
@@ -39,7 +57,7 @@ class CocoFold(Sequence[CocoImage]):
     @overload
     def __getitem__(self, index: slice) -> list[CocoImage]: ...
     def __getitem__(self, index: int | slice) -> CocoImage | list[CocoImage]:
-        """One image with its boxes, or a list of them."""
+        """Returns one image with its boxes, or a list of images for a slice."""
         if isinstance(index, slice):
             return [self[number] for number in range(len(self))[index]]
         name, height, width = self.entries[index]
@@ -47,103 +65,160 @@ class CocoFold(Sequence[CocoImage]):
             CocoBox(annotation, self.categories[category], *box)
             for annotation, category, box in self.boxes.of(index)
         )
-        return CocoImage(self.image_dir, name, self.annotation_file, height, width, boxes)
+        frame = name if index in self.whole_names else without_extension(name)
+        return CocoImage(self.image_dir, name, self.annotation_file, height, width, boxes, frame)
 
 
 @dataclasses.dataclass(frozen=True)
 class CocoFile:
-    """An annotation file: category names as it spells them, its images, and what was wrong."""
+    """Content of an annotation file: category names as spelled there, images and issues."""
 
     names: tuple[str, ...]
     images: CocoFold
-    faults: tuple[Fault, ...]
+    faults: tuple[DataIssue, ...]
 
 
 def read_coco(path: Path, image_dir: str) -> CocoFile:
-    """Reads an annotation file whose images are in `image_dir`.
+    """Reads an annotation file.
+
+    Args:
+        path: Annotation file.
+        image_dir: Folder of its images, relative to the dataset root.
+
+    Returns:
+        Categories, images with boxes, and issues.
 
     Raises:
-        DataError: It cannot be read, or has no images, no annotations or no categories.
+        DataError: The file is unreadable or invalid, or has no images, annotations or categories.
     """
     try:
-        names = _categories(path)
-        images = _Images(path)
-        boxes = _Columns(path, {identifier: index for index, identifier in enumerate(names)}, images)
+        try:
+            return _read(path, image_dir, without_nan=False)
+        except ijson.JSONError:
+            # NaN and Infinity are not valid JSON, but Python writes them; they usually are in unused fields.
+            return _read(path, image_dir, without_nan=True)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
-    except (ijson.JSONError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: JSON that cannot be read: {error}") from error
+    except (ijson.JSONError, ValueError, OverflowError) as error:
+        reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__)
+        raise DataError(f"{path}: invalid JSON: {reason}") from error
+
+
+def _read(path: Path, image_dir: str, *, without_nan: bool) -> CocoFile:
+    names = _categories(_Source(path, without_nan, checked=True))
+    source = _Source(path, without_nan)
+    images = _Images(source)
+    boxes = _Columns(source, {identifier: index for index, identifier in enumerate(names)}, images)
     stored = tuple(map(stored_class_name, names.values()))
-    fold = CocoFold(image_dir, str(path), stored, images.entries, boxes.sorted(len(images.entries)))
+    columns = boxes.sorted(len(images.entries))
+    fold = CocoFold(image_dir, str(path), stored, images.entries, columns, images.whole_names())
     return CocoFile(tuple(names.values()), fold, (*images.faults, *boxes.faults))
 
 
-def _items(path: Path, key: str) -> Iterator[Any]:
-    """The elements of the list `key` of the file; an error if there is none."""
-    empty = True
-    with path.open("rb") as stream:
-        for item in ijson.items(stream, f"{key}.item", use_float=True):
-            empty = False
-            yield item
-    if empty:
-        raise DataError(f"{path}: no {key}")
+def without_extension(name: str) -> str:
+    """Returns the path of an image without the extension."""
+    return PurePosixPath(name).with_suffix("").as_posix()
 
 
-def _categories(path: Path) -> dict[int, str]:
-    """Names by id, in the file's order."""
-    names: dict[int, str] = {}
-    for entry in _items(path, "categories"):
-        identifier = entry.get("id") if isinstance(entry, dict) else None
-        if not isinstance(identifier, int) or not isinstance(entry.get("name"), str):
-            raise DataError(f"{path}: categories: expected a number as id and a name, got {entry!r}")
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """Annotation file and the options for reading it (`GuardedJson`)."""
+
+    path: Path
+    without_nan: bool
+    checked: bool = False
+
+    def items(self, key: str) -> Iterator[Any]:
+        """Yields the elements of the top-level list `key`; raises `DataError` if there are none."""
+        empty = True
+        with GuardedJson(self.path, checked=self.checked, without_nan=self.without_nan) as stream:
+            for item in ijson.items(stream, f"{key}.item", use_float=True):
+                empty = False
+                yield item
+        if empty:
+            raise DataError(f"{self.path}: no {key}")
+
+
+def _categories(source: _Source) -> dict[int, str]:
+    """Reads the category names by id, in file order."""
+    path, names = source.path, dict[int, str]()
+    for entry in source.items("categories"):
+        identifier = _whole(entry.get("id")) if isinstance(entry, dict) else None
+        if identifier is None or not isinstance(entry.get("name"), str):
+            found = printable(entry, QUOTED)
+            raise DataError(f"{path}: categories: found {found}; expected an integer id and a name")
         if identifier in names:
-            raise DataError(f"{path}: categories: id {identifier} is given twice")
+            raise DataError(f"{path}: categories: duplicate id {identifier}")
         names[identifier] = entry["name"]
     return names
 
 
 class _Images:
-    """File name, height and width of each image entry; place of an image by its id."""
+    """File name, height and width of each image entry, and the position of an image by its id."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, source: _Source) -> None:
         self.entries: list[tuple[str, int, int]] = []
-        self.faults: list[Fault] = []
+        self.faults: list[DataIssue] = []
         self.place: dict[int | str, int] = {}
-        for entry in _items(path, "images"):
-            identifier = entry.get("id") if isinstance(entry, dict) else None
-            if not isinstance(identifier, int | str) or not _is_name(entry.get("file_name")):
-                reason = f"expected an id and a file_name below the image folder, got {str(entry)[:80]}"
-                self.faults.append(Fault(FaultKind.BAD_ENTRY, str(path), reason))
+        # Position by file name; several entries of a file are one image.
+        self._named: dict[str, int] = {}
+        for entry in source.items("images"):
+            identifier = _image_id(entry.get("id")) if isinstance(entry, dict) else None
+            name = entry.get("file_name") if identifier is not None else None
+            if identifier is None or not isinstance(name, str) or not is_below(name):
+                reason = f"found {str(entry)[:QUOTED]}; expected an id and a file_name below the image folder"
+                self.faults.append(DataIssue(IssueKind.BAD_ENTRY, str(source.path), reason))
             elif identifier in self.place:
-                reason = f"image id {identifier} is given twice; {entry['file_name']} is left out"
-                self.faults.append(Fault(FaultKind.DUPLICATE, str(path), reason))
+                reason = f"duplicate image id {identifier}; {name} is skipped"
+                self.faults.append(DataIssue(IssueKind.DUPLICATE, str(source.path), reason))
+            elif (path := PurePosixPath(name).as_posix()) in self._named:
+                self.place[identifier] = self._named[path]
+                reason = f"{name} is listed again as image {identifier}; the boxes of both are merged"
+                self.faults.append(DataIssue(IssueKind.DUPLICATE, str(source.path), reason))
             else:
-                self.place[identifier] = len(self.entries)
+                self.place[identifier] = self._named[path] = len(self.entries)
                 size = _size(entry.get("height")), _size(entry.get("width"))
-                self.entries.append((entry["file_name"], *size))
+                self.entries.append((path, *size))
+
+    def whole_names(self) -> frozenset[int]:
+        """Returns the images whose frame id keeps the extension, so that frame ids are unique.
+
+        Of 000.jpg and 000.png, the second one does. So does 000.png.jpg, whose frame id would be 000.png, if
+        000.png is also the name of an image.
+        """
+        frames: set[str] = set()
+        whole = []
+        for number, (name, _, _) in enumerate(self.entries):
+            frame = without_extension(name)
+            if frame in frames or (frame in self._named and frame != name):
+                whole.append(number)
+            else:
+                frames.add(frame)
+        return frozenset(whole)
 
 
 class _Columns:
-    """Annotations as they come: image, category, id and box in columns."""
+    """Columns of annotations in file order: image, category, id and box."""
 
-    def __init__(self, path: Path, category_place: dict[int, int], images: _Images) -> None:
-        self.faults: list[Fault] = []
+    def __init__(self, source: _Source, category_place: dict[int, int], images: _Images) -> None:
+        self.faults: list[DataIssue] = []
         self._image, self._category = array("i"), array("i")
         self._annotation, self._box = array("q"), array("d")
-        for number, entry in enumerate(_items(path, "annotations")):
+        for number, entry in enumerate(source.items("annotations")):
             identifier = _identifier(entry, number)
             found = _check(entry, category_place, images)
             if isinstance(found, tuple):
                 kind, reason = found
-                self.faults.append(Fault(kind, str(path), reason, annotation=identifier))
+                self.faults.append(DataIssue(kind, str(source.path), reason, annotation=identifier))
                 continue
+            # The id 1.0 equals the key 1.
             self._image.append(images.place[entry["image_id"]])
             self._category.append(category_place[entry["category_id"]])
             self._annotation.append(identifier)
             self._box.extend(found)
 
     def sorted(self, images: int) -> "_Boxes":
-        """The columns in the order of the images, and within an image as in the file."""
+        """Returns the columns sorted by image, in file order within an image."""
         image = np.frombuffer(self._image, np.int32)
         order = np.argsort(image, kind="stable")
         return _Boxes(
@@ -156,7 +231,7 @@ class _Columns:
 
 @dataclasses.dataclass(frozen=True)
 class _Boxes:
-    """Columns sorted by image; image `i` has the rows `starts[i]` to `starts[i + 1]`."""
+    """Columns sorted by image; image `i` has rows `starts[i]` to `starts[i + 1]` - 1."""
 
     starts: np.ndarray
     annotation: np.ndarray
@@ -164,39 +239,52 @@ class _Boxes:
     box: np.ndarray
 
     def of(self, image: int) -> Iterator[tuple[int, int, list[float]]]:
-        """Annotation id, category and x, y, width, height of each box of an image."""
+        """Yields annotation id, category and (x, y, width, height) of each box of an image."""
         rows = slice(self.starts[image], self.starts[image + 1])
         columns = (self.annotation[rows], self.category[rows], self.box[rows])
         return zip(*(column.tolist() for column in columns), strict=True)
 
 
-def _check(entry: Any, categories: dict[int, int], images: _Images) -> list[float] | tuple[FaultKind, str]:
-    """The box x, y, width, height; or kind and reason of what is wrong."""
+def _check(entry: Any, categories: dict[int, int], images: _Images) -> list[float] | tuple[IssueKind, str]:
+    """Returns the box x, y, width, height, or kind and reason of an issue."""
     if not isinstance(entry, dict):
-        return FaultKind.BAD_BOX, f"expected an object, got {str(entry)[:80]}"
+        return IssueKind.BAD_BOX, f"found {str(entry)[:QUOTED]}; expected an object"
     image, category, box = entry.get("image_id"), entry.get("category_id"), entry.get("bbox")
-    if not isinstance(image, int | str) or image not in images.place:
-        return FaultKind.UNKNOWN_IMAGE, f"image_id {image!r}"
-    if not isinstance(category, int) or category not in categories:
-        return FaultKind.UNKNOWN_CATEGORY, f"category_id {category!r}"
+    if _image_id(image) is None or image not in images.place:
+        return IssueKind.UNKNOWN_IMAGE, f"image_id {_quoted(image)}"
+    if _whole(category) is None or category not in categories:
+        return IssueKind.UNKNOWN_CATEGORY, f"category_id {_quoted(category)}"
     if not isinstance(box, list) or len(box) != 4 or not all(_is_number(value) for value in box):
-        return FaultKind.BAD_BOX, f"bbox {str(box)[:80]}"
+        return IssueKind.BAD_BOX, f"bbox {_quoted(box)}; expected x, y, width, height"
     return box
 
 
 def _identifier(entry: Any, number: int) -> int:
-    """The annotation's id; its place in the list, from 0, where it has none that is a number."""
-    identifier = entry.get("id") if isinstance(entry, dict) else None
-    return identifier if isinstance(identifier, int) and abs(identifier) < 2**63 else number
+    """Returns the annotation's id, or its position in the list, from 0, without a valid id."""
+    identifier = _whole(entry.get("id")) if isinstance(entry, dict) else None
+    return identifier if identifier is not None and abs(identifier) < 2**63 else number
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and abs(value) < TOO_LARGE
 
 
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and bool(value) and not value.startswith("/")
+def _whole(value: Any) -> int | None:
+    """Returns a whole number; accepts 1.0, as pandas writes it."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _image_id(value: Any) -> int | str | None:
+    return value if isinstance(value, str) else _whole(value)
 
 
 def _size(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    """Returns a side in pixels; 0 if it is unknown."""
+    return max(0, _whole(value) or 0)
+
+
+def _quoted(value: Any) -> str:
+    """Returns a value as JSON, truncated."""
+    return json.dumps(value, ensure_ascii=False, default=str)[:QUOTED]

@@ -1,6 +1,5 @@
-"""The plan for a COCO data set: one fold for each annotation file."""
+"""Plans the conversion of a COCO dataset: one fold per annotation file."""
 
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from frcnn.data.conversion.coco.annotations import CocoFile, read_coco
@@ -12,12 +11,20 @@ if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import COCOConfig
 
 
-def plan_coco(config: "COCOConfig", *, embed_images: bool) -> Plan:
+def plan_coco(config: "COCOConfig", *, embed_images: bool, apply_exif: bool = False) -> Plan:
     """Reads the annotation files; images keep their order.
 
+    Args:
+        config: `coco_config` of a spec.
+        embed_images: Whether records contain the image files.
+        apply_exif: Whether labels refer to images with the EXIF orientation applied.
+
+    Returns:
+        Plan with one fold per annotation file.
+
     Raises:
-        SpecError: Lists of the spec differ in length.
-        DataError: A folder or file is missing or unusable, or the files differ in their categories.
+        SpecError: Lists in the spec differ in length.
+        DataError: A folder or file is missing or unusable, or the categories of the files differ.
     """
     _check(config)
     root = resolve_root(config.root_directory_path)
@@ -29,12 +36,11 @@ def plan_coco(config: "COCOConfig", *, embed_images: bool) -> Plan:
     _same_categories(files, config.annotation_files)
     shards = config.num_shards or (0,)
     return Plan(
-        reader=CocoReader(root, embed_images),
+        reader=CocoReader(root, embed_images, apply_exif),
         folds=tuple(file.images for file in files),
         fold_count=config.num_partitions,
         shards=shards if len(shards) == len(files) else shards * len(files),
         faults=tuple(fault for file in files for fault in file.faults),
-        notes=() if embed_images else _extension_notes(files),
         source_names=frozenset(files[0].names),
     )
 
@@ -60,17 +66,5 @@ def _same_categories(files: list[CocoFile], paths: tuple[str, ...]) -> None:
         if differing:
             raise DataError(
                 f"{paths[0]} and {path} differ in their categories: {', '.join(differing)}; "
-                "all annotation files need the same ones"
+                "expected the same categories in all annotation files"
             )
-
-
-def _extension_notes(files: list[CocoFile]) -> tuple[str, ...]:
-    """The loader looks for images of one extension; says so where there are several."""
-    names = (name for file in files for name, _, _ in file.images.entries)
-    extensions = sorted({PurePosixPath(name).suffix.lower() for name in names})
-    if len(extensions) < 2:
-        return ()
-    return (
-        f"images end with {', '.join(extensions)}, but dataset_config.image_extension names one ending; "
-        "use --embed_images, or convert the images to one format",
-    )

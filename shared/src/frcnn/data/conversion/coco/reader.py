@@ -1,17 +1,17 @@
-"""COCO data sets: folders of images, and one JSON file with all labels of a folder."""
+"""Reads COCO datasets: image folders, each with one JSON file of annotations."""
 
 import dataclasses
 from pathlib import Path
 
 from frcnn.data.conversion.box_checks import box_fault
-from frcnn.data.conversion.faults import Fault, FaultKind, Reading
-from frcnn.data.conversion.stored_image import read_image
+from frcnn.data.conversion.faults import DataIssue, IssueKind, Reading, named_or_counted
+from frcnn.data.conversion.stored_image import UPRIGHT, read_image, remarks_on
 from frcnn.data.records.annotations import ImageRecord, Label
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CocoBox:
-    """One annotation: its id, its category's name as stored, and x, y, width, height in pixels."""
+    """One annotation: id, stored class name, and x, y, width, height in pixels."""
 
     annotation: int
     class_name: str
@@ -23,7 +23,17 @@ class CocoBox:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CocoImage:
-    """One image of a fold with its boxes; height and width as the JSON file has them, 0 if it has none."""
+    """One image of a fold with its boxes.
+
+    Attributes:
+        image_dir: Image folder below the root.
+        file_name: Path of the image below `image_dir`.
+        annotation_file: Path of the annotation file.
+        height: Height in the annotation file, px; 0 if missing.
+        width: Width in the annotation file, px; 0 if missing.
+        boxes: Boxes of the image.
+        frame: `file_name` without extension, or with it if another image has that name.
+    """
 
     image_dir: str
     file_name: str
@@ -31,42 +41,54 @@ class CocoImage:
     height: int
     width: int
     boxes: tuple[CocoBox, ...]
+    frame: str
 
 
 @dataclasses.dataclass(frozen=True)
 class CocoReader:
-    """Turns an image and its annotations into a record.
+    """Reader of images with COCO annotations.
 
-    With `embed_images` a record carries the image file's bytes.
+    Attributes:
+        root: Dataset root.
+        embed_images: Whether records contain the image files.
+        apply_exif: Whether labels refer to images with the EXIF orientation applied.
     """
 
     root: Path
     embed_images: bool = False
+    apply_exif: bool = False
 
     def read(self, job: CocoImage) -> Reading:
-        """The image of `job`, a path below its folder; never raises for what stands in the files."""
+        """Reads an image and its annotations; issues in the files are returned instead of raised.
+
+        Args:
+            job: Image with its boxes.
+        """
         relative = Path(job.image_dir) / job.file_name
         image = read_image(self.root / relative, embed=self.embed_images)
-        if isinstance(image, Fault):
+        if isinstance(image, DataIssue):
             return Reading(None, (image,))
         faults, labels = [], []
-        if (job.height, job.width) not in ((0, 0), (image.height, image.width)):
-            reason = f"{image.width}x{image.height}, but {job.width}x{job.height} in {job.annotation_file}"
-            faults.append(Fault(FaultKind.OTHER_SIZE, str(self.root / relative), reason))
+        height, width = image.upright_size if self.apply_exif else (image.height, image.width)
+        if job.height not in (0, height) or job.width not in (0, width):
+            reason = f"{width}x{height}, but {job.width}x{job.height} in {job.annotation_file}"
+            faults.append(DataIssue(IssueKind.OTHER_SIZE, str(self.root / relative), reason))
         for box in job.boxes:
             x2, y2 = box.x + box.width, box.y + box.height
-            found = box_fault(box.x, box.y, x2, y2, image.height, image.width)
+            found = box_fault(box.x, box.y, x2, y2, height, width)
             if found is None:
                 labels.append(Label(box.class_name, box.x, box.y, x2, y2))
             else:
                 kind, reason = found
-                faults.append(Fault(kind, job.annotation_file, reason, annotation=box.annotation))
+                faults.append(DataIssue(kind, job.annotation_file, reason, annotation=box.annotation))
         record = ImageRecord(
-            frame_id=relative.with_suffix("").as_posix(),
-            height=image.height,
-            width=image.width,
+            frame_id=(Path(job.image_dir) / job.frame).as_posix(),
+            height=height,
+            width=width,
             labels=tuple(labels),
             encoded=image.encoded,
             image_format=image.image_format,
+            file=relative.as_posix(),
+            orientation=image.orientation if self.apply_exif else UPRIGHT,
         )
-        return Reading(record, tuple(faults))
+        return Reading(record, named_or_counted(faults), remarks=remarks_on(image))

@@ -1,32 +1,42 @@
-"""Calibration files of KITTI: how lidar points land in the camera and in its picture."""
+"""Reads KITTI calibration files: transforms from lidar to the camera and to its image."""
 
 from pathlib import Path
 
 from frcnn.data.records.annotations import Calibration
+from frcnn.regular_file import read_regular
 
 Matrix = list[list[float]]
-# Rows and columns of the matrices that are needed; the files hold more.
+# Rows and columns of the required matrices; files contain more.
 SHAPES = {"P2": (3, 4), "R0_rect": (3, 3), "Tr_velo_to_cam": (3, 4)}
-# The tracking benchmark's spelling of the same matrices.
+_MOST_BYTES = 1 << 20
+# Names of the same matrices in the tracking benchmark.
 ALIASES = {"R_rect": "R0_rect", "Tr_velo_cam": "Tr_velo_to_cam"}
 
 
 class CalibrationError(Exception):
-    """A calibration file that cannot be used; the message names the file."""
+    """Unusable calibration file; the message names the file."""
 
 
 def read_calibration(path: Path) -> Calibration:
-    """Both transforms of the left colour camera (P2).
+    """Reads both transforms of the left color camera (P2).
 
     Source: KITTI development kit, readme: y = P2 * R0_rect * Tr_velo_to_cam * x.
 
+    Args:
+        path: Calibration file.
+
+    Returns:
+        Transforms from lidar to camera and to image.
+
     Raises:
-        CalibrationError: The file is missing, or lacks a matrix, or has numbers missing.
+        CalibrationError: The file is missing or invalid, or a matrix or numbers are missing.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CalibrationError(f"{path}: {error}") from None
+        text = read_regular(path, _MOST_BYTES).decode("utf-8-sig")
+    except OSError as error:
+        raise CalibrationError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CalibrationError(f"{path}: not UTF-8 text") from None
     matrices = {name: _matrix(path, text, name) for name in SHAPES}
     to_camera = _product(_homogeneous(matrices["R0_rect"]), _homogeneous(matrices["Tr_velo_to_cam"]))
     to_image = _product(matrices["P2"], to_camera)
@@ -46,7 +56,7 @@ def _matrix(path: Path, text: str, name: str) -> Matrix:
     except ValueError as error:
         raise CalibrationError(f"{path}: {name}: {error}") from None
     if len(numbers) != rows * columns:
-        raise CalibrationError(f"{path}: {name}: {len(numbers)} numbers, expected {rows * columns}")
+        raise CalibrationError(f"{path}: {name}: found {len(numbers)} numbers; expected {rows * columns}")
     return [numbers[row * columns : (row + 1) * columns] for row in range(rows)]
 
 

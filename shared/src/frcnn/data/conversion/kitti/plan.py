@@ -1,27 +1,39 @@
-"""The plan for a KITTI data set: folders checked, images listed and dealt to folds."""
+"""Plans the conversion of a KITTI dataset: lists images and assigns them to folds."""
 
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frcnn.data.conversion.faults import Fault, FaultKind
+from frcnn.data.conversion.faults import DataIssue, IssueKind
 from frcnn.data.conversion.kitti.reader import KittiReader
 from frcnn.data.conversion.partition import random_folds, sequence_folds
 from frcnn.data.conversion.plan import Plan, resolve_root
+from frcnn.data.image_set import SUFFIXES, image_names, preferred_first, stem_of
 from frcnn.errors import DataError, Problem, SpecError
+from frcnn.regular_file import read_regular
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import KITTIConfig
 
 DEFAULT_EXTENSION = ".png"
+# Size limit of the sequence file; enough for several million frames.
+MOST_SEQUENCE_BYTES = 256 << 20
 
 
-def plan_kitti(config: "KITTIConfig", *, embed_images: bool) -> Plan:
-    """Lists the images and deals them to folds as the spec says.
+def plan_kitti(config: "KITTIConfig", *, embed_images: bool, apply_exif: bool = False) -> Plan:
+    """Lists the images and assigns them to folds.
+
+    Args:
+        config: `kitti_config` of a spec.
+        embed_images: Whether records contain the image files.
+        apply_exif: Whether labels refer to images with the EXIF orientation applied.
+
+    Returns:
+        Plan of the conversion.
 
     Raises:
-        SpecError: The spec asks for what cannot be done.
-        DataError: A folder or the sequence file is missing or unusable, or no image matches.
+        SpecError: The spec is invalid.
+        DataError: A folder or the sequence file is missing or unusable, or there is no image.
     """
     _check(config)
     root = resolve_root(config.root_directory_path)
@@ -31,13 +43,20 @@ def plan_kitti(config: "KITTIConfig", *, embed_images: bool) -> Plan:
     extension = config.image_extension or DEFAULT_EXTENSION
     files, faults = list_images(root / config.image_dir_name, extension)
     if not files:
-        raise DataError(f"{root / config.image_dir_name}: no file ends with '{extension}', in any case")
+        raise DataError(
+            f"{root / config.image_dir_name}: no image found ({', '.join(SUFFIXES)} in upper or lower case; "
+            "hidden files are ignored)"
+        )
     notes: tuple[str, ...] = ()
     folds: tuple[list[str], ...]
+    fold_count = config.num_partitions
     if config.partition_mode == "sequence":
         sequence_file = root / config.kitti_sequence_to_frames_file
         folds, repeated, notes = _folds_of_sequences(sequence_file, config, files)
         faults += repeated
+    elif config.num_partitions < 2:
+        # File names without fold: otherwise the usual validation_fold 0 would select the whole set.
+        folds, fold_count = (random_folds(list(files.values()), 0.0)[1],), 0
     else:
         folds = random_folds(list(files.values()), config.val_split)
     reader = KittiReader(
@@ -47,27 +66,31 @@ def plan_kitti(config: "KITTIConfig", *, embed_images: bool) -> Plan:
         point_clouds_dir=config.point_clouds_dir,
         calibrations_dir=config.calibrations_dir,
         embed_images=embed_images,
+        apply_exif=apply_exif,
     )
-    return Plan(reader, folds, config.num_partitions, (config.num_shards,) * len(folds), tuple(faults), notes)
+    return Plan(reader, folds, fold_count, (config.num_shards,) * len(folds), tuple(faults), notes)
 
 
-def list_images(folder: Path, extension: str) -> tuple[dict[str, str], list[Fault]]:
-    """File names by stem, sorted, of the images in `folder` itself, and stems that come twice.
+def list_images(folder: Path, extension: str) -> tuple[dict[str, str], list[DataIssue]]:
+    """Lists the images directly in a folder (`frcnn.data.image_set`).
 
-    The extension is compared without regard to case and to a leading dot.
+    Args:
+        folder: Existing folder.
+        extension: Extension that wins if several files have the same stem.
+
+    Returns:
+        File names by stem, sorted, and an issue for each other file with the same stem, since it has no label
+        file.
     """
-    ending = f".{extension.lstrip('.').lower()}"
     files: dict[str, str] = {}
     faults = []
-    for path in sorted(each.name for each in folder.iterdir()):
-        if not path.lower().endswith(ending):
-            continue
-        stem = path[: -len(ending)]
+    for name in preferred_first(image_names(folder), extension):
+        stem = stem_of(name)
         if stem in files:
-            reason = f"{files[stem]} has the same name without extension"
-            faults.append(Fault(FaultKind.DUPLICATE, str(folder / path), reason))
-        elif stem:
-            files[stem] = path
+            reason = f"{files[stem]} has the same name without extension and owns the label file"
+            faults.append(DataIssue(IssueKind.DUPLICATE, str(folder / name), reason))
+        else:
+            files[stem] = name
     return files, faults
 
 
@@ -75,14 +98,17 @@ def _check(config: "KITTIConfig") -> None:
     problems = []
     if config.partition_mode not in ("random", "sequence"):
         problems.append(("partition_mode", f'"{config.partition_mode}"; expected "random" or "sequence"'))
-    if config.partition_mode == "random" and config.num_partitions != 2:
+    if config.partition_mode == "random" and config.num_partitions > 2:
         problems.append(
-            ("num_partitions", f"{config.num_partitions}; expected 2 (validation, training) in random mode")
+            (
+                "num_partitions",
+                f"{config.num_partitions}; expected 2 (validation, training), or 0 for one set",
+            )
         )
     if not 0.0 <= config.val_split < 100.0:
         problems.append(("val_split", f"{config.val_split:g}; expected a percentage, 0 <= val_split < 100"))
     if config.partition_mode == "sequence" and not config.kitti_sequence_to_frames_file:
-        problems.append(("kitti_sequence_to_frames_file", "not set; sequence mode needs it"))
+        problems.append(("kitti_sequence_to_frames_file", "not set; required in sequence mode"))
     if problems:
         raise SpecError(
             "dataset export spec", [Problem(f"kitti_config.{field}", text) for field, text in problems]
@@ -91,10 +117,10 @@ def _check(config: "KITTIConfig") -> None:
 
 def _folds_of_sequences(
     path: Path, config: "KITTIConfig", files: dict[str, str]
-) -> tuple[tuple[list[str], ...], list[Fault], tuple[str, ...]]:
-    """Folds of file names, frames listed twice, and how many images no sequence names.
+) -> tuple[tuple[list[str], ...], list[DataIssue], tuple[str, ...]]:
+    """Returns file names by fold, issues for repeated frames, and a note on images in no sequence.
 
-    A frame without a file keeps a name, for the reader to miss.
+    Frames without a file get a name, so that the reader reports them as missing.
     """
     sequences, faults = read_sequences(path)
     extension = f".{(config.image_extension or DEFAULT_EXTENSION).lstrip('.')}"
@@ -104,23 +130,29 @@ def _folds_of_sequences(
     )
     listed = {frame for frames in sequences.values() for frame in frames}
     left_out = sum(stem not in listed for stem in files)
-    notes = (f"{left_out} images are in no sequence of {path} and left out",) if left_out else ()
+    notes = (f"{left_out} images are skipped: they are in no sequence of {path}",) if left_out else ()
     return folds, faults, notes
 
 
-def read_sequences(path: Path) -> tuple[dict[str, list[str]], list[Fault]]:
-    """The file of `kitti_sequence_to_frames_file`: `{"sequence": ["frame id", ...], ...}`.
+def read_sequences(path: Path) -> tuple[dict[str, list[str]], list[DataIssue]]:
+    """Reads `kitti_sequence_to_frames_file`: `{"sequence": ["frame id", ...], ...}`.
 
-    A frame listed again is left out there and returned as a fault: folds must not share images.
+    Folds must not share images, so repeated frames are dropped and returned as issues.
+
+    Args:
+        path: JSON file.
+
+    Returns:
+        Frame ids by sequence, and issues for repeated frames.
 
     Raises:
-        DataError: It cannot be read, is of another form, or names no frame.
+        DataError: The file is unreadable, has another structure, or lists no frames.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_regular(path, MOST_SEQUENCE_BYTES).decode("utf-8-sig"))
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON: {error}") from error
     if not isinstance(found, dict) or not all(
         isinstance(frames, list) and all(isinstance(frame, str) for frame in frames)
@@ -132,15 +164,17 @@ def read_sequences(path: Path) -> tuple[dict[str, list[str]], list[Fault]]:
     return _each_frame_once(path, found)
 
 
-def _each_frame_once(path: Path, sequences: dict[str, list[str]]) -> tuple[dict[str, list[str]], list[Fault]]:
+def _each_frame_once(
+    path: Path, sequences: dict[str, list[str]]
+) -> tuple[dict[str, list[str]], list[DataIssue]]:
     home: dict[str, str] = {}
     faults = []
     once: dict[str, list[str]] = {name: [] for name in sequences}
     for name, frames in sequences.items():
         for frame in frames:
             if frame in home:
-                reason = f"frame {frame!r} of sequence {name!r} stands in {home[frame]!r} already"
-                faults.append(Fault(FaultKind.DUPLICATE, str(path), reason))
+                reason = f"frame {frame} of sequence {name} is already in sequence {home[frame]}"
+                faults.append(DataIssue(IssueKind.DUPLICATE, str(path), reason))
             else:
                 home[frame] = name
                 once[name].append(frame)

@@ -1,25 +1,40 @@
-"""KITTI data sets: a folder of images and a folder with one text file of labels for each."""
+"""Reads KITTI datasets: a folder of images, and a folder with one label file per image."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 from frcnn.data.conversion.box_checks import TOO_LARGE, box_fault
-from frcnn.data.conversion.faults import Fault, FaultKind, Reading
+from frcnn.data.conversion.faults import DataIssue, IssueKind, Reading, named_or_counted
 from frcnn.data.conversion.kitti.calibration import CalibrationError, read_calibration
-from frcnn.data.conversion.stored_image import StoredImage, read_image
+from frcnn.data.conversion.stored_image import UPRIGHT, StoredImage, read_image, remarks_on
+from frcnn.data.image_set import is_below, stem_of
 from frcnn.data.records.annotations import Calibration, ImageRecord, Label
+from frcnn.regular_file import read_regular
 
 FIELDS = 15
-# Far beyond what is ever written there (-1 to 3), and within what int64 holds.
+# Enough for 100,000 objects. Reading takes many times the file size in memory.
+MOST_LABEL_BYTES = 16 << 20
+LONGEST_CLASS_NAME = 200
+# Far above valid values (-1 to 3), and within int64.
 TOO_OCCLUDED = 2**31
+# KITTI's occlusion levels, and its value for an unknown angle.
+_OCCLUSIONS = (-1.0, 0.0, 1.0, 2.0, 3.0)
+_UNKNOWN_ANGLE = -10.0
 
 
 @dataclasses.dataclass(frozen=True)
 class KittiReader:
-    """Reads one image's labels, size and, where asked for, its calibration.
+    """Reader of images with KITTI labels and, if requested, calibration.
 
-    `image_dir`, `label_dir` and the rest are names below `root`; an empty name switches that off.
-    With `embed_images` a record carries the image file's bytes.
+    Attributes:
+        root: Dataset root.
+        image_dir: Image folder below `root`.
+        label_dir: Label folder below `root`.
+        point_clouds_dir: Point cloud folder below `root`; empty for none.
+        calibrations_dir: Calibration folder below `root`; empty for none.
+        embed_images: Whether records contain the image files.
+        apply_exif: Whether labels refer to images with the EXIF orientation applied.
     """
 
     root: Path
@@ -28,58 +43,73 @@ class KittiReader:
     point_clouds_dir: str = ""
     calibrations_dir: str = ""
     embed_images: bool = False
+    apply_exif: bool = False
 
     def read(self, file_name: str) -> Reading:
-        """The image `file_name` of the image folder; never raises for what stands in the files."""
-        image, stem = self.root / self.image_dir / file_name, Path(file_name).stem
+        """Reads an image and its labels; issues in the files are returned instead of raised.
+
+        Args:
+            file_name: Name of the image file.
+        """
+        image, stem = self.root / self.image_dir / file_name, stem_of(file_name)
+        if not is_below(file_name):
+            return Reading(None, (DataIssue(IssueKind.NO_IMAGE, str(image), "not below the image folder"),))
         labels = self.root / self.label_dir / f"{stem}.txt"
         found = read_image(image, embed=self.embed_images)
-        if isinstance(found, Fault):
+        if isinstance(found, DataIssue):
             return Reading(None, (found,))
         try:
-            lines = labels.read_bytes().decode("utf-8-sig").split("\n")
+            lines = read_regular(labels, MOST_LABEL_BYTES).decode("utf-8-sig").split("\n")
         except FileNotFoundError:
-            fault = Fault(FaultKind.NO_LABELS, str(image), f"{labels} does not exist")
+            fault = DataIssue(IssueKind.NO_LABELS, str(image), f"{labels} does not exist")
             return Reading(None, (fault,))
-        except (OSError, UnicodeDecodeError) as error:
-            return Reading(None, (Fault(FaultKind.UNREADABLE_LABELS, str(labels), str(error)),))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            return Reading(None, (DataIssue(IssueKind.UNREADABLE_LABELS, str(labels), reason),))
+        except UnicodeDecodeError as error:
+            reason = f"not UTF-8 text (at byte {error.start})"
+            return Reading(None, (DataIssue(IssueKind.UNREADABLE_LABELS, str(labels), reason),))
         try:
             calibration = self._calibration(stem)
         except CalibrationError as error:
-            return Reading(None, (Fault(FaultKind.BAD_CALIBRATION, str(image), str(error)),))
-        return self._reading(stem, found, labels, lines, calibration)
+            return Reading(None, (DataIssue(IssueKind.BAD_CALIBRATION, str(image), str(error)),))
+        return self._reading(file_name, found, labels, lines, calibration)
 
     def _reading(
         self,
-        stem: str,
+        file_name: str,
         image: StoredImage,
         path: Path,
         lines: list[str],
         calibration: Calibration | None,
     ) -> Reading:
         labels, faults, names = [], [], set()
+        stem = stem_of(file_name)
+        height, width = image.upright_size if self.apply_exif else (image.height, image.width)
         for number, line in enumerate(lines, 1):
             fields = line.split()
             if not fields:
                 continue
-            found = parse_label(fields, image.height, image.width)
+            found = parse_label(fields, height, width)
             if isinstance(found, Label):
                 labels.append(found)
                 names.add(fields[0])
             else:
                 kind, reason = found
-                faults.append(Fault(kind, str(path), reason, line=number))
+                faults.append(DataIssue(kind, str(path), reason, line=number))
         record = ImageRecord(
             frame_id=f"{self.image_dir}/{stem}",
-            height=image.height,
-            width=image.width,
+            height=height,
+            width=width,
             labels=tuple(labels),
             encoded=image.encoded,
             image_format=image.image_format,
+            file=f"{self.image_dir}/{file_name}",
+            orientation=image.orientation if self.apply_exif else UPRIGHT,
             point_cloud_id=f"{self.point_clouds_dir}/{stem}" if self.point_clouds_dir else "",
             calibration=calibration,
         )
-        return Reading(record, tuple(faults), frozenset(names))
+        return Reading(record, named_or_counted(faults), frozenset(names), remarks_on(image))
 
     def _calibration(self, stem: str) -> Calibration | None:
         if not self.calibrations_dir:
@@ -87,26 +117,86 @@ class KittiReader:
         return read_calibration(self.root / self.calibrations_dir / f"{stem}.txt")
 
 
-def parse_label(fields: list[str], height: int, width: int) -> Label | tuple[FaultKind, str]:
-    """The label of one line in an image of `height` x `width` pixels, or kind and reason of its fault.
+def parse_label(fields: list[str], height: int, width: int) -> Label | tuple[IssueKind, str]:
+    """Parses one line of a label file.
 
-    15 fields: class, truncated, occluded, alpha, x1 y1 x2 y2, h w l, x y z, rotation_y. A 16th, the
-    score that a detector adds, is ignored.
+    Args:
+        fields: 15 fields: class, truncated, occluded, alpha, x1 y1 x2 y2, h w l, x y z, rotation_y. A 16th
+            field, the score of a detector, is ignored.
+        height: Height of the image, px.
+        width: Width of the image, px.
+
+    Returns:
+        The label, or kind and reason of an issue.
     """
+    words = _words_of_name(fields)
+    if words > 1:
+        name = " ".join(fields[:words])
+        return (
+            IssueKind.CLASS_NAME,
+            f'"{name}" contains a space, which separates fields; write "{"".join(fields[:words])}"',
+        )
     if len(fields) not in (FIELDS, FIELDS + 1):
-        return FaultKind.FIELD_COUNT, f"{len(fields)} fields, expected {FIELDS}"
-    try:
-        numbers = [float(field) for field in fields[1:FIELDS]]
-    except ValueError as error:
-        return FaultKind.NOT_A_NUMBER, str(error)
+        return IssueKind.FIELD_COUNT, f"found {len(fields)} fields; expected {FIELDS}"
+    if len(fields[0]) > LONGEST_CLASS_NAME:
+        return IssueKind.CLASS_NAME, f"{len(fields[0])} characters; expected at most {LONGEST_CLASS_NAME}"
+    numbers = [_number(field) for field in fields[1:FIELDS]]
+    if None in numbers:
+        return IssueKind.NOT_A_NUMBER, f"{fields[1 + numbers.index(None)]} is not a number"
+    return _label(fields[0], [number for number in numbers if number is not None], height, width)
+
+
+def _label(name: str, numbers: list[float], height: int, width: int) -> Label | tuple[IssueKind, str]:
     if not all(abs(number) < TOO_LARGE for number in numbers):
         wrong = next(number for number in numbers if not abs(number) < TOO_LARGE)
-        return FaultKind.NOT_A_NUMBER, f"{wrong:g} is not finite"
+        return IssueKind.NOT_A_NUMBER, f"{wrong:g} is not finite"
     truncated, occluded, alpha, x1, y1, x2, y2, *world = numbers
     if occluded != int(occluded) or abs(occluded) >= TOO_OCCLUDED:
-        return FaultKind.NOT_A_NUMBER, f"occluded is {fields[2]}, expected a whole number"
+        return IssueKind.NOT_A_NUMBER, f"occluded is {occluded:g}; expected a whole number"
     fault = box_fault(x1, y1, x2, y2, height, width)
     if fault is not None:
         return fault
-    occlusion = int(occluded)
-    return Label(fields[0].lower(), x1, y1, x2, y2, truncated, occlusion, alpha, *world)
+    return Label(name.lower(), x1, y1, x2, y2, truncated, int(occluded), alpha, *world)
+
+
+def _words_of_name(fields: list[str]) -> int:
+    """Counts the fields of a class name; more than 1 if it was written with spaces.
+
+    Non-numeric words are part of the name. In a line of 16 fields, a whole number after the first word
+    ("type 2") is too, if it cannot be a truncation or if the fields after it also form a label. A line that
+    ends with a score fails the second test: y1 would be x2 of the real box, and y2 its height in meters.
+    """
+    letters = next((at for at, field in enumerate(fields[1:FIELDS], 1) if _number(field) is not None), 1)
+    if letters > 1 and len(fields) > FIELDS:
+        return letters
+    second = _number(fields[1]) if len(fields) == FIELDS + 1 else None
+    if second is None or not fields[1].lstrip("+-").isdigit():
+        return 1
+    return 2 if not _is_truncation(second) or _is_shifted_label(fields[2:]) else 1
+
+
+def _is_shifted_label(fields: list[str]) -> bool:
+    """Checks whether 14 fields form a usable label without its class name."""
+    numbers = [_number(field) for field in fields]
+    if None in numbers or len(numbers) != FIELDS - 1:
+        return False
+    truncated, occluded, alpha, x1, y1, x2, y2, *_ = (number for number in numbers if number is not None)
+    return (
+        _is_truncation(truncated)
+        and occluded in _OCCLUSIONS
+        and (abs(alpha) <= math.tau or alpha == _UNKNOWN_ANGLE)
+        and x1 < x2
+        and y1 < y2
+    )
+
+
+def _is_truncation(value: float) -> bool:
+    """Checks whether a value is a truncation: 0..1, or -1 for unknown."""
+    return 0.0 <= value <= 1.0 or value == -1.0
+
+
+def _number(field: str) -> float | None:
+    try:
+        return float(field)
+    except ValueError:
+        return None

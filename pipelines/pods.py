@@ -1,0 +1,204 @@
+"""Nodes and disk space of the steps' pods, as configured by the owner of a cluster.
+
+Like images, they are written into the pipeline when it is compiled. The flags of `submit`, `schedule`,
+`publish` and `compile` are passed on in three environment variables.
+"""
+
+import argparse
+import dataclasses
+import os
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from frcnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from kfp import dsl
+
+NODE_SELECTOR_VARIABLE = "FRCNN_STEP_NODE_SELECTORS"
+TOLERATION_VARIABLE = "FRCNN_STEP_TOLERATIONS"
+STORAGE_VARIABLE = "FRCNN_STEP_EPHEMERAL_STORAGE"
+# No backend supports ephemeral storage in a step's resources. All of them accept any resource name in the
+# accelerator limit, however, and Kubernetes uses a limit as the request, too.
+STORAGE_RESOURCE = "ephemeral-storage"
+_WITH_GPUS = ("train", "retrain")
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_UNITS = {"": 1} | {unit: 1000**n for n, unit in enumerate("kMGTP", 1)}
+_UNITS |= {f"{unit}i": 1024**n for n, unit in enumerate("KMGTP", 1)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """Setting of one or all steps.
+
+    Attributes:
+        step: Name of a step with hyphens; empty for all steps.
+        text: Value of the setting.
+    """
+
+    step: str
+    text: str
+
+    def applies(self, name: str) -> bool:
+        """Checks whether the setting applies to a step.
+
+        Args:
+            name: Name of the step.
+        """
+        return self.step in ("", name.replace(" ", "-"))
+
+
+def add_flags(flags: argparse.ArgumentParser) -> None:
+    """Adds the flags for pods.
+
+    Args:
+        flags: Parser to extend.
+    """
+    add = flags.add_argument
+    add(
+        "--node_selector",
+        action="append",
+        default=[],
+        metavar="[STEP@]LABEL=VALUE",
+        help="label that nodes must have to run STEP (default: every step); repeatable",
+    )
+    add(
+        "--toleration",
+        action="append",
+        default=[],
+        metavar="[STEP@]KEY[=VALUE][:EFFECT]",
+        help="node taint that STEP tolerates (default: every step); repeatable",
+    )
+    add(
+        "--ephemeral_storage",
+        action="append",
+        default=[],
+        metavar="[STEP@]SIZE",
+        help="disk space for the pod of STEP, such as evaluate@100Gi (not for train, retrain); repeatable",
+    )
+
+
+def choose(args: argparse.Namespace) -> None:
+    """Stores the flags in environment variables, before the pipeline definition is imported.
+
+    Args:
+        args: Parsed flags; those of `add_flags` may be missing.
+
+    Raises:
+        UsageError: A value is malformed, or a step does not exist.
+    """
+    given: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
+        (NODE_SELECTOR_VARIABLE, "node_selector", label),
+        (TOLERATION_VARIABLE, "toleration", toleration),
+        (STORAGE_VARIABLE, "ephemeral_storage", size),
+    )
+    for variable, flag, parsed in given:
+        texts = getattr(args, flag, None) or []
+        for setting in map(_setting, texts):
+            if setting.step and setting.step not in (known := _steps()):
+                raise UsageError(
+                    f"--{flag} {setting.step}@...: no such step; expected one of {', '.join(sorted(known))}"
+                )
+            if flag == "ephemeral_storage" and setting.step in _WITH_GPUS:
+                raise UsageError(
+                    f"--{flag} {setting.step}@{setting.text}: not supported for steps with GPUs. This step "
+                    "does not copy the data set; set FRCNN_CACHE_LIMIT to limit its cache."
+                )
+            parsed(setting.text)
+        if texts:
+            os.environ[variable] = "\n".join(texts)
+
+
+def apply(task: "dsl.PipelineTask", name: str, *, accelerators: bool) -> None:
+    """Applies the settings in the environment variables to a step.
+
+    Args:
+        task: Task of the step.
+        name: Name of the step.
+        accelerators: Whether accelerators of the step are already set. If so, its disk size cannot be set.
+    """
+    from kfp import kubernetes
+
+    for setting in _settings(NODE_SELECTOR_VARIABLE):
+        if setting.applies(name):
+            kubernetes.add_node_selector(task, *label(setting.text))
+    for setting in _settings(TOLERATION_VARIABLE):
+        if setting.applies(name):
+            key, value, effect = toleration(setting.text)
+            operator = "Exists" if value is None else "Equal"
+            kubernetes.add_toleration(task, key, operator, value, effect)  # type: ignore[arg-type]
+    for setting in _settings(STORAGE_VARIABLE):
+        if setting.applies(name) and not accelerators:
+            task.set_accelerator_type(STORAGE_RESOURCE).set_accelerator_limit(size(setting.text))
+
+
+def label(text: str) -> tuple[str, str]:
+    """Parses LABEL=VALUE.
+
+    Args:
+        text: Text to parse.
+
+    Returns:
+        Tuple of label and value.
+
+    Raises:
+        UsageError: The format is wrong.
+    """
+    name, separator, value = text.partition("=")
+    if not name or not separator:
+        raise UsageError(f"--node_selector {text}: expected LABEL=VALUE, such as pool=gpu")
+    return name, value
+
+
+def toleration(text: str) -> tuple[str, str | None, str | None]:
+    """Parses KEY[=VALUE][:EFFECT].
+
+    Args:
+        text: Text to parse.
+
+    Returns:
+        Tuple of key, value and effect; `None` for omitted parts.
+
+    Raises:
+        UsageError: The format is wrong.
+    """
+    form = re.fullmatch(rf"([^=:]+)(?:=([^:]*))?(?::({'|'.join(_EFFECTS)}))?", text)
+    if form is None:
+        raise UsageError(
+            f"--toleration {text}: expected KEY[=VALUE][:EFFECT], EFFECT one of {', '.join(_EFFECTS)}"
+        )
+    return form[1], form[2], form[3]
+
+
+def size(text: str) -> int:
+    """Parses a size such as 100Gi.
+
+    Args:
+        text: Text to parse.
+
+    Returns:
+        Size in bytes.
+
+    Raises:
+        UsageError: The format is wrong.
+    """
+    form = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]*)", text)
+    if form is None or form[2] not in _UNITS or not float(form[1]):
+        raise UsageError(f"--ephemeral_storage {text}: expected a size such as 100Gi")
+    return int(float(form[1]) * _UNITS[form[2]])
+
+
+def _steps() -> set[str]:
+    from pipelines.resources import POLICIES
+
+    return {name.replace(" ", "-") for name in POLICIES}
+
+
+def _settings(variable: str) -> list[Setting]:
+    return [_setting(line) for line in os.environ.get(variable, "").splitlines() if line]
+
+
+def _setting(text: str) -> Setting:
+    step, separator, rest = text.partition("@")
+    return Setting(step, rest) if separator else Setting("", text)

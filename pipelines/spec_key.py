@@ -1,0 +1,91 @@
+"""Removes `enc_key` from specs before they are passed to steps.
+
+Parameters of a step are written to the cache, to the inputs of each step, and, with containers, to a command
+line that every user of the machine can read. Steps therefore receive the key in their environment.
+"""
+
+import dataclasses
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from frcnn.errors import FrcnnError
+from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE, key_bytes, resolve_key
+from frcnn.spec.load import parse_experiment
+from frcnn.spec.overrides import experiment_given
+from frcnn.spec.show import render
+from frcnn.spec.textproto.positions import Positions
+
+if TYPE_CHECKING:
+    from frcnn.spec.schema.experiment import Experiment
+
+# White space and comments, which may separate any two tokens.
+_GAP = r"(?:\s|\#[^\n]*\n)*"
+_STRING = r"""(?:"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
+_FIELD = re.compile(rf"\benc_key{_GAP}:{_GAP}{_STRING}(?:{_GAP}{_STRING})*[ \t]*[;,]?")
+
+# Few digits: enough to distinguish the keys used in one folder, too few to help in guessing a key.
+_DIGITS = 6
+
+
+def without_key(given: str) -> tuple[str, str]:
+    """Removes the key from a spec.
+
+    Args:
+        given: Text of an experiment spec, or the name of its file.
+
+    Returns:
+        Tuple of the spec's text without the key, and the key. Without a key, `given` and an empty key.
+
+    Raises:
+        SpecError: The spec has errors.
+    """
+    is_text = "{" in given or "\n" in given
+    spec = parse_experiment(given, "spec", remarks=False).spec if is_text else experiment_given(given)
+    if not spec.enc_key:
+        return given, ""
+    text, wanted = _FIELD.sub("", spec.text), dataclasses.replace(spec, enc_key="")
+    if spec.enc_key in text or not _says(text, wanted):
+        # The key is also in a comment, or in an unusual form. Render the values without the user's layout.
+        text = render(wanted, Positions(), show_keys=True)
+    return text, spec.enc_key
+
+
+def _says(text: str, wanted: "Experiment") -> bool:
+    """Checks whether a text has the same values as a spec."""
+    try:
+        found = parse_experiment(text, remarks=False).spec
+    except FrcnnError:
+        return False
+    return dataclasses.replace(found, text=wanted.text, source=wanted.source) == wanted
+
+
+def key_environment(spec_key: str) -> Mapping[str, str]:
+    """Returns environment variables that pass the spec's key to steps.
+
+    Args:
+        spec_key: Key in the spec; empty for none.
+
+    Returns:
+        Variables; empty if the environment already has a key.
+    """
+    given = any(os.environ.get(name) for name in (KEY_VARIABLE, KEY_FILE_VARIABLE))
+    return {} if given or not spec_key else {KEY_VARIABLE: spec_key}
+
+
+def key_name(spec_key: str) -> str:
+    """Returns a short name for the key in use, to keep models sealed with different keys apart.
+
+    Args:
+        spec_key: Key in the spec, used if the environment has none.
+
+    Returns:
+        Digits that do not reveal the key; empty without a key.
+    """
+    key = resolve_key(None, spec_key)
+    if not key:
+        return ""
+    found = hashlib.scrypt(key_bytes(key), salt=b"frcnn local run", n=2**14, r=8, p=1, dklen=16)
+    return found.hex()[:_DIGITS]

@@ -1,0 +1,62 @@
+"""`frcnn.convert`: converts labels and images to TFRecord files."""
+
+import os
+from collections.abc import Callable
+
+from frcnn.api.locations import Location, local_output
+from frcnn.data.conversion.report import ConvertReport as ConvertResult
+from frcnn.packages import needed_for
+from frcnn.progress import Progress, reported_to
+from frcnn.spec.python_api import given
+from frcnn.spec.schema.export import DatasetExportConfig
+
+__all__ = ["ConvertResult", "convert"]
+
+
+def convert(
+    spec: DatasetExportConfig | str | os.PathLike[str],
+    output_filename: Location,
+    *,
+    validation_fold: int | None = None,
+    embed_images: bool = False,
+    strict: bool = False,
+    apply_exif: bool = False,
+    workers: int | None = 1,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> ConvertResult:
+    """Converts a KITTI or COCO data set to TFRecords.
+
+    Args:
+        spec: `ConvertSpec` or the name of its file. It defines the data set and how it is split.
+        output_filename: Prefix of the record files; fold and shard numbers are appended.
+        validation_fold: Fold to which `sample_modifier_config` does not apply.
+        embed_images: Whether to store the image files in the records, so that training needs no image folder.
+        strict: Whether invalid labels or images raise an error; then nothing is written.
+        apply_exif: Whether labels refer to the images after rotation by their EXIF orientation.
+        workers: Number of processes; None for one per core. A script that uses several needs `if __name__ ==
+            "__main__":`.
+        on_progress: Called with the progress at most four times per second, in this thread.
+
+    Returns:
+        Report of the written files and of skipped labels and images.
+
+    Raises:
+        SpecError: The spec is invalid.
+        UsageError: An argument is invalid.
+        DataError: There is nothing usable to convert, or `strict` is set and labels or images are invalid.
+        RunError: The disk is full, or a worker process died.
+    """
+    known = given(DatasetExportConfig, spec)
+    target = local_output(output_filename, "output_filename")
+    with reported_to(on_progress), needed_for("converting a data set"):
+        from frcnn.data.conversion.convert import convert as write_records
+
+        return write_records(
+            known,
+            target,
+            validation_fold=validation_fold,
+            strict=strict,
+            apply_exif=apply_exif,
+            embed_images=embed_images,
+            workers=workers,
+        )

@@ -1,0 +1,230 @@
+"""`frcnn.evaluate`: measures the average precision of a model on labeled images."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from frcnn.api.backend import use_tensorflow
+from frcnn.api.keys import resolved_key
+from frcnn.api.locations import Location, local_folder, local_output, model_file, name_of
+from frcnn.errors import UsageError
+from frcnn.evaluation.report import ClassResult, Report
+from frcnn.evaluation.settings import iou_label
+from frcnn.files import is_same_file
+from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime
+from frcnn.packages import needed_for
+from frcnn.progress import Progress, reported_to
+from frcnn.spec.python_api import given
+from frcnn.spec.schema.experiment import Experiment
+
+if TYPE_CHECKING:
+    from frcnn.evaluation.inspection import ErrorAnalysis
+
+METRICS, PAGE = "metrics.json", "report.html"
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationResult:
+    """Result of an evaluation.
+
+    Attributes:
+        report: All metrics.
+        files: Files that were written: metrics, report and curves.
+    """
+
+    report: Report = dataclasses.field(repr=False)
+    files: tuple[Path, ...] = ()
+
+    @property
+    def mean_ap(self) -> float | None:
+        """Mean over IoU thresholds and classes with objects, 0 to 1; None without objects."""
+        return self.report.mean_ap
+
+    @property
+    def images(self) -> int:
+        """Number of evaluated images."""
+        return self.report.images
+
+    @property
+    def ious(self) -> tuple[float, ...]:
+        """IoU thresholds in ascending order."""
+        return tuple(each.iou for each in self.report.results)
+
+    @property
+    def classes(self) -> Mapping[str, ClassResult]:
+        """Result of each class at the first IoU threshold, by class name."""
+        return self.at(self.ious[0])
+
+    def at(self, iou: float) -> Mapping[str, ClassResult]:
+        """Returns the result of each class at one IoU threshold.
+
+        Args:
+            iou: One of `ious`.
+
+        Returns:
+            Mapping from class name to result.
+
+        Raises:
+            UsageError: `iou` is not one of `ious`.
+        """
+        for result in self.report.results:
+            if abs(result.iou - iou) < 1e-6:
+                return {each.name: each for each in result.classes}
+        raise UsageError(
+            f"iou {iou:g}: expected one of {', '.join(map(iou_label, self.ious))}", argument="iou"
+        )
+
+    def table(self) -> str:
+        """Returns the table that the command prints."""
+        return self.report.table()
+
+    def to_dict(self) -> dict[str, object]:
+        """Returns the content of `metrics.json`; None becomes null."""
+        return self.report.to_dict()
+
+    def __repr__(self) -> str:
+        """Shows mAP and the number of images."""
+        return f"<EvaluationResult: mean_ap {self.mean_ap}, {self.images} images>"
+
+
+def evaluate(
+    model: Location,
+    spec: Experiment | str | os.PathLike[str] | None = None,
+    *,
+    results_dir: Location | None = None,
+    tfrecords: str | None = None,
+    images: Location | None = None,
+    compare: Location | None = None,
+    key: str | Path | None = None,
+    runtime: Runtime = "auto",
+    device: str = "auto",
+    precision_hint: PrecisionHint | None = None,
+    threads: int = 0,
+    as_is: bool = False,
+    strict: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> EvaluationResult:
+    """Measures the average precision of a model.
+
+    Args:
+        model: Model as `frcnn.load` takes it.
+        spec: `Spec` or the name of its file; by default the spec that a trained model was trained with. Its
+            validation set and `evaluation_config` are used.
+        results_dir: Folder for report.html, metrics.json and, if the spec asks for them, the precision-recall
+            curves; None to write nothing.
+        tfrecords: Glob of record files that replace the spec's validation set.
+        images: Folder of the images of `tfrecords`, unless the records contain the images.
+        compare: metrics.json of another model on the same images, to compare with in report.html.
+        key: Key of a sealed model, as in `frcnn.load`.
+        runtime: Runtime, as in `frcnn.load`.
+        device: Device, as in `frcnn.load`.
+        precision_hint: Precision hint, as in `frcnn.load`.
+        threads: Number of threads, as in `frcnn.load`.
+        as_is: Whether to run an exported graph unchanged, as in `frcnn.load`.
+        strict: Whether an unreadable image raises an error; otherwise it is skipped with a warning.
+        on_progress: Called with the progress at most four times per second, in this thread.
+
+    Returns:
+        The metrics, and the files that were written.
+
+    Raises:
+        SpecError: The spec is invalid.
+        UsageError: Arguments contradict each other.
+        DataError: No record file matches, or `strict` is set and an image is unreadable.
+        ModelError: The model cannot be loaded, as in `frcnn.load`.
+        RunError: The runtime is not installed.
+    """
+    options = RunOptions(runtime, device, precision_hint, threads, as_is)
+    if images is not None and tfrecords is None:
+        raise UsageError("images requires tfrecords: give both or neither", argument="images")
+    if compare is not None and results_dir is None:
+        raise UsageError("compare requires results_dir, the folder of report.html", argument="compare")
+    target = None if results_dir is None else local_output(results_dir, "results_dir")
+    known = None if spec is None else given(Experiment, spec)
+    use_tensorflow()
+    with reported_to(on_progress), model_file(model) as path, needed_for("evaluation"):
+        from frcnn.inference.open_model import own_spec
+
+        secret = resolved_key(key, known.enc_key if known is not None else None)
+        known = own_spec(path, secret) if known is None else known
+        folder = None if images is None else local_folder(images, "images")
+        known = known if tfrecords is None else known.evaluated_on(tfrecords, folder)
+        former = _former(compare, target)
+        data = tfrecords or "the validation set"
+        return _evaluated(path, known, secret, options, _Output(target, former, data), strict=strict)
+
+
+def _former(compare: Location | None, results: Path | None) -> Path | None:
+    """Returns the metrics file to compare with.
+
+    Raises:
+        UsageError: The results would overwrite it.
+    """
+    if compare is None:
+        return None
+    path = Path(name_of(compare, "compare"))
+    if results is not None and is_same_file(path, results / METRICS):
+        raise UsageError(
+            f"compare {path}: the results would overwrite this file. Choose another results folder.",
+            argument="compare",
+        )
+    return path
+
+
+@dataclasses.dataclass(frozen=True)
+class _Output:
+    """Output folder, metrics to compare with, and the name of the data in the report."""
+
+    folder: Path | None
+    former: Path | None
+    data: str
+
+
+def _evaluated(
+    model: Path, spec: Experiment, key: str, options: RunOptions, output: _Output, *, strict: bool
+) -> EvaluationResult:
+    from frcnn.data.input.dataset import validation_dataset
+    from frcnn.evaluation.evaluator import evaluate as measure
+    from frcnn.evaluation.html_report import error_analysis_for, read_metrics
+    from frcnn.inference.load import kind_of, load_detector
+
+    former = None if output.former is None else read_metrics(output.former)
+    # Open the data first: errors in it then appear before the slow loading of the model.
+    dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size, strict=strict)
+    kind = kind_of(model)
+    runtime = options.for_kind(kind, model)
+    choice = options.choice(runtime) if kind == "onnx" else None
+    detector = load_detector(model, spec, key, "evaluation", choice, **_load_options(options))
+    inspection = error_analysis_for(spec) if output.folder is not None else None
+    report = measure(detector, dataset, spec, inspection=inspection)
+    return EvaluationResult(report, _written(report, inspection, spec, model, output, former))
+
+
+def _load_options(options: RunOptions) -> dict[str, Any]:
+    return {"as_is": options.as_is, "device": options.device}
+
+
+def _written(
+    report: Report,
+    inspection: "ErrorAnalysis | None",
+    spec: Experiment,
+    model: Path,
+    output: _Output,
+    former: Mapping[str, Any] | None,
+) -> tuple[Path, ...]:
+    if output.folder is None or inspection is None:
+        return ()
+    from frcnn.evaluation.html_report import Subject, save_html
+    from frcnn.files import write_text
+
+    metrics, page = output.folder / METRICS, output.folder / PAGE
+    write_text(metrics, report.to_json())
+    subject = Subject(model.name, output.data, str(output.former or ""))
+    save_html(page, report, inspection, subject, former)
+    if not spec.evaluation_config.visualize_pr_curve:
+        return metrics, page
+    from frcnn.evaluation.plots import save_curves
+
+    return metrics, page, *save_curves(report, output.folder)

@@ -1,0 +1,186 @@
+"""Trains in a child process, which confines TensorFlow's settings and GPU memory to the training.
+
+The child reads the request from its standard input and responds through a pipe with one JSON message per
+line: log records, progress, epochs, and the result or the error. After each epoch it waits for a line that
+tells it whether to continue.
+"""
+
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from frcnn import errors
+from frcnn.api.training import Epoch, OnEpoch, TrainingRequest, TrainResult
+from frcnn.errors import FrcnnError, MissingPackageError, Problem, RunError, SpecError, UsageError
+from frcnn.progress import Progress
+
+GO_ON, STOP = "go on", "stop"
+_MODULE = "frcnn.api.train_child"
+_PATIENCE = 60.0  # seconds that a child may take to exit after it was told to
+_LAST_LINES = 20  # lines of a dead child's output to show
+
+Message = dict[str, Any]
+
+
+def train_in_child(
+    request: TrainingRequest,
+    on_epoch: OnEpoch | None,
+    on_progress: Callable[[Progress], None] | None,
+) -> TrainResult:
+    """Trains in a child process.
+
+    Args:
+        request: Training with all arguments resolved.
+        on_epoch: Called after each epoch; returning False ends the training.
+        on_progress: Called with the progress.
+
+    Returns:
+        Result of the training.
+
+    Raises:
+        FrcnnError: The training failed, as in `frcnn.train`.
+    """
+    reading, writing = os.pipe()
+    with os.fdopen(reading, encoding="utf-8") as messages, tempfile.TemporaryFile("w+b") as output:
+        try:
+            child = subprocess.Popen(
+                [sys.executable, "-m", _MODULE, str(writing)],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                pass_fds=(writing,),
+                env=_environment(),
+                text=True,
+                encoding="utf-8",
+            )
+        finally:
+            os.close(writing)
+        with _ended(child):
+            result = _follow(child, messages, request, on_epoch, on_progress)
+        if result is not None:
+            return result
+        raise _death(child.returncode, output)
+
+
+def request_message(request: TrainingRequest) -> Message:
+    """Returns a request as a message to the child; the key is passed through the pipe only."""
+    fields = ("resume", "use_amp", "strict")
+    return {
+        "spec": request.spec.to_text(secrets=True),
+        "source": request.spec.source,
+        "results_dir": str(request.results_dir.absolute()),
+        "key": str(request.key),
+        "log_level": logging.getLogger("frcnn").getEffectiveLevel(),
+        **{name: getattr(request, name) for name in fields},
+    }
+
+
+def error_message(error: FrcnnError) -> Message:
+    """Returns an error as a message to the parent."""
+    problems = [dataclasses.asdict(each) for each in error.problems] if isinstance(error, SpecError) else []
+    return {
+        "class": type(error).__name__,
+        "text": str(error),
+        "source": getattr(error, "source", ""),
+        "problems": problems,
+        "argument": getattr(error, "argument", ""),
+    }
+
+
+def _environment() -> dict[str, str]:
+    """Returns the child's environment, in which it finds the same modules as this process."""
+    places = [place or str(Path.cwd()) for place in sys.path]
+    return {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "PYTHONPATH": os.pathsep.join(places)}
+
+
+def _follow(
+    child: "subprocess.Popen[str]",
+    messages: IO[str],
+    request: TrainingRequest,
+    on_epoch: OnEpoch | None,
+    on_progress: Callable[[Progress], None] | None,
+) -> TrainResult | None:
+    """Handles the child's messages until it exits; returns its result, or None."""
+    _tell(child, json.dumps(request_message(request)))
+    result = None
+    for line in messages:
+        message: Message = json.loads(line)
+        kind, value = message["kind"], message["value"]
+        if kind == "log":
+            logging.getLogger(value["name"]).log(value["level"], "%s", value["text"])
+        elif kind == "progress" and on_progress is not None:
+            on_progress(Progress(**value))
+        elif kind == "epoch":
+            go_on = on_epoch is None or on_epoch(Epoch(**value)) is not False
+            _tell(child, GO_ON if go_on else STOP)
+        elif kind == "error":
+            raise _error(value)
+        elif kind == "result":
+            result = _result(value)
+    return result
+
+
+def _tell(child: "subprocess.Popen[str]", line: str) -> None:
+    with contextlib.suppress(BrokenPipeError):  # the child died; the end of its messages will show that
+        if child.stdin is not None:
+            child.stdin.write(f"{line}\n")
+            child.stdin.flush()
+
+
+@contextlib.contextmanager
+def _ended(child: "subprocess.Popen[str]") -> Iterator[None]:
+    """Waits for the child at the end of the block; terminates it first after an exception."""
+    try:
+        yield
+    except BaseException:
+        child.terminate()
+        raise
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            if child.stdin is not None:
+                child.stdin.close()
+        try:
+            child.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _result(value: Message) -> TrainResult:
+    paths = {name: value[name] and Path(value[name]) for name in ("model", "last", "best")}
+    history = tuple(Epoch(**each) for each in value["history"])
+    return TrainResult(**{**value, **paths, "history": history})
+
+
+def _error(value: Message) -> FrcnnError:
+    """Returns the child's error as an exception of this process."""
+    kind = getattr(errors, value["class"], RunError)
+    if kind is SpecError:
+        return SpecError(value["source"], [Problem(**each) for each in value["problems"]])
+    if kind is UsageError:
+        return UsageError(value["text"], argument=value["argument"])
+    if kind is MissingPackageError:
+        return RunError(value["text"])
+    error: FrcnnError = kind(value["text"])
+    return error
+
+
+def _death(code: int, output: IO[bytes]) -> RunError:
+    """Returns the error for a child that exited without a result."""
+    if code == -9:
+        return RunError(
+            "the training process was killed (signal 9), most likely because memory ran out. Lower "
+            "batch_size_per_gpu, then the input size, roi_mini_batch and rpn_pre_nms_top_N."
+        )
+    output.seek(0)
+    lines = output.read().decode(errors="replace").splitlines()[-_LAST_LINES:]
+    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    return RunError("\n  ".join([f"the training process ended unexpectedly ({how})", *lines]))

@@ -1,0 +1,125 @@
+"""Resolves paths and `s3://` URIs that are given as arguments."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+from frcnn.errors import UsageError
+from frcnn.storage.address import is_remote
+
+Location: TypeAlias = str | os.PathLike[str]  # a path, or s3://bucket/key
+
+
+def name_of(location: Location, argument: str) -> str:
+    """Returns a location as text.
+
+    Args:
+        location: Path or URI.
+        argument: Name of the argument, for messages.
+
+    Returns:
+        Path or URI as text.
+
+    Raises:
+        UsageError: The location is empty, or neither text nor a path.
+    """
+    if not isinstance(location, str | os.PathLike):
+        raise UsageError(
+            f"{argument} of type {type(location).__name__}: expected a path or an s3:// URI",
+            argument=argument,
+        )
+    name = os.fspath(location)
+    if not name:
+        raise UsageError(f"{argument} is empty: expected a path or an s3:// URI", argument=argument)
+    return name
+
+
+def local_output(location: Location, argument: str) -> Path:
+    """Returns the local path of an output.
+
+    Args:
+        location: Path.
+        argument: Name of the argument, for messages.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: The location is an S3 URI. Outputs are replaced atomically, which S3 does not support.
+    """
+    name = name_of(location, argument)
+    if is_remote(name):
+        raise UsageError(
+            f"{argument} {name}: outputs go to a local path. Copy them to S3 with `frcnn store push`.",
+            argument=argument,
+        )
+    return Path(name)
+
+
+def local_folder(location: Location, argument: str) -> Path:
+    """Returns a local folder; a folder on S3 is copied to the cache.
+
+    Args:
+        location: Folder or its URI.
+        argument: Name of the argument, for messages.
+
+    Returns:
+        Path of the folder.
+
+    Raises:
+        UsageError: There is no such folder.
+        StoreError: The folder on S3 cannot be read.
+    """
+    name = name_of(location, argument)
+    if is_remote(name):
+        from frcnn.storage.local_copy import local_copy
+
+        return local_copy(name, argument)
+    if not Path(name).is_dir():
+        raise UsageError(f"{argument} {name}: no such folder", argument=argument)
+    return Path(name)
+
+
+@contextlib.contextmanager
+def model_file(location: Location, argument: str = "model") -> Iterator[Path]:
+    """Yields the model file that an argument refers to.
+
+    Args:
+        location: File; results folder, for its best checkpoint; `<folder>/best` or `<folder>/latest`; or the
+            URI of a file on S3, whose local copy exists within the block.
+        argument: Name of the argument, for messages.
+
+    Yields:
+        Path of the file.
+
+    Raises:
+        UsageError: The location is empty, or neither text nor a path.
+        ModelError: The folder has no checkpoint, or the file does not exist.
+        StoreError: The object on S3 cannot be read.
+    """
+    from frcnn.errors import ModelError
+    from frcnn.training.run_folder import find_checkpoint
+
+    name = name_of(location, argument)
+    if is_remote(name):
+        with _fetched(name) as path:
+            yield path
+        return
+    path = find_checkpoint(Path(name), "best")
+    if not path.is_file():
+        raise ModelError(f"{path}: no such model file")
+    yield path
+
+
+@contextlib.contextmanager
+def _fetched(uri: str) -> Iterator[Path]:
+    from frcnn.storage import Store
+
+    folder_uri, _, name = uri.rstrip("/").rpartition("/")
+    with tempfile.TemporaryDirectory(prefix="frcnn-") as folder:
+        path = Path(folder, name)
+        path.write_bytes(Store.from_environment().read(f"{folder_uri}/{name}"))
+        yield path

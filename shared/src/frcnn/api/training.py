@@ -1,0 +1,232 @@
+"""`frcnn.train`: trains a model from a spec."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from frcnn.api.backend import use_tensorflow
+from frcnn.api.keys import resolved_key
+from frcnn.api.locations import Location, local_output, name_of
+from frcnn.errors import RunError, UsageError
+from frcnn.packages import needed_for
+from frcnn.progress import Progress, reported_to
+from frcnn.spec.python_api import given
+from frcnn.spec.schema.experiment import Experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """Completed epoch of a training.
+
+    Attributes:
+        epoch: Number of the epoch, from 1.
+        epochs: Total number of epochs.
+        losses: Mean losses by name; `loss` is their sum.
+        learning_rate: Learning rate at the end of the epoch.
+        seconds: Duration including validation, s.
+        mean_ap: mAP on the validation set, 0 to 1; None if the epoch had no validation.
+    """
+
+    epoch: int
+    epochs: int
+    losses: Mapping[str, float]
+    learning_rate: float
+    seconds: float
+    mean_ap: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainResult:
+    """Result of a training.
+
+    Attributes:
+        model: Best checkpoint; the last one without validation.
+        last: Last checkpoint.
+        best: Checkpoint with the highest mAP; None without validation.
+        epochs: Number of completed epochs, including those before a resume.
+        loss: Mean loss of the last epoch.
+        mean_ap: mAP of `model`, 0 to 1; None if it was not validated.
+        history: All epochs, including those before a resume.
+    """
+
+    model: Path
+    last: Path | None
+    best: Path | None
+    epochs: int
+    loss: float
+    mean_ap: float | None
+    history: tuple[Epoch, ...] = dataclasses.field(repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingRequest:
+    """Training with all arguments resolved."""
+
+    spec: Experiment
+    results_dir: Path
+    key: str = dataclasses.field(repr=False)
+    resume: bool = False
+    use_amp: bool = False
+    strict: bool = False
+
+
+# Called with each epoch; returning False ends the training after it.
+OnEpoch = Callable[[Epoch], bool | None]
+
+
+def train(
+    spec: Experiment | str | os.PathLike[str],
+    results_dir: Location,
+    *,
+    resume: bool = False,
+    resume_from_model: Location | None = None,
+    retrain_pruned_model: Location | None = None,
+    num_epochs: int | None = None,
+    use_amp: bool = False,
+    strict: bool = False,
+    isolated: bool = True,
+    key: str | Path | None = None,
+    on_epoch: OnEpoch | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> TrainResult:
+    """Trains a detector.
+
+    The training runs in a child process, so it does not change TensorFlow's settings or keep GPU memory in
+    this process. Callbacks run in this process.
+
+    Args:
+        spec: `Spec` or the name of its file.
+        results_dir: Folder for checkpoints and logs; created if missing.
+        resume: Whether to resume from the newest checkpoint in `results_dir`, if there is one.
+        resume_from_model: Checkpoint, or results folder for its latest one; replaces the spec's.
+        retrain_pruned_model: Pruned model to train; replaces the spec's.
+        num_epochs: Number of epochs; replaces the spec's. A shorter training still writes its last
+            checkpoint.
+        use_amp: Whether to compute the layers in 16 bits.
+        strict: Whether an unreadable image raises an error; otherwise it is skipped with a warning.
+        isolated: Whether to train in a child process. Otherwise TensorFlow stays deterministic in this
+            process and keeps the GPU memory. Ranks of a launcher always train in their own process.
+        key: Key that seals the checkpoints, as text or a `pathlib.Path` of its file; by default FRCNN_KEY,
+            then the file that FRCNN_KEY_FILE names, then the spec's key. Without a key, checkpoints are plain
+            `.keras` files.
+        on_epoch: Called after each epoch's validation, before its checkpoint is written. Returning False ends
+            the training after this epoch, with a checkpoint; an exception cancels it.
+        on_progress: Called with the progress at most four times per second, in this thread.
+
+    Returns:
+        The model, and the history of the training.
+
+    Raises:
+        SpecError: The spec is invalid.
+        UsageError: An argument is invalid.
+        DataError: There is nothing to train on.
+        ModelError: The model that the training starts from cannot be used.
+        RunError: The loss is no longer finite, the disk is full, or the training process was killed.
+            Checkpoints that were already written remain.
+    """
+    folder = local_output(results_dir, "results_dir")
+    known = _overridden(given(Experiment, spec), num_epochs, resume_from_model, retrain_pruned_model)
+    secret = resolved_key(key, known.enc_key)
+    request = TrainingRequest(known, folder, secret, resume, use_amp, strict)
+    from frcnn.distributed.world import rank_info
+
+    use_tensorflow()
+    if isolated and rank_info().size == 1:
+        from frcnn.api.isolated_training import train_in_child
+
+        return train_in_child(request, on_epoch, on_progress)
+    with reported_to(on_progress), needed_for("training"):
+        return train_here(request, on_epoch)
+
+
+def train_here(request: TrainingRequest, on_epoch: OnEpoch | None = None) -> TrainResult:
+    """Trains in this process.
+
+    Args:
+        request: Training with all arguments resolved.
+        on_epoch: Called after each epoch, as in `train`.
+
+    Returns:
+        Result of the training.
+
+    Raises:
+        FrcnnError: The training failed, as in `train`.
+    """
+    from frcnn.api.epoch_callback import EpochCallback
+    from frcnn.training.continued import finished
+    from frcnn.training.run_folder import checkpoint_in, epoch_of
+    from frcnn.training.trainer import train as run
+
+    spec, folder = request.spec, request.results_dir
+    newest = checkpoint_in(folder, "latest") if request.resume and folder.is_dir() else None
+    epochs = spec.training_config.num_epochs
+    if newest is not None and epoch_of(newest.name) >= epochs:
+        result = finished(folder, request.key)
+    else:
+        if newest is not None:
+            spec = spec.updated({"training_config.resume_from_model": str(newest)})
+        callbacks = [] if on_epoch is None else [EpochCallback(on_epoch, epochs)]
+        result = run(
+            spec, folder, key=request.key, amp=request.use_amp, strict=request.strict, callbacks=callbacks
+        )
+    if result is None or result.checkpoint is None:
+        raise RunError("The training saved no model: checkpoint_interval exceeds the number of epochs.")
+    return _result(result.best or result.checkpoint, result.checkpoint, result.best, request.key, epochs)
+
+
+def _overridden(
+    spec: Experiment, num_epochs: int | None, resume: Location | None, retrain: Location | None
+) -> Experiment:
+    values: dict[str, object] = {}
+    if num_epochs is not None:
+        if isinstance(num_epochs, bool) or not isinstance(num_epochs, int) or num_epochs < 1:
+            raise UsageError(f"num_epochs {num_epochs!r}: expected 1 or more", argument="num_epochs")
+        values["training_config.num_epochs"] = num_epochs
+        # A training shorter than the checkpoint interval would write no model.
+        interval = min(spec.training_config.checkpoint_interval, num_epochs)
+        values["training_config.checkpoint_interval"] = interval
+    if resume is not None:
+        values["training_config.resume_from_model"] = name_of(resume, "resume_from_model")
+    if retrain is not None:
+        values["training_config.retrain_pruned_model"] = name_of(retrain, "retrain_pruned_model")
+    return spec.updated(values) if values else spec
+
+
+def _result(model: Path, last: Path, best: Path | None, key: str, epochs: int) -> TrainResult:
+    from frcnn.model.files.checkpoint import read_record
+
+    newest, chosen = read_record(last, key), read_record(model, key)
+    return TrainResult(
+        model=model,
+        last=last,
+        best=best,
+        epochs=newest.epoch,
+        loss=newest.metrics.get("loss", float("nan")),
+        mean_ap=_defined(chosen.metrics.get("mAP")),
+        history=tuple(epoch_of_row(row, epochs) for row in newest.history),
+    )
+
+
+def epoch_of_row(row: Mapping[str, float], epochs: int) -> Epoch:
+    """Converts a row of the training log to an `Epoch`.
+
+    Args:
+        row: Values by column name.
+        epochs: Total number of epochs.
+
+    Returns:
+        The epoch.
+    """
+    return Epoch(
+        epoch=int(row["epoch"]),
+        epochs=epochs,
+        losses={name: value for name, value in row.items() if name.endswith("loss")},
+        learning_rate=row["learning_rate"],
+        seconds=row["seconds"],
+        mean_ap=_defined(row.get("mAP")),
+    )
+
+
+def _defined(value: float | None) -> float | None:
+    return None if value is None or value != value else value

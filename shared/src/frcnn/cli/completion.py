@@ -1,0 +1,53 @@
+"""`frcnn completion`: prints a script for shell completion of tasks, flags and file names."""
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+from frcnn.cli.task_runner import new_parser
+from frcnn.cli.tasks import all_tasks
+
+HELP = "Print a script for shell completion of tasks, flags and file names."
+EXAMPLES = """\
+  eval "$(frcnn completion bash)"                            in ~/.bashrc
+  frcnn completion zsh > ~/.zsh/completions/_frcnn           in a folder of zsh's fpath
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="shell to print the script for")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Prints the script.
+
+    Args:
+        args: Parsed flags.
+    """
+    import shtab
+
+    sys.stdout.write(shtab.complete(_all_tasks_in_one(), shell=args.shell))
+
+
+def _all_tasks_in_one() -> argparse.ArgumentParser:
+    import shtab
+
+    whole = argparse.ArgumentParser(prog="frcnn")
+    tasks = whole.add_subparsers()
+    for task in all_tasks().values():
+        try:
+            parser = new_parser(task, importlib.import_module(task.module), "frcnn")
+        except ModuleNotFoundError:  # needs an extra that is not installed
+            continue
+        own = tasks.add_parser(task.name, help=task.help, parents=[parser], add_help=False)
+        for action in own._actions:
+            if action.type is Path:
+                folder = action.metavar in ("DIR", "FOLDER")
+                action.complete = shtab.DIRECTORY if folder else shtab.FILE  # type: ignore[attr-defined]
+    return whole

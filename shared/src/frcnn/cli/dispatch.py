@@ -1,0 +1,99 @@
+"""Finds and runs the task given on the command line.
+
+Only the chosen task is imported, so that help and mistyped commands respond quickly.
+"""
+
+import difflib
+import importlib
+import sys
+
+import frcnn
+from frcnn.cli import task_runner
+from frcnn.cli.tasks import Task, all_tasks
+
+HELP, VERSION = ("-h", "--help", "help"), ("--version", "version")
+
+USAGE = """\
+usage: {program} <task> [flags]
+       {program} help [task]
+       {program} version
+
+Trains and deploys Faster R-CNN detectors, configured by an experiment spec.
+
+tasks:
+{tasks}
+
+examples:
+  {program} demo-data -o demo/data                       draw a small synthetic data set
+  {program} dataset_convert -d kitti.txt -o records/kitti
+  {program} train -e spec.txt -r results
+  {program} evaluate -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt
+
+Exit codes: 0 done, 1 the run failed, 2 wrong usage or spec, 130 interrupted.
+"""
+
+
+def dispatch(words: list[str], program: str) -> int:
+    """Runs `<program> <words>`.
+
+    Args:
+        words: Arguments; the first one is the task.
+        program: Name of the program in messages.
+
+    Returns:
+        Exit code.
+    """
+    if words[:2] == ["model", "faster_rcnn"]:
+        words = words[2:]
+    tasks = all_tasks()
+    if not words or words[0] in HELP:
+        if words[1:] and words[1] in tasks:
+            return dispatch([words[1], "--help"], program)
+        if words[1:]:
+            return _usage_error(_unknown(words[1], program, tasks))
+        sys.stdout.write(_usage(program, tasks))
+        return 0 if words else 2
+    if words[0] in VERSION:
+        sys.stdout.write(f"{program} {frcnn.__version__}\n")
+        return 0
+    task = tasks.get(words[0])
+    if task is None:
+        return _usage_error(_unknown(words[0], program, tasks))
+    return task_runner.run(task, importlib.import_module(task.module), words[1:], program)
+
+
+def _usage(program: str, tasks: dict[str, Task]) -> str:
+    width = max(map(len, tasks), default=0)
+    lines = [f"  {task.name:<{width}}  {task.help}" for task in tasks.values()]
+    return USAGE.format(program=program, tasks="\n".join(lines))
+
+
+def _unknown(word: str, program: str, tasks: dict[str, Task]) -> str:
+    near = difflib.get_close_matches(word.replace("-", "_"), tasks, n=1, cutoff=0.5)
+    kind = "flag before the task" if word.startswith("-") else "task"
+    hint = f"did you mean '{near[0]}'?" if near else f"tasks: {', '.join(tasks)}"
+    return f"unknown {kind} '{word}'; {hint} ('{program} --help' lists them all)"
+
+
+def _usage_error(message: str) -> int:
+    sys.stderr.write(f"error: {message}\n")
+    return 2
+
+
+def dispatch_tao(words: list[str], program: str) -> int:
+    """Runs `tao <words>`, where the first words name the network.
+
+    Args:
+        words: Arguments: `model faster_rcnn` or `faster_rcnn`, then the task.
+        program: Name of the program in messages.
+
+    Returns:
+        Exit code.
+    """
+    prefix = ["model", "faster_rcnn"] if words[:1] == ["model"] else ["faster_rcnn"]
+    if words and words[0] not in (*HELP, *VERSION):
+        if words[: len(prefix)] != prefix:
+            network = words[len(prefix) - 1] if len(words) >= len(prefix) else "nothing"
+            return _usage_error(f"unknown network {network!r}; expected faster_rcnn")
+        words = words[len(prefix) :]
+    return dispatch(words, program)

@@ -1,0 +1,37 @@
+"""Finds images and labels in a KITTI folder without a spec."""
+
+from collections import Counter
+from pathlib import Path
+
+from frcnn.data.image_set import SUFFIXES, image_names
+from frcnn.errors import DataError
+
+IMAGE_DIRS = ("images", "image_2", "image")
+LABEL_DIRS = ("labels", "label_2", "label")
+
+
+def layout(folder: Path) -> tuple[str, str, str]:
+    """Finds the folders of images and labels.
+
+    Args:
+        folder: Folder in KITTI layout.
+
+    Returns:
+        Names of the image and label folders below `folder`, and the most frequent extension with dot.
+
+    Raises:
+        DataError: A folder is missing, or there are no images.
+    """
+    image_dir = _first_folder(folder, IMAGE_DIRS)
+    label_dir = _first_folder(folder, LABEL_DIRS)
+    suffixes = Counter(Path(name).suffix.lower() for name in image_names(folder / image_dir))
+    if not suffixes:
+        raise DataError(f"{folder / image_dir}: no images found. Expected {', '.join(SUFFIXES)} files.")
+    return image_dir, label_dir, suffixes.most_common(1)[0][0]
+
+
+def _first_folder(folder: Path, names: tuple[str, ...]) -> str:
+    for name in names:
+        if (folder / name).is_dir():
+            return name
+    raise DataError(f"{folder}: no folder {names[0]}/ (or {', '.join(names[1:])}). Expected KITTI layout.")

@@ -1,0 +1,170 @@
+"""Decodes and preprocesses images with Pillow and NumPy, for detectors that run without TensorFlow.
+
+The pixels equal those of `preprocess`; the network input equals it up to float32 rounding. A test compares
+both.
+"""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from frcnn.data.conversion.stored_image import DEPTHS, used_depth
+from frcnn.data.transforms.image_settings import ImageSettings
+from frcnn.errors import DataError
+
+FORMATS = ("JPEG", "PNG")
+# Weights of red, green and blue in gray, times 2^15. As in TensorFlow, 0.299 and 0.587 are rounded down.
+_GRAY_WEIGHTS = (9797, 19234, 3737)
+_GRAY_SHIFT = 15
+
+
+def decode(encoded: bytes, channels: int, name: str = "image") -> NDArray[np.uint8]:
+    """Decodes a JPEG or PNG file.
+
+    The EXIF orientation is not applied, since labels refer to the stored pixels.
+
+    Args:
+        encoded: Content of the file.
+        channels: 3 for RGB, 1 for gray.
+        name: Name of the image for messages.
+
+    Returns:
+        Pixels, uint8 `[h, w, channels]`.
+
+    Raises:
+        DataError: The content is neither JPEG nor PNG, or is truncated.
+    """
+    try:
+        with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
+            if channels == 1 and image.format == "JPEG":
+                image.draft("L", image.size)  # use the brightness stored in the file
+            return with_channels(pixels_of(image), channels)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = str(error) or type(error).__name__
+        if not encoded or isinstance(error, UnidentifiedImageError):
+            reason = "not a JPEG or PNG file"
+        raise DataError(f"{name}: cannot be read as an image ({reason})") from error
+
+
+def read(path: Path, channels: int) -> NDArray[np.uint8]:
+    """Reads and decodes an image file.
+
+    Args:
+        path: JPEG or PNG file.
+        channels: 3 for RGB, 1 for gray.
+
+    Returns:
+        Pixels, uint8 `[h, w, channels]`.
+
+    Raises:
+        DataError: The file is unreadable, neither JPEG nor PNG, or truncated.
+    """
+    try:
+        encoded = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(f"{path}: cannot be read as an image ({reason})") from error
+    return decode(encoded, channels, str(path))
+
+
+def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
+    """Returns the pixels of a Pillow image of any mode.
+
+    Args:
+        image: Image.
+
+    Returns:
+        Pixels, uint8, `[h, w, 3]` RGB, or `[h, w, 1]` for a gray image.
+    """
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image)
+        return (values >> used_depth(int(values.max(initial=0))) - DEPTHS[0]).astype(np.uint8)[..., None]
+    if image.mode in ("L", "LA", "1"):
+        return np.asarray(image.convert("L"))[..., None]
+    return np.asarray(image.convert("RGB"))
+
+
+def with_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """Converts pixels to 1 or 3 channels; gray is computed as in TensorFlow's decoder.
+
+    Args:
+        pixels: Pixels, uint8 `[h, w, 1 or 3]`.
+        channels: Number of channels, 1 or 3.
+
+    Returns:
+        Pixels, uint8 `[h, w, channels]`.
+    """
+    if pixels.shape[-1] == channels:
+        return pixels
+    if channels == 3:
+        return np.repeat(pixels, 3, axis=-1)
+    wide = pixels.astype(np.uint32)
+    gray = sum(wide[..., index] * weight for index, weight in enumerate(_GRAY_WEIGHTS))
+    return np.asarray(gray >> _GRAY_SHIFT, np.uint8)[..., None]
+
+
+def prepare(pixels: NDArray[np.uint8], settings: ImageSettings) -> NDArray[np.float32]:
+    """Resizes and normalizes an image for the network, like `preprocess.prepare_image`.
+
+    Args:
+        pixels: Pixels, uint8 `[h, w, channels]`, RGB or gray.
+        settings: Input format of the network.
+
+    Returns:
+        Preprocessed image, float32 `[H, W, channels]`.
+    """
+    return normalize(stretch(pixels, *settings.target_size(*pixels.shape[:2])), settings)
+
+
+def stretch(pixels: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float32]:
+    """Resizes pixels bilinearly, with pixel centers at .5 and without antialiasing.
+
+    Args:
+        pixels: Pixels, uint8 `[h, w, C]`.
+        height: Target height, px.
+        width: Target width, px.
+
+    Returns:
+        Pixels, float32 `[height, width, C]`; the aspect ratio may change.
+    """
+    if pixels.shape[:2] == (height, width):
+        return pixels.astype(np.float32)
+    left, right, along = _neighbors(pixels.shape[1], width)
+    top, bottom, down = _neighbors(pixels.shape[0], height)
+    rows = pixels.astype(np.float32)
+    start = rows[:, left]
+    rows = start + (rows[:, right] - start) * along[:, None]
+    upper = rows[top]
+    return np.asarray(upper + (rows[bottom] - upper) * down[:, None, None], np.float32)
+
+
+def normalize(image: NDArray[np.float32], settings: ImageSettings) -> NDArray[np.float32]:
+    """Applies channel order, mean and scale.
+
+    Args:
+        image: Image, float32 `[..., C]`, RGB or gray, 0..255.
+        settings: Input format of the network.
+
+    Returns:
+        Normalized image, float32 `[..., C]`.
+    """
+    if settings.order == "bgr":
+        image = image[..., ::-1]
+    mean, scale = np.asarray(settings.mean, np.float32), np.float32(settings.scale)
+    return np.ascontiguousarray((image - mean) / scale, np.float32)
+
+
+def _neighbors(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
+    """Returns lower neighbor, upper neighbor and distance from the lower one for each target pixel.
+
+    Uses float32 and TensorFlow's order of operations for equal rounding.
+    """
+    scale = np.float32(source) / np.float32(target)
+    place = (np.arange(target, dtype=np.float32) + np.float32(0.5)) * scale - np.float32(0.5)
+    before = np.floor(place)
+    low = np.maximum(before, 0).astype(np.intp)
+    high = np.minimum(np.ceil(place), source - 1).astype(np.intp)
+    return low, high, (place - before).astype(np.float32)

@@ -1,0 +1,281 @@
+"""Opens a model file of any kind as a `Detector`, with the settings in the file."""
+
+import dataclasses
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
+import numpy as np
+
+from frcnn.data.transforms.image_settings import ImageSettings
+from frcnn.errors import ModelError, RunError, SpecError, UsageError
+from frcnn.inference.detector import Detector, DetectorSettings
+from frcnn.inference.device import gpu_number
+from frcnn.inference.load import Kind, kind_of, wrong_runtime
+
+if TYPE_CHECKING:
+    from frcnn.exporting.record import ExportRecord
+    from frcnn.inference.onnx_sessions import RuntimeChoice
+    from frcnn.model.batch_detector import DetectionBatch
+    from frcnn.model.batch_detector import Detector as BatchDetector
+    from frcnn.spec import Experiment
+
+Runtime: TypeAlias = Literal["auto", "keras", "onnxruntime", "openvino", "tensorrt"]
+PrecisionHint: TypeAlias = Literal["fp32", "bf16", "fp16"]
+
+ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
+_RUNTIMES: dict[Kind, tuple[str, ...]] = {
+    "keras": ("keras",),
+    "onnx": ("onnxruntime", "openvino"),
+    "engine": ("tensorrt",),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """Runtime, device and options of a model; `frcnn.load` describes the values."""
+
+    runtime: str = "auto"
+    device: str = "auto"
+    precision_hint: str | None = None
+    threads: int = 0
+    as_is: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises UsageError for an invalid value."""
+        _one_of("runtime", self.runtime, get_args(Runtime))
+        gpu_number(self.device)
+        if self.precision_hint is not None:
+            _one_of("precision_hint", self.precision_hint, get_args(PrecisionHint))
+        if isinstance(self.threads, bool) or not isinstance(self.threads, int) or self.threads < 0:
+            raise UsageError(f"threads {self.threads!r}: expected 0 or more", argument="threads")
+
+    def for_kind(self, kind: Kind, path: Path) -> str:
+        """Returns the runtime for a kind of model file.
+
+        Args:
+            kind: Kind of the file.
+            path: Model file, for messages.
+
+        Returns:
+            Name of the runtime.
+
+        Raises:
+            UsageError: The requested runtime cannot run such files, or does not support an option.
+        """
+        allowed = _RUNTIMES[kind]
+        if self.runtime != "auto" and self.runtime not in allowed:
+            raise wrong_runtime(path, kind, self.runtime)
+        runtime = allowed[0] if self.runtime == "auto" else self.runtime
+        if self.precision_hint and runtime != "openvino":
+            raise UsageError(
+                f"precision_hint {self.precision_hint}: only the runtime openvino takes one, not {runtime}",
+                argument="precision_hint",
+            )
+        if self.threads and kind != "onnx":
+            raise UsageError(f"threads {self.threads}: only exported models support it", argument="threads")
+        return runtime
+
+    def choice(self, runtime: str) -> "RuntimeChoice":
+        """Returns the runtime options for an exported model."""
+        from frcnn.inference.onnx_sessions import RuntimeChoice
+
+        hint = self.precision_hint or ""
+        return RuntimeChoice(runtime, hint, self.threads, not self.as_is, self.device)
+
+
+def open_model(path: Path, options: RunOptions, spec: "Experiment | None" = None, key: str = "") -> Detector:
+    """Loads the detector in a model file.
+
+    Args:
+        path: Trained model, exported model or TensorRT engine; sealed or plain.
+        options: Runtime, device and options.
+        spec: Spec that replaces the settings in the file; its `inference_config` is used.
+        key: Key of a sealed file; empty for a plain one.
+
+    Returns:
+        The detector.
+
+    Raises:
+        ModelError: The file is missing, broken, not a model, sealed with another key, or made for other
+            classes or another input size than the spec's.
+        UsageError: The runtime cannot run such a file.
+        RunError: The runtime is not installed, or the device does not exist.
+    """
+    kind = recognized(path, options.runtime)
+    runtime = options.for_kind(kind, path)
+    if kind == "keras":
+        return _trained(path, options, spec, key)
+    if kind == "onnx":
+        return _exported(path, options.choice(runtime), spec, key)
+    return _engine(path, options, spec)
+
+
+def recognized(path: Path, runtime: str = "auto") -> Kind:
+    """Returns the kind of a model file; an unknown suffix alone does not make it an engine.
+
+    Args:
+        path: Model file.
+        runtime: Requested runtime; `tensorrt` accepts an engine with any name.
+
+    Returns:
+        Kind of the file.
+
+    Raises:
+        ModelError: The file is missing or not a model.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: no such model file")
+    kind = kind_of(path)
+    if kind == "engine" and path.suffix not in ENGINE_SUFFIXES and runtime != "tensorrt":
+        raise ModelError(
+            f"{path}: not a model; expected a trained one (.keras, .tlt, .hdf5), an exported one (.onnx, "
+            f".etlt) or a TensorRT engine ({', '.join(ENGINE_SUFFIXES)}, or any name with runtime tensorrt)"
+        )
+    return kind
+
+
+def own_spec(path: Path, key: str = "") -> "Experiment":
+    """Reads the spec that a trained model was trained with; it contains no keys.
+
+    Args:
+        path: Model file.
+        key: Key of a sealed file; empty for a plain one.
+
+    Returns:
+        The spec.
+
+    Raises:
+        ModelError: The model cannot be loaded, or the file contains no spec.
+        UsageError: The file is not a trained model.
+    """
+    if recognized(path) != "keras":
+        raise UsageError(f"spec: {path} contains no spec; only trained models do", argument="spec")
+    from frcnn.model.files.checkpoint import read_record
+
+    return _parsed(read_record(path, key).spec_text, path)
+
+
+def _trained(path: Path, options: RunOptions, spec: "Experiment | None", key: str) -> Detector:
+    from frcnn.model.files.checkpoint import check_fits, load_model
+    from frcnn.model.keras_detector import KerasDetector
+    from frcnn.model.spec_settings import detection_settings
+
+    model, record = load_model(path, key)
+    if spec is None:
+        spec = _parsed(record.spec_text, path)
+    else:
+        check_fits(model, spec, path)
+    config = spec.inference_config
+    detect = KerasDetector(model, detection_settings(config))
+    settings = DetectorSettings(
+        ImageSettings.from_spec(spec),
+        model.geometry.class_names,
+        config.bbox_visualize_threshold,
+        config.batch_size,
+        "keras",
+    )
+    return Detector(OnDevice(detect, options.device), settings)
+
+
+def _exported(path: Path, choice: "RuntimeChoice", spec: "Experiment | None", key: str) -> Detector:
+    from frcnn.inference.onnx import load_onnx_detector
+
+    detect = load_onnx_detector(path, spec, key, "inference", choice)
+    settings = _settings(detect.record, spec, detect.batch_size or 1, choice.name, path)
+    return Detector(detect, settings)
+
+
+def _engine(path: Path, options: RunOptions, spec: "Experiment | None") -> Detector:
+    from frcnn.inference.tensorrt import load_engine_detector
+
+    detect = load_engine_detector(path, spec, "inference", options.device)
+    settings = _settings(detect.record, spec, detect.batch_size, "tensorrt", path)
+    return Detector(detect, settings, detect.close)
+
+
+def _settings(
+    record: "ExportRecord | None", spec: "Experiment | None", batch_size: int, runtime: str, path: Path
+) -> DetectorSettings:
+    if spec is not None:
+        config = spec.inference_config
+        image, names = ImageSettings.from_spec(spec), tuple(spec.class_names)
+        score, batch_size = config.bbox_visualize_threshold, max(batch_size, config.batch_size)
+        return DetectorSettings(image, names, score, batch_size, runtime)
+    if record is None:
+        raise UsageError(
+            f"spec is missing: {path} was built by another program and does not contain its class names",
+            argument="spec",
+        )
+    try:
+        values = dict(record.preprocessing)
+        image = ImageSettings(**{**values, "mean": tuple(values["mean"])})
+    except (KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path}: exported by an incompatible version of this program; export it again"
+        ) from error
+    return DetectorSettings(
+        image, record.geometry.class_names, record.visualize_threshold, batch_size, runtime
+    )
+
+
+def _parsed(text: str, path: Path) -> "Experiment":
+    from frcnn.spec.load import parse_experiment
+
+    if not text:
+        raise ModelError(f"{path}: contains no spec. Pass the one that it was trained with as spec.")
+    try:
+        return parse_experiment(text, f"the spec in {path}", remarks=False).spec
+    except SpecError as error:
+        raise ModelError(
+            f"{path}: the spec in the file is not usable; pass another one as spec: {error}"
+        ) from error
+
+
+class OnDevice:
+    """Trained detector on a TensorFlow device; threads wait only during compilation."""
+
+    def __init__(self, detect: "BatchDetector", device: str) -> None:
+        """Creates a detector on a device.
+
+        Args:
+            detect: Detector to run.
+            device: `auto`, `cpu`, `gpu` or `gpu:<number>`.
+
+        Raises:
+            UsageError: The device name is invalid.
+            RunError: The device does not exist.
+        """
+        import tensorflow as tf
+
+        number = gpu_number(device)
+        if number is not None:
+            found = len(tf.config.list_physical_devices("GPU"))
+            if number >= found:
+                raise RunError(f"device {device}: TensorFlow finds {found} GPUs")
+        self._detect = detect
+        self._name = {"auto": None, "cpu": "CPU:0"}.get(device, f"GPU:{number}")
+        self._compiled: set[tuple[int, ...]] = set()
+        self._compiling = threading.Lock()
+
+    def __call__(self, images: np.ndarray, sizes: np.ndarray | None = None) -> "DetectionBatch":
+        """Detects the objects in preprocessed images, as `frcnn.model.batch_detector.Detector`."""
+        if images.shape in self._compiled:
+            return self._run(images, sizes)
+        with self._compiling:
+            found = self._run(images, sizes)
+            self._compiled.add(images.shape)
+        return found
+
+    def _run(self, images: np.ndarray, sizes: np.ndarray | None) -> "DetectionBatch":
+        if self._name is None:
+            return self._detect(images, sizes)
+        import tensorflow as tf
+
+        with tf.device(self._name):
+            return self._detect(images, sizes)
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UsageError(f"{name} {value!r}: expected one of {', '.join(allowed)}", argument=name)

@@ -1,0 +1,187 @@
+"""Settings of single spec fields, `FIELD=VALUE` with the path of the field, as given to `--set`.
+
+They act as if appended to the text of the spec and pass the same checks. Only lists differ: a list that is
+set replaces the list in the text instead of extending it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from google.protobuf import text_encoding
+from google.protobuf.descriptor import FieldDescriptor as Kind
+from google.protobuf.message import Message
+
+from frcnn.errors import Problem
+from frcnn.spec.textproto import suggestions
+from frcnn.spec.textproto.positions import Positions, is_inside
+from frcnn.spec.textproto.reader import read
+from frcnn.spec.textproto.values import BadValueError, Field
+
+# Other users can read command lines.
+SECRETS = {
+    "enc_key": "set the environment variable FRCNN_KEY instead, or give -k @FILE",
+    "training_config.visualizer.wandb_config.key": "set the environment variable WANDB_API_KEY instead",
+}
+_PART = re.compile(r"(?P<name>\w+)(?:\[(?P<place>[^\[\]]*)\])?")
+_QUOTES = ("'", '"')
+
+
+def assignment(path: str, value: object) -> str:
+    """Formats a setting of one field.
+
+    Args:
+        path: Path of the field.
+        value: New value. Strings may contain any characters.
+
+    Returns:
+        Text `FIELD=VALUE`.
+    """
+    return f"{path}={_quoted(value) if isinstance(value, str) else value}"
+
+
+def assign(message: Message, positions: Positions, settings: Iterable[str]) -> list[Problem]:
+    """Sets single fields of a message that was read from a text.
+
+    Args:
+        message: Message to change.
+        positions: Positions of the text; the fields that are set are recorded there.
+        settings: Settings `FIELD=VALUE`, for example `training_config.num_epochs=5`. If a field is set
+            several times, the last value is used.
+
+    Returns:
+        Errors in the settings.
+    """
+    problems: list[Problem] = []
+    for setting in settings:
+        path, equals, value = setting.partition("=")
+        path = path.strip()
+        try:
+            if not equals or not path:
+                raise BadValueError("expected FIELD=VALUE, such as training_config.num_epochs=5")
+            if path in SECRETS:
+                raise BadValueError(f"keys must not be given on the command line; {SECRETS[path]}")
+            _assign(message, positions, path, value.strip(), setting)
+        except BadValueError as error:
+            problems.append(Problem(path, f"{error} (--set {_shown(setting)})"))
+    return problems
+
+
+def _assign(message: Message, positions: Positions, path: str, value: str, setting: str) -> None:
+    walked, rest = "", path
+    while True:
+        part = _PART.match(rest)
+        if part is None:
+            raise BadValueError(f"found {rest or 'nothing'}; expected the name of a field")
+        field, rest = _field_of(message, part["name"]), rest[part.end() :].removeprefix(".")
+        walked = f"{walked}.{field.name}" if walked else field.name
+        _forget_siblings(positions, field, walked)
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            key = part["place"] if part["place"] is not None else rest
+            _set_entry(message, field, key.strip("'\""), value)
+            positions.record_set(f'{walked}["{key}"]', setting)
+            return
+        if not rest and part["place"] is None:
+            _note(positions, field, walked, _set_field(message, field, value), setting)
+            return
+        message, step = _inside(message, field, part["place"])
+        for block in (walked, walked + step):
+            if block not in positions:
+                positions.record_set(block, setting)
+        walked += step
+        if not rest:
+            raise BadValueError("this is a whole block; expected one of its fields after a dot")
+
+
+def _note(positions: Positions, field: Field, path: str, found: Iterable[str], setting: str) -> None:
+    """Records the fields that were set; `path` is the path of the field, `found` has relative paths."""
+    paths = [f"{path}{each.removeprefix(field.name)}" for each in found]
+    if field.is_repeated:
+        positions.forget(path)
+    for each in paths:
+        # A block is merged with the one in the text, whose other fields keep their positions.
+        is_block = any(other != each and is_inside(other, each) for other in paths)
+        if not (is_block and each in positions):
+            positions.record_set(each, setting)
+
+
+def _forget_siblings(positions: Positions, field: Field, path: str) -> None:
+    """Removes positions of the other members of a oneof, because only the last one is used."""
+    if field.containing_oneof is not None:
+        for sibling in field.containing_oneof.fields:
+            if sibling.name != field.name:
+                positions.forget(path.removesuffix(field.name) + sibling.name)
+
+
+def _field_of(message: Message, name: str) -> Field:
+    field = message.DESCRIPTOR.fields_by_name.get(name)
+    if field is None:
+        _, elsewhere, text = suggestions.unknown_field(name, message.DESCRIPTOR)
+        raise BadValueError(f"unknown field; did you mean '{elsewhere[0]}'?" if elsewhere else text)
+    return field
+
+
+def _inside(message: Message, field: Field, place: str | None) -> tuple[Message, str]:
+    """Returns the block of a field, created if necessary, and the index part of its path."""
+    if field.message_type is None:
+        raise BadValueError(f"{field.name} has no fields; expected = after it")
+    if not field.is_repeated:
+        if place is not None:
+            raise BadValueError(f"{field.name} is not a list; expected a dot after it")
+        block: Message = getattr(message, field.name)
+        block.SetInParent()
+        return block, ""
+    blocks = getattr(message, field.name)
+    if place is None and len(blocks) > 1:
+        raise BadValueError(
+            f"there are {len(blocks)} of {field.name}; name one of {field.name}[0] to [{len(blocks) - 1}]"
+        )
+    index = int(place) if place is not None and place.isdecimal() else 0 if place is None else -1
+    if not 0 <= index <= len(blocks):
+        raise BadValueError(f"found {field.name}[{place}]; expected a number from 0 to {len(blocks)} in []")
+    block = blocks[index] if index < len(blocks) else blocks.add()
+    return block, f"[{index}]"
+
+
+def _set_entry(message: Message, field: Field, key: str, value: str) -> None:
+    if not key:
+        raise BadValueError(f"expected {field.name}.KEY=VALUE")
+    entry = getattr(message, field.name).GetEntryClass()()
+    entry.key = key
+    list(_set_field(entry, entry.DESCRIPTOR.fields_by_name["value"], value))
+    getattr(message, field.name)[key] = entry.value
+
+
+def _set_field(message: Message, field: Field, value: str) -> Iterator[str]:
+    """Reads a value as in the text of a spec; yields the paths that it sets, starting with the field."""
+    fresh = type(message)()
+    reader = read(f"{field.name}: {_literal(field, value)}\n", fresh)
+    if reader.problems:
+        raise BadValueError(reader.problems[0].message)
+    paths = list(reader.positions.paths())
+    if any(re.split(r"[.\[]", path)[0] != field.name for path in paths):
+        raise BadValueError(f"found {value}; expected one value")
+    if field.is_repeated:
+        message.ClearField(field.name)
+    message.MergeFrom(fresh)
+    yield from [field.name, *sorted(set(paths) - {field.name})]
+
+
+def _literal(field: Field, value: str) -> str:
+    """Quotes strings, which have no quotes on a command line."""
+    if field.type != Kind.TYPE_STRING:
+        # Brackets around a list are optional here.
+        return f"[{value}]" if field.is_repeated and "," in value and value[:1] != "[" else value
+    if not field.is_repeated or value[:1] in _QUOTES:
+        return value if value[:1] in _QUOTES else _quoted(value)
+    items = [item.strip() for item in value.removeprefix("[").removesuffix("]").split(",") if item.strip()]
+    return f"[{', '.join(item if item[:1] in _QUOTES else _quoted(item) for item in items)}]"
+
+
+def _quoted(value: str) -> str:
+    return f'"{text_encoding.CEscape(value, as_utf8=True)}"'  # type: ignore[arg-type]  # it takes str
+
+
+def _shown(setting: str) -> str:
+    """Returns the setting for use in a message, without the value of a key."""
+    path, equals, _ = setting.partition("=")
+    return f"{path}=..." if equals and path.strip() in SECRETS else setting

@@ -1,0 +1,74 @@
+"""Checks specs built in Python with the same rules as specs read from text."""
+
+import logging
+
+from frcnn.errors import Problem, SpecError
+from frcnn.spec.derive import derive, without_masks
+from frcnn.spec.python_values import normalized
+from frcnn.spec.rules import check
+from frcnn.spec.rules.warnings import experiment_warnings
+from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
+from frcnn.spec.textproto.positions import is_inside
+
+log = logging.getLogger(__name__)
+
+BUILT = "spec"  # name in messages of a spec that was not read from a file
+
+
+def checked_experiment(spec: Experiment) -> Experiment:
+    """Checks an experiment spec and fills in derived values. Checking a spec again does not change it.
+
+    Args:
+        spec: Experiment spec, read from text or built in Python.
+
+    Returns:
+        The spec as `frcnn.spec.load` would read it from a file.
+
+    Raises:
+        SpecError: The spec has errors; the message lists all of them.
+    """
+    if not isinstance(spec, Experiment):
+        raise SpecError(BUILT, [_wrong_kind(spec, "a Spec")])
+    problems: list[Problem] = []
+    found = normalized(spec, problems)
+    _raise_all(spec.source, problems, list(check.experiment_problems(found)))
+    if not spec.text:  # warnings about a text were logged when it was read
+        for remark in experiment_warnings(found):
+            log.warning("%s: %s", spec.source or BUILT, remark)
+    return derive(without_masks(found))
+
+
+def checked_export(spec: DatasetExportConfig) -> DatasetExportConfig:
+    """Checks a dataset_convert spec.
+
+    Args:
+        spec: dataset_convert spec, read from text or built in Python.
+
+    Returns:
+        The spec with all values converted to their types.
+
+    Raises:
+        SpecError: The spec has errors; the message lists all of them.
+    """
+    if not isinstance(spec, DatasetExportConfig):
+        raise SpecError(BUILT, [_wrong_kind(spec, "a ConvertSpec")])
+    problems: list[Problem] = []
+    found = normalized(spec, problems)
+    _raise_all(spec.source, problems, list(check.export_problems(found)))
+    return found
+
+
+def _wrong_kind(spec: object, expected: str) -> Problem:
+    return Problem("", f"found an object of type {type(spec).__name__}; expected {expected} or a file name")
+
+
+def _raise_all(source: str, types: list[Problem], rules: list[Problem]) -> None:
+    """Raises `SpecError` for all problems except those caused by a value of a wrong type."""
+    wrong = [problem.path for problem in types if problem.path]
+    rest = [each for each in rules if not any(_related(each.path, path) for path in wrong)]
+    if types or rest:
+        raise SpecError(source or BUILT, [*types, *rest])
+
+
+def _related(one: str, other: str) -> bool:
+    return is_inside(one, other) or is_inside(other, one)

@@ -1,0 +1,122 @@
+"""Implementation of `frcnn.Spec` and `frcnn.ConvertSpec` for both kinds of specs."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar, cast
+
+from frcnn.errors import Problem, SpecError
+from frcnn.spec.checked import BUILT, checked_experiment, checked_export
+from frcnn.spec.derive import without_derived
+from frcnn.spec.load import parse_dataset_export, parse_experiment, read_text
+from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
+from frcnn.spec.updates import with_values
+
+AnySpec = TypeVar("AnySpec", bound=Experiment | DatasetExportConfig)
+
+
+def load(cls: type[AnySpec], path: str | os.PathLike[str]) -> AnySpec:
+    """Reads a spec from a file or an `s3://` URI.
+
+    Args:
+        cls: Class of the spec.
+        path: File name or URI.
+
+    Returns:
+        The checked spec.
+
+    Raises:
+        SpecError: The file cannot be read, or the spec has errors; the message lists all of them.
+        StoreError: The object on S3 cannot be read.
+    """
+    from frcnn.storage.address import is_remote
+
+    name = os.fspath(path)
+    return parse(cls, _remote_text(name) if is_remote(name) else read_text(Path(name)), name)
+
+
+def parse(cls: type[AnySpec], text: str, source: str) -> AnySpec:
+    """Parses a spec.
+
+    Args:
+        cls: Class of the spec.
+        text: Protobuf text.
+        source: Name of the spec in messages.
+
+    Returns:
+        The checked spec.
+
+    Raises:
+        SpecError: The spec has errors; the message lists all of them.
+    """
+    if issubclass(cls, Experiment):
+        return cast(AnySpec, parse_experiment(text, source).spec)
+    return cast(AnySpec, parse_dataset_export(text, source).spec)
+
+
+def checked(spec: AnySpec) -> AnySpec:
+    """Checks a spec that may have been built in Python.
+
+    Args:
+        spec: Spec of either kind.
+
+    Returns:
+        The checked spec.
+
+    Raises:
+        SpecError: The spec has errors; the message lists all of them.
+    """
+    if isinstance(spec, Experiment):
+        return cast(AnySpec, checked_experiment(spec))
+    return cast(AnySpec, checked_export(spec))
+
+
+def updated(spec: AnySpec, values: Mapping[str, object]) -> AnySpec:
+    """Returns a checked copy with some values replaced. The copy does not keep the text of the spec.
+
+    Args:
+        spec: Spec of either kind.
+        values: New values by path.
+
+    Returns:
+        The checked copy.
+
+    Raises:
+        SpecError: A field does not exist or a value is invalid; the message lists all errors.
+    """
+    start: Experiment | DatasetExportConfig = without_derived(spec) if isinstance(spec, Experiment) else spec
+    changed = with_values(start, values, spec.source or BUILT)
+    return cast(AnySpec, checked(dataclasses.replace(changed, text="")))
+
+
+def given(cls: type[AnySpec], spec: AnySpec | str | os.PathLike[str]) -> AnySpec:
+    """Returns the checked spec for an argument that is a spec object or a file name.
+
+    Args:
+        cls: Class of the spec.
+        spec: Spec object, file name or `s3://` URI.
+
+    Returns:
+        The checked spec.
+
+    Raises:
+        SpecError: The file cannot be read, or the spec has errors; the message lists all of them.
+        StoreError: The object on S3 cannot be read.
+    """
+    if isinstance(spec, str | os.PathLike):
+        return load(cls, spec)
+    if not isinstance(spec, cls):
+        name = "Spec" if issubclass(cls, Experiment) else "ConvertSpec"
+        message = f"found an object of type {type(spec).__name__}; expected a {name} or a file name"
+        raise SpecError(BUILT, [Problem("", message)])
+    return checked(spec)
+
+
+def _remote_text(uri: str) -> str:
+    from frcnn.storage import Store
+
+    try:
+        return Store.from_environment().read(uri).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SpecError(uri, [Problem("", "not text in UTF-8")]) from error

@@ -1,0 +1,127 @@
+"""Connections to S3 servers and token services: certificates, timeouts, proxies."""
+
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from frcnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from urllib3 import PoolManager
+
+CONNECT_SECONDS, READ_SECONDS = 10.0, 120.0
+
+
+def proxy_for(url: str, environment: Mapping[str, str]) -> str:
+    """Finds the proxy that the environment names for a URL.
+
+    The rules are those of Go's HTTP client, which Kubeflow's launcher uses for the same server: lower-case
+    variables take precedence, loopback addresses are reached directly, and NO_PROXY lists names, suffixes and
+    networks.
+
+    Args:
+        url: URL of the server.
+        environment: Environment variables.
+
+    Returns:
+        URL of the proxy; empty for a direct connection.
+
+    Raises:
+        UsageError: The variable is not the URL of an HTTP proxy.
+    """
+    parts = urlsplit(url)
+    if _is_direct(parts.hostname or "", parts.netloc, _value(environment, "no_proxy")[1]):
+        return ""
+    name, text = _value(environment, f"{parts.scheme}_proxy")
+    if not text:
+        return ""
+    proxy = urlsplit(text if "://" in text else f"http://{text}")
+    # The value may contain a password, so messages contain only the variable's name.
+    if proxy.scheme not in ("http", "https") or not proxy.hostname or not _has_valid_port(proxy):
+        raise UsageError(f"{name} is not the URL of an HTTP proxy; expected http://host:port")
+    return proxy.geturl()
+
+
+def without_user(proxy: str) -> str:
+    """Removes user and password from the URL of a proxy, for messages.
+
+    Args:
+        proxy: URL of the proxy.
+    """
+    parts = urlsplit(proxy)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
+def pool(proxy: str = "", ca_file: Path | None = None, **options: Any) -> "PoolManager":
+    """Creates a connection pool that does not retry by itself.
+
+    Args:
+        proxy: URL of a proxy; empty for direct connections.
+        ca_file: CA certificates to trust; default: certifi's.
+        **options: Further arguments of `urllib3.PoolManager`.
+
+    Returns:
+        The pool.
+    """
+    import certifi
+    import urllib3
+
+    settings: dict[str, Any] = {
+        "timeout": urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+        "cert_reqs": "CERT_REQUIRED",
+        "ca_certs": str(ca_file or certifi.where()),
+        "retries": False,
+        **options,
+    }
+    if not proxy:
+        return urllib3.PoolManager(**settings)
+    parts = urlsplit(proxy)
+    headers = None
+    if parts.username is not None:
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers = urllib3.make_headers(proxy_basic_auth=user)
+    return urllib3.ProxyManager(without_user(proxy), proxy_headers=headers, **settings)
+
+
+def _value(environment: Mapping[str, str], name: str) -> tuple[str, str]:
+    for each in (name, name.upper()):
+        if text := environment.get(each, "").strip():
+            return each, text
+    return name.upper(), ""
+
+
+def _is_direct(host: str, netloc: str, no_proxy: str) -> bool:
+    address = _address(host)
+    if host == "localhost" or (address is not None and address.is_loopback):
+        return True
+    for entry in (each.strip().lower() for each in no_proxy.split(",")):
+        network = _network(entry)
+        if address is not None and network is not None and address in network:
+            return True
+        suffix = entry.removeprefix("*").lstrip(".")
+        if entry == "*" or (suffix and f".{host}".endswith(f".{suffix}")) or (entry and entry == netloc):
+            return True
+    return False
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def _has_valid_port(parts: Any) -> bool:
+    try:
+        return bool(parts.port is None or parts.port > 0)
+    except ValueError:
+        return False

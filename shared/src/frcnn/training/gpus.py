@@ -1,0 +1,26 @@
+"""Checks that TensorFlow can use the GPUs that a training step requested."""
+
+from frcnn.errors import RunError
+from frcnn.gpus import counted
+
+
+def require_tensorflow_gpus(promised: int) -> None:
+    """Checks that TensorFlow can use as many GPUs as a step was promised. Loads TensorFlow.
+
+    Args:
+        promised: Number of GPUs; nothing is checked if it is 0.
+
+    Raises:
+        RunError: TensorFlow finds fewer GPUs; the message lists likely causes.
+    """
+    if promised <= 0:
+        return
+    import tensorflow as tf
+
+    found = len(tf.config.list_physical_devices("GPU"))
+    if found < promised:
+        raise RunError(
+            f"This step requested {counted(promised)}, which the driver provides, but TensorFlow uses "
+            f"{found or 'none'}: it does not train on the CPU instead. The image has a CPU build of "
+            "TensorFlow, or its CUDA libraries are missing. Build it with EXTRAS=train,cluster,gpu."
+        )

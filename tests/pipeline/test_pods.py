@@ -1,0 +1,84 @@
+"""Where steps' pods may run and how much disk they need: from flags to the pod."""
+
+import argparse
+import os
+
+import pytest
+
+from frcnn.errors import UsageError
+from pipelines import pods
+from pipelines.compile import compile_all
+from pipelines.remote import package
+from tests.conformance.backend import RELEASES
+from tests.conformance.record import walked
+
+VARIABLES = (pods.NODE_SELECTOR_VARIABLE, pods.TOLERATION_VARIABLE, pods.STORAGE_VARIABLE)
+FLAGS = [
+    *("--node_selector", "kubernetes.io/arch=amd64", "--node_selector", "retrain@pool=gpu"),
+    *("--toleration", "train@nvidia.com/gpu:NoSchedule", "--toleration", "spot=yes"),
+    *("--ephemeral_storage", "100Gi"),
+]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    for name in VARIABLES:
+        # Set and deleted, so that what the flags put there goes at the end.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+def parsed(*words):
+    flags = argparse.ArgumentParser()
+    package.add_image_flags(flags)
+    package.add_pod_flags(flags)
+    return flags.parse_args(words)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    before = dict(os.environ)
+    package.choose_images(parsed(*FLAGS))
+    (path,) = compile_all(tmp_path_factory.mktemp("pods"))
+    for name in VARIABLES:
+        os.environ.pop(name, None)
+    assert dict(os.environ) == before
+    return path
+
+
+@pytest.mark.parametrize("release", RELEASES.values(), ids=RELEASES)
+def test_pods_get_what_flags_say(compiled, release):
+    steps = {step.name: step for step in walked(release, compiled).steps}
+    arch = {"kubernetes.io/arch": "amd64"}
+    for name, step in steps.items():
+        assert step.node_selector == (arch | {"pool": "gpu"} if name == "retrain" else arch)
+        spot = {"key": "spot", "operator": "Equal", "value": "yes"}
+        gpu = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+        assert [gpu, spot] == step.tolerations if name == "train" else [spot] == step.tolerations
+        limits = step.resources["limits"]
+        if name in ("train", "retrain"):
+            assert (limits["nvidia.com/gpu"], "ephemeral-storage" in limits) == ("1", False)
+        else:
+            assert limits["ephemeral-storage"] == str(100 * 1024**3)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--node_selector", "pool"], "--node_selector pool: expected LABEL=VALUE"),
+        (
+            ["--node_selector", "trian@pool=gpu"],
+            "--node_selector trian@...: no such step; expected one of compare",
+        ),
+        (["--toleration", "a:Never"], "--toleration a:Never: expected KEY"),
+        (["--ephemeral_storage", "much"], "--ephemeral_storage much: expected a size such as 100Gi"),
+        (
+            ["--ephemeral_storage", "train@10Gi"],
+            "train@10Gi: not supported for steps with GPUs",
+        ),
+        (["--ephemeral_storage", "0"], "--ephemeral_storage 0: expected a size such as 100Gi"),
+    ],
+)
+def test_what_is_not_understood_is_refused_before_anything_is_compiled(words, message):
+    with pytest.raises(UsageError, match=message):
+        package.choose_images(parsed(*words))

@@ -1,0 +1,89 @@
+"""The key of a spec: taken out of its text, and handed to steps in their environment."""
+
+from pathlib import Path
+
+import pytest
+
+from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE
+from frcnn.spec.overrides import experiment_given
+from pipelines.local import run
+from pipelines.spec_key import key_environment, key_name, without_key
+from tests.support.task_spec import write_spec
+
+SECRET = "a secret of ours"
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch):
+    for name in (KEY_VARIABLE, KEY_FILE_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def text(tmp_path):
+    return write_spec(tmp_path / "spec.txt", records="records/*", images=tmp_path).read_text()
+
+
+WAYS = (
+    f'enc_key: "{SECRET}"',
+    f"enc_key:'{SECRET}';",
+    f'enc_key # what seals the models\n  : # "of ours"\n "{SECRET}"',
+    'enc_key: "a secret" # in two parts\n  " of ours"',
+    'enc_key: "a secret\\x20of\\040ours"',
+    f'# enc_key: "{SECRET}"\nenc_key: "{SECRET}"',
+    f'# {SECRET}\nenc_key: "{SECRET}"',
+    f'enc_key: "an old one" enc_key: "{SECRET}"',
+)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("first", [True, False])
+def test_the_key_is_taken_out_however_it_is_written_and_nothing_else_is(text, way, first):
+    given = f"{way}\n{text}" if first else f"{text}\n{way}\n"
+    found, key = without_key(given)
+    assert key == SECRET
+    assert SECRET not in found and "an old one" not in found
+    spec, before = experiment_given(found), experiment_given(text)
+    assert spec.enc_key == ""
+    assert (spec.model_config, spec.training_config, spec.dataset_config) == (
+        before.model_config,
+        before.training_config,
+        before.dataset_config,
+    )
+
+
+def test_a_spec_without_a_key_stays_as_it_is(text):
+    assert without_key(f"# a comment\n{text}") == (f"# a comment\n{text}", "")
+
+
+def test_the_environment_comes_first(monkeypatch):
+    assert key_environment("k") == {KEY_VARIABLE: "k"}
+    assert key_environment("") == {}
+    monkeypatch.setenv(KEY_VARIABLE, "other")
+    assert key_environment("k") == {}
+
+
+def test_keys_have_names_that_differ_and_do_not_hold_them(monkeypatch):
+    names = {key_name(key) for key in ("one", "two", "three")}
+    assert len(names) == 3 and not names & {"one", "two", "three"}
+    assert key_name("") == ""
+    monkeypatch.setenv(KEY_VARIABLE, "one")
+    assert key_name("two") == key_name("")
+
+
+def test_a_local_run_hands_the_key_to_steps_in_the_environment_only(text, tmp_path, monkeypatch):
+    seen = []
+
+    def note(pipeline, arguments, root, cache, steps, **others):
+        seen.append((str(arguments), str(cache), others["secrets"]))
+
+    monkeypatch.setattr(run, "run_pipeline", note)
+    (tmp_path / "data").mkdir()
+    for key in (SECRET, "another"):
+        given = {"spec": f'{text}\nenc_key: "{key}"\n'}
+        run.run_locally(given, str(tmp_path / "data"), tmp_path / "out")
+    (arguments, cache, secrets), (_, other_cache, _) = seen
+    assert SECRET not in arguments and SECRET not in cache
+    assert secrets == {KEY_VARIABLE: SECRET}
+    assert cache != other_cache, "models sealed with another key are not reused"
+    assert list(Path(tmp_path / "out").glob(".frcnn*")) == []

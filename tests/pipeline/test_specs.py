@@ -1,0 +1,42 @@
+"""Specs for the text field of Kubeflow's UI: pushed to S3, or printed as one line."""
+
+import pytest
+
+from frcnn.cli import task_runner
+from frcnn.cli.tasks import Task
+from frcnn.spec.overrides import experiment_given
+from pipelines import command
+from tests.pipeline.tiny import SPEC
+
+
+@pytest.fixture
+def spec(tmp_path):
+    path = tmp_path / "spec.txt"
+    path.write_text(f"# a remark {{\n{SPEC}")
+    return path
+
+
+def frcnn(*words):
+    task = Task("pipeline", "pipelines.command", "", says_status=False)
+    return task_runner.run(task, command, [str(word) for word in words])
+
+
+def test_what_is_printed_can_be_pasted(spec, capsys):
+    assert frcnn("paste-spec", spec) == 0
+    line = capsys.readouterr().out
+    assert line.count("\n") == 1
+    assert experiment_given(line.rstrip("\n")).training_config.num_epochs == 1
+
+
+@pytest.mark.parametrize(
+    "uri", ["spec.txt", "s3://bucket", "s3://bucket/", "s3://bucket/folder/", "gs://b/n"]
+)
+def test_a_place_that_is_no_objects_is_refused(uri, spec, capsys):
+    assert frcnn("push-spec", spec, uri) == 2
+    assert "expected s3://bucket/name.txt" in capsys.readouterr().err
+
+
+def test_a_spec_with_faults_is_not_pushed(tmp_path, capsys):
+    (tmp_path / "bad.txt").write_text("training_config { num_epochz: 3 }")
+    assert frcnn("push-spec", tmp_path / "bad.txt", "s3://bucket/name.txt") == 2
+    assert "did you mean 'num_epochs'" in capsys.readouterr().err

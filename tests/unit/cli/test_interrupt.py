@@ -1,0 +1,26 @@
+"""Ctrl-C at any moment: exit code 130 and no stack trace."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.support.task_spec import write_spec
+
+PROGRAM = "import sys; from frcnn.cli.main import main; print('begun', flush=True); sys.exit(main())"
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.15, 0.4])
+def test_an_interrupted_command_ends_without_a_stack_trace(tmp_path, delay):
+    spec = write_spec(tmp_path / "spec.txt")
+    # Long enough to be met at work: a thousand checks of the spec.
+    command = [sys.executable, "-c", PROGRAM, "spec", "check", *[str(spec)] * 1000]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert run.stdout is not None and run.stdout.readline() == "begun\n"
+    time.sleep(delay)
+    run.send_signal(signal.SIGINT)
+    _, errors = run.communicate(timeout=60)
+    assert "Traceback" not in errors
+    assert run.returncode == 130

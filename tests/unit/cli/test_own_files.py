@@ -1,0 +1,46 @@
+"""No output of a task takes the place of one of its inputs."""
+
+import argparse
+
+import pytest
+
+from frcnn.cli import task_runner
+from frcnn.cli.own_files import refuse_overwriting
+from frcnn.cli.tasks import all_tasks
+from frcnn.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("task", "read", "written"),
+    [
+        ("train", "experiment_spec", "log_file"),
+        ("evaluate", "compare", "log_file"),
+        ("dataset_convert", "dataset_export_spec", "log_file"),
+        ("export", "model", "output_file"),
+        ("export", "experiment_spec", "cal_json_file"),
+        ("engine", "model", "timing_cache"),
+        ("prune", "model", "log_file"),
+    ],
+)
+def test_an_output_that_is_an_input_is_refused_by_name(tmp_path, task, read, written):
+    (tmp_path / "a").write_text("mine")
+    (tmp_path / "link").symlink_to("a")
+    args = argparse.Namespace(**{read: tmp_path / "a", written: tmp_path / "link"})
+    with pytest.raises(UsageError, match=f"--{written} .*link is also given by --{read}"):
+        refuse_overwriting(task, args)
+
+
+def test_other_files_and_files_that_are_not_there_yet_are_fine(tmp_path):
+    (tmp_path / "a").write_text("mine")
+    for written in (tmp_path / "new", None, "text"):
+        refuse_overwriting("train", argparse.Namespace(experiment_spec=tmp_path / "a", log_file=written))
+
+
+def test_a_spec_is_not_appended_to_by_its_own_run(tmp_path):
+    spec = tmp_path / "spec.txt"
+    spec.write_text("kitti_config { }")
+    task = all_tasks()["dataset_convert"]
+    module = __import__(task.module, fromlist=["run"])
+    words = ["-d", str(spec), "-o", str(tmp_path / "out"), "--log_file", str(spec)]
+    assert task_runner.run(task, module, words) == 2
+    assert spec.read_text() == "kitti_config { }"

@@ -1,0 +1,41 @@
+"""A confusion matrix whose cost follows what was confused, not the square of the classes."""
+
+import random
+import tracemalloc
+
+import numpy as np
+
+from frcnn.evaluation.confusion import MOST_SHOWN, Confusion
+
+
+def test_right_wrong_and_missed_are_those_of_the_matrix():
+    confusion, draw = Confusion(5), random.Random(1)
+    for _ in range(300):
+        pair = draw.randrange(6), draw.randrange(6)
+        if pair != (5, 5):
+            confusion.add(*pair)
+    matrix = confusion.table("abcde").matrix
+    assert confusion.right == np.trace(matrix)
+    assert confusion.missed == matrix[:-1, -1].sum()
+    assert confusion.wrong == matrix[:, :-1].sum() - np.trace(matrix)
+    assert confusion.table("abcde").names == list("abcde")
+
+
+def test_of_many_classes_those_confused_most_are_shown_and_the_others_put_together():
+    names = [f"class {index}" for index in range(5000)]
+    confusion = Confusion(5000)
+    for index in range(4000, 4100):
+        for _ in range(index - 3990):
+            confusion.add(index, index + 500)
+    confusion.add(3, 3)
+    tracemalloc.start()
+    table = confusion.table(names)
+    assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    tracemalloc.stop()
+    assert len(table.names) == MOST_SHOWN + 1
+    assert table.names[-1] == f"{5000 - MOST_SHOWN} other classes"
+    assert {"class 4099", "class 4599"} <= set(table.names)
+    assert "class 3" not in table.names
+    assert table.matrix.sum() == confusion.counts.total()
+    at = table.names.index("class 4099")
+    assert table.matrix[at, table.names.index("class 4599")] == 109

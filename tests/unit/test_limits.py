@@ -1,0 +1,211 @@
+"""Input of any size or depth is refused before the memory is taken, each kind in a process with a limit."""
+
+import json
+import struct
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import onnx
+import pytest
+
+from frcnn import limits
+from frcnn.limits import TooLargeError, open_archive, parse_json, read_at_most
+
+MIB = 1 << 20
+# What each may take beside what the same program takes for a small file.
+MORE_MIB = 300
+
+
+def test_json_is_counted_before_it_is_made():
+    assert parse_json(b'{"a":[1,2,{"b":"x,y"}]}', 100, 10) == {"a": [1, 2, {"b": "x,y"}]}
+    with pytest.raises(TooLargeError, match="longer than 10 bytes"):
+        parse_json(b"[1,2,3,4,5]", 10, 100)
+    with pytest.raises(TooLargeError, match="more than 3 values"):
+        parse_json(b"[1,2,3,4,5]", 100, 3)
+
+
+def test_commas_and_brackets_in_texts_are_no_values():
+    text = json.dumps({"spec": ',"[{\\' * 1000})
+    assert parse_json(text, 100_000, 10) == json.loads(text)
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 999 + b"]" * 999 + b"]"])
+def test_deep_json_is_a_value_error(text):
+    with pytest.raises(ValueError, match=r"deeply|Expecting|Extra data"):
+        parse_json(text, MIB, 1_000_000)
+
+
+def test_an_endless_file_is_read_up_to_the_limit():
+    with pytest.raises(TooLargeError, match="longer than 1000 bytes"):
+        read_at_most(Path("/dev/zero"), 1000)
+
+
+def test_an_archive_with_a_long_table_is_refused(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for number in range(100):
+            archive.writestr(str(number), b"")
+    open_archive(tmp_path / "a.zip").close()
+    monkeypatch.setattr(limits, "ARCHIVE_DIRECTORY_BYTES", 1000)
+    with pytest.raises(TooLargeError, match="a table of contents of"):
+        open_archive(tmp_path / "a.zip")
+
+
+PROGRAM = """
+import re, resource, sys
+from pathlib import Path
+{imports}
+resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
+from frcnn.errors import FrcnnError
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024
+def read(path):
+    try:
+        {read}
+    except FrcnnError as error:
+        return str(error)
+    return "read"
+read(Path(sys.argv[1]))
+before = peak()
+said = read(Path(sys.argv[2]))
+print(peak() - before, said.replace(chr(10), " ")[:300])
+"""
+READERS = {
+    "spec": ("from frcnn.spec.load import load_experiment", "load_experiment(path)"),
+    "manifest": (
+        "from frcnn.storage import Store",
+        "Store().contents(str(path))",
+    ),
+    "model": ("from frcnn.model.files.checkpoint import read_record", "read_record(path)"),
+    "onnx": (
+        "from frcnn.exporting.onnx_guard import load_guarded",
+        "load_guarded(path, path)",
+    ),
+    "weights": ("from frcnn.training.pretrained.load import read_source", "read_source(path)"),
+}
+
+
+def keras_archive(path, text, member="frcnn.json"):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name in ("frcnn.json", "config.json", "model.weights.h5"):
+            archive.writestr(name, text if name == member else b"{}")
+
+
+def manifest(path, text):
+    path.mkdir()
+    (path / "frcnn-manifest.json").write_bytes(text)
+
+
+def many_fields(path):
+    """An ONNX graph of 20 million empty nodes, in 40 MB."""
+    nodes = b"\x0a\x00" * 20_000_000
+    graph = b"\x3a" + varint(len(nodes)) + nodes
+    path.write_bytes(b"\x08\x08" + graph)
+
+
+def varint(value):
+    out = b""
+    while value > 127:
+        out, value = out + bytes([value & 127 | 128]), value >> 7
+    return out + bytes([value])
+
+
+def deep_onnx(path):
+    """Graphs within attributes of nodes, 5000 deep."""
+    inner = b""
+    for _ in range(5000):
+        for field in (0x32, 0x2A, 0x0A):  # attribute.g, node.attribute, graph.node
+            inner = bytes([field]) + varint(len(inner)) + inner
+    path.write_bytes(b"\x08\x08\x3a" + varint(len(inner)) + inner)
+
+
+def aliases(path):
+    """One array of 4 MB under 2000 names."""
+    with h5py.File(path, "w") as archive:
+        data = archive.create_dataset("a", data=np.zeros(MIB, np.float16))
+        layers = [f"layer{n}" for n in range(2000)]
+        archive.attrs["layer_names"] = layers
+        for layer in layers:
+            group = archive.create_group(layer)
+            group.attrs["weight_names"] = ["kernel:0"]
+            group["kernel:0"] = data
+
+
+def shared_storage(path):
+    """A state dict of 2000 tensors that are all the same storage of 1 MB."""
+
+    def text(value):
+        return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+    def number(value):
+        return b"J" + struct.pack("<i", value)
+
+    size, parts = MIB, [b"\x80\x02}("]
+    for each in range(2000):
+        parts += [text(f"w{each}"), b"ctorch._utils\n_rebuild_tensor_v2\n((", text("storage")]
+        parts += [b"ctorch\nFloatStorage\n", text("0"), text("cpu"), number(size // 4), b"tQ", number(0)]
+        parts += [b"(", number(size // 4), b"t(", number(1), b"t\x89}tR"]
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x/data.pkl", b"".join([*parts, b"u."]))
+        archive.writestr("x/byteorder", "little")
+        archive.writestr("x/data/0", bytes(size))
+
+
+def long_table(path):
+    """An archive whose table of contents has 400,000 names."""
+    entry = struct.pack("<4s4B4HL2L5H2L", b"PK\x01\x02", 20, 3, 20, 0, *[0] * 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+    table = (entry + b"a") * 400_000
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, len(table), 4, 0)
+    path.write_bytes(b"PK\x03\x04" + table + end)
+
+
+LISTS = b"[" + b"[]," * 20_000_000 + b"[]]"
+HOSTILE = {
+    "a spec of zeros without end": ("spec", None),
+    "a spec of 400 MB": ("spec", lambda path: path.write_bytes(b"x: 1\n" * 80_000_000)),
+    "a spec of a million faults": ("spec", lambda path: path.write_bytes(b"x " * 2_000_000)),
+    "a spec of one long word": ("spec", lambda path: path.write_bytes(b"x" * 4_000_000)),
+    "a manifest of 60 MB of lists": ("manifest", lambda path: manifest(path, LISTS)),
+    "a deep manifest": ("manifest", lambda path: manifest(path, b"[" * 50_000_000)),
+    "a manifest of 200 MB": ("manifest", lambda path: manifest(path, b" " * 200_000_000)),
+    "a record of 60 MB of lists": ("model", lambda path: keras_archive(path, LISTS)),
+    "a deep record": ("model", lambda path: keras_archive(path, b"[" * 10_000_000)),
+    "a record of 200 MiB": ("model", lambda path: keras_archive(path, bytes(200 * MIB))),
+    "an archive with a long table": ("weights", long_table),
+    "an ONNX graph of many nodes": ("onnx", many_fields),
+    "a deep ONNX graph": ("onnx", deep_onnx),
+    "an HDF5 array of many names": ("weights", aliases),
+    "a storage of many tensors": ("weights", shared_storage),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_input_takes_bounded_memory_and_ends_in_one_sentence(tmp_path, name, capsys):
+    kind, make = HOSTILE[name]
+    path = tmp_path / "hostile"
+    if make is None:
+        path.symlink_to("/dev/zero")
+    else:
+        make(path)
+    small = tmp_path / "small"
+    if kind == "manifest":
+        manifest(small, b"{}")
+    elif kind in ("model", "weights"):
+        keras_archive(small, b"{}")
+    elif kind == "onnx":
+        small.write_bytes(onnx.ModelProto(ir_version=8).SerializeToString())
+    else:
+        small.write_text("x: 1")
+    imports, read = READERS[kind]
+    program = PROGRAM.format(imports=imports, read=read)
+    command = [sys.executable, "-c", program, str(small), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 0, done.stderr[-2000:]
+    more, said = done.stdout.strip().split(" ", 1)
+    with capsys.disabled():
+        print(f"\n{name}: {more} MiB; {said[:100]}", end="")
+    assert int(more) < MORE_MIB
+    assert str(path) in said or said == "read"
