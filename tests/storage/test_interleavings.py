@@ -8,6 +8,7 @@ is one that makes no further request, so that is among the orders too.
 import dataclasses
 import functools
 import itertools
+import types
 
 import pytest
 
@@ -152,7 +153,9 @@ class Play:
         store.transfer = lambda uri: Transfer.with_patience(keeper, 0.0, 1)
         with self._patch.context() as patch:
             patch.setattr(publication.secrets, "token_hex", lambda _: f"{number:02d}{next(count):02d}")
-            patch.setattr(publication.time, "time", lambda: keeper.ask("now"))
+            # Only this module: log records ask the clock, too.
+            clock = types.SimpleNamespace(time=lambda: keeper.ask("now"))
+            patch.setattr(publication, "time", clock)
             try:
                 return None, self._actors[number](store)
             except Pause as pause:
