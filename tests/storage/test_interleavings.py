@@ -1,8 +1,8 @@
 """Publishers, a collector and a reader of one artifact, in every order in which their requests can happen.
 
-The actors run the real code of the store on a keeper in memory. A state is what lies there and what each
-actor was answered so far; from every state, the next request of every actor is tried. An actor that is killed
-is one that makes no further request, so that is among the orders too.
+The actors run the real code of the store on a storage backend in memory. A state is what lies there and
+what each actor was answered so far; from every state, the next request of every actor is tried. An actor
+that is killed is one that makes no further request, so that is among the orders too.
 """
 
 import dataclasses
