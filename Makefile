@@ -104,15 +104,14 @@ spec-docs: $(STAMP) ## generate docs/spec.md from the schema again
 horovod: $(STAMP) ## build and install Horovod, for several processes; the wheel is cached
 	scripts/build_horovod.sh $(VENV)
 
-pipeline: $(STAMP) ## compile the Kubeflow pipeline and the components again, and draw it
+pipeline: $(STAMP) ## compile the Kubeflow pipeline and the components again
 	$(BIN)/python -m pipelines.compile
-	$(BIN)/python -m pipelines.picture
 
 conformance: pipeline ## write down again what each Kubeflow backend makes of the pipeline
 	$(BIN)/python -m tests.conformance.record
 
 generated: proto spec-docs conformance ## fail if a generated file is not what its source says
-	git diff --exit-code -- 'shared/src/**/*_pb2.py' 'shared/src/**/*_pb2.pyi' docs/spec.md pipelines/compiled 'components/*/*.yaml' tests/conformance/recorded docs/images/pipeline.svg
+	git diff --exit-code -- 'shared/src/**/*_pb2.py' 'shared/src/**/*_pb2.pyi' docs/spec.md pipelines/compiled 'components/*/*.yaml' tests/conformance/recorded
 
 ci: lint typecheck generated test ## all that a change must pass
 

@@ -1,1 +1,1 @@
-"""Side-by-side timings; each prints a table. README.md lists the commands."""
+"""Benchmarks; each prints a table. README.md lists the commands."""

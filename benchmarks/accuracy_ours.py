@@ -1,9 +1,9 @@
-"""Worker: this project's detector trained on a job of the accuracy benchmark, by the product's commands.
+"""Worker process: trains this project's detector on a job of the accuracy benchmark.
 
     python -m benchmarks.accuracy_ours JOB.json SEED ANSWER.json [--fields TEXT]
 
-The spec is the one that `frcnn demo` writes, with the job's backbone, input, anchors and epochs; TEXT is
-added at its end, where it wins. Run by `accuracy.py`.
+It uses the product's commands and the spec of `frcnn demo`, with the job's backbone, input, anchors and
+epochs. TEXT is appended to the spec and takes precedence. `accuracy.py` starts it.
 """
 
 import argparse
@@ -55,7 +55,17 @@ evaluation_config {{
 
 
 def spec_text(job: Job, seed: int, folder: Path, fields: str) -> str:
-    """An experiment spec; `folder` has the splits and their records."""
+    """Writes the experiment spec of a training.
+
+    Args:
+        job: Job.
+        seed: Random seed.
+        folder: Folder with the splits and their records.
+        fields: Spec text to append.
+
+    Returns:
+        Spec as protobuf text.
+    """
     names = [name.lower() for name in job.classes]
     mapping = "\n".join(f'  target_class_mapping {{ key: "{name}" value: "{name}" }}' for name in names)
     form = string.Template(FORM.read_text(encoding="utf-8")).substitute(
@@ -97,7 +107,12 @@ def spec_text(job: Job, seed: int, folder: Path, fields: str) -> str:
 
 
 def prepare(job: Job, folder: Path) -> None:
-    """Lays the splits out as data sets of their own and makes records of them."""
+    """Copies each split to a separate data set and converts it to records.
+
+    Args:
+        job: Job.
+        folder: Output folder.
+    """
     for split, pictures in job.splits.items():
         for kind, suffix in (("images", ".jpg"), ("labels", ".txt")):
             target = folder / split / kind
@@ -111,7 +126,17 @@ def prepare(job: Job, folder: Path) -> None:
 
 
 def found(model: Path, spec: Experiment, job: Job, split: str) -> list[Rows]:
-    """Detections in each picture of a split, in the job's order."""
+    """Detects objects in all images of a split.
+
+    Args:
+        model: Model file.
+        spec: Spec whose validation data is the split.
+        job: Job.
+        split: `val` or `test`.
+
+    Returns:
+        Detections in each image, in the job's order.
+    """
     dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size)
     detector = KerasDetector(load_model(model)[0], detection_settings(spec.evaluation_config))
     names = list(spec.class_names)
@@ -131,7 +156,17 @@ def found(model: Path, spec: Experiment, job: Job, split: str) -> list[Rows]:
 
 
 def run(job: Job, seed: int, folder: Path, fields: str) -> Answer:
-    """Trains and detects."""
+    """Trains a detector and collects its detections.
+
+    Args:
+        job: Job.
+        seed: Random seed.
+        folder: Working folder.
+        fields: Spec text to append.
+
+    Returns:
+        Result of the training.
+    """
     prepare(job, folder)
     path, results = folder / "spec.txt", folder / "results"
     path.write_text(spec_text(job, seed, folder, fields))
@@ -146,16 +181,17 @@ def run(job: Job, seed: int, folder: Path, fields: str) -> Answer:
 
 
 def _frcnn(*arguments: str) -> None:
+    """Runs an `frcnn` command with its output on standard error."""
     subprocess.run([sys.executable, "-m", "frcnn", *arguments], check=True, stdout=sys.stderr)
 
 
 def main() -> None:
     """Runs the command."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("job", type=Path)
-    flags.add_argument("seed", type=int)
-    flags.add_argument("answer", type=Path)
-    flags.add_argument("--fields", default="", help="of a spec, added at its end")
+    flags.add_argument("job", type=Path, help="job file")
+    flags.add_argument("seed", type=int, help="random seed")
+    flags.add_argument("answer", type=Path, help="result file to write")
+    flags.add_argument("--fields", default="", help="text to append to the spec (default: none)")
     args = flags.parse_args()
     with tempfile.TemporaryDirectory(prefix="frcnn-accuracy-") as folder:
         run(Job.load(args.job), args.seed, Path(folder), args.fields).save(args.answer)

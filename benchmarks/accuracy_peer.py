@@ -1,10 +1,10 @@
-"""Worker: torchvision's generic FasterRCNN trained on a job of the accuracy benchmark.
+"""Worker process: trains torchvision's FasterRCNN on a job of the accuracy benchmark.
 
     .venv-peer/bin/python -m benchmarks.accuracy_peer JOB.json SEED ANSWER.json
 
-Run by `accuracy.py` under the peer's interpreter (requirements-peer.txt). Backbone, head, anchors, input,
-batch, optimizer and schedule are the job's; what else torchvision has a default for stays at it: RoIAlign
-with four samples a bin, losses, matching, sampling shares, initialization.
+`accuracy.py` starts it with the interpreter that has torchvision (requirements-peer.txt). Backbone, head,
+anchors, input, batch size, optimizer and schedule come from the job. Everything else is torchvision's
+default: RoIAlign with four samples per bin, losses, matching, sampling fractions, initialization.
 """
 
 import argparse
@@ -26,12 +26,19 @@ from benchmarks.accuracy_job import Answer, Job, Picture, Rows
 from benchmarks.peer_torchvision import InLayout, NetworkReady
 
 SCORE_THRESHOLD = 0.01
-# torchvision's RPN looks at so many boxes; ours are the same in accuracy_ours.
+# RPN boxes before and after NMS in training, as in the spec of accuracy_ours.
 TRAIN_PROPOSALS = (2000, 400)
 
 
 def build(job: Job) -> FasterRCNN:
-    """The detector of a job: stride 16, head at stride 1."""
+    """Builds the detector of a job: backbone of stride 16, head at stride 1.
+
+    Args:
+        job: Job.
+
+    Returns:
+        The model.
+    """
     trunk, channels, head, width = _mobilenet(job) if job.arch == "mobilenet_v2" else _resnet()
     ratios = (0.5, 1.0, 2.0)
     model = FasterRCNN(
@@ -57,9 +64,10 @@ def build(job: Job) -> FasterRCNN:
 
 
 def _mobilenet(job: Job) -> tuple[nn.Module, int, nn.Module, int]:
+    """Returns backbone, its output channels, head, and its output channels of MobileNetV2."""
     net = mobilenet_v2(weights=None)
     if job.weights:
-        # The file is of an older torchvision, which named layers otherwise: the order is the same.
+        # The file is from an older torchvision with other layer names, but in the same order.
         state = torch.load(job.weights, map_location="cpu", weights_only=True)
         values = [value for name, value in state.items() if name.startswith("features.")]
         names = [name for name in net.features.state_dict() if not name.endswith("num_batches_tracked")]
@@ -73,6 +81,7 @@ def _mobilenet(job: Job) -> tuple[nn.Module, int, nn.Module, int]:
 
 
 def _resnet() -> tuple[nn.Module, int, nn.Module, int]:
+    """Returns backbone, its output channels, head, and its output channels of ResNet-18."""
     net = resnet18(weights=None)
     first = net.layer4[0]
     first.conv1.stride = first.downsample[0].stride = (1, 1)
@@ -81,7 +90,16 @@ def _resnet() -> tuple[nn.Module, int, nn.Module, int]:
 
 
 def tensors(job: Job, picture: Picture, flip: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
-    """Image and target as the network takes them."""
+    """Loads an image and its target as inputs of the network.
+
+    Args:
+        job: Job with the preprocessing.
+        picture: Image and labels.
+        flip: Whether to flip both horizontally.
+
+    Returns:
+        Tuple of the image, float32 `[3, H, W]`, and torchvision's target.
+    """
     with Image.open(picture.path) as opened:
         resized = opened.convert("RGB").resize((job.width, job.height), Image.Resampling.BILINEAR)
     pixels = (np.asarray(resized, np.float32) - np.float32(job.mean)) / np.float32(job.factor)
@@ -96,7 +114,16 @@ def tensors(job: Job, picture: Picture, flip: bool = False) -> tuple[Tensor, dic
 
 
 def batches(job: Job, random: np.random.Generator) -> Iterator[list[tuple[Tensor, dict[str, Tensor]]]]:
-    """One epoch; the last batch is filled up from the beginning, as ours is."""
+    """Generates the batches of one epoch.
+
+    Args:
+        job: Job.
+        random: Random generator for order and flips.
+
+    Yields:
+        List of images and targets. As in this project, the last batch is completed from the start of the
+        epoch.
+    """
     pictures = job.splits["train"]
     order = random.permutation(len(pictures))
     steps = -(-len(order) // job.batch)
@@ -106,7 +133,16 @@ def batches(job: Job, random: np.random.Generator) -> Iterator[list[tuple[Tensor
 
 
 def found(job: Job, model: FasterRCNN, split: str) -> list[Rows]:
-    """Detections in each picture of a split."""
+    """Detects objects in all images of a split.
+
+    Args:
+        job: Job.
+        model: Detector.
+        split: `val` or `test`.
+
+    Returns:
+        Detections in each image.
+    """
     model.eval()
     rows = []
     with torch.inference_mode():
@@ -118,7 +154,15 @@ def found(job: Job, model: FasterRCNN, split: str) -> list[Rows]:
 
 
 def run(job: Job, seed: int) -> Answer:
-    """Trains and detects."""
+    """Trains a detector and collects its detections.
+
+    Args:
+        job: Job.
+        seed: Random seed.
+
+    Returns:
+        Result of the training.
+    """
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
     model = build(job)
@@ -146,9 +190,9 @@ def run(job: Job, seed: int) -> Answer:
 def main() -> None:
     """Runs the command."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("job", type=Path)
-    flags.add_argument("seed", type=int)
-    flags.add_argument("answer", type=Path)
+    flags.add_argument("job", type=Path, help="job file")
+    flags.add_argument("seed", type=int, help="random seed")
+    flags.add_argument("answer", type=Path, help="result file to write")
     args = flags.parse_args()
     torch.set_flush_denormal(True)
     run(Job.load(args.job), args.seed).save(args.answer)

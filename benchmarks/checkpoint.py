@@ -1,10 +1,10 @@
-"""How long a checkpoint takes to write, and how long training stands still for it; prints a table.
+"""Measures how long writing a checkpoint takes, and for how long it blocks training; prints a table.
 
     python -m benchmarks.checkpoint                              resnet:50 with Adam, plain and sealed
     python -m benchmarks.checkpoint --arch resnet:18 --height 128 --width 160
 
-It trains on one image from memory. Between two steps the state is taken, as `frcnn train` does after an
-epoch, and another thread writes it while the next steps run.
+It trains on one image from memory. As in `frcnn train` after an epoch, the state is captured between two
+steps, and another thread writes it during the next steps.
 """
 
 import argparse
@@ -41,14 +41,14 @@ Result = TypeVar("Result")
 
 
 class Figures(NamedTuple):
-    """Of one kind of checkpoint; seconds, medians.
+    """Measurements of one kind of checkpoint, in seconds. Medians, except `longer`.
 
     Attributes:
-        taken: While training stands still.
-        alone: To write it, nothing else running.
-        beside: To write it beside train steps.
-        longer: By which the longest of those steps was longer than a usual one; the largest of all.
-        loaded: To read the model back.
+        taken: Time to capture the state, during which training pauses.
+        alone: Time to write, with nothing else running.
+        beside: Time to write during train steps.
+        longer: Largest extra time of a train step during a write, over all repeats.
+        loaded: Time to load the model.
     """
 
     taken: float
@@ -59,13 +59,18 @@ class Figures(NamedTuple):
 
 
 def main() -> None:
+    """Runs the benchmark and prints the table."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--arch", default="resnet:50")
-    flags.add_argument("--optimizer", choices=("adam", "sgd", "rmsprop"), default="adam")
-    flags.add_argument("--height", type=int, default=384)
-    flags.add_argument("--width", type=int, default=640)
-    flags.add_argument("--repeats", type=int, default=3)
-    flags.add_argument("--folder", type=Path, help="where to write; default: a temporary folder")
+    flags.add_argument("--arch", default="resnet:50", help="backbone (default: resnet:50)")
+    flags.add_argument(
+        "--optimizer", choices=("adam", "sgd", "rmsprop"), default="adam", help="optimizer (default: adam)"
+    )
+    flags.add_argument("--height", type=int, default=384, help="input height, px (default: 384)")
+    flags.add_argument("--width", type=int, default=640, help="input width, px (default: 640)")
+    flags.add_argument("--repeats", type=int, default=3, help="checkpoints per kind (default: 3)")
+    flags.add_argument(
+        "--folder", type=Path, help="folder for the files (default: system's temporary folder)"
+    )
     args = flags.parse_args()
     set_up(42)
     conditions = Conditions(len(os.sched_getaffinity(0)))
@@ -74,7 +79,7 @@ def main() -> None:
         step()
     console, table = (
         Console(),
-        Table("s", "taken", "written alone", "beside steps", "a step longer", "loaded"),
+        Table("s", "capture", "write alone", "write during steps", "extra time of a step", "load"),
     )
     worst: list[Figures] = []
     for name, key in (("plain", ""), ("sealed", "a passphrase")):
@@ -83,19 +88,26 @@ def main() -> None:
         table.add_row(name, *(f"{each:.3f}" for each in found))
     console.print(table)
     verdicts = (
-        ("training stands still for", max(each.taken for each in worst), STALL_LIMIT),
-        ("a step beside a write takes longer by", max(each.longer for each in worst), STALL_LIMIT),
-        ("a checkpoint is written in", max(each.alone for each in worst), WRITE_LIMIT),
+        ("pause of training", max(each.taken for each in worst), STALL_LIMIT),
+        ("extra time of a step during a write", max(each.longer for each in worst), STALL_LIMIT),
+        ("time to write a checkpoint", max(each.alone for each in worst), WRITE_LIMIT),
     )
     for what, seconds, limit in verdicts:
         answer = "yes" if seconds <= limit else "NO"
-        console.print(f"{what} {seconds:.3f} s; wanted at most {limit} s: {answer}", highlight=False)
+        console.print(f"{what}: {seconds:.3f} s; target: at most {limit} s: {answer}", highlight=False)
     for line in conditions.lines():
         console.print(line, highlight=False)
 
 
 def training(args: argparse.Namespace) -> tuple[FasterRCNN, "Step"]:
-    """A model and its train step on one random image."""
+    """Builds a model and its train step on one random image.
+
+    Args:
+        args: Command line arguments.
+
+    Returns:
+        Tuple of the model and its train step.
+    """
     settings = dataclasses.replace(SETTINGS, height=args.height, width=args.width)
     text = spec_text(1, settings).replace('arch: "resnet:18"', f'arch: "{args.arch}"')
     text += f"\ntraining_config {{ optimizer {{ {args.optimizer} {{ }} }} }}"
@@ -106,10 +118,15 @@ def training(args: argparse.Namespace) -> tuple[FasterRCNN, "Step"]:
 
 
 class Step:
-    """One train step as `fit` makes it."""
+    """Train step as `fit` runs it."""
 
     def __init__(self, model: FasterRCNN, args: argparse.Namespace) -> None:
-        """Nothing is traced yet."""
+        """Prepares the data. The first call traces the step.
+
+        Args:
+            model: Compiled model.
+            args: Command line arguments.
+        """
         random = np.random.default_rng(0)
         count = SETTINGS.padded_boxes
         corner = random.uniform(0, (args.height - 64, args.width - 64), (1, count, 2))
@@ -124,14 +141,24 @@ class Step:
         self._batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
 
     def __call__(self) -> float:
-        """Seconds that the step took."""
+        """Runs one step and returns its duration in seconds."""
         start = time.perf_counter()
         float(self._function(self._batches)["loss"])
         return time.perf_counter() - start
 
 
 def measure(model: FasterRCNN, step: Step, key: str, args: argparse.Namespace) -> Figures:
-    """Over `args.repeats` checkpoints, each written alone and beside steps."""
+    """Writes `args.repeats` checkpoints, each once alone and once during train steps.
+
+    Args:
+        model: Compiled model.
+        step: Train step of the model.
+        key: Key that seals the checkpoints; empty for plain ones.
+        args: Command line arguments.
+
+    Returns:
+        Measurements.
+    """
     snapshots, rows = Snapshots(model), []
     record = TrainingRecord(args.arch, model.geometry.class_names)
     usual = statistics.median(step() for _ in range(WARM_UP))
@@ -140,7 +167,7 @@ def measure(model: FasterRCNN, step: Step, key: str, args: argparse.Namespace) -
         for _ in range(args.repeats):
             snapshot, taken = timed(snapshots.take)
             _, alone = timed(lambda taken=snapshot: taken.save(path, record, key))
-            step()  # so that the next snapshot is of other memory
+            step()  # gives the variables new memory for the next snapshot
             snapshot = snapshots.take()
             job = pool.submit(timed, lambda taken=snapshot: taken.save(path, record, key))
             steps = [step()]
@@ -154,7 +181,14 @@ def measure(model: FasterRCNN, step: Step, key: str, args: argparse.Namespace) -
 
 
 def timed(work: Callable[[], Result]) -> tuple[Result, float]:
-    """What `work` gives, and its seconds."""
+    """Measures a function call.
+
+    Args:
+        work: Function without arguments.
+
+    Returns:
+        Tuple of its result and its duration in seconds.
+    """
     start = time.perf_counter()
     result = work()
     return result, time.perf_counter() - start

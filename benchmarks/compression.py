@@ -1,11 +1,11 @@
-"""Prunes and retrains a trained detector at several sizes; prints what each costs and finds.
+"""Prunes and retrains a detector to several sizes; prints cost and mAP of each.
 
-python -m benchmarks.compression -e examples/specs/bccd_resnet18.txt \
-    -m runs/bccd/results/frcnn_resnet_18.epoch_20.keras \
-    --tfrecords 'runs/bccd/records/test-*' --images runs/bccd/data/test -o runs/compression/resnet18
+    python -m benchmarks.compression -e SPEC -m MODEL -o OUT [--tfrecords GLOB --images DIR]
+        [--keep 0.5 0.3 0.15] [--epochs 20] [--use_amp]
 
-Every step is a command of `frcnn`, printed as it runs. What is done is not done again: the same command
-goes on where it stopped. Latency is measured last, all models in turns in one process.
+Every step is an `frcnn` command, which is printed. Completed steps are skipped, so the same command resumes
+an interrupted run. Latency is measured last, with all models alternately in one process. See
+docs/compression.md for an example.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from benchmarks.conditions import Conditions
 KEPT_PARAMETERS = (0.5, 0.3, 0.15)
 LATENCY_RUNS = 30
 WARM_UP_RUNS = 3
-# Of the spec's schedule; weights that were trained need no more than this much of its rate.
+# Text appended to the spec for retraining.
 OVERRIDES = """
 # Appended by benchmarks.compression; later values replace earlier ones.
 training_config {{
@@ -42,7 +42,17 @@ evaluation_config {{ validation_period_during_training: {epochs} }}
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A model and what is known of it: parameters, operations an image, bytes, mAP, seconds an image."""
+    """A model and its measurements.
+
+    Attributes:
+        name: Name in the table.
+        model: Model file.
+        params: Number of parameters.
+        flops: Operations per image.
+        size: Size of the file without optimizer state, bytes.
+        mean_ap: mAP.
+        seconds: Median latency, seconds per image.
+    """
 
     name: str
     model: Path
@@ -54,7 +64,14 @@ class Row:
 
 
 def measured(args: argparse.Namespace) -> list[Row]:
-    """Baseline, and for each size the pruned and the retrained model, with all figures."""
+    """Prunes, retrains and measures all models. Steps with existing results are skipped.
+
+    Args:
+        args: Command line arguments.
+
+    Returns:
+        Rows of the baseline, then of the pruned and the retrained model of each size.
+    """
     rows = [Row("baseline", args.model)]
     for keep in args.keep:
         folder = args.output / f"keep_{keep:g}"
@@ -67,6 +84,7 @@ def measured(args: argparse.Namespace) -> list[Row]:
 
 
 def _retrained(args: argparse.Namespace, folder: Path, pruned: Path) -> Path:
+    """Retrains the pruned model, unless its last checkpoint exists, and returns that checkpoint."""
     spec = folder / "retrain.txt"
     spec.write_text(
         args.experiment_spec.read_text() + OVERRIDES.format(pruned=pruned.resolve(), epochs=args.epochs)
@@ -80,7 +98,7 @@ def _retrained(args: argparse.Namespace, folder: Path, pruned: Path) -> Path:
 
 
 def _judged(args: argparse.Namespace, row: Row) -> Row:
-    """The row with everything but its latency."""
+    """Returns the row with all measurements except latency."""
     folder = args.output / "evaluated" / Path(*row.model.parts[-3:]).with_suffix("")
     sample = ["--tfrecords", args.tfrecords, "--images", args.images] if args.tfrecords else []
     metrics = folder / "metrics.json"
@@ -91,7 +109,7 @@ def _judged(args: argparse.Namespace, row: Row) -> Row:
 
 
 def _size(model_path: Path, copy: Path) -> tuple[int, int, int]:
-    """Parameters, operations an image, and bytes of the file without the optimizer's state."""
+    """Returns parameters, operations per image, and bytes of the file without optimizer state."""
     from frcnn.model.files.checkpoint import load_model, save_model
     from frcnn.pruning.prune import plan_detector
     from frcnn.pruning.settings import PruneSettings
@@ -105,7 +123,15 @@ def _size(model_path: Path, copy: Path) -> tuple[int, int, int]:
 
 
 def latencies(rows: Sequence[Row], spec_path: Path) -> list[Row]:
-    """The rows with the median seconds an image, all models in turns so that they meet the same machine."""
+    """Measures the latency of all models alternately, so that machine load affects all alike.
+
+    Args:
+        rows: Rows with model files.
+        spec_path: Experiment spec.
+
+    Returns:
+        Copies of the rows with median seconds per image.
+    """
     import numpy as np
 
     from frcnn.model.files.checkpoint import load_detector
@@ -128,22 +154,31 @@ def latencies(rows: Sequence[Row], spec_path: Path) -> list[Row]:
 
 
 def _once(product: Path, *words: object) -> None:
+    """Runs an `frcnn` command unless the file that it makes exists."""
     if not product.is_file():
         _frcnn(*words)
 
 
 def _frcnn(*words: object) -> None:
+    """Prints and runs an `frcnn` command."""
     command = ["frcnn", *map(str, words)]
     sys.stderr.write(f"$ {shlex.join(command)}\n")
     subprocess.run([sys.executable, "-m", *command], check=True, stdout=subprocess.DEVNULL)
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """Figures, and how they compare with the first row."""
+    """Makes a table of the measurements, also relative to the first row.
+
+    Args:
+        rows: Rows; the first one is the baseline.
+
+    Returns:
+        The table.
+    """
     first = rows[0]
     shown = Table(title="mAP and cost after pruning and retraining")
     shown.add_column("model")
-    for heading in ("parameters", "", "GFLOP", "file MB", "ms an image", "times as fast", "mAP", "change"):
+    for heading in ("parameters", "", "GFLOP", "file MB", "ms per image", "speedup", "mAP", "change"):
         shown.add_column(heading, justify="right")
     for row in rows:
         shown.add_row(
@@ -161,16 +196,22 @@ def table(rows: Sequence[Row]) -> Table:
 
 
 def main() -> int:
-    """Runs it; 0 when done."""
+    """Runs the benchmark and returns the exit code 0."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("-e", "--experiment_spec", type=Path, required=True)
-    flags.add_argument("-m", "--model", type=Path, required=True, help="the trained, plain model")
-    flags.add_argument("--tfrecords", help="what is evaluated on; default: the spec's validation set")
+    flags.add_argument("-e", "--experiment_spec", type=Path, required=True, help="experiment spec")
+    flags.add_argument("-m", "--model", type=Path, required=True, help="trained model, not sealed")
+    flags.add_argument("--tfrecords", help="records to evaluate on (default: the spec's validation set)")
     flags.add_argument("--images", type=Path, help="image folder of --tfrecords")
-    flags.add_argument("--keep", type=float, nargs="+", default=KEPT_PARAMETERS, help="shares of parameters")
-    flags.add_argument("--epochs", type=int, default=20, help="of retraining (default: 20)")
-    flags.add_argument("--use_amp", action="store_true", help="retrain in 16 bits")
-    flags.add_argument("-o", "--output", type=Path, required=True)
+    flags.add_argument(
+        "--keep",
+        type=float,
+        nargs="+",
+        default=KEPT_PARAMETERS,
+        help="fractions of parameters to keep (default: 0.5 0.3 0.15)",
+    )
+    flags.add_argument("--epochs", type=int, default=20, help="epochs of retraining (default: 20)")
+    flags.add_argument("--use_amp", action="store_true", help="retrain in mixed precision")
+    flags.add_argument("-o", "--output", type=Path, required=True, help="output folder")
     args = flags.parse_args()
     conditions = Conditions(threads=0)
     rows = measured(args)

@@ -1,4 +1,4 @@
-"""What the machine was doing while it measured: its speed, and the load of other programs."""
+"""Records the conditions of a measurement: speed of the machine, and load by other programs."""
 
 import os
 import platform
@@ -9,15 +9,19 @@ import numpy as np
 
 PROBE_SIDE = 2048
 PROBE_REPEATS = 5
-# Above this share of the cores taken by others, absolute times are not worth quoting.
+# Above this load by other programs (fraction of all cores), absolute times are unreliable.
 QUIET_SHARE = 0.05
 
 
 class Conditions:
-    """Watches the machine from its creation to the call of `lines`. Linux; elsewhere it says less."""
+    """Conditions from creation to the call of `lines`. The load is measured on Linux only."""
 
     def __init__(self, threads: int) -> None:
-        """`threads` is only reported."""
+        """Starts recording and measures the speed.
+
+        Args:
+            threads: Number of threads per side, for the report.
+        """
         self.threads = threads
         self.started = time.monotonic()
         self.busy_at_start = _busy_seconds()
@@ -25,7 +29,7 @@ class Conditions:
         self.probe()
 
     def probe(self) -> None:
-        """Measures the machine's float32 arithmetic (virtual machines differ from hour to hour)."""
+        """Measures the speed of float32 arithmetic, which varies over time on virtual machines."""
         matrix = np.ones((PROBE_SIDE, PROBE_SIDE), np.float32)
         seconds = []
         for _ in range(PROBE_REPEATS):
@@ -35,11 +39,11 @@ class Conditions:
         self.speeds.append(2 * PROBE_SIDE**3 / min(seconds) / 1e9)
 
     def lines(self) -> list[str]:
-        """A few lines for people, the last one a warning if others used the machine meanwhile."""
+        """Returns a report of a few lines. The last one warns if other programs used the machine."""
         speeds = ", ".join(f"{speed:.0f}" for speed in self.speeds)
         lines = [
-            f"machine: {_cpu_name()}, {os.cpu_count()} cores, {self.threads} threads a side; "
-            f"float32 matrix product before, between and after: {speeds} GFLOP/s"
+            f"machine: {_cpu_name()}, {os.cpu_count()} cores, {self.threads} threads per side; "
+            f"float32 matrix product before, during and after: {speeds} GFLOP/s"
         ]
         if self.busy_at_start is None:
             return lines
@@ -51,7 +55,7 @@ class Conditions:
 
 
 def _busy_seconds() -> float | None:
-    """CPU seconds all programs have used, and the host has withheld, since boot."""
+    """Returns CPU seconds since boot used by all programs or withheld by the host."""
     try:
         fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
     except (OSError, ValueError):
@@ -61,12 +65,13 @@ def _busy_seconds() -> float | None:
 
 
 def _own_seconds() -> float:
-    """CPU seconds of this process and of the workers that have ended."""
+    """Returns CPU seconds of this process and of its terminated workers."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
 
 def _cpu_name() -> str:
+    """Returns the model name of the CPU, else the architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

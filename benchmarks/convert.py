@@ -1,11 +1,11 @@
-"""Times dataset_convert on synthetic KITTI sets and prints a table: images a second, peak memory.
+"""Measures speed and peak memory of dataset_convert on synthetic KITTI data sets; prints a table.
 
     python -m benchmarks.convert            1,000 and 10,000 images
     python -m benchmarks.convert --large    100,000 images too
 
-Images are hard links to a few drawn ones of 240 x 320 pixels (about 37 kB) with 1 to 6 boxes each. A set is
-read once before it is timed, so that the numbers are those of warm file caches. Each conversion is a process
-of its own.
+Images are hard links to a few generated ones of 240x320 pixels (about 37 kB) with 1 to 6 boxes each. Each
+data set is converted once before the measurement to warm up the file cache. Each conversion runs in a
+separate process.
 """
 
 import argparse
@@ -27,13 +27,20 @@ SIZES = (1_000, 10_000)
 LARGE = 100_000
 DRAWN = 50
 SHARDS = 10
-# 37 kB an image: embedding more than this would fill disks.
+# Largest number of images to embed: at 37 kB per image, more could fill the disk.
 EMBED_UP_TO = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """Wall and CPU seconds of a conversion (start of the program left out) and peak memory in MiB."""
+    """Measurements of one conversion.
+
+    Attributes:
+        seconds: Wall time without program start.
+        cpu_seconds: CPU time without program start.
+        parent_mib: Peak memory of the main process, MiB.
+        worker_mib: Peak memory of the largest worker, MiB; 0 without workers.
+    """
 
     seconds: float
     cpu_seconds: float
@@ -42,18 +49,23 @@ class Result:
 
 
 def main() -> int:
-    """Runs the benchmark; returns the exit code."""
+    """Runs the benchmark and returns the exit code."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    flags.add_argument("--large", action="store_true", help=f"{LARGE} images too")
-    flags.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    flags.add_argument("--large", action="store_true", help=f"also convert {LARGE} images")
+    flags.add_argument(
+        "--workers",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="worker processes (default: one per core)",
+    )
     flags.add_argument("--convert", nargs=4, help=argparse.SUPPRESS)
     args = flags.parse_args()
     if args.convert:
         root, output, embed, workers = args.convert
         sys.stdout.write(json.dumps(dataclasses.asdict(_convert(root, output, embed == "1", int(workers)))))
         return 0
-    table = Table(title=f"dataset_convert, {args.workers} workers, {SHARDS} shards a fold")
-    for heading in ("images", "embedded", "images/s", "CPU ms/image", "MiB, main process", "MiB, a worker"):
+    table = Table(title=f"dataset_convert, {args.workers} workers, {SHARDS} shards per fold")
+    for heading in ("images", "embedded", "images/s", "CPU ms/image", "MiB, main process", "MiB, one worker"):
         table.add_column(heading, justify="right")
     with tempfile.TemporaryDirectory(prefix="frcnn-convert-") as folder:
         for size in SIZES + ((LARGE,) if args.large else ()):
@@ -74,6 +86,7 @@ def main() -> int:
 
 
 def _make_set(root: Path, size: int) -> Path:
+    """Makes a data set of hard links to a few generated images."""
     from frcnn.demo.dataset import write_demo_data
 
     drawn = root.parent / "drawn"
@@ -88,6 +101,7 @@ def _make_set(root: Path, size: int) -> Path:
 
 
 def _measure(root: Path, embed: bool, workers: int) -> Result:
+    """Converts a data set in a separate process."""
     with tempfile.TemporaryDirectory(dir=root.parent) as output:
         words = [str(root), f"{output}/records", str(int(embed)), str(workers)]
         command = [sys.executable, "-m", "benchmarks.convert", "--convert", *words]
@@ -96,6 +110,7 @@ def _measure(root: Path, embed: bool, workers: int) -> Result:
 
 
 def _convert(root: str, output: str, embed: bool, workers: int) -> Result:
+    """Converts a data set in this process."""
     from frcnn.data.conversion.convert import convert
     from frcnn.spec.schema.experiment import DatasetExportConfig, KITTIConfig
 
@@ -121,7 +136,7 @@ def _convert(root: str, output: str, embed: bool, workers: int) -> Result:
 
 
 class _WorkerMemory(threading.Thread):
-    """Looks at the worker processes' peak memory until `done`."""
+    """Thread that records the peak memory of the worker processes until `done` is set."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -135,7 +150,7 @@ class _WorkerMemory(threading.Thread):
 
 
 def _peak_mib(pid: int | None) -> float:
-    """Peak resident memory as the kernel counts it; ru_maxrss would hold what the parent had before exec."""
+    """Returns the kernel's peak resident memory; ru_maxrss would include the parent's memory before exec."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     except OSError:
@@ -144,7 +159,7 @@ def _peak_mib(pid: int | None) -> float:
 
 
 def _cpu_seconds() -> float:
-    """Of this process and the workers that have ended."""
+    """Returns CPU seconds of this process and of its terminated workers."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 

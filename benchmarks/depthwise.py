@@ -1,8 +1,9 @@
-"""Times three ways of a depthwise 3x3 convolution on the head's small maps: TensorFlow's own, and two others.
+"""Compares TensorFlow's depthwise 3x3 convolution with two alternatives on the head's small feature maps.
 
     python -m benchmarks.depthwise
 
-256 maps of 7x7, with the channels that MobileNetV2's head has; forward, and forward with both gradients.
+There are 256 maps of 7x7 with the channel counts of MobileNetV2's head. Each variant is measured forward
+only, and forward with both gradients.
 """
 
 import statistics
@@ -25,19 +26,27 @@ Convolution = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def own(maps: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """TensorFlow's operator; maps [B, S, S, C], kernel [3, 3, C, 1]."""
+    """Applies TensorFlow's operator.
+
+    Args:
+        maps: Feature maps, float32 `[B, S, S, C]`.
+        kernel: Kernel, float32 `[3, 3, C, 1]`.
+
+    Returns:
+        Feature maps, float32 `[B, S, S, C]`.
+    """
     return tf.nn.depthwise_conv2d(maps, kernel, [1, 1, 1, 1], "SAME")
 
 
 def shifted(maps: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """The sum of nine shifted maps."""
+    """Sums nine shifted maps, each multiplied by one kernel element; see `own`."""
     padded = tf.pad(maps, [[0, 0], [1, 1], [1, 1], [0, 0]])
     places = [(row, column) for row in range(3) for column in range(3)]
     return tf.add_n([padded[:, y : y + SIDE, x : x + SIDE] * kernel[y, x, :, 0] for y, x in places])
 
 
 def products(maps: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """One product for each channel: its maps as rows, times a matrix of S * S x S * S."""
+    """Multiplies, for each channel, its maps as rows by a matrix `[S * S, S * S]`; see `own`."""
     places, channels = SIDE * SIDE, maps.shape[3]
     matrices = tf.einsum("ijc,ijpq->cpq", kernel[..., 0], _taps())
     rows = tf.transpose(tf.reshape(maps, [-1, places, channels]), [2, 0, 1])
@@ -46,7 +55,7 @@ def products(maps: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
 @cache
 def _taps() -> np.ndarray:
-    """1 where a tap of the kernel takes one place of a map to another: [3, 3, from, to]."""
+    """Returns `[3, 3, from, to]`: 1 where a kernel element connects two positions of a map, else 0."""
     taps = np.zeros((3, 3, SIDE, SIDE, SIDE, SIDE), np.float32)
     for tap_y, tap_x, y, x in np.ndindex(3, 3, SIDE, SIDE):
         from_y, from_x = y + tap_y - 1, x + tap_x - 1
@@ -56,7 +65,14 @@ def _taps() -> np.ndarray:
 
 
 def milliseconds(step: Callable[[], Any]) -> float:
-    """Median of some runs."""
+    """Measures a function after one warm-up call.
+
+    Args:
+        step: Function that returns a tensor.
+
+    Returns:
+        Median of `RUNS` runs, ms.
+    """
     step()
     seconds = []
     for _ in range(RUNS):
@@ -67,7 +83,15 @@ def milliseconds(step: Callable[[], Any]) -> float:
 
 
 def measured(way: Convolution, channels: int) -> tuple[float, float]:
-    """Milliseconds forward, and with the gradients."""
+    """Measures one variant. First checks that it computes the same as `own`.
+
+    Args:
+        way: Convolution function.
+        channels: Number of channels.
+
+    Returns:
+        Tuple of ms forward, and ms forward with both gradients.
+    """
     maps, kernel = tf.random.normal([MAPS, SIDE, SIDE, channels]), tf.random.normal([3, 3, channels, 1])
     np.testing.assert_allclose(way(maps, kernel), own(maps, kernel), atol=1e-4)
 
@@ -86,12 +110,12 @@ def measured(way: Convolution, channels: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Prints the table."""
+    """Runs the benchmark and prints the table."""
     conditions = Conditions(threads=0)
     tf.random.set_seed(0)
     tf.config.experimental.enable_op_determinism()
     table = Table(title=f"depthwise 3x3 on {MAPS} maps of {SIDE}x{SIDE}, milliseconds, float32")
-    for heading in ("channels", "way", "forward", "with gradients"):
+    for heading in ("channels", "variant", "forward", "with gradients"):
         table.add_column(heading)
     for channels in CHANNELS:
         for way in (own, products, shifted):

@@ -1,9 +1,9 @@
-"""After how many epochs trainings reached a mAP, by their training_log.csv; prints a table for the docs.
+"""Reports after how many epochs trainings reached a given mAP; prints a Markdown table.
 
     python -m benchmarks.epochs_to_map scratch=runs/scratch pretrained=runs/pretrained --picture curves.svg
 
-Each argument is a name and a results folder. How exact an answer is depends on
-`validation_period_during_training`: epochs without validation have no mAP.
+Each argument is a name and a results folder with a training_log.csv. Epochs without validation have no mAP,
+so `validation_period_during_training` limits the resolution.
 """
 
 import argparse
@@ -17,15 +17,19 @@ Row = dict[str, float]
 
 
 def main() -> int:
-    """Prints the table; 1 if a folder has no log."""
+    """Prints the table.
+
+    Returns:
+        Exit code: 0 on success, 1 if a folder has no log.
+    """
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("runs", nargs="+", metavar="NAME=FOLDER")
-    flags.add_argument("--map", type=float, default=0.75, help="the mAP to reach (default: 0.75)")
-    flags.add_argument("--picture", type=Path, help="also draw mAP over epochs (.svg, .png)")
+    flags.add_argument("runs", nargs="+", metavar="NAME=FOLDER", help="name and results folder of a training")
+    flags.add_argument("--map", type=float, default=0.75, help="mAP to reach (default: 0.75)")
+    flags.add_argument("--picture", type=Path, help="file for a plot of mAP over epochs (.svg, .png)")
     args = flags.parse_args()
     curves: dict[str, list[Row]] = {}
     lines = [
-        f"| run | epochs to {args.map:g} mAP | minutes to it | best mAP | after epoch | last mAP |",
+        f"| run | epochs to {args.map:g} mAP | minutes | best mAP | after epoch | last mAP |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for run in args.runs:
@@ -43,13 +47,28 @@ def main() -> int:
 
 
 def read(path: Path) -> list[Row]:
-    """The epochs in a training_log.csv; what is empty there is left out."""
+    """Reads a training_log.csv.
+
+    Args:
+        path: CSV file.
+
+    Returns:
+        One dict per epoch from column name to value, without empty cells.
+    """
     with path.open(newline="", encoding="utf-8") as handle:
         return [{name: float(text) for name, text in row.items() if text} for row in csv.DictReader(handle)]
 
 
 def cells(rows: list[Row], wanted: float) -> list[str]:
-    """Epoch and minutes at which `wanted` was reached, the best mAP and its epoch, the last mAP."""
+    """Makes the table cells of one training.
+
+    Args:
+        rows: Epochs of the training log.
+        wanted: mAP to reach.
+
+    Returns:
+        Cells: epochs and minutes to reach `wanted`, best mAP, its epoch, and last mAP.
+    """
     validated = [row for row in rows if "mAP" in row]
     if not validated:
         return ["no validation", "", "", "", ""]
@@ -63,7 +82,13 @@ def cells(rows: list[Row], wanted: float) -> list[str]:
 
 
 def draw(curves: dict[str, list[Row]], wanted: float, path: Path) -> None:
-    """One line a run: mAP over epochs, at the epochs that were validated; `wanted` is dotted."""
+    """Plots mAP over epochs: one line per training, with points at validated epochs.
+
+    Args:
+        curves: Epochs of the training logs by name of the training.
+        wanted: mAP to reach, shown as a dotted line.
+        path: Image file; the suffix selects the format.
+    """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -80,7 +105,7 @@ def draw(curves: dict[str, list[Row]], wanted: float, path: Path) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    # Without a date and random names the same runs give the same file.
+    # A fixed salt and no date make the file reproducible.
     with matplotlib.rc_context({"svg.hashsalt": path.name}):
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 

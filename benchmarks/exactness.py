@@ -1,7 +1,9 @@
-"""What exact resume costs: the train step with deterministic kernels beside the one without, in turns.
+"""Measures the cost of exact resume: the train step with and without deterministic kernels.
 
-python -m benchmarks.exactness                     float32, batch 1, 384x1248
+python -m benchmarks.exactness                     float32, batch size 1, 384x1248
 python -m benchmarks.exactness --precision bfloat16 --pairs 20
+
+Both variants run alternately.
 """
 
 import argparse
@@ -24,11 +26,22 @@ SIDES = {"exact": [], "inexact": ["--inexact"]}
 
 
 def main() -> None:
+    """Runs the benchmark and prints the table."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
-    flags.add_argument("--batch", type=int, default=1)
-    flags.add_argument("--pairs", type=int, default=12, help="steps of each side")
-    flags.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    flags.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="bfloat16: mixed precision (default: float32)",
+    )
+    flags.add_argument("--batch", type=int, default=1, help="batch size (default: 1)")
+    flags.add_argument("--pairs", type=int, default=12, help="steps per variant (default: 12)")
+    flags.add_argument(
+        "--threads",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="threads per variant (default: all cores)",
+    )
     args = flags.parse_args()
     conditions = Conditions(args.threads)
     wall, cpu = measure(args)
@@ -39,13 +52,25 @@ def main() -> None:
     console.print(table)
     for name, seconds in (("time", wall), ("CPU time", cpu)):
         cost = statistics.median(e / i for e, i in zip(seconds["exact"], seconds["inexact"], strict=True)) - 1
-        console.print(f"exactness costs {cost:+.1%} of {name}; wanted at most {LIMIT:.0%}", highlight=False)
+        console.print(
+            f"cost of exactness: {cost:+.1%} of {name}; target: at most {LIMIT:.0%}", highlight=False
+        )
     for line in conditions.lines():
         console.print(line, highlight=False)
 
 
 def measure(args: argparse.Namespace) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Seconds and CPU seconds of each step, by side."""
+    """Measures both variants alternately.
+
+    Args:
+        args: Command line arguments.
+
+    Returns:
+        Tuple of two dicts from variant: seconds, and CPU seconds of each step.
+
+    Raises:
+        WorkerError: A worker failed.
+    """
     options = ["--precision", args.precision, "--batch", str(args.batch), "--threads", str(args.threads)]
     wall: dict[str, list[float]] = {side: [] for side in SIDES}
     cpu: dict[str, list[float]] = {side: [] for side in SIDES}

@@ -1,10 +1,10 @@
-"""What each form of export costs: mAP of the trained model and of its ONNX files, and their sizes.
+"""Measures the accuracy cost of each export form: mAP and file size of the model and its ONNX files.
 
 Usage: python -m benchmarks.export_accuracy -e SPEC -m MODEL [--tfrecords GLOB --images DIR]
            [--cal_method minmax entropy percentile] [--batches 10] [--batch_size 16]
 
-Measured on the records given, else on the spec's validation set; calibrated on the spec's training records.
-The table in docs/export.md is its output.
+Evaluation uses the given records, or the spec's validation set; calibration uses the spec's training records.
+docs/export.md quotes the table.
 """
 
 import argparse
@@ -30,7 +30,15 @@ PROFILES = ("cpu", "tensorrt")
 def forms(
     args: argparse.Namespace, spec: Experiment
 ) -> Iterator[tuple[str, ExportOptions, Calibration | None]]:
-    """Every form with its name, and how its ranges are measured."""
+    """Generates all export forms.
+
+    Args:
+        args: Command line arguments; `folder` is a temporary folder.
+        spec: Experiment spec, for the calibration images.
+
+    Yields:
+        Tuple of name, export options, and calibration function (`None` without calibration).
+    """
     for precision in ("fp32", "fp16"):
         yield f"onnx {precision}", ExportOptions(precision=precision), None
     images = CalibrationImages(args.batches, args.batch_size, tensor_file=args.folder / "images.hdf5")
@@ -41,7 +49,7 @@ def forms(
             if not measured:
                 start = time.monotonic()
                 measured.append(calibrate(graph, images.load(spec), images.count, method))
-                print(f"calibrated by {method} in {time.monotonic() - start:.0f} s", flush=True)
+                print(f"Calibrated with {method} in {time.monotonic() - start:.0f} s", flush=True)
             return measured[0]
 
         for profile in PROFILES:
@@ -50,6 +58,7 @@ def forms(
 
 
 def main() -> None:
+    """Runs the benchmark and prints the table."""
     args = _arguments()
     spec = load_experiment(args.experiment_spec)
     measured_on = spec.evaluated_on(args.tfrecords, args.images) if args.tfrecords else spec
@@ -75,15 +84,21 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
+    """Parses the command line."""
     parser = argparse.ArgumentParser(prog="benchmarks.export_accuracy")
-    parser.add_argument("-e", "--experiment_spec", type=Path, required=True)
-    parser.add_argument("-m", "--model", type=Path, required=True)
-    parser.add_argument("-k", "--key")
-    parser.add_argument("--tfrecords")
-    parser.add_argument("--images", type=Path)
-    parser.add_argument("--cal_method", nargs="+", default=["minmax", "entropy", "percentile"])
-    parser.add_argument("--batches", type=int, default=10)
-    parser.add_argument("--batch_size", type=int, default=16)
+    parser.add_argument("-e", "--experiment_spec", type=Path, required=True, help="experiment spec")
+    parser.add_argument("-m", "--model", type=Path, required=True, help="trained model")
+    parser.add_argument("-k", "--key", help="key of a sealed model")
+    parser.add_argument("--tfrecords", help="records to evaluate on (default: the spec's validation set)")
+    parser.add_argument("--images", type=Path, help="image folder of --tfrecords")
+    parser.add_argument(
+        "--cal_method",
+        nargs="+",
+        default=["minmax", "entropy", "percentile"],
+        help="calibration methods (default: minmax entropy percentile)",
+    )
+    parser.add_argument("--batches", type=int, default=10, help="calibration batches (default: 10)")
+    parser.add_argument("--batch_size", type=int, default=16, help="images per batch (default: 16)")
     return parser.parse_args()
 
 

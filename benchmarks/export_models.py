@@ -1,6 +1,6 @@
-"""Writes the files that `run_export.py` times: one random model, exported in each form.
+"""Exports one random model in each form that `run_export.py` measures.
 
-Run by `run_export.py` in a process of its own, so that TensorFlow's memory is nobody else's.
+`run_export.py` starts this in a separate process, so that TensorFlow's memory does not count elsewhere.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.layers import BatchNormalization
 from frcnn.spec import load_experiment
 
-# File name, and how the file is exported.
+# Export options by file name.
 FORMS = {
     "fp32": ExportOptions(),
     "fast_head": ExportOptions(cpu_fast_head=True),
@@ -30,7 +30,16 @@ CROPS = 32
 
 
 def settled_model(folder: Path) -> FasterRCNN:
-    """A model with random weights whose normalization fits its activations, as training would have it."""
+    """Builds a model with random weights and normalization statistics that fit its activations.
+
+    Training would give such statistics.
+
+    Args:
+        folder: Folder for the spec.
+
+    Returns:
+        The model.
+    """
     (folder / "spec.txt").write_text(spec_text(batch=1))
     keras.utils.set_random_seed(42)
     model = build(load_experiment(folder / "spec.txt"))
@@ -49,6 +58,7 @@ def settled_model(folder: Path) -> FasterRCNN:
 
 
 def _settle(network: keras.Model, inputs: tf.Tensor) -> None:
+    """Replaces the statistics of normalization layers by those of the given inputs."""
     layers = [layer for layer in network.layers if isinstance(layer, BatchNormalization)]
     for layer in layers:
         layer.momentum = 0.0
@@ -56,10 +66,12 @@ def _settle(network: keras.Model, inputs: tf.Tensor) -> None:
 
 
 def main() -> None:
-    """Exports what the command line names."""
+    """Exports the requested forms."""
     flags = argparse.ArgumentParser(description=__doc__)
-    flags.add_argument("--folder", type=Path, required=True)
-    flags.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
+    flags.add_argument("--folder", type=Path, required=True, help="output folder")
+    flags.add_argument(
+        "--forms", nargs="+", choices=FORMS, default=list(FORMS), help="forms to export (default: all)"
+    )
     args = flags.parse_args()
     model, spec = settled_model(args.folder), load_experiment(args.folder / "spec.txt")
     images = [random_scene(2, seed=1).images.transpose(0, 3, 1, 2)]

@@ -1,6 +1,6 @@
-"""Worker: an exported file in one runtime, as `frcnn evaluate` runs it, without TensorFlow around it.
+"""Worker process: runs an exported file in one runtime as `frcnn evaluate` does, without TensorFlow.
 
-Run by `run_export.py` under the project's own interpreter.
+`run_export.py` starts it with the project's interpreter.
 """
 
 import argparse
@@ -19,10 +19,16 @@ WARM_UP_STEPS = 2
 
 
 class Exported:
-    """Our side: from images as arrays to detections."""
+    """Side of the benchmark that maps image arrays to detections with an exported file."""
 
     def __init__(self, model: Path, choice: RuntimeChoice, batch: int) -> None:
-        """Opens the file and runs it once, which is what `start-up` counts."""
+        """Opens the file and runs it once; `start_up` is the time of both.
+
+        Args:
+            model: Exported file.
+            choice: Runtime and its options.
+            batch: Batch size.
+        """
         self.images = random_scene(batch).images
         self.choice = choice
         start = time.perf_counter()
@@ -32,26 +38,26 @@ class Exported:
         self.loading_peak = peak_mib()
 
     def prepare(self, phase: str) -> dict[str, Any]:
-        """Warms up."""
+        """Runs a few inferences to warm up."""
         for _ in range(WARM_UP_STEPS):
             self.step(phase)
         return {}
 
     def step(self, phase: str) -> None:
-        """One inference, with the transposition that the file's layout asks for."""
+        """Runs one inference, including the transposition to the file's channels-first layout."""
         channels_first = np.ascontiguousarray(self.images.transpose(0, 3, 1, 2))
         _, scores, _, count = self.session.run({"input_image": channels_first})
         self.found = {"detections": count.tolist(), "best_score": round(float(scores.max()), 3)}
 
     def report(self) -> dict[str, Any]:
-        """Version, detections, seconds and peak memory until the first answer."""
+        """Returns version, detections, and time and peak memory up to the first result."""
         version = f"{self.choice.name} {importlib.metadata.version(self.choice.name)}"
         start = {"start_up": self.start_up, "start_up_mib": self.loading_peak}
         return {"versions": version, **start, **self.found}
 
 
 def main() -> None:
-    """Serves commands from stdin."""
+    """Serves commands from standard input."""
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--model", type=Path, required=True)
     flags.add_argument("--runtime", required=True)

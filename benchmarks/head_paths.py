@@ -1,9 +1,10 @@
-"""Times the head of every family with its 3x3 convolutions on the fast route and on the direct one.
+"""Compares the fast (DFT) and the direct 3x3 convolutions in the head of every backbone family.
 
 python -m benchmarks.head_paths
 
-A step is forward and backward through the head alone, RoIs from memory. Both ways take turns, so that they
-meet the same machine. Heads without 3x3 convolutions have one way only and are listed with its time.
+A train step is forward and backward through the head alone, with RoIs from memory. Both routes run
+alternately, so that machine load affects both alike. Heads without convolutions on the fast route have one
+time only.
 """
 
 import argparse
@@ -40,7 +41,14 @@ BODY_SIDES = (64, 64)
 
 
 def head_of(arch: str) -> keras.Model:
-    """The head with fresh weights."""
+    """Builds a head with random weights.
+
+    Args:
+        arch: Backbone.
+
+    Returns:
+        Model from cropped feature maps `[N, 7, 7, C]` to the head's output.
+    """
     made = backbone(arch, BackboneOptions())
     depth = made.body(keras.Input((*BODY_SIDES, 3))).shape[-1]
     crops = keras.Input((POOL_SIZE, POOL_SIZE, depth))
@@ -48,7 +56,17 @@ def head_of(arch: str) -> keras.Model:
 
 
 def compiled(head: keras.Model, crops: tf.Tensor, *, train: bool, direct: bool) -> Callable[[], object]:
-    """One step or one forward pass, traced; `direct` keeps convolutions from the fast route."""
+    """Traces a train step or a forward pass of a head.
+
+    Args:
+        head: Head.
+        crops: Cropped feature maps, float32 `[N, 7, 7, C]`.
+        train: Whether to trace a train step.
+        direct: Whether to disable the fast route of convolutions.
+
+    Returns:
+        The traced function.
+    """
     weights = [variable.value for variable in head.trainable_variables]
 
     def step() -> object:
@@ -63,7 +81,15 @@ def compiled(head: keras.Model, crops: tf.Tensor, *, train: bool, direct: bool) 
 
 
 def times(ways: list[Callable[[], object]], turns: int) -> Iterator[float]:
-    """Median seconds of each."""
+    """Measures functions alternately, after one warm-up turn.
+
+    Args:
+        ways: Functions.
+        turns: Number of measured turns.
+
+    Returns:
+        Iterator of each function's median seconds.
+    """
     seconds: list[list[float]] = [[] for _ in ways]
     for turn in range(turns + 1):
         for way, found in zip(ways, seconds, strict=True):
@@ -75,16 +101,18 @@ def times(ways: list[Callable[[], object]], turns: int) -> Iterator[float]:
 
 
 def main() -> int:
-    """Runs it; 0 when done."""
+    """Runs the benchmark and returns the exit code 0."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--archs", nargs="+", default=ARCHS, metavar="ARCH")
-    flags.add_argument("--rois", type=int, default=256)
-    flags.add_argument("--turns", type=int, default=5)
+    flags.add_argument(
+        "--archs", nargs="+", default=ARCHS, metavar="ARCH", help="backbones (default: all families)"
+    )
+    flags.add_argument("--rois", type=int, default=256, help="number of RoIs (default: 256)")
+    flags.add_argument("--turns", type=int, default=5, help="measured runs (default: 5)")
     args = flags.parse_args()
     conditions = Conditions(threads=0)
     table = Table(title=f"The head on {args.rois} RoIs of {POOL_SIZE}x{POOL_SIZE}, milliseconds, float32")
     table.add_column("arch")
-    for heading in ("3x3 layers", "forward", "direct", "times", "train step", "direct", "times"):
+    for heading in ("3x3 layers", "forward", "direct", "speedup", "train step", "direct", "speedup"):
         table.add_column(heading, justify="right")
     for arch in args.archs:
         head = head_of(arch)

@@ -1,11 +1,11 @@
-"""Times the input pipeline beside the train step and prints a table: images a second, 384x1248.
+"""Measures the input pipeline at 384x1248, in images per second, and compares it with the train step.
 
     python -m benchmarks.input_pipeline             JPEG images of 375x1242 from record files
     python -m benchmarks.input_pipeline --images 200 --batch_size 4
 
-Each row reads, decodes, resizes, augments and batches. Wall time tells what a training run gets on this
-machine now; CPU time an image is what it costs, whatever else the machine does. The last column says how
-many times as fast as the train step of ResNet-18 takes images (batch 1, from memory, nothing else running).
+Each row reads, decodes, resizes, augments and batches images. Images per second (wall time) depend on the
+current load of the machine; CPU time per image does not. The last column is the speed relative to the train
+step of ResNet-18 (batch size 1, data from memory, run alone).
 """
 
 import argparse
@@ -45,7 +45,7 @@ NETWORK = (384, 1248)
 BOXES = 8
 WARM_UP = 4
 TRAIN_STEPS = 5
-# Times as fast as the train step.
+# Target speed relative to the train step.
 WANTED = 3
 
 FLIPS = SpatialAugmentation(hflip_probability=0.5)
@@ -64,9 +64,10 @@ ROWS = {
 
 
 def main() -> None:
+    """Runs the benchmark and prints the table."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--images", type=int, default=120, help="images timed in each row")
-    flags.add_argument("--batch_size", type=int, default=2)
+    flags.add_argument("--images", type=int, default=120, help="images measured per row (default: 120)")
+    flags.add_argument("--batch_size", type=int, default=2, help="images per batch (default: 2)")
     args = flags.parse_args()
     conditions = Conditions(threads=worker_threads())
     title = f"input pipeline, {NETWORK[0]}x{NETWORK[1]}"
@@ -83,13 +84,25 @@ def main() -> None:
     console.print(table)
     for precision, rate in train_rates.items():
         console.print(f"train step, {precision}: {rate:.2f} images/s", highlight=False)
-    console.print(f"the column compares with the faster one; wanted at least {WANTED}", highlight=False)
+    console.print(
+        f"x train step: relative to the faster of these; target: at least {WANTED}", highlight=False
+    )
     for line in conditions.lines():
         console.print(line)
 
 
 def train_rate(precision: str) -> float:
-    """Images a second that the train step takes, measured in a process of its own."""
+    """Measures the train step in a separate process.
+
+    Args:
+        precision: `float32` or `bfloat16`.
+
+    Returns:
+        Images per second.
+
+    Raises:
+        WorkerError: The process failed.
+    """
     options = ["--precision", precision, "--batch", "1", "--threads", str(len(os.sched_getaffinity(0)))]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "train.log"
@@ -103,7 +116,12 @@ def train_rate(precision: str) -> float:
 
 
 def write_records(path: Path, count: int) -> None:
-    """Photograph-like JPEG images (smooth noise, about 100 kB) with a few boxes each, embedded."""
+    """Writes a record file of JPEG images that resemble photographs: smooth noise, about 100 kB each.
+
+    Args:
+        path: Record file.
+        count: Number of images. Each has `BOXES` labels and is embedded in its record.
+    """
     random = np.random.default_rng(0)
     frames = []
     for number in range(count):
@@ -119,7 +137,16 @@ def write_records(path: Path, count: int) -> None:
 
 
 def make_spec(records: Path, augmentation: AugmentationConfig | None, batch_size: int) -> Experiment:
-    """The KITTI example with these records and this augmentation."""
+    """Changes the KITTI example spec to use the given records and augmentation.
+
+    Args:
+        records: Record file for training.
+        augmentation: Augmentation settings; `None` turns augmentation off.
+        batch_size: Images per batch.
+
+    Returns:
+        The spec, without validation data.
+    """
     spec = load_experiment(SPEC)
     replace = dataclasses.replace
     image = replace(
@@ -146,7 +173,16 @@ def make_spec(records: Path, augmentation: AugmentationConfig | None, batch_size
 
 
 def measure(spec: Experiment, images: int, batch_size: int) -> tuple[float, float]:
-    """Images a second, and CPU seconds an image."""
+    """Measures the input pipeline of a spec after a warm-up.
+
+    Args:
+        spec: Experiment spec.
+        images: Number of images, rounded down to whole batches, at least one batch.
+        batch_size: Batch size of the spec.
+
+    Returns:
+        Tuple of images per second and CPU seconds per image.
+    """
     batches = iter(training_dataset(spec).batches)
     for _ in range(WARM_UP):
         next(batches)

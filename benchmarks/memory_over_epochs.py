@@ -1,8 +1,8 @@
-"""Trains on a small synthetic set and prints resident memory and number of traces after epochs.
+"""Measures resident memory and number of traces over the epochs of a training on a small synthetic set.
 
 python -m benchmarks.memory_over_epochs
 
-Every epoch validates and saves, so that whatever an epoch may leave behind is there to be seen.
+Every epoch validates and saves a checkpoint, so that memory leaks of these show up too.
 """
 
 import argparse
@@ -21,13 +21,20 @@ from benchmarks.tracing import Calls, count_calls
 from benchmarks.workers import memory_mib
 
 SHOWN_EPOCHS = (1, 2, 5, 10, 20, 30)
-# What the second half of the epochs may add: the allocator's fragments still grow a little.
+# Allowed growth in the second half of the epochs: fragmentation still increases a little.
 FLAT_SHARE = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """Memory in MiB, and traces so far, at the end of an epoch."""
+    """State at the end of an epoch.
+
+    Attributes:
+        epoch: Number of the epoch, from 1.
+        resident: Resident memory, MiB.
+        train_traces: Traces of the train step so far.
+        detect_traces: Traces of detection so far.
+    """
 
     epoch: int
     resident: float
@@ -36,23 +43,37 @@ class Sample:
 
 
 class EpochSampler(logging.Handler):
-    """Samples when the trainer logs the end of an epoch, its last act there."""
+    """Log handler that takes a sample when the trainer logs the end of an epoch, its last action there."""
 
     def __init__(self, train: Calls, detect: Calls) -> None:
-        """The counters to read along."""
+        """Creates the handler.
+
+        Args:
+            train: Trace counter of the train step.
+            detect: Trace counter of detection.
+        """
         super().__init__(logging.INFO)
         self.train, self.detect = train, detect
         self.samples: list[Sample] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Takes a sample if this is an epoch's line."""
+        """Takes a sample if the record is the log line of an epoch."""
         if str(record.msg).startswith("epoch "):
             counts = self.train.count, self.detect.count
             self.samples.append(Sample(len(self.samples) + 1, memory_mib(), *counts))
 
 
 def prepare(folder: Path, images: int, epochs: int) -> Path:
-    """Draws and converts a data set below `folder`; returns the path of an experiment spec for it."""
+    """Draws and converts a data set, and writes an experiment spec for it.
+
+    Args:
+        folder: Folder for data set, records and spec.
+        images: Number of images.
+        epochs: Number of epochs.
+
+    Returns:
+        Path of the spec.
+    """
     from frcnn.cli.demo import layout
     from frcnn.data.records.tfrecord import read_records
     from frcnn.demo.specs import Paths, convert_spec, experiment_spec, survey
@@ -73,13 +94,21 @@ def prepare(folder: Path, images: int, epochs: int) -> Path:
 
 
 def _frcnn(*words: object) -> None:
-    # A process of its own: what conversion leaves in memory is not training's.
+    """Runs an `frcnn` command in a separate process, whose memory does not count."""
     command = [sys.executable, "-m", "frcnn", *map(str, words)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ)
 
 
 def measure(spec_path: Path, results: Path) -> list[Sample]:
-    """Trains as `frcnn train` does; one sample an epoch."""
+    """Trains as `frcnn train` does and takes a sample after each epoch.
+
+    Args:
+        spec_path: Experiment spec.
+        results: Results folder.
+
+    Returns:
+        One sample per epoch.
+    """
     from frcnn.model.faster_rcnn import FasterRCNN
     from frcnn.spec import load_experiment
     from frcnn.training.trainer import train
@@ -93,7 +122,12 @@ def measure(spec_path: Path, results: Path) -> list[Sample]:
 
 
 def print_samples(samples: list[Sample], console: Console) -> None:
-    """A line for each of SHOWN_EPOCHS and the last, then what the second half added."""
+    """Prints the samples of `SHOWN_EPOCHS` and of the last epoch, then the growth in the second half.
+
+    Args:
+        samples: One sample per epoch.
+        console: Output console.
+    """
     table = Table(title="Training, with validation and a checkpoint each epoch")
     for heading in ("epoch", "resident MiB", "traces of the train step", "traces of detection"):
         table.add_column(heading, justify="right")
@@ -102,7 +136,7 @@ def print_samples(samples: list[Sample], console: Console) -> None:
             counts = str(sample.train_traces), str(sample.detect_traces)
             table.add_row(str(sample.epoch), f"{sample.resident:.0f}", *counts)
     console.print(table)
-    # In the first epochs buffers and caches are still being made.
+    # The first half is left out: buffers and caches are still being allocated.
     first, last = samples[(len(samples) - 1) // 2], samples[-1]
     growth = last.resident - first.resident
     verdict = "flat" if growth <= FLAT_SHARE * first.resident else "NOT flat"
@@ -110,11 +144,14 @@ def print_samples(samples: list[Sample], console: Console) -> None:
 
 
 def main() -> int:
-    """Runs it; 0 when done."""
+    """Runs the benchmark and returns the exit code 0."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--images", type=int, default=30, help="a fifth of them for validation (default: 30)")
+    flags.add_argument("--images", type=int, default=30, help="images, a fifth for validation (default: 30)")
     flags.add_argument(
-        "--epochs", type=int, default=40, help="default: 40; up to 15 the allocator still grows"
+        "--epochs",
+        type=int,
+        default=40,
+        help="epochs; memory still grows in the first 15 (default: 40)",
     )
     args = flags.parse_args()
     with tempfile.TemporaryDirectory(prefix="frcnn-memory-") as name:

@@ -1,6 +1,6 @@
-"""How far our mAP lies from pycocotools' on the same detections, and which definition makes the difference.
+"""Compares mAP with pycocotools on the same detections, one difference in definitions at a time.
 
-Usage: python -m benchmarks.metrics_versus_coco [images]; the figures in docs/evaluation.md are its output.
+Usage: python -m benchmarks.metrics_versus_coco [images]. docs/evaluation.md quotes the output.
 """
 
 import sys
@@ -20,13 +20,34 @@ RANGES = {"0.50": (0.5,), "0.75": (0.75,), "0.50:0.95": iou_range(0.5, 1.0, 0.05
 def our_map(
     scenes: list[Scene], thresholds: Sequence[float], times: int, *, voc07: bool = False, coco: bool = False
 ) -> float:
+    """Computes mAP with the project's evaluator.
+
+    Args:
+        scenes: Labels and detections of each image.
+        thresholds: IoU thresholds.
+        times: Enlargement of the scenes.
+        voc07: Whether to use VOC 2007's average precision.
+        coco: Whether to use COCO's matching.
+
+    Returns:
+        mAP, the mean over the thresholds.
+    """
     evaluator = Evaluator(EvaluationSettings(NAMES, tuple(thresholds), voc07=voc07, coco_matching=coco))
     evaluator.update(*as_batch(scenes, times=times))
     return evaluator.report().mean_ap or 0.0
 
 
 def differences(scenes: list[Scene], thresholds: Sequence[float], times: int) -> dict[str, float]:
-    """The mAP by our definitions, and by those of pycocotools one after the other."""
+    """Computes mAP with each definition.
+
+    Args:
+        scenes: Labels and detections of each image.
+        thresholds: IoU thresholds.
+        times: Enlargement of the scenes.
+
+    Returns:
+        Dict from definition to mAP.
+    """
     return {
         "ours, VOC12": our_map(scenes, thresholds, times),
         "ours, coco_matching": our_map(scenes, thresholds, times, coco=True),
@@ -37,7 +58,12 @@ def differences(scenes: list[Scene], thresholds: Sequence[float], times: int) ->
 
 
 def main(images: int) -> None:
-    # How large objects are decides how much the +1 matters.
+    """Prints one table per object size.
+
+    Args:
+        images: Number of simulated images.
+    """
+    # The smaller the objects, the larger the effect of the +1.
     scenes = random_scenes(0, images, classes=len(NAMES), crowding=80.0, skilled=True)
     for times in (1, 4):
         shown = [enlarged(scene, times) for scene in scenes]

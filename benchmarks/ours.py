@@ -1,6 +1,6 @@
-"""Worker: this project's detector, trained and run as the product does it.
+"""Worker process: trains and runs this project's detector with the product's own code.
 
-Run by `run_speed.py` under the project's own interpreter.
+`run_speed.py` and other benchmarks start it with the project's interpreter.
 """
 
 import argparse
@@ -25,15 +25,20 @@ from frcnn.training.optimizers import optimizer
 from frcnn.training.trainer import set_up
 
 WARM_UP_STEPS = 3
-# Of the learning rate schedule, which is flat; never reached.
+# Length of the learning rate schedule; long enough for a constant rate.
 TOTAL_STEPS = 1_000_000
 
 
 class Ours:
-    """Our side of the benchmark."""
+    """This project's side of the benchmark."""
 
     def __init__(self, precision: str, batch: int) -> None:
-        """Builds the detector that the shared settings describe."""
+        """Builds the detector from the shared settings.
+
+        Args:
+            precision: `float32` or `bfloat16` (mixed precision).
+            batch: Batch size.
+        """
         self.spec = _load_spec(batch)
         self.scene = random_scene(batch)
         self.model = build(self.spec)
@@ -47,12 +52,12 @@ class Ours:
 
     @functools.cached_property
     def detector(self) -> KerasDetector:
-        """What evaluation and inference call."""
+        """Detector that evaluation and inference call."""
         return KerasDetector(self.model, detection_settings(self.spec.inference_config))
 
     @functools.cached_property
     def train_function(self) -> Any:
-        """What `fit` calls for each step, with the data at hand."""
+        """Function that `fit` calls for each step, bound to the training batch."""
         self.model.training_settings = training_settings(self.spec)
         self.model.compile(optimizer=optimizer(self.spec.training_config, TOTAL_STEPS), jit_compile=False)
         self.model.optimizer.build(self.model.trainable_variables)
@@ -68,7 +73,11 @@ class Ours:
         return {}
 
     def step(self, phase: str) -> None:
-        """One train step or one inference, results fetched to the host."""
+        """Runs one train step or one inference, and copies the results to the host.
+
+        Args:
+            phase: `train` or `infer`.
+        """
         if phase == "train":
             logs = self.train_function()
             self.counts["loss"] = round(float(logs["loss"]), 3)
@@ -76,17 +85,18 @@ class Ours:
             found = self.detector(self.scene.images)
             self.counts["detections"] = found.count.tolist()
             if found.rois is not None:
-                # Padding rows are all zero.
+                # Padding rows are zero.
                 self.counts["rois"] = np.count_nonzero(found.rois.any(axis=-1), axis=-1).tolist()
 
     def report(self) -> dict[str, Any]:
-        """Versions, the running mean of the loss, RoIs and detections, number of traces."""
+        """Returns versions, running mean of the loss, RoIs and detections, and number of traces."""
         versions = f"tensorflow {tf.__version__}, keras {keras.__version__}"
         traces = {phase: calls.count for phase, calls in self.traces.items() if calls.count}
         return {"versions": versions, "traces": traces, **self.counts}
 
 
 def _load_spec(batch: int) -> Experiment:
+    """Loads the benchmark's spec."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "benchmark.txt"
         path.write_text(spec_text(batch))
@@ -94,7 +104,7 @@ def _load_spec(batch: int) -> Experiment:
 
 
 def _training_batch(scene: Scene) -> dict[str, tf.Tensor]:
-    """A batch as `frcnn.data.input.dataset` makes it: the boxes padded to the spec's maximum."""
+    """Makes a batch like `frcnn.data.input.dataset`: boxes are padded to the spec's maximum."""
     images, boxes = scene.boxes.shape[:2]
     padding = SETTINGS.padded_boxes - boxes
     valid = np.zeros((images, SETTINGS.padded_boxes), bool)
@@ -109,12 +119,12 @@ def _training_batch(scene: Scene) -> dict[str, tf.Tensor]:
 
 
 def main() -> None:
-    """Serves commands from stdin."""
+    """Serves commands from standard input."""
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--precision", choices=("float32", "bfloat16"), required=True)
     flags.add_argument("--batch", type=int, required=True)
     flags.add_argument("--threads", type=int, required=True)
-    flags.add_argument("--inexact", action="store_true", help="without deterministic kernels")
+    flags.add_argument("--inexact", action="store_true", help="turn deterministic kernels off")
     args = flags.parse_args()
     tf.config.threading.set_intra_op_parallelism_threads(args.threads)
     if args.inexact:

@@ -1,16 +1,23 @@
-"""The benchmark's settings as an experiment spec, the form in which our side takes them."""
+"""Converts the shared benchmark settings to an experiment spec for this project's detector."""
 
 from benchmarks.settings import SETTINGS, Settings
 
 
 def spec_text(batch: int, settings: Settings = SETTINGS) -> str:
-    """A complete experiment spec, protobuf text. Its data paths do not exist and are not opened."""
+    """Writes the settings as a complete experiment spec. Its data paths do not exist and are never opened.
+
+    Args:
+        batch: Batch size.
+        settings: Shared settings.
+
+    Returns:
+        Spec as protobuf text.
+    """
     return "\n".join([_model(settings), _data(settings), _training(batch, settings), _running(settings)])
 
 
 def _model(settings: Settings) -> str:
-    # With pooling and without projections in every unit this is torchvision's resnet18, but for one
-    # 1x1 projection in the first unit.
+    # These options give torchvision's resnet18, plus one 1x1 projection in the first unit.
     anchors = [f"scale: {scale}" for scale in settings.anchor_scales]
     anchors += [f"ratio: {ratio}" for ratio in settings.anchor_ratios]
     return f"""

@@ -1,7 +1,7 @@
-"""Worker: torchvision's generic FasterRCNN with our backbone, head and settings.
+"""Worker process: torchvision's FasterRCNN with this project's backbone, head and settings.
 
-Run by `run_speed.py` under the peer's own interpreter (requirements-peer.txt). Everything that is
-a choice is taken in the peer's favor: see README.md, "What is compared".
+`run_speed.py` and `run_export.py` start it with the interpreter that has torchvision (requirements-peer.txt).
+Wherever there is a choice, it favors torchvision: see README.md, "What is compared".
 """
 
 import argparse
@@ -28,46 +28,73 @@ LAYOUT_ROUNDS = 3
 
 
 class NetworkReady(GeneralizedRCNNTransform):
-    """Images come ready for the network on both sides: neither normalize nor resize them."""
+    """Transform that leaves preprocessed images unchanged, since both sides get such images."""
 
     def normalize(self, image: Tensor) -> Tensor:
-        """The image itself."""
+        """Returns the image unchanged."""
         return image
 
     def resize(
         self, image: Tensor, target: dict[str, Tensor] | None = None
     ) -> tuple[Tensor, dict[str, Tensor] | None]:
-        """Image and target themselves."""
+        """Returns image and target unchanged."""
         return image, target
 
 
 class InLayout(nn.Module):
-    """A module whose input is first brought into the memory layout under test."""
+    """Module that converts its input to the memory layout under test."""
 
     def __init__(self, inner: nn.Module, out_channels: int) -> None:
-        """Wraps `inner`, whose output has `out_channels` (torchvision asks a backbone for it)."""
+        """Wraps a module.
+
+        Args:
+            inner: Module.
+            out_channels: Number of output channels, which torchvision expects of a backbone.
+        """
         super().__init__()
         self.inner = inner
         self.out_channels = out_channels
         self.layout = torch.contiguous_format
 
     def forward(self, x: Tensor) -> Tensor:
-        """The output of the inner module."""
+        """Returns the output of the inner module.
+
+        Args:
+            x: Input tensor.
+
+        Returns:
+            Output tensor.
+        """
         out: Tensor = self.inner(x.contiguous(memory_format=self.layout))
         return out
 
 
 class WideRPNHead(RPNHead):
-    """torchvision's RPN head with a 3x3 convolution of its own width instead of the input's."""
+    """torchvision's RPN head with a configurable number of channels in its 3x3 convolution."""
 
     def __init__(self, in_channels: int, channels: int, anchors: int) -> None:
-        """A head in_channels -> channels -> one score and four codes for each anchor."""
+        """Creates the head.
+
+        Args:
+            in_channels: Number of input channels.
+            channels: Number of channels of the convolution.
+            anchors: Number of anchors per position; each gets one score and four box deltas.
+        """
         super().__init__(channels, anchors)
         self.conv = nn.Sequential(nn.Conv2d(in_channels, channels, 3, padding=1), nn.ReLU())
 
 
 def build(settings: Settings) -> FasterRCNN:
-    """A FasterRCNN on resnet18 conv1..layer3 (stride 16), head = layer4 at stride 1, random weights."""
+    """Builds a FasterRCNN with random weights.
+
+    The backbone is resnet18's conv1 to layer3 (stride 16), the head is layer4 at stride 1.
+
+    Args:
+        settings: Shared settings.
+
+    Returns:
+        The model.
+    """
     resnet = resnet18(weights=None)
     anchors = AnchorGenerator(
         (tuple(int(scale) for scale in settings.anchor_scales),),
@@ -88,7 +115,7 @@ def build(settings: Settings) -> FasterRCNN:
         rpn_fg_iou_thresh=settings.rpn_max_overlap,
         rpn_bg_iou_thresh=settings.rpn_min_overlap,
         rpn_batch_size_per_image=settings.rpn_mini_batch,
-        # crop_and_resize takes one bilinear sample a bin; more would cost the peer more.
+        # crop_and_resize takes one bilinear sample per bin; more would slow torchvision down.
         box_roi_pool=MultiScaleRoIAlign(["0"], settings.pool_size, sampling_ratio=1),
         box_head=InLayout(_head(resnet), out_channels=512),
         box_predictor=FastRCNNPredictor(512, len(settings.class_names) + 1),
@@ -105,6 +132,7 @@ def build(settings: Settings) -> FasterRCNN:
 
 
 def _trunk(resnet: ResNet) -> nn.Module:
+    """Returns the backbone: the layers up to layer3."""
     return nn.Sequential(
         resnet.conv1,
         resnet.bn1,
@@ -117,6 +145,7 @@ def _trunk(resnet: ResNet) -> nn.Module:
 
 
 def _head(resnet: ResNet) -> nn.Module:
+    """Returns the head: layer4 at stride 1, then average pooling."""
     first = resnet.layer4[0]
     first.conv1.stride = (1, 1)
     first.downsample[0].stride = (1, 1)
@@ -124,10 +153,16 @@ def _head(resnet: ResNet) -> nn.Module:
 
 
 class Peer:
-    """The torchvision side of the benchmark."""
+    """torchvision's side of the benchmark."""
 
     def __init__(self, precision: str, batch: int, layout: str) -> None:
-        """Builds the model; `layout` is one of LAYOUTS, or `auto` for the faster one a phase."""
+        """Builds model and data.
+
+        Args:
+            precision: `float32` or `bfloat16`.
+            batch: Batch size.
+            layout: Key of `LAYOUTS`, or `auto` to choose the faster layout for each phase.
+        """
         torch.manual_seed(42)
         self.model = build(SETTINGS)
         self.layout = layout
@@ -144,14 +179,21 @@ class Peer:
         self.counts["rois"] = [len(boxes) for boxes in inputs[1]]
 
     def prepare(self, phase: str) -> dict[str, Any]:
-        """Chooses the memory layout for `phase` and warms up in it."""
+        """Chooses the memory layout for a phase and warms up.
+
+        Args:
+            phase: `train` or `infer`.
+
+        Returns:
+            Dict with the layout and, if it was chosen, the seconds of each.
+        """
         self.counts.clear()
         if self.layout != "auto":
             self._use(self.layout)
             self._warm_up(phase)
             return {"layout": self.layout}
         seconds = dict.fromkeys(LAYOUTS, float("inf"))
-        # In turns, so that a disturbance does not decide; the minimum is what it touches least.
+        # Alternate, and compare minimum times, so that other load does not affect the choice.
         for _ in range(LAYOUT_ROUNDS):
             for layout in LAYOUTS:
                 self._use(layout)
@@ -163,11 +205,12 @@ class Peer:
         return {"layout": best, "layout_seconds": seconds}
 
     def _use(self, layout: str) -> None:
+        """Converts the model to a memory layout and creates a new optimizer."""
         self.model.to(memory_format=LAYOUTS[layout])
         for module in self.model.modules():
             if isinstance(module, InLayout):
                 module.layout = LAYOUTS[layout]
-        # New: momentum kept in the other layout would make the update slow.
+        # A new optimizer is needed: momentum in the other layout would slow the update down.
         self.optimizer = torch.optim.SGD(
             self.model.parameters(),
             lr=SETTINGS.learning_rate,
@@ -185,7 +228,11 @@ class Peer:
         return time.perf_counter() - start
 
     def step(self, phase: str) -> None:
-        """Forward, backward and update, or one inference."""
+        """Runs one train step (forward, backward, update) or one inference.
+
+        Args:
+            phase: `train` or `infer`.
+        """
         if phase == "train":
             self._train_step()
         else:
@@ -207,13 +254,16 @@ class Peer:
         self.counts["detections"] = [len(found["boxes"]) for found in detections]
 
     def report(self) -> dict[str, Any]:
-        """Versions, the last loss (finite, or the timing means nothing), RoIs and detections."""
+        """Returns versions, last loss, and numbers of RoIs and detections.
+
+        The loss must be finite, or the times mean nothing.
+        """
         versions = f"torch {torch.__version__}, torchvision {torchvision.__version__}"
         return {"versions": versions, **self.counts}
 
 
 def _targets(scene: Scene) -> list[dict[str, Tensor]]:
-    """Targets as torchvision takes them: `xyxy` boxes, labels from 1 (0 is its background)."""
+    """Converts a scene to torchvision's targets: `xyxy` boxes, labels from 1 (0 is the background)."""
     return [
         {
             "boxes": torch.from_numpy(boxes[:, [1, 0, 3, 2]].copy()),
@@ -224,7 +274,7 @@ def _targets(scene: Scene) -> list[dict[str, Tensor]]:
 
 
 def main() -> None:
-    """Serves commands from stdin."""
+    """Serves commands from standard input."""
     flags = argparse.ArgumentParser(description=__doc__)
     flags.add_argument("--precision", choices=("float32", "bfloat16"), required=True)
     flags.add_argument("--batch", type=int, required=True)
@@ -232,7 +282,7 @@ def main() -> None:
     flags.add_argument("--layout", choices=("auto", *LAYOUTS), default="auto")
     args = flags.parse_args()
     torch.set_num_threads(args.threads)
-    # TensorFlow flushes denormals too; otherwise a dying ReLU network would look slow.
+    # TensorFlow flushes denormals too. Otherwise vanishing activations would slow torchvision down.
     torch.set_flush_denormal(True)
     serve(lambda: Peer(args.precision, args.batch, args.layout))
 

@@ -1,10 +1,10 @@
-"""How long backbones take to build and to prune, and how much memory that needs; prints a table.
+"""Measures time and memory for building and pruning detectors; prints a table.
 
     python -m benchmarks.prune_cost            resnet:101, and those with most layers and most weights
     python -m benchmarks.prune_cost resnet:50 vgg:16
 
-Each architecture has a process of its own. Weights are random; half of the parameters are pruned, as
-`frcnn prune --target_params 0.5` does after it has loaded its model.
+Each architecture runs in a separate process. Weights are random. Half of the parameters are pruned, as in
+`frcnn prune --target_params 0.5`; loading a model is not included.
 """
 
 import argparse
@@ -29,11 +29,15 @@ WEIGHTS_A_MIB = 2**18
 
 
 class Cost(NamedTuple):
-    """Of one architecture; seconds and MiB.
+    """Cost of one architecture.
 
     Attributes:
-        weights: Of the model's own arrays, float32.
-        peak: Most memory while pruning, above what the process had before there was a model.
+        layers: Number of layers.
+        weights: Size of the model's weights as float32, MiB.
+        build_seconds: Time to build the model.
+        prune_seconds: Time to prune it.
+        kept_share: Fraction of the parameters that remains.
+        peak: Peak memory while pruning, minus the memory before the model was built, MiB.
     """
 
     layers: int
@@ -45,9 +49,15 @@ class Cost(NamedTuple):
 
 
 def main() -> int:
-    """Runs it; 0 when done."""
+    """Runs the benchmark and returns the exit code 0."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("archs", nargs="*", default=DEFAULT, metavar="ARCH")
+    flags.add_argument(
+        "archs",
+        nargs="*",
+        default=DEFAULT,
+        metavar="ARCH",
+        help="backbones (default: resnet:101 efficientnet:b7 vgg:19)",
+    )
     flags.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     args = flags.parse_args()
     if args.child:
@@ -74,8 +84,8 @@ def main() -> int:
         )
     console.print(table)
     console.print(
-        f"wanted: any build under {BUILD_LIMIT:.0f} s; resnet:101 pruned in under {PRUNE_LIMIT:.0f} s and "
-        f"{MEMORY_LIMIT:.0f} times its memory",
+        f"targets: every build under {BUILD_LIMIT:.0f} s; resnet:101 pruned in under {PRUNE_LIMIT:.0f} s "
+        f"with at most {MEMORY_LIMIT:.0f} times the memory of its weights",
         highlight=False,
     )
     for line in conditions.lines():
@@ -84,21 +94,35 @@ def main() -> int:
 
 
 def in_a_process(arch: str) -> Cost:
-    """Measures where no other model has been."""
+    """Measures an architecture in a fresh process.
+
+    Args:
+        arch: Backbone.
+
+    Returns:
+        Its cost.
+    """
     command = [sys.executable, "-m", "benchmarks.prune_cost", "--child", arch]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Cost(*json.loads(done.stdout))
 
 
 def measure(arch: str) -> Cost:
-    """Builds and prunes, in this process."""
+    """Builds and prunes an architecture in this process.
+
+    Args:
+        arch: Backbone.
+
+    Returns:
+        Its cost.
+    """
     from frcnn.model.build import build
     from frcnn.pruning.prune import prune
     from frcnn.pruning.settings import PruneSettings
     from frcnn.spec.load import parse_experiment
 
     text = spec_text(1).replace('arch: "resnet:18"', f'arch: "{arch}"')
-    build(parse_experiment(spec_text(1), "benchmark").spec)  # what TensorFlow allocates once
+    build(parse_experiment(spec_text(1), "benchmark").spec)  # triggers TensorFlow's one-time allocations
     spec = parse_experiment(text, "benchmark").spec
     before = memory_mib()
     start = time.perf_counter()
@@ -121,7 +145,7 @@ def measure(arch: str) -> Cost:
 
 
 def _forget_peak() -> None:
-    """Sets the process's peak of memory to what it has now (proc(5), clear_refs)."""
+    """Resets the memory peak of this process to its current memory (proc(5), clear_refs)."""
     Path("/proc/self/clear_refs").write_text("5")
 
 

@@ -1,9 +1,9 @@
-"""Times exported models in their runtimes beside torchvision's FasterRCNN, in turns, and prints a table.
+"""Compares the speed of exported models with torchvision's FasterRCNN and prints a table.
 
 python -m benchmarks.run_export
 python -m benchmarks.run_export --int8 model_int8.onnx --json times.json
 
-README.md says what is compared and how to read the table.
+All workers run alternately. README.md explains the comparison and the table.
 """
 
 import argparse
@@ -32,9 +32,17 @@ logger = logging.getLogger("benchmarks.run_export")
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One way to run the model; `target` is how many times as fast as the peer it shall be, if promised.
+    """One variant of running the model.
 
-    The runtime gets the file's own graph; with `fast_head` what `frcnn evaluate` and `inference` give it.
+    Attributes:
+        name: Name in the table.
+        form: Form of the exported file, a key of `export_models.FORMS`.
+        runtime: `onnxruntime` or `openvino`.
+        precision_hint: Precision in which the runtime computes; empty for its default.
+        peer: Precision of torchvision in this row: `float32` or `bfloat16`.
+        target: Minimum speedup over torchvision; `None` without a target.
+        fast_head: Whether the runtime gets the graph that `frcnn evaluate` and `inference` make, instead of
+            the file's own graph.
     """
 
     name: str
@@ -62,7 +70,13 @@ ROWS = (
 
 @dataclasses.dataclass
 class Times:
-    """Of one worker, in order of time: seconds and CPU seconds per image; what it reports at the end."""
+    """Measurements of one worker, in chronological order.
+
+    Attributes:
+        wall: Seconds per image.
+        cpu: CPU seconds per image.
+        report: Final report of the worker.
+    """
 
     wall: list[float] = dataclasses.field(default_factory=list)
     cpu: list[float] = dataclasses.field(default_factory=list)
@@ -70,19 +84,37 @@ class Times:
 
 
 def make_models(folder: Path, rows: list[Row], int8: Path | None) -> dict[str, Path]:
-    """The exported files by form; those that are not given are made."""
+    """Exports the models that are needed and not given.
+
+    Args:
+        folder: Output folder.
+        rows: Rows of the table.
+        int8: Exported int8 file to use; `None` to make one.
+
+    Returns:
+        Dict from form to exported file.
+    """
     forms = sorted({row.form for row in rows})
     given = {"int8": int8} if int8 is not None else {}
     missing = [form for form in forms if form not in given]
     if missing:
-        logger.info("exporting: %s", ", ".join(missing))
+        logger.info("Exporting: %s", ", ".join(missing))
         command = [sys.executable, "-m", "benchmarks.export_models", "--folder", str(folder), "--forms"]
         subprocess.run([*command, *missing], check=True, env=worker_environment())
     return {form: given.get(form, folder / f"{form}.onnx") for form in forms}
 
 
 def commands(args: argparse.Namespace, rows: list[Row], models: dict[str, Path]) -> dict[str, list[str]]:
-    """How each worker is started: one for each precision of the peer, one for each row."""
+    """Makes the command lines of the workers: one per precision of torchvision, and one per row.
+
+    Args:
+        args: Command line arguments.
+        rows: Rows of the table.
+        models: Exported files by form.
+
+    Returns:
+        Dict from the precision, or the name of the row, to a command line.
+    """
     shared = ["--batch", str(args.batch), "--threads", str(args.threads)]
     peer = [str(args.peer_python), "-m", "benchmarks.peer_torchvision", *shared, "--precision"]
     found = {row.peer: [*peer, row.peer] for row in rows}
@@ -94,15 +126,27 @@ def commands(args: argparse.Namespace, rows: list[Row], models: dict[str, Path])
 
 
 def measure(args: argparse.Namespace, starts: dict[str, list[str]], logs: Path) -> dict[str, Times]:
-    """Lets all workers do one inference each, round by round, so that all meet the same machine."""
+    """Measures all workers, one inference each per round, so that machine load affects all alike.
+
+    Args:
+        args: Command line arguments.
+        starts: Command lines by worker name.
+        logs: Folder for the workers' logs.
+
+    Returns:
+        Dict from worker name to measurements.
+
+    Raises:
+        WorkerError: A worker failed.
+    """
     workers: dict[str, Worker] = {}
     times = {name: Times() for name in starts}
     try:
         for number, (name, command) in enumerate(starts.items()):
-            logger.info("starting %s", name)
+            logger.info("Starting %s", name)
             workers[name] = Worker.start(name, command, logs / f"{number}.log", worker_environment())
         for name, worker in workers.items():
-            logger.info("warming up %s", name)
+            logger.info("Warming up %s", name)
             times[name].report = worker.ask("prepare infer")
         for turn in range(args.rounds):
             for name, worker in workers.items():
@@ -111,7 +155,7 @@ def measure(args: argparse.Namespace, starts: dict[str, list[str]], logs: Path) 
                 times[name].wall.append(answer["wall"][0] / args.batch)
                 times[name].cpu.append(answer["cpu"][0] / args.batch)
             seconds = ", ".join(f"{name}: {each.wall[-1]:.3f}" for name, each in times.items())
-            logger.info("round %d/%d, s/image: %s", turn + 1, args.rounds, seconds)
+            logger.info("Round %d/%d, s/image: %s", turn + 1, args.rounds, seconds)
         for name, worker in workers.items():
             times[name].report |= worker.ask("report")
     finally:
@@ -121,15 +165,29 @@ def measure(args: argparse.Namespace, starts: dict[str, list[str]], logs: Path) 
 
 
 def ratios(peer: list[float], own: list[float]) -> list[float]:
-    """Peer's seconds over ours, round by round."""
+    """Divides torchvision's seconds by this project's, round by round.
+
+    Args:
+        peer: Seconds of torchvision.
+        own: Seconds of this project, the same number of rounds.
+
+    Returns:
+        List of speedups.
+    """
     return [theirs / ours for theirs, ours in zip(peer, own, strict=True)]
 
 
 def print_table(rows: list[Row], times: dict[str, Times], console: Console) -> None:
-    """One line a row: medians of seconds, median and range of the ratios, memory and start-up."""
+    """Prints one line per row: median times, median and range of the speedup, memory and start-up.
+
+    Args:
+        rows: Rows of the table.
+        times: Measurements by worker name.
+        console: Output console.
+    """
     table = Table(title=f"ResNet-18 C4, {SETTINGS.height}x{SETTINGS.width}, {SETTINGS.infer_post_nms} RoIs")
     table.add_column("exported model")
-    for heading in ("s/image", "torchvision", "times as fast", "range", "by CPU s", "wanted"):
+    for heading in ("s/image", "torchvision", "speedup", "range", "by CPU s", "target"):
         table.add_column(heading, justify="right")
     for heading in ("MiB", "start-up s", "start-up MiB"):
         table.add_column(heading, justify="right")
@@ -154,7 +212,13 @@ def print_table(rows: list[Row], times: dict[str, Times], console: Console) -> N
 
 
 def print_remarks(times: dict[str, Times], conditions: Conditions, console: Console) -> None:
-    """What one must know to believe the table: versions, work done, load of the machine."""
+    """Prints the facts needed to judge the table: versions, work done and load of the machine.
+
+    Args:
+        times: Measurements by worker name.
+        conditions: Conditions during the run.
+        console: Output console.
+    """
     shown = ("versions", "layout", "rois", "detections", "best_score", "peak_mib")
     for name, each in times.items():
         facts = ", ".join(f"{key} {each.report[key]}" for key in shown if key in each.report)
@@ -164,32 +228,42 @@ def print_remarks(times: dict[str, Times], conditions: Conditions, console: Cons
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Returns the command line parser."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--rows", nargs="+", help="only rows whose names contain one of these words")
-    flags.add_argument("--int8", type=Path, help="an int8 file to time instead of one that is made")
-    flags.add_argument("--batch", type=int, default=1, help="images at a time (default: 1)")
-    flags.add_argument("--rounds", type=int, default=8, help="inferences of each worker (default: 8)")
+    flags.add_argument("--rows", nargs="+", help="run only rows whose names contain one of these words")
+    flags.add_argument("--int8", type=Path, help="exported int8 file (default: one is made)")
+    flags.add_argument("--batch", type=int, default=1, help="batch size (default: 1)")
+    flags.add_argument("--rounds", type=int, default=8, help="inferences per worker (default: 8)")
     flags.add_argument(
-        "--threads", type=int, default=len(os.sched_getaffinity(0)), help="of each (default: all cores)"
+        "--threads",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="threads per worker (default: all cores)",
     )
     flags.add_argument(
-        "--peer-python", type=Path, default=PEER_PYTHON, help="interpreter that has torchvision"
+        "--peer-python",
+        type=Path,
+        default=PEER_PYTHON,
+        help="Python interpreter with torchvision (default: .venv-peer/bin/python)",
     )
-    flags.add_argument("--json", type=Path, help="also write every single time to this file")
+    flags.add_argument("--json", type=Path, help="JSON file for all single measurements")
     return flags
 
 
 def main() -> int:
-    """Runs the benchmark; 0 when done, 1 when a worker failed, 2 when the peer is not installed."""
+    """Runs the benchmark.
+
+    Returns:
+        Exit code: 0 on success, 1 if a worker failed, 2 if no row matches or torchvision is not installed.
+    """
     args = parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     rows = [row for row in ROWS if not args.rows or any(word in row.name for word in args.rows)]
     if not rows:
-        logger.error("no row like %s; there are: %s", args.rows, "; ".join(row.name for row in ROWS))
+        logger.error("No row matches %s. Available rows: %s", args.rows, "; ".join(row.name for row in ROWS))
         return 2
     if not args.peer_python.exists():
-        logger.error("no interpreter %s; README.md says how to make it", args.peer_python)
+        logger.error("No interpreter %s. Create it as described in benchmarks/README.md.", args.peer_python)
         return 2
     console = Console(width=None if sys.stdout.isatty() else 170)
     with tempfile.TemporaryDirectory(prefix="frcnn-bench-") as folder:

@@ -1,8 +1,8 @@
-"""Times our detector beside torchvision's FasterRCNN, step by step in turns, and prints a table.
+"""Compares the speed of this project's detector with torchvision's FasterRCNN and prints a table.
 
 python -m benchmarks.run_speed --precision float32 --batches 1 2
 
-README.md says what is compared and how to read the table.
+Both sides run alternately, step by step. README.md explains the comparison and the table.
 """
 
 import argparse
@@ -26,9 +26,9 @@ from benchmarks.workers import PHASES, Worker, WorkerError
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER_PYTHON = ROOT / ".venv-peer" / "bin" / "python"
-# What the project promises: times as fast as the peer.
+# Target speedups over torchvision.
 TARGETS = {("float32", "infer"): 1.4, ("float32", "train"): 1.9, ("bfloat16", "train"): 2.2}
-# Thread pools spin for a while after their work; the other side's turn starts when they sleep.
+# Thread pools spin for a while after their work. Wait until they sleep before the other side runs.
 SETTLE_SECONDS = 0.3
 
 logger = logging.getLogger("benchmarks.run_speed")
@@ -36,7 +36,19 @@ logger = logging.getLogger("benchmarks.run_speed")
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Measurements of one precision, batch size and phase; seconds are per image, in order of time."""
+    """Measurements of one precision, batch size and phase, in chronological order.
+
+    Attributes:
+        precision: `float32` or `bfloat16`.
+        batch: Batch size.
+        phase: `train` or `infer`.
+        ours: Seconds per image of this project.
+        peer: Seconds per image of torchvision.
+        ours_cpu: CPU seconds per image of this project.
+        peer_cpu: CPU seconds per image of torchvision.
+        ours_report: Report of this project's worker.
+        peer_report: Report of torchvision's worker.
+    """
 
     precision: str
     batch: int
@@ -50,18 +62,31 @@ class Row:
 
     @property
     def ratios(self) -> list[float]:
-        """Peer's seconds over ours, pair by pair: neighbors in time, so disturbed alike."""
+        """Speedup of each pair of steps. The two are adjacent in time, so machine load affects both alike."""
         return [peer / ours for ours, peer in zip(self.ours, self.peer, strict=True)]
 
     @property
     def cpu_ratio(self) -> float:
-        """The same from CPU seconds, which another process's load disturbs less than wall time."""
+        """Median speedup in CPU seconds, which other programs affect less than wall time."""
         pairs = zip(self.ours_cpu, self.peer_cpu, strict=True)
         return statistics.median(peer / ours for ours, peer in pairs)
 
 
 def measure(args: argparse.Namespace, precision: str, batch: int, logs: Path) -> list[Row]:
-    """Starts both workers for one precision and batch size and times their phases in turns."""
+    """Starts both workers for one precision and batch size and measures their phases alternately.
+
+    Args:
+        args: Command line arguments.
+        precision: `float32` or `bfloat16`.
+        batch: Batch size.
+        logs: Folder for the workers' logs.
+
+    Returns:
+        One row per phase.
+
+    Raises:
+        WorkerError: A worker failed.
+    """
     options = ["--precision", precision, "--batch", str(batch), "--threads", str(args.threads)]
     environment = worker_environment()
     commands = {
@@ -73,7 +98,7 @@ def measure(args: argparse.Namespace, precision: str, batch: int, logs: Path) ->
         for name, command in commands.items():
             log = logs / f"{name}-{precision}-{batch}.log"
             workers[name] = Worker.start(name, command, log, environment)
-        # Training last: its memory would otherwise hide what inference needs.
+        # Training comes last, because its memory would hide how much inference needs.
         phases = [phase for phase in PHASES if phase in args.phases]
         return [_measure_phase(workers, args.pairs, precision, batch, phase) for phase in phases]
     finally:
@@ -82,9 +107,10 @@ def measure(args: argparse.Namespace, precision: str, batch: int, logs: Path) ->
 
 
 def _measure_phase(workers: dict[str, Worker], pairs: int, precision: str, batch: int, phase: str) -> Row:
+    """Measures one phase, one step of each worker at a time."""
     notes = {}
     for name, worker in workers.items():
-        logger.info("%s, batch %d: warming up %s for %s", precision, batch, name, phase)
+        logger.info("%s, batch size %d: warming up %s for %s", precision, batch, name, phase)
         notes[name] = worker.ask(f"prepare {phase}")
     wall: dict[str, list[float]] = {name: [] for name in workers}
     cpu: dict[str, list[float]] = {name: [] for name in workers}
@@ -95,7 +121,9 @@ def _measure_phase(workers: dict[str, Worker], pairs: int, precision: str, batch
             wall[name].append(answer["wall"][0] / batch)
             cpu[name].append(answer["cpu"][0] / batch)
         seconds = ", ".join(f"{name} {wall[name][-1]:.3f}" for name in workers)
-        logger.info("%s, batch %d, %s %d/%d: %s s/image", precision, batch, phase, turn + 1, pairs, seconds)
+        logger.info(
+            "%s, batch size %d, %s %d/%d: %s s/image", precision, batch, phase, turn + 1, pairs, seconds
+        )
     reports = {name: {**notes[name], **worker.ask("report")} for name, worker in workers.items()}
     return Row(
         precision,
@@ -111,23 +139,28 @@ def _measure_phase(workers: dict[str, Worker], pairs: int, precision: str, batch
 
 
 def worker_environment() -> dict[str, str]:
-    """Of a worker: where the library and the benchmarks are."""
+    """Returns a worker's environment, with the library and the benchmarks on Python's path."""
     environment = dict(os.environ)
-    # The library may not be installed, as in a checkout before `make setup`.
+    # The library may not be installed, for instance before `make setup`.
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "shared" / "src")])
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     return environment
 
 
 def print_table(rows: list[Row], console: Console) -> None:
-    """One line a measurement: medians of seconds per image, median and range of the pair ratios."""
+    """Prints one line per row: median seconds per image, median and range of the speedup, and memory.
+
+    Args:
+        rows: Measurements.
+        console: Output console.
+    """
     table = Table(
         title="ResNet-18 C4 Faster R-CNN, " + f"{SETTINGS.height}x{SETTINGS.width}, seconds per image"
     )
     table.add_column("precision")
     table.add_column("batch", justify="right")
     table.add_column("phase")
-    for heading in ("ours s", "torchvision s", "times as fast", "range", "by CPU s", "wanted"):
+    for heading in ("ours s", "torchvision s", "speedup", "range", "by CPU s", "target"):
         table.add_column(heading, justify="right")
     for heading in ("ours MiB", "torchvision MiB"):
         table.add_column(heading, justify="right")
@@ -152,24 +185,31 @@ def print_table(rows: list[Row], console: Console) -> None:
 
 
 def print_remarks(rows: list[Row], conditions: Conditions, console: Console) -> None:
-    """What one must know to believe the table: versions, work done, load of the machine."""
+    """Prints the facts needed to judge the table: versions, work done and load of the machine.
+
+    Args:
+        rows: Measurements, at least one.
+        conditions: Conditions during the run.
+        console: Output console.
+    """
     console.print(f"ours: {rows[0].ours_report.get('versions', '?')}", highlight=False)
-    console.print(f"peer: {rows[0].peer_report.get('versions', '?')}", highlight=False)
+    console.print(f"torchvision: {rows[0].peer_report.get('versions', '?')}", highlight=False)
     for row in rows:
         facts = [
             f"{side}: " + ", ".join(f"{key} {report[key]}" for key in shown if key in report)
             for side, report, shown in (
                 ("ours", row.ours_report, ("rois", "detections", "loss", "traces")),
-                ("peer", row.peer_report, ("layout", "rois", "detections", "loss")),
+                ("torchvision", row.peer_report, ("layout", "rois", "detections", "loss")),
             )
         ]
-        console.print(f"{row.precision} batch {row.batch} {row.phase}: " + "; ".join(facts), highlight=False)
+        title = f"{row.precision}, batch size {row.batch}, {row.phase}"
+        console.print(f"{title}: {'; '.join(facts)}", highlight=False)
     for line in conditions.lines():
         console.print(line, highlight=False)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Returns the command line parser."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument(
         "--precision",
@@ -178,27 +218,39 @@ def parser() -> argparse.ArgumentParser:
         default=["float32"],
         help="bfloat16: mixed precision on both sides (default: float32)",
     )
-    flags.add_argument("--batches", nargs="+", type=int, default=[1, 2], help="images a step")
-    flags.add_argument("--phases", nargs="+", choices=PHASES, default=list(PHASES))
-    flags.add_argument("--pairs", type=int, default=8, help="steps of each side (default: 8)")
+    flags.add_argument("--batches", nargs="+", type=int, default=[1, 2], help="batch sizes (default: 1 2)")
     flags.add_argument(
-        "--threads", type=int, default=len(os.sched_getaffinity(0)), help="of each side (default: all cores)"
+        "--phases", nargs="+", choices=PHASES, default=list(PHASES), help="phases to measure (default: both)"
+    )
+    flags.add_argument("--pairs", type=int, default=8, help="steps per side (default: 8)")
+    flags.add_argument(
+        "--threads",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="threads per side (default: all cores)",
     )
     flags.add_argument(
-        "--peer-python", type=Path, default=PEER_PYTHON, help="interpreter that has torchvision"
+        "--peer-python",
+        type=Path,
+        default=PEER_PYTHON,
+        help="Python interpreter with torchvision (default: .venv-peer/bin/python)",
     )
-    flags.add_argument("--json", type=Path, help="also write every single time to this file")
+    flags.add_argument("--json", type=Path, help="JSON file for all single measurements")
     return flags
 
 
 def main() -> int:
-    """Runs the benchmark; 0 when done, 1 when a worker failed, 2 when the peer is not installed."""
+    """Runs the benchmark.
+
+    Returns:
+        Exit code: 0 on success, 1 if a worker failed, 2 if torchvision is not installed.
+    """
     args = parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     console = Console(width=None if sys.stdout.isatty() else 150)
     if not args.peer_python.exists():
         logger.error(
-            "no interpreter %s; make it with: python3.11 -m venv .venv-peer && "
+            "No interpreter %s. Create it with: python3.11 -m venv .venv-peer && "
             ".venv-peer/bin/pip install -r benchmarks/requirements-peer.txt",
             args.peer_python,
         )

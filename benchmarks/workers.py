@@ -1,15 +1,15 @@
-"""Worker processes that are timed in turns: the protocol, both ends of it.
+"""Implements both ends of the protocol between a benchmark and its worker processes.
 
-A worker is a process of its own, under any Python interpreter, that keeps a model in memory and
-reads commands, one a line, from its standard input. It answers each with one line of JSON:
+A worker is a separate process, under any Python interpreter, that keeps a model in memory. It reads one
+command per line from standard input and replies to each with one line of JSON:
 
-    prepare train|infer   builds, warms up and resets the peak of memory   {"note": ...}
-    train N | infer N     does N steps              {"wall": [s, ...], "cpu": [s, ...]} per step
+    prepare train|infer   resets the memory peak, builds and warms up      {"note": ...}
+    train N | infer N     runs N steps              {"wall": [s, ...], "cpu": [s, ...]} per step
     report                                          {"peak_mib": ..., "cpu_total": ..., ...}
-    quit                  ends the process; so does the end of the input
+    quit                  ends the process, as does the end of the input
 
-It first says {"ready": true, ...}. While one worker computes all others wait for input, so that
-every side has the whole machine in its turn. A failing command is answered {"error": ...}.
+Its first line is {"ready": true, ...}. The reply to a failed command is {"error": ...}. While one worker
+computes, all others wait for input, so that each has the whole machine to itself.
 """
 
 import dataclasses
@@ -27,20 +27,35 @@ PHASES = ("infer", "train")
 
 
 class Side(Protocol):
-    """What a worker script provides."""
+    """Interface that a worker script implements."""
 
     def prepare(self, phase: str) -> dict[str, Any]:
-        """Makes the next `step(phase)` representative: built, traced, warm. Returns remarks."""
+        """Builds, traces and warms up, so that the next step is representative.
+
+        Args:
+            phase: `train` or `infer`.
+
+        Returns:
+            Remarks for the report.
+        """
 
     def step(self, phase: str) -> None:
-        """One train step or one inference, done when it returns."""
+        """Runs one train step or one inference to completion.
+
+        Args:
+            phase: `train` or `infer`.
+        """
 
     def report(self) -> dict[str, Any]:
-        """What else is worth telling: versions, layouts, number of traces."""
+        """Returns further facts, such as versions, layouts and number of traces."""
 
 
 def serve(make_side: Callable[[], Side]) -> None:
-    """Runs a worker until its input ends. What libraries write to stdout is sent to stderr."""
+    """Runs a worker until its input ends. Standard output of libraries goes to standard error.
+
+    Args:
+        make_side: Function that creates the worker's side.
+    """
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:
@@ -51,12 +66,13 @@ def serve(make_side: Callable[[], Side]) -> None:
             if name == "quit":
                 return
             _say(answers, _answer(side, name, argument))
-    except Exception as error:  # the parent shows it and the traceback in the log
+    except Exception as error:  # the parent shows the error and the end of the log
         traceback.print_exc()
         _say(answers, {"error": f"{type(error).__name__}: {error}"})
 
 
 def _answer(side: Side, name: str, argument: str) -> dict[str, Any]:
+    """Executes one command and returns the reply."""
     if name == "prepare":
         _reset_peak()
         return side.prepare(argument)
@@ -68,6 +84,7 @@ def _answer(side: Side, name: str, argument: str) -> dict[str, Any]:
 
 
 def _timed(step: Callable[[], None], count: int) -> dict[str, Any]:
+    """Runs a function `count` times and returns wall and CPU seconds of each run."""
     wall, cpu = [], []
     for _ in range(count):
         start, start_cpu = time.perf_counter(), time.process_time()
@@ -78,13 +95,15 @@ def _timed(step: Callable[[], None], count: int) -> dict[str, Any]:
 
 
 def _say(stream: TextIO, answer: dict[str, Any]) -> None:
+    """Writes one line of JSON."""
     stream.write(json.dumps(answer) + "\n")
     stream.flush()
 
 
 def _reset_peak() -> None:
-    # "5" sets VmHWM back to the present RSS (Linux, proc_pid_clear_refs); elsewhere it stays the
-    # peak since start.
+    """Resets the memory peak of this process, on Linux."""
+    # "5" resets VmHWM to the current RSS (Linux, proc_pid_clear_refs). Elsewhere it remains the
+    # peak since the start.
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -92,12 +111,22 @@ def _reset_peak() -> None:
 
 
 def peak_mib() -> float:
-    """Largest resident memory of this process since `_reset_peak`, in MiB."""
+    """Returns the peak of resident memory since `_reset_peak`, MiB."""
     return memory_mib("VmHWM")
 
 
 def memory_mib(field: str = "VmRSS") -> float:
-    """A memory line of /proc/self/status in MiB: `VmRSS` now, `VmHWM` peak. Linux only."""
+    """Reads the memory use of this process from /proc/self/status. Linux only.
+
+    Args:
+        field: `VmRSS` for current or `VmHWM` for peak resident memory.
+
+    Returns:
+        Memory, MiB.
+
+    Raises:
+        KeyError: There is no such field.
+    """
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1]) / 1024
@@ -105,12 +134,18 @@ def memory_mib(field: str = "VmRSS") -> float:
 
 
 class WorkerError(Exception):
-    """A worker failed or ended; the message holds the end of its log."""
+    """Worker that failed or ended; the message includes the end of its log."""
 
 
 @dataclasses.dataclass
 class Worker:
-    """The parent's end of one worker process."""
+    """Parent's end of one worker process.
+
+    Attributes:
+        name: Name for messages.
+        process: Process.
+        log: File with the worker's standard error.
+    """
 
     name: str
     process: subprocess.Popen[str]
@@ -118,7 +153,20 @@ class Worker:
 
     @classmethod
     def start(cls, name: str, command: list[str], log: Path, env: dict[str, str]) -> "Worker":
-        """Starts `command` and waits until its model stands; its stderr goes to `log`."""
+        """Starts a worker and waits until it is ready.
+
+        Args:
+            name: Name for messages.
+            command: Command line.
+            log: File for the worker's standard error.
+            env: Environment variables.
+
+        Returns:
+            The worker.
+
+        Raises:
+            WorkerError: The worker failed or ended.
+        """
         with log.open("w") as stderr:
             process = subprocess.Popen(
                 command,
@@ -133,16 +181,27 @@ class Worker:
         return worker
 
     def ask(self, command: str) -> dict[str, Any]:
-        """Sends a command and waits for its answer; raises WorkerError if it failed."""
+        """Sends a command and waits for the reply.
+
+        Args:
+            command: Command of the protocol.
+
+        Returns:
+            The reply.
+
+        Raises:
+            WorkerError: The command failed, or the worker has ended.
+        """
         try:
             stdin = _pipe(self.process.stdin)
             stdin.write(command + "\n")
             stdin.flush()
-        except (BrokenPipeError, ValueError):  # ValueError: stopped before, its pipe is closed
+        except (BrokenPipeError, ValueError):  # ValueError: the pipe was closed by `stop`
             raise self._failure("ended early") from None
         return self._read()
 
     def _read(self) -> dict[str, Any]:
+        """Reads one reply."""
         line = _pipe(self.process.stdout).readline()
         if not line:
             raise self._failure("ended early")
@@ -152,11 +211,12 @@ class Worker:
         return answer
 
     def _failure(self, reason: str) -> WorkerError:
+        """Returns an error with the end of the log."""
         tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-25:])
         return WorkerError(f"worker {self.name}: {reason}\n--- end of {self.log}\n{tail}")
 
     def stop(self) -> None:
-        """Ends the process, at once if it does not listen."""
+        """Ends the process. If it does not react within 20 s, it is killed."""
         try:
             _pipe(self.process.stdin).close()
             self.process.wait(timeout=20)
@@ -167,6 +227,7 @@ class Worker:
 
 
 def _pipe(stream: Any) -> Any:
+    """Returns the stream, which is never `None` for a worker."""
     if stream is None:
         raise WorkerError("the worker has no pipe")
     return stream

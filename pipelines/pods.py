@@ -1,7 +1,7 @@
-"""Nodes and disk space of the steps' pods, as configured by the owner of a cluster.
+"""Nodes, disk space and image pull secrets of the steps' pods, as configured by the owner of a cluster.
 
 Like images, they are written into the pipeline when it is compiled. The flags of `submit`, `schedule`,
-`publish` and `compile` are passed on in three environment variables.
+`publish` and `compile` are passed on in environment variables.
 """
 
 import argparse
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 NODE_SELECTOR_VARIABLE = "FRCNN_STEP_NODE_SELECTORS"
 TOLERATION_VARIABLE = "FRCNN_STEP_TOLERATIONS"
 STORAGE_VARIABLE = "FRCNN_STEP_EPHEMERAL_STORAGE"
+PULL_SECRET_VARIABLE = "FRCNN_STEP_PULL_SECRETS"
 # No backend supports ephemeral storage in a step's resources. All of them accept any resource name in the
 # accelerator limit, however, and Kubernetes uses a limit as the request, too.
 STORAGE_RESOURCE = "ephemeral-storage"
@@ -77,6 +78,13 @@ def add_flags(flags: argparse.ArgumentParser) -> None:
         metavar="[STEP@]SIZE",
         help="disk space for the pod of STEP, such as evaluate@100Gi (not for train, retrain); repeatable",
     )
+    add(
+        "--image_pull_secret",
+        action="append",
+        default=[],
+        metavar="[STEP@]NAME",
+        help="secret that STEP needs to pull its image (default: every step); repeatable",
+    )
 
 
 def choose(args: argparse.Namespace) -> None:
@@ -92,6 +100,7 @@ def choose(args: argparse.Namespace) -> None:
         (NODE_SELECTOR_VARIABLE, "node_selector", label),
         (TOLERATION_VARIABLE, "toleration", toleration),
         (STORAGE_VARIABLE, "ephemeral_storage", size),
+        (PULL_SECRET_VARIABLE, "image_pull_secret", secret_name),
     )
     for variable, flag, parsed in given:
         texts = getattr(args, flag, None) or []
@@ -128,6 +137,9 @@ def apply(task: "dsl.PipelineTask", name: str, *, accelerators: bool) -> None:
             key, value, effect = toleration(setting.text)
             operator = "Exists" if value is None else "Equal"
             kubernetes.add_toleration(task, key, operator, value, effect)  # type: ignore[arg-type]
+    secrets = [each.text for each in _settings(PULL_SECRET_VARIABLE) if each.applies(name)]
+    if secrets:
+        kubernetes.set_image_pull_secrets(task, secrets)
     for setting in _settings(STORAGE_VARIABLE):
         if setting.applies(name) and not accelerators:
             task.set_accelerator_type(STORAGE_RESOURCE).set_accelerator_limit(size(setting.text))
@@ -187,6 +199,23 @@ def size(text: str) -> int:
     if form is None or form[2] not in _UNITS or not float(form[1]):
         raise UsageError(f"--ephemeral_storage {text}: expected a size such as 100Gi")
     return int(float(form[1]) * _UNITS[form[2]])
+
+
+def secret_name(text: str) -> str:
+    """Checks the name of a secret.
+
+    Args:
+        text: Name to check.
+
+    Returns:
+        The name.
+
+    Raises:
+        UsageError: It is not a valid name in Kubernetes.
+    """
+    if len(text) > 253 or not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", text):
+        raise UsageError(f"--image_pull_secret {text}: expected the name of a secret, such as registry-login")
+    return text
 
 
 def _steps() -> set[str]:

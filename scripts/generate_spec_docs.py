@@ -1,4 +1,4 @@
-"""Writes docs/spec.md again from the protos' comments; `make spec-docs` calls it."""
+"""Regenerates docs/spec.md from the comments of the protos. `make spec-docs` runs this."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "shared/src"))
 
-from frcnn.errors import SpecError  # noqa: E402 - the path comes first
+from frcnn.errors import SpecError  # noqa: E402 - needs the path set above
 from frcnn.files import write_text  # noqa: E402
 from frcnn.spec.load import parse_experiment, read_text  # noqa: E402
 from frcnn.spec.schema.document import page  # noqa: E402
@@ -20,12 +20,16 @@ def main() -> None:
 
 
 def example() -> str:
-    """What `frcnn spec check` says of a spec with five faults."""
+    """Returns the output of `frcnn spec check` for a spec with five errors.
+
+    Raises:
+        AssertionError: The spec is valid.
+    """
     try:
         parse_experiment(read_text(EXAMPLE), EXAMPLE.name)
     except SpecError as error:
         return str(error)
-    raise AssertionError(f"{EXAMPLE} has no faults")
+    raise AssertionError(f"{EXAMPLE} is valid, but should have errors")
 
 
 if __name__ == "__main__":

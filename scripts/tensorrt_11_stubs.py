@@ -1,9 +1,9 @@
-"""Makes stubs of TensorRT 11 out of those of 10, for pyright: there are none of 11 to install.
+"""Creates type stubs for TensorRT 11, which has none, from the stubs of TensorRT 10, for pyright.
 
 Usage: tensorrt_11_stubs.py FOLDER
-Writes FOLDER/tensorrt and FOLDER/tensorrt_bindings: the installed `tensorrt-stubs` without the names in
-`tensorrt_11_gone.json`, which the bindings of 11.0 and 11.4 lack (scripts/tensorrt_names.sh), and a
-FOLDER/pyrightconfig.json that checks with them what runs with either release.
+Writes FOLDER/tensorrt and FOLDER/tensorrt_bindings: the installed `tensorrt-stubs` without the names listed
+in `tensorrt_11_gone.json`, which the bindings of 11.0 and 11.4 lack (scripts/tensorrt_names.sh). Also writes
+FOLDER/pyrightconfig.json, which checks the modules that support both releases against these stubs.
 """
 
 import json
@@ -21,14 +21,21 @@ _NAME = re.compile(r"\s*(?:class|def) (\w+)|\s*(\w+)\s*[:=]|from \S+ import (\w+
 
 
 def filtered(text: str) -> str:
-    """Returns the text of a stub file without what is gone.
+    """Removes from a stub file the names that TensorRT 11 lacks.
 
-    The stubs are not all valid Python, so they are cut by indentation and not parsed.
+    Some stubs are not valid Python, so the text is split by indentation instead of being parsed.
+
+    Args:
+        text: Text of the stub file.
+
+    Returns:
+        The remaining text.
     """
     return "".join(_without(text, "", GONE["names"]))
 
 
 def _without(text: str, indent: str, gone: list[str]) -> Iterator[str]:
+    """Yields the blocks whose names are not gone, and classes without the members that are gone."""
     for block in _blocks(text, indent):
         name = _name_of(block)
         if name in gone:
@@ -43,7 +50,7 @@ def _without(text: str, indent: str, gone: list[str]) -> Iterator[str]:
 
 
 def _blocks(text: str, indent: str) -> Iterator[str]:
-    """Cuts where a statement of this indentation begins; decorators stay with what they decorate."""
+    """Splits the text before each statement of this indentation; decorators stay with their statement."""
     starts = re.compile(rf"^{indent}(?=[\w@])", re.MULTILINE)
     places = [match.start() for match in starts.finditer(text)] or [len(text)]
     begin = 0
@@ -55,20 +62,25 @@ def _blocks(text: str, indent: str) -> Iterator[str]:
 
 
 def _name_of(block: str) -> str:
+    """Returns the name that a block defines; empty if there is none."""
     lines = [line for line in block.splitlines() if line.strip() and line.strip()[0] != "@"]
     found = _NAME.match(lines[0]) if lines else None
     return next((name for name in found.groups() if name), "") if found else ""
 
 
 def main(folder: Path) -> None:
-    """Writes stubs and configuration."""
+    """Writes stubs and pyright configuration.
+
+    Args:
+        folder: Output folder.
+    """
     for file in files("tensorrt-stubs") or []:
         if file.suffix == ".pyi":
             target = folder / str(file)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(filtered(file.read_text(encoding="utf-8")), encoding="utf-8")
     config = {
-        # Relative, since pyright takes no absolute ones here.
+        # Paths must be relative: pyright rejects absolute ones here.
         "include": [os.path.relpath(ROOT / "shared/src/frcnn" / name, folder) for name in CHECKED],
         "extraPaths": [os.path.relpath(ROOT / "shared/src", folder)],
         "stubPath": ".",

@@ -18,7 +18,7 @@ def inference(
     Args:
         spec: Experiment spec, protobuf text or the name of a file.
         model: Model to run.
-        images: Folder of images on a volume that the step can read, including subfolders.
+        images: Folder of images, including subfolders: on a volume that the step can read, or s3://bucket/prefix.
 
     Returns:
         detections: Images with boxes drawn in, and KITTI label files.

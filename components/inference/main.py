@@ -15,7 +15,7 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(prog="inference", description=__doc__)
     flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or file")
     flags.add_argument("--model", type=Path, required=True, help="folder of the model")
-    flags.add_argument("--images", type=Path, required=True, help="folder of images, with subfolders")
+    flags.add_argument("--images", required=True, help="folder of images with subfolders, or s3:// URI")
     flags.add_argument("--detections", type=Path, required=True, help="output folder for images and labels")
     flags.add_argument("--metrics", type=Path, help="output file for the metrics shown in the UI")
     flags.add_argument("--executor-input", metavar="JSON", help="value of the KFP placeholder {{$}}")
@@ -54,8 +54,10 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.sealing.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_inference
     from frcnn.steps.run import model_file
+    from frcnn.storage.local_copy import local_copy
 
-    spec = with_inference(experiment_given(args.spec), args.images, args.detections)
+    folder = local_copy(args.images, "inference --images")
+    spec = with_inference(experiment_given(args.spec), folder, args.detections)
     settings = InferenceSettings.from_spec(spec)
     images = find_images(settings.images_dir)
     detector = load_detector(model_file(args.model), spec, resolve_key(None, spec.enc_key), mode="inference")

@@ -15,7 +15,7 @@ Json = Mapping[str, Any]
 
 
 class Kind(enum.Enum):
-    """Kind of problem, which decides how long it may last; see `supervise.Patience`."""
+    """Kind of problem, which decides how long it may last; see `supervise.Timeouts`."""
 
     FINAL = "will not go away by itself"
     IMAGE = "the kubelet tries again"

@@ -101,5 +101,5 @@ def test_sigterm_to_the_step_deletes_the_job_and_ends_with_143(double, kubeconfi
     step.send_signal(signal.SIGTERM)
     _, errors = step.communicate(timeout=30)
     assert step.returncode == 143
-    assert b"mpijob/kitti-train deleted" in errors
+    assert b"Deleted mpijob/kitti-train and its pods" in errors
     assert double.job("kitti-train") is None

@@ -25,7 +25,8 @@ def test_job_is_created_followed_and_left_when_it_succeeded(double, cluster, job
     assert lines == ["epoch 1/2", "epoch 2/2"]
     assert double.job(job.name) is not None
     told = [record.message for record in caplog.records if "mpijob/" in record.message]
-    assert [text.split()[1].rstrip(":") for text in told] == ["created", "Created", "Running", "Succeeded"]
+    assert told[0] == f"Created mpijob/{job.name} in namespace {cluster.namespace}"
+    assert [text.split()[1].rstrip(":") for text in told[1:]] == ["Created", "Running", "Succeeded"]
 
 
 def test_failed_training_tells_what_the_worker_died_of(double, cluster, job, quick):

@@ -33,7 +33,7 @@ def test_values_come_with_their_types():
         (["--epochs", "-1"], "--epochs -1: expected 1 or more"),
         (["--minimum_map", "50"], "minimum mAP 50: expected a number from 0 to 1"),
         (["--tolerance", "-1"], "tolerance -1: expected 0 or more"),
-        (["--target_params", "15"], "--target_params 15: expected a share"),
+        (["--target_params", "15"], "--target_params 15: expected 0 <= fraction < 1"),
         (["--train_precision", "fp16"], "--train_precision fp16: expected one of fp32, mixed"),
         (["--export_precision", "fp8"], "--export_precision fp8: expected one of fp32, fp16, int8"),
     ],

@@ -4,6 +4,7 @@ import argparse
 import os
 
 import pytest
+import yaml
 
 from frcnn.errors import UsageError
 from pipelines import pods
@@ -12,11 +13,15 @@ from pipelines.remote import package
 from tests.conformance.backend import RELEASES
 from tests.conformance.record import walked
 
-VARIABLES = (pods.NODE_SELECTOR_VARIABLE, pods.TOLERATION_VARIABLE, pods.STORAGE_VARIABLE)
+VARIABLES = (
+    *(pods.NODE_SELECTOR_VARIABLE, pods.TOLERATION_VARIABLE),
+    *(pods.STORAGE_VARIABLE, pods.PULL_SECRET_VARIABLE),
+)
 FLAGS = [
     *("--node_selector", "kubernetes.io/arch=amd64", "--node_selector", "retrain@pool=gpu"),
     *("--toleration", "train@nvidia.com/gpu:NoSchedule", "--toleration", "spot=yes"),
     *("--ephemeral_storage", "100Gi"),
+    *("--image_pull_secret", "registry-login", "--image_pull_secret", "train@gpu-registry"),
 ]
 
 
@@ -62,9 +67,22 @@ def test_pods_get_what_flags_say(compiled, release):
             assert limits["ephemeral-storage"] == str(100 * 1024**3)
 
 
+def test_pods_get_the_secrets_that_their_images_need(compiled):
+    _, platform = yaml.safe_load_all(compiled.read_text())
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    secrets = {
+        name: [each["secretName"] for each in executor["imagePullSecret"]]
+        for name, executor in executors.items()
+    }
+    assert secrets.pop("exec-train") == ["registry-login", "gpu-registry"]
+    assert len(secrets) > 5
+    assert all(names == ["registry-login"] for names in secrets.values())
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--image_pull_secret", "My Login"], "--image_pull_secret My Login: expected the name of a secret"),
         (["--node_selector", "pool"], "--node_selector pool: expected LABEL=VALUE"),
         (
             ["--node_selector", "trian@pool=gpu"],

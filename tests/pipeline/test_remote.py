@@ -200,7 +200,7 @@ def test_a_pod_that_does_not_start_ends_the_waiting_with_what_may_be_wrong_and_h
     said = capsys.readouterr().err
     assert "run run-0: step convert has not started: its pod is pending, for 0 s: its image cannot" in said
     assert "kubectl -n team describe pods -l pipeline/runid=run-0" in said
-    assert "frcnn pipeline cancel run-0 ends it" in said
+    assert "Cancel it with frcnn pipeline cancel run-0" in said
 
 
 def test_a_step_that_trains_for_long_is_not_taken_for_one_that_does_not_start(kubeflow, spec, capsys):
@@ -439,10 +439,10 @@ def test_a_token_is_read_from_a_file_and_a_wrong_one_is_explained(spec, tmp_path
         (tmp_path / "token").write_text("wrong")
         assert submit(double, spec, "--token_file", tmp_path / "token") == 1
         error = capsys.readouterr().err
-        assert f"refused the token from {tmp_path / 'token'} (401)" in error
+        assert f"rejected the token from {tmp_path / 'token'} (401)" in error
         assert "wrong" not in error
         assert submit(double, spec) == 1
-        assert "refused a request without a token (401)" in capsys.readouterr().err
+        assert "rejected a request without a token (401)" in capsys.readouterr().err
     assert len(double.runs) == 1
 
 

@@ -187,7 +187,7 @@ def test_an_object_of_other_bytes_is_found_out_by_fetch_and_verify(store, server
         with pytest.raises(StoreError) as caught:
             action()
         assert str(caught.value) == (
-            f"{uri}/{stored.name}: damaged (its checksum is not the published one); publish it again"
+            f"{uri}/{stored.name}: damaged (its checksum is not the published one); publish it again."
         )
     assert not (tmp_path / "back").exists()
     store.publish(tmp_path / "folder", uri)
@@ -316,7 +316,7 @@ import sys
 from pathlib import Path
 from frcnn.storage import Store
 from frcnn.storage.checksums import md5
-from frcnn.storage.folder_backend import FolderKeeper
+from frcnn.storage.folder_backend import FolderBackend
 from frcnn.storage.backend import Entry
 folder = Path(sys.argv[1])
 for number in range(10):

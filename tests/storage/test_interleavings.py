@@ -1,13 +1,14 @@
 """Publishers, a collector and a reader of one artifact, in every order in which their requests can happen.
 
-The actors run the real code of the store on a keeper in memory. A state is what lies there and what each
-actor was answered so far; from every state, the next request of every actor is tried. An actor that is killed
-is one that makes no further request, so that is among the orders too.
+The actors run the real code of the store on a storage backend in memory. A state is what lies there and
+what each actor was answered so far; from every state, the next request of every actor is tried. An actor
+that is killed is one that makes no further request, so that is among the orders too.
 """
 
 import dataclasses
 import functools
 import itertools
+import types
 
 import pytest
 
@@ -152,7 +153,9 @@ class Play:
         store.transfer = lambda uri: Transfer.with_patience(keeper, 0.0, 1)
         with self._patch.context() as patch:
             patch.setattr(publication.secrets, "token_hex", lambda _: f"{number:02d}{next(count):02d}")
-            patch.setattr(publication.time, "time", lambda: keeper.ask("now"))
+            # Only this module: log records ask the clock, too.
+            clock = types.SimpleNamespace(time=lambda: keeper.ask("now"))
+            patch.setattr(publication, "time", clock)
             try:
                 return None, self._actors[number](store)
             except Pause as pause:

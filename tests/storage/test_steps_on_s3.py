@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from frcnn.data.records.offsets import write_list
-from tests.pipeline.tiny import write_data
+from tests.pipeline.tiny import SPEC, write_data
 from tests.support.toy_training import toy_spec
 
 ROOT = Path(__file__).parents[2]
@@ -23,9 +23,13 @@ def environment(server, monkeypatch, tmp_path):
 
 
 def convert(*words):
+    return run_step("convert", *words)
+
+
+def run_step(step, *words):
     path = os.pathsep.join([str(ROOT / "shared" / "src"), str(ROOT)])
     return subprocess.run(
-        [sys.executable, "-P", "-m", "components.convert.main", *map(str, words)],
+        [sys.executable, "-P", "-m", f"components.{step}.main", *map(str, words)],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": path},
@@ -51,6 +55,17 @@ def test_the_convert_step_says_that_nothing_is_there(uri, tmp_path):
     assert f"convert --data {uri}: nothing is there; check the URI" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "records").exists()
+
+
+def test_the_inference_step_takes_images_from_a_prefix(store, uri, tmp_path):
+    words = ("--spec", SPEC, "--model", tmp_path / "model", "--detections", tmp_path / "found")
+    done = run_step("inference", *words, "--images", uri)
+    assert (done.returncode, f"inference --images {uri}: nothing is there" in done.stderr) == (1, True)
+    store.upload_file(write_data(tmp_path / "data", images=1) / "images/000000.jpg", f"{uri}/a.jpg")
+    done = run_step("inference", *words, "--images", uri)
+    assert done.returncode == 1
+    assert "model" in done.stderr  # the images are there, and the model is asked for next
+    assert "nothing is there" not in done.stderr
 
 
 @pytest.mark.slow

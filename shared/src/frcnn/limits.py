@@ -34,7 +34,6 @@ ONNX_BYTES, ONNX_FIELDS = (1 << 31) - 1, 2_000_000
 HDF5_TEXT_BYTES = 16 * MIB
 
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_OPENED = re.compile(rb"[\[{]")
 
 
 class TooLargeError(ValueError):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from frcnn.cli.main import main
-from frcnn.data.records.tfrecord import count_records
+from frcnn.data.records.tfrecord import read_payloads
 from tests.support.kitti_folder import CAR, PEDESTRIAN, write_kitti
 
 SPEC = """\
@@ -37,7 +37,7 @@ def test_converts_and_shows_what_was_written_and_skipped(tmp_path, spec, capsys,
     assert "label line without 15 fields" in shown
     assert str(tmp_path / "out/kitti_warning.json") in shown
     assert "Pedestrian -> pedestrian" in shown
-    assert count_records(tmp_path / "out/kitti-fold-001-of-002-shard-00000-of-00001") == 1
+    assert len(list(read_payloads(tmp_path / "out/kitti-fold-001-of-002-shard-00000-of-00001"))) == 1
 
 
 def test_status_has_the_numbers_of_images_and_objects(tmp_path, spec):

@@ -67,7 +67,7 @@ def test_tao_is_the_same_program(words, capsys):
 )
 def test_tao_with_another_network_is_a_usage_error(words, named, capsys):
     assert tao_main(words) == 2
-    assert f"got '{named}'" in capsys.readouterr().err
+    assert f"unknown network '{named}'" in capsys.readouterr().err
 
 
 def test_tasks_whose_module_does_not_exist_yet_are_not_listed(monkeypatch):

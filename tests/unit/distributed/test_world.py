@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import os
 import select
 import shutil
 import subprocess
@@ -225,7 +226,7 @@ def test_ranks_of_mpirun_end_with_the_process_that_launched_them_even_if_that_is
         import os, sys
         from frcnn.distributed import launcher
         with launcher._mpi_ranks([sys.executable, "-c", {rank!r}], 2, os.environ) as ranks:
-            ranks[0].wait()
+            ranks[launcher.MPIRUN].wait()
     """
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
         seen = b""
@@ -237,6 +238,15 @@ def test_ranks_of_mpirun_end_with_the_process_that_launched_them_even_if_that_is
         # mpirun holds the pipe's other end: the pipe is at its end when it is gone.
         ended, _, _ = select.select([process.stdout], [], [], 60)
     assert ended
+
+
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="there is no mpirun")
+def test_an_unknown_rank_that_is_killed_under_mpirun_is_not_taken_for_rank_0():
+    kill = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    with launcher._mpi_ranks([sys.executable, "-c", kill], 2, os.environ) as ranks:
+        codes = launcher._watch(ranks)
+    error = launcher._failure(codes, {0: Outcome(0, 1, "lost", secondary=True)}, 2)
+    assert str(error) == "mpirun ended with exit code 137; see its output above"
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from frcnn.ops.dft_convolution import convolve_3x3
+from frcnn.ops.dft_convolution import convolve_transformed, transform_kernel
 from tests.support import reference_layers as reference
 from tests.support.graph import compiled, static_shapes
+
+
+def convolve_3x3(maps: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    return convolve_transformed(maps, transform_kernel(tf.cast(kernel, maps.dtype), maps.shape[1]))
 
 
 def inputs(seed: int, size: int = 7, channels: int = 48, filters: int = 32) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frcnn.errors import UsageError
-from frcnn.sealing.keys import Key, key_bytes, masked_arguments, masked_spec, resolve_key
+from frcnn.sealing.keys import Key, key_bytes, masked_spec, resolve_key
 from frcnn.spec import experiment_pb2
 from frcnn.spec.load import parse_experiment
 from frcnn.spec.show import render
@@ -162,40 +162,6 @@ def test_half_a_character_is_refused_without_showing_the_key():
 def test_nul_is_refused_since_scrypt_does_not_see_it_at_the_end():
     with pytest.raises(UsageError, match="must not contain NUL"):
         key_bytes("hunter2\0")
-
-
-@pytest.mark.parametrize(
-    ("line", "shown"),
-    [
-        ("train -e a.txt -k hunter2 -r out", "train -e a.txt -k *** -r out"),
-        ("train -khunter2 -v", "train -k*** -v"),
-        ("train -vk hunter2", "train -vk ***"),
-        ("evaluate --key=hunter2 -e a.txt", "evaluate --key=*** -e a.txt"),
-        ("evaluate --enc_key hunter2", "evaluate --enc_key ***"),
-        ("evaluate --enc=hunter2", "evaluate --enc=***"),
-        ("evaluate -k @/run/key", "evaluate -k @/run/key"),
-        ("evaluate -k @@hunter2", "evaluate -k ***"),
-        ("evaluate --key=@/run/key", "evaluate --key=@/run/key"),
-        ("evaluate -k -k -e a.txt", "evaluate -k *** -e a.txt"),
-        ("evaluate --experiment_spec a.txt -m model.tlt", "evaluate --experiment_spec a.txt -m model.tlt"),
-        ("evaluate -k", "evaluate -k"),
-    ],
-)
-def test_masked_command_line(line, shown):
-    assert " ".join(masked_arguments(line.split())) == shown
-
-
-def test_key_with_line_breaks_is_masked_whole():
-    assert masked_arguments(["--key=a\nhunter2"]) == ["--key=***"]
-
-
-@given(
-    key=st.text(st.characters(codec="utf-8"), min_size=8),
-    flag=st.sampled_from(["-k", "--key", "--enc_key"]),
-)
-def test_no_key_survives_masking(key, flag):
-    shown = masked_arguments(["train", flag, "#" + key, f"{flag}=#{key}"])
-    assert shown == ["train", flag, "***", f"{flag}=***"]
 
 
 @pytest.mark.parametrize(

@@ -105,9 +105,9 @@ def test_a_second_training_in_the_folder_is_refused_whoever_starts_it(tmp_path):
     code = """if True:
         import sys
         from pathlib import Path
-        from frcnn.distributed.world import Place
+        from frcnn.distributed.world import RankInfo
         from frcnn.training.run_folder import only_training_in
-        with only_training_in(Path(sys.argv[1]), Place()):
+        with only_training_in(Path(sys.argv[1]), RankInfo()):
             print("held", flush=True)
             sys.stdin.read()
     """

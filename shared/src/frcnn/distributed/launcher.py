@@ -157,7 +157,7 @@ def _mpi_ranks(
     # By way of a process that asks to end with this one: mpirun itself would go on.
     by_way_of = [sys.executable, "-P", "-m", step_process.MODULE, mpirun[0]]
     process = subprocess.Popen(by_way_of, env=shared, stdin=subprocess.PIPE, start_new_session=True)
-    ranks = {0: process}
+    ranks = {MPIRUN: process}
     try:
         if process.stdin is not None:
             with contextlib.suppress(BrokenPipeError), process.stdin:

@@ -37,16 +37,3 @@ def convolve_transformed(maps: tf.Tensor, transformed: tf.Tensor) -> tf.Tensor:
     products = tf.reshape(spectrum, [forward.shape[0], -1, channels]) @ transformed
     cells = tf.reshape(backward @ tf.reshape(products, [forward.shape[0], -1]), [side * side, -1, filters])
     return tf.reshape(tf.transpose(cells, [1, 0, 2]), [-1, side, side, filters])
-
-
-def convolve_3x3(maps: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Convolves maps with stride 1 and zero padding 1, like `tf.nn.conv2d(..., padding="SAME")`.
-
-    Args:
-        maps: Square maps of static side and depth, `[N, P, P, D]`; N may be dynamic or 0.
-        kernel: Kernel, `[3, 3, D, K]`.
-
-    Returns:
-        Result in the dtype of the maps, `[N, P, P, K]`. Differentiable in both arguments.
-    """
-    return convolve_transformed(maps, transform_kernel(tf.cast(kernel, maps.dtype), maps.shape[1]))

@@ -2,15 +2,13 @@
 
 import logging
 import os
-import re
 import unicodedata
-from collections.abc import Sequence
 from pathlib import Path
 
 from frcnn.errors import UsageError
-from frcnn.spec.textproto.secrets import HIDDEN, is_mask, masked_spec
+from frcnn.spec.textproto.secrets import is_mask, masked_spec
 
-__all__ = ["Key", "key_bytes", "masked_arguments", "masked_spec", "resolve_key"]
+__all__ = ["Key", "key_bytes", "masked_spec", "resolve_key"]
 
 KEY_VARIABLE = "FRCNN_KEY"
 KEY_FILE_VARIABLE = "FRCNN_KEY_FILE"
@@ -18,8 +16,6 @@ KEY_FILE_VARIABLE = "FRCNN_KEY_FILE"
 # A passphrase is one line; a longer file is the wrong one, in the worst case /dev/zero.
 _MAX_KEY_FILE_BYTES = 4096
 # -k, -vk, and every abbreviation of --key and --enc_key that argparse takes.
-_KEY_FLAG = re.compile(r"-v*k|--k(?:ey?)?|--en(?:c(?:_(?:k(?:ey?)?)?)?)?")
-_ATTACHED_KEY = re.compile(rf"((?:{_KEY_FLAG.pattern})=|-v*k)(.+)", re.DOTALL)
 
 _log = logging.getLogger(__name__)
 
@@ -122,29 +118,6 @@ def key_bytes(key: str) -> bytes:
         raise UsageError("The key contains a character that cannot be written as UTF-8. Remove it.") from None
 
 
-def masked_arguments(arguments: Sequence[str]) -> list[str]:
-    """Masks the keys in a command line for logging: every key becomes `***`; `@FILE` stays.
-
-    Args:
-        arguments: Arguments of the command.
-
-    Returns:
-        The masked arguments.
-    """
-    masked: list[str] = []
-    key_follows = False
-    for argument in arguments:
-        attached = _ATTACHED_KEY.fullmatch(argument)
-        if key_follows:
-            masked.append(_masked(argument))
-        elif attached:
-            masked.append(attached[1] + _masked(attached[2]))
-        else:
-            masked.append(argument)
-        key_follows = not key_follows and _KEY_FLAG.fullmatch(argument) is not None
-    return masked
-
-
 def _command_line_key(value: str) -> Key:
     if value.startswith("@@"):
         value = value[1:]
@@ -185,7 +158,3 @@ def _only_line(content: bytes, origin: str) -> str:
     if "\n" in line or "\r" in line:
         raise UsageError(f"The key file {origin} has several lines; expected one line with the key.")
     return line
-
-
-def _masked(value: str) -> str:
-    return value if value.startswith("@") and not value.startswith("@@") else HIDDEN

@@ -128,8 +128,9 @@ class S3Backend:
         with self._request("", "remove objects from"):
             doomed = [DeleteObject(self._key(name)) for name in names]
             faults = [each.code for each in self._client.remove_objects(self._bucket, doomed)]
-        if any(code != "NoSuchKey" for code in faults):
-            raise StoreError(f"{self.where()}: cannot remove objects ({faults[0]}). Check the policy.")
+        refused = [code for code in faults if code != "NoSuchKey"]
+        if refused:
+            raise StoreError(f"{self.where()}: cannot remove objects ({refused[0]}). Check the policy.")
 
     def begin(self, name: str) -> Upload:
         """Resumes the newest unfinished upload of the key, or begins a new one."""

@@ -15,7 +15,7 @@ PIXELS = image_record(0).encoded
 
 
 def look(tmp_path, classes, monkeypatch, *, most=20_000, budget=1 << 28, encoded=PIXELS):
-    """Surveys records with one object each, of these classes; all are mapped but `tree`."""
+    """Checks records with one object each, of these classes; all are mapped but `tree`."""
     monkeypatch.setattr(module, "MAX_RECORDS", most)
     monkeypatch.setattr(module, "MAX_BYTES", budget)
     records = [

@@ -114,7 +114,7 @@ def test_a_file_of_something_else_is_refused(tmp_path):
     write_tensor_file(tmp_path / "other.h5", [np.zeros((1, 3, 4, 5), np.float32)])
     for name, told in (
         ("text.h5", "cannot be read as an HDF5 file"),
-        ("empty.h5", "holds no images"),
+        ("empty.h5", r"empty\.h5: no images found\. Expected arrays with four dimensions"),
         ("other.h5", r"batch0/images has images of 3x4x5; the model takes 3x8x8"),
     ):
         with pytest.raises(DataError, match=told):

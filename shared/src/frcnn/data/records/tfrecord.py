@@ -88,27 +88,6 @@ def read_records(path: Path) -> Iterator[ImageRecord]:
             raise DataError(f"{path}: record {number}: {error}") from error
 
 
-def count_records(path: Path) -> int:
-    """Counts the records of a file without reading their payloads.
-
-    Args:
-        path: Record file.
-
-    Raises:
-        DataError: The file is unreadable, truncated or not a record file.
-    """
-    count = 0
-    try:
-        with path.open("rb") as stream:
-            size = path.stat().st_size
-            while stream.tell() < size:
-                stream.seek(_read_length(stream, path, size) + _CHECKSUM.size, 1)
-                count += 1
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}") from error
-    return count
-
-
 def is_record_file(path: Path) -> bool:
     """Checks whether a file is empty or starts with a readable record."""
     try:
