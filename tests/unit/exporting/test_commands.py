@@ -198,6 +198,6 @@ def test_a_trained_model_is_exported_verified_evaluated_and_used(tmp_path, capsy
     assert main(["evaluate", *base, f"{tmp_path}/model.onnx", "--runtime", "openvino"]) == 0
     assert "mAP@0.5" in capsys.readouterr().out
     assert main(["inference", *base, f"{tmp_path}/model.onnx", "-r", f"{tmp_path}/found"]) == 0
-    labels = [each.read_text() for each in sorted((tmp_path / "found/labels").iterdir())]
+    labels = [each.read_text() for each in sorted((tmp_path / "found/labels").glob("*.txt"))]
     assert len(labels) == 2
     assert np.all([len(each.split()) == 16 for text in labels for each in text.splitlines()])

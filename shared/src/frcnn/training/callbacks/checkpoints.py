@@ -263,14 +263,14 @@ class Checkpoints(keras.callbacks.Callback):
                 write_index(self._folder, self.latest, path, self._earlier)
             snapshot.save(path, record, self._key)
             if self.latest != path:
-                log.info("Saved %s", path)
+                log.info("Epoch %d: saved %s", record.epoch, path)
             self.latest = path
         if better and due:
             self._copy_to_best(path)
         elif better:
             snapshot.save(best, record, self._key)
             self.best = best
-            log.info("Saved %s", best)
+            log.info("New best model: saved %s", best)
         # The index is written before files are removed, so it never names a missing file.
         write_index(self._folder, self.latest, self.best, self._earlier)
         if due:
