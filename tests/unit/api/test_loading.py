@@ -1,6 +1,7 @@
 """`frcnn.load`, `predict` and `stream`, on a trained model and an exported one."""
 
 import concurrent.futures
+import logging
 import pickle
 import tracemalloc
 from pathlib import Path
@@ -171,7 +172,8 @@ def test_unreadable_images_are_errors_or_skipped(detectors, models, tmp_path, ca
     detector = detectors["onnxruntime"]
     with pytest.raises(DataError, match=r"bad\.png: cannot be read as an image \(not a JPEG or PNG file\)"):
         list(detector.stream(images))
-    found = list(detector.stream(images, unreadable="skip"))
+    with caplog.at_level(logging.WARNING, logger="frcnn"):
+        found = list(detector.stream(images, unreadable="skip"))
     assert [each.source for each in found] == [str(models.images[0]), str(models.images[1])]
     assert "bad.png: cannot be read as an image (not a JPEG or PNG file); skipped" in caplog.text
 

@@ -32,7 +32,10 @@ def test_a_module_runs_as_the_main_program_and_its_exit_code_counts(tmp_path):
     (tmp_path / "step_of_test.py").write_text(
         "import sys\nassert __name__ == '__main__' and sys.argv[1:] == ['a', 'b']\nsys.exit(3)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
+    }
     assert run(["python", "-m", "step_of_test", "a", "b"], env=environment).returncode == 3
 
 
