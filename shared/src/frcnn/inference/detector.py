@@ -203,18 +203,19 @@ class Detector:
     def _ahead(self, images: Sequence[ImageLike], ahead: int) -> Iterator[Callable[[], _Prepared]]:
         """Prepares images in threads, at most `ahead` images in advance."""
         remaining = iter(images)
-        with ThreadPoolExecutor(_PREPARERS, "frcnn-images") as pool:
-            started: collections.deque[Future[_Prepared]] = collections.deque()
-            try:
-                while True:
-                    for image in itertools.islice(remaining, ahead - len(started)):
-                        started.append(pool.submit(self._prepared, image))
-                    if not started:
-                        return
-                    yield started.popleft().result
-            finally:
-                # On an error or an early end, cancel the preparation of the rest.
-                pool.shutdown(wait=False, cancel_futures=True)
+        # Without `with`, whose end joins the threads: an abandoned generator may be collected in one of them.
+        pool = ThreadPoolExecutor(_PREPARERS, "frcnn-images")
+        started: collections.deque[Future[_Prepared]] = collections.deque()
+        try:
+            while True:
+                for image in itertools.islice(remaining, ahead - len(started)):
+                    started.append(pool.submit(self._prepared, image))
+                if not started:
+                    return
+                yield started.popleft().result
+        finally:
+            # On an error or an early end, cancel the preparation of the rest.
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _prepared(self, image: ImageLike) -> _Prepared:
         pixels, source = pixels_of_image(image, self._settings.image.channels)
