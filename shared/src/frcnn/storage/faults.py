@@ -83,7 +83,7 @@ def translated(settings: "Settings", where: str, doing: str) -> Iterator[None]:
 
     Raises:
         StoreError: The request failed. The message gives address, reason and advice.
-        PassingFault: Another attempt may succeed.
+        TransientError: Another attempt may succeed.
     """
     from xml.etree.ElementTree import ParseError
 
