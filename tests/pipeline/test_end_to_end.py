@@ -77,7 +77,7 @@ def test_a_minimum_that_is_missed_stops_the_run_reusing_what_is_done(finished):
         ["evaluate", "done"],
         ["notify", "done"],
     ]
-    assert states[-1][0] == "all"
+    assert states[-1][0] == "total"
     assert {name.split("/")[0] for name in files(folder / "out" / "latest")} == {
         "convert",
         "train",
