@@ -31,6 +31,7 @@ DEFINITIONS = {
             "compare",
             "publish",
             "notify",
+            "tune",
         )
     },
     "train/retrain.yaml": ("train", "retrain"),
@@ -100,8 +101,10 @@ def _compile_here(what: str, folder: Path) -> list[Path]:
 
 def _pipelines() -> Iterator[tuple[str, Any]]:
     from pipelines.faster_rcnn import faster_rcnn
+    from pipelines.faster_rcnn_tune import faster_rcnn_tune
 
     yield "faster_rcnn.yaml", faster_rcnn
+    yield "faster_rcnn_tune.yaml", faster_rcnn_tune
 
 
 def _components() -> Iterator[tuple[str, Any]]:

@@ -39,8 +39,8 @@ class TuneTrial:
             `running`: interrupted, the next run of the search goes on with it.
         chosen: What was chosen, by field: a number, a factor, or a text as for `--set`.
         mean_ap: Highest mAP on the validation set, 0 to 1; `None` before the first validation.
-        values: Value of each objective: `mAP`; `flops`, G per image; `latency`, ms per image. Empty unless the
-            trial is complete.
+        values: Value of each objective: `mAP`; `flops`, G per image; `latency`, ms per image. Empty unless
+            the trial is complete.
         curve: mAP after each validated epoch, as pairs of epoch and mAP.
         seconds: Time from its beginning to its end, s, including interruptions; `None` while it runs.
         folder: Folder of the training.

@@ -3,14 +3,14 @@
 import dataclasses
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from google.protobuf.descriptor import FieldDescriptor as Kind
 
-from frcnn.errors import Problem, SpecError
-from frcnn.spec.assignments import SECRETS, assignment
+from frcnn.errors import Problem, SpecError, UsageError
+from frcnn.spec.assignments import SECRETS, assignment, quoted_text
 from frcnn.spec.load import parse_experiment, read_text
 from frcnn.spec.schema.from_message import shortest_float
 from frcnn.spec.textproto.reader import read
@@ -76,6 +76,43 @@ class Searched:
             return f"{self.field}=[{', '.join(map(str, numbers))}]"
         return assignment(self.field, numbers[0])
 
+    def to_text(self) -> str:
+        """Writes the field as it stands in a space."""
+        parts = [f"field: {quoted_text(self.field)}"]
+        if self.values:
+            return " ".join([*parts, *(f"value: {quoted_text(each)}" for each in self.values)])
+        parts += [f"low: {self.low!r}", f"high: {self.high!r}"]
+        parts += [f"step: {self.step!r}"] if self.step else []
+        parts += ["log: true"] if self.log else []
+        parts += ["factor: true"] if self.base else []
+        return " ".join(parts)
+
+    def choice(self, text: str) -> Chosen:
+        """Reads a choice that another program made.
+
+        Args:
+            text: One of the values, a number or a factor.
+
+        Returns:
+            The choice.
+
+        Raises:
+            UsageError: It is none of the values, or outside the interval.
+        """
+        if self.values:
+            if text not in self.values:
+                raise UsageError(f"{self.field}={text}: expected one of {', '.join(self.values)}")
+            return text
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        # A little beyond, for rounding on the way.
+        slack = 1e-6 * max(abs(self.low), abs(self.high))
+        if not self.low - slack <= number <= self.high + slack:
+            raise UsageError(f"{self.field}={text}: expected a number from {self.low:g} to {self.high:g}")
+        return round(number) if self.whole and not self.base else number
+
     def _number(self, value: float) -> float | int:
         return max(1, round(value)) if self.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
 
@@ -91,6 +128,31 @@ class Space:
 
     fields: tuple[Searched, ...]
     source: str = ""
+
+    def to_text(self) -> str:
+        """Writes the space as protobuf text, which `parse_space` reads back as an equal space."""
+        return "".join(f"search {{ {each.to_text()} }}\n" for each in self.fields)
+
+    def choices(self, texts: Sequence[str]) -> dict[str, Chosen]:
+        """Reads choices that another program made in this space.
+
+        Args:
+            texts: Texts `FIELD=CHOICE`; a choice is one of the values, a number or a factor.
+
+        Returns:
+            Choices by field.
+
+        Raises:
+            UsageError: A field is not searched, or the choice is none of its values or outside its interval.
+        """
+        found: dict[str, Chosen] = {}
+        known = {each.field: each for each in self.fields}
+        for text in texts:
+            field, _, choice = text.partition("=")
+            if field not in known:
+                raise UsageError(f"choice {text}: {field} is not in the search space")
+            found[field] = known[field].choice(choice)
+        return found
 
     def settings(self, chosen: Mapping[str, Chosen]) -> list[str]:
         """Returns the settings of a trial as for `--set`.

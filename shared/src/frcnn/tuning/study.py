@@ -1,7 +1,7 @@
 """The study of a search: Optuna's trials in an SQLite file in the results folder.
 
-SQLite writes each change in a transaction and its locks end with the process, so a kill at any moment leaves a
-study that the next run goes on with. Trials that ran when the process was killed are still marked as
+SQLite writes each change in a transaction and its locks end with the process, so a kill at any moment leaves
+a study that the next run goes on with. Trials that ran when the process was killed are still marked as
 running; only one process at a time may use the folder, so the next run takes them over.
 """
 

@@ -1,12 +1,12 @@
 """The spec of a trial: the spec of the search with the chosen values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from frcnn.spec.assignments import assignment
 from frcnn.spec.load import parse_experiment
 from frcnn.tuning.settings import TuneSettings
-from frcnn.tuning.space import Chosen
+from frcnn.tuning.space import Chosen, Space, parse_space
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
@@ -37,6 +37,44 @@ def chosen_spec(settings: TuneSettings, chosen: Mapping[str, Chosen]) -> "Experi
     return _with(settings, settings.space.settings(chosen))
 
 
+def remote_trial_spec(spec: "Experiment", space: str, choices: Sequence[str]) -> "Experiment":
+    """Returns the spec of a trial whose values another program chose, such as Katib.
+
+    Args:
+        spec: Spec that the search starts from.
+        space: Text of the search space.
+        choices: Texts `FIELD=CHOICE`.
+
+    Returns:
+        The checked spec, validated and saved after each epoch.
+
+    Raises:
+        SpecError: The space is invalid, or the values do not go together.
+        UsageError: A choice does not lie in the space.
+    """
+    known = parse_space(space, "the search space", spec)
+    changes = [*known.settings(known.choices(choices)), *_OF_A_TRIAL]
+    return _changed(spec, changes)
+
+
+def best_spec(spec: "Experiment", space: Space, choices: Sequence[str]) -> "Experiment":
+    """Returns the spec with values that another program found to be the best.
+
+    Args:
+        spec: Spec that the search started from.
+        space: The search space.
+        choices: Texts `FIELD=CHOICE`.
+
+    Returns:
+        The checked spec.
+
+    Raises:
+        SpecError: The values do not go together.
+        UsageError: A choice does not lie in the space.
+    """
+    return _changed(spec, space.settings(space.choices(choices)))
+
+
 def trial_spec(settings: TuneSettings, chosen: Mapping[str, Chosen]) -> "Experiment":
     """Returns the spec that a trial trains: the chosen one, validated and saved after each epoch.
 
@@ -54,5 +92,9 @@ def trial_spec(settings: TuneSettings, chosen: Mapping[str, Chosen]) -> "Experim
 
 
 def _with(settings: TuneSettings, changes: list[str]) -> "Experiment":
-    text = settings.spec.to_text(secrets=True)
-    return parse_experiment(text, settings.spec.source, remarks=False, settings=changes).spec
+    return _changed(settings.spec, changes)
+
+
+def _changed(spec: "Experiment", changes: list[str]) -> "Experiment":
+    text = spec.to_text(secrets=True)
+    return parse_experiment(text, spec.source, remarks=False, settings=changes).spec
