@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     add("--trials", type=int, default=20, help="number of trials; 0: no search (default: 20)")
     add("--parallel", type=int, default=2, help="number of trials at a time (default: 2)")
     add("--epochs", type=int, default=0, help="epochs of a trial; 0: as in the spec (default: 0)")
-    add("--early-stopping", default="true", choices=("true", "false", "True", "False"), help="end bad trials")
+    add("--early-stopping", type=_truth, default=True, help="end bad trials: true or false (default: true)")
     add("--precision", choices=("fp32", "mixed"), default="fp32", help="precision of layers (default: fp32)")
     add("--num-workers", type=int, default=1, help="pods of a trial (default: 1)")
     add("--gpus-per-worker", type=int, default=0, help="GPUs per pod of a trial (default: 0)")
@@ -35,6 +35,14 @@ def parser() -> argparse.ArgumentParser:
     add("--metrics", type=Path, help="output file for the metrics shown in the UI")
     add("--executor-input", metavar="JSON", help="value of the KFP placeholder {{$}}")
     return flags
+
+
+def _truth(text: str | bool) -> bool:
+    """Reads a decision as KFP writes it."""
+    word = str(text).lower()
+    if word not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected true or false")
+    return word == "true"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -104,7 +112,7 @@ def _wanted(args: argparse.Namespace, spec: "Experiment") -> "Wanted":
         epochs=args.epochs,
         workers=args.num_workers,
         gpus=args.gpus_per_worker,
-        early_stopping=args.early_stopping.lower() == "true",
+        early_stopping=args.early_stopping,
         mixed=args.precision == "mixed",
     )
 

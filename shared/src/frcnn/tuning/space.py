@@ -114,7 +114,10 @@ class Searched:
         return round(number) if self.whole and not self.base else number
 
     def _number(self, value: float) -> float | int:
-        return max(1, round(value)) if self.whole else float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+        if self.whole:
+            # A factor must not make a count of nothing.
+            return max(1, round(value)) if self.base else round(value)
+        return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -315,15 +318,15 @@ def _fault_of_factor(each: Any, found: Any, low: float, spec: "Experiment") -> t
 
 def _searched(each: Any, spec: "Experiment") -> Searched:
     found = field_at(each.field)
-    whole = found.type == Kind.TYPE_UINT32
+    if each.value:
+        return Searched(each.field, tuple(each.value))
     return Searched(
         field=each.field,
-        values=tuple(each.value),
         low=_float(each.low),
         high=_float(each.high),
         step=_float(each.step) if each.HasField("step") else None,
         log=each.log,
-        whole=whole,
+        whole=found.type == Kind.TYPE_UINT32,
         base=numbers_at(spec, each.field) if each.factor else (),
         listed=found.is_repeated,
     )

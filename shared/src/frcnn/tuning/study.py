@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import threading
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,8 @@ class Study:
             return True
         if epoch not in self._storage.get_trial(trial._trial_id).intermediate_values:
             trial.report(mean_ap, epoch)
-        if not trial.should_prune():
+        # After the last epoch, there is nothing left to save.
+        if epoch >= self._settings.epochs or not trial.should_prune():
             return True
         # A kill before the trial ends must not make the next run go on with it.
         trial.set_user_attr(STOPPED, epoch)
@@ -150,9 +152,12 @@ class Study:
         if len(complete) < 4 or len({each.values[0] for each in complete}) < 2:
             return {}
         evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25)
-        found = optuna.importance.get_param_importances(
-            self._study, evaluator=evaluator, target=lambda trial: -trial.values[0]
-        )
+        with warnings.catch_warnings():
+            # It reminds that low targets count as good, which the sign takes care of.
+            warnings.simplefilter("ignore", UserWarning)
+            found = optuna.importance.get_param_importances(
+                self._study, evaluator=evaluator, target=lambda trial: -trial.values[0]
+            )
         return {name: float(value) for name, value in found.items()}
 
 
@@ -175,7 +180,7 @@ def open_study(settings: TuneSettings) -> Study:
         study = optuna.create_study(
             storage=_storage(path),
             study_name=NAME,
-            directions=[DIRECTIONS[each] for each in settings.objectives] if _is_new(path) else None,
+            directions=[DIRECTIONS[each] for each in settings.objectives],  # of a new study
             pruner=_pruner(settings),
             load_if_exists=True,
         )
@@ -192,10 +197,6 @@ def _storage(path: Path) -> optuna.storages.RDBStorage:
     return optuna.storages.RDBStorage(
         f"sqlite:///{path.absolute()}", engine_kwargs={"connect_args": {"timeout": 60.0}}
     )
-
-
-def _is_new(path: Path) -> bool:
-    return not path.exists()
 
 
 def _first_line(error: Exception) -> str:

@@ -185,8 +185,7 @@ class TrialRunner:
             self._settings.epochs,
             judged.mean_ap,
         )
-        good = self._study.report(trial, judged.epoch, judged.mean_ap)
-        return good or judged.epoch >= self._settings.epochs
+        return self._study.report(trial, judged.epoch, judged.mean_ap)
 
     def _finish(self, trial: optuna.Trial, trained: Trained, spec: "Experiment") -> None:
         if trained.mean_ap is None:
