@@ -13,7 +13,7 @@ from frcnn.tuning.search import search
 from frcnn.tuning.study import open_study
 from tests.support.formula_training import ANCHORS, EPOCHS, RATE, ROIS, FormulaTrainer, settings_in
 
-VOID = {"meta", "link", "br", "path", "line", "rect", "circle"}
+VOID = {"meta", "link", "br"}
 
 
 class Balance(html.parser.HTMLParser):

@@ -164,7 +164,7 @@ def test_choices_of_another_program_are_read_by_the_kinds_of_fields(spec):
     found = space.choices(texts)
     assert found == {RATE: 0.5000000001, ROIS: "32", "model_config.arch": "vgg:16", SCALE: 1.4000001}
     for wrong in ("model_config.use_bias=true", f"{ROIS}=33", f"{RATE}=9", f"{RATE}=nan", f"{RATE}=fast"):
-        with pytest.raises(UsageError, match="expected|not in the search space"):
+        with pytest.raises(UsageError, match=r"expected|not in the search space"):
             space.choices([wrong])
 
 
