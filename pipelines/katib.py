@@ -50,8 +50,9 @@ def run(args: argparse.Namespace) -> None:
         FrcnnError: The search failed.
     """
     wanted = _wanted(args)
-    from components.katib.build import manifest_of
+    from components.katib.build import check, manifest_of
 
+    check(wanted)
     if args.output:
         _write(manifest_of(wanted, args.namespace or "default"), args.output)
         return

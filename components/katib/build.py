@@ -93,7 +93,7 @@ def manifest_of(wanted: Wanted, namespace: str) -> Manifest:
     Raises:
         UsageError: A setting is invalid, or data that the trials need is not on S3.
     """
-    _check(wanted)
+    check(wanted)
     options = pod_options(os.environ.get(OPTIONS_VARIABLE, "") if wanted.options is None else wanted.options)
     named = wanted.name or f"frcnn-tune-{_digest(wanted, options)}"
     if len(named) > LONGEST_NAME or not _NAME.fullmatch(named):
@@ -133,7 +133,15 @@ def _search(wanted: Wanted, job: TrainingJob) -> KatibSearch:
     )
 
 
-def _check(wanted: Wanted) -> None:
+def check(wanted: Wanted) -> None:
+    """Checks settings that need no cluster.
+
+    Args:
+        wanted: What is to be searched.
+
+    Raises:
+        UsageError: A setting is invalid, or data that the trials need is not on S3.
+    """
     for name, uri in (("records", wanted.records), ("checkpoints", wanted.checkpoints)):
         if not as_s3(uri):
             raise UsageError(

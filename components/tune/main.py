@@ -73,7 +73,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         UsageError: A flag is invalid.
         RunError: The search failed.
     """
-    from components.katib.build import manifest_of
+    from components.katib.build import check, manifest_of
     from components.katib.follow import run_experiment
     from components.katib.parameters import choices_of
     from components.mpijob.api import EXPERIMENTS, Cluster, connect
@@ -88,6 +88,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         write_parameter(args.best_spec, spec.text)
         return {"metrics": {"trials": 0}}
     wanted = _wanted(args, spec)
+    check(wanted)
     api, namespace = connect()
     with api:
         found = run_experiment(Cluster(api, namespace, EXPERIMENTS), manifest_of(wanted, namespace))
