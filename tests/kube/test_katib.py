@@ -65,7 +65,8 @@ def test_the_collector_reads_the_lines_that_a_training_prints(tmp_path):
 
 
 @pytest.mark.parametrize("kind", katib_judge.KINDS)
-def test_the_crd_takes_the_experiment_and_knows_each_of_its_fields(plane, kind):
+def test_the_crd_takes_the_experiment_and_keeps_it_as_it_is(plane, kind):
+    """Katib's CRD has no schema of the fields; those are its webhook's."""
     crds = katib_judge.source() / "manifests/v1beta1/components/crd"
     plane.apply(yaml.safe_load((crds / "experiment.yaml").read_text("utf-8")))
     namespace = plane.namespace(f"katib-{kind}")
