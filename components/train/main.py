@@ -87,8 +87,9 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.errors import UsageError
     from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
-    from frcnn.spec.overrides import experiment_given, with_records, with_training
+    from frcnn.settings.training import training_run
     from frcnn.steps.run import keep_model, model_file
+    from frcnn.steps.specs import experiment_given, with_records, with_training
     from frcnn.training.gpus import require_tensorflow_gpus
     from frcnn.training.resumable import train_with_s3_backup
 
@@ -116,7 +117,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     else:
         require_tensorflow_gpus(args.gpus)
         lines, amp = metric_lines(args), args.precision == "mixed"
-        result = train_with_s3_backup(spec, folder, uri, key=key, amp=amp, callbacks=lines)
+        result = train_with_s3_backup(training_run(spec), folder, uri, key=key, amp=amp, callbacks=lines)
         print_earlier(lines, result.checkpoint, key)
     keep_model(result.best or result.checkpoint, args.model)
     shutil.copyfile(folder / "status.json", args.model / "status.json")

@@ -77,7 +77,7 @@ def print_earlier(lines: "Sequence[MetricLines]", checkpoint: Path | None, key: 
     """
     if checkpoint is None:
         return
-    from frcnn.model.files.checkpoint import read_record
+    from frcnn.model.files.training_record import read_record
 
     for each in lines:
         each.finish(read_record(checkpoint, key).history)

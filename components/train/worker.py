@@ -66,7 +66,8 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.distributed.world import rank_info
     from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
-    from frcnn.spec.overrides import experiment_given, with_records, with_training
+    from frcnn.settings.training import training_run
+    from frcnn.steps.specs import experiment_given, with_records, with_training
     from frcnn.training.gpus import require_tensorflow_gpus
     from frcnn.training.resumable import train_with_s3_backup
 
@@ -80,10 +81,10 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
         folder = Path(name)
         start = _brought(args.start_from, folder / "start") if args.start_from else None
         spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
-        spec = chosen_spec(args, spec)
+        run = training_run(chosen_spec(args, spec))
         key, amp, lines = resolve_key(None, spec.enc_key), args.precision == "mixed", metric_lines(args)
         place = folder / "results"
-        result = train_with_s3_backup(spec, place, args.checkpoints, key=key, amp=amp, callbacks=lines)
+        result = train_with_s3_backup(run, place, args.checkpoints, key=key, amp=amp, callbacks=lines)
         print_earlier(lines, result.checkpoint, key)
     return {}
 

@@ -77,8 +77,8 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from components.katib.follow import run_experiment
     from components.katib.parameters import choices_of
     from components.mpijob.api import EXPERIMENTS, Cluster, connect
-    from frcnn.spec.overrides import experiment_given
     from frcnn.steps.run import write_parameter
+    from frcnn.steps.specs import experiment_given
     from frcnn.tuning.trial_spec import best_spec
 
     logging.getLogger("components").setLevel(logging.INFO)

@@ -16,7 +16,7 @@ from components.train.main import parser as train_flags
 from components.train.trial import chosen_spec
 from components.train.worker import parser as worker_flags
 from frcnn.errors import UsageError
-from frcnn.spec.overrides import experiment_given
+from frcnn.steps.specs import experiment_given
 from frcnn.tuning.space import Searched, Space
 from frcnn.tuning.trial_spec import best_spec
 from tests.support import katib

@@ -251,12 +251,14 @@ def _space(spec: Experiment, space: Location | None, archs: Sequence[str]) -> "S
 
 def _check_validation(spec: Experiment) -> None:
     """Checks that the trials can be judged, before any of them runs."""
-    from frcnn.data.input.sources import has_validation, training_sources, validation_sources
+    from frcnn.data.input.sources import training_sources, validation_sources
+    from frcnn.settings.data import data_settings
 
-    if not has_validation(spec):
+    data = spec.dataset_config
+    if data.validation_data_source is None and data.validation_fold is None:
         raise DataError(
             f"{spec.source or 'The spec'} names no validation set, so trials cannot be compared. Set "
             "dataset_config.validation_fold or dataset_config.validation_data_source."
         )
-    training_sources(spec)
-    validation_sources(spec)
+    training_sources(data_settings(spec))
+    validation_sources(data_settings(spec))

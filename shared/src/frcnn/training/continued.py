@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.errors import NotFiniteError
-from frcnn.model.files.checkpoint import read_record
-from frcnn.spec.overrides import with_training
+from frcnn.model.files.training_record import read_record
+from frcnn.settings.training import TrainingRun
 from frcnn.training.run_folder import checkpoint_in, epoch_of, epochs_of_this_run
 from frcnn.training.trainer import TrainResult, train
 from frcnn.training.unvalidated import lacks_validation
 
 if TYPE_CHECKING:
     import keras
-
-    from frcnn.spec.schema.experiment import Experiment
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +26,7 @@ _KEPT_CHECKPOINTS = 2
 
 
 def train_or_resume(
-    spec: "Experiment",
+    run: TrainingRun,
     folder: Path,
     *,
     key: str = "",
@@ -41,7 +39,7 @@ def train_or_resume(
     all epochs are done and validated, it only returns the result.
 
     Args:
-        spec: Checked spec. A start named in it applies only if `folder` has no checkpoint.
+        run: Settings of the training. A start named in them applies only if `folder` has no checkpoint.
         folder: Checkpoint folder, used by this training only.
         key: Key of the sealed checkpoints; empty for plain ones.
         amp: Whether layers compute in 16 bits.
@@ -53,22 +51,21 @@ def train_or_resume(
     Raises:
         FrcnnError: See `frcnn.training.trainer.train`.
     """
-    spec = _keeping_few(spec)
+    run = _keeping_few(run)
     newest = checkpoint_in(folder, "latest")
     if newest is None:
-        return train(spec, folder, key=key, amp=amp, callbacks=callbacks)
-    all_trained = epoch_of(newest.name) >= spec.training_config.num_epochs
-    if all_trained and not lacks_validation(spec, read_record(newest, key)):
-        return finished(folder, key) or train(spec, folder, key=key, amp=amp, callbacks=callbacks)
+        return train(run, folder, key=key, amp=amp, callbacks=callbacks)
+    all_trained = epoch_of(newest.name) >= run.epochs
+    if all_trained and not lacks_validation(run, read_record(newest, key)):
+        return finished(folder, key) or train(run, folder, key=key, amp=amp, callbacks=callbacks)
     for checkpoint in epochs_of_this_run(folder):
         epoch = epoch_of(checkpoint.name)
-        log.info("Resuming from %s, %d of %d epochs", checkpoint, epoch, spec.training_config.num_epochs)
+        log.info("Resuming from %s, %d of %d epochs", checkpoint, epoch, run.epochs)
         try:
-            resumed = with_training(spec, epochs=0, retrain=None, resume=checkpoint)
-            return train(resumed, folder, key=key, amp=amp, callbacks=callbacks)
+            return train(run.resumed_from(checkpoint), folder, key=key, amp=amp, callbacks=callbacks)
         except NotFiniteError as error:
             log.warning("%s", error)
-    return train(spec, folder, key=key, amp=amp, callbacks=callbacks)
+    return train(run, folder, key=key, amp=amp, callbacks=callbacks)
 
 
 def finished(folder: Path, key: str = "") -> TrainResult | None:
@@ -88,8 +85,7 @@ def finished(folder: Path, key: str = "") -> TrainResult | None:
     return TrainResult.of(read_record(newest, key), newest, best if best != newest else None)
 
 
-def _keeping_few(spec: "Experiment") -> "Experiment":
-    if spec.training_config.keep_checkpoints:
-        return spec
-    training = dataclasses.replace(spec.training_config, keep_checkpoints=_KEPT_CHECKPOINTS)
-    return dataclasses.replace(spec, training_config=training)
+def _keeping_few(run: TrainingRun) -> TrainingRun:
+    if run.checkpoints.keep:
+        return run
+    return dataclasses.replace(run, checkpoints=dataclasses.replace(run.checkpoints, keep=_KEPT_CHECKPOINTS))

@@ -16,14 +16,14 @@ from frcnn.training.run_folder import epoch_of, only_training_in
 if TYPE_CHECKING:
     import keras
 
-    from frcnn.spec.schema.experiment import Experiment
+    from frcnn.settings.training import TrainingRun
     from frcnn.training.trainer import TrainResult
 
 log = logging.getLogger(__name__)
 
 
 def train_with_s3_backup(
-    spec: "Experiment",
+    run: "TrainingRun",
     folder: Path,
     uri: str = "",
     *,
@@ -38,7 +38,7 @@ def train_with_s3_backup(
     wait.
 
     Args:
-        spec: Checked spec.
+        run: Settings of the training.
         folder: Local folder, used by this training only.
         uri: S3 URI, used by this training only. For any other value the files stay in `folder`.
         key: Key of the sealed checkpoints; empty for plain ones.
@@ -55,11 +55,11 @@ def train_with_s3_backup(
         FrcnnError: See `frcnn.training.trainer.train`.
     """
     with only_training_in(folder, rank_info()):
-        return _train_and_keep(spec, folder, uri, key, amp=amp, store=store, callbacks=callbacks)
+        return _train_and_keep(run, folder, uri, key, amp=amp, store=store, callbacks=callbacks)
 
 
 def _train_and_keep(
-    spec: "Experiment",
+    run: "TrainingRun",
     folder: Path,
     uri: str,
     key: str,
@@ -69,13 +69,13 @@ def _train_and_keep(
     callbacks: Sequence["keras.callbacks.Callback"],
 ) -> "TrainResult":
     if not is_remote(uri):
-        return train_or_resume(spec, folder, key=key, amp=amp, callbacks=callbacks)
+        return train_or_resume(run, folder, key=key, amp=amp, callbacks=callbacks)
     store = store or Store.from_environment()
     download_checkpoint(store, uri, folder)
     if rank_info().rank:
-        return train_or_resume(spec, folder, key=key, amp=amp, callbacks=callbacks)
+        return train_or_resume(run, folder, key=key, amp=amp, callbacks=callbacks)
     with Mirror(store, folder, uri):
-        return train_or_resume(spec, folder, key=key, amp=amp, callbacks=callbacks)
+        return train_or_resume(run, folder, key=key, amp=amp, callbacks=callbacks)
 
 
 def download_checkpoint(store: Store, uri: str, folder: Path) -> None:
