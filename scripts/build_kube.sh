@@ -1,7 +1,6 @@
 #!/bin/sh
 # Builds a Kubernetes API server and its controllers for `make test-kube`, once; prints the folder they are in.
-# Also builds tests/kube/katib, Katib's own code as the judge of our Experiments. Needs Go 1.26 or later.
-# With MPI_OPERATOR=<checkout of kubeflow/mpi-operator>, builds that controller, too.
+# Needs Go 1.26 or later. With MPI_OPERATOR=<checkout of kubeflow/mpi-operator>, builds that controller, too.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 module="$here/tests/kube/server"
@@ -21,11 +20,5 @@ if [ -n "${MPI_OPERATOR:-}" ] && [ ! -x "$folder/mpi-operator" ]; then
   echo "building mpi-operator of $MPI_OPERATOR" >&2
   (cd "$MPI_OPERATOR" && go build -trimpath -o "$folder/mpi-operator" ./cmd/mpi-operator)
   cp "$MPI_OPERATOR/manifests/base/kubeflow.org_mpijobs.yaml" "$folder/"
-fi
-judge="${FRCNN_KATIB_JUDGE:-${XDG_CACHE_HOME:-$HOME/.cache}/frcnn/kube/katib-judge}"
-if [ ! -x "$judge" ] && command -v go >/dev/null; then
-  echo "building the judge of Katib's Experiments: some 5 minutes of CPU time" >&2
-  mkdir -p "$(dirname "$judge")"
-  (cd "$here/tests/kube/katib" && go build -trimpath -o "$judge" .)
 fi
 echo "$folder"

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,6 @@ ROOT = Path(__file__).parents[2]
 NAME, NAMESPACE = "tune-bccd", "team"
 # Awkward on purpose: quotes, a dollar sign, a line break.
 ODD = '# it\'s $HOME, "$(S3_ENDPOINT)" and $$\n'
-RECORDED = ROOT / "tests/katib/recorded"
 
 
 @functools.cache
@@ -128,11 +126,6 @@ def fails(double: "KubernetesDouble", found: dict[str, Any]) -> None:
     """Plays the controller: too many trials failed."""
     current = double.find("experiments", found["metadata"]["name"])
     double.put("experiments", {**current, "status": status(current, "Failed")})
-
-
-def read(name: str) -> Any:
-    """Reads what Katib's own code answered; see tests/kube/test_katib.py."""
-    return json.loads((RECORDED / name).read_text("utf-8"))
 
 
 def again(text: str) -> Any:

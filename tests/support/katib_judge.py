@@ -1,13 +1,9 @@
-"""Katib's own code as the judge of an Experiment: the program of tests/kube/katib, built where Go is.
-
-`python -m tests.support.katib_judge` writes down what it answers, for the tests that run without Go.
-"""
+"""Katib's own code as the judge of an Experiment: the program of tests/kube/katib, built where Go is."""
 
 import functools
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -22,11 +18,11 @@ KINDS = {"job": 1, "mpijob": 2}
 
 @functools.cache
 def program() -> Path:
-    """Returns the program that `scripts/build_kube.sh` builds; skips the tests without it."""
+    """Returns the program that `scripts/build_katib_judge.sh` builds; skips the tests without it."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     path = Path(os.environ.get("FRCNN_KATIB_JUDGE") or cache / "frcnn/kube/katib-judge")
     if not path.is_file():
-        pytest.skip(f"no {path}: scripts/build_kube.sh builds it, where Go is")
+        pytest.skip(f"no {path}: scripts/build_katib_judge.sh builds it, where Go is")
     return path
 
 
@@ -77,22 +73,3 @@ def collected(log: Path, metric: str, line: str) -> list[list[str]]:
     """Time, name and value of each metric that the collector finds in a log."""
     answer: list[list[str]] = ask(["collect", str(log), metric, line])["values"]
     return answer
-
-
-def record(kind: str) -> dict[str, Any]:
-    """What Katib makes of the tests' Experiment, as it is kept."""
-    experiment = katib.manifest(KINDS[kind])
-    return {"experiment": experiment, "objections": validated(experiment), "trial": trial(experiment)}
-
-
-def main() -> None:
-    """Writes the files; prints their names."""
-    katib.RECORDED.mkdir(exist_ok=True)
-    for kind in KINDS:
-        path = katib.RECORDED / f"{kind}.json"
-        path.write_text(json.dumps(record(kind), indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        sys.stdout.write(f"{path}\n")
-
-
-if __name__ == "__main__":
-    main()
