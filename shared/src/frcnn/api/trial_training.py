@@ -60,7 +60,9 @@ class ChildTrainer:
             on_log=on_log,
             environment=share_of(training.slot, self._jobs, os.environ),
         )
-        return Trained(result.model, result.mean_ap)
+        validated = ((each.epoch, each.mean_ap) for each in result.history)
+        curve = tuple((epoch, value) for epoch, value in validated if value is not None)
+        return Trained(result.model, result.mean_ap, curve)
 
     def measure(
         self, model: Path, spec: "Experiment", objectives: tuple[Objective, ...]
