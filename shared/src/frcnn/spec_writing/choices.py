@@ -8,8 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from frcnn.spec_writing.facts import Facts
+from frcnn.spec_writing.facts import MOST_FITTED, SMALL_SHARE, Facts
 from frcnn.survey.anchors import Anchors, Coverage, best_iou, class_weights, fit_enough
+from frcnn.survey.network_input import NetworkInput
+from frcnn.survey.tables import Tables
 
 Goal = Literal["accuracy", "speed", "edge"]
 GOALS: tuple[Goal, ...] = ("accuracy", "speed", "edge")
@@ -99,6 +101,20 @@ class Choices:
     proposals: int
     detections: int
 
+    def summary(self) -> str:
+        """Returns what was found and chosen, in a few lines."""
+        facts, coverage = self.facts, self.coverage.to_dict()
+        return "\n".join(
+            [
+                f"{facts.images} training images of about {facts.width} x {facts.height}, "
+                f"{sum(facts.classes.values())} objects of {len(facts.classes)} classes",
+                f"{self.arch}, input {self.columns} x {self.rows}, {self.anchors}",
+                f"anchors at IoU {RPN_MAX_OVERLAP} for {coverage['full_share']:.0%} of the objects, below "
+                f"{RPN_MIN_OVERLAP} for {coverage['missed_share']:.1%}",
+                f"{self.epochs} epochs of batch {self.batch}, learning rate {self.base_lr:g}",
+            ]
+        )
+
 
 def choose(
     facts: Facts,
@@ -148,6 +164,27 @@ def choose(
         proposals=max(200, 4 * max_objects),
         detections=max(100, 2 * max_objects),
     )
+
+
+def suggested_input(tables: Tables) -> NetworkInput:
+    """Returns the network input that a new spec for accuracy would have.
+
+    Args:
+        tables: Survey of the data set.
+    """
+    images = tables.usable
+    height, width = (round(float(np.median(images[side]))) for side in ("height", "width"))
+    sides = [np.zeros(0)]
+    step = max(1, len(tables.objects) // MOST_FITTED)
+    for rows in tables.chunks():
+        rows = rows[::step]
+        owners = tables.images[rows["image"]]
+        share = (rows["box"][:, 2:] - rows["box"][:, :2]) / np.stack([owners["width"], owners["height"]], 1)
+        sides.append(np.sqrt((share * [width, height]).prod(axis=1)))
+    every = np.concatenate(sides)
+    small = float(np.quantile(every, SMALL_SHARE)) if len(every) else 1.0
+    rows_, columns = input_size(height, width, small, LIMITS["accuracy"])
+    return NetworkInput.of_size(rows_, columns)
 
 
 def arch_in_name(name: str) -> str | None:
@@ -252,9 +289,17 @@ def batch_size(
     return batch, why
 
 
-# Values per pixel of the network input, and per RoI, that a training step keeps: `frcnn model summary`.
-_VALUES: dict[str, tuple[float, float]] = {}
-_OTHER_VALUES = (170.0, 700_000.0)
+# Memory of the outputs of all layers for one image of 288 x 384 with 64 RoIs, MiB: `frcnn model summary`.
+_OUTPUTS_MIB = {
+    "resnet:10": 109,
+    "resnet:18": 172,
+    "resnet:34": 249,
+    "resnet:50": 754,
+    "mobilenet_v2": 576,
+    "vgg:16": 360,
+}
+_OTHER_OUTPUTS_MIB = 800
+_MEASURED_PIXELS, _MEASURED_ROIS = 288 * 384, 64
 
 
 def image_bytes(arch: str, pixels: int, rois: int) -> int:
@@ -265,5 +310,6 @@ def image_bytes(arch: str, pixels: int, rois: int) -> int:
         pixels: Pixels of the network input.
         rois: RoIs per image.
     """
-    body, head = _VALUES.get(arch, _OTHER_VALUES)
-    return int(4 * (body * pixels + head * rois))
+    # The backbone's outputs follow the pixels and the head's the RoIs; each is about half.
+    factor = (pixels / _MEASURED_PIXELS + rois / _MEASURED_ROIS) / 2
+    return int((_OUTPUTS_MIB.get(arch, _OTHER_OUTPUTS_MIB) << 20) * factor)

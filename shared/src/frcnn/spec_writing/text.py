@@ -140,7 +140,7 @@ def _reasons(choices: Choices) -> dict[str, str]:
     shortest = " (square root of the batch size)" if choices.batch != 4 else ""
     return {
         "size_why": (
-            f"images are about {facts.height} x {facts.width}; 5 % of the objects are below {small:.0f} px here"
+            f"images are about {facts.height} x {facts.width}; 5 % of objects are below {small:.0f} px here"
         ),
         "arch_why": f"for the goal {choices.goal}, from {start}; see docs/backbones.md",
         "coverage_why": (

@@ -68,9 +68,16 @@ class Tables:
     regions: int
 
     def chunks(self) -> Iterator[np.ndarray]:
-        """Yields the objects in parts of limited size."""
-        for start in range(0, len(self.objects), CHUNK):
-            yield np.asarray(self.objects[start : start + CHUNK])
+        """Yields the objects in parts of limited size; those of an image are in one part."""
+        owners = self.objects["image"]
+        start = 0
+        while start < len(owners):
+            end = start + CHUNK
+            if end < len(owners):
+                first = int(np.searchsorted(owners, owners[end]))
+                end = first if first > start else int(np.searchsorted(owners, owners[end], "right"))
+            yield np.asarray(self.objects[start:end])
+            start = end
 
     def place(self, image: int) -> Place:
         """Returns the place of an image.
