@@ -39,6 +39,10 @@ class Anchors:
         scales, ratios = (", ".join(f"{value:g}" for value in part) for part in (self.scales, self.ratios))
         return f"scales {scales}; ratios {ratios}"
 
+    def to_dict(self) -> dict[str, list[float]]:
+        """Returns scales and ratios."""
+        return {"scales": list(self.scales), "ratios": list(self.ratios)}
+
 
 @dataclasses.dataclass
 class Coverage:
