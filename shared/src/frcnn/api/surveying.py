@@ -48,7 +48,7 @@ class DataReport:
     objects: Mapping[str, int]
     findings: tuple[Finding, ...]
     page: Path | None
-    content: Mapping[str, Any] = dataclasses.field(repr=False)
+    content: Mapping[str, object] = dataclasses.field(repr=False)
 
 
 def data_report(
