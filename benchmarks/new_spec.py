@@ -3,9 +3,9 @@
     python -m benchmarks.new_spec BCCD_DIR --epochs 5
     python -m benchmarks.new_spec BCCD_DIR --epochs 5 --rois 16        a third of the time, for both specs
 
-BCCD_DIR has images, labels and the official split, as examples/bccd/prepare.py takes it. Both trainings see the
-same images; each is judged on the test split with its own evaluation settings. Anchor coverage is that of the
-training split in the network input of the spec.
+BCCD_DIR has images, labels and the official split, as examples/bccd/prepare.py takes it. Both trainings see
+the same images; each is judged on the test split with its own evaluation settings. Anchor coverage is that of
+the training split in the network input of the spec.
 """
 
 import argparse
@@ -39,9 +39,7 @@ def main() -> None:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("bccd_dir", type=Path, help="folder with images, labels and the official split")
     flags.add_argument("--epochs", type=int, default=5, help="epochs of both trainings (default: 5)")
-    flags.add_argument(
-        "--rois", type=int, help="RoIs per image in training, for both (default: as in the specs)"
-    )
+    flags.add_argument("--rois", type=int, help="RoIs per image in training, for both (default: each spec's)")
     flags.add_argument("--only", choices=("ready", "new"), help="train one of the two")
     args = flags.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -89,7 +87,7 @@ def _trained(name: str, spec: frcnn.Spec, work: Path, epochs: int) -> Row:
     return Row(
         name,
         f"{size.width} x {size.height}" if size is not None else "dynamic",
-        f"{', '.join(f'{value:g}' for value in boxes.scale)}; {', '.join(f'{value:g}' for value in boxes.ratio)}",
+        "; ".join(", ".join(f"{value:g}" for value in values) for values in (boxes.scale, boxes.ratio)),
         given["full_share"],
         given["mean_iou"],
         found.mean_ap,
