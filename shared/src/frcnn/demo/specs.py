@@ -13,6 +13,8 @@ from frcnn.spec_writing.text import Places, experiment_text
 
 # Images are reduced only to limit the pixels; the RoIs per image cause most of a step's cost.
 LIMITS = GoalLimits(math.inf, 0, 384 * 288, most_rois=32, arch="resnet:10")
+# Proposals per image in evaluation and inference, whose heads they cost.
+PROPOSALS = 100
 
 
 def convert_spec(folder: Path, image_dir: str, label_dir: str, extension: str, val_split: int = 20) -> str:
@@ -63,7 +65,8 @@ def experiment_spec(found: Facts, paths: "Paths", extension: str, epochs: int) -
         annotated=paths.annotated,
         labels=paths.labels,
     )
-    return experiment_text(dataclasses.replace(choices, epochs=epochs), places)
+    choices = dataclasses.replace(choices, epochs=epochs, proposals=PROPOSALS)
+    return experiment_text(choices, places)
 
 
 @dataclasses.dataclass(frozen=True)
