@@ -5,7 +5,9 @@ Losing the machine costs at most one checkpoint interval.
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from frcnn.errors import NotFiniteError
 from frcnn.model.files.training_record import read_record
@@ -14,13 +16,23 @@ from frcnn.training.run_folder import checkpoint_in, epoch_of, epochs_of_this_ru
 from frcnn.training.trainer import TrainResult, train
 from frcnn.training.unvalidated import lacks_validation
 
+if TYPE_CHECKING:
+    import keras
+
 log = logging.getLogger(__name__)
 
 # The newest checkpoint, to resume from, and the previous one.
 _KEPT_CHECKPOINTS = 2
 
 
-def train_or_resume(run: TrainingRun, folder: Path, *, key: str = "", amp: bool = False) -> TrainResult:
+def train_or_resume(
+    run: TrainingRun,
+    folder: Path,
+    *,
+    key: str = "",
+    amp: bool = False,
+    callbacks: Sequence["keras.callbacks.Callback"] = (),
+) -> TrainResult:
     """Trains like `frcnn.training.trainer.train`, resuming from a checkpoint in the folder.
 
     It resumes from the newest checkpoint whose weights are finite. Without one, it trains from the start. If
@@ -31,6 +43,7 @@ def train_or_resume(run: TrainingRun, folder: Path, *, key: str = "", amp: bool 
         folder: Checkpoint folder, used by this training only.
         key: Key of the sealed checkpoints; empty for plain ones.
         amp: Whether layers compute in 16 bits.
+        callbacks: Callbacks that run after validation.
 
     Returns:
         Result of the training.
@@ -41,18 +54,18 @@ def train_or_resume(run: TrainingRun, folder: Path, *, key: str = "", amp: bool 
     run = _keeping_few(run)
     newest = checkpoint_in(folder, "latest")
     if newest is None:
-        return train(run, folder, key=key, amp=amp)
+        return train(run, folder, key=key, amp=amp, callbacks=callbacks)
     all_trained = epoch_of(newest.name) >= run.epochs
     if all_trained and not lacks_validation(run, read_record(newest, key)):
-        return finished(folder, key) or train(run, folder, key=key, amp=amp)
+        return finished(folder, key) or train(run, folder, key=key, amp=amp, callbacks=callbacks)
     for checkpoint in epochs_of_this_run(folder):
         epoch = epoch_of(checkpoint.name)
         log.info("Resuming from %s, %d of %d epochs", checkpoint, epoch, run.epochs)
         try:
-            return train(run.resumed_from(checkpoint), folder, key=key, amp=amp)
+            return train(run.resumed_from(checkpoint), folder, key=key, amp=amp, callbacks=callbacks)
         except NotFiniteError as error:
             log.warning("%s", error)
-    return train(run, folder, key=key, amp=amp)
+    return train(run, folder, key=key, amp=amp, callbacks=callbacks)
 
 
 def finished(folder: Path, key: str = "") -> TrainResult | None:
