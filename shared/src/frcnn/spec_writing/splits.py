@@ -112,7 +112,7 @@ def role(name: str) -> str:
 
 def quoted(text: object) -> str:
     """Returns a text as a string of the protobuf text format."""
-    return f'"{text_encoding.CEscape(str(text).encode(), as_utf8=True)}"'  # type: ignore[arg-type]
+    return f'"{text_encoding.CEscape(str(text).encode(), as_utf8=True)}"'
 
 
 def _by_role(names: Sequence[str], sizes: Sequence[int]) -> dict[str, int]:

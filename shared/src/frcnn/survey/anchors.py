@@ -202,7 +202,8 @@ def class_weights(labels: np.ndarray) -> np.ndarray:
         Weights, float64 `[N]`.
     """
     counts = np.bincount(labels, minlength=1)
-    return 1.0 / np.sqrt(counts[labels])
+    weights: np.ndarray = 1.0 / np.sqrt(counts[labels])
+    return weights
 
 
 def fit_enough(
@@ -277,7 +278,8 @@ def _shape_iou(
     width, height = np.exp(scale + ratio / 2)[:, None], np.exp(scale - ratio / 2)[:, None]
     wide, high = np.exp(centers_scale + centers_ratio / 2), np.exp(centers_scale - centers_ratio / 2)
     shared = np.minimum(width, wide) * np.minimum(height, high)
-    return shared / (width * height + wide * high - shared)
+    iou: np.ndarray = shared / (width * height + wide * high - shared)
+    return iou
 
 
 def _rounded(scales: np.ndarray, ratios: np.ndarray) -> Anchors:

@@ -80,7 +80,7 @@ def _equal_files(tables: Tables, usable: np.ndarray) -> tuple[tuple[int, ...], .
 
 def _hashes(tables: Tables, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns indices of the images that could be decoded, and their hashes, uint64 `[N, 4]`."""
-    import imagehash  # type: ignore[import-untyped]
+    import imagehash
 
     numbers, words = [], []
     for number in track(chosen.tolist(), "comparing pictures"):

@@ -78,7 +78,8 @@ class NetworkInput:
         if not (self.images.auto_resize or self.images.dynamic):
             return boxes.astype(float)
         scale = self.sizes(images) / np.stack([images["height"], images["width"]], axis=1)
-        return boxes * np.tile(scale[:, ::-1], 2)
+        scaled: np.ndarray = boxes * np.tile(scale[:, ::-1], 2)
+        return scaled
 
     def kept(self, boxes: np.ndarray, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rounds and clips boxes, and finds those that training keeps.

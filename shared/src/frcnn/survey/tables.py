@@ -95,7 +95,8 @@ class Tables:
     @property
     def usable(self) -> np.ndarray:
         """Rows of the images that can be trained on."""
-        return self.images[self.images["usable"]]
+        rows: np.ndarray = self.images[self.images["usable"]]
+        return rows
 
 
 class ObjectFile:
