@@ -115,14 +115,17 @@ def _write_specs(paths: "Paths", found: tuple[str, str, str], epochs: int | None
     """
     from frcnn.cli.spec_flags import load_convert_spec
     from frcnn.data.conversion.convert import make_plan
-    from frcnn.demo.specs import convert_spec, experiment_spec, survey
+    from frcnn.demo.specs import convert_spec, experiment_spec
     from frcnn.files import write_text
     from frcnn.settings.conversion import conversion_settings
+    from frcnn.spec_writing.facts import facts_of
+    from frcnn.survey.collect import surveyed
+    from frcnn.survey.sources import plan_source
 
     write_text(paths.specs / "convert.txt", convert_spec(paths.data, *found))
     plan = make_plan(conversion_settings(load_convert_spec(paths.specs / "convert.txt")))
-    readings = (plan.reader.read(job) for fold in plan.folds for job in fold)
-    facts = survey(reading.record for reading in readings if reading.record is not None)
+    with surveyed([plan_source(plan, str(paths.data), paths.data)]) as tables:
+        facts = facts_of(tables, tables.folds)
     epochs = epochs or default_epochs(facts.images)
     write_text(paths.specs / "experiment.txt", experiment_spec(facts, paths, found[2], epochs))
     _copy_samples(_held_out(plan, paths.data), paths.samples)
