@@ -1,4 +1,4 @@
-"""Nodes, disk space and image pull secrets of the steps' pods, as configured by the owner of a cluster.
+"""Nodes, disk space, pull secrets and security context of the steps' pods, as the cluster's owner needs them.
 
 Like images, they are written into the pipeline when it is compiled. The flags of `submit`, `schedule`,
 `publish` and `compile` are passed on in environment variables.
@@ -20,6 +20,9 @@ NODE_SELECTOR_VARIABLE = "FRCNN_STEP_NODE_SELECTORS"
 TOLERATION_VARIABLE = "FRCNN_STEP_TOLERATIONS"
 STORAGE_VARIABLE = "FRCNN_STEP_EPHEMERAL_STORAGE"
 PULL_SECRET_VARIABLE = "FRCNN_STEP_PULL_SECRETS"
+NON_ROOT_VARIABLE = "FRCNN_STEP_NON_ROOT"
+# The first release that has a security context. Older ones refuse a pipeline with fields that they do not know.
+SECURITY_CONTEXT_SINCE = (2, 16)
 # No backend supports ephemeral storage in a step's resources. All of them accept any resource name in the
 # accelerator limit, however, and Kubernetes uses a limit as the request, too.
 STORAGE_RESOURCE = "ephemeral-storage"
@@ -119,6 +122,15 @@ def choose(args: argparse.Namespace) -> None:
             os.environ[variable] = "\n".join(texts)
 
 
+def choose_release(release: tuple[int, ...] | None) -> None:
+    """Stores what a server's release supports in an environment variable, like `choose`.
+
+    Args:
+        release: Release of the server, such as (2, 16, 1). `None` if it is unknown.
+    """
+    os.environ[NON_ROOT_VARIABLE] = "1" if release is not None and release >= SECURITY_CONTEXT_SINCE else ""
+
+
 def apply(task: "dsl.PipelineTask", name: str, *, accelerators: bool) -> None:
     """Applies the settings in the environment variables to a step.
 
@@ -140,6 +152,9 @@ def apply(task: "dsl.PipelineTask", name: str, *, accelerators: bool) -> None:
     secrets = [each.text for each in _settings(PULL_SECRET_VARIABLE) if each.applies(name)]
     if secrets:
         kubernetes.set_image_pull_secrets(task, secrets)
+    if os.environ.get(NON_ROOT_VARIABLE):
+        # No user is named: the images have a numeric one, and some clusters assign one to each namespace.
+        kubernetes.set_security_context(task, run_as_non_root=True)
     for setting in _settings(STORAGE_VARIABLE):
         if setting.applies(name) and not accelerators:
             task.set_accelerator_type(STORAGE_RESOURCE).set_accelerator_limit(size(setting.text))

@@ -84,6 +84,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_records, with_training
+    from frcnn.steps.records_place import records_place
     from frcnn.steps.run import keep_model, model_file
     from frcnn.training.gpus import require_tensorflow_gpus
     from frcnn.training.resumable import train_with_s3_backup
@@ -98,7 +99,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     alone = args.num_workers == 1
     require_driver_gpus(args.gpus if alone else 0)
     start = model_file(args.start_from) if args.start_from else None
-    records = _records(args) if alone else args.records_uri
+    records = records_place(args.records, args.records_uri) if alone else args.records_uri
     spec = with_records(experiment_given(args.spec), records)
     spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
     folder, uri = _places(args, spec.text, records)
@@ -115,35 +116,6 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     shutil.copyfile(folder / "status.json", args.model / "status.json")
     shutil.rmtree(args.model / "checkpoints", ignore_errors=True)
     return {"model": {"arch": spec.model_config.arch, **result.metrics()}, "metrics": result.metrics()}
-
-
-def _records(args: argparse.Namespace) -> "Path | str":
-    """Returns the folder or s3:// URI that this process reads the records from.
-
-    Raises:
-        UsageError: No records are given, or their URI is not supported.
-        DataError: The folder does not exist.
-    """
-    from components.train.places import as_s3
-    from frcnn.errors import DataError, UsageError
-
-    if args.records is not None and not args.records_uri:
-        return Path(args.records)
-    if not args.records_uri:
-        raise UsageError("Missing --records-uri. Set it to the URI of the records, or --records to a folder.")
-    place = as_s3(args.records_uri)
-    if place:
-        return place
-    if "://" in args.records_uri:
-        raise UsageError(
-            f"--records-uri {args.records_uri}: unsupported URI; expected s3://bucket/prefix or a folder. "
-            "The cluster's pipelines must store artifacts on S3."
-        )
-    if not Path(args.records_uri).is_dir():
-        raise DataError(
-            f"--records-uri {args.records_uri}: no such folder. Check that its volume is mounted."
-        )
-    return Path(args.records_uri)
 
 
 def _places(args: argparse.Namespace, spec_text: str, records: "Path | str") -> tuple[Path, str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from frcnn.errors import RunError, UsageError
+from pipelines import pods
 from pipelines.remote import connection, cron, package
 
 log = logging.getLogger("frcnn.pipeline")
@@ -134,6 +135,7 @@ def _submit(args: argparse.Namespace) -> None:
     arguments = package.arguments(args)
     server = connection.Connection(connection.server(args))
     server.require_release()
+    pods.choose_release(server.release)
     with package.compiled(args) as path:
         run_id = actions.start(
             server,
@@ -178,6 +180,7 @@ def _schedule(args: argparse.Namespace) -> None:
     arguments = package.arguments(args)
     server = connection.Connection(connection.server(args))
     server.require_release()
+    pods.choose_release(server.release)
     with package.compiled(args) as path:
         made = actions.schedule(
             server,
@@ -263,6 +266,7 @@ def _publish(args: argparse.Namespace) -> None:
         raise UsageError(f"--package {args.package}: no such file. Create one with frcnn pipeline compile.")
     server = connection.Connection(connection.server(args))
     server.require_release()
+    pods.choose_release(server.release)
     with contextlib.nullcontext(args.package) if args.package else package.compiled(args) as path:
         version, new = actions.publish(server, path, args.version)
     sys.stdout.write(f"pipeline version: {version}{'' if new else ' (already exists)'}\n")

@@ -18,7 +18,7 @@ PATH = [str(ROOT / "shared" / "src"), str(ROOT)]
 OTHERS = {"train": ("retrain",), "evaluate": ("evaluate_retrained",)}
 DEFINITIONS = [(step, name) for step in STEPS for name in (step, *OTHERS.get(step, ()))]
 # In place of --records-uri, for people who run the script by hand.
-BY_HAND = {"train": {"--records"}}
+BY_HAND = {"train": {"--records"}, "evaluate": {"--records"}, "export": {"--records"}}
 
 
 def definition(step, name):

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from components.train import main as train
-from components.train.places import as_s3
 from frcnn import gpus
+from frcnn.steps.records_place import as_s3
 from tests.pipeline.tiny import SPEC
 
 
