@@ -167,7 +167,9 @@ def choose_images(args: argparse.Namespace) -> None:
 def _text(flag: str, place: str, load: Any) -> str:
     if place.startswith("s3://"):
         return place
-    text: str = load(Path(place)).text
+    from pipelines.spec_key import text_for_cluster
+
+    text = text_for_cluster(load(Path(place)), place)
     most = MOST_ARGUMENT_BYTES - _BESIDE_THE_SPEC_BYTES
     # Kubeflow Pipelines writes text unchanged, except for characters that JSON must escape.
     if (size := len(json.dumps(text, ensure_ascii=False).encode())) > most:

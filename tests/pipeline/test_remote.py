@@ -134,6 +134,21 @@ def test_fields_that_are_set_are_sent_in_the_text_of_the_spec(kubeflow, spec, ca
     assert len(kubeflow.runs) == 1
 
 
+@pytest.mark.parametrize("command", ["submit", "schedule"])
+def test_no_request_has_the_key_of_a_spec(kubeflow, tmp_path, command, caplog, capsys):
+    path = tmp_path / "sealed.txt"
+    path.write_text(f'# hush\nenc_key: "hush"\n{SPEC}')
+    words = ("--spec", path, "--data", "s3://data/kitti", "--host", kubeflow.url)
+    more = ("--name", "weekly", "--cron", "0 2 * * 0") if command == "schedule" else ()
+    assert frcnn(command, *words, *more) == 0
+    (sent,) = kubeflow.runs if command == "submit" else kubeflow.schedules
+    assert "hush" not in json.dumps(sent)
+    assert 'enc_key: "***"' in sent["runtime_config"]["parameters"]["spec"]
+    said = capsys.readouterr()
+    assert "hush" not in said.out + said.err + caplog.text
+    assert "enc_key is not sent" in said.err + caplog.text
+
+
 def test_a_spec_with_faults_is_not_submitted(kubeflow, tmp_path, capsys):
     (tmp_path / "bad.txt").write_text("training_config { num_epochz: 3 }")
     assert submit(kubeflow, tmp_path / "bad.txt") == 2

@@ -38,25 +38,41 @@ http://{{ include "frcnn.fullname" . }}-s3:8333
 {{- end }}
 
 {{- /*
+How the chart is rendered: "cluster" by Helm, which looks at the cluster; "blind" for a cluster at which it cannot
+look (Argo CD, a dry run of the client), so that a list of Secrets is not even an empty list; "" for none (helm template).
+Helm itself needs the right to list Secrets.
+*/}}
+{{- define "frcnn.rendering" -}}
+{{- if lookup "v1" "Secret" .Release.Namespace "" -}}
+cluster
+{{- else if .Capabilities.APIVersions.Has "v1/Pod" -}}
+blind
+{{- end -}}
+{{- end }}
+
+{{- /*
 Access key and secret key as JSON: given, or those that a look at the cluster finds, or made. Both are empty
-where a role stands in for keys, and where an existing secret cannot be looked at (helm template).
+where a role stands in for keys, and where an existing secret cannot be looked at.
 */}}
 {{- define "frcnn.s3Known" -}}
 {{- $name := include "frcnn.s3Secret" . -}}
+{{- $rendering := include "frcnn.rendering" . -}}
 {{- $old := (lookup "v1" "Secret" .Release.Namespace $name).data | default dict -}}
 {{- $oldAccess := get $old .Values.s3.accessKeyField | b64dec | trim -}}
 {{- $oldSecret := get $old .Values.s3.secretKeyField | b64dec | trim -}}
 {{- $access := trim .Values.s3.accessKey -}}
 {{- $secret := trim .Values.s3.secretKey -}}
 {{- if .Values.s3.existingSecret -}}
-  {{- if and (.Capabilities.APIVersions.Has "v1/Pod") (not (and $oldAccess $oldSecret)) -}}
-    {{- fail (printf "s3.existingSecret: no secret %s with the keys %s and %s was found in namespace %s. Make it first; where charts are rendered without a look at the cluster (Argo CD), make a secret frcnn-s3 with accesskey, secretkey, endpoint and region, and set s3.existingSecret=frcnn-s3" $name .Values.s3.accessKeyField .Values.s3.secretKeyField .Release.Namespace) -}}
+  {{- if and (eq $rendering "cluster") (not (and $oldAccess $oldSecret)) -}}
+    {{- fail (printf "s3.existingSecret: no secret %s with the keys %s and %s was found in namespace %s. Create it first" $name .Values.s3.accessKeyField .Values.s3.secretKeyField .Release.Namespace) -}}
+  {{- else if and (eq $rendering "blind") (ne $name "frcnn-s3") -}}
+    {{- fail (printf "s3.existingSecret: the keys of secret %s cannot be copied, because this chart is rendered without access to the cluster (as by Argo CD). Create a secret frcnn-s3 with accesskey, secretkey, endpoint and region in namespace %s, and set s3.existingSecret=frcnn-s3" $name .Release.Namespace) -}}
   {{- end -}}
   {{- $access = $oldAccess -}}
   {{- $secret = $oldSecret -}}
 {{- else if .Values.s3Server.enabled -}}
-  {{- if and (.Capabilities.APIVersions.Has "argoproj.io/v1alpha1/Application") (not $secret) (not $oldSecret) -}}
-    {{- fail "s3.secretKey is needed on a cluster with Argo CD, which renders charts without a look at the cluster: a random key would be another at each sync" -}}
+  {{- if and (eq $rendering "blind") (not $secret) -}}
+    {{- fail "s3.secretKey is needed, because this chart is rendered without access to the cluster (as by Argo CD): a random key would be another one at each rendering" -}}
   {{- end -}}
   {{- $access = $access | default $oldAccess | default "frcnn" -}}
   {{- $secret = $secret | default $oldSecret | default (randAlphaNum 40) -}}
