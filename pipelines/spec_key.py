@@ -71,8 +71,8 @@ def text_for_cluster(spec: "Experiment | DatasetExportConfig", place: str) -> st
     """Returns the text of a spec as it becomes a parameter of a run on a cluster, with masked keys.
 
     A run's parameters can be read in the UI, in the database of Kubeflow, and in every pod of the run. The
-    steps get the key from a secret; without the secret, they refuse the mask, so that no model is left unsealed
-    by accident.
+    steps get the key from a secret; without the secret, they refuse the mask, so that no model is left
+    unsealed by accident.
 
     Args:
         spec: Loaded spec.

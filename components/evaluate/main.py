@@ -85,8 +85,8 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.inference.load import load_detector
     from frcnn.sealing.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_records
+    from frcnn.steps.places import records_place
     from frcnn.steps.quality_gate import Gate
-    from frcnn.steps.records_place import records_place
     from frcnn.steps.run import model_file, write_parameter
 
     gate = Gate(args.minimum_map, args.baseline_map, args.tolerance)

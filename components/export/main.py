@@ -98,7 +98,7 @@ def _calibration(args: argparse.Namespace, spec: "Experiment", folder: Path) -> 
     from frcnn.api.exporting import Int8
     from frcnn.errors import DataError
     from frcnn.spec.overrides import with_records
-    from frcnn.steps.records_place import records_place
+    from frcnn.steps.places import records_place
 
     records = records_place(args.records, args.records_uri)
     folder.mkdir()

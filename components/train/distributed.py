@@ -15,7 +15,7 @@ from components.mpijob.job import TrainingJob, job_name
 from components.mpijob.supervise import FailedTrainingError, NoRoomError, Timeouts, run_job
 from frcnn.errors import UsageError
 from frcnn.sealing.keys import KEY_VARIABLE, masked_spec
-from frcnn.steps.records_place import as_s3
+from frcnn.steps.places import as_s3
 from frcnn.storage import Store
 
 if TYPE_CHECKING:

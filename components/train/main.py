@@ -84,7 +84,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_records, with_training
-    from frcnn.steps.records_place import records_place
+    from frcnn.steps.places import folder_or_s3, records_place
     from frcnn.steps.run import keep_model, model_file
     from frcnn.training.gpus import require_tensorflow_gpus
     from frcnn.training.resumable import train_with_s3_backup
@@ -97,6 +97,12 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         raise UsageError(f"--gpus {args.gpus}: expected 0 or 1")
     # Fail if a requested GPU is missing: training on CPUs would take about a hundred times as long.
     alone = args.num_workers == 1
+    if alone and args.gpus_per_worker:
+        raise UsageError(
+            f"--gpus-per-worker {args.gpus_per_worker}: only for several workers. Set num_workers to 2 or "
+            "more, or step_gpus to 1 to train with one GPU in this step's own pod."
+        )
+    args.checkpoints = folder_or_s3(args.checkpoints, "--checkpoints")
     require_driver_gpus(args.gpus if alone else 0)
     start = model_file(args.start_from) if args.start_from else None
     records = records_place(args.records, args.records_uri) if alone else args.records_uri

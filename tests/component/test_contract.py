@@ -31,7 +31,7 @@ def container(step, name):
 
 
 def flags_of_definition(step, name):
-    return {word for word in container(step, name)["args"] if word.startswith("--")}
+    return {word.partition("=")[0] for word in container(step, name)["args"] if word.startswith("--")}
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -53,8 +53,9 @@ class Release:
         driver_resolves: Whether the driver resolves arguments, IfPresent among them, before the launcher.
         fills_defaults: Whether inputs that are left out get the component's default before that.
         sees_artifacts: Whether IfPresent is true for artifacts that are given.
-        hardens: Whether containers get the security context of compiler/argocompiler/security_context.go, and
-            the pipeline may add to it (driver/k8s.go). Before, it is an unknown field, which the compiler refuses.
+        hardens: Whether containers get the security context of compiler/argocompiler/security_context.go,
+            and the pipeline may add to it (driver/k8s.go). Before, it is an unknown field, which the
+            compiler refuses.
         tells_success: Whether the end of a nested pipeline's tasks reaches the pipeline around it
             (metadata/client.go, UpdateDAGExecutionsState), so that an exit handler is told of success.
     """

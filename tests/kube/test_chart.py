@@ -114,7 +114,7 @@ def test_a_second_release_in_the_namespace_is_refused_with_a_sentence(helm, name
         helm.install(CHART, "other", SERVER, namespace=namespace)
 
 
-def test_a_random_key_is_made_and_kept_by_helm_and_refused_without_a_look_at_the_cluster(helm, core, namespace):
+def test_a_random_key_is_kept_by_helm_and_refused_without_a_look_at_the_cluster(helm, core, namespace):
     with pytest.raises(HelmError, match=r"s3.secretKey is needed, because this chart is rendered without"):
         helm.install(CHART, "vision", SERVER, namespace=namespace, dry_run="client")
     helm.install(CHART, "vision", SERVER, namespace=namespace)

@@ -9,8 +9,7 @@ import yaml
 from frcnn.errors import UsageError
 from pipelines import pods
 from pipelines.compile import compile_all
-from pipelines.remote import package
-from pipelines.remote import versions
+from pipelines.remote import package, versions
 from tests.conformance.backend import RELEASES, BackendError
 from tests.conformance.record import walked
 
@@ -28,7 +27,7 @@ FLAGS = [
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    for name in VARIABLES:
+    for name in (*VARIABLES, "FRCNN_REGISTRY", "FRCNN_TAG"):
         # Set and deleted, so that what the flags put there goes at the end.
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
@@ -135,6 +134,15 @@ def test_a_release_to_compile_for_has_to_be_one(text, message):
     [
         (["--image_pull_secret", "My Login"], "--image_pull_secret My Login: expected the name of a secret"),
         (["--node_selector", "pool"], "--node_selector pool: expected LABEL=VALUE"),
+        (["--node_selector", "pool=a b"], "--node_selector pool=a b: expected LABEL=VALUE"),
+        (["--node_selector", "my pool=a"], "--node_selector my pool=a: expected LABEL=VALUE"),
+        (["--toleration", "a b:NoSchedule"], "--toleration a b:NoSchedule: expected KEY"),
+        (["--ephemeral_storage", "0.5"], "--ephemeral_storage 0.5: expected a size such as 100Gi"),
+        (
+            ["--registry", "https://my.registry/team"],
+            "https://my.registry/team/frcnn-train:0.1.0: no name of",
+        ),
+        (["--tag", "1 2"], "frcnn-train:1 2: no name of an image"),
         (
             ["--node_selector", "trian@pool=gpu"],
             "--node_selector trian@...: no such step; expected one of compare",
@@ -151,3 +159,18 @@ def test_a_release_to_compile_for_has_to_be_one(text, message):
 def test_what_is_not_understood_is_refused_before_anything_is_compiled(words, message):
     with pytest.raises(UsageError, match=message):
         package.choose_images(parsed(*words))
+
+
+@pytest.mark.parametrize(
+    ("registry", "tag"),
+    [
+        ("localhost:5000", "1.2"),
+        ("My.Registry:443/team-a/vision_x/", "v1.2-rc.1"),
+        ("registry\n", "_x"),
+        ("", ""),
+    ],
+)
+def test_names_of_images_that_registries_take_are_taken(registry, tag, monkeypatch):
+    monkeypatch.setenv("FRCNN_REGISTRY", registry)
+    monkeypatch.setenv("FRCNN_TAG", tag)
+    package.choose_images(parsed())

@@ -96,6 +96,45 @@ def test_more_workers_at_least_than_at_most_are_refused_before_anything_is_sent(
     assert kubeflow.runs == []
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--poll", "0"], "--poll 0: expected a number above 0, in seconds"),
+        (["--poll", "-1"], "--poll -1: expected a number above 0, in seconds"),
+        (["--timeout", "0"], "--timeout 0: expected a number above 0, in seconds"),
+        (["--timeout", "nan"], "--timeout nan: expected a number above 0, in seconds"),
+        (["--stalled", "-1"], "--stalled -1: expected 0 or more, in seconds"),
+        (["--namespace", "Team A"], "--namespace Team A: expected the name of a namespace"),
+        (
+            ["--service_account", "My Account"],
+            "--service_account My Account: expected the name of an account",
+        ),
+        (["--data", ""], "--data is empty: expected s3://bucket/prefix"),
+        (["--data", "gs://b/d"], "--data gs://b/d: unsupported URI"),
+        (["--spec", "gs://b/s.txt"], "--spec gs://b/s.txt: unsupported URI"),
+    ],
+)
+def test_flags_that_cannot_be_right_are_named_before_anything_is_sent(kubeflow, spec, words, message, capsys):
+    assert submit(kubeflow, spec, *words) == 2
+    assert message in capsys.readouterr().err
+    assert kubeflow.runs == []
+
+
+def test_line_breaks_at_the_end_of_variables_are_dropped_and_tokens_not_printed(
+    kubeflow, spec, monkeypatch, capsys
+):
+    monkeypatch.setenv("KF_PIPELINES_ENDPOINT", f"{kubeflow.url}/\n")
+    monkeypatch.setenv("KF_PIPELINES_TOKEN", "hush\n")
+    monkeypatch.setenv("KF_PIPELINES_NAMESPACE", "team\n")
+    assert frcnn("submit", "--spec", spec, "--data", "minio://data/kitti/") == 0
+    assert kubeflow.runs[0]["runtime_config"]["parameters"]["data"] == "s3://data/kitti"
+    monkeypatch.setenv("KF_PIPELINES_TOKEN", "hush\nhush")
+    assert frcnn("submit", "--spec", spec, "--data", "s3://data/kitti") == 2
+    said = capsys.readouterr()
+    assert "the token from $KF_PIPELINES_TOKEN is not one line" in said.err
+    assert "hush" not in said.out + said.err
+
+
 def test_images_are_those_of_registry_and_tag():
     """In a process of its own: the steps' definitions read registry and tag when they are imported."""
     code = (

@@ -1,4 +1,4 @@
-"""Finds the records of a step: in a folder, or on S3, where they are read in place.
+"""Folders and S3 URIs that steps are given, and the records, which they read in place.
 
 Kubeflow copies input artifacts to the disk of a step's pod. Steps therefore take the URI of the records as a
 parameter and read from there what they need.
@@ -27,6 +27,26 @@ def as_s3(uri: str) -> str:
         if address.startswith(scheme):
             return f"s3://{address.removeprefix(scheme)}"
     return ""
+
+
+def folder_or_s3(given: str, flag: str) -> str:
+    """Returns a folder or s3:// URI as it was given, without blanks around it, as pasting leaves them.
+
+    Anything else would be taken for a folder of that name on the disk of a pod, and be lost with the pod.
+
+    Args:
+        given: Folder, or URI on S3 as the UI shows it (s3:// or minio://); empty for none.
+        flag: Flag that it comes from, for messages.
+
+    Raises:
+        UsageError: It is a URI of another kind.
+    """
+    text = given.strip()
+    if place := as_s3(text):
+        return place
+    if "://" in text:
+        raise UsageError(f"{flag} {text}: unsupported URI; expected s3://bucket/prefix or a folder")
+    return text
 
 
 def records_place(folder: Path | None, uri: str) -> Path | str:
