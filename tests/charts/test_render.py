@@ -340,6 +340,27 @@ BAD = {
     "no endpoint": ({"s3": {"endpoint": ""}}, "s3.endpoint is needed"),
     "no keys": ({"s3": {"existingSecret": ""}}, "s3.existingSecret, or s3.accessKey, is needed"),
     "no pipeline": ({"publish": {"enabled": True}}, "publish.pipeline is needed"),
+    "region": ({"s3": {"region": "eu 1"}}, "region"),
+    "registry with a scheme": ({"images": {"registry": "https://my.registry/team"}}, "registry"),
+    "two sources of keys": ({"s3": {"accessKey": "a"}}, "s3.existingSecret is keys, but s3.accessKey or"),
+    "two S3 servers": ({"s3Server": {"enabled": True}}, "s3Server.enabled runs an S3 server of its own, but"),
+    "one account for all": (
+        {"serviceAccounts": {"launcher": "frcnn", "training": "frcnn"}},
+        "launcher, training and publish need three names",
+    ),
+    "key of two lines": ({"modelKey": {"value": "a\nb\n"}}, "modelKey.value has several lines"),
+    "schedule of nothing": (
+        {"publish": {"recurring": {"enabled": True, "parameters": {"data": "d"}}}},
+        "publish.recurring.enabled needs publish.enabled",
+    ),
+    "schedule without data": (
+        {"publish": {"enabled": True, "pipeline": "a: b", "recurring": {"enabled": True}}},
+        "publish.recurring.parameters is empty",
+    ),
+    "Sunday as 7": (
+        {"publish": {"recurring": {"cron": "0 0 2 * * 5-7"}}},
+        "publish.recurring.cron is '0 0 2 . . 5-7': Kubeflow counts weekdays from 0",
+    ),
 }
 
 

@@ -22,7 +22,7 @@ app.kubernetes.io/component: {{ index . 1 }}
 
 {{- define "frcnn.toolsImage" -}}
 {{- $tag := .Values.images.tag | default .Chart.AppVersion -}}
-{{- with .Values.images.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ .Values.images.tools }}:{{ $tag }}
+{{- with trim .Values.images.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ .Values.images.tools }}:{{ $tag }}
 {{- end }}
 
 {{- define "frcnn.s3Secret" -}}
@@ -116,7 +116,7 @@ annotations can be read by many who may not read secrets.
 - name: S3_BUCKET
   value: {{ .Values.s3.bucket | quote }}
 - name: AWS_REGION
-  value: {{ .Values.s3.region | quote }}
+  value: {{ trim .Values.s3.region | quote }}
 {{- if ne (include "frcnn.s3ByRole" .) "true" }}
 {{ include "frcnn.s3Keys" . }}
 {{- end }}
@@ -192,6 +192,34 @@ argocd.argoproj.io/hook-delete-policy: BeforeHookCreation
 {{- /* Namespace of the published pipeline; empty: shared by all, which a multi-user Kubeflow lets nobody do. */}}
 {{- define "frcnn.publishNamespace" -}}
 {{- .Values.publish.namespace | default (ternary .Release.Namespace "" .Values.publish.token) -}}
+{{- end }}
+
+{{- /* Values that a schema cannot refuse, because each of them is right by itself. */}}
+{{- define "frcnn.together" -}}
+{{- $accounts := .Values.serviceAccounts -}}
+{{- if or (eq $accounts.launcher $accounts.training) (eq $accounts.publish $accounts.training) (eq $accounts.launcher $accounts.publish) -}}
+{{- fail (printf "serviceAccounts: launcher, training and publish need three names, because each has other permissions; found %s, %s and %s" $accounts.launcher $accounts.training $accounts.publish) -}}
+{{- end -}}
+{{- if and .Values.s3.existingSecret (or .Values.s3.accessKey .Values.s3.secretKey) -}}
+{{- fail (printf "s3.existingSecret is %s, but s3.accessKey or s3.secretKey is given, too: keep one of the two" .Values.s3.existingSecret) -}}
+{{- end -}}
+{{- if and .Values.s3Server.enabled (trim .Values.s3.endpoint) -}}
+{{- fail (printf "s3Server.enabled runs an S3 server of its own, but s3.endpoint is %s: keep one of the two" (trim .Values.s3.endpoint)) -}}
+{{- end -}}
+{{- if contains "\n" (trim .Values.modelKey.value) -}}
+{{- fail "modelKey.value has several lines; a key is one line" -}}
+{{- end -}}
+{{- with .Values.publish.recurring -}}
+{{- if and .enabled (not $.Values.publish.enabled) -}}
+{{- fail "publish.recurring.enabled needs publish.enabled: a schedule runs the pipeline that the chart publishes" -}}
+{{- end -}}
+{{- if and .enabled (not .parameters) -}}
+{{- fail "publish.recurring.parameters is empty: the pipeline needs data and spec at least" -}}
+{{- end -}}
+{{- if regexMatch "(^|[,-])7" (.cron | trim | splitList " " | last) -}}
+{{- fail (printf "publish.recurring.cron is '%s': Kubeflow counts weekdays from 0 (Sunday) to 6, without 7" .cron) -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{- /* Names that compiled pipelines refer to are fixed, so that a namespace has room for one release. */}}
