@@ -149,7 +149,7 @@ def test_int8_is_calibrated_on_the_same_images_from_s3_without_reading_more(
 ):
     from components.export import main as export_main
     from frcnn.data.records.files import RemoteFile
-    from frcnn.spec import parse_experiment
+    from frcnn.spec.load import parse_experiment
 
     monkeypatch.setattr(export_main, "BATCHES", 1)
     monkeypatch.setattr(export_main, "BATCH_SIZE", 2)
