@@ -14,6 +14,7 @@ import threading
 import urllib.request
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -278,6 +279,31 @@ def test_whatever_does_not_start_is_named(script, said, kubeflow, spec, capsys):
     kubeflow.script = script
     assert submit(kubeflow, spec, "--wait", "--stalled", "0.1") == 1
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_neither_a_long_poll_nor_a_server_that_is_down_outlasts_the_timeout(down):
+    from frcnn.errors import RunError
+    from pipelines.remote.connection import ServerError
+    from pipelines.remote.follow import follow
+
+    class Asked:
+        namespace = None
+
+        def ask(self, question, what=""):
+            if down:
+                raise ServerError("it is unreachable", None)
+            return SimpleNamespace(state="RUNNING", run_details=None, run_id="run-1")
+
+    now = [0.0]
+
+    def sleep(seconds):
+        now[0] += seconds
+
+    message = "it is unreachable" if down else "has not ended after 45 s and continues"
+    with pytest.raises(RunError, match=message):
+        follow(Asked(), "run-1", {}, poll=600, timeout=45, sleep=sleep, clock=lambda: now[0])
+    assert now[0] == 45
 
 
 def test_the_timeout_tells_of_a_pod_that_has_not_started(kubeflow, spec, capsys):
