@@ -80,7 +80,6 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     Raises:
         UsageError: A flag is invalid.
     """
-    from frcnn.errors import UsageError
     from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
     from frcnn.spec.overrides import experiment_given, with_records, with_training
@@ -89,21 +88,11 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.training.gpus import require_tensorflow_gpus
     from frcnn.training.resumable import train_with_s3_backup
 
-    if args.num_workers < 1:
-        raise UsageError(f"--num-workers {args.num_workers}: expected 1 or more")
-    if args.gpus > 1:
-        raise UsageError(f"--gpus {args.gpus}: expected 0 or 1, because this step trains in one process")
-    if args.gpus < 0:
-        raise UsageError(f"--gpus {args.gpus}: expected 0 or 1")
-    # Fail if a requested GPU is missing: training on CPUs would take about a hundred times as long.
-    alone = args.num_workers == 1
-    if alone and args.gpus_per_worker:
-        raise UsageError(
-            f"--gpus-per-worker {args.gpus_per_worker}: only for several workers. Set num_workers to 2 or "
-            "more, or step_gpus to 1 to train with one GPU in this step's own pod."
-        )
+    _check_pods(args)
     args.checkpoints = folder_or_s3(args.checkpoints, "--checkpoints")
-    require_driver_gpus(args.gpus if alone else 0)
+    # Fail if a requested GPU is missing: training on CPUs would take about a hundred times as long.
+    require_driver_gpus(args.gpus)
+    alone = args.num_workers == 1
     start = model_file(args.start_from) if args.start_from else None
     records = records_place(args.records, args.records_uri) if alone else args.records_uri
     spec = with_records(experiment_given(args.spec), records)
@@ -122,6 +111,30 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     shutil.copyfile(folder / "status.json", args.model / "status.json")
     shutil.rmtree(args.model / "checkpoints", ignore_errors=True)
     return {"model": {"arch": spec.model_config.arch, **result.metrics()}, "metrics": result.metrics()}
+
+
+def _check_pods(args: argparse.Namespace) -> None:
+    """Checks numbers of workers and GPUs.
+
+    Raises:
+        UsageError: One is out of range, or a training would not use the GPUs that it is promised.
+    """
+    from frcnn.errors import UsageError
+
+    if args.num_workers < 1:
+        raise UsageError(f"--num-workers {args.num_workers}: expected 1 or more")
+    if args.gpus not in (0, 1):
+        raise UsageError(f"--gpus {args.gpus}: expected 0 or 1, because this step trains in one process")
+    if args.num_workers == 1 and args.gpus_per_worker:
+        raise UsageError(
+            f"--gpus-per-worker {args.gpus_per_worker}: only for several workers. Set num_workers to 2 or "
+            "more, or step_gpus to 1 to train with one GPU in this step's own pod."
+        )
+    if args.num_workers > 1 and args.gpus:
+        raise UsageError(
+            f"--gpus {args.gpus}: only for one worker, because this pod does not train. Set step_gpus to 0 "
+            "and gpus_per_worker to the GPUs of each worker."
+        )
 
 
 def _places(args: argparse.Namespace, spec_text: str, records: "Path | str") -> tuple[Path, str]:

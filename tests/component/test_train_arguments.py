@@ -41,6 +41,11 @@ def test_a_promised_gpu_that_is_not_there_ends_the_step_in_its_first_second(tmp_
             "4: only for several workers. Set num_workers",
         ),
         (
+            ("--records-uri", "s3://b/r", "--num-workers", "2", "--gpus", "1"),
+            2,
+            "--gpus 1: only for one worker",
+        ),
+        (
             ("--records-uri", "s3://b/r", "--checkpoints", "gs://b/c"),
             2,
             "--checkpoints gs://b/c: unsupported URI",
