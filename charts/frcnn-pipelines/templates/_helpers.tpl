@@ -39,7 +39,7 @@ http://{{ include "frcnn.fullname" . }}-s3:8333
 
 {{- /*
 How the chart is rendered: "cluster" by Helm, which looks at the cluster; "blind" for a cluster at which it cannot
-look (Argo CD, a dry run of the client), so that a list of Secrets is not even an empty list; "" for none (helm template).
+look (Argo CD), so that a list of Secrets is not even an empty list; "" for none (helm template).
 Helm itself needs the right to list Secrets.
 */}}
 {{- define "frcnn.rendering" -}}
