@@ -73,8 +73,8 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.exporting.tensorrt.deepstream import LABELS, labels_text
     from frcnn.files import write_text
     from frcnn.sealing.keys import masked_spec, resolve_key
-    from frcnn.spec.overrides import experiment_given
     from frcnn.steps.run import model_file
+    from frcnn.steps.specs import experiment_given
 
     spec = experiment_given(args.spec)
     key = resolve_key(None, spec.enc_key)
@@ -97,8 +97,8 @@ def _calibration(args: argparse.Namespace, spec: "Experiment", folder: Path) -> 
     """Writes training images to `folder` and returns the calibration settings that use them."""
     from frcnn.api.exporting import Int8
     from frcnn.errors import DataError
-    from frcnn.spec.overrides import with_records
     from frcnn.steps.places import records_place
+    from frcnn.steps.specs import with_records
 
     records = records_place(args.records, args.records_uri)
     folder.mkdir()
@@ -120,8 +120,11 @@ def _training_images(spec: "Experiment") -> "Iterator[ImageRecord]":
     from frcnn.data.records.example import decode
     from frcnn.data.records.index import RecordIndex
     from frcnn.errors import DataError
+    from frcnn.settings.data import data_settings
 
-    index = RecordIndex.scan([file for source in training_sources(spec) for file in source.files])
+    index = RecordIndex.scan(
+        [file for source in training_sources(data_settings(spec)) for file in source.files]
+    )
     numbers = range(min(len(index), BATCHES * BATCH_SIZE))
     for number, payload in zip(numbers, index.read_each(numbers), strict=True):
         try:

@@ -6,7 +6,7 @@ import pytest
 
 from frcnn.errors import UsageError
 from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE, resolve_key
-from frcnn.spec.overrides import experiment_given
+from frcnn.steps.specs import experiment_given
 from pipelines.local import run
 from pipelines.spec_key import key_environment, key_name, text_for_cluster, without_key
 from tests.support.task_spec import write_spec
