@@ -126,7 +126,7 @@ def _check_workers(values: Mapping[str, int | float | str]) -> None:
             f"--step_gpus {values['step_gpus']}: expected 0 or 1. For more GPUs, use --num_workers and "
             "--gpus_per_worker."
         )
-    if most == 1 and values.get("gpus_per_worker", 0):
+    if most == 1 and values.get("gpus_per_worker", 0) and values.get("step_gpus", "0") == "0":
         raise UsageError(
             f"--gpus_per_worker {values['gpus_per_worker']}: only for several workers. Use --num_workers 2 "
             "or more, or --step_gpus 1 to train with one GPU in the step's own pod."

@@ -133,7 +133,8 @@ def _check_pods(args: argparse.Namespace) -> None:
         raise UsageError(f"--num-workers {args.num_workers}: expected 1 or more")
     if args.gpus not in (0, 1):
         raise UsageError(f"--gpus {args.gpus}: expected 0 or 1, because this step trains in one process")
-    if args.num_workers == 1 and args.gpus_per_worker:
+    # With a GPU of its own, the step ignores what trials of a search have.
+    if args.num_workers == 1 and args.gpus_per_worker and not args.gpus:
         raise UsageError(
             f"--gpus-per-worker {args.gpus_per_worker}: only for several workers. Set num_workers to 2 or "
             "more, or step_gpus to 1 to train with one GPU in this step's own pod."
