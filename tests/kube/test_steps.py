@@ -24,7 +24,7 @@ HARDENED = {
 @pytest.fixture(scope="module")
 def for_216(tmp_path_factory):
     os.environ[pods.NON_ROOT_VARIABLE] = "1"
-    (path,) = compile_all(tmp_path_factory.mktemp("restricted"))
+    path, *_ = compile_all(tmp_path_factory.mktemp("restricted"))
     del os.environ[pods.NON_ROOT_VARIABLE]
     return path
 

@@ -83,7 +83,7 @@ def test_pods_get_the_secrets_that_their_images_need(compiled):
 def restricted(tmp_path_factory):
     os.environ[pods.NON_ROOT_VARIABLE] = ""
     pods.choose_release(versions.given("2.16"))
-    (path,) = compile_all(tmp_path_factory.mktemp("restricted"))
+    path, *_ = compile_all(tmp_path_factory.mktemp("restricted"))
     del os.environ[pods.NON_ROOT_VARIABLE]
     return path
 
