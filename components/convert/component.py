@@ -38,7 +38,8 @@ def convert(
         args=[
             "--data", data,
             "--convert-spec", convert_spec,
-            "--data-version", data_version,
+            # In one word, so that a version such as -rc1 is not taken for a flag.
+            f"--data-version={data_version}",
             "--records", records.path,
             "--records-kept-at", records.uri,
             "--records-uri", records_uri,

@@ -57,10 +57,11 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         Metadata by output artifact.
     """
     from frcnn.data.conversion.convert import convert
+    from frcnn.steps.places import folder_or_s3
     from frcnn.steps.run import write_parameter
     from frcnn.storage.local_copy import local_copy
 
-    data = local_copy(args.data, "convert --data")
+    data = local_copy(folder_or_s3(args.data, "convert --data"), "convert --data")
     settings = _settings(data, args.convert_spec)
     report = convert(settings, args.records / PREFIX, embed_images=True)
     if args.page:
