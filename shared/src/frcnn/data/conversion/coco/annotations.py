@@ -17,7 +17,7 @@ import numpy as np
 from frcnn.console.foreign_text import printable
 from frcnn.data.conversion.box_checks import TOO_LARGE
 from frcnn.data.conversion.coco.reader import CocoBox, CocoImage
-from frcnn.data.conversion.faults import DataIssue, IssueKind
+from frcnn.data.conversion.faults import MOST_NAMED_OF_DATASET, DataIssue, IssueCollector, IssueKind
 from frcnn.data.conversion.plan import stored_class_name
 from frcnn.data.image_set import is_below
 from frcnn.data.json_guard import GuardedJson
@@ -112,7 +112,7 @@ def _read(path: Path, image_dir: str, *, without_nan: bool) -> CocoFile:
     stored = tuple(map(stored_class_name, names.values()))
     columns = boxes.sorted(len(images.entries))
     fold = CocoFold(image_dir, str(path), stored, images.entries, columns, images.whole_names())
-    return CocoFile(tuple(names.values()), fold, (*images.faults, *boxes.faults))
+    return CocoFile(tuple(names.values()), fold, (*images.faults.all(), *boxes.faults.all()))
 
 
 def without_extension(name: str) -> str:
@@ -158,7 +158,7 @@ class _Images:
 
     def __init__(self, source: _Source) -> None:
         self.entries: list[tuple[str, int, int]] = []
-        self.faults: list[DataIssue] = []
+        self.faults = IssueCollector(str(source.path), MOST_NAMED_OF_DATASET)
         self.place: dict[int | str, int] = {}
         # Position by file name; several entries of a file are one image.
         self._named: dict[str, int] = {}
@@ -167,14 +167,14 @@ class _Images:
             name = entry.get("file_name") if identifier is not None else None
             if identifier is None or not isinstance(name, str) or not is_below(name):
                 reason = f"found {str(entry)[:QUOTED]}; expected an id and a file_name below the image folder"
-                self.faults.append(DataIssue(IssueKind.BAD_ENTRY, str(source.path), reason))
+                self.faults.add(IssueKind.BAD_ENTRY, reason)
             elif identifier in self.place:
                 reason = f"duplicate image id {identifier}; {name} is skipped"
-                self.faults.append(DataIssue(IssueKind.DUPLICATE, str(source.path), reason))
+                self.faults.add(IssueKind.DUPLICATE, reason)
             elif (path := PurePosixPath(name).as_posix()) in self._named:
                 self.place[identifier] = self._named[path]
                 reason = f"{name} is listed again as image {identifier}; the boxes of both are merged"
-                self.faults.append(DataIssue(IssueKind.DUPLICATE, str(source.path), reason))
+                self.faults.add(IssueKind.DUPLICATE, reason)
             else:
                 self.place[identifier] = self._named[path] = len(self.entries)
                 size = _size(entry.get("height")), _size(entry.get("width"))
@@ -201,7 +201,7 @@ class _Columns:
     """Columns of annotations in file order: image, category, id and box."""
 
     def __init__(self, source: _Source, category_place: dict[int, int], images: _Images) -> None:
-        self.faults: list[DataIssue] = []
+        self.faults = IssueCollector(str(source.path), MOST_NAMED_OF_DATASET)
         self._image, self._category = array("i"), array("i")
         self._annotation, self._box = array("q"), array("d")
         for number, entry in enumerate(source.items("annotations")):
@@ -209,7 +209,7 @@ class _Columns:
             found = _check(entry, category_place, images)
             if isinstance(found, tuple):
                 kind, reason = found
-                self.faults.append(DataIssue(kind, str(source.path), reason, annotation=identifier))
+                self.faults.add(kind, reason, annotation=identifier)
                 continue
             # The id 1.0 equals the key 1.
             self._image.append(images.place[entry["image_id"]])
