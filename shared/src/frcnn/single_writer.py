@@ -10,6 +10,7 @@ import fcntl
 import logging
 import os
 import socket
+import stat
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
@@ -77,10 +78,12 @@ def try_lock(path: Path) -> BinaryIO | None:
 
     Raises:
         FileNotFoundError: The folder is missing.
+        RunError: The path is a link or no regular file; it may have been laid there to have another file
+            emptied.
         OSError: The file cannot be created, or the file system does not support locks.
     """
     while True:
-        handle = path.open("a+b")
+        handle = _opened(path)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # The previous holder may have removed the file between opening and locking it here.
@@ -150,6 +153,26 @@ def _holder(path: Path) -> str:
     except (OSError, ValueError):
         return "another run"
     return f"another run (process {pid} on {host})" if host.isprintable() else "another run"
+
+
+def _opened(path: Path) -> BinaryIO:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise _no_lock_file(path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _no_lock_file(path)
+    return os.fdopen(descriptor, "r+b")
+
+
+def _no_lock_file(path: Path) -> RunError:
+    return RunError(
+        f"{path}: expected a lock file, found a link or no regular file. Remove it and run again."
+    )
 
 
 def _is_at(handle: BinaryIO, path: Path) -> bool:

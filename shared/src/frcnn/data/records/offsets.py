@@ -16,6 +16,7 @@ import numpy as np
 
 from frcnn.errors import DataError
 from frcnn.files import LONGEST_NAME, atomic_path
+from frcnn.regular_file import open_regular
 
 # A frame: length (uint64), CRC of the length, payload, CRC of the payload.
 HEAD = struct.Struct("<QI")
@@ -93,7 +94,7 @@ def offsets_of(path: Path) -> np.ndarray:
         DataError: The file is unreadable, truncated or not a TFRecord file.
     """
     try:
-        with path.open("rb") as handle:
+        with open_regular(path) as handle:
             return np.fromiter(_scan(handle, path.stat().st_size, str(path)), np.int64)
     except OSError as error:
         raise DataError(f"{path}: cannot read the file ({error.strerror})") from error

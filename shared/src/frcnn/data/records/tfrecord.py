@@ -16,6 +16,7 @@ import google_crc32c
 from frcnn.data.records.annotations import ImageRecord
 from frcnn.data.records.example import decode
 from frcnn.errors import DataError
+from frcnn.regular_file import open_regular
 
 _LENGTH = struct.Struct("<Q")
 _CHECKSUM = struct.Struct("<I")
@@ -56,7 +57,7 @@ def read_payloads(path: Path) -> Iterator[bytes]:
         DataError: The file is unreadable or truncated, or a checksum is wrong.
     """
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             size = path.stat().st_size
             while stream.tell() < size:
                 start = stream.tell()
