@@ -32,6 +32,8 @@ ARCHIVE_DIRECTORY_BYTES = 8 * MIB
 JSON_DEPTH = 200
 # ONNX: the maximum of protobuf, and more fields than any detector has.
 ONNX_BYTES, ONNX_FIELDS = (1 << 31) - 1, 2_000_000
+# A record: an image file of the largest size, and its labels.
+RECORD_BYTES = 512 * MIB
 # A batch of calibration images as float32; 16 images of 1920x1080 take 0.4 GB.
 CALIBRATION_BATCH_BYTES = 2048 * MIB
 # Attributes of an HDF5 file, in addition to the file's size.

@@ -1,5 +1,6 @@
 """Runs inference on a folder of images and writes annotated images and labels."""
 
+import contextlib
 import dataclasses
 import logging
 from collections import Counter
@@ -19,6 +20,7 @@ from frcnn.inference.own_outputs import claim_folder
 from frcnn.inference.predictor import Prediction, Unreadable, predict
 from frcnn.inference.settings import InferenceSettings
 from frcnn.model.batch_detector import Detector
+from frcnn.single_writer import only_writer_in
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +71,24 @@ def run_inference(
 
     Raises:
         UsageError: An output would overwrite a file that no earlier run wrote.
+        PlaceBusyError: Another run writes to one of the output folders.
         DataError: No image is readable; or `strict` is set and one is unreadable.
     """
+    with contextlib.ExitStack() as held:
+        for folder in {settings.label_dir.resolve(), settings.image_output_dir.resolve()}:
+            held.enter_context(only_writer_in(folder, "inference"))
+        return _run(detector, images, settings, image_settings, strict=strict, apply_exif=apply_exif)
+
+
+def _run(
+    detector: Detector,
+    images: Sequence[Path],
+    settings: InferenceSettings,
+    image_settings: ImageSettings,
+    *,
+    strict: bool,
+    apply_exif: bool,
+) -> Summary:
     labels = dict(zip(images, label_files(images), strict=True))
     claim_folder(settings.label_dir, labels.values(), "inference_config.labels_dump_dir")
     claim_folder(settings.image_output_dir, images, "inference_config.detection_image_output_dir")

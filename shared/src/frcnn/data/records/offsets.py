@@ -16,6 +16,7 @@ import numpy as np
 
 from frcnn.errors import DataError
 from frcnn.files import LONGEST_NAME, atomic_path
+from frcnn.limits import RECORD_BYTES
 from frcnn.regular_file import open_regular
 
 # A frame: length (uint64), CRC of the length, payload, CRC of the payload.
@@ -77,7 +78,9 @@ def unpack(data: bytes, size: int) -> np.ndarray | None:
         return None
     found = np.frombuffer(data, _STORED).astype(np.int64)
     least = HEAD.size + TAIL_BYTES
-    fits = found[-1] == size and found[0] == 0 and bool(np.all(np.diff(found) >= least))
+    lengths = np.diff(found)
+    within = bool(np.all((lengths >= least) & (lengths <= least + RECORD_BYTES)))
+    fits = found[-1] == size and found[0] == 0 and within
     return found[:-1] if fits else None
 
 
@@ -123,7 +126,7 @@ def _scan(handle: "BinaryIO | _Stretches", size: int, name: str) -> Iterator[int
         head = handle.read(HEAD.size)
         length = HEAD.unpack(head)[0] if len(head) == HEAD.size else size
         end = offset + HEAD.size + length + TAIL_BYTES
-        if end > size:
+        if end > size or length > RECORD_BYTES:
             raise DataError(
                 f"{name}: truncated or not a TFRecord file (at byte {offset} of {size}). "
                 "Run dataset_convert again."

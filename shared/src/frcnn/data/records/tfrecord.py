@@ -16,6 +16,7 @@ import google_crc32c
 from frcnn.data.records.annotations import ImageRecord
 from frcnn.data.records.example import decode
 from frcnn.errors import DataError
+from frcnn.limits import RECORD_BYTES
 from frcnn.regular_file import open_regular
 
 _LENGTH = struct.Struct("<Q")
@@ -142,6 +143,8 @@ def _read_length(stream: BinaryIO, path: Path, size: int) -> int:
     if _masked_crc(header[: _LENGTH.size]) != header[_LENGTH.size :]:
         raise _damaged(path, start, "no record starts here (checksum of the length is wrong)")
     (length,) = _LENGTH.unpack_from(header)
+    if length > RECORD_BYTES:
+        raise _damaged(path, start, f"a record of {length} bytes; no record has more than {RECORD_BYTES}")
     if start + _HEADER_BYTES + length + _CHECKSUM.size > size:
         raise _damaged(path, start, "the file ends within a record")
     return int(length)
