@@ -65,3 +65,45 @@ def test_output_that_cannot_be_written_is_said_and_the_work_is_done(tmp_path):
     assert code == 1
     assert "error: cannot write to standard output (No space left on device)" in said
     assert "Traceback" not in said
+
+
+PLOT = """
+import hashlib
+from pathlib import Path
+from frcnn.evaluation.plots import save_curves
+from tests.unit.evaluation.test_plots import report_of
+print(hashlib.sha256(save_curves(report_of(0.5), Path("out"))[0].read_bytes()).hexdigest())
+"""
+UGLY = "text.usetex: True\nfont.size: 60\nsavefig.bbox: tight\nsavefig.format: pdf\nfigure.figsize: 2, 2\n"
+
+
+def plotted(folder, **variables):
+    folder.mkdir(exist_ok=True)
+    path = os.pathsep.join(each for each in sys.path if each)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("M")}
+    environment |= {"PYTHONPATH": path, "MPLCONFIGDIR": str(folder), **variables}
+    done = subprocess.run(
+        [sys.executable, "-c", PLOT], env=environment, cwd=folder, capture_output=True, text=True, check=False
+    )
+    return done.stdout, done.stderr
+
+
+def test_plots_look_the_same_whatever_the_user_has_set_for_matplotlib(tmp_path):
+    expected, said = plotted(tmp_path / "plain")
+    assert len(expected) == 65, said
+    settings = tmp_path / "settings/matplotlibrc"
+    settings.parent.mkdir()
+    settings.write_text(UGLY)
+    assert plotted(settings.parent)[0] == expected, "in the working folder"
+    assert plotted(tmp_path / "a", MPLCONFIGDIR=str(settings.parent))[0] == expected, "in the user's folder"
+    assert plotted(tmp_path / "b", MATPLOTLIBRC=str(settings))[0] == expected, "named by the environment"
+
+
+def test_settings_of_matplotlib_that_are_no_text_end_in_a_sentence_or_do_not_matter(tmp_path):
+    expected, _ = plotted(tmp_path / "plain")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/matplotlibrc").write_bytes(b"\xff\xfe\0")
+    assert plotted(tmp_path / "other", MPLCONFIGDIR=str(tmp_path / "home"))[0] == expected
+    printed, said = plotted(tmp_path / "home")
+    assert printed == ""
+    assert f"RunError: {tmp_path}/home/matplotlibrc: not text" in said

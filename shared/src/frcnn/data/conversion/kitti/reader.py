@@ -8,6 +8,7 @@ from pathlib import Path
 from frcnn.data.conversion.box_checks import TOO_LARGE, box_fault
 from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
 from frcnn.data.conversion.kitti.calibration import CalibrationError, read_calibration
+from frcnn.data.conversion.plan import LONGEST_CLASS_NAME
 from frcnn.data.conversion.stored_image import UPRIGHT, StoredImage, read_image, remarks_on
 from frcnn.data.image_set import is_below, stem_of
 from frcnn.data.records.annotations import Calibration, ImageRecord, Label
@@ -16,7 +17,6 @@ from frcnn.regular_file import read_regular
 FIELDS = 15
 # Enough for 100,000 objects. Reading takes many times the file size in memory.
 MOST_LABEL_BYTES = 16 << 20
-LONGEST_CLASS_NAME = 200
 # Far above valid values (-1 to 3), and within int64.
 TOO_OCCLUDED = 2**31
 # KITTI's occlusion levels, and its value for an unknown angle.
@@ -87,7 +87,7 @@ class KittiReader:
         labels, faults, names = [], IssueCollector(str(path)), set()
         stem = stem_of(file_name)
         height, width = image.upright_size if self.apply_exif else (image.height, image.width)
-        for number, line in enumerate(io.StringIO(text, newline="\n"), 1):  # a list takes 25 times the memory
+        for number, line in enumerate(io.StringIO(text, newline=None), 1):  # a list takes 25 times the memory
             fields = line.split()
             if not fields:
                 continue
