@@ -42,10 +42,10 @@ def test_keras_is_as_this_program_needs_it_and_leaves_nothing(tmp_path, settings
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
-def shell(line, tmp_path):
+def shell(line, tmp_path, before=""):
     """What `frcnn spec ...` with these redirections ends with, and says on standard error."""
     (tmp_path / "spec.txt").write_text("x: 1\n")
-    command = ["sh", "-c", f"{sys.executable} -m frcnn {line}"]
+    command = ["sh", "-c", f"{before}{sys.executable} -m frcnn {line}"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     return done.returncode, done.stderr
 
@@ -107,3 +107,32 @@ def test_settings_of_matplotlib_that_are_no_text_end_in_a_sentence_or_do_not_mat
     printed, said = plotted(tmp_path / "home")
     assert printed == ""
     assert f"RunError: {tmp_path}/home/matplotlibrc: not text" in said
+
+
+def test_an_image_that_does_not_fit_is_an_error_and_never_half_of_it(tmp_path):
+    # 1 block is 512 or 1024 bytes; a full disk cuts a write off in the same way.
+    code, said = shell(
+        "demo-data -o data --images 1 --height 256 --width 256", tmp_path, before="ulimit -f 1; "
+    )
+    assert code == 1
+    assert "disk full while writing" in said and "Traceback" not in said
+    assert [path.name for path in tmp_path.iterdir()] == ["spec.txt"]
+
+
+def test_a_log_file_that_cannot_be_written_is_said_once_and_the_work_is_done(tmp_path):
+    code, said = shell("demo-data -o data --images 2 --height 64 --width 64 --log_file /dev/full", tmp_path)
+    assert len(list((tmp_path / "data" / "images").iterdir())) == 2
+    assert code == 0
+    assert said.count("cannot write the log file /dev/full (No space left on device)") == 1
+    assert "Traceback" not in said
+
+
+def test_a_log_file_that_is_a_pipe_without_a_reader_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    code, said = shell("demo-data -o data --images 1 --log_file pipe", tmp_path)
+    assert (code, "cannot write the log file pipe: a named pipe that nobody reads" in said) == (2, True)
+
+
+def test_images_of_any_size_are_refused_before_the_memory_is_taken(tmp_path):
+    code, said = shell("demo-data -o data --images 1 --height 1000000 --width 1000000", tmp_path)
+    assert (code, "size 1000000 x 1000000: expected at most 64 million pixels" in said) == (2, True)

@@ -1,5 +1,6 @@
 """Plots precision over recall, one image per IoU threshold."""
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,8 +45,10 @@ def save_curves(report: Report, folder: Path) -> list[Path]:
             figure = plot_curves(result, report.metric)
             names = [f"PR_curve_iou{iou_label(result.iou)}.png"] + ["PR_curve.png"] * single
             for path in [folder / name for name in names]:
+                encoded = io.BytesIO()  # of a write to a full disk, Pillow misses that it was cut off
+                figure.savefig(encoded, format="png", dpi=120)
                 with atomic_path(path) as temporary:
-                    figure.savefig(temporary, dpi=120)
+                    temporary.write_bytes(encoded.getvalue())
                 written.append(path)
     return written
 

@@ -13,6 +13,7 @@ from frcnn.data.conversion.stored_image import UPRIGHT
 from frcnn.data.image_files import label_files
 from frcnn.data.transforms.preprocess import ImageSettings
 from frcnn.drawing.boxes import annotate
+from frcnn.drawing.image_output import save_image
 from frcnn.errors import DataError
 from frcnn.files import atomic_path, write_text
 from frcnn.inference.kitti_labels import kitti_lines
@@ -134,6 +135,6 @@ def _write(result: Prediction, image: Path, label: Path, settings: InferenceSett
         ]
     picture = annotate(result.pixels(), result.boxes, result.classes, captions)
     with atomic_path(settings.image_output_dir / image) as temporary:
-        picture.save(temporary, quality=_JPEG_QUALITY, subsampling=0)
+        save_image(picture, temporary, quality=_JPEG_QUALITY, subsampling=0)
     text = kitti_lines(result.boxes, result.scores, result.classes, names)
     write_text(settings.label_dir / label, text)
