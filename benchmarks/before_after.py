@@ -3,12 +3,13 @@
     python -m benchmarks.before_after --old 4cac261
     python -m benchmarks.before_after --old v0.1.0 --only convert store --rounds 5
 
-The old version is checked out into a temporary worktree. Each benchmark runs in both versions alternately,
+The old version is unpacked into a temporary folder. Each benchmark runs in both versions alternately,
 with one thread, and its CPU seconds in user mode are compared, children included, which other programs affect
 little. For `run_speed`, one worker of each version stays in memory and both take steps in turns.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import logging
@@ -16,8 +17,9 @@ import os
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -198,24 +200,24 @@ def table(pairs: Sequence[Pair], old: str) -> Table:
     return found
 
 
-def with_worktree(old: str, work: Callable[[Path], list[Pair]]) -> list[Pair]:
-    """Checks a version out, calls a function with its folder, and removes it again.
+@contextlib.contextmanager
+def checkout(revision: str) -> Iterator[Path]:
+    """Unpacks a version into a temporary folder, without a trace in the repository.
 
     Args:
-        old: Revision.
-        work: Function of the folder.
+        revision: Revision.
 
-    Returns:
-        What the function returned.
+    Yields:
+        Folder of the version.
     """
     with tempfile.TemporaryDirectory(prefix="frcnn-old-") as folder:
-        tree = Path(folder) / "checkout"
-        git = ["git", "-C", str(ROOT), "worktree"]
-        subprocess.run([*git, "add", "--quiet", "--detach", str(tree), old], check=True)
-        try:
-            return work(tree)
-        finally:
-            subprocess.run([*git, "remove", "--force", str(tree)], check=True)
+        archive = Path(folder) / "version.tar"
+        command = ["git", "-C", str(ROOT), "archive", "--format=tar", f"--output={archive}", revision]
+        subprocess.run(command, check=True)
+        tree = Path(folder) / "version"
+        with tarfile.open(archive) as members:
+            members.extractall(tree, filter="data")
+        yield tree
 
 
 def main() -> None:
@@ -228,7 +230,8 @@ def main() -> None:
     args = flags.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     conditions = Conditions(threads=1)
-    pairs = with_worktree(args.old, lambda tree: measure(args.only, (tree, ROOT), args.rounds))
+    with checkout(args.old) as tree:
+        pairs = measure(args.only, (tree, ROOT), args.rounds)
     console = Console()
     console.print(table(pairs, args.old))
     for line in conditions.lines():

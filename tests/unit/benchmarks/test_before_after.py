@@ -41,3 +41,9 @@ def test_both_versions_run_in_turns_each_with_its_own_code(tmp_path, monkeypatch
 def test_the_verdict_is_that_of_the_median(new, verdict):
     row = list(table([Pair("x", [1.0, 1.0, 1.0], new)], "v1").columns[-1].cells)
     assert row == [verdict]
+
+
+def test_an_old_version_is_unpacked_as_it_was_and_leaves_no_trace():
+    with before_after.checkout("HEAD") as tree:
+        assert (tree / "benchmarks/run_speed.py").is_file() and (tree / "shared/src/frcnn").is_dir()
+    assert not tree.exists()
