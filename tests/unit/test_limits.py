@@ -174,6 +174,36 @@ def shared_storage(path):
         archive.writestr("x/data/0", bytes(size))
 
 
+def deflated_pickle(path):
+    """A `.pt` whose pickle unpacks to 3 GB of nothing."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open("x/data.pkl", "w", force_zip64=True) as member:
+            for _ in range(300):
+                member.write(bytes(10 * MIB))
+        archive.writestr("x/byteorder", "little")
+
+
+def deflated_weights(path):
+    """A `.keras` whose weights unpack to 3 GB of nothing."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("config.json", b"{}")
+        archive.writestr("frcnn.json", b"{}")
+        with archive.open("model.weights.h5", "w", force_zip64=True) as member:
+            member.write(b"\x89HDF\r\n\x1a\n")
+            for _ in range(300):
+                member.write(bytes(10 * MIB))
+
+
+def many_tensors(path):
+    """A safetensors file of a million tensors without values."""
+    head = (
+        b"{"
+        + b",".join(b'"%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}' % n for n in range(1_000_000))
+        + b"}"
+    )
+    path.write_bytes(struct.pack("<Q", len(head)) + head)
+
+
 def long_table(path):
     """An archive whose table of contents has 400,000 names."""
     entry = struct.pack("<4s4B4HL2L5H2L", b"PK\x01\x02", 20, 3, 20, 0, *[0] * 4, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0)
@@ -253,6 +283,13 @@ HOSTILE = {
     "a deep ONNX graph": ("onnx", deep_onnx),
     "an HDF5 array of many names": ("weights", aliases),
     "a storage of many tensors": ("weights", shared_storage),
+    "a pickle that unpacks to 3 GB": ("weights", deflated_pickle),
+    "weights that unpack to 3 GB": ("weights", deflated_weights),
+    "a million tensors": ("weights", many_tensors),
+    "a safetensors header without end": (
+        "weights",
+        lambda path: path.write_bytes(struct.pack("<Q", 1 << 62) + b"{" + bytes(1000)),
+    ),
     "a sealed header of the largest cost": ("sealed", sealed),
     "2 million broken COCO annotations": ("coco", lambda path: coco(path, annotations=LISTS)),
     "2 million broken COCO images": ("coco", lambda path: coco(path, images=LISTS)),
