@@ -9,6 +9,7 @@ docs/gpu.md explains the table.
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -66,6 +67,8 @@ def main(words: Sequence[str] | None = None) -> int:
     if not args.rehearse and not driver_gpus():
         sys.stderr.write(NO_GPU + "\n")
         return 1
+    # Sections are process groups of their own: whoever ends this process means them, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     chosen = [each for each in SECTIONS if each.name in args.sections]
     folder = Path(tempfile.mkdtemp(prefix="frcnn-gpu-"))
     found, seconds = run_all(
@@ -85,5 +88,13 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
+def run() -> int:
+    """Runs `main`; an interrupt ends it without a stack trace."""
+    try:
+        return main()
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

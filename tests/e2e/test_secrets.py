@@ -129,7 +129,7 @@ def test_training_evaluation_pruning_and_export_keep_the_key_of_the_models(canar
             "0.1",
             "-k",
             "@key.txt",
-            "-r",
+            "--results_dir",
             "prune",
             "-v",
         )

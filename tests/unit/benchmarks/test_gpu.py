@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -97,9 +98,32 @@ def test_a_section_beyond_its_time_is_ended_and_keeps_what_it_found(job):
 def test_a_section_that_ignores_the_end_of_its_time_is_killed_with_its_children(job, monkeypatch):
     monkeypatch.setattr(plan, "GRACE_SECONDS", 0.5)
     run_section(Section("stubborn", "stubborn", 3), job, 3)
-    child = int((job.folder / "child").read_text())
-    state = Path(f"/proc/{child}/stat")
-    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+    assert not is_running(int((job.folder / "child").read_text()))
+
+
+def is_running(pid):
+    state = Path(f"/proc/{pid}/stat")
+    return state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_sections_end_with_the_benchmark(job, number):
+    program = (
+        "import os, sys, tempfile; from benchmarks.gpu import __main__ as command, plan\n"
+        "plan.worker_environment = lambda: dict(os.environ)\n"
+        f"tempfile.mkdtemp = lambda **_: {str(job.folder)!r}\n"
+        "command.SECTIONS = (plan.Section('stubborn', 'stubborn', 60),)\n"
+        "sys.exit(command.main(['--rehearse']))"
+    )
+    command_line, pipe = [sys.executable, "-c", program], subprocess.DEVNULL
+    with subprocess.Popen(command_line, env=plan.worker_environment(), stdout=pipe, stderr=pipe) as process:
+        end = time.monotonic() + 120
+        while not (job.folder / "child").exists() or not (job.folder / "child").read_text():
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.05)
+        process.send_signal(number)
+        process.wait(60)
+    assert not is_running(int((job.folder / "child").read_text()))
 
 
 def test_a_section_that_fails_is_wrong_and_the_next_one_runs(job):
