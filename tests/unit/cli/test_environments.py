@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -136,3 +137,22 @@ def test_a_log_file_that_is_a_pipe_without_a_reader_is_refused(tmp_path):
 def test_images_of_any_size_are_refused_before_the_memory_is_taken(tmp_path):
     code, said = shell("demo-data -o data --images 1 --height 1000000 --width 1000000", tmp_path)
     assert (code, "size 1000000 x 1000000: expected at most 64 million pixels" in said) == (2, True)
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, to become a user without an entry"
+)
+def test_without_home_and_entry_in_passwd_nothing_is_left_in_the_working_folder(tmp_path):
+    work = tmp_path / "work"
+    work.mkdir()
+    work.chmod(0o777)
+    # It may read everything, since the interpreter may lie in root's home, as in a container.
+    rights = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    command = ["setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups", *rights, sys.executable]
+    environment = {name: value for name, value in os.environ.items() if name != "HOME"}
+    environment["PYTHONPATH"] = os.pathsep.join(each for each in sys.path if each)
+    done = subprocess.run(
+        [*command, "-c", ASK], env=environment, cwd=work, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "tensorflow float32 channels_last 1e-07\n", done.stderr
+    assert list(work.iterdir()) == []
