@@ -83,8 +83,9 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.errors import UsageError
     from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
-    from frcnn.spec.overrides import experiment_given, with_records, with_training
+    from frcnn.settings.training import training_run
     from frcnn.steps.run import keep_model, model_file
+    from frcnn.steps.specs import experiment_given, with_records, with_training
     from frcnn.training.gpus import require_tensorflow_gpus
     from frcnn.training.resumable import train_with_s3_backup
 
@@ -110,7 +111,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         result = train_on_workers(Request.of(args, spec, uri), folder, key)
     else:
         require_tensorflow_gpus(args.gpus)
-        result = train_with_s3_backup(spec, folder, uri, key=key, amp=args.precision == "mixed")
+        result = train_with_s3_backup(training_run(spec), folder, uri, key=key, amp=args.precision == "mixed")
     keep_model(result.best or result.checkpoint, args.model)
     shutil.copyfile(folder / "status.json", args.model / "status.json")
     shutil.rmtree(args.model / "checkpoints", ignore_errors=True)

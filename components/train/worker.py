@@ -63,7 +63,8 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.distributed.world import rank_info
     from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
-    from frcnn.spec.overrides import experiment_given, with_records, with_training
+    from frcnn.settings.training import training_run
+    from frcnn.steps.specs import experiment_given, with_records, with_training
     from frcnn.training.gpus import require_tensorflow_gpus
     from frcnn.training.resumable import train_with_s3_backup
 
@@ -78,7 +79,7 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
         start = _brought(args.start_from, folder / "start") if args.start_from else None
         spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
         key, amp = resolve_key(None, spec.enc_key), args.precision == "mixed"
-        train_with_s3_backup(spec, folder / "results", args.checkpoints, key=key, amp=amp)
+        train_with_s3_backup(training_run(spec), folder / "results", args.checkpoints, key=key, amp=amp)
     return {}
 
 

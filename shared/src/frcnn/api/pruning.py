@@ -138,7 +138,8 @@ def prune_file(path: Path, target: Path | None, settings: PruneSettings, key: st
         ModelError: The model cannot be loaded, or its weights are not finite.
         PlaceBusyError: Another run writes the same file.
     """
-    from frcnn.model.files.checkpoint import TrainingRecord, load_model, save_model
+    from frcnn.model.files.checkpoint import load_model, save_model
+    from frcnn.model.files.training_record import TrainingRecord
     from frcnn.pruning.prune import plan_detector
     from frcnn.pruning.prune import prune as prune_model
 

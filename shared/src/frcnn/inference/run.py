@@ -19,8 +19,8 @@ from frcnn.files import atomic_path, write_text
 from frcnn.inference.kitti_labels import kitti_lines
 from frcnn.inference.own_outputs import claim_folder
 from frcnn.inference.predictor import Prediction, Unreadable, predict
-from frcnn.inference.settings import InferenceSettings
 from frcnn.model.batch_detector import Detector
+from frcnn.settings.inference import InferenceSettings
 from frcnn.single_writer import only_writer_in
 
 log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ def _run(
 def _report_unreadable(result: Unreadable, strict: bool) -> None:
     message = f"{printable(result.path, None)}: cannot be read as an image ({result.reason})"
     if strict:
-        raise DataError(f"{message}; remove --strict to skip it")
+        raise DataError(f"{message}; without strict it is skipped")
     log.warning("%s; skipped", message)
 
 

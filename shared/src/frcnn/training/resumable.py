@@ -13,14 +13,14 @@ from frcnn.training.continued import train_or_resume
 from frcnn.training.run_folder import epoch_of, only_training_in
 
 if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
+    from frcnn.settings.training import TrainingRun
     from frcnn.training.trainer import TrainResult
 
 log = logging.getLogger(__name__)
 
 
 def train_with_s3_backup(
-    spec: "Experiment",
+    run: "TrainingRun",
     folder: Path,
     uri: str = "",
     *,
@@ -34,7 +34,7 @@ def train_with_s3_backup(
     wait.
 
     Args:
-        spec: Checked spec.
+        run: Settings of the training.
         folder: Local folder, used by this training only.
         uri: S3 URI, used by this training only. For any other value the files stay in `folder`.
         key: Key of the sealed checkpoints; empty for plain ones.
@@ -50,20 +50,20 @@ def train_with_s3_backup(
         FrcnnError: See `frcnn.training.trainer.train`.
     """
     with only_training_in(folder, rank_info()):
-        return _train_and_keep(spec, folder, uri, key, amp=amp, store=store)
+        return _train_and_keep(run, folder, uri, key, amp=amp, store=store)
 
 
 def _train_and_keep(
-    spec: "Experiment", folder: Path, uri: str, key: str, *, amp: bool, store: Store | None
+    run: "TrainingRun", folder: Path, uri: str, key: str, *, amp: bool, store: Store | None
 ) -> "TrainResult":
     if not is_remote(uri):
-        return train_or_resume(spec, folder, key=key, amp=amp)
+        return train_or_resume(run, folder, key=key, amp=amp)
     store = store or Store.from_environment()
     download_checkpoint(store, uri, folder)
     if rank_info().rank:
-        return train_or_resume(spec, folder, key=key, amp=amp)
+        return train_or_resume(run, folder, key=key, amp=amp)
     with Mirror(store, folder, uri):
-        return train_or_resume(spec, folder, key=key, amp=amp)
+        return train_or_resume(run, folder, key=key, amp=amp)
 
 
 def download_checkpoint(store: Store, uri: str, folder: Path) -> None:
