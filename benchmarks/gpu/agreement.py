@@ -183,8 +183,10 @@ def compute(folder: str, output: str, precision: str, tf32: str) -> None:
     from benchmarks.gpu.section import let_memory_grow
     from frcnn.data.input.dataset import training_dataset, validation_dataset
     from frcnn.distributed.world import RankInfo
-    from frcnn.model.build import detection_settings
     from frcnn.model.keras_detector import KerasDetector
+    from frcnn.settings.data import data_settings
+    from frcnn.settings.model import detection_settings
+    from frcnn.settings.training import training_run
     from frcnn.training.compile import prepare
     from frcnn.training.trainer import set_up
 
@@ -194,9 +196,9 @@ def compute(folder: str, output: str, precision: str, tf32: str) -> None:
     spec = learning.experiment(Path(folder))
     model = _model(Path(folder), spec)
     settings = detection_settings(spec.evaluation_config)
-    images = next(iter(validation_dataset(spec, batch_size=BATCH).batches))["images"]
-    batch = next(iter(training_dataset(spec).batches))
-    prepare(model, spec, 1000, RankInfo(), amp=precision == "mixed")
+    images = next(iter(validation_dataset(data_settings(spec), batch_size=BATCH).batches))["images"]
+    batch = next(iter(training_dataset(data_settings(spec)).batches))
+    prepare(model, training_run(spec), 1000, RankInfo(), amp=precision == "mixed")
     found = KerasDetector(model, settings)(images)
     losses, gradients = _gradients(model, batch)
     names = [f"gradient/{number:03d}/{each.path}" for number, each in enumerate(model.trainable_variables)]
@@ -209,11 +211,12 @@ def _model(folder, spec):  # type: ignore[no-untyped-def]  # imports TensorFlow'
     """Returns the trained model; without one, random weights that the reference's process has written."""
     from frcnn.model.build import build
     from frcnn.model.files.checkpoint import load_model
+    from frcnn.settings.model import model_settings
 
     trained, weights = folder / learning.MODEL, folder / "random_weights.npz"
     if trained.exists():
         return load_model(trained, "")[0]
-    model = build(spec)
+    model = build(model_settings(spec))
     if weights.exists():
         with np.load(weights) as arrays:
             model.set_weights([arrays[name] for name in sorted(arrays)])

@@ -13,6 +13,7 @@ from benchmarks.gpu.section import gpu_peak_mib, let_memory_grow
 from benchmarks.ours import TOTAL_STEPS, Ours, _training_batch
 from benchmarks.workers import serve
 from frcnn.distributed.world import RankInfo
+from frcnn.settings.training import training_run
 from frcnn.training.compile import prepare
 from frcnn.training.trainer import set_up
 
@@ -28,7 +29,7 @@ class OnGpu(Ours):
             batch: Batch size.
         """
         super().__init__("float32", batch)
-        prepare(self.model, self.spec, TOTAL_STEPS, RankInfo(), amp=precision == "mixed")
+        prepare(self.model, training_run(self.spec), TOTAL_STEPS, RankInfo(), amp=precision == "mixed")
 
     @functools.cached_property
     def train_function(self) -> Any:

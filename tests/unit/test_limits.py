@@ -83,7 +83,7 @@ READERS = {
         "from frcnn.storage import Store",
         "Store().contents(str(path))",
     ),
-    "model": ("from frcnn.model.files.checkpoint import read_record", "read_record(path)"),
+    "model": ("from frcnn.model.files.training_record import read_record", "read_record(path)"),
     "onnx": (
         "from frcnn.exporting.onnx_guard import load_guarded",
         "load_guarded(path, path)",
