@@ -116,7 +116,9 @@ def relative(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
         values: Values, any shape.
         reference: True values, the same shape.
     """
-    return np.abs(values - reference) / np.maximum(np.abs(reference), 1e-3 * np.abs(reference).max())
+    return np.asarray(
+        np.abs(values - reference) / np.maximum(np.abs(reference), 1e-3 * np.abs(reference).max())
+    )
 
 
 def matched(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> tuple[int, float]:
@@ -156,7 +158,7 @@ def iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     sides = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
     common = np.prod(np.maximum(sides, 0.0), axis=-1)
     areas = np.prod(box[2:] - box[:2]) + np.prod(boxes[:, 2:] - boxes[:, :2], axis=-1) - common
-    return np.divide(common, areas, out=np.zeros_like(common), where=areas > 0)
+    return np.asarray(np.divide(common, areas, out=np.zeros_like(common), where=areas > 0))
 
 
 def _computed(task: Task, variant: Variant, environment: dict[str, str]) -> dict[str, np.ndarray]:

@@ -67,7 +67,7 @@ def step_seconds(folder: Path, processes: int) -> float:
     command = [sys.executable, "-m", "benchmarks.scaling_rank", str(records), str(results), str(STEPS)]
     launch(command, processes)
     times = [json.loads(path.read_text())["step"] for path in sorted(results.glob("times_*.json"))]
-    return sum(times) / len(times)
+    return float(sum(times) / len(times))
 
 
 if __name__ == "__main__":
