@@ -8,7 +8,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # GPU=1 installs TensorFlow for NVIDIA GPUs; `make setup` remembers it.
 GPU    ?= $(if $(wildcard $(VENV)/.gpu),1)
-EXTRAS := $(if $(GPU),gpu,cpu),convert,data,train,evaluate,tune,inference,export,openvino,pipeline,dev
+PIP_LOCKED = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 STAMP  := $(VENV)/.setup-done$(if $(GPU),-gpu)
 # Where `make demo` writes, and a folder with images/ and labels/ to use in place of the synthetic set.
 OUT    ?= demo
@@ -16,13 +16,13 @@ DATA   ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers kube test-kube images bench proto spec-docs pipeline conformance horovod generated ci clean
+.PHONY: help setup lock demo fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers kube test-kube images bench proto spec-docs pipeline conformance horovod generated ci clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## make .venv and fill it with the pinned packages; GPU=1 for NVIDIA GPUs
-$(STAMP): constraints.txt shared/pyproject.toml pipelines/pyproject.toml
+setup: $(STAMP) ## make .venv and fill it with the packages of locks/; GPU=1 for NVIDIA GPUs
+$(STAMP): $(wildcard locks/*.txt) shared/pyproject.toml pipelines/pyproject.toml
 	@$(or $(PYTHON),false) -c '$(SUPPORTED)' || { \
 	  echo "no Python 3.11, 3.12 or 3.13 found; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -30,12 +30,17 @@ $(STAMP): constraints.txt shared/pyproject.toml pipelines/pyproject.toml
 	@rm -f $(VENV)/.setup-done* $(VENV)/.gpu
 	@$(BIN)/python -m pip uninstall -qq --yes --disable-pip-version-check $(if $(GPU),tensorflow-cpu,tensorflow)
 	@$(if $(GPU),touch $(VENV)/.gpu)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable './shared[$(EXTRAS)]' --editable ./pipelines
-	@# They would bring TensorRT itself, which only GPUs run.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
-	  --constraint constraints.txt tensorrt-stubs
+	@# Packages that come as source are built by what is there, so that nothing comes without a hash.
+	$(PIP_LOCKED) --requirement locks/build.txt
+	$(PIP_LOCKED) --no-build-isolation --requirement locks/$(if $(GPU),gpu,cpu).txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	  --editable ./shared --editable ./pipelines
+	@# What it requires would bring TensorRT itself, which only GPUs run.
+	$(PIP_LOCKED) --no-deps --requirement locks/tensorrt-stubs.txt
 	@touch $@
+
+lock: $(STAMP) ## write locks/ again: the versions of constraints.txt with the hashes of their files
+	scripts/lock.sh $(VENV)
 
 demo: $(STAMP) ## the whole pipeline, and inference; on DATA=<kitti dir> if given, else on a synthetic set
 	$(BIN)/frcnn demo -o '$(OUT)' $(if $(DATA),--data '$(DATA)') $(ARGS)

@@ -73,3 +73,11 @@ def test_of_very_many_classes_those_with_the_most_objects_are_drawn(tmp_path):
     names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert (names[0], names[-1], len(names)) == ("c1105 (0.5000)", "c1200 (0.5000)", 96)
     assert "the 96 of 1200 classes with the most objects" in figure.axes[0].get_title()
+
+
+def test_settings_of_the_caller_are_as_before(tmp_path):
+    import matplotlib
+
+    with matplotlib.rc_context({"font.size": 33.0}):
+        save_curves(report_of(0.5), tmp_path)
+        assert matplotlib.rcParams["font.size"] == 33.0

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from frcnn.data.conversion.box_checks import box_fault
-from frcnn.data.conversion.faults import DataIssue, IssueKind, Reading, named_or_counted
+from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
 from frcnn.data.conversion.stored_image import read_image, remarks_on
 from frcnn.data.image_set import image_names, stem_of
 from frcnn.data.records.annotations import ImageRecord, Label
@@ -52,17 +52,17 @@ class VocReader:
         except (OSError, ET.ParseError, ValueError) as error:
             reason = f"not an annotation of Pascal VOC: {error}"
             return Reading(None, (DataIssue(IssueKind.UNREADABLE_LABELS, str(labels), reason),))
-        found, faults = [], []
+        found, faults = [], IssueCollector(str(labels))
         for number, entry in enumerate(root.iter("object"), 1):
             label = _label(entry, image.height, image.width)
             if isinstance(label, Label):
                 found.append(label)
             else:
                 kind, reason = label
-                faults.append(DataIssue(kind, str(labels), reason, annotation=number))
+                faults.add(kind, reason, annotation=number)
         record = ImageRecord(stem_of(file_name), image.height, image.width, tuple(found), file=file_name)
         names = frozenset(label.class_name for label in found)
-        return Reading(record, named_or_counted(faults), names, remarks_on(image), image)
+        return Reading(record, faults.all(), names, remarks_on(image), image)
 
 
 def find_voc(folder: Path) -> tuple[VocReader, tuple[str, ...]] | None:

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from frcnn.data.conversion.box_checks import box_fault
-from frcnn.data.conversion.faults import DataIssue, IssueKind, Reading, named_or_counted
+from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
 from frcnn.data.conversion.stored_image import read_image, remarks_on
 from frcnn.data.image_set import image_names, stem_of
 from frcnn.data.records.annotations import ImageRecord, Label
@@ -56,7 +56,7 @@ class YoloReader:
         except (OSError, UnicodeDecodeError) as error:
             reason = f"cannot be read as text: {error}"
             return Reading(None, (DataIssue(IssueKind.UNREADABLE_LABELS, str(path), reason),))
-        labels, faults = [], []
+        labels, faults = [], IssueCollector(str(path))
         for number, line in enumerate(lines, 1):
             if not line.split():
                 continue
@@ -65,10 +65,10 @@ class YoloReader:
                 labels.append(found)
             else:
                 kind, reason = found
-                faults.append(DataIssue(kind, str(path), reason, line=number))
+                faults.add(kind, reason, line=number)
         record = ImageRecord(stem_of(file_name), image.height, image.width, tuple(labels), file=file_name)
         names = frozenset(label.class_name for label in labels)
-        return Reading(record, named_or_counted(faults), names, remarks_on(image), image)
+        return Reading(record, faults.all(), names, remarks_on(image), image)
 
     def _label(self, fields: list[str], height: int, width: int) -> Label | tuple[IssueKind, str]:
         if len(fields) != FIELDS:
