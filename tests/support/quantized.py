@@ -123,7 +123,7 @@ def run(
 
 
 def saturating_network() -> onnx.ModelProto:
-    """Three layers whose weights and inputs are all near their largest values; [B, 64, 16, 16] to `codes` [B, 8].
+    """Three layers with weights and inputs near their largest values; [B, 64, 16, 16] to `codes` [B, 8].
 
     Sums of two products of 8 bits exceed 16 bits everywhere if the weights use all levels.
     """

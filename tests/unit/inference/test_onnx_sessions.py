@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from frcnn.cli.main import main
-from frcnn.errors import ModelError, RunError, UsageError
 from frcnn.cpu import has_bfloat16
+from frcnn.errors import ModelError, RunError, UsageError
 from frcnn.exporting.exporter import ExportOptions, export_onnx, write_onnx
 from frcnn.exporting.int8.calibration import calibrate
 from frcnn.exporting.int8.qdq import insert_pairs

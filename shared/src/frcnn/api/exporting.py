@@ -244,7 +244,8 @@ def _engine_settings(engine: Engine | None, int8: Int8) -> "EngineSettings | Non
         return None
     if int8.int8_profile not in (None, "tensorrt"):
         raise UsageError(
-            f"int8_profile {int8.int8_profile}: TensorRT requires the profile tensorrt; omit int8_profile with an engine",
+            f"int8_profile {int8.int8_profile}: TensorRT requires the profile tensorrt; "
+            "omit int8_profile with an engine",
             argument="int8_profile",
         )
     from frcnn.exporting.tensorrt.engine import EngineSettings, require_gpu

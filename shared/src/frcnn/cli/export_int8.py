@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--int8_profile",
         choices=("cpu", "cpu_vnni", "tensorrt"),
-        help="target of the quantized graph: any CPU, CPUs with VNNI, or TensorRT (default: cpu; tensorrt with "
-        "--graph plugin)",
+        help="target of the quantized graph: any CPU, CPUs with VNNI, or TensorRT "
+        "(default: cpu; tensorrt with --graph plugin)",
     )
     add(
         "--cal_method",

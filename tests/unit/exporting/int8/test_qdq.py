@@ -77,7 +77,7 @@ def test_the_largest_sums_of_the_cpu_profile_are_exact_on_every_cpu():
         run_openvino(quantized, images, ["codes"])[0],
     ):
         np.testing.assert_allclose(found, exact, rtol=1e-5)
-    # What is exact does not depend on the CPU: no sum of two products leaves the 16 bits of those without VNNI.
+    # Why it holds on all CPUs: no sum of two products exceeds the 16 bits of those without VNNI.
     kernels = [each for each in initializers(quantized).values() if each.dtype == np.int8 and each.ndim > 1]
     assert 2 * 255 * max(int(np.abs(each.astype(int)).max()) for each in kernels) <= np.iinfo(np.int16).max
 

@@ -3,8 +3,8 @@
 One writer serves both sources of ranges (calibration and quantization-aware training) and both profiles:
 
     cpu       uint8 activations, zero point 0 where nothing is negative; pairs before and after the chosen
-              nodes; int32 biases; weights from -64 to 64. ONNX Runtime and OpenVINO run this form in integers,
-              on every CPU with the same result.
+              nodes; int32 biases; weights from -64 to 64. ONNX Runtime and OpenVINO run this form in
+              integers, on every CPU with the same result.
     cpu_vnni  The same with weights from -127 to 127, for CPUs that add products in 32 bits (VNNI, ARM).
     tensorrt  int8 activations, zero point 0; pairs before the chosen nodes only; float biases; weights from
               -127 to 127.
