@@ -1,4 +1,5 @@
 import argparse
+import functools
 import os
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from frcnn.spec import load_experiment
 
 METRICS = """
 {"mAP": %s, "images": 2,
- "iou": {"0.50": {"mAP": %s, "classes": {"car": {"ap": %s}, "van": {"ap": null}}}}}
+ "iou": {"0.50": {"mAP": %s, "classes": {
+   "car": {"ap": %s, "objects": 9, "difficult": 0, "rpn_recall": 0.5},
+   "van": {"ap": null, "objects": 0, "difficult": 0, "rpn_recall": null}}}}}
 """
 PRUNING = '{"params": {"before": 5000000, "after": 1234567}}'
 
@@ -50,8 +53,8 @@ def commands(monkeypatch):
     return noted
 
 
-def leave_artifacts(latest):
-    for step, mean_ap in (("evaluate", 0.91234), ("evaluate-retrained", 0.9)):
+def leave_artifacts(latest, retrained=0.9):
+    for step, mean_ap in (("evaluate", 0.91234), ("evaluate-retrained", retrained)):
         (latest / step / "report").mkdir(parents=True)
         (latest / step / "report" / "metrics.json").write_text(METRICS % ((mean_ap,) * 3))
     (latest / "prune" / "pruned").mkdir(parents=True)
@@ -145,11 +148,27 @@ def test_samples_of_an_earlier_run_make_way(tmp_path, commands):
     assert [path.name for path in (out / "samples").iterdir()] == ["003.png"]
 
 
-def test_without_data_a_synthetic_set_is_drawn(tmp_path, commands, monkeypatch):
-    monkeypatch.setattr(demo, "_synthetic", lambda folder: kitti_folder(folder))
+def test_without_data_a_synthetic_set_is_drawn(tmp_path, commands):
     run_demo(tmp_path / "out", None)
-    assert load_experiment(tmp_path / "out" / "specs" / "experiment.txt").class_names == ("car",)
-    assert commands[0][-4:] == demo.SYNTHETIC_GATES
+    spec = load_experiment(tmp_path / "out" / "specs" / "experiment.txt")
+    assert spec.class_names == ("circle", "square", "triangle")
+    assert commands[1][-4:] == demo.SYNTHETIC_GATES
+
+
+def test_the_synthetic_set_gets_settings_that_train_in_minutes(tmp_path, commands):
+    run_demo(tmp_path / "out", None)
+    spec = load_experiment(tmp_path / "out" / "specs" / "experiment.txt")
+    assert spec.model_config.roi_mini_batch == 12
+    assert spec.model_config.roi_pooling_config.pool_size == 4
+    assert spec.training_config.num_epochs == demo.SYNTHETIC_EPOCHS
+    size = spec.model_config.input_image_config.size_height_width
+    assert (size.height, size.width) == (128, 176)
+
+
+def test_a_low_map_comes_with_what_to_try_next(tmp_path, commands, capsys, monkeypatch):
+    monkeypatch.setitem(globals(), "leave_artifacts", functools.partial(leave_artifacts, retrained=0.1))
+    run_demo(tmp_path / "out", kitti_folder(tmp_path / "kitti"))
+    assert "mAP is only 0.10. What to try next:" in capsys.readouterr().out
 
 
 def test_a_folder_with_other_files_is_not_written_to(tmp_path, commands):
