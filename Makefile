@@ -19,7 +19,7 @@ DATA   ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo look-at-data fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers kube test-kube images bench proto spec-docs pipeline conformance horovod generated ci clean
+.PHONY: help setup demo look-at-data fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers kube test-kube wheels images bench proto spec-docs pipeline conformance horovod generated ci clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ kube: ## a Kubernetes API server and controllers, built once with Go, and etcd, 
 
 test-kube: $(STAMP) kube ## chart, rights and trainings against that API server; MPI_OPERATOR=<checkout> for its controller
 	$(BIN)/python -m pytest -m kube tests/kube $(ARGS)
+
+wheels: $(STAMP) ## build the wheels of frcnn and frcnn-pipelines into dist/
+	scripts/build_wheels.sh $(BIN)/python dist
 
 images: ## build the images of all steps with docker or podman (ENGINE=), and print their sizes
 	scripts/build_images.sh
