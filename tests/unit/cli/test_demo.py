@@ -33,6 +33,11 @@ def kitti_folder(root, images=10, suffix=".png", size=(160, 128)):
     return root
 
 
+@pytest.fixture(autouse=True)
+def few_scenes(monkeypatch):
+    monkeypatch.setattr(demo, "SYNTHETIC_SCENES", ("--images", 8, "--height", 128, "--width", 176))
+
+
 @pytest.fixture
 def commands(monkeypatch):
     """Lets the demo run but for the pipeline and inference, which are noted and leave what they would."""

@@ -42,9 +42,14 @@ annotated/   the same images with detections; labels/ has them as KITTI labels
 """
 # Size of the synthetic scenes, and the settings with which they are learned in a few minutes on two cores:
 # few pixels, few RoIs and small crops. Larger ones suit real images.
-SYNTHETIC_SCENES = ("--images", 200, "--height", 128, "--width", 176)
+SYNTHETIC_SCENES = ("--images", 200, "--height", 256, "--width", 352)
 SYNTHETIC_EPOCHS = 10
 SYNTHETIC_SETTINGS = (
+    "model_config.input_image_config.size_height_width.height=128",
+    "model_config.input_image_config.size_height_width.width=176",
+    "augmentation_config.preprocessing.output_image_height=128",
+    "augmentation_config.preprocessing.output_image_width=176",
+    "model_config.anchor_box_config.scale=[32,48,64]",
     "model_config.roi_mini_batch=12",
     "model_config.roi_pooling_config.pool_size=4",
     "training_config.rpn_nms_max_boxes=100",
