@@ -63,7 +63,9 @@ def draw_scene(random: np.random.Generator, height: int, width: int) -> tuple[Im
         if placed is None:
             continue
         shape, mask = placed
-        image = Image.composite(_surface(random, image, shape), image, mask)
+        x1, y1, x2, y2 = shape.box
+        box = (x1, y1, x2 + 1, y2 + 1)
+        image.paste(_surface(random, image.crop(box), shape.class_name), box, mask.crop(box))
         shapes.append(shape)
         masks.append(np.asarray(mask) > 127)
     return image, [
@@ -127,16 +129,15 @@ def _mask(
     return large.reduce(OVERSAMPLING)
 
 
-def _surface(random: np.random.Generator, image: Image.Image, shape: Shape) -> Image.Image:
-    """Returns an image of a shaded, noisy color of the class that contrasts with the background."""
-    x1, y1, x2, y2 = shape.box
-    behind = np.asarray(image.crop((x1, y1, x2 + 1, y2 + 1)), np.float32).mean((0, 1))
-    colors = [_color(random, shape.class_name) for _ in range(COLOR_ATTEMPTS)]
+def _surface(random: np.random.Generator, background: Image.Image, class_name: str) -> Image.Image:
+    """Returns an image of a shaded, noisy color of the class, as large as the background it stands out from."""
+    behind = np.asarray(background, np.float32).mean((0, 1))
+    colors = [_color(random, class_name) for _ in range(COLOR_ATTEMPTS)]
     contrasts = [float(np.abs(color - behind).sum()) for color in colors]
     enough = (number for number, contrast in enumerate(contrasts) if contrast >= MIN_CONTRAST)
     color = colors[next(enough, int(np.argmax(contrasts)))]
     shade = random.uniform(0.75, 1.0, size=(2, 2))
-    light = Image.fromarray((shade * 255).astype(np.uint8)).resize(image.size, Image.Resampling.BILINEAR)
+    light = Image.fromarray((shade * 255).astype(np.uint8)).resize(background.size, Image.Resampling.BILINEAR)
     pixels = np.asarray(light, np.float32)[..., None] / 255 * color
     return _noisy(random, Image.fromarray(pixels.astype(np.uint8)), random.uniform(3, 10))
 
