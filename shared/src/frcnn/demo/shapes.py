@@ -130,7 +130,7 @@ def _mask(
 
 
 def _surface(random: np.random.Generator, background: Image.Image, class_name: str) -> Image.Image:
-    """Returns an image of a shaded, noisy color of the class, as large as the background it stands out from."""
+    """Returns an image of a shaded, noisy color of the class that contrasts with the background."""
     behind = np.asarray(background, np.float32).mean((0, 1))
     colors = [_color(random, class_name) for _ in range(COLOR_ATTEMPTS)]
     contrasts = [float(np.abs(color - behind).sum()) for color in colors]
