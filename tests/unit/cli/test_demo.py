@@ -227,6 +227,17 @@ def test_a_missing_data_folder_gets_exit_code_1(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_without_the_pipeline_the_demo_says_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("frcnn.cli.tasks.importlib.metadata.entry_points", lambda group: ())
+    assert main(["demo", "-o", str(tmp_path / "out")]) == 1
+    assert "frcnn demo runs frcnn pipeline, which comes with: pip install frcnn-pipelines" in (
+        capsys.readouterr().err
+    )
+    assert main(["pipeline", "run"]) == 2
+    assert "it comes with: pip install frcnn-pipelines" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_epochs_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="--epochs 0: expected 1 or more"):
         run_demo(tmp_path, None, epochs=0)

@@ -104,9 +104,12 @@ def run(args: argparse.Namespace) -> None:
         UsageError: `--epochs` is below 1, a path is not UTF-8, or the output folder has other files.
         RunError: A step failed.
     """
+    from frcnn.cli.tasks import all_tasks
     from frcnn.cpu import has_bfloat16
     from frcnn.demo.specs import Paths
 
+    if "pipeline" not in all_tasks():
+        raise RunError("frcnn demo runs frcnn pipeline, which comes with: pip install frcnn-pipelines")
     if args.epochs is not None and args.epochs < 1:
         raise UsageError(f"--epochs {args.epochs}: expected 1 or more")
     out = args.output.expanduser().resolve()

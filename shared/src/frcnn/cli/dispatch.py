@@ -9,7 +9,7 @@ import sys
 
 import frcnn
 from frcnn.cli import task_runner
-from frcnn.cli.tasks import Task, all_tasks
+from frcnn.cli.tasks import ELSEWHERE, Task, all_tasks
 
 HELP, VERSION = ("-h", "--help", "help"), ("--version", "version")
 
@@ -69,6 +69,8 @@ def _usage(program: str, tasks: dict[str, Task]) -> str:
 
 
 def _unknown(word: str, program: str, tasks: dict[str, Task]) -> str:
+    if word in ELSEWHERE:
+        return f"{program} {word} is not installed; it comes with: pip install {ELSEWHERE[word]}"
     near = difflib.get_close_matches(word.replace("-", "_"), tasks, n=1, cutoff=0.5)
     kind = "flag before the task" if word.startswith("-") else "task"
     hint = f"did you mean '{near[0]}'?" if near else f"tasks: {', '.join(tasks)}"
