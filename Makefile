@@ -10,7 +10,7 @@ BIN    := $(VENV)/bin
 GPU    ?= $(if $(wildcard $(VENV)/.gpu),1)
 # What the pipeline and `make demo` use; the tests need all.
 RUN_EXTRAS := $(if $(GPU),gpu,cpu),convert,train,evaluate,inference,export,pipeline
-EXTRAS := $(RUN_EXTRAS),openvino,dev
+EXTRAS := $(RUN_EXTRAS),data,openvino,dev
 STAMP  := $(VENV)/.setup-done$(if $(GPU),-gpu)
 DEMO_STAMP := $(VENV)/.setup-demo-done$(if $(GPU),-gpu)
 # Where `make demo` writes, and a folder with images/ and labels/ to use in place of the synthetic set.

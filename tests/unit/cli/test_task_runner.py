@@ -150,7 +150,7 @@ def test_a_fault_of_the_machine_is_explained_without_stack_trace(error, message,
     [ModuleNotFoundError("No module", name="numpy"), MissingPackageError("numpy", "convert", "evaluation")],
 )
 def test_a_missing_package_names_all_extras_of_the_task(error, capsys):
-    task = Task("evaluate", "fake.evaluate", "judges", extras="evaluate,cpu")
+    task = Task("evaluate", "fake.evaluate", "judges")
     assert task_runner.run(task, raising(error), []) == 1
     said = capsys.readouterr().err
     assert (

@@ -8,6 +8,22 @@ import importlib.util
 ENTRY_POINTS = "frcnn.commands"
 # Tasks of other distributions of this project, for messages: task -> distribution.
 ELSEWHERE = {"pipeline": "frcnn-pipelines"}
+# Extras that a task needs, whatever its arguments are.
+_EXTRAS = {
+    "dataset_convert": "convert",
+    "train": "train,cpu",
+    "evaluate": "evaluate,cpu",
+    "prune": "train,cpu",
+    "export": "export,cpu",
+    "augment": "train,cpu",
+    "model": "train,cpu",
+    "store": "s3",
+    "data report": "data",
+    "data labels": "convert",
+    "spec new": "convert",
+    "demo-data": "convert",
+    "demo": "cpu,evaluate,export,pipeline",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,74 +31,43 @@ class Task:
     """Name, module and one-line help of a task.
 
     Attributes:
-        name: Name on the command line.
+        name: Name on the command line, of one or two words.
         module: Module to import.
         help: One line of help.
         says_status: Whether to print `Execution status: PASS` or `FAIL` at the end, like TAO. `False` for
             commands whose result is their standard output.
-        extras: Extras that the task needs, comma-separated; empty if that depends on its arguments.
     """
 
     name: str
     module: str
     help: str
     says_status: bool = True
-    extras: str = ""
+
+    @property
+    def extras(self) -> str:
+        """Extras that the task needs, comma-separated; empty if that depends on its arguments."""
+        return _EXTRAS.get(self.name, "")
 
 
 _OWN = (
-    Task(
-        "dataset_convert",
-        "frcnn.cli.dataset_convert",
-        "convert labels and images to TFRecords",
-        extras="convert",
-    ),
-    Task("train", "frcnn.cli.train", "train a detector, or resume a training", extras="train,cpu"),
-    Task(
-        "evaluate",
-        "frcnn.cli.evaluate",
-        "compute the average precision on the validation set",
-        extras="evaluate,cpu",
-    ),
+    Task("dataset_convert", "frcnn.cli.dataset_convert", "convert labels and images to TFRecords"),
+    Task("train", "frcnn.cli.train", "train a detector, or resume a training"),
+    Task("evaluate", "frcnn.cli.evaluate", "compute the average precision on the validation set"),
     Task("inference", "frcnn.cli.inference", "detect objects in a folder of images"),
-    Task("prune", "frcnn.cli.prune", "remove the least important filters of a model", extras="train,cpu"),
-    Task("export", "frcnn.cli.export", "export a model for deployment", extras="export,cpu"),
+    Task("prune", "frcnn.cli.prune", "remove the least important filters of a model"),
+    Task("export", "frcnn.cli.export", "export a model for deployment"),
     Task("onnx", "frcnn.cli.onnx", "compare an exported model with its original"),
     Task("engine", "frcnn.cli.engine", "build a TensorRT engine of an exported model"),
-    Task(
-        "augment",
-        "frcnn.cli.augment",
-        "show the effect of augmentation on training images",
-        extras="train,cpu",
-    ),
-    Task(
-        "model",
-        "frcnn.cli.model",
-        "show layers, parameters and memory of a model",
-        says_status=False,
-        extras="train,cpu",
-    ),
-    Task(
-        "store",
-        "frcnn.cli.store",
-        "push folders to S3, pull, list and verify them",
-        says_status=False,
-        extras="s3",
-    ),
+    Task("augment", "frcnn.cli.augment", "show the effect of augmentation on training images"),
+    Task("model", "frcnn.cli.model", "show layers, parameters and memory of a model", says_status=False),
+    Task("store", "frcnn.cli.store", "push folders to S3, pull, list and verify them", says_status=False),
+    Task("data report", "frcnn.cli.data_report", "show what is in a data set", says_status=False),
+    Task("data labels", "frcnn.cli.data_labels", "convert labels to another format", says_status=False),
     Task("spec", "frcnn.cli.spec", "check a spec, or show its effective values", says_status=False),
+    Task("spec new", "frcnn.cli.spec_new", "write specs that fit a data set", says_status=False),
     Task("completion", "frcnn.cli.completion", "print a script for shell completion", says_status=False),
-    Task(
-        "demo-data",
-        "frcnn.cli.demo_data",
-        "draw a small synthetic data set in KITTI layout",
-        extras="convert",
-    ),
-    Task(
-        "demo",
-        "frcnn.cli.demo",
-        "run the whole pipeline on a small data set",
-        extras="cpu,evaluate,export,pipeline",
-    ),
+    Task("demo-data", "frcnn.cli.demo_data", "draw a small synthetic data set in KITTI layout"),
+    Task("demo", "frcnn.cli.demo", "run the whole pipeline on a small data set"),
 )
 
 
