@@ -29,6 +29,7 @@ EXTRAS = {
 # Extras that other extras install as well.
 INCLUDED = {
     "convert": {"s3"},
+    "data": {"convert", "s3"},
     "train": {"convert", "s3"},
     "inference": {"train", "convert", "s3"},
     "evaluate": {"train", "convert", "s3"},

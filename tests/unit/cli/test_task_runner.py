@@ -130,8 +130,8 @@ def test_a_fault_of_our_own_shows_its_stack_trace_and_asks_to_report(capsys):
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (ModuleNotFoundError("No module", name="tensorflow"), "pip install 'frcnn[train,cpu]'"),
-        (ModuleNotFoundError("No module", name="onnx.helper"), "pip install 'frcnn[onnx]'"),
+        (ModuleNotFoundError("No module", name="tensorflow"), "pip install 'frcnn[evaluate,cpu]'"),
+        (ModuleNotFoundError("No module", name="onnx.helper"), "pip install 'frcnn[evaluate,cpu,onnx]'"),
         (PermissionError(13, "Permission denied", "/data/x.png"), "/data/x.png: Permission denied"),
         (OSError(28, "No space left on device", "/data/x.png"), "disk full while writing /data/x.png"),
         (MemoryError(), "out of memory; lower batch_size_per_gpu"),

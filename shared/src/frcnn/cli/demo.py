@@ -45,13 +45,10 @@ annotated/   the same images with detections; labels/ has them as KITTI labels
 SYNTHETIC_SCENES = ("--images", 200, "--height", 256, "--width", 352)
 SYNTHETIC_EPOCHS = 10
 SYNTHETIC_SETTINGS = (
-    "model_config.input_image_config.size_height_width.height=128",
-    "model_config.input_image_config.size_height_width.width=176",
-    "augmentation_config.preprocessing.output_image_height=128",
-    "augmentation_config.preprocessing.output_image_width=176",
-    "model_config.anchor_box_config.scale=[32,48,64]",
-    "model_config.roi_mini_batch=12",
     "model_config.roi_pooling_config.pool_size=4",
+    "training_config.batch_size_per_gpu=4",
+    "training_config.checkpoint_interval=5",
+    "evaluation_config.validation_period_during_training=5",
     "training_config.rpn_nms_max_boxes=100",
     "training_config.average_weights=true",
     "training_config.learning_rate.soft_start.base_lr=1e-3",
@@ -121,9 +118,7 @@ def run(args: argparse.Namespace) -> None:
     _claim(out)
     paths = Paths(out, data or _synthetic(out / "data"))
     epochs = args.epochs or (None if args.data else SYNTHETIC_EPOCHS)
-    spec, epochs = _write_specs(paths, found or layout(paths.data), epochs)
-    if not args.data:
-        _for_synthetic_scenes(spec)
+    spec, epochs = _write_specs(paths, found or layout(paths.data), epochs, synthetic=not args.data)
     _task(
         *("pipeline", "run", "--spec", spec, "--convert_spec", paths.specs / "convert.txt"),
         *("--data", paths.data, "-o", paths.run, "--retrain_epochs", max(1, epochs // 2)),
@@ -134,15 +129,18 @@ def run(args: argparse.Namespace) -> None:
     _show_outcome(spec, paths)
 
 
-def _write_specs(paths: "Paths", found: tuple[str, str, str], epochs: int | None) -> tuple[Path, int]:
+def _write_specs(
+    paths: "Paths", found: tuple[str, str, str], epochs: int | None, *, synthetic: bool
+) -> tuple[Path, int]:
     """Writes both specs and copies the samples; returns the path of the experiment spec and the epochs.
 
     `found` is the result of `layout`. Without `epochs`, the number of images decides.
     """
     from frcnn.data.conversion.convert import make_plan
-    from frcnn.demo.specs import convert_spec, experiment_spec
+    from frcnn.demo.specs import LIMITS, SYNTHETIC_LIMITS, choices_for, convert_spec, experiment_spec
     from frcnn.files import write_text
     from frcnn.spec import load_dataset_export
+    from frcnn.spec.load import parse_experiment
     from frcnn.spec_writing.facts import facts_of
     from frcnn.survey.collect import surveyed
     from frcnn.survey.sources import plan_source
@@ -152,17 +150,14 @@ def _write_specs(paths: "Paths", found: tuple[str, str, str], epochs: int | None
     with surveyed([plan_source(plan, str(paths.data), paths.data)]) as tables:
         facts = facts_of(tables, tables.folds)
     epochs = epochs or default_epochs(facts.images)
-    write_text(paths.specs / "experiment.txt", experiment_spec(facts, paths, found[2], epochs))
+    choices = choices_for(facts, epochs, SYNTHETIC_LIMITS if synthetic else LIMITS)
+    sys.stdout.write(f"{choices.summary()}\n")
+    text = experiment_spec(choices, paths, found[2])
+    if synthetic:
+        text = SYNTHETIC_HEADER + parse_experiment(text, settings=SYNTHETIC_SETTINGS).spec.text
+    write_text(paths.specs / "experiment.txt", text)
     _copy_samples(_held_out(plan, paths.data), paths.samples)
     return paths.specs / "experiment.txt", epochs
-
-
-def _for_synthetic_scenes(spec: Path) -> None:
-    """Changes the spec to the settings for the synthetic data set."""
-    from frcnn.files import write_text
-    from frcnn.spec import load_experiment
-
-    write_text(spec, SYNTHETIC_HEADER + load_experiment(spec, SYNTHETIC_SETTINGS).text)
 
 
 def _held_out(plan: "Plan", folder: Path) -> list[Path]:
