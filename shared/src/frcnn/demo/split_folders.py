@@ -27,7 +27,7 @@ def parts_of(folder: Path) -> dict[str, Path]:
         Folders by role, `train` and `val`; empty if the data set is not split in this way.
     """
     found = {role(path.name): path for path in sorted(folder.iterdir()) if path.is_dir()}
-    parts = {name: found[name] for name in ("train", "val") if name in found}
+    parts: dict[str, Path] = {name: found[name] for name in ("train", "val") if name in found}
     try:
         for part in parts.values():
             layout(part)
