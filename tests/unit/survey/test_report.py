@@ -178,3 +178,45 @@ def test_an_empty_folder_is_an_error_that_lists_the_layouts(tmp_path):
     with pytest.raises(frcnn.errors.UsageError, match=r"not a data set; expected a folder with images/"):
         frcnn.data_report(tmp_path / "empty", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_report_of_an_evaluation_is_not_replaced(drawn, tmp_path):
+    (tmp_path / "report.html").write_text("an evaluation")
+    with pytest.raises(frcnn.errors.UsageError, match=r"holds a report.html that no data report wrote"):
+        frcnn.data_report(drawn, tmp_path, compare=0)
+    assert (tmp_path / "report.html").read_text() == "an evaluation"
+    (tmp_path / "report.html").unlink()
+    for _ in range(2):  # its own report is
+        frcnn.data_report(drawn, tmp_path, compare=0)
+
+
+def test_a_text_called_train_that_lists_no_image_is_no_part(drawn, tmp_path):
+    root = tmp_path / "set"
+    shutil.copytree(drawn / "train", root)
+    (root / "train.txt").write_text("Notes on the training.\n")
+    assert [each["name"] for each in frcnn.data_report(root, compare=0).content["folds"]] == ["all"]
+
+
+def test_an_image_of_two_lists_is_a_leak(drawn, tmp_path):
+    root = tmp_path / "set"
+    shutil.copytree(drawn / "train", root)
+    (root / "train.txt").write_text("".join(f"{number:06d}\n" for number in range(20)))
+    (root / "val.txt").write_text("".join(f"{number:06d}\n" for number in range(19, 24)))
+    assert codes(frcnn.data_report(root)) == ["leak"]
+
+
+def test_boxes_of_any_number_are_counted(tmp_path):
+    wide = "Car 0 0 0 -1e38 -1e38 2e38 2e38 0 0 0 0 0 0 0"
+    root = write_kitti(tmp_path / "kitti", {"000": [wide] + [CAR] * 30})
+    report = frcnn.data_report(root, tmp_path / "out")
+    assert report.findings == ()
+    assert sum(report.content["histograms"]["side_in_image"]) == 31
+
+
+def test_many_classes_are_listed_in_part_and_counted(tmp_path):
+    lines = [CAR.replace("Car", f"class{number}") for number in range(400)]
+    report = frcnn.data_report(write_kitti(tmp_path / "kitti", {"000": lines}), tmp_path / "out")
+    few = [each.text for each in report.findings if each.code == "few_objects"]
+    assert len(few) == 21 and few[-1] == "380 more findings of this kind."
+    assert "The 300 classes with the most objects, out of 400" in report.page.read_text()
+    assert len(report.content["classes"]) == 400

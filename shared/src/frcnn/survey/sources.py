@@ -65,7 +65,7 @@ class Source:
         faults: Issues found while listing the images.
         class_names: Class names known in advance.
         parallel: Whether worker processes may read it.
-        split_folders: Whether each part is a folder of its own below `root`.
+        planned: Whether the parts are the folds of a conversion spec.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Source:
     faults: tuple[DataIssue, ...] = ()
     class_names: tuple[str, ...] = ()
     parallel: bool = True
-    split_folders: bool = False
+    planned: bool = False
 
     @property
     def size(self) -> int:
@@ -122,7 +122,8 @@ def plan_source(plan: Plan, name: str, root: Path) -> Source:
     )
     kind = "coco" if isinstance(plan.reader, CocoReader) else "kitti"
     names = tuple(sorted(plan.source_names))
-    return Source(name, kind, root, plan.reader, tuple(folds), plan.faults, names)  # type: ignore[arg-type]
+    reader: Any = plan.reader
+    return Source(name, kind, root, reader, tuple(folds), plan.faults, names, planned=True)
 
 
 def _open(location: str, images: Path | None) -> tuple[Source, ...]:
@@ -168,8 +169,7 @@ def _folder(path: Path, images: Path | None, location: str) -> tuple[Source, ...
     parts = [path / name for name in SPLITS if (path / name).is_dir()]
     if not parts:
         raise UsageError(f"{location}: not a data set; expected {LAYOUTS}")
-    found = tuple(source for part in parts for source in _folder(part, images, str(part)))
-    return tuple(dataclasses.replace(source, split_folders=True) for source in found)
+    return tuple(source for part in parts for source in _folder(part, images, str(part)))
 
 
 def _has(path: Path, names: Sequence[str]) -> bool:
@@ -189,18 +189,23 @@ def _listed(lists: dict[str, Path], files: dict[str, str], extension: str) -> tu
 
     Images without a file get a name, so that the reader reports them as missing.
     """
-    folds, taken = [], set()
+    folds: list[Fold] = []
+    taken: set[str] = set()
     for name, path in lists.items():
         try:
             words = read_regular(path, _MOST_LIST_BYTES).decode("utf-8-sig").split()
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path}: not a readable list of image names ({error})") from error
         stems = [word if word in files else stem_of(Path(word).name) for word in words]
+        if not any(stem in files for stem in stems):
+            continue  # a text of another kind
         taken.update(stems)
         jobs = tuple(files.get(stem, f"{stem}{extension}") for stem in stems)
         if jobs:
             folds.append(Fold(name, jobs))
     rest = tuple(file for stem, file in files.items() if stem not in taken)
+    if not folds:
+        return (Fold("", rest),)
     return (*folds, Fold("in no list", rest)) if rest else tuple(folds)
 
 
