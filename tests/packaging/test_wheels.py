@@ -65,7 +65,7 @@ def test_wheels_hold_schemas_templates_the_compiled_pipeline_and_the_license(whe
         "frcnn/py.typed",
         "frcnn/spec/experiment.proto",
         "frcnn/evaluation/templates/report.html.jinja",
-        "frcnn/demo/experiment_template.txt",
+        "frcnn/spec_writing/experiment_template.txt",
     } <= names["frcnn"]
     assert "pipelines/compiled/faster_rcnn.yaml" in names["frcnn_pipelines"]
     assert "components/train/main.py" in names["frcnn_pipelines"]
