@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.spec import DatasetExportConfig
+    from frcnn.data.conversion.settings import ConversionSettings
     from frcnn.steps.kfp_output import Metadata
 
 PREFIX = "set"
@@ -61,10 +61,10 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.storage.local_copy import local_copy
 
     data = local_copy(args.data, "convert --data")
-    spec = _spec(data, args.convert_spec)
-    report = convert(spec, args.records / PREFIX, embed_images=True)
+    settings = _settings(data, args.convert_spec)
+    report = convert(settings, args.records / PREFIX, embed_images=True)
     if args.page:
-        _write_page(spec, args.data, data, args.page)
+        _write_page(settings, args.data, data, args.page)
     write_parameter(args.records_uri, args.records_kept_at or args.records)
     counts = {
         "images": report.images,
@@ -75,7 +75,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     return {"records": {**counts, "data_version": args.data_version}, "metrics": counts}
 
 
-def _write_page(spec: "DatasetExportConfig", name: str, data: Path, page: Path) -> None:
+def _write_page(settings: "ConversionSettings", name: str, data: Path, page: Path) -> None:
     """Writes the report of the converted folds. Pictures are not compared, since that decodes every image."""
     from frcnn.data.conversion.convert import make_plan
     from frcnn.spec_writing.choices import suggested_input
@@ -84,17 +84,17 @@ def _write_page(spec: "DatasetExportConfig", name: str, data: Path, page: Path) 
     from frcnn.survey.report import survey
     from frcnn.survey.sources import plan_source
 
-    with surveyed([plan_source(make_plan(spec), name, data)], workers=None) as tables:
+    with surveyed([plan_source(make_plan(settings), name, data)], workers=None) as tables:
         save_survey(page, survey(tables, suggested_input(tables), compared=0))
 
 
-def _spec(data: Path, given: str) -> "DatasetExportConfig":
+def _settings(data: Path, given: str) -> "ConversionSettings":
     from frcnn.data.conversion.kitti.layout import layout
-    from frcnn.spec.overrides import dataset_export_given, kitti_export, with_root
+    from frcnn.settings.conversion import conversion_settings
+    from frcnn.steps.specs import dataset_export_given, kitti_export, with_root
 
-    if given:
-        return with_root(dataset_export_given(given), data)
-    return kitti_export(data, *layout(data))
+    spec = with_root(dataset_export_given(given), data) if given else kitti_export(data, *layout(data))
+    return conversion_settings(spec)
 
 
 if __name__ == "__main__":

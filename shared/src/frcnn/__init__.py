@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from frcnn.api.pruning import PruneResult, prune
     from frcnn.api.surveying import DataReport, Finding, data_report
     from frcnn.api.training import Epoch, TrainResult, train
+    from frcnn.api.tuning import TuneResult, tune
     from frcnn.evaluation.report import ClassResult
     from frcnn.inference.detections import CocoResult, Detection, Detections, SupervisionFields
     from frcnn.inference.detector import Detector
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from frcnn.progress import Progress
     from frcnn.spec.schema.experiment import DatasetExportConfig as ConvertSpec
     from frcnn.spec.schema.experiment import Experiment as Spec
+    from frcnn.tuning.results import TuneTrial
 
 __version__ = "0.1.0"
 
@@ -59,6 +61,8 @@ __all__ = [
     "Spec",
     "SupervisionFields",
     "TrainResult",
+    "TuneResult",
+    "TuneTrial",
     "compare",
     "convert",
     "convert_labels",
@@ -71,6 +75,7 @@ __all__ = [
     "prune",
     "spec",
     "train",
+    "tune",
 ]
 
 # Where each public name is defined: module, and its name there if that is another.
@@ -99,6 +104,8 @@ _DEFINED_IN = {
     "Spec": "frcnn.spec.schema.experiment:Experiment",
     "SupervisionFields": "frcnn.inference.detections",
     "TrainResult": "frcnn.api.training",
+    "TuneResult": "frcnn.api.tuning",
+    "TuneTrial": "frcnn.tuning.results",
     "compare": "frcnn.api.comparing",
     "convert": "frcnn.api.converting",
     "convert_labels": "frcnn.api.label_formats",
@@ -109,6 +116,7 @@ _DEFINED_IN = {
     "new_spec": "frcnn.api.new_specs",
     "prune": "frcnn.api.pruning",
     "train": "frcnn.api.training",
+    "tune": "frcnn.api.tuning",
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.task_spec import write_spec
 
-# Tells of its start at the first thing that `main` does, since Python itself prints what interrupts it before that.
+# Prints in the first instruction of `main`. Before that, Python itself shows the trace of an interrupt.
 PROGRAM = """
 import sys
 from frcnn.cli.main import main

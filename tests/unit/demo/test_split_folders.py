@@ -10,6 +10,7 @@ from frcnn.data.conversion.convert import make_plan
 from frcnn.demo.specs import convert_spec
 from frcnn.demo.split_folders import SEQUENCES, join, parts_of
 from frcnn.errors import UsageError
+from frcnn.settings.conversion import conversion_settings
 from frcnn.spec import load_dataset_export
 
 
@@ -29,7 +30,7 @@ def test_the_conversion_keeps_the_split_and_leaves_test_images_out(tmp_path, val
     join(parts_of(tmp_path / "set"), tmp_path / "joined")
     spec = tmp_path / "convert.txt"
     spec.write_text(convert_spec(tmp_path / "joined", "images", "labels", ".png", sequences=SEQUENCES))
-    plan = make_plan(load_dataset_export(spec))
+    plan = make_plan(conversion_settings(load_dataset_export(spec)))
     records = [[plan.reader.read(job).record for job in fold] for fold in plan.folds]
     assert [sorted(record.file for record in fold) for fold in records] == [
         [f"images/val_{number}.png" for number in range(2)],

@@ -8,6 +8,7 @@ from PIL import Image
 import frcnn
 from frcnn.data.input.sources import training_sources, validation_sources
 from frcnn.errors import DataError, UsageError
+from frcnn.settings.data import data_settings
 from frcnn.spec import load_dataset_export, load_experiment
 from frcnn.survey.anchors import best_iou
 from tests.support.kitti_folder import CAR, write_image
@@ -25,7 +26,8 @@ def converted(found):
         frcnn.convert(spec, prefix)
     spec = load_experiment(found.experiment)
     counts = []
-    for sources in (training_sources(spec), validation_sources(spec)):
+    settings = data_settings(spec)
+    for sources in (training_sources(settings), validation_sources(settings)):
         files = [path for source in sources for path in source.files]
         content = [frcnn.data_report(str(path), compare=0).images for path in files if path.stat().st_size]
         counts.append(sum(content))

@@ -144,11 +144,12 @@ def _write_specs(
 
     `found` is the result of `layout`. Without `epochs`, the number of images decides.
     """
+    from frcnn.cli.spec_flags import load_convert_spec
     from frcnn.data.conversion.convert import make_plan
     from frcnn.demo.specs import LIMITS, SYNTHETIC_LIMITS, choices_for, convert_spec, experiment_spec
     from frcnn.demo.split_folders import SEQUENCES
     from frcnn.files import write_text
-    from frcnn.spec import load_dataset_export
+    from frcnn.settings.conversion import conversion_settings
     from frcnn.spec.load import parse_experiment
     from frcnn.spec_writing.facts import facts_of
     from frcnn.survey.collect import surveyed
@@ -156,7 +157,7 @@ def _write_specs(
 
     sequences = SEQUENCES if (paths.data / SEQUENCES).is_file() else ""
     write_text(paths.specs / "convert.txt", convert_spec(paths.data, *found, sequences=sequences))
-    plan = make_plan(load_dataset_export(paths.specs / "convert.txt"))
+    plan = make_plan(conversion_settings(load_convert_spec(paths.specs / "convert.txt")))
     with surveyed([plan_source(plan, str(paths.data), paths.data)]) as tables:
         facts = facts_of(tables, tables.folds)
     epochs = epochs or default_epochs(facts.images)

@@ -3,21 +3,19 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from frcnn.data.transforms.image_settings import ImageSettings
 from frcnn.drawing.colors import class_color
 from frcnn.drawing.page import save_page
 from frcnn.errors import UsageError
 from frcnn.evaluation.average_precision import Curve
 from frcnn.evaluation.inspection import BINS, SIZES, ErrorAnalysis
 from frcnn.evaluation.report import ClassResult, Report
-from frcnn.evaluation.settings import iou_label
+from frcnn.evaluation.settings import EvaluationSettings, iou_label
 from frcnn.limits import read_json
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
 
 TEMPLATE = "report.html.jinja"
 # Width and height of a chart's plane in units of its view box.
@@ -42,22 +40,22 @@ class Subject:
     former: str = ""
 
 
-def error_analysis_for(spec: "Experiment") -> ErrorAnalysis:
-    """Creates an error analysis for a spec, with detections as `inference_config` would show them.
+def error_analysis_for(
+    settings: EvaluationSettings, images: ImageSettings, shown_score: float
+) -> ErrorAnalysis:
+    """Creates an error analysis, with detections as inference would show them.
 
     Args:
-        spec: Checked spec.
+        settings: Settings of the evaluation.
+        images: Input format of the network.
+        shown_score: Lowest score of detections that inference shows, 0 to 1.
 
     Returns:
         Error analysis without images.
     """
-    from frcnn.data.transforms.preprocess import ImageSettings
-    from frcnn.evaluation.settings import EvaluationSettings
-
-    images = ImageSettings.from_spec(spec)
     return ErrorAnalysis(
-        EvaluationSettings.from_spec(spec),
-        shown_score=spec.inference_config.bbox_visualize_threshold,
+        settings,
+        shown_score=shown_score,
         # In the channel order of the network; pixels are converted to RGB afterwards.
         mean=np.asarray(images.mean, np.float32),
         scale=images.scale,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from frcnn.data.transforms.image_settings import ImageSettings
+from frcnn.settings.data import image_settings
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
@@ -34,7 +35,7 @@ class NetworkInput:
         """Creates the settings from a checked spec."""
         limits = spec.augmentation_config.preprocessing
         return cls(
-            ImageSettings.from_spec(spec),
+            image_settings(spec),
             max(1.0, limits.min_bbox_height),
             max(1.0, limits.min_bbox_width),
             spec.model_config.rpn_stride,

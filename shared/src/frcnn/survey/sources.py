@@ -16,6 +16,7 @@ from frcnn.data.conversion.plan import Plan
 from frcnn.data.image_set import stem_of
 from frcnn.errors import DataError, UsageError
 from frcnn.regular_file import read_regular
+from frcnn.settings.conversion import conversion_settings
 from frcnn.storage.address import is_remote
 from frcnn.survey.coco_files import MOST_LOOKED_AT, annotation_files, image_folder
 from frcnn.survey.record_files import is_records, record_source
@@ -139,7 +140,7 @@ def _open(location: str, images: Path | None) -> tuple[Source, ...]:
     spec = load_dataset_export(path)
     config = spec.kitti_config or spec.coco_config
     root = Path(config.root_directory_path) if config is not None else path.parent
-    return (plan_source(make_plan(spec), location, root),)
+    return (plan_source(make_plan(conversion_settings(spec)), location, root),)
 
 
 def _local(location: str) -> Path:
