@@ -18,6 +18,7 @@ from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
 from frcnn.spec.python_api import given
 from frcnn.spec.schema.experiment import Experiment
+from frcnn.storage.address import is_remote
 
 if TYPE_CHECKING:
     from frcnn.evaluation.inspection import ErrorAnalysis
@@ -153,7 +154,10 @@ def evaluate(
         known = known if tfrecords is None else known.evaluated_on(tfrecords, folder)
         former = _former(compare, target)
         data = tfrecords or "the validation set"
-        return _evaluated(path, known, secret, options, _Output(target, former, data), strict=strict)
+        # The local copy of a remote model has a temporary path.
+        shown = name_of(model, "model") if is_remote(name_of(model, "model")) else str(path)
+        output = _Output(target, former, data, shown)
+        return _evaluated(path, known, secret, options, output, strict=strict)
 
 
 def _former(compare: Location | None, results: Path | None) -> Path | None:
@@ -175,11 +179,12 @@ def _former(compare: Location | None, results: Path | None) -> Path | None:
 
 @dataclasses.dataclass(frozen=True)
 class _Output:
-    """Output folder, metrics to compare with, and the name of the data in the report."""
+    """Output folder, metrics to compare with, and names of the data and the model in the report."""
 
     folder: Path | None
     former: Path | None
     data: str
+    model: str
 
 
 def _evaluated(
@@ -217,11 +222,13 @@ def _written(
     if output.folder is None or inspection is None:
         return ()
     from frcnn.evaluation.html_report import Subject, save_html
+    from frcnn.evaluation.training_curves import FILE_NAME
     from frcnn.files import write_text
 
     metrics, page = output.folder / METRICS, output.folder / PAGE
     write_text(metrics, report.to_json())
-    subject = Subject(model.name, output.data, str(output.former or ""))
+    former_name, training_log = str(output.former or ""), model.with_name(FILE_NAME)
+    subject = Subject(model.name, output.data, former_name, output.model, training_log)
     save_html(page, report, inspection, subject, former)
     if not spec.evaluation_config.visualize_pr_curve:
         return metrics, page

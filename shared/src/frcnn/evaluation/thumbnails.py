@@ -1,4 +1,4 @@
-"""Keeps the worst errors of an evaluation as small images.
+"""Keeps the worst errors and a sample of images of an evaluation as small pictures.
 
 H and W are in pixels of the network input.
 """
@@ -20,27 +20,29 @@ _LINE = 2
 
 
 @dataclasses.dataclass(frozen=True)
-class ErrorExample:
-    """Image of an error with the box drawn on it.
+class Thumbnail:
+    """Small picture with a caption.
 
     Attributes:
-        priority: Priority; higher is worse.
-        png: Image as PNG.
+        priority: Priority; higher is kept.
+        data: Contents of the image file.
         width: Width of the image, px.
         height: Height of the image, px.
-        caption: Description of the error.
+        caption: Description.
+        kind: Media type, `image/png` or `image/jpeg`.
     """
 
     priority: float
-    png: bytes
+    data: bytes
     width: int
     height: int
     caption: str
+    kind: str = "image/png"
 
     @property
     def data_uri(self) -> str:
         """Image for the `src` of an `<img>`."""
-        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
+        return f"data:{self.kind};base64,{base64.b64encode(self.data).decode()}"
 
     @classmethod
     def cut(
@@ -49,14 +51,14 @@ class ErrorExample:
         """Cuts a box with its surroundings out of an image.
 
         Args:
-            priority: Priority; higher is worse.
+            priority: Priority; higher is kept.
             pixels: RGB image, uint8 `[H, W, 3]`.
             box: Box, `yxyx` in pixels, `[4]`.
             class_index: Index of the class, for the color.
             caption: Description of the error.
 
         Returns:
-            Error with its image.
+            Picture of the box.
         """
         from PIL import Image, ImageDraw
 
@@ -79,38 +81,43 @@ class ErrorExample:
         return cls(priority, buffer.getvalue(), part.width, part.height, caption)
 
 
-class TopErrors:
-    """Errors of highest priority, at most `KEPT`. Only these are turned into images."""
+class TopThumbnails:
+    """Pictures of highest priority. Only these are drawn."""
 
-    def __init__(self) -> None:
-        """Creates an empty collection."""
-        self._kept: list[ErrorExample] = []
+    def __init__(self, most: int = KEPT) -> None:
+        """Creates an empty collection.
+
+        Args:
+            most: Largest number of pictures.
+        """
+        self._most = most
+        self._kept: list[Thumbnail] = []
 
     def takes(self, priority: float) -> bool:
-        """Checks whether an error would be kept.
+        """Checks whether a picture would be kept.
 
         Args:
-            priority: Priority; higher is worse.
+            priority: Priority; higher is kept.
 
         Returns:
-            `True` if there is room, or a kept error has a lower priority.
+            `True` if there is room, or a kept picture has a lower priority.
         """
-        return len(self._kept) < KEPT or priority > self._kept[-1].priority
+        return len(self._kept) < self._most or priority > self._kept[-1].priority
 
-    def add(self, mistake: ErrorExample) -> None:
-        """Adds an error. Among equal priorities, the first is kept.
+    def add(self, picture: Thumbnail) -> None:
+        """Adds a picture. Among equal priorities, the first is kept.
 
         Args:
-            mistake: Error that `takes` accepts.
+            picture: Picture that `takes` accepts.
         """
-        self._kept = sorted([*self._kept, mistake], key=lambda each: -each.priority)[:KEPT]
+        self._kept = sorted([*self._kept, picture], key=lambda each: -each.priority)[: self._most]
 
-    def __iter__(self) -> Iterator[ErrorExample]:
-        """Iterates over the errors, worst first."""
+    def __iter__(self) -> Iterator[Thumbnail]:
+        """Iterates over the pictures, highest priority first."""
         return iter(self._kept)
 
     def __len__(self) -> int:
-        """Returns the number of errors."""
+        """Returns the number of pictures."""
         return len(self._kept)
 
 
