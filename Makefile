@@ -8,7 +8,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # GPU=1 installs TensorFlow for NVIDIA GPUs; `make setup` remembers it.
 GPU    ?= $(if $(wildcard $(VENV)/.gpu),1)
-EXTRAS := $(if $(GPU),gpu,cpu),convert,train,evaluate,inference,export,openvino,pipeline,dev
+EXTRAS := $(if $(GPU),gpu,cpu),convert,train,evaluate,inference,export,openvino,pipeline,dev,docs
 STAMP  := $(VENV)/.setup-done$(if $(GPU),-gpu)
 # Where `make demo` writes, and a folder with images/ and labels/ to use in place of the synthetic set.
 OUT    ?= demo
@@ -16,7 +16,7 @@ DATA   ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers kube test-kube images bench proto spec-docs pipeline conformance horovod generated ci clean
+.PHONY: help setup demo fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers kube test-kube images bench docs docs-links proto spec-docs pipeline conformance horovod generated ci clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,6 +95,13 @@ images: ## build the images of all steps with docker or podman (ENGINE=), and pr
 bench: $(STAMP) ## speed and memory, side by side with a peer; prints tables
 	$(BIN)/python -m benchmarks $(ARGS)
 
+docs: $(STAMP) ## the documentation site in build/docs; a broken internal link is an error
+	$(BIN)/python -m sphinx -q -W --keep-going -E -b html -c docs/site . build/docs
+	@echo "build/docs/index.html"
+
+docs-links: $(STAMP) ## list the external links of the documentation; asks the network whether they work
+	$(BIN)/python -m sphinx -q -b linkcheck -c docs/site . build/docs-links
+
 proto: $(STAMP) ## generate *_pb2.py and *_pb2.pyi from the protos again
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/generate_proto.sh
 
@@ -113,7 +120,7 @@ conformance: pipeline ## write down again what each Kubeflow backend makes of th
 generated: proto spec-docs conformance ## fail if a generated file is not what its source says
 	git diff --exit-code -- 'shared/src/**/*_pb2.py' 'shared/src/**/*_pb2.pyi' docs/spec.md pipelines/compiled 'components/*/*.yaml' tests/conformance/recorded
 
-ci: lint typecheck generated test ## all that a change must pass
+ci: lint typecheck generated docs test ## all that a change must pass
 
 clean: ## remove caches and the demo's output; .venv stays
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* '$(OUT)'
