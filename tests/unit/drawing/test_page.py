@@ -2,7 +2,8 @@
 
 import pytest
 
-from frcnn.drawing.page import PLANE_HEIGHT, PLANE_WIDTH, count_ticks, format_change, format_number, polyline
+from frcnn.drawing.charts import PLANE_HEIGHT, PLANE_WIDTH, count_ticks, polyline
+from frcnn.drawing.page import change, number
 
 
 @pytest.mark.parametrize(
@@ -30,10 +31,10 @@ def test_a_line_grows_upwards_in_units_of_the_plane():
 
 
 def test_unknown_numbers_are_a_dash_and_have_no_change():
-    assert (format_number(None), format_number(0.12345), format_number(2, 1)) == (
+    assert (number(None), number(0.12345), number(2, 1)) == (
         "\N{EN DASH}",
         "0.123",
         "2.0",
     )
-    assert (format_change(0.5, 0.6), format_change(0.5, 0.4)) == ("\N{MINUS SIGN}0.100", "+0.100")
-    assert format_change(None, 0.5) == format_change(0.5, None) == ""
+    assert (change(0.5, 0.6), change(0.5, 0.4)) == ("\N{MINUS SIGN}0.100", "+0.100")
+    assert change(None, 0.5) == change(0.5, None) == ""

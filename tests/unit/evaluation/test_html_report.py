@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from frcnn.drawing.page import PLANE_HEIGHT, PLANE_WIDTH
+from frcnn.drawing.charts import PLANE_HEIGHT, PLANE_WIDTH
 from frcnn.errors import UsageError
 from frcnn.evaluation.average_precision import Curve
 from frcnn.evaluation.evaluator import Evaluator

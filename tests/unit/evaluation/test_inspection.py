@@ -7,11 +7,12 @@ import pytest
 from PIL import Image
 
 from frcnn.drawing.colors import class_color
+from frcnn.drawing.thumbnail import SIDE, Thumbnail
 from frcnn.evaluation.evaluator import Evaluator
 from frcnn.evaluation.example_images import EXAMPLE_SIDE, EXAMPLES
 from frcnn.evaluation.inspection import BINS, ErrorAnalysis
 from frcnn.evaluation.settings import EvaluationSettings
-from frcnn.evaluation.thumbnails import KEPT, SIDE, Thumbnail, TopThumbnails
+from frcnn.evaluation.thumbnails import KEPT, RankedThumbnail, TopThumbnails
 from tests.support.detection_scenes import Scene, as_batch, random_scenes
 
 SETTINGS = EvaluationSettings(("bus", "car", "dog"), (0.5,), shown_score=0.5)
@@ -108,9 +109,9 @@ def test_only_the_worst_are_kept_the_worst_first():
 
 def test_a_thumbnail_shows_the_box_in_its_place():
     pixels = np.full((300, 400, 3), 90, np.uint8)
-    mistake = Thumbnail.cut(1.0, pixels, np.array([100, 150, 139, 229]), CAR, "a car")
-    image = np.asarray(Image.open(io.BytesIO(mistake.data)))
-    assert image.shape == (mistake.height, mistake.width, 3)
+    mistake = RankedThumbnail.cut(1.0, pixels, np.array([100, 150, 139, 229]), CAR, "a car")
+    image = np.asarray(Image.open(io.BytesIO(mistake.picture.content)))
+    assert image.shape == (mistake.picture.height, mistake.picture.width, 3)
     assert max(image.shape[:2]) == SIDE
     # 80 px wide, shown with 0.6 of that on either side: 176 px, so one px is one px.
     rows, columns = np.nonzero((image == class_color(CAR)).all(axis=-1))
@@ -120,15 +121,15 @@ def test_a_thumbnail_shows_the_box_in_its_place():
 
 def test_a_box_at_the_border_is_shown_whole():
     pixels = np.zeros((60, 80, 3), np.uint8)
-    mistake = Thumbnail.cut(1.0, pixels, np.array([0, 0, 59, 79]), BUS, "all of it")
-    assert (mistake.width, mistake.height) == (SIDE, round(SIDE * 60 / 80))
+    mistake = RankedThumbnail.cut(1.0, pixels, np.array([0, 0, 59, 79]), BUS, "all of it")
+    assert (mistake.picture.width, mistake.picture.height) == (SIDE, round(SIDE * 60 / 80))
 
 
 def test_of_equally_bad_mistakes_the_first_stay():
     worst = TopThumbnails()
     for number in range(2 * KEPT):
         if worst.takes(0.5):
-            worst.add(Thumbnail(0.5, b"", 1, 1, str(number)))
+            worst.add(RankedThumbnail(0.5, Thumbnail(b"", "png", 1, 1), str(number)))
     assert [each.caption for each in worst] == [str(number) for number in range(KEPT)]
 
 
@@ -181,7 +182,7 @@ def test_an_example_shows_detections_in_their_color_and_says_what_is_wrong():
     seen = scene([(BUS, A), (CAR, D)], [(BUS, A, 0.9), (DOG, C, 0.8), (DOG, B, 0.1)])
     (example,) = inspect([seen], frame_id=np.array([b"set/1"])).examples
     assert example.caption == "set/1: 1 correct, 1 wrong, 1 missed"
-    image = np.asarray(Image.open(io.BytesIO(example.data)).convert("RGB")).astype(int)
+    image = np.asarray(Image.open(io.BytesIO(example.picture.content)).convert("RGB")).astype(int)
     assert max(image.shape[:2]) == EXAMPLE_SIDE
     scale = EXAMPLE_SIDE / 320
     for index, box in ((BUS, A), (DOG, C)):

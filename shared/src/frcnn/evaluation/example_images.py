@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from frcnn.drawing.boxes import Style, annotate
+from frcnn.drawing.thumbnail import Thumbnail
 from frcnn.evaluation.accumulate import Found, Objects
-from frcnn.evaluation.thumbnails import Thumbnail
+from frcnn.evaluation.thumbnails import RankedThumbnail
 
 # Number of images, and longer side of each, px.
 EXAMPLES = 6
@@ -42,7 +43,7 @@ def draw_example(
     correct: np.ndarray,
     missed: np.ndarray,
     names: Sequence[str],
-) -> Thumbnail:
+) -> RankedThumbnail:
     """Draws the detections and the missed objects of an image.
 
     Args:
@@ -72,9 +73,8 @@ def draw_example(
     drawn.save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
     counts = f"{int(correct.sum())} correct, {int((~correct).sum())} wrong, {len(missed)} missed"
     caption = f"{frame}: {counts}"
-    return Thumbnail(
-        example_priority(frame), buffer.getvalue(), drawn.width, drawn.height, caption, "image/jpeg"
-    )
+    picture = Thumbnail(buffer.getvalue(), "jpeg", drawn.width, drawn.height)
+    return RankedThumbnail(example_priority(frame), picture, caption)
 
 
 def _draw_missed(image: Image.Image, box: np.ndarray, text: str) -> None:

@@ -1,22 +1,21 @@
 """Writes an evaluation as one self-contained HTML file."""
 
 import dataclasses
-import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from frcnn.drawing.charts import PLANE_HEIGHT, PLANE_WIDTH, count_ticks, polyline
 from frcnn.drawing.colors import class_color
-from frcnn.drawing.page import PLANE_HEIGHT, PLANE_WIDTH, count_ticks, polyline, render_page
+from frcnn.drawing.page import save_page
 from frcnn.errors import UsageError
 from frcnn.evaluation.average_precision import Curve
 from frcnn.evaluation.inspection import BINS, SIZES, ErrorAnalysis
 from frcnn.evaluation.report import AtScore, ClassResult, Report
 from frcnn.evaluation.settings import iou_label
 from frcnn.evaluation.training_curves import training_panels
-from frcnn.files import write_text
 from frcnn.limits import read_json
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ def save_html(
         former: Parsed `metrics.json` of the model to compare with, or `None`.
     """
     content = _content(report, inspection, subject, former)
-    write_text(path, render_page("frcnn.evaluation", TEMPLATE, content))
+    save_page(path, "frcnn.evaluation", TEMPLATE, content)
 
 
 def _content(
@@ -147,7 +146,6 @@ def _content(
         "false_alarms": list(inspection.false_alarms),
         "misses": list(inspection.misses),
         "examples": list(inspection.examples),
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
 
 

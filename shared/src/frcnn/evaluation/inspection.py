@@ -28,7 +28,7 @@ from frcnn.evaluation.matching import (
     match_pairs,
 )
 from frcnn.evaluation.settings import EvaluationSettings
-from frcnn.evaluation.thumbnails import Thumbnail, TopThumbnails
+from frcnn.evaluation.thumbnails import RankedThumbnail, TopThumbnails
 from frcnn.model.batch_detector import DetectionBatch
 
 # COCO's ranges of object areas, in pixels of the original image.
@@ -253,7 +253,7 @@ class ErrorAnalysis:
         ) -> None:
             if worst.takes(priority):
                 pixels = self._pixels(batch, index)
-                worst.add(Thumbnail.cut(priority, pixels, box, class_index, f"{text}, {frame}"))
+                worst.add(RankedThumbnail.cut(priority, pixels, box, class_index, f"{text}, {frame}"))
 
         for detection in np.flatnonzero(judged.alarms):
             name, score = names[found.classes[detection]], float(found.scores[detection])

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from frcnn.drawing.page import SHARES, Tick, count_ticks, polyline
+from frcnn.drawing.charts import SHARES, Tick, count_ticks, polyline
 
 FILE_NAME = "training_log.csv"
 # A log with more rows was not written by a training of ours, or is unreadable as a chart.

@@ -19,7 +19,7 @@ from frcnn.model.build import detection_settings
 from frcnn.model.files.checkpoint import TrainingRecord, save_model
 from frcnn.model.keras_detector import KerasDetector
 from frcnn.model.settings import Geometry
-from frcnn.ops.anchors import anchor_grid
+from frcnn.ops.anchor_shapes import anchor_grid
 from tests.support.export_models import calibrated_model, export_spec
 from tests.support.onnx_stages import run_stage
 from tests.support.toy_training import scene

@@ -14,7 +14,7 @@ from frcnn.model.detections import generate_detections
 from frcnn.model.keras_detector import KerasDetector
 from frcnn.model.proposals import generate_proposals
 from frcnn.model.settings import DetectionSettings, Geometry, ProposalSettings
-from frcnn.ops.anchors import anchor_grid
+from frcnn.ops.anchor_shapes import anchor_grid
 from frcnn.ops.roi_pool import crop_and_resize
 from tests.support.export_models import noise
 from tests.support.onnx_stages import run_stage
