@@ -3,8 +3,9 @@
     make demo && python scripts/docs_pictures.py demo
 
 Run it again when the demo or the report changes. Only images whose detections are all correct, with no object
-missed, come into README's picture; with too few of them the exit code is 1 and nothing is replaced. The pictures of the report and of TensorBoard need Chromium
-(`make browser`); without it they are left as they are. --model, --records and --logs replace the demo's own.
+missed, come into README's picture; with too few of them the exit code is 1 and nothing is replaced. The pictures
+of the report and of TensorBoard need Chromium (`make browser`); without it they are left as they are. --model,
+--records and --logs replace the demo's own.
 """
 
 import argparse
@@ -25,7 +26,6 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from frcnn.console.exit_codes import FAILED
 from frcnn.drawing.boxes import annotate
 from frcnn.evaluation.matching import TRUE_POSITIVE, inclusive_iou, match
 
@@ -56,7 +56,7 @@ def main() -> int:
         found = hero(model, demo / "data", work)
         if len(found) < COLUMNS * ROWS:
             sys.stderr.write(f"only {len(found)} images without a mistake; train longer\n")
-            return FAILED
+            return 1
         sheet(found[: COLUMNS * ROWS]).save(PICTURES / "demo.png", optimize=True)
         terminal(["frcnn", "evaluate", "-e", str(spec), "-m", str(model), "-r", str(work), *records], demo)
         run("augment", "preview", "-e", spec, "-o", work / "preview", "--num_images", 3, *records)
@@ -66,9 +66,7 @@ def main() -> int:
                 photograph(driver, (work / "report.html").as_uri(), "report.png", 1280, 1500)
                 if args.logs:
                     with tensorboard(args.logs) as address:
-                        photograph(
-                            driver, address, "tensorboard.png", 1280, 800, wait="tf-scalar-card, card-view"
-                        )
+                        photograph(driver, address, "tensorboard.png", 1280, 800, wait="card-view")
     return 0
 
 
