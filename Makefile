@@ -8,7 +8,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # GPU=1 installs TensorFlow for NVIDIA GPUs; `make setup` remembers it.
 GPU    ?= $(if $(wildcard $(VENV)/.gpu),1)
-EXTRAS := $(if $(GPU),gpu,cpu),convert,train,evaluate,inference,export,openvino,pipeline,dev,docs
+EXTRAS := $(if $(GPU),gpu,cpu),convert,data,train,evaluate,inference,export,openvino,pipeline,dev,docs
 STAMP  := $(VENV)/.setup-done$(if $(GPU),-gpu)
 # Where `make demo` writes, and a folder with images/ and labels/ to use in place of the synthetic set.
 OUT    ?= demo

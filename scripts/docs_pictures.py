@@ -2,10 +2,10 @@
 
     make demo && python scripts/docs_pictures.py demo
 
-Run it again when the demo or the report changes. Only images whose detections are all correct, with no object
-missed, come into README's picture; with too few of them the exit code is 1 and nothing is replaced. The pictures
-of the report and of TensorBoard need Chromium (`make browser`); without it they are left as they are. --model,
---records and --logs replace the demo's own.
+Run it again when the demo or the report changes. Only images whose detections are all correct, with no
+object missed, come into README's picture; with too few of them the exit code is 1 and nothing is replaced.
+The pictures of the report and of TensorBoard need Chromium (`make browser`); without it they are left as they
+are. --model, --records and --logs replace the demo's own.
 """
 
 import argparse

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from frcnn.api.converting import ConvertResult, convert
     from frcnn.api.evaluating import EvaluationResult, evaluate
     from frcnn.api.exporting import Engine, ExportResult, Int8, export
+    from frcnn.api.label_formats import LabelsResult, convert_labels
     from frcnn.api.loading import load
     from frcnn.api.locations import Location
+    from frcnn.api.new_specs import NewSpecResult, new_spec
     from frcnn.api.pruning import PruneResult, prune
+    from frcnn.api.surveying import DataReport, Finding, data_report
     from frcnn.api.training import Epoch, TrainResult, train
     from frcnn.evaluation.report import ClassResult
     from frcnn.inference.detections import CocoResult, Detection, Detections, SupervisionFields
@@ -39,6 +42,7 @@ __all__ = [
     "Comparison",
     "ConvertResult",
     "ConvertSpec",
+    "DataReport",
     "Detection",
     "Detections",
     "Detector",
@@ -46,9 +50,12 @@ __all__ = [
     "Epoch",
     "EvaluationResult",
     "ExportResult",
+    "Finding",
     "ImageLike",
     "Int8",
+    "LabelsResult",
     "Location",
+    "NewSpecResult",
     "Progress",
     "PruneResult",
     "Spec",
@@ -56,10 +63,13 @@ __all__ = [
     "TrainResult",
     "compare",
     "convert",
+    "convert_labels",
+    "data_report",
     "errors",
     "evaluate",
     "export",
     "load",
+    "new_spec",
     "prune",
     "spec",
     "train",
@@ -72,6 +82,7 @@ _DEFINED_IN = {
     "Comparison": "frcnn.api.comparing",
     "ConvertResult": "frcnn.api.converting",
     "ConvertSpec": "frcnn.spec.schema.experiment:DatasetExportConfig",
+    "DataReport": "frcnn.api.surveying",
     "Detection": "frcnn.inference.detections",
     "Detections": "frcnn.inference.detections",
     "Detector": "frcnn.inference.detector",
@@ -79,9 +90,12 @@ _DEFINED_IN = {
     "Epoch": "frcnn.api.training",
     "EvaluationResult": "frcnn.api.evaluating",
     "ExportResult": "frcnn.api.exporting",
+    "Finding": "frcnn.api.surveying",
     "ImageLike": "frcnn.inference.images",
     "Int8": "frcnn.api.exporting",
+    "LabelsResult": "frcnn.api.label_formats",
     "Location": "frcnn.api.locations",
+    "NewSpecResult": "frcnn.api.new_specs",
     "Progress": "frcnn.progress",
     "PruneResult": "frcnn.api.pruning",
     "Spec": "frcnn.spec.schema.experiment:Experiment",
@@ -89,9 +103,12 @@ _DEFINED_IN = {
     "TrainResult": "frcnn.api.training",
     "compare": "frcnn.api.comparing",
     "convert": "frcnn.api.converting",
+    "convert_labels": "frcnn.api.label_formats",
+    "data_report": "frcnn.api.surveying",
     "evaluate": "frcnn.api.evaluating",
     "export": "frcnn.api.exporting",
     "load": "frcnn.api.loading",
+    "new_spec": "frcnn.api.new_specs",
     "prune": "frcnn.api.pruning",
     "train": "frcnn.api.training",
 }

@@ -12,7 +12,8 @@ EXTRAS = {
     "google_crc32c": "convert",
     "h5py": "train",
     "ijson": "convert",
-    "jinja2": "evaluate",
+    "imagehash": "data",
+    "jinja2": "convert",
     "keras": "train,cpu",
     "kfp": "pipeline",
     "matplotlib": "evaluate",
@@ -23,6 +24,7 @@ EXTRAS = {
     "openvino": "openvino",
     "tensorflow": "train,cpu",
     "tf2onnx": "export",
+    "yaml": "data",
 }
 
 

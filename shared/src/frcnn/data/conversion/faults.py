@@ -4,10 +4,13 @@ import dataclasses
 import enum
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from frcnn.console.foreign_text import printable, utf8
 from frcnn.data.records.annotations import ImageRecord
+
+if TYPE_CHECKING:
+    from frcnn.data.conversion.stored_image import StoredImage
 
 # Maximum characters of a reason; the fields that it quotes may be as long as the file.
 LONGEST_REASON = 300
@@ -122,12 +125,14 @@ class Reading:
         faults: Issues found.
         source_names: Class names as spelled in the label file.
         remarks: Properties of the image worth reporting.
+        image: Properties of the image file; `None` if it was not read.
     """
 
     record: ImageRecord | None
     faults: tuple[DataIssue, ...] = ()
     source_names: frozenset[str] = frozenset()
     remarks: frozenset[Remark] = frozenset()
+    image: "StoredImage | None" = None
 
 
 def named_or_counted(faults: Sequence[DataIssue]) -> tuple[DataIssue, ...]:

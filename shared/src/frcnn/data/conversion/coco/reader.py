@@ -58,6 +58,14 @@ class CocoReader:
     embed_images: bool = False
     apply_exif: bool = False
 
+    def path(self, job: CocoImage) -> Path:
+        """Returns the path of an image file.
+
+        Args:
+            job: Image.
+        """
+        return self.root / job.image_dir / job.file_name
+
     def read(self, job: CocoImage) -> Reading:
         """Reads an image and its annotations; issues in the files are returned instead of raised.
 
@@ -91,4 +99,4 @@ class CocoReader:
             file=relative.as_posix(),
             orientation=image.orientation if self.apply_exif else UPRIGHT,
         )
-        return Reading(record, named_or_counted(faults), remarks=remarks_on(image))
+        return Reading(record, named_or_counted(faults), remarks=remarks_on(image), image=image)

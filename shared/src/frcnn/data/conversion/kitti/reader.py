@@ -45,13 +45,21 @@ class KittiReader:
     embed_images: bool = False
     apply_exif: bool = False
 
+    def path(self, file_name: str) -> Path:
+        """Returns the path of an image file.
+
+        Args:
+            file_name: Name of the image file.
+        """
+        return self.root / self.image_dir / file_name
+
     def read(self, file_name: str) -> Reading:
         """Reads an image and its labels; issues in the files are returned instead of raised.
 
         Args:
             file_name: Name of the image file.
         """
-        image, stem = self.root / self.image_dir / file_name, stem_of(file_name)
+        image, stem = self.path(file_name), stem_of(file_name)
         if not is_below(file_name):
             return Reading(None, (DataIssue(IssueKind.NO_IMAGE, str(image), "not below the image folder"),))
         labels = self.root / self.label_dir / f"{stem}.txt"
@@ -109,7 +117,7 @@ class KittiReader:
             point_cloud_id=f"{self.point_clouds_dir}/{stem}" if self.point_clouds_dir else "",
             calibration=calibration,
         )
-        return Reading(record, named_or_counted(faults), frozenset(names), remarks_on(image))
+        return Reading(record, named_or_counted(faults), frozenset(names), remarks_on(image), image)
 
     def _calibration(self, stem: str) -> Calibration | None:
         if not self.calibrations_dir:
