@@ -40,7 +40,7 @@ $(STAMP): constraints.txt shared/pyproject.toml pipelines/pyproject.toml
 demo: $(STAMP) ## the whole pipeline, and inference; on DATA=<kitti dir> if given, else on a synthetic set
 	$(BIN)/frcnn demo -o '$(OUT)' $(if $(DATA),--data '$(DATA)') $(ARGS)
 
-fmt: $(STAMP) ## format the code and mend what ruff can mend
+fmt: $(STAMP) ## format the code and fix what ruff can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -67,16 +67,16 @@ test-slow: $(STAMP) ## the slow tests; ARGS='--minutes 20' runs what begins by t
 test-backbones: $(STAMP) ## each backbone exported, equal to Keras; alone, since converting the largest takes 9 GiB
 	$(BIN)/python -m pytest -m slow tests/unit/exporting/test_backbones.py $(ARGS)
 
-test-e2e: $(STAMP) ## the whole way on the toy set
+test-e2e: $(STAMP) ## the whole pipeline on a toy data set
 	$(BIN)/python -m pytest -m e2e $(ARGS)
 
-browser: ## Chromium and axe-core for the browser tests, where they are missing
+browser: ## install Chromium and axe-core for the browser tests, if missing
 	scripts/install_browser.sh
 
 test-browser: $(STAMP) browser ## the report page in Chromium
 	$(BIN)/python -m pytest -m browser $(ARGS)
 
-docker: ## a Docker daemon and debootstrap for the container tests, where they are missing
+docker: ## install a Docker daemon and debootstrap for the container tests, if missing
 	scripts/install_docker.sh
 
 test-containers: $(STAMP) ## real images: the pipeline, and an MPIJob's pods, with an S3 server; needs root
@@ -92,7 +92,7 @@ test-kube: $(STAMP) kube ## chart, rights and trainings against that API server;
 images: ## build the images of all steps with docker or podman (ENGINE=), and print their sizes
 	scripts/build_images.sh
 
-bench: $(STAMP) ## speed and memory, side by side with a peer; prints tables
+bench: $(STAMP) ## speed and memory, compared with torchvision; prints tables
 	$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(STAMP) ## the documentation site in build/docs; a broken internal link is an error
@@ -102,22 +102,22 @@ docs: $(STAMP) ## the documentation site in build/docs; a broken internal link i
 docs-links: $(STAMP) ## list the external links of the documentation; asks the network whether they work
 	$(BIN)/python -m sphinx -q -b linkcheck -c docs/site . build/docs-links
 
-proto: $(STAMP) ## generate *_pb2.py and *_pb2.pyi from the protos again
+proto: $(STAMP) ## regenerate *_pb2.py and *_pb2.pyi from the protos
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/generate_proto.sh
 
-spec-docs: $(STAMP) ## generate docs/spec.md from the schema again
+spec-docs: $(STAMP) ## regenerate docs/spec.md from the schema
 	$(BIN)/python scripts/generate_spec_docs.py
 
 horovod: $(STAMP) ## build and install Horovod, for several processes; the wheel is cached
 	scripts/build_horovod.sh $(VENV)
 
-pipeline: $(STAMP) ## compile the Kubeflow pipeline and the components again
+pipeline: $(STAMP) ## recompile the Kubeflow pipeline and the components
 	$(BIN)/python -m pipelines.compile
 
-conformance: pipeline ## write down again what each Kubeflow backend makes of the pipeline
+conformance: pipeline ## record again what each Kubeflow backend makes of the pipeline
 	$(BIN)/python -m tests.conformance.record
 
-generated: proto spec-docs conformance ## fail if a generated file is not what its source says
+generated: proto spec-docs conformance ## fail if a generated file differs from its source
 	git diff --exit-code -- 'shared/src/**/*_pb2.py' 'shared/src/**/*_pb2.pyi' docs/spec.md pipelines/compiled 'components/*/*.yaml' tests/conformance/recorded
 
 ci: lint typecheck generated docs test ## all that a change must pass
