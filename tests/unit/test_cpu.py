@@ -1,4 +1,4 @@
-"""Which CPUs count as fast in bfloat16."""
+"""CPUs that count as fast in bfloat16."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What an inspection counts and keeps, against scenes worked by hand."""
+"""Counts and pictures of an error analysis, for scenes worked by hand."""
 
 import io
 
