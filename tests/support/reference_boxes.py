@@ -77,7 +77,7 @@ def encode(box: ArrayLike, reference: ArrayLike, *, inclusive: bool) -> Array:
 def decode(code: ArrayLike, reference: ArrayLike, *, inclusive: bool) -> Array:
     """The box [4] that `code` makes of `reference`: center -/+ half the size, nothing clamped.
 
-    Inclusive widths go in with +1 but nothing is subtracted at the end (x2 = cx + w / 2, docs/conventions.md).
+    Inclusive widths go in with +1 but nothing is subtracted at the end (x2 = cx + w / 2).
     """
     dx, dy, dw, dh = np.asarray(code, np.float64)
     rx, ry, rw, rh = _center_and_size(reference, inclusive=inclusive)
