@@ -105,8 +105,9 @@ docs-links: $(STAMP) ## list the external links of the documentation; asks the n
 proto: $(STAMP) ## regenerate *_pb2.py and *_pb2.pyi from the protos
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/generate_proto.sh
 
-spec-docs: $(STAMP) ## regenerate docs/spec.md from the schema
+spec-docs: $(STAMP) ## regenerate docs/spec.md from the schema, and the list of decisions
 	$(BIN)/python scripts/generate_spec_docs.py
+	$(BIN)/python scripts/list_decisions.py
 
 horovod: $(STAMP) ## build and install Horovod, for several processes; the wheel is cached
 	scripts/build_horovod.sh $(VENV)
@@ -118,7 +119,7 @@ conformance: pipeline ## record again what each Kubeflow backend makes of the pi
 	$(BIN)/python -m tests.conformance.record
 
 generated: proto spec-docs conformance ## fail if a generated file differs from its source
-	git diff --exit-code -- 'shared/src/**/*_pb2.py' 'shared/src/**/*_pb2.pyi' docs/spec.md pipelines/compiled 'components/*/*.yaml' tests/conformance/recorded
+	git diff --exit-code -- 'shared/src/**/*_pb2.py' 'shared/src/**/*_pb2.pyi' docs/spec.md docs/adr/README.md pipelines/compiled 'components/*/*.yaml' tests/conformance/recorded
 
 ci: lint typecheck generated docs test ## all that a change must pass
 
