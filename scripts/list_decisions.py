@@ -1,4 +1,4 @@
-"""Writes the list of decisions in docs/adr/README.md from the titles of the pages. `make spec-docs` runs this."""
+"""Lists the decisions in docs/adr/README.md by the titles of the pages. `make spec-docs` runs this."""
 
 import re
 from pathlib import Path
