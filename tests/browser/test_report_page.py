@@ -1,4 +1,4 @@
-"""The report in a real browser: no errors, accessible, readable in light and dark and on a narrow screen."""
+"""The reports in a real browser: no errors, accessible, readable in light and dark and on a narrow screen."""
 
 import os
 import shutil
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import frcnn
+from tests.support.planted_faults import clean_set, plant_bad_labels, plant_leak, plant_missing_class
 from tests.support.report_page import write_page
 
 pytestmark = pytest.mark.browser
@@ -42,13 +44,25 @@ def browser(tmp_path_factory):
     driver.quit()
 
 
-@pytest.fixture(params=["light", "dark"])
-def page(request, browser, tmp_path):
-    write_page(tmp_path / "report.html", compared=True)
-    feature = {"name": "prefers-color-scheme", "value": request.param}
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """An evaluation, and the report of a data set with faults of several kinds."""
+    folder = tmp_path_factory.mktemp("pages")
+    write_page(folder / "evaluation.html", compared=True)
+    root = clean_set(folder / "set")
+    for plant in (plant_leak, plant_missing_class, plant_bad_labels):
+        plant(root)
+    report = frcnn.data_report(root, folder / "data")
+    return {"evaluation": folder / "evaluation.html", "data": report.page}
+
+
+@pytest.fixture(params=[(name, scheme) for name in ("evaluation", "data") for scheme in ("light", "dark")])
+def page(request, browser, pages):
+    name, scheme = request.param
+    feature = {"name": "prefers-color-scheme", "value": scheme}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
     browser.set_window_size(1200, 900)
-    browser.get((tmp_path / "report.html").as_uri())
+    browser.get(pages[name].as_uri())
     return browser
 
 

@@ -48,7 +48,7 @@ class DataReport:
     objects: Mapping[str, int]
     findings: tuple[Finding, ...]
     page: Path | None
-    content: Mapping[str, Any] = dataclasses.field(repr=False)
+    content: Mapping[str, object] = dataclasses.field(repr=False)
 
 
 def data_report(
@@ -92,8 +92,8 @@ def data_report(
         raise UsageError(f"compare {compare}: expected 0 or more", argument="compare")
     if workers is not None and workers < 1:
         raise UsageError(f"workers {workers}: expected 1 or more", argument="workers")
-    if folder is not None and folder.exists() and not folder.is_dir():
-        raise UsageError(f"output_dir {folder}: is a file; expected a folder", argument="output_dir")
+    if folder is not None:
+        _check_output(folder)
     with reported_to(on_progress), needed_for("reporting on a data set"):
         from frcnn.survey.collect import surveyed
         from frcnn.survey.report import survey, write_report
@@ -105,6 +105,17 @@ def data_report(
             found = survey(tables, _network(tables, known), known, compare)
         page = write_report(folder, found)[0] if folder is not None else None
     return _result(found, page)
+
+
+def _check_output(folder: Path) -> None:
+    """Checks that no file of another kind would be replaced, such as the report of an evaluation."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"output_dir {folder}: is a file; expected a folder", argument="output_dir")
+    if (folder / "report.html").exists() and not (folder / "report.json").exists():
+        raise UsageError(
+            f"output_dir {folder}: holds a report.html that no data report wrote; choose another folder",
+            argument="output_dir",
+        )
 
 
 def _network(tables: Any, spec: Experiment | None) -> Any:

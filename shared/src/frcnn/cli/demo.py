@@ -114,14 +114,17 @@ def _write_specs(paths: "Paths", found: tuple[str, str, str], epochs: int | None
     `found` is the result of `layout`. Without `epochs`, the number of images decides.
     """
     from frcnn.data.conversion.convert import make_plan
-    from frcnn.demo.specs import convert_spec, experiment_spec, survey
+    from frcnn.demo.specs import convert_spec, experiment_spec
     from frcnn.files import write_text
     from frcnn.spec import load_dataset_export
+    from frcnn.spec_writing.facts import facts_of
+    from frcnn.survey.collect import surveyed
+    from frcnn.survey.sources import plan_source
 
     write_text(paths.specs / "convert.txt", convert_spec(paths.data, *found))
     plan = make_plan(load_dataset_export(paths.specs / "convert.txt"))
-    readings = (plan.reader.read(job) for fold in plan.folds for job in fold)
-    facts = survey(reading.record for reading in readings if reading.record is not None)
+    with surveyed([plan_source(plan, str(paths.data), paths.data)]) as tables:
+        facts = facts_of(tables, tables.folds)
     epochs = epochs or default_epochs(facts.images)
     write_text(paths.specs / "experiment.txt", experiment_spec(facts, paths, found[2], epochs))
     _copy_samples(_held_out(plan, paths.data), paths.samples)

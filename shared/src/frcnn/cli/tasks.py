@@ -13,7 +13,7 @@ class Task:
     """Name, module and one-line help of a task.
 
     Attributes:
-        name: Name on the command line.
+        name: Name on the command line, of one or two words.
         module: Module to import.
         help: One line of help.
         says_status: Whether to print `Execution status: PASS` or `FAIL` at the end, like TAO. `False` for
@@ -38,8 +38,10 @@ _OWN = (
     Task("augment", "frcnn.cli.augment", "show the effect of augmentation on training images"),
     Task("model", "frcnn.cli.model", "show layers, parameters and memory of a model", says_status=False),
     Task("store", "frcnn.cli.store", "push folders to S3, pull, list and verify them", says_status=False),
-    Task("data", "frcnn.cli.data", "report what is in a data set, or convert its labels", says_status=False),
-    Task("spec", "frcnn.cli.spec", "check, show, or write specs for a data set", says_status=False),
+    Task("data report", "frcnn.cli.data_report", "show what is in a data set", says_status=False),
+    Task("data labels", "frcnn.cli.data_labels", "convert labels to another format", says_status=False),
+    Task("spec", "frcnn.cli.spec", "check a spec, or show its effective values", says_status=False),
+    Task("spec new", "frcnn.cli.spec_new", "write specs that fit a data set", says_status=False),
     Task("completion", "frcnn.cli.completion", "print a script for shell completion", says_status=False),
     Task("demo-data", "frcnn.cli.demo_data", "draw a small synthetic data set in KITTI layout"),
     Task("demo", "frcnn.cli.demo", "run the whole pipeline on a small data set"),

@@ -106,8 +106,9 @@ def voc_text(record: ImageRecord, file_name: str, channels: int) -> str:
         _add(entry, "truncated", str(int(label.truncation > 0)))
         _add(entry, "difficult", str(int(label.occlusion >= 1)))
         box = ET.SubElement(entry, "bndbox")
-        for name, value in (("xmin", label.x1), ("ymin", label.y1), ("xmax", label.x2), ("ymax", label.y2)):
-            _add(box, name, coordinate(value + 1))
+        edges = {"xmin": label.x1, "ymin": label.y1, "xmax": label.x2, "ymax": label.y2}
+        for name, edge in edges.items():
+            _add(box, name, coordinate(edge + 1))
     ET.indent(root, "  ")
     return ET.tostring(root, encoding="unicode") + "\n"
 

@@ -122,6 +122,7 @@ def choose(
     *,
     arch: str | None = None,
     pretrained: Path | None = None,
+    limits: GoalLimits | None = None,
     gpu_bytes: int = 0,
     main_bytes: int = 8 << 30,
 ) -> Choices:
@@ -132,13 +133,14 @@ def choose(
         goal: What matters most.
         arch: Backbone; by default that of the weights' file name, or of the goal.
         pretrained: File of pretrained weights.
+        limits: Limits to use instead of those of the goal.
         gpu_bytes: Memory of the GPU, bytes; 0 without a GPU.
         main_bytes: Main memory at hand, bytes.
 
     Returns:
         The settings.
     """
-    limits = LIMITS[goal]
+    limits = limits or LIMITS[goal]
     arch = arch or (pretrained and arch_in_name(pretrained.name)) or limits.arch
     rows, columns = input_size(facts.height, facts.width, facts.small_side, limits)
     anchors, coverage = fitted_anchors(facts, rows, columns)

@@ -67,6 +67,8 @@ def write_specs(
         DataError: The data set has no usable image or object.
     """
     out = out.absolute()
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: is a file; expected a folder for the specs")
     if not force and (out / EXPERIMENT).exists():
         raise UsageError(f"{out / EXPERIMENT} exists; choose another folder, or use --force to replace it")
     if pretrained is not None and not pretrained.is_file():

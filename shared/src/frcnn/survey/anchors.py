@@ -17,6 +17,8 @@ _WIDEST = 8.0
 # Numbers of scales to try, and the gain of mean IoU that one more is worth.
 FEWEST_SCALES, MOST_SCALES = 3, 5
 WORTH_A_SCALE = 0.015
+# Scales and ratios that differ by less than 8 % are one: anchors that similar have an IoU above 0.9.
+_SAME = math.log(1.08)
 _ROUNDS = 60
 _STARTS = 8
 _SEED = 42
@@ -38,6 +40,10 @@ class Anchors:
         """Returns scales and ratios for people."""
         scales, ratios = (", ".join(f"{value:g}" for value in part) for part in (self.scales, self.ratios))
         return f"scales {scales}; ratios {ratios}"
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """Returns scales and ratios."""
+        return {"scales": list(self.scales), "ratios": list(self.ratios)}
 
 
 @dataclasses.dataclass
@@ -167,7 +173,7 @@ def fit_anchors(
         stride: Pixels per cell.
 
     Returns:
-        Anchors with whole scales and ratios of two digits, both ascending; fewer if some coincide.
+        Anchors with whole scales and ratios of two digits, ascending; fewer if some are close together.
     """
     sides = boxes[:, 2:] - boxes[:, :2] + 1.0
     scale, ratio = np.log(np.sqrt(sides.prod(axis=1))), np.log(sides[:, 0] / sides[:, 1])
@@ -275,9 +281,20 @@ def _shape_iou(
 
 
 def _rounded(scales: np.ndarray, ratios: np.ndarray) -> Anchors:
-    whole = sorted({float(max(1, round(math.exp(value)))) for value in scales})
-    short = sorted({max(0.05, round(math.exp(value), 2)) for value in ratios})
-    return Anchors(tuple(whole), tuple(short))
+    whole = {float(max(1, round(math.exp(value)))) for value in _distinct(scales)}
+    short = {max(0.05, round(math.exp(value), 2)) for value in _distinct(ratios)}
+    return Anchors(tuple(sorted(whole)), tuple(sorted(short)))
+
+
+def _distinct(logarithms: np.ndarray) -> list[float]:
+    """Merges values that are so close that their anchors would find the same objects."""
+    groups: list[list[float]] = []
+    for value in sorted(logarithms.tolist()):
+        if groups and value - groups[-1][0] < _SAME:
+            groups[-1].append(value)
+        else:
+            groups.append([value])
+    return [sum(group) / len(group) for group in groups]
 
 
 def grid_of(spec_scales: Sequence[float], spec_ratios: Sequence[float]) -> Anchors:

@@ -1,6 +1,7 @@
 """Judges a survey: what is likely to hurt a training, in sentences."""
 
 import dataclasses
+from collections import Counter
 from typing import Literal
 
 from frcnn.survey.duplicates import Duplicates, across_folds
@@ -17,6 +18,8 @@ FEW_OBJECTS = 20
 # Gain in the share of objects with a good anchor that is worth changing the anchors for.
 WORTH_NEW_ANCHORS = 0.1
 _NAMED = 5
+# Findings of one kind to list.
+MOST_OF_A_CODE = 20
 _COSTS = {"image": "the image is skipped", "box": "the box is skipped", "nothing": "it is used"}
 
 
@@ -66,7 +69,22 @@ def judge(
         *_anchors(found, settings),
     ]
     order = {"problem": 0, "warning": 1, "note": 2}
-    return sorted(findings, key=lambda each: order[each.weight])
+    return sorted(_limited(findings), key=lambda each: order[each.weight])
+
+
+def _limited(findings: list[Finding]) -> list[Finding]:
+    """Keeps the first findings of each code and counts the others: there may be one for each class."""
+    kept: list[Finding] = []
+    counts: Counter[str] = Counter()
+    for each in findings:
+        counts[each.code] += 1
+        if counts[each.code] <= MOST_OF_A_CODE:
+            kept.append(each)
+    for code, count in counts.items():
+        if count > MOST_OF_A_CODE:
+            weight = next(each.weight for each in kept if each.code == code)
+            kept.append(Finding(code, weight, f"{count - MOST_OF_A_CODE} more findings of this kind."))
+    return kept
 
 
 def _leaks(tables: Tables, duplicates: Duplicates) -> list[Finding]:

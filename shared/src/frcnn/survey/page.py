@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 TEMPLATE = "survey.html.jinja"
 # Width and height of a chart's plane in units of its view box.
 PLANE_WIDTH, PLANE_HEIGHT = 240, 120
+# Classes with a row in the tables; the JSON file has all.
+MOST_CLASSES = 300
 # Bars of the chart of objects per image; more images are put together.
 _MOST_BARS = 24
 _SIDE = "square root of the area, px"
@@ -39,6 +41,7 @@ def save_survey(path: Path, found: "Survey") -> None:
     content = {
         "survey": found,
         "found": statistics,
+        "classes": statistics.classes[:MOST_CLASSES],
         "plane": (PLANE_WIDTH, PLANE_HEIGHT),
         "colors": colors,
         "charts": _charts(found),

@@ -94,5 +94,6 @@ def mean_colors(
     # Each image counts equally, whatever its size.
     mean = np.mean([part.mean(axis=0) for part in parts], axis=0)
     variance = np.mean([((part - mean) ** 2).mean() for part in parts])
-    red, green, blue = (round(float(value), 1) for value in mean)
+    # A spec's means lie between 0 and 255, exclusively.
+    red, green, blue = (round(float(np.clip(value, 1.0, 254.0)), 1) for value in mean)
     return (red, green, blue), round(max(_LEAST_DEVIATION, float(variance) ** 0.5), 1)

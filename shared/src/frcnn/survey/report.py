@@ -128,8 +128,8 @@ class Survey:
         return {
             "min_overlap": self.anchors.min_overlap,
             "max_overlap": self.anchors.max_overlap,
-            "given": given and {**dataclasses.asdict(given), **self.statistics.given.to_dict()},
-            "fitted": fitted and {**dataclasses.asdict(fitted), **self.statistics.fitted.to_dict()},
+            "given": given and {**given.to_dict(), **self.statistics.given.to_dict()},
+            "fitted": fitted and {**fitted.to_dict(), **self.statistics.fitted.to_dict()},
         }
 
 

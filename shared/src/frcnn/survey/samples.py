@@ -48,7 +48,7 @@ def choose_samples(tables: Tables, classes: list[str]) -> Samples:
     kept: dict[object, tuple[np.ndarray, np.ndarray]] = {}
     for rows in tables.chunks():
         priorities = random.random(len(rows))
-        areas = np.prod(np.maximum(rows["box"][:, 2:] - rows["box"][:, :2], 0.0), axis=1)
+        areas = np.prod(rows["box"][:, 2:].astype(float) - rows["box"][:, :2], axis=1)
         for label in shown:
             own = rows["label"] == label
             _keep(kept, label, rows[own], priorities[own], PER_CLASS)

@@ -189,18 +189,23 @@ def _listed(lists: dict[str, Path], files: dict[str, str], extension: str) -> tu
 
     Images without a file get a name, so that the reader reports them as missing.
     """
-    folds, taken = [], set()
+    folds: list[Fold] = []
+    taken: set[str] = set()
     for name, path in lists.items():
         try:
             words = read_regular(path, _MOST_LIST_BYTES).decode("utf-8-sig").split()
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path}: not a readable list of image names ({error})") from error
         stems = [word if word in files else stem_of(Path(word).name) for word in words]
+        if not any(stem in files for stem in stems):
+            continue  # a text of another kind
         taken.update(stems)
         jobs = tuple(files.get(stem, f"{stem}{extension}") for stem in stems)
         if jobs:
             folds.append(Fold(name, jobs))
     rest = tuple(file for stem, file in files.items() if stem not in taken)
+    if not folds:
+        return (Fold("", rest),)
     return (*folds, Fold("in no list", rest)) if rest else tuple(folds)
 
 

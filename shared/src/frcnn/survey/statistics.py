@@ -212,7 +212,8 @@ def _count_sides(
     found: Statistics, rows: np.ndarray, boxes: np.ndarray, kept: np.ndarray, labels: np.ndarray, stride: int
 ) -> None:
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1e-6)
-    own = np.maximum(rows["box"][:, 2:] - rows["box"][:, :2], 1e-6)
+    # In float64: labels may hold numbers whose product float32 cannot.
+    own = np.maximum(rows["box"][:, 2:].astype(float) - rows["box"][:, :2], 1e-6)
     side = np.sqrt(sides.prod(axis=1))
     found.sides_input += _histogram(side, SIZE_EDGES)
     found.sides_image += _histogram(np.sqrt(own.prod(axis=1)), SIZE_EDGES)
