@@ -8,36 +8,51 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # GPU=1 installs TensorFlow for NVIDIA GPUs; `make setup` remembers it.
 GPU    ?= $(if $(wildcard $(VENV)/.gpu),1)
-EXTRAS := $(if $(GPU),gpu,cpu),convert,data,train,evaluate,inference,export,openvino,pipeline,dev,docs
+# What the pipeline and `make demo` use; the tests need all.
+RUN_EXTRAS := $(if $(GPU),gpu,cpu),convert,train,evaluate,inference,export,pipeline
+EXTRAS := $(RUN_EXTRAS),data,openvino,dev,docs
 STAMP  := $(VENV)/.setup-done$(if $(GPU),-gpu)
+DEMO_STAMP := $(VENV)/.setup-demo-done$(if $(GPU),-gpu)
 # Where `make demo` writes, and a folder with images/ and labels/ to use in place of the synthetic set.
 OUT    ?= demo
 DATA   ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers kube test-kube images bench docs docs-links proto spec-docs pipeline conformance horovod generated ci clean
+.PHONY: help setup demo look-at-data fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers kube test-kube wheels images bench docs docs-links proto spec-docs pipeline conformance horovod generated ci clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv and fill it with the pinned packages; GPU=1 for NVIDIA GPUs
 $(STAMP): constraints.txt shared/pyproject.toml pipelines/pyproject.toml
-	@$(or $(PYTHON),false) -c '$(SUPPORTED)' || { \
-	  echo "no Python 3.11, 3.12 or 3.13 found; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	@# The two builds of TensorFlow exclude each other.
-	@rm -f $(VENV)/.setup-done* $(VENV)/.gpu
-	@$(BIN)/python -m pip uninstall -qq --yes --disable-pip-version-check $(if $(GPU),tensorflow-cpu,tensorflow)
-	@$(if $(GPU),touch $(VENV)/.gpu)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable './shared[$(EXTRAS)]' --editable ./pipelines
+	$(call venv_with,$(EXTRAS))
 	@# They would bring TensorRT itself, which only GPUs run.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	  --constraint constraints.txt tensorrt-stubs
+	@touch $(DEMO_STAMP) $@
+
+# Everything that `make demo` uses, about half of what `make setup` installs.
+$(DEMO_STAMP): constraints.txt shared/pyproject.toml pipelines/pyproject.toml | look-at-data
+	$(call venv_with,$(RUN_EXTRAS))
 	@touch $@
 
-demo: $(STAMP) ## the whole pipeline, and inference; on DATA=<kitti dir> if given, else on a synthetic set
+define venv_with
+@$(or $(PYTHON),false) -c '$(SUPPORTED)' || { \
+  echo "no Python 3.11, 3.12 or 3.13 found; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+$(PYTHON) -m venv $(VENV)
+@# The two builds of TensorFlow exclude each other.
+@rm -f $(VENV)/.setup-done* $(VENV)/.setup-demo-done* $(VENV)/.gpu
+@$(BIN)/python -m pip uninstall -qq --yes --disable-pip-version-check $(if $(GPU),tensorflow-cpu,tensorflow)
+@$(if $(GPU),touch $(VENV)/.gpu)
+$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+  --constraint constraints.txt --editable './shared[$(1)]' --editable ./pipelines
+endef
+
+look-at-data:
+	@$(if $(DATA),$(or $(PYTHON),false) scripts/look_at_data.py '$(DATA)')
+
+demo: look-at-data $(DEMO_STAMP) ## the whole pipeline, and inference; on DATA=<kitti dir> if given, else on a synthetic set
 	$(BIN)/frcnn demo -o '$(OUT)' $(if $(DATA),--data '$(DATA)') $(ARGS)
 
 fmt: $(STAMP) ## format the code and fix what ruff can fix
@@ -88,6 +103,9 @@ kube: ## a Kubernetes API server and controllers, built once with Go, and etcd, 
 
 test-kube: $(STAMP) kube ## chart, rights and trainings against that API server; MPI_OPERATOR=<checkout> for its controller
 	$(BIN)/python -m pytest -m kube tests/kube $(ARGS)
+
+wheels: $(STAMP) ## build the wheels of frcnn and frcnn-pipelines into dist/
+	scripts/build_wheels.sh $(BIN)/python dist
 
 images: ## build the images of all steps with docker or podman (ENGINE=), and print their sizes
 	scripts/build_images.sh

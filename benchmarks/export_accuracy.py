@@ -24,7 +24,7 @@ from frcnn.model.files.checkpoint import load_model
 from frcnn.sealing.keys import resolve_key
 from frcnn.spec import Experiment, load_experiment
 
-PROFILES = ("cpu", "tensorrt")
+PROFILES = ("cpu", "cpu_vnni", "tensorrt")
 
 
 def forms(

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from frcnn.demo.specs import LIMITS, Paths, convert_spec, experiment_spec
+from frcnn.demo.specs import LIMITS, SYNTHETIC_LIMITS, Paths, choices_for, convert_spec, experiment_spec
 from frcnn.spec import load_dataset_export, load_experiment
 from frcnn.spec_writing.choices import input_size
 from tests.unit.spec_writing.test_choices import facts
@@ -27,6 +27,10 @@ def test_only_the_number_of_pixels_reduces_images(image, network):
     assert input_size(*image, 200.0, LIMITS) == network
 
 
+def test_synthetic_scenes_are_reduced_to_half_of_their_sides():
+    assert input_size(256, 352, 100.0, SYNTHETIC_LIMITS) == (128, 176)
+
+
 def test_the_convert_spec_is_valid(tmp_path):
     path = tmp_path / "convert.txt"
     folder = tmp_path / 'a "quoted" folder'
@@ -39,7 +43,7 @@ def test_the_convert_spec_is_valid(tmp_path):
 def test_the_experiment_spec_is_valid_and_holds_what_was_found(tmp_path):
     path = tmp_path / "experiment.txt"
     paths = Paths(tmp_path / "out [1]", tmp_path)
-    path.write_text(experiment_spec(SMALL, paths, ".JPG", epochs=9))
+    path.write_text(experiment_spec(choices_for(SMALL, epochs=9), paths, ".JPG"))
     spec = load_experiment(path)
     size = spec.model_config.input_image_config.size_height_width
     assert (size.height, size.width) == (240, 320)

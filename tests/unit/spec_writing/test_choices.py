@@ -17,6 +17,7 @@ from frcnn.spec_writing.choices import (
 )
 from frcnn.spec_writing.facts import Facts
 from frcnn.spec_writing.memory import gpu_memory, main_memory
+from frcnn.survey.anchors import Anchors
 
 GIB = 1 << 30
 
@@ -28,7 +29,7 @@ def facts(**changes):
     found = Facts(
         images=205, height=480, width=640, gray=False, classes={"car": 150, "van": 50}, small_side=42.0,
         most_objects=28, many_objects=19, mean=(170.0, 160.0, 175.0), deviation=40.0,
-        boxes=boxes, labels=np.repeat([0, 1], [150, 50]),
+        boxes=boxes, labels=np.repeat([0, 1], [150, 50]), names=("car", "van"),
     )  # fmt: skip
     return dataclasses.replace(found, **changes)
 
@@ -64,6 +65,18 @@ def test_anchors_cover_every_object_of_the_sample():
     assert chosen.coverage.objects == 200
     assert chosen.coverage.missed == 0
     assert chosen.coverage.mean_iou > 0.7
+
+
+def test_a_rare_class_is_covered_and_its_coverage_is_printed():
+    # 390 large cars and 10 tiny vans: by number alone, no anchor would fit the vans.
+    corners = np.linspace(0.05, 0.4, 400)[:, None].repeat(2, axis=1)
+    sides = np.where(np.arange(400) < 390, 0.4, 0.07)[:, None]
+    boxes = np.concatenate([corners, corners + sides], axis=1)
+    chosen = choose(facts(boxes=boxes, labels=np.repeat([1, 0], [390, 10]), names=("van", "car")), "accuracy")
+    assert chosen.covered_classes() == "car 100%, van 100%"
+    assert "anchors at IoU 0.5 by class: car 100%, van 100%" in chosen.summary()
+    large = dataclasses.replace(chosen, anchors=Anchors((150.0,), (1.0,)))
+    assert large.covered_classes() == "car 100%, van 0%"
 
 
 @pytest.mark.parametrize(

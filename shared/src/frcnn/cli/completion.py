@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
     """
     import shtab
 
-    sys.stdout.write(shtab.complete(_all_tasks_in_one(), shell=args.shell))
+    sys.stdout.write(f"{shtab.complete(_all_tasks_in_one(), shell=args.shell)}\n")
 
 
 def _all_tasks_in_one() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ import sys
 
 import frcnn
 from frcnn.cli import task_runner
-from frcnn.cli.tasks import Task, all_tasks
+from frcnn.cli.tasks import ELSEWHERE, Task, all_tasks
 
 HELP, VERSION = ("-h", "--help", "help"), ("--version", "version")
 
@@ -79,6 +79,8 @@ def _usage(program: str, tasks: dict[str, Task]) -> str:
 
 
 def _unknown(word: str, program: str, tasks: dict[str, Task]) -> str:
+    if word in ELSEWHERE:
+        return f"{program} {word} is not installed; it comes with: pip install {ELSEWHERE[word]}"
     actions = [name for name in tasks if name.startswith(f"{word} ")]
     if actions:
         return f"'{word}' alone is no task; expected {' or '.join(actions)}"

@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
         Metrics for the status file.
     """
     from frcnn.api.evaluating import PAGE, evaluate
+    from frcnn.evaluation.advice import next_steps
     from frcnn.sealing.keys import resolve_key
 
     spec = load_spec(args)
@@ -93,6 +94,8 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     names = {"metrics.json": "metrics", PAGE: "report"}
     for path in [*result.files, *_curves_beside(model, spec, args.results_dir, result)]:
         sys.stdout.write(f"{names.get(path.name, 'precision-recall curve')}: {path}\n")
+    if advice := next_steps(result.report.to_dict()):
+        sys.stdout.write(f"{advice}\n")
     return {"kpi": result.report.logs()}
 
 

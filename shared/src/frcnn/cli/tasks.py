@@ -6,6 +6,24 @@ import importlib.util
 
 # Entry point group for tasks of other distributions: name = module with the interface of those in frcnn.cli.
 ENTRY_POINTS = "frcnn.commands"
+# Tasks of other distributions of this project, for messages: task -> distribution.
+ELSEWHERE = {"pipeline": "frcnn-pipelines"}
+# Extras that a task needs, whatever its arguments are.
+_EXTRAS = {
+    "dataset_convert": "convert",
+    "train": "train,cpu",
+    "evaluate": "evaluate,cpu",
+    "prune": "train,cpu",
+    "export": "export,cpu",
+    "augment": "train,cpu",
+    "model": "train,cpu",
+    "store": "s3",
+    "data report": "data",
+    "data labels": "convert",
+    "spec new": "convert",
+    "demo-data": "convert",
+    "demo": "cpu,evaluate,export,pipeline",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +42,11 @@ class Task:
     module: str
     help: str
     says_status: bool = True
+
+    @property
+    def extras(self) -> str:
+        """Extras that the task needs, comma-separated; empty if that depends on its arguments."""
+        return _EXTRAS.get(self.name, "")
 
 
 _OWN = (

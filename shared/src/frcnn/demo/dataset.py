@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from frcnn.console.progress import track
-from frcnn.demo.shapes import CLASSES, draw_scene
+from frcnn.demo.shapes import CLASSES, MAX_OBJECTS, draw_scene
 from frcnn.errors import UsageError
 from frcnn.files import atomic_path
 
@@ -22,7 +22,7 @@ The images show drawn shapes, so results say nothing about a real task. They ser
 training and evaluation work. The same seed gives identical files with the same versions of
 NumPy and Pillow.
 
-images/NNNNNN.jpg   noisy backgrounds with 1 to 6 objects: {classes}
+images/NNNNNN.jpg   noisy backgrounds with 1 to {most} objects: {classes}
 labels/NNNNNN.txt   KITTI labels: class, truncated, occluded, alpha, x1 y1 x2 y2, seven zeros
 """
 
@@ -54,7 +54,13 @@ def write_demo_data(output: Path, *, images: int, seed: int, height: int, width:
         for folder in ("images", "labels"):
             (temporary / folder).mkdir(parents=True)
         about = ABOUT.format(
-            mark=MARK, images=images, height=height, width=width, seed=seed, classes=", ".join(CLASSES)
+            mark=MARK,
+            images=images,
+            height=height,
+            width=width,
+            seed=seed,
+            most=MAX_OBJECTS,
+            classes=", ".join(CLASSES),
         )
         (temporary / README).write_text(about, encoding="utf-8")
         for number in track(range(images), "drawing"):

@@ -5,7 +5,7 @@ import glob
 import math
 from pathlib import Path
 
-from frcnn.spec_writing.choices import GoalLimits, choose
+from frcnn.spec_writing.choices import Choices, GoalLimits, choose
 from frcnn.spec_writing.facts import Facts
 from frcnn.spec_writing.memory import main_memory
 from frcnn.spec_writing.splits import quoted
@@ -13,6 +13,8 @@ from frcnn.spec_writing.text import Places, experiment_text
 
 # Images are reduced only to limit the pixels; the RoIs per image cause most of a step's cost.
 LIMITS = GoalLimits(math.inf, 0, 384 * 288, most_rois=32, arch="resnet:10")
+# The synthetic scenes are simple and drawn large enough to be looked at.
+SYNTHETIC_LIMITS = GoalLimits(math.inf, 0, 128 * 176, most_rois=12, arch="resnet:10")
 
 
 def convert_spec(folder: Path, image_dir: str, label_dir: str, extension: str, val_split: int = 20) -> str:
@@ -40,16 +42,26 @@ kitti_config {{
 """
 
 
-def experiment_spec(found: Facts, paths: "Paths", extension: str, epochs: int) -> str:
-    """Returns an experiment spec for a surveyed dataset.
+def choices_for(found: Facts, epochs: int, limits: GoalLimits = LIMITS) -> Choices:
+    """Chooses the settings of the demo's training.
 
     Args:
         found: Properties of the dataset.
+        epochs: Number of epochs.
+        limits: Limits of the network input and of the RoIs.
+    """
+    choices = choose(found, "edge", limits=limits, main_bytes=main_memory())
+    return dataclasses.replace(choices, epochs=epochs)
+
+
+def experiment_spec(choices: Choices, paths: "Paths", extension: str) -> str:
+    """Returns an experiment spec for a surveyed dataset.
+
+    Args:
+        choices: Settings of the training.
         paths: Locations of the demo's files.
         extension: Extension of the images, with or without the dot.
-        epochs: Number of epochs.
     """
-    choices = choose(found, "edge", limits=LIMITS, main_bytes=main_memory())
     places = Places(
         command="frcnn demo",
         data=str(paths.data),
@@ -63,7 +75,7 @@ def experiment_spec(found: Facts, paths: "Paths", extension: str, epochs: int) -
         annotated=paths.annotated,
         labels=paths.labels,
     )
-    return experiment_text(dataclasses.replace(choices, epochs=epochs), places)
+    return experiment_text(choices, places)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from frcnn.console.foreign_text import printable
 from frcnn.spec_writing.facts import MOST_FITTED, SMALL_SHARE, Facts
 from frcnn.survey.anchors import Anchors, Coverage, best_iou, class_weights, fit_enough
 from frcnn.survey.network_input import NetworkInput
@@ -19,6 +20,8 @@ GOALS: tuple[Goal, ...] = ("accuracy", "speed", "edge")
 STRIDE = 16
 MIN_SIDE = 128
 RPN_MIN_OVERLAP, RPN_MAX_OVERLAP = 0.3, 0.7
+# IoU from which a detection counts as right.
+HALF = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +104,14 @@ class Choices:
     proposals: int
     detections: int
 
+    def covered_classes(self) -> str:
+        """Returns the share of each class's objects whose best anchor reaches an IoU of 0.5."""
+        boxes, labels = input_boxes(self.facts, self.rows, self.columns)
+        sizes = np.broadcast_to(np.array([self.rows, self.columns], float), (len(boxes), 2))
+        covered = best_iou(boxes, sizes, self.anchors, STRIDE) >= HALF
+        shares = {self.facts.names[label]: covered[labels == label].mean() for label in np.unique(labels)}
+        return ", ".join(f"{printable(name)} {share:.0%}" for name, share in sorted(shares.items()))
+
     def summary(self) -> str:
         """Returns what was found and chosen, in a few lines."""
         facts, coverage = self.facts, self.coverage.to_dict()
@@ -111,6 +122,7 @@ class Choices:
                 f"{self.arch}, input {self.columns} x {self.rows}, {self.anchors}",
                 f"anchors at IoU {RPN_MAX_OVERLAP} for {coverage['full_share']:.0%} of the objects, below "
                 f"{RPN_MIN_OVERLAP} for {coverage['missed_share']:.1%}",
+                f"anchors at IoU {HALF} by class: {self.covered_classes()}",
                 f"{self.epochs} epochs of batch {self.batch}, learning rate {self.base_lr:g}",
             ]
         )
@@ -225,6 +237,26 @@ def input_size(height: int, width: int, small_side: float, limits: GoalLimits) -
     return rows, columns
 
 
+def input_boxes(facts: Facts, rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the sampled objects that have an area in a network input.
+
+    Args:
+        facts: Properties of the data set.
+        rows: Height of the network input, px.
+        columns: Width of the network input, px.
+
+    Returns:
+        Boxes, `x1 y1 x2 y2` with whole coordinates in pixels of the network input, `[N, 4]`, and the class
+        index of each, `[N]`.
+    """
+    limits = [columns - 1, rows - 1] * 2
+    boxes = np.clip(np.round(facts.boxes * [columns, rows, columns, rows]), 0, limits)
+    kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    if not kept.any():  # all objects vanish in this input; keep what is there
+        boxes[:, 2:], kept[:] = boxes[:, :2] + 1, True
+    return boxes[kept], facts.labels[kept]
+
+
 def fitted_anchors(facts: Facts, rows: int, columns: int) -> tuple[Anchors, Coverage]:
     """Fits anchors to the objects in a network input.
 
@@ -236,13 +268,9 @@ def fitted_anchors(facts: Facts, rows: int, columns: int) -> tuple[Anchors, Cove
     Returns:
         Anchors, and their coverage of the sampled objects.
     """
-    limits = [columns - 1, rows - 1] * 2
-    boxes = np.clip(np.round(facts.boxes * [columns, rows, columns, rows]), 0, limits)
-    kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    if not kept.any():  # all objects vanish in this input; keep what is there
-        boxes[:, 2:], kept[:] = boxes[:, :2] + 1, True
-    boxes, sizes = boxes[kept], np.broadcast_to(np.array([rows, columns], float), (int(kept.sum()), 2))
-    anchors = fit_enough(boxes, sizes, class_weights(facts.labels[kept]), STRIDE)
+    boxes, labels = input_boxes(facts, rows, columns)
+    sizes = np.broadcast_to(np.array([rows, columns], float), (len(boxes), 2))
+    anchors = fit_enough(boxes, sizes, class_weights(labels), STRIDE)
     coverage = Coverage()
     coverage.add(best_iou(boxes, sizes, anchors, STRIDE), RPN_MIN_OVERLAP, RPN_MAX_OVERLAP)
     return anchors, coverage

@@ -34,6 +34,7 @@ class Facts:
         deviation: Standard deviation of the pixels around the mean.
         boxes: Sample of the boxes, `x1 y1 x2 y2` as a share of width and height, `[N, 4]`.
         labels: Class index of each box, `[N]`.
+        names: Class name of each index.
     """
 
     images: int
@@ -48,6 +49,7 @@ class Facts:
     deviation: float
     boxes: np.ndarray = dataclasses.field(repr=False, compare=False)
     labels: np.ndarray = dataclasses.field(repr=False, compare=False)
+    names: tuple[str, ...] = ()
 
 
 def facts_of(tables: Tables, folds: Sequence[str]) -> Facts:
@@ -88,6 +90,7 @@ def facts_of(tables: Tables, folds: Sequence[str]) -> Facts:
         deviation=deviation,
         boxes=boxes,
         labels=labels,
+        names=tuple(tables.labels),
     )
 
 
