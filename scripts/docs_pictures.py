@@ -173,7 +173,7 @@ def photograph(driver: Any, address: str, name: str, width: int, height: int, wa
     driver.get(address)
     WebDriverWait(driver, TENSORBOARD_SECONDS).until(lambda page: page.find_elements(By.CSS_SELECTOR, wait))
     if wait != "body":
-        time.sleep(5)  # TensorBoard draws its curves after their cards
+        time.sleep(25)  # TensorBoard draws its curves after their cards
     picture = Image.open(io.BytesIO(driver.get_screenshot_as_png()))
     resized(picture).save(PICTURES / name, optimize=True)
 
