@@ -13,7 +13,7 @@ from frcnn.survey.tables import Tables
 # Share of the objects that may be smaller than the size that the network input is chosen for.
 SMALL_SHARE = 0.05
 # Objects to fit anchors to; more do not change them.
-MOST_FITTED = 100_000
+MOST_FITTED = 20_000
 _SEED = 42
 
 

@@ -19,8 +19,8 @@ FEWEST_SCALES, MOST_SCALES = 3, 5
 WORTH_A_SCALE = 0.015
 # Scales and ratios that differ by less than 8 % are one: anchors that similar have an IoU above 0.9.
 _SAME = math.log(1.08)
-_ROUNDS = 60
-_STARTS = 8
+_ROUNDS = 40
+_STARTS = 6
 _SEED = 42
 
 

@@ -14,7 +14,7 @@ from frcnn.survey.tables import Tables
 SIZE_EDGES = 2.0 ** np.arange(1.0, 12.01, 0.5)
 RATIO_EDGES = 2.0 ** np.arange(-3.25, 3.26, 0.5)
 # Objects to fit anchors to; more do not change them.
-MOST_FITTED = 50_000
+MOST_FITTED = 20_000
 MOST_SIZES_LISTED = 8
 _SEED = 42
 
