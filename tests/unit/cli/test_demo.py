@@ -145,6 +145,15 @@ def test_samples_are_the_images_that_the_pipeline_holds_out(tmp_path, commands):
     assert {path.stem for path in (out / "samples").iterdir()} == held_out
 
 
+def test_a_set_that_is_split_into_folders_keeps_its_split(tmp_path, commands):
+    for name, images in (("train", 6), ("val", 3)):
+        kitti_folder(tmp_path / "split" / name, images=images)
+    run_demo(tmp_path / "out", tmp_path / "split")
+    assert {path.name for path in (tmp_path / "out" / "samples").iterdir()} == {
+        f"val_00{number}.png" for number in range(3)
+    }
+
+
 def test_samples_of_an_earlier_run_make_way(tmp_path, commands):
     out, data = tmp_path / "out", kitti_folder(tmp_path / "kitti")
     run_demo(out, data)

@@ -24,9 +24,9 @@ EXAMPLES = """\
   frcnn demo --data ~/kitti -o runs/kitti
   frcnn demo --data ~/kitti --epochs 5   a quick first run
 
-The data set is a folder with images/ and labels/ (or image_2/ and label_2/). Sizes, classes and anchors
-are derived from it. The generated specs are saved in the output folder for editing. Run the same command
-again to resume an interrupted run.
+The data set is a folder with images/ and labels/ (or image_2/ and label_2/), or with a folder train/ and a
+folder val/ of this kind. Sizes, classes and anchors are derived from it. The generated specs are saved in
+the output folder for editing. Run the same command again to resume an interrupted run.
 """
 
 SAMPLES = 8
@@ -104,6 +104,7 @@ def run(args: argparse.Namespace) -> None:
     from frcnn.cli.tasks import all_tasks
     from frcnn.cpu import has_bfloat16
     from frcnn.demo.specs import Paths
+    from frcnn.demo.split_folders import join, parts_of
 
     if "pipeline" not in all_tasks():
         raise RunError("frcnn demo runs frcnn pipeline, which comes with: pip install frcnn-pipelines")
@@ -114,8 +115,12 @@ def run(args: argparse.Namespace) -> None:
     for path in filter(None, (out, data)):
         if utf8(str(path)) != str(path):
             raise UsageError(f"{printable(path, None)}: not UTF-8, the encoding of specs; rename the folder")
-    found = layout(data) if data else None  # before anything is written
+    parts = parts_of(data) if data and data.is_dir() else {}
+    found = layout(data) if data and not parts else None  # before anything is written
     _claim(out)
+    if parts:
+        join(parts, out / "data")
+        data = out / "data"
     paths = Paths(out, data or _synthetic(out / "data"))
     epochs = args.epochs or (None if args.data else SYNTHETIC_EPOCHS)
     spec, epochs = _write_specs(paths, found or layout(paths.data), epochs, synthetic=not args.data)
@@ -138,6 +143,7 @@ def _write_specs(
     """
     from frcnn.data.conversion.convert import make_plan
     from frcnn.demo.specs import LIMITS, SYNTHETIC_LIMITS, choices_for, convert_spec, experiment_spec
+    from frcnn.demo.split_folders import SEQUENCES
     from frcnn.files import write_text
     from frcnn.spec import load_dataset_export
     from frcnn.spec.load import parse_experiment
@@ -145,7 +151,8 @@ def _write_specs(
     from frcnn.survey.collect import surveyed
     from frcnn.survey.sources import plan_source
 
-    write_text(paths.specs / "convert.txt", convert_spec(paths.data, *found))
+    sequences = SEQUENCES if (paths.data / SEQUENCES).is_file() else ""
+    write_text(paths.specs / "convert.txt", convert_spec(paths.data, *found, sequences=sequences))
     plan = make_plan(load_dataset_export(paths.specs / "convert.txt"))
     with surveyed([plan_source(plan, str(paths.data), paths.data)]) as tables:
         facts = facts_of(tables, tables.folds)

@@ -207,6 +207,15 @@ def test_onnx_runtime_computes_all_convolutions_in_integers_but_the_last(detecto
     assert found["QLinearAdd"] == 4
 
 
+def test_a_detectors_scores_are_those_of_exact_arithmetic(detector):
+    model, images, ranges = detector
+    quantized = insert_pairs(model, ranges, "cpu")
+    exact, found = (run(quantized, images, ["rpn_scores"], optimized=each)[0] for each in (False, True))
+    # A value half-way between two levels may fall either way; saturated sums are off by tenths.
+    assert np.abs(found - exact).max() < 0.02
+    assert np.abs(found - exact).mean() < 0.002
+
+
 @pytest.mark.parametrize(("profile", "reduced"), [("cpu", True), ("cpu_vnni", False)])
 def test_is_as_near_to_float_as_onnx_runtimes_quantizer(network, ranges, tmp_path, profile, reduced):
     from onnxruntime.quantization import QuantType, quantize_static
