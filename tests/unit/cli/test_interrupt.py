@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.task_spec import write_spec
 
-# Tells of its start at the first thing that `main` does, since Python itself prints what interrupts it before that.
+# Reports its start as the first thing in `main`, since Python itself prints an interrupt before that.
 PROGRAM = """
 import sys
 from frcnn.cli.main import main
