@@ -98,7 +98,7 @@ def test_every_picture_is_there(page):
 def test_tables_fit_at_1280_px(page):
     page.set_window_size(1280, 900)
     wide = "return [...document.querySelectorAll('.scroll')].map(each => each.scrollWidth - each.clientWidth)"
-    assert page.execute_script(wide) == [0, 0, 0]
+    assert set(page.execute_script(wide)) == {0}
 
 
 def test_no_number_or_column_name_is_broken_into_lines_at_1280_px(page):
