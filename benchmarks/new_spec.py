@@ -48,8 +48,8 @@ def main() -> None:
         prepare = [sys.executable, str(ROOT / "examples/bccd/prepare.py"), str(args.bccd_dir), str(data)]
         subprocess.run(prepare, check=True, stdout=subprocess.DEVNULL)
         new = frcnn.new_spec(data, work / "new")
-        for spec, prefix in new.conversions:
-            frcnn.convert(spec, prefix)
+        for path, prefix in new.conversions:
+            frcnn.convert(path, prefix)
         specs = {"ready": _ready(work), "new": frcnn.Spec.load(new.experiment)}
         changes: dict[str, object] = {"training_config.checkpoint_interval": args.epochs}
         if args.rois:

@@ -232,7 +232,7 @@ def test_a_folder_that_is_no_kitti_data_set_is_explained(tmp_path, folders, mess
 
 def test_a_missing_data_folder_gets_exit_code_1(tmp_path, capsys):
     assert main(["demo", "--data", str(tmp_path / "gone"), "-o", str(tmp_path / "out")]) == 1
-    assert "no folder images/" in capsys.readouterr().err
+    assert "gone: no such folder. Expected a folder with images/ and labels/" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -245,6 +245,14 @@ def test_without_the_pipeline_the_demo_says_what_to_install(tmp_path, capsys, mo
     assert main(["pipeline", "run"]) == 2
     assert "it comes with: pip install frcnn-pipelines" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_too_few_images_are_refused_before_anything_is_written(tmp_path, commands):
+    with pytest.raises(DataError, match="only 4 images; expected 5 or more, as a fifth is held out"):
+        run_demo(tmp_path / "out", kitti_folder(tmp_path / "kitti", images=4))
+    assert not (tmp_path / "out").exists()
+    run_demo(tmp_path / "out", kitti_folder(tmp_path / "kitti", images=5))
+    assert len(list((tmp_path / "out" / "samples").iterdir())) == 1
 
 
 def test_no_epochs_is_a_usage_error(tmp_path):

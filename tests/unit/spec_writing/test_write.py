@@ -164,3 +164,9 @@ def test_wrong_arguments_are_named(drawn, tmp_path, arguments, message):
     with pytest.raises(UsageError, match=message):
         frcnn.new_spec(drawn, tmp_path / "out", **arguments)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_conversion_spec_is_no_data_set(drawn, tmp_path):
+    found = frcnn.new_spec(drawn / "train", tmp_path / "out")
+    with pytest.raises(UsageError, match="is a conversion spec; give the data set that it converts"):
+        frcnn.new_spec(found.conversions[0][0], tmp_path / "again")

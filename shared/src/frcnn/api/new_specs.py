@@ -43,6 +43,7 @@ def new_spec(
     num_epochs: int | None = None,
     images: Location | None = None,
     force: bool = False,
+    workers: int | None = 1,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> NewSpecResult:
     """Writes conversion and experiment specs that fit a data set; comments give the reasons.
@@ -57,6 +58,8 @@ def new_spec(
         num_epochs: Number of epochs; by default it follows from the number of images.
         images: Image folder of a COCO file or of records; by default it is looked for.
         force: Whether to replace specs that exist.
+        workers: Number of processes that read the data set; `None` for one per core. A script that uses
+            several needs `if __name__ == "__main__":`.
         on_progress: Called with the progress at most four times per second, in this thread.
 
     Returns:
@@ -74,6 +77,8 @@ def new_spec(
         raise UsageError(f"arch {arch!r}: unknown backbone{did_you_mean(arch, ARCHS)}", argument="arch")
     if num_epochs is not None and num_epochs < 1:
         raise UsageError(f"num_epochs {num_epochs}: expected 1 or more", argument="num_epochs")
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers {workers}: expected 1 or more", argument="workers")
     with reported_to(on_progress), needed_for("writing specs for a data set"):
         from frcnn.spec_writing.write import write_specs
 
@@ -86,5 +91,6 @@ def new_spec(
             goal=goal,
             epochs=num_epochs,
             force=force,
+            workers=workers,
         )
     return NewSpecResult(found.experiment, found.conversions, found.commands, found.choices.summary())

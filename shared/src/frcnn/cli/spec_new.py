@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> None:
         num_epochs=args.epochs,
         images=args.images,
         force=args.force,
+        workers=None,
     )
     wrote = [f"wrote {path}" for path in (*(spec for spec, _ in found.conversions), found.experiment)]
     lines = [*found.summary.splitlines(), "", *wrote, "", "Next:", *found.commands]

@@ -15,6 +15,8 @@ from frcnn.spec_writing.text import Places, experiment_text
 LIMITS = GoalLimits(math.inf, 0, 384 * 288, most_rois=32, arch="resnet:10")
 # The synthetic scenes are simple and drawn large enough to be looked at.
 SYNTHETIC_LIMITS = GoalLimits(math.inf, 0, 128 * 176, most_rois=12, arch="resnet:10")
+# Proposals per image in evaluation and inference, whose heads they cost.
+PROPOSALS = 100
 
 
 def convert_spec(
@@ -58,7 +60,7 @@ def choices_for(found: Facts, epochs: int, limits: GoalLimits = LIMITS) -> Choic
         limits: Limits of the network input and of the RoIs.
     """
     choices = choose(found, "edge", limits=limits, main_bytes=main_memory())
-    return dataclasses.replace(choices, epochs=epochs)
+    return dataclasses.replace(choices, epochs=epochs, proposals=PROPOSALS)
 
 
 def experiment_spec(choices: Choices, paths: "Paths", extension: str) -> str:

@@ -46,6 +46,7 @@ def write_specs(
     goal: Goal = "accuracy",
     epochs: int | None = None,
     force: bool = False,
+    workers: int | None = 1,
 ) -> NewSpec:
     """Surveys a data set and writes specs for a training on it.
 
@@ -58,6 +59,7 @@ def write_specs(
         goal: What matters most.
         epochs: Number of epochs; by default chosen by the number of images.
         force: Whether to replace specs that exist.
+        workers: Number of processes that read the data set; `None` for one per core.
 
     Returns:
         Paths of the specs and what they hold.
@@ -74,7 +76,9 @@ def write_specs(
     if pretrained is not None and not pretrained.is_file():
         raise UsageError(f"--pretrained {pretrained}: no such file; expected a file of weights")
     sources = open_sources([data], images)
-    with surveyed(sources, workers=None) as tables:
+    if any(source.planned for source in sources):
+        raise UsageError(f"{data}: is a conversion spec; give the data set that it converts")
+    with surveyed(sources, workers=workers) as tables:
         split = split_of(sources, tables.folds, out)
         facts = facts_of(tables, split.training)
     choices = choose(

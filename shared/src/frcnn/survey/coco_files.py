@@ -40,7 +40,7 @@ def image_folder(path: Path, names: Sequence[str]) -> Path:
         DataError: No candidate contains an image of the file.
     """
     part = path.stem.rpartition("_")[2]
-    near = [path.parent, path.parent.parent]
+    near = [path.resolve().parent, path.resolve().parent.parent]
     folders = [*near, *(base / name for base in near for name in ("images", part, f"images/{part}"))]
     for folder in folders:
         if any((folder / name).is_file() for name in names[:MOST_LOOKED_AT]):

@@ -65,7 +65,7 @@ class Source:
         faults: Issues found while listing the images.
         class_names: Class names known in advance.
         parallel: Whether worker processes may read it.
-        split_folders: Whether each part is a folder of its own below `root`.
+        planned: Whether the parts are the folds of a conversion spec.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Source:
     faults: tuple[DataIssue, ...] = ()
     class_names: tuple[str, ...] = ()
     parallel: bool = True
-    split_folders: bool = False
+    planned: bool = False
 
     @property
     def size(self) -> int:
@@ -122,7 +122,8 @@ def plan_source(plan: Plan, name: str, root: Path) -> Source:
     )
     kind = "coco" if isinstance(plan.reader, CocoReader) else "kitti"
     names = tuple(sorted(plan.source_names))
-    return Source(name, kind, root, plan.reader, tuple(folds), plan.faults, names)  # type: ignore[arg-type]
+    reader: Any = plan.reader
+    return Source(name, kind, root, reader, tuple(folds), plan.faults, names, planned=True)
 
 
 def _open(location: str, images: Path | None) -> tuple[Source, ...]:
@@ -168,8 +169,7 @@ def _folder(path: Path, images: Path | None, location: str) -> tuple[Source, ...
     parts = [path / name for name in SPLITS if (path / name).is_dir()]
     if not parts:
         raise UsageError(f"{location}: not a data set; expected {LAYOUTS}")
-    found = tuple(source for part in parts for source in _folder(part, images, str(part)))
-    return tuple(dataclasses.replace(source, split_folders=True) for source in found)
+    return tuple(source for part in parts for source in _folder(part, images, str(part)))
 
 
 def _has(path: Path, names: Sequence[str]) -> bool:
