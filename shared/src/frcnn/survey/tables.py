@@ -1,4 +1,4 @@
-"""Rows of a survey: one per image in memory (24 bytes), one per object in a temporary file (24 bytes)."""
+"""Rows of a survey: one per image in memory (22 bytes), one per object in a temporary file (24 bytes)."""
 
 import contextlib
 import dataclasses
