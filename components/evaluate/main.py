@@ -96,7 +96,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     run = evaluation_run(spec)
     dataset = validation_dataset(run.data, batch_size=run.batch_size)
     detector = load_detector(model_file(args.model), run.expected, resolve_key(None, spec.enc_key))
-    inspection = error_analysis_for(run.evaluation, run.data.image, run.shown_score)
+    inspection = error_analysis_for(run.evaluation, run.data.image)
     report = evaluate(detector, dataset, run.evaluation, inspection=inspection)
     log.info("%d images\n%s", report.images, report.table())
     if report.mean_ap is None:

@@ -1,4 +1,4 @@
-"""What callers write, for mypy --strict; nothing here is run. An ignored error has to be one."""
+"""Code of callers, checked by mypy --strict and never run. Each ignored error must be one."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

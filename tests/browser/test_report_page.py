@@ -95,6 +95,30 @@ def test_every_picture_is_there(page):
     assert page.execute_script(broken) == 0
 
 
+def test_tables_fit_at_1280_px(page):
+    page.set_window_size(1280, 900)
+    wide = "return [...document.querySelectorAll('.scroll')].map(each => each.scrollWidth - each.clientWidth)"
+    assert set(page.execute_script(wide)) == {0}
+
+
+def test_no_number_or_column_name_is_broken_into_lines_at_1280_px(page):
+    page.set_window_size(1280, 900)
+    high = "[...document.querySelectorAll('td, thead th')].map(each => each.clientHeight)"
+    assert page.execute_script(f"return Math.max(...{high})") < 60
+
+
+def test_captions_of_tables_fit_on_a_phone(page):
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True},
+    )
+    right = "[...document.querySelectorAll('p, h2, figcaption')].map(e => e.getBoundingClientRect().right)"
+    try:
+        assert page.execute_script(f"return Math.max(...{right})") <= 390
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def test_a_narrow_screen_scrolls_tables_and_not_the_page(page):
     page.set_window_size(500, 900)
     wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"

@@ -1,4 +1,4 @@
-"""What each release of Kubeflow Pipelines' backend makes of a compiled pipeline: a double of its own making.
+"""Test double of Kubeflow Pipelines' backend: resolves a compiled pipeline as each release does.
 
 The facts are those of github.com/kubeflow/pipelines at the tags 2.15.0, 2.16.1 and 2.17.0, files below
 backend/src/v2; the code is this project's. What is followed, and where it stands there:
@@ -41,12 +41,12 @@ _TYPES = {
 
 
 class BackendError(Exception):
-    """What the driver of a step, or its launcher, ends with."""
+    """Error of the driver or the launcher of a step."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Release:
-    """What sets releases apart.
+    """Differences between releases.
 
     Attributes:
         name: The release.
@@ -81,7 +81,7 @@ RELEASES = {
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """What runs in the end.
+    """Container of a step, completely resolved.
 
     Attributes:
         task: Key of the task.
@@ -322,7 +322,7 @@ class Backend:
 
 
 def placeholders(executor_input: Mapping[str, Any]) -> dict[str, str]:
-    """What the launcher replaces, but for the executor input itself."""
+    """Returns the placeholders that the launcher replaces, except the executor input."""
     inputs, outputs = executor_input["inputs"], executor_input["outputs"]
     found = {}
     for kind, artifacts in (("inputs", inputs["artifacts"]), ("outputs", outputs.get("artifacts", {}))):
@@ -338,7 +338,7 @@ def placeholders(executor_input: Mapping[str, Any]) -> dict[str, str]:
 
 
 def local_path(uri: str) -> str:
-    """Where a step finds an artifact."""
+    """Returns the path at which a step finds an artifact."""
     for scheme, folder in (("minio://", "/minio/"), ("s3://", "/s3/"), ("gs://", "/gcs/")):
         if uri.startswith(scheme):
             return folder + uri.removeprefix(scheme)

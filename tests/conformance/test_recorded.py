@@ -1,4 +1,4 @@
-"""What each release of the backend makes of the checked-in pipeline, step by step."""
+"""Recorded results of the checked-in pipeline, for each release of the backend and each step."""
 
 import importlib
 import json

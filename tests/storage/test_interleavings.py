@@ -33,7 +33,7 @@ class Pause(BaseException):
 
 @dataclasses.dataclass(frozen=True)
 class World:
-    """What lies in the store, and the time."""
+    """Contents of the store, and the time."""
 
     objects: frozenset = frozenset()
     now: int = 1000

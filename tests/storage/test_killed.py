@@ -41,7 +41,7 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def held(tmp_path: Path, folder: Path) -> dict[str, bytes]:
-    """What somebody who fetches the artifact gets."""
+    """Returns the files that a reader of the artifact gets."""
     copy_to(folder / "volume", tmp_path / "seen")
     shutil.rmtree(tmp_path / "got", ignore_errors=True)
     Store.from_environment().fetch(str(tmp_path / "seen/artifact"), tmp_path / "got")

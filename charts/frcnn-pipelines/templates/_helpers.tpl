@@ -189,7 +189,7 @@ argocd.argoproj.io/hook: Sync
 argocd.argoproj.io/hook-delete-policy: BeforeHookCreation
 {{- end }}
 
-{{- /* Namespace of the published pipeline; empty: shared by all, which a multi-user Kubeflow lets nobody do. */}}
+{{- /* Namespace of the published pipeline; empty: shared by all namespaces, which a multi-user Kubeflow does not allow. */}}
 {{- define "frcnn.publishNamespace" -}}
 {{- .Values.publish.namespace | default (ternary .Release.Namespace "" .Values.publish.token) -}}
 {{- end }}

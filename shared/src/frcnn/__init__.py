@@ -1,5 +1,7 @@
 """Faster R-CNN driven by a prototxt experiment spec: convert, train, evaluate, infer, prune, export.
 
+Example::
+
     detector = frcnn.load("results/best")
     for found in detector.predict("street.jpg"):
         print(found.label, found.score, found.xyxy)

@@ -1,4 +1,4 @@
-"""What prune and export write, killed before every call that changes a file: old or new, and no leftovers."""
+"""Outputs of prune and export, killed before every call that changes a file: old or new, no leftovers."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -74,7 +74,7 @@ def raising(error):
 
 
 def arguments(*words, task=FAKE_TASK):
-    """What the task gets when called with these words."""
+    """Returns the arguments that the task gets for a command line."""
     args = task_runner.parse(task, module_that(None), words, "frcnn")
     task_runner.resolve_common_flags(task, args)
     return args

@@ -69,7 +69,7 @@ def test_at_every_kill_the_former_set_or_the_new_one_is_there_and_the_next_run_e
 
 
 def images(folder: Path) -> list[str]:
-    """What a training on `records/set-*` sees."""
+    """Returns the images that a training on `records/set-*` gets."""
     return [
         each.frame_id for path in sorted((folder / "records").glob("set-*")) for each in read_records(path)
     ]

@@ -1,4 +1,4 @@
-"""Where the key comes from, and that it stays out of logs."""
+"""Sources of the key, and its absence from logs."""
 
 import copy
 import logging

@@ -14,7 +14,7 @@ from tests.unit.spec.samples import GUIDE, MINIMAL, REFERENCE, place_of
 
 
 def merged(text):
-    """What protobuf's own parser makes of `text`; None if it refuses."""
+    """Parses `text` with protobuf's own parser; returns None if it refuses."""
     message = experiment_pb2.Experiment()
     try:
         text_format.Merge(text, message)
