@@ -1,10 +1,10 @@
-"""Compares the minutes of training that this project's and torchvision's detectors need to reach an mAP on BCCD.
+"""Compares how many minutes this project's and torchvision's detectors train until they reach an mAP on BCCD.
 
     python -m benchmarks.time_to_map --data DATA -o OUT [--map 0.75] [--seeds 42 43 44] [--epochs 20]
 
-Both sides train ResNet-18 from random weights on the same images, input size, batch, optimizer and learning rate,
-one after the other and seed by seed (see benchmarks/accuracy.py, whose results in OUT are used again). An
-epoch's minutes include all training before it and no validation. The resolution is one epoch.
+Both sides train ResNet-18 from random weights on the same images, input size, batch, optimizer and learning
+rate, one after the other and seed by seed (see benchmarks/accuracy.py, whose results in OUT are used again).
+An epoch's minutes include all training before it and no validation. The resolution is one epoch.
 """
 
 import argparse
