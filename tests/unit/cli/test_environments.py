@@ -44,7 +44,7 @@ def test_keras_is_as_this_program_needs_it_and_leaves_nothing(tmp_path, settings
 
 
 def shell(line, tmp_path, before=""):
-    """Runs `frcnn spec ...` with redirections, after the shell code `before`; returns exit code and standard error."""
+    """Runs `frcnn spec ...` with redirections after `before`; returns exit code and standard error."""
     (tmp_path / "spec.txt").write_text("x: 1\n")
     command = ["sh", "-c", f"{before}{sys.executable} -m frcnn {line}"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)

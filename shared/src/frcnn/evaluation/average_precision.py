@@ -42,7 +42,7 @@ class Curve:
     @property
     def f1(self) -> np.ndarray:
         """Harmonic mean of precision and recall at each score, float64 `[P]`."""
-        return 2.0 * self.found / (self.shown + self.objects)
+        return np.asarray(2.0 * self.found / (self.shown + self.objects))
 
 
 def trace_curve(scores: np.ndarray, correct: np.ndarray, objects: int) -> Curve:
