@@ -16,7 +16,7 @@ from frcnn.spec_writing.choices import (
     input_size,
 )
 from frcnn.spec_writing.facts import Facts
-from frcnn.spec_writing.memory import gpu_memory, main_memory
+from frcnn.memory import gpu_memory, main_memory
 from frcnn.survey.anchors import Anchors
 
 GIB = 1 << 30

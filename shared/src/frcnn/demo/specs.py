@@ -7,7 +7,7 @@ from pathlib import Path
 
 from frcnn.spec_writing.choices import Choices, GoalLimits, choose
 from frcnn.spec_writing.facts import Facts
-from frcnn.spec_writing.memory import main_memory
+from frcnn.memory import main_memory
 from frcnn.spec_writing.splits import quoted
 from frcnn.spec_writing.text import Places, experiment_text
 

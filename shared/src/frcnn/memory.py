@@ -1,4 +1,4 @@
-"""Finds how much memory a training may use."""
+"""Finds how much memory this process may use, on the machine, in its container and on a GPU."""
 
 import ctypes
 from pathlib import Path
