@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from frcnn.memory import gpu_memory, main_memory
 from frcnn.spec_writing.choices import (
     LIMITS,
     arch_in_name,
@@ -16,7 +17,6 @@ from frcnn.spec_writing.choices import (
     input_size,
 )
 from frcnn.spec_writing.facts import Facts
-from frcnn.memory import gpu_memory, main_memory
 from frcnn.survey.anchors import Anchors
 
 GIB = 1 << 30

@@ -5,9 +5,9 @@ import glob
 import math
 from pathlib import Path
 
+from frcnn.memory import main_memory
 from frcnn.spec_writing.choices import Choices, GoalLimits, choose
 from frcnn.spec_writing.facts import Facts
-from frcnn.memory import main_memory
 from frcnn.spec_writing.splits import quoted
 from frcnn.spec_writing.text import Places, experiment_text
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from frcnn.errors import UsageError
 from frcnn.files import atomic_path, write_text
+from frcnn.memory import gpu_memory, main_memory
 from frcnn.spec.load import parse_dataset_export, parse_experiment
 from frcnn.spec_writing.choices import Choices, Goal, choose
 from frcnn.spec_writing.facts import facts_of
-from frcnn.memory import gpu_memory, main_memory
 from frcnn.spec_writing.splits import Split, split_of
 from frcnn.spec_writing.text import Places, experiment_text
 from frcnn.survey.collect import surveyed

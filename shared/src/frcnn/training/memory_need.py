@@ -116,13 +116,14 @@ def require_memory(model: FasterRCNN, batch: int, rois: int, here: RankInfo) -> 
         return
     most = need.most(available)
     advice = (
-        f"At most {most} can fit: set batch_size_per_gpu to {most} or less"
+        f"At most {most} can fit: set batch_size_per_gpu to {most} or less."
         if most
-        else "Not even one can fit: use a smaller input size, a smaller backbone or fewer RoIs (roi_mini_batch)"
+        else "Not even one can fit: use a smaller input size, a smaller backbone, or fewer RoIs (roi_mini_batch)."
     )
+    memory = "GPU memory" if on_gpu else "memory"
     raise RunError(
-        f"training_config.batch_size_per_gpu: {batch} images need more than {need.of(batch) / GIB:.1f} GiB of "
-        f"{'GPU ' if on_gpu else ''}memory; {available / GIB:.1f} GiB are available. {advice}."
+        f"training_config.batch_size_per_gpu: {batch} images need more than {need.of(batch) / GIB:.1f} GiB "
+        f"of {memory}; {available / GIB:.1f} GiB are available. {advice}"
     )
 
 
