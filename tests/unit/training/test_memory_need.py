@@ -59,5 +59,5 @@ def test_the_largest_batch_that_can_fit_is_named_and_fits():
 
 
 def test_a_network_too_large_for_one_image_gets_other_advice():
-    with pytest.raises(RunError, match="Not even one can fit: use a smaller input size"):
+    with pytest.raises(RunError, match="Not even one can fit: use a smaller input or backbone"):
         require_memory(detector(), 1, 10**12, HERE)

@@ -118,7 +118,7 @@ def require_memory(model: FasterRCNN, batch: int, rois: int, here: RankInfo) -> 
     advice = (
         f"At most {most} can fit: set batch_size_per_gpu to {most} or less."
         if most
-        else "Not even one can fit: use a smaller input size, a smaller backbone, or fewer RoIs (roi_mini_batch)."
+        else "Not even one can fit: use a smaller input or backbone, or fewer RoIs (roi_mini_batch)."
     )
     memory = "GPU memory" if on_gpu else "memory"
     raise RunError(
