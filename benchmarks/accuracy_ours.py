@@ -18,9 +18,10 @@ from pathlib import Path
 import frcnn.demo
 from benchmarks.accuracy_job import Answer, Job, Rows
 from frcnn.data.input.dataset import validation_dataset
-from frcnn.model.build import detection_settings
 from frcnn.model.files.checkpoint import load_model
 from frcnn.model.keras_detector import KerasDetector
+from frcnn.settings.data import data_settings
+from frcnn.settings.model import detection_settings
 from frcnn.spec import Experiment, load_experiment
 
 FORM = Path(frcnn.demo.__file__).with_name("experiment_template.txt")
@@ -137,7 +138,7 @@ def found(model: Path, spec: Experiment, job: Job, split: str) -> list[Rows]:
     Returns:
         Detections in each image, in the job's order.
     """
-    dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size)
+    dataset = validation_dataset(data_settings(spec), batch_size=spec.evaluation_config.batch_size)
     detector = KerasDetector(load_model(model)[0], detection_settings(spec.evaluation_config))
     names = list(spec.class_names)
     number = [[name.lower() for name in job.classes].index(name) for name in names]

@@ -29,7 +29,10 @@ from benchmarks.settings import SETTINGS
 from frcnn.distributed.world import RankInfo
 from frcnn.model.build import build
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.model.files.checkpoint import Snapshots, TrainingRecord, load_model
+from frcnn.model.files.checkpoint import Snapshots, load_model
+from frcnn.model.files.training_record import TrainingRecord
+from frcnn.settings.model import model_settings
+from frcnn.settings.training import training_run
 from frcnn.spec.load import parse_experiment
 from frcnn.training.compile import prepare
 from frcnn.training.trainer import set_up
@@ -112,8 +115,8 @@ def training(args: argparse.Namespace) -> tuple[FasterRCNN, "Step"]:
     text = spec_text(1, settings).replace('arch: "resnet:18"', f'arch: "{args.arch}"')
     text += f"\ntraining_config {{ optimizer {{ {args.optimizer} {{ }} }} }}"
     spec = parse_experiment(text, "benchmark").spec
-    model = build(spec)
-    prepare(model, spec, 1_000_000, RankInfo(), amp=False)
+    model = build(model_settings(spec))
+    prepare(model, training_run(spec), 1_000_000, RankInfo(), amp=False)
     return model, Step(model, args)
 
 

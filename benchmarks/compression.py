@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.conditions import Conditions
+from frcnn.settings.model import expected_model
 
 KEPT_PARAMETERS = (0.5, 0.3, 0.15)
 LATENCY_RUNS = 30
@@ -134,11 +135,11 @@ def latencies(rows: Sequence[Row], spec_path: Path) -> list[Row]:
     """
     import numpy as np
 
-    from frcnn.model.files.checkpoint import load_detector
+    from frcnn.model.files.trained_detector import load_detector
     from frcnn.spec import load_experiment
 
     spec = load_experiment(spec_path)
-    detectors = [load_detector(row.model, spec, mode="inference") for row in rows]
+    detectors = [load_detector(row.model, expected_model(spec, "inference")) for row in rows]
     geometry = detectors[0].model.geometry
     shape = (1, geometry.height, geometry.width, geometry.channels)
     image = np.random.default_rng(0).normal(size=shape).astype(np.float32)

@@ -23,6 +23,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from frcnn.settings.conversion import conversion_settings
+
 SIZES = (1_000, 10_000)
 LARGE = 100_000
 DRAWN = 50
@@ -128,7 +130,7 @@ def _convert(root: str, output: str, embed: bool, workers: int) -> Result:
     watch = _WorkerMemory()
     watch.start()
     before, started = _cpu_seconds(), time.perf_counter()
-    convert(spec, Path(output), embed_images=embed, workers=workers)
+    convert(conversion_settings(spec), Path(output), embed_images=embed, workers=workers)
     seconds, cpu_seconds = time.perf_counter() - started, _cpu_seconds() - before
     watch.done.set()
     watch.join()

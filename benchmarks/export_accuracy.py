@@ -22,6 +22,10 @@ from frcnn.exporting.int8.calibration_images import CalibrationImages
 from frcnn.inference.load import load_detector
 from frcnn.model.files.checkpoint import load_model
 from frcnn.sealing.keys import resolve_key
+from frcnn.settings.data import data_settings
+from frcnn.settings.evaluation import evaluation_settings
+from frcnn.settings.exporting import export_settings
+from frcnn.settings.model import expected_model
 from frcnn.spec import Experiment, load_experiment
 
 PROFILES = ("cpu", "tensorrt")
@@ -48,7 +52,7 @@ def forms(
         def measure(graph: Any, method: str = method, measured: list[Any] = measured) -> Any:
             if not measured:
                 start = time.monotonic()
-                measured.append(calibrate(graph, images.load(spec), images.count, method))
+                measured.append(calibrate(graph, images.load(data_settings(spec)), images.count, method))
                 print(f"Calibrated with {method} in {time.monotonic() - start:.0f} s", flush=True)
             return measured[0]
 
@@ -63,11 +67,11 @@ def main() -> None:
     spec = load_experiment(args.experiment_spec)
     measured_on = spec.evaluated_on(args.tfrecords, args.images) if args.tfrecords else spec
     key = resolve_key(args.key, spec.enc_key)
-    dataset = validation_dataset(measured_on, batch_size=spec.evaluation_config.batch_size)
+    dataset = validation_dataset(data_settings(measured_on), batch_size=spec.evaluation_config.batch_size)
 
     def mean_ap(path: Path) -> float:
-        detector = load_detector(path, measured_on, key, mode="inference", as_is=True)
-        return evaluate(detector, dataset, measured_on).mean_ap or 0.0
+        detector = load_detector(path, expected_model(measured_on, "inference"), key, as_is=True)
+        return evaluate(detector, dataset, evaluation_settings(measured_on)).mean_ap or 0.0
 
     rows = [("keras", mean_ap(args.model), args.model.stat().st_size)]
     model, _ = load_model(args.model, key)
@@ -75,7 +79,7 @@ def main() -> None:
         args.folder = Path(folder)
         for name, options, calibration in forms(args, spec):
             path = args.folder / "model.onnx"
-            write_onnx(export_onnx(model, spec, options, calibration), path)
+            write_onnx(export_onnx(model, export_settings(spec), options, calibration), path)
             rows.append((name, mean_ap(path), path.stat().st_size))
     print(f"\n{dataset.size} images, calibrated on {args.batches * args.batch_size}\n")
     print("| model | mAP | difference | MB |\n|---|---|---|---|")

@@ -18,6 +18,8 @@ from frcnn.exporting.int8.calibration import calibrate
 from frcnn.model.build import build
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.layers import BatchNormalization
+from frcnn.settings.exporting import export_settings
+from frcnn.settings.model import model_settings
 from frcnn.spec import load_experiment
 
 # Export options by file name.
@@ -42,7 +44,7 @@ def settled_model(folder: Path) -> FasterRCNN:
     """
     (folder / "spec.txt").write_text(spec_text(batch=1))
     keras.utils.set_random_seed(42)
-    model = build(load_experiment(folder / "spec.txt"))
+    model = build(model_settings(load_experiment(folder / "spec.txt")))
     images = random_scene(2).images
     _settle(model.features, images)
     maps = model.features(images, training=False)[0]
@@ -79,7 +81,9 @@ def main() -> None:
     for form in args.forms:
         options = FORMS[form]
         calibration = ranges if options.precision == "int8" else None
-        write_onnx(export_onnx(model, spec, options, calibration), args.folder / f"{form}.onnx")
+        write_onnx(
+            export_onnx(model, export_settings(spec), options, calibration), args.folder / f"{form}.onnx"
+        )
 
 
 if __name__ == "__main__":

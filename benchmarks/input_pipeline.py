@@ -29,6 +29,7 @@ from frcnn.data.input.dataset import training_dataset, worker_threads
 from frcnn.data.records.annotations import ImageRecord, Label
 from frcnn.data.records.example import encode
 from frcnn.data.records.tfrecord import frame
+from frcnn.settings.data import data_settings
 from frcnn.spec import Experiment, load_experiment
 from frcnn.spec.schema.experiment import (
     AugmentationConfig,
@@ -183,7 +184,7 @@ def measure(spec: Experiment, images: int, batch_size: int) -> tuple[float, floa
     Returns:
         Tuple of images per second and CPU seconds per image.
     """
-    batches = iter(training_dataset(spec).batches)
+    batches = iter(training_dataset(data_settings(spec)).batches)
     for _ in range(WARM_UP):
         next(batches)
     steps = max(1, images // batch_size)

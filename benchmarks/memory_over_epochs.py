@@ -19,6 +19,7 @@ from rich.table import Table
 
 from benchmarks.tracing import Calls, count_calls
 from benchmarks.workers import memory_mib
+from frcnn.settings.training import training_run
 
 SHOWN_EPOCHS = (1, 2, 5, 10, 20, 30)
 # Allowed growth in the second half of the epochs: fragmentation still increases a little.
@@ -117,7 +118,7 @@ def measure(spec_path: Path, results: Path) -> list[Sample]:
     logger = logging.getLogger("frcnn.training")
     logger.setLevel(logging.INFO)
     logger.addHandler(sampler)
-    train(load_experiment(spec_path), results)
+    train(training_run(load_experiment(spec_path)), results)
     return sampler.samples
 
 

@@ -17,9 +17,11 @@ from benchmarks.ours_spec import spec_text
 from benchmarks.settings import SETTINGS, Scene, random_scene
 from benchmarks.tracing import count_calls
 from benchmarks.workers import serve
-from frcnn.model.build import build, detection_settings, training_settings
+from frcnn.model.build import build
 from frcnn.model.keras_detector import KerasDetector
 from frcnn.model.precision import set_precision
+from frcnn.settings.model import detection_settings, model_settings, training_settings
+from frcnn.settings.training import optimizer_settings
 from frcnn.spec import Experiment, load_experiment
 from frcnn.training.optimizers import optimizer
 from frcnn.training.trainer import set_up
@@ -41,7 +43,7 @@ class Ours:
         """
         self.spec = _load_spec(batch)
         self.scene = random_scene(batch)
-        self.model = build(self.spec)
+        self.model = build(model_settings(self.spec))
         if precision == "bfloat16":
             set_precision(self.model, "mixed_bfloat16")
         self.traces = {
@@ -59,7 +61,9 @@ class Ours:
     def train_function(self) -> Any:
         """Function that `fit` calls for each step, bound to the training batch."""
         self.model.training_settings = training_settings(self.spec)
-        self.model.compile(optimizer=optimizer(self.spec.training_config, TOTAL_STEPS), jit_compile=False)
+        self.model.compile(
+            optimizer=optimizer(optimizer_settings(self.spec.training_config), TOTAL_STEPS), jit_compile=False
+        )
         self.model.optimizer.build(self.model.trainable_variables)
         self.model.make_train_function()
         batches = tf.data.Dataset.from_tensors(_training_batch(self.scene)).repeat()

@@ -22,6 +22,7 @@ from rich.table import Table
 from benchmarks.conditions import Conditions
 from benchmarks.ours_spec import spec_text
 from benchmarks.workers import memory_mib
+from frcnn.settings.model import model_settings
 
 DEFAULT = ("resnet:101", "efficientnet:b7", "vgg:19")
 BUILD_LIMIT, PRUNE_LIMIT, MEMORY_LIMIT = 20.0, 60.0, 2.0
@@ -122,11 +123,13 @@ def measure(arch: str) -> Cost:
     from frcnn.spec.load import parse_experiment
 
     text = spec_text(1).replace('arch: "resnet:18"', f'arch: "{arch}"')
-    build(parse_experiment(spec_text(1), "benchmark").spec)  # triggers TensorFlow's one-time allocations
+    build(
+        model_settings(parse_experiment(spec_text(1), "benchmark").spec)
+    )  # triggers TensorFlow's one-time allocations
     spec = parse_experiment(text, "benchmark").spec
     before = memory_mib()
     start = time.perf_counter()
-    model = build(spec)
+    model = build(model_settings(spec))
     built = time.perf_counter()
     count = model.features.count_params() + model.roi_head.count_params()
     layers = len(model.features.layers) + len(model.roi_head.layers)

@@ -18,6 +18,8 @@ from benchmarks.input_pipeline import ROWS, make_spec
 from frcnn.data.input.dataset import training_dataset
 from frcnn.distributed.world import World, join, rank_info
 from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.settings.data import data_settings
+from frcnn.settings.training import training_run
 from frcnn.spec import Experiment
 from frcnn.training import trainer
 
@@ -66,7 +68,7 @@ def main(records: str, folder: str, steps: str) -> None:
     FasterRCNN.fit = watched
     spec, world = make_spec(Path(records), ROWS["and flip"], 1), join()
     spec = dataclasses.replace(spec, training_config=dataclasses.replace(spec.training_config, num_epochs=1))
-    trainer.train(spec, Path(folder), world=world)
+    trainer.train(training_run(spec), Path(folder), world=world)
     first, last = (clock.times[WARM_UP_STEPS : WARM_UP_STEPS + int(steps)] for clock in clocks)
     times = {
         "step": (last[-1] - last[0]) / (len(last) - 1),
@@ -90,7 +92,7 @@ def data_seconds(spec: Experiment, world: World) -> float:
         CPU seconds for reading, decoding and augmenting one batch. Training overlaps with this work.
     """
     here = world.place
-    batches = iter(training_dataset(spec, rank=here.rank, world=here.size).batches)
+    batches = iter(training_dataset(data_settings(spec), rank=here.rank, world=here.size).batches)
     next(batches)
     began = time.process_time()
     for _ in range(BATCHES):

@@ -31,11 +31,14 @@ DEFINITIONS = {
             "compare",
             "publish",
             "notify",
+            "tune",
         )
     },
     "train/retrain.yaml": ("train", "retrain"),
     "evaluate/evaluate_retrained.yaml": ("evaluate", "evaluate_retrained"),
 }
+# Name of a pipeline -> its compiled file.
+PIPELINES = {"faster-rcnn": "faster_rcnn.yaml", "faster-rcnn-tune": "faster_rcnn_tune.yaml"}
 # kfp names parts of nested pipelines in the order of protobuf maps. In the compiled implementation, the order
 # varies between processes; in the Python implementation, it is the insertion order.
 _FIXED_ORDER = {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python", "PYTHONHASHSEED": "0"}
@@ -100,8 +103,10 @@ def _compile_here(what: str, folder: Path) -> list[Path]:
 
 def _pipelines() -> Iterator[tuple[str, Any]]:
     from pipelines.faster_rcnn import faster_rcnn
+    from pipelines.faster_rcnn_tune import faster_rcnn_tune
 
-    yield "faster_rcnn.yaml", faster_rcnn
+    for definition in (faster_rcnn, faster_rcnn_tune):
+        yield PIPELINES[definition.name], definition
 
 
 def _components() -> Iterator[tuple[str, Any]]:

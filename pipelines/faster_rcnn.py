@@ -5,6 +5,8 @@ pipeline that receives the decision as a plain parameter. KFP's local runner tre
 output as false without any warning.
 """
 
+from typing import Any
+
 from kfp import dsl
 
 from components.compare.component import compare
@@ -170,6 +172,88 @@ def compress(
         )
 
 
+def train_and_compress(
+    *,
+    spec: Any,
+    records: Any,
+    records_uri: Any,
+    epochs: Any,
+    retrain_epochs: Any,
+    train_precision: Any,
+    prune_threshold: Any,
+    target_params: Any,
+    minimum_map: Any,
+    tolerance: Any,
+    export_precision: Any,
+    publish_to: Any,
+    publish_tolerance: Any,
+    checkpoints: Any,
+    num_workers: Any,
+    min_workers: Any,
+    gpus_per_worker: Any,
+    step_gpus: Any,
+) -> None:
+    """Adds the steps that follow the conversion: training, evaluation, and all behind the gates.
+
+    Args:
+        spec: Experiment spec, a parameter or the output of a step.
+        records: Records written by `convert`.
+        records_uri: URI of the records.
+        epochs: See `faster_rcnn`, as for all others.
+        retrain_epochs: Number of epochs after pruning.
+        train_precision: Precision of layer computations in trainings.
+        prune_threshold: Norm below which filters are removed.
+        target_params: Largest fraction of the parameters to keep.
+        minimum_map: Minimum mAP.
+        tolerance: Accepted loss of mAP by pruning.
+        export_precision: Precision of the exported networks.
+        publish_to: Location of the published model.
+        publish_tolerance: Accepted loss of mAP compared with the published model.
+        checkpoints: Location of the checkpoints.
+        num_workers: Number of pods that train together.
+        min_workers: Number of pods that suffice.
+        gpus_per_worker: GPUs per pod if there are several workers.
+        step_gpus: GPUs of the training step's own pod.
+    """
+    trained = train(
+        spec=spec,
+        records_uri=records_uri,
+        epochs=epochs,
+        precision=train_precision,
+        checkpoints=checkpoints,
+        num_workers=num_workers,
+        min_workers=min_workers,
+        gpus_per_worker=gpus_per_worker,
+        gpus=step_gpus,
+    )
+    model = configured(trained, "train", gpus=step_gpus).outputs["model"]
+    judged = evaluate(spec=spec, records=records, model=model, minimum_map=minimum_map)
+    configured(judged, "evaluate")
+    compress(
+        passed=judged.outputs["passed"],
+        spec=spec,
+        records=records,
+        records_uri=records_uri,
+        model=model,
+        former=judged.outputs["report"],
+        baseline_map=judged.outputs["mean_ap"],
+        retrain_epochs=retrain_epochs,
+        train_precision=train_precision,
+        prune_threshold=prune_threshold,
+        target_params=target_params,
+        minimum_map=minimum_map,
+        tolerance=tolerance,
+        checkpoints=checkpoints,
+        num_workers=num_workers,
+        min_workers=min_workers,
+        gpus_per_worker=gpus_per_worker,
+        step_gpus=step_gpus,
+        precision=export_precision,
+        publish_to=publish_to,
+        publish_tolerance=publish_tolerance,
+    )
+
+
 @dsl.pipeline(
     name=NAME,
     description="Turns labels and images into a pruned, retrained and exported Faster R-CNN detector.",
@@ -234,40 +318,23 @@ def faster_rcnn(
         converted = convert(data=data, convert_spec=convert_spec, data_version=data_version)
         configured(converted, "convert")
         records, records_uri = converted.outputs["records"], converted.outputs["records_uri"]
-        trained = train(
-            spec=spec,
-            records_uri=records_uri,
-            epochs=epochs,
-            precision=train_precision,
-            checkpoints=checkpoints,
-            num_workers=num_workers,
-            min_workers=min_workers,
-            gpus_per_worker=gpus_per_worker,
-            gpus=step_gpus,
-        )
-        model = configured(trained, "train", gpus=step_gpus).outputs["model"]
-        judged = evaluate(spec=spec, records=records, model=model, minimum_map=minimum_map)
-        configured(judged, "evaluate")
-        compress(
-            passed=judged.outputs["passed"],
+        train_and_compress(
             spec=spec,
             records=records,
             records_uri=records_uri,
-            model=model,
-            former=judged.outputs["report"],
-            baseline_map=judged.outputs["mean_ap"],
+            epochs=epochs,
             retrain_epochs=retrain_epochs,
             train_precision=train_precision,
             prune_threshold=prune_threshold,
             target_params=target_params,
             minimum_map=minimum_map,
             tolerance=tolerance,
+            export_precision=export_precision,
+            publish_to=publish_to,
+            publish_tolerance=publish_tolerance,
             checkpoints=checkpoints,
             num_workers=num_workers,
             min_workers=min_workers,
             gpus_per_worker=gpus_per_worker,
             step_gpus=step_gpus,
-            precision=export_precision,
-            publish_to=publish_to,
-            publish_tolerance=publish_tolerance,
         )

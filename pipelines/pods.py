@@ -136,7 +136,7 @@ def apply(task: "dsl.PipelineTask", name: str, *, accelerators: bool) -> None:
         if setting.applies(name):
             key, value, effect = toleration(setting.text)
             operator = "Exists" if value is None else "Equal"
-            kubernetes.add_toleration(task, key, operator, value, effect)  # type: ignore[arg-type]
+            kubernetes.add_toleration(task, key, operator, value, effect)
     secrets = [each.text for each in _settings(PULL_SECRET_VARIABLE) if each.applies(name)]
     if secrets:
         kubernetes.set_image_pull_secrets(task, secrets)

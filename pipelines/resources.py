@@ -61,6 +61,8 @@ POLICIES = {
     "retrain": dataclasses.replace(_HEAVY, retries=5),
     "evaluate retrained": _HEAVY,
     "export": _HEAVY,
+    # It waits for the trials, which the cluster runs.
+    "tune": dataclasses.replace(_TINY, memory=("500M", "2G"), retries=5, cached=True),
     # Not cached, because the published model can change while the inputs stay the same.
     "compare": _TINY,
     "publish": dataclasses.replace(_TINY, retries=5),
@@ -95,6 +97,7 @@ def configured(task: dsl.PipelineTask, name: str, *, gpus: Any = None) -> dsl.Pi
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", medium="Memory", size_limit=policy.shared_memory)
     if gpus is not None:
         task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(gpus)
+    if gpus is not None or name == "tune":
         kubernetes.use_config_map_as_env(task, *TRAINING_OPTIONS, optional=True)
     pods.apply(task, name, accelerators=gpus is not None)
     for secret, keys in (WEBHOOK_SECRET if name == "notify" else SECRETS).items():

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from frcnn.errors import FrcnnError
 from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE, key_bytes, resolve_key
 from frcnn.spec.load import parse_experiment
-from frcnn.spec.overrides import experiment_given
 from frcnn.spec.show import render
 from frcnn.spec.textproto.positions import Positions
+from frcnn.steps.specs import experiment_given
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment

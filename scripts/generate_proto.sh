@@ -7,4 +7,5 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 output=${1:-$root/shared/src}
 cd "$root/shared/src"
 python -m grpc_tools.protoc --proto_path=. --python_out="$output" --mypy_out="quiet:$output" \
-    frcnn/data/records/example.proto frcnn/spec/experiment.proto frcnn/spec/dataset_export.proto
+    frcnn/data/records/example.proto frcnn/spec/experiment.proto frcnn/spec/dataset_export.proto \
+    frcnn/tuning/space.proto

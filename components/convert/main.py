@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.spec import DatasetExportConfig
+    from frcnn.data.conversion.settings import ConversionSettings
     from frcnn.steps.kfp_output import Metadata
 
 PREFIX = "set"
@@ -60,7 +60,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.storage.local_copy import local_copy
 
     data = local_copy(args.data, "convert --data")
-    report = convert(_spec(data, args.convert_spec), args.records / PREFIX, embed_images=True)
+    report = convert(_settings(data, args.convert_spec), args.records / PREFIX, embed_images=True)
     write_parameter(args.records_uri, args.records_kept_at or args.records)
     counts = {
         "images": report.images,
@@ -71,13 +71,13 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     return {"records": {**counts, "data_version": args.data_version}, "metrics": counts}
 
 
-def _spec(data: Path, given: str) -> "DatasetExportConfig":
+def _settings(data: Path, given: str) -> "ConversionSettings":
     from frcnn.data.conversion.kitti.layout import layout
-    from frcnn.spec.overrides import dataset_export_given, kitti_export, with_root
+    from frcnn.settings.conversion import conversion_settings
+    from frcnn.steps.specs import dataset_export_given, kitti_export, with_root
 
-    if given:
-        return with_root(dataset_export_given(given), data)
-    return kitti_export(data, *layout(data))
+    spec = with_root(dataset_export_given(given), data) if given else kitti_export(data, *layout(data))
+    return conversion_settings(spec)
 
 
 if __name__ == "__main__":

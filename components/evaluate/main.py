@@ -80,17 +80,19 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.files import write_text
     from frcnn.inference.load import load_detector
     from frcnn.sealing.keys import resolve_key
-    from frcnn.spec.overrides import experiment_given, with_records
+    from frcnn.settings.evaluation import evaluation_run
     from frcnn.steps.quality_gate import Gate
     from frcnn.steps.run import model_file, write_parameter
+    from frcnn.steps.specs import experiment_given, with_records
 
     gate = Gate(args.minimum_map, args.baseline_map, args.tolerance)
     former = read_metrics(args.former / METRICS) if args.former else None
     spec = with_records(experiment_given(args.spec), args.records)
-    dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size)
-    detector = load_detector(model_file(args.model), spec, resolve_key(None, spec.enc_key))
-    inspection = error_analysis_for(spec)
-    report = evaluate(detector, dataset, spec, inspection=inspection)
+    run = evaluation_run(spec)
+    dataset = validation_dataset(run.data, batch_size=run.batch_size)
+    detector = load_detector(model_file(args.model), run.expected, resolve_key(None, spec.enc_key))
+    inspection = error_analysis_for(run.evaluation, run.data.image, run.shown_score)
+    report = evaluate(detector, dataset, run.evaluation, inspection=inspection)
     log.info("%d images\n%s", report.images, report.table())
     if report.mean_ap is None:
         raise DataError(

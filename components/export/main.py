@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from frcnn.api.exporting import Int8
-    from frcnn.spec import Experiment
     from frcnn.steps.kfp_output import Metadata
 
 log = logging.getLogger("frcnn.step.export")
@@ -63,18 +62,24 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         Metadata by output artifact.
     """
     from frcnn.api.exporting import export
+    from frcnn.errors import UsageError
     from frcnn.exporting.tensorrt.deepstream import LABELS, labels_text
     from frcnn.files import write_text
     from frcnn.sealing.keys import masked_spec, resolve_key
-    from frcnn.spec.overrides import experiment_given
     from frcnn.steps.run import model_file
+    from frcnn.steps.specs import experiment_given, with_records
 
     spec = experiment_given(args.spec)
     key = resolve_key(None, spec.enc_key)
     target = args.exported / (SEALED if key else ONNX)
     args.exported.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        int8 = _calibration(args.records, spec, Path(folder) / "images") if args.precision == "int8" else None
+        int8 = None
+        if args.precision == "int8":
+            if args.records is None:
+                raise UsageError("--precision int8 requires --records: their images calibrate INT8")
+            fold = with_records(spec, args.records).dataset_config.validation_fold or 0
+            int8 = _calibration(args.records, fold, Path(folder) / "images")
         result = export(
             model_file(args.model), target, spec=spec, data_type=args.precision, int8=int8, key=key
         )
@@ -86,16 +91,13 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     return {"exported": {"file": target.name, "precision": args.precision, "bytes": target.stat().st_size}}
 
 
-def _calibration(records: Path | None, spec: "Experiment", folder: Path) -> "Int8":
-    """Writes training images to `folder` and returns the calibration settings that use them."""
+def _calibration(records: Path, fold: int, folder: Path) -> "Int8":
+    """Writes images outside a fold to `folder` and returns the calibration settings that use them."""
     from frcnn.api.exporting import Int8
     from frcnn.data.records.tfrecord import read_records
-    from frcnn.errors import DataError, UsageError
-    from frcnn.spec.overrides import with_records
+    from frcnn.errors import DataError
 
-    if records is None:
-        raise UsageError("--precision int8 requires --records: their images calibrate INT8")
-    held_out = f"-fold-{with_records(spec, records).dataset_config.validation_fold:03d}-of-"
+    held_out = f"-fold-{fold:03d}-of-"
     files = [path for path in sorted(records.glob("*-fold-*")) if held_out not in path.name]
     found = (record for path in files for record in read_records(path) if record.encoded)
     folder.mkdir()

@@ -46,22 +46,17 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     Returns:
         Metadata by output artifact.
     """
-    from frcnn.data.image_files import find_images
-    from frcnn.data.transforms.preprocess import ImageSettings
-    from frcnn.inference.load import load_detector
-    from frcnn.inference.run import run_inference
-    from frcnn.inference.settings import InferenceSettings
+    from frcnn.api.inferring import infer
     from frcnn.sealing.keys import resolve_key
-    from frcnn.spec.overrides import experiment_given, with_inference
+    from frcnn.settings.inference import inference_settings, prediction_settings
     from frcnn.steps.run import model_file
+    from frcnn.steps.specs import experiment_given, with_inference
     from frcnn.storage.local_copy import local_copy
 
     folder = local_copy(args.images, "inference --images")
     spec = with_inference(experiment_given(args.spec), folder, args.detections)
-    settings = InferenceSettings.from_spec(spec)
-    images = find_images(settings.images_dir)
-    detector = load_detector(model_file(args.model), spec, resolve_key(None, spec.enc_key), mode="inference")
-    summary = run_inference(detector, images, settings, ImageSettings.from_spec(spec))
+    key = resolve_key(None, spec.enc_key)
+    summary = infer(model_file(args.model), inference_settings(spec), prediction_settings(spec), key=key)
     numbers = {
         "images": summary.images,
         "images skipped": len(summary.unreadable),

@@ -4,6 +4,7 @@ The chart frcnn-pipelines grants exactly these calls; tests/charts/test_rights.p
 """
 
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -21,7 +22,6 @@ from frcnn.errors import RunError
 
 log = logging.getLogger(__name__)
 
-_MPIJOBS = {"group": "kubeflow.org", "version": "v2beta1", "plural": "mpijobs"}
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 # Added to the server's own timeout, so that a silently broken connection is detected.
 _READ_SECONDS = 30
@@ -34,6 +34,42 @@ _GRANT = (
 INSTALL_OPERATOR = (
     "Install mpi-operator v0.8 (kubectl apply --server-side -f .../mpi-operator/v0.8.2/deploy/v2beta1/"
     "mpi-operator.yaml)"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Resource:
+    """Kind of object that a `Cluster` works on.
+
+    Attributes:
+        group: API group.
+        version: Version of the API.
+        plural: Name in URLs.
+        kind: Name in messages, in lower case.
+        missing: What to do if the cluster does not know the resource.
+    """
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    missing: str
+
+
+MPIJOBS = Resource(
+    "kubeflow.org",
+    "v2beta1",
+    "mpijobs",
+    "mpijob",
+    f"the cluster has no MPIJob resource (kubeflow.org/v2beta1). {INSTALL_OPERATOR}. If a "
+    "training-operator is installed, its MPIJob v1 conflicts with it; see docs/cluster.md.",
+)
+EXPERIMENTS = Resource(
+    "kubeflow.org",
+    "v1beta1",
+    "experiments",
+    "experiment",
+    "the cluster has no Experiment resource (kubeflow.org/v1beta1). Install Katib v0.19; see docs/tuning.md.",
 )
 
 
@@ -86,17 +122,24 @@ def connect() -> tuple[client.ApiClient, str]:
 
 
 class Cluster:
-    """Operations on MPIJobs and their pods in one namespace."""
+    """Operations on MPIJobs, or other jobs, and their pods in one namespace."""
 
-    def __init__(self, api: client.ApiClient, namespace: str) -> None:
+    def __init__(self, api: client.ApiClient, namespace: str, resource: Resource = MPIJOBS) -> None:
         """Creates the client without sending a request.
 
         Args:
             api: Kubernetes API client.
             namespace: Namespace of the jobs.
+            resource: Kind of the jobs.
         """
-        self.namespace = namespace
-        self._request = {**_MPIJOBS, "namespace": namespace, "_request_timeout": _READ_SECONDS}
+        self.namespace, self.resource = namespace, resource
+        self._request = {
+            "group": resource.group,
+            "version": resource.version,
+            "plural": resource.plural,
+            "namespace": namespace,
+            "_request_timeout": _READ_SECONDS,
+        }
         self._objects = client.CustomObjectsApi(api)
         self._core = client.CoreV1Api(api)
 
@@ -280,8 +323,10 @@ class Cluster:
         except ApiException as error:
             if error.status not in (401, 403):
                 raise
-            place = f"{verb} mpijob/{name} in namespace {self.namespace}"
-            raise RefusedError(f"{place}: {_explain(error, self.namespace)}", status=error.status) from error
+            place = f"{verb} {self.resource.kind}/{name} in namespace {self.namespace}"
+            raise RefusedError(
+                f"{place}: {_explain(error, self.namespace, self.resource)}", status=error.status
+            ) from error
 
     def pods(self, name: str, role: str | None = None) -> list[Json]:
         """Lists the pods of a job.
@@ -336,13 +381,15 @@ class Cluster:
     @contextlib.contextmanager
     def _naming(self, verb: str, name: str) -> Iterator[None]:
         """Converts errors of requests in the block into errors that name the request and a remedy."""
-        place = f"{verb} mpijob/{name} in namespace {self.namespace}"
+        place = f"{verb} {self.resource.kind}/{name} in namespace {self.namespace}"
         try:
             yield
         except ApiException as error:
             if error.status in (0, 429) or error.status >= 500:
                 raise UnreachableError(f"{place}: {error.status} {_message(error)}") from error
-            raise RefusedError(f"{place}: {_explain(error, self.namespace)}", status=error.status) from error
+            raise RefusedError(
+                f"{place}: {_explain(error, self.namespace, self.resource)}", status=error.status
+            ) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise UnreachableError(
                 f"{place}: the Kubernetes API does not respond: {error}. Check the network and KUBECONFIG."
@@ -354,22 +401,21 @@ def _expect(error: RefusedError, *statuses: int) -> None:
         raise error
 
 
-def _explain(error: ApiException, namespace: str) -> str:
+def _explain(error: ApiException, namespace: str, resource: Resource) -> str:
     """Explains why a request was refused and what to do."""
     message = _message(error)
     if error.status == 401:
         return "the cluster does not accept the credentials (401). Log in again, or renew the token."
     if error.status == 403:
+        if "admission webhook" in message:
+            return f"{message.rstrip('.')}."
         known = of_message(message)
         return f"{message.rstrip('.')}. {known[1] if known else _GRANT}"
     if error.status != 404:
         return f"the cluster rejected the request ({error.status}): {message}. Correct the job's settings."
     if "namespaces" in message:
         return f"{message}. Create the namespace {namespace}, or choose another one."
-    return (
-        f"the cluster has no MPIJob resource (kubeflow.org/v2beta1). {INSTALL_OPERATOR}. If a "
-        "training-operator is installed, its MPIJob v1 conflicts with it; see docs/cluster.md."
-    )
+    return resource.missing
 
 
 def _message(error: ApiException) -> str:

@@ -17,7 +17,7 @@ def create_or_join(cluster: Cluster, manifest: Manifest, *, seconds: float = 60)
 
     Args:
         cluster: Namespace of the job.
-        manifest: MPIJob to create.
+        manifest: Job to create.
         seconds: Time limit.
 
     Returns:
@@ -28,18 +28,18 @@ def create_or_join(cluster: Cluster, manifest: Manifest, *, seconds: float = 60)
         UnreachableError: The API is unreachable.
         RunError: An earlier job is still being deleted after `seconds`.
     """
-    name = manifest["metadata"]["name"]
+    name, kind = manifest["metadata"]["name"], cluster.resource.kind
     trouble: UnreachableError | None = None
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         try:
             created = cluster.create(manifest)
             if created is not None:
-                log.info("Created mpijob/%s in namespace %s", name, cluster.namespace)
+                log.info("Created %s/%s in namespace %s", kind, name, cluster.namespace)
                 return created
             existing = cluster.get(name)
             if existing is not None and _make_way_or_join(cluster, existing, manifest):
-                log.info("Joined existing mpijob/%s", name)
+                log.info("Joined existing %s/%s", kind, name)
                 return existing
             trouble = None
         except UnreachableError as error:
@@ -47,24 +47,24 @@ def create_or_join(cluster: Cluster, manifest: Manifest, *, seconds: float = 60)
             trouble = error
         time.sleep(min(1.0, seconds / 20))
     raise trouble or RunError(
-        f"mpijob/{name}: an earlier job of this name is still being deleted after {seconds:.0f} s. "
-        f"Check its finalizers: kubectl -n {cluster.namespace} get mpijob {name} -o yaml"
+        f"{kind}/{name}: an earlier job of this name is still being deleted after {seconds:.0f} s. "
+        f"Check its finalizers: kubectl -n {cluster.namespace} get {kind} {name} -o yaml"
     )
 
 
 def _make_way_or_join(cluster: Cluster, existing: Manifest, manifest: Manifest) -> bool:
     """Checks whether the step may follow `existing`; otherwise the job is being deleted."""
     metadata = existing["metadata"]
-    name = metadata["name"]
+    name, kind = metadata["name"], cluster.resource.kind
     if metadata.get("deletionTimestamp"):
         return False
     if not is_same(existing, manifest):
         raise RefusedError(
-            f"mpijob/{name} exists in namespace {cluster.namespace} with other settings. "
-            f"Choose another name, or: kubectl -n {cluster.namespace} delete mpijob {name}"
+            f"{kind}/{name} exists in namespace {cluster.namespace} with other settings. "
+            f"Choose another name, or: kubectl -n {cluster.namespace} delete {kind} {name}"
         )
     if condition(existing, "Failed"):
-        log.info("Replacing mpijob/%s, which failed before", name)
+        log.info("Replacing %s/%s, which failed before", kind, name)
         cluster.delete(name)
         return False
     return _own(cluster, existing, manifest["metadata"].get("ownerReferences", []))
@@ -99,7 +99,7 @@ def condition(job: Manifest, kind: str) -> Manifest | None:
     """Returns a condition of a job if its status is `True`.
 
     Args:
-        job: MPIJob.
+        job: MPIJob or Experiment.
         kind: Type of the condition, for example `Running`.
 
     Returns:

@@ -43,7 +43,7 @@ def manifest(job: TrainingJob) -> Manifest:
     metadata: Manifest = {
         "name": job.name,
         "namespace": job.namespace,
-        "labels": _labels(job),
+        "labels": labels_of(job),
         "annotations": {SETTINGS_ANNOTATION: settings_of(spec)},
     }
     if job.owner:
@@ -113,13 +113,36 @@ def _spec(job: TrainingJob) -> Manifest:
     }
 
 
-def _labels(job: TrainingJob) -> Manifest:
+def labels_of(job: TrainingJob) -> Manifest:
+    """Returns the labels of a job and its pods.
+
+    Args:
+        job: Training job.
+    """
     return {
         "app.kubernetes.io/name": "frcnn",
         "app.kubernetes.io/component": "training",
         "app.kubernetes.io/instance": job.name,
         **job.labels,
     }
+
+
+def training_pod(job: TrainingJob, name: str, command: list[str]) -> Manifest:
+    """Builds the template of a pod that trains alone, with the resources and places of a worker.
+
+    Args:
+        job: Training job.
+        name: Name of the container.
+        command: Command of the container.
+
+    Returns:
+        Pod template as JSON.
+    """
+    container = _container(job, name, job.worker)
+    container["command"] = command
+    pod = _pod(job, container, job.worker)
+    _place(pod, job.node_selector, job.tolerations)
+    return pod
 
 
 def _launcher(job: TrainingJob) -> Manifest:
@@ -171,12 +194,20 @@ def launcher_command(job: TrainingJob) -> list[str]:
     Returns:
         Command and arguments.
     """
-    names = list(dict.fromkeys([*job.secret_environment, *ROLE_VARIABLES]))
     script = (
-        f"for name in {' '.join(names)}; do "
+        f"for name in {' '.join(passed_variables(job))}; do "
         'if printenv "$name" >/dev/null; then set -- -x "$name" "$@"; fi; done; exec mpirun "$@"'
     )
     return ["sh", "-c", script, "mpirun", *mpirun(job)[1:]]
+
+
+def passed_variables(job: TrainingJob) -> list[str]:
+    """Returns the variables that the launcher passes to the processes if they are set in its pod.
+
+    Args:
+        job: Training job.
+    """
+    return list(dict.fromkeys([*job.secret_environment, *ROLE_VARIABLES]))
 
 
 def mpirun(job: TrainingJob) -> list[str]:
@@ -277,7 +308,7 @@ def _pod(job: TrainingJob, container: Manifest, resources: Resources) -> Manifes
         spec["imagePullSecrets"] = [{"name": name} for name in job.image_pull_secrets]
     # A service mesh proxy would keep running after the training, and would block ssh.
     annotations = {"sidecar.istio.io/inject": "false"}
-    return {"metadata": {"annotations": annotations, "labels": _labels(job)}, "spec": spec}
+    return {"metadata": {"annotations": annotations, "labels": labels_of(job)}, "spec": spec}
 
 
 def _claims(job: TrainingJob) -> list[Manifest]:

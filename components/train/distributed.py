@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 # Flags of `add_pod_flags`, set by the owner of the cluster. The chart stores them in a ConfigMap.
 OPTIONS_VARIABLE = "FRCNN_MPIJOB_OPTIONS"
 # Secrets of `pipelines.resources`, by environment variable.
-_SECRETS = {
+SECRETS = {
     KEY_VARIABLE: ("frcnn-model-key", "key"),
     "AWS_ACCESS_KEY_ID": ("frcnn-s3", "accesskey"),
     "AWS_SECRET_ACCESS_KEY": ("frcnn-s3", "secretkey"),
@@ -229,15 +229,22 @@ def described(request: Request, options: argparse.Namespace, namespace: str) -> 
         workers=request.workers,
         gpus=request.gpus,
     )
-    # Other S3 variables are not secret: path style, certificates, timeouts. Proxies are passed on unless
-    # their URL contains a password, which must not be in a manifest.
-    plain = {
+    environment = {**plain_environment(), **job.environment}
+    return dataclasses.replace(job, environment=environment, secret_environment=SECRETS)
+
+
+def plain_environment() -> dict[str, str]:
+    """Returns the variables of this process that its pods get, none of them secret.
+
+    Other S3 variables are not secret: path style, certificates, timeouts. Proxies are passed on unless their
+    URL contains a password, which must not be in a manifest.
+    """
+    return {
         name: value
         for name, value in os.environ.items()
-        if (name.startswith("S3_") and name not in _SECRETS and not name.endswith("_FILE"))
+        if (name.startswith("S3_") and name not in SECRETS and not name.endswith("_FILE"))
         or (name.lower() in _PROXIES and "@" not in value)
     }
-    return dataclasses.replace(job, environment={**plain, **job.environment}, secret_environment=_SECRETS)
 
 
 def pod_options(text: str) -> argparse.Namespace:

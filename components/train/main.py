@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.train.trial import add_trial_flags
+
 if TYPE_CHECKING:
     from frcnn.steps.kfp_output import Metadata
 
@@ -47,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--image", default="", help="image of the pods, if --num-workers > 1")
     flags.add_argument("--gpus", type=int, default=0, help="GPUs of the step's own pod, 0 or 1 (default: 0)")
+    add_trial_flags(flags)
     flags.add_argument("--model", type=Path, required=True, help="output folder for the model")
     flags.add_argument("--metrics", type=Path, help="output file for the metrics shown in the UI")
     flags.add_argument("--executor-input", metavar="JSON", help="value of the KFP placeholder {{$}}")
@@ -80,11 +83,13 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     Raises:
         UsageError: A flag is invalid.
     """
+    from components.train.trial import chosen_spec, metric_lines, print_earlier
     from frcnn.errors import UsageError
     from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
-    from frcnn.spec.overrides import experiment_given, with_records, with_training
+    from frcnn.settings.training import training_run
     from frcnn.steps.run import keep_model, model_file
+    from frcnn.steps.specs import experiment_given, with_records, with_training
     from frcnn.training.gpus import require_tensorflow_gpus
     from frcnn.training.resumable import train_with_s3_backup
 
@@ -101,6 +106,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     records = _records(args) if alone else args.records_uri
     spec = with_records(experiment_given(args.spec), records)
     spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
+    spec = chosen_spec(args, spec)
     folder, uri = _places(args, spec.text, records)
     key = resolve_key(None, spec.enc_key)
     if not alone:
@@ -110,7 +116,9 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         result = train_on_workers(Request.of(args, spec, uri), folder, key)
     else:
         require_tensorflow_gpus(args.gpus)
-        result = train_with_s3_backup(spec, folder, uri, key=key, amp=args.precision == "mixed")
+        lines, amp = metric_lines(args), args.precision == "mixed"
+        result = train_with_s3_backup(training_run(spec), folder, uri, key=key, amp=amp, callbacks=lines)
+        print_earlier(lines, result.checkpoint, key)
     keep_model(result.best or result.checkpoint, args.model)
     shutil.copyfile(folder / "status.json", args.model / "status.json")
     shutil.rmtree(args.model / "checkpoints", ignore_errors=True)

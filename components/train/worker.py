@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.train.trial import add_trial_flags, chosen_spec, metric_lines, print_earlier
+
 if TYPE_CHECKING:
     from frcnn.steps.kfp_output import Metadata
 
@@ -31,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
         help="precision of layers (default: fp32)",
     )
     flags.add_argument("--checkpoints", required=True, help="s3:// URI for checkpoints of this training only")
+    add_trial_flags(flags)
     flags.add_argument("--gpus", type=int, default=0, help="GPUs that every pod requested (default: 0)")
     flags.set_defaults(executor_input=None)
     return flags
@@ -63,7 +66,8 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.distributed.world import rank_info
     from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
-    from frcnn.spec.overrides import experiment_given, with_records, with_training
+    from frcnn.settings.training import training_run
+    from frcnn.steps.specs import experiment_given, with_records, with_training
     from frcnn.training.gpus import require_tensorflow_gpus
     from frcnn.training.resumable import train_with_s3_backup
 
@@ -77,8 +81,11 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
         folder = Path(name)
         start = _brought(args.start_from, folder / "start") if args.start_from else None
         spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
-        key, amp = resolve_key(None, spec.enc_key), args.precision == "mixed"
-        train_with_s3_backup(spec, folder / "results", args.checkpoints, key=key, amp=amp)
+        run = training_run(chosen_spec(args, spec))
+        key, amp, lines = resolve_key(None, spec.enc_key), args.precision == "mixed", metric_lines(args)
+        place = folder / "results"
+        result = train_with_s3_backup(run, place, args.checkpoints, key=key, amp=amp, callbacks=lines)
+        print_earlier(lines, result.checkpoint, key)
     return {}
 
 

@@ -38,7 +38,7 @@ def retrain(host: str, spec: Path, data: str, folder: Path, *, poll: float = 10.
         FrcnnError: The server refused a request, or the run failed or exported no model.
     """
     connection = Connection(Server(host, namespace=os.environ.get("KF_PIPELINES_NAMESPACE", "")))
-    (package,) = compile_all(folder)
+    package, *_ = compile_all(folder)  # the others begin with a search
     arguments = {"data": data, "spec": load_experiment(spec).text, "minimum_map": 0.8}
     run_id = actions.start(connection, package, arguments, name=f"retrain {spec.stem}")
     follow(connection, run_id, names(json_format.MessageToDict(faster_rcnn.pipeline_spec)), poll=poll)

@@ -49,6 +49,12 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--version", default="", metavar="NAME", help="name of the version (default: hash of the content)"
     )
     publish.add_argument(
+        "--pipeline",
+        choices=("faster-rcnn", "faster-rcnn-tune"),
+        default="faster-rcnn",
+        help="pipeline to upload; faster-rcnn-tune searches with Katib first (default: faster-rcnn)",
+    )
+    publish.add_argument(
         "--package", type=Path, metavar="FILE", help="YAML to upload (default: compile the pipeline)"
     )
     for each in (submit, schedule, listed, status, cancel, publish):
@@ -264,7 +270,7 @@ def _publish(args: argparse.Namespace) -> None:
     server = connection.Connection(connection.server(args))
     server.require_release()
     with contextlib.nullcontext(args.package) if args.package else package.compiled(args) as path:
-        version, new = actions.publish(server, path, args.version)
+        version, new = actions.publish(server, path, args.version, args.pipeline)
     sys.stdout.write(f"pipeline version: {version}{'' if new else ' (already exists)'}\n")
 
 

@@ -107,20 +107,20 @@ def arguments(args: argparse.Namespace) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def compiled(args: argparse.Namespace) -> Iterator[Path]:
-    """Compiles the pipeline for the selected images into a temporary file.
+    """Compiles a pipeline for the selected images into a temporary file.
 
     Args:
-        args: Parsed flags of `add_image_flags` and `add_pod_flags`.
+        args: Parsed flags of `add_image_flags` and `add_pod_flags`; `pipeline` is its name, if there is one.
 
     Yields:
         YAML file, deleted at the end of the block.
     """
     choose_images(args)
-    from pipelines.compile import compile_all
+    from pipelines.compile import PIPELINES, compile_all
 
     with tempfile.TemporaryDirectory() as folder:
-        (path,) = compile_all(Path(folder))
-        yield path
+        compile_all(Path(folder))
+        yield Path(folder) / PIPELINES[getattr(args, "pipeline", "faster-rcnn")]
 
 
 @contextlib.contextmanager

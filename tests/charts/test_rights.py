@@ -8,13 +8,14 @@ import threading
 import pytest
 from kubernetes import client
 
-from components.mpijob.api import Cluster
+from components.katib.follow import run_experiment
+from components.mpijob.api import EXPERIMENTS, Cluster
 from components.mpijob.job import Owner, Resources, TrainingJob
 from components.mpijob.manifest import manifest
 from components.mpijob.supervise import Timeouts, run_job
 from frcnn.errors import RunError
 from tests.charts.conftest import find
-from tests.support import mpi_operator
+from tests.support import katib, mpi_operator
 from tests.support.kubernetes_double import NAMESPACE, KubernetesDouble
 
 QUICK = Timeouts(image=0.2, look=0.1)
@@ -67,6 +68,32 @@ def granted(render):
 
 def test_the_role_grants_every_call_and_no_other(calls, granted):
     assert granted == calls
+
+
+@pytest.fixture(scope="module")
+def katib_calls():
+    """(verb, group, resource) of searches that go well, are joined, and are begun again after a failure."""
+    recorded = set()
+    for before in (None, {}, {"conditions": [{"type": "Failed", "status": "True"}]}):
+        with KubernetesDouble(katib.succeeds) as double:
+            if before is not None:
+                double.put("experiments", {**katib.manifest(owner="earlier"), "status": before})
+                if not before:
+                    threading.Timer(0.3, katib.succeeds, (double, katib.manifest())).start()
+            with client.ApiClient(client.Configuration(host=double.url)) as api:
+                run_experiment(Cluster(api, NAMESPACE, EXPERIMENTS), katib.manifest(owner="step"), look=0.1)
+            recorded |= set(double.calls)
+    return recorded
+
+
+def test_with_katib_the_role_grants_what_a_search_calls_too_and_no_other(calls, katib_calls, render):
+    role = find(render("multi-user-values.yaml"), "Role", "vision-frcnn-launcher")
+    granted = {
+        triple
+        for rule in role["rules"]
+        for triple in itertools.product(rule["verbs"], rule["apiGroups"], rule["resources"])
+    }
+    assert granted == calls | katib_calls
 
 
 def test_no_right_is_a_wildcard_or_cluster_wide(render):

@@ -9,7 +9,7 @@ import pytest
 
 # The steps whose images are their own, and those that run in another's.
 IMAGES = ("convert", "train", "evaluate", "inference", "prune", "export", "publish")
-STEPS = (*IMAGES, "compare", "notify")
+STEPS = (*IMAGES, "compare", "notify", "tune")
 ROOT = Path(__file__).parents[2]
 PATH = [str(ROOT / "shared" / "src"), str(ROOT)]
 
@@ -17,8 +17,10 @@ PATH = [str(ROOT / "shared" / "src"), str(ROOT)]
 # Steps with more than one definition of their script.
 OTHERS = {"train": ("retrain",), "evaluate": ("evaluate_retrained",)}
 DEFINITIONS = [(step, name) for step in STEPS for name in (step, *OTHERS.get(step, ()))]
-# In place of --records-uri, for people who run the script by hand.
-BY_HAND = {"train": {"--records"}}
+# In place of --records-uri, for people who run the script by hand; and those of a trial, for Katib's jobs.
+BY_HAND = {"train": {"--records", "--space", "--choice", "--report-metric"}}
+# The image that a step runs in, if it is neither its own nor that of `publish`.
+HOLDERS = {"tune": "train"}
 
 
 def definition(step, name):
@@ -73,7 +75,7 @@ def test_defaults_of_definition_and_script_are_the_same(step, name):
 def test_definition_runs_the_steps_own_script_in_an_image_that_holds_it(step, name):
     found = container(step, name)
     assert list(found["command"]) == ["python", "-m", f"components.{step}.main"]
-    holder = step if step in IMAGES else "publish"
+    holder = step if step in IMAGES else HOLDERS.get(step, "publish")
     assert found["image"] == f"frcnn-{holder}:0.1.0"
     assert f"COPY components/{step}/main.py" in (ROOT / "components" / holder / "Dockerfile").read_text()
 

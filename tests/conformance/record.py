@@ -27,6 +27,8 @@ PARAMETERS: dict[str, Any] = {
     "webhook": "https://chat.example/hooks/1",
 }
 MEAN_AP = 0.4375
+# What the search passes on, in the pipeline that has one.
+BEST_SPEC = "random_seed: 43\n"
 
 
 def outputs(step: Step) -> dict[str, Any]:
@@ -36,6 +38,7 @@ def outputs(step: Step) -> dict[str, Any]:
         "records_uri": records["artifacts"][0]["uri"] if records else "",
         "mean_ap": MEAN_AP,
         "passed": True,
+        "best_spec": BEST_SPEC,
     }
     return {name: known[name] for name in step.executor_input["outputs"].get("parameters", {})}
 

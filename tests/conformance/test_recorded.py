@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.compile import COMPILED, PIPELINES
 from tests.conformance.backend import RELEASES
-from tests.conformance.record import FOLDER, MEAN_AP, PARAMETERS, SPEC, record, walked
+from tests.conformance.record import BEST_SPEC, FOLDER, MEAN_AP, PARAMETERS, SPEC, record, walked
 
 STEPS = [
     "convert",
@@ -23,6 +24,7 @@ STEPS = [
 ]
 ROOT = "/minio/mlpipeline/v2/artifacts/faster-rcnn/run-id"
 URI = "minio://mlpipeline/v2/artifacts/faster-rcnn/run-id"
+TUNE_YAML = COMPILED / PIPELINES["faster-rcnn-tune"]
 releases = pytest.mark.parametrize("release", RELEASES.values(), ids=RELEASES)
 
 
@@ -53,6 +55,18 @@ def test_a_closed_gate_ends_the_run_before_it_and_the_exit_handler_is_told_no_en
     from components.notify.main import message
 
     assert "RUNNING" not in json.dumps(message(notify.status))
+
+
+@releases
+def test_the_pipeline_with_a_search_trains_with_what_was_found(release):
+    backend = walked(release, TUNE_YAML, checkpoints="s3://runs/kitti", trials=7, early_stopping=False)
+    assert sorted(step.name for step in backend.steps) == sorted([*STEPS, "tune"])
+    args = {step.name: parsed(step) for step in backend.steps}
+    tuned = args["tune"]
+    assert (tuned.spec, tuned.trials, tuned.parallel, tuned.early_stopping) == (SPEC, 7, 2, False)
+    assert tuned.records_uri.endswith("/convert/salt/records") and tuned.checkpoints == "s3://runs/kitti"
+    for name in ("train", "evaluate", "retrain", "evaluate retrained", "export"):
+        assert args[name].spec == BEST_SPEC, name
 
 
 @releases

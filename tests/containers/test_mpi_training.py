@@ -14,7 +14,7 @@ import pytest
 from components.mpijob.manifest import manifest
 from components.train.distributed import Request, described, pod_options
 from components.train.main import parser
-from frcnn.spec.overrides import experiment_given
+from frcnn.steps.specs import experiment_given
 from frcnn.storage import Store
 from frcnn.storage.settings import Settings
 from frcnn.training.run_folder import epoch_of

@@ -21,9 +21,10 @@ from frcnn.errors import ModelError
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files import archive, checkpoint
 from frcnn.model.files.archive import CONFIG, read_text
-from frcnn.model.files.checkpoint import TrainingRecord, save_model
+from frcnn.model.files.checkpoint import save_model
 from frcnn.model.files.config_guard import sanitize_config
 from frcnn.model.files.hdf5_tree import read_tree
+from frcnn.model.files.training_record import TrainingRecord
 from frcnn.model.layers import BatchNormalization, Conv2D
 from frcnn.model.settings import Geometry
 from frcnn.training.pretrained import hdf5

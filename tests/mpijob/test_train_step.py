@@ -19,8 +19,10 @@ from components.train import main as train_step
 from components.train.distributed import OPTIONS_VARIABLE, Request, described, pod_options, train_on_workers
 from frcnn.errors import RunError, UsageError
 from frcnn.model.build import build
-from frcnn.model.files.checkpoint import TrainingRecord, save_model
-from frcnn.spec.overrides import experiment_given
+from frcnn.model.files.checkpoint import save_model
+from frcnn.model.files.training_record import TrainingRecord
+from frcnn.settings.model import model_settings
+from frcnn.steps.specs import experiment_given
 from frcnn.storage import Store
 from frcnn.storage.settings import Settings
 from tests.pipeline.tiny import SPEC, write_data
@@ -184,7 +186,7 @@ def test_a_job_that_got_on_before_it_failed_is_started_again(
     request = dataclasses.replace(request_of(), spec=spec, checkpoints=f"s3://{s3_server.BUCKET}/lost")
     checkpoint = tmp_path / "frcnn_resnet_10.epoch_1.keras"
     record = TrainingRecord(spec.model_config.arch, ("circle", "square", "triangle"), epoch=1)
-    save_model(build(spec), checkpoint, record)
+    save_model(build(model_settings(spec)), checkpoint, record)
 
     def loses_a_worker(double, job):
         double.condition(job["metadata"]["name"], "Created")

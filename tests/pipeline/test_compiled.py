@@ -3,12 +3,16 @@
 import pytest
 import yaml
 
-from pipelines.compile import COMPILED, compile_all
+from pipelines.compile import COMPILED, PIPELINES, compile_all
 
 
-@pytest.fixture(scope="module")
-def documents():
-    return list(yaml.safe_load_all((COMPILED / "faster_rcnn.yaml").read_text()))
+@pytest.fixture(scope="module", params=PIPELINES)
+def documents(request):
+    return list(yaml.safe_load_all((COMPILED / PIPELINES[request.param]).read_text()))
+
+
+def searches(documents):
+    return documents[0]["pipelineInfo"]["name"] == "faster-rcnn-tune"
 
 
 def test_the_checked_in_yaml_is_what_the_pipeline_compiles_to(tmp_path):
@@ -77,6 +81,7 @@ def test_every_step_has_resources_retries_and_caching_of_its_own(documents):
         "compare": (2, False),
         "publish": (5, False),
         "notify": (0, False),
+        **({"tune": (5, True)} if searches(documents) else {}),
     }
 
 
@@ -134,7 +139,7 @@ def test_steps_are_tried_again_however_long_their_first_attempt_took(documents):
     policies = {
         place: task["retryPolicy"] for _, place, task, _ in tasks(documents[0]) if "retryPolicy" in task
     }
-    assert len(policies) == 9
+    assert len(policies) == (10 if searches(documents) else 9)
     for place, policy in policies.items():
         longest, wait = (int(policy[key][:-1]) for key in ("backoffMaxDuration", "backoffDuration"))
         waits = sum(wait * policy["backoffFactor"] ** n for n in range(policy["maxRetryCount"]))
@@ -174,7 +179,7 @@ def test_both_documents_are_what_kfps_protos_describe(documents):
     from kfp.pipeline_spec import pipeline_spec_pb2
 
     spec = json_format.ParseDict(documents[0], pipeline_spec_pb2.PipelineSpec())
-    assert spec.pipeline_info.name == "faster-rcnn"
+    assert spec.pipeline_info.name in PIPELINES
     platform = json_format.ParseDict(documents[1], pipeline_spec_pb2.PlatformSpec())
     for name, config in platform.platforms["kubernetes"].deployment_spec.executors.items():
         parsed = json_format.ParseDict(

@@ -44,7 +44,7 @@ def parsed(*words):
 def compiled(tmp_path_factory):
     before = dict(os.environ)
     package.choose_images(parsed(*FLAGS))
-    (path,) = compile_all(tmp_path_factory.mktemp("pods"))
+    path = compile_all(tmp_path_factory.mktemp("pods"))[0]
     for name in VARIABLES:
         os.environ.pop(name, None)
     assert dict(os.environ) == before

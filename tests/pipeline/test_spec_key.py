@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE
-from frcnn.spec.overrides import experiment_given
+from frcnn.steps.specs import experiment_given
 from pipelines.local import run
 from pipelines.spec_key import key_environment, key_name, without_key
 from tests.support.task_spec import write_spec

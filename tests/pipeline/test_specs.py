@@ -4,7 +4,7 @@ import pytest
 
 from frcnn.cli import task_runner
 from frcnn.cli.tasks import Task
-from frcnn.spec.overrides import experiment_given
+from frcnn.steps.specs import experiment_given
 from pipelines import command
 from tests.pipeline.tiny import SPEC
 

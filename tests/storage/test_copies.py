@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from frcnn.errors import StoreError, UsageError
-from frcnn.spec.overrides import experiment_given
+from frcnn.steps.specs import experiment_given
 from frcnn.storage.cache_folder import private_part
 from frcnn.storage.local_copy import CacheSettings, local_copy
 from tests.storage.files import contents, write

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from frcnn.data.records.offsets import write_list
+from frcnn.settings.training import training_run
 from tests.pipeline.tiny import SPEC, write_data
 from tests.support.toy_training import toy_spec
 
@@ -83,14 +84,17 @@ def test_training_from_s3_is_training_from_files_and_goes_on_from_its_checkpoint
         store.upload_file(path, f"{uri}/{path.name}")
     source = dataclasses.replace(data.data_sources[0], tfrecords_path=f"{uri}/toy-fold-*")
     there = dataclasses.replace(spec, dataset_config=dataclasses.replace(data, data_sources=(source,)))
-    expected = train(spec, tmp_path / "local")
-    found = train_with_s3_backup(there, tmp_path / "one", f"{uri}/kept", store=store)
+    expected = train(training_run(spec), tmp_path / "local")
+    found = train_with_s3_backup(training_run(there), tmp_path / "one", f"{uri}/kept", store=store)
     assert found.loss == expected.loss
     kept = {entry.name for entry in store.list(f"{uri}/kept")}
     assert "status.json" in kept and any("epoch_1" in name for name in kept)
     longer = dataclasses.replace(there.training_config, num_epochs=2)
     resumed = train_with_s3_backup(
-        dataclasses.replace(there, training_config=longer), tmp_path / "two", f"{uri}/kept", store=store
+        training_run(dataclasses.replace(there, training_config=longer)),
+        tmp_path / "two",
+        f"{uri}/kept",
+        store=store,
     )
     assert resumed.epochs == 2
     assert any("epoch_2" in entry.name for entry in store.list(f"{uri}/kept"))
@@ -99,7 +103,7 @@ def test_training_from_s3_is_training_from_files_and_goes_on_from_its_checkpoint
 def test_a_pushed_spec_is_what_steps_read(uri, tmp_path, capsys):
     from frcnn.cli import task_runner
     from frcnn.cli.tasks import Task
-    from frcnn.spec.overrides import experiment_given
+    from frcnn.steps.specs import experiment_given
     from pipelines import command
     from tests.pipeline.tiny import SPEC
 

@@ -20,6 +20,7 @@ from frcnn.data.records.offsets import list_name, write_list
 from frcnn.data.records.prefetch import DONE, WAITING
 from frcnn.data.records.tfrecord import frame
 from frcnn.errors import DataError, StoreError
+from frcnn.settings.data import data_settings
 from frcnn.storage import Store
 from tests.support.batches import logged, numbered
 from tests.support.loading import image_record, loading_spec, source, write_records
@@ -75,7 +76,7 @@ def spec_of(*patterns, **changes):
 
 
 def batches(spec, count, **options):
-    dataset = training_dataset(spec, **options)
+    dataset = training_dataset(data_settings(spec), **options)
     return [{k: v.numpy() for k, v in batch.items()} for batch in dataset.batches.take(count)]
 
 
@@ -138,9 +139,11 @@ def test_each_pass_of_a_validation_sees_each_image_once(store, local, uri):
     spec = loading_spec(source(put(store, local, uri)), validation_fold=1)
     here = loading_spec(source(local / "set-*"), validation_fold=1)
     for rank in (0, 1):
-        dataset = validation_dataset(spec, rank=rank, world=2, batch_size=2)
+        dataset = validation_dataset(data_settings(spec), rank=rank, world=2, batch_size=2)
         expected = list(
-            validation_dataset(here, rank=rank, world=2, batch_size=2).batches.as_numpy_iterator()
+            validation_dataset(
+                data_settings(here), rank=rank, world=2, batch_size=2
+            ).batches.as_numpy_iterator()
         )
         for _ in range(3):
             assert_equal(list(dataset.batches.as_numpy_iterator()), expected)
@@ -165,9 +168,10 @@ def test_strict_reads_every_record_and_names_the_broken_ones(store, uri, tmp_pat
     records[3] = image_record(4, records[3].labels, encoded=b"no image")
     pattern = put(store, write_set(tmp_path / "records", records), uri)
     with pytest.raises(DataError, match=r"cannot read 1 of 6 images:\n.*images/000004: its embedded bytes"):
-        training_dataset(spec_of(pattern), strict=True)
+        training_dataset(data_settings(spec_of(pattern)), strict=True)
     training_dataset(
-        spec_of(put(store, write_set(tmp_path / "fine", numbered(6)), f"{uri}/fine")), strict=True
+        data_settings(spec_of(put(store, write_set(tmp_path / "fine", numbered(6)), f"{uri}/fine"))),
+        strict=True,
     )
 
 
@@ -222,7 +226,7 @@ def test_a_rank_fetches_only_what_it_needs(store, uri, tmp_path, link, monkeypat
 @pytest.mark.slow
 def test_what_will_be_read_is_fetched_ahead(store, local, uri, tmp_path, monkeypatch):
     monkeypatch.setenv("FRCNN_CACHE_LIMIT", "10MB")
-    iterator = iter(training_dataset(spec_of(put(store, local, uri))).batches)
+    iterator = iter(training_dataset(data_settings(spec_of(put(store, local, uri)))).batches)
     next(iterator)
     until(lambda: len(glob.glob(str(tmp_path / "cache/records/*/*/*"))) == COUNT)
 
@@ -231,7 +235,7 @@ def test_what_will_be_read_is_fetched_ahead(store, local, uri, tmp_path, monkeyp
 def test_a_server_that_comes_back_only_delays(store, local, uri, server):
     pattern = put(store, local, uri)
     expected = batches(spec_of(local / "set-*"), 30)
-    iterator = iter(training_dataset(spec_of(pattern)).batches)
+    iterator = iter(training_dataset(data_settings(spec_of(pattern))).batches)
     found = [next(iterator) for _ in range(3)]
     server.kill()
     threading.Timer(0.3, server.start).start()
@@ -243,7 +247,7 @@ def test_a_server_that_comes_back_only_delays(store, local, uri, server):
 def test_a_server_that_stays_away_ends_the_run_and_says_why(store, local, uri, server, monkeypatch, caplog):
     pattern = put(store, local, uri)
     monkeypatch.setenv("S3_PATIENCE_SECONDS", "0.2")
-    iterator = iter(training_dataset(spec_of(pattern)).batches)
+    iterator = iter(training_dataset(data_settings(spec_of(pattern))).batches)
     next(iterator)
     server.kill()
     try:
@@ -262,14 +266,14 @@ def test_a_server_that_stays_away_ends_the_run_and_says_why(store, local, uri, s
 def test_a_pattern_that_matches_nothing_names_field_uri_and_remedy(store, local, uri):
     put(store, local, uri)
     with pytest.raises(DataError) as caught:
-        training_dataset(spec_of(f"{uri}/other-*"))
+        training_dataset(data_settings(spec_of(f"{uri}/other-*")))
     assert str(caught.value).startswith(
         f"dataset_config.data_sources[0].tfrecords_path: '{uri}/other-*' matches no file; check the URI"
     )
     with pytest.raises(StoreError, match="has no such bucket"):
-        training_dataset(spec_of("s3://not-there/records/set-*"))
+        training_dataset(data_settings(spec_of("s3://not-there/records/set-*")))
     with pytest.raises(DataError, match="expected s3://bucket/folder/files"):
-        training_dataset(spec_of("s3://*/x"))
+        training_dataset(data_settings(spec_of("s3://*/x")))
 
 
 def test_patterns_match_as_in_a_file_system(store, uri):
@@ -322,8 +326,8 @@ def test_op_determinism_leaves_the_pipeline_its_threads(store, local, uri):
     from tests.unit.data.input.test_dataset import HARMLESS, stateful_ops
 
     spec = spec_of(put(store, local, uri), validation_fold=0)
-    assert stateful_ops(validation_dataset(spec, batch_size=1)) <= HARMLESS
-    assert stateful_ops(training_dataset(spec, start_step=1)) <= HARMLESS
+    assert stateful_ops(validation_dataset(data_settings(spec), batch_size=1)) <= HARMLESS
+    assert stateful_ops(training_dataset(data_settings(spec), start_step=1)) <= HARMLESS
 
 
 def test_stores_know_where_each_file_lies(store, local, uri):
@@ -337,7 +341,12 @@ def test_stores_know_where_each_file_lies(store, local, uri):
 def test_a_stand_in_that_loses_its_file_before_it_is_read_is_fetched_again(store, local, uri):
     """As when the slot of its own has read it, just before the slot of a broken image does."""
     pattern = put(store, local, uri)
-    loader = ImageLoader(spec_of(pattern), training_sources(spec_of(pattern)), training=True, augmented=False)
+    loader = ImageLoader(
+        data_settings(spec_of(pattern)),
+        training_sources(data_settings(spec_of(pattern))),
+        training=True,
+        augmented=False,
+    )
     stream = loader.stream
     stream._told(WAITING, 5)
     until(lambda: (stream.folder / "5").exists())

@@ -3,6 +3,7 @@
 from frcnn.data.input.dataset import training_dataset, validation_dataset
 from frcnn.data.records.annotations import Label
 from frcnn.data.records.graph_messages import flush
+from frcnn.settings.data import data_settings
 from tests.support.loading import image_record, noise_image
 
 
@@ -37,12 +38,12 @@ def objects_of(batch, row=0):
 
 
 def train_numbers(spec, batches, **options):
-    dataset = training_dataset(spec, **options)
+    dataset = training_dataset(data_settings(spec), **options)
     return [numbers(batch) for batch in dataset.batches.take(batches)]
 
 
 def validation_pass(spec, **options):
-    dataset = validation_dataset(spec, **options)
+    dataset = validation_dataset(data_settings(spec), **options)
     batches = list(dataset.batches.as_numpy_iterator())
     assert len(batches) == dataset.steps_per_epoch
     return batches

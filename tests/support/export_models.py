@@ -9,6 +9,7 @@ import tensorflow as tf
 from frcnn.model.build import build
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.layers import BatchNormalization
+from frcnn.settings.model import model_settings
 from frcnn.spec import Experiment, load_experiment
 from tests.support.task_spec import make_dynamic, write_spec
 
@@ -44,7 +45,7 @@ def calibrated_model(
     networks of random weights amplify the rounding of their first layers.
     """
     keras.utils.set_random_seed(seed)
-    model = build(spec)
+    model = build(model_settings(spec))
     random = np.random.default_rng(seed)
     for network in (model.features, model.roi_head):
         for weight in network.weights:

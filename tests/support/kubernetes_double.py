@@ -1,4 +1,4 @@
-"""A Kubernetes API of the tests' own: an HTTP server on 127.0.0.1 that holds MPIJobs, pods and Events.
+"""A Kubernetes API of the tests' own: an HTTP server that holds MPIJobs, Experiments, pods and Events.
 
 What it answers was taken from a real API server 1.36 with mpi-operator 0.8.2: uid and resourceVersion,
 409, label and field selectors, watches in chunks (also for `watch=True`, as client 30 spells it), 410 for
@@ -24,7 +24,7 @@ _ROUTE = re.compile(
 )
 _VERBS = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}
 NAMESPACE = "team"
-KNOWN = {("kubeflow.org", "mpijobs"), ("", "pods"), ("", "events")}
+KNOWN = {("kubeflow.org", "mpijobs"), ("kubeflow.org", "experiments"), ("", "pods"), ("", "events")}
 
 
 def now() -> str:

@@ -22,6 +22,7 @@ from frcnn.distributed.world import PeerLostError, rank_info
 from frcnn.errors import DataError
 from frcnn.model import sampling
 from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.settings.training import training_run
 from frcnn.spec import load_experiment
 from frcnn.training import trainer
 
@@ -64,7 +65,7 @@ def main(spec_file: str, folder: str, *options: str) -> None:
 
     FasterRCNN.fit = watched
     try:
-        result = trainer.train(load_experiment(Path(spec_file)), Path(folder) / "results")
+        result = trainer.train(training_run(load_experiment(Path(spec_file))), Path(folder) / "results")
     except (DataError, PeerLostError) as error:
         Outcome(here.rank, 1, str(error), isinstance(error, PeerLostError)).leave()
         raise

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from frcnn.model.build import build, training_settings
+from frcnn.model.build import build
+from frcnn.settings.model import model_settings, training_settings
+from frcnn.settings.training import optimizer_settings
 from frcnn.training.model_parallel import build_beside, plan_placement, spread
 from frcnn.training.optimizers import optimizer
 from frcnn.training.trainer import set_up
@@ -21,13 +23,13 @@ STEPS = 3
 
 def run(spec, fractions):
     set_up(7)
-    model = build(spec)
+    model = build(model_settings(spec))
     if fractions:
         devices = [device.name for device in tf.config.list_logical_devices("CPU")]
         placement = plan_placement(model, fractions, devices)
         model = spread(model, placement)
     model.training_settings = training_settings(spec)
-    model.compile(optimizer=optimizer(spec.training_config, 10), jit_compile=False)
+    model.compile(optimizer=optimizer(optimizer_settings(spec.training_config), 10), jit_compile=False)
     if fractions:
         build_beside(model.optimizer, model.trainable_variables)
     else:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from frcnn.api.locations import Location
     from frcnn.api.pruning import PruneResult, prune
     from frcnn.api.training import Epoch, TrainResult, train
+    from frcnn.api.tuning import TuneResult, tune
     from frcnn.evaluation.report import ClassResult
     from frcnn.inference.detections import CocoResult, Detection, Detections, SupervisionFields
     from frcnn.inference.detector import Detector
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from frcnn.progress import Progress
     from frcnn.spec.schema.experiment import DatasetExportConfig as ConvertSpec
     from frcnn.spec.schema.experiment import Experiment as Spec
+    from frcnn.tuning.results import TuneTrial
 
 __version__ = "0.1.0"
 
@@ -52,6 +54,8 @@ __all__ = [
     "Spec",
     "SupervisionFields",
     "TrainResult",
+    "TuneResult",
+    "TuneTrial",
     "compare",
     "convert",
     "errors",
@@ -61,6 +65,7 @@ __all__ = [
     "prune",
     "spec",
     "train",
+    "tune",
 ]
 
 # Where each public name is defined: module, and its name there if that is another.
@@ -85,6 +90,8 @@ _DEFINED_IN = {
     "Spec": "frcnn.spec.schema.experiment:Experiment",
     "SupervisionFields": "frcnn.inference.detections",
     "TrainResult": "frcnn.api.training",
+    "TuneResult": "frcnn.api.tuning",
+    "TuneTrial": "frcnn.tuning.results",
     "compare": "frcnn.api.comparing",
     "convert": "frcnn.api.converting",
     "evaluate": "frcnn.api.evaluating",
@@ -92,6 +99,7 @@ _DEFINED_IN = {
     "load": "frcnn.api.loading",
     "prune": "frcnn.api.pruning",
     "train": "frcnn.api.training",
+    "tune": "frcnn.api.tuning",
 }
 
 

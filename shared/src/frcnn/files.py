@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from frcnn.errors import RunError
-from frcnn.single_writer import has_no_locks, try_lock
+from frcnn.locks import has_no_locks, try_lock
 
 # Maximum length of a file name in bytes, on all file systems of Linux.
 LONGEST_NAME = 255

@@ -1,12 +1,16 @@
-"""File lock that is released when its holder ends, even if it is killed."""
+"""File locks that are released when their holder ends, even if it is killed."""
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from frcnn.errors import RunError
+
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL)
 
 
 @contextlib.contextmanager
@@ -32,3 +36,49 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def try_lock(path: Path) -> BinaryIO | None:
+    """Locks a file without waiting; the lock is held until the returned file is closed.
+
+    Args:
+        path: File in an existing folder; created if missing.
+
+    Returns:
+        The open file, or `None` if another process holds the lock.
+
+    Raises:
+        FileNotFoundError: The folder is missing.
+        OSError: The file cannot be created, or the file system does not support locks.
+    """
+    while True:
+        handle = path.open("a+b")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The previous holder may have removed the file between opening and locking it here.
+            if _is_at(handle, path):
+                return handle
+        except BlockingIOError:
+            handle.close()
+            return None
+        except BaseException:
+            handle.close()
+            raise
+        handle.close()
+
+
+def has_no_locks(error: OSError) -> bool:
+    """Checks whether an error means that the file system does not support locks.
+
+    Args:
+        error: Error of a lock request.
+    """
+    return error.errno in _UNSUPPORTED
+
+
+def _is_at(handle: BinaryIO, path: Path) -> bool:
+    """Checks whether an open file is still the file at a path."""
+    try:
+        return os.path.samestat(os.fstat(handle.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

@@ -21,6 +21,7 @@ EXTRAS = {
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "openvino": "openvino",
+    "optuna": "tune",
     "tensorflow": "train,cpu",
     "tf2onnx": "export",
 }

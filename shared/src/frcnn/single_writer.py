@@ -5,8 +5,6 @@ see it too. After a holder is killed, its file is not locked, and the next write
 """
 
 import contextlib
-import errno
-import fcntl
 import logging
 import os
 import socket
@@ -16,12 +14,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from frcnn.errors import RunError
+from frcnn.locks import has_no_locks, try_lock
 
 log = logging.getLogger(__name__)
 
 # Tells the ranks of a training that the process which started them holds these locks for all of them.
 HELD_VARIABLE = "FRCNN_PLACES_HELD"
-_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL)
 _MAX_HOLDER_BYTES = 300
 
 # A context variable, since another thread counts as another writer.
@@ -64,44 +62,6 @@ def only_writer_of(prefix: Path) -> Iterator[None]:
 def held_by_parent() -> Mapping[str, str]:
     """Returns environment variables that let a child process write where this process holds locks."""
     return {HELD_VARIABLE: os.pathsep.join(sorted(_held.get()))}
-
-
-def try_lock(path: Path) -> BinaryIO | None:
-    """Locks a file without waiting; the lock is held until the returned file is closed.
-
-    Args:
-        path: File in an existing folder; created if missing.
-
-    Returns:
-        The open file, or `None` if another process holds the lock.
-
-    Raises:
-        FileNotFoundError: The folder is missing.
-        OSError: The file cannot be created, or the file system does not support locks.
-    """
-    while True:
-        handle = path.open("a+b")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The previous holder may have removed the file between opening and locking it here.
-            if _is_at(handle, path):
-                return handle
-        except BlockingIOError:
-            handle.close()
-            return None
-        except BaseException:
-            handle.close()
-            raise
-        handle.close()
-
-
-def has_no_locks(error: OSError) -> bool:
-    """Checks whether an error means that the file system does not support locks.
-
-    Args:
-        error: Error of a lock request.
-    """
-    return error.errno in _UNSUPPORTED
 
 
 @contextlib.contextmanager
@@ -150,11 +110,3 @@ def _holder(path: Path) -> str:
     except (OSError, ValueError):
         return "another run"
     return f"another run (process {pid} on {host})" if host.isprintable() else "another run"
-
-
-def _is_at(handle: BinaryIO, path: Path) -> bool:
-    """Checks whether an open file is still the file at a path."""
-    try:
-        return os.path.samestat(os.fstat(handle.fileno()), path.stat())
-    except FileNotFoundError:
-        return False

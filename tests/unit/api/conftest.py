@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from frcnn.exporting.exporter import ExportOptions, export_onnx, write_onnx
-from frcnn.model.files.checkpoint import TrainingRecord, save_model
+from frcnn.model.files.checkpoint import save_model
+from frcnn.model.files.training_record import TrainingRecord
+from frcnn.settings.exporting import export_settings
 from frcnn.spec import Experiment
 from frcnn.spec.show import effective_text
 from tests.support.export_models import calibrated_model, export_spec
@@ -38,7 +40,7 @@ def models(tmp_path_factory) -> Models:
     model = calibrated_model(spec)
     record = TrainingRecord("resnet:10", spec.class_names, spec_text=effective_text(spec))
     save_model(model, folder / "model.keras", record)
-    write_onnx(export_onnx(model, spec, ExportOptions()), folder / "model.onnx")
+    write_onnx(export_onnx(model, export_settings(spec), ExportOptions()), folder / "model.onnx")
     (folder / "images").mkdir()
     images = tuple(_picture(folder / "images" / f"{seed}.png", seed) for seed in range(5))
     return Models(spec, folder, images)

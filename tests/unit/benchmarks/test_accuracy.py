@@ -10,6 +10,7 @@ from frcnn.training.optimizers import optimizer
 
 pytest.importorskip("pycocotools", reason="the peer library is not installed")
 from benchmarks.accuracy import Run, coco_map, judged, make_job, mean_ap, scenes_of
+from frcnn.settings.training import optimizer_settings
 
 
 def picture(name: str, seed: int) -> Picture:
@@ -88,7 +89,7 @@ def test_both_sides_have_one_learning_rate(tmp_path):
     wanted = job(tmp_path)
     path = tmp_path / "spec.txt"
     path.write_text(spec_text(wanted, 7, tmp_path, ""))
-    ours = optimizer(load_experiment(path).training_config, 100)
+    ours = optimizer(optimizer_settings(load_experiment(path).training_config), 100)
     for step in (0, 2, 5, 50, 71, 95):
         assert float(ours._learning_rate(step)) == pytest.approx(wanted.learning_rate(step, 100), rel=1e-5)
 

@@ -9,6 +9,7 @@ from frcnn.cli import demo
 from frcnn.cli.main import main
 from frcnn.demo.specs import Paths
 from frcnn.errors import DataError, RunError, UsageError
+from frcnn.settings.conversion import conversion_settings
 from frcnn.spec import load_experiment
 
 METRICS = """
@@ -127,7 +128,9 @@ def test_samples_are_the_images_that_the_pipeline_holds_out(tmp_path, commands):
 
     out = tmp_path / "out"
     run_demo(out, kitti_folder(tmp_path / "kitti"))
-    convert(load_dataset_export(out / "specs" / "convert.txt"), tmp_path / "records" / "set")
+    convert(
+        conversion_settings(load_dataset_export(out / "specs" / "convert.txt")), tmp_path / "records" / "set"
+    )
     held_out = {
         record.frame_id.split("/")[-1]
         for file in (tmp_path / "records").glob("set-fold-000-*")

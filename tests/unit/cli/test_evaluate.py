@@ -17,11 +17,11 @@ def loaded(monkeypatch):
     """What the command asked the model loader for; the detector it gets is a fake one."""
     calls = []
 
-    def load(path, spec, key, mode):
-        calls.append((path.name, str(key), mode))
+    def load(path, expected, key):
+        calls.append((path.name, str(key), expected.section.removesuffix("_config")))
         return PatchDetector()
 
-    monkeypatch.setattr("frcnn.model.files.checkpoint.load_detector", load)
+    monkeypatch.setattr("frcnn.model.files.trained_detector.load_detector", load)
     return calls
 
 
@@ -90,12 +90,12 @@ def test_an_engine_of_the_deprecated_message_wins_over_the_model(data, loaded, m
     engines = []
     monkeypatch.setattr(
         "frcnn.inference.tensorrt.load_engine_detector",
-        lambda path, spec, mode, device: engines.append((path.name, mode)) or PatchDetector(),
+        lambda path, expected, device: engines.append((path.name, expected.section)) or PatchDetector(),
     )
     (data / "model.engine").write_bytes(b"ptrt\0")
     engine = f'model: "{data}/model.keras" trt_evaluation {{ trt_engine: "{data}/model.engine" }}'
     assert run(data, evaluation=engine) == 0
-    assert (engines, loaded) == ([("model.engine", "evaluation")], [])
+    assert (engines, loaded) == ([("model.engine", "evaluation_config")], [])
 
 
 def test_an_engine_without_a_gpu_is_refused_in_one_line(data, caplog):

@@ -12,11 +12,11 @@ def loaded(monkeypatch):
     """What the command asked the model loader for; the detector it gets is a fake one."""
     calls = []
 
-    def load(path, spec, key, mode):
-        calls.append((path.name, str(key), mode))
+    def load(path, expected, key):
+        calls.append((path.name, str(key), expected.section.removesuffix("_config")))
         return PatchDetector()
 
-    monkeypatch.setattr("frcnn.model.files.checkpoint.load_detector", load)
+    monkeypatch.setattr("frcnn.model.files.trained_detector.load_detector", load)
     return calls
 
 
@@ -97,7 +97,7 @@ def test_missing_folders_are_faults_of_the_spec(data, loaded, capsys):
     shown = capsys.readouterr().err
     assert "inference_config.images_dir" in shown
     assert (
-        "inference_config.labels_dump_dir: not set; name a folder, or set one for all results with -r"
+        "inference_config.labels_dump_dir: not set; name a folder, or set a results folder for all outputs"
         in shown
     )
 

@@ -9,7 +9,18 @@ import pytest
 
 from tests.support.task_spec import write_spec
 
-PROGRAM = "import sys; from frcnn.cli.main import main; print('begun', flush=True); sys.exit(main())"
+# Prints in the first instruction of `main`. Before that, Python itself shows the trace of an interrupt.
+PROGRAM = """
+import sys
+from frcnn.cli.main import main
+
+class Words(list):
+    def __iter__(self):
+        print("begun", flush=True)
+        return super().__iter__()
+
+sys.exit(main(Words(sys.argv[1:])))
+"""
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.15, 0.4])

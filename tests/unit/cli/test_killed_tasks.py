@@ -11,7 +11,9 @@ from onnx import TensorProto, helper
 from frcnn.api.exporting import write_together
 from frcnn.files import write_text
 from frcnn.model.files.archive import Group
-from frcnn.model.files.checkpoint import Snapshot, TrainingRecord, read_record
+from frcnn.model.files.checkpoint import Snapshot
+from frcnn.model.files.training_record import TrainingRecord, read_record
+from frcnn.settings.data import data_settings
 from frcnn.spec import load_experiment
 from tests.support.kill_points import all_files, each_kill, kill_server
 from tests.support.toy_training import toy_spec
@@ -29,7 +31,9 @@ def onnx_model(name: str) -> onnx.ModelProto:
 
 def export(folder: Path) -> None:
     """The job: what `frcnn export --gen_ds_config` writes."""
-    write_together(onnx_model("new"), folder / "out" / MODEL, "", load_experiment(folder / "spec.txt"))
+    write_together(
+        onnx_model("new"), folder / "out" / MODEL, "", data_settings(load_experiment(folder / "spec.txt"))
+    )
 
 
 def prune(folder: Path) -> None:

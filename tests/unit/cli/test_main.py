@@ -48,7 +48,7 @@ def test_a_mistyped_task_gets_the_nearest_one(word, suggestion, capsys, monkeypa
 def test_a_word_like_no_task_gets_the_list(capsys, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     assert main(["xyzzy"]) == 2
-    assert "tasks: dataset_convert, train, evaluate" in capsys.readouterr().err
+    assert "tasks: dataset_convert, train, tune, evaluate" in capsys.readouterr().err
 
 
 def test_version(python):

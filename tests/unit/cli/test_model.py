@@ -4,14 +4,16 @@ import pytest
 
 from frcnn.cli.main import main
 from frcnn.model.build import build
-from frcnn.model.files.checkpoint import TrainingRecord, save_model
+from frcnn.model.files.checkpoint import save_model
+from frcnn.model.files.training_record import TrainingRecord
+from frcnn.settings.model import model_settings
 from frcnn.spec import load_experiment
 from tests.support.task_spec import write_spec
 
 
 def test_spec_and_file_of_the_same_detector_have_the_same_totals(tmp_path, capsys):
     spec = write_spec(tmp_path / "spec.txt")
-    model = build(load_experiment(spec))
+    model = build(model_settings(load_experiment(spec)))
     save_model(model, tmp_path / "model.keras", TrainingRecord("resnet:10", ("car", "person")))
     outputs = []
     for file in (spec, tmp_path / "model.keras"):
@@ -26,7 +28,7 @@ def test_every_layer_with_weights_has_its_line(tmp_path, capsys):
     spec = write_spec(tmp_path / "spec.txt")
     assert main(["model", "summary", str(spec)]) == 0
     lines = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line}
-    model = build(load_experiment(spec))
+    model = build(model_settings(load_experiment(spec)))
     layers = [*model.features.layers, *model.roi_head.layers]
     assert {layer.name for layer in layers if layer.weights} <= lines
 
@@ -35,7 +37,9 @@ def test_a_results_folder_means_its_best_model(tmp_path, capsys):
     spec = load_experiment(write_spec(tmp_path / "spec.txt"))
     results = tmp_path / "results"
     save_model(
-        build(spec), results / "frcnn_resnet_10.best.keras", TrainingRecord("resnet:10", spec.class_names)
+        build(model_settings(spec)),
+        results / "frcnn_resnet_10.best.keras",
+        TrainingRecord("resnet:10", spec.class_names),
     )
     (results / "frcnn_resnet_10.epoch_2.keras").write_bytes(b"broken")
     assert main(["model", "summary", str(results), "--parts"]) == 0

@@ -26,7 +26,8 @@ def model(tmp_path_factory):
     from keras import layers
 
     from frcnn.model.faster_rcnn import FasterRCNN
-    from frcnn.model.files.checkpoint import TrainingRecord, save_model
+    from frcnn.model.files.checkpoint import save_model
+    from frcnn.model.files.training_record import TrainingRecord
     from frcnn.model.settings import Geometry
     from tests.unit.pruning.networks import conv, randomise
 

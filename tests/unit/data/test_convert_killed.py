@@ -6,6 +6,7 @@ import pytest
 
 from frcnn.data.conversion.convert import convert
 from frcnn.data.records.tfrecord import read_records
+from frcnn.settings.conversion import conversion_settings
 from frcnn.spec.schema.experiment import DatasetExportConfig, KITTIConfig
 from tests.support.kill_points import all_files, each_kill, kill_server
 from tests.support.kitti_folder import CAR, write_kitti
@@ -30,7 +31,7 @@ def spec(folder: Path, shards: int) -> DatasetExportConfig:
 
 def convert_again(folder: Path) -> None:
     """The job: a set of twice the shards."""
-    convert(spec(folder, 2), folder / "records/set", workers=1)
+    convert(conversion_settings(spec(folder, 2)), folder / "records/set", workers=1)
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def prepared(tmp_path):
     labels = {f"{number:03d}": [CAR] for number in range(IMAGES)}
     write_kitti(folder / "kitti", labels)
     (folder / "kitti/label_2/005.txt").write_text("not a label\n")
-    convert(spec(folder, 1), folder / "records/set", workers=1)
+    convert(conversion_settings(spec(folder, 1)), folder / "records/set", workers=1)
     (folder / "records/neighbor.txt").write_text("mine")
     return folder
 
@@ -75,7 +76,7 @@ def images(folder: Path) -> list[str]:
 
 
 def set_of(tmp_path: Path, prepared: Path) -> list[str]:
-    convert(spec(prepared, 1), tmp_path / "elsewhere/records/set", workers=1)
+    convert(conversion_settings(spec(prepared, 1)), tmp_path / "elsewhere/records/set", workers=1)
     return images(tmp_path / "elsewhere")
 
 

@@ -12,6 +12,7 @@ from frcnn.data.input.dataset import training_dataset, validation_dataset
 from frcnn.data.records.annotations import Label
 from frcnn.data.transforms.preprocess import decode_image
 from frcnn.errors import DataError
+from frcnn.settings.data import data_settings
 from tests.support.batches import first, logged, objects_of
 from tests.support.loading import image_bytes, image_record, loading_spec, source, write_records
 
@@ -47,7 +48,7 @@ def test_the_picture_that_was_converted_is_the_one_that_is_read(tmp_path, file, 
     stem = file.rpartition(".")[0]
     record = image_record(0, frame_id=stem, file=file, encoded=None, image_format="", pixels=RED)
     np.testing.assert_allclose(
-        color_of(first(training_dataset(spec_of(tmp_path, record)))), RED[0, 0], atol=1
+        color_of(first(training_dataset(data_settings(spec_of(tmp_path, record))))), RED[0, 0], atol=1
     )
 
 
@@ -56,7 +57,7 @@ def test_a_record_without_a_file_name_finds_its_image_under_any_extension(tmp_pa
     (tmp_path / name).write_bytes(image_bytes(RED))
     record = image_record(0, frame_id="a", encoded=None, image_format="", pixels=RED)
     np.testing.assert_allclose(
-        color_of(first(training_dataset(spec_of(tmp_path, record)))), RED[0, 0], atol=1
+        color_of(first(training_dataset(data_settings(spec_of(tmp_path, record))))), RED[0, 0], atol=1
     )
 
 
@@ -71,10 +72,10 @@ def test_a_record_that_leads_out_of_the_image_folder_is_not_read(tmp_path, field
         for changes in ({}, fields)
     ]
     spec = spec_of(folder, *records, batch_size_per_gpu=2)
-    images = np.asarray(first(training_dataset(spec))["images"])
+    images = np.asarray(first(training_dataset(data_settings(spec)))["images"])
     assert np.unique(np.round(images.mean(axis=(1, 2)) + MEAN)).tolist() == [0, 200]
     with pytest.raises(DataError, match=r"is not below the image folder|b\.png: no such image"):
-        training_dataset(spec, strict=True)
+        training_dataset(data_settings(spec), strict=True)
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
@@ -86,7 +87,7 @@ def test_an_image_that_became_a_pipe_or_a_device_is_skipped_and_named(tmp_path, 
     ]
     spec = spec_of(tmp_path, *records, batch_size_per_gpu=2)
     with caplog.at_level(logging.WARNING):
-        dataset = training_dataset(spec)
+        dataset = training_dataset(data_settings(spec))
         np.testing.assert_allclose(color_of(first(dataset)), RED[0, 0], atol=1)
     assert "Skipping 1 images that are not regular files" in logged(caplog)
     assert "odd.png: not a regular file" in logged(caplog)
@@ -106,7 +107,7 @@ def test_a_picture_is_turned_with_its_boxes_when_the_record_says_so(tmp_path, em
         pixels=upright,
         orientation=6,
     )
-    batch = first(training_dataset(spec_of(tmp_path, record)))
+    batch = first(training_dataset(data_settings(spec_of(tmp_path, record))))
     assert objects_of(batch)[0] == [[8, 10, 20, 30]]
     pixels = np.asarray(batch["images"])[0] + MEAN
     np.testing.assert_allclose(pixels, upright, atol=0.01)
@@ -132,7 +133,7 @@ def test_a_jpeg_of_several_pictures_is_read_as_its_first_one(tmp_path):
     pictures[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=pictures[1:], quality=95)
     record = image_record(0, frame_id="a", file="a.jpg", encoded=None, image_format="", pixels=RED)
     np.testing.assert_allclose(
-        color_of(first(training_dataset(spec_of(tmp_path, record)))), RED[0, 0], atol=3
+        color_of(first(training_dataset(data_settings(spec_of(tmp_path, record))))), RED[0, 0], atol=3
     )
 
 
@@ -143,13 +144,16 @@ def test_classes_are_matched_whatever_their_case_and_spaces(tmp_path):
         Label("ampel", 1, 1, 9, 9),
     )
     spec = spec_of(tmp_path, image_record(0, labels), target_class_mapping={"Traffic light": "light"})
-    assert objects_of(first(training_dataset(spec))) == ([[1, 1, 9, 9], [11, 11, 19, 19]], [0, 0])
+    assert objects_of(first(training_dataset(data_settings(spec)))) == (
+        [[1, 1, 9, 9], [11, 11, 19, 19]],
+        [0, 0],
+    )
 
 
 def validation_of(tmp_path, labels, **changes):
     spec = spec_of(tmp_path, image_record(0, labels), **changes)
     spec.dataset_config.validation_data_source = spec.dataset_config.data_sources[0]
-    return validation_dataset(spec, batch_size=1)
+    return validation_dataset(data_settings(spec), batch_size=1)
 
 
 def test_regions_that_nobody_labeled_are_handed_to_the_evaluation_only(tmp_path):
@@ -168,6 +172,6 @@ def test_a_validation_set_may_be_without_objects_and_a_training_set_may_not(tmp_
         assert validation_of(tmp_path, labels).size == 1
     assert "The validation set contains no objects (1 images)" in logged(caplog)
     with pytest.raises(DataError, match="the training records contain no objects"):
-        training_dataset(spec_of(tmp_path, image_record(0, labels)))
+        training_dataset(data_settings(spec_of(tmp_path, image_record(0, labels))))
     with pytest.raises(DataError, match=r"validation set: .*no object has a mapped class"):
         validation_of(tmp_path, (Label("tree", 1, 1, 9, 9),))

@@ -18,7 +18,11 @@ import frcnn.distributed.launcher
 from frcnn.data.input.dataset import validation_dataset
 from frcnn.distributed.launcher import RankFailedError, launch
 from frcnn.evaluation.evaluator import evaluate
-from frcnn.model.files.checkpoint import load_detector, load_model
+from frcnn.model.files.checkpoint import load_model
+from frcnn.model.files.trained_detector import load_detector
+from frcnn.settings.data import data_settings
+from frcnn.settings.evaluation import evaluation_settings
+from frcnn.settings.model import expected_model
 from tests.support.toy_training import toy_spec
 
 pytestmark = [
@@ -106,8 +110,8 @@ def test_validation_shared_by_two_ranks_equals_that_of_one(tmp_path):
     )
     outcome = train_in(tmp_path, 2)
     path = next((tmp_path / "results").glob("*.epoch_1.keras"))
-    dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size)
-    whole = evaluate(load_detector(path, spec), dataset, spec)
+    dataset = validation_dataset(data_settings(spec), batch_size=spec.evaluation_config.batch_size)
+    whole = evaluate(load_detector(path, expected_model(spec)), dataset, evaluation_settings(spec))
     assert whole.images == 5
     assert 0.0 < whole.mean_ap < 1.0
     assert outcome.result["mAP"] == pytest.approx(whole.mean_ap, abs=1e-6)

@@ -21,9 +21,11 @@ from frcnn.distributed import world as distributed
 from frcnn.distributed.rank_outcome import FOLDER_VARIABLE, Outcome, outcomes_in
 from frcnn.distributed.world import OneProcess, RankInfo, join, rank_info
 from frcnn.errors import RunError, UsageError
-from frcnn.model.files.checkpoint import TrainingRecord
+from frcnn.model.files.training_record import TrainingRecord
 from frcnn.model.layers import BatchNormalization
 from frcnn.model.qat.layers import QDQ
+from frcnn.settings.data import data_settings
+from frcnn.settings.training import training_run
 from frcnn.training import devices
 from frcnn.training.synchronize import EpochMeans, average_statistics, facts, sync_initial_state
 from tests.support.task_spec import write_spec
@@ -144,9 +146,12 @@ def test_ranks_may_have_the_files_they_start_from_in_other_folders(tmp_path):
 
     def told(name):
         spec = toy_spec(tmp_path, training=f'resume_from_model: "{tmp_path / name}"')
-        data, model = training_dataset(toy_spec(tmp_path)), keras.Sequential([keras.layers.Dense(1)])
+        data, model = (
+            training_dataset(data_settings(toy_spec(tmp_path))),
+            keras.Sequential([keras.layers.Dense(1)]),
+        )
         model.build((None, 2))
-        return facts(spec, data, None, model, TrainingRecord("resnet:10", spec.class_names))
+        return facts(training_run(spec), data, None, model, TrainingRecord("resnet:10", spec.class_names))
 
     assert told("a/frcnn.epoch_2.keras") == told("b/frcnn.epoch_2.keras")
     assert told("a/frcnn.epoch_2.keras") != told("a/frcnn.epoch_3.keras")

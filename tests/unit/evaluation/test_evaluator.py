@@ -8,6 +8,7 @@ from frcnn.evaluation.accumulate import EvaluationState
 from frcnn.evaluation.evaluator import Evaluator, evaluate
 from frcnn.evaluation.settings import EvaluationSettings
 from frcnn.model.batch_detector import DetectionBatch
+from frcnn.settings.evaluation import evaluation_settings
 from tests.support.detection_scenes import HEIGHT, WIDTH, Scene, as_batch, random_scenes
 from tests.support.reference_evaluation import plain_average_precision, plain_outcomes
 
@@ -188,7 +189,7 @@ def test_evaluate_sees_each_batch_once_and_uses_the_settings_of_the_spec():
     dataset = types.SimpleNamespace(
         batches=Batches([batch for _, batch in pairs]), size=10, steps_per_epoch=2
     )
-    report = evaluate(lambda images, sizes: next(answers), dataset, spec)
+    report = evaluate(lambda images, sizes: next(answers), dataset, evaluation_settings(spec))
     assert [result.iou for result in report.results] == [0.5, 0.6, 0.7]
     assert (report.images, report.metric, report.score_threshold) == (10, "VOC07", 0.01)
     settings = EvaluationSettings(SETTINGS.class_names, (0.5, 0.6, 0.7), 0.01, voc07=True)
@@ -198,7 +199,11 @@ def test_evaluate_sees_each_batch_once_and_uses_the_settings_of_the_spec():
 def test_evaluate_says_when_images_are_missing_and_when_there_are_no_objects(caplog):
     found, batch = as_batch([one_scene([], [[5, 5, 9, 9]], [0.9])])
     dataset = types.SimpleNamespace(batches=Batches([batch]), size=3, steps_per_epoch=1)
-    report = evaluate(lambda images, sizes: found, dataset, spec_of(("car",), gt_matching_iou_threshold=0.0))
+    report = evaluate(
+        lambda images, sizes: found,
+        dataset,
+        evaluation_settings(spec_of(("car",), gt_matching_iou_threshold=0.0)),
+    )
     assert report.results[0].iou == 0.5  # the documented default
     assert report.mean_ap is None
     assert "2 of 3 images could not be read" in caplog.text

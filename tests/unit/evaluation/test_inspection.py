@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 
 from frcnn.drawing.colors import class_color
+from frcnn.drawing.thumbnail import SIDE
 from frcnn.evaluation.evaluator import Evaluator
 from frcnn.evaluation.inspection import BINS, ErrorAnalysis
 from frcnn.evaluation.settings import EvaluationSettings
-from frcnn.evaluation.thumbnails import KEPT, SIDE, ErrorExample, TopErrors
+from frcnn.evaluation.thumbnails import KEPT, ErrorExample, TopErrors
 from tests.support.detection_scenes import Scene, as_batch, random_scenes
 
 SETTINGS = EvaluationSettings(("bus", "car", "dog"), (0.5,))

@@ -6,7 +6,9 @@ import pytest
 from frcnn.exporting.exporter import ExportOptions, export_onnx, write_onnx
 from frcnn.exporting.onnx.from_keras import Part, convert_features, convert_head
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.model.files.checkpoint import TrainingRecord, save_model
+from frcnn.model.files.checkpoint import save_model
+from frcnn.model.files.training_record import TrainingRecord
+from frcnn.settings.exporting import export_settings
 from frcnn.spec import Experiment
 from tests.support.export_models import calibrated_model, export_spec
 
@@ -31,7 +33,7 @@ def exported(tmp_path_factory) -> Exported:
     save_model(model, folder / "model.keras", TrainingRecord("resnet:10", spec.class_names))
     with pytest.MonkeyPatch.context() as patch:
         _reuse_parts(patch, made)
-        write_onnx(export_onnx(model, spec, ExportOptions()), folder / "model.onnx")
+        write_onnx(export_onnx(model, export_settings(spec), ExportOptions()), folder / "model.onnx")
     return made
 
 

@@ -9,14 +9,16 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 
-from frcnn.data.transforms.preprocess import ImageSettings, prepare_image
+from frcnn.data.transforms.preprocess import prepare_image
 from frcnn.exporting.exporter import ExportOptions, export_onnx, write_onnx
 from frcnn.exporting.int8.calibration import calibrate
 from frcnn.exporting.int8.qdq import insert_pairs
 from frcnn.inference.compare import Tolerance, compare_detectors
 from frcnn.inference.onnx import load_onnx_detector
-from frcnn.model.build import detection_settings
 from frcnn.model.keras_detector import KerasDetector
+from frcnn.settings.data import image_settings
+from frcnn.settings.exporting import export_settings
+from frcnn.settings.model import detection_settings, expected_model
 from frcnn.spec.archs import ARCHS
 from tests.support.export_models import calibrated_model, export_spec, noise
 from tests.support.image_folders import picture, save
@@ -51,10 +53,10 @@ def forgotten():
 @pytest.mark.parametrize("arch", ARCHS)
 def test_a_backbone_finds_what_keras_finds(tmp_path, arch):
     spec = export_spec(tmp_path, model=f'arch: "{arch}"')
-    settings, paths = ImageSettings.from_spec(spec), photographs(tmp_path)
+    settings, paths = image_settings(spec), photographs(tmp_path)
     prepared = [prepare_image(tf.constant(path.read_bytes()), settings)[0] for path in paths]
     model = calibrated_model(spec, images=np.stack(prepared), gamma=GAMMA.get(arch, (0.3, 0.6)))
-    proto = export_onnx(model, spec, ExportOptions())
+    proto = export_onnx(model, export_settings(spec), ExportOptions())
     networks = {node.op_type for node in proto.graph.node if node.name.startswith(("bb/", "hd/"))}
     # VGG's dense layers want the rows of a map one after the other.
     allowed = {"Transpose"} if arch.startswith("vgg") else set()
@@ -63,7 +65,7 @@ def test_a_backbone_finds_what_keras_finds(tmp_path, arch):
     onnx.checker.check_model(tmp_path / "model.onnx", full_check=True)
     found = compare_detectors(
         KerasDetector(model, detection_settings(spec.inference_config)),
-        load_onnx_detector(tmp_path / "model.onnx", spec, mode="inference"),
+        load_onnx_detector(tmp_path / "model.onnx", expected_model(spec, "inference")),
         paths,
         settings,
         batch_size=2,

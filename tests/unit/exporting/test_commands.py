@@ -9,8 +9,10 @@ import onnx
 import pytest
 
 from frcnn.cli.main import main
-from frcnn.model.files.checkpoint import TrainingRecord, load_model, save_model
+from frcnn.model.files.checkpoint import load_model, save_model
+from frcnn.model.files.training_record import TrainingRecord
 from frcnn.sealing.sealed_file import header_of
+from frcnn.settings.training import training_run
 from frcnn.spec import load_experiment
 from tests.support.image_folders import picture, save
 from tests.support.toy_training import scene, toy_spec
@@ -181,7 +183,7 @@ def test_a_trained_model_is_exported_verified_evaluated_and_used(tmp_path, capsy
     path = tmp_path / "spec.txt"
     path.write_text(path.read_text() + more, encoding="utf-8")
     spec = load_experiment(path)
-    model = train(spec, tmp_path / "results").checkpoint
+    model = train(training_run(spec), tmp_path / "results").checkpoint
     (tmp_path / "images").mkdir()
     for number in range(2):
         (tmp_path / f"images/{number}.png").write_bytes(scene(number).encoded)

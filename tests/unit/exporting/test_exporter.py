@@ -9,6 +9,8 @@ from frcnn.exporting.exporter import ExportOptions, export_onnx, write_onnx
 from frcnn.exporting.onnx.float16 import to_half
 from frcnn.exporting.record import ExportRecord
 from frcnn.inference.onnx import load_onnx_detector
+from frcnn.settings.exporting import export_settings
+from frcnn.settings.model import expected_model
 from tests.support.export_models import noise
 
 
@@ -36,10 +38,13 @@ def test_the_file_tells_how_it_was_made(exported):
 
 
 def test_a_fixed_batch_size_is_filled_up_and_cut(exported, converted_once, tmp_path):
-    write_onnx(export_onnx(exported.model, exported.spec, ExportOptions(batch_size=2)), tmp_path / "two.onnx")
+    write_onnx(
+        export_onnx(exported.model, export_settings(exported.spec), ExportOptions(batch_size=2)),
+        tmp_path / "two.onnx",
+    )
     images = noise(np.random.default_rng(0), 3, exported.spec)
     fixed, free = (
-        load_onnx_detector(path, exported.spec, mode="inference")(images)
+        load_onnx_detector(path, expected_model(exported.spec, "inference"))(images)
         for path in (tmp_path / "two.onnx", exported.folder / "model.onnx")
     )
     np.testing.assert_array_equal(fixed.count, free.count)
@@ -48,11 +53,11 @@ def test_a_fixed_batch_size_is_filled_up_and_cut(exported, converted_once, tmp_p
 
 @pytest.mark.parametrize("options", [{"opset": 21}, {"precision": "fp16"}])
 def test_other_forms_find_the_same(exported, converted_once, tmp_path, options):
-    proto = export_onnx(exported.model, exported.spec, ExportOptions(**options))
+    proto = export_onnx(exported.model, export_settings(exported.spec), ExportOptions(**options))
     write_onnx(proto, tmp_path / "other.onnx")
     images = noise(np.random.default_rng(0), 2, exported.spec)
     other, plain = (
-        load_onnx_detector(path, exported.spec, mode="inference")(images)
+        load_onnx_detector(path, expected_model(exported.spec, "inference"))(images)
         for path in (tmp_path / "other.onnx", exported.folder / "model.onnx")
     )
     # The best ten: 16 bits may swap what is nearly equal further down.
@@ -70,8 +75,8 @@ def test_half_precision_halves_the_weights_and_keeps_probabilities_wide(exported
 
 def test_a_sealed_file_opens_with_its_key_only(exported, converted_once, tmp_path):
     path = tmp_path / "model.etlt"
-    write_onnx(export_onnx(exported.model, exported.spec, ExportOptions()), path, "secret")
+    write_onnx(export_onnx(exported.model, export_settings(exported.spec), ExportOptions()), path, "secret")
     assert b"Conv" not in path.read_bytes()
-    load_onnx_detector(path, exported.spec, "secret", mode="inference")
+    load_onnx_detector(path, expected_model(exported.spec, "inference"), "secret")
     with pytest.raises(ModelError, match="another key"):
-        load_onnx_detector(path, exported.spec, "other")
+        load_onnx_detector(path, expected_model(exported.spec), "other")

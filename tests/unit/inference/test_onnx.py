@@ -8,38 +8,40 @@ from frcnn.errors import ModelError
 from frcnn.exporting.exporter import ExportOptions, export_onnx, write_onnx
 from frcnn.inference.load import kind_of
 from frcnn.inference.onnx import load_onnx_detector
+from frcnn.settings.exporting import export_settings
+from frcnn.settings.model import expected_model
 
 
 def test_a_missing_file_is_named(exported, tmp_path):
     with pytest.raises(ModelError, match=r"gone\.onnx: no such model file"):
-        load_onnx_detector(tmp_path / "gone.onnx", exported.spec)
+        load_onnx_detector(tmp_path / "gone.onnx", expected_model(exported.spec))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a protobuf", b"PK\x03\x04"])
 def test_what_is_no_onnx_file_is_refused(exported, tmp_path, content):
     (tmp_path / "bad.onnx").write_bytes(content)
     with pytest.raises(ModelError, match=r"bad\.onnx: (not|an) "):
-        load_onnx_detector(tmp_path / "bad.onnx", exported.spec)
+        load_onnx_detector(tmp_path / "bad.onnx", expected_model(exported.spec))
 
 
 def test_a_foreign_onnx_file_is_refused(exported, tmp_path):
     onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "other", [], [])), tmp_path / "other.onnx")
     with pytest.raises(ModelError, match="not a detector exported by this version"):
-        load_onnx_detector(tmp_path / "other.onnx", exported.spec)
+        load_onnx_detector(tmp_path / "other.onnx", expected_model(exported.spec))
 
 
 def test_a_plugin_graph_is_refused(exported, converted_once, tmp_path):
     options = ExportOptions(graph="plugin", opset=18)
-    write_onnx(export_onnx(exported.model, exported.spec, options), tmp_path / "plugin.onnx")
+    write_onnx(export_onnx(exported.model, export_settings(exported.spec), options), tmp_path / "plugin.onnx")
     with pytest.raises(ModelError, match="only TensorRT runs"):
-        load_onnx_detector(tmp_path / "plugin.onnx", exported.spec)
+        load_onnx_detector(tmp_path / "plugin.onnx", expected_model(exported.spec))
 
 
 def test_other_classes_than_the_specs_are_refused(exported):
     data = dataclasses.replace(exported.spec.dataset_config, target_class_mapping={"cat": "cat"})
     spec = dataclasses.replace(exported.spec, dataset_config=data)
     with pytest.raises(ModelError, match="exported for classes car, person; the spec maps to cat"):
-        load_onnx_detector(exported.folder / "model.onnx", spec)
+        load_onnx_detector(exported.folder / "model.onnx", expected_model(spec))
 
 
 def test_another_input_size_than_the_specs_is_refused(exported):
@@ -49,7 +51,8 @@ def test_another_input_size_than_the_specs_is_refused(exported):
     model = dataclasses.replace(exported.spec.model_config, input_image_config=image)
     with pytest.raises(ModelError, match=r"exported for input 128x160 .*; the spec says 256x160"):
         load_onnx_detector(
-            exported.folder / "model.onnx", dataclasses.replace(exported.spec, model_config=model)
+            exported.folder / "model.onnx",
+            expected_model(dataclasses.replace(exported.spec, model_config=model)),
         )
 
 
@@ -57,11 +60,11 @@ def test_settings_that_differ_from_the_specs_are_said(exported, caplog):
     config = dataclasses.replace(exported.spec.inference_config, classifier_nms_max_boxes=7)
     spec = dataclasses.replace(exported.spec, inference_config=config)
     with caplog.at_level(logging.WARNING, "frcnn"):
-        load_onnx_detector(exported.folder / "model.onnx", spec, mode="inference")
+        load_onnx_detector(exported.folder / "model.onnx", expected_model(spec, "inference"))
     assert "differ from inference_config" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.WARNING, "frcnn"):
-        load_onnx_detector(exported.folder / "model.onnx", exported.spec, mode="inference")
+        load_onnx_detector(exported.folder / "model.onnx", expected_model(exported.spec, "inference"))
     assert not caplog.text
 
 

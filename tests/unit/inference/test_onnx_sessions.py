@@ -17,6 +17,8 @@ from frcnn.exporting.int8.qdq import insert_pairs
 from frcnn.inference.compare import Tolerance, compare_batches
 from frcnn.inference.onnx import load_onnx_detector
 from frcnn.inference.onnx_sessions import OUTPUTS, RuntimeChoice, open_session
+from frcnn.settings.exporting import export_settings
+from frcnn.settings.model import expected_model
 from tests.support.export_models import calibrated_model, export_spec, noise
 from tests.support.image_folders import picture, save
 from tests.unit.cli.conftest import process_left_alone  # noqa: F401
@@ -25,7 +27,9 @@ OPENVINO = RuntimeChoice("openvino")
 
 
 def detector(exported, choice=None):
-    return load_onnx_detector(exported.folder / "model.onnx", exported.spec, "", "inference", choice)
+    return load_onnx_detector(
+        exported.folder / "model.onnx", expected_model(exported.spec, "inference"), "", choice
+    )
 
 
 def test_openvino_finds_what_onnx_runtime_finds(exported):
@@ -57,7 +61,7 @@ def test_narrow_files_are_run_as_they_are(exported, converted_once, precision, t
     images = noise(np.random.default_rng(1), 1, exported.spec).transpose(0, 3, 1, 2).copy()
     graph = export_onnx(
         exported.model,
-        exported.spec,
+        export_settings(exported.spec),
         ExportOptions(precision=precision),
         lambda plain: calibrate(plain, [images], 1, "minmax"),
     )
@@ -89,7 +93,7 @@ def test_openvino_computes_int8_of_any_number_of_images_as_onnx_runtime_does(tmp
     # Without a pool behind the first convolution OpenVINO goes wrong where the batch is free: scores by 0.3.
     spec = export_spec(tmp_path, model="use_pooling: false")
     images = noise(np.random.default_rng(1), 3, spec).transpose(0, 3, 1, 2).copy()
-    graph = export_onnx(calibrated_model(spec), spec, ExportOptions())
+    graph = export_onnx(calibrated_model(spec), export_settings(spec), ExportOptions())
     write_onnx(insert_pairs(graph, calibrate(graph, [images], 2, "minmax"), "cpu"), tmp_path / "int8.onnx")
     expected, found = (
         open_session(tmp_path / "int8.onnx", tmp_path, choice) for choice in (RuntimeChoice(), OPENVINO)

@@ -8,7 +8,7 @@ from frcnn.data.image_files import find_images
 from frcnn.errors import DataError, UsageError
 from frcnn.inference import run as run_module
 from frcnn.inference.run import run_inference
-from frcnn.inference.settings import InferenceSettings
+from frcnn.settings.inference import InferenceSettings
 from tests.support.image_folders import PLAIN, PatchDetector, picture, save
 
 

@@ -8,10 +8,11 @@ import pytest
 import tensorflow as tf
 
 from frcnn.errors import DataError
-from frcnn.model.build import build, detection_settings, geometry_of, training_settings
+from frcnn.model.build import build
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.keras_detector import KerasDetector
 from frcnn.model.settings import Geometry
+from frcnn.settings.model import detection_settings, geometry_of, model_settings, training_settings
 from tests.support.graph import compiled
 from tests.support.toy_training import toy_spec
 
@@ -94,7 +95,7 @@ def test_what_the_padding_holds_does_not_matter(spec):
 
 def test_nothing_is_found_in_the_padding(spec):
     keras.utils.set_random_seed(1)
-    detector = KerasDetector(build(spec), detection_settings(spec.evaluation_config))
+    detector = KerasDetector(build(model_settings(spec)), detection_settings(spec.evaluation_config))
     found = detector(padded_images(), SIZES)
     for image, (height, width) in enumerate(SIZES):
         limits = [height - 1, width - 1] * 2
@@ -108,7 +109,7 @@ def test_nothing_is_found_in_the_padding(spec):
 def test_a_convolutional_body_sees_the_padding_near_the_border_only(spec):
     # Receptive field of the RPN on ResNet-10: 91 + 2 * 16 px, so four cells on either side.
     keras.utils.set_random_seed(1)
-    model = build(spec)
+    model = build(model_settings(spec))
     for layer in model.features.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.beta.assign(tf.fill(layer.beta.shape, 0.1))  # else padding stays zero throughout
@@ -121,7 +122,7 @@ def test_a_convolutional_body_sees_the_padding_near_the_border_only(spec):
 
 def test_an_image_is_not_seen_by_its_neighbors(spec):
     keras.utils.set_random_seed(1)
-    detector = KerasDetector(build(spec), detection_settings(spec.evaluation_config))
+    detector = KerasDetector(build(model_settings(spec)), detection_settings(spec.evaluation_config))
     images = padded_images()
     together = detector(images, SIZES)
     for image in range(len(SIZES)):
@@ -130,8 +131,8 @@ def test_an_image_is_not_seen_by_its_neighbors(spec):
 
 def test_static_and_dynamic_shape_are_the_same_detector(spec, tmp_path):
     keras.utils.set_random_seed(2)
-    static = build(toy_spec(tmp_path, images=1, validation=1, evaluation=SETTINGS))
-    dynamic = build(spec)
+    static = build(model_settings(toy_spec(tmp_path, images=1, validation=1, evaluation=SETTINGS)))
+    dynamic = build(model_settings(spec))
     dynamic.set_weights(static.get_weights())
     # Without flat areas, where scores tie but for rounding.
     images = mosaic(np.random.default_rng(3), 3)[:, :128, :160]

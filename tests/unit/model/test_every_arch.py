@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from frcnn.model.build import build, detection_settings, training_settings
-from frcnn.model.files.checkpoint import TrainingRecord, load_model, save_model
+from frcnn.model.build import build
+from frcnn.model.files.checkpoint import load_model, save_model
+from frcnn.model.files.training_record import TrainingRecord
 from frcnn.model.keras_detector import KerasDetector
 from frcnn.pruning.prune import prune
 from frcnn.pruning.settings import PruneSettings
+from frcnn.settings.model import detection_settings, model_settings, training_settings
+from frcnn.settings.training import optimizer_settings
 from frcnn.spec.archs import ARCHS
 from frcnn.training.optimizers import optimizer
 from tests.support.toy_training import object_batch, toy_spec
@@ -26,7 +29,9 @@ def spec_of(folder, arch):
 def train_one_step(model, spec, batch):
     """Returns the loss; eagerly, since tracing 22 graphs takes longer than all else here."""
     model.training_settings = training_settings(spec)
-    model.compile(optimizer=optimizer(spec.training_config, 10), jit_compile=False, run_eagerly=True)
+    model.compile(
+        optimizer=optimizer(optimizer_settings(spec.training_config), 10), jit_compile=False, run_eagerly=True
+    )
     model.optimizer.build(model.trainable_variables)
     return float(model.train_step(batch)["loss"])
 
@@ -53,7 +58,7 @@ def answers(model, images):
 def test_an_arch_trains_saves_prunes_and_retrains(tmp_path, arch):
     spec = spec_of(tmp_path, arch)
     batch = {name: tf.constant(value) for name, value in object_batch().items()}
-    model = build(spec)
+    model = build(model_settings(spec))
     make_uneven(model)
     record = TrainingRecord(arch, model.geometry.class_names)
     assert np.isfinite(train_one_step(model, spec, batch))

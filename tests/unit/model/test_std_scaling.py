@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from frcnn.model.build import geometry_of, training_settings
 from frcnn.model.faster_rcnn import FasterRCNN, RpnOutput
 from frcnn.model.settings import Geometry
+from frcnn.settings.model import geometry_of, training_settings
 from frcnn.spec.load import load_experiment
 from tests.support import reference_boxes as reference
 from tests.support.task_spec import write_spec

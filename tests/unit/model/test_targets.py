@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frcnn.model.targets import assign_anchors, rpn_targets
-from frcnn.ops.anchors import anchor_grid
+from frcnn.ops.anchor_shapes import anchor_grid
 from tests.support import draw, golden, reference_boxes
 from tests.support import reference_targets as reference
 from tests.support.graph import compiled, static_shapes

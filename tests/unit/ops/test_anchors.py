@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from frcnn.ops.anchors import anchor_grid, anchor_sizes, anchors_of_map
+from frcnn.ops.anchor_shapes import anchor_grid, anchor_sizes
+from frcnn.ops.anchors import anchors_of_map
 from tests.support import golden, reference_targets
 from tests.support import reference_boxes as reference
 

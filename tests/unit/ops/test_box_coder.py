@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frcnn.ops.anchors import anchor_grid
+from frcnn.ops.anchor_shapes import anchor_grid
 from frcnn.ops.box_coder import decode, encode
 from tests.support import draw, golden
 from tests.support import reference_boxes as reference

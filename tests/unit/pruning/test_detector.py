@@ -5,12 +5,15 @@ import numpy as np
 import pytest
 
 from frcnn.errors import ModelError
-from frcnn.model.build import build, detection_settings, training_settings
-from frcnn.model.files.checkpoint import TrainingRecord, load_model, save_model
+from frcnn.model.build import build
+from frcnn.model.files.checkpoint import load_model, save_model
+from frcnn.model.files.training_record import TrainingRecord
 from frcnn.model.keras_detector import KerasDetector
 from frcnn.pruning.prune import plan_detector, prune
 from frcnn.pruning.rewrite import rewrite
 from frcnn.pruning.settings import PruneSettings
+from frcnn.settings.model import detection_settings, model_settings, training_settings
+from frcnn.settings.training import training_run
 from frcnn.spec import load_experiment
 from frcnn.training.starting_point import choose_start
 from tests.support.task_spec import write_spec
@@ -41,7 +44,7 @@ def spec_of(tmp_path_factory):
 def small(spec_of):
     """A pruned resnet:10, its report and its spec."""
     spec = spec_of()
-    model = build(spec)
+    model = build(model_settings(spec))
     randomise([model.features, model.roi_head])
     return prune(model, PruneSettings(pruning_threshold=0.7)), spec
 
@@ -71,7 +74,7 @@ def outputs(model):
     ],
 )
 def test_the_pruned_detector_answers_as_the_silenced_one_does(spec_of, arch, all_projections):
-    model = build(spec_of(arch, all_projections))
+    model = build(model_settings(spec_of(arch, all_projections)))
     parts = [model.features, model.roi_head]
     randomise(parts)
     before = outputs(model)
@@ -130,7 +133,7 @@ def test_it_retrains(small, spec_of, tmp_path):
     path = tmp_path / "pruned.keras"
     save_model(result.model, path, TrainingRecord("resnet:10", ("car", "person")))
     spec = spec_of(more=RETRAIN.format(path=path))
-    start = choose_start(spec)
+    start = choose_start(training_run(spec).start)
     model, record = load_model(start.path)
     start.check(model, record, spec)
     model.training_settings = training_settings(spec)

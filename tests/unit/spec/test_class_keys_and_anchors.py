@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from frcnn.errors import SpecError
-from frcnn.ops.anchors import anchor_grid
+from frcnn.ops.anchor_shapes import anchor_grid
 from frcnn.spec.load import parse_experiment
 from tests.unit.spec.samples import GUIDE, MINIMAL, changed, problems_of
 

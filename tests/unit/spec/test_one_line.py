@@ -10,7 +10,7 @@ from frcnn.errors import FrcnnError, UsageError
 from frcnn.spec import experiment_pb2
 from frcnn.spec.load import parse_experiment
 from frcnn.spec.one_line import as_line, lost_comment, with_blanks
-from frcnn.spec.overrides import dataset_export_given, experiment_given
+from frcnn.steps.specs import dataset_export_given, experiment_given
 
 SPECS = Path(__file__).parents[3] / "examples" / "specs"
 KITTI = (SPECS / "kitti_resnet18.txt").read_text()

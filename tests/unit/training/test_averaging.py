@@ -11,6 +11,7 @@ from frcnn.distributed.world import join
 from frcnn.model.files.archive import read_weights
 from frcnn.model.files.checkpoint import load_checkpoint
 from frcnn.model.weight_averages import WeightAverages
+from frcnn.settings.training import training_run
 from frcnn.training.compile import prepare, restore
 from frcnn.training.trainer import train
 from tests.support.toy_training import toy_spec
@@ -23,7 +24,7 @@ AVERAGED = f"{TWO} average_weights: true"
 def finished(tmp_path_factory):
     """The results folder of a training of two epochs with averages."""
     folder = tmp_path_factory.mktemp("averaged")
-    train(toy_spec(folder, images=4, training=AVERAGED), folder / "results")
+    train(training_run(toy_spec(folder, images=4, training=AVERAGED)), folder / "results")
     return folder / "results"
 
 
@@ -56,7 +57,9 @@ def test_a_resumed_training_with_averages_ends_with_the_bytes_of_an_uninterrupte
     name = "frcnn_resnet_10.epoch_1.keras"
     shutil.copyfile(finished / name, tmp_path / name)
     resume = f'{AVERAGED} resume_from_model: "{tmp_path / name}"'
-    again = train(toy_spec(tmp_path, images=4, training=resume), tmp_path / "results").checkpoint
+    again = train(
+        training_run(toy_spec(tmp_path, images=4, training=resume)), tmp_path / "results"
+    ).checkpoint
     left, right = (read_weights(path, path).arrays for path in (finished / again.name, again))
     assert left.keys() == right.keys()
     assert [key for key in left if left[key].tobytes() != right[key].tobytes()] == []
@@ -67,7 +70,7 @@ def restored(folder, checkpoint, fields):
     model, record, state = load_checkpoint(checkpoint)
     in_file = [variable.numpy() for variable in model.trainable_variables]
     spec = toy_spec(folder, images=4, training=fields)
-    prepare(model, spec, 4, join().place, amp=False)
+    prepare(model, training_run(spec), 4, join().place, amp=False)
     restore(model, state, record.step, recounted=False, seed=0)
     return model, in_file
 
@@ -88,7 +91,8 @@ def test_a_checkpoint_holds_averages_and_without_them_training_goes_on_from_the_
 
 def test_a_checkpoint_without_averages_starts_them_at_its_weights(tmp_path):
     result = train(
-        toy_spec(tmp_path, images=2, training="num_epochs: 1 optimizer { adam { } }"), tmp_path / "r"
+        training_run(toy_spec(tmp_path, images=2, training="num_epochs: 1 optimizer { adam { } }")),
+        tmp_path / "r",
     )
     model, in_file = restored(tmp_path, result.checkpoint, AVERAGED)
     assert not model.weight_averages.exchanged

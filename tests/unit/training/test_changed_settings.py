@@ -12,7 +12,11 @@ from frcnn.distributed.world import RankInfo
 from frcnn.errors import ModelError
 from frcnn.model.build import build
 from frcnn.model.files.archive import read_weights
-from frcnn.model.files.checkpoint import TrainingRecord, load_checkpoint
+from frcnn.model.files.checkpoint import load_checkpoint
+from frcnn.model.files.training_record import TrainingRecord
+from frcnn.settings.data import data_settings
+from frcnn.settings.model import model_settings
+from frcnn.settings.training import training_run
 from frcnn.spec import load_experiment
 from frcnn.spec.show import effective_text
 from frcnn.training import compile as prepare_module
@@ -40,7 +44,7 @@ def resumed(folder: Path, spec_text: str, checkpoint: Path, **options):
     """The result of going on from `checkpoint` by a spec written to `folder`."""
     folder.mkdir()
     text = f'{spec_text} resume_from_model: "{checkpoint}"'
-    return train(toy_spec(folder, images=4, training=text), folder / "results", **options)
+    return train(training_run(toy_spec(folder, images=4, training=text)), folder / "results", **options)
 
 
 def test_settings_that_changed_are_named_and_count(tmp_path, caplog):
@@ -51,7 +55,7 @@ def test_settings_that_changed_are_named_and_count(tmp_path, caplog):
         training="lambda_rpn_regr: 2.0 rpn_nms_overlap_threshold: 0.5 regularizer { type: L1 weight: 0.5 } "
         "learning_rate { step { base_lr: 0.5 } } num_epochs: 9 early_stopping { patience: 3 }",
     )
-    apply_changes(record, again, Path("a.epoch_1.keras"))
+    apply_changes(record, effective_text(again), Path("a.epoch_1.keras"))
     named = [line.message for line in caplog.records]
     assert [line.removeprefix("Changed since the checkpoint: training_config.") for line in named] == [
         "num_epochs: 1 -> 9",
@@ -66,7 +70,8 @@ def test_settings_that_changed_are_named_and_count(tmp_path, caplog):
 
 def test_the_same_spec_has_no_changes(tmp_path, caplog):
     spec = toy_spec(tmp_path, training="visualizer { enabled: true }")
-    apply_changes(TrainingRecord("resnet:10", (), spec_text=effective_text(spec)), spec, Path("a"))
+    text = effective_text(spec)
+    apply_changes(TrainingRecord("resnet:10", (), spec_text=text), text, Path("a"))
     assert caplog.text == ""
 
 
@@ -86,11 +91,12 @@ def test_another_network_is_refused_with_both_sides(tmp_path, field, text):
     path = Path(spec.source)
     path.write_text(f"{path.read_text()}\nmodel_config {{ {text} }}\n")
     with pytest.raises(ModelError, match=rf"a\.keras: .*\n  {field}: .+ in the file, .+ in the spec"):
-        apply_changes(record, load_experiment(path), Path("a.keras"))
+        apply_changes(record, effective_text(load_experiment(path)), Path("a.keras"))
 
 
 def test_an_older_spec_that_is_no_longer_understood_does_not_stop_a_resume(tmp_path, caplog):
-    apply_changes(TrainingRecord("resnet:10", (), spec_text="nonsense {"), toy_spec(tmp_path), Path("a"))
+    text = effective_text(toy_spec(tmp_path))
+    apply_changes(TrainingRecord("resnet:10", (), spec_text="nonsense {"), text, Path("a"))
     assert "Cannot compare the settings with those of the checkpoint" in caplog.text
 
 
@@ -110,7 +116,7 @@ def test_the_step_count_follows_the_length_of_an_epoch(caplog):
 def test_another_batch_size_puts_the_schedule_where_the_epochs_are(tmp_path):
     spec = toy_spec(tmp_path, images=4, training=TWO)
     half = dataclasses.replace(spec, training_config=dataclasses.replace(spec.training_config, num_epochs=1))
-    first = train(half, tmp_path / "results").checkpoint
+    first = train(training_run(half), tmp_path / "results").checkpoint
     again = resumed(tmp_path / "b", TWO.replace("gpu: 2", "gpu: 1"), first)
     state = load_checkpoint(again.checkpoint)[2]
     assert state.groups["optimizer/vars"][0] == 8  # 2 epochs of 4 steps
@@ -124,7 +130,7 @@ def test_dropout_goes_on_where_it_stood(tmp_path):
     network = keras.Model(image, keras.layers.Dropout(0.5)(keras.layers.Dense(8)(image)))
 
     def drawn(steps: int, start: int) -> list[np.ndarray]:
-        model = build(spec)
+        model = build(model_settings(spec))
         object.__setattr__(model, "features", network)
         prepare_module._seed_dropout(model, 42, start)
         return [np.asarray(network(np.ones((1, 8), np.float32), training=True)) for _ in range(steps)]
@@ -140,7 +146,7 @@ def test_a_network_with_dropout_and_mixed_precision_resumes_to_the_same_bytes(tm
     arch = 'model_config { arch: "efficientnet:b0" dropout_rate: 0.3 drop_connect_rate: 0.2 }'
     text = f"{TWO} }} {arch} training_config {{"
     spec = toy_spec(tmp_path, images=4, training=text)
-    whole = train(spec, tmp_path / "results", amp=amp).checkpoint
+    whole = train(training_run(spec), tmp_path / "results", amp=amp).checkpoint
     first = whole.with_name(whole.name.replace("epoch_2", "epoch_1"))
     assert_same_bytes(whole, resumed(tmp_path / "b", text, first, amp=amp).checkpoint)
 
@@ -148,7 +154,9 @@ def test_a_network_with_dropout_and_mixed_precision_resumes_to_the_same_bytes(tm
 @pytest.mark.slow
 def test_float16_scales_the_loss_and_resumes_to_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(prepare_module, "mixed_policy", lambda: "mixed_float16")
-    whole = train(toy_spec(tmp_path, images=4, training=TWO), tmp_path / "results", amp=True).checkpoint
+    whole = train(
+        training_run(toy_spec(tmp_path, images=4, training=TWO)), tmp_path / "results", amp=True
+    ).checkpoint
     first = whole.with_name(whole.name.replace("epoch_2", "epoch_1"))
     again = resumed(tmp_path / "b", TWO, first, amp=True).checkpoint
     assert_same_bytes(whole, again)
@@ -165,7 +173,7 @@ def test_float16_scales_the_loss_and_resumes_to_the_same_bytes(tmp_path, monkeyp
 def test_a_cpu_without_bfloat16_is_told_that_float32_is_faster(tmp_path, monkeypatch, caplog, bfloat16):
     monkeypatch.setattr(prepare_module, "has_bfloat16", lambda: bfloat16)
     spec = toy_spec(tmp_path)
-    prepare(build(spec), spec, 10, RankInfo(), amp=True)
+    prepare(build(model_settings(spec)), training_run(spec), 10, RankInfo(), amp=True)
     assert ("this CPU has no bfloat16 instructions" in caplog.text) is not bfloat16
 
 
@@ -177,8 +185,8 @@ def test_scaling_changes_neither_gradients_nor_the_regularizer(tmp_path, monkeyp
         monkeypatch.setattr(prepare_module, "mixed_policy", lambda policy=policy: policy)
         monkeypatch.setattr(prepare_module, "set_precision", lambda model, policy: None)
         keras.utils.set_random_seed(1)
-        model = build(spec)
-        prepare(model, spec, 10, RankInfo(), amp=True)
+        model = build(model_settings(spec))
+        prepare(model, training_run(spec), 10, RankInfo(), amp=True)
         batch = next(iter(prepared_batches(spec)))
         logs = model.train_step(batch)
         results.append((model.get_weights(), float(logs["gradient_norm"]), float(logs["loss"])))
@@ -189,13 +197,13 @@ def test_scaling_changes_neither_gradients_nor_the_regularizer(tmp_path, monkeyp
 
 
 def prepared_batches(spec):
-    return training_dataset(spec).batches
+    return training_dataset(data_settings(spec)).batches
 
 
 def test_an_optimizer_of_another_kind_starts_anew_at_the_same_step(tmp_path, caplog):
     spec = toy_spec(tmp_path)
-    model = build(spec)
-    prepare(model, spec, 10, RankInfo(), amp=False)
+    model = build(model_settings(spec))
+    prepare(model, training_run(spec), 10, RankInfo(), amp=False)
     restore(model, None, 7, recounted=False, seed=0)
     assert int(model.optimizer.iterations) == 7
     assert "of the checkpoint (none) does not fit SGD" in caplog.text
@@ -206,8 +214,8 @@ def test_the_gradient_norm_is_that_of_all_gradients_together(tmp_path):
         tmp_path,
         training="learning_rate { step { base_lr: 1.0 gamma: 1.0 } } optimizer { sgd { momentum: 0.0 } }",
     )
-    model = build(spec)
-    prepare(model, spec, 10, RankInfo(), amp=False)
+    model = build(model_settings(spec))
+    prepare(model, training_run(spec), 10, RankInfo(), amp=False)
     before = [variable.numpy() for variable in model.trainable_variables]
     logs = model.train_step(next(iter(prepared_batches(spec))))
     # With plain SGD and a rate of 1 the step is the gradient.

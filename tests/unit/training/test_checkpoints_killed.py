@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from frcnn.model.files.archive import Group
-from frcnn.model.files.checkpoint import Snapshot, TrainingRecord, read_record
+from frcnn.model.files.checkpoint import Snapshot
+from frcnn.model.files.training_record import TrainingRecord, read_record
+from frcnn.settings.training import training_run
 from frcnn.spec import load_experiment
 from frcnn.training.callbacks.checkpoints import Checkpoints
 from frcnn.training.run_folder import INDEX, checkpoint_in
@@ -34,7 +36,7 @@ def train(folder: Path, mean_aps: tuple[float, ...], *, resume: bool = False, **
     history = list(start.history) if start else []
     report = SimpleNamespace(mean_ap=0.0)
     rows = SimpleNamespace(rows=lambda: tuple(history))
-    with Checkpoints(spec, results, "", rows, lambda: report, start, resumed) as checkpoints:
+    with Checkpoints(training_run(spec), results, "", rows, lambda: report, start, resumed) as checkpoints:
         checkpoints.set_model(SimpleNamespace(stop_training=False))
         checkpoints._snapshots = SimpleNamespace(take=snapshot)
         if start and start.epoch == len(mean_aps):

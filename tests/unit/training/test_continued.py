@@ -5,9 +5,10 @@ import sys
 import pytest
 
 from frcnn.errors import NotFiniteError
-from frcnn.model.files.checkpoint import TrainingRecord
+from frcnn.model.files.training_record import TrainingRecord
+from frcnn.settings.training import training_run
 from frcnn.single_writer import PlaceBusyError
-from frcnn.spec.overrides import with_training
+from frcnn.steps.specs import with_training
 from frcnn.training import continued, trainer
 from frcnn.training.continued import train_or_resume
 from frcnn.training.resumable import train_with_s3_backup
@@ -16,10 +17,10 @@ from tests.support.toy_training import toy_spec
 
 @pytest.fixture
 def trained(monkeypatch):
-    """Notes the specs that training is asked for, and does not train."""
-    specs = []
-    monkeypatch.setattr(continued, "train", lambda spec, folder, **options: specs.append(spec))
-    return specs
+    """Notes the runs that training is asked for, and does not train."""
+    runs = []
+    monkeypatch.setattr(continued, "train", lambda run, folder, **options: runs.append(run))
+    return runs
 
 
 def touch(folder, *names):
@@ -31,32 +32,34 @@ def touch(folder, *names):
 
 def test_without_a_checkpoint_training_starts_as_the_spec_says(tmp_path, trained):
     spec = with_training(toy_spec(tmp_path), epochs=5, retrain=tmp_path / "pruned.keras", resume=None)
-    train_or_resume(spec, tmp_path / "none")
+    train_or_resume(training_run(spec), tmp_path / "none")
     (given,) = trained
-    assert given.training_config.retrain_pruned_model == str(tmp_path / "pruned.keras")
-    assert (given.training_config.resume_from_model, given.training_config.keep_checkpoints) == ("", 2)
+    assert given.start.retrain_pruned_model == str(tmp_path / "pruned.keras")
+    assert (given.start.resume_from_model, given.checkpoints.keep) == ("", 2)
 
 
 def test_a_checkpoint_is_resumed_instead_of_starting_from_the_pruned_model_again(tmp_path, trained):
     spec = with_training(toy_spec(tmp_path), epochs=5, retrain=tmp_path / "pruned.keras", resume=None)
     folder = touch(tmp_path / "c", "net.epoch_3.keras")
-    train_or_resume(spec, folder)
-    config = trained[0].training_config
-    assert config.resume_from_model == str(folder / "net.epoch_3.keras")
-    assert (config.retrain_pruned_model, config.num_epochs) == ("", 5)
+    train_or_resume(training_run(spec), folder)
+    start = trained[0].start
+    assert start.resume_from_model == str(folder / "net.epoch_3.keras")
+    assert (start.retrain_pruned_model, trained[0].epochs) == ("", 5)
 
 
 def test_a_retry_goes_on_from_the_newest_checkpoint_that_is_not_spoilt(tmp_path, monkeypatch, caplog):
     asked = []
 
-    def train(spec, folder, **options):
-        asked.append(spec.training_config.resume_from_model)
+    def train(run, folder, **options):
+        asked.append(run.start.resume_from_model)
         if asked[-1].endswith(("epoch_3.keras", "epoch_2.keras")):
             raise NotFiniteError(f"{asked[-1]}: spoilt")
 
     monkeypatch.setattr(continued, "train", train)
     folder = touch(tmp_path / "c", *(f"net.epoch_{epoch}.keras" for epoch in (1, 2, 3)))
-    train_or_resume(with_training(toy_spec(tmp_path), epochs=5, retrain=None, resume=None), folder)
+    train_or_resume(
+        training_run(with_training(toy_spec(tmp_path), epochs=5, retrain=None, resume=None)), folder
+    )
     assert [name.rpartition(".epoch_")[2] for name in asked] == ["3.keras", "2.keras", "1.keras"]
     assert "epoch_3.keras: spoilt" in caplog.text
 
@@ -64,14 +67,16 @@ def test_a_retry_goes_on_from_the_newest_checkpoint_that_is_not_spoilt(tmp_path,
 def test_a_training_whose_checkpoints_are_all_spoilt_starts_anew(tmp_path, monkeypatch):
     asked = []
 
-    def train(spec, folder, **options):
-        asked.append(spec.training_config.resume_from_model)
+    def train(run, folder, **options):
+        asked.append(run.start.resume_from_model)
         if asked[-1]:
             raise NotFiniteError("spoilt")
 
     monkeypatch.setattr(continued, "train", train)
     folder = touch(tmp_path / "c", "net.epoch_1.keras")
-    train_or_resume(with_training(toy_spec(tmp_path), epochs=5, retrain=None, resume=None), folder)
+    train_or_resume(
+        training_run(with_training(toy_spec(tmp_path), epochs=5, retrain=None, resume=None)), folder
+    )
     assert asked == [str(folder / "net.epoch_1.keras"), ""]
 
 
@@ -80,7 +85,7 @@ def test_a_training_that_has_all_its_epochs_is_not_run_again(tmp_path, trained, 
     folder = touch(tmp_path / "c", "net.epoch_3.tlt", "net.best.tlt")
     record = TrainingRecord("resnet:10", ("car",), epoch=3, metrics={"loss": 0.5, "mAP": 0.25})
     monkeypatch.setattr(continued, "read_record", lambda path, key: record)
-    result = train_or_resume(spec, folder, key="k")
+    result = train_or_resume(training_run(spec), folder, key="k")
     assert trained == []
     assert (result.checkpoint, result.best) == (folder / "net.epoch_3.tlt", folder / "net.best.tlt")
     assert (result.epochs, result.loss, result.mean_ap) == (3, 0.5, 0.25)
@@ -90,12 +95,12 @@ def test_a_training_that_has_all_its_epochs_is_not_run_again(tmp_path, trained, 
 def test_a_second_run_adds_the_missing_epochs_and_a_third_none(tmp_path):
     one = toy_spec(tmp_path, images=4)
     two = with_training(one, epochs=2, retrain=None, resume=None)
-    first = train_or_resume(one, tmp_path / "c")
-    second = train_or_resume(two, tmp_path / "c")
+    first = train_or_resume(training_run(one), tmp_path / "c")
+    second = train_or_resume(training_run(two), tmp_path / "c")
     assert first.checkpoint.name == "frcnn_resnet_10.epoch_1.keras"
     assert second.checkpoint.name == "frcnn_resnet_10.epoch_2.keras"
     before = second.checkpoint.stat().st_mtime_ns
-    third = train_or_resume(two, tmp_path / "c")
+    third = train_or_resume(training_run(two), tmp_path / "c")
     assert third.checkpoint.stat().st_mtime_ns == before
     assert third.loss == pytest.approx(second.loss, rel=1e-6)
     assert not math.isnan(third.loss)
@@ -118,5 +123,5 @@ def test_a_second_training_in_the_folder_is_refused_whoever_starts_it(tmp_path):
         assert first.stdout.readline() == b"held\n"
         for start in (trainer.train, train_or_resume, train_with_s3_backup):
             with pytest.raises(PlaceBusyError, match=f"{tmp_path}.*process {first.pid}"):
-                start(spec, tmp_path)
+                start(training_run(spec), tmp_path)
         first.stdin.close()

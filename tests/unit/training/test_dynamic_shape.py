@@ -8,14 +8,19 @@ import numpy as np
 import pytest
 
 from frcnn.data.input.dataset import training_dataset, validation_dataset
-from frcnn.data.transforms.preprocess import ImageSettings
 from frcnn.errors import ModelError
 from frcnn.evaluation.evaluator import evaluate
 from frcnn.inference.predictor import predict
-from frcnn.model.build import build, training_settings
-from frcnn.model.files.checkpoint import TrainingRecord, load_detector, load_model, save_model
+from frcnn.model.build import build
+from frcnn.model.files.checkpoint import load_model, save_model
+from frcnn.model.files.trained_detector import load_detector
+from frcnn.model.files.training_record import TrainingRecord
 from frcnn.pruning.prune import plan_detector, prune
 from frcnn.pruning.settings import PruneSettings
+from frcnn.settings.data import data_settings, image_settings
+from frcnn.settings.evaluation import evaluation_settings
+from frcnn.settings.model import expected_model, model_settings, training_settings
+from frcnn.settings.training import training_run
 from frcnn.spec.schema.model import SizeHeightWidth
 from frcnn.training.trainer import train
 from tests.support.toy_training import scene, toy_spec
@@ -33,7 +38,7 @@ def finished(tmp_path_factory):
     """Two epochs of batches of two images: the folder, the spec and the result."""
     folder = tmp_path_factory.mktemp("toy")
     spec = toy_spec(folder, images=4, validation=3, training=EPOCHS, evaluation=EVALUATION, sizes=SIZES)
-    return folder, spec, train(spec, folder / "results")
+    return folder, spec, train(training_run(spec), folder / "results")
 
 
 def test_it_learns_and_resumes_exactly(finished, tmp_path):
@@ -44,17 +49,17 @@ def test_it_learns_and_resumes_exactly(finished, tmp_path):
     shutil.copyfile(first, tmp_path / first.name)
     more = f'{EPOCHS} resume_from_model: "{tmp_path / first.name}"'
     spec = toy_spec(tmp_path, images=4, validation=3, training=more, evaluation=EVALUATION, sizes=SIZES)
-    again = train(spec, tmp_path / "results")
+    again = train(training_run(spec), tmp_path / "results")
     for one, other in zip(*(load_model(r.checkpoint)[0].get_weights() for r in (result, again)), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_one_compiled_step_serves_all_shapes(finished, monkeypatch):
     _, spec, _ = finished
-    data = training_dataset(spec)
+    data = training_dataset(data_settings(spec))
     shapes = {tuple(batch["images"].shape) for batch in data.batches.take(6)}
     assert len(shapes) > 1
-    model = build(spec)
+    model = build(model_settings(spec))
     model.training_settings = training_settings(spec)
     model.compile(optimizer=keras.optimizers.SGD(1e-4))
     traced, original = [], model.compute_losses
@@ -67,9 +72,9 @@ def test_one_compiled_step_serves_all_shapes(finished, monkeypatch):
 
 def test_evaluation_sees_every_image_within_its_own_size(finished):
     _, spec, result = finished
-    detector = load_detector(result.checkpoint, spec)
-    dataset = validation_dataset(spec, batch_size=3)
-    report = evaluate(detector, dataset, spec)
+    detector = load_detector(result.checkpoint, expected_model(spec))
+    dataset = validation_dataset(data_settings(spec), batch_size=3)
+    report = evaluate(detector, dataset, evaluation_settings(spec))
     assert report.images == 3
     assert report.mean_ap == pytest.approx(result.mean_ap, abs=1e-6)
     for batch in dataset.batches.as_numpy_iterator():
@@ -84,10 +89,10 @@ def test_inference_pads_a_batch_and_gives_pixels_of_the_originals(finished, tmp_
     for number, size in enumerate(sizes):
         (tmp_path / f"{number}.png").write_bytes(scene(number, *size).encoded)
     paths = sorted(tmp_path.iterdir())
-    settings = ImageSettings.from_spec(spec)
+    settings = image_settings(spec)
 
     def run(batch_size):
-        detector = load_detector(result.checkpoint, spec)
+        detector = load_detector(result.checkpoint, expected_model(spec))
         return list(predict(detector, paths, settings, batch_size=batch_size, score_threshold=0.01))
 
     for alone, together, (height, width) in zip(run(1), run(2), sizes, strict=True):
@@ -104,7 +109,9 @@ def test_a_pruned_model_keeps_its_shape_and_trains_on(finished, tmp_path):
     assert pruned.geometry == model.geometry
     pruned.training_settings = training_settings(spec)
     pruned.compile(optimizer=keras.optimizers.SGD(1e-4))
-    losses = [float(pruned.train_step(b)["loss"]) for b in training_dataset(spec).batches.take(2)]
+    losses = [
+        float(pruned.train_step(b)["loss"]) for b in training_dataset(data_settings(spec)).batches.take(2)
+    ]
     assert np.isfinite(losses).all()
 
 
@@ -115,7 +122,9 @@ def test_costs_of_a_dynamic_model_are_those_of_a_square_image_of_the_shorter_sid
     fixed = dataclasses.replace(
         spec, model_config=dataclasses.replace(spec.model_config, input_image_config=size)
     )
-    costs = [plan_detector(build(each), PruneSettings()).report.before for each in (spec, fixed)]
+    costs = [
+        plan_detector(build(model_settings(each)), PruneSettings()).report.before for each in (spec, fixed)
+    ]
     assert costs[0] == costs[1]
 
 
@@ -127,10 +136,14 @@ def test_static_and_dynamic_files_and_specs_do_not_mix(finished, tmp_path):
         r"the spec says 128x160 \(height x width\)"
     )
     with pytest.raises(ModelError, match=message):
-        load_detector(result.checkpoint, static)
-    save_model(build(static), tmp_path / "static.keras", TrainingRecord("resnet:10", static.class_names))
+        load_detector(result.checkpoint, expected_model(static))
+    save_model(
+        build(model_settings(static)),
+        tmp_path / "static.keras",
+        TrainingRecord("resnet:10", static.class_names),
+    )
     with pytest.raises(ModelError, match=r"made for input 128x160 .*; the spec says size_min 128 px"):
-        load_detector(tmp_path / "static.keras", spec)
+        load_detector(tmp_path / "static.keras", expected_model(spec))
 
 
 def test_another_short_side_is_only_warned_of(finished, caplog):
@@ -140,6 +153,6 @@ def test_another_short_side_is_only_warned_of(finished, caplog):
     other = dataclasses.replace(
         spec, model_config=dataclasses.replace(spec.model_config, input_image_config=image)
     )
-    load_detector(result.checkpoint, other)
+    load_detector(result.checkpoint, expected_model(other))
     assert "trained on input size_min 128 px" in caplog.text
     assert "the spec says size_min 192 px" in caplog.text

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from frcnn.settings.training import optimizer_settings
 from frcnn.spec.schema.experiment import (
     AdamOptimizerConfig,
     LRConfig,
@@ -33,7 +34,7 @@ def gradients(size):
 
 def stepped(config, values):
     variable = keras.Variable(np.zeros(5, np.float32))
-    chosen = optimizer(config, total_steps=STEPS)
+    chosen = optimizer(optimizer_settings(config), total_steps=STEPS)
     chosen.build([variable])
     apply = tf.function(lambda gradient: chosen.apply_gradients([(gradient, variable)]))
     for value in values:
@@ -91,7 +92,10 @@ def test_sgd_moves_as_in_keras_2(size):
 def test_a_checkpoint_of_keras_rmsprop_still_has_slots_that_fit():
     """The state of a run that began with Keras's own class is taken over: same kind, same shapes."""
     config = configured(rmsprop=RmspropOptimizerConfig())
-    own, former = optimizer(config, STEPS), keras.optimizers.RMSprop(schedule(config.learning_rate, STEPS))
+    own, former = (
+        optimizer(optimizer_settings(config), STEPS),
+        keras.optimizers.RMSprop(schedule(optimizer_settings(config).schedule, STEPS)),
+    )
     for each in (own, former):
         each.build([keras.Variable(np.zeros(5, np.float32))])
     assert type(own).__name__ == type(former).__name__

@@ -14,7 +14,9 @@ import frcnn
 from frcnn.errors import ModelError
 from frcnn.model.build import build
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.model.files.checkpoint import TrainingRecord, save_model
+from frcnn.model.files.checkpoint import save_model
+from frcnn.model.files.training_record import TrainingRecord
+from frcnn.settings.model import model_settings
 from frcnn.spec import load_experiment
 from frcnn.training.pretrained.load import load_pretrained, read_source
 from frcnn.training.pretrained.status_table import LayerStatus, status_table
@@ -29,7 +31,7 @@ def detector(folder: Path, arch: str, options: str = "") -> FasterRCNN:
     extra = f'model_config {{ arch: "{arch}" {options} }}\n'
     path.write_text(path.read_text() + extra, encoding="utf-8")
     keras.utils.set_random_seed(1)
-    return build(load_experiment(path))
+    return build(model_settings(load_experiment(path)))
 
 
 def weights(model: FasterRCNN, name: str) -> dict[str, np.ndarray]:

@@ -21,6 +21,7 @@ import tensorflow as tf
 from frcnn.errors import ModelError
 from frcnn.model.build import build
 from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.settings.model import model_settings
 from frcnn.spec import load_experiment
 from frcnn.training.pretrained.load import load_pretrained, read_source
 from frcnn.training.pretrained.restricted_pickle import read_pickle
@@ -116,7 +117,7 @@ def detector(folder: Path, arch: str, options: str = "") -> FasterRCNN:
     extra = f'model_config {{ arch: "{arch}" {options} }}\n'
     path.write_text(path.read_text() + extra, encoding="utf-8")
     keras.utils.set_random_seed(1)
-    return build(load_experiment(path))
+    return build(model_settings(load_experiment(path)))
 
 
 # A second implementation of what the networks compute, straight from the state dict.

@@ -8,11 +8,14 @@ import pytest
 
 from frcnn.errors import ModelError
 from frcnn.model.build import build
-from frcnn.model.files.checkpoint import TrainingRecord, load_checkpoint, load_model, save_model
+from frcnn.model.files.checkpoint import load_checkpoint, load_model, save_model
+from frcnn.model.files.training_record import TrainingRecord
 from frcnn.model.qat.insert import from_qat, is_qat
 from frcnn.model.qat.layers import QDQ
 from frcnn.pruning.prune import prune
 from frcnn.pruning.settings import PruneSettings
+from frcnn.settings.model import model_settings
+from frcnn.settings.training import training_run
 from frcnn.training.pretrained.load import load_pretrained
 from frcnn.training.trainer import train
 from tests.support.toy_training import toy_spec
@@ -28,7 +31,8 @@ def floating(tmp_path_factory):
     """A checkpoint of an ordinary training."""
     folder = tmp_path_factory.mktemp("float")
     return train(
-        toy_spec(folder, images=4, training=f"num_epochs: 1 {ADAM} {STEADY}"), folder / "results"
+        training_run(toy_spec(folder, images=4, training=f"num_epochs: 1 {ADAM} {STEADY}")),
+        folder / "results",
     ).checkpoint
 
 
@@ -37,7 +41,7 @@ def finished(tmp_path_factory, floating):
     """The folder of a quantization-aware training from the float checkpoint, and its result."""
     folder = tmp_path_factory.mktemp("qat")
     spec = toy_spec(folder, images=4, training=f'{QAT} retrain_pruned_model: "{floating}"')
-    return folder / "results", train(spec, folder / "results")
+    return folder / "results", train(training_run(spec), folder / "results")
 
 
 def weights(path):
@@ -65,7 +69,8 @@ def test_a_resumed_qat_training_ends_with_the_bytes_of_an_uninterrupted_one(fini
     first = tmp_path / "frcnn_resnet_10.epoch_1.keras"
     shutil.copyfile(folder / first.name, first)
     again = train(
-        toy_spec(tmp_path, images=4, training=f'{QAT} resume_from_model: "{first}"'), tmp_path / "results"
+        training_run(toy_spec(tmp_path, images=4, training=f'{QAT} resume_from_model: "{first}"')),
+        tmp_path / "results",
     )
     for one, other in zip(weights(result.checkpoint), weights(again.checkpoint), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -74,7 +79,7 @@ def test_a_resumed_qat_training_ends_with_the_bytes_of_an_uninterrupted_one(fini
 def test_pretrained_weights_of_a_float_file_are_what_a_qat_training_starts_from(floating, tmp_path):
     start = f'{STILL} num_epochs: 1 pretrained_weights: "{floating}"'
     spec = toy_spec(tmp_path, images=2, training=f"{QAT} {start}")
-    model, _ = load_model(train(spec, tmp_path / "results").checkpoint)
+    model, _ = load_model(train(training_run(spec), tmp_path / "results").checkpoint)
     assert is_qat(model)
     before, _ = load_model(floating)
     for new, old in zip(model.trainable_weights, before.trainable_weights, strict=True):
@@ -83,7 +88,7 @@ def test_pretrained_weights_of_a_float_file_are_what_a_qat_training_starts_from(
 
 def test_a_float_model_can_take_over_the_weights_of_a_qat_file(finished, tmp_path):
     _, result = finished
-    model = build(toy_spec(tmp_path, images=1))
+    model = build(model_settings(toy_spec(tmp_path, images=1)))
     statuses = load_pretrained(model, result.checkpoint)
     assert {each.status for each in statuses} == {"Yes", "None"}
     trained, _ = load_model(result.checkpoint)
@@ -98,7 +103,7 @@ def test_a_pruned_qat_model_is_retrained_and_pruned_again(finished, tmp_path):
     save_model(pruned, tmp_path / "pruned.keras", TrainingRecord(record.arch, record.class_names))
     retrain = f'retrain_pruned_model: "{tmp_path}/pruned.keras" qat_per_channel_weights: true'
     spec = toy_spec(tmp_path, images=2, training=f"{QAT} num_epochs: 1 {retrain}")
-    retrained, _ = load_model(train(spec, tmp_path / "results", amp=True).checkpoint)
+    retrained, _ = load_model(train(training_run(spec), tmp_path / "results", amp=True).checkpoint)
     assert retrained.count_params() == pruned.count_params() < model.count_params()
     assert {layer.per_channel for layer in layers_of(retrained) if hasattr(layer, "per_channel")} == {True}
     # Ranges go on from where they were.
@@ -117,10 +122,10 @@ def test_a_qat_model_is_not_trained_on_as_a_float_one(finished, tmp_path, field)
     with pytest.raises(
         ModelError, match=r"a model of quantization-aware training, .*enable_qat: false\. Set it"
     ):
-        train(spec, tmp_path / "results")
+        train(training_run(spec), tmp_path / "results")
 
 
 def test_a_float_training_is_not_resumed_as_a_qat_one(floating, tmp_path):
     spec = toy_spec(tmp_path, training=f'{QAT} num_epochs: 9 resume_from_model: "{floating}"')
     with pytest.raises(ModelError, match=r"a float model, .*enable_qat: true\. .* retrain_pruned_model"):
-        train(spec, tmp_path / "results")
+        train(training_run(spec), tmp_path / "results")

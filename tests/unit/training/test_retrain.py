@@ -9,12 +9,15 @@ import pytest
 import tensorflow as tf
 
 from frcnn.errors import ModelError
-from frcnn.model.build import build, training_settings
+from frcnn.model.build import build
 from frcnn.model.faster_rcnn import LOSS_NAMES
-from frcnn.model.files.checkpoint import TrainingRecord, load_checkpoint, load_model, save_model
+from frcnn.model.files.checkpoint import load_checkpoint, load_model, save_model
+from frcnn.model.files.training_record import TrainingRecord
 from frcnn.model.layers import BatchNormalization
 from frcnn.pruning.prune import prune
 from frcnn.pruning.settings import PruneSettings
+from frcnn.settings.model import model_settings, training_settings
+from frcnn.settings.training import optimizer_settings, training_run
 from frcnn.training.optimizers import optimizer
 from frcnn.training.retrain import for_retraining
 from frcnn.training.trainer import train
@@ -31,7 +34,7 @@ def pruned(tmp_path_factory):
     """A pruned detector in a file, and a spec that it was made with."""
     folder = tmp_path_factory.mktemp("pruned")
     spec = toy_spec(folder, images=4, training="regularizer { type: L2 weight: 0.01 }")
-    model = prune(build(spec), PruneSettings(pruning_threshold=0.98)).model
+    model = prune(build(model_settings(spec)), PruneSettings(pruning_threshold=0.98)).model
     path = folder / "pruned.keras"
     save_model(model, path, TrainingRecord("resnet:10", model.geometry.class_names))
     return path, spec
@@ -48,7 +51,7 @@ def changed(spec, *, model=None, training=None):
 def retrained(pruned, **changes):
     path, spec = pruned
     wanted = changed(spec, **changes)
-    return for_retraining(load_model(path)[0], wanted, path), wanted
+    return for_retraining(load_model(path)[0], training_run(wanted), path), wanted
 
 
 @pytest.mark.parametrize(("kind", "weight"), [("NO_REG", 0.0), ("L1", 0.01), ("L2", 0.01)])
@@ -66,7 +69,9 @@ def test_the_specs_regularizer_counts_for_all_kernels_the_heads_included(pruned,
     power = {"NO_REG": 0, "L1": 1, "L2": 2}[kind]
     expected = weight * sum(float((np.abs(each.astype(np.float64)) ** power).sum()) for each in kernels)
     model.training_settings = training_settings(spec)
-    model.compile(optimizer=optimizer(spec.training_config, 10), jit_compile=False, run_eagerly=True)
+    model.compile(
+        optimizer=optimizer(optimizer_settings(spec.training_config), 10), jit_compile=False, run_eagerly=True
+    )
     model.optimizer.build(model.trainable_variables)
     losses = {name: float(value) for name, value in model.train_step(a_batch()).items()}
     parts = sum(losses[name] for name in LOSS_NAMES)
@@ -138,11 +143,11 @@ def test_what_is_part_of_the_graph_cannot_be_changed(pruned):
 def test_a_retraining_resumes_exactly_and_its_model_is_pruned_again(pruned, tmp_path):
     path, _ = pruned
     spec = toy_spec(tmp_path, images=4, training=f'{RETRAIN} retrain_pruned_model: "{path}"')
-    result = train(spec, tmp_path / "whole")
+    result = train(training_run(spec), tmp_path / "whole")
     first = tmp_path / "frcnn_resnet_10.epoch_1.keras"
     shutil.copyfile(tmp_path / "whole" / first.name, first)
     resume = toy_spec(tmp_path, images=4, training=f'{RETRAIN} resume_from_model: "{first}"')
-    again = train(resume, tmp_path / "resumed")
+    again = train(training_run(resume), tmp_path / "resumed")
     for one, other in zip(weights(result.checkpoint), weights(again.checkpoint), strict=True):
         np.testing.assert_array_equal(one, other)
     model, record = load_model(result.checkpoint)

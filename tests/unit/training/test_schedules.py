@@ -1,13 +1,14 @@
 """Learning rates against golden numbers."""
 
 import math
-from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from frcnn.settings.training import schedule_settings
+from frcnn.spec import LRConfig, SoftStartAnnealingConfig, StepLrConfig
 from frcnn.training.schedules import Exponential, SoftStart, schedule
 
 STEPS = 10000
@@ -76,13 +77,13 @@ def test_decay_comes_on_top():
 
 
 def test_the_spec_chooses_the_schedule_and_processes_multiply_the_rates():
-    soft = SimpleNamespace(
+    soft = SoftStartAnnealingConfig(
         base_lr=0.01, start_lr=0.001, soft_start=0.1, annealing_points=(0.8,), annealing_divider=2.0
     )
-    chosen = schedule(SimpleNamespace(soft_start=soft, step=None), 100, world=4)
+    chosen = schedule(schedule_settings(LRConfig(soft_start=soft)), 100, world=4)
     np.testing.assert_allclose([chosen(0), chosen(50), chosen(90)], [0.004, 0.04, 0.02], rtol=1e-5)
-    step = SimpleNamespace(base_lr=0.01, gamma=0.5, step_size=10.0)
-    chosen = schedule(SimpleNamespace(soft_start=None, step=step), 100, world=2)
+    step = StepLrConfig(base_lr=0.01, gamma=0.5, step_size=10.0)
+    chosen = schedule(schedule_settings(LRConfig(step=step)), 100, world=2)
     np.testing.assert_allclose(
         [chosen(0), chosen(10), chosen(5)], [0.02, 0.01, 0.02 / math.sqrt(2)], rtol=1e-5
     )

@@ -9,10 +9,14 @@ import tensorflow as tf
 from frcnn.data.input.dataset import training_dataset, validation_dataset
 from frcnn.distributed.world import join
 from frcnn.evaluation.evaluator import evaluate
-from frcnn.model.build import build, detection_settings
+from frcnn.model.build import build
 from frcnn.model.files.checkpoint import load_model
 from frcnn.model.keras_detector import KerasDetector
 from frcnn.model.statistics import following_momentum
+from frcnn.settings.data import data_settings
+from frcnn.settings.evaluation import evaluation_settings
+from frcnn.settings.model import detection_settings, model_settings
+from frcnn.settings.training import training_run
 from frcnn.training.compile import prepare
 from frcnn.training.statistics_remarks import remark_on_statistics
 from frcnn.training.trainer import set_up, train
@@ -35,15 +39,17 @@ def filled_spec(folder: Path, model: str, validation: int = 4):
 def trained(spec, epochs: int):
     """A model trained on the spec's images, and the training batches of four more epochs."""
     set_up(spec.random_seed)
-    model, data = build(spec), training_dataset(spec)
-    prepare(model, spec, epochs * data.steps_per_epoch, join().place, amp=False)
+    model, data = build(model_settings(spec)), training_dataset(data_settings(spec))
+    prepare(model, training_run(spec), epochs * data.steps_per_epoch, join().place, amp=False)
     model.fit(data.batches, steps_per_epoch=data.steps_per_epoch, epochs=epochs, shuffle=False, verbose=0)
     return model, data.batches.take(4 * data.steps_per_epoch)
 
 
 def mean_ap(model, spec) -> float:
     detector = KerasDetector(model, detection_settings(spec.evaluation_config))
-    return evaluate(detector, validation_dataset(spec, batch_size=4), spec).mean_ap
+    return evaluate(
+        detector, validation_dataset(data_settings(spec), batch_size=4), evaluation_settings(spec)
+    ).mean_ap
 
 
 def test_the_first_batch_is_taken_whole_and_later_ones_weigh_less_the_more_steps_are_done():
@@ -69,7 +75,7 @@ def test_an_object_that_fills_the_picture_is_proposed_and_detected(tmp_path):
     spec = filled_spec(tmp_path, "")
     model, _ = trained(spec, epochs=16)
     detector = KerasDetector(model, detection_settings(spec.evaluation_config))
-    (batch,) = validation_dataset(spec, batch_size=4).batches.as_numpy_iterator()
+    (batch,) = validation_dataset(data_settings(spec), batch_size=4).batches.as_numpy_iterator()
     found = detector(batch["images"])
     for image in np.flatnonzero(batch["valid"].any(axis=1)):
         (truth,) = batch["boxes"][image][batch["valid"][image]]
@@ -98,7 +104,7 @@ def test_sets_too_small_for_statistics_train_to_finite_numbers_with_a_remark(
 ):
     fields = f"batch_size_per_gpu: {batch} {ADAM}"
     spec = toy_spec(tmp_path, images=images, training=fields, picture=picture)
-    result = train(spec, tmp_path / "results")
+    result = train(training_run(spec), tmp_path / "results")
     assert np.isfinite(result.loss)
     assert f"{images} training images are too few" in caplog.text
     assert all(np.isfinite(array).all() for array in load_model(result.checkpoint)[0].get_weights())
@@ -116,6 +122,6 @@ def test_sets_too_small_for_statistics_train_to_finite_numbers_with_a_remark(
 def test_the_remark_is_made_only_where_statistics_are_learned(
     tmp_path, caplog, fields, images, batch, remark
 ):
-    model = build(toy_spec(tmp_path, training=f"}} model_config {{ {fields}"))
+    model = build(model_settings(toy_spec(tmp_path, training=f"}} model_config {{ {fields}")))
     remark_on_statistics(model, images, batch)
     assert remark in caplog.text if remark else not caplog.text

@@ -11,8 +11,9 @@ import pytest
 from frcnn.errors import ModelError, RunError, UsageError
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files.checkpoint import load_checkpoint, load_model
+from frcnn.settings.training import training_run
 from frcnn.spec import load_experiment
-from frcnn.training.callbacks.progress import NanGuard
+from frcnn.training.callbacks.nan_guard import NanGuard
 from frcnn.training.trainer import train
 from tests.support.toy_training import toy_spec
 
@@ -25,7 +26,7 @@ def finished(tmp_path_factory):
     """A training of three epochs: its folder, its spec and its result."""
     folder = tmp_path_factory.mktemp("toy")
     spec = toy_spec(folder, training=THREE_EPOCHS)
-    return folder, spec, train(spec, folder / "results")
+    return folder, spec, train(training_run(spec), folder / "results")
 
 
 def weights(path: Path) -> list[np.ndarray]:
@@ -61,7 +62,7 @@ def test_a_resumed_training_ends_with_the_bytes_of_an_uninterrupted_one(finished
         folder / "results" / "frcnn_resnet_10.epoch_1.keras", tmp_path / "frcnn_resnet_10.epoch_1.keras"
     )
     resume = f'resume_from_model: "{tmp_path}/frcnn_resnet_10.epoch_1.keras"'
-    again = train(toy_spec(tmp_path, training=f"{THREE_EPOCHS} {resume}"), tmp_path / "results")
+    again = train(training_run(toy_spec(tmp_path, training=f"{THREE_EPOCHS} {resume}")), tmp_path / "results")
     for one, other in zip(weights(result.checkpoint), weights(again.checkpoint), strict=True):
         np.testing.assert_array_equal(one, other)
     assert load_model(again.checkpoint)[1].step == load_model(result.checkpoint)[1].step == 12
@@ -69,7 +70,7 @@ def test_a_resumed_training_ends_with_the_bytes_of_an_uninterrupted_one(finished
 
 def test_a_sealed_checkpoint_opens_with_its_key_only(tmp_path):
     spec = toy_spec(tmp_path, images=2, training="num_epochs: 1")
-    result = train(spec, tmp_path / "results", key="secret")
+    result = train(training_run(spec), tmp_path / "results", key="secret")
     assert result.checkpoint.suffix == ".tlt"
     assert load_model(result.checkpoint, "secret")[1].epoch == 1
     with pytest.raises(ModelError, match="key"):
@@ -78,7 +79,7 @@ def test_a_sealed_checkpoint_opens_with_its_key_only(tmp_path):
 
 def test_mixed_precision_trains_and_leaves_a_float32_model(tmp_path):
     spec = toy_spec(tmp_path, images=2, training="num_epochs: 1")
-    model, record = load_model(train(spec, tmp_path / "results", amp=True).checkpoint)
+    model, record = load_model(train(training_run(spec), tmp_path / "results", amp=True).checkpoint)
     assert math.isfinite(record.metrics["loss"])
     assert {layer.compute_dtype for part in (model.features, model.roi_head) for layer in part.layers} == {
         "float32"
@@ -92,7 +93,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_earlier_checkpoin
     explode = "lambda_rpn_class: 3.4e38 lambda_cls_class: 3.4e38"
     spec = toy_spec(tmp_path, training=f'{THREE_EPOCHS} {explode} resume_from_model: "{first}"')
     with pytest.raises(RunError, match=r"epoch 2 step \d .*Lower learning_rate"):
-        train(spec, tmp_path / "results")
+        train(training_run(spec), tmp_path / "results")
     assert list((tmp_path / "results").glob("*.keras")) == []
     assert load_model(first)[1].epoch == 1
 
@@ -107,21 +108,21 @@ def test_nan_guard_names_the_loss_and_the_step():
 
 def test_only_the_last_checkpoints_are_kept_when_the_spec_says_so(tmp_path):
     spec = toy_spec(tmp_path, images=2, training="num_epochs: 3 keep_checkpoints: 1 save_best: false")
-    train(spec, tmp_path / "results")
+    train(training_run(spec), tmp_path / "results")
     assert [path.name for path in (tmp_path / "results").glob("*.keras")] == ["frcnn_resnet_10.epoch_3.keras"]
 
 
 def test_resuming_a_missing_file_is_a_usage_error(tmp_path):
     spec = toy_spec(tmp_path, training='resume_from_model: "nowhere/frcnn_resnet_10.epoch_1.keras"')
     with pytest.raises(UsageError, match=r"resume_from_model: nowhere/.*no such file"):
-        train(spec, tmp_path / "results")
+        train(training_run(spec), tmp_path / "results")
 
 
 def test_resuming_a_finished_training_says_what_to_change(finished, tmp_path):
     _, _, result = finished
     spec = toy_spec(tmp_path, training=f'{THREE_EPOCHS} resume_from_model: "{result.checkpoint}"')
     with pytest.raises(RunError, match=r"Raise training_config\.num_epochs"):
-        train(spec, tmp_path / "results")
+        train(training_run(spec), tmp_path / "results")
 
 
 def test_resuming_another_architecture_names_both(finished, tmp_path):
@@ -130,14 +131,14 @@ def test_resuming_another_architecture_names_both(finished, tmp_path):
     path = Path(spec.source)
     path.write_text(path.read_text().replace("resnet:10", "resnet:18"))
     with pytest.raises(ModelError, match=r"is a resnet:10 model, .* is resnet:18"):
-        train(load_experiment(path), tmp_path / "results")
+        train(training_run(load_experiment(path)), tmp_path / "results")
 
 
 def test_retraining_starts_from_the_weights_of_the_file_at_epoch_one(finished, tmp_path):
     _, _, result = finished
     still = "learning_rate { step { base_lr: 0.0 gamma: 1.0 step_size: 30 } } num_epochs: 1"
     spec = toy_spec(tmp_path, training=f'{THREE_EPOCHS} {still} retrain_pruned_model: "{result.checkpoint}"')
-    model, record = load_model(train(spec, tmp_path / "results").checkpoint)
+    model, record = load_model(train(training_run(spec), tmp_path / "results").checkpoint)
     before, _ = load_model(result.checkpoint)
     assert record.epoch == 1
     for new, old in zip(model.trainable_weights, before.trainable_weights, strict=True):
@@ -150,13 +151,15 @@ def test_the_step_is_traced_once(tmp_path, monkeypatch):
     monkeypatch.setattr(
         FasterRCNN, "train_step", lambda self, batch: traces.append(1) or original(self, batch)
     )
-    train(toy_spec(tmp_path, images=4, training="num_epochs: 2"), tmp_path / "results")
+    train(training_run(toy_spec(tmp_path, images=4, training="num_epochs: 2")), tmp_path / "results")
     assert len(traces) == 1
 
 
 def test_early_stopping_ends_a_run_whose_loss_does_not_fall(tmp_path):
     patience = "early_stopping { monitor: 'loss' min_delta: 1000 patience: 1 }"
-    train(toy_spec(tmp_path, images=2, training=f"num_epochs: 4 {patience}"), tmp_path / "results")
+    train(
+        training_run(toy_spec(tmp_path, images=2, training=f"num_epochs: 4 {patience}")), tmp_path / "results"
+    )
     epochs = sorted(path.name for path in (tmp_path / "results").glob("*.epoch_*.keras"))
     assert epochs == ["frcnn_resnet_10.epoch_1.keras", "frcnn_resnet_10.epoch_2.keras"]
 
@@ -165,7 +168,7 @@ def test_training_starts_from_pretrained_weights_of_the_same_names(finished, tmp
     _, _, result = finished
     still = "learning_rate { step { base_lr: 0.0 gamma: 1.0 step_size: 30 } } num_epochs: 1"
     spec = toy_spec(tmp_path, training=f'{THREE_EPOCHS} {still} pretrained_weights: "{result.checkpoint}"')
-    model, _ = load_model(train(spec, tmp_path / "results").checkpoint)
+    model, _ = load_model(train(training_run(spec), tmp_path / "results").checkpoint)
     before, _ = load_model(result.checkpoint)
     for new, old in zip(model.trainable_weights, before.trainable_weights, strict=True):
         np.testing.assert_array_equal(new.numpy(), old.numpy())

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from frcnn.model.files.archive import read_weights
-from frcnn.model.files.checkpoint import TrainingRecord, read_record
-from frcnn.spec.overrides import with_training
+from frcnn.model.files.training_record import TrainingRecord, read_record
+from frcnn.settings.training import training_run
+from frcnn.steps.specs import with_training
 from frcnn.training.callbacks import progress
 from frcnn.training.run_folder import checkpoint_in
 from frcnn.training.trainer import train
@@ -30,7 +31,7 @@ def test_only_epochs_that_should_have_been_validated_lack_it(tmp_path, epoch, me
         tmp_path, training="num_epochs: 3", evaluation="validation_period_during_training: 2 batch_size: 1"
     )
     record = TrainingRecord("resnet:10", ("car",), epoch=epoch, metrics=metrics)
-    assert lacks_validation(spec, record) == expected
+    assert lacks_validation(training_run(spec), record) == expected
 
 
 class _CutError(Exception):
@@ -46,7 +47,7 @@ def whole(tmp_path_factory):
     """Spec and results of a training of two epochs that nobody disturbed."""
     folder = tmp_path_factory.mktemp("whole")
     spec = with_training(toy_spec(folder, images=4), epochs=2, retrain=None, resume=None)
-    train(spec, folder / "results")
+    train(training_run(spec), folder / "results")
     return spec, folder / "results"
 
 
@@ -62,11 +63,11 @@ def test_a_run_cut_off_in_validation_ends_as_one_that_was_not(whole, tmp_path, m
 
     monkeypatch.setattr(progress, "evaluate", cut_once)
     with pytest.raises(_CutError):
-        train(spec, tmp_path / "cut")
+        train(training_run(spec), tmp_path / "cut")
     newest = checkpoint_in(tmp_path / "cut", "latest")
     assert newest.name == f"frcnn_resnet_10.epoch_{cut_in}.keras"
     assert "mAP" not in read_record(newest).metrics
-    train(with_training(spec, epochs=0, retrain=None, resume=newest), tmp_path / "cut")
+    train(training_run(with_training(spec, epochs=0, retrain=None, resume=newest)), tmp_path / "cut")
     names = sorted(path.name for path in undisturbed.glob("*.keras"))
     assert sorted(path.name for path in (tmp_path / "cut").glob("*.keras")) == names
     for name in names:

@@ -1,19 +1,18 @@
 """`frcnn.compare`: checks whether two models find the same objects."""
 
 import dataclasses
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from frcnn.api.backend import use_tensorflow
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, local_folder, model_file
+from frcnn.api.specs import SpecLike, given_spec, own_spec
 from frcnn.errors import UsageError
-from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime, own_spec
+from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
-from frcnn.spec.python_api import given
-from frcnn.spec.schema.experiment import Experiment
+from frcnn.settings.inference import PredictionSettings, prediction_settings
 
 # Box difference in px, score difference, fraction without a counterpart. fp16 has 11 significant bits, so
 # near ties may go either way. In int8, boxes jump between overlapping alternatives; only mAP shows whether
@@ -55,7 +54,7 @@ def compare(
     against: Location,
     images: Location,
     *,
-    spec: Experiment | str | os.PathLike[str] | None = None,
+    spec: SpecLike | None = None,
     limit: int | None = None,
     box_tolerance: float | None = None,
     score_tolerance: float | None = None,
@@ -98,7 +97,7 @@ def compare(
     if limit is not None and limit < 1:
         raise UsageError(f"limit {limit}: expected 1 or more", argument="limit")
     folder = local_folder(images, "images")
-    known = None if spec is None else given(Experiment, spec)
+    known = None if spec is None else given_spec(spec)
     use_tensorflow()
     with (
         reported_to(on_progress),
@@ -109,7 +108,8 @@ def compare(
         secret = resolved_key(key, known.enc_key if known is not None else None)
         known = own_spec(reference, secret) if known is None else known
         given_tolerances = (box_tolerance, score_tolerance, unmatched)
-        return _compared(path, reference, _chosen(folder, limit), known, secret, options, given_tolerances)
+        settings, paths = prediction_settings(known), _chosen(folder, limit)
+        return _compared(path, reference, paths, settings, secret, options, given_tolerances)
 
 
 def _chosen(folder: Path, limit: int | None) -> list[Path]:
@@ -123,20 +123,19 @@ def _compared(
     model: Path,
     reference: Path,
     paths: list[Path],
-    spec: Experiment,
+    settings: PredictionSettings,
     key: str,
     options: RunOptions,
     tolerances: tuple[float | None, ...],
 ) -> Comparison:
-    from frcnn.data.transforms.image_settings import ImageSettings
     from frcnn.inference.compare import Tolerance, compare_detectors
     from frcnn.inference.load import kind_of, load_detector
 
     kind = kind_of(model)
     runtime = options.for_kind(kind, model)
     choice = options.choice(runtime) if kind == "onnx" else None
-    exported = load_detector(model, spec, key, "inference", choice, as_is=True, device=options.device)
-    trained = load_detector(reference, spec, key, "inference", as_is=True, device=options.device)
+    exported = load_detector(model, settings.expected, key, choice, as_is=True, device=options.device)
+    trained = load_detector(reference, settings.expected, key, as_is=True, device=options.device)
     record = getattr(exported, "record", None)
     precision = record.precision if record else "fp32"
     own = TOLERANCES[precision]
@@ -147,8 +146,8 @@ def _compared(
         trained,
         exported,
         paths,
-        ImageSettings.from_spec(spec),
-        batch_size=spec.inference_config.batch_size,
+        settings.image,
+        batch_size=settings.batch_size,
         tolerance=tolerance,
     )
     return Comparison(

@@ -1,20 +1,19 @@
 """`frcnn.convert`: converts labels and images to TFRecord files."""
 
-import os
 from collections.abc import Callable
 
 from frcnn.api.locations import Location, local_output
+from frcnn.api.specs import ConvertSpecLike, given_convert_spec
 from frcnn.data.conversion.report import ConvertReport as ConvertResult
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
-from frcnn.spec.python_api import given
-from frcnn.spec.schema.export import DatasetExportConfig
+from frcnn.settings.conversion import conversion_settings
 
 __all__ = ["ConvertResult", "convert"]
 
 
 def convert(
-    spec: DatasetExportConfig | str | os.PathLike[str],
+    spec: ConvertSpecLike,
     output_filename: Location,
     *,
     validation_fold: int | None = None,
@@ -46,13 +45,13 @@ def convert(
         DataError: There is nothing usable to convert, or `strict` is set and labels or images are invalid.
         RunError: The disk is full, or a worker process died.
     """
-    known = given(DatasetExportConfig, spec)
+    settings = conversion_settings(given_convert_spec(spec))
     target = local_output(output_filename, "output_filename")
     with reported_to(on_progress), needed_for("converting a data set"):
         from frcnn.data.conversion.convert import convert as write_records
 
         return write_records(
-            known,
+            settings,
             target,
             validation_fold=validation_fold,
             strict=strict,

@@ -1,7 +1,6 @@
 """`frcnn.evaluate`: measures the average precision of a model on labeled images."""
 
 import dataclasses
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from frcnn.api.backend import use_tensorflow
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, local_folder, local_output, model_file, name_of
+from frcnn.api.specs import SpecLike, given_spec, own_spec
 from frcnn.errors import UsageError
 from frcnn.evaluation.report import ClassResult, Report
 from frcnn.evaluation.settings import iou_label
@@ -16,8 +16,7 @@ from frcnn.files import is_same_file
 from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
-from frcnn.spec.python_api import given
-from frcnn.spec.schema.experiment import Experiment
+from frcnn.settings.evaluation import EvaluationRun, evaluation_run
 
 if TYPE_CHECKING:
     from frcnn.evaluation.inspection import ErrorAnalysis
@@ -91,7 +90,7 @@ class EvaluationResult:
 
 def evaluate(
     model: Location,
-    spec: Experiment | str | os.PathLike[str] | None = None,
+    spec: SpecLike | None = None,
     *,
     results_dir: Location | None = None,
     tfrecords: str | None = None,
@@ -142,18 +141,16 @@ def evaluate(
     if compare is not None and results_dir is None:
         raise UsageError("compare requires results_dir, the folder of report.html", argument="compare")
     target = None if results_dir is None else local_output(results_dir, "results_dir")
-    known = None if spec is None else given(Experiment, spec)
+    known = None if spec is None else given_spec(spec)
     use_tensorflow()
     with reported_to(on_progress), model_file(model) as path, needed_for("evaluation"):
-        from frcnn.inference.open_model import own_spec
-
         secret = resolved_key(key, known.enc_key if known is not None else None)
         known = own_spec(path, secret) if known is None else known
         folder = None if images is None else local_folder(images, "images")
         known = known if tfrecords is None else known.evaluated_on(tfrecords, folder)
         former = _former(compare, target)
-        data = tfrecords or "the validation set"
-        return _evaluated(path, known, secret, options, _Output(target, former, data), strict=strict)
+        output = _Output(target, former, tfrecords or "the validation set")
+        return _evaluated(path, evaluation_run(known), secret, options, output, strict=strict)
 
 
 def _former(compare: Location | None, results: Path | None) -> Path | None:
@@ -183,7 +180,7 @@ class _Output:
 
 
 def _evaluated(
-    model: Path, spec: Experiment, key: str, options: RunOptions, output: _Output, *, strict: bool
+    model: Path, run: EvaluationRun, key: str, options: RunOptions, output: _Output, *, strict: bool
 ) -> EvaluationResult:
     from frcnn.data.input.dataset import validation_dataset
     from frcnn.evaluation.evaluator import evaluate as measure
@@ -192,14 +189,16 @@ def _evaluated(
 
     former = None if output.former is None else read_metrics(output.former)
     # Open the data first: errors in it then appear before the slow loading of the model.
-    dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size, strict=strict)
+    dataset = validation_dataset(run.data, batch_size=run.batch_size, strict=strict)
     kind = kind_of(model)
     runtime = options.for_kind(kind, model)
     choice = options.choice(runtime) if kind == "onnx" else None
-    detector = load_detector(model, spec, key, "evaluation", choice, **_load_options(options))
-    inspection = error_analysis_for(spec) if output.folder is not None else None
-    report = measure(detector, dataset, spec, inspection=inspection)
-    return EvaluationResult(report, _written(report, inspection, spec, model, output, former))
+    detector = load_detector(model, run.expected, key, choice, **_load_options(options))
+    inspection = None
+    if output.folder is not None:
+        inspection = error_analysis_for(run.evaluation, run.data.image, run.shown_score)
+    report = measure(detector, dataset, run.evaluation, inspection=inspection)
+    return EvaluationResult(report, _written(report, inspection, run.curves, model, output, former))
 
 
 def _load_options(options: RunOptions) -> dict[str, Any]:
@@ -209,7 +208,7 @@ def _load_options(options: RunOptions) -> dict[str, Any]:
 def _written(
     report: Report,
     inspection: "ErrorAnalysis | None",
-    spec: Experiment,
+    curves: bool,
     model: Path,
     output: _Output,
     former: Mapping[str, Any] | None,
@@ -223,7 +222,7 @@ def _written(
     write_text(metrics, report.to_json())
     subject = Subject(model.name, output.data, str(output.former or ""))
     save_html(page, report, inspection, subject, former)
-    if not spec.evaluation_config.visualize_pr_curve:
+    if not curves:
         return metrics, page
     from frcnn.evaluation.plots import save_curves
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from frcnn.api.backend import use_tensorflow
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, local_folder, local_output, model_file
+from frcnn.api.specs import SpecLike, given_spec, own_spec
+from frcnn.data.settings import DataSettings
+from frcnn.data.transforms.image_settings import ImageSettings
 from frcnn.errors import UsageError
-from frcnn.inference.open_model import own_spec
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
 from frcnn.set_switch import switched
+from frcnn.settings.exporting import ExportRun, export_run
 from frcnn.single_writer import only_writer_of
-from frcnn.spec.python_api import given
-from frcnn.spec.schema.experiment import Experiment
 
 if TYPE_CHECKING:
     from frcnn.exporting.exporter import Calibration, Exported, ExportOptions
@@ -114,7 +114,7 @@ def export(
     model: Location,
     output_file: Location | None = None,
     *,
-    spec: Experiment | str | os.PathLike[str] | None = None,
+    spec: SpecLike | None = None,
     data_type: DataType = "fp32",
     graph: Literal["standard", "plugin"] = "standard",
     plugin_domain: str = "trt",
@@ -159,13 +159,13 @@ def export(
         RunError: An engine is requested, and there is no GPU or no TensorRT.
     """
     ranges = Int8() if int8 is None else int8
-    known = None if spec is None else given(Experiment, spec)
+    known = None if spec is None else given_spec(spec)
     use_tensorflow()
     with reported_to(on_progress), model_file(model) as path, needed_for("export"):
         from frcnn.exporting.exporter import ExportOptions
 
         secret = resolved_key(key, known.enc_key if known is not None else None)
-        known = own_spec(path, secret) if known is None else known
+        run = export_run(own_spec(path, secret) if known is None else known)
         target = _target(output_file, path, sealed=bool(secret))
         _refuse_existing(target, path, ranges, engine, gen_ds_config=gen_ds_config, force=force)
         if ranges.cal_image_dir is not None and not _has_stored_images(ranges):
@@ -181,12 +181,13 @@ def export(
             cpu_fast_head=cpu_fast_head,
         )
         if gen_ds_config:
-            _check_for_deepstream(known, graph, sealed=target.suffix == ".etlt" and bool(secret))
-        exported = _exported(path, known, options, ranges, secret)
-        return _write(exported, known, target, ranges, (engine, build), secret, gen_ds_config=gen_ds_config)
+            _check_for_deepstream(run.data.image, graph, sealed=target.suffix == ".etlt" and bool(secret))
+        exported = _exported(path, run, options, ranges, secret)
+        described = run.data if gen_ds_config else None
+        return _write(exported, described, target, ranges, (engine, build), secret)
 
 
-def _check_for_deepstream(spec: Experiment, graph: str, *, sealed: bool) -> None:
+def _check_for_deepstream(image: ImageSettings, graph: str, *, sealed: bool) -> None:
     """Checks whether DeepStream can run the exported model.
 
     Raises:
@@ -197,7 +198,7 @@ def _check_for_deepstream(spec: Experiment, graph: str, *, sealed: bool) -> None
             "gen_ds_config: DeepStream runs the plugin graph only; export with graph plugin",
             argument="gen_ds_config",
         )
-    if spec.model_config.input_image_config.size_min is not None:
+    if image.dynamic:
         raise UsageError(
             "gen_ds_config: DeepStream needs one input size; the model has a dynamic shape (size_min)",
             argument="gen_ds_config",
@@ -259,20 +260,21 @@ def _engine_settings(engine: Engine | None, int8: Int8) -> "EngineSettings | Non
     return settings
 
 
-def _exported(path: Path, spec: Experiment, options: "ExportOptions", int8: Int8, key: str) -> "Exported":
+def _exported(path: Path, run: ExportRun, options: "ExportOptions", int8: Int8, key: str) -> "Exported":
     from frcnn.exporting.exporter import export_with_ranges, split_trained
-    from frcnn.model.files.checkpoint import check_fits, load_model
+    from frcnn.model.files.checkpoint import load_model
+    from frcnn.model.files.trained_detector import check_fits
 
     model, _ = load_model(path, key)
-    check_fits(model, spec, path)
+    check_fits(model, run.geometry, path)
     model, learned = split_trained(model)
     trained = None if int8.force_ptq else learned
-    calibration = _calibration(spec, options, int8, trained)
-    return export_with_ranges(model, spec, options, calibration, trained)
+    calibration = _calibration(run.data, options, int8, trained)
+    return export_with_ranges(model, run.file, options, calibration, trained)
 
 
 def _calibration(
-    spec: Experiment, options: "ExportOptions", int8: Int8, trained: "TrainedRanges | None"
+    data: DataSettings, options: "ExportOptions", int8: Int8, trained: "TrainedRanges | None"
 ) -> "Calibration | None":
     """Returns a function that measures ranges; None if none are needed or training learned them."""
     if trained is not None and int8.cal_json_file is None:
@@ -284,11 +286,10 @@ def _calibration(
     if trained is not None or not (options.precision == "int8" or int8.cal_cache_file is not None):
         _warn_of_options_without_effect(int8, options.precision, learned=trained is not None)
         return None
-    from frcnn.data.transforms.image_settings import ImageSettings
     from frcnn.exporting.int8.calibration import calibrate
     from frcnn.exporting.int8.calibration_images import CalibrationImages
 
-    if ImageSettings.from_spec(spec).dynamic:
+    if data.image.dynamic:
         raise UsageError(
             "INT8 needs a fixed input size, because a runtime computes it wrongly otherwise; "
             "this model has a dynamic shape (size_min). Export it as fp32 or fp16."
@@ -296,7 +297,7 @@ def _calibration(
     images = CalibrationImages(int8.batches, int8.batch_size, _image_dir(int8), _data_file(int8))
 
     def measure(graph: Any) -> "Ranges":
-        return calibrate(graph, images.load(spec), images.count, int8.cal_method)
+        return calibrate(graph, images.load(data), images.count, int8.cal_method)
 
     return measure
 
@@ -333,15 +334,12 @@ def _data_file(int8: Int8) -> Path | None:
 
 def _write(
     exported: "Exported",
-    spec: Experiment,
+    described: DataSettings | None,
     target: Path,
     int8: Int8,
     engine: "tuple[Engine | None, EngineSettings | None]",
     key: str,
-    *,
-    gen_ds_config: bool,
 ) -> ExportResult:
-    described = spec if gen_ds_config else None
     deepstream = write_together(exported.proto, target, _seal_key(target, key), described)
     files = [target, *_write_ranges(exported, int8)]
     built = None
@@ -354,14 +352,14 @@ def _write(
     return ExportResult(target, built, (*files, *deepstream))
 
 
-def write_together(proto: Any, target: Path, key: str, described: Experiment | None) -> list[Path]:
+def write_together(proto: Any, target: Path, key: str, described: DataSettings | None) -> list[Path]:
     """Writes the model and DeepStream's files, replacing earlier ones in one step.
 
     Args:
         proto: ONNX model.
         target: Exported file.
         key: Key that seals the file; empty for a plain file.
-        described: Spec to write DeepStream's files from; None for no such files.
+        described: Classes and input format to write DeepStream's files from; None for no such files.
 
     Returns:
         DeepStream's files.
@@ -376,10 +374,9 @@ def write_together(proto: Any, target: Path, key: str, described: Experiment | N
         write_onnx(proto, folder / target.name, key)
         if described is None:
             return []
-        from frcnn.data.transforms.image_settings import ImageSettings
         from frcnn.exporting.tensorrt.deepstream import write_deepstream_files
 
-        written = write_deepstream_files(folder, described.class_names, ImageSettings.from_spec(described))
+        written = write_deepstream_files(folder, described.class_names, described.image)
     return [target.with_name(path.name) for path in written]
 
 

@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,12 +28,17 @@ _PATIENCE = 60.0  # seconds that a child may take to exit after it was told to
 _LAST_LINES = 20  # lines of a dead child's output to show
 
 Message = dict[str, Any]
+# Called with the name of a logger, a level and a text.
+OnLog = Callable[[str, int, str], None]
 
 
 def train_in_child(
     request: TrainingRequest,
     on_epoch: OnEpoch | None,
     on_progress: Callable[[Progress], None] | None,
+    *,
+    on_log: OnLog | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> TrainResult:
     """Trains in a child process.
 
@@ -41,6 +46,8 @@ def train_in_child(
         request: Training with all arguments resolved.
         on_epoch: Called after each epoch; returning False ends the training.
         on_progress: Called with the progress.
+        on_log: Called with logger, level and text of each log record, which is logged here otherwise.
+        environment: Variables of the child beside or instead of those of this process.
 
     Returns:
         Result of the training.
@@ -57,14 +64,14 @@ def train_in_child(
                 stdout=output,
                 stderr=output,
                 pass_fds=(writing,),
-                env=_environment(),
+                env={**child_environment(), **(environment or {})},
                 text=True,
                 encoding="utf-8",
             )
         finally:
             os.close(writing)
         with _ended(child):
-            result = _follow(child, messages, request, on_epoch, on_progress)
+            result = _follow(child, messages, request, on_epoch, on_progress, on_log or _log_here)
         if result is not None:
             return result
         raise _death(child.returncode, output)
@@ -95,7 +102,7 @@ def error_message(error: FrcnnError) -> Message:
     }
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """Returns the child's environment, in which it finds the same modules as this process."""
     places = [place or str(Path.cwd()) for place in sys.path]
     return {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "PYTHONPATH": os.pathsep.join(places)}
@@ -107,6 +114,7 @@ def _follow(
     request: TrainingRequest,
     on_epoch: OnEpoch | None,
     on_progress: Callable[[Progress], None] | None,
+    on_log: OnLog,
 ) -> TrainResult | None:
     """Handles the child's messages until it exits; returns its result, or None."""
     _tell(child, json.dumps(request_message(request)))
@@ -115,7 +123,7 @@ def _follow(
         message: Message = json.loads(line)
         kind, value = message["kind"], message["value"]
         if kind == "log":
-            logging.getLogger(value["name"]).log(value["level"], "%s", value["text"])
+            on_log(value["name"], value["level"], value["text"])
         elif kind == "progress" and on_progress is not None:
             on_progress(Progress(**value))
         elif kind == "epoch":
@@ -126,6 +134,10 @@ def _follow(
         elif kind == "result":
             result = _result(value)
     return result
+
+
+def _log_here(name: str, level: int, text: str) -> None:
+    logging.getLogger(name).log(level, "%s", text)
 
 
 def _tell(child: "subprocess.Popen[str]", line: str) -> None:

@@ -1,22 +1,21 @@
 """`frcnn.load`: loads a detector from a model file."""
 
-import os
 from pathlib import Path
 
 from frcnn.api.backend import use_tensorflow
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, model_file
+from frcnn.api.specs import SpecLike, given_spec
 from frcnn.inference.detector import Detector
 from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime, open_model
 from frcnn.packages import needed_for
-from frcnn.spec.python_api import given
-from frcnn.spec.schema.experiment import Experiment
+from frcnn.settings.inference import prediction_settings
 
 
 def load(
     model: Location,
     *,
-    spec: Experiment | str | os.PathLike[str] | None = None,
+    spec: SpecLike | None = None,
     key: str | Path | None = None,
     runtime: Runtime = "auto",
     device: str = "auto",
@@ -54,8 +53,9 @@ def load(
         StoreError: The object on S3 cannot be read.
     """
     options = RunOptions(runtime, device, precision_hint, threads, as_is)
-    settings = None if spec is None else given(Experiment, spec)
-    secret = resolved_key(key, settings.enc_key if settings is not None else None)
+    known = None if spec is None else given_spec(spec)
+    settings = None if known is None else prediction_settings(known)
+    secret = resolved_key(key, known.enc_key if known is not None else None)
     use_tensorflow()
     with model_file(model) as path, needed_for(f"loading {path.name}"):
         return open_model(path, options, settings, secret)

@@ -136,7 +136,8 @@ def prune_file(path: Path, target: Path | None, settings: PruneSettings, key: st
         UsageError: A target cannot be reached.
         ModelError: The model cannot be loaded, or its weights are not finite.
     """
-    from frcnn.model.files.checkpoint import TrainingRecord, load_model, save_model
+    from frcnn.model.files.checkpoint import load_model, save_model
+    from frcnn.model.files.training_record import TrainingRecord
     from frcnn.pruning.prune import plan_detector
     from frcnn.pruning.prune import prune as prune_model
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from frcnn.api.isolated_training import STOP, Message, error_message
+from frcnn.api.specs import parsed_spec
 from frcnn.api.training import Epoch, TrainingRequest, train_here
 from frcnn.console import exit_codes
 from frcnn.console.quiet_import import quiet_tensorflow_import
@@ -16,7 +17,6 @@ from frcnn.console.signals import end_with_parent, terminate_as_interrupt
 from frcnn.errors import FrcnnError, RunError
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
-from frcnn.spec.schema.experiment import Experiment
 
 
 class _Pipe:
@@ -81,7 +81,7 @@ def _train(pipe: _Pipe, request: Message) -> None:
     logger.addHandler(_LogRecords(pipe))
     resolved = TrainingRequest(
         # The parent already logged the warnings about the spec.
-        spec=_spec(request["spec"], request["source"]),
+        spec=parsed_spec(request["spec"], request["source"]),
         results_dir=Path(request["results_dir"]),
         key=request["key"],
         resume=request["resume"],
@@ -93,12 +93,6 @@ def _train(pipe: _Pipe, request: Message) -> None:
     value = dataclasses.asdict(result)
     names = ("model", "last", "best")
     pipe.send("result", {**value, **{name: value[name] and str(value[name]) for name in names}})
-
-
-def _spec(text: str, source: str) -> Experiment:
-    from frcnn.spec.load import parse_experiment
-
-    return parse_experiment(text, source, remarks=False).spec
 
 
 if __name__ == "__main__":

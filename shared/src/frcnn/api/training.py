@@ -1,17 +1,17 @@
 """`frcnn.train`: trains a model from a spec."""
 
 import dataclasses
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from frcnn.api.backend import use_tensorflow
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, local_output, name_of
+from frcnn.api.specs import SpecLike, given_spec
 from frcnn.errors import RunError, UsageError
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
-from frcnn.spec.python_api import given
+from frcnn.settings.training import training_run
 from frcnn.spec.schema.experiment import Experiment
 
 
@@ -76,7 +76,7 @@ OnEpoch = Callable[[Epoch], bool | None]
 
 
 def train(
-    spec: Experiment | str | os.PathLike[str],
+    spec: SpecLike,
     results_dir: Location,
     *,
     resume: bool = False,
@@ -126,7 +126,7 @@ def train(
             Checkpoints that were already written remain.
     """
     folder = local_output(results_dir, "results_dir")
-    known = _overridden(given(Experiment, spec), num_epochs, resume_from_model, retrain_pruned_model)
+    known = _overridden(given_spec(spec), num_epochs, resume_from_model, retrain_pruned_model)
     secret = resolved_key(key, known.enc_key)
     request = TrainingRequest(known, folder, secret, resume, use_amp, strict)
     from frcnn.distributed.world import rank_info
@@ -156,23 +156,22 @@ def train_here(request: TrainingRequest, on_epoch: OnEpoch | None = None) -> Tra
     from frcnn.api.epoch_callback import EpochCallback
     from frcnn.training.continued import finished
     from frcnn.training.run_folder import checkpoint_in, epoch_of
-    from frcnn.training.trainer import train as run
+    from frcnn.training.trainer import train as train_model
 
-    spec, folder = request.spec, request.results_dir
+    run, folder = training_run(request.spec), request.results_dir
     newest = checkpoint_in(folder, "latest") if request.resume and folder.is_dir() else None
-    epochs = spec.training_config.num_epochs
-    if newest is not None and epoch_of(newest.name) >= epochs:
+    if newest is not None and epoch_of(newest.name) >= run.epochs:
         result = finished(folder, request.key)
     else:
         if newest is not None:
-            spec = spec.updated({"training_config.resume_from_model": str(newest)})
-        callbacks = [] if on_epoch is None else [EpochCallback(on_epoch, epochs)]
-        result = run(
-            spec, folder, key=request.key, amp=request.use_amp, strict=request.strict, callbacks=callbacks
+            run = run.resumed_from(newest)
+        callbacks = [] if on_epoch is None else [EpochCallback(on_epoch, run.epochs)]
+        result = train_model(
+            run, folder, key=request.key, amp=request.use_amp, strict=request.strict, callbacks=callbacks
         )
     if result is None or result.checkpoint is None:
         raise RunError("The training saved no model: checkpoint_interval exceeds the number of epochs.")
-    return _result(result.best or result.checkpoint, result.checkpoint, result.best, request.key, epochs)
+    return _result(result.best or result.checkpoint, result.checkpoint, result.best, request.key, run.epochs)
 
 
 def _overridden(
@@ -194,7 +193,7 @@ def _overridden(
 
 
 def _result(model: Path, last: Path, best: Path | None, key: str, epochs: int) -> TrainResult:
-    from frcnn.model.files.checkpoint import read_record
+    from frcnn.model.files.training_record import read_record
 
     newest, chosen = read_record(last, key), read_record(model, key)
     return TrainResult(

@@ -42,9 +42,10 @@ def run(args: argparse.Namespace) -> None:
     from frcnn.drawing.boxes import annotate
     from frcnn.drawing.contact_sheet import contact_sheet
     from frcnn.files import atomic_path
+    from frcnn.settings.data import data_settings
 
     spec = load_spec(args)
-    rows = preview_samples(spec, args.num_images, args.num_variants)
+    rows = preview_samples(data_settings(spec), args.num_images, args.num_variants)
     pictures = [[annotate(s.pixels, s.boxes, s.classes) for s in row] for row in rows]
     headings = ["original", *(f"variant {number + 1}" for number in range(args.num_variants))]
     path = args.output_dir / "augmentation.png"

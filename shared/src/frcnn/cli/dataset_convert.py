@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from frcnn.cli.spec_flags import add_set_flag
+from frcnn.cli.spec_flags import add_set_flag, load_convert_spec
 
 HELP = "Convert a KITTI or COCO data set to TFRecords."
 EXAMPLES = """\
@@ -70,10 +70,9 @@ def run(args: argparse.Namespace) -> None:
     from frcnn.api.converting import convert
     from frcnn.cli.convert_summary import show
     from frcnn.console.status_file import StatusWriter
-    from frcnn.spec import load_dataset_export
 
     report = convert(
-        load_dataset_export(args.dataset_export_spec, args.settings),
+        load_convert_spec(args.dataset_export_spec, args.settings),
         args.output_filename,
         validation_fold=args.validation_fold,
         strict=args.strict,

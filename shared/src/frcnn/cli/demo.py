@@ -113,13 +113,14 @@ def _write_specs(paths: "Paths", found: tuple[str, str, str], epochs: int | None
 
     `found` is the result of `layout`. Without `epochs`, the number of images decides.
     """
+    from frcnn.cli.spec_flags import load_convert_spec
     from frcnn.data.conversion.convert import make_plan
     from frcnn.demo.specs import convert_spec, experiment_spec, survey
     from frcnn.files import write_text
-    from frcnn.spec import load_dataset_export
+    from frcnn.settings.conversion import conversion_settings
 
     write_text(paths.specs / "convert.txt", convert_spec(paths.data, *found))
-    plan = make_plan(load_dataset_export(paths.specs / "convert.txt"))
+    plan = make_plan(conversion_settings(load_convert_spec(paths.specs / "convert.txt")))
     readings = (plan.reader.read(job) for fold in plan.folds for job in fold)
     facts = survey(reading.record for reading in readings if reading.record is not None)
     epochs = epochs or default_epochs(facts.images)

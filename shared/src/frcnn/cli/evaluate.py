@@ -1,19 +1,16 @@
 """`frcnn evaluate`: computes the average precision of a model on the validation set."""
 
 import argparse
-import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.cli.model_flags import add_model_flags, model_path
-from frcnn.cli.spec_flags import load_spec
-from frcnn.errors import UsageError
+from frcnn.cli.spec_flags import load_spec, with_images
 
 if TYPE_CHECKING:
     from frcnn.api.evaluating import EvaluationResult
-    from frcnn.spec import Experiment
 
 HELP = "Compute the average precision of a model on the validation set."
 EXAMPLES = """\
@@ -71,11 +68,13 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     """
     from frcnn.api.evaluating import PAGE, evaluate
     from frcnn.sealing.keys import resolve_key
+    from frcnn.settings.model import named_model
 
     spec = load_spec(args)
     if args.images is not None and args.tfrecords is None:
         spec = with_images(spec, args.images)
-    model = model_path(args.model, spec, "evaluation_config")
+    named = named_model(spec, "evaluation")
+    model = model_path(args.model, named, "evaluation_config", spec.source)
     result = evaluate(
         model,
         spec,
@@ -91,47 +90,14 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     )
     sys.stdout.write(f"{result.table()}\n")
     names = {"metrics.json": "metrics", PAGE: "report"}
-    for path in [*result.files, *_curves_beside(model, spec, args.results_dir, result)]:
+    curves = spec.evaluation_config.visualize_pr_curve and args.results_dir is None
+    for path in [*result.files, *(_curves_beside(model, result) if curves else ())]:
         sys.stdout.write(f"{names.get(path.name, 'precision-recall curve')}: {path}\n")
     return {"kpi": result.report.logs()}
 
 
-def with_images(spec: "Experiment", folder: Path) -> "Experiment":
-    """Replaces the image folder of the validation set.
-
-    Args:
-        spec: Experiment spec.
-        folder: Folder of the images.
-
-    Returns:
-        Changed copy.
-
-    Raises:
-        UsageError: The folder does not exist, or the spec has several data sources.
-    """
-    if not folder.is_dir():
-        raise UsageError(f"--images {folder}: no such folder")
-    data = spec.dataset_config
-    if data.validation_data_source is not None:
-        source = dataclasses.replace(data.validation_data_source, image_directory_path=str(folder))
-        data = dataclasses.replace(data, validation_data_source=source)
-    elif len(data.data_sources) == 1:
-        source = dataclasses.replace(data.data_sources[0], image_directory_path=str(folder))
-        data = dataclasses.replace(data, data_sources=(source,))
-    else:
-        raise UsageError(
-            f"--images {folder}: the spec has {len(data.data_sources)} data_sources; add --tfrecords, or set "
-            "dataset_config.data_sources[N].image_directory_path with --set"
-        )
-    return dataclasses.replace(spec, dataset_config=data)
-
-
-def _curves_beside(
-    model: Path, spec: "Experiment", results_dir: Path | None, result: "EvaluationResult"
-) -> Sequence[Path]:
-    """Saves the curves next to the model if the spec enables them and there is no results folder."""
-    if results_dir is not None or not spec.evaluation_config.visualize_pr_curve:
-        return ()
+def _curves_beside(model: Path, result: "EvaluationResult") -> Sequence[Path]:
+    """Saves the curves next to the model."""
     from frcnn.evaluation.plots import save_curves
 
     return save_curves(result.report, model.parent)

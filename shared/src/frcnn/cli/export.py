@@ -13,7 +13,7 @@ from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
     from frcnn.api.exporting import Int8
-    from frcnn.spec import Experiment
+    from frcnn.model.settings import Geometry
 
 HELP = "Export a model as ONNX, with standard operators for any runtime or with TensorRT plugins."
 EXAMPLES = """\
@@ -47,6 +47,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "otherwise the name of the model with suffix .onnx)",
     )
     add("--force", action="store_true", help="overwrite existing files")
+    _add_graph_flags(parser)
+    add("-r", "--results_dir", type=Path, metavar="DIR", help="folder for status.json")
+    export_int8.add_arguments(parser)
+    export_engine.add_arguments(parser)
+
+
+def _add_graph_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that choose the form of the graph."""
+    add = parser.add_argument
     add(
         "--graph",
         choices=("standard", "plugin"),
@@ -83,9 +92,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="write labels.txt and nvinfer_config.txt for DeepStream next to the output; uses --graph plugin",
     )
-    add("-r", "--results_dir", type=Path, metavar="DIR", help="folder for status.json")
-    export_int8.add_arguments(parser)
-    export_engine.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
@@ -99,6 +105,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     """
     from frcnn.api.exporting import export
     from frcnn.sealing.keys import resolve_key
+    from frcnn.settings.model import geometry_of
 
     model = found_model(args.model)
     spec = load_spec(args)
@@ -121,7 +128,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
         key=key,
         force=args.force,
     )
-    sys.stdout.write(f"{_description(args, spec, int8)}\nexported model: {result.model}\n")
+    sys.stdout.write(f"{_description(args, geometry_of(spec), int8)}\nexported model: {result.model}\n")
     names = {args.cal_cache_file: "calibration cache", args.cal_json_file: "tensor scales"}
     for path in result.files[1:]:
         name = "engine" if path == result.engine else names.get(path, "DeepStream")
@@ -164,10 +171,7 @@ def output_file(given: Path | None, model: Path, *, sealed: bool = False) -> Pat
     return given.with_name(f"{given.name}.onnx")
 
 
-def _description(args: argparse.Namespace, spec: "Experiment", int8: "Int8") -> str:
-    from frcnn.model.spec_settings import geometry_of
-
-    geometry = geometry_of(spec)
+def _description(args: argparse.Namespace, geometry: "Geometry", int8: "Int8") -> str:
     batch = "any batch size" if args.static_batch_size == -1 else f"batch size {args.static_batch_size}"
     sides = "HxW, any H and W" if geometry.dynamic else f"{geometry.height}x{geometry.width}"
     precision = args.data_type

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frcnn.cli.model_flags import add_model_flags, model_path, runtime_choice
+from frcnn.cli.model_flags import add_model_flags, model_path, run_options
 from frcnn.cli.spec_flags import load_spec
 from frcnn.console.foreign_text import printable
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
     from frcnn.inference.run import Summary
-    from frcnn.inference.settings import InferenceSettings
+    from frcnn.settings.inference import InferenceSettings
 
 HELP = "Detect objects in a folder of images."
 EXAMPLES = """\
@@ -75,29 +75,21 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     Returns:
         Numbers of images and objects for the status file.
     """
-    from frcnn.data.image_files import find_images
-    from frcnn.inference.settings import InferenceSettings
+    from frcnn.api.inferring import infer
     from frcnn.sealing.keys import resolve_key
+    from frcnn.settings.inference import inference_settings, prediction_settings
+    from frcnn.settings.model import named_model
 
     spec = load_spec(args, own_settings(args))
-    settings = InferenceSettings.from_spec(spec, results_dir=args.results_dir, captions=args.captions)
-    if args.images is not None and args.images.is_file():
-        images = [Path(args.images.name)]
-    else:
-        images = find_images(settings.images_dir, leave_out=(settings.image_output_dir,))
-    model = model_path(args.model, spec, "inference_config")
-    key = resolve_key(args.key, spec.enc_key)
-
-    from frcnn.data.transforms.preprocess import ImageSettings
-    from frcnn.inference.load import load_detector
-    from frcnn.inference.run import run_inference
-
-    detector = load_detector(model, spec, key, "inference", runtime_choice(args), as_is=args.as_is)
-    summary = run_inference(
-        detector,
-        images,
+    settings = inference_settings(spec, results_dir=args.results_dir, captions=args.captions)
+    model = model_path(args.model, named_model(spec, "inference"), "inference_config", spec.source)
+    summary = infer(
+        model,
         settings,
-        ImageSettings.from_spec(spec),
+        prediction_settings(spec),
+        only=args.images.name if args.images is not None and args.images.is_file() else "",
+        key=resolve_key(args.key, spec.enc_key),
+        options=run_options(args),
         strict=args.strict,
         apply_exif=args.apply_exif,
     )

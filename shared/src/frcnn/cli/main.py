@@ -34,8 +34,8 @@ def tao_main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None, program: str) -> int:
-    words = list(sys.argv[1:] if argv is None else argv)
     try:
+        words = list(sys.argv[1:] if argv is None else argv)
         from frcnn.cli.dispatch import dispatch, dispatch_tao
         from frcnn.console.streams import finish_streams, settle_streams
 

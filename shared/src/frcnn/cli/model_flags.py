@@ -3,7 +3,7 @@
 import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from frcnn.cli.spec_flags import add_spec_flags
 from frcnn.errors import ModelError, Problem, SpecError
@@ -11,7 +11,7 @@ from frcnn.training.run_folder import find_checkpoint
 
 if TYPE_CHECKING:
     from frcnn.inference.onnx_sessions import RuntimeChoice
-    from frcnn.spec import Experiment
+    from frcnn.inference.open_model import RunOptions
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,20 @@ def add_runtime_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def run_options(args: argparse.Namespace) -> "RunOptions":
+    """Returns runtime and options of the model from the flags of `add_model_flags`.
+
+    Args:
+        args: Parsed flags.
+
+    Returns:
+        Options of the model.
+    """
+    from frcnn.inference.open_model import RunOptions
+
+    return RunOptions(args.runtime or "auto", precision_hint=args.precision_hint or None, as_is=args.as_is)
+
+
 def runtime_choice(args: argparse.Namespace) -> "RuntimeChoice | None":
     """Returns the runtime selected by the flags of `add_runtime_flags`.
 
@@ -89,17 +103,14 @@ def runtime_choice(args: argparse.Namespace) -> "RuntimeChoice | None":
     return RuntimeChoice(args.runtime or "onnxruntime", args.precision_hint)
 
 
-def model_path(
-    given: Path | None, spec: "Experiment", section: Literal["evaluation_config", "inference_config"]
-) -> Path:
-    """Returns the path of the model to load.
-
-    `-m` takes precedence, then the engine of the deprecated `trt_*` message, then `model` of the section.
+def model_path(given: Path | None, named: str, section: str, source: str) -> Path:
+    """Returns the path of the model to load; `-m` takes precedence.
 
     Args:
         given: Value of `-m`; `None` if it is not given.
-        spec: Experiment spec.
-        section: Section of the spec.
+        named: Model that the spec names; empty for none.
+        section: Section of the spec that names it.
+        source: Name of the spec in messages.
 
     Returns:
         Path of a model file.
@@ -108,18 +119,13 @@ def model_path(
         SpecError: None of them is set.
         ModelError: The file does not exist.
     """
-    if section == "evaluation_config":
-        model, engine = spec.evaluation_config.model, spec.evaluation_config.trt_evaluation
-    else:
-        model, engine = spec.inference_config.model, spec.inference_config.trt_inference
-    named = (engine.trt_engine if engine else "") or model
     if given is None and not named:
         problem = Problem(f"{section}.model", "not set; set it or use -m")
-        raise SpecError(spec.source, [problem])
+        raise SpecError(source, [problem])
     path = found_model(given if given is not None else Path(named))
     if not path.is_file():
-        source = "-m" if given is not None else f"{section} of {spec.source}"
-        raise ModelError(f"{path}, given by {source}, does not exist; expected a model file")
+        origin = "-m" if given is not None else f"{section} of {source}"
+        raise ModelError(f"{path}, given by {origin}, does not exist; expected a model file")
     return path
 
 

@@ -1,6 +1,7 @@
 """`frcnn onnx verify`: compares the detections of an exported model with those of its original."""
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from frcnn.cli.spec_flags import add_spec_flags, load_spec
 from frcnn.errors import RunError
 
 if TYPE_CHECKING:
-    from frcnn.spec import Experiment
+    from frcnn.settings.evaluation import EvaluationRun
 
 HELP = "Compare an exported model with the model it was exported from, on real images."
 EXAMPLES = """\
@@ -79,6 +80,8 @@ def run(args: argparse.Namespace) -> dict[str, object]:
     """
     from frcnn.api.comparing import compare
     from frcnn.sealing.keys import resolve_key
+    from frcnn.settings.evaluation import evaluation_run
+    from frcnn.settings.model import expected_model
 
     spec = load_spec(args)
     key = resolve_key(args.key, spec.enc_key)
@@ -101,7 +104,8 @@ def run(args: argparse.Namespace) -> dict[str, object]:
     kpi: dict[str, object] = {"unmatched": found.unmatched, "box_error": found.box_error}
     if args.map:
         limit = _MAP_TOLERANCE[found.precision] if args.map_tolerance is None else args.map_tolerance
-        difference = _map_difference(args, spec, key, limit)
+        settings = dataclasses.replace(evaluation_run(spec), expected=expected_model(spec, "inference"))
+        difference = _map_difference(args, settings, key, limit)
         kpi["map_difference"] = difference
         if abs(difference) > limit:
             faults.append(f"mAP differs by {difference:+.4f}")
@@ -110,16 +114,16 @@ def run(args: argparse.Namespace) -> dict[str, object]:
     return {"kpi": kpi}
 
 
-def _map_difference(args: argparse.Namespace, spec: "Experiment", key: str, limit: float) -> float:
+def _map_difference(args: argparse.Namespace, settings: "EvaluationRun", key: str, limit: float) -> float:
     """Returns the mAP of the exported model minus that of its original, with inference_config settings."""
     from frcnn.data.input.dataset import validation_dataset
     from frcnn.evaluation.evaluator import evaluate
     from frcnn.inference.load import load_detector
 
-    reference = load_detector(args.against, spec, key, mode="inference", as_is=True)
-    exported = load_detector(args.model, spec, key, "inference", runtime_choice(args), as_is=True)
-    dataset = validation_dataset(spec, batch_size=spec.evaluation_config.batch_size)
-    values = [evaluate(each, dataset, spec).mean_ap for each in (reference, exported)]
+    reference = load_detector(args.against, settings.expected, key, as_is=True)
+    exported = load_detector(args.model, settings.expected, key, runtime_choice(args), as_is=True)
+    dataset = validation_dataset(settings.data, batch_size=settings.batch_size)
+    values = [evaluate(each, dataset, settings.evaluation).mean_ap for each in (reference, exported)]
     before, after = (0.0 if value is None else value for value in values)
     sys.stdout.write(f"mAP: reference {before:.4f}, exported {after:.4f}, tolerance {limit:g}\n")
     return after - before

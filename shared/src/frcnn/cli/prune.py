@@ -46,6 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY",
         help="key of both model files (safer: FRCNN_KEY, or -k @FILE)",
     )
+    _add_selection_flags(parser)
+    _add_target_flags(parser)
+    add("--dry_run", action="store_true", help="show the result without writing a model")
+    add("--force", action="store_true", help="overwrite an existing file, even the model given by -m")
+    add("--results_dir", type=Path, metavar="DIR", help=f"folder for status.json and {REPORT}")
+
+
+def _add_selection_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that choose the filters to keep."""
+    add = parser.add_argument
     add(
         *("-n", "--normalizer"),
         choices=NORMALIZERS,
@@ -86,6 +96,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LAYER",
         help="layers to leave unpruned",
     )
+
+
+def _add_target_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of a search for the threshold."""
+    add = parser.add_argument
     add(
         "--target_params",
         type=float,
@@ -105,9 +120,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="RoIs per image for counting operations (default: 300)",
     )
-    add("--dry_run", action="store_true", help="show the result without writing a model")
-    add("--force", action="store_true", help="overwrite an existing file, even the model given by -m")
-    add("--results_dir", type=Path, metavar="DIR", help=f"folder for status.json and {REPORT}")
 
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:

@@ -29,6 +29,7 @@ class Task:
 _OWN = (
     Task("dataset_convert", "frcnn.cli.dataset_convert", "convert labels and images to TFRecords"),
     Task("train", "frcnn.cli.train", "train a detector, or resume a training"),
+    Task("tune", "frcnn.cli.tune", "search the fields of a spec for the best detector"),
     Task("evaluate", "frcnn.cli.evaluate", "compute the average precision on the validation set"),
     Task("inference", "frcnn.cli.inference", "detect objects in a folder of images"),
     Task("prune", "frcnn.cli.prune", "remove the least important filters of a model"),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from frcnn.cli.spec_flags import add_spec_flags, load_spec
+from frcnn.cli.spec_flags import add_spec_flags, load_spec, spec_in
 from frcnn.errors import UsageError
 
 HELP = "Train a detector, resume a training, or retrain a pruned model."
@@ -96,10 +96,12 @@ def train_here(args: argparse.Namespace) -> dict[str, Any]:
         logging.getLogger("frcnn").setLevel(logging.WARNING)  # only rank 0 logs
     spec = load_spec(args, own_settings(args))
     key = resolve_key(args.enc_key, spec.enc_key)
+    from frcnn.settings.training import training_run
     from frcnn.training.trainer import train
 
     world = join(half=args.fp16_allreduce)
-    result = train(spec, args.results_dir, key=key, amp=args.use_amp, strict=args.strict, world=world)
+    run = training_run(spec)
+    result = train(run, args.results_dir, key=key, amp=args.use_amp, strict=args.strict, world=world)
     names = {"last": result.checkpoint, "best": result.best}
     return {name: path and str(path) for name, path in names.items()} | {"kpi": result.metrics()}
 
@@ -118,7 +120,6 @@ def own_settings(args: argparse.Namespace) -> list[str]:
         SpecError: The spec cannot be read.
     """
     from frcnn.spec.assignments import assignment
-    from frcnn.spec.load import parse_experiment, read_text
 
     settings = []
     if args.resume is not None:
@@ -127,10 +128,10 @@ def own_settings(args: argparse.Namespace) -> list[str]:
         if args.epochs < 1:
             raise UsageError(f"--epochs {args.epochs}: expected 1 or more")
         settings.append(assignment("training_config.num_epochs", args.epochs))
-        source = str(args.experiment_spec)
-        text, given = read_text(args.experiment_spec), [*args.settings, *settings]
-        spec = parse_experiment(text, source, remarks=False, settings=given).spec
-        if spec.training_config.checkpoint_interval > args.epochs:
+        if (
+            spec_in(args.experiment_spec, [*args.settings, *settings]).training_config.checkpoint_interval
+            > args.epochs
+        ):
             # Otherwise a shortened training would save no model.
             settings.append(assignment("training_config.checkpoint_interval", args.epochs))
     return settings
@@ -142,14 +143,9 @@ def _processes(args: argparse.Namespace) -> int:
     Raises:
         UsageError: The flags do not match this number.
     """
-    from frcnn.spec.load import parse_experiment, read_text
-
     if args.gpus == 1 and not args.num_processes_given:
         return 1
-    source = str(args.experiment_spec)
-    text = read_text(args.experiment_spec)
-    spec = parse_experiment(text, source, remarks=False, settings=args.settings).spec
-    each = len(spec.training_config.model_parallelism) or 1
+    each = len(spec_in(args.experiment_spec, args.settings).training_config.model_parallelism) or 1
     processes = int(args.num_processes) if args.num_processes_given else max(1, args.gpus // each)
     if args.gpus != processes * each:
         needing = f"{processes} processes need" if processes > 1 else "1 process needs"

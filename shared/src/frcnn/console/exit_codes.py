@@ -95,7 +95,7 @@ def _environment_message(error: BaseException) -> str | None:
         return (
             "out of memory; lower batch_size_per_gpu (batch_size in evaluation_config or inference_config), "
             "then the input size, roi_mini_batch and rpn_pre_nms_top_N, or take a smaller arch; training "
-            "needs less with --use_amp, too"
+            "needs less with use_amp, too"
         )
     return None
 

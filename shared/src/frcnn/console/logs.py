@@ -30,7 +30,7 @@ class _StandardErrorHandler(logging.StreamHandler):  # type: ignore[type-arg]  #
         logging.Handler.__init__(self)
 
     @property
-    def stream(self) -> TextIO:  # type: ignore[override]  # the base class keeps one stream for good
+    def stream(self) -> TextIO:  # the base class keeps one stream for good
         return sys.stderr
 
 

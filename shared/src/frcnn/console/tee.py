@@ -47,7 +47,7 @@ def escaped_stdout() -> Iterator[None]:
     if isinstance(before, io.TextIOWrapper):
         # What its encoding has not.
         before.reconfigure(errors="backslashreplace")
-    sys.stdout = _Escaped(before)  # type: ignore[assignment]  # all that print and rich ask for
+    sys.stdout = _Escaped(before)  # has all that print and rich ask for
     try:
         yield
     finally:
@@ -59,7 +59,7 @@ def tee_stdout(path: Path) -> Iterator[None]:
     """Appends standard output to `path` within the block."""
     with path.open("a", encoding="utf-8", errors="backslashreplace") as copy:
         before = sys.stdout
-        sys.stdout = _Tee(before, copy)  # type: ignore[assignment]  # all that print and rich ask for
+        sys.stdout = _Tee(before, copy)  # has all that print and rich ask for
         try:
             yield
         finally:

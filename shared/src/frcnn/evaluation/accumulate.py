@@ -166,7 +166,7 @@ def merge(tallies: Sequence[EvaluationState]) -> EvaluationState:
         return np.concatenate([getattr(each, name) for each in tallies])
 
     def summed(name: str) -> np.ndarray:
-        return np.sum([getattr(each, name) for each in tallies], axis=0)
+        return np.asarray(np.sum([getattr(each, name) for each in tallies], axis=0))
 
     return EvaluationState(
         scores=joined("scores"),

@@ -30,7 +30,7 @@ class Curve:
     @property
     def precision(self) -> np.ndarray:
         """Precision at each score, float64 `[P]`."""
-        return self.found / self.shown
+        return np.asarray(self.found / self.shown)
 
     @property
     def envelope(self) -> np.ndarray:

@@ -18,7 +18,6 @@ from frcnn.model.batch_detector import DetectionBatch, Detector
 
 if TYPE_CHECKING:
     from frcnn.data.input.dataset import Dataset
-    from frcnn.spec.schema.experiment import Experiment
 
 # Number of images whose states are kept separately before they are merged.
 _MOST_FRESH = 256
@@ -83,7 +82,7 @@ class Evaluator:
 def evaluate(
     detector: Detector,
     dataset: "Dataset",
-    spec: "Experiment",
+    settings: EvaluationSettings,
     *,
     description: str = "evaluating",
     share: Callable[[EvaluationState], Iterable[EvaluationState]] = lambda tally: [tally],
@@ -93,8 +92,8 @@ def evaluate(
 
     Args:
         detector: Detector for preprocessed images.
-        dataset: Result of `frcnn.data.input.dataset.validation_dataset` for `spec`.
-        spec: Checked spec; gives classes, IoU thresholds and kind of AP.
+        dataset: Result of `frcnn.data.input.dataset.validation_dataset`.
+        settings: Classes, IoU thresholds and kind of AP.
         description: Label of the progress bar.
         share: Function from the state of this rank to those of all ranks, if `dataset` is one rank's share.
         inspection: Error analysis that also gets every batch.
@@ -102,7 +101,6 @@ def evaluate(
     Returns:
         Metrics of all images.
     """
-    settings = EvaluationSettings.from_spec(spec)
     evaluator = Evaluator(settings)
     seen = collect(detector, dataset, settings, description=description, inspection=inspection)
     for tally in share(seen):

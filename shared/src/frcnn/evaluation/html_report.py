@@ -1,27 +1,21 @@
 """Writes an evaluation as one self-contained HTML file: no script, no network, light and dark."""
 
 import dataclasses
-import datetime
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-import frcnn
-from frcnn.console.foreign_text import printable
+from frcnn.data.transforms.image_settings import ImageSettings
 from frcnn.drawing.colors import class_color
+from frcnn.drawing.page import save_page
 from frcnn.errors import UsageError
 from frcnn.evaluation.average_precision import Curve
 from frcnn.evaluation.inspection import BINS, SIZES, ErrorAnalysis
 from frcnn.evaluation.report import ClassResult, Report
-from frcnn.evaluation.settings import iou_label
-from frcnn.files import write_text
+from frcnn.evaluation.settings import EvaluationSettings, iou_label
 from frcnn.limits import read_json
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
 
 TEMPLATE = "report.html.jinja"
 # Width and height of a chart's plane in units of its view box.
@@ -46,22 +40,22 @@ class Subject:
     former: str = ""
 
 
-def error_analysis_for(spec: "Experiment") -> ErrorAnalysis:
-    """Creates an error analysis for a spec, with detections as `inference_config` would show them.
+def error_analysis_for(
+    settings: EvaluationSettings, images: ImageSettings, shown_score: float
+) -> ErrorAnalysis:
+    """Creates an error analysis, with detections as inference would show them.
 
     Args:
-        spec: Checked spec.
+        settings: Settings of the evaluation.
+        images: Input format of the network.
+        shown_score: Lowest score of detections that inference shows, 0 to 1.
 
     Returns:
         Error analysis without images.
     """
-    from frcnn.data.transforms.preprocess import ImageSettings
-    from frcnn.evaluation.settings import EvaluationSettings
-
-    images = ImageSettings.from_spec(spec)
     return ErrorAnalysis(
-        EvaluationSettings.from_spec(spec),
-        shown_score=spec.inference_config.bbox_visualize_threshold,
+        settings,
+        shown_score=shown_score,
         # In the channel order of the network; pixels are converted to RGB afterwards.
         mean=np.asarray(images.mean, np.float32),
         scale=images.scale,
@@ -106,16 +100,8 @@ def save_html(
         subject: Names of the evaluated model and data.
         former: Parsed `metrics.json` of the model to compare with, or `None`.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    source = files("frcnn.evaluation").joinpath("templates", TEMPLATE).read_text("utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(number=_number, change=_change)
-    # Names come from labels and files, so control characters must be escaped.
-    environment.finalize = lambda value: printable(value, None) if type(value) is str else value
-    write_text(path, environment.from_string(source).render(_content(report, inspection, subject, former)))
+    content = _content(report, inspection, subject, former)
+    save_page(path, "frcnn.evaluation", TEMPLATE, content, {"change": _change})
 
 
 def _content(
@@ -156,8 +142,6 @@ def _content(
         "false_alarms": list(inspection.false_alarms),
         "misses": list(inspection.misses),
         "plane": (PLANE_WIDTH, PLANE_HEIGHT),
-        "version": frcnn.__version__,
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
 
 
@@ -242,10 +226,6 @@ def _classes_of(former: Mapping[str, Any] | None, label: str) -> Mapping[str, An
         return {}
     found = former.get("iou", {}).get(label, {}).get("classes", {})
     return found if isinstance(found, Mapping) else {}
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return "\N{EN DASH}" if value is None else f"{value:.{digits}f}"
 
 
 def _change(value: float | None, before: float | None) -> str:

@@ -264,4 +264,4 @@ def _sides(box: np.ndarray) -> tuple[float, float]:
 
 def _areas(boxes: np.ndarray) -> np.ndarray:
     sides = np.asarray(boxes, float)[:, 2:] - np.asarray(boxes, float)[:, :2] + 1.0
-    return np.prod(sides, axis=-1)
+    return np.asarray(np.prod(sides, axis=-1))

@@ -103,4 +103,4 @@ def _match_by_coco(
 
 
 def _has_area(boxes: np.ndarray) -> np.ndarray:
-    return np.all(boxes[..., 2:] > boxes[..., :2], axis=-1)
+    return np.asarray(np.all(boxes[..., 2:] > boxes[..., :2], axis=-1))

@@ -1,10 +1,6 @@
 """Settings of an evaluation: classes, IoU thresholds, and the kind of average precision."""
 
 import dataclasses
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import EvaluationConfig, Experiment
 
 DEFAULT_IOU = 0.5  # if the spec sets neither a threshold nor a range; default in TAO's user guide
 RPN_RECALL_IOU = 0.5  # independent of the IoU thresholds, as in TAO (docs/evaluation.md)
@@ -33,25 +29,6 @@ class EvaluationSettings:
     def metric(self) -> str:
         """`VOC07` or `VOC12`."""
         return "VOC07" if self.voc07 else "VOC12"
-
-    @classmethod
-    def from_spec(cls, spec: "Experiment") -> "EvaluationSettings":
-        """Reads the settings from `evaluation_config`.
-
-        Args:
-            spec: Checked spec.
-
-        Returns:
-            Settings of the evaluation.
-        """
-        config = spec.evaluation_config
-        return cls(
-            class_names=tuple(spec.class_names),
-            iou_thresholds=_iou_thresholds(config),
-            score_threshold=config.object_confidence_thres,
-            voc07=config.use_voc07_11point_metric,
-            coco_matching=config.coco_matching,
-        )
 
 
 def iou_range(start: float, end: float, step: float) -> tuple[float, ...]:
@@ -83,10 +60,3 @@ def iou_label(iou: float) -> str:
     """
     exact = f"{iou:.6f}".rstrip("0")
     return exact if len(exact) > len("0.50") else f"{iou:.2f}"
-
-
-def _iou_thresholds(config: "EvaluationConfig") -> tuple[float, ...]:
-    wanted = config.gt_matching_iou_threshold_range
-    if wanted is not None:
-        return iou_range(wanted.start, wanted.end, wanted.step)
-    return (round(config.gt_matching_iou_threshold or DEFAULT_IOU, 6),)

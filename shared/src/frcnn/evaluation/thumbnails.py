@@ -3,20 +3,16 @@
 H and W are in pixels of the network input.
 """
 
-import base64
 import dataclasses
-import io
 from collections.abc import Iterator
 from typing import Self
 
 import numpy as np
 
-# Errors to keep, longer side of an image in px, and margin around a box as a share of the box's longer side.
+from frcnn.drawing.thumbnail import Thumbnail, cut
+
+# Errors to keep.
 KEPT = 12
-SIDE = 176
-SURROUNDINGS = 0.6
-_SMALLEST = 48.0  # shortest shown side, px of the network input
-_LINE = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +36,7 @@ class ErrorExample:
     @property
     def data_uri(self) -> str:
         """Image for the `src` of an `<img>`."""
-        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
+        return Thumbnail(self.png, "png", self.width, self.height).data_uri
 
     @classmethod
     def cut(
@@ -58,25 +54,8 @@ class ErrorExample:
         Returns:
             Error with its image.
         """
-        from PIL import Image, ImageDraw
-
-        from frcnn.drawing.colors import class_color, text_color
-
-        y1, x1, y2, x2 = _window(box, pixels.shape[:2])
-        part = Image.fromarray(np.ascontiguousarray(pixels[y1:y2, x1:x2]))
-        scale = SIDE / max(part.size)
-        part = part.resize((max(1, round(part.width * scale)), max(1, round(part.height * scale))))
-        corners = [(box[at] - origin + extra) * scale for at, origin, extra in
-                   ((1, x1, 0), (0, y1, 0), (3, x1, 1), (2, y1, 1))]  # fmt: skip
-        left, top = (max(0.0, each) for each in corners[:2])
-        right, bottom = (min(limit - 1.0, each) for each, limit in zip(corners[2:], part.size, strict=True))
-        draw, color = ImageDraw.Draw(part), class_color(class_index)
-        outline = (max(left - 1, 0), max(top - 1, 0), right + 1, bottom + 1)
-        draw.rectangle(outline, outline=text_color(color))
-        draw.rectangle((left, top, max(right, left), max(bottom, top)), outline=color, width=_LINE)
-        buffer = io.BytesIO()
-        part.save(buffer, "PNG", optimize=True)
-        return cls(priority, buffer.getvalue(), part.width, part.height, caption)
+        found = cut(pixels, box, class_index)
+        return cls(priority, found.content, found.width, found.height, caption)
 
 
 class TopErrors:
@@ -112,16 +91,3 @@ class TopErrors:
     def __len__(self) -> int:
         """Returns the number of errors."""
         return len(self._kept)
-
-
-def _window(box: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Returns y1, x1, y2, x2 of the shown part of an image: the box with its surroundings."""
-    edges: list[int] = []
-    sides = [float(box[2] - box[0] + 1), float(box[3] - box[1] + 1)]
-    shown = max(_SMALLEST, (1.0 + 2.0 * SURROUNDINGS) * max(sides))
-    for axis in (0, 1):
-        middle = (float(box[axis]) + float(box[axis + 2])) / 2.0
-        length = min(shown, size[axis])
-        start = min(max(0.0, middle - length / 2.0), size[axis] - length)
-        edges += [int(start), int(np.ceil(start + length))]
-    return edges[0], edges[2], edges[1], edges[3]

@@ -4,14 +4,13 @@ import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import onnx
 from onnx import version_converter
 
 import frcnn
-from frcnn.data.transforms.preprocess import ImageSettings
 from frcnn.errors import ModelError, UsageError
 from frcnn.exporting.int8.qdq import Profile, Ranges, insert_pairs
 from frcnn.exporting.int8.trained_ranges import TrainedRanges
@@ -21,14 +20,11 @@ from frcnn.exporting.onnx.float16 import to_half
 from frcnn.exporting.onnx.from_keras import LARGEST_OPSET, Part, convert_features, convert_head
 from frcnn.exporting.onnx.shapes import without_large_constants
 from frcnn.exporting.record import PROPERTY, ExportRecord
-from frcnn.model.build import detection_settings
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.qat.insert import from_qat, is_qat
 from frcnn.model.settings import DetectionSettings
 from frcnn.sealing.sealed_file import created
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
+from frcnn.settings.exporting import ExportSettings
 
 log = logging.getLogger(__name__)
 
@@ -120,15 +116,18 @@ def split_trained(model: FasterRCNN) -> tuple[FasterRCNN, TrainedRanges | None]:
 
 
 def export_onnx(
-    model: FasterRCNN, spec: "Experiment", options: ExportOptions, calibration: Calibration | None = None
+    model: FasterRCNN,
+    settings: ExportSettings,
+    options: ExportOptions,
+    calibration: Calibration | None = None,
 ) -> Any:
     """Exports a detector to a validated ONNX ModelProto, as `export_with_ranges`."""
-    return export_with_ranges(model, spec, options, calibration).proto
+    return export_with_ranges(model, settings, options, calibration).proto
 
 
 def export_with_ranges(
     model: FasterRCNN,
-    spec: "Experiment",
+    settings: ExportSettings,
     options: ExportOptions,
     calibration: Calibration | None = None,
     trained: TrainedRanges | None = None,
@@ -137,7 +136,7 @@ def export_with_ranges(
 
     Args:
         model: Detector without fake quantization.
-        spec: Spec whose `inference_config` defines proposals and NMS.
+        settings: Proposals, NMS and input format.
         options: Options of the file.
         calibration: Function that measures ranges; required for INT8 without `trained`. If given, it is
             called for other precisions too, unless there are `trained` ranges.
@@ -156,7 +155,7 @@ def export_with_ranges(
             "(size_min); use the standard graph",
             argument="graph",
         )
-    settings = detection_settings(spec.inference_config)
+    detection = settings.detection
     batch = DYNAMIC_BATCH if options.batch_size is None else options.batch_size
     own = standard_graph.OPSET if options.graph == "standard" else plugin_graph.OPSET
     opset = options.opset or own
@@ -168,27 +167,29 @@ def export_with_ranges(
     if trained is not None:
         ranges, limits = trained.of_tensors(features, head), trained.of_weights(model, features, head)
     elif calibration is not None:
-        ranges = calibration(_calibration_graph(model, settings, features, head, converted))
+        ranges = calibration(_calibration_graph(model, detection, features, head, converted))
     if options.precision == "fp16":
         features, head = to_half(features), to_half(head)
     if options.cpu_fast_head:
         head = _fast(head, converted)
     if options.graph == "standard":
-        _warn_of_limits(settings.proposals.pre_nms)
-        proto = standard_graph.standard_graph(model, settings, features, head, batch)
+        _warn_of_limits(detection.proposals.pre_nms)
+        proto = standard_graph.standard_graph(model, detection, features, head, batch)
         if opset != standard_graph.OPSET:
             proto = version_converter.convert_version(proto, opset)
     else:
-        bits = spec.inference_config.nms_score_bits
         proto = plugin_graph.plugin_graph(
-            model, settings, features, head, batch, opset=opset, score_bits=bits
+            model, detection, features, head, batch, opset=opset, score_bits=settings.score_bits
         )
     if options.precision == "int8":
         proto = insert_pairs(proto, ranges, options.profile, limits)
-    preprocessing = dataclasses.asdict(ImageSettings.from_spec(spec))
-    threshold = spec.inference_config.bbox_visualize_threshold
     record = ExportRecord(
-        options.graph, options.precision, model.geometry, settings, preprocessing, threshold
+        options.graph,
+        options.precision,
+        model.geometry,
+        detection,
+        dataclasses.asdict(settings.image),
+        settings.visualize_threshold,
     )
     return Exported(_finish(proto, record, options), ranges)
 

@@ -155,4 +155,4 @@ def _raw_size(weight: Any) -> int:
     bits = {"int4": 4, "uint4": 4, "float4_e2m1fn": 4, "int2": 2, "uint2": 2}.get(
         kind.name, 8 * kind.itemsize
     )
-    return -(-math.prod(weight.dims) * bits // 8)
+    return int(-(-math.prod(weight.dims) * bits // 8))

@@ -10,7 +10,7 @@ from frcnn.errors import ModelError, UsageError
 if TYPE_CHECKING:
     from frcnn.inference.onnx_sessions import RuntimeChoice
     from frcnn.model.batch_detector import Detector
-    from frcnn.spec import Experiment
+    from frcnn.model.settings import ExpectedModel
 
 Kind = Literal["keras", "onnx", "engine"]
 _START = 1024
@@ -31,9 +31,8 @@ _EXPORTED = (".onnx", ".etlt")
 
 def load_detector(
     path: Path,
-    spec: "Experiment",
+    expected: "ExpectedModel",
     key: str = "",
-    mode: str = "evaluation",
     runtime: "RuntimeChoice | None" = None,
     *,
     as_is: bool = False,
@@ -43,9 +42,8 @@ def load_detector(
 
     Args:
         path: Existing file.
-        spec: Spec with thresholds, classes and input size.
+        expected: Expected classes and input size, and settings of the detections.
         key: Key of a sealed file; empty for a plain one.
-        mode: Section of the spec to use: `evaluation` or `inference`.
         runtime: Runtime of an exported model; None for the default.
         as_is: Whether to run an exported graph unchanged; otherwise a faster form of its head is used on
             CPUs.
@@ -66,16 +64,16 @@ def load_detector(
         from frcnn.inference.onnx_sessions import RuntimeChoice
 
         choice = dataclasses.replace(runtime or RuntimeChoice(), fast_head=not as_is, device=device)
-        return load_onnx_detector(path, spec, key, mode, choice)
+        return load_onnx_detector(path, expected, key, choice)
     if runtime is not None:
         raise wrong_runtime(path, kind, runtime.name)
     if kind == "engine":
         from frcnn.inference.tensorrt import load_engine_detector
 
-        return load_engine_detector(path, spec, mode, device)
-    from frcnn.model.files.checkpoint import load_detector as load_trained
+        return load_engine_detector(path, expected, device)
+    from frcnn.model.files.trained_detector import load_detector as load_trained
 
-    detector = load_trained(path, spec, key, mode=mode)
+    detector = load_trained(path, expected, key)
     if device == "auto":
         return detector
     from frcnn.inference.open_model import OnDevice

@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,12 +11,8 @@ from frcnn.exporting.onnx_guard import load_guarded
 from frcnn.exporting.record import PROPERTY, ExportRecord
 from frcnn.inference.onnx_sessions import RuntimeChoice, Session, open_session
 from frcnn.model.detector import DetectionBatch, checked_sizes
-from frcnn.model.settings import DetectionSettings
-from frcnn.model.spec_settings import detection_settings, geometry_of
+from frcnn.model.settings import DetectionSettings, ExpectedModel, Geometry
 from frcnn.sealing.sealed_file import opened
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
 
 log = logging.getLogger(__name__)
 
@@ -71,18 +66,16 @@ class OnnxDetector:
 
 def load_onnx_detector(
     path: Path,
-    spec: "Experiment | None",
+    expected: ExpectedModel | None,
     key: str = "",
-    mode: str = "evaluation",
     runtime: RuntimeChoice | None = None,
 ) -> OnnxDetector:
     """Loads the detector in an exported file.
 
     Args:
         path: `.onnx` file, or sealed `.etlt` file.
-        spec: Spec with the expected classes and input size; None to accept those of the file.
+        expected: Expected classes, input size and settings; None to accept those of the file.
         key: Key of a sealed file; empty for a plain one.
-        mode: Section of the spec to compare the file's settings with: `evaluation` or `inference`.
         runtime: Runtime; None for ONNX Runtime.
 
     Returns:
@@ -101,8 +94,8 @@ def load_onnx_detector(
             raise ModelError(
                 f"{path}: contains plugins that only TensorRT runs. Export it with the standard graph."
             )
-        if spec is not None:
-            check_record(record, spec, path, mode)
+        if expected is not None:
+            check_record(record, expected, path)
         session = open_session(plain, path, runtime or RuntimeChoice(), looked_through=True)
     return OnnxDetector(session, record)
 
@@ -130,29 +123,26 @@ def read_record(plain: Path, shown: Path) -> ExportRecord:
         ) from error
 
 
-def check_record(record: ExportRecord, spec: "Experiment", path: Path, mode: str) -> None:
+def check_record(record: ExportRecord, expected: ExpectedModel, path: Path) -> None:
     """Checks whether an exported file matches a spec; different settings only cause a warning.
 
     Args:
         record: Record in the file.
-        spec: Spec with classes, input size, and the settings of `mode`.
+        expected: Classes, input size and settings in the spec.
         path: Path of the file in messages.
-        mode: Section of the spec: `evaluation` or `inference`.
 
     Raises:
         ModelError: Classes or input size differ.
     """
-    _check_fits(record, spec, path)
-    config = spec.inference_config if mode == "inference" else spec.evaluation_config
-    _warn_of_differences(record.settings, detection_settings(config), f"{mode}_config", path)
+    _check_fits(record.geometry, expected.geometry, path)
+    _warn_of_differences(record.settings, expected.detection, expected.section, path)
 
 
-def _check_fits(record: ExportRecord, spec: "Experiment", path: Path) -> None:
-    have, wanted = record.geometry, geometry_of(spec)
-    if have.class_names != tuple(spec.class_names):
+def _check_fits(have: Geometry, wanted: Geometry, path: Path) -> None:
+    if have.class_names != wanted.class_names:
         raise ModelError(
             f"{path}: exported for classes {', '.join(have.class_names)}; "
-            f"the spec maps to {', '.join(spec.class_names)}"
+            f"the spec maps to {', '.join(wanted.class_names)}"
         )
     if (have.height, have.width) != (wanted.height, wanted.width):
         raise ModelError(f"{path}: exported for input {have.size_text}; the spec says {wanted.size_text}")

@@ -117,7 +117,7 @@ def _source(plain: Path, choice: RuntimeChoice) -> Path | bytes:
         return plain  # the runtime will report the error
     if faster is None:
         return plain
-    log.info("Using the form for CPUs of the head's 3x3 convolutions (disable with --as_is)")
+    log.info("Using the form for CPUs of the head's 3x3 convolutions (as_is disables it)")
     return bytes(faster.SerializeToString())
 
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 import numpy as np
 
 from frcnn.data.transforms.image_settings import ImageSettings
-from frcnn.errors import ModelError, RunError, SpecError, UsageError
+from frcnn.errors import ModelError, RunError, UsageError
 from frcnn.inference.detector import Detector, DetectorSettings
 from frcnn.inference.device import gpu_number
 from frcnn.inference.load import Kind, kind_of, wrong_runtime
+from frcnn.settings.inference import PredictionSettings, settings_in
 
 if TYPE_CHECKING:
     from frcnn.exporting.record import ExportRecord
     from frcnn.inference.onnx_sessions import RuntimeChoice
     from frcnn.model.batch_detector import DetectionBatch
     from frcnn.model.batch_detector import Detector as BatchDetector
-    from frcnn.spec import Experiment
 
 Runtime: TypeAlias = Literal["auto", "keras", "onnxruntime", "openvino", "tensorrt"]
 PrecisionHint: TypeAlias = Literal["fp32", "bf16", "fp16"]
@@ -84,13 +84,15 @@ class RunOptions:
         return RuntimeChoice(runtime, hint, self.threads, not self.as_is, self.device)
 
 
-def open_model(path: Path, options: RunOptions, spec: "Experiment | None" = None, key: str = "") -> Detector:
+def open_model(
+    path: Path, options: RunOptions, given: PredictionSettings | None = None, key: str = ""
+) -> Detector:
     """Loads the detector in a model file.
 
     Args:
         path: Trained model, exported model or TensorRT engine; sealed or plain.
         options: Runtime, device and options.
-        spec: Spec that replaces the settings in the file; its `inference_config` is used.
+        given: Settings that replace those in the file.
         key: Key of a sealed file; empty for a plain one.
 
     Returns:
@@ -98,17 +100,17 @@ def open_model(path: Path, options: RunOptions, spec: "Experiment | None" = None
 
     Raises:
         ModelError: The file is missing, broken, not a model, sealed with another key, or made for other
-            classes or another input size than the spec's.
+            classes or another input size than the given ones.
         UsageError: The runtime cannot run such a file.
         RunError: The runtime is not installed, or the device does not exist.
     """
     kind = recognized(path, options.runtime)
     runtime = options.for_kind(kind, path)
     if kind == "keras":
-        return _trained(path, options, spec, key)
+        return _trained(path, options, given, key)
     if kind == "onnx":
-        return _exported(path, options.choice(runtime), spec, key)
-    return _engine(path, options, spec)
+        return _exported(path, options.choice(runtime), given, key)
+    return _engine(path, options, given)
 
 
 def recognized(path: Path, runtime: str = "auto") -> Kind:
@@ -135,73 +137,47 @@ def recognized(path: Path, runtime: str = "auto") -> Kind:
     return kind
 
 
-def own_spec(path: Path, key: str = "") -> "Experiment":
-    """Reads the spec that a trained model was trained with; it contains no keys.
-
-    Args:
-        path: Model file.
-        key: Key of a sealed file; empty for a plain one.
-
-    Returns:
-        The spec.
-
-    Raises:
-        ModelError: The model cannot be loaded, or the file contains no spec.
-        UsageError: The file is not a trained model.
-    """
-    if recognized(path) != "keras":
-        raise UsageError(f"spec: {path} contains no spec; only trained models do", argument="spec")
-    from frcnn.model.files.checkpoint import read_record
-
-    return _parsed(read_record(path, key).spec_text, path)
-
-
-def _trained(path: Path, options: RunOptions, spec: "Experiment | None", key: str) -> Detector:
-    from frcnn.model.files.checkpoint import check_fits, load_model
+def _trained(path: Path, options: RunOptions, given: PredictionSettings | None, key: str) -> Detector:
+    from frcnn.model.files.checkpoint import load_model
+    from frcnn.model.files.trained_detector import check_fits
     from frcnn.model.keras_detector import KerasDetector
-    from frcnn.model.spec_settings import detection_settings
 
     model, record = load_model(path, key)
-    if spec is None:
-        spec = _parsed(record.spec_text, path)
-    else:
-        check_fits(model, spec, path)
-    config = spec.inference_config
-    detect = KerasDetector(model, detection_settings(config))
-    settings = DetectorSettings(
-        ImageSettings.from_spec(spec),
-        model.geometry.class_names,
-        config.bbox_visualize_threshold,
-        config.batch_size,
-        "keras",
-    )
+    found = settings_in(record.spec_text, path) if given is None else given
+    if given is not None:
+        check_fits(model, given.expected.geometry, path)
+    detect = KerasDetector(model, found.expected.detection)
+    names = model.geometry.class_names
+    settings = DetectorSettings(found.image, names, found.score_threshold, found.batch_size, "keras")
     return Detector(OnDevice(detect, options.device), settings)
 
 
-def _exported(path: Path, choice: "RuntimeChoice", spec: "Experiment | None", key: str) -> Detector:
+def _exported(path: Path, choice: "RuntimeChoice", given: PredictionSettings | None, key: str) -> Detector:
     from frcnn.inference.onnx import load_onnx_detector
 
-    detect = load_onnx_detector(path, spec, key, "inference", choice)
-    settings = _settings(detect.record, spec, detect.batch_size or 1, choice.name, path)
+    detect = load_onnx_detector(path, given.expected if given else None, key, choice)
+    settings = _settings(detect.record, given, detect.batch_size or 1, choice.name, path)
     return Detector(detect, settings)
 
 
-def _engine(path: Path, options: RunOptions, spec: "Experiment | None") -> Detector:
+def _engine(path: Path, options: RunOptions, given: PredictionSettings | None) -> Detector:
     from frcnn.inference.tensorrt import load_engine_detector
 
-    detect = load_engine_detector(path, spec, "inference", options.device)
-    settings = _settings(detect.record, spec, detect.batch_size, "tensorrt", path)
+    detect = load_engine_detector(path, given.expected if given else None, options.device)
+    settings = _settings(detect.record, given, detect.batch_size, "tensorrt", path)
     return Detector(detect, settings, detect.close)
 
 
 def _settings(
-    record: "ExportRecord | None", spec: "Experiment | None", batch_size: int, runtime: str, path: Path
+    record: "ExportRecord | None",
+    given: PredictionSettings | None,
+    batch_size: int,
+    runtime: str,
+    path: Path,
 ) -> DetectorSettings:
-    if spec is not None:
-        config = spec.inference_config
-        image, names = ImageSettings.from_spec(spec), tuple(spec.class_names)
-        score, batch_size = config.bbox_visualize_threshold, max(batch_size, config.batch_size)
-        return DetectorSettings(image, names, score, batch_size, runtime)
+    if given is not None:
+        names, batch_size = given.expected.geometry.class_names, max(batch_size, given.batch_size)
+        return DetectorSettings(given.image, names, given.score_threshold, batch_size, runtime)
     if record is None:
         raise UsageError(
             f"spec is missing: {path} was built by another program and does not contain its class names",
@@ -217,19 +193,6 @@ def _settings(
     return DetectorSettings(
         image, record.geometry.class_names, record.visualize_threshold, batch_size, runtime
     )
-
-
-def _parsed(text: str, path: Path) -> "Experiment":
-    from frcnn.spec.load import parse_experiment
-
-    if not text:
-        raise ModelError(f"{path}: contains no spec. Pass the one that it was trained with as spec.")
-    try:
-        return parse_experiment(text, f"the spec in {path}", remarks=False).spec
-    except SpecError as error:
-        raise ModelError(
-            f"{path}: the spec in the file is not usable; pass another one as spec: {error}"
-        ) from error
 
 
 class OnDevice:

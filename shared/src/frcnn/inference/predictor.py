@@ -57,7 +57,8 @@ class Prediction:
     def pixels(self) -> np.ndarray:
         """Decodes the original image, rotated as for the detector; uint8 `[h, w, 3]`, RGB."""
         with tf.device("CPU"):
-            return decode_image(tf.constant(self.encoded), channels=3, orientation=self.turned).numpy()
+            pixels = decode_image(tf.constant(self.encoded), channels=3, orientation=self.turned)
+        return np.asarray(pixels)
 
 
 @dataclasses.dataclass(frozen=True)

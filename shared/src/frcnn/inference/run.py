@@ -17,8 +17,8 @@ from frcnn.files import atomic_path, write_text
 from frcnn.inference.kitti_labels import kitti_lines
 from frcnn.inference.own_outputs import claim_folder
 from frcnn.inference.predictor import Prediction, Unreadable, predict
-from frcnn.inference.settings import InferenceSettings
 from frcnn.model.batch_detector import Detector
+from frcnn.settings.inference import InferenceSettings
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def run_inference(
 def _report_unreadable(result: Unreadable, strict: bool) -> None:
     message = f"{printable(result.path, None)}: cannot be read as an image ({result.reason})"
     if strict:
-        raise DataError(f"{message}; remove --strict to skip it")
+        raise DataError(f"{message}; without strict it is skipped")
     log.warning("%s; skipped", message)
 
 

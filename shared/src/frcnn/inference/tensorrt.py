@@ -24,7 +24,7 @@ from frcnn.model.detector import DetectionBatch
 if TYPE_CHECKING:
     import tensorrt as trt
 
-    from frcnn.spec.schema.experiment import Experiment
+    from frcnn.model.settings import ExpectedModel
 
 log = logging.getLogger(__name__)
 
@@ -167,14 +167,13 @@ def from_plugin(rows: np.ndarray, counts: np.ndarray, height: int, width: int) -
 
 
 def load_engine_detector(
-    path: Path, spec: "Experiment | None", mode: str = "evaluation", device: str = "auto"
+    path: Path, expected: "ExpectedModel | None", device: str = "auto"
 ) -> EngineDetector:
     """Loads the detector in an engine.
 
     Args:
         path: TensorRT plan, built by `frcnn engine build` or another program.
-        spec: Spec with the expected classes and input size; None to accept those of the engine.
-        mode: Section of the spec to compare the engine's settings with: `evaluation` or `inference`.
+        expected: Expected classes, input size and settings; None to accept those of the engine.
         device: `auto`, `gpu` or `gpu:<number>`.
 
     Returns:
@@ -204,10 +203,10 @@ def load_engine_detector(
             f"{path}: not an engine of TensorRT {trt.__version__} for this GPU; build it on this machine"
         )
     record = _record_of(engine, path)
-    if record is not None and spec is not None:
-        check_record(record, spec, path, mode)
+    if record is not None and expected is not None:
+        check_record(record, expected, path)
     detector = EngineDetector(engine, driver, record)
-    _check_tensors(detector, spec, path)
+    _check_tensors(detector, expected, path)
     return detector
 
 
@@ -219,14 +218,15 @@ def _record_of(engine: "trt.ICudaEngine", path: Path) -> ExportRecord | None:
         return None
 
 
-def _check_tensors(detector: EngineDetector, spec: "Experiment | None", path: Path) -> None:
+def _check_tensors(detector: EngineDetector, expected: "ExpectedModel | None", path: Path) -> None:
     if not any(detector.names.issuperset(wanted) for wanted in (OUTPUTS, PLUGIN_OUTPUTS)):
         raise ModelError(
             f"{path}: not a detector: the engine has the outputs {', '.join(sorted(detector.names))}"
         )
-    size = spec.model_config.input_image_config.size_height_width if spec is not None else None
-    if size is not None and detector.input_shape[1:] != (size.height, size.width):
-        have = "x".join(map(str, detector.input_shape[1:]))
+    wanted = expected.geometry if expected is not None else None
+    sides = detector.input_shape[1:]
+    if wanted is not None and not wanted.dynamic and sides != (wanted.height, wanted.width):
+        have = "x".join(map(str, sides))
         raise ModelError(
-            f"{path}: built for input {have} (height x width); the spec says {size.height}x{size.width}"
+            f"{path}: built for input {have} (height x width); the spec says {wanted.height}x{wanted.width}"
         )

@@ -21,7 +21,8 @@ from frcnn.model.settings import DetectionSettings, Geometry, ProposalSettings, 
 from frcnn.model.statistics import STATISTICS_PART, WEIGHTS_PART, following_momentum
 from frcnn.model.targets import RoiTargets, RpnTargets, roi_targets, rpn_targets
 from frcnn.model.weight_averages import WeightAverages
-from frcnn.ops.anchors import anchor_grid, anchors_of_map
+from frcnn.ops.anchor_shapes import anchor_grid
+from frcnn.ops.anchors import anchors_of_map
 from frcnn.ops.boxes import Side
 from frcnn.ops.dimensions import dimension
 from frcnn.ops.roi_pool import crop_and_resize

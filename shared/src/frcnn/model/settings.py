@@ -105,3 +105,49 @@ class TrainingSettings:
     regularizer: str
     regularizer_weight: float
     seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class BackboneOptions:
+    """Fields of `model_config` that affect a backbone, with TAO's defaults."""
+
+    use_bias: bool = False
+    use_pooling: bool = False
+    all_projections: bool = False
+    freeze_bn: bool = False
+    freeze_blocks: frozenset[int] = frozenset()
+    dropout_rate: float = 0.0
+    drop_connect_rate: float = 0.0
+    activation: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSettings:
+    """Settings that determine the graph of a detector.
+
+    Attributes:
+        arch: Architecture, such as `resnet:18`.
+        geometry: Sizes, anchors, classes and box coding.
+        backbone: Options of the backbone.
+        halved_crops: Whether RoIs are pooled to twice the pool size and halved by the head (`pool_size_2x`).
+    """
+
+    arch: str
+    geometry: Geometry
+    backbone: BackboneOptions = BackboneOptions()
+    halved_crops: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class ExpectedModel:
+    """Properties that a model file must have, and the settings to run it with.
+
+    Attributes:
+        geometry: Expected classes and input size.
+        detection: Settings of proposals and final NMS.
+        section: Section of the spec with these settings, for messages.
+    """
+
+    geometry: Geometry
+    detection: DetectionSettings
+    section: str = "evaluation_config"

@@ -35,7 +35,7 @@ def filter_scores(kernel: np.ndarray, filters: int, normalizer: Normalizer, laye
         raise ModelError(f"layer {layer} has weights that are not finite. Choose an earlier checkpoint.")
     scale = norms.max(initial=0.0) if normalizer == "max" else np.linalg.norm(norms) / max(filters, 1)
     # In a layer of zeros all filters are equal.
-    return norms / scale if scale > 0 else norms
+    return np.asarray(norms / scale if scale > 0 else norms)
 
 
 def _squares(rows: np.ndarray) -> np.ndarray:

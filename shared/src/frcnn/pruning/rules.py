@@ -161,7 +161,7 @@ def _refold(space: ChannelSpace, call: Call) -> np.ndarray:
     rows = np.tile(channels, math.prod(side or 0 for side in call.input_shapes[0][1:-1])).reshape(-1, size)
     if not (rows == rows[0]).all():
         raise UnprunableError("its output's last axis mixes places and channels")
-    return rows[0]
+    return np.asarray(rows[0])
 
 
 def _check_known(layer: Any) -> None:

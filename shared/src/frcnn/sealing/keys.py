@@ -74,7 +74,7 @@ def resolve_key(cli_key: str | None, spec_key: str | None) -> Key:
     if spec_key and is_mask(spec_key):
         raise UsageError(
             f"enc_key of the spec is {spec_key!r}, which stands for a key that was hidden; give the key "
-            f"itself by {KEY_VARIABLE}, {KEY_FILE_VARIABLE} or -k @FILE, or remove enc_key for plain files."
+            f"itself, or set {KEY_VARIABLE} or {KEY_FILE_VARIABLE}, or remove enc_key for plain files."
         )
     return Key(spec_key or "", "enc_key of the spec")
 

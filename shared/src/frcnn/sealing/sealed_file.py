@@ -233,7 +233,7 @@ def unseal_stream(source: BinaryIO, target: BinaryIO, key: str, name: str = "mod
     header = seal_header.read_header(source, name)
     if not key:
         raise WrongKeyError(
-            f"{name}: is sealed and no key was given; set FRCNN_KEY or FRCNN_KEY_FILE, or pass -k @FILE."
+            f"{name}: is sealed and no key was given; set FRCNN_KEY or FRCNN_KEY_FILE, or give the key."
         )
     cipher_key, check_key = seal_header.derive_keys(key, header, name)
     if not header.fits(check_key):

@@ -36,7 +36,7 @@ def assignment(path: str, value: object) -> str:
     Returns:
         Text `FIELD=VALUE`.
     """
-    return f"{path}={_quoted(value) if isinstance(value, str) else value}"
+    return f"{path}={quoted_text(value) if isinstance(value, str) else value}"
 
 
 def assign(message: Message, positions: Positions, settings: Iterable[str]) -> list[Problem]:
@@ -172,12 +172,20 @@ def _literal(field: Field, value: str) -> str:
         # Brackets around a list are optional here.
         return f"[{value}]" if field.is_repeated and "," in value and value[:1] != "[" else value
     if not field.is_repeated or value[:1] in _QUOTES:
-        return value if value[:1] in _QUOTES else _quoted(value)
+        return value if value[:1] in _QUOTES else quoted_text(value)
     items = [item.strip() for item in value.removeprefix("[").removesuffix("]").split(",") if item.strip()]
-    return f"[{', '.join(item if item[:1] in _QUOTES else _quoted(item) for item in items)}]"
+    return f"[{', '.join(item if item[:1] in _QUOTES else quoted_text(item) for item in items)}]"
 
 
-def _quoted(value: str) -> str:
+def quoted_text(value: str) -> str:
+    """Writes a string as in protobuf text, in quotes.
+
+    Args:
+        value: Any characters.
+
+    Returns:
+        The literal.
+    """
     return f'"{text_encoding.CEscape(value, as_utf8=True)}"'  # type: ignore[arg-type]  # it takes str
 
 

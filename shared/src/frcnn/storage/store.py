@@ -5,29 +5,20 @@ import glob
 import hashlib
 import logging
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.errors import StoreError, UsageError
-from frcnn.paths import fault_of
 from frcnn.storage import download, publication, upload
 from frcnn.storage.address import Address, is_remote
 from frcnn.storage.backend import Entry, StorageBackend
-from frcnn.storage.checksums import is_md5, md5
-from frcnn.storage.faults import ChangedError, DamagedError, MissingError
+from frcnn.storage.checksums import md5
+from frcnn.storage.faults import DamagedError, MissingError
 from frcnn.storage.folder_backend import FolderBackend
-from frcnn.storage.manifest import (
-    CONTENT,
-    NAME,
-    ByteRange,
-    Manifest,
-    StoredFile,
-    StoredObject,
-    clashing,
-    location_of,
-)
-from frcnn.storage.packing import PIECE_BYTES, Source, plan
+from frcnn.storage.listing import check_names, here, unpublished
+from frcnn.storage.manifest import CONTENT, ByteRange, Manifest, StoredFile, StoredObject
+from frcnn.storage.packing import Source, plan
+from frcnn.storage.publishing import announce, listed_below, publish_once
 from frcnn.storage.s3_backend import S3Backend, connect
 from frcnn.storage.settings import Settings
 from frcnn.storage.transfer import Transfer
@@ -39,8 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Maximum size of a piece to read, even if the ETag was computed from larger parts.
-LARGEST_PIECE = 128 << 20
 FOLDER_THREADS = 4
 # Maximum size of an object for `read`; larger ones must be fetched to files.
 MOST_READ = 64 << 20
@@ -91,7 +80,7 @@ class Store:
         transfer.retries(transfer.keeper.check)
         with TransferProgress(f"uploading {folder.name}", contents.size) as meter:
             manifest = publication.repeated(
-                lambda: _published(transfer, contents, sources, meter), transfer.keeper.where()
+                lambda: publish_once(transfer, contents, sources, meter), transfer.keeper.where()
             )
         log.info("Published %s: %d files, %s", uri, len(manifest.files), meter.summary())
         return manifest
@@ -111,10 +100,10 @@ class Store:
         transfer = self.transfer(uri)
 
         def attempt() -> Manifest:
-            former, listed = publication.read_former(transfer), _listed(transfer, CONTENT)
+            former, listed = publication.read_former(transfer), listed_below(transfer, CONTENT)
             if former.manifest is None:
                 raise MissingError(f"{uri}: nothing is published there; check the URI.")
-            return _announce(transfer, publication.Draft(former.manifest, former, listed))
+            return announce(transfer, publication.Draft(former.manifest, former, listed))
 
         return publication.repeated(attempt, uri)
 
@@ -164,14 +153,14 @@ class Store:
             StoreError: The address contains nothing or is unreachable, or names of objects are invalid.
         """
         transfer = self.transfer(uri)
-        manifest, entries = _here(transfer)
+        manifest, entries = here(transfer)
         if manifest is not None:
             return manifest
         if not entries:
             transfer.retries(transfer.keeper.check)
             raise MissingError(f"{uri}: nothing is there; check the URI (frcnn store ls lists what exists)")
-        _check_names(uri, entries)
-        objects = tuple(_unpublished(transfer, entry) for entry in entries)
+        check_names(uri, entries)
+        objects = tuple(unpublished(transfer, entry) for entry in entries)
         files = tuple(StoredFile(entry.name, n, 0, entry.size) for n, entry in enumerate(entries))
         facts = "\0".join(f"{entry.name}\0{entry.size}\0{entry.etag}" for entry in entries)
         return Manifest(hashlib.sha256(facts.encode()).hexdigest()[:32], objects, files)
@@ -188,7 +177,7 @@ class Store:
         Raises:
             StoreError: The bucket is missing or unreachable.
         """
-        manifest, entries = _here(self.transfer(uri))
+        manifest, entries = here(self.transfer(uri))
         if manifest is None:
             return [ByteRange(entry.name, entry.name, 0, entry.size, entry.etag) for entry in entries]
         objects = manifest.objects
@@ -261,7 +250,7 @@ class Store:
         transfer, name = self._above(uri)
         entry = transfer.retries(lambda: transfer.keeper.stat(name))
         path = path.absolute()
-        wanted = Manifest("", (_unpublished(transfer, entry),), (StoredFile(path.name, 0, 0, entry.size),))
+        wanted = Manifest("", (unpublished(transfer, entry),), (StoredFile(path.name, 0, 0, entry.size),))
         aside = path.with_name(f".{path.name}.partial-{md5(entry.etag.encode())[:12]}")
         try:
             with TransferProgress(f"fetching {name}", entry.size) as meter:
@@ -291,7 +280,7 @@ class Store:
             raise StoreError(
                 f"{uri}: {entry.size} bytes found, at most {MOST_READ} expected here; check the URI."
             )
-        return download.read_all(download.Reading.of(transfer, _unpublished(transfer, entry)))
+        return download.read_all(download.Reading.of(transfer, unpublished(transfer, entry)))
 
     def write(self, uri: str, data: bytes) -> None:
         """Writes an object atomically.
@@ -342,89 +331,3 @@ class Store:
             uri = str(address)
         above, _, name = uri.rpartition("/")
         return self.transfer(above or ("/" if uri.startswith("/") else ".")), name
-
-
-def _here(transfer: Transfer) -> tuple[Manifest | None, list[Entry]]:
-    """Returns the manifest, or else all objects except those of a first publication in progress."""
-    while True:
-        manifest = publication.read_manifest(transfer)
-        if manifest is not None:
-            return manifest, []
-        entries = transfer.retries(transfer.keeper.entries)
-        if all(entry.name != NAME for entry in entries):  # otherwise it was published in the meantime
-            return None, [entry for entry in entries if not location_of(entry.name)]
-
-
-def _published(
-    transfer: Transfer, contents: Manifest, sources: Sequence[Source], meter: TransferProgress
-) -> Manifest:
-    """Makes one attempt to publish; raises `ChangedError` if another publisher was faster."""
-    former, listed = publication.read_former(transfer), _listed(transfer, CONTENT)
-    placed = contents.at(publication.choose_location(contents, former, listed))
-    present = _whole(transfer, placed, listed)
-    objects = list(zip(placed.objects, sources, strict=True))
-    upload.send(transfer, objects, meter, present)
-    arrived = _listed(transfer, f"{CONTENT}/{placed.location}")
-    for each in placed.objects:
-        if not upload.is_whole(arrived.get(each.name), each):
-            where = transfer.keeper.where(each.name)
-            if publication.read_former(transfer).md5 != former.md5:
-                raise ChangedError(f"{where}: another process removed it as unused in the meantime")
-            raise StoreError(f"{where}: missing or changed after the upload. Publish again.")
-    return _announce(transfer, publication.Draft(placed, former, listed))
-
-
-def _whole(transfer: Transfer, manifest: Manifest, listed: Mapping[str, Entry]) -> dict[str, Entry]:
-    """Returns the intact objects of a manifest; reads those that the listing cannot verify."""
-    found = {each.name: listed[each.name] for each in manifest.objects if each.name in listed}
-    unsure = [
-        each
-        for each in manifest.objects
-        if upload.is_whole(found.get(each.name), each) and not _tells(transfer, found[each.name])
-    ]
-    damaged: set[str] = set()
-
-    def check(stored: StoredObject) -> None:
-        try:
-            download.verify(download.Reading.of(transfer, stored), meter)
-        except StoreError:
-            damaged.add(stored.name)
-
-    if unsure:
-        with TransferProgress("checking existing objects", sum(each.size for each in unsure)) as meter:
-            transfer.run(functools.partial(check, each) for each in unsure)
-    return {name: entry for name, entry in found.items() if name not in damaged}
-
-
-def _tells(transfer: Transfer, entry: Entry) -> bool:
-    return transfer.keeper.tells_checksums and is_md5(entry.etag)
-
-
-def _announce(transfer: Transfer, draft: publication.Draft) -> Manifest:
-    """Replaces the manifest, then removes objects that are no longer needed."""
-    manifest = publication.commit(transfer, draft)
-    publication.collect(transfer, manifest, draft.listed)
-    return manifest
-
-
-def _check_names(uri: str, entries: Iterable[Entry]) -> None:
-    """Raises `StoreError` for objects whose names cannot be those of files in one folder."""
-    names = [entry.name for entry in entries]
-    for name in names:
-        if (fault := fault_of(name)) is not None:
-            raise StoreError(f"{uri} contains an object whose name {name!r:.300} {fault}. Remove the object.")
-    if clash := clashing(names):
-        raise StoreError(f"{uri} contains an object {clash!r} and others below it. Remove one of them.")
-
-
-def _listed(transfer: Transfer, below: str) -> dict[str, Entry]:
-    return {entry.name: entry for entry in transfer.retries(lambda: transfer.keeper.entries(below))}
-
-
-def _unpublished(transfer: Transfer, entry: Entry) -> StoredObject:
-    """Describes an object without a manifest, in the pieces of its ETag if their size is known."""
-    piece = PIECE_BYTES
-    if "-" in entry.etag and is_md5(entry.etag):
-        parts = transfer.retries(lambda: transfer.keeper.part_bytes(entry))
-        piece = parts if 0 < parts <= LARGEST_PIECE else piece
-    return StoredObject(entry.name, entry.size, piece, None, entry.etag)

@@ -1,7 +1,7 @@
 """Prepares a model for its next step: precision, losses, optimizer, and state from a checkpoint."""
 
+import dataclasses
 import logging
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -9,26 +9,23 @@ import tensorflow as tf
 
 from frcnn.cpu import has_bfloat16
 from frcnn.distributed.world import RankInfo
-from frcnn.model.build import training_settings
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files.checkpoint import OptimizerState
 from frcnn.model.precision import set_precision
 from frcnn.model.weight_averages import WeightAverages
+from frcnn.settings.training import TrainingRun
 from frcnn.training.model_parallel import build_beside
 from frcnn.training.optimizers import optimizer
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
 
 log = logging.getLogger(__name__)
 
 
-def prepare(model: FasterRCNN, spec: "Experiment", total_steps: int, here: RankInfo, *, amp: bool) -> None:
-    """Compiles a model as the spec requires.
+def prepare(model: FasterRCNN, run: TrainingRun, total_steps: int, here: RankInfo, *, amp: bool) -> None:
+    """Compiles a model as the settings require.
 
     Args:
         model: Detector, compiled in place.
-        spec: Checked spec.
+        run: Settings of the training.
         total_steps: Number of steps over all epochs.
         here: Rank of this process. Learning rates scale with the world size; the rank offsets the seeds.
         amp: Whether layers compute in 16 bits.
@@ -38,18 +35,19 @@ def prepare(model: FasterRCNN, spec: "Experiment", total_steps: int, here: RankI
         set_precision(model, policy)
         log.info("Layers compute in %s", policy)
         if policy == "mixed_bfloat16" and not has_bfloat16():
-            log.warning("--use_amp: this CPU has no bfloat16 instructions. float32 is likely faster.")
-    model.training_settings = training_settings(spec, here.rank)
-    chosen = optimizer(spec.training_config, total_steps, world=here.size)
+            log.warning("use_amp: this CPU has no bfloat16 instructions. float32 is likely faster.")
+    seed = run.seed + here.rank
+    model.training_settings = dataclasses.replace(run.losses, seed=seed % 2**31)  # seeds are signed
+    chosen = optimizer(run.optimizer, total_steps, world=here.size)
     # float16 gradients below 6e-8 underflow to 0 unless the loss is scaled up.
     scaling = policy == "mixed_float16"
     model.compile(keras.optimizers.LossScaleOptimizer(chosen) if scaling else chosen, jit_compile=False)
     if model.spread:
         build_beside(chosen, model.trainable_variables)
     model.optimizer.build(model.trainable_variables)
-    if spec.training_config.average_weights:
+    if run.average_weights:
         model.weight_averages = WeightAverages(chosen, model.trainable_variables)
-    _seed_dropout(model, spec.random_seed + here.rank, 0)
+    _seed_dropout(model, seed, 0)
 
 
 def restore(

@@ -1,14 +1,10 @@
-"""Creates the optimizer that a spec asks for."""
-
-from typing import TYPE_CHECKING
+"""Creates the optimizer of a training."""
 
 import keras
 import tensorflow as tf
 
+from frcnn.settings.training import AdamSettings, OptimizerSettings, SgdSettings
 from frcnn.training.schedules import schedule
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import TrainingConfig
 
 
 @keras.saving.register_keras_serializable("frcnn")
@@ -34,27 +30,23 @@ class RMSprop(keras.optimizers.RMSprop):
         self.assign_sub(variable, step)
 
 
-def optimizer(config: "TrainingConfig", total_steps: int, *, world: int = 1) -> keras.optimizers.Optimizer:
-    """Creates Adam, SGD or RMSprop with the spec's schedule.
-
-    The `lr` field of the optimizer's configuration is ignored.
+def optimizer(settings: OptimizerSettings, total_steps: int, *, world: int = 1) -> keras.optimizers.Optimizer:
+    """Creates Adam, SGD or RMSprop with its schedule.
 
     Args:
-        config: Training section of a checked spec.
+        settings: Settings of the optimizer.
         total_steps: Number of steps over all epochs.
         world: Number of processes; learning rates are multiplied by it.
 
     Returns:
         Optimizer, not yet built.
     """
-    chosen = config.optimizer
-    decay = getattr(chosen.adam or chosen.sgd, "decay", 0.0)
-    rate = schedule(config.learning_rate, total_steps, world=world, decay=decay)
-    if chosen.adam is not None:
-        adam = chosen.adam
+    rate = schedule(settings.schedule, total_steps, world=world, decay=settings.decay)
+    method = settings.method
+    if isinstance(method, AdamSettings):
         return keras.optimizers.Adam(
-            rate, beta_1=adam.beta_1, beta_2=adam.beta_2, epsilon=adam.epsilon, amsgrad=adam.amsgrad
+            rate, beta_1=method.beta_1, beta_2=method.beta_2, epsilon=method.epsilon, amsgrad=method.amsgrad
         )
-    if chosen.sgd is not None:
-        return keras.optimizers.SGD(rate, momentum=chosen.sgd.momentum, nesterov=chosen.sgd.nesterov)
+    if isinstance(method, SgdSettings):
+        return keras.optimizers.SGD(rate, momentum=method.momentum, nesterov=method.nesterov)
     return RMSprop(rate)

@@ -1,6 +1,7 @@
 """Training with checkpoints on S3, so that a step on a new machine can resume."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,20 +14,23 @@ from frcnn.training.continued import train_or_resume
 from frcnn.training.run_folder import epoch_of, only_training_in
 
 if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
+    import keras
+
+    from frcnn.settings.training import TrainingRun
     from frcnn.training.trainer import TrainResult
 
 log = logging.getLogger(__name__)
 
 
 def train_with_s3_backup(
-    spec: "Experiment",
+    run: "TrainingRun",
     folder: Path,
     uri: str = "",
     *,
     key: str = "",
     amp: bool = False,
     store: Store | None = None,
+    callbacks: Sequence["keras.callbacks.Callback"] = (),
 ) -> "TrainResult":
     """Trains like `train_or_resume` and copies all files of the training to S3 meanwhile.
 
@@ -34,12 +38,13 @@ def train_with_s3_backup(
     wait.
 
     Args:
-        spec: Checked spec.
+        run: Settings of the training.
         folder: Local folder, used by this training only.
         uri: S3 URI, used by this training only. For any other value the files stay in `folder`.
         key: Key of the sealed checkpoints; empty for plain ones.
         amp: Whether layers compute in 16 bits.
         store: Store to use; default: the one configured in the environment.
+        callbacks: Callbacks that run after validation.
 
     Returns:
         Result of the training.
@@ -50,20 +55,27 @@ def train_with_s3_backup(
         FrcnnError: See `frcnn.training.trainer.train`.
     """
     with only_training_in(folder, rank_info()):
-        return _train_and_keep(spec, folder, uri, key, amp=amp, store=store)
+        return _train_and_keep(run, folder, uri, key, amp=amp, store=store, callbacks=callbacks)
 
 
 def _train_and_keep(
-    spec: "Experiment", folder: Path, uri: str, key: str, *, amp: bool, store: Store | None
+    run: "TrainingRun",
+    folder: Path,
+    uri: str,
+    key: str,
+    *,
+    amp: bool,
+    store: Store | None,
+    callbacks: Sequence["keras.callbacks.Callback"],
 ) -> "TrainResult":
     if not is_remote(uri):
-        return train_or_resume(spec, folder, key=key, amp=amp)
+        return train_or_resume(run, folder, key=key, amp=amp, callbacks=callbacks)
     store = store or Store.from_environment()
     download_checkpoint(store, uri, folder)
     if rank_info().rank:
-        return train_or_resume(spec, folder, key=key, amp=amp)
+        return train_or_resume(run, folder, key=key, amp=amp, callbacks=callbacks)
     with Mirror(store, folder, uri):
-        return train_or_resume(spec, folder, key=key, amp=amp)
+        return train_or_resume(run, folder, key=key, amp=amp, callbacks=callbacks)
 
 
 def download_checkpoint(store: Store, uri: str, folder: Path) -> None:

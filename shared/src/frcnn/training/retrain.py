@@ -1,22 +1,18 @@
-"""Applies a spec to a model from a file, and refuses changes that its graph does not allow."""
+"""Applies settings to a model from a file, and refuses changes that its graph does not allow."""
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from frcnn.errors import ModelError
-from frcnn.model.build import geometry_of
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.layers import BatchNormalization
 from frcnn.model.qat.insert import is_qat, set_per_channel, to_qat
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
+from frcnn.settings.training import QuantizationSettings, TrainingRun
 
 log = logging.getLogger(__name__)
 
 
-def for_retraining(model: FasterRCNN, spec: "Experiment", path: Path) -> FasterRCNN:
+def for_retraining(model: FasterRCNN, run: TrainingRun, path: Path) -> FasterRCNN:
     """Prepares a model from a file for training by a spec.
 
     Graph and weights come from the file. Anchors, box coding, frozen normalization and quantization come
@@ -25,7 +21,7 @@ def for_retraining(model: FasterRCNN, spec: "Experiment", path: Path) -> FasterR
 
     Args:
         model: Detector from `path` with the spec's classes and input size. It may be modified.
-        spec: Checked spec.
+        run: Settings of the training.
         path: File of the model, for messages.
 
     Returns:
@@ -34,7 +30,7 @@ def for_retraining(model: FasterRCNN, spec: "Experiment", path: Path) -> FasterR
     Raises:
         ModelError: The spec does not fit the file's graph; the message gives both values.
     """
-    have, wanted = model.geometry, geometry_of(spec)
+    have, wanted = model.geometry, run.model.geometry
     for what, old, new in (
         ("image channels", have.channels, wanted.channels),
         ("anchors per cell", len(have.scales) * len(have.ratios), len(wanted.scales) * len(wanted.ratios)),
@@ -58,24 +54,23 @@ def for_retraining(model: FasterRCNN, spec: "Experiment", path: Path) -> FasterR
     for part in (changed.features, changed.roi_head):
         for layer in part.layers:
             if isinstance(layer, BatchNormalization):
-                layer.frozen = spec.model_config.freeze_bn
-    return quantized(changed, spec)
+                layer.frozen = run.model.backbone.freeze_bn
+    return quantized(changed, run.quantization)
 
 
-def quantized(model: FasterRCNN, spec: "Experiment") -> FasterRCNN:
-    """Sets up quantization-aware training as the spec says; a float model is rewritten if needed.
+def quantized(model: FasterRCNN, settings: QuantizationSettings) -> FasterRCNN:
+    """Sets up quantization-aware training; a float model is rewritten if needed.
 
     Args:
         model: Detector, with or without quantization.
-        spec: Checked spec.
+        settings: Settings of the quantization.
 
     Returns:
-        Detector that rounds as required by the training section of the spec.
+        Detector that rounds as the settings require.
     """
-    config = spec.training_config
     if is_qat(model):
-        set_per_channel(model, config.qat_per_channel_weights)
-    elif config.enable_qat:
+        set_per_channel(model, settings.per_channel)
+    elif settings.enabled:
         log.info("Rounding kernels and activations to 8 bits from now on (enable_qat)")
-        return to_qat(model, per_channel=config.qat_per_channel_weights)
+        return to_qat(model, per_channel=settings.per_channel)
     return model

@@ -1,12 +1,11 @@
 """Learning rate schedules, computed inside the compiled step."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import LRConfig
+from frcnn.settings.training import ExponentialSettings, SoftStartSettings
 
 
 @keras.saving.register_keras_serializable("frcnn")
@@ -105,37 +104,34 @@ class Exponential(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def schedule(
-    config: "LRConfig", total_steps: int, *, world: int = 1, decay: float = 0.0
+    settings: SoftStartSettings | ExponentialSettings,
+    total_steps: int,
+    *,
+    world: int = 1,
+    decay: float = 0.0,
 ) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Creates the learning rate schedule of a spec.
+    """Creates a learning rate schedule.
 
     Args:
-        config: Learning rate section of a checked spec.
+        settings: Settings of the schedule.
         total_steps: Number of steps over all epochs.
         world: Number of processes; learning rates are multiplied by it.
         decay: Decay of the optimizer.
 
     Returns:
         Schedule as a function of the step.
-
-    Raises:
-        ValueError: The section sets neither `soft_start` nor `step`, so it was not checked.
     """
-    if config.soft_start is not None:
-        soft = config.soft_start
+    if isinstance(settings, SoftStartSettings):
         return SoftStart(
-            soft.base_lr * world,
-            soft.start_lr * world,
-            soft.soft_start,
-            tuple(soft.annealing_points),
-            soft.annealing_divider,
+            settings.base * world,
+            settings.start * world,
+            settings.soft_start,
+            settings.points,
+            settings.divider,
             total_steps,
             decay,
         )
-    step = config.step
-    if step is None:
-        raise ValueError("a checked spec has one of soft_start and step")
-    return Exponential(step.base_lr * world, step.gamma, step.step_size, total_steps, decay)
+    return Exponential(settings.base * world, settings.gamma, settings.step_size, total_steps, decay)
 
 
 def _decayed(rate: tf.Tensor, step: tf.Tensor, decay: float) -> tf.Tensor:

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import keras
 import numpy as np
@@ -11,21 +11,15 @@ import numpy as np
 from frcnn.errors import ModelError, NotFiniteError, UsageError
 from frcnn.model.build import build
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.model.files.checkpoint import (
-    OptimizerState,
-    TrainingRecord,
-    check_fits,
-    load_checkpoint,
-    load_model,
-)
+from frcnn.model.files.checkpoint import OptimizerState, load_checkpoint, load_model
+from frcnn.model.files.trained_detector import check_fits
+from frcnn.model.files.training_record import TrainingRecord
 from frcnn.model.qat.insert import is_qat
+from frcnn.settings.training import StartSettings, TrainingRun
 from frcnn.training.changed_settings import apply_changes
 from frcnn.training.pretrained.load import load_pretrained
 from frcnn.training.retrain import for_retraining, quantized
 from frcnn.training.run_folder import find_checkpoint
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
 
 log = logging.getLogger(__name__)
 
@@ -42,26 +36,26 @@ class Start:
     kind: Literal["resume", "retrain", "fresh"]
     path: Path = Path()
 
-    def check(self, model: FasterRCNN, record: TrainingRecord, spec: "Experiment") -> None:
+    def check(self, model: FasterRCNN, record: TrainingRecord, run: TrainingRun) -> None:
         """Checks that a model fits the spec, and logs settings that have changed.
 
         Args:
             model: Detector from `path`.
             record: Training record of the file.
-            spec: Checked spec.
+            run: Settings of the training.
 
         Raises:
             ModelError: The spec does not fit the model; the message gives both values.
         """
-        check_fits(model, spec, self.path)
-        if self.kind == "resume" and record.arch != spec.model_config.arch:
+        check_fits(model, run.model.geometry, self.path)
+        if self.kind == "resume" and record.arch != run.model.arch:
             raise ModelError(
-                f"{self.path} is a {record.arch} model, but model_config.arch is {spec.model_config.arch}. "
+                f"{self.path} is a {record.arch} model, but model_config.arch is {run.model.arch}. "
                 "Resume with the same architecture, or start a new training."
             )
-        self._check_quantization(is_qat(model), spec.training_config.enable_qat)
+        self._check_quantization(is_qat(model), run.quantization.enabled)
         if self.kind == "resume":
-            apply_changes(record, spec, self.path)
+            apply_changes(record, run.spec_text, self.path)
 
     def _check_quantization(self, found: bool, wanted: bool) -> None:
         if found and not wanted:
@@ -77,12 +71,12 @@ class Start:
 
 
 def begin(
-    spec: "Experiment", start: Start, key: str
+    run: TrainingRun, start: Start, key: str
 ) -> tuple[FasterRCNN, TrainingRecord, OptimizerState | None]:
     """Loads or builds the model to train.
 
     Args:
-        spec: Checked spec.
+        run: Settings of the training.
         start: Starting point.
         key: Key of a sealed file; empty for plain ones.
 
@@ -94,24 +88,24 @@ def begin(
         ModelError: The file cannot be read, or does not fit the spec.
         NotFiniteError: The weights of the checkpoint to resume from are not finite.
     """
-    arch = spec.model_config.arch
+    arch = run.model.arch
     if start.kind == "resume":
         model, record, state = load_checkpoint(start.path, key)
-        start.check(model, record, spec)
+        start.check(model, record, run)
         _check_finite(model, start.path)
         log.info("Resuming after epoch %d of %s", record.epoch, start.path)
         return model, record, state
     if start.kind == "retrain":
         model, record = load_model(start.path, key)
-        start.check(model, record, spec)
+        start.check(model, record, run)
         log.info("Retraining %s", start.path)
-        model = for_retraining(model, spec, start.path)
+        model = for_retraining(model, run, start.path)
         return model, TrainingRecord(arch, model.geometry.class_names), None
-    log.info("Starting from random weights, seed %d", spec.random_seed)
-    model = build(spec)
-    if spec.training_config.pretrained_weights:
-        load_pretrained(model, Path(spec.training_config.pretrained_weights), key)
-    model = quantized(model, spec)
+    log.info("Starting from random weights, seed %d", run.seed)
+    model = build(run.model)
+    if run.start.pretrained_weights:
+        load_pretrained(model, Path(run.start.pretrained_weights), key)
+    model = quantized(model, run.quantization)
     return model, TrainingRecord(arch, model.geometry.class_names), None
 
 
@@ -143,11 +137,11 @@ def counted(record: TrainingRecord, steps: int) -> TrainingRecord:
     return dataclasses.replace(record, step=now)
 
 
-def choose_start(spec: "Experiment") -> Start:
+def choose_start(settings: StartSettings) -> Start:
     """Chooses the starting point that the spec asks for.
 
     Args:
-        spec: Checked spec.
+        settings: Model files named in the spec.
 
     Returns:
         Starting point. Its file exists.
@@ -156,10 +150,9 @@ def choose_start(spec: "Experiment") -> Start:
         UsageError: The spec names a file that does not exist.
         ModelError: The spec names a folder without a checkpoint.
     """
-    config = spec.training_config
     kinds: tuple[tuple[Literal["resume", "retrain"], str, str], ...] = (
-        ("resume", "resume_from_model", config.resume_from_model),
-        ("retrain", "retrain_pruned_model", config.retrain_pruned_model),
+        ("resume", "resume_from_model", settings.resume_from_model),
+        ("retrain", "retrain_pruned_model", settings.retrain_pruned_model),
     )
     for kind, field, name in kinds:
         if name:

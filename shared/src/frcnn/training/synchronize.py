@@ -14,8 +14,8 @@ from frcnn.model.qat.layers import QDQ
 
 if TYPE_CHECKING:
     from frcnn.data.input.dataset import Dataset
-    from frcnn.model.files.checkpoint import TrainingRecord
-    from frcnn.spec.schema.experiment import Experiment, TrainingConfig
+    from frcnn.model.files.training_record import TrainingRecord
+    from frcnn.settings.training import TrainingRun
 
 
 class EpochMeans(keras.callbacks.Callback):
@@ -98,7 +98,7 @@ def sync_initial_state(model: FasterRCNN, world: World, facts: dict[str, object]
 
 
 def facts(
-    spec: "Experiment",
+    run: "TrainingRun",
     data: "Dataset",
     validation: "Dataset | None",
     model: "FasterRCNN",
@@ -107,7 +107,7 @@ def facts(
     """Collects the values on which ranks must agree before the first step.
 
     Args:
-        spec: Checked spec.
+        run: Settings of the training.
         data: Training set.
         validation: Validation set, if there is one.
         model: Detector to train.
@@ -116,9 +116,8 @@ def facts(
     Returns:
         Values of settings, data and starting point, by name.
     """
-    settings = spec.model_config, _without_folders(spec.training_config)
     return {
-        "CRC-32 of model_config and training_config": zlib.crc32(repr(settings).encode()),
+        "CRC-32 of model_config and training_config": zlib.crc32(repr(_without_folders(run)).encode()),
         "training images": data.size,
         "validation images": validation.size if validation else 0,
         "epochs done": record.epoch,
@@ -126,11 +125,13 @@ def facts(
     }
 
 
-def _without_folders(settings: "TrainingConfig") -> "TrainingConfig":
-    """Reduces paths of model files to their names: folders may differ between machines."""
+def _without_folders(run: "TrainingRun") -> "TrainingRun":
+    """Removes locations of data and models: folders may differ between machines."""
+    start = run.start
+    names = (start.resume_from_model, start.retrain_pruned_model, start.pretrained_weights)
     return dataclasses.replace(
-        settings,
-        resume_from_model=Path(settings.resume_from_model).name,
-        retrain_pruned_model=Path(settings.retrain_pruned_model).name,
-        pretrained_weights=Path(settings.pretrained_weights).name,
+        run,
+        start=type(start)(*(Path(name).name for name in names)),
+        data=dataclasses.replace(run.data, sources=(), validation_source=None),
+        visualizer=dataclasses.replace(run.visualizer, wandb=None),
     )

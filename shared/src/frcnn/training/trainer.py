@@ -1,4 +1,4 @@
-"""Trains a detector, from a checked spec to checkpoints. Start reading at `_train`."""
+"""Trains a detector, from its settings to checkpoints. Start reading at `_train`."""
 
 import contextlib
 import dataclasses
@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
@@ -15,13 +14,16 @@ from frcnn.data.input.dataset import Dataset, training_dataset, validation_datas
 from frcnn.distributed.world import RankInfo, World, join
 from frcnn.errors import DataError, RunError
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.model.files.checkpoint import TrainingRecord
+from frcnn.model.files.checkpoint import OptimizerState
+from frcnn.model.files.training_record import TrainingRecord
+from frcnn.settings.training import TrainingRun
 from frcnn.training.averaging import AveragedWeights
 from frcnn.training.callbacks.checkpoints import Checkpoints
 from frcnn.training.callbacks.early_stopping import EarlyStop
-from frcnn.training.callbacks.progress import NanGuard, Validation
+from frcnn.training.callbacks.nan_guard import NanGuard
 from frcnn.training.callbacks.rank_zero import Reports
 from frcnn.training.callbacks.training_log import TrainingLog
+from frcnn.training.callbacks.validation import Validation
 from frcnn.training.compile import prepare, restore
 from frcnn.training.devices import computing_devices, take_share
 from frcnn.training.model_parallel import plan_placement, spread
@@ -30,9 +32,6 @@ from frcnn.training.starting_point import Start, begin, choose_start, counted
 from frcnn.training.statistics_remarks import remark_on_statistics
 from frcnn.training.synchronize import EpochMeans, facts, sync_initial_state
 from frcnn.training.unvalidated import lacks_validation, with_validation
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +76,7 @@ class TrainResult:
 
 
 def train(
-    spec: "Experiment",
+    run: TrainingRun,
     results_dir: Path,
     *,
     key: str = "",
@@ -86,10 +85,10 @@ def train(
     world: World | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> TrainResult:
-    """Trains the detector that a spec describes, together with the other ranks if there are any.
+    """Trains a detector, together with the other ranks if there are any.
 
     Args:
-        spec: Checked spec.
+        run: Settings of the training.
         results_dir: Results folder, created if missing. Rank 0 writes the files that docs/training.md lists.
         key: Key that seals the checkpoints (`.tlt`); without it they are plain Keras archives (`.keras`).
         amp: Whether layers compute in 16 bits (bfloat16 on a CPU, float16 on a GPU). Weights, box
@@ -112,11 +111,11 @@ def train(
     """
     world = join() if world is None else world
     with only_training_in(results_dir, world.place):
-        return _train(spec, results_dir, key, amp=amp, strict=strict, world=world, callbacks=callbacks)
+        return _train(run, results_dir, key, amp=amp, strict=strict, world=world, callbacks=callbacks)
 
 
 def _train(
-    spec: "Experiment",
+    run: TrainingRun,
     results_dir: Path,
     key: str,
     *,
@@ -127,93 +126,150 @@ def _train(
 ) -> TrainResult:
     here = world.place
     if here.size > 1:
-        take_share(here, len(spec.training_config.model_parallelism) or 1)
-    set_up(spec.random_seed + here.rank)
-    start = choose_start(spec)
-    strict = strict and here.rank == 0  # rank 0 checks all images
-    data = training_dataset(spec, rank=here.rank, world=here.size, strict=strict)
-    validation = _validation(spec, here, strict)
-    model, saved, state = begin(spec, start, key)
-    model = _spread(model, spec.training_config.model_parallelism)
-    steps = data.steps_per_epoch
-    record = counted(saved, steps)
-    if record.epoch:
-        data = training_dataset(spec, rank=here.rank, world=here.size, start_epoch=record.epoch)
-    unvalidated = lacks_validation(spec, record)
-    if record.epoch >= spec.training_config.num_epochs and not unvalidated:
-        _complete(spec, results_dir, key, record, start, here)
+        take_share(here, len(run.parallelism) or 1)
+    set_up(run.seed + here.rank)
+    job = _opened(run, results_dir, key, here, strict=strict)
+    if job.record.epoch >= run.epochs and not job.unvalidated:
+        job.complete(here)
         raise RunError(
-            f"{start.path}: all of its {record.epoch} epochs are done. "
+            f"{job.start.path}: all of its {job.record.epoch} epochs are done. "
             "Raise training_config.num_epochs to continue."
         )
-    prepare(model, spec, steps * spec.training_config.num_epochs, here, amp=amp)
-    if record.epoch:
-        seed = spec.random_seed + here.rank
-        restore(model, state, record.step, recounted=record is not saved, seed=seed)
-    log.info("%d training images, %d steps per epoch, %d parameters", data.size, steps, model.count_params())
-    if here.rank == 0:
-        remark_on_statistics(model, data.size, spec.training_config.batch_size_per_gpu)
-    validator = Validation(spec, validation, world) if validation else None
-    stop = _early_stop(spec, record)
+    _prepare(job, here, amp=amp)
+    job = dataclasses.replace(job, state=None)  # frees the memory
+    stop = _early_stop(run, job.record)
     if stop is not None and stop.over:
         log.warning(
             "%s: early stopping ended this training after epoch %d. "
             "Raise early_stopping.patience to continue.",
-            start.path,
-            record.epoch,
+            job.start.path,
+            job.record.epoch,
         )
-        _complete(spec, results_dir, key, record, start, here)
-        return TrainResult.of(record, start.path)
+        job.complete(here)
+        return TrainResult.of(job.record, job.start.path)
+    return _run_epochs(job, world, stop, callbacks)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """Data, model and starting point of a training.
+
+    Attributes:
+        run: Settings of the training.
+        folder: Results folder.
+        key: Key that seals the checkpoints; empty for plain ones.
+        start: Starting point.
+        data: This rank's share of the training set, from the first epoch to train.
+        validation: This rank's share of the validation set; `None` if there is none.
+        model: Detector to train.
+        saved: Training record in the file to start from.
+        record: The same, with the steps counted in epochs of the current length.
+        state: Optimizer state in that file; `None` if there is none.
+    """
+
+    run: TrainingRun
+    folder: Path
+    key: str
+    start: Start
+    data: Dataset
+    validation: Dataset | None
+    model: FasterRCNN
+    saved: TrainingRecord
+    record: TrainingRecord
+    state: OptimizerState | None
+
+    @property
+    def unvalidated(self) -> bool:
+        """Whether the checkpoint to resume from still needs its validation."""
+        return lacks_validation(self.run, self.record)
+
+    def complete(self, here: RankInfo) -> None:
+        """Finishes the folder of a run that was killed after its last checkpoint."""
+        if here.rank == 0 and self.start.path.resolve().parent == self.folder.resolve():
+            rows = TrainingLog(self.folder, self.record.history)
+            resumed = self.start.path
+            Checkpoints(self.run, self.folder, self.key, rows, start=self.record, resumed=resumed).complete()
+
+
+def _opened(run: TrainingRun, folder: Path, key: str, here: RankInfo, *, strict: bool) -> _Job:
+    """Opens the data, and loads or builds the model."""
+    start = choose_start(run.start)
+    strict = strict and here.rank == 0  # rank 0 checks all images
+    data = training_dataset(run.data, rank=here.rank, world=here.size, strict=strict)
+    validation = _validation(run, here, strict)
+    model, saved, state = begin(run, start, key)
+    model = _spread(model, run.parallelism)
+    record = counted(saved, data.steps_per_epoch)
+    if record.epoch:
+        data = training_dataset(run.data, rank=here.rank, world=here.size, start_epoch=record.epoch)
+    return _Job(run, folder, key, start, data, validation, model, saved, record, state)
+
+
+def _prepare(job: _Job, here: RankInfo, *, amp: bool) -> None:
+    """Compiles the model, and restores its state if the training is resumed."""
+    run, record, steps = job.run, job.record, job.data.steps_per_epoch
+    prepare(job.model, run, steps * run.epochs, here, amp=amp)
+    if record.epoch:
+        seed = run.seed + here.rank
+        restore(job.model, job.state, record.step, recounted=record is not job.saved, seed=seed)
+    parameters = job.model.count_params()
+    log.info("%d training images, %d steps per epoch, %d parameters", job.data.size, steps, parameters)
+    if here.rank == 0:
+        remark_on_statistics(job.model, job.data.size, run.data.batch_size)
+
+
+def _run_epochs(
+    job: _Job, world: World, stop: EarlyStop | None, callbacks: Sequence[keras.callbacks.Callback]
+) -> TrainResult:
+    """Trains the remaining epochs together with the other ranks."""
+    run, model, here = job.run, job.model, world.place
+    validator = None
+    if job.validation is not None:
+        validator = Validation(run.validation, run.epochs, job.validation, world)
     early: list[keras.callbacks.Callback] = [
-        NanGuard(steps),
+        NanGuard(job.data.steps_per_epoch),
         *([EpochMeans(world)] if here.size > 1 else []),
         *([AveragedWeights(model.weight_averages)] if model.weight_averages is not None else []),
         *([stop] if stop else []),
     ]
     with world.guard():
         if here.size > 1:
-            sync_initial_state(model, world, facts(spec, data, validation, model, record))
-        if unvalidated and validator is not None:
-            log.info("%s was saved but not validated; validating it now", start.path)
-            record = with_validation(record, validator.validate(model, record.epoch))
-        reports = None
-        if here.rank == 0:
-            reports = Reports(
-                spec,
-                results_dir,
-                key,
-                steps=steps,
-                processes=here.size,
-                validator=validator,
-                record=record,
-                start=start,
-            )
-        losses = _fit(model, spec, data, record, early, validator, callbacks, reports)
+            sync_initial_state(model, world, facts(run, job.data, job.validation, model, job.record))
+        if job.unvalidated and validator is not None:
+            log.info("%s was saved but not validated; validating it now", job.start.path)
+            report = validator.validate(model, job.record.epoch)
+            job = dataclasses.replace(job, record=with_validation(job.record, report))
+        reports = _reports(job, here, validator)
+        losses = _fit(job, early, validator, callbacks, reports)
         world.barrier()  # launchers end the run with its first process, so all wait until rank 0 has written
     files = reports.checkpoints if reports else None
     return TrainResult(
         checkpoint=files.latest if files else None,
         best=files.best if files else None,
-        epochs=record.epoch + len(losses),
+        epochs=job.record.epoch + len(losses),
         loss=losses[-1] if losses else math.nan,
         mean_ap=validator.report.mean_ap if validator and validator.report else None,
     )
 
 
-def _complete(
-    spec: "Experiment", folder: Path, key: str, record: TrainingRecord, start: Start, here: RankInfo
-) -> None:
-    """Finishes the folder of a run that was killed after its last checkpoint."""
-    if here.rank == 0 and start.path.resolve().parent == folder.resolve():
-        rows = TrainingLog(folder, record.history)
-        Checkpoints(spec, folder, key, rows, start=record, resumed=start.path).complete()
+def _reports(job: _Job, here: RankInfo, validator: Validation | None) -> Reports | None:
+    """Creates checkpoints and logs on rank 0; `None` on other ranks."""
+    if here.rank:
+        return None
+    return Reports(
+        job.run,
+        job.folder,
+        job.key,
+        steps=job.data.steps_per_epoch,
+        processes=here.size,
+        validator=validator,
+        record=job.record,
+        start=job.start,
+    )
 
 
 def _fit(
-    model: FasterRCNN,
-    spec: "Experiment",
-    data: Dataset,
-    record: TrainingRecord,
+    job: _Job,
     early: Sequence[keras.callbacks.Callback],
     validator: Validation | None,
     late: Sequence[keras.callbacks.Callback],
@@ -222,10 +278,7 @@ def _fit(
     """Trains the remaining epochs.
 
     Args:
-        model: Compiled model.
-        spec: Spec of the run.
-        data: Training set.
-        record: State at the start.
+        job: Data, model and record at the start.
         early: Callbacks that run before validation.
         validator: Validation callback, if there is a validation set.
         late: Callbacks that run after validation and before the epoch is saved with its result.
@@ -241,11 +294,11 @@ def _fit(
             # The trained epoch is saved first, because validation takes long and may be interrupted.
             unvalidated = [reports.checkpoints.before_validation] if validator else []
             callbacks = [*early, *unvalidated, *callbacks[len(early) :], *reports.callbacks]
-        history = model.fit(
-            data.batches,
-            steps_per_epoch=data.steps_per_epoch,
-            epochs=spec.training_config.num_epochs,
-            initial_epoch=record.epoch,
+        history = job.model.fit(
+            job.data.batches,
+            steps_per_epoch=job.data.steps_per_epoch,
+            epochs=job.run.epochs,
+            initial_epoch=job.record.epoch,
             callbacks=callbacks,
             shuffle=False,
             verbose=0,
@@ -273,23 +326,19 @@ def _spread(model: FasterRCNN, fractions: Sequence[float]) -> FasterRCNN:
     return spread(model, plan_placement(model, fractions, devices))
 
 
-def _early_stop(spec: "Experiment", record: TrainingRecord) -> EarlyStop | None:
-    settings = spec.training_config.early_stopping
-    if settings is None:
+def _early_stop(run: TrainingRun, record: TrainingRecord) -> EarlyStop | None:
+    if run.early_stopping is None:
         return None
-    return EarlyStop(settings, [row["loss"] for row in record.history if "loss" in row])
+    return EarlyStop(run.early_stopping, [row["loss"] for row in record.history if "loss" in row])
 
 
-def _validation(spec: "Experiment", here: RankInfo, strict: bool) -> Dataset | None:
+def _validation(run: TrainingRun, here: RankInfo, strict: bool) -> Dataset | None:
     """Creates this rank's share of the validation set; `None`, with a warning, if there is none."""
-    batch_size = spec.evaluation_config.batch_size
+    size = run.validation.batch_size
     try:
-        return validation_dataset(spec, rank=here.rank, world=here.size, batch_size=batch_size, strict=strict)
+        return validation_dataset(run.data, rank=here.rank, world=here.size, batch_size=size, strict=strict)
     except DataError as error:
-        if (
-            spec.dataset_config.validation_fold is not None
-            or spec.dataset_config.validation_data_source is not None
-        ):
+        if run.data.has_validation:
             raise
         log.warning("No validation during training: %s", error)
         return None

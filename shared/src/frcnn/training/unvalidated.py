@@ -3,28 +3,26 @@
 import dataclasses
 from typing import TYPE_CHECKING
 
-from frcnn.data.input.sources import has_validation
-from frcnn.model.files.checkpoint import TrainingRecord
+from frcnn.model.files.training_record import TrainingRecord
+from frcnn.settings.training import TrainingRun
 
 if TYPE_CHECKING:
     from frcnn.evaluation.report import Report
-    from frcnn.spec.schema.experiment import Experiment
 
 
-def lacks_validation(spec: "Experiment", record: TrainingRecord) -> bool:
+def lacks_validation(run: TrainingRun, record: TrainingRecord) -> bool:
     """Checks whether a checkpoint still needs the validation that was due after its epoch.
 
     Args:
-        spec: Spec of the resumed run.
+        run: Settings of the resumed run.
         record: Training record of the checkpoint.
 
     Returns:
         `True` if validation was due and the record has no result of it.
     """
-    if not record.epoch or "mAP" in record.metrics or not has_validation(spec):
+    if not record.epoch or "mAP" in record.metrics or not run.data.has_validation:
         return False
-    period = spec.evaluation_config.validation_period_during_training
-    return record.epoch % period == 0 or record.epoch >= spec.training_config.num_epochs
+    return record.epoch % run.validation.period == 0 or record.epoch >= run.epochs
 
 
 def with_validation(record: TrainingRecord, report: "Report") -> TrainingRecord:

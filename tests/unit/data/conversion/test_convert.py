@@ -11,8 +11,9 @@ from frcnn.data.conversion.convert import convert
 from frcnn.data.conversion.faults import IssueKind
 from frcnn.data.records.offsets import list_name, unpack
 from frcnn.data.records.tfrecord import read_payloads, read_records
-from frcnn.errors import DataError, RunError, SpecError, UsageError
+from frcnn.errors import DataError, RunError, UsageError
 from frcnn.set_switch import SetSwitch
+from frcnn.settings.conversion import conversion_settings
 from frcnn.single_writer import PlaceBusyError
 from frcnn.spec.load import parse_dataset_export
 from frcnn.spec.schema.experiment import COCOConfig, DatasetExportConfig, KITTIConfig, SampleModifierConfig
@@ -54,7 +55,7 @@ def _all_records(output):
 
 
 def test_every_image_is_in_one_record_with_its_labels(root, output):
-    report = convert(_spec(root), output)
+    report = convert(conversion_settings(_spec(root)), output)
     assert _names(output) == [
         f"kitti-fold-00{fold}-of-002-shard-0000{shard}-of-00002" for fold in (0, 1) for shard in (0, 1)
     ]
@@ -72,7 +73,7 @@ def test_every_image_is_in_one_record_with_its_labels(root, output):
 
 
 def test_an_empty_fold_is_a_valid_file_and_the_other_keeps_its_number(root, output):
-    report = convert(_spec(root, val_split=0.0, num_shards=0), output)
+    report = convert(conversion_settings(_spec(root, val_split=0.0, num_shards=0)), output)
     assert [path.name for path in report.files] == ["kitti-fold-000-of-002", "kitti-fold-001-of-002"]
     assert [len(list(read_payloads(path))) for path in report.files] == [0, 12]
 
@@ -80,7 +81,7 @@ def test_an_empty_fold_is_a_valid_file_and_the_other_keeps_its_number(root, outp
 def test_names_without_fold_and_shard(root, output):
     (root / "frames.json").write_text(json.dumps({"a": ["000", "001"], "b": ["002"]}))
     sequence = {"partition_mode": "sequence", "kitti_sequence_to_frames_file": "frames.json"}
-    report = convert(_spec(root, **sequence, num_partitions=0, num_shards=0), output)
+    report = convert(conversion_settings(_spec(root, **sequence, num_partitions=0, num_shards=0)), output)
     assert [path.name for path in report.files] == ["kitti"]
     assert report.notes
     assert report.images == 3
@@ -89,7 +90,7 @@ def test_names_without_fold_and_shard(root, output):
 def test_a_folder_becomes_one_set_when_nothing_is_said_of_folds(root, output):
     folders = 'image_dir_name: "image_2" label_dir_name: "label_2"'
     text = f'kitti_config {{ root_directory_path: "{root}" {folders} }}'
-    report = convert(parse_dataset_export(text).spec, output)
+    report = convert(conversion_settings(parse_dataset_export(text).spec), output)
     assert [path.name for path in report.files] == ["kitti"]
     assert sorted(record.frame_id for record in read_records(report.files[0])) == [
         f"image_2/{number:03d}" for number in range(12)
@@ -101,13 +102,13 @@ def test_the_same_data_gives_the_same_bytes_with_any_number_of_workers(root, tmp
     monkeypatch.setattr(convert_module, "CHUNK", 2)
     contents = []
     for workers in (1, 2):
-        report = convert(_spec(root), tmp_path / f"{workers}/kitti", workers=workers)
+        report = convert(conversion_settings(_spec(root)), tmp_path / f"{workers}/kitti", workers=workers)
         contents.append([path.read_bytes() for path in report.files])
     assert contents[0] == contents[1]
 
 
 def test_embedded_images_are_in_the_records(root, output):
-    convert(_spec(root), output, embed_images=True)
+    convert(conversion_settings(_spec(root)), output, embed_images=True)
     for record in _all_records(output):
         assert record.encoded == (root / f"{record.frame_id}.png").read_bytes()
 
@@ -121,7 +122,7 @@ def _spoil(root):
 
 def test_faults_are_skipped_counted_and_listed_with_file_and_line(root, output):
     _spoil(root)
-    report = convert(_spec(root), output)
+    report = convert(conversion_settings(_spec(root)), output)
     assert report.images == 10
     assert report.skipped == {
         IssueKind.ZERO_AREA: 1,
@@ -146,7 +147,7 @@ def test_faults_are_skipped_counted_and_listed_with_file_and_line(root, output):
 def test_strict_lists_all_faults_and_writes_no_records(root, output):
     _spoil(root)
     with pytest.raises(DataError) as caught:
-        convert(_spec(root), output, strict=True)
+        convert(conversion_settings(_spec(root)), output, strict=True)
     assert "5 issues" in str(caught.value)
     assert "001.txt:2: box without area" in str(caught.value)
     assert _names(output) == ["kitti_warning.json"]
@@ -154,22 +155,22 @@ def test_strict_lists_all_faults_and_writes_no_records(root, output):
 
 
 def test_strict_leaves_records_of_a_former_run(root, output):
-    report = convert(_spec(root), output)
+    report = convert(conversion_settings(_spec(root)), output)
     before = [path.read_bytes() for path in report.files]
     _spoil(root)
     with pytest.raises(DataError):
-        convert(_spec(root), output, strict=True)
+        convert(conversion_settings(_spec(root)), output, strict=True)
     assert [path.read_bytes() for path in report.files] == before
 
 
 def test_strict_does_not_mind_a_clean_data_set(root, output):
-    assert convert(_spec(root), output, strict=True).images == 12
+    assert convert(conversion_settings(_spec(root)), output, strict=True).images == 12
 
 
 def test_many_faults_are_all_in_the_file_and_the_first_in_the_message(root, output):
     (root / "label_2/001.txt").write_text("x\n" * 30)
     with pytest.raises(DataError) as caught:
-        convert(_spec(root), output, strict=True)
+        convert(conversion_settings(_spec(root)), output, strict=True)
     assert len(str(caught.value).splitlines()) == 1 + 10 + 2
     assert len(json.loads((output.parent / "kitti_warning.json").read_text())) == 30
 
@@ -178,16 +179,16 @@ def test_a_data_set_without_one_usable_image_is_an_error(root, output):
     for path in (root / "label_2").iterdir():
         path.unlink()
     with pytest.raises(DataError, match=r"no usable image to convert; 12 issues"):
-        convert(_spec(root), output)
+        convert(conversion_settings(_spec(root)), output)
     assert _names(output) == ["kitti_warning.json"]
 
 
 def test_another_number_of_shards_replaces_the_former_files(root, output):
     _spoil(root)
-    convert(_spec(root, num_shards=5), output)
+    convert(conversion_settings(_spec(root, num_shards=5)), output)
     (output.parent / "kitti_notes").write_text("mine")
     write_kitti(root, {f"{n:03d}": [CAR] for n in range(12)})
-    report = convert(_spec(root, num_shards=1), output)
+    report = convert(conversion_settings(_spec(root, num_shards=1)), output)
     assert report.replaced == 10
     assert _names(output) == [*(path.name for path in report.files), "kitti_notes"]
 
@@ -196,7 +197,7 @@ def test_a_foreign_file_in_the_way_is_an_error(root, output):
     output.parent.mkdir()
     (output.parent / "kitti-fold-000-of-001").write_text("not a record, but of the same name")
     with pytest.raises(DataError, match="kitti-fold-000-of-001 matches the output prefix"):
-        convert(_spec(root), output)
+        convert(conversion_settings(_spec(root)), output)
     assert _names(output) == ["kitti-fold-000-of-001"]
 
 
@@ -219,7 +220,7 @@ def test_an_interrupted_run_leaves_nothing(root, output, monkeypatch, error, see
 
     monkeypatch.setattr(convert_module._Run, "_take", _fail_at_the_third)
     with pytest.raises(seen_as):
-        convert(_spec(root), output)
+        convert(conversion_settings(_spec(root)), output)
     assert _names(output) == []
 
 
@@ -230,8 +231,8 @@ def test_the_modifier_drops_and_repeats_training_images_only(root, output):
         num_duplicates=1,
         source_to_target_class_mapping={"car": "car", "pedestrian": "person"},
     )
-    plain = convert(_spec(root), output)
-    changed = convert(_spec(root, modifier), output, validation_fold=0)
+    plain = convert(conversion_settings(_spec(root)), output)
+    changed = convert(conversion_settings(_spec(root, modifier)), output, validation_fold=0)
     assert changed.folds[0] == plain.folds[0]
     ids = [r.frame_id for path in changed.files if "fold-001" in path.name for r in read_records(path)]
     validation = {r.frame_id for path in changed.files if "fold-000" in path.name for r in read_records(path)}
@@ -246,23 +247,18 @@ def test_the_modifier_drops_and_repeats_training_images_only(root, output):
 @pytest.mark.parametrize("fold", [-1, 2])
 def test_a_validation_fold_that_is_not_there_is_an_error(root, output, fold):
     with pytest.raises(UsageError, match="expected 0 to 1"):
-        convert(_spec(root), output, validation_fold=fold)
+        convert(conversion_settings(_spec(root)), output, validation_fold=fold)
     assert not output.parent.exists()
 
 
 def test_zero_workers_are_an_error(root, output):
     with pytest.raises(UsageError, match="workers 0"):
-        convert(_spec(root), output, workers=0)
-
-
-def test_a_spec_without_a_data_set_is_an_error(output):
-    with pytest.raises(SpecError, match="neither kitti_config nor coco_config"):
-        convert(DatasetExportConfig(), output)
+        convert(conversion_settings(_spec(root)), output, workers=0)
 
 
 def test_a_folder_as_prefix_is_an_error(root, tmp_path):
     with pytest.raises(UsageError, match="is a folder"):
-        convert(_spec(root), tmp_path)
+        convert(conversion_settings(_spec(root)), tmp_path)
 
 
 def test_a_coco_data_set_goes_the_same_way(tmp_path, output):
@@ -280,7 +276,7 @@ def test_a_coco_data_set_goes_the_same_way(tmp_path, output):
         num_partitions=1,
         num_shards=(2,),
     )
-    report = convert(DatasetExportConfig(coco_config=config), output)
+    report = convert(conversion_settings(DatasetExportConfig(coco_config=config)), output)
     assert [path.name for path in report.files] == [
         f"kitti-fold-000-of-001-shard-0000{n}-of-00002" for n in (0, 1)
     ]
@@ -290,15 +286,15 @@ def test_a_coco_data_set_goes_the_same_way(tmp_path, output):
 def test_tensorflow_reads_all_files_empty_ones_too(root, output):
     import tensorflow as tf
 
-    report = convert(_spec(root, val_split=0.0, num_shards=3), output)
+    report = convert(conversion_settings(_spec(root, val_split=0.0, num_shards=3)), output)
     payloads = list(tf.data.TFRecordDataset([str(path) for path in report.files]).as_numpy_iterator())
     ids = [tf.train.Example.FromString(x).features.feature["frame/id"].bytes_list.value[0] for x in payloads]
     assert sorted(ids) == [f"image_2/{n:03d}".encode() for n in range(12)]
 
 
 def test_beside_each_record_file_lies_the_list_of_where_its_records_begin(root, output):
-    convert(_spec(root, num_shards=3), output)
-    convert(_spec(root), output)
+    convert(conversion_settings(_spec(root, num_shards=3)), output)
+    convert(conversion_settings(_spec(root)), output)
     records = sorted(output.parent.glob("kitti*-of-*"))
     assert {path.name for path in output.parent.glob(".*")} == {list_name(path.name) for path in records}
     for path in records:
@@ -312,13 +308,13 @@ def test_a_second_conversion_to_the_same_prefix_is_refused_and_the_first_is_whol
 
     def while_the_first_writes(run, *given):
         with pytest.raises(PlaceBusyError, match=f"{output}.*: another run .* is writing there") as caught:
-            in_another_thread(lambda: convert(_spec(root, num_shards=3), output))
+            in_another_thread(lambda: convert(conversion_settings(_spec(root, num_shards=3)), output))
         refused.append(caught)
         return write_all(run, *given)
 
     write_all = convert_module._Run.write_all
     monkeypatch.setattr(convert_module._Run, "write_all", while_the_first_writes)
-    convert(_spec(root), output)
+    convert(conversion_settings(_spec(root)), output)
     assert len(refused) == 1
     assert len(_all_records(output)) == 12
     assert [path.name for path in output.parent.glob(".frcnn*")] == []
@@ -332,7 +328,7 @@ def in_another_thread(work):
 def test_records_that_are_links_of_the_users_stay_what_they_are_when_a_conversion_fails(
     root, output, tmp_path, monkeypatch
 ):
-    convert(_spec(root), output)
+    convert(conversion_settings(_spec(root)), output)
     first = sorted(output.parent.glob("kitti-*"))[0]
     moved = first.rename(tmp_path / "moved")
     first.symlink_to("../moved")
@@ -342,19 +338,19 @@ def test_records_that_are_links_of_the_users_stay_what_they_are_when_a_conversio
 
     monkeypatch.setattr(SetSwitch, "_link", full)
     with pytest.raises(RunError, match="disk full"):
-        convert(_spec(root, num_shards=3), output)
+        convert(conversion_settings(_spec(root, num_shards=3)), output)
     assert len(_all_records(output)) == 12
     assert first.resolve() == moved
 
 
 def test_without_symbolic_links_a_set_is_replaced_file_by_file(root, output, monkeypatch):
-    convert(_spec(root), output)
+    convert(conversion_settings(_spec(root)), output)
 
     def none(self, target):
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
     monkeypatch.setattr(Path, "symlink_to", none)
-    convert(_spec(root, num_shards=3), output)
+    convert(conversion_settings(_spec(root, num_shards=3)), output)
     assert len(_all_records(output)) == 12
     assert len(_names(output)) == 6
     assert [path.name for path in output.parent.glob(".frcnn*")] == []
@@ -371,7 +367,7 @@ def test_cameras_files_are_converted_whatever_their_names_and_what_is_odd_is_nam
     os.mkfifo(images / "pipe.png")
     (images / "zero.png").symlink_to("/dev/zero")
     (images / "._000.png").touch()
-    report = convert(_spec(root), output)
+    report = convert(conversion_settings(_spec(root)), output)
     records = {record.file: record for record in _all_records(output)}
     assert {"image_2/000.JPG", "image_2/new.Jpeg", f"image_2/{odd}.png"} < set(records)
     assert (report.images, report.skipped) == (14, {IssueKind.NOT_REGULAR: 2})
@@ -383,21 +379,21 @@ def test_cameras_files_are_converted_whatever_their_names_and_what_is_odd_is_nam
 def test_a_broken_image_of_any_name_is_in_the_list_of_faults(root, output):
     name = os.fsdecode(b"caf\xe9.png")
     (root / "image_2" / name).write_bytes(b"broken")
-    report = convert(_spec(root), output)
+    report = convert(conversion_settings(_spec(root)), output)
     (entry,) = json.loads(report.warning_file.read_text("utf-8"))
     assert entry["file"].endswith(r"image_2/caf\xe9.png")
 
 
 def test_exif_is_applied_to_records_when_asked_for(root, output):
     write_image(root / "image_2/000.png", orientation=6)
-    convert(_spec(root), output, apply_exif=True)
+    convert(conversion_settings(_spec(root)), output, apply_exif=True)
     turned = {record.frame_id: record for record in _all_records(output)}["image_2/000"]
     assert (turned.height, turned.width, turned.orientation) == (100, 80, 6)
 
 
 def test_names_as_long_as_a_file_system_takes_have_their_records_and_lists(root, output):
     long = output.with_name("p" * 218)  # record files of 255 bytes
-    report = convert(_spec(root), long)
+    report = convert(conversion_settings(_spec(root)), long)
     assert {len(path.name) for path in report.files} == {255}
     for path in report.files:
         found = unpack((path.parent / list_name(path.name)).read_bytes(), path.stat().st_size)

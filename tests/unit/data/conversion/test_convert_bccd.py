@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from frcnn.data.conversion.convert import convert
+from frcnn.settings.conversion import conversion_settings
 from frcnn.spec import load_dataset_export
 
 TOP = Path(__file__).resolve().parents[4]
@@ -38,7 +39,7 @@ def prepared(tmp_path, monkeypatch):
 @pytest.mark.parametrize("split", SPLITS)
 def test_counts_of_the_example_specs_are_those_of_the_readme(prepared, tmp_path, split):
     spec = load_dataset_export(TOP / f"examples/specs/bccd_convert_{split}.txt")
-    report = convert(spec, tmp_path / f"records/{split}", strict=True)
+    report = convert(conversion_settings(spec), tmp_path / f"records/{split}", strict=True)
     images, boxes = SPLITS[split]
     assert (report.images, report.boxes) == (images, boxes)
     assert [fold.images for fold in report.folds] == [0, images]
@@ -51,7 +52,7 @@ def test_the_two_faulty_labels_are_reported_and_cost_nothing_else(prepared, tmp_
         target.unlink()
         shutil.copyfile(BCCD / "faulty_labels" / name, target)
         spec = load_dataset_export(TOP / f"examples/specs/bccd_convert_{split}.txt")
-        report = convert(spec, tmp_path / f"records/{split}")
+        report = convert(conversion_settings(spec), tmp_path / f"records/{split}")
         images, boxes = SPLITS[split]
         assert (report.images, report.boxes) == (images, boxes)
         (entry,) = json.loads(report.warning_file.read_text())

@@ -10,6 +10,7 @@ from frcnn.data.input.dataset import training_dataset, validation_dataset
 from frcnn.data.records.annotations import Label
 from frcnn.data.records.tfrecord import frame
 from frcnn.errors import DataError
+from frcnn.settings.data import data_settings
 from tests.support.batches import logged, numbered, train_numbers, validation_pass
 from tests.support.loading import (
     image_bytes,
@@ -24,13 +25,13 @@ from tests.support.loading import (
 def test_no_mapped_class_is_an_error_that_lists_both_sides(make):
     spec = make([image_record(0, (Label("tree", 1, 1, 9, 9),))])
     with pytest.raises(DataError, match=r"contain tree \(1\), the mapping contains car, person, van"):
-        training_dataset(spec)
+        training_dataset(data_settings(spec))
 
 
 def test_records_without_any_object_are_an_error(make):
     record = image_record(0)
     with pytest.raises(DataError, match="contain no objects"):
-        training_dataset(make([record.__class__(**{**_fields(record), "labels": ()})]))
+        training_dataset(data_settings(make([record.__class__(**{**_fields(record), "labels": ()})])))
 
 
 def _fields(record):
@@ -50,7 +51,7 @@ def test_a_broken_image_is_named_once_and_the_next_one_takes_its_place(make, cap
 
 
 def test_broken_images_are_named_though_nothing_but_the_batches_is_kept(make, caplog):
-    batches = training_dataset(make(broken(numbered(4), 3), batch_size_per_gpu=4)).batches
+    batches = training_dataset(data_settings(make(broken(numbered(4), 3), batch_size_per_gpu=4))).batches
     gc.collect()
     iterator = iter(batches)
     del batches
@@ -63,7 +64,7 @@ def test_a_missing_image_is_named_and_skipped(tmp_path, caplog):
     records = [image_record(1), image_record(2, encoded=None)]
     write_records(tmp_path / "set", records)
     spec = loading_spec(source(tmp_path / "set", tmp_path), batch_size_per_gpu=2)
-    next(iter(training_dataset(spec).batches))
+    next(iter(training_dataset(data_settings(spec)).batches))
     assert "Skipping 1 missing images" in logged(caplog)
     assert "000002.png: no such image" in logged(caplog)
 
@@ -78,10 +79,10 @@ def test_a_broken_validation_image_is_left_out_and_not_replaced(make, caplog):
 def test_strict_reads_all_images_first_and_names_the_broken_ones(make):
     spec = make(broken(broken(numbered(5), 3), 5), validation_fold=0)
     with pytest.raises(DataError, match=r"cannot read 2 of 5 images:\n.*000003.*\n.*000005"):
-        validation_dataset(spec, batch_size=1, strict=True)
+        validation_dataset(data_settings(spec), batch_size=1, strict=True)
     spec.dataset_config.validation_fold = None
     with pytest.raises(DataError, match="cannot read 2 of 5 images"):
-        training_dataset(spec, strict=True)
+        training_dataset(data_settings(spec), strict=True)
 
 
 def test_damaged_record_is_skipped_like_a_broken_image(make, tmp_path, caplog):
@@ -104,7 +105,7 @@ def test_a_record_that_makes_no_sense_is_skipped_too(make, tmp_path, caplog):
 
 
 def test_when_a_record_file_is_gone_training_stops(make, tmp_path):
-    dataset = training_dataset(make(numbered(2)))
+    dataset = training_dataset(data_settings(make(numbered(2))))
     (tmp_path / "set-fold-000-of-001").unlink()
     with pytest.raises(
         tf.errors.InvalidArgumentError, match=r"2 image.s. in a row.*record . of .*set-fold-000"
@@ -117,7 +118,9 @@ def test_when_nothing_can_be_read_any_more_training_stops(tmp_path, caplog):
     image = tmp_path / "images" / "000000.png"
     image.write_bytes(image_bytes(noise_image(0)))
     write_records(tmp_path / "set", [image_record(0, encoded=None)])
-    dataset = training_dataset(loading_spec(source(tmp_path / "set", tmp_path), batch_size_per_gpu=1))
+    dataset = training_dataset(
+        data_settings(loading_spec(source(tmp_path / "set", tmp_path), batch_size_per_gpu=1))
+    )
     image.unlink()
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"1 image.s. in a row"):
         next(iter(dataset.batches))

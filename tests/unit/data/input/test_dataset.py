@@ -11,6 +11,7 @@ from tensorflow.python.framework import op_def_registry
 from frcnn.data.input.dataset import training_dataset, validation_dataset
 from frcnn.data.records.annotations import Label
 from frcnn.errors import DataError
+from frcnn.settings.data import data_settings
 from tests.support.batches import first, logged, numbered, numbers, objects_of, train_numbers, validation_pass
 from tests.support.loading import (
     ImageType,
@@ -27,7 +28,7 @@ RGB_MEAN = np.float32([123.68, 116.779, 103.939])
 
 
 def test_batch_has_the_promised_shapes(make):
-    dataset = training_dataset(make(numbered(3), batch_size_per_gpu=2))
+    dataset = training_dataset(data_settings(make(numbered(3), batch_size_per_gpu=2)))
     spec = {name: (tuple(s.shape), s.dtype.name) for name, s in dataset.batches.element_spec.items()}
     assert spec == {
         "images": ((2, 40, 60, 3), "float32"),
@@ -48,7 +49,9 @@ def test_boxes_are_stretched_with_the_image_and_rounded_half_to_even(make):
         Label("van", -9.0, -9.0, 900.0, 900.0, occlusion=3),
     )
     batch = first(
-        training_dataset(make([image_record(0, labels)], height=80, width=120, batch_size_per_gpu=1))
+        training_dataset(
+            data_settings(make([image_record(0, labels)], height=80, width=120, batch_size_per_gpu=1))
+        )
     )
     # Twice as large: (2.5, 5, 41.5, 7) px has its halves rounded to even; then clipped to 79 and 119.
     boxes, classes = objects_of(batch)
@@ -60,7 +63,7 @@ def test_boxes_are_stretched_with_the_image_and_rounded_half_to_even(make):
 
 def test_boxes_follow_the_size_in_the_record(make):
     record = image_record(0, (Label("car", 10.0, 8.0, 30.0, 20.0),), height=80, width=120)
-    boxes, _ = objects_of(first(training_dataset(make([record], batch_size_per_gpu=1))))
+    boxes, _ = objects_of(first(training_dataset(data_settings(make([record], batch_size_per_gpu=1)))))
     assert boxes == [[4, 5, 10, 15]]
 
 
@@ -69,14 +72,14 @@ def test_without_resizing_boxes_are_cut_at_the_border(make):
     spec = make(
         [image_record(0, labels)], height=15, width=40, enable_auto_resize=False, batch_size_per_gpu=1
     )
-    batch = first(training_dataset(spec))
+    batch = first(training_dataset(data_settings(spec)))
     assert objects_of(batch)[0] == [[8, 10, 14, 30]]
     np.testing.assert_allclose(batch["images"][0] + RGB_MEAN, noise_image(0)[:15, :40], atol=1e-4)
 
 
 def test_without_resizing_small_images_get_a_black_border_before_the_mean_is_taken(make):
     spec = make([image_record(0)], height=50, width=70, enable_auto_resize=False, batch_size_per_gpu=1)
-    image = first(training_dataset(spec))["images"][0] + RGB_MEAN
+    image = first(training_dataset(data_settings(spec)))["images"][0] + RGB_MEAN
     np.testing.assert_allclose(image[:40, :60], noise_image(0), atol=1e-4)
     np.testing.assert_allclose(image[40:], 0, atol=1e-4)
     np.testing.assert_allclose(image[:, 60:], 0, atol=1e-4)
@@ -86,7 +89,7 @@ def test_gray_images_have_one_channel(make):
     spec = make(
         [image_record(0)], image_type=ImageType.GRAY_SCALE, image_channel_order="l", batch_size_per_gpu=1
     )
-    image = first(training_dataset(spec))["images"][0]
+    image = first(training_dataset(data_settings(spec)))["images"][0]
     luma = noise_image(0) @ [0.299, 0.587, 0.114]
     np.testing.assert_allclose(image[..., 0] + 117.0, luma, atol=1.5)
 
@@ -95,7 +98,7 @@ def test_classes_are_matched_in_any_case_and_unmapped_ones_counted(make, caplog)
     labels = (Label("car", 1, 1, 9, 9), Label("tree", 1, 1, 9, 9), Label("dontcare", 1, 1, 9, 9))
     spec = make([image_record(0, labels)], target_class_mapping={"CAR": "Auto"}, batch_size_per_gpu=1)
     with caplog.at_level(logging.INFO):
-        batch = first(training_dataset(spec))
+        batch = first(training_dataset(data_settings(spec)))
     assert objects_of(batch) == ([[1, 1, 9, 9]], [0])
     assert "unmapped classes (1 images): tree (1)\n" in logged(caplog)
 
@@ -106,7 +109,7 @@ def test_boxes_under_one_pixel_and_inverted_boxes_are_dropped(make):
         Label("car", 10.4, 8.0, 11.5, 20.0),
         Label("car", 30.0, 8.0, 10.0, 20.0),
     )
-    batch = first(training_dataset(make([image_record(0, labels)], batch_size_per_gpu=1)))
+    batch = first(training_dataset(data_settings(make([image_record(0, labels)], batch_size_per_gpu=1))))
     assert objects_of(batch)[0] == [[8, 10, 20, 12]]
 
 
@@ -114,7 +117,7 @@ def test_surplus_objects_are_dropped_smallest_first_and_the_image_is_named_once(
     sides = (9, 3, 8, 4, 7, 2)
     labels = tuple(Label("car", 1.0, 1.0, 1.0 + side, 1.0 + side) for side in sides)
     spec = make([image_record(0, labels)], max_objects_num_per_image=4, batch_size_per_gpu=1)
-    batches = training_dataset(spec).batches.take(3)
+    batches = training_dataset(data_settings(spec)).batches.take(3)
     kept = [[y2 - y1 for y1, _, y2, _ in batch["boxes"][0].numpy()] for batch in batches]
     assert kept == [[9, 8, 4, 7]] * 3
     assert logged(caplog).count("images/000000: more than max_objects_num_per_image (4)") == 1
@@ -122,7 +125,7 @@ def test_surplus_objects_are_dropped_smallest_first_and_the_image_is_named_once(
 
 def test_images_without_objects_are_kept(make):
     record = image_record(0, (Label("tree", 1, 1, 9, 9),))
-    dataset = training_dataset(make([record, image_record(1)], batch_size_per_gpu=2))
+    dataset = training_dataset(data_settings(make([record, image_record(1)], batch_size_per_gpu=2)))
     assert sorted(first(dataset)["valid"].sum(axis=1)) == [0, 1]
 
 
@@ -135,20 +138,20 @@ def test_images_are_found_in_their_folder_under_any_spelling_of_the_extension(tm
     (tmp_path / "images" / name).write_bytes(image_bytes(noise_image(0), "PNG"))
     write_records(tmp_path / "set", [image_record(0, encoded=None, image_format="")])
     spec = loading_spec(source(tmp_path / "set", tmp_path), image_extension="jpg", batch_size_per_gpu=1)
-    image = first(training_dataset(spec))["images"][0] + RGB_MEAN
+    image = first(training_dataset(data_settings(spec)))["images"][0] + RGB_MEAN
     np.testing.assert_allclose(image, noise_image(0), atol=1e-4)
 
 
 def test_no_image_there_is_an_error_before_training(make):
     spec = make([image_record(0, encoded=None)])
     with pytest.raises(DataError, match=r"found no image .*images/000000\.png"):
-        training_dataset(spec)
+        training_dataset(data_settings(spec))
 
 
 def test_empty_shards_are_fine(tmp_path):
     for shard, records in enumerate([[], numbered(2), [], numbered(1, start=3)]):
         write_records(tmp_path / f"set-shard-{shard}", records)
-    dataset = training_dataset(loading_spec(source(tmp_path / "set*"), batch_size_per_gpu=3))
+    dataset = training_dataset(data_settings(loading_spec(source(tmp_path / "set*"), batch_size_per_gpu=3)))
     assert sorted(numbers(next(iter(dataset.batches)))) == [1, 2, 3]
 
 
@@ -168,7 +171,7 @@ def test_resuming_goes_on_exactly(make):
     spec = make(numbered(5), batch_size_per_gpu=2, enable_augmentation=True, hflip_probability=0.5)
 
     def take(count, **options):
-        batches = training_dataset(spec, **options).batches.take(count)
+        batches = training_dataset(data_settings(spec), **options).batches.take(count)
         return [{name: value.numpy() for name, value in batch.items()} for batch in batches]
 
     whole = take(9)
@@ -189,7 +192,9 @@ def test_another_seed_gives_another_order(make):
 def test_ranks_share_an_epoch(make):
     spec = make(numbered(7), batch_size_per_gpu=2)
     shares = [train_numbers(spec, 2, rank=rank, world=2) for rank in range(2)]
-    assert {training_dataset(spec, rank=rank, world=2).steps_per_epoch for rank in range(2)} == {2}
+    assert {
+        training_dataset(data_settings(spec), rank=rank, world=2).steps_per_epoch for rank in range(2)
+    } == {2}
     together = list(itertools.chain(*shares[0], *shares[1]))
     assert len(together) == 8
     assert set(together) == set(range(1, 8))
@@ -258,9 +263,9 @@ def test_op_determinism_leaves_the_pipeline_its_threads(make):
         color_shift_stddev=0.1,
         validation_fold=0,
     )
-    assert stateful_ops(validation_dataset(spec, batch_size=1)) <= HARMLESS
+    assert stateful_ops(validation_dataset(data_settings(spec), batch_size=1)) <= HARMLESS
     spec.dataset_config.validation_fold = None
-    assert stateful_ops(training_dataset(spec, start_step=1)) <= HARMLESS
+    assert stateful_ops(training_dataset(data_settings(spec), start_step=1)) <= HARMLESS
 
 
 def stateful_ops(dataset):
@@ -309,6 +314,6 @@ def test_a_fold_of_empty_files_is_an_error(tmp_path):
     write_records(tmp_path / "set-fold-000-of-002", [])
     write_records(tmp_path / "set-fold-001-of-002", numbered(2))
     spec = loading_spec(source(tmp_path / "set*"), validation_fold=0)
-    assert training_dataset(spec).size == 2
+    assert training_dataset(data_settings(spec)).size == 2
     with pytest.raises(DataError, match="all empty"):
-        validation_dataset(spec, batch_size=1)
+        validation_dataset(data_settings(spec), batch_size=1)

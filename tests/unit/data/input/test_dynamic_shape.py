@@ -9,6 +9,7 @@ import tensorflow as tf
 from frcnn.data.input.dataset import training_dataset, validation_dataset
 from frcnn.data.records.annotations import Label
 from frcnn.data.transforms.preprocess import ImageSettings, pad_to_multiple, prepare_image, target_size
+from frcnn.settings.data import data_settings, image_settings
 from tests.support.loading import image_bytes, image_record, loading_spec, noise_image, source, write_records
 from tests.support.plain_images import bilinear
 
@@ -49,7 +50,7 @@ def test_no_rounding_error_costs_a_pixel(short):
 
 
 def test_without_a_longest_side_there_is_no_limit(tmp_path):
-    settings = ImageSettings.from_spec(dynamic_spec(tmp_path, [], output_image_max=0))
+    settings = image_settings(dynamic_spec(tmp_path, [], output_image_max=0))
     assert settings.dynamic
     assert int(target_size(settings, tf.constant(10), tf.constant(100))[1]) == 960
 
@@ -62,7 +63,7 @@ def test_padding_goes_to_the_right_and_bottom():
 
 
 def test_inference_resizes_each_image_to_its_own_size(tmp_path):
-    settings = ImageSettings.from_spec(dynamic_spec(tmp_path, []))
+    settings = image_settings(dynamic_spec(tmp_path, []))
     image, size = prepare_image(tf.constant(image_bytes(noise_image(1, 40, 60))), settings)
     np.testing.assert_allclose(image + MEAN, bilinear(noise_image(1, 40, 60), 96, 144), atol=1e-3)
     np.testing.assert_array_equal(size, [40, 60])
@@ -70,7 +71,7 @@ def test_inference_resizes_each_image_to_its_own_size(tmp_path):
 
 def test_a_batch_is_padded_to_a_common_shape_with_the_mean(tmp_path):
     spec = dynamic_spec(tmp_path, [(40, 60), (60, 40), (20, 60)], validation_fold=0)
-    dataset = validation_dataset(spec, batch_size=2)
+    dataset = validation_dataset(data_settings(spec), batch_size=2)
     assert tuple(dataset.batches.element_spec["images"].shape) == (2, None, None, 3)
     first, second = dataset.batches.as_numpy_iterator()
     assert first["images"].shape == (2, 192, 192, 3)
@@ -85,7 +86,7 @@ def test_a_batch_is_padded_to_a_common_shape_with_the_mean(tmp_path):
 
 def test_boxes_are_scaled_by_what_the_image_was_scaled_by(tmp_path):
     spec = dynamic_spec(tmp_path, [(40, 60), (20, 60)], validation_fold=0)
-    (batch,) = validation_dataset(spec, batch_size=2).batches.as_numpy_iterator()
+    (batch,) = validation_dataset(data_settings(spec), batch_size=2).batches.as_numpy_iterator()
     scale = np.float32([66 / 20, 200 / 60] * 2)
     np.testing.assert_array_equal(batch["boxes"][0, 0], np.round(np.float32([4, 4, 20, 12]) * 2.4))
     np.testing.assert_array_equal(batch["boxes"][1, 0], np.minimum(np.round([4, 4, 20, 12] * scale), 65))
@@ -95,11 +96,11 @@ def test_validation_is_not_flipped_and_training_is_within_the_images_own_size(tm
     spec = dynamic_spec(
         tmp_path, [(40, 60)], validation_fold=0, hflip_probability=1.0, enable_augmentation=True
     )
-    (plain,) = validation_dataset(spec, batch_size=1).batches.as_numpy_iterator()
+    (plain,) = validation_dataset(data_settings(spec), batch_size=1).batches.as_numpy_iterator()
     np.testing.assert_array_equal(plain["boxes"][0, 0], [10, 10, 48, 29])
     spec.dataset_config.validation_fold = None
     spec.training_config.batch_size_per_gpu = 1
-    flipped = next(iter(training_dataset(spec).batches))
+    flipped = next(iter(training_dataset(data_settings(spec)).batches))
     # 4..12 of 60 px becomes 48..56 of 60, times 2.4.
     np.testing.assert_array_equal(flipped["boxes"][0, 0], [10, 115, 48, 134])
     np.testing.assert_allclose(
@@ -117,6 +118,6 @@ def test_every_augmentation_works_on_images_of_any_size(tmp_path):
         zoom_max=1.1,
         color_shift_stddev=0.05,
     )
-    batch = next(iter(training_dataset(spec).batches))
+    batch = next(iter(training_dataset(data_settings(spec)).batches))
     assert batch["images"].shape == (2, 192, 192, 3)
     assert batch["valid"].numpy().sum() == 2

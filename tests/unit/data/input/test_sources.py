@@ -2,8 +2,9 @@
 
 import pytest
 
-from frcnn.data.input.sources import has_validation, training_sources, validation_sources
+from frcnn.data.input.sources import training_sources, validation_sources
 from frcnn.errors import DataError
+from frcnn.settings.data import data_settings
 from tests.support.loading import loading_spec, source
 
 
@@ -22,73 +23,75 @@ def names(found):
 
 def test_fold_splits_the_files(folder):
     spec = loading_spec(source(folder / "set*"), validation_fold=1)
-    assert names(validation_sources(spec)) == ["set-fold-001"] * 2
-    assert names(training_sources(spec)) == ["set-fold-000"] * 2 + ["set-fold-010"] * 2
-    assert has_validation(spec)
+    assert names(validation_sources(data_settings(spec))) == ["set-fold-001"] * 2
+    assert names(training_sources(data_settings(spec))) == ["set-fold-000"] * 2 + ["set-fold-010"] * 2
+    assert data_settings(spec).has_validation
 
 
 def test_fold_zero_is_a_fold(folder):
     spec = loading_spec(source(folder / "set*"), validation_fold=0)
-    assert names(validation_sources(spec)) == ["set-fold-000"] * 2
+    assert names(validation_sources(data_settings(spec))) == ["set-fold-000"] * 2
 
 
 def test_separate_validation_source_leaves_all_folds_for_training(folder):
     other = source(folder / "set-fold-010*")
     spec = loading_spec(source(folder / "set*"), validation_data_source=other)
-    assert len(names(training_sources(spec))) == 6
-    assert names(validation_sources(spec)) == ["set-fold-010"] * 2
+    assert len(names(training_sources(data_settings(spec)))) == 6
+    assert names(validation_sources(data_settings(spec))) == ["set-fold-010"] * 2
 
 
 def test_without_a_split_all_is_training_and_validation_is_refused(folder):
     spec = loading_spec(source(folder / "set*"))
-    assert not has_validation(spec)
-    assert len(names(training_sources(spec))) == 6
+    assert not data_settings(spec).has_validation
+    assert len(names(training_sources(data_settings(spec)))) == 6
     with pytest.raises(DataError, match="validation_fold"):
-        validation_sources(spec)
+        validation_sources(data_settings(spec))
 
 
 def test_the_list_of_skipped_labels_is_not_taken_for_records(folder):
     spec = loading_spec(source(folder / "set*"))
-    assert all(not path.name.endswith("json") for path in training_sources(spec)[0].files)
+    assert all(not path.name.endswith("json") for path in training_sources(data_settings(spec))[0].files)
 
 
 def test_pattern_without_a_file_names_field_and_pattern(tmp_path):
     spec = loading_spec(source(tmp_path / "set*"), source(tmp_path))
     with pytest.raises(DataError, match=r"data_sources\[0\]\.tfrecords_path: '.*set\*' matches no file"):
-        training_sources(spec)
+        training_sources(data_settings(spec))
 
 
 def test_folder_instead_of_a_pattern_gets_a_hint(tmp_path):
     with pytest.raises(DataError, match=r"it is a folder; write '.*/\*'"):
-        training_sources(loading_spec(source(tmp_path)))
+        training_sources(data_settings(loading_spec(source(tmp_path))))
 
 
 def test_fold_that_matches_nothing_is_an_error(folder):
     spec = loading_spec(source(folder / "set*"), validation_fold=7)
     with pytest.raises(DataError, match="validation_fold: no record file has 'fold-007-of-'"):
-        validation_sources(spec)
+        validation_sources(data_settings(spec))
 
 
 def test_fold_that_leaves_nothing_to_train_on_is_an_error(folder):
     spec = loading_spec(source(folder / "*fold-001*"), validation_fold=1)
     with pytest.raises(DataError, match="every record file belongs to fold 1"):
-        training_sources(spec)
+        training_sources(data_settings(spec))
 
 
 def test_no_source_at_all_is_an_error():
     with pytest.raises(DataError, match="data_sources: none given"):
-        training_sources(loading_spec())
+        training_sources(data_settings(loading_spec()))
 
 
 def test_relative_path_is_looked_for_under_data_base_path(folder, monkeypatch, tmp_path):
     monkeypatch.setenv("DATA_BASE_PATH", str(folder))
     monkeypatch.chdir("/")
-    assert len(names(training_sources(loading_spec(source("set*", "images"))))) == 6
+    assert len(names(training_sources(data_settings(loading_spec(source("set*", "images")))))) == 6
 
 
 def test_unset_weight_is_one(folder):
     weights = [
         s.weight
-        for s in training_sources(loading_spec(source(folder / "set*"), source(folder / "set*", weight=2.5)))
+        for s in training_sources(
+            data_settings(loading_spec(source(folder / "set*"), source(folder / "set*", weight=2.5)))
+        )
     ]
     assert weights == [1.0, 2.5]

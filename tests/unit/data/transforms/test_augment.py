@@ -8,17 +8,17 @@ import tensorflow as tf
 
 from frcnn.data.input.dataset import training_dataset
 from frcnn.data.records.annotations import Label
+from frcnn.data.settings import ColorSettings, SpatialSettings
 from frcnn.data.transforms.augment import (
     Augmentation,
     SpatialParams,
-    SpatialSettings,
     crop_transform,
     sample_spatial,
     spatial_transform,
 )
-from frcnn.data.transforms.color import ColorSettings
 from frcnn.data.transforms.objects import Objects
 from frcnn.data.transforms.warp import warp_boxes
+from frcnn.settings.data import crop_settings, data_settings, spatial_settings
 from tests.support.loading import image_record, loading_spec, noise_image, source, write_records
 
 H, W = 64, 96
@@ -107,13 +107,13 @@ def test_nothing_set_draws_nothing():
 
 def test_unset_zoom_and_rotate_probability_mean_what_the_reference_takes_them_for():
     config = loading_spec(zoom_min=0.0, zoom_max=0.0, rotate_rad_max=0.3).augmentation_config
-    settings = SpatialSettings.from_config(config.spatial_augmentation)
+    settings = spatial_settings(config.spatial_augmentation)
     assert (settings.zoom_min, settings.zoom_max, settings.rotate_probability) == (1.0, 1.0, 1.0)
 
 
 def test_a_spec_gives_the_largest_rotation_in_degrees():
     config = loading_spec(rotate_rad_max=10.0, rotate_probability=1.0).augmentation_config
-    degrees = np.degrees(drawn(SpatialSettings.from_config(config.spatial_augmentation)).angle)
+    degrees = np.degrees(drawn(spatial_settings(config.spatial_augmentation)).angle)
     assert -10.0001 <= degrees.min() < -9.7
     assert 9.7 < degrees.max() <= 10.0001
     assert degrees.std() == pytest.approx(20 / math.sqrt(12), rel=0.1)  # uniform
@@ -122,7 +122,7 @@ def test_a_spec_gives_the_largest_rotation_in_degrees():
 def test_pixels_turn_by_the_degrees_of_the_spec():
     """A bar through the center leans as far as the spec says at most, measured by its second moments."""
     config = loading_spec(rotate_rad_max=30.0, rotate_probability=1.0).augmentation_config
-    augment = tf.function(Augmentation(SpatialSettings.from_config(config.spatial_augmentation)))
+    augment = tf.function(Augmentation(spatial_settings(config.spatial_augmentation)))
     image, objects = scene([30, 18, 34, 78])
     angles = []
     for seed in seeds(60):
@@ -144,14 +144,14 @@ def test_window_scales_then_crops_onto_the_network_input():
     config = loading_spec(
         scale_width=2.0, scale_height=1.5, crop_left=10, crop_top=6, crop_right=10 + W, crop_bottom=6 + H
     ).augmentation_config.preprocessing
-    moved = warp_boxes(tf.constant([[20.0, 30.0, 20.0, 30.0]]), crop_transform(config, H, W))
+    moved = warp_boxes(tf.constant([[20.0, 30.0, 20.0, 30.0]]), crop_transform(crop_settings(config), H, W))
     np.testing.assert_allclose(moved, [[24, 50, 24, 50]])
 
 
 def test_window_that_changes_nothing_is_none():
-    assert crop_transform(loading_spec().augmentation_config.preprocessing, H, W) is None
+    assert crop_transform(crop_settings(loading_spec().augmentation_config.preprocessing), H, W) is None
     whole = loading_spec(crop_right=W, crop_bottom=H).augmentation_config.preprocessing
-    assert crop_transform(whole, H, W) is None
+    assert crop_transform(crop_settings(whole), H, W) is None
 
 
 # In the pipeline
@@ -167,7 +167,7 @@ def batch_of(tmp_path, record, **changes):
         image_channel_mean={"r": 1e-9, "g": 1e-9, "b": 1e-9},
         **changes,
     )
-    batch = next(iter(training_dataset(spec).batches))
+    batch = next(iter(training_dataset(data_settings(spec)).batches))
     return batch["images"][0].numpy(), batch["boxes"][0].numpy()[batch["valid"][0].numpy()]
 
 

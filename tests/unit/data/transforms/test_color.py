@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from frcnn.data.transforms.color import ColorDraw, ColorSettings, change_color, draw_color
+from frcnn.data.settings import ColorSettings
+from frcnn.data.transforms.color import ColorDraw, change_color, draw_color
 from tests.support.loading import noise_image
 
 TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])

@@ -14,6 +14,7 @@ from frcnn.data.transforms.preprocess import (
     prepare_image,
     stretch,
 )
+from frcnn.settings.data import image_settings
 from tests.support.loading import ImageType, image_bytes, loading_spec, noise_image
 from tests.support.plain_images import bilinear
 
@@ -85,8 +86,8 @@ def test_denormalize_gives_the_picture_back():
 def test_settings_come_from_the_spec_in_the_order_of_the_network():
     spec = loading_spec(height=160, width=320, image_channel_order="bgr", image_scaling_factor=3.0)
     expected = ImageSettings(160, 320, 3, "bgr", (103.939, 116.779, 123.68), 3.0, True)
-    assert ImageSettings.from_spec(spec) == expected
-    gray = ImageSettings.from_spec(loading_spec(image_type=ImageType.GRAY_SCALE, image_channel_order="l"))
+    assert image_settings(spec) == expected
+    gray = image_settings(loading_spec(image_type=ImageType.GRAY_SCALE, image_channel_order="l"))
     assert (gray.channels, gray.order, gray.mean) == (1, "l", (117.0,))
 
 

@@ -7,6 +7,7 @@ from frcnn.errors import DataError
 from frcnn.exporting.int8.calibration_images import CalibrationImages
 from frcnn.exporting.int8.tensor_file import read_tensor_file, write_tensor_file
 from frcnn.inference.compare import network_image
+from frcnn.settings.data import data_settings, image_settings
 from tests.support.image_folders import save
 from tests.support.loading import noise_image
 from tests.support.toy_training import toy_spec
@@ -27,13 +28,12 @@ def folder(tmp_path):
 
 
 def loaded(images, spec):
-    return list(images.load(spec))
+    return list(images.load(data_settings(spec)))
 
 
 def test_a_folders_images_are_prepared_as_for_inference_and_chosen_by_the_seed(spec, folder):
-    from frcnn.data.transforms.preprocess import ImageSettings
 
-    settings = ImageSettings.from_spec(spec)
+    settings = image_settings(spec)
     every = [network_image(path, settings).transpose(2, 0, 1) for path in sorted(folder.iterdir())]
     batches = loaded(CalibrationImages(2, 2, folder), spec)
     assert [each.shape for each in batches] == [(2, *SHAPE)] * 2
@@ -50,12 +50,16 @@ def test_a_folders_images_are_prepared_as_for_inference_and_chosen_by_the_seed(s
 
 def test_training_images_come_once_each_and_not_augmented(spec):
     batches = loaded(CalibrationImages(3, 2), spec)
-    plain = next(iter(training_dataset(_plain(spec)).batches))["images"].numpy()[0].transpose(2, 0, 1)
+    plain = (
+        next(iter(training_dataset(data_settings(_plain(spec))).batches))["images"]
+        .numpy()[0]
+        .transpose(2, 0, 1)
+    )
     images = np.concatenate(batches)
     assert images.shape == (6, *SHAPE)
     assert len({image.tobytes() for image in images}) == 6
     assert any(np.array_equal(plain, image) for image in images)
-    again = calibration_dataset(spec, images=4, batch_size=3)
+    again = calibration_dataset(data_settings(spec), images=4, batch_size=3)
     assert [len(batch["images"]) for batch in again.batches] == [3, 1]
 
 
@@ -68,7 +72,7 @@ def _plain(spec):
 
 def test_too_few_images_are_an_error_that_counts_them(spec, folder, tmp_path):
     write_tensor_file(tmp_path / "few.hdf5", [np.zeros((1, *SHAPE), np.float32)])
-    asked = r"4 are required \(--batches 2 x --batch_size 2\)"
+    asked = r"4 are required \(batches 2 x batch_size 2\)"
     for images, told in (
         (CalibrationImages(2, 2, tensor_file=tmp_path / "few.hdf5"), f"few.hdf5 holds 1 image, but {asked}"),
         (CalibrationImages(3, 2, folder), "images holds 5 images, but 6 are required"),

@@ -10,6 +10,7 @@ from frcnn.errors import UsageError
 from frcnn.exporting.exporter import ExportOptions, export_with_ranges
 from frcnn.exporting.int8.trained_ranges import TrainedRanges
 from frcnn.exporting.onnx.from_keras import convert_features, convert_head
+from frcnn.settings.exporting import export_settings
 from tests.support.export_models import noise
 from tests.support.quantized import run
 
@@ -55,7 +56,7 @@ def test_learned_ranges_become_the_steps_of_their_tensors(exported, marked_once)
     limits = {name: 2.0 + index for index, name in enumerate((*INNER, *HEAD, "input_image"))}
     trained = TrainedRanges(limits | {"rpn_out_class": 1.0})
     options = ExportOptions(precision="int8", int8_profile="tensorrt")
-    made = export_with_ranges(exported.model, exported.spec, options, trained=trained)
+    made = export_with_ranges(exported.model, export_settings(exported.spec), options, trained=trained)
     assert made.ranges["input_image"] == (-limits["input_image"], limits["input_image"])
     assert made.ranges["features"] == (-limits["block_3a_relu"], limits["block_3a_relu"])
     assert made.ranges["crops"] == (-limits["crops"], limits["crops"])
@@ -86,7 +87,7 @@ def test_learned_limits_of_weights_are_stretched_with_what_is_folded_into_them(e
     }
     trained = TrainedRanges(dict.fromkeys((*INNER, *HEAD, "pool1", "input_image"), 3.0), limits)
     options = ExportOptions(precision="int8", int8_profile="tensorrt")
-    proto = export_with_ranges(model, exported.spec, options, trained=trained).proto
+    proto = export_with_ranges(model, export_settings(exported.spec), options, trained=trained).proto
     values = {each.name: numpy_helper.to_array(each) for each in proto.graph.initializer}
     rounded = {
         name.split("/weights")[0]: each for name, each in values.items() if name.endswith("weights/int8")
@@ -111,7 +112,9 @@ def calibrated(exported, converted_once):
         return dict.fromkeys(["input_image", *names], (-4.0, 4.0))
 
     def export(**options):
-        made = export_with_ranges(exported.model, exported.spec, ExportOptions(**options), calibration)
+        made = export_with_ranges(
+            exported.model, export_settings(exported.spec), ExportOptions(**options), calibration
+        )
         return made.proto, graphs
 
     return export

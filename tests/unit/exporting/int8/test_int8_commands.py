@@ -10,6 +10,7 @@ import pytest
 
 from frcnn.cli.main import main
 from frcnn.exporting.int8.trained_ranges import TrainedRanges
+from frcnn.settings.training import training_run
 from frcnn.spec import load_experiment
 from tests.support.image_folders import save
 from tests.support.loading import noise_image
@@ -84,7 +85,7 @@ def test_too_few_images_are_counted_and_nothing_is_written(work, caplog):
     before = sorted(work.rglob("*"))
     words = ("--cal_data_file", work / "images.hdf5", "--cal_cache_file", work / "cal.bin", "--batches", 3)
     assert calibrated(work, *words) == 1
-    assert "holds 4 images, but 6 are required (--batches 3 x --batch_size 2)" in caplog.text
+    assert "holds 4 images, but 6 are required (batches 3 x batch_size 2)" in caplog.text
     assert sorted(work.rglob("*")) == before
 
 
@@ -157,7 +158,7 @@ def test_a_trained_model_keeps_its_accuracy(tmp_path, capsys):
     inference = f"inference_config {{ {settings} bbox_visualize_threshold: 0.3 }}"
     more = f"model_config {{ freeze_bn: true }} {inference}\n"
     path.write_text(path.read_text() + more, encoding="utf-8")
-    model = train(load_experiment(path), tmp_path / "results").checkpoint
+    model = train(training_run(load_experiment(path)), tmp_path / "results").checkpoint
     for number in range(4):
         target = tmp_path / f"images/{number}.png"
         target.parent.mkdir(exist_ok=True)

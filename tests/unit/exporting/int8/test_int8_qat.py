@@ -10,9 +10,11 @@ import pytest
 from frcnn.cli.main import main
 from frcnn.exporting.exporter import ExportOptions, export_with_ranges, split_trained
 from frcnn.exporting.onnx.from_keras import convert_features, convert_head
-from frcnn.model.files.checkpoint import TrainingRecord, save_model
+from frcnn.model.files.checkpoint import save_model
+from frcnn.model.files.training_record import TrainingRecord
 from frcnn.model.qat.insert import to_qat
 from frcnn.model.qat.layers import QDQ
+from frcnn.settings.exporting import export_settings
 from tests.support.export_models import noise
 from tests.support.quantized import run
 from tests.unit.cli.conftest import process_left_alone  # noqa: F401
@@ -58,7 +60,7 @@ def _converted_once(parts, monkeypatch):
 def test_the_file_rounds_as_training_did_or_finer(exported, learned, split, profile):
     images = noise(np.random.default_rng(0), 2, exported.spec)
     options = ExportOptions(precision="int8", int8_profile=profile)
-    made = export_with_ranges(split[0], exported.spec, options, trained=split[1])
+    made = export_with_ranges(split[0], export_settings(exported.spec), options, trained=split[1])
     rounded, exact = (
         [np.transpose(each, (0, 3, 1, 2)) for each in model.features(images)] for model in (learned, split[0])
     )

@@ -8,18 +8,20 @@ import onnx
 import pytest
 
 from frcnn.cli.main import main
-from frcnn.data.transforms.preprocess import ImageSettings
 from frcnn.errors import ModelError, UsageError
 from frcnn.exporting.exporter import ExportOptions, export_onnx, write_onnx
 from frcnn.exporting.onnx.image_extent import found_extent
 from frcnn.inference.compare import Tolerance, compare_batches, compare_detectors
 from frcnn.inference.onnx import load_onnx_detector
 from frcnn.inference.onnx_sessions import RuntimeChoice
-from frcnn.model.build import detection_settings
-from frcnn.model.files.checkpoint import TrainingRecord, save_model
+from frcnn.model.files.checkpoint import save_model
+from frcnn.model.files.training_record import TrainingRecord
 from frcnn.model.keras_detector import KerasDetector
 from frcnn.model.settings import Geometry
-from frcnn.ops.anchors import anchor_grid
+from frcnn.ops.anchor_shapes import anchor_grid
+from frcnn.settings.data import image_settings
+from frcnn.settings.exporting import export_settings
+from frcnn.settings.model import detection_settings, expected_model
 from tests.support.export_models import calibrated_model, export_spec
 from tests.support.onnx_stages import run_stage
 from tests.support.toy_training import scene
@@ -41,9 +43,9 @@ def detector(tmp_path_factory) -> Dynamic:
     spec = export_spec(folder, dynamic=True)
     model = calibrated_model(spec)
     save_model(model, folder / "model.keras", TrainingRecord("resnet:10", spec.class_names))
-    write_onnx(export_onnx(model, spec, ExportOptions()), folder / "model.onnx")
+    write_onnx(export_onnx(model, export_settings(spec), ExportOptions()), folder / "model.onnx")
     settings = detection_settings(spec.inference_config)
-    exported = load_onnx_detector(folder / "model.onnx", spec, mode="inference")
+    exported = load_onnx_detector(folder / "model.onnx", expected_model(spec, "inference"))
     return Dynamic(folder, spec, KerasDetector(model, settings), exported)
 
 
@@ -66,7 +68,7 @@ def test_every_way_to_run_it_finds_the_same_at_any_size(detector, name, fast, ca
     pytest.importorskip(name)
     path, choice = detector.folder / "model.onnx", RuntimeChoice(name, fast_head=fast)
     with caplog.at_level(logging.INFO, "frcnn"):
-        other = load_onnx_detector(path, detector.spec, mode="inference", runtime=choice)
+        other = load_onnx_detector(path, expected_model(detector.spec, "inference"), runtime=choice)
     assert ("form for CPUs" in caplog.text) == fast
     for shape in ((1, 128, 192), (2, 135, 211)):
         images = mosaics(*shape)
@@ -97,9 +99,13 @@ def test_inputs_are_free_in_batch_and_size(detector):
 
 def test_a_fixed_batch_size_is_filled_up(detector, tmp_path):
     options = ExportOptions(batch_size=2)
-    write_onnx(export_onnx(detector.keras.model, detector.spec, options), tmp_path / "two.onnx")
+    write_onnx(
+        export_onnx(detector.keras.model, export_settings(detector.spec), options), tmp_path / "two.onnx"
+    )
     images = mosaics(3, 192, 192)
-    found = load_onnx_detector(tmp_path / "two.onnx", detector.spec, mode="inference")(images, SIZES)
+    found = load_onnx_detector(tmp_path / "two.onnx", expected_model(detector.spec, "inference"))(
+        images, SIZES
+    )
     expected = detector.onnx(images, SIZES)
     np.testing.assert_array_equal(found.count, expected.count)
     np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-3)
@@ -132,7 +138,7 @@ def test_anchors_of_the_graph_are_those_of_keras_kind_by_kind():
 def test_verify_compares_on_images_of_different_sizes(detector, tmp_path):
     for number, size in enumerate([(128, 160), (160, 128), (90, 400)]):
         (tmp_path / f"{number}.png").write_bytes(scene(number, *size).encoded)
-    settings = ImageSettings.from_spec(detector.spec)
+    settings = image_settings(detector.spec)
     paths = sorted(tmp_path.iterdir())
     result = compare_detectors(
         detector.keras, detector.onnx, paths, settings, batch_size=2, tolerance=Tolerance()
@@ -142,7 +148,7 @@ def test_verify_compares_on_images_of_different_sizes(detector, tmp_path):
 
 def test_the_plugin_graph_is_refused(detector):
     with pytest.raises(UsageError, match=r"graph plugin: .* one input size.*use the standard graph"):
-        export_onnx(detector.keras.model, detector.spec, ExportOptions(graph="plugin"))
+        export_onnx(detector.keras.model, export_settings(detector.spec), ExportOptions(graph="plugin"))
 
 
 def test_deepstream_files_are_refused_before_anything_is_written(detector, tmp_path, capsys):
@@ -157,12 +163,12 @@ def test_deepstream_files_are_refused_before_anything_is_written(detector, tmp_p
 def test_a_spec_of_static_shape_is_refused(detector, tmp_path):
     static = export_spec(tmp_path)
     with pytest.raises(ModelError, match=r"exported for input size_min 128 px, .*; the spec says 128x160"):
-        load_onnx_detector(detector.folder / "model.onnx", static)
+        load_onnx_detector(detector.folder / "model.onnx", expected_model(static))
 
 
 def test_settings_of_the_spec_are_in_the_file(detector, caplog):
     with caplog.at_level(logging.WARNING, "frcnn"):
-        load_onnx_detector(detector.folder / "model.onnx", detector.spec, mode="inference")
+        load_onnx_detector(detector.folder / "model.onnx", expected_model(detector.spec, "inference"))
     assert not caplog.text
     assert detector.onnx.record.geometry == detector.keras.model.geometry
     assert detector.onnx.record.preprocessing["min_side"] == 128

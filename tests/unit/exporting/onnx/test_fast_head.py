@@ -13,6 +13,8 @@ from frcnn.exporting.onnx.fast_head import with_fast_head
 from frcnn.exporting.onnx.graph_builder import GraphBuilder
 from frcnn.inference.compare import Tolerance, compare_batches
 from frcnn.inference.onnx import load_onnx_detector
+from frcnn.settings.exporting import export_settings
+from frcnn.settings.model import expected_model
 from tests.support.export_models import noise
 from tests.support.onnx_stages import run_model
 
@@ -118,13 +120,13 @@ def test_what_would_not_gain_is_left_alone(options, depth, side):
 
 
 def test_the_whole_graph_finds_what_the_plain_one_finds(exported, converted_once, tmp_path):
-    proto = export_onnx(exported.model, exported.spec, ExportOptions(cpu_fast_head=True))
+    proto = export_onnx(exported.model, export_settings(exported.spec), ExportOptions(cpu_fast_head=True))
     nodes = [node.op_type for node in proto.graph.node if node.name.startswith("hd/")]
     assert ("Conv" in nodes, nodes.count("Transpose")) == (False, 1)
     write_onnx(proto, tmp_path / "fast.onnx")
     images = noise(np.random.default_rng(3), 2, exported.spec)
     expected, found = (
-        load_onnx_detector(path, exported.spec, mode="inference")(images)
+        load_onnx_detector(path, expected_model(exported.spec, "inference"))(images)
         for path in (exported.folder / "model.onnx", tmp_path / "fast.onnx")
     )
     same = compare_batches(expected, found, Tolerance(box=0.01, score=1e-4))
@@ -159,5 +161,5 @@ def test_other_forms_have_no_fast_head(options):
 
 def test_a_head_that_does_not_gain_is_said(exported, converted_once, monkeypatch, caplog):
     monkeypatch.setattr("frcnn.exporting.exporter.with_fast_head", lambda model, transformed: None)
-    export_onnx(exported.model, exported.spec, ExportOptions(cpu_fast_head=True))
+    export_onnx(exported.model, export_settings(exported.spec), ExportOptions(cpu_fast_head=True))
     assert "no 3x3 convolution that would become faster" in caplog.text

@@ -6,6 +6,7 @@ import pytest
 from onnx import helper
 
 from frcnn.exporting.exporter import ExportOptions, export_onnx
+from frcnn.settings.exporting import export_settings
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +17,9 @@ def plugin(exported):
             patch.setattr(
                 f"frcnn.exporting.exporter.convert_{part}", lambda model, opset, marks=(), made=made: made
             )
-        return export_onnx(exported.model, exported.spec, ExportOptions(graph="plugin", opset=18))
+        return export_onnx(
+            exported.model, export_settings(exported.spec), ExportOptions(graph="plugin", opset=18)
+        )
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +124,6 @@ def test_nms_inputs_hold_the_right_numbers(plugin):
 
 def test_the_plugins_can_stand_in_the_default_domain(exported, converted_once):
     options = ExportOptions(graph="plugin", opset=18, plugin_domain="")
-    proto = export_onnx(exported.model, exported.spec, options)
+    proto = export_onnx(exported.model, export_settings(exported.spec), options)
     assert {node.domain for node in proto.graph.node} == {""}
     assert [each.domain for each in proto.opset_import] == [""]

@@ -9,13 +9,13 @@ import pytest
 from frcnn.exporting.onnx.image_extent import fixed_extent
 from frcnn.exporting.onnx.standard_graph import add_detections, add_proposals, add_roi_pool
 from frcnn.inference.onnx import load_onnx_detector
-from frcnn.model.build import detection_settings
 from frcnn.model.detections import generate_detections
 from frcnn.model.keras_detector import KerasDetector
 from frcnn.model.proposals import generate_proposals
 from frcnn.model.settings import DetectionSettings, Geometry, ProposalSettings
-from frcnn.ops.anchors import anchor_grid
+from frcnn.ops.anchor_shapes import anchor_grid
 from frcnn.ops.roi_pool import crop_and_resize
+from frcnn.settings.model import detection_settings, expected_model
 from tests.support.export_models import noise
 from tests.support.onnx_stages import run_stage
 
@@ -44,7 +44,7 @@ ALLOWED = {
 def detectors(exported):
     """The Keras model and the exported file, as detectors."""
     settings = detection_settings(exported.spec.inference_config)
-    found = load_onnx_detector(exported.folder / "model.onnx", exported.spec, mode="inference")
+    found = load_onnx_detector(exported.folder / "model.onnx", expected_model(exported.spec, "inference"))
     return KerasDetector(exported.model, settings), found
 
 

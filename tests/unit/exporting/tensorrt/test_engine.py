@@ -21,6 +21,8 @@ from frcnn.exporting.tensorrt.engine import EngineSettings, build_engine
 from frcnn.inference.compare import Tolerance, compare_batches
 from frcnn.inference.onnx import load_onnx_detector
 from frcnn.inference.tensorrt import from_plugin, load_engine_detector
+from frcnn.settings.exporting import export_settings
+from frcnn.settings.model import expected_model
 from tests.support import tensorrt_double
 from tests.support.export_models import noise
 from tests.support.image_folders import picture, save
@@ -74,8 +76,8 @@ def built(work, source="model.onnx", **settings):
 
 def test_an_engine_finds_what_its_model_finds(exported, work, gpu):
     built(work, batches=(2, 2, 4))
-    engine = load_engine_detector(work / "model.engine", exported.spec, "inference")
-    plain = load_onnx_detector(work / "model.onnx", exported.spec, mode="inference")
+    engine = load_engine_detector(work / "model.engine", expected_model(exported.spec, "inference"))
+    plain = load_onnx_detector(work / "model.onnx", expected_model(exported.spec, "inference"))
     for count in (7, 1):  # 4 and 3; 1 filled up to 2
         images = noise(np.random.default_rng(count), count, exported.spec)
         same = compare_batches(plain(images), engine(images), Tolerance(1e-3, 1e-5))
@@ -87,8 +89,8 @@ def test_an_engine_finds_what_its_model_finds(exported, work, gpu):
 
 def test_an_engine_of_tensorrt_11_is_built_and_finds_the_same(exported, work, tensorrt_11):
     built(work, batches=(1, 2, 4))
-    engine = load_engine_detector(work / "model.engine", exported.spec, "inference")
-    plain = load_onnx_detector(work / "model.onnx", exported.spec, mode="inference")
+    engine = load_engine_detector(work / "model.engine", expected_model(exported.spec, "inference"))
+    plain = load_onnx_detector(work / "model.onnx", expected_model(exported.spec, "inference"))
     images = noise(np.random.default_rng(1), 3, exported.spec)
     assert compare_batches(plain(images), engine(images), Tolerance(1e-3, 1e-5)).unmatched == 0.0
 
@@ -96,21 +98,21 @@ def test_an_engine_of_tensorrt_11_is_built_and_finds_the_same(exported, work, te
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_tensorrt_11_takes_its_types_from_the_file_alone(work, tensorrt_11, precision):
     (work / "cal.bin").write_text("TRT-101300-EntropyCalibration2\n")
-    with pytest.raises(RunError, match=rf"TensorRT 11\.4.* export the model with --data_type {precision}"):
+    with pytest.raises(RunError, match=rf"TensorRT 11\.4.* export the model with data_type {precision}"):
         built(work, precision=precision, calibration_cache=work / "cal.bin")
 
 
 def test_the_plugin_graph_is_for_tensorrt_10(exported, converted_once, work, tensorrt_11):
     options = ExportOptions(graph="plugin")
-    write_onnx(export_onnx(exported.model, exported.spec, options), work / "plugin.onnx")
-    with pytest.raises(UsageError, match=r"export it with --graph standard, or build .* with TensorRT 10"):
+    write_onnx(export_onnx(exported.model, export_settings(exported.spec), options), work / "plugin.onnx")
+    with pytest.raises(UsageError, match=r"export it with the standard graph, or build .* with TensorRT 10"):
         built(work, "plugin.onnx")
     assert not (work / "model.engine").exists()
 
 
 def test_any_thread_may_call_an_engine(exported, work, gpu):
     built(work, batches=(1, 1, 2))
-    engine = load_engine_detector(work / "model.engine", exported.spec, "inference")
+    engine = load_engine_detector(work / "model.engine", expected_model(exported.spec, "inference"))
     images = [noise(np.random.default_rng(seed), 1, exported.spec) for seed in range(4)]
     expected = [engine(each) for each in images]
     gpu.used.clear()
@@ -133,9 +135,12 @@ def test_an_engine_is_loaded_without_a_spec_and_gives_its_memory_back(exported, 
 
 
 def test_a_batch_that_the_file_fixes_needs_no_profile(exported, converted_once, work, gpu):
-    write_onnx(export_onnx(exported.model, exported.spec, ExportOptions(batch_size=2)), work / "two.onnx")
+    write_onnx(
+        export_onnx(exported.model, export_settings(exported.spec), ExportOptions(batch_size=2)),
+        work / "two.onnx",
+    )
     assert built(work, "two.onnx").config.profiles == []
-    engine = load_engine_detector(work / "model.engine", exported.spec, "inference")
+    engine = load_engine_detector(work / "model.engine", expected_model(exported.spec, "inference"))
     images = noise(np.random.default_rng(0), 3, exported.spec)
     assert len(engine(images).count) == 3
     with pytest.raises(UsageError, match="exported for batches of 2"):
@@ -158,7 +163,7 @@ def test_the_files_types_are_kept_unless_others_are_wanted(work, gpu):
 
 
 def test_int8_takes_its_scales_from_a_cache(work, gpu):
-    with pytest.raises(UsageError, match=r"is not quantized; export it with --data_type int8"):
+    with pytest.raises(UsageError, match=r"is not quantized; export it with data_type int8"):
         built(work, precision="int8")
     (work / "cal.bin").write_text("TRT-101300-EntropyCalibration2\n")
     config = built(work, precision="int8", calibration_cache=work / "cal.bin").config
@@ -170,16 +175,17 @@ def test_int8_takes_its_scales_from_a_cache(work, gpu):
 
 def test_a_tensorrt_that_narrows_nothing_says_what_to_do(work, gpu, monkeypatch):
     monkeypatch.setattr(tensorrt_double, "BuilderFlag", object)
-    with pytest.raises(RunError, match="export the model with --data_type fp16 instead"):
+    with pytest.raises(RunError, match="export the model with data_type fp16 instead"):
         built(work, precision="fp16")
 
 
 def test_a_narrow_file_cannot_become_another(exported, converted_once, work, gpu):
     write_onnx(
-        export_onnx(exported.model, exported.spec, ExportOptions(precision="fp16")), work / "half.onnx"
+        export_onnx(exported.model, export_settings(exported.spec), ExportOptions(precision="fp16")),
+        work / "half.onnx",
     )
     assert built(work, "half.onnx").network.flags == 2
-    with pytest.raises(UsageError, match="exported as fp16; export it again with --data_type fp32"):
+    with pytest.raises(UsageError, match="exported as fp16; export it again with data_type fp32"):
         built(work, "half.onnx", precision="fp32")
 
 
@@ -195,7 +201,9 @@ def test_the_engine_carries_its_record(exported, work, gpu):
     assert record.geometry.class_names == ("car", "person")
     data = dataclasses.replace(exported.spec.dataset_config, target_class_mapping={"cat": "cat"})
     with pytest.raises(ModelError, match="exported for classes car, person; the spec maps to cat"):
-        load_engine_detector(work / "model.engine", dataclasses.replace(exported.spec, dataset_config=data))
+        load_engine_detector(
+            work / "model.engine", expected_model(dataclasses.replace(exported.spec, dataset_config=data))
+        )
 
 
 def test_what_tensorrt_refuses_leaves_nothing_behind(exported, work, gpu, monkeypatch):
@@ -214,7 +222,7 @@ def test_what_tensorrt_refuses_leaves_nothing_behind(exported, work, gpu, monkey
 def test_another_tensorrts_engine_is_refused(exported, work, gpu):
     (work / "old.engine").write_bytes(b"ptrt\0of long ago")
     with pytest.raises(ModelError, match=r"old\.engine: not an engine of TensorRT 10\.13"):
-        load_engine_detector(work / "old.engine", exported.spec)
+        load_engine_detector(work / "old.engine", expected_model(exported.spec))
 
 
 def test_the_plugins_answer_becomes_boxes_in_pixels():
@@ -251,8 +259,8 @@ def test_export_builds_the_engine_too(exported, converted_once, work, gpu, words
     assert main(["export", *map(str, flags)]) == 0
     assert tensorrt_double.builders[-1].config.limits == {tensorrt_double.MemoryPoolType.WORKSPACE: size}
     images = noise(np.random.default_rng(0), 3, exported.spec)
-    plain = load_onnx_detector(work / "new.onnx", exported.spec, mode="inference")
-    engine = load_engine_detector(work / "new.engine", exported.spec, "inference")
+    plain = load_onnx_detector(work / "new.onnx", expected_model(exported.spec, "inference"))
+    engine = load_engine_detector(work / "new.engine", expected_model(exported.spec, "inference"))
     assert compare_batches(plain(images), engine(images), Tolerance(1e-3, 1e-5)).unmatched == 0.0
     assert main(["export", *map(str, flags), "--force"]) == 0
 

@@ -10,8 +10,9 @@ import pytest
 from frcnn.errors import ModelError
 from frcnn.model import backbones
 from frcnn.model.backbones import BackboneOptions, backbone
-from frcnn.model.build import build, detection_settings
+from frcnn.model.build import build
 from frcnn.model.keras_detector import KerasDetector
+from frcnn.settings.model import detection_settings, model_settings
 from frcnn.spec.archs import ARCHS, FAMILIES, Family, drop_connect_limit, family_of
 from tests.support.toy_training import HEIGHT, WIDTH, toy_spec
 
@@ -179,7 +180,7 @@ def test_a_family_is_added_by_a_file_and_a_row(tmp_path, monkeypatch):
     monkeypatch.setitem(FAMILIES, "toy", Family(range(1), frozenset()))
     spec = toy_spec(tmp_path, images=1)
     spec = dataclasses.replace(spec, model_config=dataclasses.replace(spec.model_config, arch="toy"))
-    model = build(spec)
+    model = build(model_settings(spec))
     assert model.features.get_layer("toy_conv").filters == 8
     detector = KerasDetector(model, detection_settings(spec.inference_config))
     found = detector(np.zeros((1, HEIGHT, WIDTH, 3), np.float32))

@@ -9,7 +9,10 @@ import pytest
 
 from frcnn.errors import ModelError
 from frcnn.model.build import build
-from frcnn.model.files.checkpoint import TrainingRecord, load_detector, load_model, save_model
+from frcnn.model.files.checkpoint import load_model, save_model
+from frcnn.model.files.trained_detector import load_detector
+from frcnn.model.files.training_record import TrainingRecord
+from frcnn.settings.model import expected_model, model_settings
 from tests.support.toy_training import toy_spec
 
 RECORD = TrainingRecord(
@@ -25,7 +28,7 @@ def spec(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(spec):
     keras.utils.set_random_seed(3)
-    return build(spec)
+    return build(model_settings(spec))
 
 
 @pytest.mark.parametrize(("name", "key"), [("a.keras", ""), ("a.tlt", "secret"), ("a.tlt", "")])
@@ -42,8 +45,8 @@ def test_a_model_comes_back_as_it_was(model, tmp_path, name, key):
 def test_the_loaded_detector_answers_like_the_saved_one(model, spec, tmp_path):
     save_model(model, tmp_path / "a.keras", RECORD)
     images = np.random.default_rng(0).normal(0, 50, (2, 128, 160, 3)).astype(np.float32)
-    loaded = load_detector(tmp_path / "a.keras", spec)(images)
-    settings = load_detector(tmp_path / "a.keras", spec).settings
+    loaded = load_detector(tmp_path / "a.keras", expected_model(spec))(images)
+    settings = load_detector(tmp_path / "a.keras", expected_model(spec)).settings
     detections, proposals = model.detect(images, settings)
     np.testing.assert_array_equal(loaded.count, detections.count)
     np.testing.assert_allclose(loaded.boxes, detections.boxes, atol=0.01)
@@ -87,7 +90,7 @@ def test_other_classes_are_refused_with_both_lists(model, spec, tmp_path):
     with pytest.raises(
         ModelError, match=r"trained for classes car, person; the spec maps to person, vehicle"
     ):
-        load_detector(tmp_path / "a.keras", other)
+        load_detector(tmp_path / "a.keras", expected_model(other))
 
 
 def test_another_input_size_is_refused_with_both_sizes(model, spec, tmp_path):
@@ -98,4 +101,4 @@ def test_another_input_size_is_refused_with_both_sizes(model, spec, tmp_path):
         spec.model_config, input_image_config=dataclasses.replace(image, size_height_width=size)
     )
     with pytest.raises(ModelError, match=r"made for input 128x160 .* says 256x160"):
-        load_detector(tmp_path / "a.keras", dataclasses.replace(spec, model_config=config))
+        load_detector(tmp_path / "a.keras", expected_model(dataclasses.replace(spec, model_config=config)))

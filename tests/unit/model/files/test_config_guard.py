@@ -8,8 +8,10 @@ import pytest
 
 from frcnn.errors import ModelError
 from frcnn.model.build import build
-from frcnn.model.files.checkpoint import TrainingRecord, load_model, save_model
+from frcnn.model.files.checkpoint import load_model, save_model
 from frcnn.model.files.config_guard import sanitize_config
+from frcnn.model.files.training_record import TrainingRecord
+from frcnn.settings.model import model_settings
 from tests.support.toy_training import toy_spec
 
 LAMBDA = {"module": "keras.layers", "class_name": "Lambda", "config": {"name": "x"}, "registered_name": None}
@@ -19,7 +21,7 @@ LAMBDA = {"module": "keras.layers", "class_name": "Lambda", "config": {"name": "
 def archive(tmp_path_factory):
     folder = tmp_path_factory.mktemp("guard")
     keras.utils.set_random_seed(3)
-    model = build(toy_spec(folder))
+    model = build(model_settings(toy_spec(folder)))
     save_model(model, folder / "model.keras", TrainingRecord("resnet:10", ("car", "person")))
     return folder / "model.keras"
 

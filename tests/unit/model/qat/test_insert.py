@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from frcnn.model.build import build
-from frcnn.model.files.checkpoint import TrainingRecord, load_model, save_model
+from frcnn.model.files.checkpoint import load_model, save_model
+from frcnn.model.files.training_record import TrainingRecord
 from frcnn.model.qat.insert import from_qat, is_qat, set_per_channel, to_qat
 from frcnn.model.qat.layers import QDQ
 from frcnn.pruning.prune import prune
 from frcnn.pruning.settings import PruneSettings
+from frcnn.settings.model import model_settings
 from frcnn.spec import load_experiment
 from frcnn.spec.schema.model import RoiPoolingConfig
 from tests.support.task_spec import write_spec
@@ -30,7 +32,7 @@ def float_model(tmp_path_factory):
         key = (arch, *sorted(options.items()))
         if key not in made:
             config = dataclasses.replace(spec.model_config, arch=arch, freeze_bn=True, **options)
-            made[key] = build(dataclasses.replace(spec, model_config=config))
+            made[key] = build(model_settings(dataclasses.replace(spec, model_config=config)))
             randomise([made[key].features, made[key].roi_head], seed=1)
         return made[key]
 

@@ -233,7 +233,11 @@ def test_dataset_specs_have_no_faults(text):
          "found \"randon\"; expected one of random, sequence; did you mean 'random'?"),
 (KITTI, ("val_split: 20", "val_split: 100"), "kitti_config.val_split",
          "found 100; expected a number in [0, 100)"),
+        (KITTI, ("val_split: 20", "val_split: -1"), "kitti_config.val_split",
+         "found -1; expected a number in [0, 100)"),
         (COCO, ('"a", "b"', '"a"'), "coco_config.img_dir_names",
+         "found 1; expected 2, one for each of num_partitions"),
+        (COCO, (', "b.json"', ""), "coco_config.annotation_files",
          "found 1; expected 2, one for each of num_partitions"),
         (COCO, ("num_shards: 4", "num_shards: [1, 2, 3]"), "coco_config.num_shards",
          "found 3 numbers; expected one for all partitions, or one for each of the 2"),
@@ -241,6 +245,10 @@ def test_dataset_specs_have_no_faults(text):
          "sample_modifier_config.dominant_target_classes[0]",
          "found \"cars\"; expected a value of source_to_target_class_mapping: "
          "car, person; did you mean 'car'?"),
+        (KITTI + MODIFIER, ('only: "person"', 'only: "persons"'),
+         "sample_modifier_config.filter_samples_containing_only[0]",
+         "found \"persons\"; expected a value of source_to_target_class_mapping: "
+         "car, person; did you mean 'person'?"),
     ],
 )  # fmt: skip
 def test_fault_of_a_dataset_spec_is_found(text, change, path, message):

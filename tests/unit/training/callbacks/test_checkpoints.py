@@ -14,7 +14,10 @@ import tensorflow as tf
 from frcnn.distributed.world import RankInfo
 from frcnn.errors import NotFiniteError, RunError
 from frcnn.model.build import build
-from frcnn.model.files.checkpoint import Snapshots, TrainingRecord, load_checkpoint, save_model
+from frcnn.model.files.checkpoint import Snapshots, load_checkpoint, save_model
+from frcnn.model.files.training_record import TrainingRecord
+from frcnn.settings.model import model_settings
+from frcnn.settings.training import training_run
 from frcnn.training.callbacks.checkpoints import BackgroundWriter, Checkpoints
 from frcnn.training.callbacks.training_log import TrainingLog
 from frcnn.training.compile import prepare
@@ -33,15 +36,15 @@ RECORD = TrainingRecord("resnet:10", ("car", "person"), epoch=1)
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     spec = toy_spec(tmp_path_factory.mktemp("model"), training=OPTIMIZERS["adam"])
-    found = build(spec)
-    prepare(found, spec, 10, RankInfo(), amp=False)
+    found = build(model_settings(spec))
+    prepare(found, training_run(spec), 10, RankInfo(), amp=False)
     return found
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_a_snapshot_stays_as_it_was_while_the_training_goes_on(model, tmp_path, kind):
     """It shares TensorFlow's memory: an update in place would show."""
-    prepare(model, toy_spec(tmp_path, training=OPTIMIZERS[kind]), 10, RankInfo(), amp=False)
+    prepare(model, training_run(toy_spec(tmp_path, training=OPTIMIZERS[kind])), 10, RankInfo(), amp=False)
     snapshot = Snapshots(model).take()
     shared = [array for group in snapshot.groups for array in group.arrays]
     before = [np.array(array) for array in shared]
@@ -63,7 +66,7 @@ def test_a_snapshot_stays_as_it_was_while_the_training_goes_on(model, tmp_path, 
 
 
 def test_keras_itself_reads_our_files_to_the_same_numbers(model, tmp_path):
-    prepare(model, toy_spec(tmp_path, training=OPTIMIZERS["adam"]), 10, RankInfo(), amp=False)
+    prepare(model, training_run(toy_spec(tmp_path, training=OPTIMIZERS["adam"])), 10, RankInfo(), amp=False)
     save_model(model, tmp_path / "a.keras", RECORD)
     theirs = keras.saving.load_model(tmp_path / "a.keras")
     ours, record, state = load_checkpoint(tmp_path / "a.keras")
@@ -187,12 +190,12 @@ def spoilt(model):
 
 def test_weights_that_are_not_finite_are_never_written(spoilt, tmp_path):
     spec = toy_spec(tmp_path, training=OPTIMIZERS["adam"])
-    prepare(spoilt, spec, 10, RankInfo(), amp=False)
+    prepare(spoilt, training_run(spec), 10, RankInfo(), amp=False)
     results = tmp_path / "results"
     save_model(spoilt, results / "frcnn_resnet_10.epoch_7.keras", RECORD)  # of an earlier run
     before = (results / "frcnn_resnet_10.epoch_7.keras").read_bytes()
     rows = TrainingLog(results)
-    checkpoints = Checkpoints(spec, results, "", rows)
+    checkpoints = Checkpoints(training_run(spec), results, "", rows)
     for callback in (rows, checkpoints):
         callback.set_model(spoilt)
     with pytest.raises(RunError, match=r"not finite after epoch 1\. .* not saved"), checkpoints:
@@ -209,7 +212,7 @@ def test_a_checkpoint_that_is_not_finite_is_not_resumed_from(spoilt, tmp_path):
     with pytest.raises(
         NotFiniteError, match=r"a\.keras: the weights of .* are not finite\. Resume from an earlier"
     ):
-        begin(spec, Start("resume", tmp_path / "a.keras"), "")
+        begin(training_run(spec), Start("resume", tmp_path / "a.keras"), "")
 
 
 def test_a_job_that_follows_waits_for_the_one_before_and_is_left_out_if_that_fails():

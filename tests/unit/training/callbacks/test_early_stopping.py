@@ -3,13 +3,13 @@
 import keras
 import pytest
 
-from frcnn.spec.schema.experiment import EarlyStopping
+from frcnn.settings.training import EarlyStoppingSettings
 from frcnn.training.callbacks.early_stopping import EarlyStop
 
 
 def epochs_run(losses: list[float], patience: int, min_delta: float = 0.0, earlier: int = 0) -> int:
     """After how many of `losses` training stops; the first `earlier` were those of a run before."""
-    callback = EarlyStop(EarlyStopping(patience=patience, min_delta=min_delta), losses[:earlier])
+    callback = EarlyStop(EarlyStoppingSettings(min_delta, patience), losses[:earlier])
     model = keras.Sequential([keras.layers.Dense(1)])
     model.stop_training = False
     callback.set_model(model)

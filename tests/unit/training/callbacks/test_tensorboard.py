@@ -12,10 +12,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from frcnn.data.input.dataset import validation_dataset
 from frcnn.distributed.world import OneProcess
-from frcnn.model.build import build, detection_settings
+from frcnn.model.build import build
 from frcnn.model.keras_detector import KerasDetector
-from frcnn.training.callbacks.progress import Validation
+from frcnn.settings.data import data_settings
+from frcnn.settings.model import detection_settings, model_settings
+from frcnn.settings.training import training_run, validation_settings
 from frcnn.training.callbacks.tensorboard import DetectedImages, TensorBoard, histograms
+from frcnn.training.callbacks.validation import Validation
 from tests.support.toy_training import toy_spec
 from tests.unit.model.test_dynamic_shape import SETTINGS, patch_model
 
@@ -35,13 +38,15 @@ class Reported:
 
 def run(folder: Path, spec, first: int, last: int) -> EventAccumulator:
     """What a training of epochs `first` to `last` (not included), two steps each, tells the callback."""
-    model = build(spec)
+    model = build(model_settings(spec))
     model.compile(optimizer="sgd", jit_compile=False)
     report = Reported(ClassPrecision("car", 0.75), ClassPrecision("person", None))
-    validator = Validation(spec, validation_dataset(spec, batch_size=1), OneProcess())
+    validator = Validation(
+        validation_settings(spec), 1, validation_dataset(data_settings(spec), batch_size=1), OneProcess()
+    )
     validator.report = report
     validator.detector = KerasDetector(model, detection_settings(spec.evaluation_config))
-    callback = TensorBoard(spec, folder, steps=2, validator=validator)
+    callback = TensorBoard(training_run(spec), folder, steps=2, validator=validator)
     callback.set_model(model)
     callback.on_train_begin()
     for epoch in range(first, last):
@@ -77,13 +82,13 @@ def test_a_resume_adds_scalars_histograms_and_images(spec, tmp_path):
 
 
 def test_histograms_cover_every_weight_of_body_and_head(spec):
-    model = build(spec)
+    model = build(model_settings(spec))
     found = histograms(model)
     assert sum(int(tf.size(value)) for value in found.values()) == model.count_params()
 
 
 def test_images_show_the_boxes(spec, tmp_path):
-    callback = TensorBoard(spec, tmp_path, steps=2)
+    callback = TensorBoard(training_run(spec), tmp_path, steps=2)
     callback.on_train_begin()
     callback.on_epoch_begin(0)
     callback.on_train_end()
@@ -106,9 +111,14 @@ def test_nothing_is_shown_that_is_found_in_padding(tmp_path):
         spec = toy_spec(folder, images=2, evaluation=evaluation, sizes=[(128, 192), (208, 130)])
         inference = dataclasses.replace(spec.inference_config, bbox_visualize_threshold=0.3)
         spec = dataclasses.replace(spec, inference_config=inference)
-        validator = Validation(spec, validation_dataset(spec, batch_size=size), OneProcess())
+        validator = Validation(
+            validation_settings(spec),
+            1,
+            validation_dataset(data_settings(spec), batch_size=size),
+            OneProcess(),
+        )
         validator.detector = KerasDetector(patch_model(spec), detection_settings(spec.evaluation_config))
-        pictures[size] = DetectedImages(spec, 2).pictures(validator)
+        pictures[size] = DetectedImages(training_run(spec)).pictures(validator)
     shapes = [picture.shape for picture in pictures[2]]
     assert shapes == [picture.shape for picture in pictures[1]] and len(set(shapes)) == 2
     for alone, together in zip(pictures[1], pictures[2], strict=True):

@@ -6,6 +6,7 @@ import logging
 import keras
 import pytest
 
+from frcnn.settings.training import training_run
 from frcnn.training.callbacks import wandb
 from frcnn.training.callbacks.wandb import WandbRun
 from tests.support.toy_training import toy_spec
@@ -25,7 +26,8 @@ def spec(tmp_path):
 def epochs(spec, folder) -> None:
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(optimizer=keras.optimizers.SGD(0.25))
-    callback = WandbRun(spec, folder)
+    run = training_run(spec)
+    callback = WandbRun(run.visualizer.wandb, run.spec_text, folder)
     callback.set_model(model)
     callback.on_train_begin()
     callback.on_epoch_end(0, {"loss": 0.5, "mAP": float("nan")})

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from frcnn.console.progress import Progress
 from frcnn.data.conversion.fault_log import IssueLog, warning_path
@@ -17,13 +17,11 @@ from frcnn.data.conversion.partition import shard_slices
 from frcnn.data.conversion.plan import Plan, stored_class_name
 from frcnn.data.conversion.report import ConvertReport, FoldCounts
 from frcnn.data.conversion.sample_modifier import SampleModifier
+from frcnn.data.conversion.settings import ConversionSettings, KittiSettings
 from frcnn.data.conversion.shard_files import ShardFiles, staged
 from frcnn.data.conversion.task import EncodedImage, Task, TaskResult, run_task
 from frcnn.data.records.tfrecord import file_name
-from frcnn.errors import DataError, Problem, SpecError, UsageError
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import DatasetExportConfig
+from frcnn.errors import DataError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +33,7 @@ ENOUGH_FOR_PROCESSES = 2000
 
 
 def convert(
-    spec: "DatasetExportConfig",
+    settings: ConversionSettings,
     output: Path,
     *,
     validation_fold: int | None = None,
@@ -44,13 +42,13 @@ def convert(
     apply_exif: bool = False,
     workers: int | None = None,
 ) -> ConvertReport:
-    """Converts the dataset of a spec to record files.
+    """Converts a dataset to record files.
 
     Memory use is constant apart from image names and counts. A script that calls this with several workers
     needs an `if __name__ == "__main__"` guard.
 
     Args:
-        spec: Dataset and how to split it.
+        settings: Dataset and how to split it.
         output: Prefix of the files, as in `<output>-fold-000-of-002-shard-00000-of-00010`.
         validation_fold: Fold that `sample_modifier_config` leaves unchanged.
         strict: Whether any issue is an error: all issues are listed, but no record file is written.
@@ -63,15 +61,14 @@ def convert(
         Counts, files and notes of the conversion.
 
     Raises:
-        SpecError: The spec is invalid.
         UsageError: An argument is invalid.
         DataError: There is no usable image, a folder is missing, or an issue was found with `strict`.
         PlaceBusyError: Another conversion writes to the same prefix.
         RunError: The disk is full or a worker process died.
     """
     started = time.monotonic()
-    plan = make_plan(spec, embed_images=embed_images, apply_exif=apply_exif)
-    modifier = _modifier(spec, plan, validation_fold)
+    plan = make_plan(settings, embed_images=embed_images, apply_exif=apply_exif)
+    modifier = _modifier(settings, plan, validation_fold)
     if workers is not None and workers < 1:
         raise UsageError(f"workers {workers}: expected 1 or more")
     count = (workers or default_workers()) if plan.size >= ENOUGH_FOR_PROCESSES else 1
@@ -100,25 +97,22 @@ def convert(
     )
 
 
-def make_plan(spec: "DatasetExportConfig", *, embed_images: bool = False, apply_exif: bool = False) -> Plan:
+def make_plan(settings: ConversionSettings, *, embed_images: bool = False, apply_exif: bool = False) -> Plan:
     """Lists and checks the images of a dataset.
 
     Args:
-        spec: Dataset and how to split it.
+        settings: Dataset and how to split it.
         embed_images: Whether records contain the image files.
         apply_exif: Whether labels refer to images with the EXIF orientation applied.
 
     Raises:
-        SpecError: The spec is invalid.
         DataError: A folder or file is missing or unusable, or there is no image.
     """
-    if spec.kitti_config is not None:
-        return plan_kitti(spec.kitti_config, embed_images=embed_images, apply_exif=apply_exif)
-    if spec.coco_config is not None:
-        from frcnn.data.conversion.coco.plan import plan_coco
+    if isinstance(settings.data_set, KittiSettings):
+        return plan_kitti(settings.data_set, embed_images=embed_images, apply_exif=apply_exif)
+    from frcnn.data.conversion.coco.plan import plan_coco
 
-        return plan_coco(spec.coco_config, embed_images=embed_images, apply_exif=apply_exif)
-    raise SpecError("dataset export spec", [Problem("", "neither kitti_config nor coco_config is set")])
+    return plan_coco(settings.data_set, embed_images=embed_images, apply_exif=apply_exif)
 
 
 class _Run:
@@ -183,7 +177,7 @@ def _notes_on(remarks: Mapping[Remark, int], *, apply_exif: bool) -> tuple[str, 
         notes.append(
             f"{turned} images have an EXIF orientation, which is not applied: labels must refer to the "
             "stored pixels. If they were drawn on rotated images, as viewers show them, convert again with "
-            "--apply_exif"
+            "apply_exif"
         )
     if dim:
         notes.append(
@@ -201,15 +195,15 @@ def _tasks(plan: Plan, chunk: int) -> Iterator[Task]:
                 yield Task(plan.reader, fold, shard, jobs[start : min(start + chunk, part.stop)])
 
 
-def _modifier(spec: "DatasetExportConfig", plan: Plan, validation_fold: int | None) -> SampleModifier | None:
+def _modifier(settings: ConversionSettings, plan: Plan, validation_fold: int | None) -> SampleModifier | None:
     folds = len(plan.folds)
     if validation_fold is not None and not 0 <= validation_fold < folds:
         raise UsageError(f"validation fold {validation_fold}: expected 0 to {folds - 1}")
-    if spec.sample_modifier_config is None:
+    if settings.samples is None:
         return None
     if validation_fold is None and folds > 1:
-        log.warning("sample_modifier_config applies to all folds. Use -f to exclude the validation fold.")
-    return SampleModifier(spec.sample_modifier_config, folds, validation_fold)
+        log.warning("sample_modifier_config applies to all folds. Name the validation fold to exclude it.")
+    return SampleModifier(settings.samples, folds, validation_fold)
 
 
 def _check_outcome(run: _Run, files: ShardFiles, output: Path, *, strict: bool) -> None:

@@ -60,7 +60,7 @@ def ordered_map(
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
         raise RunError(
-            "A worker process was killed, probably because memory ran out. Run again with fewer --workers."
+            "A worker process was killed, probably because memory ran out. Run again with fewer workers."
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

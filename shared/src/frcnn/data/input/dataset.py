@@ -8,7 +8,6 @@ import dataclasses
 import math
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
@@ -16,9 +15,7 @@ import tensorflow as tf
 from frcnn.data.input import sources
 from frcnn.data.input.epoch_order import EpochOrder, positions_of_rank, shares_of, steps_per_epoch
 from frcnn.data.input.image_loader import ImageLoader
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
+from frcnn.data.settings import DataSettings
 
 MAX_THREADS = 16
 LAST_EPOCH = np.iinfo(np.int64).max
@@ -40,7 +37,7 @@ class Dataset:
 
 
 def training_dataset(
-    spec: "Experiment",
+    settings: DataSettings,
     *,
     rank: int = 0,
     world: int = 1,
@@ -51,18 +48,18 @@ def training_dataset(
     """Creates an endless dataset of training batches for this rank.
 
     Epochs follow each other without a marker, `steps_per_epoch` batches each. The order of epoch e depends
-    only on `spec.random_seed` and e. A batch has
+    only on `settings.seed` and e. A batch has
 
         images     float32 [B, H, W, C], preprocessed
-        size       int32 [B, 2], height and width of the image without padding; H, W unless the spec has
+        size       int32 [B, 2], height and width of the image without padding; H, W unless the input has
                    dynamic shape (then H, W are multiples of 64, padded with 0)
         boxes      float32 [B, G, 4], yxyx in pixels of the network input, integers
-        classes    int32 [B, G], index into spec.class_names
+        classes    int32 [B, G], index into settings.class_names
         valid      bool [B, G], False where there is no object
         difficult  bool [B, G]
 
     Args:
-        spec: Checked spec.
+        settings: Settings of the data.
         rank: Rank of this process, 0 <= rank < world.
         world: Number of processes that train together.
         start_epoch: First epoch, counted from 0.
@@ -74,12 +71,12 @@ def training_dataset(
             with `strict`.
         StoreError: S3 is unreachable.
     """
-    augmented = spec.training_config.enable_augmentation
-    loader = ImageLoader(spec, sources.training_sources(spec), training=True, augmented=augmented)
+    found = sources.training_sources(settings)
+    loader = ImageLoader(settings, found, training=True, augmented=settings.augmented)
     if strict:
         loader.check_all_images()
-    batch_size = spec.training_config.batch_size_per_gpu
-    order = EpochOrder(loader.source_counts, _shares(spec, loader), int(spec.random_seed))
+    batch_size = settings.batch_size
+    order = EpochOrder(loader.source_counts, _shares(settings, loader), settings.seed)
     steps = steps_per_epoch(len(loader.index), batch_size, world)
 
     positions = positions_of_rank(len(loader.index), batch_size, rank, world)
@@ -94,7 +91,7 @@ def training_dataset(
 
 
 def validation_dataset(
-    spec: "Experiment", *, rank: int = 0, world: int = 1, batch_size: int, strict: bool = False
+    settings: DataSettings, *, rank: int = 0, world: int = 1, batch_size: int, strict: bool = False
 ) -> Dataset:
     """Creates one pass over this rank's share of the validation images.
 
@@ -111,17 +108,17 @@ def validation_dataset(
     Every rank gets the same number of batches; together the ranks cover the whole set.
 
     Args:
-        spec: Checked spec.
+        settings: Settings of the data.
         rank: Rank of this process, 0 <= rank < world.
         world: Number of processes that evaluate together.
         batch_size: Images per batch.
         strict: Whether to read all images first, and to raise an error if one is unreadable.
 
     Raises:
-        DataError: The spec has no usable validation images, or an image is unreadable with `strict`.
+        DataError: There are no usable validation images, or an image is unreadable with `strict`.
         StoreError: S3 is unreachable.
     """
-    loader = ImageLoader(spec, sources.validation_sources(spec), training=False, augmented=False)
+    loader = ImageLoader(settings, sources.validation_sources(settings), training=False, augmented=False)
     if strict:
         loader.check_all_images()
     total = len(loader.index)
@@ -136,14 +133,14 @@ def validation_dataset(
     return Dataset(batches.apply(tf.data.experimental.assert_cardinality(steps)), total, steps)
 
 
-def calibration_dataset(spec: "Experiment", *, images: int, batch_size: int) -> Dataset:
+def calibration_dataset(settings: DataSettings, *, images: int, batch_size: int) -> Dataset:
     """Creates one pass over a random sample of the training images, not augmented.
 
     Batches are like those of `training_dataset`, but the last one may be smaller. `size` is the size of the
     training set.
 
     Args:
-        spec: Checked spec; its `random_seed` determines the sample.
+        settings: Settings of the data; their `seed` determines the sample.
         images: Number of images; all of them if there are fewer.
         batch_size: Images per batch.
 
@@ -151,8 +148,8 @@ def calibration_dataset(spec: "Experiment", *, images: int, batch_size: int) -> 
         DataError: There are no usable training images.
         StoreError: S3 is unreachable.
     """
-    loader = ImageLoader(spec, sources.training_sources(spec), training=True, augmented=False)
-    order = np.random.default_rng(int(spec.random_seed)).permutation(len(loader.index))[:images]
+    loader = ImageLoader(settings, sources.training_sources(settings), training=True, augmented=False)
+    order = np.random.default_rng(settings.seed).permutation(len(loader.index))[:images]
     slots = np.stack([order, np.zeros_like(order), np.arange(len(order))], axis=1)
     stream = tf.data.Dataset.from_tensor_slices(slots)
     batches = _batched(loader, stream, batch_size, drop_remainder=False)
@@ -181,9 +178,9 @@ def _numbers(order: EpochOrder, positions: np.ndarray, epoch: int, left_out: int
         epoch, left_out = epoch + 1, 0
 
 
-def _shares(spec: "Experiment", loader: ImageLoader) -> tuple[int, ...]:
+def _shares(settings: DataSettings, loader: ImageLoader) -> tuple[int, ...]:
     counts = loader.source_counts
-    if spec.dataset_config.sampling_mode.name == "UNIFORM":
+    if settings.uniform_sampling:
         return shares_of(counts, [1.0] * len(counts))
     return shares_of(counts, [n * s.weight for n, s in zip(counts, loader.sources, strict=True)])
 

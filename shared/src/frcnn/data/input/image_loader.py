@@ -4,7 +4,6 @@ H and W are pixels of the network input, C is the number of channels, G = max_ob
 """
 
 import os
-from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
@@ -15,14 +14,11 @@ from frcnn.data.input.record_warnings import CROWDED, UNREADABLE, FaultReports
 from frcnn.data.records import graph_messages
 from frcnn.data.records.index import RecordIndex
 from frcnn.data.records.prefetch import RecordStream
+from frcnn.data.settings import DataSettings
 from frcnn.data.transforms import augment, objects, preprocess, warp
 from frcnn.data.transforms.objects import Objects
-from frcnn.data.transforms.preprocess import ImageSettings
 from frcnn.data.transforms.warp import Side
 from frcnn.errors import DataError
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
 
 Example = dict[str, tf.Tensor]
 
@@ -36,12 +32,12 @@ class ImageLoader:
     """Loader of single images of a record set: reads, resizes, augments and labels them."""
 
     def __init__(
-        self, spec: "Experiment", found: tuple[sources.RecordSource, ...], *, training: bool, augmented: bool
+        self, data: DataSettings, found: tuple[sources.RecordSource, ...], *, training: bool, augmented: bool
     ) -> None:
         """Indexes and checks the record files.
 
         Args:
-            spec: Checked spec.
+            data: Settings of the data.
             found: Locations of records and images.
             training: Whether to drop boxes that are too small to train on and to replace unreadable images.
                 Otherwise, examples also contain the record's name and size.
@@ -51,18 +47,17 @@ class ImageLoader:
             DataError: The record files have no usable content.
             StoreError: S3 is unreachable.
         """
-        data = spec.dataset_config
         self.sources = found
         self.training = training
-        self.settings = ImageSettings.from_spec(spec)
-        self.max_objects = int(spec.model_config.input_image_config.max_objects_num_per_image)
-        self.seed = int(spec.random_seed)
-        self.augmentation = augment.Augmentation.from_spec(spec) if augmented else None
+        self.settings = data.image
+        self.max_objects = data.max_objects
+        self.seed = data.seed
+        self.augmentation = augment.Augmentation.of(data) if augmented else None
         self.window = None
         if not self.settings.dynamic:
             height, width = self.settings.height, self.settings.width
-            self.window = augment.crop_transform(spec.augmentation_config.preprocessing, height, width)
-        self.min_sides = _min_sides(spec) if training else (MIN_SIDE, MIN_SIDE)
+            self.window = augment.crop_transform(data.crop, height, width)
+        self.min_sides = (data.min_box_height, data.min_box_width) if training else (MIN_SIDE, MIN_SIDE)
         self.index = RecordIndex.scan([path for source in found for path in source.files])
         if not len(self.index):
             raise DataError(
@@ -71,7 +66,7 @@ class ImageLoader:
                 f"{'run dataset_convert again' if training else 'the fold has no images'}"
             )
         folders = tuple(source.images for source in found for _ in source.files)
-        classes = objects.ClassIndex(data.target_class_mapping, spec.class_names)
+        classes = objects.ClassIndex(data.class_mapping, data.class_names)
         self.stream = RecordStream(self.index) if any(self.index.remote) else None
         self.reader = RecordReader(
             self.index,
@@ -83,9 +78,7 @@ class ImageLoader:
             regions=not training,
         )
         subject: Subject = "training" if training else "validation"
-        looked = run_preflight(
-            self.index, folders, self.reader.extensions, data.target_class_mapping, subject
-        )
+        looked = run_preflight(self.index, folders, self.reader.extensions, data.class_mapping, subject)
         self.reader.block(looked.odd)
         self._faults = FaultReports(self.index, folders, self.reader.extensions, self.max_objects)
         self._receiver = graph_messages.subscribe(self._faults.report)
@@ -227,9 +220,3 @@ class ImageLoader:
     def _checked(self, record: Example) -> tf.Tensor:
         self.reader.done(record["number"])
         return record["number"]
-
-
-def _min_sides(spec: "Experiment") -> tuple[float, float]:
-    """Returns the minimum height and width of a box for training, px of the network input."""
-    config = spec.augmentation_config.preprocessing
-    return max(MIN_SIDE, config.min_bbox_height), max(MIN_SIDE, config.min_bbox_width)

@@ -1,17 +1,14 @@
 """Previews training images as the loader augments them."""
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 from frcnn.data.input.image_loader import Example, ImageLoader
 from frcnn.data.input.sources import training_sources
+from frcnn.data.settings import DataSettings
 from frcnn.data.transforms.preprocess import ImageSettings, denormalize
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,7 +18,7 @@ class Sample:
     Attributes:
         pixels: Image, uint8 `[H, W, 3]`, RGB.
         boxes: Boxes, `yxyx` in pixels, float32 `[n, 4]`.
-        classes: Index into the spec's class names, int32 `[n]`.
+        classes: Index into the class names, int32 `[n]`.
     """
 
     pixels: np.ndarray
@@ -29,13 +26,13 @@ class Sample:
     classes: np.ndarray
 
 
-def preview_samples(spec: "Experiment", images: int, variants: int) -> list[list[Sample]]:
+def preview_samples(settings: DataSettings, images: int, variants: int) -> list[list[Sample]]:
     """Loads a few training images without augmentation and as several epochs would augment them.
 
-    Augmentation is used even if the spec disables it. The images are spread evenly over the set.
+    Augmentation is used even if the settings disable it. The images are spread evenly over the set.
 
     Args:
-        spec: Checked spec.
+        settings: Settings of the data.
         images: Number of images.
         variants: Number of augmented versions per image.
 
@@ -43,11 +40,11 @@ def preview_samples(spec: "Experiment", images: int, variants: int) -> list[list
         One row per image (fewer than `images` if the set is smaller), each with 1 + `variants` samples.
 
     Raises:
-        DataError: The training set of the spec is unusable.
+        DataError: The training set is unusable.
     """
-    found = training_sources(spec)
-    plain = ImageLoader(spec, found, training=True, augmented=False)
-    changed = ImageLoader(spec, found, training=True, augmented=True)
+    found = training_sources(settings)
+    plain = ImageLoader(settings, found, training=True, augmented=False)
+    changed = ImageLoader(settings, found, training=True, augmented=True)
     count = len(plain.index)
     numbers = np.unique(np.linspace(0, count - 1, min(images, count)).round().astype(np.int64))
     originals = _samples(plain, numbers, epochs=1)

@@ -4,14 +4,11 @@ import dataclasses
 import glob
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from frcnn.data.records.files import RecordFile, matching
+from frcnn.data.settings import DataSettings, SourceSettings
 from frcnn.errors import DataError
 from frcnn.storage import is_remote
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import DataSource, Experiment
 
 # Other files next to records that match the same patterns, such as the converter's issue list.
 NOT_RECORDS = (".json", ".txt", ".md")
@@ -34,17 +31,11 @@ class RecordSource:
     weight: float
 
 
-def has_validation(spec: "Experiment") -> bool:
-    """Checks whether a spec names a validation fold or a validation data source."""
-    data = spec.dataset_config
-    return data.validation_data_source is not None or data.validation_fold is not None
-
-
-def training_sources(spec: "Experiment") -> tuple[RecordSource, ...]:
+def training_sources(data: DataSettings) -> tuple[RecordSource, ...]:
     """Finds the training sources: all files, or those outside the validation fold.
 
     Args:
-        spec: Checked spec.
+        data: Settings of the data.
 
     Returns:
         Sources that have files.
@@ -53,10 +44,9 @@ def training_sources(spec: "Experiment") -> tuple[RecordSource, ...]:
         DataError: A pattern matches no file, or every file belongs to the validation fold.
         StoreError: S3 is unreachable.
     """
-    data = spec.dataset_config
-    if not data.data_sources:
+    if not data.sources:
         raise DataError("dataset_config.data_sources: none given; expected at least one set to train on")
-    sources = tuple(_find(f"dataset_config.data_sources[{i}]", s) for i, s in enumerate(data.data_sources))
+    sources = tuple(map(_find, data.sources))
     if data.validation_fold is None:
         return sources
     mark = fold_mark(data.validation_fold)
@@ -69,11 +59,11 @@ def training_sources(spec: "Experiment") -> tuple[RecordSource, ...]:
     return tuple(source for source in kept if source.files)
 
 
-def validation_sources(spec: "Experiment") -> tuple[RecordSource, ...]:
+def validation_sources(data: DataSettings) -> tuple[RecordSource, ...]:
     """Finds the validation sources: the data source or the files of the fold for validation.
 
     Args:
-        spec: Checked spec.
+        data: Settings of the data.
 
     Returns:
         Sources that have files.
@@ -82,17 +72,15 @@ def validation_sources(spec: "Experiment") -> tuple[RecordSource, ...]:
         DataError: Neither is set, a pattern matches no file, or no file belongs to the fold.
         StoreError: S3 is unreachable.
     """
-    data = spec.dataset_config
-    if data.validation_data_source is not None:
-        return (_find("dataset_config.validation_data_source", data.validation_data_source),)
+    if data.validation_source is not None:
+        return (_find(data.validation_source),)
     if data.validation_fold is None:
         raise DataError(
             "dataset_config: no validation images. Set validation_fold (the number of a converted fold) "
             "or validation_data_source."
         )
     mark = fold_mark(data.validation_fold)
-    sources = (_find(f"dataset_config.data_sources[{i}]", s) for i, s in enumerate(data.data_sources))
-    found = [_keep(source, mark, inside=True) for source in sources]
+    found = [_keep(_find(source), mark, inside=True) for source in data.sources]
     if not any(source.files for source in found):
         raise DataError(
             f"dataset_config.validation_fold: no record file has '{mark}' in its name, so fold "
@@ -111,24 +99,24 @@ def _keep(source: RecordSource, mark: str, *, inside: bool) -> RecordSource:
     return dataclasses.replace(source, files=files)
 
 
-def _find(field: str, source: "DataSource") -> RecordSource:
+def _find(source: SourceSettings) -> RecordSource:
     images = Path(_absolute(source.image_directory_path))
-    files = _remote(field, source) if is_remote(source.tfrecords_path) else _local(field, source)
-    return RecordSource(field, files, images, weight=float(source.source_weight) or 1.0)
+    files = _remote(source) if is_remote(source.tfrecords_path) else _local(source)
+    return RecordSource(source.field, files, images, source.weight)
 
 
-def _remote(field: str, source: "DataSource") -> tuple[RecordFile, ...]:
+def _remote(source: SourceSettings) -> tuple[RecordFile, ...]:
     pattern = source.tfrecords_path
     files = tuple(file for file in matching(pattern) if not file.name.lower().endswith(NOT_RECORDS))
     if not files:
         raise DataError(
-            f"{field}.tfrecords_path: '{pattern}' matches no file; check the URI with frcnn store ls, or run "
-            "dataset_convert --embed_images and frcnn store push first"
+            f"{source.field}.tfrecords_path: '{pattern}' matches no file; check the URI with frcnn store ls, "
+            "or run dataset_convert with embed_images and frcnn store push first"
         )
     return files
 
 
-def _local(field: str, source: "DataSource") -> tuple[RecordFile, ...]:
+def _local(source: SourceSettings) -> tuple[RecordFile, ...]:
     pattern = _absolute(source.tfrecords_path)
     matches = sorted(Path(name) for name in glob.glob(pattern))
     files = tuple(path for path in matches if path.is_file() and path.suffix.lower() not in NOT_RECORDS)
@@ -138,7 +126,7 @@ def _local(field: str, source: "DataSource") -> tuple[RecordFile, ...]:
             if Path(pattern).is_dir()
             else "check the path (wildcards: * and ?), or run dataset_convert first"
         )
-        raise DataError(f"{field}.tfrecords_path: '{source.tfrecords_path}' matches no file; {remedy}")
+        raise DataError(f"{source.field}.tfrecords_path: '{source.tfrecords_path}' matches no file; {remedy}")
     return files
 
 

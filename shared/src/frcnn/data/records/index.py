@@ -87,7 +87,7 @@ class RecordIndex:
         with file.open("rb") as handle:
             handle.seek(int(self.offsets[number]))
             length, _ = HEAD.unpack(handle.read(HEAD.size))
-            return handle.read(length)
+            return bytes(handle.read(length))
 
     def read_each(self, numbers: Sequence[int]) -> Iterator[bytes]:
         """Reads several payloads in order; in parallel if any file is on S3.

@@ -5,63 +5,15 @@ edges are at integer coordinates.
 """
 
 import dataclasses
-import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 
+from frcnn.data.settings import ColorSettings, CropSettings, DataSettings, SpatialSettings
 from frcnn.data.transforms import warp
-from frcnn.data.transforms.color import ColorSettings, change_color, draw_color
+from frcnn.data.transforms.color import change_color, draw_color
 from frcnn.data.transforms.objects import Objects
 from frcnn.data.transforms.warp import Side
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment, Preprocessing, SpatialAugmentation
-
-
-@dataclasses.dataclass(frozen=True)
-class SpatialSettings:
-    """Limits of random spatial changes; the defaults change nothing.
-
-    Attributes:
-        hflip: Probability of a horizontal flip.
-        vflip: Probability of a vertical flip.
-        translate_x: Maximum horizontal shift in either direction, px.
-        translate_y: Maximum vertical shift in either direction, px.
-        zoom_min: Minimum zoom ratio. Content is scaled by 1 / ratio, so ratios below 1 magnify it.
-        zoom_max: Maximum zoom ratio.
-        rotate_max: Maximum rotation in either direction, radians.
-        rotate_probability: Probability of a rotation.
-    """
-
-    hflip: float = 0.0
-    vflip: float = 0.0
-    translate_x: int = 0
-    translate_y: int = 0
-    zoom_min: float = 1.0
-    zoom_max: float = 1.0
-    rotate_max: float = 0.0
-    rotate_probability: float = 1.0
-
-    @classmethod
-    def from_config(cls, config: "SpatialAugmentation") -> "SpatialSettings":
-        """Creates the settings from a checked spec; like TAO, treats 0 as unset in some fields."""
-        return cls(
-            hflip=config.hflip_probability,
-            vflip=config.vflip_probability,
-            translate_x=int(config.translate_max_x),
-            translate_y=int(config.translate_max_y),
-            zoom_min=config.zoom_min or 1.0,
-            zoom_max=config.zoom_max or 1.0,
-            rotate_max=math.radians(config.rotate_rad_max),  # the field is in degrees despite its name
-            rotate_probability=config.rotate_probability or 1.0,
-        )
-
-    @property
-    def only_flips(self) -> bool:
-        """Whether flips are the only change, so that no interpolation is needed."""
-        moves = self.translate_x or self.translate_y or self.rotate_max
-        return not moves and self.zoom_min == self.zoom_max == 1.0
 
 
 class SpatialParams(NamedTuple):
@@ -131,23 +83,23 @@ def spatial_transform(draw: SpatialParams, height: Side, width: Side) -> tf.Tens
     )
 
 
-def crop_transform(config: "Preprocessing", height: int, width: int) -> tf.Tensor | None:
-    """Returns scaling and cropping of a spec's `preprocessing` as an affine map.
+def crop_transform(crop: CropSettings, height: int, width: int) -> tf.Tensor | None:
+    """Returns scaling and cropping as an affine map.
 
     The crop window, (0, 0, W, H) if unset, fills the network input.
 
     Args:
-        config: `augmentation_config.preprocessing` of a checked spec.
+        crop: Scaling and crop window.
         height: Height of the network input, px.
         width: Width of the network input, px.
 
     Returns:
         Affine map, float32 `[3, 3]`, or `None` if scaling and cropping change nothing.
     """
-    scale_x, scale_y = config.scale_width or 1.0, config.scale_height or 1.0
-    left, top = config.crop_left, config.crop_top
-    right = config.crop_right if config.crop_right > left else left + width
-    bottom = config.crop_bottom if config.crop_bottom > top else top + height
+    scale_x, scale_y = crop.scale_width or 1.0, crop.scale_height or 1.0
+    left, top = crop.left, crop.top
+    right = crop.right if crop.right > left else left + width
+    bottom = crop.bottom if crop.bottom > top else top + height
     if (scale_x, scale_y) == (1.0, 1.0) and (left, top, right, bottom) == (0, 0, width, height):
         return None
     return warp.composed(
@@ -176,15 +128,9 @@ class Augmentation:
     min_width: float = 1.0
 
     @classmethod
-    def from_spec(cls, spec: "Experiment") -> "Augmentation":
-        """Creates the augmentation of a checked spec, whether or not the spec enables it."""
-        config = spec.augmentation_config
-        return cls(
-            SpatialSettings.from_config(config.spatial_augmentation),
-            ColorSettings.from_config(config.color_augmentation),
-            max(1.0, config.preprocessing.min_bbox_height),
-            max(1.0, config.preprocessing.min_bbox_width),
-        )
+    def of(cls, settings: DataSettings) -> "Augmentation":
+        """Creates the augmentation of a training set, whether or not the settings enable it."""
+        return cls(settings.spatial, settings.color, settings.min_box_height, settings.min_box_width)
 
     def __call__(
         self,

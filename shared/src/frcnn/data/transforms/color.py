@@ -1,54 +1,17 @@
 """Random color changes as one affine map of the three channels."""
 
-import dataclasses
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import ColorAugmentation
+from frcnn.data.settings import ColorSettings
 
 FULL = 255.0
 # RGB -> YIQ (NTSC, SMPTE 170M): brightness, and a plane in which the angle is the hue and the length the
 # saturation. Gray is the origin of that plane, so gray stays gray.
 YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]], np.float32)
-
-
-@dataclasses.dataclass(frozen=True)
-class ColorSettings:
-    """Limits of random color changes; 0 disables a change. Pixel values are 0..1 here.
-
-    Attributes:
-        shift_stddev: Standard deviation of the shift of all channels; samples are truncated at twice this.
-        hue_max: Maximum hue rotation, degrees.
-        saturation_max: Maximum relative change of saturation; the factor is in 1 - this..1 + this.
-        contrast_max: Maximum relative change of contrast; the factor is in 1 - this..1 + this.
-        contrast_center: Pixel value that contrast changes leave unchanged.
-    """
-
-    shift_stddev: float = 0.0
-    hue_max: float = 0.0
-    saturation_max: float = 0.0
-    contrast_max: float = 0.0
-    contrast_center: float = 0.5
-
-    @classmethod
-    def from_config(cls, config: "ColorAugmentation") -> "ColorSettings":
-        """Creates the settings from a checked spec."""
-        return cls(
-            config.color_shift_stddev,
-            config.hue_rotation_max,
-            config.saturation_shift_max,
-            config.contrast_scale_max,
-            config.contrast_center,
-        )
-
-    @property
-    def active(self) -> bool:
-        """Whether any color change is enabled."""
-        return any((self.shift_stddev, self.hue_max, self.saturation_max, self.contrast_max))
 
 
 class ColorDraw(NamedTuple):

@@ -3,12 +3,8 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
 
 # With dynamic shape, images are padded to a multiple of this, px, to limit the number of shapes.
 SIZE_STEP = 64
@@ -40,27 +36,6 @@ class ImageSettings:
     auto_resize: bool
     min_side: int = 0
     max_side: int = 0
-
-    @classmethod
-    def from_spec(cls, spec: "Experiment") -> "ImageSettings":
-        """Creates the settings from a checked spec."""
-        image = spec.model_config.input_image_config
-        preprocessing = spec.augmentation_config.preprocessing
-        size = image.size_height_width
-        shortest = image.size_min.min if image.size_min is not None else 0
-        gray = image.image_type.name == "GRAY_SCALE"
-        order = "l" if gray else ("bgr" if image.image_channel_order.lower() == "bgr" else "rgb")
-        return cls(
-            height=size.height if size is not None else 0,
-            width=size.width if size is not None else 0,
-            channels=1 if gray else 3,
-            order=order,
-            mean=tuple(float(image.image_channel_mean[letter]) for letter in order),
-            scale=float(image.image_scaling_factor),
-            auto_resize=bool(preprocessing.enable_auto_resize),
-            min_side=shortest,
-            max_side=preprocessing.output_image_max if shortest else 0,
-        )
 
     @property
     def dynamic(self) -> bool:

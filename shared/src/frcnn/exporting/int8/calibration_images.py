@@ -3,19 +3,16 @@
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from frcnn.data.image_files import find_images
 from frcnn.data.input.dataset import calibration_dataset
-from frcnn.data.transforms.preprocess import ImageSettings
+from frcnn.data.settings import DataSettings
+from frcnn.data.transforms.image_settings import ImageSettings
 from frcnn.errors import DataError
 from frcnn.exporting.int8.tensor_file import read_tensor_file, write_tensor_file
 from frcnn.inference.compare import network_image
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +22,7 @@ class CalibrationImages:
     Attributes:
         batches: Number of batches.
         batch_size: Images per batch; `batches * batch_size` are used in total.
-        folder: Folder to draw images from at random; `None` for the spec's training records.
+        folder: Folder to draw images from at random; `None` for the training records.
         tensor_file: File with prepared images. It is written if it does not exist.
     """
 
@@ -39,8 +36,11 @@ class CalibrationImages:
         """Number of images."""
         return self.batches * self.batch_size
 
-    def load(self, spec: "Experiment") -> Iterator[np.ndarray]:
+    def load(self, data: DataSettings) -> Iterator[np.ndarray]:
         """Loads the images, the same ones each time.
+
+        Args:
+            data: Training records, input format, and seed of the choice.
 
         Yields:
             Preprocessed batches, float32 `[n, C, H, W]`.
@@ -48,27 +48,26 @@ class CalibrationImages:
         Raises:
             DataError: There are too few images, or one cannot be read.
         """
-        settings = ImageSettings.from_spec(spec)
         if self.tensor_file is None:
-            yield from self._prepared(spec, settings)
+            yield from self._prepared(data)
             return
         if not self.tensor_file.exists():
-            write_tensor_file(self.tensor_file, self._prepared(spec, settings))
-        yield from self._stored(self.tensor_file, settings)
+            write_tensor_file(self.tensor_file, self._prepared(data))
+        yield from self._stored(self.tensor_file, data.image)
 
-    def _prepared(self, spec: "Experiment", settings: ImageSettings) -> Iterator[np.ndarray]:
+    def _prepared(self, data: DataSettings) -> Iterator[np.ndarray]:
         if self.folder is None:
-            dataset = calibration_dataset(spec, images=self.count, batch_size=self.batch_size)
+            dataset = calibration_dataset(data, images=self.count, batch_size=self.batch_size)
             self._check(dataset.size, "the training records hold")
             for batch in dataset.batches:
                 yield np.ascontiguousarray(batch["images"].numpy().transpose(0, 3, 1, 2))
             return
         paths = find_images(self.folder)
         self._check(len(paths), f"{self.folder} holds")
-        order = np.random.default_rng(int(spec.random_seed)).permutation(len(paths))[: self.count]
+        order = np.random.default_rng(data.seed).permutation(len(paths))[: self.count]
         for start in range(0, self.count, self.batch_size):
             chosen = [self.folder / paths[number] for number in order[start : start + self.batch_size]]
-            images = np.stack([network_image(path, settings) for path in chosen])
+            images = np.stack([network_image(path, data.image) for path in chosen])
             yield np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
     def _stored(self, path: Path, settings: ImageSettings) -> Iterator[np.ndarray]:
@@ -85,5 +84,5 @@ class CalibrationImages:
             images = "image" if found == 1 else "images"
             raise DataError(
                 f"INT8 calibration: {holder} {found} {images}, but {self.count} are required "
-                f"(--batches {self.batches} x --batch_size {self.batch_size}); lower one of them"
+                f"(batches {self.batches} x batch_size {self.batch_size}); lower one of them"
             )

@@ -166,7 +166,7 @@ class _Rewriter:
         return True
 
     def _value(self, constant: str) -> np.ndarray:
-        return numpy_helper.to_array(self.constants[constant])
+        return np.asarray(numpy_helper.to_array(self.constants[constant]))
 
     def _add_in_cells(self, node: Any, operands: list[Operand]) -> None:
         self.cells[node.output[0]] = self.builder.add(node.op_type, *operands, **_attributes(node))

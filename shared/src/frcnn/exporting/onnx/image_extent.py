@@ -12,7 +12,7 @@ from frcnn.exporting.onnx.graph_builder import GraphBuilder, Operand, floats, in
 from frcnn.exporting.onnx.tensor_names import SIZE_INPUT
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.settings import Geometry
-from frcnn.ops.anchors import anchor_sizes
+from frcnn.ops.anchor_shapes import anchor_sizes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -76,7 +76,8 @@ class EngineSettings:
         cache = self.calibration_cache
         if cache is not None and not cache.is_file():
             raise UsageError(
-                f"--cal_cache_file {cache}: no such file; create it with frcnn export --data_type int8"
+                f"cal_cache_file {cache}: no such file; an export with data_type int8 creates it",
+                argument="cal_cache_file",
             )
 
 
@@ -144,13 +145,15 @@ def _added_precision(record: ExportRecord, settings: EngineSettings, path: Path)
         return None
     if record.precision != "fp32" or wanted == "fp32":
         raise UsageError(
-            f"--data_type {wanted}: {path} was exported as {record.precision}; "
-            f"export it again with --data_type {wanted}"
+            f"data_type {wanted}: {path} was exported as {record.precision}; "
+            f"export it again with data_type {wanted}",
+            argument="data_type",
         )
     if wanted == "int8" and settings.calibration_cache is None:
         raise UsageError(
-            f"--data_type int8: {path} is not quantized; export it with --data_type int8 "
-            "--int8_profile tensorrt, or pass TensorRT's cache with --cal_cache_file"
+            f"data_type int8: {path} is not quantized; export it with data_type int8 and int8_profile "
+            "tensorrt, or give TensorRT's cache as cal_cache_file",
+            argument="data_type",
         )
     return wanted
 
@@ -181,7 +184,7 @@ class _EngineBuilder:
         if record.graph == "plugin" and major_version() > LAST_WITH_PLUGINS:
             raise UsageError(
                 f"{shown}: has the plugin graph, whose plugins TensorRT {trt.__version__} lacks; "
-                f"export it with --graph standard, or build the engine with TensorRT {LAST_WITH_PLUGINS}"
+                f"export it with the standard graph, or build the engine with TensorRT {LAST_WITH_PLUGINS}"
             )
         parser = trt.OnnxParser(self.network, self.logger)
         if not parser.parse_from_file(str(plain)):

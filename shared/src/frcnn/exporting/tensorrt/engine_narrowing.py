@@ -40,7 +40,7 @@ def narrow(
     if flag is None or (precision == "int8" and not hasattr(trt, "IInt8EntropyCalibrator2")):
         raise RunError(
             f"TensorRT {trt.__version__} cannot reduce the precision of a network; "
-            f"export the model with --data_type {precision} instead"
+            f"export the model with data_type {precision} instead"
         )
     config.set_flag(flag)
     config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)

@@ -29,7 +29,8 @@ def backbone(arch: str, options: BackboneOptions) -> Backbone:
     if family not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
         raise ModelError(f"model_config.arch: {arch!r} is unknown; expected one of the families {known}")
-    return importlib.import_module(f"{__name__}.{family}").create(variant, options)
+    found: Backbone = importlib.import_module(f"{__name__}.{family}").create(variant, options)
+    return found
 
 
 __all__ = ["Backbone", "BackboneOptions", "backbone"]

@@ -1,6 +1,5 @@
-"""Interface, options and common layers of the backbones."""
+"""Interface and common layers of the backbones."""
 
-import dataclasses
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -9,25 +8,12 @@ from keras import KerasTensor
 
 from frcnn.errors import ModelError
 from frcnn.model.layers import BatchNormalization, Conv2D
+from frcnn.model.settings import BackboneOptions as BackboneOptions
 
 # He et al. 2015, by fan-out, which is 9 or 25 for a depthwise kernel. Keras's default also divides by the
 # number of channels: the outputs would be smaller than the epsilon of batch normalization, and its moving
 # variance, which starts at 1, would need a thousand steps to match. Until then a detector finds nothing.
 INITIALIZER: dict[str, Any] = {"class_name": "VarianceScaling", "config": {"scale": 2.0, "mode": "fan_out"}}
-
-
-@dataclasses.dataclass(frozen=True)
-class BackboneOptions:
-    """Fields of `model_config` that affect a backbone, with TAO's defaults."""
-
-    use_bias: bool = False
-    use_pooling: bool = False
-    all_projections: bool = False
-    freeze_bn: bool = False
-    freeze_blocks: frozenset[int] = frozenset()
-    dropout_rate: float = 0.0
-    drop_connect_rate: float = 0.0
-    activation: str = ""
 
 
 class Backbone(Protocol):

@@ -6,64 +6,26 @@ A file is a Keras archive (a zip) with one more member, `frcnn.json`. With a key
 
 import dataclasses
 import json
-import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
 from frcnn.errors import ModelError
-from frcnn.model.build import detection_settings, geometry_of
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.model.files.archive import (
-    CONFIG,
-    FAULTS,
-    RECORD,
-    Group,
-    read_configuration,
-    read_weights,
-    write_archive,
-)
+from frcnn.model.files.archive import CONFIG, Group, read_configuration, read_weights, write_archive
 from frcnn.model.files.config_guard import limit_variable_bytes, restore_initializers, sanitize_config
 from frcnn.model.files.hdf5_tree import Tree
+from frcnn.model.files.training_record import TrainingRecord, record_in
 from frcnn.model.files.variable_paths import owners_in
-from frcnn.model.keras_detector import KerasDetector
 from frcnn.model.precision import saved_as_float32
 from frcnn.sealing.sealed_file import created, opened
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
-
-log = logging.getLogger(__name__)
 
 _OPTIMIZER = "optimizer/"
 # Upper limit of the size of counters and seeds, which are not among the weights.
 _SPARE_BYTES = 16 << 20
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingRecord:
-    """Progress of a training.
-
-    Attributes:
-        arch: Architecture.
-        class_names: Class names in the order of their ids.
-        epoch: Number of completed epochs.
-        step: Number of completed steps.
-        spec_text: Text of the spec.
-        metrics: Metrics of the last epoch by name.
-        history: One row per epoch: its number, seconds, learning_rate, losses, and mAP if it was validated.
-    """
-
-    arch: str
-    class_names: tuple[str, ...]
-    epoch: int = 0
-    step: int = 0
-    spec_text: str = ""
-    metrics: dict[str, float] = dataclasses.field(default_factory=dict)
-    history: tuple[dict[str, float], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -175,54 +137,13 @@ def load_checkpoint(path: Path, key: str = "") -> tuple[FasterRCNN, TrainingReco
         ModelError: The file is missing, broken, sealed with another key, or not a detector of this program.
     """
     if not path.is_file():
-        raise ModelError(f"{path}: no such model file; set one with -m or in the spec")
+        raise ModelError(f"{path}: no such model file; check its path")
     with opened(path, key, "keras") as plain:
         return _load_plain(plain, path)
 
 
-def read_record(path: Path, key: str = "") -> TrainingRecord:
-    """Reads the training record of a model file without building the model.
-
-    Args:
-        path: Model file.
-        key: Key of a sealed file.
-
-    Returns:
-        The record.
-
-    Raises:
-        ModelError: The file is broken, sealed with another key, or not a detector of this program.
-    """
-    with opened(path, key, "keras") as plain:
-        return _record_in(plain, path)
-
-
-def _record_in(plain: Path, shown: Path) -> TrainingRecord:
-    try:
-        record = _record_of(read_configuration(plain, RECORD))
-    except (*FAULTS, TypeError, AttributeError, RecursionError) as error:
-        raise ModelError(f"{shown}: not a detector written by this program ({error})") from error
-    return record
-
-
-def _record_of(fields: Mapping[str, Any]) -> TrainingRecord:
-    return TrainingRecord(
-        arch=str(fields["arch"]),
-        class_names=tuple(map(str, fields["class_names"])),
-        epoch=int(fields["epoch"]),
-        step=int(fields["step"]),
-        spec_text=str(fields["spec_text"]),
-        metrics=_numbers(fields["metrics"]),
-        history=tuple(map(_numbers, fields.get("history", ()))),
-    )
-
-
-def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
-    return {str(name): float(value) for name, value in row.items()}
-
-
 def _load_plain(plain: Path, shown: Path) -> tuple[FasterRCNN, TrainingRecord, OptimizerState | None]:
-    record = _record_in(plain, shown)
+    record = record_in(plain, shown)
     tree = read_weights(plain, shown)
     try:
         config = read_configuration(plain, CONFIG)
@@ -275,50 +196,6 @@ def _optimizer_state(config: Mapping[str, Any], tree: Tree) -> OptimizerState | 
     if not isinstance(found, dict) or not paths:
         return None
     return OptimizerState(str(found.get("class_name")), {path: tree.numbered(path) for path in paths})
-
-
-def load_detector(path: Path, spec: "Experiment", key: str = "", mode: str = "evaluation") -> KerasDetector:
-    """Loads the detector in a file with settings from a spec.
-
-    Args:
-        path: Model file.
-        spec: Spec.
-        key: Key of a sealed file.
-        mode: Section of the spec to use: `evaluation` or `inference`.
-
-    Returns:
-        The detector.
-
-    Raises:
-        ModelError: The model cannot be loaded, or the spec has other classes or another input size.
-    """
-    model, _ = load_model(path, key)
-    check_fits(model, spec, path)
-    config = spec.inference_config if mode == "inference" else spec.evaluation_config
-    return KerasDetector(model, detection_settings(config))
-
-
-def check_fits(model: FasterRCNN, spec: "Experiment", path: Path) -> None:
-    """Checks whether a model matches a spec.
-
-    Args:
-        model: Model.
-        spec: Spec.
-        path: Model file, for messages.
-
-    Raises:
-        ModelError: The spec has other classes or another input size; the message shows both.
-    """
-    have, wanted = model.geometry, geometry_of(spec)
-    if have.class_names != tuple(spec.class_names):
-        raise ModelError(
-            f"{path}: trained for classes {', '.join(have.class_names)}; "
-            f"the spec maps to {', '.join(spec.class_names)}"
-        )
-    if (have.height, have.width) != (wanted.height, wanted.width):
-        raise ModelError(f"{path}: made for input {have.size_text}; the spec says {wanted.size_text}")
-    if have.size_text != wanted.size_text:
-        log.warning("%s: trained on input %s; the spec says %s", path, have.size_text, wanted.size_text)
 
 
 def _first_line(error: Exception) -> str:

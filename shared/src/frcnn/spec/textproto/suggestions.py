@@ -8,6 +8,8 @@ from frcnn.spec.schema.constraints import nearest
 # A message descriptor: its class depends on how protobuf was built.
 MessageType = Any
 
+# The message of a whole file, of each schema.
+_TOP_LEVEL = ("Experiment", "DatasetExportConfig", "TuningSpace")
 # Names in TAO's user guide that differ from those of the schema.
 _ALSO_KNOWN_AS = {"use_voc_11_point_metric": "use_voc07_11point_metric"}
 
@@ -41,7 +43,7 @@ def _parents(paths: list[str]) -> list[str]:
 def _root(descriptor: MessageType) -> MessageType:
     """Returns the top-level message of the schema."""
     messages = descriptor.file.message_types_by_name
-    return messages["Experiment" if "Experiment" in messages else "DatasetExportConfig"]
+    return next(messages[name] for name in _TOP_LEVEL if name in messages)
 
 
 def _paths(descriptor: MessageType, path: str = "") -> Iterator[str]:

@@ -6,20 +6,18 @@ import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import keras
 
 from frcnn.errors import RunError
 from frcnn.evaluation.report import Report
 from frcnn.files import atomic_path, remove_leftovers
-from frcnn.model.files.checkpoint import Snapshot, Snapshots, TrainingRecord, read_record
-from frcnn.spec.show import effective_text
+from frcnn.model.files.checkpoint import Snapshot, Snapshots
+from frcnn.model.files.training_record import TrainingRecord, read_record
+from frcnn.settings.training import TrainingRun
 from frcnn.training.callbacks.training_log import TrainingLog
 from frcnn.training.run_folder import checkpoints_of, epoch_of, of_an_earlier_run, write_index
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +104,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def __init__(
         self,
-        spec: "Experiment",
+        run: TrainingRun,
         folder: Path,
         key: str,
         rows: TrainingLog,
@@ -117,7 +115,7 @@ class Checkpoints(keras.callbacks.Callback):
         """Creates the callback and updates the index of the folder.
 
         Args:
-            spec: Checked spec; gives interval and number of checkpoints to keep.
+            run: Settings of the training, with interval and number of checkpoints to keep.
             folder: Results folder, created if missing.
             key: Key that seals the files; empty for plain ones.
             rows: Log of the epochs so far.
@@ -126,10 +124,10 @@ class Checkpoints(keras.callbacks.Callback):
             resumed: Checkpoint of `start`.
         """
         super().__init__()
-        self._spec, self._folder, self._key = spec, folder, key
+        self._run, self._settings = run, run.checkpoints
+        self._folder, self._key = folder, key
         self._rows, self._report = rows, report
         self._steps_done = start.step if start else 0
-        self._text = effective_text(spec)
         self._snapshots: Snapshots | None = None
         self._background = BackgroundWriter()
         self._best_ap = -1.0
@@ -165,7 +163,7 @@ class Checkpoints(keras.callbacks.Callback):
         if record is None:
             return
         mean_ap = record.metrics.get("mAP", math.nan)
-        better = self._spec.training_config.save_best and mean_ap > self._best_ap
+        better = self._settings.save_best and mean_ap > self._best_ap
         if better:
             self._best_ap = mean_ap
         snapshot = self._take()
@@ -182,13 +180,12 @@ class Checkpoints(keras.callbacks.Callback):
             RunError: Writing an earlier checkpoint failed, for example because the disk is full.
         """
         self._background.check()
-        config = self._spec.training_config
         report = self._report()
         mean_ap = report.mean_ap if report else None
         due = self._is_due(epoch)
-        better = config.save_best and mean_ap is not None and mean_ap > self._best_ap
+        better = self._settings.save_best and mean_ap is not None and mean_ap > self._best_ap
         saved, self._saved = self._saved, None
-        if config.checkpoint_interval > config.num_epochs or not (due or better):
+        if self._settings.interval > self._run.epochs or not (due or better):
             return
         if better:
             self._best_ap = mean_ap or 0.0
@@ -210,8 +207,7 @@ class Checkpoints(keras.callbacks.Callback):
         Raises:
             RunError: Writing an earlier checkpoint failed.
         """
-        config = self._spec.training_config
-        if config.checkpoint_interval > config.num_epochs or not self._is_due(epoch):
+        if self._settings.interval > self._run.epochs or not self._is_due(epoch):
             return
         self._background.check()
         snapshot = self._saved = self._take()
@@ -219,9 +215,8 @@ class Checkpoints(keras.callbacks.Callback):
         self._background.start(lambda: self._write(snapshot, record, due=True, better=False))
 
     def _is_due(self, epoch: int) -> bool:
-        config = self._spec.training_config
-        last = epoch + 1 == config.num_epochs or self.model.stop_training
-        return bool(last) or (epoch + 1) % config.checkpoint_interval == 0
+        last = epoch + 1 == self._run.epochs or self.model.stop_training
+        return bool(last) or (epoch + 1) % self._settings.interval == 0
 
     def _take(self) -> Snapshot:
         if self._snapshots is None:
@@ -233,11 +228,11 @@ class Checkpoints(keras.callbacks.Callback):
         self, epoch: int, logs: dict[str, Any] | None, history: tuple[dict[str, float], ...]
     ) -> TrainingRecord:
         return TrainingRecord(
-            arch=self._spec.model_config.arch,
-            class_names=tuple(self._spec.class_names),
+            arch=self._run.model.arch,
+            class_names=self._run.data.class_names,
             epoch=epoch + 1,
             step=self._steps_done,
-            spec_text=self._text,
+            spec_text=self._run.spec_text,
             metrics={name: float(value) for name, value in (logs or {}).items()},
             history=history,
         )
@@ -277,11 +272,11 @@ class Checkpoints(keras.callbacks.Callback):
             self._remove_old()
 
     def _path(self, tag: str) -> Path:
-        arch = self._spec.model_config.arch.replace(":", "_")
+        arch = self._run.model.arch.replace(":", "_")
         return self._folder / f"frcnn_{arch}.{tag}{'.tlt' if self._key else '.keras'}"
 
     def _remove_old(self) -> None:
-        keep = self._spec.training_config.keep_checkpoints
+        keep = self._settings.keep
         files = self._folder.glob(self._path("epoch_*").name)
         ours = sorted({path.name for path in files} - self._earlier, key=epoch_of)
         for name in ours[:-keep] if keep else []:
@@ -326,7 +321,7 @@ class Checkpoints(keras.callbacks.Callback):
 
     def _repair_best(self, resumed: Path, best: Path, reached: float) -> None:
         """Copies the best model if the run was killed between its validation and this copy."""
-        wanted = self._spec.training_config.save_best and reached > self._best_ap
+        wanted = self._settings.save_best and reached > self._best_ap
         if not wanted or best.suffix != resumed.suffix:
             return
         self._copy_to_best(resumed)

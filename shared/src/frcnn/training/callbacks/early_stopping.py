@@ -3,12 +3,11 @@
 import logging
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import EarlyStopping
+from frcnn.settings.training import EarlyStoppingSettings
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +23,11 @@ class EarlyStop(keras.callbacks.Callback):
         over: Whether the training has been stopped.
     """
 
-    def __init__(self, settings: "EarlyStopping", earlier: Sequence[float] = ()) -> None:
+    def __init__(self, settings: EarlyStoppingSettings, earlier: Sequence[float] = ()) -> None:
         """Creates the callback.
 
         Args:
-            settings: Settings of the spec.
+            settings: Settings of the stop.
             earlier: Losses of the epochs before a resume. They make a resumed run stop at the same epoch as
                 an uninterrupted one.
         """

@@ -1,115 +1,16 @@
-"""Callbacks that check for finite losses, validate, and report progress and status."""
+"""Reports progress and status of a training."""
 
 import logging
 import math
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import keras
 
 from frcnn.console.progress import Progress, clock_time, training_line
 from frcnn.console.status_file import StatusWriter
-from frcnn.data.input.dataset import Dataset
-from frcnn.distributed.world import World
-from frcnn.errors import RunError
-from frcnn.evaluation.accumulate import EvaluationState
-from frcnn.evaluation.evaluator import evaluate
-from frcnn.evaluation.report import Report
-from frcnn.model.build import detection_settings
-from frcnn.model.keras_detector import KerasDetector
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
 
 log = logging.getLogger(__name__)
-
-
-class NanGuard(keras.callbacks.Callback):
-    """Callback that ends the run at the first non-finite loss, before a checkpoint is written."""
-
-    def __init__(self, steps: int) -> None:
-        """Creates the callback.
-
-        Args:
-            steps: Steps per epoch, for the message.
-        """
-        super().__init__()
-        self._steps = steps
-        self._epoch = 0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Stores the epoch for the message."""
-        self._epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Raises `RunError` with step and loss if a loss is NaN or infinite."""
-        for name, value in (logs or {}).items():
-            if name.endswith("loss") and not math.isfinite(float(value)):
-                raise RunError(
-                    f"{name} is {float(value)} at epoch {self._epoch + 1} step {batch + 1} "
-                    f"(step {self._epoch * self._steps + batch + 1} in all). Training stopped; earlier "
-                    "checkpoints are kept. Lower learning_rate, lengthen soft_start, or check the labels."
-                )
-
-
-class Validation(keras.callbacks.Callback):
-    """Callback that evaluates on the validation set at regular epochs and after the last one.
-
-    Each rank evaluates its share; all ranks get the report of the whole set.
-
-    Attributes:
-        dataset: This rank's share of the validation set.
-        detector: Detector of the last validation; `None` before the first.
-        report: Result of this epoch's validation; `None` if the epoch had none.
-    """
-
-    def __init__(self, spec: "Experiment", dataset: Dataset, world: World) -> None:
-        """Creates the callback.
-
-        Args:
-            spec: Checked spec; its `evaluation_config` has the settings.
-            dataset: This rank's share of the validation set.
-            world: Ranks of the training.
-        """
-        super().__init__()
-        self._spec = spec
-        self.dataset = dataset
-        self._world = world
-        self._period = spec.evaluation_config.validation_period_during_training
-        self.detector: KerasDetector | None = None
-        self.report: Report | None = None
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Validates if due, adds `mAP` and `mAP@<iou>` to the logs, and prints the table."""
-        self.report = None
-        last = epoch + 1 == self._spec.training_config.num_epochs or self.model.stop_training
-        if (epoch + 1) % self._period and not last:
-            return
-        report = self.validate(self.model, epoch + 1)
-        if logs is not None:
-            logs.update(report.logs())
-
-    def validate(self, model: keras.Model, epoch: int) -> Report:
-        """Evaluates a model. All ranks take part.
-
-        Args:
-            model: Detector to evaluate.
-            epoch: Number of completed epochs, for the log.
-
-        Returns:
-            Result over the whole validation set.
-        """
-        if self.detector is None:
-            self.detector = KerasDetector(model, detection_settings(self._spec.evaluation_config))
-        self.detector.refresh()
-        self.report = evaluate(
-            self.detector, self.dataset, self._spec, description="validating", share=self._share
-        )
-        log.info("Validation after epoch %d\n%s", epoch, self.report.table())
-        return self.report
-
-    def _share(self, tally: EvaluationState) -> list[EvaluationState]:
-        return [EvaluationState.from_arrays(arrays) for arrays in self._world.gather(tally.to_arrays())]
 
 
 class Reporter(keras.callbacks.Callback):

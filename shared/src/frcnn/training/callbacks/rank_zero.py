@@ -2,22 +2,21 @@
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import keras
 
 from frcnn.console.status_file import StatusWriter
 from frcnn.evaluation.report import Report
-from frcnn.model.files.checkpoint import TrainingRecord
+from frcnn.model.files.training_record import TrainingRecord
+from frcnn.settings.training import TrainingRun
 from frcnn.training.callbacks.checkpoints import Checkpoints
-from frcnn.training.callbacks.progress import Reporter, Validation
+from frcnn.training.callbacks.progress import Reporter
 from frcnn.training.callbacks.tensorboard import TensorBoard
 from frcnn.training.callbacks.training_log import TrainingLog
+from frcnn.training.callbacks.validation import Validation
 from frcnn.training.callbacks.wandb import WandbRun
 from frcnn.training.starting_point import Start
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
 
 
 class Reports:
@@ -32,7 +31,7 @@ class Reports:
 
     def __init__(
         self,
-        spec: "Experiment",
+        run: TrainingRun,
         folder: Path,
         key: str,
         *,
@@ -42,10 +41,10 @@ class Reports:
         record: TrainingRecord,
         start: Start,
     ) -> None:
-        """Creates the callbacks that the spec enables.
+        """Creates the callbacks that the settings enable.
 
         Args:
-            spec: Checked spec.
+            run: Settings of the training.
             folder: Results folder.
             key: Key that seals the checkpoints; empty for plain ones.
             steps: Steps per epoch.
@@ -55,17 +54,16 @@ class Reports:
             start: Starting point of the training.
         """
         self._validator = validator
-        config = spec.training_config
         rows = TrainingLog(folder, record.history)
         resumed = start.path if start.kind == "resume" else None
-        self.checkpoints = Checkpoints(spec, folder, key, rows, self._report, record, resumed)
-        batch_size = config.batch_size_per_gpu * processes
-        self._reporter = Reporter(StatusWriter(folder), config.num_epochs, steps, batch_size, record.epoch)
+        self.checkpoints = Checkpoints(run, folder, key, rows, self._report, record, resumed)
+        batch_size = run.data.batch_size * processes
+        self._reporter = Reporter(StatusWriter(folder), run.epochs, steps, batch_size, record.epoch)
         self.callbacks: list[keras.callbacks.Callback] = [rows, self.checkpoints, self._reporter]
-        if config.visualizer.enabled:
-            self.callbacks.append(TensorBoard(spec, folder, steps, validator))
-        if config.visualizer.wandb_config is not None and config.visualizer.wandb_config.enabled:
-            self.callbacks.append(WandbRun(spec, folder, self._report))
+        if run.visualizer.tensorboard:
+            self.callbacks.append(TensorBoard(run, folder, steps, validator))
+        if run.visualizer.wandb is not None:
+            self.callbacks.append(WandbRun(run.visualizer.wandb, run.spec_text, folder, self._report))
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:

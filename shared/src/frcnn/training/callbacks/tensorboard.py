@@ -14,7 +14,7 @@ import logging
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,14 +23,13 @@ import tensorflow as tf
 from frcnn.data.input.image_loader import ImageLoader
 from frcnn.data.input.preview import Sample, to_sample
 from frcnn.data.input.sources import training_sources
-from frcnn.data.transforms.preprocess import ImageSettings, denormalize
+from frcnn.data.settings import DataSettings
+from frcnn.data.transforms.preprocess import denormalize
 from frcnn.drawing.boxes import annotate
 from frcnn.evaluation.report import Report
 from frcnn.model.keras_detector import KerasDetector
-from frcnn.training.callbacks.progress import Validation
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
+from frcnn.settings.training import TrainingRun
+from frcnn.training.callbacks.validation import Validation
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +44,7 @@ class TensorBoard(keras.callbacks.Callback):
 
     def __init__(
         self,
-        spec: "Experiment",
+        run: TrainingRun,
         results_dir: Path,
         steps: int,
         validator: Validation | None = None,
@@ -53,18 +52,18 @@ class TensorBoard(keras.callbacks.Callback):
         """Creates the callback.
 
         Args:
-            spec: Checked spec.
+            run: Settings of the training.
             results_dir: Results folder.
             steps: Steps per epoch.
             validator: Validation callback, if there is a validation set.
         """
         super().__init__()
-        self._spec, self._steps, self._validator = spec, steps, validator
+        self._names, self._steps, self._validator = run.data.class_names, steps, validator
         self._folder = results_dir / FOLDER
         self._step = 0
         self._writer: tf.summary.SummaryWriter | None = None
-        count = spec.training_config.visualizer.num_images
-        self._images, self._detected = AugmentedImages(spec, count), DetectedImages(spec, count)
+        self._images = AugmentedImages(run.data, run.visualizer.images)
+        self._detected = DetectedImages(run)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Creates a new event file; those of earlier runs are kept."""
@@ -118,21 +117,21 @@ class TensorBoard(keras.callbacks.Callback):
         return float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def _drawn(self, sample: Sample) -> np.ndarray:
-        names = [self._spec.class_names[index] for index in sample.classes]
+        names = [self._names[index] for index in sample.classes]
         return np.asarray(annotate(sample.pixels, sample.boxes, sample.classes, names))
 
 
 class AugmentedImages:
     """A few training images as each epoch augments them."""
 
-    def __init__(self, spec: "Experiment", count: int) -> None:
+    def __init__(self, settings: DataSettings, count: int) -> None:
         """Creates the source; images are read on first use.
 
         Args:
-            spec: Checked spec.
+            settings: Settings of the data.
             count: Number of images per epoch.
         """
-        self._spec, self._count = spec, count
+        self._settings, self._count = settings, count
         self._loader: ImageLoader | None = None
 
     def of_epoch(self, epoch: int) -> list[Sample]:
@@ -147,9 +146,8 @@ class AugmentedImages:
         if not self._count:
             return []
         if self._loader is None:
-            augmented = self._spec.training_config.enable_augmentation
-            found = training_sources(self._spec)
-            self._loader = ImageLoader(self._spec, found, training=True, augmented=augmented)
+            settings, found = self._settings, training_sources(self._settings)
+            self._loader = ImageLoader(settings, found, training=True, augmented=settings.augmented)
         total = len(self._loader.index)
         numbers = np.arange(epoch * self._count, epoch * self._count + min(self._count, total)) % total
         rows = np.stack([numbers, np.full_like(numbers, epoch), numbers], axis=1).astype(np.int64)
@@ -161,14 +159,13 @@ class AugmentedImages:
 class DetectedImages:
     """The first validation images, the same ones each time, with detections drawn."""
 
-    def __init__(self, spec: "Experiment", count: int) -> None:
+    def __init__(self, run: TrainingRun) -> None:
         """Creates the source; images are read on first use.
 
         Args:
-            spec: Checked spec.
-            count: Number of images.
+            run: Settings of the training.
         """
-        self._spec, self._count = spec, count
+        self._run, self._count = run, run.visualizer.images
         self._batches: list[dict[str, tf.Tensor]] | None = None
 
     def pictures(self, validator: Validation) -> list[np.ndarray]:
@@ -183,7 +180,7 @@ class DetectedImages:
         if not self._count or validator.detector is None:
             return []
         if self._batches is None:
-            size = self._spec.evaluation_config.batch_size
+            size = self._run.validation.batch_size
             self._batches = list(validator.dataset.batches.take(math.ceil(self._count / size)))
         found = [picture for batch in self._batches for picture in self._of_batch(batch, validator.detector)]
         return found[: self._count]
@@ -192,17 +189,16 @@ class DetectedImages:
         """Yields each readable image of a batch with its detections."""
         # If images have their own sizes, the rest is padding, where nothing must be detected.
         answer = detector(batch["images"].numpy(), batch["size"].numpy())
-        settings, threshold = ImageSettings.from_spec(self._spec), self._spec.inference_config
+        data = self._run.data
         for number in np.flatnonzero(batch["image_valid"]):
             height, width = batch["size"][number].numpy()
-            pixels = denormalize(batch["images"][number, :height, :width], settings).numpy()
+            pixels = denormalize(batch["images"][number, :height, :width], data.image).numpy()
             pixels = np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
-            shown = answer.scores[number] >= threshold.bbox_visualize_threshold
+            shown = answer.scores[number] >= self._run.visualizer.shown_score
             shown &= np.arange(len(shown)) < answer.count[number]
             classes, scores = answer.classes[number][shown], answer.scores[number][shown]
             names = [
-                f"{self._spec.class_names[index]} {score:.2f}"
-                for index, score in zip(classes, scores, strict=True)
+                f"{data.class_names[index]} {score:.2f}" for index, score in zip(classes, scores, strict=True)
             ]
             yield np.asarray(annotate(pixels, answer.boxes[number][shown], classes.astype(int), names))
 

@@ -6,17 +6,14 @@ import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from frcnn.evaluation.report import Report
-from frcnn.spec.show import effective_text
+from frcnn.settings.training import WandbSettings
 from frcnn.spec.textproto.secrets import is_mask
 from frcnn.training.callbacks.tensorboard import class_precisions
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment, WandbConfig
 
 log = logging.getLogger(__name__)
 
@@ -29,24 +26,28 @@ class WandbRun(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, spec: "Experiment", results_dir: Path, report: Callable[[], Report | None] = lambda: None
+        self,
+        settings: WandbSettings,
+        spec_text: str,
+        results_dir: Path,
+        report: Callable[[], Report | None] = lambda: None,
     ) -> None:
         """Creates the callback.
 
         Args:
-            spec: Checked spec.
-            results_dir: Folder of the local run files, unless the spec names one.
+            settings: Settings of the run.
+            spec_text: Text of the spec without keys, stored with the run.
+            results_dir: Folder of the local run files, unless the settings name one.
             report: Returns the validation result of the epoch, or `None`.
         """
         super().__init__()
-        self._spec, self._results_dir, self._report = spec, results_dir, report
+        self._settings, self._spec_text = settings, spec_text
+        self._results_dir, self._report = results_dir, report
         self._run: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Starts the run. If that fails, it logs the reason and training continues."""
-        settings = self._spec.training_config.visualizer.wandb_config
-        if settings is None or not settings.enabled:
-            return
+        settings = self._settings
         if importlib.util.find_spec("wandb") is None:
             log.warning("Ignoring visualizer.wandb_config: wandb is not installed. Run: pip install wandb")
             return
@@ -54,9 +55,9 @@ class WandbRun(keras.callbacks.Callback):
         try:
             if is_mask(settings.key):
                 log.warning("Ignoring visualizer.wandb_config.key: it is a masked key. Set the original key.")
-            elif settings.key and settings.mode.name == "ONLINE":
+            elif settings.key and settings.mode == "online":
                 wandb.login(key=settings.key)
-            self._run = wandb.init(**self._options(settings, wandb))
+            self._run = wandb.init(**self._options(wandb))
         except Exception as error:  # errors of the service or package must not end the training
             log.warning("visualizer.wandb_config: could not start a run: %s", error)
 
@@ -78,20 +79,21 @@ class WandbRun(keras.callbacks.Callback):
         if self._run is not None:
             self._run.finish()
 
-    def _options(self, settings: "WandbConfig", wandb: Any) -> dict[str, Any]:
-        folder = Path(settings.wandb_dir) if settings.wandb_dir else self._results_dir
+    def _options(self, wandb: Any) -> dict[str, Any]:
+        settings = self._settings
+        folder = Path(settings.folder) if settings.folder else self._results_dir
         folder.mkdir(parents=True, exist_ok=True)
         # Disable console capture: it would upload every progress bar, and commands may contain a key.
         quiet = wandb.Settings(console="off", silent=True)
         return {
             "dir": str(folder),
-            "mode": settings.mode.name.lower(),
+            "mode": settings.mode,
             "project": settings.project or None,
             "entity": settings.entity or None,
             "name": settings.name or None,
             "tags": list(settings.tags) or None,
             "notes": settings.notes or None,
             "reinit": "finish_previous" if settings.reinit else None,
-            "config": {"spec": effective_text(self._spec)},
+            "config": {"spec": self._spec_text},
             "settings": quiet,
         }

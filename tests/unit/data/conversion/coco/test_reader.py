@@ -6,7 +6,8 @@ import pytest
 from frcnn.data.conversion.coco.annotations import read_coco
 from frcnn.data.conversion.coco.plan import plan_coco
 from frcnn.data.conversion.faults import IssueKind
-from frcnn.errors import DataError, SpecError
+from frcnn.errors import DataError
+from frcnn.settings.conversion import coco_settings
 from frcnn.spec.schema.experiment import COCOConfig
 from tests.support.kitti_folder import HEIGHT, WIDTH, write_coco, write_image
 
@@ -49,7 +50,9 @@ def _changed(key, *entries):
 
 
 def test_images_keep_their_order_and_get_their_boxes(root):
-    first, second = (reading.record for reading in _readings(plan_coco(_config(root), embed_images=False)))
+    first, second = (
+        reading.record for reading in _readings(plan_coco(coco_settings(_config(root)), embed_images=False))
+    )
     assert (first.frame_id, first.height, first.width) == ("train/b", HEIGHT, WIDTH)
     assert [(x.class_name, x.x1, x.y1, x.x2, x.y2) for x in first.labels] == [("person", 5.5, 6, 25.5, 16)]
     assert second.frame_id == "train/sub/a.v1"
@@ -61,7 +64,7 @@ def test_images_keep_their_order_and_get_their_boxes(root):
 
 
 def test_images_are_embedded_when_asked_for(root):
-    first, _ = _readings(plan_coco(_config(root), embed_images=True))
+    first, _ = _readings(plan_coco(coco_settings(_config(root)), embed_images=True))
     assert first.record.encoded == (root / "train/b.jpg").read_bytes()
     assert first.record.image_format == "jpeg"
 
@@ -69,7 +72,7 @@ def test_images_are_embedded_when_asked_for(root):
 def test_images_without_annotations_are_kept(root):
     write_image(root / "train/empty.png")
     write_coco(root, "ann/train.json", _changed("images", {"id": 9, "file_name": "empty.png"}))
-    assert _readings(plan_coco(_config(root), embed_images=False))[2].record.labels == ()
+    assert _readings(plan_coco(coco_settings(_config(root)), embed_images=False))[2].record.labels == ()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +94,7 @@ def test_images_without_annotations_are_kept(root):
 )
 def test_a_bad_annotation_costs_itself_only_and_is_named_by_its_id(root, annotation, kind):
     write_coco(root, "ann/train.json", _changed("annotations", {"id": 4711, **annotation}))
-    plan = plan_coco(_config(root), embed_images=False)
+    plan = plan_coco(coco_settings(_config(root)), embed_images=False)
     readings = _readings(plan)
     faults = [*plan.faults, *(fault for reading in readings for fault in reading.faults)]
     assert [(fault.kind, fault.annotation) for fault in faults] == [(kind, 4711)]
@@ -102,7 +105,7 @@ def test_a_bad_annotation_costs_itself_only_and_is_named_by_its_id(root, annotat
 @pytest.mark.parametrize("entry", ["text", None, 3, []])
 def test_annotations_that_are_no_objects_are_faults(root, entry):
     write_coco(root, "ann/train.json", _changed("annotations", entry))
-    (fault,) = plan_coco(_config(root), embed_images=False).faults
+    (fault,) = plan_coco(coco_settings(_config(root)), embed_images=False).faults
     assert (fault.kind, fault.annotation) == (IssueKind.BAD_BOX, 3)
 
 
@@ -118,21 +121,21 @@ def test_annotations_that_are_no_objects_are_faults(root, entry):
 )
 def test_unusable_image_entries_are_faults(root, entry, kind):
     write_coco(root, "ann/train.json", _changed("images", entry))
-    plan = plan_coco(_config(root), embed_images=False)
+    plan = plan_coco(coco_settings(_config(root)), embed_images=False)
     assert [fault.kind for fault in plan.faults] == [kind]
     assert plan.size == 2
 
 
 def test_a_missing_image_is_a_fault(root):
     (root / "train/b.jpg").unlink()
-    first, second = _readings(plan_coco(_config(root), embed_images=False))
+    first, second = _readings(plan_coco(coco_settings(_config(root)), embed_images=False))
     assert (first.record, first.faults[0].kind) == (None, IssueKind.NO_IMAGE)
     assert second.record is not None
 
 
 def test_an_image_of_another_size_is_kept_and_named(root):
     write_image(root / "train/b.jpg", height=WIDTH, width=HEIGHT)
-    first, _ = _readings(plan_coco(_config(root), embed_images=False))
+    first, _ = _readings(plan_coco(coco_settings(_config(root)), embed_images=False))
     assert first.record is not None
     assert [fault.kind for fault in first.faults] == [IssueKind.OTHER_SIZE]
     assert first.faults[0].kind.cost == "nothing"
@@ -144,7 +147,7 @@ def test_missing_or_empty_lists_are_an_error(root, key, value):
     content = {**CONTENT, key: value}
     write_coco(root, "ann/train.json", {name: x for name, x in content.items() if x is not None})
     with pytest.raises(DataError, match=f"no {key}"):
-        plan_coco(_config(root), embed_images=False)
+        plan_coco(coco_settings(_config(root)), embed_images=False)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +157,7 @@ def test_missing_or_empty_lists_are_an_error(root, key, value):
 def test_unusable_categories_are_an_error(root, category, words):
     write_coco(root, "ann/train.json", _changed("categories", category))
     with pytest.raises(DataError, match=words):
-        plan_coco(_config(root), embed_images=False)
+        plan_coco(coco_settings(_config(root)), embed_images=False)
 
 
 @pytest.mark.parametrize(
@@ -169,9 +172,9 @@ def test_json_that_cannot_be_read_is_an_error(root, text):
 
 def test_a_missing_annotation_file_or_folder_is_an_error(root):
     with pytest.raises(DataError, match=r"gone\.json: No such file"):
-        plan_coco(_config(root, annotation_files=("ann/gone.json",)), embed_images=False)
+        plan_coco(coco_settings(_config(root, annotation_files=("ann/gone.json",))), embed_images=False)
     with pytest.raises(DataError, match="gone: no such folder"):
-        plan_coco(_config(root, img_dir_names=("gone",)), embed_images=False)
+        plan_coco(coco_settings(_config(root, img_dir_names=("gone",))), embed_images=False)
 
 
 def _two(root, **changes):
@@ -186,26 +189,16 @@ def _two(root, **changes):
 
 def test_each_annotation_file_is_a_fold_with_its_own_shards(root):
     write_coco(root, "ann/other.json", CONTENT)
-    plan = plan_coco(_two(root, num_shards=(3, 5)), embed_images=False)
+    plan = plan_coco(coco_settings(_two(root, num_shards=(3, 5))), embed_images=False)
     assert (plan.fold_count, plan.shards, [len(fold) for fold in plan.folds]) == (2, (3, 5), [2, 2])
-    assert plan_coco(_two(root, num_shards=(4,)), embed_images=False).shards == (4, 4)
+    assert plan_coco(coco_settings(_two(root, num_shards=(4,))), embed_images=False).shards == (4, 4)
     assert plan.source_names == {"Traffic Light", "person"}
 
 
 def test_categories_must_be_the_same_in_all_files(root):
     write_coco(root, "ann/other.json", _changed("categories", {"id": 5, "name": "dog"}))
     with pytest.raises(DataError, match=r"differ in their categories: dog;"):
-        plan_coco(_two(root), embed_images=False)
-
-
-def test_lists_of_the_spec_must_fit_the_number_of_partitions(root):
-    with pytest.raises(SpecError) as caught:
-        plan_coco(_config(root, num_partitions=3, num_shards=(1, 2)), embed_images=False)
-    assert [problem.path for problem in caught.value.problems] == [
-        "coco_config.img_dir_names",
-        "coco_config.annotation_files",
-        "coco_config.num_shards",
-    ]
+        plan_coco(coco_settings(_two(root)), embed_images=False)
 
 
 def test_ids_may_be_whole_numbers_written_as_floats_and_true_is_none(root):
@@ -219,7 +212,7 @@ def test_ids_may_be_whole_numbers_written_as_floats_and_true_is_none(root):
     content["annotations"].append({"id": 9, "image_id": 7, "category_id": True, "bbox": [1, 1, 9, 9]})
     content["annotations"].append({"id": 10, "image_id": 7, "category_id": 1.5, "bbox": [1, 1, 9, 9]})
     write_coco(root, "ann/train.json", content)
-    plan = plan_coco(_config(root), embed_images=False)
+    plan = plan_coco(coco_settings(_config(root)), embed_images=False)
     readings = _readings(plan)
     assert [len(reading.record.labels) for reading in readings] == [1, 2]
     assert [(fault.kind, fault.annotation) for fault in plan.faults] == [
@@ -236,7 +229,7 @@ def test_numbers_that_json_has_not_cost_nothing_where_they_are_not_used(root):
     text = text.replace('"id": 2,', '"area": NaN, "score": -Infinity, "note": "NaN, \\"Infinity", "id": 2,')
     text = text.replace('"bbox": [0, 0, 10, 10]', '"bbox": [NaN, 0, 10, 10]')
     (root / "ann/train.json").write_text("\ufeff" + text)
-    plan = plan_coco(_config(root), embed_images=False)
+    plan = plan_coco(coco_settings(_config(root)), embed_images=False)
     assert [len(reading.record.labels) for reading in _readings(plan)] == [1, 1]
     (fault,) = plan.faults
     assert (fault.kind, fault.annotation) == (IssueKind.BAD_BOX, 3)
@@ -252,7 +245,7 @@ def _images_named(root, *names):
         {"id": n, "image_id": n, "category_id": 1, "bbox": [1, 1, 9 + n, 9]} for n in range(len(names))
     ]
     write_coco(root, "ann/train.json", content)
-    return plan_coco(_config(root), embed_images=False)
+    return plan_coco(coco_settings(_config(root)), embed_images=False)
 
 
 @pytest.mark.parametrize(
@@ -286,7 +279,7 @@ def test_an_image_listed_twice_is_one_image_with_the_boxes_of_both(root):
 )
 def test_a_file_name_that_leads_out_of_the_image_folder_is_a_fault(root, name):
     write_coco(root, "ann/train.json", _changed("images", {"id": 8, "file_name": name}))
-    plan = plan_coco(_config(root), embed_images=True)
+    plan = plan_coco(coco_settings(_config(root)), embed_images=True)
     assert [fault.kind for fault in plan.faults] == [IssueKind.BAD_ENTRY]
     assert [reading.record.file for reading in _readings(plan)] == ["train/b.jpg", "train/sub/a.v1.png"]
 

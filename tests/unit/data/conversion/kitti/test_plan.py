@@ -4,7 +4,8 @@ import pytest
 
 from frcnn.data.conversion.faults import IssueKind
 from frcnn.data.conversion.kitti.plan import plan_kitti, read_sequences
-from frcnn.errors import DataError, SpecError
+from frcnn.errors import DataError
+from frcnn.settings.conversion import kitti_settings
 from frcnn.spec.schema.experiment import KITTIConfig
 from tests.support.kitti_folder import write_image, write_kitti
 
@@ -21,7 +22,7 @@ def _config(root, **changes):
 
 
 def _plan(root, **changes):
-    return plan_kitti(_config(root, **changes), embed_images=False)
+    return plan_kitti(kitti_settings(_config(root, **changes)), embed_images=False)
 
 
 @pytest.fixture
@@ -117,22 +118,6 @@ def test_a_missing_sequence_file_is_an_error(root):
     (root / "sequences.json").unlink()
     with pytest.raises(DataError, match=r"sequences\.json: No such file"):
         _plan(root, **changes)
-
-
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [
-        ({"num_partitions": 3}, "num_partitions"),
-        ({"partition_mode": "Random"}, "partition_mode"),
-        ({"val_split": 100.0}, "val_split"),
-        ({"val_split": -1.0}, "val_split"),
-        ({"partition_mode": "sequence"}, "kitti_sequence_to_frames_file"),
-    ],
-)
-def test_what_the_spec_cannot_ask_for_is_named(root, changes, field):
-    with pytest.raises(SpecError) as caught:
-        _plan(root, **changes)
-    assert [problem.path for problem in caught.value.problems] == [f"kitti_config.{field}"]
 
 
 @pytest.mark.parametrize(

@@ -2,29 +2,25 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from frcnn.data.conversion.faults import DataIssue, IssueKind
 from frcnn.data.conversion.kitti.reader import KittiReader
 from frcnn.data.conversion.partition import random_folds, sequence_folds
 from frcnn.data.conversion.plan import Plan, resolve_root
+from frcnn.data.conversion.settings import KittiSettings
 from frcnn.data.image_set import SUFFIXES, image_names, preferred_first, stem_of
-from frcnn.errors import DataError, Problem, SpecError
+from frcnn.errors import DataError
 from frcnn.regular_file import read_regular
 
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import KITTIConfig
-
-DEFAULT_EXTENSION = ".png"
 # Size limit of the sequence file; enough for several million frames.
 MOST_SEQUENCE_BYTES = 256 << 20
 
 
-def plan_kitti(config: "KITTIConfig", *, embed_images: bool, apply_exif: bool = False) -> Plan:
+def plan_kitti(settings: KittiSettings, *, embed_images: bool, apply_exif: bool = False) -> Plan:
     """Lists the images and assigns them to folds.
 
     Args:
-        config: `kitti_config` of a spec.
+        settings: Data set.
         embed_images: Whether records contain the image files.
         apply_exif: Whether labels refer to images with the EXIF orientation applied.
 
@@ -32,43 +28,39 @@ def plan_kitti(config: "KITTIConfig", *, embed_images: bool, apply_exif: bool = 
         Plan of the conversion.
 
     Raises:
-        SpecError: The spec is invalid.
         DataError: A folder or the sequence file is missing or unusable, or there is no image.
     """
-    _check(config)
-    root = resolve_root(config.root_directory_path)
-    for name in (config.image_dir_name, config.label_dir_name, config.calibrations_dir):
+    root = resolve_root(settings.root)
+    for name in (settings.image_dir, settings.label_dir, settings.calibrations_dir):
         if not (root / name).is_dir():
             raise DataError(f"{root / name}: no such folder")
-    extension = config.image_extension or DEFAULT_EXTENSION
-    files, faults = list_images(root / config.image_dir_name, extension)
+    files, faults = list_images(root / settings.image_dir, settings.extension)
     if not files:
         raise DataError(
-            f"{root / config.image_dir_name}: no image found ({', '.join(SUFFIXES)} in upper or lower case; "
+            f"{root / settings.image_dir}: no image found ({', '.join(SUFFIXES)} in upper or lower case; "
             "hidden files are ignored)"
         )
     notes: tuple[str, ...] = ()
     folds: tuple[list[str], ...]
-    fold_count = config.num_partitions
-    if config.partition_mode == "sequence":
-        sequence_file = root / config.kitti_sequence_to_frames_file
-        folds, repeated, notes = _folds_of_sequences(sequence_file, config, files)
+    fold_count = settings.partitions
+    if settings.sequence_file:
+        folds, repeated, notes = _folds_of_sequences(root / settings.sequence_file, settings, files)
         faults += repeated
-    elif config.num_partitions < 2:
+    elif settings.partitions < 2:
         # File names without fold: otherwise the usual validation_fold 0 would select the whole set.
         folds, fold_count = (random_folds(list(files.values()), 0.0)[1],), 0
     else:
-        folds = random_folds(list(files.values()), config.val_split)
+        folds = random_folds(list(files.values()), settings.val_split)
     reader = KittiReader(
         root=root,
-        image_dir=config.image_dir_name,
-        label_dir=config.label_dir_name,
-        point_clouds_dir=config.point_clouds_dir,
-        calibrations_dir=config.calibrations_dir,
+        image_dir=settings.image_dir,
+        label_dir=settings.label_dir,
+        point_clouds_dir=settings.point_clouds_dir,
+        calibrations_dir=settings.calibrations_dir,
         embed_images=embed_images,
         apply_exif=apply_exif,
     )
-    return Plan(reader, folds, fold_count, (config.num_shards,) * len(folds), tuple(faults), notes)
+    return Plan(reader, folds, fold_count, (settings.shards,) * len(folds), tuple(faults), notes)
 
 
 def list_images(folder: Path, extension: str) -> tuple[dict[str, str], list[DataIssue]]:
@@ -94,39 +86,18 @@ def list_images(folder: Path, extension: str) -> tuple[dict[str, str], list[Data
     return files, faults
 
 
-def _check(config: "KITTIConfig") -> None:
-    problems = []
-    if config.partition_mode not in ("random", "sequence"):
-        problems.append(("partition_mode", f'"{config.partition_mode}"; expected "random" or "sequence"'))
-    if config.partition_mode == "random" and config.num_partitions > 2:
-        problems.append(
-            (
-                "num_partitions",
-                f"{config.num_partitions}; expected 2 (validation, training), or 0 for one set",
-            )
-        )
-    if not 0.0 <= config.val_split < 100.0:
-        problems.append(("val_split", f"{config.val_split:g}; expected a percentage, 0 <= val_split < 100"))
-    if config.partition_mode == "sequence" and not config.kitti_sequence_to_frames_file:
-        problems.append(("kitti_sequence_to_frames_file", "not set; required in sequence mode"))
-    if problems:
-        raise SpecError(
-            "dataset export spec", [Problem(f"kitti_config.{field}", text) for field, text in problems]
-        )
-
-
 def _folds_of_sequences(
-    path: Path, config: "KITTIConfig", files: dict[str, str]
+    path: Path, settings: KittiSettings, files: dict[str, str]
 ) -> tuple[tuple[list[str], ...], list[DataIssue], tuple[str, ...]]:
     """Returns file names by fold, issues for repeated frames, and a note on images in no sequence.
 
     Frames without a file get a name, so that the reader reports them as missing.
     """
     sequences, faults = read_sequences(path)
-    extension = f".{(config.image_extension or DEFAULT_EXTENSION).lstrip('.')}"
+    extension = f".{settings.extension.lstrip('.')}"
     folds = tuple(
         [files.get(frame, f"{frame}{extension}") for frame in fold]
-        for fold in sequence_folds(sequences, config.num_partitions)
+        for fold in sequence_folds(sequences, settings.partitions)
     )
     listed = {frame for frames in sequences.values() for frame in frames}
     left_out = sum(stem not in listed for stem in files)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from frcnn.errors import SpecError, UsageError
-from frcnn.spec.overrides import (
+from frcnn.steps.specs import (
     dataset_export_given,
     experiment_given,
     kitti_export,

@@ -20,6 +20,7 @@ from frcnn.spec.schema.experiment import (
     Experiment,
     KITTIConfig,
 )
+from frcnn.storage import Store
 from frcnn.storage.address import is_remote
 
 log = logging.getLogger(__name__)
@@ -224,8 +225,6 @@ def _text_and_source(given: str, name: str) -> tuple[str, str]:
 
 
 def _remote_text(uri: str, name: str) -> str:
-    from frcnn.storage import Store
-
     flag = f"--{name.replace('_', '-')}"
     try:
         return Store.from_environment().read(uri).decode()

@@ -1,0 +1,168 @@
+"""Makes a `KatibSearch` from what the command line or the pipeline step was given."""
+
+import argparse
+import dataclasses
+import hashlib
+import os
+import re
+from typing import TYPE_CHECKING
+
+from components.katib.experiment import LONGEST_NAME, experiment
+from components.katib.search import KatibSearch
+from components.mpijob.flags import job_of
+from components.mpijob.job import TrainingJob
+from components.mpijob.manifest import Manifest
+from components.train.distributed import OPTIONS_VARIABLE, SECRETS, plain_environment, pod_options
+from components.train.places import as_s3
+from frcnn.errors import UsageError
+from frcnn.sealing.keys import KEY_VARIABLE, masked_spec
+from frcnn.tuning.default_space import default_space
+from frcnn.tuning.space import Space, parse_space
+
+if TYPE_CHECKING:
+    from frcnn.spec.schema.experiment import Experiment
+
+_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What is to be searched, and where.
+
+    Attributes:
+        spec: Spec that the search starts from.
+        space: Fields to vary.
+        records: URI of the records.
+        checkpoints: URI for the checkpoints of all trials.
+        trials: Number of trials.
+        parallel: Number of trials at a time.
+        image: Image of the trials.
+        name: Name of the Experiment; empty: derived from the settings, so that an equal search is joined.
+        epochs: Number of epochs of a trial; 0: as in the spec.
+        workers: Pods of a trial.
+        gpus: GPUs of each pod.
+        early_stopping: Whether trials below the median of the others end early.
+        mixed: Whether layers compute in 16 bits.
+        seed: Seed of the search; `None`: the spec's.
+        options: Flags of the pods; `None`: those of the environment.
+    """
+
+    spec: "Experiment"
+    space: Space
+    records: str
+    checkpoints: str
+    trials: int
+    parallel: int
+    image: str
+    name: str = ""
+    epochs: int = 0
+    workers: int = 1
+    gpus: int = 0
+    early_stopping: bool = True
+    mixed: bool = False
+    seed: int | None = None
+    options: str | None = None
+
+
+def space_given(text: str, spec: "Experiment") -> Space:
+    """Returns the space of a text; without a text, the default space.
+
+    Args:
+        text: Protobuf text, or empty.
+        spec: Spec that the search starts from.
+
+    Returns:
+        The space.
+
+    Raises:
+        SpecError: The text has errors.
+    """
+    return parse_space(text, "space", spec) if text.strip() else default_space(spec)
+
+
+def manifest_of(wanted: Wanted, namespace: str) -> Manifest:
+    """Builds the Experiment.
+
+    Args:
+        wanted: What is to be searched.
+        namespace: Namespace of the Experiment.
+
+    Returns:
+        Experiment as JSON.
+
+    Raises:
+        UsageError: A setting is invalid, or data that the trials need is not on S3.
+    """
+    check(wanted)
+    options = pod_options(os.environ.get(OPTIONS_VARIABLE, "") if wanted.options is None else wanted.options)
+    named = wanted.name or f"frcnn-tune-{_digest(wanted, options)}"
+    if len(named) > LONGEST_NAME or not _NAME.fullmatch(named):
+        raise UsageError(
+            f"name {named}: expected at most {LONGEST_NAME} lower-case letters, digits and hyphens, with a "
+            "letter first"
+        )
+    job = job_of(
+        options,
+        name=named,
+        namespace=namespace,
+        image=wanted.image,
+        training=("python",),  # each trial has a command of its own
+        workers=wanted.workers,
+        gpus=wanted.gpus,
+    )
+    job = dataclasses.replace(
+        job, environment={**plain_environment(), **job.environment}, secret_environment=SECRETS
+    )
+    return experiment(_search(wanted, job))
+
+
+def _search(wanted: Wanted, job: TrainingJob) -> KatibSearch:
+    return KatibSearch(
+        job=job,
+        spec=wanted.spec,
+        space=wanted.space,
+        spec_place=masked_spec(wanted.spec.to_text()),
+        records=as_s3(wanted.records),
+        checkpoints=as_s3(wanted.checkpoints),
+        trials=wanted.trials,
+        parallel=wanted.parallel,
+        epochs=wanted.epochs or wanted.spec.training_config.num_epochs,
+        early_stopping=wanted.early_stopping,
+        mixed=wanted.mixed,
+        seed=wanted.spec.random_seed if wanted.seed is None else wanted.seed,
+    )
+
+
+def check(wanted: Wanted) -> None:
+    """Checks settings that need no cluster.
+
+    Args:
+        wanted: What is to be searched.
+
+    Raises:
+        UsageError: A setting is invalid, or data that the trials need is not on S3.
+    """
+    for name, uri in (("records", wanted.records), ("checkpoints", wanted.checkpoints)):
+        if not as_s3(uri):
+            raise UsageError(
+                f"{name} {uri or '(no URI)'}: expected s3://bucket/prefix, because the trials run in pods of "
+                "their own"
+            )
+    for name, value in (("trials", wanted.trials), ("jobs", wanted.parallel), ("workers", wanted.workers)):
+        if value < 1:
+            raise UsageError(f"{name} {value}: expected 1 or more")
+    if wanted.epochs < 0 or wanted.gpus < 0:
+        raise UsageError(f"epochs {wanted.epochs}, GPUs {wanted.gpus}: expected 0 or more")
+    if wanted.spec.enc_key and not os.environ.get(KEY_VARIABLE):
+        raise UsageError(
+            "the spec's enc_key is not passed to trials. Store it in the secret frcnn-model-key, and set "
+            f"{KEY_VARIABLE} here."
+        )
+
+
+def _digest(wanted: Wanted, options: argparse.Namespace) -> str:
+    fields = {each.name: getattr(wanted, each.name) for each in dataclasses.fields(wanted)}
+    facts = {**fields, "spec": wanted.spec.to_text(), "space": wanted.space.to_text()}
+    known = sorted((name, str(value)) for name, value in (*facts.items(), *vars(options).items()))
+    text = repr(known)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,83 @@
+"""A training as a trial of a tuner such as Katib: values that were chosen for it, and its mAP as lines."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from frcnn.spec.schema.experiment import Experiment
+    from frcnn.training.callbacks.metric_lines import MetricLines
+
+
+def add_trial_flags(flags: argparse.ArgumentParser) -> None:
+    """Adds the flags of a trial.
+
+    Args:
+        flags: Parser to extend.
+    """
+    flags.add_argument("--space", default="", help="search space, protobuf text, of which this is a trial")
+    flags.add_argument(
+        "--choice",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="what was chosen for a field of the search space; repeatable",
+    )
+    flags.add_argument(
+        "--report-metric",
+        action="store_true",
+        help="print a line validation_mAP=VALUE after each validation, for a metrics collector",
+    )
+
+
+def chosen_spec(args: argparse.Namespace, spec: "Experiment") -> "Experiment":
+    """Returns the spec of the trial.
+
+    Args:
+        args: Parsed flags.
+        spec: Spec of the search, with records and number of epochs.
+
+    Returns:
+        The spec with the chosen values; `spec` itself outside a search.
+
+    Raises:
+        SpecError: The space is invalid, or the values do not go together.
+        UsageError: A choice does not lie in the space.
+    """
+    if not args.space:
+        return spec
+    from frcnn.tuning.trial_spec import remote_trial_spec
+
+    return remote_trial_spec(spec, args.space, args.choice)
+
+
+def metric_lines(args: argparse.Namespace) -> "list[MetricLines]":
+    """Returns the callback that prints the metric, if a collector waits for it and this is rank 0.
+
+    Args:
+        args: Parsed flags.
+    """
+    from frcnn.distributed.world import rank_info
+
+    if not args.report_metric or rank_info().rank:
+        return []
+    from frcnn.training.callbacks.metric_lines import MetricLines
+
+    return [MetricLines()]
+
+
+def print_earlier(lines: "Sequence[MetricLines]", checkpoint: Path | None, key: str) -> None:
+    """Prints the epochs of earlier attempts, whose log is gone with their pod.
+
+    Args:
+        lines: Callbacks of `metric_lines`.
+        checkpoint: Last checkpoint.
+        key: Key of the checkpoint.
+    """
+    if checkpoint is None:
+        return
+    from frcnn.model.files.training_record import read_record
+
+    for each in lines:
+        each.finish(read_record(checkpoint, key).history)

@@ -1,0 +1,70 @@
+"""Resolves specs that are given as arguments: as objects, as files, or by the model that contains one."""
+
+import os
+from pathlib import Path
+from typing import TypeAlias
+
+from frcnn.errors import UsageError
+from frcnn.inference.open_model import recognized
+from frcnn.settings.inference import contained_spec
+from frcnn.spec.load import parse_experiment
+from frcnn.spec.python_api import given
+from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
+
+SpecLike: TypeAlias = Experiment | str | os.PathLike[str]
+ConvertSpecLike: TypeAlias = DatasetExportConfig | str | os.PathLike[str]
+
+
+def given_spec(spec: SpecLike) -> Experiment:
+    """Returns the checked experiment spec for an argument.
+
+    Args:
+        spec: Spec object, file name or `s3://` URI.
+
+    Returns:
+        The checked spec.
+
+    Raises:
+        SpecError: The file cannot be read, or the spec has errors; the message lists all of them.
+        StoreError: The object on S3 cannot be read.
+    """
+    return given(Experiment, spec)
+
+
+def given_convert_spec(spec: ConvertSpecLike) -> DatasetExportConfig:
+    """Returns the checked dataset_convert spec for an argument; see `given_spec`."""
+    return given(DatasetExportConfig, spec)
+
+
+def parsed_spec(text: str, source: str) -> Experiment:
+    """Parses a spec whose warnings were already logged.
+
+    Args:
+        text: Protobuf text.
+        source: Name of the spec in messages.
+
+    Returns:
+        The checked spec.
+    """
+    return parse_experiment(text, source, remarks=False).spec
+
+
+def own_spec(path: Path, key: str = "") -> Experiment:
+    """Reads the spec that a trained model was trained with; it contains no keys.
+
+    Args:
+        path: Model file.
+        key: Key of a sealed file; empty for a plain one.
+
+    Returns:
+        The spec.
+
+    Raises:
+        ModelError: The model cannot be loaded, or the file contains no spec.
+        UsageError: The file is not a trained model.
+    """
+    if recognized(path) != "keras":
+        raise UsageError(f"spec: {path} contains no spec; only trained models do", argument="spec")
+    from frcnn.model.files.training_record import read_record
+
+    return contained_spec(read_record(path, key).spec_text, path)

@@ -1,0 +1,104 @@
+"""Trains and measures the trials of `frcnn.tune`, each in a child process."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from frcnn.api.isolated_training import OnLog, child_environment, train_in_child
+from frcnn.api.training import Epoch, TrainingRequest
+from frcnn.errors import RunError
+from frcnn.progress import Progress
+from frcnn.tuning.settings import Objective
+from frcnn.tuning.trials import Judged, Trained, Training
+
+if TYPE_CHECKING:
+    from frcnn.spec.schema.experiment import Experiment
+
+_GPUS, _THREADS = "CUDA_VISIBLE_DEVICES", ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+_MEASURE = "frcnn.api.measure_child"
+
+
+class ChildTrainer:
+    """Trains trials in child processes and shares the machine among those that run at a time."""
+
+    def __init__(self, key: str, *, use_amp: bool, strict: bool, jobs: int) -> None:
+        """Creates the trainer.
+
+        Args:
+            key: Key that seals the checkpoints; empty for none.
+            use_amp: Whether to compute the layers in 16 bits.
+            strict: Whether an unreadable image is an error.
+            jobs: Number of trials at a time.
+        """
+        self._key, self._use_amp, self._strict, self._jobs = key, use_amp, strict, jobs
+
+    def train(self, training: Training) -> Trained:
+        """Trains a trial, or goes on with it from its latest checkpoint; see `Trainer`."""
+
+        def on_epoch(epoch: Epoch) -> bool:
+            return training.on_epoch(Judged(epoch.epoch, epoch.mean_ap))
+
+        def on_progress(progress: Progress) -> None:
+            training.on_progress()
+
+        request = TrainingRequest(
+            training.spec, training.folder, self._key, True, self._use_amp, self._strict
+        )
+        on_log: OnLog = lambda _, level, text: training.on_log(level, text)  # noqa: E731 (gives the type)
+        result = train_in_child(
+            request,
+            on_epoch,
+            on_progress,
+            on_log=on_log,
+            environment=share_of(training.slot, self._jobs, os.environ),
+        )
+        return Trained(result.model, result.mean_ap)
+
+    def measure(
+        self, model: Path, spec: "Experiment", objectives: tuple[Objective, ...]
+    ) -> Mapping[Objective, float]:
+        """Measures what a model costs; see `Trainer`."""
+        request = {
+            "model": str(model),
+            "key": self._key,
+            "rois": spec.inference_config.rpn_nms_max_boxes,
+            "objectives": objectives,
+        }
+        done = subprocess.run(
+            [sys.executable, "-m", _MEASURE],
+            input=json.dumps(request),
+            capture_output=True,
+            text=True,
+            env=child_environment(),
+            check=False,
+        )
+        if done.returncode:
+            raise RunError(f"{model}: cannot be measured: {done.stderr.strip()[-500:]}")
+        found: dict[Objective, float] = json.loads(done.stdout.splitlines()[-1])
+        return found
+
+
+def share_of(slot: int, jobs: int, environment: Mapping[str, str]) -> dict[str, str]:
+    """Returns the variables that give a trial its share of the machine.
+
+    Args:
+        slot: Number of its place among the trials that run at a time, from 0.
+        jobs: Number of trials at a time.
+        environment: Variables of this process.
+
+    Returns:
+        Variables: one of the visible GPUs, if several are named, and a share of the CPU cores.
+    """
+    if jobs == 1:
+        return {}
+    shares: dict[str, str] = {}
+    gpus = [each for each in environment.get(_GPUS, "").split(",") if each]
+    if len(gpus) > 1:
+        shares[_GPUS] = gpus[slot % len(gpus)]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = str(max(1, cores // jobs))
+    return shares | {name: threads for name in _THREADS if name not in environment}

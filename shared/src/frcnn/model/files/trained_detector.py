@@ -1,0 +1,54 @@
+"""Loads trained models as detectors, and checks that they match the spec."""
+
+import logging
+from pathlib import Path
+
+from frcnn.errors import ModelError
+from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.model.files.checkpoint import load_model
+from frcnn.model.keras_detector import KerasDetector
+from frcnn.model.settings import ExpectedModel, Geometry
+
+log = logging.getLogger(__name__)
+
+
+def load_detector(path: Path, expected: ExpectedModel, key: str = "") -> KerasDetector:
+    """Loads the detector in a trained model file.
+
+    Args:
+        path: Model file.
+        expected: Expected classes and input size, and settings of the detections.
+        key: Key of a sealed file.
+
+    Returns:
+        The detector.
+
+    Raises:
+        ModelError: The model cannot be loaded, or has other classes or another input size.
+    """
+    model, _ = load_model(path, key)
+    check_fits(model, expected.geometry, path)
+    return KerasDetector(model, expected.detection)
+
+
+def check_fits(model: FasterRCNN, wanted: Geometry, path: Path) -> None:
+    """Checks whether a model matches the spec.
+
+    Args:
+        model: Model.
+        wanted: Classes and input size in the spec.
+        path: Model file, for messages.
+
+    Raises:
+        ModelError: The spec has other classes or another input size; the message shows both.
+    """
+    have = model.geometry
+    if have.class_names != wanted.class_names:
+        raise ModelError(
+            f"{path}: trained for classes {', '.join(have.class_names)}; "
+            f"the spec maps to {', '.join(wanted.class_names)}"
+        )
+    if (have.height, have.width) != (wanted.height, wanted.width):
+        raise ModelError(f"{path}: made for input {have.size_text}; the spec says {wanted.size_text}")
+    if have.size_text != wanted.size_text:
+        log.warning("%s: trained on input %s; the spec says %s", path, have.size_text, wanted.size_text)

@@ -1,0 +1,71 @@
+"""One attempt to publish an artifact; `publication` repeats it."""
+
+import functools
+from collections.abc import Mapping, Sequence
+
+from frcnn.errors import StoreError
+from frcnn.storage import download, publication, upload
+from frcnn.storage.backend import Entry
+from frcnn.storage.checksums import is_md5
+from frcnn.storage.faults import ChangedError
+from frcnn.storage.manifest import CONTENT, Manifest, StoredObject
+from frcnn.storage.packing import Source
+from frcnn.storage.transfer import Transfer
+from frcnn.storage.transfer_progress import TransferProgress
+
+
+def publish_once(
+    transfer: Transfer, contents: Manifest, sources: Sequence[Source], meter: TransferProgress
+) -> Manifest:
+    """Makes one attempt to publish; raises `ChangedError` if another publisher was faster."""
+    former, listed = publication.read_former(transfer), listed_below(transfer, CONTENT)
+    placed = contents.at(publication.choose_location(contents, former, listed))
+    present = _whole(transfer, placed, listed)
+    objects = list(zip(placed.objects, sources, strict=True))
+    upload.send(transfer, objects, meter, present)
+    arrived = listed_below(transfer, f"{CONTENT}/{placed.location}")
+    for each in placed.objects:
+        if not upload.is_whole(arrived.get(each.name), each):
+            where = transfer.keeper.where(each.name)
+            if publication.read_former(transfer).md5 != former.md5:
+                raise ChangedError(f"{where}: another process removed it as unused in the meantime")
+            raise StoreError(f"{where}: missing or changed after the upload. Publish again.")
+    return announce(transfer, publication.Draft(placed, former, listed))
+
+
+def _whole(transfer: Transfer, manifest: Manifest, listed: Mapping[str, Entry]) -> dict[str, Entry]:
+    """Returns the intact objects of a manifest; reads those that the listing cannot verify."""
+    found = {each.name: listed[each.name] for each in manifest.objects if each.name in listed}
+    unsure = [
+        each
+        for each in manifest.objects
+        if upload.is_whole(found.get(each.name), each) and not _tells(transfer, found[each.name])
+    ]
+    damaged: set[str] = set()
+
+    def check(stored: StoredObject) -> None:
+        try:
+            download.verify(download.Reading.of(transfer, stored), meter)
+        except StoreError:
+            damaged.add(stored.name)
+
+    if unsure:
+        with TransferProgress("checking existing objects", sum(each.size for each in unsure)) as meter:
+            transfer.run(functools.partial(check, each) for each in unsure)
+    return {name: entry for name, entry in found.items() if name not in damaged}
+
+
+def _tells(transfer: Transfer, entry: Entry) -> bool:
+    return transfer.keeper.tells_checksums and is_md5(entry.etag)
+
+
+def announce(transfer: Transfer, draft: publication.Draft) -> Manifest:
+    """Replaces the manifest, then removes objects that are no longer needed."""
+    manifest = publication.commit(transfer, draft)
+    publication.collect(transfer, manifest, draft.listed)
+    return manifest
+
+
+def listed_below(transfer: Transfer, below: str) -> dict[str, Entry]:
+    """Lists the stored objects below a prefix by name."""
+    return {entry.name: entry for entry in transfer.retries(lambda: transfer.keeper.entries(below))}

@@ -1,0 +1,61 @@
+"""Settings of a search."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from frcnn.tuning.space import Space
+
+if TYPE_CHECKING:
+    from frcnn.spec.schema.experiment import Experiment
+
+Objective = Literal["mAP", "flops", "latency"]
+Pruner = Literal["asha", "hyperband", "none"]
+
+# What is best: the largest mAP, and the smallest of the others.
+DIRECTIONS: dict[Objective, Literal["maximize", "minimize"]] = {
+    "mAP": "maximize",
+    "flops": "minimize",
+    "latency": "minimize",
+}
+# Titles for people, with units.
+TITLES: dict[Objective, str] = {
+    "mAP": "validation mAP",
+    "flops": "operations per image, G",
+    "latency": "latency per image, ms",
+}
+PRUNERS: tuple[Pruner, ...] = ("asha", "hyperband", "none")
+
+
+@dataclasses.dataclass(frozen=True)
+class TuneSettings:
+    """Settings of a search, resolved and checked.
+
+    Attributes:
+        spec: Spec that the search starts from.
+        space: Fields to vary.
+        folder: Results folder.
+        trials: Number of trials of the whole study, including those of earlier runs.
+        hours: Time for the whole study, h, including that of earlier runs; `None`: no limit.
+        jobs: Number of trials at a time.
+        objectives: What is optimized; `mAP` first.
+        pruner: Rule that ends bad trials early.
+        seed: Seed of the search.
+        reduction: Of this many trials that reach a rung of the pruner, the best one goes on.
+    """
+
+    spec: "Experiment"
+    space: Space
+    folder: Path
+    trials: int
+    hours: float | None
+    jobs: int
+    objectives: tuple[Objective, ...]
+    pruner: Pruner
+    seed: int
+    reduction: int = 3
+
+    @property
+    def epochs(self) -> int:
+        """Number of epochs of a trial that is not ended early."""
+        return self.spec.training_config.num_epochs

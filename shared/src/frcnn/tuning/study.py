@@ -1,0 +1,303 @@
+"""The study of a search: Optuna's trials in an SQLite file in the results folder.
+
+SQLite writes each change in a transaction and its locks end with the process, so a kill at any moment leaves
+a study that the next run goes on with. Trials that ran when the process was killed are still marked as
+running; only one process at a time may use the folder, so the next run takes them over.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import threading
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial, TrialState
+
+from frcnn.errors import RunError, UsageError
+from frcnn.spec.load import parse_experiment
+from frcnn.tuning.settings import DIRECTIONS, Objective, TuneSettings
+from frcnn.tuning.space import Chosen, Searched
+from frcnn.tuning.spec_values import numbers_at
+
+log = logging.getLogger(__name__)
+
+FILE = "study.db"
+NAME = "frcnn"
+# Names of user attributes of the study and its trials.
+_SETTINGS, _SECONDS = "settings", "seconds"
+STOPPED, MESSAGE, MODEL = "stopped_at", "message", "model"
+_RANDOM_TRIALS = 10
+
+
+class Study:
+    """Trials of a search, kept in a file."""
+
+    def __init__(self, study: optuna.Study, settings: TuneSettings) -> None:
+        """Creates the wrapper; use `open_study`.
+
+        Args:
+            study: Optuna's study.
+            settings: Settings of the search.
+        """
+        self._study, self._settings = study, settings
+        self._lock = threading.Lock()  # Optuna's sampler is not made for several threads
+        self._distributions = {each.field: _distribution(each) for each in settings.space.fields}
+
+    def trials(self) -> list[FrozenTrial]:
+        """Returns all trials, in the order of their numbers, without those that only wait to be run."""
+        found = self._study.get_trials(deepcopy=False)
+        return [each for each in found if each.state is not TrialState.WAITING]
+
+    def unfinished(self) -> list[optuna.Trial]:
+        """Returns the trials that an earlier run did not finish, in the order of their numbers."""
+        running = [each for each in self.trials() if each.state is TrialState.RUNNING]
+        with self._lock:
+            return [self._taken_over(each) for each in running]
+
+    def ask(self) -> optuna.Trial:
+        """Begins a new trial. What it gets depends only on the seed, its number and the trials before it."""
+        with self._lock:
+            self._study.sampler = self._sampler(len(self.trials()))
+            return self._study.ask(self._distributions)
+
+    def _taken_over(self, trial: FrozenTrial) -> optuna.Trial:
+        """Chooses what the earlier run did not come to choose before it was killed."""
+        self._study.sampler = self._sampler(trial.number)
+        again = optuna.Trial(self._study, trial._trial_id)
+        for name, distribution in self._distributions.items():
+            again._suggest(name, distribution)
+        return again
+
+    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        digest = hashlib.sha256(f"{self._settings.seed} {number}".encode()).digest()
+        return optuna.samplers.TPESampler(
+            seed=int.from_bytes(digest[:4]), n_startup_trials=_RANDOM_TRIALS, multivariate=True
+        )
+
+    def report(self, trial: optuna.Trial, epoch: int, mean_ap: float) -> bool:
+        """Records the mAP of an epoch.
+
+        Args:
+            trial: The trial.
+            epoch: Number of the epoch, from 1.
+            mean_ap: mAP, 0 to 1.
+
+        Returns:
+            Whether the trial is worth going on with.
+        """
+        if len(self._settings.objectives) > 1:  # Optuna reports and prunes for one objective only
+            self._storage.set_trial_intermediate_value(trial._trial_id, epoch, mean_ap)
+            return True
+        if epoch not in self._storage.get_trial(trial._trial_id).intermediate_values:
+            trial.report(mean_ap, epoch)
+        # After the last epoch, there is nothing left to save.
+        if epoch >= self._settings.epochs or not trial.should_prune():
+            return True
+        # A kill before the trial ends must not make the next run go on with it.
+        trial.set_user_attr(STOPPED, epoch)
+        return False
+
+    def finish(self, trial: optuna.Trial, values: list[float], model: Path) -> None:
+        """Records the results of a trial that was trained to its end.
+
+        Args:
+            trial: The trial.
+            values: A value for each objective.
+            model: Its best checkpoint.
+        """
+        trial.set_user_attr(MODEL, str(model.relative_to(self._settings.folder)))
+        self._study.tell(trial, values)
+
+    def prune(self, trial: optuna.Trial) -> None:
+        """Records that a trial was ended early."""
+        if len(self._settings.objectives) > 1:
+            raise ValueError("trials with several objectives are not ended early")
+        self._study.tell(trial, state=TrialState.PRUNED)
+
+    def fail(self, trial: optuna.Trial, message: str) -> None:
+        """Records that a trial failed, and why."""
+        trial.set_user_attr(MESSAGE, message)
+        self._study.tell(trial, state=TrialState.FAIL)
+
+    def seconds(self) -> float:
+        """Returns the time that this run and earlier ones spent on the study, s."""
+        return float(self._study.user_attrs.get(_SECONDS, 0.0))
+
+    def spend(self, seconds: float) -> None:
+        """Records the time spent on the study.
+
+        Args:
+            seconds: Time of all runs together, s.
+        """
+        self._study.set_user_attr(_SECONDS, round(seconds, 1))
+
+    @property
+    def _storage(self) -> Any:
+        return self._study._storage
+
+    def importances(self) -> dict[str, float]:
+        """Computes how much each field decides the mAP (PED-ANOVA), largest first; empty for few trials."""
+        complete = [each for each in self.trials() if each.state is TrialState.COMPLETE]
+        if len(complete) < 4 or len({each.values[0] for each in complete}) < 2:
+            return {}
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25)
+        with warnings.catch_warnings():
+            # It reminds that low targets count as good, which the sign takes care of.
+            warnings.simplefilter("ignore", UserWarning)
+            found = optuna.importance.get_param_importances(
+                self._study, evaluator=evaluator, target=lambda trial: -trial.values[0]
+            )
+        return {name: float(value) for name, value in found.items()}
+
+
+def open_study(settings: TuneSettings) -> Study:
+    """Opens the study of a results folder, or creates it.
+
+    Args:
+        settings: Settings of the search.
+
+    Returns:
+        The study. A new one begins with the spec itself, as far as it lies in the space.
+
+    Raises:
+        UsageError: The folder has a study with other settings.
+        RunError: The file of the study is damaged.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    path = settings.folder / FILE
+    try:
+        study = optuna.create_study(
+            storage=_storage(path),
+            study_name=NAME,
+            directions=[DIRECTIONS[each] for each in settings.objectives],  # of a new study
+            pruner=_pruner(settings),
+            load_if_exists=True,
+        )
+    except Exception as error:
+        if isinstance(error, OSError | MemoryError):
+            raise
+        raise RunError(f"{path}: not a study of frcnn tune ({_first_line(error)})") from error
+    _check_settings(study, settings)
+    return Study(study, settings)
+
+
+def _storage(path: Path) -> optuna.storages.RDBStorage:
+    # A write that another thread holds up waits instead of failing.
+    return optuna.storages.RDBStorage(
+        f"sqlite:///{path.absolute()}", engine_kwargs={"connect_args": {"timeout": 60.0}}
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _pruner(settings: TuneSettings) -> optuna.pruners.BasePruner:
+    if settings.pruner == "none" or settings.epochs < 2:
+        return optuna.pruners.NopPruner()
+    if settings.pruner == "hyperband":
+        return optuna.pruners.HyperbandPruner(
+            min_resource=1, max_resource=settings.epochs, reduction_factor=settings.reduction
+        )
+    # The first rung after a fifth of the epochs: before that, a warm-up decides more than the settings.
+    return optuna.pruners.SuccessiveHalvingPruner(
+        min_resource=max(1, settings.epochs // 5), reduction_factor=settings.reduction
+    )
+
+
+def _check_settings(study: optuna.Study, settings: TuneSettings) -> None:
+    """Keeps the settings of a new study; compares them with those of an old one."""
+    mine = _kept(settings)
+    before = study.user_attrs.get(_SETTINGS)
+    if before is None:
+        first = base_choices(settings)
+        if first:
+            study.enqueue_trial(first, skip_if_exists=True)
+        study.set_user_attr(_SETTINGS, mine)
+        return
+    changed = [name for name in mine if before.get(name) != mine[name]]
+    if changed:
+        raise UsageError(
+            f"{settings.folder}: its study was begun with another {' and another '.join(changed)}, so its "
+            "trials cannot be compared with new ones. Choose another results folder, or the same settings."
+        )
+
+
+def _kept(settings: TuneSettings) -> dict[str, str]:
+    """Returns the settings that all trials of a study share; they hold no key."""
+    fields = [dataclasses.asdict(each) for each in settings.space.fields]
+    return {
+        "spec": settings.spec.to_text(),
+        "space": json.dumps(fields),
+        "set of objectives": " ".join(settings.objectives),
+        "pruner": settings.pruner,
+        "seed": str(settings.seed),
+    }
+
+
+def base_choices(settings: TuneSettings) -> dict[str, Chosen]:
+    """Returns the choices that give the spec itself, for each field where the space has one.
+
+    Args:
+        settings: Settings of the search.
+
+    Returns:
+        Choices by field.
+    """
+    text = settings.spec.to_text(secrets=True)
+    reference = parse_experiment(text, "", remarks=False).spec
+    found: dict[str, Chosen] = {}
+    for each in settings.space.fields:
+        candidates: tuple[Chosen, ...] = each.values
+        if not each.values:
+            candidates = (1.0,) if each.base else numbers_at(settings.spec, each.field)[:1]
+        for chosen in candidates:
+            setting = each.setting(chosen)
+            same = parse_experiment(text, "", remarks=False, settings=[setting]).spec == reference
+            if same and _distribution(each)._contains(_internal(each, chosen)):
+                found[each.field] = chosen
+    return found
+
+
+def _internal(each: Searched, chosen: Chosen) -> float:
+    return _distribution(each).to_internal_repr(chosen)
+
+
+def _distribution(each: Searched) -> BaseDistribution:
+    if each.values:
+        return CategoricalDistribution(each.values)
+    if each.whole and not each.base:
+        step = int(each.step or 1)
+        high = int(each.high) - (int(each.high) - int(each.low)) % step
+        return IntDistribution(int(each.low), high, log=each.log, step=1 if each.log else step)
+    top = each.high
+    if each.step:
+        # Optuna warns unless the interval is a multiple of the step.
+        top = each.low + each.step * int((each.high - each.low) / each.step + 1e-9)
+    return FloatDistribution(each.low, top, log=each.log, step=each.step)
+
+
+def values_by_objective(trial: FrozenTrial, objectives: tuple[Objective, ...]) -> Mapping[Objective, float]:
+    """Returns the results of a complete trial.
+
+    Args:
+        trial: The trial.
+        objectives: Objectives of the study.
+
+    Returns:
+        Values by objective; empty for other trials.
+    """
+    if trial.state is not TrialState.COMPLETE or trial.values is None:
+        return {}
+    return dict(zip(objectives, trial.values, strict=True))
