@@ -8,39 +8,57 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # GPU=1 installs TensorFlow for NVIDIA GPUs; `make setup` remembers it.
 GPU    ?= $(if $(wildcard $(VENV)/.gpu),1)
-EXTRAS := $(if $(GPU),gpu,cpu),convert,train,evaluate,inference,export,openvino,pipeline,dev
+PIP_LOCKED = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 STAMP  := $(VENV)/.setup-done$(if $(GPU),-gpu)
+DEMO_STAMP := $(VENV)/.setup-demo-done$(if $(GPU),-gpu)
 # Where `make demo` writes, and a folder with images/ and labels/ to use in place of the synthetic set.
 OUT    ?= demo
 DATA   ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers kube test-kube images bench proto spec-docs pipeline conformance horovod generated ci clean
+.PHONY: help setup lock demo look-at-data fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers kube test-kube wheels images bench docs docs-links proto spec-docs pipeline conformance horovod generated ci clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## make .venv and fill it with the pinned packages; GPU=1 for NVIDIA GPUs
-$(STAMP): constraints.txt shared/pyproject.toml pipelines/pyproject.toml
-	@$(or $(PYTHON),false) -c '$(SUPPORTED)' || { \
-	  echo "no Python 3.11, 3.12 or 3.13 found; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	@# The two builds of TensorFlow exclude each other.
-	@rm -f $(VENV)/.setup-done* $(VENV)/.gpu
-	@$(BIN)/python -m pip uninstall -qq --yes --disable-pip-version-check $(if $(GPU),tensorflow-cpu,tensorflow)
-	@$(if $(GPU),touch $(VENV)/.gpu)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable './shared[$(EXTRAS)]' --editable ./pipelines
-	@# They would bring TensorRT itself, which only GPUs run.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
-	  --constraint constraints.txt tensorrt-stubs
+setup: $(STAMP) ## make .venv and fill it with the packages of locks/; GPU=1 for NVIDIA GPUs
+$(STAMP): $(wildcard locks/*.txt) shared/pyproject.toml pipelines/pyproject.toml
+	$(call venv_with,$(if $(GPU),gpu,cpu))
+	@# What it requires would bring TensorRT itself, which only GPUs run.
+	$(PIP_LOCKED) --no-deps --requirement locks/tensorrt-stubs.txt
+	@touch $(DEMO_STAMP) $@
+
+# Everything that `make demo` uses, about half of what `make setup` installs.
+$(DEMO_STAMP): $(wildcard locks/*.txt) shared/pyproject.toml pipelines/pyproject.toml | look-at-data
+	$(call venv_with,$(if $(GPU),gpu,cpu)-run)
 	@touch $@
 
-demo: $(STAMP) ## the whole pipeline, and inference; on DATA=<kitti dir> if given, else on a synthetic set
+define venv_with
+@$(or $(PYTHON),false) -c '$(SUPPORTED)' || { \
+  echo "no Python 3.11, 3.12 or 3.13 found; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+$(PYTHON) -m venv $(VENV)
+@# The two builds of TensorFlow exclude each other.
+@rm -f $(VENV)/.setup-done* $(VENV)/.setup-demo-done* $(VENV)/.gpu
+@$(BIN)/python -m pip uninstall -qq --yes --disable-pip-version-check $(if $(GPU),tensorflow-cpu,tensorflow)
+@$(if $(GPU),touch $(VENV)/.gpu)
+@# Packages that come as source are built by what is there, so that nothing comes without a hash.
+$(PIP_LOCKED) --requirement locks/build.txt
+$(PIP_LOCKED) --no-build-isolation --requirement locks/$(1).txt
+$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+  --editable ./shared --editable ./pipelines
+endef
+
+lock: $(STAMP) ## write locks/ again: the versions of constraints.txt with the hashes of their files
+	scripts/lock.sh $(VENV)
+
+look-at-data:
+	@$(if $(DATA),$(or $(PYTHON),false) scripts/look_at_data.py '$(DATA)')
+
+demo: look-at-data $(DEMO_STAMP) ## the whole pipeline, and inference; on DATA=<kitti dir> if given, else on a synthetic set
 	$(BIN)/frcnn demo -o '$(OUT)' $(if $(DATA),--data '$(DATA)') $(ARGS)
 
-fmt: $(STAMP) ## format the code and mend what ruff can mend
+fmt: $(STAMP) ## format the code and fix what ruff can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -67,16 +85,16 @@ test-slow: $(STAMP) ## the slow tests; ARGS='--minutes 20' runs what begins by t
 test-backbones: $(STAMP) ## each backbone exported, equal to Keras; alone, since converting the largest takes 9 GiB
 	$(BIN)/python -m pytest -m slow tests/unit/exporting/test_backbones.py $(ARGS)
 
-test-e2e: $(STAMP) ## the whole way on the toy set
+test-e2e: $(STAMP) ## the whole pipeline on a toy data set
 	$(BIN)/python -m pytest -m e2e $(ARGS)
 
-browser: ## Chromium and axe-core for the browser tests, where they are missing
+browser: ## install Chromium and axe-core for the browser tests, if missing
 	scripts/install_browser.sh
 
 test-browser: $(STAMP) browser ## the report page in Chromium
 	$(BIN)/python -m pytest -m browser $(ARGS)
 
-docker: ## a Docker daemon and debootstrap for the container tests, where they are missing
+docker: ## install a Docker daemon and debootstrap for the container tests, if missing
 	scripts/install_docker.sh
 
 test-containers: $(STAMP) ## real images: the pipeline, and an MPIJob's pods, with an S3 server; needs root
@@ -89,31 +107,42 @@ kube: ## a Kubernetes API server and controllers, built once with Go, and etcd, 
 test-kube: $(STAMP) kube ## chart, rights and trainings against that API server; MPI_OPERATOR=<checkout> for its controller
 	$(BIN)/python -m pytest -m kube tests/kube $(ARGS)
 
+wheels: $(STAMP) ## build the wheels of frcnn and frcnn-pipelines into dist/
+	scripts/build_wheels.sh $(BIN)/python dist
+
 images: ## build the images of all steps with docker or podman (ENGINE=), and print their sizes
 	scripts/build_images.sh
 
-bench: $(STAMP) ## speed and memory, side by side with a peer; prints tables
+bench: $(STAMP) ## speed and memory, compared with torchvision; prints tables
 	$(BIN)/python -m benchmarks $(ARGS)
 
-proto: $(STAMP) ## generate *_pb2.py and *_pb2.pyi from the protos again
+docs: $(STAMP) ## the documentation site in build/docs; a broken internal link is an error
+	$(BIN)/python -m sphinx -q -W --keep-going -E -b html -c docs/site . build/docs
+	@echo "build/docs/index.html"
+
+docs-links: $(STAMP) ## list the external links of the documentation; asks the network whether they work
+	$(BIN)/python -m sphinx -q -b linkcheck -c docs/site . build/docs-links
+
+proto: $(STAMP) ## regenerate *_pb2.py and *_pb2.pyi from the protos
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/generate_proto.sh
 
-spec-docs: $(STAMP) ## generate docs/spec.md from the schema again
+spec-docs: $(STAMP) ## regenerate docs/spec.md from the schema, and the list of decisions
 	$(BIN)/python scripts/generate_spec_docs.py
+	$(BIN)/python scripts/list_decisions.py
 
 horovod: $(STAMP) ## build and install Horovod, for several processes; the wheel is cached
 	scripts/build_horovod.sh $(VENV)
 
-pipeline: $(STAMP) ## compile the Kubeflow pipeline and the components again
+pipeline: $(STAMP) ## recompile the Kubeflow pipeline and the components
 	$(BIN)/python -m pipelines.compile
 
-conformance: pipeline ## write down again what each Kubeflow backend makes of the pipeline
+conformance: pipeline ## record again what each Kubeflow backend makes of the pipeline
 	$(BIN)/python -m tests.conformance.record
 
-generated: proto spec-docs conformance ## fail if a generated file is not what its source says
-	git diff --exit-code -- 'shared/src/**/*_pb2.py' 'shared/src/**/*_pb2.pyi' docs/spec.md pipelines/compiled 'components/*/*.yaml' tests/conformance/recorded
+generated: proto spec-docs conformance ## fail if a generated file differs from its source
+	git diff --exit-code -- 'shared/src/**/*_pb2.py' 'shared/src/**/*_pb2.pyi' docs/spec.md docs/adr/README.md pipelines/compiled 'components/*/*.yaml' tests/conformance/recorded
 
-ci: lint typecheck generated test ## all that a change must pass
+ci: lint typecheck generated docs test ## all that a change must pass
 
 clean: ## remove caches and the demo's output; .venv stays
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.* '$(OUT)'

@@ -28,7 +28,7 @@ from frcnn.settings.exporting import export_settings
 from frcnn.settings.model import expected_model
 from frcnn.spec import Experiment, load_experiment
 
-PROFILES = ("cpu", "tensorrt")
+PROFILES = ("cpu", "cpu_vnni", "tensorrt")
 
 
 def forms(

@@ -19,6 +19,6 @@ def image(step: str) -> str:
     Returns:
         Image such as `frcnn-train:0.1.0` or `my.registry/team/frcnn-train:0.1.0`.
     """
-    registry = os.environ.get(REGISTRY_VARIABLE, "").rstrip("/")
-    name = f"frcnn-{step}:{os.environ.get(TAG_VARIABLE) or DEFAULT_TAG}"
+    registry = os.environ.get(REGISTRY_VARIABLE, "").strip().rstrip("/")
+    name = f"frcnn-{step}:{os.environ.get(TAG_VARIABLE, '').strip() or DEFAULT_TAG}"
     return f"{registry}/{name}" if registry else name

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from frcnn.cli.spec_flags import add_set_flag
 from frcnn.errors import DataError, RunError
 from frcnn.steps.publishing import is_s3
-from pipelines import parameters, specs
+from pipelines import parameters, pods, specs
 from pipelines.remote import command as remote
-from pipelines.remote import package
+from pipelines.remote import package, versions
 
 if TYPE_CHECKING:
     from pipelines.local.run import LocalRun
@@ -42,6 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     compile_flags.add_argument(
         "-o", "--output", type=Path, required=True, metavar="DIR", help="output folder for the YAML files"
+    )
+    compile_flags.add_argument(
+        "--server_release",
+        default=versions.shown(versions.OLDEST),
+        metavar="RELEASE",
+        help="oldest release of Kubeflow Pipelines that has to run the YAML; from 2.16 on, pods meet the Pod "
+        "Security Standard restricted (default: %(default)s)",
     )
     package.add_image_flags(compile_flags)
     package.add_pod_flags(compile_flags)
@@ -137,6 +144,7 @@ def _is_number(value: object) -> bool:
 
 
 def _compile(args: argparse.Namespace) -> None:
+    pods.choose_release(versions.given(args.server_release))
     package.choose_images(args)
     from pipelines.compile import compile_all, compile_components
 

@@ -42,7 +42,7 @@ def promote(passed: bool, exported: dsl.Input[dsl.Model], report: dsl.Input[dsl.
 def deploy(
     passed: bool,
     spec: str,
-    records: dsl.Input[dsl.Dataset],
+    records_uri: str,
     model: dsl.Input[dsl.Model],
     report: dsl.Input[dsl.Artifact],
     mean_ap: float,
@@ -55,7 +55,7 @@ def deploy(
     Args:
         passed: Whether to export the model.
         spec: Experiment spec.
-        records: Records written by `convert`.
+        records_uri: URI of the records.
         model: Retrained model.
         report: Report of the retrained model.
         mean_ap: mAP of the retrained model, 0 to 1.
@@ -64,7 +64,7 @@ def deploy(
         publish_tolerance: Amount by which the mAP may be lower than that of the published model.
     """
     with dsl.If(passed == True, name="as-good-as-before"):  # noqa: E712 (builds a condition)
-        exported = export(spec=spec, records=records, model=model, precision=precision)
+        exported = export(spec=spec, records_uri=records_uri, model=model, precision=precision)
         configured(exported, "export")
         compared = compare(mean_ap=mean_ap, published=publish_to, tolerance=publish_tolerance)
         # Compare last, because another run may publish in the meantime.
@@ -81,7 +81,6 @@ def deploy(
 def compress(
     passed: bool,
     spec: str,
-    records: dsl.Input[dsl.Dataset],
     records_uri: str,
     model: dsl.Input[dsl.Model],
     former: dsl.Input[dsl.Artifact],
@@ -106,7 +105,6 @@ def compress(
     Args:
         passed: Whether the trained model passes.
         spec: Experiment spec.
-        records: Records written by `convert`.
         records_uri: URI of the records.
         model: Trained model.
         former: Report of the trained model.
@@ -151,7 +149,7 @@ def compress(
         configured(retrained, "retrain", gpus=step_gpus)
         judged = evaluate_retrained(
             spec=spec,
-            records=records,
+            records_uri=records_uri,
             model=retrained.outputs["model"],
             minimum_map=minimum_map,
             baseline_map=baseline_map,
@@ -162,7 +160,7 @@ def compress(
         deploy(
             passed=judged.outputs["passed"],
             spec=spec,
-            records=records,
+            records_uri=records_uri,
             model=retrained.outputs["model"],
             report=judged.outputs["report"],
             mean_ap=judged.outputs["mean_ap"],
@@ -175,7 +173,6 @@ def compress(
 def train_and_compress(
     *,
     spec: Any,
-    records: Any,
     records_uri: Any,
     epochs: Any,
     retrain_epochs: Any,
@@ -197,7 +194,6 @@ def train_and_compress(
 
     Args:
         spec: Experiment spec, a parameter or the output of a step.
-        records: Records written by `convert`.
         records_uri: URI of the records.
         epochs: See `faster_rcnn`, as for all others.
         retrain_epochs: Number of epochs after pruning.
@@ -227,12 +223,11 @@ def train_and_compress(
         gpus=step_gpus,
     )
     model = configured(trained, "train", gpus=step_gpus).outputs["model"]
-    judged = evaluate(spec=spec, records=records, model=model, minimum_map=minimum_map)
+    judged = evaluate(spec=spec, records_uri=records_uri, model=model, minimum_map=minimum_map)
     configured(judged, "evaluate")
     compress(
         passed=judged.outputs["passed"],
         spec=spec,
-        records=records,
         records_uri=records_uri,
         model=model,
         former=judged.outputs["report"],
@@ -317,11 +312,9 @@ def faster_rcnn(
     with dsl.ExitHandler(configured(notify(webhook=webhook), "notify"), name="whole-way"):
         converted = convert(data=data, convert_spec=convert_spec, data_version=data_version)
         configured(converted, "convert")
-        records, records_uri = converted.outputs["records"], converted.outputs["records_uri"]
         train_and_compress(
             spec=spec,
-            records=records,
-            records_uri=records_uri,
+            records_uri=converted.outputs["records_uri"],
             epochs=epochs,
             retrain_epochs=retrain_epochs,
             train_precision=train_precision,

@@ -86,7 +86,7 @@ def faster_rcnn_tune(
     with dsl.ExitHandler(configured(notify(webhook=webhook), "notify"), name="whole-way"):
         converted = convert(data=data, convert_spec=convert_spec, data_version=data_version)
         configured(converted, "convert")
-        records, records_uri = converted.outputs["records"], converted.outputs["records_uri"]
+        records_uri = converted.outputs["records_uri"]
         tuned = tune(
             spec=spec,
             records_uri=records_uri,
@@ -102,7 +102,6 @@ def faster_rcnn_tune(
         )
         train_and_compress(
             spec=configured(tuned, "tune").outputs["best_spec"],
-            records=records,
             records_uri=records_uri,
             epochs=epochs,
             retrain_epochs=retrain_epochs,

@@ -2,8 +2,12 @@
 
 import argparse
 import dataclasses
+import math
+from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from frcnn.errors import UsageError
+from frcnn.steps.places import as_s3, folder_or_s3
 from frcnn.steps.quality_gate import Gate
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -91,14 +95,13 @@ def given(
     for name, least in _LEAST.items():
         if values.get(name, least) < least:
             raise UsageError(f"--{name} {values[name]}: expected {max(least, 1)} or more")
-    fewest, most = values.get("min_workers", 0), values.get("num_workers", 1)
-    if fewest > most:
-        raise UsageError(f"--min_workers {fewest}: expected at most the {most} of --num_workers")
-    if values.get("step_gpus", "0") not in ("0", "1"):
-        raise UsageError(
-            f"--step_gpus {values['step_gpus']}: expected 0 or 1. For more GPUs, use --num_workers and "
-            "--gpus_per_worker."
-        )
+    _check_workers(values)
+    for name in ("publish_to", "checkpoints"):
+        if name in values:
+            values[name] = folder_or_s3(str(values[name]), f"--{name}")
+    values["webhook"] = _webhook(str(values["webhook"]))
+    if not (math.isfinite(args.prune_threshold) and args.prune_threshold >= 0):
+        raise UsageError(f"--prune_threshold {args.prune_threshold:g}: expected 0 or more, for example 0.1")
     if not 0 <= args.target_params < 1:
         raise UsageError(
             f"--target_params {args.target_params:g}: expected 0 <= fraction < 1, for example 0.15"
@@ -107,3 +110,41 @@ def given(
         if (value := getattr(args, name)) not in choices:
             raise UsageError(f"--{name} {value}: expected one of {', '.join(choices)}")
     return values
+
+
+def _check_workers(values: Mapping[str, int | float | str]) -> None:
+    """Checks the parameters of trainings in several pods, which would otherwise fail after the conversion.
+
+    Raises:
+        UsageError: They do not fit together.
+    """
+    fewest, most = int(values.get("min_workers", 0)), int(values.get("num_workers", 1))
+    if fewest > most:
+        raise UsageError(f"--min_workers {fewest}: expected at most the {most} of --num_workers")
+    if values.get("step_gpus", "0") not in ("0", "1"):
+        raise UsageError(
+            f"--step_gpus {values['step_gpus']}: expected 0 or 1. For more GPUs, use --num_workers and "
+            "--gpus_per_worker."
+        )
+    if most == 1 and values.get("gpus_per_worker", 0) and values.get("step_gpus", "0") == "0":
+        raise UsageError(
+            f"--gpus_per_worker {values['gpus_per_worker']}: only for several workers. Use --num_workers 2 "
+            "or more, or --step_gpus 1 to train with one GPU in the step's own pod."
+        )
+    if most > 1 and values.get("step_gpus", "0") != "0":
+        raise UsageError(
+            "--step_gpus 1: only for one worker; the step's own pod does not train. Use --gpus_per_worker."
+        )
+    if most > 1 and not as_s3(str(values["checkpoints"]).strip()):
+        raise UsageError(
+            f"--num_workers {most} requires --checkpoints on S3, where workers store results: "
+            "s3://bucket/prefix"
+        )
+
+
+def _webhook(given: str) -> str:
+    """Returns the URL without blanks around it; the error does not show it, because it may hold a secret."""
+    url = given.strip()
+    if url and not (urlsplit(url).scheme in ("http", "https") and urlsplit(url).hostname):
+        raise UsageError("--webhook: expected a URL that begins with http:// or https://")
+    return url

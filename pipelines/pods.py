@@ -1,4 +1,4 @@
-"""Nodes, disk space and image pull secrets of the steps' pods, as configured by the owner of a cluster.
+"""Nodes, disk space, pull secrets and security context of the steps' pods, as the cluster's owner needs them.
 
 Like images, they are written into the pipeline when it is compiled. The flags of `submit`, `schedule`,
 `publish` and `compile` are passed on in environment variables.
@@ -20,11 +20,18 @@ NODE_SELECTOR_VARIABLE = "FRCNN_STEP_NODE_SELECTORS"
 TOLERATION_VARIABLE = "FRCNN_STEP_TOLERATIONS"
 STORAGE_VARIABLE = "FRCNN_STEP_EPHEMERAL_STORAGE"
 PULL_SECRET_VARIABLE = "FRCNN_STEP_PULL_SECRETS"
+NON_ROOT_VARIABLE = "FRCNN_STEP_NON_ROOT"
+# The first release with a security context. Older ones refuse a pipeline with fields that they do not know.
+SECURITY_CONTEXT_SINCE = (2, 16)
 # No backend supports ephemeral storage in a step's resources. All of them accept any resource name in the
 # accelerator limit, however, and Kubernetes uses a limit as the request, too.
 STORAGE_RESOURCE = "ephemeral-storage"
 _WITH_GPUS = ("train", "retrain")
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+# Labels and taints as Kubernetes takes them: a name, perhaps after a domain, and a value, perhaps empty.
+_NAME = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_KEY = re.compile(rf"(?:[a-z0-9](?:[-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_NAME}")
+_VALUE = re.compile(rf"(?:{_NAME})?")
 _UNITS = {"": 1} | {unit: 1000**n for n, unit in enumerate("kMGTP", 1)}
 _UNITS |= {f"{unit}i": 1024**n for n, unit in enumerate("KMGTP", 1)}
 
@@ -119,6 +126,15 @@ def choose(args: argparse.Namespace) -> None:
             os.environ[variable] = "\n".join(texts)
 
 
+def choose_release(release: tuple[int, ...] | None) -> None:
+    """Stores what a server's release supports in an environment variable, like `choose`.
+
+    Args:
+        release: Release of the server, such as (2, 16, 1). `None` if it is unknown.
+    """
+    os.environ[NON_ROOT_VARIABLE] = "1" if release is not None and release >= SECURITY_CONTEXT_SINCE else ""
+
+
 def apply(task: "dsl.PipelineTask", name: str, *, accelerators: bool) -> None:
     """Applies the settings in the environment variables to a step.
 
@@ -140,6 +156,9 @@ def apply(task: "dsl.PipelineTask", name: str, *, accelerators: bool) -> None:
     secrets = [each.text for each in _settings(PULL_SECRET_VARIABLE) if each.applies(name)]
     if secrets:
         kubernetes.set_image_pull_secrets(task, secrets)
+    if os.environ.get(NON_ROOT_VARIABLE):
+        # No user is named: the images have a numeric one, and some clusters assign one to each namespace.
+        kubernetes.set_security_context(task, run_as_non_root=True)
     for setting in _settings(STORAGE_VARIABLE):
         if setting.applies(name) and not accelerators:
             task.set_accelerator_type(STORAGE_RESOURCE).set_accelerator_limit(size(setting.text))
@@ -158,7 +177,7 @@ def label(text: str) -> tuple[str, str]:
         UsageError: The format is wrong.
     """
     name, separator, value = text.partition("=")
-    if not name or not separator:
+    if not separator or not _KEY.fullmatch(name) or not _VALUE.fullmatch(value):
         raise UsageError(f"--node_selector {text}: expected LABEL=VALUE, such as pool=gpu")
     return name, value
 
@@ -176,7 +195,7 @@ def toleration(text: str) -> tuple[str, str | None, str | None]:
         UsageError: The format is wrong.
     """
     form = re.fullmatch(rf"([^=:]+)(?:=([^:]*))?(?::({'|'.join(_EFFECTS)}))?", text)
-    if form is None:
+    if form is None or not _KEY.fullmatch(form[1]) or not _VALUE.fullmatch(form[2] or ""):
         raise UsageError(
             f"--toleration {text}: expected KEY[=VALUE][:EFFECT], EFFECT one of {', '.join(_EFFECTS)}"
         )
@@ -196,9 +215,10 @@ def size(text: str) -> int:
         UsageError: The format is wrong.
     """
     form = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]*)", text)
-    if form is None or form[2] not in _UNITS or not float(form[1]):
+    found = int(float(form[1]) * _UNITS[form[2]]) if form and form[2] in _UNITS else 0
+    if not found:
         raise UsageError(f"--ephemeral_storage {text}: expected a size such as 100Gi")
-    return int(float(form[1]) * _UNITS[form[2]])
+    return found
 
 
 def secret_name(text: str) -> str:

@@ -6,20 +6,25 @@ line that every user of the machine can read. Steps therefore receive the key in
 
 import dataclasses
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from frcnn.errors import FrcnnError
-from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE, key_bytes, resolve_key
+from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE, key_bytes, masked_spec, resolve_key
 from frcnn.spec.load import parse_experiment
 from frcnn.spec.show import render
 from frcnn.spec.textproto.positions import Positions
+from frcnn.spec.textproto.secrets import HIDDEN
 from frcnn.steps.specs import experiment_given
 
 if TYPE_CHECKING:
+    from frcnn.spec import DatasetExportConfig
     from frcnn.spec.schema.experiment import Experiment
+
+log = logging.getLogger("frcnn.pipeline")
 
 # White space and comments, which may separate any two tokens.
 _GAP = r"(?:\s|\#[^\n]*\n)*"
@@ -60,6 +65,40 @@ def _says(text: str, wanted: "Experiment") -> bool:
     except FrcnnError:
         return False
     return dataclasses.replace(found, text=wanted.text, source=wanted.source) == wanted
+
+
+def text_for_cluster(spec: "Experiment | DatasetExportConfig", place: str) -> str:
+    """Returns the text of a spec as it becomes a parameter of a run on a cluster, with masked keys.
+
+    A run's parameters can be read in the UI, in the database of Kubeflow, and in every pod of the run. The
+    steps get the key from a secret; without the secret, they refuse the mask, so that no model is left
+    unsealed by accident.
+
+    Args:
+        spec: Loaded spec.
+        place: Name of its file, for the message.
+
+    Returns:
+        The text. It is unchanged if the spec has no key.
+    """
+    from frcnn.spec import Experiment
+
+    if not isinstance(spec, Experiment):
+        return spec.text
+    text, key = without_key(spec.text)
+    wandb = spec.training_config.visualizer.wandb_config
+    if wandb is not None and wandb.key:
+        text = masked_spec(text)
+    if key:
+        # Last, since the last value of a field counts.
+        text = f'{text.rstrip()}\nenc_key: "{HIDDEN}"\n'
+        log.warning(
+            "%s: enc_key is not sent, because everyone who can see a run can read its parameters. Steps take "
+            "the key from the secret frcnn-model-key: kubectl create secret generic frcnn-model-key "
+            "--from-file=key=FILE",
+            place,
+        )
+    return text
 
 
 def key_environment(spec_key: str) -> Mapping[str, str]:

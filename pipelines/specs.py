@@ -35,14 +35,16 @@ def run(args: argparse.Namespace) -> None:
     """
     from frcnn.spec.load import load_any
     from frcnn.spec.one_line import as_line
+    from pipelines.spec_key import text_for_cluster
 
     if args.command == "paste-spec":
-        sys.stdout.write(f"{as_line(load_any(args.spec).spec.text)}\n")
+        text = text_for_cluster(load_any(args.spec).spec, str(args.spec))
+        sys.stdout.write(f"{as_line(text)}\n")
         return
     bucket, _, name = args.uri.removeprefix("s3://").partition("/")
     if not args.uri.startswith("s3://") or not bucket or not name or name.endswith("/"):
         raise UsageError(f"{args.uri}: expected s3://bucket/name.txt, the URI of a file")
-    text = load_any(args.spec).spec.text
+    text = text_for_cluster(load_any(args.spec).spec, str(args.spec))
     from frcnn.storage import Store
 
     Store.from_environment().write(args.uri, text.encode())

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes every *_pb2.py and *_pb2.pyi of shared/src again from the .proto file beside it.
+# Regenerates every *_pb2.py and *_pb2.pyi in shared/src from the .proto file next to it.
 # The bytes depend on the compiler: use the pinned grpcio-tools and mypy-protobuf (see constraints.txt).
 # Usage: PATH=.venv/bin:$PATH scripts/generate_proto.sh [OUTPUT_FOLDER]
 set -eu

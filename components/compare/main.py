@@ -53,17 +53,19 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     Returns:
         Metadata by output artifact.
     """
+    from frcnn.steps.places import folder_or_s3
     from frcnn.steps.publishing import published_map
     from frcnn.steps.quality_gate import Gate
     from frcnn.steps.run import write_parameter
 
-    if not args.published:
+    place = folder_or_s3(args.published, "--published")
+    if not place:
         log.info("Publishing is disabled: --published is empty")
         write_parameter(args.passed, False)
         return {"metrics": {"mAP": args.mean_ap, "publish": False}}
-    former = published_map(args.published)
+    former = published_map(place)
     objections = Gate(baseline=former, tolerance=args.tolerance).objections(args.mean_ap)
-    log.info("%s: %s", args.published, "no model yet" if former is None else f"a model of mAP {former:.4f}")
+    log.info("%s: %s", place, "no model yet" if former is None else f"a model of mAP {former:.4f}")
     log.info("%s", f"Keeping it: {'; '.join(objections)}" if objections else "Replacing it")
     write_parameter(args.passed, not objections)
     numbers = {"mAP": args.mean_ap, "publish": not objections, "objections": "; ".join(objections)}

@@ -10,6 +10,7 @@ def convert(
     data: str,
     records: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
+    page: dsl.Output[dsl.HTML],
     records_uri: dsl.OutputPath(str),  # type: ignore[valid-type]  # form required by kfp
     convert_spec: str = "",
     data_version: str = "",
@@ -28,6 +29,7 @@ def convert(
     Returns:
         records: TFRecord files of all folds, including the images.
         metrics: Number of images and boxes written and skipped.
+        page: Report of the data set: classes, sizes, anchors, faults, equal files and samples.
         records_uri: URI of `records`, for steps that read them in place instead of copying them.
     """
     return dsl.ContainerSpec(
@@ -36,11 +38,13 @@ def convert(
         args=[
             "--data", data,
             "--convert-spec", convert_spec,
-            "--data-version", data_version,
+            # In one word, so that a version such as -rc1 is not taken for a flag.
+            f"--data-version={data_version}",
             "--records", records.path,
             "--records-kept-at", records.uri,
             "--records-uri", records_uri,
             "--metrics", metrics.path,
+            "--page", page.path,
             "--executor-input", dsl.PIPELINE_TASK_EXECUTOR_INPUT_PLACEHOLDER,
         ],
     )  # fmt: skip

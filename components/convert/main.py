@@ -27,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--records-kept-at", default="", help="URI from which other steps read the records")
     flags.add_argument("--records-uri", type=Path, help="output file for that URI")
     flags.add_argument("--metrics", type=Path, help="output file for the metrics shown in the UI")
+    flags.add_argument("--page", type=Path, help="output file for a report of the data set, shown in the UI")
     flags.add_argument("--executor-input", metavar="JSON", help="value of the KFP placeholder {{$}}")
     return flags
 
@@ -56,11 +57,15 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         Metadata by output artifact.
     """
     from frcnn.data.conversion.convert import convert
+    from frcnn.steps.places import folder_or_s3
     from frcnn.steps.run import write_parameter
     from frcnn.storage.local_copy import local_copy
 
-    data = local_copy(args.data, "convert --data")
-    report = convert(_settings(data, args.convert_spec), args.records / PREFIX, embed_images=True)
+    data = local_copy(folder_or_s3(args.data, "convert --data"), "convert --data")
+    settings = _settings(data, args.convert_spec)
+    report = convert(settings, args.records / PREFIX, embed_images=True)
+    if args.page:
+        _write_page(settings, args.data, data, args.page)
     write_parameter(args.records_uri, args.records_kept_at or args.records)
     counts = {
         "images": report.images,
@@ -69,6 +74,19 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         **{f"boxes of {name}": count for name, count in sorted(report.boxes.items())},
     }
     return {"records": {**counts, "data_version": args.data_version}, "metrics": counts}
+
+
+def _write_page(settings: "ConversionSettings", name: str, data: Path, page: Path) -> None:
+    """Writes the report of the converted folds. Pictures are not compared, since that decodes every image."""
+    from frcnn.data.conversion.convert import make_plan
+    from frcnn.spec_writing.choices import suggested_input
+    from frcnn.survey.collect import surveyed
+    from frcnn.survey.page import save_survey
+    from frcnn.survey.report import survey
+    from frcnn.survey.sources import plan_source
+
+    with surveyed([plan_source(make_plan(settings), name, data)], workers=None) as tables:
+        save_survey(page, survey(tables, suggested_input(tables), compared=0))
 
 
 def _settings(data: Path, given: str) -> "ConversionSettings":

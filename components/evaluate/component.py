@@ -12,7 +12,7 @@ from components.images import image
 @dsl.container_component
 def evaluate(
     spec: str,
-    records: dsl.Input[dsl.Dataset],
+    records_uri: str,
     model: dsl.Input[dsl.Model],
     report: dsl.Output[dsl.Artifact],
     page: dsl.Output[dsl.HTML],
@@ -26,7 +26,8 @@ def evaluate(
 
     Args:
         spec: Experiment spec: the name or S3 URI of a file, or its text.
-        records: Records written by `convert`.
+        records_uri: URI of the records: the output `records_uri` of `convert`. They are read from there, so
+            that the data set is not copied to the step's disk.
         model: Model to evaluate.
         minimum_map: Minimum mAP to pass, 0 to 1.
 
@@ -43,7 +44,7 @@ def evaluate(
         command=["python", "-m", "components.evaluate.main"],
         args=[
             "--spec", spec,
-            "--records", records.path,
+            "--records-uri", records_uri,
             "--model", model.path,
             "--minimum-map", minimum_map,
             "--report", report.path,
@@ -60,7 +61,7 @@ def evaluate(
 @dsl.container_component
 def evaluate_retrained(
     spec: str,
-    records: dsl.Input[dsl.Dataset],
+    records_uri: str,
     model: dsl.Input[dsl.Model],
     former: dsl.Input[dsl.Artifact],
     baseline_map: float,
@@ -77,7 +78,8 @@ def evaluate_retrained(
 
     Args:
         spec: Experiment spec: the name or S3 URI of a file, or its text.
-        records: Records written by `convert`.
+        records_uri: URI of the records: the output `records_uri` of `convert`. They are read from there, so
+            that the data set is not copied to the step's disk.
         model: Model to evaluate.
         former: Report of the previous model, for comparison in report.html.
         baseline_map: mAP of the previous model.
@@ -97,7 +99,7 @@ def evaluate_retrained(
         command=["python", "-m", "components.evaluate.main"],
         args=[
             "--spec", spec,
-            "--records", records.path,
+            "--records-uri", records_uri,
             "--model", model.path,
             "--minimum-map", minimum_map,
             "--baseline-map", baseline_map,

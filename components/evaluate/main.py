@@ -23,7 +23,10 @@ def parser() -> argparse.ArgumentParser:
     """Creates the parser of the command line. `component.py` passes exactly these flags."""
     flags = argparse.ArgumentParser(prog="evaluate", description=__doc__)
     flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or file")
-    flags.add_argument("--records", type=Path, required=True, help="folder of records with embedded images")
+    flags.add_argument(
+        "--records", type=Path, help="folder of records with embedded images, instead of --records-uri"
+    )
+    flags.add_argument("--records-uri", default="", help="s3:// URI or folder of the records")
     flags.add_argument("--model", type=Path, required=True, help="folder of the model")
     flags.add_argument(
         "--minimum-map", type=float, default=0.0, help="minimum mAP to pass, 0 to 1 (default: 0)"
@@ -71,6 +74,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
 
     Raises:
         DataError: The validation fold has no labeled object of the spec's classes.
+        UsageError: No records are given, or their URI is not supported.
     """
     from frcnn.data.input.dataset import validation_dataset
     from frcnn.errors import DataError
@@ -81,17 +85,18 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.inference.load import load_detector
     from frcnn.sealing.keys import resolve_key
     from frcnn.settings.evaluation import evaluation_run
+    from frcnn.steps.places import records_place
     from frcnn.steps.quality_gate import Gate
     from frcnn.steps.run import model_file, write_parameter
     from frcnn.steps.specs import experiment_given, with_records
 
     gate = Gate(args.minimum_map, args.baseline_map, args.tolerance)
     former = read_metrics(args.former / METRICS) if args.former else None
-    spec = with_records(experiment_given(args.spec), args.records)
+    spec = with_records(experiment_given(args.spec), records_place(args.records, args.records_uri))
     run = evaluation_run(spec)
     dataset = validation_dataset(run.data, batch_size=run.batch_size)
     detector = load_detector(model_file(args.model), run.expected, resolve_key(None, spec.enc_key))
-    inspection = error_analysis_for(run.evaluation, run.data.image, run.shown_score)
+    inspection = error_analysis_for(run.evaluation, run.data.image)
     report = evaluate(detector, dataset, run.evaluation, inspection=inspection)
     log.info("%d images\n%s", report.images, report.table())
     if report.mean_ap is None:

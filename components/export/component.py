@@ -8,7 +8,7 @@ from components.images import image
 @dsl.container_component
 def export(
     spec: str,
-    records: dsl.Input[dsl.Dataset],
+    records_uri: str,
     model: dsl.Input[dsl.Model],
     exported: dsl.Output[dsl.Model],
     precision: str = "fp32",
@@ -18,7 +18,8 @@ def export(
     Args:
         spec: Experiment spec, protobuf text or the name of a file. Its inference_config becomes part of the
             exported graph.
-        records: Records written by `convert`. INT8 is calibrated on their training images.
+        records_uri: URI of the records: the output `records_uri` of `convert`. INT8 is calibrated on some of
+            their training images; for other precisions, nothing is read.
         model: Model to export.
         precision: Precision of the networks: fp32, fp16 or int8. Boxes and NMS are always fp32.
 
@@ -30,7 +31,7 @@ def export(
         command=["python", "-m", "components.export.main"],
         args=[
             "--spec", spec,
-            "--records", records.path,
+            "--records-uri", records_uri,
             "--model", model.path,
             "--precision", precision,
             "--exported", exported.path,

@@ -1,16 +1,17 @@
 """Exports a model for deployment."""
 
 import argparse
-import itertools
 import logging
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from frcnn.api.exporting import Int8
+    from frcnn.data.records.annotations import ImageRecord
+    from frcnn.spec import Experiment
     from frcnn.steps.kfp_output import Metadata
 
 log = logging.getLogger("frcnn.step.export")
@@ -25,7 +26,14 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(prog="export", description=__doc__)
     flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or file")
     flags.add_argument("--model", type=Path, required=True, help="folder of the model")
-    flags.add_argument("--records", type=Path, help="folder of records whose images calibrate INT8")
+    flags.add_argument(
+        "--records",
+        type=Path,
+        help="folder of records whose images calibrate INT8, instead of --records-uri",
+    )
+    flags.add_argument(
+        "--records-uri", default="", help="s3:// URI or folder of the records; read only for int8"
+    )
     flags.add_argument(
         "--precision",
         choices=("fp32", "fp16", "int8"),
@@ -62,24 +70,18 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         Metadata by output artifact.
     """
     from frcnn.api.exporting import export
-    from frcnn.errors import UsageError
     from frcnn.exporting.tensorrt.deepstream import LABELS, labels_text
     from frcnn.files import write_text
     from frcnn.sealing.keys import masked_spec, resolve_key
     from frcnn.steps.run import model_file
-    from frcnn.steps.specs import experiment_given, with_records
+    from frcnn.steps.specs import experiment_given
 
     spec = experiment_given(args.spec)
     key = resolve_key(None, spec.enc_key)
     target = args.exported / (SEALED if key else ONNX)
     args.exported.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        int8 = None
-        if args.precision == "int8":
-            if args.records is None:
-                raise UsageError("--precision int8 requires --records: their images calibrate INT8")
-            fold = with_records(spec, args.records).dataset_config.validation_fold or 0
-            int8 = _calibration(args.records, fold, Path(folder) / "images")
+        int8 = _calibration(args, spec, Path(folder) / "images") if args.precision == "int8" else None
         result = export(
             model_file(args.model), target, spec=spec, data_type=args.precision, int8=int8, key=key
         )
@@ -91,19 +93,18 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     return {"exported": {"file": target.name, "precision": args.precision, "bytes": target.stat().st_size}}
 
 
-def _calibration(records: Path, fold: int, folder: Path) -> "Int8":
-    """Writes images outside a fold to `folder` and returns the calibration settings that use them."""
+def _calibration(args: argparse.Namespace, spec: "Experiment", folder: Path) -> "Int8":
+    """Writes training images to `folder` and returns the calibration settings that use them."""
     from frcnn.api.exporting import Int8
-    from frcnn.data.records.tfrecord import read_records
     from frcnn.errors import DataError
+    from frcnn.steps.places import records_place
+    from frcnn.steps.specs import with_records
 
-    held_out = f"-fold-{fold:03d}-of-"
-    files = [path for path in sorted(records.glob("*-fold-*")) if held_out not in path.name]
-    found = (record for path in files for record in read_records(path) if record.encoded)
+    records = records_place(args.records, args.records_uri)
     folder.mkdir()
     count = 0
-    for count, record in enumerate(itertools.islice(found, BATCHES * BATCH_SIZE), start=1):
-        (folder / f"{count}.{record.image_format}").write_bytes(record.encoded or b"")
+    for count, image in enumerate(_training_images(with_records(spec, records)), start=1):
+        (folder / f"{count}.{image.image_format}").write_bytes(image.encoded or b"")
     if not count:
         raise DataError(
             f"{records}: no training images found; INT8 calibration requires some. Check the records and "
@@ -111,6 +112,27 @@ def _calibration(records: Path, fold: int, folder: Path) -> "Int8":
         )
     size = min(BATCH_SIZE, count)
     return Int8(cal_image_dir=folder, batch_size=size, batches=count // size)
+
+
+def _training_images(spec: "Experiment") -> "Iterator[ImageRecord]":
+    """Yields the first training records that contain their image. Of records on S3, only these are read."""
+    from frcnn.data.input.sources import training_sources
+    from frcnn.data.records.example import decode
+    from frcnn.data.records.index import RecordIndex
+    from frcnn.errors import DataError
+    from frcnn.settings.data import data_settings
+
+    index = RecordIndex.scan(
+        [file for source in training_sources(data_settings(spec)) for file in source.files]
+    )
+    numbers = range(min(len(index), BATCHES * BATCH_SIZE))
+    for number, payload in zip(numbers, index.read_each(numbers), strict=True):
+        try:
+            record = decode(payload)
+        except ValueError as error:
+            raise DataError(f"{index.files[index.file_of[number]]}: record {number}: {error}") from error
+        if record.encoded:
+            yield record
 
 
 if __name__ == "__main__":

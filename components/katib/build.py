@@ -13,9 +13,9 @@ from components.mpijob.flags import job_of
 from components.mpijob.job import TrainingJob
 from components.mpijob.manifest import Manifest
 from components.train.distributed import OPTIONS_VARIABLE, SECRETS, plain_environment, pod_options
-from components.train.places import as_s3
 from frcnn.errors import UsageError
 from frcnn.sealing.keys import KEY_VARIABLE, masked_spec
+from frcnn.steps.places import as_s3
 from frcnn.tuning.default_space import default_space
 from frcnn.tuning.space import Space, parse_space
 

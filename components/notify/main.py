@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
     body = message(args.status, _nodes(args.status))
     log.info("%s", body["text"])
-    url = args.webhook or os.environ.get(WEBHOOK_VARIABLE, "")
+    # Secrets created from files end with a line break.
+    url = args.webhook.strip() or os.environ.get(WEBHOOK_VARIABLE, "").strip()
     if url:
         _post(url, body)
     return 0

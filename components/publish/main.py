@@ -48,13 +48,14 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     Returns:
         Metadata by output artifact.
     """
+    from frcnn.steps.places import folder_or_s3
     from frcnn.steps.publishing import publish
 
-    folders = (args.exported, args.report)
-    publish(folders, args.published)
-    log.info("Published %s", args.published)
+    folders, place = (args.exported, args.report), folder_or_s3(args.published, "--published")
+    publish(folders, place)
+    log.info("Published %s", place)
     size = sum(path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file())
-    return {"metrics": {"published": args.published, "bytes": size}}
+    return {"metrics": {"published": place, "bytes": size}}
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NoReturn
 from components.mpijob.flags import add_pod_flags, job_of
 from components.mpijob.job import TrainingJob, job_name
 from components.mpijob.supervise import FailedTrainingError, NoRoomError, Timeouts, run_job
-from components.train.places import as_s3
 from frcnn.errors import UsageError
 from frcnn.sealing.keys import KEY_VARIABLE, masked_spec
+from frcnn.steps.places import as_s3
 from frcnn.storage import Store
 
 if TYPE_CHECKING:

@@ -84,26 +84,22 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         UsageError: A flag is invalid.
     """
     from components.train.trial import chosen_spec, metric_lines, print_earlier
-    from frcnn.errors import UsageError
     from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
     from frcnn.settings.training import training_run
+    from frcnn.steps.places import folder_or_s3, records_place
     from frcnn.steps.run import keep_model, model_file
     from frcnn.steps.specs import experiment_given, with_records, with_training
     from frcnn.training.gpus import require_tensorflow_gpus
     from frcnn.training.resumable import train_with_s3_backup
 
-    if args.num_workers < 1:
-        raise UsageError(f"--num-workers {args.num_workers}: expected 1 or more")
-    if args.gpus > 1:
-        raise UsageError(f"--gpus {args.gpus}: expected 0 or 1, because this step trains in one process")
-    if args.gpus < 0:
-        raise UsageError(f"--gpus {args.gpus}: expected 0 or 1")
+    _check_pods(args)
+    args.checkpoints = folder_or_s3(args.checkpoints, "--checkpoints")
     # Fail if a requested GPU is missing: training on CPUs would take about a hundred times as long.
+    require_driver_gpus(args.gpus)
     alone = args.num_workers == 1
-    require_driver_gpus(args.gpus if alone else 0)
     start = model_file(args.start_from) if args.start_from else None
-    records = _records(args) if alone else args.records_uri
+    records = records_place(args.records, args.records_uri) if alone else args.records_uri
     spec = with_records(experiment_given(args.spec), records)
     spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
     spec = chosen_spec(args, spec)
@@ -125,33 +121,29 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     return {"model": {"arch": spec.model_config.arch, **result.metrics()}, "metrics": result.metrics()}
 
 
-def _records(args: argparse.Namespace) -> "Path | str":
-    """Returns the folder or s3:// URI that this process reads the records from.
+def _check_pods(args: argparse.Namespace) -> None:
+    """Checks numbers of workers and GPUs.
 
     Raises:
-        UsageError: No records are given, or their URI is not supported.
-        DataError: The folder does not exist.
+        UsageError: One is out of range, or a training would not use the GPUs that it is promised.
     """
-    from components.train.places import as_s3
-    from frcnn.errors import DataError, UsageError
+    from frcnn.errors import UsageError
 
-    if args.records is not None and not args.records_uri:
-        return Path(args.records)
-    if not args.records_uri:
-        raise UsageError("Missing --records-uri. Set it to the URI of the records, or --records to a folder.")
-    place = as_s3(args.records_uri)
-    if place:
-        return place
-    if "://" in args.records_uri:
+    if args.num_workers < 1:
+        raise UsageError(f"--num-workers {args.num_workers}: expected 1 or more")
+    if args.gpus not in (0, 1):
+        raise UsageError(f"--gpus {args.gpus}: expected 0 or 1, because this step trains in one process")
+    # With a GPU of its own, the step ignores what trials of a search have.
+    if args.num_workers == 1 and args.gpus_per_worker and not args.gpus:
         raise UsageError(
-            f"--records-uri {args.records_uri}: unsupported URI; expected s3://bucket/prefix or a folder. "
-            "The cluster's pipelines must store artifacts on S3."
+            f"--gpus-per-worker {args.gpus_per_worker}: only for several workers. Set num_workers to 2 or "
+            "more, or step_gpus to 1 to train with one GPU in this step's own pod."
         )
-    if not Path(args.records_uri).is_dir():
-        raise DataError(
-            f"--records-uri {args.records_uri}: no such folder. Check that its volume is mounted."
+    if args.num_workers > 1 and args.gpus:
+        raise UsageError(
+            f"--gpus {args.gpus}: only for one worker, because this pod does not train. Set step_gpus to 0 "
+            "and gpus_per_worker to the GPUs of each worker."
         )
-    return Path(args.records_uri)
 
 
 def _places(args: argparse.Namespace, spec_text: str, records: "Path | str") -> tuple[Path, str]:

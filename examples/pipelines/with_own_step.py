@@ -69,7 +69,7 @@ def with_own_step(data: str, spec: str, name: str = "the model", minimum_map: fl
     )
     judged = evaluate(
         spec=spec,
-        records=converted.outputs["records"],
+        records_uri=converted.outputs["records_uri"],
         model=trained.outputs["model"],
         minimum_map=minimum_map,
     )

@@ -4,11 +4,13 @@ import argparse
 import contextlib
 import datetime
 import logging
+import math
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from frcnn.errors import RunError, UsageError
+from pipelines import pods
 from pipelines.remote import connection, cron, package
 
 log = logging.getLogger("frcnn.pipeline")
@@ -134,12 +136,30 @@ def run(args: argparse.Namespace) -> None:
     }[args.command](args)
 
 
+def _check_wait_flags(args: argparse.Namespace) -> None:
+    """Checks the seconds of `_add_wait_flags` before a run is started.
+
+    Raises:
+        UsageError: A number is out of range.
+    """
+    for flag, value, fits, expected in (
+        ("poll", args.poll, args.poll > 0, "a number above 0"),
+        ("timeout", args.timeout or 0.0, args.timeout is None or args.timeout > 0, "a number above 0"),
+        ("stalled", args.stalled, args.stalled >= 0, "0 or more"),
+    ):
+        if not fits or not math.isfinite(value):
+            raise UsageError(f"--{flag} {value:g}: expected {expected}, in seconds")
+
+
 def _submit(args: argparse.Namespace) -> None:
     from pipelines.remote import actions
 
+    _check_wait_flags(args)
+    package.choose_images(args)
     arguments = package.arguments(args)
     server = connection.Connection(connection.server(args))
     server.require_release()
+    pods.choose_release(server.release)
     with package.compiled(args) as path:
         run_id = actions.start(
             server,
@@ -181,9 +201,11 @@ def _schedule(args: argparse.Namespace) -> None:
     if args.max_concurrency < 1:
         raise UsageError(f"--max_concurrency {args.max_concurrency}: expected 1 or more")
     times = _times(args)
+    package.choose_images(args)
     arguments = package.arguments(args)
     server = connection.Connection(connection.server(args))
     server.require_release()
+    pods.choose_release(server.release)
     with package.compiled(args) as path:
         made = actions.schedule(
             server,
@@ -236,6 +258,7 @@ def _list(args: argparse.Namespace) -> None:
 def _status(args: argparse.Namespace) -> None:
     from pipelines.remote.steps import RUNNING, steps, table
 
+    _check_wait_flags(args)
     server = connection.Connection(connection.server(args))
     if args.wait:
         _follow(server, args.run_id, args)
@@ -267,8 +290,10 @@ def _publish(args: argparse.Namespace) -> None:
 
     if args.package is not None and not args.package.is_file():
         raise UsageError(f"--package {args.package}: no such file. Create one with frcnn pipeline compile.")
+    package.choose_images(args)
     server = connection.Connection(connection.server(args))
     server.require_release()
+    pods.choose_release(server.release)
     with contextlib.nullcontext(args.package) if args.package else package.compiled(args) as path:
         version, new = actions.publish(server, path, args.version, args.pipeline)
     sys.stdout.write(f"pipeline version: {version}{'' if new else ' (already exists)'}\n")

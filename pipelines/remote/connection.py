@@ -8,6 +8,7 @@ import ipaddress
 import json
 import logging
 import os
+import re
 import urllib.error
 import urllib.request
 import warnings
@@ -26,6 +27,8 @@ NAMESPACE_VARIABLE = "KF_PIPELINES_NAMESPACE"
 TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"
 TOKEN_FILE_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"
 PROBE_SECONDS = 15.0
+# Name of a namespace.
+NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 
 Answer = TypeVar("Answer")
 
@@ -54,7 +57,7 @@ class Server:
             UsageError: The token file cannot be read.
         """
         if self.token_file is None:
-            return os.environ.get(TOKEN_VARIABLE, "")
+            return os.environ.get(TOKEN_VARIABLE, "").strip()
         try:
             return self.token_file.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
@@ -92,7 +95,7 @@ def server(args: argparse.Namespace) -> Server:
     Raises:
         UsageError: No URL is given, the URL is invalid, or a file does not exist.
     """
-    host = (args.host or os.environ.get(HOST_VARIABLE, "")).rstrip("/")
+    host = (args.host or os.environ.get(HOST_VARIABLE, "")).strip().rstrip("/")
     if not host:
         raise UsageError(
             f"no Kubeflow server given. Use --host or set {HOST_VARIABLE}, for example to "
@@ -102,9 +105,17 @@ def server(args: argparse.Namespace) -> Server:
         raise UsageError(f"--host {host}: expected a URL that begins with http:// or https://")
     if args.ca_file is not None and not args.ca_file.is_file():
         raise UsageError(f"--ca_file {args.ca_file}: no such file")
-    file = args.token_file or os.environ.get(TOKEN_FILE_VARIABLE)
-    namespace = args.namespace or os.environ.get(NAMESPACE_VARIABLE, "")
-    return Server(host, namespace, Path(file) if file else None, args.ca_file)
+    file = args.token_file or os.environ.get(TOKEN_FILE_VARIABLE, "").strip()
+    namespace = (args.namespace or os.environ.get(NAMESPACE_VARIABLE, "")).strip()
+    if namespace and not NAME.fullmatch(namespace):
+        raise UsageError(f"--namespace {namespace}: expected the name of a namespace, such as team-a")
+    found = Server(host, namespace, Path(file) if file else None, args.ca_file)
+    if re.search(r"[^\x21-\x7e]", found.token()):
+        # Without the token: what is not a token may still be a secret.
+        raise UsageError(
+            f"the token from {file or f'${TOKEN_VARIABLE}'} is not one line of letters, digits and marks"
+        )
+    return found
 
 
 class Connection:

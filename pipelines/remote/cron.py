@@ -101,7 +101,8 @@ def _without_seven(field: str) -> str:
     """Replaces 7, which other crons accept for Sunday, by 0; the server accepts 0 to 6."""
     parts = []
     for part in field.split(","):
-        form = re.fullmatch(r"([0-7])(?:-([0-7]))?(?:/([1-9]))?", part)
+        numbers = re.sub("|".join(_DAYS), lambda name: str(_DAYS.index(name[0])), part.lower())
+        form = re.fullmatch(r"([0-7])(?:-([0-7]))?(?:/([1-9]))?", numbers)
         if form is None or "7" not in (form[1], form[2]):
             parts.append(part)
             continue

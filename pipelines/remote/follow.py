@@ -1,6 +1,7 @@
 """Follows a run to its end: logs the states of its steps and checks the outcome."""
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -47,10 +48,11 @@ def follow(
         RunError: The run failed, was canceled, exported no model, takes too long, or a pod does not start.
     """
     began = changed = clock()
+    deadline = math.inf if timeout is None else began + timeout
     said: dict[str, str] = {}
     before: list[tuple[str, str]] = []
     while True:
-        run = _look(connection, run_id, sleep, clock)
+        run = _look(connection, run_id, sleep, clock, deadline)
         found = steps(run, known)
         for step in found:
             if said.get(step.name) != step.state:
@@ -64,10 +66,10 @@ def follow(
         if now != before:
             before, changed = now, clock()
         waiting = not_started(run, found)
-        if timeout is not None and clock() - began >= timeout:
+        if clock() >= deadline:
             more = f" {waiting}: {_causes(connection, run_id)}." if waiting else ""
             raise RunError(
-                f"run {run_id} has not ended after {timeout:g} s and continues.{more} "
+                f"run {run_id} has not ended after {deadline - began:g} s and continues.{more} "
                 f"Follow it again with: frcnn pipeline status {run_id} --wait"
             )
         if waiting and stalled and clock() - changed >= stalled:
@@ -76,7 +78,7 @@ def follow(
                 f"It continues on the server. Cancel it with frcnn pipeline cancel {run_id}, or follow it "
                 f"again with frcnn pipeline status {run_id} --wait"
             )
-        sleep(poll)
+        sleep(min(poll, max(0.0, deadline - clock())))
 
 
 def _causes(connection: Connection, run_id: str) -> str:
@@ -118,16 +120,20 @@ def judge(run: Any, found: list[Step]) -> None:
 
 
 def _look(
-    connection: Connection, run_id: str, sleep: Callable[[float], None], clock: Callable[[], float]
+    connection: Connection,
+    run_id: str,
+    sleep: Callable[[float], None],
+    clock: Callable[[], float],
+    deadline: float,
 ) -> Any:
-    """Returns the current run; waits while the server is temporarily unavailable."""
+    """Returns the current run; waits while the server is unavailable, but not after the deadline."""
     began, pause = clock(), 1.0
     while True:
         try:
             return connection.ask(lambda client: client.get_run(run_id), f"run {run_id}")
         except ServerError as error:
-            if not error.may_pass or clock() - began > PATIENCE_SECONDS:
+            if not error.may_pass or clock() - began > PATIENCE_SECONDS or clock() >= deadline:
                 raise
             log.warning("%s; retrying", error)
-        sleep(pause)
+        sleep(min(pause, max(0.0, deadline - clock())))
         pause = min(2 * pause, 60.0)

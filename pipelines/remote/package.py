@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from frcnn.cli.spec_flags import add_set_flag
 from frcnn.errors import UsageError
+from frcnn.steps.places import as_s3, folder_or_s3
 from pipelines import parameters, pods
 from pipelines.parameters import Parameter
 
@@ -26,6 +28,12 @@ CLUSTER_ONLY = (
     Parameter("gpus_per_worker", 0, "N", "GPUs per pod, if --num_workers > 1 (default: 0)"),
     Parameter("step_gpus", "0", "N", "GPUs of the training step's own pod, 0 or 1 (default: 0)"),
 )
+# A host with or without a port, folders in lower case, a name and a tag.
+_IMAGE = re.compile(
+    r"(?:[A-Za-z0-9](?:[-A-Za-z0-9.]*[A-Za-z0-9])?(?::[0-9]+)?/)?"
+    r"(?:[a-z0-9]+(?:[-._]+[a-z0-9]+)*/)*[a-z0-9-]+:[A-Za-z0-9_][-.A-Za-z0-9_]{0,127}"
+)
+SERVICE_ACCOUNT = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?")
 ALL = (*parameters.EVERYWHERE, *CLUSTER_ONLY)
 
 
@@ -93,12 +101,20 @@ def arguments(args: argparse.Namespace) -> dict[str, Any]:
     """
     from frcnn.spec import load_dataset_export, load_experiment
 
-    if args.settings and args.spec.startswith("s3://"):
+    if args.service_account and not SERVICE_ACCOUNT.fullmatch(args.service_account):
+        raise UsageError(
+            f"--service_account {args.service_account}: expected the name of an account, such as "
+            "pipeline-runner"
+        )
+    if args.settings and as_s3(args.spec.strip()):
         raise UsageError(f"--set requires a local spec file; {args.spec} is read by the steps.")
     convert_spec = args.convert_spec and _text("--convert_spec", args.convert_spec, load_dataset_export)
     given = parameters.given(args, ALL)
+    data = folder_or_s3(args.data, "--data")
+    if not data:
+        raise UsageError("--data is empty: expected s3://bucket/prefix, or a folder that the steps can read")
     return {
-        "data": args.data,
+        "data": data,
         "spec": _text("--spec", args.spec, lambda path: load_experiment(path, args.settings)),
         "convert_spec": convert_spec,
         **given,
@@ -154,20 +170,28 @@ def choose_images(args: argparse.Namespace) -> None:
         args: Parsed flags of `add_image_flags` and `add_pod_flags`.
 
     Raises:
-        UsageError: A flag for pods is malformed.
+        UsageError: A flag is malformed.
     """
-    from components.images import REGISTRY_VARIABLE, TAG_VARIABLE
+    from components.images import REGISTRY_VARIABLE, TAG_VARIABLE, image
 
     pods.choose(args)
     for variable, value in ((REGISTRY_VARIABLE, args.registry), (TAG_VARIABLE, args.tag)):
         if value:
             os.environ[variable] = value
+    if not _IMAGE.fullmatch(name := image("train")):
+        raise UsageError(
+            f"{name}: no name of an image. Expected a registry such as my.registry:5000/team in --registry "
+            f"or {REGISTRY_VARIABLE}, and a tag such as 1.2 in --tag or {TAG_VARIABLE}"
+        )
 
 
-def _text(flag: str, place: str, load: Any) -> str:
+def _text(flag: str, given: str, load: Any) -> str:
+    place = folder_or_s3(given, flag)
     if place.startswith("s3://"):
         return place
-    text: str = load(Path(place)).text
+    from pipelines.spec_key import text_for_cluster
+
+    text = text_for_cluster(load(Path(place)), place)
     most = MOST_ARGUMENT_BYTES - _BESIDE_THE_SPEC_BYTES
     # Kubeflow Pipelines writes text unchanged, except for characters that JSON must escape.
     if (size := len(json.dumps(text, ensure_ascii=False).encode())) > most:

@@ -4,12 +4,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from frcnn.errors import UsageError
+
 # Documented in docs/pipeline.md. The conformance tests check the compiled YAML against these releases.
 OLDEST, NEWEST = (2, 15), (2, 17)
 # Older than the tested releases, without known incompatibilities.
 _OLDEST_WITHOUT_FAULTS = (2, 14)
 # Field of the API server's response, its name in the UI server's response, and the UI's own release.
 _KEYS = ("tag_name", "apiServerTagName", "frontendTagName")
+_RELEASE = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
 
 def release(health: Mapping[str, Any]) -> tuple[int, ...] | None:
@@ -22,10 +25,34 @@ def release(health: Mapping[str, Any]) -> tuple[int, ...] | None:
         Release such as (2, 15, 0). `None` if it is not reported, as by custom builds.
     """
     for key in _KEYS:
-        found = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", str(health.get(key) or ""))
-        if found:
-            return tuple(int(part) for part in found.groups() if part is not None)
+        if found := _RELEASE.match(str(health.get(key) or "")):
+            return _numbers(found)
     return None
+
+
+def given(text: str) -> tuple[int, ...]:
+    """Parses the value of `--server_release`.
+
+    Args:
+        text: Release such as 2.16 or 2.16.1.
+
+    Returns:
+        Release such as (2, 16).
+
+    Raises:
+        UsageError: The text is no release, or one that cannot run the pipeline.
+    """
+    found = _RELEASE.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(f"--server_release {text}: expected the release of the server, such as 2.16")
+    line, refused = objection(_numbers(found))
+    if refused:
+        raise UsageError(f"--server_release {text}: {line}")
+    return _numbers(found)
+
+
+def _numbers(found: re.Match[str]) -> tuple[int, ...]:
+    return tuple(int(part) for part in found.groups() if part is not None)
 
 
 def objection(found: tuple[int, ...] | None) -> tuple[str, bool]:

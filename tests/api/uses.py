@@ -1,4 +1,4 @@
-"""What callers write, for mypy --strict; nothing here is run. An ignored error has to be one."""
+"""Code of callers, checked by mypy --strict and never run. Each ignored error must be one."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -47,11 +47,15 @@ exported = frcnn.export(result.model, data_type="int8", int8=frcnn.Int8(cal_imag
 assert_type(exported, frcnn.ExportResult)
 assert_type(frcnn.compare(exported.model, result.model, "shots").ok, bool)
 assert_type(frcnn.convert(frcnn.ConvertSpec.load("kitti.txt"), "records/set"), frcnn.ConvertResult)
+assert_type(frcnn.data_report(["train", Path("val")], spec=spec).findings, tuple[frcnn.Finding, ...])
+assert_type(frcnn.new_spec("kitti", "runs/first", goal="edge").conversions, tuple[tuple[Path, Path], ...])
+assert_type(frcnn.convert_labels("kitti", "coco", "coco").losses, tuple[str, ...])
 
 frcnn.load("model.onnx", runtime="torch")  # type: ignore[arg-type]
 frcnn.load("model.onnx", None)  # type: ignore[call-arg]
 detector.predict(3.0)  # type: ignore[arg-type]
 detector.predict(["a.png"])  # type: ignore[arg-type]
 frcnn.train(spec, "results", on_epoch=lambda: None)  # type: ignore[arg-type, misc]
+frcnn.convert_labels("kitti", "csv", "csv")  # type: ignore[arg-type]
 frcnn.export("m.keras", data_type="int4")  # type: ignore[arg-type]
 frcnn.Detection(xyxy=(0.0, 0.0, 1.0, 1.0), score=0.5, class_id=0)  # type: ignore[call-arg]

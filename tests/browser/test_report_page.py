@@ -1,4 +1,4 @@
-"""The report in a real browser: no errors, accessible, readable in light and dark and on a narrow screen."""
+"""The reports in a real browser: no errors, accessible, readable in light and dark and on a narrow screen."""
 
 import os
 import shutil
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+import frcnn
+from tests.support.planted_faults import clean_set, plant_bad_labels, plant_leak, plant_missing_class
 from tests.support.report_page import write_page
 
 pytestmark = pytest.mark.browser
@@ -42,13 +44,25 @@ def browser(tmp_path_factory):
     driver.quit()
 
 
-@pytest.fixture(params=["light", "dark"])
-def page(request, browser, tmp_path):
-    write_page(tmp_path / "report.html", compared=True)
-    feature = {"name": "prefers-color-scheme", "value": request.param}
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """An evaluation, and the report of a data set with faults of several kinds."""
+    folder = tmp_path_factory.mktemp("pages")
+    write_page(folder / "evaluation.html", compared=True)
+    root = clean_set(folder / "set")
+    for plant in (plant_leak, plant_missing_class, plant_bad_labels):
+        plant(root)
+    report = frcnn.data_report(root, folder / "data")
+    return {"evaluation": folder / "evaluation.html", "data": report.page}
+
+
+@pytest.fixture(params=[(name, scheme) for name in ("evaluation", "data") for scheme in ("light", "dark")])
+def page(request, browser, pages):
+    name, scheme = request.param
+    feature = {"name": "prefers-color-scheme", "value": scheme}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
     browser.set_window_size(1200, 900)
-    browser.get((tmp_path / "report.html").as_uri())
+    browser.get(pages[name].as_uri())
     return browser
 
 
@@ -79,6 +93,30 @@ def test_every_picture_is_there(page):
     broken = "return [...document.images].filter(each => !each.complete || !each.naturalWidth).length"
     assert page.execute_script("return document.images.length") > 0
     assert page.execute_script(broken) == 0
+
+
+def test_tables_fit_at_1280_px(page):
+    page.set_window_size(1280, 900)
+    wide = "return [...document.querySelectorAll('.scroll')].map(each => each.scrollWidth - each.clientWidth)"
+    assert set(page.execute_script(wide)) == {0}
+
+
+def test_no_number_or_column_name_is_broken_into_lines_at_1280_px(page):
+    page.set_window_size(1280, 900)
+    high = "[...document.querySelectorAll('td, thead th')].map(each => each.clientHeight)"
+    assert page.execute_script(f"return Math.max(...{high})") < 60
+
+
+def test_captions_of_tables_fit_on_a_phone(page):
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True},
+    )
+    right = "[...document.querySelectorAll('p, h2, figcaption')].map(e => e.getBoundingClientRect().right)"
+    try:
+        assert page.execute_script(f"return Math.max(...{right})") <= 390
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_a_narrow_screen_scrolls_tables_and_not_the_page(page):

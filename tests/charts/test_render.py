@@ -183,6 +183,30 @@ def test_argo_cd_treats_jobs_as_hooks(objects):
             assert annotations["argocd.argoproj.io/hook-delete-policy"] == "BeforeHookCreation"
 
 
+def test_where_the_cluster_cannot_be_looked_at_a_random_key_is_refused(render_blind):
+    from helm_python.errors import HelmError
+
+    with pytest.raises(HelmError, match=r"s3.secretKey is needed, because this chart is rendered without"):
+        render_blind({"s3Server": {"enabled": True}})
+    given = {"s3Server": {"enabled": True}, "s3": {"secretKey": "given"}}
+    first, second = render_blind(given), render_blind(given)
+    assert first == second
+    assert decoded(find(first, "Secret", "frcnn-s3"))["secretkey"] == "given"
+
+
+def test_where_the_cluster_cannot_be_looked_at_the_steps_own_secret_has_to_be_named(render_blind):
+    from helm_python.errors import HelmError
+
+    endpoint = {"endpoint": "http://seaweedfs.kubeflow:9000"}
+    message = "keys of secret mlpipeline-minio-artifact cannot be copied, .* set s3.existingSecret=frcnn-s3"
+    with pytest.raises(HelmError, match=message):
+        render_blind({"s3": {**endpoint, "existingSecret": "mlpipeline-minio-artifact"}})
+    objects = render_blind({"s3": {**endpoint, "existingSecret": "frcnn-s3"}})
+    assert [each for each in objects if each["kind"] == "Secret"] == []
+    for _, template in pods_of(objects):
+        assert "'name': 'frcnn-s3'" in str(template)
+
+
 def test_pull_secrets_are_on_every_account(render):
     objects = render("multi-user-values.yaml")
     accounts = [each for each in objects if each["kind"] == "ServiceAccount"]
@@ -316,6 +340,27 @@ BAD = {
     "no endpoint": ({"s3": {"endpoint": ""}}, "s3.endpoint is needed"),
     "no keys": ({"s3": {"existingSecret": ""}}, "s3.existingSecret, or s3.accessKey, is needed"),
     "no pipeline": ({"publish": {"enabled": True}}, "publish.pipeline is needed"),
+    "region": ({"s3": {"region": "eu 1"}}, "region"),
+    "registry with a scheme": ({"images": {"registry": "https://my.registry/team"}}, "registry"),
+    "two sources of keys": ({"s3": {"accessKey": "a"}}, "s3.existingSecret is keys, but s3.accessKey or"),
+    "two S3 servers": ({"s3Server": {"enabled": True}}, "s3Server.enabled runs an S3 server of its own, but"),
+    "one account for all": (
+        {"serviceAccounts": {"launcher": "frcnn", "training": "frcnn"}},
+        "launcher, training and publish need three names",
+    ),
+    "key of two lines": ({"modelKey": {"value": "a\nb\n"}}, "modelKey.value has several lines"),
+    "schedule of nothing": (
+        {"publish": {"recurring": {"enabled": True, "parameters": {"data": "d"}}}},
+        "publish.recurring.enabled needs publish.enabled",
+    ),
+    "schedule without data": (
+        {"publish": {"enabled": True, "pipeline": "a: b", "recurring": {"enabled": True}}},
+        "publish.recurring.parameters is empty",
+    ),
+    "Sunday as 7": (
+        {"publish": {"recurring": {"cron": "0 0 2 * * 5-7"}}},
+        "publish.recurring.cron is '0 0 2 . . 5-7': Kubeflow counts weekdays from 0",
+    ),
 }
 
 

@@ -49,3 +49,22 @@ def test_a_folder_that_holds_no_model_is_an_error_that_names_it(tmp_path, capsys
     (tmp_path / "other").mkdir()
     assert compare.main(["--mean-ap", "0.5", "--published", str(tmp_path / "other")]) == 1
     assert f"{tmp_path / 'other'} contains no metrics.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("uri", ["gs://models/kitti", "abfs://c/kitti"])
+def test_a_place_on_another_kind_of_store_is_refused_since_it_would_be_lost_with_the_pod(
+    uri, tmp_path, place, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert compare.main(["--mean-ap", "0.5", "--published", uri]) == 2
+    words = ("--exported", tmp_path / "exported", "--report", tmp_path / "report", "--published", uri)
+    assert publish.main([*map(str, words)]) == 2
+    assert (
+        f"--published {uri}: unsupported URI; expected s3://bucket/prefix or a folder"
+        in capsys.readouterr().err
+    )
+    assert not (tmp_path / uri.partition(":")[0]).exists() and not list(tmp_path.glob("*:*"))
+
+
+def test_blanks_around_a_place_are_not_part_of_it(tmp_path, place):
+    assert verdict(tmp_path, 0.3, "--published", f" {place}\n") == "false"

@@ -18,7 +18,11 @@ PATH = [str(ROOT / "shared" / "src"), str(ROOT)]
 OTHERS = {"train": ("retrain",), "evaluate": ("evaluate_retrained",)}
 DEFINITIONS = [(step, name) for step in STEPS for name in (step, *OTHERS.get(step, ()))]
 # In place of --records-uri, for people who run the script by hand; and those of a trial, for Katib's jobs.
-BY_HAND = {"train": {"--records", "--space", "--choice", "--report-metric"}}
+BY_HAND = {
+    "train": {"--records", "--space", "--choice", "--report-metric"},
+    "evaluate": {"--records"},
+    "export": {"--records"},
+}
 # The image that a step runs in, if it is neither its own nor that of `publish`.
 HOLDERS = {"tune": "train"}
 
@@ -33,7 +37,7 @@ def container(step, name):
 
 
 def flags_of_definition(step, name):
-    return {word for word in container(step, name)["args"] if word.startswith("--")}
+    return {word.partition("=")[0] for word in container(step, name)["args"] if word.startswith("--")}
 
 
 @pytest.mark.parametrize("step", STEPS)

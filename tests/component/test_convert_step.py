@@ -34,7 +34,7 @@ def test_a_folder_without_a_spec_becomes_records_with_a_fold_held_out_and_no_ten
     data = write_data(tmp_path / "data", images=10)
     done = run(
         "--data", data, "--records", tmp_path / "records", "--data-version", "v1",
-        "--executor-input", json.dumps(executor_input(tmp_path)),
+        "--page", tmp_path / "page.html", "--executor-input", json.dumps(executor_input(tmp_path)),
         check_modules="assert 'tensorflow' not in sys.modules",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -44,6 +44,8 @@ def test_a_folder_without_a_spec_becomes_records_with_a_fold_held_out_and_no_ten
     answer = json.loads((tmp_path / "executor_output.json").read_text())["artifacts"]
     assert answer["metrics"]["artifacts"][0]["metadata"]["images"] == 10
     assert answer["records"]["artifacts"][0]["metadata"]["data_version"] == "v1"
+    page = (tmp_path / "page.html").read_text()
+    assert "<h1>Data report</h1>" in page and "fold 0" in page and "data:image/jpeg" in page
 
 
 def test_a_missing_folder_is_an_error_that_names_it_and_leaves_no_answer(tmp_path):

@@ -58,7 +58,8 @@ def test_the_runs_end_is_posted_as_json(webhook):
 
 
 def test_without_a_flag_the_url_of_the_secret_is_used(webhook, monkeypatch):
-    monkeypatch.setenv("FRCNN_WEBHOOK", url(webhook))
+    # With the line break of the file that the secret was made from.
+    monkeypatch.setenv("FRCNN_WEBHOOK", f"{url(webhook)}\n")
     assert notify.main(["--status", '{"state": "SUCCEEDED", "pipelineJobResourceName": "r"}']) == 0
     assert [body["text"] for _, _, body in webhook.got] == ["frcnn run r: SUCCEEDED"]
 

@@ -6,8 +6,9 @@ import time
 import pytest
 
 from components.train import main as train
-from components.train.places import as_s3
 from frcnn import gpus
+from frcnn.errors import UsageError
+from frcnn.steps.places import as_s3, folder_or_s3
 from tests.pipeline.tiny import SPEC
 
 
@@ -34,6 +35,21 @@ def test_a_promised_gpu_that_is_not_there_ends_the_step_in_its_first_second(tmp_
         (("--records-uri", "gs://bucket/records"), 2, "--records-uri gs://bucket/records: unsupported URI"),
         (("--records-uri", "/nowhere/records"), 1, "--records-uri /nowhere/records: no such folder"),
         (("--records-uri", "s3://b/r", "--gpus", "-1"), 2, "--gpus -1: expected 0 or 1"),
+        (
+            ("--records-uri", "s3://b/r", "--gpus-per-worker", "4"),
+            2,
+            "4: only for several workers. Set num_workers",
+        ),
+        (
+            ("--records-uri", "s3://b/r", "--num-workers", "2", "--gpus", "1"),
+            2,
+            "--gpus 1: only for one worker",
+        ),
+        (
+            ("--records-uri", "s3://b/r", "--checkpoints", "gs://b/c"),
+            2,
+            "--checkpoints gs://b/c: unsupported URI",
+        ),
     ],
 )
 def test_records_that_cannot_be_read_are_named(words, code, message, tmp_path, caplog):
@@ -52,6 +68,24 @@ def test_records_that_cannot_be_read_are_named(words, code, message, tmp_path, c
 )
 def test_artifacts_on_s3_have_one_name(uri, expected):
     assert as_s3(uri) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (" s3://bucket/a/\n", "s3://bucket/a"),
+        ("minio://bucket/a", "s3://bucket/a"),
+        (" /volume/a", "/volume/a"),
+        ("", ""),
+    ],
+)
+def test_a_place_is_a_folder_or_on_s3(given, expected):
+    assert folder_or_s3(given, "--published") == expected
+
+
+def test_a_place_of_another_kind_is_refused_since_it_would_be_lost_with_the_pod():
+    with pytest.raises(UsageError, match="--published gs://b/model: unsupported URI; expected s3://"):
+        folder_or_s3("gs://b/model", "--published")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What each release of Kubeflow Pipelines' backend makes of a compiled pipeline: a double of its own making.
+"""Test double of Kubeflow Pipelines' backend: resolves a compiled pipeline as each release does.
 
 The facts are those of github.com/kubeflow/pipelines at the tags 2.15.0, 2.16.1 and 2.17.0, files below
 backend/src/v2; the code is this project's. What is followed, and where it stands there:
@@ -41,18 +41,21 @@ _TYPES = {
 
 
 class BackendError(Exception):
-    """What the driver of a step, or its launcher, ends with."""
+    """Error of the driver or the launcher of a step."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Release:
-    """What sets releases apart.
+    """Differences between releases.
 
     Attributes:
         name: The release.
         driver_resolves: Whether the driver resolves arguments, IfPresent among them, before the launcher.
         fills_defaults: Whether inputs that are left out get the component's default before that.
         sees_artifacts: Whether IfPresent is true for artifacts that are given.
+        hardens: Whether containers get the security context of compiler/argocompiler/security_context.go,
+            and the pipeline may add to it (driver/k8s.go). Before, it is an unknown field, which the
+            compiler refuses.
         tells_success: Whether the end of a nested pipeline's tasks reaches the pipeline around it
             (metadata/client.go, UpdateDAGExecutionsState), so that an exit handler is told of success.
     """
@@ -61,13 +64,14 @@ class Release:
     driver_resolves: bool
     fills_defaults: bool = False
     sees_artifacts: bool = False
+    hardens: bool = True
     tells_success: bool = True
 
 
 RELEASES = {
     each.name: each
     for each in (
-        Release("2.15.0", driver_resolves=False, tells_success=False),
+        Release("2.15.0", driver_resolves=False, hardens=False, tells_success=False),
         Release("2.16.1", driver_resolves=False, tells_success=False),
         Release("2.17.0", driver_resolves=True),
         Release("2.17.1", driver_resolves=True, fills_defaults=True, sees_artifacts=True),
@@ -77,7 +81,7 @@ RELEASES = {
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """What runs in the end.
+    """Container of a step, completely resolved.
 
     Attributes:
         task: Key of the task.
@@ -90,6 +94,7 @@ class Step:
         volumes: Mount paths and what is mounted.
         node_selector: Labels of nodes.
         tolerations: Tolerations.
+        security_context: Of the container.
         retry: Argo's retry strategy.
         cached: Whether its outputs may be reused.
     """
@@ -104,6 +109,7 @@ class Step:
     volumes: dict[str, Any]
     node_selector: dict[str, str]
     tolerations: list[dict[str, Any]]
+    security_context: dict[str, Any]
     retry: dict[str, Any]
     cached: bool
 
@@ -275,6 +281,7 @@ class Backend:
             volumes={each["mountPath"]: _volume(each) for each in kubernetes.get("emptyDirMounts", ())},
             node_selector=dict(kubernetes.get("nodeSelector", {}).get("labels", {})),
             tolerations=list(kubernetes.get("tolerations", ())),
+            security_context=_security(self.release, kubernetes),
             retry=_retry(task.get("retryPolicy")),
             cached=bool(task.get("cachingOptions", {}).get("enableCache")),
         )
@@ -315,7 +322,7 @@ class Backend:
 
 
 def placeholders(executor_input: Mapping[str, Any]) -> dict[str, str]:
-    """What the launcher replaces, but for the executor input itself."""
+    """Returns the placeholders that the launcher replaces, except the executor input."""
     inputs, outputs = executor_input["inputs"], executor_input["outputs"]
     found = {}
     for kind, artifacts in (("inputs", inputs["artifacts"]), ("outputs", outputs.get("artifacts", {}))):
@@ -331,7 +338,7 @@ def placeholders(executor_input: Mapping[str, Any]) -> dict[str, str]:
 
 
 def local_path(uri: str) -> str:
-    """Where a step finds an artifact."""
+    """Returns the path at which a step finds an artifact."""
     for scheme, folder in (("minio://", "/minio/"), ("s3://", "/s3/"), ("gs://", "/gcs/")):
         if uri.startswith(scheme):
             return folder + uri.removeprefix(scheme)
@@ -449,6 +456,23 @@ def _environment(container: Mapping[str, Any], kubernetes: Mapping[str, Any]) ->
 
 def _volume(mount: Mapping[str, Any]) -> dict[str, str]:
     return {"emptyDir": mount.get("medium", ""), "sizeLimit": mount.get("sizeLimit", "")}
+
+
+def _security(release: Release, kubernetes: Mapping[str, Any]) -> dict[str, Any]:
+    given = kubernetes.get("securityContext", {})
+    if not release.hardens:
+        if given:
+            raise BackendError('failed to unmarshal kubernetes config: unknown field "securityContext"')
+        return {}
+    fixed = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    # 64 bit numbers are text in protobuf's JSON.
+    return fixed | {
+        name: int(value) if isinstance(value, str) else value for name, value in sorted(given.items())
+    }
 
 
 def _retry(policy: Mapping[str, Any] | None) -> dict[str, Any]:

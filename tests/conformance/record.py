@@ -32,7 +32,7 @@ BEST_SPEC = "random_seed: 43\n"
 
 
 def outputs(step: Step) -> dict[str, Any]:
-    """What a step that went well leaves in its output parameters."""
+    """Returns the output parameters of a successful step."""
     records = step.executor_input["outputs"].get("artifacts", {}).get("records")
     known = {
         "records_uri": records["artifacts"][0]["uri"] if records else "",
@@ -52,7 +52,7 @@ def walked(release: Release, path: Path = YAML, **parameters: Any) -> Backend:
 
 
 def record(release: Release) -> str:
-    """What a release makes of the checked-in pipeline, as it is kept."""
+    """Returns the record of a release for the checked-in pipeline."""
     steps = [dataclasses.asdict(step) for step in walked(release).steps]
     content = {"release": release.name, "parameters": PARAMETERS, "steps": steps}
     return json.dumps(content, indent=1, sort_keys=True) + "\n"

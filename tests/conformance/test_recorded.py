@@ -1,4 +1,4 @@
-"""What each release of the backend makes of the checked-in pipeline, step by step."""
+"""Recorded results of the checked-in pipeline, for each release of the backend and each step."""
 
 import importlib
 import json
@@ -95,14 +95,20 @@ def test_scripts_get_the_values_that_the_run_was_given(release):
     first, second = args["evaluate"], args["evaluate retrained"]
     assert (first.minimum_map, first.baseline_map, first.former) == (0.25, None, None)
     assert (second.minimum_map, second.baseline_map, second.tolerance) == (0.25, MEAN_AP, 0.00001)
-    assert (first.records, second.former) == (
-        Path(f"{ROOT}/convert/salt/records"),
-        Path(f"{ROOT}/evaluate/salt/report"),
-    )
+    assert second.former == Path(f"{ROOT}/evaluate/salt/report")
+    for name in ("evaluate", "evaluate retrained", "export"):
+        assert (args[name].records, args[name].records_uri) == (None, f"{URI}/convert/salt/records")
     assert (args["prune"].granularity, args["prune"].minimum_filters, args["prune"].threshold) == (8, 16, 0.1)
     assert (args["compare"].mean_ap, args["compare"].published) == (MEAN_AP, "s3://models/kitti")
     assert args["publish"].report == Path(f"{ROOT}/evaluate-retrained/salt/report")
     assert args["notify"].webhook == PARAMETERS["webhook"]
+
+
+@releases
+def test_no_pod_gets_a_copy_of_the_records_which_the_launcher_makes_of_input_artifacts(release):
+    inputs = {step.name: set(step.executor_input["inputs"]["artifacts"]) for step in walked(release).steps}
+    assert "records" not in set.union(*inputs.values())
+    assert inputs["evaluate retrained"] == {"model", "former"}
 
 
 @releases

@@ -36,7 +36,7 @@ def store(s3):
 
 @pytest.fixture(scope="module")
 def records(store, tmp_path_factory):
-    """Where convert's records are kept on S3."""
+    """Returns the S3 location of convert's records."""
     folder = tmp_path_factory.mktemp("records")
     data = write_data(folder / "data")
     command = [sys.executable, "-m", "components.convert.main", "--data", data, "--records", folder / "out"]

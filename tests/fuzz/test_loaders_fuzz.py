@@ -93,7 +93,7 @@ def whole_file(kind: str, folder: Path) -> bytes:
 
 
 def attempt_on(kind: str, whole: bytes, folder: Path):
-    """What one mutated file comes to; anything but layers and a ModelError that names it is an error."""
+    """Loads a mutated file. Anything except layers or a ModelError that names the file is an error."""
     path = folder / f"mutated{kind}"
 
     def attempt(number: int) -> str:

@@ -8,7 +8,7 @@ from helm_python.errors import HelmError
 from kubernetes import client
 
 from tests.charts.conftest import CHART, VALUE_SETS
-from tests.kube.control_plane import decoded, found, wait_until
+from tests.kube.control_plane import decoded
 
 pytestmark = [pytest.mark.kube, pytest.mark.timeout(600)]
 
@@ -114,34 +114,15 @@ def test_a_second_release_in_the_namespace_is_refused_with_a_sentence(helm, name
         helm.install(CHART, "other", SERVER, namespace=namespace)
 
 
-@pytest.fixture
-def argo_cd(plane):
-    """A cluster that has Argo CD, as far as its API shows."""
-    names = {
-        "plural": "applications",
-        "singular": "application",
-        "kind": "Application",
-        "listKind": "ApplicationList",
-    }
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    version = {"name": "v1alpha1", "served": True, "storage": True, "schema": schema}
-    definitions = client.ApiextensionsV1Api(plane.admin)
-    name = "applications.argoproj.io"
-    plane.apply(
-        {
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {"name": name},
-            "spec": {"group": "argoproj.io", "scope": "Namespaced", "names": names, "versions": [version]},
-        }
-    )
-    resources = client.CustomObjectsApi(plane.admin)
-    wait_until(lambda: found(resources.list_cluster_custom_object, "argoproj.io", "v1alpha1", "applications"))
-    yield
-    definitions.delete_custom_resource_definition(name)
+def test_helm_keeps_the_random_key_of_the_first_installation(helm, core, namespace):
+    helm.install(CHART, "vision", SERVER, namespace=namespace)
+    first = decoded(core.read_namespaced_secret("frcnn-s3", namespace))
+    helm.upgrade(CHART, "vision", SERVER, namespace=namespace)
+    assert decoded(core.read_namespaced_secret("frcnn-s3", namespace)) == first
 
 
-def test_a_random_key_is_refused_where_argo_cd_would_make_another_at_each_sync(argo_cd, helm, namespace):
-    with pytest.raises(HelmError, match=r"s3.secretKey is needed on a cluster with Argo CD"):
-        helm.install(CHART, "vision", SERVER, namespace=namespace)
-    helm.install(CHART, "vision", {**SERVER, "s3": {"secretKey": "given"}}, namespace=namespace)
+def test_helm_makes_the_namespace_and_looks_into_it(helm, core, plane, namespace):
+    """The look at the cluster comes before the namespace."""
+    other = f"{namespace}-new"
+    helm.install(CHART, "vision", SERVER, namespace=other, create_namespace=True)
+    assert len(decoded(core.read_namespaced_secret("frcnn-s3", other))["secretkey"]) == 40

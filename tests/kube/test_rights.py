@@ -90,7 +90,7 @@ def test_the_training_account_may_do_nothing(installed, as_account, mpijobs):
 
 
 def asked(plane, account, namespace, verb, resource):
-    """What Kubeflow's API server does: a SubjectAccessReview about whoever's token it was shown."""
+    """Sends a SubjectAccessReview for the owner of a token, as Kubeflow's API server does."""
     attributes = {
         "namespace": namespace,
         "verb": verb,

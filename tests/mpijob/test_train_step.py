@@ -60,7 +60,7 @@ def environment(server, double, tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def records(server, tmp_path_factory):
-    """What convert wrote, as Kubeflow keeps it on S3; its folder here and its URI there."""
+    """Provides the output of convert: its local folder, and its URI on S3 as in Kubeflow."""
     folder = tmp_path_factory.mktemp("records")
     data = write_data(folder / "data")
     command = [sys.executable, "-m", "components.convert.main", "--data", data, "--records", folder / "out"]

@@ -1,4 +1,4 @@
-"""What a cluster refuses or cannot do: one line with name and remedy, the job deleted, exit code 1."""
+"""Refusals and failures of a cluster: one line with name and remedy, the job deleted, exit code 1."""
 
 import dataclasses
 import time

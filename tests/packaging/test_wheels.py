@@ -8,6 +8,7 @@ import venv
 import zipfile
 from pathlib import Path
 
+import onnx
 import pytest
 import yaml
 
@@ -21,23 +22,7 @@ ROOT = Path(__file__).parents[2]
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The wheels of both distributions, by name."""
     folder = tmp_path_factory.mktemp("wheels")
-    copy = tmp_path_factory.mktemp("checkout")
-    tracked = subprocess.run(
-        ["git", "ls-files", "-z", "--", "shared", "pipelines", "components", "LICENSE"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
-    # Built from a copy, because setuptools leaves build folders next to the sources.
-    subprocess.run(
-        ["tar", "--create", "--null", "--files-from=-", f"--file={copy}/files.tar"],
-        cwd=ROOT,
-        input=tracked.stdout,
-        check=True,
-    )
-    subprocess.run(["tar", "--extract", f"--file={copy}/files.tar"], cwd=copy, check=True)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*command, "--wheel-dir", str(folder), "./shared", "./pipelines"], cwd=copy, check=True)
+    subprocess.run([ROOT / "scripts/build_wheels.sh", sys.executable, folder], check=True)
     return {path.name.split("-")[0]: path for path in folder.glob("*.whl")}
 
 
@@ -80,7 +65,7 @@ def test_wheels_hold_schemas_templates_the_compiled_pipeline_and_the_license(whe
         "frcnn/py.typed",
         "frcnn/spec/experiment.proto",
         "frcnn/evaluation/templates/report.html.jinja",
-        "frcnn/demo/experiment_template.txt",
+        "frcnn/spec_writing/experiment_template.txt",
     } <= names["frcnn"]
     assert "pipelines/compiled/faster_rcnn.yaml" in names["frcnn_pipelines"]
     assert "components/train/main.py" in names["frcnn_pipelines"]
@@ -102,6 +87,19 @@ def test_installed_commands_do_what_those_of_the_checkout_do(installed: Path, tm
     _run([installed / "frcnn", "pipeline", "compile", "-o", "compiled"], tmp_path)
     compiled = next((tmp_path / "compiled").glob("faster_rcnn.yaml"))
     assert compiled.read_text() == (ROOT / "pipelines" / "compiled" / "faster_rcnn.yaml").read_text()
+
+
+@pytest.mark.slow
+def test_the_installed_demo_runs_the_whole_pipeline_outside_of_the_checkout(
+    installed: Path, tmp_path: Path
+) -> None:
+    size = ("--images", "12", "--height", "128", "--width", "128")
+    _run([installed / "frcnn", "demo-data", "-o", "data", *size], tmp_path)
+    said = _run([installed / "frcnn", "demo", "--data", "data", "-o", "mine", "--epochs", "1"], tmp_path)
+    exported = tmp_path / "mine/run/latest/export/exported/model.onnx"
+    assert onnx.load(exported).producer_name == "frcnn"
+    assert "spec:    mine/specs/experiment.txt" in said
+    assert len(list((tmp_path / "mine/annotated").glob("*.jpg"))) == 2
 
 
 def test_chart_images_and_distributions_have_one_version() -> None:

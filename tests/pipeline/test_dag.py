@@ -145,7 +145,7 @@ def test_each_step_gets_what_it_works_on(tmp_path, stand_ins):
     assert (evaluate.minimum_map, evaluate.baseline_map) == (0.4, None)
     assert (prune.model, prune.threshold) == (artifact(steps, "train", "model"), 0.25)
     assert (retrain.start_from, retrain.epochs) == (artifact(steps, "prune", "pruned"), 5)
-    assert (again.model, again.records) == (artifact(steps, "retrain", "model"), records)
+    assert (again.model, again.records_uri) == (artifact(steps, "retrain", "model"), str(records))
     assert (again.minimum_map, again.baseline_map, again.tolerance) == (0.4, 0.5, 0.02)
     assert (export.model, export.precision) == (artifact(steps, "retrain", "model"), "fp16")
     assert (evaluate.former, again.former) == (None, artifact(steps, "evaluate", "report"))
@@ -155,7 +155,7 @@ def test_each_step_gets_what_it_works_on(tmp_path, stand_ins):
     assert workers == [(2, 1, 4, 1)] * 2
     assert [each.precision for each in (train, retrain)] == ["mixed"] * 2
     assert prune.target_params == 0.4
-    assert (export.records, compare.mean_ap) == (records, 0.5)
+    assert (export.records_uri, compare.mean_ap) == (str(records), 0.5)
     assert notify.webhook == "http://localhost:1/hook"
     assert json.loads(notify.status)["state"] == "SUCCEEDED"
     assert {args.spec for _, args in stand_ins.calls if hasattr(args, "spec")} == {"spec {"}

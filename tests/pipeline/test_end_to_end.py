@@ -20,11 +20,11 @@ def finished(tmp_path_factory):
     write_spec(folder / "spec.txt")
     done = pipeline_run(folder, "--minimum_map", "0", "--tolerance", "1", "--prune_threshold", "0.95")
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder, done.stdout, files(folder / "out" / "latest")
+    return folder, done.stdout, files(folder / "out" / "latest"), done.stderr
 
 
 def test_every_artifact_of_every_step_is_there(finished):
-    _, _, found = finished
+    _, _, found, _ = finished
     records = {name for name in found if name.startswith("convert/records/set-fold-")}
     assert len(records) == 8
     # Where each record begins, so that training can read ranges of a shard from a store.
@@ -33,20 +33,22 @@ def test_every_artifact_of_every_step_is_there(finished):
 
 
 def test_the_summary_names_every_artifact_where_it_lies(finished):
-    folder, out, _ = finished
+    folder, out, _, _ = finished
     latest = folder / "out" / "latest"
     for name in ("convert/records", "train/model", "prune/pruned", "retrain/model", "export/exported"):
         assert f": {latest / name}\n" in out
 
 
-def test_the_pipeline_itself_takes_less_than_five_seconds(finished):
-    _, out, _ = finished
-    (beside,) = re.findall(r"\(([\d.]+) s outside the steps\)", out)
-    assert float(beside) < 5.0
+def test_the_pipeline_itself_computes_for_less_than_five_seconds(finished):
+    """By the CPU's clock: by the wall's, it waits for whatever else the machine does."""
+    _, out, _, said = finished
+    (seconds,) = re.findall(r"CPU seconds of the pipeline itself: ([\d.]+)", said)
+    assert float(seconds) < 5.0
+    assert re.search(r"\([\d.]+ s outside the steps\)", out)
 
 
 def test_records_hold_their_images(finished):
-    folder, _, _ = finished
+    folder, _, _, _ = finished
     shards = sorted((folder / "out" / "latest" / "convert" / "records").glob("set-fold-*"))
     assert sum(len(list(read_records(shard))) for shard in shards) == 10
     assert sum(shard.stat().st_size for shard in shards) > sum(
@@ -55,7 +57,7 @@ def test_records_hold_their_images(finished):
 
 
 def test_the_exported_model_is_the_pruned_one(finished):
-    folder, _, _ = finished
+    folder, _, _, _ = finished
     latest = folder / "out" / "latest"
     parameters = json.loads((latest / "prune" / "pruned" / "pruning.json").read_text())["params"]
     assert parameters["after"] < 0.97 * parameters["before"]
@@ -64,7 +66,7 @@ def test_the_exported_model_is_the_pruned_one(finished):
 
 
 def test_a_minimum_that_is_missed_stops_the_run_reusing_what_is_done(finished):
-    folder, _, _ = finished
+    folder, _, _, _ = finished
     done = pipeline_run(folder, "--minimum_map", "1", "--tolerance", "1", "--prune_threshold", "0.95")
     assert done.returncode == 1
     assert "nothing exported: mAP" in done.stderr

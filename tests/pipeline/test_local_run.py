@@ -1,4 +1,4 @@
-"""What is around a local run: fingerprints for its cache, links to its artifacts, the verdict."""
+"""Surroundings of a local run: fingerprints for its cache, links to its artifacts, its result."""
 
 import os
 from pathlib import Path

@@ -48,7 +48,7 @@ def run_here(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_at_every_kill_the_next_run_ends_with_the_same_artifacts(tmp_path):
+def test_at_every_kill_the_next_run_ends_with_the_same_artifacts(tmp_path, record_property):
     prepared, server_files = tmp_path / "prepared", tmp_path / "server"
     server_files.mkdir()
     run_here(prepared)
@@ -60,7 +60,7 @@ def test_at_every_kill_the_next_run_ends_with_the_same_artifacts(tmp_path):
 
     with kill_server(run_here, server_files) as server:
         tried = each_kill(server, prepared, tmp_path / "work", check, equal=linked)
-    print(f"{tried} points")
+    record_property("kill points", tried)
     assert tried > 20
 
 

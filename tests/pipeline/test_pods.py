@@ -9,13 +9,13 @@ import yaml
 from frcnn.errors import UsageError
 from pipelines import pods
 from pipelines.compile import compile_all
-from pipelines.remote import package
-from tests.conformance.backend import RELEASES
+from pipelines.remote import package, versions
+from tests.conformance.backend import RELEASES, BackendError
 from tests.conformance.record import walked
 
 VARIABLES = (
     *(pods.NODE_SELECTOR_VARIABLE, pods.TOLERATION_VARIABLE),
-    *(pods.STORAGE_VARIABLE, pods.PULL_SECRET_VARIABLE),
+    *(pods.STORAGE_VARIABLE, pods.PULL_SECRET_VARIABLE, pods.NON_ROOT_VARIABLE),
 )
 FLAGS = [
     *("--node_selector", "kubernetes.io/arch=amd64", "--node_selector", "retrain@pool=gpu"),
@@ -27,7 +27,7 @@ FLAGS = [
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    for name in VARIABLES:
+    for name in (*VARIABLES, "FRCNN_REGISTRY", "FRCNN_TAG"):
         # Set and deleted, so that what the flags put there goes at the end.
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
@@ -79,11 +79,70 @@ def test_pods_get_the_secrets_that_their_images_need(compiled):
     assert all(names == ["registry-login"] for names in secrets.values())
 
 
+@pytest.fixture(scope="module")
+def restricted(tmp_path_factory):
+    os.environ[pods.NON_ROOT_VARIABLE] = ""
+    pods.choose_release(versions.given("2.16"))
+    path, *_ = compile_all(tmp_path_factory.mktemp("restricted"))
+    del os.environ[pods.NON_ROOT_VARIABLE]
+    return path
+
+
+@pytest.mark.parametrize("release", ["2.16.1", "2.17.0", "2.17.1"])
+def test_from_216_on_every_pod_meets_the_restricted_standard(restricted, release):
+    steps = walked(RELEASES[release], restricted).steps
+    assert len(steps) == 10
+    for step in steps:
+        assert step.security_context == {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+            "runAsNonRoot": True,
+        }
+
+
+def test_215_refuses_what_was_compiled_for_216_and_takes_what_was_compiled_for_it(restricted):
+    with pytest.raises(BackendError, match='unknown field "securityContext"'):
+        walked(RELEASES["2.15.0"], restricted)
+    assert {str(step.security_context) for step in walked(RELEASES["2.15.0"]).steps} == {"{}"}
+
+
+@pytest.mark.parametrize(
+    ("release", "expected"), [((2, 15, 0), ""), ((2, 16, 0), "1"), ((2, 16), "1"), ((3, 0), "1"), (None, "")]
+)
+def test_a_server_gets_a_security_context_if_it_knows_one(release, expected, monkeypatch):
+    monkeypatch.setenv(pods.NON_ROOT_VARIABLE, "")
+    pods.choose_release(release)
+    assert os.environ[pods.NON_ROOT_VARIABLE] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("new", "--server_release new: expected the release of the server, such as 2.16"),
+        ("2.16-rc", "--server_release 2.16-rc: expected the release"),
+        ("2.13", "--server_release 2.13: Kubeflow Pipelines 2.13 is older than 2.15, the oldest"),
+    ],
+)
+def test_a_release_to_compile_for_has_to_be_one(text, message):
+    with pytest.raises(UsageError, match=message):
+        versions.given(text)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--image_pull_secret", "My Login"], "--image_pull_secret My Login: expected the name of a secret"),
         (["--node_selector", "pool"], "--node_selector pool: expected LABEL=VALUE"),
+        (["--node_selector", "pool=a b"], "--node_selector pool=a b: expected LABEL=VALUE"),
+        (["--node_selector", "my pool=a"], "--node_selector my pool=a: expected LABEL=VALUE"),
+        (["--toleration", "a b:NoSchedule"], "--toleration a b:NoSchedule: expected KEY"),
+        (["--ephemeral_storage", "0.5"], "--ephemeral_storage 0.5: expected a size such as 100Gi"),
+        (
+            ["--registry", "https://my.registry/team"],
+            "https://my.registry/team/frcnn-train:0.1.0: no name of",
+        ),
+        (["--tag", "1 2"], "frcnn-train:1 2: no name of an image"),
         (
             ["--node_selector", "trian@pool=gpu"],
             "--node_selector trian@...: no such step; expected one of compare",
@@ -100,3 +159,18 @@ def test_pods_get_the_secrets_that_their_images_need(compiled):
 def test_what_is_not_understood_is_refused_before_anything_is_compiled(words, message):
     with pytest.raises(UsageError, match=message):
         package.choose_images(parsed(*words))
+
+
+@pytest.mark.parametrize(
+    ("registry", "tag"),
+    [
+        ("localhost:5000", "1.2"),
+        ("My.Registry:443/team-a/vision_x/", "v1.2-rc.1"),
+        ("registry\n", "_x"),
+        ("", ""),
+    ],
+)
+def test_names_of_images_that_registries_take_are_taken(registry, tag, monkeypatch):
+    monkeypatch.setenv("FRCNN_REGISTRY", registry)
+    monkeypatch.setenv("FRCNN_TAG", tag)
+    package.choose_images(parsed())

@@ -14,6 +14,7 @@ import threading
 import urllib.request
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -96,6 +97,45 @@ def test_more_workers_at_least_than_at_most_are_refused_before_anything_is_sent(
     assert kubeflow.runs == []
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--poll", "0"], "--poll 0: expected a number above 0, in seconds"),
+        (["--poll", "-1"], "--poll -1: expected a number above 0, in seconds"),
+        (["--timeout", "0"], "--timeout 0: expected a number above 0, in seconds"),
+        (["--timeout", "nan"], "--timeout nan: expected a number above 0, in seconds"),
+        (["--stalled", "-1"], "--stalled -1: expected 0 or more, in seconds"),
+        (["--namespace", "Team A"], "--namespace Team A: expected the name of a namespace"),
+        (
+            ["--service_account", "My Account"],
+            "--service_account My Account: expected the name of an account",
+        ),
+        (["--data", ""], "--data is empty: expected s3://bucket/prefix"),
+        (["--data", "gs://b/d"], "--data gs://b/d: unsupported URI"),
+        (["--spec", "gs://b/s.txt"], "--spec gs://b/s.txt: unsupported URI"),
+    ],
+)
+def test_flags_that_cannot_be_right_are_named_before_anything_is_sent(kubeflow, spec, words, message, capsys):
+    assert submit(kubeflow, spec, *words) == 2
+    assert message in capsys.readouterr().err
+    assert kubeflow.runs == []
+
+
+def test_line_breaks_at_the_end_of_variables_are_dropped_and_tokens_not_printed(
+    kubeflow, spec, monkeypatch, capsys
+):
+    monkeypatch.setenv("KF_PIPELINES_ENDPOINT", f"{kubeflow.url}/\n")
+    monkeypatch.setenv("KF_PIPELINES_TOKEN", "hush\n")
+    monkeypatch.setenv("KF_PIPELINES_NAMESPACE", "team\n")
+    assert frcnn("submit", "--spec", spec, "--data", "minio://data/kitti/") == 0
+    assert kubeflow.runs[0]["runtime_config"]["parameters"]["data"] == "s3://data/kitti"
+    monkeypatch.setenv("KF_PIPELINES_TOKEN", "hush\nhush")
+    assert frcnn("submit", "--spec", spec, "--data", "s3://data/kitti") == 2
+    said = capsys.readouterr()
+    assert "the token from $KF_PIPELINES_TOKEN is not one line" in said.err
+    assert "hush" not in said.out + said.err
+
+
 def test_images_are_those_of_registry_and_tag():
     """In a process of its own: the steps' definitions read registry and tag when they are imported."""
     code = (
@@ -132,6 +172,21 @@ def test_fields_that_are_set_are_sent_in_the_text_of_the_spec(kubeflow, spec, ca
     assert "did you mean 'num_epochs'?" in capsys.readouterr().err
     assert submit(kubeflow, "s3://specs/kitti.txt", *settings) == 2
     assert len(kubeflow.runs) == 1
+
+
+@pytest.mark.parametrize("command", ["submit", "schedule"])
+def test_no_request_has_the_key_of_a_spec(kubeflow, tmp_path, command, caplog, capsys):
+    path = tmp_path / "sealed.txt"
+    path.write_text(f'# hush\nenc_key: "hush"\n{SPEC}')
+    words = ("--spec", path, "--data", "s3://data/kitti", "--host", kubeflow.url)
+    more = ("--name", "weekly", "--cron", "0 2 * * 0") if command == "schedule" else ()
+    assert frcnn(command, *words, *more) == 0
+    (sent,) = kubeflow.runs if command == "submit" else kubeflow.schedules
+    assert "hush" not in json.dumps(sent)
+    assert 'enc_key: "***"' in sent["runtime_config"]["parameters"]["spec"]
+    said = capsys.readouterr()
+    assert "hush" not in said.out + said.err + caplog.text
+    assert "enc_key is not sent" in said.err + caplog.text
 
 
 def test_a_spec_with_faults_is_not_submitted(kubeflow, tmp_path, capsys):
@@ -224,6 +279,31 @@ def test_whatever_does_not_start_is_named(script, said, kubeflow, spec, capsys):
     kubeflow.script = script
     assert submit(kubeflow, spec, "--wait", "--stalled", "0.1") == 1
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_neither_a_long_poll_nor_a_server_that_is_down_outlasts_the_timeout(down):
+    from frcnn.errors import RunError
+    from pipelines.remote.connection import ServerError
+    from pipelines.remote.follow import follow
+
+    class Asked:
+        namespace = None
+
+        def ask(self, question, what=""):
+            if down:
+                raise ServerError("it is unreachable", None)
+            return SimpleNamespace(state="RUNNING", run_details=None, run_id="run-1")
+
+    now = [0.0]
+
+    def sleep(seconds):
+        now[0] += seconds
+
+    message = "it is unreachable" if down else "has not ended after 45 s and continues"
+    with pytest.raises(RunError, match=message):
+        follow(Asked(), "run-1", {}, poll=600, timeout=45, sleep=sleep, clock=lambda: now[0])
+    assert now[0] == 45
 
 
 def test_the_timeout_tells_of_a_pod_that_has_not_started(kubeflow, spec, capsys):

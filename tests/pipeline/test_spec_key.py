@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE
+from frcnn.errors import UsageError
+from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE, resolve_key
 from frcnn.steps.specs import experiment_given
 from pipelines.local import run
-from pipelines.spec_key import key_environment, key_name, without_key
+from pipelines.spec_key import key_environment, key_name, text_for_cluster, without_key
 from tests.support.task_spec import write_spec
 
 SECRET = "a secret of ours"
@@ -50,6 +51,34 @@ def test_the_key_is_taken_out_however_it_is_written_and_nothing_else_is(text, wa
         before.training_config,
         before.dataset_config,
     )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_cluster_gets_a_mask_which_steps_take_for_no_key(text, way, monkeypatch, caplog):
+    sent = text_for_cluster(experiment_given(f"{way}\n{text}"), "my.txt")
+    assert SECRET not in sent and "an old one" not in sent
+    assert "my.txt: enc_key is not sent" in caplog.text
+    assert SECRET not in caplog.text
+    spec = experiment_given(sent)
+    with pytest.raises(UsageError, match="stands for a key that was hidden; give the key itself"):
+        resolve_key(None, spec.enc_key)
+    monkeypatch.setenv(KEY_VARIABLE, SECRET)
+    assert str(resolve_key(None, spec.enc_key)) == SECRET
+
+
+def test_a_cluster_gets_a_spec_without_a_key_as_it_is(text, caplog):
+    for given in (text, f'# mine\nenc_key: ""\n{text}'):
+        assert text_for_cluster(experiment_given(given), "my.txt") == given
+    assert caplog.text == ""
+
+
+def test_a_cluster_gets_no_key_of_wandb(text):
+    given = text.replace(
+        "training_config {", 'training_config { visualizer { wandb_config { key: "hush" project: "p" } }', 1
+    )
+    sent = text_for_cluster(experiment_given(given), "my.txt")
+    assert "hush" in given and "hush" not in sent
+    assert 'project: "p"' in sent
 
 
 def test_a_spec_without_a_key_stays_as_it_is(text):

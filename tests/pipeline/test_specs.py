@@ -28,6 +28,14 @@ def test_what_is_printed_can_be_pasted(spec, capsys):
     assert experiment_given(line.rstrip("\n")).training_config.num_epochs == 1
 
 
+def test_what_is_printed_has_no_key(tmp_path, capsys):
+    (tmp_path / "sealed.txt").write_text(f'enc_key: "hush"\n{SPEC}')
+    assert frcnn("paste-spec", tmp_path / "sealed.txt") == 0
+    said = capsys.readouterr()
+    assert "hush" not in said.out + said.err
+    assert said.out.endswith(' enc_key: "***"\n')
+
+
 @pytest.mark.parametrize(
     "uri", ["spec.txt", "s3://bucket", "s3://bucket/", "s3://bucket/folder/", "gs://b/n"]
 )

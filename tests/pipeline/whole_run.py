@@ -7,12 +7,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 COMMAND = """
-import sys
+import sys, time
 from frcnn.cli import task_runner
 from frcnn.cli.tasks import Task
 from pipelines import command
 task = Task("pipeline", "pipelines.command", "", says_status=False)
-sys.exit(task_runner.run(task, command, sys.argv[1:]))
+code = task_runner.run(task, command, sys.argv[1:])
+sys.stderr.write(f"\\nCPU seconds of the pipeline itself: {time.process_time():.1f}\\n")
+sys.exit(code)
 """
 # Beside the records, which are as many as shards.
 ARTIFACTS = {

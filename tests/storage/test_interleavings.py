@@ -33,7 +33,7 @@ class Pause(BaseException):
 
 @dataclasses.dataclass(frozen=True)
 class World:
-    """What lies in the store, and the time."""
+    """Contents of the store, and the time."""
 
     objects: frozenset = frozenset()
     now: int = 1000
@@ -275,7 +275,7 @@ def world(folders, monkeypatch):
 @pytest.mark.parametrize("seconds", [0, 3600], ids=["no grace", "an hour of grace"])
 @pytest.mark.parametrize("third", ["collector", "reader"])
 def test_in_no_order_does_what_is_published_lose_a_file(
-    folders, world, tmp_path, monkeypatch, seconds, third, capsys
+    folders, world, tmp_path, monkeypatch, seconds, third, record_property
 ):
     monkeypatch.setenv("FRCNN_STORE_GRACE_SECONDS", str(seconds))
     actors = [*publishers(folders), collector if third == "collector" else reader(tmp_path)]
@@ -296,12 +296,11 @@ def test_in_no_order_does_what_is_published_lose_a_file(
             assert last in VERSIONS or isinstance(last, MissingError)
 
     orders, states = Play(actors, monkeypatch).walk(world, check, finish)
-    with capsys.disabled():
-        print(f"\n{orders} orders, {states} states: none lost", end="")
+    record_property("orders, none lost", f"{orders:,} of {states:,} states")
     assert orders > 100_000
 
 
-def test_in_no_order_is_a_first_publication_seen_in_part(folders, tmp_path, monkeypatch):
+def test_in_no_order_is_a_first_publication_seen_in_part(folders, tmp_path, monkeypatch, record_property):
     def check(world):
         assert NAME not in dict(world.objects) or is_whole(world, manifest_in(world))
 
@@ -309,5 +308,6 @@ def test_in_no_order_is_a_first_publication_seen_in_part(folders, tmp_path, monk
         assert results[2] in VERSIONS or isinstance(results[2], MissingError)
 
     actors = [*publishers(folders), reader(tmp_path)]
-    orders, _ = Play(actors, monkeypatch).walk(World(), check, finish)
+    orders, states = Play(actors, monkeypatch).walk(World(), check, finish)
+    record_property("orders, none lost", f"{orders:,} of {states:,} states")
     assert orders > 10_000

@@ -1,4 +1,4 @@
-"""What a server lists beside checkpoints chooses no place outside of the training's folder."""
+"""Names that a server lists next to checkpoints never lead outside the training's folder."""
 
 import pytest
 

@@ -115,21 +115,66 @@ def test_a_pushed_spec_is_what_steps_read(uri, tmp_path, capsys):
     assert experiment_given(place).text == SPEC
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_the_train_step_reads_records_where_they_are_kept_and_copies_none(store, uri, tmp_path):
+def converted(store, uri, tmp_path, images=6):
+    """Records in a folder, and the same on S3; returns the folder and the URI as Kubeflow writes it."""
     from components.convert import main as convert_main
-    from components.train import main as train_main
-    from tests.pipeline.tiny import SPEC
 
-    data = write_data(tmp_path / "data", images=6)
+    data = write_data(tmp_path / "data", images=images)
     words = ["--data", str(data), "--records", str(tmp_path / "records")]
     assert convert_main.main([*words, "--records-kept-at", uri, "--records-uri", str(tmp_path / "uri")]) == 0
     assert (tmp_path / "uri").read_text() == uri
     for path in (tmp_path / "records").iterdir():
         store.upload_file(path, f"{uri}/{path.name}")
-    place = uri.replace("s3://", "minio://")
+    return tmp_path / "records", uri.replace("s3://", "minio://")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_train_and_evaluate_read_records_where_they_are_kept_and_copy_none(store, uri, tmp_path):
+    from components.evaluate import main as evaluate_main
+    from components.train import main as train_main
+
+    folder, place = converted(store, uri, tmp_path)
     model = tmp_path / "model"
     words = ["--spec", SPEC, "--records-uri", place, "--model", str(model), "--metrics", str(tmp_path / "m")]
     assert train_main.main(words) == 0
     assert (model / "model.keras").is_file()
+    found = []
+    for number, records in enumerate((["--records-uri", place], ["--records", str(folder)])):
+        report = tmp_path / f"report-{number}"
+        words = ["--spec", SPEC, *records, "--model", str(model), "--report", str(report)]
+        assert evaluate_main.main(words) == 0
+        found.append((report / "metrics.json").read_text())
+    assert found[0] == found[1]
+
+
+def test_int8_is_calibrated_on_the_same_images_from_s3_without_reading_more(
+    store, uri, tmp_path, monkeypatch
+):
+    from components.export import main as export_main
+    from frcnn.data.records.files import RemoteFile
+    from frcnn.spec.load import parse_experiment
+
+    monkeypatch.setattr(export_main, "BATCHES", 1)
+    monkeypatch.setattr(export_main, "BATCH_SIZE", 2)
+    folder, place = converted(store, uri, tmp_path)
+    requested, read = [], RemoteFile.read
+    monkeypatch.setattr(
+        RemoteFile,
+        "read",
+        lambda self, offset, length: requested.append((self.name, length)) or read(self, offset, length),
+    )
+    found = []
+    for number, words in enumerate((["--records-uri", place], ["--records", str(folder)])):
+        images = tmp_path / f"images-{number}"
+        flags = ["--spec", SPEC, "--model", "m", "--exported", "e", *words]
+        int8 = export_main._calibration(
+            export_main.parser().parse_args(flags), parse_experiment(SPEC).spec, images
+        )
+        assert (int8.batch_size, int8.batches) == (2, 1)
+        found.append({path.name: path.read_bytes() for path in images.iterdir()})
+    assert found[0] == found[1]
+    records = [length for name, length in requested if not name.endswith(".index")]
+    assert len(records) == 2
+    assert sum(records) < 2 * max(path.stat().st_size for path in folder.iterdir())
+    assert not any("fold-000" in name for name, _ in requested)

@@ -1,1 +1,1 @@
-"""What tests share: golden numbers, and the detector's arithmetic a second time in plain numpy."""
+"""Shared by tests: golden numbers, and a second implementation of the detector in plain NumPy."""

@@ -10,7 +10,7 @@ CHUNK = 1 << 14
 
 
 class BadLink:
-    """What goes through it is counted; the attributes may be set at any time.
+    """Proxy that counts what it forwards; its attributes may be set at any time.
 
     Attributes:
         sent, received: Bytes towards the server and back so far.

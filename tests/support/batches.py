@@ -1,4 +1,4 @@
-"""What tests of the input pipeline do with its batches."""
+"""Helpers for batches of the input pipeline."""
 
 from frcnn.data.input.dataset import training_dataset, validation_dataset
 from frcnn.data.records.annotations import Label
@@ -8,7 +8,7 @@ from tests.support.loading import image_record, noise_image
 
 
 def numbers(batch):
-    """Which of the numbered images a batch holds, told by a box that is `number` px wide."""
+    """Returns the numbers of the images in a batch; each has a box of that width in px."""
     boxes = batch["boxes"].numpy()[:, 0]
     return [int(number) for number in boxes[:, 3] - boxes[:, 1]]
 

@@ -1,4 +1,4 @@
-"""What the container tests stand on: a Docker daemon of their own, a base image made here, all images.
+"""Requirements of the container tests: a separate Docker daemon, a base image made here, all images.
 
 No registry is needed. The base is a Debian made by debootstrap from the machine's own package source; Python
 packages come from a wheelhouse that pip fills as it is set up on this machine. Both, and the daemon's images,
@@ -125,7 +125,7 @@ def build_images(environment: dict[str, str]) -> str:
 
 
 def _ids(environment: dict[str, str]) -> set[str]:
-    """Of the images that have a name."""
+    """Returns the ids of the images that have a name."""
     names = [f"frcnn-{step}:{TAG}" for step in STEPS]
     return set(
         docker(environment, "image", "inspect", "--format", "{{.Id}}", *names, check=False).stdout.split()

@@ -1,4 +1,4 @@
-"""Numbers the reference system gives (tao-facts 10.2), typed once and used by several tests."""
+"""Golden numbers of TAO, used by several tests."""
 
 import numpy as np
 

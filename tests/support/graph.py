@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 def compiled(function: Callable[..., Any], *inputs: Any) -> Any:
-    """What `function` gives inside tf.function; called twice, it must have been traced once.
+    """Calls `function` twice inside tf.function, checks that it was traced once, and returns its result.
 
     Raises:
         AssertionError: when the second call with the same shapes traces again.

@@ -89,6 +89,8 @@ def each_kill(
     check: Callable[[Path], None],
     *,
     equal: Callable[[Path], object],
+    before: Callable[[Path], None] = lambda folder: None,
+    varying: bool = False,
     points: Callable[[list[str]], list[int]] = lambda calls: list(range(1, len(calls) + 1)),
 ) -> int:
     """Kills a job at every point, checks what is left, runs it again, and compares with a run not killed.
@@ -99,19 +101,26 @@ def each_kill(
         work: Path for the copy.
         check: Raises AssertionError about what a killed job left.
         equal: Describes the folder after the job; the same after a killed and a second run.
+        before: Prepares what is not in the folder, such as a server, for each attempt; gets the copy.
+        varying: Whether the number of calls differs from run to run, as with requests in threads.
         points: Picks the numbers of calls, from 1, out of the list of calls.
 
     Returns:
         How many points were tried.
     """
     copy_to(prepared, work)
+    before(work)
     assert server.run(work) == 0
     calls, expected = server.calls(), equal(work)
     chosen = points(calls)
     assert chosen
     for number in chosen:
         copy_to(prepared, work)
-        assert server.run(work, number) == -signal.SIGKILL, f"call {number} of {len(calls)}: not killed"
+        before(work)
+        code = server.run(work, number)
+        if code == 0 and varying:  # this time there were fewer calls
+            return number - chosen[0]
+        assert code == -signal.SIGKILL, f"call {number} of {len(calls)}: not killed"
         what = f"killed before call {number} of {len(calls)}: {calls[number - 1]}"
         try:
             check(work)

@@ -16,7 +16,7 @@ def run_stage(
     inputs: dict[str, np.ndarray],
     outputs: Sequence[str],
 ) -> list[np.ndarray]:
-    """What the nodes that `build` adds make of `inputs`."""
+    """Runs the nodes that `build` adds on `inputs`."""
     graph = GraphBuilder()
     build(graph)
     types = {np.float32: TensorProto.FLOAT, np.int32: TensorProto.INT32, bool: TensorProto.BOOL}
@@ -31,6 +31,6 @@ def run_stage(
 def run_model(
     model: onnx.ModelProto, inputs: dict[str, np.ndarray], outputs: Sequence[str] | None = None
 ) -> list[np.ndarray]:
-    """What onnxruntime makes of `inputs`."""
+    """Runs a model in ONNX Runtime."""
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return session.run(outputs, inputs)

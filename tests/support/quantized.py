@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 from onnx import TensorProto, helper
 
 from frcnn.exporting.onnx.graph_builder import GraphBuilder
@@ -49,9 +50,12 @@ def small_network(seed: int = 0) -> onnx.ModelProto:
 
 
 def numpy_network(
-    model: onnx.ModelProto, images: np.ndarray, ranges: Ranges, *, unsigned: bool
+    model: onnx.ModelProto, images: np.ndarray, ranges: Ranges, *, unsigned: bool, largest: int = 127
 ) -> dict[str, np.ndarray]:
-    """The tensors of `small_network` with every input of a convolution, sum and product rounded."""
+    """The tensors of `small_network` with every input of a convolution, sum and product rounded.
+
+    Weights are rounded to whole numbers up to `largest`.
+    """
     values = [onnx.numpy_helper.to_array(each) for each in model.graph.initializer]
     kernels = [each for each in values if each.ndim == 4]
     bias = next(each for each in values if each.shape == (6,))
@@ -62,7 +66,7 @@ def numpy_network(
 
     def weights(kernel: np.ndarray, axis: int) -> np.ndarray:
         limit = np.abs(kernel).max(axis=tuple(set(range(kernel.ndim)) - {axis}), keepdims=True)
-        return np.rint(kernel / (limit / 127)) * (limit / 127)
+        return np.rint(kernel / (limit / largest)) * (limit / largest)
 
     image = rounded(images, INPUT)
     first = np.maximum(convolved(image, weights(kernels[0], 0)) + bias[:, None, None], 0.0)
@@ -116,3 +120,41 @@ def run(
         copy.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     return session.run(outputs, {INPUT: images})
+
+
+def saturating_network() -> onnx.ModelProto:
+    """Three layers with weights and inputs near their largest values; [B, 64, 16, 16] to `codes` [B, 8].
+
+    Sums of two products of 8 bits exceed 16 bits everywhere if the weights use all levels.
+    """
+    random = np.random.default_rng(0)
+
+    def near_one(*shape: int) -> np.ndarray:
+        return random.choice(np.float32([0.9, 1.0]), shape) / np.float32(np.prod(shape[1:]))
+
+    graph = GraphBuilder()
+    add = graph.add
+    signs = random.choice(np.float32([-1.0, 1.0]), (32, 1, 1, 1))
+    first = add("Conv", INPUT, near_one(32, 64, 3, 3) * signs, name="bb/conv1", pads=[1, 1, 1, 1])
+    first = add("Relu", first, name="bb/relu1", output="first")
+    second = add("Conv", first, near_one(32, 32, 1, 1), name="bb/conv2")
+    second = add("Relu", second, name="bb/relu2", output="second")
+    row = add("Flatten", add("GlobalAveragePool", second, name="bb/mean"), name="bb/flatten", output="row")
+    add("MatMul", row, near_one(8, 32).T.copy(), name="bb/dense", output="codes")
+    return graph.model(
+        "saturating",
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["batch", 64, 16, 16])],
+        [helper.make_tensor_value_info("codes", TensorProto.FLOAT, ["batch", 8])],
+        {"": 18},
+    )
+
+
+def run_openvino(model: onnx.ModelProto, images: np.ndarray, outputs: list[str]) -> list[np.ndarray]:
+    """Outputs of a model, by OpenVINO in the integers it chooses."""
+    openvino = pytest.importorskip("openvino")
+    core = openvino.Core()
+    read = core.read_model(model.SerializeToString())
+    read.reshape(list(images.shape))
+    compiled = core.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    found = compiled({INPUT: images})
+    return [np.array(found[name]) for name in outputs]

@@ -1,6 +1,6 @@
 """Plain numpy boxes, anchors and codes: a second implementation to compare the library with.
 
-Written from the facts (tao-facts 4.4, architecture decision 8), never from the library's sources.
+Written from the definitions in docs/conventions.md, independently of the library.
 float64 and loops: slow and plain on purpose. Boxes are `yxyx` pixels; codes are (dx, dy, dw, dh). One image
 at a time, no batch.
 """
@@ -77,7 +77,7 @@ def encode(box: ArrayLike, reference: ArrayLike, *, inclusive: bool) -> Array:
 def decode(code: ArrayLike, reference: ArrayLike, *, inclusive: bool) -> Array:
     """The box [4] that `code` makes of `reference`: center -/+ half the size, nothing clamped.
 
-    Inclusive widths go in with +1 but nothing is subtracted at the end (tao-facts 4.10: x2 = cx + w / 2).
+    Inclusive widths go in with +1 but nothing is subtracted at the end (x2 = cx + w / 2).
     """
     dx, dy, dw, dh = np.asarray(code, np.float64)
     rx, ry, rw, rh = _center_and_size(reference, inclusive=inclusive)

@@ -14,7 +14,7 @@ BORDER = 1.0 - 1e-6
 def crop_and_resize(features: ArrayLike, rois: ArrayLike, *, height: float, width: float, size: int) -> Array:
     """Crops [R, size, size, C] of a map [h, w, C] at rois [R, 4] px of a height x width image.
 
-    Source: tao-facts 4.8.
+    Source: docs/conventions.md.
 
     Sample i of a side lies at y1 + i (y2 - y1) / (size - 1) on the map; a sample off the map is 0.
     """

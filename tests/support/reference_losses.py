@@ -1,4 +1,4 @@
-"""Plain numpy losses (tao-facts 4.9): a second implementation, independent of the library.
+"""Plain numpy losses: a second implementation, independent of the library.
 
 All take a batch and return the number without its lambda. Divisors are the configured mini batches, not
 actual counts.

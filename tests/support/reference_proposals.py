@@ -1,4 +1,4 @@
-"""Plain numpy proposals and detections: decode, sort, suppress (tao-facts 4.5 and 4.10).
+"""Plain numpy proposals and detections: decode, sort, suppress.
 
 A second implementation, independent of the library. One image at a time. The order among equal scores is
 defined: lower index first, proposals in (anchor, row, column) order, detections in (RoI, class) order.

@@ -1,4 +1,4 @@
-"""Plain numpy training targets: which anchor or RoI learns what (tao-facts 4.6 and 4.7).
+"""Plain numpy training targets: which anchor or RoI learns what.
 
 A second implementation, independent of the library. One image at a time, true boxes without padding. What the
 library draws at random is given here as the set to draw from, so that tests check membership and counts.
@@ -23,13 +23,13 @@ class Anchors(NamedTuple):
 
 
 def inside(anchors: ArrayLike, height: float, width: float) -> NDArray[np.bool_]:
-    """Which anchors lie within the image, border pixels included."""
+    """Finds the anchors within the image, including border pixels."""
     y1, x1, y2, x2 = np.asarray(anchors, np.float64).T
     return (y1 >= 0) & (x1 >= 0) & (y2 <= height - 1) & (x2 <= width - 1)
 
 
 def of_shown_cells(anchors: ArrayLike, height: float, width: float, stride: int) -> NDArray[np.bool_]:
-    """Which anchors belong to a cell that shows some of the image."""
+    """Finds the anchors of cells that show a part of the image."""
     y1, x1, y2, x2 = np.asarray(anchors, np.float64).T
     return ((y1 + y2) / 2 - stride / 2 < height) & ((x1 + x2) / 2 - stride / 2 < width)
 
@@ -69,7 +69,7 @@ def assign_anchors(
 
 
 def rpn_sample_counts(assignment: Anchors, mini_batch: int) -> tuple[int, int]:
-    """How many positives and negatives are kept."""
+    """Computes the numbers of positives and negatives in the sample."""
     positives = min(int(assignment.positive.sum()), mini_batch // 2)
     return positives, min(int(assignment.negative.sum()), mini_batch - positives)
 

@@ -16,9 +16,9 @@ def write_page(
     path: Path, *, compared: bool = False, thresholds: tuple[float, ...] = (0.5, 0.75), images: int = 30
 ) -> tuple[Report, ErrorAnalysis]:
     """Writes the page; `compared` adds a former model, which was worse on one class and better on others."""
-    settings = EvaluationSettings(("bus", "car", "<dog> & co"), thresholds)
+    settings = EvaluationSettings(("bus", "car", "<dog> & co"), thresholds, shown_score=0.5)
     evaluator = Evaluator(settings)
-    inspection = ErrorAnalysis(settings, shown_score=0.5, mean=np.full(1, 60.0), scale=1.0, bgr=False)
+    inspection = ErrorAnalysis(settings, mean=np.full(1, 60.0), scale=1.0, bgr=False)
     found, batch = as_batch(random_scenes(seed=2, images=images, skilled=True))
     batch["images"] = np.random.default_rng(0).integers(0, 120, batch["images"].shape).astype(np.float32)
     evaluator.update(found, batch)
@@ -29,6 +29,9 @@ def write_page(
         former["mAP"] -= 0.05
         for name, change in (("bus", -0.1), ("car", 0.02)):
             former["iou"]["0.50"]["classes"][name]["ap"] += change
-    subject = Subject("model.keras", "the validation set", "before/metrics.json" if compared else "")
+    log = path.with_name("training_log.csv")
+    log.write_text("epoch,loss,mAP\n1,2.5,\n2,1.4,0.31\n3,0.9,0.48\n4,0.8,0.57\n")
+    before = "before/metrics.json" if compared else ""
+    subject = Subject("model.keras", "the validation set", before, "results/model.keras", log)
     save_html(path, report, inspection, subject, former)
     return report, inspection

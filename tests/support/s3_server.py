@@ -90,7 +90,7 @@ class S3Server:
                 self._process = None
 
     def environment(self, user: str = "minio") -> dict[str, str]:
-        """What a program needs to know to use the server as `user`."""
+        """Returns the environment variables with which a program uses the server as `user`."""
         return {"S3_ENDPOINT": self.endpoint, "AWS_ACCESS_KEY_ID": user, "AWS_SECRET_ACCESS_KEY": KEYS[user]}
 
     def client(self):

@@ -1,8 +1,8 @@
-"""Which CPUs count as fast in bfloat16."""
+"""CPU features that decide about precision."""
 
 import pytest
 
-from frcnn.cpu import has_bfloat16
+from frcnn.cpu import has_bfloat16, saturates_int8
 
 X86 = "processor\t: 0\nmodel name\t: a bf16 machine\nflags\t\t: fpu sse2 {}\nbugs\t\t: none\n"
 ARM = "processor\t: 0\nFeatures\t: fp asimd {}\n"
@@ -26,3 +26,18 @@ def test_flags_decide(tmp_path, text, expected):
 
 def test_without_the_file_the_answer_is_no(tmp_path):
     assert has_bfloat16(tmp_path / "cpuinfo") is False
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (X86.format("avx2 avx512f"), True),
+        (X86.format("avx512f avx512_vnni"), False),
+        (X86.format("avx2 avx_vnni"), False),
+        (ARM.format("asimddp"), False),
+        ("", False),
+    ],
+)
+def test_int8_products_saturate_on_x86_without_vnni(tmp_path, text, expected):
+    (tmp_path / "cpuinfo").write_text(text)
+    assert saturates_int8(tmp_path / "cpuinfo") is expected

@@ -22,7 +22,7 @@ app.kubernetes.io/component: {{ index . 1 }}
 
 {{- define "frcnn.toolsImage" -}}
 {{- $tag := .Values.images.tag | default .Chart.AppVersion -}}
-{{- with .Values.images.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ .Values.images.tools }}:{{ $tag }}
+{{- with trim .Values.images.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ .Values.images.tools }}:{{ $tag }}
 {{- end }}
 
 {{- define "frcnn.s3Secret" -}}
@@ -38,25 +38,41 @@ http://{{ include "frcnn.fullname" . }}-s3:8333
 {{- end }}
 
 {{- /*
+How the chart is rendered: "cluster" by Helm, which looks at the cluster; "blind" for a cluster at which it cannot
+look (Argo CD), so that a list of Secrets is not even an empty list; "" for none (helm template).
+Helm itself needs the right to list Secrets.
+*/}}
+{{- define "frcnn.rendering" -}}
+{{- if lookup "v1" "Secret" .Release.Namespace "" -}}
+cluster
+{{- else if .Capabilities.APIVersions.Has "v1/Pod" -}}
+blind
+{{- end -}}
+{{- end }}
+
+{{- /*
 Access key and secret key as JSON: given, or those that a look at the cluster finds, or made. Both are empty
-where a role stands in for keys, and where an existing secret cannot be looked at (helm template).
+where a role stands in for keys, and where an existing secret cannot be looked at.
 */}}
 {{- define "frcnn.s3Known" -}}
 {{- $name := include "frcnn.s3Secret" . -}}
+{{- $rendering := include "frcnn.rendering" . -}}
 {{- $old := (lookup "v1" "Secret" .Release.Namespace $name).data | default dict -}}
 {{- $oldAccess := get $old .Values.s3.accessKeyField | b64dec | trim -}}
 {{- $oldSecret := get $old .Values.s3.secretKeyField | b64dec | trim -}}
 {{- $access := trim .Values.s3.accessKey -}}
 {{- $secret := trim .Values.s3.secretKey -}}
 {{- if .Values.s3.existingSecret -}}
-  {{- if and (.Capabilities.APIVersions.Has "v1/Pod") (not (and $oldAccess $oldSecret)) -}}
-    {{- fail (printf "s3.existingSecret: no secret %s with the keys %s and %s was found in namespace %s. Make it first; where charts are rendered without a look at the cluster (Argo CD), make a secret frcnn-s3 with accesskey, secretkey, endpoint and region, and set s3.existingSecret=frcnn-s3" $name .Values.s3.accessKeyField .Values.s3.secretKeyField .Release.Namespace) -}}
+  {{- if and (eq $rendering "cluster") (not (and $oldAccess $oldSecret)) -}}
+    {{- fail (printf "s3.existingSecret: no secret %s with the keys %s and %s was found in namespace %s. Create it first" $name .Values.s3.accessKeyField .Values.s3.secretKeyField .Release.Namespace) -}}
+  {{- else if and (eq $rendering "blind") (ne $name "frcnn-s3") -}}
+    {{- fail (printf "s3.existingSecret: the keys of secret %s cannot be copied, because this chart is rendered without access to the cluster (as by Argo CD). Create a secret frcnn-s3 with accesskey, secretkey, endpoint and region in namespace %s, and set s3.existingSecret=frcnn-s3" $name .Release.Namespace) -}}
   {{- end -}}
   {{- $access = $oldAccess -}}
   {{- $secret = $oldSecret -}}
 {{- else if .Values.s3Server.enabled -}}
-  {{- if and (.Capabilities.APIVersions.Has "argoproj.io/v1alpha1/Application") (not $secret) (not $oldSecret) -}}
-    {{- fail "s3.secretKey is needed on a cluster with Argo CD, which renders charts without a look at the cluster: a random key would be another at each sync" -}}
+  {{- if and (eq $rendering "blind") (not $secret) -}}
+    {{- fail "s3.secretKey is needed, because this chart is rendered without access to the cluster (as by Argo CD): a random key would be another one at each rendering" -}}
   {{- end -}}
   {{- $access = $access | default $oldAccess | default "frcnn" -}}
   {{- $secret = $secret | default $oldSecret | default (randAlphaNum 40) -}}
@@ -100,7 +116,7 @@ annotations can be read by many who may not read secrets.
 - name: S3_BUCKET
   value: {{ .Values.s3.bucket | quote }}
 - name: AWS_REGION
-  value: {{ .Values.s3.region | quote }}
+  value: {{ trim .Values.s3.region | quote }}
 {{- if ne (include "frcnn.s3ByRole" .) "true" }}
 {{ include "frcnn.s3Keys" . }}
 {{- end }}
@@ -173,9 +189,37 @@ argocd.argoproj.io/hook: Sync
 argocd.argoproj.io/hook-delete-policy: BeforeHookCreation
 {{- end }}
 
-{{- /* Namespace of the published pipeline; empty: shared by all, which a multi-user Kubeflow lets nobody do. */}}
+{{- /* Namespace of the published pipeline; empty: shared by all namespaces, which a multi-user Kubeflow does not allow. */}}
 {{- define "frcnn.publishNamespace" -}}
 {{- .Values.publish.namespace | default (ternary .Release.Namespace "" .Values.publish.token) -}}
+{{- end }}
+
+{{- /* Values that a schema cannot refuse, because each of them is right by itself. */}}
+{{- define "frcnn.together" -}}
+{{- $accounts := .Values.serviceAccounts -}}
+{{- if or (eq $accounts.launcher $accounts.training) (eq $accounts.publish $accounts.training) (eq $accounts.launcher $accounts.publish) -}}
+{{- fail (printf "serviceAccounts: launcher, training and publish need three names, because each has other permissions; found %s, %s and %s" $accounts.launcher $accounts.training $accounts.publish) -}}
+{{- end -}}
+{{- if and .Values.s3.existingSecret (or .Values.s3.accessKey .Values.s3.secretKey) -}}
+{{- fail (printf "s3.existingSecret is %s, but s3.accessKey or s3.secretKey is given, too: keep one of the two" .Values.s3.existingSecret) -}}
+{{- end -}}
+{{- if and .Values.s3Server.enabled (trim .Values.s3.endpoint) -}}
+{{- fail (printf "s3Server.enabled runs an S3 server of its own, but s3.endpoint is %s: keep one of the two" (trim .Values.s3.endpoint)) -}}
+{{- end -}}
+{{- if contains "\n" (trim .Values.modelKey.value) -}}
+{{- fail "modelKey.value has several lines; a key is one line" -}}
+{{- end -}}
+{{- with .Values.publish.recurring -}}
+{{- if and .enabled (not $.Values.publish.enabled) -}}
+{{- fail "publish.recurring.enabled needs publish.enabled: a schedule runs the pipeline that the chart publishes" -}}
+{{- end -}}
+{{- if and .enabled (not .parameters) -}}
+{{- fail "publish.recurring.parameters is empty: the pipeline needs data and spec at least" -}}
+{{- end -}}
+{{- if regexMatch "(^|[,-])7" (.cron | trim | splitList " " | last) -}}
+{{- fail (printf "publish.recurring.cron is '%s': Kubeflow counts weekdays from 0 (Sunday) to 6, without 7" .cron) -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
 
 {{- /* Names that compiled pipelines refer to are fixed, so that a namespace has room for one release. */}}

@@ -1,5 +1,7 @@
 """Faster R-CNN driven by a prototxt experiment spec: convert, train, evaluate, infer, prune, export.
 
+Example::
+
     detector = frcnn.load("results/best")
     for found in detector.predict("street.jpg"):
         print(found.label, found.score, found.xyxy)
@@ -17,9 +19,12 @@ if TYPE_CHECKING:
     from frcnn.api.converting import ConvertResult, convert
     from frcnn.api.evaluating import EvaluationResult, evaluate
     from frcnn.api.exporting import Engine, ExportResult, Int8, export
+    from frcnn.api.label_formats import LabelsResult, convert_labels
     from frcnn.api.loading import load
     from frcnn.api.locations import Location
+    from frcnn.api.new_specs import NewSpecResult, new_spec
     from frcnn.api.pruning import PruneResult, prune
+    from frcnn.api.surveying import DataReport, Finding, data_report
     from frcnn.api.training import Epoch, TrainResult, train
     from frcnn.api.tuning import TuneResult, tune
     from frcnn.evaluation.report import ClassResult
@@ -39,6 +44,7 @@ __all__ = [
     "Comparison",
     "ConvertResult",
     "ConvertSpec",
+    "DataReport",
     "Detection",
     "Detections",
     "Detector",
@@ -46,9 +52,12 @@ __all__ = [
     "Epoch",
     "EvaluationResult",
     "ExportResult",
+    "Finding",
     "ImageLike",
     "Int8",
+    "LabelsResult",
     "Location",
+    "NewSpecResult",
     "Progress",
     "PruneResult",
     "Spec",
@@ -58,10 +67,13 @@ __all__ = [
     "TuneTrial",
     "compare",
     "convert",
+    "convert_labels",
+    "data_report",
     "errors",
     "evaluate",
     "export",
     "load",
+    "new_spec",
     "prune",
     "spec",
     "train",
@@ -75,6 +87,7 @@ _DEFINED_IN = {
     "Comparison": "frcnn.api.comparing",
     "ConvertResult": "frcnn.api.converting",
     "ConvertSpec": "frcnn.spec.schema.experiment:DatasetExportConfig",
+    "DataReport": "frcnn.api.surveying",
     "Detection": "frcnn.inference.detections",
     "Detections": "frcnn.inference.detections",
     "Detector": "frcnn.inference.detector",
@@ -82,9 +95,12 @@ _DEFINED_IN = {
     "Epoch": "frcnn.api.training",
     "EvaluationResult": "frcnn.api.evaluating",
     "ExportResult": "frcnn.api.exporting",
+    "Finding": "frcnn.api.surveying",
     "ImageLike": "frcnn.inference.images",
     "Int8": "frcnn.api.exporting",
+    "LabelsResult": "frcnn.api.label_formats",
     "Location": "frcnn.api.locations",
+    "NewSpecResult": "frcnn.api.new_specs",
     "Progress": "frcnn.progress",
     "PruneResult": "frcnn.api.pruning",
     "Spec": "frcnn.spec.schema.experiment:Experiment",
@@ -94,9 +110,12 @@ _DEFINED_IN = {
     "TuneTrial": "frcnn.tuning.results",
     "compare": "frcnn.api.comparing",
     "convert": "frcnn.api.converting",
+    "convert_labels": "frcnn.api.label_formats",
+    "data_report": "frcnn.api.surveying",
     "evaluate": "frcnn.api.evaluating",
     "export": "frcnn.api.exporting",
     "load": "frcnn.api.loading",
+    "new_spec": "frcnn.api.new_specs",
     "prune": "frcnn.api.pruning",
     "train": "frcnn.api.training",
     "tune": "frcnn.api.tuning",

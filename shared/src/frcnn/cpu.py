@@ -5,6 +5,7 @@ from pathlib import Path
 CPUINFO = Path("/proc/cpuinfo")
 # Names in Linux: Intel and AMD, Intel's matrix units, ARM.
 BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+VNNI = frozenset({"avx512_vnni", "avx_vnni"})
 
 
 def has_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
@@ -13,8 +14,21 @@ def has_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
     Args:
         cpuinfo: File with Linux's description of the CPU. Without it the result is false.
     """
+    return not BFLOAT16.isdisjoint(_flags(cpuinfo))
+
+
+def saturates_int8(cpuinfo: Path = CPUINFO) -> bool:
+    """Checks whether the CPU adds products of 8 bits in 16 bits: x86 without VNNI.
+
+    Args:
+        cpuinfo: File with Linux's description of the CPU. Without it the result is false.
+    """
+    flags = _flags(cpuinfo)
+    return "sse2" in flags and VNNI.isdisjoint(flags)
+
+
+def _flags(cpuinfo: Path) -> frozenset[str]:
     if not cpuinfo.is_file():
-        return False
+        return frozenset()
     lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return not BFLOAT16.isdisjoint(flags.split())
+    return frozenset(next((line for line in lines if line.startswith(("flags", "Features"))), "").split())

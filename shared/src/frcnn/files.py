@@ -105,10 +105,12 @@ def _is_work_folder(name: str) -> bool:
 
 
 def _remove_if_abandoned(folder: Path) -> None:
+    if folder.is_symlink():  # not made here; it may lead to anybody's folder
+        return
     with contextlib.suppress(OSError):
         folder.rmdir()  # empty: killed before the lock file was created or after it was removed
         return
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RunError):
         if (folder / _LOCK).is_file() and (handle := try_lock(folder / _LOCK)) is not None:
             with handle:
                 _remove_work_folder(folder)

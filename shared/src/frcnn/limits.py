@@ -10,6 +10,8 @@ import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from frcnn.regular_file import open_regular
+
 MIB = 1 << 20
 
 # Specs: 5000 mapped classes take 0.4 MB.
@@ -30,6 +32,10 @@ ARCHIVE_DIRECTORY_BYTES = 8 * MIB
 JSON_DEPTH = 200
 # ONNX: the maximum of protobuf, and more fields than any detector has.
 ONNX_BYTES, ONNX_FIELDS = (1 << 31) - 1, 2_000_000
+# A record: an image file of the largest size, and its labels.
+RECORD_BYTES = 512 * MIB
+# A batch of calibration images as float32; 16 images of 1920x1080 take 0.4 GB.
+CALIBRATION_BATCH_BYTES = 2048 * MIB
 # Attributes of an HDF5 file, in addition to the file's size.
 HDF5_TEXT_BYTES = 16 * MIB
 
@@ -117,9 +123,10 @@ def read_json(path: Path) -> Any:
 
     Raises:
         ValueError: The file is too large or not JSON.
-        OSError: The file cannot be read.
+        OSError: The file cannot be read, or is not a regular file.
     """
-    data = read_at_most(path, SMALL_JSON_BYTES)
+    with open_regular(path) as stream:
+        data = read_stream(stream, SMALL_JSON_BYTES)
     return parse_json(data, SMALL_JSON_BYTES, SMALL_JSON_VALUES)
 
 
@@ -135,7 +142,7 @@ def open_archive(path: Path) -> zipfile.ZipFile:
     Raises:
         TooLargeError: The table of contents is larger.
     """
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         end = zipfile._EndRecData(stream)  # type: ignore[attr-defined]  # as `ZipFile` does
     if end and end[zipfile._ECD_SIZE] > ARCHIVE_DIRECTORY_BYTES:  # type: ignore[attr-defined]
         raise TooLargeError(f"a table of contents of {end[zipfile._ECD_SIZE]} bytes")  # type: ignore[attr-defined]

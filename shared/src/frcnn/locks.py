@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -49,10 +50,12 @@ def try_lock(path: Path) -> BinaryIO | None:
 
     Raises:
         FileNotFoundError: The folder is missing.
+        RunError: The path is a link or no regular file; it may have been laid there to have another file
+            emptied.
         OSError: The file cannot be created, or the file system does not support locks.
     """
     while True:
-        handle = path.open("a+b")
+        handle = _opened(path)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # The previous holder may have removed the file between opening and locking it here.
@@ -74,6 +77,26 @@ def has_no_locks(error: OSError) -> bool:
         error: Error of a lock request.
     """
     return error.errno in _UNSUPPORTED
+
+
+def _opened(path: Path) -> BinaryIO:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise _no_lock_file(path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _no_lock_file(path)
+    return os.fdopen(descriptor, "r+b")
+
+
+def _no_lock_file(path: Path) -> RunError:
+    return RunError(
+        f"{path}: expected a lock file, found a link or no regular file. Remove it and run again."
+    )
 
 
 def _is_at(handle: BinaryIO, path: Path) -> bool:

@@ -12,7 +12,8 @@ EXTRAS = {
     "google_crc32c": "convert",
     "h5py": "train",
     "ijson": "convert",
-    "jinja2": "evaluate",
+    "imagehash": "data",
+    "jinja2": "convert",
     "keras": "train,cpu",
     "kfp": "pipeline",
     "matplotlib": "evaluate",
@@ -24,7 +25,34 @@ EXTRAS = {
     "optuna": "tune",
     "tensorflow": "train,cpu",
     "tf2onnx": "export",
+    "yaml": "data",
 }
+# Extras that other extras install as well.
+INCLUDED = {
+    "convert": {"s3"},
+    "data": {"convert", "s3"},
+    "train": {"convert", "s3"},
+    "inference": {"train", "convert", "s3"},
+    "evaluate": {"train", "convert", "s3"},
+    "export": {"train", "convert", "s3", "onnx"},
+    "openvino": {"onnx"},
+    "pipeline": {"s3", "cluster"},
+}
+
+
+def extras_of_task(wanted: str, package: str) -> str:
+    """Returns the extras to install for a task, so that no second package is missing after the first.
+
+    Args:
+        wanted: Extras of the task, comma-separated.
+        package: Missing package; a key of `EXTRAS`.
+
+    Returns:
+        Extras, comma-separated.
+    """
+    extras = wanted.split(",")
+    covered = {*extras, *(each for extra in extras for each in INCLUDED.get(extra, ()))}
+    return ",".join([*extras, *(each for each in EXTRAS[package].split(",") if each not in covered)])
 
 
 def silence_logging() -> None:

@@ -1,4 +1,4 @@
-"""What importing the package costs, and what works where a package is missing; all in fresh processes."""
+"""Cost of importing the package, and behavior without optional packages; each in a new process."""
 
 import os
 import subprocess

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import frcnn
-from frcnn.api.trial_training import share_of
+from frcnn.api.trial_training import share_of, wait_for_earlier
 from frcnn.errors import DataError, SpecError, UsageError
+from frcnn.single_writer import PlaceBusyError
 from frcnn.spec.load import parse_experiment
 from frcnn.tuning.results import trials_of
 from frcnn.tuning.settings import TuneSettings
@@ -98,6 +99,32 @@ def test_the_cost_of_a_model_of_dynamic_size_is_refused(tmp_path):
 def test_jobs_share_the_gpus_that_are_named(slot, jobs, environment, expected):
     found = share_of(slot, jobs, environment)
     assert {name: value for name, value in found.items() if name != "TF_NUM_INTRAOP_THREADS"} == expected
+
+
+def test_a_training_of_a_killed_search_is_waited_for_and_one_that_stays_is_an_error(tmp_path):
+    hold = "import sys, time; from pathlib import Path; from frcnn.single_writer import only_writer_in\n"
+    hold += "with only_writer_in(Path(sys.argv[1]), 'train'): print('held', flush=True); sys.stdin.read()"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    earlier = subprocess.Popen(
+        [sys.executable, "-c", hold, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    assert earlier.stdout.readline() == "held\n"
+    with pytest.raises(PlaceBusyError):
+        wait_for_earlier(tmp_path, lambda: None, patience=0.0)
+    waited = []
+
+    def let_go():
+        waited.append(True)
+        if len(waited) == 2:
+            earlier.kill()
+
+    wait_for_earlier(tmp_path, let_go)
+    assert len(waited) >= 2
+    earlier.communicate()
 
 
 def test_jobs_share_the_cores(monkeypatch):

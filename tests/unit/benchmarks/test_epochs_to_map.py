@@ -1,4 +1,4 @@
-"""What the table of epochs says of a training's log."""
+"""Table of epochs from the log of a training."""
 
 from benchmarks.epochs_to_map import cells, read
 

@@ -1,4 +1,5 @@
 import argparse
+import functools
 import os
 from pathlib import Path
 
@@ -14,7 +15,9 @@ from frcnn.spec import load_experiment
 
 METRICS = """
 {"mAP": %s, "images": 2,
- "iou": {"0.50": {"mAP": %s, "classes": {"car": {"ap": %s}, "van": {"ap": null}}}}}
+ "iou": {"0.50": {"mAP": %s, "classes": {
+   "car": {"ap": %s, "objects": 9, "difficult": 0, "rpn_recall": 0.5},
+   "van": {"ap": null, "objects": 0, "difficult": 0, "rpn_recall": null}}}}}
 """
 PRUNING = '{"params": {"before": 5000000, "after": 1234567}}'
 
@@ -29,6 +32,11 @@ def kitti_folder(root, images=10, suffix=".png", size=(160, 128)):
             f"Car 0 0 0 10 10 {40 + number} 50 0 0 0 0 0 0 0\nDontCare 0 0 0 0 0 9 9 0 0 0 0 0 0 0\n"
         )
     return root
+
+
+@pytest.fixture(autouse=True)
+def few_scenes(monkeypatch):
+    monkeypatch.setattr(demo, "SYNTHETIC_SCENES", ("--images", 8, "--height", 128, "--width", 176))
 
 
 @pytest.fixture
@@ -51,8 +59,8 @@ def commands(monkeypatch):
     return noted
 
 
-def leave_artifacts(latest):
-    for step, mean_ap in (("evaluate", 0.91234), ("evaluate-retrained", 0.9)):
+def leave_artifacts(latest, retrained=0.9):
+    for step, mean_ap in (("evaluate", 0.91234), ("evaluate-retrained", retrained)):
         (latest / step / "report").mkdir(parents=True)
         (latest / step / "report" / "metrics.json").write_text(METRICS % ((mean_ap,) * 3))
     (latest / "prune" / "pruned").mkdir(parents=True)
@@ -140,6 +148,15 @@ def test_samples_are_the_images_that_the_pipeline_holds_out(tmp_path, commands):
     assert {path.stem for path in (out / "samples").iterdir()} == held_out
 
 
+def test_a_set_that_is_split_into_folders_keeps_its_split(tmp_path, commands):
+    for name, images in (("train", 6), ("val", 3)):
+        kitti_folder(tmp_path / "split" / name, images=images)
+    run_demo(tmp_path / "out", tmp_path / "split")
+    assert {path.name for path in (tmp_path / "out" / "samples").iterdir()} == {
+        f"val_00{number}.png" for number in range(3)
+    }
+
+
 def test_samples_of_an_earlier_run_make_way(tmp_path, commands):
     out, data = tmp_path / "out", kitti_folder(tmp_path / "kitti")
     run_demo(out, data)
@@ -148,11 +165,27 @@ def test_samples_of_an_earlier_run_make_way(tmp_path, commands):
     assert [path.name for path in (out / "samples").iterdir()] == ["003.png"]
 
 
-def test_without_data_a_synthetic_set_is_drawn(tmp_path, commands, monkeypatch):
-    monkeypatch.setattr(demo, "_synthetic", lambda folder: kitti_folder(folder))
+def test_without_data_a_synthetic_set_is_drawn(tmp_path, commands):
     run_demo(tmp_path / "out", None)
-    assert load_experiment(tmp_path / "out" / "specs" / "experiment.txt").class_names == ("car",)
-    assert commands[0][-4:] == demo.SYNTHETIC_GATES
+    spec = load_experiment(tmp_path / "out" / "specs" / "experiment.txt")
+    assert spec.class_names == ("circle", "square", "triangle")
+    assert commands[1][-4:] == demo.SYNTHETIC_GATES
+
+
+def test_the_synthetic_set_gets_settings_that_train_in_minutes(tmp_path, commands):
+    run_demo(tmp_path / "out", None)
+    spec = load_experiment(tmp_path / "out" / "specs" / "experiment.txt")
+    assert spec.model_config.roi_mini_batch == 12
+    assert spec.model_config.roi_pooling_config.pool_size == 4
+    assert spec.training_config.num_epochs == demo.SYNTHETIC_EPOCHS
+    size = spec.model_config.input_image_config.size_height_width
+    assert (size.height, size.width) == (128, 176)
+
+
+def test_a_low_map_comes_with_what_to_try_next(tmp_path, commands, capsys, monkeypatch):
+    monkeypatch.setitem(globals(), "leave_artifacts", functools.partial(leave_artifacts, retrained=0.1))
+    run_demo(tmp_path / "out", kitti_folder(tmp_path / "kitti"))
+    assert "mAP is only 0.10. What to try next:" in capsys.readouterr().out
 
 
 def test_a_folder_with_other_files_is_not_written_to(tmp_path, commands):
@@ -202,8 +235,27 @@ def test_a_folder_that_is_no_kitti_data_set_is_explained(tmp_path, folders, mess
 
 def test_a_missing_data_folder_gets_exit_code_1(tmp_path, capsys):
     assert main(["demo", "--data", str(tmp_path / "gone"), "-o", str(tmp_path / "out")]) == 1
-    assert "no folder images/" in capsys.readouterr().err
+    assert "gone: no such folder. Expected a folder with images/ and labels/" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_without_the_pipeline_the_demo_says_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("frcnn.cli.tasks.importlib.metadata.entry_points", lambda group: ())
+    assert main(["demo", "-o", str(tmp_path / "out")]) == 1
+    assert "frcnn demo runs frcnn pipeline, which comes with: pip install frcnn-pipelines" in (
+        capsys.readouterr().err
+    )
+    assert main(["pipeline", "run"]) == 2
+    assert "it comes with: pip install frcnn-pipelines" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_few_images_are_refused_before_anything_is_written(tmp_path, commands):
+    with pytest.raises(DataError, match="only 4 images; expected 5 or more, as a fifth is held out"):
+        run_demo(tmp_path / "out", kitti_folder(tmp_path / "kitti", images=4))
+    assert not (tmp_path / "out").exists()
+    run_demo(tmp_path / "out", kitti_folder(tmp_path / "kitti", images=5))
+    assert len(list((tmp_path / "out" / "samples").iterdir())) == 1
 
 
 def test_no_epochs_is_a_usage_error(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -42,10 +43,10 @@ def test_keras_is_as_this_program_needs_it_and_leaves_nothing(tmp_path, settings
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
-def shell(line, tmp_path):
-    """What `frcnn spec ...` with these redirections ends with, and says on standard error."""
+def shell(line, tmp_path, before=""):
+    """Runs `frcnn spec ...` with redirections after `before`; returns exit code and standard error."""
     (tmp_path / "spec.txt").write_text("x: 1\n")
-    command = ["sh", "-c", f"{sys.executable} -m frcnn {line}"]
+    command = ["sh", "-c", f"{before}{sys.executable} -m frcnn {line}"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     return done.returncode, done.stderr
 
@@ -65,3 +66,93 @@ def test_output_that_cannot_be_written_is_said_and_the_work_is_done(tmp_path):
     assert code == 1
     assert "error: cannot write to standard output (No space left on device)" in said
     assert "Traceback" not in said
+
+
+PLOT = """
+import hashlib
+from pathlib import Path
+from frcnn.evaluation.plots import save_curves
+from tests.unit.evaluation.test_plots import report_of
+print(hashlib.sha256(save_curves(report_of(0.5), Path("out"))[0].read_bytes()).hexdigest())
+"""
+UGLY = "text.usetex: True\nfont.size: 60\nsavefig.bbox: tight\nsavefig.format: pdf\nfigure.figsize: 2, 2\n"
+
+
+def plotted(folder, **variables):
+    folder.mkdir(exist_ok=True)
+    path = os.pathsep.join(each for each in sys.path if each)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("M")}
+    environment |= {"PYTHONPATH": path, "MPLCONFIGDIR": str(folder), **variables}
+    done = subprocess.run(
+        [sys.executable, "-c", PLOT], env=environment, cwd=folder, capture_output=True, text=True, check=False
+    )
+    return done.stdout, done.stderr
+
+
+def test_plots_look_the_same_whatever_the_user_has_set_for_matplotlib(tmp_path):
+    expected, said = plotted(tmp_path / "plain")
+    assert len(expected) == 65, said
+    settings = tmp_path / "settings/matplotlibrc"
+    settings.parent.mkdir()
+    settings.write_text(UGLY)
+    assert plotted(settings.parent)[0] == expected, "in the working folder"
+    assert plotted(tmp_path / "a", MPLCONFIGDIR=str(settings.parent))[0] == expected, "in the user's folder"
+    assert plotted(tmp_path / "b", MATPLOTLIBRC=str(settings))[0] == expected, "named by the environment"
+
+
+def test_settings_of_matplotlib_that_are_no_text_end_in_a_sentence_or_do_not_matter(tmp_path):
+    expected, _ = plotted(tmp_path / "plain")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/matplotlibrc").write_bytes(b"\xff\xfe\0")
+    assert plotted(tmp_path / "other", MPLCONFIGDIR=str(tmp_path / "home"))[0] == expected
+    printed, said = plotted(tmp_path / "home")
+    assert printed == ""
+    assert f"RunError: {tmp_path}/home/matplotlibrc: not text" in said
+
+
+def test_an_image_that_does_not_fit_is_an_error_and_never_half_of_it(tmp_path):
+    # 1 block is 512 or 1024 bytes; a full disk cuts a write off in the same way.
+    code, said = shell(
+        "demo-data -o data --images 1 --height 256 --width 256", tmp_path, before="ulimit -f 1; "
+    )
+    assert code == 1
+    assert "disk full while writing" in said and "Traceback" not in said
+    assert [path.name for path in tmp_path.iterdir()] == ["spec.txt"]
+
+
+def test_a_log_file_that_cannot_be_written_is_said_once_and_the_work_is_done(tmp_path):
+    code, said = shell("demo-data -o data --images 2 --height 64 --width 64 --log_file /dev/full", tmp_path)
+    assert len(list((tmp_path / "data" / "images").iterdir())) == 2
+    assert code == 0
+    assert said.count("cannot write the log file /dev/full (No space left on device)") == 1
+    assert "Traceback" not in said
+
+
+def test_a_log_file_that_is_a_pipe_without_a_reader_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    code, said = shell("demo-data -o data --images 1 --log_file pipe", tmp_path)
+    assert (code, "cannot write the log file pipe: a named pipe that nobody reads" in said) == (2, True)
+
+
+def test_images_of_any_size_are_refused_before_the_memory_is_taken(tmp_path):
+    code, said = shell("demo-data -o data --images 1 --height 1000000 --width 1000000", tmp_path)
+    assert (code, "size 1000000 x 1000000: expected at most 64 million pixels" in said) == (2, True)
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, to become a user without an entry"
+)
+def test_without_home_and_entry_in_passwd_nothing_is_left_in_the_working_folder(tmp_path):
+    work = tmp_path / "work"
+    work.mkdir()
+    work.chmod(0o777)
+    # It may read everything, since the interpreter may lie in root's home, as in a container.
+    rights = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    command = ["setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups", *rights, sys.executable]
+    environment = {name: value for name, value in os.environ.items() if name != "HOME"}
+    environment["PYTHONPATH"] = os.pathsep.join(each for each in sys.path if each)
+    done = subprocess.run(
+        [*command, "-c", ASK], env=environment, cwd=work, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "tensorflow float32 channels_last 1e-07\n", done.stderr
+    assert list(work.iterdir()) == []

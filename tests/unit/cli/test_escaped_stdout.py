@@ -1,4 +1,4 @@
-"""What tasks print holds no control characters, on the terminal and in --log_file."""
+"""Output of tasks has no control characters, on the terminal and in --log_file."""
 
 import os
 import sys

@@ -14,7 +14,7 @@ PATCH = (32, 40, 64, 100)  # y1, x1, y2, x2
 
 @pytest.fixture
 def loaded(monkeypatch):
-    """What the command asked the model loader for; the detector it gets is a fake one."""
+    """Records the calls of the model loader, which returns a fake detector."""
     calls = []
 
     def load(path, expected, key):

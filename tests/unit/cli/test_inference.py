@@ -9,7 +9,7 @@ from tests.support.task_spec import write_spec
 
 @pytest.fixture
 def loaded(monkeypatch):
-    """What the command asked the model loader for; the detector it gets is a fake one."""
+    """Records the calls of the model loader, which returns a fake detector."""
     calls = []
 
     def load(path, expected, key):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.task_spec import write_spec
 
-# Prints in the first instruction of `main`. Before that, Python itself shows the trace of an interrupt.
+# Reports its start as the first thing in `main`, since Python itself prints an interrupt before that.
 PROGRAM = """
 import sys
 from frcnn.cli.main import main

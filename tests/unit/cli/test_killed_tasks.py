@@ -1,4 +1,4 @@
-"""What prune and export write, killed before every call that changes a file: old or new, and no leftovers."""
+"""Outputs of prune and export, killed before every call that changes a file: old or new, no leftovers."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -53,17 +53,27 @@ def prepared(tmp_path):
     return folder
 
 
-def tried(job: Callable[[Path], None], tmp_path: Path, prepared: Path, check, equal) -> int:
+@pytest.fixture
+def tried(tmp_path, prepared, record_property):
+    """Kills a job at every point, and records how many there are."""
+
+    def run(job: Callable[[Path], None], check, equal) -> int:
+        count = _tried(job, tmp_path, prepared, check, equal)
+        record_property("kill points", count)
+        return count
+
+    return run
+
+
+def _tried(job: Callable[[Path], None], tmp_path: Path, prepared: Path, check, equal) -> int:
     server_files = tmp_path / "server"
     server_files.mkdir()
     with kill_server(job, server_files) as server:
-        count = each_kill(server, prepared, tmp_path / "work", check, equal=equal)
-    print(f"{count} points")
-    return count
+        return each_kill(server, prepared, tmp_path / "work", check, equal=equal)
 
 
 @pytest.mark.parametrize("earlier", [False, True])
-def test_an_exported_model_never_lies_beside_the_labels_of_another(tmp_path, prepared, earlier):
+def test_an_exported_model_never_lies_beside_the_labels_of_another(prepared, tried, earlier):
     if earlier:
         (prepared / "out" / MODEL).write_bytes(onnx_model("old").SerializeToString())
         (prepared / "out/labels.txt").write_text("old\n")
@@ -80,10 +90,10 @@ def test_an_exported_model_never_lies_beside_the_labels_of_another(tmp_path, pre
         assert ((out / "labels.txt").read_text() == "old\n") == (graph == "old")
         assert ((out / "nvinfer_config.txt").read_text() == "old\n") == (graph == "old")
 
-    assert tried(export, tmp_path, prepared, check, lambda folder: all_files(folder / "out")) > 30
+    assert tried(export, check, lambda folder: all_files(folder / "out")) > 30
 
 
-def test_a_pruned_model_is_the_old_one_or_the_new_one(tmp_path, prepared):
+def test_a_pruned_model_is_the_old_one_or_the_new_one(prepared, tried):
     snapshot = Snapshot("{}", [Group("layers/conv/vars", "conv", [np.zeros(3, np.float32)])])
     snapshot.save(prepared / "out/pruned.keras", TrainingRecord("resnet:10", OLD))
 
@@ -94,4 +104,4 @@ def test_a_pruned_model_is_the_old_one_or_the_new_one(tmp_path, prepared):
         names = sorted(path.name for path in (folder / "out").iterdir())
         return names, read_record(folder / "out/pruned.keras"), (folder / "out/pruning.json").read_text()
 
-    assert tried(prune, tmp_path, prepared, check, equal) > 20
+    assert tried(prune, check, equal) > 20

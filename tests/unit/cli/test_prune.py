@@ -1,3 +1,4 @@
+import contextvars
 import json
 import logging
 import zipfile
@@ -8,6 +9,7 @@ import pytest
 from frcnn.cli.main import main
 from frcnn.cli.prune import output_file
 from frcnn.sealing.sealed_file import is_sealed
+from frcnn.single_writer import only_writer_of
 
 RECORD = {
     "arch": "resnet:10",
@@ -207,3 +209,12 @@ def test_a_name_keeps_its_meaning(caplog, given, key, name, sealed, word):
     with caplog.at_level(logging.INFO, "frcnn"):
         assert output_file(Path("out") / given, key) == (Path("out") / name, key if sealed else "")
     assert word in caplog.text if word else not caplog.text
+
+
+def test_a_second_run_that_writes_the_same_file_is_refused(model, tmp_path, capsys):
+    out = tmp_path / "pruned.keras"
+    with only_writer_of(out):
+        code = contextvars.Context().run(prune, model, "-o", out, "-nf", 2, "-pg", 2)
+    assert code == 1
+    assert "is writing there" in capsys.readouterr().err
+    assert not out.exists()

@@ -10,7 +10,7 @@ import pytest
 
 from frcnn.cli import task_runner
 from frcnn.cli.tasks import Task
-from frcnn.errors import DataError, Problem, SpecError
+from frcnn.errors import DataError, MissingPackageError, Problem, SpecError
 
 FAKE_TASK = Task("evaluate", "fake.evaluate", "does little")
 TRAIN = Task("train", "fake.train", "does little")
@@ -74,7 +74,7 @@ def raising(error):
 
 
 def arguments(*words, task=FAKE_TASK):
-    """What the task gets when called with these words."""
+    """Returns the arguments that the task gets for a command line."""
     args = task_runner.parse(task, module_that(None), words, "frcnn")
     task_runner.resolve_common_flags(task, args)
     return args
@@ -130,8 +130,8 @@ def test_a_fault_of_our_own_shows_its_stack_trace_and_asks_to_report(capsys):
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (ModuleNotFoundError("No module", name="tensorflow"), "pip install 'frcnn[train,cpu]'"),
-        (ModuleNotFoundError("No module", name="onnx.helper"), "pip install 'frcnn[onnx]'"),
+        (ModuleNotFoundError("No module", name="tensorflow"), "pip install 'frcnn[evaluate,cpu]'"),
+        (ModuleNotFoundError("No module", name="onnx.helper"), "pip install 'frcnn[evaluate,cpu,onnx]'"),
         (PermissionError(13, "Permission denied", "/data/x.png"), "/data/x.png: Permission denied"),
         (OSError(28, "No space left on device", "/data/x.png"), "disk full while writing /data/x.png"),
         (MemoryError(), "out of memory; lower batch_size_per_gpu"),
@@ -143,6 +143,21 @@ def test_a_fault_of_the_machine_is_explained_without_stack_trace(error, message,
     err = capsys.readouterr().err
     assert message in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ModuleNotFoundError("No module", name="numpy"), MissingPackageError("numpy", "convert", "evaluation")],
+)
+def test_a_missing_package_names_all_extras_of_the_task(error, capsys):
+    task = Task("evaluate", "fake.evaluate", "judges")
+    assert task_runner.run(task, raising(error), []) == 1
+    said = capsys.readouterr().err
+    assert (
+        "frcnn evaluate needs the package numpy, which is not installed: pip install 'frcnn[evaluate,cpu]'"
+        in said
+    )
+    assert "Traceback" not in said
 
 
 def test_a_module_of_ours_that_is_missing_is_our_own_fault(capsys):

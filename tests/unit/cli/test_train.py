@@ -1,4 +1,4 @@
-"""How many processes `frcnn train` starts."""
+"""Number of processes that `frcnn train` starts."""
 
 from itertools import pairwise
 

@@ -21,7 +21,7 @@ class Clock:
 
 @pytest.fixture
 def lines(caplog):
-    """What progress wrote to the log so far."""
+    """Returns the log lines of the progress so far."""
     caplog.set_level(logging.INFO, logger="frcnn.console.progress")
     return lambda: [record.getMessage() for record in caplog.records]
 

@@ -48,7 +48,7 @@ def prepared(tmp_path):
 
 @pytest.mark.parametrize("over", ["nothing", "an existing set"])
 def test_at_every_kill_the_former_set_or_the_new_one_is_there_and_the_next_run_ends_equal(
-    tmp_path, prepared, over
+    tmp_path, prepared, over, record_property
 ):
     if over == "nothing":
         for path in (prepared / "records").glob("*set*"):
@@ -64,12 +64,12 @@ def test_at_every_kill_the_former_set_or_the_new_one_is_there_and_the_next_run_e
     server_files.mkdir()
     with kill_server(convert_again, server_files) as server:
         tried = each_kill(server, prepared, tmp_path / "work", check, equal=records_of)
-    print(f"{tried} points")
+    record_property("kill points", tried)
     assert tried > 50
 
 
 def images(folder: Path) -> list[str]:
-    """What a training on `records/set-*` sees."""
+    """Returns the images that a training on `records/set-*` gets."""
     return [
         each.frame_id for path in sorted((folder / "records").glob("set-*")) for each in read_records(path)
     ]

@@ -1,4 +1,4 @@
-"""Which files are the images of a set: one table, held against everything that lists images."""
+"""Rule for the image files of a set: one table, compared with everything that lists images."""
 
 import os
 import socket

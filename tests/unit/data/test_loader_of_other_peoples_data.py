@@ -1,4 +1,4 @@
-"""What the loader makes of images and records as cameras and other tools write them."""
+"""Loading of images and records as cameras and other tools write them."""
 
 import logging
 import os

@@ -1,55 +1,16 @@
+import dataclasses
+
 import pytest
 
-from frcnn.data.records.annotations import ImageRecord, Label
-from frcnn.demo.specs import (
-    Paths,
-    Survey,
-    anchor_scales,
-    convert_spec,
-    experiment_spec,
-    input_size,
-    survey,
-)
-from frcnn.errors import DataError
+from frcnn.demo.specs import LIMITS, SYNTHETIC_LIMITS, Paths, choices_for, convert_spec, experiment_spec
 from frcnn.spec import load_dataset_export, load_experiment
+from frcnn.spec_writing.choices import input_size
+from tests.unit.spec_writing.test_choices import facts
 
-SMALL = Survey(100, 240, 320, ("car", "traffic light"), (16.0, 32.0, 90.0), 7)
-
-
-def record(*labels, height=240, width=320):
-    return ImageRecord("images/1", height, width, tuple(Label(name, *box) for name, *box in labels))
-
-
-def test_survey_finds_sizes_classes_and_the_most_objects():
-    found = survey(
-        [
-            record(("truck", 0, 0, 40, 10), ("car", 0, 0, 20, 20)),
-            record(("car", 0, 0, 60, 60)),
-            record(height=480, width=640),
-        ]
-    )
-    assert (found.images, found.height, found.width) == (3, 240, 320)
-    assert found.classes == ("car", "truck")
-    assert found.max_objects == 2
-    assert found.box_sides == pytest.approx((20, 20, 60))
-
-
-def test_box_sides_are_measured_in_the_network_input():
-    # 1536 x 1152 is quartered for the network, and so is the box.
-    found = survey([record(("car", 0, 0, 200, 200), height=1152, width=1536)])
-    assert found.input_size == (288, 384)
-    assert found.box_sides == pytest.approx((50,))
-
-
-def test_regions_that_nobody_labeled_are_no_class():
-    found = survey([record(("dontcare", 0, 0, 40, 10), ("car", 0, 0, 20, 20))])
-    assert (found.classes, found.max_objects) == (("car",), 1)
-
-
-@pytest.mark.parametrize("records", [[], [record()], [record(("dontcare", 0, 0, 40, 10))]])
-def test_a_data_set_without_objects_is_refused(records):
-    with pytest.raises(DataError, match="no labeled object"):
-        survey(records)
+SMALL = dataclasses.replace(
+    facts(), images=100, height=240, width=320, classes={"car": 150, "traffic light": 50}, most_objects=7,
+    many_objects=5,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -62,20 +23,12 @@ def test_a_data_set_without_objects_is_refused(records):
         ((241, 323), (240, 320)),
     ],
 )
-def test_input_size_keeps_the_shape_in_whole_strides(image, network):
-    assert input_size(*image) == network
+def test_only_the_number_of_pixels_reduces_images(image, network):
+    assert input_size(*image, 200.0, LIMITS) == network
 
 
-@pytest.mark.parametrize(
-    ("sides", "scales"),
-    [
-        ([10.0, 32.0, 100.0], (16, 32, 96)),
-        ([64.0], (32, 64, 128)),
-        ([30.0, 30.0, 120.0], (16, 32, 120)),
-    ],
-)
-def test_anchor_scales_are_three_and_follow_the_boxes(sides, scales):
-    assert anchor_scales(sides) == scales
+def test_synthetic_scenes_are_reduced_to_half_of_their_sides():
+    assert input_size(256, 352, 100.0, SYNTHETIC_LIMITS) == (128, 176)
 
 
 def test_the_convert_spec_is_valid(tmp_path):
@@ -90,7 +43,7 @@ def test_the_convert_spec_is_valid(tmp_path):
 def test_the_experiment_spec_is_valid_and_holds_what_was_found(tmp_path):
     path = tmp_path / "experiment.txt"
     paths = Paths(tmp_path / "out [1]", tmp_path)
-    path.write_text(experiment_spec(SMALL, paths, ".JPG", epochs=9))
+    path.write_text(experiment_spec(choices_for(SMALL, epochs=9), paths, ".JPG"))
     spec = load_experiment(path)
     size = spec.model_config.input_image_config.size_height_width
     assert (size.height, size.width) == (240, 320)
@@ -100,6 +53,7 @@ def test_the_experiment_spec_is_valid_and_holds_what_was_found(tmp_path):
         "out [[]1]/run/latest/convert/records/set-fold-*"
     )
     assert spec.training_config.num_epochs == 9
+    assert spec.model_config.arch == "resnet:10"
     assert spec.model_config.roi_mini_batch == 16
     assert spec.evaluation_config.model == str(paths.model)
-    assert tuple(spec.model_config.anchor_box_config.scale) == anchor_scales(SMALL.box_sides)
+    assert spec.inference_config.images_dir == str(paths.samples)

@@ -1,4 +1,4 @@
-"""What can be shown of several processes without Horovod; test_horovod.py shows the rest."""
+"""Several processes, as far as that can be tested without Horovod; test_horovod.py has the rest."""
 
 import importlib.util
 import logging

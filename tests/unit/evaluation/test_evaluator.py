@@ -164,7 +164,8 @@ def spec_of(names, **evaluation):
         "gt_matching_iou_threshold_range": None,
     }
     config = types.SimpleNamespace(**defaults | evaluation)
-    return types.SimpleNamespace(class_names=names, evaluation_config=config)
+    shown = types.SimpleNamespace(bbox_visualize_threshold=0.6)
+    return types.SimpleNamespace(class_names=names, evaluation_config=config, inference_config=shown)
 
 
 def test_detections_are_cut_at_the_images_own_border_where_it_is_padded():

@@ -7,13 +7,12 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from frcnn.drawing.charts import PLANE_HEIGHT, PLANE_WIDTH
 from frcnn.errors import UsageError
 from frcnn.evaluation.average_precision import Curve
 from frcnn.evaluation.evaluator import Evaluator
 from frcnn.evaluation.html_report import (
     MOST_PANELS,
-    PLANE_HEIGHT,
-    PLANE_WIDTH,
     Subject,
     curve_path,
     read_metrics,
@@ -70,8 +69,10 @@ def test_the_class_table_has_the_numbers_of_the_report(compared):
         for each in inspection.size_results(0).values()
     ]
     counts = [str(bus.objects), str(bus.difficult)]
-    ratios = [f"{value:.3f}" for value in (bus.precision, bus.recall, bus.rpn_recall)]
-    expected = ["bus", f"{bus.ap:.3f}", f"{bus.ap - 0.1:.3f}", "+0.100", *sizes, *counts, *ratios]
+    shown, best = bus.shown, bus.best_f1
+    ratios = [f"{shown.precision:.3f}", f"{shown.recall:.3f}", f"{best.f1:.3f} ({best.score:.2f})"]
+    expected = ["bus", f"{bus.ap:.3f}", f"{bus.ap - 0.1:.3f}", "+0.100"]
+    expected += [*ratios, *sizes, *counts, f"{bus.rpn_recall:.3f}"]
     assert [cell.strip() for cell in rows["bus"]] == expected
 
 
@@ -114,11 +115,12 @@ def test_an_evaluation_of_nothing_has_a_page_too(tmp_path):
 
 
 def test_the_curve_goes_from_the_left_edge_to_its_last_recall_and_down():
-    curve = Curve(found=np.array([1, 1, 2]), shown=np.array([1, 2, 3]), objects=4)
+    scores = np.array([0.9, 0.8, 0.7])
+    curve = Curve(scores, found=np.array([1, 1, 2]), shown=np.array([1, 2, 3]), objects=4)
     height = (1 - 2 / 3) * PLANE_HEIGHT
     expected = (
         f"M0.0,0.0 L{PLANE_WIDTH / 4:.1f},0.0 L{PLANE_WIDTH / 4:.1f},{height:.1f} "
-        f"L{PLANE_WIDTH / 2:.1f},{height:.1f} L{PLANE_WIDTH / 2:.1f},{PLANE_HEIGHT}"
+        f"L{PLANE_WIDTH / 2:.1f},{height:.1f} L{PLANE_WIDTH / 2:.1f},{PLANE_HEIGHT:.1f}"
     )
     assert curve_path(curve, "VOC12") == expected
 
@@ -133,7 +135,7 @@ def test_other_files_cannot_be_compared_with(tmp_path, content):
 
 
 def test_control_characters_in_names_are_shown_escaped(tmp_path):
-    settings = EvaluationSettings(("car\x1b[2J", "a\nb", "\x00"), (0.5,))
+    settings = EvaluationSettings(("car\x1b[2J", "a\nb", "\x00"), (0.5,), shown_score=0.5)
     report, inspection = Evaluator(settings).report(), _inspection(settings)
     save_html(tmp_path / "a.html", report, inspection, Subject("model\x07", "data\x9b"))
     text = (tmp_path / "a.html").read_text("utf-8")
@@ -145,7 +147,7 @@ def test_control_characters_in_names_are_shown_escaped(tmp_path):
 def test_the_page_of_thousands_of_classes_grows_with_their_number_not_its_square(tmp_path):
     sizes = {}
     for count in (300, 3000):
-        settings = EvaluationSettings(tuple(f"class {n}" for n in range(count)), (0.5,))
+        settings = EvaluationSettings(tuple(f"class {n}" for n in range(count)), (0.5,), shown_score=0.5)
         tracemalloc.start()
         report, inspection = Evaluator(settings).report(), _inspection(settings)
         save_html(tmp_path / "a.html", report, inspection, Subject("model", "data"))
@@ -158,4 +160,22 @@ def test_the_page_of_thousands_of_classes_grows_with_their_number_not_its_square
 
 
 def _inspection(settings):
-    return ErrorAnalysis(settings, shown_score=0.5, mean=np.zeros(1), scale=1.0, bgr=False)
+    return ErrorAnalysis(settings, mean=np.zeros(1), scale=1.0, bgr=False)
+
+
+def test_the_numbers_agree_with_the_galleries(compared):
+    text, report, inspection = compared
+    shown = report.results[0].shown
+    headings = Page(text).headings
+    assert f"Worst misses ({len(inspection.misses)} of {shown.missed})" in headings
+    assert f"Worst false alarms ({len(inspection.false_alarms)} of {shown.wrong})" in headings
+    assert f"<dd>{shown.missed} <small>of {shown.objects}</small></dd>" in text
+
+
+def test_the_page_names_the_model_the_best_threshold_and_the_training(compared):
+    text, report, _ = compared
+    best = report.results[0].best_f1
+    assert "Model: results/model.keras" in text
+    assert f"The best F1 is {best.f1:.3f}, at a score of {best.score:.2f}" in text
+    assert "0.570 after epoch 4; best 0.570 after epoch 4" in text
+    assert "Examples" in Page(text).headings

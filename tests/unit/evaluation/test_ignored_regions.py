@@ -60,16 +60,16 @@ def _batch():
 
 
 def test_an_evaluation_counts_neither_for_nor_against_what_is_found_in_a_region():
-    settings = EvaluationSettings(("car",), (0.5,))
+    settings = EvaluationSettings(("car",), (0.5,), shown_score=0.5)
     evaluator, inspection = (
         Evaluator(settings),
-        ErrorAnalysis(settings, shown_score=0.5, mean=np.zeros(1), scale=1.0, bgr=False),
+        ErrorAnalysis(settings, mean=np.zeros(1), scale=1.0, bgr=False),
     )
     evaluator.update(*_batch())
     inspection.update(*_batch())
     (car,) = evaluator.report().results[0].classes
     assert (car.true_positives, car.false_positives, car.objects) == (1, 1, 1)
-    assert (inspection.confused.right, inspection.confused.wrong, inspection.confused.missed) == (1, 1, 0)
+    assert inspection.confusion.tolist() == [[1, 0], [1, 0]]
     assert (inspection.right.sum(), inspection.wrong.sum()) == (1, 1)
     assert len(inspection.false_alarms) == 1
     medium = inspection.size_results(0)["medium"]

@@ -1,4 +1,4 @@
-"""What an inspection counts and keeps, against scenes worked by hand."""
+"""Counts and pictures of an error analysis, for scenes worked by hand."""
 
 import io
 
@@ -7,19 +7,20 @@ import pytest
 from PIL import Image
 
 from frcnn.drawing.colors import class_color
-from frcnn.drawing.thumbnail import SIDE
+from frcnn.drawing.thumbnail import SIDE, Thumbnail
 from frcnn.evaluation.evaluator import Evaluator
+from frcnn.evaluation.example_images import EXAMPLE_SIDE, EXAMPLES
 from frcnn.evaluation.inspection import BINS, ErrorAnalysis
 from frcnn.evaluation.settings import EvaluationSettings
-from frcnn.evaluation.thumbnails import KEPT, ErrorExample, TopErrors
+from frcnn.evaluation.thumbnails import KEPT, RankedThumbnail, TopThumbnails
 from tests.support.detection_scenes import Scene, as_batch, random_scenes
 
-SETTINGS = EvaluationSettings(("bus", "car", "dog"), (0.5,))
+SETTINGS = EvaluationSettings(("bus", "car", "dog"), (0.5,), shown_score=0.5)
 BUS, CAR, DOG, NOTHING = range(4)
 
 
 def inspect(scenes, **batch_entries):
-    inspection = ErrorAnalysis(SETTINGS, shown_score=0.5, mean=np.zeros(1), scale=1.0, bgr=False)
+    inspection = ErrorAnalysis(SETTINGS, mean=np.zeros(1), scale=1.0, bgr=False)
     found, batch = as_batch(scenes)
     inspection.update(found, {**batch, **batch_entries})
     return inspection
@@ -108,9 +109,9 @@ def test_only_the_worst_are_kept_the_worst_first():
 
 def test_a_thumbnail_shows_the_box_in_its_place():
     pixels = np.full((300, 400, 3), 90, np.uint8)
-    mistake = ErrorExample.cut(1.0, pixels, np.array([100, 150, 139, 229]), CAR, "a car")
-    image = np.asarray(Image.open(io.BytesIO(mistake.png)))
-    assert image.shape == (mistake.height, mistake.width, 3)
+    mistake = RankedThumbnail.cut(1.0, pixels, np.array([100, 150, 139, 229]), CAR, "a car")
+    image = np.asarray(Image.open(io.BytesIO(mistake.picture.content)))
+    assert image.shape == (mistake.picture.height, mistake.picture.width, 3)
     assert max(image.shape[:2]) == SIDE
     # 80 px wide, shown with 0.6 of that on either side: 176 px, so one px is one px.
     rows, columns = np.nonzero((image == class_color(CAR)).all(axis=-1))
@@ -120,13 +121,70 @@ def test_a_thumbnail_shows_the_box_in_its_place():
 
 def test_a_box_at_the_border_is_shown_whole():
     pixels = np.zeros((60, 80, 3), np.uint8)
-    mistake = ErrorExample.cut(1.0, pixels, np.array([0, 0, 59, 79]), BUS, "all of it")
-    assert (mistake.width, mistake.height) == (SIDE, round(SIDE * 60 / 80))
+    mistake = RankedThumbnail.cut(1.0, pixels, np.array([0, 0, 59, 79]), BUS, "all of it")
+    assert (mistake.picture.width, mistake.picture.height) == (SIDE, round(SIDE * 60 / 80))
 
 
 def test_of_equally_bad_mistakes_the_first_stay():
-    worst = TopErrors()
+    worst = TopThumbnails()
     for number in range(2 * KEPT):
         if worst.takes(0.5):
-            worst.add(ErrorExample(0.5, b"", 1, 1, str(number)))
+            worst.add(RankedThumbnail(0.5, Thumbnail(b"", "png", 1, 1), str(number)))
     assert [each.caption for each in worst] == [str(number) for number in range(KEPT)]
+
+
+@pytest.mark.parametrize("coco", [False, True])
+def test_the_counts_of_all_parts_agree_with_the_metrics(coco):
+    settings = EvaluationSettings(("bus", "car", "dog"), (0.5,), coco_matching=coco, shown_score=0.4)
+    inspection = ErrorAnalysis(settings, mean=np.zeros(1), scale=1.0, bgr=False)
+    evaluator = Evaluator(settings)
+    found, batch = as_batch(random_scenes(seed=5, images=60))
+    inspection.update(found, batch)
+    evaluator.update(found, batch)
+    result, matrix = evaluator.report().results[0], inspection.confusion
+    right = np.trace(matrix)
+    assert matrix[:3].sum() == result.shown.objects
+    assert right == result.shown.found
+    assert matrix[:3].sum() - right == result.shown.missed
+    assert matrix[:, :3].sum() - right == result.shown.wrong
+    for index, each in enumerate(result.classes):
+        assert matrix[index, index] == each.shown.found
+        assert matrix[:, index].sum() - matrix[index, index] == each.shown.wrong
+
+
+def test_the_galleries_show_every_mistake_that_is_counted():
+    seen = scene(
+        [(BUS, A), (CAR, B), (DOG, C), (BUS, [10, 14, 49, 53])],
+        [(BUS, A, 0.9), (DOG, B, 0.8), (BUS, [10, 12, 49, 51], 0.7)],
+    )
+    inspection = inspect([seen])
+    assert {each.caption for each in inspection.misses} == {
+        "dog: no matching detection, image 0",
+        "car: detected as dog 0.80, image 0",
+        "bus: its detection (0.90) counts for another object, image 0",
+    }
+    assert [each.caption for each in inspection.false_alarms] == ["dog 0.80, image 0", "bus 0.70, image 0"]
+
+
+def test_the_sample_of_images_depends_neither_on_order_nor_on_batches():
+    scenes = random_scenes(seed=4, images=20)
+    names = np.array([f"set/{index}".encode() for index in range(20)])
+    whole = inspect(scenes, frame_id=names)
+    pieces = ErrorAnalysis(SETTINGS, mean=np.zeros(1), scale=1.0, bgr=False)
+    for at in reversed(range(20)):
+        found, batch = as_batch(scenes[at : at + 1])
+        pieces.update(found, {**batch, "frame_id": names[at : at + 1]})
+    assert len(whole.examples) == EXAMPLES
+    assert [each.caption for each in whole.examples] == [each.caption for each in pieces.examples]
+
+
+def test_an_example_shows_detections_in_their_color_and_says_what_is_wrong():
+    seen = scene([(BUS, A), (CAR, D)], [(BUS, A, 0.9), (DOG, C, 0.8), (DOG, B, 0.1)])
+    (example,) = inspect([seen], frame_id=np.array([b"set/1"])).examples
+    assert example.caption == "set/1: 1 correct, 1 wrong, 1 missed"
+    image = np.asarray(Image.open(io.BytesIO(example.picture.content)).convert("RGB")).astype(int)
+    assert max(image.shape[:2]) == EXAMPLE_SIDE
+    scale = EXAMPLE_SIDE / 320
+    for index, box in ((BUS, A), (DOG, C)):
+        y, x = round(box[0] * scale), round((box[1] + box[3]) / 2 * scale) + 20
+        assert np.abs(image[y - 1 : y + 2, x] - class_color(index)).sum(axis=1).min() < 60

@@ -5,10 +5,11 @@ from PIL import Image
 from frcnn.evaluation.average_precision import trace_curve
 from frcnn.evaluation.evaluator import Evaluator
 from frcnn.evaluation.plots import plot_curves, save_curves
-from frcnn.evaluation.report import ClassResult, IoUResult, Report
+from frcnn.evaluation.report import AtScore, ClassResult, IoUResult, Report
 from frcnn.evaluation.settings import EvaluationSettings
 from tests.support.detection_scenes import as_batch, random_scenes
 
+SHOWN = AtScore(0.6, 1, 1, 2)
 NAMES = ("bus", "car", "dog")
 
 
@@ -60,7 +61,7 @@ def test_a_report_without_objects_still_gives_a_picture(tmp_path):
 @pytest.mark.parametrize("name", ["us$5_$10", "$", "_private", r"a\b^{2}", "car $x$ </b>"])
 def test_class_names_stand_in_the_legend_as_they_are(tmp_path, name):
     curve = trace_curve(np.array([0.9, 0.8]), np.array([True, False]), 2)
-    result = IoUResult(0.5, (ClassResult(name, 0.5, 0.5, 0.5, 0.5, 2, 0, 1, 1, curve),))
+    result = IoUResult(0.5, (ClassResult(name, 0.5, 0.5, 0.5, 0.5, 2, 0, 1, 1, SHOWN, curve=curve),))
     legend = plot_curves(result, "VOC12").axes[0].get_legend()
     assert [text.get_text() for text in legend.get_texts()] == [f"{name} (0.5000)"]
     assert save_curves(Report((result,), "VOC12", 0.5, 2), tmp_path)[0].is_file()
@@ -68,8 +69,18 @@ def test_class_names_stand_in_the_legend_as_they_are(tmp_path, name):
 
 def test_of_very_many_classes_those_with_the_most_objects_are_drawn(tmp_path):
     curve = trace_curve(np.array([0.9, 0.8]), np.array([True, False]), 2)
-    classes = tuple(ClassResult(f"c{n}", 0.5, 0.5, 0.5, 0.5, n, 0, 1, 1, curve) for n in range(1, 1201))
+    classes = tuple(
+        ClassResult(f"c{n}", 0.5, 0.5, 0.5, 0.5, n, 0, 1, 1, SHOWN, curve=curve) for n in range(1, 1201)
+    )
     figure = plot_curves(IoUResult(0.5, classes), "VOC12")
     names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert (names[0], names[-1], len(names)) == ("c1105 (0.5000)", "c1200 (0.5000)", 96)
     assert "the 96 of 1200 classes with the most objects" in figure.axes[0].get_title()
+
+
+def test_settings_of_the_caller_are_as_before(tmp_path):
+    import matplotlib
+
+    with matplotlib.rc_context({"font.size": 33.0}):
+        save_curves(report_of(0.5), tmp_path)
+        assert matplotlib.rcParams["font.size"] == 33.0

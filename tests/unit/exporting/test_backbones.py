@@ -90,7 +90,7 @@ def photographs(folder):
 
 
 def _convolutions_in_float(proto, images, path):
-    """How many are left when ONNX Runtime has optimized the INT8 form."""
+    """Counts the float convolutions that are left when ONNX Runtime has optimized the INT8 form."""
     quantized = insert_pairs(proto, calibrate(proto, [images.transpose(0, 3, 1, 2)], 2, "minmax"), "cpu")
     onnx.checker.check_model(quantized, full_check=True)
     options = onnxruntime.SessionOptions()

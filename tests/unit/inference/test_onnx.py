@@ -6,6 +6,7 @@ import pytest
 
 from frcnn.errors import ModelError
 from frcnn.exporting.exporter import ExportOptions, export_onnx, write_onnx
+from frcnn.exporting.int8.qdq import insert_pairs
 from frcnn.inference.load import kind_of
 from frcnn.inference.onnx import load_onnx_detector
 from frcnn.settings.exporting import export_settings
@@ -104,3 +105,18 @@ def test_what_is_no_model_is_not_taken_for_an_engine(tmp_path, name, content):
 def test_binary_data_without_a_known_suffix_is_taken_for_an_engine(tmp_path):
     (tmp_path / "model.plan").write_bytes(b"ftrt\0\0\xff\x01" * 300)
     assert kind_of(tmp_path / "model.plan") == "engine"
+
+
+@pytest.mark.parametrize(
+    ("profile", "saturates", "said"),
+    [("cpu", True, False), ("cpu_vnni", True, True), ("cpu_vnni", False, False)],
+)
+def test_weights_of_8_bits_are_warned_of_on_cpus_that_saturate(
+    exported, tmp_path, monkeypatch, caplog, profile, saturates, said
+):
+    monkeypatch.setattr("frcnn.inference.onnx.saturates_int8", lambda: saturates)
+    model = onnx.load(exported.folder / "model.onnx")
+    names = ["input_image", *(name for node in model.graph.node for name in node.output)]
+    write_onnx(insert_pairs(model, dict.fromkeys(names, (-4.0, 4.0)), profile), tmp_path / "int8.onnx")
+    load_onnx_detector(tmp_path / "int8.onnx", None)
+    assert ("int8.onnx: its INT8 weights use all 8 bits, and this CPU has no VNNI" in caplog.text) == said

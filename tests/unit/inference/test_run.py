@@ -1,3 +1,4 @@
+import contextvars
 import os
 
 import numpy as np
@@ -9,6 +10,7 @@ from frcnn.errors import DataError, UsageError
 from frcnn.inference import run as run_module
 from frcnn.inference.run import run_inference
 from frcnn.settings.inference import InferenceSettings
+from frcnn.single_writer import PlaceBusyError, only_writer_in
 from tests.support.image_folders import PLAIN, PatchDetector, picture, save
 
 
@@ -195,3 +197,21 @@ def test_pictures_are_turned_with_their_boxes_only_if_asked(images):
         assert drawn.getexif().get(0x0112, 1) == 1
     fields = (images / "labels/left/b.txt").read_text().split()
     np.testing.assert_allclose([float(field) for field in fields[4:8]], [24, 16, 72, 48], atol=3)
+
+
+@pytest.mark.parametrize("folder", ["labels", "drawn"])
+def test_a_second_run_into_the_same_folder_is_refused_before_it_writes(images, folder):
+    # Another context, such as another thread's, counts as another process.
+    with (
+        only_writer_in(images / folder, "inference"),
+        pytest.raises(PlaceBusyError, match="is writing there"),
+    ):
+        contextvars.Context().run(start, settings_in(images))
+    assert files_in(images / "labels") == files_in(images / "drawn") == []
+    start(settings_in(images))
+    assert len(files_in(images / "labels")) == 3
+
+
+def test_labels_and_images_may_share_a_folder(images):
+    start(settings_in(images, label_dir=images / "both", image_output_dir=images / "both"))
+    assert len(files_in(images / "both")) == 6

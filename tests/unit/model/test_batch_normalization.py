@@ -1,4 +1,4 @@
-"""The fused layer beside Keras' own."""
+"""The fused layer, compared with Keras' own."""
 
 import keras
 import numpy as np

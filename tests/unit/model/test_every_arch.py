@@ -46,7 +46,7 @@ def make_uneven(model):
 
 
 def answers(model, images):
-    """What both networks say of an image and of a fixed crop."""
+    """Returns the outputs of both networks for an image and a fixed crop."""
     rpn = model(images, training=False)
     crops = np.random.default_rng(1).normal(size=(2, *model.roi_head.inputs[0].shape[1:]))
     return [*map(np.asarray, rpn), *map(np.asarray, model.roi_head(crops.astype(np.float32)))]

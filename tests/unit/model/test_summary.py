@@ -1,4 +1,4 @@
-"""What a summary counts, against numbers worked by hand and Keras' own."""
+"""Counts of a summary, compared with numbers worked by hand and with Keras."""
 
 import keras
 

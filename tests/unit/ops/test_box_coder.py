@@ -44,7 +44,7 @@ def test_decode_matches_a_hand_worked_case():
 
 
 def test_inclusive_decode_leaves_the_far_corner_one_pixel_out():
-    # x2 = cx + w / 2 with w counted inclusively: a zero code gives x2 + 1 (tao-facts 4.10).
+    # x2 = cx + w / 2 with w counted inclusively: a zero code gives x2 + 1 (docs/conventions.md).
     boxes = decode(np.zeros((1, 4), np.float32), np.float32([[3, 5, 10, 20]]), inclusive=True)
     np.testing.assert_allclose(boxes, [[3, 5, 11, 21]], rtol=1e-6)
 

@@ -15,7 +15,7 @@ GROUPS = (Group(("conv",), np.arange(6), SCORES),)
 
 @pytest.mark.parametrize(
     ("total", "above", "granularity", "least", "kept"),
-    # tao-facts 10.2
+    # Golden values of TAO; docs/compression.md has the rules.
     [
         (64, 13, 8, 16, 16),
         (64, 17, 8, 16, 24),

@@ -1,4 +1,4 @@
-"""Where the key comes from, and that it stays out of logs."""
+"""Sources of the key, and its absence from logs."""
 
 import copy
 import logging
@@ -237,3 +237,12 @@ def test_a_spec_that_was_shown_gives_no_key_when_it_is_read_again():
     loaded = parse_experiment(MINIMAL + '\nenc_key: "hunter2"')
     shown = parse_experiment(render(loaded.spec, loaded.positions)).spec
     assert resolve_key(None, shown.enc_key) == ""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_line_break_at_the_end_of_the_variable_is_not_part_of_the_key(monkeypatch, end):
+    """A secret of Kubernetes that was made from a file has it."""
+    monkeypatch.setenv("FRCNN_KEY", f" sesame {end}")
+    assert resolve_key(None, None) == " sesame "
+    monkeypatch.setenv("FRCNN_KEY", end)
+    assert resolve_key(None, "of the spec") == "of the spec"

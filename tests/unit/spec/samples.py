@@ -21,12 +21,12 @@ def changed(text: str, *changes: tuple[str, str]) -> str:
 
 
 def problems_of(text: str) -> tuple[Problem, ...]:
-    """What is wrong with an experiment spec."""
+    """Returns the problems of an experiment spec."""
     return _problems(parse_experiment, text)
 
 
 def export_problems_of(text: str) -> tuple[Problem, ...]:
-    """What is wrong with a dataset_convert spec."""
+    """Returns the problems of a dataset_convert spec."""
     return _problems(parse_dataset_export, text)
 
 

@@ -283,3 +283,10 @@ def test_shortest_decimal_means_the_same_float32(value):
 def test_shortest_decimals():
     as_float32 = [0.699999988079071, 9.999999747378752e-05, 0.0, 1e10, 16777216.0]
     assert [shortest_float(value) for value in as_float32] == [0.7, 0.0001, 0.0, 1e10, 16777216.0]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_as_on_any_system(tmp_path, end):
+    text = end.join(["# a comment", *MINIMAL.splitlines(), ""])
+    (tmp_path / "spec.txt").write_bytes(text.encode())
+    assert load_experiment(tmp_path / "spec.txt") == parse_experiment(MINIMAL, "spec").spec

@@ -1,4 +1,4 @@
-"""Every sample spec of the reference (tao-facts 10.3), as a change to their common base."""
+"""Every sample spec of TAO's user guide, as a change to their common base."""
 
 import pytest
 

@@ -19,7 +19,7 @@ from tests.unit.spec.samples import ROOT
 
 MODULES = {"experiment": experiment_pb2, "dataset_export": dataset_export_pb2}
 
-# Names and numbers that existing specs and tools depend on (tao-facts, section 1).
+# Names and numbers that existing specs and tools depend on (TAO's user guide).
 NUMBERS = {
     "Experiment": "random_seed 1 verbose 2 model_config 3 training_config 4 dataset_config 5 enc_key 6 "
     "augmentation_config 7 inference_config 8 evaluation_config 9",

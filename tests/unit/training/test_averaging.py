@@ -1,4 +1,4 @@
-"""The average of the weights: checkpoints and validation get it, training goes on from the weights."""
+"""Average of the weights: used for checkpoints and validation; training continues from the weights."""
 
 import shutil
 

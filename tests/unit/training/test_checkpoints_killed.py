@@ -67,7 +67,9 @@ def prepared(request, tmp_path):
     return folder
 
 
-def test_at_every_kill_the_best_model_is_there_and_the_resumed_run_ends_equal(tmp_path, prepared):
+def test_at_every_kill_the_best_model_is_there_and_the_resumed_run_ends_equal(
+    tmp_path, prepared, record_property
+):
     def check(folder: Path) -> None:
         latest = checkpoint_in(folder / "results", "latest")
         record = read_record(latest) if latest else TrainingRecord("", ())
@@ -82,7 +84,7 @@ def test_at_every_kill_the_best_model_is_there_and_the_resumed_run_ends_equal(tm
     server_files.mkdir()
     with kill_server(train_by_table, server_files) as server:
         tried = each_kill(server, prepared, tmp_path / "work", check, equal=outcome)
-    print(f"{tried} points")
+    record_property("kill points", tried)
     assert tried > 100
 
 

@@ -59,7 +59,7 @@ def parts(results: Path) -> dict[Path, int]:
 
 
 def grown(results: Path, left: dict[Path, int]) -> bool:
-    """Whether a megabyte of a checkpoint is there that an earlier process did not leave."""
+    """Checks whether there is a megabyte of a checkpoint that no earlier process wrote."""
     return any(size > 1_000_000 for part, size in parts(results).items() if part not in left)
 
 

@@ -248,7 +248,7 @@ def test_half_precision_and_views_are_read(tmp_path):
 
 
 class Attack:
-    """What runs code when Python unpickles it."""
+    """Object that runs code when Python unpickles it."""
 
     def __init__(self, function: Any, *arguments: Any) -> None:
         self.call = function, arguments

@@ -1,4 +1,4 @@
-"""What a spec changes in a model from a file, what it cannot, and training from there."""
+"""Changes that a spec makes to a model from a file, those it cannot make, and training from there."""
 
 import dataclasses
 import shutil

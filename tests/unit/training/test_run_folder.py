@@ -1,4 +1,4 @@
-"""Which checkpoint a folder, or a name in it, stands for."""
+"""Checkpoint that a folder, or a name in it, refers to."""
 
 import pytest
 

@@ -201,6 +201,17 @@ def test_a_trial_without_validation_fails_with_a_reason(tmp_path):
         run(settings_in(tmp_path), Blind())
 
 
+def test_epochs_that_were_validated_after_a_kill_complete_the_curve(tmp_path):
+    class Late(FormulaTrainer):
+        def train(self, training):
+            trained = super().train(training)
+            return Trained(trained.model, trained.mean_ap, ((1, 0.9), (99, 0.125)))
+
+    (trial,) = run(settings_in(tmp_path, trials=1), Late())
+    assert trial.curve[-1] == (99, 0.125) and len(trial.curve) == EPOCHS + 1
+    assert trial.curve[0][1] != 0.9, "what was reported stays"
+
+
 def killed_search(folder, trials, jobs, kills):
     """Runs the search as a program, kills it with SIGKILL in the middle, and runs it to its end."""
     words = [sys.executable, "-m", "tests.support.formula_training", folder, str(trials), str(jobs), "0.05"]

@@ -17,6 +17,7 @@ from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
 from frcnn.settings.evaluation import EvaluationRun, evaluation_run
+from frcnn.storage.address import is_remote
 
 if TYPE_CHECKING:
     from frcnn.evaluation.inspection import ErrorAnalysis
@@ -149,7 +150,10 @@ def evaluate(
         folder = None if images is None else local_folder(images, "images")
         known = known if tfrecords is None else known.evaluated_on(tfrecords, folder)
         former = _former(compare, target)
-        output = _Output(target, former, tfrecords or "the validation set")
+        data = tfrecords or "the validation set"
+        # The local copy of a remote model has a temporary path.
+        shown = name_of(model, "model") if is_remote(name_of(model, "model")) else str(path)
+        output = _Output(target, former, data, shown)
         return _evaluated(path, evaluation_run(known), secret, options, output, strict=strict)
 
 
@@ -172,11 +176,12 @@ def _former(compare: Location | None, results: Path | None) -> Path | None:
 
 @dataclasses.dataclass(frozen=True)
 class _Output:
-    """Output folder, metrics to compare with, and the name of the data in the report."""
+    """Output folder, metrics to compare with, and names of the data and the model in the report."""
 
     folder: Path | None
     former: Path | None
     data: str
+    model: str
 
 
 def _evaluated(
@@ -196,7 +201,7 @@ def _evaluated(
     detector = load_detector(model, run.expected, key, choice, **_load_options(options))
     inspection = None
     if output.folder is not None:
-        inspection = error_analysis_for(run.evaluation, run.data.image, run.shown_score)
+        inspection = error_analysis_for(run.evaluation, run.data.image)
     report = measure(detector, dataset, run.evaluation, inspection=inspection)
     return EvaluationResult(report, _written(report, inspection, run.curves, model, output, former))
 
@@ -216,11 +221,13 @@ def _written(
     if output.folder is None or inspection is None:
         return ()
     from frcnn.evaluation.html_report import Subject, save_html
+    from frcnn.evaluation.training_curves import FILE_NAME
     from frcnn.files import write_text
 
     metrics, page = output.folder / METRICS, output.folder / PAGE
     write_text(metrics, report.to_json())
-    subject = Subject(model.name, output.data, str(output.former or ""))
+    former_name, training_log = str(output.former or ""), model.with_name(FILE_NAME)
+    subject = Subject(model.name, output.data, former_name, output.model, training_log)
     save_html(page, report, inspection, subject, former)
     if not curves:
         return metrics, page

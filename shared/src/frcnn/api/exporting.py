@@ -39,7 +39,9 @@ class Int8:
     """Source of the ranges of an INT8 export, and additional files to write them to.
 
     Attributes:
-        int8_profile: Form of the graph; default `cpu`, for the plugin graph or with an engine `tensorrt`.
+        int8_profile: Form of the graph: `cpu` gives the same results on every CPU, `cpu_vnni` has finer
+            weights for CPUs with VNNI, `tensorrt` is for TensorRT. Default `cpu`, for the plugin graph or
+            with an engine `tensorrt`.
         cal_method: Method that derives the range of a tensor from its values.
         cal_image_dir: Folder to choose calibration images from at random; by default training images are
             used.
@@ -52,7 +54,7 @@ class Int8:
         force_ptq: Whether to calibrate even if the model has learned ranges.
     """
 
-    int8_profile: Literal["cpu", "tensorrt"] | None = None
+    int8_profile: Literal["cpu", "cpu_vnni", "tensorrt"] | None = None
     cal_method: Literal["minmax", "entropy", "percentile"] = "minmax"
     cal_image_dir: Location | None = None
     cal_data_file: Location | None = None
@@ -241,9 +243,10 @@ def _refuse_existing(
 def _engine_settings(engine: Engine | None, int8: Int8) -> "EngineSettings | None":
     if engine is None:
         return None
-    if int8.int8_profile == "cpu":
+    if int8.int8_profile not in (None, "tensorrt"):
         raise UsageError(
-            "int8_profile cpu: TensorRT requires the profile tensorrt; omit int8_profile with an engine",
+            f"int8_profile {int8.int8_profile}: TensorRT requires the profile tensorrt; "
+            "omit int8_profile with an engine",
             argument="int8_profile",
         )
     from frcnn.exporting.tensorrt.engine import EngineSettings, require_gpu

@@ -11,6 +11,7 @@ from frcnn.api.locations import Location, local_output, model_file
 from frcnn.errors import UsageError
 from frcnn.packages import needed_for
 from frcnn.pruning.settings import Criterion, Normalizer, PruneSettings
+from frcnn.single_writer import only_writer_of
 
 if TYPE_CHECKING:
     from frcnn.pruning.report import PruneReport
@@ -135,20 +136,22 @@ def prune_file(path: Path, target: Path | None, settings: PruneSettings, key: st
     Raises:
         UsageError: A target cannot be reached.
         ModelError: The model cannot be loaded, or its weights are not finite.
+        PlaceBusyError: Another run writes the same file.
     """
     from frcnn.model.files.checkpoint import load_model, save_model
     from frcnn.model.files.training_record import TrainingRecord
     from frcnn.pruning.prune import plan_detector
     from frcnn.pruning.prune import prune as prune_model
 
-    trained, record = load_model(path, key)
     if target is None:
-        return PruneResult(None, plan_detector(trained, settings).report)
-    result = prune_model(trained, settings)
-    # Keep the origin of the model and discard its training history.
-    kept = TrainingRecord(record.arch, record.class_names, spec_text=record.spec_text)
-    save_model(result.model, target, kept, key if target.suffix == ".tlt" else "")
-    return PruneResult(target, result.report)
+        return PruneResult(None, plan_detector(load_model(path, key)[0], settings).report)
+    with only_writer_of(target):
+        trained, record = load_model(path, key)
+        result = prune_model(trained, settings)
+        # Keep the origin of the model and discard its training history.
+        kept = TrainingRecord(record.arch, record.class_names, spec_text=record.spec_text)
+        save_model(result.model, target, kept, key if target.suffix == ".tlt" else "")
+        return PruneResult(target, result.report)
 
 
 def _target(output_file: Location, model: Path, key: str, *, force: bool) -> Path:

@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from frcnn.api.isolated_training import OnLog, child_environment, train_in_child
 from frcnn.api.training import Epoch, TrainingRequest
 from frcnn.errors import RunError
 from frcnn.progress import Progress
+from frcnn.single_writer import PlaceBusyError, only_writer_in
 from frcnn.tuning.settings import Objective
 from frcnn.tuning.trials import Judged, Trained, Training
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
 
 _GPUS, _THREADS = "CUDA_VISIBLE_DEVICES", ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+_PATIENCE, _LOOK = 120.0, 0.2  # seconds
 _MEASURE = "frcnn.api.measure_child"
 
 
@@ -45,6 +48,7 @@ class ChildTrainer:
         def on_progress(progress: Progress) -> None:
             training.on_progress()
 
+        wait_for_earlier(training.folder, training.on_progress)
         request = TrainingRequest(
             training.spec, training.folder, self._key, True, self._use_amp, self._strict
         )
@@ -56,7 +60,9 @@ class ChildTrainer:
             on_log=on_log,
             environment=share_of(training.slot, self._jobs, os.environ),
         )
-        return Trained(result.model, result.mean_ap)
+        validated = ((each.epoch, each.mean_ap) for each in result.history)
+        curve = tuple((epoch, value) for epoch, value in validated if value is not None)
+        return Trained(result.model, result.mean_ap, curve)
 
     def measure(
         self, model: Path, spec: "Experiment", objectives: tuple[Objective, ...]
@@ -80,6 +86,29 @@ class ChildTrainer:
             raise RunError(f"{model}: cannot be measured: {done.stderr.strip()[-500:]}")
         found: dict[Objective, float] = json.loads(done.stdout.splitlines()[-1])
         return found
+
+
+def wait_for_earlier(folder: Path, on_wait: Callable[[], None], patience: float = _PATIENCE) -> None:
+    """Waits for the training of a killed search to end, which takes a moment after the kill.
+
+    Args:
+        folder: Folder of the trial.
+        on_wait: Called while waiting; may raise an error to end it.
+        patience: Longest time to wait, s.
+
+    Raises:
+        PlaceBusyError: A training still writes to the folder.
+    """
+    until = time.monotonic() + patience
+    while True:
+        try:
+            with only_writer_in(folder, "train"):
+                return
+        except PlaceBusyError:
+            if time.monotonic() >= until:
+                raise
+        on_wait()
+        time.sleep(_LOOK)
 
 
 def share_of(slot: int, jobs: int, environment: Mapping[str, str]) -> dict[str, str]:

@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> None:
     from frcnn.data.input.preview import preview_samples
     from frcnn.drawing.boxes import annotate
     from frcnn.drawing.contact_sheet import contact_sheet
+    from frcnn.drawing.image_output import save_image
     from frcnn.files import atomic_path
     from frcnn.settings.data import data_settings
 
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> None:
     headings = ["original", *(f"variant {number + 1}" for number in range(args.num_variants))]
     path = args.output_dir / "augmentation.png"
     with atomic_path(path) as temporary:
-        contact_sheet(pictures, headings, spec.class_names).save(temporary)
+        save_image(contact_sheet(pictures, headings, spec.class_names), temporary)
     sys.stdout.write(f"contact sheet: {path}\n")
     if not spec.training_config.enable_augmentation:
         sys.stdout.write("note: training_config.enable_augmentation is false: training does not augment\n")

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> None:
     """
     import shtab
 
-    sys.stdout.write(shtab.complete(_all_tasks_in_one(), shell=args.shell))
+    sys.stdout.write(f"{shtab.complete(_all_tasks_in_one(), shell=args.shell)}\n")
 
 
 def _all_tasks_in_one() -> argparse.ArgumentParser:
@@ -40,12 +40,20 @@ def _all_tasks_in_one() -> argparse.ArgumentParser:
 
     whole = argparse.ArgumentParser(prog="frcnn")
     tasks = whole.add_subparsers()
-    for task in all_tasks().values():
+    groups: dict[str, argparse._SubParsersAction[argparse.ArgumentParser]] = {}
+    known = all_tasks()
+    for task in known.values():
+        first, _, second = task.name.partition(" ")
+        if second and first in known:
+            continue  # shtab completes either the flags of the first word or further words
         try:
             parser = new_parser(task, importlib.import_module(task.module), "frcnn")
         except ModuleNotFoundError:  # needs an extra that is not installed
             continue
-        own = tasks.add_parser(task.name, help=task.help, parents=[parser], add_help=False)
+        if second and first not in groups:
+            groups[first] = tasks.add_parser(first, help=task.help).add_subparsers()
+        place = groups[first] if second else tasks
+        own = place.add_parser(second or first, help=task.help, parents=[parser], add_help=False)
         for action in own._actions:
             if action.type is Path:
                 folder = action.metavar in ("DIR", "FOLDER")

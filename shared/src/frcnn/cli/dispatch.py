@@ -9,7 +9,7 @@ import sys
 
 import frcnn
 from frcnn.cli import task_runner
-from frcnn.cli.tasks import Task, all_tasks
+from frcnn.cli.tasks import ELSEWHERE, Task, all_tasks
 
 HELP, VERSION = ("-h", "--help", "help"), ("--version", "version")
 
@@ -47,8 +47,9 @@ def dispatch(words: list[str], program: str) -> int:
         words = words[2:]
     tasks = all_tasks()
     if not words or words[0] in HELP:
-        if words[1:] and words[1] in tasks:
-            return dispatch([words[1], "--help"], program)
+        name, _ = _split(words[1:], tasks)
+        if name in tasks:
+            return dispatch([*name.split(), "--help"], program)
         if words[1:]:
             return _usage_error(_unknown(words[1], program, tasks))
         sys.stdout.write(_usage(program, tasks))
@@ -56,10 +57,19 @@ def dispatch(words: list[str], program: str) -> int:
     if words[0] in VERSION:
         sys.stdout.write(f"{program} {frcnn.__version__}\n")
         return 0
-    task = tasks.get(words[0])
+    name, rest = _split(words, tasks)
+    task = tasks.get(name)
     if task is None:
-        return _usage_error(_unknown(words[0], program, tasks))
-    return task_runner.run(task, importlib.import_module(task.module), words[1:], program)
+        return _usage_error(_unknown(name, program, tasks))
+    return task_runner.run(task, importlib.import_module(task.module), rest, program)
+
+
+def _split(words: list[str], tasks: dict[str, Task]) -> tuple[str, list[str]]:
+    """Splits words into the name of a task, of two words if there is such a task, and its arguments."""
+    first, pair = " ".join(words[:1]), " ".join(words[:2])
+    if pair in tasks or (first not in tasks and any(name.startswith(f"{first} ") for name in tasks)):
+        return pair, words[2:]
+    return first, words[1:]
 
 
 def _usage(program: str, tasks: dict[str, Task]) -> str:
@@ -69,6 +79,11 @@ def _usage(program: str, tasks: dict[str, Task]) -> str:
 
 
 def _unknown(word: str, program: str, tasks: dict[str, Task]) -> str:
+    if word in ELSEWHERE:
+        return f"{program} {word} is not installed; it comes with: pip install {ELSEWHERE[word]}"
+    actions = [name for name in tasks if name.startswith(f"{word} ")]
+    if actions:
+        return f"'{word}' alone is no task; expected {' or '.join(actions)}"
     near = difflib.get_close_matches(word.replace("-", "_"), tasks, n=1, cutoff=0.5)
     kind = "flag before the task" if word.startswith("-") else "task"
     hint = f"did you mean '{near[0]}'?" if near else f"tasks: {', '.join(tasks)}"

@@ -67,6 +67,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
         Metrics for the status file.
     """
     from frcnn.api.evaluating import PAGE, evaluate
+    from frcnn.evaluation.advice import next_steps
     from frcnn.sealing.keys import resolve_key
     from frcnn.settings.model import named_model
 
@@ -93,6 +94,8 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     curves = spec.evaluation_config.visualize_pr_curve and args.results_dir is None
     for path in [*result.files, *(_curves_beside(model, result) if curves else ())]:
         sys.stdout.write(f"{names.get(path.name, 'precision-recall curve')}: {path}\n")
+    if advice := next_steps(result.report.to_dict()):
+        sys.stdout.write(f"{advice}\n")
     return {"kpi": result.report.logs()}
 
 

@@ -20,8 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("INT8").add_argument
     add(
         "--int8_profile",
-        choices=("cpu", "tensorrt"),
-        help="target of the quantized graph (default: cpu; tensorrt with --graph plugin)",
+        choices=("cpu", "cpu_vnni", "tensorrt"),
+        help="target of the quantized graph: any CPU, CPUs with VNNI, or TensorRT "
+        "(default: cpu; tensorrt with --graph plugin)",
     )
     add(
         "--cal_method",

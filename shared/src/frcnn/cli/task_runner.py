@@ -28,7 +28,8 @@ from frcnn.console.signals import terminate_as_interrupt
 from frcnn.console.status_file import StatusWriter
 from frcnn.console.tee import escaped_stdout, tee_stdout
 from frcnn.distributed.world import rank_info
-from frcnn.errors import UsageError
+from frcnn.errors import MissingPackageError, UsageError
+from frcnn.packages import EXTRAS, extras_of_task
 from frcnn.single_writer import only_writer_in
 
 log = logging.getLogger(__name__)
@@ -65,10 +66,20 @@ def run(task: Task, module: ModuleType, words: Sequence[str], program: str = "fr
             _run_and_record(module, args)
             code = 0
         except BaseException as error:
-            code = exit_codes.report(error, verbose=args.verbose)
+            code = exit_codes.report(_with_extras(error, task), verbose=args.verbose)
         if task.says_status and rank_info().rank == 0:
             _say(f"Execution status: {'FAIL' if code else 'PASS'}")
     return code
+
+
+def _with_extras(error: BaseException, task: Task) -> BaseException:
+    """Returns the error; for a missing package one that names all extras of the task."""
+    package = error.package if isinstance(error, MissingPackageError) else None
+    if isinstance(error, ModuleNotFoundError):
+        package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS or not task.extras:
+        return error
+    return MissingPackageError(package, extras_of_task(task.extras, package), f"frcnn {task.name}")
 
 
 def run_inside(task: Task, module: ModuleType, words: Sequence[str]) -> None:

@@ -6,6 +6,24 @@ import importlib.util
 
 # Entry point group for tasks of other distributions: name = module with the interface of those in frcnn.cli.
 ENTRY_POINTS = "frcnn.commands"
+# Tasks of other distributions of this project, for messages: task -> distribution.
+ELSEWHERE = {"pipeline": "frcnn-pipelines"}
+# Extras that a task needs, whatever its arguments are.
+_EXTRAS = {
+    "dataset_convert": "convert",
+    "train": "train,cpu",
+    "evaluate": "evaluate,cpu",
+    "prune": "train,cpu",
+    "export": "export,cpu",
+    "augment": "train,cpu",
+    "model": "train,cpu",
+    "store": "s3",
+    "data report": "data",
+    "data labels": "convert",
+    "spec new": "convert",
+    "demo-data": "convert",
+    "demo": "cpu,evaluate,export,pipeline",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,7 +31,7 @@ class Task:
     """Name, module and one-line help of a task.
 
     Attributes:
-        name: Name on the command line.
+        name: Name on the command line, of one or two words.
         module: Module to import.
         help: One line of help.
         says_status: Whether to print `Execution status: PASS` or `FAIL` at the end, like TAO. `False` for
@@ -24,6 +42,11 @@ class Task:
     module: str
     help: str
     says_status: bool = True
+
+    @property
+    def extras(self) -> str:
+        """Extras that the task needs, comma-separated; empty if that depends on its arguments."""
+        return _EXTRAS.get(self.name, "")
 
 
 _OWN = (
@@ -39,7 +62,10 @@ _OWN = (
     Task("augment", "frcnn.cli.augment", "show the effect of augmentation on training images"),
     Task("model", "frcnn.cli.model", "show layers, parameters and memory of a model", says_status=False),
     Task("store", "frcnn.cli.store", "push folders to S3, pull, list and verify them", says_status=False),
+    Task("data report", "frcnn.cli.data_report", "show what is in a data set", says_status=False),
+    Task("data labels", "frcnn.cli.data_labels", "convert labels to another format", says_status=False),
     Task("spec", "frcnn.cli.spec", "check a spec, or show its effective values", says_status=False),
+    Task("spec new", "frcnn.cli.spec_new", "write specs that fit a data set", says_status=False),
     Task("completion", "frcnn.cli.completion", "print a script for shell completion", says_status=False),
     Task("demo-data", "frcnn.cli.demo_data", "draw a small synthetic data set in KITTI layout"),
     Task("demo", "frcnn.cli.demo", "run the whole pipeline on a small data set"),

@@ -9,6 +9,7 @@ from typing import Any
 
 from frcnn.cli.spec_flags import add_spec_flags, load_spec
 from frcnn.errors import UsageError
+from frcnn.packages import needed_for
 
 HELP = "Search learning rate, anchors, augmentation and other fields of a spec for the best detector."
 EXAMPLES = """\
@@ -86,7 +87,8 @@ def run(args: argparse.Namespace) -> Mapping[str, object] | None:
 
 
 def _search(args: argparse.Namespace) -> Mapping[str, object]:
-    from frcnn.api.tuning import tune
+    with needed_for("frcnn tune"):
+        from frcnn.api.tuning import tune
 
     result = tune(
         load_spec(args),

@@ -3,7 +3,10 @@
 Standard output is reserved for results (tables, paths), so that commands can be piped.
 """
 
+import contextlib
+import errno
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -32,6 +35,23 @@ class _StandardErrorHandler(logging.StreamHandler):  # type: ignore[type-arg]  #
     @property
     def stream(self) -> TextIO:  # the base class keeps one stream for good
         return sys.stderr
+
+
+class _LogFileHandler(logging.FileHandler):
+    """Writes to the file of --log_file; says once if that fails, and the work goes on."""
+
+    _failed = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # name of the base class
+        if not self._failed:
+            self._failed = True
+            reason = getattr(sys.exc_info()[1], "strerror", None) or sys.exc_info()[1]
+            with contextlib.suppress(OSError):
+                sys.stderr.write(f"warning: cannot write the log file {self.baseFilename} ({reason})\n")
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # what was not written is not written now either
+            super().close()
 
 
 def setup_logging(verbose: bool, log_file: Path | None) -> None:
@@ -65,8 +85,21 @@ def setup_logging(verbose: bool, log_file: Path | None) -> None:
 def _file_handler(log_file: Path) -> logging.Handler:
     try:
         log_file.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(log_file, encoding="utf-8")
+        _refuse_pipe_without_reader(log_file)
+        handler = _LogFileHandler(log_file, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write the log file {log_file}: {error.strerror}") from error
     handler.setFormatter(_SafeFormatter(FILE_FORMAT))
     return handler
+
+
+def _refuse_pipe_without_reader(path: Path) -> None:
+    """Raises OSError for a named pipe that nobody reads, which would be waited for without end."""
+    if not path.is_fifo():
+        return
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(error.errno, "a named pipe that nobody reads") from error
+        raise

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
-# What a container gets when it must go, a terminal that is closed, a batch system that is out of patience,
-# and what else ends a process that does not ask for it. SIGKILL asks nobody.
+# Signals of a stopped container, a closed terminal, a batch system's limit, and others that end a process by
+# default. SIGKILL cannot be handled.
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
 
 

@@ -18,8 +18,9 @@ class _Tee:
         self._copy = copy
 
     def write(self, text: str) -> int:
-        self._copy.write(text)
-        self._copy.flush()
+        with contextlib.suppress(OSError):  # the log's handler says that the file cannot be written
+            self._copy.write(text)
+            self._copy.flush()
         return self._stream.write(text)
 
     def __getattr__(self, name: str) -> object:
@@ -57,10 +58,12 @@ def escaped_stdout() -> Iterator[None]:
 @contextlib.contextmanager
 def tee_stdout(path: Path) -> Iterator[None]:
     """Appends standard output to `path` within the block."""
-    with path.open("a", encoding="utf-8", errors="backslashreplace") as copy:
-        before = sys.stdout
-        sys.stdout = _Tee(before, copy)  # has all that print and rich ask for
-        try:
-            yield
-        finally:
-            sys.stdout = before
+    copy = path.open("a", encoding="utf-8", errors="backslashreplace")
+    before = sys.stdout
+    sys.stdout = _Tee(before, copy)  # has all that print and rich ask for
+    try:
+        yield
+    finally:
+        sys.stdout = before
+        with contextlib.suppress(OSError):
+            copy.close()

@@ -86,5 +86,5 @@ def image_paths(folder: Path, frame_id: str, file: str, extensions: Sequence[str
 
 
 def _suffix(name: str) -> str:
-    """The extension with its dot, in lower case; without `pathlib`, for sets of millions."""
+    """Returns the extension with its dot, in lower case; without `pathlib`, for sets of millions."""
     return name[name.rfind(".") :].lower() if "." in name else ""

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from frcnn.console.progress import track
-from frcnn.demo.shapes import CLASSES, draw_scene
+from frcnn.demo.shapes import CLASSES, MAX_OBJECTS, draw_scene
+from frcnn.drawing.image_output import save_image
 from frcnn.errors import UsageError
 from frcnn.files import atomic_path
 
@@ -13,6 +14,7 @@ README = "README.txt"
 CONTENTS = {"images", "labels", README}
 MARK = "Synthetic data set drawn by `frcnn demo-data`"
 MIN_SIDE = 64
+MOST_PIXELS = 64_000_000
 JPEG_QUALITY = 92
 
 ABOUT = """\
@@ -22,7 +24,7 @@ The images show drawn shapes, so results say nothing about a real task. They ser
 training and evaluation work. The same seed gives identical files with the same versions of
 NumPy and Pillow.
 
-images/NNNNNN.jpg   noisy backgrounds with 1 to 6 objects: {classes}
+images/NNNNNN.jpg   noisy backgrounds with 1 to {most} objects: {classes}
 labels/NNNNNN.txt   KITTI labels: class, truncated, occluded, alpha, x1 y1 x2 y2, seven zeros
 """
 
@@ -46,6 +48,8 @@ def write_demo_data(output: Path, *, images: int, seed: int, height: int, width:
         raise UsageError(f"{images} images: expected 1 or more")
     if min(height, width) < MIN_SIDE:
         raise UsageError(f"size {height} x {width}: expected at least {MIN_SIDE} pixels per side")
+    if height * width > MOST_PIXELS:
+        raise UsageError(f"size {height} x {width}: expected at most {MOST_PIXELS // 10**6} million pixels")
     if seed < 0:
         raise UsageError(f"seed {seed}: expected 0 or more")
     if output.exists() and not _may_replace(output):
@@ -54,13 +58,19 @@ def write_demo_data(output: Path, *, images: int, seed: int, height: int, width:
         for folder in ("images", "labels"):
             (temporary / folder).mkdir(parents=True)
         about = ABOUT.format(
-            mark=MARK, images=images, height=height, width=width, seed=seed, classes=", ".join(CLASSES)
+            mark=MARK,
+            images=images,
+            height=height,
+            width=width,
+            seed=seed,
+            most=MAX_OBJECTS,
+            classes=", ".join(CLASSES),
         )
         (temporary / README).write_text(about, encoding="utf-8")
         for number in track(range(images), "drawing"):
             # One generator per image, so that an image does not depend on the number of images.
             scene, shapes = draw_scene(np.random.default_rng([seed, number]), height, width)
-            scene.save(temporary / "images" / f"{number:06d}.jpg", quality=JPEG_QUALITY)
+            save_image(scene, temporary / "images" / f"{number:06d}.jpg", quality=JPEG_QUALITY)
             lines = "".join(f"{shape.kitti_line()}\n" for shape in shapes)
             (temporary / "labels" / f"{number:06d}.txt").write_text(lines, encoding="utf-8")
         if output.exists():

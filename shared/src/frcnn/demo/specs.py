@@ -1,118 +1,27 @@
-"""Writes specs for a new dataset: `frcnn demo` inspects the data and fills in a template.
-
-The template trains from random weights on a CPU; docs/spec.md explains the fields.
-"""
+"""Writes the specs of `frcnn demo`: those of `frcnn spec new`, limited to what a CPU trains in minutes."""
 
 import dataclasses
 import glob
-import statistics
-import string
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import math
 from pathlib import Path
 
-from google.protobuf import text_encoding
+from frcnn.spec_writing.choices import Choices, GoalLimits, choose
+from frcnn.spec_writing.facts import Facts
+from frcnn.spec_writing.memory import main_memory
+from frcnn.spec_writing.splits import quoted
+from frcnn.spec_writing.text import Places, experiment_text
 
-from frcnn.data.records.annotations import DONT_CARE, ImageRecord
-from frcnn.errors import DataError
-
-ARCH = "resnet:10"
-# Network inputs keep the aspect ratio of the images, with a limit on pixels, since a demo runs on CPUs.
-MAX_INPUT_PIXELS = 384 * 288
-# Limits of the RoIs per image for training the head; they cause most of a step's cost.
-LEAST_ROIS, MOST_ROIS = 16, 32
-STRIDE = 16
-MIN_SIDE = 128
-
-
-@dataclasses.dataclass(frozen=True)
-class Survey:
-    """Properties of a dataset that a spec depends on.
-
-    Attributes:
-        images: Number of images.
-        height: Median height of the images, px.
-        width: Median width of the images, px.
-        classes: Class names as in the records, sorted.
-        box_sides: Square roots of the box areas, in pixels of the network input, sorted.
-        max_objects: Largest number of objects in an image.
-    """
-
-    images: int
-    height: int
-    width: int
-    classes: tuple[str, ...]
-    box_sides: tuple[float, ...]
-    max_objects: int
-
-    @property
-    def input_size(self) -> tuple[int, int]:
-        """Height and width of the network input, derived from the median image."""
-        return input_size(self.height, self.width)
+# Images are reduced only to limit the pixels; the RoIs per image cause most of a step's cost.
+LIMITS = GoalLimits(math.inf, 0, 384 * 288, most_rois=32, arch="resnet:10")
+# The synthetic scenes are simple and drawn large enough to be looked at.
+SYNTHETIC_LIMITS = GoalLimits(math.inf, 0, 128 * 176, most_rois=12, arch="resnet:10")
+# Proposals per image in evaluation and inference, whose heads they cost.
+PROPOSALS = 100
 
 
-def survey(records: Iterable[ImageRecord]) -> Survey:
-    """Inspects every record of a dataset, but no images.
-
-    Args:
-        records: Records of the dataset.
-
-    Returns:
-        Properties of the dataset.
-
-    Raises:
-        DataError: There are no records, or none of them has an object.
-    """
-    heights, widths, counts = [], [], []
-    classes: Counter[str] = Counter()
-    relative_sides = []  # square roots of box areas, relative to the image area
-    for record in records:
-        labels = [label for label in record.labels if label.class_name != DONT_CARE]
-        heights.append(record.height)
-        widths.append(record.width)
-        counts.append(len(labels))
-        classes.update(label.class_name for label in labels)
-        area = record.height * record.width
-        relative_sides += [((label.x2 - label.x1) * (label.y2 - label.y1) / area) ** 0.5 for label in labels]
-    if not classes:
-        raise DataError("The dataset contains no labeled object to train on. Check the labels.")
-    height, width = round(statistics.median(heights)), round(statistics.median(widths))
-    rows, columns = input_size(height, width)
-    sides = tuple(sorted(side * (rows * columns) ** 0.5 for side in relative_sides))
-    return Survey(len(heights), height, width, tuple(sorted(classes)), sides, max(counts))
-
-
-def input_size(height: int, width: int) -> tuple[int, int]:
-    """Returns the network input size for images of a given size.
-
-    It has the same aspect ratio, in multiples of the stride, and a limited number of pixels.
-
-    Args:
-        height: Height of the images, px.
-        width: Width of the images, px.
-
-    Returns:
-        Height and width, px; at least `MIN_SIDE` each.
-    """
-    factor = min(1.0, (MAX_INPUT_PIXELS / (height * width)) ** 0.5)
-    rows, columns = (max(MIN_SIDE, round(side * factor / STRIDE) * STRIDE) for side in (height, width))
-    return rows, columns
-
-
-def anchor_scales(sides: Sequence[float]) -> tuple[int, ...]:
-    """Returns three anchor sizes, px, close to small, medium and large boxes.
-
-    Args:
-        sides: Square roots of the box areas, px, sorted, at least one.
-    """
-    places = [sides[round((len(sides) - 1) * part)] for part in (0.1, 0.5, 0.9)]
-    scales = sorted({max(STRIDE, round(side / 8) * 8) for side in places})
-    while len(scales) < 3:  # boxes of similar size: add half and double that size
-        scales = sorted({max(8, scales[0] // 2), *scales, scales[-1] * 2})
-    return tuple(scales[:3])
-
-
-def convert_spec(folder: Path, image_dir: str, label_dir: str, extension: str, val_split: int = 20) -> str:
+def convert_spec(
+    folder: Path, image_dir: str, label_dir: str, extension: str, *, val_split: int = 20, sequences: str = ""
+) -> str:
     """Returns a dataset export spec for a KITTI folder; fold 0 is the validation set.
 
     Args:
@@ -121,55 +30,61 @@ def convert_spec(folder: Path, image_dir: str, label_dir: str, extension: str, v
         label_dir: Name of the label folder.
         extension: Extension of the images.
         val_split: Size of the validation set, percent.
+        sequences: File with the names of both sets, relative to `folder`; empty to split at random.
     """
+    split = (
+        f'partition_mode: "sequence"\n  kitti_sequence_to_frames_file: {quoted(sequences)}'
+        if sequences
+        else f'partition_mode: "random"\n  val_split: {val_split}'
+    )
     return f"""\
 # Generated by `frcnn demo`.
 kitti_config {{
-  root_directory_path: {_quoted(folder)}
-  image_dir_name: {_quoted(image_dir)}
-  label_dir_name: {_quoted(label_dir)}
-  image_extension: {_quoted(extension)}
-  partition_mode: "random"
+  root_directory_path: {quoted(folder)}
+  image_dir_name: {quoted(image_dir)}
+  label_dir_name: {quoted(label_dir)}
+  image_extension: {quoted(extension)}
+  {split}
   num_partitions: 2
   num_shards: 4
-  val_split: {val_split}
 }}
 """
 
 
-def experiment_spec(found: Survey, paths: "Paths", extension: str, epochs: int) -> str:
-    """Returns an experiment spec for an inspected dataset.
+def choices_for(found: Facts, epochs: int, limits: GoalLimits = LIMITS) -> Choices:
+    """Chooses the settings of the demo's training.
 
     Args:
         found: Properties of the dataset.
+        epochs: Number of epochs.
+        limits: Limits of the network input and of the RoIs.
+    """
+    choices = choose(found, "edge", limits=limits, main_bytes=main_memory())
+    return dataclasses.replace(choices, epochs=epochs, proposals=PROPOSALS)
+
+
+def experiment_spec(choices: Choices, paths: "Paths", extension: str) -> str:
+    """Returns an experiment spec for a surveyed dataset.
+
+    Args:
+        choices: Settings of the training.
         paths: Locations of the demo's files.
         extension: Extension of the images, with or without the dot.
-        epochs: Number of epochs.
     """
-    rows, columns = found.input_size
-    mapping = "\n".join(
-        f"  target_class_mapping {{ key: {_quoted(name)} value: {_quoted(name)} }}" for name in found.classes
+    places = Places(
+        command="frcnn demo",
+        data=str(paths.data),
+        records=f"{glob.escape(str(paths.records))}-fold-*",
+        image_root=paths.data,
+        extension=extension.lstrip(".").lower(),
+        validation=("validation_fold: 0",),
+        validation_why="a fifth of the images, drawn at random",
+        model=paths.model,
+        inference_images=paths.samples,
+        annotated=paths.annotated,
+        labels=paths.labels,
     )
-    scales = " ".join(f"scale: {scale}" for scale in anchor_scales(found.box_sides))
-    form = string.Template(Path(__file__).with_name("experiment_template.txt").read_text(encoding="utf-8"))
-    return form.substitute(
-        arch=_quoted(ARCH),
-        columns=columns,
-        rows=rows,
-        max_objects=max(20, found.max_objects),
-        rois=min(MOST_ROIS, max(LEAST_ROIS, 2 * found.max_objects)),
-        scales=scales,
-        records=_quoted(f"{glob.escape(str(paths.records))}-fold-*"),
-        data=_quoted(paths.data),
-        extension=_quoted(extension.lstrip(".").lower()),
-        mapping=mapping,
-        epochs=epochs,
-        interval=min(5, epochs),
-        model=_quoted(paths.model),
-        samples=_quoted(paths.samples),
-        annotated=_quoted(paths.annotated),
-        labels=_quoted(paths.labels),
-    )
+    return experiment_text(choices, places)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,7 +133,3 @@ class Paths:
     def labels(self) -> Path:
         """Folder of the detections in the samples, as KITTI labels."""
         return self.out / "labels"
-
-
-def _quoted(text: object) -> str:
-    return f'"{text_encoding.CEscape(str(text).encode(), as_utf8=True)}"'

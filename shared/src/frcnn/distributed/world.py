@@ -150,7 +150,7 @@ class HorovodWorld:
         if wanted.size != found:
             raise RunError(
                 f"the launcher started {wanted.size} processes, but Horovod joined {found}: it was built "
-                "without what this launcher needs (`horovodrun --check-build` tells); run `make horovod`"
+                "without support for this launcher (see `horovodrun --check-build`). Run `make horovod`."
             )
         self.place = RankInfo(
             self._horovod.rank(), found, self._horovod.local_rank(), self._horovod.local_size()

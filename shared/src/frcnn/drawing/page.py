@@ -8,6 +8,7 @@ from typing import Any
 
 import frcnn
 from frcnn.console.foreign_text import printable
+from frcnn.drawing.charts import PLANE_HEIGHT, PLANE_WIDTH, SHARES
 from frcnn.files import write_text
 
 _SHARED = "frcnn.drawing"
@@ -29,7 +30,7 @@ def save_page(
         package: Package with the template, in its folder `templates`.
         template: Name of the template. It can import the macros of `parts.html.jinja`.
         content: Variables of the template.
-        filters: Filters of the template by name, in addition to `number`.
+        filters: Filters of the template by name, in addition to `number` and `change`.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
@@ -47,7 +48,8 @@ def save_page(
         lstrip_blocks=True,
         loader=FunctionLoader(load),
     )
-    environment.filters.update({"number": number, **(filters or {})})
+    environment.filters.update({"number": number, "change": change, **(filters or {})})
+    environment.globals.update(plane=(PLANE_WIDTH, PLANE_HEIGHT), shares=SHARES)
     # Names come from labels and files, so control characters must be escaped.
     environment.finalize = lambda value: printable(value, None) if type(value) is str else value
     date = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -63,3 +65,13 @@ def number(value: float | None, digits: int = 3) -> str:
         digits: Digits after the point.
     """
     return "\N{EN DASH}" if value is None else f"{value:.{digits}f}"
+
+
+def change(value: float | None, before: float | None) -> str:
+    """Formats a difference as `+0.012`; empty if either value is unknown.
+
+    Args:
+        value: New value, or `None`.
+        before: Old value, or `None`.
+    """
+    return "" if value is None or before is None else f"{value - before:+.3f}".replace("-", "\N{MINUS SIGN}")

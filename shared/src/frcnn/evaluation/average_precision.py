@@ -7,17 +7,19 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """Counts at each of P distinct scores, in descending order. All arrays are int64 `[P]`.
+    """Counts at each of P distinct scores, in descending order.
 
     Detections of equal score are counted together, because no threshold can separate them. So the curve does
     not depend on the order of images, and evaluation sharded over ranks gives the same values as one pass.
 
     Attributes:
-        found: Objects found (true positives) down to this score.
-        shown: Detections (true and false positives) down to this score.
+        scores: Scores, float `[P]`.
+        found: Objects found (true positives) down to each score, int64 `[P]`.
+        shown: Detections (true and false positives) down to each score, int64 `[P]`.
         objects: Number of objects to find, > 0.
     """
 
+    scores: np.ndarray
     found: np.ndarray
     shown: np.ndarray
     objects: int
@@ -37,6 +39,11 @@ class Curve:
         """Best precision at this or a higher recall, float64 `[P]`, descending."""
         return np.maximum.accumulate(self.precision[::-1])[::-1]
 
+    @property
+    def f1(self) -> np.ndarray:
+        """Harmonic mean of precision and recall at each score, float64 `[P]`."""
+        return np.asarray(2.0 * self.found / (self.shown + self.objects))
+
 
 def trace_curve(scores: np.ndarray, correct: np.ndarray, objects: int) -> Curve:
     """Computes the curve of a class.
@@ -54,7 +61,7 @@ def trace_curve(scores: np.ndarray, correct: np.ndarray, objects: int) -> Curve:
     last_of_its_score = np.append(ranked[1:] != ranked[:-1], [True])[: len(ranked)]
     points = np.flatnonzero(last_of_its_score)
     found = np.cumsum(correct[order], dtype=np.int64)[points]
-    return Curve(found=found, shown=points.astype(np.int64) + 1, objects=objects)
+    return Curve(ranked[points], found, points.astype(np.int64) + 1, objects)
 
 
 def average_precision_voc12(curve: Curve) -> float:

@@ -31,21 +31,6 @@ class Confusion:
         """
         self.counts[int(labeled), int(found)] += 1
 
-    @property
-    def right(self) -> int:
-        """Number of objects that were detected with their class."""
-        return sum(count for (labeled, found), count in self.counts.items() if labeled == found)
-
-    @property
-    def missed(self) -> int:
-        """Number of objects without a detection."""
-        return sum(count for (_, found), count in self.counts.items() if found == self.classes)
-
-    @property
-    def wrong(self) -> int:
-        """Number of detections whose class differs from the object's, or that have no object."""
-        return self.counts.total() - self.right - self.missed
-
     def table(self, names: Sequence[str], most: int = MOST_SHOWN) -> "ConfusionTable":
         """Creates a table of the classes with the most confusions; the others are combined.
 

@@ -1,4 +1,4 @@
-"""Writes an evaluation as one self-contained HTML file: no script, no network, light and dark."""
+"""Writes an evaluation as one self-contained HTML file."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 
 from frcnn.data.transforms.image_settings import ImageSettings
+from frcnn.drawing.charts import PLANE_HEIGHT, PLANE_WIDTH, count_ticks, polyline
 from frcnn.drawing.colors import class_color
 from frcnn.drawing.page import save_page
 from frcnn.errors import UsageError
 from frcnn.evaluation.average_precision import Curve
 from frcnn.evaluation.inspection import BINS, SIZES, ErrorAnalysis
-from frcnn.evaluation.report import ClassResult, Report
+from frcnn.evaluation.report import AtScore, ClassResult, Report
 from frcnn.evaluation.settings import EvaluationSettings, iou_label
+from frcnn.evaluation.training_curves import training_panels
 from frcnn.limits import read_json
 
 TEMPLATE = "report.html.jinja"
-# Width and height of a chart's plane in units of its view box.
-PLANE_WIDTH, PLANE_HEIGHT = 240, 150
 _CURVE_POINTS = 200
 # Largest number of classes with charts: a page with more is unreadable.
 MOST_PANELS = 100
@@ -33,29 +33,29 @@ class Subject:
         model: Name of the model.
         data: Name of the data.
         former: Name of the model to compare with; empty if there is none.
+        path: Path of the model; empty if it has none.
+        training_log: Path of the `training_log.csv` of the model's training, or `None`.
     """
 
     model: str
     data: str
     former: str = ""
+    path: str = ""
+    training_log: Path | None = None
 
 
-def error_analysis_for(
-    settings: EvaluationSettings, images: ImageSettings, shown_score: float
-) -> ErrorAnalysis:
-    """Creates an error analysis, with detections as inference would show them.
+def error_analysis_for(settings: EvaluationSettings, images: ImageSettings) -> ErrorAnalysis:
+    """Creates an error analysis of images as the network gets them.
 
     Args:
         settings: Settings of the evaluation.
         images: Input format of the network.
-        shown_score: Lowest score of detections that inference shows, 0 to 1.
 
     Returns:
         Error analysis without images.
     """
     return ErrorAnalysis(
         settings,
-        shown_score=shown_score,
         # In the channel order of the network; pixels are converted to RGB afterwards.
         mean=np.asarray(images.mean, np.float32),
         scale=images.scale,
@@ -101,7 +101,7 @@ def save_html(
         former: Parsed `metrics.json` of the model to compare with, or `None`.
     """
     content = _content(report, inspection, subject, former)
-    save_page(path, "frcnn.evaluation", TEMPLATE, content, {"change": _change})
+    save_page(path, "frcnn.evaluation", TEMPLATE, content)
 
 
 def _content(
@@ -110,38 +110,37 @@ def _content(
     first = report.results[0]
     label = iou_label(first.iou)
     before = _classes_of(former, label)
-    shown = set(_most_objects(first.classes))
+    with_charts = set(_most_objects(first.classes))
     return {
         "subject": subject,
         "report": report,
         "iou": label,
         "range": [(iou_label(each.iou), each.mean_ap) for each in report.results],
         "former": former,
-        "headline": {
-            "right": inspection.confused.right,
-            "wrong": inspection.confused.wrong,
-            "missed": inspection.confused.missed,
-            "shown": inspection.shown_score,
-        },
+        "shown": first.shown,
+        "best": first.best_f1,
+        "scores": _score_chart(first.curve, first.shown, first.best_f1),
+        "training": training_panels(subject.training_log),
         "classes": [
             {
                 "result": each,
                 "former": before.get(each.name, {}),
                 "color": "rgb({},{},{})".format(*class_color(index)),
                 "sizes": inspection.size_results(index),
-                "shown": index in shown,
+                "charts": index in with_charts,
                 "curve": curve_path(each.curve, report.metric) if each.curve else "",
                 "bars": _bars(inspection.right[index], inspection.wrong[index]),
+                "ticks": count_ticks(_highest(inspection.right[index], inspection.wrong[index])),
                 "histogram": _histogram_rows(inspection.right[index], inspection.wrong[index]),
             }
             for index, each in enumerate(first.classes)
         ],
         "sizes": list(SIZES),
-        "panels": len(shown),
+        "panels": len(with_charts),
         "confusion": _confusion(inspection, [each.name for each in first.classes]),
         "false_alarms": list(inspection.false_alarms),
         "misses": list(inspection.misses),
-        "plane": (PLANE_WIDTH, PLANE_HEIGHT),
+        "examples": list(inspection.examples),
     }
 
 
@@ -166,20 +165,47 @@ def curve_path(curve: Curve, metric: str) -> str:
     heights = curve.envelope if metric == "VOC12" else curve.precision
     recall = np.concatenate([[0.0], curve.recall])
     precision = np.concatenate([heights[:1], heights])
-    # More points would enlarge the file without a visible difference.
-    kept = np.unique(np.linspace(0, len(recall) - 1, _CURVE_POINTS).astype(int))
-    points = [
-        f"{x * PLANE_WIDTH:.1f},{(1.0 - y) * PLANE_HEIGHT:.1f}"
-        for x, y in zip(recall[kept], precision[kept], strict=True)
-    ]
-    fall = f"{recall[-1] * PLANE_WIDTH:.1f},{PLANE_HEIGHT}"
-    return f"M{' L'.join([*points, fall])}"
+    kept = _thinned(len(recall))
+    points = list(zip(recall[kept].tolist(), precision[kept].tolist(), strict=True))
+    return polyline([*points, (float(recall[-1]), 0.0)])
+
+
+def _thinned(points: int) -> np.ndarray:
+    """Returns indices of evenly spaced points: more would enlarge the file without a visible difference."""
+    return np.unique(np.linspace(0, points - 1, min(points, _CURVE_POINTS)).astype(int))
+
+
+def _score_chart(curve: Curve | None, shown: AtScore, best: AtScore | None) -> dict[str, Any] | None:
+    """Draws precision, recall and F1 over the score threshold; `None` without detections or objects."""
+    if curve is None or best is None:
+        return None
+    # A threshold between two scores counts the same detections as the higher one: the lines are steps.
+    kept = _thinned(len(curve.scores))
+    lines = {
+        name: polyline(_steps(curve.scores[kept], values[kept]))
+        for name, values in (("f1", curve.f1), ("precision", curve.precision), ("recall", curve.recall))
+    }
+    marks = {"shown": PLANE_WIDTH * shown.score, "best": PLANE_WIDTH * best.score}
+    dot = (PLANE_WIDTH * best.score, PLANE_HEIGHT * (1.0 - (best.f1 or 0.0)))
+    return {"lines": lines, "marks": marks, "dot": dot}
+
+
+def _steps(scores: np.ndarray, values: np.ndarray) -> list[tuple[float, float]]:
+    """Lists the corners of a line that has `values[i]` for thresholds from `scores[i + 1]` to `scores[i]`."""
+    points = []
+    lows = [*scores[1:].tolist(), 0.0]
+    for high, low, value in zip(scores.tolist(), lows, values.tolist(), strict=True):
+        points += [(high, value), (low, value)]
+    return points
+
+
+def _highest(right: np.ndarray, wrong: np.ndarray) -> int:
+    return max(1, int((right + wrong).max()))
 
 
 def _bars(right: np.ndarray, wrong: np.ndarray) -> list[dict[str, float]]:
     """Returns two stacked bars per bin: correct detections, and wrong ones above them."""
-    highest = max(1, int((right + wrong).max()))
-    scale, width = PLANE_HEIGHT / highest, PLANE_WIDTH / BINS
+    scale, width = PLANE_HEIGHT / _highest(right, wrong), PLANE_WIDTH / BINS
     return [
         {
             "x": at * width,
@@ -226,8 +252,3 @@ def _classes_of(former: Mapping[str, Any] | None, label: str) -> Mapping[str, An
         return {}
     found = former.get("iou", {}).get(label, {}).get("classes", {})
     return found if isinstance(found, Mapping) else {}
-
-
-def _change(value: float | None, before: float | None) -> str:
-    """Formats a difference as `+0.012`; empty if either value is unknown."""
-    return "" if value is None or before is None else f"{value - before:+.3f}".replace("-", "\N{MINUS SIGN}")

@@ -1,4 +1,4 @@
-"""Analyzes errors: confusions, results by object size and score, and the worst errors.
+"""Analyzes errors: confusions, results by object size and score, the worst errors, and example images.
 
 N detections, G objects, C classes of an image. Everything is judged at one IoU threshold.
 """
@@ -17,10 +17,18 @@ from frcnn.evaluation.average_precision import (
     trace_curve,
 )
 from frcnn.evaluation.confusion import Confusion
-from frcnn.evaluation.ignored_regions import excuse, share_inside
-from frcnn.evaluation.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE, inclusive_iou, match
+from frcnn.evaluation.example_images import EXAMPLES, draw_example, example_priority
+from frcnn.evaluation.ignored_regions import excuse
+from frcnn.evaluation.matching import (
+    FALSE_POSITIVE,
+    IGNORED,
+    TRUE_POSITIVE,
+    inclusive_iou,
+    match,
+    match_pairs,
+)
 from frcnn.evaluation.settings import EvaluationSettings
-from frcnn.evaluation.thumbnails import ErrorExample, TopErrors
+from frcnn.evaluation.thumbnails import RankedThumbnail, TopThumbnails
 from frcnn.model.batch_detector import DetectionBatch
 
 # COCO's ranges of object areas, in pixels of the original image.
@@ -73,32 +81,63 @@ class _OfSize:
         return scores[rows], right[rows]
 
 
+@dataclasses.dataclass(frozen=True)
+class _Judged:
+    """An image with its matches at one IoU threshold.
+
+    Attributes:
+        objects: Labeled objects.
+        found: Detections.
+        overlaps: IoU of detections and objects of any class, `[N, G]`.
+        outcomes: Outcomes as of `matching.match`, int8 `[N]`.
+        shown: Whether a user sees a detection, bool `[N]`.
+        missed: Objects that no shown detection found, without difficult ones, bool `[G]`.
+        lookalikes: Index of the wrong detection of another class on each missed object; -1 without, `[G]`.
+    """
+
+    objects: Objects
+    found: Found
+    overlaps: np.ndarray
+    outcomes: np.ndarray
+    shown: np.ndarray
+    missed: np.ndarray
+    lookalikes: np.ndarray
+
+    @property
+    def alarms(self) -> np.ndarray:
+        """Shown detections that are wrong, bool `[N]`."""
+        wrong: np.ndarray = self.shown & (self.outcomes == FALSE_POSITIVE)
+        return wrong
+
+
 class ErrorAnalysis:
     """Error analysis, updated batch by batch; all results can be read at any time.
 
+    All parts count the same matches: the numbers of missed objects and wrong detections are those of
+    `report.ClassResult.shown`.
+
     Attributes:
-        confused: Confusions of labeled and detected classes, at `shown_score`.
+        confused: Confusions of labeled and detected classes, over the shown detections.
         right, wrong: Correct and wrong detections by class and score, int `[C, BINS]`.
         false_alarms, misses: Worst errors of each kind.
+        examples: Sample of the images with their detections.
     """
 
-    def __init__(
-        self, settings: EvaluationSettings, *, shown_score: float, mean: np.ndarray, scale: float, bgr: bool
-    ) -> None:
+    def __init__(self, settings: EvaluationSettings, *, mean: np.ndarray, scale: float, bgr: bool) -> None:
         """Creates an analysis without images.
 
         Args:
             settings: Settings of the evaluation; only the first IoU threshold is used.
-            shown_score: Lowest score of detections that a user would see.
             mean: Channel means that were subtracted from the images, float `[channels]`.
             scale: Divisor that was applied to the images.
             bgr: Whether channels are in BGR order.
         """
         count = len(settings.class_names)
-        self.settings, self.shown_score = settings, shown_score
+        self.settings = settings
         self.confused = Confusion(count)
         self.right, self.wrong = (np.zeros((count, BINS), np.int64) for _ in range(2))
-        self.false_alarms, self.misses = TopErrors(), TopErrors()
+        self.false_alarms, self.misses = TopThumbnails(), TopThumbnails()
+        self.examples = TopThumbnails(EXAMPLES)
         self._mean, self._scale, self._bgr = mean, scale, bgr
         self._by_size = {size: _OfSize(np.zeros(count, np.int64)) for size in SIZES}
 
@@ -147,15 +186,34 @@ class ErrorAnalysis:
     def _see(self, objects: Objects, found: Found, batch: Mapping[str, Any], index: int) -> None:
         overlaps = inclusive_iou(found.boxes, objects.boxes)
         iou = overlaps * (found.classes[:, None] == objects.classes[None, :])
+        judged = self._judge(objects, found, overlaps, iou)
+        self._count_scores(found, judged.outcomes)
+        self._count_sizes(objects, found, iou, _pixel_area(batch, index))
+        self._count_confusion(judged)
+        self._keep_mistakes(judged, iou, batch, index)
+        self._keep_example(judged, batch, index)
+
+    def _judge(self, objects: Objects, found: Found, overlaps: np.ndarray, iou: np.ndarray) -> _Judged:
+        """Matches detections to objects as the metrics do, then wrong ones to missed objects."""
         threshold = np.asarray(self.settings.iou_thresholds[:1])
         coco = self.settings.coco_matching
-        outcomes = match(found.scores, iou, objects.difficult, threshold, coco=coco)
+        outcomes, partners = match_pairs(found.scores, iou, objects.difficult, threshold, coco=coco)
         outcomes = excuse(outcomes, found.boxes, objects.regions, threshold)[:, 0]
-        self._count_scores(found, outcomes)
-        self._count_sizes(objects, found, iou, _pixel_area(batch, index))
-        shown = found.scores >= self.shown_score
-        self._count_confusion(objects, found, overlaps, shown)
-        self._keep_mistakes(objects, found, iou, outcomes, shown, batch, index)
+        shown = found.scores >= self.settings.shown_score
+        missed = ~objects.difficult
+        missed[partners[shown & (outcomes == TRUE_POSITIVE), 0]] = False
+        judged = _Judged(objects, found, overlaps, outcomes, shown, missed, np.full(len(missed), -1))
+        self._match_lookalikes(judged)
+        return judged
+
+    def _match_lookalikes(self, judged: _Judged) -> None:
+        """Matches wrong detections to missed objects of other classes, best score first."""
+        scores, classes = judged.found.scores, judged.found.classes
+        for detection in sorted(np.flatnonzero(judged.alarms), key=lambda at: -scores[at]):
+            free = judged.missed & (judged.lookalikes < 0) & (judged.objects.classes != classes[detection])
+            iou = np.where(free, judged.overlaps[detection], 0.0)
+            if iou.max(initial=0.0) >= self.settings.iou_thresholds[0]:
+                judged.lookalikes[iou.argmax()] = detection
 
     def _count_scores(self, found: Found, outcomes: np.ndarray) -> None:
         bins = np.minimum((found.scores * BINS).astype(int), BINS - 1)
@@ -175,48 +233,29 @@ class ErrorAnalysis:
             outcomes = np.where(elsewhere, IGNORED, outcomes)
             self._by_size[size].add(found, outcomes, np.bincount(objects.classes[~others], minlength=count))
 
-    def _count_confusion(
-        self, objects: Objects, found: Found, overlaps: np.ndarray, shown: np.ndarray
-    ) -> None:
-        """Matches shown detections to objects of any class.
-
-        Detections of difficult objects are not counted, nor are wrong ones in ignored regions.
-        """
+    def _count_confusion(self, judged: _Judged) -> None:
         nobody = len(self.settings.class_names)
-        scores, classes = found.scores[shown], found.classes[shown]
-        free = np.ones(len(objects.classes), bool)
-        excused = share_inside(found.boxes[shown], objects.regions) >= self.settings.iou_thresholds[0]
-        for detection in np.argsort(-scores, kind="stable"):
-            iou = np.where(free, overlaps[shown][detection], 0.0)
-            best = int(iou.argmax()) if len(iou) else -1
-            if best < 0 or iou[best] < self.settings.iou_thresholds[0]:
-                if not excused[detection]:
-                    self.confused.add(nobody, classes[detection])
-                continue
-            free[best] = objects.difficult[best] and not self.settings.coco_matching
-            if not objects.difficult[best]:
-                self.confused.add(objects.classes[best], classes[detection])
-        for missed in objects.classes[free & ~objects.difficult]:
-            self.confused.add(missed, nobody)
+        classes, labeled = judged.found.classes, judged.objects.classes
+        for found in classes[judged.shown & (judged.outcomes == TRUE_POSITIVE)]:
+            self.confused.add(found, found)
+        for missed in np.flatnonzero(judged.missed):
+            lookalike = judged.lookalikes[missed]
+            self.confused.add(labeled[missed], nobody if lookalike < 0 else classes[lookalike])
+        for alarm in np.setdiff1d(np.flatnonzero(judged.alarms), judged.lookalikes):
+            self.confused.add(nobody, classes[alarm])
 
-    def _keep_mistakes(
-        self,
-        objects: Objects,
-        found: Found,
-        iou: np.ndarray,
-        outcomes: np.ndarray,
-        shown: np.ndarray,
-        batch: Mapping[str, Any],
-        index: int,
-    ) -> None:
+    def _keep_mistakes(self, judged: _Judged, iou: np.ndarray, batch: Mapping[str, Any], index: int) -> None:
         names, frame = self.settings.class_names, _frame(batch, index)
+        objects, found = judged.objects, judged.found
 
-        def offer(worst: TopErrors, priority: float, box: np.ndarray, class_index: int, text: str) -> None:
+        def offer(
+            worst: TopThumbnails, priority: float, box: np.ndarray, class_index: int, text: str
+        ) -> None:
             if worst.takes(priority):
-                pixels = self._pixels(batch["images"][index])
-                worst.add(ErrorExample.cut(priority, pixels, box, class_index, f"{text}, {frame}"))
+                pixels = self._pixels(batch, index)
+                worst.add(RankedThumbnail.cut(priority, pixels, box, class_index, f"{text}, {frame}"))
 
-        for detection in np.flatnonzero((outcomes == FALSE_POSITIVE) & shown):
+        for detection in np.flatnonzero(judged.alarms):
             name, score = names[found.classes[detection]], float(found.scores[detection])
             offer(
                 *(self.false_alarms, score, found.boxes[detection], int(found.classes[detection])),
@@ -225,19 +264,49 @@ class ErrorAnalysis:
         # An object without a matching detection is a worse miss than one with a low-scoring match.
         reached = np.where(iou >= self.settings.iou_thresholds[0], found.scores[:, None], 0.0)
         best = reached.max(axis=0, initial=0.0)
-        for missed in np.flatnonzero((best < self.shown_score) & ~objects.difficult):
+        for missed in np.flatnonzero(judged.missed).tolist():
             height, width = _sides(objects.boxes[missed])
             score = float(best[missed])
-            seen = f"best score {score:.2f}" if score > 0.0 else "no matching detection"
-            name = names[objects.classes[missed]]
             priority = 1.0 - score + min(height * width, 1e6) * 1e-9
             offer(
                 *(self.misses, priority, objects.boxes[missed], int(objects.classes[missed])),
-                f"{name}: {seen}",
+                f"{names[objects.classes[missed]]}: {self._reason(judged, missed, score)}",
             )
 
-    def _pixels(self, image: np.ndarray) -> np.ndarray:
-        """Converts an image of the network input to RGB, uint8 `[H, W, 3]`."""
+    def _reason(self, judged: _Judged, missed: int, score: float) -> str:
+        """Says why an object counts as missed; `score` is that of its best matching detection, or 0."""
+        lookalike = judged.lookalikes[missed]
+        if lookalike >= 0:
+            name = self.settings.class_names[judged.found.classes[lookalike]]
+            return f"detected as {name} {judged.found.scores[lookalike]:.2f}"
+        if score >= self.settings.shown_score:
+            return f"its detection ({score:.2f}) counts for another object"
+        return f"best score {score:.2f}" if score > 0.0 else "no matching detection"
+
+    def _keep_example(self, judged: _Judged, batch: Mapping[str, Any], index: int) -> None:
+        frame = _frame(batch, index)
+        if not self.examples.takes(example_priority(frame)):
+            return
+        found, shown = judged.found, judged.shown
+        visible = Found(found.boxes[shown], found.scores[shown], found.classes[shown])
+        self.examples.add(
+            draw_example(
+                frame,
+                self._pixels(batch, index),
+                judged.objects,
+                visible,
+                judged.outcomes[shown] != FALSE_POSITIVE,
+                np.flatnonzero(judged.missed),
+                self.settings.class_names,
+            )
+        )
+
+    def _pixels(self, batch: Mapping[str, Any], index: int) -> np.ndarray:
+        """Converts an image of the network input to RGB without padding, uint8 `[H, W, 3]`."""
+        image = batch["images"][index]
+        if "size" in batch:
+            height, width = batch["size"][index]
+            image = image[:height, :width]
         values = np.clip(np.rint(image * self._scale + self._mean), 0, 255).astype(np.uint8)
         values = np.repeat(values, 3, axis=-1) if values.shape[-1] == 1 else values
         return values[..., ::-1] if self._bgr else values

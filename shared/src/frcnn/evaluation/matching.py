@@ -63,18 +63,43 @@ def match(
     Returns:
         IGNORED, FALSE_POSITIVE or TRUE_POSITIVE, int8 `[D, T]`, in the order of `scores`.
     """
+    return match_pairs(scores, iou, difficult, thresholds, coco=coco)[0]
+
+
+def match_pairs(
+    scores: np.ndarray, iou: np.ndarray, difficult: np.ndarray, thresholds: np.ndarray, *, coco: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Matches as `match` does, and says which object each detection found.
+
+    Args:
+        scores: Scores, `[D]`; equal scores keep their order.
+        iou: IoU of detections and objects, `[D, G]`, 0 where the classes differ.
+        difficult: Whether an object is difficult, bool `[G]`.
+        thresholds: IoU thresholds, `[T]`, each > 0.
+        coco: Whether to use COCO's rule instead of PASCAL VOC's.
+
+    Returns:
+        Tuple of the outcomes, int8 `[D, T]`, and the indices of the objects, int64 `[D, T]`; -1 for
+        detections that are no true positives.
+    """
     outcomes = np.full((len(scores), len(thresholds)), FALSE_POSITIVE, np.int8)
+    partners = np.full(outcomes.shape, -1)
     if iou.size == 0:
-        return outcomes
+        return outcomes, partners
     rule = _match_by_coco if coco else _match_by_voc
     order = np.argsort(-scores, kind="stable")
     # Most detections overlap no object enough; only the others need a loop.
-    rule(order[iou[order].max(axis=1) >= thresholds.min()], iou, difficult, thresholds, outcomes)
-    return outcomes
+    rule(order[iou[order].max(axis=1) >= thresholds.min()], iou, difficult, thresholds, outcomes, partners)
+    return outcomes, np.where(outcomes == TRUE_POSITIVE, partners, -1)
 
 
 def _match_by_voc(
-    order: np.ndarray, iou: np.ndarray, difficult: np.ndarray, thresholds: np.ndarray, outcomes: np.ndarray
+    order: np.ndarray,
+    iou: np.ndarray,
+    difficult: np.ndarray,
+    thresholds: np.ndarray,
+    outcomes: np.ndarray,
+    partners: np.ndarray,
 ) -> None:
     free = np.ones((len(thresholds), iou.shape[1]), bool)
     for detection in order:
@@ -85,10 +110,16 @@ def _match_by_voc(
         else:
             outcomes[detection, reached & free[:, best]] = TRUE_POSITIVE
             free[reached, best] = False
+        partners[detection] = best
 
 
 def _match_by_coco(
-    order: np.ndarray, iou: np.ndarray, difficult: np.ndarray, thresholds: np.ndarray, outcomes: np.ndarray
+    order: np.ndarray,
+    iou: np.ndarray,
+    difficult: np.ndarray,
+    thresholds: np.ndarray,
+    outcomes: np.ndarray,
+    partners: np.ndarray,
 ) -> None:
     free = np.ones((len(thresholds), iou.shape[1]), bool)
     kind = np.where(difficult, IGNORED, TRUE_POSITIVE).astype(np.int8)
@@ -100,6 +131,7 @@ def _match_by_coco(
         hit = np.flatnonzero(eligible.any(axis=1))
         free[hit, best[hit]] = False
         outcomes[detection, hit] = kind[best[hit]]
+        partners[detection, hit] = best[hit]
 
 
 def _has_area(boxes: np.ndarray) -> np.ndarray:

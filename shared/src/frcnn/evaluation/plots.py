@@ -1,5 +1,6 @@
 """Plots precision over recall, one image per IoU threshold."""
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 
 from frcnn.console.foreign_text import printable
 from frcnn.drawing.colors import class_color, luminance
+from frcnn.evaluation.plot_settings import default_settings
 from frcnn.evaluation.report import ClassResult, IoUResult, Report
 from frcnn.evaluation.settings import iou_label
 from frcnn.files import atomic_path
@@ -38,13 +40,16 @@ def save_curves(report: Report, folder: Path) -> list[Path]:
     """
     single = len(report.results) == 1
     written = []
-    for result in report.results:
-        figure = plot_curves(result, report.metric)
-        names = [f"PR_curve_iou{iou_label(result.iou)}.png"] + ["PR_curve.png"] * single
-        for path in [folder / name for name in names]:
-            with atomic_path(path) as temporary:
-                figure.savefig(temporary, dpi=120)
-            written.append(path)
+    with default_settings():
+        for result in report.results:
+            figure = plot_curves(result, report.metric)
+            names = [f"PR_curve_iou{iou_label(result.iou)}.png"] + ["PR_curve.png"] * single
+            for path in [folder / name for name in names]:
+                encoded = io.BytesIO()  # of a write to a full disk, Pillow misses that it was cut off
+                figure.savefig(encoded, format="png", dpi=120)
+                with atomic_path(path) as temporary:
+                    temporary.write_bytes(encoded.getvalue())
+                written.append(path)
     return written
 
 

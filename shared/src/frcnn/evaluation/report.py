@@ -22,19 +22,63 @@ _RULE, _CELL = 90, 20  # widths of the printed table, as in TAO
 
 
 @dataclasses.dataclass(frozen=True)
+class AtScore:
+    """Counts and ratios of the detections that reach a score. A ratio without a denominator is `None`.
+
+    Attributes:
+        score: Lowest score that counts.
+        found: Number of objects found (true positives).
+        wrong: Number of wrong detections (false positives).
+        objects: Number of labeled objects that are not difficult.
+    """
+
+    score: float
+    found: int
+    wrong: int
+    objects: int
+
+    @property
+    def missed(self) -> int:
+        """Number of objects that were not found."""
+        return self.objects - self.found
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the detections that found an object."""
+        return _ratio(self.found, self.found + self.wrong)
+
+    @property
+    def recall(self) -> float | None:
+        """Share of the objects that were found."""
+        return _ratio(self.found, self.objects)
+
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of precision and recall."""
+        return _ratio(2 * self.found, self.found + self.wrong + self.objects)
+
+    def to_dict(self) -> dict[str, object]:
+        """Returns all counts and ratios by name."""
+        names = ("score", "found", "missed", "wrong", "precision", "recall", "f1")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclasses.dataclass(frozen=True)
 class ClassResult:
     """Metrics of one class at one IoU threshold. A ratio without a denominator is `None`.
 
     Attributes:
         name: Class name.
         ap: Average precision; `None` if the data has no object of the class that is not difficult.
-        precision: Precision at the score threshold.
-        recall: Recall at the score threshold, over the objects that are not difficult.
+        precision: Precision over all detections, down to `object_confidence_thres`, as in TAO.
+        recall: Recall over all detections, of the objects that are not difficult.
         rpn_recall: Share of objects, including difficult ones, that some RoI overlaps by 0.5 or more.
         objects: Number of labeled objects that are not difficult.
         difficult: Number of labeled objects that are difficult.
         true_positives: Number of detections that found an object.
         false_positives: Number of detections that did not. Detections of difficult objects are in neither.
+        shown: Counts over the detections that a user sees (`bbox_visualize_threshold`).
+        best_f1: Counts at the score with the highest F1; `None` without detections or objects.
         curve: Curve from which `ap` is computed; `None` if `ap` is.
     """
 
@@ -47,25 +91,48 @@ class ClassResult:
     difficult: int
     true_positives: int
     false_positives: int
+    shown: AtScore
+    best_f1: AtScore | None = None
     curve: Curve | None = dataclasses.field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, object]:
         """Returns all fields except the curve."""
         names = [field.name for field in dataclasses.fields(self) if field.name != "curve"]
-        return {name: getattr(self, name) for name in names}
+        return {name: _plain(getattr(self, name)) for name in names}
 
 
 @dataclasses.dataclass(frozen=True)
 class IoUResult:
-    """Results of all classes at one IoU threshold."""
+    """Results of all classes at one IoU threshold.
+
+    Attributes:
+        iou: IoU threshold.
+        classes: Results by class.
+        curve: Curve over the detections of all classes together; `None` without objects.
+    """
 
     iou: float
     classes: tuple[ClassResult, ...]
+    curve: Curve | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
     def mean_ap(self) -> float | None:
         """Plain mean over the classes that have an AP; `None` if there is none."""
         return _mean([each.ap for each in self.classes])
+
+    @property
+    def shown(self) -> AtScore:
+        """Counts of all classes together, over the detections that a user sees."""
+        counts = [each.shown for each in self.classes]
+        found, wrong, objects = (
+            sum(getattr(each, name) for each in counts) for name in ("found", "wrong", "objects")
+        )
+        return AtScore(counts[0].score, found, wrong, objects)
+
+    @property
+    def best_f1(self) -> AtScore | None:
+        """Counts of all classes together at the score with the highest F1."""
+        return best_f1(self.curve)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +166,8 @@ class Report:
             "iou": {
                 iou_label(each.iou): {
                     "mAP": each.mean_ap,
+                    "shown": each.shown.to_dict(),
+                    "best_f1": _plain(each.best_f1),
                     "classes": {one.name: one.to_dict() for one in each.classes},
                 }
                 for each in self.results
@@ -118,12 +187,15 @@ class Report:
         return {name: math.nan if mean is None else mean for name, mean in means.items()}
 
     def table(self) -> str:
-        """Formats the table to print, in TAO's layout; `-` marks an undefined value."""
+        """Formats the table to print, in TAO's layout; `-` marks an undefined value.
+
+        Unlike TAO's, precision and recall are those of the detections that a user sees.
+        """
         lines = [line for each in self.results for line in _table_lines(each)]
         if len(self.results) > 1:
             first, last = self.results[0].iou, self.results[-1].iou
             lines.append(f"mAP@[{first:g}:{last:g}] = {_number(self.mean_ap)}")
-        return "\n".join(lines)
+        return "\n".join([*_summary_lines(self.results[0]), *lines])
 
 
 def build_report(tally: EvaluationState, settings: EvaluationSettings) -> Report:
@@ -141,10 +213,36 @@ def build_report(tally: EvaluationState, settings: EvaluationSettings) -> Report
         IoUResult(
             iou,
             tuple(_class_result(tally, settings, index, of_class, at) for index, of_class in enumerate(rows)),
+            _overall_curve(tally, at),
         )
         for at, iou in enumerate(settings.iou_thresholds)
     )
     return Report(results, settings.metric, settings.score_threshold, tally.images)
+
+
+def best_f1(curve: Curve | None) -> AtScore | None:
+    """Finds the score with the highest F1; among equal ones, the highest score.
+
+    Args:
+        curve: Curve of a class, or of all classes; `None` without objects.
+
+    Returns:
+        Counts at this score; `None` if nothing was found.
+    """
+    if curve is None or not curve.found.any():
+        return None
+    at = int(curve.f1.argmax())
+    found = int(curve.found[at])
+    return AtScore(float(curve.scores[at]), found, int(curve.shown[at]) - found, curve.objects)
+
+
+def _overall_curve(tally: EvaluationState, at: int) -> Curve | None:
+    """Computes the curve over the detections of all classes; `None` without objects."""
+    objects = int(tally.objects.sum())
+    if not objects:
+        return None
+    scores, outcomes = judged(tally, np.arange(len(tally.scores)), at)
+    return trace_curve(scores, outcomes == TRUE_POSITIVE, objects)
 
 
 def _class_result(
@@ -157,6 +255,7 @@ def _class_result(
     if objects:
         curve = trace_curve(scores, outcomes == TRUE_POSITIVE, objects)
         ap = average_precision_voc07(curve) if settings.voc07 else average_precision_voc12(curve)
+    seen = outcomes[scores >= settings.shown_score] == TRUE_POSITIVE
     # RPN recall is defined over all images, so it is unknown if some have no RoIs.
     rois_known = tally.images_with_rois == tally.images
     return ClassResult(
@@ -169,6 +268,8 @@ def _class_result(
         difficult=difficult,
         true_positives=right,
         false_positives=len(outcomes) - right,
+        shown=AtScore(settings.shown_score, int(seen.sum()), int((~seen).sum()), objects),
+        best_f1=best_f1(curve),
         curve=curve,
     )
 
@@ -179,9 +280,23 @@ def _table_lines(result: IoUResult) -> list[str]:
     header = ["Class", "AP", "precision", "recall"] + ["RPN_recall"] * with_rois
     lines = ["=" * _RULE, _row(header), "-" * _RULE]
     for each in result.classes:
-        numbers = [each.ap, each.precision, each.recall] + [each.rpn_recall] * with_rois
+        numbers = [each.ap, each.shown.precision, each.shown.recall] + [each.rpn_recall] * with_rois
         lines += [_row([printable(each.name), *map(_number, numbers)]), "-" * _RULE]
     return [*lines, f"mAP@{result.iou:g} = {_number(result.mean_ap)}"]
+
+
+def _summary_lines(result: IoUResult) -> list[str]:
+    """Says what a user of the detector sees: objects found and missed, and wrong detections."""
+    shown, best = result.shown, result.best_f1
+    lines = [
+        f"Precision and recall count detections with a score of at least {shown.score:.2f} "
+        "(bbox_visualize_threshold).",
+        f"At IoU {result.iou:g} they find {shown.found} of {shown.objects} objects and miss {shown.missed}; "
+        f"{shown.wrong} of {shown.found + shown.wrong} detections are wrong.",
+    ]
+    if best is not None:
+        lines.append(f"The best F1, {_number(best.f1)}, is at a score of {best.score:.2f}.")
+    return lines
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -194,6 +309,10 @@ def _number(value: float | None) -> str:
 
 def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
+
+
+def _plain(value: object) -> object:
+    return value.to_dict() if isinstance(value, AtScore) else value
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -17,6 +17,7 @@ class EvaluationSettings:
         score_threshold: Lowest score of detections that count (`object_confidence_thres`).
         voc07: Whether to use the 11-point AP of VOC 2007 instead of the area under the curve (VOC 2012).
         coco_matching: Whether to match by COCO's rule instead of PASCAL VOC's.
+        shown_score: Lowest score of detections that a user sees (`bbox_visualize_threshold`).
     """
 
     class_names: tuple[str, ...]
@@ -24,6 +25,7 @@ class EvaluationSettings:
     score_threshold: float = 0.0
     voc07: bool = False
     coco_matching: bool = False
+    shown_score: float = 0.6
 
     @property
     def metric(self) -> str:

@@ -1,4 +1,4 @@
-"""Keeps the worst errors of an evaluation as small images.
+"""Keeps the worst errors and a sample of images of an evaluation as small pictures.
 
 H and W are in pixels of the network input.
 """
@@ -11,32 +11,23 @@ import numpy as np
 
 from frcnn.drawing.thumbnail import Thumbnail, cut
 
-# Errors to keep.
+# Errors of each kind to keep.
 KEPT = 12
 
 
 @dataclasses.dataclass(frozen=True)
-class ErrorExample:
-    """Image of an error with the box drawn on it.
+class RankedThumbnail:
+    """Picture with a caption.
 
     Attributes:
-        priority: Priority; higher is worse.
-        png: Image as PNG.
-        width: Width of the image, px.
-        height: Height of the image, px.
-        caption: Description of the error.
+        priority: Priority; higher is kept.
+        picture: Picture.
+        caption: Description.
     """
 
     priority: float
-    png: bytes
-    width: int
-    height: int
+    picture: Thumbnail
     caption: str
-
-    @property
-    def data_uri(self) -> str:
-        """Image for the `src` of an `<img>`."""
-        return Thumbnail(self.png, "png", self.width, self.height).data_uri
 
     @classmethod
     def cut(
@@ -45,49 +36,53 @@ class ErrorExample:
         """Cuts a box with its surroundings out of an image.
 
         Args:
-            priority: Priority; higher is worse.
+            priority: Priority; higher is kept.
             pixels: RGB image, uint8 `[H, W, 3]`.
             box: Box, `yxyx` in pixels, `[4]`.
             class_index: Index of the class, for the color.
             caption: Description of the error.
 
         Returns:
-            Error with its image.
+            Picture of the box.
         """
-        found = cut(pixels, box, class_index)
-        return cls(priority, found.content, found.width, found.height, caption)
+        return cls(priority, cut(pixels, box, class_index), caption)
 
 
-class TopErrors:
-    """Errors of highest priority, at most `KEPT`. Only these are turned into images."""
+class TopThumbnails:
+    """Pictures of highest priority. Only these are drawn."""
 
-    def __init__(self) -> None:
-        """Creates an empty collection."""
-        self._kept: list[ErrorExample] = []
+    def __init__(self, most: int = KEPT) -> None:
+        """Creates an empty collection.
+
+        Args:
+            most: Largest number of pictures.
+        """
+        self._most = most
+        self._kept: list[RankedThumbnail] = []
 
     def takes(self, priority: float) -> bool:
-        """Checks whether an error would be kept.
+        """Checks whether a picture would be kept.
 
         Args:
-            priority: Priority; higher is worse.
+            priority: Priority; higher is kept.
 
         Returns:
-            `True` if there is room, or a kept error has a lower priority.
+            `True` if there is room, or a kept picture has a lower priority.
         """
-        return len(self._kept) < KEPT or priority > self._kept[-1].priority
+        return len(self._kept) < self._most or priority > self._kept[-1].priority
 
-    def add(self, mistake: ErrorExample) -> None:
-        """Adds an error. Among equal priorities, the first is kept.
+    def add(self, picture: RankedThumbnail) -> None:
+        """Adds a picture. Among equal priorities, the first is kept.
 
         Args:
-            mistake: Error that `takes` accepts.
+            picture: Picture that `takes` accepts.
         """
-        self._kept = sorted([*self._kept, mistake], key=lambda each: -each.priority)[:KEPT]
+        self._kept = sorted([*self._kept, picture], key=lambda each: -each.priority)[: self._most]
 
-    def __iter__(self) -> Iterator[ErrorExample]:
-        """Iterates over the errors, worst first."""
+    def __iter__(self) -> Iterator[RankedThumbnail]:
+        """Iterates over the pictures, highest priority first."""
         return iter(self._kept)
 
     def __len__(self) -> int:
-        """Returns the number of errors."""
+        """Returns the number of pictures."""
         return len(self._kept)

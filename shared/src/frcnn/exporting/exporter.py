@@ -46,7 +46,7 @@ class ExportOptions:
         opset: Version of the ONNX operators; None for the default of the graph.
         batch_size: Fixed batch size; None for any.
         plugin_domain: Domain of the plugin operators; empty as in TAO's files.
-        int8_profile: Target of INT8: `cpu` or `tensorrt`; None for the default of the graph.
+        int8_profile: Target of INT8: `cpu`, `cpu_vnni` or `tensorrt`; None for the default of the graph.
         cpu_fast_head: Whether to store the head's 3x3 convolutions in the form that is fastest on CPUs.
     """
 
@@ -75,9 +75,10 @@ class ExportOptions:
             raise UsageError(
                 f"static_batch_size {self.batch_size}: expected 1 or more", argument="static_batch_size"
             )
-        if self.graph == "plugin" and self.int8_profile == "cpu":
+        if self.graph == "plugin" and self.profile != "tensorrt":
             raise UsageError(
-                "int8_profile cpu: only TensorRT runs the plugin graph; use tensorrt", argument="int8_profile"
+                f"int8_profile {self.profile}: only TensorRT runs the plugin graph; use tensorrt",
+                argument="int8_profile",
             )
         if self.cpu_fast_head and (self.graph, self.precision) != ("standard", "fp32"):
             raise UsageError(

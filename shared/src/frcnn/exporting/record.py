@@ -13,16 +13,16 @@ PROPERTY = "frcnn"
 
 @dataclasses.dataclass(frozen=True)
 class ExportRecord:
-    """How a detector was exported.
+    """Settings with which a detector was exported.
 
     Attributes:
         graph: `standard` or `plugin`.
         precision: `fp32`, `fp16` or `int8`.
-        geometry: Of the model.
-        settings: Proposals and final NMS that are fixed in the graph.
+        geometry: Geometry of the model.
+        settings: Settings of proposals and final NMS, which are fixed in the graph.
         preprocessing: Preparation of an image; the fields of
             `frcnn.data.transforms.image_settings.ImageSettings`.
-        visualize_threshold: Least score that is worth showing, `bbox_visualize_threshold` of the spec.
+        visualize_threshold: Lowest score to show, `bbox_visualize_threshold` of the spec.
     """
 
     graph: str

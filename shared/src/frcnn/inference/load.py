@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from frcnn.errors import ModelError, UsageError
+from frcnn.regular_file import open_regular
 
 if TYPE_CHECKING:
     from frcnn.inference.onnx_sessions import RuntimeChoice
@@ -119,7 +120,7 @@ def kind_of(path: Path) -> Kind:
 
     if is_sealed(path):
         return "onnx" if header_of(path).kind == "onnx" else "keras"
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         start = stream.read(_START)
     if start[:4] in _ARCHIVES or path.suffix in _TRAINED:
         return "keras"

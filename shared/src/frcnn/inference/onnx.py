@@ -2,13 +2,16 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from frcnn.cpu import saturates_int8
 from frcnn.errors import ModelError
 from frcnn.exporting.onnx.tensor_names import INPUT, SIZE_INPUT
 from frcnn.exporting.onnx_guard import load_guarded
 from frcnn.exporting.record import PROPERTY, ExportRecord
+from frcnn.inference.int8_saturation import WARNING, has_saturating_weights
 from frcnn.inference.onnx_sessions import RuntimeChoice, Session, open_session
 from frcnn.model.detector import DetectionBatch, checked_sizes
 from frcnn.model.settings import DetectionSettings, ExpectedModel, Geometry
@@ -89,14 +92,19 @@ def load_onnx_detector(
     if not path.is_file():
         raise ModelError(f"{path}: no such model file")
     with opened(path, key, "onnx") as plain:
-        record = read_record(plain, path)
+        model = load_guarded(plain, path)
+        record = _record_of(model, path)
         if record.graph != "standard":
             raise ModelError(
                 f"{path}: contains plugins that only TensorRT runs. Export it with the standard graph."
             )
         if expected is not None:
             check_record(record, expected, path)
+        saturating = has_saturating_weights(model)
+        del model  # before the runtime makes its own copy
         session = open_session(plain, path, runtime or RuntimeChoice(), looked_through=True)
+    if saturating and session.on_cpu and saturates_int8():
+        log.warning(WARNING, path)
     return OnnxDetector(session, record)
 
 
@@ -113,7 +121,10 @@ def read_record(plain: Path, shown: Path) -> ExportRecord:
     Raises:
         ModelError: The file is not an ONNX file, or was not exported by this program.
     """
-    model = load_guarded(plain, shown)
+    return _record_of(load_guarded(plain, shown), shown)
+
+
+def _record_of(model: Any, shown: Path) -> ExportRecord:
     texts = {each.key: each.value for each in model.metadata_props}
     try:
         return ExportRecord.from_json(texts[PROPERTY])

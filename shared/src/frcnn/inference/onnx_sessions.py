@@ -64,9 +64,11 @@ class Session(Protocol):
 
     Attributes:
         batch_size: Fixed batch size; None for any.
+        on_cpu: Whether only the CPU computes.
     """
 
     batch_size: int | None
+    on_cpu: bool
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Runs the graph on inputs by name; returns the tensors of `OUTPUTS`."""
@@ -155,10 +157,10 @@ class _OnnxRuntime:
             raise _RefusedError(error) from error
         batch = self._session.get_inputs()[0].shape[0]
         self.batch_size = batch if isinstance(batch, int) else None
-        # Log the actual providers: ONNX Runtime drops a GPU provider without a GPU.
-        used = ", then ".join(
-            each.removesuffix("ExecutionProvider") for each in self._session.get_providers()
-        )
+        # The actual providers: ONNX Runtime drops a GPU provider without a GPU.
+        providers = self._session.get_providers()
+        self.on_cpu = providers == [_CPU]
+        used = ", then ".join(each.removesuffix("ExecutionProvider") for each in providers)
         log.info("ONNX Runtime %s runs the model on: %s", onnxruntime.__version__, used)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
@@ -175,6 +177,7 @@ class _OpenVino:
             options["INFERENCE_NUM_THREADS"] = choice.threads
         core = openvino.Core()
         device = _openvino_device(core.available_devices, choice.device)
+        self.on_cpu = device == "CPU"
         self._compile: Callable[[Any], Any] = lambda model: core.compile_model(model, device, options)
         self._compiled: dict[int, Any] = {}
         self._lock = threading.Lock()
@@ -193,7 +196,10 @@ class _OpenVino:
             self._request(1)
         except RuntimeError as error:
             raise _RefusedError(error) from error
-        log.info("OpenVINO %s runs the model on %s in %s", openvino.__version__, device, hint)
+        used = next(iter(self._compiled.values())).get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        if used != hint:
+            log.warning("precision_hint %s: OpenVINO does not support it on this %s", hint, device)
+        log.info("OpenVINO %s runs the model on %s in %s", openvino.__version__, device, used)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         images = len(next(iter(inputs.values())))

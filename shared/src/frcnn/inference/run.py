@@ -1,5 +1,6 @@
 """Runs inference on a folder of images and writes annotated images and labels."""
 
+import contextlib
 import dataclasses
 import logging
 from collections import Counter
@@ -12,6 +13,7 @@ from frcnn.data.conversion.stored_image import UPRIGHT
 from frcnn.data.image_files import label_files
 from frcnn.data.transforms.preprocess import ImageSettings
 from frcnn.drawing.boxes import annotate
+from frcnn.drawing.image_output import save_image
 from frcnn.errors import DataError
 from frcnn.files import atomic_path, write_text
 from frcnn.inference.kitti_labels import kitti_lines
@@ -19,6 +21,7 @@ from frcnn.inference.own_outputs import claim_folder
 from frcnn.inference.predictor import Prediction, Unreadable, predict
 from frcnn.model.batch_detector import Detector
 from frcnn.settings.inference import InferenceSettings
+from frcnn.single_writer import only_writer_in
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +72,24 @@ def run_inference(
 
     Raises:
         UsageError: An output would overwrite a file that no earlier run wrote.
+        PlaceBusyError: Another run writes to one of the output folders.
         DataError: No image is readable; or `strict` is set and one is unreadable.
     """
+    with contextlib.ExitStack() as held:
+        for folder in {settings.label_dir.resolve(), settings.image_output_dir.resolve()}:
+            held.enter_context(only_writer_in(folder, "inference"))
+        return _run(detector, images, settings, image_settings, strict=strict, apply_exif=apply_exif)
+
+
+def _run(
+    detector: Detector,
+    images: Sequence[Path],
+    settings: InferenceSettings,
+    image_settings: ImageSettings,
+    *,
+    strict: bool,
+    apply_exif: bool,
+) -> Summary:
     labels = dict(zip(images, label_files(images), strict=True))
     claim_folder(settings.label_dir, labels.values(), "inference_config.labels_dump_dir")
     claim_folder(settings.image_output_dir, images, "inference_config.detection_image_output_dir")
@@ -116,6 +135,6 @@ def _write(result: Prediction, image: Path, label: Path, settings: InferenceSett
         ]
     picture = annotate(result.pixels(), result.boxes, result.classes, captions)
     with atomic_path(settings.image_output_dir / image) as temporary:
-        picture.save(temporary, quality=_JPEG_QUALITY, subsampling=0)
+        save_image(picture, temporary, quality=_JPEG_QUALITY, subsampling=0)
     text = kitti_lines(result.boxes, result.scores, result.classes, names)
     write_text(settings.label_dir / label, text)

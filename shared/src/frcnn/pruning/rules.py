@@ -49,7 +49,7 @@ def _unchanged(config: Config, outputs: int) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """How a layer type treats channels.
+    """Treatment of channels by a layer type.
 
     Attributes:
         flow: Function that returns the output channels of a call. It joins and pins channels as needed.

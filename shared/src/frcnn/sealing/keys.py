@@ -67,10 +67,11 @@ def resolve_key(cli_key: str | None, spec_key: str | None) -> Key:
     """
     if cli_key:
         return _command_line_key(cli_key)
-    if value := os.environ.get(KEY_VARIABLE):
+    # Kubernetes passes on the line break at the end of a file that a secret was made from.
+    if value := os.environ.get(KEY_VARIABLE, "").rstrip("\r\n"):
         return Key(value, f"the environment variable {KEY_VARIABLE}")
-    if value := os.environ.get(KEY_FILE_VARIABLE):
-        return _from_file(value, KEY_FILE_VARIABLE)
+    if file := os.environ.get(KEY_FILE_VARIABLE):
+        return _from_file(file, KEY_FILE_VARIABLE)
     if spec_key and is_mask(spec_key):
         raise UsageError(
             f"enc_key of the spec is {spec_key!r}, which stands for a key that was hidden; give the key "

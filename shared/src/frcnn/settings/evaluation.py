@@ -19,7 +19,6 @@ class EvaluationRun:
         batch_size: Images per batch.
         expected: What the model must have, and the settings to run it with.
         evaluation: Settings by which detections are judged.
-        shown_score: Lowest score of detections that inference shows, 0 to 1.
         curves: Whether to draw the precision-recall curves.
     """
 
@@ -27,7 +26,6 @@ class EvaluationRun:
     batch_size: int
     expected: ExpectedModel
     evaluation: EvaluationSettings
-    shown_score: float
     curves: bool
 
 
@@ -46,7 +44,6 @@ def evaluation_run(spec: Experiment) -> EvaluationRun:
         batch_size=config.batch_size,
         expected=expected_model(spec),
         evaluation=evaluation_settings(spec),
-        shown_score=spec.inference_config.bbox_visualize_threshold,
         curves=config.visualize_pr_curve,
     )
 
@@ -67,6 +64,7 @@ def evaluation_settings(spec: Experiment) -> EvaluationSettings:
         score_threshold=config.object_confidence_thres,
         voc07=config.use_voc07_11point_metric,
         coco_matching=config.coco_matching,
+        shown_score=spec.inference_config.bbox_visualize_threshold,
     )
 
 

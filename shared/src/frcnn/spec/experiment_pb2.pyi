@@ -207,7 +207,8 @@ class DatasetConfig(_message.Message):
     DATALOADER_MODE_FIELD_NUMBER: _builtins.int
     SAMPLING_MODE_FIELD_NUMBER: _builtins.int
     image_extension: _builtins.str
-    """Extension of the image files, without the dot.
+    """Extension of the image files, without the dot. Only used for records that do not name their image file, such as
+    TAO's; `dataset_convert` writes the name into each record.
     [range: one of jpg, jpeg, png, in any case; required]
     """
     validation_fold: _builtins.int
@@ -1085,7 +1086,9 @@ class TrainingConfig(_message.Message):
     std_scaling: _builtins.float
     """Weight of the RPN's box loss, multiplied by `lambda_rpn_regr`. [range: > 0; default: 1.0]"""
     pretrained_weights: _builtins.str
-    """Weights to start from, loaded by layer name: .tlt, .hdf5, .h5 or .keras. [unit: path; default: ""]"""
+    """Weights to start from, loaded by layer name: .keras, .tlt, .hdf5, .h5, .safetensors, .pt or .pth, or a results
+    folder for its best model. The contents decide, not the extension. [unit: path; default: ""]
+    """
     num_epochs: _builtins.int
     """Number of passes over the training set. [unit: epochs; range: >= 1; default: 20]"""
     rpn_nms_max_boxes: _builtins.int

@@ -158,11 +158,13 @@ def read_text(path: Path) -> str:
         near = did_you_mean(path.name, (file.name for file in path.parent.glob("*")))
         raise SpecError(str(path), [Problem("", f"cannot be read: {error.strerror}{near}")]) from error
     try:
-        return data.decode("utf-8-sig")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start].split(b"\n")
         problem = Problem("", "not text in UTF-8", len(before), len(before[-1]) + 1)
         raise SpecError(str(path), [problem]) from error
+    # Line breaks of old Macintoshes; a comment would go on to the end of the text.
+    return text if "\n" in text else text.replace("\r", "\n")
 
 
 def _parse(

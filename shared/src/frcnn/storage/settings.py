@@ -68,7 +68,7 @@ class Settings:
         given = os.environ if environment is None else environment
         known = {name: value.strip() for name, value in given.items()}
         endpoint = _checked_endpoint(*_first(known, _ENDPOINT, AWS))
-        style = known.get("S3_ADDRESSING_STYLE", "auto")
+        style = known.get("S3_ADDRESSING_STYLE") or "auto"
         if style not in _STYLES:
             raise UsageError(f"S3_ADDRESSING_STYLE is {style!r}; expected {', '.join(_STYLES)}")
         ca_file = _first(known, _CA_FILE)[1]

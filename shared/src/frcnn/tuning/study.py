@@ -11,7 +11,7 @@ import json
 import logging
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,18 @@ class Study:
         # A kill before the trial ends must not make the next run go on with it.
         trial.set_user_attr(STOPPED, epoch)
         return False
+
+    def complete_curve(self, trial: optuna.Trial, curve: Iterable[tuple[int, float]]) -> None:
+        """Records epochs that were not reported.
+
+        Args:
+            trial: The trial.
+            curve: Pairs of epoch and mAP.
+        """
+        known = self._storage.get_trial(trial._trial_id).intermediate_values
+        for epoch, mean_ap in curve:
+            if epoch not in known:
+                self._storage.set_trial_intermediate_value(trial._trial_id, epoch, mean_ap)
 
     def finish(self, trial: optuna.Trial, values: list[float], model: Path) -> None:
         """Records the results of a trial that was trained to its end.

@@ -68,10 +68,17 @@ class Training:
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """Result of a training: its best checkpoint and that checkpoint's mAP, 0 to 1."""
+    """Result of a training.
+
+    Attributes:
+        model: Best checkpoint.
+        mean_ap: mAP of `model`, 0 to 1; `None` without validation.
+        curve: Pairs of epoch and mAP of all validated epochs, also those of earlier runs.
+    """
 
     model: Path
     mean_ap: float | None
+    curve: tuple[tuple[int, float], ...] = ()
 
 
 class Trainer(Protocol):
@@ -167,6 +174,8 @@ class TrialRunner:
         with _log_file(folder / LOG, trial.number) as on_log:
             training = Training(spec, folder, slot, on_epoch, self._end_if_stopped, on_log)
             trained = self._trainer.train(training)
+        # An epoch whose validation was interrupted is validated when the training goes on, and not reported.
+        self._study.complete_curve(trial, trained.curve)
         if outcome.paused:
             log.info("Trial %d is interrupted, because the time is up", trial.number)
         elif not outcome.go_on:

@@ -10,6 +10,11 @@ from frcnn.data.conversion.faults import DataIssue, IssueKind, Remark
 from frcnn.data.conversion.stored_image import StoredImage, read_image, remarks_on
 
 
+def stored(path, **others):
+    """A color image of 70 x 40 in this file."""
+    return StoredImage(40, 70, channels=3, file_bytes=path.stat().st_size, **others)
+
+
 def _encoded(kind, size=(70, 40), **options):
     stream = io.BytesIO()
     Image.effect_noise(size, 50).convert("RGB").save(stream, kind, **options)
@@ -20,8 +25,8 @@ def _encoded(kind, size=(70, 40), **options):
 def test_size_is_height_and_width_and_bytes_are_the_files_own(tmp_path, kind):
     path = tmp_path / "image"
     path.write_bytes(_encoded(kind))
-    assert read_image(path) == StoredImage(height=40, width=70)
-    assert read_image(path, embed=True) == StoredImage(40, 70, path.read_bytes(), kind.lower())
+    assert read_image(path) == stored(path)
+    assert read_image(path, embed=True) == stored(path, encoded=path.read_bytes(), image_format=kind.lower())
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
@@ -32,7 +37,7 @@ def test_the_size_is_that_of_the_stored_pixels_and_the_orientation_is_named(tmp_
     path = tmp_path / "turned"
     path.write_bytes(_encoded(kind, exif=exif))
     found = read_image(path)
-    assert found == StoredImage(height=40, width=70, orientation=orientation)
+    assert found == stored(path, orientation=orientation)
     with Image.open(path) as opened:
         assert found.upright_size == ImageOps.exif_transpose(opened).size[::-1]
     assert (Remark.TURNED in remarks_on(found)) == (orientation != 1)
@@ -41,7 +46,7 @@ def test_the_size_is_that_of_the_stored_pixels_and_the_orientation_is_named(tmp_
 def test_damaged_exif_is_no_fault_and_no_orientation(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(_encoded("JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01\x12"))
-    assert read_image(path) == StoredImage(height=40, width=70)
+    assert read_image(path) == stored(path)
 
 
 def test_a_jpeg_of_several_pictures_is_its_first_one(tmp_path):
@@ -71,7 +76,7 @@ def test_bits_of_a_png_that_no_pixel_uses_are_counted(tmp_path, channels, larges
 def test_padding_after_the_end_is_no_fault(tmp_path):
     path = tmp_path / "padded.jpg"
     path.write_bytes(_encoded("JPEG") + bytes(500))
-    assert read_image(path) == StoredImage(height=40, width=70)
+    assert read_image(path) == stored(path)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG"])
@@ -108,7 +113,7 @@ def test_a_file_too_large_to_embed_is_a_fault_before_it_is_in_memory(tmp_path, m
     path.write_bytes(_encoded("PNG") + bytes(2 << 20))
     with path.open("ab") as stream:
         stream.write(_encoded("PNG"))
-    assert read_image(path) == StoredImage(height=40, width=70)
+    assert read_image(path) == stored(path)
     assert read_image(path, embed=True).reason == "larger than 1 MiB"
 
 
@@ -119,3 +124,10 @@ def test_too_many_pixels_are_a_fault(tmp_path):
     found = read_image(tmp_path / "huge.png")
     assert isinstance(found, DataIssue)
     assert found.kind is IssueKind.BROKEN_IMAGE
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("LA", 2), ("P", 3), ("RGB", 3), ("RGBA", 4)])
+def test_channels_are_those_that_the_pixels_have(tmp_path, mode, channels):
+    path = tmp_path / "image.png"
+    Image.new(mode, (70, 40)).save(path)
+    assert read_image(path).channels == channels

@@ -1,4 +1,4 @@
-"""What the input pipeline says and does when data is bad."""
+"""Messages and behavior of the input pipeline for invalid data."""
 
 import gc
 

@@ -1,4 +1,4 @@
-"""Which files are trained on and validated on, and what is said when there are none."""
+"""Files for training and validation, and messages if there are none."""
 
 import pytest
 

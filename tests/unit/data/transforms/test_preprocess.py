@@ -1,4 +1,4 @@
-"""What the network reads, against a second implementation in numpy."""
+"""Network inputs, compared with a second implementation in NumPy."""
 
 import numpy as np
 import pytest

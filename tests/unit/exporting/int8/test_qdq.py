@@ -8,13 +8,21 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
+from frcnn.cpu import saturates_int8
 from frcnn.exporting.int8.calibration import calibrate
 from frcnn.exporting.int8.qdq import insert_pairs
 from frcnn.exporting.onnx.standard_graph import INPUT
 from tests.support.export_models import noise
-from tests.support.quantized import numpy_network, run, small_network, small_ranges
+from tests.support.quantized import (
+    numpy_network,
+    run,
+    run_openvino,
+    saturating_network,
+    small_network,
+    small_ranges,
+)
 
-IMAGES = np.random.default_rng(1).normal(0.0, 1.0, (4, 3, 8, 8)).astype(np.float32)
+IMAGES = np.random.default_rng(1).normal(0.0, 1.0, (16, 3, 8, 8)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +43,13 @@ def nodes(model, op):
     return [node for node in model.graph.node if node.op_type == op]
 
 
-@pytest.mark.parametrize(("profile", "unsigned"), [("cpu", True), ("tensorrt", False)])
-def test_computes_what_numpy_computes(network, ranges, profile, unsigned):
+@pytest.mark.parametrize(
+    ("profile", "unsigned", "largest"), [("cpu", True, 64), ("cpu_vnni", True, 127), ("tensorrt", False, 127)]
+)
+def test_computes_what_numpy_computes(network, ranges, profile, unsigned, largest):
     quantized = insert_pairs(network, ranges, profile)
     onnx.checker.check_model(quantized, full_check=True)
-    expected = numpy_network(network, IMAGES, ranges, unsigned=unsigned)
+    expected = numpy_network(network, IMAGES, ranges, unsigned=unsigned, largest=largest)
     names = list(expected)
     for name, found, plain in zip(
         names, run(quantized, IMAGES, names), run(network, IMAGES, names), strict=True
@@ -50,11 +60,35 @@ def test_computes_what_numpy_computes(network, ranges, profile, unsigned):
         assert np.abs(plain - expected[name]).max() > 0.1 * step, name
 
 
-@pytest.mark.parametrize("profile", ["cpu", "tensorrt"])
-def test_an_optimized_graph_computes_the_same(network, ranges, profile):
-    quantized = insert_pairs(network, ranges, profile)
+def test_an_optimized_graph_computes_the_same(network, ranges):
+    quantized = insert_pairs(network, ranges, "cpu")
     plain, fast = (run(quantized, IMAGES, ["codes"], optimized=each)[0] for each in (False, True))
     np.testing.assert_allclose(fast, plain, atol=0.05 * np.abs(plain).max())
+
+
+def test_the_largest_sums_of_the_cpu_profile_are_exact_on_every_cpu():
+    network = saturating_network()
+    images = np.random.default_rng(1).uniform(0.8, 1.0, (2, 64, 16, 16)).astype(np.float32)
+    ranges = small_ranges(network, images)
+    quantized = insert_pairs(network, ranges, "cpu")
+    exact = run(quantized, images, ["codes"])[0]
+    for found in (
+        run(quantized, images, ["codes"], optimized=True)[0],
+        run_openvino(quantized, images, ["codes"])[0],
+    ):
+        np.testing.assert_allclose(found, exact, rtol=1e-5)
+    # Why it holds on all CPUs: no sum of two products exceeds the 16 bits of those without VNNI.
+    kernels = [each for each in initializers(quantized).values() if each.dtype == np.int8 and each.ndim > 1]
+    assert 2 * 255 * max(int(np.abs(each.astype(int)).max()) for each in kernels) <= np.iinfo(np.int16).max
+
+
+def test_weights_of_8_bits_saturate_exactly_on_cpus_without_vnni():
+    network = saturating_network()
+    images = np.random.default_rng(1).uniform(0.8, 1.0, (2, 64, 16, 16)).astype(np.float32)
+    quantized = insert_pairs(network, small_ranges(network, images), "cpu_vnni")
+    exact, found = (run(quantized, images, ["codes"], optimized=each)[0] for each in (False, True))
+    wrong = np.abs(found - exact).max() > 0.1 * exact.max()
+    assert wrong == saturates_int8()
 
 
 def test_weights_are_stored_in_8_bits_with_a_scale_for_each_channel(network, ranges):
@@ -173,7 +207,17 @@ def test_onnx_runtime_computes_all_convolutions_in_integers_but_the_last(detecto
     assert found["QLinearAdd"] == 4
 
 
-def test_is_as_near_to_float_as_onnx_runtimes_quantizer(network, ranges, tmp_path):
+def test_a_detectors_scores_are_those_of_exact_arithmetic(detector):
+    model, images, ranges = detector
+    quantized = insert_pairs(model, ranges, "cpu")
+    exact, found = (run(quantized, images, ["rpn_scores"], optimized=each)[0] for each in (False, True))
+    # A value half-way between two levels may fall either way; saturated sums are off by tenths.
+    assert np.abs(found - exact).max() < 0.02
+    assert np.abs(found - exact).mean() < 0.002
+
+
+@pytest.mark.parametrize(("profile", "reduced"), [("cpu", True), ("cpu_vnni", False)])
+def test_is_as_near_to_float_as_onnx_runtimes_quantizer(network, ranges, tmp_path, profile, reduced):
     from onnxruntime.quantization import QuantType, quantize_static
 
     onnx.save(network, tmp_path / "network.onnx")
@@ -186,9 +230,10 @@ def test_is_as_near_to_float_as_onnx_runtimes_quantizer(network, ranges, tmp_pat
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         per_channel=True,
+        reduce_range=reduced,
         nodes_to_quantize=[each.name for each in network.graph.node if each.name.startswith("bb/")],
     )
-    ours, theirs = insert_pairs(network, ranges, "cpu"), onnx.load(tmp_path / "theirs.onnx")
+    ours, theirs = insert_pairs(network, ranges, profile), onnx.load(tmp_path / "theirs.onnx")
     exact, near, other = (run(each, IMAGES, ["codes"])[0] for each in (network, ours, theirs))
     noise_of_ours, noise_of_theirs = (np.square(each - exact).mean() for each in (near, other))
     assert noise_of_ours < 1.1 * noise_of_theirs

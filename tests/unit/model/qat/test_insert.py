@@ -138,7 +138,7 @@ def images():
 
 
 def outputs(model, training=False):
-    """What both networks answer to images and to crops of the feature map's kind."""
+    """Returns the outputs of both networks for images and for crops like those of the feature map."""
     features, scores, codes = model(images(), training=training)
     depth = model.roi_head.inputs[0].shape[1:]
     crops = np.abs(np.random.default_rng(6).normal(size=(6, *depth))).astype(np.float32)

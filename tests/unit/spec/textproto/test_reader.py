@@ -14,7 +14,7 @@ from tests.unit.spec.samples import GUIDE, MINIMAL, REFERENCE, place_of
 
 
 def merged(text):
-    """What protobuf's own parser makes of `text`; None if it refuses."""
+    """Parses `text` with protobuf's own parser; returns None if it refuses."""
     message = experiment_pb2.Experiment()
     try:
         text_format.Merge(text, message)
@@ -229,3 +229,16 @@ def test_a_key_may_hold_dots_and_brackets():
     assert reader.positions.nearest('dataset_config.target_class_mapping["x.y"]') == reader.positions.nearest(
         "dataset_config.target_class_mapping"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["enc_key: sesame random_seed: 1", 'enc_key "sesame"', "enc_key: 'sesame", 'enc_key: "sesame\\xff"',
+     'training_config { visualizer { wandb_config { key: sesame } } }'],
+)  # fmt: skip
+def test_a_key_in_a_wrong_form_is_not_shown(text):
+    """Messages go to logs, which more people read than the spec."""
+    found = read(text, experiment_pb2.Experiment())
+    assert found.problems
+    assert "sesame" not in str(found.problems)
+    assert "which is not shown here" in str(found.problems)

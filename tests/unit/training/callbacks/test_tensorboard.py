@@ -1,4 +1,4 @@
-"""What a short training leaves for TensorBoard, read back from its files."""
+"""TensorBoard files of a short training, read back."""
 
 import dataclasses
 import math
@@ -29,7 +29,7 @@ class ClassPrecision(NamedTuple):
 
 
 class Reported:
-    """What a validation found, as far as it is shown."""
+    """Result of a validation, as far as TensorBoard shows it."""
 
     def __init__(self, *classes: ClassPrecision) -> None:
         self.results = (self,)
@@ -37,7 +37,7 @@ class Reported:
 
 
 def run(folder: Path, spec, first: int, last: int) -> EventAccumulator:
-    """What a training of epochs `first` to `last` (not included), two steps each, tells the callback."""
+    """Calls the callback like a training of epochs `first` to `last` (excluded), with two steps each."""
     model = build(model_settings(spec))
     model.compile(optimizer="sgd", jit_compile=False)
     report = Reported(ClassPrecision("car", 0.75), ClassPrecision("person", None))

@@ -1,4 +1,4 @@
-"""The table of epochs: what stands in it, and what a resume keeps."""
+"""Table of epochs: its contents, and the rows that a resume keeps."""
 
 import csv
 

@@ -3,16 +3,21 @@
 import dataclasses
 import enum
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
 from frcnn.console.foreign_text import printable, utf8
 from frcnn.data.records.annotations import ImageRecord
 
+if TYPE_CHECKING:
+    from frcnn.data.conversion.stored_image import StoredImage
+
 # Maximum characters of a reason; the fields that it quotes may be as long as the file.
 LONGEST_REASON = 300
-# Number of issues of one file that are listed individually; the rest are counted.
+# Number of issues of a label file, or of one image in an annotation file, that are listed individually.
 MOST_NAMED = 100
+# The same for a file with the entries of a whole dataset.
+MOST_NAMED_OF_DATASET = 10_000
 
 
 class IssueKind(enum.StrEnum):
@@ -122,25 +127,47 @@ class Reading:
         faults: Issues found.
         source_names: Class names as spelled in the label file.
         remarks: Properties of the image worth reporting.
+        image: Properties of the image file; `None` if it was not read.
     """
 
     record: ImageRecord | None
     faults: tuple[DataIssue, ...] = ()
     source_names: frozenset[str] = frozenset()
     remarks: frozenset[Remark] = frozenset()
+    image: "StoredImage | None" = None
 
 
-def named_or_counted(faults: Sequence[DataIssue]) -> tuple[DataIssue, ...]:
-    """Keeps the first `MOST_NAMED` issues of a file and combines the others by kind.
+class IssueCollector:
+    """Issues of one file; keeps the first ones, and only counts the others by kind.
 
-    A label file may have as many invalid lines as bytes.
-
-    Args:
-        faults: Issues of one file.
+    A file may have as many invalid lines or entries as bytes, so that a list of all would take a hundred
+    times its size in memory.
     """
-    named, rest = faults[:MOST_NAMED], Counter(fault.kind for fault in faults[MOST_NAMED:])
-    file = faults[0].file if faults else ""
-    return (
-        *named,
-        *(DataIssue(kind, file, f"{count} more of this kind", count=count) for kind, count in rest.items()),
-    )
+
+    def __init__(self, file: str, most: int = MOST_NAMED) -> None:
+        """Creates a collector without issues.
+
+        Args:
+            file: File that the issues are in.
+            most: Number of issues to keep.
+        """
+        self._file, self._most = file, most
+        self._named: list[DataIssue] = []
+        self._more: Counter[IssueKind] = Counter()
+
+    def add(
+        self, kind: IssueKind, reason: str, *, line: int | None = None, annotation: int | str | None = None
+    ) -> None:
+        """Adds an issue of the file; arguments as in `DataIssue`."""
+        if len(self._named) < self._most:
+            self._named.append(DataIssue(kind, self._file, reason, line=line, annotation=annotation))
+        else:
+            self._more[kind] += 1
+
+    def all(self) -> tuple[DataIssue, ...]:
+        """Returns the first issues, and one entry per kind that counts the others."""
+        counted = (
+            DataIssue(kind, self._file, f"{count} more of this kind", count=count)
+            for kind, count in self._more.items()
+        )
+        return (*self._named, *counted)

@@ -11,6 +11,8 @@ from frcnn.data.conversion.faults import DataIssue, Reading
 
 # If set, relative roots in a spec start here, as in TAO.
 BASE_PATH_VARIABLE = "DATA_BASE_PATH"
+# Maximum characters of a class name.
+LONGEST_CLASS_NAME = 200
 
 
 class Reader(Protocol):

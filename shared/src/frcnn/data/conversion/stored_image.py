@@ -41,6 +41,8 @@ class StoredImage:
         image_format: `jpeg` or `png` together with `encoded`, otherwise empty.
         orientation: EXIF orientation, 1 (upright) to 8.
         unused_bits: Number of the 16 bits per channel of a PNG file that no pixel uses.
+        channels: Number of channels: 1 (gray) to 4 (color and transparency); 0 if it is not known.
+        file_bytes: Size of the file, bytes; 0 if it is not known.
     """
 
     height: int
@@ -49,6 +51,8 @@ class StoredImage:
     image_format: str = ""
     orientation: int = UPRIGHT
     unused_bits: int = 0
+    channels: int = 0
+    file_bytes: int = 0
 
     @property
     def upright_size(self) -> tuple[int, int]:
@@ -75,7 +79,7 @@ def read_image(path: Path, *, embed: bool = False) -> StoredImage | DataIssue:
         with open_regular(path) as stream, warnings.catch_warnings():
             # Pillow warns about large images and damaged EXIF; real problems are returned as issues.
             warnings.simplefilter("ignore")
-            found = _header(stream)
+            found = read_header(stream)
             if not embed:
                 return dataclasses.replace(found, image_format="")
             stream.seek(0)
@@ -120,11 +124,24 @@ def orientation_of(image: Image.Image) -> int:
     return found if isinstance(found, int) and UPRIGHT <= found <= 8 else UPRIGHT
 
 
-def _header(stream: BinaryIO) -> StoredImage:
+def read_header(stream: BinaryIO) -> StoredImage:
+    """Reads the properties of an open image file; `image_format` is set, `encoded` is not.
+
+    Args:
+        stream: Image file that can be sought.
+
+    Returns:
+        The properties.
+
+    Raises:
+        OSError: The content is neither JPEG nor PNG, or is truncated.
+        ValueError: The header is damaged.
+        Image.DecompressionBombError: The image has too many pixels.
+    """
     with Image.open(stream, formats=FORMATS) as image:
         (width, height), kind = image.size, image.format or ""
         kind = _SAME_AS.get(kind, kind)
-        orientation = orientation_of(image)
+        orientation, channels = orientation_of(image), _channels(image)
         unused = 0
         if kind == "PNG" and _depth(stream) == 16:
             unused = 16 - _depth_of_pixels(image)
@@ -132,7 +149,20 @@ def _header(stream: BinaryIO) -> StoredImage:
             image.load()
     if min(width, height) < 1:
         raise ValueError(f"size {width}x{height}")
-    return StoredImage(height, width, image_format=kind.lower(), orientation=orientation, unused_bits=unused)
+    return StoredImage(
+        height,
+        width,
+        image_format=kind.lower(),
+        orientation=orientation,
+        unused_bits=unused,
+        channels=channels,
+        file_bytes=stream.seek(0, 2),
+    )
+
+
+def _channels(image: Image.Image) -> int:
+    """Returns the number of channels; an image with a palette has those of its colors."""
+    return 3 if image.mode == "P" else len(image.getbands())
 
 
 def _depth(stream: BinaryIO) -> int:

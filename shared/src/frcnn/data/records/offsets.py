@@ -16,6 +16,8 @@ import numpy as np
 
 from frcnn.errors import DataError
 from frcnn.files import LONGEST_NAME, atomic_path
+from frcnn.limits import RECORD_BYTES
+from frcnn.regular_file import open_regular
 
 # A frame: length (uint64), CRC of the length, payload, CRC of the payload.
 HEAD = struct.Struct("<QI")
@@ -76,7 +78,9 @@ def unpack(data: bytes, size: int) -> np.ndarray | None:
         return None
     found = np.frombuffer(data, _STORED).astype(np.int64)
     least = HEAD.size + TAIL_BYTES
-    fits = found[-1] == size and found[0] == 0 and bool(np.all(np.diff(found) >= least))
+    lengths = np.diff(found)
+    within = bool(np.all((lengths >= least) & (lengths <= least + RECORD_BYTES)))
+    fits = found[-1] == size and found[0] == 0 and within
     return found[:-1] if fits else None
 
 
@@ -93,7 +97,7 @@ def offsets_of(path: Path) -> np.ndarray:
         DataError: The file is unreadable, truncated or not a TFRecord file.
     """
     try:
-        with path.open("rb") as handle:
+        with open_regular(path) as handle:
             return np.fromiter(_scan(handle, path.stat().st_size, str(path)), np.int64)
     except OSError as error:
         raise DataError(f"{path}: cannot read the file ({error.strerror})") from error
@@ -122,7 +126,7 @@ def _scan(handle: "BinaryIO | _Stretches", size: int, name: str) -> Iterator[int
         head = handle.read(HEAD.size)
         length = HEAD.unpack(head)[0] if len(head) == HEAD.size else size
         end = offset + HEAD.size + length + TAIL_BYTES
-        if end > size:
+        if end > size or length > RECORD_BYTES:
             raise DataError(
                 f"{name}: truncated or not a TFRecord file (at byte {offset} of {size}). "
                 "Run dataset_convert again."

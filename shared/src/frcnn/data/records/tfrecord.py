@@ -16,6 +16,8 @@ import google_crc32c
 from frcnn.data.records.annotations import ImageRecord
 from frcnn.data.records.example import decode
 from frcnn.errors import DataError
+from frcnn.limits import RECORD_BYTES
+from frcnn.regular_file import open_regular
 
 _LENGTH = struct.Struct("<Q")
 _CHECKSUM = struct.Struct("<I")
@@ -56,7 +58,7 @@ def read_payloads(path: Path) -> Iterator[bytes]:
         DataError: The file is unreadable or truncated, or a checksum is wrong.
     """
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             size = path.stat().st_size
             while stream.tell() < size:
                 start = stream.tell()
@@ -141,6 +143,8 @@ def _read_length(stream: BinaryIO, path: Path, size: int) -> int:
     if _masked_crc(header[: _LENGTH.size]) != header[_LENGTH.size :]:
         raise _damaged(path, start, "no record starts here (checksum of the length is wrong)")
     (length,) = _LENGTH.unpack_from(header)
+    if length > RECORD_BYTES:
+        raise _damaged(path, start, f"a record of {length} bytes; no record has more than {RECORD_BYTES}")
     if start + _HEADER_BYTES + length + _CHECKSUM.size > size:
         raise _damaged(path, start, "the file ends within a record")
     return int(length)

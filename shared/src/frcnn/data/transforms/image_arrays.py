@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from frcnn.data.conversion.stored_image import DEPTHS, used_depth
+from frcnn.data.conversion.stored_image import DEPTHS, MOST_BYTES, used_depth
 from frcnn.data.transforms.image_settings import ImageSettings
 from frcnn.errors import DataError
+from frcnn.regular_file import read_regular
 
 FORMATS = ("JPEG", "PNG")
 # Weights of red, green and blue in gray, times 2^15. As in TensorFlow, 0.299 and 0.587 are rounded down.
@@ -39,7 +40,7 @@ def decode(encoded: bytes, channels: int, name: str = "image") -> NDArray[np.uin
     """
     try:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
-            if channels == 1 and image.format == "JPEG":
+            if channels == 1 and image.format in ("JPEG", "MPO"):
                 image.draft("L", image.size)  # use the brightness stored in the file
             return with_channels(pixels_of(image), channels)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -60,10 +61,10 @@ def read(path: Path, channels: int) -> NDArray[np.uint8]:
         Pixels, uint8 `[h, w, channels]`.
 
     Raises:
-        DataError: The file is unreadable, neither JPEG nor PNG, or truncated.
+        DataError: The file is unreadable, too large, not a regular file, neither JPEG nor PNG, or truncated.
     """
     try:
-        encoded = path.read_bytes()
+        encoded = read_regular(path, MOST_BYTES)
     except OSError as error:
         reason = error.strerror or str(error)
         raise DataError(f"{path}: cannot be read as an image ({reason})") from error

@@ -3,10 +3,13 @@
 One writer serves both sources of ranges (calibration and quantization-aware training) and both profiles:
 
     cpu       uint8 activations, zero point 0 where nothing is negative; pairs before and after the chosen
-              nodes; int32 biases. ONNX Runtime and OpenVINO run this form in integers.
-    tensorrt  int8 activations, zero point 0; pairs before the chosen nodes only; float biases.
+              nodes; int32 biases; weights from -64 to 64. ONNX Runtime and OpenVINO run this form in
+              integers, on every CPU with the same result.
+    cpu_vnni  The same with weights from -127 to 127, for CPUs that add products in 32 bits (VNNI, ARM).
+    tensorrt  int8 activations, zero point 0; pairs before the chosen nodes only; float biases; weights from
+              -127 to 127.
 
-Weights are int8 with one scale per output channel in both profiles. Only nodes of the two networks are
+Weights are int8 with one scale per output channel in all profiles. Only nodes of the two networks are
 chosen: boxes and NMS need more than 256 levels.
 """
 
@@ -17,7 +20,15 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from onnx import helper, numpy_helper
 
-Profile: TypeAlias = Literal["cpu", "tensorrt"]
+Profile: TypeAlias = Literal["cpu", "cpu_vnni", "tensorrt"]
+# Largest magnitude of a weight. Without VNNI, x86 CPUs add two products of uint8 and int8 in 16 bits and
+# saturate: 2 x 255 x 64 = 32640 fits into int16, 2 x 255 x 65 does not.
+EXACT_WEIGHT, FULL_WEIGHT = 64, 127
+_LARGEST_WEIGHT: Mapping[Profile, int] = {
+    "cpu": EXACT_WEIGHT,
+    "cpu_vnni": FULL_WEIGHT,
+    "tensorrt": FULL_WEIGHT,
+}
 # Lowest and highest value of a tensor; values outside are clipped.
 Ranges: TypeAlias = Mapping[str, tuple[float, float]]
 
@@ -38,7 +49,7 @@ def insert_pairs(
     Args:
         model: ONNX ModelProto. Names of the two networks' nodes start with `bb/` or `hd/`.
         ranges: Value ranges of tensors. A node stays float if an input has no range.
-        profile: `cpu` or `tensorrt`.
+        profile: `cpu`, `cpu_vnni` or `tensorrt`.
         weight_limits: For each node, the largest magnitude of each channel's weights, float `[channels]` or
             a scalar. Other nodes use the largest magnitude of their weights.
 
@@ -61,7 +72,7 @@ class _Writer:
         self, graph: Any, ranges: Ranges, profile: Profile, weight_limits: Mapping[str, np.ndarray]
     ) -> None:
         self.graph, self.ranges, self.weight_limits = graph, ranges, weight_limits
-        self.unsigned = profile == "cpu"
+        self.unsigned, self.largest = profile != "tensorrt", _LARGEST_WEIGHT[profile]
         self.constants = {each.name: each for each in graph.initializer}
         self.producers = {name: node for node in graph.node for name in node.output}
         self.consumers: dict[str, list[Any]] = defaultdict(list)
@@ -171,13 +182,13 @@ class _Writer:
         if self.unsigned and len(node.input) > 2:
             bias = numpy_helper.to_array(self.constants[node.input[2]]).astype(np.float64)
         limits = np.asarray(self.weight_limits.get(node.name, channel_limits(node, weights)))
-        scales = np.where(limits > 0.0, limits / 127, 1.0).astype(np.float32)
+        scales = np.where(limits > 0.0, limits / self.largest, 1.0).astype(np.float32)
         scales = np.broadcast_to(scales, weights.shape[axis : axis + 1])
         if bias is not None:
             # Use coarser weights where the bias would not fit into 32 bits.
             scales = np.maximum(scales, np.abs(bias) / (step * _INT32) * 1.001).astype(np.float32)
         shape = [-1 if place == axis else 1 for place in range(weights.ndim)]
-        rounded = np.clip(np.rint(weights / scales.reshape(shape)), -127, 127).astype(np.int8)
+        rounded = np.rint(weights / scales.reshape(shape)).clip(-self.largest, self.largest).astype(np.int8)
         nodes = [self._dequantized(f"{node.name}/weights", rounded, scales, axis)]
         node.input[1] = nodes[0].output[0]
         if bias is not None:

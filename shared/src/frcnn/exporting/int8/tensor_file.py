@@ -1,5 +1,6 @@
 """Stores calibration images in one HDF5 file, for several exports or another machine."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,8 @@ import numpy as np
 
 from frcnn.errors import DataError
 from frcnn.files import atomic_path
+from frcnn.limits import CALIBRATION_BATCH_BYTES
+from frcnn.regular_file import open_regular
 
 _DATASET = "images"
 
@@ -41,7 +44,8 @@ def read_tensor_file(path: Path, shape: Sequence[int]) -> Iterator[np.ndarray]:
         DataError: The file is not HDF5, has no such arrays, or images of another shape.
     """
     try:
-        with h5py.File(path, "r") as file:
+        # An open file, since the library would wait for the writer of a named pipe.
+        with open_regular(path) as stream, h5py.File(stream, "r") as file:
             names: list[str] = []
             file.visititems(lambda name, item: names.append(name) if _is_batch(item) else None)
             if not names:
@@ -52,10 +56,23 @@ def read_tensor_file(path: Path, shape: Sequence[int]) -> Iterator[np.ndarray]:
                         f"{path}: {name} has images of {_text(file[name].shape[1:])}; "
                         f"the model takes {_text(shape)} (channels x height x width)"
                     )
-                yield np.asarray(file[name], np.float32)
+                yield _batch(file[name], path)
     except OSError as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path}: cannot be read as an HDF5 file of calibration images ({reason})") from error
+
+
+def _batch(dataset: h5py.Dataset, path: Path) -> np.ndarray:
+    """Returns the images of a batch; a few bytes may describe any number of them."""
+    if dataset.is_virtual or dataset.external:
+        raise DataError(f"{path}: {dataset.name} is stored in another file; copy it into this one")
+    size = math.prod(dataset.shape) * np.dtype(np.float32).itemsize
+    if size > CALIBRATION_BATCH_BYTES:
+        raise DataError(
+            f"{path}: {dataset.name} takes {size >> 20} MiB; expected at most "
+            f"{CALIBRATION_BATCH_BYTES >> 20} MiB for each batch"
+        )
+    return np.asarray(dataset, np.float32)
 
 
 def _is_batch(item: object) -> bool:

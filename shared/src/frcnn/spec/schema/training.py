@@ -31,7 +31,7 @@ class RegularizationType(enum.Enum):
 
 
 class WandbMode(enum.Enum):
-    """Whether data is sent to Weights & Biases."""
+    """Modes of sending data to Weights & Biases."""
 
     ONLINE = 0
     OFFLINE = 1

@@ -16,6 +16,7 @@ from frcnn.errors import Problem
 from frcnn.limits import SPEC_PROBLEMS
 from frcnn.spec.textproto import suggestions
 from frcnn.spec.textproto.positions import Positions, TextPosition
+from frcnn.spec.textproto.secrets import is_secret
 from frcnn.spec.textproto.tokens import Tokens
 from frcnn.spec.textproto.values import BadValueError, Field, expectation, parse_scalar
 
@@ -308,6 +309,9 @@ class Reader:
     def _fault(self, path: str, text: str, place: TextPosition | None = None) -> None:
         """Reports an error after which the value of `path` is unknown."""
         self.doubtful.add(path)
+        if is_secret(path) and text.startswith("found "):
+            # Messages are logged, and a value in a wrong form may still be the key.
+            text = 'found a value in another form, which is not shown here; expected : "text in quotes"'
         self._report(path, text, place)
 
     def _report(self, path: str, text: str, place: TextPosition | None = None) -> None:

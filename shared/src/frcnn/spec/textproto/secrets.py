@@ -34,6 +34,16 @@ def masked_spec(text: str) -> str:
     return "".join([*parts, text[done:]])
 
 
+def is_secret(path: str) -> bool:
+    """Checks whether a field holds a secret.
+
+    Args:
+        path: Path of the field, with the name of its block: `enc_key`, `...wandb_config.key`.
+    """
+    *_, block, name = ("", *path.split("."))
+    return name == "enc_key" or (name == "key" and block.startswith("wandb"))
+
+
 def is_mask(value: str) -> bool:
     """Checks whether a value is the placeholder of a hidden key.
 
@@ -71,7 +81,7 @@ class _Secrets:
 
     def _is_secret(self, name: str) -> bool:
         inner = self._blocks[-1] if self._blocks else ""
-        return name == "enc_key" or (name == "key" and inner.startswith("wandb"))
+        return is_secret(f"{inner}.{name}")
 
     def _value(self) -> Iterator[tuple[int, int]]:
         """Yields the values after the name of a secret field."""

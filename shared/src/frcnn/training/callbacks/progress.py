@@ -44,6 +44,10 @@ class Reporter(keras.callbacks.Callback):
         """Removes the bar."""
         self._progress.__exit__(*details)
 
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Says why the first step takes longer."""
+        log.info("Compiling the training step, up to a minute")
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Starts the clock of the epoch."""
         self._epoch, self._began = epoch, time.monotonic()

@@ -10,9 +10,9 @@ from typing import Any
 
 import keras
 
+from frcnn.evaluation.training_curves import FILE_NAME
 from frcnn.files import write_text
 
-FILE_NAME = "training_log.csv"
 _FIRST_COLUMNS = ("epoch", "seconds", "learning_rate", "loss")
 
 Row = dict[str, float]

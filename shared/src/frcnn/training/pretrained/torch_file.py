@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from frcnn.errors import ModelError
-from frcnn.limits import open_archive
+from frcnn.limits import ARCHIVE_DIRECTORY_BYTES, open_archive
 from frcnn.training.pretrained.restricted_pickle import Name, PickleDataError, read_pickle
 
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -73,6 +73,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     import safetensors
 
     try:
+        _check_safetensors_header(path)
         with safetensors.safe_open(path, framework="numpy") as archive:
             return {
                 name: np.asarray(archive.get_tensor(name)).astype(np.float32)
@@ -81,6 +82,14 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
             }
     except (safetensors.SafetensorError, OSError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: not a readable .safetensors file ({error})") from error
+
+
+def _check_safetensors_header(path: Path) -> None:
+    """Raises ValueError for a longer table of contents than any weight file has."""
+    with path.open("rb") as handle:
+        size = int.from_bytes(handle.read(8), "little")
+    if size > ARCHIVE_DIRECTORY_BYTES:
+        raise ValueError(f"a header of {size} bytes")
 
 
 def read_torch_zip(path: Path) -> dict[str, np.ndarray]:

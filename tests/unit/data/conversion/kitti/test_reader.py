@@ -268,3 +268,13 @@ def test_labels_go_by_the_shown_picture_only_if_asked(tmp_path, orientation):
     size = (WIDTH, HEIGHT) if sideways else (HEIGHT, WIDTH)
     assert (turned.record.height, turned.record.width, turned.record.orientation) == (*size, orientation)
     assert len(turned.record.labels) == sideways
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_as_on_any_system(tmp_path, end):
+    write_kitti(tmp_path, {"000": []})
+    text = end.join([CAR, "broken", PEDESTRIAN, ""])
+    (tmp_path / "label_2/000.txt").write_bytes(text.encode())
+    reading = _reader(tmp_path).read("000.png")
+    assert [label.class_name for label in reading.record.labels] == ["car", "pedestrian"]
+    assert [(fault.line, fault.kind) for fault in reading.faults] == [(2, IssueKind.FIELD_COUNT)]

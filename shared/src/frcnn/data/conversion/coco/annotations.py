@@ -17,8 +17,8 @@ import numpy as np
 from frcnn.console.foreign_text import printable
 from frcnn.data.conversion.box_checks import TOO_LARGE
 from frcnn.data.conversion.coco.reader import CocoBox, CocoImage
-from frcnn.data.conversion.faults import DataIssue, IssueKind
-from frcnn.data.conversion.plan import stored_class_name
+from frcnn.data.conversion.faults import MOST_NAMED_OF_DATASET, DataIssue, IssueCollector, IssueKind
+from frcnn.data.conversion.plan import LONGEST_CLASS_NAME, stored_class_name
 from frcnn.data.image_set import is_below
 from frcnn.data.json_guard import GuardedJson
 from frcnn.errors import DataError
@@ -92,27 +92,49 @@ def read_coco(path: Path, image_dir: str) -> CocoFile:
         DataError: The file is unreadable or invalid, or has no images, annotations or categories.
     """
     try:
-        try:
-            return _read(path, image_dir, without_nan=False)
-        except ijson.JSONError:
-            # NaN and Infinity are not valid JSON, but Python writes them; they usually are in unused fields.
-            return _read(path, image_dir, without_nan=True)
+        return _read_any(path, image_dir)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
     except (ijson.JSONError, ValueError, OverflowError) as error:
-        reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__)
-        raise DataError(f"{path}: invalid JSON: {reason}") from error
+        raise DataError(f"{path}: invalid JSON: {_reason(error)}") from error
 
 
-def _read(path: Path, image_dir: str, *, without_nan: bool) -> CocoFile:
-    names = _categories(_Source(path, without_nan, checked=True))
-    source = _Source(path, without_nan)
+def _read_any(path: Path, image_dir: str) -> CocoFile:
+    """Reads the file in the fastest way that can.
+
+    What makes another way necessary is mostly in fields that are not used: NaN and Infinity, which Python
+    writes, and numbers beyond 64 bits, such as ids that are made from hashes.
+    """
+    try:
+        return _read(path, image_dir, without_nan=False)
+    except ijson.JSONError:
+        pass
+    try:
+        return _read(path, image_dir, without_nan=True)
+    except ijson.JSONError as error:
+        if "overflow" not in str(error):
+            raise
+    return _read(path, image_dir, without_nan=True, any_number=True)
+
+
+def _reason(error: Exception) -> str:
+    """Returns the first line of an error; the library gives bytes where the text is not UTF-8."""
+    found = error.args[0] if error.args else ""
+    text = found.decode("utf-8", "replace") if isinstance(found, bytes) else str(error)
+    line = text.splitlines()[0].strip() if text else type(error).__name__
+    hint = "; save the file as UTF-8" if "UTF8" in line or "invalid char in json" in line else ""
+    return f"{printable(line)}{hint}"
+
+
+def _read(path: Path, image_dir: str, *, without_nan: bool, any_number: bool = False) -> CocoFile:
+    names = _categories(_Source(path, without_nan, any_number, checked=True))
+    source = _Source(path, without_nan, any_number)
     images = _Images(source)
     boxes = _Columns(source, {identifier: index for index, identifier in enumerate(names)}, images)
     stored = tuple(map(stored_class_name, names.values()))
     columns = boxes.sorted(len(images.entries))
     fold = CocoFold(image_dir, str(path), stored, images.entries, columns, images.whole_names())
-    return CocoFile(tuple(names.values()), fold, (*images.faults, *boxes.faults))
+    return CocoFile(tuple(names.values()), fold, (*images.faults.all(), *boxes.faults.all()))
 
 
 def without_extension(name: str) -> str:
@@ -122,17 +144,26 @@ def without_extension(name: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class _Source:
-    """Annotation file and the options for reading it (`GuardedJson`)."""
+    """Annotation file and the options for reading it.
+
+    Attributes:
+        path: Annotation file.
+        without_nan: As in `GuardedJson`.
+        any_number: Whether to read numbers beyond 64 bits, which takes ten times as long.
+        checked: As in `GuardedJson`.
+    """
 
     path: Path
     without_nan: bool
+    any_number: bool
     checked: bool = False
 
     def items(self, key: str) -> Iterator[Any]:
         """Yields the elements of the top-level list `key`; raises `DataError` if there are none."""
         empty = True
+        reader = ijson.get_backend("python") if self.any_number else ijson
         with GuardedJson(self.path, checked=self.checked, without_nan=self.without_nan) as stream:
-            for item in ijson.items(stream, f"{key}.item", use_float=True):
+            for item in reader.items(stream, f"{key}.item", use_float=True):
                 empty = False
                 yield item
         if empty:
@@ -144,13 +175,20 @@ def _categories(source: _Source) -> dict[int, str]:
     path, names = source.path, dict[int, str]()
     for entry in source.items("categories"):
         identifier = _whole(entry.get("id")) if isinstance(entry, dict) else None
-        if identifier is None or not isinstance(entry.get("name"), str):
-            found = printable(entry, QUOTED)
-            raise DataError(f"{path}: categories: found {found}; expected an integer id and a name")
+        name = entry.get("name") if identifier is not None else None
+        if identifier is None or not isinstance(name, str) or not _is_class_name(name):
+            raise DataError(
+                f"{path}: categories: found {printable(_quoted(entry))}; expected an integer id and a name "
+                f"of at most {LONGEST_CLASS_NAME} characters"
+            )
         if identifier in names:
             raise DataError(f"{path}: categories: duplicate id {identifier}")
-        names[identifier] = entry["name"]
+        names[identifier] = name
     return names
+
+
+def _is_class_name(name: str) -> bool:
+    return 0 < len(name.strip()) <= LONGEST_CLASS_NAME
 
 
 class _Images:
@@ -158,7 +196,7 @@ class _Images:
 
     def __init__(self, source: _Source) -> None:
         self.entries: list[tuple[str, int, int]] = []
-        self.faults: list[DataIssue] = []
+        self.faults = IssueCollector(str(source.path), MOST_NAMED_OF_DATASET)
         self.place: dict[int | str, int] = {}
         # Position by file name; several entries of a file are one image.
         self._named: dict[str, int] = {}
@@ -166,15 +204,15 @@ class _Images:
             identifier = _image_id(entry.get("id")) if isinstance(entry, dict) else None
             name = entry.get("file_name") if identifier is not None else None
             if identifier is None or not isinstance(name, str) or not is_below(name):
-                reason = f"found {str(entry)[:QUOTED]}; expected an id and a file_name below the image folder"
-                self.faults.append(DataIssue(IssueKind.BAD_ENTRY, str(source.path), reason))
+                reason = f"found {_quoted(entry)}; expected an id and a file_name below the image folder"
+                self.faults.add(IssueKind.BAD_ENTRY, reason)
             elif identifier in self.place:
                 reason = f"duplicate image id {identifier}; {name} is skipped"
-                self.faults.append(DataIssue(IssueKind.DUPLICATE, str(source.path), reason))
+                self.faults.add(IssueKind.DUPLICATE, reason)
             elif (path := PurePosixPath(name).as_posix()) in self._named:
                 self.place[identifier] = self._named[path]
                 reason = f"{name} is listed again as image {identifier}; the boxes of both are merged"
-                self.faults.append(DataIssue(IssueKind.DUPLICATE, str(source.path), reason))
+                self.faults.add(IssueKind.DUPLICATE, reason)
             else:
                 self.place[identifier] = self._named[path] = len(self.entries)
                 size = _size(entry.get("height")), _size(entry.get("width"))
@@ -201,7 +239,7 @@ class _Columns:
     """Columns of annotations in file order: image, category, id and box."""
 
     def __init__(self, source: _Source, category_place: dict[int, int], images: _Images) -> None:
-        self.faults: list[DataIssue] = []
+        self.faults = IssueCollector(str(source.path), MOST_NAMED_OF_DATASET)
         self._image, self._category = array("i"), array("i")
         self._annotation, self._box = array("q"), array("d")
         for number, entry in enumerate(source.items("annotations")):
@@ -209,7 +247,7 @@ class _Columns:
             found = _check(entry, category_place, images)
             if isinstance(found, tuple):
                 kind, reason = found
-                self.faults.append(DataIssue(kind, str(source.path), reason, annotation=identifier))
+                self.faults.add(kind, reason, annotation=identifier)
                 continue
             # The id 1.0 equals the key 1.
             self._image.append(images.place[entry["image_id"]])
@@ -248,7 +286,7 @@ class _Boxes:
 def _check(entry: Any, categories: dict[int, int], images: _Images) -> list[float] | tuple[IssueKind, str]:
     """Returns the box x, y, width, height, or kind and reason of an issue."""
     if not isinstance(entry, dict):
-        return IssueKind.BAD_BOX, f"found {str(entry)[:QUOTED]}; expected an object"
+        return IssueKind.BAD_BOX, f"found {_quoted(entry)}; expected an object"
     image, category, box = entry.get("image_id"), entry.get("category_id"), entry.get("bbox")
     if _image_id(image) is None or image not in images.place:
         return IssueKind.UNKNOWN_IMAGE, f"image_id {_quoted(image)}"
@@ -266,7 +304,7 @@ def _identifier(entry: Any, number: int) -> int:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and abs(value) < TOO_LARGE
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < TOO_LARGE
 
 
 def _whole(value: Any) -> int | None:

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from frcnn.data.conversion.box_checks import box_fault
-from frcnn.data.conversion.faults import DataIssue, IssueKind, Reading, named_or_counted
+from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
 from frcnn.data.conversion.stored_image import UPRIGHT, read_image, remarks_on
 from frcnn.data.records.annotations import ImageRecord, Label
 
@@ -58,6 +58,14 @@ class CocoReader:
     embed_images: bool = False
     apply_exif: bool = False
 
+    def path(self, job: CocoImage) -> Path:
+        """Returns the path of an image file.
+
+        Args:
+            job: Image.
+        """
+        return self.root / job.image_dir / job.file_name
+
     def read(self, job: CocoImage) -> Reading:
         """Reads an image and its annotations; issues in the files are returned instead of raised.
 
@@ -68,11 +76,12 @@ class CocoReader:
         image = read_image(self.root / relative, embed=self.embed_images)
         if isinstance(image, DataIssue):
             return Reading(None, (image,))
-        faults, labels = [], []
+        others, labels = [], []
+        faults = IssueCollector(job.annotation_file)
         height, width = image.upright_size if self.apply_exif else (image.height, image.width)
         if job.height not in (0, height) or job.width not in (0, width):
             reason = f"{width}x{height}, but {job.width}x{job.height} in {job.annotation_file}"
-            faults.append(DataIssue(IssueKind.OTHER_SIZE, str(self.root / relative), reason))
+            others.append(DataIssue(IssueKind.OTHER_SIZE, str(self.root / relative), reason))
         for box in job.boxes:
             x2, y2 = box.x + box.width, box.y + box.height
             found = box_fault(box.x, box.y, x2, y2, height, width)
@@ -80,7 +89,7 @@ class CocoReader:
                 labels.append(Label(box.class_name, box.x, box.y, x2, y2))
             else:
                 kind, reason = found
-                faults.append(DataIssue(kind, job.annotation_file, reason, annotation=box.annotation))
+                faults.add(kind, reason, annotation=box.annotation)
         record = ImageRecord(
             frame_id=(Path(job.image_dir) / job.frame).as_posix(),
             height=height,
@@ -91,4 +100,4 @@ class CocoReader:
             file=relative.as_posix(),
             orientation=image.orientation if self.apply_exif else UPRIGHT,
         )
-        return Reading(record, named_or_counted(faults), remarks=remarks_on(image))
+        return Reading(record, (*others, *faults.all()), remarks=remarks_on(image), image=image)

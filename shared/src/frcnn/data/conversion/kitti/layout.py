@@ -20,8 +20,10 @@ def layout(folder: Path) -> tuple[str, str, str]:
         Names of the image and label folders below `folder`, and the most frequent extension with dot.
 
     Raises:
-        DataError: A folder is missing, or there are no images.
+        DataError: The folder or one of its folders is missing, or there are no images.
     """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder. Expected a folder with images/ and labels/.")
     image_dir = _first_folder(folder, IMAGE_DIRS)
     label_dir = _first_folder(folder, LABEL_DIRS)
     suffixes = Counter(Path(name).suffix.lower() for name in image_names(folder / image_dir))

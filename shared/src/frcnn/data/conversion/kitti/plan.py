@@ -1,19 +1,20 @@
 """Plans the conversion of a KITTI dataset: lists images and assigns them to folds."""
 
-import json
+import codecs
 from pathlib import Path
 
-from frcnn.data.conversion.faults import DataIssue, IssueKind
+from frcnn.data.conversion.faults import MOST_NAMED_OF_DATASET, DataIssue, IssueCollector, IssueKind
 from frcnn.data.conversion.kitti.reader import KittiReader
 from frcnn.data.conversion.partition import random_folds, sequence_folds
 from frcnn.data.conversion.plan import Plan, resolve_root
 from frcnn.data.conversion.settings import KittiSettings
 from frcnn.data.image_set import SUFFIXES, image_names, preferred_first, stem_of
 from frcnn.errors import DataError
+from frcnn.limits import TooLargeError, parse_json
 from frcnn.regular_file import read_regular
 
-# Size limit of the sequence file; enough for several million frames.
-MOST_SEQUENCE_BYTES = 256 << 20
+# Limits of the sequence file; enough for several million frames.
+MOST_SEQUENCE_BYTES, MOST_SEQUENCE_VALUES = 256 << 20, 8_000_000
 
 
 def plan_kitti(settings: KittiSettings, *, embed_images: bool, apply_exif: bool = False) -> Plan:
@@ -45,7 +46,7 @@ def plan_kitti(settings: KittiSettings, *, embed_images: bool, apply_exif: bool 
     fold_count = settings.partitions
     if settings.sequence_file:
         folds, repeated, notes = _folds_of_sequences(root / settings.sequence_file, settings, files)
-        faults += repeated
+        faults = [*faults, *repeated]
     elif settings.partitions < 2:
         # File names without fold: otherwise the usual validation_fold 0 would select the whole set.
         folds, fold_count = (random_folds(list(files.values()), 0.0)[1],), 0
@@ -88,7 +89,7 @@ def list_images(folder: Path, extension: str) -> tuple[dict[str, str], list[Data
 
 def _folds_of_sequences(
     path: Path, settings: KittiSettings, files: dict[str, str]
-) -> tuple[tuple[list[str], ...], list[DataIssue], tuple[str, ...]]:
+) -> tuple[tuple[list[str], ...], tuple[DataIssue, ...], tuple[str, ...]]:
     """Returns file names by fold, issues for repeated frames, and a note on images in no sequence.
 
     Frames without a file get a name, so that the reader reports them as missing.
@@ -105,7 +106,7 @@ def _folds_of_sequences(
     return folds, faults, notes
 
 
-def read_sequences(path: Path) -> tuple[dict[str, list[str]], list[DataIssue]]:
+def read_sequences(path: Path) -> tuple[dict[str, list[str]], tuple[DataIssue, ...]]:
     """Reads `kitti_sequence_to_frames_file`: `{"sequence": ["frame id", ...], ...}`.
 
     Folds must not share images, so repeated frames are dropped and returned as issues.
@@ -120,10 +121,13 @@ def read_sequences(path: Path) -> tuple[dict[str, list[str]], list[DataIssue]]:
         DataError: The file is unreadable, has another structure, or lists no frames.
     """
     try:
-        found = json.loads(read_regular(path, MOST_SEQUENCE_BYTES).decode("utf-8-sig"))
+        text = read_regular(path, MOST_SEQUENCE_BYTES).removeprefix(codecs.BOM_UTF8)
+        found = parse_json(text, MOST_SEQUENCE_BYTES, MOST_SEQUENCE_VALUES)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except TooLargeError as error:
+        raise DataError(f"{path}: {error}, which no list of sequences needs") from error
+    except ValueError as error:
         raise DataError(f"{path}: not JSON: {error}") from error
     if not isinstance(found, dict) or not all(
         isinstance(frames, list) and all(isinstance(frame, str) for frame in frames)
@@ -137,16 +141,16 @@ def read_sequences(path: Path) -> tuple[dict[str, list[str]], list[DataIssue]]:
 
 def _each_frame_once(
     path: Path, sequences: dict[str, list[str]]
-) -> tuple[dict[str, list[str]], list[DataIssue]]:
+) -> tuple[dict[str, list[str]], tuple[DataIssue, ...]]:
     home: dict[str, str] = {}
-    faults = []
+    faults = IssueCollector(str(path), MOST_NAMED_OF_DATASET)
     once: dict[str, list[str]] = {name: [] for name in sequences}
     for name, frames in sequences.items():
         for frame in frames:
             if frame in home:
                 reason = f"frame {frame} of sequence {name} is already in sequence {home[frame]}"
-                faults.append(DataIssue(IssueKind.DUPLICATE, str(path), reason))
+                faults.add(IssueKind.DUPLICATE, reason)
             else:
                 home[frame] = name
                 once[name].append(frame)
-    return once, faults
+    return once, faults.all()

@@ -1,12 +1,14 @@
 """Reads KITTI datasets: a folder of images, and a folder with one label file per image."""
 
 import dataclasses
+import io
 import math
 from pathlib import Path
 
 from frcnn.data.conversion.box_checks import TOO_LARGE, box_fault
-from frcnn.data.conversion.faults import DataIssue, IssueKind, Reading, named_or_counted
+from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
 from frcnn.data.conversion.kitti.calibration import CalibrationError, read_calibration
+from frcnn.data.conversion.plan import LONGEST_CLASS_NAME
 from frcnn.data.conversion.stored_image import UPRIGHT, StoredImage, read_image, remarks_on
 from frcnn.data.image_set import is_below, stem_of
 from frcnn.data.records.annotations import Calibration, ImageRecord, Label
@@ -15,7 +17,6 @@ from frcnn.regular_file import read_regular
 FIELDS = 15
 # Enough for 100,000 objects. Reading takes many times the file size in memory.
 MOST_LABEL_BYTES = 16 << 20
-LONGEST_CLASS_NAME = 200
 # Far above valid values (-1 to 3), and within int64.
 TOO_OCCLUDED = 2**31
 # KITTI's occlusion levels, and its value for an unknown angle.
@@ -45,13 +46,21 @@ class KittiReader:
     embed_images: bool = False
     apply_exif: bool = False
 
+    def path(self, file_name: str) -> Path:
+        """Returns the path of an image file.
+
+        Args:
+            file_name: Name of the image file.
+        """
+        return self.root / self.image_dir / file_name
+
     def read(self, file_name: str) -> Reading:
         """Reads an image and its labels; issues in the files are returned instead of raised.
 
         Args:
             file_name: Name of the image file.
         """
-        image, stem = self.root / self.image_dir / file_name, stem_of(file_name)
+        image, stem = self.path(file_name), stem_of(file_name)
         if not is_below(file_name):
             return Reading(None, (DataIssue(IssueKind.NO_IMAGE, str(image), "not below the image folder"),))
         labels = self.root / self.label_dir / f"{stem}.txt"
@@ -59,7 +68,7 @@ class KittiReader:
         if isinstance(found, DataIssue):
             return Reading(None, (found,))
         try:
-            lines = read_regular(labels, MOST_LABEL_BYTES).decode("utf-8-sig").split("\n")
+            text = read_regular(labels, MOST_LABEL_BYTES).decode("utf-8-sig")
         except FileNotFoundError:
             fault = DataIssue(IssueKind.NO_LABELS, str(image), f"{labels} does not exist")
             return Reading(None, (fault,))
@@ -73,20 +82,20 @@ class KittiReader:
             calibration = self._calibration(stem)
         except CalibrationError as error:
             return Reading(None, (DataIssue(IssueKind.BAD_CALIBRATION, str(image), str(error)),))
-        return self._reading(file_name, found, labels, lines, calibration)
+        return self._reading(file_name, found, labels, text, calibration)
 
     def _reading(
         self,
         file_name: str,
         image: StoredImage,
         path: Path,
-        lines: list[str],
+        text: str,
         calibration: Calibration | None,
     ) -> Reading:
-        labels, faults, names = [], [], set()
+        labels, faults, names = [], IssueCollector(str(path)), set()
         stem = stem_of(file_name)
         height, width = image.upright_size if self.apply_exif else (image.height, image.width)
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(io.StringIO(text, newline=None), 1):  # a list takes 25 times the memory
             fields = line.split()
             if not fields:
                 continue
@@ -96,7 +105,7 @@ class KittiReader:
                 names.add(fields[0])
             else:
                 kind, reason = found
-                faults.append(DataIssue(kind, str(path), reason, line=number))
+                faults.add(kind, reason, line=number)
         record = ImageRecord(
             frame_id=f"{self.image_dir}/{stem}",
             height=height,
@@ -109,7 +118,7 @@ class KittiReader:
             point_cloud_id=f"{self.point_clouds_dir}/{stem}" if self.point_clouds_dir else "",
             calibration=calibration,
         )
-        return Reading(record, named_or_counted(faults), frozenset(names), remarks_on(image))
+        return Reading(record, faults.all(), frozenset(names), remarks_on(image), image)
 
     def _calibration(self, stem: str) -> Calibration | None:
         if not self.calibrations_dir:

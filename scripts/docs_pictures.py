@@ -1,0 +1,203 @@
+"""Makes the pictures of README and docs from a finished `make demo`.
+
+    make demo && python scripts/docs_pictures.py demo
+
+Run it again when the demo or the report changes. Only images whose detections are all correct, with no
+object missed, come into README's picture; with too few of them the exit code is 1 and nothing is replaced.
+The pictures of the report and of TensorBoard need Chromium (`make browser`); without it they are left as they
+are. --model, --records and --logs replace the demo's own.
+"""
+
+import argparse
+import contextlib
+import io
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from frcnn.drawing.boxes import annotate
+from frcnn.evaluation.matching import TRUE_POSITIVE, inclusive_iou, match
+
+PICTURES = Path(__file__).resolve().parents[1] / "docs/images"
+COLUMNS, ROWS, GAP = 2, 2, 8
+WIDTH = 1000  # of a picture, px
+BROWSER_FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run")
+TENSORBOARD_SECONDS = 120
+
+
+def main() -> int:
+    """Makes the pictures.
+
+    Returns:
+        Exit code.
+    """
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("demo", type=Path, help="output folder of the demo")
+    flags.add_argument("--model", type=Path, help="model (default: the demo's retrained one)")
+    flags.add_argument("--records", help="glob of the demo's record files (default: as in its spec)")
+    flags.add_argument("--logs", type=Path, help="TensorBoard's files of a training on the demo's data")
+    args = flags.parse_args()
+    demo = args.demo.resolve()
+    spec, model = demo / "specs/experiment.txt", args.model or demo / "run/latest/retrain/model/model.keras"
+    records = [f"--set=dataset_config.data_sources[0].tfrecords_path={args.records}"] if args.records else []
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        found = hero(model, demo / "data", work)
+        if len(found) < COLUMNS * ROWS:
+            sys.stderr.write(f"only {len(found)} images without a mistake; train longer\n")
+            return 1
+        sheet(found[: COLUMNS * ROWS]).save(PICTURES / "demo.png", optimize=True)
+        terminal(["frcnn", "evaluate", "-e", str(spec), "-m", str(model), "-r", str(work), *records], demo)
+        run("augment", "preview", "-e", spec, "-o", work / "preview", "--num_images", 3, *records)
+        resized(next((work / "preview").glob("*.png"))).save(PICTURES / "augmentation.png", optimize=True)
+        with browser() as driver:
+            if driver is not None:
+                photograph(driver, (work / "report.html").as_uri(), "report.png", 1280, 1500)
+                if args.logs:
+                    with tensorboard(args.logs) as address:
+                        photograph(driver, address, "tensorboard.png", 1280, 800, wait="card-view")
+    return 0
+
+
+def run(*words: object) -> str:
+    """Runs a task and returns its standard output."""
+    command = [sys.executable, "-m", "frcnn", *map(str, words)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def hero(model: Path, data: Path, work: Path) -> list[Image.Image]:
+    """Draws held-out images whose detections are exactly the labeled objects.
+
+    Args:
+        model: Model of the demo.
+        data: The demo's data set.
+        work: Folder for temporary files.
+
+    Returns:
+        Annotated images, those with the most objects first.
+    """
+    import frcnn
+
+    detector = frcnn.load(model)
+    held_out = sorted((data.parent / "samples").iterdir()) or sorted((data / "images").iterdir())
+    drawn = []
+    for path in held_out:
+        found = detector.predict(path)
+        labels = [line.split() for line in (data / "labels" / f"{path.stem}.txt").read_text().splitlines()]
+        boxes = np.array([[float(each[at]) for at in (5, 4, 7, 6)] for each in labels]).reshape(-1, 4)
+        predicted = found.xyxy[:, [1, 0, 3, 2]].reshape(-1, 4)
+        same = np.array([[label[0] == name for label in labels] for name in found.label]).reshape(
+            len(found), -1
+        )
+        iou = inclusive_iou(predicted, boxes) * same.reshape(len(found), len(boxes))
+        outcomes = match(found.score, iou, np.zeros(len(boxes), bool), np.array([0.5]))
+        if len(boxes) == len(found) > 1 and (outcomes == TRUE_POSITIVE).all():
+            captions = [f"{name} {score:.2f}" for name, score in zip(found.label, found.score, strict=True)]
+            with Image.open(path) as image:
+                pixels = np.asarray(image.convert("RGB").resize((image.width * 2, image.height * 2)))
+            drawn.append((len(boxes), annotate(pixels, predicted * 2 + 0.5, found.class_id, captions)))
+    return [image for _, image in sorted(drawn, key=lambda pair: -pair[0])]
+
+
+def sheet(images: Sequence[Image.Image]) -> Image.Image:
+    """Arranges images of one size in rows and columns."""
+    width, height = images[0].size
+    whole = Image.new("RGB", (COLUMNS * (width + GAP) - GAP, ROWS * (height + GAP) - GAP), "white")
+    for at, image in enumerate(images):
+        whole.paste(image, (at % COLUMNS * (width + GAP), at // COLUMNS * (height + GAP)))
+    return resized(whole).quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
+
+
+def resized(picture: Path | Image.Image) -> Image.Image:
+    """Reduces a picture to `WIDTH`."""
+    image = Image.open(picture) if isinstance(picture, Path) else picture
+    scale = min(1.0, WIDTH / image.width)
+    return image.convert("RGB").resize((round(image.width * scale), round(image.height * scale)))
+
+
+def terminal(command: Sequence[str], demo: Path) -> None:
+    """Runs a command and writes its output as a picture of a terminal."""
+    from rich.console import Console
+    from rich.text import Text
+
+    shown = " ".join(str(word).replace(f"{demo.parent}/", "") for word in command[:-1] if "=" not in word)
+    output = run(*command[1:])
+    console = Console(record=True, width=100, file=io.StringIO())
+    console.print(Text(f"$ {re.sub(r' -r .*', ' -r evaluation', shown)}", style="bold"))
+    console.print(Text(re.sub(r"(metrics|report|precision-recall curve): .*\n", "", output)))
+    text = console.export_svg(title="frcnn evaluate")
+    # The picture must not fetch fonts.
+    (PICTURES / "terminal.svg").write_text(re.sub(r"\s*@font-face \{.*?\}", "", text, flags=re.DOTALL))
+
+
+@contextlib.contextmanager
+def browser() -> Iterator[Any]:
+    """Starts Chromium; yields None where it is missing."""
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not program or not driver:
+        sys.stderr.write("no chromium and chromedriver: report.png and tensorboard.png stay as they are\n")
+        yield None
+        return
+    from selenium import webdriver
+
+    with tempfile.TemporaryDirectory() as profile:
+        options = webdriver.ChromeOptions()
+        options.binary_location = program
+        for flag in (*BROWSER_FLAGS, f"--user-data-dir={profile}"):
+            options.add_argument(flag)
+        chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+        try:
+            yield chrome
+        finally:
+            chrome.quit()
+
+
+def photograph(driver: Any, address: str, name: str, width: int, height: int, wait: str = "body") -> None:
+    """Saves a picture of a page once an element of the CSS selector `wait` is there."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    driver.get(address)
+    WebDriverWait(driver, TENSORBOARD_SECONDS).until(lambda page: page.find_elements(By.CSS_SELECTOR, wait))
+    if wait != "body":
+        time.sleep(25)  # TensorBoard draws its curves after their cards
+    picture = Image.open(io.BytesIO(driver.get_screenshot_as_png()))
+    resized(picture).save(PICTURES / name, optimize=True)
+
+
+@contextlib.contextmanager
+def tensorboard(logs: Path) -> Iterator[str]:
+    """Serves a folder of logs; yields the address of its page with the epochs' scalars."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}/"
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logs), "--port", str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(TENSORBOARD_SECONDS):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(address, timeout=5).close()
+                break
+            time.sleep(1)
+        yield f"{address}?darkMode=false&tagFilter=epoch%2F#timeseries"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""`frcnn.new_spec`: writes specs for a training on a data set."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from frcnn.api.locations import Location, local_output, name_of
+from frcnn.errors import UsageError
+from frcnn.packages import needed_for
+from frcnn.progress import Progress, reported_to
+from frcnn.spec.archs import ARCHS
+from frcnn.spec.schema.constraints import did_you_mean
+
+Goal = Literal["accuracy", "speed", "edge"]
+
+
+@dataclasses.dataclass(frozen=True)
+class NewSpecResult:
+    """Specs that `frcnn.new_spec` wrote.
+
+    Attributes:
+        experiment: Experiment spec.
+        conversions: Conversion specs, each with the prefix of the record files that the experiment spec
+            expects; none for a data set of records.
+        commands: Commands that convert, train and evaluate with them.
+        summary: What was found and chosen, in a few lines.
+    """
+
+    experiment: Path
+    conversions: tuple[tuple[Path, Path], ...]
+    commands: tuple[str, ...]
+    summary: str
+
+
+def new_spec(
+    data: Location,
+    output_dir: Location,
+    *,
+    arch: str | None = None,
+    pretrained: Location | None = None,
+    goal: Goal = "accuracy",
+    num_epochs: int | None = None,
+    images: Location | None = None,
+    force: bool = False,
+    workers: int | None = 1,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> NewSpecResult:
+    """Writes conversion and experiment specs that fit a data set; comments give the reasons.
+
+    Args:
+        data: Data set: KITTI folder, COCO annotation file or its folder, or record files; a path or an
+            `s3://` URI. Folders, lists or annotation files called train, val and test are used as such.
+        output_dir: Folder of the specs. Their paths for records and results lie below it.
+        arch: Backbone; by default the one that the name of `pretrained` mentions, or that of the goal.
+        pretrained: File of pretrained weights.
+        goal: `accuracy`, `speed` (smaller input) or `edge` (smaller input and backbone).
+        num_epochs: Number of epochs; by default it follows from the number of images.
+        images: Image folder of a COCO file or of records; by default it is looked for.
+        force: Whether to replace specs that exist.
+        workers: Number of processes that read the data set; `None` for one per core. A script that uses
+            several needs `if __name__ == "__main__":`.
+        on_progress: Called with the progress at most four times per second, in this thread.
+
+    Returns:
+        Paths of the specs.
+
+    Raises:
+        UsageError: An argument is invalid, or a spec exists and `force` is not set.
+        DataError: The data set has no usable image or no object.
+        StoreError: S3 is unreachable.
+    """
+    out = local_output(output_dir, "output_dir")
+    if goal not in ("accuracy", "speed", "edge"):
+        raise UsageError(f"goal {goal!r}: expected accuracy, speed or edge", argument="goal")
+    if arch is not None and arch not in ARCHS:
+        raise UsageError(f"arch {arch!r}: unknown backbone{did_you_mean(arch, ARCHS)}", argument="arch")
+    if num_epochs is not None and num_epochs < 1:
+        raise UsageError(f"num_epochs {num_epochs}: expected 1 or more", argument="num_epochs")
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers {workers}: expected 1 or more", argument="workers")
+    with reported_to(on_progress), needed_for("writing specs for a data set"):
+        from frcnn.spec_writing.write import write_specs
+
+        found = write_specs(
+            name_of(data, "data"),
+            out,
+            images=None if images is None else Path(name_of(images, "images")),
+            arch=arch,
+            pretrained=None if pretrained is None else Path(name_of(pretrained, "pretrained")),
+            goal=goal,
+            epochs=num_epochs,
+            force=force,
+            workers=workers,
+        )
+    return NewSpecResult(found.experiment, found.conversions, found.commands, found.choices.summary())

@@ -1,0 +1,136 @@
+"""`frcnn.data_report`: shows what is in a data set, and what is wrong with it."""
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from frcnn.api.locations import Location, local_output, name_of
+from frcnn.errors import UsageError
+from frcnn.packages import needed_for
+from frcnn.progress import Progress, reported_to
+from frcnn.spec.python_api import given
+from frcnn.spec.schema.experiment import Experiment
+
+if TYPE_CHECKING:
+    from frcnn.survey.report import Survey
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """A property of a data set that is worth knowing before a training.
+
+    Attributes:
+        code: Name for programs, such as `leak` or `class_missing_in_fold`.
+        weight: `problem`, `warning` or `note`.
+        text: One or two sentences.
+    """
+
+    code: str
+    weight: str
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class DataReport:
+    """Report of one or several data sets.
+
+    Attributes:
+        images: Number of usable images.
+        objects: Number of objects by class, most frequent first.
+        findings: What is likely to hurt a training, the most serious first.
+        page: Page that was written; `None` without an output folder.
+        content: Content of report.json.
+    """
+
+    images: int
+    objects: Mapping[str, int]
+    findings: tuple[Finding, ...]
+    page: Path | None
+    content: Mapping[str, object] = dataclasses.field(repr=False)
+
+
+def data_report(
+    data: Location | Sequence[Location],
+    output_dir: Location | None = None,
+    *,
+    spec: Experiment | str | os.PathLike[str] | None = None,
+    images: Location | None = None,
+    compare: int = 20_000,
+    workers: int | None = 1,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> DataReport:
+    """Reports what is in data sets: counts, sizes, anchor coverage, faults, duplicates and samples.
+
+    Args:
+        data: Data set, or several: KITTI folder, COCO annotation file or its folder, record files, or a
+            dataset_convert spec; a path or an `s3://` URI.
+        output_dir: Folder for report.html and report.json; `None` to write nothing.
+        spec: `Spec` or the name of its file: its network input, anchors and classes are judged. By default,
+            the input is that of `frcnn.new_spec`.
+        images: Image folder of a COCO file or of records; by default it is looked for.
+        compare: Maximum number of images to compare by their looks; 0 for none.
+        workers: Number of processes; `None` for one per core. A script that uses several needs `if __name__
+            == "__main__":`.
+        on_progress: Called with the progress at most four times per second, in this thread.
+
+    Returns:
+        The report.
+
+    Raises:
+        UsageError: A location is not a data set, or an argument is invalid.
+        SpecError: The spec is invalid.
+        DataError: There is no usable image.
+        StoreError: S3 is unreachable.
+    """
+    names = [data] if isinstance(data, str | os.PathLike) else list(data)
+    locations = [name_of(each, "data") for each in names]
+    known = None if spec is None else given(Experiment, spec)
+    folder = None if output_dir is None else local_output(output_dir, "output_dir")
+    if compare < 0:
+        raise UsageError(f"compare {compare}: expected 0 or more", argument="compare")
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers {workers}: expected 1 or more", argument="workers")
+    if folder is not None:
+        _check_output(folder)
+    with reported_to(on_progress), needed_for("reporting on a data set"):
+        from frcnn.survey.collect import surveyed
+        from frcnn.survey.report import survey, write_report
+        from frcnn.survey.sources import open_sources
+
+        place = None if images is None else Path(name_of(images, "images"))
+        sources = open_sources(locations, place)
+        with surveyed(sources, workers=workers) as tables:
+            found = survey(tables, _network(tables, known), known, compare)
+        page = write_report(folder, found)[0] if folder is not None else None
+    return _result(found, page)
+
+
+def _check_output(folder: Path) -> None:
+    """Checks that no file of another kind would be replaced, such as the report of an evaluation."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"output_dir {folder}: is a file; expected a folder", argument="output_dir")
+    if (folder / "report.html").exists() and not (folder / "report.json").exists():
+        raise UsageError(
+            f"output_dir {folder}: holds a report.html that no data report wrote; choose another folder",
+            argument="output_dir",
+        )
+
+
+def _network(tables: Any, spec: Experiment | None) -> Any:
+    """Returns the network input of a spec, or the one that a new spec would have."""
+    from frcnn.spec_writing.choices import suggested_input
+    from frcnn.survey.network_input import NetworkInput
+
+    return suggested_input(tables) if spec is None else NetworkInput.from_spec(spec)
+
+
+def _result(found: "Survey", page: Path | None) -> DataReport:
+    return DataReport(
+        images=int(found.statistics.images.sum()),
+        objects={each.name: each.total for each in found.statistics.classes},
+        findings=tuple(Finding(each.code, each.weight, each.text) for each in found.findings),
+        page=page,
+        content=found.to_dict(),
+    )

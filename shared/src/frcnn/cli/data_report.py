@@ -1,0 +1,89 @@
+"""`frcnn data report`: shows what is in a data set, and what is wrong with it."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from frcnn.cli.spec_flags import add_set_flag
+from frcnn.console.foreign_text import printable
+from frcnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from frcnn.spec import Experiment
+
+HELP = "Show what is in a data set and what is wrong with it: a page and a JSON file."
+EXAMPLES = """\
+  frcnn data report my_data -o report                   KITTI folder, COCO file or folder, or records
+  frcnn data report my_data -o report -e spec.txt       also judges network input, anchors and classes
+  frcnn data report data/train data/val -o report       side by side
+  frcnn data report s3://bucket/my_data -o report
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of the command.
+
+    Args:
+        parser: Parser of the command.
+    """
+    add = parser.add_argument
+    add(
+        "data",
+        nargs="+",
+        metavar="SOURCE",
+        help="KITTI folder, COCO file or folder, records, or a dataset_convert spec; path or s3:// URI",
+    )
+    add(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the page and the JSON file",
+    )
+    add("-e", "--experiment_spec", type=Path, metavar="FILE", help="experiment spec to judge the data for")
+    add_set_flag(parser)
+    add("--images", metavar="DIR", help="folder of the images, if it is not found")
+    add(
+        "--compare",
+        type=int,
+        default=20_000,
+        metavar="N",
+        help="images to compare by their looks, evenly spaced; 0: none (default: 20000)",
+    )
+    add("--workers", type=int, metavar="N", help="processes (default: one per core)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Writes the report and prints counts and findings.
+
+    Args:
+        args: Parsed flags.
+    """
+    from frcnn.api.surveying import data_report
+
+    found = data_report(
+        args.data,
+        args.output,
+        spec=_spec(args),
+        images=args.images,
+        compare=args.compare,
+        workers=args.workers,
+    )
+    lines = [f"{found.images} images, {sum(found.objects.values())} objects:"]
+    lines += [f"  {printable(name)}: {count}" for name, count in found.objects.items()]
+    lines += [f"{each.weight}: {printable(each.text, None)}" for each in found.findings]
+    if not found.findings:
+        lines.append("No findings: nothing in this data set is likely to hurt a training.")
+    sys.stdout.write("\n".join([*lines, f"report: {printable(found.page, None)}"]) + "\n")
+
+
+def _spec(args: argparse.Namespace) -> "Experiment | None":
+    if args.experiment_spec is None:
+        if args.settings:
+            raise UsageError("--set needs -e, the spec whose field it sets")
+        return None
+    from frcnn.spec import load_experiment
+
+    return load_experiment(args.experiment_spec, args.settings)

@@ -1,0 +1,255 @@
+"""Converts the labels of a data set to another format."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from frcnn.console.progress import Progress
+from frcnn.data.conversion.faults import IssueKind, Reading
+from frcnn.data.conversion.plan import stored_class_name
+from frcnn.data.image_set import stem_of
+from frcnn.data.records.annotations import DONT_CARE, Label
+from frcnn.errors import DataError, UsageError
+from frcnn.files import atomic_path
+from frcnn.label_formats.losses import NOT_READ, losses_of
+from frcnn.label_formats.voc import find_voc
+from frcnn.label_formats.write import IMAGE_FOLDERS, Item, Writer, place_image, writer
+from frcnn.label_formats.yolo import FIELDS, find_yolo
+from frcnn.regular_file import read_regular
+from frcnn.storage.address import is_remote
+from frcnn.survey.record_files import RecordReader, is_records
+from frcnn.survey.sources import SPLITS, Fold, Source, open_sources
+
+FORMATS = ("kitti", "coco", "voc", "yolo")
+# Label files to look into, to tell YOLO from KITTI.
+_LOOKED_AT = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Converted:
+    """Result of a conversion.
+
+    Attributes:
+        images: Number of images written.
+        objects: Number of objects written.
+        losses: Number of each loss, such as `objects: occlusion`; 0 if the number is not known.
+        issues: Number of issues of each kind in the source.
+    """
+
+    images: int
+    objects: int
+    losses: Counter[str]
+    issues: Counter[IssueKind]
+
+
+def convert(
+    location: str,
+    target: Path,
+    target_format: str,
+    *,
+    source_format: str | None = None,
+    classes: Path | None = None,
+    images: Path | None = None,
+    copy: bool = False,
+) -> Converted:
+    """Converts labels; each part of the data set (train, val, test) becomes a folder of its own.
+
+    Args:
+        location: Data set.
+        target: Folder to create.
+        target_format: Format of the target, one of `FORMATS`.
+        source_format: Format of the source; by default it is found out.
+        classes: Class names of YOLO labels.
+        images: Image folder of a COCO file or of records.
+        copy: Whether to copy the images instead of linking them.
+
+    Returns:
+        Counts, losses and issues.
+
+    Raises:
+        UsageError: The target exists, or the source is none of the formats.
+        DataError: The source has no usable image.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UsageError(f"{target} exists and is not empty; choose another folder")
+    kind, sources = _open(location, source_format, classes, images)
+    run = _Run(target, target_format, copy=copy or is_remote(location))
+    with atomic_path(target.absolute()) as temporary:
+        temporary.mkdir()
+        run.write(sources, temporary)
+        if not run.images:
+            reasons = ", ".join(f"{count} x {issue}" for issue, count in run.issues.items())
+            raise DataError(f"{location}: no usable image to convert ({reasons})")
+        if target.is_dir():
+            target.rmdir()
+    if kind in NOT_READ and kind != target_format:
+        run.losses[NOT_READ[kind]] = 0
+    return Converted(run.images, run.objects, run.losses, run.issues)
+
+
+class _Run:
+    """Counts of a conversion while it runs."""
+
+    def __init__(self, target: Path, target_format: str, *, copy: bool) -> None:
+        self._target, self._format, self._copy = target, target_format, copy
+        self.images = self.objects = 0
+        self.losses: Counter[str] = Counter()
+        self.issues: Counter[IssueKind] = Counter()
+
+    def write(self, sources: tuple[Source, ...], folder: Path) -> None:
+        """Writes all parts below a folder."""
+        parts = [(source, fold) for source in sources for fold in source.folds]
+        names = _part_names(parts)
+        total = sum(len(fold.jobs) for _, fold in parts)
+        for source in sources:
+            self.issues.update({issue.kind: issue.count for issue in source.faults})
+        classes = tuple(sorted({name for source, fold in parts for name in _class_names(source, fold)}))
+        with Progress("converting labels", total) as progress:
+            done = 0
+            for (source, fold), name in zip(parts, names, strict=True):
+                with writer(self._format, folder / name, classes) as out:
+                    for item in self._items(source, fold):
+                        self._add(out, item, folder / name, self._target / name)
+                        progress.update(done + self.images)
+
+    def _items(self, source: Source, fold: Fold) -> Iterator[Item]:
+        spelling = {stored_class_name(name): name for name in source.class_names}
+        taken: set[str] = set()
+        for job in fold.jobs:
+            reading = source.reader.read(job)
+            for issue in reading.faults:
+                self.issues[issue.kind] += issue.count
+            if reading.record is not None:
+                yield _item(source, job, reading, spelling, taken)
+
+    def _add(self, out: Writer, item: Item, folder: Path, final: Path) -> None:
+        record = item.record
+        if self._format != "kitti":
+            kept = tuple(label for label in record.labels if label.class_name.lower() != DONT_CARE)
+            self.losses["DontCare regions"] += len(record.labels) - len(kept)
+            record = dataclasses.replace(record, labels=kept)
+        for label in record.labels:
+            self.losses.update(losses_of(label, self._format))
+        place = f"{IMAGE_FOLDERS[self._format]}/{item.name}"
+        place_image(item, folder / place, final / place, copy=self._copy)
+        self.losses.update(out.add(dataclasses.replace(item, record=record)))
+        self.losses = +self.losses
+        self.images += 1
+        self.objects += len(record.labels)
+
+
+def _open(
+    location: str, given: str | None, classes: Path | None, images: Path | None
+) -> tuple[str, tuple[Source, ...]]:
+    """Returns format and data sets of a source."""
+    path = Path(location)
+    if not is_remote(location) and path.is_dir() and not is_records(location):
+        kind = given or _format_of(path)
+        if kind in ("voc", "yolo"):
+            return kind, _parts(path, kind, classes)
+    sources = open_sources([location], images)
+    if given not in (None, sources[0].kind):
+        raise UsageError(f"{location}: found {sources[0].kind} labels, not {given}")
+    return sources[0].kind, sources
+
+
+def _format_of(folder: Path) -> str:
+    """Finds out whether a folder has labels of YOLO or Pascal VOC; empty for other formats."""
+    for part in (folder, *(folder / name for name in SPLITS)):
+        if not part.is_dir():
+            continue
+        if (part / "images").is_dir() and (part / "labels").is_dir() and _is_yolo(part / "labels"):
+            return "yolo"
+        if any(any((part / name).glob("*.xml")) for name in ("Annotations", "annotations", "labels", "")):
+            return "voc"
+    return ""
+
+
+def _is_yolo(labels: Path) -> bool:
+    """Checks whether the first label line starts with a number and has the fields of YOLO."""
+    for path in sorted(labels.glob("*.txt"))[:_LOOKED_AT]:
+        try:
+            words = read_regular(path, 1 << 20).decode("utf-8-sig").split("\n", 1)[0].split()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if words and path.name != "classes.txt":
+            return len(words) == FIELDS and words[0].isdigit()
+    return False
+
+
+def _parts(path: Path, kind: str, classes: Path | None) -> tuple[Source, ...]:
+    folders = [path / name for name in SPLITS if (path / name).is_dir()]
+    found = []
+    for folder in folders or [path]:
+        reader: Any
+        if kind == "yolo":
+            reader, names = find_yolo(folder, classes)
+        else:
+            voc = find_voc(folder)
+            if voc is None:
+                raise DataError(f"{folder}: no XML labels; expected the layout of Pascal VOC")
+            reader, names = voc
+        found.append(Source(str(folder), kind, folder, reader, (Fold("", names),)))
+    return tuple(found)
+
+
+def _part_names(parts: list[tuple[Source, Fold]]) -> list[str]:
+    """Returns the folder of each part below the target; the target itself for a single part."""
+    if len(parts) == 1:
+        return ["."]
+    names = [(fold.name or source.root.name).replace("/", "_").replace(" ", "_") for source, fold in parts]
+    repeated = {name for name, count in Counter(names).items() if count > 1}
+    return [f"{name}_{number}" if name in repeated else name for number, name in enumerate(names)]
+
+
+def _class_names(source: Source, fold: Fold) -> Iterator[str]:
+    """Yields the class names of a part as its labels spell them."""
+    known = getattr(source.reader, "names", None) or source.class_names
+    if known:
+        yield from known
+        return
+    for job in fold.jobs:
+        for name in source.reader.read(job).source_names:
+            if name.lower() != DONT_CARE:
+                yield name
+
+
+def _item(source: Source, job: Any, reading: Reading, spelling: dict[str, str], taken: set[str]) -> Item:
+    record = reading.record
+    if record is None:
+        raise ValueError("no record")
+    spelled = {**spelling, **{stored_class_name(name): name for name in reading.source_names}}
+    labels = tuple(
+        dataclasses.replace(
+            label, class_name=spelled.get(stored_class_name(label.class_name), label.class_name)
+        )
+        for label in record.labels
+    )
+    path, content = source.reader.path(job), None
+    name = Path(record.file or path.name).name
+    if isinstance(source.reader, RecordReader):
+        content, path = source.reader.content(job), None  # type: ignore[assignment]
+        name = name if record.file else f"{stem_of(Path(record.frame_id).name)}.jpg"
+    name = _unique(name, Path(record.file or record.frame_id), taken)
+    channels = reading.image.channels if reading.image is not None else 0
+    return Item(name, dataclasses.replace(record, labels=labels), channels, path, content)
+
+
+def _spelled(label: Label, spelling: dict[str, str]) -> Label:
+    """Returns a label with its class name as the source spells it; readers change case and spaces."""
+    name = spelling.get(stored_class_name(label.class_name), label.class_name)
+    return dataclasses.replace(label, class_name=name)
+
+
+def _unique(name: str, file: Path, taken: set[str]) -> str:
+    """Returns a file name whose stem no other image of the part has, since label files are named by it."""
+    stem = stem_of(name)
+    if stem in taken:
+        stem = stem_of("_".join(file.parts))
+        while stem in taken:
+            stem += "_"
+        name = f"{stem}{Path(name).suffix}"
+    taken.add(stem)
+    return name

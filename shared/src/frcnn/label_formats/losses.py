@@ -1,0 +1,33 @@
+"""Names what a label format cannot hold."""
+
+from collections import Counter
+
+from frcnn.data.records.annotations import Label
+
+WORLD = ("world_height", "world_width", "world_length", "world_x", "world_y", "world_z", "rotation_y")
+# What the readers do not take from a source, whatever the target.
+NOT_READ = {
+    "coco": "outlines, iscrowd and keypoints of COCO are not read",
+    "voc": "pose, parts and outlines of Pascal VOC are not read",
+}
+
+
+def losses_of(label: Label, target: str) -> Counter[str]:
+    """Returns what is lost of a label in a format other than KITTI.
+
+    Args:
+        label: Label.
+        target: Format of the target.
+    """
+    lost: Counter[str] = Counter()
+    if target == "kitti":
+        return lost
+    if target == "voc":
+        lost["objects: the share of truncation becomes yes or no"] += label.truncation not in (0.0, 1.0)
+        lost["objects: the level of occlusion becomes difficult or not"] += label.occlusion not in (0, 1)
+    else:
+        lost["objects: truncation"] += label.truncation != 0
+        lost["objects: occlusion"] += label.occlusion != 0
+    lost["objects: observation angle"] += label.observation_angle != 0
+    lost["objects: 3D box"] += any(getattr(label, name) for name in WORLD)
+    return +lost

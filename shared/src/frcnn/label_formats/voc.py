@@ -1,0 +1,145 @@
+"""Reads and writes labels in the format of Pascal VOC: one XML file per image."""
+
+import dataclasses
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from frcnn.data.conversion.box_checks import box_fault
+from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
+from frcnn.data.conversion.stored_image import read_image, remarks_on
+from frcnn.data.image_set import image_names, stem_of
+from frcnn.data.records.annotations import ImageRecord, Label
+from frcnn.errors import DataError
+from frcnn.label_formats.numbers import coordinate
+from frcnn.regular_file import read_regular
+
+IMAGE_DIRS = ("JPEGImages", "images", "")
+LABEL_DIRS = ("Annotations", "annotations", "labels", "")
+_MOST_BYTES = 16 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class VocReader:
+    """Reader of images with labels of Pascal VOC.
+
+    Attributes:
+        image_dir: Image folder.
+        label_dir: Folder of the XML files.
+    """
+
+    image_dir: Path
+    label_dir: Path
+
+    def path(self, file_name: str) -> Path:
+        """Returns the path of an image."""
+        return self.image_dir / file_name
+
+    def read(self, file_name: str) -> Reading:
+        """Reads an image and its labels; issues are returned instead of raised.
+
+        Args:
+            file_name: Name of the image file.
+        """
+        labels = self.label_dir / f"{stem_of(file_name)}.xml"
+        image = read_image(self.path(file_name))
+        if isinstance(image, DataIssue):
+            return Reading(None, (image,))
+        try:
+            root = _parse(read_regular(labels, _MOST_BYTES))
+        except FileNotFoundError:
+            reason = f"{labels} does not exist"
+            return Reading(None, (DataIssue(IssueKind.NO_LABELS, str(self.path(file_name)), reason),))
+        except (OSError, ET.ParseError, ValueError) as error:
+            reason = f"not an annotation of Pascal VOC: {error}"
+            return Reading(None, (DataIssue(IssueKind.UNREADABLE_LABELS, str(labels), reason),))
+        found, faults = [], IssueCollector(str(labels))
+        for number, entry in enumerate(root.iter("object"), 1):
+            label = _label(entry, image.height, image.width)
+            if isinstance(label, Label):
+                found.append(label)
+            else:
+                kind, reason = label
+                faults.add(kind, reason, annotation=number)
+        record = ImageRecord(stem_of(file_name), image.height, image.width, tuple(found), file=file_name)
+        names = frozenset(label.class_name for label in found)
+        return Reading(record, faults.all(), names, remarks_on(image), image)
+
+
+def find_voc(folder: Path) -> tuple[VocReader, tuple[str, ...]] | None:
+    """Finds labels of Pascal VOC in a folder.
+
+    Args:
+        folder: Data set.
+
+    Returns:
+        Reader and image names; `None` if there are no XML files or no images.
+    """
+    label_dir = next((folder / name for name in LABEL_DIRS if any((folder / name).glob("*.xml"))), None)
+    if label_dir is None:
+        return None
+    for name in IMAGE_DIRS:
+        names = tuple(image_names(folder / name)) if (folder / name).is_dir() else ()
+        if names:
+            return VocReader(folder / name, label_dir), names
+    raise DataError(f"{folder}: has XML labels, but no images in {', '.join(IMAGE_DIRS[:2])} or next to them")
+
+
+def voc_text(record: ImageRecord, file_name: str, channels: int) -> str:
+    """Returns the XML of an image.
+
+    Args:
+        record: Image with its labels.
+        file_name: Name of the image file.
+        channels: Number of channels of the image.
+    """
+    root = ET.Element("annotation")
+    _add(root, "folder", "JPEGImages")
+    _add(root, "filename", file_name)
+    size = ET.SubElement(root, "size")
+    for name, value in (("width", record.width), ("height", record.height), ("depth", channels or 3)):
+        _add(size, name, str(value))
+    _add(root, "segmented", "0")
+    for label in record.labels:
+        entry = ET.SubElement(root, "object")
+        _add(entry, "name", label.class_name)
+        _add(entry, "pose", "Unspecified")
+        _add(entry, "truncated", str(int(label.truncation > 0)))
+        _add(entry, "difficult", str(int(label.occlusion >= 1)))
+        box = ET.SubElement(entry, "bndbox")
+        edges = {"xmin": label.x1, "ymin": label.y1, "xmax": label.x2, "ymax": label.y2}
+        for name, edge in edges.items():
+            _add(box, name, coordinate(edge + 1))
+    ET.indent(root, "  ")
+    return ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _add(parent: ET.Element, name: str, text: str) -> None:
+    ET.SubElement(parent, name).text = text
+
+
+def _parse(content: bytes) -> ET.Element:
+    """Parses XML without document types: entities could expand to gigabytes."""
+    if b"<!" in content.replace(b"<!--", b""):
+        raise ValueError("it has a document type; expected plain XML")
+    return ET.fromstring(content)
+
+
+def _label(entry: ET.Element, height: int, width: int) -> Label | tuple[IssueKind, str]:
+    name = (entry.findtext("name") or "").strip()
+    if not name:
+        return IssueKind.CLASS_NAME, "no name"
+    texts = [entry.findtext(f"bndbox/{field}") for field in ("xmin", "ymin", "xmax", "ymax")]
+    try:
+        x1, y1, x2, y2 = (float(text or "") - 1 for text in texts)
+    except ValueError:
+        return IssueKind.BAD_BOX, f"bndbox {', '.join(map(str, texts))}; expected four numbers"
+    fault = box_fault(x1, y1, x2, y2, height, width) if all(map(_is_finite, (x1, y1, x2, y2))) else (
+        IssueKind.NOT_A_NUMBER, "bndbox is not finite")  # fmt: skip
+    if fault is not None:
+        return fault
+    truncated = 1.0 if entry.findtext("truncated") == "1" else 0.0
+    return Label(name, x1, y1, x2, y2, truncated, int(entry.findtext("difficult") == "1"))
+
+
+def _is_finite(value: float) -> bool:
+    return abs(value) < 3.0e38

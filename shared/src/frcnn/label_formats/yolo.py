@@ -1,0 +1,169 @@
+"""Reads and writes labels in the format of YOLO: class number, center and sides as shares of the image."""
+
+import dataclasses
+from pathlib import Path
+
+from frcnn.data.conversion.box_checks import box_fault
+from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
+from frcnn.data.conversion.stored_image import read_image, remarks_on
+from frcnn.data.image_set import image_names, stem_of
+from frcnn.data.records.annotations import ImageRecord, Label
+from frcnn.errors import DataError
+from frcnn.label_formats.numbers import share
+from frcnn.regular_file import read_regular
+
+NAMES = "data.yaml"
+_NAME_FILES = (NAMES, "dataset.yaml", "data.yml", "classes.txt", "obj.names", "labels/classes.txt")
+_MOST_BYTES = 16 << 20
+_MOST_NAME_BYTES = 4 << 20
+FIELDS = 5
+# Rounding of shares may move an edge beyond the image by this much, px.
+_SLACK = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class YoloReader:
+    """Reader of images with labels of YOLO. An image without a label file has no objects.
+
+    Attributes:
+        image_dir: Image folder.
+        label_dir: Folder of the label files.
+        names: Class names by number.
+    """
+
+    image_dir: Path
+    label_dir: Path
+    names: tuple[str, ...]
+
+    def path(self, file_name: str) -> Path:
+        """Returns the path of an image."""
+        return self.image_dir / file_name
+
+    def read(self, file_name: str) -> Reading:
+        """Reads an image and its labels; issues are returned instead of raised.
+
+        Args:
+            file_name: Name of the image file.
+        """
+        path = self.label_dir / f"{stem_of(file_name)}.txt"
+        image = read_image(self.path(file_name))
+        if isinstance(image, DataIssue):
+            return Reading(None, (image,))
+        try:
+            lines = read_regular(path, _MOST_BYTES).decode("utf-8-sig").split("\n")
+        except FileNotFoundError:
+            lines = []
+        except (OSError, UnicodeDecodeError) as error:
+            reason = f"cannot be read as text: {error}"
+            return Reading(None, (DataIssue(IssueKind.UNREADABLE_LABELS, str(path), reason),))
+        labels, faults = [], IssueCollector(str(path))
+        for number, line in enumerate(lines, 1):
+            if not line.split():
+                continue
+            found = self._label(line.split(), image.height, image.width)
+            if isinstance(found, Label):
+                labels.append(found)
+            else:
+                kind, reason = found
+                faults.add(kind, reason, line=number)
+        record = ImageRecord(stem_of(file_name), image.height, image.width, tuple(labels), file=file_name)
+        names = frozenset(label.class_name for label in labels)
+        return Reading(record, faults.all(), names, remarks_on(image), image)
+
+    def _label(self, fields: list[str], height: int, width: int) -> Label | tuple[IssueKind, str]:
+        if len(fields) != FIELDS:
+            return (
+                IssueKind.FIELD_COUNT,
+                f"found {len(fields)} fields; expected {FIELDS} (outlines are not read)",
+            )
+        try:
+            number, (x, y, w, h) = int(fields[0]), (float(field) for field in fields[1:])
+        except ValueError:
+            return IssueKind.NOT_A_NUMBER, f"{' '.join(fields)} are not a class number and four numbers"
+        if not 0 <= number < len(self.names):
+            return IssueKind.UNKNOWN_CATEGORY, f"class {number}; there are {len(self.names)} class names"
+        if not all(abs(value) < 1e6 for value in (x, y, w, h)):
+            return IssueKind.NOT_A_NUMBER, "a value is not finite"
+        x1, x2 = _edges(x, w, width)
+        y1, y2 = _edges(y, h, height)
+        fault = box_fault(x1, y1, x2, y2, height, width)
+        return fault if fault is not None else Label(self.names[number], x1, y1, x2, y2)
+
+
+def find_yolo(folder: Path, classes: Path | None) -> tuple[YoloReader, tuple[str, ...]]:
+    """Finds labels of YOLO in a folder with `images` and `labels`.
+
+    Args:
+        folder: Data set.
+        classes: File with class names, one per line; by default data.yaml, classes.txt or obj.names.
+
+    Returns:
+        Reader and image names.
+
+    Raises:
+        DataError: A folder or the class names are missing.
+    """
+    image_dir, label_dir = folder / "images", folder / "labels"
+    if not image_dir.is_dir() or not label_dir.is_dir():
+        raise DataError(f"{folder}: no folders images/ and labels/; expected the layout of YOLO")
+    candidates = [base / name for base in (folder, folder.parent) for name in _NAME_FILES]
+    path = classes or next((each for each in candidates if each.is_file()), None)
+    if path is None:
+        raise DataError(
+            f"{folder}: no class names; expected {', '.join(_NAME_FILES[:4])}, or give a file with --classes"
+        )
+    return YoloReader(image_dir, label_dir, _read_names(path)), tuple(image_names(image_dir))
+
+
+def yolo_lines(record: ImageRecord, numbers: dict[str, int]) -> tuple[str, int]:
+    """Returns the label lines of an image, and the number of boxes that were clipped to it.
+
+    Args:
+        record: Image with its labels.
+        numbers: Class number by class name.
+    """
+    lines, clipped = [], 0
+    for label in record.labels:
+        x1, x2 = (min(max(value, 0.0), float(record.width)) for value in (label.x1, label.x2))
+        y1, y2 = (min(max(value, 0.0), float(record.height)) for value in (label.y1, label.y2))
+        moved = max(abs(x1 - label.x1), abs(x2 - label.x2), abs(y1 - label.y1), abs(y2 - label.y2))
+        clipped += moved > _SLACK
+        values = (
+            (x1 + x2) / 2 / record.width,
+            (y1 + y2) / 2 / record.height,
+            (x2 - x1) / record.width,
+            (y2 - y1) / record.height,
+        )
+        lines.append(f"{numbers[label.class_name]} {' '.join(map(share, values))}\n")
+    return "".join(lines), clipped
+
+
+def _edges(center: float, side: float, limit: int) -> tuple[float, float]:
+    """Returns both edges of a side in px, without the digits that rounding made."""
+    return round((center - side / 2) * limit, 4), round((center + side / 2) * limit, 4)
+
+
+def _read_names(path: Path) -> tuple[str, ...]:
+    try:
+        text = read_regular(path, _MOST_NAME_BYTES).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as class names ({error})") from error
+    names = _yaml_names(path, text) if path.suffix in (".yaml", ".yml") else text.splitlines()
+    found = tuple(name.strip() for name in names if name.strip())
+    if not found:
+        raise DataError(f"{path}: no class names; expected one per line, or names in a YAML file")
+    return found
+
+
+def _yaml_names(path: Path, text: str) -> list[str]:
+    import yaml
+
+    try:
+        names = (yaml.safe_load(text) or {}).get("names")
+    except (yaml.YAMLError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path}: not a data file of YOLO ({error})") from error
+    if isinstance(names, dict):
+        if sorted(names) != list(range(len(names))):
+            raise DataError(f"{path}: names has the numbers {sorted(names)[:5]}; expected 0, 1, 2, ...")
+        return [str(names[number]) for number in range(len(names))]
+    return [str(name) for name in names] if isinstance(names, list) else []

@@ -1,0 +1,319 @@
+"""Decides which images are for training and validation, and writes the conversion specs for that."""
+
+import dataclasses
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from google.protobuf import text_encoding
+
+from frcnn.data.conversion.coco.annotations import CocoFold
+from frcnn.data.conversion.kitti.layout import layout
+from frcnn.data.conversion.partition import random_folds, sequence_folds
+from frcnn.data.image_set import stem_of
+from frcnn.errors import UsageError
+from frcnn.survey.sources import Fold, Source
+
+# Share of a data set without a validation part that is held out, percent.
+HELD_OUT = 20
+# Below this number of images none is held out.
+FEWEST_TO_SPLIT = 5
+SEQUENCES = "sequences.json"
+_SHARDS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """A run of dataset_convert.
+
+    Attributes:
+        spec: Name of its spec.
+        text: Content of its spec.
+        prefix: Prefix of the record files.
+    """
+
+    spec: str
+    text: str
+    prefix: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """Training and validation images of a data set.
+
+    Attributes:
+        training: Names of the surveyed folds to train on.
+        conversions: Runs of dataset_convert, in order; none if the data set is records.
+        files: Further files that the specs need, by name.
+        records: Pattern of the training records, absolute or below the record folder.
+        images: Folder that image names in the training records are relative to.
+        validation: Lines of `dataset_config` that select the validation images.
+        why: Description of the validation images for a comment.
+        extension: Extension of the images, without the dot.
+    """
+
+    training: tuple[str, ...]
+    conversions: tuple[Conversion, ...]
+    files: dict[str, str]
+    records: str
+    images: Path
+    validation: tuple[str, ...]
+    why: str
+    extension: str
+
+
+def split_of(sources: Sequence[Source], folds: Sequence[str], out: Path) -> Split:
+    """Splits a data set as its folders, lists or annotation files say, or at random.
+
+    Args:
+        sources: The data set: one source, or one for each part.
+        folds: Names of the surveyed folds.
+        out: Folder of the specs; records go below it.
+
+    Returns:
+        The split.
+
+    Raises:
+        UsageError: No part is for training.
+    """
+    kinds = {source.kind for source in sources}
+    if len(sources) > 1:
+        if kinds != {"kitti"}:
+            raise UsageError(
+                f"{sources[0].root.parent}: has {len(sources)} parts that are not KITTI folders; give one "
+                "folder with their annotation files, or records"
+            )
+        return _folders(sources, folds, out)
+    source = sources[0]
+    if source.kind == "records":
+        return _records(source, folds)
+    if source.kind == "coco":
+        return _coco(source, folds, out)
+    if len(source.folds) > 1:
+        return _lists(source, out)
+    return _at_random(source, folds, out)
+
+
+def role(name: str) -> str:
+    """Returns the role of a part by its name: `train`, `val`, `test`, or empty.
+
+    Args:
+        name: Name of a fold, folder or annotation file.
+    """
+    words = name.lower().replace(":", " ").replace("_", " ").replace("-", " ").split()
+    for word in reversed(words):
+        for known in ("train", "val", "test"):
+            if word.startswith(known):
+                return known
+    return ""
+
+
+def quoted(text: object) -> str:
+    """Returns a text as a string of the protobuf text format."""
+    return f'"{text_encoding.CEscape(str(text).encode(), as_utf8=True)}"'
+
+
+def _by_role(names: Sequence[str], sizes: Sequence[int]) -> dict[str, int]:
+    """Returns the index of the training, validation and test part; the largest part trains by default."""
+    found: dict[str, int] = {}
+    for number, name in enumerate(names):
+        found.setdefault(role(name), number)
+    found.pop("", None)
+    if "train" not in found:
+        others = [number for number in range(len(names)) if number not in found.values()]
+        if not others:
+            raise UsageError(f"found the parts {', '.join(names)}, but none for training (train)")
+        found["train"] = max(others, key=lambda number: sizes[number])
+    return found
+
+
+def _kitti_text(root: Path, lines: Sequence[str]) -> str:
+    image_dir, label_dir, extension = layout(root)
+    fields = [
+        f"root_directory_path: {quoted(root)}",
+        f"image_dir_name: {quoted(image_dir)}",
+        f"label_dir_name: {quoted(label_dir)}",
+        f"image_extension: {quoted(extension)}",
+        *lines,
+        f"num_shards: {_SHARDS}",
+    ]
+    return _config("kitti_config", fields)
+
+
+def _config(name: str, fields: Sequence[str]) -> str:
+    body = "".join(f"  {field}\n" for field in fields)
+    return f"# Written by `frcnn spec new`.\n{name} {{\n{body}}}\n"
+
+
+def _at_random(source: Source, folds: Sequence[str], out: Path) -> Split:
+    percent = HELD_OUT if source.size >= FEWEST_TO_SPLIT else 0
+    lines = ['partition_mode: "random"', "num_partitions: 2", f"val_split: {percent}"]
+    text = _kitti_text(source.root, lines)
+    held = f"a fifth of the images, drawn at random: fold 0 of {out / 'convert.txt'}"
+    return Split(
+        training=tuple(folds),
+        conversions=(Conversion("convert.txt", text, "set"),),
+        files={},
+        records="set-fold-*",
+        images=source.root,
+        validation=("validation_fold: 0",) if percent else (),
+        why=held if percent else f"none: {source.size} images are too few to hold any out",
+        extension=_extension(source),
+    )
+
+
+def _lists(source: Source, out: Path) -> Split:
+    """Splits by lists of image names: each list becomes a sequence, and a sequence stays in one fold."""
+    parts = _by_role([fold.name for fold in source.folds], [len(fold.jobs) for fold in source.folds])
+    stems = {name: _stems(source.folds[number]) for name, number in parts.items()}
+    why = "the images of the list val"
+    if "val" not in stems:
+        stems["val"], stems["train"] = random_folds(stems["train"], HELD_OUT)
+        why = "a fifth of the list train, drawn at random"
+    learned = {name: stems[name] for name in ("train", "val")}
+    validation = sequence_folds(learned, 2)
+    fold = 0 if set(validation[0]) == set(learned["val"]) else 1
+    files = {SEQUENCES: _sequences(learned)}
+    conversions = [Conversion("convert.txt", _sequence_text(source, out / SEQUENCES, 2), "set")]
+    if "test" in stems:
+        name = f"test_{SEQUENCES}"
+        files[name] = _sequences({"test": stems["test"]})
+        conversions.append(Conversion("convert_test.txt", _sequence_text(source, out / name, 1), "test"))
+    return Split(
+        training=(source.folds[parts["train"]].name,),
+        conversions=tuple(conversions),
+        files=files,
+        records="set-fold-*",
+        images=source.root,
+        validation=(f"validation_fold: {fold}",),
+        why=why,
+        extension=_extension(source),
+    )
+
+
+def _sequence_text(source: Source, path: Path, partitions: int) -> str:
+    lines = [
+        'partition_mode: "sequence"',
+        f"num_partitions: {partitions}",
+        f"kitti_sequence_to_frames_file: {quoted(path)}",
+    ]
+    return _kitti_text(source.root, lines)
+
+
+def _sequences(stems: dict[str, list[str]]) -> str:
+    return json.dumps(stems, ensure_ascii=False, indent=0) + "\n"
+
+
+def _stems(fold: Fold) -> list[str]:
+    return [stem_of(name) for name in fold.jobs]
+
+
+def _folders(sources: Sequence[Source], folds: Sequence[str], out: Path) -> Split:
+    """Splits by folders: each is converted as one set."""
+    parts = _by_role([source.root.name for source in sources], [source.size for source in sources])
+    train = sources[parts["train"]]
+    lines = (
+        () if "val" in parts else ('partition_mode: "random"', "num_partitions: 2", f"val_split: {HELD_OUT}")
+    )
+    conversions = [Conversion("convert_train.txt", _kitti_text(train.root, lines), "train")]
+    for name in ("val", "test"):
+        if name in parts:
+            text = _kitti_text(sources[parts[name]].root, ())
+            conversions.append(Conversion(f"convert_{name}.txt", text, name))
+    validation: tuple[str, ...] = ("validation_fold: 0",)
+    why = f"a fifth of the images of {train.root}, drawn at random"
+    if "val" in parts:
+        root = sources[parts["val"]].root
+        pattern = quoted(f"{_escaped(out / 'records')}/val-*")
+        validation = (
+            f"validation_data_source {{ tfrecords_path: {pattern} image_directory_path: {quoted(root)} }}",
+        )
+        why = f"the images of {root}"
+    return Split(
+        training=(folds[parts["train"]],),
+        conversions=tuple(conversions),
+        files={},
+        records="train-*",
+        images=train.root,
+        validation=validation,
+        why=why,
+        extension=_extension(train),
+    )
+
+
+def _coco(source: Source, folds: Sequence[str], out: Path) -> Split:
+    """Splits by annotation files: each is a fold."""
+    parts = _by_role([fold.name for fold in source.folds], [len(fold.jobs) for fold in source.folds])
+    chosen = [parts[name] for name in ("val", "train") if name in parts]
+    conversions = [Conversion("convert.txt", _coco_text(source, chosen), "set")]
+    if "test" in parts:
+        conversions.append(Conversion("convert_test.txt", _coco_text(source, [parts["test"]]), "test"))
+    held = "val" in parts
+    return Split(
+        training=(folds[parts["train"]],),
+        conversions=tuple(conversions),
+        files={},
+        records="set-fold-*",
+        images=_coco_root(source, chosen),
+        validation=("validation_fold: 0",) if held else (),
+        why=f"the images of {source.folds[parts['val']].name}" if held else "none: one annotation file only",
+        extension=_extension(source),
+    )
+
+
+def _coco_text(source: Source, chosen: Sequence[int]) -> str:
+    root = _coco_root(source, chosen)
+    fields = [f"root_directory_path: {quoted(root)}"]
+    for fold in _coco_folds(source, chosen):
+        fields.append(f"img_dir_names: {quoted(os.path.relpath(fold.image_dir, root))}")
+        annotations = os.path.relpath(Path(fold.annotation_file).resolve(), root)
+        fields.append(f"annotation_files: {quoted(annotations)}")
+    return _config("coco_config", [*fields, f"num_partitions: {len(chosen)}", f"num_shards: {_SHARDS}"])
+
+
+def _coco_root(source: Source, chosen: Sequence[int]) -> Path:
+    folds = _coco_folds(source, chosen)
+    places = [fold.image_dir for fold in folds]
+    places += [str(Path(fold.annotation_file).resolve().parent) for fold in folds]
+    return Path(os.path.commonpath(places))
+
+
+def _coco_folds(source: Source, chosen: Sequence[int]) -> list[CocoFold]:
+    jobs = [source.folds[number].jobs for number in chosen]
+    return [each for each in jobs if isinstance(each, CocoFold)]
+
+
+def _records(source: Source, folds: Sequence[str]) -> Split:
+    """Uses the folds that the records have."""
+    held = any(name.endswith("fold 0") for name in folds)
+    location = Path(source.name)
+    pattern = f"{_escaped(location.resolve())}/*" if location.is_dir() else source.name
+    return Split(
+        training=tuple(name for name in folds if not (held and name.endswith("fold 0"))),
+        conversions=(),
+        files={},
+        records=pattern,
+        images=source.root.resolve(),
+        validation=("validation_fold: 0",) if held else (),
+        why="fold 0 of the records" if held else "none: the records have no fold 0",
+        extension="jpg",
+    )
+
+
+def _escaped(path: Path) -> str:
+    import glob
+
+    return glob.escape(str(path))
+
+
+def _extension(source: Source) -> str:
+    if source.kind == "kitti":
+        return layout(source.root)[2].lstrip(".").lower()
+    names = (
+        name for fold in source.folds if isinstance(fold.jobs, CocoFold) for name, _, _ in fold.jobs.entries
+    )
+    suffixes = Counter(PurePosixPath(name).suffix.lstrip(".").lower() for name in names)
+    known = [suffix for suffix, _ in suffixes.most_common() if suffix in ("jpg", "jpeg", "png")]
+    return known[0] if known else "jpg"

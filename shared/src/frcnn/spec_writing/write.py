@@ -1,0 +1,152 @@
+"""Writes conversion and experiment specs for a data set into a folder."""
+
+import dataclasses
+import glob
+from collections.abc import Mapping
+from pathlib import Path
+
+from frcnn.errors import UsageError
+from frcnn.files import atomic_path, write_text
+from frcnn.spec.load import parse_dataset_export, parse_experiment
+from frcnn.spec_writing.choices import Choices, Goal, choose
+from frcnn.spec_writing.facts import facts_of
+from frcnn.spec_writing.memory import gpu_memory, main_memory
+from frcnn.spec_writing.splits import Split, split_of
+from frcnn.spec_writing.text import Places, experiment_text
+from frcnn.survey.collect import surveyed
+from frcnn.survey.sources import open_sources
+
+EXPERIMENT = "experiment.txt"
+
+
+@dataclasses.dataclass(frozen=True)
+class NewSpec:
+    """Specs that were written.
+
+    Attributes:
+        experiment: Experiment spec.
+        conversions: Tuples of conversion spec and prefix of its record files; none for records.
+        commands: Commands that convert, train and evaluate with them.
+        choices: Settings and the properties of the data set that they follow from.
+    """
+
+    experiment: Path
+    conversions: tuple[tuple[Path, Path], ...]
+    commands: tuple[str, ...]
+    choices: Choices = dataclasses.field(repr=False)
+
+
+def write_specs(
+    data: str,
+    out: Path,
+    *,
+    images: Path | None = None,
+    arch: str | None = None,
+    pretrained: Path | None = None,
+    goal: Goal = "accuracy",
+    epochs: int | None = None,
+    force: bool = False,
+    workers: int | None = 1,
+) -> NewSpec:
+    """Surveys a data set and writes specs for a training on it.
+
+    Args:
+        data: Location of the data set.
+        out: Folder of the specs. Records and results go below it too.
+        images: Image folder of a COCO file or of records; by default it is looked for.
+        arch: Backbone; by default chosen by goal and weights.
+        pretrained: File of pretrained weights.
+        goal: What matters most.
+        epochs: Number of epochs; by default chosen by the number of images.
+        force: Whether to replace specs that exist.
+        workers: Number of processes that read the data set; `None` for one per core.
+
+    Returns:
+        Paths of the specs and what they hold.
+
+    Raises:
+        UsageError: An argument is invalid, or a spec exists and `force` is not set.
+        DataError: The data set has no usable image or object.
+    """
+    out = out.absolute()
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: is a file; expected a folder for the specs")
+    if not force and (out / EXPERIMENT).exists():
+        raise UsageError(f"{out / EXPERIMENT} exists; choose another folder, or use --force to replace it")
+    if pretrained is not None and not pretrained.is_file():
+        raise UsageError(f"--pretrained {pretrained}: no such file; expected a file of weights")
+    sources = open_sources([data], images)
+    if any(source.planned for source in sources):
+        raise UsageError(f"{data}: is a conversion spec; give the data set that it converts")
+    with surveyed(sources, workers=workers) as tables:
+        split = split_of(sources, tables.folds, out)
+        facts = facts_of(tables, split.training)
+    choices = choose(
+        facts,
+        goal,
+        arch=arch,
+        pretrained=None if pretrained is None else pretrained.absolute(),
+        gpu_bytes=gpu_memory(),
+        main_bytes=main_memory(),
+    )
+    if epochs is not None:
+        choices = dataclasses.replace(choices, epochs=epochs)
+    texts = {each.spec: each.text for each in split.conversions}
+    experiment = experiment_text(choices, _places(data, split, out))
+    _check(texts, experiment)
+    _write(out, {**split.files, **texts, EXPERIMENT: experiment})
+    conversions = tuple((out / each.spec, out / "records" / each.prefix) for each in split.conversions)
+    return NewSpec(out / EXPERIMENT, conversions, tuple(_commands(out, conversions)), choices)
+
+
+def _places(data: str, split: Split, out: Path) -> Places:
+    pattern = split.records
+    if split.conversions:
+        pattern = f"{glob.escape(str(out / 'records'))}/{split.records}"
+    return Places(
+        command="frcnn spec new",
+        data=data,
+        records=pattern,
+        image_root=split.images.absolute(),
+        extension=split.extension,
+        validation=split.validation,
+        validation_why=split.why,
+        model=out / "results" / "best",
+        inference_images=split.images.absolute(),
+        annotated=out / "annotated",
+        labels=out / "labels",
+    )
+
+
+def _check(conversions: Mapping[str, str], experiment: str) -> None:
+    """Loads the texts, so that nothing is written that the other commands refuse."""
+    for name, text in conversions.items():
+        parse_dataset_export(text, name)
+    parse_experiment(experiment, EXPERIMENT)
+
+
+def _write(out: Path, texts: Mapping[str, str]) -> None:
+    """Writes the files: a new folder at once, or files into an existing one, the experiment spec last."""
+    if out.exists():
+        for name, text in texts.items():
+            write_text(out / name, text)
+        return
+    with atomic_path(out) as temporary:
+        temporary.mkdir()
+        for name, text in texts.items():
+            (temporary / name).write_text(text, encoding="utf-8")
+
+
+def _commands(out: Path, conversions: tuple[tuple[Path, Path], ...]) -> list[str]:
+    import shlex
+
+    convert = [
+        f"frcnn dataset_convert -d {shlex.quote(str(spec))} -o {shlex.quote(str(prefix))}"
+        for spec, prefix in conversions
+    ]
+    spec, results = shlex.quote(str(out / EXPERIMENT)), shlex.quote(str(out / "results"))
+    return [
+        *convert,
+        f"frcnn train -e {spec} -r {results}",
+        f"frcnn evaluate -e {spec} -m {results} -r {shlex.quote(str(out / 'evaluation'))}",
+    ]

@@ -1,0 +1,59 @@
+"""Finds COCO annotation files in a folder, and the image folder of an annotation file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import ijson  # type: ignore[import-untyped]
+
+from frcnn.data.json_guard import GuardedJson
+from frcnn.errors import DataError
+
+# Number of images whose files are looked for.
+MOST_LOOKED_AT = 5
+
+
+def annotation_files(folder: Path) -> list[Path]:
+    """Lists the annotation files of a data set.
+
+    Args:
+        folder: Folder of the data set.
+
+    Returns:
+        JSON files in `folder` or `folder/annotations` that have images, sorted.
+    """
+    places = [folder / "annotations", folder]
+    candidates = [path for place in places if place.is_dir() for path in sorted(place.glob("*.json"))]
+    return [path for path in candidates if _has_images(path)]
+
+
+def image_folder(path: Path, names: Sequence[str]) -> Path:
+    """Finds the image folder of an annotation file: the first candidate in which an image exists.
+
+    Args:
+        path: Annotation file.
+        names: File names of its images, at least one.
+
+    Returns:
+        The folder.
+
+    Raises:
+        DataError: No candidate contains an image of the file.
+    """
+    part = path.stem.rpartition("_")[2]
+    near = [path.resolve().parent, path.resolve().parent.parent]
+    folders = [*near, *(base / name for base in near for name in ("images", part, f"images/{part}"))]
+    for folder in folders:
+        if any((folder / name).is_file() for name in names[:MOST_LOOKED_AT]):
+            return folder
+    raise DataError(
+        f"{path}: its images, such as {names[0]}, are in none of {', '.join(map(str, folders[:4]))}. "
+        "Give their folder with --images."
+    )
+
+
+def _has_images(path: Path) -> bool:
+    try:
+        with GuardedJson(path, without_nan=True) as stream:
+            return next(ijson.items(stream, "images.item"), None) is not None
+    except (OSError, ValueError, DataError, ijson.JSONError):
+        return False

@@ -1,0 +1,99 @@
+"""Opens images of a survey: for their colors, for thumbnails and for comparing them."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from frcnn.data.conversion.stored_image import FORMATS, MOST_BYTES
+from frcnn.data.transforms.image_arrays import pixels_of, with_channels
+from frcnn.regular_file import read_regular
+from frcnn.survey.record_files import RecordReader
+from frcnn.survey.tables import Place, Tables
+
+# Images to sample for mean colors, and the size to which they are reduced, px.
+_SAMPLED = 64
+_REDUCED = 128
+# Values for images that cannot be sampled: those of ImageNet.
+_USUAL_MEAN, _USUAL_DEVIATION = (123.68, 116.779, 103.939), 58.0
+_LEAST_DEVIATION = 16.0
+
+
+def content_of(place: Place) -> bytes | None:
+    """Reads the content of an image file.
+
+    Args:
+        place: Place of the image.
+
+    Returns:
+        Content; `None` if the file cannot be read or a record has none.
+    """
+    reader = place.source.reader
+    try:
+        if isinstance(reader, RecordReader):
+            return reader.content(place.job)
+        return read_regular(reader.path(place.job), MOST_BYTES)
+    except (OSError, ValueError):
+        return None
+
+
+def opened(content: bytes, side: int | None = None) -> Image.Image | None:
+    """Decodes an image.
+
+    Args:
+        content: Content of the file.
+        side: Size that suffices, px: a JPEG is then decoded at a fraction of its size, which is faster.
+
+    Returns:
+        Image in the size of the file, or smaller with `side`; `None` if it cannot be decoded.
+    """
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        if side is not None:
+            image.draft("RGB", (side, side))
+        image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+    return image
+
+
+def rgb_pixels(place: Place) -> np.ndarray | None:
+    """Reads the pixels of an image as stored, uint8 `[H, W, 3]`; `None` if that fails.
+
+    Args:
+        place: Place of the image.
+    """
+    content = content_of(place)
+    image = None if content is None else opened(content)
+    return None if image is None else with_channels(pixels_of(image), 3)
+
+
+def mean_colors(
+    tables: Tables, images: Sequence[int] | np.ndarray
+) -> tuple[tuple[float, float, float], float]:
+    """Computes mean and deviation of the colors of a sample of images.
+
+    Args:
+        tables: Survey of the data set.
+        images: Indices of the images to sample from, at least one.
+
+    Returns:
+        Mean of red, green and blue, and the standard deviation of all channels, 0..255.
+    """
+    step = max(1, len(images) // _SAMPLED)
+    parts = []
+    for number in list(images)[::step][:_SAMPLED]:
+        content = content_of(tables.place(int(number)))
+        image = None if content is None else opened(content, _REDUCED)
+        if image is not None:
+            small = image.resize((_REDUCED, _REDUCED), Image.Resampling.BOX) if image.mode == "RGB" else image
+            parts.append(with_channels(pixels_of(small), 3).reshape(-1, 3).astype(np.float64))
+    if not parts:
+        return _USUAL_MEAN, _USUAL_DEVIATION
+    # Each image counts equally, whatever its size.
+    mean = np.mean([part.mean(axis=0) for part in parts], axis=0)
+    variance = np.mean([((part - mean) ** 2).mean() for part in parts])
+    # A spec's means lie between 0 and 255, exclusively.
+    red, green, blue = (round(float(np.clip(value, 1.0, 254.0)), 1) for value in mean)
+    return (red, green, blue), round(max(_LEAST_DEVIATION, float(variance) ** 0.5), 1)

@@ -1,0 +1,95 @@
+"""locks/: what `make setup` installs is what pyproject.toml asks for, in the tested versions, with hashes."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+EXTRAS = {"convert", "train", "evaluate", "inference", "export", "openvino", "pipeline", "dev"}
+HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
+
+
+def locked(name: str) -> dict[str, Requirement]:
+    """Pinned requirements of a lock file by name; fails on a line that is anything else."""
+    text = (ROOT / "locks" / name).read_text(encoding="utf-8").replace("\\\n", " ")
+    found: dict[str, Requirement] = {}
+    for line in filter(None, (line.partition("#")[0].strip() for line in text.splitlines())):
+        words, hashes = line.partition(" --hash=")[0], HASH.findall(line)
+        assert hashes and len(hashes) == line.count("--"), line
+        requirement = Requirement(words)
+        assert re.fullmatch(r"==[^*,]+", str(requirement.specifier)), line
+        assert canonicalize_name(requirement.name) not in found, (
+            "a version for each Python would need a test each"
+        )
+        found[canonicalize_name(requirement.name)] = requirement
+    return found
+
+
+def constrained() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("==") for line in lines if not line.startswith("#"))
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def asked_for(extras: set[str]) -> list[Requirement]:
+    """What the project requires itself, with extras of its own followed."""
+    with (ROOT / "shared/pyproject.toml").open("rb") as stream:
+        project = tomllib.load(stream)["project"]
+    found, todo = [*map(Requirement, project["dependencies"])], set(extras)
+    seen: set[str] = set()
+    while todo - seen:
+        extra = min(todo - seen)
+        seen.add(extra)
+        for each in map(Requirement, project["optional-dependencies"][extra]):
+            todo |= each.extras if each.name == "frcnn" else set()
+            found += [] if each.name == "frcnn" else [each]
+    return found
+
+
+@pytest.mark.parametrize("build", ["cpu", "gpu"])
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_every_requirement_is_locked_in_a_version_that_fits(build, python):
+    pins = locked(f"{build}.txt")
+    machine = {"python_version": python, "python_full_version": f"{python}.1", "platform_machine": "x86_64"}
+    for each in asked_for(EXTRAS | {build}):
+        if each.marker is not None and not each.marker.evaluate(machine):
+            continue
+        pin = pins[canonicalize_name(each.name)]
+        assert pin.marker is None or pin.marker.evaluate(machine), each
+        assert each.specifier.contains(str(pin.specifier).removeprefix("=="), prereleases=True), each
+
+
+@pytest.mark.parametrize("name", ["cpu.txt", "gpu.txt", "tensorrt-stubs.txt"])
+def test_locked_versions_are_those_that_the_images_install(name):
+    versions = constrained()
+    pins = {each: str(pin.specifier).removeprefix("==") for each, pin in locked(name).items()}
+    assert {each: version for each, version in pins.items() if versions.get(each, version) != version} == {}
+
+
+@pytest.mark.parametrize("build", ["cpu", "gpu"])
+def test_only_one_build_of_tensorflow_is_locked_for_a_machine(build):
+    machine = {"platform_machine": "x86_64", "python_version": "3.11"}
+    builds = {"tensorflow", "tensorflow-cpu"}
+    found = {
+        name
+        for name, pin in locked(f"{build}.txt").items()
+        if name in builds and (pin.marker is None or pin.marker.evaluate(machine))
+    }
+    assert found == ({"tensorflow"} if build == "gpu" else {"tensorflow-cpu"})
+
+
+def test_what_builds_the_project_is_locked_too():
+    pins = locked("cpu.txt")
+    for folder in ("shared", "pipelines"):
+        with (ROOT / folder / "pyproject.toml").open("rb") as stream:
+            for each in map(Requirement, tomllib.load(stream)["build-system"]["requires"]):
+                assert each.specifier.contains(str(pins[each.name].specifier).removeprefix("=="))
+
+
+def test_no_lock_names_an_address():
+    for path in (ROOT / "locks").iterdir():
+        assert "://" not in path.read_text(encoding="utf-8"), path.name

@@ -1,0 +1,227 @@
+"""Labels in each format against files written by hand and pycocotools, and round trips."""
+
+import json
+import shutil
+
+import pytest
+from PIL import Image
+
+import frcnn
+from frcnn.errors import DataError, UsageError
+from tests.support.kitti_folder import write_image
+
+VOC = """\
+<annotation>
+  <folder>JPEGImages</folder>
+  <filename>a.png</filename>
+  <size>
+    <width>200</width>
+    <height>100</height>
+    <depth>3</depth>
+  </size>
+  <segmented>0</segmented>
+  <object>
+    <name>Car</name>
+    <pose>Unspecified</pose>
+    <truncated>1</truncated>
+    <difficult>1</difficult>
+    <bndbox>
+      <xmin>11.25</xmin>
+      <ymin>21</ymin>
+      <xmax>41</xmax>
+      <ymax>61.5</ymax>
+    </bndbox>
+  </object>
+</annotation>
+"""
+CAR = "Car 0.5 1 -1.57 10.25 20 40 60.5 1.5 1.6 3.9 -2 1.5 12 0.25"
+VAN = "Van 0 0 0 0 0 199 99 0 0 0 0 0 0 0"
+DONT_CARE = "DontCare -1 -1 -10 1 1 9 9 -1 -1 -1 -1000 -1000 -1000 -10"
+
+
+@pytest.fixture
+def kitti(tmp_path):
+    return kitti_set(tmp_path / "kitti", {"a": [CAR], "b": [VAN, CAR], "empty": []})
+
+
+def kitti_set(root, labels):
+    (root / "labels").mkdir(parents=True)
+    for stem, lines in labels.items():
+        write_image(root / "images" / f"{stem}.png", 100, 200)
+        (root / "labels" / f"{stem}.txt").write_text("".join(f"{line}\n" for line in lines))
+    return root
+
+
+def size_of(path):
+    with Image.open(path) as image:
+        return image.size
+
+
+def kitti_files(folder):
+    return {path.name: path.read_text() for path in (folder / "labels").glob("*.txt")}
+
+
+def test_voc_counts_pixels_from_one(kitti, tmp_path):
+    frcnn.convert_labels(kitti, tmp_path / "voc", "voc")
+    assert (tmp_path / "voc/Annotations/a.xml").read_text() == VOC
+    assert sorted(path.name for path in (tmp_path / "voc/JPEGImages").iterdir()) == [
+        "a.png",
+        "b.png",
+        "empty.png",
+    ]
+
+
+def test_yolo_has_center_and_sides_as_shares(kitti, tmp_path):
+    frcnn.convert_labels(kitti, tmp_path / "yolo", "yolo")
+    # (10.25 + 40) / 2 / 200, (20 + 60.5) / 2 / 100, (40 - 10.25) / 200, (60.5 - 20) / 100
+    assert (tmp_path / "yolo/labels/a.txt").read_text() == "0 0.125625 0.4025 0.14875 0.405\n"
+    assert (tmp_path / "yolo/labels/empty.txt").read_text() == ""
+    assert 'names:\n  0: "Car"\n  1: "Van"\n' in (tmp_path / "yolo/data.yaml").read_text()
+
+
+def test_coco_is_read_by_pycocotools(kitti, tmp_path, capsys):
+    coco_tools = pytest.importorskip("pycocotools.coco")
+    frcnn.convert_labels(kitti, tmp_path / "coco", "coco")
+    found = coco_tools.COCO(str(tmp_path / "coco/annotations.json"))
+    names = {each["id"]: each["name"] for each in found.loadCats(found.getCatIds())}
+    files = {each["id"]: (each["file_name"], each["width"], each["height"]) for each in found.imgs.values()}
+    boxes = [
+        (files[each["image_id"]][0], names[each["category_id"]], each["bbox"], each["area"])
+        for each in found.loadAnns(found.getAnnIds())
+    ]
+    assert files == {n: (f"{name}.png", 200, 100) for n, name in enumerate(("a", "b", "empty"), 1)}
+    assert boxes == [
+        ("a.png", "Car", [10.25, 20.0, 29.75, 40.5], 1204.875),
+        ("b.png", "Van", [0.0, 0.0, 199.0, 99.0], 19701.0),
+        ("b.png", "Car", [10.25, 20.0, 29.75, 40.5], 1204.875),
+    ]
+
+
+@pytest.mark.parametrize("way", ["kitti", "coco", "voc", "yolo"])
+def test_what_both_formats_hold_comes_back_equal(tmp_path, way):
+    plain = kitti_set(tmp_path / "kitti", {"a": [VAN, VAN.replace("199", "33.3333")], "b": [VAN], "c": []})
+    frcnn.convert_labels(plain, tmp_path / way / "set", way)
+    back = frcnn.convert_labels(tmp_path / way / "set", tmp_path / "back", "kitti")
+    assert kitti_files(tmp_path / "back") == kitti_files(plain)
+    assert (back.images, back.objects) == (3, 3)
+    assert size_of(tmp_path / "back/images/a.png") == (200, 100)
+
+
+@pytest.mark.parametrize("first", ["coco", "voc", "yolo"])
+@pytest.mark.parametrize("second", ["coco", "voc", "yolo"])
+def test_any_format_leads_to_any_other(kitti, tmp_path, first, second):
+    frcnn.convert_labels(kitti, tmp_path / "one", first)
+    frcnn.convert_labels(tmp_path / "one", tmp_path / "two", second)
+    done = frcnn.convert_labels(tmp_path / "two", tmp_path / "three", "kitti")
+    assert (done.images, done.objects, done.skipped) == (3, 3, ())
+    boxes = [line.split()[4:8] for line in kitti_files(tmp_path / "three")["b.txt"].splitlines()]
+    assert boxes == [["0", "0", "199", "99"], ["10.25", "20", "40", "60.5"]]
+
+
+def test_losses_are_named_with_their_numbers(tmp_path):
+    root = kitti_set(tmp_path / "kitti", {"a": [CAR, DONT_CARE, VAN.replace(" 199 ", " 260 ")]})
+    to = {name: frcnn.convert_labels(root, tmp_path / name, name) for name in ("coco", "voc", "yolo")}
+    own = ("1 objects: observation angle", "1 objects: 3D box")
+    assert set(to["coco"].losses) == {
+        "1 DontCare regions",
+        "1 objects: truncation",
+        "1 objects: occlusion",
+        *own,
+    }
+    assert set(to["voc"].losses) == {
+        "1 DontCare regions",
+        "1 objects: the share of truncation becomes yes or no",
+        *own,
+    }
+    assert set(to["yolo"].losses) == {*to["coco"].losses, "1 objects: the part outside the image"}
+    assert frcnn.convert_labels(root, tmp_path / "again", "kitti").losses == ()
+    assert kitti_files(tmp_path / "again")["a.txt"].splitlines()[1] == DONT_CARE.replace(
+        "DontCare", "DontCare"
+    )
+
+
+def test_a_name_with_a_space_loses_it_in_kitti(tmp_path):
+    root = kitti_set(tmp_path / "kitti", {"a": [VAN]})
+    frcnn.convert_labels(root, tmp_path / "coco", "coco")
+    path = tmp_path / "coco/annotations.json"
+    path.write_text(path.read_text().replace('"Van"', '"Traffic light"'))
+    done = frcnn.convert_labels(tmp_path / "coco", tmp_path / "back", "kitti")
+    assert kitti_files(tmp_path / "back")["a.txt"].startswith("Trafficlight 0 0 ")
+    assert done.losses[0] == "1 objects: spaces in the class name, which KITTI cannot hold"
+
+
+def test_bad_labels_are_skipped_and_counted(kitti, tmp_path):
+    frcnn.convert_labels(kitti, tmp_path / "yolo", "yolo")
+    path = tmp_path / "yolo/labels/a.txt"
+    path.write_text(
+        "0 0.5 0.5 0.2 0.2\n7 0.5 0.5 0.2 0.2\n0 x 0 0 0\n0 0.1 0.1 0.2 0.2 0.3 0.3\n0 3 3 .1 .1\n"
+    )
+    done = frcnn.convert_labels(tmp_path / "yolo", tmp_path / "voc", "voc")
+    assert done.objects == 1 + 2
+    assert sorted(done.skipped) == [
+        "1 x annotation of an unknown category (box)",
+        "1 x box outside the image (box)",
+        "1 x label line without 15 fields (box)",
+        "1 x label value that is not a number (box)",
+    ]
+
+
+@pytest.mark.parametrize("text", ["<!DOCTYPE a [<!ENTITY b 'c'>]><annotation/>", "not XML", ""])
+def test_xml_that_is_not_plain_costs_its_image(kitti, tmp_path, text):
+    frcnn.convert_labels(kitti, tmp_path / "voc", "voc")
+    (tmp_path / "voc/Annotations/a.xml").write_text(text)
+    done = frcnn.convert_labels(tmp_path / "voc", tmp_path / "back", "kitti")
+    assert (done.images, done.skipped) == (2, ("1 x label file that cannot be read (image)",))
+
+
+def test_parts_become_folders_and_images_are_linked_or_copied(tmp_path):
+    for part in ("train", "val"):
+        kitti_set(tmp_path / "kitti" / part, {f"{part}0": [VAN]})
+    frcnn.convert_labels(tmp_path / "kitti", tmp_path / "linked", "yolo")
+    frcnn.convert_labels(tmp_path / "kitti", tmp_path / "copied", "coco", copy_images=True)
+    shutil.move(tmp_path / "linked", tmp_path / "copied.moved")  # not deeper: links are relative
+    assert (tmp_path / "copied.moved/train/images/train0.png").is_symlink()
+    assert (tmp_path / "copied.moved/val/images/val0.png").resolve() == (
+        tmp_path / "kitti/val/images/val0.png"
+    ).resolve()
+    shutil.rmtree(tmp_path / "kitti")
+    assert size_of(tmp_path / "copied/val/images/val0.png") == (200, 100)
+    assert json.loads((tmp_path / "copied/train/annotations.json").read_text())["images"][0]["width"] == 200
+
+
+def test_records_with_images_give_labels_too(kitti, tmp_path):
+    config = frcnn.spec.KITTIConfig(
+        root_directory_path=str(kitti), image_dir_name="images", label_dir_name="labels",
+        image_extension=".png",
+    )  # fmt: skip
+    frcnn.convert(frcnn.ConvertSpec(kitti_config=config), tmp_path / "records/set", embed_images=True)
+    done = frcnn.convert_labels(tmp_path / "records/set*", tmp_path / "voc", "voc")
+    assert (done.images, done.objects) == (3, 3)
+    assert size_of(tmp_path / "voc/JPEGImages/b.png") == (200, 100)
+
+
+def test_nothing_of_the_users_is_overwritten(kitti, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="exists and is not empty; choose another folder"):
+        frcnn.convert_labels(kitti, tmp_path / "mine", "coco")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_without_a_usable_image_nothing_is_written(tmp_path):
+    root = kitti_set(tmp_path / "kitti", {"a": [VAN]})
+    (root / "images/a.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="no usable image to convert"):
+        frcnn.convert_labels(root, tmp_path / "coco", "coco")
+    assert not (tmp_path / "coco").exists()
+
+
+def test_yolo_without_class_names_is_an_error_that_says_where_they_belong(kitti, tmp_path):
+    frcnn.convert_labels(kitti, tmp_path / "set/yolo", "yolo")
+    (tmp_path / "set/yolo/data.yaml").unlink()
+    with pytest.raises(DataError, match=r"no class names; expected data.yaml, .* --classes"):
+        frcnn.convert_labels(tmp_path / "set/yolo", tmp_path / "back", "kitti")
+    names = tmp_path / "names.txt"
+    names.write_text("Car\nVan\n")
+    done = frcnn.convert_labels(tmp_path / "set/yolo", tmp_path / "back", "kitti", classes=names)
+    assert done.objects == 3

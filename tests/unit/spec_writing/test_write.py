@@ -1,0 +1,174 @@
+"""Written specs: what the other commands make of them."""
+
+import shutil
+
+import pytest
+from PIL import Image
+
+import frcnn
+from frcnn.data.input.sources import training_sources, validation_sources
+from frcnn.errors import DataError, UsageError
+from frcnn.settings.data import data_settings
+from frcnn.spec import load_dataset_export, load_experiment
+from frcnn.survey.anchors import best_iou
+from tests.support.kitti_folder import CAR, write_image
+from tests.support.planted_faults import TRAIN, VAL, clean_set
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    return clean_set(tmp_path_factory.mktemp("drawn"))
+
+
+def converted(found):
+    """Converts as the command says; returns the number of training and validation records."""
+    for spec, prefix in found.conversions:
+        frcnn.convert(spec, prefix)
+    spec = load_experiment(found.experiment)
+    counts = []
+    settings = data_settings(spec)
+    for sources in (training_sources(settings), validation_sources(settings)):
+        files = [path for source in sources for path in source.files]
+        content = [frcnn.data_report(str(path), compare=0).images for path in files if path.stat().st_size]
+        counts.append(sum(content))
+        for source in sources:
+            assert source.images.is_dir()
+    return tuple(counts)
+
+
+def test_folders_called_train_and_val_are_used_as_such(drawn, tmp_path):
+    found = frcnn.new_spec(drawn, tmp_path / "out")
+    assert [path.name for path, _ in found.conversions] == ["convert_train.txt", "convert_val.txt"]
+    assert converted(found) == (TRAIN, VAL)
+
+
+def test_a_folder_without_parts_is_split_at_random(drawn, tmp_path):
+    found = frcnn.new_spec(drawn / "train", tmp_path / "out")
+    assert converted(found) == (TRAIN - TRAIN // 5, TRAIN // 5)
+
+
+def test_lists_of_names_are_used_and_the_test_list_is_kept_apart(drawn, tmp_path):
+    root = tmp_path / "set"
+    shutil.copytree(drawn / "train", root)
+    for name, numbers in (("train", range(4)), ("val", range(4, 14)), ("test", range(14, 17))):
+        (root / f"{name}.txt").write_text("".join(f"{number:06d}\n" for number in numbers))
+    found = frcnn.new_spec(root, tmp_path / "out")
+    assert [prefix.name for _, prefix in found.conversions] == ["set", "test"]
+    assert converted(found) == (4, 10)  # although val is larger, which makes it the first sequence
+
+
+def test_coco_files_called_train_and_val_are_used_as_such(drawn, tmp_path):
+    root = tmp_path / "coco"
+    (root / "annotations").mkdir(parents=True)
+    for part in ("train", "val"):
+        frcnn.convert_labels(drawn / part, tmp_path / part, "coco", copy_images=True)
+        shutil.move(tmp_path / part / "images", root / part)
+        shutil.move(tmp_path / part / "annotations.json", root / f"annotations/instances_{part}.json")
+    found = frcnn.new_spec(root, tmp_path / "out")
+    assert load_dataset_export(found.conversions[0][0]).coco_config.root_directory_path == str(root)
+    assert converted(found) == (TRAIN, VAL)
+
+
+def test_records_need_no_conversion(drawn, tmp_path):
+    first = frcnn.new_spec(drawn / "train", tmp_path / "first")
+    converted(first)
+    found = frcnn.new_spec(tmp_path / "first/records", tmp_path / "second", images=drawn / "train")
+    assert found.conversions == ()
+    assert found.commands[0].startswith("frcnn train ")
+    assert converted(found) == (TRAIN - TRAIN // 5, TRAIN // 5)
+
+
+def test_the_spec_holds_what_the_data_set_holds(drawn, tmp_path):
+    spec = load_experiment(frcnn.new_spec(drawn, tmp_path / "out", num_epochs=7).experiment)
+    assert spec.class_names == ("circle", "square", "triangle")
+    assert spec.training_config.num_epochs == 7
+    size = spec.model_config.input_image_config.size_height_width
+    assert (size.height, size.width) == (240, 320)
+    assert best_iou.__module__ == "frcnn.survey.anchors"
+    report = frcnn.data_report(drawn, spec=spec, compare=0)
+    assert report.findings == ()
+    assert report.content["anchors"]["given"]["missed"] == 0
+
+
+def test_each_choice_has_its_reason_beside_it(drawn, tmp_path):
+    text = frcnn.new_spec(drawn, tmp_path / "out").experiment.read_text()
+    fields = "size_height_width scale: arch: roi_mini_batch batch_size_per_gpu: num_epochs base_lr "
+    fields += "max_objects_num_per_image image_scaling_factor"
+    for field in fields.split():
+        lines = [line for line in text.splitlines() if field in line]
+        assert any("#" in line for line in lines), field
+
+
+def test_gray_images_get_a_gray_network(tmp_path):
+    for number in range(6):
+        write_image(tmp_path / f"set/images/{number}.png", 128, 160)
+        path = tmp_path / f"set/images/{number}.png"
+        with Image.open(path) as image:
+            image.convert("L").save(path)
+        (tmp_path / "set/labels").mkdir(exist_ok=True)
+        (tmp_path / f"set/labels/{number}.txt").write_text(f"{CAR}\n")
+    spec = load_experiment(frcnn.new_spec(tmp_path / "set", tmp_path / "out").experiment)
+    image = spec.model_config.input_image_config
+    assert image.image_type.name == "GRAY_SCALE"
+    assert image.image_channel_mean["l"] == pytest.approx(90, abs=1)
+
+
+def test_weights_of_torchvision_bring_their_preprocessing(drawn, tmp_path):
+    weights = tmp_path / "resnet50-0676ba61.safetensors"
+    weights.write_bytes(b"")
+    spec = load_experiment(frcnn.new_spec(drawn, tmp_path / "out", pretrained=weights).experiment)
+    assert spec.model_config.arch == "resnet:50" and spec.model_config.use_pooling
+    assert spec.training_config.pretrained_weights == str(weights)
+    image = spec.model_config.input_image_config
+    assert (image.image_channel_order, image.image_scaling_factor) == ("rgb", 57.63)
+
+
+def test_one_image_of_one_class_gives_a_spec_without_validation(tmp_path):
+    write_image(tmp_path / "set/images/a b.png", 128, 160)
+    (tmp_path / "set/labels").mkdir()
+    (tmp_path / "set/labels/a b.txt").write_text(f"{CAR}\n")
+    found = frcnn.new_spec(tmp_path / "set", tmp_path / "out")
+    spec = load_experiment(found.experiment)
+    assert spec.dataset_config.validation_fold is None
+    assert spec.class_names == ("car",)
+    assert "# Validation: none: 1 images are too few to hold any out." in found.experiment.read_text()
+
+
+def test_specs_that_exist_are_replaced_only_with_force(drawn, tmp_path):
+    found = frcnn.new_spec(drawn, tmp_path / "out", num_epochs=7)
+    found.experiment.write_text("mine")
+    with pytest.raises(UsageError, match=r"experiment.txt exists; choose another folder, or use --force"):
+        frcnn.new_spec(drawn, tmp_path / "out")
+    assert found.experiment.read_text() == "mine"
+    frcnn.new_spec(drawn, tmp_path / "out", force=True)
+    assert load_experiment(found.experiment).training_config.num_epochs == 80
+
+
+def test_without_objects_nothing_is_written(tmp_path):
+    write_image(tmp_path / "set/images/a.png", 128, 160)
+    (tmp_path / "set/labels").mkdir()
+    (tmp_path / "set/labels/a.txt").write_text("")
+    with pytest.raises(DataError, match="no labeled object to train on"):
+        frcnn.new_spec(tmp_path / "set", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"goal": "fast"}, "goal 'fast': expected accuracy, speed or edge"),
+        ({"arch": "resnet:19"}, "arch 'resnet:19': unknown backbone; did you mean 'resnet:1"),
+        ({"num_epochs": 0}, "num_epochs 0: expected 1 or more"),
+        ({"pretrained": "no/such.pth"}, "no/such.pth: no such file"),
+    ],
+)
+def test_wrong_arguments_are_named(drawn, tmp_path, arguments, message):
+    with pytest.raises(UsageError, match=message):
+        frcnn.new_spec(drawn, tmp_path / "out", **arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_conversion_spec_is_no_data_set(drawn, tmp_path):
+    found = frcnn.new_spec(drawn / "train", tmp_path / "out")
+    with pytest.raises(UsageError, match="is a conversion spec; give the data set that it converts"):
+        frcnn.new_spec(found.conversions[0][0], tmp_path / "again")
