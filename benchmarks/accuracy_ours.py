@@ -2,8 +2,8 @@
 
     python -m benchmarks.accuracy_ours JOB.json SEED ANSWER.json [--fields TEXT]
 
-It uses the product's commands and the spec in `accuracy_spec.txt`, with the job's backbone, input, anchors and
-epochs. TEXT is appended to the spec and takes precedence. `accuracy.py` starts it.
+It uses the product's commands and the spec in `accuracy_spec.txt`, with the job's backbone, input, anchors
+and epochs. TEXT is appended to the spec and takes precedence. `accuracy.py` starts it.
 """
 
 import argparse
