@@ -1,7 +1,7 @@
 """Compares the accuracy of this project's and torchvision's detectors at equal settings and epochs.
 
     python -m benchmarks.accuracy --data DATA --weights mobilenetv2.pt -o OUT [--sets raccoon bccd]
-        [--seeds 42 43 44] [--sides ours peer] [--try NAME=FIELDS ...] [--epochs N]
+        [--seeds 42 43 44] [--sides ours peer] [--try NAME=FIELDS ...] [--epochs N] [--rois N]
 
 DATA contains the folders `raccoon` and `bccd`, each with `images/ID.jpg`, KITTI labels `labels/ID.txt`,
 `classes.txt`, and `train.txt`, `val.txt` and `test.txt` with one ID per line. docs/pretrained.md tells how to
@@ -98,7 +98,7 @@ def main() -> int:
     for name in args.sets:
         folder = args.output / name
         folder.mkdir(parents=True, exist_ok=True)
-        job = make_job(name, args.data / name, args.weights, args.epochs)
+        job = make_job(name, args.data / name, args.weights, args.epochs, args.rois)
         job.save(folder / "job.json")
         results = []
         for run in runs(args):
@@ -112,7 +112,7 @@ def main() -> int:
     return 0
 
 
-def make_job(name: str, data: Path, weights: Path, epochs: int | None) -> Job:
+def make_job(name: str, data: Path, weights: Path, epochs: int | None, rois: int | None = None) -> Job:
     """Makes the job of a data set.
 
     Raccoon trains MobileNetV2 from ImageNet weights, BCCD trains ResNet-18 from random weights.
@@ -122,6 +122,7 @@ def make_job(name: str, data: Path, weights: Path, epochs: int | None) -> Job:
         data: Folder of the data set.
         weights: State dict of MobileNetV2.
         epochs: Number of epochs; `None` for the default of the data set.
+        rois: RoIs per image used for training the head; `None` for the default of the data set.
 
     Returns:
         The job.
@@ -139,7 +140,7 @@ def make_job(name: str, data: Path, weights: Path, epochs: int | None) -> Job:
         epochs=epochs or (8 if raccoon else 20),
         batch=4,
         rate=6e-4,
-        rois=32 if raccoon else 64,
+        rois=rois or (32 if raccoon else 64),
         proposals=50 if raccoon else 200,
         weights=str(weights.resolve()) if raccoon else "",
         data=str(data.resolve()),
@@ -413,6 +414,9 @@ def _arguments() -> argparse.Namespace:
         help="further trainings of this project's detector, with spec text to append",
     )
     flags.add_argument("--epochs", type=int, help="number of epochs (default: 8 for raccoon, 20 for bccd)")
+    flags.add_argument(
+        "--rois", type=int, help="RoIs per image for training (default: 32 for raccoon, 64 for bccd)"
+    )
     flags.add_argument(
         "--peer-python",
         type=Path,

@@ -2,8 +2,8 @@
 
     python -m benchmarks.accuracy_ours JOB.json SEED ANSWER.json [--fields TEXT]
 
-It uses the product's commands and the spec of `frcnn demo`, with the job's backbone, input, anchors and
-epochs. TEXT is appended to the spec and takes precedence. `accuracy.py` starts it.
+It uses the product's commands and the spec in `accuracy_spec.txt`, with the job's backbone, input, anchors
+and epochs. TEXT is appended to the spec and takes precedence. `accuracy.py` starts it.
 """
 
 import argparse
@@ -15,7 +15,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import frcnn.demo
 from benchmarks.accuracy_job import Answer, Job, Rows
 from frcnn.data.input.dataset import validation_dataset
 from frcnn.model.files.checkpoint import load_model
@@ -24,7 +23,7 @@ from frcnn.settings.data import data_settings
 from frcnn.settings.model import detection_settings
 from frcnn.spec import Experiment, load_experiment
 
-FORM = Path(frcnn.demo.__file__).with_name("experiment_template.txt")
+FORM = Path(__file__).with_name("accuracy_spec.txt")
 CONVERT = """
 kitti_config {{
   root_directory_path: "{root}" image_dir_name: "images" label_dir_name: "labels" image_extension: ".jpg"

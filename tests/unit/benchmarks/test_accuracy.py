@@ -9,7 +9,7 @@ from frcnn.spec import load_experiment
 from frcnn.training.optimizers import optimizer
 
 pytest.importorskip("pycocotools", reason="the peer library is not installed")
-from benchmarks.accuracy import Run, coco_map, judged, mean_ap, scenes_of
+from benchmarks.accuracy import Run, coco_map, judged, make_job, mean_ap, scenes_of
 from frcnn.settings.training import optimizer_settings
 
 
@@ -63,6 +63,15 @@ def test_a_job_and_an_answer_survive_their_files(tmp_path):
     answer = Answer([1.0], [answers(wanted, 0.0)], answers(wanted, 1.0))
     answer.save(tmp_path / "answer.json")
     assert Answer.load(tmp_path / "answer.json") == answer
+
+
+@pytest.mark.parametrize(("wanted", "epochs", "rois"), [((None, None), 8, 32), ((4, 16), 4, 16)])
+def test_epochs_and_rois_on_the_command_line_replace_those_of_the_data_set(tmp_path, wanted, epochs, rois):
+    (tmp_path / "classes.txt").write_text("raccoon\n")
+    for split in ("train", "val", "test"):
+        (tmp_path / f"{split}.txt").write_text("")
+    made = make_job("raccoon", tmp_path, tmp_path / "weights.pt", *wanted)
+    assert (made.epochs, made.rois) == (epochs, rois)
 
 
 def test_our_spec_is_the_jobs_and_what_is_tried_wins(tmp_path):

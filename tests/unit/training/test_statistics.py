@@ -59,7 +59,7 @@ def test_the_first_batch_is_taken_whole_and_later_ones_weigh_less_the_more_steps
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arch", ["resnet:10", "mobilenet_v2"])
+@pytest.mark.parametrize("arch", ["resnet:10", "mobilenet_v1", "mobilenet_v2"])
 def test_right_after_training_on_few_images_evaluation_is_as_with_exact_statistics(tmp_path, arch):
     # 96 steps: with a momentum of 0.99 a third of the statistics would be those of no training at all.
     spec = filled_spec(tmp_path, f'arch: "{arch}"', validation=8)
