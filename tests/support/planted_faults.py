@@ -8,7 +8,7 @@ from PIL import Image
 
 from frcnn.demo.dataset import write_demo_data
 
-TRAIN, VAL = 24, 10
+TRAIN, VAL = 40, 16
 HEIGHT, WIDTH = 240, 320
 
 

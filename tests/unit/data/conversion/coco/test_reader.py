@@ -305,7 +305,7 @@ def test_numbers_beyond_64_bits_cost_nothing_where_they_are_not_used(root):
     content["annotations"][1]["area"] = 10**400
     content["annotations"][2]["score"] = float("nan")
     write_coco(root, "ann/train.json", content)
-    plan = plan_coco(_config(root), embed_images=False)
+    plan = plan_coco(coco_settings(_config(root)), embed_images=False)
     assert [len(reading.record.labels) for reading in _readings(plan)] == [1, 2]
     # An id that no column can hold is replaced by the place in the list.
     assert [box.annotation for box in plan.folds[0][1].boxes] == [0, 3]
@@ -315,7 +315,7 @@ def test_images_may_be_named_by_numbers_beyond_64_bits(root):
     content = copy.deepcopy(CONTENT)
     content["images"][0]["id"] = content["annotations"][1]["image_id"] = 2**70
     write_coco(root, "ann/train.json", content)
-    plan = plan_coco(_config(root), embed_images=False)
+    plan = plan_coco(coco_settings(_config(root)), embed_images=False)
     assert [len(reading.record.labels) for reading in _readings(plan)] == [1, 2]
 
 
@@ -325,7 +325,7 @@ def test_text_that_is_not_utf8_is_named_without_bytes_of_python(root, encoding):
     with pytest.raises(
         DataError, match=r"train\.json: invalid JSON: lexical error.*; save the file as UTF-8$"
     ) as caught:
-        plan_coco(_config(root), embed_images=False)
+        plan_coco(coco_settings(_config(root)), embed_images=False)
     assert "b'" not in str(caught.value)
 
 
@@ -333,20 +333,20 @@ def test_text_that_is_not_utf8_is_named_without_bytes_of_python(root, encoding):
 def test_a_category_without_a_name_or_with_an_endless_one_is_an_error(root, name):
     write_coco(root, "ann/train.json", {**CONTENT, "categories": [{"id": 1, "name": name}]})
     with pytest.raises(DataError, match="expected an integer id and a name of at most 200 characters"):
-        plan_coco(_config(root), embed_images=False)
+        plan_coco(coco_settings(_config(root)), embed_images=False)
 
 
 def test_a_box_of_truth_values_is_no_box(root):
     box = {"id": 9, "image_id": 7, "category_id": 1, "bbox": [True, True, 20, 10]}
     write_coco(root, "ann/train.json", _changed("annotations", box))
-    (fault,) = plan_coco(_config(root), embed_images=False).faults
+    (fault,) = plan_coco(coco_settings(_config(root)), embed_images=False).faults
     assert (fault.kind, fault.annotation) == (IssueKind.BAD_BOX, 9)
 
 
 def test_faults_beyond_the_first_ones_are_counted(root, monkeypatch):
     monkeypatch.setattr(annotations, "MOST_NAMED_OF_DATASET", 3)
     write_coco(root, "ann/train.json", _changed("annotations", *[{"id": n} for n in range(10)], 7))
-    faults = plan_coco(_config(root), embed_images=False).faults
+    faults = plan_coco(coco_settings(_config(root)), embed_images=False).faults
     assert [(fault.kind, fault.count) for fault in faults] == [
         *[(IssueKind.UNKNOWN_IMAGE, 1)] * 3,
         (IssueKind.UNKNOWN_IMAGE, 7),
