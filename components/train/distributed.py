@@ -135,8 +135,8 @@ def train_on_workers(
         RunError: The job could not run, or failed.
         StoreError: S3 is unreachable.
     """
-    from frcnn.training.continued import finished
-    from frcnn.training.resumable import download_checkpoint
+    from frcnn.training.resume import finished
+    from frcnn.training.s3_backup import download_checkpoint
 
     store = Store.from_environment()
 

@@ -91,7 +91,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.steps.run import keep_model, model_file
     from frcnn.steps.specs import experiment_given, with_records, with_training
     from frcnn.training.gpus import require_tensorflow_gpus
-    from frcnn.training.resumable import train_with_s3_backup
+    from frcnn.training.s3_backup import train_with_s3_backup
 
     _check_pods(args)
     args.checkpoints = folder_or_s3(args.checkpoints, "--checkpoints")

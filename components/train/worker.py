@@ -69,7 +69,7 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.settings.training import training_run
     from frcnn.steps.specs import experiment_given, with_records, with_training
     from frcnn.training.gpus import require_tensorflow_gpus
-    from frcnn.training.resumable import train_with_s3_backup
+    from frcnn.training.s3_backup import train_with_s3_backup
 
     # With MIG, a process sees only one GPU instance, however many its pod has.
     require_driver_gpus(min(args.gpus, 1))

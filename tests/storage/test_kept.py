@@ -4,7 +4,7 @@ import pytest
 
 from frcnn.storage import Store
 from frcnn.storage.backend import Entry
-from frcnn.training.resumable import download_checkpoint
+from frcnn.training.s3_backup import download_checkpoint
 from tests.storage.files import contents
 
 

@@ -8,7 +8,7 @@ import pytest
 from frcnn.errors import StoreError
 from frcnn.files import write_text
 from frcnn.storage.mirror import Mirror
-from frcnn.training import resumable
+from frcnn.training import s3_backup
 from tests.storage.files import names, write
 
 
@@ -70,7 +70,7 @@ def training(monkeypatch):
         for name in spec:
             write_text(folder / name, f"{name} of run {len(seen)}")
 
-    monkeypatch.setattr(resumable, "train_or_resume", train_or_resume)
+    monkeypatch.setattr(s3_backup, "train_or_resume", train_or_resume)
     return seen
 
 
@@ -78,8 +78,8 @@ FIRST = ["frcnn_x.epoch_9.tlt", "frcnn_x.epoch_10.tlt", "frcnn_x.best.tlt", "sta
 
 
 def test_a_step_on_a_new_machine_begins_with_the_newest_checkpoint(store, uri, tmp_path, training):
-    resumable.train_with_s3_backup(FIRST, tmp_path / "one", uri, store=store)
-    resumable.train_with_s3_backup(["frcnn_x.epoch_11.tlt"], tmp_path / "two", uri, store=store)
+    s3_backup.train_with_s3_backup(FIRST, tmp_path / "one", uri, store=store)
+    s3_backup.train_with_s3_backup(["frcnn_x.epoch_11.tlt"], tmp_path / "two", uri, store=store)
     assert training == [[], ["frcnn_x.best.tlt", "frcnn_x.epoch_10.tlt", "status.json"]]
     assert (tmp_path / "two" / "frcnn_x.epoch_10.tlt").read_text() == "frcnn_x.epoch_10.tlt of run 1"
     assert "frcnn_x.epoch_11.tlt" in listed(store, uri)
@@ -88,24 +88,24 @@ def test_a_step_on_a_new_machine_begins_with_the_newest_checkpoint(store, uri, t
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     store, through, link, uri, tmp_path, training, caplog
 ):
-    resumable.train_with_s3_backup(FIRST, tmp_path / "one", uri, store=store)
+    s3_backup.train_with_s3_backup(FIRST, tmp_path / "one", uri, store=store)
     link.spoil_received = lambda data: data.replace(b"epoch_10.tlt of run 1", b"epoch_10.tlt of run 2")
-    resumable.train_with_s3_backup([], tmp_path / "two", uri, store=through())
+    s3_backup.train_with_s3_backup([], tmp_path / "two", uri, store=through())
     assert training[1] == ["frcnn_x.best.tlt", "frcnn_x.epoch_9.tlt", "status.json"]
     assert "epoch_10.tlt: damaged" in caplog.text
 
 
 def test_only_rank_0_writes_and_every_rank_reads(store, uri, tmp_path, training, monkeypatch):
-    resumable.train_with_s3_backup(FIRST, tmp_path / "one", uri, store=store)
+    s3_backup.train_with_s3_backup(FIRST, tmp_path / "one", uri, store=store)
     for name, value in {"RANK": "1", "SIZE": "2", "LOCAL_RANK": "1", "LOCAL_SIZE": "2"}.items():
         monkeypatch.setenv(f"HOROVOD_{name}", value)
-    resumable.train_with_s3_backup(["frcnn_x.epoch_11.tlt"], tmp_path / "two", uri, store=store)
+    s3_backup.train_with_s3_backup(["frcnn_x.epoch_11.tlt"], tmp_path / "two", uri, store=store)
     assert training[1] == ["frcnn_x.best.tlt", "frcnn_x.epoch_10.tlt", "status.json"]
     assert "frcnn_x.epoch_11.tlt" not in listed(store, uri)
 
 
 def test_a_folder_needs_no_store(tmp_path, training):
-    resumable.train_with_s3_backup(FIRST, tmp_path / "one")
+    s3_backup.train_with_s3_backup(FIRST, tmp_path / "one")
     assert names(tmp_path / "one") == sorted(FIRST)
 
 

@@ -72,7 +72,7 @@ def test_the_inference_step_takes_images_from_a_prefix(store, uri, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_training_from_s3_is_training_from_files_and_goes_on_from_its_checkpoints_there(store, uri, tmp_path):
-    from frcnn.training.resumable import train_with_s3_backup
+    from frcnn.training.s3_backup import train_with_s3_backup
     from frcnn.training.trainer import train
 
     spec = toy_spec(tmp_path / "toy", images=4, training="num_epochs: 1 enable_augmentation: true")

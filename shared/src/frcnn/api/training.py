@@ -154,7 +154,7 @@ def train_here(request: TrainingRequest, on_epoch: OnEpoch | None = None) -> Tra
         FrcnnError: The training failed, as in `train`.
     """
     from frcnn.api.epoch_callback import EpochCallback
-    from frcnn.training.continued import finished
+    from frcnn.training.resume import finished
     from frcnn.training.run_folder import checkpoint_in, epoch_of
     from frcnn.training.trainer import train as train_model
 

@@ -18,7 +18,7 @@ from frcnn.storage.folder_backend import FolderBackend
 from frcnn.storage.listing import check_names, here, unpublished
 from frcnn.storage.manifest import CONTENT, ByteRange, Manifest, StoredFile, StoredObject
 from frcnn.storage.packing import Source, plan
-from frcnn.storage.publishing import announce, listed_below, publish_once
+from frcnn.storage.publish_attempt import announce, listed_below, publish_once
 from frcnn.storage.s3_backend import S3Backend, connect
 from frcnn.storage.settings import Settings
 from frcnn.storage.transfer import Transfer

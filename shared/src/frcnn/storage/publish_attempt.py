@@ -1,4 +1,4 @@
-"""One attempt to publish an artifact; `publication` repeats it."""
+"""One attempt to publish an artifact; `publication.repeated` repeats it."""
 
 import functools
 from collections.abc import Mapping, Sequence

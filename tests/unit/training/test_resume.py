@@ -9,9 +9,9 @@ from frcnn.model.files.training_record import TrainingRecord
 from frcnn.settings.training import training_run
 from frcnn.single_writer import PlaceBusyError
 from frcnn.steps.specs import with_training
-from frcnn.training import continued, trainer
-from frcnn.training.continued import train_or_resume
-from frcnn.training.resumable import train_with_s3_backup
+from frcnn.training import resume, trainer
+from frcnn.training.resume import train_or_resume
+from frcnn.training.s3_backup import train_with_s3_backup
 from tests.support.toy_training import toy_spec
 
 
@@ -19,7 +19,7 @@ from tests.support.toy_training import toy_spec
 def trained(monkeypatch):
     """Notes the runs that training is asked for, and does not train."""
     runs = []
-    monkeypatch.setattr(continued, "train", lambda run, folder, **options: runs.append(run))
+    monkeypatch.setattr(resume, "train", lambda run, folder, **options: runs.append(run))
     return runs
 
 
@@ -55,7 +55,7 @@ def test_a_retry_goes_on_from_the_newest_checkpoint_that_is_not_spoilt(tmp_path,
         if asked[-1].endswith(("epoch_3.keras", "epoch_2.keras")):
             raise NotFiniteError(f"{asked[-1]}: spoilt")
 
-    monkeypatch.setattr(continued, "train", train)
+    monkeypatch.setattr(resume, "train", train)
     folder = touch(tmp_path / "c", *(f"net.epoch_{epoch}.keras" for epoch in (1, 2, 3)))
     train_or_resume(
         training_run(with_training(toy_spec(tmp_path), epochs=5, retrain=None, resume=None)), folder
@@ -72,7 +72,7 @@ def test_a_training_whose_checkpoints_are_all_spoilt_starts_anew(tmp_path, monke
         if asked[-1]:
             raise NotFiniteError("spoilt")
 
-    monkeypatch.setattr(continued, "train", train)
+    monkeypatch.setattr(resume, "train", train)
     folder = touch(tmp_path / "c", "net.epoch_1.keras")
     train_or_resume(
         training_run(with_training(toy_spec(tmp_path), epochs=5, retrain=None, resume=None)), folder
@@ -84,7 +84,7 @@ def test_a_training_that_has_all_its_epochs_is_not_run_again(tmp_path, trained, 
     spec = with_training(toy_spec(tmp_path), epochs=3, retrain=None, resume=None)
     folder = touch(tmp_path / "c", "net.epoch_3.tlt", "net.best.tlt")
     record = TrainingRecord("resnet:10", ("car",), epoch=3, metrics={"loss": 0.5, "mAP": 0.25})
-    monkeypatch.setattr(continued, "read_record", lambda path, key: record)
+    monkeypatch.setattr(resume, "read_record", lambda path, key: record)
     result = train_or_resume(training_run(spec), folder, key="k")
     assert trained == []
     assert (result.checkpoint, result.best) == (folder / "net.epoch_3.tlt", folder / "net.best.tlt")

@@ -10,7 +10,7 @@ from frcnn.paths import UnsafeNameError, below
 from frcnn.storage import Store, is_remote
 from frcnn.storage.faults import ChangedError, DamagedError, MissingError
 from frcnn.storage.mirror import Mirror
-from frcnn.training.continued import train_or_resume
+from frcnn.training.resume import train_or_resume
 from frcnn.training.run_folder import epoch_of, only_training_in
 
 if TYPE_CHECKING:
