@@ -45,7 +45,7 @@ def test_chunks_are_drawn_no_faster_than_results_are_taken():
 
 
 def test_a_dead_process_is_a_run_error():
-    with pytest.raises(RunError, match=r"killed.*--workers"):
+    with pytest.raises(RunError, match=r"killed.*fewer workers"):
         list(ordered_map(_dies, range(3), 2))
 
 
