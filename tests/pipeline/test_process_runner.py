@@ -68,10 +68,13 @@ def test_a_terminated_run_ends_its_step_first(tmp_path):
     pid_file = str(tmp_path / "pid")
     step = f"import os, time; open({pid_file!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     script = f"""
+        import signal
         from kfp import local
         from frcnn.console.signals import terminate_as_interrupt
         from pipelines.local.processes import ProcessTaskHandler
         runner = local.SubprocessRunner(use_venv=False)
+        # As in a terminal, also if the tests run under nohup.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         with terminate_as_interrupt():
             ProcessTaskHandler("none", ["python", "-c", {step!r}], "root", runner, {{}}).run()
     """
@@ -138,10 +141,13 @@ def test_a_step_ends_with_its_runner(tmp_path, number):
     """A hang-up comes when the terminal goes away."""
     step = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     script = f"""
+        import signal
         from kfp import local
         from frcnn.console.signals import terminate_as_interrupt
         from pipelines.local.processes import ProcessTaskHandler
         runner = local.SubprocessRunner(use_venv=False)
+        # As in a terminal, also if the tests run under nohup.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         with terminate_as_interrupt():
             ProcessTaskHandler("none", ["python", "-c", {step!r}], "root", runner, {{}}).run()
     """
