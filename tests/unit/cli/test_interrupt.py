@@ -11,8 +11,11 @@ from tests.support.task_spec import write_spec
 
 # Reports its start as the first thing in `main`, since Python itself prints an interrupt before that.
 PROGRAM = """
-import sys
+import signal, sys
 from frcnn.cli.main import main
+
+# As in a terminal, also if the tests run in the background of a shell, which ignores the signal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 class Words(list):
     def __iter__(self):
