@@ -109,7 +109,9 @@ def is_running(pid):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_sections_end_with_the_benchmark(job, number):
     program = (
-        "import os, sys, tempfile; from benchmarks.gpu import __main__ as command, plan\n"
+        "import os, signal, sys, tempfile; from benchmarks.gpu import __main__ as command, plan\n"
+        # As in a terminal, also if the tests run in the background of a shell, which ignores the signal.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "plan.worker_environment = lambda: dict(os.environ)\n"
         f"tempfile.mkdtemp = lambda **_: {str(job.folder)!r}\n"
         "command.SECTIONS = (plan.Section('stubborn', 'stubborn', 60),)\n"
