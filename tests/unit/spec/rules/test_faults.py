@@ -89,7 +89,7 @@ def spec_error(path):
         ),
         (
             "enc_key: 'nvidia_tlt'", r"enc_key: '\xff'", r"'\xff'",
-            "enc_key", r"found '\xff'; expected escapes that form valid UTF-8, such as \n or \x41",
+            "enc_key", 'found a value in another form, which is not shown here; expected : "text in quotes"',
         ),
         (
             "pool_size: 7", "pool_size 7", "7\npool_size_2x",
