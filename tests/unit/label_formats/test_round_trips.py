@@ -281,7 +281,7 @@ def test_an_image_whose_name_is_no_text_gets_an_escaped_one(tmp_path, way):
         ("data.yaml", "names: {a: 1, 0: x}", "names has the numbers a, 0; expected 0, 1, 2"),
         ("data.yaml", "names: [2001-99-99, [car]]", "no list of class names; expected names: .car, van."),
         ("data.yaml", "a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b, *b]", "no list of class names"),
-        ("data.yaml", "names: &n [*n]", "no list of class names"),
+        ("data.yaml", "names: &n [*n]", "not a data file of YOLO"),
         ("data.yaml", "names: 5", "no list of class names"),
         ("data.yaml", "- car", "no list of class names"),
         ("data.yaml", "names: [car, , van]", "not a data file of YOLO"),
