@@ -48,7 +48,8 @@ def local_output(location: Location, argument: str) -> Path:
         The path.
 
     Raises:
-        UsageError: The location is an S3 URI. Outputs are replaced atomically, which S3 does not support.
+        UsageError: The location is an S3 URI, or lies below a file. Outputs are replaced atomically,
+            which S3 does not support.
     """
     name = name_of(location, argument)
     if is_remote(name):
@@ -56,7 +57,11 @@ def local_output(location: Location, argument: str) -> Path:
             f"{argument} {name}: outputs go to a local path. Copy them to S3 with `frcnn store push`.",
             argument=argument,
         )
-    return Path(name)
+    path = Path(name)
+    nearest = next(each for each in path.absolute().parents if each.exists())
+    if not nearest.is_dir():
+        raise UsageError(f"{argument} {name}: {nearest} is a file; expected a folder", argument=argument)
+    return path
 
 
 def local_folder(location: Location, argument: str) -> Path:

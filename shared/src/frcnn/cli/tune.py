@@ -59,7 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rule that ends bad trials early by their mAP after each epoch (default: asha)",
     )
     add("--seed", type=int, metavar="N", help="seed of the search (default: the spec's random_seed)")
-    add("--epochs", type=int, metavar="N", help="epochs of a trial (default: training_config.num_epochs)")
+    add(
+        "--epochs",
+        "--num_epochs",
+        dest="epochs",
+        type=int,
+        metavar="N",
+        help="epochs of a trial (default: training_config.num_epochs)",
+    )
     add("--strict", action="store_true", help="fail on images that cannot be read")
     for name, point in _elsewhere().items():
         point.load().add_flags(parser, f"--{name}")
