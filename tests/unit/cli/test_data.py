@@ -53,6 +53,7 @@ def test_labels_are_converted_and_losses_printed(kitti, tmp_path, capsys):
             ["spec", "new", "--data", "SET", "-o", "OUT", "--epochs", "0"],
             "--num_epochs 0: expected 1",
         ),
+        (["data", "report", "SET", "-o", "s3://b/out"], "outputs go to a local path"),
         (["data", "labels", "SET", "PIPE/out", "--to", "voc"], "pipe is a file; expected a folder"),
         (["data", "labels", "SET", "OUT"], "the following arguments are required: --to"),
         (["data", "labels", "SET", "OUT", "--to", "coco", "--from", "coco"], "found kitti labels, not coco"),

@@ -10,6 +10,8 @@ from typing import TypeAlias
 from frcnn.errors import UsageError
 from frcnn.storage.address import is_remote
 
+# What a `Path` makes of s3://, for example in a flag.
+_COLLAPSED = "s3:/"
 Location: TypeAlias = str | os.PathLike[str]  # a path, or s3://bucket/key
 
 
@@ -52,7 +54,7 @@ def local_output(location: Location, argument: str) -> Path:
             which S3 does not support.
     """
     name = name_of(location, argument)
-    if is_remote(name):
+    if is_remote(name) or name.startswith(_COLLAPSED):
         raise UsageError(
             f"{argument} {name}: outputs go to a local path. Copy them to S3 with `frcnn store push`.",
             argument=argument,
