@@ -102,6 +102,8 @@ def _refuse(args: argparse.Namespace) -> None:
         raise UsageError(
             "--hours with --katib: Katib has no time limit; limit --trials, or --deadline in --pods"
         )
+    if args.epochs is not None and args.epochs < 1:
+        raise UsageError(f"--epochs {args.epochs}: expected 1 or more")
     if args.pruner == "hyperband":
         raise UsageError("--pruner hyperband with --katib: expected asha for the median rule, or none")
     if args.space and args.archs:
@@ -115,6 +117,8 @@ def _refuse(args: argparse.Namespace) -> None:
 def _write(manifest: "Manifest", output: str) -> None:
     import yaml
 
+    if Path(output).is_dir():
+        raise UsageError(f"--output {output}: is a folder; expected a file for the Experiment")
     text = yaml.safe_dump(manifest, sort_keys=False)
     if output == "-":
         sys.stdout.write(text)

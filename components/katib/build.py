@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_MOST_SEED = 2**32 - 1  # of NumPy, which the suggestion service uses
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,6 +103,8 @@ def manifest_of(wanted: Wanted, namespace: str) -> Manifest:
             f"name {named}: expected at most {LONGEST_NAME} lower-case letters, digits and hyphens, with a "
             "letter first"
         )
+    if not _NAMESPACE.fullmatch(namespace):
+        raise UsageError(f"namespace {namespace}: expected at most 63 lower-case letters, digits and hyphens")
     job = job_of(
         options,
         name=named,
@@ -148,6 +152,17 @@ def check(wanted: Wanted) -> None:
                 f"{name} {uri or '(no URI)'}: expected s3://bucket/prefix, because the trials run in pods of "
                 "their own"
             )
+    _check_apart(as_s3(wanted.records).rstrip("/"), as_s3(wanted.checkpoints).rstrip("/"))
+    data = wanted.spec.dataset_config
+    if data.validation_data_source is None and data.validation_fold is None:
+        raise UsageError(
+            f"{wanted.spec.source or 'The spec'} names no validation set, so trials cannot be compared. Set "
+            "dataset_config.validation_fold or dataset_config.validation_data_source."
+        )
+    if not wanted.image.strip() or wanted.image.split() != [wanted.image]:
+        raise UsageError(f"image {wanted.image!r}: expected the name of an image, such as registry/train:1")
+    if wanted.seed is not None and not 0 <= wanted.seed <= _MOST_SEED:
+        raise UsageError(f"seed {wanted.seed}: expected 0 to {_MOST_SEED}")
     for name, value in (("trials", wanted.trials), ("jobs", wanted.parallel), ("workers", wanted.workers)):
         if value < 1:
             raise UsageError(f"{name} {value}: expected 1 or more")
@@ -157,6 +172,14 @@ def check(wanted: Wanted) -> None:
         raise UsageError(
             "the spec's enc_key is not passed to trials. Store it in the secret frcnn-model-key, and set "
             f"{KEY_VARIABLE} here."
+        )
+
+
+def _check_apart(records: str, checkpoints: str) -> None:
+    """Checks that no place contains the other one: a trial downloads all that is below its places."""
+    if f"{records}/".startswith(f"{checkpoints}/") or f"{checkpoints}/".startswith(f"{records}/"):
+        raise UsageError(
+            f"checkpoints {checkpoints} and records {records}: one contains the other; expected two places"
         )
 
 

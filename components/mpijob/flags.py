@@ -11,6 +11,8 @@ from frcnn.errors import UsageError
 # Environment variables with which Kubeflow identifies the step's own pod.
 _POD_NAME, _POD_UID = "KFP_POD_NAME", "KFP_POD_UID"
 
+_QUANTITY = re.compile(r"(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+|[numkMGTPE]|[KMGTPE]i)?")
+
 
 def add_pod_flags(flags: argparse.ArgumentParser) -> None:
     """Adds the flags for the pods of any training on this cluster.
@@ -20,15 +22,15 @@ def add_pod_flags(flags: argparse.ArgumentParser) -> None:
     """
     add = flags.add_argument
     add("--slots", type=int, metavar="N", help="processes per worker (default: its number of GPUs, or 1)")
-    add("--cpu", default="4", metavar="Q", help="CPUs per worker (default: 4)")
-    add("--memory", default="16Gi", metavar="Q", help="memory per worker (default: 16Gi)")
+    add("--cpu", type=_quantity, default="4", metavar="Q", help="CPUs per worker (default: 4)")
+    add("--memory", type=_quantity, default="16Gi", metavar="Q", help="memory per worker (default: 16Gi)")
     add(
         "--gpu_resource",
         default="nvidia.com/gpu",
         metavar="NAME",
         help="resource name of a GPU (default: nvidia.com/gpu)",
     )
-    add("--shared_memory", default="2Gi", metavar="Q", help="size of /dev/shm (default: 2Gi)")
+    add("--shared_memory", type=_quantity, default="2Gi", metavar="Q", help="size of /dev/shm (default: 2Gi)")
     add("--service_account", default="frcnn-training", metavar="NAME", help="account of the training pods")
 
     def add_list(flag: str, metavar: str, text: str) -> None:
@@ -119,3 +121,10 @@ def _toleration(text: str) -> Toleration:
             "PreferNoSchedule, NoExecute"
         )
     return Toleration(form[1], form[2], form[3])  # type: ignore[arg-type]
+
+
+def _quantity(text: str) -> str:
+    """Checks a quantity of Kubernetes, such as `500m` or `16Gi`, and returns it."""
+    if not _QUANTITY.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a quantity such as 4, 500m or 16Gi")
+    return text

@@ -257,8 +257,12 @@ def pod_options(text: str) -> argparse.Namespace:
         Parsed flags.
 
     Raises:
-        UsageError: A flag is unknown or lacks its value.
+        UsageError: A flag is unknown or lacks its value, or a quote is not closed.
     """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"{OPTIONS_VARIABLE} {text}: {error}; expected flags such as --cpu 8") from error
 
     class Flags(argparse.ArgumentParser):
         def error(self, message: str) -> NoReturn:
@@ -266,7 +270,7 @@ def pod_options(text: str) -> argparse.Namespace:
 
     flags = Flags(add_help=False, allow_abbrev=False)
     add_pod_flags(flags)
-    return flags.parse_args(shlex.split(text))
+    return flags.parse_args(words)
 
 
 def _spec_uri(request: Request) -> str:

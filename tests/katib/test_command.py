@@ -107,6 +107,10 @@ def test_the_experiment_is_submitted_and_the_best_spec_written(spec_file, cluste
         (("--objectives", "mAP", "flops"), "expected mAP only"),
         (("--pruner", "hyperband"), "expected asha for the median rule, or none"),
         (("--strict",), "do not apply with --katib"),
+        (("--epochs", "0"), "--epochs 0: expected 1 or more"),
+        (("--namespace", "a/b"), "namespace a/b: expected at most 63 lower-case letters"),
+        (("--pods", "'"), "No closing quotation; expected flags such as --cpu 8"),
+        (("--pods", "--cpu x"), "'x': expected a quantity such as 4, 500m or 16Gi"),
         (("--records", "/data"), "records /data: expected s3://bucket/prefix"),
     ],
 )
@@ -115,6 +119,16 @@ def test_flags_that_katib_has_nothing_for_are_refused(spec_file, tmp_path, capsy
     assert main(["tune", "-e", str(spec_file), "--katib", *PLACES, *flags, "-o", str(output)]) == 2
     assert message in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_the_experiment_does_not_replace_a_folder(spec_file, tmp_path, capsys):
+    assert main(["tune", "-e", str(spec_file), "--katib", *PLACES, "-o", str(tmp_path)]) == 2
+    assert "is a folder; expected a file for the Experiment" in capsys.readouterr().err
+
+
+def test_flags_of_the_cluster_are_not_ignored_without_it(spec_file, tmp_path, capsys):
+    assert main(["tune", "-e", str(spec_file), "-r", str(tmp_path / "out"), "--workers", "2"]) == 2
+    assert "--workers needs --katib" in capsys.readouterr().err
 
 
 def test_without_a_place_the_command_says_what_is_missing(spec_file, capsys):

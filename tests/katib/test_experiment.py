@@ -21,6 +21,8 @@ from frcnn.tuning.space import Searched, Space
 from frcnn.tuning.trial_spec import best_spec
 from tests.support import katib
 
+BLIND = katib.spec().updated({"dataset_config.validation_data_source": None})
+
 
 def filled(manifest):
     """The trial's template with values in place of Katib's placeholders, as `applyParameters` fills it."""
@@ -145,6 +147,11 @@ def test_assignments_of_another_search_are_refused():
     [
         ({"records": "/data/records"}, r"records /data/records: expected s3://bucket/prefix"),
         ({"checkpoints": ""}, r"checkpoints \(no URI\): expected s3://bucket/prefix"),
+        ({"checkpoints": "s3://data/records/"}, "one contains the other; expected two places"),
+        ({"checkpoints": "s3://data"}, "one contains the other; expected two places"),
+        ({"image": "two words"}, "image 'two words': expected the name of an image"),
+        ({"seed": -1}, "seed -1: expected 0 to 4294967295"),
+        ({"spec": BLIND}, "names no validation set, so trials cannot be compared"),
         ({"trials": 0}, "trials 0: expected 1 or more"),
         ({"parallel": 0}, "jobs 0: expected 1 or more"),
         ({"name": "Upper"}, "name Upper: expected at most 40 lower-case letters"),

@@ -1,5 +1,7 @@
 """`frcnn data` and `frcnn spec new`: output and exit codes."""
 
+import os
+
 import pytest
 
 from frcnn.cli.main import main
@@ -44,6 +46,15 @@ def test_labels_are_converted_and_losses_printed(kitti, tmp_path, capsys):
         (["data", "report", "SET", "-o", "OUT", "--set", "a=1"], "--set needs -e"),
         (["data", "report", "SET", "-o", "OUT", "--compare", "-1"], "compare -1: expected 0 or more"),
         (["data", "report", "missing", "-o", "OUT"], "missing: no such file or folder; expected"),
+        (["data", "report", "PIPE", "-o", "OUT"], "neither a folder nor a regular file; expected"),
+        (["data", "report", "SET", "-o", "PIPE/out"], "pipe is a file; expected a folder"),
+        (["spec", "new", "--data", "SET", "-o", "PIPE/out"], "pipe is a file; expected a folder"),
+        (
+            ["spec", "new", "--data", "SET", "-o", "OUT", "--epochs", "0"],
+            "--num_epochs 0: expected 1",
+        ),
+        (["data", "report", "SET", "-o", "s3://b/out"], "outputs go to a local path"),
+        (["data", "labels", "SET", "PIPE/out", "--to", "voc"], "pipe is a file; expected a folder"),
         (["data", "labels", "SET", "OUT"], "the following arguments are required: --to"),
         (["data", "labels", "SET", "OUT", "--to", "coco", "--from", "coco"], "found kitti labels, not coco"),
         (["data", "labels", "SET", "OUT", "--to", "xml"], "invalid choice: 'xml'"),
@@ -54,8 +65,10 @@ def test_labels_are_converted_and_losses_printed(kitti, tmp_path, capsys):
     ],
 )
 def test_wrong_words_end_with_code_2_and_one_sentence(kitti, tmp_path, capfd, words, message):
-    places = {"SET": str(kitti), "OUT": str(tmp_path / "out")}
-    assert code_of([places.get(word, word) for word in words]) == 2
+    os.mkfifo(tmp_path / "pipe")
+    places = {"SET": str(kitti), "OUT": str(tmp_path / "out"), "PIPE": str(tmp_path / "pipe")}
+    words = [places[word] if word in places else word.replace("PIPE", places["PIPE"]) for word in words]
+    assert code_of(words) == 2
     assert message in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
 

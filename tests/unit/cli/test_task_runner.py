@@ -345,3 +345,17 @@ def test_a_second_run_of_a_task_with_one_writer_is_refused_before_it_writes_a_st
     assert records == ["STARTED", "SUCCESS"]
     assert f"{folder}: another run (process {os.getpid()} on " in caplog.text
     assert [path.name for path in folder.iterdir()] == ["status.json"]
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [("s3://bucket/run", "outputs go to a local path"), ("file/run", "is a file; expected a folder")],
+)
+def test_a_results_folder_that_cannot_be_one_is_refused_and_nothing_is_written(
+    tmp_path, monkeypatch, caplog, place, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert task_runner.run(FAKE_TASK, module_that(lambda args: None), ["-r", place]) == 2
+    assert message in caplog.text
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

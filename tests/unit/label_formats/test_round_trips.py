@@ -1,6 +1,7 @@
 """Labels in each format against files written by hand and pycocotools, and round trips."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -166,7 +167,15 @@ def test_bad_labels_are_skipped_and_counted(kitti, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("text", ["<!DOCTYPE a [<!ENTITY b 'c'>]><annotation/>", "not XML", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<!DOCTYPE a [<!ENTITY b 'c'>]><annotation/>",
+        "not XML",
+        "",
+        "<?xml version='1.0' encoding='none'?><a/>",
+    ],
+)
 def test_xml_that_is_not_plain_costs_its_image(kitti, tmp_path, text):
     frcnn.convert_labels(kitti, tmp_path / "voc", "voc")
     (tmp_path / "voc/Annotations/a.xml").write_text(text)
@@ -225,3 +234,66 @@ def test_yolo_without_class_names_is_an_error_that_says_where_they_belong(kitti,
     names.write_text("Car\nVan\n")
     done = frcnn.convert_labels(tmp_path / "set/yolo", tmp_path / "back", "kitti", classes=names)
     assert done.objects == 3
+
+
+STRANGE = ["a: b", "# x", "no", "null", "1.0", "'q", "- y", '"<b>&</b>"', "caf\xe9", "\U0001f600", "x" * 190]
+
+
+@pytest.mark.parametrize("way", ["coco", "voc", "yolo"])
+def test_class_names_that_mean_something_to_a_format_come_back(kitti, tmp_path, way):
+    frcnn.convert_labels(kitti, tmp_path / "coco", "coco")
+    path = tmp_path / "coco/annotations.json"
+    content = json.loads(path.read_text())
+    content["categories"] = [{"id": number, "name": name} for number, name in enumerate(STRANGE)]
+    content["annotations"] = [
+        {"id": number, "image_id": 1, "category_id": number, "bbox": [1, 2, 30, 40], "iscrowd": 0}
+        for number in range(len(STRANGE))
+    ]
+    path.write_text(json.dumps(content))
+    frcnn.convert_labels(tmp_path / "coco", tmp_path / "there", way)
+    frcnn.convert_labels(tmp_path / "there", tmp_path / "back", "coco")
+    back = json.loads((tmp_path / "back/annotations.json").read_text(encoding="utf-8"))
+    names = {each["id"]: each["name"] for each in back["categories"]}
+    assert [names[each["category_id"]] for each in back["annotations"]] == STRANGE
+
+
+def test_control_characters_of_a_class_name_are_escaped_in_voc_and_named_as_lost(tmp_path):
+    root = kitti_set(tmp_path / "kitti", {"a": [VAN.replace("Van", "\x1b[31mVan")]})
+    done = frcnn.convert_labels(root, tmp_path / "voc", "voc")
+    assert done.losses == ("1 objects: control characters in the class name, which XML cannot hold",)
+    assert frcnn.convert_labels(tmp_path / "voc", tmp_path / "back", "kitti").objects == 1
+    assert kitti_files(tmp_path / "back")["a.txt"].startswith("\\x1b[31mVan 0 0 ")
+
+
+@pytest.mark.parametrize("way", ["kitti", "coco", "voc", "yolo"])
+def test_an_image_whose_name_is_no_text_gets_an_escaped_one(tmp_path, way):
+    root = kitti_set(tmp_path / "kitti", {"a": [VAN]})
+    for path in (root / "images/a.png", root / "labels/a.txt"):
+        path.rename(path.with_stem(os.fsdecode(b"\xff")))
+    frcnn.convert_labels(root, tmp_path / "there", way)
+    assert frcnn.convert_labels(tmp_path / "there", tmp_path / "back", "kitti").objects == 1
+    assert size_of(tmp_path / "back/images" / "\\xff.png") == (200, 100)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("data.yaml", "names: {a: 1, 0: x}", "names has the numbers a, 0; expected 0, 1, 2"),
+        ("data.yaml", "names: [2001-99-99, [car]]", "no list of class names; expected names: .car, van."),
+        ("data.yaml", "a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b, *b]", "no list of class names"),
+        ("data.yaml", "names: &n [*n]", "not a data file of YOLO"),
+        ("data.yaml", "names: 5", "no list of class names"),
+        ("data.yaml", "- car", "no list of class names"),
+        ("data.yaml", "names: [car, , van]", "not a data file of YOLO"),
+        ("data.yaml", "names: [car, '', van]", "class 1 has no name; expected a name for each number"),
+        ("classes.txt", "car\n\nvan\n", "class 1 has no name; expected a name for each number"),
+        ("classes.txt", "\n", "no class names; expected one per line"),
+    ],
+)
+def test_class_names_that_cannot_be_numbered_are_an_error(kitti, tmp_path, file, text, message):
+    frcnn.convert_labels(kitti, tmp_path / "yolo", "yolo")
+    (tmp_path / "yolo/data.yaml").unlink()
+    (tmp_path / "yolo" / file).write_text(text)
+    with pytest.raises(DataError, match=message):
+        frcnn.convert_labels(tmp_path / "yolo", tmp_path / "back", "kitti")
+    assert not (tmp_path / "back").exists()

@@ -45,6 +45,8 @@ def facts(**changes):
         ((3000, 4000), 20.0, "accuracy", (848, 1136)),  # no more pixels than that
         ((375, 1242), 30.0, "accuracy", (352, 1152)),
         ((100, 100), 50.0, "edge", (128, 128)),
+        ((64, 96), 50.0, "accuracy", (128, 192)),  # the shorter side gets 128 px, and the aspect ratio stays
+        ((3, 20000), 3.0, "accuracy", (128, 20000)),
     ],
 )
 def test_images_are_reduced_as_far_as_small_objects_allow(image, small, goal, expected):

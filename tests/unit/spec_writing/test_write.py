@@ -172,3 +172,33 @@ def test_a_conversion_spec_is_no_data_set(drawn, tmp_path):
     found = frcnn.new_spec(drawn / "train", tmp_path / "out")
     with pytest.raises(UsageError, match="is a conversion spec; give the data set that it converts"):
         frcnn.new_spec(found.conversions[0][0], tmp_path / "again")
+
+
+def test_a_conversion_spec_of_the_users_is_replaced_only_with_force(drawn, tmp_path):
+    mine = tmp_path / "out/convert.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(UsageError, match=r"convert.txt exists; choose another folder, or use --force"):
+        frcnn.new_spec(drawn / "train", tmp_path / "out")
+    assert [path.read_text() for path in (tmp_path / "out").iterdir()] == ["mine"]
+    frcnn.new_spec(drawn / "train", tmp_path / "out", force=True)
+    assert "kitti_config" in mine.read_text()
+
+
+@pytest.mark.parametrize("part", ["", "train"])
+def test_specs_of_a_relative_folder_work_from_every_folder(drawn, tmp_path, monkeypatch, part):
+    monkeypatch.chdir(drawn.parent)
+    found = frcnn.new_spec(f"{drawn.name}/{part}", tmp_path / "out")
+    monkeypatch.chdir(tmp_path)
+    expected = (TRAIN - TRAIN // 5, TRAIN // 5) if part else (TRAIN, VAL)
+    assert converted(found) == expected
+
+
+@pytest.mark.parametrize(("name", "why"), [("\x1b[31mred", "control characters"), ("Background", "reserved")])
+def test_classes_that_no_spec_can_hold_are_named_as_a_fault_of_the_data(tmp_path, name, why):
+    write_image(tmp_path / "set/images/0.png")
+    (tmp_path / "set/labels").mkdir()
+    (tmp_path / "set/labels/0.txt").write_text(CAR.replace("Car", name) + "\n")
+    with pytest.raises(DataError, match=rf"set: a spec cannot hold this data set; rename .*\n.*{why}"):
+        frcnn.new_spec(tmp_path / "set", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

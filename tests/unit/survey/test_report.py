@@ -8,7 +8,7 @@ import pytest
 import frcnn
 from frcnn.spec.schema.experiment import KITTIConfig
 from tests.support import planted_faults
-from tests.support.kitti_folder import CAR, DONT_CARE, PEDESTRIAN, write_kitti
+from tests.support.kitti_folder import CAR, DONT_CARE, PEDESTRIAN, write_image, write_kitti
 
 WRONG_ANCHORS = """
 model_config {
@@ -142,6 +142,21 @@ def test_page_and_json_are_written_together(drawn, tmp_path):
     # 8 samples of each of three classes, and the smallest and largest 12.
     assert text.count("<img ") == 3 * 8 + 2 * 12
     assert "None: nothing in this data set is likely to hurt a training." in text
+
+
+def test_a_page_that_cannot_be_written_leaves_both_files_as_they_were(drawn, tmp_path):
+    (tmp_path / "report.json").write_text("{}")
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(OSError, match="report"):
+        frcnn.data_report(drawn, tmp_path, compare=0)
+    assert (tmp_path / "report.json").read_text() == "{}"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
+
+
+def test_small_images_keep_their_aspect_ratio(tmp_path):
+    root = write_kitti(tmp_path / "kitti", {"000": [CAR]})
+    write_image(root / "image_2/000.png", 64, 96)
+    assert "stretched" not in codes(frcnn.data_report(root))
 
 
 def test_names_of_classes_and_files_are_text(tmp_path):

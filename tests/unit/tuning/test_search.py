@@ -1,10 +1,12 @@
 """The search itself, with real Optuna and trainings that are a formula."""
 
 import csv
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -241,6 +243,33 @@ def test_a_search_killed_twice_finds_what_an_uninterrupted_one_finds(tmp_path):
     killed = trials_of(open_study(settings), settings)
     assert facts(killed) == facts(run(settings_in(tmp_path / "whole", trials=7)))
     assert all(each.state in ("complete", "pruned") for each in killed)
+
+
+def test_a_training_that_ends_with_the_search_has_not_failed_and_goes_on(tmp_path):
+    """Ctrl-C in a terminal reaches the trainings, too, and may end them first."""
+    settings = settings_in(tmp_path, trials=2)
+
+    class Ended(FormulaTrainer):
+        def train(self, training):
+            threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
+            raise RunError("the training process ended unexpectedly (signal 2)")
+
+    with pytest.raises(KeyboardInterrupt):
+        run(settings, Ended())
+    assert [each.state for each in trials_of(open_study(settings), settings)] == ["running"]
+    assert facts(run(settings)) == facts(run(settings_in(tmp_path / "whole", trials=2)))
+
+
+def test_the_model_of_a_trial_is_found_below_a_relative_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    class Absolute(FormulaTrainer):
+        def train(self, training):
+            trained = super().train(training)
+            return dataclasses.replace(trained, model=trained.model.absolute())
+
+    (trial,) = run(dataclasses.replace(settings_in(tmp_path, trials=1), folder=Path("out")), Absolute())
+    assert trial.model == Path("out/trials/0000/best.keras") and trial.model.is_file()
 
 
 @pytest.mark.slow

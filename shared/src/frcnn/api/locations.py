@@ -10,6 +10,8 @@ from typing import TypeAlias
 from frcnn.errors import UsageError
 from frcnn.storage.address import is_remote
 
+# What a `Path` makes of s3://, for example in a flag.
+_COLLAPSED = "s3:/"
 Location: TypeAlias = str | os.PathLike[str]  # a path, or s3://bucket/key
 
 
@@ -48,15 +50,20 @@ def local_output(location: Location, argument: str) -> Path:
         The path.
 
     Raises:
-        UsageError: The location is an S3 URI. Outputs are replaced atomically, which S3 does not support.
+        UsageError: The location is an S3 URI, or lies below a file. Outputs are replaced atomically,
+            which S3 does not support.
     """
     name = name_of(location, argument)
-    if is_remote(name):
+    if is_remote(name) or name.startswith(_COLLAPSED):
         raise UsageError(
             f"{argument} {name}: outputs go to a local path. Copy them to S3 with `frcnn store push`.",
             argument=argument,
         )
-    return Path(name)
+    path = Path(name)
+    nearest = next(each for each in path.absolute().parents if each.exists())
+    if not nearest.is_dir():
+        raise UsageError(f"{argument} {name}: {nearest} is a file; expected a folder", argument=argument)
+    return path
 
 
 def local_folder(location: Location, argument: str) -> Path:

@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "-o",
+        "--output_dir",
         "--output",
+        dest="output",
         type=Path,
         required=True,
         metavar="DIR",

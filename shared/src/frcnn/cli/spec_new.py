@@ -31,11 +31,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="data set: KITTI folder, COCO file or folder, or records; path or s3:// URI",
     )
-    add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the new specs")
+    add(
+        "-o",
+        "--output_dir",
+        "--output",
+        dest="output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the new specs",
+    )
     add("--goal", choices=GOALS, default="accuracy", help="what matters most (default: accuracy)")
     add("--arch", metavar="NAME", help="backbone (default: by goal, or by the name of the weights)")
     add("--pretrained", type=Path, metavar="FILE", help="pretrained weights to start from")
-    add("--epochs", type=int, metavar="N", help="epochs (default: by the number of images)")
+    add(
+        "--epochs",
+        "--num_epochs",
+        dest="epochs",
+        type=int,
+        metavar="N",
+        help="epochs (default: by the number of images)",
+    )
     add("--images", metavar="DIR", help="folder of the images, if it is not found")
     add("--force", action="store_true", help="replace specs that exist")
 

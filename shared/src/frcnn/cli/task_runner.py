@@ -215,10 +215,13 @@ def _run_and_record(module: ModuleType, args: argparse.Namespace) -> None:
     if folder is None or rank_info().rank:
         module.run(args)
         return
+    from frcnn.api.locations import local_output
+
+    folder = local_output(folder, "results_dir")  # before the status is written there
     name = module.__name__.rpartition(".")[2]
-    held = only_writer_in(Path(folder), name) if _has_one_writer(module) else contextlib.nullcontext()
+    held = only_writer_in(folder, name) if _has_one_writer(module) else contextlib.nullcontext()
     with held:
-        _record(module, args, StatusWriter(Path(folder)), name)
+        _record(module, args, StatusWriter(folder), name)
 
 
 def _has_one_writer(module: ModuleType) -> bool:

@@ -59,7 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rule that ends bad trials early by their mAP after each epoch (default: asha)",
     )
     add("--seed", type=int, metavar="N", help="seed of the search (default: the spec's random_seed)")
-    add("--epochs", type=int, metavar="N", help="epochs of a trial (default: training_config.num_epochs)")
+    add(
+        "--epochs",
+        "--num_epochs",
+        dest="epochs",
+        type=int,
+        metavar="N",
+        help="epochs of a trial (default: training_config.num_epochs)",
+    )
     add("--strict", action="store_true", help="fail on images that cannot be read")
     for name, point in _elsewhere().items():
         point.load().add_flags(parser, f"--{name}")
@@ -75,15 +82,25 @@ def run(args: argparse.Namespace) -> Mapping[str, object] | None:
         Metrics for the status file.
 
     Raises:
-        UsageError: Neither a results folder nor another place is given.
+        UsageError: Neither a results folder nor another place is given, or a flag belongs to another place.
     """
     for name, point in _elsewhere().items():
         if getattr(args, name, False):
             point.load().run(args)
             return None
+        _refuse_flags_of(point.load(), name, args)
     if args.results_dir is None:
         raise UsageError("-r DIR is missing: expected a folder for study, trials and results")
     return _search(args)
+
+
+def _refuse_flags_of(place: Any, name: str, args: argparse.Namespace) -> None:
+    """Refuses the flags of a place that was not chosen, instead of searching here without them."""
+    parser = argparse.ArgumentParser(add_help=False)
+    place.add_flags(parser, f"--{name}")
+    for field, default in vars(parser.parse_args([])).items():
+        if getattr(args, field) != default:
+            raise UsageError(f"--{field} needs --{name}")
 
 
 def _search(args: argparse.Namespace) -> Mapping[str, object]:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from frcnn.console.foreign_text import utf8
 from frcnn.console.progress import Progress
 from frcnn.data.conversion.faults import IssueKind, Reading
 from frcnn.data.conversion.plan import stored_class_name
 from frcnn.data.image_set import stem_of
-from frcnn.data.records.annotations import DONT_CARE, Label
+from frcnn.data.records.annotations import DONT_CARE
 from frcnn.errors import DataError, UsageError
 from frcnn.files import atomic_path
 from frcnn.label_formats.losses import NOT_READ, losses_of
@@ -232,15 +233,9 @@ def _item(source: Source, job: Any, reading: Reading, spelling: dict[str, str], 
     if isinstance(source.reader, RecordReader):
         content, path = source.reader.content(job), None  # type: ignore[assignment]
         name = name if record.file else f"{stem_of(Path(record.frame_id).name)}.jpg"
-    name = _unique(name, Path(record.file or record.frame_id), taken)
+    name = _unique(utf8(name), Path(utf8(record.file or record.frame_id)), taken)
     channels = reading.image.channels if reading.image is not None else 0
     return Item(name, dataclasses.replace(record, labels=labels), channels, path, content)
-
-
-def _spelled(label: Label, spelling: dict[str, str]) -> Label:
-    """Returns a label with its class name as the source spells it; readers change case and spaces."""
-    name = spelling.get(stored_class_name(label.class_name), label.class_name)
-    return dataclasses.replace(label, class_name=name)
 
 
 def _unique(name: str, file: Path, taken: set[str]) -> str:

@@ -1,9 +1,11 @@
 """Reads and writes labels in the format of Pascal VOC: one XML file per image."""
 
 import dataclasses
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+from frcnn.console.foreign_text import printable
 from frcnn.data.conversion.box_checks import box_fault
 from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
 from frcnn.data.conversion.stored_image import read_image, remarks_on
@@ -16,6 +18,7 @@ from frcnn.regular_file import read_regular
 IMAGE_DIRS = ("JPEGImages", "images", "")
 LABEL_DIRS = ("Annotations", "annotations", "labels", "")
 _MOST_BYTES = 16 << 20
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +52,7 @@ class VocReader:
         except FileNotFoundError:
             reason = f"{labels} does not exist"
             return Reading(None, (DataIssue(IssueKind.NO_LABELS, str(self.path(file_name)), reason),))
-        except (OSError, ET.ParseError, ValueError) as error:
+        except (OSError, ET.ParseError, ValueError, LookupError) as error:
             reason = f"not an annotation of Pascal VOC: {error}"
             return Reading(None, (DataIssue(IssueKind.UNREADABLE_LABELS, str(labels), reason),))
         found, faults = [], IssueCollector(str(labels))
@@ -113,8 +116,17 @@ def voc_text(record: ImageRecord, file_name: str, channels: int) -> str:
     return ET.tostring(root, encoding="unicode") + "\n"
 
 
+def xml_text(text: str) -> str:
+    r"""Escapes the control characters that XML forbids; they become `\x1b`.
+
+    Args:
+        text: Text, such as a class name.
+    """
+    return _NOT_XML.sub(lambda found: printable(found[0]), text)
+
+
 def _add(parent: ET.Element, name: str, text: str) -> None:
-    ET.SubElement(parent, name).text = text
+    ET.SubElement(parent, name).text = xml_text(text)
 
 
 def _parse(content: bytes) -> ET.Element:

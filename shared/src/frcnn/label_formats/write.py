@@ -14,8 +14,8 @@ from frcnn.data.image_set import stem_of
 from frcnn.data.records.annotations import ImageRecord, Label
 from frcnn.errors import DataError
 from frcnn.label_formats.numbers import coordinate
-from frcnn.label_formats.voc import voc_text
-from frcnn.label_formats.yolo import NAMES, yolo_lines
+from frcnn.label_formats.voc import voc_text, xml_text
+from frcnn.label_formats.yolo import NAMES, names_text, yolo_lines
 
 ANNOTATIONS = "annotations.json"
 
@@ -129,7 +129,9 @@ class _VocWriter:
 
     def add(self, item: Item) -> Counter[str]:
         _write(self._folder / f"{stem_of(item.name)}.xml", voc_text(item.record, item.name, item.channels))
-        return Counter()
+        names = [label.class_name for label in item.record.labels]
+        escaped = sum(xml_text(name) != name for name in names)
+        return +Counter({"objects: control characters in the class name, which XML cannot hold": escaped})
 
 
 class _YoloWriter:
@@ -137,8 +139,7 @@ class _YoloWriter:
         self._folder = folder / "labels"
         self._folder.mkdir()
         self._numbers = {name: number for number, name in enumerate(classes)}
-        names = "".join(f"  {number}: {json.dumps(name)}\n" for name, number in self._numbers.items())
-        _write(folder / NAMES, f"path: .\ntrain: images\nval: images\nnames:\n{names}")
+        _write(folder / NAMES, names_text(classes))
 
     def add(self, item: Item) -> Counter[str]:
         lines, clipped = yolo_lines(item.record, self._numbers)

@@ -1,8 +1,11 @@
 """Reads and writes labels in the format of YOLO: class number, center and sides as shares of the image."""
 
 import dataclasses
+import math
+from collections.abc import Iterable
 from pathlib import Path
 
+from frcnn.console.foreign_text import printable, utf8
 from frcnn.data.conversion.box_checks import box_fault
 from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
 from frcnn.data.conversion.stored_image import read_image, remarks_on
@@ -115,6 +118,19 @@ def find_yolo(folder: Path, classes: Path | None) -> tuple[YoloReader, tuple[str
     return YoloReader(image_dir, label_dir, _read_names(path)), tuple(image_names(image_dir))
 
 
+def names_text(classes: Iterable[str]) -> str:
+    """Returns the content of data.yaml.
+
+    Args:
+        classes: Class names, by number.
+    """
+    import yaml
+
+    lines = (yaml.safe_dump(name, default_style='"', allow_unicode=True, width=math.inf) for name in classes)
+    names = "".join(f"  {number}: {line}" for number, line in enumerate(lines))
+    return f"path: .\ntrain: images\nval: images\nnames:\n{names}"
+
+
 def yolo_lines(record: ImageRecord, numbers: dict[str, int]) -> tuple[str, int]:
     """Returns the label lines of an image, and the number of boxes that were clipped to it.
 
@@ -148,10 +164,12 @@ def _read_names(path: Path) -> tuple[str, ...]:
         text = read_regular(path, _MOST_NAME_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as class names ({error})") from error
-    names = _yaml_names(path, text) if path.suffix in (".yaml", ".yml") else text.splitlines()
-    found = tuple(name.strip() for name in names if name.strip())
+    names = _yaml_names(path, text) if path.suffix in (".yaml", ".yml") else text.rstrip().splitlines()
+    found = tuple(utf8(name.strip()) for name in names)
     if not found:
         raise DataError(f"{path}: no class names; expected one per line, or names in a YAML file")
+    if "" in found:  # leaving it out would give the classes after it the number of another class
+        raise DataError(f"{path}: class {found.index('')} has no name; expected a name for each number")
     return found
 
 
@@ -159,11 +177,16 @@ def _yaml_names(path: Path, text: str) -> list[str]:
     import yaml
 
     try:
-        names = (yaml.safe_load(text) or {}).get("names")
-    except (yaml.YAMLError, AttributeError, RecursionError) as error:
+        # Only texts, lists and mappings: a class called `no` or `1.0` keeps its name.
+        content = yaml.load(text, yaml.BaseLoader)
+    except (yaml.YAMLError, RecursionError) as error:
         raise DataError(f"{path}: not a data file of YOLO ({error})") from error
+    names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, dict):
-        if sorted(names) != list(range(len(names))):
-            raise DataError(f"{path}: names has the numbers {sorted(names)[:5]}; expected 0, 1, 2, ...")
-        return [str(names[number]) for number in range(len(names))]
-    return [str(name) for name in names] if isinstance(names, list) else []
+        if set(names) != {str(number) for number in range(len(names))}:
+            numbers = printable(", ".join(map(str, names)))
+            raise DataError(f"{path}: names has the numbers {numbers}; expected 0, 1, 2, ...")
+        names = [names[str(number)] for number in range(len(names))]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DataError(f"{path}: no list of class names; expected names: [car, van] or names: {{0: car}}")
+    return names

@@ -218,7 +218,8 @@ def arch_in_name(name: str) -> str | None:
 def input_size(height: int, width: int, small_side: float, limits: GoalLimits) -> tuple[int, int]:
     """Returns the size of the network input: images are reduced as far as small objects allow.
 
-    It keeps the aspect ratio of the images, in multiples of the stride, and never enlarges them.
+    It keeps the aspect ratio of the images, in multiples of the stride. Images are enlarged only if
+    a side would be shorter than `MIN_SIDE`.
 
     Args:
         height: Height of the images, px.
@@ -233,6 +234,9 @@ def input_size(height: int, width: int, small_side: float, limits: GoalLimits) -
     factor = limits.small_side / max(small_side, 1.0)
     factor = max(factor, (limits.least_pixels / pixels) ** 0.5)
     factor = min(factor, (limits.most_pixels / pixels) ** 0.5, 1.0)
+    enlarged = MIN_SIDE / min(height, width)
+    if pixels * enlarged**2 <= limits.least_pixels:
+        factor = max(factor, enlarged)
     rows, columns = (max(MIN_SIDE, round(side * factor / STRIDE) * STRIDE) for side in (height, width))
     return rows, columns
 

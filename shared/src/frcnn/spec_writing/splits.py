@@ -132,7 +132,7 @@ def _by_role(names: Sequence[str], sizes: Sequence[int]) -> dict[str, int]:
 def _kitti_text(root: Path, lines: Sequence[str]) -> str:
     image_dir, label_dir, extension = layout(root)
     fields = [
-        f"root_directory_path: {quoted(root)}",
+        f"root_directory_path: {quoted(root.absolute())}",
         f"image_dir_name: {quoted(image_dir)}",
         f"label_dir_name: {quoted(label_dir)}",
         f"image_extension: {quoted(extension)}",
@@ -225,7 +225,7 @@ def _folders(sources: Sequence[Source], folds: Sequence[str], out: Path) -> Spli
     validation: tuple[str, ...] = ("validation_fold: 0",)
     why = f"a fifth of the images of {train.root}, drawn at random"
     if "val" in parts:
-        root = sources[parts["val"]].root
+        root = sources[parts["val"]].root.absolute()
         pattern = quoted(f"{_escaped(out / 'records')}/val-*")
         validation = (
             f"validation_data_source {{ tfrecords_path: {pattern} image_directory_path: {quoted(root)} }}",

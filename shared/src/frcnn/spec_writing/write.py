@@ -2,10 +2,10 @@
 
 import dataclasses
 import glob
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from frcnn.errors import UsageError
+from frcnn.errors import DataError, SpecError, UsageError
 from frcnn.files import atomic_path, write_text
 from frcnn.memory import gpu_memory, main_memory
 from frcnn.spec.load import parse_dataset_export, parse_experiment
@@ -71,8 +71,8 @@ def write_specs(
     out = out.absolute()
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file; expected a folder for the specs")
-    if not force and (out / EXPERIMENT).exists():
-        raise UsageError(f"{out / EXPERIMENT} exists; choose another folder, or use --force to replace it")
+    if not force:
+        _check_new(out, [EXPERIMENT])
     if pretrained is not None and not pretrained.is_file():
         raise UsageError(f"--pretrained {pretrained}: no such file; expected a file of weights")
     sources = open_sources([data], images)
@@ -93,8 +93,11 @@ def write_specs(
         choices = dataclasses.replace(choices, epochs=epochs)
     texts = {each.spec: each.text for each in split.conversions}
     experiment = experiment_text(choices, _places(data, split, out))
-    _check(texts, experiment)
-    _write(out, {**split.files, **texts, EXPERIMENT: experiment})
+    _check(data, texts, experiment)
+    files = {**split.files, **texts, EXPERIMENT: experiment}
+    if not force:
+        _check_new(out, files)
+    _write(out, files)
     conversions = tuple((out / each.spec, out / "records" / each.prefix) for each in split.conversions)
     return NewSpec(out / EXPERIMENT, conversions, tuple(_commands(out, conversions)), choices)
 
@@ -118,11 +121,23 @@ def _places(data: str, split: Split, out: Path) -> Places:
     )
 
 
-def _check(conversions: Mapping[str, str], experiment: str) -> None:
+def _check_new(out: Path, names: Iterable[str]) -> None:
+    for name in names:
+        if (out / name).exists():
+            raise UsageError(f"{out / name} exists; choose another folder, or use --force to replace it")
+
+
+def _check(data: str, conversions: Mapping[str, str], experiment: str) -> None:
     """Loads the texts, so that nothing is written that the other commands refuse."""
-    for name, text in conversions.items():
-        parse_dataset_export(text, name)
-    parse_experiment(experiment, EXPERIMENT)
+    try:
+        for name, text in conversions.items():
+            parse_dataset_export(text, name)
+        parse_experiment(experiment, EXPERIMENT)
+    except SpecError as error:
+        reasons = "\n  ".join(f"{each.path}: {each.message}" for each in error.problems)
+        raise DataError(
+            f"{data}: a spec cannot hold this data set; rename its classes or files\n  {reasons}"
+        ) from error
 
 
 def _write(out: Path, texts: Mapping[str, str]) -> None:

@@ -135,6 +135,8 @@ def _open(location: str, images: Path | None) -> tuple[Source, ...]:
         return (_coco([path], images, location),)
     if path.is_dir():
         return _folder(path, images, location)
+    if not path.is_file():  # a pipe would be waited for
+        raise UsageError(f"{location}: neither a folder nor a regular file; expected {LAYOUTS}")
     from frcnn.spec import load_dataset_export
 
     spec = load_dataset_export(path)

@@ -128,7 +128,8 @@ class Study:
             values: A value for each objective.
             model: Its best checkpoint.
         """
-        trial.set_user_attr(MODEL, str(model.relative_to(self._settings.folder)))
+        inside = model.absolute().relative_to(self._settings.folder.absolute())
+        trial.set_user_attr(MODEL, str(inside))
         self._study.tell(trial, values)
 
     def prune(self, trial: optuna.Trial) -> None:

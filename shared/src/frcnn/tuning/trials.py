@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 FOLDER, SPEC, LOG = "trials", "spec.txt", "log.txt"
 # Errors that every other trial would have too.
 _OF_ALL_TRIALS = (DataError, StoreError, MissingPackageError, PlaceBusyError)
+# Ctrl-C signals all processes: a training may end before the search hears of it by this time, s.
+_MOMENT = 1.0
 
 
 class Stopped(Exception):  # noqa: N818 (not an error: the search ends)
@@ -155,6 +157,8 @@ class TrialRunner:
         except _OF_ALL_TRIALS:
             raise
         except FrcnnError as error:
+            if self.stop.wait(_MOMENT):
+                return
             log.warning("Trial %d failed: %s", trial.number, error)
             self._study.fail(trial, str(error))
         except Stopped:
