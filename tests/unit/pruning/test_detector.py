@@ -133,9 +133,10 @@ def test_it_retrains(small, spec_of, tmp_path):
     path = tmp_path / "pruned.keras"
     save_model(result.model, path, TrainingRecord("resnet:10", ("car", "person")))
     spec = spec_of(more=RETRAIN.format(path=path))
-    start = choose_start(training_run(spec).start)
+    run = training_run(spec)
+    start = choose_start(run.start)
     model, record = load_model(start.path)
-    start.check(model, record, spec)
+    start.check(model, record, run)
     model.training_settings = training_settings(spec)
     model.compile(optimizer=keras.optimizers.SGD(0.01))
     model.optimizer.build(model.trainable_variables)
