@@ -74,7 +74,7 @@ def memory_need(model: FasterRCNN, rois: int) -> MemoryNeed | None:
         return None
     trained = sum(math.prod(each.shape) for each in model.trainable_variables)
     # Keras makes the optimizer's state in the first step: one or two values per weight.
-    slots = {"adam": 2}.get(model.optimizer.name.lower(), 1)
+    slots = 2 if isinstance(model.optimizer, keras.optimizers.Adam) else 1
     return MemoryNeed(fixed=4 * trained * (1 + slots), per_image=features + rois * head)
 
 
