@@ -8,7 +8,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # GPU=1 installs TensorFlow for NVIDIA GPUs; `make setup` remembers it.
 GPU    ?= $(if $(wildcard $(VENV)/.gpu),1)
-PIP_LOCKED = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+PIP_LOCKED = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 STAMP  := $(VENV)/.setup-done$(if $(GPU),-gpu)
 DEMO_STAMP := $(VENV)/.setup-demo-done$(if $(GPU),-gpu)
 # Where `make demo` writes, and a folder with images/ and labels/ to use in place of the synthetic set.
@@ -25,8 +25,8 @@ help: ## print this list
 setup: $(STAMP) ## make .venv and fill it with the packages of locks/; GPU=1 for NVIDIA GPUs
 $(STAMP): $(wildcard locks/*.txt) shared/pyproject.toml pipelines/pyproject.toml
 	$(call venv_with,$(if $(GPU),gpu,cpu))
-	@# What it requires would bring TensorRT itself, which only GPUs run.
-	$(PIP_LOCKED) --no-deps --requirement locks/tensorrt-stubs.txt
+	@# What the stubs require would bring TensorRT itself, which only GPUs run; no lock installs what it does not name.
+	$(PIP_LOCKED) --requirement locks/tensorrt-stubs.txt
 	@touch $(DEMO_STAMP) $@
 
 # Everything that `make demo` uses, about half of what `make setup` installs.
