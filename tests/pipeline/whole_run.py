@@ -19,6 +19,7 @@ sys.exit(code)
 # Beside the records, which are as many as shards.
 ARTIFACTS = {
     "convert/metrics",
+    "convert/page",
     "train/metrics",
     "train/model/model.keras",
     "train/model/status.json",
