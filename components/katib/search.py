@@ -45,5 +45,5 @@ class KatibSearch:
 
     @property
     def distributed(self) -> bool:
-        """Whether each trial trains on several pods."""
+        """Returns whether each trial trains on several pods."""
         return self.job.workers > 1

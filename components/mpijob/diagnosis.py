@@ -48,7 +48,7 @@ class JobProblem:
 
     @property
     def no_room(self) -> bool:
-        """Whether a job with fewer workers might run."""
+        """Returns whether a job with fewer workers might run."""
         return self.kind in (Kind.SCHEDULING, Kind.QUOTA, Kind.NO_NODES)
 
     def __str__(self) -> str:

@@ -255,7 +255,7 @@ class _JobMonitor:
             current: Current MPIJob.
 
         Returns:
-            `True` if it has succeeded, `False` if it needs more time.
+            `True` if the job has succeeded, `False` if it needs more time.
 
         Raises:
             RunError: As `run_job`.

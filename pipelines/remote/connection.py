@@ -230,7 +230,7 @@ class ServerError(RunError):
 
     @property
     def may_pass(self) -> bool:
-        """Whether a retry may succeed."""
+        """Returns whether a retry may succeed."""
         return self.status is None or self.status == 429 or self.status >= 500
 
 

@@ -107,9 +107,9 @@ def model_path(given: Path | None, named: str, section: str, source: str) -> Pat
     """Returns the path of the model to load; `-m` takes precedence.
 
     Args:
-        given: Value of `-m`; `None` if it is not given.
-        named: Model that the spec names; empty for none.
-        section: Section of the spec that names it.
+        given: Path given by `-m`; `None` without that flag.
+        named: Path of the model that the spec names; empty for none.
+        section: Section of the spec that names the model.
         source: Name of the spec in messages.
 
     Returns:

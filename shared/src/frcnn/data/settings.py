@@ -61,7 +61,7 @@ class SpatialSettings:
 
     @property
     def only_flips(self) -> bool:
-        """Whether flips are the only change, so that no interpolation is needed."""
+        """Returns whether flips are the only change, so that no interpolation is needed."""
         moves = self.translate_x or self.translate_y or self.rotate_max
         return not moves and self.zoom_min == self.zoom_max == 1.0
 
@@ -86,7 +86,7 @@ class ColorSettings:
 
     @property
     def active(self) -> bool:
-        """Whether any color change is enabled."""
+        """Returns whether any color change is enabled."""
         return any((self.shift_stddev, self.hue_max, self.saturation_max, self.contrast_max))
 
 
@@ -134,5 +134,5 @@ class DataSettings:
 
     @property
     def has_validation(self) -> bool:
-        """Whether there is a validation set."""
+        """Returns whether there is a validation set."""
         return self.validation_source is not None or self.validation_fold is not None

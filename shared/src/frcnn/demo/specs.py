@@ -116,7 +116,7 @@ class Paths:
 
     @property
     def model(self) -> Path:
-        """The pruned and retrained model, unless it is sealed."""
+        """Returns the path of the pruned and retrained model, unless it is sealed."""
         return self.latest / "retrain" / "model" / "model.keras"
 
     @property

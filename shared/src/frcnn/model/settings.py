@@ -54,7 +54,7 @@ class Geometry(_Jsonable):
 
     @property
     def dynamic(self) -> bool:
-        """Whether each image has its own size."""
+        """Returns whether each image has its own size."""
         return self.height is None
 
     @property

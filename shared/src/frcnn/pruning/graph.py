@@ -37,7 +37,7 @@ class LayerChannels:
 
     @property
     def has_filters(self) -> bool:
-        """Whether pruning can remove filters of this layer."""
+        """Returns whether pruning can remove filters of this layer."""
         return self.rule is not None and self.rule.has_filters
 
 

@@ -48,7 +48,7 @@ class PruneSettings:
 
     @property
     def has_target(self) -> bool:
-        """Whether the threshold has to be searched."""
+        """Returns whether the threshold has to be searched."""
         return self.target_params is not None or self.target_flops is not None
 
     def _choices(self) -> Iterator[str]:

@@ -181,7 +181,7 @@ class _Job:
 
     @property
     def unvalidated(self) -> bool:
-        """Whether the checkpoint to resume from still needs its validation."""
+        """Returns whether the checkpoint to resume from still needs its validation."""
         return lacks_validation(self.run, self.record)
 
     def complete(self, here: RankInfo) -> None:

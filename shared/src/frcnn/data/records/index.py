@@ -58,7 +58,7 @@ class RecordIndex:
 
     @property
     def remote(self) -> tuple[bool, ...]:
-        """Whether each file is on S3."""
+        """Returns whether each file is on S3."""
         return tuple(isinstance(each, RemoteFile) for each in self.files)
 
     def __len__(self) -> int:

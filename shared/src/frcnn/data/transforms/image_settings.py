@@ -39,7 +39,7 @@ class ImageSettings:
 
     @property
     def dynamic(self) -> bool:
-        """Whether images keep their aspect ratio and have different sizes (dynamic shape)."""
+        """Returns whether images keep their aspect ratio and have different sizes (dynamic shape)."""
         return self.min_side > 0
 
     def target_size(self, height: int, width: int) -> tuple[int, int]:

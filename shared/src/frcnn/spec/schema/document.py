@@ -69,7 +69,7 @@ class FieldDoc:
 
     @property
     def required(self) -> bool:
-        """Whether the field must be set."""
+        """Returns whether the field must be set."""
         return self.default == "required"
 
 
