@@ -38,3 +38,36 @@ def test_an_interrupted_command_ends_without_a_stack_trace(tmp_path, delay):
     _, errors = run.communicate(timeout=60)
     assert "Traceback" not in errors
     assert run.returncode == 130
+
+
+# Ctrl-C arrives while a finalizer runs, where Python discards exceptions.
+LOST = """
+import os, signal, sys
+from frcnn.cli.main import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+class Finalized:
+    def __del__(self):
+        os.kill(os.getpid(), signal.{name})
+
+from frcnn.cli import spec
+
+def check(args):
+    Finalized()
+    print("the interrupt was discarded", flush=True)
+    while True:
+        pass
+
+spec.run = check
+sys.exit(main(["spec", "check", "spec.txt"]))
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_that_python_discards_ends_the_command_all_the_same(name, code):
+    command = [sys.executable, "-c", LOST.replace("{name}", name)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert run.stdout == "the interrupt was discarded\n"
+    assert "Traceback" not in run.stderr and "ignored" not in run.stderr
+    assert run.returncode == code
