@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.support.unmeasured import unmeasured
+
 ASK = """
 from frcnn.console.keras_settings import settle_keras
 settle_keras()
@@ -47,10 +49,8 @@ def shell(line, tmp_path, before=""):
     """Runs `frcnn spec ...` with redirections after `before`; returns exit code and standard error."""
     (tmp_path / "spec.txt").write_text("x: 1\n")
     command = ["sh", "-c", f"{before}{sys.executable} -m frcnn {line}"]
-    # A limit that holds for the command would hold for the file of its coverage, too.
-    unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(
-        command, cwd=tmp_path, env=unmeasured, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=tmp_path, env=unmeasured(), capture_output=True, text=True, check=False, timeout=120
     )
     return done.returncode, done.stderr
 
