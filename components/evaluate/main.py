@@ -22,7 +22,11 @@ METRICS, PAGE = "metrics.json", "report.html"
 def parser() -> argparse.ArgumentParser:
     """Creates the parser of the command line. `component.py` passes exactly these flags."""
     flags = argparse.ArgumentParser(prog="evaluate", description=__doc__)
-    flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or file")
+    flags.add_argument(
+        "--spec",
+        default="",
+        help="experiment spec, protobuf text or file; empty: that which the conversion suggested",
+    )
     flags.add_argument(
         "--records", type=Path, help="folder of records with embedded images, instead of --records-uri"
     )
@@ -88,11 +92,13 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.steps.places import records_place
     from frcnn.steps.quality_gate import Gate
     from frcnn.steps.run import model_file, write_parameter
-    from frcnn.steps.specs import experiment_given, with_records
+    from frcnn.steps.specs import with_records
+    from frcnn.steps.suggested_spec import experiment_or_suggested
 
     gate = Gate(args.minimum_map, args.baseline_map, args.tolerance)
     former = read_metrics(args.former / METRICS) if args.former else None
-    spec = with_records(experiment_given(args.spec), records_place(args.records, args.records_uri))
+    spec = experiment_or_suggested(args.spec, args.records, args.records_uri)
+    spec = with_records(spec, records_place(args.records, args.records_uri))
     run = evaluation_run(spec)
     dataset = validation_dataset(run.data, batch_size=run.batch_size)
     detector = load_detector(model_file(args.model), run.expected, resolve_key(None, spec.enc_key))

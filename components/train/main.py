@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 def parser() -> argparse.ArgumentParser:
     """Creates the parser of the command line. `component.py` passes exactly these flags."""
     flags = argparse.ArgumentParser(prog="train", description=__doc__)
-    flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or file")
+    flags.add_argument(
+        "--spec",
+        default="",
+        help="experiment spec, protobuf text or file; empty: that which the conversion suggested",
+    )
     flags.add_argument(
         "--records", type=Path, help="folder of records with embedded images, instead of --records-uri"
     )
@@ -89,7 +93,8 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.settings.training import training_run
     from frcnn.steps.places import folder_or_s3, records_place
     from frcnn.steps.run import keep_model, model_file
-    from frcnn.steps.specs import experiment_given, with_records, with_training
+    from frcnn.steps.specs import with_records, with_training
+    from frcnn.steps.suggested_spec import experiment_or_suggested
     from frcnn.training.gpus import require_tensorflow_gpus
     from frcnn.training.s3_backup import train_with_s3_backup
 
@@ -100,7 +105,8 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     alone = args.num_workers == 1
     start = model_file(args.start_from) if args.start_from else None
     records = records_place(args.records, args.records_uri) if alone else args.records_uri
-    spec = with_records(experiment_given(args.spec), records)
+    spec = experiment_or_suggested(args.spec, args.records, args.records_uri)
+    spec = with_records(spec, records)
     spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
     spec = chosen_spec(args, spec)
     folder, uri = _places(args, spec.text, records)

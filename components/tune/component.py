@@ -7,11 +7,11 @@ from components.images import image
 
 @dsl.container_component
 def tune(
-    spec: str,
     records_uri: str,
     checkpoints: str,
     metrics: dsl.Output[dsl.Metrics],
     best_spec: dsl.OutputPath(str),  # type: ignore[valid-type]  # form required by kfp
+    spec: str = "",
     space: str = "",
     trials: int = 20,
     parallel: int = 2,
@@ -24,7 +24,8 @@ def tune(
     """Searches the fields of a spec: each trial is a training on the cluster, which Katib starts.
 
     Args:
-        spec: Experiment spec: the name or S3 URI of a file, or its text.
+        spec: Experiment spec: the name or S3 URI of a file, or its text. Empty: the one that `convert`
+            suggests for its data set, stored beside the records.
         records_uri: URI of the records: the output `records_uri` of `convert`.
         checkpoints: S3 URI below which each trial keeps its checkpoints.
         space: Search space, protobuf text. Empty: learning rate and schedule, anchor scales, RoIs and

@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     """Creates the parser of the command line. `component.py` passes exactly these flags."""
     flags = argparse.ArgumentParser(prog="tune", description=__doc__)
     add = flags.add_argument
-    add("--spec", required=True, help="experiment spec, protobuf text or file")
+    add("--spec", default="", help="experiment spec, protobuf text or file; empty: the suggested one")
     add("--records-uri", required=True, help="s3:// URI of the records")
     add("--checkpoints", required=True, help="s3:// URI for the checkpoints of the trials")
     add("--space", default="", help="search space, protobuf text; empty: the default space (default: empty)")
@@ -78,11 +78,11 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from components.katib.parameters import choices_of
     from components.mpijob.api import EXPERIMENTS, Cluster, connect
     from frcnn.steps.run import write_parameter
-    from frcnn.steps.specs import experiment_given
+    from frcnn.steps.suggested_spec import experiment_or_suggested
     from frcnn.tuning.trial_spec import best_spec
 
     logging.getLogger("components").setLevel(logging.INFO)
-    spec = experiment_given(args.spec)
+    spec = experiment_or_suggested(args.spec, None, args.records_uri)
     if args.trials == 0:
         log.info("No search: --trials is 0")
         write_parameter(args.best_spec, spec.text)
