@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from frcnn.api.backend import use_tensorflow
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, local_output, name_of
+from frcnn.api.specs import with_epochs
 from frcnn.errors import DataError, RunError, UsageError
 from frcnn.progress import Progress, reported_to
 from frcnn.spec.python_api import given
@@ -109,7 +110,7 @@ def tune(
         RunError: All trials failed, or none was trained to its end before the time was up.
     """
     folder = local_output(results_dir, "results_dir")
-    known = _with_epochs(given(Experiment, spec), num_epochs)
+    known = with_epochs(given(Experiment, spec), num_epochs)
     _check_numbers(trials, hours, jobs)
     _check_objectives(known, tuple(objectives), jobs)
     if pruner not in PRUNERS:
@@ -185,17 +186,6 @@ class _Writer:
             report=folder / REPORT,
             table=folder / TABLE,
         )
-
-
-def _with_epochs(spec: Experiment, num_epochs: int | None) -> Experiment:
-    if num_epochs is None:
-        return spec
-    if isinstance(num_epochs, bool) or not isinstance(num_epochs, int) or num_epochs < 1:
-        raise UsageError(f"num_epochs {num_epochs!r}: expected 1 or more", argument="num_epochs")
-    interval = min(spec.training_config.checkpoint_interval, num_epochs)
-    return spec.updated(
-        {"training_config.num_epochs": num_epochs, "training_config.checkpoint_interval": interval}
-    )
 
 
 def _check_numbers(trials: int, hours: float | None, jobs: int) -> None:
