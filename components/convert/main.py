@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.data.conversion.settings import ConversionSettings
+    from frcnn.spec import DatasetExportConfig
     from frcnn.steps.kfp_output import Metadata
 
 PREFIX = "set"
@@ -56,16 +56,18 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     Returns:
         Metadata by output artifact.
     """
-    from frcnn.data.conversion.convert import convert
+    from frcnn.api.converting import convert
+    from frcnn.api.surveying import report_on_conversion
     from frcnn.steps.places import folder_or_s3
     from frcnn.steps.run import write_parameter
     from frcnn.storage.local_copy import local_copy
 
     data = local_copy(folder_or_s3(args.data, "convert --data"), "convert --data")
-    settings = _settings(data, args.convert_spec)
-    report = convert(settings, args.records / PREFIX, embed_images=True)
+    spec = _spec(data, args.convert_spec)
+    report = convert(spec, args.records / PREFIX, embed_images=True, workers=None)
     if args.page:
-        _write_page(settings, args.data, data, args.page)
+        # Images are not compared, since that decodes every one of them.
+        report_on_conversion(spec, args.page, name=args.data, folder=data, compare=0, workers=None)
     write_parameter(args.records_uri, args.records_kept_at or args.records)
     counts = {
         "images": report.images,
@@ -76,26 +78,11 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     return {"records": {**counts, "data_version": args.data_version}, "metrics": counts}
 
 
-def _write_page(settings: "ConversionSettings", name: str, data: Path, page: Path) -> None:
-    """Writes the report of the converted folds. Pictures are not compared, since that decodes every image."""
-    from frcnn.data.conversion.convert import make_plan
-    from frcnn.spec_writing.choices import suggested_input
-    from frcnn.survey.collect import surveyed
-    from frcnn.survey.page import save_survey
-    from frcnn.survey.report import survey
-    from frcnn.survey.sources import plan_source
-
-    with surveyed([plan_source(make_plan(settings), name, data)], workers=None) as tables:
-        save_survey(page, survey(tables, suggested_input(tables), compared=0))
-
-
-def _settings(data: Path, given: str) -> "ConversionSettings":
+def _spec(data: Path, given: str) -> "DatasetExportConfig":
     from frcnn.data.conversion.kitti.layout import layout
-    from frcnn.settings.conversion import conversion_settings
     from frcnn.steps.specs import dataset_export_given, kitti_export, with_root
 
-    spec = with_root(dataset_export_given(given), data) if given else kitti_export(data, *layout(data))
-    return conversion_settings(spec)
+    return with_root(dataset_export_given(given), data) if given else kitti_export(data, *layout(data))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from frcnn.errors import UsageError
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
 from frcnn.spec.python_api import given
-from frcnn.spec.schema.experiment import Experiment
+from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
 
 if TYPE_CHECKING:
     from frcnn.survey.report import Survey
@@ -105,6 +105,42 @@ def data_report(
             found = survey(tables, _network(tables, known), known, compare)
         page = write_report(folder, found)[0] if folder is not None else None
     return _result(found, page)
+
+
+def report_on_conversion(
+    spec: DatasetExportConfig,
+    page: Path,
+    *,
+    name: str,
+    folder: Path,
+    compare: int = 20_000,
+    workers: int | None = 1,
+) -> None:
+    """Writes the page of a data report for the folds of a conversion.
+
+    Args:
+        spec: Checked spec of the conversion.
+        page: HTML file to write.
+        name: Name of the data set in the page.
+        folder: Folder of the data set.
+        compare: Maximum number of images to compare by their looks; 0 for none.
+        workers: Number of processes; `None` for one per core.
+
+    Raises:
+        DataError: There is no usable image.
+        RunError: A worker process died.
+    """
+    with needed_for("reporting on a data set"):
+        from frcnn.data.conversion.convert import make_plan
+        from frcnn.settings.conversion import conversion_settings
+        from frcnn.survey.collect import surveyed
+        from frcnn.survey.page import save_survey
+        from frcnn.survey.report import survey
+        from frcnn.survey.sources import plan_source
+
+        source = plan_source(make_plan(conversion_settings(spec)), name, folder)
+        with surveyed([source], workers=workers) as tables:
+            save_survey(page, survey(tables, _network(tables, None), compared=compare))
 
 
 def _check_output(folder: Path) -> None:
