@@ -13,7 +13,7 @@ from frcnn.errors import UsageError
 from frcnn.evaluation.report import ClassResult, Report
 from frcnn.evaluation.settings import iou_label
 from frcnn.files import is_same_file
-from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime
+from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime, open_for_batches
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
 from frcnn.settings.evaluation import EvaluationRun, evaluation_run
@@ -225,15 +225,10 @@ def measure(
     from frcnn.data.input.dataset import validation_dataset
     from frcnn.evaluation.evaluator import evaluate as compute_metrics
     from frcnn.evaluation.html_report import error_analysis_for
-    from frcnn.inference.load import kind_of, load_detector
 
-    options = RunOptions() if options is None else options
     # Open the data first: errors in it then appear before the slow loading of the model.
     dataset = validation_dataset(run.data, batch_size=run.batch_size, strict=strict)
-    kind = kind_of(model)
-    runtime = options.for_kind(kind, model)
-    choice = options.choice(runtime) if kind == "onnx" else None
-    detector = load_detector(model, run.expected, key, choice, as_is=options.as_is, device=options.device)
+    detector = open_for_batches(model, run.expected, key, options or RunOptions())
     analysis = error_analysis_for(run.evaluation, run.data.image) if analyze else None
     return Measured(compute_metrics(detector, dataset, run.evaluation, inspection=analysis), analysis)
 
