@@ -55,9 +55,9 @@ def faster_rcnn_tune(
         space: Fields to search, protobuf text. Empty: learning rate and schedule, anchor scales, RoIs and
             augmentation.
         trials: Number of trials. 0: no search.
-        parallel_trials: Number of trials at a time.
+        parallel_trials: Maximum number of concurrent trials.
         trial_epochs: Number of epochs of a trial. 0: num_epochs of the spec.
-        early_stopping: Whether trials below the median of the others end early.
+        early_stopping: Whether trials below the median of the others are stopped early.
         convert_spec: Conversion and split of the data set: text or file, as for `spec`. Empty: KITTI layout
             with images/ and labels/; a fifth of the images is held out for evaluation.
         data_version: Any text. Change it if the data set has changed but not its name, because a step with

@@ -7,7 +7,7 @@ Example::
         print(found.label, found.score, found.xyxy)
 
 Importing the package imports nothing heavy: each name is fetched when it is first used. docs/python.md shows
-them at work; `frcnn.errors` has what they raise, `frcnn.spec` the classes that a spec is made of.
+them at work; `frcnn.errors` has the exceptions, `frcnn.spec` the classes of a spec.
 """
 
 import importlib

@@ -69,8 +69,8 @@ def data_report(
         output_dir: Folder for report.html and report.json; `None` to write nothing.
         spec: `Spec` or the name of its file: its network input, anchors and classes are judged. By default,
             the input is that of `frcnn.new_spec`.
-        images: Image folder of a COCO file or of records; by default it is looked for.
-        compare: Maximum number of images to compare by their looks; 0 for none.
+        images: Image folder of a COCO file or of records; by default it is searched for.
+        compare: Maximum number of images to compare for similarity; 0 for none.
         workers: Number of processes; `None` for one per core. A script that uses several needs `if __name__
             == "__main__":`.
         on_progress: Called with the progress at most four times per second, in this thread.
@@ -123,7 +123,7 @@ def report_on_conversion(
         page: HTML file to write.
         name: Name of the data set in the page.
         folder: Folder of the data set.
-        compare: Maximum number of images to compare by their looks; 0 for none.
+        compare: Maximum number of images to compare for similarity; 0 for none.
         workers: Number of processes; `None` for one per core.
 
     Raises:

@@ -87,8 +87,8 @@ def tune(
         trials: Number of trials, including those of earlier calls.
         hours: Time limit, h, including the time of earlier calls. Trials that run when the time is up stop
             after their epoch and stay unfinished.
-        jobs: Number of trials at a time.
-        objectives: `mAP`, or `mAP` and what a model costs: `flops` (operations per image) or `latency` (time
+        jobs: Maximum number of concurrent trials.
+        objectives: `mAP`, or `mAP` and a cost: `flops` (operations per image) or `latency` (time
             per image on this machine). Two objectives give a Pareto front, and no trial ends early.
         pruner: Rule that ends bad trials early by their mAP after each epoch: successive halving (`asha`),
             `hyperband`, or `none`.
@@ -149,7 +149,7 @@ class _Writer:
         self._written: int | None = None
 
     def write(self, study: "Study", trials: list[TuneTrial]) -> None:
-        """Writes table, report and the best trial; tells of trials that ended."""
+        """Writes table, report and the best trial; reports trials that ended."""
         from frcnn.tuning.report import write_report
 
         best = best_of(trials)
@@ -175,7 +175,7 @@ class _Writer:
         if best is None or best.model is None:
             raise RunError(
                 "No trial was trained to its end before the time was up. Run again with more hours; the "
-                f"search in {folder} goes on."
+                f"search in {folder} continues."
             )
         return TuneResult(
             best=best,
@@ -232,7 +232,7 @@ def _space(spec: Experiment, space: Location | None, archs: Sequence[str]) -> "S
         return default_space(spec, archs)
     if archs:
         raise UsageError(
-            "archs beside space: expected one of them. Name the backbones in the space: "
+            "found both archs and space; expected one of them. Name the backbones in the space: "
             'search { field: "model_config.arch" value: ... }',
             argument="archs",
         )

@@ -51,7 +51,7 @@ class VisualizerSettings:
 
 
 def visualizer_settings(config: VisualizerConfig, shown_score: float) -> VisualizerSettings:
-    """Resolves what a training shows of its progress.
+    """Resolves the example images and the Weights & Biases run of a training.
 
     Args:
         config: Section of a checked spec.
