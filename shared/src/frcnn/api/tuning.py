@@ -232,7 +232,7 @@ def _space(spec: Experiment, space: Location | None, archs: Sequence[str]) -> "S
         return default_space(spec, archs)
     if archs:
         raise UsageError(
-            "found both archs and space; expected one of them. Name the backbones in the space: "
+            "archs: found together with space; expected one of them. Name the backbones in the space: "
             'search { field: "model_config.arch" value: ... }',
             argument="archs",
         )
