@@ -55,9 +55,9 @@ def faster_rcnn_tune(
         space: Fields to search, protobuf text. Empty: learning rate and schedule, anchor scales, RoIs and
             augmentation.
         trials: Number of trials. 0: no search.
-        parallel_trials: Number of trials at a time.
+        parallel_trials: Maximum number of concurrent trials.
         trial_epochs: Number of epochs of a trial. 0: num_epochs of the spec.
-        early_stopping: Whether trials below the median of the others end early.
+        early_stopping: Whether trials below the median of the others are stopped early.
         convert_spec: Conversion and split of the data set: text or file, as for `spec`. Empty: a folder
             with images/ and labels/ (KITTI), a fifth of which is held out for evaluation, or COCO annotation
             files for training and validation.

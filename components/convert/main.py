@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.data.conversion.settings import ConversionSettings
+    from frcnn.spec import DatasetExportConfig
     from frcnn.steps.kfp_output import Metadata
 
 PREFIX = "set"
@@ -56,16 +56,16 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     Returns:
         Metadata by output artifact.
     """
-    from frcnn.data.conversion.convert import convert
+    from frcnn.api.converting import convert
     from frcnn.steps.places import folder_or_s3
     from frcnn.steps.run import write_parameter
     from frcnn.storage.local_copy import local_copy
 
     data = local_copy(folder_or_s3(args.data, "convert --data"), "convert --data")
-    settings = _settings(data, args.convert_spec)
-    report = convert(settings, args.records / PREFIX, embed_images=True)
+    spec = _spec(data, args.convert_spec)
+    report = convert(spec, args.records / PREFIX, embed_images=True, workers=None)
     kept_at = args.records_kept_at or str(args.records)
-    _survey(settings, args, data, kept_at)
+    _survey(spec, args, data, kept_at)
     write_parameter(args.records_uri, kept_at)
     counts = {
         "images": report.images,
@@ -76,32 +76,25 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     return {"records": {**counts, "data_version": args.data_version}, "metrics": counts}
 
 
-def _survey(settings: "ConversionSettings", args: argparse.Namespace, data: Path, kept_at: str) -> None:
+def _survey(spec: "DatasetExportConfig", args: argparse.Namespace, data: Path, kept_at: str) -> None:
     """Suggests an experiment spec, and writes the report of the converted folds.
 
-    Pictures are not compared, since that decodes every image.
+    Images are not compared, since that decodes every one of them.
     """
-    from frcnn.data.conversion.convert import make_plan
-    from frcnn.spec_writing.choices import suggested_input
+    from frcnn.api.surveying import save_page, surveyed_conversion
     from frcnn.steps.suggested_spec import write_suggestion
-    from frcnn.survey.collect import surveyed
-    from frcnn.survey.page import save_survey
-    from frcnn.survey.report import survey
-    from frcnn.survey.sources import plan_source
 
-    with surveyed([plan_source(make_plan(settings), args.data, data)], workers=None) as tables:
+    with surveyed_conversion(spec, name=args.data, folder=data, workers=None) as tables:
         write_suggestion(tables, args.records, args.data, kept_at)
         if args.page:
-            save_survey(args.page, survey(tables, suggested_input(tables), compared=0))
+            save_page(tables, args.page, compare=0)
 
 
-def _settings(data: Path, given: str) -> "ConversionSettings":
-    from frcnn.settings.conversion import conversion_settings
+def _spec(data: Path, given: str) -> "DatasetExportConfig":
     from frcnn.steps.default_conversion import default_conversion
     from frcnn.steps.specs import dataset_export_given, with_root
 
-    spec = with_root(dataset_export_given(given), data) if given else default_conversion(data)
-    return conversion_settings(spec)
+    return with_root(dataset_export_given(given), data) if given else default_conversion(data)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.api.exporting import Int8
+    from frcnn.api.int8 import Int8
     from frcnn.data.records.annotations import ImageRecord
     from frcnn.spec import Experiment
     from frcnn.steps.kfp_output import Metadata
@@ -99,7 +99,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
 
 def _calibration(args: argparse.Namespace, spec: "Experiment", folder: Path) -> "Int8":
     """Writes training images to `folder` and returns the calibration settings that use them."""
-    from frcnn.api.exporting import Int8
+    from frcnn.api.int8 import Int8
     from frcnn.errors import DataError
     from frcnn.steps.places import records_place
     from frcnn.steps.specs import with_records

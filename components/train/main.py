@@ -88,15 +88,14 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         UsageError: A flag is invalid.
     """
     from components.train.trial import chosen_spec, metric_lines, print_earlier
+    from frcnn.api.training import TrainingRequest, run_training
     from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
-    from frcnn.settings.training import training_run
     from frcnn.steps.places import folder_or_s3, records_place
     from frcnn.steps.run import keep_model, model_file
     from frcnn.steps.specs import with_records, with_training
     from frcnn.steps.suggested_spec import experiment_or_suggested
     from frcnn.training.gpus import require_tensorflow_gpus
-    from frcnn.training.s3_backup import train_with_s3_backup
 
     _check_pods(args)
     args.checkpoints = folder_or_s3(args.checkpoints, "--checkpoints")
@@ -119,7 +118,8 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     else:
         require_tensorflow_gpus(args.gpus)
         lines, amp = metric_lines(args), args.precision == "mixed"
-        result = train_with_s3_backup(training_run(spec), folder, uri, key=key, amp=amp, callbacks=lines)
+        request = TrainingRequest(spec, folder, key, resume=True, use_amp=amp, backup_uri=uri)
+        result = run_training(request, lines)
         print_earlier(lines, result.checkpoint, key)
     keep_model(result.best or result.checkpoint, args.model)
     shutil.copyfile(folder / "status.json", args.model / "status.json")

@@ -1,4 +1,4 @@
-"""A training as a trial of a tuner such as Katib: values that were chosen for it, and its mAP as lines."""
+"""Training as a trial of a tuner such as Katib: reads the chosen values and prints the mAP."""
 
 import argparse
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def add_trial_flags(flags: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FIELD=VALUE",
-        help="what was chosen for a field of the search space; repeatable",
+        help="chosen value of a field of the search space; can be repeated",
     )
     flags.add_argument(
         "--report-metric",
@@ -42,8 +42,8 @@ def chosen_spec(args: argparse.Namespace, spec: "Experiment") -> "Experiment":
         The spec with the chosen values; `spec` itself outside a search.
 
     Raises:
-        SpecError: The space is invalid, or the values do not go together.
-        UsageError: A choice does not lie in the space.
+        SpecError: The space is invalid, or the values contradict each other.
+        UsageError: A choice is not in the space.
     """
     if not args.space:
         return spec
@@ -53,7 +53,7 @@ def chosen_spec(args: argparse.Namespace, spec: "Experiment") -> "Experiment":
 
 
 def metric_lines(args: argparse.Namespace) -> "list[MetricLines]":
-    """Returns the callback that prints the metric, if a collector waits for it and this is rank 0.
+    """Returns the callback that prints the metric, if it is requested and this is rank 0.
 
     Args:
         args: Parsed flags.
@@ -68,7 +68,7 @@ def metric_lines(args: argparse.Namespace) -> "list[MetricLines]":
 
 
 def print_earlier(lines: "Sequence[MetricLines]", checkpoint: Path | None, key: str) -> None:
-    """Prints the epochs of earlier attempts, whose log is gone with their pod.
+    """Prints the epochs of earlier attempts, whose logs were lost with their pods.
 
     Args:
         lines: Callbacks of `metric_lines`.

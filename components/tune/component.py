@@ -31,15 +31,15 @@ def tune(
         space: Search space, protobuf text. Empty: learning rate and schedule, anchor scales, RoIs and
             augmentation.
         trials: Number of trials. 0: no search; the spec is passed on as it is.
-        parallel: Number of trials at a time.
+        parallel: Maximum number of concurrent trials.
         epochs: Number of epochs of a trial. 0: as in the spec.
-        early_stopping: Whether trials below the median of the others end early.
+        early_stopping: Whether trials below the median of the others are stopped early.
         precision: Precision of layer computations: fp32, or mixed for 16 bits.
         num_workers: Number of pods of a trial. Above 1, a trial is an MPIJob.
         gpus_per_worker: GPUs per pod of a trial.
 
     Returns:
-        metrics: mAP of the best trial, and how many trials ended how.
+        metrics: mAP of the best trial, and the number of trials by outcome.
         best_spec: Spec with the values of the best trial.
     """
     return dsl.ContainerSpec(

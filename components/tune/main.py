@@ -26,7 +26,12 @@ def parser() -> argparse.ArgumentParser:
     add("--trials", type=int, default=20, help="number of trials; 0: no search (default: 20)")
     add("--parallel", type=int, default=2, help="number of trials at a time (default: 2)")
     add("--epochs", type=int, default=0, help="epochs of a trial; 0: as in the spec (default: 0)")
-    add("--early-stopping", type=_truth, default=True, help="end bad trials: true or false (default: true)")
+    add(
+        "--early-stopping",
+        type=_truth,
+        default=True,
+        help="stop bad trials early: true or false (default: true)",
+    )
     add("--precision", choices=("fp32", "mixed"), default="fp32", help="precision of layers (default: fp32)")
     add("--num-workers", type=int, default=1, help="pods of a trial (default: 1)")
     add("--gpus-per-worker", type=int, default=0, help="GPUs per pod of a trial (default: 0)")
@@ -38,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _truth(text: str | bool) -> bool:
-    """Reads a decision as KFP writes it."""
+    """Parses a truth value as KFP writes it."""
     word = str(text).lower()
     if word not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"{text!r}: expected true or false")

@@ -7,7 +7,7 @@ Example::
         print(found.label, found.score, found.xyxy)
 
 Importing the package imports nothing heavy: each name is fetched when it is first used. docs/python.md shows
-them at work; `frcnn.errors` has what they raise, `frcnn.spec` the classes that a spec is made of.
+them at work; `frcnn.errors` has the exceptions, `frcnn.spec` the classes of a spec.
 """
 
 import importlib
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from frcnn import errors, spec
     from frcnn.api.comparing import Comparison, compare
     from frcnn.api.converting import ConvertResult, convert
+    from frcnn.api.engine import Engine
     from frcnn.api.evaluating import EvaluationResult, evaluate
-    from frcnn.api.exporting import Engine, ExportResult, Int8, export
+    from frcnn.api.exporting import ExportResult, export
+    from frcnn.api.int8 import Int8
     from frcnn.api.label_formats import LabelsResult, convert_labels
     from frcnn.api.loading import load
     from frcnn.api.locations import Location
@@ -91,13 +93,13 @@ _DEFINED_IN = {
     "Detection": "frcnn.inference.detections",
     "Detections": "frcnn.inference.detections",
     "Detector": "frcnn.inference.detector",
-    "Engine": "frcnn.api.exporting",
+    "Engine": "frcnn.api.engine",
     "Epoch": "frcnn.api.training",
     "EvaluationResult": "frcnn.api.evaluating",
     "ExportResult": "frcnn.api.exporting",
     "Finding": "frcnn.api.surveying",
     "ImageLike": "frcnn.inference.images",
-    "Int8": "frcnn.api.exporting",
+    "Int8": "frcnn.api.int8",
     "LabelsResult": "frcnn.api.label_formats",
     "Location": "frcnn.api.locations",
     "NewSpecResult": "frcnn.api.new_specs",

@@ -105,7 +105,7 @@ def test_a_search_that_is_done_runs_nothing_again_and_goes_on_when_more_trials_a
 )
 def test_a_study_is_not_mixed_with_other_settings(tmp_path, change, name):
     before = run(settings_in(tmp_path, trials=2))
-    with pytest.raises(UsageError, match=rf"out: its study was begun with another .*{name}"):
+    with pytest.raises(UsageError, match=rf"out: its study was started with another .*{name}"):
         run(settings_in(tmp_path, trials=4, **change))
     assert facts(run(settings_in(tmp_path, trials=2))) == facts(before)
 

@@ -49,6 +49,27 @@ def parsed_spec(text: str, source: str) -> Experiment:
     return parse_experiment(text, source, remarks=False).spec
 
 
+def with_epochs(spec: Experiment, num_epochs: int | None) -> Experiment:
+    """Replaces the number of epochs.
+
+    Args:
+        spec: Checked spec.
+        num_epochs: Number of epochs; None keeps that of the spec.
+
+    Returns:
+        Changed copy, whose training saves at least one checkpoint.
+
+    Raises:
+        UsageError: The number is not a whole number of 1 or more.
+    """
+    if num_epochs is None:
+        return spec
+    if isinstance(num_epochs, bool) or not isinstance(num_epochs, int) or num_epochs < 1:
+        raise UsageError(f"num_epochs {num_epochs!r}: expected 1 or more", argument="num_epochs")
+    fields = spec.training_config.fields_for_epochs(num_epochs)
+    return spec.updated({f"training_config.{name}": value for name, value in fields.items()})
+
+
 def own_spec(path: Path, key: str = "") -> Experiment:
     """Reads the spec that a trained model was trained with; it contains no keys.
 

@@ -286,7 +286,7 @@ def _table_lines(result: IoUResult) -> list[str]:
 
 
 def _summary_lines(result: IoUResult) -> list[str]:
-    """Says what a user of the detector sees: objects found and missed, and wrong detections."""
+    """Describes the outcome for a user of the detector: objects found and missed, and wrong detections."""
     shown, best = result.shown, result.best_f1
     lines = [
         f"Precision and recall count detections with a score of at least {shown.score:.2f} "

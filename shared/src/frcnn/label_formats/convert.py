@@ -24,7 +24,7 @@ from frcnn.survey.record_files import RecordReader, is_records
 from frcnn.survey.sources import SPLITS, Fold, Source, open_sources
 
 FORMATS = ("kitti", "coco", "voc", "yolo")
-# Label files to look into, to tell YOLO from KITTI.
+# Number of label files to read to distinguish YOLO from KITTI.
 _LOOKED_AT = 50
 
 
@@ -55,13 +55,13 @@ def convert(
     images: Path | None = None,
     copy: bool = False,
 ) -> Converted:
-    """Converts labels; each part of the data set (train, val, test) becomes a folder of its own.
+    """Converts labels; each part of the data set (train, val, test) becomes a separate folder.
 
     Args:
         location: Data set.
         target: Folder to create.
         target_format: Format of the target, one of `FORMATS`.
-        source_format: Format of the source; by default it is found out.
+        source_format: Format of the source; by default it is detected.
         classes: Class names of YOLO labels.
         images: Image folder of a COCO file or of records.
         copy: Whether to copy the images instead of linking them.
@@ -70,7 +70,7 @@ def convert(
         Counts, losses and issues.
 
     Raises:
-        UsageError: The target exists, or the source is none of the formats.
+        UsageError: The target exists, or the format of the source is unknown.
         DataError: The source has no usable image.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -157,7 +157,7 @@ def _open(
 
 
 def _format_of(folder: Path) -> str:
-    """Finds out whether a folder has labels of YOLO or Pascal VOC; empty for other formats."""
+    """Detects YOLO or Pascal VOC labels in a folder; returns an empty text for other formats."""
     for part in (folder, *(folder / name for name in SPLITS)):
         if not part.is_dir():
             continue

@@ -43,7 +43,7 @@ class Writer(Protocol):
     """Writer of a part of a data set."""
 
     def add(self, item: Item) -> Counter[str]:
-        """Writes the labels of an image; returns what is lost besides fields of labels."""
+        """Writes the labels of an image; returns losses other than label fields."""
 
 
 IMAGE_FOLDERS = {"kitti": "images", "coco": "images", "voc": "JPEGImages", "yolo": "images"}

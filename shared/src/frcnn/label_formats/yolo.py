@@ -155,7 +155,7 @@ def yolo_lines(record: ImageRecord, numbers: dict[str, int]) -> tuple[str, int]:
 
 
 def _edges(center: float, side: float, limit: int) -> tuple[float, float]:
-    """Returns both edges of a side in px, without the digits that rounding made."""
+    """Returns both edges of a side in px, without rounding noise."""
     return round((center - side / 2) * limit, 4), round((center + side / 2) * limit, 4)
 
 
@@ -168,7 +168,7 @@ def _read_names(path: Path) -> tuple[str, ...]:
     found = tuple(utf8(name.strip()) for name in names)
     if not found:
         raise DataError(f"{path}: no class names; expected one per line, or names in a YAML file")
-    if "" in found:  # leaving it out would give the classes after it the number of another class
+    if "" in found:  # omitting it would shift the numbers of the following classes
         raise DataError(f"{path}: class {found.index('')} has no name; expected a name for each number")
     return found
 

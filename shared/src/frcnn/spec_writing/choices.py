@@ -20,17 +20,17 @@ GOALS: tuple[Goal, ...] = ("accuracy", "speed", "edge")
 STRIDE = 16
 MIN_SIDE = 128
 RPN_MIN_OVERLAP, RPN_MAX_OVERLAP = 0.3, 0.7
-# IoU from which a detection counts as right.
+# Minimum IoU of a correct detection.
 HALF = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class GoalLimits:
-    """Limits of a goal.
+    """Limits that a goal sets.
 
     Attributes:
-        small_side: Side that small objects should have in the network input, px.
-        least_pixels: Pixels of the network input below which images are not reduced.
+        small_side: Desired side of small objects in the network input, px.
+        least_pixels: Smallest number of pixels of the network input to which images are reduced.
         most_pixels: Largest number of pixels of the network input.
         most_rois: Largest number of RoIs per image in training.
         arch: Backbone.
@@ -49,7 +49,7 @@ LIMITS: dict[Goal, GoalLimits] = {
     "edge": GoalLimits(20.0, 176 * 224, 288 * 384, 32, "resnet:10"),
 }
 
-# Backbone named by a file of pretrained weights, such as resnet50-0676ba61.pth.
+# Backbone in the name of a file of pretrained weights, such as resnet50-0676ba61.pth.
 _ARCH_IN_NAME = re.compile(
     r"(resnet|vgg)[_-]?(10|16|18|19|34|50|101)|(mobilenet_v[12])|efficientnet[_-]?(b[0-7])"
 )
@@ -70,7 +70,7 @@ class Choices:
 
     Attributes:
         facts: Properties of the data set.
-        goal: Goal that they were chosen for.
+        goal: Goal of the choices.
         arch: Backbone.
         pretrained: File of pretrained weights; empty for random weights.
         rows: Height of the network input, px.
@@ -113,7 +113,7 @@ class Choices:
         return ", ".join(f"{printable(name)} {share:.0%}" for name, share in sorted(shares.items()))
 
     def summary(self) -> str:
-        """Returns what was found and chosen, in a few lines."""
+        """Returns a summary of the data set and the choices, in a few lines."""
         facts, coverage = self.facts, self.coverage.to_dict()
         return "\n".join(
             [
@@ -142,12 +142,12 @@ def choose(
 
     Args:
         facts: Properties of the data set.
-        goal: What matters most.
+        goal: Property to favor: accuracy, speed or a balance of both.
         arch: Backbone; by default that of the weights' file name, or of the goal.
         pretrained: File of pretrained weights.
         limits: Limits to use instead of those of the goal.
         gpu_bytes: Memory of the GPU, bytes; 0 without a GPU.
-        main_bytes: Main memory at hand, bytes.
+        main_bytes: Available main memory, bytes.
 
     Returns:
         The settings.
@@ -256,7 +256,7 @@ def input_boxes(facts: Facts, rows: int, columns: int) -> tuple[np.ndarray, np.n
     limits = [columns - 1, rows - 1] * 2
     boxes = np.clip(np.round(facts.boxes * [columns, rows, columns, rows]), 0, limits)
     kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    if not kept.any():  # all objects vanish in this input; keep what is there
+    if not kept.any():  # all objects vanish in this input; keep them all
         boxes[:, 2:], kept[:] = boxes[:, :2] + 1, True
     return boxes[kept], facts.labels[kept]
 
@@ -281,7 +281,7 @@ def fitted_anchors(facts: Facts, rows: int, columns: int) -> tuple[Anchors, Cove
 
 
 def default_epochs(images: int, pretrained: bool = False) -> int:
-    """Returns a number of epochs for about the same number of images seen at any size of the data set.
+    """Returns the number of epochs that shows about the same number of images for any size of the data set.
 
     Args:
         images: Number of training images.
@@ -292,14 +292,14 @@ def default_epochs(images: int, pretrained: bool = False) -> int:
 
 
 def power_of_two(value: float) -> int:
-    """Returns the largest power of two that is not above `value`; at least 1."""
+    """Returns the largest power of two that does not exceed `value`; at least 1."""
     return 1 << max(0, math.floor(math.log2(max(1.0, value))))
 
 
 def batch_size(
     images: int, arch: str, pixels: int, rois: int, gpu_bytes: int, main_bytes: int
 ) -> tuple[int, str]:
-    """Chooses the batch size, and says why.
+    """Chooses the batch size and gives the reason.
 
     Args:
         images: Number of training images.
@@ -307,7 +307,7 @@ def batch_size(
         pixels: Pixels of the network input.
         rois: RoIs per image.
         gpu_bytes: Memory of the GPU, bytes; 0 without a GPU.
-        main_bytes: Main memory at hand, bytes.
+        main_bytes: Available main memory, bytes.
 
     Returns:
         Images per step, and the reason.

@@ -178,7 +178,7 @@ def _is_named_like_records(name: str) -> bool:
 
 
 def _fold_names(files: Sequence[RecordFile], counts: Sequence[int]) -> list[str]:
-    """Returns the name of each file's part: prefix and fold, without what all parts have in common."""
+    """Returns the name of each file's part: prefix and fold, without the prefix common to all parts."""
     keys = []
     for file in files:
         match = _NAME.fullmatch(file.name)

@@ -90,7 +90,7 @@ def open_sources(locations: Sequence[str], images: Path | None = None) -> tuple[
 
     Args:
         locations: Paths or `s3://` URIs.
-        images: Image folder of a COCO file or of records; by default it is looked for.
+        images: Image folder of a COCO file or of records; by default it is searched for.
 
     Returns:
         The data sets; a folder with a folder for each part gives one for each.

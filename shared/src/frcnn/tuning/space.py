@@ -20,12 +20,12 @@ from frcnn.tuning.spec_values import field_at, is_number, numbers_at
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
 
-# What a search chooses for one field: a number, a factor, or one of the texts.
+# Chosen value of one field: a number, a factor, or one of the texts.
 Chosen: TypeAlias = float | int | str
 
 # More decimals than this change a training by less than its noise, and make specs hard to read.
 SIGNIFICANT_DIGITS = 5
-# Fields that a search sets itself, or that name this run's data and files.
+# Fields that a search sets itself, or that name the data and files of this run.
 _NOT_SEARCHED = re.compile(
     r"(dataset_config|inference_config|evaluation_config|random_seed|verbose|enc_key)\b"
     r"|training_config\.(num_epochs|checkpoint_interval|keep_checkpoints|save_best|resume_from_model"
@@ -77,7 +77,7 @@ class Searched:
         return assignment(self.field, numbers[0])
 
     def to_text(self) -> str:
-        """Writes the field as it stands in a space."""
+        """Writes the field as in a file of a search space."""
         parts = [f"field: {quoted_text(self.field)}"]
         if self.values:
             return " ".join([*parts, *(f"value: {quoted_text(each)}" for each in self.values)])
@@ -88,7 +88,7 @@ class Searched:
         return " ".join(parts)
 
     def choice(self, text: str) -> Chosen:
-        """Reads a choice that another program made.
+        """Parses a choice made by another program.
 
         Args:
             text: One of the values, a number or a factor.
@@ -97,7 +97,7 @@ class Searched:
             The choice.
 
         Raises:
-            UsageError: It is none of the values, or outside the interval.
+            UsageError: It is not one of the values, or is outside the interval.
         """
         if self.values:
             if text not in self.values:
@@ -107,7 +107,7 @@ class Searched:
             number = float(text)
         except ValueError:
             number = math.nan
-        # A little beyond, for rounding on the way.
+        # Tolerates values slightly outside the interval because of rounding.
         slack = 1e-6 * max(abs(self.low), abs(self.high))
         if not self.low - slack <= number <= self.high + slack:
             raise UsageError(f"{self.field}={text}: expected a number from {self.low:g} to {self.high:g}")
@@ -115,7 +115,7 @@ class Searched:
 
     def _number(self, value: float) -> float | int:
         if self.whole:
-            # A factor must not make a count of nothing.
+            # A factor must not reduce a count to 0.
             return max(1, round(value)) if self.base else round(value)
         return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
 
@@ -137,7 +137,7 @@ class Space:
         return "".join(f"search {{ {each.to_text()} }}\n" for each in self.fields)
 
     def choices(self, texts: Sequence[str]) -> dict[str, Chosen]:
-        """Reads choices that another program made in this space.
+        """Parses choices in this space made by another program.
 
         Args:
             texts: Texts `FIELD=CHOICE`; a choice is one of the values, a number or a factor.
@@ -146,7 +146,7 @@ class Space:
             Choices by field.
 
         Raises:
-            UsageError: A field is not searched, or the choice is none of its values or outside its interval.
+            UsageError: A field is not searched, or the choice is not among its values or in its interval.
         """
         found: dict[str, Chosen] = {}
         known = {each.field: each for each in self.fields}
@@ -161,7 +161,7 @@ class Space:
         """Returns the settings of a trial as for `--set`.
 
         Args:
-            chosen: What was chosen, by field.
+            chosen: Chosen values by field.
 
         Returns:
             Texts `FIELD=VALUE`.
@@ -217,7 +217,7 @@ def outside_schema(fields: Iterable[Searched], spec: "Experiment") -> Iterator[t
         spec: Experiment spec.
 
     Yields:
-        Index of a field and what is wrong with one of its values.
+        Index of a field and the error in one of its values.
     """
     text = spec.to_text(secrets=True)
     for index, each in enumerate(fields):
@@ -232,7 +232,7 @@ def outside_schema(fields: Iterable[Searched], spec: "Experiment") -> Iterator[t
 
 
 def _problems(message: Any, spec: "Experiment") -> Iterator[Problem]:
-    """Yields what is wrong with a space that has the right form."""
+    """Yields the errors of a space that parses correctly."""
     if not message.search:
         yield Problem("search", "no field to search; expected at least one search { field: ... }")
     seen: set[str] = set()
@@ -253,7 +253,7 @@ def _problems(message: Any, spec: "Experiment") -> Iterator[Problem]:
 
 
 def _fault(each: Any, spec: "Experiment") -> tuple[str, str] | None:
-    """Returns the faulty part of an entry and what is wrong with it; `None` if nothing is."""
+    """Returns the invalid part of an entry and the error; `None` if the entry is valid."""
     if not each.field:
         return "field", "no field; expected the path of a field, such as training_config.batch_size_per_gpu"
     found = field_at(each.field)
@@ -269,7 +269,7 @@ def _fault(each: Any, spec: "Experiment") -> tuple[str, str] | None:
 def _fault_of_values(each: Any) -> tuple[str, str] | None:
     for name in ("low", "high", "step", "log", "factor"):
         if each.HasField(name):
-            return name, f"found {name} beside value; expected either values, or low and high"
+            return name, f"found both {name} and value; expected either values, or low and high"
     if len(set(each.value)) < len(each.value):
         return "value", "the same value twice; expected different values"
     return None
@@ -295,7 +295,7 @@ def _fault_of_step(each: Any, low: float, high: float) -> tuple[str, str] | None
     if not each.HasField("step"):
         return None
     if each.log:
-        return "step", "found step beside log; expected one of them"
+        return "step", "found both step and log; expected one of them"
     if not 0 < each.step <= high - low:
         return "step", f"found {_float(each.step):g}; expected a step in (0, {high - low:g}]"
     return None
