@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 from frcnn.errors import UsageError
-from frcnn.inference.open_model import recognized
-from frcnn.settings.inference import contained_spec
 from frcnn.spec.load import parse_experiment
 from frcnn.spec.python_api import given
 from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
@@ -84,8 +82,12 @@ def own_spec(path: Path, key: str = "") -> Experiment:
         ModelError: The model cannot be loaded, or the file contains no spec.
         UsageError: The file is not a trained model.
     """
+    # Imported here, because a conversion needs neither NumPy's image functions nor a model's settings.
+    from frcnn.inference.open_model import recognized
+    from frcnn.model.files.training_record import read_record
+    from frcnn.settings.inference import contained_spec
+
     if recognized(path) != "keras":
         raise UsageError(f"spec: {path} contains no spec; only trained models do", argument="spec")
-    from frcnn.model.files.training_record import read_record
 
     return contained_spec(read_record(path, key).spec_text, path)

@@ -77,9 +77,9 @@ class ClassResult:
         difficult: Number of labeled objects that are difficult.
         true_positives: Number of detections that found an object.
         false_positives: Number of detections that did not. Detections of difficult objects are in neither.
+        curve: Curve from which `ap` is computed; `None` if `ap` is.
         shown: Counts over the detections that a user sees (`bbox_visualize_threshold`).
         best_f1: Counts at the score with the highest F1; `None` without detections or objects.
-        curve: Curve from which `ap` is computed; `None` if `ap` is.
     """
 
     name: str
@@ -91,9 +91,9 @@ class ClassResult:
     difficult: int
     true_positives: int
     false_positives: int
-    shown: AtScore
-    best_f1: AtScore | None = None
     curve: Curve | None = dataclasses.field(default=None, repr=False, compare=False)
+    shown: AtScore = AtScore(0.0, 0, 0, 0)
+    best_f1: AtScore | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Returns all fields except the curve."""
