@@ -12,7 +12,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from frcnn.settings.optimizer import optimizer_settings
 
 from benchmarks.ours_spec import spec_text
 from benchmarks.settings import SETTINGS, Scene, random_scene
@@ -22,6 +21,7 @@ from frcnn.model.build import build
 from frcnn.model.keras_detector import KerasDetector
 from frcnn.model.precision import set_precision
 from frcnn.settings.model import detection_settings, model_settings, training_settings
+from frcnn.settings.optimizer import optimizer_settings
 from frcnn.spec import Experiment, load_experiment
 from frcnn.training.optimizers import optimizer
 from frcnn.training.trainer import set_up

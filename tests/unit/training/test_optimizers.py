@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from frcnn.settings.optimizer import optimizer_settings
 
+from frcnn.settings.optimizer import optimizer_settings
 from frcnn.spec.schema.experiment import (
     AdamOptimizerConfig,
     LRConfig,

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from frcnn.settings.optimizer import optimizer_settings
 
 from frcnn.errors import ModelError
 from frcnn.model.build import build
@@ -18,6 +17,7 @@ from frcnn.model.layers import BatchNormalization
 from frcnn.pruning.prune import prune
 from frcnn.pruning.settings import PruneSettings
 from frcnn.settings.model import model_settings, training_settings
+from frcnn.settings.optimizer import optimizer_settings
 from frcnn.settings.training import training_run
 from frcnn.training.optimizers import optimizer
 from frcnn.training.retrain import for_retraining
