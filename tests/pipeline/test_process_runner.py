@@ -16,6 +16,7 @@ from kfp.local.status import Status
 
 from frcnn.errors import RunError
 from pipelines.local.processes import ProcessTaskHandler, run_pipeline
+from tests.support.unmeasured import unmeasured
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,7 +82,7 @@ def test_a_terminated_run_ends_its_step_first(tmp_path):
     path = os.pathsep.join([str(ROOT / "shared" / "src"), str(ROOT)])
     run = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script)],
-        env={**os.environ, "PYTHONPATH": path},
+        env={**unmeasured(), "PYTHONPATH": path},
         stderr=subprocess.DEVNULL,
     )
     pid = int(wait_for_text(tmp_path / "pid"))
@@ -154,7 +155,7 @@ def test_a_step_ends_with_its_runner(tmp_path, number):
     path = os.pathsep.join([str(ROOT / "shared" / "src"), str(ROOT)])
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script)],
-        env={**os.environ, "PYTHONPATH": path},
+        env={**unmeasured(), "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as run:

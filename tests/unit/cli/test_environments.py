@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.support.unmeasured import unmeasured
+
 ASK = """
 from frcnn.console.keras_settings import settle_keras
 settle_keras()
@@ -47,7 +49,9 @@ def shell(line, tmp_path, before=""):
     """Runs `frcnn spec ...` with redirections after `before`; returns exit code and standard error."""
     (tmp_path / "spec.txt").write_text("x: 1\n")
     command = ["sh", "-c", f"{before}{sys.executable} -m frcnn {line}"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        command, cwd=tmp_path, env=unmeasured(), capture_output=True, text=True, check=False, timeout=120
+    )
     return done.returncode, done.stderr
 
 

@@ -11,6 +11,7 @@ import pytest
 from frcnn.cli import task_runner
 from frcnn.cli.tasks import Task
 from frcnn.errors import DataError, MissingPackageError, Problem, SpecError
+from tests.support.unmeasured import unmeasured
 
 FAKE_TASK = Task("evaluate", "fake.evaluate", "does little")
 TRAIN = Task("train", "fake.train", "does little")
@@ -289,8 +290,9 @@ def test_a_signal_ends_the_run_and_leaves_nothing_half_written(
     number, code, message, program, environment, tmp_path
 ):
     words = [sys.executable, str(program), "wait", "-r", "results"]
+    pipe = subprocess.PIPE
     child = subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path
+        words, stdout=pipe, stderr=pipe, text=True, env=unmeasured(environment), cwd=tmp_path
     )
     assert child.stdout.readline() == "ready\n"
     child.send_signal(number)

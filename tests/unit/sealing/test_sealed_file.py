@@ -2,7 +2,6 @@
 
 import errno
 import io
-import os
 import re
 import signal
 import stat
@@ -31,6 +30,7 @@ from frcnn.sealing.sealed_file import (
     UnsupportedModelError,
     WrongKeyError,
 )
+from tests.support.unmeasured import unmeasured
 
 CHEAP = KeyCost(log2_n=10, r=1)
 CHUNK = 4096
@@ -498,7 +498,7 @@ with sealed_file.opened(Path(sys.argv[1]), "key") as plain:
     "number", [*signals.ENDING, signal.SIGKILL, signal.SIGABRT], ids=lambda each: each.name
 )
 def test_no_signal_leaves_a_plain_copy_behind(sealed_model, temporary_files_here, number):
-    environment = {**os.environ, "TMPDIR": str(temporary_files_here)}
+    environment = {**unmeasured(), "TMPDIR": str(temporary_files_here)}
     command = [sys.executable, "-c", KILLED, str(sealed_model)]
     with subprocess.Popen(
         command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -34,7 +34,9 @@ def tao_main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None, program: str) -> int:
+    hook = sys.unraisablehook
     try:
+        sys.unraisablehook = _repeat_lost_interrupt
         words = list(sys.argv[1:] if argv is None else argv)
         from frcnn.cli.dispatch import dispatch, dispatch_tao
         from frcnn.console.streams import finish_streams, settle_streams
@@ -46,7 +48,27 @@ def _run(argv: Sequence[str] | None, program: str) -> int:
             _end_at_once_from_now_on()
     except KeyboardInterrupt:
         return 130  # equals exit_codes.INTERRUPTED, which may not be imported yet
+    finally:
+        sys.unraisablehook = hook
     return code
+
+
+def _repeat_lost_interrupt(lost: "sys.UnraisableHookArgs") -> None:
+    """Repeats a Ctrl-C that arrived inside a finalizer or a callback of the import system.
+
+    Python discards exceptions raised there, so the command would go on as if nobody had pressed Ctrl-C.
+    """
+    if not issubclass(lost.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
+        return
+    import signal
+    import threading
+
+    number = getattr(lost.exc_value, "number", signal.SIGINT)
+    # Later and from another thread: the discarded exception would otherwise be raised again right here.
+    again = threading.Timer(0.02, signal.pthread_kill, (threading.main_thread().ident, number))
+    again.daemon = True
+    again.start()
 
 
 def _end_at_once_from_now_on() -> None:
