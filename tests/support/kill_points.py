@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.uncovered import uncovered
+
 SOURCE = Path(__file__).with_suffix(".c")
 ROOT = Path(__file__).parents[2]
 
@@ -58,7 +60,8 @@ def kill_server(job: Callable[[Path], None], folder: Path) -> Iterator[KillServe
     module = ".".join(Path(inspect.getfile(job)).relative_to(ROOT).with_suffix("").parts)
     log = folder / "calls.txt"
     path = os.pathsep.join([str(ROOT / "shared" / "src"), str(ROOT)])
-    environment = {**os.environ, "LD_PRELOAD": str(library), "KILL_LOG": str(log), "PYTHONPATH": path}
+    # Forks that are killed, or that end without cleaning up, leave no data of coverage.
+    environment = {**uncovered(), "LD_PRELOAD": str(library), "KILL_LOG": str(log), "PYTHONPATH": path}
     with subprocess.Popen(
         [sys.executable, "-m", "tests.support.kill_points", f"{module}:{job.__name__}", str(library)],
         stdin=subprocess.PIPE,

@@ -4,6 +4,7 @@ The training is a table of mAPs; what is written and resumed is what a real trai
 """
 
 import json
+import pickle
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +15,6 @@ from frcnn.model.files.archive import Group
 from frcnn.model.files.checkpoint import Snapshot
 from frcnn.model.files.training_record import TrainingRecord, read_record
 from frcnn.settings.training import training_run
-from frcnn.spec import load_experiment
 from frcnn.training.callbacks.checkpoints import Checkpoints
 from frcnn.training.run_folder import INDEX, checkpoint_in
 from tests.support.kill_points import each_kill, kill_server
@@ -30,13 +30,13 @@ def train_by_table(folder: Path) -> None:
 
 
 def train(folder: Path, mean_aps: tuple[float, ...], *, resume: bool = False, **metrics: float) -> None:
-    spec, results = load_experiment(folder / "spec.txt"), folder / "results"
+    run, results = pickle.loads((folder / "run.pickle").read_bytes()), folder / "results"
     resumed = checkpoint_in(results, "latest") if resume else None
     start = read_record(resumed) if resumed else None
     history = list(start.history) if start else []
     report = SimpleNamespace(mean_ap=0.0)
     rows = SimpleNamespace(rows=lambda: tuple(history))
-    with Checkpoints(training_run(spec), results, "", rows, lambda: report, start, resumed) as checkpoints:
+    with Checkpoints(run, results, "", rows, lambda: report, start, resumed) as checkpoints:
         checkpoints.set_model(SimpleNamespace(stop_training=False))
         checkpoints._snapshots = SimpleNamespace(take=snapshot)
         if start and start.epoch == len(mean_aps):
@@ -56,19 +56,27 @@ def prepared(request, tmp_path):
     interval = 2 if request.param == "interval 2" else 1
     folder = tmp_path / "prepared"
     folder.mkdir()
-    toy_spec(
+    spec = toy_spec(
         folder,
         images=1,
         validation=1,
         training=f"num_epochs: {len(MEAN_APS)} checkpoint_interval: {interval} keep_checkpoints: 2",
     )
+    # Read hundreds of times, and faster than the spec.
+    (folder / "run.pickle").write_bytes(pickle.dumps(training_run(spec)))
     if request.param.startswith("a folder"):
         train(folder, (0.9, 0.8), **{EARLIER: 1.0})
     return folder
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with kill_server(train_by_table, tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
 def test_at_every_kill_the_best_model_is_there_and_the_resumed_run_ends_equal(
-    tmp_path, prepared, record_property
+    tmp_path, server, prepared, record_property
 ):
     def check(folder: Path) -> None:
         latest = checkpoint_in(folder / "results", "latest")
@@ -80,10 +88,7 @@ def test_at_every_kill_the_best_model_is_there_and_the_resumed_run_ends_equal(
         assert best.metrics["mAP"] >= max(MEAN_APS[: record.epoch]), f"the best is of epoch {best.epoch}"
         (folder / "resume").touch()
 
-    server_files = tmp_path / "server"
-    server_files.mkdir()
-    with kill_server(train_by_table, server_files) as server:
-        tried = each_kill(server, prepared, tmp_path / "work", check, equal=outcome)
+    tried = each_kill(server, prepared, tmp_path / "work", check, equal=outcome)
     record_property("kill points", tried)
     assert tried > 100
 
