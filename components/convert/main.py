@@ -57,7 +57,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         Metadata by output artifact.
     """
     from frcnn.api.converting import convert
-    from frcnn.api.surveying import report_on_conversion
+    from frcnn.api.data_reports import report_on_conversion
     from frcnn.steps.places import folder_or_s3
     from frcnn.steps.run import write_parameter
     from frcnn.storage.local_copy import local_copy
