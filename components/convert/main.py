@@ -81,7 +81,7 @@ def _survey(spec: "DatasetExportConfig", args: argparse.Namespace, data: Path, k
 
     Images are not compared, since that decodes every one of them.
     """
-    from frcnn.api.surveying import save_page, surveyed_conversion
+    from frcnn.api.data_reports import save_page, surveyed_conversion
     from frcnn.steps.suggested_spec import write_suggestion
 
     with surveyed_conversion(spec, name=args.data, folder=data, workers=None) as tables:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.train.trial import add_trial_flags
+from components.train.trial import add_training_flags
 
 if TYPE_CHECKING:
     from frcnn.steps.kfp_output import Metadata
@@ -30,15 +30,6 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--start-from", type=Path, help="folder of the model to start from")
     flags.add_argument("--start-from-uri", default="", help="URI of that model, for several workers")
     flags.add_argument(
-        "--epochs", type=int, default=0, help="number of epochs; 0: as in the spec (default: 0)"
-    )
-    flags.add_argument(
-        "--precision",
-        choices=("fp32", "mixed"),
-        default="fp32",
-        help="precision of layers; mixed: 16 bits, bfloat16 on CPUs and float16 on GPUs (default: fp32)",
-    )
-    flags.add_argument(
         "--checkpoints", default="", help="folder or s3:// URI for checkpoints that outlives the step"
     )
     flags.add_argument("--num-workers", type=int, default=1, help="pods that train together (default: 1)")
@@ -53,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--image", default="", help="image of the pods, if --num-workers > 1")
     flags.add_argument("--gpus", type=int, default=0, help="GPUs of the step's own pod, 0 or 1 (default: 0)")
-    add_trial_flags(flags)
+    add_training_flags(flags)
     flags.add_argument("--model", type=Path, required=True, help="output folder for the model")
     flags.add_argument("--metrics", type=Path, help="output file for the metrics shown in the UI")
     flags.add_argument("--executor-input", metavar="JSON", help="value of the KFP placeholder {{$}}")

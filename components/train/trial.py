@@ -10,12 +10,21 @@ if TYPE_CHECKING:
     from frcnn.training.callbacks.metric_lines import MetricLines
 
 
-def add_trial_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags of a trial.
+def add_training_flags(flags: argparse.ArgumentParser) -> None:
+    """Adds the flags of a training and of a trial, which the step and its workers share.
 
     Args:
         flags: Parser to extend.
     """
+    flags.add_argument(
+        "--epochs", type=int, default=0, help="number of epochs; 0: as in the spec (default: 0)"
+    )
+    flags.add_argument(
+        "--precision",
+        choices=("fp32", "mixed"),
+        default="fp32",
+        help="precision of layers; mixed: 16 bits, bfloat16 on CPUs and float16 on GPUs (default: fp32)",
+    )
     flags.add_argument("--space", default="", help="search space, protobuf text, of which this is a trial")
     flags.add_argument(
         "--choice",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.train.trial import add_trial_flags, chosen_spec, metric_lines, print_earlier
+from components.train.trial import add_training_flags, chosen_spec, metric_lines, print_earlier
 
 if TYPE_CHECKING:
     from frcnn.steps.kfp_output import Metadata
@@ -23,17 +23,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--spec", required=True, help="s3:// URI of the experiment spec")
     flags.add_argument("--records", required=True, help="s3:// URI of the records")
     flags.add_argument("--start-from", default="", help="s3:// URI of the Model artifact to start from")
-    flags.add_argument(
-        "--epochs", type=int, default=0, help="number of epochs; 0: as in the spec (default: 0)"
-    )
-    flags.add_argument(
-        "--precision",
-        choices=("fp32", "mixed"),
-        default="fp32",
-        help="precision of layers (default: fp32)",
-    )
     flags.add_argument("--checkpoints", required=True, help="s3:// URI for checkpoints of this training only")
-    add_trial_flags(flags)
+    add_training_flags(flags)
     flags.add_argument("--gpus", type=int, default=0, help="GPUs that every pod requested (default: 0)")
     flags.set_defaults(executor_input=None)
     return flags

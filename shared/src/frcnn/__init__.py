@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from frcnn import errors, spec
     from frcnn.api.comparing import Comparison, compare
     from frcnn.api.converting import ConvertResult, convert
+    from frcnn.api.data_reports import DataReport, Finding, data_report
     from frcnn.api.engine import Engine
     from frcnn.api.evaluating import EvaluationResult, evaluate
     from frcnn.api.exporting import ExportResult, export
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from frcnn.api.locations import Location
     from frcnn.api.new_specs import NewSpecResult, new_spec
     from frcnn.api.pruning import PruneResult, prune
-    from frcnn.api.surveying import DataReport, Finding, data_report
     from frcnn.api.training import Epoch, TrainResult, train
     from frcnn.api.tuning import TuneResult, tune
     from frcnn.evaluation.report import ClassResult
@@ -89,7 +89,7 @@ _DEFINED_IN = {
     "Comparison": "frcnn.api.comparing",
     "ConvertResult": "frcnn.api.converting",
     "ConvertSpec": "frcnn.spec.schema.experiment:DatasetExportConfig",
-    "DataReport": "frcnn.api.surveying",
+    "DataReport": "frcnn.api.data_reports",
     "Detection": "frcnn.inference.detections",
     "Detections": "frcnn.inference.detections",
     "Detector": "frcnn.inference.detector",
@@ -97,7 +97,7 @@ _DEFINED_IN = {
     "Epoch": "frcnn.api.training",
     "EvaluationResult": "frcnn.api.evaluating",
     "ExportResult": "frcnn.api.exporting",
-    "Finding": "frcnn.api.surveying",
+    "Finding": "frcnn.api.data_reports",
     "ImageLike": "frcnn.inference.images",
     "Int8": "frcnn.api.int8",
     "LabelsResult": "frcnn.api.label_formats",
@@ -113,7 +113,7 @@ _DEFINED_IN = {
     "compare": "frcnn.api.comparing",
     "convert": "frcnn.api.converting",
     "convert_labels": "frcnn.api.label_formats",
-    "data_report": "frcnn.api.surveying",
+    "data_report": "frcnn.api.data_reports",
     "evaluate": "frcnn.api.evaluating",
     "export": "frcnn.api.exporting",
     "load": "frcnn.api.loading",

@@ -16,7 +16,7 @@ from frcnn.errors import DataError, ModelError, RunError, UsageError
 from frcnn.tuning.results import best_of, front_of, trials_of, write_table
 from frcnn.tuning.search import search
 from frcnn.tuning.study import open_study
-from frcnn.tuning.trials import Trained
+from frcnn.tuning.trial_runner import Trained
 from tests.support.formula_training import ANCHORS, EPOCHS, RATE, ROIS, FormulaTrainer, quality, settings_in
 
 ROOT = Path(__file__).parents[3]

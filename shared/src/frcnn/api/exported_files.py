@@ -7,9 +7,9 @@ from typing import Any
 from frcnn.api.engine import Engine
 from frcnn.api.int8 import Int8
 from frcnn.api.locations import Location, local_output
+from frcnn.atomic_set import switched
 from frcnn.data.settings import DataSettings
 from frcnn.errors import UsageError
-from frcnn.set_switch import switched
 from frcnn.single_writer import only_writer_of
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from frcnn.errors import RunError
 from frcnn.progress import Progress
 from frcnn.single_writer import PlaceBusyError, only_writer_in
 from frcnn.tuning.settings import Objective
-from frcnn.tuning.trials import Judged, Trained, Training
+from frcnn.tuning.trial_runner import Judged, Trained, Training
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment

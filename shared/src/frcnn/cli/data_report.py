@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     Args:
         args: Parsed flags.
     """
-    from frcnn.api.surveying import data_report
+    from frcnn.api.data_reports import data_report
 
     found = data_report(
         args.data,

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from frcnn.cli.own_files import refuse_overwriting
+from frcnn.cli.overwrite_checks import refuse_overwriting
 from frcnn.cli.tasks import Task
 from frcnn.console import exit_codes
 from frcnn.console.keras_settings import settle_keras

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from frcnn.console.foreign_text import printable
-from frcnn.evaluation.accumulate import EvaluationState, judged, rows_by_class
 from frcnn.evaluation.average_precision import (
     Curve,
     average_precision_voc07,
     average_precision_voc12,
     trace_curve,
 )
+from frcnn.evaluation.evaluation_state import EvaluationState, judged, rows_by_class
 from frcnn.evaluation.matching import TRUE_POSITIVE
 from frcnn.evaluation.settings import EvaluationSettings, iou_label
 

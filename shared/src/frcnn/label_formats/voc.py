@@ -9,7 +9,7 @@ from frcnn.console.foreign_text import printable
 from frcnn.data.conversion.box_checks import box_fault
 from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
 from frcnn.data.conversion.stored_image import read_image, remarks_on
-from frcnn.data.image_set import image_names, stem_of
+from frcnn.data.image_suffixes import image_names, stem_of
 from frcnn.data.records.annotations import ImageRecord, Label
 from frcnn.errors import DataError
 from frcnn.label_formats.numbers import coordinate

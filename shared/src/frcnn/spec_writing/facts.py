@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from frcnn.errors import DataError
-from frcnn.survey.pictures import mean_colors
+from frcnn.survey.images import mean_colors
 from frcnn.survey.tables import Tables
 
 # Share of the objects that may be smaller than the size that the network input is chosen for.

@@ -12,7 +12,7 @@ from google.protobuf import text_encoding
 from frcnn.data.conversion.coco.annotations import CocoFold
 from frcnn.data.conversion.kitti.layout import layout
 from frcnn.data.conversion.partition import random_folds, sequence_folds
-from frcnn.data.image_set import stem_of
+from frcnn.data.image_suffixes import stem_of
 from frcnn.errors import UsageError
 from frcnn.survey.sources import Fold, Source
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from frcnn.console.progress import track
-from frcnn.survey.pictures import content_of, opened
+from frcnn.survey.images import content_of, opened
 from frcnn.survey.tables import Tables
 
 # Maximum number of different bits of two similar images, of HASH_SIDE squared.

@@ -12,7 +12,7 @@ import numpy as np
 
 from frcnn.data.conversion.faults import DataIssue, IssueKind, Reading
 from frcnn.data.conversion.stored_image import StoredImage, read_header, read_image
-from frcnn.data.image_set import SUFFIXES, extension_spellings, image_paths
+from frcnn.data.image_suffixes import SUFFIXES, extension_spellings, image_paths
 from frcnn.data.records.annotations import ImageRecord
 from frcnn.data.records.example import decode
 from frcnn.data.records.files import RecordFile, matching

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from frcnn.drawing.thumbnail import Thumbnail, cut
-from frcnn.survey.pictures import rgb_pixels
+from frcnn.survey.images import rgb_pixels
 from frcnn.survey.tables import OBJECT, Tables
 
 PER_CLASS, EXTREMES = 8, 12

@@ -13,7 +13,7 @@ from frcnn.data.conversion.kitti.layout import IMAGE_DIRS, LABEL_DIRS, layout
 from frcnn.data.conversion.kitti.plan import list_images
 from frcnn.data.conversion.kitti.reader import KittiReader
 from frcnn.data.conversion.plan import Plan
-from frcnn.data.image_set import stem_of
+from frcnn.data.image_suffixes import stem_of
 from frcnn.errors import DataError, UsageError
 from frcnn.regular_file import read_regular
 from frcnn.settings.conversion import conversion_settings

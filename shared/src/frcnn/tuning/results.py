@@ -15,8 +15,8 @@ from frcnn.files import atomic_path, write_text
 from frcnn.tuning.settings import DIRECTIONS, Objective, TuneSettings
 from frcnn.tuning.space import Chosen
 from frcnn.tuning.study import MESSAGE, MODEL, Study, values_by_objective
+from frcnn.tuning.trial_runner import trial_folder
 from frcnn.tuning.trial_spec import chosen_spec
-from frcnn.tuning.trials import trial_folder
 
 TABLE, BEST_SPEC, BEST_MODEL = "trials.csv", "best_spec.txt", "best_model"
 

@@ -12,7 +12,7 @@ from frcnn.errors import RunError
 from frcnn.tuning.results import TuneTrial, trials_of
 from frcnn.tuning.settings import TuneSettings
 from frcnn.tuning.study import Study, open_study
-from frcnn.tuning.trials import Clock, Trainer, TrialRunner
+from frcnn.tuning.trial_runner import Clock, Trainer, TrialRunner
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, R
 from frcnn.data.conversion.kitti.calibration import CalibrationError, read_calibration
 from frcnn.data.conversion.plan import LONGEST_CLASS_NAME
 from frcnn.data.conversion.stored_image import UPRIGHT, StoredImage, read_image, remarks_on
-from frcnn.data.image_set import is_below, stem_of
+from frcnn.data.image_suffixes import is_below, stem_of
 from frcnn.data.records.annotations import Calibration, ImageRecord, Label
 from frcnn.regular_file import read_regular
 

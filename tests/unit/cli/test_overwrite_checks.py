@@ -5,7 +5,7 @@ import argparse
 import pytest
 
 from frcnn.cli import task_runner
-from frcnn.cli.own_files import refuse_overwriting
+from frcnn.cli.overwrite_checks import refuse_overwriting
 from frcnn.cli.tasks import all_tasks
 from frcnn.errors import UsageError
 
