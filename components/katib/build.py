@@ -17,7 +17,8 @@ from frcnn.errors import UsageError
 from frcnn.sealing.keys import KEY_VARIABLE, masked_spec
 from frcnn.steps.places import as_s3
 from frcnn.tuning.default_space import default_space
-from frcnn.tuning.space import Space, parse_space
+from frcnn.tuning.space import Space
+from frcnn.tuning.space_file import parse_space
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment

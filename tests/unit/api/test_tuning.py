@@ -16,7 +16,7 @@ from frcnn.single_writer import PlaceBusyError
 from frcnn.spec.load import parse_experiment
 from frcnn.tuning.results import trials_of
 from frcnn.tuning.settings import TuneSettings
-from frcnn.tuning.space import load_space
+from frcnn.tuning.space_file import load_space
 from frcnn.tuning.study import open_study
 from tests.support.toy_training import toy_spec
 

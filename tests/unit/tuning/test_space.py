@@ -11,7 +11,8 @@ from frcnn.spec import load_experiment
 from frcnn.spec.load import parse_experiment
 from frcnn.tuning.default_space import default_space
 from frcnn.tuning.settings import TuneSettings
-from frcnn.tuning.space import Searched, load_space, parse_space
+from frcnn.tuning.space import Searched
+from frcnn.tuning.space_file import load_space, parse_space
 from frcnn.tuning.study import base_choices
 from tests.support.task_spec import write_spec
 

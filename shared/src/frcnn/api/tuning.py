@@ -226,7 +226,7 @@ def _check_objectives(spec: Experiment, objectives: tuple[Objective, ...], jobs:
 
 def _space(spec: Experiment, space: Location | None, archs: Sequence[str]) -> "Space":
     from frcnn.tuning.default_space import default_space
-    from frcnn.tuning.space import load_space
+    from frcnn.tuning.space_file import load_space
 
     if space is None:
         return default_space(spec, archs)

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from frcnn.console.foreign_text import printable
+from frcnn.spec_writing.batch_size import batch_size, power_of_two
 from frcnn.spec_writing.facts import MOST_FITTED, SMALL_SHARE, Facts
 from frcnn.survey.anchors import Anchors, Coverage, best_iou, class_weights, fit_enough
 from frcnn.survey.network_input import NetworkInput
@@ -58,10 +59,6 @@ IMAGES_SEEN = 12_000
 LEAST_EPOCHS, MOST_EPOCHS = 12, 80
 # Adam's learning rate at this batch size; it follows the square root of the batch size.
 RATE, RATE_PRETRAINED, RATE_BATCH = 6e-4, 3e-4, 4
-LEAST_STEPS = 25
-MOST_BATCH_CPU, MOST_BATCH_GPU = 4, 16
-# Share of the memory to plan with. The rest is for the input pipeline, validation and fragmentation.
-_USABLE_MEMORY = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,7 +139,7 @@ def choose(
 
     Args:
         facts: Properties of the data set.
-        goal: Property to favor: accuracy, speed or a balance of both.
+        goal: Property to favor: `accuracy`, `speed`, or `edge` for small devices.
         arch: Backbone; by default that of the weights' file name, or of the goal.
         pretrained: File of pretrained weights.
         limits: Limits to use instead of those of the goal.
@@ -289,61 +286,3 @@ def default_epochs(images: int, pretrained: bool = False) -> int:
     """
     wanted = IMAGES_SEEN / 2 if pretrained else IMAGES_SEEN
     return min(MOST_EPOCHS, max(LEAST_EPOCHS, round(wanted / max(1, images))))
-
-
-def power_of_two(value: float) -> int:
-    """Returns the largest power of two that does not exceed `value`; at least 1."""
-    return 1 << max(0, math.floor(math.log2(max(1.0, value))))
-
-
-def batch_size(
-    images: int, arch: str, pixels: int, rois: int, gpu_bytes: int, main_bytes: int
-) -> tuple[int, str]:
-    """Chooses the batch size and gives the reason.
-
-    Args:
-        images: Number of training images.
-        arch: Backbone.
-        pixels: Pixels of the network input.
-        rois: RoIs per image.
-        gpu_bytes: Memory of the GPU, bytes; 0 without a GPU.
-        main_bytes: Available main memory, bytes.
-
-    Returns:
-        Images per step, and the reason.
-    """
-    one = image_bytes(arch, pixels, rois)
-    memory, name = (gpu_bytes, "GPU memory") if gpu_bytes else (main_bytes, "memory")
-    most = MOST_BATCH_GPU if gpu_bytes else MOST_BATCH_CPU
-    fits, steps = int(_USABLE_MEMORY * memory / one), images // LEAST_STEPS
-    batch = power_of_two(min(most, max(1, fits), max(1, steps)))
-    why = f"about {one / 2**30:.2g} GiB each, of {memory / 2**30:.3g} GiB of {name}"
-    if steps < min(most, fits):
-        why += f"; at least {LEAST_STEPS} steps per epoch" if batch > 1 else "; few images"
-    return batch, why
-
-
-# Memory of the outputs of all layers for one image of 288 x 384 with 64 RoIs, MiB: `frcnn model summary`.
-_OUTPUTS_MIB = {
-    "resnet:10": 109,
-    "resnet:18": 172,
-    "resnet:34": 249,
-    "resnet:50": 754,
-    "mobilenet_v2": 576,
-    "vgg:16": 360,
-}
-_OTHER_OUTPUTS_MIB = 800
-_MEASURED_PIXELS, _MEASURED_ROIS = 288 * 384, 64
-
-
-def image_bytes(arch: str, pixels: int, rois: int) -> int:
-    """Estimates the memory that one image takes in a training step, bytes.
-
-    Args:
-        arch: Backbone.
-        pixels: Pixels of the network input.
-        rois: RoIs per image.
-    """
-    # The backbone's outputs follow the pixels and the head's the RoIs; each is about half.
-    factor = (pixels / _MEASURED_PIXELS + rois / _MEASURED_ROIS) / 2
-    return int((_OUTPUTS_MIB.get(arch, _OTHER_OUTPUTS_MIB) << 20) * factor)

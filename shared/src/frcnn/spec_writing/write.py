@@ -56,7 +56,7 @@ def write_specs(
         images: Image folder of a COCO file or of records; by default it is searched for.
         arch: Backbone; by default chosen by goal and weights.
         pretrained: File of pretrained weights.
-        goal: Property to favor: accuracy, speed or a balance of both.
+        goal: Property to favor: `accuracy`, `speed`, or `edge` for small devices.
         epochs: Number of epochs; by default chosen by the number of images.
         force: Whether to replace specs that exist.
         workers: Number of processes that read the data set; `None` for one per core.

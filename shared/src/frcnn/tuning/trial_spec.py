@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from frcnn.spec.assignments import assignment
 from frcnn.spec.load import parse_experiment
 from frcnn.tuning.settings import TuneSettings
-from frcnn.tuning.space import Chosen, Space, parse_space
+from frcnn.tuning.space import Chosen, Space
+from frcnn.tuning.space_file import parse_space
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
