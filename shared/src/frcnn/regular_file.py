@@ -71,6 +71,17 @@ def read_regular(path: Path, limit: int) -> bytes:
     return content
 
 
+def reading_fault(error: OSError | UnicodeDecodeError) -> str:
+    """Returns why a text file could not be read, for a message.
+
+    Args:
+        error: Error of reading or decoding it.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 text, at byte {error.start}"
+    return error.strerror or str(error)
+
+
 def _open(path: Path) -> tuple[int, int]:
     """Opens a regular file and returns its descriptor and its size in bytes; see `open_regular`."""
     _check(path, path.stat())  # opening a device may already have side effects

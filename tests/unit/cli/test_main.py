@@ -134,3 +134,26 @@ def test_every_task_answers_help_and_imports_no_tensorflow_for_it(python):
         assert done.returncode == 0, done.stderr
         assert f"usage: frcnn {name}" in done.stdout
         assert "--log_file" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["spec", "new", "--data", "x", "-o", ""],
+        ["data", "report", "x", "-o", ""],
+        ["train", "-e", "s.txt", "-r", ""],
+        ["tune", "-e", "s.txt", "--space", ""],
+        ["inference", "-e", "", "-m", "x"],
+        ["dataset_convert", "-d", "s.txt", "-o", "p", "--log_file", ""],
+        ["model", "summary", ""],
+        ["pipeline", "compile", "-o", ""],
+    ],
+)
+def test_an_empty_path_is_a_usage_error_instead_of_the_working_folder(words, capsys, tmp_path, monkeypatch):
+    """A shell variable that is not set."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert "is empty; expected a path" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -59,6 +59,8 @@ IMAGES_SEEN = 12_000
 LEAST_EPOCHS, MOST_EPOCHS = 12, 80
 # Adam's learning rate at this batch size; it follows the square root of the batch size.
 RATE, RATE_PRETRAINED, RATE_BATCH = 6e-4, 3e-4, 4
+# Proposals per image, also for images with thousands of objects: the head computes each of them.
+MOST_PROPOSALS = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +174,7 @@ def choose(
         batch_why=why,
         epochs=default_epochs(facts.images, pretrained is not None),
         base_lr=float(f"{rate * (batch / RATE_BATCH) ** 0.5:.1e}"),
-        proposals=max(200, 4 * max_objects),
+        proposals=min(MOST_PROPOSALS, max(200, 4 * max_objects)),
         detections=max(100, 2 * max_objects),
     )
 

@@ -136,7 +136,8 @@ def _check(data: str, conversions: Mapping[str, str], experiment: str) -> None:
     except SpecError as error:
         reasons = "\n  ".join(f"{each.path}: {each.message}" for each in error.problems)
         raise DataError(
-            f"{data}: a spec cannot describe this data set; rename its classes or files\n  {reasons}"
+            f"{data}: the specs for this data set would not be valid. If a name is the reason, rename the "
+            f"class or the file.\n  {reasons}"
         ) from error
 
 

@@ -213,8 +213,9 @@ _CHANNELS = {1: "gray", 2: "gray with transparency", 3: "color", 4: "color with 
 def _objects(found: Statistics, network: NetworkInput) -> list[Finding]:
     findings = []
     if found.crowded:
+        verb = "has" if found.crowded == 1 else "have"
         text = (
-            f"{_count(found.crowded, 'image')} have more than {network.max_objects} objects "
+            f"{_count(found.crowded, 'image')} {verb} more than {network.max_objects} objects "
             f"(max_objects_num_per_image): the {found.cut_off} smallest of them are ignored."
         )
         findings.append(Finding("crowded", "warning", text))

@@ -6,7 +6,7 @@ import io
 import math
 from pathlib import Path
 
-from frcnn.data.conversion.box_checks import TOO_LARGE, box_fault
+from frcnn.data.conversion.box_checks import TOO_LARGE, box_fault, parse_number
 from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
 from frcnn.data.conversion.kitti.calibration import CalibrationError, read_calibration
 from frcnn.data.conversion.plan import LONGEST_CLASS_NAME
@@ -161,6 +161,8 @@ def parse_label(fields: list[str], height: int, width: int) -> Label | tuple[Iss
         return IssueKind.CLASS_NAME, f"{len(fields[0])} characters; expected at most {LONGEST_CLASS_NAME}"
     try:
         numbers = [float(field) for field in fields[1:FIELDS]]
+        if "_" in "".join(fields[1:FIELDS]):
+            raise ValueError("underscore")
     except ValueError:
         wrong = next(field for field in fields[1:FIELDS] if _number(field) is None)
         return IssueKind.NOT_A_NUMBER, f"{wrong} is not a number"
@@ -218,6 +220,6 @@ def _is_truncation(value: float) -> bool:
 
 def _number(field: str) -> float | None:
     try:
-        return float(field)
+        return parse_number(field)
     except ValueError:
         return None
