@@ -136,7 +136,7 @@ class KubernetesDouble:
             self.version += 10
             self.oldest, self.expire_in_stream = self.version, in_stream
 
-    def wait_for(self, call: tuple[str, str, str], seconds: float = 10) -> bool:
+    def wait_for(self, call: tuple[str, str, str], seconds: float = 120) -> bool:
         until = time.monotonic() + seconds
         while call not in self.calls and time.monotonic() < until:
             time.sleep(0.02)
