@@ -11,6 +11,7 @@ import yaml
 
 from components.mpijob.__main__ import main
 from tests.support import mpi_operator
+from tests.support.unmeasured import unmeasured
 
 FLAGS = ["--name", "kitti-train", "--image", "image:1", "--workers", "2"]
 
@@ -94,12 +95,12 @@ def test_sigterm_to_the_step_deletes_the_job_and_ends_with_143(double, kubeconfi
     double.on_create = mpi_operator.runs
     command = [sys.executable, "-m", "components.mpijob", *FLAGS, "--", "frcnn", "train"]
     step = subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, stderr=subprocess.PIPE
+        command, env={**unmeasured(), "PYTHONPATH": os.pathsep.join(sys.path)}, stderr=subprocess.PIPE
     )
-    assert double.wait_for(("watch", "kubeflow.org", "mpijobs"), 60)
+    assert double.wait_for(("watch", "kubeflow.org", "mpijobs"), 600)
     time.sleep(0.3)
     step.send_signal(signal.SIGTERM)
-    _, errors = step.communicate(timeout=30)
+    _, errors = step.communicate()
     assert step.returncode == 143
     assert b"Deleted mpijob/kitti-train and its pods" in errors
     assert double.job("kitti-train") is None

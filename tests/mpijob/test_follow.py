@@ -98,7 +98,7 @@ def test_watches_of_pods_start_anew_from_a_version_that_the_server_forgot(double
         mpi_operator.succeeds(double, created)
 
     double.on_create = script
-    patience = dataclasses.replace(quick, image=30, unreachable=30)
+    patience = dataclasses.replace(quick, image=30)
     run_job(cluster, job, patience=patience, write=[].append)
 
 
@@ -147,7 +147,7 @@ def test_watch_survives_dropped_connections(double, cluster, job, quick):
     double.drop_watches = 3
     double.on_create = mpi_operator.succeeds
     lines = []
-    run_job(cluster, job, patience=dataclasses.replace(quick, unreachable=10), write=lines.append)
+    run_job(cluster, job, patience=quick, write=lines.append)
     assert lines == ["epoch 1/2", "epoch 2/2"]
     assert double.drop_watches == 0
     assert double.calls.count(("watch", "kubeflow.org", "mpijobs")) == 4
@@ -163,7 +163,7 @@ def test_watch_from_a_version_that_the_server_forgot_starts_anew(double, cluster
         double.condition(job.name, "Succeeded")
 
     double.on_create = script
-    run_job(cluster, job, patience=dataclasses.replace(quick, operator=60), write=[].append)
+    run_job(cluster, job, patience=quick, write=[].append)
     assert double.wait_for(("get", "kubeflow.org", "mpijobs"))
 
 
@@ -171,7 +171,7 @@ def test_log_is_copied_once_over_dropped_connections_and_restarted_launchers(dou
     def script(double, created):
         launcher = mpi_operator.runs(double, created)
         double.write_log(launcher, "one", "two", "DROP", "three")
-        time.sleep(0.5)
+        double.wait_until(lambda: any("sinceSeconds" in each for each in double.log_requests))
         double.write_log(launcher, "four")
         double.pod(job.name, "launcher", status=mpi_operator.ended(1))
         second = double.pod(job.name, "launcher", 1, status=mpi_operator.RUNNING)
@@ -219,7 +219,7 @@ def test_api_that_goes_away_is_endured_for_a_while_and_the_job_left(double, clus
 
     double.on_create = script
     with pytest.raises(UnreachableError, match="Start the step again to join it"):
-        run_job(cluster, job, patience=quick, write=[].append)
+        run_job(cluster, job, patience=dataclasses.replace(quick, unreachable=1.5), write=[].append)
     assert double.job(job.name) is not None
 
 
@@ -235,7 +235,7 @@ def test_api_that_comes_back_in_time_is_forgiven(double, cluster, job, quick):
 
     double.on_create = script
     lines = []
-    run_job(cluster, job, patience=dataclasses.replace(quick, unreachable=10), write=lines.append)
+    run_job(cluster, job, patience=quick, write=lines.append)
     assert lines == ["on we go"]
 
 

@@ -132,8 +132,9 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_trouble_is_named_in_a_line_and_the_job_deleted(case, double, cluster, job, quick, caplog):
     double.on_create, expected = CASES[case]
+    patience = dataclasses.replace(quick, operator=0.6) if case == "no operator" else quick
     with pytest.raises(RunError, match=expected) as caught:
-        run_job(cluster, job, patience=quick)
+        run_job(cluster, job, patience=patience)
     assert str(caught.value).startswith("mpijob/kitti-train cannot run: ")
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 1
@@ -199,7 +200,7 @@ def test_trouble_that_passes_is_no_trouble(double, cluster, job, quick):
         operator.succeeds(double, created)
 
     double.on_create = script
-    run_job(cluster, job, patience=quick, write=[].append)
+    run_job(cluster, job, patience=dataclasses.replace(quick, quota=60, scheduling=60), write=[].append)
     assert double.job(job.name) is not None
 
 

@@ -87,13 +87,13 @@ def test_a_terminated_run_ends_its_step_first(tmp_path):
     )
     pid = int(wait_for_text(tmp_path / "pid"))
     run.send_signal(signal.SIGTERM)
-    assert run.wait(60) != 0
+    assert run.wait(600) != 0
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
 
 def wait_for_text(path):
-    for _ in range(600):
+    for _ in range(6000):
         if path.exists() and path.read_text():
             return path.read_text()
         time.sleep(0.1)
@@ -162,7 +162,7 @@ def test_a_step_ends_with_its_runner(tmp_path, number):
         pid = int(run.stdout.readline())
         run.send_signal(number)
         # The step holds the pipe's other end: the pipe is at its end when the step is gone.
-        ended, _, _ = select.select([run.stdout], [], [], 60)
+        ended, _, _ = select.select([run.stdout], [], [], 600)
         if not ended:
             os.kill(pid, signal.SIGKILL)
     assert ended

@@ -333,7 +333,7 @@ def test_processes_that_publish_to_one_volume_at_once_leave_it_whole(store, tmp_
     running = [
         subprocess.Popen([*command, tmp_path / name, place, name], env=environment) for name in ("a", "b")
     ]
-    assert [each.wait(200) for each in running] == [0, 0]
+    assert [each.wait(800) for each in running] == [0, 0]
     store.verify(place)
     assert (tmp_path / "artifact" / "frcnn-manifest.json").is_file()
 

@@ -12,7 +12,7 @@ from frcnn.training import s3_backup
 from tests.storage.files import names, write
 
 
-def eventually(condition, seconds=20.0):
+def eventually(condition, seconds=300.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

@@ -88,7 +88,7 @@ def assert_equal(found, expected):
             np.testing.assert_array_equal(one[name], other[name], err_msg=name)
 
 
-def until(condition, seconds=20.0):
+def until(condition, seconds=300.0):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

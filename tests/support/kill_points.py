@@ -4,6 +4,7 @@ A server process imports what the job needs, and forks for every attempt, so tha
 `kill_points.c` counts the calls, and kills.
 """
 
+import contextlib
 import importlib
 import inspect
 import os
@@ -18,10 +19,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.uncovered import uncovered
+from tests.support.unmeasured import unmeasured
 
 SOURCE = Path(__file__).with_suffix(".c")
 ROOT = Path(__file__).parents[2]
+# What a pipe holds without a reader.
+_PIPE_BYTES = 65_536
 
 
 class KillServer:
@@ -60,8 +63,8 @@ def kill_server(job: Callable[[Path], None], folder: Path) -> Iterator[KillServe
     module = ".".join(Path(inspect.getfile(job)).relative_to(ROOT).with_suffix("").parts)
     log = folder / "calls.txt"
     path = os.pathsep.join([str(ROOT / "shared" / "src"), str(ROOT)])
-    # Forks that are killed, or that end without cleaning up, leave no data of coverage.
-    environment = {**uncovered(), "LD_PRELOAD": str(library), "KILL_LOG": str(log), "PYTHONPATH": path}
+    # coverage would slow the forks down, and they end without leaving data of it.
+    environment = {**unmeasured(), "LD_PRELOAD": str(library), "KILL_LOG": str(log), "PYTHONPATH": path}
     with subprocess.Popen(
         [sys.executable, "-m", "tests.support.kill_points", f"{module}:{job.__name__}", str(library)],
         stdin=subprocess.PIPE,
@@ -155,20 +158,34 @@ def _serve(job: str, library: str) -> None:
     arm.argtypes = [c_long]
     for line in sys.stdin:
         number, _, folder = line.rstrip("\n").partition(" ")
+        reader, writer = os.pipe()
         child = os.fork()
         if not child:
             code = 1
             try:
                 os.environ["KILL_BELOW"] = folder
+                before = set(sys.modules)
                 arm(int(number))
                 run(Path(folder))
+                arm(-1)
+                os.write(writer, "\n".join(set(sys.modules) - before).encode()[:_PIPE_BYTES])
                 code = 0
             finally:
                 sys.stderr.flush()
                 os._exit(code)
+        os.close(writer)
         _, status = os.waitpid(child, 0)
+        with os.fdopen(reader, encoding="utf-8") as imported:
+            _import(imported.read().split("\n"))
         sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
         sys.stdout.flush()
+
+
+def _import(modules: list[str]) -> None:
+    """Imports what the job imported while it ran, so that later forks have it already."""
+    for name in modules:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
 
 
 if __name__ == "__main__":

@@ -136,11 +136,16 @@ class KubernetesDouble:
             self.version += 10
             self.oldest, self.expire_in_stream = self.version, in_stream
 
-    def wait_for(self, call: tuple[str, str, str], seconds: float = 10) -> bool:
+    def wait_for(self, call: tuple[str, str, str], seconds: float = 120) -> bool:
+        """Waits for a call; returns whether it came."""
+        return self.wait_until(lambda: call in self.calls, seconds)
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float = 120) -> bool:
+        """Waits, however slow the machine is; returns whether the condition holds at last."""
         until = time.monotonic() + seconds
-        while call not in self.calls and time.monotonic() < until:
+        while not condition() and time.monotonic() < until:
             time.sleep(0.02)
-        return call in self.calls
+        return condition()
 
     # --- What the server answers with ---
 

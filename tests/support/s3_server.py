@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 BUCKET = "tests"
-READY_SECONDS = 60.0
+READY_SECONDS = 300.0
 # Ports that get another one 10000 above them, for gRPC.
 PAIRED = ("-master.port", "-volume.port", "-filer.port", "-s3.port", "-admin.port")
 # Kills the server when the pipe to this process is closed, by `kill` or because the tests are gone.

@@ -27,10 +27,13 @@ def toy_spec(
 
     Scalars given twice in protobuf text count as given last, so `training` may override anything. With
     `sizes`, images take them in turn, and the shape is dynamic. `picture` draws in the place of `scene`.
+    Without `validation` images the spec names no validation set: a third of a short training's time is saved.
     """
     shapes = sizes or ((HEIGHT, WIDTH),)
     draw = picture or scene
     for name, first, count in (("000", 0, validation), ("001", 100, images)):
+        if not count:
+            continue
         records = [draw(first + number, *shapes[number % len(shapes)]) for number in range(count)]
         write_records(folder / f"toy-fold-{name}-of-002", records)
     path = write_spec(
@@ -39,7 +42,8 @@ def toy_spec(
     small = (
         "rpn_pre_nms_top_N: 100 rpn_nms_max_boxes: 32 rpn_nms_overlap_threshold: 0.7 checkpoint_interval: 1"
     )
-    path.write_text(path.read_text() + f"training_config {{ {small} {training} }}\n", encoding="utf-8")
+    text = path.read_text() if validation else path.read_text().replace("  validation_fold: 0\n", "")
+    path.write_text(f"{text}training_config {{ {small} {training} }}\n", encoding="utf-8")
     if sizes:
         make_dynamic(path)
     return load_experiment(path)

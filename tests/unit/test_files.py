@@ -9,6 +9,7 @@ import pytest
 
 from frcnn.errors import RunError
 from frcnn.files import atomic_path, is_disk_full, remove_leftovers, write_text
+from tests.support.unmeasured import unmeasured
 
 
 def test_text_appears_under_its_name_and_nothing_else_does(tmp_path):
@@ -105,4 +106,4 @@ def child_that_gets(number, final):
             temporary.write_text("half")
             os.kill(os.getpid(), int(sys.argv[2]))
     """
-    return subprocess.Popen([sys.executable, "-c", code, str(final), str(int(number))])
+    return subprocess.Popen([sys.executable, "-c", code, str(final), str(int(number))], env=unmeasured())

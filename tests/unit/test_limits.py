@@ -347,7 +347,7 @@ def test_hostile_input_takes_bounded_memory_and_ends_in_one_sentence(tmp_path, n
     imports, read = READERS[kind]
     program = PROGRAM.format(imports=imports, read=read)
     command = [sys.executable, "-c", program, str(small), str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     more, said = done.stdout.strip().split(" ", 1)
     record_property("peak memory beside that of a small file", f"{more} MiB; {said[:100]}")

@@ -17,6 +17,7 @@ from frcnn.single_writer import (
     only_writer_in,
     only_writer_of,
 )
+from tests.support.unmeasured import unmeasured
 
 HOLD = """if True:
     import sys
@@ -35,6 +36,7 @@ def holder(tmp_path):
         [sys.executable, "-c", HOLD, str(tmp_path / "results")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        env=unmeasured(),
     ) as process:
         assert process.stdout.readline() == b"held\n"
         yield process

@@ -38,8 +38,6 @@ def python(environment, tmp_path):
 
     def run(*words):
         command = [sys.executable, *map(str, words)]
-        return subprocess.run(
-            command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=60
-        )
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
 
     return run

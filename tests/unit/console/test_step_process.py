@@ -73,7 +73,7 @@ def test_a_step_ends_with_the_process_that_started_it_even_if_that_is_killed(tmp
         pid = int(process.stdout.readline())
         process.send_signal(signal.SIGKILL)
         # The step holds the pipe's other end: the pipe is at its end when the step is gone.
-        ended, _, _ = select.select([process.stdout], [], [], 60)
+        ended, _, _ = select.select([process.stdout], [], [], 600)
         if not ended:
             os.kill(pid, signal.SIGKILL)
     assert ended

@@ -7,6 +7,8 @@ import sys
 import h5py
 import pytest
 
+from tests.support.unmeasured import unmeasured
+
 MIB = 1 << 20
 HEAD = """
 import resource, sys
@@ -43,7 +45,7 @@ def path(tmp_path):
 
 
 def run(program, path, limit):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**unmeasured(), "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-c", program, str(path), str(limit)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

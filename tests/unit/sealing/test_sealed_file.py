@@ -505,7 +505,7 @@ def test_no_signal_leaves_a_plain_copy_behind(sealed_model, temporary_files_here
     ) as process:
         assert process.stdout.readline() == "open\n"
         process.send_signal(number)
-        assert process.wait(30) == -number
+        assert process.wait(600) == -number
     assert list(temporary_files_here.iterdir()) == []
 
 

@@ -8,9 +8,12 @@ import pytest
 import tensorflow as tf
 
 from frcnn.distributed.world import join
+from frcnn.model.build import build
 from frcnn.model.files.archive import read_weights
-from frcnn.model.files.checkpoint import load_checkpoint
+from frcnn.model.files.checkpoint import load_checkpoint, save_model
+from frcnn.model.files.training_record import TrainingRecord
 from frcnn.model.weight_averages import WeightAverages
+from frcnn.settings.model import model_settings
 from frcnn.settings.training import training_run
 from frcnn.training.compile import prepare, restore
 from frcnn.training.trainer import train
@@ -90,11 +93,12 @@ def test_a_checkpoint_holds_averages_and_without_them_training_goes_on_from_the_
 
 
 def test_a_checkpoint_without_averages_starts_them_at_its_weights(tmp_path):
-    result = train(
-        training_run(toy_spec(tmp_path, images=2, training="num_epochs: 1 optimizer { adam { } }")),
-        tmp_path / "r",
-    )
-    model, in_file = restored(tmp_path, result.checkpoint, AVERAGED)
+    spec = toy_spec(tmp_path, images=2, training="num_epochs: 1 optimizer { adam { } }")
+    trained = build(model_settings(spec))
+    prepare(trained, training_run(spec), 2, join().place, amp=False)
+    checkpoint = tmp_path / "r.epoch_1.keras"
+    save_model(trained, checkpoint, TrainingRecord("resnet:10", spec.class_names, epoch=1, step=2))
+    model, in_file = restored(tmp_path, checkpoint, AVERAGED)
     assert not model.weight_averages.exchanged
     model.weight_averages.exchange()
     for one, other in zip(model.trainable_variables, in_file, strict=True):

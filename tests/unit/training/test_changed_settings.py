@@ -40,11 +40,12 @@ def assert_same_bytes(one: Path, other: Path) -> None:
     assert [name for name in left if left[name].tobytes() != right[name].tobytes()] == []
 
 
-def resumed(folder: Path, spec_text: str, checkpoint: Path, **options):
+def resumed(folder: Path, spec_text: str, checkpoint: Path, *, validation: int = 2, **options):
     """The result of going on from `checkpoint` by a spec written to `folder`."""
     folder.mkdir()
     text = f'{spec_text} resume_from_model: "{checkpoint}"'
-    return train(training_run(toy_spec(folder, images=4, training=text)), folder / "results", **options)
+    spec = toy_spec(folder, images=4, validation=validation, training=text)
+    return train(training_run(spec), folder / "results", **options)
 
 
 def test_settings_that_changed_are_named_and_count(tmp_path, caplog):
@@ -114,10 +115,10 @@ def test_the_step_count_follows_the_length_of_an_epoch(caplog):
 
 
 def test_another_batch_size_puts_the_schedule_where_the_epochs_are(tmp_path):
-    spec = toy_spec(tmp_path, images=4, training=TWO)
+    spec = toy_spec(tmp_path, images=4, validation=0, training=TWO)
     half = dataclasses.replace(spec, training_config=dataclasses.replace(spec.training_config, num_epochs=1))
     first = train(training_run(half), tmp_path / "results").checkpoint
-    again = resumed(tmp_path / "b", TWO.replace("gpu: 2", "gpu: 1"), first)
+    again = resumed(tmp_path / "b", TWO.replace("gpu: 2", "gpu: 1"), first, validation=0)
     state = load_checkpoint(again.checkpoint)[2]
     assert state.groups["optimizer/vars"][0] == 8  # 2 epochs of 4 steps
     assert load_checkpoint(again.checkpoint)[1].step == 8

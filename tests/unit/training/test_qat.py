@@ -31,7 +31,7 @@ def floating(tmp_path_factory):
     """A checkpoint of an ordinary training."""
     folder = tmp_path_factory.mktemp("float")
     return train(
-        training_run(toy_spec(folder, images=4, training=f"num_epochs: 1 {ADAM} {STEADY}")),
+        training_run(toy_spec(folder, images=4, validation=0, training=f"num_epochs: 1 {ADAM} {STEADY}")),
         folder / "results",
     ).checkpoint
 
@@ -78,7 +78,7 @@ def test_a_resumed_qat_training_ends_with_the_bytes_of_an_uninterrupted_one(fini
 
 def test_pretrained_weights_of_a_float_file_are_what_a_qat_training_starts_from(floating, tmp_path):
     start = f'{STILL} num_epochs: 1 pretrained_weights: "{floating}"'
-    spec = toy_spec(tmp_path, images=2, training=f"{QAT} {start}")
+    spec = toy_spec(tmp_path, images=2, validation=0, training=f"{QAT} {start}")
     model, _ = load_model(train(training_run(spec), tmp_path / "results").checkpoint)
     assert is_qat(model)
     before, _ = load_model(floating)

@@ -143,11 +143,13 @@ def test_what_is_part_of_the_graph_cannot_be_changed(pruned):
 
 def test_a_retraining_resumes_exactly_and_its_model_is_pruned_again(pruned, tmp_path):
     path, _ = pruned
-    spec = toy_spec(tmp_path, images=4, training=f'{RETRAIN} retrain_pruned_model: "{path}"')
+    fields = f'{RETRAIN} retrain_pruned_model: "{path}"'
+    spec = toy_spec(tmp_path, images=4, validation=0, training=fields)
     result = train(training_run(spec), tmp_path / "whole")
     first = tmp_path / "frcnn_resnet_10.epoch_1.keras"
     shutil.copyfile(tmp_path / "whole" / first.name, first)
-    resume = toy_spec(tmp_path, images=4, training=f'{RETRAIN} resume_from_model: "{first}"')
+    fields = f'{RETRAIN} resume_from_model: "{first}"'
+    resume = toy_spec(tmp_path, images=4, validation=0, training=fields)
     again = train(training_run(resume), tmp_path / "resumed")
     for one, other in zip(weights(result.checkpoint), weights(again.checkpoint), strict=True):
         np.testing.assert_array_equal(one, other)

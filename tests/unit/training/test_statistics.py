@@ -103,7 +103,7 @@ def test_sets_too_small_for_statistics_train_to_finite_numbers_with_a_remark(
     tmp_path, caplog, images, batch, picture
 ):
     fields = f"batch_size_per_gpu: {batch} {ADAM}"
-    spec = toy_spec(tmp_path, images=images, training=fields, picture=picture)
+    spec = toy_spec(tmp_path, images=images, validation=0, training=fields, picture=picture)
     result = train(training_run(spec), tmp_path / "results")
     assert np.isfinite(result.loss)
     assert f"{images} training images are too few" in caplog.text

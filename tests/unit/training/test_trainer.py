@@ -69,7 +69,7 @@ def test_a_resumed_training_ends_with_the_bytes_of_an_uninterrupted_one(finished
 
 
 def test_a_sealed_checkpoint_opens_with_its_key_only(tmp_path):
-    spec = toy_spec(tmp_path, images=2, training="num_epochs: 1")
+    spec = toy_spec(tmp_path, images=2, validation=0, training="num_epochs: 1")
     result = train(training_run(spec), tmp_path / "results", key="secret")
     assert result.checkpoint.suffix == ".tlt"
     assert load_model(result.checkpoint, "secret")[1].epoch == 1
@@ -78,7 +78,7 @@ def test_a_sealed_checkpoint_opens_with_its_key_only(tmp_path):
 
 
 def test_mixed_precision_trains_and_leaves_a_float32_model(tmp_path):
-    spec = toy_spec(tmp_path, images=2, training="num_epochs: 1")
+    spec = toy_spec(tmp_path, images=2, validation=0, training="num_epochs: 1")
     model, record = load_model(train(training_run(spec), tmp_path / "results", amp=True).checkpoint)
     assert math.isfinite(record.metrics["loss"])
     assert {layer.compute_dtype for part in (model.features, model.roi_head) for layer in part.layers} == {
@@ -91,7 +91,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_earlier_checkpoin
     first = tmp_path / "frcnn_resnet_10.epoch_1.keras"
     shutil.copyfile(folder / "results" / first.name, first)
     explode = "lambda_rpn_class: 3.4e38 lambda_cls_class: 3.4e38"
-    spec = toy_spec(tmp_path, training=f'{THREE_EPOCHS} {explode} resume_from_model: "{first}"')
+    spec = toy_spec(tmp_path, validation=0, training=f'{THREE_EPOCHS} {explode} resume_from_model: "{first}"')
     with pytest.raises(RunError, match=r"epoch 2 step \d .*Lower learning_rate"):
         train(training_run(spec), tmp_path / "results")
     assert list((tmp_path / "results").glob("*.keras")) == []
@@ -137,7 +137,8 @@ def test_resuming_another_architecture_names_both(finished, tmp_path):
 def test_retraining_starts_from_the_weights_of_the_file_at_epoch_one(finished, tmp_path):
     _, _, result = finished
     still = "learning_rate { step { base_lr: 0.0 gamma: 1.0 step_size: 30 } } num_epochs: 1"
-    spec = toy_spec(tmp_path, training=f'{THREE_EPOCHS} {still} retrain_pruned_model: "{result.checkpoint}"')
+    fields = f'{THREE_EPOCHS} {still} retrain_pruned_model: "{result.checkpoint}"'
+    spec = toy_spec(tmp_path, images=2, validation=0, training=fields)
     model, record = load_model(train(training_run(spec), tmp_path / "results").checkpoint)
     before, _ = load_model(result.checkpoint)
     assert record.epoch == 1
@@ -151,15 +152,15 @@ def test_the_step_is_traced_once(tmp_path, monkeypatch):
     monkeypatch.setattr(
         FasterRCNN, "train_step", lambda self, batch: traces.append(1) or original(self, batch)
     )
-    train(training_run(toy_spec(tmp_path, images=4, training="num_epochs: 2")), tmp_path / "results")
+    spec = toy_spec(tmp_path, images=4, validation=0, training="num_epochs: 2")
+    train(training_run(spec), tmp_path / "results")
     assert len(traces) == 1
 
 
 def test_early_stopping_ends_a_run_whose_loss_does_not_fall(tmp_path):
     patience = "early_stopping { monitor: 'loss' min_delta: 1000 patience: 1 }"
-    train(
-        training_run(toy_spec(tmp_path, images=2, training=f"num_epochs: 4 {patience}")), tmp_path / "results"
-    )
+    spec = toy_spec(tmp_path, images=2, validation=0, training=f"num_epochs: 4 {patience}")
+    train(training_run(spec), tmp_path / "results")
     epochs = sorted(path.name for path in (tmp_path / "results").glob("*.epoch_*.keras"))
     assert epochs == ["frcnn_resnet_10.epoch_1.keras", "frcnn_resnet_10.epoch_2.keras"]
 
@@ -167,7 +168,8 @@ def test_early_stopping_ends_a_run_whose_loss_does_not_fall(tmp_path):
 def test_training_starts_from_pretrained_weights_of_the_same_names(finished, tmp_path):
     _, _, result = finished
     still = "learning_rate { step { base_lr: 0.0 gamma: 1.0 step_size: 30 } } num_epochs: 1"
-    spec = toy_spec(tmp_path, training=f'{THREE_EPOCHS} {still} pretrained_weights: "{result.checkpoint}"')
+    fields = f'{THREE_EPOCHS} {still} pretrained_weights: "{result.checkpoint}"'
+    spec = toy_spec(tmp_path, images=2, validation=0, training=fields)
     model, _ = load_model(train(training_run(spec), tmp_path / "results").checkpoint)
     before, _ = load_model(result.checkpoint)
     for new, old in zip(model.trainable_weights, before.trainable_weights, strict=True):

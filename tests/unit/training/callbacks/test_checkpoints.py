@@ -130,7 +130,7 @@ def test_leaving_waits_for_the_job_and_an_earlier_error_stays_the_one_that_count
     order = []
     release = threading.Event()
     with BackgroundWriter() as background:
-        background.start(lambda: (release.wait(10), order.append("written")))
+        background.start(lambda: (release.wait(300), order.append("written")))
         background.check()
         release.set()
     assert order == ["written"]
@@ -218,7 +218,7 @@ def test_a_checkpoint_that_is_not_finite_is_not_resumed_from(spoilt, tmp_path):
 def test_a_job_that_follows_waits_for_the_one_before_and_is_left_out_if_that_fails():
     order, release = [], threading.Event()
     with BackgroundWriter() as background:
-        background.start(lambda: (release.wait(10), order.append(1)))
+        background.start(lambda: (release.wait(300), order.append(1)))
         background.then(lambda: order.append(2))
         order.append(0)  # neither was waited for
         release.set()
