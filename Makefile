@@ -100,9 +100,10 @@ docker: ## install a Docker daemon and debootstrap for the container tests, if m
 test-containers: $(STAMP) ## real images: the pipeline, and an MPIJob's pods, with an S3 server; needs root
 	$(BIN)/python -m pytest -m container -s $(ARGS)
 
-kube: ## a Kubernetes API server and controllers, built once with Go, and etcd, where they are missing
+kube: ## a Kubernetes API server and controllers, Katib's webhook, built once with Go, and etcd, where they are missing
 	@command -v etcd >/dev/null || apt-get install -y -qq --no-install-recommends etcd-server >/dev/null
 	scripts/build_kube.sh || echo "no API server could be built: its tests are skipped" >&2
+	scripts/build_katib_judge.sh || echo "Katib's webhook could not be built: its tests are skipped" >&2
 
 test-kube: $(STAMP) kube ## chart, rights and trainings against that API server; MPI_OPERATOR=<checkout> for its controller
 	$(BIN)/python -m pytest -m kube tests/kube $(ARGS)

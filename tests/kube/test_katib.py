@@ -42,11 +42,7 @@ def test_the_validating_webhook_has_no_objection(kind):
         (("spec", "parameters"), [], "spec.parameters or spec.nasConfig must be specified"),
         (("metadata", "name"), "x" * 41, "may not be longer than 40 characters"),
         (("spec", "trialTemplate", "primaryContainerName"), "", "must be specified"),
-        (
-            ("spec", "metricsCollectorSpec", "source", "filter", "metricsFormat"),
-            ["(a)"],
-            "two top subexpressions",
-        ),
+        (("spec", "metricsCollectorSpec", "collector", "kind"), "NoSuch", "invalid metrics collector kind"),
     ],
 )
 def test_the_judge_objects_to_what_is_wrong(place, value, objection):

@@ -104,6 +104,7 @@ def _placeholders(template: dict[str, Any], known: set[str]) -> Iterator[str]:
 
 
 def _collector(found: dict[str, Any]) -> Iterator[str]:
+    # Katib 0.19 does not look at the filter of a StdOut collector, although a wrong one finds no metric.
     if found["collector"]["kind"] != "StdOut":
         yield "collector"
     for line in found["source"]["filter"]["metricsFormat"]:
