@@ -47,7 +47,11 @@ def test_the_convert_step_takes_a_prefix(store, uri, tmp_path):
     names = sorted(path.name for path in (tmp_path / "local").iterdir())
     assert names == sorted(path.name for path in (tmp_path / "remote").iterdir())
     for name in names:
-        assert (tmp_path / "remote" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
+        local = (tmp_path / "local" / name).read_bytes()
+        if name == "suggested_spec.txt":  # names the data and the records
+            local = local.replace(bytes(data), uri.encode())
+            local = local.replace(bytes(tmp_path / "local"), bytes(tmp_path / "remote"))
+        assert (tmp_path / "remote" / name).read_bytes() == local
 
 
 def test_the_convert_step_says_that_nothing_is_there(uri, tmp_path):

@@ -42,15 +42,16 @@ def test_a_spec_that_is_given_wins(records):
     assert experiment_or_suggested(SPEC, None, str(records)).text == SPEC
 
 
-def test_the_batch_does_not_grow_with_the_memory_of_the_converting_machine(tmp_path, monkeypatch):
-    from frcnn.steps import suggested_spec
+def test_the_spec_does_not_depend_on_the_memory_of_the_converting_machine(tmp_path, monkeypatch):
+    from frcnn import memory
 
     data = write_data(tmp_path / "data", images=10)
     texts = []
-    for gigabytes in (16, 512):
-        monkeypatch.setattr(suggested_spec, "main_memory", lambda size=gigabytes: size << 30)
+    for gigabytes in (2, 512):
+        monkeypatch.setattr(memory, "_available", lambda meminfo, size=gigabytes: size << 30)
         texts.append((converted(data, tmp_path / str(gigabytes)) / NAME).read_text())
-    assert texts[0].replace("/16/", "/512/") == texts[1]
+    assert texts[0].replace("/2/", "/512/") == texts[1]
+    assert "of 8 GiB of memory" in texts[0]
 
 
 def test_records_without_a_suggestion_are_named_with_a_remedy(tmp_path):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from frcnn.errors import DataError, FrcnnError, StoreError, UsageError
 from frcnn.files import write_text
-from frcnn.memory import gpu_memory, main_memory
+from frcnn.memory import gpu_memory
 from frcnn.spec.load import parse_experiment, read_text
 from frcnn.spec.schema.experiment import Experiment
 from frcnn.steps.places import records_place
@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 
 # Readers of records ignore files with this extension (`frcnn.data.input.sources`).
 NAME = "suggested_spec.txt"
-# Memory of the smallest pod or GPU that trainings are planned for. The conversion does not know theirs, and
-# larger ones change nothing: on CPUs, a batch has four images at most.
+# Memory of the smallest pod or GPU that trainings are planned for. The conversion does not know theirs. What
+# is free on its own machine would make the spec depend on when it runs. On CPUs, a batch has at most 4 images.
 _TRAINING_BYTES = 8 << 30
 
 
@@ -93,7 +93,7 @@ def _suggestion(tables: "Tables", data: str, kept_at: str) -> tuple[str, str]:
         facts_of(tables, training),
         "accuracy",
         gpu_bytes=gpu_memory(),
-        main_bytes=min(main_memory(), _TRAINING_BYTES),
+        main_bytes=_TRAINING_BYTES,
     )
     places = Places(
         command="the conversion step of a pipeline",
