@@ -25,8 +25,9 @@ log = logging.getLogger(__name__)
 
 # Readers of records ignore files with this extension (`frcnn.data.input.sources`).
 NAME = "suggested_spec.txt"
-# Memory of the smallest pod or GPU that trainings are planned for. The conversion does not know theirs. What
-# is free on its own machine would make the spec depend on when it runs. On CPUs, a batch has at most 4 images.
+# Memory of the smallest pod or GPU that trainings are planned for. The conversion does not know theirs, and
+# what is free on its own machine would make the spec depend on when it runs. On CPUs, a batch has at most
+# four images.
 _TRAINING_BYTES = 8 << 30
 
 
