@@ -7,15 +7,8 @@ import numpy as np
 import pytest
 
 from frcnn.memory import gpu_memory, main_memory
-from frcnn.spec_writing.choices import (
-    LIMITS,
-    arch_in_name,
-    batch_size,
-    choose,
-    default_epochs,
-    image_bytes,
-    input_size,
-)
+from frcnn.spec_writing.batch_size import batch_size, image_bytes
+from frcnn.spec_writing.choices import LIMITS, arch_in_name, choose, default_epochs, input_size
 from frcnn.spec_writing.facts import Facts
 from frcnn.survey.anchors import Anchors
 
