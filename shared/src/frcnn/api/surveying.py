@@ -85,7 +85,7 @@ def data_report(
         DataError: There is no usable image.
         StoreError: S3 is unreachable.
     """
-    names = data if isinstance(data, list | tuple) else [data]
+    names = list(data) if isinstance(data, Sequence) and not isinstance(data, str | os.PathLike) else [data]
     locations = [name_of(each, "data") for each in names]
     known = None if spec is None else given(Experiment, spec)
     folder = None if output_dir is None else local_output(output_dir, "output_dir")
