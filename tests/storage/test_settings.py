@@ -29,6 +29,18 @@ def test_addresses():
             Address.parse(wrong)
 
 
+@pytest.mark.parametrize("name", ["S3://bucket/a", "S3:/bucket/a", "s3:bucket/a"])
+def test_a_misspelled_uri_is_no_folder_of_that_name(name):
+    with pytest.raises(UsageError, match="in lower case and with two slashes"):
+        is_remote(name)
+
+
+@pytest.mark.parametrize("key", ["a//b", "../b", "a/./b", "a/.."])
+def test_a_prefix_that_servers_shorten_is_refused_before_anything_is_sent(key):
+    with pytest.raises(UsageError, match="an empty part, or one called"):
+        Address.parse(f"s3://bucket/{key}")
+
+
 def test_the_first_endpoint_and_region_that_are_set_count():
     found = Settings.from_environment(
         {"AWS_ENDPOINT_URL": "http://other", "S3_ENDPOINT": "https://here:9000/"}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn.api.locations import Location, local_output, name_of
+from frcnn.api.numbers import check_count
 from frcnn.errors import UsageError
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
@@ -86,14 +87,12 @@ def data_report(
         DataError: There is no usable image.
         StoreError: S3 is unreachable.
     """
-    names = [data] if isinstance(data, str | os.PathLike) else list(data)
+    names = list(data) if isinstance(data, Sequence) and not isinstance(data, str | os.PathLike) else [data]
     locations = [name_of(each, "data") for each in names]
     known = None if spec is None else given(Experiment, spec)
     folder = None if output_dir is None else local_output(output_dir, "output_dir")
-    if compare < 0:
-        raise UsageError(f"compare {compare}: expected 0 or more", argument="compare")
-    if workers is not None and workers < 1:
-        raise UsageError(f"workers {workers}: expected 1 or more", argument="workers")
+    check_count(compare, "compare", 0)
+    check_count(workers, "workers")
     if folder is not None:
         _check_output(folder)
     with reported_to(on_progress), needed_for("reporting on a data set"):

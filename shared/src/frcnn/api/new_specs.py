@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from frcnn.api.locations import Location, local_output, name_of
+from frcnn.api.numbers import check_count
 from frcnn.errors import UsageError
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
@@ -75,10 +76,8 @@ def new_spec(
         raise UsageError(f"goal {goal!r}: expected accuracy, speed or edge", argument="goal")
     if arch is not None and arch not in ARCHS:
         raise UsageError(f"arch {arch!r}: unknown backbone{did_you_mean(arch, ARCHS)}", argument="arch")
-    if num_epochs is not None and num_epochs < 1:
-        raise UsageError(f"num_epochs {num_epochs}: expected 1 or more", argument="num_epochs")
-    if workers is not None and workers < 1:
-        raise UsageError(f"workers {workers}: expected 1 or more", argument="workers")
+    check_count(num_epochs, "num_epochs")
+    check_count(workers, "workers")
     with reported_to(on_progress), needed_for("writing specs for a data set"):
         from frcnn.spec_writing.write import write_specs
 

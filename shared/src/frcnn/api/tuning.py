@@ -228,6 +228,7 @@ def _space(spec: Experiment, space: Location | None, archs: Sequence[str]) -> "S
     from frcnn.tuning.default_space import default_space
     from frcnn.tuning.space_file import load_space
 
+    archs = (archs,) if isinstance(archs, str) else archs
     if space is None:
         return default_space(spec, archs)
     if archs:

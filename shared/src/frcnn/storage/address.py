@@ -7,6 +7,7 @@ from frcnn.errors import UsageError
 
 _SCHEME = "s3://"
 # Source: S3's bucket naming rules. Old buckets follow looser rules, so only the characters are checked.
+_MISSPELLED = re.compile(r"S3:|s3:(?!/)")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]+")
 
 
@@ -15,8 +16,16 @@ def is_remote(text: object) -> bool:
 
     Args:
         text: Path or URI.
+
+    Raises:
+        UsageError: It is a misspelled URI, such as `S3://bucket`.
     """
-    return str(text).startswith(_SCHEME)
+    name = str(text)
+    if name.startswith(_SCHEME):
+        return True
+    if _MISSPELLED.match(name):  # as a path it would become a folder called `S3:`
+        raise UsageError(f"{name}: expected s3://bucket/prefix, in lower case and with two slashes")
+    return False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +59,10 @@ class Address:
         if not is_remote(uri) or not _BUCKET.fullmatch(bucket):
             shown = uri if "@" not in uri else f"{_SCHEME}***"  # it may contain a secret key
             raise UsageError(f"{shown}: expected s3://bucket/prefix")
-        return cls(bucket, key.strip("/"))
+        key = key.strip("/")
+        if key and not {"", ".", ".."}.isdisjoint(key.split("/")):
+            raise UsageError(f"{uri}: the prefix has an empty part, or one called . or ..; leave it out")
+        return cls(bucket, key)
 
     def below(self, name: str) -> str:
         """Returns the key of an object below this address.
