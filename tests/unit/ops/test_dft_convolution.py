@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from frcnn.ops.dft_convolution import convolve_transformed, transform_kernel
+from frcnn.ops.dft_convolution import convolve_keeping_little, convolve_transformed, transform_kernel
 from tests.support import reference_layers as reference
 from tests.support.graph import compiled, static_shapes
 
@@ -61,3 +61,19 @@ def test_graph_mode_agrees_with_eager_and_shapes_are_static():
     pair = inputs(4)
     assert relative_error(compiled(convolve_3x3, *pair), np.asarray(convolve_3x3(*pair))) < 1e-6
     assert static_shapes(convolve_3x3, *pair) == [(5, 7, 7, 32)]
+
+
+def test_keeping_little_changes_no_bit_of_result_and_gradients():
+    x, kernel = (tf.constant(value) for value in inputs(5))
+    weights = tf.constant(np.random.default_rng(6).normal(size=(5, 7, 7, 32)).astype(np.float32))
+
+    @tf.function
+    def results(convolve):
+        with tf.GradientTape() as tape:
+            tape.watch([x, kernel])
+            answer = convolve(x, kernel)
+            loss = tf.reduce_sum(answer * weights)
+        return [answer, *tape.gradient(loss, [x, kernel])]
+
+    for value, expected in zip(results(convolve_keeping_little), results(convolve_3x3), strict=True):
+        np.testing.assert_array_equal(value, expected)

@@ -7,8 +7,9 @@ from frcnn.distributed.world import OneProcess
 from frcnn.errors import RunError
 from frcnn.memory import main_memory
 from frcnn.model.faster_rcnn import FasterRCNN
+from frcnn.model.layers import Conv2D
 from frcnn.model.settings import Geometry
-from frcnn.training.memory_need import memory_need, require_memory
+from frcnn.training.memory_need import choose_convolutions, memory_need, require_memory, spectra_bytes
 
 HERE = OneProcess().place
 
@@ -61,3 +62,26 @@ def test_the_largest_batch_that_can_fit_is_named_and_fits():
 def test_a_network_too_large_for_one_image_gets_other_advice():
     with pytest.raises(RunError, match="Not even one can fit: use a smaller input or backbone"):
         require_memory(detector(), 1, 10**12, HERE)
+
+
+def with_dft_head(monkeypatch, available: int) -> Conv2D:
+    """Returns the head's DFT convolution after the choice, with that much memory."""
+    crops = keras.Input((7, 7, 64))
+    layer = Conv2D(32, 3)
+    model = detector()
+    head = keras.Model(crops, keras.layers.Dense(3)(keras.layers.Flatten()(layer(crops))))
+    whole = FasterRCNN(model.features, head, model.geometry)
+    whole.compile(optimizer="sgd", jit_compile=False)
+    monkeypatch.setattr("frcnn.training.memory_need._main_memory", lambda: available)
+    choose_convolutions(whole, 2, 5, HERE)
+    return layer
+
+
+def test_the_backward_pass_keeps_transforms_only_where_they_fit(monkeypatch):
+    assert not with_dft_head(monkeypatch, 1 << 30).keeps_little
+    assert with_dft_head(monkeypatch, 1 << 20).keeps_little
+
+
+def test_transformed_maps_and_kernels_are_counted(monkeypatch):
+    layer = with_dft_head(monkeypatch, 1 << 30)
+    assert spectra_bytes(layer, 10) == 4 * 94 * 64 * (10 + 32)

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from frcnn.model.detector import DetectionBatch, checked_sizes
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.model.layers import Conv2D
+from frcnn.model.layers import dft_layers
 from frcnn.model.settings import DetectionSettings
 
 
@@ -24,6 +24,7 @@ class KerasDetector:
         """
         self.model = model
         self.settings = settings
+        self._released = False
         self.refresh()
         if model.geometry.dynamic:
             signature = [
@@ -39,9 +40,15 @@ class KerasDetector:
 
     def refresh(self) -> None:
         """Updates the stored transformed kernels; call it after the weights changed."""
-        for layer in self.model.roi_head.layers:
-            if isinstance(layer, Conv2D) and layer.takes_dft(layer.input.shape):
-                layer.cache_kernel(layer.input.shape[1])
+        self._released = False
+        for layer in dft_layers(self.model.roi_head):
+            layer.cache_kernel(layer.input.shape[1])
+
+    def release(self) -> None:
+        """Frees the transformed kernels, which are large, until the next `refresh` or call."""
+        self._released = True
+        for layer in dft_layers(self.model.roi_head):
+            layer.release_kernel()
 
     @property
     def traces(self) -> int:
@@ -59,6 +66,8 @@ class KerasDetector:
         Returns:
             The detections.
         """
+        if self._released:
+            self.refresh()
         inputs = [tf.convert_to_tensor(images, tf.float32)]
         if self.model.geometry.dynamic:
             inputs.append(tf.constant(checked_sizes(images, sizes, self.model.geometry.stride)))

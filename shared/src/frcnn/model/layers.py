@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from frcnn.ops.dft_convolution import convolve_transformed, transform_kernel
-from frcnn.ops.dft_matrices import LARGEST_DFT_SIDE, SMALLEST_DFT_DEPTH
+from frcnn.ops.dft_convolution import convolve_keeping_little, convolve_transformed, transform_kernel
+from frcnn.ops.dft_matrices import LARGEST_DFT_SIDE, SMALLEST_DFT_DEPTH, dft_matrices
 
 _PLAIN = contextvars.ContextVar("plain_convolutions", default=False)
 _MOMENTUM: contextvars.ContextVar[tf.Tensor | None] = contextvars.ContextVar("momentum", default=None)
@@ -53,6 +53,8 @@ class Conv2D(keras.layers.Conv2D):
     def __init__(self, filters: int, kernel_size: int | tuple[int, int], **options: object) -> None:
         """Creates a convolution.
 
+        With `keeps_little`, set before a training is compiled, the DFT route needs less memory and more time.
+
         Args:
             filters: Number of filters.
             kernel_size: Height and width of the kernel, or one number for both.
@@ -61,14 +63,13 @@ class Conv2D(keras.layers.Conv2D):
         options.setdefault("padding", "same")
         super().__init__(filters, kernel_size, **options)
         self._cached_kernel: tf.Variable | None = None
+        self.keeps_little = False
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Convolves inputs `[N, H, W, D]`."""
         kernel = tf.cast(self.effective_kernel(), inputs.dtype)
         if self.takes_dft(inputs.shape):
-            cached = None if training else self._cached_kernel
-            transformed = transform_kernel(kernel, inputs.shape[1]) if cached is None else cached
-            outputs = convolve_transformed(inputs, tf.cast(transformed, inputs.dtype))
+            outputs = self._by_frequencies(inputs, kernel, training=training)
         else:
             outputs = self._convolve(inputs, kernel)
         if self.use_bias:
@@ -100,10 +101,20 @@ class Conv2D(keras.layers.Conv2D):
         if self._cached_kernel is None:
             with tf.init_scope():
                 # Hide the variable from Keras: it is derived from the kernel and must not be saved.
-                variable = tf.Variable(transformed, trainable=False, dtype=tf.float32)
+                variable = tf.Variable(
+                    transformed,
+                    trainable=False,
+                    dtype=tf.float32,
+                    shape=[None, *transformed.shape[1:]],  # `release_kernel` empties it
+                )
                 object.__setattr__(self, "_cached_kernel", variable)
         else:
             self._cached_kernel.assign(transformed)
+
+    def release_kernel(self) -> None:
+        """Frees the memory of the transformed kernel; call `cache_kernel` before the next inference."""
+        if self._cached_kernel is not None:
+            self._cached_kernel.assign(tf.zeros([0, *self._cached_kernel.shape[1:]]))
 
     def takes_dft(self, shape: tuple[int | None, ...]) -> bool:
         """Checks whether inputs of `shape` `[N, H, W, D]` use the DFT route on this machine."""
@@ -115,6 +126,16 @@ class Conv2D(keras.layers.Conv2D):
             return False
         dense = self.strides == (1, 1) and self.dilation_rate == (1, 1) and depth >= SMALLEST_DFT_DEPTH
         return plain and dense and not tf.config.list_logical_devices("GPU")
+
+    def _by_frequencies(self, inputs: tf.Tensor, kernel: tf.Tensor, *, training: bool) -> tf.Tensor:
+        if training and self.keeps_little:
+            return convolve_keeping_little(inputs, kernel)
+        cached = None if training else self._cached_kernel
+        if cached is None:
+            return convolve_transformed(inputs, transform_kernel(kernel, inputs.shape[1]))
+        products = len(dft_matrices(inputs.shape[1])[0])
+        transformed = tf.ensure_shape(cached, [products, *kernel.shape[2:]])
+        return convolve_transformed(inputs, tf.cast(transformed, inputs.dtype))
 
     def _convolve(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         # oneDNN has no gradient kernels for explicit padding, which makes it five times slower. At stride 1
@@ -133,6 +154,17 @@ class Conv2D(keras.layers.Conv2D):
         sides = zip(self.kernel_size, self.dilation_rate, strict=True)
         half = [((kernel - 1) * dilation + 1) // 2 for kernel, dilation in sides]
         return [[0, 0], [half[0]] * 2, [half[1]] * 2, [0, 0]]
+
+
+def dft_layers(head: keras.Model) -> list[Conv2D]:
+    """Returns the convolutions of a network that use the DFT route on this machine.
+
+    Args:
+        head: Network that gets pooled RoIs.
+    """
+    return [
+        layer for layer in head.layers if isinstance(layer, Conv2D) and layer.takes_dft(layer.input.shape)
+    ]
 
 
 @keras.saving.register_keras_serializable("frcnn")

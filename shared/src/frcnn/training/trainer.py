@@ -26,7 +26,7 @@ from frcnn.training.callbacks.training_log import TrainingLog
 from frcnn.training.callbacks.validation import Validation
 from frcnn.training.compile import prepare, restore
 from frcnn.training.devices import computing_devices, take_share
-from frcnn.training.memory_need import require_memory
+from frcnn.training.memory_need import choose_convolutions, require_memory
 from frcnn.training.model_parallel import plan_placement, spread
 from frcnn.training.run_folder import only_training_in
 from frcnn.training.starting_point import Start, begin, choose_start, counted
@@ -210,7 +210,8 @@ def _prepare(job: _Job, here: RankInfo, *, amp: bool) -> None:
     """Compiles the model, and restores its state if the training is resumed."""
     run, record, steps = job.run, job.record, job.data.steps_per_epoch
     prepare(job.model, run, steps * run.epochs, here, amp=amp)
-    require_memory(job.model, run.data.batch_size, run.losses.roi_mini_batch, here)
+    for each in (require_memory, choose_convolutions):
+        each(job.model, run.data.batch_size, run.losses.roi_mini_batch, here)
     if record.epoch:
         seed = run.seed + here.rank
         restore(job.model, job.state, record.step, recounted=record is not job.saved, seed=seed)

@@ -66,13 +66,16 @@ class Validation(keras.callbacks.Callback):
         if self.detector is None:
             self.detector = KerasDetector(model, self._settings.detection)
         self.detector.refresh()
-        self.report = evaluate(
-            self.detector,
-            self.dataset,
-            self._settings.evaluation,
-            description="validating",
-            share=self._share,
-        )
+        try:
+            self.report = evaluate(
+                self.detector,
+                self.dataset,
+                self._settings.evaluation,
+                description="validating",
+                share=self._share,
+            )
+        finally:
+            self.detector.release()  # training would never read what is freed
         log.info("Validation after epoch %d\n%s", epoch, self.report.table())
         return self.report
 
