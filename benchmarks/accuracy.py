@@ -26,7 +26,8 @@ from PIL import Image
 
 from benchmarks.accuracy_job import Answer, Job, Picture, Rows
 from benchmarks.conditions import Conditions
-from benchmarks.run_speed import PEER_PYTHON, worker_environment
+from benchmarks.peer_python import add_peer_python
+from benchmarks.run_speed import worker_environment
 from frcnn.evaluation.evaluator import Evaluator
 from frcnn.evaluation.settings import EvaluationSettings, iou_range
 from tests.support.coco_peer import coco_ap
@@ -417,12 +418,7 @@ def _arguments() -> argparse.Namespace:
     flags.add_argument(
         "--rois", type=int, help="RoIs per image for training (default: 32 for raccoon, 64 for bccd)"
     )
-    flags.add_argument(
-        "--peer-python",
-        type=Path,
-        default=PEER_PYTHON,
-        help="Python interpreter with torchvision (default: .venv-peer/bin/python)",
-    )
+    add_peer_python(flags)
     return flags.parse_args()
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.accuracy_job import Answer, Job, Rows
 from frcnn.data.input.dataset import validation_dataset
+from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files.checkpoint import load_model
 from frcnn.model.keras_detector import KerasDetector
 from frcnn.settings.data import data_settings
@@ -126,10 +127,15 @@ def prepare(job: Job, folder: Path) -> None:
 
 
 def found(model: Path, spec: Experiment, job: Job, split: str) -> list[Rows]:
+    """Detects objects in all images of a split, with a model file; see `rows_of`."""
+    return rows_of(load_model(model)[0], spec, job, split)
+
+
+def rows_of(model: FasterRCNN, spec: Experiment, job: Job, split: str) -> list[Rows]:
     """Detects objects in all images of a split.
 
     Args:
-        model: Model file.
+        model: Trained detector.
         spec: Spec whose validation data is the split.
         job: Job.
         split: `val` or `test`.
@@ -138,7 +144,7 @@ def found(model: Path, spec: Experiment, job: Job, split: str) -> list[Rows]:
         Detections in each image, in the job's order.
     """
     dataset = validation_dataset(data_settings(spec), batch_size=spec.evaluation_config.batch_size)
-    detector = KerasDetector(load_model(model)[0], detection_settings(spec.evaluation_config))
+    detector = KerasDetector(model, detection_settings(spec.evaluation_config))
     names = list(spec.class_names)
     number = [[name.lower() for name in job.classes].index(name) for name in names]
     rows: dict[str, Rows] = {}

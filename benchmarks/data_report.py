@@ -29,7 +29,7 @@ def main() -> None:
     """Runs the benchmark and prints one table."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--objects", type=int, default=100_000, help="number of objects (default: 100000)")
-    flags.add_argument("--compare", type=int, default=0, help="images to compare by their looks (default: 0)")
+    flags.add_argument("--compare", type=int, default=0, help="images to compare for similarity (default: 0)")
     flags.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
     args = flags.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +46,7 @@ def main() -> None:
     rows = {
         "images": f"{images:,}",
         "objects": f"{images * PER_IMAGE:,}",
-        "images compared by their looks": f"{min(args.compare, images):,}",
+        "images compared for similarity": f"{min(args.compare, images):,}",
         "elapsed, s": f"{seconds:.1f}",
         "user CPU, s": f"{used.ru_utime:.1f}",
         "peak memory, MiB": f"{used.ru_maxrss / 1024:.0f}",

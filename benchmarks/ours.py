@@ -21,7 +21,7 @@ from frcnn.model.build import build
 from frcnn.model.keras_detector import KerasDetector
 from frcnn.model.precision import set_precision
 from frcnn.settings.model import detection_settings, model_settings, training_settings
-from frcnn.settings.training import optimizer_settings
+from frcnn.settings.optimizer import optimizer_settings
 from frcnn.spec import Experiment, load_experiment
 from frcnn.training.optimizers import optimizer
 from frcnn.training.trainer import set_up

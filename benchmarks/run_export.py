@@ -23,7 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.conditions import Conditions
-from benchmarks.run_speed import PEER_PYTHON, SETTLE_SECONDS, worker_environment
+from benchmarks.peer_python import add_peer_python
+from benchmarks.run_speed import SETTLE_SECONDS, worker_environment
 from benchmarks.settings import SETTINGS
 from benchmarks.workers import Worker, WorkerError
 
@@ -240,12 +241,7 @@ def parser() -> argparse.ArgumentParser:
         default=len(os.sched_getaffinity(0)),
         help="threads per worker (default: all cores)",
     )
-    flags.add_argument(
-        "--peer-python",
-        type=Path,
-        default=PEER_PYTHON,
-        help="Python interpreter with torchvision (default: .venv-peer/bin/python)",
-    )
+    add_peer_python(flags)
     flags.add_argument("--json", type=Path, help="JSON file for all single measurements")
     return flags
 

@@ -21,11 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.conditions import Conditions
+from benchmarks.peer_python import add_peer_python
 from benchmarks.settings import SETTINGS
 from benchmarks.workers import PHASES, Worker, WorkerError
 
 ROOT = Path(__file__).resolve().parent.parent
-PEER_PYTHON = ROOT / ".venv-peer" / "bin" / "python"
 # Target speedups over torchvision.
 TARGETS = {("float32", "infer"): 1.4, ("float32", "train"): 1.9, ("bfloat16", "train"): 2.2}
 # Thread pools spin for a while after their work. Wait until they sleep before the other side runs.
@@ -229,12 +229,7 @@ def parser() -> argparse.ArgumentParser:
         default=len(os.sched_getaffinity(0)),
         help="threads per side (default: all cores)",
     )
-    flags.add_argument(
-        "--peer-python",
-        type=Path,
-        default=PEER_PYTHON,
-        help="Python interpreter with torchvision (default: .venv-peer/bin/python)",
-    )
+    add_peer_python(flags)
     flags.add_argument("--json", type=Path, help="JSON file for all single measurements")
     return flags
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.accuracy import Result, Run, judged, make_job, train
 from benchmarks.accuracy_job import Answer
 from benchmarks.conditions import Conditions
-from benchmarks.run_speed import PEER_PYTHON
+from benchmarks.peer_python import add_peer_python
 
 SIDES = ("ours", "peer")
 
@@ -108,12 +108,7 @@ def _arguments() -> argparse.Namespace:
         "--seeds", nargs="+", type=int, default=[42, 43, 44], help="random seeds (default: 42 43 44)"
     )
     flags.add_argument("--epochs", type=int, default=20, help="epochs to train (default: 20)")
-    flags.add_argument(
-        "--peer-python",
-        type=Path,
-        default=PEER_PYTHON,
-        help="Python interpreter with torchvision (default: .venv-peer/bin/python)",
-    )
+    add_peer_python(flags)
     return flags.parse_args()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.cli.spec_flags import add_set_flag
-from frcnn.errors import DataError, RunError
+from frcnn.errors import DataError, RunError, UsageError
 from frcnn.steps.publishing import is_s3
 from pipelines import parameters, pods, specs
 from pipelines.remote import command as remote
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 HELP = "Convert, train, evaluate, prune, retrain, evaluate, export and publish, locally or on a cluster."
 EXAMPLES = """\
+  frcnn pipeline run --data ~/kitti                           with a spec chosen for the data
   frcnn pipeline run --spec spec.txt --data ~/kitti -o runs/kitti
   frcnn pipeline run --spec spec.txt --data ~/kitti --epochs 2 --minimum_map 0    quick trial
   frcnn pipeline compile -o compiled --registry my.registry/team --tag 1.2
@@ -66,14 +67,20 @@ def _add_run_flags(flags: argparse.ArgumentParser) -> None:
     )
     add("--network", default="", metavar="NAME", help="Docker network for the steps, with --runner docker")
     package.add_image_flags(flags)
-    add("-e", "--spec", type=Path, required=True, metavar="FILE", help="experiment spec")
+    add(
+        "-e",
+        "--spec",
+        type=Path,
+        metavar="FILE",
+        help="experiment spec (default: one chosen for the data set)",
+    )
     add_set_flag(flags)
     add("--data", required=True, metavar="PLACE", help="folder or s3:// URI of the data set")
     add(
         "--convert_spec",
         type=Path,
         metavar="FILE",
-        help="conversion spec (default: KITTI layout, a fifth of the images is held out)",
+        help="conversion spec (default: KITTI layout, of which a fifth is held out, or COCO files)",
     )
     add(
         "-o",
@@ -105,12 +112,14 @@ def _run(args: argparse.Namespace) -> None:
     from frcnn.spec import load_dataset_export, load_experiment
 
     given = parameters.given(args)  # check before any step runs
+    if args.settings and not args.spec:
+        raise UsageError("--set requires --spec: it changes fields of that file.")
     if not is_s3(args.data) and not Path(args.data).is_dir():
         raise DataError(
             f"step convert: --data {args.data}: no such folder. Specify an existing folder or an s3:// URI."
         )
     arguments = {
-        "spec": load_experiment(args.spec, args.settings).text,
+        "spec": load_experiment(args.spec, args.settings).text if args.spec else "",
         "convert_spec": load_dataset_export(args.convert_spec).text if args.convert_spec else "",
         **given,
     }

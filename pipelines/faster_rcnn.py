@@ -255,7 +255,7 @@ def train_and_compress(
 )
 def faster_rcnn(
     data: str,
-    spec: str,
+    spec: str = "",
     convert_spec: str = "",
     data_version: str = "",
     epochs: int = 0,
@@ -281,9 +281,11 @@ def faster_rcnn(
         data: Data set: s3://bucket/prefix, or a folder on a volume that the steps can read.
         spec: Experiment spec: the S3 URI or name of a file (`frcnn pipeline push-spec` uploads one to S3), or
             its text. Text pasted into this single-line field must not contain comments (`frcnn pipeline
-            paste-spec` prints it in this form). Paths in the spec are replaced.
-        convert_spec: Conversion and split of the data set: text or file, as for `spec`. Empty: KITTI layout
-            with images/ and labels/; a fifth of the images is held out for evaluation.
+            paste-spec` prints it in this form). Paths in the spec are replaced. Empty: a spec that the
+            conversion step chooses for the data set.
+        convert_spec: Conversion and split of the data set: text or file, as for `spec`. Empty: a folder
+            with images/ and labels/ (KITTI), a fifth of which is held out for evaluation, or COCO annotation
+            files for training and validation.
         data_version: Any text. Change it if the data set has changed but not its name, because a step with
             unchanged parameters is not run again.
         epochs: Number of epochs of the training. 0: num_epochs of the spec.

@@ -17,8 +17,8 @@ NAME = "faster-rcnn-tune"
 )
 def faster_rcnn_tune(
     data: str,
-    spec: str,
     checkpoints: str,
+    spec: str = "",
     space: str = "",
     trials: int = 20,
     parallel_trials: int = 2,
@@ -46,20 +46,21 @@ def faster_rcnn_tune(
 
     Args:
         data: Data set: s3://bucket/prefix.
+        checkpoints: S3 URI that outlives pods, for the checkpoints of all trials and of the training. What
+            was interrupted resumes from there.
         spec: Experiment spec that the search starts from: the S3 URI or name of a file (`frcnn pipeline
             push-spec` uploads one to S3), or its text. Text pasted into this single-line field must not
             contain comments (`frcnn pipeline paste-spec` prints it in this form). Paths in the spec are
-            replaced.
-        checkpoints: S3 URI that outlives pods, for the checkpoints of all trials and of the training. What
-            was interrupted resumes from there.
+            replaced. Empty: a spec that the conversion step chooses for the data set.
         space: Fields to search, protobuf text. Empty: learning rate and schedule, anchor scales, RoIs and
             augmentation.
         trials: Number of trials. 0: no search.
-        parallel_trials: Number of trials at a time.
+        parallel_trials: Maximum number of concurrent trials.
         trial_epochs: Number of epochs of a trial. 0: num_epochs of the spec.
-        early_stopping: Whether trials below the median of the others end early.
-        convert_spec: Conversion and split of the data set: text or file, as for `spec`. Empty: KITTI layout
-            with images/ and labels/; a fifth of the images is held out for evaluation.
+        early_stopping: Whether trials below the median of the others are stopped early.
+        convert_spec: Conversion and split of the data set: text or file, as for `spec`. Empty: a folder
+            with images/ and labels/ (KITTI), a fifth of which is held out for evaluation, or COCO annotation
+            files for training and validation.
         data_version: Any text. Change it if the data set has changed but not its name, because a step with
             unchanged parameters is not run again.
         epochs: Number of epochs of the training. 0: num_epochs of the spec.

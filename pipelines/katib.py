@@ -72,7 +72,7 @@ def _wanted(args: argparse.Namespace) -> "Wanted":
     from components.katib.build import Wanted
     from frcnn.cli.spec_flags import load_spec
     from frcnn.tuning.default_space import default_space
-    from frcnn.tuning.space import load_space
+    from frcnn.tuning.space_file import load_space
 
     spec = load_spec(args)
     return Wanted(

@@ -39,7 +39,7 @@ def without_key(given: str) -> tuple[str, str]:
     """Removes the key from a spec.
 
     Args:
-        given: Text of an experiment spec, or the name of its file.
+        given: Text of an experiment spec, or the name of its file; empty for none.
 
     Returns:
         Tuple of the spec's text without the key, and the key. Without a key, `given` and an empty key.
@@ -47,6 +47,8 @@ def without_key(given: str) -> tuple[str, str]:
     Raises:
         SpecError: The spec has errors.
     """
+    if not given.strip():
+        return given, ""
     is_text = "{" in given or "\n" in given
     spec = parse_experiment(given, "spec", remarks=False).spec if is_text else experiment_given(given)
     if not spec.enc_key:

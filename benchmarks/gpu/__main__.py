@@ -19,7 +19,7 @@ from rich.console import Console
 
 from benchmarks.gpu import findings as results
 from benchmarks.gpu.plan import SECTIONS, TOTAL_SECONDS, Job, run_all
-from benchmarks.run_speed import PEER_PYTHON
+from benchmarks.peer_python import add_peer_python
 from frcnn.gpus import driver_gpus
 
 NO_GPU = (
@@ -43,12 +43,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--minutes", type=float, default=TOTAL_SECONDS / 60, help="time for all sections (default: 10)"
     )
-    flags.add_argument(
-        "--peer-python",
-        type=Path,
-        default=PEER_PYTHON,
-        help="Python interpreter with torchvision (default: .venv-peer/bin/python)",
-    )
+    add_peer_python(flags)
     flags.add_argument("--rehearse", action="store_true", help="run on the CPU with small settings")
     return flags
 

@@ -17,13 +17,15 @@ def convert(
 ):
     """Converts labels and images to records that contain the images.
 
-    The output artifact is the complete data set.
+    The output artifact is the complete data set. An experiment spec that suits it is stored beside the
+    records; steps without a spec use it.
 
     Args:
         data: Data set: a folder on a volume that the step can read, or s3://bucket/prefix. It contains images
             and labels, or is an artifact of `frcnn store push`.
         convert_spec: Conversion and split of the data set: protobuf text, or the name or S3 URI of a file.
-            Empty: KITTI layout with images/ and labels/; a fifth of the images is held out as fold 0.
+            Empty: a folder with images/ and labels/ (KITTI), a fifth of which is held out as fold 0; or COCO
+            annotation files for training and validation, the latter as fold 0.
         data_version: Any text. A new value repeats the conversion of a folder whose name has not changed.
 
     Returns:

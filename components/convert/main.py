@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.data.conversion.settings import ConversionSettings
+    from frcnn.spec import DatasetExportConfig
     from frcnn.steps.kfp_output import Metadata
 
 PREFIX = "set"
@@ -20,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--convert-spec",
         default="",
-        help="conversion spec, text or file; empty: KITTI layout, a fifth of the images is held out",
+        help="conversion spec, text or file; empty: KITTI layout, a fifth of it held out, or COCO files",
     )
     flags.add_argument("--data-version", default="", help="any text; a new value invalidates KFP's cache")
     flags.add_argument("--records", type=Path, required=True, help="output folder for the records")
@@ -56,17 +56,17 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     Returns:
         Metadata by output artifact.
     """
-    from frcnn.data.conversion.convert import convert
+    from frcnn.api.converting import convert
     from frcnn.steps.places import folder_or_s3
     from frcnn.steps.run import write_parameter
     from frcnn.storage.local_copy import local_copy
 
     data = local_copy(folder_or_s3(args.data, "convert --data"), "convert --data")
-    settings = _settings(data, args.convert_spec)
-    report = convert(settings, args.records / PREFIX, embed_images=True)
-    if args.page:
-        _write_page(settings, args.data, data, args.page)
-    write_parameter(args.records_uri, args.records_kept_at or args.records)
+    spec = _spec(data, args.convert_spec)
+    report = convert(spec, args.records / PREFIX, embed_images=True, workers=None)
+    kept_at = args.records_kept_at or str(args.records)
+    _survey(spec, args, data, kept_at)
+    write_parameter(args.records_uri, kept_at)
     counts = {
         "images": report.images,
         "images skipped": report.images_skipped,
@@ -76,26 +76,25 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     return {"records": {**counts, "data_version": args.data_version}, "metrics": counts}
 
 
-def _write_page(settings: "ConversionSettings", name: str, data: Path, page: Path) -> None:
-    """Writes the report of the converted folds. Pictures are not compared, since that decodes every image."""
-    from frcnn.data.conversion.convert import make_plan
-    from frcnn.spec_writing.choices import suggested_input
-    from frcnn.survey.collect import surveyed
-    from frcnn.survey.page import save_survey
-    from frcnn.survey.report import survey
-    from frcnn.survey.sources import plan_source
+def _survey(spec: "DatasetExportConfig", args: argparse.Namespace, data: Path, kept_at: str) -> None:
+    """Suggests an experiment spec, and writes the report of the converted folds.
 
-    with surveyed([plan_source(make_plan(settings), name, data)], workers=None) as tables:
-        save_survey(page, survey(tables, suggested_input(tables), compared=0))
+    Images are not compared, since that decodes every one of them.
+    """
+    from frcnn.api.data_reports import save_page, surveyed_conversion
+    from frcnn.steps.suggested_spec import write_suggestion
+
+    with surveyed_conversion(spec, name=args.data, folder=data, workers=None) as tables:
+        write_suggestion(tables, args.records, args.data, kept_at)
+        if args.page:
+            save_page(tables, args.page, compare=0)
 
 
-def _settings(data: Path, given: str) -> "ConversionSettings":
-    from frcnn.data.conversion.kitti.layout import layout
-    from frcnn.settings.conversion import conversion_settings
-    from frcnn.steps.specs import dataset_export_given, kitti_export, with_root
+def _spec(data: Path, given: str) -> "DatasetExportConfig":
+    from frcnn.steps.default_conversion import default_conversion
+    from frcnn.steps.specs import dataset_export_given, with_root
 
-    spec = with_root(dataset_export_given(given), data) if given else kitti_export(data, *layout(data))
-    return conversion_settings(spec)
+    return with_root(dataset_export_given(given), data) if given else default_conversion(data)
 
 
 if __name__ == "__main__":

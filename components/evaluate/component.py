@@ -11,7 +11,6 @@ from components.images import image
 
 @dsl.container_component
 def evaluate(
-    spec: str,
     records_uri: str,
     model: dsl.Input[dsl.Model],
     report: dsl.Output[dsl.Artifact],
@@ -20,12 +19,14 @@ def evaluate(
     metrics: dsl.Output[dsl.Metrics],
     mean_ap: dsl.OutputPath(float),  # type: ignore[valid-type]  # form required by kfp
     passed: dsl.OutputPath(bool),  # type: ignore[valid-type]
+    spec: str = "",
     minimum_map: float = 0.0,
 ):
     """Measures average precision on the validation fold.
 
     Args:
-        spec: Experiment spec: the name or S3 URI of a file, or its text.
+        spec: Experiment spec: the name or S3 URI of a file, or its text. Empty: the one that `convert`
+            suggests for its data set, stored beside the records.
         records_uri: URI of the records: the output `records_uri` of `convert`. They are read from there, so
             that the data set is not copied to the step's disk.
         model: Model to evaluate.
@@ -60,7 +61,6 @@ def evaluate(
 
 @dsl.container_component
 def evaluate_retrained(
-    spec: str,
     records_uri: str,
     model: dsl.Input[dsl.Model],
     former: dsl.Input[dsl.Artifact],
@@ -71,13 +71,15 @@ def evaluate_retrained(
     metrics: dsl.Output[dsl.Metrics],
     mean_ap: dsl.OutputPath(float),  # type: ignore[valid-type]  # form required by kfp
     passed: dsl.OutputPath(bool),  # type: ignore[valid-type]
+    spec: str = "",
     minimum_map: float = 0.0,
     tolerance: float = 0.0,
 ):
     """Measures average precision on the validation fold, compared with the previous model.
 
     Args:
-        spec: Experiment spec: the name or S3 URI of a file, or its text.
+        spec: Experiment spec: the name or S3 URI of a file, or its text. Empty: the one that `convert`
+            suggests for its data set, stored beside the records.
         records_uri: URI of the records: the output `records_uri` of `convert`. They are read from there, so
             that the data set is not copied to the step's disk.
         model: Model to evaluate.

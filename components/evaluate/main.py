@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.evaluation.inspection import ErrorAnalysis
+    from frcnn.api.evaluating import Measured
     from frcnn.evaluation.report import Report
     from frcnn.steps.kfp_output import Metadata
 
 log = logging.getLogger("frcnn.step.evaluate")
 
-METRICS, PAGE = "metrics.json", "report.html"
-
 
 def parser() -> argparse.ArgumentParser:
     """Creates the parser of the command line. `component.py` passes exactly these flags."""
     flags = argparse.ArgumentParser(prog="evaluate", description=__doc__)
-    flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or file")
+    flags.add_argument(
+        "--spec",
+        default="",
+        help="experiment spec, protobuf text or file; empty: that which the conversion suggested",
+    )
     flags.add_argument(
         "--records", type=Path, help="folder of records with embedded images, instead of --records-uri"
     )
@@ -76,41 +78,36 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         DataError: The validation fold has no labeled object of the spec's classes.
         UsageError: No records are given, or their URI is not supported.
     """
-    from frcnn.data.input.dataset import validation_dataset
+    from frcnn.api.evaluating import METRICS, PAGE, measure, write_results
     from frcnn.errors import DataError
-    from frcnn.evaluation.evaluator import evaluate
-    from frcnn.evaluation.html_report import Subject, error_analysis_for, read_metrics, save_html
-    from frcnn.evaluation.plots import save_curves
+    from frcnn.evaluation.html_report import Subject, read_metrics
     from frcnn.files import write_text
-    from frcnn.inference.load import load_detector
     from frcnn.sealing.keys import resolve_key
     from frcnn.settings.evaluation import evaluation_run
     from frcnn.steps.places import records_place
     from frcnn.steps.quality_gate import Gate
     from frcnn.steps.run import model_file, write_parameter
-    from frcnn.steps.specs import experiment_given, with_records
+    from frcnn.steps.specs import with_records
+    from frcnn.steps.suggested_spec import experiment_or_suggested
 
     gate = Gate(args.minimum_map, args.baseline_map, args.tolerance)
     former = read_metrics(args.former / METRICS) if args.former else None
-    spec = with_records(experiment_given(args.spec), records_place(args.records, args.records_uri))
-    run = evaluation_run(spec)
-    dataset = validation_dataset(run.data, batch_size=run.batch_size)
-    detector = load_detector(model_file(args.model), run.expected, resolve_key(None, spec.enc_key))
-    inspection = error_analysis_for(run.evaluation, run.data.image)
-    report = evaluate(detector, dataset, run.evaluation, inspection=inspection)
+    spec = experiment_or_suggested(args.spec, args.records, args.records_uri)
+    spec = with_records(spec, records_place(args.records, args.records_uri))
+    key = resolve_key(None, spec.enc_key)
+    measured = measure(model_file(args.model), evaluation_run(spec), key, analyze=True)
+    report = measured.report
     log.info("%d images\n%s", report.images, report.table())
     if report.mean_ap is None:
         raise DataError(
             "mAP is undefined: the validation fold has no labeled object of the spec's classes. Check "
             "target_class_mapping and validation_fold."
         )
-    write_text(args.report / METRICS, report.to_json())
-    save_curves(report, args.report)
     subject = Subject(spec.model_config.arch, "the validation fold", "the model before" if former else "")
-    save_html(args.report / PAGE, report, inspection, subject, former)
+    write_results(measured, args.report, subject, former)
     if args.page:
         shutil.copyfile(args.report / PAGE, args.page)
-    confusion = _confusion(report, inspection)
+    confusion = _confusion(measured)
     if args.confusion:
         write_text(args.confusion, json.dumps(confusion))
     objections = gate.objections(report.mean_ap)
@@ -132,11 +129,13 @@ def _numbers(report: "Report") -> "Metadata":
     }
 
 
-def _confusion(report: "Report", inspection: "ErrorAnalysis") -> "Metadata":
+def _confusion(measured: "Measured") -> "Metadata":
     """Returns the confusion matrix for KFP: labeled classes in rows, detected ones in columns."""
     from frcnn.console.foreign_text import printable
 
-    table = inspection.confused.table([each.name for each in report.results[0].classes])
+    if measured.analysis is None:
+        raise ValueError("the confusion matrix needs an error analysis")
+    table = measured.analysis.confused.table([each.name for each in measured.report.results[0].classes])
     names = [*map(printable, table.names), "nothing"]
     rows = [{"row": row} for row in table.matrix.tolist()]
     return {"confusionMatrix": {"annotationSpecs": [{"displayName": name} for name in names], "rows": rows}}

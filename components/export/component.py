@@ -7,19 +7,20 @@ from components.images import image
 
 @dsl.container_component
 def export(
-    spec: str,
     records_uri: str,
     model: dsl.Input[dsl.Model],
     exported: dsl.Output[dsl.Model],
+    spec: str = "",
     precision: str = "fp32",
 ):
     """Exports a model as ONNX for deployment.
 
     Args:
-        spec: Experiment spec, protobuf text or the name of a file. Its inference_config becomes part of the
+        spec: Experiment spec: the name or S3 URI of a file, or its text. Empty: the one that `convert`
+            suggests for its data set, stored beside the records. Its inference_config becomes part of the
             exported graph.
         records_uri: URI of the records: the output `records_uri` of `convert`. INT8 is calibrated on some of
-            their training images; for other precisions, nothing is read.
+            their training images; for other precisions, no image is read.
         model: Model to export.
         precision: Precision of the networks: fp32, fp16 or int8. Boxes and NMS are always fp32.
 

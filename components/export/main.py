@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.api.exporting import Int8
+    from frcnn.api.int8 import Int8
     from frcnn.data.records.annotations import ImageRecord
     from frcnn.spec import Experiment
     from frcnn.steps.kfp_output import Metadata
@@ -24,7 +24,11 @@ BATCHES, BATCH_SIZE = 10, 16
 def parser() -> argparse.ArgumentParser:
     """Creates the parser of the command line. `component.py` passes exactly these flags."""
     flags = argparse.ArgumentParser(prog="export", description=__doc__)
-    flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or file")
+    flags.add_argument(
+        "--spec",
+        default="",
+        help="experiment spec, protobuf text or file; empty: that which the conversion suggested",
+    )
     flags.add_argument("--model", type=Path, required=True, help="folder of the model")
     flags.add_argument(
         "--records",
@@ -32,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
         help="folder of records whose images calibrate INT8, instead of --records-uri",
     )
     flags.add_argument(
-        "--records-uri", default="", help="s3:// URI or folder of the records; read only for int8"
+        "--records-uri", default="", help="s3:// URI or folder of the records; images are read only for int8"
     )
     flags.add_argument(
         "--precision",
@@ -74,9 +78,9 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.files import write_text
     from frcnn.sealing.keys import masked_spec, resolve_key
     from frcnn.steps.run import model_file
-    from frcnn.steps.specs import experiment_given
+    from frcnn.steps.suggested_spec import experiment_or_suggested
 
-    spec = experiment_given(args.spec)
+    spec = experiment_or_suggested(args.spec, args.records, args.records_uri)
     key = resolve_key(None, spec.enc_key)
     target = args.exported / (SEALED if key else ONNX)
     args.exported.mkdir(parents=True, exist_ok=True)
@@ -95,7 +99,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
 
 def _calibration(args: argparse.Namespace, spec: "Experiment", folder: Path) -> "Int8":
     """Writes training images to `folder` and returns the calibration settings that use them."""
-    from frcnn.api.exporting import Int8
+    from frcnn.api.int8 import Int8
     from frcnn.errors import DataError
     from frcnn.steps.places import records_place
     from frcnn.steps.specs import with_records

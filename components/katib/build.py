@@ -1,4 +1,4 @@
-"""Makes a `KatibSearch` from what the command line or the pipeline step was given."""
+"""Builds a `KatibSearch` from the arguments of the command line or the pipeline step."""
 
 import argparse
 import dataclasses
@@ -17,7 +17,8 @@ from frcnn.errors import UsageError
 from frcnn.sealing.keys import KEY_VARIABLE, masked_spec
 from frcnn.steps.places import as_s3
 from frcnn.tuning.default_space import default_space
-from frcnn.tuning.space import Space, parse_space
+from frcnn.tuning.space import Space
+from frcnn.tuning.space_file import parse_space
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
@@ -29,7 +30,7 @@ _MOST_SEED = 2**32 - 1  # of NumPy, which the suggestion service uses
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """What is to be searched, and where.
+    """Requested search.
 
     Attributes:
         spec: Spec that the search starts from.
@@ -37,13 +38,13 @@ class Wanted:
         records: URI of the records.
         checkpoints: URI for the checkpoints of all trials.
         trials: Number of trials.
-        parallel: Number of trials at a time.
+        parallel: Maximum number of concurrent trials.
         image: Image of the trials.
         name: Name of the Experiment; empty: derived from the settings, so that an equal search is joined.
         epochs: Number of epochs of a trial; 0: as in the spec.
         workers: Pods of a trial.
         gpus: GPUs of each pod.
-        early_stopping: Whether trials below the median of the others end early.
+        early_stopping: Whether trials below the median of the others are stopped early.
         mixed: Whether layers compute in 16 bits.
         seed: Seed of the search; `None`: the spec's.
         options: Flags of the pods; `None`: those of the environment.
@@ -86,7 +87,7 @@ def manifest_of(wanted: Wanted, namespace: str) -> Manifest:
     """Builds the Experiment.
 
     Args:
-        wanted: What is to be searched.
+        wanted: Requested search.
         namespace: Namespace of the Experiment.
 
     Returns:
@@ -110,7 +111,7 @@ def manifest_of(wanted: Wanted, namespace: str) -> Manifest:
         name=named,
         namespace=namespace,
         image=wanted.image,
-        training=("python",),  # each trial has a command of its own
+        training=("python",),  # each trial has its own command
         workers=wanted.workers,
         gpus=wanted.gpus,
     )
@@ -138,10 +139,10 @@ def _search(wanted: Wanted, job: TrainingJob) -> KatibSearch:
 
 
 def check(wanted: Wanted) -> None:
-    """Checks settings that need no cluster.
+    """Checks the settings that can be checked without a cluster.
 
     Args:
-        wanted: What is to be searched.
+        wanted: Requested search.
 
     Raises:
         UsageError: A setting is invalid, or data that the trials need is not on S3.
@@ -176,7 +177,7 @@ def check(wanted: Wanted) -> None:
 
 
 def _check_apart(records: str, checkpoints: str) -> None:
-    """Checks that no place contains the other one: a trial downloads all that is below its places."""
+    """Checks that neither URI contains the other: a trial downloads everything below its URIs."""
     if f"{records}/".startswith(f"{checkpoints}/") or f"{checkpoints}/".startswith(f"{records}/"):
         raise UsageError(
             f"checkpoints {checkpoints} and records {records}: one contains the other; expected two places"

@@ -17,7 +17,7 @@ LONGEST_NAME = 40
 _TRIAL = "trialName"
 _CONTAINER = "training"
 _MODEL_FOLDER = "/tmp/model"
-# Trials that run to their end before others are compared with their median.
+# Number of trials to complete before others are compared with their median.
 _MEDIAN_OF = 3
 _FAILURES = 3
 

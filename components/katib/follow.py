@@ -13,9 +13,9 @@ from frcnn.errors import RunError
 
 log = logging.getLogger(__name__)
 
-# Seconds between looks at the Experiment; a trial takes minutes at least.
+# Seconds between requests of the Experiment's state; a trial takes minutes at least.
 LOOK = 10.0
-# Seconds for which the API may be away.
+# Seconds for which the API may be unreachable.
 PATIENCE = 900.0
 
 
@@ -27,8 +27,8 @@ class Found:
         trial: Name of the best trial.
         assignments: Its parameters, as Katib reports them.
         mean_ap: Its highest validation mAP, 0 to 1.
-        succeeded: Number of trials that ran to their end.
-        stopped: Number of trials that ended early.
+        succeeded: Number of completed trials.
+        stopped: Number of trials stopped early.
         failed: Number of trials that failed.
     """
 
@@ -48,8 +48,8 @@ def run_experiment(
     Args:
         cluster: Namespace of Experiments.
         manifest: Experiment to submit.
-        look: Seconds between looks at it.
-        patience: Seconds for which the API may be away.
+        look: Seconds between requests of its state.
+        patience: Seconds for which the API may be unreachable.
 
     Returns:
         The best trial.
@@ -57,7 +57,7 @@ def run_experiment(
     Raises:
         RefusedError: The API or Katib's webhook refuses it, or one of this name has other settings.
         RunError: The search failed, was deleted, or had no successful trial.
-        UnreachableError: The API is away for longer than `patience`.
+        UnreachableError: The API is unreachable for longer than `patience`.
     """
     create_or_join(cluster, manifest)
     return follow(cluster, manifest["metadata"]["name"], look=look, patience=patience)
@@ -76,8 +76,8 @@ def follow(
     Args:
         cluster: Namespace of Experiments.
         name: Name of the Experiment.
-        look: Seconds between looks at it.
-        patience: Seconds for which the API may be away.
+        look: Seconds between requests of its state.
+        patience: Seconds for which the API may be unreachable.
         wait: Function that waits for a number of seconds.
 
     Returns:
@@ -85,7 +85,7 @@ def follow(
 
     Raises:
         RunError: The search failed, was deleted, or had no successful trial.
-        UnreachableError: The API is away for longer than `patience`.
+        UnreachableError: The API is unreachable for longer than `patience`.
     """
     shown, away = "", 0.0
     while True:

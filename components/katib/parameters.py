@@ -49,7 +49,7 @@ def parameters_of(space: Space) -> list[dict[str, Any]]:
 
 
 def choices_of(assignments: Sequence[Mapping[str, str]], space: Space) -> list[str]:
-    """Returns what Katib chose in a trial as `FIELD=CHOICE`.
+    """Returns the choices of Katib in a trial as `FIELD=CHOICE`.
 
     Args:
         assignments: `parameterAssignments` of a trial.
@@ -59,7 +59,7 @@ def choices_of(assignments: Sequence[Mapping[str, str]], space: Space) -> list[s
         Choices of all fields.
 
     Raises:
-        UsageError: An assignment is of another search.
+        UsageError: An assignment belongs to another search.
     """
     fields = {name: field for field, name in names_of(space).items()}
     unknown = [each["name"] for each in assignments if each["name"] not in fields]

@@ -23,9 +23,9 @@ class KatibSearch:
         records: s3:// URI of the records.
         checkpoints: s3:// URI below which each trial keeps its checkpoints.
         trials: Number of trials.
-        parallel: Number of trials at a time.
+        parallel: Maximum number of concurrent trials.
         epochs: Number of epochs of a trial.
-        early_stopping: Whether trials below the median of the others end early.
+        early_stopping: Whether trials below the median of the others are stopped early.
         mixed: Whether layers compute in 16 bits.
         seed: Seed of the search.
     """

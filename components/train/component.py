@@ -11,10 +11,10 @@ from components.images import image
 
 @dsl.container_component
 def train(
-    spec: str,
     records_uri: str,
     model: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
+    spec: str = "",
     epochs: int = 0,
     precision: str = "fp32",
     checkpoints: str = "",
@@ -26,7 +26,8 @@ def train(
     """Trains a detector on records, in this pod or in several.
 
     Args:
-        spec: Experiment spec: the name or S3 URI of a file, or its text.
+        spec: Experiment spec: the name or S3 URI of a file, or its text. Empty: the one that `convert`
+            suggests for its data set, stored beside the records.
         records_uri: URI of the records: the output `records_uri` of `convert`. They are read from there, so
             that the data set is not copied to the step's disk.
         epochs: Number of epochs. 0: as in the spec.
@@ -67,11 +68,11 @@ def train(
 
 @dsl.container_component
 def retrain(
-    spec: str,
     records_uri: str,
     start_from: dsl.Input[dsl.Model],
     model: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
+    spec: str = "",
     epochs: int = 0,
     precision: str = "fp32",
     checkpoints: str = "",
@@ -83,7 +84,8 @@ def retrain(
     """Retrains a detector, keeping the layers and weights of a model, for example a pruned one.
 
     Args:
-        spec: Experiment spec: the name or S3 URI of a file, or its text.
+        spec: Experiment spec: the name or S3 URI of a file, or its text. Empty: the one that `convert`
+            suggests for its data set, stored beside the records.
         records_uri: URI of the records: the output `records_uri` of `convert`. They are read from there, so
             that the data set is not copied to the step's disk.
         start_from: Model to start from. Its layers and weights are kept.

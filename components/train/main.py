@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.train.trial import add_trial_flags
+from components.train.trial import add_training_flags
 
 if TYPE_CHECKING:
     from frcnn.steps.kfp_output import Metadata
@@ -18,22 +18,17 @@ if TYPE_CHECKING:
 def parser() -> argparse.ArgumentParser:
     """Creates the parser of the command line. `component.py` passes exactly these flags."""
     flags = argparse.ArgumentParser(prog="train", description=__doc__)
-    flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or file")
+    flags.add_argument(
+        "--spec",
+        default="",
+        help="experiment spec, protobuf text or file; empty: that which the conversion suggested",
+    )
     flags.add_argument(
         "--records", type=Path, help="folder of records with embedded images, instead of --records-uri"
     )
     flags.add_argument("--records-uri", default="", help="s3:// URI or folder of the records")
     flags.add_argument("--start-from", type=Path, help="folder of the model to start from")
     flags.add_argument("--start-from-uri", default="", help="URI of that model, for several workers")
-    flags.add_argument(
-        "--epochs", type=int, default=0, help="number of epochs; 0: as in the spec (default: 0)"
-    )
-    flags.add_argument(
-        "--precision",
-        choices=("fp32", "mixed"),
-        default="fp32",
-        help="precision of layers; mixed: 16 bits, bfloat16 on CPUs and float16 on GPUs (default: fp32)",
-    )
     flags.add_argument(
         "--checkpoints", default="", help="folder or s3:// URI for checkpoints that outlives the step"
     )
@@ -49,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--image", default="", help="image of the pods, if --num-workers > 1")
     flags.add_argument("--gpus", type=int, default=0, help="GPUs of the step's own pod, 0 or 1 (default: 0)")
-    add_trial_flags(flags)
+    add_training_flags(flags)
     flags.add_argument("--model", type=Path, required=True, help="output folder for the model")
     flags.add_argument("--metrics", type=Path, help="output file for the metrics shown in the UI")
     flags.add_argument("--executor-input", metavar="JSON", help="value of the KFP placeholder {{$}}")
@@ -84,14 +79,14 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         UsageError: A flag is invalid.
     """
     from components.train.trial import chosen_spec, metric_lines, print_earlier
+    from frcnn.api.training import TrainingRequest, run_training
     from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
-    from frcnn.settings.training import training_run
     from frcnn.steps.places import folder_or_s3, records_place
     from frcnn.steps.run import keep_model, model_file
-    from frcnn.steps.specs import experiment_given, with_records, with_training
+    from frcnn.steps.specs import with_records, with_training
+    from frcnn.steps.suggested_spec import experiment_or_suggested
     from frcnn.training.gpus import require_tensorflow_gpus
-    from frcnn.training.s3_backup import train_with_s3_backup
 
     _check_pods(args)
     args.checkpoints = folder_or_s3(args.checkpoints, "--checkpoints")
@@ -100,7 +95,8 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     alone = args.num_workers == 1
     start = model_file(args.start_from) if args.start_from else None
     records = records_place(args.records, args.records_uri) if alone else args.records_uri
-    spec = with_records(experiment_given(args.spec), records)
+    spec = experiment_or_suggested(args.spec, args.records, args.records_uri)
+    spec = with_records(spec, records)
     spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
     spec = chosen_spec(args, spec)
     folder, uri = _places(args, spec.text, records)
@@ -113,7 +109,8 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     else:
         require_tensorflow_gpus(args.gpus)
         lines, amp = metric_lines(args), args.precision == "mixed"
-        result = train_with_s3_backup(training_run(spec), folder, uri, key=key, amp=amp, callbacks=lines)
+        request = TrainingRequest(spec, folder, key, resume=True, use_amp=amp, backup_uri=uri)
+        result = run_training(request, lines)
         print_earlier(lines, result.checkpoint, key)
     keep_model(result.best or result.checkpoint, args.model)
     shutil.copyfile(folder / "status.json", args.model / "status.json")

@@ -1,4 +1,4 @@
-"""A training as a trial of a tuner such as Katib: values that were chosen for it, and its mAP as lines."""
+"""Training as a trial of a tuner such as Katib: reads the chosen values and prints the mAP."""
 
 import argparse
 from collections.abc import Sequence
@@ -10,19 +10,28 @@ if TYPE_CHECKING:
     from frcnn.training.callbacks.metric_lines import MetricLines
 
 
-def add_trial_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags of a trial.
+def add_training_flags(flags: argparse.ArgumentParser) -> None:
+    """Adds the flags of a training and of a trial, which the step and its workers share.
 
     Args:
         flags: Parser to extend.
     """
+    flags.add_argument(
+        "--epochs", type=int, default=0, help="number of epochs; 0: as in the spec (default: 0)"
+    )
+    flags.add_argument(
+        "--precision",
+        choices=("fp32", "mixed"),
+        default="fp32",
+        help="precision of layers; mixed: 16 bits, bfloat16 on CPUs and float16 on GPUs (default: fp32)",
+    )
     flags.add_argument("--space", default="", help="search space, protobuf text, of which this is a trial")
     flags.add_argument(
         "--choice",
         action="append",
         default=[],
         metavar="FIELD=VALUE",
-        help="what was chosen for a field of the search space; repeatable",
+        help="chosen value of a field of the search space; can be repeated",
     )
     flags.add_argument(
         "--report-metric",
@@ -42,8 +51,8 @@ def chosen_spec(args: argparse.Namespace, spec: "Experiment") -> "Experiment":
         The spec with the chosen values; `spec` itself outside a search.
 
     Raises:
-        SpecError: The space is invalid, or the values do not go together.
-        UsageError: A choice does not lie in the space.
+        SpecError: The space is invalid, or the values contradict each other.
+        UsageError: A choice is not in the space.
     """
     if not args.space:
         return spec
@@ -53,7 +62,7 @@ def chosen_spec(args: argparse.Namespace, spec: "Experiment") -> "Experiment":
 
 
 def metric_lines(args: argparse.Namespace) -> "list[MetricLines]":
-    """Returns the callback that prints the metric, if a collector waits for it and this is rank 0.
+    """Returns the callback that prints the metric, if it is requested and this is rank 0.
 
     Args:
         args: Parsed flags.
@@ -68,7 +77,7 @@ def metric_lines(args: argparse.Namespace) -> "list[MetricLines]":
 
 
 def print_earlier(lines: "Sequence[MetricLines]", checkpoint: Path | None, key: str) -> None:
-    """Prints the epochs of earlier attempts, whose log is gone with their pod.
+    """Prints the epochs of earlier attempts, whose logs were lost with their pods.
 
     Args:
         lines: Callbacks of `metric_lines`.

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.train.trial import add_trial_flags, chosen_spec, metric_lines, print_earlier
+from components.train.trial import add_training_flags, chosen_spec, metric_lines, print_earlier
 
 if TYPE_CHECKING:
     from frcnn.steps.kfp_output import Metadata
@@ -23,17 +23,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--spec", required=True, help="s3:// URI of the experiment spec")
     flags.add_argument("--records", required=True, help="s3:// URI of the records")
     flags.add_argument("--start-from", default="", help="s3:// URI of the Model artifact to start from")
-    flags.add_argument(
-        "--epochs", type=int, default=0, help="number of epochs; 0: as in the spec (default: 0)"
-    )
-    flags.add_argument(
-        "--precision",
-        choices=("fp32", "mixed"),
-        default="fp32",
-        help="precision of layers (default: fp32)",
-    )
     flags.add_argument("--checkpoints", required=True, help="s3:// URI for checkpoints of this training only")
-    add_trial_flags(flags)
+    add_training_flags(flags)
     flags.add_argument("--gpus", type=int, default=0, help="GPUs that every pod requested (default: 0)")
     flags.set_defaults(executor_input=None)
     return flags
@@ -63,13 +54,12 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
     Returns:
         Empty metadata.
     """
+    from frcnn.api.training import TrainingRequest, run_training
     from frcnn.distributed.world import rank_info
     from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
-    from frcnn.settings.training import training_run
     from frcnn.steps.specs import experiment_given, with_records, with_training
     from frcnn.training.gpus import require_tensorflow_gpus
-    from frcnn.training.s3_backup import train_with_s3_backup
 
     # With MIG, a process sees only one GPU instance, however many its pod has.
     require_driver_gpus(min(args.gpus, 1))
@@ -81,11 +71,16 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
         folder = Path(name)
         start = _brought(args.start_from, folder / "start") if args.start_from else None
         spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
-        run = training_run(chosen_spec(args, spec))
-        key, amp, lines = resolve_key(None, spec.enc_key), args.precision == "mixed", metric_lines(args)
-        place = folder / "results"
-        result = train_with_s3_backup(run, place, args.checkpoints, key=key, amp=amp, callbacks=lines)
-        print_earlier(lines, result.checkpoint, key)
+        lines = metric_lines(args)
+        request = TrainingRequest(
+            chosen_spec(args, spec),
+            folder / "results",
+            resolve_key(None, spec.enc_key),
+            resume=True,
+            use_amp=args.precision == "mixed",
+            backup_uri=args.checkpoints,
+        )
+        print_earlier(lines, run_training(request, lines).checkpoint, request.key)
     return {}
 
 

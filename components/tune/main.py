@@ -19,14 +19,19 @@ def parser() -> argparse.ArgumentParser:
     """Creates the parser of the command line. `component.py` passes exactly these flags."""
     flags = argparse.ArgumentParser(prog="tune", description=__doc__)
     add = flags.add_argument
-    add("--spec", required=True, help="experiment spec, protobuf text or file")
+    add("--spec", default="", help="experiment spec, protobuf text or file; empty: the suggested one")
     add("--records-uri", required=True, help="s3:// URI of the records")
     add("--checkpoints", required=True, help="s3:// URI for the checkpoints of the trials")
     add("--space", default="", help="search space, protobuf text; empty: the default space (default: empty)")
     add("--trials", type=int, default=20, help="number of trials; 0: no search (default: 20)")
     add("--parallel", type=int, default=2, help="number of trials at a time (default: 2)")
     add("--epochs", type=int, default=0, help="epochs of a trial; 0: as in the spec (default: 0)")
-    add("--early-stopping", type=_truth, default=True, help="end bad trials: true or false (default: true)")
+    add(
+        "--early-stopping",
+        type=_truth,
+        default=True,
+        help="stop bad trials early: true or false (default: true)",
+    )
     add("--precision", choices=("fp32", "mixed"), default="fp32", help="precision of layers (default: fp32)")
     add("--num-workers", type=int, default=1, help="pods of a trial (default: 1)")
     add("--gpus-per-worker", type=int, default=0, help="GPUs per pod of a trial (default: 0)")
@@ -38,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _truth(text: str | bool) -> bool:
-    """Reads a decision as KFP writes it."""
+    """Parses a truth value as KFP writes it."""
     word = str(text).lower()
     if word not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"{text!r}: expected true or false")
@@ -78,11 +83,11 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from components.katib.parameters import choices_of
     from components.mpijob.api import EXPERIMENTS, Cluster, connect
     from frcnn.steps.run import write_parameter
-    from frcnn.steps.specs import experiment_given
+    from frcnn.steps.suggested_spec import experiment_or_suggested
     from frcnn.tuning.trial_spec import best_spec
 
     logging.getLogger("components").setLevel(logging.INFO)
-    spec = experiment_given(args.spec)
+    spec = experiment_or_suggested(args.spec, None, args.records_uri)
     if args.trials == 0:
         log.info("No search: --trials is 0")
         write_parameter(args.best_spec, spec.text)

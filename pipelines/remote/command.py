@@ -8,6 +8,7 @@ import math
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from frcnn.errors import RunError, UsageError
 from pipelines import pods
@@ -155,12 +156,7 @@ def _submit(args: argparse.Namespace) -> None:
     from pipelines.remote import actions
 
     _check_wait_flags(args)
-    package.choose_images(args)
-    arguments = package.arguments(args)
-    server = connection.Connection(connection.server(args))
-    server.require_release()
-    pods.choose_release(server.release)
-    with package.compiled(args) as path:
+    with _package(args) as (server, path, arguments):
         run_id = actions.start(
             server,
             path,
@@ -174,6 +170,18 @@ def _submit(args: argparse.Namespace) -> None:
     sys.stdout.flush()
     if args.wait:
         _follow(server, run_id, args)
+
+
+@contextlib.contextmanager
+def _package(args: argparse.Namespace) -> Iterator[tuple[connection.Connection, Path, dict[str, Any]]]:
+    """Yields a server that can run the pipeline, the compiled pipeline, and its parameters."""
+    package.choose_images(args)
+    arguments = package.arguments(args)
+    server = connection.Connection(connection.server(args))
+    server.require_release()
+    pods.choose_release(server.release)
+    with package.compiled(args) as path:
+        yield server, path, arguments
 
 
 def _follow(server: connection.Connection, run_id: str, args: argparse.Namespace) -> None:
@@ -201,12 +209,7 @@ def _schedule(args: argparse.Namespace) -> None:
     if args.max_concurrency < 1:
         raise UsageError(f"--max_concurrency {args.max_concurrency}: expected 1 or more")
     times = _times(args)
-    package.choose_images(args)
-    arguments = package.arguments(args)
-    server = connection.Connection(connection.server(args))
-    server.require_release()
-    pods.choose_release(server.release)
-    with package.compiled(args) as path:
+    with _package(args) as (server, path, arguments):
         made = actions.schedule(
             server,
             path,

@@ -1,7 +1,8 @@
 """Converts cron expressions to the time zone of the server's scheduler.
 
 Kubeflow's schedules have six fields: second, minute, hour, day, month and weekday. The server uses a single
-time zone (CRON_SCHEDULE_TIMEZONE of its deployment; UTC by default).
+time zone (CRON_SCHEDULE_TIMEZONE of its deployment; UTC by default). croniter and cronsim compute when an
+expression fires; neither of them converts an expression to another zone.
 """
 
 import datetime

@@ -44,7 +44,13 @@ def add_flags(flags: argparse.ArgumentParser) -> None:
         flags: Parser to extend.
     """
     add = flags.add_argument
-    add("-e", "--spec", required=True, metavar="FILE", help="experiment spec: local file or s3:// URI")
+    add(
+        "-e",
+        "--spec",
+        default="",
+        metavar="FILE",
+        help="experiment spec: local file or s3:// URI (default: one chosen for the data set)",
+    )
     add(
         "--data",
         required=True,
@@ -55,7 +61,7 @@ def add_flags(flags: argparse.ArgumentParser) -> None:
         "--convert_spec",
         default="",
         metavar="FILE",
-        help="conversion spec: local file or s3:// URI (default: KITTI layout)",
+        help="conversion spec: local file or s3:// URI (default: KITTI layout, or COCO files)",
     )
     add_set_flag(flags)
     add("--no_cache", action="store_true", help="run every step again")
@@ -106,6 +112,8 @@ def arguments(args: argparse.Namespace) -> dict[str, Any]:
             f"--service_account {args.service_account}: expected the name of an account, such as "
             "pipeline-runner"
         )
+    if args.settings and not args.spec:
+        raise UsageError("--set requires --spec: it changes fields of that file.")
     if args.settings and as_s3(args.spec.strip()):
         raise UsageError(f"--set requires a local spec file; {args.spec} is read by the steps.")
     convert_spec = args.convert_spec and _text("--convert_spec", args.convert_spec, load_dataset_export)
@@ -115,7 +123,7 @@ def arguments(args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError("--data is empty: expected s3://bucket/prefix, or a folder that the steps can read")
     return {
         "data": data,
-        "spec": _text("--spec", args.spec, lambda path: load_experiment(path, args.settings)),
+        "spec": args.spec and _text("--spec", args.spec, lambda path: load_experiment(path, args.settings)),
         "convert_spec": convert_spec,
         **given,
     }

@@ -116,15 +116,24 @@ def test_image_names_follow_registry_and_tag(monkeypatch):
     assert image("train") == "my.registry/team/frcnn-train:1.2"
 
 
+def instructions(folder):
+    """Instructions of a Dockerfile as pairs of name and rest, in order."""
+    lines = (ROOT / "components" / folder / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    return [tuple(line.split(maxsplit=1)) for line in lines if line and not line.startswith((" ", "#"))]
+
+
 @pytest.mark.parametrize("step", IMAGES)
 def test_dockerfile_runs_the_script_as_a_numeric_user_and_has_no_entrypoint(step):
-    lines = (ROOT / "components" / step / "Dockerfile").read_text().splitlines()
-    words = [line.split(maxsplit=1) for line in lines if line and not line.startswith((" ", "#"))]
-    by_name = dict(words)
-    assert "ENTRYPOINT" not in by_name
-    assert by_name["USER"].split(":")[0].isdigit()
-    assert by_name["USER"].split(":")[0] != "0"
-    assert f'"components.{step}.main"' in by_name["CMD"]
+    words = instructions(step)
+    assert [rest for name, rest in words if name == "FROM"] == ["${BUILD_IMAGE} AS build", "${RUN_IMAGE}"]
+    shared = instructions("base")
+    (start,) = [at for at, (name, rest) in enumerate(shared) if name == "FROM" and rest.endswith(" AS run")]
+    end = next(at for at, (name, _) in enumerate(shared) if name == "FROM" and at > start)
+    image = shared[start:end] + words
+    assert "ENTRYPOINT" not in dict(image)
+    user = dict(image)["USER"].split(":")[0]  # of the last one
+    assert user.isdigit() and user != "0"
+    assert f'"components.{step}.main"' in dict(image)["CMD"]
     assert any(
         name == "COPY" and rest.split()[0] in (f"components/{step}", f"components/{step}/main.py")
         for name, rest in words

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.compile import COMPILED, PIPELINES
 from tests.conformance.backend import RELEASES
-from tests.conformance.record import BEST_SPEC, FOLDER, MEAN_AP, PARAMETERS, SPEC, record, walked
+from tests.conformance.record import BEST_SPEC, FOLDER, MEAN_AP, PARAMETERS, SPEC, YAML, record, walked
 
 STEPS = [
     "convert",
@@ -67,6 +67,19 @@ def test_the_pipeline_with_a_search_trains_with_what_was_found(release):
     assert tuned.records_uri.endswith("/convert/salt/records") and tuned.checkpoints == "s3://runs/kitti"
     for name in ("train", "evaluate", "retrain", "evaluate retrained", "export"):
         assert args[name].spec == BEST_SPEC, name
+
+
+@releases
+@pytest.mark.parametrize("path", [YAML, TUNE_YAML], ids=["faster-rcnn", "faster-rcnn-tune"])
+def test_a_run_that_is_given_data_only_leaves_the_spec_to_the_conversion(release, path, monkeypatch):
+    from tests.conformance import record as module
+
+    needed = {"data": "s3://data/kitti", **({"checkpoints": "s3://runs"} if path == TUNE_YAML else {})}
+    monkeypatch.setattr(module, "PARAMETERS", needed)
+    args = {step.name: parsed(step) for step in walked(release, path).steps}
+    first = ["train", "evaluate", "retrain", "evaluate retrained", "export"]
+    for name in ["tune"] if path == TUNE_YAML else first:
+        assert (args[name].spec, args[name].records_uri) == ("", f"{URI}/convert/salt/records"), name
 
 
 @releases

@@ -196,7 +196,16 @@ def test_compiled_yaml_has_no_key_of_who_compiles(canaries, tasks):
 
 SECRET = re.compile(r"key|secret|token|password|credential", re.IGNORECASE)
 # What a build may take from outside, by `--build-arg`; anything else would need a line here.
-ARGUMENTS = {"BASE", "BUILD_BASE", "EXTRAS", "PIP_OPTIONS", "FRCNN_WHEELS", "HOROVOD_GPU_OPERATIONS"}
+ARGUMENTS = {
+    "BASE",
+    "BUILD_BASE",
+    "BUILD_IMAGE",
+    "RUN_IMAGE",
+    "EXTRAS",
+    "PIP_OPTIONS",
+    "FRCNN_WHEELS",
+    "HOROVOD_GPU_OPERATIONS",
+}
 
 
 @pytest.mark.parametrize(

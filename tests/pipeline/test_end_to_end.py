@@ -65,6 +65,24 @@ def test_the_exported_model_is_the_pruned_one(finished):
     assert onnx == pytest.approx(4 * parameters["after"], rel=0.01)
 
 
+def test_a_folder_with_images_and_labels_is_enough(tmp_path):
+    """Without a spec; the epochs only keep the test short."""
+    write_data(tmp_path / "data")
+    words = ("--epochs", "1", "--retrain_epochs", "1", "--minimum_map", "0", "--tolerance", "1")
+    done = pipeline_run(tmp_path, *words, "--prune_threshold", "0.95", spec=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    latest = tmp_path / "out" / "latest"
+    assert (latest / "export/exported/model.onnx").is_file()
+    exported = (latest / "export/exported/spec.txt").read_text()
+    assert exported == (latest / "convert/records/suggested_spec.txt").read_text()
+    assert "# 8 training images" in exported
+    report = json.loads((latest / "evaluate/report/metrics.json").read_text())
+    assert report["images"] == 2
+    again = pipeline_run(tmp_path, *words, "--prune_threshold", "0.95", spec=False)
+    reused = [line.split()[0] for line in again.stdout.splitlines() if " reused" in line]
+    assert reused[:3] == ["convert", "train", "evaluate"]
+
+
 def test_a_minimum_that_is_missed_stops_the_run_reusing_what_is_done(finished):
     folder, _, _, _ = finished
     done = pipeline_run(folder, "--minimum_map", "1", "--tolerance", "1", "--prune_threshold", "0.95")

@@ -91,6 +91,20 @@ def test_a_run_is_submitted_with_its_parameters_and_images(kubeflow, spec, capsy
     assert capsys.readouterr().out == f"run: run-0\n{kubeflow.url}/#/runs/details/run-0\n"
 
 
+def test_a_run_needs_no_spec(kubeflow):
+    where = ("--host", kubeflow.url, "--poll", "0.01")
+    assert frcnn("submit", "--data", "s3://data/kitti", *where) == 0
+    (run,) = kubeflow.runs
+    assert run["runtime_config"]["parameters"]["spec"] == ""
+
+
+def test_fields_cannot_be_set_without_a_spec(kubeflow, capsys):
+    words = ("--host", kubeflow.url, "--set", "training_config.num_epochs=3")
+    assert frcnn("submit", "--data", "s3://data/kitti", *words) == 2
+    assert "--set requires --spec" in capsys.readouterr().err
+    assert kubeflow.runs == []
+
+
 def test_more_workers_at_least_than_at_most_are_refused_before_anything_is_sent(kubeflow, spec, capsys):
     assert submit(kubeflow, spec, "--num_workers", "2", "--min_workers", "3") == 2
     assert "--min_workers 3: expected at most the 2 of --num_workers" in capsys.readouterr().err

@@ -20,6 +20,7 @@ sys.exit(code)
 ARTIFACTS = {
     "convert/metrics",
     "convert/page",
+    "convert/records/suggested_spec.txt",
     "train/metrics",
     "train/model/model.keras",
     "train/model/status.json",
@@ -50,13 +51,12 @@ ARTIFACTS = {
 }
 
 
-def pipeline_run(folder, *flags, data=None):
+def pipeline_run(folder, *flags, data=None, spec=True):
     """Runs `folder/spec.txt` on `data`, by default `folder/data`; what it did is in `folder/out`."""
     path = os.pathsep.join([str(ROOT / "shared" / "src"), str(ROOT)])
     words = [
         "run",
-        "--spec",
-        folder / "spec.txt",
+        *(["--spec", folder / "spec.txt"] if spec else []),
         "--data",
         data or folder / "data",
         "-o",

@@ -198,7 +198,7 @@ def test_an_object_of_other_bytes_is_found_out_by_fetch_and_verify(store, server
 def test_an_object_that_is_gone_is_named(store, server, uri, tmp_path):
     manifest = store.publish(write(tmp_path / "folder", FILES), uri)
     server.client().remove_object(BUCKET, f"{key_of(uri)}/{manifest.objects[0].name}")
-    with pytest.raises(StoreError, match=f"{manifest.objects[0].name}: not there"):
+    with pytest.raises(StoreError, match=f"{manifest.objects[0].name}: does not exist"):
         store.verify(uri)
 
 

@@ -163,7 +163,7 @@ def test_a_spec_is_read_from_its_uri(store, uri, tmp_path):
     found = experiment_given(f"{uri}/spec.txt")
     assert found.text == text.decode()
     assert found.source == f"{uri}/spec.txt"
-    with pytest.raises(StoreError, match=f"--spec {uri}/none: not there; check the URI"):
+    with pytest.raises(StoreError, match=f"--spec {uri}/none: does not exist; check the URI"):
         experiment_given(f"{uri}/none")
     store.write(f"{uri}/image", b"\xff\xd8\xff")
     with pytest.raises(UsageError, match=f"--spec {uri}/image: is not UTF-8 text; expected a spec"):

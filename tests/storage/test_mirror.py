@@ -65,7 +65,7 @@ def training(monkeypatch):
     """Stands in for the training: remembers what it found and writes the checkpoints it is told to."""
     seen = []
 
-    def train_or_resume(spec, folder, *, key="", amp=False, callbacks=()):
+    def train_or_resume(spec, folder, **options):
         seen.append([name for name in names(folder) if not name.startswith(".")] if folder.is_dir() else [])
         for name in spec:
             write_text(folder / name, f"{name} of run {len(seen)}")

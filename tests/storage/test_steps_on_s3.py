@@ -128,6 +128,17 @@ def converted(store, uri, tmp_path, images=6):
     return tmp_path / "records", uri.replace("s3://", "minio://")
 
 
+def test_a_step_without_a_spec_reads_the_suggested_one_beside_the_records(store, uri, tmp_path):
+    from frcnn.errors import UsageError
+    from frcnn.steps.suggested_spec import NAME, experiment_or_suggested
+
+    folder, place = converted(store, uri, tmp_path, images=10)
+    assert experiment_or_suggested("", None, place).text == (folder / NAME).read_text()
+    store.remove(f"{uri}/{NAME}")
+    with pytest.raises(UsageError, match="there is no suggested spec"):
+        experiment_or_suggested("", None, place)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_train_and_evaluate_read_records_where_they_are_kept_and_copy_none(store, uri, tmp_path):

@@ -14,7 +14,7 @@ from frcnn.tuning.results import write_table
 from frcnn.tuning.search import search
 from frcnn.tuning.settings import Objective, TuneSettings
 from frcnn.tuning.space import Searched, Space
-from frcnn.tuning.trials import Judged, Trained, Training
+from frcnn.tuning.trial_runner import Judged, Trained, Training
 from tests.support.task_spec import write_spec
 
 RATE = "training_config.learning_rate.step.base_lr"

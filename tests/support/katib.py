@@ -12,7 +12,7 @@ from components.mpijob.job import Owner, Resources, TrainingJob
 from frcnn.spec import load_experiment
 from frcnn.spec.load import parse_experiment
 from frcnn.tuning.default_space import default_space
-from frcnn.tuning.space import parse_space
+from frcnn.tuning.space_file import parse_space
 
 if TYPE_CHECKING:
     from tests.support.kubernetes_double import KubernetesDouble

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from frcnn.model.build import build
 from frcnn.settings.model import model_settings, training_settings
-from frcnn.settings.training import optimizer_settings
+from frcnn.settings.optimizer import optimizer_settings
 from frcnn.training.model_parallel import build_beside, plan_placement, spread
 from frcnn.training.optimizers import optimizer
 from frcnn.training.trainer import set_up

@@ -110,7 +110,7 @@ SAFE_JOINS = {
     },
     "storage/packing.py": {"Path(top, name)", "Path(top, each)"},  # the file system's own listing
     "storage/mirror.py": {"Path(top, name)", "self._folder / name"},  # the same
-    "storage/store.py": {"aside / path.name"},  # of a path that the caller gives
+    "storage/object_store.py": {"aside / path.name"},  # of a path that the caller gives
     "data/records/disk_cache.py": {"Path(top, name)"},
 }
 

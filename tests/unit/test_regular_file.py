@@ -2,6 +2,8 @@
 
 import os
 import socket
+import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +52,27 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read_whole(tmp_path):
         stream.truncate(1 << 40)  # a terabyte of nothing
     with pytest.raises(NotRegularError, match="larger than 1 MiB"):
         read_regular(path, 1 << 20)
+
+
+@pytest.mark.parametrize("limit", [1, 3 << 20, 64 << 20])
+def test_a_file_within_the_limit_is_read_whole_whatever_the_limit(tmp_path, limit):
+    content = os.urandom(min(limit, 2_500_000))
+    (tmp_path / "a").write_bytes(content)
+    assert read_regular(tmp_path / "a", limit) == content
+
+
+def test_a_file_without_a_size_is_read_to_its_end():
+    """Files of /proc have size 0, and give at most a page at a time."""
+    status = Path("/proc/self/smaps")
+    assert status.stat().st_size == 0
+    assert read_regular(status, 16 << 20).count(b"VmFlags") > 100
+
+
+def test_a_small_file_takes_little_memory_under_a_large_limit(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    tracemalloc.start()
+    try:
+        read_regular(tmp_path / "a", 256 << 20)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()

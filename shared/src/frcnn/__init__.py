@@ -7,7 +7,7 @@ Example::
         print(found.label, found.score, found.xyxy)
 
 Importing the package imports nothing heavy: each name is fetched when it is first used. docs/python.md shows
-them at work; `frcnn.errors` has what they raise, `frcnn.spec` the classes that a spec is made of.
+them at work; `frcnn.errors` has the exceptions, `frcnn.spec` the classes of a spec.
 """
 
 import importlib
@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from frcnn import errors, spec
     from frcnn.api.comparing import Comparison, compare
     from frcnn.api.converting import ConvertResult, convert
+    from frcnn.api.data_reports import DataReport, Finding, data_report
+    from frcnn.api.engine import Engine
     from frcnn.api.evaluating import EvaluationResult, evaluate
-    from frcnn.api.exporting import Engine, ExportResult, Int8, export
+    from frcnn.api.exporting import ExportResult, export
+    from frcnn.api.int8 import Int8
     from frcnn.api.label_formats import LabelsResult, convert_labels
     from frcnn.api.loading import load
     from frcnn.api.locations import Location
     from frcnn.api.new_specs import NewSpecResult, new_spec
     from frcnn.api.pruning import PruneResult, prune
-    from frcnn.api.surveying import DataReport, Finding, data_report
     from frcnn.api.training import Epoch, TrainResult, train
     from frcnn.api.tuning import TuneResult, tune
     from frcnn.evaluation.report import ClassResult
@@ -87,17 +89,17 @@ _DEFINED_IN = {
     "Comparison": "frcnn.api.comparing",
     "ConvertResult": "frcnn.api.converting",
     "ConvertSpec": "frcnn.spec.schema.experiment:DatasetExportConfig",
-    "DataReport": "frcnn.api.surveying",
+    "DataReport": "frcnn.api.data_reports",
     "Detection": "frcnn.inference.detections",
     "Detections": "frcnn.inference.detections",
     "Detector": "frcnn.inference.detector",
-    "Engine": "frcnn.api.exporting",
+    "Engine": "frcnn.api.engine",
     "Epoch": "frcnn.api.training",
     "EvaluationResult": "frcnn.api.evaluating",
     "ExportResult": "frcnn.api.exporting",
-    "Finding": "frcnn.api.surveying",
+    "Finding": "frcnn.api.data_reports",
     "ImageLike": "frcnn.inference.images",
-    "Int8": "frcnn.api.exporting",
+    "Int8": "frcnn.api.int8",
     "LabelsResult": "frcnn.api.label_formats",
     "Location": "frcnn.api.locations",
     "NewSpecResult": "frcnn.api.new_specs",
@@ -111,7 +113,7 @@ _DEFINED_IN = {
     "compare": "frcnn.api.comparing",
     "convert": "frcnn.api.converting",
     "convert_labels": "frcnn.api.label_formats",
-    "data_report": "frcnn.api.surveying",
+    "data_report": "frcnn.api.data_reports",
     "evaluate": "frcnn.api.evaluating",
     "export": "frcnn.api.exporting",
     "load": "frcnn.api.loading",

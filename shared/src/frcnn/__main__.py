@@ -1,4 +1,4 @@
-"""`python -m frcnn <task>` does what `frcnn <task>` does."""
+"""`python -m frcnn <task>`: the same as `frcnn <task>`."""
 
 import sys
 

@@ -4,11 +4,13 @@ Opening a named pipe blocks, and a link to `/dev/zero` never ends. Both are refu
 """
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
 from typing import BinaryIO
 
+_PIECE = 1 << 16
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -36,12 +38,10 @@ def open_regular(path: Path) -> BinaryIO:
         FileNotFoundError: `path` is missing, or a broken link.
         OSError: The file cannot be opened.
     """
-    _check(path, path.stat())  # opening a device may already have side effects
-    # If the file has been replaced by a pipe, opening it without O_NONBLOCK would wait for a writer.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = _open(path)[0]
     try:
-        _check(path, os.fstat(descriptor))
-        return os.fdopen(descriptor, "rb")
+        # `open` asks for the kind of file and its buffer size once more; system calls are the main cost here.
+        return io.BufferedReader(io.FileIO(descriptor))
     except BaseException:
         os.close(descriptor)
         raise
@@ -61,11 +61,55 @@ def read_regular(path: Path, limit: int) -> bytes:
         NotRegularError: `path` is not a regular file, or is larger than `limit`.
         OSError: See `open_regular`.
     """
-    with open_regular(path) as stream:
-        content = stream.read(limit + 1)
+    descriptor, size = _open(path)
+    try:
+        content = _read(descriptor, size, limit + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > limit:
         raise NotRegularError(errno.EFBIG, f"larger than {limit >> 20} MiB", str(path))
     return content
+
+
+def reading_fault(error: OSError | UnicodeDecodeError) -> str:
+    """Returns why a text file could not be read, for a message.
+
+    Args:
+        error: Error of reading or decoding it.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8 text, at byte {error.start}"
+    return error.strerror or str(error)
+
+
+def _open(path: Path) -> tuple[int, int]:
+    """Opens a regular file and returns its descriptor and its size in bytes; see `open_regular`."""
+    _check(path, path.stat())  # opening a device may already have side effects
+    # If the file has been replaced by a pipe, opening it without O_NONBLOCK would wait for a writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        _check(path, status)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor, status.st_size
+
+
+def _read(descriptor: int, size: int, most: int) -> bytes:
+    """Reads up to `most` bytes; takes no more memory than the file has, even if `most` is large.
+
+    Args:
+        descriptor: Open file.
+        size: Expected size, bytes. It may be outdated, or 0 for files of /proc.
+        most: Maximum number of bytes.
+    """
+    pieces, wanted = [], size + 1
+    while piece := os.read(descriptor, min(wanted, most)):
+        pieces.append(piece)
+        most -= len(piece)
+        wanted = max(size, _PIECE)
+    return b"".join(pieces)
 
 
 def _check(path: Path, status: os.stat_result) -> None:

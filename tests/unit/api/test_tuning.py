@@ -16,7 +16,7 @@ from frcnn.single_writer import PlaceBusyError
 from frcnn.spec.load import parse_experiment
 from frcnn.tuning.results import trials_of
 from frcnn.tuning.settings import TuneSettings
-from frcnn.tuning.space import load_space
+from frcnn.tuning.space_file import load_space
 from frcnn.tuning.study import open_study
 from tests.support.toy_training import toy_spec
 
@@ -49,7 +49,7 @@ def toy(tmp_path_factory):
         ({"objectives": ("mAP", "mAP")}, "objectives mAP, mAP"),
         ({"objectives": ("mAP", "latency"), "jobs": 2}, "jobs 2 with objective latency: expected 1"),
         ({"archs": ("resnet:19",)}, "arch 'resnet:19': unknown; did you mean"),
-        ({"archs": ("resnet:18",), "space": "space.txt"}, "archs beside space"),
+        ({"archs": ("resnet:18",), "space": "space.txt"}, "archs: found together with space"),
     ],
 )
 def test_wrong_arguments_are_named_and_nothing_is_written(toy, tmp_path, arguments, message):

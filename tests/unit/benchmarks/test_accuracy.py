@@ -10,7 +10,7 @@ from frcnn.training.optimizers import optimizer
 
 pytest.importorskip("pycocotools", reason="the peer library is not installed")
 from benchmarks.accuracy import Run, coco_map, judged, make_job, mean_ap, scenes_of
-from frcnn.settings.training import optimizer_settings
+from frcnn.settings.optimizer import optimizer_settings
 
 
 def picture(name: str, seed: int) -> Picture:

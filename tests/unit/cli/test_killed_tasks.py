@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from frcnn.api.exporting import write_together
+from frcnn.api.exported_files import write_together
 from frcnn.files import write_text
 from frcnn.model.files.archive import Group
 from frcnn.model.files.checkpoint import Snapshot

@@ -89,6 +89,30 @@ def test_other_distributions_add_tasks_through_an_entry_point(monkeypatch, capsy
     assert capsys.readouterr().out == "did compile\n"
 
 
+def test_an_own_task_is_found_without_the_metadata_of_other_distributions(monkeypatch, capsys):
+    def fail(group):
+        raise AssertionError("reading the metadata of all distributions takes longer than a small task")
+
+    monkeypatch.setattr("importlib.metadata.entry_points", fail)
+    with pytest.raises(SystemExit) as ended:
+        main(["spec", "new", "--help"])
+    assert ended.value.code == 0
+    assert "usage: frcnn spec new" in capsys.readouterr().out
+
+
+def test_a_conversion_imports_no_numpy(python):
+    """Its import takes longer than converting a few hundred images."""
+    done = python(
+        "-c",
+        "import sys, frcnn.cli.main\n"
+        "import frcnn.api.converting, frcnn.cli.convert_summary, frcnn.data.conversion.kitti.plan\n"
+        "assert 'numpy' not in sys.modules\n"
+        "heavy = [name for name in sys.modules if name.startswith(('frcnn.inference', 'frcnn.storage.s3'))]\n"
+        "assert not heavy, heavy",
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_an_added_task_cannot_take_the_place_of_an_own_one(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
     point = importlib.metadata.EntryPoint("train", "somewhere.else", tasks.ENTRY_POINTS)
@@ -110,3 +134,26 @@ def test_every_task_answers_help_and_imports_no_tensorflow_for_it(python):
         assert done.returncode == 0, done.stderr
         assert f"usage: frcnn {name}" in done.stdout
         assert "--log_file" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["spec", "new", "--data", "x", "-o", ""],
+        ["data", "report", "x", "-o", ""],
+        ["train", "-e", "s.txt", "-r", ""],
+        ["tune", "-e", "s.txt", "--space", ""],
+        ["inference", "-e", "", "-m", "x"],
+        ["dataset_convert", "-d", "s.txt", "-o", "p", "--log_file", ""],
+        ["model", "summary", ""],
+        ["pipeline", "compile", "-o", ""],
+    ],
+)
+def test_an_empty_path_is_a_usage_error_instead_of_the_working_folder(words, capsys, tmp_path, monkeypatch):
+    """A shell variable that is not set."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert "is empty; expected a path" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

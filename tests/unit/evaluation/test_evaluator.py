@@ -4,7 +4,7 @@ import types
 import numpy as np
 import pytest
 
-from frcnn.evaluation.accumulate import EvaluationState
+from frcnn.evaluation.evaluation_state import EvaluationState
 from frcnn.evaluation.evaluator import Evaluator, evaluate
 from frcnn.evaluation.settings import EvaluationSettings
 from frcnn.model.batch_detector import DetectionBatch

@@ -61,7 +61,7 @@ def test_a_report_without_objects_still_gives_a_picture(tmp_path):
 @pytest.mark.parametrize("name", ["us$5_$10", "$", "_private", r"a\b^{2}", "car $x$ </b>"])
 def test_class_names_stand_in_the_legend_as_they_are(tmp_path, name):
     curve = trace_curve(np.array([0.9, 0.8]), np.array([True, False]), 2)
-    result = IoUResult(0.5, (ClassResult(name, 0.5, 0.5, 0.5, 0.5, 2, 0, 1, 1, SHOWN, curve=curve),))
+    result = IoUResult(0.5, (ClassResult(name, 0.5, 0.5, 0.5, 0.5, 2, 0, 1, 1, curve, SHOWN),))
     legend = plot_curves(result, "VOC12").axes[0].get_legend()
     assert [text.get_text() for text in legend.get_texts()] == [f"{name} (0.5000)"]
     assert save_curves(Report((result,), "VOC12", 0.5, 2), tmp_path)[0].is_file()
@@ -70,7 +70,7 @@ def test_class_names_stand_in_the_legend_as_they_are(tmp_path, name):
 def test_of_very_many_classes_those_with_the_most_objects_are_drawn(tmp_path):
     curve = trace_curve(np.array([0.9, 0.8]), np.array([True, False]), 2)
     classes = tuple(
-        ClassResult(f"c{n}", 0.5, 0.5, 0.5, 0.5, n, 0, 1, 1, SHOWN, curve=curve) for n in range(1, 1201)
+        ClassResult(f"c{n}", 0.5, 0.5, 0.5, 0.5, n, 0, 1, 1, curve, SHOWN) for n in range(1, 1201)
     )
     figure = plot_curves(IoUResult(0.5, classes), "VOC12")
     names = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]

@@ -297,3 +297,48 @@ def test_class_names_that_cannot_be_numbered_are_an_error(kitti, tmp_path, file,
     with pytest.raises(DataError, match=message):
         frcnn.convert_labels(tmp_path / "yolo", tmp_path / "back", "kitti")
     assert not (tmp_path / "back").exists()
+
+
+YOLO_FIRST_LINES = {
+    "broken": "0 0.5 0.5 0.2\n",
+    "blank": "\n",
+    "an outline": "0 0.1 0.1 0.2 0.1 0.2 0.2 0.1 0.2\n",
+}
+
+
+@pytest.mark.parametrize("first", YOLO_FIRST_LINES.values(), ids=YOLO_FIRST_LINES.keys())
+def test_yolo_is_recognized_by_its_first_usable_line(tmp_path, first):
+    source = kitti_set(tmp_path / "yolo", {"a": [], "b": []})
+    (source / "labels/a.txt").write_text(f"{first}0 0.5 0.5 0.2 0.4\n")
+    (source / "labels/b.txt").write_text("0 0.5 0.5 0.2 0.4\n")
+    (source / "data.yaml").write_text("names: [car]")
+    assert frcnn.convert_labels(source, tmp_path / "out", "kitti").objects == 2
+
+
+@pytest.mark.parametrize("made", [True, False], ids=["empty folder", "leads nowhere"])
+def test_a_target_that_is_a_link_is_followed(kitti, tmp_path, made):
+    if made:
+        (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    frcnn.convert_labels(kitti, tmp_path / "link", "kitti")
+    assert (tmp_path / "link").is_symlink()
+    assert kitti_files(tmp_path / "real") == kitti_files(kitti)
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (lambda path: path.write_bytes(b"caf\xe9"), "not UTF-8 text, at byte 3"),
+        (os.mkfifo, "a named pipe, not a regular file"),
+        (lambda path: path.mkdir(), "a folder, not a regular file"),
+        (lambda path: None, "No such file or directory"),
+    ],
+)
+def test_a_file_of_class_names_that_cannot_be_read_is_named_without_internals(tmp_path, write, reason):
+    source = kitti_set(tmp_path / "yolo", {"a": []})
+    (source / "labels/a.txt").write_text("0 0.5 0.5 0.2 0.4\n")
+    names = tmp_path / "names.txt"
+    write(names)
+    with pytest.raises(DataError) as caught:
+        frcnn.convert_labels(source, tmp_path / "out", "kitti", classes=names)
+    assert str(caught.value) == f"{names}: cannot be read as class names ({reason})"

@@ -14,7 +14,7 @@ from frcnn.model.keras_detector import KerasDetector
 from frcnn.pruning.prune import prune
 from frcnn.pruning.settings import PruneSettings
 from frcnn.settings.model import detection_settings, model_settings, training_settings
-from frcnn.settings.training import optimizer_settings
+from frcnn.settings.optimizer import optimizer_settings
 from frcnn.spec.archs import ARCHS
 from frcnn.training.optimizers import optimizer
 from tests.support.toy_training import object_batch, toy_spec

@@ -3,14 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from frcnn.settings.training import (
+from frcnn.settings.optimizer import (
     AdamSettings,
     ExponentialSettings,
     RmspropSettings,
     SgdSettings,
     SoftStartSettings,
-    training_run,
 )
+from frcnn.settings.training import training_run
 from frcnn.spec import (
     AdamOptimizerConfig,
     Experiment,

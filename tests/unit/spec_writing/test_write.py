@@ -199,6 +199,16 @@ def test_classes_that_no_spec_can_hold_are_named_as_a_fault_of_the_data(tmp_path
     write_image(tmp_path / "set/images/0.png")
     (tmp_path / "set/labels").mkdir()
     (tmp_path / "set/labels/0.txt").write_text(CAR.replace("Car", name) + "\n")
-    with pytest.raises(DataError, match=rf"set: a spec cannot hold this data set; rename .*\n.*{why}"):
+    with pytest.raises(DataError, match=rf"set: a spec cannot describe this data set; rename .*\n.*{why}"):
         frcnn.new_spec(tmp_path / "set", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_image_with_thousands_of_objects_gives_a_valid_spec(tmp_path):
+    root = tmp_path / "set"
+    write_image(root / "images/a.png", 100, 200)
+    (root / "labels").mkdir()
+    (root / "labels/a.txt").write_text(f"{CAR}\n" * 5000)
+    spec = load_experiment(frcnn.new_spec(root, tmp_path / "out").experiment)
+    assert spec.model_config.input_image_config.max_objects_num_per_image == 6250
+    assert spec.inference_config.rpn_nms_max_boxes == 2000

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 import frcnn
+from frcnn.errors import UsageError
 from frcnn.spec.schema.experiment import KITTIConfig
 from tests.support import planted_faults
 from tests.support.kitti_folder import CAR, DONT_CARE, PEDESTRIAN, write_image, write_kitti
@@ -235,3 +236,21 @@ def test_many_classes_are_listed_in_part_and_counted(tmp_path):
     assert len(few) == 21 and few[-1] == "380 more findings of this kind."
     assert "The 300 classes with the most objects, out of 400" in report.page.read_text()
     assert len(report.content["classes"]) == 400
+
+
+@pytest.mark.parametrize("layout", ["yolo", "voc"])
+def test_labels_of_another_format_are_named_with_the_command_that_converts_them(drawn, tmp_path, layout):
+    frcnn.convert_labels(drawn / "train", tmp_path / "set", layout)
+    name = {"yolo": "YOLO", "voc": "Pascal VOC"}[layout]
+    expected = f"has labels of {name}; convert them first: frcnn data labels"
+    for look in (frcnn.data_report, lambda source: frcnn.new_spec(source, tmp_path / "out")):
+        with pytest.raises(UsageError, match=expected):
+            look(tmp_path / "set")
+
+
+def test_lists_may_name_images_with_spaces_and_more_fields(tmp_path):
+    root = write_kitti(tmp_path / "set", {"my image": [CAR], "b": [CAR], "c": [CAR]})
+    (root / "train.txt").write_text("my image.png\n")
+    (root / "val.txt").write_text("b -1\nc 1\n")
+    report = frcnn.data_report(root, compare=0)
+    assert [(fold["name"], fold["images"]) for fold in report.content["folds"]] == [("train", 1), ("val", 2)]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from frcnn.settings.training import optimizer_settings
+from frcnn.settings.optimizer import optimizer_settings
 from frcnn.spec.schema.experiment import (
     AdamOptimizerConfig,
     LRConfig,

@@ -17,7 +17,8 @@ from frcnn.model.layers import BatchNormalization
 from frcnn.pruning.prune import prune
 from frcnn.pruning.settings import PruneSettings
 from frcnn.settings.model import model_settings, training_settings
-from frcnn.settings.training import optimizer_settings, training_run
+from frcnn.settings.optimizer import optimizer_settings
+from frcnn.settings.training import training_run
 from frcnn.training.optimizers import optimizer
 from frcnn.training.retrain import for_retraining
 from frcnn.training.trainer import train

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from frcnn.settings.training import schedule_settings
+from frcnn.settings.optimizer import schedule_settings
 from frcnn.spec import LRConfig, SoftStartAnnealingConfig, StepLrConfig
 from frcnn.training.schedules import Exponential, SoftStart, schedule
 

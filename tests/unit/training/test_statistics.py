@@ -18,7 +18,7 @@ from frcnn.settings.evaluation import evaluation_settings
 from frcnn.settings.model import detection_settings, model_settings
 from frcnn.settings.training import training_run
 from frcnn.training.compile import prepare
-from frcnn.training.statistics_remarks import remark_on_statistics
+from frcnn.training.statistics_warnings import remark_on_statistics
 from frcnn.training.trainer import set_up, train
 from tests.support.exact_statistics import take_exact_statistics
 from tests.support.toy_training import filled_or_empty, flat, scene, toy_spec

@@ -17,7 +17,7 @@ from frcnn.errors import DataError, ModelError, RunError, UsageError
 from frcnn.tuning.results import best_of, front_of, trials_of, write_table
 from frcnn.tuning.search import search
 from frcnn.tuning.study import open_study
-from frcnn.tuning.trials import Trained
+from frcnn.tuning.trial_runner import Trained
 from tests.support.formula_training import ANCHORS, EPOCHS, RATE, ROIS, FormulaTrainer, quality, settings_in
 
 ROOT = Path(__file__).parents[3]
@@ -106,7 +106,7 @@ def test_a_search_that_is_done_runs_nothing_again_and_goes_on_when_more_trials_a
 )
 def test_a_study_is_not_mixed_with_other_settings(tmp_path, change, name):
     before = run(settings_in(tmp_path, trials=2))
-    with pytest.raises(UsageError, match=rf"out: its study was begun with another .*{name}"):
+    with pytest.raises(UsageError, match=rf"out: its study was started with another .*{name}"):
         run(settings_in(tmp_path, trials=4, **change))
     assert facts(run(settings_in(tmp_path, trials=2))) == facts(before)
 

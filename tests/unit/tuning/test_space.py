@@ -11,7 +11,8 @@ from frcnn.spec import load_experiment
 from frcnn.spec.load import parse_experiment
 from frcnn.tuning.default_space import default_space
 from frcnn.tuning.settings import TuneSettings
-from frcnn.tuning.space import Searched, load_space, parse_space
+from frcnn.tuning.space import Searched
+from frcnn.tuning.space_file import load_space, parse_space
 from frcnn.tuning.study import base_choices
 from tests.support.task_spec import write_spec
 
@@ -56,7 +57,7 @@ def test_a_space_is_read_with_the_kinds_of_its_fields(spec):
             "unknown field; did you mean 'learning_rate'",
         ),
         ('field: "roi_mini_batch" low: 1 high: 2', "did you mean 'model_config.roi_mini_batch'"),
-        (f'field: "{RATE}.x" low: 1 high: 2', "a single value has no fields of its own"),
+        (f'field: "{RATE}.x" low: 1 high: 2', "a single value has no fields"),
         ('field: "training_config.learning_rate" low: 1 high: 2', "is a whole block"),
         (f'field: "{RATE}" low: 2 high: 1', "found low 2 and high 1; expected low < high"),
         (f'field: "{RATE}" low: 0 high: 1 log: true', "found low 0; expected low > 0 with log"),
@@ -64,11 +65,11 @@ def test_a_space_is_read_with_the_kinds_of_its_fields(spec):
         (f'field: "{RATE}" low: 1', "high is not set; expected low and high, or values"),
         (f'field: "{RATE}"', "low is not set"),
         (f'field: "{RATE}" low: nan high: 1', "found nan; expected a finite number"),
-        (f'field: "{RATE}" value: "0.1" low: 1', "found low beside value"),
+        (f'field: "{RATE}" value: "0.1" low: 1', "found both low and value"),
         (f'field: "{RATE}" value: "0.1" value: "fast"', "fast: found fast; expected a number"),
         (f'field: "{RATE}" value: "0.1" value: "0.1"', "the same value twice"),
         (f'field: "{RATE}" low: 0.1 high: 1 step: 2', "found 2; expected a step in (0, 0.9]"),
-        (f'field: "{RATE}" low: 0.1 high: 1 step: 0.1 log: true', "found step beside log"),
+        (f'field: "{RATE}" low: 0.1 high: 1 step: 0.1 log: true', "found both step and log"),
         (f'field: "{ROIS}" low: 1.5 high: 4', "found low 1.5 and high 4; expected whole numbers"),
         (f'field: "{ROIS}" low: 0 high: 4', "0: found 0; expected a number > 0"),
         (f'field: "{SCALE}" low: 16 high: 64', "is a list; expected factor: true, or values"),

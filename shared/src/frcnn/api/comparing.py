@@ -9,7 +9,7 @@ from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, local_folder, model_file
 from frcnn.api.specs import SpecLike, given_spec, own_spec
 from frcnn.errors import UsageError
-from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime
+from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime, open_for_batches
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
 from frcnn.settings.inference import PredictionSettings, prediction_settings
@@ -129,13 +129,10 @@ def _compared(
     tolerances: tuple[float | None, ...],
 ) -> Comparison:
     from frcnn.inference.compare import Tolerance, compare_detectors
-    from frcnn.inference.load import kind_of, load_detector
 
-    kind = kind_of(model)
-    runtime = options.for_kind(kind, model)
-    choice = options.choice(runtime) if kind == "onnx" else None
-    exported = load_detector(model, settings.expected, key, choice, as_is=True, device=options.device)
-    trained = load_detector(reference, settings.expected, key, as_is=True, device=options.device)
+    exported = open_for_batches(model, settings.expected, key, options)
+    plain = RunOptions(device=options.device, as_is=True)
+    trained = open_for_batches(reference, settings.expected, key, plain)
     record = getattr(exported, "record", None)
     precision = record.precision if record else "fp32"
     own = TOLERANCES[precision]

@@ -13,13 +13,14 @@ from frcnn.errors import UsageError
 from frcnn.evaluation.report import ClassResult, Report
 from frcnn.evaluation.settings import iou_label
 from frcnn.files import is_same_file
-from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime
+from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime, open_for_batches
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
 from frcnn.settings.evaluation import EvaluationRun, evaluation_run
 from frcnn.storage.address import is_remote
 
 if TYPE_CHECKING:
+    from frcnn.evaluation.html_report import Subject
     from frcnn.evaluation.inspection import ErrorAnalysis
 
 METRICS, PAGE = "metrics.json", "report.html"
@@ -149,12 +150,21 @@ def evaluate(
         known = own_spec(path, secret) if known is None else known
         folder = None if images is None else local_folder(images, "images")
         known = known if tfrecords is None else known.evaluated_on(tfrecords, folder)
+        run = evaluation_run(known)
         former = _former(compare, target)
-        data = tfrecords or "the validation set"
+        from frcnn.evaluation.html_report import Subject, read_metrics
+        from frcnn.evaluation.training_curves import FILE_NAME
+
+        earlier = None if former is None else read_metrics(former)
+        measured = measure(path, run, secret, options, strict=strict, analyze=target is not None)
+        if target is None:
+            return EvaluationResult(measured.report)
         # The local copy of a remote model has a temporary path.
         shown = name_of(model, "model") if is_remote(name_of(model, "model")) else str(path)
-        output = _Output(target, former, data, shown)
-        return _evaluated(path, evaluation_run(known), secret, options, output, strict=strict)
+        data = tfrecords or "the validation set"
+        subject = Subject(path.name, data, str(former or ""), shown, path.with_name(FILE_NAME))
+        files = write_results(measured, target, subject, earlier, curves=run.curves)
+        return EvaluationResult(measured.report, files)
 
 
 def _former(compare: Location | None, results: Path | None) -> Path | None:
@@ -175,62 +185,84 @@ def _former(compare: Location | None, results: Path | None) -> Path | None:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Output:
-    """Output folder, metrics to compare with, and names of the data and the model in the report."""
+class Measured:
+    """Metrics of a model, and the error analysis of the same images.
 
-    folder: Path | None
-    former: Path | None
-    data: str
-    model: str
+    Attributes:
+        report: Metrics.
+        analysis: Error analysis; None unless it was requested.
+    """
+
+    report: Report
+    analysis: "ErrorAnalysis | None"
 
 
-def _evaluated(
-    model: Path, run: EvaluationRun, key: str, options: RunOptions, output: _Output, *, strict: bool
-) -> EvaluationResult:
+def measure(
+    model: Path,
+    run: EvaluationRun,
+    key: str,
+    options: RunOptions | None = None,
+    *,
+    strict: bool = False,
+    analyze: bool = False,
+) -> Measured:
+    """Evaluates a model file.
+
+    Args:
+        model: Model file.
+        run: Settings of the evaluation.
+        key: Key of a sealed model; empty for a plain one.
+        options: Runtime, device and precision; None for the defaults.
+        strict: Whether an unreadable image raises an error; otherwise it is skipped with a warning.
+        analyze: Whether to analyze the errors, which the page of the report shows.
+
+    Returns:
+        The metrics.
+
+    Raises:
+        FrcnnError: See `evaluate`.
+    """
     from frcnn.data.input.dataset import validation_dataset
-    from frcnn.evaluation.evaluator import evaluate as measure
-    from frcnn.evaluation.html_report import error_analysis_for, read_metrics
-    from frcnn.inference.load import kind_of, load_detector
+    from frcnn.evaluation.evaluator import evaluate as compute_metrics
+    from frcnn.evaluation.html_report import error_analysis_for
 
-    former = None if output.former is None else read_metrics(output.former)
     # Open the data first: errors in it then appear before the slow loading of the model.
     dataset = validation_dataset(run.data, batch_size=run.batch_size, strict=strict)
-    kind = kind_of(model)
-    runtime = options.for_kind(kind, model)
-    choice = options.choice(runtime) if kind == "onnx" else None
-    detector = load_detector(model, run.expected, key, choice, **_load_options(options))
-    inspection = None
-    if output.folder is not None:
-        inspection = error_analysis_for(run.evaluation, run.data.image)
-    report = measure(detector, dataset, run.evaluation, inspection=inspection)
-    return EvaluationResult(report, _written(report, inspection, run.curves, model, output, former))
+    detector = open_for_batches(model, run.expected, key, options or RunOptions())
+    analysis = error_analysis_for(run.evaluation, run.data.image) if analyze else None
+    return Measured(compute_metrics(detector, dataset, run.evaluation, inspection=analysis), analysis)
 
 
-def _load_options(options: RunOptions) -> dict[str, Any]:
-    return {"as_is": options.as_is, "device": options.device}
-
-
-def _written(
-    report: Report,
-    inspection: "ErrorAnalysis | None",
-    curves: bool,
-    model: Path,
-    output: _Output,
-    former: Mapping[str, Any] | None,
+def write_results(
+    measured: Measured,
+    folder: Path,
+    subject: "Subject",
+    former: Mapping[str, Any] | None = None,
+    *,
+    curves: bool = True,
 ) -> tuple[Path, ...]:
-    if output.folder is None or inspection is None:
-        return ()
-    from frcnn.evaluation.html_report import Subject, save_html
-    from frcnn.evaluation.training_curves import FILE_NAME
+    """Writes metrics.json, report.html and the precision-recall curves.
+
+    Args:
+        measured: Metrics with an error analysis.
+        folder: Output folder.
+        subject: Names of the evaluated model and data.
+        former: Content of the metrics.json to compare with; None for none.
+        curves: Whether to write the curves.
+
+    Returns:
+        The files in the order of writing.
+
+    Raises:
+        ValueError: There is no error analysis.
+    """
+    from frcnn.evaluation.html_report import save_html
+    from frcnn.evaluation.plots import save_curves
     from frcnn.files import write_text
 
-    metrics, page = output.folder / METRICS, output.folder / PAGE
-    write_text(metrics, report.to_json())
-    former_name, training_log = str(output.former or ""), model.with_name(FILE_NAME)
-    subject = Subject(model.name, output.data, former_name, output.model, training_log)
-    save_html(page, report, inspection, subject, former)
-    if not curves:
-        return metrics, page
-    from frcnn.evaluation.plots import save_curves
-
-    return metrics, page, *save_curves(report, output.folder)
+    if measured.analysis is None:
+        raise ValueError("the page needs an error analysis")
+    metrics, page = folder / METRICS, folder / PAGE
+    write_text(metrics, measured.report.to_json())
+    save_html(page, measured.report, measured.analysis, subject, former)
+    return metrics, page, *(save_curves(measured.report, folder) if curves else ())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.api.backend import use_tensorflow
-from frcnn.inference.open_model import RunOptions
+from frcnn.inference.open_model import RunOptions, open_for_batches
 from frcnn.packages import needed_for
 from frcnn.settings.inference import InferenceSettings, PredictionSettings
 
@@ -53,16 +53,9 @@ def infer(
     )
     use_tensorflow()
     with needed_for("inference"):
-        from frcnn.inference.load import kind_of, load_detector
         from frcnn.inference.run import run_inference
 
-        options = options or RunOptions()
-        kind = kind_of(model)
-        runtime = options.for_kind(kind, model)
-        choice = options.choice(runtime) if kind == "onnx" else None
-        detector = load_detector(
-            model, prediction.expected, key, choice, as_is=options.as_is, device=options.device
-        )
+        detector = open_for_batches(model, prediction.expected, key, options or RunOptions())
         return run_inference(
             detector, images, settings, prediction.image, strict=strict, apply_exif=apply_exif
         )

@@ -47,7 +47,7 @@ def train_in_child(
         on_epoch: Called after each epoch; returning False ends the training.
         on_progress: Called with the progress.
         on_log: Called with logger, level and text of each log record, which is logged here otherwise.
-        environment: Variables of the child beside or instead of those of this process.
+        environment: Environment variables of the child that are added to or replace those of this process.
 
     Returns:
         Result of the training.

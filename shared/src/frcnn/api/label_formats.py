@@ -23,7 +23,7 @@ class LabelsResult:
         format: Its format.
         images: Number of images.
         objects: Number of objects.
-        losses: What the format cannot hold, with numbers, in words.
+        losses: Descriptions of what the target format cannot represent, with counts.
         skipped: Faulty labels and images of the source that were skipped, with numbers.
     """
 
@@ -54,12 +54,12 @@ def convert_labels(
         target_format: `kitti`, `coco`, `voc` or `yolo`.
         source_format: Format of the source; by default it is detected.
         classes: File with the class names of YOLO labels, one per line; by default data.yaml or classes.txt.
-        images: Image folder of a COCO file or of records; by default it is looked for.
+        images: Image folder of a COCO file or of records; by default it is searched for.
         copy_images: Whether to copy the images; otherwise they are linked.
         on_progress: Called with the progress at most four times per second, in this thread.
 
     Returns:
-        Counts, losses and what was skipped.
+        Counts, losses and skipped items.
 
     Raises:
         UsageError: An argument is invalid, or the target folder is not empty.

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from frcnn.errors import UsageError
 from frcnn.storage.address import is_remote
 
-# What a `Path` makes of s3://, for example in a flag.
+# `Path` turns s3:// into this, for example in a flag.
 _COLLAPSED = "s3:/"
 Location: TypeAlias = str | os.PathLike[str]  # a path, or s3://bucket/key
 

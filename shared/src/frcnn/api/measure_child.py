@@ -1,4 +1,4 @@
-"""Measures what a model costs: `python -m frcnn.api.measure_child`, with the request on standard input."""
+"""Measures the cost of a model: `python -m frcnn.api.measure_child`, with the request on standard input."""
 
 import json
 import statistics

@@ -24,7 +24,7 @@ class NewSpecResult:
         conversions: Conversion specs, each with the prefix of the record files that the experiment spec
             expects; none for a data set of records.
         commands: Commands that convert, train and evaluate with them.
-        summary: What was found and chosen, in a few lines.
+        summary: Properties of the data set and chosen settings, in a few lines.
     """
 
     experiment: Path
@@ -56,7 +56,7 @@ def new_spec(
         pretrained: File of pretrained weights.
         goal: `accuracy`, `speed` (smaller input) or `edge` (smaller input and backbone).
         num_epochs: Number of epochs; by default it follows from the number of images.
-        images: Image folder of a COCO file or of records; by default it is looked for.
+        images: Image folder of a COCO file or of records; by default it is searched for.
         force: Whether to replace specs that exist.
         workers: Number of processes that read the data set; `None` for one per core. A script that uses
             several needs `if __name__ == "__main__":`.

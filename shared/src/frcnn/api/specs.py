@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 from frcnn.errors import UsageError
-from frcnn.inference.open_model import recognized
-from frcnn.settings.inference import contained_spec
 from frcnn.spec.load import parse_experiment
 from frcnn.spec.python_api import given
 from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
@@ -49,6 +47,27 @@ def parsed_spec(text: str, source: str) -> Experiment:
     return parse_experiment(text, source, remarks=False).spec
 
 
+def with_epochs(spec: Experiment, num_epochs: int | None) -> Experiment:
+    """Replaces the number of epochs.
+
+    Args:
+        spec: Checked spec.
+        num_epochs: Number of epochs; None keeps that of the spec.
+
+    Returns:
+        Changed copy, whose training saves at least one checkpoint.
+
+    Raises:
+        UsageError: The number is not a whole number of 1 or more.
+    """
+    if num_epochs is None:
+        return spec
+    if isinstance(num_epochs, bool) or not isinstance(num_epochs, int) or num_epochs < 1:
+        raise UsageError(f"num_epochs {num_epochs!r}: expected 1 or more", argument="num_epochs")
+    fields = spec.training_config.fields_for_epochs(num_epochs)
+    return spec.updated({f"training_config.{name}": value for name, value in fields.items()})
+
+
 def own_spec(path: Path, key: str = "") -> Experiment:
     """Reads the spec that a trained model was trained with; it contains no keys.
 
@@ -63,8 +82,12 @@ def own_spec(path: Path, key: str = "") -> Experiment:
         ModelError: The model cannot be loaded, or the file contains no spec.
         UsageError: The file is not a trained model.
     """
+    # Imported here, because a conversion needs neither NumPy's image functions nor a model's settings.
+    from frcnn.inference.open_model import recognized
+    from frcnn.model.files.training_record import read_record
+    from frcnn.settings.inference import contained_spec
+
     if recognized(path) != "keras":
         raise UsageError(f"spec: {path} contains no spec; only trained models do", argument="spec")
-    from frcnn.model.files.training_record import read_record
 
     return contained_spec(read_record(path, key).spec_text, path)

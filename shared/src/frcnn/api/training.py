@@ -1,18 +1,25 @@
 """`frcnn.train`: trains a model from a spec."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
 
 from frcnn.api.backend import use_tensorflow
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, local_output, name_of
-from frcnn.api.specs import SpecLike, given_spec
-from frcnn.errors import RunError, UsageError
+from frcnn.api.specs import SpecLike, given_spec, with_epochs
+from frcnn.errors import RunError
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
 from frcnn.settings.training import training_run
 from frcnn.spec.schema.experiment import Experiment
+
+if TYPE_CHECKING:
+    import keras
+
+    from frcnn.distributed.world import World
+    from frcnn.training import trainer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +68,19 @@ class TrainResult:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRequest:
-    """Training with all arguments resolved."""
+    """Training with all arguments resolved.
+
+    Attributes:
+        spec: Checked spec.
+        results_dir: Folder for checkpoints and logs.
+        key: Key that seals the checkpoints; empty for plain files.
+        resume: Whether to resume from the newest usable checkpoint in `results_dir`, if there is one.
+        use_amp: Whether to compute the layers in 16 bits.
+        strict: Whether an unreadable image raises an error.
+        fp16_allreduce: Whether ranks exchange gradients in 16 bits.
+        backup_uri: With `resume`, `s3://` URI to copy the results folder to during the training, and to
+            resume from on a new machine; empty for none.
+    """
 
     spec: Experiment
     results_dir: Path
@@ -69,6 +88,18 @@ class TrainingRequest:
     resume: bool = False
     use_amp: bool = False
     strict: bool = False
+    fp16_allreduce: bool = False
+    backup_uri: str = ""
+
+
+class _Options(TypedDict):
+    """Arguments that all kinds of training take."""
+
+    key: str
+    amp: bool
+    strict: bool
+    world: "World"
+    callbacks: "Sequence[keras.callbacks.Callback]"
 
 
 # Called with each epoch; returning False ends the training after it.
@@ -126,7 +157,8 @@ def train(
             Checkpoints that were already written remain.
     """
     folder = local_output(results_dir, "results_dir")
-    known = _overridden(given_spec(spec), num_epochs, resume_from_model, retrain_pruned_model)
+    known = with_epochs(given_spec(spec), num_epochs)
+    known = _started_from(known, resume_from_model, retrain_pruned_model)
     secret = resolved_key(key, known.enc_key)
     request = TrainingRequest(known, folder, secret, resume, use_amp, strict)
     from frcnn.distributed.world import rank_info
@@ -141,7 +173,7 @@ def train(
 
 
 def train_here(request: TrainingRequest, on_epoch: OnEpoch | None = None) -> TrainResult:
-    """Trains in this process.
+    """Trains in this process and reads the result from the checkpoints.
 
     Args:
         request: Training with all arguments resolved.
@@ -154,37 +186,51 @@ def train_here(request: TrainingRequest, on_epoch: OnEpoch | None = None) -> Tra
         FrcnnError: The training failed, as in `train`.
     """
     from frcnn.api.epoch_callback import EpochCallback
-    from frcnn.training.resume import finished
-    from frcnn.training.run_folder import checkpoint_in, epoch_of
+    from frcnn.training.run_folder import checkpoint_in
+
+    epochs = request.spec.training_config.num_epochs
+    result = run_training(request, [] if on_epoch is None else [EpochCallback(on_epoch, epochs)])
+    # Only rank 0 writes checkpoints; other ranks on its machine find them in the folder.
+    last = result.checkpoint or checkpoint_in(request.results_dir, "latest")
+    if last is None:
+        raise RunError("The training saved no model: checkpoint_interval exceeds the number of epochs.")
+    return _result(result.best or last, last, result.best, request.key, epochs)
+
+
+def run_training(
+    request: TrainingRequest, callbacks: "Sequence[keras.callbacks.Callback]" = ()
+) -> "trainer.TrainResult":
+    """Trains in this process, as one of several ranks if a launcher started it.
+
+    Args:
+        request: Training with all arguments resolved.
+        callbacks: Keras callbacks that run after validation.
+
+    Returns:
+        Result on this rank; only rank 0 has checkpoints.
+
+    Raises:
+        FrcnnError: The training failed, as in `train`.
+    """
+    from frcnn.distributed.world import join
+    from frcnn.training.s3_backup import train_with_s3_backup
     from frcnn.training.trainer import train as train_model
 
-    run, folder = training_run(request.spec), request.results_dir
-    newest = checkpoint_in(folder, "latest") if request.resume and folder.is_dir() else None
-    if newest is not None and epoch_of(newest.name) >= run.epochs:
-        result = finished(folder, request.key)
-    else:
-        if newest is not None:
-            run = run.resumed_from(newest)
-        callbacks = [] if on_epoch is None else [EpochCallback(on_epoch, run.epochs)]
-        result = train_model(
-            run, folder, key=request.key, amp=request.use_amp, strict=request.strict, callbacks=callbacks
-        )
-    if result is None or result.checkpoint is None:
-        raise RunError("The training saved no model: checkpoint_interval exceeds the number of epochs.")
-    return _result(result.best or result.checkpoint, result.checkpoint, result.best, request.key, run.epochs)
+    run, folder, world = training_run(request.spec), request.results_dir, join(half=request.fp16_allreduce)
+    options: _Options = {
+        "key": request.key,
+        "amp": request.use_amp,
+        "strict": request.strict,
+        "world": world,
+        "callbacks": callbacks,
+    }
+    if request.resume:
+        return train_with_s3_backup(run, folder, request.backup_uri, **options)
+    return train_model(run, folder, **options)
 
 
-def _overridden(
-    spec: Experiment, num_epochs: int | None, resume: Location | None, retrain: Location | None
-) -> Experiment:
+def _started_from(spec: Experiment, resume: Location | None, retrain: Location | None) -> Experiment:
     values: dict[str, object] = {}
-    if num_epochs is not None:
-        if isinstance(num_epochs, bool) or not isinstance(num_epochs, int) or num_epochs < 1:
-            raise UsageError(f"num_epochs {num_epochs!r}: expected 1 or more", argument="num_epochs")
-        values["training_config.num_epochs"] = num_epochs
-        # A training shorter than the checkpoint interval would write no model.
-        interval = min(spec.training_config.checkpoint_interval, num_epochs)
-        values["training_config.checkpoint_interval"] = interval
     if resume is not None:
         values["training_config.resume_from_model"] = name_of(resume, "resume_from_model")
     if retrain is not None:

@@ -15,7 +15,7 @@ from frcnn.errors import RunError
 from frcnn.progress import Progress
 from frcnn.single_writer import PlaceBusyError, only_writer_in
 from frcnn.tuning.settings import Objective
-from frcnn.tuning.trials import Judged, Trained, Training
+from frcnn.tuning.trial_runner import Judged, Trained, Training
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
@@ -35,12 +35,12 @@ class ChildTrainer:
             key: Key that seals the checkpoints; empty for none.
             use_amp: Whether to compute the layers in 16 bits.
             strict: Whether an unreadable image is an error.
-            jobs: Number of trials at a time.
+            jobs: Maximum number of concurrent trials.
         """
         self._key, self._use_amp, self._strict, self._jobs = key, use_amp, strict, jobs
 
     def train(self, training: Training) -> Trained:
-        """Trains a trial, or goes on with it from its latest checkpoint; see `Trainer`."""
+        """Trains a trial, or resumes it from its latest checkpoint; see `Trainer`."""
 
         def on_epoch(epoch: Epoch) -> bool:
             return training.on_epoch(Judged(epoch.epoch, epoch.mean_ap))
@@ -67,7 +67,7 @@ class ChildTrainer:
     def measure(
         self, model: Path, spec: "Experiment", objectives: tuple[Objective, ...]
     ) -> Mapping[Objective, float]:
-        """Measures what a model costs; see `Trainer`."""
+        """Measures the cost of a model; see `Trainer`."""
         request = {
             "model": str(model),
             "key": self._key,
@@ -115,8 +115,8 @@ def share_of(slot: int, jobs: int, environment: Mapping[str, str]) -> dict[str, 
     """Returns the variables that give a trial its share of the machine.
 
     Args:
-        slot: Number of its place among the trials that run at a time, from 0.
-        jobs: Number of trials at a time.
+        slot: Index of the trial among those that run at the same time, from 0.
+        jobs: Maximum number of concurrent trials.
         environment: Variables of this process.
 
     Returns:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from frcnn.api.backend import use_tensorflow
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, local_output, name_of
+from frcnn.api.specs import with_epochs
 from frcnn.errors import DataError, RunError, UsageError
 from frcnn.progress import Progress, reported_to
 from frcnn.spec.python_api import given
@@ -86,8 +87,8 @@ def tune(
         trials: Number of trials, including those of earlier calls.
         hours: Time limit, h, including the time of earlier calls. Trials that run when the time is up stop
             after their epoch and stay unfinished.
-        jobs: Number of trials at a time.
-        objectives: `mAP`, or `mAP` and what a model costs: `flops` (operations per image) or `latency` (time
+        jobs: Maximum number of concurrent trials.
+        objectives: `mAP`, or `mAP` and a cost: `flops` (operations per image) or `latency` (time
             per image on this machine). Two objectives give a Pareto front, and no trial ends early.
         pruner: Rule that ends bad trials early by their mAP after each epoch: successive halving (`asha`),
             `hyperband`, or `none`.
@@ -109,7 +110,7 @@ def tune(
         RunError: All trials failed, or none was trained to its end before the time was up.
     """
     folder = local_output(results_dir, "results_dir")
-    known = _with_epochs(given(Experiment, spec), num_epochs)
+    known = with_epochs(given(Experiment, spec), num_epochs)
     _check_numbers(trials, hours, jobs)
     _check_objectives(known, tuple(objectives), jobs)
     if pruner not in PRUNERS:
@@ -148,7 +149,7 @@ class _Writer:
         self._written: int | None = None
 
     def write(self, study: "Study", trials: list[TuneTrial]) -> None:
-        """Writes table, report and the best trial; tells of trials that ended."""
+        """Writes table, report and the best trial; reports trials that ended."""
         from frcnn.tuning.report import write_report
 
         best = best_of(trials)
@@ -174,7 +175,7 @@ class _Writer:
         if best is None or best.model is None:
             raise RunError(
                 "No trial was trained to its end before the time was up. Run again with more hours; the "
-                f"search in {folder} goes on."
+                f"search in {folder} continues."
             )
         return TuneResult(
             best=best,
@@ -185,17 +186,6 @@ class _Writer:
             report=folder / REPORT,
             table=folder / TABLE,
         )
-
-
-def _with_epochs(spec: Experiment, num_epochs: int | None) -> Experiment:
-    if num_epochs is None:
-        return spec
-    if isinstance(num_epochs, bool) or not isinstance(num_epochs, int) or num_epochs < 1:
-        raise UsageError(f"num_epochs {num_epochs!r}: expected 1 or more", argument="num_epochs")
-    interval = min(spec.training_config.checkpoint_interval, num_epochs)
-    return spec.updated(
-        {"training_config.num_epochs": num_epochs, "training_config.checkpoint_interval": interval}
-    )
 
 
 def _check_numbers(trials: int, hours: float | None, jobs: int) -> None:
@@ -236,13 +226,13 @@ def _check_objectives(spec: Experiment, objectives: tuple[Objective, ...], jobs:
 
 def _space(spec: Experiment, space: Location | None, archs: Sequence[str]) -> "Space":
     from frcnn.tuning.default_space import default_space
-    from frcnn.tuning.space import load_space
+    from frcnn.tuning.space_file import load_space
 
     if space is None:
         return default_space(spec, archs)
     if archs:
         raise UsageError(
-            "archs beside space: expected one of them. Name the backbones in the space: "
+            "archs: found together with space; expected one of them. Name the backbones in the space: "
             'search { field: "model_config.arch" value: ... }',
             argument="archs",
         )

@@ -5,7 +5,7 @@ import sys
 
 from frcnn.console.foreign_text import printable
 
-HELP = "Convert labels between KITTI, COCO, Pascal VOC and YOLO; what a format cannot hold is listed."
+HELP = "Convert labels between KITTI, COCO, Pascal VOC and YOLO; losses of the target format are listed."
 EXAMPLES = """\
   frcnn data labels yolo_data kitti_data --to kitti
   frcnn data labels kitti_data coco_data --to coco --copy_images
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Converts the labels and prints what was written and lost.
+    """Converts the labels and prints counts and losses.
 
     Args:
         args: Parsed flags.

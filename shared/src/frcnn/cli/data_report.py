@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=20_000,
         metavar="N",
-        help="images to compare by their looks, evenly spaced; 0: none (default: 20000)",
+        help="images to compare for similarity, evenly spaced; 0: none (default: 20000)",
     )
     add("--workers", type=int, metavar="N", help="processes (default: one per core)")
 
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     Args:
         args: Parsed flags.
     """
-    from frcnn.api.surveying import data_report
+    from frcnn.api.data_reports import data_report
 
     found = data_report(
         args.data,

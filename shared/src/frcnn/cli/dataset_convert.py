@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Converts the data set and prints what was written and skipped.
+    """Converts the data set and prints counts of written and skipped items.
 
     Args:
         args: Parsed flags.

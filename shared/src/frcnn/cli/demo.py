@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from frcnn.console.foreign_text import printable, utf8
 from frcnn.data.conversion.kitti.layout import layout
-from frcnn.data.image_set import image_names
+from frcnn.data.image_suffixes import image_names
 from frcnn.errors import DataError, RunError, UsageError
 
 if TYPE_CHECKING:

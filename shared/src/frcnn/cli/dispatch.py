@@ -9,7 +9,7 @@ import sys
 
 import frcnn
 from frcnn.cli import task_runner
-from frcnn.cli.tasks import ELSEWHERE, Task, all_tasks
+from frcnn.cli.tasks import ELSEWHERE, Task, all_tasks, own_tasks
 
 HELP, VERSION = ("-h", "--help", "help"), ("--version", "version")
 
@@ -45,7 +45,9 @@ def dispatch(words: list[str], program: str) -> int:
     """
     if words[:2] == ["model", "faster_rcnn"]:
         words = words[2:]
-    tasks = all_tasks()
+    tasks = own_tasks()
+    if _split(words, tasks)[0] not in tasks:  # a task of another distribution, help, or a mistake
+        tasks = all_tasks()
     if not words or words[0] in HELP:
         name, _ = _split(words[1:], tasks)
         if name in tasks:

@@ -12,7 +12,7 @@ from frcnn.cli.spec_flags import add_spec_flags, load_spec
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
-    from frcnn.api.exporting import Int8
+    from frcnn.api.int8 import Int8
     from frcnn.model.settings import Geometry
 
 HELP = "Export a model as ONNX, with standard operators for any runtime or with TensorRT plugins."

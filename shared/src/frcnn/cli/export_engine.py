@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.api.exporting import Engine
+    from frcnn.api.engine import Engine
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def options(args: argparse.Namespace) -> "Engine | None":
         log.warning("Ignored flags: %s", " ".join(f"--{name}" for name in ignored))
     if args.engine_file is None:
         return None
-    from frcnn.api.exporting import Engine
+    from frcnn.api.engine import Engine
 
     given = {name: getattr(args, name) for name in _ENGINE_ONLY if getattr(args, name) is not None}
     return Engine(engine_file=args.engine_file, **given)

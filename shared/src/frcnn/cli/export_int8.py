@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.api.exporting import Int8
+    from frcnn.api.int8 import Int8
 
 _BATCHES, _BATCH_SIZE = 10, 16  # as in TAO
 
@@ -67,7 +67,7 @@ def options(args: argparse.Namespace) -> "Int8":
     Raises:
         UsageError: A number is below 1.
     """
-    from frcnn.api.exporting import Int8
+    from frcnn.api.int8 import Int8
 
     names = [field.name for field in dataclasses.fields(Int8)]
     return Int8(**{name: getattr(args, name) for name in names if getattr(args, name) is not None})

@@ -10,7 +10,6 @@ from frcnn.errors import ModelError, Problem, SpecError
 from frcnn.training.run_folder import find_checkpoint
 
 if TYPE_CHECKING:
-    from frcnn.inference.onnx_sessions import RuntimeChoice
     from frcnn.inference.open_model import RunOptions
 
 log = logging.getLogger(__name__)
@@ -82,25 +81,6 @@ def run_options(args: argparse.Namespace) -> "RunOptions":
     from frcnn.inference.open_model import RunOptions
 
     return RunOptions(args.runtime or "auto", precision_hint=args.precision_hint or None, as_is=args.as_is)
-
-
-def runtime_choice(args: argparse.Namespace) -> "RuntimeChoice | None":
-    """Returns the runtime selected by the flags of `add_runtime_flags`.
-
-    Args:
-        args: Parsed flags.
-
-    Returns:
-        Choice of a runtime; `None` if no flag is given.
-
-    Raises:
-        UsageError: The runtime does not support the precision hint.
-    """
-    from frcnn.inference.onnx_sessions import RuntimeChoice
-
-    if args.runtime is None and not args.precision_hint:
-        return None
-    return RuntimeChoice(args.runtime or "onnxruntime", args.precision_hint)
 
 
 def model_path(given: Path | None, named: str, section: str, source: str) -> Path:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frcnn.cli.model_flags import add_runtime_flags, found_model, runtime_choice
+from frcnn.cli.model_flags import add_runtime_flags, found_model
 from frcnn.cli.spec_flags import add_spec_flags, load_spec
 from frcnn.errors import RunError
 
@@ -116,14 +116,12 @@ def run(args: argparse.Namespace) -> dict[str, object]:
 
 def _map_difference(args: argparse.Namespace, settings: "EvaluationRun", key: str, limit: float) -> float:
     """Returns the mAP of the exported model minus that of its original, with inference_config settings."""
-    from frcnn.data.input.dataset import validation_dataset
-    from frcnn.evaluation.evaluator import evaluate
-    from frcnn.inference.load import load_detector
+    from frcnn.api.evaluating import measure
+    from frcnn.inference.open_model import RunOptions
 
-    reference = load_detector(args.against, settings.expected, key, as_is=True)
-    exported = load_detector(args.model, settings.expected, key, runtime_choice(args), as_is=True)
-    dataset = validation_dataset(settings.data, batch_size=settings.batch_size)
-    values = [evaluate(each, dataset, settings.evaluation).mean_ap for each in (reference, exported)]
+    exported = RunOptions(args.runtime or "auto", precision_hint=args.precision_hint or None, as_is=True)
+    models = ((args.against, RunOptions(as_is=True)), (args.model, exported))
+    values = [measure(model, settings, key, options).report.mean_ap for model, options in models]
     before, after = (0.0 if value is None else value for value in values)
     sys.stdout.write(f"mAP: reference {before:.4f}, exported {after:.4f}, tolerance {limit:g}\n")
     return after - before

@@ -16,8 +16,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from frcnn.cli.own_files import refuse_overwriting
+from frcnn.cli.overwrite_checks import refuse_overwriting
 from frcnn.cli.tasks import Task
 from frcnn.console import exit_codes
 from frcnn.console.keras_settings import settle_keras
@@ -124,7 +125,7 @@ def new_parser(task: Task, module: ModuleType, program: str) -> argparse.Argumen
     Returns:
         The parser.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"{program} {task.name}",
         description=module.HELP,
         epilog=f"examples:\n{module.EXAMPLES}" if module.EXAMPLES else None,
@@ -133,6 +134,21 @@ def new_parser(task: Task, module: ModuleType, program: str) -> argparse.Argumen
     module.add_arguments(parser)
     _add_common_flags(parser, trains=task.name == "train")
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Parser whose path flags must not be empty; its subparsers are of the same class."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.register("type", Path, _path)
+
+
+def _path(text: str) -> Path:
+    """Returns the value of a path flag; an empty one, as of an unset shell variable, is an error."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; expected a path")
+    return Path(text)
 
 
 def _add_common_flags(parser: argparse.ArgumentParser, *, trains: bool) -> None:

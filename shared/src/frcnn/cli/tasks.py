@@ -1,7 +1,6 @@
 """Table of tasks and their modules. This module does not import them."""
 
 import dataclasses
-import importlib.metadata
 import importlib.util
 
 # Entry point group for tasks of other distributions: name = module with the interface of those in frcnn.cli.
@@ -72,13 +71,26 @@ _OWN = (
 )
 
 
-def all_tasks() -> dict[str, Task]:
-    """Returns the tasks of this package, followed by those of other distributions.
+def own_tasks() -> dict[str, Task]:
+    """Returns the tasks of this package.
 
     Returns:
         Tasks by name.
     """
-    tasks = {task.name: task for task in _OWN if importlib.util.find_spec(task.module)}
+    return {task.name: task for task in _OWN if importlib.util.find_spec(task.module)}
+
+
+def all_tasks() -> dict[str, Task]:
+    """Returns the tasks of this package, followed by those of other distributions.
+
+    This reads the metadata of all installed distributions, which takes longer than `own_tasks`.
+
+    Returns:
+        Tasks by name.
+    """
+    import importlib.metadata
+
+    tasks = own_tasks()
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
         summary = point.dist.metadata["Summary"] if point.dist else ""
         tasks.setdefault(point.name, Task(point.name, point.value, summary, says_status=False))

@@ -89,19 +89,22 @@ def train_here(args: argparse.Namespace) -> dict[str, Any]:
     Returns:
         Dict with `last` and `best`, names of checkpoints or `None`, and `kpi`, the metrics.
     """
-    from frcnn.distributed.world import join, rank_info
+    from frcnn.api.training import TrainingRequest, run_training
+    from frcnn.distributed.world import rank_info
     from frcnn.sealing.keys import resolve_key
 
     if rank_info().rank:
         logging.getLogger("frcnn").setLevel(logging.WARNING)  # only rank 0 logs
     spec = load_spec(args, own_settings(args))
-    key = resolve_key(args.enc_key, spec.enc_key)
-    from frcnn.settings.training import training_run
-    from frcnn.training.trainer import train
-
-    world = join(half=args.fp16_allreduce)
-    run = training_run(spec)
-    result = train(run, args.results_dir, key=key, amp=args.use_amp, strict=args.strict, world=world)
+    request = TrainingRequest(
+        spec,
+        args.results_dir,
+        resolve_key(args.enc_key, spec.enc_key),
+        use_amp=args.use_amp,
+        strict=args.strict,
+        fp16_allreduce=args.fp16_allreduce,
+    )
+    result = run_training(request)
     names = {"last": result.checkpoint, "best": result.best}
     return {name: path and str(path) for name, path in names.items()} | {"kpi": result.metrics()}
 
@@ -127,13 +130,9 @@ def own_settings(args: argparse.Namespace) -> list[str]:
     if args.epochs is not None:
         if args.epochs < 1:
             raise UsageError(f"--epochs {args.epochs}: expected 1 or more")
-        settings.append(assignment("training_config.num_epochs", args.epochs))
-        if (
-            spec_in(args.experiment_spec, [*args.settings, *settings]).training_config.checkpoint_interval
-            > args.epochs
-        ):
-            # Otherwise a shortened training would save no model.
-            settings.append(assignment("training_config.checkpoint_interval", args.epochs))
+        training = spec_in(args.experiment_spec, [*args.settings, *settings]).training_config
+        fields = training.fields_for_epochs(args.epochs)
+        settings += [assignment(f"training_config.{name}", value) for name, value in fields.items()]
     return settings
 
 

@@ -14,7 +14,7 @@ from frcnn.packages import needed_for
 HELP = "Search learning rate, anchors, augmentation and other fields of a spec for the best detector."
 EXAMPLES = """\
   frcnn tune -e spec.txt -r tuned --trials 30 --epochs 10
-  frcnn tune -e spec.txt -r tuned --trials 30 --epochs 10        after a kill: goes on
+  frcnn tune -e spec.txt -r tuned --trials 30 --epochs 10        resumes after an interruption
   frcnn tune -e spec.txt -r tuned --archs resnet:34 mobilenet_v2 --hours 8 --gpus 4 --jobs 4
   frcnn tune -e spec.txt -r tuned --space space.txt --objectives mAP flops
 A space file names fields and their values:
@@ -39,7 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-r", "--results_dir", type=Path, metavar="DIR", help="folder for study, trials and results")
     add("-k", "--enc_key", "--key", default=None, help="key of model files (safer: FRCNN_KEY or -k @FILE)")
     add("--space", type=Path, metavar="FILE", help="fields to search (default: see docs/tuning.md)")
-    add("--archs", nargs="+", default=[], metavar="ARCH", help="backbones to choose from beside the spec's")
+    add(
+        "--archs",
+        nargs="+",
+        default=[],
+        metavar="ARCH",
+        help="backbones to choose from, in addition to the spec's",
+    )
     add(
         "--trials", type=int, default=20, metavar="N", help="trials, with those of earlier runs (default: 20)"
     )

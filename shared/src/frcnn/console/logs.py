@@ -20,7 +20,7 @@ FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class _SafeFormatter(logging.Formatter):
-    """Escapes what a terminal would obey: messages quote names from data and specs."""
+    """Escapes terminal control sequences, because messages quote names from data and specs."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable_lines(super().format(record))
@@ -38,7 +38,7 @@ class _StandardErrorHandler(logging.StreamHandler):  # type: ignore[type-arg]  #
 
 
 class _LogFileHandler(logging.FileHandler):
-    """Writes to the file of --log_file; says once if that fails, and the work goes on."""
+    """Writes to the file of --log_file; reports the first failure and continues."""
 
     _failed = False
 
@@ -50,7 +50,7 @@ class _LogFileHandler(logging.FileHandler):
                 sys.stderr.write(f"warning: cannot write the log file {self.baseFilename} ({reason})\n")
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # what was not written is not written now either
+        with contextlib.suppress(OSError):  # data that could not be written before is dropped
             super().close()
 
 

@@ -46,7 +46,7 @@ def escaped_stdout() -> Iterator[None]:
     """Within the block, standard output escapes control characters, but for line breaks and tabs."""
     before = sys.stdout
     if isinstance(before, io.TextIOWrapper):
-        # What its encoding has not.
+        # Characters that its encoding lacks.
         before.reconfigure(errors="backslashreplace")
     sys.stdout = _Escaped(before)  # has all that print and rich ask for
     try:

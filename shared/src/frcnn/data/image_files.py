@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from frcnn.data.image_set import SUFFIXES, is_image_name
+from frcnn.data.image_suffixes import SUFFIXES, is_image_name
 from frcnn.errors import DataError
 from frcnn.files import LONGEST_NAME
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 def find_images(folder: Path, leave_out: Sequence[Path] = ()) -> list[Path]:
     """Lists the images in a folder and its subfolders.
 
-    Images are recognized by name (`frcnn.data.image_set`); hidden files and folders are skipped.
+    Images are recognized by name (`frcnn.data.image_suffixes`); hidden files and folders are skipped.
 
     Args:
         folder: Existing folder.

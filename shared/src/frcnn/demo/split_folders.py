@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from frcnn.data.conversion.kitti.layout import layout
-from frcnn.data.image_set import image_names, stem_of
+from frcnn.data.image_suffixes import image_names, stem_of
 from frcnn.errors import DataError, UsageError
 from frcnn.files import atomic_path
 from frcnn.spec_writing.splits import role

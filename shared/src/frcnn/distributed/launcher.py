@@ -154,7 +154,7 @@ def _mpi_ranks(
     """Starts one mpirun, which passes its environment on without writing it anywhere."""
     mpirun = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-bind-to", "none", "-map-by", "slot"]
     mpirun += ["-mca", "pml", "ob1", "-mca", "btl", "^openib", "-np", str(processes)]
-    # By way of a process that asks to end with this one: mpirun itself would go on.
+    # Through a process that ends with this one: mpirun itself would continue.
     by_way_of = [sys.executable, "-P", "-m", step_process.MODULE, mpirun[0]]
     process = subprocess.Popen(by_way_of, env=shared, stdin=subprocess.PIPE, start_new_session=True)
     ranks = {MPIRUN: process}

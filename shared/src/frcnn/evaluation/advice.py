@@ -1,4 +1,4 @@
-"""Says what to try next when an evaluation ends with a low mAP."""
+"""Suggests next steps after an evaluation with a low mAP."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ _FEW_OBJECTS = 5
 
 
 def next_steps(metrics: Mapping[str, Any]) -> str:
-    """Returns what to try next, one line per step, most likely first; empty if mAP is not low.
+    """Returns suggestions, one line per step, most likely first; empty if mAP is not low.
 
     Args:
         metrics: Content of `metrics.json`, or `Report.to_dict()`.

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from frcnn.console.progress import track
-from frcnn.evaluation.accumulate import EvaluationState, empty_tally, found_in, merge, objects_in, tally_image
+from frcnn.evaluation.evaluation_state import (
+    EvaluationState,
+    empty_tally,
+    found_in,
+    merge,
+    objects_in,
+    tally_image,
+)
 from frcnn.evaluation.inspection import ErrorAnalysis
 from frcnn.evaluation.report import Report, build_report
 from frcnn.evaluation.settings import EvaluationSettings

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from frcnn.drawing.boxes import Style, annotate
 from frcnn.drawing.thumbnail import Thumbnail
-from frcnn.evaluation.accumulate import Found, Objects
+from frcnn.evaluation.evaluation_state import Found, Objects
 from frcnn.evaluation.thumbnails import RankedThumbnail
 
 # Number of images, and longer side of each, px.

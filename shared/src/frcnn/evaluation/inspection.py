@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from frcnn.evaluation.accumulate import Found, Objects, found_in, objects_in
 from frcnn.evaluation.average_precision import (
     average_precision_voc07,
     average_precision_voc12,
     trace_curve,
 )
 from frcnn.evaluation.confusion import Confusion
+from frcnn.evaluation.evaluation_state import Found, Objects, found_in, objects_in
 from frcnn.evaluation.example_images import EXAMPLES, draw_example, example_priority
 from frcnn.evaluation.ignored_regions import excuse
 from frcnn.evaluation.matching import (

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from frcnn.console.foreign_text import printable
-from frcnn.evaluation.accumulate import EvaluationState, judged, rows_by_class
 from frcnn.evaluation.average_precision import (
     Curve,
     average_precision_voc07,
     average_precision_voc12,
     trace_curve,
 )
+from frcnn.evaluation.evaluation_state import EvaluationState, judged, rows_by_class
 from frcnn.evaluation.matching import TRUE_POSITIVE
 from frcnn.evaluation.settings import EvaluationSettings, iou_label
 
@@ -77,9 +77,9 @@ class ClassResult:
         difficult: Number of labeled objects that are difficult.
         true_positives: Number of detections that found an object.
         false_positives: Number of detections that did not. Detections of difficult objects are in neither.
+        curve: Curve from which `ap` is computed; `None` if `ap` is.
         shown: Counts over the detections that a user sees (`bbox_visualize_threshold`).
         best_f1: Counts at the score with the highest F1; `None` without detections or objects.
-        curve: Curve from which `ap` is computed; `None` if `ap` is.
     """
 
     name: str
@@ -91,9 +91,9 @@ class ClassResult:
     difficult: int
     true_positives: int
     false_positives: int
-    shown: AtScore
-    best_f1: AtScore | None = None
     curve: Curve | None = dataclasses.field(default=None, repr=False, compare=False)
+    shown: AtScore = AtScore(0.0, 0, 0, 0)
+    best_f1: AtScore | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Returns all fields except the curve."""
@@ -286,7 +286,7 @@ def _table_lines(result: IoUResult) -> list[str]:
 
 
 def _summary_lines(result: IoUResult) -> list[str]:
-    """Says what a user of the detector sees: objects found and missed, and wrong detections."""
+    """Describes the outcome for a user of the detector: objects found and missed, and wrong detections."""
     shown, best = result.shown, result.best_f1
     lines = [
         f"Precision and recall count detections with a score of at least {shown.score:.2f} "

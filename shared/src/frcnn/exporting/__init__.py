@@ -1,1 +1,1 @@
-"""Export: detectors as ONNX files, what goes with them, and detectors made of such files."""
+"""Exports detectors as ONNX files, INT8 scales, DeepStream files and TensorRT engines."""

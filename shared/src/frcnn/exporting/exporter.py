@@ -182,6 +182,7 @@ def export_with_ranges(
         proto = plugin_graph.plugin_graph(
             model, detection, features, head, batch, opset=opset, score_bits=settings.score_bits
         )
+    del features, head  # their weights are copies
     if options.precision == "int8":
         proto = insert_pairs(proto, ranges, options.profile, limits)
     record = ExportRecord(

@@ -11,7 +11,7 @@ from frcnn.data.transforms.image_settings import ImageSettings
 from frcnn.errors import ModelError, RunError, UsageError
 from frcnn.inference.detector import Detector, DetectorSettings
 from frcnn.inference.device import gpu_number
-from frcnn.inference.load import Kind, kind_of, wrong_runtime
+from frcnn.inference.load import Kind, kind_of, load_detector, wrong_runtime
 from frcnn.settings.inference import PredictionSettings, settings_in
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from frcnn.inference.onnx_sessions import RuntimeChoice
     from frcnn.model.batch_detector import DetectionBatch
     from frcnn.model.batch_detector import Detector as BatchDetector
+    from frcnn.model.settings import ExpectedModel
 
 Runtime: TypeAlias = Literal["auto", "keras", "onnxruntime", "openvino", "tensorrt"]
 PrecisionHint: TypeAlias = Literal["fp32", "bf16", "fp16"]
@@ -111,6 +112,30 @@ def open_model(
     if kind == "onnx":
         return _exported(path, options.choice(runtime), given, key)
     return _engine(path, options, given)
+
+
+def open_for_batches(path: Path, expected: "ExpectedModel", key: str, options: RunOptions) -> "BatchDetector":
+    """Loads a detector that takes preprocessed batches.
+
+    Args:
+        path: Trained model, exported model or TensorRT engine; sealed or plain.
+        expected: Expected classes and input size, and settings of the detections.
+        key: Key of a sealed file; empty for a plain one.
+        options: Runtime, device and options.
+
+    Returns:
+        Function from preprocessed images to detections.
+
+    Raises:
+        ModelError: The file is broken, sealed with another key, or made for other classes or another input
+            size.
+        UsageError: The runtime cannot run such a file.
+        RunError: The runtime is not installed, or the device does not exist.
+    """
+    kind = kind_of(path)
+    runtime = options.for_kind(kind, path)
+    choice = options.choice(runtime) if kind == "onnx" else None
+    return load_detector(path, expected, key, choice, as_is=options.as_is, device=options.device)
 
 
 def recognized(path: Path, runtime: str = "auto") -> Kind:

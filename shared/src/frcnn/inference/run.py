@@ -17,7 +17,7 @@ from frcnn.drawing.image_output import save_image
 from frcnn.errors import DataError
 from frcnn.files import atomic_path, write_text
 from frcnn.inference.kitti_labels import kitti_lines
-from frcnn.inference.own_outputs import claim_folder
+from frcnn.inference.output_protection import claim_folder
 from frcnn.inference.predictor import Prediction, Unreadable, predict
 from frcnn.model.batch_detector import Detector
 from frcnn.settings.inference import InferenceSettings

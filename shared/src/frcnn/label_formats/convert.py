@@ -1,6 +1,7 @@
 """Converts the labels of a data set to another format."""
 
 import dataclasses
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,22 +11,19 @@ from frcnn.console.foreign_text import utf8
 from frcnn.console.progress import Progress
 from frcnn.data.conversion.faults import IssueKind, Reading
 from frcnn.data.conversion.plan import stored_class_name
-from frcnn.data.image_set import stem_of
+from frcnn.data.image_suffixes import stem_of
 from frcnn.data.records.annotations import DONT_CARE
 from frcnn.errors import DataError, UsageError
 from frcnn.files import atomic_path
 from frcnn.label_formats.losses import NOT_READ, losses_of
 from frcnn.label_formats.voc import find_voc
 from frcnn.label_formats.write import IMAGE_FOLDERS, Item, Writer, place_image, writer
-from frcnn.label_formats.yolo import FIELDS, find_yolo
-from frcnn.regular_file import read_regular
+from frcnn.label_formats.yolo import find_yolo
 from frcnn.storage.address import is_remote
 from frcnn.survey.record_files import RecordReader, is_records
-from frcnn.survey.sources import SPLITS, Fold, Source, open_sources
+from frcnn.survey.sources import SPLITS, Fold, Source, has_yolo_labels, open_sources
 
 FORMATS = ("kitti", "coco", "voc", "yolo")
-# Label files to look into, to tell YOLO from KITTI.
-_LOOKED_AT = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,13 +53,13 @@ def convert(
     images: Path | None = None,
     copy: bool = False,
 ) -> Converted:
-    """Converts labels; each part of the data set (train, val, test) becomes a folder of its own.
+    """Converts labels; each part of the data set (train, val, test) becomes a separate folder.
 
     Args:
         location: Data set.
         target: Folder to create.
         target_format: Format of the target, one of `FORMATS`.
-        source_format: Format of the source; by default it is found out.
+        source_format: Format of the source; by default it is detected.
         classes: Class names of YOLO labels.
         images: Image folder of a COCO file or of records.
         copy: Whether to copy the images instead of linking them.
@@ -70,9 +68,10 @@ def convert(
         Counts, losses and issues.
 
     Raises:
-        UsageError: The target exists, or the source is none of the formats.
+        UsageError: The target exists, or the format of the source is unknown.
         DataError: The source has no usable image.
     """
+    target = Path(os.path.realpath(target))  # a link to a folder cannot be replaced by a folder
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target} exists and is not empty; choose another folder")
     kind, sources = _open(location, source_format, classes, images)
@@ -157,27 +156,15 @@ def _open(
 
 
 def _format_of(folder: Path) -> str:
-    """Finds out whether a folder has labels of YOLO or Pascal VOC; empty for other formats."""
+    """Detects YOLO or Pascal VOC labels in a folder; returns an empty text for other formats."""
     for part in (folder, *(folder / name for name in SPLITS)):
         if not part.is_dir():
             continue
-        if (part / "images").is_dir() and (part / "labels").is_dir() and _is_yolo(part / "labels"):
+        if (part / "images").is_dir() and (part / "labels").is_dir() and has_yolo_labels(part / "labels"):
             return "yolo"
         if any(any((part / name).glob("*.xml")) for name in ("Annotations", "annotations", "labels", "")):
             return "voc"
     return ""
-
-
-def _is_yolo(labels: Path) -> bool:
-    """Checks whether the first label line starts with a number and has the fields of YOLO."""
-    for path in sorted(labels.glob("*.txt"))[:_LOOKED_AT]:
-        try:
-            words = read_regular(path, 1 << 20).decode("utf-8-sig").split("\n", 1)[0].split()
-        except (OSError, UnicodeDecodeError):
-            continue
-        if words and path.name != "classes.txt":
-            return len(words) == FIELDS and words[0].isdigit()
-    return False
 
 
 def _parts(path: Path, kind: str, classes: Path | None) -> tuple[Source, ...]:

@@ -1,11 +1,11 @@
-"""Names what a label format cannot hold."""
+"""Describes the information that a label format cannot represent."""
 
 from collections import Counter
 
 from frcnn.data.records.annotations import Label
 
 WORLD = ("world_height", "world_width", "world_length", "world_x", "world_y", "world_z", "rotation_y")
-# What the readers do not take from a source, whatever the target.
+# Information that the readers ignore, for every target.
 NOT_READ = {
     "coco": "outlines, iscrowd and keypoints of COCO are not read",
     "voc": "pose, parts and outlines of Pascal VOC are not read",
@@ -13,7 +13,7 @@ NOT_READ = {
 
 
 def losses_of(label: Label, target: str) -> Counter[str]:
-    """Returns what is lost of a label in a format other than KITTI.
+    """Returns the information of a label that a format other than KITTI loses.
 
     Args:
         label: Label.

@@ -6,10 +6,10 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from frcnn.console.foreign_text import printable
-from frcnn.data.conversion.box_checks import box_fault
+from frcnn.data.conversion.box_checks import box_fault, parse_number
 from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
 from frcnn.data.conversion.stored_image import read_image, remarks_on
-from frcnn.data.image_set import image_names, stem_of
+from frcnn.data.image_suffixes import image_names, stem_of
 from frcnn.data.records.annotations import ImageRecord, Label
 from frcnn.errors import DataError
 from frcnn.label_formats.numbers import coordinate
@@ -142,7 +142,7 @@ def _label(entry: ET.Element, height: int, width: int) -> Label | tuple[IssueKin
         return IssueKind.CLASS_NAME, "no name"
     texts = [entry.findtext(f"bndbox/{field}") for field in ("xmin", "ymin", "xmax", "ymax")]
     try:
-        x1, y1, x2, y2 = (float(text or "") - 1 for text in texts)
+        x1, y1, x2, y2 = (parse_number(text or "") - 1 for text in texts)
     except ValueError:
         return IssueKind.BAD_BOX, f"bndbox {', '.join(map(str, texts))}; expected four numbers"
     fault = box_fault(x1, y1, x2, y2, height, width) if all(map(_is_finite, (x1, y1, x2, y2))) else (

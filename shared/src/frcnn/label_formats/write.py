@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from frcnn.data.image_set import stem_of
+from frcnn.data.image_suffixes import stem_of
 from frcnn.data.records.annotations import ImageRecord, Label
 from frcnn.errors import DataError
 from frcnn.label_formats.numbers import coordinate
@@ -43,7 +43,7 @@ class Writer(Protocol):
     """Writer of a part of a data set."""
 
     def add(self, item: Item) -> Counter[str]:
-        """Writes the labels of an image; returns what is lost besides fields of labels."""
+        """Writes the labels of an image; returns losses other than label fields."""
 
 
 IMAGE_FOLDERS = {"kitti": "images", "coco": "images", "voc": "JPEGImages", "yolo": "images"}

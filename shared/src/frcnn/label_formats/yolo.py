@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from frcnn.console.foreign_text import printable, utf8
-from frcnn.data.conversion.box_checks import box_fault
+from frcnn.data.conversion.box_checks import box_fault, parse_number
 from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
 from frcnn.data.conversion.stored_image import read_image, remarks_on
-from frcnn.data.image_set import image_names, stem_of
+from frcnn.data.image_suffixes import image_names, stem_of
 from frcnn.data.records.annotations import ImageRecord, Label
 from frcnn.errors import DataError
 from frcnn.label_formats.numbers import share
-from frcnn.regular_file import read_regular
+from frcnn.regular_file import read_regular, reading_fault
 
 NAMES = "data.yaml"
 _NAME_FILES = (NAMES, "dataset.yaml", "data.yml", "classes.txt", "obj.names", "labels/classes.txt")
@@ -57,7 +57,7 @@ class YoloReader:
         except FileNotFoundError:
             lines = []
         except (OSError, UnicodeDecodeError) as error:
-            reason = f"cannot be read as text: {error}"
+            reason = f"cannot be read as text: {reading_fault(error)}"
             return Reading(None, (DataIssue(IssueKind.UNREADABLE_LABELS, str(path), reason),))
         labels, faults = [], IssueCollector(str(path))
         for number, line in enumerate(lines, 1):
@@ -80,7 +80,8 @@ class YoloReader:
                 f"found {len(fields)} fields; expected {FIELDS} (outlines are not read)",
             )
         try:
-            number, (x, y, w, h) = int(fields[0]), (float(field) for field in fields[1:])
+            number, (x, y, w, h) = int(fields[0]), map(parse_number, fields[1:])
+            parse_number(fields[0])
         except ValueError:
             return IssueKind.NOT_A_NUMBER, f"{' '.join(fields)} are not a class number and four numbers"
         if not 0 <= number < len(self.names):
@@ -155,7 +156,7 @@ def yolo_lines(record: ImageRecord, numbers: dict[str, int]) -> tuple[str, int]:
 
 
 def _edges(center: float, side: float, limit: int) -> tuple[float, float]:
-    """Returns both edges of a side in px, without the digits that rounding made."""
+    """Returns both edges of a side in px, without rounding noise."""
     return round((center - side / 2) * limit, 4), round((center + side / 2) * limit, 4)
 
 
@@ -163,12 +164,12 @@ def _read_names(path: Path) -> tuple[str, ...]:
     try:
         text = read_regular(path, _MOST_NAME_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as class names ({error})") from error
+        raise DataError(f"{path}: cannot be read as class names ({reading_fault(error)})") from error
     names = _yaml_names(path, text) if path.suffix in (".yaml", ".yml") else text.rstrip().splitlines()
     found = tuple(utf8(name.strip()) for name in names)
     if not found:
         raise DataError(f"{path}: no class names; expected one per line, or names in a YAML file")
-    if "" in found:  # leaving it out would give the classes after it the number of another class
+    if "" in found:  # omitting it would shift the numbers of the following classes
         raise DataError(f"{path}: class {found.index('')} has no name; expected a name for each number")
     return found
 
@@ -179,7 +180,9 @@ def _yaml_names(path: Path, text: str) -> list[str]:
     try:
         # Only texts, lists and mappings: a class called `no` or `1.0` keeps its name.
         content = yaml.load(text, yaml.BaseLoader)
-    except (yaml.YAMLError, RecursionError) as error:
+    except RecursionError as error:
+        raise DataError(f"{path}: not a data file of YOLO (nested too deeply)") from error
+    except yaml.YAMLError as error:
         raise DataError(f"{path}: not a data file of YOLO ({error})") from error
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, dict):

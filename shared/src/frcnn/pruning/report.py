@@ -1,4 +1,4 @@
-"""Reports what a pruning removes, as a table and as JSON."""
+"""Reports the effect of a pruning, as a table and as JSON."""
 
 import dataclasses
 import json

@@ -163,7 +163,7 @@ def read_text(path: Path) -> str:
         before = data[: error.start].split(b"\n")
         problem = Problem("", "not text in UTF-8", len(before), len(before[-1]) + 1)
         raise SpecError(str(path), [problem]) from error
-    # Line breaks of old Macintoshes; a comment would go on to the end of the text.
+    # Line breaks of old Macintoshes; a comment would extend to the end of the text.
     return text if "\n" in text else text.replace("\r", "\n")
 
 

@@ -1,1 +1,1 @@
-"""Writes specs for a training on a data set that was surveyed: every number has its reason next to it."""
+"""Writes specs for training on a surveyed data set, with the reason for each number in a comment."""

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from frcnn.console.foreign_text import printable
+from frcnn.spec_writing.batch_size import batch_size, power_of_two
 from frcnn.spec_writing.facts import MOST_FITTED, SMALL_SHARE, Facts
 from frcnn.survey.anchors import Anchors, Coverage, best_iou, class_weights, fit_enough
 from frcnn.survey.network_input import NetworkInput
@@ -20,17 +21,17 @@ GOALS: tuple[Goal, ...] = ("accuracy", "speed", "edge")
 STRIDE = 16
 MIN_SIDE = 128
 RPN_MIN_OVERLAP, RPN_MAX_OVERLAP = 0.3, 0.7
-# IoU from which a detection counts as right.
+# Minimum IoU of a correct detection.
 HALF = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class GoalLimits:
-    """Limits of a goal.
+    """Limits that a goal sets.
 
     Attributes:
-        small_side: Side that small objects should have in the network input, px.
-        least_pixels: Pixels of the network input below which images are not reduced.
+        small_side: Desired side of small objects in the network input, px.
+        least_pixels: Smallest number of pixels of the network input to which images are reduced.
         most_pixels: Largest number of pixels of the network input.
         most_rois: Largest number of RoIs per image in training.
         arch: Backbone.
@@ -49,7 +50,7 @@ LIMITS: dict[Goal, GoalLimits] = {
     "edge": GoalLimits(20.0, 176 * 224, 288 * 384, 32, "resnet:10"),
 }
 
-# Backbone named by a file of pretrained weights, such as resnet50-0676ba61.pth.
+# Backbone in the name of a file of pretrained weights, such as resnet50-0676ba61.pth.
 _ARCH_IN_NAME = re.compile(
     r"(resnet|vgg)[_-]?(10|16|18|19|34|50|101)|(mobilenet_v[12])|efficientnet[_-]?(b[0-7])"
 )
@@ -58,10 +59,8 @@ IMAGES_SEEN = 12_000
 LEAST_EPOCHS, MOST_EPOCHS = 12, 80
 # Adam's learning rate at this batch size; it follows the square root of the batch size.
 RATE, RATE_PRETRAINED, RATE_BATCH = 6e-4, 3e-4, 4
-LEAST_STEPS = 25
-MOST_BATCH_CPU, MOST_BATCH_GPU = 4, 16
-# Share of the memory to plan with. The rest is for the input pipeline, validation and fragmentation.
-_USABLE_MEMORY = 0.5
+# Proposals per image, also for images with thousands of objects: the head computes each of them.
+MOST_PROPOSALS = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Choices:
 
     Attributes:
         facts: Properties of the data set.
-        goal: Goal that they were chosen for.
+        goal: Goal of the choices.
         arch: Backbone.
         pretrained: File of pretrained weights; empty for random weights.
         rows: Height of the network input, px.
@@ -113,7 +112,7 @@ class Choices:
         return ", ".join(f"{printable(name)} {share:.0%}" for name, share in sorted(shares.items()))
 
     def summary(self) -> str:
-        """Returns what was found and chosen, in a few lines."""
+        """Returns a summary of the data set and the choices, in a few lines."""
         facts, coverage = self.facts, self.coverage.to_dict()
         return "\n".join(
             [
@@ -142,12 +141,12 @@ def choose(
 
     Args:
         facts: Properties of the data set.
-        goal: What matters most.
+        goal: Property to favor: `accuracy`, `speed`, or `edge` for small devices.
         arch: Backbone; by default that of the weights' file name, or of the goal.
         pretrained: File of pretrained weights.
         limits: Limits to use instead of those of the goal.
         gpu_bytes: Memory of the GPU, bytes; 0 without a GPU.
-        main_bytes: Main memory at hand, bytes.
+        main_bytes: Available main memory, bytes.
 
     Returns:
         The settings.
@@ -175,7 +174,7 @@ def choose(
         batch_why=why,
         epochs=default_epochs(facts.images, pretrained is not None),
         base_lr=float(f"{rate * (batch / RATE_BATCH) ** 0.5:.1e}"),
-        proposals=max(200, 4 * max_objects),
+        proposals=min(MOST_PROPOSALS, max(200, 4 * max_objects)),
         detections=max(100, 2 * max_objects),
     )
 
@@ -256,7 +255,7 @@ def input_boxes(facts: Facts, rows: int, columns: int) -> tuple[np.ndarray, np.n
     limits = [columns - 1, rows - 1] * 2
     boxes = np.clip(np.round(facts.boxes * [columns, rows, columns, rows]), 0, limits)
     kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    if not kept.any():  # all objects vanish in this input; keep what is there
+    if not kept.any():  # all objects vanish in this input; keep them all
         boxes[:, 2:], kept[:] = boxes[:, :2] + 1, True
     return boxes[kept], facts.labels[kept]
 
@@ -281,7 +280,7 @@ def fitted_anchors(facts: Facts, rows: int, columns: int) -> tuple[Anchors, Cove
 
 
 def default_epochs(images: int, pretrained: bool = False) -> int:
-    """Returns a number of epochs for about the same number of images seen at any size of the data set.
+    """Returns the number of epochs that shows about the same number of images for any size of the data set.
 
     Args:
         images: Number of training images.
@@ -289,61 +288,3 @@ def default_epochs(images: int, pretrained: bool = False) -> int:
     """
     wanted = IMAGES_SEEN / 2 if pretrained else IMAGES_SEEN
     return min(MOST_EPOCHS, max(LEAST_EPOCHS, round(wanted / max(1, images))))
-
-
-def power_of_two(value: float) -> int:
-    """Returns the largest power of two that is not above `value`; at least 1."""
-    return 1 << max(0, math.floor(math.log2(max(1.0, value))))
-
-
-def batch_size(
-    images: int, arch: str, pixels: int, rois: int, gpu_bytes: int, main_bytes: int
-) -> tuple[int, str]:
-    """Chooses the batch size, and says why.
-
-    Args:
-        images: Number of training images.
-        arch: Backbone.
-        pixels: Pixels of the network input.
-        rois: RoIs per image.
-        gpu_bytes: Memory of the GPU, bytes; 0 without a GPU.
-        main_bytes: Main memory at hand, bytes.
-
-    Returns:
-        Images per step, and the reason.
-    """
-    one = image_bytes(arch, pixels, rois)
-    memory, name = (gpu_bytes, "GPU memory") if gpu_bytes else (main_bytes, "memory")
-    most = MOST_BATCH_GPU if gpu_bytes else MOST_BATCH_CPU
-    fits, steps = int(_USABLE_MEMORY * memory / one), images // LEAST_STEPS
-    batch = power_of_two(min(most, max(1, fits), max(1, steps)))
-    why = f"about {one / 2**30:.2g} GiB each, of {memory / 2**30:.3g} GiB of {name}"
-    if steps < min(most, fits):
-        why += f"; at least {LEAST_STEPS} steps per epoch" if batch > 1 else "; few images"
-    return batch, why
-
-
-# Memory of the outputs of all layers for one image of 288 x 384 with 64 RoIs, MiB: `frcnn model summary`.
-_OUTPUTS_MIB = {
-    "resnet:10": 109,
-    "resnet:18": 172,
-    "resnet:34": 249,
-    "resnet:50": 754,
-    "mobilenet_v2": 576,
-    "vgg:16": 360,
-}
-_OTHER_OUTPUTS_MIB = 800
-_MEASURED_PIXELS, _MEASURED_ROIS = 288 * 384, 64
-
-
-def image_bytes(arch: str, pixels: int, rois: int) -> int:
-    """Estimates the memory that one image takes in a training step, bytes.
-
-    Args:
-        arch: Backbone.
-        pixels: Pixels of the network input.
-        rois: RoIs per image.
-    """
-    # The backbone's outputs follow the pixels and the head's the RoIs; each is about half.
-    factor = (pixels / _MEASURED_PIXELS + rois / _MEASURED_ROIS) / 2
-    return int((_OUTPUTS_MIB.get(arch, _OTHER_OUTPUTS_MIB) << 20) * factor)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from frcnn.errors import DataError
-from frcnn.survey.pictures import mean_colors
+from frcnn.survey.images import mean_colors
 from frcnn.survey.tables import Tables
 
 # Share of the objects that may be smaller than the size that the network input is chosen for.
@@ -26,10 +26,10 @@ class Facts:
         height: Median height of the images, px.
         width: Median width of the images, px.
         gray: Whether all images are gray.
-        classes: Number of objects by class, sorted by name; classes without objects are left out.
+        classes: Number of objects by class, sorted by name, without empty classes.
         small_side: Side of small objects, px of the median image: 5 % of the objects are smaller.
         most_objects: Largest number of objects in an image.
-        many_objects: Number of objects that 90 % of the images do not exceed.
+        many_objects: 90th percentile of the number of objects per image.
         mean: Mean of red, green and blue over a sample of the images, 0..255.
         deviation: Standard deviation of the pixels around the mean.
         boxes: Sample of the boxes, `x1 y1 x2 y2` as a share of width and height, `[N, 4]`.

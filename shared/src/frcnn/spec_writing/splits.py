@@ -1,4 +1,4 @@
-"""Decides which images are for training and validation, and writes the conversion specs for that."""
+"""Splits a data set into training and validation images, and writes the conversion specs."""
 
 import dataclasses
 import json
@@ -12,13 +12,13 @@ from google.protobuf import text_encoding
 from frcnn.data.conversion.coco.annotations import CocoFold
 from frcnn.data.conversion.kitti.layout import layout
 from frcnn.data.conversion.partition import random_folds, sequence_folds
-from frcnn.data.image_set import stem_of
+from frcnn.data.image_suffixes import stem_of
 from frcnn.errors import UsageError
 from frcnn.survey.sources import Fold, Source
 
-# Share of a data set without a validation part that is held out, percent.
+# Share to hold out of a data set without a validation part, percent.
 HELD_OUT = 20
-# Below this number of images none is held out.
+# With fewer images, none is held out.
 FEWEST_TO_SPLIT = 5
 SEQUENCES = "sequences.json"
 _SHARDS = 4
@@ -26,7 +26,7 @@ _SHARDS = 4
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """A run of dataset_convert.
+    """Call of dataset_convert.
 
     Attributes:
         spec: Name of its spec.
@@ -45,8 +45,8 @@ class Split:
 
     Attributes:
         training: Names of the surveyed folds to train on.
-        conversions: Runs of dataset_convert, in order; none if the data set is records.
-        files: Further files that the specs need, by name.
+        conversions: Calls of dataset_convert, in order; none if the data set is records.
+        files: Content of other files that the specs require, by name.
         records: Pattern of the training records, absolute or below the record folder.
         images: Folder that image names in the training records are relative to.
         validation: Lines of `dataset_config` that select the validation images.
@@ -65,7 +65,7 @@ class Split:
 
 
 def split_of(sources: Sequence[Source], folds: Sequence[str], out: Path) -> Split:
-    """Splits a data set as its folders, lists or annotation files say, or at random.
+    """Splits a data set by its folders, lists or annotation files, or at random.
 
     Args:
         sources: The data set: one source, or one for each part.
@@ -116,7 +116,7 @@ def quoted(text: object) -> str:
 
 
 def _by_role(names: Sequence[str], sizes: Sequence[int]) -> dict[str, int]:
-    """Returns the index of the training, validation and test part; the largest part trains by default."""
+    """Returns the index of the training, validation and test part; by default, the largest one trains."""
     found: dict[str, int] = {}
     for number, name in enumerate(names):
         found.setdefault(role(name), number)
@@ -211,7 +211,7 @@ def _stems(fold: Fold) -> list[str]:
 
 
 def _folders(sources: Sequence[Source], folds: Sequence[str], out: Path) -> Split:
-    """Splits by folders: each is converted as one set."""
+    """Splits by folders, each of which becomes one record set."""
     parts = _by_role([source.root.name for source in sources], [source.size for source in sources])
     train = sources[parts["train"]]
     lines = (
@@ -244,7 +244,7 @@ def _folders(sources: Sequence[Source], folds: Sequence[str], out: Path) -> Spli
 
 
 def _coco(source: Source, folds: Sequence[str], out: Path) -> Split:
-    """Splits by annotation files: each is a fold."""
+    """Splits by annotation files, each of which becomes a fold."""
     parts = _by_role([fold.name for fold in source.folds], [len(fold.jobs) for fold in source.folds])
     chosen = [parts[name] for name in ("val", "train") if name in parts]
     conversions = [Conversion("convert.txt", _coco_text(source, chosen), "set")]

@@ -166,7 +166,7 @@ def _mapping(choices: Choices) -> str:
     return "\n".join(lines)
 
 
-# A class with fewer objects is hardly learned.
+# Fewer objects of a class are too few to learn from.
 FEW_OBJECTS = 50
 
 

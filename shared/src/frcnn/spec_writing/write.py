@@ -27,7 +27,7 @@ class NewSpec:
         experiment: Experiment spec.
         conversions: Tuples of conversion spec and prefix of its record files; none for records.
         commands: Commands that convert, train and evaluate with them.
-        choices: Settings and the properties of the data set that they follow from.
+        choices: Settings, and the properties of the data set that determine them.
     """
 
     experiment: Path
@@ -53,16 +53,16 @@ def write_specs(
     Args:
         data: Location of the data set.
         out: Folder of the specs. Records and results go below it too.
-        images: Image folder of a COCO file or of records; by default it is looked for.
+        images: Image folder of a COCO file or of records; by default it is searched for.
         arch: Backbone; by default chosen by goal and weights.
         pretrained: File of pretrained weights.
-        goal: What matters most.
+        goal: Property to favor: `accuracy`, `speed`, or `edge` for small devices.
         epochs: Number of epochs; by default chosen by the number of images.
         force: Whether to replace specs that exist.
         workers: Number of processes that read the data set; `None` for one per core.
 
     Returns:
-        Paths of the specs and what they hold.
+        Paths and content of the specs.
 
     Raises:
         UsageError: An argument is invalid, or a spec exists and `force` is not set.
@@ -128,7 +128,7 @@ def _check_new(out: Path, names: Iterable[str]) -> None:
 
 
 def _check(data: str, conversions: Mapping[str, str], experiment: str) -> None:
-    """Loads the texts, so that nothing is written that the other commands refuse."""
+    """Loads the texts, so that no spec is written that other commands would reject."""
     try:
         for name, text in conversions.items():
             parse_dataset_export(text, name)
@@ -136,12 +136,13 @@ def _check(data: str, conversions: Mapping[str, str], experiment: str) -> None:
     except SpecError as error:
         reasons = "\n  ".join(f"{each.path}: {each.message}" for each in error.problems)
         raise DataError(
-            f"{data}: a spec cannot hold this data set; rename its classes or files\n  {reasons}"
+            f"{data}: the specs for this data set would not be valid. If a name is the reason, rename the "
+            f"class or the file.\n  {reasons}"
         ) from error
 
 
 def _write(out: Path, texts: Mapping[str, str]) -> None:
-    """Writes the files: a new folder at once, or files into an existing one, the experiment spec last."""
+    """Writes the files: a new folder atomically, or files into an existing one, the experiment spec last."""
     if out.exists():
         for name, text in texts.items():
             write_text(out / name, text)

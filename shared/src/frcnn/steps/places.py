@@ -1,7 +1,7 @@
-"""Folders and S3 URIs that steps are given, and the records, which they read in place.
+"""Folders and S3 URIs given to steps, and the records, which they read in place.
 
 Kubeflow copies input artifacts to the disk of a step's pod. Steps therefore take the URI of the records as a
-parameter and read from there what they need.
+parameter and read only the records that they need from there.
 """
 
 from pathlib import Path
@@ -30,7 +30,7 @@ def as_s3(uri: str) -> str:
 
 
 def folder_or_s3(given: str, flag: str) -> str:
-    """Returns a folder or s3:// URI as it was given, without blanks around it, as pasting leaves them.
+    """Returns a folder or s3:// URI without the blanks around it that pasting adds.
 
     Anything else would be taken for a folder of that name on the disk of a pod, and be lost with the pod.
 

@@ -8,6 +8,7 @@ import glob
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 # Split of a data set without its own conversion spec: fold 0 contains 20 % for validation.
 VALIDATION_FOLD = 0
 _PARTITIONS, _SHARDS, _VALIDATION_PERCENT = 2, 4, 20.0
+# Checkpoints to keep if the spec sets no number: the newest, to resume from, and the previous one.
+_KEPT_CHECKPOINTS = 2
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.DOTALL)
 
 
@@ -159,13 +162,13 @@ def with_training(spec: Experiment, *, epochs: int, retrain: Path | None, resume
     if epochs < 0:
         raise UsageError(f"--epochs {epochs}: expected 1 or more, or 0 for the spec's num_epochs")
     given = spec.training_config
+    length: dict[str, Any] = {**given.fields_for_epochs(epochs)} if epochs else {}
     training = dataclasses.replace(
         given,
-        num_epochs=epochs or given.num_epochs,
-        # A training shorter than the interval would save no model.
-        checkpoint_interval=min(given.checkpoint_interval, epochs) if epochs else given.checkpoint_interval,
+        keep_checkpoints=given.keep_checkpoints or _KEPT_CHECKPOINTS,
         retrain_pruned_model=str(retrain or ""),
         resume_from_model=str(resume or ""),
+        **length,
     )
     return dataclasses.replace(spec, training_config=training)
 

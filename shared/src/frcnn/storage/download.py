@@ -37,7 +37,7 @@ def fetch(transfer: Transfer, manifest: Manifest, aside: Path, meter: TransferPr
         meter: Progress display.
 
     Raises:
-        StoreError: An object is missing, damaged or unreachable. `aside` keeps what has arrived.
+        StoreError: An object is missing, damaged or unreachable. `aside` keeps the pieces that have arrived.
     """
     files: dict[int, list[StoredFile]] = {}
     for file in manifest.files:
@@ -126,7 +126,7 @@ class Reading:
             raise self.damaged()
 
     def damaged(self) -> DamagedError:
-        """Returns the error for an object that differs from what was published."""
+        """Returns the error for an object that differs from the published one."""
         return DamagedError(
             f"{self.where}: damaged (its checksum is not the published one); publish it again."
         )

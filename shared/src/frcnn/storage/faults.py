@@ -46,7 +46,7 @@ class TransientError(Exception):
 
         Args:
             text: Address and error.
-            remedy: What the user can do.
+            remedy: Advice for the user.
         """
         super().__init__(text)
         self._remedy = remedy
@@ -114,7 +114,7 @@ def translated(settings: "Settings", where: str, doing: str) -> Iterator[None]:
 def _of_code(settings: "Settings", where: str, doing: str, code: str, message: str) -> Exception:
     server, source = settings.endpoint, settings.credentials_source
     if code in ("NoSuchKey", "NoSuchUpload", "NoSuchVersion"):
-        return MissingError(f"{where}: not there; check the URI (frcnn store ls lists what exists).")
+        return MissingError(f"{where}: does not exist; check the URI (frcnn store ls lists what exists).")
     if code == "PreconditionFailed":
         return ChangedError(f"{where}: was replaced while being read. Run again to read the new version.")
     if code == "NoSuchBucket":

@@ -1,4 +1,4 @@
-"""Describes what an address contains: a published artifact, or any objects."""
+"""Describes the contents of an address: a published artifact, or any objects."""
 
 from collections.abc import Iterable
 

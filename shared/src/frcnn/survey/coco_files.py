@@ -8,7 +8,7 @@ import ijson  # type: ignore[import-untyped]
 from frcnn.data.json_guard import GuardedJson
 from frcnn.errors import DataError
 
-# Number of images whose files are looked for.
+# Number of images whose files are searched for.
 MOST_LOOKED_AT = 5
 
 

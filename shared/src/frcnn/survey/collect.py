@@ -1,4 +1,4 @@
-"""Reads all images and labels of data sets into the rows of a survey."""
+"""Reads all images and labels of data sets into the tables of a survey."""
 
 import contextlib
 import dataclasses

@@ -1,7 +1,7 @@
-"""Finds images that occur several times: equal files, and pictures that look the same.
+"""Finds images that occur several times: identical files, and images that look the same.
 
-Equal files are found exactly: files of the same size are compared by checksum. Similar pictures are found by
-perceptual hashes of 256 bits. On two sets of photographs, different pictures differ in at least 80 bits, and
+Identical files are found exactly: files of the same size are compared by checksum. Similar images are found
+by perceptual hashes of 256 bits. On two sets of photographs, different images differ in at least 80 bits, and
 recompressed, halved, brightened or noisy copies in at most 16.
 """
 
@@ -13,13 +13,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from frcnn.console.progress import track
-from frcnn.survey.pictures import content_of, opened
+from frcnn.survey.images import content_of, opened
 from frcnn.survey.tables import Tables
 
-# Bits of difference up to which two pictures count as similar, of HASH_SIDE squared.
+# Maximum number of different bits of two similar images, of HASH_SIDE squared.
 HASH_SIDE = 16
 SIMILAR_BITS = 32
-# Size to which pictures are decoded for their hash, px; the hash itself looks at 64 x 64.
+# Size to which images are decoded for their hash, px; the hash itself uses 64 x 64.
 _DECODED = 256
 _BLOCK = 256
 
@@ -29,9 +29,9 @@ class Duplicates:
     """Groups of images that occur several times.
 
     Attributes:
-        exact: Groups of images with equal files; each is a tuple of image indices, ascending.
-        similar: Groups of images that look the same, without those that are only equal files.
-        compared: Number of images that were compared by their looks.
+        exact: Groups of images with identical files; each is a tuple of image indices, ascending.
+        similar: Groups of images that look the same, except groups of identical files only.
+        compared: Number of images that were compared for similarity.
     """
 
     exact: tuple[tuple[int, ...], ...]
@@ -40,11 +40,11 @@ class Duplicates:
 
 
 def find_duplicates(tables: Tables, most_compared: int) -> Duplicates:
-    """Finds equal files among all images, and similar pictures among some or all of them.
+    """Finds identical files among all images, and similar images among some or all of them.
 
     Args:
         tables: Survey of the data sets.
-        most_compared: Maximum number of images to compare by their looks, evenly spaced; 0 for none.
+        most_compared: Maximum number of images to compare for similarity, evenly spaced; 0 for none.
 
     Returns:
         The groups.

@@ -1,4 +1,4 @@
-"""Judges a survey: what is likely to hurt a training, in sentences."""
+"""Derives findings from a survey: properties that are likely to hurt a training, in sentences."""
 
 import dataclasses
 from collections import Counter
@@ -13,7 +13,7 @@ Weight = Literal["problem", "warning", "note"]
 
 # Share of objects or images from which a property is worth a warning.
 MANY = 0.05
-# Fewer objects of a class are hardly learned.
+# Fewer objects of a class are too few to learn from.
 FEW_OBJECTS = 20
 # Gain in the share of objects with a good anchor that is worth changing the anchors for.
 WORTH_NEW_ANCHORS = 0.1
@@ -29,7 +29,7 @@ class Finding:
 
     Attributes:
         code: Name for programs, such as `leak`.
-        weight: `problem`: the result will be wrong; `warning`: it will be worse; `note`: worth knowing.
+        weight: `problem`: results will be wrong; `warning`: accuracy will suffer; `note`: worth knowing.
         text: One or two sentences for people.
     """
 
@@ -46,7 +46,7 @@ def judge(
     settings: AnchorSettings,
     mapped: frozenset[str] | None,
 ) -> list[Finding]:
-    """Judges a survey.
+    """Derives the findings of a survey.
 
     Args:
         tables: Survey of the data sets.
@@ -73,7 +73,7 @@ def judge(
 
 
 def _limited(findings: list[Finding]) -> list[Finding]:
-    """Keeps the first findings of each code and counts the others: there may be one for each class."""
+    """Keeps the first findings of each code and counts the others, because every class may have one."""
     kept: list[Finding] = []
     counts: Counter[str] = Counter()
     for each in findings:
@@ -91,14 +91,14 @@ def _leaks(tables: Tables, duplicates: Duplicates) -> list[Finding]:
     findings = []
     for groups, what, certain in (
         (duplicates.exact, "equal files", True),
-        (duplicates.similar, "pictures that look the same", False),
+        (duplicates.similar, "images that look the same", False),
     ):
         leaks = across_folds(groups, tables)
         if leaks:
             weight: Weight = "problem" if certain else "warning"
             text = (
                 f"{_count(len(leaks), 'group')} of {what} in several folds, such as "
-                f"{_names(tables, leaks[0])}. Validation then measures what was learned by heart; keep such "
+                f"{_names(tables, leaks[0])}. Validation then measures memorization; keep such "
                 "images in one fold."
             )
             findings.append(Finding("leak" if certain else "similar_across_folds", weight, text))
@@ -150,7 +150,7 @@ def _classes(tables: Tables, found: Statistics) -> list[Finding]:
         if missing:
             text = (
                 f"Class {each.name} has no object in {', '.join(missing)}, but {each.total} in the other "
-                "folds. It is not learned there, or not measured."
+                "folds. It cannot be learned or validated there."
             )
             findings.append(Finding("class_missing_in_fold", "problem", text))
         if each.total < FEW_OBJECTS:
@@ -183,7 +183,7 @@ def _images(found: Statistics) -> list[Finding]:
     empty = int(found.without_objects.sum())
     if empty:
         weight: Weight = "warning" if empty > total / 2 else "note"
-        text = f"{_share(empty, total)} images have no object: they teach background only."
+        text = f"{_share(empty, total)} images have no object; training on them learns background only."
         findings.append(Finding("images_without_objects", weight, text))
     if found.turned:
         text = (
@@ -213,8 +213,9 @@ _CHANNELS = {1: "gray", 2: "gray with transparency", 3: "color", 4: "color with 
 def _objects(found: Statistics, network: NetworkInput) -> list[Finding]:
     findings = []
     if found.crowded:
+        verb = "has" if found.crowded == 1 else "have"
         text = (
-            f"{_count(found.crowded, 'image')} have more than {network.max_objects} objects "
+            f"{_count(found.crowded, 'image')} {verb} more than {network.max_objects} objects "
             f"(max_objects_num_per_image): the {found.cut_off} smallest of them are ignored."
         )
         findings.append(Finding("crowded", "warning", text))
@@ -228,7 +229,7 @@ def _objects(found: Statistics, network: NetworkInput) -> list[Finding]:
     if found.below_stride > MANY * found.objects:
         text = (
             f"{_share(found.below_stride, found.objects)} objects are smaller than the stride of "
-            f"{network.stride} px in the network input. Such objects are hardly found; use a larger input, "
+            f"{network.stride} px in the network input. They are rarely detected; use a larger input, "
             "or cut the images into tiles."
         )
         findings.append(Finding("tiny_objects", "warning", text))
@@ -252,7 +253,7 @@ def _anchors(found: Statistics, settings: AnchorSettings) -> list[Finding]:
 
 
 def _class_anchors(classes: list[ClassCounts]) -> list[Finding]:
-    """Finds classes that have no anchor, which an average over all classes hides."""
+    """Finds classes without a good anchor, which an average over all classes hides."""
     findings = []
     for each in classes:
         given, fitted = each.given.to_dict(), each.fitted.to_dict()

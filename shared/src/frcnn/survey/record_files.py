@@ -12,7 +12,7 @@ import numpy as np
 
 from frcnn.data.conversion.faults import DataIssue, IssueKind, Reading
 from frcnn.data.conversion.stored_image import StoredImage, read_header, read_image
-from frcnn.data.image_set import SUFFIXES, extension_spellings, image_paths
+from frcnn.data.image_suffixes import SUFFIXES, extension_spellings, image_paths
 from frcnn.data.records.annotations import ImageRecord
 from frcnn.data.records.example import decode
 from frcnn.data.records.files import RecordFile, matching
@@ -178,7 +178,7 @@ def _is_named_like_records(name: str) -> bool:
 
 
 def _fold_names(files: Sequence[RecordFile], counts: Sequence[int]) -> list[str]:
-    """Returns the name of each file's part: prefix and fold, without what all parts have in common."""
+    """Returns the name of each file's part: prefix and fold, without the prefix common to all parts."""
     keys = []
     for file in files:
         match = _NAME.fullmatch(file.name)

@@ -1,4 +1,4 @@
-"""Puts the results of a survey together, and writes the page and the JSON file."""
+"""Combines the results of a survey, and writes the page and the JSON file."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
 
 PAGE, JSON = "report.html", "report.json"
-# Images to compare by their looks; all pairs of these are compared.
+# Images to compare for similarity; all pairs of these are compared.
 MOST_COMPARED = 20_000
 # Groups of duplicates to list.
 _MOST_GROUPS = 100
@@ -27,7 +27,7 @@ _MOST_GROUPS = 100
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """Everything that a report says.
+    """Content of a report.
 
     Attributes:
         sources: Names of the data sets.
@@ -35,7 +35,7 @@ class Survey:
         findings: Judgments, the most serious first.
         statistics: Counts.
         duplicates: Images that occur several times.
-        groups: Names of these images with their folds: equal files, then similar pictures.
+        groups: Names of these images with their folds: identical files, then similar images.
         samples: Objects to show.
         network: Network input.
         anchors: Anchors of the spec and overlaps.
@@ -136,13 +136,13 @@ class Survey:
 def survey(
     tables: Tables, network: NetworkInput, spec: "Experiment | None" = None, compared: int = MOST_COMPARED
 ) -> Survey:
-    """Computes everything that a report says.
+    """Computes the content of a report.
 
     Args:
         tables: Rows of the data sets.
         network: Network input.
         spec: Spec whose anchors and classes to judge.
-        compared: Maximum number of images to compare by their looks; 0 for none.
+        compared: Maximum number of images to compare for similarity; 0 for none.
 
     Returns:
         The survey.

@@ -1,4 +1,4 @@
-"""Chooses objects to show: some of each class at random, and the smallest and largest of all."""
+"""Chooses example objects: some of each class at random, and the smallest and largest of all."""
 
 import dataclasses
 from collections import defaultdict
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from frcnn.drawing.thumbnail import Thumbnail, cut
-from frcnn.survey.pictures import rgb_pixels
+from frcnn.survey.images import rgb_pixels
 from frcnn.survey.tables import OBJECT, Tables
 
 PER_CLASS, EXTREMES = 8, 12
@@ -34,7 +34,7 @@ class Samples:
 
 
 def choose_samples(tables: Tables, classes: list[str]) -> Samples:
-    """Chooses objects and cuts out their pictures.
+    """Chooses objects and crops their images.
 
     Args:
         tables: Survey of the data sets.

@@ -11,11 +11,11 @@ from frcnn.data.conversion.convert import make_plan
 from frcnn.data.conversion.faults import DataIssue, Reading
 from frcnn.data.conversion.kitti.layout import IMAGE_DIRS, LABEL_DIRS, layout
 from frcnn.data.conversion.kitti.plan import list_images
-from frcnn.data.conversion.kitti.reader import KittiReader
+from frcnn.data.conversion.kitti.reader import FIELDS, KittiReader
 from frcnn.data.conversion.plan import Plan
-from frcnn.data.image_set import stem_of
+from frcnn.data.image_suffixes import stem_of
 from frcnn.errors import DataError, UsageError
-from frcnn.regular_file import read_regular
+from frcnn.regular_file import read_regular, reading_fault
 from frcnn.settings.conversion import conversion_settings
 from frcnn.storage.address import is_remote
 from frcnn.survey.coco_files import MOST_LOOKED_AT, annotation_files, image_folder
@@ -24,6 +24,10 @@ from frcnn.survey.record_files import is_records, record_source
 # Names of the parts of a split data set, as folders or as lists of image names.
 SPLITS = ("train", "training", "val", "valid", "validation", "test")
 _MOST_LIST_BYTES = 256 << 20
+# Label files to look into, to tell YOLO from KITTI.
+_LOOKED_AT, _MOST_LOOKED_AT_BYTES = 50, 1 << 20
+YOLO_FIELDS = 5
+_CONVERT_FIRST = "convert them first: frcnn data labels SOURCE TARGET --to kitti"
 LAYOUTS = (
     "a folder with images/ and labels/ (KITTI), a COCO annotation file or its folder, record files, "
     "or a dataset_convert spec"
@@ -90,7 +94,7 @@ def open_sources(locations: Sequence[str], images: Path | None = None) -> tuple[
 
     Args:
         locations: Paths or `s3://` URIs.
-        images: Image folder of a COCO file or of records; by default it is looked for.
+        images: Image folder of a COCO file or of records; by default it is searched for.
 
     Returns:
         The data sets; a folder with a folder for each part gives one for each.
@@ -107,6 +111,27 @@ def open_sources(locations: Sequence[str], images: Path | None = None) -> tuple[
         if not source.size:
             raise DataError(f"{source.name}: no image found; expected {LAYOUTS}")
     return found
+
+
+def has_yolo_labels(folder: Path) -> bool:
+    """Checks whether label files are in the format of YOLO rather than KITTI.
+
+    The first line that has the fields of either decides.
+
+    Args:
+        folder: Folder of the label files.
+    """
+    for path in sorted(folder.glob("*.txt"))[:_LOOKED_AT]:
+        try:
+            lines = read_regular(path, _MOST_LOOKED_AT_BYTES).decode("utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError):
+            continue
+        for words in map(str.split, lines if path.name != "classes.txt" else ()):
+            if len(words) == YOLO_FIELDS and words[0].isdigit():
+                return True
+            if len(words) in (FIELDS, FIELDS + 1):
+                return False
+    return False
 
 
 def plan_source(plan: Plan, name: str, root: Path) -> Source:
@@ -171,6 +196,8 @@ def _folder(path: Path, images: Path | None, location: str) -> tuple[Source, ...
         return (_coco(annotations, images, location),)
     parts = [path / name for name in SPLITS if (path / name).is_dir()]
     if not parts:
+        if any(any((path / name).glob("*.xml")) for name in ("Annotations", "annotations", "labels", "")):
+            raise UsageError(f"{location}: has labels of Pascal VOC; {_CONVERT_FIRST}")
         raise UsageError(f"{location}: not a data set; expected {LAYOUTS}")
     return tuple(source for part in parts for source in _folder(part, images, str(part)))
 
@@ -181,6 +208,8 @@ def _has(path: Path, names: Sequence[str]) -> bool:
 
 def _kitti(path: Path, location: str) -> Source:
     image_dir, label_dir, extension = layout(path)
+    if has_yolo_labels(path / label_dir):
+        raise UsageError(f"{location}: has labels of YOLO; {_CONVERT_FIRST}")
     files, faults = list_images(path / image_dir, extension)
     lists = {name: path / f"{name}.txt" for name in SPLITS if (path / f"{name}.txt").is_file()}
     folds = _listed(lists, files, extension) if lists else (Fold("", tuple(files.values())),)
@@ -196,10 +225,10 @@ def _listed(lists: dict[str, Path], files: dict[str, str], extension: str) -> tu
     taken: set[str] = set()
     for name, path in lists.items():
         try:
-            words = read_regular(path, _MOST_LIST_BYTES).decode("utf-8-sig").split()
+            lines = read_regular(path, _MOST_LIST_BYTES).decode("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: not a readable list of image names ({error})") from error
-        stems = [word if word in files else stem_of(Path(word).name) for word in words]
+            raise DataError(f"{path}: not a readable list of image names ({reading_fault(error)})") from error
+        stems = [stem for line in lines for stem in _stems_in(line, files)]
         if not any(stem in files for stem in stems):
             continue  # a text of another kind
         taken.update(stems)
@@ -210,6 +239,14 @@ def _listed(lists: dict[str, Path], files: dict[str, str], extension: str) -> tu
     if not folds:
         return (Fold("", rest),)
     return (*folds, Fold("in no list", rest)) if rest else tuple(folds)
+
+
+def _stems_in(line: str, files: dict[str, str]) -> list[str]:
+    """Returns the images that a line of a list names: one whose name has spaces, or several."""
+    whole = stem_of(Path(line.strip()).name)
+    if whole in files:
+        return [whole]
+    return [word if word in files else stem_of(Path(word).name) for word in line.split()]
 
 
 def _coco(paths: list[Path], images: Path | None, location: str) -> Source:

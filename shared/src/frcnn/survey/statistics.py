@@ -1,4 +1,4 @@
-"""Counts images, objects, sizes and anchor coverage of a survey; everything is exact."""
+"""Counts images, objects, sizes and anchor coverage of a survey, without sampling."""
 
 import dataclasses
 from collections import Counter

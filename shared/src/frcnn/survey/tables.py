@@ -1,4 +1,4 @@
-"""Rows of a survey: one per image in memory (22 bytes), one per object in a temporary file (24 bytes)."""
+"""Tables of a survey: images in memory (22 bytes each), objects in a temporary file (24 bytes each)."""
 
 import contextlib
 import dataclasses
@@ -45,7 +45,7 @@ class Place:
 
 @dataclasses.dataclass
 class Tables:
-    """Everything that a survey read.
+    """Images and objects that a survey has read.
 
     Attributes:
         sources: Surveyed data sets.
@@ -100,7 +100,7 @@ class Tables:
 
 
 class ObjectFile:
-    """Temporary file of object rows; nothing is left behind if the process is killed."""
+    """Temporary file of object rows; it disappears even if the process is killed."""
 
     def __init__(self) -> None:
         """Creates the file."""

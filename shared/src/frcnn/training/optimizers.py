@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from frcnn.settings.training import AdamSettings, OptimizerSettings, SgdSettings
+from frcnn.settings.optimizer import AdamSettings, OptimizerSettings, SgdSettings
 from frcnn.training.schedules import schedule
 
 

@@ -3,7 +3,6 @@
 Losing the machine costs at most one checkpoint interval.
 """
 
-import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +18,9 @@ from frcnn.training.unvalidated import lacks_validation
 if TYPE_CHECKING:
     import keras
 
-log = logging.getLogger(__name__)
+    from frcnn.distributed.world import World
 
-# The newest checkpoint, to resume from, and the previous one.
-_KEPT_CHECKPOINTS = 2
+log = logging.getLogger(__name__)
 
 
 def train_or_resume(
@@ -31,6 +29,8 @@ def train_or_resume(
     *,
     key: str = "",
     amp: bool = False,
+    strict: bool = False,
+    world: "World | None" = None,
     callbacks: Sequence["keras.callbacks.Callback"] = (),
 ) -> TrainResult:
     """Trains like `frcnn.training.trainer.train`, resuming from a checkpoint in the folder.
@@ -43,6 +43,8 @@ def train_or_resume(
         folder: Checkpoint folder, used by this training only.
         key: Key of the sealed checkpoints; empty for plain ones.
         amp: Whether layers compute in 16 bits.
+        strict: Whether an unreadable image ends the run at once instead of being skipped.
+        world: Ranks; default: those that a launcher started, or this process alone.
         callbacks: Callbacks that run after validation.
 
     Returns:
@@ -51,21 +53,24 @@ def train_or_resume(
     Raises:
         FrcnnError: See `frcnn.training.trainer.train`.
     """
-    run = _keeping_few(run)
+
+    def trained(run: TrainingRun) -> TrainResult:
+        return train(run, folder, key=key, amp=amp, strict=strict, world=world, callbacks=callbacks)
+
     newest = checkpoint_in(folder, "latest")
     if newest is None:
-        return train(run, folder, key=key, amp=amp, callbacks=callbacks)
+        return trained(run)
     all_trained = epoch_of(newest.name) >= run.epochs
     if all_trained and not lacks_validation(run, read_record(newest, key)):
-        return finished(folder, key) or train(run, folder, key=key, amp=amp, callbacks=callbacks)
+        return finished(folder, key) or trained(run)
     for checkpoint in epochs_of_this_run(folder):
         epoch = epoch_of(checkpoint.name)
         log.info("Resuming from %s, %d of %d epochs", checkpoint, epoch, run.epochs)
         try:
-            return train(run.resumed_from(checkpoint), folder, key=key, amp=amp, callbacks=callbacks)
+            return trained(run.resumed_from(checkpoint))
         except NotFiniteError as error:
             log.warning("%s", error)
-    return train(run, folder, key=key, amp=amp, callbacks=callbacks)
+    return trained(run)
 
 
 def finished(folder: Path, key: str = "") -> TrainResult | None:
@@ -83,9 +88,3 @@ def finished(folder: Path, key: str = "") -> TrainResult | None:
         return None
     best = checkpoint_in(folder, "best")
     return TrainResult.of(read_record(newest, key), newest, best if best != newest else None)
-
-
-def _keeping_few(run: TrainingRun) -> TrainingRun:
-    if run.checkpoints.keep:
-        return run
-    return dataclasses.replace(run, checkpoints=dataclasses.replace(run.checkpoints, keep=_KEPT_CHECKPOINTS))

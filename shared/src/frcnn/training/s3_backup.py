@@ -1,5 +1,6 @@
 """Training with checkpoints on S3, so that a step on a new machine can resume."""
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from frcnn.training.run_folder import epoch_of, only_training_in
 if TYPE_CHECKING:
     import keras
 
+    from frcnn.distributed.world import World
     from frcnn.settings.training import TrainingRun
     from frcnn.training.trainer import TrainResult
 
@@ -29,6 +31,8 @@ def train_with_s3_backup(
     *,
     key: str = "",
     amp: bool = False,
+    strict: bool = False,
+    world: "World | None" = None,
     store: Store | None = None,
     callbacks: Sequence["keras.callbacks.Callback"] = (),
 ) -> "TrainResult":
@@ -43,6 +47,8 @@ def train_with_s3_backup(
         uri: S3 URI, used by this training only. For any other value the files stay in `folder`.
         key: Key of the sealed checkpoints; empty for plain ones.
         amp: Whether layers compute in 16 bits.
+        strict: Whether an unreadable image ends the run at once instead of being skipped.
+        world: Ranks; default: those that a launcher started, or this process alone.
         store: Store to use; default: the one configured in the environment.
         callbacks: Callbacks that run after validation.
 
@@ -54,28 +60,14 @@ def train_with_s3_backup(
         StoreError: The store is unreachable.
         FrcnnError: See `frcnn.training.trainer.train`.
     """
-    with only_training_in(folder, rank_info()):
-        return _train_and_keep(run, folder, uri, key, amp=amp, store=store, callbacks=callbacks)
-
-
-def _train_and_keep(
-    run: "TrainingRun",
-    folder: Path,
-    uri: str,
-    key: str,
-    *,
-    amp: bool,
-    store: Store | None,
-    callbacks: Sequence["keras.callbacks.Callback"],
-) -> "TrainResult":
-    if not is_remote(uri):
-        return train_or_resume(run, folder, key=key, amp=amp, callbacks=callbacks)
-    store = store or Store.from_environment()
-    download_checkpoint(store, uri, folder)
-    if rank_info().rank:
-        return train_or_resume(run, folder, key=key, amp=amp, callbacks=callbacks)
-    with Mirror(store, folder, uri):
-        return train_or_resume(run, folder, key=key, amp=amp, callbacks=callbacks)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(only_training_in(folder, rank_info()))
+        if is_remote(uri):
+            store = store or Store.from_environment()
+            download_checkpoint(store, uri, folder)
+            if rank_info().rank == 0:
+                stack.enter_context(Mirror(store, folder, uri))
+        return train_or_resume(run, folder, key=key, amp=amp, strict=strict, world=world, callbacks=callbacks)
 
 
 def download_checkpoint(store: Store, uri: str, folder: Path) -> None:

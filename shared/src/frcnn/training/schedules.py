@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from frcnn.settings.training import ExponentialSettings, SoftStartSettings
+from frcnn.settings.optimizer import ExponentialSettings, SoftStartSettings
 
 
 @keras.saving.register_keras_serializable("frcnn")

@@ -30,7 +30,7 @@ from frcnn.training.memory_need import require_memory
 from frcnn.training.model_parallel import plan_placement, spread
 from frcnn.training.run_folder import only_training_in
 from frcnn.training.starting_point import Start, begin, choose_start, counted
-from frcnn.training.statistics_remarks import remark_on_statistics
+from frcnn.training.statistics_warnings import remark_on_statistics
 from frcnn.training.synchronize import EpochMeans, facts, sync_initial_state
 from frcnn.training.unvalidated import lacks_validation, with_validation
 

@@ -9,7 +9,7 @@ from frcnn.tuning.space import Searched
 
 # Width and height of a chart's plane.
 WIDTH, HEIGHT = 640, 260
-# Axes of the parallel coordinates; more would not be told apart.
+# Axes of the parallel coordinates; more could not be distinguished.
 MOST_AXES = 9
 
 
@@ -47,7 +47,7 @@ class Scale:
         """Returns round values within the scale.
 
         Args:
-            count: About how many.
+            count: Approximate number of values.
 
         Returns:
             Tuples of place and text.
@@ -127,7 +127,7 @@ def curves(trials: Sequence[TuneTrial], epochs: int) -> Plot:
 
 
 def costs(trials: Sequence[TuneTrial], front: Sequence[TuneTrial], objective: str) -> Plot:
-    """Draws the mAP over what a model costs, and the Pareto front as a line."""
+    """Draws the mAP over the cost of a model, and the Pareto front as a line."""
     complete = [each for each in trials if each.state == "complete"]
     scale = Scale.around([each.values["mAP"] for each in complete])
     across = Scale.around([each.values[objective] for each in complete])

@@ -1,4 +1,4 @@
-"""The space that is searched without a file of one's own: what most decides how well a detector learns."""
+"""Default search space: the fields with the largest effect on accuracy."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ _ANCHORS = "model_config.anchor_box_config.scale"
 _ROIS = "model_config.roi_mini_batch"
 _SPATIAL = "augmentation_config.spatial_augmentation"
 _COLOR = "augmentation_config.color_augmentation"
-# Fractions of the training at which the rate falls, beside the spec's: early, late, and in three steps.
+# Fractions of the training at which the rate falls, besides those of the spec: early, late, three steps.
 _ANNEALING_POINTS = ("0.5, 0.75", "0.8, 0.95", "0.6, 0.8, 0.9")
 _GAMMAS = (0.5, 1.0)
 

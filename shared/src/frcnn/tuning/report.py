@@ -13,7 +13,7 @@ from frcnn.tuning.space import Searched
 
 REPORT = "tune.html"
 TEMPLATE = "tune.html.jinja"
-# Trials whose curves and lines have colors of their own.
+# Number of trials whose curves and lines have distinct colors.
 _COLORED = 5
 
 
@@ -24,7 +24,7 @@ def write_report(
 
     Args:
         trials: All trials of the study.
-        importances: Share that each field has in deciding the mAP; empty if unknown.
+        importances: Share of the variation in mAP that each field accounts for; empty if unknown.
         settings: Settings of the search.
 
     Returns:

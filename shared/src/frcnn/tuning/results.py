@@ -1,4 +1,4 @@
-"""What a search found: its trials as a table, the best spec and the best model."""
+"""Results of a search: its trials as a table, the best spec and the best model."""
 
 import csv
 import dataclasses
@@ -15,8 +15,8 @@ from frcnn.files import atomic_path, write_text
 from frcnn.tuning.settings import DIRECTIONS, Objective, TuneSettings
 from frcnn.tuning.space import Chosen
 from frcnn.tuning.study import MESSAGE, MODEL, Study, values_by_objective
+from frcnn.tuning.trial_runner import trial_folder
 from frcnn.tuning.trial_spec import chosen_spec
-from frcnn.tuning.trials import trial_folder
 
 TABLE, BEST_SPEC, BEST_MODEL = "trials.csv", "best_spec.txt", "best_model"
 
@@ -35,17 +35,17 @@ class TuneTrial:
 
     Attributes:
         number: Number of the trial, from 0. Trial 0 is the spec itself, as far as the space contains it.
-        state: `complete`: trained to its end; `pruned`: ended early, because others were better; `failed`;
-            `running`: interrupted, the next run of the search goes on with it.
-        chosen: What was chosen, by field: a number, a factor, or a text as for `--set`.
+        state: `complete`: trained for all epochs; `pruned`: stopped early, because others were better;
+            `failed`; `running`: interrupted; the next run of the search resumes it.
+        chosen: Chosen value by field: a number, a factor, or a text as for `--set`.
         mean_ap: Highest mAP on the validation set, 0 to 1; `None` before the first validation.
         values: Value of each objective: `mAP`; `flops`, G per image; `latency`, ms per image. Empty unless
             the trial is complete.
         curve: mAP after each validated epoch, as pairs of epoch and mAP.
-        seconds: Time from its beginning to its end, s, including interruptions; `None` while it runs.
+        seconds: Time from start to end, s, including interruptions; `None` while it runs.
         folder: Folder of the training.
         model: Best checkpoint; `None` unless the trial is complete.
-        message: Why it failed; empty if it did not.
+        message: Reason for the failure; empty without one.
     """
 
     number: int
@@ -92,20 +92,20 @@ def _trial(trial: FrozenTrial, settings: TuneSettings) -> TuneTrial:
 
 
 def best_of(trials: Sequence[TuneTrial]) -> TuneTrial | None:
-    """Returns the complete trial of the highest mAP, the first of equals; `None` if none is complete."""
+    """Returns the complete trial with the highest mAP, the first one in a tie; `None` if none is complete."""
     complete = [each for each in trials if each.state == "complete"]
     return max(complete, key=lambda each: (each.values["mAP"], -each.number), default=None)
 
 
 def front_of(trials: Sequence[TuneTrial], objectives: tuple[Objective, ...]) -> list[TuneTrial]:
-    """Returns the complete trials that no other one beats in all objectives (the Pareto front).
+    """Returns the Pareto front: the complete trials that no other trial beats in all objectives.
 
     Args:
         trials: Trials.
         objectives: Objectives of the search.
 
     Returns:
-        Trials, highest mAP first. Of equal ones, all.
+        Trials, highest mAP first, including ties.
     """
     complete = [each for each in trials if each.state == "complete"]
     front = [each for each in complete if not any(_beats(other, each, objectives) for other in complete)]
@@ -164,7 +164,7 @@ def write_table(trials: Sequence[TuneTrial], settings: TuneSettings) -> Path:
 
 
 def write_best(best: TuneTrial, settings: TuneSettings) -> tuple[Path, Path]:
-    """Writes the best spec as text and copies the best model beside it.
+    """Writes the best spec as text and copies the best model next to it.
 
     The spec has the chosen values, and the epochs, checkpoints and validations of the spec that the search
     started from. Keys are left out.
@@ -188,7 +188,7 @@ def write_best(best: TuneTrial, settings: TuneSettings) -> tuple[Path, Path]:
     changes = "".join(f"#   {printable(each)}\n" for each in settings.space.settings(best.chosen))
     head = (
         f"# Best of a search with frcnn tune: trial {best.number}, validation mAP {best.values['mAP']:.4f}.\n"
-        f"# What was chosen:\n{changes}"
+        f"# Chosen values:\n{changes}"
     )
     write_text(spec, head + chosen_spec(settings, best.chosen).to_text())
     return spec, model

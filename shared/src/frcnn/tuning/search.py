@@ -12,11 +12,11 @@ from frcnn.errors import RunError
 from frcnn.tuning.results import TuneTrial, trials_of
 from frcnn.tuning.settings import TuneSettings
 from frcnn.tuning.study import Study, open_study
-from frcnn.tuning.trials import Clock, Trainer, TrialRunner
+from frcnn.tuning.trial_runner import Clock, Trainer, TrialRunner
 
 log = logging.getLogger(__name__)
 
-_WAIT = 0.5  # seconds between looks at Ctrl-C
+_WAIT = 0.5  # seconds between checks for Ctrl-C
 # Number of failures without a single success after which a search is given up.
 _PATIENCE = 3
 
@@ -24,13 +24,13 @@ _PATIENCE = 3
 def search(
     settings: TuneSettings, trainer: Trainer, on_change: Callable[[Study, list[TuneTrial]], None]
 ) -> list[TuneTrial]:
-    """Runs trials until there are as many as wanted or the time is up.
+    """Runs trials until the requested number is reached or the time is up.
 
-    Trials that an earlier run in the same folder did not finish come first and go on from their checkpoints.
+    Trials that an earlier run in the same folder did not finish come first and resume from their checkpoints.
 
     Args:
         settings: Settings of the search.
-        trainer: What trains and measures.
+        trainer: Object that trains and measures.
         on_change: Called with the study and all trials: at the beginning, after each trial, and at the end.
 
     Returns:
@@ -38,7 +38,7 @@ def search(
 
     Raises:
         UsageError: The folder has a study with other settings.
-        FrcnnError: All trials fail, or the error would hit all trials. The study is kept.
+        FrcnnError: All trials fail, or the error would hit all trials. The study remains on disk.
     """
     study = open_study(settings)
     clock = Clock(study, settings.hours)
@@ -46,7 +46,7 @@ def search(
     before = trials_of(study, settings)
     if before:
         ended = sum(each.state != "running" for each in before)
-        log.info("Resuming the study: %d trials ended, %d go on", ended, len(before) - ended)
+        log.info("Resuming the study: %d trials ended, %d resume", ended, len(before) - ended)
     on_change(study, before)
     try:
         _run_all(settings, study, runner, clock, on_change)
@@ -64,7 +64,7 @@ def _run_all(
     clock: Clock,
     on_change: Callable[[Study, list[TuneTrial]], None],
 ) -> None:
-    """Keeps `jobs` threads busy. On any error, ends the trainings first."""
+    """Keeps `jobs` threads busy. On an error, stops all trainings before raising it."""
     places: queue.SimpleQueue[int] = queue.SimpleQueue()
     for slot in range(settings.jobs):
         places.put(slot)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Objective = Literal["mAP", "flops", "latency"]
 Pruner = Literal["asha", "hyperband", "none"]
 
-# What is best: the largest mAP, and the smallest of the others.
+# mAP is maximized; the other objectives are minimized.
 DIRECTIONS: dict[Objective, Literal["maximize", "minimize"]] = {
     "mAP": "maximize",
     "flops": "minimize",
@@ -37,11 +37,11 @@ class TuneSettings:
         folder: Results folder.
         trials: Number of trials of the whole study, including those of earlier runs.
         hours: Time for the whole study, h, including that of earlier runs; `None`: no limit.
-        jobs: Number of trials at a time.
-        objectives: What is optimized; `mAP` first.
+        jobs: Maximum number of concurrent trials.
+        objectives: Objectives to optimize; `mAP` first.
         pruner: Rule that ends bad trials early.
         seed: Seed of the search.
-        reduction: Of this many trials that reach a rung of the pruner, the best one goes on.
+        reduction: Of this many trials that reach a rung of the pruner, the best one continues.
     """
 
     spec: "Experiment"
@@ -57,5 +57,5 @@ class TuneSettings:
 
     @property
     def epochs(self) -> int:
-        """Number of epochs of a trial that is not ended early."""
+        """Number of epochs of a trial that is not stopped early."""
         return self.spec.training_config.num_epochs

@@ -1,37 +1,21 @@
-"""The fields of a spec that a search varies: read from protobuf text and checked against the schema."""
+"""Fields of a spec that a search varies, and the values that they may take."""
 
 import dataclasses
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
-from google.protobuf.descriptor import FieldDescriptor as Kind
-
-from frcnn.errors import Problem, SpecError, UsageError
-from frcnn.spec.assignments import SECRETS, assignment, quoted_text
-from frcnn.spec.load import parse_experiment, read_text
-from frcnn.spec.schema.from_message import shortest_float
-from frcnn.spec.textproto.reader import read
-from frcnn.tuning import space_pb2
-from frcnn.tuning.spec_values import field_at, is_number, numbers_at
+from frcnn.errors import UsageError
+from frcnn.spec.assignments import assignment, quoted_text
 
 if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
+    pass
 
-# What a search chooses for one field: a number, a factor, or one of the texts.
+# Chosen value of one field: a number, a factor, or one of the texts.
 Chosen: TypeAlias = float | int | str
 
 # More decimals than this change a training by less than its noise, and make specs hard to read.
 SIGNIFICANT_DIGITS = 5
-# Fields that a search sets itself, or that name this run's data and files.
-_NOT_SEARCHED = re.compile(
-    r"(dataset_config|inference_config|evaluation_config|random_seed|verbose|enc_key)\b"
-    r"|training_config\.(num_epochs|checkpoint_interval|keep_checkpoints|save_best|resume_from_model"
-    r"|retrain_pruned_model|early_stopping|visualizer|model_parallelism)\b"
-)
-_SETTING_IN_MESSAGE = re.compile(r" \(--set .*\)$", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +61,7 @@ class Searched:
         return assignment(self.field, numbers[0])
 
     def to_text(self) -> str:
-        """Writes the field as it stands in a space."""
+        """Writes the field as in a file of a search space."""
         parts = [f"field: {quoted_text(self.field)}"]
         if self.values:
             return " ".join([*parts, *(f"value: {quoted_text(each)}" for each in self.values)])
@@ -88,7 +72,7 @@ class Searched:
         return " ".join(parts)
 
     def choice(self, text: str) -> Chosen:
-        """Reads a choice that another program made.
+        """Parses a choice made by another program.
 
         Args:
             text: One of the values, a number or a factor.
@@ -97,7 +81,7 @@ class Searched:
             The choice.
 
         Raises:
-            UsageError: It is none of the values, or outside the interval.
+            UsageError: It is not one of the values, or is outside the interval.
         """
         if self.values:
             if text not in self.values:
@@ -107,7 +91,7 @@ class Searched:
             number = float(text)
         except ValueError:
             number = math.nan
-        # A little beyond, for rounding on the way.
+        # Tolerates values slightly outside the interval because of rounding.
         slack = 1e-6 * max(abs(self.low), abs(self.high))
         if not self.low - slack <= number <= self.high + slack:
             raise UsageError(f"{self.field}={text}: expected a number from {self.low:g} to {self.high:g}")
@@ -115,7 +99,7 @@ class Searched:
 
     def _number(self, value: float) -> float | int:
         if self.whole:
-            # A factor must not make a count of nothing.
+            # A factor must not reduce a count to 0.
             return max(1, round(value)) if self.base else round(value)
         return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
 
@@ -137,7 +121,7 @@ class Space:
         return "".join(f"search {{ {each.to_text()} }}\n" for each in self.fields)
 
     def choices(self, texts: Sequence[str]) -> dict[str, Chosen]:
-        """Reads choices that another program made in this space.
+        """Parses choices in this space made by another program.
 
         Args:
             texts: Texts `FIELD=CHOICE`; a choice is one of the values, a number or a factor.
@@ -146,7 +130,7 @@ class Space:
             Choices by field.
 
         Raises:
-            UsageError: A field is not searched, or the choice is none of its values or outside its interval.
+            UsageError: A field is not searched, or the choice is not among its values or in its interval.
         """
         found: dict[str, Chosen] = {}
         known = {each.field: each for each in self.fields}
@@ -161,177 +145,9 @@ class Space:
         """Returns the settings of a trial as for `--set`.
 
         Args:
-            chosen: What was chosen, by field.
+            chosen: Chosen values by field.
 
         Returns:
             Texts `FIELD=VALUE`.
         """
         return [each.setting(chosen[each.field]) for each in self.fields if each.field in chosen]
-
-
-def load_space(path: Path, spec: "Experiment") -> Space:
-    """Reads a search space from a file and checks it against the schema and the experiment spec.
-
-    Args:
-        path: File of protobuf text, see docs/tuning.md.
-        spec: Experiment spec whose fields are searched.
-
-    Returns:
-        The space.
-
-    Raises:
-        SpecError: The file cannot be read or has errors; the message lists all of them with line and column.
-    """
-    return parse_space(read_text(path), str(path), spec)
-
-
-def parse_space(text: str, source: str, spec: "Experiment") -> Space:
-    """Parses a search space and checks it against the schema and the experiment spec.
-
-    Args:
-        text: Protobuf text.
-        source: Name of the file in messages.
-        spec: Experiment spec whose fields are searched.
-
-    Returns:
-        The space.
-
-    Raises:
-        SpecError: The text has errors; the message lists all of them with line and column.
-    """
-    message = space_pb2.TuningSpace()
-    reader = read(text, message)
-    problems = list(reader.problems)
-    if not problems:
-        problems += map(reader.positions.locate, _problems(message, spec))
-    if problems:
-        raise SpecError(source, problems)
-    return Space(tuple(_searched(each, spec) for each in message.search), source)
-
-
-def outside_schema(fields: Iterable[Searched], spec: "Experiment") -> Iterator[tuple[int, str]]:
-    """Checks the extreme values of each field by setting them in the experiment spec.
-
-    Args:
-        fields: Fields to check.
-        spec: Experiment spec.
-
-    Yields:
-        Index of a field and what is wrong with one of its values.
-    """
-    text = spec.to_text(secrets=True)
-    for index, each in enumerate(fields):
-        for chosen in each.values or (each.low, each.high):
-            setting = each.setting(chosen)
-            try:
-                parse_experiment(text, "", remarks=False, settings=[setting])
-            except SpecError as error:
-                message = _SETTING_IN_MESSAGE.sub("", error.problems[0].message)
-                yield index, f"{setting.partition('=')[2]}: {message}"
-                break
-
-
-def _problems(message: Any, spec: "Experiment") -> Iterator[Problem]:
-    """Yields what is wrong with a space that has the right form."""
-    if not message.search:
-        yield Problem("search", "no field to search; expected at least one search { field: ... }")
-    seen: set[str] = set()
-    sound = []
-    for index, each in enumerate(message.search):
-        path = f"search[{index}]"
-        fault = (
-            _fault(each, spec) or (each.field in seen and ("field", "the field is searched twice")) or None
-        )
-        seen.add(each.field)
-        if fault is None:
-            sound.append((path, _searched(each, spec)))
-        else:
-            yield Problem(f"{path}.{fault[0]}", f"{each.field}: {fault[1]}" if each.field else fault[1])
-    for index, text in outside_schema([each for _, each in sound], spec):
-        path, searched = sound[index]
-        yield Problem(f"{path}.{'value' if searched.values else 'low'}", f"{searched.field}: {text}")
-
-
-def _fault(each: Any, spec: "Experiment") -> tuple[str, str] | None:
-    """Returns the faulty part of an entry and what is wrong with it; `None` if nothing is."""
-    if not each.field:
-        return "field", "no field; expected the path of a field, such as training_config.batch_size_per_gpu"
-    found = field_at(each.field)
-    if isinstance(found, str):
-        return "field", found
-    if each.field in SECRETS or _NOT_SEARCHED.match(each.field):
-        return "field", "cannot be searched, because it does not describe the detector or its training"
-    if found.message_type is not None:
-        return "field", "is a whole block; expected one of its fields after a dot"
-    return _fault_of_values(each) if each.value else _fault_of_interval(each, found, spec)
-
-
-def _fault_of_values(each: Any) -> tuple[str, str] | None:
-    for name in ("low", "high", "step", "log", "factor"):
-        if each.HasField(name):
-            return name, f"found {name} beside value; expected either values, or low and high"
-    if len(set(each.value)) < len(each.value):
-        return "value", "the same value twice; expected different values"
-    return None
-
-
-def _fault_of_interval(each: Any, found: Any, spec: "Experiment") -> tuple[str, str] | None:
-    for name in ("low", "high"):
-        if not each.HasField(name):
-            return "field", f"{name} is not set; expected low and high, or values to choose from"
-        if not math.isfinite(getattr(each, name)):
-            return name, f"found {getattr(each, name):g}; expected a finite number"
-    if not is_number(found):
-        return "low", "is not a number; expected values to choose from: value: ..."
-    low, high = _float(each.low), _float(each.high)
-    if low >= high:
-        return "low", f"found low {low:g} and high {high:g}; expected low < high"
-    if each.log and low <= 0:
-        return "log", f"found low {low:g}; expected low > 0 with log"
-    return _fault_of_step(each, low, high) or _fault_of_factor(each, found, low, spec)
-
-
-def _fault_of_step(each: Any, low: float, high: float) -> tuple[str, str] | None:
-    if not each.HasField("step"):
-        return None
-    if each.log:
-        return "step", "found step beside log; expected one of them"
-    if not 0 < each.step <= high - low:
-        return "step", f"found {_float(each.step):g}; expected a step in (0, {high - low:g}]"
-    return None
-
-
-def _fault_of_factor(each: Any, found: Any, low: float, spec: "Experiment") -> tuple[str, str] | None:
-    whole = found.type == Kind.TYPE_UINT32
-    if not each.factor:
-        if found.is_repeated:
-            return "low", 'is a list; expected factor: true, or values such as value: "16, 32, 64"'
-        if whole and any(value % 1 for value in (low, each.high, each.step)):
-            return "low", f"found low {low:g} and high {each.high:g}; expected whole numbers"
-        return None
-    if low <= 0:
-        return "low", f"found {low:g}; expected a factor above 0"
-    if not any(numbers_at(spec, each.field)):
-        return "factor", "has no value above 0 in the experiment spec that a factor could multiply"
-    return None
-
-
-def _searched(each: Any, spec: "Experiment") -> Searched:
-    found = field_at(each.field)
-    if each.value:
-        return Searched(each.field, tuple(each.value))
-    return Searched(
-        field=each.field,
-        low=_float(each.low),
-        high=_float(each.high),
-        step=_float(each.step) if each.HasField("step") else None,
-        log=each.log,
-        whole=found.type == Kind.TYPE_UINT32,
-        base=numbers_at(spec, each.field) if each.factor else (),
-        listed=found.is_repeated,
-    )
-
-
-def _float(value: float) -> float:
-    """Returns the decimal that was written, which the message keeps as float32."""
-    return shortest_float(value)

@@ -22,7 +22,7 @@ def field_at(path: str) -> Any:
         path: Names with dots between them, and `[0]` after a list of blocks.
 
     Returns:
-        Descriptor of the field; a text that says what is wrong if there is no such field.
+        Descriptor of the field; an error text if there is no such field.
     """
     descriptor: Any = Message.DESCRIPTOR
     field: Any = None
@@ -31,7 +31,7 @@ def field_at(path: str) -> Any:
         if match is None:
             return f"found {part or 'nothing'}; expected the name of a field"
         if descriptor is None:
-            return "unknown field; a single value has no fields of its own"
+            return "unknown field; a single value has no fields"
         field = descriptor.fields_by_name.get(match["name"])
         if field is None and descriptor.GetOptions().map_entry:
             field = descriptor.fields_by_name["value"]  # the part is a key of the map

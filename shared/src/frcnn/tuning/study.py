@@ -1,8 +1,8 @@
 """The study of a search: Optuna's trials in an SQLite file in the results folder.
 
-SQLite writes each change in a transaction and its locks end with the process, so a kill at any moment leaves
-a study that the next run goes on with. Trials that ran when the process was killed are still marked as
-running; only one process at a time may use the folder, so the next run takes them over.
+SQLite writes each change in a transaction and its locks end with the process, so the next run can always
+resume the study of a process that was killed. Trials that were running then are still marked as running;
+only one process at a time may use the folder, so the next run takes them over.
 """
 
 import dataclasses
@@ -41,7 +41,7 @@ _RANDOM_TRIALS = 10
 
 
 class Study:
-    """Trials of a search, kept in a file."""
+    """Trials of a search, stored in a file."""
 
     def __init__(self, study: optuna.Study, settings: TuneSettings) -> None:
         """Creates the wrapper; use `open_study`.
@@ -51,11 +51,11 @@ class Study:
             settings: Settings of the search.
         """
         self._study, self._settings = study, settings
-        self._lock = threading.Lock()  # Optuna's sampler is not made for several threads
+        self._lock = threading.Lock()  # Optuna's sampler is not thread-safe
         self._distributions = {each.field: _distribution(each) for each in settings.space.fields}
 
     def trials(self) -> list[FrozenTrial]:
-        """Returns all trials, in the order of their numbers, without those that only wait to be run."""
+        """Returns all trials, in the order of their numbers, except those that are queued."""
         found = self._study.get_trials(deepcopy=False)
         return [each for each in found if each.state is not TrialState.WAITING]
 
@@ -66,13 +66,13 @@ class Study:
             return [self._taken_over(each) for each in running]
 
     def ask(self) -> optuna.Trial:
-        """Begins a new trial. What it gets depends only on the seed, its number and the trials before it."""
+        """Begins a new trial. Its values depend only on the seed, its number and the earlier trials."""
         with self._lock:
             self._study.sampler = self._sampler(len(self.trials()))
             return self._study.ask(self._distributions)
 
     def _taken_over(self, trial: FrozenTrial) -> optuna.Trial:
-        """Chooses what the earlier run did not come to choose before it was killed."""
+        """Chooses the values that an earlier run had not chosen when it was killed."""
         self._study.sampler = self._sampler(trial.number)
         again = optuna.Trial(self._study, trial._trial_id)
         for name, distribution in self._distributions.items():
@@ -94,7 +94,7 @@ class Study:
             mean_ap: mAP, 0 to 1.
 
         Returns:
-            Whether the trial is worth going on with.
+            Whether to continue the trial.
         """
         if len(self._settings.objectives) > 1:  # Optuna reports and prunes for one objective only
             self._storage.set_trial_intermediate_value(trial._trial_id, epoch, mean_ap)
@@ -104,7 +104,7 @@ class Study:
         # After the last epoch, there is nothing left to save.
         if epoch >= self._settings.epochs or not trial.should_prune():
             return True
-        # A kill before the trial ends must not make the next run go on with it.
+        # If the process is killed before the trial ends, the next run must not resume it.
         trial.set_user_attr(STOPPED, epoch)
         return False
 
@@ -121,7 +121,7 @@ class Study:
                 self._storage.set_trial_intermediate_value(trial._trial_id, epoch, mean_ap)
 
     def finish(self, trial: optuna.Trial, values: list[float], model: Path) -> None:
-        """Records the results of a trial that was trained to its end.
+        """Records the results of a trial that was trained for all epochs.
 
         Args:
             trial: The trial.
@@ -133,13 +133,13 @@ class Study:
         self._study.tell(trial, values)
 
     def prune(self, trial: optuna.Trial) -> None:
-        """Records that a trial was ended early."""
+        """Records that a trial was stopped early."""
         if len(self._settings.objectives) > 1:
-            raise ValueError("trials with several objectives are not ended early")
+            raise ValueError("trials with several objectives are not stopped early")
         self._study.tell(trial, state=TrialState.PRUNED)
 
     def fail(self, trial: optuna.Trial, message: str) -> None:
-        """Records that a trial failed, and why."""
+        """Records the failure of a trial and its reason."""
         trial.set_user_attr(MESSAGE, message)
         self._study.tell(trial, state=TrialState.FAIL)
 
@@ -160,13 +160,13 @@ class Study:
         return self._study._storage
 
     def importances(self) -> dict[str, float]:
-        """Computes how much each field decides the mAP (PED-ANOVA), largest first; empty for few trials."""
+        """Computes the importance of each field for the mAP by PED-ANOVA; empty for few trials."""
         complete = [each for each in self.trials() if each.state is TrialState.COMPLETE]
         if len(complete) < 4 or len({each.values[0] for each in complete}) < 2:
             return {}
         evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=0.25)
         with warnings.catch_warnings():
-            # It reminds that low targets count as good, which the sign takes care of.
+            # Optuna warns that low targets count as good; the sign accounts for that.
             warnings.simplefilter("ignore", UserWarning)
             found = optuna.importance.get_param_importances(
                 self._study, evaluator=evaluator, target=lambda trial: -trial.values[0]
@@ -181,7 +181,7 @@ def open_study(settings: TuneSettings) -> Study:
         settings: Settings of the search.
 
     Returns:
-        The study. A new one begins with the spec itself, as far as it lies in the space.
+        The study. The first trial of a new one is the spec itself, as far as the space contains it.
 
     Raises:
         UsageError: The folder has a study with other settings.
@@ -206,7 +206,7 @@ def open_study(settings: TuneSettings) -> Study:
 
 
 def _storage(path: Path) -> optuna.storages.RDBStorage:
-    # A write that another thread holds up waits instead of failing.
+    # A write that another thread blocks waits instead of failing.
     return optuna.storages.RDBStorage(
         f"sqlite:///{path.absolute()}", engine_kwargs={"connect_args": {"timeout": 60.0}}
     )
@@ -230,7 +230,7 @@ def _pruner(settings: TuneSettings) -> optuna.pruners.BasePruner:
 
 
 def _check_settings(study: optuna.Study, settings: TuneSettings) -> None:
-    """Keeps the settings of a new study; compares them with those of an old one."""
+    """Stores the settings of a new study; compares them with those of an existing one."""
     mine = _kept(settings)
     before = study.user_attrs.get(_SETTINGS)
     if before is None:
@@ -242,13 +242,13 @@ def _check_settings(study: optuna.Study, settings: TuneSettings) -> None:
     changed = [name for name in mine if before.get(name) != mine[name]]
     if changed:
         raise UsageError(
-            f"{settings.folder}: its study was begun with another {' and another '.join(changed)}, so its "
+            f"{settings.folder}: its study was started with another {' and another '.join(changed)}, so its "
             "trials cannot be compared with new ones. Choose another results folder, or the same settings."
         )
 
 
 def _kept(settings: TuneSettings) -> dict[str, str]:
-    """Returns the settings that all trials of a study share; they hold no key."""
+    """Returns the settings that all trials of a study share; they contain no key."""
     fields = [dataclasses.asdict(each) for each in settings.space.fields]
     return {
         "spec": settings.spec.to_text(),
@@ -260,7 +260,7 @@ def _kept(settings: TuneSettings) -> dict[str, str]:
 
 
 def base_choices(settings: TuneSettings) -> dict[str, Chosen]:
-    """Returns the choices that give the spec itself, for each field where the space has one.
+    """Returns the choices that give the spec itself, for each field whose space contains the spec's value.
 
     Args:
         settings: Settings of the search.

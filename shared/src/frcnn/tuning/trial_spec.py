@@ -1,4 +1,4 @@
-"""The spec of a trial: the spec of the search with the chosen values."""
+"""Spec of a trial: the spec of the search with the chosen values."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 from frcnn.spec.assignments import assignment
 from frcnn.spec.load import parse_experiment
 from frcnn.tuning.settings import TuneSettings
-from frcnn.tuning.space import Chosen, Space, parse_space
+from frcnn.tuning.space import Chosen, Space
+from frcnn.tuning.space_file import parse_space
 
 if TYPE_CHECKING:
     from frcnn.spec.schema.experiment import Experiment
 
-# A trial is judged after each epoch, can go on after a kill, and starts from no earlier run.
+# A trial is validated after each epoch, can resume after a kill, and starts from no earlier run.
 _OF_A_TRIAL = (
     assignment("training_config.checkpoint_interval", 1),
     assignment("training_config.keep_checkpoints", 1),
@@ -32,7 +33,7 @@ def chosen_spec(settings: TuneSettings, chosen: Mapping[str, Chosen]) -> "Experi
         The checked spec.
 
     Raises:
-        SpecError: The values do not go together.
+        SpecError: The values contradict each other.
     """
     return _with(settings, settings.space.settings(chosen))
 
@@ -49,8 +50,8 @@ def remote_trial_spec(spec: "Experiment", space: str, choices: Sequence[str]) ->
         The checked spec, validated and saved after each epoch.
 
     Raises:
-        SpecError: The space is invalid, or the values do not go together.
-        UsageError: A choice does not lie in the space.
+        SpecError: The space is invalid, or the values contradict each other.
+        UsageError: A choice is not in the space.
     """
     known = parse_space(space, "the search space", spec)
     changes = [*known.settings(known.choices(choices)), *_OF_A_TRIAL]
@@ -69,8 +70,8 @@ def best_spec(spec: "Experiment", space: Space, choices: Sequence[str]) -> "Expe
         The checked spec.
 
     Raises:
-        SpecError: The values do not go together.
-        UsageError: A choice does not lie in the space.
+        SpecError: The values contradict each other.
+        UsageError: A choice is not in the space.
     """
     return _changed(spec, space.settings(space.choices(choices)))
 
@@ -86,7 +87,7 @@ def trial_spec(settings: TuneSettings, chosen: Mapping[str, Chosen]) -> "Experim
         The checked spec.
 
     Raises:
-        SpecError: The values do not go together.
+        SpecError: The values contradict each other.
     """
     return _with(settings, [*settings.space.settings(chosen), *_OF_A_TRIAL])
 

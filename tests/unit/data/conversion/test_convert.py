@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from frcnn.atomic_set import SetSwitch
 from frcnn.data.conversion import convert as convert_module
 from frcnn.data.conversion.convert import convert
 from frcnn.data.conversion.faults import IssueKind
 from frcnn.data.records.offsets import list_name, unpack
 from frcnn.data.records.tfrecord import read_payloads, read_records
 from frcnn.errors import DataError, RunError, UsageError
-from frcnn.set_switch import SetSwitch
 from frcnn.settings.conversion import conversion_settings
 from frcnn.single_writer import PlaceBusyError
 from frcnn.spec.load import parse_dataset_export

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from frcnn.exporting.onnx.folding import fold
+from frcnn.exporting.onnx.folding import folded
 from tests.support.onnx_stages import run_model
 
 RANDOM = np.random.default_rng(0)
@@ -38,10 +38,10 @@ def model_of(*nodes):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
 
-def folded(model):
+def operators_after_folding(model):
     """Operators after folding; checks that the result is the same."""
     (before,) = run_model(model, {"x": IMAGE})
-    fold(model.graph)
+    model.graph.CopyFrom(folded(model.graph))
     (after,) = run_model(model, {"x": IMAGE})
     np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
     return [node.op_type for node in model.graph.node]
@@ -49,30 +49,68 @@ def folded(model):
 
 def test_scale_and_offset_go_into_a_biased_convolution():
     scale, offset = ("Mul", ["c", "scale"], ["s"], {}), ("Add", ["offset", "s"], ["y"], {})
-    assert folded(model_of(CONV, scale, offset)) == ["Conv"]
+    assert operators_after_folding(model_of(CONV, scale, offset)) == ["Conv"]
 
 
 def test_batch_normalization_goes_into_a_biased_convolution():
     inputs = ["c", "gamma", "beta", "mean", "variance"]
-    assert folded(model_of(CONV, ("BatchNormalization", inputs, ["y"], {"epsilon": 0.01}))) == ["Conv"]
+    assert operators_after_folding(
+        model_of(CONV, ("BatchNormalization", inputs, ["y"], {"epsilon": 0.01}))
+    ) == ["Conv"]
 
 
 def test_a_convolution_that_others_use_stays_as_it_is():
     scale, add = ("Mul", ["c", "scale"], ["s"], {}), ("Add", ["c", "s"], ["y"], {})
-    assert folded(model_of(CONV, scale, add)) == ["Conv", "Mul", "Add"]
+    assert operators_after_folding(model_of(CONV, scale, add)) == ["Conv", "Mul", "Add"]
 
 
 def test_zeros_after_a_relu_become_padding_of_the_pool():
     relu = ("Relu", ["c"], ["r"], {})
-    assert folded(model_of(CONV, relu, PAD, POOL)) == ["Conv", "Relu", "MaxPool"]
+    assert operators_after_folding(model_of(CONV, relu, PAD, POOL)) == ["Conv", "Relu", "MaxPool"]
 
 
 def test_zeros_become_padding_of_a_convolution():
     pad = ("Pad", ["x", "pads"], ["p"], {})
     convolution = ("Conv", ["p", "kernel", "bias"], ["y"], {"pads": [0, 1, 0, 1], "strides": [2, 2]})
-    assert folded(model_of(pad, convolution)) == ["Conv"]
+    assert operators_after_folding(model_of(pad, convolution)) == ["Conv"]
 
 
 @pytest.mark.parametrize("before", ["Neg", "Identity"])
 def test_zeros_stay_where_values_may_be_negative(before):
-    assert folded(model_of(CONV, (before, ["c"], ["r"], {}), PAD, POOL)) == ["Conv", before, "Pad", "MaxPool"]
+    assert operators_after_folding(model_of(CONV, (before, ["c"], ["r"], {}), PAD, POOL)) == [
+        "Conv",
+        before,
+        "Pad",
+        "MaxPool",
+    ]
+
+
+@pytest.mark.parametrize(("shape", "order"), [([3, 3, 2, 3], [3, 2, 0, 1]), ([3, 3, 3, 2], [2, 3, 0, 1])])
+def test_a_kernel_given_as_an_input_becomes_a_constant_in_the_layout_that_the_convolution_wants(shape, order):
+    kernel = RANDOM.normal(size=shape).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Reshape", ["flat", "shape"], ["k"]),
+            helper.make_node("Transpose", ["k"], ["kernel"], perm=order),
+            helper.make_node("Conv", ["x", "kernel"], ["y"]),
+        ],
+        "test",
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2, 6, 6]),
+            helper.make_tensor_value_info("flat", TensorProto.FLOAT, [54]),
+        ],
+        [helper.make_empty_tensor_value_info("y")],
+        [numpy_helper.from_array(np.asarray(shape), "shape")],
+    )
+    small = folded(graph, {"flat": kernel.reshape(-1)})
+    assert [node.op_type for node in small.node] == ["Conv"]
+    assert [each.name for each in small.input] == ["x"]
+    (stored,) = small.initializer
+    np.testing.assert_array_equal(numpy_helper.to_array(stored), kernel.transpose(order))
+
+
+def test_a_reshape_that_keeps_a_length_stays():
+    reshape = ("Reshape", ["offset", "keep"], ["o"], {})
+    model = model_of(reshape, ("Add", ["x", "o"], ["y"], {}))
+    model.graph.initializer.append(numpy_helper.from_array(np.asarray([0, -1, 1]), "keep"))
+    assert [node.op_type for node in folded(model.graph).node] == ["Reshape", "Add"]

@@ -6,6 +6,23 @@ from frcnn.data.conversion.faults import IssueKind
 TOO_LARGE = 3.0e38
 
 
+def parse_number(text: str) -> float:
+    """Parses a number of a label file.
+
+    Args:
+        text: One field.
+
+    Returns:
+        The number.
+
+    Raises:
+        ValueError: `text` is not a number. Other than in Python, `1_0` is none: it is a typing error.
+    """
+    if "_" in text:
+        raise ValueError(f"{text} is not a number")
+    return float(text)
+
+
 def box_fault(
     x1: float, y1: float, x2: float, y2: float, height: int, width: int
 ) -> tuple[IssueKind, str] | None:

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from frcnn.atomic_set import SetSwitch
 from frcnn.data.conversion.fault_log import warning_path
 from frcnn.data.records.offsets import list_name, write_list
 from frcnn.data.records.tfrecord import files_of, is_record_file
 from frcnn.errors import DataError, RunError, UsageError
 from frcnn.files import is_disk_full
-from frcnn.set_switch import SetSwitch
 from frcnn.single_writer import only_writer_of
 
 log = logging.getLogger(__name__)

@@ -104,6 +104,8 @@ def read_image(path: Path, *, embed: bool = False) -> StoredImage | DataIssue:
 
 def remarks_on(image: StoredImage) -> frozenset[Remark]:
     """Returns the remarks that apply to an image."""
+    if image.orientation == UPRIGHT and not image.unused_bits:
+        return frozenset()
     found = {Remark.TURNED: image.orientation != UPRIGHT, Remark.UNUSED_BITS: image.unused_bits > 0}
     return frozenset(remark for remark, holds in found.items() if holds)
 

@@ -59,7 +59,8 @@ def run_task(task: Task) -> TaskResult:
         reading = task.reader.read(job)
         faults.extend(reading.faults)
         names |= reading.source_names
-        remarks.update(reading.remarks)
+        if reading.remarks:
+            remarks.update(reading.remarks)
         if reading.record is not None:
             counts = Counter(label.class_name for label in reading.record.labels)
             images.append(EncodedImage(frame(encode(reading.record)), dict(counts)))

@@ -14,7 +14,7 @@ from typing import Literal
 
 from frcnn.console.foreign_text import printable
 from frcnn.data.conversion.plan import stored_class_name
-from frcnn.data.image_set import image_paths
+from frcnn.data.image_suffixes import image_paths
 from frcnn.data.records.annotations import DONT_CARE, ImageRecord
 from frcnn.data.records.example import decode
 from frcnn.data.records.index import RecordIndex

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from frcnn.data.image_set import extension_spellings
+from frcnn.data.image_suffixes import extension_spellings
 from frcnn.data.records import graph_messages
 from frcnn.data.records.annotations import DONT_CARE
 from frcnn.data.records.index import RecordIndex
@@ -28,7 +28,7 @@ POLL_MICROSECONDS, POLLS = 5000, 100
 # Maximum length of an error's reason, bytes.
 MOST_TOLD = 1000
 
-# Names outside the image folder (`frcnn.data.image_set.is_below`); `\C` is any byte.
+# Names outside the image folder (`frcnn.data.image_suffixes.is_below`); `\C` is any byte.
 _OUTSIDE = r"/\C*|(\C*/)?\.\.(/\C*)?"
 
 FEATURES = {

@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 from frcnn.console.foreign_text import printable
-from frcnn.data.image_set import image_paths
+from frcnn.data.image_suffixes import image_paths
 from frcnn.data.records.example import decode
 from frcnn.data.records.index import RecordIndex
 from frcnn.errors import StoreError

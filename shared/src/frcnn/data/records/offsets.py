@@ -8,21 +8,24 @@ import hashlib
 import io
 import os
 import struct
-from collections.abc import Callable, Iterator
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
-
-import numpy as np
+from typing import TYPE_CHECKING, BinaryIO
 
 from frcnn.errors import DataError
 from frcnn.files import LONGEST_NAME, atomic_path
 from frcnn.limits import RECORD_BYTES
 from frcnn.regular_file import open_regular
 
+if TYPE_CHECKING:
+    import numpy as np
+
 # A frame: length (uint64), CRC of the length, payload, CRC of the payload.
 HEAD = struct.Struct("<QI")
 TAIL_BYTES = 4
-_STORED = np.dtype("<i8")
+_STORED, _STORED_BYTES = "<i8", 8
 _STRETCH = 16 << 20
 
 
@@ -51,20 +54,26 @@ def write_list(path: Path) -> None:
         DataError: The file is unreadable, truncated or not a TFRecord file.
     """
     with atomic_path(path.with_name(list_name(path.name))) as temporary:
-        temporary.write_bytes(pack(offsets_of(path), path.stat().st_size))
+        temporary.write_bytes(pack(_offsets(path), path.stat().st_size))
 
 
-def pack(offsets: np.ndarray, size: int) -> bytes:
+def pack(offsets: Iterable[int], size: int) -> bytes:
     """Serializes record offsets as an index.
 
+    This does not need NumPy, whose import takes longer than converting a small data set.
+
     Args:
-        offsets: Offsets in bytes, int64 `[N]`.
+        offsets: Offsets in bytes.
         size: Size of the record file, bytes.
     """
-    return np.append(offsets, size).astype(_STORED).tobytes()
+    stored = array("q", offsets)
+    stored.append(size)
+    if sys.byteorder == "big":
+        stored.byteswap()
+    return stored.tobytes()
 
 
-def unpack(data: bytes, size: int) -> np.ndarray | None:
+def unpack(data: bytes, size: int) -> "np.ndarray | None":
     """Deserializes an index.
 
     Args:
@@ -74,7 +83,9 @@ def unpack(data: bytes, size: int) -> np.ndarray | None:
     Returns:
         Offsets, int64 `[N]`, or `None` if the index does not match the record file.
     """
-    if not data or len(data) % _STORED.itemsize:
+    import numpy as np
+
+    if not data or len(data) % _STORED_BYTES:
         return None
     found = np.frombuffer(data, _STORED).astype(np.int64)
     least = HEAD.size + TAIL_BYTES
@@ -84,7 +95,7 @@ def unpack(data: bytes, size: int) -> np.ndarray | None:
     return found[:-1] if fits else None
 
 
-def offsets_of(path: Path) -> np.ndarray:
+def offsets_of(path: Path) -> "np.ndarray":
     """Finds the offset of each record by reading all frame headers.
 
     Args:
@@ -96,14 +107,20 @@ def offsets_of(path: Path) -> np.ndarray:
     Raises:
         DataError: The file is unreadable, truncated or not a TFRecord file.
     """
+    import numpy as np
+
+    return np.array(_offsets(path), np.int64)
+
+
+def _offsets(path: Path) -> "array[int]":
     try:
         with open_regular(path) as handle:
-            return np.fromiter(_scan(handle, path.stat().st_size, str(path)), np.int64)
+            return array("q", _scan(handle, path.stat().st_size, str(path)))
     except OSError as error:
         raise DataError(f"{path}: cannot read the file ({error.strerror})") from error
 
 
-def offsets_by_reading(read: Callable[[int, int], bytes], size: int, name: str) -> np.ndarray:
+def offsets_by_reading(read: Callable[[int, int], bytes], size: int, name: str) -> "np.ndarray":
     """Finds the offset of each record by reading a file completely, in large chunks.
 
     Args:
@@ -117,6 +134,8 @@ def offsets_by_reading(read: Callable[[int, int], bytes], size: int, name: str) 
     Raises:
         DataError: The file is truncated or not a TFRecord file.
     """
+    import numpy as np
+
     return np.fromiter(_scan(_Stretches(read, size), size, name), np.int64)
 
 

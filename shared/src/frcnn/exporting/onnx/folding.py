@@ -1,39 +1,59 @@
-"""Folds constant arithmetic into the preceding convolution and zero padding into the following node.
+"""Folds constants: kernels in another layout, arithmetic after a convolution, zero padding before a node.
 
 The converter does most of this, but in some graphs it leaves batch normalization after a biased
 convolution as Mul and Add. These cost time and place INT8 ranges at the wrong tensor.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from onnx import helper, numpy_helper
 
 
-def fold(graph: Any) -> None:
-    """Simplifies an ONNX GraphProto in place. Results are equal up to rounding."""
-    _Folder(graph).run()
+def folded(graph: Any, weights: Mapping[str, np.ndarray] | None = None) -> Any:
+    """Simplifies a graph. Results are equal up to rounding.
+
+    Weights stay NumPy arrays until the new graph gets the final ones: a protobuf message does not free what
+    is replaced or deleted in it before the whole message is freed.
+
+    Args:
+        graph: ONNX GraphProto. Its nodes are modified.
+        weights: Values of those inputs that shall become constants.
+
+    Returns:
+        The simplified GraphProto.
+    """
+    return _Folder(graph, weights or {}).run()
 
 
 class _Folder:
-    def __init__(self, graph: Any) -> None:
-        self.graph = graph
-        self.constants = {each.name: each for each in graph.initializer}
+    def __init__(self, graph: Any, weights: Mapping[str, np.ndarray]) -> None:
+        self.graph, self.weights = graph, weights
+        self.constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer} | {**weights}
         self.producers = {name: node for node in graph.node for name in node.output}
         self.uses = Counter(name for node in graph.node for name in node.input)
-        self.uses.update(each.name for each in graph.output)
+        self.outputs = {each.name for each in graph.output}
+        self.uses.update(self.outputs)
 
-    def run(self) -> None:
-        kept = [node for node in list(self.graph.node) if not self._fold(node)]
+    def run(self) -> Any:
+        kept = [node for node in self.graph.node if not self._fold(node)]
         used = {name for node in kept for name in node.input}
-        constants = [each for each in self.graph.initializer if each.name in used]
-        del self.graph.node[:], self.graph.initializer[:]
-        self.graph.node.extend(kept)
-        self.graph.initializer.extend(constants)
+        inputs = [each for each in self.graph.input if each.name not in self.weights]
+        graph = helper.make_graph(
+            kept, self.graph.name, inputs, self.graph.output, value_info=self.graph.value_info
+        )
+        for name in list(self.constants):
+            value = self.constants.pop(name)
+            if name in used:
+                graph.initializer.append(numpy_helper.from_array(value, name))
+        return graph
 
     def _fold(self, node: Any) -> bool:
         """Folds a node if possible; returns whether it did."""
+        if node.op_type in ("Transpose", "Reshape"):
+            return self._fold_move(node)
         if node.op_type in ("Mul", "Add"):
             return self._fold_scale(node)
         if node.op_type == "BatchNormalization":
@@ -41,6 +61,21 @@ class _Folder:
         if node.op_type == "Pad":
             return self._fold_pad(node)
         return False
+
+    def _fold_move(self, node: Any) -> bool:
+        """Transposes or reshapes a constant."""
+        values = [self._value(name) for name in node.input]
+        if any(value is None for value in values) or node.output[0] in self.outputs:
+            return False
+        if node.op_type == "Reshape" and 0 in values[1]:  # which means the length before
+            return False
+        if node.op_type == "Transpose":
+            order = next((each.ints for each in node.attribute if each.name == "perm"), None)
+            value = values[0].transpose(order)
+        else:
+            value = values[0].reshape(values[1])
+        self.constants[node.output[0]] = value
+        return True
 
     def _fold_scale(self, node: Any) -> bool:
         for tensor, other in (tuple(node.input), tuple(reversed(node.input))):
@@ -74,9 +109,9 @@ class _Folder:
         bias = self._value(convolution.input[2]) if len(convolution.input) > 2 else 0.0
         name = node.output[0]
         weights = [f"{name}/kernel", f"{name}/bias"]
-        folded = kernel * scale.reshape(-1, *[1] * (kernel.ndim - 1)), bias * scale + offset
-        for each, value in zip(weights, folded, strict=True):
-            self._add_constant(each, value.astype(np.float32))
+        values = kernel * scale.reshape(-1, *[1] * (kernel.ndim - 1)), bias * scale + offset
+        for each, value in zip(weights, values, strict=True):
+            self.constants[each] = value.astype(np.float32)
         convolution.input[:] = [convolution.input[0], *weights]
         convolution.output[0] = name
         self.producers[name] = convolution
@@ -124,13 +159,8 @@ class _Folder:
 
     def _value(self, name: str) -> Any:
         if name in self.constants:
-            return numpy_helper.to_array(self.constants[name])
+            return self.constants[name]
         node = self.producers.get(name)
         if node is None or node.op_type != "Constant":
             return None
         return numpy_helper.to_array(node.attribute[0].t) if node.attribute[0].name == "value" else None
-
-    def _add_constant(self, name: str, value: np.ndarray) -> None:
-        tensor = numpy_helper.from_array(value, name)
-        self.graph.initializer.append(tensor)
-        self.constants[name] = tensor

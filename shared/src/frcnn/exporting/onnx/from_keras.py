@@ -1,9 +1,7 @@
 """Converts the two networks of a detector to ONNX graphs in channels-first layout."""
 
 import dataclasses
-import gc
 import logging
-import math
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,9 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from onnx import numpy_helper
 
-from frcnn.exporting.onnx.folding import fold
+from frcnn.exporting.onnx.folding import folded
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.layers import plain_convolutions
 
@@ -23,7 +20,6 @@ LARGEST_OPSET = 18  # supported by the converter
 FEATURE_TENSORS = ("features", "rpn_scores", "rpn_codes")
 HEAD_TENSORS = ("class_probabilities", "box_codes")
 _CATCH_ERRORS = "TF2ONNX_CATCH_ERRORS"
-_LARGE_CONSTANT = 2**22  # values; the kernels of VGG's dense layers have up to 100 million
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,41 +82,35 @@ def _convert(network: keras.Model, shape: Sequence[int | None], opset: int, mark
     outputs = [*network.outputs, *(inner[name] for name in added)]
     source = keras.Model(network.inputs, outputs) if added else network
 
-    # The converter copies constants repeatedly, so large ones are passed as inputs and restored later.
-    large = {
-        f"large_{index}": each
-        for index, each in enumerate(network.weights)
-        if math.prod(each.shape) >= _LARGE_CONSTANT and len(each.shape) == 2
-    }
+    # The converter copies constants dozens of times, so kernels are passed as inputs and restored later.
+    kernels = {f"kernel_{index}": each for index, each in enumerate(network.weights) if len(each.shape) > 1}
 
     # The converter cancels these transpositions against those that it adds around each convolution.
     def channels_first(inputs: tf.Tensor, *values: tf.Tensor) -> list[tf.Tensor]:
-        with keras.StatelessScope(state_mapping=list(zip(large.values(), values, strict=True))):
+        with keras.StatelessScope(state_mapping=list(zip(kernels.values(), values, strict=True))):
             answers = source(tf.transpose(inputs, [0, 2, 3, 1]), training=False)
         floats = [tf.cast(each, tf.float32) for each in answers]
         return [tf.transpose(each, [0, 3, 1, 2]) if each.shape.rank == 4 else each for each in floats]
 
     signature = [tf.TensorSpec([None, *shape], tf.float32, name="inputs")]
-    signature += [tf.TensorSpec(each.shape, tf.float32, name=name) for name, each in large.items()]
+    signature += [tf.TensorSpec(each.shape, tf.float32, name=name) for name, each in kernels.items()]
     with plain_convolutions(), _quiet(), _without_copies():
         function = tf.function(channels_first, autograph=False)
         converted, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=opset)
     graph = converted.graph
-    gc.collect()  # the converter leaves reference cycles with dozens of copies of the weights
     found = _take_marks(graph, added)
     found |= {name: graph.output[place].name for name, place in own.items() if place is not None}
-    kernels = {
+    owners = {
         name: _kernel_node(graph, found[name]) for name in inner if hasattr(network.get_layer(name), "kernel")
     }
-    _put_back(graph, large)
-    fold(graph)
+    graph = folded(graph, {name: np.asarray(each) for name, each in kernels.items()})
     left = {name for node in graph.node for name in (*node.input, *node.output)}
     return Part(
         graph,
         tuple(each.name for each in graph.input),
         tuple(each.name for each in graph.output),
         {layer: tensor for layer, tensor in found.items() if tensor in left},
-        kernels,
+        owners,
     )
 
 
@@ -165,21 +155,12 @@ def _take_marks(graph: Any, layers: Sequence[str]) -> dict[str, str]:
     return {layer: names.get(tensor, tensor) for layer, tensor in found.items()}
 
 
-def _put_back(graph: Any, constants: Mapping[str, Any]) -> None:
-    """Turns graph inputs with the names of constants into constants."""
-    inputs = [each for each in graph.input if each.name not in constants]
-    for name in (each.name for each in graph.input if each.name in constants):
-        graph.initializer.append(numpy_helper.from_array(np.asarray(constants[name]), name))
-    del graph.input[:]
-    graph.input.extend(inputs)
-
-
 @contextmanager
 def _without_copies() -> Iterator[None]:
     """Makes errors of the converter's passes end the conversion.
 
-    Otherwise each pass copies the network to fall back on and only logs errors, which costs 4 GiB and half of
-    the time for EfficientNet-B5. The environment variable takes effect by its presence, whatever its value.
+    Otherwise each pass copies the network to fall back on and only logs errors, which costs half of the time.
+    The environment variable takes effect by its presence, whatever its value.
     """
     before = os.environ.get(_CATCH_ERRORS)
     os.environ[_CATCH_ERRORS] = "FALSE"

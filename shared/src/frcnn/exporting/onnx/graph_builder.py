@@ -99,11 +99,7 @@ class GraphBuilder:
             outputs: Mapping from outputs of the part to their names in this graph.
         """
         known = {"": "", **inputs, **outputs}
-        for initializer in part.initializer:
-            copy = onnx.TensorProto()
-            copy.CopyFrom(initializer)
-            copy.name = prefix + initializer.name
-            self._initializers[copy.name] = copy
+        self._initializers |= {prefix + each.name: each for each in part.initializer}
         for node in part.node:
             copy = onnx.NodeProto()
             copy.CopyFrom(node)
@@ -136,13 +132,18 @@ class GraphBuilder:
         Returns:
             ONNX ModelProto.
         """
-        graph = helper.make_graph(
-            self._nodes, name, inputs, outputs, list(self._initializers.values()), value_info=self._value_info
-        )
+        graph = helper.make_graph(self._nodes, name, inputs, outputs, value_info=self._value_info)
         imports = [helper.make_opsetid(domain, version) for domain, version in opsets.items()]
         own = [each for each in imports if not each.domain]
         # Older runtimes refuse newer formats, so use the oldest one that supports the opset.
-        return helper.make_model(graph, opset_imports=imports, ir_version=helper.find_min_ir_version_for(own))
+        version = helper.find_min_ir_version_for(own)
+        model = helper.make_model(graph, opset_imports=imports, ir_version=version)
+        # `make_graph` and `make_model` copy what they get; weights are copied once, here.
+        for key, each in self._initializers.items():
+            copy = model.graph.initializer.add()
+            copy.CopyFrom(each)
+            copy.name = key
+        return model
 
     def _constant(self, value: np.ndarray | np.generic) -> str:
         array = np.asarray(value)

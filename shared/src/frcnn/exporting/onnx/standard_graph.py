@@ -75,7 +75,7 @@ def image_info(geometry: Geometry, batch: int | str) -> Any:
 
 def size_info(batch: int | str) -> Any:
     """Returns the ValueInfoProto of `image_size`, the second input of graphs with dynamic shape."""
-    note = "height and width of each image in px; what lies beyond is padding"
+    note = "height and width of each image in px; the rest is padding"
     return helper.make_tensor_value_info(SIZE_INPUT, TensorProto.INT32, [batch, 2], note)
 
 

@@ -1,7 +1,7 @@
 """Builds TensorRT engines from exported files, with TensorRT 10.13 to 11.x; untested on a GPU.
 
 TensorRT is imported on first use. `make typecheck` checks this file with pyright against the stubs of 10 and
-11, which mypy cannot read. Features of 10 only are in `frcnn.exporting.tensorrt.engine_narrowing`.
+11, which mypy cannot read. Features of 10 only are in `frcnn.exporting.tensorrt.engine_precision`.
 """
 
 import dataclasses
@@ -234,6 +234,6 @@ class _EngineBuilder:
 
     def _narrow(self) -> None:
         """Allows TensorRT to compute the two networks, and only those, in fewer bits."""
-        from frcnn.exporting.tensorrt.engine_narrowing import narrow
+        from frcnn.exporting.tensorrt.engine_precision import narrow
 
         narrow(self.config, self.network, self.precision or "", self.settings.calibration_cache, self.profile)

@@ -54,7 +54,7 @@ class _Group(dict[str, Any]):
 
 
 class _Listing(saving_lib.H5IOStore):
-    """Weight store that records what Keras writes, instead of a file."""
+    """Weight store that records the writes of Keras, instead of a file."""
 
     def __init__(self) -> None:
         self.groups: dict[str, _Group] = {}

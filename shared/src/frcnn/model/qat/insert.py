@@ -13,7 +13,7 @@ from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.keras_graph import copy_variables, producer_layer, rebuild
 from frcnn.model.layers import Conv2D
 from frcnn.model.qat.layers import QDQ, QuantizedConv2D, QuantizedDense, QuantizedDepthwiseConv2D
-from frcnn.model.qat.points import MOVES, Places, RoundingPoint
+from frcnn.model.qat.rounding_points import MOVES, Places, RoundingPoint
 
 log = logging.getLogger(__name__)
 

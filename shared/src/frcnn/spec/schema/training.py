@@ -198,3 +198,16 @@ class TrainingConfig:
     qat_per_channel_weights: bool = False
     rpn_inside_anchors_only: bool = False
     average_weights: bool = False
+
+    def fields_for_epochs(self, epochs: int) -> dict[str, int]:
+        """Returns the fields to replace for a training of another length.
+
+        Args:
+            epochs: Number of epochs.
+
+        Returns:
+            Values by field name. A training shorter than the checkpoint interval would save no model, so its
+            interval is the length of the training.
+        """
+        interval = {"checkpoint_interval": epochs} if self.checkpoint_interval > epochs else {}
+        return {"num_epochs": epochs, **interval}

@@ -7,7 +7,7 @@ import keras
 
 from frcnn.data.input.dataset import Dataset
 from frcnn.distributed.world import World
-from frcnn.evaluation.accumulate import EvaluationState
+from frcnn.evaluation.evaluation_state import EvaluationState
 from frcnn.evaluation.evaluator import evaluate
 from frcnn.evaluation.report import Report
 from frcnn.model.keras_detector import KerasDetector

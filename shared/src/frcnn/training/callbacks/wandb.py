@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from frcnn.evaluation.report import Report
-from frcnn.settings.training import WandbSettings
+from frcnn.settings.visualizer import WandbSettings
 from frcnn.spec.textproto.secrets import is_mask
 from frcnn.training.callbacks.tensorboard import class_precisions
 

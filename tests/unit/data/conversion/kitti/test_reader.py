@@ -71,6 +71,13 @@ def test_faulty_lines_are_told_apart(fields, kind):
     assert found[0] is kind
 
 
+@pytest.mark.parametrize("text", ["1_0", "_10", "10_"])
+def test_a_number_with_an_underscore_is_a_typing_error(text):
+    fields = CAR.split()
+    fields[4] = text
+    assert parse_label(fields, 100, 200) == (IssueKind.NOT_A_NUMBER, f"{text} is not a number")
+
+
 def test_the_reason_says_what_is_wrong_with_the_name_and_what_to_write():
     _, reason = parse_label(["traffic", "light", *CAR.split()[1:]], HEIGHT, WIDTH)
     assert reason == '"traffic light" contains a space, which separates fields; write "trafficlight"'

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from frcnn.data.image_set import SUFFIXES, image_names
+from frcnn.data.image_suffixes import SUFFIXES, image_names
 from frcnn.errors import DataError
 
 IMAGE_DIRS = ("images", "image_2", "image")

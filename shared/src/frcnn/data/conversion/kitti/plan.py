@@ -8,7 +8,7 @@ from frcnn.data.conversion.kitti.reader import KittiReader
 from frcnn.data.conversion.partition import random_folds, sequence_folds
 from frcnn.data.conversion.plan import Plan, resolve_root
 from frcnn.data.conversion.settings import KittiSettings
-from frcnn.data.image_set import SUFFIXES, image_names, preferred_first, stem_of
+from frcnn.data.image_suffixes import SUFFIXES, image_names, preferred_first, stem_of
 from frcnn.errors import DataError
 from frcnn.limits import TooLargeError, parse_json
 from frcnn.regular_file import read_regular
@@ -65,7 +65,7 @@ def plan_kitti(settings: KittiSettings, *, embed_images: bool, apply_exif: bool 
 
 
 def list_images(folder: Path, extension: str) -> tuple[dict[str, str], list[DataIssue]]:
-    """Lists the images directly in a folder (`frcnn.data.image_set`).
+    """Lists the images directly in a folder (`frcnn.data.image_suffixes`).
 
     Args:
         folder: Existing folder.

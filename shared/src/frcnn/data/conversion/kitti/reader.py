@@ -1,16 +1,17 @@
 """Reads KITTI datasets: a folder of images, and a folder with one label file per image."""
 
 import dataclasses
+import functools
 import io
 import math
 from pathlib import Path
 
-from frcnn.data.conversion.box_checks import TOO_LARGE, box_fault
+from frcnn.data.conversion.box_checks import TOO_LARGE, box_fault, parse_number
 from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
 from frcnn.data.conversion.kitti.calibration import CalibrationError, read_calibration
 from frcnn.data.conversion.plan import LONGEST_CLASS_NAME
 from frcnn.data.conversion.stored_image import UPRIGHT, StoredImage, read_image, remarks_on
-from frcnn.data.image_set import is_below, stem_of
+from frcnn.data.image_suffixes import is_below, stem_of
 from frcnn.data.records.annotations import Calibration, ImageRecord, Label
 from frcnn.regular_file import read_regular
 
@@ -52,7 +53,15 @@ class KittiReader:
         Args:
             file_name: Name of the image file.
         """
-        return self.root / self.image_dir / file_name
+        return self._images / file_name
+
+    @functools.cached_property
+    def _images(self) -> Path:
+        return self.root / self.image_dir
+
+    @functools.cached_property
+    def _labels(self) -> Path:
+        return self.root / self.label_dir
 
     def read(self, file_name: str) -> Reading:
         """Reads an image and its labels; issues in the files are returned instead of raised.
@@ -63,7 +72,7 @@ class KittiReader:
         image, stem = self.path(file_name), stem_of(file_name)
         if not is_below(file_name):
             return Reading(None, (DataIssue(IssueKind.NO_IMAGE, str(image), "not below the image folder"),))
-        labels = self.root / self.label_dir / f"{stem}.txt"
+        labels = self._labels / f"{stem}.txt"
         found = read_image(image, embed=self.embed_images)
         if isinstance(found, DataIssue):
             return Reading(None, (found,))
@@ -138,7 +147,8 @@ def parse_label(fields: list[str], height: int, width: int) -> Label | tuple[Iss
     Returns:
         The label, or kind and reason of an issue.
     """
-    words = _words_of_name(fields)
+    # A line of 15 fields has no room for a second word, and is the usual one.
+    words = 1 if len(fields) == FIELDS else _words_of_name(fields)
     if words > 1:
         name = " ".join(fields[:words])
         return (
@@ -149,14 +159,18 @@ def parse_label(fields: list[str], height: int, width: int) -> Label | tuple[Iss
         return IssueKind.FIELD_COUNT, f"found {len(fields)} fields; expected {FIELDS}"
     if len(fields[0]) > LONGEST_CLASS_NAME:
         return IssueKind.CLASS_NAME, f"{len(fields[0])} characters; expected at most {LONGEST_CLASS_NAME}"
-    numbers = [_number(field) for field in fields[1:FIELDS]]
-    if None in numbers:
-        return IssueKind.NOT_A_NUMBER, f"{fields[1 + numbers.index(None)]} is not a number"
-    return _label(fields[0], [number for number in numbers if number is not None], height, width)
+    try:
+        numbers = [float(field) for field in fields[1:FIELDS]]
+        if "_" in "".join(fields[1:FIELDS]):
+            raise ValueError("underscore")
+    except ValueError:
+        wrong = next(field for field in fields[1:FIELDS] if _number(field) is None)
+        return IssueKind.NOT_A_NUMBER, f"{wrong} is not a number"
+    return _label(fields[0], numbers, height, width)
 
 
 def _label(name: str, numbers: list[float], height: int, width: int) -> Label | tuple[IssueKind, str]:
-    if not all(abs(number) < TOO_LARGE for number in numbers):
+    if not sum(map(abs, numbers)) < TOO_LARGE and not all(abs(number) < TOO_LARGE for number in numbers):
         wrong = next(number for number in numbers if not abs(number) < TOO_LARGE)
         return IssueKind.NOT_A_NUMBER, f"{wrong:g} is not finite"
     truncated, occluded, alpha, x1, y1, x2, y2, *world = numbers
@@ -206,6 +220,6 @@ def _is_truncation(value: float) -> bool:
 
 def _number(field: str) -> float | None:
     try:
-        return float(field)
+        return parse_number(field)
     except ValueError:
         return None

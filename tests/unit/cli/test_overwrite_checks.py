@@ -5,7 +5,7 @@ import argparse
 import pytest
 
 from frcnn.cli import task_runner
-from frcnn.cli.own_files import refuse_overwriting
+from frcnn.cli.overwrite_checks import refuse_overwriting
 from frcnn.cli.tasks import all_tasks
 from frcnn.errors import UsageError
 
@@ -20,6 +20,11 @@ from frcnn.errors import UsageError
         ("export", "experiment_spec", "cal_json_file"),
         ("engine", "model", "timing_cache"),
         ("prune", "model", "log_file"),
+        ("tune", "experiment_spec", "output"),
+        ("tune", "space", "log_file"),
+        ("spec new", "pretrained", "log_file"),
+        ("export", "cal_data_file", "cal_cache_file"),
+        ("pipeline", "convert_spec", "log_file"),
     ],
 )
 def test_an_output_that_is_an_input_is_refused_by_name(tmp_path, task, read, written):
@@ -28,6 +33,22 @@ def test_an_output_that_is_an_input_is_refused_by_name(tmp_path, task, read, wri
     args = argparse.Namespace(**{read: tmp_path / "a", written: tmp_path / "link"})
     with pytest.raises(UsageError, match=f"--{written} .*link is also given by --{read}"):
         refuse_overwriting(task, args)
+
+
+def test_flags_that_hold_text_or_several_paths_are_checked_too(tmp_path):
+    (tmp_path / "a").write_text("mine")
+    same = str(tmp_path / "a")
+    for args in (
+        {"experiment_spec": tmp_path / "a", "output": same},
+        {"classes": same, "log_file": tmp_path / "a"},
+        {"files": [tmp_path / "b", tmp_path / "a"], "log_file": tmp_path / "a"},
+    ):
+        with pytest.raises(UsageError, match="would be overwritten"):
+            refuse_overwriting("any", argparse.Namespace(**args))
+
+
+def test_a_folder_may_be_read_and_written(tmp_path):
+    refuse_overwriting("demo", argparse.Namespace(data=tmp_path, output=tmp_path))
 
 
 def test_other_files_and_files_that_are_not_there_yet_are_fine(tmp_path):

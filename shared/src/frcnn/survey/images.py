@@ -1,4 +1,4 @@
-"""Opens images of a survey: for their colors, for thumbnails and for comparing them."""
+"""Opens images of a survey, to compute colors, thumbnails and hashes."""
 
 import io
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def opened(content: bytes, side: int | None = None) -> Image.Image | None:
 
     Args:
         content: Content of the file.
-        side: Size that suffices, px: a JPEG is then decoded at a fraction of its size, which is faster.
+        side: Required size, px: a JPEG is then decoded at a fraction of its size, which is faster.
 
     Returns:
         Image in the size of the file, or smaller with `side`; `None` if it cannot be decoded.

@@ -98,11 +98,9 @@ class SetSwitch:
     def _links(self) -> list[Path]:
         """Lists the links that lead through `now`."""
         places = Path(self._work.name) / _NOW
-        return [
-            path
-            for path in sorted(self._parent.iterdir())
-            if path.is_symlink() and path.readlink() == places / path.name
-        ]
+        with os.scandir(self._parent) as entries:
+            links = sorted(self._parent / entry.name for entry in entries if entry.is_symlink())
+        return [path for path in links if path.readlink() == places / path.name]
 
     def _link(self, name: str) -> None:
         link = self._work / _LINK

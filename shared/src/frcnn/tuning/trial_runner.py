@@ -1,4 +1,4 @@
-"""Runs one trial of a search: an ordinary training in a folder of its own, judged after each epoch."""
+"""Runs one trial of a search: an ordinary training in a separate folder, judged after each epoch."""
 
 import contextlib
 import dataclasses
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FOLDER, SPEC, LOG = "trials", "spec.txt", "log.txt"
-# Errors that every other trial would have too.
+# Errors that would make every other trial fail too.
 _OF_ALL_TRIALS = (DataError, StoreError, MissingPackageError, PlaceBusyError)
-# Ctrl-C signals all processes: a training may end before the search hears of it by this time, s.
+# Ctrl-C signals all processes: a training may end this long before the search notices the signal, s.
 _MOMENT = 1.0
 
 
 class Stopped(Exception):  # noqa: N818 (not an error: the search ends)
-    """The search ends, so the training of a trial does too. The next run goes on with it."""
+    """The search is stopping, so the training of a trial stops too. The next run resumes it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Judged:
-    """What a trial reports after an epoch.
+    """Result of one epoch of a trial.
 
     Attributes:
         epoch: Number of the epoch, from 1.
@@ -53,11 +53,11 @@ class Training:
 
     Attributes:
         spec: Spec of the trial.
-        folder: Folder of the trial; a training that was interrupted there goes on.
-        slot: Number of the place that the trial has among those that run at a time, from 0.
-        on_epoch: To be called after each epoch; returns whether to go on.
-        on_progress: To be called several times a second; may raise `Stopped`.
-        on_log: To be called with the level and the text of each log record.
+        folder: Folder of the trial; an interrupted training in it is resumed.
+        slot: Index of the trial among those that run at the same time, from 0.
+        on_epoch: Function to call after each epoch; returns whether to continue.
+        on_progress: Function to call several times per second; may raise `Stopped`.
+        on_log: Function to call with level and text of each log record.
     """
 
     spec: "Experiment"
@@ -84,7 +84,7 @@ class Trained:
 
 
 class Trainer(Protocol):
-    """What trains and measures."""
+    """Trains models and measures their cost."""
 
     def train(self, training: Training) -> Trained:
         """Trains; raises a `FrcnnError` if that fails."""
@@ -92,17 +92,17 @@ class Trainer(Protocol):
     def measure(
         self, model: Path, spec: "Experiment", objectives: tuple[Objective, ...]
     ) -> Mapping[Objective, float]:
-        """Measures what a model costs: `flops` in G per image, `latency` in ms per image."""
+        """Measures the cost of a model: `flops` in G per image, `latency` in ms per image."""
 
 
 class Clock:
-    """Time that the study may still take, counted over all runs."""
+    """Remaining time of the study, counted over all runs."""
 
     def __init__(self, study: Study, hours: float | None) -> None:
-        """Starts to count.
+        """Starts the clock.
 
         Args:
-            study: Study that keeps the time of earlier runs.
+            study: Study that stores the time of earlier runs.
             hours: Limit, h; `None`: none.
         """
         self._study, self._limit = study, None if hours is None else hours * 3600
@@ -114,11 +114,11 @@ class Clock:
         return self._before + time.monotonic() - self._began
 
     def is_up(self) -> bool:
-        """Checks whether the time is spent."""
+        """Checks whether the time is used up."""
         return self._limit is not None and self.seconds() >= self._limit
 
     def record(self) -> None:
-        """Keeps the time spent in the study."""
+        """Stores the time spent in the study."""
         with self._lock:
             self._study.spend(self.seconds())
 
@@ -131,8 +131,8 @@ class TrialRunner:
 
         Args:
             settings: Settings of the search.
-            study: Study that keeps the results.
-            trainer: What trains and measures.
+            study: Study that stores the results.
+            trainer: Object that trains and measures.
             clock: Time that may be spent.
         """
         self._settings, self._study, self._trainer, self._clock = settings, study, trainer, clock
@@ -143,10 +143,10 @@ class TrialRunner:
 
         Args:
             trial: The trial.
-            slot: Number of its place among those that run at a time.
+            slot: Index of the trial among those that run at the same time.
 
         Raises:
-            FrcnnError: The search cannot go on.
+            FrcnnError: The search cannot continue.
         """
         folder = trial_folder(self._settings.folder, trial.number)
         if STOPPED in trial.user_attrs:
@@ -178,10 +178,10 @@ class TrialRunner:
         with _log_file(folder / LOG, trial.number) as on_log:
             training = Training(spec, folder, slot, on_epoch, self._end_if_stopped, on_log)
             trained = self._trainer.train(training)
-        # An epoch whose validation was interrupted is validated when the training goes on, and not reported.
+        # An epoch whose validation was interrupted is validated on resuming, but not reported.
         self._study.complete_curve(trial, trained.curve)
         if outcome.paused:
-            log.info("Trial %d is interrupted, because the time is up", trial.number)
+            log.info("Interrupting trial %d: the time is up", trial.number)
         elif not outcome.go_on:
             self._study.prune(trial)
         else:

@@ -1,8 +1,9 @@
 """`frcnn.data_report`: shows what is in a data set, and what is wrong with it."""
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,11 @@ from frcnn.errors import UsageError
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
 from frcnn.spec.python_api import given
-from frcnn.spec.schema.experiment import Experiment
+from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
 
 if TYPE_CHECKING:
     from frcnn.survey.report import Survey
+    from frcnn.survey.tables import Tables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +71,8 @@ def data_report(
         output_dir: Folder for report.html and report.json; `None` to write nothing.
         spec: `Spec` or the name of its file: its network input, anchors and classes are judged. By default,
             the input is that of `frcnn.new_spec`.
-        images: Image folder of a COCO file or of records; by default it is looked for.
-        compare: Maximum number of images to compare by their looks; 0 for none.
+        images: Image folder of a COCO file or of records; by default it is searched for.
+        compare: Maximum number of images to compare for similarity; 0 for none.
         workers: Number of processes; `None` for one per core. A script that uses several needs `if __name__
             == "__main__":`.
         on_progress: Called with the progress at most four times per second, in this thread.
@@ -105,6 +107,51 @@ def data_report(
             found = survey(tables, _network(tables, known), known, compare)
         page = write_report(folder, found)[0] if folder is not None else None
     return _result(found, page)
+
+
+@contextlib.contextmanager
+def surveyed_conversion(
+    spec: DatasetExportConfig, *, name: str, folder: Path, workers: int | None = 1
+) -> Iterator["Tables"]:
+    """Surveys the folds of a conversion.
+
+    Args:
+        spec: Checked spec of the conversion.
+        name: Name of the data set in its page.
+        folder: Folder of the data set.
+        workers: Number of processes; `None` for one per core.
+
+    Yields:
+        The survey.
+
+    Raises:
+        DataError: There is no usable image.
+        RunError: A worker process died.
+    """
+    with needed_for("reporting on a data set"):
+        from frcnn.data.conversion.convert import make_plan
+        from frcnn.settings.conversion import conversion_settings
+        from frcnn.survey.collect import surveyed
+        from frcnn.survey.sources import plan_source
+
+        source = plan_source(make_plan(conversion_settings(spec)), name, folder)
+        with surveyed([source], workers=workers) as tables:
+            yield tables
+
+
+def save_page(tables: "Tables", page: Path, *, compare: int) -> None:
+    """Writes the page of a data report, for the network input that the survey suggests.
+
+    Args:
+        tables: Survey of the data set.
+        page: HTML file to write.
+        compare: Maximum number of images to compare for similarity; 0 for none.
+    """
+    with needed_for("reporting on a data set"):
+        from frcnn.survey.page import save_survey
+        from frcnn.survey.report import survey
+
+        save_survey(page, survey(tables, _network(tables, None), compared=compare))
 
 
 def _check_output(folder: Path) -> None:

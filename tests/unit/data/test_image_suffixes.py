@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from frcnn.cli.demo import layout
 from frcnn.data.conversion.kitti.plan import list_images
 from frcnn.data.image_files import find_images
-from frcnn.data.image_set import (
+from frcnn.data.image_suffixes import (
     extension_spellings,
     image_names,
     image_paths,

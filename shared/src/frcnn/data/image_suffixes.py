@@ -7,7 +7,7 @@ in records of TAO, the extension in the spec is tried first, then the others.
 """
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 _SIBLINGS = {"jpg": "jpeg", "jpeg": "jpg"}
@@ -63,9 +63,10 @@ def extension_spellings(extension: str) -> tuple[str, ...]:
 
 def is_below(name: str) -> bool:
     """Checks whether a relative path stays below the folder that it is appended to."""
-    if not PurePosixPath(name).name or "\0" in name:
+    if name.startswith("/") or "\0" in name:
         return False
-    return not name.startswith("/") and ".." not in name.split("/")
+    parts = name.split("/")
+    return ".." not in parts and any(part not in ("", ".") for part in parts)
 
 
 def image_paths(folder: Path, frame_id: str, file: str, extensions: Sequence[str]) -> tuple[Path, ...]:

@@ -1,0 +1,46 @@
+"""Conversion of a data set without its own conversion spec."""
+
+import tempfile
+from pathlib import Path
+
+from frcnn.data.conversion.kitti.layout import LABEL_DIRS, layout
+from frcnn.errors import UsageError
+from frcnn.spec.load import parse_dataset_export
+from frcnn.spec.schema.experiment import DatasetExportConfig
+from frcnn.steps.specs import kitti_export
+from frcnn.survey.coco_files import annotation_files
+
+
+def default_conversion(data: Path) -> DatasetExportConfig:
+    """Builds the conversion spec for a folder.
+
+    Args:
+        data: Folder in KITTI layout, or with COCO annotation files for training and validation.
+
+    Returns:
+        The spec. Fold 0 contains the validation images: 20 % of a folder in KITTI layout.
+
+    Raises:
+        DataError: The folder is in neither layout, or its images are not found.
+        UsageError: There are annotation files, but none for training or none for validation.
+    """
+    if any((data / name).is_dir() for name in LABEL_DIRS) or not annotation_files(data):
+        return kitti_export(data, *layout(data))
+    return _coco(data)
+
+
+def _coco(data: Path) -> DatasetExportConfig:
+    from frcnn.spec_writing.splits import split_of
+    from frcnn.survey.sources import open_sources
+
+    sources = open_sources([str(data)])
+    folds = [fold.name or "all" for fold in sources[0].folds]
+    with tempfile.TemporaryDirectory() as folder:  # named in the comments of the spec, and not written to
+        split = split_of(sources, folds, Path(folder))
+    if not split.validation:
+        raise UsageError(
+            f"{data}: found COCO annotations of {', '.join(folds)}, but none for validation. Add a file such "
+            "as instances_val.json, give a conversion spec, or write the labels in KITTI layout with "
+            "frcnn data labels, a fifth of which is held out."
+        )
+    return parse_dataset_export(split.conversions[0].text, "default conversion").spec
