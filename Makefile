@@ -75,7 +75,8 @@ typecheck: $(STAMP) ## mypy, and pyright where TensorRT's stubs are
 	$(BIN)/pyright -p $(VENV)/tensorrt-11 --pythonpath $(BIN)/python
 
 test: $(STAMP) ## the tests, without the slow ones, and line coverage of frcnn
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term $(ARGS)
+	@# Each process gets one half, and helps the other at the end: so hardly a file is split, and made ready twice.
+	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term $(ARGS)
 
 test-slow: $(STAMP) ## the slow tests; ARGS='--minutes 20' runs what begins by then
 	@# By file, since the tests of a file share a training.
