@@ -199,7 +199,7 @@ def test_classes_that_no_spec_can_hold_are_named_as_a_fault_of_the_data(tmp_path
     write_image(tmp_path / "set/images/0.png")
     (tmp_path / "set/labels").mkdir()
     (tmp_path / "set/labels/0.txt").write_text(CAR.replace("Car", name) + "\n")
-    with pytest.raises(DataError, match=rf"set: a spec cannot describe this data set; rename .*\n.*{why}"):
+    with pytest.raises(DataError, match=rf"set: the specs for this data set would not be valid. .*\n.*{why}"):
         frcnn.new_spec(tmp_path / "set", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
