@@ -75,22 +75,18 @@ def prepare(folder: Path, images: int, epochs: int) -> Path:
     Returns:
         Path of the spec.
     """
-    from frcnn.cli.demo import layout
-    from frcnn.data.records.tfrecord import read_records
-    from frcnn.demo.specs import Paths, convert_spec, experiment_spec, survey
-
-    paths = Paths(folder, folder / "data")
-    _frcnn("demo-data", "-o", paths.data, "--images", images)
-    image_dir, label_dir, extension = layout(paths.data)
-    (folder / "convert.txt").write_text(convert_spec(paths.data, image_dir, label_dir, extension))
-    _frcnn("dataset_convert", "-d", folder / "convert.txt", "-o", paths.records)
-    files = sorted(paths.records.parent.glob(f"{paths.records.name}-fold-*"))
-    found = survey(record for file in files for record in read_records(file))
-    text = experiment_spec(found, paths, extension, epochs)
-    text = text.replace("checkpoint_interval: 5", "checkpoint_interval: 1")
-    text = text.replace("validation_period_during_training: 5", "validation_period_during_training: 1")
+    data, new = folder / "data", folder / "new"
+    _frcnn("demo-data", "-o", data, "--images", images)
+    _frcnn("spec", "new", "--data", data, "-o", new, "--epochs", epochs)
+    _frcnn("dataset_convert", "-d", new / "convert.txt", "-o", new / "records" / "set")
+    written = frcnn.Spec.load(new / "experiment.txt").updated(
+        {
+            "training_config.checkpoint_interval": 1,
+            "evaluation_config.validation_period_during_training": 1,
+        }
+    )
     spec = folder / "experiment.txt"
-    spec.write_text(text)
+    spec.write_text(written.text)
     return spec
 
 
