@@ -173,7 +173,7 @@ def own_clock(monkeypatch):
         strftime=time.strftime,
         sleep=lambda seconds: now.append(now.pop() + seconds),
     )
-    for module in ("frcnn.tuning.trials", "tests.support.formula_training"):
+    for module in ("frcnn.tuning.trial_runner", "tests.support.formula_training"):
         monkeypatch.setattr(f"{module}.time", clock)
 
 
