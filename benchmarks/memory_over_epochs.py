@@ -17,6 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+import frcnn
 from benchmarks.tracing import Calls, count_calls
 from benchmarks.workers import memory_mib
 from frcnn.settings.training import training_run
@@ -86,7 +87,7 @@ def prepare(folder: Path, images: int, epochs: int) -> Path:
         }
     )
     spec = folder / "experiment.txt"
-    spec.write_text(written.text)
+    spec.write_text(written.to_text())
     return spec
 
 
