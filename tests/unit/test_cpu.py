@@ -24,6 +24,15 @@ def test_flags_decide(tmp_path, text, expected):
     assert has_bfloat16(tmp_path / "cpuinfo") is expected
 
 
+@pytest.mark.parametrize(
+    ("limit", "expected"), [("AVX2", False), ("avx512_core", False), ("AVX512_CORE_BF16", True), ("DEFAULT", True)]
+)
+def test_a_limit_of_onednn_holds_for_bfloat16(tmp_path, monkeypatch, limit, expected):
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    (tmp_path / "cpuinfo").write_text(X86.format("avx512f avx512_bf16"))
+    assert has_bfloat16(tmp_path / "cpuinfo") is expected
+
+
 def test_without_the_file_the_answer_is_no(tmp_path):
     assert has_bfloat16(tmp_path / "cpuinfo") is False
 

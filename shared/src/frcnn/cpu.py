@@ -1,19 +1,24 @@
 """Detects features of the CPU."""
 
+import os
 from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
 # Names in Linux: Intel and AMD, Intel's matrix units, ARM.
 BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+# Values of oneDNN's variable ONEDNN_MAX_CPU_ISA, with which it multiplies no bfloat16 on any CPU.
+_WITHOUT_BFLOAT16 = frozenset({"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI"})
 VNNI = frozenset({"avx512_vnni", "avx_vnni"})
 
 
 def has_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
-    """Checks whether the CPU multiplies bfloat16 in hardware. Otherwise mixed precision has no benefit.
+    """Checks whether oneDNN multiplies bfloat16 in hardware. Otherwise mixed precision has no benefit.
 
     Args:
         cpuinfo: File with Linux's description of the CPU. Without it the result is false.
     """
+    if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in _WITHOUT_BFLOAT16:
+        return False
     return not BFLOAT16.isdisjoint(_flags(cpuinfo))
 
 

@@ -47,7 +47,8 @@ def write_suggestion(tables: "Tables", records: Path, data: str, kept_at: str) -
         log.warning("No experiment spec is suggested: %s", error)
         return
     write_text(records / NAME, text)
-    log.info("Suggested spec, which steps without a spec use: %s/%s\n%s", kept_at, NAME, summary)
+    log.info("Spec for steps that are given none: %s/%s", kept_at, NAME)
+    log.debug("%s", summary)
 
 
 def experiment_or_suggested(given: str, records: Path | None, uri: str) -> Experiment:
