@@ -25,7 +25,8 @@ def test_flags_decide(tmp_path, text, expected):
 
 
 @pytest.mark.parametrize(
-    ("limit", "expected"), [("AVX2", False), ("avx512_core", False), ("AVX512_CORE_BF16", True), ("DEFAULT", True)]
+    ("limit", "expected"),
+    [("AVX2", False), ("avx512_core", False), ("AVX512_CORE_BF16", True), ("DEFAULT", True)],
 )
 def test_a_limit_of_onednn_holds_for_bfloat16(tmp_path, monkeypatch, limit, expected):
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
