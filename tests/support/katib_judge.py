@@ -31,15 +31,15 @@ def program() -> Path:
 
 @functools.cache
 def source() -> Path:
-    """Returns the folder of Katib's module, which has its configuration and CRDs."""
-    listed = subprocess.run(
-        ["go", "list", "-m", "-f", "{{.Dir}}", "github.com/kubeflow/katib"],
+    """Returns the folder of Katib's module, which has its configuration and CRDs; downloads it if missing."""
+    found = subprocess.run(
+        ["go", "mod", "download", "-json", "github.com/kubeflow/katib"],
         cwd=MODULE,
         capture_output=True,
         text=True,
         check=True,
     )
-    return Path(listed.stdout.strip())
+    return Path(json.loads(found.stdout)["Dir"])
 
 
 def ask(words: list[str], experiment: dict[str, Any] | None = None) -> Any:
