@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from frcnn.files import write_text
 from frcnn.spec import Experiment, load_experiment
 from frcnn.tuning.results import write_table
 from frcnn.tuning.search import search
@@ -50,7 +51,7 @@ class FormulaTrainer:
             value = mean_ap(training.spec, epoch)
             training.on_log(20, f"epoch {epoch}")
             go_on = training.on_epoch(Judged(epoch, value))
-            checkpoint.write_text(str(epoch))
+            write_text(checkpoint, str(epoch))  # whole or not at all: the program is killed at any moment
             best = max(best, value)
             if not go_on:
                 break

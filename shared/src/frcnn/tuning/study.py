@@ -23,6 +23,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.pool import NullPool
 
 from frcnn.errors import RunError, UsageError
 from frcnn.spec.load import parse_experiment
@@ -206,9 +207,10 @@ def open_study(settings: TuneSettings) -> Study:
 
 
 def _storage(path: Path) -> optuna.storages.RDBStorage:
-    # A write that another thread blocks waits instead of failing.
+    # A write that another thread blocks waits instead of failing. Without a pool, no connection stays open.
     return optuna.storages.RDBStorage(
-        f"sqlite:///{path.absolute()}", engine_kwargs={"connect_args": {"timeout": 60.0}}
+        f"sqlite:///{path.absolute()}",
+        engine_kwargs={"connect_args": {"timeout": 60.0}, "poolclass": NullPool},
     )
 
 
