@@ -252,13 +252,13 @@ class _JobMonitor:
         """Checks whether the job has succeeded.
 
         Args:
-            current: Current MPIJob.
+            current: MPIJob as the API server returned it last.
 
         Returns:
             `True` if the job has succeeded, `False` if it needs more time.
 
         Raises:
-            RunError: As `run_job`.
+            RunError: The job failed, or cannot make progress; see `run_job`.
         """
         self._tell(current)
         if condition(current, "Succeeded"):

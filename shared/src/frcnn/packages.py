@@ -23,6 +23,7 @@ EXTRAS = {
     "onnxruntime": "onnx",
     "openvino": "openvino",
     "optuna": "tune",
+    "sqlalchemy": "tune",
     "tensorflow": "train,cpu",
     "tf2onnx": "export",
     "yaml": "data",

@@ -87,7 +87,7 @@ def model_path(given: Path | None, named: str, section: str, source: str) -> Pat
     """Returns the path of the model to load; `-m` takes precedence.
 
     Args:
-        given: Path given by `-m`; `None` without that flag.
+        given: Value of the flag `-m`; `None` if it is absent.
         named: Path of the model that the spec names; empty for none.
         section: Section of the spec that names the model.
         source: Name of the spec in messages.
@@ -96,7 +96,7 @@ def model_path(given: Path | None, named: str, section: str, source: str) -> Pat
         Path of a model file.
 
     Raises:
-        SpecError: None of them is set.
+        SpecError: Neither the flag nor the spec names a model.
         ModelError: The file does not exist.
     """
     if given is None and not named:

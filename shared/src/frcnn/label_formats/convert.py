@@ -21,7 +21,7 @@ from frcnn.label_formats.write import IMAGE_FOLDERS, Item, Writer, place_image, 
 from frcnn.label_formats.yolo import find_yolo
 from frcnn.storage.address import is_remote
 from frcnn.survey.record_files import RecordReader, is_records
-from frcnn.survey.sources import SPLITS, Fold, Source, has_yolo_labels, open_sources
+from frcnn.survey.sources import SPLITS, Fold, Source, has_yolo_labels, open_sources, voc_labels
 
 FORMATS = ("kitti", "coco", "voc", "yolo")
 
@@ -162,7 +162,7 @@ def _format_of(folder: Path) -> str:
             continue
         if (part / "images").is_dir() and (part / "labels").is_dir() and has_yolo_labels(part / "labels"):
             return "yolo"
-        if any(any((part / name).glob("*.xml")) for name in ("Annotations", "annotations", "labels", "")):
+        if voc_labels(part) is not None:
             return "voc"
     return ""
 

@@ -14,9 +14,9 @@ from frcnn.data.records.annotations import ImageRecord, Label
 from frcnn.errors import DataError
 from frcnn.label_formats.numbers import coordinate
 from frcnn.regular_file import read_regular
+from frcnn.survey.sources import voc_labels
 
 IMAGE_DIRS = ("JPEGImages", "images", "")
-LABEL_DIRS = ("Annotations", "annotations", "labels", "")
 _MOST_BYTES = 16 << 20
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -77,7 +77,7 @@ def find_voc(folder: Path) -> tuple[VocReader, tuple[str, ...]] | None:
     Returns:
         Reader and image names; `None` if there are no XML files or no images.
     """
-    label_dir = next((folder / name for name in LABEL_DIRS if any((folder / name).glob("*.xml"))), None)
+    label_dir = voc_labels(folder)
     if label_dir is None:
         return None
     for name in IMAGE_DIRS:

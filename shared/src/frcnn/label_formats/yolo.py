@@ -14,12 +14,12 @@ from frcnn.data.records.annotations import ImageRecord, Label
 from frcnn.errors import DataError
 from frcnn.label_formats.numbers import share
 from frcnn.regular_file import read_regular, reading_fault
+from frcnn.survey.sources import YOLO_FIELDS
 
 NAMES = "data.yaml"
 _NAME_FILES = (NAMES, "dataset.yaml", "data.yml", "classes.txt", "obj.names", "labels/classes.txt")
 _MOST_BYTES = 16 << 20
 _MOST_NAME_BYTES = 4 << 20
-FIELDS = 5
 # Rounding of shares may move an edge beyond the image by this much, px.
 _SLACK = 1e-3
 
@@ -74,10 +74,10 @@ class YoloReader:
         return Reading(record, faults.all(), names, remarks_on(image), image)
 
     def _label(self, fields: list[str], height: int, width: int) -> Label | tuple[IssueKind, str]:
-        if len(fields) != FIELDS:
+        if len(fields) != YOLO_FIELDS:
             return (
                 IssueKind.FIELD_COUNT,
-                f"found {len(fields)} fields; expected {FIELDS} (outlines are not read)",
+                f"found {len(fields)} fields; expected {YOLO_FIELDS} (outlines are not read)",
             )
         try:
             number, (x, y, w, h) = int(fields[0]), map(parse_number, fields[1:])

@@ -27,6 +27,7 @@ _MOST_LIST_BYTES = 256 << 20
 # Label files to look into, to tell YOLO from KITTI.
 _LOOKED_AT, _MOST_LOOKED_AT_BYTES = 50, 1 << 20
 YOLO_FIELDS = 5
+_VOC_LABEL_DIRS = ("Annotations", "annotations", "labels", "")
 _CONVERT_FIRST = "convert them first: frcnn data labels SOURCE TARGET --to kitti"
 LAYOUTS = (
     "a folder with images/ and labels/ (KITTI), a COCO annotation file or its folder, record files, "
@@ -113,6 +114,18 @@ def open_sources(locations: Sequence[str], images: Path | None = None) -> tuple[
     return found
 
 
+def voc_labels(folder: Path) -> Path | None:
+    """Finds the folder of Pascal VOC's label files.
+
+    Args:
+        folder: Folder of a data set, or of a part of it.
+
+    Returns:
+        The folder; None if there are no XML files.
+    """
+    return next((folder / name for name in _VOC_LABEL_DIRS if any((folder / name).glob("*.xml"))), None)
+
+
 def has_yolo_labels(folder: Path) -> bool:
     """Checks whether label files are in the format of YOLO rather than KITTI.
 
@@ -196,7 +209,7 @@ def _folder(path: Path, images: Path | None, location: str) -> tuple[Source, ...
         return (_coco(annotations, images, location),)
     parts = [path / name for name in SPLITS if (path / name).is_dir()]
     if not parts:
-        if any(any((path / name).glob("*.xml")) for name in ("Annotations", "annotations", "labels", "")):
+        if voc_labels(path) is not None:
             raise UsageError(f"{location}: has labels of Pascal VOC; {_CONVERT_FIRST}")
         raise UsageError(f"{location}: not a data set; expected {LAYOUTS}")
     return tuple(source for part in parts for source in _folder(part, images, str(part)))

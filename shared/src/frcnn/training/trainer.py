@@ -210,8 +210,9 @@ def _prepare(job: _Job, here: RankInfo, *, amp: bool) -> None:
     """Compiles the model, and restores its state if the training is resumed."""
     run, record, steps = job.run, job.record, job.data.steps_per_epoch
     prepare(job.model, run, steps * run.epochs, here, amp=amp)
-    for each in (require_memory, choose_convolutions):
-        each(job.model, run.data.batch_size, run.losses.roi_mini_batch, here)
+    batch, rois = run.data.batch_size, run.losses.roi_mini_batch
+    require_memory(job.model, batch, rois, here)
+    choose_convolutions(job.model, batch, rois, here)
     if record.epoch:
         seed = run.seed + here.rank
         restore(job.model, job.state, record.step, recounted=record is not job.saved, seed=seed)
