@@ -102,6 +102,10 @@ def _refuse(args: argparse.Namespace) -> None:
         raise UsageError(
             "--hours with --katib: Katib has no time limit; limit --trials, or --deadline in --pods"
         )
+    if args.gpus > 1:
+        raise UsageError(
+            f"--gpus {args.gpus} with --katib: expected --gpus_per_worker, the number of GPUs of each pod"
+        )
     if args.epochs is not None and args.epochs < 1:
         raise UsageError(f"--epochs {args.epochs}: expected 1 or more")
     if args.pruner == "hyperband":

@@ -127,6 +127,7 @@ def tune(
         objectives=tuple(objectives),
         pruner=pruner,
         seed=known.random_seed if seed is None else seed,
+        mixed=use_amp,
     )
     use_tensorflow()
     from frcnn.api.trial_training import ChildTrainer

@@ -132,7 +132,7 @@ def new_parser(task: Task, module: ModuleType, program: str) -> argparse.Argumen
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
-    _add_common_flags(parser, trains=task.name == "train")
+    _add_common_flags(parser, task)
     return parser
 
 
@@ -151,27 +151,24 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
-def _add_common_flags(parser: argparse.ArgumentParser, *, trains: bool) -> None:
+def _add_common_flags(parser: argparse.ArgumentParser, task: Task) -> None:
     """Adds the common flags. Flags that only apply to training are hidden in the help of other tasks."""
-    own = parser.add_argument_group("processes and GPUs") if trains else parser
-    own.add_argument(
-        "--gpus", type=int, metavar="N", help="number of GPUs (default: 1)" if trains else argparse.SUPPRESS
-    )
-    own.add_argument(
+    own = parser.add_argument_group("processes and GPUs" if _starts_processes(task) else "training")
+    add, hidden = own.add_argument, argparse.SUPPRESS
+    add("--gpus", type=int, metavar="N", help="number of GPUs (default: 1)" if task.trains else hidden)
+    add(
         "-np",
         "--num_processes",
         type=int,
         default=-1,
         metavar="N",
         help="processes (default: one per GPU, or per group of GPUs that share a model)"
-        if trains
-        else argparse.SUPPRESS,
+        if _starts_processes(task)
+        else hidden,
     )
-    own.add_argument(
-        "--use_amp", action="store_true", help="train in mixed precision" if trains else argparse.SUPPRESS
-    )
+    add("--use_amp", action="store_true", help="train in mixed precision" if task.trains else hidden)
     common = parser.add_argument_group("flags of every task")
-    which = "GPU indices, as many as --gpus (default: 0..N-1)" if trains else "GPU index (default: 0)"
+    which = "GPU indices, as many as --gpus (default: 0..N-1)" if task.trains else "GPU index (default: 0)"
     common.add_argument("--gpu_index", type=int, nargs="+", metavar="I", help=which)
     common.add_argument("--log_file", type=Path, metavar="PATH", help="file to append all output to")
     common.add_argument(
@@ -198,14 +195,24 @@ def resolve_common_flags(task: Task, args: argparse.Namespace) -> None:
         raise UsageError(f"--num_processes {args.num_processes}: expected 1 or more, or -1 for one per GPU")
     if args.num_processes > 1 and args.gpus == 1:
         raise UsageError(f"--num_processes {args.num_processes} needs --gpus {args.num_processes}")
-    if task.name != "train":
-        if args.gpus > 1:
-            raise UsageError(f"--gpus {args.gpus}: only train supports several GPUs; {task.name} uses one")
-        if args.use_amp:
-            raise UsageError(f"--use_amp: only train supports mixed precision, {task.name} does not")
+    if not task.trains and args.gpus > 1:
+        raise UsageError(
+            f"--gpus {args.gpus}: only train and tune support several GPUs; {task.name} uses one"
+        )
+    if not task.trains and args.use_amp:
+        raise UsageError(f"--use_amp: only train and tune support mixed precision, {task.name} does not")
+    if not _starts_processes(task) and args.num_processes_given and args.num_processes > 1:
+        raise UsageError(
+            f"--num_processes {args.num_processes}: only train runs in several processes, {task.name} does not"
+        )
     settle_keras()
     # TensorFlow reads this variable on import, which happens later, inside the task.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if args.verbose else "2")
+
+
+def _starts_processes(task: Task) -> bool:
+    """Returns whether the task can run in several processes, one per GPU."""
+    return task.name == "train"
 
 
 def _gpus(count: int | None, indices: list[int] | None) -> tuple[int, list[int]]:

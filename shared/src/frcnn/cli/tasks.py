@@ -35,12 +35,14 @@ class Task:
         help: One line of help.
         says_status: Whether to print `Execution status: PASS` or `FAIL` at the end, like TAO. `False` for
             commands whose result is their standard output.
+        trains: Whether the task trains models, so that it takes several GPUs and mixed precision.
     """
 
     name: str
     module: str
     help: str
     says_status: bool = True
+    trains: bool = False
 
     @property
     def extras(self) -> str:
@@ -50,8 +52,8 @@ class Task:
 
 _OWN = (
     Task("dataset_convert", "frcnn.cli.dataset_convert", "convert labels and images to TFRecords"),
-    Task("train", "frcnn.cli.train", "train a detector, or resume a training"),
-    Task("tune", "frcnn.cli.tune", "search the fields of a spec for the best detector"),
+    Task("train", "frcnn.cli.train", "train a detector, or resume a training", trains=True),
+    Task("tune", "frcnn.cli.tune", "search the fields of a spec for the best detector", trains=True),
     Task("evaluate", "frcnn.cli.evaluate", "compute the average precision on the validation set"),
     Task("inference", "frcnn.cli.inference", "detect objects in a folder of images"),
     Task("prune", "frcnn.cli.prune", "remove the least important filters of a model"),

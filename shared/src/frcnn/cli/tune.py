@@ -97,6 +97,10 @@ def run(args: argparse.Namespace) -> Mapping[str, object] | None:
         _refuse_flags_of(point.load(), name, args)
     if args.results_dir is None:
         raise UsageError("-r DIR is missing: expected a folder for study, trials and results")
+    if args.gpus > args.jobs:
+        raise UsageError(
+            f"--gpus {args.gpus} with --jobs {args.jobs}: a trial uses one GPU; expected --jobs {args.gpus} or more"
+        )
     return _search(args)
 
 

@@ -41,6 +41,7 @@ class TuneSettings:
         objectives: Objectives to optimize; `mAP` first.
         pruner: Rule that ends bad trials early.
         seed: Seed of the search.
+        mixed: Whether the trials compute their layers in 16 bits.
         reduction: Of this many trials that reach a rung of the pruner, the best one continues.
     """
 
@@ -53,6 +54,7 @@ class TuneSettings:
     objectives: tuple[Objective, ...]
     pruner: Pruner
     seed: int
+    mixed: bool = False
     reduction: int = 3
 
     @property

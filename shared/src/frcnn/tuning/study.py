@@ -39,6 +39,7 @@ NAME = "frcnn"
 _SETTINGS, _SECONDS = "settings", "seconds"
 STOPPED, MESSAGE, MODEL = "stopped_at", "message", "model"
 _RANDOM_TRIALS = 10
+_DEFAULT_PRECISION = "float32"
 
 
 class Study:
@@ -241,6 +242,7 @@ def _check_settings(study: optuna.Study, settings: TuneSettings) -> None:
             study.enqueue_trial(first, skip_if_exists=True)
         study.set_user_attr(_SETTINGS, mine)
         return
+    before = {"precision": _DEFAULT_PRECISION} | before  # earlier versions did not store it
     changed = [name for name in mine if before.get(name) != mine[name]]
     if changed:
         raise UsageError(
@@ -258,6 +260,7 @@ def _kept(settings: TuneSettings) -> dict[str, str]:
         "set of objectives": " ".join(settings.objectives),
         "pruner": settings.pruner,
         "seed": str(settings.seed),
+        "precision": "mixed" if settings.mixed else _DEFAULT_PRECISION,
     }
 
 
