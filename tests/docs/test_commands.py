@@ -1,4 +1,4 @@
-"""Commands in the pages: their tasks, flags and example files exist."""
+"""Commands in the pages and in `--help`: their tasks, flags and example files exist and fit together."""
 
 import importlib
 import re
@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from frcnn.cli.task_runner import parse
-from frcnn.cli.tasks import all_tasks
+from frcnn.cli.task_runner import parse, resolve_common_flags
+from frcnn.cli.tasks import Task, all_tasks
+from frcnn.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -34,10 +35,20 @@ def commands_of(page: Path) -> Iterator[str]:
             yield found[1]
 
 
+def examples_of(task: Task) -> Iterator[str]:
+    """Commands in the examples at the end of a task's `--help`."""
+    lines = re.sub(r"\\\n\s*", " ", importlib.import_module(task.module).EXAMPLES).splitlines()
+    return (line.strip() for line in lines if re.match(r"\s*(?:\w+=\S* )*frcnn ", line))
+
+
 ALL = [
     pytest.param(command, id=f"{page.relative_to(ROOT)}: {command[:50]}")
     for page in PAGES
     for command in commands_of(page)
+] + [
+    pytest.param(command, id=f"frcnn {task.name} --help: {command[:50]}")
+    for task in all_tasks().values()
+    for command in examples_of(task)
 ]
 
 
@@ -45,8 +56,16 @@ def test_the_pages_have_commands():
     assert len(ALL) > 60
 
 
+@pytest.fixture
+def environment_put_back(monkeypatch):
+    """Variables that the flags set are put back."""
+    for name in ("CUDA_VISIBLE_DEVICES", "TF_CPP_MIN_LOG_LEVEL", "KERAS_BACKEND", "KERAS_HOME"):
+        monkeypatch.setenv(name, "")
+
+
+@pytest.mark.usefixtures("environment_put_back")
 @pytest.mark.parametrize("command", ALL)
-def test_a_command_has_flags_that_exist(command, capsys):
+def test_a_command_has_flags_that_exist_and_fit_together(command, capsys):
     words = shlex.split(_END.split(command)[0])
     while "=" in words[0]:
         words = words[1:]
@@ -59,9 +78,12 @@ def test_a_command_has_flags_that_exist(command, capsys):
         return  # a pattern of commands, not one of them
     task = tasks[name]
     try:
-        parse(task, importlib.import_module(task.module), words[length:], "frcnn")
+        args = parse(task, importlib.import_module(task.module), words[length:], "frcnn")
+        resolve_common_flags(task, args)
     except SystemExit:
         pytest.fail(f"{command}\n{capsys.readouterr().err}")
+    except UsageError as error:
+        pytest.fail(f"{command}\n{error}")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

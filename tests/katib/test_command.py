@@ -65,7 +65,8 @@ def test_the_experiment_is_written_and_not_submitted(spec_file, tmp_path, capsys
         "--jobs",
         "2",
     ]
-    assert main([*words, "--epochs", "3", "--set", "model_config.roi_mini_batch=32", "--name", "mine"]) == 0
+    more = ["--epochs", "3", "--set", "model_config.roi_mini_batch=32", "--name", "mine", "--use_amp"]
+    assert main([*words, *more]) == 0
     found = yaml.safe_load(output.read_text())
     assert (found["kind"], found["metadata"]["name"]) == ("Experiment", "mine")
     assert (found["spec"]["maxTrialCount"], found["spec"]["parallelTrialCount"]) == (5, 2)
@@ -73,6 +74,7 @@ def test_the_experiment_is_written_and_not_submitted(spec_file, tmp_path, capsys
         "command"
     ]
     assert "roi_mini_batch: 32" in command[2] and "--epochs 3" in command[2]
+    assert "--precision mixed" in command[2]
     (rois,) = [each for each in found["spec"]["parameters"] if each["name"] == "roi-mini-batch"]
     assert rois["feasibleSpace"]["list"] == ["16", "32", "64"]
 
@@ -106,6 +108,7 @@ def test_the_experiment_is_submitted_and_the_best_spec_written(spec_file, cluste
         (("--hours", "2"), "Katib has no time limit"),
         (("--objectives", "mAP", "flops"), "expected mAP only"),
         (("--pruner", "hyperband"), "expected asha for the median rule, or none"),
+        (("--gpus", "2"), "expected --gpus_per_worker, the number of GPUs of each pod"),
         (("--strict",), "do not apply with --katib"),
         (("--epochs", "0"), "--epochs 0: expected 1 or more"),
         (("--namespace", "a/b"), "namespace a/b: expected at most 63 lower-case letters"),
@@ -134,6 +137,14 @@ def test_flags_of_the_cluster_are_not_ignored_without_it(spec_file, tmp_path, ca
 def test_without_a_place_the_command_says_what_is_missing(spec_file, capsys):
     assert main(["tune", "-e", str(spec_file)]) == 2
     assert "-r DIR is missing" in capsys.readouterr().err
+
+
+def test_gpus_that_no_trial_would_use_are_refused(spec_file, tmp_path, capsys):
+    words = ["tune", "-e", str(spec_file), "-r", str(tmp_path / "out"), "--gpus", "4", "--jobs", "2"]
+    assert main(words) == 2
+    assert (
+        "--gpus 4 with --jobs 2: a trial uses one GPU; expected --jobs 4 or more" in capsys.readouterr().err
+    )
 
 
 def test_the_step_passes_the_best_spec_on(cluster, tmp_path):

@@ -14,7 +14,8 @@ from frcnn.errors import DataError, MissingPackageError, Problem, SpecError
 from tests.support.unmeasured import unmeasured
 
 FAKE_TASK = Task("evaluate", "fake.evaluate", "does little")
-TRAIN = Task("train", "fake.train", "does little")
+TRAIN = Task("train", "fake.train", "does little", trains=True)
+TUNE = Task("tune", "fake.tune", "does little", trains=True)
 
 # A whole program around the frame; a child process runs it.
 PROGRAM = """
@@ -240,6 +241,12 @@ def test_a_scheduler_s_choice_of_gpu_stands_unless_a_flag_says_otherwise(monkeyp
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"
 
 
+def test_a_search_takes_several_gpus_and_mixed_precision():
+    args = arguments("--gpus", "2", "--use_amp", task=TUNE)
+    assert (args.gpus, args.gpu_index, args.use_amp) == (2, [0, 1], True)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
+
+
 def test_several_gpus_make_as_many_processes():
     args = arguments("--gpus", "2", "--gpu_index", "1", "3", task=TRAIN)
     assert (args.gpus, args.gpu_index, args.num_processes) == (2, [1, 3], 2)
@@ -249,14 +256,19 @@ def test_several_gpus_make_as_many_processes():
 @pytest.mark.parametrize(
     ("words", "task", "message"),
     [
-        (["--gpus", "2"], FAKE_TASK, "--gpus 2: only train supports several GPUs; evaluate uses one"),
+        (["--gpus", "2"], FAKE_TASK, "--gpus 2: only train and tune support several GPUs; evaluate uses one"),
         (["--gpus", "0"], TRAIN, "--gpus 0: expected 1 or more"),
         (["--gpus", "2", "--gpu_index", "0"], TRAIN, "--gpu_index names 1 GPUs but --gpus asks for 2"),
         (["--gpu_index", "1", "1"], TRAIN, "--gpu_index 1 1: expected distinct numbers >= 0"),
         (["--gpu_index", "-1"], TRAIN, "--gpu_index -1: expected distinct numbers >= 0"),
         (["-np", "2"], TRAIN, "--num_processes 2 needs --gpus 2"),
         (["-np", "0"], TRAIN, "--num_processes 0: expected 1 or more"),
-        (["--use_amp"], FAKE_TASK, "--use_amp: only train supports mixed precision, evaluate does not"),
+        (
+            ["--use_amp"],
+            FAKE_TASK,
+            "--use_amp: only train and tune support mixed precision, evaluate does not",
+        ),
+        (["--gpus", "2", "-np", "2"], TUNE, "--num_processes 2: only train runs in several processes; tune"),
     ],
 )
 def test_common_flags_that_make_no_sense_are_refused(words, task, message, capsys):

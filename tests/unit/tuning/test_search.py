@@ -102,7 +102,12 @@ def test_a_search_that_is_done_runs_nothing_again_and_goes_on_when_more_trials_a
 
 @pytest.mark.parametrize(
     ("change", "name"),
-    [({"seed": 4}, "seed"), ({"pruner": "none"}, "pruner"), ({"objectives": ("mAP", "flops")}, "objectives")],
+    [
+        ({"seed": 4}, "seed"),
+        ({"pruner": "none"}, "pruner"),
+        ({"objectives": ("mAP", "flops")}, "objectives"),
+        ({"mixed": True}, "precision"),
+    ],
 )
 def test_a_study_is_not_mixed_with_other_settings(tmp_path, change, name):
     before = run(settings_in(tmp_path, trials=2))

@@ -193,6 +193,11 @@ def resolve_common_flags(task: Task, args: argparse.Namespace) -> None:
         args.num_processes = args.gpus
     if args.num_processes < 1:
         raise UsageError(f"--num_processes {args.num_processes}: expected 1 or more, or -1 for one per GPU")
+    if args.num_processes_given and args.num_processes > 1 and not _starts_processes(task):
+        raise UsageError(
+            f"--num_processes {args.num_processes}: only train runs in several processes; "
+            f"{task.name} uses one"
+        )
     if args.num_processes > 1 and args.gpus == 1:
         raise UsageError(f"--num_processes {args.num_processes} needs --gpus {args.num_processes}")
     if not task.trains and args.gpus > 1:
@@ -201,10 +206,6 @@ def resolve_common_flags(task: Task, args: argparse.Namespace) -> None:
         )
     if not task.trains and args.use_amp:
         raise UsageError(f"--use_amp: only train and tune support mixed precision, {task.name} does not")
-    if not _starts_processes(task) and args.num_processes_given and args.num_processes > 1:
-        raise UsageError(
-            f"--num_processes {args.num_processes}: only train runs in several processes, {task.name} does not"
-        )
     settle_keras()
     # TensorFlow reads this variable on import, which happens later, inside the task.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if args.verbose else "2")

@@ -99,7 +99,8 @@ def run(args: argparse.Namespace) -> Mapping[str, object] | None:
         raise UsageError("-r DIR is missing: expected a folder for study, trials and results")
     if args.gpus > args.jobs:
         raise UsageError(
-            f"--gpus {args.gpus} with --jobs {args.jobs}: a trial uses one GPU; expected --jobs {args.gpus} or more"
+            f"--gpus {args.gpus} with --jobs {args.jobs}: a trial uses one GPU; "
+            f"expected --jobs {args.gpus} or more"
         )
     return _search(args)
 
