@@ -2,10 +2,16 @@
 
 import pytest
 
-from frcnn.cpu import has_bfloat16, saturates_int8
+from frcnn.cpu import ONEDNN_LIMIT, has_bfloat16, saturates_int8
 
 X86 = "processor\t: 0\nmodel name\t: a bf16 machine\nflags\t\t: fpu sse2 {}\nbugs\t\t: none\n"
 ARM = "processor\t: 0\nFeatures\t: fp asimd {}\n"
+
+
+@pytest.fixture(autouse=True)
+def no_limit(monkeypatch):
+    """The tests may themselves run with a limit."""
+    monkeypatch.delenv(ONEDNN_LIMIT, raising=False)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +35,7 @@ def test_flags_decide(tmp_path, text, expected):
     [("AVX2", False), ("avx512_core", False), ("AVX512_CORE_BF16", True), ("DEFAULT", True)],
 )
 def test_a_limit_of_onednn_holds_for_bfloat16(tmp_path, monkeypatch, limit, expected):
-    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    monkeypatch.setenv(ONEDNN_LIMIT, limit)
     (tmp_path / "cpuinfo").write_text(X86.format("avx512f avx512_bf16"))
     assert has_bfloat16(tmp_path / "cpuinfo") is expected
 

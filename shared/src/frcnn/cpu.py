@@ -6,7 +6,8 @@ from pathlib import Path
 CPUINFO = Path("/proc/cpuinfo")
 # Names in Linux: Intel and AMD, Intel's matrix units, ARM.
 BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
-# Values of oneDNN's variable ONEDNN_MAX_CPU_ISA, with which it multiplies no bfloat16 on any CPU.
+# Variable that limits oneDNN's instructions, and its values that leave none for bfloat16 on any CPU.
+ONEDNN_LIMIT = "ONEDNN_MAX_CPU_ISA"
 _WITHOUT_BFLOAT16 = frozenset({"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_CORE", "AVX512_CORE_VNNI"})
 VNNI = frozenset({"avx512_vnni", "avx_vnni"})
 
@@ -17,9 +18,14 @@ def has_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
     Args:
         cpuinfo: File with Linux's description of the CPU. Without it the result is false.
     """
-    if os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in _WITHOUT_BFLOAT16:
+    if bfloat16_ruled_out():
         return False
     return not BFLOAT16.isdisjoint(_flags(cpuinfo))
+
+
+def bfloat16_ruled_out() -> bool:
+    """Checks whether oneDNN's variable rules out bfloat16. TensorFlow does not know, and crashes on bfloat16."""
+    return os.environ.get(ONEDNN_LIMIT, "").upper() in _WITHOUT_BFLOAT16
 
 
 def saturates_int8(cpuinfo: Path = CPUINFO) -> bool:

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from frcnn.ops.dft_convolution import convolve_keeping_little, convolve_transformed, transform_kernel
 from tests.support import reference_layers as reference
+from tests.support.bfloat16 import needs_bfloat16
 from tests.support.graph import compiled, static_shapes
 
 
@@ -50,6 +51,7 @@ def test_gradients_are_those_of_the_plain_convolution():
         assert relative_error(tape.gradient(ours, source), tape.gradient(plain, source).numpy()) < 1e-5
 
 
+@needs_bfloat16
 def test_bfloat16_stays_bfloat16_and_close():
     x, kernel = inputs(3)
     result = convolve_3x3(tf.cast(x, tf.bfloat16), tf.constant(kernel))

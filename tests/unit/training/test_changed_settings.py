@@ -7,9 +7,10 @@ import keras
 import numpy as np
 import pytest
 
+from frcnn.cpu import ONEDNN_LIMIT
 from frcnn.data.input.dataset import training_dataset
 from frcnn.distributed.world import RankInfo
-from frcnn.errors import ModelError
+from frcnn.errors import ModelError, UsageError
 from frcnn.model.build import build
 from frcnn.model.files.archive import read_weights
 from frcnn.model.files.checkpoint import load_checkpoint
@@ -24,6 +25,7 @@ from frcnn.training.changed_settings import apply_changes
 from frcnn.training.compile import prepare, restore
 from frcnn.training.starting_point import counted
 from frcnn.training.trainer import train
+from tests.support.bfloat16 import needs_bfloat16
 from tests.support.toy_training import toy_spec
 
 TWO = "batch_size_per_gpu: 2 num_epochs: 2 optimizer { adam { } }"
@@ -142,7 +144,9 @@ def test_dropout_goes_on_where_it_stood(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("amp", [False, True], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "amp", [pytest.param(False, id="float32"), pytest.param(True, id="bfloat16", marks=needs_bfloat16)]
+)
 def test_a_network_with_dropout_and_mixed_precision_resumes_to_the_same_bytes(tmp_path, amp):
     arch = 'model_config { arch: "efficientnet:b0" dropout_rate: 0.3 drop_connect_rate: 0.2 }'
     text = f"{TWO} }} {arch} training_config {{"
@@ -172,10 +176,18 @@ def test_float16_scales_the_loss_and_resumes_to_the_same_bytes(tmp_path, monkeyp
 
 @pytest.mark.parametrize("bfloat16", [True, False])
 def test_a_cpu_without_bfloat16_is_told_that_float32_is_faster(tmp_path, monkeypatch, caplog, bfloat16):
+    monkeypatch.delenv(ONEDNN_LIMIT, raising=False)
     monkeypatch.setattr(prepare_module, "has_bfloat16", lambda: bfloat16)
     spec = toy_spec(tmp_path)
     prepare(build(model_settings(spec)), training_run(spec), 10, RankInfo(), amp=True)
     assert ("this CPU has no bfloat16 instructions" in caplog.text) is not bfloat16
+
+
+def test_mixed_precision_is_refused_where_a_limit_rules_bfloat16_out(tmp_path, monkeypatch):
+    monkeypatch.setenv(ONEDNN_LIMIT, "AVX2")
+    spec = toy_spec(tmp_path)
+    with pytest.raises(UsageError, match=r"use_amp: ONEDNN_MAX_CPU_ISA=AVX2 rules out bfloat16"):
+        prepare(build(model_settings(spec)), training_run(spec), 10, RankInfo(), amp=True)
 
 
 def test_scaling_changes_neither_gradients_nor_the_regularizer(tmp_path, monkeypatch):

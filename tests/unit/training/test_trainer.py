@@ -15,6 +15,7 @@ from frcnn.settings.training import training_run
 from frcnn.spec import load_experiment
 from frcnn.training.callbacks.nan_guard import NanGuard
 from frcnn.training.trainer import train
+from tests.support.bfloat16 import needs_bfloat16
 from tests.support.toy_training import toy_spec
 
 STEADY = "learning_rate { step { base_lr: 0.001 gamma: 1.0 step_size: 30 } }"
@@ -77,6 +78,7 @@ def test_a_sealed_checkpoint_opens_with_its_key_only(tmp_path):
         load_model(result.checkpoint, "other")
 
 
+@needs_bfloat16
 def test_mixed_precision_trains_and_leaves_a_float32_model(tmp_path):
     spec = toy_spec(tmp_path, images=2, validation=0, training="num_epochs: 1")
     model, record = load_model(train(training_run(spec), tmp_path / "results", amp=True).checkpoint)

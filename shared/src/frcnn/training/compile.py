@@ -2,13 +2,15 @@
 
 import dataclasses
 import logging
+import os
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from frcnn.cpu import has_bfloat16
+from frcnn.cpu import ONEDNN_LIMIT, bfloat16_ruled_out, has_bfloat16
 from frcnn.distributed.world import RankInfo
+from frcnn.errors import UsageError
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files.checkpoint import OptimizerState
 from frcnn.model.precision import set_precision
@@ -29,8 +31,17 @@ def prepare(model: FasterRCNN, run: TrainingRun, total_steps: int, here: RankInf
         total_steps: Number of steps over all epochs.
         here: Rank of this process. Learning rates scale with the world size; the rank offsets the seeds.
         amp: Whether layers compute in 16 bits.
+
+    Raises:
+        UsageError: oneDNN's variable rules out 16 bits on this CPU.
     """
     policy = mixed_policy() if amp else "float32"
+    if policy == "mixed_bfloat16" and bfloat16_ruled_out():
+        raise UsageError(
+            f"use_amp: {ONEDNN_LIMIT}={os.environ[ONEDNN_LIMIT]} rules out bfloat16, on which TensorFlow would "
+            "crash. Unset the variable, or train without use_amp.",
+            argument="use_amp",
+        )
     if amp:
         set_precision(model, policy)
         log.info("Layers compute in %s", policy)

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from frcnn.model.layers import Conv2D, plain_convolutions
 from frcnn.model.qat.layers import QDQ, QuantizedConv2D, QuantizedDense, QuantizedDepthwiseConv2D
+from tests.support.bfloat16 import needs_bfloat16
 
 
 def batches(count: int) -> np.ndarray:
@@ -156,6 +157,7 @@ def test_a_qdq_layer_says_how_it_was_made():
     assert config["decay"] == 0.9
 
 
+@needs_bfloat16
 def test_in_mixed_precision_ranges_and_rounding_stay_float32():
     layer, batch = QDQ(dtype="mixed_bfloat16"), tf.constant(batches(1)[0])
     found = layer(batch, training=True)
