@@ -24,7 +24,7 @@ def has_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
 
 
 def bfloat16_ruled_out() -> bool:
-    """Checks whether oneDNN's variable rules out bfloat16. TensorFlow does not know, and crashes on bfloat16."""
+    """Checks whether oneDNN's variable rules out bfloat16, on which TensorFlow then crashes."""
     return os.environ.get(ONEDNN_LIMIT, "").upper() in _WITHOUT_BFLOAT16
 
 

@@ -38,8 +38,8 @@ def prepare(model: FasterRCNN, run: TrainingRun, total_steps: int, here: RankInf
     policy = mixed_policy() if amp else "float32"
     if policy == "mixed_bfloat16" and bfloat16_ruled_out():
         raise UsageError(
-            f"use_amp: {ONEDNN_LIMIT}={os.environ[ONEDNN_LIMIT]} rules out bfloat16, on which TensorFlow would "
-            "crash. Unset the variable, or train without use_amp.",
+            f"use_amp: {ONEDNN_LIMIT}={os.environ[ONEDNN_LIMIT]} rules out bfloat16, on which TensorFlow "
+            "would crash. Unset the variable, or train without use_amp.",
             argument="use_amp",
         )
     if amp:
