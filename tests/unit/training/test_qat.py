@@ -18,6 +18,7 @@ from frcnn.settings.model import model_settings
 from frcnn.settings.training import training_run
 from frcnn.training.pretrained.load import load_pretrained
 from frcnn.training.trainer import train
+from tests.support.bfloat16 import needs_bfloat16
 from tests.support.toy_training import toy_spec
 
 STEADY = "learning_rate { step { base_lr: 0.001 gamma: 1.0 step_size: 30 } }"
@@ -96,6 +97,7 @@ def test_a_float_model_can_take_over_the_weights_of_a_qat_file(finished, tmp_pat
         np.testing.assert_array_equal(new.numpy(), old.numpy())
 
 
+@needs_bfloat16
 def test_a_pruned_qat_model_is_retrained_and_pruned_again(finished, tmp_path):
     _, result = finished
     model, record = load_model(result.checkpoint)
