@@ -89,6 +89,7 @@ def _lock(path: Path, shown: str) -> BinaryIO | None:
         handle = try_lock(path)
     except OSError as error:
         if not has_no_locks(error):
+            error.filename = shown  # not the hidden lock file
             raise
         log.warning("%s: no locks on this file system (%s); let only one run write there", shown, error)
         return None
