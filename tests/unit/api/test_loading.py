@@ -229,11 +229,13 @@ def test_a_pil_image_whose_file_is_truncated_is_unreadable(detectors, models, tm
     path = tmp_path / "cut.png"
     path.write_bytes(models.images[0].read_bytes()[:-400])
     detector = detectors["onnxruntime"]
-    with pytest.raises(DataError, match=r"cut\.png: cannot be read as an image"):
-        detector.predict(Image.open(path))
-    images = [Image.open(path), models.images[0]]
-    with caplog.at_level(logging.WARNING, logger="frcnn"):
-        assert len(list(detector.stream(images, unreadable="skip"))) == 1
+    with (
+        Image.open(path) as image,
+        pytest.raises(DataError, match=r"cut\.png: cannot be read as an image"),
+    ):
+        detector.predict(image)
+    with Image.open(path) as image, caplog.at_level(logging.WARNING, logger="frcnn"):
+        assert len(list(detector.stream([image, models.images[0]], unreadable="skip"))) == 1
     assert "cut.png" in caplog.text
     closed = Image.open(models.images[0])
     closed.close()
