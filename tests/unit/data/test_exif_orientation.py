@@ -1,4 +1,4 @@
-"""One set of pictures stored upright, and the same pictures stored turned, as all that read images see them."""
+"""Pictures stored upright, and the same ones stored turned, as everything that reads images sees them."""
 
 import numpy as np
 import pytest

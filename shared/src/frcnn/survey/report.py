@@ -185,7 +185,10 @@ def write_report(folder: Path, found: Survey) -> tuple[Path, Path]:
     from frcnn.survey.page import save_survey
 
     text = json.dumps(found.to_dict(), indent=1, ensure_ascii=False) + "\n"
-    with only_writer_in(folder, "report"), atomic_path(folder / JSON) as temporary:  # replaced after the page, so that both are new or none
+    with (
+        only_writer_in(folder, "report"),
+        atomic_path(folder / JSON) as temporary,
+    ):  # replaced after the page, so that both are new or none
         temporary.write_text(text, encoding="utf-8")
         save_survey(folder / PAGE, found)
     return folder / PAGE, folder / JSON

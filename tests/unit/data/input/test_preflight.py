@@ -1,5 +1,6 @@
 """The look at a record set before a run."""
 
+import dataclasses
 import logging
 
 import pytest
@@ -81,7 +82,7 @@ def test_a_mapped_class_without_objects_is_named_with_the_nearest_class_of_the_r
 
 
 def test_a_validation_set_of_negatives_only_is_remarked_and_a_training_set_refused(tmp_path, caplog):
-    records = [image_record(number, ()) for number in range(3)]
+    records = [dataclasses.replace(image_record(number), labels=()) for number in range(3)]
     index = RecordIndex.scan([write_records(tmp_path / "set", records)])
     with caplog.at_level(logging.WARNING):
         run_preflight(index, (tmp_path,), ("png",), {"car": "car"}, "validation")
