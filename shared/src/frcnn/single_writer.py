@@ -97,8 +97,8 @@ def _lock(path: Path, shown: str) -> BinaryIO | None:
         raise PlaceBusyError(
             f"{shown}: {_holder(path)} is writing there. Wait until it has ended, or choose another folder."
         )
-    # On a full disk, the lock works without the holder's name. The buffer of `handle` is not used: it would write
-    # again when it is closed, and so replace the error that ended the run.
+    # On a full disk, the lock works without the holder's name. The buffer of `handle` is not used: it would
+    # write again when it is closed, and so replace the error that ended the run.
     with contextlib.suppress(OSError):
         os.ftruncate(handle.fileno(), 0)
         os.write(handle.fileno(), f"{os.getpid()} {socket.gethostname()}\n".encode())
