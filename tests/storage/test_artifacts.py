@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -361,3 +362,40 @@ def test_single_files_go_there_and_back(store, place, tmp_path):
     store.remove(f"{place}/text")
     assert [each.name for each in store.list(place)] == ["file"]
     assert "partial" not in " ".join(names(tmp_path))
+
+
+@pytest.fixture
+def files_of_at_most_1_mib():
+    """A disk that is full for any larger file, for this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("size", [2 * PIECE + 12345, 2 * MIB], ids=["in pieces", "whole"])
+def test_a_full_volume_is_named_and_keeps_no_part_of_a_file(store, tmp_path, size, request):
+    folder = write(tmp_path / "folder", {"small.txt": b"fits", "large.bin": size})
+    request.getfixturevalue("files_of_at_most_1_mib")
+    volume = tmp_path / "volume"
+    with pytest.raises(StoreError, match=r"^disk full while writing .*/files/large\.bin\. Free some space"):
+        store.publish(folder, str(volume))
+    left = [path.read_bytes() for path in volume.rglob("*") if not path.is_dir()]
+    assert left in ([], [b"fits"])
+    assert not list(volume.rglob(".partial-*"))
+
+
+def test_a_full_disk_is_named_by_a_fetch_that_goes_on_later(store, tmp_path, request):
+    folder, volume = write(tmp_path / "folder", {"large.bin": 2 * PIECE + 12345}), str(tmp_path / "volume")
+    store.publish(folder, volume)
+    target = tmp_path / "there" / "back"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, hard))
+    try:
+        with pytest.raises(StoreError, match=r"^disk full while writing .*/there/\.back\.partial-\w+\. Free"):
+            store.fetch(volume, target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not target.exists()
+    store.fetch(volume, target)
+    assert contents(target) == contents(folder)

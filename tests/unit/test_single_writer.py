@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -106,3 +107,14 @@ def test_a_file_that_a_killed_holder_left_is_no_obstacle(tmp_path):
     (tmp_path / ".frcnn.lock").write_text("12345 elsewhere\n")
     with only_writer_in(tmp_path):
         assert (tmp_path / ".frcnn.lock").read_text().startswith(f"{os.getpid()} ")
+
+
+def test_on_a_full_disk_the_lock_holds_and_the_error_of_the_run_is_the_one_that_is_raised(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(ValueError, match="of the run"), only_writer_in(tmp_path / "results"):
+            raise ValueError("of the run")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list((tmp_path / "results").iterdir()) == []

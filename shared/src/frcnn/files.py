@@ -86,7 +86,11 @@ def _work_folder(parent: Path) -> Iterator[Path]:
 
 def _new_work_folder(parent: Path) -> tuple[Path, BinaryIO | None]:
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=_WORK_PREFIX, suffix=_WORK_SUFFIX, dir=parent))
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=_WORK_PREFIX, suffix=_WORK_SUFFIX, dir=parent))
+        except OSError as error:
+            error.filename = str(parent)  # the name of the temporary folder says nothing to anybody
+            raise
         try:
             handle = try_lock(folder / _LOCK)
         except FileNotFoundError:

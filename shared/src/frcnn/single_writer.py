@@ -89,6 +89,7 @@ def _lock(path: Path, shown: str) -> BinaryIO | None:
         handle = try_lock(path)
     except OSError as error:
         if not has_no_locks(error):
+            error.filename = shown  # not the hidden lock file
             raise
         log.warning("%s: no locks on this file system (%s); let only one run write there", shown, error)
         return None
@@ -96,10 +97,11 @@ def _lock(path: Path, shown: str) -> BinaryIO | None:
         raise PlaceBusyError(
             f"{shown}: {_holder(path)} is writing there. Wait until it has ended, or choose another folder."
         )
-    with contextlib.suppress(OSError):  # on a full disk, the lock works without the holder's name
-        handle.truncate(0)
-        handle.write(f"{os.getpid()} {socket.gethostname()}\n".encode())
-        handle.flush()
+    # On a full disk, the lock works without the holder's name. The buffer of `handle` is not used: it would
+    # write again when it is closed, and so replace the error that ended the run.
+    with contextlib.suppress(OSError):
+        os.ftruncate(handle.fileno(), 0)
+        os.write(handle.fileno(), f"{os.getpid()} {socket.gethostname()}\n".encode())
     return handle
 
 

@@ -3,6 +3,8 @@
 import concurrent.futures
 import logging
 import pickle
+import threading
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -176,6 +178,74 @@ def test_unreadable_images_are_errors_or_skipped(detectors, models, tmp_path, ca
         found = list(detector.stream(images, unreadable="skip"))
     assert [each.source for each in found] == [str(models.images[0]), str(models.images[1])]
     assert "bad.png: cannot be read as an image (not a JPEG or PNG file); skipped" in caplog.text
+
+
+@pytest.mark.parametrize("as_list", [True, False], ids=["list", "generator"])
+def test_the_images_before_an_unreadable_one_keep_their_results(detectors, models, tmp_path, as_list):
+    bad = tmp_path / "bad.png"
+    bad.write_text("no image")
+    images = [models.images[0], models.images[1], bad, models.images[2]]
+    stream = detectors["onnxruntime"].stream(images if as_list else iter(images), batch_size=4)
+    assert [next(stream).source, next(stream).source] == [str(path) for path in models.images[:2]]
+    with pytest.raises(DataError, match=r"bad\.png"):
+        next(stream)
+
+
+def test_an_error_of_a_camera_comes_after_the_frames_before_it(detectors, models):
+    def frames():
+        yield from models.images[:3]
+        raise ConnectionError("camera lost")
+
+    for skipping in ("raise", "skip"):
+        stream = detectors["onnxruntime"].stream(frames(), batch_size=2, unreadable=skipping)
+        assert len([next(stream) for _ in range(3)]) == 3
+        with pytest.raises(ConnectionError, match="camera lost"):
+            next(stream)
+        assert list(stream) == []
+
+
+def test_a_stream_that_is_closed_early_reads_no_further_image(detectors, models):
+    read = []
+
+    class Reading(list):
+        def __iter__(self):
+            for each in super().__iter__():
+                read.append(each)
+                yield each
+
+    stream = detectors["onnxruntime"].stream(Reading(models.images * 10), batch_size=1)
+    next(stream)
+    stream.close()
+    before = len(read)
+    assert before <= 3
+    deadline = time.monotonic() + 20
+    while any(each.name.startswith("frcnn-images") for each in threading.enumerate()):
+        assert time.monotonic() < deadline, "threads of a closed stream go on"
+        time.sleep(0.01)
+    assert len(read) == before
+
+
+def test_a_pil_image_whose_file_is_truncated_is_unreadable(detectors, models, tmp_path, caplog):
+    path = tmp_path / "cut.png"
+    path.write_bytes(models.images[0].read_bytes()[:-400])
+    detector = detectors["onnxruntime"]
+    with (
+        Image.open(path) as image,
+        pytest.raises(DataError, match=r"cut\.png: cannot be read as an image"),
+    ):
+        detector.predict(image)
+    with Image.open(path) as image, caplog.at_level(logging.WARNING, logger="frcnn"):
+        assert len(list(detector.stream([image, models.images[0]], unreadable="skip"))) == 1
+    assert "cut.png" in caplog.text
+    closed = Image.open(models.images[0])
+    closed.close()
+    with pytest.raises(DataError, match="cannot be read as an image"):
+        detector.predict(closed)
+
+
+def test_a_name_with_a_null_character_is_unreadable(detectors):
+    with pytest.raises(DataError, match="cannot be read as an image"):
+        detectors["onnxruntime"].predict("a\0b.png")
 
 
 @pytest.mark.parametrize(

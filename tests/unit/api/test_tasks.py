@@ -1,16 +1,19 @@
 """The tasks as functions, on a training so small that it can be run whole: files in, results out."""
 
+import concurrent.futures
 import dataclasses
 import logging
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 
 import frcnn
 from frcnn.errors import DataError, ModelError, RunError, SpecError, UsageError
+from frcnn.single_writer import PlaceBusyError, only_writer_in
 from tests.support.toy_training import toy_spec
 
 
@@ -134,6 +137,25 @@ def test_evaluation_by_the_models_own_spec_is_that_of_the_training(trained, tmp_
     assert capfd.readouterr().out == ""
     with pytest.raises(UsageError, match=r"iou 0\.9: expected one of 0\.50"):
         result.at(0.9)
+
+
+def test_a_second_evaluation_into_a_folder_is_refused(trained, tmp_path):
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with only_writer_in(tmp_path, "evaluate"):
+            held.set()
+            done.wait()
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(hold)
+        held.wait()
+        try:
+            with pytest.raises(PlaceBusyError, match="is writing there"):
+                frcnn.evaluate(trained.result.model, results_dir=tmp_path)
+        finally:
+            done.set()
+    assert [path for path in tmp_path.iterdir() if not path.name.startswith(".frcnn")] == []
 
 
 def test_evaluation_tells_of_its_progress(trained):

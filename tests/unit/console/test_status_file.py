@@ -1,8 +1,11 @@
 import json
 import re
+import resource
 
 import numpy as np
+import pytest
 
+from frcnn.console import exit_codes
 from frcnn.console.status_file import StatusWriter
 
 
@@ -53,3 +56,16 @@ def test_a_half_line_of_a_killed_run_does_not_spoil_the_next_record(tmp_path):
 def test_nothing_is_written_before_the_first_record(tmp_path):
     StatusWriter(tmp_path / "results")
     assert not (tmp_path / "results").exists()
+
+
+def test_a_full_disk_is_an_error_that_names_the_file(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(OSError) as caught:
+            StatusWriter(tmp_path).write("STARTED", "train started")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert exit_codes.message(caught.value) == (
+        f"disk full while writing {tmp_path}/status.json; make room and run again"
+    )

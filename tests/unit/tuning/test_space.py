@@ -69,6 +69,7 @@ def test_a_space_is_read_with_the_kinds_of_its_fields(spec):
         (f'field: "{RATE}" value: "0.1" value: "fast"', "fast: found fast; expected a number"),
         (f'field: "{RATE}" value: "0.1" value: "0.1"', "the same value twice"),
         (f'field: "{RATE}" low: 0.1 high: 1 step: 2', "found 2; expected a step in (0, 0.9]"),
+        (f'field: "{RATE}" low: 0.1 high: 1 step: 1e-30', "found 1e-30, too fine; expected 9e-07 or more"),
         (f'field: "{RATE}" low: 0.1 high: 1 step: 0.1 log: true', "found both step and log"),
         (f'field: "{ROIS}" low: 1.5 high: 4', "found low 1.5 and high 4; expected whole numbers"),
         (f'field: "{ROIS}" low: 0 high: 4', "0: found 0; expected a number > 0"),

@@ -17,6 +17,7 @@ from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime, open_
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
 from frcnn.settings.evaluation import EvaluationRun, evaluation_run
+from frcnn.single_writer import only_writer_in
 from frcnn.storage.address import is_remote
 
 if TYPE_CHECKING:
@@ -255,6 +256,7 @@ def write_results(
 
     Raises:
         ValueError: There is no error analysis.
+        PlaceBusyError: Another evaluation writes to the folder.
     """
     from frcnn.evaluation.html_report import save_html
     from frcnn.evaluation.plots import save_curves
@@ -263,6 +265,7 @@ def write_results(
     if measured.analysis is None:
         raise ValueError("the page needs an error analysis")
     metrics, page = folder / METRICS, folder / PAGE
-    write_text(metrics, measured.report.to_json())
-    save_html(page, measured.report, measured.analysis, subject, former)
-    return metrics, page, *(save_curves(measured.report, folder) if curves else ())
+    with only_writer_in(folder, "evaluate"):
+        write_text(metrics, measured.report.to_json())
+        save_html(page, measured.report, measured.analysis, subject, former)
+        return metrics, page, *(save_curves(measured.report, folder) if curves else ())

@@ -52,6 +52,9 @@ class StatusWriter:
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 line = "\n" + line
             os.write(descriptor, utf8(line).encode())
+        except OSError as error:
+            error.filename = str(self.path)  # for the message; errors of `write` have no name
+            raise
         finally:
             os.close(descriptor)
 

@@ -4,12 +4,13 @@ Boxes are in pixels of the images.
 """
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import itertools
 import logging
 import numbers
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, NoReturn, Self
 
@@ -140,7 +141,8 @@ class Detector:
 
         Raises:
             UsageError: An argument or an image has an invalid type or value.
-            DataError: An image is unreadable; raised when its turn comes.
+            DataError: An image is unreadable; raised when its turn comes, after the results of the images
+                before it. Errors of `images` itself are passed on in the same way.
         """
         threshold = self._threshold(score)
         size = self._settings.batch_size if batch_size is None else batch_size
@@ -181,26 +183,44 @@ class Detector:
     def _stream(
         self, images: Iterable[ImageLike], threshold: float, size: int, *, skip: bool
     ) -> Iterator[Detections]:
-        if isinstance(images, Sequence):
-            prepared = self._ahead(images, size * _BATCHES_AHEAD)
-        else:
-            prepared = (functools.partial(self._prepared, each) for each in images)
-        waiting: list[_Prepared] = []
-        for each in prepared:
-            try:
-                waiting.append(each())
-            except DataError as error:
-                if not skip:
-                    raise
-                log.warning("%s; skipped", error)
-                continue
-            if len(waiting) == size:
-                yield from self._run(waiting, size, threshold)
-                waiting = []
-        if waiting:
-            yield from self._run(waiting, size, threshold)
+        for batch in self._batches(images, size, skip=skip):
+            yield from self._run(batch, size, threshold)
 
-    def _ahead(self, images: Sequence[ImageLike], ahead: int) -> Iterator[Callable[[], _Prepared]]:
+    def _batches(self, images: Iterable[ImageLike], size: int, *, skip: bool) -> Iterator[list[_Prepared]]:
+        """Yields full batches; at the end, and before an error is raised, the images that are left."""
+        waiting: list[_Prepared] = []
+        try:
+            with contextlib.closing(self._turns(images, size)) as turns:
+                for each in turns:
+                    try:
+                        waiting.append(each())
+                    except DataError as error:
+                        if not skip:
+                            raise
+                        log.warning("%s; skipped", error)
+                        continue
+                    if len(waiting) == size:
+                        yield waiting
+                        waiting = []
+        except Exception:
+            # The results of the images before the faulty one are not lost.
+            if waiting:
+                yield waiting
+            raise
+        if waiting:
+            yield waiting
+
+    def _turns(
+        self, images: Iterable[ImageLike], size: int
+    ) -> Generator[Callable[[], _Prepared], None, None]:
+        """Yields a function for each image that returns it prepared."""
+        if isinstance(images, Sequence):
+            return self._ahead(images, size * _BATCHES_AHEAD)
+        return (functools.partial(self._prepared, each) for each in images)
+
+    def _ahead(
+        self, images: Sequence[ImageLike], ahead: int
+    ) -> Generator[Callable[[], _Prepared], None, None]:
         """Prepares images in threads, at most `ahead` images in advance."""
         remaining = iter(images)
         # Without `with`, whose end joins the threads: an abandoned generator may be collected in one of them.

@@ -9,7 +9,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from frcnn.data.transforms import image_arrays
-from frcnn.errors import UsageError
+from frcnn.errors import DataError, UsageError
 from frcnn.storage.address import is_remote
 
 # `np.generic`, like the annotations of OpenCV's functions; the data type is checked at run time.
@@ -37,15 +37,24 @@ def pixels_of_image(image: ImageLike, channels: int) -> tuple[NDArray[np.uint8],
     if isinstance(image, np.ndarray):
         return image_arrays.with_channels(_checked(image), channels), None
     if isinstance(image, PIL.Image.Image):
-        return image_arrays.with_channels(image_arrays.pixels_of(image), channels), None
+        return image_arrays.with_channels(_decoded(image), channels), None
     if isinstance(image, bytes | bytearray | memoryview):
         return image_arrays.decode(bytes(image), channels), None
     if isinstance(image, str | os.PathLike):
-        name = os.fspath(image)
+        name = os.fsdecode(image)
         if is_remote(name):
             return image_arrays.decode(_object(name), channels, name), name
         return image_arrays.read(Path(name), channels), name
     raise UsageError(f"image of type {type(image).__name__}: expected {KINDS}", argument="image")
+
+
+def _decoded(image: PIL.Image.Image) -> NDArray[np.uint8]:
+    """Returns the pixels of a PIL image, which may still have to be read from its file."""
+    try:
+        return image_arrays.pixels_of(image)
+    except image_arrays.DECODER_ERRORS as error:
+        name = getattr(image, "filename", "") or "image"
+        raise DataError(f"{os.fsdecode(name)}: cannot be read as an image ({error})") from error
 
 
 def _checked(array: NDArray[Any]) -> NDArray[np.uint8]:

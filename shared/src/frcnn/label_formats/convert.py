@@ -15,10 +15,11 @@ from frcnn.data.image_suffixes import stem_of
 from frcnn.data.records.annotations import DONT_CARE
 from frcnn.errors import DataError, UsageError
 from frcnn.files import atomic_path
-from frcnn.label_formats.losses import NOT_READ, losses_of
+from frcnn.label_formats.losses import NOT_READ, loss_of_orientation, losses_of
 from frcnn.label_formats.voc import find_voc
 from frcnn.label_formats.write import IMAGE_FOLDERS, Item, Writer, place_image, writer
 from frcnn.label_formats.yolo import find_yolo
+from frcnn.single_writer import only_writer_of
 from frcnn.storage.address import is_remote
 from frcnn.survey.record_files import RecordReader, is_records
 from frcnn.survey.sources import SPLITS, Fold, Source, has_yolo_labels, open_sources, voc_labels
@@ -70,13 +71,14 @@ def convert(
     Raises:
         UsageError: The target exists, or the format of the source is unknown.
         DataError: The source has no usable image.
+        PlaceBusyError: Another run writes to the target.
     """
     target = Path(os.path.realpath(target))  # a link to a folder cannot be replaced by a folder
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target} exists and is not empty; choose another folder")
     kind, sources = _open(location, source_format, classes, images)
     run = _Run(target, target_format, copy=copy or is_remote(location))
-    with atomic_path(target.absolute()) as temporary:
+    with only_writer_of(target), atomic_path(target.absolute()) as temporary:
         temporary.mkdir()
         run.write(sources, temporary)
         if not run.images:
@@ -122,6 +124,7 @@ class _Run:
             for issue in reading.faults:
                 self.issues[issue.kind] += issue.count
             if reading.record is not None:
+                self.losses.update(loss_of_orientation(reading, source.kind, self._format))
                 yield _item(source, job, reading, spelling, taken)
 
     def _add(self, out: Writer, item: Item, folder: Path, final: Path) -> None:

@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+from frcnn.data.conversion.faults import Reading
+from frcnn.data.conversion.stored_image import UPRIGHT
 from frcnn.data.records.annotations import Label
 
 WORLD = ("world_height", "world_width", "world_length", "world_x", "world_y", "world_z", "rotation_y")
@@ -31,3 +33,21 @@ def losses_of(label: Label, target: str) -> Counter[str]:
     lost["objects: observation angle"] += label.observation_angle != 0
     lost["objects: 3D box"] += any(getattr(label, name) for name in WORLD)
     return +lost
+
+
+def loss_of_orientation(reading: Reading, source: str, target: str) -> Counter[str]:
+    """Returns what is lost because image files are copied with their EXIF orientation.
+
+    Args:
+        reading: Image and its labels.
+        source: Format of the source.
+        target: Format of the target.
+    """
+    record, image = reading.record, reading.image
+    if record is not None and record.orientation != UPRIGHT:
+        # YOLO's tools apply the orientation, so that the labels fit there.
+        text = "images: that labels refer to the images rotated by EXIF; convert with --apply_exif"
+        return Counter() if target == "yolo" else Counter({text: 1})
+    if image is not None and image.orientation != UPRIGHT and "yolo" in (source, target):
+        return Counter({"images: their EXIF orientation, which YOLO's tools apply to images and labels": 1})
+    return Counter()

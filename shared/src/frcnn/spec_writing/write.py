@@ -8,6 +8,7 @@ from pathlib import Path
 from frcnn.errors import DataError, SpecError, UsageError
 from frcnn.files import atomic_path, write_text
 from frcnn.memory import gpu_memory, main_memory
+from frcnn.single_writer import only_writer_of
 from frcnn.spec.load import parse_dataset_export, parse_experiment
 from frcnn.spec_writing.choices import Choices, Goal, choose
 from frcnn.spec_writing.facts import facts_of
@@ -67,6 +68,7 @@ def write_specs(
     Raises:
         UsageError: An argument is invalid, or a spec exists and `force` is not set.
         DataError: The data set has no usable image or object.
+        PlaceBusyError: Another run writes to the folder.
     """
     out = out.absolute()
     if out.exists() and not out.is_dir():
@@ -95,9 +97,10 @@ def write_specs(
     experiment = experiment_text(choices, _places(data, split, out))
     _check(data, texts, experiment)
     files = {**split.files, **texts, EXPERIMENT: experiment}
-    if not force:
-        _check_new(out, files)
-    _write(out, files)
+    with only_writer_of(out):
+        if not force:
+            _check_new(out, files)
+        _write(out, files)
     conversions = tuple((out / each.spec, out / "records" / each.prefix) for each in split.conversions)
     return NewSpec(out / EXPERIMENT, conversions, tuple(_commands(out, conversions)), choices)
 

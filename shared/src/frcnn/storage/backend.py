@@ -157,6 +157,9 @@ class StorageBackend(Protocol):
             md5s: MD5 of every part (hex), in order.
         """
 
+    def abandon(self) -> None:
+        """Removes the parts of uploads that this backend began and cannot resume."""
+
     def part_bytes(self, entry: Entry) -> int:
         """Returns the size of an object's parts when it was uploaded, in bytes; 0 if unknown.
 

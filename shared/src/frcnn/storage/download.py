@@ -15,7 +15,7 @@ from typing import BinaryIO
 from frcnn.errors import StoreError
 from frcnn.paths import below
 from frcnn.storage.checksums import combined_etag, is_md5, md5
-from frcnn.storage.faults import DamagedError
+from frcnn.storage.faults import DamagedError, disk_full_named
 from frcnn.storage.manifest import Manifest, StoredFile, StoredObject
 from frcnn.storage.transfer import Transfer
 from frcnn.storage.transfer_progress import TransferProgress
@@ -43,11 +43,12 @@ def fetch(transfer: Transfer, manifest: Manifest, aside: Path, meter: TransferPr
     for file in manifest.files:
         files.setdefault(file.object, []).append(file)
     aside.mkdir(parents=True, exist_ok=True)
-    transfer.run(
-        task
-        for number, stored in enumerate(manifest.objects)
-        for task in _tasks(Reading.of(transfer, stored), files.get(number, []), aside, meter)
-    )
+    with disk_full_named(str(aside)):
+        transfer.run(
+            task
+            for number, stored in enumerate(manifest.objects)
+            for task in _tasks(Reading.of(transfer, stored), files.get(number, []), aside, meter)
+        )
 
 
 @dataclasses.dataclass(frozen=True)

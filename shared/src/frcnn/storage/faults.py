@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from frcnn.errors import StoreError
+from frcnn.files import is_disk_full
 from frcnn.storage.network import without_user
 
 if TYPE_CHECKING:
@@ -201,6 +202,24 @@ def _of_network(settings: "Settings", where: str, error: Exception) -> Exception
     if "407" in reason:
         return StoreError(f"{text}; put user and password into the proxy's URL")
     return TransientError(text, "check HTTP_PROXY and HTTPS_PROXY, or list the server in NO_PROXY")
+
+
+@contextmanager
+def disk_full_named(where: str) -> Iterator[None]:
+    """Names the place in the error for a full disk, which the errors of `write` do not.
+
+    Args:
+        where: File or folder that is written.
+
+    Raises:
+        StoreError: The disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if is_disk_full(error):
+            raise StoreError(f"disk full while writing {where}. Free some space and run again.") from error
+        raise
 
 
 def _of_page(settings: "Settings", where: str, error: Any) -> Exception:

@@ -13,7 +13,7 @@ from frcnn.errors import StoreError
 from frcnn.locks import exclusive
 from frcnn.storage import checksums
 from frcnn.storage.backend import Entry, Upload
-from frcnn.storage.faults import ChangedError, MissingError, TransientError
+from frcnn.storage.faults import ChangedError, MissingError, TransientError, disk_full_named
 
 # Prefix of incomplete files and of the folders in which they are written.
 _PARTIAL = ".partial-"
@@ -35,6 +35,7 @@ class FolderBackend:
         """
         self._root = root
         self._stale: set[Path] = set()
+        self._begun: set[Path] = set()
 
     def where(self, name: str = "") -> str:
         """Returns the path of a file."""
@@ -89,7 +90,7 @@ class FolderBackend:
         """Writes to a temporary file, then renames it."""
         _check(self.where(name), data, md5)
         path = self._target(name)
-        with _aside(path) as temporary:
+        with disk_full_named(self.where(name)), _aside(path) as temporary:
             temporary.write_bytes(data)
             _finish(temporary, path)
 
@@ -120,15 +121,17 @@ class FolderBackend:
     def begin(self, name: str) -> Upload:
         """Creates a temporary file next to the final one; interrupted uploads are not resumed."""
         path = self._target(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=path.parent)) / f"{_PARTIAL}{path.name}"
+        with disk_full_named(self.where(name)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            aside = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=path.parent)) / f"{_PARTIAL}{path.name}"
+        self._begun.add(aside.parent)
         aside.write_bytes(b"")
         return Upload(str(aside), {})
 
     def part(self, name: str, upload: Upload, number: int, offset: int, data: bytes, md5: str) -> None:
         """Writes the part at its offset."""
         _check(self.where(name), data, md5)
-        with Path(upload.id).open("r+b") as stream:
+        with disk_full_named(self.where(name)), Path(upload.id).open("r+b") as stream:
             stream.seek(offset)
             stream.write(data)
         upload.parts[number] = md5
@@ -136,8 +139,15 @@ class FolderBackend:
     def complete(self, name: str, upload: Upload, md5s: Sequence[str]) -> None:
         """Renames the temporary file."""
         aside = Path(upload.id)
-        _finish(aside, self._target(name))
+        with disk_full_named(self.where(name)):
+            _finish(aside, self._target(name))
         shutil.rmtree(aside.parent, ignore_errors=True)
+        self._begun.discard(aside.parent)
+
+    def abandon(self) -> None:
+        """Removes the temporary files of incomplete uploads."""
+        while self._begun:
+            shutil.rmtree(self._begun.pop(), ignore_errors=True)
 
     def part_bytes(self, entry: Entry) -> int:
         """Returns 0: files are not made of parts."""

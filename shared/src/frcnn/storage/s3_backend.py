@@ -160,6 +160,9 @@ class S3Backend:
         if is_md5(etag) and etag != expected:
             raise StoreError(f"{self.where(name)}: arrived damaged. Publish again.")
 
+    def abandon(self) -> None:
+        """Does nothing: interrupted uploads are resumed."""
+
     def part_bytes(self, entry: Entry) -> int:
         """Returns the size of part 1 if it is consistent with the number of parts, or else 0."""
         count = int(entry.etag.partition("-")[2] or 0)

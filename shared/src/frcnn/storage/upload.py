@@ -33,11 +33,15 @@ def send(
     Raises:
         StoreError: A request failed, or a source changed. The message gives object, reason and advice.
     """
-    transfer.run(
-        task
-        for wanted, source in objects
-        for task in _tasks(transfer, wanted, source, (present or {}).get(wanted.name), meter)
-    )
+    try:
+        transfer.run(
+            task
+            for wanted, source in objects
+            for task in _tasks(transfer, wanted, source, (present or {}).get(wanted.name), meter)
+        )
+    except BaseException:
+        transfer.keeper.abandon()
+        raise
 
 
 def is_whole(entry: Entry | None, wanted: StoredObject) -> bool:

@@ -14,6 +14,7 @@ from frcnn.data.conversion.convert import CHUNK, ENOUGH_FOR_PROCESSES
 from frcnn.data.conversion.faults import DataIssue, IssueKind, Reading
 from frcnn.data.conversion.parallel import default_workers, ordered_map
 from frcnn.data.conversion.plan import stored_class_name
+from frcnn.data.conversion.stored_image import UPRIGHT
 from frcnn.data.records.annotations import DONT_CARE
 from frcnn.errors import DataError
 from frcnn.survey.record_files import RecordReader
@@ -171,6 +172,8 @@ def _fill(row: np.ndarray, reading: Reading) -> None:
     if record is None or image is None:
         return
     row["height"], row["width"], row["usable"] = record.height, record.width, True
-    row["channels"], row["orientation"] = image.channels, image.orientation
+    row["channels"] = image.channels
+    # Records of `dataset_convert --apply_exif` name the orientation that the loader will apply.
+    row["orientation"] = UPRIGHT if record.orientation != UPRIGHT else image.orientation
     row["unused_bits"] = image.unused_bits
     row["file_bytes"] = min(image.file_bytes, 2**32 - 1)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from frcnn.data.conversion.stored_image import FORMATS, MOST_BYTES
-from frcnn.data.transforms.image_arrays import pixels_of, with_channels
+from frcnn.data.conversion.stored_image import FORMATS, MOST_BYTES, UPRIGHT
+from frcnn.data.transforms.image_arrays import pixels_of, upright, with_channels
 from frcnn.regular_file import read_regular
 from frcnn.survey.record_files import RecordReader
 from frcnn.survey.tables import Place, Tables
@@ -59,14 +59,18 @@ def opened(content: bytes, side: int | None = None) -> Image.Image | None:
 
 
 def rgb_pixels(place: Place) -> np.ndarray | None:
-    """Reads the pixels of an image as stored, uint8 `[H, W, 3]`; `None` if that fails.
+    """Reads the pixels of an image that its labels refer to, uint8 `[H, W, 3]`; `None` if that fails.
 
     Args:
         place: Place of the image.
     """
     content = content_of(place)
     image = None if content is None else opened(content)
-    return None if image is None else with_channels(pixels_of(image), 3)
+    if image is None:
+        return None
+    reader = place.source.reader
+    orientation = reader.orientation(place.job) if isinstance(reader, RecordReader) else UPRIGHT
+    return upright(with_channels(pixels_of(image), 3), orientation)
 
 
 def mean_colors(

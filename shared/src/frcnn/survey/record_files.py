@@ -17,6 +17,7 @@ from frcnn.data.records.annotations import ImageRecord
 from frcnn.data.records.example import decode
 from frcnn.data.records.files import RecordFile, matching
 from frcnn.data.records.index import RecordIndex
+from frcnn.data.records.offsets import list_name
 from frcnn.errors import DataError
 from frcnn.storage.address import is_remote
 
@@ -83,6 +84,14 @@ class RecordReader:
         path = self._file(record)
         return path.read_bytes() if path is not None and path.is_file() else None
 
+    def orientation(self, number: int) -> int:
+        """Returns the EXIF orientation that a record's labels assume to be applied, 1 (none) to 8.
+
+        Args:
+            number: Number of the record.
+        """
+        return decode(self.index.read(number)).orientation
+
     def _reading(self, number: int, payload: bytes) -> Reading:
         try:
             record = decode(payload)
@@ -119,9 +128,9 @@ def is_records(location: str) -> bool:
         return bool(_WILDCARDS & set(location)) or bool(_named_like_records(matching(f"{location}/*")))
     path = Path(location)
     if path.is_dir():
-        return bool(_named_like_records(sorted(path.iterdir())))
+        return bool(_local_records(path))
     if path.exists():
-        return _is_named_like_records(path.name)
+        return _is_local_records(path)
     return bool(_WILDCARDS & set(location))
 
 
@@ -163,13 +172,22 @@ def _files(location: str) -> list[RecordFile]:
         return [each for each in matching(pattern) if not each.name.endswith(_NOT_RECORDS)]
     path = Path(location)
     if path.is_dir():
-        return list(_named_like_records(sorted(path.iterdir())))
+        return list(_local_records(path))
     found = [path] if path.exists() else [Path(name) for name in sorted(glob.glob(location))]
     return [each for each in found if each.is_file() and each.suffix.lower() not in _NOT_RECORDS]
 
 
 def _named_like_records(files: Sequence[RecordFile]) -> list[RecordFile]:
     return [each for each in files if _is_named_like_records(each.name)]
+
+
+def _local_records(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if _is_local_records(path)]
+
+
+def _is_local_records(path: Path) -> bool:
+    """Checks whether a file has records; one without fold and shard in its name is known by its index."""
+    return _is_named_like_records(path.name) or path.with_name(list_name(path.name)).is_file()
 
 
 def _is_named_like_records(name: str) -> bool:

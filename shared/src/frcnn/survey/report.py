@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from frcnn.data.conversion.plan import stored_class_name
 from frcnn.files import atomic_path
+from frcnn.single_writer import only_writer_in
 from frcnn.survey.anchors import grid_of
 from frcnn.survey.duplicates import Duplicates, find_duplicates
 from frcnn.survey.findings import Finding, judge
@@ -184,7 +185,10 @@ def write_report(folder: Path, found: Survey) -> tuple[Path, Path]:
     from frcnn.survey.page import save_survey
 
     text = json.dumps(found.to_dict(), indent=1, ensure_ascii=False) + "\n"
-    with atomic_path(folder / JSON) as temporary:  # replaced after the page, so that both are new or none
+    with (
+        only_writer_in(folder, "report"),
+        atomic_path(folder / JSON) as temporary,
+    ):  # replaced after the page, so that both are new or none
         temporary.write_text(text, encoding="utf-8")
         save_survey(folder / PAGE, found)
     return folder / PAGE, folder / JSON

@@ -74,7 +74,7 @@ class Statistics:
         sizes: Sizes of usable images (height, width) with their numbers, most frequent first.
         other_sizes: Number of images of sizes that are not listed.
         channels: Number of usable images by number of channels.
-        turned: Number of usable images with an EXIF orientation.
+        turned: Number of usable images with an EXIF orientation that is not applied.
         unused_bits: Number of usable images with unused bits.
         per_image: Number of usable images by number of objects, int64 `[most + 1]`.
         crowded: Number of images with more objects than training keeps.

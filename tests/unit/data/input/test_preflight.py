@@ -1,5 +1,6 @@
 """The look at a record set before a run."""
 
+import dataclasses
 import logging
 
 import pytest
@@ -78,6 +79,19 @@ def test_a_mapped_class_without_objects_is_named_with_the_nearest_class_of_the_r
         "WARNING",
         "INFO",
     ]
+
+
+def test_a_validation_set_of_negatives_only_is_remarked_and_a_training_set_refused(tmp_path, caplog):
+    records = [dataclasses.replace(image_record(number), labels=()) for number in range(3)]
+    index = RecordIndex.scan([write_records(tmp_path / "set", records)])
+    with caplog.at_level(logging.WARNING):
+        run_preflight(index, (tmp_path,), ("png",), {"car": "car"}, "validation")
+    assert [record.getMessage() for record in caplog.records] == [
+        "The validation set contains no objects (3 images): average precision is undefined, and every "
+        "detection is a false positive"
+    ]
+    with pytest.raises(DataError, match=r"the training records contain no objects \(3 images\)"):
+        run_preflight(index, (tmp_path,), ("png",), {"car": "car"})
 
 
 def test_names_from_records_are_shown_escaped(tmp_path, caplog):

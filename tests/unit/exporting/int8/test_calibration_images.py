@@ -1,3 +1,5 @@
+import re
+
 import h5py
 import numpy as np
 import pytest
@@ -68,6 +70,15 @@ def _plain(spec):
 
     training = dataclasses.replace(spec.training_config, enable_augmentation=False)
     return dataclasses.replace(spec, training_config=training)
+
+
+def test_a_broken_image_of_a_folder_is_named_in_one_line_without_the_names_of_nodes(spec, folder):
+    broken = folder / "3.png"
+    broken.write_bytes(broken.read_bytes()[:200])
+    with pytest.raises(DataError) as caught:
+        loaded(CalibrationImages(1, 5, folder), spec)
+    assert str(caught.value).startswith(f"{broken}: ")
+    assert not re.search(r"\n|\{\{|node |Op:|Error\(|b'", str(caught.value))
 
 
 def test_too_few_images_are_an_error_that_counts_them(spec, folder, tmp_path):

@@ -101,7 +101,7 @@ def validation_dataset(
 
         frame_id       string [B]
         image_valid    bool [B], False for padding of the last batch and for unreadable images
-        original_size  int32 [B, 2], height and width of the stored image
+        original_size  int32 [B, 2], height and width of the image, after EXIF rotation
         ignored        float32 [B, G, 4], yxyx, regions in which detections are ignored (KITTI's DontCare);
                        padded with 0
 

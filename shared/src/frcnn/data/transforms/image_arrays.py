@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from frcnn.data.conversion.stored_image import DEPTHS, MOST_BYTES, used_depth
+from frcnn.data.conversion.stored_image import DEPTHS, MOST_BYTES, SIDEWAYS, used_depth
 from frcnn.data.transforms.image_settings import ImageSettings
 from frcnn.errors import DataError
 from frcnn.regular_file import read_regular
 
 FORMATS = ("JPEG", "PNG")
+# What Pillow raises for damaged, truncated and closed files.
+DECODER_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 # Weights of red, green and blue in gray, times 2^15. As in TensorFlow, 0.299 and 0.587 are rounded down.
 _GRAY_WEIGHTS = (9797, 19234, 3737)
 _GRAY_SHIFT = 15
@@ -43,7 +45,7 @@ def decode(encoded: bytes, channels: int, name: str = "image") -> NDArray[np.uin
             if channels == 1 and image.format in ("JPEG", "MPO"):
                 image.draft("L", image.size)  # use the brightness stored in the file
             return with_channels(pixels_of(image), channels)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except DECODER_ERRORS as error:
         reason = str(error) or type(error).__name__
         if not encoded or isinstance(error, UnidentifiedImageError):
             reason = "not a JPEG or PNG file"
@@ -65,8 +67,8 @@ def read(path: Path, channels: int) -> NDArray[np.uint8]:
     """
     try:
         encoded = read_regular(path, MOST_BYTES)
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        reason = getattr(error, "strerror", None) or str(error)
         raise DataError(f"{path}: cannot be read as an image ({reason})") from error
     return decode(encoded, channels, str(path))
 
@@ -105,6 +107,23 @@ def with_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]
     wide = pixels.astype(np.uint32)
     gray = sum(wide[..., index] * weight for index, weight in enumerate(_GRAY_WEIGHTS))
     return np.asarray(gray >> _GRAY_SHIFT, np.uint8)[..., None]
+
+
+def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Applies an EXIF orientation, like `preprocess.decode_image`.
+
+    Args:
+        pixels: Stored pixels, uint8 `[h, w, C]`.
+        orientation: EXIF orientation, 1 (none) to 8.
+
+    Returns:
+        Pixels as viewers show them; a view of the argument.
+    """
+    if orientation in SIDEWAYS:
+        pixels = pixels.swapaxes(0, 1)
+    rows = slice(None, None, -1 if orientation in (3, 4, 7, 8) else 1)
+    columns = slice(None, None, -1 if orientation in (2, 3, 6, 7) else 1)
+    return pixels[rows, columns]
 
 
 def prepare(pixels: NDArray[np.uint8], settings: ImageSettings) -> NDArray[np.float32]:
