@@ -131,9 +131,9 @@ def terminal(command: Sequence[str], demo: Path) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    shown = " ".join(str(word).replace(f"{demo.parent}/", "") for word in command[:-1] if "=" not in word)
+    shown = " ".join(str(word).replace(f"{demo.parent}/", "") for word in command if "=" not in word)
     output = run(*command[1:])
-    console = Console(record=True, width=100, file=io.StringIO())
+    console = Console(record=True, width=104, file=io.StringIO())
     console.print(Text(f"$ {re.sub(r' -r .*', ' -r evaluation', shown)}", style="bold"))
     console.print(Text(re.sub(r"(metrics|report|precision-recall curve): .*\n", "", output)))
     text = console.export_svg(title="frcnn evaluate")

@@ -55,14 +55,15 @@ def asked_for(extras: set[str]) -> list[Requirement]:
 @pytest.mark.parametrize(("name", "extras"), [("{}-run.txt", RUN), ("{}.txt", EXTRAS)])
 @pytest.mark.parametrize("build", ["cpu", "gpu"])
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
-def test_every_requirement_is_locked_in_a_version_that_fits(build, python, name, extras):
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_every_requirement_is_locked_in_a_version_that_fits(build, machine, python, name, extras):
     pins = locked(name.format(build))
-    machine = {"python_version": python, "python_full_version": f"{python}.1", "platform_machine": "x86_64"}
+    here = {"python_version": python, "python_full_version": f"{python}.1", "platform_machine": machine}
     for each in asked_for(extras | {build}):
-        if each.marker is not None and not each.marker.evaluate(machine):
+        if each.marker is not None and not each.marker.evaluate(here):
             continue
         pin = pins[canonicalize_name(each.name)]
-        assert pin.marker is None or pin.marker.evaluate(machine), each
+        assert pin.marker is None or pin.marker.evaluate(here), each
         assert each.specifier.contains(str(pin.specifier).removeprefix("=="), prereleases=True), each
 
 
@@ -73,16 +74,24 @@ def test_locked_versions_are_those_that_the_images_install(name):
     assert {each: version for each, version in pins.items() if versions.get(each, version) != version} == {}
 
 
-@pytest.mark.parametrize("build", ["cpu", "gpu"])
-def test_only_one_build_of_tensorflow_is_locked_for_a_machine(build):
-    machine = {"platform_machine": "x86_64", "python_version": "3.11"}
-    builds = {"tensorflow", "tensorflow-cpu"}
+@pytest.mark.parametrize("name", ["{}.txt", "{}-run.txt"])
+@pytest.mark.parametrize(
+    ("build", "machine", "expected"),
+    [
+        ("cpu", "x86_64", {"tensorflow-cpu"}),
+        ("cpu", "aarch64", {"tensorflow"}),  # tensorflow-cpu has no wheels there
+        ("gpu", "x86_64", {"tensorflow"}),
+        ("gpu", "aarch64", {"tensorflow"}),
+    ],
+)
+def test_only_one_build_of_tensorflow_is_locked_for_a_machine(build, machine, expected, name):
+    here = {"platform_machine": machine, "python_version": "3.11"}
     found = {
-        name
-        for name, pin in locked(f"{build}.txt").items()
-        if name in builds and (pin.marker is None or pin.marker.evaluate(machine))
+        each
+        for each, pin in locked(name.format(build)).items()
+        if each in {"tensorflow", "tensorflow-cpu"} and (pin.marker is None or pin.marker.evaluate(here))
     }
-    assert found == ({"tensorflow"} if build == "gpu" else {"tensorflow-cpu"})
+    assert found == expected
 
 
 def test_what_builds_the_project_is_locked_too():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import frcnn
 from frcnn.cli import demo
 from frcnn.cli.main import main
 from frcnn.demo.specs import Paths
@@ -231,6 +232,19 @@ def test_a_folder_that_is_no_kitti_data_set_is_explained(tmp_path, folders, mess
         (tmp_path / name).mkdir()
     with pytest.raises(DataError, match=message):
         demo.layout(tmp_path)
+
+
+@pytest.mark.parametrize("layout", ["yolo", "voc", "coco"])
+@pytest.mark.parametrize("part", ["", "train"])
+def test_labels_in_another_format_are_refused_with_the_command_that_converts_them(tmp_path, layout, part):
+    frcnn.convert_labels(kitti_folder(tmp_path / "kitti"), tmp_path / "other" / part, layout)
+    if layout == "coco" and part:
+        (tmp_path / "other/train/annotations.json").rename(tmp_path / "other/train.json")
+    with pytest.raises(
+        UsageError, match=f"convert the labels first: frcnn data labels {tmp_path}/other TARGET"
+    ):
+        run_demo(tmp_path / "out", tmp_path / "other")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_data_folder_gets_exit_code_1(tmp_path, capsys):

@@ -326,6 +326,24 @@ def test_the_train_command_hands_flags_on_and_the_key_by_the_environment(tmp_pat
     assert capsys.readouterr().out == "last checkpoint: out/a.tlt\n"
 
 
+@pytest.mark.parametrize(
+    ("kpi", "line"),
+    [
+        ({"mAP": 0.124}, "mAP is only 0.12. What to try next: frcnn evaluate -e {0}/spec.txt -m {0}/out\n"),
+        ({"mAP": 0.31}, ""),
+        ({"loss": 2.0}, ""),
+    ],
+)
+def test_a_training_that_ends_with_a_low_map_names_the_command_that_gives_advice(
+    tmp_path, monkeypatch, capsys, kpi, line
+):
+    monkeypatch.setattr(
+        launcher, "launch", lambda *_: Outcome(0, 0, result={"last": None, "best": None, "kpi": kpi})
+    )
+    train.run(train_arguments(tmp_path, "--gpus", "2"))
+    assert capsys.readouterr().out == line.format(tmp_path)
+
+
 def test_more_processes_than_gpus_is_a_usage_error(tmp_path):
     args = train_arguments(tmp_path, "--gpus", "2", "--num_processes", "3")
     with pytest.raises(UsageError, match="need --gpus 3"):

@@ -198,6 +198,33 @@ def test_parts_become_folders_and_images_are_linked_or_copied(tmp_path):
     assert json.loads((tmp_path / "copied/train/annotations.json").read_text())["images"][0]["width"] == 200
 
 
+def test_parts_of_yolo_may_be_below_one_folder_of_images(tmp_path):
+    for part, label in (("train", "0 0.5 0.5 0.25 0.5\n"), ("val", "1 0.5 0.5 0.5 0.5\n")):
+        write_image(tmp_path / "yolo/images" / part / f"{part}0.png", 100, 200)
+        (tmp_path / "yolo/labels" / part).mkdir(parents=True)
+        (tmp_path / "yolo/labels" / part / f"{part}0.txt").write_text(label)
+    (tmp_path / "yolo/data.yaml").write_text("path: .\nnames: [car, van]\n")
+    frcnn.convert_labels(tmp_path / "yolo", tmp_path / "kitti", "kitti")
+    car = (tmp_path / "kitti/train/labels/train0.txt").read_text()
+    van = (tmp_path / "kitti/val/labels/val0.txt").read_text()
+    assert car.startswith("car 0 0 0 75 25 125 75 ") and van.startswith("van 0 0 0 50 25 150 75 ")
+    assert size_of(tmp_path / "kitti/val/images/val0.png") == (200, 100)
+
+
+def test_the_lists_of_voc_become_folders_and_the_other_images_too(kitti, tmp_path):
+    frcnn.convert_labels(kitti, tmp_path / "voc", "voc")
+    lists = tmp_path / "voc/ImageSets/Main"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("a\n")
+    (lists / "val.txt").write_text("b\n")
+    (lists / "Car_train.txt").write_text("a 1\nb -1\n")
+    frcnn.convert_labels(tmp_path / "voc", tmp_path / "back", "kitti")
+    found = sorted(
+        str(path.relative_to(tmp_path / "back")) for path in (tmp_path / "back").glob("*/labels/*")
+    )
+    assert found == ["in_no_list/labels/empty.txt", "train/labels/a.txt", "val/labels/b.txt"]
+
+
 def test_records_with_images_give_labels_too(kitti, tmp_path):
     config = frcnn.spec.KITTIConfig(
         root_directory_path=str(kitti), image_dir_name="images", label_dir_name="labels",

@@ -112,6 +112,7 @@ def test_epochs_follow_the_number_of_images(images, epochs):
         (1000, 4 * GIB, 64 * GIB, 8),
         (1000, 0, GIB // 2, 1),
         (60, 0, 64 * GIB, 2),  # at least 25 steps per epoch
+        (40, 0, 64 * GIB, 2),  # batch normalization needs more than one image
         (1, 0, 64 * GIB, 1),
     ],
 )

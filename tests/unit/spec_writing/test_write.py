@@ -44,6 +44,7 @@ def test_folders_called_train_and_val_are_used_as_such(drawn, tmp_path):
 
 def test_a_folder_without_parts_is_split_at_random(drawn, tmp_path):
     found = frcnn.new_spec(drawn / "train", tmp_path / "out")
+    assert "validation: a fifth of the images, drawn at random: fold 0 of " in found.summary
     assert converted(found) == (TRAIN - TRAIN // 5, TRAIN // 5)
 
 
@@ -67,6 +68,13 @@ def test_coco_files_called_train_and_val_are_used_as_such(drawn, tmp_path):
     found = frcnn.new_spec(root, tmp_path / "out")
     assert load_dataset_export(found.conversions[0][0]).coco_config.root_directory_path == str(root)
     assert converted(found) == (TRAIN, VAL)
+
+
+def test_a_single_coco_file_gets_no_validation_and_no_command_that_needs_it(drawn, tmp_path):
+    frcnn.convert_labels(drawn / "train", tmp_path / "coco", "coco")
+    found = frcnn.new_spec(tmp_path / "coco", tmp_path / "out")
+    assert "validation: none: the only annotation file is for training; add one" in found.summary
+    assert [command.split()[1] for command in found.commands] == ["dataset_convert", "train"]
 
 
 def test_records_need_no_conversion(drawn, tmp_path):

@@ -242,7 +242,7 @@ def test_many_classes_are_listed_in_part_and_counted(tmp_path):
 def test_labels_of_another_format_are_named_with_the_command_that_converts_them(drawn, tmp_path, layout):
     frcnn.convert_labels(drawn / "train", tmp_path / "set", layout)
     name = {"yolo": "YOLO", "voc": "Pascal VOC"}[layout]
-    expected = f"has labels of {name}; convert them first: frcnn data labels"
+    expected = f"has labels of {name}; convert them first: frcnn data labels {tmp_path}/set TARGET --to kitti"
     for look in (frcnn.data_report, lambda source: frcnn.new_spec(source, tmp_path / "out")):
         with pytest.raises(UsageError, match=expected):
             look(tmp_path / "set")

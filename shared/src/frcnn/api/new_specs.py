@@ -92,4 +92,4 @@ def new_spec(
             force=force,
             workers=workers,
         )
-    return NewSpecResult(found.experiment, found.conversions, found.commands, found.choices.summary())
+    return NewSpecResult(found.experiment, found.conversions, found.commands, found.summary())

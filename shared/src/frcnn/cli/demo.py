@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn.console.foreign_text import printable, utf8
-from frcnn.data.conversion.kitti.layout import layout
+from frcnn.data.conversion.kitti.layout import LABEL_DIRS, layout
 from frcnn.data.image_suffixes import image_names
 from frcnn.errors import DataError, RunError, UsageError
 
@@ -119,6 +119,8 @@ def run(args: argparse.Namespace) -> None:
         if utf8(str(path)) != str(path):
             raise UsageError(f"{printable(path, None)}: not UTF-8, the encoding of specs; rename the folder")
     parts = parts_of(data) if data and data.is_dir() else {}
+    if data and data.is_dir():
+        _check_format(data, split=bool(parts))
     found = _layout_of_enough(data) if data and not parts else None  # before anything is written
     _claim(out)
     if parts:
@@ -169,6 +171,18 @@ def _write_specs(
     write_text(paths.specs / "experiment.txt", text)
     _copy_samples(_held_out(plan, paths.data), paths.samples)
     return paths.specs / "experiment.txt", epochs
+
+
+def _check_format(folder: Path, *, split: bool) -> None:
+    """Raises UsageError for labels in another format, with the command that converts them."""
+    from frcnn.survey.coco_files import annotation_files
+    from frcnn.survey.sources import other_format
+
+    found = other_format(folder)
+    kitti = split or any((folder / name).is_dir() for name in LABEL_DIRS)
+    if found == "yolo" or (not kitti and (found or annotation_files(folder))):
+        convert = f"frcnn data labels {shlex.quote(str(folder))} TARGET --to kitti"
+        raise UsageError(f"{folder}: not in KITTI layout; convert the labels first: {convert}")
 
 
 def _layout_of_enough(folder: Path) -> tuple[str, str, str]:

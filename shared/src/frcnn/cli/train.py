@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -74,9 +75,11 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
 
     processes = _processes(args) if rank_info().size == 1 else 1
     result = _launch(args, processes) if processes > 1 else train_here(args)
-    for name in ("last", "best"):
-        if result[name] and rank_info().rank == 0:
-            sys.stdout.write(f"{name} checkpoint: {result[name]}\n")
+    if rank_info().rank == 0:
+        for name in ("last", "best"):
+            if result[name]:
+                sys.stdout.write(f"{name} checkpoint: {result[name]}\n")
+        sys.stdout.write(_next_step(result["kpi"].get("mAP"), args))
     return {"kpi": result["kpi"]}
 
 
@@ -134,6 +137,16 @@ def own_settings(args: argparse.Namespace) -> list[str]:
         fields = training.fields_for_epochs(args.epochs)
         settings += [assignment(f"training_config.{name}", value) for name, value in fields.items()]
     return settings
+
+
+def _next_step(mean_ap: float | None, args: argparse.Namespace) -> str:
+    """Returns a line about a low mAP; empty for others, and without a validation."""
+    from frcnn.evaluation.advice import LOW_MAP
+
+    if mean_ap is None or mean_ap >= LOW_MAP:
+        return ""
+    spec, results = shlex.quote(str(args.experiment_spec)), shlex.quote(str(args.results_dir))
+    return f"mAP is only {mean_ap:.2f}. What to try next: frcnn evaluate -e {spec} -m {results}\n"
 
 
 def _processes(args: argparse.Namespace) -> int:

@@ -22,7 +22,16 @@ from frcnn.label_formats.yolo import find_yolo
 from frcnn.single_writer import only_writer_of
 from frcnn.storage.address import is_remote
 from frcnn.survey.record_files import RecordReader, is_records
-from frcnn.survey.sources import SPLITS, Fold, Source, has_yolo_labels, open_sources, voc_labels
+from frcnn.survey.sources import (
+    SPLITS,
+    Fold,
+    Source,
+    image_lists,
+    listed_folds,
+    open_sources,
+    other_format,
+    yolo_parts,
+)
 
 FORMATS = ("kitti", "coco", "voc", "yolo")
 
@@ -149,7 +158,7 @@ def _open(
     """Returns format and data sets of a source."""
     path = Path(location)
     if not is_remote(location) and path.is_dir() and not is_records(location):
-        kind = given or _format_of(path)
+        kind = given or other_format(path)
         if kind in ("voc", "yolo"):
             return kind, _parts(path, kind, classes)
     sources = open_sources([location], images)
@@ -158,32 +167,31 @@ def _open(
     return sources[0].kind, sources
 
 
-def _format_of(folder: Path) -> str:
-    """Detects YOLO or Pascal VOC labels in a folder; returns an empty text for other formats."""
-    for part in (folder, *(folder / name for name in SPLITS)):
-        if not part.is_dir():
-            continue
-        if (part / "images").is_dir() and (part / "labels").is_dir() and has_yolo_labels(part / "labels"):
-            return "yolo"
-        if voc_labels(part) is not None:
-            return "voc"
-    return ""
-
-
 def _parts(path: Path, kind: str, classes: Path | None) -> tuple[Source, ...]:
     folders = [path / name for name in SPLITS if (path / name).is_dir()]
-    found = []
-    for folder in folders or [path]:
-        reader: Any
-        if kind == "yolo":
-            reader, names = find_yolo(folder, classes)
-        else:
-            voc = find_voc(folder)
-            if voc is None:
-                raise DataError(f"{folder}: no XML labels; expected the layout of Pascal VOC")
-            reader, names = voc
-        found.append(Source(str(folder), kind, folder, reader, (Fold("", names),)))
-    return tuple(found)
+    if kind == "yolo":
+        return tuple(
+            _yolo(folder, classes, part)
+            for folder in folders or [path]
+            for part in yolo_parts(folder) or ("",)
+        )
+    return tuple(_voc(folder) for folder in folders or [path])
+
+
+def _yolo(folder: Path, classes: Path | None, part: str) -> Source:
+    reader, names = find_yolo(folder, classes, part)
+    return Source(str(folder / part), "yolo", folder, reader, (Fold(part, names),))
+
+
+def _voc(folder: Path) -> Source:
+    found = find_voc(folder)
+    if found is None:
+        raise DataError(f"{folder}: no XML labels; expected the layout of Pascal VOC")
+    reader, names = found
+    lists = image_lists(folder / "ImageSets" / "Main")
+    files = {stem_of(name): name for name in names}
+    folds = listed_folds(lists, files, Path(names[0]).suffix) if lists else (Fold("", names),)
+    return Source(str(folder), "voc", folder, reader, folds)
 
 
 def _part_names(parts: list[tuple[Source, Fold]]) -> list[str]:

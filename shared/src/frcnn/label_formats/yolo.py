@@ -94,12 +94,13 @@ class YoloReader:
         return fault if fault is not None else Label(self.names[number], x1, y1, x2, y2)
 
 
-def find_yolo(folder: Path, classes: Path | None) -> tuple[YoloReader, tuple[str, ...]]:
+def find_yolo(folder: Path, classes: Path | None, part: str = "") -> tuple[YoloReader, tuple[str, ...]]:
     """Finds labels of YOLO in a folder with `images` and `labels`.
 
     Args:
         folder: Data set.
         classes: File with class names, one per line; by default data.yaml, classes.txt or obj.names.
+        part: Sub-folder of both that has the images and labels, such as train.
 
     Returns:
         Reader and image names.
@@ -107,8 +108,8 @@ def find_yolo(folder: Path, classes: Path | None) -> tuple[YoloReader, tuple[str
     Raises:
         DataError: A folder or the class names are missing.
     """
-    image_dir, label_dir = folder / "images", folder / "labels"
-    if not image_dir.is_dir() or not label_dir.is_dir():
+    image_dir, label_dir = folder / "images" / part, folder / "labels" / part
+    if not image_dir.is_dir() or not (folder / "labels").is_dir():
         raise DataError(f"{folder}: no folders images/ and labels/; expected the layout of YOLO")
     candidates = [base / name for base in (folder, folder.parent) for name in _NAME_FILES]
     path = classes or next((each for each in candidates if each.is_file()), None)

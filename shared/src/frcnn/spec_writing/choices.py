@@ -117,7 +117,8 @@ class Choices:
         return "\n".join(
             [
                 f"{facts.images} training images of about {facts.width} x {facts.height}, "
-                f"{sum(facts.classes.values())} objects of {len(facts.classes)} classes",
+                f"{sum(facts.classes.values())} objects of {len(facts.classes)} "
+                f"{'class' if len(facts.classes) == 1 else 'classes'}",
                 f"{self.arch}, input {self.columns} x {self.rows}, {self.anchors}",
                 f"anchors at IoU {RPN_MAX_OVERLAP} for {coverage['full_share']:.0%} of the objects, below "
                 f"{RPN_MIN_OVERLAP} for {coverage['missed_share']:.1%}",

@@ -22,6 +22,10 @@ HELD_OUT = 20
 FEWEST_TO_SPLIT = 5
 SEQUENCES = "sequences.json"
 _SHARDS = 4
+ONE_FILE = (
+    "none: the only annotation file is for training; add one for validation, or convert the labels to KITTI "
+    "with frcnn data labels"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,7 +262,7 @@ def _coco(source: Source, folds: Sequence[str], out: Path) -> Split:
         records="set-fold-*",
         images=_coco_root(source, chosen),
         validation=("validation_fold: 0",) if held else (),
-        why=f"the images of {source.folds[parts['val']].name}" if held else "none: one annotation file only",
+        why=f"the images of {source.folds[parts['val']].name}" if held else ONE_FILE,
         extension=_extension(source),
     )
 

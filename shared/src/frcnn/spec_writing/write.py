@@ -29,12 +29,18 @@ class NewSpec:
         conversions: Tuples of conversion spec and prefix of its record files; none for records.
         commands: Commands that convert, train and evaluate with them.
         choices: Settings, and the properties of the data set that determine them.
+        validation: Description of the validation images.
     """
 
     experiment: Path
     conversions: tuple[tuple[Path, Path], ...]
     commands: tuple[str, ...]
     choices: Choices = dataclasses.field(repr=False)
+    validation: str = ""
+
+    def summary(self) -> str:
+        """Returns a summary of the data set and the choices, in a few lines."""
+        return f"{self.choices.summary()}\nvalidation: {self.validation}"
 
 
 def write_specs(
@@ -102,7 +108,8 @@ def write_specs(
             _check_new(out, files)
         _write(out, files)
     conversions = tuple((out / each.spec, out / "records" / each.prefix) for each in split.conversions)
-    return NewSpec(out / EXPERIMENT, conversions, tuple(_commands(out, conversions)), choices)
+    commands = _commands(out, conversions, evaluate=bool(split.validation))
+    return NewSpec(out / EXPERIMENT, conversions, tuple(commands), choices, split.why)
 
 
 def _places(data: str, split: Split, out: Path) -> Places:
@@ -156,7 +163,7 @@ def _write(out: Path, texts: Mapping[str, str]) -> None:
             (temporary / name).write_text(text, encoding="utf-8")
 
 
-def _commands(out: Path, conversions: tuple[tuple[Path, Path], ...]) -> list[str]:
+def _commands(out: Path, conversions: tuple[tuple[Path, Path], ...], *, evaluate: bool) -> list[str]:
     import shlex
 
     convert = [
@@ -164,8 +171,7 @@ def _commands(out: Path, conversions: tuple[tuple[Path, Path], ...]) -> list[str
         for spec, prefix in conversions
     ]
     spec, results = shlex.quote(str(out / EXPERIMENT)), shlex.quote(str(out / "results"))
-    return [
-        *convert,
-        f"frcnn train -e {spec} -r {results}",
-        f"frcnn evaluate -e {spec} -m {results} -r {shlex.quote(str(out / 'evaluation'))}",
-    ]
+    commands = [*convert, f"frcnn train -e {spec} -r {results}"]
+    if evaluate:
+        commands.append(f"frcnn evaluate -e {spec} -m {results} -r {shlex.quote(str(out / 'evaluation'))}")
+    return commands

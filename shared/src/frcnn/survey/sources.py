@@ -28,7 +28,7 @@ _MOST_LIST_BYTES = 256 << 20
 _LOOKED_AT, _MOST_LOOKED_AT_BYTES = 50, 1 << 20
 YOLO_FIELDS = 5
 _VOC_LABEL_DIRS = ("Annotations", "annotations", "labels", "")
-_CONVERT_FIRST = "convert them first: frcnn data labels SOURCE TARGET --to kitti"
+_CONVERT_FIRST = "convert them first: frcnn data labels {} TARGET --to kitti"
 LAYOUTS = (
     "a folder with images/ and labels/ (KITTI), a COCO annotation file or its folder, record files, "
     "or a dataset_convert spec"
@@ -147,6 +147,81 @@ def has_yolo_labels(folder: Path) -> bool:
     return False
 
 
+def yolo_parts(folder: Path) -> tuple[str, ...]:
+    """Finds the parts of a data set with labels of YOLO below one `images` and one `labels` folder.
+
+    Args:
+        folder: Data set.
+
+    Returns:
+        Names of the sub-folders of both, such as train and val; one empty name if there are none. Empty for
+        labels of another format.
+    """
+    images, labels = folder / "images", folder / "labels"
+    if not images.is_dir() or not labels.is_dir():
+        return ()
+    if has_yolo_labels(labels):
+        return ("",)
+    parts = tuple(name for name in SPLITS if (images / name).is_dir())
+    return parts if any(has_yolo_labels(labels / name) for name in parts) else ()
+
+
+def other_format(folder: Path) -> str:
+    """Detects labels that must be converted before anything else reads them, in a folder or its parts.
+
+    Args:
+        folder: Data set.
+
+    Returns:
+        `yolo` or `voc`; empty for other formats.
+    """
+    for part in (folder, *(folder / name for name in SPLITS)):
+        if part.is_dir() and yolo_parts(part):
+            return "yolo"
+        if part.is_dir() and voc_labels(part) is not None:
+            return "voc"
+    return ""
+
+
+def listed_folds(lists: dict[str, Path], files: dict[str, str], extension: str) -> tuple[Fold, ...]:
+    """Returns the parts named by lists of images, and a part for the images in no list.
+
+    Images without a file get a name, so that the reader reports them as missing.
+
+    Args:
+        lists: Text files that name images, by name of the part.
+        files: Image files by their name without extension.
+        extension: Extension of an image without a file, with dot.
+    """
+    folds: list[Fold] = []
+    taken: set[str] = set()
+    for name, path in lists.items():
+        try:
+            lines = read_regular(path, _MOST_LIST_BYTES).decode("utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}: not a readable list of image names ({reading_fault(error)})") from error
+        stems = [stem for line in lines for stem in _stems_in(line, files)]
+        if not any(stem in files for stem in stems):
+            continue  # a text of another kind
+        taken.update(stems)
+        jobs = tuple(files.get(stem, f"{stem}{extension}") for stem in stems)
+        if jobs:
+            folds.append(Fold(name, jobs))
+    rest = tuple(file for stem, file in files.items() if stem not in taken)
+    if not folds:
+        return (Fold("", rest),)
+    return (*folds, Fold("in no list", rest)) if rest else tuple(folds)
+
+
+def image_lists(folder: Path) -> dict[str, Path]:
+    """Returns the lists of images in a folder, such as train.txt, by name of the part.
+
+    Args:
+        folder: Folder of the lists.
+    """
+    return {name: folder / f"{name}.txt" for name in SPLITS if (folder / f"{name}.txt").is_file()}
+
+
 def plan_source(plan: Plan, name: str, root: Path) -> Source:
     """Returns the data set of a conversion plan, with the folds that the conversion will write.
 
@@ -202,6 +277,8 @@ def _local(location: str) -> Path:
 
 
 def _folder(path: Path, images: Path | None, location: str) -> tuple[Source, ...]:
+    if yolo_parts(path):
+        raise UsageError(f"{location}: has labels of YOLO; {_CONVERT_FIRST.format(location)}")
     if _has(path, IMAGE_DIRS) and _has(path, LABEL_DIRS):
         return (_kitti(path, location),)
     annotations = annotation_files(path)
@@ -210,7 +287,7 @@ def _folder(path: Path, images: Path | None, location: str) -> tuple[Source, ...
     parts = [path / name for name in SPLITS if (path / name).is_dir()]
     if not parts:
         if voc_labels(path) is not None:
-            raise UsageError(f"{location}: has labels of Pascal VOC; {_CONVERT_FIRST}")
+            raise UsageError(f"{location}: has labels of Pascal VOC; {_CONVERT_FIRST.format(location)}")
         raise UsageError(f"{location}: not a data set; expected {LAYOUTS}")
     return tuple(source for part in parts for source in _folder(part, images, str(part)))
 
@@ -221,37 +298,10 @@ def _has(path: Path, names: Sequence[str]) -> bool:
 
 def _kitti(path: Path, location: str) -> Source:
     image_dir, label_dir, extension = layout(path)
-    if has_yolo_labels(path / label_dir):
-        raise UsageError(f"{location}: has labels of YOLO; {_CONVERT_FIRST}")
     files, faults = list_images(path / image_dir, extension)
-    lists = {name: path / f"{name}.txt" for name in SPLITS if (path / f"{name}.txt").is_file()}
-    folds = _listed(lists, files, extension) if lists else (Fold("", tuple(files.values())),)
+    lists = image_lists(path)
+    folds = listed_folds(lists, files, extension) if lists else (Fold("", tuple(files.values())),)
     return Source(location, "kitti", path, KittiReader(path, image_dir, label_dir), folds, tuple(faults))
-
-
-def _listed(lists: dict[str, Path], files: dict[str, str], extension: str) -> tuple[Fold, ...]:
-    """Returns the parts named by lists of images, and a part for the images in no list.
-
-    Images without a file get a name, so that the reader reports them as missing.
-    """
-    folds: list[Fold] = []
-    taken: set[str] = set()
-    for name, path in lists.items():
-        try:
-            lines = read_regular(path, _MOST_LIST_BYTES).decode("utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: not a readable list of image names ({reading_fault(error)})") from error
-        stems = [stem for line in lines for stem in _stems_in(line, files)]
-        if not any(stem in files for stem in stems):
-            continue  # a text of another kind
-        taken.update(stems)
-        jobs = tuple(files.get(stem, f"{stem}{extension}") for stem in stems)
-        if jobs:
-            folds.append(Fold(name, jobs))
-    rest = tuple(file for stem, file in files.items() if stem not in taken)
-    if not folds:
-        return (Fold("", rest),)
-    return (*folds, Fold("in no list", rest)) if rest else tuple(folds)
 
 
 def _stems_in(line: str, files: dict[str, str]) -> list[str]:

@@ -116,10 +116,19 @@ def _turned(pixels: tf.Tensor, orientation: int | tf.Tensor) -> tf.Tensor:
     def among(*codes: int) -> tf.Tensor:
         return tf.reduce_any(code == tf.constant(codes))
 
-    pixels = tf.cond(among(*sorted(SIDEWAYS)), lambda: tf.transpose(pixels, [1, 0, 2]), lambda: pixels)
+    pixels = tf.cond(among(*sorted(SIDEWAYS)), lambda: _rows_as_columns(pixels), lambda: pixels)
     pixels = tf.cond(among(3, 4, 7, 8), lambda: tf.reverse(pixels, [0]), lambda: pixels)
     pixels = tf.cond(among(2, 3, 6, 7), lambda: tf.reverse(pixels, [1]), lambda: pixels)
     return tf.ensure_shape(pixels, [None, None, pixels.shape[-1]])
+
+
+def _rows_as_columns(pixels: tf.Tensor) -> tf.Tensor:
+    """Transposes height and width of an image, `[H, W, C]`.
+
+    By `gather_nd`: for `tf.transpose` of uint8, even if it never runs, oneDNN logs an error in each process.
+    """
+    columns, rows = tf.meshgrid(tf.range(tf.shape(pixels)[1]), tf.range(tf.shape(pixels)[0]), indexing="ij")
+    return tf.gather_nd(pixels, tf.stack([rows, columns], axis=-1))
 
 
 def stretch(image: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
