@@ -73,8 +73,9 @@ def _wanted(args: argparse.Namespace) -> "Wanted":
     from frcnn.cli.spec_flags import load_spec
     from frcnn.tuning.default_space import default_space
     from frcnn.tuning.space_file import load_space
+    from frcnn.tuning.tuned_spec import TunedSpec
 
-    spec = load_spec(args)
+    spec = TunedSpec(load_spec(args))
     return Wanted(
         spec=spec,
         space=load_space(args.space, spec) if args.space else default_space(spec, args.archs),

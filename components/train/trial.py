@@ -57,8 +57,9 @@ def chosen_spec(args: argparse.Namespace, spec: "Experiment") -> "Experiment":
     if not args.space:
         return spec
     from frcnn.tuning.trial_spec import remote_trial_spec
+    from frcnn.tuning.tuned_spec import TunedSpec
 
-    return remote_trial_spec(spec, args.space, args.choice)
+    return remote_trial_spec(TunedSpec(spec), args.space, args.choice).experiment
 
 
 def metric_lines(args: argparse.Namespace) -> "list[MetricLines]":

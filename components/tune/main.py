@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from components.katib.build import Wanted
-    from frcnn.spec.schema.experiment import Experiment
     from frcnn.steps.kfp_output import Metadata
+    from frcnn.tuning.tuned_spec import TunedSpec
 
 log = logging.getLogger("frcnn.step.tune")
 
@@ -85,13 +85,15 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.steps.run import write_parameter
     from frcnn.steps.suggested_spec import experiment_or_suggested
     from frcnn.tuning.trial_spec import best_spec
+    from frcnn.tuning.tuned_spec import TunedSpec
 
     logging.getLogger("components").setLevel(logging.INFO)
-    spec = experiment_or_suggested(args.spec, None, args.records_uri)
+    given = experiment_or_suggested(args.spec, None, args.records_uri)
     if args.trials == 0:
         log.info("No search: --trials is 0")
-        write_parameter(args.best_spec, spec.text)
+        write_parameter(args.best_spec, given.text)
         return {"metrics": {"trials": 0}}
+    spec = TunedSpec(given)
     wanted = _wanted(args, spec)
     check(wanted)
     api, namespace = connect()
@@ -104,7 +106,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     return {"metrics": {"mAP": found.mean_ap, "best trial": found.trial, **counts}}
 
 
-def _wanted(args: argparse.Namespace, spec: "Experiment") -> "Wanted":
+def _wanted(args: argparse.Namespace, spec: "TunedSpec") -> "Wanted":
     from components.katib.build import Wanted, space_given
 
     return Wanted(

@@ -150,7 +150,7 @@ def _write_specs(
     from frcnn.demo.split_folders import SEQUENCES
     from frcnn.files import write_text
     from frcnn.settings.conversion import conversion_settings
-    from frcnn.spec.load import parse_experiment
+    from frcnn.spec.load import checked_text
     from frcnn.spec_writing.facts import facts_of
     from frcnn.survey.collect import surveyed
     from frcnn.survey.sources import plan_source
@@ -165,7 +165,7 @@ def _write_specs(
     sys.stdout.write(f"{choices.summary()}\n")
     text = experiment_spec(choices, paths, found[2])
     if synthetic:
-        text = SYNTHETIC_HEADER + parse_experiment(text, settings=SYNTHETIC_SETTINGS).spec.text
+        text = SYNTHETIC_HEADER + checked_text(text, settings=SYNTHETIC_SETTINGS)
     write_text(paths.specs / "experiment.txt", text)
     _copy_samples(_held_out(plan, paths.data), paths.samples)
     return paths.specs / "experiment.txt", epochs

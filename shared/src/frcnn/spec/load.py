@@ -136,6 +136,39 @@ def parse_dataset_export(
     return Loaded(spec, reader.positions)
 
 
+def checked_text(text: str, source: str = "", *, settings: Sequence[str] = ()) -> str:
+    """Checks the text of an experiment spec, after setting fields in it. No warnings are logged.
+
+    Args:
+        text: Protobuf text.
+        source: Name of the spec in messages.
+        settings: Settings of single fields, see `frcnn.spec.assignments`.
+
+    Returns:
+        The text with the settings.
+
+    Raises:
+        SpecError: The text has errors; the message lists all of them.
+    """
+    return parse_experiment(text, source, remarks=False, settings=settings).spec.text
+
+
+def checked_conversion_text(text: str, source: str = "") -> str:
+    """Checks the text of a dataset_convert spec.
+
+    Args:
+        text: Protobuf text.
+        source: Name of the spec in messages.
+
+    Returns:
+        The text.
+
+    Raises:
+        SpecError: The text has errors; the message lists all of them.
+    """
+    return parse_dataset_export(text, source).spec.text
+
+
 def read_text(path: Path) -> str:
     """Reads a text file and removes a byte order mark.
 

@@ -26,10 +26,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.pool import NullPool
 
 from frcnn.errors import RunError, UsageError
-from frcnn.spec.load import parse_experiment
 from frcnn.tuning.settings import DIRECTIONS, Objective, TuneSettings
 from frcnn.tuning.space import Chosen, Searched
-from frcnn.tuning.spec_values import numbers_at
 
 log = logging.getLogger(__name__)
 
@@ -270,16 +268,14 @@ def base_choices(settings: TuneSettings) -> dict[str, Chosen]:
     Returns:
         Choices by field.
     """
-    text = settings.spec.to_text(secrets=True)
-    reference = parse_experiment(text, "", remarks=False).spec
+    reference = settings.spec.with_settings([])
     found: dict[str, Chosen] = {}
     for each in settings.space.fields:
         candidates: tuple[Chosen, ...] = each.values
         if not each.values:
-            candidates = (1.0,) if each.base else numbers_at(settings.spec, each.field)[:1]
+            candidates = (1.0,) if each.base else settings.spec.numbers(each.field)[:1]
         for chosen in candidates:
-            setting = each.setting(chosen)
-            same = parse_experiment(text, "", remarks=False, settings=[setting]).spec == reference
+            same = settings.spec.with_settings([each.setting(chosen)]) == reference
             if same and _distribution(each)._contains(_internal(each, chosen)):
                 found[each.field] = chosen
     return found
