@@ -51,14 +51,7 @@ def _truth(text: str | bool) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the step.
-
-    Args:
-        argv: Command line arguments. `None` uses those of the process.
-
-    Returns:
-        Exit code.
-    """
+    """Runs the step; returns its exit code."""
     args = parser().parse_args(argv)
     from frcnn.steps.run import run
 
@@ -81,7 +74,9 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from components.katib.build import check, manifest_of
     from components.katib.follow import run_experiment
     from components.katib.parameters import choices_of
-    from components.mpijob.api import EXPERIMENTS, Cluster, connect
+    from components.mpijob.cluster import Cluster
+    from components.mpijob.connection import connect
+    from components.mpijob.resources import EXPERIMENTS
     from frcnn.steps.run import write_parameter
     from frcnn.steps.suggested_spec import experiment_or_suggested
     from frcnn.tuning.trial_spec import best_spec
