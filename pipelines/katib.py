@@ -57,7 +57,9 @@ def run(args: argparse.Namespace) -> None:
         _write(manifest_of(wanted, args.namespace or "default"), args.output)
         return
     from components.katib.follow import run_experiment
-    from components.mpijob.api import EXPERIMENTS, Cluster, connect
+    from components.mpijob.cluster import Cluster
+    from components.mpijob.connection import connect
+    from components.mpijob.resources import EXPERIMENTS
 
     logging.getLogger("components").setLevel(logging.INFO)
     api, own_namespace = connect()

@@ -61,12 +61,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Submits the Experiment, follows it, and writes the best spec.
 
-    Args:
-        args: Parsed flags.
-
-    Returns:
-        Metadata by output artifact.
-
     Raises:
         UsageError: A flag is invalid.
         RunError: The search failed.
