@@ -38,14 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
-    """Compares the model with the published one.
-
-    Args:
-        args: Parsed flags.
-
-    Returns:
-        Metadata by output artifact.
-    """
+    """Compares the model with the published one."""
     from frcnn.steps.places import folder_or_s3
     from frcnn.steps.publishing import published_map
     from frcnn.steps.quality_gate import Gate

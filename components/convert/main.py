@@ -41,14 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
-    """Converts the data set.
-
-    Args:
-        args: Parsed flags.
-
-    Returns:
-        Metadata by output artifact.
-    """
+    """Converts the data set."""
     from frcnn.api.converting import convert
     from frcnn.steps.places import folder_or_s3
     from frcnn.steps.run import write_parameter

@@ -61,12 +61,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Evaluates the model.
 
-    Args:
-        args: Parsed flags.
-
-    Returns:
-        Metadata by output artifact.
-
     Raises:
         DataError: The validation fold has no labeled object of the spec's classes.
         UsageError: No records are given, or their URI is not supported.

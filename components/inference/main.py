@@ -31,14 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
-    """Detects objects in all images.
-
-    Args:
-        args: Parsed flags.
-
-    Returns:
-        Metadata by output artifact.
-    """
+    """Detects objects in all images."""
     from frcnn.api.inferring import infer
     from frcnn.sealing.keys import resolve_key
     from frcnn.settings.inference import inference_settings, prediction_settings

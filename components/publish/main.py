@@ -33,14 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
-    """Publishes the model and its report.
-
-    Args:
-        args: Parsed flags.
-
-    Returns:
-        Metadata by output artifact.
-    """
+    """Publishes the model and its report."""
     from frcnn.steps.places import folder_or_s3
     from frcnn.steps.publishing import publish
 

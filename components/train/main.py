@@ -62,12 +62,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Trains the detector.
 
-    Args:
-        args: Parsed flags.
-
-    Returns:
-        Metadata by output artifact.
-
     Raises:
         UsageError: A flag is invalid.
     """
@@ -79,7 +73,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.steps.run import keep_model, model_file
     from frcnn.steps.specs import with_records, with_training
     from frcnn.steps.suggested_spec import experiment_or_suggested
-    from frcnn.training.gpus import require_tensorflow_gpus
+    from frcnn.training.tensorflow_gpus import require_tensorflow_gpus
 
     _check_pods(args)
     args.checkpoints = folder_or_s3(args.checkpoints, "--checkpoints")

@@ -18,11 +18,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     add = parser.add_argument
     add(
         "data",
@@ -54,11 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Writes the report and prints counts and findings.
-
-    Args:
-        args: Parsed flags.
-    """
+    """Writes the report and prints counts and findings."""
     from frcnn.api.data_reports import data_report
 
     if args.settings and args.experiment_spec is None:

@@ -75,11 +75,7 @@ OPEN_GATES = ("--minimum_map", "0", "--tolerance", "1")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("demo"), metavar="DIR", help="output folder (default: demo)"
     )
@@ -96,9 +92,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the commands one after the other.
-
-    Args:
-        args: Parsed flags.
 
     Raises:
         UsageError: `--epochs` is below 1, a path is not UTF-8, or the output folder has other files.
