@@ -10,10 +10,10 @@ from frcnn.errors import SpecError, UsageError
 from frcnn.spec import load_experiment
 from frcnn.spec.load import parse_experiment
 from frcnn.tuning.default_space import default_space
+from frcnn.tuning.distributions import base_choices
 from frcnn.tuning.settings import TuneSettings
 from frcnn.tuning.space import Searched
 from frcnn.tuning.space_file import load_space, parse_space
-from frcnn.tuning.study import base_choices
 from frcnn.tuning.tuned_spec import TunedSpec
 from tests.support.task_spec import write_spec
 

@@ -18,22 +18,6 @@ _OF_A_TRIAL = (
 )
 
 
-def chosen_spec(settings: TuneSettings, chosen: Mapping[str, Chosen]) -> TunedSpec:
-    """Returns the spec with the chosen values, to train with.
-
-    Args:
-        settings: Settings of the search.
-        chosen: Choices by field.
-
-    Returns:
-        The checked spec.
-
-    Raises:
-        SpecError: The values contradict each other.
-    """
-    return settings.spec.with_settings(settings.space.settings(chosen))
-
-
 def remote_trial_spec(spec: TunedSpec, space: str, choices: Sequence[str]) -> TunedSpec:
     """Returns the spec of a trial whose values another program chose, such as Katib.
 
