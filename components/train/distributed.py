@@ -22,7 +22,7 @@ from frcnn.storage import Store
 if TYPE_CHECKING:
     from components.mpijob.cluster import Cluster
     from frcnn.spec.schema.experiment import Experiment
-    from frcnn.training.trainer import TrainResult
+    from frcnn.training.result import TrainResult
 
 log = logging.getLogger(__name__)
 
