@@ -11,11 +11,7 @@ if TYPE_CHECKING:
 
 
 def add_training_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags of a training and of a trial, which the step and its workers share.
-
-    Args:
-        flags: Parser to extend.
-    """
+    """Adds the flags of a training and of a trial, which the step and its workers share."""
     flags.add_argument(
         "--epochs", type=int, default=0, help="number of epochs; 0: as in the spec (default: 0)"
     )
