@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from frcnn.errors import ModelError, UsageError
 from frcnn.sealing import header as seal_header
-from frcnn.sealing import sealed_file
+from frcnn.sealing import key_derivation, sealed_file
 from frcnn.sealing.header import HEADER_BYTES, read_header
 from frcnn.sealing.keys import Key
 from frcnn.sealing.sealed_file import (
@@ -252,7 +252,7 @@ def test_newer_version_may_have_a_header_of_any_size(size):
     ],
 )
 def test_hostile_limits_are_refused_before_any_work(monkeypatch, offset, value, message):
-    monkeypatch.setattr(seal_header, "derive_keys", lambda *_: pytest.fail("derived a key"))
+    monkeypatch.setattr(key_derivation, "derive_keys", lambda *_: pytest.fail("derived a key"))
     with pytest.raises(UnsupportedModelError, match=message):
         unsealed_bytes(with_valid_checksum(replaced(GOLDEN, offset, value)))
 
@@ -274,7 +274,7 @@ def test_too_little_memory_for_the_key_is_said(monkeypatch):
 
     monkeypatch.setattr(scrypt, "Scrypt", Starved)
     with pytest.raises(ModelError, match="takes 128 MiB of memory"):
-        seal_header.derive_keys("key", seal_header.Header("keras", 0), "model.tlt")
+        key_derivation.derive_keys("key", seal_header.Header("keras", 0), "model.tlt")
 
 
 def test_a_source_that_grows_while_it_is_sealed_is_refused():
