@@ -10,7 +10,6 @@ import argparse
 import dataclasses
 import json
 import logging
-import os
 import statistics
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.conditions import Conditions
-from benchmarks.peer_python import add_peer_python
+from benchmarks.peer_python import add_measurement_flags
 from benchmarks.run_speed import SETTLE_SECONDS, worker_environment
 from benchmarks.settings import SETTINGS
 from benchmarks.workers import Worker, WorkerError
@@ -235,14 +234,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--int8", type=Path, help="exported int8 file (default: one is made)")
     flags.add_argument("--batch", type=int, default=1, help="batch size (default: 1)")
     flags.add_argument("--rounds", type=int, default=8, help="inferences per worker (default: 8)")
-    flags.add_argument(
-        "--threads",
-        type=int,
-        default=len(os.sched_getaffinity(0)),
-        help="threads per worker (default: all cores)",
-    )
-    add_peer_python(flags)
-    flags.add_argument("--json", type=Path, help="JSON file for all single measurements")
+    add_measurement_flags(flags)
     return flags
 
 

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.conditions import Conditions
-from benchmarks.peer_python import add_peer_python
+from benchmarks.peer_python import add_measurement_flags
 from benchmarks.settings import SETTINGS
 from benchmarks.workers import PHASES, Worker, WorkerError
 
@@ -223,14 +223,7 @@ def parser() -> argparse.ArgumentParser:
         "--phases", nargs="+", choices=PHASES, default=list(PHASES), help="phases to measure (default: both)"
     )
     flags.add_argument("--pairs", type=int, default=8, help="steps per side (default: 8)")
-    flags.add_argument(
-        "--threads",
-        type=int,
-        default=len(os.sched_getaffinity(0)),
-        help="threads per side (default: all cores)",
-    )
-    add_peer_python(flags)
-    flags.add_argument("--json", type=Path, help="JSON file for all single measurements")
+    add_measurement_flags(flags)
     return flags
 
 

@@ -12,8 +12,9 @@ import statistics
 import sys
 from pathlib import Path
 
-from benchmarks.accuracy import Result, Run, judged, make_job, train
+from benchmarks.accuracy import judged, make_job, train
 from benchmarks.accuracy_job import Answer
+from benchmarks.accuracy_results import Result, Run
 from benchmarks.conditions import Conditions
 from benchmarks.peer_python import add_peer_python
 

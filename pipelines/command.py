@@ -30,11 +30,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the subcommands and their flags.
-
-    Args:
-        parser: Parser to extend.
-    """
+    """Adds the subcommands and their flags."""
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run_flags = commands.add_parser("run", help="run on this machine, each step as a process")
     _add_run_flags(run_flags)

@@ -57,7 +57,9 @@ def run(args: argparse.Namespace) -> None:
         _write(manifest_of(wanted, args.namespace or "default"), args.output)
         return
     from components.katib.follow import run_experiment
-    from components.mpijob.api import EXPERIMENTS, Cluster, connect
+    from components.mpijob.cluster import Cluster
+    from components.mpijob.connection import connect
+    from components.mpijob.resources import EXPERIMENTS
 
     logging.getLogger("components").setLevel(logging.INFO)
     api, own_namespace = connect()
@@ -73,8 +75,9 @@ def _wanted(args: argparse.Namespace) -> "Wanted":
     from frcnn.cli.spec_flags import load_spec
     from frcnn.tuning.default_space import default_space
     from frcnn.tuning.space_file import load_space
+    from frcnn.tuning.tuned_spec import TunedSpec
 
-    spec = load_spec(args)
+    spec = TunedSpec(load_spec(args))
     return Wanted(
         spec=spec,
         space=load_space(args.space, spec) if args.space else default_space(spec, args.archs),

@@ -58,11 +58,7 @@ class Setting:
 
 
 def add_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags for pods.
-
-    Args:
-        flags: Parser to extend.
-    """
+    """Adds the flags for pods."""
     add = flags.add_argument
     add(
         "--node_selector",

@@ -8,11 +8,7 @@ from frcnn.errors import UsageError
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the subcommands and their flags.
-
-    Args:
-        commands: Subparsers to extend.
-    """
+    """Adds the subcommands and their flags."""
     push = commands.add_parser("push-spec", help="validate a spec, upload it to S3, and print its URI")
     push.add_argument("spec", type=Path, metavar="FILE", help="experiment or conversion spec")
     push.add_argument("uri", metavar="URI", help="destination, s3://bucket/name.txt")

@@ -26,7 +26,7 @@ build() { # build FOLDER IMAGE OPTIONS...
 # What the images share; these two are not pushed anywhere.
 build_image="frcnn-build:$tag" run_image="frcnn-run:$tag" train_run_image="frcnn-run:$tag"
 build base "$build_image" --target build ${BASE:+--build-arg "BASE=$BASE"} \
-  ${BUILD_BASE:+--build-arg "BUILD_BASE=$BUILD_BASE"}
+  ${BUILD_BASE:+--build-arg "BUILD_BASE=$BUILD_BASE"} ${PIP_OPTIONS:+--build-arg "PIP_OPTIONS=$PIP_OPTIONS"}
 build base "$run_image" --target run ${BASE:+--build-arg "BASE=$BASE"}
 if [ -n "${TRAIN_BASE:-}" ]; then
   train_run_image="frcnn-run-train:$tag"

@@ -3,6 +3,7 @@
 # Usage: scripts/lock.sh [VENV]      (default .venv; `make lock` does this)
 #
 # cpu.txt and gpu.txt have what `make setup` installs, for either build of TensorFlow; the two exclude each other.
+# Each image installs its part of one of them (components/base/install_packages.py).
 # cpu-run.txt and gpu-run.txt have the part of it that `make demo` uses.
 # build.txt has what builds packages that come as source, and the project itself; it is installed first.
 # tensorrt-stubs.txt is installed without what it requires. Environment: UV_DEFAULT_INDEX for another package index.

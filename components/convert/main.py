@@ -33,14 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the step.
-
-    Args:
-        argv: Command line arguments. `None` uses those of the process.
-
-    Returns:
-        Exit code.
-    """
+    """Runs the step; returns its exit code."""
     args = parser().parse_args(argv)
     from frcnn.steps.run import run
 
@@ -48,14 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
-    """Converts the data set.
-
-    Args:
-        args: Parsed flags.
-
-    Returns:
-        Metadata by output artifact.
-    """
+    """Converts the data set."""
     from frcnn.api.converting import convert
     from frcnn.steps.places import folder_or_s3
     from frcnn.steps.run import write_parameter

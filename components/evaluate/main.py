@@ -51,14 +51,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the step.
-
-    Args:
-        argv: Command line arguments. `None` uses those of the process.
-
-    Returns:
-        Exit code.
-    """
+    """Runs the step; returns its exit code."""
     args = parser().parse_args(argv)
     from frcnn.steps.run import run
 
@@ -67,12 +60,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Evaluates the model.
-
-    Args:
-        args: Parsed flags.
-
-    Returns:
-        Metadata by output artifact.
 
     Raises:
         DataError: The validation fold has no labeled object of the spec's classes.

@@ -50,14 +50,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the step.
-
-    Args:
-        argv: Command line arguments. `None` uses those of the process.
-
-    Returns:
-        Exit code.
-    """
+    """Runs the step; returns its exit code."""
     args = parser().parse_args(argv)
     from frcnn.steps.run import run
 
@@ -65,14 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
-    """Exports the model.
-
-    Args:
-        args: Parsed flags.
-
-    Returns:
-        Metadata by output artifact.
-    """
+    """Exports the model."""
     from frcnn.api.exporting import export
     from frcnn.exporting.tensorrt.deepstream import LABELS, labels_text
     from frcnn.files import write_text

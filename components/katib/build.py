@@ -5,7 +5,6 @@ import dataclasses
 import hashlib
 import os
 import re
-from typing import TYPE_CHECKING
 
 from components.katib.experiment import LONGEST_NAME, experiment
 from components.katib.search import KatibSearch
@@ -19,9 +18,7 @@ from frcnn.steps.places import as_s3
 from frcnn.tuning.default_space import default_space
 from frcnn.tuning.space import Space
 from frcnn.tuning.space_file import parse_space
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
+from frcnn.tuning.tuned_spec import TunedSpec
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -50,7 +47,7 @@ class Wanted:
         options: Flags of the pods; `None`: those of the environment.
     """
 
-    spec: "Experiment"
+    spec: TunedSpec
     space: Space
     records: str
     checkpoints: str
@@ -67,7 +64,7 @@ class Wanted:
     options: str | None = None
 
 
-def space_given(text: str, spec: "Experiment") -> Space:
+def space_given(text: str, spec: TunedSpec) -> Space:
     """Returns the space of a text; without a text, the default space.
 
     Args:
@@ -124,17 +121,16 @@ def manifest_of(wanted: Wanted, namespace: str) -> Manifest:
 def _search(wanted: Wanted, job: TrainingJob) -> KatibSearch:
     return KatibSearch(
         job=job,
-        spec=wanted.spec,
         space=wanted.space,
         spec_place=masked_spec(wanted.spec.to_text()),
         records=as_s3(wanted.records),
         checkpoints=as_s3(wanted.checkpoints),
         trials=wanted.trials,
         parallel=wanted.parallel,
-        epochs=wanted.epochs or wanted.spec.training_config.num_epochs,
+        epochs=wanted.epochs or wanted.spec.epochs,
         early_stopping=wanted.early_stopping,
         mixed=wanted.mixed,
-        seed=wanted.spec.random_seed if wanted.seed is None else wanted.seed,
+        seed=wanted.spec.seed if wanted.seed is None else wanted.seed,
     )
 
 
@@ -154,8 +150,7 @@ def check(wanted: Wanted) -> None:
                 "their own"
             )
     _check_apart(as_s3(wanted.records).rstrip("/"), as_s3(wanted.checkpoints).rstrip("/"))
-    data = wanted.spec.dataset_config
-    if data.validation_data_source is None and data.validation_fold is None:
+    if not wanted.spec.has_validation_set:
         raise UsageError(
             f"{wanted.spec.source or 'The spec'} names no validation set, so trials cannot be compared. Set "
             "dataset_config.validation_fold or dataset_config.validation_data_source."
@@ -169,7 +164,7 @@ def check(wanted: Wanted) -> None:
             raise UsageError(f"{name} {value}: expected 1 or more")
     if wanted.epochs < 0 or wanted.gpus < 0:
         raise UsageError(f"epochs {wanted.epochs}, GPUs {wanted.gpus}: expected 0 or more")
-    if wanted.spec.enc_key and not os.environ.get(KEY_VARIABLE):
+    if wanted.spec.experiment.enc_key and not os.environ.get(KEY_VARIABLE):
         raise UsageError(
             "the spec's enc_key is not passed to trials. Store it in the secret frcnn-model-key, and set "
             f"{KEY_VARIABLE} here."

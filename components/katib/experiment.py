@@ -7,6 +7,7 @@ from components.katib.parameters import names_of, parameters_of
 from components.katib.search import KatibSearch
 from components.mpijob import manifest as mpi
 from components.mpijob.manifest import Manifest
+from components.mpijob.mpirun import mpirun, passed_variables
 
 API_VERSION = "kubeflow.org/v1beta1"
 # The name of the metric in the lines that a training prints; see components/train/trial.py.
@@ -131,11 +132,11 @@ def _mpijob(search: KatibSearch) -> Manifest:
     spec = mpi.manifest(search.job)["spec"]
     launcher = spec["mpiReplicaSpecs"]["Launcher"]["template"]["spec"]["containers"][0]
     # The prefix of --tag-output would hide the time at the beginning of a metric's line.
-    mpirun = [word for word in mpi.mpirun(search.job)[1:] if word != "--tag-output"]
-    mpirun = mpirun[: len(mpirun) - len(search.job.training)]
-    variables = " ".join(mpi.passed_variables(search.job))
+    options = [word for word in mpirun(search.job)[1:] if word != "--tag-output"]
+    options = options[: len(options) - len(search.job.training)]
+    variables = " ".join(passed_variables(search.job))
     script = (
-        f"set -- {shlex.join(mpirun)} {quoted(words, search)}; "
+        f"set -- {shlex.join(options)} {quoted(words, search)}; "
         f'for name in {variables}; do if printenv "$name" >/dev/null; then set -- -x "$name" "$@"; fi; done; '
         'mpirun "$@"'
     )

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 
 from components.katib.experiment import METRIC
-from components.mpijob.api import Cluster, UnreachableError
+from components.mpijob.api_errors import UnreachableError
+from components.mpijob.cluster import Cluster
 from components.mpijob.create import condition, create_or_join
 from components.mpijob.manifest import Manifest
 from frcnn.errors import RunError

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from components.mpijob.job import TrainingJob
 
 if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
     from frcnn.tuning.space import Space
 
 
@@ -17,7 +16,6 @@ class KatibSearch:
     Attributes:
         job: A training: its name is that of the Experiment, its `training` is ignored. With several workers,
             each trial is an MPIJob, otherwise a Job.
-        spec: Spec that the search starts from.
         space: Fields to vary.
         spec_place: Text of the spec, or its s3:// URI, as the trials get it.
         records: s3:// URI of the records.
@@ -31,7 +29,6 @@ class KatibSearch:
     """
 
     job: TrainingJob
-    spec: "Experiment"
     space: "Space"
     spec_place: str
     records: str

@@ -91,7 +91,8 @@ def _show(args: argparse.Namespace) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    from components.mpijob.api import Cluster, connect
+    from components.mpijob.cluster import Cluster
+    from components.mpijob.connection import connect
     from components.mpijob.supervise import run_job
 
     api, own_namespace = connect()

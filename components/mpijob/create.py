@@ -3,7 +3,8 @@
 import logging
 import time
 
-from components.mpijob.api import Cluster, RefusedError, UnreachableError
+from components.mpijob.api_errors import RefusedError, UnreachableError
+from components.mpijob.cluster import Cluster
 from components.mpijob.manifest import SETTINGS_ANNOTATION, Manifest
 from frcnn.errors import RunError
 

@@ -1,4 +1,4 @@
-"""Explains from pods and Events why a job does not start, or why it failed. Pure functions.
+"""Explains from pods and Events why a job does not run. Pure functions.
 
 Each explanation is one line with a remedy. Objects have the JSON form of the Kubernetes API (camelCase).
 """
@@ -15,7 +15,7 @@ Json = Mapping[str, Any]
 
 
 class Kind(enum.Enum):
-    """Kind of problem, which decides how long it may last; see `supervise.Timeouts`."""
+    """Kind of problem, which decides how long it may last; see `timeouts.Timeouts`."""
 
     FINAL = "will not go away by itself"
     IMAGE = "the kubelet tries again"
@@ -89,7 +89,7 @@ _MESSAGES = (
     (r"must be less than or equal to .* limit", Kind.FINAL, "Correct the resource requests"),
     (r"maximum .* usage per ", Kind.FINAL, "Request less: the namespace's LimitRange forbids this amount"),
 )
-_LOST = ("Evicted", "Preempting", "NodeLost", "Terminated", "NodeShutdown", "Shutdown")
+LOST = ("Evicted", "Preempting", "NodeLost", "Terminated", "NodeShutdown", "Shutdown")
 _FAILED_CREATE = ("FailedCreate", "MPIJobFailed")  # reasons used by the batch Job and by mpi-operator
 _FAILED_MOUNT = ("FailedMount", "FailedAttachVolume")
 
@@ -158,18 +158,18 @@ def _involved(event: Json) -> tuple[str, str]:
 
 
 def _refused_by_operator(event: Json) -> JobProblem:
-    reason = f"mpi-operator rejected the job: {_one_line(event.get('message', ''))}"
+    reason = f"mpi-operator rejected the job: {one_line(event.get('message', ''))}"
     return JobProblem(Kind.FINAL, "/".join(_involved(event)), reason, "Correct the job's settings")
 
 
 def _not_created(event: Json) -> JobProblem:
-    message = _one_line(event.get("message", ""))
+    message = one_line(event.get("message", ""))
     kind, remedy = of_message(message) or (Kind.IMAGE, "Fix the cause named in the message")
     return JobProblem(kind, "/".join(_involved(event)), f"a pod could not be created: {message}", remedy)
 
 
 def _not_mounted(event: Json) -> JobProblem:
-    reason = f"{event['reason']}: {_one_line(event.get('message', ''))}"
+    reason = f"{event['reason']}: {one_line(event.get('message', ''))}"
     return JobProblem(
         Kind.IMAGE, "/".join(_involved(event)), reason, "Create the volume or secret named in the message"
     )
@@ -195,7 +195,7 @@ def _pod_faults(pod: Json, hopeless: set[str]) -> Iterator[JobProblem]:
     place = f"pod/{name}"
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
-            message = _one_line(condition.get("message", ""))
+            message = one_line(condition.get("message", ""))
             yield _claim_fault(place, message) or JobProblem(
                 Kind.NO_NODES if name in hopeless else Kind.SCHEDULING,
                 place,
@@ -206,7 +206,7 @@ def _pod_faults(pod: Json, hopeless: set[str]) -> Iterator[JobProblem]:
         waiting = container.get("state", {}).get("waiting") or {}
         if waiting.get("reason") in _WAITING:
             kind, remedy = _WAITING[waiting["reason"]]
-            text = _one_line(waiting.get("message", ""))
+            text = one_line(waiting.get("message", ""))
             image = container.get("image", "")
             before = (
                 _end_of(container.get("lastState", {})) if waiting["reason"] == "CrashLoopBackOff" else None
@@ -222,8 +222,8 @@ def _pod_faults(pod: Json, hopeless: set[str]) -> Iterator[JobProblem]:
 def _worker_ends(pod: Json, place: str) -> Iterator[JobProblem]:
     """Yields problems of workers that have ended; a worker must run until the training ends."""
     status = pod.get("status", {})
-    if status.get("reason") in _LOST:
-        text = f"{status['reason']}: {_one_line(status.get('message', ''))}"
+    if status.get("reason") in LOST:
+        text = f"{status['reason']}: {one_line(status.get('message', ''))}"
         yield JobProblem(Kind.ENDED, place, text, _evicted_remedy(text))
         return
     for container in status.get("containerStatuses") or ():
@@ -239,7 +239,7 @@ def _end_of(state: Json) -> tuple[str, str] | None:
         return None
     reason, code = ended.get("reason") or "Error", ended.get("exitCode")
     text = f"{reason}, exit code {code}"
-    if message := _one_line(ended.get("message", "")):
+    if message := one_line(ended.get("message", "")):
         text += f": {message}"
     if reason == "OOMKilled":
         return text, "Raise its memory (--memory), or lower the batch size"
@@ -295,42 +295,6 @@ def _asked(pod: Json, resource: str) -> str:
     return "+".join(str(each) for each in amounts if each is not None) or "?"
 
 
-def failure(condition: Json, pods: Iterable[Json]) -> str:
-    """Explains why a job failed after it had started.
-
-    Args:
-        condition: Failed condition of the job.
-        pods: Pods of the job.
-
-    Returns:
-        One line with the condition and at most three ends of pods, the most informative first.
-    """
-    # mpi-operator appends reason and message of the launcher pod, which are often empty.
-    reason = str(condition.get("reason", "Failed")).strip("/")
-    said = f"{reason}: {_one_line(condition.get('message', '')).rstrip(': ')}".rstrip(": ")
-    ends = [each for pod in pods for each in _ends(pod)]
-    # Out of memory or eviction of a worker explains the launcher's exit code, so these come first.
-    ends.sort(key=lambda each: not each[1])
-    return "; ".join([said, *(text for text, _ in ends[:3])])
-
-
-def _ends(pod: Json) -> Iterator[tuple[str, bool]]:
-    """Yields how containers of a pod failed, and whether that explains other pods' failures."""
-    place, status = f"pod/{pod['metadata']['name']}", pod.get("status", {})
-    if status.get("reason") in _LOST:
-        yield f"{place} {status['reason']}: {_one_line(status.get('message', ''))}", True
-    for container in status.get("containerStatuses") or ():
-        ended = container.get("state", {}).get("terminated") or {}
-        if not ended or ended.get("exitCode") == 0:
-            continue
-        if ended.get("reason") == "OOMKilled":
-            yield f"{place} ran out of memory (OOMKilled): raise its memory or lower the batch size", True
-        else:
-            yield (
-                f"{place} ended with exit code {ended.get('exitCode')} ({ended.get('reason', 'Error')})",
-                False,
-            )
-
-
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Joins the lines of a message."""
     return " ".join(str(text).split()).rstrip(".")[:600]

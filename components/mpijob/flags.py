@@ -15,11 +15,7 @@ _QUANTITY = re.compile(r"(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+|[numkMGTPE]|[KMGTPE]i)
 
 
 def add_pod_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags for the pods of any training on this cluster.
-
-    Args:
-        flags: Parser to extend.
-    """
+    """Adds the flags for the pods of any training on this cluster."""
     add = flags.add_argument
     add("--slots", type=int, metavar="N", help="processes per worker (default: its number of GPUs, or 1)")
     add("--cpu", type=_quantity, default="4", metavar="Q", help="CPUs per worker (default: 4)")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from components.mpijob.api import Cluster
+from components.mpijob.cluster import Cluster
 from components.mpijob.diagnosis import Json
 from components.mpijob.manifest import ROLE_LABEL
 from frcnn.errors import RunError

@@ -5,25 +5,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components.mpijob.environment import environment
 from components.mpijob.job import HOME, SSH_FOLDER, SSH_PORT, USER, Resources, Toleration, TrainingJob
+from components.mpijob.mpirun import launcher_command
 
 API_VERSION = "kubeflow.org/v2beta1"
 JOB_LABEL = "training.kubeflow.org/job-name"
 ROLE_LABEL = "training.kubeflow.org/job-role"
 # Hash of the settings: a step joins an existing job of the same name only if it is equal.
 SETTINGS_ANNOTATION = "frcnn.io/settings"
-# Variables that pass the role of a service account to a pod. Cloud webhooks set them, so the manifest does
-# not contain them.
-ROLE_VARIABLES = (
-    "AWS_ROLE_ARN",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_ROLE_SESSION_NAME",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-)
 
 Manifest = dict[str, Any]
 
@@ -182,83 +172,6 @@ def _toleration(toleration: Toleration) -> Manifest:
     return entry
 
 
-def launcher_command(job: TrainingJob) -> list[str]:
-    """Builds the launcher's command, a shell script that runs mpirun.
-
-    The script passes on optional variables only if they are set in its pod, because mpirun warns about
-    variables that are not set.
-
-    Args:
-        job: Training job.
-
-    Returns:
-        Command and arguments.
-    """
-    script = (
-        f"for name in {' '.join(passed_variables(job))}; do "
-        'if printenv "$name" >/dev/null; then set -- -x "$name" "$@"; fi; done; exec mpirun "$@"'
-    )
-    return ["sh", "-c", script, "mpirun", *mpirun(job)[1:]]
-
-
-def passed_variables(job: TrainingJob) -> list[str]:
-    """Returns the variables that the launcher passes to the processes if they are set in its pod.
-
-    Args:
-        job: Training job.
-    """
-    return list(dict.fromkeys([*job.secret_environment, *ROLE_VARIABLES]))
-
-
-def mpirun(job: TrainingJob) -> list[str]:
-    """Builds the mpirun command: one process per slot on all workers.
-
-    Args:
-        job: Training job.
-
-    Returns:
-        Command and arguments, with the variables that are always set in the launcher.
-    """
-    words = ["mpirun", "-np", str(job.processes), "--bind-to", "none", "--map-by", "slot", "--tag-output"]
-    # The worker's sshd starts the process without the container's environment. mpirun warns about variables
-    # that are not set, so LD_LIBRARY_PATH is passed only with GPUs, whose images set it.
-    inherited = ("PATH", "HOME", "LD_LIBRARY_PATH") if job.worker.gpus else ("PATH", "HOME")
-    certain = [
-        each["name"]
-        for each in _environment(job)
-        if each["name"] not in (*job.secret_environment, *ROLE_VARIABLES)
-    ]
-    for name in (*inherited, *certain):
-        words += ["-x", name]
-    # Gradients use NCCL or TCP; MPI itself carries only small messages.
-    words += ["--mca", "pml", "ob1", "--mca", "btl", "^openib"]
-    if job.network_interface:
-        words += ["--mca", "btl_tcp_if_include", job.network_interface]
-        words += ["--mca", "oob_tcp_if_include", job.network_interface]
-    return [*words, *job.training]
-
-
-def _environment(job: TrainingJob) -> list[Manifest]:
-    variables: list[Manifest] = [{"name": name, "value": value} for name, value in job.environment.items()]
-    variables += [
-        _from_secret(name, secret, key, optional=True)
-        for name, (secret, key) in job.secret_environment.items()
-    ]
-    if job.s3:
-        variables += [
-            {"name": "S3_ENDPOINT", "value": job.s3.endpoint},
-            {"name": "AWS_REGION", "value": job.s3.region},
-            _from_secret("AWS_ACCESS_KEY_ID", job.s3.secret, job.s3.access_key_field),
-            _from_secret("AWS_SECRET_ACCESS_KEY", job.s3.secret, job.s3.secret_key_field),
-        ]
-    return variables
-
-
-def _from_secret(name: str, secret: str, key: str, *, optional: bool = False) -> Manifest:
-    reference = {"name": secret, "key": key, **({"optional": True} if optional else {})}
-    return {"name": name, "valueFrom": {"secretKeyRef": reference}}
-
-
 def _container(job: TrainingJob, name: str, resources: Resources) -> Manifest:
     amounts: Manifest = {"cpu": resources.cpu, "memory": resources.memory}
     if resources.gpus:
@@ -267,7 +180,7 @@ def _container(job: TrainingJob, name: str, resources: Resources) -> Manifest:
         "name": name,
         "image": job.image,
         "imagePullPolicy": job.image_pull_policy,
-        "env": _environment(job),
+        "env": environment(job),
         "resources": {"requests": dict(amounts), "limits": amounts},
         "volumeMounts": [
             {"name": "shm", "mountPath": "/dev/shm"},

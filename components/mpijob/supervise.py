@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from components.mpijob import diagnosis
-from components.mpijob.api import Cluster, RefusedError, UnreachableError
+from components.mpijob.api_errors import RefusedError, UnreachableError
+from components.mpijob.cluster import Cluster
 from components.mpijob.create import condition, create_or_join, is_same
 from components.mpijob.diagnosis import JobProblem, Json, Kind
+from components.mpijob.failure import failure
 from components.mpijob.job import TrainingJob
 from components.mpijob.launcher_log import LauncherLog
 from components.mpijob.manifest import Manifest, manifest
+from components.mpijob.timeouts import Timeouts
 from components.mpijob.validate import problems
 from components.mpijob.watch import changes
 from components.mpijob.watched import Watched
@@ -24,52 +27,7 @@ from frcnn.errors import RunError, SpecError
 
 log = logging.getLogger(__name__)
 
-
-@dataclasses.dataclass(frozen=True)
-class Timeouts:
-    """Seconds that each kind of problem may last before the job is abandoned.
-
-    Each problem is logged once, within `look` seconds after it occurs.
-
-    Attributes:
-        image: Time for an image that cannot be pulled or a missing secret; the kubelet retries.
-        scheduling: Time for a pod that fits on no node: other jobs may end, or an autoscaler may add nodes.
-            If the autoscaler reports that it adds none (Event NotTriggerScaleUp), the wait ends at once.
-        quota: Time for an exhausted namespace quota: other jobs may end.
-        operator: Time for mpi-operator to process the job.
-        start: Time from creation to Running, whatever the reason. Time in which the job is suspended
-            (queued) does not count.
-        unreachable: Time for an API that does not respond.
-        look: Time between checks of pods and Events while the job is not running; 6 times as long while it
-            runs. Checks use the watches' data and send no request.
-        clean_up: Time for the operator to stop the pods of a failed job.
-    """
-
-    image: float = 45
-    scheduling: float = 600
-    quota: float = 600
-    operator: float = 60
-    start: float = 1800
-    unreachable: float = 300
-    look: float = 5
-    clean_up: float = 20
-
-    def of(self, kind: Kind) -> float:
-        """Returns the time that a problem may last.
-
-        Args:
-            kind: Kind of problem.
-
-        Returns:
-            Seconds; 0 if it cannot resolve by itself.
-        """
-        limits = {
-            Kind.IMAGE: self.image,
-            Kind.ENDED: self.image,
-            Kind.SCHEDULING: self.scheduling,
-            Kind.QUOTA: self.quota,
-        }
-        return limits.get(kind, 0)
+_DEFAULTS = Timeouts()
 
 
 class FailedTrainingError(RunError):
@@ -98,7 +56,7 @@ def run_job(
     cluster: Cluster,
     job: TrainingJob,
     *,
-    patience: Timeouts = Timeouts(),
+    patience: Timeouts = _DEFAULTS,
     write: Callable[[str], None] | None = None,
 ) -> None:
     """Runs a training job and returns when it has succeeded.
@@ -280,9 +238,9 @@ class _JobMonitor:
 
     def _why(self, failed: Manifest) -> str:
         try:
-            return diagnosis.failure(failed, self._cluster.pods(self._job.name))
+            return failure(failed, self._cluster.pods(self._job.name))
         except UnreachableError:
-            return diagnosis.failure(failed, [])
+            return failure(failed, [])
 
     def _tell(self, current: Manifest) -> None:
         for kind in ("Created", "Suspended", "Running", "Restarting", "Succeeded"):

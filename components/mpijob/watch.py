@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from components.mpijob.api import Cluster, ExpiredWatchError, UnreachableError
+from components.mpijob.api_errors import ExpiredWatchError, UnreachableError
+from components.mpijob.cluster import Cluster
 from components.mpijob.manifest import Manifest
 from frcnn.errors import RunError
 

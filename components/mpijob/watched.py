@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from components.mpijob.api import ExpiredWatchError, RefusedError, UnreachableError
+from components.mpijob.api_errors import ExpiredWatchError, RefusedError, UnreachableError
 from components.mpijob.diagnosis import Json
 
 log = logging.getLogger(__name__)

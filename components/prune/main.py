@@ -39,14 +39,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the step.
-
-    Args:
-        argv: Command line arguments. `None` uses those of the process.
-
-    Returns:
-        Exit code.
-    """
+    """Runs the step; returns its exit code."""
     args = parser().parse_args(argv)
     from frcnn.steps.run import run
 
@@ -54,14 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
-    """Prunes the model.
-
-    Args:
-        args: Parsed flags.
-
-    Returns:
-        Metadata by output artifact.
-    """
+    """Prunes the model."""
     from frcnn.api.pruning import REPORT, prune_file
     from frcnn.files import write_text
     from frcnn.pruning.settings import PruneSettings

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, NoReturn
 
 from components.mpijob.flags import add_pod_flags, job_of
 from components.mpijob.job import TrainingJob, job_name
-from components.mpijob.supervise import FailedTrainingError, NoRoomError, Timeouts, run_job
+from components.mpijob.supervise import FailedTrainingError, NoRoomError, run_job
+from components.mpijob.timeouts import Timeouts
 from frcnn.errors import UsageError
 from frcnn.sealing.keys import KEY_VARIABLE, masked_spec
 from frcnn.steps.places import as_s3
 from frcnn.storage import Store
 
 if TYPE_CHECKING:
-    from components.mpijob.api import Cluster
+    from components.mpijob.cluster import Cluster
     from frcnn.spec.schema.experiment import Experiment
-    from frcnn.training.trainer import TrainResult
+    from frcnn.training.result import TrainResult
 
 log = logging.getLogger(__name__)
 
@@ -290,7 +291,8 @@ def _on_s3(uri: str, flag: str, workers: int) -> str:
 
 
 def _connected() -> "Cluster":
-    from components.mpijob.api import Cluster, connect
+    from components.mpijob.cluster import Cluster
+    from components.mpijob.connection import connect
 
     api, namespace = connect()
     return Cluster(api, namespace)

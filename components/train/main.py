@@ -52,14 +52,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the step.
-
-    Args:
-        argv: Command line arguments. `None` uses those of the process.
-
-    Returns:
-        Exit code.
-    """
+    """Runs the step; returns its exit code."""
     args = parser().parse_args(argv)
     from frcnn.steps.run import run
 
@@ -68,12 +61,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Trains the detector.
-
-    Args:
-        args: Parsed flags.
-
-    Returns:
-        Metadata by output artifact.
 
     Raises:
         UsageError: A flag is invalid.
@@ -86,7 +73,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.steps.run import keep_model, model_file
     from frcnn.steps.specs import with_records, with_training
     from frcnn.steps.suggested_spec import experiment_or_suggested
-    from frcnn.training.gpus import require_tensorflow_gpus
+    from frcnn.training.tensorflow_gpus import require_tensorflow_gpus
 
     _check_pods(args)
     args.checkpoints = folder_or_s3(args.checkpoints, "--checkpoints")

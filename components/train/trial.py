@@ -11,11 +11,7 @@ if TYPE_CHECKING:
 
 
 def add_training_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags of a training and of a trial, which the step and its workers share.
-
-    Args:
-        flags: Parser to extend.
-    """
+    """Adds the flags of a training and of a trial, which the step and its workers share."""
     flags.add_argument(
         "--epochs", type=int, default=0, help="number of epochs; 0: as in the spec (default: 0)"
     )
@@ -57,8 +53,9 @@ def chosen_spec(args: argparse.Namespace, spec: "Experiment") -> "Experiment":
     if not args.space:
         return spec
     from frcnn.tuning.trial_spec import remote_trial_spec
+    from frcnn.tuning.tuned_spec import TunedSpec
 
-    return remote_trial_spec(spec, args.space, args.choice)
+    return remote_trial_spec(TunedSpec(spec), args.space, args.choice).experiment
 
 
 def metric_lines(args: argparse.Namespace) -> "list[MetricLines]":

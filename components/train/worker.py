@@ -59,7 +59,7 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
     from frcnn.steps.specs import experiment_given, with_records, with_training
-    from frcnn.training.gpus import require_tensorflow_gpus
+    from frcnn.training.tensorflow_gpus import require_tensorflow_gpus
 
     # With MIG, a process sees only one GPU instance, however many its pod has.
     require_driver_gpus(min(args.gpus, 1))

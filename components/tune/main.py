@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from components.katib.build import Wanted
-    from frcnn.spec.schema.experiment import Experiment
     from frcnn.steps.kfp_output import Metadata
+    from frcnn.tuning.tuned_spec import TunedSpec
 
 log = logging.getLogger("frcnn.step.tune")
 
@@ -51,14 +51,7 @@ def _truth(text: str | bool) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the step.
-
-    Args:
-        argv: Command line arguments. `None` uses those of the process.
-
-    Returns:
-        Exit code.
-    """
+    """Runs the step; returns its exit code."""
     args = parser().parse_args(argv)
     from frcnn.steps.run import run
 
@@ -68,12 +61,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     """Submits the Experiment, follows it, and writes the best spec.
 
-    Args:
-        args: Parsed flags.
-
-    Returns:
-        Metadata by output artifact.
-
     Raises:
         UsageError: A flag is invalid.
         RunError: The search failed.
@@ -81,17 +68,21 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from components.katib.build import check, manifest_of
     from components.katib.follow import run_experiment
     from components.katib.parameters import choices_of
-    from components.mpijob.api import EXPERIMENTS, Cluster, connect
+    from components.mpijob.cluster import Cluster
+    from components.mpijob.connection import connect
+    from components.mpijob.resources import EXPERIMENTS
     from frcnn.steps.run import write_parameter
     from frcnn.steps.suggested_spec import experiment_or_suggested
     from frcnn.tuning.trial_spec import best_spec
+    from frcnn.tuning.tuned_spec import TunedSpec
 
     logging.getLogger("components").setLevel(logging.INFO)
-    spec = experiment_or_suggested(args.spec, None, args.records_uri)
+    given = experiment_or_suggested(args.spec, None, args.records_uri)
     if args.trials == 0:
         log.info("No search: --trials is 0")
-        write_parameter(args.best_spec, spec.text)
+        write_parameter(args.best_spec, given.text)
         return {"metrics": {"trials": 0}}
+    spec = TunedSpec(given)
     wanted = _wanted(args, spec)
     check(wanted)
     api, namespace = connect()
@@ -104,7 +95,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     return {"metrics": {"mAP": found.mean_ap, "best trial": found.trial, **counts}}
 
 
-def _wanted(args: argparse.Namespace, spec: "Experiment") -> "Wanted":
+def _wanted(args: argparse.Namespace, spec: "TunedSpec") -> "Wanted":
     from components.katib.build import Wanted, space_given
 
     return Wanted(

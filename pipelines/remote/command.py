@@ -18,11 +18,7 @@ log = logging.getLogger("frcnn.pipeline")
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the subcommands and their flags.
-
-    Args:
-        commands: Subparsers to extend.
-    """
+    """Adds the subcommands and their flags."""
     submit = commands.add_parser("submit", help="start a run on a cluster")
     package.add_flags(submit)
     _add_run_flags(submit)

@@ -65,11 +65,7 @@ class Server:
 
 
 def add_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags that select the server.
-
-    Args:
-        flags: Parser to extend.
-    """
+    """Adds the flags that select the server."""
     group = flags.add_argument_group("the server")
     add = group.add_argument
     add("--host", metavar="URL", help=f"URL of Kubeflow Pipelines (default: ${HOST_VARIABLE})")

@@ -38,11 +38,7 @@ ALL = (*parameters.EVERYWHERE, *CLUSTER_ONLY)
 
 
 def add_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags that describe a run.
-
-    Args:
-        flags: Parser to extend.
-    """
+    """Adds the flags that describe a run."""
     add = flags.add_argument
     add(
         "-e",
@@ -74,21 +70,13 @@ def add_flags(flags: argparse.ArgumentParser) -> None:
 
 
 def add_image_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags that select the images of the steps.
-
-    Args:
-        flags: Parser to extend.
-    """
+    """Adds the flags that select the images of the steps."""
     flags.add_argument("--registry", metavar="NAME", help="registry of the steps' images (default: none)")
     flags.add_argument("--tag", metavar="TAG", help="tag of the steps' images (default: this version)")
 
 
 def add_pod_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags for the steps' pods on a cluster.
-
-    Args:
-        flags: Parser to extend.
-    """
+    """Adds the flags for the steps' pods on a cluster."""
     pods.add_flags(flags)
 
 

@@ -9,10 +9,12 @@ import pytest
 from kubernetes import client
 
 from components.katib.follow import run_experiment
-from components.mpijob.api import EXPERIMENTS, Cluster
+from components.mpijob.cluster import Cluster
 from components.mpijob.job import Owner, Resources, TrainingJob
 from components.mpijob.manifest import manifest
-from components.mpijob.supervise import Timeouts, run_job
+from components.mpijob.resources import EXPERIMENTS
+from components.mpijob.supervise import run_job
+from components.mpijob.timeouts import Timeouts
 from frcnn.errors import RunError
 from tests.charts.conftest import find
 from tests.support import katib, mpi_operator

@@ -10,7 +10,7 @@ import zlib
 import pytest
 
 from frcnn.sealing import header as seal_header
-from frcnn.sealing import sealed_file
+from frcnn.sealing import key_derivation, sealed_file
 from frcnn.sealing.header import HEADER_BYTES
 from tests.fuzz.mutation import mutated
 
@@ -36,7 +36,7 @@ def cheap_key(monkeypatch):
         both = hashlib.sha512(repr((str(key), header.salt, header.cost)).encode()).digest()
         return both[:32], both[32:]
 
-    monkeypatch.setattr(seal_header, "derive_keys", derive)
+    monkeypatch.setattr(key_derivation, "derive_keys", derive)
 
 
 def small_file(monkeypatch: pytest.MonkeyPatch, size: int) -> bytes:

@@ -19,9 +19,10 @@ from frcnn.errors import UsageError
 from frcnn.steps.specs import experiment_given
 from frcnn.tuning.space import Searched, Space
 from frcnn.tuning.trial_spec import best_spec
+from frcnn.tuning.tuned_spec import TunedSpec
 from tests.support import katib
 
-BLIND = katib.spec().updated({"dataset_config.validation_data_source": None})
+BLIND = TunedSpec(katib.spec().updated({"dataset_config.validation_data_source": None}))
 
 
 def filled(manifest):
@@ -84,7 +85,7 @@ def test_the_trial_trains_with_what_katib_chose(tmp_path):
     trained = chosen_spec(args, katib.spec())
     space = katib.search().space
     listed = [{"name": name, "value": value} for name, value in katib.assignments(manifest).items()]
-    expected = best_spec(katib.spec(), space, choices_of(listed, space))
+    expected = best_spec(katib.tuned(), space, choices_of(listed, space)).experiment
     assert trained.model_config == expected.model_config
     assert trained.augmentation_config == expected.augmentation_config
     assert trained.training_config.learning_rate == expected.training_config.learning_rate
@@ -174,7 +175,7 @@ def test_a_name_follows_from_the_settings(monkeypatch):
 
 
 def test_no_key_is_in_the_manifest(monkeypatch):
-    sealed = katib.again(katib.spec().to_text() + 'enc_key: "a secret of mine"\n')
+    sealed = TunedSpec(katib.again(katib.spec().to_text() + 'enc_key: "a secret of mine"\n'))
     with pytest.raises(UsageError, match="frcnn-model-key"):
         manifest_of(katib.wanted(spec=sealed), "team")
     monkeypatch.setenv("FRCNN_KEY", "another secret")

@@ -8,7 +8,9 @@ import pytest
 from kubernetes import client
 
 from components.katib.follow import Found, follow, run_experiment
-from components.mpijob.api import EXPERIMENTS, Cluster, RefusedError, UnreachableError
+from components.mpijob.api_errors import RefusedError, UnreachableError
+from components.mpijob.cluster import Cluster
+from components.mpijob.resources import EXPERIMENTS
 from frcnn.errors import RunError
 from tests.support import katib
 from tests.support.kubernetes_double import NAMESPACE, KubernetesDouble

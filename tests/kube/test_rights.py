@@ -8,7 +8,8 @@ from helm_python.chart import Chart
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from components.mpijob.api import Cluster, RefusedError
+from components.mpijob.api_errors import RefusedError
+from components.mpijob.cluster import Cluster
 from components.mpijob.job import Resources, TrainingJob
 from components.mpijob.manifest import manifest
 from tests.charts.conftest import CHART

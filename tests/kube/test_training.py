@@ -7,9 +7,10 @@ import threading
 import pytest
 from kubernetes import client
 
-from components.mpijob.api import Cluster
+from components.mpijob.cluster import Cluster
 from components.mpijob.job import Resources, TrainingJob
-from components.mpijob.supervise import FailedTrainingError, NoRoomError, Timeouts, run_job
+from components.mpijob.supervise import FailedTrainingError, NoRoomError, run_job
+from components.mpijob.timeouts import Timeouts
 from frcnn.errors import RunError
 from tests.kube.control_plane import wait_until
 from tests.support import mpi_operator as states

@@ -3,9 +3,9 @@ import logging
 import pytest
 from kubernetes import client
 
-from components.mpijob.api import Cluster
+from components.mpijob.cluster import Cluster
 from components.mpijob.job import Resources, TrainingJob
-from components.mpijob.supervise import Timeouts
+from components.mpijob.timeouts import Timeouts
 from tests.support.kubernetes_double import NAMESPACE, KubernetesDouble
 
 # Trouble is given up soon. What goes well on any machine has time: on a busy one the double is slow to

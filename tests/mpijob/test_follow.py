@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from components.mpijob.api import RefusedError, UnreachableError
+from components.mpijob.api_errors import RefusedError, UnreachableError
 from components.mpijob.job import Owner
 from components.mpijob.manifest import manifest
 from components.mpijob.supervise import FailedTrainingError, run_job
@@ -249,7 +249,7 @@ def test_api_that_is_not_there(job, quick):
     from kubernetes import client
 
     from components.mpijob import create
-    from components.mpijob.api import Cluster
+    from components.mpijob.cluster import Cluster
 
     settings = client.Configuration(host="http://127.0.0.1:9")
     settings.retries = 0

@@ -8,8 +8,10 @@ import jsonschema
 import kubernetes_validate
 import pytest
 
+from components.mpijob.environment import ROLE_VARIABLES
 from components.mpijob.job import Owner, Resources, S3Access, Toleration, job_name
-from components.mpijob.manifest import ROLE_VARIABLES, launcher_command, manifest, mpirun
+from components.mpijob.manifest import manifest
+from components.mpijob.mpirun import launcher_command, mpirun
 from components.mpijob.validate import problems
 from tests.support import mpijob_schema
 

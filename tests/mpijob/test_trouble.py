@@ -178,7 +178,7 @@ def test_a_refused_creation_leaves_nothing_behind_to_warn_of(double, cluster, jo
 
 
 def test_a_pod_without_a_token_is_told_so(monkeypatch, tmp_path):
-    from components.mpijob.api import connect
+    from components.mpijob.connection import connect
 
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "none"))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")

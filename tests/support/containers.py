@@ -12,10 +12,13 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from components.base.install_packages import locked, required
 
 ROOT = Path(__file__).parents[2]
 CACHE = Path.home() / ".cache" / "frcnn" / "containers"
@@ -174,22 +177,25 @@ def _build_base(environment: dict[str, str]) -> None:
 
 def _wheelhouse() -> Path:
     """Wheels of all that the images install."""
-    facts = (ROOT / "constraints.txt").read_bytes() + (ROOT / "shared" / "pyproject.toml").read_bytes()
+    locks = [ROOT / "locks" / name for name in ("cpu.txt", "build.txt")]
+    facts = b"".join(path.read_bytes() for path in (*locks, ROOT / "shared" / "pyproject.toml"))
     house = CACHE / f"wheels-{hashlib.sha256(facts).hexdigest()[:12]}"
     if not house.exists():
         for former in CACHE.glob("wheels-*"):
             shutil.rmtree(former) if former.is_dir() else former.unlink()
         partial = house.with_suffix(".partial")
-        extras = "convert,train,evaluate,inference,export,cluster,cpu,s3"
+        extras = ["convert", "train", "evaluate", "inference", "export", "cluster", "cpu", "s3"]
+        project = tomllib.loads((ROOT / "shared/pyproject.toml").read_text())["project"]
+        partial.mkdir(parents=True)
+        versions = partial / "versions.txt"
+        lines = [line for path in locks for line in locked(path.read_text()).values()]
+        versions.write_text("".join(f"{line.partition(' --hash')[0]}\n" for line in lines))
         pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check")
-        pinned = ("--constraint", ROOT / "constraints.txt", "--wheel-dir", partial)
-        _run(*pip, *pinned, f"{ROOT / 'shared'}[{extras}]")
-        _run(*pip, "--wheel-dir", partial, "setuptools>=77,<85", "wheel")
+        pinned = ("--constraint", versions, "--wheel-dir", partial)
+        _run(*pip, *pinned, *required(project, extras), "setuptools", "wheel")
         _run(*pip, *pinned, "cloudpickle", "psutil", "pyyaml", "packaging")  # Horovod's needs
         for folder in HOROVOD.glob("horovod-*-cpu-*"):
             shutil.copytree(folder, partial / "horovod" / folder.name)
-        for ours in partial.glob("frcnn-*.whl"):
-            ours.unlink()  # images hold the sources as they are when they are built
         partial.rename(house)
     return house
 

@@ -16,6 +16,7 @@ from frcnn.tuning.search import search
 from frcnn.tuning.settings import Objective, TuneSettings
 from frcnn.tuning.space import Searched, Space
 from frcnn.tuning.trial_runner import Judged, Trained, Training
+from frcnn.tuning.tuned_spec import TunedSpec
 from tests.support.task_spec import write_spec
 
 RATE = "training_config.learning_rate.step.base_lr"
@@ -44,11 +45,12 @@ class FormulaTrainer:
         checkpoint = training.folder / "epoch.txt"
         done = int(checkpoint.read_text()) if checkpoint.is_file() else 0
         self.begun.append((training.folder, done))
-        best = mean_ap(training.spec, max(1, done))
-        for epoch in range(done + 1, training.spec.training_config.num_epochs + 1):
+        spec = training.spec.experiment
+        best = mean_ap(spec, max(1, done))
+        for epoch in range(done + 1, training.spec.epochs + 1):
             training.on_progress()
             time.sleep(self.pause)
-            value = mean_ap(training.spec, epoch)
+            value = mean_ap(spec, epoch)
             training.on_log(20, f"epoch {epoch}")
             go_on = training.on_epoch(Judged(epoch, value))
             write_text(checkpoint, str(epoch))  # whole or not at all: the program is killed at any moment
@@ -60,9 +62,9 @@ class FormulaTrainer:
         return Trained(model, best)
 
     def measure(
-        self, model: Path, spec: Experiment, objectives: tuple[Objective, ...]
+        self, model: Path, spec: TunedSpec, objectives: tuple[Objective, ...]
     ) -> Mapping[Objective, float]:
-        return dict.fromkeys(objectives, float(spec.model_config.roi_mini_batch))
+        return dict.fromkeys(objectives, float(spec.value(ROIS)))
 
 
 def mean_ap(spec: Experiment, epoch: int) -> float:
@@ -86,7 +88,7 @@ def settings_in(folder: Path, **changes: object) -> TuneSettings:
     spec = load_experiment(write_spec(folder / "spec.txt"))
     spec = spec.updated({"training_config.num_epochs": EPOCHS})
     values: dict[str, object] = {
-        "spec": spec,
+        "spec": TunedSpec(spec),
         "space": space_of(spec),
         "folder": folder / "out",
         "trials": 8,

@@ -13,6 +13,7 @@ from frcnn.spec import load_experiment
 from frcnn.spec.load import parse_experiment
 from frcnn.tuning.default_space import default_space
 from frcnn.tuning.space_file import parse_space
+from frcnn.tuning.tuned_spec import TunedSpec
 
 if TYPE_CHECKING:
     from tests.support.kubernetes_double import KubernetesDouble
@@ -27,6 +28,10 @@ ODD = '# it\'s $HOME, "$(S3_ENDPOINT)" and $$\n'
 def spec() -> Any:
     """The spec of the BCCD example."""
     return load_experiment(ROOT / "examples/specs/bccd_resnet18.txt")
+
+
+def tuned() -> TunedSpec:
+    return TunedSpec(spec())
 
 
 def search(workers: int = 1, *, owner: str = "", **changes: Any) -> KatibSearch:
@@ -44,8 +49,7 @@ def search(workers: int = 1, *, owner: str = "", **changes: Any) -> KatibSearch:
     )
     known = KatibSearch(
         job=job,
-        spec=spec(),
-        space=default_space(spec(), ["mobilenet_v2"]),
+        space=default_space(tuned(), ["mobilenet_v2"]),
         spec_place=ODD + spec().to_text(),
         records="s3://data/records",
         checkpoints="s3://runs/tune/",
@@ -62,9 +66,9 @@ def manifest(workers: int = 1, **changes: Any) -> dict[str, Any]:
 
 def wanted(**changes: Any) -> Wanted:
     known = Wanted(
-        spec=spec(),
+        spec=tuned(),
         space=parse_space(
-            'search { field: "model_config.roi_mini_batch" value: "32" value: "64" }', "", spec()
+            'search { field: "model_config.roi_mini_batch" value: "32" value: "64" }', "", tuned()
         ),
         records="s3://data/records",
         checkpoints="s3://runs/tune",

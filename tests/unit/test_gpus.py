@@ -7,7 +7,7 @@ import pytest
 
 from frcnn.errors import RunError
 from frcnn.gpus import driver_gpus, require_driver_gpus
-from frcnn.training.gpus import require_tensorflow_gpus
+from frcnn.training.tensorflow_gpus import require_tensorflow_gpus
 
 
 class Driver:

@@ -362,7 +362,7 @@ def test_a_spec_of_a_wrong_type_is_named(models):
 
 
 def test_a_sealed_model_takes_its_key_as_text_file_or_variable(models, tmp_path, monkeypatch):
-    from frcnn.sealing.header import KeyCost
+    from frcnn.sealing.key_derivation import KeyCost
     from frcnn.sealing.sealed_file import seal
 
     sealed = tmp_path / "model.etlt"

@@ -18,6 +18,7 @@ from frcnn.tuning.results import trials_of
 from frcnn.tuning.settings import TuneSettings
 from frcnn.tuning.space_file import load_space
 from frcnn.tuning.study import open_study
+from frcnn.tuning.tuned_spec import TunedSpec
 from tests.support.toy_training import toy_spec
 
 ROOT = Path(__file__).parents[3]
@@ -186,10 +187,12 @@ def test_a_killed_search_goes_on_with_its_checkpoints(toy, tmp_path):
     log = (folder / "log.txt").read_text()
     assert "Resuming" in log
     settings = TuneSettings(
-        spec=frcnn.Spec.load(tmp_path / "spec.txt").updated(
-            {"training_config.num_epochs": 3, "training_config.checkpoint_interval": 1}
+        spec=TunedSpec(
+            frcnn.Spec.load(tmp_path / "spec.txt").updated(
+                {"training_config.num_epochs": 3, "training_config.checkpoint_interval": 1}
+            )
         ),
-        space=load_space(space, spec),
+        space=load_space(space, TunedSpec(spec)),
         folder=tmp_path / "out",
         trials=1,
         hours=None,

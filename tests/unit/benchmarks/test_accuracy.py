@@ -9,7 +9,8 @@ from frcnn.spec import load_experiment
 from frcnn.training.optimizers import optimizer
 
 pytest.importorskip("pycocotools", reason="the peer library is not installed")
-from benchmarks.accuracy import Run, coco_map, judged, make_job, mean_ap, scenes_of
+from benchmarks.accuracy import coco_map, judged, make_job, mean_ap, scenes_of
+from benchmarks.accuracy_results import Run
 from frcnn.settings.optimizer import optimizer_settings
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.accuracy import Result, Run
+from benchmarks.accuracy_results import Result, Run
 from benchmarks.time_to_map import minutes_to, table
 
 

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from frcnn.errors import SpecError, UsageError
+from frcnn.steps.default_conversion import kitti_export
 from frcnn.steps.specs import (
     dataset_export_given,
     experiment_given,
-    kitti_export,
     with_inference,
     with_records,
     with_root,

@@ -11,6 +11,7 @@ from frcnn.tuning.report import write_report
 from frcnn.tuning.results import best_of
 from frcnn.tuning.search import search
 from frcnn.tuning.study import open_study
+from frcnn.tuning.tuned_spec import TunedSpec
 from tests.support.formula_training import ANCHORS, EPOCHS, RATE, ROIS, FormulaTrainer, settings_in
 
 VOID = {"meta", "link", "br"}
@@ -110,8 +111,8 @@ def test_names_are_escaped(tmp_path):
 
     settings = settings_in(tmp_path)
     settings.folder.mkdir()
-    spec = dataclasses.replace(settings.spec, source="<script>alert(1)</script>\x1b[31m")
-    page = write_report([], {}, dataclasses.replace(settings, spec=spec)).read_text("utf-8")
+    spec = dataclasses.replace(settings.spec.experiment, source="<script>alert(1)</script>\x1b[31m")
+    page = write_report([], {}, dataclasses.replace(settings, spec=TunedSpec(spec))).read_text("utf-8")
     assert "<script>" not in page and "\x1b" not in page
 
 

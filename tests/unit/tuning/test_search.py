@@ -50,7 +50,7 @@ def test_a_trial_trains_the_spec_with_the_chosen_values_and_saves_each_epoch(tmp
 
     class Recording(FormulaTrainer):
         def train(self, training):
-            seen.append(training.spec)
+            seen.append(training.spec.experiment)
             return super().train(training)
 
     trials = run(settings, Recording())
@@ -325,7 +325,7 @@ def test_the_importances_name_what_decides(tmp_path):
 
 
 def test_the_formula_is_best_where_it_says(tmp_path):
-    spec = settings_in(tmp_path).spec
+    spec = settings_in(tmp_path).spec.experiment
     best = spec.updated({RATE: 0.05, ANCHORS: (50.0,), ROIS: 32})
     assert quality(best) == pytest.approx(0.9)
     assert quality(spec) < 0.5

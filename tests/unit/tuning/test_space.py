@@ -10,10 +10,11 @@ from frcnn.errors import SpecError, UsageError
 from frcnn.spec import load_experiment
 from frcnn.spec.load import parse_experiment
 from frcnn.tuning.default_space import default_space
+from frcnn.tuning.distributions import base_choices
 from frcnn.tuning.settings import TuneSettings
 from frcnn.tuning.space import Searched
 from frcnn.tuning.space_file import load_space, parse_space
-from frcnn.tuning.study import base_choices
+from frcnn.tuning.tuned_spec import TunedSpec
 from tests.support.task_spec import write_spec
 
 RATE = "training_config.learning_rate.step.base_lr"
@@ -23,7 +24,7 @@ ROIS = "model_config.roi_mini_batch"
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory):
-    return load_experiment(write_spec(tmp_path_factory.mktemp("spec") / "spec.txt"))
+    return TunedSpec(load_experiment(write_spec(tmp_path_factory.mktemp("spec") / "spec.txt")))
 
 
 def problems(text, spec):
@@ -157,7 +158,7 @@ def test_a_space_written_as_text_is_read_as_the_same_space(low, high, log, step)
 def _spec():
     from tests.support.task_spec import TEXT
 
-    return parse_experiment(TEXT.format(records="", images="", evaluation="", inference="")).spec
+    return TunedSpec(parse_experiment(TEXT.format(records="", images="", evaluation="", inference="")).spec)
 
 
 def test_choices_of_another_program_are_read_by_the_kinds_of_fields(spec):
@@ -177,7 +178,7 @@ EXAMPLES = ["bccd_resnet18.txt", "kitti_resnet18.txt", "synthetic_resnet10.txt",
 def test_the_default_space_is_valid_and_holds_the_spec_itself(name, tmp_path):
     from pathlib import Path
 
-    spec = load_experiment(Path(__file__).parents[3] / "examples/specs" / name)
+    spec = TunedSpec(load_experiment(Path(__file__).parents[3] / "examples/specs" / name))
     space = default_space(spec)
     assert parse_space(space.to_text(), "default", spec).fields == space.fields
     settings = TuneSettings(spec, space, tmp_path, 1, None, 1, ("mAP",), "none", 0)
@@ -194,7 +195,7 @@ def test_archs_join_the_default_space_beside_the_own_one(spec):
     assert arch.values == ("resnet:10", "vgg:16")
     with pytest.raises(UsageError, match=r"arch 'vgg:17': unknown; did you mean 'vgg:1"):
         default_space(spec, ["vgg:17"])
-    pretrained = spec.updated({"training_config.pretrained_weights": "weights.hdf5"})
+    pretrained = spec.with_settings(["training_config.pretrained_weights=weights.hdf5"])
     with pytest.raises(UsageError, match="its weights fit resnet:10 only"):
         default_space(pretrained, ["vgg:16"])
 

@@ -5,7 +5,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from frcnn.api.locations import Location, local_output, name_of
 from frcnn.api.numbers import check_count
@@ -16,7 +16,8 @@ from frcnn.spec.python_api import given
 from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
 
 if TYPE_CHECKING:
-    from frcnn.survey.report import Survey
+    from frcnn.survey.network_input import NetworkInput
+    from frcnn.survey.report import JudgedSpec, Survey
     from frcnn.survey.tables import Tables
 
 
@@ -103,7 +104,7 @@ def data_report(
         place = None if images is None else Path(name_of(images, "images"))
         sources = open_sources(locations, place)
         with surveyed(sources, workers=workers) as tables:
-            found = survey(tables, _network(tables, known), known, compare)
+            found = survey(tables, _network(tables, known), _judged(known), compare)
         page = write_report(folder, found)[0] if folder is not None else None
     return _result(found, page)
 
@@ -164,12 +165,41 @@ def _check_output(folder: Path) -> None:
         )
 
 
-def _network(tables: Any, spec: Experiment | None) -> Any:
+def _network(tables: "Tables", spec: Experiment | None) -> "NetworkInput":
     """Returns the network input of a spec, or the one that a new spec would have."""
+    from frcnn.settings.data import image_settings
     from frcnn.spec_writing.choices import suggested_input
     from frcnn.survey.network_input import NetworkInput
 
-    return suggested_input(tables) if spec is None else NetworkInput.from_spec(spec)
+    if spec is None:
+        return suggested_input(tables)
+    limits = spec.augmentation_config.preprocessing
+    return NetworkInput(
+        images=image_settings(spec),
+        min_height=max(1.0, limits.min_bbox_height),
+        min_width=max(1.0, limits.min_bbox_width),
+        stride=spec.model_config.rpn_stride,
+        max_objects=spec.model_config.input_image_config.max_objects_num_per_image,
+    )
+
+
+def _judged(spec: Experiment | None) -> "JudgedSpec | None":
+    from frcnn.data.conversion.plan import stored_class_name
+    from frcnn.survey.anchors import grid_of
+    from frcnn.survey.report import JudgedSpec
+    from frcnn.survey.statistics import AnchorSettings
+
+    if spec is None:
+        return None
+    boxes, training = spec.model_config.anchor_box_config, spec.training_config
+    anchors = AnchorSettings(
+        grid_of(boxes.scale, boxes.ratio),
+        training.rpn_min_overlap,
+        training.rpn_max_overlap,
+        training.rpn_inside_anchors_only,
+    )
+    classes = frozenset(map(stored_class_name, spec.dataset_config.target_class_mapping))
+    return JudgedSpec(spec.source, anchors, classes)
 
 
 def _result(found: "Survey", page: Path | None) -> DataReport:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import keras
 
     from frcnn.distributed.world import World
-    from frcnn.training import trainer
+    from frcnn.training import result as training_result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,7 +199,7 @@ def train_here(request: TrainingRequest, on_epoch: OnEpoch | None = None) -> Tra
 
 def run_training(
     request: TrainingRequest, callbacks: "Sequence[keras.callbacks.Callback]" = ()
-) -> "trainer.TrainResult":
+) -> "training_result.TrainResult":
     """Trains in this process, as one of several ranks if a launcher started it.
 
     Args:

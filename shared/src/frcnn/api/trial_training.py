@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from frcnn.api.isolated_training import OnLog, child_environment, train_in_child
 from frcnn.api.training import Epoch, TrainingRequest
@@ -16,9 +15,7 @@ from frcnn.progress import Progress
 from frcnn.single_writer import PlaceBusyError, only_writer_in
 from frcnn.tuning.settings import Objective
 from frcnn.tuning.trial_runner import Judged, Trained, Training
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
+from frcnn.tuning.tuned_spec import TunedSpec
 
 _GPUS, _THREADS = "CUDA_VISIBLE_DEVICES", ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 _PATIENCE, _LOOK = 120.0, 0.2  # seconds
@@ -50,7 +47,7 @@ class ChildTrainer:
 
         wait_for_earlier(training.folder, training.on_progress)
         request = TrainingRequest(
-            training.spec, training.folder, self._key, True, self._use_amp, self._strict
+            training.spec.experiment, training.folder, self._key, True, self._use_amp, self._strict
         )
         on_log: OnLog = lambda _, level, text: training.on_log(level, text)  # noqa: E731 (gives the type)
         result = train_in_child(
@@ -65,13 +62,13 @@ class ChildTrainer:
         return Trained(result.model, result.mean_ap, curve)
 
     def measure(
-        self, model: Path, spec: "Experiment", objectives: tuple[Objective, ...]
+        self, model: Path, spec: TunedSpec, objectives: tuple[Objective, ...]
     ) -> Mapping[Objective, float]:
         """Measures the cost of a model; see `Trainer`."""
         request = {
             "model": str(model),
             "key": self._key,
-            "rois": spec.inference_config.rpn_nms_max_boxes,
+            "rois": spec.rois,
             "objectives": objectives,
         }
         done = subprocess.run(

@@ -22,6 +22,7 @@ from frcnn.tuning.results import (
     write_table,
 )
 from frcnn.tuning.settings import DIRECTIONS, PRUNERS, TuneSettings
+from frcnn.tuning.tuned_spec import TunedSpec
 
 if TYPE_CHECKING:
     from frcnn.tuning.space import Space
@@ -115,10 +116,11 @@ def tune(
     _check_objectives(known, tuple(objectives), jobs)
     if pruner not in PRUNERS:
         raise UsageError(f"pruner {pruner!r}: expected one of {', '.join(PRUNERS)}", argument="pruner")
-    chosen_space = _space(known, space, archs)
-    _check_validation(known)
+    tuned = TunedSpec(known)
+    chosen_space = _space(tuned, space, archs)
+    _check_validation(tuned)
     settings = TuneSettings(
-        spec=known,
+        spec=tuned,
         space=chosen_space,
         folder=folder,
         trials=trials,
@@ -225,7 +227,7 @@ def _check_objectives(spec: Experiment, objectives: tuple[Objective, ...], jobs:
         )
 
 
-def _space(spec: Experiment, space: Location | None, archs: Sequence[str]) -> "Space":
+def _space(spec: TunedSpec, space: Location | None, archs: Sequence[str]) -> "Space":
     from frcnn.tuning.default_space import default_space
     from frcnn.tuning.space_file import load_space
 
@@ -241,16 +243,16 @@ def _space(spec: Experiment, space: Location | None, archs: Sequence[str]) -> "S
     return load_space(Path(name_of(space, "space")), spec)
 
 
-def _check_validation(spec: Experiment) -> None:
+def _check_validation(spec: TunedSpec) -> None:
     """Checks that the trials can be judged, before any of them runs."""
     from frcnn.data.input.sources import training_sources, validation_sources
     from frcnn.settings.data import data_settings
 
-    data = spec.dataset_config
-    if data.validation_data_source is None and data.validation_fold is None:
+    if not spec.has_validation_set:
         raise DataError(
             f"{spec.source or 'The spec'} names no validation set, so trials cannot be compared. Set "
             "dataset_config.validation_fold or dataset_config.validation_data_source."
         )
-    training_sources(data_settings(spec))
-    validation_sources(data_settings(spec))
+    data = data_settings(spec.experiment)
+    training_sources(data)
+    validation_sources(data)

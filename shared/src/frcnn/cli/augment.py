@@ -14,11 +14,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     parser.add_argument("action", choices=("preview",), help="action")
     add_spec_flags(parser)
     parser.add_argument(
@@ -33,11 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Writes the contact sheet and prints its path.
-
-    Args:
-        args: Parsed flags.
-    """
+    """Writes the contact sheet and prints its path."""
     from frcnn.data.input.preview import preview_samples
     from frcnn.drawing.boxes import annotate
     from frcnn.drawing.contact_sheet import contact_sheet

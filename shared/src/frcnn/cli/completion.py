@@ -16,20 +16,12 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="shell to print the script for")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Prints the script.
-
-    Args:
-        args: Parsed flags.
-    """
+    """Prints the script."""
     import shtab
 
     sys.stdout.write(f"{shtab.complete(_all_tasks_in_one(), shell=args.shell)}\n")

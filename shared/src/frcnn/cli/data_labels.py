@@ -16,11 +16,7 @@ FORMATS = ("kitti", "coco", "voc", "yolo")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     add = parser.add_argument
     add("source", metavar="SOURCE", help="data set in one of the formats, or records; path or s3:// URI")
     add("target", metavar="TARGET", help="folder to create")
@@ -32,11 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Converts the labels and prints counts and losses.
-
-    Args:
-        args: Parsed flags.
-    """
+    """Converts the labels and prints counts and losses."""
     from frcnn.api.label_formats import convert_labels
 
     done = convert_labels(

@@ -3,14 +3,10 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from frcnn.cli.spec_flags import add_set_flag
+from frcnn.cli.spec_flags import add_set_flag, spec_in
 from frcnn.console.foreign_text import printable
 from frcnn.errors import UsageError
-
-if TYPE_CHECKING:
-    from frcnn.spec import Experiment
 
 HELP = "Show what is in a data set and what is wrong with it: a page and a JSON file."
 EXAMPLES = """\
@@ -22,11 +18,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     add = parser.add_argument
     add(
         "data",
@@ -58,17 +50,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Writes the report and prints counts and findings.
-
-    Args:
-        args: Parsed flags.
-    """
+    """Writes the report and prints counts and findings."""
     from frcnn.api.data_reports import data_report
 
+    if args.settings and args.experiment_spec is None:
+        raise UsageError("--set needs -e, the spec whose field it sets")
+    given = args.experiment_spec
     found = data_report(
         args.data,
         args.output,
-        spec=_spec(args),
+        spec=None if given is None else spec_in(given, args.settings, remarks=True),
         images=args.images,
         compare=args.compare,
         workers=args.workers,
@@ -79,13 +70,3 @@ def run(args: argparse.Namespace) -> None:
     if not found.findings:
         lines.append("No findings: nothing in this data set is likely to hurt a training.")
     sys.stdout.write("\n".join([*lines, f"report: {printable(found.page, None)}"]) + "\n")
-
-
-def _spec(args: argparse.Namespace) -> "Experiment | None":
-    if args.experiment_spec is None:
-        if args.settings:
-            raise UsageError("--set needs -e, the spec whose field it sets")
-        return None
-    from frcnn.spec import load_experiment
-
-    return load_experiment(args.experiment_spec, args.settings)

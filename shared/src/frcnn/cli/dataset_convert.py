@@ -14,11 +14,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     parser.add_argument(
         "-d",
         "--dataset_export_spec",
@@ -62,11 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Converts the data set and prints counts of written and skipped items.
-
-    Args:
-        args: Parsed flags.
-    """
+    """Converts the data set and prints counts of written and skipped items."""
     from frcnn.api.converting import convert
     from frcnn.cli.convert_summary import show
     from frcnn.console.status_file import StatusWriter

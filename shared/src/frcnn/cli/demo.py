@@ -75,11 +75,7 @@ OPEN_GATES = ("--minimum_map", "0", "--tolerance", "1")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("demo"), metavar="DIR", help="output folder (default: demo)"
     )
@@ -96,9 +92,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the commands one after the other.
-
-    Args:
-        args: Parsed flags.
 
     Raises:
         UsageError: `--epochs` is below 1, a path is not UTF-8, or the output folder has other files.
@@ -152,7 +145,7 @@ def _write_specs(
     from frcnn.demo.split_folders import SEQUENCES
     from frcnn.files import write_text
     from frcnn.settings.conversion import conversion_settings
-    from frcnn.spec.load import parse_experiment
+    from frcnn.spec.load import checked_text
     from frcnn.spec_writing.facts import facts_of
     from frcnn.survey.collect import surveyed
     from frcnn.survey.sources import plan_source
@@ -167,7 +160,7 @@ def _write_specs(
     sys.stdout.write(f"{choices.summary()}\n")
     text = experiment_spec(choices, paths, found[2])
     if synthetic:
-        text = SYNTHETIC_HEADER + parse_experiment(text, settings=SYNTHETIC_SETTINGS).spec.text
+        text = SYNTHETIC_HEADER + checked_text(text, settings=SYNTHETIC_SETTINGS)
     write_text(paths.specs / "experiment.txt", text)
     _copy_samples(_held_out(plan, paths.data), paths.samples)
     return paths.specs / "experiment.txt", epochs

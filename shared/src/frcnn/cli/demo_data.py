@@ -12,11 +12,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     parser.add_argument("-o", "--output_dir", type=Path, required=True, metavar="DIR", help="output folder")
     parser.add_argument("--images", type=int, default=240, metavar="N", help="images to draw (default: 240)")
     parser.add_argument("--seed", type=int, default=42, metavar="N", help="random seed (default: 42)")
@@ -25,11 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Draws the data set and prints its path.
-
-    Args:
-        args: Parsed flags.
-    """
+    """Draws the data set and prints its path."""
     from frcnn.demo.dataset import write_demo_data
 
     write_demo_data(args.output_dir, images=args.images, seed=args.seed, height=args.height, width=args.width)

@@ -16,11 +16,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     add = parser.add_argument
     add("action", choices=("build",), help="action")
     add("-m", "--model", type=Path, required=True, metavar="FILE", help="exported model, .onnx or .etlt")
@@ -53,9 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
     """Builds the engine and prints its path.
-
-    Args:
-        args: Parsed flags.
 
     Returns:
         Size of the engine, MiB, for the status file.

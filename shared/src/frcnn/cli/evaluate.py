@@ -26,11 +26,7 @@ ONE_WRITER = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     add_model_flags(parser, "evaluation_config.model")
     parser.add_argument(
         "-r",
@@ -59,9 +55,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
     """Evaluates the model, and prints the table and the paths of the results.
-
-    Args:
-        args: Parsed flags.
 
     Returns:
         Metrics for the status file.

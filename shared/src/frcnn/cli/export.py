@@ -26,11 +26,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     add = parser.add_argument
     add("-m", "--model", type=Path, required=True, metavar="FILE", help="trained model")
     add_spec_flags(parser, "experiment spec; its inference_config has the settings of proposals and NMS")
@@ -96,9 +92,6 @@ def _add_graph_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
     """Exports the model and prints the paths of the results.
-
-    Args:
-        args: Parsed flags.
 
     Returns:
         Size of the exported model, MiB, for the status file.

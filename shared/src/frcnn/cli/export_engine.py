@@ -16,11 +16,7 @@ _WITHOUT_EFFECT = ("onnx_route", "strict_type_constraints")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags."""
     add = parser.add_argument_group("TensorRT").add_argument
     add(
         "--engine_file",
@@ -48,9 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def options(args: argparse.Namespace) -> "Engine | None":
     """Returns the settings of the engine; logs flags that are ignored.
-
-    Args:
-        args: Parsed flags.
 
     Returns:
         Settings; `None` without `--engine_file`.

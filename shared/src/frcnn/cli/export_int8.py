@@ -12,11 +12,7 @@ _BATCHES, _BATCH_SIZE = 10, 16  # as in TAO
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags."""
     add = parser.add_argument_group("INT8").add_argument
     add(
         "--int8_profile",
@@ -57,9 +53,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def options(args: argparse.Namespace) -> "Int8":
     """Returns the INT8 settings. Flags that are not given have the defaults of the API.
-
-    Args:
-        args: Parsed flags.
 
     Returns:
         INT8 settings.

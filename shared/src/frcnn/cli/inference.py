@@ -28,11 +28,7 @@ ONE_WRITER = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     add_model_flags(parser, "inference_config.model")
     parser.add_argument(
         "-r",
@@ -69,9 +65,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Mapping[str, object]:
     """Detects objects in all images and prints the paths of the results.
 
-    Args:
-        args: Parsed flags.
-
     Returns:
         Numbers of images and objects for the status file.
     """
@@ -102,9 +95,6 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
 
 def own_settings(args: argparse.Namespace) -> list[str]:
     """Returns the spec settings for `--images` and `--threshold`, in the form of `--set`.
-
-    Args:
-        args: Parsed flags.
 
     Returns:
         Settings `FIELD=VALUE`.

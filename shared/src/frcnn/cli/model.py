@@ -29,11 +29,7 @@ SLOTS = {"SGD with momentum": 1, "Adam": 2}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     add = parser.add_argument
     add("action", choices=("summary",), help="action")
     add("file", type=Path, metavar="SPEC|MODEL", help=f"spec, or model file ({', '.join(MODEL_SUFFIXES)})")
@@ -46,9 +42,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prints the tables.
-
-    Args:
-        args: Parsed flags.
 
     Raises:
         UsageError: A number is below 1, or the network input has no fixed size.

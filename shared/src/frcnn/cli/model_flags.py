@@ -51,11 +51,7 @@ def add_model_flags(parser: argparse.ArgumentParser, field: str) -> None:
 
 
 def add_runtime_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds `--runtime` and `--precision_hint`, the runtime of exported models.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds `--runtime` and `--precision_hint`, the runtime of exported models."""
     parser.add_argument(
         "--runtime",
         choices=("onnxruntime", "openvino"),
@@ -71,9 +67,6 @@ def add_runtime_flags(parser: argparse.ArgumentParser) -> None:
 
 def run_options(args: argparse.Namespace) -> "RunOptions":
     """Returns runtime and options of the model from the flags of `add_model_flags`.
-
-    Args:
-        args: Parsed flags.
 
     Returns:
         Options of the model.

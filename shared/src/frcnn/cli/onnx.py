@@ -24,11 +24,7 @@ _MAP_TOLERANCE = {"fp32": 0.001, "fp16": 0.01, "int8": 0.02}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     add = parser.add_argument
     add("action", choices=("verify",), help="action")
     add("model", type=Path, metavar="MODEL", help="exported model (.onnx or .etlt) or engine")
@@ -68,9 +64,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, object]:
     """Prints the table of differences.
-
-    Args:
-        args: Parsed flags.
 
     Returns:
         Differences for the status file.

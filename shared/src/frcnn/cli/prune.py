@@ -28,11 +28,7 @@ log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     add = parser.add_argument
     add("-m", "--model", type=Path, required=True, metavar="FILE", help="model to prune")
     add(
@@ -124,9 +120,6 @@ def _add_target_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:
     """Prunes the model, prints the result, and writes the model and the report.
-
-    Args:
-        args: Parsed flags.
 
     Returns:
         Key figures for the status file.

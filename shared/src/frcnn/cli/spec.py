@@ -16,11 +16,7 @@ EXAMPLES = """\
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     parser.add_argument("action", choices=("check", "show"), help="action")
     parser.add_argument(
         "files", type=Path, nargs="+", metavar="FILE", help="experiment or dataset_convert specs"
@@ -31,9 +27,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Checks or shows specs of either kind, detected by their fields.
-
-    Args:
-        args: Parsed flags.
 
     Raises:
         SpecError: One file has errors; the message lists all of them.

@@ -34,11 +34,7 @@ def add_spec_flags(parser: argparse.ArgumentParser, text: str = "experiment spec
 
 
 def add_set_flag(parser: argparse.ArgumentParser) -> None:
-    """Adds `--set`.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds `--set`."""
     parser.add_argument(
         "--set",
         dest="settings",

@@ -19,11 +19,7 @@ GOALS = ("accuracy", "speed", "edge")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     add = parser.add_argument
     add(
         "--data",
@@ -57,11 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Writes the specs and prints the commands that use them.
-
-    Args:
-        args: Parsed flags.
-    """
+    """Writes the specs and prints the commands that use them."""
     from frcnn.api.new_specs import new_spec
 
     found = new_spec(

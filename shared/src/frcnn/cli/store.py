@@ -33,11 +33,7 @@ ACTIONS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     parser.add_argument(
         "action",
         choices=tuple(ACTIONS),
@@ -48,9 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Runs the action and prints the result.
-
-    Args:
-        args: Parsed flags.
 
     Raises:
         UsageError: The number of places is wrong for the action.

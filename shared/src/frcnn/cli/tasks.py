@@ -1,4 +1,8 @@
-"""Table of tasks and their modules. This module does not import them."""
+"""Table of tasks and their modules. This module does not import them.
+
+The module of a task has the texts `HELP` and `EXAMPLES`, `add_arguments(parser)`, which adds the flags of the
+command, and `run(args)`, which gets the parsed flags and may return metrics for the status file.
+"""
 
 import dataclasses
 import importlib.util

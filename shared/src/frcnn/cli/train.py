@@ -29,11 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     add_spec_flags(parser)
     parser.add_argument(
         "-r", "--results_dir", type=Path, required=True, help="folder for checkpoints and status.json"
@@ -65,9 +61,6 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     With `--gpus` or `--num_processes` above 1, starts several processes and waits for them. Under mpirun or
     horovodrun, this process is one of the ranks.
 
-    Args:
-        args: Parsed flags.
-
     Returns:
         Metrics for the status file.
     """
@@ -85,9 +78,6 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
 
 def train_here(args: argparse.Namespace) -> dict[str, Any]:
     """Trains in this process, which may be one of several ranks.
-
-    Args:
-        args: Parsed flags.
 
     Returns:
         Dict with `last` and `best`, names of checkpoints or `None`, and `kpi`, the metrics.
@@ -114,9 +104,6 @@ def train_here(args: argparse.Namespace) -> dict[str, Any]:
 
 def own_settings(args: argparse.Namespace) -> list[str]:
     """Returns the spec settings for `--epochs` and `--resume`, in the form of `--set`.
-
-    Args:
-        args: Parsed flags.
 
     Returns:
         Settings `FIELD=VALUE`.

@@ -29,11 +29,7 @@ ENTRY_POINTS = "frcnn.tuners"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of the command.
-
-    Args:
-        parser: Parser of the command.
-    """
+    """Adds the flags of the command."""
     add_spec_flags(parser)
     add = parser.add_argument
     add("-r", "--results_dir", type=Path, metavar="DIR", help="folder for study, trials and results")
@@ -80,9 +76,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Mapping[str, object] | None:
     """Searches, and prints the best trial and the names of the result files.
-
-    Args:
-        args: Parsed flags.
 
     Returns:
         Metrics for the status file.

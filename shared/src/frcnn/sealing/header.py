@@ -1,4 +1,4 @@
-"""Header of a sealed model file, and the keys derived from it.
+"""Header of a sealed model file.
 
 Big-endian, no padding; docs/model-files.md has the table. In every version, present and future, the first 12
 bytes are magic, version and header size, and the last 4 bytes of the header are the CRC-32 of the bytes
@@ -13,7 +13,7 @@ import zlib
 from typing import BinaryIO
 
 from frcnn.errors import ModelError
-from frcnn.sealing.keys import key_bytes
+from frcnn.sealing.key_derivation import MAX_KEY_MEMORY, KeyCost
 
 # Like PNG's magic: a byte that is not ASCII, and line breaks that a transfer in text mode would change.
 MAGIC = b"\x89FRM\r\n\x1a\n"
@@ -27,8 +27,7 @@ _KEY_CHECK_BYTES = 32
 _CRC = struct.Struct(">I")
 HEADER_BYTES = _FIELDS.size + _KEY_CHECK_BYTES + _CRC.size
 
-_MAX_KEY_MEMORY = 256 * 2**20
-_LOG2_N, _R, _P, _LOG2_CHUNK = range(10, 21), range(1, 33), range(1, 5), range(12, 25)
+_LOG2_CHUNK = range(12, 25)
 _MAX_CHUNKS = 2**32
 
 
@@ -53,34 +52,6 @@ class TruncatedModelError(DamagedModelError):
 
 
 @dataclasses.dataclass(frozen=True)
-class KeyCost:
-    """Cost parameters of the key derivation (scrypt, RFC 7914).
-
-    The defaults follow OWASP's recommendation for passwords: 128 MiB and a fraction of a second.
-
-    Attributes:
-        log2_n: Binary logarithm of scrypt's N.
-        r: Block size; the derivation needs 128 * r * 2**log2_n bytes.
-        p: Number of repetitions.
-    """
-
-    log2_n: int = 17
-    r: int = 8
-    p: int = 1
-
-    @property
-    def memory(self) -> int:
-        """Memory needed to derive the key, bytes."""
-        return 128 * self.r << self.log2_n
-
-    def acceptable(self) -> bool:
-        """Checks whether an untrusted file may request this cost: at most 256 MiB and some seconds."""
-        in_range = self.log2_n in _LOG2_N and self.r in _R and self.p in _P
-        # RFC 7914: N < 2^(128 r / 8).
-        return in_range and self.log2_n < 16 * self.r and self.memory <= _MAX_KEY_MEMORY
-
-
-@dataclasses.dataclass(frozen=True)
 class Header:
     """Data about a sealed file that is available without its key.
 
@@ -96,7 +67,7 @@ class Header:
 
     kind: str
     payload_size: int
-    cost: KeyCost = KeyCost()
+    cost: KeyCost = dataclasses.field(default_factory=KeyCost)
     log2_chunk: int = 20
     nonce_prefix: bytes = dataclasses.field(default_factory=lambda: os.urandom(7))
     salt: bytes = dataclasses.field(default_factory=lambda: os.urandom(16))
@@ -193,34 +164,6 @@ def read_header(source: BinaryIO, name: str) -> Header:
     return header
 
 
-def derive_keys(key: str, header: Header, name: str) -> tuple[bytes, bytes]:
-    """Derives the cipher key and the key-check key from a passphrase, by scrypt.
-
-    Args:
-        key: Passphrase.
-        header: Header with salt and cost.
-        name: Name of the file, for messages.
-
-    Returns:
-        Cipher key and key-check key, 32 bytes each.
-
-    Raises:
-        ModelError: Not enough memory.
-    """
-    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-
-    cost = header.cost
-    scrypt = Scrypt(salt=header.salt, length=64, n=1 << cost.log2_n, r=cost.r, p=cost.p)
-    try:
-        both = scrypt.derive(key_bytes(key))
-    except MemoryError:
-        need = f"{cost.memory // 2**20} MiB"
-        raise ModelError(
-            f"{name}: deriving the key takes {need} of memory. Raise the memory limit of this process."
-        ) from None
-    return both[:32], both[32:]
-
-
 def _check_preamble(raw: bytes, name: str) -> None:
     if not raw:
         raise NotSealedError(f"{name}: the file is empty")
@@ -243,7 +186,7 @@ def _parsed(raw: bytes, name: str) -> Header:
     if not header.cost.acceptable():
         raise UnsupportedModelError(
             f"{name}: key derivation requires scrypt with N=2^{log2_n}, r={r}, p={p}; accepted are N=2^10 to "
-            f"2^20, r=1 to 32, p=1 to 4, at most {_MAX_KEY_MEMORY // 2**20} MiB. Do not trust this file."
+            f"2^20, r=1 to 32, p=1 to 4, at most {MAX_KEY_MEMORY // 2**20} MiB. Do not trust this file."
         )
     if log2_chunk not in _LOG2_CHUNK or header.chunks > _MAX_CHUNKS:
         raise UnsupportedModelError(

@@ -14,19 +14,20 @@ from typing import BinaryIO
 
 from frcnn.errors import FrcnnError, ModelError, RunError, UsageError
 from frcnn.files import atomic_path, is_disk_full, unlinked_file
-from frcnn.sealing import header as seal_header
+from frcnn.sealing import key_derivation
 from frcnn.sealing.header import (
     KINDS,
     MAGIC,
     TAG_BYTES,
     DamagedModelError,
     Header,
-    KeyCost,
     NotSealedError,
     TruncatedModelError,
     UnsupportedModelError,
     WrongKeyError,
+    read_header,
 )
+from frcnn.sealing.key_derivation import KeyCost
 
 __all__ = [
     "DamagedModelError",
@@ -76,7 +77,7 @@ def header_of(path: Path) -> Header:
         ModelError: The file is missing, not sealed, of a newer format, truncated, or its header is damaged.
     """
     with _reading(path) as stream:
-        return seal_header.read_header(stream, str(path))
+        return read_header(stream, str(path))
 
 
 def seal(source: Path, target: Path, key: str, kind: str, cost: KeyCost | None = None) -> None:
@@ -144,7 +145,7 @@ def opened(path: Path, key: str, kind: str | None = None) -> Iterator[Path]:
         return
     with unlinked_file() as plain:
         with _reading(path) as sealed:
-            header = seal_header.read_header(sealed, str(path))
+            header = read_header(sealed, str(path))
             if kind not in (None, header.kind):
                 raise ModelError(f"{path}: found a model of kind {header.kind}; expected {kind}.")
             sealed.seek(0)
@@ -208,7 +209,7 @@ def seal_stream(
         raise ValueError(f"kind {kind!r}, cost {cost}: expected one of {list(KINDS)} and an acceptable cost")
     header = Header(kind, source.seek(0, os.SEEK_END), cost)
     source.seek(0)
-    cipher_key, check_key = seal_header.derive_keys(key, header, name)
+    cipher_key, check_key = key_derivation.derive_keys(key, header, name)
     header = header.with_key_check(check_key)
     _encrypt(source, target, header, cipher_key, name)
 
@@ -230,12 +231,12 @@ def unseal_stream(source: BinaryIO, target: BinaryIO, key: str, name: str = "mod
     Raises:
         ModelError: See `unseal`.
     """
-    header = seal_header.read_header(source, name)
+    header = read_header(source, name)
     if not key:
         raise WrongKeyError(
             f"{name}: is sealed and no key was given; set FRCNN_KEY or FRCNN_KEY_FILE, or give the key."
         )
-    cipher_key, check_key = seal_header.derive_keys(key, header, name)
+    cipher_key, check_key = key_derivation.derive_keys(key, header, name)
     if not header.fits(check_key):
         origin = getattr(key, "origin", "the caller")
         raise WrongKeyError(f"{name}: sealed with another key than the one from {origin}")

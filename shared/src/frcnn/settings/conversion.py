@@ -1,9 +1,27 @@
 """Resolves a dataset_convert spec."""
 
+from pathlib import Path
+
 from frcnn.data.conversion.settings import CocoSettings, ConversionSettings, KittiSettings, SampleSettings
+from frcnn.spec.load import load_dataset_export
 from frcnn.spec.schema.export import COCOConfig, DatasetExportConfig, KITTIConfig, SampleModifierConfig
 
 _DEFAULT_EXTENSION = ".png"
+
+
+def read_conversion(path: Path) -> ConversionSettings:
+    """Reads and resolves a dataset_convert spec.
+
+    Args:
+        path: File of the spec.
+
+    Returns:
+        Settings of the conversion.
+
+    Raises:
+        SpecError: The file cannot be read or has errors; the message lists all of them.
+    """
+    return conversion_settings(load_dataset_export(path))
 
 
 def conversion_settings(spec: DatasetExportConfig) -> ConversionSettings:

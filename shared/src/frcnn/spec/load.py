@@ -56,18 +56,7 @@ def load_experiment(path: Path, settings: Sequence[str] = ()) -> Experiment:
 
 
 def load_dataset_export(path: Path, settings: Sequence[str] = ()) -> DatasetExportConfig:
-    """Reads a dataset_convert spec from a file.
-
-    Args:
-        path: File with protobuf text.
-        settings: Settings of single fields, see `frcnn.spec.assignments`.
-
-    Returns:
-        The checked spec.
-
-    Raises:
-        SpecError: The file cannot be read or has errors; the message lists all of them.
-    """
+    """Reads a dataset_convert spec from a file, as `load_experiment` does."""
     return parse_dataset_export(read_text(path), str(path), settings=settings).spec
 
 
@@ -118,7 +107,14 @@ def parse_experiment(
 def parse_dataset_export(
     text: str, source: str = "", *, settings: Sequence[str] = ()
 ) -> Loaded[DatasetExportConfig]:
-    """Parses a dataset_convert spec.
+    """Parses a dataset_convert spec, as `parse_experiment` does; it has no warnings."""
+    message = dataset_export_pb2.DatasetExportConfig()
+    reader, spec = _parse(text, source, message, DatasetExportConfig, settings)
+    return Loaded(spec, reader.positions)
+
+
+def checked_text(text: str, source: str = "", *, settings: Sequence[str] = ()) -> str:
+    """Checks the text of an experiment spec, after setting fields in it. No warnings are logged.
 
     Args:
         text: Protobuf text.
@@ -126,14 +122,17 @@ def parse_dataset_export(
         settings: Settings of single fields, see `frcnn.spec.assignments`.
 
     Returns:
-        The checked spec with field positions.
+        The text with the settings.
 
     Raises:
         SpecError: The text has errors; the message lists all of them.
     """
-    message = dataset_export_pb2.DatasetExportConfig()
-    reader, spec = _parse(text, source, message, DatasetExportConfig, settings)
-    return Loaded(spec, reader.positions)
+    return parse_experiment(text, source, remarks=False, settings=settings).spec.text
+
+
+def checked_conversion_text(text: str, source: str = "") -> str:
+    """Checks the text of a dataset_convert spec, as `checked_text` does."""
+    return parse_dataset_export(text, source).spec.text
 
 
 def read_text(path: Path) -> str:

@@ -6,9 +6,11 @@ from pathlib import Path
 from frcnn.data.conversion.kitti.layout import LABEL_DIRS, layout
 from frcnn.errors import UsageError
 from frcnn.spec.load import parse_dataset_export
-from frcnn.spec.schema.experiment import DatasetExportConfig
-from frcnn.steps.specs import kitti_export
+from frcnn.spec.schema.experiment import DatasetExportConfig, KITTIConfig
 from frcnn.survey.coco_files import annotation_files
+
+# Fold 0 contains 20 % of the images, for validation.
+_PARTITIONS, _SHARDS, _VALIDATION_PERCENT = 2, 4, 20.0
 
 
 def default_conversion(data: Path) -> DatasetExportConfig:
@@ -27,6 +29,31 @@ def default_conversion(data: Path) -> DatasetExportConfig:
     if any((data / name).is_dir() for name in LABEL_DIRS) or not annotation_files(data):
         return kitti_export(data, *layout(data))
     return _coco(data)
+
+
+def kitti_export(root: Path, image_dir: str, label_dir: str, extension: str) -> DatasetExportConfig:
+    """Builds a conversion spec for a folder in KITTI layout.
+
+    Args:
+        root: Folder of the data set.
+        image_dir: Folder of the images, below the root.
+        label_dir: Folder of the labels, below the root.
+        extension: Extension of the images, with a dot.
+
+    Returns:
+        The spec. Fold 0 contains 20 % of the images.
+    """
+    config = KITTIConfig(
+        root_directory_path=str(root),
+        image_dir_name=image_dir,
+        label_dir_name=label_dir,
+        image_extension=extension,
+        num_partitions=_PARTITIONS,
+        num_shards=_SHARDS,
+        partition_mode="random",
+        val_split=_VALIDATION_PERCENT,
+    )
+    return DatasetExportConfig(kitti_config=config, source="default conversion")
 
 
 def _coco(data: Path) -> DatasetExportConfig:

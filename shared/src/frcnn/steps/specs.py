@@ -19,16 +19,14 @@ from frcnn.spec.schema.experiment import (
     DatasetExportConfig,
     DataSource,
     Experiment,
-    KITTIConfig,
 )
 from frcnn.storage import Store
 from frcnn.storage.address import is_remote
 
 log = logging.getLogger(__name__)
 
-# Split of a data set without its own conversion spec: fold 0 contains 20 % for validation.
+# Fold that is held out if the spec names no other.
 VALIDATION_FOLD = 0
-_PARTITIONS, _SHARDS, _VALIDATION_PERCENT = 2, 4, 20.0
 # Checkpoints to keep if the spec sets no number: the newest, to resume from, and the previous one.
 _KEPT_CHECKPOINTS = 2
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://(.*)", re.DOTALL)
@@ -54,20 +52,7 @@ def experiment_given(given: str) -> Experiment:
 
 
 def dataset_export_given(given: str) -> DatasetExportConfig:
-    """Reads the dataset_convert spec given as a parameter of a pipeline step.
-
-    Args:
-        given: Text of the spec, file name, or `s3://` URI.
-
-    Returns:
-        The checked spec.
-
-    Raises:
-        SpecError: The file cannot be read or the text has errors; the message lists all of them.
-        UsageError: The parameter is empty, has an unsupported URI scheme or names an object that is not
-            UTF-8, or its text lost its line breaks.
-        StoreError: The object on S3 cannot be read.
-    """
+    """Reads the dataset_convert spec given as a parameter of a step, as `experiment_given` does."""
     text, source = _text_and_source(given, "convert_spec")
     message = dataset_export_pb2.DatasetExportConfig()
     return parse_dataset_export(_readable(text, "convert_spec", message), source).spec
@@ -93,31 +78,6 @@ def with_root(spec: DatasetExportConfig, root: Path) -> DatasetExportConfig:
         coco = dataclasses.replace(spec.coco_config, root_directory_path=str(root))
         return dataclasses.replace(spec, coco_config=coco)
     raise SpecError(spec.source, [Problem("", "neither kitti_config nor coco_config is set")])
-
-
-def kitti_export(root: Path, image_dir: str, label_dir: str, extension: str) -> DatasetExportConfig:
-    """Builds a conversion spec for a folder in KITTI layout.
-
-    Args:
-        root: Folder of the data set.
-        image_dir: Folder of the images, below the root.
-        label_dir: Folder of the labels, below the root.
-        extension: Extension of the images, with a dot.
-
-    Returns:
-        The spec. Fold 0 contains 20 % of the images.
-    """
-    config = KITTIConfig(
-        root_directory_path=str(root),
-        image_dir_name=image_dir,
-        label_dir_name=label_dir,
-        image_extension=extension,
-        num_partitions=_PARTITIONS,
-        num_shards=_SHARDS,
-        partition_mode="random",
-        val_split=_VALIDATION_PERCENT,
-    )
-    return DatasetExportConfig(kitti_config=config, source="default conversion")
 
 
 def with_records(spec: Experiment, records: Path | str) -> Experiment:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from frcnn.errors import DataError, FrcnnError, StoreError, UsageError
 from frcnn.files import write_text
 from frcnn.memory import gpu_memory
-from frcnn.spec.load import parse_experiment, read_text
+from frcnn.spec.load import checked_text, parse_experiment, read_text
 from frcnn.spec.schema.experiment import Experiment
 from frcnn.steps.places import records_place
 from frcnn.steps.specs import VALIDATION_FOLD, experiment_given
@@ -42,7 +42,7 @@ def write_suggestion(tables: "Tables", records: Path, data: str, kept_at: str) -
     """
     try:
         text, summary = _suggestion(tables, data, kept_at)
-        parse_experiment(text, NAME, remarks=False)
+        checked_text(text, NAME)
     except FrcnnError as error:
         log.warning("No experiment spec is suggested: %s", error)
         return

@@ -17,7 +17,7 @@ _WIDEST = 8.0
 # Numbers of scales to try, and the gain of mean IoU that one more is worth.
 FEWEST_SCALES, MOST_SCALES = 3, 5
 WORTH_A_SCALE = 0.015
-# Scales and ratios that differ by less than 8 % are one: anchors that similar have an IoU above 0.9.
+# Scales and ratios that differ by less than 8 % are merged: such anchors have an IoU above 0.9.
 _SAME = math.log(1.08)
 _ROUNDS = 40
 _STARTS = 6
@@ -111,8 +111,8 @@ def best_iou(
 ) -> np.ndarray:
     """Computes the IoU of each object with its best anchor.
 
-    Of the anchors of one shape, the one whose center is nearest to that of the object is the best: both
-    overlaps of sides only shrink with the distance. So one anchor of each shape is compared, not thousands.
+    Among anchors of the same shape, the one nearest to the object's center overlaps it most, so only that
+    one is compared.
 
     Args:
         boxes: Boxes, `x1 y1 x2 y2` with whole coordinates in pixels of the network input, `[N, 4]`.

@@ -125,13 +125,10 @@ def _name(tables: Tables, number: int) -> str:
 def _faults(tables: Tables) -> list[Finding]:
     findings = []
     for kind, count in tables.issues.most_common():
-        cost = {"image": "the image is skipped", "box": "the box is skipped", "nothing": "it is used"}[
-            kind.cost
-        ]
         example = next((str(each) for each in tables.first_issues if each.kind is kind), "")
         such = f", such as {example}" if example else ""
         weight: Weight = "note" if kind.cost == "nothing" else "warning"
-        findings.append(Finding("faulty_data", weight, f"{count} x {kind} ({cost}){such}."))
+        findings.append(Finding("faulty_data", weight, f"{count} x {kind} ({_COSTS[kind.cost]}){such}."))
     return findings
 
 

@@ -1,15 +1,10 @@
 """Maps boxes of a survey to the network input, as the loader does in training."""
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from frcnn.data.transforms.image_settings import ImageSettings
-from frcnn.settings.data import image_settings
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,18 +24,6 @@ class NetworkInput:
     min_width: float = 1.0
     stride: int = 16
     max_objects: int = 100
-
-    @classmethod
-    def from_spec(cls, spec: "Experiment") -> "NetworkInput":
-        """Creates the settings from a checked spec."""
-        limits = spec.augmentation_config.preprocessing
-        return cls(
-            image_settings(spec),
-            max(1.0, limits.min_bbox_height),
-            max(1.0, limits.min_bbox_width),
-            spec.model_config.rpn_stride,
-            spec.model_config.input_image_config.max_objects_num_per_image,
-        )
 
     @classmethod
     def of_size(cls, height: int, width: int) -> "NetworkInput":

@@ -3,12 +3,9 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from frcnn.data.conversion.plan import stored_class_name
 from frcnn.files import atomic_path
 from frcnn.single_writer import only_writer_in
-from frcnn.survey.anchors import grid_of
 from frcnn.survey.duplicates import Duplicates, find_duplicates
 from frcnn.survey.findings import Finding, judge
 from frcnn.survey.network_input import NetworkInput
@@ -16,14 +13,26 @@ from frcnn.survey.samples import Samples, choose_samples
 from frcnn.survey.statistics import RATIO_EDGES, SIZE_EDGES, AnchorSettings, ClassCounts, Statistics, compute
 from frcnn.survey.tables import Tables
 
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
-
 PAGE, JSON = "report.html", "report.json"
 # Images to compare for similarity; all pairs of these are compared.
 MOST_COMPARED = 20_000
 # Groups of duplicates to list.
 _MOST_GROUPS = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class JudgedSpec:
+    """What a report judges of a spec.
+
+    Attributes:
+        name: Name of the spec.
+        anchors: Anchors of the spec and overlaps.
+        classes: Names of the classes that the spec maps, as records store them.
+    """
+
+    name: str
+    anchors: AnchorSettings
+    classes: frozenset[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +144,7 @@ class Survey:
 
 
 def survey(
-    tables: Tables, network: NetworkInput, spec: "Experiment | None" = None, compared: int = MOST_COMPARED
+    tables: Tables, network: NetworkInput, spec: JudgedSpec | None = None, compared: int = MOST_COMPARED
 ) -> Survey:
     """Computes the content of a report.
 
@@ -148,7 +157,8 @@ def survey(
     Returns:
         The survey.
     """
-    settings, mapped = _settings(spec)
+    settings = AnchorSettings() if spec is None else spec.anchors
+    mapped = None if spec is None else spec.classes
     found = compute(tables, network, settings)
     duplicates = find_duplicates(tables, compared)
     findings = judge(tables, found, duplicates, network, settings, mapped)
@@ -168,7 +178,7 @@ def survey(
         issues=tuple((str(kind), count, kind.cost) for kind, count in tables.issues.most_common()),
         first_issues=tuple(map(str, tables.first_issues)),
         regions=tables.regions,
-        spec=spec.source if spec is not None else "",
+        spec="" if spec is None else spec.name,
     )
 
 
@@ -192,19 +202,6 @@ def write_report(folder: Path, found: Survey) -> tuple[Path, Path]:
         temporary.write_text(text, encoding="utf-8")
         save_survey(folder / PAGE, found)
     return folder / PAGE, folder / JSON
-
-
-def _settings(spec: "Experiment | None") -> tuple[AnchorSettings, frozenset[str] | None]:
-    if spec is None:
-        return AnchorSettings(), None
-    boxes, training = spec.model_config.anchor_box_config, spec.training_config
-    settings = AnchorSettings(
-        grid_of(boxes.scale, boxes.ratio),
-        training.rpn_min_overlap,
-        training.rpn_max_overlap,
-        training.rpn_inside_anchors_only,
-    )
-    return settings, frozenset(map(stored_class_name, spec.dataset_config.target_class_mapping))
 
 
 def _group(tables: Tables, group: tuple[int, ...]) -> tuple[str, ...]:

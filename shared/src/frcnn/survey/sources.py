@@ -16,7 +16,7 @@ from frcnn.data.conversion.plan import Plan
 from frcnn.data.image_suffixes import stem_of
 from frcnn.errors import DataError, UsageError
 from frcnn.regular_file import read_regular, reading_fault
-from frcnn.settings.conversion import conversion_settings
+from frcnn.settings.conversion import read_conversion
 from frcnn.storage.address import is_remote
 from frcnn.survey.coco_files import MOST_LOOKED_AT, annotation_files, image_folder
 from frcnn.survey.record_files import is_records, record_source
@@ -250,12 +250,8 @@ def _open(location: str, images: Path | None) -> tuple[Source, ...]:
         return _folder(path, images, location)
     if not path.is_file():  # a pipe would be waited for
         raise UsageError(f"{location}: neither a folder nor a regular file; expected {LAYOUTS}")
-    from frcnn.spec import load_dataset_export
-
-    spec = load_dataset_export(path)
-    config = spec.kitti_config or spec.coco_config
-    root = Path(config.root_directory_path) if config is not None else path.parent
-    return (plan_source(make_plan(conversion_settings(spec)), location, root),)
+    settings = read_conversion(path)
+    return (plan_source(make_plan(settings), location, Path(settings.data_set.root)),)
 
 
 def _local(location: str) -> Path:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from frcnn.errors import NotFiniteError
 from frcnn.model.files.training_record import read_record
 from frcnn.settings.training import TrainingRun
+from frcnn.training.result import TrainResult
 from frcnn.training.run_folder import checkpoint_in, epoch_of, epochs_of_this_run
-from frcnn.training.trainer import TrainResult, train
+from frcnn.training.trainer import train
 from frcnn.training.unvalidated import lacks_validation
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from frcnn.distributed.world import World
     from frcnn.settings.training import TrainingRun
-    from frcnn.training.trainer import TrainResult
+    from frcnn.training.result import TrainResult
 
 log = logging.getLogger(__name__)
 

@@ -1,20 +1,17 @@
 """Default search space: the fields with the largest effect on accuracy."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from frcnn.errors import UsageError
 from frcnn.spec.archs import ARCHS
 from frcnn.spec.schema.constraints import did_you_mean
 from frcnn.tuning.space import Searched, Space
-from frcnn.tuning.spec_values import numbers_at
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
+from frcnn.tuning.tuned_spec import TunedSpec
 
 _RATE = "training_config.learning_rate"
 _ANCHORS = "model_config.anchor_box_config.scale"
 _ROIS = "model_config.roi_mini_batch"
+_ARCH = "model_config.arch"
 _SPATIAL = "augmentation_config.spatial_augmentation"
 _COLOR = "augmentation_config.color_augmentation"
 # Fractions of the training at which the rate falls, besides those of the spec: early, late, three steps.
@@ -22,7 +19,7 @@ _ANNEALING_POINTS = ("0.5, 0.75", "0.8, 0.95", "0.6, 0.8, 0.9")
 _GAMMAS = (0.5, 1.0)
 
 
-def default_space(spec: "Experiment", archs: Sequence[str] = ()) -> Space:
+def default_space(spec: TunedSpec, archs: Sequence[str] = ()) -> Space:
     """Returns the default space around a spec. It contains the spec itself.
 
     Args:
@@ -42,32 +39,30 @@ def default_space(spec: "Experiment", archs: Sequence[str] = ()) -> Space:
     return Space(tuple(fields))
 
 
-def _learning_rate(spec: "Experiment") -> Iterator[Searched]:
-    rate = spec.training_config.learning_rate
-    kind = "soft_start" if rate.soft_start is not None else "step"
-    base = f"{_RATE}.{kind}.base_lr"
-    if any(numbers_at(spec, base)):
-        yield Searched(base, low=0.25, high=4.0, log=True, base=numbers_at(spec, base))
-    if rate.step is not None:
-        gamma = rate.step.gamma
+def _learning_rate(spec: TunedSpec) -> Iterator[Searched]:
+    step, soft_start = spec.value(f"{_RATE}.step"), spec.value(f"{_RATE}.soft_start")
+    base = f"{_RATE}.{'step' if soft_start is None else 'soft_start'}.base_lr"
+    if any(spec.numbers(base)):
+        yield Searched(base, low=0.25, high=4.0, log=True, base=spec.numbers(base))
+    if step is not None:
+        gamma = step.gamma
         yield Searched(f"{_RATE}.step.gamma", low=min(_GAMMAS[0], gamma), high=max(_GAMMAS[1], gamma))
-    if rate.soft_start is not None and rate.soft_start.annealing_points:
-        own = ", ".join(map(str, rate.soft_start.annealing_points))
+    if soft_start is not None and soft_start.annealing_points:
+        own = ", ".join(map(str, soft_start.annealing_points))
         points = [own, *(each for each in _ANNEALING_POINTS if each != own)]
-        warm_up = rate.soft_start.soft_start
-        fitting = [each for each in points if warm_up < float(each.partition(",")[0])]
+        fitting = [each for each in points if soft_start.soft_start < float(each.partition(",")[0])]
         yield Searched(f"{_RATE}.soft_start.annealing_points", values=tuple(fitting))
 
 
-def _model(spec: "Experiment") -> Iterator[Searched]:
-    yield Searched(_ANCHORS, low=0.7, high=1.4, log=True, base=numbers_at(spec, _ANCHORS), listed=True)
-    rois = spec.model_config.roi_mini_batch
+def _model(spec: TunedSpec) -> Iterator[Searched]:
+    yield Searched(_ANCHORS, low=0.7, high=1.4, log=True, base=spec.numbers(_ANCHORS), listed=True)
+    rois = spec.value(_ROIS)
     sizes = sorted({max(8, rois // 2), rois, rois * 2})
     yield Searched(_ROIS, values=tuple(map(str, sizes)))
 
 
-def _augmentation(spec: "Experiment") -> Iterator[Searched]:
-    if not spec.training_config.enable_augmentation:
+def _augmentation(spec: TunedSpec) -> Iterator[Searched]:
+    if not spec.value("training_config.enable_augmentation"):
         return
     for field, low, high in (
         (f"{_SPATIAL}.zoom_min", 0.7, 1.0),
@@ -75,20 +70,20 @@ def _augmentation(spec: "Experiment") -> Iterator[Searched]:
         (f"{_COLOR}.saturation_shift_max", 0.0, 0.3),
         (f"{_COLOR}.contrast_scale_max", 0.0, 0.3),
     ):
-        own = numbers_at(spec, field)[0]
+        own = spec.value(field)
         yield Searched(field, low=min(low, own), high=max(high, own))
 
 
-def _arch(spec: "Experiment", archs: Sequence[str]) -> Searched:
+def _arch(spec: TunedSpec, archs: Sequence[str]) -> Searched:
     for each in archs:
         if each not in ARCHS:
             raise UsageError(f"arch {each!r}: unknown{did_you_mean(each, ARCHS)}", argument="archs")
-    own = spec.model_config.arch
+    own = spec.value(_ARCH)
     names = tuple(dict.fromkeys([own, *archs]))
-    if len(names) > 1 and spec.training_config.pretrained_weights:
+    if len(names) > 1 and spec.value("training_config.pretrained_weights"):
         raise UsageError(
             f"arch {names[1]}: training_config.pretrained_weights is set, and its weights fit {own} only. "
             "Remove it from the spec, or search one arch.",
             argument="archs",
         )
-    return Searched("model_config.arch", values=names)
+    return Searched(_ARCH, values=names)

@@ -16,7 +16,6 @@ from frcnn.tuning.settings import DIRECTIONS, Objective, TuneSettings
 from frcnn.tuning.space import Chosen
 from frcnn.tuning.study import MESSAGE, MODEL, Study, values_by_objective
 from frcnn.tuning.trial_runner import trial_folder
-from frcnn.tuning.trial_spec import chosen_spec
 
 TABLE, BEST_SPEC, BEST_MODEL = "trials.csv", "best_spec.txt", "best_model"
 
@@ -190,5 +189,5 @@ def write_best(best: TuneTrial, settings: TuneSettings) -> tuple[Path, Path]:
         f"# Best of a search with frcnn tune: trial {best.number}, validation mAP {best.values['mAP']:.4f}.\n"
         f"# Chosen values:\n{changes}"
     )
-    write_text(spec, head + chosen_spec(settings, best.chosen).to_text())
+    write_text(spec, head + settings.spec.with_settings(settings.space.settings(best.chosen)).to_text())
     return spec, model

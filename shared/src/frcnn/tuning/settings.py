@@ -2,12 +2,10 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from frcnn.tuning.space import Space
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
+from frcnn.tuning.tuned_spec import TunedSpec
 
 Objective = Literal["mAP", "flops", "latency"]
 Pruner = Literal["asha", "hyperband", "none"]
@@ -45,7 +43,7 @@ class TuneSettings:
         reduction: Of this many trials that reach a rung of the pruner, the best one continues.
     """
 
-    spec: "Experiment"
+    spec: TunedSpec
     space: Space
     folder: Path
     trials: int
@@ -60,4 +58,4 @@ class TuneSettings:
     @property
     def epochs(self) -> int:
         """Number of epochs of a trial that is not stopped early."""
-        return self.spec.training_config.num_epochs
+        return self.spec.epochs

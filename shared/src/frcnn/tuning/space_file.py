@@ -4,21 +4,19 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor as Kind
 
 from frcnn.errors import Problem, SpecError
 from frcnn.spec.assignments import SECRETS
-from frcnn.spec.load import parse_experiment, read_text
+from frcnn.spec.load import read_text
 from frcnn.spec.schema.from_message import shortest_float
 from frcnn.spec.textproto.reader import read
 from frcnn.tuning import space_pb2
+from frcnn.tuning.schema_fields import field_at, is_number
 from frcnn.tuning.space import Searched, Space
-from frcnn.tuning.spec_values import field_at, is_number, numbers_at
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
+from frcnn.tuning.tuned_spec import TunedSpec
 
 # Fields that a search sets itself, or that name the data and files of this run.
 _NOT_SEARCHED = re.compile(
@@ -28,10 +26,9 @@ _NOT_SEARCHED = re.compile(
 )
 # The decimal numbers of Optuna, which counts the steps, have a limited number of digits.
 _MOST_STEPS = 1_000_000
-_SETTING_IN_MESSAGE = re.compile(r" \(--set .*\)$", re.DOTALL)
 
 
-def load_space(path: Path, spec: "Experiment") -> Space:
+def load_space(path: Path, spec: TunedSpec) -> Space:
     """Reads a search space from a file and checks it against the schema and the experiment spec.
 
     Args:
@@ -47,7 +44,7 @@ def load_space(path: Path, spec: "Experiment") -> Space:
     return parse_space(read_text(path), str(path), spec)
 
 
-def parse_space(text: str, source: str, spec: "Experiment") -> Space:
+def parse_space(text: str, source: str, spec: TunedSpec) -> Space:
     """Parses a search space and checks it against the schema and the experiment spec.
 
     Args:
@@ -71,7 +68,7 @@ def parse_space(text: str, source: str, spec: "Experiment") -> Space:
     return Space(tuple(_searched(each, spec) for each in message.search), source)
 
 
-def outside_schema(fields: Iterable[Searched], spec: "Experiment") -> Iterator[tuple[int, str]]:
+def outside_schema(fields: Iterable[Searched], spec: TunedSpec) -> Iterator[tuple[int, str]]:
     """Checks the extreme values of each field by setting them in the experiment spec.
 
     Args:
@@ -81,19 +78,16 @@ def outside_schema(fields: Iterable[Searched], spec: "Experiment") -> Iterator[t
     Yields:
         Index of a field and the error in one of its values.
     """
-    text = spec.to_text(secrets=True)
     for index, each in enumerate(fields):
         for chosen in each.values or (each.low, each.high):
             setting = each.setting(chosen)
-            try:
-                parse_experiment(text, "", remarks=False, settings=[setting])
-            except SpecError as error:
-                message = _SETTING_IN_MESSAGE.sub("", error.problems[0].message)
-                yield index, f"{setting.partition('=')[2]}: {message}"
+            error = spec.error_of(setting)
+            if error is not None:
+                yield index, f"{setting.partition('=')[2]}: {error}"
                 break
 
 
-def _problems(message: Any, spec: "Experiment") -> Iterator[Problem]:
+def _problems(message: Any, spec: TunedSpec) -> Iterator[Problem]:
     """Yields the errors of a space that parses correctly."""
     if not message.search:
         yield Problem("search", "no field to search; expected at least one search { field: ... }")
@@ -114,7 +108,7 @@ def _problems(message: Any, spec: "Experiment") -> Iterator[Problem]:
         yield Problem(f"{path}.{'value' if searched.values else 'low'}", f"{searched.field}: {text}")
 
 
-def _fault(each: Any, spec: "Experiment") -> tuple[str, str] | None:
+def _fault(each: Any, spec: TunedSpec) -> tuple[str, str] | None:
     """Returns the invalid part of an entry and the error; `None` if the entry is valid."""
     if not each.field:
         return "field", "no field; expected the path of a field, such as training_config.batch_size_per_gpu"
@@ -137,7 +131,7 @@ def _fault_of_values(each: Any) -> tuple[str, str] | None:
     return None
 
 
-def _fault_of_interval(each: Any, found: Any, spec: "Experiment") -> tuple[str, str] | None:
+def _fault_of_interval(each: Any, found: Any, spec: TunedSpec) -> tuple[str, str] | None:
     for name in ("low", "high"):
         if not each.HasField(name):
             return "field", f"{name} is not set; expected low and high, or values to choose from"
@@ -166,7 +160,7 @@ def _fault_of_step(each: Any, low: float, high: float) -> tuple[str, str] | None
     return None
 
 
-def _fault_of_factor(each: Any, found: Any, low: float, spec: "Experiment") -> tuple[str, str] | None:
+def _fault_of_factor(each: Any, found: Any, low: float, spec: TunedSpec) -> tuple[str, str] | None:
     whole = found.type == Kind.TYPE_UINT32
     if not each.factor:
         if found.is_repeated:
@@ -176,12 +170,12 @@ def _fault_of_factor(each: Any, found: Any, low: float, spec: "Experiment") -> t
         return None
     if low <= 0:
         return "low", f"found {low:g}; expected a factor above 0"
-    if not any(numbers_at(spec, each.field)):
+    if not any(spec.numbers(each.field)):
         return "factor", "has no value above 0 in the experiment spec that a factor could multiply"
     return None
 
 
-def _searched(each: Any, spec: "Experiment") -> Searched:
+def _searched(each: Any, spec: TunedSpec) -> Searched:
     found = field_at(each.field)
     if each.value:
         return Searched(each.field, tuple(each.value))
@@ -192,7 +186,7 @@ def _searched(each: Any, spec: "Experiment") -> Searched:
         step=_float(each.step) if each.HasField("step") else None,
         log=each.log,
         whole=found.type == Kind.TYPE_UINT32,
-        base=numbers_at(spec, each.field) if each.factor else (),
+        base=spec.numbers(each.field) if each.factor else (),
         listed=found.is_repeated,
     )
 

@@ -16,20 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.pool import NullPool
 
 from frcnn.errors import RunError, UsageError
-from frcnn.spec.load import parse_experiment
+from frcnn.tuning.distributions import base_choices, distribution
 from frcnn.tuning.settings import DIRECTIONS, Objective, TuneSettings
-from frcnn.tuning.space import Chosen, Searched
-from frcnn.tuning.spec_values import numbers_at
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +46,7 @@ class Study:
         """
         self._study, self._settings = study, settings
         self._lock = threading.Lock()  # Optuna's sampler is not thread-safe
-        self._distributions = {each.field: _distribution(each) for each in settings.space.fields}
+        self._distributions = {each.field: distribution(each) for each in settings.space.fields}
 
     def trials(self) -> list[FrozenTrial]:
         """Returns all trials, in the order of their numbers, except those that are queued."""
@@ -77,8 +69,8 @@ class Study:
         """Chooses the values that an earlier run had not chosen when it was killed."""
         self._study.sampler = self._sampler(trial.number)
         again = optuna.Trial(self._study, trial._trial_id)
-        for name, distribution in self._distributions.items():
-            again._suggest(name, distribution)
+        for name, each in self._distributions.items():
+            again._suggest(name, each)
         return again
 
     def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
@@ -262,48 +254,6 @@ def _kept(settings: TuneSettings) -> dict[str, str]:
         "seed": str(settings.seed),
         "precision": "mixed" if settings.mixed else _DEFAULT_PRECISION,
     }
-
-
-def base_choices(settings: TuneSettings) -> dict[str, Chosen]:
-    """Returns the choices that give the spec itself, for each field whose space contains the spec's value.
-
-    Args:
-        settings: Settings of the search.
-
-    Returns:
-        Choices by field.
-    """
-    text = settings.spec.to_text(secrets=True)
-    reference = parse_experiment(text, "", remarks=False).spec
-    found: dict[str, Chosen] = {}
-    for each in settings.space.fields:
-        candidates: tuple[Chosen, ...] = each.values
-        if not each.values:
-            candidates = (1.0,) if each.base else numbers_at(settings.spec, each.field)[:1]
-        for chosen in candidates:
-            setting = each.setting(chosen)
-            same = parse_experiment(text, "", remarks=False, settings=[setting]).spec == reference
-            if same and _distribution(each)._contains(_internal(each, chosen)):
-                found[each.field] = chosen
-    return found
-
-
-def _internal(each: Searched, chosen: Chosen) -> float:
-    return _distribution(each).to_internal_repr(chosen)
-
-
-def _distribution(each: Searched) -> BaseDistribution:
-    if each.values:
-        return CategoricalDistribution(each.values)
-    if each.whole and not each.base:
-        step = int(each.step or 1)
-        high = int(each.high) - (int(each.high) - int(each.low)) % step
-        return IntDistribution(int(each.low), high, log=each.log, step=1 if each.log else step)
-    top = each.high
-    if each.step:
-        # Optuna warns unless the interval is a multiple of the step.
-        top = each.low + each.step * int((each.high - each.low) / each.step + 1e-9)
-    return FloatDistribution(each.low, top, log=each.log, step=each.step)
 
 
 def values_by_objective(trial: FrozenTrial, objectives: tuple[Objective, ...]) -> Mapping[Objective, float]:

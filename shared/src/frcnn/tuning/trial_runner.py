@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import optuna
 
@@ -17,9 +17,7 @@ from frcnn.single_writer import PlaceBusyError
 from frcnn.tuning.settings import Objective, TuneSettings
 from frcnn.tuning.study import STOPPED, Study
 from frcnn.tuning.trial_spec import trial_spec
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
+from frcnn.tuning.tuned_spec import TunedSpec
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +58,7 @@ class Training:
         on_log: Function to call with level and text of each log record.
     """
 
-    spec: "Experiment"
+    spec: TunedSpec
     folder: Path
     slot: int
     on_epoch: Callable[[Judged], bool]
@@ -90,7 +88,7 @@ class Trainer(Protocol):
         """Trains; raises a `FrcnnError` if that fails."""
 
     def measure(
-        self, model: Path, spec: "Experiment", objectives: tuple[Objective, ...]
+        self, model: Path, spec: TunedSpec, objectives: tuple[Objective, ...]
     ) -> Mapping[Objective, float]:
         """Measures the cost of a model: `flops` in G per image, `latency` in ms per image."""
 
@@ -200,7 +198,7 @@ class TrialRunner:
         )
         return self._study.report(trial, judged.epoch, judged.mean_ap)
 
-    def _finish(self, trial: optuna.Trial, trained: Trained, spec: "Experiment") -> None:
+    def _finish(self, trial: optuna.Trial, trained: Trained, spec: TunedSpec) -> None:
         if trained.mean_ap is None:
             raise RunError("the training ended without a validation")
         costs = tuple(each for each in self._settings.objectives if each != "mAP")

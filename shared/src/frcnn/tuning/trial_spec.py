@@ -1,16 +1,12 @@
 """Spec of a trial: the spec of the search with the chosen values."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from frcnn.spec.assignments import assignment
-from frcnn.spec.load import parse_experiment
 from frcnn.tuning.settings import TuneSettings
 from frcnn.tuning.space import Chosen, Space
 from frcnn.tuning.space_file import parse_space
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
+from frcnn.tuning.tuned_spec import TunedSpec
 
 # A trial is validated after each epoch, can resume after a kill, and starts from no earlier run.
 _OF_A_TRIAL = (
@@ -22,23 +18,7 @@ _OF_A_TRIAL = (
 )
 
 
-def chosen_spec(settings: TuneSettings, chosen: Mapping[str, Chosen]) -> "Experiment":
-    """Returns the spec with the chosen values, to train with.
-
-    Args:
-        settings: Settings of the search.
-        chosen: Choices by field.
-
-    Returns:
-        The checked spec.
-
-    Raises:
-        SpecError: The values contradict each other.
-    """
-    return _with(settings, settings.space.settings(chosen))
-
-
-def remote_trial_spec(spec: "Experiment", space: str, choices: Sequence[str]) -> "Experiment":
+def remote_trial_spec(spec: TunedSpec, space: str, choices: Sequence[str]) -> TunedSpec:
     """Returns the spec of a trial whose values another program chose, such as Katib.
 
     Args:
@@ -54,11 +34,10 @@ def remote_trial_spec(spec: "Experiment", space: str, choices: Sequence[str]) ->
         UsageError: A choice is not in the space.
     """
     known = parse_space(space, "the search space", spec)
-    changes = [*known.settings(known.choices(choices)), *_OF_A_TRIAL]
-    return _changed(spec, changes)
+    return spec.with_settings([*known.settings(known.choices(choices)), *_OF_A_TRIAL])
 
 
-def best_spec(spec: "Experiment", space: Space, choices: Sequence[str]) -> "Experiment":
+def best_spec(spec: TunedSpec, space: Space, choices: Sequence[str]) -> TunedSpec:
     """Returns the spec with values that another program found to be the best.
 
     Args:
@@ -73,10 +52,10 @@ def best_spec(spec: "Experiment", space: Space, choices: Sequence[str]) -> "Expe
         SpecError: The values contradict each other.
         UsageError: A choice is not in the space.
     """
-    return _changed(spec, space.settings(space.choices(choices)))
+    return spec.with_settings(space.settings(space.choices(choices)))
 
 
-def trial_spec(settings: TuneSettings, chosen: Mapping[str, Chosen]) -> "Experiment":
+def trial_spec(settings: TuneSettings, chosen: Mapping[str, Chosen]) -> TunedSpec:
     """Returns the spec that a trial trains: the chosen one, validated and saved after each epoch.
 
     Args:
@@ -89,13 +68,4 @@ def trial_spec(settings: TuneSettings, chosen: Mapping[str, Chosen]) -> "Experim
     Raises:
         SpecError: The values contradict each other.
     """
-    return _with(settings, [*settings.space.settings(chosen), *_OF_A_TRIAL])
-
-
-def _with(settings: TuneSettings, changes: list[str]) -> "Experiment":
-    return _changed(settings.spec, changes)
-
-
-def _changed(spec: "Experiment", changes: list[str]) -> "Experiment":
-    text = spec.to_text(secrets=True)
-    return parse_experiment(text, spec.source, remarks=False, settings=changes).spec
+    return settings.spec.with_settings([*settings.space.settings(chosen), *_OF_A_TRIAL])

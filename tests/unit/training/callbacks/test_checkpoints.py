@@ -18,7 +18,8 @@ from frcnn.model.files.checkpoint import Snapshots, load_checkpoint, save_model
 from frcnn.model.files.training_record import TrainingRecord
 from frcnn.settings.model import model_settings
 from frcnn.settings.training import training_run
-from frcnn.training.callbacks.checkpoints import BackgroundWriter, Checkpoints
+from frcnn.training.callbacks.background_writer import BackgroundWriter
+from frcnn.training.callbacks.checkpoints import Checkpoints
 from frcnn.training.callbacks.training_log import TrainingLog
 from frcnn.training.compile import prepare
 from frcnn.training.run_folder import checkpoint_in

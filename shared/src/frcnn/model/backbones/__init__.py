@@ -1,8 +1,8 @@
 """Backbones, one module per family; `frcnn.spec.archs` lists them all.
 
-The module of a family has a function `create` that returns a `Backbone`: a body that maps the image to a
-feature map of stride 16, and a head that maps pooled RoIs to vectors. To add a family, add its module and a
-row of the table; see docs/backbones.md.
+The module of a family has a function `create(variant, options)`. It gets a variant of the table and returns
+a `Backbone`: a body that maps the image to a feature map of stride 16, and a head that maps pooled RoIs to
+vectors. To add a family, add its module and a row of the table; see docs/backbones.md.
 """
 
 import importlib
@@ -23,12 +23,16 @@ def backbone(arch: str, options: BackboneOptions) -> Backbone:
         The backbone.
 
     Raises:
-        ModelError: The architecture is unknown.
+        ModelError: The architecture is unknown; the message lists the known ones.
     """
     family, _, variant = arch.partition(":")
     if family not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
         raise ModelError(f"model_config.arch: {arch!r} is unknown; expected one of the families {known}")
+    variants = sorted(FAMILIES[family].variants or [""])
+    if variant not in variants:
+        names = ", ".join(f"{family}:{one}" if one else family for one in variants)
+        raise ModelError(f"model_config.arch: {arch!r} is unknown; expected one of {names}")
     found: Backbone = importlib.import_module(f"{__name__}.{family}").create(variant, options)
     return found
 

@@ -1,12 +1,10 @@
 """Interface and common layers of the backbones."""
 
-from collections.abc import Iterable
 from typing import Any, Protocol
 
 import keras
 from keras import KerasTensor
 
-from frcnn.errors import ModelError
 from frcnn.model.layers import BatchNormalization, Conv2D
 from frcnn.model.settings import BackboneOptions as BackboneOptions
 
@@ -104,21 +102,3 @@ def pooled_vector(maps: KerasTensor) -> KerasTensor:
     """Averages each map `[N, P, P, E]` to a vector `[N, E]`, as all heads except VGG's do."""
     x = keras.layers.AveragePooling2D(maps.shape[1], name="avg_pool")(maps)
     return keras.layers.Flatten(name="time_distributed_flatten")(x)
-
-
-def refuse_unknown(family: str, variant: str, variants: Iterable[str]) -> None:
-    """Checks whether a family has a variant.
-
-    Args:
-        family: Name of the family.
-        variant: Requested variant; empty for none.
-        variants: Variants of the family.
-
-    Raises:
-        ModelError: The variant is unknown; the message lists the known ones.
-    """
-    known = sorted(variants)
-    if variant not in known:
-        names = ", ".join(f"{family}:{one}" if one else family for one in known)
-        found = f"{family}:{variant}" if variant else family
-        raise ModelError(f"model_config.arch: {found!r} is unknown; expected one of {names}")

@@ -8,10 +8,9 @@ import dataclasses
 import keras
 from keras import KerasTensor
 
-from frcnn.model.backbones.base import BackboneOptions, conv_bn, pooled_vector, refuse_unknown
+from frcnn.model.backbones.base import BackboneOptions, conv_bn, pooled_vector
 
 SLOPE = 0.1
-VARIANTS = ("19", "53")
 # Filters and kernel sizes of DarkNet-19's blocks 1 to 5.
 BLOCKS_19 = (
     ((64, 3),),
@@ -78,19 +77,7 @@ class DarkNet53:
 
 
 def create(variant: str, options: BackboneOptions) -> DarkNet19 | DarkNet53:
-    """Creates `darknet:19` or `darknet:53`.
-
-    Args:
-        variant: Depth.
-        options: Options of the backbone.
-
-    Returns:
-        The backbone.
-
-    Raises:
-        ModelError: The depth is unknown.
-    """
-    refuse_unknown("darknet", variant, VARIANTS)
+    """Creates `darknet:19` or `darknet:53`."""
     return DarkNet19(options) if variant == "19" else DarkNet53(options)
 
 

@@ -9,7 +9,7 @@ import math
 import keras
 from keras import KerasTensor
 
-from frcnn.model.backbones.base import INITIALIZER, BackboneOptions, conv_bn, pooled_vector, refuse_unknown
+from frcnn.model.backbones.base import INITIALIZER, BackboneOptions, conv_bn, pooled_vector
 from frcnn.model.layers import BatchNormalization, Conv2D
 from frcnn.spec.archs import DROP_CONNECT_STEP, EFFICIENTNET_REPEATS, EFFICIENTNETS
 
@@ -157,19 +157,7 @@ class EfficientNet:
 
 
 def create(variant: str, options: BackboneOptions) -> EfficientNet:
-    """Creates `efficientnet:b0` to `efficientnet:b7`.
-
-    Args:
-        variant: `b0` to `b7`.
-        options: Options of the backbone.
-
-    Returns:
-        The backbone.
-
-    Raises:
-        ModelError: The variant is unknown.
-    """
-    refuse_unknown("efficientnet", variant, EFFICIENTNETS)
+    """Creates `efficientnet:b0` to `efficientnet:b7`."""
     return EfficientNet(*EFFICIENTNETS[variant], options)
 
 

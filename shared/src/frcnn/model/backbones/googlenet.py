@@ -8,7 +8,7 @@ import dataclasses
 import keras
 from keras import KerasTensor
 
-from frcnn.model.backbones.base import BackboneOptions, conv_bn, pooled_vector, refuse_unknown
+from frcnn.model.backbones.base import BackboneOptions, conv_bn, pooled_vector
 
 # Filters of 1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5 and pool projection. The body's block ids are 1 to 7; the
 # head has none.
@@ -88,17 +88,5 @@ class GoogLeNet:
 
 
 def create(variant: str, options: BackboneOptions) -> GoogLeNet:
-    """Creates `googlenet`.
-
-    Args:
-        variant: Must be empty.
-        options: Options of the backbone.
-
-    Returns:
-        The backbone.
-
-    Raises:
-        ModelError: A variant is given.
-    """
-    refuse_unknown("googlenet", variant, [""])
+    """Creates `googlenet`."""
     return GoogLeNet(options)

@@ -13,7 +13,6 @@ from frcnn.model.backbones.base import (
     conv_bn,
     depthwise_bn,
     pooled_vector,
-    refuse_unknown,
 )
 
 # Filters and strides of blocks 1 to 11.
@@ -50,17 +49,5 @@ class MobileNetV1:
 
 
 def create(variant: str, options: BackboneOptions) -> MobileNetV1:
-    """Creates `mobilenet_v1`.
-
-    Args:
-        variant: Must be empty.
-        options: Options of the backbone.
-
-    Returns:
-        The backbone.
-
-    Raises:
-        ModelError: A variant is given.
-    """
-    refuse_unknown("mobilenet_v1", variant, [""])
+    """Creates `mobilenet_v1`."""
     return MobileNetV1(options)

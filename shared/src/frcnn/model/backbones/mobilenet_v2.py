@@ -10,7 +10,7 @@ import dataclasses
 import keras
 from keras import KerasTensor
 
-from frcnn.model.backbones.base import BackboneOptions, depthwise_bn, pooled_vector, refuse_unknown
+from frcnn.model.backbones.base import BackboneOptions, depthwise_bn, pooled_vector
 from frcnn.model.layers import BatchNormalization, Conv2D
 
 # Filters and strides of blocks 0 to 16; the first 13 are the body.
@@ -113,17 +113,5 @@ class MobileNetV2:
 
 
 def create(variant: str, options: BackboneOptions) -> MobileNetV2:
-    """Creates `mobilenet_v2`.
-
-    Args:
-        variant: Must be empty.
-        options: Options of the backbone.
-
-    Returns:
-        The backbone.
-
-    Raises:
-        ModelError: A variant is given.
-    """
-    refuse_unknown("mobilenet_v2", variant, [""])
+    """Creates `mobilenet_v2`."""
     return MobileNetV2(options)

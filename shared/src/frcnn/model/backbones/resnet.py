@@ -8,7 +8,7 @@ import dataclasses
 import keras
 from keras import KerasTensor
 
-from frcnn.model.backbones.base import BackboneOptions, conv_bn, pooled_vector, refuse_unknown
+from frcnn.model.backbones.base import BackboneOptions, conv_bn, pooled_vector
 
 # Units of blocks 1 to 4, and whether a unit is a bottleneck.
 VARIANTS = {
@@ -71,19 +71,7 @@ class ResNet:
 
 
 def create(variant: str, options: BackboneOptions) -> ResNet:
-    """Creates `resnet:10`, `resnet:18`, `resnet:34`, `resnet:50` or `resnet:101`.
-
-    Args:
-        variant: Depth.
-        options: Options of the backbone.
-
-    Returns:
-        The backbone.
-
-    Raises:
-        ModelError: The depth is unknown.
-    """
-    refuse_unknown("resnet", variant, VARIANTS)
+    """Creates `resnet:10`, `resnet:18`, `resnet:34`, `resnet:50` or `resnet:101`."""
     units, bottleneck = VARIANTS[variant]
     return ResNet(units, bottleneck, options)
 

@@ -9,7 +9,7 @@ import dataclasses
 import keras
 from keras import KerasTensor
 
-from frcnn.model.backbones.base import BackboneOptions, pooled_vector, refuse_unknown
+from frcnn.model.backbones.base import BackboneOptions, pooled_vector
 from frcnn.model.layers import BatchNormalization, Conv2D
 
 UNITS = {2: 3, 3: 4, 4: 23, 5: 3}
@@ -74,17 +74,5 @@ class LegacyResNet101:
 
 
 def create(variant: str, options: BackboneOptions) -> LegacyResNet101:
-    """Creates `resnet101`.
-
-    Args:
-        variant: Must be empty.
-        options: Options of the backbone.
-
-    Returns:
-        The backbone.
-
-    Raises:
-        ModelError: A variant is given.
-    """
-    refuse_unknown("resnet101", variant, [""])
+    """Creates `resnet101`."""
     return LegacyResNet101(options)

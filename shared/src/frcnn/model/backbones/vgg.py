@@ -8,7 +8,7 @@ import dataclasses
 import keras
 from keras import KerasTensor
 
-from frcnn.model.backbones.base import BackboneOptions, conv_bn, refuse_unknown
+from frcnn.model.backbones.base import BackboneOptions, conv_bn
 from frcnn.model.layers import Conv2D
 
 # Convolutions of blocks 1 to 5.
@@ -66,17 +66,5 @@ class Vgg:
 
 
 def create(variant: str, options: BackboneOptions) -> Vgg:
-    """Creates `vgg:16` or `vgg:19`.
-
-    Args:
-        variant: Depth.
-        options: Options of the backbone.
-
-    Returns:
-        The backbone.
-
-    Raises:
-        ModelError: The depth is unknown.
-    """
-    refuse_unknown("vgg", variant, VARIANTS)
+    """Creates `vgg:16` or `vgg:19`."""
     return Vgg(VARIANTS[variant], classic=False, options=options)

@@ -16,14 +16,7 @@ _CONTROLS = ("Cc", "Zl", "Zp", "Cs")
 
 
 def class_names(spec: Experiment) -> Iterator[Problem]:
-    """Checks that class names are not empty, contain no control characters and are not `background`.
-
-    Args:
-        spec: Experiment spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that class names are not empty, contain no control characters and are not `background`."""
     for key, value in spec.dataset_config.target_class_mapping.items():
         if key.lower() == BACKGROUND:
             yield Problem(f'{_MAPPING}["{key}"].key', f'found "{key}"; this name is reserved for "no object"')
@@ -42,14 +35,7 @@ def class_names(spec: Experiment) -> Iterator[Problem]:
 
 
 def same_keys(spec: Experiment) -> Iterator[Problem]:
-    """Checks that keys that differ only in case or spaces map to the same class.
-
-    Args:
-        spec: Experiment spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that keys that differ only in case or spaces map to the same class."""
     mapping = spec.dataset_config.target_class_mapping
     first: dict[str, str] = {}
     for key in mapping:
@@ -64,14 +50,7 @@ def same_keys(spec: Experiment) -> Iterator[Problem]:
 
 
 def crop(spec: Experiment) -> Iterator[Problem]:
-    """Checks that left <= right and top <= bottom for the crop.
-
-    Args:
-        spec: Experiment spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that left <= right and top <= bottom for the crop."""
     config = spec.augmentation_config.preprocessing
     for low, high in (("left", "right"), ("top", "bottom")):
         first, second = getattr(config, f"crop_{low}"), getattr(config, f"crop_{high}")
@@ -83,14 +62,7 @@ def crop(spec: Experiment) -> Iterator[Problem]:
 
 
 def zoom(spec: Experiment) -> Iterator[Problem]:
-    """Checks that `zoom_min` <= `zoom_max`.
-
-    Args:
-        spec: Experiment spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that `zoom_min` <= `zoom_max`."""
     config = spec.augmentation_config.spatial_augmentation
     if config.zoom_min > config.zoom_max > 0:
         yield Problem(
@@ -100,14 +72,7 @@ def zoom(spec: Experiment) -> Iterator[Problem]:
 
 
 def static_size(spec: Experiment) -> Iterator[Problem]:
-    """Checks that a static input size is equal in the model and in preprocessing.
-
-    Args:
-        spec: Experiment spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that a static input size is equal in the model and in preprocessing."""
     size = spec.model_config.input_image_config.size_height_width
     if size is None:
         return
@@ -129,14 +94,7 @@ def static_size(spec: Experiment) -> Iterator[Problem]:
 
 
 def dynamic_size(spec: Experiment) -> Iterator[Problem]:
-    """Checks that a dynamic shape has its limits and no fixed size.
-
-    Args:
-        spec: Experiment spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that a dynamic shape has its limits and no fixed size."""
     size = spec.model_config.input_image_config.size_min
     if size is None:
         return
@@ -159,14 +117,7 @@ def dynamic_size(spec: Experiment) -> Iterator[Problem]:
 
 
 def channels(spec: Experiment) -> Iterator[Problem]:
-    """Checks that preprocessing and the model have the same number of channels.
-
-    Args:
-        spec: Experiment spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that preprocessing and the model have the same number of channels."""
     found = spec.augmentation_config.preprocessing.output_image_channel
     config = spec.model_config.input_image_config
     # TAO's own sample spec for gray images sets 3; the model's input takes precedence, in TAO and here.

@@ -8,27 +8,13 @@ from frcnn.spec.schema.experiment import DatasetExportConfig
 
 
 def data_set(spec: DatasetExportConfig) -> Iterator[Problem]:
-    """Checks that a data set is configured.
-
-    Args:
-        spec: dataset_convert spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that a data set is configured."""
     if spec.kitti_config is None and spec.coco_config is None:
         yield Problem("", "no data set; expected one of kitti_config, coco_config")
 
 
 def kitti_partitions(spec: DatasetExportConfig) -> Iterator[Problem]:
-    """Checks that the fields required by each KITTI partition mode are set.
-
-    Args:
-        spec: dataset_convert spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that the fields required by each KITTI partition mode are set."""
     config = spec.kitti_config
     if config is None:
         return
@@ -51,14 +37,7 @@ def kitti_partitions(spec: DatasetExportConfig) -> Iterator[Problem]:
 
 
 def coco_partitions(spec: DatasetExportConfig) -> Iterator[Problem]:
-    """Checks that each COCO partition has a folder, an annotation file and a number of shards.
-
-    Args:
-        spec: dataset_convert spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that each COCO partition has a folder, an annotation file and a number of shards."""
     config = spec.coco_config
     if config is None:
         return
@@ -78,14 +57,7 @@ def coco_partitions(spec: DatasetExportConfig) -> Iterator[Problem]:
 
 
 def modified_classes(spec: DatasetExportConfig) -> Iterator[Problem]:
-    """Checks that the sample modifier refers to classes that its mapping produces.
-
-    Args:
-        spec: dataset_convert spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that the sample modifier refers to classes that its mapping produces."""
     config = spec.sample_modifier_config
     if config is None:
         return

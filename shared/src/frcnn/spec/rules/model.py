@@ -11,14 +11,7 @@ _INPUT = "model_config.input_image_config"
 
 
 def input_size(spec: Experiment) -> Iterator[Problem]:
-    """Checks that one of the two input sizes is set.
-
-    Args:
-        spec: Experiment spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that one of the two input sizes is set."""
     config = spec.model_config.input_image_config
     if config.size_min is None and config.size_height_width is None:
         yield Problem(
@@ -28,14 +21,7 @@ def input_size(spec: Experiment) -> Iterator[Problem]:
 
 
 def channel_means(spec: Experiment) -> Iterator[Problem]:
-    """Checks that each channel of the image type has a mean.
-
-    Args:
-        spec: Experiment spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that each channel of the image type has a mean."""
     config = spec.model_config.input_image_config
     needed = ("l",) if config.image_type is ImageType.GRAY_SCALE else ("r", "g", "b")
     missing = [key for key in needed if key not in config.image_channel_mean]
@@ -50,14 +36,7 @@ def channel_means(spec: Experiment) -> Iterator[Problem]:
 
 
 def frozen_blocks(spec: Experiment) -> Iterator[Problem]:
-    """Checks that frozen blocks exist. EfficientNet accepts any number, as old specs need.
-
-    Args:
-        spec: Experiment spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that frozen blocks exist. EfficientNet accepts any number, as old specs need."""
     name = spec.model_config.arch.partition(":")[0]
     family = FAMILIES.get(name)
     if family is None or name == "efficientnet":
@@ -72,14 +51,7 @@ def frozen_blocks(spec: Experiment) -> Iterator[Problem]:
 
 
 def drop_connect(spec: Experiment) -> Iterator[Problem]:
-    """Checks that no residual unit would drop all images; the rate increases with depth.
-
-    Args:
-        spec: Experiment spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that no residual unit would drop all images; the rate increases with depth."""
     config = spec.model_config
     limit = drop_connect_limit(config.arch) if config.arch in ARCHS else None
     if limit is not None and config.drop_connect_rate >= limit:

@@ -13,14 +13,7 @@ EPOCH_IN_NAME = re.compile(r"\.epoch_?(?P<epoch>\d+)\.[^./\\]+$")
 
 
 def overlaps(spec: Experiment) -> Iterator[Problem]:
-    """Checks that the lower IoU threshold of each matcher is less than the upper one.
-
-    Args:
-        spec: Experiment spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that the lower IoU threshold of each matcher is less than the upper one."""
     for matcher in ("rpn", "classifier"):
         low = getattr(spec.training_config, f"{matcher}_min_overlap")
         high = getattr(spec.training_config, f"{matcher}_max_overlap")
@@ -33,14 +26,7 @@ def overlaps(spec: Experiment) -> Iterator[Problem]:
 
 
 def proposals(spec: Experiment) -> Iterator[Problem]:
-    """Checks that NMS keeps fewer boxes than it receives.
-
-    Args:
-        spec: Experiment spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that NMS keeps fewer boxes than it receives."""
     for name in ("training_config", "evaluation_config", "inference_config"):
         config = getattr(spec, name)
         if config.rpn_nms_max_boxes >= config.rpn_pre_nms_top_N > 0:
@@ -52,14 +38,7 @@ def proposals(spec: Experiment) -> Iterator[Problem]:
 
 
 def regularizer(spec: Experiment) -> Iterator[Problem]:
-    """Checks that a regularizer has a weight.
-
-    Args:
-        spec: Experiment spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that a regularizer has a weight."""
     config = spec.training_config.regularizer
     if config.type is not RegularizationType.NO_REG and not 0.0 < config.weight < 1.0:
         yield Problem(
@@ -69,28 +48,14 @@ def regularizer(spec: Experiment) -> Iterator[Problem]:
 
 
 def optimizer(spec: Experiment) -> Iterator[Problem]:
-    """Checks that an optimizer is set.
-
-    Args:
-        spec: Experiment spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that an optimizer is set."""
     config = spec.training_config.optimizer
     if config.adam is None and config.sgd is None and config.rmsprop is None:
         yield Problem("training_config.optimizer", "empty; expected one of adam, sgd, rmsprop")
 
 
 def learning_rate(spec: Experiment) -> Iterator[Problem]:
-    """Checks that a schedule is set, and that its points are in order and after the warm-up.
-
-    Args:
-        spec: Experiment spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that a schedule is set, and that its points are in order and after the warm-up."""
     path = "training_config.learning_rate"
     config = spec.training_config.learning_rate
     if config.soft_start is None and config.step is None:
@@ -113,14 +78,7 @@ def learning_rate(spec: Experiment) -> Iterator[Problem]:
 
 
 def resume(spec: Experiment) -> Iterator[Problem]:
-    """Checks that a checkpoint name contains the epoch. A name without suffix is a results folder.
-
-    Args:
-        spec: Experiment spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that a checkpoint name contains the epoch. A name without suffix is a results folder."""
     name = spec.training_config.resume_from_model
     if name and Path(name).suffix and not EPOCH_IN_NAME.search(name) and not Path(name).is_dir():
         yield Problem(
@@ -131,14 +89,7 @@ def resume(spec: Experiment) -> Iterator[Problem]:
 
 
 def iou_range(spec: Experiment) -> Iterator[Problem]:
-    """Checks that `start` < `end` for the IoU thresholds of an evaluation.
-
-    Args:
-        spec: Experiment spec.
-
-    Yields:
-        Problems without line and column.
-    """
+    """Checks that `start` < `end` for the IoU thresholds of an evaluation."""
     config = spec.evaluation_config.gt_matching_iou_threshold_range
     if config is not None and config.start >= config.end:
         yield Problem(

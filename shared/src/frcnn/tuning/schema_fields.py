@@ -1,16 +1,12 @@
-"""Looks up fields of the experiment spec by path: their kind in the schema, and their numbers in a spec."""
+"""Looks up fields of the experiment spec in its schema."""
 
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor as Kind
 
-from frcnn.spec.experiment_pb2 import Experiment as Message
+from frcnn.spec import experiment_pb2
 from frcnn.spec.textproto import suggestions
-
-if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
 
 _PART = re.compile(r"(?P<name>\w+)(?:\[(?P<place>\d+)\])?\Z")
 
@@ -24,7 +20,7 @@ def field_at(path: str) -> Any:
     Returns:
         Descriptor of the field; an error text if there is no such field.
     """
-    descriptor: Any = Message.DESCRIPTOR
+    descriptor: Any = experiment_pb2.Experiment.DESCRIPTOR
     field: Any = None
     for part in path.split("."):
         match = _PART.match(part)
@@ -45,23 +41,3 @@ def field_at(path: str) -> Any:
 def is_number(field: Any) -> bool:
     """Checks whether a field holds numbers."""
     return field.type in (Kind.TYPE_FLOAT, Kind.TYPE_UINT32)
-
-
-def numbers_at(spec: "Experiment", path: str) -> tuple[float, ...]:
-    """Returns the numbers of a field in a spec.
-
-    Args:
-        spec: Experiment spec.
-        path: Path of the field.
-
-    Returns:
-        Its items, or its single value; empty if it is not set.
-    """
-    value: Any = spec
-    for name, place in re.findall(r"(\w+)(?:\[(\d+)\])?", path):
-        value = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
-        if place and isinstance(value, tuple):
-            value = value[int(place)] if int(place) < len(value) else None
-        if value is None:
-            return ()
-    return tuple(value) if isinstance(value, tuple) else (value,)
