@@ -4,16 +4,17 @@ Both packages are imported on first use, because OpenVINO is an optional extra.
 """
 
 import dataclasses
+import functools
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from frcnn.errors import MissingPackageError, ModelError, RunError, UsageError
-from frcnn.exporting.onnx.fast_head import with_fast_head
+from frcnn.exporting.onnx.fast_head import FedGraph, with_fast_head, with_fed_kernels
 from frcnn.exporting.onnx.tensor_names import OUTPUTS
 from frcnn.exporting.onnx_guard import load_guarded
 from frcnn.inference.device import gpu_number
@@ -21,6 +22,7 @@ from frcnn.packages import EXTRAS
 
 log = logging.getLogger(__name__)
 
+_Rewritten = TypeVar("_Rewritten")
 _CPU = "CPUExecutionProvider"
 # Fastest first; providers that are not installed are skipped.
 PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", _CPU)
@@ -74,14 +76,16 @@ class Session(Protocol):
         """Runs the graph on inputs by name; returns the tensors of `OUTPUTS`."""
 
 
-def open_session(plain: Path, shown: Path, choice: RuntimeChoice, *, looked_through: bool = False) -> Session:
+def open_session(
+    plain: Path, shown: Path, choice: RuntimeChoice, check: Callable[[Any], None] = lambda model: None
+) -> Session:
     """Opens a standard graph in a runtime.
 
     Args:
         plain: Plain ONNX file; no longer needed after the call.
         shown: Path of the file in messages.
         choice: Runtime and its options.
-        looked_through: Whether `load_guarded` has already checked the file.
+        check: Called with the ONNX ModelProto of the file before the runtime gets it; may raise.
 
     Returns:
         The session.
@@ -90,11 +94,13 @@ def open_session(plain: Path, shown: Path, choice: RuntimeChoice, *, looked_thro
         ModelError: The runtime rejects the file, or the file cannot contain a detector.
         RunError: The runtime is not installed, or the device does not exist.
     """
-    if not looked_through:
-        load_guarded(plain, shown)
-    make = _OpenVino if choice.name == "openvino" else _OnnxRuntime
+    make: Callable[[], Session]
+    if choice.name == "openvino":
+        make = functools.partial(_OpenVino, _source(plain, shown, choice, check, _folded), choice)
+    else:
+        make = functools.partial(_OnnxRuntime, _source(plain, shown, choice, check, _fed), choice)
     try:
-        return make(plain, choice)
+        return make()
     except ImportError as error:
         raise MissingPackageError(choice.name, EXTRAS[choice.name], f"runtime {choice.name}") from error
     except _RefusedError as error:
@@ -106,21 +112,48 @@ class _RefusedError(Exception):
     """Error of a runtime that cannot load a file."""
 
 
-def _source(plain: Path, choice: RuntimeChoice) -> Path | bytes:
-    """Returns the file to run on a CPU, or its graph with the faster head."""
+def _source(
+    plain: Path,
+    shown: Path,
+    choice: RuntimeChoice,
+    check: Callable[[Any], None],
+    rewrite: Callable[[Any, RuntimeChoice], _Rewritten | None],
+) -> Path | _Rewritten:
+    """Parses a file once, and drops what was parsed before the runtime makes its own copy.
+
+    Returns:
+        The file, or its graph with the faster head for CPUs.
+    """
+    model = load_guarded(plain, shown)
+    check(model)
     if not choice.fast_head:
         return plain
     import onnx
 
     try:
-        model = onnx.load(plain, load_external_data=False)
-        faster = with_fast_head(model, transformed=False)
+        faster = rewrite(model, choice)
     except (onnx.shape_inference.InferenceError, ValueError, KeyError, TypeError, IndexError):
         return plain  # the runtime will report the error
     if faster is None:
         return plain
     log.info("Using the form for CPUs of the head's 3x3 convolutions (as_is disables it)")
-    return bytes(faster.SerializeToString())
+    return faster
+
+
+def _folded(model: Any, choice: RuntimeChoice) -> bytes | None:
+    """Rewrites a graph for OpenVINO, which transforms the kernels when it folds constants."""
+    faster = with_fast_head(model, transformed=False)
+    return None if faster is None else bytes(faster.SerializeToString())
+
+
+def _fed(model: Any, choice: RuntimeChoice) -> FedGraph | None:
+    """Rewrites a graph for ONNX Runtime on CPUs."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return None  # opening the session says what to install
+    wanted, _ = _providers(onnxruntime.get_available_providers(), choice.device)
+    return with_fed_kernels(model) if wanted == [_CPU] else None
 
 
 def _providers(installed: Sequence[str], device: str) -> tuple[list[str], list[dict[str, str]]]:
@@ -141,18 +174,16 @@ def _providers(installed: Sequence[str], device: str) -> tuple[list[str], list[d
 
 
 class _OnnxRuntime:
-    def __init__(self, plain: Path, choice: RuntimeChoice) -> None:
+    def __init__(self, source: Path | FedGraph, choice: RuntimeChoice) -> None:
         import onnxruntime
         from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _ERRORS_ONLY
-        options.intra_op_num_threads = choice.threads
         wanted, settings = _providers(onnxruntime.get_available_providers(), choice.device)
         refusals = (errors.Fail, errors.InvalidGraph, errors.InvalidArgument, errors.NotImplemented)
         try:
-            source = _source(plain, choice) if wanted == [_CPU] else plain
-            self._session = onnxruntime.InferenceSession(source, options, wanted, settings)
+            graph = source.network.SerializeToString() if isinstance(source, FedGraph) else source
+            self._session = onnxruntime.InferenceSession(graph, _options(choice), wanted, settings)
+            self._kernels = _outputs(source.kernels, choice) if isinstance(source, FedGraph) else {}
         except refusals as error:
             raise _RefusedError(error) from error
         batch = self._session.get_inputs()[0].shape[0]
@@ -164,11 +195,39 @@ class _OnnxRuntime:
         log.info("ONNX Runtime %s runs the model on: %s", onnxruntime.__version__, used)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        return list(self._session.run(OUTPUTS, dict(inputs)))
+        return list(self._session.run(OUTPUTS, {**inputs, **self._kernels}))
+
+
+def _options(choice: RuntimeChoice) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = choice.threads
+    return options
+
+
+def _outputs(graph: Any, choice: RuntimeChoice) -> dict[str, Any]:
+    """Computes the outputs of a graph without inputs, as OrtValues that runs read in place."""
+    import onnxruntime
+
+    options = _options(choice)
+    # Without folding and arena, nothing but the values remains.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.enable_cpu_mem_arena = False
+    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, [_CPU])
+    # NumPy asks the system for huge pages, which are faster to obtain and to read.
+    arrays = {each.name: np.empty(each.shape, np.float32) for each in session.get_outputs()}
+    values = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in arrays.items()}
+    binding = session.io_binding()
+    for name, value in values.items():
+        binding.bind_ortvalue_output(name, value)
+    session.run_with_iobinding(binding)
+    return values
 
 
 class _OpenVino:
-    def __init__(self, plain: Path, choice: RuntimeChoice) -> None:
+    def __init__(self, source: Path | bytes, choice: RuntimeChoice) -> None:
         import openvino
 
         hint = _HINTS[choice.precision_hint or "fp32"]
@@ -184,7 +243,6 @@ class _OpenVino:
         # A request runs one batch at a time, so each thread has its own.
         self._requests = threading.local()
         try:
-            source = _source(plain, choice)
             # OpenVINO recognizes the format by the suffix, and an unsealed file has no name.
             if isinstance(source, Path) and source.suffix != ".onnx":
                 source = source.read_bytes()
