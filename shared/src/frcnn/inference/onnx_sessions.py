@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from frcnn.errors import MissingPackageError, ModelError, RunError, UsageError
-from frcnn.exporting.onnx.fast_head import FedGraph, with_fast_head, with_fed_kernels
+from frcnn.exporting.onnx.fast_head import FedGraph, FedKernel, with_fast_head, with_fed_kernels
 from frcnn.exporting.onnx.tensor_names import OUTPUTS
 from frcnn.exporting.onnx_guard import load_guarded
 from frcnn.inference.device import gpu_number
@@ -29,6 +29,8 @@ PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", _CPU)
 # OpenVINO's names of the types.
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _ERRORS_ONLY = 3
+# Of the graphs made here: old enough for every supported ONNX Runtime.
+_OPSET, _IR = 18, 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,8 +184,11 @@ class _OnnxRuntime:
         refusals = (errors.Fail, errors.InvalidGraph, errors.InvalidArgument, errors.NotImplemented)
         try:
             graph = source.network.SerializeToString() if isinstance(source, FedGraph) else source
-            self._session = onnxruntime.InferenceSession(graph, _options(choice), wanted, settings)
-            self._kernels = _outputs(source.kernels, choice) if isinstance(source, FedGraph) else {}
+            options = _options(choice)
+            # A plan of all activations in one block saves no time on CPUs, and doubles their memory.
+            options.enable_mem_pattern = wanted != [_CPU]
+            self._session = onnxruntime.InferenceSession(graph, options, wanted, settings)
+            self._kernels = _transformed(source.kernels) if isinstance(source, FedGraph) else {}
         except refusals as error:
             raise _RefusedError(error) from error
         batch = self._session.get_inputs()[0].shape[0]
@@ -207,23 +212,39 @@ def _options(choice: RuntimeChoice) -> Any:
     return options
 
 
-def _outputs(graph: Any, choice: RuntimeChoice) -> dict[str, Any]:
-    """Computes the outputs of a graph without inputs, as OrtValues that runs read in place."""
+def _transformed(kernels: Mapping[str, FedKernel]) -> dict[str, Any]:
+    """Transforms kernels, into OrtValues that runs read in place."""
     import onnxruntime
+    from onnxruntime import OrtValue
 
-    options = _options(choice)
-    # Without folding and arena, nothing but the values remains.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.enable_cpu_mem_arena = False
-    session = onnxruntime.InferenceSession(graph.SerializeToString(), options, [_CPU])
-    # NumPy asks the system for huge pages, which are faster to obtain and to read.
-    arrays = {each.name: np.empty(each.shape, np.float32) for each in session.get_outputs()}
-    values = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in arrays.items()}
-    binding = session.io_binding()
-    for name, value in values.items():
-        binding.bind_ortvalue_output(name, value)
-    session.run_with_iobinding(binding)
+    options = _options(RuntimeChoice(threads=1))
+    options.enable_cpu_mem_arena = False  # so that nothing but the kernels remains
+    session = onnxruntime.InferenceSession(_matrix_product(), options, [_CPU])
+    values = {}
+    for name, kernel in kernels.items():
+        # NumPy asks the system for huge pages, which are faster to obtain and to read.
+        value = np.empty(kernel.shape, np.float32)
+        binding = session.io_binding()
+        binding.bind_cpu_input("left", kernel.transform)
+        binding.bind_cpu_input("right", kernel.plain)
+        binding.bind_ortvalue_output("product", OrtValue.ortvalue_from_numpy(value.reshape(len(value), -1)))
+        session.run_with_iobinding(binding)
+        values[name] = OrtValue.ortvalue_from_numpy(value)
     return values
+
+
+def _matrix_product() -> bytes:
+    from onnx import TensorProto, helper
+
+    names = ("left", "right", "product")
+    left, right, product = (
+        helper.make_tensor_value_info(each, TensorProto.FLOAT, [f"{each} rows", f"{each} columns"])
+        for each in names
+    )
+    node = helper.make_node("MatMul", names[:2], names[2:])
+    graph = helper.make_graph([node], "product", [left, right], [product])
+    opset = helper.make_opsetid("", _OPSET)
+    return bytes(helper.make_model(graph, opset_imports=[opset], ir_version=_IR).SerializeToString())
 
 
 class _OpenVino:

@@ -1,7 +1,7 @@
 """Experiment and data set specs: reads protobuf text into checked, typed, read-only objects.
 
-The config classes are public. Python code can build specs from them (`frcnn.Spec`, `frcnn.ConvertSpec`). They are
-imported on their first use: an exported model runs without them, and starts sooner.
+The config classes are public. Python code can build specs from them (`frcnn.Spec`, `frcnn.ConvertSpec`).
+They are imported on their first use: an exported model runs without them, and starts sooner.
 """
 
 import importlib

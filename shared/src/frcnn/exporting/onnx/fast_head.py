@@ -32,11 +32,26 @@ class FedGraph:
 
     Attributes:
         network: ONNX ModelProto; its inputs are those of the original network, then the kernels.
-        kernels: ONNX ModelProto without inputs; its outputs are the kernels, by the names of the inputs.
+        kernels: Kernels by the names of the inputs. An input is `transform @ plain`, reshaped to `shape`.
     """
 
     network: Any
-    kernels: Any
+    kernels: dict[str, "FedKernel"]
+
+
+@dataclasses.dataclass(frozen=True)
+class FedKernel:
+    """Kernel to transform.
+
+    Attributes:
+        transform: float32 `[T, 9]`.
+        plain: float32 `[9, D * F]`.
+        shape: `(T, D, F)`.
+    """
+
+    transform: np.ndarray
+    plain: np.ndarray
+    shape: tuple[int, int, int]
 
 
 def with_fast_head(model: Any, *, transformed: bool) -> Any | None:
@@ -64,7 +79,7 @@ def with_fed_kernels(model: Any) -> FedGraph | None:
         The rewritten network, or `None` if no convolution gains.
     """
     rewriter = _Rewriter(model, "fed")
-    return FedGraph(rewriter.run(), rewriter.kernels()) if rewriter.any_gains() else None
+    return FedGraph(rewriter.run(), rewriter.fed) if rewriter.any_gains() else None
 
 
 class _Rewriter:
@@ -75,9 +90,8 @@ class _Rewriter:
         self.opset = next(each.version for each in model.opset_import if not each.domain)
         self.constants = {each.name: each for each in self.graph.initializer}
         self.shapes = map_shapes(model)
-        self.builder = GraphBuilder()
-        self.kernel_builder = GraphBuilder()
-        self.fed: list[Any] = []  # ValueInfoProtos of the kernels that are inputs
+        self.builder = GraphBuilder("fast/const/")
+        self.fed: dict[str, FedKernel] = {}
         self.cells: dict[str, str] = {}  # name of a map -> its name in the layout "cells"
         self.planes = {each.name for each in self.graph.input}
         # 1x1 convolutions could be MatMuls too, which saves transpositions, but runtimes fuse Add and Relu
@@ -102,11 +116,11 @@ class _Rewriter:
             for each in self.graph.output:
                 self._as_planes(each.name)
         own = self.graph
-        return self.builder.model(own.name, [*own.input, *self.fed], own.output, {"": self.opset})
-
-    def kernels(self) -> Any:
-        """Returns the graph that computes the fed kernels as a ModelProto."""
-        return self.kernel_builder.model("kernels", [], self.fed, {"": self.opset})
+        kernels = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, kernel.shape)
+            for name, kernel in self.fed.items()
+        ]
+        return self.builder.model(own.name, [*own.input, *kernels], own.output, {"": self.opset})
 
     def any_gains(self) -> bool:
         """Checks whether any convolution is cheaper in the frequency domain."""
@@ -169,15 +183,15 @@ class _Rewriter:
     def _transformed(self, transform: np.ndarray, kernel: np.ndarray) -> Operand:
         """Returns a kernel `[3, 3, D, F]` in the frequency domain, `[T, D, F]`."""
         shape = (len(transform), *kernel.shape[2:])
+        plain = kernel.reshape(9, -1)
         if self.form == "stored":
-            return (transform @ kernel.reshape(9, -1)).astype(np.float32).reshape(shape)
-        builder = self.builder if self.form == "folded" else self.kernel_builder
-        product = builder.add("MatMul", transform.astype(np.float32), kernel.reshape(9, -1))
+            return (transform @ plain).astype(np.float32).reshape(shape)
         if self.form == "folded":
-            return builder.add("Reshape", product, ints(shape))
-        name = f"fast/kernel_{len(self.fed)}"
-        self.fed.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
-        return builder.add("Reshape", product, ints(shape), output=name)
+            product = self.builder.add("MatMul", transform.astype(np.float32), plain)
+            return self.builder.add("Reshape", product, ints(shape))
+        name = f"fast/kernel/{len(self.fed)}"
+        self.fed[name] = FedKernel(transform.astype(np.float32), plain, shape)
+        return name
 
     def _cellwise(self, node: Any) -> bool:
         if node.input[0] not in self.cells:
@@ -223,7 +237,8 @@ class _Rewriter:
 
     def _copy(self, node: Any) -> None:
         operands = [
-            self._value(each) if each in self.constants else self._as_planes(each) for each in node.input
+            self.builder.store(self.constants[each]) if each in self.constants else self._as_planes(each)
+            for each in node.input
         ]
         self.builder.add_many(
             *(node.op_type, len(node.output), *operands),
