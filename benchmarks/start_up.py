@@ -150,18 +150,23 @@ def _turns(rows: Sequence[str], runs: int) -> Iterator[str]:
         yield from rows
 
 
+def parser() -> argparse.ArgumentParser:
+    """Returns the command line parser."""
+    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    flags.add_argument("--model", type=Path, help="exported model (default: one is made)")
+    flags.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), help="rows (default: all)")
+    flags.add_argument("--runs", type=int, default=7, help="processes per row (default: 7)")
+    flags.add_argument("--json", type=Path, help="JSON file for all single measurements")
+    return flags
+
+
 def main() -> int:
     """Runs the benchmark.
 
     Returns:
         Exit code: 0 on success, 1 if a program failed.
     """
-    flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--model", type=Path, help="exported model (default: one is made)")
-    flags.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), help="rows (default: all)")
-    flags.add_argument("--runs", type=int, default=7, help="processes per row (default: 7)")
-    flags.add_argument("--json", type=Path, help="JSON file for all single measurements")
-    args = flags.parse_args()
+    args = parser().parse_args()
     console = Console(width=None if sys.stdout.isatty() else 130)
     times: dict[str, list[Start]] = {row: [] for row in args.rows}
     with tempfile.TemporaryDirectory(prefix="frcnn-start-") as folder:
