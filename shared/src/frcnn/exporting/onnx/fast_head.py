@@ -185,7 +185,7 @@ class _Rewriter:
         shape = (len(transform), *kernel.shape[2:])
         plain = kernel.reshape(9, -1)
         if self.form == "stored":
-            return (transform @ plain).astype(np.float32).reshape(shape)
+            return np.asarray(transform @ plain, np.float32).reshape(shape)
         if self.form == "folded":
             product = self.builder.add("MatMul", transform.astype(np.float32), plain)
             return self.builder.add("Reshape", product, ints(shape))
