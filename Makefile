@@ -17,10 +17,10 @@ DATA   ?=
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo look-at-data fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers kube test-kube wheels images bench docs docs-links proto spec-docs pipeline conformance horovod generated ci clean
+.PHONY: help setup lock demo look-at-data fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers kube test-kube wheels images bench measurements docs docs-links proto spec-docs pipeline conformance horovod generated ci clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv and fill it with the packages of locks/; GPU=1 for NVIDIA GPUs
 $(STAMP): $(wildcard locks/*.txt) shared/pyproject.toml pipelines/pyproject.toml
@@ -117,6 +117,9 @@ images: ## build the images of all steps with docker or podman (ENGINE=), and pr
 
 bench: $(STAMP) ## speed and memory, compared with torchvision; prints tables
 	$(BIN)/python -m benchmarks $(ARGS)
+
+measurements: $(STAMP) ## run the benchmarks, keep what they measure, and write the tables of both READMEs from it
+	$(BIN)/python -m benchmarks.measurements $(ARGS)
 
 docs: $(STAMP) ## the documentation site in build/docs; a broken internal link is an error
 	$(BIN)/python -m sphinx -q -W --keep-going -E -b html -c docs/site . build/docs

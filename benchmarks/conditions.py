@@ -25,6 +25,7 @@ class Conditions:
         self.threads = threads
         self.started = time.monotonic()
         self.busy_at_start = _busy_seconds()
+        self.own_at_start = _own_seconds()
         self.speeds: list[float] = []
         self.probe()
 
@@ -42,16 +43,23 @@ class Conditions:
         """Returns a report of a few lines. The last one warns if other programs used the machine."""
         speeds = ", ".join(f"{speed:.0f}" for speed in self.speeds)
         lines = [
-            f"machine: {_cpu_name()}, {os.cpu_count()} cores, {self.threads} threads per side; "
+            f"machine: {machine_name()}, {os.cpu_count()} cores, {self.threads} threads per side; "
             f"float32 matrix product before, during and after: {speeds} GFLOP/s"
         ]
-        if self.busy_at_start is None:
+        share = self.share_of_others()
+        if share is None:
             return lines
         elapsed = time.monotonic() - self.started
-        others = (_busy_seconds() or 0.0) - self.busy_at_start - _own_seconds()
-        share = max(others, 0.0) / (elapsed * (os.cpu_count() or 1))
         verdict = "quiet" if share < QUIET_SHARE else "NOT quiet: trust ratios, not seconds"
         return [*lines, f"other programs used {share:.0%} of all cores in {elapsed:.0f} s: {verdict}"]
+
+    def share_of_others(self) -> float | None:
+        """Returns the fraction of all cores that other programs used since the start; None if unknown."""
+        if self.busy_at_start is None:
+            return None
+        elapsed = time.monotonic() - self.started
+        others = (_busy_seconds() or 0.0) - self.busy_at_start - (_own_seconds() - self.own_at_start)
+        return max(others, 0.0) / (elapsed * (os.cpu_count() or 1))
 
 
 def _busy_seconds() -> float | None:
@@ -70,7 +78,7 @@ def _own_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def _cpu_name() -> str:
+def machine_name() -> str:
     """Returns the model name of the CPU, else the architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

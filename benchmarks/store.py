@@ -11,6 +11,7 @@ the same machine.
 import argparse
 import functools
 import hashlib
+import json
 import os
 import shutil
 import statistics
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -37,12 +39,18 @@ ROUNDS = 3
 SEED = 42
 
 
-def main() -> int:
-    """Runs the benchmark and returns the exit code."""
+def parser() -> argparse.ArgumentParser:
+    """Returns the command line parser."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     flags.add_argument("--tiny", action="store_true", help="use small sizes, for a run of a few seconds")
     flags.add_argument("--rounds", type=int, default=ROUNDS, help=f"measured rounds (default: {ROUNDS})")
-    args = flags.parse_args()
+    flags.add_argument("--json", type=Path, help="JSON file for all single measurements")
+    return flags
+
+
+def main() -> int:
+    """Runs the benchmark and returns the exit code."""
+    args = parser().parse_args()
     conditions = Conditions(len(os.sched_getaffinity(0)))
     table = Table(title=f"store, {Settings.parallel} parallel requests, parts of {PIECE_BYTES // MIB} MiB")
     for heading in ("", "store s", "SDK s", "store MiB/s", "speedup (range)", "SDK calls"):
@@ -58,17 +66,20 @@ def main() -> int:
     console.print(table)
     for line in conditions.lines():
         console.print(line, style="dim")
+    if args.json:
+        args.json.write_text(json.dumps(bench.found, indent=1) + "\n")
     return 0
 
 
 class _Bench:
-    """Comparisons, and the table that they add rows to."""
+    """Comparisons, the table that they add rows to, and their single measurements."""
 
     def __init__(self, server: S3Server, folder: Path, table: Table, rounds: int) -> None:
         self._client = server.client()
         self._store = Store(Settings.from_environment(server.environment()))
         self._folder, self._table, self._rounds = folder, table, rounds
         self._turn = 0
+        self.found: list[dict[str, Any]] = []
 
     def large(self, size: int) -> None:
         """Compares publishing and fetching one file with `fput` and `fget`.
@@ -167,6 +178,8 @@ class _Bench:
         times: list[tuple[float, float]] = []
         for _ in range(self._rounds + 1):
             times.append((self._timed(ours), self._timed(other)))
+        ours_seconds, other_seconds = (list(each) for each in zip(*times[1:], strict=True))
+        self.found.append({"label": label, "what": what, "ours": ours_seconds, "other": other_seconds})
         mine = statistics.median(first for first, _ in times[1:])
         theirs = statistics.median(second for _, second in times[1:])
         ratios = sorted(second / first for first, second in times[1:])

@@ -8,9 +8,11 @@ An epoch's minutes include all training before it and no validation. The resolut
 """
 
 import argparse
+import json
 import statistics
 import sys
 from pathlib import Path
+from typing import Any
 
 from benchmarks.accuracy import judged, make_job, train
 from benchmarks.accuracy_job import Answer
@@ -27,7 +29,7 @@ def main() -> int:
     Returns:
         Exit code: 0 on success, 1 if a training failed, 2 if torchvision is not installed.
     """
-    args = _arguments()
+    args = parser().parse_args()
     if not args.peer_python.exists():
         sys.stderr.write(
             f"error: no interpreter {args.peer_python}. Create it as described in benchmarks/README.md.\n"
@@ -45,6 +47,8 @@ def main() -> int:
         results.append(judged(job, run, Answer.load(run.path(folder))))
     print(table(results, args.map))
     print("\n".join(conditions.lines()))
+    if args.json:
+        args.json.write_text(json.dumps(summary(results, args.map), indent=1) + "\n")
     return 0
 
 
@@ -60,6 +64,22 @@ def minutes_to(result: Result, wanted: float) -> float | None:
     """
     pairs = zip(result.minutes, result.val, strict=True)
     return next((minutes for minutes, (reached, _) in pairs if reached >= wanted), None)
+
+
+def summary(results: list[Result], wanted: float) -> dict[str, Any]:
+    """Collects the minutes of all trainings.
+
+    Args:
+        results: Metrics of all trainings, both sides of each seed.
+        wanted: mAP@0.5 to reach.
+
+    Returns:
+        Dict for a JSON file: `map`, and `seeds` with the minutes of each side, `None` if not reached.
+    """
+    seeds: dict[str, dict[str, float | None]] = {}
+    for result in results:
+        seeds.setdefault(str(result.run.seed), {})[result.run.side] = minutes_to(result, wanted)
+    return {"map": wanted, "seeds": seeds}
 
 
 def table(results: list[Result], wanted: float) -> str:
@@ -99,8 +119,8 @@ def _median(values: list[float | None]) -> str:
     return "not reached" if middle == float("inf") else f"{middle:.1f}"
 
 
-def _arguments() -> argparse.Namespace:
-    """Parses the command line."""
+def parser() -> argparse.ArgumentParser:
+    """Returns the command line parser."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--data", type=Path, required=True, help="folder that contains bccd/")
     flags.add_argument("-o", "--output", type=Path, required=True, help="output folder")
@@ -110,7 +130,8 @@ def _arguments() -> argparse.Namespace:
     )
     flags.add_argument("--epochs", type=int, default=20, help="epochs to train (default: 20)")
     add_peer_python(flags)
-    return flags.parse_args()
+    flags.add_argument("--json", type=Path, help="JSON file for the minutes of each training")
+    return flags
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import hypothesis
 import pytest
 
 BEGIN = time.monotonic()
+_MARK = pytest.StashKey[float]()
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -22,6 +23,7 @@ hypothesis.settings.load_profile("repeatable")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """For a CI whose time is limited: what fits is run, the rest is named."""
     parser.addoption("--minutes", type=float, help="start no test after these; those left are skipped")
+    parser.addoption("--cpu-durations", type=int, metavar="N", help="name the N dearest phases in CPU time")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -32,16 +34,25 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"--minutes {minutes:g} are over: `make test-slow` runs all")
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begins to count CPU seconds, so that collection counts for no test."""
+    session.config.stash[_MARK] = _cpu_seconds()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
-    """Escapes file names that are not UTF-8 in captured output, which xdist could not pass on."""
+    """Notes CPU seconds; escapes names that are not UTF-8 in captured output, which xdist cannot pass on."""
     report = yield
+    now = _cpu_seconds()
+    report.cpu_seconds = now - item.config.stash.get(_MARK, 0.0)
+    item.config.stash[_MARK] = now
     report.sections = [tuple(map(_escaped, section)) for section in report.sections]
     return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Prints the figures that tests record with `record_property`: kill points, orders, peaks of memory."""
+    """Prints what `--cpu-durations` asks for, and the figures that tests record with `record_property`."""
+    _write_cpu_durations(terminalreporter)
     lines = [
         f"{report.nodeid.rpartition('::')[2]}: {name}: {value}"
         for report in terminalreporter.getreports("passed")
@@ -52,6 +63,29 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("figures")
         for line in lines:
             terminalreporter.write_line(line)
+
+
+def _write_cpu_durations(terminalreporter: pytest.TerminalReporter) -> None:
+    """Names the setups, calls and teardowns that took most CPU time, their child processes included.
+
+    Other than with `--durations`, it hardly matters what else the machine does. What was imported first by a
+    test, such as TensorFlow, counts for that test.
+    """
+    count = terminalreporter.config.getoption("--cpu-durations")
+    if count is None:
+        return
+    stats = terminalreporter.stats.values()
+    reports = [each for group in stats for each in group if hasattr(each, "cpu_seconds")]
+    reports.sort(key=lambda report: report.cpu_seconds, reverse=True)
+    total = sum(report.cpu_seconds for report in reports)
+    terminalreporter.section(f"CPU seconds of {total:.0f}")
+    for report in reports[:count]:
+        terminalreporter.write_line(f"{report.cpu_seconds:7.2f} {report.when:8} {report.nodeid}")
+
+
+def _cpu_seconds() -> float:
+    """CPU seconds of this process and of its ended children, in user and system mode."""
+    return sum(os.times()[:4])
 
 
 def _escaped(text: str) -> str:

@@ -80,10 +80,31 @@ def test_an_exported_model_runs_without_tensorflow_and_keras(models):
             found.draw({str(models.images[0])!r})
             found.to_kitti(), found.to_coco(1), found.to_supervision(), found.to_dict()
     assert not [name for name in sys.modules if name.partition(".")[0] in ("tensorflow", "keras")]
+    assert not [name for name in sys.modules if name.startswith(("frcnn.spec.schema", "frcnn.spec.load"))]
     """
     counts = run(code, without=["tensorflow", "keras", "tf2onnx"]).split()
     expected = len(frcnn.load(models.exported).predict(models.images[0]))
     assert counts == [str(expected)] * 2 and expected > 3
+
+
+def test_the_classes_of_a_spec_are_imported_on_their_first_use():
+    run(
+        """
+        import sys
+        import frcnn.spec
+        assert "frcnn.spec.schema.experiment" not in sys.modules
+        assert set(frcnn.spec.__all__) <= set(dir(frcnn.spec))
+        assert frcnn.spec.KITTIConfig is sys.modules["frcnn.spec.schema.experiment"].KITTIConfig
+        found = {name: getattr(frcnn.spec, name).__name__ for name in frcnn.spec.__all__}
+        assert all(name == value for name, value in found.items() if value != "Literal"), found
+        try:
+            frcnn.spec.KitiConfig
+        except AttributeError as error:
+            assert str(error) == "module 'frcnn.spec' has no attribute 'KitiConfig'"
+        else:
+            raise AssertionError("KitiConfig was found")
+        """
+    )
 
 
 def test_a_missing_package_is_named_with_the_extra_that_brings_it(models):

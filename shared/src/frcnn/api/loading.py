@@ -1,21 +1,25 @@
 """`frcnn.load`: loads a detector from a model file."""
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from frcnn.api.backend import use_tensorflow
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, model_file
-from frcnn.api.specs import SpecLike, given_spec
 from frcnn.inference.detector import Detector
 from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime, open_model
 from frcnn.packages import needed_for
-from frcnn.settings.inference import prediction_settings
+
+if TYPE_CHECKING:
+    from frcnn.settings.inference import PredictionSettings
+    from frcnn.spec.schema.experiment import Experiment
 
 
 def load(
     model: Location,
     *,
-    spec: SpecLike | None = None,
+    spec: "Experiment | str | os.PathLike[str] | None" = None,
     key: str | Path | None = None,
     runtime: Runtime = "auto",
     device: str = "auto",
@@ -53,9 +57,18 @@ def load(
         StoreError: The object on S3 cannot be read.
     """
     options = RunOptions(runtime, device, precision_hint, threads, as_is)
-    known = None if spec is None else given_spec(spec)
-    settings = None if known is None else prediction_settings(known)
-    secret = resolved_key(key, known.enc_key if known is not None else None)
+    settings, spec_key = (None, None) if spec is None else _settings(spec)
+    secret = resolved_key(key, spec_key)
     use_tensorflow()
     with model_file(model) as path, needed_for(f"loading {path.name}"):
         return open_model(path, options, settings, secret)
+
+
+def _settings(spec: "Experiment | str | os.PathLike[str]") -> "tuple[PredictionSettings, str]":
+    """Returns the settings and the key of a given spec."""
+    # Imported here, because an exported model usually needs no spec, and starts sooner without.
+    from frcnn.api.specs import given_spec
+    from frcnn.settings.inference import prediction_settings
+
+    known = given_spec(spec)
+    return prediction_settings(known), known.enc_key

@@ -91,21 +91,33 @@ def load_onnx_detector(
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such model file")
+    facts = _Facts(path, expected)
     with opened(path, key, "onnx") as plain:
-        model = load_guarded(plain, path)
-        record = _record_of(model, path)
-        if record.graph != "standard":
-            raise ModelError(
-                f"{path}: contains plugins that only TensorRT runs. Export it with the standard graph."
-            )
-        if expected is not None:
-            check_record(record, expected, path)
-        saturating = has_saturating_weights(model)
-        del model  # before the runtime makes its own copy
-        session = open_session(plain, path, runtime or RuntimeChoice(), looked_through=True)
-    if saturating and session.on_cpu and saturates_int8():
+        session = open_session(plain, path, runtime or RuntimeChoice(), facts.read)
+    if facts.saturating and session.on_cpu and saturates_int8():
         log.warning(WARNING, path)
-    return OnnxDetector(session, record)
+    return OnnxDetector(session, facts.record)
+
+
+class _Facts:
+    """What is kept of a parsed file."""
+
+    record: ExportRecord
+    saturating: bool
+
+    def __init__(self, path: Path, expected: ExpectedModel | None) -> None:
+        self._path, self._expected = path, expected
+
+    def read(self, model: Any) -> None:
+        """Reads the record and checks whether this program runs such a model as expected."""
+        self.record = _record_of(model, self._path)
+        if self.record.graph != "standard":
+            raise ModelError(
+                f"{self._path}: contains plugins that only TensorRT runs. Export it with the standard graph."
+            )
+        if self._expected is not None:
+            check_record(self.record, self._expected, self._path)
+        self.saturating = has_saturating_weights(model)
 
 
 def read_record(plain: Path, shown: Path) -> ExportRecord:

@@ -4,16 +4,17 @@ Both packages are imported on first use, because OpenVINO is an optional extra.
 """
 
 import dataclasses
+import functools
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from frcnn.errors import MissingPackageError, ModelError, RunError, UsageError
-from frcnn.exporting.onnx.fast_head import with_fast_head
+from frcnn.exporting.onnx.fast_head import FedGraph, FedKernel, with_fast_head, with_fed_kernels
 from frcnn.exporting.onnx.tensor_names import OUTPUTS
 from frcnn.exporting.onnx_guard import load_guarded
 from frcnn.inference.device import gpu_number
@@ -21,12 +22,15 @@ from frcnn.packages import EXTRAS
 
 log = logging.getLogger(__name__)
 
+_Rewritten = TypeVar("_Rewritten")
 _CPU = "CPUExecutionProvider"
 # Fastest first; providers that are not installed are skipped.
 PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", _CPU)
 # OpenVINO's names of the types.
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _ERRORS_ONLY = 3
+# Of the graphs made here: old enough for every supported ONNX Runtime.
+_OPSET, _IR = 18, 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,14 +78,16 @@ class Session(Protocol):
         """Runs the graph on inputs by name; returns the tensors of `OUTPUTS`."""
 
 
-def open_session(plain: Path, shown: Path, choice: RuntimeChoice, *, looked_through: bool = False) -> Session:
+def open_session(
+    plain: Path, shown: Path, choice: RuntimeChoice, check: Callable[[Any], None] = lambda model: None
+) -> Session:
     """Opens a standard graph in a runtime.
 
     Args:
         plain: Plain ONNX file; no longer needed after the call.
         shown: Path of the file in messages.
         choice: Runtime and its options.
-        looked_through: Whether `load_guarded` has already checked the file.
+        check: Called with the ONNX ModelProto of the file before the runtime gets it; may raise.
 
     Returns:
         The session.
@@ -90,11 +96,13 @@ def open_session(plain: Path, shown: Path, choice: RuntimeChoice, *, looked_thro
         ModelError: The runtime rejects the file, or the file cannot contain a detector.
         RunError: The runtime is not installed, or the device does not exist.
     """
-    if not looked_through:
-        load_guarded(plain, shown)
-    make = _OpenVino if choice.name == "openvino" else _OnnxRuntime
+    make: Callable[[], Session]
+    if choice.name == "openvino":
+        make = functools.partial(_OpenVino, _source(plain, shown, choice, check, _folded), choice)
+    else:
+        make = functools.partial(_OnnxRuntime, _source(plain, shown, choice, check, _fed), choice)
     try:
-        return make(plain, choice)
+        return make()
     except ImportError as error:
         raise MissingPackageError(choice.name, EXTRAS[choice.name], f"runtime {choice.name}") from error
     except _RefusedError as error:
@@ -106,21 +114,48 @@ class _RefusedError(Exception):
     """Error of a runtime that cannot load a file."""
 
 
-def _source(plain: Path, choice: RuntimeChoice) -> Path | bytes:
-    """Returns the file to run on a CPU, or its graph with the faster head."""
+def _source(
+    plain: Path,
+    shown: Path,
+    choice: RuntimeChoice,
+    check: Callable[[Any], None],
+    rewrite: Callable[[Any, RuntimeChoice], _Rewritten | None],
+) -> Path | _Rewritten:
+    """Parses a file once, and drops what was parsed before the runtime makes its own copy.
+
+    Returns:
+        The file, or its graph with the faster head for CPUs.
+    """
+    model = load_guarded(plain, shown)
+    check(model)
     if not choice.fast_head:
         return plain
     import onnx
 
     try:
-        model = onnx.load(plain, load_external_data=False)
-        faster = with_fast_head(model, transformed=False)
+        faster = rewrite(model, choice)
     except (onnx.shape_inference.InferenceError, ValueError, KeyError, TypeError, IndexError):
         return plain  # the runtime will report the error
     if faster is None:
         return plain
     log.info("Using the form for CPUs of the head's 3x3 convolutions (as_is disables it)")
-    return bytes(faster.SerializeToString())
+    return faster
+
+
+def _folded(model: Any, choice: RuntimeChoice) -> bytes | None:
+    """Rewrites a graph for OpenVINO, which transforms the kernels when it folds constants."""
+    faster = with_fast_head(model, transformed=False)
+    return None if faster is None else bytes(faster.SerializeToString())
+
+
+def _fed(model: Any, choice: RuntimeChoice) -> FedGraph | None:
+    """Rewrites a graph for ONNX Runtime on CPUs."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return None  # opening the session says what to install
+    wanted, _ = _providers(onnxruntime.get_available_providers(), choice.device)
+    return with_fed_kernels(model) if wanted == [_CPU] else None
 
 
 def _providers(installed: Sequence[str], device: str) -> tuple[list[str], list[dict[str, str]]]:
@@ -141,18 +176,19 @@ def _providers(installed: Sequence[str], device: str) -> tuple[list[str], list[d
 
 
 class _OnnxRuntime:
-    def __init__(self, plain: Path, choice: RuntimeChoice) -> None:
+    def __init__(self, source: Path | FedGraph, choice: RuntimeChoice) -> None:
         import onnxruntime
         from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _ERRORS_ONLY
-        options.intra_op_num_threads = choice.threads
         wanted, settings = _providers(onnxruntime.get_available_providers(), choice.device)
         refusals = (errors.Fail, errors.InvalidGraph, errors.InvalidArgument, errors.NotImplemented)
         try:
-            source = _source(plain, choice) if wanted == [_CPU] else plain
-            self._session = onnxruntime.InferenceSession(source, options, wanted, settings)
+            graph = source.network.SerializeToString() if isinstance(source, FedGraph) else source
+            options = _options(choice)
+            # A plan of all activations in one block saves no time on CPUs, and doubles their memory.
+            options.enable_mem_pattern = wanted != [_CPU]
+            self._session = onnxruntime.InferenceSession(graph, options, wanted, settings)
+            self._kernels = _transformed(source.kernels) if isinstance(source, FedGraph) else {}
         except refusals as error:
             raise _RefusedError(error) from error
         batch = self._session.get_inputs()[0].shape[0]
@@ -164,11 +200,55 @@ class _OnnxRuntime:
         log.info("ONNX Runtime %s runs the model on: %s", onnxruntime.__version__, used)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        return list(self._session.run(OUTPUTS, dict(inputs)))
+        return list(self._session.run(OUTPUTS, {**inputs, **self._kernels}))
+
+
+def _options(choice: RuntimeChoice) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    options.intra_op_num_threads = choice.threads
+    return options
+
+
+def _transformed(kernels: Mapping[str, FedKernel]) -> dict[str, Any]:
+    """Transforms kernels, into OrtValues that runs read in place."""
+    import onnxruntime
+    from onnxruntime import OrtValue
+
+    options = _options(RuntimeChoice(threads=1))
+    options.enable_cpu_mem_arena = False  # so that nothing but the kernels remains
+    session = onnxruntime.InferenceSession(_matrix_product(), options, [_CPU])
+    values = {}
+    for name, kernel in kernels.items():
+        # NumPy asks the system for huge pages, which are faster to obtain and to read.
+        value = np.empty(kernel.shape, np.float32)
+        binding = session.io_binding()
+        binding.bind_cpu_input("left", kernel.transform)
+        binding.bind_cpu_input("right", kernel.plain)
+        binding.bind_ortvalue_output("product", OrtValue.ortvalue_from_numpy(value.reshape(len(value), -1)))
+        session.run_with_iobinding(binding)
+        values[name] = OrtValue.ortvalue_from_numpy(value)
+    return values
+
+
+def _matrix_product() -> bytes:
+    from onnx import TensorProto, helper
+
+    names = ("left", "right", "product")
+    left, right, product = (
+        helper.make_tensor_value_info(each, TensorProto.FLOAT, [f"{each} rows", f"{each} columns"])
+        for each in names
+    )
+    node = helper.make_node("MatMul", names[:2], names[2:])
+    graph = helper.make_graph([node], "product", [left, right], [product])
+    opset = helper.make_opsetid("", _OPSET)
+    return bytes(helper.make_model(graph, opset_imports=[opset], ir_version=_IR).SerializeToString())
 
 
 class _OpenVino:
-    def __init__(self, plain: Path, choice: RuntimeChoice) -> None:
+    def __init__(self, source: Path | bytes, choice: RuntimeChoice) -> None:
         import openvino
 
         hint = _HINTS[choice.precision_hint or "fp32"]
@@ -184,7 +264,6 @@ class _OpenVino:
         # A request runs one batch at a time, so each thread has its own.
         self._requests = threading.local()
         try:
-            source = _source(plain, choice)
             # OpenVINO recognizes the format by the suffix, and an unsealed file has no name.
             if isinstance(source, Path) and source.suffix != ".onnx":
                 source = source.read_bytes()

@@ -12,7 +12,6 @@ from frcnn.errors import ModelError, RunError, UsageError
 from frcnn.inference.detector import Detector, DetectorSettings
 from frcnn.inference.device import gpu_number
 from frcnn.inference.load import Kind, kind_of, load_detector, wrong_runtime
-from frcnn.settings.inference import PredictionSettings, settings_in
 
 if TYPE_CHECKING:
     from frcnn.exporting.record import ExportRecord
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from frcnn.model.batch_detector import DetectionBatch
     from frcnn.model.batch_detector import Detector as BatchDetector
     from frcnn.model.settings import ExpectedModel
+    from frcnn.settings.inference import PredictionSettings
 
 Runtime: TypeAlias = Literal["auto", "keras", "onnxruntime", "openvino", "tensorrt"]
 PrecisionHint: TypeAlias = Literal["fp32", "bf16", "fp16"]
@@ -86,7 +86,7 @@ class RunOptions:
 
 
 def open_model(
-    path: Path, options: RunOptions, given: PredictionSettings | None = None, key: str = ""
+    path: Path, options: RunOptions, given: "PredictionSettings | None" = None, key: str = ""
 ) -> Detector:
     """Loads the detector in a model file.
 
@@ -162,10 +162,11 @@ def recognized(path: Path, runtime: str = "auto") -> Kind:
     return kind
 
 
-def _trained(path: Path, options: RunOptions, given: PredictionSettings | None, key: str) -> Detector:
+def _trained(path: Path, options: RunOptions, given: "PredictionSettings | None", key: str) -> Detector:
     from frcnn.model.files.checkpoint import load_model
     from frcnn.model.files.trained_detector import check_fits
     from frcnn.model.keras_detector import KerasDetector
+    from frcnn.settings.inference import settings_in
 
     model, record = load_model(path, key)
     found = settings_in(record.spec_text, path) if given is None else given
@@ -177,7 +178,7 @@ def _trained(path: Path, options: RunOptions, given: PredictionSettings | None, 
     return Detector(OnDevice(detect, options.device), settings)
 
 
-def _exported(path: Path, choice: "RuntimeChoice", given: PredictionSettings | None, key: str) -> Detector:
+def _exported(path: Path, choice: "RuntimeChoice", given: "PredictionSettings | None", key: str) -> Detector:
     from frcnn.inference.onnx import load_onnx_detector
 
     detect = load_onnx_detector(path, given.expected if given else None, key, choice)
@@ -185,7 +186,7 @@ def _exported(path: Path, choice: "RuntimeChoice", given: PredictionSettings | N
     return Detector(detect, settings)
 
 
-def _engine(path: Path, options: RunOptions, given: PredictionSettings | None) -> Detector:
+def _engine(path: Path, options: RunOptions, given: "PredictionSettings | None") -> Detector:
     from frcnn.inference.tensorrt import load_engine_detector
 
     detect = load_engine_detector(path, given.expected if given else None, options.device)
@@ -195,7 +196,7 @@ def _engine(path: Path, options: RunOptions, given: PredictionSettings | None) -
 
 def _settings(
     record: "ExportRecord | None",
-    given: PredictionSettings | None,
+    given: "PredictionSettings | None",
     batch_size: int,
     runtime: str,
     path: Path,

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 
 from frcnn.errors import UsageError
 from frcnn.exporting.exporter import ExportOptions, export_onnx, write_onnx
-from frcnn.exporting.onnx.fast_head import with_fast_head
+from frcnn.exporting.onnx.fast_head import with_fast_head, with_fed_kernels
 from frcnn.exporting.onnx.graph_builder import GraphBuilder
 from frcnn.inference.compare import Tolerance, compare_batches
 from frcnn.inference.onnx import load_onnx_detector
@@ -140,6 +140,42 @@ def test_kernels_can_keep_their_size():
     )
     assert large > 5
     assert small < 1.5
+
+
+@pytest.mark.parametrize("side", [5, 7])
+def test_fed_kernels_give_what_the_plain_ones_give(side):
+    plain = head(
+        lambda graph: [convolution(graph, convolution(graph, "inputs", 96, DEPTH), 80, 96)], side=side
+    )
+    fast = with_fed_kernels(plain)
+    fed = {
+        name: (kernel.transform @ kernel.plain).reshape(kernel.shape) for name, kernel in fast.kernels.items()
+    }
+    assert [each.name for each in fast.network.graph.input] == ["inputs", *fed]
+    crops = np.random.default_rng(0).normal(size=(3, DEPTH, side, side)).astype(np.float32)
+    onnx.checker.check_model(fast.network, full_check=True)
+    found = run_model(fast.network, {"inputs": crops, **fed})
+    np.testing.assert_allclose(found[0], run(plain, crops)[0], atol=1e-5)
+
+
+def test_a_network_with_fed_kernels_does_not_contain_them():
+    plain = head(basic_block)
+    fast = with_fed_kernels(plain)
+    assert [kernel.shape for kernel in fast.kernels.values()] == [(94, 64, 96), (94, 96, 80)]
+    assert fast.network.ByteSize() < plain.ByteSize() / 2
+
+
+def test_nothing_is_fed_where_no_convolution_gains():
+    plain = head(lambda graph: [convolution(graph, "inputs", 64, DEPTH, pads=[0, 0, 0, 0])])
+    assert with_fed_kernels(plain) is None
+
+
+def test_two_constants_of_one_name_are_refused():
+    graph = GraphBuilder()
+    first, second = (onnx.numpy_helper.from_array(np.float32([each]), "same") for each in (1, 2))
+    assert [graph.store(first), graph.store(first)] == ["same", "same"]
+    with pytest.raises(ValueError, match="two constants are named 'same'"):
+        graph.store(second)
 
 
 def test_a_whole_detector_is_rewritten_as_its_head_alone_would_be(exported):

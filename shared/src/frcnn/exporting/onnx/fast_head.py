@@ -5,9 +5,10 @@ See `frcnn.ops.dft_matrices` for the mathematics. Maps `[N, D, P, P]` ("planes")
 the start of the head suffices.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
@@ -18,6 +19,39 @@ from frcnn.ops.dft_matrices import LARGEST_DFT_SIDE, SMALLEST_DFT_DEPTH, dft_mat
 
 _CELLWISE = ("Relu", "LeakyRelu", "Sigmoid", "Tanh", "Elu", "HardSigmoid", "Softplus")
 _PAIRWISE = ("Add", "Mul", "Sub", "Div")
+# Where the transformed kernels, ten times as large as the plain ones, come from: they are stored in the
+# graph; the runtime computes them when it folds constants; or the caller feeds them as inputs.
+_Kernels = Literal["stored", "folded", "fed"]
+
+
+@dataclasses.dataclass(frozen=True)
+class FedGraph:
+    """Network whose transformed kernels are inputs.
+
+    Runtimes copy constants several times, and inputs never.
+
+    Attributes:
+        network: ONNX ModelProto; its inputs are those of the original network, then the kernels.
+        kernels: Kernels by the names of the inputs. An input is `transform @ plain`, reshaped to `shape`.
+    """
+
+    network: Any
+    kernels: dict[str, "FedKernel"]
+
+
+@dataclasses.dataclass(frozen=True)
+class FedKernel:
+    """Kernel to transform.
+
+    Attributes:
+        transform: float32 `[T, 9]`.
+        plain: float32 `[9, D * F]`.
+        shape: `(T, D, F)`.
+    """
+
+    transform: np.ndarray
+    plain: np.ndarray
+    shape: tuple[int, int, int]
 
 
 def with_fast_head(model: Any, *, transformed: bool) -> Any | None:
@@ -31,19 +65,33 @@ def with_fast_head(model: Any, *, transformed: bool) -> Any | None:
     Returns:
         The rewritten ModelProto, or `None` if no convolution gains, as in fp16 and INT8.
     """
-    rewriter = _Rewriter(model, transformed)
-    return rewriter.run() if any(rewriter.gains(node) for node in model.graph.node) else None
+    rewriter = _Rewriter(model, "stored" if transformed else "folded")
+    return rewriter.run() if rewriter.any_gains() else None
+
+
+def with_fed_kernels(model: Any) -> FedGraph | None:
+    """Rewrites a network with fast convolutions, whose kernels the caller transforms once and feeds.
+
+    Args:
+        model: ONNX ModelProto as for `with_fast_head`.
+
+    Returns:
+        The rewritten network, or `None` if no convolution gains.
+    """
+    rewriter = _Rewriter(model, "fed")
+    return FedGraph(rewriter.run(), rewriter.fed) if rewriter.any_gains() else None
 
 
 class _Rewriter:
     """Visits nodes in order and keeps each map in its layout until another layout is needed."""
 
-    def __init__(self, model: Any, transformed: bool) -> None:
-        self.graph, self.transformed = model.graph, transformed
+    def __init__(self, model: Any, form: _Kernels) -> None:
+        self.graph, self.form = model.graph, form
         self.opset = next(each.version for each in model.opset_import if not each.domain)
         self.constants = {each.name: each for each in self.graph.initializer}
         self.shapes = map_shapes(model)
-        self.builder = GraphBuilder()
+        self.builder = GraphBuilder("fast/const/")
+        self.fed: dict[str, FedKernel] = {}
         self.cells: dict[str, str] = {}  # name of a map -> its name in the layout "cells"
         self.planes = {each.name for each in self.graph.input}
         # 1x1 convolutions could be MatMuls too, which saves transpositions, but runtimes fuse Add and Relu
@@ -68,7 +116,15 @@ class _Rewriter:
             for each in self.graph.output:
                 self._as_planes(each.name)
         own = self.graph
-        return self.builder.model(own.name, own.input, own.output, {"": self.opset})
+        kernels = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, kernel.shape)
+            for name, kernel in self.fed.items()
+        ]
+        return self.builder.model(own.name, [*own.input, *kernels], own.output, {"": self.opset})
+
+    def any_gains(self) -> bool:
+        """Checks whether any convolution is cheaper in the frequency domain."""
+        return any(self.gains(node) for node in self.graph.node)
 
     def gains(self, node: Any) -> bool:
         """Checks whether a node is a convolution that is cheaper in the frequency domain."""
@@ -117,17 +173,25 @@ class _Rewriter:
         side = self.shapes[node.input[0]][1]
         forward, transform, backward = dft_matrices(side)
         products = len(forward)
-        weights: Operand
-        if self.transformed:
-            weights = (transform @ kernel.reshape(9, -1)).astype(np.float32).reshape(products, depth, filters)
-        else:
-            product = add("MatMul", transform.astype(np.float32), kernel.reshape(9, -1))
-            weights = add("Reshape", product, ints([products, depth, filters]))
+        weights = self._transformed(transform, kernel)
         flat = add("Reshape", self._as_cells(node.input[0]), ints([side * side, -1]))
         spectrum = add("MatMul", forward.astype(np.float32), flat)
         answers = add("MatMul", add("Reshape", spectrum, ints([products, -1, depth])), weights)
         cells = add("MatMul", backward.astype(np.float32), add("Reshape", answers, ints([products, -1])))
         return add("Reshape", cells, ints([side * side, -1, filters]))
+
+    def _transformed(self, transform: np.ndarray, kernel: np.ndarray) -> Operand:
+        """Returns a kernel `[3, 3, D, F]` in the frequency domain, `[T, D, F]`."""
+        shape = (len(transform), *kernel.shape[2:])
+        plain = kernel.reshape(9, -1)
+        if self.form == "stored":
+            return np.asarray(transform @ plain, np.float32).reshape(shape)
+        if self.form == "folded":
+            product = self.builder.add("MatMul", transform.astype(np.float32), plain)
+            return self.builder.add("Reshape", product, ints(shape))
+        name = f"fast/kernel/{len(self.fed)}"
+        self.fed[name] = FedKernel(transform.astype(np.float32), plain, shape)
+        return name
 
     def _cellwise(self, node: Any) -> bool:
         if node.input[0] not in self.cells:
@@ -173,7 +237,8 @@ class _Rewriter:
 
     def _copy(self, node: Any) -> None:
         operands = [
-            self._value(each) if each in self.constants else self._as_planes(each) for each in node.input
+            self.builder.store(self.constants[each]) if each in self.constants else self._as_planes(each)
+            for each in node.input
         ]
         self.builder.add_many(
             *(node.op_type, len(node.output), *operands),

@@ -27,8 +27,13 @@ def floats(values: Sequence[float]) -> np.ndarray:
 class GraphBuilder:
     """Collects nodes and constants; `model` turns them into an ONNX model."""
 
-    def __init__(self) -> None:
-        """Creates an empty graph."""
+    def __init__(self, constants: str = "const/") -> None:
+        """Creates an empty graph.
+
+        Args:
+            constants: Prefix of the names of constants that are given by value.
+        """
+        self._prefix = constants
         self._nodes: list[Any] = []
         self._initializers: dict[str, Any] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
@@ -108,6 +113,22 @@ class GraphBuilder:
             copy.output[:] = [known.get(each, prefix + each) for each in node.output]
             self._nodes.append(copy)
 
+    def store(self, constant: Any) -> str:
+        """Adds a constant under its own name, without looking at its values.
+
+        Args:
+            constant: ONNX TensorProto; it may be given again.
+
+        Returns:
+            Its name.
+
+        Raises:
+            ValueError: Another constant has this name.
+        """
+        if self._initializers.setdefault(constant.name, constant) is not constant:
+            raise ValueError(f"two constants are named {constant.name!r}")
+        return str(constant.name)
+
     def declare(self, name: str, kind: int, shape: Sequence[int | str]) -> None:
         """Declares type and shape of an inner tensor where shape inference fails.
 
@@ -149,9 +170,8 @@ class GraphBuilder:
         array = np.asarray(value)
         key = (array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest())
         if key not in self._constants:
-            name = f"const/{len(self._constants)}"
-            self._constants[key] = name
-            self._initializers[name] = numpy_helper.from_array(array, name)
+            name = f"{self._prefix}{len(self._constants)}"
+            self._constants[key] = self.store(numpy_helper.from_array(array, name))
         return self._constants[key]
 
     def _new_name(self, op: str) -> str:
