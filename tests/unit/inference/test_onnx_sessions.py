@@ -20,6 +20,7 @@ from frcnn.inference.onnx import load_onnx_detector
 from frcnn.inference.onnx_sessions import OUTPUTS, RuntimeChoice, open_session
 from frcnn.settings.exporting import export_settings
 from frcnn.settings.model import expected_model
+from tests.support.bfloat16 import needs_bfloat16
 from tests.support.export_models import calibrated_model, export_spec, noise
 from tests.support.image_folders import picture, save
 from tests.unit.cli.conftest import process_left_alone  # noqa: F401
@@ -79,6 +80,7 @@ def test_narrow_files_are_run_as_they_are(exported, converted_once, precision, t
         np.testing.assert_array_equal(left, right)
 
 
+@needs_bfloat16
 def test_openvino_in_bfloat16_finds_nearly_the_same(exported, caplog):
     pytest.importorskip("openvino")
     images = noise(np.random.default_rng(2), 2, exported.spec)

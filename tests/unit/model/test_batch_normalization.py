@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from frcnn.model.layers import BatchNormalization
+from tests.support.bfloat16 import needs_bfloat16
 
 
 def pair(**options: object) -> tuple[BatchNormalization, keras.layers.BatchNormalization]:
@@ -54,6 +55,7 @@ def test_the_configuration_survives_a_round_trip(frozen):
     assert (layer.frozen, layer.epsilon) == (frozen, 0.01)
 
 
+@needs_bfloat16
 def test_sixteen_bit_maps_stay_sixteen_bit():
     layer = BatchNormalization(dtype="mixed_bfloat16")
     assert layer(tf.cast(MAPS, tf.bfloat16), training=True).dtype == tf.bfloat16

@@ -63,13 +63,13 @@ def mosaic(random: np.random.Generator, count: int) -> np.ndarray:
 
 
 def check_same(one, other, image: int) -> None:
-    """Image `image` of `one` is found as the only image of `other`."""
+    """Image `image` of `one` is found as the only image of `other`, up to rounding, which depends on the CPU."""
     count = int(other.count[0])
     assert int(one.count[image]) == count > 5
     np.testing.assert_array_equal(one.classes[image, :count], other.classes[0, :count])
-    np.testing.assert_allclose(one.boxes[image, :count], other.boxes[0, :count], atol=1e-3)
+    np.testing.assert_allclose(one.boxes[image, :count], other.boxes[0, :count], atol=5e-3)
     np.testing.assert_allclose(one.scores[image, :count], other.scores[0, :count], atol=1e-5)
-    np.testing.assert_allclose(one.rois[image], other.rois[0], atol=1e-3)
+    np.testing.assert_allclose(one.rois[image], other.rois[0], atol=5e-3)
 
 
 def test_detections_of_an_image_alone_are_those_in_a_padded_batch(spec):
