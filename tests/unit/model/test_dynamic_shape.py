@@ -63,7 +63,7 @@ def mosaic(random: np.random.Generator, count: int) -> np.ndarray:
 
 
 def check_same(one, other, image: int) -> None:
-    """Image `image` of `one` is found as the only image of `other`, up to rounding, which depends on the CPU."""
+    """Image `image` of `one` is found as the only image of `other`, up to rounding."""
     count = int(other.count[0])
     assert int(one.count[image]) == count > 5
     np.testing.assert_array_equal(one.classes[image, :count], other.classes[0, :count])
