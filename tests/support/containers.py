@@ -178,7 +178,8 @@ def _build_base(environment: dict[str, str]) -> None:
 def _wheelhouse() -> Path:
     """Wheels of all that the images install."""
     locks = [ROOT / "locks" / name for name in ("cpu.txt", "build.txt")]
-    facts = b"".join(path.read_bytes() for path in (*locks, ROOT / "shared" / "pyproject.toml"))
+    pinned_by = (*locks, ROOT / "constraints.txt", ROOT / "shared" / "pyproject.toml")
+    facts = b"".join(path.read_bytes() for path in pinned_by)
     house = CACHE / f"wheels-{hashlib.sha256(facts).hexdigest()[:12]}"
     if not house.exists():
         for former in CACHE.glob("wheels-*"):
@@ -193,7 +194,8 @@ def _wheelhouse() -> Path:
         pip = (sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check")
         pinned = ("--constraint", versions, "--wheel-dir", partial)
         _run(*pip, *pinned, *required(project, extras), "setuptools", "wheel")
-        _run(*pip, *pinned, "cloudpickle", "psutil", "pyyaml", "packaging")  # Horovod's needs
+        horovods = ("--constraint", ROOT / "constraints.txt", "cloudpickle", "psutil", "pyyaml", "packaging")
+        _run(*pip, *pinned, *horovods)
         for folder in HOROVOD.glob("horovod-*-cpu-*"):
             shutil.copytree(folder, partial / "horovod" / folder.name)
         partial.rename(house)
