@@ -6,6 +6,8 @@ Both packages are imported on first use, because OpenVINO is an optional extra.
 import dataclasses
 import functools
 import logging
+import math
+import mmap
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -222,8 +224,7 @@ def _transformed(kernels: Mapping[str, FedKernel]) -> dict[str, Any]:
     session = onnxruntime.InferenceSession(_matrix_product(), options, [_CPU])
     values = {}
     for name, kernel in kernels.items():
-        # NumPy asks the system for huge pages, which are faster to obtain and to read.
-        value = np.empty(kernel.shape, np.float32)
+        value = _in_small_pages(kernel.shape)
         binding = session.io_binding()
         binding.bind_cpu_input("left", kernel.transform)
         binding.bind_cpu_input("right", kernel.plain)
@@ -231,6 +232,17 @@ def _transformed(kernels: Mapping[str, FedKernel]) -> dict[str, Any]:
         session.run_with_iobinding(binding)
         values[name] = OrtValue.ortvalue_from_numpy(value)
     return values
+
+
+def _in_small_pages(shape: Sequence[int]) -> np.ndarray:
+    """Returns a float32 array that has not been written to.
+
+    NumPy asks for huge pages, which do not speed up the runs. They are slow to obtain on a virtual machine
+    that gives free memory back to its host.
+    """
+    size = math.prod(shape) * np.dtype(np.float32).itemsize
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(memory, np.float32).reshape(shape)
 
 
 def _matrix_product() -> bytes:
