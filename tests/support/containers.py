@@ -122,8 +122,8 @@ def build_images(environment: dict[str, str]) -> str:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     for image in former - _ids(environment):
         docker(environment, "image", "rm", image, check=False)
-    # Stages of former builds; those of the last days are the cache of the next build.
-    docker(environment, "image", "prune", "--force", "--filter", "until=48h")
+    # Stages of former builds, 2 GB each; those of the last day are the cache of the next build.
+    docker(environment, "image", "prune", "--force", "--filter", "until=24h")
     return done.stdout
 
 
