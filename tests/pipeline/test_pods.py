@@ -12,11 +12,8 @@ from pipelines.compile import compile_all
 from pipelines.remote import package, versions
 from tests.conformance.backend import RELEASES, BackendError
 from tests.conformance.record import walked
+from tests.support.step_variables import POD_VARIABLES, STEP_VARIABLES
 
-VARIABLES = (
-    *(pods.NODE_SELECTOR_VARIABLE, pods.TOLERATION_VARIABLE),
-    *(pods.STORAGE_VARIABLE, pods.PULL_SECRET_VARIABLE, pods.NON_ROOT_VARIABLE),
-)
 FLAGS = [
     *("--node_selector", "kubernetes.io/arch=amd64", "--node_selector", "retrain@pool=gpu"),
     *("--toleration", "train@nvidia.com/gpu:NoSchedule", "--toleration", "spot=yes"),
@@ -27,7 +24,7 @@ FLAGS = [
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
-    for name in (*VARIABLES, "FRCNN_REGISTRY", "FRCNN_TAG"):
+    for name in STEP_VARIABLES:
         # Set and deleted, so that what the flags put there goes at the end.
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
@@ -45,7 +42,7 @@ def compiled(tmp_path_factory):
     before = dict(os.environ)
     package.choose_images(parsed(*FLAGS))
     path = compile_all(tmp_path_factory.mktemp("pods"))[0]
-    for name in VARIABLES:
+    for name in POD_VARIABLES:
         os.environ.pop(name, None)
     assert dict(os.environ) == before
     return path

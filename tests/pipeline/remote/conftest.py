@@ -8,14 +8,17 @@ from pipelines.remote import package
 from tests.pipeline.remote.commands import YAML
 from tests.pipeline.tiny import SPEC
 from tests.support.kubeflow_double import KubeflowDouble
+from tests.support.step_variables import STEP_VARIABLES
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch):
     for name in ("ENDPOINT", "NAMESPACE", "TOKEN", "SA_TOKEN_PATH"):
         monkeypatch.delenv(f"KF_PIPELINES_{name}", raising=False)
-    for name in ("FRCNN_REGISTRY", "FRCNN_TAG"):
-        monkeypatch.delenv(name, raising=False)
+    for name in STEP_VARIABLES:
+        # Set and deleted, so that what a command puts there goes at the end.
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
     for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
 
