@@ -139,9 +139,10 @@ def _show(found: "Found", wanted: "Wanted", folder: Path | None) -> None:
     from frcnn.tuning.trial_spec import best_spec
 
     choices = choices_of(found.assignments, wanted.space)
+    settings = wanted.space.settings(wanted.space.choices(choices))
     lines = [
         f"best: trial {found.trial}, validation mAP {found.mean_ap:.4f}",
-        *(f"  {each}" for each in choices),
+        *(f"  {each}" for each in settings),
     ]
     if folder is not None:
         path = folder / "best_spec.txt"

@@ -46,7 +46,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
 
     place = folder_or_s3(args.published, "--published")
     if not place:
-        log.info("Publishing is disabled: --published is empty")
+        log.info("Publishing is disabled: no place to publish to is given")
         write_parameter(args.passed, False)
         return {"metrics": {"mAP": args.mean_ap, "publish": False}}
     former = published_map(place)

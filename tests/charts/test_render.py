@@ -341,7 +341,10 @@ BAD = {
     "processors": ({"tensorboard": {"resources": {"requests": {"cpu": "half"}}}}, "cpu"),
     "port": ({"networkPolicy": {"s3Ports": [70000]}}, "s3Ports"),
     "no endpoint": ({"s3": {"endpoint": ""}}, "s3.endpoint is needed"),
-    "no keys": ({"s3": {"existingSecret": ""}}, "s3.existingSecret, or s3.accessKey, is needed"),
+    "no keys": (
+        {"s3": {"existingSecret": ""}},
+        "s3.existingSecret, s3.accessKey or s3Server.enabled=true is needed",
+    ),
     "no pipeline": ({"publish": {"enabled": True}}, "publish.pipeline is needed"),
     "region": ({"s3": {"region": "eu 1"}}, "region"),
     "registry with a scheme": ({"images": {"registry": "https://my.registry/team"}}, "registry"),

@@ -77,8 +77,8 @@ where a role stands in for keys, and where an existing secret cannot be looked a
   {{- $access = $access | default $oldAccess | default "frcnn" -}}
   {{- $secret = $secret | default $oldSecret | default (randAlphaNum 40) -}}
 {{- else if not (eq (include "frcnn.s3ByRole" .) "true") -}}
-  {{- $access = required "s3.existingSecret, or s3.accessKey, is needed" $access -}}
-  {{- $secret = required "s3.existingSecret, or s3.secretKey, is needed" $secret -}}
+  {{- $access = required "s3.existingSecret, s3.accessKey or s3Server.enabled=true is needed" $access -}}
+  {{- $secret = required "s3.existingSecret, s3.secretKey or s3Server.enabled=true is needed" $secret -}}
 {{- end -}}
 {{- dict "access" $access "secret" $secret | toJson -}}
 {{- end }}

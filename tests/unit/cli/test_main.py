@@ -157,3 +157,26 @@ def test_an_empty_path_is_a_usage_error_instead_of_the_working_folder(words, cap
     assert ended.value.code == 2
     assert "is empty; expected a path" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_every_command_shows_its_help_without_packages_of_extras(python):
+    """So that a missing package is reported by the command's own error, not by a traceback of an import."""
+    code = """if True:
+        import importlib, sys
+        from frcnn.cli.tasks import all_tasks
+        from frcnn.packages import EXTRAS
+
+        class Missing:
+            def find_spec(self, name, path=None, target=None):
+                if name.partition(".")[0] in EXTRAS:
+                    raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+        sys.meta_path.insert(0, Missing())
+        own = [task.module for task in all_tasks().values() if task.module.startswith("frcnn.cli.")]
+        for module in own:
+            importlib.import_module(module)
+        print(len(own))
+    """
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 10

@@ -37,6 +37,7 @@ class TuneResult:
 
     Attributes:
         best: Complete trial of the highest mAP.
+        settings: Its values of the searched fields, as `--set` takes them: `FIELD=VALUE`.
         spec: File of its spec.
         model: Copy of its best checkpoint.
         front: Complete trials that no other one beats in all objectives, highest mAP first.
@@ -46,6 +47,7 @@ class TuneResult:
     """
 
     best: TuneTrial
+    settings: tuple[str, ...]
     spec: Path
     model: Path
     front: tuple[TuneTrial, ...] = dataclasses.field(repr=False)
@@ -182,6 +184,7 @@ class _Writer:
             )
         return TuneResult(
             best=best,
+            settings=tuple(self._settings.space.settings(best.chosen)),
             spec=folder / BEST_SPEC,
             model=folder / f"{BEST_MODEL}{best.model.suffix}",
             front=tuple(front_of(trials, self._settings.objectives)),

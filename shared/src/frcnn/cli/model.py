@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from frcnn.cli.model_flags import found_model
 from frcnn.cli.spec_flags import add_set_flag, spec_in
 from frcnn.errors import UsageError
-from frcnn.settings.model import model_settings
 
 if TYPE_CHECKING:
     from frcnn.model.faster_rcnn import FasterRCNN
@@ -71,8 +70,10 @@ def _model(args: argparse.Namespace) -> "FasterRCNN":
         from frcnn.sealing.keys import resolve_key
 
         return load_model(path, resolve_key(args.key, None))[0]
+    from frcnn.settings.model import model_settings
+
     settings = model_settings(spec_in(path, args.settings, remarks=True))
-    from frcnn.model.build import build
+    from frcnn.model.build import build  # after the spec is checked, since it imports TensorFlow
 
     return build(settings)
 

@@ -128,7 +128,7 @@ def _search(args: argparse.Namespace) -> Mapping[str, object]:
         key=args.enc_key,
     )
     lines = [f"best: trial {result.best.number}, validation mAP {result.best.values['mAP']:.4f}"]
-    lines += [f"  {field}: {_chosen(value)}" for field, value in result.best.chosen.items()]
+    lines += [f"  {setting}" for setting in result.settings]
     if len(args.objectives) > 1:
         lines += [f"front: trial {each.number} {_values(each.values)}" for each in result.front]
     lines += [
@@ -139,10 +139,6 @@ def _search(args: argparse.Namespace) -> Mapping[str, object]:
     ]
     sys.stdout.write("\n".join(lines) + "\n")
     return {"kpi": {"mAP": result.best.values["mAP"], "trials": len(result.trials)}}
-
-
-def _chosen(value: float | int | str) -> str:
-    return value if isinstance(value, str) else f"{value:.5g}"
 
 
 def _values(values: Mapping[str, float]) -> str:

@@ -46,7 +46,7 @@ def search(
     before = trials_of(study, settings)
     if before:
         ended = sum(each.state != "running" for each in before)
-        log.info("Resuming the study: %d trials ended, %d resume", ended, len(before) - ended)
+        log.info("Resuming the study: trials that ended: %d, that resume: %d", ended, len(before) - ended)
     on_change(study, before)
     try:
         _run_all(settings, study, runner, clock, on_change)
