@@ -45,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def options(args: argparse.Namespace) -> "Engine | None":
     """Returns the settings of the engine; logs flags that are ignored.
 
+    Args:
+        args: Parsed flags.
+
     Returns:
         Settings; `None` without `--engine_file`.
     """

@@ -54,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def options(args: argparse.Namespace) -> "Int8":
     """Returns the INT8 settings. Flags that are not given have the defaults of the API.
 
+    Args:
+        args: Parsed flags.
+
     Returns:
         INT8 settings.
 

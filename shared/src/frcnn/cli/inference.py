@@ -96,6 +96,9 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
 def own_settings(args: argparse.Namespace) -> list[str]:
     """Returns the spec settings for `--images` and `--threshold`, in the form of `--set`.
 
+    Args:
+        args: Parsed flags.
+
     Returns:
         Settings `FIELD=VALUE`.
 

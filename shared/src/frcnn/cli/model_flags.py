@@ -68,6 +68,9 @@ def add_runtime_flags(parser: argparse.ArgumentParser) -> None:
 def run_options(args: argparse.Namespace) -> "RunOptions":
     """Returns runtime and options of the model from the flags of `add_model_flags`.
 
+    Args:
+        args: Parsed flags.
+
     Returns:
         Options of the model.
     """

@@ -79,6 +79,9 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
 def train_here(args: argparse.Namespace) -> dict[str, Any]:
     """Trains in this process, which may be one of several ranks.
 
+    Args:
+        args: Parsed flags.
+
     Returns:
         Dict with `last` and `best`, names of checkpoints or `None`, and `kpi`, the metrics.
     """
@@ -104,6 +107,9 @@ def train_here(args: argparse.Namespace) -> dict[str, Any]:
 
 def own_settings(args: argparse.Namespace) -> list[str]:
     """Returns the spec settings for `--epochs` and `--resume`, in the form of `--set`.
+
+    Args:
+        args: Parsed flags.
 
     Returns:
         Settings `FIELD=VALUE`.

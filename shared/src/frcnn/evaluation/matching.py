@@ -71,6 +71,13 @@ def match_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Matches as `match` does, and says which object each detection found.
 
+    Args:
+        scores: Scores, `[D]`; equal scores keep their order.
+        iou: IoU of detections and objects, `[D, G]`, 0 where the classes differ.
+        difficult: Whether an object is difficult, bool `[G]`.
+        thresholds: IoU thresholds, `[T]`, each > 0.
+        coco: Whether to use COCO's rule instead of PASCAL VOC's.
+
     Returns:
         Tuple of the outcomes, int8 `[D, T]`, and the indices of the objects, int64 `[D, T]`; -1 for
         detections that are no true positives.

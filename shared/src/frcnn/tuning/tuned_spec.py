@@ -44,7 +44,7 @@ class TunedSpec:
 
     @property
     def has_validation_set(self) -> bool:
-        """Whether the spec names a validation set."""
+        """Checks whether the spec names a validation set."""
         data = self.experiment.dataset_config
         return data.validation_data_source is not None or data.validation_fold is not None
 

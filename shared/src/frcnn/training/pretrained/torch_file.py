@@ -117,7 +117,17 @@ def read_torch_zip(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_torch_legacy(path: Path) -> dict[str, np.ndarray]:
-    """Reads a `.pt` file from before PyTorch 1.6, as `read_torch_zip` does."""
+    """Reads all floating-point tensors of a `.pt` file from before PyTorch 1.6.
+
+    Args:
+        path: File.
+
+    Returns:
+        float32 arrays by name.
+
+    Raises:
+        ModelError: The file is broken or contains more than tensors.
+    """
     try:
         with path.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as content:
             for _ in ("magic number", "version"):
