@@ -31,8 +31,6 @@ PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", _CPU)
 # OpenVINO's names of the types.
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _ERRORS_ONLY = 3
-# Of the graphs made here: old enough for every supported ONNX Runtime.
-_OPSET, _IR = 18, 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,20 +214,12 @@ def _options(choice: RuntimeChoice) -> Any:
 
 def _transformed(kernels: Mapping[str, FedKernel]) -> dict[str, Any]:
     """Transforms kernels, into OrtValues that runs read in place."""
-    import onnxruntime
     from onnxruntime import OrtValue
 
-    options = _options(RuntimeChoice(threads=1))
-    options.enable_cpu_mem_arena = False  # so that nothing but the kernels remains
-    session = onnxruntime.InferenceSession(_matrix_product(), options, [_CPU])
     values = {}
     for name, kernel in kernels.items():
         value = _in_small_pages(kernel.shape)
-        binding = session.io_binding()
-        binding.bind_cpu_input("left", kernel.transform)
-        binding.bind_cpu_input("right", kernel.plain)
-        binding.bind_ortvalue_output("product", OrtValue.ortvalue_from_numpy(value.reshape(len(value), -1)))
-        session.run_with_iobinding(binding)
+        np.matmul(kernel.transform, kernel.plain, out=value.reshape(len(value), -1))
         values[name] = OrtValue.ortvalue_from_numpy(value)
     return values
 
@@ -243,20 +233,6 @@ def _in_small_pages(shape: Sequence[int]) -> np.ndarray:
     size = math.prod(shape) * np.dtype(np.float32).itemsize
     memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     return np.frombuffer(memory, np.float32).reshape(shape)
-
-
-def _matrix_product() -> bytes:
-    from onnx import TensorProto, helper
-
-    names = ("left", "right", "product")
-    left, right, product = (
-        helper.make_tensor_value_info(each, TensorProto.FLOAT, [f"{each} rows", f"{each} columns"])
-        for each in names
-    )
-    node = helper.make_node("MatMul", names[:2], names[2:])
-    graph = helper.make_graph([node], "product", [left, right], [product])
-    opset = helper.make_opsetid("", _OPSET)
-    return bytes(helper.make_model(graph, opset_imports=[opset], ir_version=_IR).SerializeToString())
 
 
 class _OpenVino:
