@@ -329,7 +329,11 @@ def test_the_train_command_hands_flags_on_and_the_key_by_the_environment(tmp_pat
 @pytest.mark.parametrize(
     ("kpi", "line"),
     [
-        ({"mAP": 0.124}, "mAP is only 0.12. What to try next: frcnn evaluate -e {0}/spec.txt -m {0}/out\n"),
+        (
+            {"mAP": 0.124},
+            "mAP is only 0.12. What to try next: "
+            "frcnn evaluate -e {0}/spec.txt -m {0}/out --set random_seed=3\n",
+        ),
         ({"mAP": 0.31}, ""),
         ({"loss": 2.0}, ""),
     ],
@@ -340,7 +344,7 @@ def test_a_training_that_ends_with_a_low_map_names_the_command_that_gives_advice
     monkeypatch.setattr(
         launcher, "launch", lambda *_: Outcome(0, 0, result={"last": None, "best": None, "kpi": kpi})
     )
-    train.run(train_arguments(tmp_path, "--gpus", "2"))
+    train.run(train_arguments(tmp_path, "--gpus", "2", "--set", "random_seed=3"))
     assert capsys.readouterr().out == line.format(tmp_path)
 
 

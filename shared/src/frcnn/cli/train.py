@@ -138,8 +138,9 @@ def _next_step(mean_ap: float | None, args: argparse.Namespace) -> str:
 
     if mean_ap is None or mean_ap >= LOW_MAP:
         return ""
-    spec, results = shlex.quote(str(args.experiment_spec)), shlex.quote(str(args.results_dir))
-    return f"mAP is only {mean_ap:.2f}. What to try next: frcnn evaluate -e {spec} -m {results}\n"
+    words = ["frcnn", "evaluate", "-e", args.experiment_spec, "-m", args.results_dir]
+    words += [word for setting in args.settings for word in ("--set", setting)]
+    return f"mAP is only {mean_ap:.2f}. What to try next: {shlex.join(map(str, words))}\n"
 
 
 def _processes(args: argparse.Namespace) -> int:
