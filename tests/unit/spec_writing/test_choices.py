@@ -46,6 +46,15 @@ def test_images_are_reduced_as_far_as_small_objects_allow(image, small, goal, ex
     assert input_size(*image, small, LIMITS[goal]) == expected
 
 
+def test_anchors_are_fitted_to_a_size_that_was_asked_for():
+    # Half the height and the full width: boxes become half as high, so ratios (width / height) double.
+    square = choose(facts(), "accuracy", size=(480, 640))
+    flat = choose(facts(), "accuracy", size=(240, 640))
+    assert (flat.rows, flat.columns) == (240, 640)
+    assert np.median(flat.anchors.ratios) == pytest.approx(np.median(square.anchors.ratios) * 2, rel=0.2)
+    assert flat.coverage.mean_iou == pytest.approx(square.coverage.mean_iou, abs=0.03)
+
+
 def test_settings_follow_the_objects_of_an_image():
     chosen = choose(facts(), "accuracy")
     assert (chosen.max_objects, chosen.rois, chosen.detections, chosen.proposals) == (40, 64, 100, 200)

@@ -14,6 +14,8 @@ from frcnn.spec.archs import ARCHS
 from frcnn.spec.schema.constraints import did_you_mean
 
 Goal = Literal["accuracy", "speed", "edge"]
+# As in the spec.
+SHORTEST_SIDE = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +43,7 @@ def new_spec(
     arch: str | None = None,
     pretrained: Location | None = None,
     goal: Goal = "accuracy",
+    size: tuple[int, int] | None = None,
     num_epochs: int | None = None,
     images: Location | None = None,
     force: bool = False,
@@ -56,6 +59,8 @@ def new_spec(
         arch: Backbone; by default the one that the name of `pretrained` mentions, or that of the goal.
         pretrained: File of pretrained weights.
         goal: `accuracy`, `speed` (smaller input) or `edge` (smaller input and backbone).
+        size: Height and width of the network input, px; by default, images are reduced as far as their small
+            objects allow.
         num_epochs: Number of epochs; by default it follows from the number of images.
         images: Image folder of a COCO file or of records; by default it is searched for.
         force: Whether to replace specs that exist.
@@ -76,6 +81,7 @@ def new_spec(
         raise UsageError(f"goal {goal!r}: expected accuracy, speed or edge", argument="goal")
     if arch is not None and arch not in ARCHS:
         raise UsageError(f"arch {arch!r}: unknown backbone{did_you_mean(arch, ARCHS)}", argument="arch")
+    _check_size(size)
     check_count(num_epochs, "num_epochs")
     check_count(workers, "workers")
     with reported_to(on_progress), needed_for("writing specs for a data set"):
@@ -88,8 +94,19 @@ def new_spec(
             arch=arch,
             pretrained=None if pretrained is None else Path(name_of(pretrained, "pretrained")),
             goal=goal,
+            size=size,
             epochs=num_epochs,
             force=force,
             workers=workers,
         )
     return NewSpecResult(found.experiment, found.conversions, found.commands, found.summary())
+
+
+def _check_size(size: object) -> None:
+    """Raises UsageError unless `size` is `None` or two numbers that a network input can have."""
+    sides = size if isinstance(size, tuple | list) else ()
+    if size is not None and (len(sides) != 2 or not all(type(side) is int for side in sides)):
+        raise UsageError(f"size {size!r}: expected height and width, such as (288, 384)", argument="size")
+    if any(side < SHORTEST_SIDE for side in sides):
+        expected = f"at least {SHORTEST_SIDE} px per side"
+        raise UsageError(f"size {sides[0]} x {sides[1]}: expected {expected}", argument="size")

@@ -10,6 +10,7 @@ HELP = "Write conversion and experiment specs that fit a data set; comments give
 EXAMPLES = """\
   frcnn spec new --data my_data -o runs/mine
   frcnn spec new --data my_data -o runs/mine --goal edge --epochs 30
+  frcnn spec new --data my_data -o runs/mine --size 384 640
   frcnn spec new --data my_data -o runs/mine --pretrained resnet50.safetensors
 Folders, lists of names or annotation files called train, val and test are used as such. Otherwise a fifth of
 the images is held out for validation.
@@ -38,6 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the new specs",
     )
     add("--goal", choices=GOALS, default="accuracy", help="what matters most (default: accuracy)")
+    add(
+        "--size",
+        type=int,
+        nargs=2,
+        metavar=("HEIGHT", "WIDTH"),
+        help="network input, px (default: images are reduced as far as small objects allow)",
+    )
     add("--arch", metavar="NAME", help="backbone (default: by goal, or by the name of the weights)")
     add("--pretrained", type=Path, metavar="FILE", help="pretrained weights to start from")
     add(
@@ -62,6 +70,7 @@ def run(args: argparse.Namespace) -> None:
         arch=args.arch,
         pretrained=args.pretrained,
         goal=args.goal,
+        size=None if args.size is None else (args.size[0], args.size[1]),
         num_epochs=args.epochs,
         images=args.images,
         force=args.force,

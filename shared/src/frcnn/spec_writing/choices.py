@@ -135,6 +135,7 @@ def choose(
     arch: str | None = None,
     pretrained: Path | None = None,
     limits: GoalLimits | None = None,
+    size: tuple[int, int] | None = None,
     gpu_bytes: int = 0,
     main_bytes: int = 8 << 30,
 ) -> Choices:
@@ -146,6 +147,7 @@ def choose(
         arch: Backbone; by default that of the weights' file name, or of the goal.
         pretrained: File of pretrained weights.
         limits: Limits to use instead of those of the goal.
+        size: Height and width of the network input, px; by default chosen by the size of small objects.
         gpu_bytes: Memory of the GPU, bytes; 0 without a GPU.
         main_bytes: Available main memory, bytes.
 
@@ -154,7 +156,7 @@ def choose(
     """
     limits = limits or LIMITS[goal]
     arch = arch or (pretrained and arch_in_name(pretrained.name)) or limits.arch
-    rows, columns = input_size(facts.height, facts.width, facts.small_side, limits)
+    rows, columns = size or input_size(facts.height, facts.width, facts.small_side, limits)
     anchors, coverage = fitted_anchors(facts, rows, columns)
     rois = min(limits.most_rois, max(16, power_of_two(4 * facts.many_objects)))
     batch, why = batch_size(facts.images, arch, rows * columns, rois, gpu_bytes, main_bytes)

@@ -51,6 +51,7 @@ def write_specs(
     arch: str | None = None,
     pretrained: Path | None = None,
     goal: Goal = "accuracy",
+    size: tuple[int, int] | None = None,
     epochs: int | None = None,
     force: bool = False,
     workers: int | None = 1,
@@ -64,6 +65,7 @@ def write_specs(
         arch: Backbone; by default chosen by goal and weights.
         pretrained: File of pretrained weights.
         goal: Property to favor: `accuracy`, `speed`, or `edge` for small devices.
+        size: Height and width of the network input, px; by default chosen by the size of small objects.
         epochs: Number of epochs; by default chosen by the number of images.
         force: Whether to replace specs that exist.
         workers: Number of processes that read the data set; `None` for one per core.
@@ -94,6 +96,7 @@ def write_specs(
         goal,
         arch=arch,
         pretrained=None if pretrained is None else pretrained.absolute(),
+        size=size,
         gpu_bytes=gpu_memory(),
         main_bytes=main_memory(),
     )
