@@ -1,12 +1,13 @@
 """Compares the accuracy of this project's and torchvision's detectors at equal settings and epochs.
 
     python -m benchmarks.accuracy --data DATA --weights mobilenetv2.pt -o OUT [--sets raccoon bccd]
-        [--seeds 42 43 44] [--sides ours peer] [--try NAME=FIELDS ...] [--epochs N] [--rois N]
+        [--seeds 42 43 44] [--sides ours new_spec peer] [--try NAME=FIELDS ...] [--epochs N] [--rois N]
 
 DATA contains the folders `raccoon` and `bccd`, each with `images/ID.jpg`, KITTI labels `labels/ID.txt`,
 `classes.txt`, and `train.txt`, `val.txt` and `test.txt` with one ID per line. docs/pretrained.md tells how to
-get MobileNetV2's ImageNet weights. The side `peer` is torchvision. Each --try adds a training of this
-project's detector with FIELDS, spec text, appended to the spec:
+get MobileNetV2's ImageNet weights. The side `peer` is torchvision, `new_spec` this project's detector with the
+spec of `frcnn spec new` for the same backbone, input and epochs. Each --try adds a training of this project's
+detector with FIELDS, spec text, appended to the spec:
 `--try "no L2=training_config { regularizer { type: NO_REG } }"`.
 
 OUT receives a job per data set and a result per training. Trainings with a result are skipped. All detections
@@ -157,7 +158,7 @@ def train(run: Run, folder: Path, peer_python: Path) -> bool:
     command = [interpreter, "-m", module, str(folder / "job.json"), str(run.seed), str(run.path(folder))]
     log = run.path(folder).with_suffix(".log")
     with log.open("w") as output:
-        extra = [] if peer else ["--fields", run.fields]
+        extra = [] if peer else ["--fields", run.fields, *(["--new_spec"] if run.side == "new_spec" else [])]
         done = subprocess.run([*command, *extra], stdout=output, stderr=output, env=worker_environment())
     if done.returncode:
         sys.stderr.write(f"error: {run.side}, seed {run.seed}: exit code {done.returncode}. See {log}.\n")
@@ -274,9 +275,10 @@ def _arguments() -> argparse.Namespace:
     flags.add_argument(
         "--sides",
         nargs="*",
-        choices=("ours", "peer"),
+        choices=("ours", "new_spec", "peer"),
         default=["ours", "peer"],
-        help="detectors to train; peer is torchvision's (default: both)",
+        help="trainings to run: ours and peer (torchvision's) with equal settings; new_spec with the spec of "
+        "`frcnn spec new` (default: ours peer)",
     )
     flags.add_argument(
         "--try",

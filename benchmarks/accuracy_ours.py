@@ -1,9 +1,10 @@
 """Worker process: trains this project's detector on a job of the accuracy benchmark.
 
-    python -m benchmarks.accuracy_ours JOB.json SEED ANSWER.json [--fields TEXT]
+    python -m benchmarks.accuracy_ours JOB.json SEED ANSWER.json [--new_spec] [--fields TEXT]
 
 It uses the product's commands and the spec in `accuracy_spec.txt`, with the job's backbone, input, anchors
-and epochs. TEXT is appended to the spec and takes precedence. `accuracy.py` starts it.
+and epochs; with --new_spec, the spec that `frcnn spec new` writes for the backbone, weights, input and epochs
+of the job. TEXT is appended to the spec and takes precedence. `accuracy.py` starts it.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import frcnn
 from benchmarks.accuracy_job import Answer, Job, Rows
 from frcnn.data.input.dataset import validation_dataset
 from frcnn.model.faster_rcnn import FasterRCNN
@@ -52,6 +54,13 @@ training_config {{
 evaluation_config {{
   validation_period_during_training: {epochs} rpn_nms_max_boxes: {proposals}
 }}
+"""
+
+# The same seed, batch size and saved epochs as in the other trainings.
+NEW_SPEC_OVERRIDES = """
+random_seed: {seed}
+training_config {{ batch_size_per_gpu: {batch} checkpoint_interval: 1 save_best: false }}
+evaluation_config {{ validation_period_during_training: {epochs} }}
 """
 
 
@@ -105,6 +114,30 @@ def spec_text(job: Job, seed: int, folder: Path, fields: str) -> str:
         )
         + fields
     )
+
+
+def new_spec_text(job: Job, seed: int, folder: Path, fields: str) -> str:
+    """Writes the spec that `frcnn spec new` chooses for the training and validation split.
+
+    Args:
+        job: Job.
+        seed: Random seed.
+        folder: Folder with the splits and their records.
+        fields: Spec text to append.
+
+    Returns:
+        Spec as protobuf text.
+    """
+    new = frcnn.new_spec(
+        folder,
+        folder,
+        arch=job.arch,
+        pretrained=job.weights or None,
+        size=(job.height, job.width),
+        num_epochs=job.epochs,
+    )
+    text = NEW_SPEC_OVERRIDES.format(seed=seed, batch=job.batch, epochs=job.epochs)
+    return new.experiment.read_text(encoding="utf-8") + text + fields
 
 
 def prepare(job: Job, folder: Path) -> None:
@@ -161,7 +194,7 @@ def rows_of(model: FasterRCNN, spec: Experiment, job: Job, split: str) -> list[R
     return [rows[Path(picture.path).stem] for picture in job.splits[split]]
 
 
-def run(job: Job, seed: int, folder: Path, fields: str) -> Answer:
+def run(job: Job, seed: int, folder: Path, fields: str, *, new_spec: bool = False) -> Answer:
     """Trains a detector and collects its detections.
 
     Args:
@@ -169,13 +202,15 @@ def run(job: Job, seed: int, folder: Path, fields: str) -> Answer:
         seed: Random seed.
         folder: Working folder.
         fields: Spec text to append.
+        new_spec: Whether `frcnn spec new` writes the spec.
 
     Returns:
         Result of the training.
     """
     prepare(job, folder)
     path, results = folder / "spec.txt", folder / "results"
-    path.write_text(spec_text(job, seed, folder, fields))
+    write = new_spec_text if new_spec else spec_text
+    path.write_text(write(job, seed, folder, fields))
     _frcnn("train", "-e", str(path), "-r", str(results))
     spec = load_experiment(path)
     on_test = spec.evaluated_on(f"{folder}/records/test-*", folder / "test")
@@ -197,10 +232,12 @@ def main() -> None:
     flags.add_argument("job", type=Path, help="job file")
     flags.add_argument("seed", type=int, help="random seed")
     flags.add_argument("answer", type=Path, help="result file to write")
+    flags.add_argument("--new_spec", action="store_true", help="train with the spec of `frcnn spec new`")
     flags.add_argument("--fields", default="", help="text to append to the spec (default: none)")
     args = flags.parse_args()
     with tempfile.TemporaryDirectory(prefix="frcnn-accuracy-") as folder:
-        run(Job.load(args.job), args.seed, Path(folder), args.fields).save(args.answer)
+        job = Job.load(args.job)
+        run(job, args.seed, Path(folder), args.fields, new_spec=args.new_spec).save(args.answer)
 
 
 if __name__ == "__main__":

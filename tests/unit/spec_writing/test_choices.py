@@ -47,12 +47,14 @@ def test_images_are_reduced_as_far_as_small_objects_allow(image, small, goal, ex
 
 
 def test_anchors_are_fitted_to_a_size_that_was_asked_for():
-    # Half the height and the full width: boxes become half as high, so ratios (width / height) double.
-    square = choose(facts(), "accuracy", size=(480, 640))
-    flat = choose(facts(), "accuracy", size=(240, 640))
-    assert (flat.rows, flat.columns) == (240, 640)
-    assert np.median(flat.anchors.ratios) == pytest.approx(np.median(square.anchors.ratios) * 2, rel=0.2)
-    assert flat.coverage.mean_iou == pytest.approx(square.coverage.mean_iou, abs=0.03)
+    # All objects take a fifth of both sides: 128 x 96 px in 640 x 480, 128 x 48 px in 640 x 240.
+    corners = np.linspace(0.05, 0.75, 200)[:, None].repeat(2, axis=1)
+    same = facts(boxes=np.concatenate([corners, corners + 0.2], axis=1))
+    for size, ratio in (((480, 640), 128 / 96), ((240, 640), 128 / 48)):
+        chosen = choose(same, "accuracy", size=size)
+        assert (chosen.rows, chosen.columns) == size
+        assert min(abs(np.log(chosen.anchors.ratios) - np.log(ratio))) < 0.05
+        assert chosen.coverage.mean_iou > 0.75
 
 
 def test_settings_follow_the_objects_of_an_image():
