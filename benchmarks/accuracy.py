@@ -5,9 +5,9 @@
 
 DATA contains the folders `raccoon` and `bccd`, each with `images/ID.jpg`, KITTI labels `labels/ID.txt`,
 `classes.txt`, and `train.txt`, `val.txt` and `test.txt` with one ID per line. docs/pretrained.md tells how to
-get MobileNetV2's ImageNet weights. The side `peer` is torchvision, `new_spec` this project's detector with the
-spec of `frcnn spec new` for the same backbone, input and epochs. Each --try adds a training of this project's
-detector with FIELDS, spec text, appended to the spec:
+get MobileNetV2's ImageNet weights. The side `peer` is torchvision, `new_spec` is this project's detector with
+the spec of `frcnn spec new` for the same backbone, input and epochs. Each --try adds a training of this
+project's detector with FIELDS, spec text, appended to the spec:
 `--try "no L2=training_config { regularizer { type: NO_REG } }"`.
 
 OUT receives a job per data set and a result per training. Trainings with a result are skipped. All detections
