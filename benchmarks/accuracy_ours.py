@@ -135,6 +135,7 @@ def new_spec_text(job: Job, seed: int, folder: Path, fields: str) -> str:
         pretrained=job.weights or None,
         size=(job.height, job.width),
         num_epochs=job.epochs,
+        force=True,  # the conversion specs of prepare
     )
     text = NEW_SPEC_OVERRIDES.format(seed=seed, batch=job.batch, epochs=job.epochs)
     return new.experiment.read_text(encoding="utf-8") + text + fields
