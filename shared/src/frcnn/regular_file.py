@@ -24,7 +24,7 @@ class NotRegularError(OSError):
     """File that is not a regular file, or is too large; `strerror` gives the reason."""
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: str | Path) -> BinaryIO:
     """Opens a regular file for reading; never blocks on a pipe.
 
     Args:
@@ -47,7 +47,7 @@ def open_regular(path: Path) -> BinaryIO:
         raise
 
 
-def read_regular(path: Path, limit: int) -> bytes:
+def read_regular(path: str | Path, limit: int) -> bytes:
     """Reads a regular file of limited size.
 
     Args:
@@ -82,9 +82,9 @@ def reading_fault(error: OSError | UnicodeDecodeError) -> str:
     return error.strerror or str(error)
 
 
-def _open(path: Path) -> tuple[int, int]:
+def _open(path: str | Path) -> tuple[int, int]:
     """Opens a regular file and returns its descriptor and its size in bytes; see `open_regular`."""
-    _check(path, path.stat())  # opening a device may already have side effects
+    _check(path, os.stat(path))  # opening a device may already have side effects
     # If the file has been replaced by a pipe, opening it without O_NONBLOCK would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -112,7 +112,7 @@ def _read(descriptor: int, size: int, most: int) -> bytes:
     return b"".join(pieces)
 
 
-def _check(path: Path, status: os.stat_result) -> None:
+def _check(path: str | Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
         raise NotRegularError(errno.EINVAL, f"{kind}, not a regular file", str(path))

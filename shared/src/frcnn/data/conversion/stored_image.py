@@ -1,6 +1,7 @@
 """Reads size and format of image files from their headers, mostly without decoding pixels."""
 
 import dataclasses
+import os
 import warnings
 from pathlib import Path
 from typing import BinaryIO
@@ -38,7 +39,7 @@ class StoredImage:
         height: Stored rows, px; the EXIF orientation is not applied.
         width: Stored columns, px.
         encoded: Content of the file, if requested.
-        image_format: `jpeg` or `png` together with `encoded`, otherwise empty.
+        image_format: `jpeg` or `png`; empty if it is not known.
         orientation: EXIF orientation, 1 (upright) to 8.
         unused_bits: Number of the 16 bits per channel of a PNG file that no pixel uses.
         channels: Number of channels: 1 (gray) to 4 (color and transparency); 0 if it is not known.
@@ -60,7 +61,7 @@ class StoredImage:
         return (self.width, self.height) if self.orientation in SIDEWAYS else (self.height, self.width)
 
 
-def read_image(path: Path, *, embed: bool = False) -> StoredImage | DataIssue:
+def read_image(path: str | Path, *, embed: bool = False) -> StoredImage | DataIssue:
     """Reads the size of an image file, and its content if requested.
 
     Takes about 0.1 ms, since only the header and the last bytes are read. Two kinds of files are decoded:
@@ -81,14 +82,14 @@ def read_image(path: Path, *, embed: bool = False) -> StoredImage | DataIssue:
             warnings.simplefilter("ignore")
             found = read_header(stream)
             if not embed:
-                return dataclasses.replace(found, image_format="")
+                return found
             stream.seek(0)
             content = stream.read(MOST_BYTES + 1)
             if len(content) > MOST_BYTES:
                 return DataIssue(IssueKind.BROKEN_IMAGE, str(path), f"larger than {MOST_BYTES >> 20} MiB")
             return dataclasses.replace(found, encoded=content)
     except FileNotFoundError:
-        reason = "broken link" if path.is_symlink() else "no such file"
+        reason = "broken link" if os.path.islink(path) else "no such file"
         return DataIssue(IssueKind.NO_IMAGE, str(path), reason)
     except NotRegularError as error:
         return DataIssue(IssueKind.NOT_REGULAR, str(path), str(error.strerror))
@@ -127,7 +128,7 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def read_header(stream: BinaryIO) -> StoredImage:
-    """Reads the properties of an open image file; `image_format` is set, `encoded` is not.
+    """Reads the properties of an open image file; `encoded` is not set.
 
     Args:
         stream: Image file that can be sought.
