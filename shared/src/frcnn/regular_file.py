@@ -84,7 +84,8 @@ def reading_fault(error: OSError | UnicodeDecodeError) -> str:
 
 def _open(path: str | Path) -> tuple[int, int]:
     """Opens a regular file and returns its descriptor and its size in bytes; see `open_regular`."""
-    _check(path, os.stat(path))  # opening a device may already have side effects
+    # Opening a device may already have side effects. A `Path` would only add time here.
+    _check(path, os.stat(path))  # noqa: PTH116
     # If the file has been replaced by a pipe, opening it without O_NONBLOCK would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

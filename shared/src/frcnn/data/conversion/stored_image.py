@@ -1,7 +1,6 @@
 """Reads size and format of image files from their headers, mostly without decoding pixels."""
 
 import dataclasses
-import os
 import warnings
 from pathlib import Path
 from typing import BinaryIO
@@ -89,7 +88,7 @@ def read_image(path: str | Path, *, embed: bool = False) -> StoredImage | DataIs
                 return DataIssue(IssueKind.BROKEN_IMAGE, str(path), f"larger than {MOST_BYTES >> 20} MiB")
             return dataclasses.replace(found, encoded=content)
     except FileNotFoundError:
-        reason = "broken link" if os.path.islink(path) else "no such file"
+        reason = "broken link" if Path(path).is_symlink() else "no such file"
         return DataIssue(IssueKind.NO_IMAGE, str(path), reason)
     except NotRegularError as error:
         return DataIssue(IssueKind.NOT_REGULAR, str(path), str(error.strerror))
