@@ -16,11 +16,7 @@ CLASSES = ("circle", "square", "triangle")
 HUES = {"circle": (-25, 35), "square": (195, 260), "triangle": (85, 150)}
 MAX_OBJECTS = 5
 # Size of an object as a fraction of the shorter image side.
-SMALLEST, LARGEST = 0.22, 0.55
-# Maximum overlap of two boxes, as a fraction of the smaller area.
-MAX_OVERLAP = 0.2
-# Hidden fraction from which an object is partly occluded, level 1 in KITTI.
-OCCLUDED_FROM = 0.1
+SMALLEST, LARGEST = 0.25, 0.55
 # Minimum difference of an object's color from the background, summed over R, G and B.
 MIN_CONTRAST = 120
 # Masks are drawn this many times larger and scaled down, for smooth edges.
@@ -31,21 +27,19 @@ COLOR_ATTEMPTS = 8
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """One drawn object: its class, its box, and the fraction hidden by later objects (0..1)."""
+    """One drawn object: its class and its box."""
 
     class_name: str
     box: tuple[int, int, int, int]
-    hidden: float = 0.0
 
     def kitti_line(self) -> str:
         """Returns the KITTI label line; depth and angles are unknown and 0."""
         x1, y1, x2, y2 = self.box
-        occluded = int(self.hidden >= OCCLUDED_FROM)
-        return f"{self.class_name} 0.00 {occluded} 0 {x1:.2f} {y1:.2f} {x2:.2f} {y2:.2f} 0 0 0 0 0 0 0"
+        return f"{self.class_name} 0.00 0 0 {x1:.2f} {y1:.2f} {x2:.2f} {y2:.2f} 0 0 0 0 0 0 0"
 
 
 def draw_scene(random: np.random.Generator, height: int, width: int) -> tuple[Image.Image, list[Shape]]:
-    """Draws a scene with at most `MAX_OBJECTS` objects, all completely inside the image.
+    """Draws a scene of at most `MAX_OBJECTS` objects inside the image; their boxes do not overlap.
 
     Args:
         random: Random generator.
@@ -57,7 +51,6 @@ def draw_scene(random: np.random.Generator, height: int, width: int) -> tuple[Im
     """
     image = _background(random, height, width)
     shapes: list[Shape] = []
-    masks: list[np.ndarray] = []
     for _ in range(random.integers(1, MAX_OBJECTS + 1)):
         placed = _place(random, height, width, shapes)
         if placed is None:
@@ -67,11 +60,7 @@ def draw_scene(random: np.random.Generator, height: int, width: int) -> tuple[Im
         box = (x1, y1, x2 + 1, y2 + 1)
         image.paste(_surface(random, image.crop(box), shape.class_name), box, mask.crop(box))
         shapes.append(shape)
-        masks.append(np.asarray(mask) > 127)
-    return image, [
-        dataclasses.replace(shape, hidden=_hidden(masks[index], masks[index + 1 :]))
-        for index, shape in enumerate(shapes)
-    ]
+    return image, shapes
 
 
 def _background(random: np.random.Generator, height: int, width: int) -> Image.Image:
@@ -90,7 +79,7 @@ def _background(random: np.random.Generator, height: int, width: int) -> Image.I
 def _place(
     random: np.random.Generator, height: int, width: int, others: list[Shape]
 ) -> tuple[Shape, Image.Image] | None:
-    """Returns a shape with little overlap, and its mask; `None` if there is no space."""
+    """Returns a shape apart from the others, and its mask; `None` if there is no space."""
     for _ in range(PLACE_ATTEMPTS):
         side = random.uniform(SMALLEST, LARGEST) * min(height, width)
         name = CLASSES[random.integers(len(CLASSES))]
@@ -102,7 +91,7 @@ def _place(
         if found is None:
             continue
         box = (found[0], found[1], found[2] - 1, found[3] - 1)
-        if all(_overlap(box, other.box) <= MAX_OVERLAP for other in others):
+        if not any(_overlap(box, other.box) for other in others):
             return Shape(name, box), mask
     return None
 
@@ -156,18 +145,6 @@ def _noisy(random: np.random.Generator, image: Image.Image, strength: float) -> 
     return Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
 
 
-def _hidden(mask: np.ndarray, later: list[np.ndarray]) -> float:
-    """Returns the fraction of `mask` that is covered by masks drawn later."""
-    if not later:
-        return 0.0
-    return float((mask & np.any(later, axis=0)).sum() / max(mask.sum(), 1))
-
-
-def _overlap(box: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> float:
-    """Returns the shared area as a fraction of the smaller box."""
-    shared_width = min(box[2], other[2]) - max(box[0], other[0]) + 1
-    shared_height = min(box[3], other[3]) - max(box[1], other[1]) + 1
-    if shared_width <= 0 or shared_height <= 0:
-        return 0.0
-    areas = [(x2 - x1 + 1) * (y2 - y1 + 1) for x1, y1, x2, y2 in (box, other)]
-    return shared_width * shared_height / min(areas)
+def _overlap(box: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> bool:
+    """Checks whether two boxes share a pixel."""
+    return max(box[0], other[0]) <= min(box[2], other[2]) and max(box[1], other[1]) <= min(box[3], other[3])
