@@ -44,7 +44,7 @@ annotated/   the same images with detections; labels/ has them as KITTI labels
 # Size of the synthetic scenes, and the settings with which they are learned in a few minutes on two cores:
 # few pixels, few RoIs and small crops. Larger ones suit real images.
 SYNTHETIC_SCENES = ("--images", 200, "--height", 256, "--width", 352)
-SYNTHETIC_EPOCHS = 10
+SYNTHETIC_EPOCHS = 12
 SYNTHETIC_SETTINGS = (
     "model_config.roi_pooling_config.pool_size=4",
     "training_config.batch_size_per_gpu=4",

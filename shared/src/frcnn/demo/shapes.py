@@ -66,7 +66,7 @@ def draw_scene(random: np.random.Generator, height: int, width: int) -> tuple[Im
 def _background(random: np.random.Generator, height: int, width: int) -> Image.Image:
     """Draws soft patches of pale color, thin lines as distractors, and noise."""
     gray = random.integers(60, 200, size=(5, 6, 1))
-    coarse = gray + random.integers(-30, 31, size=(5, 6, 3))
+    coarse = gray + random.integers(-18, 19, size=(5, 6, 3))
     image = Image.fromarray(coarse.astype(np.uint8)).resize((width, height), Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(image)
     for _ in range(random.integers(4, 12)):
