@@ -287,7 +287,7 @@ def faster_rcnn(
         convert_spec: Conversion and split of the data set: text or file, as for `spec`. Empty: a folder
             with images/ and labels/ (KITTI), a fifth of which is held out for evaluation, or COCO annotation
             files for training and validation.
-        apply_exif: Whether labels refer to the images after rotation by their EXIF orientation, as viewers do.
+        apply_exif: Whether labels refer to images rotated by their EXIF orientation, as viewers show them.
         data_version: Any text. Change it if the data set has changed but not its name, because a step with
             unchanged parameters is not run again.
         epochs: Number of epochs of the training. 0: num_epochs of the spec.

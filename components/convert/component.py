@@ -27,7 +27,7 @@ def convert(
         convert_spec: Conversion and split of the data set: protobuf text, or the name or S3 URI of a file.
             Empty: a folder with images/ and labels/ (KITTI), a fifth of which is held out as fold 0; or COCO
             annotation files for training and validation, the latter as fold 0.
-        apply_exif: Whether labels refer to the images after rotation by their EXIF orientation, as viewers do.
+        apply_exif: Whether labels refer to images rotated by their EXIF orientation, as viewers show them.
         data_version: Any text. A new value repeats the conversion of a folder whose name has not changed.
 
     Returns:

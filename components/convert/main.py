@@ -63,9 +63,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
 
     data = local_copy(folder_or_s3(args.data, "convert --data"), "convert --data")
     spec = _spec(data, args.convert_spec)
-    report = convert(
-        spec, args.records / PREFIX, embed_images=True, apply_exif=args.apply_exif, workers=None
-    )
+    report = convert(spec, args.records / PREFIX, embed_images=True, apply_exif=args.apply_exif, workers=None)
     kept_at = args.records_kept_at or str(args.records)
     _survey(spec, args, data, kept_at)
     write_parameter(args.records_uri, kept_at)
