@@ -25,6 +25,7 @@ def faster_rcnn_tune(
     trial_epochs: int = 0,
     early_stopping: bool = True,
     convert_spec: str = "",
+    apply_exif: bool = False,
     data_version: str = "",
     epochs: int = 0,
     retrain_epochs: int = 0,
@@ -61,6 +62,7 @@ def faster_rcnn_tune(
         convert_spec: Conversion and split of the data set: text or file, as for `spec`. Empty: a folder
             with images/ and labels/ (KITTI), a fifth of which is held out for evaluation, or COCO annotation
             files for training and validation.
+        apply_exif: Whether labels refer to images rotated by their EXIF orientation, as viewers show them.
         data_version: Any text. Change it if the data set has changed but not its name, because a step with
             unchanged parameters is not run again.
         epochs: Number of epochs of the training. 0: num_epochs of the spec.
@@ -85,7 +87,9 @@ def faster_rcnn_tune(
         webhook: URL that is notified when the run ends. Empty: the URL in the secret frcnn-webhook, if any.
     """
     with dsl.ExitHandler(configured(notify(webhook=webhook), "notify"), name="whole-way"):
-        converted = convert(data=data, convert_spec=convert_spec, data_version=data_version)
+        converted = convert(
+            data=data, convert_spec=convert_spec, apply_exif=apply_exif, data_version=data_version
+        )
         configured(converted, "convert")
         records_uri = converted.outputs["records_uri"]
         tuned = tune(

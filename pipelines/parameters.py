@@ -22,18 +22,19 @@ class Parameter:
     Attributes:
         name: Name of the parameter and of its flag.
         default: Default value.
-        metavar: Placeholder of the value in the help.
+        metavar: Placeholder of the value in the help; unused for a truth value, whose flag takes none.
         help: Help text.
     """
 
     name: str
-    default: int | float | str
+    default: bool | int | float | str
     metavar: str
     help: str
 
 
 # The defaults equal those of pipelines.faster_rcnn, as a test checks.
 EVERYWHERE = (
+    Parameter("apply_exif", False, "", "labels refer to images rotated by their EXIF orientation"),
     Parameter("epochs", 0, "N", "epochs of the training (default: as in the spec)"),
     Parameter("retrain_epochs", 0, "N", "epochs of the training after pruning (default: as in the spec)"),
     Parameter("train_precision", "fp32", "P", "fp32, or mixed: layers compute in 16 bits (default: fp32)"),
@@ -65,6 +66,9 @@ def add_flags(flags: argparse.ArgumentParser, parameters: tuple[Parameter, ...] 
         parameters: Parameters to add.
     """
     for each in parameters:
+        if isinstance(each.default, bool):
+            flags.add_argument(f"--{each.name}", action="store_true", help=each.help)
+            continue
         flags.add_argument(
             f"--{each.name}",
             type=type(each.default),
@@ -76,7 +80,7 @@ def add_flags(flags: argparse.ArgumentParser, parameters: tuple[Parameter, ...] 
 
 def given(
     args: argparse.Namespace, parameters: tuple[Parameter, ...] = EVERYWHERE
-) -> dict[str, int | float | str]:
+) -> dict[str, bool | int | float | str]:
     """Returns the values of the parameters after validation.
 
     Args:
@@ -112,7 +116,7 @@ def given(
     return values
 
 
-def _check_workers(values: Mapping[str, int | float | str]) -> None:
+def _check_workers(values: Mapping[str, bool | int | float | str]) -> None:
     """Checks the parameters of trainings in several pods, which would otherwise fail after the conversion.
 
     Raises:

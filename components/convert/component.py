@@ -13,6 +13,7 @@ def convert(
     page: dsl.Output[dsl.HTML],
     records_uri: dsl.OutputPath(str),  # type: ignore[valid-type]  # form required by kfp
     convert_spec: str = "",
+    apply_exif: bool = False,
     data_version: str = "",
 ):
     """Converts labels and images to records that contain the images.
@@ -26,6 +27,7 @@ def convert(
         convert_spec: Conversion and split of the data set: protobuf text, or the name or S3 URI of a file.
             Empty: a folder with images/ and labels/ (KITTI), a fifth of which is held out as fold 0; or COCO
             annotation files for training and validation, the latter as fold 0.
+        apply_exif: Whether labels refer to images rotated by their EXIF orientation, as viewers show them.
         data_version: Any text. A new value repeats the conversion of a folder whose name has not changed.
 
     Returns:
@@ -40,6 +42,7 @@ def convert(
         args=[
             "--data", data,
             "--convert-spec", convert_spec,
+            "--apply-exif", apply_exif,
             # In one word, so that a version such as -rc1 is not taken for a flag.
             f"--data-version={data_version}",
             "--records", records.path,

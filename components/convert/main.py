@@ -22,6 +22,12 @@ def parser() -> argparse.ArgumentParser:
         default="",
         help="conversion spec, text or file; empty: KITTI layout, a fifth of it held out, or COCO files",
     )
+    flags.add_argument(
+        "--apply-exif",
+        type=_truth,
+        default=False,
+        help="rotate images by their EXIF orientation: true or false (default: false)",
+    )
     flags.add_argument("--data-version", default="", help="any text; a new value invalidates KFP's cache")
     flags.add_argument("--records", type=Path, required=True, help="output folder for the records")
     flags.add_argument("--records-kept-at", default="", help="URI from which other steps read the records")
@@ -30,6 +36,14 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--page", type=Path, help="output file for a report of the data set, shown in the UI")
     flags.add_argument("--executor-input", metavar="JSON", help="value of the KFP placeholder {{$}}")
     return flags
+
+
+def _truth(text: str | bool) -> bool:
+    """Parses a truth value as KFP writes it."""
+    word = str(text).lower()
+    if word not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected true or false")
+    return word == "true"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +63,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
 
     data = local_copy(folder_or_s3(args.data, "convert --data"), "convert --data")
     spec = _spec(data, args.convert_spec)
-    report = convert(spec, args.records / PREFIX, embed_images=True, workers=None)
+    report = convert(spec, args.records / PREFIX, embed_images=True, apply_exif=args.apply_exif, workers=None)
     kept_at = args.records_kept_at or str(args.records)
     _survey(spec, args, data, kept_at)
     write_parameter(args.records_uri, kept_at)
@@ -70,7 +84,9 @@ def _survey(spec: "DatasetExportConfig", args: argparse.Namespace, data: Path, k
     from frcnn.api.data_reports import save_page, surveyed_conversion
     from frcnn.steps.suggested_spec import write_suggestion
 
-    with surveyed_conversion(spec, name=args.data, folder=data, workers=None) as tables:
+    with surveyed_conversion(
+        spec, name=args.data, folder=data, apply_exif=args.apply_exif, workers=None
+    ) as tables:
         write_suggestion(tables, args.records, args.data, kept_at)
         if args.page:
             save_page(tables, args.page, compare=0)

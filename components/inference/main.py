@@ -16,10 +16,24 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--spec", required=True, help="experiment spec, protobuf text or file")
     flags.add_argument("--model", type=Path, required=True, help="folder of the model")
     flags.add_argument("--images", required=True, help="folder of images with subfolders, or s3:// URI")
+    flags.add_argument(
+        "--apply-exif",
+        type=_truth,
+        default=False,
+        help="rotate images by their EXIF orientation: true or false (default: false)",
+    )
     flags.add_argument("--detections", type=Path, required=True, help="output folder for images and labels")
     flags.add_argument("--metrics", type=Path, help="output file for the metrics shown in the UI")
     flags.add_argument("--executor-input", metavar="JSON", help="value of the KFP placeholder {{$}}")
     return flags
+
+
+def _truth(text: str | bool) -> bool:
+    """Parses a truth value as KFP writes it."""
+    word = str(text).lower()
+    if word not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected true or false")
+    return word == "true"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,7 +56,13 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     folder = local_copy(args.images, "inference --images")
     spec = with_inference(experiment_given(args.spec), folder, args.detections)
     key = resolve_key(None, spec.enc_key)
-    summary = infer(model_file(args.model), inference_settings(spec), prediction_settings(spec), key=key)
+    summary = infer(
+        model_file(args.model),
+        inference_settings(spec),
+        prediction_settings(spec),
+        key=key,
+        apply_exif=args.apply_exif,
+    )
     numbers = {
         "images": summary.images,
         "images skipped": len(summary.unreadable),

@@ -55,7 +55,7 @@ def with_own_step(data: str, spec: str, name: str = "the model", minimum_map: fl
         minimum_map: Minimum mAP to pass, 0 to 1.
     """
     # Set every input, even if it has a default: Kubeflow Pipelines 2.17.0 requires this.
-    converted = convert(data=data, convert_spec="", data_version="")
+    converted = convert(data=data, convert_spec="", apply_exif=False, data_version="")
     trained = train(
         spec=spec,
         records_uri=converted.outputs["records_uri"],

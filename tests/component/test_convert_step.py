@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.pipeline.tiny import write_data
+from PIL import Image
+
+from frcnn.data.records.tfrecord import read_records
+from frcnn.spec import load_experiment
+from tests.pipeline.tiny import HEIGHT, WIDTH, write_data
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,3 +70,24 @@ def test_a_faulty_conversion_spec_is_a_usage_error_with_line_and_column(tmp_path
     )
     assert done.returncode == 2
     assert "1:16" in done.stderr
+
+
+def test_exif_is_applied_to_records_page_and_suggested_spec_on_request(tmp_path):
+    data = write_data(tmp_path / "data", images=10)
+    for path in sorted((data / "images").iterdir()):
+        exif = Image.Exif()
+        exif[0x0112] = 6  # viewers turn the stored picture clockwise by 90 degrees
+        with Image.open(path) as image:
+            image.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
+    for given, sizes in (("false", {(WIDTH, HEIGHT)}), ("True", {(HEIGHT, WIDTH)})):
+        records = tmp_path / given
+        page = tmp_path / "page.html"
+        done = run("--data", data, "--records", records, "--page", page, "--apply-exif", given)
+        assert done.returncode == 0, done.stderr
+        found = [record for path in sorted(records.glob("set-*")) for record in read_records(path)]
+        assert {(record.height, record.width) for record in found} == sizes
+        assert len(found) == 10
+        ((height, width),) = sizes
+        assert f"{width} x {height} (10)" in page.read_text()
+        input_size = load_experiment(records / "suggested_spec.txt").model_config.input_image_config
+        assert input_size.size_height_width.width / input_size.size_height_width.height == width / height

@@ -18,6 +18,7 @@ SPEC = 'random_seed: 42\nenc_key: "a key"\n'
 PARAMETERS: dict[str, Any] = {
     "data": "s3://data/kitti",
     "spec": SPEC,
+    "apply_exif": True,
     "epochs": 3,
     "minimum_map": 0.25,
     "tolerance": 0.00001,

@@ -25,7 +25,8 @@ def test_names_and_defaults_are_the_pipelines():
 def test_values_come_with_their_types():
     given = parameters.given(parsed("--epochs", "3", "--target_params", "0.5", "--export_precision", "int8"))
     assert (given["epochs"], given["target_params"], given["export_precision"]) == (3, 0.5, "int8")
-    assert given["minimum_map"] == 0.3
+    assert (given["minimum_map"], given["apply_exif"]) == (0.3, False)
+    assert parameters.given(parsed("--apply_exif"))["apply_exif"] is True
 
 
 @pytest.mark.parametrize(

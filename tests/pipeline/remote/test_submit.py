@@ -19,12 +19,14 @@ from tests.pipeline.tiny import SPEC
 
 
 def test_a_run_is_submitted_with_its_parameters_and_images(kubeflow, spec, capsys):
-    code = submit(kubeflow, spec, "--epochs", "3", "--name", "nightly", "--service_account", "trainer")
+    words = ("--epochs", "3", "--apply_exif", "--name", "nightly", "--service_account", "trainer")
+    code = submit(kubeflow, spec, *words)
     assert code == 0
     (run,) = kubeflow.runs
     parameters = run["runtime_config"]["parameters"]
     assert (parameters["data"], parameters["spec"], parameters["epochs"]) == ("s3://data/kitti", SPEC, 3)
     assert (parameters["minimum_map"], parameters["num_workers"]) == (0.3, 1)
+    assert parameters["apply_exif"] is True
     assert (run["display_name"], run["service_account"]) == ("nightly", "trainer")
     assert capsys.readouterr().out == f"run: run-0\n{kubeflow.url}/#/runs/details/run-0\n"
 

@@ -1,5 +1,9 @@
 """Pictures stored upright, and the same ones stored turned, as everything that reads images sees them."""
 
+import json
+import re
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -15,6 +19,7 @@ from frcnn.spec import DataSource, load_experiment
 from frcnn.survey.collect import surveyed
 from frcnn.survey.record_files import record_source
 from frcnn.survey.samples import choose_samples
+from frcnn.survey.sources import open_sources
 from tests.support.kitti_folder import PEDESTRIAN
 from tests.support.task_spec import write_spec
 
@@ -169,3 +174,76 @@ def test_predict_takes_the_stored_pixels_of_an_image_in_any_form(turned_folder):
             stored = np.asarray(image)
             for form in (path, str(path), path.read_bytes(), image, stored):
                 np.testing.assert_array_equal(pixels_of_image(form, 3)[0], stored)
+
+
+def as_coco(folder, target):
+    """The labels of a folder in COCO's format; their sizes are those of the images as viewers show them."""
+    images, annotations = [], []
+    for number, path in enumerate(sorted((folder / "images").iterdir()), 1):
+        images.append({"id": number, "file_name": path.name, "height": HEIGHT, "width": WIDTH})
+        box = [5, 5, 20, 40]
+        annotations.append({"id": number, "image_id": number, "category_id": 1, "bbox": box})
+    content = {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "pedestrian"}],
+    }
+    shutil.copytree(folder / "images", target / "images")
+    (target / "train.json").write_text(json.dumps(content))
+    return target
+
+
+def surveyed_content(folder, **options):
+    content = dict(frcnn.data_report(folder, compare=0, **options).content)
+    del content["sources"]
+    return content
+
+
+def samples_of(folder, **options):
+    with surveyed(open_sources([str(folder)], **options)) as tables:
+        samples = choose_samples(tables, ["pedestrian"])
+        return sorted(each.picture.content for each in samples.classes["pedestrian"])
+
+
+@pytest.mark.parametrize("kind", ["kitti", "coco"])
+def test_a_report_with_apply_exif_is_that_of_the_upright_images(tmp_path, turned_folder, kind):
+    folders = [write_set(tmp_path / "upright", stored_upright=True), turned_folder]
+    if kind == "coco":
+        folders = [as_coco(each, tmp_path / f"coco{number}") for number, each in enumerate(folders)]
+    expected = surveyed_content(folders[0])
+    assert surveyed_content(folders[1], apply_exif=True) == expected
+    assert expected["images"]["sizes"] == [{"height": HEIGHT, "width": WIDTH, "images": 8}]
+    assert surveyed_content(folders[1])["images"]["exif_turned"] == 7
+    shown = samples_of(folders[0])
+    assert len(set(shown)) == len(ORIENTATIONS)
+    assert samples_of(folders[1], apply_exif=True) == shown
+
+
+def test_a_report_on_a_conversion_spec_applies_exif_on_request(tmp_path, turned_folder):
+    spec = tmp_path / "convert.txt"
+    spec.write_text(
+        f'kitti_config {{ root_directory_path: "{turned_folder}" image_dir_name: "images" '
+        'label_dir_name: "labels" image_extension: ".png" }'
+    )
+    content = surveyed_content(spec, apply_exif=True)
+    assert content["images"]["sizes"] == [{"height": HEIGHT, "width": WIDTH, "images": 8}]
+    assert content["images"]["exif_turned"] == 0
+
+
+def test_a_new_spec_with_apply_exif_fits_the_upright_images(tmp_path, turned_folder):
+    upright_folder = write_set(tmp_path / "upright", stored_upright=True)
+    sideways = [path for path in (turned_folder / "images").iterdir() if int(path.stem) >= 5]
+    assert len(sideways) == 4
+    expected = frcnn.new_spec(upright_folder, tmp_path / "a")
+    found = frcnn.new_spec(turned_folder, tmp_path / "b", apply_exif=True)
+
+    def text(result, folder, out):
+        found = result.experiment.read_text().replace(str(out), "OUT").replace(str(folder), "DATA")
+        # Means of reduced images are rounded, and the reduction of a turned image rounds differently.
+        return re.sub(r"value: 127\.\d", "value: 127.x", found)
+
+    assert text(found, turned_folder, tmp_path / "b") == text(expected, upright_folder, tmp_path / "a")
+    assert [each.endswith(" --apply_exif") for each in found.commands] == [True, False, False]
+    assert not any("apply_exif" in each for each in expected.commands)
+    (conversion, _), *_ = found.conversions
+    assert conversion.read_text().startswith("# Convert with --apply_exif")

@@ -111,6 +111,39 @@ def test_all_faults_are_named_at_once(spec):
     assert "searched twice" in found[1]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "members"),
+    [
+        ("training_config.optimizer.adam.beta_1", "training_config.optimizer.sgd.momentum", "adam or sgd"),
+        (
+            "training_config.learning_rate.step.gamma",
+            "training_config.learning_rate.soft_start.base_lr",
+            "step or soft_start",
+        ),
+        (
+            "model_config.input_image_config.size_height_width.height",
+            "model_config.input_image_config.size_min.min",
+            "size_height_width or size_min",
+        ),
+    ],
+)
+def test_fields_that_no_spec_has_together_are_not_searched_together(spec, first, second, members):
+    entries = [f'search {{ field: "{name}" {{}} }}\n' for name in (first, second, second)]
+    values = ("value: '0.1' value: '0.2'", "value: '0.3' value: '0.4'", "value: '0.5' value: '0.6'")
+    text = "".join(entry.replace("{}", value) for entry, value in zip(entries, values, strict=True))
+    found = [each for each in problems(text, spec) if "together" in each]
+    assert [each.partition(":")[0] for each in found] == ["2"]
+    assert f"{second}: cannot be searched together with {first}; a spec has either {members}" in found[0]
+
+
+def test_fields_of_one_optimizer_are_searched_together(spec):
+    names = ("beta_1", "beta_2", "epsilon")
+    text = "".join(
+        f'search {{ field: "training_config.optimizer.adam.{name}" low: 0.1 high: 0.2 }}\n' for name in names
+    )
+    assert len(parse_space(text, "space.txt", spec).fields) == len(names)
+
+
 @pytest.mark.parametrize("text", ["", "# nothing\n"])
 def test_an_empty_space_is_an_error(spec, text):
     assert "no field to search" in problems(text, spec)[0]

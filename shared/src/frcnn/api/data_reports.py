@@ -62,6 +62,7 @@ def data_report(
     spec: Experiment | str | os.PathLike[str] | None = None,
     images: Location | None = None,
     compare: int = 20_000,
+    apply_exif: bool = False,
     workers: int | None = 1,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> DataReport:
@@ -75,6 +76,8 @@ def data_report(
             the input is that of `frcnn.new_spec`.
         images: Image folder of a COCO file or of records; by default it is searched for.
         compare: Maximum number of images to compare for similarity; 0 for none.
+        apply_exif: Whether labels refer to the images after rotation by their EXIF orientation. Records state
+            it themselves.
         workers: Number of processes; `None` for one per core. A script that uses several needs `if __name__
             == "__main__":`.
         on_progress: Called with the progress at most four times per second, in this thread.
@@ -102,7 +105,7 @@ def data_report(
         from frcnn.survey.sources import open_sources
 
         place = None if images is None else Path(name_of(images, "images"))
-        sources = open_sources(locations, place)
+        sources = open_sources(locations, place, apply_exif=apply_exif)
         with surveyed(sources, workers=workers) as tables:
             found = survey(tables, _network(tables, known), _judged(known), compare)
         page = write_report(folder, found)[0] if folder is not None else None
@@ -111,7 +114,12 @@ def data_report(
 
 @contextlib.contextmanager
 def surveyed_conversion(
-    spec: DatasetExportConfig, *, name: str, folder: Path, workers: int | None = 1
+    spec: DatasetExportConfig,
+    *,
+    name: str,
+    folder: Path,
+    apply_exif: bool = False,
+    workers: int | None = 1,
 ) -> Iterator["Tables"]:
     """Surveys the folds of a conversion.
 
@@ -119,6 +127,7 @@ def surveyed_conversion(
         spec: Checked spec of the conversion.
         name: Name of the data set in its page.
         folder: Folder of the data set.
+        apply_exif: Whether labels refer to images with the EXIF orientation applied.
         workers: Number of processes; `None` for one per core.
 
     Yields:
@@ -134,7 +143,8 @@ def surveyed_conversion(
         from frcnn.survey.collect import surveyed
         from frcnn.survey.sources import plan_source
 
-        source = plan_source(make_plan(conversion_settings(spec)), name, folder)
+        plan = make_plan(conversion_settings(spec), apply_exif=apply_exif)
+        source = plan_source(plan, name, folder)
         with surveyed([source], workers=workers) as tables:
             yield tables
 

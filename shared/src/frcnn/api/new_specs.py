@@ -47,6 +47,7 @@ def new_spec(
     num_epochs: int | None = None,
     images: Location | None = None,
     force: bool = False,
+    apply_exif: bool = False,
     workers: int | None = 1,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> NewSpecResult:
@@ -64,6 +65,8 @@ def new_spec(
         num_epochs: Number of epochs; by default it follows from the number of images.
         images: Image folder of a COCO file or of records; by default it is searched for.
         force: Whether to replace specs that exist.
+        apply_exif: Whether labels refer to the images after rotation by their EXIF orientation. Records state
+            it themselves.
         workers: Number of processes that read the data set; `None` for one per core. A script that uses
             several needs `if __name__ == "__main__":`.
         on_progress: Called with the progress at most four times per second, in this thread.
@@ -97,6 +100,7 @@ def new_spec(
             size=size,
             epochs=num_epochs,
             force=force,
+            apply_exif=apply_exif,
             workers=workers,
         )
     return NewSpecResult(found.experiment, found.conversions, found.commands, found.summary())

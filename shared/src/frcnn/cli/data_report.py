@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from frcnn.cli.exif_flag import add_exif_flag
 from frcnn.cli.spec_flags import add_set_flag, spec_in
 from frcnn.console.foreign_text import printable
 from frcnn.errors import UsageError
@@ -39,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-e", "--experiment_spec", type=Path, metavar="FILE", help="experiment spec to judge the data for")
     add_set_flag(parser)
     add("--images", metavar="DIR", help="folder of the images, if it is not found")
+    add_exif_flag(parser)
     add(
         "--compare",
         type=int,
@@ -61,6 +63,7 @@ def run(args: argparse.Namespace) -> None:
         args.output,
         spec=None if given is None else spec_in(given, args.settings, remarks=True),
         images=args.images,
+        apply_exif=args.apply_exif,
         compare=args.compare,
         workers=args.workers,
     )

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from frcnn.cli.exif_flag import add_exif_flag
 from frcnn.cli.spec_flags import add_set_flag, load_convert_spec
 
 HELP = "Convert a KITTI or COCO data set to TFRecords."
@@ -49,11 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="store the image files in the records, so that training needs no image folder",
     )
-    parser.add_argument(
-        "--apply_exif",
-        action="store_true",
-        help="rotate images by their EXIF orientation; for labels drawn in a viewer that does the same",
-    )
+    add_exif_flag(parser)
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
 
 

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from frcnn.cli.exif_flag import add_exif_flag
 from frcnn.console.foreign_text import printable
 
 HELP = "Write conversion and experiment specs that fit a data set; comments give the reason for each choice."
@@ -58,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--images", metavar="DIR", help="folder of the images, if it is not found")
     add("--force", action="store_true", help="replace specs that exist")
+    add_exif_flag(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -74,6 +76,7 @@ def run(args: argparse.Namespace) -> None:
         num_epochs=args.epochs,
         images=args.images,
         force=args.force,
+        apply_exif=args.apply_exif,
         workers=None,
     )
     wrote = [f"wrote {path}" for path in (*(spec for spec, _ in found.conversions), found.experiment)]

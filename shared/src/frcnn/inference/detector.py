@@ -22,6 +22,7 @@ from frcnn.data.transforms.image_settings import ImageSettings, batch_of
 from frcnn.errors import DataError, RunError, UsageError
 from frcnn.inference.detections import Detections, detections_in
 from frcnn.inference.images import ImageLike, pixels_of_image
+from frcnn.storage.faults import MissingError
 
 if TYPE_CHECKING:
     from frcnn.model.batch_detector import Detector as BatchDetector
@@ -113,6 +114,7 @@ class Detector:
         Raises:
             UsageError: The array has another data type or shape, or `score` is not in 0..1.
             DataError: The image is unreadable.
+            StoreError: The image on S3 is missing or cannot be fetched.
         """
         threshold = self._threshold(score)
         return self._run([self._prepared(image)], 1, threshold)[0]
@@ -134,7 +136,8 @@ class Detector:
             images: Images as `predict` takes them.
             score: Lowest score of a detection, 0 to 1; default `bbox_visualize_threshold` of the model.
             batch_size: Number of images per batch; by default the model's batch size.
-            unreadable: Handling of unreadable images: `raise` raises DataError, `skip` logs a warning.
+            unreadable: Handling of unreadable images and missing objects on S3: `raise` raises, `skip`
+                logs a warning. An unreachable server is an error either way.
 
         Returns:
             Iterator of one result per image, in order, without the skipped images.
@@ -143,6 +146,7 @@ class Detector:
             UsageError: An argument or an image has an invalid type or value.
             DataError: An image is unreadable; raised when its turn comes, after the results of the images
                 before it. Errors of `images` itself are passed on in the same way.
+            StoreError: An image on S3 cannot be fetched; raised in the same way.
         """
         threshold = self._threshold(score)
         size = self._settings.batch_size if batch_size is None else batch_size
@@ -194,10 +198,10 @@ class Detector:
                 for each in turns:
                     try:
                         waiting.append(each())
-                    except DataError as error:
+                    except (DataError, MissingError) as error:
                         if not skip:
                             raise
-                        log.warning("%s; skipped", error)
+                        log.warning("%s; skipped", str(error).removesuffix("."))
                         continue
                     if len(waiting) == size:
                         yield waiting

@@ -18,6 +18,7 @@ from frcnn.survey.collect import surveyed
 from frcnn.survey.sources import open_sources
 
 EXPERIMENT = "experiment.txt"
+_EXIF_NOTE = "# Convert with --apply_exif: labels refer to the images as viewers show them.\n"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +55,7 @@ def write_specs(
     size: tuple[int, int] | None = None,
     epochs: int | None = None,
     force: bool = False,
+    apply_exif: bool = False,
     workers: int | None = 1,
 ) -> NewSpec:
     """Surveys a data set and writes specs for a training on it.
@@ -68,6 +70,7 @@ def write_specs(
         size: Height and width of the network input, px; by default chosen by the size of small objects.
         epochs: Number of epochs; by default chosen by the number of images.
         force: Whether to replace specs that exist.
+        apply_exif: Whether labels refer to images with the EXIF orientation applied.
         workers: Number of processes that read the data set; `None` for one per core.
 
     Returns:
@@ -85,7 +88,7 @@ def write_specs(
         _check_new(out, [EXPERIMENT])
     if pretrained is not None and not pretrained.is_file():
         raise UsageError(f"--pretrained {pretrained}: no such file; expected a file of weights")
-    sources = open_sources([data], images)
+    sources = open_sources([data], images, apply_exif=apply_exif)
     if any(source.planned for source in sources):
         raise UsageError(f"{data}: is a conversion spec; give the data set that it converts")
     with surveyed(sources, workers=workers) as tables:
@@ -102,7 +105,8 @@ def write_specs(
     )
     if epochs is not None:
         choices = dataclasses.replace(choices, epochs=epochs)
-    texts = {each.spec: each.text for each in split.conversions}
+    note = _EXIF_NOTE if apply_exif else ""
+    texts = {each.spec: note + each.text for each in split.conversions}
     experiment = experiment_text(choices, _places(data, split, out))
     _check(data, texts, experiment)
     files = {**split.files, **texts, EXPERIMENT: experiment}
@@ -111,7 +115,7 @@ def write_specs(
             _check_new(out, files)
         _write(out, files)
     conversions = tuple((out / each.spec, out / "records" / each.prefix) for each in split.conversions)
-    commands = _commands(out, conversions, evaluate=bool(split.validation))
+    commands = _commands(out, conversions, evaluate=bool(split.validation), apply_exif=apply_exif)
     return NewSpec(out / EXPERIMENT, conversions, tuple(commands), choices, split.why)
 
 
@@ -166,11 +170,14 @@ def _write(out: Path, texts: Mapping[str, str]) -> None:
             (temporary / name).write_text(text, encoding="utf-8")
 
 
-def _commands(out: Path, conversions: tuple[tuple[Path, Path], ...], *, evaluate: bool) -> list[str]:
+def _commands(
+    out: Path, conversions: tuple[tuple[Path, Path], ...], *, evaluate: bool, apply_exif: bool
+) -> list[str]:
     import shlex
 
+    flag = " --apply_exif" if apply_exif else ""
     convert = [
-        f"frcnn dataset_convert -d {shlex.quote(str(spec))} -o {shlex.quote(str(prefix))}"
+        f"frcnn dataset_convert -d {shlex.quote(str(spec))} -o {shlex.quote(str(prefix))}{flag}"
         for spec, prefix in conversions
     ]
     spec, results = shlex.quote(str(out / EXPERIMENT)), shlex.quote(str(out / "results"))

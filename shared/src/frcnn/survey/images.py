@@ -6,7 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from frcnn.data.conversion.stored_image import FORMATS, MOST_BYTES, UPRIGHT
+from frcnn.data.conversion.coco.reader import CocoReader
+from frcnn.data.conversion.kitti.reader import KittiReader
+from frcnn.data.conversion.stored_image import FORMATS, MOST_BYTES, UPRIGHT, orientation_of
 from frcnn.data.transforms.image_arrays import pixels_of, upright, with_channels
 from frcnn.regular_file import read_regular
 from frcnn.survey.record_files import RecordReader
@@ -68,9 +70,16 @@ def rgb_pixels(place: Place) -> np.ndarray | None:
     image = None if content is None else opened(content)
     if image is None:
         return None
+    return upright(with_channels(pixels_of(image), 3), _applied_orientation(place, image))
+
+
+def _applied_orientation(place: Place, image: Image.Image) -> int:
+    """Returns the EXIF orientation that the labels of an image assume to be applied."""
     reader = place.source.reader
-    orientation = reader.orientation(place.job) if isinstance(reader, RecordReader) else UPRIGHT
-    return upright(with_channels(pixels_of(image), 3), orientation)
+    if isinstance(reader, RecordReader):
+        return reader.orientation(place.job)
+    applied = isinstance(reader, KittiReader | CocoReader) and reader.apply_exif
+    return orientation_of(image) if applied else UPRIGHT
 
 
 def mean_colors(

@@ -90,12 +90,24 @@ class Source:
         return sum(len(fold.jobs) for fold in self.folds)
 
 
-def open_sources(locations: Sequence[str], images: Path | None = None) -> tuple[Source, ...]:
+@dataclasses.dataclass(frozen=True)
+class _Options:
+    """Arguments of `open_sources` that concern all locations."""
+
+    images: Path | None
+    apply_exif: bool
+
+
+def open_sources(
+    locations: Sequence[str], images: Path | None = None, *, apply_exif: bool = False
+) -> tuple[Source, ...]:
     """Finds the data sets at several locations.
 
     Args:
         locations: Paths or `s3://` URIs.
         images: Image folder of a COCO file or of records; by default it is searched for.
+        apply_exif: Whether labels refer to images with the EXIF orientation applied. Records state it
+            themselves.
 
     Returns:
         The data sets; a folder with a folder for each part gives one for each.
@@ -107,7 +119,8 @@ def open_sources(locations: Sequence[str], images: Path | None = None) -> tuple[
     """
     if not locations:
         raise UsageError(f"no data set given; expected {LAYOUTS}")
-    found = tuple(source for location in locations for source in _open(location, images))
+    options = _Options(images, apply_exif)
+    found = tuple(source for location in locations for source in _open(location, options))
     for source in found:
         if not source.size:
             raise DataError(f"{source.name}: no image found; expected {LAYOUTS}")
@@ -240,18 +253,19 @@ def plan_source(plan: Plan, name: str, root: Path) -> Source:
     return Source(name, kind, root, reader, tuple(folds), plan.faults, names, planned=True)
 
 
-def _open(location: str, images: Path | None) -> tuple[Source, ...]:
+def _open(location: str, options: _Options) -> tuple[Source, ...]:
     if is_records(location):
-        return (record_source(location, images),)
+        return (record_source(location, options.images),)
     path = _local(location)
     if path.suffix.lower() == ".json":
-        return (_coco([path], images, location),)
+        return (_coco([path], options, location),)
     if path.is_dir():
-        return _folder(path, images, location)
+        return _folder(path, options, location)
     if not path.is_file():  # a pipe would be waited for
         raise UsageError(f"{location}: neither a folder nor a regular file; expected {LAYOUTS}")
     settings = read_conversion(path)
-    return (plan_source(make_plan(settings), location, Path(settings.data_set.root)),)
+    plan = make_plan(settings, apply_exif=options.apply_exif)
+    return (plan_source(plan, location, Path(settings.data_set.root)),)
 
 
 def _local(location: str) -> Path:
@@ -272,32 +286,33 @@ def _local(location: str) -> Path:
     return local_copy(folder, "SOURCE") / name
 
 
-def _folder(path: Path, images: Path | None, location: str) -> tuple[Source, ...]:
+def _folder(path: Path, options: _Options, location: str) -> tuple[Source, ...]:
     if yolo_parts(path):
         raise UsageError(f"{location}: has labels of YOLO; {_CONVERT_FIRST.format(location)}")
     if _has(path, IMAGE_DIRS) and _has(path, LABEL_DIRS):
-        return (_kitti(path, location),)
+        return (_kitti(path, options, location),)
     annotations = annotation_files(path)
     if annotations:
-        return (_coco(annotations, images, location),)
+        return (_coco(annotations, options, location),)
     parts = [path / name for name in SPLITS if (path / name).is_dir()]
     if not parts:
         if voc_labels(path) is not None:
             raise UsageError(f"{location}: has labels of Pascal VOC; {_CONVERT_FIRST.format(location)}")
         raise UsageError(f"{location}: not a data set; expected {LAYOUTS}")
-    return tuple(source for part in parts for source in _folder(part, images, str(part)))
+    return tuple(source for part in parts for source in _folder(part, options, str(part)))
 
 
 def _has(path: Path, names: Sequence[str]) -> bool:
     return any((path / name).is_dir() for name in names)
 
 
-def _kitti(path: Path, location: str) -> Source:
+def _kitti(path: Path, options: _Options, location: str) -> Source:
     image_dir, label_dir, extension = layout(path)
     files, faults = list_images(path / image_dir, extension)
     lists = image_lists(path)
     folds = listed_folds(lists, files, extension) if lists else (Fold("", tuple(files.values())),)
-    return Source(location, "kitti", path, KittiReader(path, image_dir, label_dir), folds, tuple(faults))
+    reader = KittiReader(path, image_dir, label_dir, apply_exif=options.apply_exif)
+    return Source(location, "kitti", path, reader, folds, tuple(faults))
 
 
 def _stems_in(line: str, files: dict[str, str]) -> list[str]:
@@ -308,17 +323,18 @@ def _stems_in(line: str, files: dict[str, str]) -> list[str]:
     return [word if word in files else stem_of(Path(word).name) for word in line.split()]
 
 
-def _coco(paths: list[Path], images: Path | None, location: str) -> Source:
+def _coco(paths: list[Path], options: _Options, location: str) -> Source:
     read = [(path, read_coco(path, "")) for path in paths]
     several = len(read) > 1
     folds = tuple(
-        Fold(_part_name(path) if several else "", _with_folder(file.images, path, images))
+        Fold(_part_name(path) if several else "", _with_folder(file.images, path, options.images))
         for path, file in read
     )
     faults = tuple(fault for _, file in read for fault in file.faults)
     names = tuple(dict.fromkeys(name for _, file in read for name in file.names))
     root = paths[0].parent
-    return Source(location, "coco", root, CocoReader(Path("/")), folds, faults, names)
+    reader = CocoReader(Path("/"), apply_exif=options.apply_exif)
+    return Source(location, "coco", root, reader, folds, faults, names)
 
 
 def _with_folder(fold: CocoFold, path: Path, images: Path | None) -> CocoFold:

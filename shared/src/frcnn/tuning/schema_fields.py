@@ -1,6 +1,7 @@
 """Looks up fields of the experiment spec in its schema."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor as Kind
@@ -36,6 +37,23 @@ def field_at(path: str) -> Any:
             return f"unknown field; did you mean '{elsewhere[0]}'?" if elsewhere else text
         descriptor = field.message_type
     return field
+
+
+def oneof_members(path: str) -> Iterator[tuple[str, str]]:
+    """Finds the blocks on the way to a field of which a spec has at most one.
+
+    Args:
+        path: Path of a field in the schema.
+
+    Yields:
+        Path of each oneof that the field belongs to, and the name of its member.
+    """
+    walked = ""
+    for part in path.split("."):
+        field = field_at(f"{walked}{part}")
+        if field.containing_oneof is not None:
+            yield f"{walked}{field.containing_oneof.name}", field.name
+        walked += f"{part}."
 
 
 def is_number(field: Any) -> bool:

@@ -14,7 +14,7 @@ from frcnn.spec.load import read_text
 from frcnn.spec.schema.from_message import shortest_float
 from frcnn.spec.textproto.reader import read
 from frcnn.tuning import space_pb2
-from frcnn.tuning.schema_fields import field_at, is_number
+from frcnn.tuning.schema_fields import field_at, is_number, oneof_members
 from frcnn.tuning.space import Searched, Space
 from frcnn.tuning.tuned_spec import TunedSpec
 
@@ -92,11 +92,14 @@ def _problems(message: Any, spec: TunedSpec) -> Iterator[Problem]:
     if not message.search:
         yield Problem("search", "no field to search; expected at least one search { field: ... }")
     seen: set[str] = set()
+    chosen: dict[str, tuple[str, str]] = {}
     sound = []
     for index, each in enumerate(message.search):
         path = f"search[{index}]"
         fault = (
-            _fault(each, spec) or (each.field in seen and ("field", "the field is searched twice")) or None
+            _fault(each, spec)
+            or (each.field in seen and ("field", "the field is searched twice"))
+            or _conflict(each.field, chosen)
         )
         seen.add(each.field)
         if fault is None:
@@ -106,6 +109,22 @@ def _problems(message: Any, spec: TunedSpec) -> Iterator[Problem]:
     for index, text in outside_schema([each for _, each in sound], spec):
         path, searched = sound[index]
         yield Problem(f"{path}.{'value' if searched.values else 'low'}", f"{searched.field}: {text}")
+
+
+def _conflict(field: str, chosen: dict[str, tuple[str, str]]) -> tuple[str, str] | None:
+    """Returns the error in a field that no spec has together with a former one.
+
+    Args:
+        field: Path of the field.
+        chosen: Member and field that were found first, by path of the oneof; `field` is added.
+    """
+    for oneof, member in oneof_members(field):
+        other, former = chosen.setdefault(oneof, (member, field))
+        if other != member:
+            return "field", (
+                f"cannot be searched together with {former}; a spec has either {other} or {member}"
+            )
+    return None
 
 
 def _fault(each: Any, spec: TunedSpec) -> tuple[str, str] | None:
