@@ -76,7 +76,7 @@ def _add_run_flags(flags: argparse.ArgumentParser) -> None:
         "--convert_spec",
         type=Path,
         metavar="FILE",
-        help="conversion spec (default: KITTI layout, of which a fifth is held out, or COCO files)",
+        help="conversion spec (default: KITTI or COCO, split by its parts, or a fifth held out)",
     )
     add(
         "-o",
