@@ -78,7 +78,7 @@ def new_spec(
         raise UsageError(f"arch {arch!r}: unknown backbone{did_you_mean(arch, ARCHS)}", argument="arch")
     check_count(num_epochs, "num_epochs")
     check_count(workers, "workers")
-    with reported_to(on_progress), needed_for("writing specs for a data set"):
+    with reported_to(on_progress), needed_for("writing specs for a data set", "convert"):
         from frcnn.spec_writing.write import write_specs
 
         found = write_specs(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from frcnn.console.foreign_text import printable, utf8
 from frcnn.data.conversion.kitti.layout import layout
 from frcnn.errors import RunError, UsageError
+from frcnn.packages import require
 
 if TYPE_CHECKING:
     from frcnn.data.conversion.plan import Plan
@@ -105,6 +106,7 @@ def run(args: argparse.Namespace) -> None:
         raise RunError("frcnn demo runs frcnn pipeline, which comes with: pip install frcnn-pipelines")
     if args.epochs is not None and args.epochs < 1:
         raise UsageError(f"--epochs {args.epochs}: expected 1 or more")
+    require(all_tasks()["demo"].extras, "frcnn demo")
     out = args.output.expanduser().resolve()
     data = args.data.expanduser().resolve() if args.data else None  # make passes ~ unexpanded
     for path in filter(None, (out, data)):
