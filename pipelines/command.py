@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from frcnn.cli.spec_flags import add_set_flag
 from frcnn.errors import DataError, RunError, UsageError
+from frcnn.packages import require
 from frcnn.steps.publishing import is_s3
 from pipelines import parameters, pods, specs
 from pipelines.remote import command as remote
@@ -16,6 +17,8 @@ from pipelines.remote import package, versions
 if TYPE_CHECKING:
     from pipelines.local.run import LocalRun
 
+# Extras of the steps that run as processes.
+STEPS = "evaluate,export"
 HELP = "Convert, train, evaluate, prune, retrain, evaluate, export and publish, locally or on a cluster."
 EXAMPLES = """\
   frcnn pipeline run --data ~/kitti                           with a spec chosen for the data
@@ -76,7 +79,7 @@ def _add_run_flags(flags: argparse.ArgumentParser) -> None:
         "--convert_spec",
         type=Path,
         metavar="FILE",
-        help="conversion spec (default: KITTI layout, of which a fifth is held out, or COCO files)",
+        help="conversion spec (default: KITTI or COCO, split by its parts, or a fifth held out)",
     )
     add(
         "-o",
@@ -87,6 +90,12 @@ def _add_run_flags(flags: argparse.ArgumentParser) -> None:
         help="output folder (default: runs/pipeline)",
     )
     parameters.add_flags(flags)
+
+
+def extras(args: argparse.Namespace) -> str:
+    """Returns the extras that the subcommand needs."""
+    steps = args.command == "run" and args.runner == "process"
+    return f"{STEPS},pipeline" if steps else "pipeline"
 
 
 def run(args: argparse.Namespace) -> None:
@@ -120,6 +129,8 @@ def _run(args: argparse.Namespace) -> None:
         **given,
     }
     package.choose_images(args)
+    if args.runner == "process":
+        require(extras(args), "frcnn pipeline run")
     from pipelines.local.run import run_locally
 
     network = args.network if args.runner == "docker" else None

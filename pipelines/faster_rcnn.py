@@ -284,9 +284,9 @@ def faster_rcnn(
             its text. Text pasted into this single-line field must not contain comments (`frcnn pipeline
             paste-spec` prints it in this form). Paths in the spec are replaced. Empty: a spec that the
             conversion step chooses for the data set.
-        convert_spec: Conversion and split of the data set: text or file, as for `spec`. Empty: a folder
-            with images/ and labels/ (KITTI), a fifth of which is held out for evaluation, or COCO annotation
-            files for training and validation.
+        convert_spec: Conversion and split of the data set: text or file, as for `spec`. Empty: KITTI (images/
+            and labels/, or such folders below train/ and val/) or COCO annotation files for training and
+            validation. Without a part for validation, a fifth of a KITTI data set is held out.
         apply_exif: Whether labels refer to images rotated by their EXIF orientation, as viewers show them.
         data_version: Any text. Change it if the data set has changed but not its name, because a step with
             unchanged parameters is not run again.

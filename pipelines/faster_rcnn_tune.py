@@ -59,9 +59,9 @@ def faster_rcnn_tune(
         parallel_trials: Maximum number of concurrent trials.
         trial_epochs: Number of epochs of a trial. 0: num_epochs of the spec.
         early_stopping: Whether trials below the median of the others are stopped early.
-        convert_spec: Conversion and split of the data set: text or file, as for `spec`. Empty: a folder
-            with images/ and labels/ (KITTI), a fifth of which is held out for evaluation, or COCO annotation
-            files for training and validation.
+        convert_spec: Conversion and split of the data set: text or file, as for `spec`. Empty: KITTI (images/
+            and labels/, or such folders below train/ and val/) or COCO annotation files for training and
+            validation. Without a part for validation, a fifth of a KITTI data set is held out.
         apply_exif: Whether labels refer to images rotated by their EXIF orientation, as viewers show them.
         data_version: Any text. Change it if the data set has changed but not its name, because a step with
             unchanged parameters is not run again.

@@ -25,8 +25,8 @@ def convert(
         data: Data set: a folder on a volume that the step can read, or s3://bucket/prefix. It contains images
             and labels, or is an artifact of `frcnn store push`.
         convert_spec: Conversion and split of the data set: protobuf text, or the name or S3 URI of a file.
-            Empty: a folder with images/ and labels/ (KITTI), a fifth of which is held out as fold 0; or COCO
-            annotation files for training and validation, the latter as fold 0.
+            Empty: KITTI (images/ and labels/, or such folders below train/ and val/) or COCO annotation files
+            for training and validation. Fold 0 has the validation images, a fifth if there is no such part.
         apply_exif: Whether labels refer to images rotated by their EXIF orientation, as viewers show them.
         data_version: Any text. A new value repeats the conversion of a folder whose name has not changed.
 

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--convert-spec",
         default="",
-        help="conversion spec, text or file; empty: KITTI layout, a fifth of it held out, or COCO files",
+        help="conversion spec, text or file; empty: KITTI or COCO, split by its parts or at random",
     )
     flags.add_argument(
         "--apply-exif",
@@ -62,10 +63,13 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.storage.local_copy import local_copy
 
     data = local_copy(folder_or_s3(args.data, "convert --data"), "convert --data")
-    spec = _spec(data, args.convert_spec)
-    report = convert(spec, args.records / PREFIX, embed_images=True, apply_exif=args.apply_exif, workers=None)
     kept_at = args.records_kept_at or str(args.records)
-    _survey(spec, args, data, kept_at)
+    with tempfile.TemporaryDirectory(prefix="frcnn-convert-") as scratch:
+        spec = _spec(data, args, Path(scratch))
+        report = convert(
+            spec, args.records / PREFIX, embed_images=True, apply_exif=args.apply_exif, workers=None
+        )
+        _survey(spec, args, data, kept_at)
     write_parameter(args.records_uri, kept_at)
     counts = {
         "images": report.images,
@@ -92,11 +96,13 @@ def _survey(spec: "DatasetExportConfig", args: argparse.Namespace, data: Path, k
             save_page(tables, args.page, compare=0)
 
 
-def _spec(data: Path, given: str) -> "DatasetExportConfig":
+def _spec(data: Path, args: argparse.Namespace, scratch: Path) -> "DatasetExportConfig":
     from frcnn.steps.default_conversion import default_conversion
     from frcnn.steps.specs import dataset_export_given, with_root
 
-    return with_root(dataset_export_given(given), data) if given else default_conversion(data)
+    if args.convert_spec:
+        return with_root(dataset_export_given(args.convert_spec), data)
+    return default_conversion(data, scratch, args.data)
 
 
 if __name__ == "__main__":

@@ -23,14 +23,14 @@ def executor_input(folder):
     return {"outputs": {"artifacts": artifact, "outputFile": f"{folder}/executor_output.json"}}
 
 
-def run(*words, check_modules="pass"):
+def run(*words, check_modules="pass", temporary="/tmp"):
     path = os.pathsep.join([str(ROOT / "shared" / "src"), str(ROOT)])
     code = f"import sys; from components.convert.main import main; c = main(); {check_modules}; sys.exit(c)"
     return subprocess.run(
         [sys.executable, "-P", "-c", code, *map(str, words)],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, "TMPDIR": str(temporary)},
     )
 
 
@@ -50,6 +50,25 @@ def test_a_folder_without_a_spec_becomes_records_with_a_fold_held_out_and_no_ten
     assert answer["records"]["artifacts"][0]["metadata"]["data_version"] == "v1"
     page = (tmp_path / "page.html").read_text()
     assert "<h1>Data report</h1>" in page and "fold 0" in page and "data:image/jpeg" in page
+
+
+def test_folders_for_training_and_validation_become_the_folds_and_leave_nothing_else(tmp_path):
+    data, temporary = tmp_path / "data", tmp_path / "temporary"
+    temporary.mkdir()
+    for part, images in (("train", 6), ("val", 2)):
+        write_data(data / part, images=images)
+    (data / "train/images/000003.jpg").write_bytes(b"no image")
+    page = tmp_path / "page.html"
+    done = run("--data", data, "--records", tmp_path / "records", "--page", page, temporary=temporary)
+    assert done.returncode == 0, done.stderr
+    sizes = {
+        fold: sum(len(list(read_records(path))) for path in (tmp_path / "records").glob(f"set-fold-{fold}-*"))
+        for fold in ("000", "001")
+    }
+    assert sizes == {"000": 2, "001": 5}
+    assert "Validation images: the images of val/." in done.stderr
+    assert "train_000003.jpg" in page.read_text()  # the broken image
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_missing_folder_is_an_error_that_names_it_and_leaves_no_answer(tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from kfp import dsl
 
+from frcnn.cli.main import main
 from frcnn.errors import RunError
 from pipelines.local import fingerprint
 from pipelines.local.processes import StepRun
@@ -101,3 +102,21 @@ def test_a_file_behind_a_link_counts_and_links_that_lead_nowhere_or_round_do_no_
     before.append(fingerprint.of_data(linked))
     assert len(set(before)) == len(before)
     assert fingerprint.of_data(linked) == before[-1]
+
+
+@pytest.mark.parametrize("runner", ["process", "docker"])
+def test_packages_that_any_step_misses_are_named_before_the_first_one(
+    data, tmp_path, monkeypatch, capsys, runner
+):
+    missing = ("h5py", "matplotlib", "tensorflow")
+    monkeypatch.setattr("frcnn.packages._is_installed", lambda package: package not in missing)
+    monkeypatch.setattr("pipelines.local.run.run_locally", lambda *words, **flags: 1 / 0)
+    assert main(["pipeline", "run", "--data", str(data), "--runner", runner]) == 1
+    said = capsys.readouterr().err
+    if runner == "docker":  # whose images have their own packages
+        assert "ZeroDivisionError" in said
+        return
+    assert (
+        "frcnn pipeline needs the packages h5py, matplotlib and tensorflow, which are not installed: "
+        "pip install 'frcnn[evaluate,export,pipeline,cpu]'"
+    ) in said

@@ -4,7 +4,7 @@ Messages name the place, the value found, what was expected and what to do next.
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class FrcnnError(Exception):
@@ -45,14 +45,22 @@ class MissingPackageError(RunError, ImportError):
 
     Attributes:
         package: The package that was needed.
-        extra: The extra of this distribution that brings it.
+        extra: The extras of this distribution that bring it, comma-separated.
     """
 
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
-        """`purpose` says what needs the package: "running exported models"."""
-        super().__init__(
-            f"{purpose} needs the package {package}, which is not installed: pip install 'frcnn[{extra}]'"
-        )
+    def __init__(self, package: str, extra: str, purpose: str, others: Sequence[str] = ()) -> None:
+        """Creates the error.
+
+        Args:
+            package: The package that was needed.
+            extra: The extras that bring it, comma-separated.
+            purpose: What needs the package: "running exported models".
+            others: Other missing packages that will be needed.
+        """
+        needed = f"the package {package}, which is"
+        if others:
+            needed = f"the packages {', '.join([package, *others[:-1]])} and {others[-1]}, which are"
+        super().__init__(f"{purpose} needs {needed} not installed: pip install 'frcnn[{extra}]'")
         self.package = package
         self.extra = extra
 

@@ -1,3 +1,4 @@
+import importlib
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from frcnn.cli import task_runner
-from frcnn.cli.tasks import Task
+from frcnn.cli.tasks import Task, own_tasks
 from frcnn.errors import DataError, MissingPackageError, Problem, SpecError
 from tests.support.unmeasured import unmeasured
 
@@ -133,7 +134,7 @@ def test_a_fault_of_our_own_shows_its_stack_trace_and_asks_to_report(capsys):
     ("error", "message"),
     [
         (ModuleNotFoundError("No module", name="tensorflow"), "pip install 'frcnn[evaluate,cpu]'"),
-        (ModuleNotFoundError("No module", name="onnx.helper"), "pip install 'frcnn[evaluate,cpu,onnx]'"),
+        (ModuleNotFoundError("No module", name="onnx.helper"), "pip install 'frcnn[evaluate,onnx]'"),
         (PermissionError(13, "Permission denied", "/data/x.png"), "/data/x.png: Permission denied"),
         (OSError(28, "No space left on device", "/data/x.png"), "disk full while writing /data/x.png"),
         (MemoryError(), "out of memory; lower batch_size_per_gpu"),
@@ -152,13 +153,10 @@ def test_a_fault_of_the_machine_is_explained_without_stack_trace(error, message,
     [ModuleNotFoundError("No module", name="numpy"), MissingPackageError("numpy", "convert", "evaluation")],
 )
 def test_a_missing_package_names_all_extras_of_the_task(error, capsys):
-    task = Task("evaluate", "fake.evaluate", "judges")
+    task = Task("export", "fake.export", "writes")
     assert task_runner.run(task, raising(error), []) == 1
     said = capsys.readouterr().err
-    assert (
-        "frcnn evaluate needs the package numpy, which is not installed: pip install 'frcnn[evaluate,cpu]'"
-        in said
-    )
+    assert "frcnn export needs the package numpy, which is not installed: pip install 'frcnn[export]'" in said
     assert "Traceback" not in said
 
 
@@ -373,3 +371,26 @@ def test_a_results_folder_that_cannot_be_one_is_refused_and_nothing_is_written(
     assert task_runner.run(FAKE_TASK, module_that(lambda args: None), ["-r", place]) == 2
     assert message in caplog.text
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("task", "words", "expected"),
+    [
+        ("inference", "-m model.onnx", "inference,onnx"),
+        ("inference", "-m model.keras", "inference"),
+        ("inference", "-m model.onnx --runtime openvino", "inference,openvino"),
+        ("onnx", "verify model.etlt --against model.keras --images data", "inference,onnx"),
+        ("onnx", "verify model.etlt --against model.keras --images data --map", "evaluate,onnx"),
+        ("evaluate", "-m model.onnx", "evaluate,onnx"),
+        ("evaluate", "", "evaluate"),
+    ],
+)
+def test_tasks_that_run_a_model_name_its_runtime_with_all_else(task, words, expected, capsys, monkeypatch):
+    module = importlib.import_module(f"frcnn.cli.{task}")
+    monkeypatch.setattr(module, "run", raising(ModuleNotFoundError("No module", name="numpy")).run)
+    task_runner.run(own_tasks()[task], module, ["-e", "spec.txt", *words.split()])
+    said = capsys.readouterr().err
+    assert (
+        f"frcnn {task} needs the package numpy, which is not installed: pip install 'frcnn[{expected}]"
+        in said
+    )

@@ -43,7 +43,7 @@ def test_the_convert_spec_is_valid(tmp_path):
 def test_the_experiment_spec_is_valid_and_holds_what_was_found(tmp_path):
     path = tmp_path / "experiment.txt"
     paths = Paths(tmp_path / "out [1]", tmp_path)
-    path.write_text(experiment_spec(choices_for(SMALL, epochs=9), paths, ".JPG"))
+    path.write_text(experiment_spec(choices_for(SMALL, epochs=9), paths, ".JPG", "by hand"))
     spec = load_experiment(path)
     size = spec.model_config.input_image_config.size_height_width
     assert (size.height, size.width) == (240, 320)

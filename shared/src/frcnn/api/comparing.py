@@ -103,7 +103,7 @@ def compare(
         reported_to(on_progress),
         model_file(model) as path,
         model_file(against, "against") as reference,
-        needed_for("comparing models"),
+        needed_for("comparing models", "inference,onnx"),
     ):
         secret = resolved_key(key, known.enc_key if known is not None else None)
         known = own_spec(reference, secret) if known is None else known

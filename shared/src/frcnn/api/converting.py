@@ -47,7 +47,7 @@ def convert(
     """
     settings = conversion_settings(given_convert_spec(spec))
     target = local_output(output_filename, "output_filename")
-    with reported_to(on_progress), needed_for("converting a data set"):
+    with reported_to(on_progress), needed_for("converting a data set", "convert"):
         from frcnn.data.conversion.convert import convert as write_records
 
         return write_records(

@@ -99,7 +99,7 @@ def data_report(
     check_count(workers, "workers")
     if folder is not None:
         _check_output(folder)
-    with reported_to(on_progress), needed_for("reporting on a data set"):
+    with reported_to(on_progress), needed_for("reporting on a data set", "data"):
         from frcnn.survey.collect import surveyed
         from frcnn.survey.report import survey, write_report
         from frcnn.survey.sources import open_sources
@@ -137,7 +137,7 @@ def surveyed_conversion(
         DataError: There is no usable image.
         RunError: A worker process died.
     """
-    with needed_for("reporting on a data set"):
+    with needed_for("reporting on a data set", "convert"):
         from frcnn.data.conversion.convert import make_plan
         from frcnn.settings.conversion import conversion_settings
         from frcnn.survey.collect import surveyed
@@ -157,7 +157,7 @@ def save_page(tables: "Tables", page: Path, *, compare: int) -> None:
         page: HTML file to write.
         compare: Maximum number of images to compare for similarity; 0 for none.
     """
-    with needed_for("reporting on a data set"):
+    with needed_for("reporting on a data set", "convert"):
         from frcnn.survey.page import save_survey
         from frcnn.survey.report import survey
 

@@ -146,7 +146,7 @@ def evaluate(
     target = None if results_dir is None else local_output(results_dir, "results_dir")
     known = None if spec is None else given_spec(spec)
     use_tensorflow()
-    with reported_to(on_progress), model_file(model) as path, needed_for("evaluation"):
+    with reported_to(on_progress), model_file(model) as path, needed_for("evaluation", "evaluate"):
         secret = resolved_key(key, known.enc_key if known is not None else None)
         known = own_spec(path, secret) if known is None else known
         folder = None if images is None else local_folder(images, "images")

@@ -95,7 +95,7 @@ def export(
     ranges = Int8() if int8 is None else int8
     known = None if spec is None else given_spec(spec)
     use_tensorflow()
-    with reported_to(on_progress), model_file(model) as path, needed_for("export"):
+    with reported_to(on_progress), model_file(model) as path, needed_for("export", "export"):
         from frcnn.exporting.exporter import ExportOptions
 
         secret = resolved_key(key, known.enc_key if known is not None else None)

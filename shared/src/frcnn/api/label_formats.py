@@ -72,7 +72,7 @@ def convert_labels(
                 f"{argument} {value!r}: expected one of {', '.join(_FORMATS)}", argument=argument
             )
     target = local_output(target_dir, "target_dir")
-    with reported_to(on_progress), needed_for("converting labels"):
+    with reported_to(on_progress), needed_for("converting labels", "convert"):
         from frcnn.label_formats.convert import convert
 
         done = convert(

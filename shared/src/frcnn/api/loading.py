@@ -8,6 +8,7 @@ from frcnn.api.backend import use_tensorflow
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, model_file
 from frcnn.inference.detector import Detector
+from frcnn.inference.load import EXPORTED
 from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime, open_model
 from frcnn.packages import needed_for
 
@@ -60,8 +61,14 @@ def load(
     settings, spec_key = (None, None) if spec is None else _settings(spec)
     secret = resolved_key(key, spec_key)
     use_tensorflow()
-    with model_file(model) as path, needed_for(f"loading {path.name}"):
+    with model_file(model) as path, needed_for(f"loading {path.name}", _extras(path, runtime)):
         return open_model(path, options, settings, secret)
+
+
+def _extras(path: Path, runtime: str) -> str:
+    if runtime == "openvino":
+        return "openvino"
+    return "onnx" if path.suffix in EXPORTED else ""
 
 
 def _settings(spec: "Experiment | str | os.PathLike[str]") -> "tuple[PredictionSettings, str]":

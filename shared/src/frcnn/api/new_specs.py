@@ -87,7 +87,7 @@ def new_spec(
     _check_size(size)
     check_count(num_epochs, "num_epochs")
     check_count(workers, "workers")
-    with reported_to(on_progress), needed_for("writing specs for a data set"):
+    with reported_to(on_progress), needed_for("writing specs for a data set", "convert"):
         from frcnn.spec_writing.write import write_specs
 
         found = write_specs(

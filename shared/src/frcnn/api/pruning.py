@@ -116,7 +116,7 @@ def prune(
     )
     use_tensorflow()
     secret = resolved_key(key)
-    with model_file(model) as path, needed_for("pruning"):
+    with model_file(model) as path, needed_for("pruning", "train"):
         target = None if output_file is None else _target(output_file, path, secret, force=force)
         return prune_file(path, target, settings, secret)
 

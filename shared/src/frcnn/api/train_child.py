@@ -88,7 +88,7 @@ def _train(pipe: _Pipe, request: Message) -> None:
         use_amp=request["use_amp"],
         strict=request["strict"],
     )
-    with quiet_tensorflow_import(), reported_to(pipe.progress), needed_for("training"):
+    with quiet_tensorflow_import(), reported_to(pipe.progress), needed_for("training", "train"):
         result = train_here(resolved, pipe.epoch)
     value = dataclasses.asdict(result)
     names = ("model", "last", "best")

@@ -168,7 +168,7 @@ def train(
         from frcnn.api.isolated_training import train_in_child
 
         return train_in_child(request, on_epoch, on_progress)
-    with reported_to(on_progress), needed_for("training"):
+    with reported_to(on_progress), needed_for("training", "train"):
         return train_here(request, on_epoch)
 
 

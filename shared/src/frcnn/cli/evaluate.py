@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frcnn.cli.model_flags import add_model_flags, model_path
+from frcnn.cli.model_flags import add_model_flags, model_extras, model_path
 from frcnn.cli.spec_flags import load_spec, with_images
 
 if TYPE_CHECKING:
@@ -51,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="image folder of --tfrecords or, without it, of the spec's validation set",
     )
     parser.add_argument("--strict", action="store_true", help="fail on images that cannot be read")
+
+
+def extras(args: argparse.Namespace) -> str:
+    """Returns the extras that the command needs."""
+    return model_extras(args, "evaluate")
 
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frcnn.cli.model_flags import add_model_flags, model_path, run_options
+from frcnn.cli.model_flags import add_model_flags, model_extras, model_path, run_options
 from frcnn.cli.spec_flags import load_spec
 from frcnn.console.foreign_text import printable
 from frcnn.errors import UsageError
@@ -60,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rotate images by their EXIF orientation, as viewers do; boxes refer to the rotated image",
     )
     parser.add_argument("--strict", action="store_true", help="fail on files that cannot be read")
+
+
+def extras(args: argparse.Namespace) -> str:
+    """Returns the extras that the command needs."""
+    return model_extras(args, "inference")
 
 
 def run(args: argparse.Namespace) -> Mapping[str, object]:

@@ -79,6 +79,19 @@ def run_options(args: argparse.Namespace) -> "RunOptions":
     return RunOptions(args.runtime or "auto", precision_hint=args.precision_hint or None, as_is=args.as_is)
 
 
+def model_extras(args: argparse.Namespace, task: str) -> str:
+    """Returns the extras of a task that runs a model, with those of the runtime of an exported model.
+
+    Args:
+        args: Parsed flags.
+        task: Extras of the task, comma-separated.
+    """
+    if args.runtime == "openvino":
+        return f"{task},openvino"
+    exported = args.model is not None and args.model.suffix in (".onnx", ".etlt")
+    return f"{task},onnx" if exported or args.runtime == "onnxruntime" else task
+
+
 def model_path(given: Path | None, named: str, section: str, source: str) -> Path:
     """Returns the path of the model to load; `-m` takes precedence.
 

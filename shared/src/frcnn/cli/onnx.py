@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frcnn.cli.model_flags import add_runtime_flags, found_model
+from frcnn.cli.model_flags import add_runtime_flags, found_model, model_extras
 from frcnn.cli.spec_flags import add_spec_flags, load_spec
 from frcnn.errors import RunError
 
@@ -60,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="largest difference of the mAP (default: 0.001; fp16: 0.01, int8: 0.02)",
     )
     add("-r", "--results_dir", type=Path, metavar="DIR", help="folder for status.json")
+
+
+def extras(args: argparse.Namespace) -> str:
+    """Returns the extras that the command needs."""
+    return model_extras(args, "evaluate" if args.map else "inference")
 
 
 def run(args: argparse.Namespace) -> dict[str, object]:

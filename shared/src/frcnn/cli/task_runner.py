@@ -4,7 +4,8 @@ A task module has HELP, EXAMPLES, `add_arguments(parser)` and `run(args)`. In ad
 `args` contains `gpus`, `gpu_index`, `num_processes` (all resolved), `num_processes_given`, `use_amp`,
 `log_file` and `verbose`. If the task has the flag `--results_dir`, this module writes STARTED and SUCCESS or
 FAILURE to its status.json; the task itself writes only RUNNING records. `run` returns a mapping such as
-`{"kpi": {...}}`, which is added to the SUCCESS record, or `None`. With ONE_WRITER = True, only one run of the
+`{"kpi": {...}}`, which is added to the SUCCESS record, or `None`. If the extras that it needs depend on its
+flags, `extras(args)` returns them. With ONE_WRITER = True, only one run of the
 task at a time may use a results folder. If a launcher started several processes, only rank 0 writes.
 """
 
@@ -30,7 +31,7 @@ from frcnn.console.status_file import StatusWriter
 from frcnn.console.tee import escaped_stdout, tee_stdout
 from frcnn.distributed.world import rank_info
 from frcnn.errors import MissingPackageError, UsageError
-from frcnn.packages import EXTRAS, extras_of_task
+from frcnn.packages import EXTRAS, missing_package
 from frcnn.single_writer import only_writer_in
 
 log = logging.getLogger(__name__)
@@ -67,20 +68,25 @@ def run(task: Task, module: ModuleType, words: Sequence[str], program: str = "fr
             _run_and_record(module, args)
             code = 0
         except BaseException as error:
-            code = exit_codes.report(_with_extras(error, task), verbose=args.verbose)
+            code = exit_codes.report(_with_extras(error, task, module, args), verbose=args.verbose)
         if task.says_status and rank_info().rank == 0:
             _say(f"Execution status: {'FAIL' if code else 'PASS'}")
     return code
 
 
-def _with_extras(error: BaseException, task: Task) -> BaseException:
+def _with_extras(
+    error: BaseException, task: Task, module: ModuleType, args: argparse.Namespace
+) -> BaseException:
     """Returns the error; for a missing package one that names all extras of the task."""
     package = error.package if isinstance(error, MissingPackageError) else None
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or "").partition(".")[0]
-    if package not in EXTRAS or not task.extras:
+    if package not in EXTRAS:
         return error
-    return MissingPackageError(package, extras_of_task(task.extras, package), f"frcnn {task.name}")
+    wanted = module.extras(args) if hasattr(module, "extras") else task.extras
+    if not wanted:
+        return error
+    return missing_package(package, wanted, f"frcnn {task.name}")
 
 
 def run_inside(task: Task, module: ModuleType, words: Sequence[str]) -> None:

@@ -11,21 +11,21 @@ import importlib.util
 ENTRY_POINTS = "frcnn.commands"
 # Tasks of other distributions of this project, for messages: task -> distribution.
 ELSEWHERE = {"pipeline": "frcnn-pipelines"}
-# Extras that a task needs, whatever its arguments are.
+# Extras that a task needs, whatever its arguments are. `frcnn.packages` adds the one that brings TensorFlow.
 _EXTRAS = {
     "dataset_convert": "convert",
-    "train": "train,cpu",
-    "evaluate": "evaluate,cpu",
-    "prune": "train,cpu",
-    "export": "export,cpu",
-    "augment": "train,cpu",
-    "model": "train,cpu",
+    "train": "train",
+    "evaluate": "evaluate",
+    "prune": "train",
+    "export": "export",
+    "augment": "train",
+    "model": "train",
     "store": "s3",
     "data report": "data",
     "data labels": "convert",
     "spec new": "convert",
     "demo-data": "convert",
-    "demo": "cpu,evaluate,export,pipeline",
+    "demo": "evaluate,export,pipeline",
 }
 
 

@@ -108,7 +108,7 @@ def _refuse_flags_of(place: Any, name: str, args: argparse.Namespace) -> None:
 
 
 def _search(args: argparse.Namespace) -> Mapping[str, object]:
-    with needed_for("frcnn tune"):
+    with needed_for("frcnn tune", "tune"):
         from frcnn.api.tuning import tune
 
     result = tune(

@@ -9,7 +9,7 @@ import sys
 from frcnn.console.signals import Terminated
 from frcnn.errors import FrcnnError, UsageError
 from frcnn.files import is_disk_full
-from frcnn.packages import EXTRAS
+from frcnn.packages import EXTRAS, extras_for
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ def _environment_message(error: BaseException) -> str | None:
         return f"disk full{where}; make room and run again"
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in EXTRAS:
         name = (error.name or "").split(".")[0]
-        return f"{name} is not installed; it comes with: pip install 'frcnn[{EXTRAS[name]}]'"
+        return f"{name} is not installed; it comes with: pip install 'frcnn[{extras_for([name])}]'"
     if isinstance(error, OSError) and _file_name(error):
         return f"{_file_name(error)}: {error.strerror}"
     # Raised by tf.data when frcnn.data.records.prefetch fails; TensorFlow adds text around the cause.

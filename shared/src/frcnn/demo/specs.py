@@ -63,13 +63,14 @@ def choices_for(found: Facts, epochs: int, limits: GoalLimits = LIMITS) -> Choic
     return dataclasses.replace(choices, epochs=epochs, proposals=PROPOSALS)
 
 
-def experiment_spec(choices: Choices, paths: "Paths", extension: str) -> str:
+def experiment_spec(choices: Choices, paths: "Paths", extension: str, validation: str) -> str:
     """Returns an experiment spec for a surveyed dataset.
 
     Args:
         choices: Settings of the training.
         paths: Locations of the demo's files.
         extension: Extension of the images, with or without the dot.
+        validation: Description of the validation images for a comment.
     """
     places = Places(
         command="frcnn demo",
@@ -78,7 +79,7 @@ def experiment_spec(choices: Choices, paths: "Paths", extension: str) -> str:
         image_root=paths.data,
         extension=extension.lstrip(".").lower(),
         validation=("validation_fold: 0",),
-        validation_why="a fifth of the images, drawn at random",
+        validation_why=validation,
         model=paths.model,
         inference_images=paths.samples,
         annotated=paths.annotated,

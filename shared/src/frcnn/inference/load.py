@@ -27,7 +27,7 @@ _OTHER_KINDS = (
 )
 _ARCHIVES = (b"PK\x03\x04", b"\x89HDF")
 _TRAINED = (".tlt", ".keras", ".hdf5", ".h5")
-_EXPORTED = (".onnx", ".etlt")
+EXPORTED = (".onnx", ".etlt")
 
 
 def load_detector(
@@ -124,12 +124,12 @@ def kind_of(path: Path) -> Kind:
         start = stream.read(_START)
     if start[:4] in _ARCHIVES or path.suffix in _TRAINED:
         return "keras"
-    if path.suffix in _EXPORTED:
+    if path.suffix in EXPORTED:
         return "onnx"
     if _is_no_engine(start):
         raise ModelError(
             f"{path}: not a model; expected a trained one ({', '.join(_TRAINED)}), an exported one "
-            f"({', '.join(_EXPORTED)}) or a TensorRT engine"
+            f"({', '.join(EXPORTED)}) or a TensorRT engine"
         )
     return "engine"
 

@@ -15,12 +15,12 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from frcnn.errors import MissingPackageError, ModelError, RunError, UsageError
+from frcnn.errors import ModelError, RunError, UsageError
 from frcnn.exporting.onnx.fast_head import FedGraph, FedKernel, with_fast_head, with_fed_kernels
 from frcnn.exporting.onnx.tensor_names import OUTPUTS
 from frcnn.exporting.onnx_guard import load_guarded
 from frcnn.inference.device import gpu_number
-from frcnn.packages import EXTRAS
+from frcnn.packages import EXTRAS, missing_package
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def open_session(
     try:
         return make()
     except ImportError as error:
-        raise MissingPackageError(choice.name, EXTRAS[choice.name], f"runtime {choice.name}") from error
+        raise missing_package(choice.name, EXTRAS[choice.name], f"runtime {choice.name}") from error
     except _RefusedError as error:
         reason = " ".join(str(error).split())
         raise ModelError(f"{shown}: {choice.name} cannot run it: {reason}") from error

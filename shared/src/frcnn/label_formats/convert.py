@@ -21,17 +21,9 @@ from frcnn.label_formats.write import IMAGE_FOLDERS, Item, Writer, place_image, 
 from frcnn.label_formats.yolo import find_yolo
 from frcnn.single_writer import only_writer_of
 from frcnn.storage.address import is_remote
+from frcnn.survey.layouts import other_format, part_folders, yolo_parts
 from frcnn.survey.record_files import RecordReader, is_records
-from frcnn.survey.sources import (
-    SPLITS,
-    Fold,
-    Source,
-    image_lists,
-    listed_folds,
-    open_sources,
-    other_format,
-    yolo_parts,
-)
+from frcnn.survey.sources import Fold, Source, image_lists, listed_folds, open_sources
 
 FORMATS = ("kitti", "coco", "voc", "yolo")
 
@@ -168,7 +160,7 @@ def _open(
 
 
 def _parts(path: Path, kind: str, classes: Path | None) -> tuple[Source, ...]:
-    folders = [path / name for name in SPLITS if (path / name).is_dir()]
+    folders = part_folders(path)
     if kind == "yolo":
         return tuple(
             _yolo(folder, classes, part)

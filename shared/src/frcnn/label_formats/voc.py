@@ -14,7 +14,7 @@ from frcnn.data.records.annotations import ImageRecord, Label
 from frcnn.errors import DataError
 from frcnn.label_formats.numbers import coordinate
 from frcnn.regular_file import read_regular
-from frcnn.survey.sources import voc_labels
+from frcnn.survey.layouts import voc_labels
 
 IMAGE_DIRS = ("JPEGImages", "images", "")
 _MOST_BYTES = 16 << 20

@@ -14,7 +14,7 @@ from frcnn.data.records.annotations import ImageRecord, Label
 from frcnn.errors import DataError
 from frcnn.label_formats.numbers import share
 from frcnn.regular_file import read_regular, reading_fault
-from frcnn.survey.sources import YOLO_FIELDS
+from frcnn.survey.layouts import YOLO_FIELDS
 
 NAMES = "data.yaml"
 _NAME_FILES = (NAMES, "dataset.yaml", "data.yml", "classes.txt", "obj.names", "labels/classes.txt")

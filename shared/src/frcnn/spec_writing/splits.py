@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -14,10 +15,12 @@ from frcnn.data.conversion.kitti.layout import layout
 from frcnn.data.conversion.partition import random_folds, sequence_folds
 from frcnn.data.image_suffixes import stem_of
 from frcnn.errors import UsageError
-from frcnn.survey.sources import Fold, Source
+from frcnn.survey.layouts import role
+from frcnn.survey.sources import Source
 
 # Share to hold out of a data set without a validation part, percent.
 HELD_OUT = 20
+HELD_OUT_AT_RANDOM = "a fifth of the images, drawn at random"
 # With fewer images, none is held out.
 FEWEST_TO_SPLIT = 5
 SEQUENCES = "sequences.json"
@@ -85,9 +88,10 @@ def split_of(sources: Sequence[Source], folds: Sequence[str], out: Path) -> Spli
     kinds = {source.kind for source in sources}
     if len(sources) > 1:
         if kinds != {"kitti"}:
+            root = sources[0].root.parent
             raise UsageError(
-                f"{sources[0].root.parent}: has {len(sources)} parts that are not KITTI folders; give one "
-                "folder with their annotation files, or records"
+                f"{root}: its parts are neither all in KITTI layout nor all with one COCO file each; convert "
+                f"them first: frcnn data labels {shlex.quote(str(root))} TARGET --to kitti"
             )
         return _folders(sources, folds, out)
     source = sources[0]
@@ -100,18 +104,25 @@ def split_of(sources: Sequence[Source], folds: Sequence[str], out: Path) -> Spli
     return _at_random(source, folds, out)
 
 
-def role(name: str) -> str:
-    """Returns the role of a part by its name: `train`, `val`, `test`, or empty.
+def listed_parts(source: Source) -> tuple[dict[str, list[str]], str]:
+    """Splits a data set by its lists of image names.
 
     Args:
-        name: Name of a fold, folder or annotation file.
+        source: Data set in KITTI layout with a fold for each list.
+
+    Returns:
+        Names without extension by role, `train`, `val` and, if there is such a list, `test`; and a
+        description of the validation images.
+
+    Raises:
+        UsageError: No list is for training, and each image is in a list.
     """
-    words = name.lower().replace(":", " ").replace("_", " ").replace("-", " ").split()
-    for word in reversed(words):
-        for known in ("train", "val", "test"):
-            if word.startswith(known):
-                return known
-    return ""
+    parts = _parts_of(source)
+    stems = {name: [stem_of(job) for job in source.folds[number].jobs] for name, number in parts.items()}
+    if "val" in stems:
+        return stems, "the images of the list val"
+    stems["val"], stems["train"] = random_folds(stems["train"], HELD_OUT)
+    return stems, "a fifth of the list train, drawn at random"
 
 
 def quoted(text: object) -> str:
@@ -131,6 +142,10 @@ def _by_role(names: Sequence[str], sizes: Sequence[int]) -> dict[str, int]:
             raise UsageError(f"found the parts {', '.join(names)}, but none for training (train)")
         found["train"] = max(others, key=lambda number: sizes[number])
     return found
+
+
+def _parts_of(source: Source) -> dict[str, int]:
+    return _by_role([fold.name for fold in source.folds], [len(fold.jobs) for fold in source.folds])
 
 
 def _kitti_text(root: Path, lines: Sequence[str]) -> str:
@@ -155,7 +170,7 @@ def _at_random(source: Source, folds: Sequence[str], out: Path) -> Split:
     percent = HELD_OUT if source.size >= FEWEST_TO_SPLIT else 0
     lines = ['partition_mode: "random"', "num_partitions: 2", f"val_split: {percent}"]
     text = _kitti_text(source.root, lines)
-    held = f"a fifth of the images, drawn at random: fold 0 of {out / 'convert.txt'}"
+    held = f"{HELD_OUT_AT_RANDOM}: fold 0 of {out / 'convert.txt'}"
     return Split(
         training=tuple(folds),
         conversions=(Conversion("convert.txt", text, "set"),),
@@ -170,12 +185,7 @@ def _at_random(source: Source, folds: Sequence[str], out: Path) -> Split:
 
 def _lists(source: Source, out: Path) -> Split:
     """Splits by lists of image names: each list becomes a sequence, and a sequence stays in one fold."""
-    parts = _by_role([fold.name for fold in source.folds], [len(fold.jobs) for fold in source.folds])
-    stems = {name: _stems(source.folds[number]) for name, number in parts.items()}
-    why = "the images of the list val"
-    if "val" not in stems:
-        stems["val"], stems["train"] = random_folds(stems["train"], HELD_OUT)
-        why = "a fifth of the list train, drawn at random"
+    stems, why = listed_parts(source)
     learned = {name: stems[name] for name in ("train", "val")}
     validation = sequence_folds(learned, 2)
     fold = 0 if set(validation[0]) == set(learned["val"]) else 1
@@ -186,7 +196,7 @@ def _lists(source: Source, out: Path) -> Split:
         files[name] = _sequences({"test": stems["test"]})
         conversions.append(Conversion("convert_test.txt", _sequence_text(source, out / name, 1), "test"))
     return Split(
-        training=(source.folds[parts["train"]].name,),
+        training=(source.folds[_parts_of(source)["train"]].name,),
         conversions=tuple(conversions),
         files=files,
         records="set-fold-*",
@@ -208,10 +218,6 @@ def _sequence_text(source: Source, path: Path, partitions: int) -> str:
 
 def _sequences(stems: dict[str, list[str]]) -> str:
     return json.dumps(stems, ensure_ascii=False, indent=0) + "\n"
-
-
-def _stems(fold: Fold) -> list[str]:
-    return [stem_of(name) for name in fold.jobs]
 
 
 def _folders(sources: Sequence[Source], folds: Sequence[str], out: Path) -> Split:
@@ -249,7 +255,7 @@ def _folders(sources: Sequence[Source], folds: Sequence[str], out: Path) -> Spli
 
 def _coco(source: Source, folds: Sequence[str], out: Path) -> Split:
     """Splits by annotation files, each of which becomes a fold."""
-    parts = _by_role([fold.name for fold in source.folds], [len(fold.jobs) for fold in source.folds])
+    parts = _parts_of(source)
     chosen = [parts[name] for name in ("val", "train") if name in parts]
     conversions = [Conversion("convert.txt", _coco_text(source, chosen), "set")]
     if "test" in parts:

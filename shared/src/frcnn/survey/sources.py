@@ -1,6 +1,7 @@
 """Finds the data sets to survey: KITTI, COCO, records or conversion specs, local or on S3."""
 
 import dataclasses
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,9 +10,9 @@ from frcnn.data.conversion.coco.annotations import CocoFold, read_coco
 from frcnn.data.conversion.coco.reader import CocoReader
 from frcnn.data.conversion.convert import make_plan
 from frcnn.data.conversion.faults import DataIssue, Reading
-from frcnn.data.conversion.kitti.layout import IMAGE_DIRS, LABEL_DIRS, layout
+from frcnn.data.conversion.kitti.layout import layout
 from frcnn.data.conversion.kitti.plan import list_images
-from frcnn.data.conversion.kitti.reader import FIELDS, KittiReader
+from frcnn.data.conversion.kitti.reader import KittiReader
 from frcnn.data.conversion.plan import Plan
 from frcnn.data.image_suffixes import stem_of
 from frcnn.errors import DataError, UsageError
@@ -19,16 +20,11 @@ from frcnn.regular_file import read_regular, reading_fault
 from frcnn.settings.conversion import read_conversion
 from frcnn.storage.address import is_remote
 from frcnn.survey.coco_files import MOST_LOOKED_AT, annotation_files, image_folder
+from frcnn.survey.layouts import SPLITS, format_to_convert, has_labels, is_kitti, part_folders
 from frcnn.survey.record_files import is_records, record_source
 
-# Names of the parts of a split data set, as folders or as lists of image names.
-SPLITS = ("train", "training", "val", "valid", "validation", "test")
 _MOST_LIST_BYTES = 256 << 20
-# Label files to look into, to tell YOLO from KITTI.
-_LOOKED_AT, _MOST_LOOKED_AT_BYTES = 50, 1 << 20
-YOLO_FIELDS = 5
-_VOC_LABEL_DIRS = ("Annotations", "annotations", "labels", "")
-_CONVERT_FIRST = "convert them first: frcnn data labels {} TARGET --to kitti"
+_FORMAT_NAMES = {"yolo": "YOLO", "voc": "Pascal VOC"}
 LAYOUTS = (
     "a folder with images/ and labels/ (KITTI), a COCO annotation file or its folder, record files, "
     "or a dataset_convert spec"
@@ -127,75 +123,6 @@ def open_sources(
     return found
 
 
-def voc_labels(folder: Path) -> Path | None:
-    """Finds the folder of Pascal VOC's label files.
-
-    Args:
-        folder: Folder of a data set, or of a part of it.
-
-    Returns:
-        The folder; None if there are no XML files.
-    """
-    return next((folder / name for name in _VOC_LABEL_DIRS if any((folder / name).glob("*.xml"))), None)
-
-
-def has_yolo_labels(folder: Path) -> bool:
-    """Checks whether label files are in the format of YOLO rather than KITTI.
-
-    The first line that has the fields of either decides.
-
-    Args:
-        folder: Folder of the label files.
-    """
-    for path in sorted(folder.glob("*.txt"))[:_LOOKED_AT]:
-        try:
-            lines = read_regular(path, _MOST_LOOKED_AT_BYTES).decode("utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError):
-            continue
-        for words in map(str.split, lines if path.name != "classes.txt" else ()):
-            if len(words) == YOLO_FIELDS and words[0].isdigit():
-                return True
-            if len(words) in (FIELDS, FIELDS + 1):
-                return False
-    return False
-
-
-def yolo_parts(folder: Path) -> tuple[str, ...]:
-    """Finds the parts of a data set with labels of YOLO below one `images` and one `labels` folder.
-
-    Args:
-        folder: Data set.
-
-    Returns:
-        Names of the sub-folders of both, such as train and val; one empty name if there are none. Empty for
-        labels of another format.
-    """
-    images, labels = folder / "images", folder / "labels"
-    if not images.is_dir() or not labels.is_dir():
-        return ()
-    if has_yolo_labels(labels):
-        return ("",)
-    parts = tuple(name for name in SPLITS if (images / name).is_dir())
-    return parts if any(has_yolo_labels(labels / name) for name in parts) else ()
-
-
-def other_format(folder: Path) -> str:
-    """Detects labels that must be converted before anything else reads them, in a folder or its parts.
-
-    Args:
-        folder: Data set.
-
-    Returns:
-        `yolo` or `voc`; empty for other formats.
-    """
-    for part in (folder, *(folder / name for name in SPLITS)):
-        if part.is_dir() and yolo_parts(part):
-            return "yolo"
-        if part.is_dir() and voc_labels(part) is not None:
-            return "voc"
-    return ""
-
-
 def listed_folds(lists: dict[str, Path], files: dict[str, str], extension: str) -> tuple[Fold, ...]:
     """Returns the parts named by lists of images, and a part for the images in no list.
 
@@ -287,23 +214,41 @@ def _local(location: str) -> Path:
 
 
 def _folder(path: Path, options: _Options, location: str) -> tuple[Source, ...]:
-    if yolo_parts(path):
-        raise UsageError(f"{location}: has labels of YOLO; {_CONVERT_FIRST.format(location)}")
-    if _has(path, IMAGE_DIRS) and _has(path, LABEL_DIRS):
+    if kind := format_to_convert(path):
+        raise UsageError(convert_first(location, kind))
+    if is_kitti(path):
         return (_kitti(path, options, location),)
     annotations = annotation_files(path)
     if annotations:
         return (_coco(annotations, options, location),)
-    parts = [path / name for name in SPLITS if (path / name).is_dir()]
-    if not parts:
-        if voc_labels(path) is not None:
-            raise UsageError(f"{location}: has labels of Pascal VOC; {_CONVERT_FIRST.format(location)}")
-        raise UsageError(f"{location}: not a data set; expected {LAYOUTS}")
-    return tuple(source for part in parts for source in _folder(part, options, str(part)))
+    parts = part_folders(path)
+    files = [annotation_files(part) if not is_kitti(part) else [] for part in parts]
+    if parts and all(len(each) == 1 for each in files):
+        source = _coco([each[0] for each in files], options, location, [part.name for part in parts])
+        return (dataclasses.replace(source, root=path),)
+    if parts:
+        return tuple(source for part in parts for source in _folder(part, options, str(part)))
+    raise UsageError(f"{location}: not a data set; expected {LAYOUTS}{_unnamed_parts(path)}")
 
 
-def _has(path: Path, names: Sequence[str]) -> bool:
-    return any((path / name).is_dir() for name in names)
+def convert_first(location: str, kind: str) -> str:
+    """Returns a message that names the command for labels that must be converted.
+
+    Args:
+        location: Data set.
+        kind: Format of its labels, as from `other_format`.
+    """
+    command = f"frcnn data labels {shlex.quote(location)} TARGET --to kitti"
+    return f"{location}: has labels of {_FORMAT_NAMES[kind]}; convert them first: {command}"
+
+
+def _unnamed_parts(path: Path) -> str:
+    """Returns what to do about folders that are data sets, but are not called train, val or test."""
+    found = [child.name for child in sorted(path.iterdir()) if child.is_dir() and has_labels(child)]
+    if not found:
+        return ""
+    names = ", ".join(found[:MOST_LOOKED_AT])
+    return f"; it has the folders {names}: give one of them, or rename them to train and val"
 
 
 def _kitti(path: Path, options: _Options, location: str) -> Source:
@@ -323,18 +268,19 @@ def _stems_in(line: str, files: dict[str, str]) -> list[str]:
     return [word if word in files else stem_of(Path(word).name) for word in line.split()]
 
 
-def _coco(paths: list[Path], options: _Options, location: str) -> Source:
+def _coco(paths: list[Path], options: _Options, location: str, names: Sequence[str] = ()) -> Source:
+    """Reads annotation files; `names` are those of the parts, by default from the names of the files."""
     read = [(path, read_coco(path, "")) for path in paths]
-    several = len(read) > 1
+    names = names or ([_part_name(path) for path in paths] if len(paths) > 1 else [""])
     folds = tuple(
-        Fold(_part_name(path) if several else "", _with_folder(file.images, path, options.images))
-        for path, file in read
+        Fold(name, _with_folder(file.images, path, options.images))
+        for name, (path, file) in zip(names, read, strict=True)
     )
     faults = tuple(fault for _, file in read for fault in file.faults)
-    names = tuple(dict.fromkeys(name for _, file in read for name in file.names))
+    classes = tuple(dict.fromkeys(name for _, file in read for name in file.names))
     root = paths[0].parent
     reader = CocoReader(Path("/"), apply_exif=options.apply_exif)
-    return Source(location, "coco", root, reader, folds, faults, names)
+    return Source(location, "coco", root, reader, folds, faults, classes)
 
 
 def _with_folder(fold: CocoFold, path: Path, images: Path | None) -> CocoFold:

@@ -1,0 +1,168 @@
+"""Recognizes the format of a data set and its parts by the names of folders and a look into labels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from frcnn.data.conversion.kitti.layout import IMAGE_DIRS, LABEL_DIRS
+from frcnn.data.conversion.kitti.reader import FIELDS
+from frcnn.regular_file import read_regular
+from frcnn.survey.coco_files import annotation_files
+
+# Names of the parts of a split data set, as folders or as lists of image names.
+SPLITS = ("train", "training", "val", "valid", "validation", "test")
+# Label files to look into, to tell YOLO from KITTI.
+_LOOKED_AT, _MOST_LOOKED_AT_BYTES = 50, 1 << 20
+YOLO_FIELDS = 5
+_VOC_LABEL_DIRS = ("Annotations", "annotations", "labels", "")
+
+
+def role(name: str) -> str:
+    """Returns the role of a part by its name: `train`, `val`, `test`, or empty.
+
+    Args:
+        name: Name of a fold, folder or annotation file.
+    """
+    words = name.lower().replace(":", " ").replace("_", " ").replace("-", " ").split()
+    for word in reversed(words):
+        for known in ("train", "val", "test"):
+            if word.startswith(known):
+                return known
+    return ""
+
+
+def is_kitti(folder: Path) -> bool:
+    """Checks whether a folder has the sub-folders of KITTI layout.
+
+    Args:
+        folder: Folder of a data set, or of a part of it.
+    """
+    return _has(folder, IMAGE_DIRS) and _has(folder, LABEL_DIRS)
+
+
+def part_folders(folder: Path) -> list[Path]:
+    """Finds the folders of the parts of a data set that has a folder for each.
+
+    Args:
+        folder: Folder of the data set.
+
+    Returns:
+        Folders named in `SPLITS`, in this order; then folders with labels and a name such as train2017.
+    """
+    known = [folder / name for name in SPLITS if (folder / name).is_dir()]
+    others = [path for path in sorted(folder.iterdir()) if path.is_dir() and path not in known]
+    return known + [path for path in others if role(path.name) and has_labels(path)]
+
+
+def kitti_parts(folder: Path) -> dict[str, Path]:
+    """Finds the parts of a data set that has a folder in KITTI layout for each.
+
+    Args:
+        folder: Folder of the data set.
+
+    Returns:
+        Folders by role: `train`, and `val` and `test` if they exist. Empty for other data sets, and if a part
+        is in another format.
+    """
+    folders = [] if is_kitti(folder) else part_folders(folder)
+    if not all(map(is_kitti, folders)):
+        return {}
+    found: dict[str, Path] = {}
+    for path in folders:
+        found.setdefault(role(path.name), path)
+    return found if "train" in found else {}
+
+
+def voc_labels(folder: Path) -> Path | None:
+    """Finds the folder of Pascal VOC's label files.
+
+    Args:
+        folder: Folder of a data set, or of a part of it.
+
+    Returns:
+        The folder; None if there are no XML files.
+    """
+    return next((folder / name for name in _VOC_LABEL_DIRS if any((folder / name).glob("*.xml"))), None)
+
+
+def has_yolo_labels(folder: Path) -> bool:
+    """Checks whether label files are in the format of YOLO rather than KITTI.
+
+    The first line that has the fields of either decides.
+
+    Args:
+        folder: Folder of the label files.
+    """
+    for path in sorted(folder.glob("*.txt"))[:_LOOKED_AT]:
+        try:
+            lines = read_regular(path, _MOST_LOOKED_AT_BYTES).decode("utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError):
+            continue
+        for words in map(str.split, lines if path.name != "classes.txt" else ()):
+            if len(words) == YOLO_FIELDS and words[0].isdigit():
+                return True
+            if len(words) in (FIELDS, FIELDS + 1):
+                return False
+    return False
+
+
+def yolo_parts(folder: Path) -> tuple[str, ...]:
+    """Finds the parts of a data set with labels of YOLO below one `images` and one `labels` folder.
+
+    Args:
+        folder: Data set.
+
+    Returns:
+        Names of the sub-folders of both, such as train and val; one empty name if there are none. Empty for
+        labels of another format.
+    """
+    images, labels = folder / "images", folder / "labels"
+    if not images.is_dir() or not labels.is_dir():
+        return ()
+    if has_yolo_labels(labels):
+        return ("",)
+    parts = tuple(name for name in SPLITS if (images / name).is_dir())
+    return parts if any(has_yolo_labels(labels / name) for name in parts) else ()
+
+
+def other_format(folder: Path) -> str:
+    """Detects labels that must be converted before anything else reads them, in a folder or its parts.
+
+    Args:
+        folder: Data set.
+
+    Returns:
+        `yolo` or `voc`; empty for other formats.
+    """
+    for part in (folder, *part_folders(folder)):
+        if yolo_parts(part):
+            return "yolo"
+        if voc_labels(part) is not None:
+            return "voc"
+    return ""
+
+
+def format_to_convert(folder: Path) -> str:
+    """Returns the format of labels that must be converted, unless there are others that need not be.
+
+    Args:
+        folder: Data set.
+
+    Returns:
+        `yolo` or `voc`; empty for other formats.
+    """
+    if yolo_parts(folder):
+        return "yolo"
+    return "" if is_kitti(folder) or annotation_files(folder) else other_format(folder)
+
+
+def has_labels(folder: Path) -> bool:
+    """Checks whether a folder is a data set in one of the formats.
+
+    Args:
+        folder: Folder of a data set, or of a part of it.
+    """
+    return is_kitti(folder) or bool(annotation_files(folder) or yolo_parts(folder) or voc_labels(folder))
+
+
+def _has(path: Path, names: Sequence[str]) -> bool:
+    return any((path / name).is_dir() for name in names)

@@ -1,0 +1,104 @@
+"""What `frcnn data labels` writes for a set with parts is taken by the commands that come next."""
+
+import shutil
+
+import pytest
+
+import frcnn
+from frcnn.data.conversion.convert import make_plan
+from frcnn.demo.own_data import check_data
+from frcnn.errors import UsageError
+from frcnn.settings.conversion import conversion_settings
+from frcnn.spec import load_dataset_export, load_experiment
+from frcnn.steps.default_conversion import default_conversion
+from tests.support.planted_faults import TRAIN, VAL, clean_set
+
+CLASSES = ("circle", "square", "triangle")
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    return clean_set(tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.fixture(params=["folders", "lists", "coco files", "voc lists"])
+def source(request, drawn, tmp_path):
+    """The same images in each way to write down parts."""
+    root = tmp_path / "source"
+    if request.param == "folders":
+        return drawn
+    if request.param == "coco files":
+        (root / "annotations").mkdir(parents=True)
+        for part in ("train", "val"):
+            frcnn.convert_labels(drawn / part, tmp_path / part, "coco", copy_images=True)
+            shutil.move(tmp_path / part / "images", root / f"{part}2017")
+            shutil.move(tmp_path / part / "annotations.json", root / f"annotations/instances_{part}2017.json")
+        return root
+    names = {}
+    for part in ("train", "val"):
+        for kind in ("images", "labels"):
+            (root / kind).mkdir(parents=True, exist_ok=True)
+            for path in (drawn / part / kind).iterdir():
+                shutil.copy(path, root / kind / f"{part}_{path.name}")
+        names[part] = sorted(f"{part}_{path.stem}\n" for path in (drawn / part / "images").iterdir())
+    lists = root
+    if request.param == "voc lists":
+        frcnn.convert_labels(root, tmp_path / "voc", "voc")
+        root = tmp_path / "voc"
+        lists = root / "ImageSets/Main"
+        lists.mkdir(parents=True)
+    for part, stems in names.items():
+        (lists / f"{part}.txt").write_text("".join(stems))
+    return root
+
+
+def sizes(spec):
+    return [len(fold) for fold in make_plan(conversion_settings(spec)).folds]
+
+
+@pytest.mark.parametrize("to", ["kitti", "coco"])
+def test_specs_and_the_pipeline_take_the_parts(source, tmp_path, to):
+    done = frcnn.convert_labels(source, tmp_path / "set", to)
+    assert (done.images, done.skipped) == (TRAIN + VAL, ())
+    found = frcnn.new_spec(tmp_path / "set", tmp_path / "out")
+    folds = [sizes(load_dataset_export(path)) for path, _ in found.conversions]
+    assert folds == ([[TRAIN], [VAL]] if to == "kitti" else [[VAL, TRAIN]])
+    assert load_experiment(found.experiment).class_names == CLASSES
+    (tmp_path / "scratch").mkdir()
+    assert sizes(default_conversion(tmp_path / "set", tmp_path / "scratch")) == [VAL, TRAIN]
+    assert frcnn.data_report(tmp_path / "set", compare=0).images == TRAIN + VAL
+
+
+@pytest.mark.parametrize("to", ["coco", "yolo", "voc"])
+def test_the_demo_names_the_command_and_takes_its_output(source, tmp_path, to):
+    frcnn.convert_labels(source, tmp_path / "set", to)
+    with pytest.raises(UsageError, match=f"first: frcnn data labels {tmp_path}/set TARGET"):
+        check_data(tmp_path / "set")
+    frcnn.convert_labels(tmp_path / "set", tmp_path / "target", "kitti")
+    check_data(tmp_path / "target")
+    (tmp_path / "scratch").mkdir()
+    assert sizes(default_conversion(tmp_path / "target", tmp_path / "scratch")) == [VAL, TRAIN]
+
+
+@pytest.mark.parametrize("to", ["yolo", "voc"])
+def test_specs_name_the_command_for_the_whole_set(source, tmp_path, to):
+    frcnn.convert_labels(source, tmp_path / "set", to)
+    with pytest.raises(UsageError, match=f"first: frcnn data labels {tmp_path}/set TARGET --to kitti"):
+        frcnn.new_spec(tmp_path / "set", tmp_path / "out")
+
+
+def test_coco_parts_convert_to_records_with_their_images(drawn, tmp_path):
+    frcnn.convert_labels(drawn, tmp_path / "set", "coco")
+    found = frcnn.new_spec(tmp_path / "set", tmp_path / "out")
+    ((spec, prefix),) = found.conversions
+    done = frcnn.convert(spec, prefix)
+    assert (done.images, done.images_skipped) == (TRAIN + VAL, 0)
+    report = frcnn.data_report(tmp_path / "out/records", images=tmp_path / "set", compare=0)
+    assert (report.images, report.findings) == (TRAIN + VAL, ())
+
+
+def test_folders_with_other_names_are_listed(drawn, tmp_path):
+    for number, part in enumerate(("val", "train")):
+        shutil.copytree(drawn / part, tmp_path / f"set/fold_{number}")
+    with pytest.raises(UsageError, match="the folders fold_0, fold_1: give one of them, or rename them"):
+        frcnn.new_spec(tmp_path / "set", tmp_path / "out")
