@@ -1,4 +1,4 @@
-"""Conversion of a data set without its own conversion spec."""
+"""Conversion spec of a data set: the given one, or one for the layout of its folder."""
 
 import tempfile
 from pathlib import Path
@@ -7,10 +7,31 @@ from frcnn.data.conversion.kitti.layout import LABEL_DIRS, layout
 from frcnn.errors import UsageError
 from frcnn.spec.load import parse_dataset_export
 from frcnn.spec.schema.experiment import DatasetExportConfig, KITTIConfig
+from frcnn.steps.specs import dataset_export_given, with_root
 from frcnn.survey.coco_files import annotation_files
 
 # Fold 0 contains 20 % of the images, for validation.
 _PARTITIONS, _SHARDS, _VALIDATION_PERCENT = 2, 4, 20.0
+
+
+def conversion_given(given: str, data: Path) -> DatasetExportConfig:
+    """Reads the conversion spec given as a parameter of a step, or builds the default one if it is empty.
+
+    Args:
+        given: Text of the spec, file name, or `s3://` URI; empty for the default one.
+        data: Folder of the data set, which replaces that in the spec.
+
+    Returns:
+        The spec.
+
+    Raises:
+        SpecError: The file cannot be read or the text has errors; the message lists all of them.
+        UsageError: The parameter is not the text or the place of a spec, or it is empty and there are no
+            annotation files for training or none for validation.
+        DataError: The parameter is empty, and the layout of the folder is unknown.
+        StoreError: The object on S3 cannot be read.
+    """
+    return with_root(dataset_export_given(given), data) if given else default_conversion(data)
 
 
 def default_conversion(data: Path) -> DatasetExportConfig:

@@ -7,6 +7,7 @@ import dataclasses
 import glob
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,30 @@ def with_training(spec: Experiment, *, epochs: int, retrain: Path | None, resume
         **length,
     )
     return dataclasses.replace(spec, training_config=training)
+
+
+def with_choices(spec: Experiment, space: str, choices: Sequence[str]) -> Experiment:
+    """Sets the values that a tuner chose for a trial.
+
+    Args:
+        spec: Spec of the search, with records and number of epochs.
+        space: Text of the search space; empty outside a search.
+        choices: Texts `FIELD=CHOICE`.
+
+    Returns:
+        Changed copy; `spec` itself outside a search.
+
+    Raises:
+        SpecError: The space is invalid, or the values contradict each other.
+        UsageError: A choice is not in the space.
+    """
+    if not space:
+        return spec
+    # Imported here, because only trials need it.
+    from frcnn.tuning.trial_spec import remote_trial_spec
+    from frcnn.tuning.tuned_spec import TunedSpec
+
+    return remote_trial_spec(TunedSpec(spec), space, choices).experiment
 
 
 def with_inference(spec: Experiment, images: Path, results: Path) -> Experiment:
