@@ -11,7 +11,7 @@ from frcnn.errors import DataError, RunError, UsageError
 from frcnn.steps.publishing import is_s3
 from pipelines import parameters, pods, specs
 from pipelines.remote import command as remote
-from pipelines.remote import package, versions
+from pipelines.remote import flags, package, versions
 
 if TYPE_CHECKING:
     from pipelines.local.run import LocalRun
@@ -50,11 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     package.add_image_flags(compile_flags)
     package.add_pod_flags(compile_flags)
     specs.add_commands(commands)
-    remote.add_commands(commands)
+    flags.add_commands(commands)
 
 
-def _add_run_flags(flags: argparse.ArgumentParser) -> None:
-    add = flags.add_argument
+def _add_run_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--runner",
         choices=("process", "docker"),
@@ -62,7 +62,7 @@ def _add_run_flags(flags: argparse.ArgumentParser) -> None:
         help="run each step as a process or in a container (default: process)",
     )
     add("--network", default="", metavar="NAME", help="Docker network for the steps, with --runner docker")
-    package.add_image_flags(flags)
+    package.add_image_flags(parser)
     add(
         "-e",
         "--spec",
@@ -70,7 +70,7 @@ def _add_run_flags(flags: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="experiment spec (default: one chosen for the data set)",
     )
-    add_set_flag(flags)
+    add_set_flag(parser)
     add("--data", required=True, metavar="PLACE", help="folder or s3:// URI of the data set")
     add(
         "--convert_spec",
@@ -86,7 +86,7 @@ def _add_run_flags(flags: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="output folder (default: runs/pipeline)",
     )
-    parameters.add_flags(flags)
+    parameters.add_flags(parser)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 from frcnn.errors import FrcnnError
 from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE, key_bytes, masked_spec, resolve_key
 from frcnn.spec.load import load_any, load_dataset_export, load_experiment, parse_experiment
-from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
+from frcnn.spec.schema.experiment import Experiment
+from frcnn.spec.schema.export import DatasetExportConfig
 from frcnn.spec.show import render
 from frcnn.spec.textproto.positions import Positions
 from frcnn.spec.textproto.secrets import HIDDEN

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from components.mpijob.supervise import FailedTrainingError, NoRoomError, run_job
+from components.mpijob.job_monitor import FailedTrainingError, NoRoomError
+from components.mpijob.supervise import run_job
 from components.mpijob.timeouts import Timeouts
 from components.train.worker_job import OPTIONS_VARIABLE, Request, described, pod_options, spec_uri
 from frcnn.storage import Store

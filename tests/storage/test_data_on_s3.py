@@ -3,7 +3,7 @@
 import pytest
 
 import frcnn
-from frcnn.spec.schema.experiment import KITTIConfig
+from frcnn.spec.schema.export import KITTIConfig
 from tests.support.kitti_folder import CAR, PEDESTRIAN, write_kitti
 
 

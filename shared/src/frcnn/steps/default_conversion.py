@@ -6,7 +6,7 @@ from pathlib import Path
 from frcnn.data.conversion.kitti.layout import LABEL_DIRS, layout
 from frcnn.errors import UsageError
 from frcnn.spec.load import parse_dataset_export
-from frcnn.spec.schema.experiment import DatasetExportConfig, KITTIConfig
+from frcnn.spec.schema.export import DatasetExportConfig, KITTIConfig
 from frcnn.steps.specs import dataset_export_given, with_root
 from frcnn.survey.coco_files import annotation_files
 
