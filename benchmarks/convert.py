@@ -114,7 +114,7 @@ def _measure(root: Path, embed: bool, workers: int) -> Result:
 def _convert(root: str, output: str, embed: bool, workers: int) -> Result:
     """Converts a data set in this process."""
     from frcnn.data.conversion.convert import convert
-    from frcnn.spec.schema.experiment import DatasetExportConfig, KITTIConfig
+    from frcnn.spec.schema.export import DatasetExportConfig, KITTIConfig
 
     config = KITTIConfig(
         root_directory_path=root,

@@ -13,7 +13,8 @@ import numpy as np
 
 from benchmarks.settings import random_scene
 from benchmarks.workers import peak_mib, serve
-from frcnn.inference.onnx_sessions import RuntimeChoice, open_session
+from frcnn.inference.onnx_sessions import open_session
+from frcnn.inference.runtime_choice import RuntimeChoice
 
 WARM_UP_STEPS = 2
 

@@ -31,14 +31,14 @@ from frcnn.data.records.example import encode
 from frcnn.data.records.tfrecord import frame
 from frcnn.settings.data import data_settings
 from frcnn.spec import Experiment, load_experiment
-from frcnn.spec.schema.experiment import (
+from frcnn.spec.schema.data import (
     AugmentationConfig,
     ColorAugmentation,
     DataSource,
     Preprocessing,
-    SizeHeightWidth,
     SpatialAugmentation,
 )
+from frcnn.spec.schema.model import SizeHeightWidth
 
 SPEC = Path(__file__).parents[1] / "examples" / "specs" / "kitti_resnet18.txt"
 STORED = (375, 1242)

@@ -12,7 +12,7 @@ from frcnn.packages import require
 from frcnn.steps.publishing import is_s3
 from pipelines import parameters, pods, specs
 from pipelines.remote import command as remote
-from pipelines.remote import package, versions
+from pipelines.remote import flags, package, versions
 
 if TYPE_CHECKING:
     from pipelines.local.run import LocalRun
@@ -53,11 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     package.add_image_flags(compile_flags)
     package.add_pod_flags(compile_flags)
     specs.add_commands(commands)
-    remote.add_commands(commands)
+    flags.add_commands(commands)
 
 
-def _add_run_flags(flags: argparse.ArgumentParser) -> None:
-    add = flags.add_argument
+def _add_run_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--runner",
         choices=("process", "docker"),
@@ -65,7 +65,7 @@ def _add_run_flags(flags: argparse.ArgumentParser) -> None:
         help="run each step as a process or in a container (default: process)",
     )
     add("--network", default="", metavar="NAME", help="Docker network for the steps, with --runner docker")
-    package.add_image_flags(flags)
+    package.add_image_flags(parser)
     add(
         "-e",
         "--spec",
@@ -73,7 +73,7 @@ def _add_run_flags(flags: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="experiment spec (default: one chosen for the data set)",
     )
-    add_set_flag(flags)
+    add_set_flag(parser)
     add("--data", required=True, metavar="PLACE", help="folder or s3:// URI of the data set")
     add(
         "--convert_spec",
@@ -89,7 +89,7 @@ def _add_run_flags(flags: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="output folder (default: runs/pipeline)",
     )
-    parameters.add_flags(flags)
+    parameters.add_flags(parser)
 
 
 def extras(args: argparse.Namespace) -> str:
@@ -114,7 +114,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     began = time.monotonic()
-    from frcnn.spec import load_dataset_export, load_experiment
+    from pipelines.spec_key import conversion_text, experiment_text
 
     given = parameters.given(args)  # check before any step runs
     if args.settings and not args.spec:
@@ -124,8 +124,8 @@ def _run(args: argparse.Namespace) -> None:
             f"step convert: --data {args.data}: no such folder. Specify an existing folder or an s3:// URI."
         )
     arguments = {
-        "spec": load_experiment(args.spec, args.settings).text if args.spec else "",
-        "convert_spec": load_dataset_export(args.convert_spec).text if args.convert_spec else "",
+        "spec": experiment_text(args.spec, args.settings) if args.spec else "",
+        "convert_spec": conversion_text(args.convert_spec) if args.convert_spec else "",
         **given,
     }
     package.choose_images(args)

@@ -1,4 +1,4 @@
-"""Removes `enc_key` from specs before they are passed to steps.
+"""Reads specs, and removes `enc_key` from them before they are passed to steps.
 
 Parameters of a step are written to the cache, to the inputs of each step, and, with containers, to a command
 line that every user of the machine can read. Steps therefore receive the key in their environment.
@@ -9,20 +9,18 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from frcnn.errors import FrcnnError
 from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE, key_bytes, masked_spec, resolve_key
-from frcnn.spec.load import parse_experiment
+from frcnn.spec.load import load_any, load_dataset_export, load_experiment, parse_experiment
+from frcnn.spec.schema.experiment import Experiment
+from frcnn.spec.schema.export import DatasetExportConfig
 from frcnn.spec.show import render
 from frcnn.spec.textproto.positions import Positions
 from frcnn.spec.textproto.secrets import HIDDEN
 from frcnn.steps.specs import experiment_given
-
-if TYPE_CHECKING:
-    from frcnn.spec import DatasetExportConfig
-    from frcnn.spec.schema.experiment import Experiment
 
 log = logging.getLogger("frcnn.pipeline")
 
@@ -60,7 +58,7 @@ def without_key(given: str) -> tuple[str, str]:
     return text, spec.enc_key
 
 
-def _says(text: str, wanted: "Experiment") -> bool:
+def _says(text: str, wanted: Experiment) -> bool:
     """Checks whether a text has the same values as a spec."""
     try:
         found = parse_experiment(text, remarks=False).spec
@@ -69,7 +67,38 @@ def _says(text: str, wanted: "Experiment") -> bool:
     return dataclasses.replace(found, text=wanted.text, source=wanted.source) == wanted
 
 
-def text_for_cluster(spec: "Experiment | DatasetExportConfig", place: str) -> str:
+def experiment_text(path: Path, settings: Sequence[str] = ()) -> str:
+    """Reads and checks an experiment spec.
+
+    Args:
+        path: File of the spec.
+        settings: Values of `--set`.
+
+    Returns:
+        Its text, with the settings.
+
+    Raises:
+        SpecError: The file cannot be read or has errors.
+    """
+    return load_experiment(path, settings).text
+
+
+def conversion_text(path: Path) -> str:
+    """Reads and checks a dataset_convert spec, which contains no key; see `experiment_text`."""
+    return load_dataset_export(path).text
+
+
+def experiment_for_cluster(path: Path, settings: Sequence[str] = ()) -> str:
+    """Reads an experiment spec for a run on a cluster; see `experiment_text` and `text_for_cluster`."""
+    return text_for_cluster(load_experiment(path, settings), str(path))
+
+
+def spec_for_cluster(path: Path) -> str:
+    """Reads a spec of either kind for a run on a cluster; see `text_for_cluster`."""
+    return text_for_cluster(load_any(path).spec, str(path))
+
+
+def text_for_cluster(spec: Experiment | DatasetExportConfig, place: str) -> str:
     """Returns the text of a spec as it becomes a parameter of a run on a cluster, with masked keys.
 
     A run's parameters can be read in the UI, in the database of Kubeflow, and in every pod of the run. The
@@ -83,8 +112,6 @@ def text_for_cluster(spec: "Experiment | DatasetExportConfig", place: str) -> st
     Returns:
         The text. It is unchanged if the spec has no key.
     """
-    from frcnn.spec import Experiment
-
     if not isinstance(spec, Experiment):
         return spec.text
     text, key = without_key(spec.text)

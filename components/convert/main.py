@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.spec import DatasetExportConfig
     from frcnn.steps.kfp_output import Metadata
 
 PREFIX = "set"
@@ -56,20 +55,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def step(args: argparse.Namespace) -> "dict[str, Metadata]":
-    """Converts the data set."""
+    """Converts the data set, and suggests an experiment spec for it."""
     from frcnn.api.converting import convert
+    from frcnn.api.data_reports import save_page, surveyed_conversion
+    from frcnn.steps.default_conversion import conversion_given
     from frcnn.steps.places import folder_or_s3
     from frcnn.steps.run import write_parameter
+    from frcnn.steps.suggested_spec import write_suggestion
     from frcnn.storage.local_copy import local_copy
 
     data = local_copy(folder_or_s3(args.data, "convert --data"), "convert --data")
     kept_at = args.records_kept_at or str(args.records)
     with tempfile.TemporaryDirectory(prefix="frcnn-convert-") as scratch:
-        spec = _spec(data, args, Path(scratch))
+        spec = conversion_given(args.convert_spec, data, Path(scratch), args.data)
         report = convert(
             spec, args.records / PREFIX, embed_images=True, apply_exif=args.apply_exif, workers=None
         )
-        _survey(spec, args, data, kept_at)
+        with surveyed_conversion(
+            spec, name=args.data, folder=data, apply_exif=args.apply_exif, workers=None
+        ) as tables:
+            write_suggestion(tables, args.records, args.data, kept_at)
+            if args.page:
+                # Images are not compared, since that decodes every one of them.
+                save_page(tables, args.page, compare=0)
     write_parameter(args.records_uri, kept_at)
     counts = {
         "images": report.images,
@@ -78,31 +86,6 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         **{f"boxes of {name}": count for name, count in sorted(report.boxes.items())},
     }
     return {"records": {**counts, "data_version": args.data_version}, "metrics": counts}
-
-
-def _survey(spec: "DatasetExportConfig", args: argparse.Namespace, data: Path, kept_at: str) -> None:
-    """Suggests an experiment spec, and writes the report of the converted folds.
-
-    Images are not compared, since that decodes every one of them.
-    """
-    from frcnn.api.data_reports import save_page, surveyed_conversion
-    from frcnn.steps.suggested_spec import write_suggestion
-
-    with surveyed_conversion(
-        spec, name=args.data, folder=data, apply_exif=args.apply_exif, workers=None
-    ) as tables:
-        write_suggestion(tables, args.records, args.data, kept_at)
-        if args.page:
-            save_page(tables, args.page, compare=0)
-
-
-def _spec(data: Path, args: argparse.Namespace, scratch: Path) -> "DatasetExportConfig":
-    from frcnn.steps.default_conversion import default_conversion
-    from frcnn.steps.specs import dataset_export_given, with_root
-
-    if args.convert_spec:
-        return with_root(dataset_export_given(args.convert_spec), data)
-    return default_conversion(data, scratch, args.data)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from frcnn.api.int8 import Int8
     from frcnn.data.records.annotations import ImageRecord
-    from frcnn.spec import Experiment
+    from frcnn.data.settings import DataSettings
     from frcnn.steps.kfp_output import Metadata
 
 log = logging.getLogger("frcnn.step.export")
@@ -63,7 +63,10 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.exporting.tensorrt.deepstream import LABELS, labels_text
     from frcnn.files import write_text
     from frcnn.sealing.keys import masked_spec, resolve_key
+    from frcnn.settings.data import data_settings
+    from frcnn.steps.places import records_place
     from frcnn.steps.run import model_file
+    from frcnn.steps.specs import with_records
     from frcnn.steps.suggested_spec import experiment_or_suggested
 
     spec = experiment_or_suggested(args.spec, args.records, args.records_uri)
@@ -71,7 +74,10 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     target = args.exported / (SEALED if key else ONNX)
     args.exported.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        int8 = _calibration(args, spec, Path(folder) / "images") if args.precision == "int8" else None
+        int8 = None
+        if args.precision == "int8":
+            records = records_place(args.records, args.records_uri)
+            int8 = _calibration(data_settings(with_records(spec, records)), Path(folder) / "images")
         result = export(
             model_file(args.model), target, spec=spec, data_type=args.precision, int8=int8, key=key
         )
@@ -83,38 +89,32 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     return {"exported": {"file": target.name, "precision": args.precision, "bytes": target.stat().st_size}}
 
 
-def _calibration(args: argparse.Namespace, spec: "Experiment", folder: Path) -> "Int8":
+def _calibration(data: "DataSettings", folder: Path) -> "Int8":
     """Writes training images to `folder` and returns the calibration settings that use them."""
     from frcnn.api.int8 import Int8
     from frcnn.errors import DataError
-    from frcnn.steps.places import records_place
-    from frcnn.steps.specs import with_records
 
-    records = records_place(args.records, args.records_uri)
     folder.mkdir()
     count = 0
-    for count, image in enumerate(_training_images(with_records(spec, records)), start=1):
+    for count, image in enumerate(_training_images(data), start=1):
         (folder / f"{count}.{image.image_format}").write_bytes(image.encoded or b"")
     if not count:
         raise DataError(
-            f"{records}: no training images found; INT8 calibration requires some. Check the records and "
-            "validation_fold."
+            f"{data.sources[0].image_directory_path}: no training images found; INT8 calibration requires "
+            "some. Check the records and validation_fold."
         )
     size = min(BATCH_SIZE, count)
     return Int8(cal_image_dir=folder, batch_size=size, batches=count // size)
 
 
-def _training_images(spec: "Experiment") -> "Iterator[ImageRecord]":
+def _training_images(data: "DataSettings") -> "Iterator[ImageRecord]":
     """Yields the first training records that contain their image. Of records on S3, only these are read."""
     from frcnn.data.input.sources import training_sources
     from frcnn.data.records.example import decode
     from frcnn.data.records.index import RecordIndex
     from frcnn.errors import DataError
-    from frcnn.settings.data import data_settings
 
-    index = RecordIndex.scan(
-        [file for source in training_sources(data_settings(spec)) for file in source.files]
-    )
+    index = RecordIndex.scan([file for source in training_sources(data) for file in source.files])
     numbers = range(min(len(index), BATCHES * BATCH_SIZE))
     for number, payload in zip(numbers, index.read_each(numbers), strict=True):
         try:

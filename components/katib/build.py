@@ -11,7 +11,7 @@ from components.katib.search import KatibSearch
 from components.mpijob.flags import job_of
 from components.mpijob.job import TrainingJob
 from components.mpijob.manifest import Manifest
-from components.train.distributed import OPTIONS_VARIABLE, SECRETS, plain_environment, pod_options
+from components.train.worker_job import OPTIONS_VARIABLE, SECRETS, plain_environment, pod_options
 from frcnn.errors import UsageError
 from frcnn.sealing.keys import KEY_VARIABLE, masked_spec
 from frcnn.steps.places import as_s3

@@ -65,13 +65,13 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     Raises:
         UsageError: A flag is invalid.
     """
-    from components.train.trial import chosen_spec, metric_lines, print_earlier
+    from components.train.trial import metric_lines, print_earlier
     from frcnn.api.training import TrainingRequest, run_training
     from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
     from frcnn.steps.places import folder_or_s3, records_place
     from frcnn.steps.run import keep_model, model_file
-    from frcnn.steps.specs import with_records, with_training
+    from frcnn.steps.specs import with_choices, with_records, with_training
     from frcnn.steps.suggested_spec import experiment_or_suggested
     from frcnn.training.tensorflow_gpus import require_tensorflow_gpus
 
@@ -85,14 +85,17 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     spec = experiment_or_suggested(args.spec, args.records, args.records_uri)
     spec = with_records(spec, records)
     spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
-    spec = chosen_spec(args, spec)
+    spec = with_choices(spec, args.space, args.choice)
     folder, uri = _places(args, spec.text, records)
     key = resolve_key(None, spec.enc_key)
     if not alone:
-        from components.train.distributed import Request, train_on_workers
+        from components.train.distributed import train_on_workers
+        from components.train.worker_job import Request
 
         logging.getLogger("components").setLevel(logging.INFO)
-        result = train_on_workers(Request.of(args, spec, uri), folder, key)
+        epochs = spec.training_config.num_epochs
+        wanted = Request.of(args, uri, spec_text=spec.text, spec_key=spec.enc_key, total_epochs=epochs)
+        result = train_on_workers(wanted, folder, key)
     else:
         require_tensorflow_gpus(args.gpus)
         lines, amp = metric_lines(args), args.precision == "mixed"

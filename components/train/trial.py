@@ -1,4 +1,4 @@
-"""Training as a trial of a tuner such as Katib: reads the chosen values and prints the mAP."""
+"""Training as a trial of a tuner such as Katib: flags of the chosen values, and lines with the mAP."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn.spec.schema.experiment import Experiment
     from frcnn.training.callbacks.metric_lines import MetricLines
 
 
@@ -34,28 +33,6 @@ def add_training_flags(flags: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print a line validation_mAP=VALUE after each validation, for a metrics collector",
     )
-
-
-def chosen_spec(args: argparse.Namespace, spec: "Experiment") -> "Experiment":
-    """Returns the spec of the trial.
-
-    Args:
-        args: Parsed flags.
-        spec: Spec of the search, with records and number of epochs.
-
-    Returns:
-        The spec with the chosen values; `spec` itself outside a search.
-
-    Raises:
-        SpecError: The space is invalid, or the values contradict each other.
-        UsageError: A choice is not in the space.
-    """
-    if not args.space:
-        return spec
-    from frcnn.tuning.trial_spec import remote_trial_spec
-    from frcnn.tuning.tuned_spec import TunedSpec
-
-    return remote_trial_spec(TunedSpec(spec), args.space, args.choice).experiment
 
 
 def metric_lines(args: argparse.Namespace) -> "list[MetricLines]":

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.train.trial import add_training_flags, chosen_spec, metric_lines, print_earlier
+from components.train.trial import add_training_flags, metric_lines, print_earlier
 
 if TYPE_CHECKING:
     from frcnn.steps.kfp_output import Metadata
@@ -58,7 +58,7 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
     from frcnn.distributed.world import rank_info
     from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
-    from frcnn.steps.specs import experiment_given, with_records, with_training
+    from frcnn.steps.specs import experiment_given, with_choices, with_records, with_training
     from frcnn.training.tensorflow_gpus import require_tensorflow_gpus
 
     # With MIG, a process sees only one GPU instance, however many its pod has.
@@ -73,7 +73,7 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
         spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
         lines = metric_lines(args)
         request = TrainingRequest(
-            chosen_spec(args, spec),
+            with_choices(spec, args.space, args.choice),
             folder / "results",
             resolve_key(None, spec.enc_key),
             resume=True,

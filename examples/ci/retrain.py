@@ -16,8 +16,9 @@ from frcnn.spec import load_experiment
 from pipelines.compile import compile_all
 from pipelines.faster_rcnn import faster_rcnn
 from pipelines.remote import actions
-from pipelines.remote.connection import Connection, Server
+from pipelines.remote.connection import Connection
 from pipelines.remote.follow import follow
+from pipelines.remote.server import Server
 from pipelines.remote.steps import names
 
 

@@ -29,24 +29,6 @@ def of_data(folder: Path) -> str:
     return digest.hexdigest()[:_DIGITS]
 
 
-def _is_new(folder: Path, entered: set[Path]) -> bool:
-    place = folder.resolve()
-    new = place not in entered
-    entered.add(place)
-    return new
-
-
-def _state(path: Path) -> str:
-    """Returns size and time of a file, or a placeholder for broken links and special files."""
-    try:
-        status = path.stat()
-    except OSError:
-        return "nowhere"
-    if not stat.S_ISREG(status.st_mode):
-        return "not a file"
-    return f"{status.st_size}\0{status.st_mtime_ns}"
-
-
 def of_code() -> str:
     """Computes a fingerprint of the library and the steps' entry scripts."""
     library = Path(frcnn.__file__).parent

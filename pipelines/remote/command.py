@@ -12,109 +12,11 @@ from typing import Any
 
 from frcnn.errors import RunError, UsageError
 from pipelines import pods
-from pipelines.remote import connection, cron, package
+from pipelines.remote import cron, package
+from pipelines.remote.connection import Connection
+from pipelines.remote.server import selected
 
 log = logging.getLogger("frcnn.pipeline")
-
-
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Adds the subcommands and their flags."""
-    submit = commands.add_parser("submit", help="start a run on a cluster")
-    package.add_flags(submit)
-    _add_run_flags(submit)
-    _add_wait_flags(submit)
-    schedule = commands.add_parser("schedule", help="start runs on a cluster on a schedule")
-    package.add_flags(schedule)
-    _add_run_flags(schedule)
-    _add_schedule_flags(schedule)
-    listed = commands.add_parser("list", help="list runs and schedules of a cluster")
-    listed.add_argument(
-        "--limit",
-        type=int,
-        default=20,
-        metavar="N",
-        help="largest number of runs, newest first (default: 20)",
-    )
-    status = commands.add_parser("status", help="show or follow a run on a cluster")
-    status.add_argument("run_id", metavar="RUN", help="id of the run")
-    _add_wait_flags(status)
-    cancel = commands.add_parser("cancel", help="cancel a run on a cluster, or remove a schedule")
-    cancel.add_argument("run_id", metavar="RUN", nargs="?", help="id of the run")
-    cancel.add_argument("--schedule", metavar="NAME", help="name of a schedule to remove, instead of RUN")
-    publish = commands.add_parser("publish", help="upload the pipeline, so that it can be started in the UI")
-    package.add_image_flags(publish)
-    package.add_pod_flags(publish)
-    publish.add_argument(
-        "--version", default="", metavar="NAME", help="name of the version (default: hash of the content)"
-    )
-    publish.add_argument(
-        "--pipeline",
-        choices=("faster-rcnn", "faster-rcnn-tune"),
-        default="faster-rcnn",
-        help="pipeline to upload; faster-rcnn-tune searches with Katib first (default: faster-rcnn)",
-    )
-    publish.add_argument(
-        "--package", type=Path, metavar="FILE", help="YAML to upload (default: compile the pipeline)"
-    )
-    for each in (submit, schedule, listed, status, cancel, publish):
-        connection.add_flags(each)
-
-
-def _add_run_flags(flags: argparse.ArgumentParser) -> None:
-    flags.add_argument("--name", default="", metavar="TEXT", help="name of the run or schedule in the UI")
-    flags.add_argument(
-        "--experiment",
-        default="faster-rcnn",
-        metavar="NAME",
-        help="experiment that groups the runs (default: faster-rcnn)",
-    )
-
-
-def _add_wait_flags(flags: argparse.ArgumentParser) -> None:
-    flags.add_argument(
-        "--wait", action="store_true", help="follow the run; exit code 1 if it fails or exports no model"
-    )
-    flags.add_argument(
-        "--timeout", type=float, metavar="SECONDS", help="longest time to wait (default: no limit)"
-    )
-    flags.add_argument(
-        "--stalled",
-        type=float,
-        default=1800.0,
-        metavar="SECONDS",
-        help="longest time to wait for a pod that does not start; 0: no limit (default: 1800)",
-    )
-    flags.add_argument(
-        "--poll",
-        type=float,
-        default=10.0,
-        metavar="SECONDS",
-        help="seconds between status requests (default: 10)",
-    )
-
-
-def _add_schedule_flags(flags: argparse.ArgumentParser) -> None:
-    add = flags.add_argument
-    add("--cron", required=True, metavar="'M H D M W'", help="cron expression, for example '0 2 * * 1-5'")
-    add(
-        "--timezone",
-        default="",
-        metavar="ZONE",
-        help="time zone of --cron, for example Europe/Berlin (default: that of the server)",
-    )
-    add(
-        "--server_timezone",
-        default="UTC",
-        metavar="ZONE",
-        help="time zone of the server's scheduler (default: UTC)",
-    )
-    add(
-        "--max_concurrency",
-        type=int,
-        default=1,
-        metavar="N",
-        help="largest number of runs of the schedule at a time (default: 1)",
-    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -169,18 +71,18 @@ def _submit(args: argparse.Namespace) -> None:
 
 
 @contextlib.contextmanager
-def _package(args: argparse.Namespace) -> Iterator[tuple[connection.Connection, Path, dict[str, Any]]]:
+def _package(args: argparse.Namespace) -> Iterator[tuple[Connection, Path, dict[str, Any]]]:
     """Yields a server that can run the pipeline, the compiled pipeline, and its parameters."""
     package.choose_images(args)
     arguments = package.arguments(args)
-    server = connection.Connection(connection.server(args))
+    server = Connection(selected(args))
     server.require_release()
     pods.choose_release(server.release)
     with package.compiled(args) as path:
         yield server, path, arguments
 
 
-def _follow(server: connection.Connection, run_id: str, args: argparse.Namespace) -> None:
+def _follow(server: Connection, run_id: str, args: argparse.Namespace) -> None:
     from pipelines.remote.follow import follow
 
     with _told(run_id):
@@ -241,7 +143,7 @@ def _list(args: argparse.Namespace) -> None:
 
     if args.limit < 1:
         raise UsageError(f"--limit {args.limit}: expected 1 or more")
-    server = connection.Connection(connection.server(args))
+    server = Connection(selected(args))
     lines = [f"{'run':<38}{'state':<12}{'created':<18}name"]
     for each in actions.runs(server, args.limit):
         created = f"{each.created_at:%Y-%m-%d %H:%M}" if each.created_at else ""
@@ -258,7 +160,7 @@ def _status(args: argparse.Namespace) -> None:
     from pipelines.remote.steps import RUNNING, steps, table
 
     _check_wait_flags(args)
-    server = connection.Connection(connection.server(args))
+    server = Connection(selected(args))
     if args.wait:
         _follow(server, args.run_id, args)
         return
@@ -275,7 +177,7 @@ def _cancel(args: argparse.Namespace) -> None:
 
     if bool(args.run_id) == bool(args.schedule):
         raise UsageError("specify either the id of a run (see frcnn pipeline list) or --schedule NAME")
-    server = connection.Connection(connection.server(args))
+    server = Connection(selected(args))
     if args.schedule:
         actions.cancel_schedule(server, args.schedule)
         sys.stdout.write(f"schedule {args.schedule} removed; the runs that it started continue\n")
@@ -290,7 +192,7 @@ def _publish(args: argparse.Namespace) -> None:
     if args.package is not None and not args.package.is_file():
         raise UsageError(f"--package {args.package}: no such file. Create one with frcnn pipeline compile.")
     package.choose_images(args)
-    server = connection.Connection(connection.server(args))
+    server = Connection(selected(args))
     server.require_release()
     pods.choose_release(server.release)
     with contextlib.nullcontext(args.package) if args.package else package.compiled(args) as path:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ def arguments(args: argparse.Namespace) -> dict[str, Any]:
         UsageError: A flag is invalid, or a spec is too long.
         SpecError: A spec has errors.
     """
-    from frcnn.spec import load_dataset_export, load_experiment
+    from pipelines.spec_key import conversion_text, experiment_for_cluster
 
     if args.service_account and not SERVICE_ACCOUNT.fullmatch(args.service_account):
         raise UsageError(
@@ -104,14 +104,15 @@ def arguments(args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError("--set requires --spec: it changes fields of that file.")
     if args.settings and as_s3(args.spec.strip()):
         raise UsageError(f"--set requires a local spec file; {args.spec} is read by the steps.")
-    convert_spec = args.convert_spec and _text("--convert_spec", args.convert_spec, load_dataset_export)
+    convert_spec = args.convert_spec and _text("--convert_spec", args.convert_spec, conversion_text)
     given = parameters.given(args, ALL)
     data = folder_or_s3(args.data, "--data")
     if not data:
         raise UsageError("--data is empty: expected s3://bucket/prefix, or a folder that the steps can read")
     return {
         "data": data,
-        "spec": args.spec and _text("--spec", args.spec, lambda path: load_experiment(path, args.settings)),
+        "spec": args.spec
+        and _text("--spec", args.spec, lambda path: experiment_for_cluster(path, args.settings)),
         "convert_spec": convert_spec,
         **given,
     }
@@ -181,13 +182,11 @@ def choose_images(args: argparse.Namespace) -> None:
         )
 
 
-def _text(flag: str, given: str, load: Any) -> str:
+def _text(flag: str, given: str, read: Callable[[Path], str]) -> str:
     place = folder_or_s3(given, flag)
     if place.startswith("s3://"):
         return place
-    from pipelines.spec_key import text_for_cluster
-
-    text = text_for_cluster(load(Path(place)), place)
+    text = read(Path(place))
     most = MOST_ARGUMENT_BYTES - _BESIDE_THE_SPEC_BYTES
     # Kubeflow Pipelines writes text unchanged, except for characters that JSON must escape.
     if (size := len(json.dumps(text, ensure_ascii=False).encode())) > most:

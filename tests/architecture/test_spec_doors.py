@@ -14,7 +14,7 @@ SPECS = {"Experiment", "DatasetExportConfig", "Spec", "ConvertSpec"}
 LOADERS = {"load_experiment", "load_dataset_export", "load_any", "parse_experiment", "parse_dataset_export"}
 LIBRARY_DOORS = {
     "__init__.py",
-    *(f"api/{name}.py" for name in ("data_reports", "loading", "specs", "training", "tuning")),
+    *(f"api/{name}.py" for name in ("data_reports", "specs", "training", "tuning")),
     *(f"cli/{name}.py" for name in ("spec", "spec_flags")),
     *(f"settings/{name}.py" for name in ("conversion", "data", "evaluation", "exporting")),
     *(f"settings/{name}.py" for name in ("inference", "model", "training")),
@@ -22,14 +22,7 @@ LIBRARY_DOORS = {
     "tuning/tuned_spec.py",
 }
 STEP_DOORS = {
-    "components/convert/main.py",
-    "components/export/main.py",
-    "components/train/distributed.py",
-    "components/train/trial.py",
-    "pipelines/command.py",
-    "pipelines/remote/package.py",
     "pipelines/spec_key.py",
-    "pipelines/specs.py",
 }
 
 

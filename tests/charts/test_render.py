@@ -255,7 +255,7 @@ def test_every_container_of_a_pod_is_pulled_by_the_same_policy(objects):
 
 
 def test_compiled_pipelines_find_what_they_refer_to_by_name(render):
-    from components.train.distributed import pod_options
+    from components.train.worker_job import pod_options
     from pipelines.resources import SECRETS, TRAINING_OPTIONS
 
     objects = render("multi-user-values.yaml")

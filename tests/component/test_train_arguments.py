@@ -93,14 +93,15 @@ def test_a_place_of_another_kind_is_refused_since_it_would_be_lost_with_the_pod(
     [(4, "nvidia.com/gpu", ["--gpus", "4"]), (0, "nvidia.com/gpu", []), (4, "amd.com/gpu", [])],
 )
 def test_workers_that_are_promised_gpus_are_told_so_that_they_need_not_train_on_cpus(gpus, resource, told):
-    from components.train.distributed import Request, described, pod_options
     from components.train.worker import parser
+    from components.train.worker_job import Request, described, pod_options
 
     request = Request(
-        spec=None,
+        spec_text="",
         records="s3://b/records",
         start="",
         epochs=0,
+        total_epochs=1,
         precision="fp32",
         checkpoints="s3://b/kept",
         image="i",

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from components.mpijob.manifest import manifest
-from components.train.distributed import Request, described, pod_options
 from components.train.main import parser
+from components.train.worker_job import Request, described, pod_options
 from frcnn.steps.specs import experiment_given
 from frcnn.storage import Store
 from frcnn.storage.settings import Settings
@@ -142,7 +142,9 @@ def job(engine, images, s3, mounts, records, store, request, monkeypatch):
         flags = ["--spec", SPEC, "--records", "/nowhere", "--records-uri", records, "--epochs", str(epochs)]
         flags += ["--num-workers", str(WORKERS), "--image", f"frcnn-train:{TAG}", "--model", "/nowhere"]
         spec = experiment_given(SPEC.replace("num_epochs: 1", f"num_epochs: {epochs} checkpoint_interval: 1"))
-        wanted = Request.of(parser().parse_args(flags), spec, checkpoints)
+        wanted = Request.of(
+            parser().parse_args(flags), checkpoints, spec_text=spec.text, spec_key="", total_epochs=epochs
+        )
         store.write(f"{checkpoints}.spec.txt", spec.text.encode())
         made.append(Job(engine, s3, mounts, manifest(described(wanted, pod_options(""), "team"))))
         return made[-1], checkpoints

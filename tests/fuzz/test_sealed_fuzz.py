@@ -10,7 +10,7 @@ import zlib
 import pytest
 
 from frcnn.sealing import header as seal_header
-from frcnn.sealing import key_derivation, sealed_file
+from frcnn.sealing import key_derivation, sealed_file, sealed_stream
 from frcnn.sealing.header import HEADER_BYTES
 from tests.fuzz.mutation import mutated
 
@@ -43,9 +43,9 @@ def small_file(monkeypatch: pytest.MonkeyPatch, size: int) -> bytes:
     """A sealed file in chunks of 4 KiB, that the largest cost we write with was asked for."""
     real = seal_header.Header
     with monkeypatch.context() as patch:
-        patch.setattr(sealed_file, "Header", lambda kind, size, cost: real(kind, size, cost, log2_chunk=12))
+        patch.setattr(sealed_stream, "Header", lambda kind, size, cost: real(kind, size, cost, log2_chunk=12))
         target = io.BytesIO()
-        sealed_file.seal_stream(io.BytesIO(bytes(size)), target, KEY, "keras", sealed_file.KeyCost())
+        sealed_stream.seal_stream(io.BytesIO(bytes(size)), target, KEY, "keras", sealed_file.KeyCost())
     return target.getvalue()
 
 
@@ -66,7 +66,7 @@ def test_mutated_files_end_in_a_named_error_and_take_little_memory(monkeypatch, 
         if rng.random() < 0.5:
             data = with_valid_checksum(data)
         try:
-            sealed_file.unseal_stream(io.BytesIO(data), io.BytesIO(), KEY)
+            sealed_stream.unseal_stream(io.BytesIO(data), io.BytesIO(), KEY)
         except NAMED as error:
             seen[type(error)] += 1
         else:
@@ -86,4 +86,4 @@ def test_random_bytes_behind_a_valid_start_end_in_a_named_error(cheap_key):
         )
         data = with_valid_checksum(start + rng.randbytes(rng.randrange(300)))
         with pytest.raises(NAMED):
-            sealed_file.unseal_stream(io.BytesIO(data), io.BytesIO(), KEY)
+            sealed_stream.unseal_stream(io.BytesIO(data), io.BytesIO(), KEY)

@@ -1,6 +1,5 @@
 """The Experiment: what it says, and what a trial's shell makes of its command."""
 
-import argparse
 import json
 import os
 import shlex
@@ -13,10 +12,9 @@ from components.katib.build import manifest_of
 from components.katib.experiment import METRIC, experiment
 from components.katib.parameters import choices_of, names_of, parameters_of
 from components.train.main import parser as train_flags
-from components.train.trial import chosen_spec
 from components.train.worker import parser as worker_flags
 from frcnn.errors import UsageError
-from frcnn.steps.specs import experiment_given
+from frcnn.steps.specs import experiment_given, with_choices
 from frcnn.tuning.space import Searched, Space
 from frcnn.tuning.trial_spec import best_spec
 from frcnn.tuning.tuned_spec import TunedSpec
@@ -82,7 +80,7 @@ def test_the_trial_trains_with_what_katib_chose(tmp_path):
     assert (args.epochs, args.gpus, args.report_metric) == (10, 1, True)
     assert args.spec == katib.search().spec_place
     assert experiment_given(args.spec) == katib.spec()
-    trained = chosen_spec(args, katib.spec())
+    trained = with_choices(katib.spec(), args.space, args.choice)
     space = katib.search().space
     listed = [{"name": name, "value": value} for name, value in katib.assignments(manifest).items()]
     expected = best_spec(katib.tuned(), space, choices_of(listed, space)).experiment
@@ -184,8 +182,9 @@ def test_no_key_is_in_the_manifest(monkeypatch):
 
 
 def test_flags_of_a_trial_are_none_of_an_ordinary_training():
-    args = argparse.Namespace(space="", choice=[], report_metric=False)
-    assert chosen_spec(args, katib.spec()) is katib.spec()
+    args = train_flags().parse_args(["--model", "m"])
+    assert not args.report_metric
+    assert with_choices(katib.spec(), args.space, args.choice) is katib.spec()
 
 
 def test_the_command_is_one_script_for_a_shell():

@@ -9,7 +9,8 @@ from kubernetes import client
 
 from components.mpijob.cluster import Cluster
 from components.mpijob.job import Resources, TrainingJob
-from components.mpijob.supervise import FailedTrainingError, NoRoomError, run_job
+from components.mpijob.job_monitor import FailedTrainingError, NoRoomError
+from components.mpijob.supervise import run_job
 from components.mpijob.timeouts import Timeouts
 from frcnn.errors import RunError
 from tests.kube.control_plane import wait_until

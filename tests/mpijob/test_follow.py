@@ -11,8 +11,9 @@ import pytest
 
 from components.mpijob.api_errors import RefusedError, UnreachableError
 from components.mpijob.job import Owner
+from components.mpijob.job_monitor import FailedTrainingError
 from components.mpijob.manifest import manifest
-from components.mpijob.supervise import FailedTrainingError, run_job
+from components.mpijob.supervise import run_job
 from frcnn.console.signals import Terminated
 from frcnn.errors import RunError, SpecError
 from tests.support import mpi_operator

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.train import distributed
 from components.train import main as train_step
-from components.train.distributed import OPTIONS_VARIABLE, Request, described, pod_options, train_on_workers
+from components.train.distributed import train_on_workers
+from components.train.worker_job import OPTIONS_VARIABLE, Request, described, pod_options
 from frcnn.errors import RunError, UsageError
 from frcnn.model.build import build
 from frcnn.model.files.checkpoint import save_model
@@ -155,7 +155,11 @@ def request_of(environment, records, tmp_path):
 
     def make(*more, spec=SPEC):
         args = train_step.parser().parse_args(flags(records, "place", tmp_path, *more))
-        return Request.of(args, experiment_given(spec), args.checkpoints)
+        known = experiment_given(spec)
+        epochs = known.training_config.num_epochs
+        return Request.of(
+            args, args.checkpoints, spec_text=known.text, spec_key=known.enc_key, total_epochs=epochs
+        )
 
     return make
 
@@ -183,7 +187,9 @@ def test_a_job_that_got_on_before_it_failed_is_started_again(
 ):
     """A worker is lost after an epoch; the second job fails without any, so that there is no third."""
     spec = experiment_given(SPEC.replace("num_epochs: 1", "num_epochs: 3"))
-    request = dataclasses.replace(request_of(), spec=spec, checkpoints=f"s3://{s3_server.BUCKET}/lost")
+    request = dataclasses.replace(
+        request_of(), spec_text=spec.text, total_epochs=3, checkpoints=f"s3://{s3_server.BUCKET}/lost"
+    )
     checkpoint = tmp_path / "frcnn_resnet_10.epoch_1.keras"
     record = TrainingRecord(spec.model_config.arch, ("circle", "square", "triangle"), epoch=1)
     save_model(build(model_settings(spec)), checkpoint, record)
@@ -352,4 +358,4 @@ def test_workers_without_a_cluster_are_told_apart_from_other_troubles(
     monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", missing)
     with pytest.raises(RunError, match="no access to a cluster"):
         train_on_workers(request_of(), tmp_path, "")
-    assert distributed.OPTIONS_VARIABLE not in os.environ
+    assert OPTIONS_VARIABLE not in os.environ

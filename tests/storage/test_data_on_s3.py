@@ -8,7 +8,7 @@ from frcnn.data.transforms.image_settings import ImageSettings
 from frcnn.errors import StoreError
 from frcnn.inference.detector import Detector, DetectorSettings
 from frcnn.model.detections import Detections
-from frcnn.spec.schema.experiment import KITTIConfig
+from frcnn.spec.schema.export import KITTIConfig
 from tests.support.kitti_folder import CAR, PEDESTRIAN, write_kitti
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from frcnn.evaluation.error_analysis import ErrorAnalysis
 from frcnn.evaluation.evaluator import Evaluator
 from frcnn.evaluation.html_report import Subject, save_html
-from frcnn.evaluation.inspection import ErrorAnalysis
 from frcnn.evaluation.report import Report
 from frcnn.evaluation.settings import EvaluationSettings
 from tests.support.detection_scenes import as_batch, random_scenes

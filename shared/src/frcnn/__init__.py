@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from frcnn.inference.detector import Detector
     from frcnn.inference.images import ImageLike
     from frcnn.progress import Progress
-    from frcnn.spec.schema.experiment import DatasetExportConfig as ConvertSpec
     from frcnn.spec.schema.experiment import Experiment as Spec
+    from frcnn.spec.schema.export import DatasetExportConfig as ConvertSpec
     from frcnn.tuning.results import TuneTrial
 
 __version__ = "0.1.0"
@@ -88,7 +88,7 @@ _DEFINED_IN = {
     "CocoResult": "frcnn.inference.detections",
     "Comparison": "frcnn.api.comparing",
     "ConvertResult": "frcnn.api.converting",
-    "ConvertSpec": "frcnn.spec.schema.experiment:DatasetExportConfig",
+    "ConvertSpec": "frcnn.spec.schema.export:DatasetExportConfig",
     "DataReport": "frcnn.api.data_reports",
     "Detection": "frcnn.inference.detections",
     "Detections": "frcnn.inference.detections",

@@ -168,7 +168,8 @@ def test_a_server_that_is_down_is_named(spec, capsys):
 
 
 def test_the_double_refuses_what_the_api_does_not_have(spec):
-    from pipelines.remote.connection import Connection, Server, ServerError
+    from pipelines.remote.connection import Connection, ServerError
+    from pipelines.remote.server import Server
 
     with KubeflowDouble() as double:
         server = Connection(Server(double.url))

@@ -4,7 +4,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.run_export import ROWS, Times, commands, parser, print_table
-from frcnn.inference.onnx_sessions import RuntimeChoice
+from frcnn.inference.runtime_choice import RuntimeChoice
 
 REPORT = {"peak_mib": 100.0, "start_up": 1.0, "start_up_mib": 90.0}
 

@@ -7,7 +7,7 @@ import pytest
 from frcnn.data.conversion.convert import convert
 from frcnn.data.records.tfrecord import read_records
 from frcnn.settings.conversion import conversion_settings
-from frcnn.spec.schema.experiment import DatasetExportConfig, KITTIConfig
+from frcnn.spec.schema.export import DatasetExportConfig, KITTIConfig
 from tests.support.kill_points import all_files, each_kill, kill_server
 from tests.support.kitti_folder import CAR, write_kitti
 

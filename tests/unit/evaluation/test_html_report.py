@@ -10,6 +10,7 @@ import pytest
 from frcnn.drawing.charts import PLANE_HEIGHT, PLANE_WIDTH
 from frcnn.errors import UsageError
 from frcnn.evaluation.average_precision import Curve
+from frcnn.evaluation.error_analysis import ErrorAnalysis
 from frcnn.evaluation.evaluator import Evaluator
 from frcnn.evaluation.html_report import (
     MOST_PANELS,
@@ -18,7 +19,6 @@ from frcnn.evaluation.html_report import (
     read_metrics,
     save_html,
 )
-from frcnn.evaluation.inspection import ErrorAnalysis
 from frcnn.evaluation.settings import EvaluationSettings
 from tests.support.report_page import write_page
 
@@ -66,7 +66,7 @@ def test_the_class_table_has_the_numbers_of_the_report(compared):
     bus = report.results[0].classes[0]
     sizes = [
         f"{DASH if each.ap is None else f'{each.ap:.3f}'} ({each.objects})"
-        for each in inspection.size_results(0).values()
+        for each in inspection.by_size.results(0).values()
     ]
     counts = [str(bus.objects), str(bus.difficult)]
     shown, best = bus.shown, bus.best_f1

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from frcnn.evaluation.error_analysis import ErrorAnalysis
 from frcnn.evaluation.evaluator import Evaluator
 from frcnn.evaluation.ignored_regions import excuse, share_inside
-from frcnn.evaluation.inspection import ErrorAnalysis
 from frcnn.evaluation.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE
 from frcnn.evaluation.settings import EvaluationSettings
 from tests.support.detection_scenes import Scene, as_batch
@@ -72,5 +72,5 @@ def test_an_evaluation_counts_neither_for_nor_against_what_is_found_in_a_region(
     assert inspection.confusion.tolist() == [[1, 0], [1, 0]]
     assert (inspection.right.sum(), inspection.wrong.sum()) == (1, 1)
     assert len(inspection.false_alarms) == 1
-    medium = inspection.size_results(0)["medium"]
+    medium = inspection.by_size.results(0)["medium"]
     assert (medium.ap, medium.objects) == (pytest.approx(1.0), 1)

@@ -7,7 +7,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from frcnn.errors import ModelError
 from frcnn.exporting.onnx_guard import load_guarded
-from frcnn.inference.onnx_sessions import RuntimeChoice, open_session
+from frcnn.inference.onnx_sessions import open_session
+from frcnn.inference.runtime_choice import RuntimeChoice
 
 
 def weight(kind=np.float32):

@@ -15,9 +15,11 @@ from frcnn.errors import ModelError, RunError, UsageError
 from frcnn.exporting.exporter import ExportOptions, export_onnx, write_onnx
 from frcnn.exporting.int8.calibration import calibrate
 from frcnn.exporting.int8.qdq import insert_pairs
+from frcnn.exporting.onnx.tensor_names import OUTPUTS
 from frcnn.inference.compare import Tolerance, compare_batches
 from frcnn.inference.onnx import load_onnx_detector
-from frcnn.inference.onnx_sessions import OUTPUTS, RuntimeChoice, open_session
+from frcnn.inference.onnx_sessions import open_session
+from frcnn.inference.runtime_choice import RuntimeChoice
 from frcnn.settings.exporting import export_settings
 from frcnn.settings.model import expected_model
 from tests.support.bfloat16 import needs_bfloat16

@@ -14,7 +14,7 @@ import pytest
 
 from frcnn.console import signals
 from frcnn.errors import ModelError, RunError
-from frcnn.sealing import sealed_file
+from frcnn.sealing import sealed_file, sealed_stream
 from frcnn.sealing.sealed_file import (
     DamagedModelError,
     KeyCost,
@@ -183,7 +183,7 @@ def test_other_faults_of_the_block_pass_unchanged(tmp_path, temporary_files_here
 @pytest.mark.parametrize(("kind", "cost"), [("pickle", CHEAP), ("keras", KeyCost(log2_n=30))])
 def test_only_what_can_be_opened_again_is_sealed(kind, cost):
     with pytest.raises(ValueError, match="expected one of"):
-        sealed_file.seal_stream(io.BytesIO(b"model"), io.BytesIO(), "key", kind, cost)
+        sealed_stream.seal_stream(io.BytesIO(b"model"), io.BytesIO(), "key", kind, cost)
 
 
 def test_created_seals_what_the_block_wrote(tmp_path, temporary_files_here, monkeypatch):

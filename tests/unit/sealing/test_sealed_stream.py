@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from frcnn.errors import ModelError, UsageError
 from frcnn.sealing import header as seal_header
-from frcnn.sealing import key_derivation, sealed_file
+from frcnn.sealing import key_derivation, sealed_stream
 from frcnn.sealing.header import HEADER_BYTES, read_header
 from frcnn.sealing.keys import Key
 from frcnn.sealing.sealed_file import (
@@ -51,18 +51,20 @@ OFFSETS = {
 def small_chunks(monkeypatch):
     """Chunks of 4 KiB, so that a small model has several."""
     real = seal_header.Header
-    monkeypatch.setattr(sealed_file, "Header", lambda kind, size, cost: real(kind, size, cost, log2_chunk=12))
+    monkeypatch.setattr(
+        sealed_stream, "Header", lambda kind, size, cost: real(kind, size, cost, log2_chunk=12)
+    )
 
 
 def sealed_bytes(plain: bytes, key: str = "key", kind: str = "keras") -> bytes:
     target = io.BytesIO()
-    sealed_file.seal_stream(io.BytesIO(plain), target, key, kind, CHEAP)
+    sealed_stream.seal_stream(io.BytesIO(plain), target, key, kind, CHEAP)
     return target.getvalue()
 
 
 def unsealed_bytes(data: bytes, key: str = "key") -> bytes:
     target = io.BytesIO()
-    sealed_file.unseal_stream(io.BytesIO(data), target, key)
+    sealed_stream.unseal_stream(io.BytesIO(data), target, key)
     return target.getvalue()
 
 
@@ -98,13 +100,13 @@ def test_any_payload_and_any_key(plain, key, kind):
         assert any(letter == "\0" or 0xD800 <= ord(letter) < 0xE000 for letter in key)
         return
     target = io.BytesIO()
-    header = sealed_file.unseal_stream(io.BytesIO(data), target, key)
+    header = sealed_stream.unseal_stream(io.BytesIO(data), target, key)
     assert (target.getvalue(), header.kind, header.payload_size) == (plain, kind, len(plain))
 
 
 def test_golden_file_opens():
     target = io.BytesIO()
-    header = sealed_file.unseal_stream(io.BytesIO(GOLDEN), target, "golden key")
+    header = sealed_stream.unseal_stream(io.BytesIO(GOLDEN), target, "golden key")
     assert (target.getvalue(), header.kind) == (b"model in ONNX", "onnx")
 
 
@@ -280,9 +282,9 @@ def test_too_little_memory_for_the_key_is_said(monkeypatch):
 def test_a_source_that_grows_while_it_is_sealed_is_refused():
     header = seal_header.Header("keras", 3, CHEAP)
     with pytest.raises(ModelError, match="changed while it was being sealed"):
-        sealed_file._encrypt(io.BytesIO(b"four"), io.BytesIO(), header, bytes(32), "model")
+        sealed_stream._encrypt(io.BytesIO(b"four"), io.BytesIO(), header, bytes(32), "model")
     with pytest.raises(ModelError, match="changed while it was being sealed"):
-        sealed_file._encrypt(io.BytesIO(b"tw"), io.BytesIO(), header, bytes(32), "model")
+        sealed_stream._encrypt(io.BytesIO(b"tw"), io.BytesIO(), header, bytes(32), "model")
 
 
 def test_header_is_left_right_before_the_first_chunk():

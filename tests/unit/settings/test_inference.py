@@ -4,7 +4,7 @@ import pytest
 
 from frcnn.errors import SpecError, UsageError
 from frcnn.settings.inference import InferenceSettings, inference_settings
-from frcnn.spec.schema.experiment import InferenceConfig
+from frcnn.spec.schema.run import InferenceConfig
 
 
 class Spec:

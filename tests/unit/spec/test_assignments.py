@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from frcnn.errors import SpecError
 from frcnn.spec.assignments import assignment
 from frcnn.spec.load import parse_dataset_export, parse_experiment
-from frcnn.spec.schema.experiment import SamplingMode
+from frcnn.spec.schema.data import SamplingMode
 from frcnn.spec.show import render
 from tests.unit.spec.samples import GUIDE
 

@@ -11,16 +11,11 @@ from hypothesis import strategies as st
 
 from frcnn.spec import load_dataset_export, load_experiment
 from frcnn.spec.load import load_any, parse_dataset_export, parse_experiment
-from frcnn.spec.schema.experiment import (
-    AdamOptimizerConfig,
-    DataloaderMode,
-    ImageType,
-    RegularizationType,
-    SamplingMode,
-    WandbMode,
-)
+from frcnn.spec.schema.data import DataloaderMode, SamplingMode
 from frcnn.spec.schema.from_message import shortest_float
 from frcnn.spec.schema.frozen_map import FrozenMap
+from frcnn.spec.schema.model import ImageType
+from frcnn.spec.schema.training import AdamOptimizerConfig, RegularizationType, WandbMode
 from tests.unit.spec.samples import DATA, GUIDE, MINIMAL, ROOT, changed
 
 EXAMPLES = sorted((ROOT / "examples/specs").glob("*.txt"))

@@ -9,15 +9,9 @@ from frcnn.errors import SpecError
 from frcnn.sealing.keys import resolve_key
 from frcnn.spec.checked import checked_experiment
 from frcnn.spec.load import parse_experiment
-from frcnn.spec.schema.experiment import (
-    AdamOptimizerConfig,
-    EarlyStopping,
-    EvaluationConfig,
-    GtMatchingIouThresholdRange,
-    KITTIConfig,
-    OptimizerConfig,
-    SgdOptimizerConfig,
-)
+from frcnn.spec.schema.export import KITTIConfig
+from frcnn.spec.schema.run import EvaluationConfig, GtMatchingIouThresholdRange
+from frcnn.spec.schema.training import AdamOptimizerConfig, EarlyStopping, OptimizerConfig, SgdOptimizerConfig
 from frcnn.spec.show import HIDDEN, effective_text
 from tests.unit.spec.samples import GUIDE, MINIMAL
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 
+from frcnn import spec
 from frcnn.spec import dataset_export_pb2, experiment_pb2
-from frcnn.spec.schema import document, experiment
+from frcnn.spec.schema import document
 from frcnn.spec.schema.constraints import Constraint, ZeroIsNotSet
 from frcnn.spec.schema.from_message import default_of, schema_fields, split_annotation
 from tests.unit.spec.samples import ROOT
@@ -118,7 +119,7 @@ SCALARS = {
 
 
 def config_class(message: str) -> type:
-    return getattr(experiment, message)
+    return getattr(spec, message)
 
 
 def test_every_message_is_there():

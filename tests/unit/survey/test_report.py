@@ -7,7 +7,7 @@ import pytest
 
 import frcnn
 from frcnn.errors import UsageError
-from frcnn.spec.schema.experiment import KITTIConfig
+from frcnn.spec.schema.export import KITTIConfig
 from tests.support import planted_faults
 from tests.support.kitti_folder import CAR, DONT_CARE, PEDESTRIAN, write_image, write_kitti
 

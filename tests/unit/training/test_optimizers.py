@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from frcnn.settings.optimizer import optimizer_settings
-from frcnn.spec.schema.experiment import (
+from frcnn.spec.schema.training import (
     AdamOptimizerConfig,
     LRConfig,
     OptimizerConfig,

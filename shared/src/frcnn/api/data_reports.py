@@ -13,7 +13,8 @@ from frcnn.errors import UsageError
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
 from frcnn.spec.python_api import given
-from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
+from frcnn.spec.schema.experiment import Experiment
+from frcnn.spec.schema.export import DatasetExportConfig
 
 if TYPE_CHECKING:
     from frcnn.survey.network_input import NetworkInput

@@ -21,8 +21,8 @@ from frcnn.single_writer import only_writer_in
 from frcnn.storage.address import is_remote
 
 if TYPE_CHECKING:
+    from frcnn.evaluation.error_analysis import ErrorAnalysis
     from frcnn.evaluation.html_report import Subject
-    from frcnn.evaluation.inspection import ErrorAnalysis
 
 METRICS, PAGE = "metrics.json", "report.html"
 

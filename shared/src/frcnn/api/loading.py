@@ -1,6 +1,5 @@
 """`frcnn.load`: loads a detector from a model file."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +12,14 @@ from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime, open_
 from frcnn.packages import needed_for
 
 if TYPE_CHECKING:
+    from frcnn.api.specs import SpecLike
     from frcnn.settings.inference import PredictionSettings
-    from frcnn.spec.schema.experiment import Experiment
 
 
 def load(
     model: Location,
     *,
-    spec: "Experiment | str | os.PathLike[str] | None" = None,
+    spec: "SpecLike | None" = None,
     key: str | Path | None = None,
     runtime: Runtime = "auto",
     device: str = "auto",
@@ -71,7 +70,7 @@ def _extras(path: Path, runtime: str) -> str:
     return "onnx" if path.suffix in EXPORTED else ""
 
 
-def _settings(spec: "Experiment | str | os.PathLike[str]") -> "tuple[PredictionSettings, str]":
+def _settings(spec: "SpecLike") -> "tuple[PredictionSettings, str]":
     """Returns the settings and the key of a given spec."""
     # Imported here, because an exported model usually needs no spec, and starts sooner without.
     from frcnn.api.specs import given_spec

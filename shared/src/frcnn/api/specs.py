@@ -7,7 +7,8 @@ from typing import TypeAlias
 from frcnn.errors import UsageError
 from frcnn.spec.load import parse_experiment
 from frcnn.spec.python_api import given
-from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
+from frcnn.spec.schema.experiment import Experiment
+from frcnn.spec.schema.export import DatasetExportConfig
 
 SpecLike: TypeAlias = Experiment | str | os.PathLike[str]
 ConvertSpecLike: TypeAlias = DatasetExportConfig | str | os.PathLike[str]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from frcnn.console.progress import track
+from frcnn.evaluation.error_analysis import ErrorAnalysis
 from frcnn.evaluation.evaluation_state import (
     EvaluationState,
     empty_tally,
@@ -18,8 +19,8 @@ from frcnn.evaluation.evaluation_state import (
     objects_in,
     tally_image,
 )
-from frcnn.evaluation.inspection import ErrorAnalysis
-from frcnn.evaluation.report import Report, build_report
+from frcnn.evaluation.metrics import build_report
+from frcnn.evaluation.report import Report
 from frcnn.evaluation.settings import EvaluationSettings
 from frcnn.model.batch_detector import DetectionBatch, Detector
 

@@ -13,7 +13,8 @@ from frcnn.drawing.colors import class_color
 from frcnn.drawing.page import save_page
 from frcnn.errors import UsageError
 from frcnn.evaluation.average_precision import Curve
-from frcnn.evaluation.inspection import BINS, SIZES, ErrorAnalysis
+from frcnn.evaluation.error_analysis import BINS, ErrorAnalysis
+from frcnn.evaluation.object_sizes import SIZES
 from frcnn.evaluation.report import AtScore, ClassResult, Report
 from frcnn.evaluation.settings import EvaluationSettings, iou_label
 from frcnn.evaluation.training_curves import training_panels
@@ -126,7 +127,7 @@ def _content(
                 "result": each,
                 "former": before.get(each.name, {}),
                 "color": "rgb({},{},{})".format(*class_color(index)),
-                "sizes": inspection.size_results(index),
+                "sizes": inspection.by_size.results(index),
                 "charts": index in with_charts,
                 "curve": curve_path(each.curve, report.metric) if each.curve else "",
                 "bars": _bars(inspection.right[index], inspection.wrong[index]),

@@ -5,18 +5,11 @@ import json
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from frcnn.console.foreign_text import printable
 from frcnn.evaluation.average_precision import (
     Curve,
-    average_precision_voc07,
-    average_precision_voc12,
-    trace_curve,
 )
-from frcnn.evaluation.evaluation_state import EvaluationState, judged, rows_by_class
-from frcnn.evaluation.matching import TRUE_POSITIVE
-from frcnn.evaluation.settings import EvaluationSettings, iou_label
+from frcnn.evaluation.settings import iou_label
 
 _RULE, _CELL = 90, 20  # widths of the printed table, as in TAO
 
@@ -45,17 +38,17 @@ class AtScore:
     @property
     def precision(self) -> float | None:
         """Share of the detections that found an object."""
-        return _ratio(self.found, self.found + self.wrong)
+        return ratio(self.found, self.found + self.wrong)
 
     @property
     def recall(self) -> float | None:
         """Share of the objects that were found."""
-        return _ratio(self.found, self.objects)
+        return ratio(self.found, self.objects)
 
     @property
     def f1(self) -> float | None:
         """Harmonic mean of precision and recall."""
-        return _ratio(2 * self.found, self.found + self.wrong + self.objects)
+        return ratio(2 * self.found, self.found + self.wrong + self.objects)
 
     def to_dict(self) -> dict[str, object]:
         """Returns all counts and ratios by name."""
@@ -198,28 +191,6 @@ class Report:
         return "\n".join([*_summary_lines(self.results[0]), *lines])
 
 
-def build_report(tally: EvaluationState, settings: EvaluationSettings) -> Report:
-    """Computes the metrics of an evaluation.
-
-    Args:
-        tally: State of the evaluation.
-        settings: Settings of the evaluation.
-
-    Returns:
-        Metrics by IoU threshold and class.
-    """
-    rows = rows_by_class(tally, len(settings.class_names))
-    results = tuple(
-        IoUResult(
-            iou,
-            tuple(_class_result(tally, settings, index, of_class, at) for index, of_class in enumerate(rows)),
-            _overall_curve(tally, at),
-        )
-        for at, iou in enumerate(settings.iou_thresholds)
-    )
-    return Report(results, settings.metric, settings.score_threshold, tally.images)
-
-
 def best_f1(curve: Curve | None) -> AtScore | None:
     """Finds the score with the highest F1; among equal ones, the highest score.
 
@@ -234,44 +205,6 @@ def best_f1(curve: Curve | None) -> AtScore | None:
     at = int(curve.f1.argmax())
     found = int(curve.found[at])
     return AtScore(float(curve.scores[at]), found, int(curve.shown[at]) - found, curve.objects)
-
-
-def _overall_curve(tally: EvaluationState, at: int) -> Curve | None:
-    """Computes the curve over the detections of all classes; `None` without objects."""
-    objects = int(tally.objects.sum())
-    if not objects:
-        return None
-    scores, outcomes = judged(tally, np.arange(len(tally.scores)), at)
-    return trace_curve(scores, outcomes == TRUE_POSITIVE, objects)
-
-
-def _class_result(
-    tally: EvaluationState, settings: EvaluationSettings, index: int, rows: np.ndarray, at: int
-) -> ClassResult:
-    scores, outcomes = judged(tally, rows, at)
-    objects, difficult = int(tally.objects[index]), int(tally.difficult[index])
-    right = int((outcomes == TRUE_POSITIVE).sum())
-    curve, ap = None, None
-    if objects:
-        curve = trace_curve(scores, outcomes == TRUE_POSITIVE, objects)
-        ap = average_precision_voc07(curve) if settings.voc07 else average_precision_voc12(curve)
-    seen = outcomes[scores >= settings.shown_score] == TRUE_POSITIVE
-    # RPN recall is defined over all images, so it is unknown if some have no RoIs.
-    rois_known = tally.images_with_rois == tally.images
-    return ClassResult(
-        name=settings.class_names[index],
-        ap=ap,
-        precision=_ratio(right, len(outcomes)),
-        recall=_ratio(right, objects),
-        rpn_recall=_ratio(int(tally.proposed[index]), objects + difficult) if rois_known else None,
-        objects=objects,
-        difficult=difficult,
-        true_positives=right,
-        false_positives=len(outcomes) - right,
-        shown=AtScore(settings.shown_score, int(seen.sum()), int((~seen).sum()), objects),
-        best_f1=best_f1(curve),
-        curve=curve,
-    )
 
 
 def _table_lines(result: IoUResult) -> list[str]:
@@ -307,7 +240,8 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _ratio(part: int, whole: int) -> float | None:
+def ratio(part: int, whole: int) -> float | None:
+    """Returns part / whole; `None` if the whole is 0."""
     return part / whole if whole else None
 
 

@@ -9,7 +9,7 @@ from frcnn.errors import ModelError, UsageError
 from frcnn.regular_file import open_regular
 
 if TYPE_CHECKING:
-    from frcnn.inference.onnx_sessions import RuntimeChoice
+    from frcnn.inference.runtime_choice import RuntimeChoice
     from frcnn.model.batch_detector import Detector
     from frcnn.model.settings import ExpectedModel
 
@@ -62,7 +62,7 @@ def load_detector(
     kind = kind_of(path)
     if kind == "onnx":
         from frcnn.inference.onnx import load_onnx_detector
-        from frcnn.inference.onnx_sessions import RuntimeChoice
+        from frcnn.inference.runtime_choice import RuntimeChoice
 
         choice = dataclasses.replace(runtime or RuntimeChoice(), fast_head=not as_is, device=device)
         return load_onnx_detector(path, expected, key, choice)

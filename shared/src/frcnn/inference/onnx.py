@@ -12,7 +12,8 @@ from frcnn.exporting.onnx.tensor_names import INPUT, SIZE_INPUT
 from frcnn.exporting.onnx_guard import load_guarded
 from frcnn.exporting.record import PROPERTY, ExportRecord
 from frcnn.inference.int8_saturation import WARNING, has_saturating_weights
-from frcnn.inference.onnx_sessions import RuntimeChoice, Session, open_session
+from frcnn.inference.onnx_sessions import open_session
+from frcnn.inference.runtime_choice import RuntimeChoice, Session
 from frcnn.model.detector import DetectionBatch, checked_sizes
 from frcnn.model.settings import DetectionSettings, ExpectedModel, Geometry
 from frcnn.sealing.sealed_file import opened

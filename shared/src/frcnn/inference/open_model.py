@@ -15,7 +15,7 @@ from frcnn.inference.load import Kind, kind_of, load_detector, wrong_runtime
 
 if TYPE_CHECKING:
     from frcnn.exporting.record import ExportRecord
-    from frcnn.inference.onnx_sessions import RuntimeChoice
+    from frcnn.inference.runtime_choice import RuntimeChoice
     from frcnn.model.batch_detector import DetectionBatch
     from frcnn.model.batch_detector import Detector as BatchDetector
     from frcnn.model.settings import ExpectedModel
@@ -79,7 +79,7 @@ class RunOptions:
 
     def choice(self, runtime: str) -> "RuntimeChoice":
         """Returns the runtime options for an exported model."""
-        from frcnn.inference.onnx_sessions import RuntimeChoice
+        from frcnn.inference.runtime_choice import RuntimeChoice
 
         hint = self.precision_hint or ""
         return RuntimeChoice(runtime, hint, self.threads, not self.as_is, self.device)

@@ -13,18 +13,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from frcnn.model import losses
 from frcnn.model.detections import Detections, generate_detections
 from frcnn.model.layers import statistics_momentum
 from frcnn.model.proposals import Proposals, generate_proposals, without_padding
+from frcnn.model.regularizer import regularize
 from frcnn.model.settings import DetectionSettings, Geometry, ProposalSettings, TrainingSettings
 from frcnn.model.statistics import STATISTICS_PART, WEIGHTS_PART, following_momentum
-from frcnn.model.targets import RoiTargets, RpnTargets, roi_targets, rpn_targets
+from frcnn.model.training_losses import detector_losses
 from frcnn.model.weight_averages import WeightAverages
 from frcnn.ops.anchor_shapes import anchor_grid
 from frcnn.ops.anchors import anchors_of_map
 from frcnn.ops.boxes import Side
-from frcnn.ops.dimensions import dimension
 from frcnn.ops.roi_pool import crop_and_resize
 
 LOSS_NAMES = ("rpn_out_class_loss", "rpn_out_regress_loss", "dense_class_td_loss", "dense_regress_td_loss")
@@ -219,7 +218,9 @@ class FasterRCNN(keras.Model):
             gradients = tape.gradient(scaled, values)
         if self.average_gradients is not None:
             gradients = self.average_gradients(gradients)
-        gradients, penalty = self._regularize(gradients)
+        layers = (*self.features.layers, *self.roi_head.layers)
+        scale = self.optimizer.scale_loss
+        gradients, penalty = regularize(gradients, variables, layers, self._training(), scale)
         self._measure(gradients)
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
         if self.weight_averages is not None:
@@ -237,28 +238,7 @@ class FasterRCNN(keras.Model):
         Returns:
             List of four scalars.
         """
-        settings = self._training()
-        size = self.image_size(batch["images"], batch.get("size"))
-        rpn = self(batch["images"], training=True)
-        anchors = self._anchor_targets(self.anchors_for(rpn), size, batch)
-        rois = self._sample_rois(self.propose(rpn, size, settings.proposals), batch)
-        probabilities, codes = self.classify(rpn.features, rois.rois, size, training=True)
-        count = dimension(anchors.sampled, 1)
-        scores = tf.reshape(rpn.scores, [-1, count])
-        rpn_codes = tf.reshape(rpn.codes, [-1, count, 4])
-        values = (
-            losses.rpn_class_loss(scores, anchors.sampled, anchors.positive, settings.rpn_mini_batch),
-            losses.rpn_regress_loss(rpn_codes, anchors.codes, anchors.positive, settings.rpn_mini_batch),
-            losses.roi_class_loss(probabilities, rois.labels, rois.sampled, settings.roi_mini_batch),
-            losses.roi_regress_loss(codes, rois.codes, rois.labels, rois.positive, settings.roi_mini_batch),
-        )
-        weights = (
-            settings.lambda_rpn_class,
-            settings.lambda_rpn_regr * settings.std_scaling,
-            settings.lambda_cls_class,
-            settings.lambda_cls_regr,
-        )
-        return [weight * value for weight, value in zip(weights, values, strict=True)]
+        return detector_losses(self, batch, self._training(), self._seed())
 
     def get_config(self) -> dict[str, Any]:
         """Returns the configuration of both networks and the geometry."""
@@ -304,76 +284,9 @@ class FasterRCNN(keras.Model):
             [tf.constant(self._training().seed, tf.int32), tf.cast(self.optimizer.iterations, tf.int32)]
         )
 
-    def _anchor_targets(
-        self, anchors: np.ndarray | tf.Tensor, size: ImageSize, batch: dict[str, tf.Tensor]
-    ) -> RpnTargets:
-        settings = self._training()
-        return rpn_targets(
-            anchors,
-            batch["boxes"],
-            batch["valid"],
-            height=size.height,
-            width=size.width,
-            min_overlap=settings.rpn_min_overlap,
-            max_overlap=settings.rpn_max_overlap,
-            mini_batch=settings.rpn_mini_batch,
-            inside_only=settings.rpn_inside_anchors_only,
-            stride=self.geometry.stride,
-            seed=self._seed(),
-        )
-
-    def _sample_rois(self, proposals: Proposals, batch: dict[str, tf.Tensor]) -> RoiTargets:
-        settings = self._training()
-        targets = roi_targets(
-            proposals.boxes,
-            proposals.valid,
-            batch["boxes"],
-            batch["classes"],
-            batch["valid"],
-            min_overlap=settings.classifier_min_overlap,
-            max_overlap=settings.classifier_max_overlap,
-            mini_batch=settings.roi_mini_batch,
-            num_classes=len(self.geometry.class_names) + 1,
-            code_weights=self.geometry.code_weights,
-            gt_as_roi=settings.gt_as_roi,
-            seed=self._seed(),
-        )
-        return RoiTargets(*(tf.stop_gradient(value) for value in targets))
-
     def _measure(self, gradients: list[tf.Tensor]) -> None:
         """Updates the mean gradient norm, except after an overflow, when the step is skipped."""
         present = [gradient for gradient in gradients if gradient is not None]
         norm = tf.linalg.global_norm(present) / self.optimizer.scale_loss(tf.constant(1.0))
         finite = tf.math.is_finite(norm)
         self.norm_mean.update_state(tf.where(finite, norm, 0.0), sample_weight=tf.cast(finite, tf.float32))
-
-    def _regularize(self, gradients: list[tf.Tensor]) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """Adds the regularizer's gradient to the scaled gradients of kernels; returns both.
-
-        Mathematically equal to a penalty in the loss, in one op per kernel. Only kernels of convolutions and
-        dense layers are regularized; biases, batch normalization and depthwise kernels are not.
-        """
-        settings = self._training()
-        if settings.regularizer == "NO_REG":
-            return gradients, tf.constant(0.0)
-        weight, kernels = settings.regularizer_weight, self._penalised_kernels()
-        penalised, penalty = [], []
-        for gradient, variable in zip(gradients, self.trainable_variables, strict=True):
-            if id(variable) not in kernels:
-                penalised.append(gradient)
-            elif settings.regularizer == "L1":
-                penalised.append(gradient + self.optimizer.scale_loss(weight * tf.sign(variable.value)))
-                penalty.append(weight * tf.reduce_sum(tf.abs(variable.value)))
-            else:
-                penalised.append(gradient + self.optimizer.scale_loss(2.0 * weight * variable.value))
-                penalty.append(2.0 * weight * tf.nn.l2_loss(variable.value))
-        return penalised, tf.add_n(penalty)
-
-    def _penalised_kernels(self) -> set[int]:
-        """Returns the ids of the kernels of dense and convolution layers, except depthwise ones."""
-        layers = (*self.features.layers, *self.roi_head.layers)
-        return {
-            id(layer.kernel)
-            for layer in layers
-            if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
-        }

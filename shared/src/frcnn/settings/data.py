@@ -4,13 +4,8 @@ import math
 
 from frcnn.data.settings import ColorSettings, CropSettings, DataSettings, SourceSettings, SpatialSettings
 from frcnn.data.transforms.image_settings import ImageSettings
-from frcnn.spec.schema.experiment import (
-    ColorAugmentation,
-    DataSource,
-    Experiment,
-    Preprocessing,
-    SpatialAugmentation,
-)
+from frcnn.spec.schema.data import ColorAugmentation, DataSource, Preprocessing, SpatialAugmentation
+from frcnn.spec.schema.experiment import Experiment
 
 # Boxes narrower or lower than this, in px of the network input, are not used for training.
 _MIN_SIDE = 1.0

@@ -7,7 +7,8 @@ from frcnn.evaluation.settings import DEFAULT_IOU, EvaluationSettings, iou_range
 from frcnn.model.settings import ExpectedModel
 from frcnn.settings.data import data_settings
 from frcnn.settings.model import expected_model
-from frcnn.spec.schema.experiment import EvaluationConfig, Experiment
+from frcnn.spec.schema.experiment import Experiment
+from frcnn.spec.schema.run import EvaluationConfig
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,10 @@ from frcnn.model.settings import (
     TrainingSettings,
 )
 from frcnn.settings.data import image_settings
-from frcnn.spec.schema.experiment import (
-    EvaluationConfig,
-    Experiment,
-    InferenceConfig,
-    ModelConfig,
-    TrainingConfig,
-)
+from frcnn.spec.schema.experiment import Experiment
+from frcnn.spec.schema.model import ModelConfig
+from frcnn.spec.schema.run import EvaluationConfig, InferenceConfig
+from frcnn.spec.schema.training import TrainingConfig
 
 
 def model_settings(spec: Experiment) -> ModelSettings:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from frcnn.spec.schema.experiment import LRConfig, TrainingConfig
+from frcnn.spec.schema.training import LRConfig, TrainingConfig
 
 
 @dataclass(frozen=True)

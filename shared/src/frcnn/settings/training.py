@@ -12,7 +12,8 @@ from frcnn.settings.evaluation import evaluation_settings
 from frcnn.settings.model import detection_settings, model_settings, training_settings
 from frcnn.settings.optimizer import OptimizerSettings, optimizer_settings
 from frcnn.settings.visualizer import VisualizerSettings, visualizer_settings
-from frcnn.spec.schema.experiment import EarlyStopping, Experiment
+from frcnn.spec.schema.experiment import Experiment
+from frcnn.spec.schema.training import EarlyStopping
 from frcnn.spec.show import effective_text
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 
-from frcnn.spec.schema.experiment import VisualizerConfig, WandbConfig
+from frcnn.spec.schema.training import VisualizerConfig, WandbConfig
 
 
 @dataclass(frozen=True)

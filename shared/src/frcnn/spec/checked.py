@@ -7,7 +7,8 @@ from frcnn.spec.derive import derive, without_masks
 from frcnn.spec.python_values import normalized
 from frcnn.spec.rules import check
 from frcnn.spec.rules.warnings import experiment_warnings
-from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
+from frcnn.spec.schema.experiment import Experiment
+from frcnn.spec.schema.export import DatasetExportConfig
 from frcnn.spec.textproto.positions import is_inside
 
 log = logging.getLogger(__name__)

@@ -3,26 +3,25 @@
 import os
 from collections.abc import Mapping
 
-from frcnn.spec.schema.experiment import (
-    AnchorBoxConfig,
+from frcnn.spec.schema.data import (
     AugmentationConfig,
     DatasetConfig,
     DataSource,
-    Experiment,
-    InputImageConfig,
-    LRConfig,
-    ModelConfig,
-    OptimizerConfig,
     Preprocessing,
+    SpatialAugmentation,
+)
+from frcnn.spec.schema.experiment import Experiment
+from frcnn.spec.schema.frozen_map import FrozenMap
+from frcnn.spec.schema.model import AnchorBoxConfig, InputImageConfig, ModelConfig, SizeHeightWidth
+from frcnn.spec.schema.training import (
+    LRConfig,
+    OptimizerConfig,
     RegularizationType,
     RegularizerConfig,
     SgdOptimizerConfig,
-    SizeHeightWidth,
     SoftStartAnnealingConfig,
-    SpatialAugmentation,
     TrainingConfig,
 )
-from frcnn.spec.schema.frozen_map import FrozenMap
 
 # Channel means of ImageNet, 0..255, with which the pretrained backbones were trained.
 _CHANNEL_MEANS = FrozenMap({"b": 103.939, "g": 116.779, "r": 123.68})

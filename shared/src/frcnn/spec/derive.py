@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from frcnn.spec.schema.experiment import Experiment, Preprocessing
+from frcnn.spec.schema.data import Preprocessing
+from frcnn.spec.schema.experiment import Experiment
 from frcnn.spec.schema.frozen_map import FrozenMap
 from frcnn.spec.show import HIDDEN
 

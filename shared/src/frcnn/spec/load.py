@@ -18,7 +18,8 @@ from frcnn.spec.derive import derive, without_masks
 from frcnn.spec.rules import check
 from frcnn.spec.rules.warnings import experiment_warnings
 from frcnn.spec.schema.constraints import did_you_mean
-from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
+from frcnn.spec.schema.experiment import Experiment
+from frcnn.spec.schema.export import DatasetExportConfig
 from frcnn.spec.schema.from_message import to_config
 from frcnn.spec.textproto.positions import Positions, is_inside
 from frcnn.spec.textproto.reader import Reader, read
@@ -56,33 +57,15 @@ def load_experiment(path: Path, settings: Sequence[str] = ()) -> Experiment:
 
 
 def load_dataset_export(path: Path, settings: Sequence[str] = ()) -> DatasetExportConfig:
-    """Reads a dataset_convert spec from a file.
-
-    Args:
-        path: File with protobuf text.
-        settings: Settings of single fields, see `frcnn.spec.assignments`.
-
-    Returns:
-        The checked spec.
-
-    Raises:
-        SpecError: The file cannot be read or has errors; the message lists all of them.
-    """
+    """Reads a dataset_convert spec from a file; see `load_experiment`."""
     return parse_dataset_export(read_text(path), str(path), settings=settings).spec
 
 
 def load_any(path: Path, settings: Sequence[str] = ()) -> Loaded[Experiment] | Loaded[DatasetExportConfig]:
-    """Reads a spec of either kind from a file. Its fields determine the kind.
-
-    Args:
-        path: File with protobuf text.
-        settings: Settings of single fields, see `frcnn.spec.assignments`.
+    """Reads a spec of either kind from a file; see `load_experiment`. Its fields determine the kind.
 
     Returns:
         The checked spec with field positions.
-
-    Raises:
-        SpecError: The file cannot be read or has errors; the message lists all of them.
     """
     text = read_text(path)
     as_experiment = read(text, experiment_pb2.Experiment())
@@ -118,19 +101,7 @@ def parse_experiment(
 def parse_dataset_export(
     text: str, source: str = "", *, settings: Sequence[str] = ()
 ) -> Loaded[DatasetExportConfig]:
-    """Parses a dataset_convert spec.
-
-    Args:
-        text: Protobuf text.
-        source: Name of the spec in messages.
-        settings: Settings of single fields, see `frcnn.spec.assignments`.
-
-    Returns:
-        The checked spec with field positions.
-
-    Raises:
-        SpecError: The text has errors; the message lists all of them.
-    """
+    """Parses a dataset_convert spec; see `parse_experiment`."""
     message = dataset_export_pb2.DatasetExportConfig()
     reader, spec = _parse(text, source, message, DatasetExportConfig, settings)
     return Loaded(spec, reader.positions)

@@ -10,26 +10,16 @@ from frcnn.errors import Problem, SpecError
 from frcnn.spec.checked import BUILT, checked_experiment, checked_export
 from frcnn.spec.derive import without_derived
 from frcnn.spec.load import parse_dataset_export, parse_experiment, read_text
-from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
+from frcnn.spec.schema.experiment import Experiment
+from frcnn.spec.schema.export import DatasetExportConfig
+from frcnn.spec.schema.spec_base import SpecBase
 from frcnn.spec.updates import with_values
 
-AnySpec = TypeVar("AnySpec", bound=Experiment | DatasetExportConfig)
+AnySpec = TypeVar("AnySpec", bound=SpecBase)
 
 
 def load(cls: type[AnySpec], path: str | os.PathLike[str]) -> AnySpec:
-    """Reads a spec from a file or an `s3://` URI.
-
-    Args:
-        cls: Class of the spec.
-        path: File name or URI.
-
-    Returns:
-        The checked spec.
-
-    Raises:
-        SpecError: The file cannot be read, or the spec has errors; the message lists all of them.
-        StoreError: The object on S3 cannot be read.
-    """
+    """Reads a spec of a class from a file or an `s3://` URI; see `SpecBase.load`."""
     from frcnn.storage.address import is_remote
 
     name = os.fspath(path)
@@ -37,19 +27,7 @@ def load(cls: type[AnySpec], path: str | os.PathLike[str]) -> AnySpec:
 
 
 def parse(cls: type[AnySpec], text: str, source: str) -> AnySpec:
-    """Parses a spec.
-
-    Args:
-        cls: Class of the spec.
-        text: Protobuf text.
-        source: Name of the spec in messages.
-
-    Returns:
-        The checked spec.
-
-    Raises:
-        SpecError: The spec has errors; the message lists all of them.
-    """
+    """Parses a spec of a class; see `SpecBase.parse`."""
     if issubclass(cls, Experiment):
         return cast(AnySpec, parse_experiment(text, source).spec)
     return cast(AnySpec, parse_dataset_export(text, source).spec)
@@ -69,24 +47,14 @@ def checked(spec: AnySpec) -> AnySpec:
     """
     if isinstance(spec, Experiment):
         return cast(AnySpec, checked_experiment(spec))
-    return cast(AnySpec, checked_export(spec))
+    return cast(AnySpec, checked_export(cast(DatasetExportConfig, spec)))
 
 
 def updated(spec: AnySpec, values: Mapping[str, object]) -> AnySpec:
-    """Returns a checked copy with some values replaced. The copy does not keep the text of the spec.
-
-    Args:
-        spec: Spec of either kind.
-        values: New values by path.
-
-    Returns:
-        The checked copy.
-
-    Raises:
-        SpecError: A field does not exist or a value is invalid; the message lists all errors.
-    """
-    start: Experiment | DatasetExportConfig = without_derived(spec) if isinstance(spec, Experiment) else spec
-    changed = with_values(start, values, spec.source or BUILT)
+    """Returns a checked copy with some values replaced and without text; see `SpecBase.updated`."""
+    known = cast(Experiment | DatasetExportConfig, spec)
+    start = without_derived(known) if isinstance(known, Experiment) else known
+    changed = with_values(start, values, known.source or BUILT)
     return cast(AnySpec, checked(dataclasses.replace(changed, text="")))
 
 

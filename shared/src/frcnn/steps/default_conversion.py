@@ -1,4 +1,4 @@
-"""Conversion of a data set without its own conversion spec."""
+"""Conversion spec of a data set: the given one, or one for the layout of its folder."""
 
 import logging
 import tempfile
@@ -7,9 +7,10 @@ from pathlib import Path
 from frcnn.data.conversion.kitti.layout import layout
 from frcnn.errors import UsageError
 from frcnn.spec.load import parse_dataset_export
-from frcnn.spec.schema.experiment import DatasetExportConfig, KITTIConfig
+from frcnn.spec.schema.export import DatasetExportConfig, KITTIConfig
 from frcnn.spec_writing.one_set import one_set
 from frcnn.spec_writing.splits import SEQUENCES, split_of
+from frcnn.steps.specs import dataset_export_given, with_root
 from frcnn.survey.coco_files import annotation_files
 from frcnn.survey.layouts import format_to_convert, is_kitti, kitti_parts, part_folders
 from frcnn.survey.sources import convert_first, open_sources
@@ -18,6 +19,28 @@ log = logging.getLogger(__name__)
 
 # Fold 0 contains 20 % of the images, for validation.
 _PARTITIONS, _SHARDS, _VALIDATION_PERCENT = 2, 4, 20.0
+
+
+def conversion_given(given: str, data: Path, scratch: Path, name: str = "") -> DatasetExportConfig:
+    """Reads the conversion spec given as a parameter of a step, or builds the default one if it is empty.
+
+    Args:
+        given: Text of the spec, file name, or `s3://` URI; empty for the default one.
+        data: Folder of the data set, which replaces that in the spec.
+        scratch: Folder for files of the conversion, which must exist until it is done.
+        name: Name of the data set in messages; by default the folder.
+
+    Returns:
+        The spec.
+
+    Raises:
+        SpecError: The file cannot be read or the text has errors; the message lists all of them.
+        UsageError: The parameter is not the text or the place of a spec, or it is empty and there are no
+            annotation files for training or none for validation.
+        DataError: The parameter is empty, and the layout of the folder is unknown.
+        StoreError: The object on S3 cannot be read.
+    """
+    return with_root(dataset_export_given(given), data) if given else default_conversion(data, scratch, name)
 
 
 def default_conversion(data: Path, scratch: Path, name: str = "") -> DatasetExportConfig:

@@ -7,6 +7,7 @@ import dataclasses
 import glob
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,9 @@ from google.protobuf.message import Message
 from frcnn.errors import Problem, SpecError, StoreError, UsageError
 from frcnn.spec import dataset_export_pb2, experiment_pb2, one_line
 from frcnn.spec.load import parse_dataset_export, parse_experiment, read_text
-from frcnn.spec.schema.experiment import (
-    DatasetExportConfig,
-    DataSource,
-    Experiment,
-)
+from frcnn.spec.schema.data import DataSource
+from frcnn.spec.schema.experiment import Experiment
+from frcnn.spec.schema.export import DatasetExportConfig
 from frcnn.storage import Store
 from frcnn.storage.address import is_remote
 
@@ -52,20 +51,7 @@ def experiment_given(given: str) -> Experiment:
 
 
 def dataset_export_given(given: str) -> DatasetExportConfig:
-    """Reads the dataset_convert spec given as a parameter of a pipeline step.
-
-    Args:
-        given: Text of the spec, file name, or `s3://` URI.
-
-    Returns:
-        The checked spec.
-
-    Raises:
-        SpecError: The file cannot be read or the text has errors; the message lists all of them.
-        UsageError: The parameter is empty, has an unsupported URI scheme or names an object that is not
-            UTF-8, or its text lost its line breaks.
-        StoreError: The object on S3 cannot be read.
-    """
+    """Reads the dataset_convert spec given as a parameter of a pipeline step; see `experiment_given`."""
     text, source = _text_and_source(given, "convert_spec")
     message = dataset_export_pb2.DatasetExportConfig()
     return parse_dataset_export(_readable(text, "convert_spec", message), source).spec
@@ -144,6 +130,30 @@ def with_training(spec: Experiment, *, epochs: int, retrain: Path | None, resume
         **length,
     )
     return dataclasses.replace(spec, training_config=training)
+
+
+def with_choices(spec: Experiment, space: str, choices: Sequence[str]) -> Experiment:
+    """Sets the values that a tuner chose for a trial.
+
+    Args:
+        spec: Spec of the search, with records and number of epochs.
+        space: Text of the search space; empty outside a search.
+        choices: Texts `FIELD=CHOICE`.
+
+    Returns:
+        Changed copy; `spec` itself outside a search.
+
+    Raises:
+        SpecError: The space is invalid, or the values contradict each other.
+        UsageError: A choice is not in the space.
+    """
+    if not space:
+        return spec
+    # Imported here, because only trials need it.
+    from frcnn.tuning.trial_spec import remote_trial_spec
+    from frcnn.tuning.tuned_spec import TunedSpec
+
+    return remote_trial_spec(TunedSpec(spec), space, choices).experiment
 
 
 def with_inference(spec: Experiment, images: Path, results: Path) -> Experiment:

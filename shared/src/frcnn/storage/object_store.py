@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from frcnn.errors import StoreError, UsageError
-from frcnn.storage import download, upload
+from frcnn.storage import download, object_reading, upload
 from frcnn.storage.address import Address, is_remote
 from frcnn.storage.backend import Entry, StorageBackend
 from frcnn.storage.checksums import md5
@@ -124,7 +124,7 @@ class ObjectStore:
             raise StoreError(
                 f"{uri}: {entry.size} bytes found, at most {MOST_READ} expected here; check the URI."
             )
-        return download.read_all(download.Reading.of(transfer, unpublished(transfer, entry)))
+        return object_reading.read_all(object_reading.Reading.of(transfer, unpublished(transfer, entry)))
 
     def write(self, uri: str, data: bytes) -> None:
         """Writes an object atomically.

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 
 from frcnn.errors import StoreError, UsageError
 from frcnn.limits import MANIFEST_BYTES
-from frcnn.storage import download
+from frcnn.storage import object_reading
 from frcnn.storage.backend import Entry
 from frcnn.storage.checksums import md5
 from frcnn.storage.faults import ChangedError, MissingError
@@ -119,7 +119,7 @@ def _bytes_of(transfer: Transfer, entry: Entry) -> bytes:
     if entry.size > MANIFEST_BYTES:
         raise StoreError(f"{where}: {entry.size} bytes, not a manifest. Remove it and publish again.")
     whole = StoredObject(entry.name, entry.size, max(entry.size, 1), None, entry.etag)
-    return download.read_all(download.Reading.of(transfer, whole))
+    return object_reading.read_all(object_reading.Reading.of(transfer, whole))
 
 
 def choose_location(contents: Manifest, former: Former, listed: Mapping[str, Entry]) -> str:

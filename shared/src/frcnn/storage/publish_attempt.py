@@ -4,7 +4,7 @@ import functools
 from collections.abc import Mapping, Sequence
 
 from frcnn.errors import StoreError
-from frcnn.storage import download, publication, upload
+from frcnn.storage import object_reading, publication, upload
 from frcnn.storage.backend import Entry
 from frcnn.storage.checksums import is_md5
 from frcnn.storage.faults import ChangedError
@@ -45,7 +45,7 @@ def _whole(transfer: Transfer, manifest: Manifest, listed: Mapping[str, Entry]) 
 
     def check(stored: StoredObject) -> None:
         try:
-            download.verify(download.Reading.of(transfer, stored), meter)
+            object_reading.verify(object_reading.Reading.of(transfer, stored), meter)
         except StoreError:
             damaged.add(stored.name)
 

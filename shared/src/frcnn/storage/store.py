@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from frcnn.errors import UsageError
-from frcnn.storage import download, publication
+from frcnn.storage import download, object_reading, publication
 from frcnn.storage.faults import MissingError
 from frcnn.storage.listing import check_names, here, unpublished
 from frcnn.storage.manifest import CONTENT, ByteRange, Manifest, StoredFile
@@ -168,7 +168,7 @@ class Store(ObjectStore):
         transfer, manifest = self.transfer(uri), self.contents(uri)
         with TransferProgress("verifying", manifest.size) as meter:
             transfer.run(
-                functools.partial(download.verify, download.Reading.of(transfer, each), meter)
+                functools.partial(object_reading.verify, object_reading.Reading.of(transfer, each), meter)
                 for each in manifest.objects
             )
         return manifest

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from frcnn.errors import StoreError
 from frcnn.paths import below
-from frcnn.storage import download
+from frcnn.storage import object_reading
 from frcnn.storage.folder_backend import FolderBackend
 from frcnn.storage.manifest import Manifest, StoredFile
 from frcnn.storage.packing import Source
@@ -34,7 +34,7 @@ def holds(folder: Path, manifest: Manifest) -> bool:
                     (below(folder, each.path, follow_links=True), each.size) for each in files.get(number, [])
                 )
                 source = Source(tuple(parts))
-                download.verify(download.Reading(stored, str(folder), source.read), meter)
+                object_reading.verify(object_reading.Reading(stored, str(folder), source.read), meter)
     except StoreError:
         return False
     return True

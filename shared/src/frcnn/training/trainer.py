@@ -10,30 +10,24 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from frcnn.data.input.dataset import Dataset, training_dataset, validation_dataset
 from frcnn.distributed.world import RankInfo, World, join
-from frcnn.errors import DataError, RunError
-from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.model.files.checkpoint import OptimizerState
+from frcnn.errors import RunError
 from frcnn.model.files.training_record import TrainingRecord
 from frcnn.settings.training import TrainingRun
 from frcnn.training.averaging import AveragedWeights
-from frcnn.training.callbacks.checkpoints import Checkpoints
 from frcnn.training.callbacks.early_stopping import EarlyStop
 from frcnn.training.callbacks.nan_guard import NanGuard
 from frcnn.training.callbacks.rank_zero import Reports
-from frcnn.training.callbacks.training_log import TrainingLog
 from frcnn.training.callbacks.validation import Validation
 from frcnn.training.compile import prepare, restore
-from frcnn.training.devices import computing_devices, take_share
+from frcnn.training.devices import take_share
 from frcnn.training.memory_need import choose_convolutions, require_memory
-from frcnn.training.model_parallel import plan_placement, spread
+from frcnn.training.opened_run import OpenedRun, open_run
 from frcnn.training.result import TrainResult
 from frcnn.training.run_folder import only_training_in
-from frcnn.training.starting_point import Start, begin, choose_start, counted
 from frcnn.training.statistics_warnings import remark_on_statistics
 from frcnn.training.synchronize import EpochMeans, facts, sync_initial_state
-from frcnn.training.unvalidated import lacks_validation, with_validation
+from frcnn.training.unvalidated import with_validation
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +85,7 @@ def _train(
     if here.size > 1:
         take_share(here, len(run.parallelism) or 1)
     set_up(run.seed + here.rank)
-    job = _opened(run, results_dir, key, here, strict=strict)
+    job = open_run(run, results_dir, key, here, strict=strict)
     if job.record.epoch >= run.epochs and not job.unvalidated:
         job.complete(here)
         raise RunError(
@@ -113,62 +107,7 @@ def _train(
     return _run_epochs(job, world, stop, callbacks)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    """Data, model and starting point of a training.
-
-    Attributes:
-        run: Settings of the training.
-        folder: Results folder.
-        key: Key that seals the checkpoints; empty for plain ones.
-        start: Starting point.
-        data: This rank's share of the training set, from the first epoch to train.
-        validation: This rank's share of the validation set; `None` if there is none.
-        model: Detector to train.
-        saved: Training record in the file to start from.
-        record: The same, with the steps counted in epochs of the current length.
-        state: Optimizer state in that file; `None` if there is none.
-    """
-
-    run: TrainingRun
-    folder: Path
-    key: str
-    start: Start
-    data: Dataset
-    validation: Dataset | None
-    model: FasterRCNN
-    saved: TrainingRecord
-    record: TrainingRecord
-    state: OptimizerState | None
-
-    @property
-    def unvalidated(self) -> bool:
-        """Returns whether the checkpoint to resume from still needs its validation."""
-        return lacks_validation(self.run, self.record)
-
-    def complete(self, here: RankInfo) -> None:
-        """Finishes the folder of a run that was killed after its last checkpoint."""
-        if here.rank == 0 and self.start.path.resolve().parent == self.folder.resolve():
-            rows = TrainingLog(self.folder, self.record.history)
-            resumed = self.start.path
-            Checkpoints(self.run, self.folder, self.key, rows, start=self.record, resumed=resumed).complete()
-
-
-def _opened(run: TrainingRun, folder: Path, key: str, here: RankInfo, *, strict: bool) -> _Job:
-    """Opens the data, and loads or builds the model."""
-    start = choose_start(run.start)
-    strict = strict and here.rank == 0  # rank 0 checks all images
-    data = training_dataset(run.data, rank=here.rank, world=here.size, strict=strict)
-    validation = _validation(run, here, strict)
-    model, saved, state = begin(run, start, key)
-    model = _spread(model, run.parallelism)
-    record = counted(saved, data.steps_per_epoch)
-    if record.epoch:
-        data = training_dataset(run.data, rank=here.rank, world=here.size, start_epoch=record.epoch)
-    return _Job(run, folder, key, start, data, validation, model, saved, record, state)
-
-
-def _prepare(job: _Job, here: RankInfo, *, amp: bool) -> None:
+def _prepare(job: OpenedRun, here: RankInfo, *, amp: bool) -> None:
     """Compiles the model, and restores its state if the training is resumed."""
     run, record, steps = job.run, job.record, job.data.steps_per_epoch
     prepare(job.model, run, steps * run.epochs, here, amp=amp)
@@ -185,7 +124,7 @@ def _prepare(job: _Job, here: RankInfo, *, amp: bool) -> None:
 
 
 def _run_epochs(
-    job: _Job, world: World, stop: EarlyStop | None, callbacks: Sequence[keras.callbacks.Callback]
+    job: OpenedRun, world: World, stop: EarlyStop | None, callbacks: Sequence[keras.callbacks.Callback]
 ) -> TrainResult:
     """Trains the remaining epochs together with the other ranks."""
     run, model, here = job.run, job.model, world.place
@@ -218,7 +157,7 @@ def _run_epochs(
     )
 
 
-def _reports(job: _Job, here: RankInfo, validator: Validation | None) -> Reports | None:
+def _reports(job: OpenedRun, here: RankInfo, validator: Validation | None) -> Reports | None:
     """Creates checkpoints and logs on rank 0; `None` on other ranks."""
     if here.rank:
         return None
@@ -235,7 +174,7 @@ def _reports(job: _Job, here: RankInfo, validator: Validation | None) -> Reports
 
 
 def _fit(
-    job: _Job,
+    job: OpenedRun,
     early: Sequence[keras.callbacks.Callback],
     validator: Validation | None,
     late: Sequence[keras.callbacks.Callback],
@@ -284,27 +223,7 @@ def set_up(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def _spread(model: FasterRCNN, fractions: Sequence[float]) -> FasterRCNN:
-    if not fractions:
-        return model
-    devices = computing_devices()
-    log.info("Layers are spread over %d devices: %s", len(fractions), ", ".join(devices))
-    return spread(model, plan_placement(model, fractions, devices))
-
-
 def _early_stop(run: TrainingRun, record: TrainingRecord) -> EarlyStop | None:
     if run.early_stopping is None:
         return None
     return EarlyStop(run.early_stopping, [row["loss"] for row in record.history if "loss" in row])
-
-
-def _validation(run: TrainingRun, here: RankInfo, strict: bool) -> Dataset | None:
-    """Creates this rank's share of the validation set; `None`, with a warning, if there is none."""
-    size = run.validation.batch_size
-    try:
-        return validation_dataset(run.data, rank=here.rank, world=here.size, batch_size=size, strict=strict)
-    except DataError as error:
-        if run.data.has_validation:
-            raise
-        log.warning("No validation during training: %s", error)
-        return None

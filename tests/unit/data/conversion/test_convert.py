@@ -16,7 +16,7 @@ from frcnn.errors import DataError, RunError, UsageError
 from frcnn.settings.conversion import conversion_settings
 from frcnn.single_writer import PlaceBusyError
 from frcnn.spec.load import parse_dataset_export
-from frcnn.spec.schema.experiment import COCOConfig, DatasetExportConfig, KITTIConfig, SampleModifierConfig
+from frcnn.spec.schema.export import COCOConfig, DatasetExportConfig, KITTIConfig, SampleModifierConfig
 from tests.support.kitti_folder import CAR, PEDESTRIAN, write_coco, write_image, write_kitti
 
 ZERO_AREA = CAR.replace(" 40 ", " 10.25 ")

@@ -2,7 +2,7 @@ import pytest
 
 from frcnn.data.conversion.sample_modifier import SampleModifier
 from frcnn.settings.conversion import sample_settings
-from frcnn.spec.schema.experiment import SampleModifierConfig
+from frcnn.spec.schema.export import SampleModifierConfig
 
 MAPPING = {"Car": "car", "van": "car", "dog": "dog", "cat": "cat"}
 

@@ -13,7 +13,7 @@ from frcnn.exporting.exporter import ExportOptions, export_onnx, write_onnx
 from frcnn.exporting.onnx.image_extent import found_extent
 from frcnn.inference.compare import Tolerance, compare_batches, compare_detectors
 from frcnn.inference.onnx import load_onnx_detector
-from frcnn.inference.onnx_sessions import RuntimeChoice
+from frcnn.inference.runtime_choice import RuntimeChoice
 from frcnn.model.files.checkpoint import save_model
 from frcnn.model.files.training_record import TrainingRecord
 from frcnn.model.keras_detector import KerasDetector

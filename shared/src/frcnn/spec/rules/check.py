@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from frcnn.errors import Problem
 from frcnn.spec.rules import data, export, model, training
 from frcnn.spec.schema.constraints import Constraint
-from frcnn.spec.schema.experiment import DatasetExportConfig, Experiment
+from frcnn.spec.schema.experiment import Experiment
+from frcnn.spec.schema.export import DatasetExportConfig
 from frcnn.spec.schema.from_message import Annotation, schema_fields, split_annotation
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from frcnn.errors import Problem
 from frcnn.spec.schema.constraints import did_you_mean
-from frcnn.spec.schema.experiment import DatasetExportConfig
+from frcnn.spec.schema.export import DatasetExportConfig
 
 
 def data_set(spec: DatasetExportConfig) -> Iterator[Problem]:

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from frcnn.errors import Problem
 from frcnn.spec.archs import ARCHS, FAMILIES, drop_connect_limit
 from frcnn.spec.schema.constraints import did_you_mean
-from frcnn.spec.schema.experiment import Experiment, ImageType
+from frcnn.spec.schema.experiment import Experiment
+from frcnn.spec.schema.model import ImageType
 
 _INPUT = "model_config.input_image_config"
 

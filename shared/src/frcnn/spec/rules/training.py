@@ -6,7 +6,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from frcnn.errors import Problem
-from frcnn.spec.schema.experiment import Experiment, RegularizationType
+from frcnn.spec.schema.experiment import Experiment
+from frcnn.spec.schema.training import RegularizationType
 
 # The epoch is read from the file name. TAO's user guide writes `epoch12`.
 EPOCH_IN_NAME = re.compile(r"\.epoch_?(?P<epoch>\d+)\.[^./\\]+$")

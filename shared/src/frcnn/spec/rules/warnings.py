@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from frcnn.errors import Problem
 from frcnn.spec.archs import FAMILIES, family_of
-from frcnn.spec.schema.experiment import DataloaderMode, Experiment, ImageType, SamplingMode
+from frcnn.spec.schema.data import DataloaderMode, SamplingMode
+from frcnn.spec.schema.experiment import Experiment
+from frcnn.spec.schema.model import ImageType
 from frcnn.spec.show import HIDDEN
 
 

@@ -9,99 +9,27 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
 
 from frcnn.spec.schema.data import (
     AugmentationConfig,
-    ColorAugmentation,
-    DataloaderMode,
     DatasetConfig,
     DataSource,
-    Preprocessing,
-    SamplingMode,
-    SpatialAugmentation,
 )
-from frcnn.spec.schema.export import COCOConfig, DatasetExportConfig, KITTIConfig, SampleModifierConfig
 from frcnn.spec.schema.model import (
-    Activation,
-    AnchorBoxConfig,
-    ImageType,
-    InputImageConfig,
     ModelConfig,
-    RoiPoolingConfig,
-    SizeHeightWidth,
-    SizeMin,
 )
 from frcnn.spec.schema.run import (
     EvaluationConfig,
-    GtMatchingIouThresholdRange,
     InferenceConfig,
-    TrtInference,
 )
+from frcnn.spec.schema.spec_base import SpecBase
 from frcnn.spec.schema.training import (
-    AdamOptimizerConfig,
-    ClearmlConfig,
-    EarlyStopping,
-    LRConfig,
-    OptimizerConfig,
-    RegularizationType,
-    RegularizerConfig,
-    RmspropOptimizerConfig,
-    SgdOptimizerConfig,
-    SoftStartAnnealingConfig,
-    StepLrConfig,
     TrainingConfig,
-    VisualizerConfig,
-    WandbConfig,
-    WandbMode,
 )
-
-__all__ = [
-    "Activation",
-    "AdamOptimizerConfig",
-    "AnchorBoxConfig",
-    "AugmentationConfig",
-    "COCOConfig",
-    "ClearmlConfig",
-    "ColorAugmentation",
-    "DataSource",
-    "DataloaderMode",
-    "DatasetConfig",
-    "DatasetExportConfig",
-    "EarlyStopping",
-    "EvaluationConfig",
-    "Experiment",
-    "GtMatchingIouThresholdRange",
-    "ImageType",
-    "InferenceConfig",
-    "InputImageConfig",
-    "KITTIConfig",
-    "LRConfig",
-    "ModelConfig",
-    "OptimizerConfig",
-    "Preprocessing",
-    "RegularizationType",
-    "RegularizerConfig",
-    "RmspropOptimizerConfig",
-    "RoiPoolingConfig",
-    "SampleModifierConfig",
-    "SamplingMode",
-    "SgdOptimizerConfig",
-    "SizeHeightWidth",
-    "SizeMin",
-    "SoftStartAnnealingConfig",
-    "SpatialAugmentation",
-    "StepLrConfig",
-    "TrainingConfig",
-    "TrtInference",
-    "VisualizerConfig",
-    "WandbConfig",
-    "WandbMode",
-]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Experiment:
+class Experiment(SpecBase):
     """Experiment spec: data, model, training, evaluation and inference.
 
     `text` is the text of the file and `source` its name as given by the user. Neither is a field of the file.
@@ -118,42 +46,6 @@ class Experiment:
     evaluation_config: EvaluationConfig = field(default_factory=EvaluationConfig)
     text: str = field(default="", repr=False, compare=False)
     source: str = field(default="", compare=False)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads an experiment spec from a file or an `s3://` URI.
-
-        Args:
-            path: File name or URI of protobuf text in UTF-8.
-
-        Returns:
-            The checked spec.
-
-        Raises:
-            SpecError: The file cannot be read, or the spec has errors; the message lists all of them.
-            StoreError: The object on S3 cannot be read.
-        """
-        from frcnn.spec import python_api
-
-        return python_api.load(cls, path)
-
-    @classmethod
-    def parse(cls, text: str, source: str = "") -> Self:
-        """Parses an experiment spec.
-
-        Args:
-            text: Protobuf text.
-            source: Name of the spec in messages.
-
-        Returns:
-            The checked spec.
-
-        Raises:
-            SpecError: The spec has errors; the message lists all of them.
-        """
-        from frcnn.spec import python_api
-
-        return python_api.parse(cls, text, source)
 
     @classmethod
     def build(
@@ -195,38 +87,6 @@ class Experiment:
                 image_extension=image_extension,
             )
         )
-
-    def updated(self, values: Mapping[str, object]) -> Self:
-        """Returns a checked copy of this spec with some values replaced.
-
-        Args:
-            values: New values by path, for example `training_config.num_epochs`,
-                `dataset_config.data_sources[0].tfrecords_path` or
-                `dataset_config.target_class_mapping["van"]`. Setting one of several mutually exclusive
-                fields removes the others.
-
-        Returns:
-            The checked copy.
-
-        Raises:
-            SpecError: A field does not exist or a value is invalid; the message lists all errors.
-        """
-        from frcnn.spec import python_api
-
-        return python_api.updated(self, values)
-
-    def to_text(self, *, secrets: bool = False) -> str:
-        """Writes the spec as protobuf text with all values, including defaults.
-
-        Args:
-            secrets: Whether to include the keys: `enc_key` and that of Weights & Biases.
-
-        Returns:
-            Text that `parse` reads back as an equal spec. Keys that were left out are then empty.
-        """
-        from frcnn.spec.show import text_of
-
-        return text_of(self, secrets=secrets)
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -3,13 +3,13 @@
 See `dataset_export.proto` for the meaning and unit of each field.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Self
+from typing import Annotated
 
 from frcnn.spec.schema.constraints import Choice, NotEmpty, Range, ZeroIsNotSet
 from frcnn.spec.schema.frozen_map import FrozenMap
+from frcnn.spec.schema.spec_base import SpecBase
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class SampleModifierConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetExportConfig:
+class DatasetExportConfig(SpecBase):
     """Spec of a conversion to TFRecords. Exactly one of the two data set configs is set.
 
     `text` is the text of the file and `source` its name as given by the user. Neither is a field of the file.
@@ -66,68 +66,3 @@ class DatasetExportConfig:
     target_class_mapping: Mapping[str, str] = FrozenMap()
     text: str = field(default="", repr=False, compare=False)
     source: str = field(default="", compare=False)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Reads a dataset_convert spec from a file or an `s3://` URI.
-
-        Args:
-            path: File name or URI of protobuf text in UTF-8.
-
-        Returns:
-            The checked spec.
-
-        Raises:
-            SpecError: The file cannot be read, or the spec has errors; the message lists all of them.
-            StoreError: The object on S3 cannot be read.
-        """
-        from frcnn.spec import python_api
-
-        return python_api.load(cls, path)
-
-    @classmethod
-    def parse(cls, text: str, source: str = "") -> Self:
-        """Parses a dataset_convert spec.
-
-        Args:
-            text: Protobuf text.
-            source: Name of the spec in messages.
-
-        Returns:
-            The checked spec.
-
-        Raises:
-            SpecError: The spec has errors; the message lists all of them.
-        """
-        from frcnn.spec import python_api
-
-        return python_api.parse(cls, text, source)
-
-    def updated(self, values: Mapping[str, object]) -> Self:
-        """Returns a checked copy of this spec with some values replaced.
-
-        Args:
-            values: New values by path, for example `kitti_config.val_split`.
-
-        Returns:
-            The checked copy.
-
-        Raises:
-            SpecError: A field does not exist or a value is invalid; the message lists all errors.
-        """
-        from frcnn.spec import python_api
-
-        return python_api.updated(self, values)
-
-    def to_text(self, *, secrets: bool = False) -> str:
-        """Writes the spec as protobuf text with all values, including defaults.
-
-        Args:
-            secrets: Ignored, because this kind of spec contains no secrets.
-
-        Returns:
-            Text that `parse` reads back as an equal spec.
-        """
-        from frcnn.spec.show import text_of
-
-        return text_of(self, secrets=secrets)

@@ -17,10 +17,9 @@ from frcnn.limits import SPEC_PROBLEMS
 from frcnn.spec.textproto import suggestions
 from frcnn.spec.textproto.positions import Positions, TextPosition
 from frcnn.spec.textproto.secrets import is_secret
-from frcnn.spec.textproto.tokens import Tokens
+from frcnn.spec.textproto.tokens import CLOSERS, Tokens
 from frcnn.spec.textproto.values import BadValueError, Field, expectation, parse_scalar
 
-_CLOSERS = {"{": "}", "<": ">", "[": "]"}
 _BARE_WORD = re.compile(r"[^\s,;}>#\"']+")
 _LONGEST = 400
 _TEXT_END = "the end of the text"
@@ -82,12 +81,12 @@ class Reader:
         if not re.match(r"[^\W\d]", name):
             self._report(path, f"found {name}; expected the name of a field")
             if not self._tokens.TryConsume("]"):
-                self._skip_line(message.DESCRIPTOR.fields_by_name)
+                self._tokens.skip_line(message.DESCRIPTOR.fields_by_name)
             return
         self._tokens.NextToken()
         field = message.DESCRIPTOR.fields_by_name.get(name) or self._guess(message, name, path, place)
         if field is None:
-            self._skip_value(place)
+            self._tokens.skip_value(place.line - 1)
         else:
             self._content(message, field, f"{path}.{field.name}" if path else field.name, place)
         if not self._tokens.TryConsume(","):
@@ -101,7 +100,7 @@ class Reader:
         if near is None:
             return None
         field: Field = message.DESCRIPTOR.fields_by_name[near]
-        if field.message_type is not None and self._opens_block():
+        if field.message_type is not None and self._token in ("{", "<", ":"):
             return field
         self.doubtful.add(f"{path}.{near}" if path else near)
         return None
@@ -123,14 +122,14 @@ class Reader:
         """Reads the colon after a name; reports it and returns `False` if it is missing. Blocks need none."""
         if self._tokens.TryConsume(":"):
             return True
-        is_block = field.message_type is not None or self._token in _CLOSERS
+        is_block = field.message_type is not None or self._token in CLOSERS
         if is_block and self._token != "=":
             return True
         self._fault(path, f"found {self._token or _TEXT_END}; expected : after {field.name}")
         return bool(self._tokens.TryConsume("="))
 
     def _value_is_missing(self, known: Collection[str], place: TextPosition) -> bool:
-        if self._tokens.AtEnd() or self._token in _CLOSERS.values():
+        if self._tokens.AtEnd() or self._token in CLOSERS.values():
             return True
         return self._place.line != place.line and self._token in known
 
@@ -157,7 +156,7 @@ class Reader:
                 return
             if not self._tokens.TryConsume(","):
                 self._fault(path, f"found {self._token or _TEXT_END}; expected , or ] in the list")
-                self._skip_to_end_of_list()
+                self._tokens.skip_to_end_of_list()
                 return
 
     def _scalar(self, message: Message, field: Field, path: str, place: TextPosition) -> None:
@@ -166,7 +165,7 @@ class Reader:
             value = self._text() if field.type == Kind.TYPE_STRING else self._plain(field)
         except BadValueError as fault:
             self._fault(path, str(fault), value_place)
-            self._skip_line(message.DESCRIPTOR.fields_by_name)
+            self._tokens.skip_line(message.DESCRIPTOR.fields_by_name)
             return
         if field.is_repeated:
             values = getattr(message, field.name)
@@ -177,7 +176,7 @@ class Reader:
         self.positions.record(path, place)
 
     def _plain(self, field: Field) -> bool | float | int:
-        if self._token in _CLOSERS:
+        if self._token in CLOSERS:
             found = "a list" if self._token == "[" else "a block"
             raise BadValueError(f"found {found}; expected {expectation(field)}")
         value = parse_scalar(field, self._token)
@@ -202,13 +201,13 @@ class Reader:
             ) from None
 
     def _message(self, message: Message, field: Field, path: str, place: TextPosition) -> None:
-        opened, end = self._place, _CLOSERS.get(self._token, "}")
+        opened, end = self._place, CLOSERS.get(self._token, "}")
         if self._token in ("{", "<"):
             self._tokens.NextToken()
         else:
             self._fault(path, f"found {self._token}; expected a block {{ ... }}")
             if opened.line == place.line or self._token not in field.message_type.fields_by_name:
-                self._skip_line(message.DESCRIPTOR.fields_by_name)
+                self._tokens.skip_line(message.DESCRIPTOR.fields_by_name)
                 return
         if field.message_type.GetOptions().map_entry:
             self._map_entry(message, field, path, place, opened, end)
@@ -251,47 +250,6 @@ class Reader:
                 return
             self._field(message, path)
 
-    # ---- recovery after an error
-
-    def _skip_value(self, place: TextPosition) -> None:
-        """Skips the value after the name of an unknown field; `place` is the position of the name."""
-        has_colon = self._tokens.TryConsume(":")
-        if self._token in _CLOSERS:
-            self._skip_brackets()
-        elif self._token[:1] in ("'", '"'):
-            while self._token[:1] in ("'", '"'):
-                self._tokens.NextToken()
-        elif self._token not in _CLOSERS.values() and (has_colon or self._place.line == place.line):
-            self._tokens.NextToken()
-
-    def _skip_line(self, known: Collection[str]) -> None:
-        """Skips to the end of the line or block, or to the next field of this block."""
-        line = self._place.line
-        while not self._tokens.AtEnd() and self._place.line == line:
-            if self._token in _CLOSERS:
-                self._skip_brackets()
-            elif self._token in _CLOSERS.values() or self._token in known:
-                return
-            else:
-                self._tokens.NextToken()
-
-    def _skip_to_end_of_list(self) -> None:
-        while not self._tokens.AtEnd() and self._token not in ("]", "}", ">"):
-            if self._token in _CLOSERS:
-                self._skip_brackets()
-            else:
-                self._tokens.NextToken()
-        self._tokens.TryConsume("]")
-
-    def _skip_brackets(self) -> None:
-        """Skips from an opening bracket past the matching closing one."""
-        depth = 0
-        while not self._tokens.AtEnd():
-            depth += (self._token in _CLOSERS) - (self._token in _CLOSERS.values())
-            self._tokens.NextToken()
-            if depth == 0:
-                return
-
     # ---- reports
 
     @property
@@ -302,9 +260,6 @@ class Reader:
     def _place(self) -> TextPosition:
         """Position of the current token."""
         return TextPosition(self._tokens.line + 1, self._tokens.column + 1)
-
-    def _opens_block(self) -> bool:
-        return self._token in ("{", "<") or self._token == ":"
 
     def _fault(self, path: str, text: str, place: TextPosition | None = None) -> None:
         """Reports an error after which the value of `path` is unknown."""

@@ -10,7 +10,7 @@ from frcnn.data.conversion.coco.plan import plan_coco
 from frcnn.data.conversion.faults import IssueKind
 from frcnn.errors import DataError
 from frcnn.settings.conversion import coco_settings
-from frcnn.spec.schema.experiment import COCOConfig
+from frcnn.spec.schema.export import COCOConfig
 from tests.support.kitti_folder import HEIGHT, WIDTH, write_coco, write_image
 
 CONTENT = {

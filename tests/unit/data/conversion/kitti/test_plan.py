@@ -6,7 +6,7 @@ from frcnn.data.conversion.faults import IssueKind
 from frcnn.data.conversion.kitti.plan import plan_kitti, read_sequences
 from frcnn.errors import DataError
 from frcnn.settings.conversion import kitti_settings
-from frcnn.spec.schema.experiment import KITTIConfig
+from frcnn.spec.schema.export import KITTIConfig
 from tests.support.kitti_folder import write_image, write_kitti
 
 

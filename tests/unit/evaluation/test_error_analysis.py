@@ -8,9 +8,9 @@ from PIL import Image
 
 from frcnn.drawing.colors import class_color
 from frcnn.drawing.thumbnail import SIDE, Thumbnail
+from frcnn.evaluation.error_analysis import BINS, ErrorAnalysis
 from frcnn.evaluation.evaluator import Evaluator
 from frcnn.evaluation.example_images import EXAMPLE_SIDE, EXAMPLES
-from frcnn.evaluation.inspection import BINS, ErrorAnalysis
 from frcnn.evaluation.settings import EvaluationSettings
 from frcnn.evaluation.thumbnails import KEPT, RankedThumbnail, TopThumbnails
 from tests.support.detection_scenes import Scene, as_batch, random_scenes
@@ -80,7 +80,7 @@ def test_each_size_has_its_own_average_precision():
         [(BUS, small), (BUS, large)],
         [(BUS, large, 0.9), (BUS, [60, 10, 79, 29], 0.8), (BUS, small, 0.7)],
     )
-    results = inspect([seen]).size_results(BUS)
+    results = inspect([seen]).by_size.results(BUS)
     # The small false alarm comes before the small object; the large one has nothing to do with it.
     assert (results["small"].ap, results["small"].objects) == (pytest.approx(0.5), 1)
     assert (results["large"].ap, results["large"].objects) == (pytest.approx(1.0), 1)
@@ -90,7 +90,7 @@ def test_each_size_has_its_own_average_precision():
 def test_sizes_are_those_of_the_original_image():
     seen = scene([(BUS, [10, 10, 29, 29])], [(BUS, [10, 10, 29, 29], 0.9)])
     sizes = {"size": np.array([[240, 320]]), "original_size": np.array([[960, 1280]])}
-    results = inspect([seen], **sizes).size_results(BUS)
+    results = inspect([seen], **sizes).by_size.results(BUS)
     assert {size: each.objects for size, each in results.items()} == {"small": 0, "medium": 1, "large": 0}
 
 

@@ -10,75 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from frcnn.evaluation.average_precision import (
-    average_precision_voc07,
-    average_precision_voc12,
-    trace_curve,
-)
 from frcnn.evaluation.confusion import Confusion
 from frcnn.evaluation.evaluation_state import Found, Objects, found_in, objects_in
 from frcnn.evaluation.example_images import EXAMPLES, draw_example, example_priority
 from frcnn.evaluation.ignored_regions import excuse
 from frcnn.evaluation.matching import (
     FALSE_POSITIVE,
-    IGNORED,
     TRUE_POSITIVE,
     inclusive_iou,
-    match,
     match_pairs,
 )
+from frcnn.evaluation.object_sizes import SizeAnalysis
 from frcnn.evaluation.settings import EvaluationSettings
 from frcnn.evaluation.thumbnails import RankedThumbnail, TopThumbnails
 from frcnn.model.batch_detector import DetectionBatch
 
-# COCO's ranges of object areas, in pixels of the original image.
-SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, np.inf)}
 BINS = 20
-
-
-@dataclasses.dataclass(frozen=True)
-class SizeResult:
-    """Average precision over the objects of one size; `None` without objects."""
-
-    ap: float | None
-    objects: int
-
-
-@dataclasses.dataclass
-class _OfSize:
-    """Judged detections for objects of one size, and object counts by class (int64 `[C]`)."""
-
-    objects: np.ndarray
-    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = dataclasses.field(default_factory=list)
-    # 1 if there is a single part that is sorted by class.
-    _sorted: int = 0
-
-    def add(self, found: Found, outcomes: np.ndarray, objects: np.ndarray) -> None:
-        """Adds an image.
-
-        Args:
-            found: Detections of the image.
-            outcomes: Outcomes as of `matching.match`, `[N]`.
-            objects: Number of objects of this size per class, int `[C]`.
-        """
-        self.objects += objects
-        counted = outcomes != IGNORED
-        right = outcomes[counted] == TRUE_POSITIVE
-        self.parts.append((found.scores[counted], found.classes[counted], right))
-        self._sorted = 0
-
-    def judged(self, class_index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the scores of a class's detections, and whether each is correct."""
-        if len(self.parts) != self._sorted:
-            scores, classes, right = (np.concatenate(column) for column in zip(*self.parts, strict=True))
-            # Sorted once, so that each of possibly thousands of classes is a slice.
-            order = np.argsort(classes, kind="stable")
-            self.parts, self._sorted = [(scores[order], classes[order], right[order])], 1
-        if not self.parts:
-            return np.zeros(0, np.float32), np.zeros(0, bool)
-        scores, classes, right = self.parts[0]
-        rows = slice(*np.searchsorted(classes, [class_index, class_index + 1]))
-        return scores[rows], right[rows]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +68,7 @@ class ErrorAnalysis:
         right, wrong: Correct and wrong detections by class and score, int `[C, BINS]`.
         false_alarms, misses: Worst errors of each kind.
         examples: Sample of the images with their detections.
+        by_size: Results by size of the objects.
     """
 
     def __init__(self, settings: EvaluationSettings, *, mean: np.ndarray, scale: float, bgr: bool) -> None:
@@ -139,7 +87,7 @@ class ErrorAnalysis:
         self.false_alarms, self.misses = TopThumbnails(), TopThumbnails()
         self.examples = TopThumbnails(EXAMPLES)
         self._mean, self._scale, self._bgr = mean, scale, bgr
-        self._by_size = {size: _OfSize(np.zeros(count, np.int64)) for size in SIZES}
+        self.by_size = SizeAnalysis(settings)
 
     def update(self, detections: DetectionBatch, batch: Mapping[str, np.ndarray]) -> None:
         """Analyzes one batch.
@@ -159,36 +107,12 @@ class ErrorAnalysis:
         """Confusion matrix, int `[C + 1, C + 1]`. Last row: false alarms; last column: misses."""
         return self.confused.table(self.settings.class_names, len(self.settings.class_names)).matrix
 
-    def size_results(self, class_index: int) -> dict[str, SizeResult]:
-        """Computes the average precision over small, medium and large objects, by COCO's sizes.
-
-        Detections that match objects of another size are ignored. Those without an object count by their own
-        size.
-
-        Args:
-            class_index: Index of the class.
-
-        Returns:
-            Results by size.
-        """
-        return {size: self._size_result(class_index, size) for size in SIZES}
-
-    def _size_result(self, class_index: int, size: str) -> SizeResult:
-        found = self._by_size[size]
-        objects = int(found.objects[class_index])
-        if not objects:
-            return SizeResult(None, 0)
-        scores, right = found.judged(class_index)
-        curve = trace_curve(scores, right, objects)
-        ap = average_precision_voc07(curve) if self.settings.voc07 else average_precision_voc12(curve)
-        return SizeResult(ap, objects)
-
     def _see(self, objects: Objects, found: Found, batch: Mapping[str, Any], index: int) -> None:
         overlaps = inclusive_iou(found.boxes, objects.boxes)
         iou = overlaps * (found.classes[:, None] == objects.classes[None, :])
         judged = self._judge(objects, found, overlaps, iou)
         self._count_scores(found, judged.outcomes)
-        self._count_sizes(objects, found, iou, _pixel_area(batch, index))
+        self.by_size.add(objects, found, iou, _pixel_area(batch, index))
         self._count_confusion(judged)
         self._keep_mistakes(judged, iou, batch, index)
         self._keep_example(judged, batch, index)
@@ -220,18 +144,6 @@ class ErrorAnalysis:
         for histogram, outcome in ((self.right, TRUE_POSITIVE), (self.wrong, FALSE_POSITIVE)):
             chosen = outcomes == outcome
             np.add.at(histogram, (found.classes[chosen], bins[chosen]), 1)
-
-    def _count_sizes(self, objects: Objects, found: Found, iou: np.ndarray, pixel: float) -> None:
-        areas, found_areas = _areas(objects.boxes) * pixel, _areas(found.boxes) * pixel
-        count = len(self.settings.class_names)
-        threshold = np.asarray(self.settings.iou_thresholds[:1])
-        for size, (low, high) in SIZES.items():
-            others = objects.difficult | (areas < low) | (areas >= high)
-            outcomes = match(found.scores, iou, others, threshold, coco=self.settings.coco_matching)
-            outcomes = excuse(outcomes, found.boxes, objects.regions, threshold)[:, 0]
-            elsewhere = (outcomes == FALSE_POSITIVE) & ((found_areas < low) | (found_areas >= high))
-            outcomes = np.where(elsewhere, IGNORED, outcomes)
-            self._by_size[size].add(found, outcomes, np.bincount(objects.classes[~others], minlength=count))
 
     def _count_confusion(self, judged: _Judged) -> None:
         nobody = len(self.settings.class_names)
@@ -319,18 +231,13 @@ def _frame(batch: Mapping[str, Any], index: int) -> str:
     return os.fsdecode(name) if isinstance(name, bytes) else str(name)
 
 
+def _sides(box: np.ndarray) -> tuple[float, float]:
+    return float(box[2] - box[0] + 1), float(box[3] - box[1] + 1)
+
+
 def _pixel_area(batch: Mapping[str, Any], index: int) -> float:
     """Returns how many pixels of the original image one pixel of the network input covers."""
     if "original_size" not in batch or "size" not in batch:
         return 1.0
     original, size = (np.asarray(batch[name][index], float) for name in ("original_size", "size"))
     return float(np.prod(original / size))
-
-
-def _sides(box: np.ndarray) -> tuple[float, float]:
-    return float(box[2] - box[0] + 1), float(box[3] - box[1] + 1)
-
-
-def _areas(boxes: np.ndarray) -> np.ndarray:
-    sides = np.asarray(boxes, float)[:, 2:] - np.asarray(boxes, float)[:, :2] + 1.0
-    return np.asarray(np.prod(sides, axis=-1))
