@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn.steps.truth import truth
+
 if TYPE_CHECKING:
     from frcnn.steps.kfp_output import Metadata
 
@@ -24,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument(
         "--apply-exif",
-        type=_truth,
+        type=truth,
         default=False,
         help="rotate images by their EXIF orientation: true or false (default: false)",
     )
@@ -36,14 +38,6 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--page", type=Path, help="output file for a report of the data set, shown in the UI")
     flags.add_argument("--executor-input", metavar="JSON", help="value of the KFP placeholder {{$}}")
     return flags
-
-
-def _truth(text: str | bool) -> bool:
-    """Parses a truth value as KFP writes it."""
-    word = str(text).lower()
-    if word not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected true or false")
-    return word == "true"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

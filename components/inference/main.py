@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn.steps.truth import truth
+
 if TYPE_CHECKING:
     from frcnn.steps.kfp_output import Metadata
 
@@ -18,7 +20,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--images", required=True, help="folder of images with subfolders, or s3:// URI")
     flags.add_argument(
         "--apply-exif",
-        type=_truth,
+        type=truth,
         default=False,
         help="rotate images by their EXIF orientation: true or false (default: false)",
     )
@@ -26,14 +28,6 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--metrics", type=Path, help="output file for the metrics shown in the UI")
     flags.add_argument("--executor-input", metavar="JSON", help="value of the KFP placeholder {{$}}")
     return flags
-
-
-def _truth(text: str | bool) -> bool:
-    """Parses a truth value as KFP writes it."""
-    word = str(text).lower()
-    if word not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected true or false")
-    return word == "true"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

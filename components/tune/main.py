@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn.steps.truth import truth
+
 if TYPE_CHECKING:
     from components.katib.build import Wanted
     from frcnn.steps.kfp_output import Metadata
@@ -28,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     add("--epochs", type=int, default=0, help="epochs of a trial; 0: as in the spec (default: 0)")
     add(
         "--early-stopping",
-        type=_truth,
+        type=truth,
         default=True,
         help="stop bad trials early: true or false (default: true)",
     )
@@ -40,14 +42,6 @@ def parser() -> argparse.ArgumentParser:
     add("--metrics", type=Path, help="output file for the metrics shown in the UI")
     add("--executor-input", metavar="JSON", help="value of the KFP placeholder {{$}}")
     return flags
-
-
-def _truth(text: str | bool) -> bool:
-    """Parses a truth value as KFP writes it."""
-    word = str(text).lower()
-    if word not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected true or false")
-    return word == "true"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
