@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frcnn.steps.truth import truth
-
 if TYPE_CHECKING:
     from frcnn.steps.kfp_output import Metadata
 
 PREFIX = "set"
+
+TRUTH = ("false", "true")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,8 +26,9 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument(
         "--apply-exif",
-        type=truth,
-        default=False,
+        type=str.lower,  # KFP writes both True and true
+        choices=TRUTH,
+        default="false",
         help="rotate images by their EXIF orientation: true or false (default: false)",
     )
     flags.add_argument("--data-version", default="", help="any text; a new value invalidates KFP's cache")
@@ -63,10 +64,10 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     with tempfile.TemporaryDirectory(prefix="frcnn-convert-") as scratch:
         spec = conversion_given(args.convert_spec, data, Path(scratch), args.data)
         report = convert(
-            spec, args.records / PREFIX, embed_images=True, apply_exif=args.apply_exif, workers=None
+            spec, args.records / PREFIX, embed_images=True, apply_exif=args.apply_exif == "true", workers=None
         )
         with surveyed_conversion(
-            spec, name=args.data, folder=data, apply_exif=args.apply_exif, workers=None
+            spec, name=args.data, folder=data, apply_exif=args.apply_exif == "true", workers=None
         ) as tables:
             write_suggestion(tables, args.records, args.data, kept_at)
             if args.page:

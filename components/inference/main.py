@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frcnn.steps.truth import truth
-
 if TYPE_CHECKING:
     from frcnn.steps.kfp_output import Metadata
+
+TRUTH = ("false", "true")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -20,8 +20,9 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--images", required=True, help="folder of images with subfolders, or s3:// URI")
     flags.add_argument(
         "--apply-exif",
-        type=truth,
-        default=False,
+        type=str.lower,  # KFP writes both True and true
+        choices=TRUTH,
+        default="false",
         help="rotate images by their EXIF orientation: true or false (default: false)",
     )
     flags.add_argument("--detections", type=Path, required=True, help="output folder for images and labels")
@@ -55,7 +56,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         inference_settings(spec),
         prediction_settings(spec),
         key=key,
-        apply_exif=args.apply_exif,
+        apply_exif=args.apply_exif == "true",
     )
     numbers = {
         "images": summary.images,

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frcnn.steps.truth import truth
-
 if TYPE_CHECKING:
     from components.katib.build import Wanted
     from frcnn.steps.kfp_output import Metadata
     from frcnn.tuning.tuned_spec import TunedSpec
 
 log = logging.getLogger("frcnn.step.tune")
+
+TRUTH = ("false", "true")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,8 +30,9 @@ def parser() -> argparse.ArgumentParser:
     add("--epochs", type=int, default=0, help="epochs of a trial; 0: as in the spec (default: 0)")
     add(
         "--early-stopping",
-        type=truth,
-        default=True,
+        type=str.lower,  # KFP writes both True and true
+        choices=TRUTH,
+        default="true",
         help="stop bad trials early: true or false (default: true)",
     )
     add("--precision", choices=("fp32", "mixed"), default="fp32", help="precision of layers (default: fp32)")
@@ -103,7 +104,7 @@ def _wanted(args: argparse.Namespace, spec: "TunedSpec") -> "Wanted":
         epochs=args.epochs,
         workers=args.num_workers,
         gpus=args.gpus_per_worker,
-        early_stopping=args.early_stopping,
+        early_stopping=args.early_stopping == "true",
         mixed=args.precision == "mixed",
     )
 
