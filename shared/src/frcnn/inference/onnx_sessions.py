@@ -3,13 +3,14 @@
 Both packages are imported on first use, because OpenVINO is an optional extra.
 """
 
+import contextlib
 import dataclasses
 import functools
 import logging
 import math
 import mmap
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -114,6 +115,20 @@ class _RefusedError(Exception):
     """Error of a runtime that cannot load a file."""
 
 
+@contextlib.contextmanager
+def _refused_as_model_error(runtime: str) -> Iterator[None]:
+    """Raises ModelError for errors of a runtime within the block, which no graph of this program causes.
+
+    ONNX Runtime's exceptions are classes of their own, OpenVINO's are RuntimeErrors.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, RuntimeError) and not type(error).__module__.startswith("onnxruntime"):
+            raise
+        raise ModelError(f"{runtime} cannot run the model: {' '.join(str(error).split())}") from error
+
+
 def _source(
     plain: Path,
     shown: Path,
@@ -200,7 +215,8 @@ class _OnnxRuntime:
         log.info("ONNX Runtime %s runs the model on: %s", onnxruntime.__version__, used)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        return list(self._session.run(OUTPUTS, {**inputs, **self._kernels}))
+        with _refused_as_model_error("ONNX Runtime"):
+            return list(self._session.run(OUTPUTS, {**inputs, **self._kernels}))
 
 
 def _options(choice: RuntimeChoice) -> Any:
@@ -270,7 +286,8 @@ class _OpenVino:
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         images = len(next(iter(inputs.values())))
-        answers = self._request(images).infer(dict(inputs), share_inputs=True)
+        with _refused_as_model_error("OpenVINO"):
+            answers = self._request(images).infer(dict(inputs), share_inputs=True)
         return [np.array(answers[name]) for name in OUTPUTS]
 
     def _request(self, images: int) -> Any:
