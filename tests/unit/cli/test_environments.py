@@ -160,3 +160,22 @@ def test_without_home_and_entry_in_passwd_nothing_is_left_in_the_working_folder(
     )
     assert done.stdout == "tensorflow float32 channels_last 1e-07\n", done.stderr
     assert list(work.iterdir()) == []
+
+
+def test_a_working_folder_that_is_gone_is_said(tmp_path):
+    gone = 'mkdir gone && cd gone && rmdir "$PWD" && '
+    code, said = shell("demo-data -o data --images 1", tmp_path, before=gone)
+    assert (code, "Traceback" in said) == (1, False)
+    assert "the working folder no longer exists; change to another one and run again" in said
+    absolute = f"demo-data -o {tmp_path}/data --images 1 --height 64 --width 64"
+    assert shell(absolute, tmp_path, before=gone)[0] == 0
+
+
+def test_no_folder_for_temporary_files_is_said(tmp_path):
+    make = "demo-data -o data --images 5 --height 64 --width 64"
+    assert shell(make, tmp_path)[0] == 0
+    # No file can have a byte, as on full disks or those that are read-only.
+    code, said = shell("data report data -o report", tmp_path, before="ulimit -f 0; ")
+    assert (code, "Traceback" in said) == (1, False)
+    assert "No usable temporary directory found in" in said
+    assert "free some space there, or set TMPDIR to a folder that can be written to" in said

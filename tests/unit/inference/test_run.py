@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from frcnn.data.conversion.stored_image import read_image
 from frcnn.data.image_files import find_images
 from frcnn.errors import DataError, UsageError
 from frcnn.inference import run as run_module
@@ -12,6 +13,7 @@ from frcnn.inference.run import run_inference
 from frcnn.settings.inference import InferenceSettings
 from frcnn.single_writer import PlaceBusyError, only_writer_in
 from tests.support.image_folders import PLAIN, PatchDetector, picture, save
+from tests.support.large_images import large_jpeg, large_png
 
 
 def settings_in(root, **changes):
@@ -93,6 +95,24 @@ def test_an_unreadable_file_is_named_and_skipped(images, caplog):
     assert summary.images == 3
     assert f"{broken}: cannot be read as an image" in caplog.text
     assert "left/broken.txt" not in files_in(images / "labels")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "neither JPEG nor PNG, or empty"),
+        (b"GIF89a" + bytes(100), "neither JPEG nor PNG, or empty"),
+        (large_png(), "too many pixels"),
+        (large_jpeg(), "too many pixels"),
+    ],
+    ids=["empty", "gif", "png", "jpeg"],
+)
+def test_images_are_refused_for_the_reasons_of_a_conversion(images, content, reason):
+    (images / "images/left/broken.png").write_bytes(content)
+    (unreadable,) = start(settings_in(images)).unreadable
+    assert unreadable.reason == reason
+    found = read_image(unreadable.path)
+    assert found.reason == reason
 
 
 def test_an_unreadable_file_ends_a_strict_run(images):

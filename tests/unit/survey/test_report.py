@@ -10,6 +10,8 @@ from frcnn.errors import UsageError
 from frcnn.spec.schema.export import KITTIConfig
 from tests.support import planted_faults
 from tests.support.kitti_folder import CAR, DONT_CARE, PEDESTRIAN, write_image, write_kitti
+from tests.support.large_images import large_png
+from tests.support.loading import image_record, write_records
 
 WRONG_ANCHORS = """
 model_config {
@@ -254,3 +256,12 @@ def test_lists_may_name_images_with_spaces_and_more_fields(tmp_path):
     (root / "val.txt").write_text("b -1\nc 1\n")
     report = frcnn.data_report(root, compare=0)
     assert [(fold["name"], fold["images"]) for fold in report.content["folds"]] == [("train", 1), ("val", 2)]
+
+
+@pytest.mark.parametrize("content", [large_png(), b"GIF89a" + bytes(100)], ids=["large", "gif"])
+def test_an_image_in_a_record_that_cannot_be_read_is_an_issue(tmp_path, content):
+    records = [image_record(0), image_record(1, encoded=content), image_record(2)]
+    write_records(tmp_path / "set-fold-000-of-001-shard-00000-of-00001", records)
+    found = frcnn.data_report(tmp_path, compare=0)
+    assert found.images == 2
+    assert [each["count"] for each in found.content["issues"]] == [1]

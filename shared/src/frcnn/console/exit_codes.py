@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
 
 from frcnn.console.signals import Terminated
 from frcnn.errors import FrcnnError, UsageError
@@ -85,6 +86,8 @@ def _environment_message(error: BaseException) -> str | None:
     if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in EXTRAS:
         name = (error.name or "").split(".")[0]
         return f"{name} is not installed; it comes with: pip install 'frcnn[{extras_for([name])}]'"
+    if isinstance(error, FileNotFoundError) and (text := _folder_message(error)):
+        return text
     if isinstance(error, OSError) and _file_name(error):
         return f"{_file_name(error)}: {error.strerror}"
     # Raised by tf.data when frcnn.data.records.prefetch fails; TensorFlow adds text around the cause.
@@ -97,6 +100,20 @@ def _environment_message(error: BaseException) -> str | None:
             "then the input size, roi_mini_batch and rpn_pre_nms_top_N, or take a smaller arch; training "
             "needs less with use_amp, too"
         )
+    return None
+
+
+def _folder_message(error: FileNotFoundError) -> str | None:
+    """Returns the message for a missing working folder or folder for temporary files, or None."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        if Path(_file_name(error)).is_absolute():
+            return None
+        return "the working folder no longer exists; change to another one and run again"
+    # Of `tempfile.gettempdir`, which lists the folders that it has tried.
+    if "temporary directory" in str(error):
+        return f"{error.strerror}; free some space there, or set TMPDIR to a folder that can be written to"
     return None
 
 

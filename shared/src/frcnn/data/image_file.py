@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
-from frcnn.data.conversion.stored_image import FORMATS, MOST_BYTES, UPRIGHT, orientation_of
+from frcnn.data.conversion.stored_image import MOST_BYTES, UPRIGHT, StoredImage, header_of
 from frcnn.data.transforms.preprocess import ImageSettings, prepare_image
 from frcnn.regular_file import read_regular
 
@@ -49,11 +48,12 @@ def load_image(path: Path, settings: ImageSettings, *, apply_exif: bool = False)
         The preprocessed image.
 
     Raises:
-        UnreadableImageError: The file is missing, too large, not a regular file, or neither JPEG nor PNG.
+        UnreadableImageError: The file is missing, too large, not a regular file, truncated, or neither JPEG
+            nor PNG; or it has too many pixels.
     """
     try:
         encoded = read_regular(path, MOST_BYTES)
-        orientation = _orientation(encoded)
+        orientation = _header(encoded).orientation
         turned = orientation if apply_exif else UPRIGHT
         with tf.device("CPU"):
             pixels, size = prepare_image(tf.constant(encoded), settings, turned)
@@ -71,9 +71,13 @@ def plain_reason(message: str) -> str:
     return plain.splitlines()[0].rstrip(" :") if plain else "not an image that can be decoded"
 
 
-def _orientation(encoded: bytes) -> int:
-    try:
-        with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
-            return orientation_of(image)
-    except Exception:  # the decoder reports files that are not images
-        return UPRIGHT
+def _header(encoded: bytes) -> StoredImage:
+    """Reads the properties of an image by the same rules as a conversion.
+
+    Raises:
+        UnreadableImageError: The content is neither JPEG nor PNG, is truncated, or has too many pixels.
+    """
+    found = header_of(io.BytesIO(encoded))
+    if isinstance(found, str):
+        raise UnreadableImageError(found)
+    return found

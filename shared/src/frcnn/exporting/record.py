@@ -5,8 +5,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from frcnn.data.transforms.image_settings import ImageSettings
 from frcnn.limits import SMALL_JSON_BYTES, SMALL_JSON_VALUES, parse_json
 from frcnn.model.settings import DetectionSettings, Geometry, ProposalSettings
+from frcnn.model.typed_fields import check_types
 
 PROPERTY = "frcnn"
 
@@ -44,9 +46,11 @@ class ExportRecord:
             ValueError, KeyError or TypeError: The text is not a record of this program.
         """
         values = parse_json(text, SMALL_JSON_BYTES, SMALL_JSON_VALUES)
+        if not isinstance(values["geometry"], dict):
+            raise TypeError("geometry is not an object")
         settings = dict(values["settings"])
         settings["proposals"] = ProposalSettings(**settings["proposals"])
-        return cls(
+        record = cls(
             graph=values["graph"],
             precision=values["precision"],
             geometry=Geometry.from_config(values["geometry"]),
@@ -54,3 +58,41 @@ class ExportRecord:
             preprocessing=values["preprocessing"],
             visualize_threshold=float(values.get("visualize_threshold", cls.visualize_threshold)),
         )
+        _check(record)
+        return record
+
+    @property
+    def images(self) -> ImageSettings:
+        """Preparation of an image, checked.
+
+        Raises:
+            KeyError, TypeError or ValueError: It is that of another version, or cannot be meant.
+        """
+        values = dict(self.preprocessing)
+        images = ImageSettings(**{**values, "mean": tuple(values["mean"])})
+        check_types(images)
+        fits = len(images.mean) == images.channels == self.geometry.channels and images.scale != 0
+        if not fits or images.order not in ("rgb", "bgr", "l"):
+            raise ValueError("channels, means and scale do not fit together")
+        if (images.height, images.width) != (self.geometry.height or 0, self.geometry.width or 0):
+            raise ValueError("preprocessing and network have different input sizes")
+        return images
+
+
+def _check(record: ExportRecord) -> None:
+    """Raises TypeError or ValueError for values that no export writes: the file may be from anyone."""
+    for part in (record.geometry, record.settings):
+        check_types(part)
+    geometry = record.geometry
+    texts = (record.graph, record.precision, *geometry.class_names)
+    if not geometry.class_names or not all(isinstance(each, str) for each in texts):
+        raise ValueError("graph, precision and classes are not texts")
+    sides = [each for each in (geometry.height, geometry.width) if each is not None]
+    if len(sides) == 1 or min(*sides, geometry.stride, geometry.crop_size) < 1:
+        raise ValueError("the network has no size")
+    if not 0 <= record.visualize_threshold <= 1:
+        raise ValueError("the lowest score is not from 0 to 1")
+    if geometry.channels not in (1, 3):
+        raise ValueError("the input of the network is not an image")
+    if geometry.dynamic and geometry.min_side < 1:
+        raise ValueError("no size of the shorter side")

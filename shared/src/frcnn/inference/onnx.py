@@ -8,7 +8,7 @@ import numpy as np
 
 from frcnn.cpu import saturates_int8
 from frcnn.errors import ModelError
-from frcnn.exporting.onnx.tensor_names import INPUT, SIZE_INPUT
+from frcnn.exporting.onnx.tensor_names import INPUT, OUTPUTS, SIZE_INPUT
 from frcnn.exporting.onnx_guard import load_guarded
 from frcnn.exporting.record import PROPERTY, ExportRecord
 from frcnn.inference.int8_saturation import WARNING, has_saturating_weights
@@ -55,8 +55,9 @@ class OnnxDetector:
             self._run(images[start : start + size], sizes[start : start + size], size)
             for start in range(0, len(images), size)
         ]
-        boxes, scores, classes, count = (np.concatenate(each) for each in zip(*chunks, strict=True))
-        return DetectionBatch(boxes, scores, classes, count)
+        found = DetectionBatch(*(np.concatenate(each) for each in zip(*chunks, strict=True)))
+        _check_outputs(found, len(images), len(self.record.geometry.class_names))
+        return found
 
     def _run(self, images: np.ndarray, sizes: np.ndarray, size: int) -> list[np.ndarray]:
         count = len(images)
@@ -66,6 +67,22 @@ class OnnxDetector:
         if self.record.geometry.dynamic:
             inputs[SIZE_INPUT] = np.resize(sizes, (size, 2)).astype(np.int32)
         return [each[:count] for each in self._session.run(inputs)]
+
+
+def _check_outputs(found: DetectionBatch, images: int, classes: int) -> None:
+    """Checks the outputs of a graph, which may be from anyone.
+
+    Raises:
+        ModelError: They are not detections of these classes.
+    """
+    slots = found.scores.shape[-1] if found.scores.ndim == 2 else -1
+    shapes = [(images, slots, 4), (images, slots), (images, slots), (images,)]
+    if [each.shape for each in (found.boxes, found.scores, found.classes, found.count)] != shapes or (
+        not all(np.issubdtype(each.dtype, np.integer) for each in (found.classes, found.count))
+        or not np.all((found.count >= 0) & (found.count <= slots))
+        or not np.all((found.classes >= 0) & (found.classes < classes))
+    ):
+        raise ModelError("The model's outputs are not detections of its classes. Export it again.")
 
 
 def load_onnx_detector(
@@ -116,6 +133,7 @@ class _Facts:
             raise ModelError(
                 f"{self._path}: contains plugins that only TensorRT runs. Export it with the standard graph."
             )
+        _check_interface(self.record.geometry, model, self._path)
         if self._expected is not None:
             check_record(self.record, self._expected, self._path)
         self.saturating = has_saturating_weights(model)
@@ -145,6 +163,27 @@ def _record_of(model: Any, shown: Path) -> ExportRecord:
         raise ModelError(
             f"{shown}: an ONNX file, but not a detector exported by this version of the program"
         ) from error
+
+
+def _check_interface(geometry: Geometry, model: Any, path: Path) -> None:
+    """Checks that a graph has the inputs and outputs that its record describes."""
+    inputs = [INPUT, SIZE_INPUT] if geometry.dynamic else [INPUT]
+    outputs = {each.name for each in model.graph.output}
+    shape = [each.type.tensor_type.shape.dim for each in model.graph.input if each.name == INPUT]
+    sides = (geometry.channels, geometry.height, geometry.width)
+    fits = sorted(each.name for each in model.graph.input) == sorted(inputs) and outputs >= {*OUTPUTS}
+    if (
+        not fits
+        or len(shape[0]) != len(sides) + 1
+        or any(
+            side is not None and dim.HasField("dim_value") and dim.dim_value != side
+            for side, dim in zip(sides, shape[0][1:], strict=True)
+        )
+    ):
+        raise ModelError(
+            f"{path}: the graph has other inputs or outputs than its record says. The file is damaged or was "
+            "changed; export it again."
+        )
 
 
 def check_record(record: ExportRecord, expected: ExpectedModel, path: Path) -> None:

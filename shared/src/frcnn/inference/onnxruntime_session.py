@@ -13,7 +13,7 @@ from frcnn.errors import RunError
 from frcnn.exporting.onnx.fast_head import FedGraph, FedKernel, with_fed_kernels
 from frcnn.exporting.onnx.tensor_names import OUTPUTS
 from frcnn.inference.device import gpu_number
-from frcnn.inference.runtime_choice import RefusedError, RuntimeChoice
+from frcnn.inference.runtime_choice import RefusedError, RuntimeChoice, refused_as_model_error
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,8 @@ class OnnxRuntimeSession:
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Runs the graph on inputs by name; returns the tensors of `OUTPUTS`."""
-        return list(self._session.run(OUTPUTS, {**inputs, **self._kernels}))
+        with refused_as_model_error("ONNX Runtime"):
+            return list(self._session.run(OUTPUTS, {**inputs, **self._kernels}))
 
 
 def _options(choice: RuntimeChoice) -> Any:

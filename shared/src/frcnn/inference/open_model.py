@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
-from frcnn.data.transforms.image_settings import ImageSettings
 from frcnn.errors import ModelError, RunError, UsageError
 from frcnn.inference.detector import Detector, DetectorSettings
 from frcnn.inference.device import gpu_number
@@ -210,9 +209,8 @@ def _settings(
             argument="spec",
         )
     try:
-        values = dict(record.preprocessing)
-        image = ImageSettings(**{**values, "mean": tuple(values["mean"])})
-    except (KeyError, TypeError) as error:
+        image = record.images
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{path}: exported by an incompatible version of this program; export it again"
         ) from error

@@ -11,7 +11,7 @@ import numpy as np
 from frcnn.errors import RunError
 from frcnn.exporting.onnx.tensor_names import OUTPUTS
 from frcnn.inference.device import gpu_number
-from frcnn.inference.runtime_choice import RefusedError, RuntimeChoice
+from frcnn.inference.runtime_choice import RefusedError, RuntimeChoice, refused_as_model_error
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,8 @@ class OpenVinoSession:
     def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Runs the graph on inputs by name; returns the tensors of `OUTPUTS`."""
         images = len(next(iter(inputs.values())))
-        answers = self._request(images).infer(dict(inputs), share_inputs=True)
+        with refused_as_model_error("OpenVINO"):
+            answers = self._request(images).infer(dict(inputs), share_inputs=True)
         return [np.array(answers[name]) for name in OUTPUTS]
 
     def _request(self, images: int) -> Any:

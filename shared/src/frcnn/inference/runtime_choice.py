@@ -1,12 +1,13 @@
 """Runtimes of exported files: the choice among them, and their common interface."""
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
 
-from frcnn.errors import UsageError
+from frcnn.errors import ModelError, UsageError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,3 +57,20 @@ class Session(Protocol):
 
 class RefusedError(Exception):
     """Error of a runtime that cannot load a file."""
+
+
+@contextlib.contextmanager
+def refused_as_model_error(runtime: str) -> Iterator[None]:
+    """Raises ModelError for errors of a runtime within the block, which no graph of this program causes.
+
+    ONNX Runtime's exceptions are classes of their own, OpenVINO's are RuntimeErrors.
+
+    Args:
+        runtime: Name of the runtime in the message.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, RuntimeError) and not type(error).__module__.startswith("onnxruntime"):
+            raise
+        raise ModelError(f"{runtime} cannot run the model: {' '.join(str(error).split())}") from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from frcnn.data.conversion.faults import DataIssue, IssueKind, Reading
-from frcnn.data.conversion.stored_image import StoredImage, read_header, read_image
+from frcnn.data.conversion.stored_image import StoredImage, header_of, read_image
 from frcnn.data.image_suffixes import SUFFIXES, extension_spellings, image_paths
 from frcnn.data.records.annotations import ImageRecord
 from frcnn.data.records.example import decode
@@ -106,9 +106,15 @@ class RecordReader:
 
     def _image(self, record: ImageRecord) -> StoredImage | DataIssue:
         if record.encoded is not None:
-            return read_header(io.BytesIO(record.encoded))
+            return self._embedded(record.encoded)
         path = self._file(record)
         return StoredImage(record.height, record.width) if path is None else read_image(path)
+
+    def _embedded(self, encoded: bytes) -> StoredImage:
+        found = header_of(io.BytesIO(encoded))
+        if isinstance(found, str):
+            raise ValueError(found)
+        return found
 
     def _file(self, record: ImageRecord) -> Path | None:
         if self.images is None:

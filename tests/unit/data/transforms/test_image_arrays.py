@@ -45,6 +45,9 @@ def encoded(array, suffix="PNG", mode=None, **options):
         ("JPEG", None, {"quality": 90}),
         ("JPEG", None, {"quality": 60, "subsampling": 2, "progressive": True}),
         ("JPEG", "L", {}),
+        ("JPEG", "CMYK", {"quality": 90}),
+        ("JPEG", None, {"keep_rgb": True}),
+        ("PNG", "P", {"transparency": bytes(range(256))}),
     ],
 )
 def test_files_have_the_pixels_that_tensorflow_decodes(suffix, mode, options, channels):

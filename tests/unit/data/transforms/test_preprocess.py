@@ -1,5 +1,6 @@
 """Network inputs, compared with a second implementation in NumPy."""
 
+import io
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from frcnn.data.transforms.preprocess import (
     stretch,
 )
 from frcnn.settings.data import image_settings
+from tests.support.large_images import large_jpeg, large_png
 from tests.support.loading import ImageType, image_bytes, loading_spec, noise_image
 from tests.support.plain_images import bilinear
 
@@ -132,3 +134,26 @@ def test_turning_an_image_makes_tensorflow_log_no_error(tmp_path):
     assert done.stdout == "(60, 40, 3)\n"
     # "oneDNN supports DT_UINT8 only on platforms with AVX-512", which users would take for their own mistake.
     assert "E0000" not in done.stderr
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("content", [large_png(), large_jpeg()], ids=["png", "jpeg"])
+def test_a_header_of_too_many_pixels_is_refused_before_they_are_decoded(content, channels):
+    assert len(content) < 4000
+    with pytest.raises(tf.errors.InvalidArgumentError, match="too many pixels"):
+        decode_image(tf.constant(content), channels)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "WEBP", "TIFF"])
+def test_formats_that_no_conversion_accepts_are_refused(kind):
+    stream = io.BytesIO()
+    Image.fromarray(noise_image(0)).save(stream, kind)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="neither JPEG nor PNG"):
+        decode_image(tf.constant(stream.getvalue()), 3)
+
+
+@pytest.mark.parametrize("length", [0, 1, 8, 20, 30])
+def test_the_first_bytes_of_a_file_are_no_image(length):
+    for content in (image_bytes(noise_image(0)), image_bytes(noise_image(0), "JPEG")):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            decode_image(tf.constant(content[:length]), 3)

@@ -17,16 +17,18 @@ _SAME_AS = {"MPO": "JPEG"}
 # A complete file ends with its mark; some writers add padding after it.
 END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 TAIL_BYTES = 64
-# Size limit of image files, which embedding reads into memory.
+# Size limit of image files, which embedding reads into memory, and that of decoded images (that of Pillow).
 MOST_BYTES = 256 << 20
+MOST_PIXELS = 178_956_970
 
+_HEADER_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 UPRIGHT = 1
 # EXIF orientations that swap height and width.
 SIDEWAYS = frozenset({5, 6, 7, 8})
 _ORIENTATION_TAG = 0x0112
-# Offset of the bit depth in a PNG file, and the bit depths that are scaled to 8 bits
+# Offsets of width, height and bit depth in a PNG file, and the bit depths that are scaled to 8 bits
 # (`frcnn.data.transforms.preprocess.decode_image`).
-PNG_DEPTH_AT = 24
+PNG_SIZE_AT, PNG_DEPTH_AT = 16, 24
 DEPTHS = (8, 10, 12, 14, 16)
 
 
@@ -92,14 +94,33 @@ def read_image(path: str | Path, *, embed: bool = False) -> StoredImage | DataIs
         return DataIssue(IssueKind.NO_IMAGE, str(path), reason)
     except NotRegularError as error:
         return DataIssue(IssueKind.NOT_REGULAR, str(path), str(error.strerror))
-    except UnidentifiedImageError:
-        return DataIssue(IssueKind.BROKEN_IMAGE, str(path), "neither JPEG nor PNG, or empty")
-    except Image.DecompressionBombError:
-        return DataIssue(IssueKind.BROKEN_IMAGE, str(path), "too many pixels")
-    except OSError as error:
-        return DataIssue(IssueKind.BROKEN_IMAGE, str(path), error.strerror or str(error))
-    except (SyntaxError, ValueError) as error:
-        return DataIssue(IssueKind.BROKEN_IMAGE, str(path), f"damaged header: {error}")
+    except _HEADER_ERRORS as error:
+        return DataIssue(IssueKind.BROKEN_IMAGE, str(path), _reason(error))
+
+
+def header_of(stream: BinaryIO) -> StoredImage | str:
+    """Reads the properties of an open image file like `read_header`; returns the reason if that fails.
+
+    Args:
+        stream: Image file that can be sought.
+
+    Returns:
+        The properties, or the reason why the file cannot be used.
+    """
+    try:
+        return read_header(stream)
+    except _HEADER_ERRORS as error:
+        return _reason(error)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "neither JPEG nor PNG, or empty"
+    if isinstance(error, Image.DecompressionBombError):
+        return "too many pixels"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return f"damaged header: {error}"
 
 
 def remarks_on(image: StoredImage) -> frozenset[Remark]:
@@ -138,6 +159,7 @@ def read_header(stream: BinaryIO) -> StoredImage:
     Raises:
         OSError: The content is neither JPEG nor PNG, or is truncated.
         ValueError: The header is damaged.
+        SyntaxError: Likewise, as Pillow says it.
         Image.DecompressionBombError: The image has too many pixels.
     """
     with Image.open(stream, formats=FORMATS) as image:

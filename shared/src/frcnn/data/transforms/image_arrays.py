@@ -20,8 +20,8 @@ FORMATS = ("JPEG", "PNG")
 # What Pillow raises for damaged, truncated and closed files.
 DECODER_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 # Weights of red, green and blue in gray, times 2^15. As in TensorFlow, 0.299 and 0.587 are rounded down.
-_GRAY_WEIGHTS = (9797, 19234, 3737)
-_GRAY_SHIFT = 15
+GRAY_WEIGHTS = (9797, 19234, 3737)
+GRAY_SHIFT = 15
 
 
 def decode(encoded: bytes, channels: int, name: str = "image") -> NDArray[np.uint8]:
@@ -87,6 +87,8 @@ def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
         return (values >> used_depth(int(values.max(initial=0))) - DEPTHS[0]).astype(np.uint8)[..., None]
     if image.mode in ("L", "LA", "1"):
         return np.asarray(image.convert("L"))[..., None]
+    if isinstance(image.info.get("transparency"), bytes):
+        image = image.convert("RGBA")  # Pillow warns about a direct conversion, whose colors are the same
     return np.asarray(image.convert("RGB"))
 
 
@@ -105,8 +107,8 @@ def with_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]
     if channels == 3:
         return np.repeat(pixels, 3, axis=-1)
     wide = pixels.astype(np.uint32)
-    gray = sum(wide[..., index] * weight for index, weight in enumerate(_GRAY_WEIGHTS))
-    return np.asarray(gray >> _GRAY_SHIFT, np.uint8)[..., None]
+    gray = sum(wide[..., index] * weight for index, weight in enumerate(GRAY_WEIGHTS))
+    return np.asarray(gray >> GRAY_SHIFT, np.uint8)[..., None]
 
 
 def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

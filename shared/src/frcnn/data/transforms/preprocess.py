@@ -8,12 +8,22 @@ would reduce accuracy without an error.
 
 import tensorflow as tf
 
-from frcnn.data.conversion.stored_image import DEPTHS, PNG_DEPTH_AT, SIDEWAYS, UPRIGHT
+from frcnn.data.conversion.stored_image import (
+    DEPTHS,
+    MOST_PIXELS,
+    PNG_DEPTH_AT,
+    PNG_SIZE_AT,
+    SIDEWAYS,
+    UPRIGHT,
+)
+from frcnn.data.transforms.image_arrays import GRAY_SHIFT, GRAY_WEIGHTS
 from frcnn.data.transforms.image_settings import SIZE_STEP as SIZE_STEP
 from frcnn.data.transforms.image_settings import ImageSettings as ImageSettings
 from frcnn.data.transforms.image_settings import batch_of as batch_of
 
-_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+# Components of a JPEG for print (CMYK), whose decoder returns colors only.
+_CMYK = 4
 
 
 def prepare_image(
@@ -67,6 +77,7 @@ def target_size(
 def decode_image(encoded: tf.Tensor, channels: int, orientation: int | tf.Tensor = UPRIGHT) -> tf.Tensor:
     """Decodes a JPEG or PNG file. The content, not the file name, selects the decoder.
 
+    The header is checked before memory is taken: a file of some kB may describe a billion pixels.
     Uses the slow, accurate DCT; the fast one differs by one or two gray levels.
 
     Args:
@@ -78,24 +89,59 @@ def decode_image(encoded: tf.Tensor, channels: int, orientation: int | tf.Tensor
 
     Returns:
         Pixels, uint8 `[h, w, channels]`.
+
+    Raises:
+        tf.errors.InvalidArgumentError: The content is neither JPEG nor PNG, is damaged, or has too many
+            pixels.
     """
-    pixels = tf.cond(
-        _is_deep_png(encoded),
-        lambda: _upper_bits(tf.io.decode_png(encoded, channels=channels, dtype=tf.uint16)),
-        lambda: tf.io.decode_jpeg(encoded, channels=channels, dct_method="INTEGER_ACCURATE"),
-    )
+    # Padded, since `substr` beyond the end of a string is an error.
+    head = tf.strings.join([tf.strings.substr(encoded, 0, PNG_DEPTH_AT + 1), bytes(PNG_DEPTH_AT + 1)])
+    is_png = _begins(head, _PNG)
+    shape = tf.cond(is_png, lambda: _png_shape(head), lambda: _jpeg_shape(encoded, head))
+    few = tf.reduce_prod(shape[:2]) <= MOST_PIXELS
+    with tf.control_dependencies([tf.debugging.Assert(few, ["too many pixels"])]):
+        pixels = tf.cond(
+            is_png & (tf.strings.substr(head, PNG_DEPTH_AT, 1) == bytes([16])),
+            lambda: _upper_bits(tf.io.decode_png(encoded, channels=channels, dtype=tf.uint16)),
+            lambda: _decoded(encoded, channels, shape[2] == _CMYK),
+        )
     pixels = tf.ensure_shape(pixels, [None, None, channels])
     if isinstance(orientation, int) and orientation == UPRIGHT:
         return pixels
     return tf.cond(tf.equal(orientation, UPRIGHT), lambda: pixels, lambda: _turned(pixels, orientation))
 
 
-def _is_deep_png(encoded: tf.Tensor) -> tf.Tensor:
-    """Checks whether a file has the header of a PNG with 16 bits per channel."""
-    # Padded, since `substr` beyond the end of a string is an error.
-    head = tf.strings.join([tf.strings.substr(encoded, 0, PNG_DEPTH_AT + 1), bytes(PNG_DEPTH_AT + 1)])
-    begins = tf.strings.substr(head, 0, len(_PNG)) == _PNG
-    return begins & (tf.strings.substr(head, PNG_DEPTH_AT, 1) == bytes([16]))
+def _begins(head: tf.Tensor, mark: bytes) -> tf.Tensor:
+    return tf.strings.substr(head, 0, len(mark)) == mark
+
+
+def _png_shape(head: tf.Tensor) -> tf.Tensor:
+    """Returns height and width in the header of a PNG file, and 0 for the channels, int64 `[3]`."""
+    sides = tf.io.decode_raw(tf.strings.substr(head, PNG_SIZE_AT, 8), tf.int32, little_endian=False)
+    width, height = tf.unstack(tf.cast(tf.ensure_shape(sides, [2]), tf.int64))
+    return tf.stack([height, width, tf.zeros_like(width)])
+
+
+def _jpeg_shape(encoded: tf.Tensor, head: tf.Tensor) -> tf.Tensor:
+    """Returns height, width and number of components of a JPEG file, int64 `[3]`."""
+    with tf.control_dependencies([tf.debugging.Assert(_begins(head, _JPEG), ["neither JPEG nor PNG"])]):
+        return tf.cast(tf.image.extract_jpeg_shape(tf.identity(encoded)), tf.int64)
+
+
+def _decoded(encoded: tf.Tensor, channels: int, is_cmyk: tf.Tensor) -> tf.Tensor:
+    def decode(count: int) -> tf.Tensor:
+        return tf.io.decode_jpeg(encoded, channels=count, dct_method="INTEGER_ACCURATE")
+
+    if channels != 1:
+        return decode(channels)
+    # Brightness as stored; a CMYK file stores none.
+    return tf.cond(is_cmyk, lambda: _gray(decode(3)), lambda: decode(1))
+
+
+def _gray(colors: tf.Tensor) -> tf.Tensor:
+    """Converts colors to gray like TensorFlow's decoder of PNG files, uint8 `[h, w, 1]`."""
+    summed = tf.reduce_sum(tf.cast(colors, tf.int32) * GRAY_WEIGHTS, axis=-1, keepdims=True)
+    return tf.cast(tf.bitwise.right_shift(summed, GRAY_SHIFT), tf.uint8)
 
 
 def _upper_bits(deep: tf.Tensor) -> tf.Tensor:

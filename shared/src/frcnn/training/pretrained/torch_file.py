@@ -178,7 +178,8 @@ def _storage(identity: Any) -> _Storage:
     """Parses the persistent id ("storage", class, key, location, count, ...) of a storage."""
     word, kind, key, _, count = identity[:5]
     if word != "storage" or not isinstance(kind, Name) or kind.name not in _DTYPES:
-        raise PickleDataError(f"it contains something other than a tensor: {str(kind)[:80]}")
+        shown = f"{kind.module}.{kind.name}" if isinstance(kind, Name) else type(kind).__name__
+        raise PickleDataError(f"it contains something other than a tensor: {shown[:80]}")
     if not isinstance(key, str) or not isinstance(count, int):
         raise PickleDataError("broken storage")
     return _Storage(kind.name, key, count)
