@@ -19,7 +19,7 @@ from frcnn.evaluation.evaluator import evaluate
 from frcnn.exporting.exporter import Calibration, ExportOptions, export_onnx, write_onnx
 from frcnn.exporting.int8.calibration import calibrate
 from frcnn.exporting.int8.calibration_images import CalibrationImages
-from frcnn.inference.load import load_detector
+from frcnn.inference.open_model import RunOptions, open_for_batches
 from frcnn.model.files.checkpoint import load_model
 from frcnn.sealing.keys import resolve_key
 from frcnn.settings.data import data_settings
@@ -70,7 +70,9 @@ def main() -> None:
     dataset = validation_dataset(data_settings(measured_on), batch_size=spec.evaluation_config.batch_size)
 
     def mean_ap(path: Path) -> float:
-        detector = load_detector(path, expected_model(measured_on, "inference"), key, as_is=True)
+        detector = open_for_batches(
+            path, expected_model(measured_on, "inference"), key, RunOptions(as_is=True)
+        )
         return evaluate(detector, dataset, evaluation_settings(measured_on)).mean_ap or 0.0
 
     rows = [("keras", mean_ap(args.model), args.model.stat().st_size)]

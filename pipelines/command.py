@@ -153,8 +153,8 @@ def _summary(result: "LocalRun", total: float) -> str:
         lines += [f"  {name}: {value:.4f}" for name, value in step.parameters.items() if _is_number(value)]
         folder = result.latest / step.name.replace(" ", "-")
         lines += [f"  {name}: {folder / name}" for name in step.artifacts if (folder / name).exists()]
-    beside = total - sum(step.seconds for step in result.steps)
-    lines.append(f"total{total:>33.1f}   ({beside:.1f} s outside the steps)")
+    outside = total - sum(step.seconds for step in result.steps)
+    lines.append(f"total{total:>33.1f}   ({outside:.1f} s outside the steps)")
     if result.publishing:
         lines.append(result.publishing)
     return "\n".join(lines) + "\n"

@@ -114,7 +114,7 @@ def _refuse(args: argparse.Namespace) -> None:
     if args.pruner == "hyperband":
         raise UsageError("--pruner hyperband with --katib: expected asha for the median rule, or none")
     if args.space and args.archs:
-        raise UsageError("--archs beside --space: expected one of them")
+        raise UsageError("--archs and --space exclude each other. Give one of them.")
     if args.strict or args.enc_key:
         raise UsageError(
             "--strict and --enc_key do not apply with --katib; the key is in the secret frcnn-model-key"

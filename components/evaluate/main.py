@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--spec",
         default="",
-        help="experiment spec, protobuf text or file; empty: that which the conversion suggested",
+        help="experiment spec, protobuf text or file; empty: the one that the conversion suggested",
     )
     flags.add_argument(
         "--records", type=Path, help="folder of records with embedded images, instead of --records-uri"

@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--spec",
         default="",
-        help="experiment spec, protobuf text or file; empty: that which the conversion suggested",
+        help="experiment spec, protobuf text or file; empty: the one that the conversion suggested",
     )
     flags.add_argument("--model", type=Path, required=True, help="folder of the model")
     flags.add_argument(

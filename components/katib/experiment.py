@@ -141,7 +141,7 @@ def _mpijob(search: KatibSearch) -> Manifest:
         'mpirun "$@"'
     )
     launcher["command"] = shell_command(script)
-    # Equal trials never share a name, so that their checkpoints are apart.
+    # Even equal trials have different names, so their checkpoints do not mix.
     return {"apiVersion": mpi.API_VERSION, "kind": "MPIJob", "spec": spec}
 
 

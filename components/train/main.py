@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from components.train.trial import add_training_flags
 
 if TYPE_CHECKING:
+    from frcnn.api.training import TrainingRequest
     from frcnn.steps.kfp_output import Metadata
+    from frcnn.training.result import TrainResult
 
 
 def parser() -> argparse.ArgumentParser:
@@ -21,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--spec",
         default="",
-        help="experiment spec, protobuf text or file; empty: that which the conversion suggested",
+        help="experiment spec, protobuf text or file; empty: the one that the conversion suggested",
     )
     flags.add_argument(
         "--records", type=Path, help="folder of records with embedded images, instead of --records-uri"
@@ -65,15 +67,13 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     Raises:
         UsageError: A flag is invalid.
     """
-    from components.train.trial import metric_lines, print_earlier
-    from frcnn.api.training import TrainingRequest, run_training
+    from frcnn.api.training import TrainingRequest
     from frcnn.gpus import require_driver_gpus
     from frcnn.sealing.keys import resolve_key
     from frcnn.steps.places import folder_or_s3, records_place
     from frcnn.steps.run import keep_model, model_file
     from frcnn.steps.specs import with_choices, with_records, with_training
     from frcnn.steps.suggested_spec import experiment_or_suggested
-    from frcnn.training.tensorflow_gpus import require_tensorflow_gpus
 
     _check_pods(args)
     args.checkpoints = folder_or_s3(args.checkpoints, "--checkpoints")
@@ -97,15 +97,27 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
         wanted = Request.of(args, uri, spec_text=spec.text, spec_key=spec.enc_key, total_epochs=epochs)
         result = train_on_workers(wanted, folder, key)
     else:
-        require_tensorflow_gpus(args.gpus)
-        lines, amp = metric_lines(args), args.precision == "mixed"
-        request = TrainingRequest(spec, folder, key, resume=True, use_amp=amp, backup_uri=uri)
-        result = run_training(request, lines)
-        print_earlier(lines, result.checkpoint, key)
+        amp = args.precision == "mixed"
+        result = _train_here(
+            args, TrainingRequest(spec, folder, key, resume=True, use_amp=amp, backup_uri=uri)
+        )
     keep_model(result.best or result.checkpoint, args.model)
     shutil.copyfile(folder / "status.json", args.model / "status.json")
     shutil.rmtree(args.model / "checkpoints", ignore_errors=True)
     return {"model": {"arch": spec.model_config.arch, **result.metrics()}, "metrics": result.metrics()}
+
+
+def _train_here(args: argparse.Namespace, request: "TrainingRequest") -> "TrainResult":
+    """Trains in this process, and prints the metric of a trial."""
+    from components.train.trial import metric_lines, print_earlier
+    from frcnn.api.training import run_training
+    from frcnn.training.tensorflow_gpus import require_tensorflow_gpus
+
+    require_tensorflow_gpus(args.gpus)
+    lines = metric_lines(args)
+    result = run_training(request, lines)
+    print_earlier(lines, result.checkpoint, request.key)
+    return result
 
 
 def _check_pods(args: argparse.Namespace) -> None:
@@ -120,7 +132,7 @@ def _check_pods(args: argparse.Namespace) -> None:
         raise UsageError(f"--num-workers {args.num_workers}: expected 1 or more")
     if args.gpus not in (0, 1):
         raise UsageError(f"--gpus {args.gpus}: expected 0 or 1, because this step trains in one process")
-    # With a GPU of its own, the step ignores what trials of a search have.
+    # If the step has its own GPU, the GPUs of a search's trials do not concern it.
     if args.num_workers == 1 and args.gpus_per_worker and not args.gpus:
         raise UsageError(
             f"--gpus-per-worker {args.gpus_per_worker}: only for several workers. Set num_workers to 2 or "

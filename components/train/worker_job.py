@@ -1,4 +1,4 @@
-"""MPIJob of a training on several pods: what its workers run, and the environment that they get."""
+"""MPIJob of a training on several pods: command and environment of its workers."""
 
 import argparse
 import dataclasses

@@ -175,7 +175,7 @@ def _probe(where: Server) -> Mapping[str, Any]:
     context = ssl.create_default_context(cafile=str(where.ca_file) if where.ca_file else None)
     proxy = proxy_to(where.host)
     opener = urllib.request.build_opener(
-        # The same route as the client's.
+        # Use the same proxy as the client.
         urllib.request.ProxyHandler({urlsplit(where.host).scheme: proxy} if proxy else {}),
         urllib.request.HTTPSHandler(context=context),
     )

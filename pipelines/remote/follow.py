@@ -54,10 +54,7 @@ def follow(
     while True:
         run = _look(connection, run_id, sleep, clock, deadline)
         found = steps(run, known)
-        for step in found:
-            if said.get(step.name) != step.state:
-                said[step.name] = step.state
-                log.info("step %s: %s", step.name, step.state.lower())
+        _log_changes(found, said)
         if (run.state or RUNNING[0]) not in RUNNING:
             sys.stdout.write(table(found))
             judge(run, found)
@@ -67,18 +64,34 @@ def follow(
             before, changed = now, clock()
         waiting = not_started(run, found)
         if clock() >= deadline:
-            more = f" {waiting}: {_causes(connection, run_id)}." if waiting else ""
-            raise RunError(
-                f"run {run_id} has not ended after {deadline - began:g} s and continues.{more} "
-                f"Follow it again with: frcnn pipeline status {run_id} --wait"
-            )
+            raise _too_long(connection, run_id, deadline - began, waiting)
         if waiting and stalled and clock() - changed >= stalled:
-            raise RunError(
-                f"run {run_id}: {waiting}, for {clock() - changed:.0f} s: {_causes(connection, run_id)}. "
-                f"It continues on the server. Cancel it with frcnn pipeline cancel {run_id}, or follow it "
-                f"again with frcnn pipeline status {run_id} --wait"
-            )
+            raise _not_starting(connection, run_id, clock() - changed, waiting)
         sleep(min(poll, max(0.0, deadline - clock())))
+
+
+def _log_changes(found: list[Step], said: dict[str, str]) -> None:
+    """Logs steps whose state differs from the one in `said`, which is updated."""
+    for step in found:
+        if said.get(step.name) != step.state:
+            said[step.name] = step.state
+            log.info("step %s: %s", step.name, step.state.lower())
+
+
+def _too_long(connection: Connection, run_id: str, seconds: float, waiting: str) -> RunError:
+    more = f" {waiting}: {_causes(connection, run_id)}." if waiting else ""
+    return RunError(
+        f"run {run_id} has not ended after {seconds:g} s and continues.{more} "
+        f"Follow it again with: frcnn pipeline status {run_id} --wait"
+    )
+
+
+def _not_starting(connection: Connection, run_id: str, seconds: float, waiting: str) -> RunError:
+    return RunError(
+        f"run {run_id}: {waiting}, for {seconds:.0f} s: {_causes(connection, run_id)}. "
+        f"It continues on the server. Cancel it with frcnn pipeline cancel {run_id}, or follow it "
+        f"again with frcnn pipeline status {run_id} --wait"
+    )
 
 
 def _causes(connection: Connection, run_id: str) -> str:

@@ -183,8 +183,8 @@ def choose_images(args: argparse.Namespace) -> None:
             os.environ[variable] = value
     if not _IMAGE.fullmatch(name := image("train")):
         raise UsageError(
-            f"{name}: no name of an image. Expected a registry such as my.registry:5000/team in --registry "
-            f"or {REGISTRY_VARIABLE}, and a tag such as 1.2 in --tag or {TAG_VARIABLE}"
+            f"{name} is not the name of an image. Expected a registry such as my.registry:5000/team in "
+            f"--registry or {REGISTRY_VARIABLE}, and a tag such as 1.2 in --tag or {TAG_VARIABLE}"
         )
 
 

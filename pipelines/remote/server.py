@@ -101,6 +101,6 @@ def selected(args: argparse.Namespace) -> Server:
     if re.search(r"[^\x21-\x7e]", found.token()):
         # Without the token: what is not a token may still be a secret.
         raise UsageError(
-            f"the token from {file or f'${TOKEN_VARIABLE}'} is not one line of letters, digits and marks"
+            f"the token from {file or f'${TOKEN_VARIABLE}'} is not one line of printable ASCII characters"
         )
     return found

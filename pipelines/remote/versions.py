@@ -40,7 +40,7 @@ def given(text: str) -> tuple[int, ...]:
         Release such as (2, 16).
 
     Raises:
-        UsageError: The text is no release, or one that cannot run the pipeline.
+        UsageError: The text is not a release, or names one that cannot run the pipeline.
     """
     found = _RELEASE.fullmatch(text.strip())
     if found is None:

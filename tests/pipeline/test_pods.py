@@ -137,9 +137,9 @@ def test_a_release_to_compile_for_has_to_be_one(text, message):
         (["--ephemeral_storage", "0.5"], "--ephemeral_storage 0.5: expected a size such as 100Gi"),
         (
             ["--registry", "https://my.registry/team"],
-            "https://my.registry/team/frcnn-train:0.1.0: no name of",
+            "https://my.registry/team/frcnn-train:0.1.0 is not the name of",
         ),
-        (["--tag", "1 2"], "frcnn-train:1 2: no name of an image"),
+        (["--tag", "1 2"], "frcnn-train:1 2 is not the name of an image"),
         (
             ["--node_selector", "trian@pool=gpu"],
             "--node_selector trian@...: no such step; expected one of compare",

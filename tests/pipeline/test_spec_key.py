@@ -60,7 +60,7 @@ def test_a_cluster_gets_a_mask_which_steps_take_for_no_key(text, way, monkeypatc
     assert "my.txt: enc_key is not sent" in caplog.text
     assert SECRET not in caplog.text
     spec = experiment_given(sent)
-    with pytest.raises(UsageError, match="stands for a key that was hidden; give the key itself"):
+    with pytest.raises(UsageError, match="the placeholder of a hidden key; give the key itself"):
         resolve_key(None, spec.enc_key)
     monkeypatch.setenv(KEY_VARIABLE, SECRET)
     assert str(resolve_key(None, spec.enc_key)) == SECRET

@@ -292,23 +292,23 @@ def test_an_object_whose_name_leads_elsewhere_is_named(store, tmp_path, monkeypa
 
 
 def test_two_uploads_of_one_file_to_a_volume_do_not_meet(tmp_path):
-    keeper, halves = FolderBackend(tmp_path), [b"a" * 1000, b"b" * 1000]
+    backend, halves = FolderBackend(tmp_path), [b"a" * 1000, b"b" * 1000]
     sums = [md5(half) for half in halves]
-    first, second = keeper.begin("content/x/file"), keeper.begin("content/x/file")
+    first, second = backend.begin("content/x/file"), backend.begin("content/x/file")
     for upload in (first, second):
-        keeper.part("content/x/file", upload, 1, 0, halves[0], sums[0])
-    keeper.part("content/x/file", first, 2, 1000, halves[1], sums[1])
-    keeper.complete("content/x/file", first, sums)
-    third = keeper.begin("content/x/file")
+        backend.part("content/x/file", upload, 1, 0, halves[0], sums[0])
+    backend.part("content/x/file", first, 2, 1000, halves[1], sums[1])
+    backend.complete("content/x/file", first, sums)
+    third = backend.begin("content/x/file")
     assert (tmp_path / "content/x/file").read_bytes() == b"".join(halves)
-    keeper.part("content/x/file", second, 2, 1000, halves[1], sums[1])
-    keeper.complete("content/x/file", second, sums)
+    backend.part("content/x/file", second, 2, 1000, halves[1], sums[1])
+    backend.complete("content/x/file", second, sums)
     assert (tmp_path / "content/x/file").read_bytes() == b"".join(halves)
-    assert [entry.name for entry in keeper.entries()] == ["content/x/file"]
+    assert [entry.name for entry in backend.entries()] == ["content/x/file"]
     # What a killed process leaves goes with time.
     os.utime(Path(third.id).parent, (0, 0))
-    keeper.entries()
-    keeper.remove([])
+    backend.entries()
+    backend.remove([])
     assert names(tmp_path / "content/x") == ["file"]
 
 

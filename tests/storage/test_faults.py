@@ -1,4 +1,4 @@
-"""Servers that die, links that are bad, wrong keys: nothing half published, and a message with a remedy."""
+"""Servers that die, links that are bad, wrong keys: nothing half published, and a message with a hint."""
 
 import dataclasses
 import logging

@@ -114,8 +114,8 @@ class StorageBackend:
     def write(self, name, data, md5):
         return self.ask("write", name, data)
 
-    def swap(self, name, data, md5, former, former_md5):
-        return self.ask("swap", name, data, former.etag if former else "")
+    def swap(self, name, data, md5, previous, previous_md5):
+        return self.ask("swap", name, data, previous.etag if previous else "")
 
     def remove(self, names):
         return self.ask("remove", tuple(names))
@@ -151,13 +151,13 @@ class Play:
 
     def _next(self, number, history):
         """`(request, None)`, or `(None, result)` of an actor that is done."""
-        keeper, count = StorageBackend(self._answers(history)), itertools.count()
+        backend, count = StorageBackend(self._answers(history)), itertools.count()
         store = Store()
-        store.transfer = lambda uri: Transfer.with_patience(keeper, 0.0, 1)
+        store.transfer = lambda uri: Transfer.with_patience(backend, 0.0, 1)
         with self._patch.context() as patch:
             patch.setattr(publication.secrets, "token_hex", lambda _: f"{number:02d}{next(count):02d}")
             # Only this module: log records ask the clock, too.
-            clock = types.SimpleNamespace(time=lambda: keeper.ask("now"))
+            clock = types.SimpleNamespace(time=lambda: backend.ask("now"))
             patch.setattr(publication, "time", clock)
             try:
                 return None, self._actors[number](store)

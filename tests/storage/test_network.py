@@ -137,7 +137,7 @@ def error_xml(code, message, region=""):
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "text", "headers", "remedy"),
+    ("status", "code", "text", "headers", "hint"),
     [
         (
             400,
@@ -155,9 +155,9 @@ def error_xml(code, message, region=""):
         ),
     ],
 )
-def test_a_wrong_region_is_named_with_the_right_one(responder, status, code, text, headers, remedy):
+def test_a_wrong_region_is_named_with_the_right_one(responder, status, code, text, headers, hint):
     responder.response = (status, "application/xml", error_xml(code, text), headers)
-    with pytest.raises(StoreError, match=rf"\(AWS_REGION is us-east-1\); {remedy}$"):
+    with pytest.raises(StoreError, match=rf"\(AWS_REGION is us-east-1\); {hint}$"):
         store_at(f"http://127.0.0.1:{responder.server_port}").list("s3://bucket/p")
 
 

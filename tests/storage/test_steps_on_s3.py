@@ -168,7 +168,10 @@ def test_int8_is_calibrated_on_the_same_images_from_s3_without_reading_more(
 ):
     from components.export import main as export_main
     from frcnn.data.records.files import RemoteFile
+    from frcnn.settings.data import data_settings
     from frcnn.spec.load import parse_experiment
+    from frcnn.steps.places import records_place
+    from frcnn.steps.specs import with_records
 
     monkeypatch.setattr(export_main, "BATCHES", 1)
     monkeypatch.setattr(export_main, "BATCH_SIZE", 2)
@@ -180,12 +183,10 @@ def test_int8_is_calibrated_on_the_same_images_from_s3_without_reading_more(
         lambda self, offset, length: requested.append((self.name, length)) or read(self, offset, length),
     )
     found = []
-    for number, words in enumerate((["--records-uri", place], ["--records", str(folder)])):
+    for number, given in enumerate(((None, place), (folder, ""))):
         images = tmp_path / f"images-{number}"
-        flags = ["--spec", SPEC, "--model", "m", "--exported", "e", *words]
-        int8 = export_main._calibration(
-            export_main.parser().parse_args(flags), parse_experiment(SPEC).spec, images
-        )
+        spec = with_records(parse_experiment(SPEC).spec, records_place(*given))
+        int8 = export_main._calibration(data_settings(spec), images)
         assert (int8.batch_size, int8.batches) == (2, 1)
         found.append({path.name: path.read_bytes() for path in images.iterdir()})
     assert found[0] == found[1]

@@ -13,7 +13,7 @@ import tensorflow as tf
 from frcnn.model.build import build
 from frcnn.settings.model import model_settings, training_settings
 from frcnn.settings.optimizer import optimizer_settings
-from frcnn.training.model_parallel import build_beside, plan_placement, spread
+from frcnn.training.model_parallel import build_on_variable_devices, plan_placement, spread
 from frcnn.training.optimizers import optimizer
 from frcnn.training.trainer import set_up
 from tests.support.toy_training import object_batch, toy_spec
@@ -31,7 +31,7 @@ def run(spec, fractions):
     model.training_settings = training_settings(spec)
     model.compile(optimizer=optimizer(optimizer_settings(spec.training_config), 10), jit_compile=False)
     if fractions:
-        build_beside(model.optimizer, model.trainable_variables)
+        build_on_variable_devices(model.optimizer, model.trainable_variables)
     else:
         model.optimizer.build(model.trainable_variables)
     step = tf.function(model.train_step)

@@ -17,7 +17,7 @@ from frcnn.errors import FrcnnError, RunError
 from frcnn.evaluation.html_report import read_metrics
 from frcnn.exporting.int8.tensor_file import read_tensor_file
 from frcnn.files import remove_leftovers
-from frcnn.inference.load import kind_of
+from frcnn.inference.model_kind import kind_of
 from frcnn.limits import open_archive, read_json
 from frcnn.model.files.training_record import read_record
 from frcnn.sealing.sealed_file import header_of, is_sealed, opened

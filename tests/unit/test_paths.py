@@ -98,8 +98,8 @@ SAFE_JOINS = {
         "Path(tempfile.gettempdir(), f'{_NAME}-cache-{os.getuid()}')",
     },
     "storage/download.py": {
-        "aside / f'.{name}.partial'",  # a checksum
-        "aside / f'.{name}.journal'",
+        "staging / f'.{name}.partial'",  # a checksum
+        "staging / f'.{name}.journal'",
     },
     "storage/folder_backend.py": {
         "self._root / name",  # in messages only
@@ -110,7 +110,7 @@ SAFE_JOINS = {
     },
     "storage/packing.py": {"Path(top, name)", "Path(top, each)"},  # the file system's own listing
     "storage/mirror.py": {"Path(top, name)", "self._folder / name"},  # the same
-    "storage/object_store.py": {"aside / path.name"},  # of a path that the caller gives
+    "storage/object_store.py": {"staging / path.name"},  # of a path that the caller gives
     "data/records/disk_cache.py": {"Path(top, name)"},
 }
 

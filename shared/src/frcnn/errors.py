@@ -33,7 +33,7 @@ class ModelError(FrcnnError):
 
 
 class NotFiniteError(ModelError):
-    """A model whose weights are NaN or infinite: nothing can be trained on from it (exit code 1)."""
+    """Model with NaN or infinite weights, from which no training can start (exit code 1)."""
 
 
 class RunError(FrcnnError):
@@ -41,20 +41,20 @@ class RunError(FrcnnError):
 
 
 class MissingPackageError(RunError, ImportError):
-    """A package that is not installed (exit code 1).
+    """Package that is not installed (exit code 1).
 
     Attributes:
-        package: The package that was needed.
-        extra: The extras of this distribution that bring it, comma-separated.
+        package: Name of the package.
+        extra: Extras of this distribution that install it, comma-separated.
     """
 
     def __init__(self, package: str, extra: str, purpose: str, others: Sequence[str] = ()) -> None:
         """Creates the error.
 
         Args:
-            package: The package that was needed.
-            extra: The extras that bring it, comma-separated.
-            purpose: What needs the package: "running exported models".
+            package: Name of the package.
+            extra: Extras that install it, comma-separated.
+            purpose: Activity that needs the package, such as "running exported models".
             others: Other missing packages that will be needed.
         """
         needed = f"the package {package}, which is"

@@ -89,7 +89,7 @@ def _new_work_folder(parent: Path) -> tuple[Path, BinaryIO | None]:
         try:
             folder = Path(tempfile.mkdtemp(prefix=_WORK_PREFIX, suffix=_WORK_SUFFIX, dir=parent))
         except OSError as error:
-            error.filename = str(parent)  # the name of the temporary folder says nothing to anybody
+            error.filename = str(parent)  # the name of the temporary folder would not help the user
             raise
         try:
             handle = try_lock(folder / _LOCK)
@@ -109,7 +109,7 @@ def _is_work_folder(name: str) -> bool:
 
 
 def _remove_if_abandoned(folder: Path) -> None:
-    if folder.is_symlink():  # not made here; it may lead to anybody's folder
+    if folder.is_symlink():  # not created here; it may lead to another user's folder
         return
     with contextlib.suppress(OSError):
         folder.rmdir()  # empty: killed before the lock file was created or after it was removed

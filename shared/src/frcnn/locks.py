@@ -50,7 +50,7 @@ def try_lock(path: Path) -> BinaryIO | None:
 
     Raises:
         FileNotFoundError: The folder is missing.
-        RunError: The path is a link or no regular file; it may have been laid there to have another file
+        RunError: The path is a link or a special file; it may have been placed there so that another file is
             emptied.
         OSError: The file cannot be created, or the file system does not support locks.
     """
@@ -94,9 +94,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _no_lock_file(path: Path) -> RunError:
-    return RunError(
-        f"{path}: expected a lock file, found a link or no regular file. Remove it and run again."
-    )
+    return RunError(f"{path}: expected a lock file, found a link or a special file. Remove it and run again.")
 
 
 def _is_at(handle: BinaryIO, path: Path) -> bool:

@@ -94,7 +94,7 @@ def test_the_classes_of_a_spec_are_imported_on_their_first_use():
         import frcnn.spec
         assert "frcnn.spec.schema.experiment" not in sys.modules
         assert set(frcnn.spec.__all__) <= set(dir(frcnn.spec))
-        assert frcnn.spec.KITTIConfig is sys.modules["frcnn.spec.schema.experiment"].KITTIConfig
+        assert frcnn.spec.ModelConfig is sys.modules["frcnn.spec.schema.model"].ModelConfig
         found = {name: getattr(frcnn.spec, name).__name__ for name in frcnn.spec.__all__}
         assert all(name == value for name, value in found.items() if value != "Literal"), found
         try:

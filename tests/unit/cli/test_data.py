@@ -60,7 +60,7 @@ def test_labels_are_converted_and_losses_printed(kitti, tmp_path, capsys):
         (["data", "labels", "SET", "OUT", "--to", "xml"], "invalid choice: 'xml'"),
         (["spec", "new", "-o", "OUT"], "the following arguments are required: --data"),
         (["data", "repot", "SET"], "unknown task 'data repot'; did you mean 'data report'?"),
-        (["data"], "'data' alone is no task; expected data report or data labels"),
+        (["data"], "'data' alone is not a task; expected data report or data labels"),
         (["spec", "newer"], "invalid choice: 'newer'"),
     ],
 )

@@ -135,7 +135,7 @@ def test_a_log_file_that_cannot_be_written_is_said_once_and_the_work_is_done(tmp
 def test_a_log_file_that_is_a_pipe_without_a_reader_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     code, said = shell("demo-data -o data --images 1 --log_file pipe", tmp_path)
-    assert (code, "cannot write the log file pipe: a named pipe that nobody reads" in said) == (2, True)
+    assert (code, "cannot write the log file pipe: a named pipe without a reader" in said) == (2, True)
 
 
 def test_images_of_any_size_are_refused_before_the_memory_is_taken(tmp_path):

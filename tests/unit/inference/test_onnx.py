@@ -7,7 +7,7 @@ import pytest
 from frcnn.errors import ModelError
 from frcnn.exporting.exporter import ExportOptions, export_onnx, write_onnx
 from frcnn.exporting.int8.qdq import insert_pairs
-from frcnn.inference.load import kind_of
+from frcnn.inference.model_kind import kind_of
 from frcnn.inference.onnx import load_onnx_detector
 from frcnn.settings.exporting import export_settings
 from frcnn.settings.model import expected_model

@@ -51,10 +51,10 @@ def test_the_fast_head_finds_what_the_file_finds(exported, name, caplog):
     pytest.importorskip(name)
     images = noise(np.random.default_rng(2), 3, exported.spec)
     expected = detector(exported, RuntimeChoice(name))(images)
-    assert "form for CPUs" not in caplog.text
+    assert "CPU form" not in caplog.text
     with caplog.at_level(logging.INFO, "frcnn"):
         fast = detector(exported, RuntimeChoice(name, fast_head=True))(images)
-    assert "Using the form for CPUs of the head's 3x3 convolutions" in caplog.text
+    assert "Using the CPU form of the head's 3x3 convolutions" in caplog.text
     found = compare_batches(expected, fast, Tolerance(box=0.01, score=1e-4))
     assert (found.expected > 30, found.unmatched) == (True, 0.0)
     assert not np.array_equal(fast.scores, expected.scores)
@@ -77,7 +77,7 @@ def test_narrow_files_are_run_as_they_are(exported, converted_once, precision, t
             )
             for each in (False, True)
         )
-    assert "form for CPUs" not in caplog.text
+    assert "CPU form" not in caplog.text
     for left, right in zip(expected, found, strict=True):
         np.testing.assert_array_equal(left, right)
 

@@ -226,7 +226,7 @@ def test_a_key_that_the_loader_takes_is_hidden(key):
 @pytest.mark.parametrize("mask", ["***", "********", " ******** "])
 def test_what_stands_for_a_hidden_key_never_becomes_the_key(mask, monkeypatch):
     with pytest.raises(
-        UsageError, match="stands for a key that was hidden; give the key itself, or set FRCNN_KEY"
+        UsageError, match="the placeholder of a hidden key; give the key itself, or set FRCNN_KEY"
     ):
         resolve_key(None, mask)
     monkeypatch.setenv("FRCNN_KEY", "real")

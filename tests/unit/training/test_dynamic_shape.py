@@ -132,7 +132,7 @@ def test_static_and_dynamic_files_and_specs_do_not_mix(finished, tmp_path):
     _, spec, result = finished
     static = toy_spec(tmp_path, images=1, validation=1, evaluation=EVALUATION)
     message = (
-        r"epoch_2\.keras: made for input size_min 128 px, output_image_max 320 px \(dynamic shape\); "
+        r"epoch_2\.keras: trained for input size_min 128 px, output_image_max 320 px \(dynamic shape\); "
         r"the spec says 128x160 \(height x width\)"
     )
     with pytest.raises(ModelError, match=message):
@@ -142,7 +142,7 @@ def test_static_and_dynamic_files_and_specs_do_not_mix(finished, tmp_path):
         tmp_path / "static.keras",
         TrainingRecord("resnet:10", static.class_names),
     )
-    with pytest.raises(ModelError, match=r"made for input 128x160 .*; the spec says size_min 128 px"):
+    with pytest.raises(ModelError, match=r"trained for input 128x160 .*; the spec says size_min 128 px"):
         load_detector(tmp_path / "static.keras", expected_model(spec))
 
 

@@ -150,25 +150,24 @@ def evaluate(
         secret = resolved_key(key, known.enc_key if known is not None else None)
         known = own_spec(path, secret) if known is None else known
         folder = None if images is None else local_folder(images, "images")
-        known = known if tfrecords is None else known.evaluated_on(tfrecords, folder)
-        run = evaluation_run(known)
-        former = _former(compare, target)
+        run = evaluation_run(known if tfrecords is None else known.evaluated_on(tfrecords, folder))
+        previous = _previous(compare, target)
         from frcnn.evaluation.html_report import Subject, read_metrics
         from frcnn.evaluation.training_curves import FILE_NAME
 
-        earlier = None if former is None else read_metrics(former)
+        earlier = None if previous is None else read_metrics(previous)
         measured = measure(path, run, secret, options, strict=strict, analyze=target is not None)
         if target is None:
             return EvaluationResult(measured.report)
         # The local copy of a remote model has a temporary path.
         shown = name_of(model, "model") if is_remote(name_of(model, "model")) else str(path)
         data = tfrecords or "the validation set"
-        subject = Subject(path.name, data, str(former or ""), shown, path.with_name(FILE_NAME))
+        subject = Subject(path.name, data, str(previous or ""), shown, path.with_name(FILE_NAME))
         files = write_results(measured, target, subject, earlier, curves=run.curves)
         return EvaluationResult(measured.report, files)
 
 
-def _former(compare: Location | None, results: Path | None) -> Path | None:
+def _previous(compare: Location | None, results: Path | None) -> Path | None:
     """Returns the metrics file to compare with.
 
     Raises:

@@ -7,7 +7,7 @@ from frcnn.api.backend import use_tensorflow
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, model_file
 from frcnn.inference.detector import Detector
-from frcnn.inference.load import EXPORTED
+from frcnn.inference.model_kind import EXPORTED
 from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime, open_model
 from frcnn.packages import needed_for
 

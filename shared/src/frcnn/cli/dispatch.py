@@ -85,7 +85,7 @@ def _unknown(word: str, program: str, tasks: dict[str, Task]) -> str:
         return f"{program} {word} is not installed; it comes with: pip install {ELSEWHERE[word]}"
     actions = [name for name in tasks if name.startswith(f"{word} ")]
     if actions:
-        return f"'{word}' alone is no task; expected {' or '.join(actions)}"
+        return f"'{word}' alone is not a task; expected {' or '.join(actions)}"
     near = difflib.get_close_matches(word.replace("-", "_"), tasks, n=1, cutoff=0.5)
     kind = "flag before the task" if word.startswith("-") else "task"
     hint = f"did you mean '{near[0]}'?" if near else f"tasks: {', '.join(tasks)}"

@@ -56,7 +56,7 @@ def _run(argv: Sequence[str] | None, program: str) -> int:
 def _repeat_lost_interrupt(lost: "sys.UnraisableHookArgs") -> None:
     """Repeats a Ctrl-C that arrived inside a finalizer or a callback of the import system.
 
-    Python discards exceptions raised there, so the command would go on as if nobody had pressed Ctrl-C.
+    Python discards exceptions raised there, so the command would continue as if Ctrl-C had not been pressed.
     """
     if not issubclass(lost.exc_type, KeyboardInterrupt):
         sys.__unraisablehook__(lost)

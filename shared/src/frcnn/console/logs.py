@@ -94,12 +94,12 @@ def _file_handler(log_file: Path) -> logging.Handler:
 
 
 def _refuse_pipe_without_reader(path: Path) -> None:
-    """Raises OSError for a named pipe that nobody reads, which would be waited for without end."""
+    """Raises OSError for a named pipe without a reader: opening it would block forever."""
     if not path.is_fifo():
         return
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
     except OSError as error:
         if error.errno == errno.ENXIO:
-            raise OSError(error.errno, "a named pipe that nobody reads") from error
+            raise OSError(error.errno, "a named pipe without a reader") from error
         raise

@@ -123,7 +123,7 @@ class Progress:
             return
         self._done, self._text, self._unshown = done, text, True
         if self._total is not None and done > self._total:
-            self._total = None  # a wrong guess: better no end than one that has passed
+            self._total = None  # the total was an underestimate; show none
             if self._bar is not None:
                 self._bar.tasks[0].total = None
         interval = BAR_INTERVAL if self._bar is not None else LINE_INTERVAL

@@ -1,4 +1,4 @@
-"""Makes SIGTERM, which ends containers, as tidy as Ctrl-C."""
+"""Handles SIGTERM, which stops containers, like Ctrl-C: open blocks clean up."""
 
 import ctypes
 import os
@@ -19,7 +19,7 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM arrived. Derived from KeyboardInterrupt, so that no `except Exception` swallows it."""
 
     def __init__(self, number: int = signal.SIGTERM) -> None:
-        """`number` is that of the signal."""
+        """`number` is the number of the signal."""
         super().__init__(signal.Signals(number).name)
         self.number = number
 
@@ -53,11 +53,12 @@ def _former(number: signal.Signals) -> "signal._HANDLER":
 
 
 def end_with_parent(parent: int = 0, number: int = signal.SIGTERM) -> None:
-    """Has the system send a signal to this process when the one that started it is gone, even killed.
+    """Asks the system to signal this process when its parent ends, even if the parent is killed.
 
     Args:
-        parent: Process that started this one. If it is gone already, this process ends at once. 0: unknown.
-        number: Signal.
+        parent: Id of the process that started this one; if it has already ended, the signal is sent at once.
+            0 if the id is unknown.
+        number: Signal to send.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)

@@ -18,7 +18,7 @@ class _Tee:
         self._copy = copy
 
     def write(self, text: str) -> int:
-        with contextlib.suppress(OSError):  # the log's handler says that the file cannot be written
+        with contextlib.suppress(OSError):  # the log's handler reports that the file cannot be written
             self._copy.write(text)
             self._copy.flush()
         return self._stream.write(text)
@@ -28,7 +28,7 @@ class _Tee:
 
 
 class _Escaped:
-    """Standard output that names of layers, classes and files come to as text, whatever is in them."""
+    """Standard output that escapes control characters, for example in names of classes and files."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -43,12 +43,12 @@ class _Escaped:
 
 @contextlib.contextmanager
 def escaped_stdout() -> Iterator[None]:
-    """Within the block, standard output escapes control characters, but for line breaks and tabs."""
+    """Within the block, standard output escapes control characters except line breaks and tabs."""
     before = sys.stdout
     if isinstance(before, io.TextIOWrapper):
-        # Characters that its encoding lacks.
+        # For characters that the encoding lacks.
         before.reconfigure(errors="backslashreplace")
-    sys.stdout = _Escaped(before)  # has all that print and rich ask for
+    sys.stdout = _Escaped(before)  # implements what print and rich use
     try:
         yield
     finally:
@@ -60,7 +60,7 @@ def tee_stdout(path: Path) -> Iterator[None]:
     """Appends standard output to `path` within the block."""
     copy = path.open("a", encoding="utf-8", errors="backslashreplace")
     before = sys.stdout
-    sys.stdout = _Tee(before, copy)  # has all that print and rich ask for
+    sys.stdout = _Tee(before, copy)  # implements what print and rich use
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Writes images to files, whole or not at all."""
+"""Writes images to files; detects a full disk."""
 
 import io
 from pathlib import Path
@@ -10,7 +10,7 @@ import PIL.Image
 def save_image(picture: PIL.Image.Image, path: Path, **options: Any) -> None:
     """Encodes an image by the suffix of its file, and writes the file.
 
-    Pillow's own `save` takes a write that a full disk cuts off for a whole one.
+    Pillow's own `save` does not notice when a full disk truncates the file.
 
     Args:
         picture: Image.

@@ -1,4 +1,4 @@
-"""Cuts small images of single objects out of pictures, with the box drawn on them."""
+"""Crops single objects out of images and draws their box."""
 
 import base64
 import dataclasses
@@ -13,7 +13,7 @@ from frcnn.drawing.colors import class_color, text_color
 # Longer side of a thumbnail, px, and margin around a box as a share of the box's longer side.
 SIDE = 176
 SURROUNDINGS = 0.6
-_SMALLEST = 48.0  # shortest shown side, px of the picture
+_SMALLEST = 48.0  # shortest shown side, px of the image
 _LINE = 2
 _JPEG_QUALITY = 85
 
@@ -43,7 +43,7 @@ class Thumbnail:
 def cut(
     pixels: np.ndarray, box: np.ndarray, class_index: int, kind: Literal["png", "jpeg"] = "png"
 ) -> Thumbnail:
-    """Cuts a box with its surroundings out of a picture.
+    """Crops a box with its surroundings out of an image.
 
     Args:
         pixels: RGB image, uint8 `[H, W, 3]`.

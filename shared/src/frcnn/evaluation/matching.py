@@ -80,7 +80,7 @@ def match_pairs(
 
     Returns:
         Tuple of the outcomes, int8 `[D, T]`, and the indices of the objects, int64 `[D, T]`; -1 for
-        detections that are no true positives.
+        detections that are not true positives.
     """
     outcomes = np.full((len(scores), len(thresholds)), FALSE_POSITIVE, np.int8)
     partners = np.full(outcomes.shape, -1)

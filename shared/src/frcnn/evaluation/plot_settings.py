@@ -16,8 +16,8 @@ _VARIABLE = "MATPLOTLIBRC"
 def default_settings() -> Iterator[None]:
     """Plots within the block have matplotlib's defaults; the user's settings apply again afterwards.
 
-    Otherwise a `matplotlibrc` in the user's home or working folder decides about sizes and fonts, and may ask
-    for LaTeX or a format that is not there.
+    Otherwise a `matplotlibrc` in the user's home or working folder determines sizes and fonts, and may
+    require LaTeX or an unavailable format.
 
     Raises:
         RunError: The working folder has a `matplotlibrc` that is not text.
@@ -31,7 +31,7 @@ def default_settings() -> Iterator[None]:
 
 
 def _import_with_defaults() -> None:
-    """Imports matplotlib, if it is not yet, with the settings file that comes with it."""
+    """Imports matplotlib, unless it already is, with the settings file that it ships."""
     spec = importlib.util.find_spec("matplotlib")
     if "matplotlib" in sys.modules or spec is None or spec.origin is None:
         return

@@ -45,7 +45,7 @@ def save_curves(report: Report, folder: Path) -> list[Path]:
             figure = plot_curves(result, report.metric)
             names = [f"PR_curve_iou{iou_label(result.iou)}.png"] + ["PR_curve.png"] * single
             for path in [folder / name for name in names]:
-                encoded = io.BytesIO()  # of a write to a full disk, Pillow misses that it was cut off
+                encoded = io.BytesIO()  # Pillow does not notice when a full disk truncates the file
                 figure.savefig(encoded, format="png", dpi=120)
                 with atomic_path(path) as temporary:
                     temporary.write_bytes(encoded.getvalue())

@@ -1,4 +1,4 @@
-"""Keeps the worst errors and a sample of images of an evaluation as small pictures.
+"""Keeps the worst errors and a sample of images of an evaluation as thumbnails.
 
 H and W are in pixels of the network input.
 """
@@ -17,11 +17,11 @@ KEPT = 12
 
 @dataclasses.dataclass(frozen=True)
 class RankedThumbnail:
-    """Picture with a caption.
+    """Thumbnail with a caption.
 
     Attributes:
         priority: Priority; higher is kept.
-        picture: Picture.
+        picture: Thumbnail.
         caption: Description.
     """
 
@@ -33,7 +33,7 @@ class RankedThumbnail:
     def cut(
         cls, priority: float, pixels: np.ndarray, box: np.ndarray, class_index: int, caption: str
     ) -> Self:
-        """Cuts a box with its surroundings out of an image.
+        """Crops a box with its surroundings out of an image.
 
         Args:
             priority: Priority; higher is kept.
@@ -43,46 +43,46 @@ class RankedThumbnail:
             caption: Description of the error.
 
         Returns:
-            Picture of the box.
+            Thumbnail of the box.
         """
         return cls(priority, cut(pixels, box, class_index), caption)
 
 
 class TopThumbnails:
-    """Pictures of highest priority. Only these are drawn."""
+    """Thumbnails of highest priority. Only these are drawn."""
 
     def __init__(self, most: int = KEPT) -> None:
         """Creates an empty collection.
 
         Args:
-            most: Largest number of pictures.
+            most: Maximum number of thumbnails.
         """
         self._most = most
         self._kept: list[RankedThumbnail] = []
 
     def takes(self, priority: float) -> bool:
-        """Checks whether a picture would be kept.
+        """Checks whether a thumbnail would be kept.
 
         Args:
             priority: Priority; higher is kept.
 
         Returns:
-            `True` if there is room, or a kept picture has a lower priority.
+            `True` if there is room, or a kept one has a lower priority.
         """
         return len(self._kept) < self._most or priority > self._kept[-1].priority
 
     def add(self, picture: RankedThumbnail) -> None:
-        """Adds a picture. Among equal priorities, the first is kept.
+        """Adds a thumbnail. Among equal priorities, the first is kept.
 
         Args:
-            picture: Picture that `takes` accepts.
+            picture: Thumbnail that `takes` accepts.
         """
         self._kept = sorted([*self._kept, picture], key=lambda each: -each.priority)[: self._most]
 
     def __iter__(self) -> Iterator[RankedThumbnail]:
-        """Iterates over the pictures, highest priority first."""
+        """Iterates over the thumbnails, highest priority first."""
         return iter(self._kept)
 
     def __len__(self) -> int:
-        """Returns the number of pictures."""
+        """Returns the number of thumbnails."""
         return len(self._kept)

@@ -157,7 +157,6 @@ def export_with_ranges(
             argument="graph",
         )
     detection = settings.detection
-    batch = DYNAMIC_BATCH if options.batch_size is None else options.batch_size
     own = standard_graph.OPSET if options.graph == "standard" else plugin_graph.OPSET
     opset = options.opset or own
     converted = min(opset, LARGEST_OPSET)
@@ -173,15 +172,7 @@ def export_with_ranges(
         features, head = to_half(features), to_half(head)
     if options.cpu_fast_head:
         head = _fast(head, converted)
-    if options.graph == "standard":
-        _warn_of_limits(detection.proposals.pre_nms)
-        proto = standard_graph.standard_graph(model, detection, features, head, batch)
-        if opset != standard_graph.OPSET:
-            proto = version_converter.convert_version(proto, opset)
-    else:
-        proto = plugin_graph.plugin_graph(
-            model, detection, features, head, batch, opset=opset, score_bits=settings.score_bits
-        )
+    proto = _joined(model, settings, options, features, head, opset)
     del features, head  # their weights are copies
     if options.precision == "int8":
         proto = insert_pairs(proto, ranges, options.profile, limits)
@@ -194,6 +185,25 @@ def export_with_ranges(
         settings.visualize_threshold,
     )
     return Exported(_finish(proto, record, options), ranges)
+
+
+def _joined(
+    model: FasterRCNN,
+    settings: ExportSettings,
+    options: ExportOptions,
+    features: Part,
+    head: Part,
+    opset: int,
+) -> Any:
+    """Joins the converted networks to the graph of the options."""
+    batch, detection = options.batch_size or DYNAMIC_BATCH, settings.detection
+    if options.graph == "plugin":
+        return plugin_graph.plugin_graph(
+            model, detection, features, head, batch, opset=opset, score_bits=settings.score_bits
+        )
+    _warn_of_limits(detection.proposals.pre_nms)
+    proto = standard_graph.standard_graph(model, detection, features, head, batch)
+    return proto if opset == standard_graph.OPSET else version_converter.convert_version(proto, opset)
 
 
 def _calibration_graph(

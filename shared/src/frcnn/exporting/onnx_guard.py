@@ -45,7 +45,7 @@ def load_guarded(plain: Path, shown: Path) -> Any:
         if size > ONNX_BYTES:
             raise NotOnnxError(f"{size} bytes; protobuf supports at most {ONNX_BYTES}")
         data = plain.read_bytes()
-        _look_through(memoryview(data), onnx.ModelProto.DESCRIPTOR)
+        _scan(memoryview(data), onnx.ModelProto.DESCRIPTOR)
         model = onnx.load_model_from_string(data)
     except (DecodeError, ValueError, OSError) as error:
         raise ModelError(f"{shown}: not an ONNX file ({error})") from error
@@ -53,7 +53,7 @@ def load_guarded(plain: Path, shown: Path) -> Any:
     return model
 
 
-def _look_through(data: memoryview, descriptor: Any) -> None:
+def _scan(data: memoryview, descriptor: Any) -> None:
     """Counts fields without creating messages; raises NotOnnxError above the limits."""
     fields = 0
     # The current message and the enclosing ones: position, end, and descriptor of each.

@@ -3,15 +3,12 @@
 Boxes are in pixels of the images.
 """
 
-import collections
 import contextlib
 import dataclasses
 import functools
-import itertools
 import logging
 import numbers
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, NoReturn, Self
 
 import numpy as np
@@ -22,16 +19,13 @@ from frcnn.data.transforms.image_settings import ImageSettings, batch_of
 from frcnn.errors import DataError, RunError, UsageError
 from frcnn.inference.detections import Detections, detections_in
 from frcnn.inference.images import ImageLike, pixels_of_image
+from frcnn.inference.prefetch import BATCHES_AHEAD, prefetched
 from frcnn.storage.faults import MissingError
 
 if TYPE_CHECKING:
     from frcnn.model.batch_detector import Detector as BatchDetector
 
 log = logging.getLogger(__name__)
-
-# Images are prepared while the detector is busy; more threads do not make it faster.
-_PREPARERS = 4
-_BATCHES_AHEAD = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,27 +213,8 @@ class Detector:
     ) -> Generator[Callable[[], _Prepared], None, None]:
         """Yields a function for each image that returns it prepared."""
         if isinstance(images, Sequence):
-            return self._ahead(images, size * _BATCHES_AHEAD)
+            return prefetched(self._prepared, images, size * BATCHES_AHEAD)
         return (functools.partial(self._prepared, each) for each in images)
-
-    def _ahead(
-        self, images: Sequence[ImageLike], ahead: int
-    ) -> Generator[Callable[[], _Prepared], None, None]:
-        """Prepares images in threads, at most `ahead` images in advance."""
-        remaining = iter(images)
-        # Without `with`, whose end joins the threads: an abandoned generator may be collected in one of them.
-        pool = ThreadPoolExecutor(_PREPARERS, "frcnn-images")
-        started: collections.deque[Future[_Prepared]] = collections.deque()
-        try:
-            while True:
-                for image in itertools.islice(remaining, ahead - len(started)):
-                    started.append(pool.submit(self._prepared, image))
-                if not started:
-                    return
-                yield started.popleft().result
-        finally:
-            # On an error or an early end, cancel the preparation of the rest.
-            pool.shutdown(wait=False, cancel_futures=True)
 
     def _prepared(self, image: ImageLike) -> _Prepared:
         pixels, source = pixels_of_image(image, self._settings.image.channels)

@@ -15,7 +15,7 @@ from frcnn.inference.int8_saturation import WARNING, has_saturating_weights
 from frcnn.inference.onnx_sessions import open_session
 from frcnn.inference.runtime_choice import RuntimeChoice, Session
 from frcnn.model.detector import DetectionBatch, checked_sizes
-from frcnn.model.settings import DetectionSettings, ExpectedModel, Geometry
+from frcnn.model.settings import DetectionSettings, ExpectedModel, check_geometry
 from frcnn.sealing.sealed_file import opened
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def load_onnx_detector(
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such model file")
-    facts = _Facts(path, expected)
+    facts = _ParsedFile(path, expected)
     with opened(path, key, "onnx") as plain:
         session = open_session(plain, path, runtime or RuntimeChoice(), facts.read)
     if facts.saturating and session.on_cpu and saturates_int8():
@@ -117,8 +117,8 @@ def load_onnx_detector(
     return OnnxDetector(session, facts.record)
 
 
-class _Facts:
-    """What is kept of a parsed file."""
+class _ParsedFile:
+    """Properties of a file that outlive its parsed content."""
 
     record: ExportRecord
     saturating: bool
@@ -197,18 +197,8 @@ def check_record(record: ExportRecord, expected: ExpectedModel, path: Path) -> N
     Raises:
         ModelError: Classes or input size differ.
     """
-    _check_fits(record.geometry, expected.geometry, path)
+    check_geometry(record.geometry, expected.geometry, f"{path}: exported")
     _warn_of_differences(record.settings, expected.detection, expected.section, path)
-
-
-def _check_fits(have: Geometry, wanted: Geometry, path: Path) -> None:
-    if have.class_names != wanted.class_names:
-        raise ModelError(
-            f"{path}: exported for classes {', '.join(have.class_names)}; "
-            f"the spec maps to {', '.join(wanted.class_names)}"
-        )
-    if (have.height, have.width) != (wanted.height, wanted.width):
-        raise ModelError(f"{path}: exported for input {have.size_text}; the spec says {wanted.size_text}")
 
 
 def _warn_of_differences(

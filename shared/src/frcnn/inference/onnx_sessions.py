@@ -75,7 +75,7 @@ def _source(
         return plain  # the runtime will report the error
     if faster is None:
         return plain
-    log.info("Using the form for CPUs of the head's 3x3 convolutions (as_is disables it)")
+    log.info("Using the CPU form of the head's 3x3 convolutions (as_is disables it)")
     return faster
 
 

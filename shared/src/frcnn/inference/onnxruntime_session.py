@@ -32,7 +32,7 @@ def fed(model: Any, choice: RuntimeChoice) -> FedGraph | None:
     try:
         import onnxruntime
     except ImportError:
-        return None  # opening the session says what to install
+        return None  # opening the session reports what to install
     wanted, _ = _providers(onnxruntime.get_available_providers(), choice.device)
     return with_fed_kernels(model) if wanted == [_CPU] else None
 
@@ -61,7 +61,7 @@ class OnnxRuntimeSession:
         """Loads the graph.
 
         Args:
-            source: ONNX file, or a graph whose head is in the form for CPUs.
+            source: ONNX file, or a graph whose head is in the CPU form.
             choice: Options.
 
         Raises:
@@ -106,7 +106,7 @@ def _options(choice: RuntimeChoice) -> Any:
 
 
 def _transformed(kernels: Mapping[str, FedKernel]) -> dict[str, Any]:
-    """Transforms kernels, into OrtValues that runs read in place."""
+    """Transforms kernels into OrtValues, which are read without copying."""
     from onnxruntime import OrtValue
 
     values = {}

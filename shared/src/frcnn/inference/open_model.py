@@ -10,7 +10,7 @@ import numpy as np
 from frcnn.errors import ModelError, RunError, UsageError
 from frcnn.inference.detector import Detector, DetectorSettings
 from frcnn.inference.device import gpu_number
-from frcnn.inference.load import Kind, kind_of, load_detector, wrong_runtime
+from frcnn.inference.model_kind import Kind, kind_of, wrong_runtime
 
 if TYPE_CHECKING:
     from frcnn.exporting.record import ExportRecord
@@ -133,8 +133,18 @@ def open_for_batches(path: Path, expected: "ExpectedModel", key: str, options: R
     """
     kind = kind_of(path)
     runtime = options.for_kind(kind, path)
-    choice = options.choice(runtime) if kind == "onnx" else None
-    return load_detector(path, expected, key, choice, as_is=options.as_is, device=options.device)
+    if kind == "onnx":
+        from frcnn.inference.onnx import load_onnx_detector
+
+        return load_onnx_detector(path, expected, key, options.choice(runtime))
+    if kind == "engine":
+        from frcnn.inference.tensorrt import load_engine_detector
+
+        return load_engine_detector(path, expected, options.device)
+    from frcnn.model.files.trained_detector import load_detector
+
+    detector = load_detector(path, expected, key)
+    return detector if options.device == "auto" else OnDevice(detector, options.device)
 
 
 def recognized(path: Path, runtime: str = "auto") -> Kind:

@@ -3,11 +3,9 @@
 Letters in shapes: N detections of an image, h and w the size of an original image.
 """
 
-import collections
 import dataclasses
-import itertools
+import functools
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +15,8 @@ from frcnn.data.conversion.stored_image import UPRIGHT
 from frcnn.data.image_file import LoadedImage, UnreadableImageError, load_image
 from frcnn.data.transforms.preprocess import ImageSettings, batch_of, decode_image
 from frcnn.inference.detections import to_original as to_original
+from frcnn.inference.prefetch import BATCHES_AHEAD, prefetched
 from frcnn.model.batch_detector import DetectionBatch, Detector
-
-# Images are decoded while the detector is busy; more threads do not make it faster.
-_DECODERS = 4
-_BATCHES_AHEAD = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +89,9 @@ def predict(
         One result per file, in the order of `paths`; an unreadable file may be yielded somewhat earlier.
     """
     waiting: list[_Prepared] = []
-    for prepared in _prepare_ahead(paths, settings, apply_exif, batch_size * _BATCHES_AHEAD):
+    prepare = functools.partial(_prepare, settings=settings, apply_exif=apply_exif)
+    for get in prefetched(prepare, paths, batch_size * BATCHES_AHEAD):
+        prepared = get()
         if isinstance(prepared, Unreadable):
             yield prepared
             continue
@@ -104,25 +101,6 @@ def predict(
             waiting = []
     if waiting:
         yield from _detect(detector, waiting, settings, batch_size, score_threshold)
-
-
-def _prepare_ahead(
-    paths: Sequence[Path], settings: ImageSettings, apply_exif: bool, ahead: int
-) -> Iterator[_Prepared | Unreadable]:
-    """Reads and preprocesses files in threads, at most `ahead` files in advance."""
-    remaining = iter(paths)
-    with ThreadPoolExecutor(_DECODERS, "image-decoder") as pool:
-        started: collections.deque[Future[_Prepared | Unreadable]] = collections.deque()
-        try:
-            while True:
-                for path in itertools.islice(remaining, ahead - len(started)):
-                    started.append(pool.submit(_prepare, path, settings, apply_exif))
-                if not started:
-                    return
-                yield started.popleft().result()
-        finally:
-            # On an error or Ctrl-C, cancel the preparation of the rest.
-            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _prepare(path: Path, settings: ImageSettings, apply_exif: bool) -> _Prepared | Unreadable:

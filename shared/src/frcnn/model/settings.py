@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any, Self
 
+from frcnn.errors import ModelError
+
 # Fields in files of earlier versions. Their targets were never scaled, so the fields can be ignored.
 _FORMER = ("std_scaling",)
 
@@ -63,6 +65,26 @@ class Geometry(_Jsonable):
         if not self.dynamic:
             return f"{self.height}x{self.width} (height x width)"
         return f"size_min {self.min_side} px, output_image_max {self.max_side} px (dynamic shape)"
+
+
+def check_geometry(actual: Geometry, expected: Geometry, subject: str) -> None:
+    """Checks that a model has the classes and the input size of a spec.
+
+    Args:
+        actual: Geometry of the model.
+        expected: Geometry in the spec.
+        subject: Begin of the message, such as `model.keras: trained`.
+
+    Raises:
+        ModelError: They differ; the message shows both.
+    """
+    if actual.class_names != expected.class_names:
+        raise ModelError(
+            f"{subject} for classes {', '.join(actual.class_names)}; "
+            f"the spec maps to {', '.join(expected.class_names)}"
+        )
+    if (actual.height, actual.width) != (expected.height, expected.width):
+        raise ModelError(f"{subject} for input {actual.size_text}; the spec says {expected.size_text}")
 
 
 @dataclasses.dataclass(frozen=True)

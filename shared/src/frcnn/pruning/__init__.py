@@ -1,1 +1,1 @@
-"""Pruning: which filters matter, which must go together, and the narrower model without the rest."""
+"""Pruning: scores filters, finds those that must be removed together, and builds the narrower model."""

@@ -71,17 +71,17 @@ def resolve_key(cli_key: str | None, spec_key: str | None) -> Key:
     if value := os.environ.get(KEY_VARIABLE, "").rstrip("\r\n"):
         return Key(value, f"the environment variable {KEY_VARIABLE}")
     if file := os.environ.get(KEY_FILE_VARIABLE):
-        return _from_file(file, KEY_FILE_VARIABLE)
+        return key_in_file(Path(file), KEY_FILE_VARIABLE)
     if spec_key and is_mask(spec_key):
         raise UsageError(
-            f"enc_key of the spec is {spec_key!r}, which stands for a key that was hidden; give the key "
+            f"enc_key of the spec is {spec_key!r}, the placeholder of a hidden key; give the key "
             f"itself, or set {KEY_VARIABLE} or {KEY_FILE_VARIABLE}, or remove enc_key for plain files."
         )
     return Key(spec_key or "", "enc_key of the spec")
 
 
 def key_in_file(path: Path, source: str) -> Key:
-    """Reads a key from a file: its single line, without the line break.
+    """Reads a key from a file: its single line without the line break; other white space is kept.
 
     Args:
         path: Key file.
@@ -93,7 +93,14 @@ def key_in_file(path: Path, source: str) -> Key:
     Raises:
         UsageError: The file is missing, empty, not text or longer than one line.
     """
-    return _from_file(str(path), source)
+    origin = f"{str(path)!r} (from {source})"
+    try:
+        with path.expanduser().open("rb") as handle:
+            content = handle.read(_MAX_KEY_FILE_BYTES + 1)
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"Cannot read the key file {origin}: {reason}") from error
+    return Key(_only_line(content, origin), origin)
 
 
 def key_bytes(key: str) -> bytes:
@@ -123,7 +130,7 @@ def _command_line_key(value: str) -> Key:
     if value.startswith("@@"):
         value = value[1:]
     elif value.startswith("@"):
-        return _from_file(value[1:], "-k")
+        return key_in_file(Path(value[1:]), "-k")
     _log.warning(
         "The key is visible to every user of this machine on the command line. "
         "Set %s or %s instead, or pass -k @FILE.",
@@ -131,18 +138,6 @@ def _command_line_key(value: str) -> Key:
         KEY_FILE_VARIABLE,
     )
     return Key(value, "-k on the command line")
-
-
-def _from_file(name: str, source: str) -> Key:
-    """Reads the single line of a key file, without its line break; other white space is kept."""
-    origin = f"{name!r} (from {source})"
-    try:
-        with Path(name).expanduser().open("rb") as handle:
-            content = handle.read(_MAX_KEY_FILE_BYTES + 1)
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"Cannot read the key file {origin}: {reason}") from error
-    return Key(_only_line(content, origin), origin)
 
 
 def _only_line(content: bytes, origin: str) -> str:

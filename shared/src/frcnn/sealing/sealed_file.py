@@ -1,6 +1,6 @@
 """Sealed model files (`.tlt`, `.etlt`): encrypted and authenticated, in constant memory.
 
-Names appear only after every byte behind them is verified. `sealed_stream` has the encryption.
+A file gets its name only after every byte is verified. `sealed_stream` encrypts and decrypts.
 """
 
 import stat

@@ -13,7 +13,6 @@ from frcnn.settings.model import detection_settings, model_settings, training_se
 from frcnn.settings.optimizer import OptimizerSettings, optimizer_settings
 from frcnn.settings.visualizer import VisualizerSettings, visualizer_settings
 from frcnn.spec.schema.experiment import Experiment
-from frcnn.spec.schema.training import EarlyStopping
 from frcnn.spec.show import effective_text
 
 
@@ -160,7 +159,9 @@ def training_run(spec: Experiment) -> TrainingRun:
             training.checkpoint_interval, training.keep_checkpoints, training.save_best
         ),
         validation=validation_settings(spec),
-        early_stopping=None if stopping is None else early_stopping_settings(stopping),
+        early_stopping=None
+        if stopping is None
+        else EarlyStoppingSettings(stopping.min_delta, stopping.patience),
         visualizer=visualizer_settings(training.visualizer, spec.inference_config.bbox_visualize_threshold),
         parallelism=training.model_parallelism,
         average_weights=training.average_weights,
@@ -184,15 +185,3 @@ def validation_settings(spec: Experiment) -> ValidationSettings:
         detection_settings(config),
         evaluation_settings(spec),
     )
-
-
-def early_stopping_settings(config: EarlyStopping) -> EarlyStoppingSettings:
-    """Resolves the stop before the last epoch.
-
-    Args:
-        config: Section of a checked spec.
-
-    Returns:
-        Settings of the stop.
-    """
-    return EarlyStoppingSettings(config.min_delta, config.patience)

@@ -20,7 +20,7 @@ def derive(spec: Experiment) -> Experiment:
         Changed copy.
     """
     augmentation = dataclasses.replace(spec.augmentation_config, preprocessing=_preprocessing(spec))
-    mapping = lower_keys(spec.dataset_config.target_class_mapping)
+    mapping = _lower_keys(spec.dataset_config.target_class_mapping)
     dataset = dataclasses.replace(spec.dataset_config, target_class_mapping=mapping)
     return dataclasses.replace(spec, augmentation_config=augmentation, dataset_config=dataset)
 
@@ -63,15 +63,8 @@ def without_masks(spec: Experiment) -> Experiment:
     return dataclasses.replace(spec, enc_key="") if spec.enc_key == HIDDEN else spec
 
 
-def lower_keys(mapping: Mapping[str, str]) -> FrozenMap[str]:
-    """Converts keys to lower case.
-
-    Args:
-        mapping: Class mapping. If two keys become equal, the one already in lower case is used.
-
-    Returns:
-        The converted mapping.
-    """
+def _lower_keys(mapping: Mapping[str, str]) -> FrozenMap[str]:
+    """Converts keys to lower case. If two keys become equal, the one already in lower case is used."""
     ordered = sorted(mapping.items(), key=lambda item: item[0] == item[0].lower())
     return FrozenMap((key.lower(), value) for key, value in ordered)
 

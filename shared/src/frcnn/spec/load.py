@@ -57,15 +57,33 @@ def load_experiment(path: Path, settings: Sequence[str] = ()) -> Experiment:
 
 
 def load_dataset_export(path: Path, settings: Sequence[str] = ()) -> DatasetExportConfig:
-    """Reads a dataset_convert spec from a file; see `load_experiment`."""
+    """Reads a dataset_convert spec from a file.
+
+    Args:
+        path: File with protobuf text.
+        settings: Settings of single fields, see `frcnn.spec.assignments`.
+
+    Returns:
+        The checked spec.
+
+    Raises:
+        SpecError: The file cannot be read or has errors; the message lists all of them.
+    """
     return parse_dataset_export(read_text(path), str(path), settings=settings).spec
 
 
 def load_any(path: Path, settings: Sequence[str] = ()) -> Loaded[Experiment] | Loaded[DatasetExportConfig]:
-    """Reads a spec of either kind from a file; see `load_experiment`. Its fields determine the kind.
+    """Reads a spec of either kind from a file. Its fields determine the kind.
+
+    Args:
+        path: File with protobuf text.
+        settings: Settings of single fields, see `frcnn.spec.assignments`.
 
     Returns:
         The checked spec with field positions.
+
+    Raises:
+        SpecError: The file cannot be read or has errors; the message lists all of them.
     """
     text = read_text(path)
     as_experiment = read(text, experiment_pb2.Experiment())
@@ -101,7 +119,19 @@ def parse_experiment(
 def parse_dataset_export(
     text: str, source: str = "", *, settings: Sequence[str] = ()
 ) -> Loaded[DatasetExportConfig]:
-    """Parses a dataset_convert spec; see `parse_experiment`."""
+    """Parses a dataset_convert spec.
+
+    Args:
+        text: Protobuf text.
+        source: Name of the spec in messages.
+        settings: Settings of single fields, see `frcnn.spec.assignments`.
+
+    Returns:
+        The checked spec with field positions.
+
+    Raises:
+        SpecError: The text has errors; the message lists all of them.
+    """
     message = dataset_export_pb2.DatasetExportConfig()
     reader, spec = _parse(text, source, message, DatasetExportConfig, settings)
     return Loaded(spec, reader.positions)

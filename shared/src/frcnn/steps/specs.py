@@ -51,7 +51,20 @@ def experiment_given(given: str) -> Experiment:
 
 
 def dataset_export_given(given: str) -> DatasetExportConfig:
-    """Reads the dataset_convert spec given as a parameter of a pipeline step; see `experiment_given`."""
+    """Reads the dataset_convert spec given as a parameter of a pipeline step.
+
+    Args:
+        given: Text of the spec, file name, or `s3://` URI.
+
+    Returns:
+        The checked spec.
+
+    Raises:
+        SpecError: The file cannot be read or the text has errors; the message lists all of them.
+        UsageError: The parameter is empty, has an unsupported URI scheme or names an object that is not
+            UTF-8, or its text lost its line breaks.
+        StoreError: The object on S3 cannot be read.
+    """
     text, source = _text_and_source(given, "convert_spec")
     message = dataset_export_pb2.DatasetExportConfig()
     return parse_dataset_export(_readable(text, "convert_spec", message), source).spec

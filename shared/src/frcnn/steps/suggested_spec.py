@@ -1,4 +1,4 @@
-"""Experiment spec that the conversion step suggests for its data set, stored beside the records.
+"""Experiment spec that the conversion step suggests for its data set, stored next to the records.
 
 Steps that are given no spec read it from there. A run can therefore be started with a data set only.
 """
@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 
 # Readers of records ignore files with this extension (`frcnn.data.input.sources`).
 NAME = "suggested_spec.txt"
-# Memory of the smallest pod or GPU that trainings are planned for. The conversion does not know theirs, and
-# what is free on its own machine would make the spec depend on when it runs. On CPUs, a batch has at most
-# four images.
+# Memory of the smallest pod or GPU that trainings are planned for: the conversion does not know their pods,
+# and with the free memory of its own machine, the spec would depend on when it runs. On CPUs, a batch has at
+# most four images.
 _TRAINING_BYTES = 8 << 30
 
 
@@ -65,7 +65,7 @@ def experiment_or_suggested(given: str, records: Path | None, uri: str) -> Exper
     Raises:
         SpecError: The file cannot be read or the text has errors; the message lists all of them.
         UsageError: The parameter has an unsupported URI scheme, its text lost its line breaks, no records are
-            given, or there is no suggested spec beside them.
+            given, or there is no suggested spec next to them.
         DataError: The folder of the records does not exist.
         StoreError: S3 is unreachable or denies access.
     """

@@ -105,15 +105,15 @@ class StorageBackend(Protocol):
             md5: MD5 of the content (hex), which the receiver verifies.
         """
 
-    def swap(self, name: str, data: bytes, md5: str, former: Entry | None, former_md5: str) -> None:
+    def swap(self, name: str, data: bytes, md5: str, previous: Entry | None, previous_md5: str) -> None:
         """Replaces an object atomically, unless another writer has replaced it in the meantime.
 
         Args:
             name: Name of the object.
             data: New content.
             md5: MD5 of the new content (hex).
-            former: Expected current entry, as returned by `stat`; `None` if there was no object.
-            former_md5: MD5 of the expected current content (hex); empty if there was no object.
+            previous: Expected current entry, as returned by `stat`; `None` if there was no object.
+            previous_md5: MD5 of the expected current content (hex); empty if there was no object.
 
         Raises:
             ChangedError: The object was replaced in the meantime.

@@ -25,37 +25,39 @@ _BLOCK = 1 << 20
 Task = Callable[[], None]
 
 
-def fetch(transfer: Transfer, manifest: Manifest, aside: Path, meter: TransferProgress) -> None:
+def fetch(transfer: Transfer, manifest: Manifest, staging: Path, progress: TransferProgress) -> None:
     """Fetches all files of a manifest into a staging folder.
 
     Args:
         transfer: Backend and limits of the requests.
         manifest: Manifest of the artifact.
-        aside: Staging folder; may contain pieces from an interrupted run.
-        meter: Progress display.
+        staging: Staging folder; may contain pieces from an interrupted run.
+        progress: Progress display.
 
     Raises:
-        StoreError: An object is missing, damaged or unreachable. `aside` keeps the pieces that have arrived.
+        StoreError: An object is missing, damaged or unreachable. The pieces that have arrived are kept.
     """
     files: dict[int, list[StoredFile]] = {}
     for file in manifest.files:
         files.setdefault(file.object, []).append(file)
-    aside.mkdir(parents=True, exist_ok=True)
-    with disk_full_named(str(aside)):
+    staging.mkdir(parents=True, exist_ok=True)
+    with disk_full_named(str(staging)):
         transfer.run(
             task
             for number, stored in enumerate(manifest.objects)
-            for task in _tasks(Reading.of(transfer, stored), files.get(number, []), aside, meter)
+            for task in _tasks(Reading.of(transfer, stored), files.get(number, []), staging, progress)
         )
 
 
-def _tasks(reading: Reading, files: list[StoredFile], aside: Path, meter: TransferProgress) -> Iterator[Task]:
-    if all(_is_there(_place(reading, aside, file), file.size) for file in files):
-        meter.add(reading.object.size, skipped=True)
+def _tasks(
+    reading: Reading, files: list[StoredFile], staging: Path, progress: TransferProgress
+) -> Iterator[Task]:
+    if all(_is_there(_place(reading, staging, file), file.size) for file in files):
+        progress.add(reading.object.size, skipped=True)
     elif reading.pieces() == 1:
-        yield functools.partial(_fetch_whole, reading, files, aside, meter)
+        yield functools.partial(_fetch_whole, reading, files, staging, progress)
     else:
-        yield from _Pieces(reading, files, aside, meter).tasks()
+        yield from _Pieces(reading, files, staging, progress).tasks()
 
 
 def _is_there(path: Path, size: int) -> bool:
@@ -63,24 +65,26 @@ def _is_there(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
 
 
-def _fetch_whole(reading: Reading, files: list[StoredFile], aside: Path, meter: TransferProgress) -> None:
+def _fetch_whole(
+    reading: Reading, files: list[StoredFile], staging: Path, progress: TransferProgress
+) -> None:
     data = reading.read(0)
     reading.check([md5(data)] if reading.object.md5s is None else [], lambda: "")
     for file in files:
         content = memoryview(data)[file.offset : file.offset + file.size]
-        _write(_place(reading, aside, file), aside, [content])
-    meter.add(len(data))
+        _write(_place(reading, staging, file), staging, [content])
+    progress.add(len(data))
 
 
-def _place(reading: Reading, aside: Path, file: StoredFile) -> Path:
-    return below(aside, file.path, reading.where)
+def _place(reading: Reading, staging: Path, file: StoredFile) -> Path:
+    return below(staging, file.path, reading.where)
 
 
-def _write(path: Path, aside: Path, chunks: Iterable[bytes | memoryview]) -> None:
+def _write(path: Path, staging: Path, chunks: Iterable[bytes | memoryview]) -> None:
     """Writes a file under a temporary name that a resumed run recognizes, then renames it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    name = hashlib.sha256(f"file {path.relative_to(aside)}".encode(errors="surrogateescape")).hexdigest()
-    partial = aside / f".{name[:16]}.partial"
+    name = hashlib.sha256(f"file {path.relative_to(staging)}".encode(errors="surrogateescape")).hexdigest()
+    partial = staging / f".{name[:16]}.partial"
     with partial.open("wb") as stream:
         stream.writelines(chunks)
     partial.replace(path)
@@ -94,12 +98,12 @@ class _Pieces:
     """
 
     def __init__(
-        self, reading: Reading, files: list[StoredFile], aside: Path, meter: TransferProgress
+        self, reading: Reading, files: list[StoredFile], staging: Path, progress: TransferProgress
     ) -> None:
-        self._reading, self._files, self._aside, self._meter = reading, files, aside, meter
+        self._reading, self._files, self._staging, self._progress = reading, files, staging, progress
         name = hashlib.sha256(reading.object.name.encode()).hexdigest()[:16]
-        self._data = aside / f".{name}.partial"
-        self._journal = aside / f".{name}.journal"
+        self._data = staging / f".{name}.partial"
+        self._journal = staging / f".{name}.journal"
         self._lock = threading.Lock()
         self._md5s: dict[int, str] = {}
 
@@ -107,7 +111,7 @@ class _Pieces:
         """Yields a task for each missing piece."""
         self._recall()
         for number in self._md5s:
-            self._meter.add(self._reading.object.piece(number)[1], skipped=True)
+            self._progress.add(self._reading.object.piece(number)[1], skipped=True)
         missing = [n for n in range(self._reading.pieces()) if n not in self._md5s]
         with self._data.open("ab") as stream:
             stream.truncate(self._reading.object.size)
@@ -144,7 +148,7 @@ class _Pieces:
                 journal.write(f"{number} {found}\n")
             self._md5s[number] = found
             last = len(self._md5s) == self._reading.pieces()
-        self._meter.add(len(data))
+        self._progress.add(len(data))
         if last:
             self._finish()
 
@@ -155,7 +159,7 @@ class _Pieces:
             self._journal.unlink(missing_ok=True)
             raise
         if len(self._files) == 1 and self._files[0].size == self._reading.object.size:
-            path = _place(self._reading, self._aside, self._files[0])
+            path = _place(self._reading, self._staging, self._files[0])
             path.parent.mkdir(parents=True, exist_ok=True)
             self._data.replace(path)
         else:
@@ -167,7 +171,7 @@ class _Pieces:
         with self._data.open("rb") as stream:
             for file in self._files:
                 stream.seek(file.offset)
-                _write(_place(self._reading, self._aside, file), self._aside, _blocks(stream, file.size))
+                _write(_place(self._reading, self._staging, file), self._staging, _blocks(stream, file.size))
 
     def _whole(self) -> str:
         with self._data.open("rb") as stream:
@@ -178,14 +182,3 @@ def _blocks(stream: BinaryIO, left: int) -> Iterator[bytes]:
     while left > 0 and (block := stream.read(min(left, _BLOCK))):
         left -= len(block)
         yield block
-
-
-def put_in_place(aside: Path, folder: Path) -> None:
-    """Renames a completed staging folder to its final name.
-
-    Args:
-        aside: Staging folder.
-        folder: Final path; must be missing or an empty folder.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside.replace(folder)

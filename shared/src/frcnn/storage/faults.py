@@ -42,15 +42,15 @@ _AGAIN = "then run the same command again to resume"
 class TransientError(Exception):
     """Transient error: another attempt may succeed."""
 
-    def __init__(self, text: str, remedy: str) -> None:
+    def __init__(self, text: str, hint: str) -> None:
         """Creates the error.
 
         Args:
             text: Address and error.
-            remedy: Advice for the user.
+            hint: Advice for the user.
         """
         super().__init__(text)
-        self._remedy = remedy
+        self._hint = hint
 
     def final(self, seconds: float) -> StoreError:
         """Returns the error to raise once retries have failed.
@@ -58,7 +58,7 @@ class TransientError(Exception):
         Args:
             seconds: Duration of the retries, s.
         """
-        return StoreError(f"{self} (tried for {seconds:.0f} s); {self._remedy}, {_AGAIN}")
+        return StoreError(f"{self} (tried for {seconds:.0f} s); {self._hint}, {_AGAIN}")
 
 
 class MissingError(StoreError):
@@ -172,9 +172,9 @@ def _of_region(settings: "Settings", where: str, error: Any) -> StoreError | Non
     if not region and "region" not in (error.message or "").lower() and "Redirect" not in error.code:
         return None
     told = f"AWS_REGION is {settings.region}" if settings.region else "AWS_REGION is not set"
-    remedy = f"set AWS_REGION to {region}" if region else "set AWS_REGION to the bucket's region"
+    hint = f"set AWS_REGION to {region}" if region else "set AWS_REGION to the bucket's region"
     return StoreError(
-        f"{where}: the bucket is in another region than requests are signed for ({told}); {remedy}"
+        f"{where}: the bucket is in another region than requests are signed for ({told}); {hint}"
     )
 
 

@@ -90,16 +90,16 @@ class FolderBackend:
         """Writes to a temporary file, then renames it."""
         _check(self.where(name), data, md5)
         path = self._target(name)
-        with disk_full_named(self.where(name)), _aside(path) as temporary:
+        with disk_full_named(self.where(name)), _staging(path) as temporary:
             temporary.write_bytes(data)
             _finish(temporary, path)
 
-    def swap(self, name: str, data: bytes, md5: str, former: Entry | None, former_md5: str) -> None:
+    def swap(self, name: str, data: bytes, md5: str, previous: Entry | None, previous_md5: str) -> None:
         """Replaces a file under a lock; compares the content, not the modification time."""
         path = self._target(name)
         with exclusive(self._root / _LOCK):
             found = checksums.md5(path.read_bytes()) if path.is_file() else ""
-            if found != former_md5:
+            if found != previous_md5:
                 raise ChangedError(f"{path}: was replaced by another process in the meantime. Run again.")
             self.write(name, data, md5)
 
@@ -123,10 +123,10 @@ class FolderBackend:
         path = self._target(name)
         with disk_full_named(self.where(name)):
             path.parent.mkdir(parents=True, exist_ok=True)
-            aside = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=path.parent)) / f"{_PARTIAL}{path.name}"
-        self._begun.add(aside.parent)
-        aside.write_bytes(b"")
-        return Upload(str(aside), {})
+            staging = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=path.parent)) / f"{_PARTIAL}{path.name}"
+        self._begun.add(staging.parent)
+        staging.write_bytes(b"")
+        return Upload(str(staging), {})
 
     def part(self, name: str, upload: Upload, number: int, offset: int, data: bytes, md5: str) -> None:
         """Writes the part at its offset."""
@@ -138,11 +138,11 @@ class FolderBackend:
 
     def complete(self, name: str, upload: Upload, md5s: Sequence[str]) -> None:
         """Renames the temporary file."""
-        aside = Path(upload.id)
+        staging = Path(upload.id)
         with disk_full_named(self.where(name)):
-            _finish(aside, self._target(name))
-        shutil.rmtree(aside.parent, ignore_errors=True)
-        self._begun.discard(aside.parent)
+            _finish(staging, self._target(name))
+        shutil.rmtree(staging.parent, ignore_errors=True)
+        self._begun.discard(staging.parent)
 
     def abandon(self) -> None:
         """Removes the temporary files of incomplete uploads."""
@@ -163,7 +163,7 @@ class FolderBackend:
 
 
 @contextlib.contextmanager
-def _aside(path: Path) -> Iterator[Path]:
+def _staging(path: Path) -> Iterator[Path]:
     """Yields a path in a new temporary folder next to `path`, which listings omit."""
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=path.parent))

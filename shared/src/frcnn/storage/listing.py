@@ -21,7 +21,7 @@ def here(transfer: Transfer) -> tuple[Manifest | None, list[Entry]]:
         manifest = publication.read_manifest(transfer)
         if manifest is not None:
             return manifest, []
-        entries = transfer.retries(transfer.keeper.entries)
+        entries = transfer.retries(transfer.backend.entries)
         if all(entry.name != NAME for entry in entries):  # otherwise it was published in the meantime
             return None, [entry for entry in entries if not location_of(entry.name)]
 
@@ -40,6 +40,6 @@ def unpublished(transfer: Transfer, entry: Entry) -> StoredObject:
     """Describes an object without a manifest, in the pieces of its ETag if their size is known."""
     piece = PIECE_BYTES
     if "-" in entry.etag and is_md5(entry.etag):
-        parts = transfer.retries(lambda: transfer.keeper.part_bytes(entry))
+        parts = transfer.retries(lambda: transfer.backend.part_bytes(entry))
         piece = parts if 0 < parts <= LARGEST_PIECE else piece
     return StoredObject(entry.name, entry.size, piece, None, entry.etag)

@@ -15,7 +15,7 @@ from frcnn.paths import below
 from frcnn.storage.address import is_remote
 from frcnn.storage.cache_folder import FOLDER_VARIABLE, default_folder, private_part
 from frcnn.storage.store import Store
-from frcnn.storage.verify import holds
+from frcnn.storage.verify import matches_manifest
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def local_copy(given: str, flag: str, store: Store | None = None) -> Path:
         folder = below(copies, manifest.id, given)
         _use(folder)
         with _one_at_a_time(folder):
-            if folder.is_dir() and not holds(folder, manifest):
+            if folder.is_dir() and not matches_manifest(folder, manifest):
                 log.warning("Fetching %s again: the local copy is damaged", folder)
                 shutil.rmtree(folder)
             if not folder.is_dir():

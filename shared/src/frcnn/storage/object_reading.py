@@ -36,12 +36,12 @@ class Reading:
             transfer: Backend and limits of the requests.
             stored: Description of the object.
         """
-        keeper = transfer.keeper
+        backend = transfer.backend
 
         def get(offset: int, length: int) -> bytes:
-            return transfer.retries(lambda: keeper.read(stored.name, offset, length, stored.etag))
+            return transfer.retries(lambda: backend.read(stored.name, offset, length, stored.etag))
 
-        return cls(stored, keeper.where(stored.name), get)
+        return cls(stored, backend.where(stored.name), get)
 
     def pieces(self) -> int:
         """Returns the number of pieces."""
@@ -114,12 +114,12 @@ def read_all(reading: Reading) -> bytes:
     return whole
 
 
-def verify(reading: Reading, meter: TransferProgress) -> None:
+def verify(reading: Reading, progress: TransferProgress) -> None:
     """Reads an object completely and compares it with its checksums.
 
     Args:
         reading: The object.
-        meter: Progress display.
+        progress: Progress display.
 
     Raises:
         StoreError: The object is missing or damaged.
@@ -131,5 +131,5 @@ def verify(reading: Reading, meter: TransferProgress) -> None:
         if reading.object.md5s is None:
             md5s.append(md5(data))
             whole.update(data)
-        meter.add(len(data))
+        progress.add(len(data))
     reading.check(md5s, whole.hexdigest)

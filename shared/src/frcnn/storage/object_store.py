@@ -59,7 +59,7 @@ class ObjectStore:
             The objects; empty if there are none.
         """
         transfer = self.transfer(uri)
-        return transfer.retries(transfer.keeper.entries)
+        return transfer.retries(transfer.backend.entries)
 
     def upload_file(self, path: Path, uri: str) -> None:
         """Uploads one file atomically; resumes an interrupted upload.
@@ -73,12 +73,12 @@ class ObjectStore:
             StoreError: A request failed, or the file changed meanwhile.
         """
         transfer, name = self._above(uri)
-        transfer.retries(transfer.keeper.check)
+        transfer.retries(transfer.backend.check)
         source = Source(((path, path.stat().st_size),))
         piece, places = source.pieces()
         wanted = StoredObject(name, source.size, piece, tuple(md5(source.read(*place)) for place in places))
-        with TransferProgress(f"uploading {name}", source.size) as meter:
-            upload.send(transfer, [(wanted, source)], meter)
+        with TransferProgress(f"uploading {name}", source.size) as progress:
+            upload.send(transfer, [(wanted, source)], progress)
 
     def download_file(self, uri: str, path: Path) -> None:
         """Downloads one object to a file, atomically.
@@ -92,18 +92,18 @@ class ObjectStore:
             StoreError: The object is missing, damaged or unreachable.
         """
         transfer, name = self._above(uri)
-        entry = transfer.retries(lambda: transfer.keeper.stat(name))
+        entry = transfer.retries(lambda: transfer.backend.stat(name))
         path = path.absolute()
         wanted = Manifest("", (unpublished(transfer, entry),), (StoredFile(path.name, 0, 0, entry.size),))
-        aside = path.with_name(f".{path.name}.partial-{md5(entry.etag.encode())[:12]}")
+        staging = path.with_name(f".{path.name}.partial-{md5(entry.etag.encode())[:12]}")
         try:
-            with TransferProgress(f"fetching {name}", entry.size) as meter:
-                download.fetch(transfer, wanted, aside, meter)
+            with TransferProgress(f"fetching {name}", entry.size) as progress:
+                download.fetch(transfer, wanted, staging, progress)
         except DamagedError:
-            shutil.rmtree(aside)
+            shutil.rmtree(staging)
             raise
-        (aside / path.name).replace(path)
-        shutil.rmtree(aside)
+        (staging / path.name).replace(path)
+        shutil.rmtree(staging)
 
     def read(self, uri: str) -> bytes:
         """Reads a small object.
@@ -119,7 +119,7 @@ class ObjectStore:
             StoreError: The object is missing, too large, damaged or unreachable.
         """
         transfer, name = self._above(uri)
-        entry = transfer.retries(lambda: transfer.keeper.stat(name))
+        entry = transfer.retries(lambda: transfer.backend.stat(name))
         if entry.size > MOST_READ:
             raise StoreError(
                 f"{uri}: {entry.size} bytes found, at most {MOST_READ} expected here; check the URI."
@@ -138,8 +138,8 @@ class ObjectStore:
             StoreError: A request failed.
         """
         transfer, name = self._above(uri)
-        transfer.retries(transfer.keeper.check)
-        transfer.retries(lambda: transfer.keeper.write(name, data, md5(data)))
+        transfer.retries(transfer.backend.check)
+        transfer.retries(lambda: transfer.backend.write(name, data, md5(data)))
 
     def remove(self, uri: str) -> None:
         """Removes an object; a missing one is ignored.
@@ -148,7 +148,7 @@ class ObjectStore:
             uri: Address of the object.
         """
         transfer, name = self._above(uri)
-        transfer.retries(lambda: transfer.keeper.remove([name]))
+        transfer.retries(lambda: transfer.backend.remove([name]))
 
     def transfer(self, uri: str) -> Transfer:
         """Creates the backend and the limits of requests for an address.
@@ -159,8 +159,8 @@ class ObjectStore:
         if not is_remote(uri):
             return Transfer.with_patience(FolderBackend(Path(uri)), 0.0, FOLDER_THREADS)
         settings = self.settings
-        keeper: StorageBackend = S3Backend(self._client, settings, Address.parse(uri))
-        return Transfer.with_patience(keeper, settings.patience, settings.parallel)
+        backend: StorageBackend = S3Backend(self._client, settings, Address.parse(uri))
+        return Transfer.with_patience(backend, settings.patience, settings.parallel)
 
     @functools.cached_property
     def _client(self) -> "Minio":

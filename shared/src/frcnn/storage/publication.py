@@ -35,7 +35,7 @@ REMEMBERED = 200
 
 
 @dataclasses.dataclass(frozen=True)
-class Former:
+class Current:
     """Manifest that a publication found.
 
     Attributes:
@@ -60,33 +60,33 @@ class Draft:
 
     Attributes:
         contents: Contents to publish, at their location.
-        former: Manifest to replace.
+        current: Manifest to replace.
         listed: All objects at the start of the publication, by name.
     """
 
     contents: Manifest
-    former: Former
+    current: Current
     listed: Mapping[str, Entry]
 
 
-def read_former(transfer: Transfer) -> Former:
+def read_current(transfer: Transfer) -> Current:
     """Reads the current manifest; an unreadable one counts as missing, with a warning.
 
     Args:
         transfer: Backend and limits of the requests.
     """
-    keeper = transfer.keeper
+    backend = transfer.backend
     try:
-        entry = transfer.retries(lambda: keeper.stat(NAME))
+        entry = transfer.retries(lambda: backend.stat(NAME))
         data = _bytes_of(transfer, entry)
     except MissingError:
-        return Former()
+        return Current()
     try:
-        manifest = Manifest.from_json(data, keeper.where(NAME))
+        manifest = Manifest.from_json(data, backend.where(NAME))
     except StoreError as error:
         log.warning("%s The manifest will be replaced; its objects are kept for now.", error)
-        return Former(None, entry, md5(data))
-    return Former(manifest, entry, md5(data))
+        return Current(None, entry, md5(data))
+    return Current(manifest, entry, md5(data))
 
 
 def read_manifest(transfer: Transfer) -> Manifest | None:
@@ -103,46 +103,48 @@ def read_manifest(transfer: Transfer) -> Manifest | None:
     """
     for _ in range(ATTEMPTS):
         try:
-            entry = transfer.retries(lambda: transfer.keeper.stat(NAME))
+            entry = transfer.retries(lambda: transfer.backend.stat(NAME))
             data = _bytes_of(transfer, entry)
         except MissingError:
             return None
         except ChangedError:
             continue  # it was replaced
-        return Manifest.from_json(data, transfer.keeper.where(NAME))
-    raise StoreError(f"{transfer.keeper.where(NAME)}: was replaced during every read. Run again.")
+        return Manifest.from_json(data, transfer.backend.where(NAME))
+    raise StoreError(f"{transfer.backend.where(NAME)}: was replaced during every read. Run again.")
 
 
 def _bytes_of(transfer: Transfer, entry: Entry) -> bytes:
     """Reads the bytes of a manifest; refuses objects larger than any manifest."""
-    where = transfer.keeper.where(NAME)
+    where = transfer.backend.where(NAME)
     if entry.size > MANIFEST_BYTES:
         raise StoreError(f"{where}: {entry.size} bytes, not a manifest. Remove it and publish again.")
     whole = StoredObject(entry.name, entry.size, max(entry.size, 1), None, entry.etag)
     return object_reading.read_all(object_reading.Reading.of(transfer, whole))
 
 
-def choose_location(contents: Manifest, former: Former, listed: Mapping[str, Entry]) -> str:
+def choose_location(contents: Manifest, current: Current, listed: Mapping[str, Entry]) -> str:
     """Chooses the location for contents.
 
     Args:
         contents: Contents to publish.
-        former: Manifest to replace.
+        current: Manifest to replace.
         listed: All objects, by name.
 
     Returns:
         A location that already contains all or part of the contents, or else a new one.
     """
-    if former.entry is not None and former.manifest is None:
+    if current.entry is not None and current.manifest is None:
         return f"{contents.id}-{secrets.token_hex(8)}"  # the condemned locations are unknown
-    known = {location_of(name) for name in listed} - set(former.condemned)
+    known = {location_of(name) for name in listed} - set(current.condemned)
     mine = {each for each in known if each.partition("-")[0] == contents.id}
     if not mine:
         # Deterministic, so that an upload interrupted before its first object is found again.
         numbered = (f"{contents.id}-{number:x}" for number in itertools.count(1))
-        return next(each for each in itertools.chain([contents.id], numbered) if each not in former.condemned)
-    named = former.manifest.location if former.manifest else ""
-    previous = former.manifest.previous if former.manifest else ""
+        return next(
+            each for each in itertools.chain([contents.id], numbered) if each not in current.condemned
+        )
+    named = current.manifest.location if current.manifest else ""
+    previous = current.manifest.previous if current.manifest else ""
     return max(mine, key=lambda each: (each == named, each == previous, _filled(each, listed), each))
 
 
@@ -160,12 +162,12 @@ def commit(transfer: Transfer, draft: Draft) -> Manifest:
         ChangedError: Another publication was faster; nothing was changed.
     """
     manifest = _successor(draft, grace())
-    data, keeper, former = manifest.to_json().encode(), transfer.keeper, draft.former
+    data, backend, current = manifest.to_json().encode(), transfer.backend, draft.current
     try:
-        transfer.retries(lambda: keeper.swap(NAME, data, md5(data), former.entry, former.md5))
+        transfer.retries(lambda: backend.swap(NAME, data, md5(data), current.entry, current.md5))
     except ChangedError:
         # An earlier request may have succeeded, with its response lost.
-        if read_former(transfer).md5 != md5(data):
+        if read_current(transfer).md5 != md5(data):
             raise
     return manifest
 
@@ -181,7 +183,7 @@ def collect(transfer: Transfer, manifest: Manifest, listed: Mapping[str, Entry])
     condemned = set(manifest.condemned)
     doomed = [name for name in listed if location_of(name) in condemned]
     try:
-        transfer.retries(lambda: transfer.keeper.remove(doomed))
+        transfer.retries(lambda: transfer.backend.remove(doomed))
     except (StoreError, OSError) as error:
         log.warning("Published, but could not remove objects that are no longer used: %s", error)
 
@@ -221,22 +223,22 @@ def grace() -> int:
 
 def _successor(draft: Draft, seconds: int) -> Manifest:
     """Returns the new manifest with all other locations: previous, unused or condemned."""
-    former, contents = draft.former.manifest, draft.contents
+    current, contents = draft.current.manifest, draft.contents
     now = int(time.time())
     previous = ""
-    if former is not None:
-        previous = former.previous if former.location == contents.location else former.location
+    if current is not None:
+        previous = current.previous if current.location == contents.location else current.location
     named = {contents.location, previous}
-    since = dict(former.unused) if former else {}
-    present = {location_of(name) for name in draft.listed} - {""} - set(draft.former.condemned)
-    others = present | ({former.previous} if former and former.previous else set())
+    since = dict(current.unused) if current else {}
+    present = {location_of(name) for name in draft.listed} - {""} - set(draft.current.condemned)
+    others = present | ({current.previous} if current and current.previous else set())
     unused = {each: min(since.get(each, now), now) for each in sorted(others - named)}
     doomed = [each for each, began in unused.items() if now - began >= seconds]
     return dataclasses.replace(
         contents,
         previous=previous,
         unused={each: began for each, began in unused.items() if each not in doomed},
-        condemned=(*draft.former.condemned, *doomed)[-REMEMBERED:],
+        condemned=(*draft.current.condemned, *doomed)[-REMEMBERED:],
         serial=secrets.token_hex(8),
     )
 

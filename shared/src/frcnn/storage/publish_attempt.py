@@ -15,22 +15,22 @@ from frcnn.storage.transfer_progress import TransferProgress
 
 
 def publish_once(
-    transfer: Transfer, contents: Manifest, sources: Sequence[Source], meter: TransferProgress
+    transfer: Transfer, contents: Manifest, sources: Sequence[Source], progress: TransferProgress
 ) -> Manifest:
     """Makes one attempt to publish; raises `ChangedError` if another publisher was faster."""
-    former, listed = publication.read_former(transfer), listed_below(transfer, CONTENT)
-    placed = contents.at(publication.choose_location(contents, former, listed))
+    current, listed = publication.read_current(transfer), listed_below(transfer, CONTENT)
+    placed = contents.at(publication.choose_location(contents, current, listed))
     present = _whole(transfer, placed, listed)
     objects = list(zip(placed.objects, sources, strict=True))
-    upload.send(transfer, objects, meter, present)
+    upload.send(transfer, objects, progress, present)
     arrived = listed_below(transfer, f"{CONTENT}/{placed.location}")
     for each in placed.objects:
         if not upload.is_whole(arrived.get(each.name), each):
-            where = transfer.keeper.where(each.name)
-            if publication.read_former(transfer).md5 != former.md5:
+            where = transfer.backend.where(each.name)
+            if publication.read_current(transfer).md5 != current.md5:
                 raise ChangedError(f"{where}: another process removed it as unused in the meantime")
             raise StoreError(f"{where}: missing or changed after the upload. Publish again.")
-    return announce(transfer, publication.Draft(placed, former, listed))
+    return announce(transfer, publication.Draft(placed, current, listed))
 
 
 def _whole(transfer: Transfer, manifest: Manifest, listed: Mapping[str, Entry]) -> dict[str, Entry]:
@@ -45,18 +45,18 @@ def _whole(transfer: Transfer, manifest: Manifest, listed: Mapping[str, Entry]) 
 
     def check(stored: StoredObject) -> None:
         try:
-            object_reading.verify(object_reading.Reading.of(transfer, stored), meter)
+            object_reading.verify(object_reading.Reading.of(transfer, stored), progress)
         except StoreError:
             damaged.add(stored.name)
 
     if unsure:
-        with TransferProgress("checking existing objects", sum(each.size for each in unsure)) as meter:
+        with TransferProgress("checking existing objects", sum(each.size for each in unsure)) as progress:
             transfer.run(functools.partial(check, each) for each in unsure)
     return {name: entry for name, entry in found.items() if name not in damaged}
 
 
 def _tells(transfer: Transfer, entry: Entry) -> bool:
-    return transfer.keeper.tells_checksums and is_md5(entry.etag)
+    return transfer.backend.tells_checksums and is_md5(entry.etag)
 
 
 def announce(transfer: Transfer, draft: publication.Draft) -> Manifest:
@@ -68,4 +68,4 @@ def announce(transfer: Transfer, draft: publication.Draft) -> Manifest:
 
 def listed_below(transfer: Transfer, below: str) -> dict[str, Entry]:
     """Lists the stored objects below a prefix by name."""
-    return {entry.name: entry for entry in transfer.retries(lambda: transfer.keeper.entries(below))}
+    return {entry.name: entry for entry in transfer.retries(lambda: transfer.backend.entries(below))}

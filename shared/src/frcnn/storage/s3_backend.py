@@ -104,9 +104,9 @@ class S3Backend:
             etag = self._parts.put(self._key(name), data, md5)
         self._compare(name, etag, md5)
 
-    def swap(self, name: str, data: bytes, md5: str, former: Entry | None, former_md5: str) -> None:
+    def swap(self, name: str, data: bytes, md5: str, previous: Entry | None, previous_md5: str) -> None:
         """Writes by PUT with If-Match, or with If-None-Match if there was no object."""
-        condition = {"If-Match": f'"{former.etag}"'} if former else {"If-None-Match": "*"}
+        condition = {"If-Match": f'"{previous.etag}"'} if previous else {"If-None-Match": "*"}
         try:
             with self._request(name, "write"):
                 self._parts.put(self._key(name), data, md5, condition)

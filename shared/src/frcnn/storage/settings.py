@@ -80,7 +80,7 @@ class Settings:
         credentials, source = find_credentials(known, Path(ca_file) if ca_file else None)
         return cls(
             endpoint=endpoint,
-            region=region or (None if is_aws(endpoint) else _DEFAULT_REGION),
+            region=region or (None if _is_aws(endpoint) else _DEFAULT_REGION),
             ca_file=Path(ca_file) if ca_file else None,
             style=style,
             credentials=credentials,
@@ -92,12 +92,7 @@ class Settings:
         )
 
 
-def is_aws(endpoint: str) -> bool:
-    """Checks whether an endpoint belongs to AWS.
-
-    Args:
-        endpoint: URL of the server.
-    """
+def _is_aws(endpoint: str) -> bool:
     return (urlsplit(endpoint).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
 

@@ -16,7 +16,7 @@ from frcnn.storage.object_store import ObjectStore
 from frcnn.storage.packing import plan
 from frcnn.storage.publish_attempt import announce, listed_below, publish_once
 from frcnn.storage.transfer_progress import TransferProgress
-from frcnn.storage.verify import holds
+from frcnn.storage.verify import matches_manifest
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +45,12 @@ class Store(ObjectStore):
         """
         transfer = self.transfer(uri)
         contents, sources = plan(folder, transfer.threads)
-        transfer.retries(transfer.keeper.check)
-        with TransferProgress(f"uploading {folder.name}", contents.size) as meter:
+        transfer.retries(transfer.backend.check)
+        with TransferProgress(f"uploading {folder.name}", contents.size) as progress:
             manifest = publication.repeated(
-                lambda: publish_once(transfer, contents, sources, meter), transfer.keeper.where()
+                lambda: publish_once(transfer, contents, sources, progress), transfer.backend.where()
             )
-        log.info("Published %s: %d files, %s", uri, len(manifest.files), meter.summary())
+        log.info("Published %s: %d files, %s", uri, len(manifest.files), progress.summary())
         return manifest
 
     def collect(self, uri: str) -> Manifest:
@@ -68,10 +68,10 @@ class Store(ObjectStore):
         transfer = self.transfer(uri)
 
         def attempt() -> Manifest:
-            former, listed = publication.read_former(transfer), listed_below(transfer, CONTENT)
-            if former.manifest is None:
+            current, listed = publication.read_current(transfer), listed_below(transfer, CONTENT)
+            if current.manifest is None:
                 raise MissingError(f"{uri}: nothing is published there; check the URI.")
-            return announce(transfer, publication.Draft(former.manifest, former, listed))
+            return announce(transfer, publication.Draft(current.manifest, current, listed))
 
         return publication.repeated(attempt, uri)
 
@@ -93,19 +93,20 @@ class Store(ObjectStore):
         """
         transfer, manifest, folder = self.transfer(uri), self.contents(uri), folder.absolute()
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            if not holds(folder, manifest):
+            if not matches_manifest(folder, manifest):
                 raise UsageError(
                     f"{folder} exists and differs from {uri}. Remove it or choose another folder."
                 )
             log.info("%s is already a copy of %s", folder, uri)
             return manifest
-        aside = folder.with_name(f".{folder.name}.partial-{manifest.id[:12]}")
-        for stale in set(folder.parent.glob(f".{glob.escape(folder.name)}.partial-*")) - {aside}:
+        staging = folder.with_name(f".{folder.name}.partial-{manifest.id[:12]}")
+        for stale in set(folder.parent.glob(f".{glob.escape(folder.name)}.partial-*")) - {staging}:
             shutil.rmtree(stale, ignore_errors=True)
-        with TransferProgress(f"fetching {folder.name}", manifest.size) as meter:
-            download.fetch(transfer, manifest, aside, meter)
-        download.put_in_place(aside, folder)
-        log.info("Fetched %s: %d files, %s", uri, len(manifest.files), meter.summary())
+        with TransferProgress(f"fetching {folder.name}", manifest.size) as progress:
+            download.fetch(transfer, manifest, staging, progress)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging.replace(folder)
+        log.info("Fetched %s: %d files, %s", uri, len(manifest.files), progress.summary())
         return manifest
 
     def contents(self, uri: str) -> Manifest:
@@ -125,7 +126,7 @@ class Store(ObjectStore):
         if manifest is not None:
             return manifest
         if not entries:
-            transfer.retries(transfer.keeper.check)
+            transfer.retries(transfer.backend.check)
             raise MissingError(f"{uri}: nothing is there; check the URI (frcnn store ls lists what exists)")
         check_names(uri, entries)
         objects = tuple(unpublished(transfer, entry) for entry in entries)
@@ -166,9 +167,9 @@ class Store(ObjectStore):
             StoreError: An object is missing or damaged.
         """
         transfer, manifest = self.transfer(uri), self.contents(uri)
-        with TransferProgress("verifying", manifest.size) as meter:
+        with TransferProgress("verifying", manifest.size) as progress:
             transfer.run(
-                functools.partial(object_reading.verify, object_reading.Reading.of(transfer, each), meter)
+                functools.partial(object_reading.verify, object_reading.Reading.of(transfer, each), progress)
                 for each in manifest.objects
             )
         return manifest

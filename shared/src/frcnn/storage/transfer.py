@@ -14,28 +14,28 @@ class Transfer:
     """State of one transfer.
 
     Attributes:
-        keeper: Storage backend.
+        backend: Storage backend.
         retries: Retry policy.
         threads: Number of parallel requests.
         stopped: Event that is set once a request has failed.
     """
 
-    keeper: StorageBackend
+    backend: StorageBackend
     retries: Retries
     threads: int
     stopped: threading.Event
 
     @classmethod
-    def with_patience(cls, keeper: StorageBackend, patience: float, threads: int) -> "Transfer":
+    def with_patience(cls, backend: StorageBackend, patience: float, threads: int) -> "Transfer":
         """Creates the state of a new transfer.
 
         Args:
-            keeper: Storage backend.
+            backend: Storage backend.
             patience: Maximum time to retry without any success, s.
             threads: Number of parallel requests.
         """
         stopped = threading.Event()
-        return cls(keeper, Retries(patience, stopped), threads, stopped)
+        return cls(backend, Retries(patience, stopped), threads, stopped)
 
     def run(self, tasks: Iterable[Callable[[], object]]) -> None:
         """Runs tasks in parallel up to the first error, which is raised.

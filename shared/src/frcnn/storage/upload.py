@@ -19,7 +19,7 @@ Task = Callable[[], None]
 def send(
     transfer: Transfer,
     objects: Iterable[tuple[StoredObject, Source]],
-    meter: TransferProgress,
+    progress: TransferProgress,
     present: Mapping[str, Entry] | None = None,
 ) -> None:
     """Uploads missing objects; resumes interrupted uploads.
@@ -27,7 +27,7 @@ def send(
     Args:
         transfer: Backend and limits of the requests.
         objects: Objects with their checksums, each with the source of its bytes.
-        meter: Progress display.
+        progress: Progress display.
         present: Objects that already exist, by name; `None` for none.
 
     Raises:
@@ -37,10 +37,10 @@ def send(
         transfer.run(
             task
             for wanted, source in objects
-            for task in _tasks(transfer, wanted, source, (present or {}).get(wanted.name), meter)
+            for task in _tasks(transfer, wanted, source, (present or {}).get(wanted.name), progress)
         )
     except BaseException:
-        transfer.keeper.abandon()
+        transfer.backend.abandon()
         raise
 
 
@@ -59,33 +59,33 @@ def is_whole(entry: Entry | None, wanted: StoredObject) -> bool:
 
 
 def _tasks(
-    transfer: Transfer, wanted: StoredObject, source: Source, entry: Entry | None, meter: TransferProgress
+    transfer: Transfer, wanted: StoredObject, source: Source, entry: Entry | None, progress: TransferProgress
 ) -> Iterator[Task]:
     if is_whole(entry, wanted):
-        meter.add(wanted.size, skipped=True)
+        progress.add(wanted.size, skipped=True)
     elif len(wanted.md5s or ()) == 1:
-        yield functools.partial(_put, transfer, wanted, source, meter)
+        yield functools.partial(_put, transfer, wanted, source, progress)
     else:
-        yield from _Parts(transfer, wanted, source, meter).tasks()
+        yield from _Parts(transfer, wanted, source, progress).tasks()
 
 
-def _put(transfer: Transfer, wanted: StoredObject, source: Source, meter: TransferProgress) -> None:
+def _put(transfer: Transfer, wanted: StoredObject, source: Source, progress: TransferProgress) -> None:
     (expected,) = wanted.md5s or ("",)
-    keeper = transfer.keeper
+    backend = transfer.backend
     transfer.retries(
-        _Sending(source, 0, wanted.size, expected, lambda data: keeper.write(wanted.name, data, expected))
+        _Sending(source, 0, wanted.size, expected, lambda data: backend.write(wanted.name, data, expected))
     )
-    meter.add(wanted.size)
+    progress.add(wanted.size)
 
 
 class _Parts:
     """Object that is uploaded in parts; the thread that sends the last part completes it."""
 
     def __init__(
-        self, transfer: Transfer, wanted: StoredObject, source: Source, meter: TransferProgress
+        self, transfer: Transfer, wanted: StoredObject, source: Source, progress: TransferProgress
     ) -> None:
-        self._keeper, self._retries = transfer.keeper, transfer.retries
-        self._wanted, self._source, self._meter = wanted, source, meter
+        self._keeper, self._retries = transfer.backend, transfer.retries
+        self._wanted, self._source, self._progress = wanted, source, progress
         self._md5s = wanted.md5s or ()
         self._lock = threading.Lock()
         self._left = 0
@@ -98,7 +98,7 @@ class _Parts:
             number for number, wanted in enumerate(self._md5s) if upload.parts.get(number + 1) != wanted
         ]
         for number in set(range(len(self._md5s))) - set(missing):
-            self._meter.add(self._wanted.piece(number)[1], skipped=True)
+            self._progress.add(self._wanted.piece(number)[1], skipped=True)
         self._left = len(missing)
         if not missing:
             yield functools.partial(self._complete, upload)
@@ -122,7 +122,7 @@ class _Parts:
             if not is_whole(self._retries(lambda: self._keeper.stat(name)), self._wanted):
                 raise
             self._completed = True
-        self._meter.add(length)
+        self._progress.add(length)
         with self._lock:
             self._left -= 1
             last = self._left == 0

@@ -11,7 +11,7 @@ from frcnn.storage.packing import Source
 from frcnn.storage.transfer_progress import TransferProgress
 
 
-def holds(folder: Path, manifest: Manifest) -> bool:
+def matches_manifest(folder: Path, manifest: Manifest) -> bool:
     """Checks whether a local folder matches a manifest exactly.
 
     Args:
@@ -28,13 +28,13 @@ def holds(folder: Path, manifest: Manifest) -> bool:
     for file in manifest.files:
         files.setdefault(file.object, []).append(file)
     try:
-        with TransferProgress(f"comparing {folder.name}", manifest.size) as meter:
+        with TransferProgress(f"comparing {folder.name}", manifest.size) as progress:
             for number, stored in enumerate(manifest.objects):
                 parts = (
                     (below(folder, each.path, follow_links=True), each.size) for each in files.get(number, [])
                 )
                 source = Source(tuple(parts))
-                object_reading.verify(object_reading.Reading(stored, str(folder), source.read), meter)
+                object_reading.verify(object_reading.Reading(stored, str(folder), source.read), progress)
     except StoreError:
         return False
     return True

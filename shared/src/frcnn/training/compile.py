@@ -16,7 +16,7 @@ from frcnn.model.files.checkpoint import OptimizerState
 from frcnn.model.precision import set_precision
 from frcnn.model.weight_averages import WeightAverages
 from frcnn.settings.training import TrainingRun
-from frcnn.training.model_parallel import build_beside
+from frcnn.training.model_parallel import build_on_variable_devices
 from frcnn.training.optimizers import optimizer
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def prepare(model: FasterRCNN, run: TrainingRun, total_steps: int, here: RankInf
     scaling = policy == "mixed_float16"
     model.compile(keras.optimizers.LossScaleOptimizer(chosen) if scaling else chosen, jit_compile=False)
     if model.spread:
-        build_beside(chosen, model.trainable_variables)
+        build_on_variable_devices(chosen, model.trainable_variables)
     model.optimizer.build(model.trainable_variables)
     if run.average_weights:
         model.weight_averages = WeightAverages(chosen, model.trainable_variables)

@@ -147,7 +147,7 @@ def choose_convolutions(model: FasterRCNN, batch: int, rois: int, here: RankInfo
     layers, need = dft_layers(model.roi_head), memory_need(model, rois)
     if not layers or model.spread:
         log.debug(
-            "No 3x3 convolution of the head by DFT" if not layers else "The head is spread over devices"
+            "No 3x3 convolution of the head uses the DFT" if not layers else "The head is spread over devices"
         )
         return
     kept = sum(spectra_bytes(layer, batch * rois) for layer in layers)
@@ -157,10 +157,10 @@ def choose_convolutions(model: FasterRCNN, batch: int, rois: int, here: RankInfo
     for layer in layers:
         layer.keeps_little = short
     log.debug(
-        "%d 3x3 convolutions of the head by DFT; the backward pass %s (%.1f GiB; a step takes about %.1f GiB "
-        "of %.1f GiB)",
+        "%d 3x3 convolutions of the head use the DFT; the backward pass %s (%.1f GiB; a step takes about "
+        "%.1f GiB of %.1f GiB)",
         len(layers),
-        "transforms again, to save memory" if short else "keeps the transforms of the forward pass",
+        "repeats the transforms, to save memory" if short else "keeps the transforms of the forward pass",
         kept / GIB,
         expected / GIB,
         available / GIB,

@@ -85,7 +85,9 @@ def spread(model: FasterRCNN, placement: Placement) -> FasterRCNN:
     return placed
 
 
-def build_beside(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]) -> None:
+def build_on_variable_devices(
+    optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]
+) -> None:
     """Builds an optimizer that keeps state and updates on the devices of the variables.
 
     Args:
@@ -93,11 +95,11 @@ def build_beside(optimizer: keras.optimizers.Optimizer, variables: Sequence[kera
         variables: Trainable variables of the spread model.
     """
     for name in ("add_variable_from_reference", "update_step"):
-        setattr(optimizer, name, _beside(getattr(optimizer, name)))
+        setattr(optimizer, name, _on_variable_device(getattr(optimizer, name)))
     optimizer.build(variables)
 
 
-def _beside(method: Callable[..., Any]) -> Callable[..., Any]:
+def _on_variable_device(method: Callable[..., Any]) -> Callable[..., Any]:
     """Wraps a method to run on the device of the first variable among its arguments."""
 
     @functools.wraps(method)

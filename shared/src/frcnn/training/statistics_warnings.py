@@ -25,7 +25,7 @@ def remark_on_statistics(model: FasterRCNN, images: int, batch_size: int) -> Non
         return
     if images < FEW_IMAGES:
         log.warning(
-            "Batch normalization: %d training images are too few for statistics that fit other images; "
+            "Batch normalization: %d training images are too few for statistics that generalize; "
             "expected %d or more. %s.",
             images,
             FEW_IMAGES,

@@ -20,7 +20,7 @@ def require_tensorflow_gpus(promised: int) -> None:
     found = len(tf.config.list_physical_devices("GPU"))
     if found < promised:
         raise RunError(
-            f"This step requested {counted(promised)}, which the driver provides, but TensorFlow uses "
-            f"{found or 'none'}: it does not train on the CPU instead. The image has a CPU build of "
+            f"This step requested {counted(promised)}. The driver provides them, but TensorFlow finds "
+            f"{found or 'none'}, and the step does not fall back to the CPU. The image has a CPU build of "
             "TensorFlow, or its CUDA libraries are missing. Build it with EXTRAS=train,cluster,gpu."
         )

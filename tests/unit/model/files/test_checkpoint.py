@@ -100,5 +100,5 @@ def test_another_input_size_is_refused_with_both_sizes(model, spec, tmp_path):
     config = dataclasses.replace(
         spec.model_config, input_image_config=dataclasses.replace(image, size_height_width=size)
     )
-    with pytest.raises(ModelError, match=r"made for input 128x160 .* says 256x160"):
+    with pytest.raises(ModelError, match=r"trained for input 128x160 .* says 256x160"):
         load_detector(tmp_path / "a.keras", expected_model(dataclasses.replace(spec, model_config=config)))

@@ -49,7 +49,7 @@ def ordered_map(
         return
     # Forking a process with TensorFlow's threads may deadlock.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=_obey_the_parent)
+    pool = ProcessPoolExecutor(workers, context, initializer=_exit_with_parent)
     waiting: collections.deque[Future[Result]] = collections.deque()
     try:
         for chunk in chunks:
@@ -66,7 +66,7 @@ def ordered_map(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _obey_the_parent() -> None:
+def _exit_with_parent() -> None:
     """Ignores Ctrl-C in a worker and makes it exit when its parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent(number=signal.SIGKILL)

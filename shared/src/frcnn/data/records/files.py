@@ -50,8 +50,8 @@ class RemoteFile:
         Raises:
             StoreError: The object is missing, was replaced, or S3 is unreachable.
         """
-        keeper, start = self.transfer.keeper, self.offset + offset
-        return self.transfer.retries(lambda: keeper.read(self.object, start, length, self.etag))
+        backend, start = self.transfer.backend, self.offset + offset
+        return self.transfer.retries(lambda: backend.read(self.object, start, length, self.etag))
 
     def __str__(self) -> str:
         """Returns the URI."""

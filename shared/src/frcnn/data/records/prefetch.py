@@ -175,11 +175,11 @@ class RecordStream:
         file_number = int(self._index.file_of[number])
         within = number - self._firsts[file_number]
         name = f"{self._names[file_number]}/{within // IN_A_FOLDER}/{within}"
-        aside = self.folder / f".{number}"
+        staging = self.folder / f".{number}"
         with contextlib.suppress(FileNotFoundError):
-            aside.unlink()
-        self._cache.give(name, aside, lambda: self._fetch(number))
-        aside.replace(self.folder / str(number))
+            staging.unlink()
+        self._cache.give(name, staging, lambda: self._fetch(number))
+        staging.replace(self.folder / str(number))
         with self._changed:
             if number not in self._wanted:
                 (self.folder / str(number)).unlink(missing_ok=True)
@@ -203,9 +203,9 @@ class RecordStream:
             self.failure = error if isinstance(error, StoreError) else StoreError(self._trouble(error))
             log.error("%s", self.failure)
         with contextlib.suppress(OSError):
-            aside = self.folder / f".{number}"
-            aside.write_bytes(frame(FAILED + str(self.failure).encode()))
-            aside.replace(self.folder / str(number))
+            staging = self.folder / f".{number}"
+            staging.write_bytes(frame(FAILED + str(self.failure).encode()))
+            staging.replace(self.folder / str(number))
 
 
 def _firsts(index: RecordIndex) -> list[int]:

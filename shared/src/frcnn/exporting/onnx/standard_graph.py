@@ -113,18 +113,21 @@ def add_proposals(
 
 
 def add_roi_pool(graph: GraphBuilder, features: str, rois: str, extent: Extent, size: int, count: int) -> str:
-    """`frcnn.ops.roi_pool`: crops [B * R, D, P, P] of features [B, D, h, w], by one RoIAlign.
+    """Adds nodes equal to `frcnn.ops.roi_pool`, with a single RoIAlign.
 
-    crop_and_resize samples at both ends of a side and evenly between, RoIAlign (one sample a bin) at
-    the middle of its bins: a box wider by half a step at each end makes these the same points.
+    crop_and_resize samples both ends of a side and points evenly between them; RoIAlign, with one sample per
+    bin, samples the centers of its bins. Extending a box by half a step at each end makes the points equal.
 
     Args:
-        graph: Gets the nodes.
-        features: Feature map.
-        rois: [B, R, 4].
-        extent: Where the images are.
-        size: P.
-        count: R.
+        graph: Graph to extend.
+        features: Feature map, `[B, D, h, w]`.
+        rois: RoIs, `yxyx`, `[B, R, 4]`.
+        extent: Image sizes.
+        size: Cells per side of a crop, P.
+        count: Number of RoIs per image, R.
+
+    Returns:
+        Name of the crops, `[B * R, D, P, P]`.
     """
     add, limit = graph.add, extent.limit
     if isinstance(limit, str):

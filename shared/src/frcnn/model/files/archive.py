@@ -78,7 +78,7 @@ def write_archive(path: Path, config: str, groups: Sequence[Group], record: str,
         CONFIG: config,
         RECORD: record,
     }
-    with _file_beside(path) as weights:
+    with _weights_file(path) as weights:
         _write_weights(weights, groups)
         with zipfile.ZipFile(path, "w") as archive:
             for name, text in texts.items():
@@ -88,7 +88,7 @@ def write_archive(path: Path, config: str, groups: Sequence[Group], record: str,
 
 
 @contextlib.contextmanager
-def _file_beside(path: Path) -> Iterator[Path]:
+def _weights_file(path: Path) -> Iterator[Path]:
     """Yields a temporary file for the weights: next to the archive, or unnamed for a sealed one."""
     if path.is_relative_to("/proc"):
         with unlinked_file() as weights:

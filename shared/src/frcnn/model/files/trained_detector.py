@@ -3,11 +3,10 @@
 import logging
 from pathlib import Path
 
-from frcnn.errors import ModelError
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files.checkpoint import load_model
 from frcnn.model.keras_detector import KerasDetector
-from frcnn.model.settings import ExpectedModel, Geometry
+from frcnn.model.settings import ExpectedModel, Geometry, check_geometry
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +42,6 @@ def check_fits(model: FasterRCNN, wanted: Geometry, path: Path) -> None:
         ModelError: The spec has other classes or another input size; the message shows both.
     """
     have = model.geometry
-    if have.class_names != wanted.class_names:
-        raise ModelError(
-            f"{path}: trained for classes {', '.join(have.class_names)}; "
-            f"the spec maps to {', '.join(wanted.class_names)}"
-        )
-    if (have.height, have.width) != (wanted.height, wanted.width):
-        raise ModelError(f"{path}: made for input {have.size_text}; the spec says {wanted.size_text}")
+    check_geometry(have, wanted, f"{path}: trained")
     if have.size_text != wanted.size_text:
         log.warning("%s: trained on input %s; the spec says %s", path, have.size_text, wanted.size_text)

@@ -74,7 +74,7 @@ class Checkpoints(keras.callbacks.Callback):
         remove_leftovers(folder)
         self._earlier = checkpoints_of(folder)
         if resumed is not None and resumed.resolve().parent == folder.resolve():
-            self._go_on_in_this_folder(resumed, start)
+            self._continue_in_folder(resumed, start)
         if self._earlier:
             log.warning("%s: ignoring %d checkpoints of an earlier run", folder, len(self._earlier))
         write_index(folder, self.latest, self.best, self._earlier)
@@ -235,7 +235,7 @@ class Checkpoints(keras.callbacks.Callback):
         with atomic_path(self.best) as temporary:
             shutil.copyfile(path, temporary)
 
-    def _go_on_in_this_folder(self, resumed: Path, start: TrainingRecord | None) -> None:
+    def _continue_in_folder(self, resumed: Path, start: TrainingRecord | None) -> None:
         """Takes over checkpoints up to `resumed`; later ones count as an earlier run's."""
         before = self._earlier - of_an_earlier_run(self._folder)
         ours = {name for name in before if epoch_of(name) <= epoch_of(resumed.name)} | {resumed.name}

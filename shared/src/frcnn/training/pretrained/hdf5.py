@@ -13,7 +13,6 @@ import numpy as np
 
 from frcnn.errors import ModelError
 from frcnn.limits import MODEL_TEXT_BYTES, MODEL_TEXT_VALUES, parse_json
-from frcnn.model.files.hdf5_process import read_tree_in_subprocess
 from frcnn.model.files.hdf5_tree import Tree
 from frcnn.training.pretrained.source import Source, SourceLayer
 
@@ -39,21 +38,6 @@ class Described:
 
     epsilons: dict[str, float] = dataclasses.field(default_factory=dict)
     inner: dict[str, str] = dataclasses.field(default_factory=dict)
-
-
-def read_hdf5(path: Path) -> Source:
-    """Reads the layers in an HDF5 file.
-
-    Args:
-        path: File.
-
-    Returns:
-        Layers in the file.
-
-    Raises:
-        ModelError: The file is broken or has no layers.
-    """
-    return layers_in(read_tree_in_subprocess(path), path)
 
 
 def layers_in(tree: Tree, shown: Path, config: str | None = None) -> Source:

@@ -9,10 +9,11 @@ from frcnn.errors import ModelError
 from frcnn.limits import open_archive
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files.archive import CONFIG, RECORD
+from frcnn.model.files.hdf5_process import read_tree_in_subprocess
 from frcnn.sealing.sealed_file import is_sealed, opened
 from frcnn.training.pretrained.applications import with_our_names
 from frcnn.training.pretrained.assign import assign
-from frcnn.training.pretrained.hdf5 import read_hdf5
+from frcnn.training.pretrained.hdf5 import layers_in
 from frcnn.training.pretrained.keras_archive import read_keras_archive
 from frcnn.training.pretrained.source import Source
 from frcnn.training.pretrained.status_table import LayerStatus, status_table
@@ -79,7 +80,7 @@ def read_source(path: Path, key: str = "") -> Source:
     if is_sealed(path):
         return _own(path, key)
     if start.startswith(_HDF5_MAGIC):
-        return read_hdf5(path)
+        return layers_in(read_tree_in_subprocess(path), path)
     if start.startswith(_ZIP_MAGIC):
         return _zip(path, key)
     if start.startswith(LEGACY_MAGIC):
