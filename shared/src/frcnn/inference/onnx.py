@@ -15,7 +15,7 @@ from frcnn.inference.int8_saturation import WARNING, has_saturating_weights
 from frcnn.inference.onnx_sessions import open_session
 from frcnn.inference.runtime_choice import RuntimeChoice, Session
 from frcnn.model.detector import DetectionBatch, checked_sizes
-from frcnn.model.settings import DetectionSettings, ExpectedModel, check_geometry
+from frcnn.model.settings import DetectionSettings, ExpectedModel, Geometry, check_geometry
 from frcnn.sealing.sealed_file import opened
 
 log = logging.getLogger(__name__)
