@@ -63,7 +63,7 @@ def test_the_pipeline_with_a_search_trains_with_what_was_found(release):
     assert sorted(step.name for step in backend.steps) == sorted([*STEPS, "tune"])
     args = {step.name: parsed(step) for step in backend.steps}
     tuned = args["tune"]
-    assert (tuned.spec, tuned.trials, tuned.parallel, tuned.early_stopping) == (SPEC, 7, 2, False)
+    assert (tuned.spec, tuned.trials, tuned.parallel, tuned.early_stopping) == (SPEC, 7, 2, "false")
     assert tuned.records_uri.endswith("/convert/salt/records") and tuned.checkpoints == "s3://runs/kitti"
     for name in ("train", "evaluate", "retrain", "evaluate retrained", "export"):
         assert args[name].spec == BEST_SPEC, name

@@ -139,7 +139,7 @@ def test_each_step_gets_what_it_works_on(tmp_path, stand_ins):
     ]
     records = artifact(steps, "convert", "records")
     assert convert.data == "/data"
-    assert (convert.data_version, convert.apply_exif) == ("v1", True)
+    assert (convert.data_version, convert.apply_exif) == ("v1", "true")
     assert (train.records_uri, train.epochs, train.start_from) == (str(records), 3, None)
     assert (train.checkpoints, retrain.records_uri) == ("c", str(records))
     assert evaluate.model == artifact(steps, "train", "model")
