@@ -64,7 +64,12 @@ def _add_run_flags(parser: argparse.ArgumentParser) -> None:
         default="process",
         help="run each step as a process or in a container (default: process)",
     )
-    add("--network", default="", metavar="NAME", help="Docker network for the steps, with --runner docker")
+    add(
+        "--network",
+        default="",
+        metavar="NAME",
+        help="Docker network for the steps, with --runner docker (default: Docker's)",
+    )
     package.add_image_flags(parser)
     add(
         "-e",

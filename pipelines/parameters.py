@@ -50,11 +50,18 @@ EVERYWHERE = (
     Parameter(
         "export_precision", "fp32", "P", f"precision of export: {', '.join(PRECISIONS)} (default: fp32)"
     ),
-    Parameter("publish_to", "", "PLACE", "folder or s3:// URI to publish to, if the model is not worse"),
+    Parameter(
+        "publish_to",
+        "",
+        "PLACE",
+        "folder or s3:// URI to publish to, if the model is not worse (default: none)",
+    ),
     Parameter(
         "publish_tolerance", 0.0, "AP", "accepted loss of mAP compared with the published model (default: 0)"
     ),
-    Parameter("webhook", "", "URL", "URL that receives JSON when the run ends"),
+    Parameter(
+        "webhook", "", "URL", "URL that receives JSON when the run ends (default: FRCNN_WEBHOOK, or none)"
+    ),
 )
 
 

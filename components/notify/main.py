@@ -19,6 +19,8 @@ log = logging.getLogger("frcnn.step.notify")
 
 WEBHOOK_VARIABLE = "FRCNN_WEBHOOK"
 TIMEOUT_SECONDS = 10.0
+# As in the other steps, whose library this step does not import.
+LOG_FORMAT, TIME_FORMAT = "%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"
 # States of the metadata store that have other names in the API.
 _STATES = {"COMPLETE": "SUCCEEDED", "CACHED": "SUCCEEDED", "CANCELLED": "CANCELED"}
 _ENDS = ("SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN")
@@ -45,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code 0.
     """
     args = parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s")
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, datefmt=TIME_FORMAT)
     body = message(args.status, _nodes(args.status))
     log.info("%s", body["text"])
     # Secrets created from files end with a line break.

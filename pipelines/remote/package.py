@@ -71,8 +71,14 @@ def add_flags(flags: argparse.ArgumentParser) -> None:
 
 def add_image_flags(flags: argparse.ArgumentParser) -> None:
     """Adds the flags that select the images of the steps."""
-    flags.add_argument("--registry", metavar="NAME", help="registry of the steps' images (default: none)")
-    flags.add_argument("--tag", metavar="TAG", help="tag of the steps' images (default: this version)")
+    flags.add_argument(
+        "--registry",
+        metavar="NAME",
+        help="registry of the steps' images (default: FRCNN_REGISTRY; without it, images have no registry)",
+    )
+    flags.add_argument(
+        "--tag", metavar="TAG", help="tag of the steps' images (default: FRCNN_TAG, or this version)"
+    )
 
 
 def add_pod_flags(flags: argparse.ArgumentParser) -> None:

@@ -1,13 +1,20 @@
 """The exit handler: what it posts, and that nothing that goes wrong there changes how a run ended."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from components.notify import main as notify
+from frcnn.console.logs import CONSOLE_FORMAT
 
+ROOT = Path(__file__).parents[2]
 FAILED = json.dumps(
     {
         "state": "FAILED",
@@ -97,3 +104,14 @@ def test_both_spellings_of_a_run_are_understood(name):
         "state": "FAILED",
         "error": "step train",
     }
+
+
+def test_its_log_lines_look_like_those_of_the_other_steps():
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "components.notify.main", "--status", FAILED],
+        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert re.fullmatch(
+        r"\d\d:\d\d:\d\d INFO    frcnn run faster-rcnn-x7: FAILED \(step train .*\n", done.stderr
+    )
+    assert notify.LOG_FORMAT == CONSOLE_FORMAT

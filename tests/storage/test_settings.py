@@ -8,6 +8,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from minio.helpers import check_bucket_name
 
 from frcnn.errors import StoreError, UsageError
 from frcnn.storage import Store, is_remote
@@ -27,6 +28,37 @@ def test_addresses():
     for wrong in ("s3://", "s3:///key", "http://bucket/key", "s3://b@d/key", "s3://bucket/key\n"):
         with pytest.raises(UsageError, match="expected s3://bucket/prefix"):
             Address.parse(wrong)
+
+
+BUCKETS = [
+    "abc",
+    "a.b-c",
+    "Old_Bucket",
+    "3d",
+    "a",
+    "ab",
+    "x" * 63,
+    "x" * 64,
+    "a..b",
+    "a.-b",
+    "-abc",
+    "abc-",
+    "10.0.0.1",
+    "a b",
+]
+
+
+@pytest.mark.parametrize("name", BUCKETS)
+def test_names_of_buckets_are_those_that_the_client_accepts(name):
+    try:
+        check_bucket_name(name)
+    except ValueError:
+        with pytest.raises(
+            UsageError, match=f"^s3://{name}/a: {name} cannot be the name of a bucket; expected 3"
+        ):
+            Address.parse(f"s3://{name}/a")
+    else:
+        assert Address.parse(f"s3://{name}/a").bucket == name
 
 
 @pytest.mark.parametrize("name", ["S3://bucket/a", "S3:/bucket/a", "s3:bucket/a"])

@@ -6,9 +6,10 @@ import re
 from frcnn.errors import UsageError
 
 _SCHEME = "s3://"
-# Source: S3's bucket naming rules. Old buckets follow looser rules, so only the characters are checked.
 _MISSPELLED = re.compile(r"S3:|s3:(?!/)")
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]+")
+# Source: S3's naming rules, with the upper case and underscores of old buckets, as the client accepts them.
+_BUCKET = re.compile(r"(?!.*(\.\.|\.-|-\.))[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+_ADDRESS_OF_A_HOST = re.compile(r"[0-9]+(\.[0-9]+){3}")
 
 
 def is_remote(text: object) -> bool:
@@ -51,14 +52,19 @@ class Address:
             The address.
 
         Raises:
-            UsageError: `uri` is not an S3 URI, or contains control characters.
+            UsageError: `uri` is not an S3 URI, names no possible bucket, or contains control characters.
         """
         if re.search(r"[\0-\x1f\x7f]", uri):
             raise UsageError(f"{uri!r} has a line break or control character; expected s3://bucket/prefix")
         bucket, _, key = uri.removeprefix(_SCHEME).partition("/")
-        if not is_remote(uri) or not _BUCKET.fullmatch(bucket):
+        if not is_remote(uri) or not bucket or "@" in uri:
             shown = uri if "@" not in uri else f"{_SCHEME}***"  # it may contain a secret key
             raise UsageError(f"{shown}: expected s3://bucket/prefix")
+        if not _BUCKET.fullmatch(bucket) or _ADDRESS_OF_A_HOST.fullmatch(bucket):
+            raise UsageError(
+                f"{uri}: {bucket} cannot be the name of a bucket; expected 3 to 63 letters, digits, hyphens "
+                "and single dots, with a letter or digit at both ends"
+            )
         key = key.strip("/")
         if key and not {"", ".", ".."}.isdisjoint(key.split("/")):
             raise UsageError(f"{uri}: the prefix has an empty part, or one called . or ..; leave it out")
