@@ -180,3 +180,19 @@ def test_every_command_shows_its_help_without_packages_of_extras(python):
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 10
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        (["help", "pipeline", "run"], "usage: frcnn pipeline run "),
+        (["help", "spec", "new"], "usage: frcnn spec new "),
+        (["help", "spec"], "usage: frcnn spec "),
+        (["help", "train", "what"], "usage: frcnn train "),
+    ],
+)
+def test_help_knows_the_commands_of_a_task(words, usage, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith(usage)

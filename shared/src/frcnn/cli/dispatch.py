@@ -51,7 +51,7 @@ def dispatch(words: list[str], program: str) -> int:
     if not words or words[0] in HELP:
         name, _ = _split(words[1:], tasks)
         if name in tasks:
-            return dispatch([*name.split(), "--help"], program)
+            return dispatch([*words[1:], "--help"], program)
         if words[1:]:
             return _usage_error(_unknown(words[1], program, tasks))
         sys.stdout.write(_usage(program, tasks))

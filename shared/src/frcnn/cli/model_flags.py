@@ -114,7 +114,9 @@ def model_path(given: Path | None, named: str, section: str, source: str) -> Pat
     path = found_model(given if given is not None else Path(named))
     if not path.is_file():
         origin = "-m" if given is not None else f"{section} of {source}"
-        raise ModelError(f"{path}, given by {origin}, does not exist; expected a model file")
+        raise ModelError(
+            f"{path}, given by {origin}, does not exist; expected a model file or the results of a training"
+        )
     return path
 
 

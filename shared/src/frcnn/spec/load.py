@@ -148,8 +148,8 @@ def read_text(path: Path) -> str:
         text = f"is {error}, the maximum for a spec; is this the right file?"
         raise SpecError(str(path), [Problem("", text)]) from error
     except OSError as error:
-        near = did_you_mean(path.name, (file.name for file in path.parent.glob("*")))
-        raise SpecError(str(path), [Problem("", f"cannot be read: {error.strerror}{near}")]) from error
+        problem = Problem("", f"cannot be read: {error.strerror}{_near(path)}")
+        raise SpecError(str(path), [problem]) from error
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -158,6 +158,16 @@ def read_text(path: Path) -> str:
         raise SpecError(str(path), [problem]) from error
     # Line breaks of old Macintoshes; a comment would extend to the end of the text.
     return text if "\n" in text else text.replace("\r", "\n")
+
+
+def _near(path: Path) -> str:
+    """Returns what may have been meant instead of a file that cannot be read."""
+    if not path.is_dir():
+        return did_you_mean(path.name, (file.name for file in path.parent.glob("*")))
+    written = [str(path / name) for name in ("experiment.txt", "convert.txt") if (path / name).is_file()]
+    if written:
+        return f"; did you mean {' or '.join(written)}?"
+    return "; expected the file of a spec (frcnn spec new writes one for a data set)"
 
 
 def _parse(

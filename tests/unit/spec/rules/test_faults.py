@@ -286,8 +286,12 @@ def test_a_missing_file_is_a_spec_error_that_knows_the_nearest_name(tmp_path):
     )
 
 
-def test_a_folder_is_no_spec(tmp_path):
-    assert "cannot be read: Is a directory" in str(spec_error(tmp_path))
+def test_a_folder_is_no_spec_but_may_hold_one(tmp_path):
+    expected = "expected the file of a spec (frcnn spec new writes one for a data set)"
+    assert str(spec_error(tmp_path)).endswith(f"cannot be read: Is a directory; {expected}")
+    (tmp_path / "experiment.txt").touch()
+    expected = f"did you mean {tmp_path}/experiment.txt?"
+    assert str(spec_error(tmp_path)).endswith(f"cannot be read: Is a directory; {expected}")
 
 
 def test_a_file_that_is_not_text_is_a_spec_error_with_the_place(tmp_path):
