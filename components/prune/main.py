@@ -62,6 +62,14 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     )
     key = resolve_key(None, None)
     result = prune_file(model_file(args.model), args.pruned / model_name(key), settings, key)
+    for each in result.report.unprunable:
+        log.warning("Cannot prune %s", each)
+    if result.report.after == result.report.before:
+        log.warning(
+            "No filters were pruned: their norms are above the threshold of %g. Raise it, or set "
+            "target_params, for example to 0.3.",
+            args.threshold,
+        )
     log.info("%s", result.report.table())
     write_text(args.pruned / REPORT, result.report.to_json())
     left = {
