@@ -55,3 +55,16 @@ def test_a_folder_without_checkpoints_or_of_several_models_is_refused(folder, tm
     (folder / "other.epoch_3.tlt").touch()
     with pytest.raises(ModelError, match="several models"):
         checkpoint_in(folder, "latest")
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.tlt", "model.onnx", "model.etlt"])
+def test_the_folder_of_a_pipeline_steps_model_is_that_model(tmp_path, name):
+    for each in (name, "status.json", "labels.txt", "spec.txt"):
+        (tmp_path / each).touch()
+    assert find_checkpoint(tmp_path, "best") == tmp_path / name
+
+
+def test_checkpoints_come_before_a_model_beside_them(tmp_path):
+    for each in ("model.onnx", "frcnn_resnet_18.epoch_3.keras"):
+        (tmp_path / each).touch()
+    assert find_checkpoint(tmp_path, "best") == tmp_path / "frcnn_resnet_18.epoch_3.keras"

@@ -22,6 +22,8 @@ from frcnn.single_writer import only_writer_in
 INDEX = "checkpoints.json"
 EPOCH = re.compile(r"\.epoch_(\d+)\.(?:tlt|keras)$")
 _BEST = re.compile(r"\.best\.(?:tlt|keras)$")
+# Names of a model in the folder of a pipeline step's artifact.
+STEP_MODELS = ("model.keras", "model.tlt", "model.onnx", "model.etlt")
 
 Wanted = Literal["latest", "best"]
 
@@ -131,7 +133,7 @@ def find_checkpoint(path: Path, wanted: Wanted) -> Path:
     `RESULTS/latest` and `RESULTS/best` mean that checkpoint of the folder RESULTS.
 
     Args:
-        path: Model file, results folder, or one of the names above.
+        path: Model file, results folder, one of the names above, or folder of a pipeline step's model.
         wanted: Checkpoint to use if `path` is a results folder: `latest` or `best`.
 
     Returns:
@@ -146,9 +148,11 @@ def find_checkpoint(path: Path, wanted: Wanted) -> Path:
     if not folder.is_dir():
         return path
     found = checkpoint_in(folder, wanted)
-    if found is None:
+    of_step = (folder / name for name in STEP_MODELS if (folder / name).is_file())
+    if found is None and (found := next(of_step, None)) is None:
         raise ModelError(
-            f"{folder}: no checkpoint in this folder. Expected frcnn_<arch>.epoch_<N>.keras or .tlt."
+            f"{folder}: no checkpoint in this folder. Expected frcnn_<arch>.epoch_<N>.keras or .tlt, or the "
+            "model of a pipeline step."
         )
     return found
 
