@@ -158,6 +158,22 @@ def test_a_set_that_is_split_into_folders_keeps_its_split(tmp_path, commands):
     }
 
 
+def test_a_set_that_is_split_by_lists_keeps_its_split(tmp_path, commands):
+    data = kitti_folder(tmp_path / "kitti", images=8)
+    (data / "val.txt").write_text("001\n005\n")
+    run_demo(tmp_path / "out", data)
+    assert {path.name for path in (tmp_path / "out/samples").iterdir()} == {"001.png", "005.png"}
+    assert "# Validation: the images of the list val." in (tmp_path / "out/specs/experiment.txt").read_text()
+    assert sorted(path.name for path in data.iterdir()) == ["images", "labels", "val.txt"]
+
+
+def test_a_fifth_is_held_out_of_a_folder_for_training_without_one_for_validation(tmp_path, commands):
+    kitti_folder(tmp_path / "split/train", images=10)
+    run_demo(tmp_path / "out", tmp_path / "split")
+    assert len(list((tmp_path / "out/samples").iterdir())) == 2
+    assert commands[0][commands[0].index("--data") + 1] == str(tmp_path / "split/train")
+
+
 def test_samples_of_an_earlier_run_make_way(tmp_path, commands):
     out, data = tmp_path / "out", kitti_folder(tmp_path / "kitti")
     run_demo(out, data)

@@ -1,5 +1,6 @@
 """What `frcnn data labels` writes for a set with parts is taken by the commands that come next."""
 
+import re
 import shutil
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 import frcnn
 from frcnn.data.conversion.convert import make_plan
 from frcnn.demo.own_data import check_data
-from frcnn.errors import UsageError
+from frcnn.errors import DataError, UsageError
 from frcnn.settings.conversion import conversion_settings
 from frcnn.spec import load_dataset_export, load_experiment
 from frcnn.steps.default_conversion import default_conversion
@@ -102,3 +103,12 @@ def test_folders_with_other_names_are_listed(drawn, tmp_path):
         shutil.copytree(drawn / part, tmp_path / f"set/fold_{number}")
     with pytest.raises(UsageError, match="the folders fold_0, fold_1: give one of them, or rename them"):
         frcnn.new_spec(tmp_path / "set", tmp_path / "out")
+
+
+def test_the_folder_of_the_images_is_answered_with_the_data_set_around_it(drawn, tmp_path):
+    question = re.escape(f" Did you mean {drawn}/train?")
+    for call in (lambda path: frcnn.new_spec(path, tmp_path / "out"), check_data):
+        with pytest.raises((DataError, UsageError), match=f"train/images: .*{question}$"):
+            call(drawn / "train/images")
+    with pytest.raises(DataError, match=r"Expected KITTI layout\.$"):
+        check_data(tmp_path)

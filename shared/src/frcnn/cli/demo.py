@@ -27,8 +27,9 @@ EXAMPLES = """\
   frcnn demo --data ~/kitti --epochs 5   a quick first run
 
 The data set is a folder with images/ and labels/ (or image_2/ and label_2/), or with a folder train/ and a
-folder val/ of this kind. Sizes, classes and anchors are derived from it. The generated specs are saved in
-the output folder for editing. Run the same command again to resume an interrupted run.
+folder val/ of this kind. Lists of names (val.txt) keep a split, too. Sizes, classes and anchors are derived
+from it. The generated specs are saved in the output folder for editing. Run the same command again to resume
+an interrupted run.
 """
 
 SAMPLES = 8

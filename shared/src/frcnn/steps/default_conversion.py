@@ -4,7 +4,7 @@ import logging
 import tempfile
 from pathlib import Path
 
-from frcnn.data.conversion.kitti.layout import layout
+from frcnn.data.conversion.kitti.layout import is_kitti, layout
 from frcnn.errors import UsageError
 from frcnn.spec.load import parse_dataset_export
 from frcnn.spec.schema.export import DatasetExportConfig, KITTIConfig
@@ -12,7 +12,7 @@ from frcnn.spec_writing.one_set import one_set
 from frcnn.spec_writing.splits import SEQUENCES, split_of
 from frcnn.steps.specs import dataset_export_given, with_root
 from frcnn.survey.coco_files import annotation_files
-from frcnn.survey.layouts import format_to_convert, is_kitti, kitti_parts, part_folders
+from frcnn.survey.layouts import format_to_convert, kitti_parts, part_folders
 from frcnn.survey.sources import convert_first, open_sources
 
 log = logging.getLogger(__name__)

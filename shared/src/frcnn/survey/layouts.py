@@ -1,9 +1,8 @@
 """Recognizes the format of a data set and its parts by the names of folders and a look into labels."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from frcnn.data.conversion.kitti.layout import IMAGE_DIRS, LABEL_DIRS
+from frcnn.data.conversion.kitti.layout import is_kitti
 from frcnn.data.conversion.kitti.reader import FIELDS
 from frcnn.regular_file import read_regular
 from frcnn.survey.coco_files import annotation_files
@@ -28,15 +27,6 @@ def role(name: str) -> str:
             if word.startswith(known):
                 return known
     return ""
-
-
-def is_kitti(folder: Path) -> bool:
-    """Checks whether a folder has the sub-folders of KITTI layout.
-
-    Args:
-        folder: Folder of a data set, or of a part of it.
-    """
-    return _has(folder, IMAGE_DIRS) and _has(folder, LABEL_DIRS)
 
 
 def part_folders(folder: Path) -> list[Path]:
@@ -162,7 +152,3 @@ def has_labels(folder: Path) -> bool:
         folder: Folder of a data set, or of a part of it.
     """
     return is_kitti(folder) or bool(annotation_files(folder) or yolo_parts(folder) or voc_labels(folder))
-
-
-def _has(path: Path, names: Sequence[str]) -> bool:
-    return any((path / name).is_dir() for name in names)

@@ -10,6 +10,25 @@ IMAGE_DIRS = ("images", "image_2", "image")
 LABEL_DIRS = ("labels", "label_2", "label")
 
 
+def is_kitti(folder: Path) -> bool:
+    """Checks whether a folder has the sub-folders of KITTI layout.
+
+    Args:
+        folder: Folder of a data set, or of a part of it.
+    """
+    return all(any((folder / name).is_dir() for name in names) for names in (IMAGE_DIRS, LABEL_DIRS))
+
+
+def meant_instead(folder: Path) -> str:
+    """Returns the folder above, as a question, if that is the data set: a user may give its images.
+
+    Args:
+        folder: Folder that is no data set.
+    """
+    above = folder.parent
+    return f" Did you mean {above}?" if folder.name and is_kitti(above) else ""
+
+
 def layout(folder: Path) -> tuple[str, str, str]:
     """Finds the folders of images and labels.
 
@@ -36,4 +55,7 @@ def _first_folder(folder: Path, names: tuple[str, ...]) -> str:
     for name in names:
         if (folder / name).is_dir():
             return name
-    raise DataError(f"{folder}: no folder {names[0]}/ (or {', '.join(names[1:])}). Expected KITTI layout.")
+    raise DataError(
+        f"{folder}: no folder {names[0]}/ (or {', '.join(names[1:])}). Expected KITTI layout."
+        + meant_instead(folder)
+    )
