@@ -195,7 +195,7 @@ def _network(tables: "Tables", spec: Experiment | None) -> "NetworkInput":
 
 
 def _judged(spec: Experiment | None) -> "JudgedSpec | None":
-    from frcnn.data.conversion.plan import stored_class_name
+    from frcnn.class_names import stored_class_name
     from frcnn.survey.anchors import grid_of
     from frcnn.survey.report import JudgedSpec
     from frcnn.survey.statistics import AnchorSettings

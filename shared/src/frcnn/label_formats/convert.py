@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from frcnn.class_names import stored_class_name
 from frcnn.console.foreign_text import utf8
 from frcnn.console.progress import Progress
 from frcnn.data.conversion.faults import IssueKind, Reading
-from frcnn.data.conversion.plan import stored_class_name
 from frcnn.data.image_suffixes import stem_of
 from frcnn.data.records.annotations import DONT_CARE
 from frcnn.errors import DataError, UsageError

@@ -11,9 +11,9 @@ from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, R
 from frcnn.data.conversion.stored_image import read_image, remarks_on
 from frcnn.data.image_suffixes import image_names, stem_of
 from frcnn.data.records.annotations import ImageRecord, Label
+from frcnn.data.spellings import read_spelled
 from frcnn.errors import DataError
 from frcnn.label_formats.numbers import coordinate
-from frcnn.regular_file import read_regular
 from frcnn.survey.layouts import voc_labels
 
 IMAGE_DIRS = ("JPEGImages", "images", "")
@@ -43,12 +43,13 @@ class VocReader:
         Args:
             file_name: Name of the image file.
         """
-        labels = self.label_dir / f"{stem_of(file_name)}.xml"
+        name = f"{stem_of(file_name)}.xml"
+        labels = self.label_dir / name
         image = read_image(self.path(file_name))
         if isinstance(image, DataIssue):
             return Reading(None, (image,))
         try:
-            root = _parse(read_regular(labels, _MOST_BYTES))
+            root = _parse(read_spelled(self.label_dir, name, _MOST_BYTES))
         except FileNotFoundError:
             reason = f"{labels} does not exist"
             return Reading(None, (DataIssue(IssueKind.NO_LABELS, str(self.path(file_name)), reason),))

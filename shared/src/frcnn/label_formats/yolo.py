@@ -11,6 +11,7 @@ from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, R
 from frcnn.data.conversion.stored_image import read_image, remarks_on
 from frcnn.data.image_suffixes import image_names, stem_of
 from frcnn.data.records.annotations import ImageRecord, Label
+from frcnn.data.spellings import read_spelled
 from frcnn.errors import DataError
 from frcnn.label_formats.numbers import share
 from frcnn.regular_file import read_regular, reading_fault
@@ -48,12 +49,13 @@ class YoloReader:
         Args:
             file_name: Name of the image file.
         """
-        path = self.label_dir / f"{stem_of(file_name)}.txt"
+        name = f"{stem_of(file_name)}.txt"
+        path = self.label_dir / name
         image = read_image(self.path(file_name))
         if isinstance(image, DataIssue):
             return Reading(None, (image,))
         try:
-            lines = read_regular(path, _MOST_BYTES).decode("utf-8-sig").split("\n")
+            lines = read_spelled(self.label_dir, name, _MOST_BYTES).decode("utf-8-sig").split("\n")
         except FileNotFoundError:
             lines = []
         except (OSError, UnicodeDecodeError) as error:

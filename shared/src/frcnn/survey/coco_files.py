@@ -6,6 +6,7 @@ from pathlib import Path
 import ijson  # type: ignore[import-untyped]
 
 from frcnn.data.json_guard import GuardedJson
+from frcnn.data.spellings import other_spellings
 from frcnn.errors import DataError
 
 # Number of images whose files are searched for.
@@ -43,12 +44,16 @@ def image_folder(path: Path, names: Sequence[str]) -> Path:
     near = [path.resolve().parent, path.resolve().parent.parent]
     folders = [*near, *(base / name for base in near for name in ("images", part, f"images/{part}"))]
     for folder in folders:
-        if any((folder / name).is_file() for name in names[:MOST_LOOKED_AT]):
+        if any(_is_file(folder, name) for name in names[:MOST_LOOKED_AT]):
             return folder
     raise DataError(
         f"{path}: its images, such as {names[0]}, are in none of {', '.join(map(str, folders[:4]))}. "
         "Give their folder with --images."
     )
+
+
+def _is_file(folder: Path, name: str) -> bool:
+    return any((folder / spelled).is_file() for spelled in (name, *other_spellings(name)))
 
 
 def _has_images(path: Path) -> bool:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from frcnn.class_names import stored_class_name
 from frcnn.console.progress import Progress
 from frcnn.data.conversion.convert import CHUNK, ENOUGH_FOR_PROCESSES
 from frcnn.data.conversion.faults import DataIssue, IssueKind, Reading
 from frcnn.data.conversion.parallel import default_workers, ordered_map
-from frcnn.data.conversion.plan import stored_class_name
 from frcnn.data.conversion.stored_image import UPRIGHT
 from frcnn.data.records.annotations import DONT_CARE
 from frcnn.errors import DataError

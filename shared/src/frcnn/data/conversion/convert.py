@@ -8,13 +8,14 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import BinaryIO
 
+from frcnn.class_names import stored_class_name
 from frcnn.console.progress import Progress
 from frcnn.data.conversion.fault_log import IssueLog, warning_path
 from frcnn.data.conversion.faults import Remark
 from frcnn.data.conversion.kitti.plan import plan_kitti
 from frcnn.data.conversion.parallel import default_workers, ordered_map
 from frcnn.data.conversion.partition import shard_slices
-from frcnn.data.conversion.plan import Plan, stored_class_name
+from frcnn.data.conversion.plan import Plan
 from frcnn.data.conversion.report import ConvertReport, FoldCounts
 from frcnn.data.conversion.sample_modifier import SampleModifier
 from frcnn.data.conversion.settings import ConversionSettings, KittiSettings

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from frcnn.console.foreign_text import utf8
 from frcnn.data.conversion.faults import DataIssue, Reading
 
 # If set, relative roots in a spec start here, as in TAO.
@@ -58,8 +57,3 @@ def resolve_root(root: str) -> Path:
             if that is not set.
     """
     return Path(os.environ.get(BASE_PATH_VARIABLE, "")) / root
-
-
-def stored_class_name(name: str) -> str:
-    """Converts a class name to its form in records: lower case, without spaces."""
-    return utf8("".join(name.split()).lower())

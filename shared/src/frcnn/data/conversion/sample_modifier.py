@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from frcnn.data.conversion.plan import stored_class_name
+from frcnn.class_names import stored_class_name
 from frcnn.data.conversion.settings import SampleSettings
 
 DEFAULT_IMBALANCE = 1.0

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
+from frcnn.class_names import stored_class_name
 from frcnn.console.foreign_text import printable
-from frcnn.data.conversion.plan import stored_class_name
 from frcnn.data.image_suffixes import image_paths
 from frcnn.data.records.annotations import DONT_CARE, ImageRecord
 from frcnn.data.records.example import decode

@@ -3,12 +3,13 @@
 Boxes are `yxyx`, float32. An image has n objects; G is the padded number.
 """
 
+import unicodedata
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from frcnn.data.conversion.plan import stored_class_name
+from frcnn.class_names import stored_class_name
 
 # Class index of objects whose class is not in the spec, and of regions in which detections are ignored.
 UNMAPPED = -1
@@ -46,10 +47,11 @@ class ClassIndex:
             mapping: Class names by source class, in any spelling that `stored_class_name` unifies.
             class_names: Class names; the position is the index.
         """
-        self._keys = tf.constant([stored_class_name(name) for name in mapping])
-        self._values = tf.constant(
-            [class_names.index(name) for name in mapping.values()] + [UNMAPPED], tf.int32
-        )
+        # Records of other programs, and of this one before it composed names, may be in either form.
+        stored = [stored_class_name(name) for name in mapping]
+        self._keys = tf.constant([*stored, *(unicodedata.normalize("NFD", name) for name in stored)])
+        indices = [class_names.index(name) for name in mapping.values()]
+        self._values = tf.constant([*indices, *indices, UNMAPPED], tf.int32)
 
     def __call__(self, names: tf.Tensor) -> tf.Tensor:
         """Looks up the class index of source classes, ignoring case and spaces.

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Iterator
 
+from frcnn.class_names import stored_class_name
 from frcnn.console.foreign_text import printable
 from frcnn.errors import Problem
 from frcnn.spec.schema.experiment import Experiment
@@ -39,7 +40,7 @@ def same_keys(spec: Experiment) -> Iterator[Problem]:
     mapping = spec.dataset_config.target_class_mapping
     first: dict[str, str] = {}
     for key in mapping:
-        stored = "".join(key.split()).lower()
+        stored = stored_class_name(key)
         other = first.setdefault(stored, key)
         if mapping[other] != mapping[key]:
             yield Problem(

@@ -4,6 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterator
 
+from frcnn.class_names import stored_class_name
 from frcnn.errors import Problem
 from frcnn.spec.archs import FAMILIES, family_of
 from frcnn.spec.schema.data import DataloaderMode, SamplingMode
@@ -62,7 +63,7 @@ def _channel_order(spec: Experiment) -> Iterator[Problem]:
 
 def _class_keys(spec: Experiment) -> Iterator[Problem]:
     for key in spec.dataset_config.target_class_mapping:
-        stored = "".join(key.split()).lower()
+        stored = stored_class_name(key)
         if key != stored:
             yield Problem(
                 f'dataset_config.target_class_mapping["{key}"].key',

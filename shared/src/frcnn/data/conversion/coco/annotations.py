@@ -14,11 +14,12 @@ from typing import Any, overload
 import ijson  # type: ignore[import-untyped]
 import numpy as np
 
+from frcnn.class_names import stored_class_name
 from frcnn.console.foreign_text import printable
 from frcnn.data.conversion.box_checks import TOO_LARGE
 from frcnn.data.conversion.coco.reader import CocoBox, CocoImage
 from frcnn.data.conversion.faults import MOST_NAMED_OF_DATASET, DataIssue, IssueCollector, IssueKind
-from frcnn.data.conversion.plan import LONGEST_CLASS_NAME, stored_class_name
+from frcnn.data.conversion.plan import LONGEST_CLASS_NAME
 from frcnn.data.image_suffixes import is_below
 from frcnn.data.json_guard import GuardedJson
 from frcnn.errors import DataError

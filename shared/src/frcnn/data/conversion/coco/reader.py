@@ -5,8 +5,9 @@ from pathlib import Path
 
 from frcnn.data.conversion.box_checks import box_fault
 from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
-from frcnn.data.conversion.stored_image import UPRIGHT, read_image, remarks_on
+from frcnn.data.conversion.stored_image import UPRIGHT, StoredImage, read_image, remarks_on
 from frcnn.data.records.annotations import ImageRecord, Label
+from frcnn.data.spellings import other_spellings
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -72,8 +73,7 @@ class CocoReader:
         Args:
             job: Image with its boxes.
         """
-        relative = Path(job.image_dir) / job.file_name
-        image = read_image(self.root / relative, embed=self.embed_images)
+        relative, image = self._image(job)
         if isinstance(image, DataIssue):
             return Reading(None, (image,))
         others, labels = [], []
@@ -101,3 +101,15 @@ class CocoReader:
             orientation=image.orientation if self.apply_exif else UPRIGHT,
         )
         return Reading(record, (*others, *faults.all()), remarks=remarks_on(image), image=image)
+
+    def _image(self, job: CocoImage) -> tuple[Path, StoredImage | DataIssue]:
+        """Reads an image; returns its path below the root, too, whose name may be spelled otherwise."""
+        relative = Path(job.image_dir) / job.file_name
+        image = read_image(self.root / relative, embed=self.embed_images)
+        if isinstance(image, DataIssue) and image.kind is IssueKind.NO_IMAGE:
+            for name in other_spellings(job.file_name):
+                other = Path(job.image_dir) / name
+                found = read_image(self.root / other, embed=self.embed_images)
+                if not isinstance(found, DataIssue):
+                    return other, found
+        return relative, image

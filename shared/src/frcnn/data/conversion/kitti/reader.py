@@ -6,6 +6,7 @@ import io
 import math
 from pathlib import Path
 
+from frcnn.class_names import stored_class_name
 from frcnn.data.conversion.box_checks import TOO_LARGE, box_fault, parse_number
 from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
 from frcnn.data.conversion.kitti.calibration import CalibrationError, read_calibration
@@ -13,7 +14,7 @@ from frcnn.data.conversion.plan import LONGEST_CLASS_NAME
 from frcnn.data.conversion.stored_image import UPRIGHT, StoredImage, read_image, remarks_on
 from frcnn.data.image_suffixes import is_below, stem_of
 from frcnn.data.records.annotations import Calibration, ImageRecord, Label
-from frcnn.regular_file import read_regular
+from frcnn.data.spellings import read_spelled
 
 FIELDS = 15
 # Enough for 100,000 objects. Reading takes many times the file size in memory.
@@ -78,7 +79,7 @@ class KittiReader:
         if isinstance(found, DataIssue):
             return Reading(None, (found,))
         try:
-            text = read_regular(labels, MOST_LABEL_BYTES).decode("utf-8-sig")
+            text = read_spelled(self._labels, f"{stem}.txt", MOST_LABEL_BYTES).decode("utf-8-sig")
         except FileNotFoundError:
             fault = DataIssue(IssueKind.NO_LABELS, image, f"{labels} does not exist")
             return Reading(None, (fault,))
@@ -180,7 +181,7 @@ def _label(name: str, numbers: list[float], height: int, width: int) -> Label | 
     fault = box_fault(x1, y1, x2, y2, height, width)
     if fault is not None:
         return fault
-    return Label(name.lower(), x1, y1, x2, y2, truncated, int(occluded), alpha, *world)
+    return Label(stored_class_name(name), x1, y1, x2, y2, truncated, int(occluded), alpha, *world)
 
 
 def _words_of_name(fields: list[str]) -> int:

@@ -1,0 +1,55 @@
+"""Finds files whose names are spelled otherwise than the names that point to them.
+
+Programs on macOS write letters with accents decomposed (Unicode's form NFD), others composed (NFC), so that
+a label file and its image, or a COCO file and its images, may differ although both names look the same.
+Programs for Windows write extensions in upper case.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+from frcnn.regular_file import read_regular
+
+
+def other_spellings(name: str) -> Iterator[str]:
+    """Yields other spellings of a file name: the other Unicode form, and the extension in the other case.
+
+    Args:
+        name: Name or relative path of a file.
+    """
+    stem, dot, extension = name.rpartition(".")
+    endings = (extension, extension.upper(), extension.lower()) if dot and "/" not in extension else (None,)
+    found = {name}
+    for form in ("NFC", "NFD"):
+        for ending in endings:
+            spelled = unicodedata.normalize(form, name if ending is None else f"{stem}.{ending}")
+            if spelled not in found:
+                found.add(spelled)
+                yield spelled
+
+
+def read_spelled(folder: Path, name: str, most: int) -> bytes:
+    """Reads a file, or else the one whose name is spelled otherwise.
+
+    Args:
+        folder: Folder of the file.
+        name: Name of the file.
+        most: Maximum size, bytes.
+
+    Returns:
+        Content of the file.
+
+    Raises:
+        FileNotFoundError: There is no such file, in no spelling.
+        OSError: The file cannot be read, is larger or is not a regular file.
+    """
+    try:
+        return read_regular(folder / name, most)
+    except FileNotFoundError:
+        for other in other_spellings(name):
+            try:
+                return read_regular(folder / other, most)
+            except FileNotFoundError:
+                continue
+        raise
