@@ -52,13 +52,13 @@ def without_key(given: str) -> tuple[str, str]:
     if not spec.enc_key:
         return given, ""
     text, wanted = _FIELD.sub("", spec.text), dataclasses.replace(spec, enc_key="")
-    if spec.enc_key in text or not _says(text, wanted):
+    if spec.enc_key in text or not _has_values_of(text, wanted):
         # The key is also in a comment, or in an unusual form. Render the values without the user's layout.
         text = render(wanted, Positions(), show_keys=True)
     return text, spec.enc_key
 
 
-def _says(text: str, wanted: Experiment) -> bool:
+def _has_values_of(text: str, wanted: Experiment) -> bool:
     """Checks whether a text has the same values as a spec."""
     try:
         found = parse_experiment(text, remarks=False).spec

@@ -10,7 +10,7 @@ from pathlib import Path
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".json")
 # Levels of folders to look into, which ends loops of links, and files to look at.
-DEPTH, MOST_FILES = 4, 100_000
+DEPTH, MAX_FILES = 4, 100_000
 
 
 def problem_with(folder: Path) -> str:
@@ -22,7 +22,7 @@ def problem_with(folder: Path) -> str:
     if not folder.is_dir():
         return f"DATA={folder}: no such folder; expected a data set: a folder with images/ and labels/"
     for count, name in enumerate(_files(folder, DEPTH)):
-        if name.lower().endswith(SUFFIXES) or count == MOST_FILES:
+        if name.lower().endswith(SUFFIXES) or count == MAX_FILES:
             return ""
     return f"DATA={folder}: no image in it or below it; expected a folder with images/ and labels/"
 

@@ -22,7 +22,7 @@ from frcnn.tuning.tuned_spec import TunedSpec
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_MOST_SEED = 2**32 - 1  # of NumPy, which the suggestion service uses
+_MAX_SEED = 2**32 - 1  # of NumPy, which the suggestion service uses
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,8 +157,8 @@ def check(wanted: Wanted) -> None:
         )
     if not wanted.image.strip() or wanted.image.split() != [wanted.image]:
         raise UsageError(f"image {wanted.image!r}: expected the name of an image, such as registry/train:1")
-    if wanted.seed is not None and not 0 <= wanted.seed <= _MOST_SEED:
-        raise UsageError(f"seed {wanted.seed}: expected 0 to {_MOST_SEED}")
+    if wanted.seed is not None and not 0 <= wanted.seed <= _MAX_SEED:
+        raise UsageError(f"seed {wanted.seed}: expected 0 to {_MAX_SEED}")
     for name, value in (("trials", wanted.trials), ("jobs", wanted.parallel), ("workers", wanted.workers)):
         if value < 1:
             raise UsageError(f"{name} {value}: expected 1 or more")

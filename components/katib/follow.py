@@ -15,7 +15,7 @@ from frcnn.errors import RunError
 log = logging.getLogger(__name__)
 
 # Seconds between requests of the Experiment's state; a trial takes minutes at least.
-LOOK = 10.0
+INTERVAL = 10.0
 # Seconds for which the API may be unreachable.
 PATIENCE = 900.0
 
@@ -42,14 +42,14 @@ class Found:
 
 
 def run_experiment(
-    cluster: Cluster, manifest: Manifest, *, look: float = LOOK, patience: float = PATIENCE
+    cluster: Cluster, manifest: Manifest, *, interval: float = INTERVAL, patience: float = PATIENCE
 ) -> Found:
     """Submits an Experiment and waits for its end. An equal one that exists is joined.
 
     Args:
         cluster: Namespace of Experiments.
         manifest: Experiment to submit.
-        look: Seconds between requests of its state.
+        interval: Seconds between requests of its state.
         patience: Seconds for which the API may be unreachable.
 
     Returns:
@@ -61,14 +61,14 @@ def run_experiment(
         UnreachableError: The API is unreachable for longer than `patience`.
     """
     create_or_join(cluster, manifest)
-    return follow(cluster, manifest["metadata"]["name"], look=look, patience=patience)
+    return follow(cluster, manifest["metadata"]["name"], interval=interval, patience=patience)
 
 
 def follow(
     cluster: Cluster,
     name: str,
     *,
-    look: float = LOOK,
+    interval: float = INTERVAL,
     patience: float = PATIENCE,
     wait: Callable[[float], None] = time.sleep,
 ) -> Found:
@@ -77,7 +77,7 @@ def follow(
     Args:
         cluster: Namespace of Experiments.
         name: Name of the Experiment.
-        look: Seconds between requests of its state.
+        interval: Seconds between requests of its state.
         patience: Seconds for which the API may be unreachable.
         wait: Function that waits for a number of seconds.
 
@@ -88,23 +88,23 @@ def follow(
         RunError: The search failed, was deleted, or had no successful trial.
         UnreachableError: The API is unreachable for longer than `patience`.
     """
-    shown, away = "", 0.0
+    logged, unreachable = "", 0.0
     while True:
         try:
             current = cluster.get(name)
-            away = 0.0
+            unreachable = 0.0
         except UnreachableError:
-            away += look
-            if away > patience:
+            unreachable += interval
+            if unreachable > patience:
                 raise
-            wait(look)
+            wait(interval)
             continue
         if current is None:
             raise RunError(f"experiment/{name} was deleted while it ran. Submit it again.")
         text = _progress(current)
-        if text != shown:
+        if text != logged:
             log.info("experiment/%s: %s", name, text)
-            shown = text
+            logged = text
         if condition(current, "Succeeded") is not None:
             return _found(current)
         if (failed := condition(current, "Failed")) is not None:
@@ -112,7 +112,7 @@ def follow(
                 f"experiment/{name} failed: {failed.get('message') or failed.get('reason')}. Look at the "
                 f"trials: kubectl -n {cluster.namespace} get trials -l katib.kubeflow.org/experiment={name}"
             )
-        wait(look)
+        wait(interval)
 
 
 def _progress(current: Manifest) -> str:

@@ -118,9 +118,9 @@ def faults(pods: Iterable[Json], events: Iterable[Json], *, workers: int) -> Ite
             yield _not_created(event)
         elif event.get("reason") in _FAILED_MOUNT and _involved(event)[1] in pending:
             yield _not_mounted(event)
-    hopeless = {_involved(each)[1] for each in events if each.get("reason") == "NotTriggerScaleUp"}
+    unschedulable = {_involved(each)[1] for each in events if each.get("reason") == "NotTriggerScaleUp"}
     for pod in pods:
-        yield from _pod_faults(pod, hopeless)
+        yield from _pod_faults(pod, unschedulable)
 
 
 def of_this_job(event: Json, job: Json) -> bool:
@@ -190,14 +190,14 @@ def of_message(message: str) -> tuple[Kind, str] | None:
     return None
 
 
-def _pod_faults(pod: Json, hopeless: set[str]) -> Iterator[JobProblem]:
+def _pod_faults(pod: Json, unschedulable: set[str]) -> Iterator[JobProblem]:
     name, status = pod["metadata"]["name"], pod.get("status", {})
     place = f"pod/{name}"
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
             message = one_line(condition.get("message", ""))
             yield _claim_fault(place, message) or JobProblem(
-                Kind.NO_NODES if name in hopeless else Kind.SCHEDULING,
+                Kind.NO_NODES if name in unschedulable else Kind.SCHEDULING,
                 place,
                 f"no node can take it: {message}",
                 _scheduling_remedy(message, pod),

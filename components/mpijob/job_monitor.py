@@ -58,30 +58,30 @@ class JobMonitor:
         ended: Whether the job has succeeded or failed.
     """
 
-    def __init__(self, cluster: Cluster, job: TrainingJob, patience: Timeouts, around: Watches) -> None:
+    def __init__(self, cluster: Cluster, job: TrainingJob, patience: Timeouts, watches: Watches) -> None:
         """Starts the clocks of a job that was just created or joined.
 
         Args:
             cluster: Namespace of the job.
             job: Training job.
             patience: Time limits of problems.
-            around: Watches of the job's pods and Events.
+            watches: Watches of the job's pods and Events.
         """
-        self._cluster, self._job, self._patience, self._around = cluster, job, patience, around
+        self._cluster, self._job, self._patience, self._watches = cluster, job, patience, watches
         self._since = time.monotonic()  # time of creation, joining, or the last suspension seen
         self._running_since: float | None = None
-        self._next_look = 0.0
+        self._next_check = 0.0
         self._seen: dict[tuple[Kind, str], float] = {}
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._warned: set[tuple[Kind, str]] = set()
         self.ended = False
 
     def quiet_seconds(self) -> int:
         """Returns the longest time a watch may stay quiet before the next check, whole seconds >= 1."""
-        return max(1, round(self._look_seconds()))
+        return max(1, round(self._interval()))
 
-    def _look_seconds(self) -> float:
-        return self._patience.look * (1 if self._running_since is None else 6)
+    def _interval(self) -> float:
+        return self._patience.interval * (1 if self._running_since is None else 6)
 
     def has_succeeded(self, current: Manifest) -> bool:
         """Checks whether the job has succeeded.
@@ -95,39 +95,39 @@ class JobMonitor:
         Raises:
             RunError: The job failed, or cannot make progress; see `run_job`.
         """
-        self._tell(current)
+        self._log_conditions(current)
         if condition(current, "Succeeded"):
             self.ended = True
             return True
         if failed := condition(current, "Failed"):
             self.ended = True
-            raise FailedTrainingError(f"mpijob/{self._job.name} failed: {self._why(failed)}")
+            raise FailedTrainingError(f"mpijob/{self._job.name} failed: {self._reason(failed)}")
         now = time.monotonic()
-        self._note_time(current, now)
-        if now >= self._next_look:
-            self._next_look = now + self._look_seconds()
+        self._update_times(current, now)
+        if now >= self._next_check:
+            self._next_check = now + self._interval()
             try:
-                self._look(current, now)
+                self._check(current, now)
             except UnreachableError as error:
                 log.warning("%s; trying again", error)
         self._check_deadlines(now)
         return False
 
-    def _why(self, failed: Manifest) -> str:
+    def _reason(self, failed: Manifest) -> str:
         try:
             return failure(failed, self._cluster.pods(self._job.name))
         except UnreachableError:
             return failure(failed, [])
 
-    def _tell(self, current: Manifest) -> None:
+    def _log_conditions(self, current: Manifest) -> None:
         for kind in ("Created", "Suspended", "Running", "Restarting", "Succeeded"):
             entry = condition(current, kind)
             text = f"{kind}: {entry.get('message', '')}" if entry else ""
-            if entry and text not in self._told:
-                self._told.add(text)
+            if entry and text not in self._logged:
+                self._logged.add(text)
                 log.info("mpijob/%s %s", self._job.name, text)
 
-    def _note_time(self, current: Manifest, now: float) -> None:
+    def _update_times(self, current: Manifest, now: float) -> None:
         if condition(current, "Suspended"):
             self._since = now
         if condition(current, "Running"):
@@ -135,10 +135,10 @@ class JobMonitor:
         else:
             self._running_since = None
 
-    def _look(self, current: Manifest, now: float) -> None:
+    def _check(self, current: Manifest, now: float) -> None:
         faults = list(self._faults(current))
         if not faults and not current.get("status", {}).get("conditions"):
-            faults = self._unnoticed(now)
+            faults = self._unprocessed(now)
         seen = {(fault.kind, fault.object): fault for fault in faults}
         self._seen = {key: self._seen.get(key, now) for key in seen}
         for key, fault in seen.items():
@@ -156,11 +156,11 @@ class JobMonitor:
         raise NoRoomError(message, sum(pod.get("status", {}).get("phase") == "Running" for pod in pods))
 
     def _faults(self, current: Manifest) -> Iterator[JobProblem]:
-        pods = self._around.pods.items()
-        events = [each for each in self._around.events.items() if diagnosis.of_this_job(each, current)]
+        pods = self._watches.pods.items()
+        events = [each for each in self._watches.events.items() if diagnosis.of_this_job(each, current)]
         return diagnosis.faults(pods, events, workers=self._job.workers)
 
-    def _unnoticed(self, now: float) -> list[JobProblem]:
+    def _unprocessed(self, now: float) -> list[JobProblem]:
         """Returns a problem if the operator has not processed the job in time."""
         name = self._job.name
         if now - self._since < self._patience.operator:

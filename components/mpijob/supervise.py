@@ -56,12 +56,12 @@ def run_job(
     document = manifest(job)
     if found := list(problems(document)):
         raise SpecError(f"mpijob/{job.name}", found)
-    with terminate_as_interrupt(), contextlib.ExitStack() as watches:
+    with terminate_as_interrupt(), contextlib.ExitStack() as stack:
         started = None
         try:
             started = create_or_join(cluster, document)
-            seen = watches.enter_context(_watching(cluster, job.name, patience))
-            _follow(cluster, job, started, patience, write or _to_stdout, seen)
+            watches = stack.enter_context(_watching(cluster, job.name, patience))
+            _follow(cluster, job, started, patience, write or _to_stdout, watches)
         except FailedTrainingError:
             _stop_pods(cluster, document, patience)
             raise
@@ -78,16 +78,16 @@ def run_job(
 
 @contextlib.contextmanager
 def _watching(cluster: Cluster, name: str, patience: Timeouts) -> Iterator[Watches]:
-    pause = min(1.0, patience.look)
-    seen = Watches(
+    pause = min(1.0, patience.interval)
+    watches = Watches(
         Watched(f"pods of {name}", functools.partial(cluster.watch_pods, name), pause=pause),
         Watched(f"events of {name}", functools.partial(cluster.watch_events, name), pause=pause),
     )
-    threads = (seen.pods, seen.events)
+    threads = (watches.pods, watches.events)
     for each in threads:
         each.start()
     try:
-        yield seen
+        yield watches
     finally:
         for each in threads:
             each.stop()
@@ -106,8 +106,8 @@ def _clean_up(cluster: Cluster, document: Manifest) -> None:
         if existing is not None and is_same(existing, document):
             cluster.delete(name)
             log.info("Deleted mpijob/%s and its pods", name)
-    except RunError as trouble:  # the first error is the one to report
-        log.warning("mpijob/%s may be left behind: %s", name, trouble)
+    except RunError as error:  # the first error is the one to report
+        log.warning("mpijob/%s may be left behind: %s", name, error)
 
 
 def _stop_pods(cluster: Cluster, document: Manifest, patience: Timeouts) -> None:
@@ -119,18 +119,18 @@ def _stop_pods(cluster: Cluster, document: Manifest, patience: Timeouts) -> None
     name = document["metadata"]["name"]
     until = time.monotonic() + patience.clean_up
     try:
-        while any(_goes_on(pod) for pod in cluster.pods(name)):
+        while any(_still_runs(pod) for pod in cluster.pods(name)):
             if time.monotonic() >= until:
                 log.info("Deleting mpijob/%s: it failed, and some of its pods still run", name)
                 return _clean_up(cluster, document)
             time.sleep(min(10.0, max(patience.clean_up, 0.1)))
-    except RunError as trouble:  # the training's failure is the one to report
-        log.warning("mpijob/%s may have pods that still run: %s", name, trouble)
+    except RunError as error:  # the training's failure is the one to report
+        log.warning("mpijob/%s may have pods that still run: %s", name, error)
 
 
-def _goes_on(pod: Json) -> bool:
-    waits_or_runs = pod.get("status", {}).get("phase") in ("Pending", "Running")
-    return waits_or_runs and not pod["metadata"].get("deletionTimestamp")
+def _still_runs(pod: Json) -> bool:
+    active = pod.get("status", {}).get("phase") in ("Pending", "Running")
+    return active and not pod["metadata"].get("deletionTimestamp")
 
 
 def _follow(
@@ -139,15 +139,17 @@ def _follow(
     started: Manifest,
     patience: Timeouts,
     write: Callable[[str], None],
-    seen: Watches,
+    watches: Watches,
 ) -> None:
-    copy = LauncherLog(cluster, job.name, write, pods=seen.pods.items, pause=min(1.0, patience.look))
+    copy = LauncherLog(cluster, job.name, write, pods=watches.pods.items, pause=min(1.0, patience.interval))
     copy.start()
-    judge = JobMonitor(cluster, job, patience, seen)
+    monitor = JobMonitor(cluster, job, patience, watches)
     try:
-        for current in changes(cluster, started, quiet=judge.quiet_seconds, unreachable=patience.unreachable):
-            if judge.has_succeeded(current):
+        for current in changes(
+            cluster, started, quiet=monitor.quiet_seconds, unreachable=patience.unreachable
+        ):
+            if monitor.has_succeeded(current):
                 return
     finally:
         # After Ctrl-C, too, because the lines before it are useful.
-        copy.finish(20 if judge.ended else 1)
+        copy.finish(20 if monitor.ended else 1)

@@ -9,7 +9,7 @@ from components.mpijob.diagnosis import Kind
 class Timeouts:
     """Seconds that each kind of problem may last before the job is abandoned.
 
-    Each problem is logged once, within `look` seconds after it occurs.
+    Each problem is logged once, within `interval` seconds after it occurs.
 
     Attributes:
         image: Time for an image that cannot be pulled or a missing secret; the kubelet retries.
@@ -20,8 +20,8 @@ class Timeouts:
         start: Time from creation to Running, whatever the reason. Time in which the job is suspended
             (queued) does not count.
         unreachable: Time for an API that does not respond.
-        look: Time between checks of pods and Events while the job is not running; 6 times as long while it
-            runs. Checks use the watches' data and send no request.
+        interval: Time between checks of pods and Events until the job runs; then 6 times as long. Checks use
+            the watches' data and send no request.
         clean_up: Time for the operator to stop the pods of a failed job.
     """
 
@@ -31,7 +31,7 @@ class Timeouts:
     operator: float = 60
     start: float = 1800
     unreachable: float = 300
-    look: float = 5
+    interval: float = 5
     clean_up: float = 20
 
     def of(self, kind: Kind) -> float:

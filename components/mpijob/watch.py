@@ -56,7 +56,7 @@ def changes(
             version = None
         except (ApiException, HTTPError, OSError, UnreachableError) as error:
             failing_since = failing_since or began
-            _endure(error, name, time.monotonic() - failing_since, unreachable)
+            _handle_failure(error, name, time.monotonic() - failing_since, unreachable)
         # Limit the request rate if watches end immediately.
         if time.monotonic() - began < 0.2:
             time.sleep(0.2 if failing_since is None else 1.0)
@@ -68,7 +68,7 @@ def _alive(name: str, uid: str, job: Manifest | None) -> Manifest:
     return job
 
 
-def _endure(error: Exception, name: str, seconds: float, limit: float) -> None:
+def _handle_failure(error: Exception, name: str, seconds: float, limit: float) -> None:
     if isinstance(error, ApiException) and error.status in _NO_ACCESS:
         raise RunError(
             f"mpijob/{name}: no permission to watch it any longer ({error.status} {error.reason}). "

@@ -24,7 +24,7 @@ _FAILED = ("Failed", "Error")
 _EXECUTOR, _DRIVER = "executor", "-driver"
 # Steps whose success determines whether a model was exported or published.
 EXPORT, PUBLISH = "export", "publish"
-_MOST_MESSAGE = 500
+_MAX_MESSAGE = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +161,7 @@ def _reason(nodes: Mapping[str, Any], node: Mapping[str, Any]) -> str:
 
 
 def _text(node: Mapping[str, Any]) -> str:
-    return " ".join(str(node.get("message") or "").split())[:_MOST_MESSAGE]
+    return " ".join(str(node.get("message") or "").split())[:_MAX_MESSAGE]
 
 
 def _last(nodes: Mapping[str, Any]) -> str:

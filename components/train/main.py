@@ -124,7 +124,7 @@ def _check_pods(args: argparse.Namespace) -> None:
     """Checks numbers of workers and GPUs.
 
     Raises:
-        UsageError: One is out of range, or a training would not use the GPUs that it is promised.
+        UsageError: One is out of range, or a training would not use the requested GPUs.
     """
     from frcnn.errors import UsageError
 

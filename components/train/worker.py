@@ -69,7 +69,7 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
     spec = with_records(experiment_given(args.spec), args.records)
     with tempfile.TemporaryDirectory(prefix="frcnn-train-") as name:
         folder = Path(name)
-        start = _brought(args.start_from, folder / "start") if args.start_from else None
+        start = _download(args.start_from, folder / "start") if args.start_from else None
         spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
         lines = metric_lines(args)
         request = TrainingRequest(
@@ -84,7 +84,7 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
     return {}
 
 
-def _brought(uri: str, folder: Path) -> Path:
+def _download(uri: str, folder: Path) -> Path:
     """Downloads the model of a Model artifact, or raises `ModelError` if it contains none."""
     from frcnn.errors import ModelError
     from frcnn.steps.run import MODEL_NAMES

@@ -85,12 +85,12 @@ def _package(args: argparse.Namespace) -> Iterator[tuple[Connection, Path, dict[
 def _follow(server: Connection, run_id: str, args: argparse.Namespace) -> None:
     from pipelines.remote.follow import follow
 
-    with _told(run_id):
+    with _run_continues_on_interrupt(run_id):
         follow(server, run_id, _known(), poll=args.poll, timeout=args.timeout, stalled=args.stalled)
 
 
 @contextlib.contextmanager
-def _told(run_id: str) -> Iterator[None]:
+def _run_continues_on_interrupt(run_id: str) -> Iterator[None]:
     """Reports on Ctrl-C that the run continues."""
     try:
         yield

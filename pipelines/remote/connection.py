@@ -45,7 +45,7 @@ class Connection:
         Raises:
             RunError: The release is too old.
         """
-        line, refused = versions.objection(self.release)
+        line, refused = versions.compatibility(self.release)
         if refused:
             raise RunError(f"{self.where.host}: {line} (docs/pipeline.md)")
         if line:

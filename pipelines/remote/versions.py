@@ -45,7 +45,7 @@ def given(text: str) -> tuple[int, ...]:
     found = _RELEASE.fullmatch(text.strip())
     if found is None:
         raise UsageError(f"--server_release {text}: expected the release of the server, such as 2.16")
-    line, refused = objection(_numbers(found))
+    line, refused = compatibility(_numbers(found))
     if refused:
         raise UsageError(f"--server_release {text}: {line}")
     return _numbers(found)
@@ -55,7 +55,7 @@ def _numbers(found: re.Match[str]) -> tuple[int, ...]:
     return tuple(int(part) for part in found.groups() if part is not None)
 
 
-def objection(found: tuple[int, ...] | None) -> tuple[str, bool]:
+def compatibility(found: tuple[int, ...] | None) -> tuple[str, bool]:
     """Explains in one line why a release may not run the pipeline.
 
     Args:

@@ -21,7 +21,7 @@ import sys
 from frcnn.cli import task_runner
 from frcnn.cli.tasks import Task
 from pipelines import command
-task = Task("pipeline", "pipelines.command", "", says_status=False)
+task = Task("pipeline", "pipelines.command", "", prints_status=False)
 sys.exit(task_runner.run(task, command, sys.argv[1:]))
 """
 

@@ -24,7 +24,7 @@ def cluster_of(double):
 
 def run(double, **changes):
     with cluster_of(double) as cluster:
-        return run_experiment(cluster, katib.manifest(**changes), look=0.05)
+        return run_experiment(cluster, katib.manifest(**changes), interval=0.05)
 
 
 def test_a_search_that_succeeds_gives_its_best_trial(caplog):
@@ -116,8 +116,8 @@ def test_an_api_that_comes_back_is_waited_for_and_one_that_does_not_is_an_error(
                 double.refusals.clear()
                 katib.succeeds(double, katib.manifest())
 
-        assert follow(cluster, katib.NAME, look=1.0, patience=10.0, wait=wait).mean_ap == 0.4321
+        assert follow(cluster, katib.NAME, interval=1.0, patience=10.0, wait=wait).mean_ap == 0.4321
         assert waited == [1.0, 1.0, 1.0]
         double.refusals["get experiments"] = (503, "ServiceUnavailable", "away")
         with pytest.raises(UnreachableError, match="503 away"):
-            follow(cluster, katib.NAME, look=1.0, patience=2.0, wait=lambda seconds: None)
+            follow(cluster, katib.NAME, interval=1.0, patience=2.0, wait=lambda seconds: None)

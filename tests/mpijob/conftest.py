@@ -11,7 +11,7 @@ from tests.support.kubernetes_double import NAMESPACE, KubernetesDouble
 # Trouble is given up soon. What goes well on any machine has time: on a busy one the double is slow to
 # start the pods and to answer.
 QUICK = Timeouts(
-    image=0.3, scheduling=0.3, quota=0.3, operator=60, start=60, unreachable=60, look=0.1, clean_up=0.5
+    image=0.3, scheduling=0.3, quota=0.3, operator=60, start=60, unreachable=60, interval=0.1, clean_up=0.5
 )
 
 

@@ -17,7 +17,7 @@ def spec(tmp_path):
 
 
 def frcnn(*words):
-    task = Task("pipeline", "pipelines.command", "", says_status=False)
+    task = Task("pipeline", "pipelines.command", "", prints_status=False)
     return task_runner.run(task, command, [str(word) for word in words])
 
 

@@ -11,7 +11,7 @@ import sys, time
 from frcnn.cli import task_runner
 from frcnn.cli.tasks import Task
 from pipelines import command
-task = Task("pipeline", "pipelines.command", "", says_status=False)
+task = Task("pipeline", "pipelines.command", "", prints_status=False)
 code = task_runner.run(task, command, sys.argv[1:])
 sys.stderr.write(f"\\nCPU seconds of the pipeline itself: {time.process_time():.1f}\\n")
 sys.exit(code)

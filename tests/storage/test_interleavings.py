@@ -82,7 +82,7 @@ class World:
 class StorageBackend:
     """Gives the answers that are known, and pauses at the first that is not."""
 
-    tells_checksums = True
+    lists_checksums = True
 
     def __init__(self, answers):
         self._answers = iter(answers)

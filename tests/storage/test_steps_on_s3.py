@@ -113,7 +113,7 @@ def test_a_pushed_spec_is_what_steps_read(uri, tmp_path, capsys):
 
     (tmp_path / "spec.txt").write_text(SPEC)
     place = f"{uri}/kitti.txt"
-    task = Task("pipeline", "pipelines.command", "", says_status=False)
+    task = Task("pipeline", "pipelines.command", "", prints_status=False)
     assert task_runner.run(task, command, ["push-spec", str(tmp_path / "spec.txt"), place]) == 0
     assert capsys.readouterr().out == f"{place}\n"
     assert experiment_given(place).text == SPEC

@@ -295,7 +295,7 @@ def test_a_cache_keeps_to_its_limit_and_what_was_used_last(tmp_path):
     cache = RecordCache(tmp_path / "cache", 1000)
     record = frame(b"x" * 84)  # 100 bytes
     for number in range(40):
-        cache.give(f"set/{number}", tmp_path / f"link-{number}", lambda: record)
+        cache.link(f"set/{number}", tmp_path / f"link-{number}", lambda: record)
         os.utime(tmp_path / f"link-{number}", (number, number))
         assert cached_bytes(tmp_path) <= 1000
     left = {int(path.name) for path in (tmp_path / "cache" / "records" / "set").iterdir()}
@@ -306,9 +306,9 @@ def test_a_cache_keeps_to_its_limit_and_what_was_used_last(tmp_path):
 def test_a_cached_record_that_was_damaged_is_fetched_again(tmp_path):
     cache = RecordCache(tmp_path / "cache", 1000)
     record = frame(b"x" * 84)
-    cache.give("set/1", tmp_path / "one", lambda: record)
+    cache.link("set/1", tmp_path / "one", lambda: record)
     (tmp_path / "cache" / "records" / "set" / "1").write_bytes(record[:-1] + b"?")
-    cache.give("set/1", tmp_path / "two", lambda: record)
+    cache.link("set/1", tmp_path / "two", lambda: record)
     assert (tmp_path / "two").read_bytes() == record
 
 
@@ -348,10 +348,10 @@ def test_a_stand_in_that_loses_its_file_before_it_is_read_is_fetched_again(store
         augmented=False,
     )
     stream = loader.stream
-    stream._told(WAITING, 5)
+    stream._on_message(WAITING, 5)
     until(lambda: (stream.folder / "5").exists())
-    stream._told(WAITING, 5)
-    stream._told(DONE, 5)
+    stream._on_message(WAITING, 5)
+    stream._on_message(DONE, 5)
     assert not (stream.folder / "5").exists()
     read = tf.data.Dataset.range(5, 6).flat_map(lambda number: loader.reader.read(number, 0))
     (record,) = read.as_numpy_iterator()

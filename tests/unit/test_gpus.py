@@ -48,5 +48,5 @@ def test_a_tensorflow_that_uses_no_gpu_is_told_apart_from_a_missing_one(monkeypa
     import tensorflow as tf
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
-    with pytest.raises(RunError, match=r"TensorFlow uses none: .* EXTRAS=train,cluster,gpu"):
+    with pytest.raises(RunError, match=r"TensorFlow finds none.* EXTRAS=train,cluster,gpu"):
         require_tensorflow_gpus(1)

@@ -142,7 +142,7 @@ def is_disk_full(error: BaseException) -> bool:
     return any(os.strerror(number) in str(error) for number in _FULL)
 
 
-def no_room_to_read(path: Path) -> RunError:
+def disk_full_while_reading(path: Path) -> RunError:
     """Returns the error for a temporary folder that is too small to unpack a file.
 
     Args:

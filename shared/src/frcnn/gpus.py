@@ -28,20 +28,20 @@ def driver_gpus(library: Any = None) -> int:
     return count.value
 
 
-def require_driver_gpus(promised: int, library: Any = None) -> None:
+def require_driver_gpus(requested: int, library: Any = None) -> None:
     """Checks that the driver provides as many GPUs as requested for the step.
 
     Args:
-        promised: Requested number of GPUs; 0 disables the check.
+        requested: Requested number of GPUs; 0 disables the check.
         library: The driver's library; `None` loads it.
 
     Raises:
         RunError: There are fewer GPUs.
     """
-    found = driver_gpus(library) if promised > 0 else 0
-    if found < promised:
+    found = driver_gpus(library) if requested > 0 else 0
+    if found < requested:
         raise RunError(
-            f"This step requested {counted(promised)}, but the driver provides {found or 'none'}. It does "
+            f"This step requested {counted(requested)}, but the driver provides {found or 'none'}. It does "
             "not fall back to the CPU. Check the limits of the pod (kubectl describe pod: nvidia.com/gpu) "
             "and whether the node has NVIDIA's device plugin and container runtime."
         )

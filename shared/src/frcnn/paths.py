@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from frcnn.errors import FrcnnError
 
 # Limits of Linux: bytes of one path component, and of a whole path.
-MOST_PART_BYTES, MOST_PATH_BYTES = 255, 4096 - 1
+MAX_PART_BYTES, MAX_PATH_BYTES = 255, 4096 - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -73,7 +73,7 @@ def fault_of(name: str) -> str | None:
         longest, whole = max(len(os.fsencode(part)) for part in parts), len(os.fsencode(name))
     except UnicodeEncodeError:
         return "has characters that are invalid in file names"
-    if longest > MOST_PART_BYTES or whole > MOST_PATH_BYTES:
+    if longest > MAX_PART_BYTES or whole > MAX_PATH_BYTES:
         return "is too long for a file name"
     return None
 

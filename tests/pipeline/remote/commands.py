@@ -23,7 +23,7 @@ STUCK = (
 
 
 def frcnn(*words):
-    task = Task("pipeline", "pipelines.command", "", says_status=False)
+    task = Task("pipeline", "pipelines.command", "", prints_status=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # urllib3 pools of the generated client
         return task_runner.run(task, command, [str(word) for word in words])

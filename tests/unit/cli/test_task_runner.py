@@ -96,7 +96,7 @@ def test_a_task_that_ends_well_says_pass(capsys):
 
 
 def test_a_command_whose_output_is_its_result_says_no_status(capsys):
-    task = Task("spec", "fake.spec", "shows", says_status=False)
+    task = Task("spec", "fake.spec", "shows", prints_status=False)
     assert task_runner.run(task, module_that(lambda args: None), []) == 0
     assert capsys.readouterr().out == ""
 

@@ -5,7 +5,7 @@ import tracemalloc
 
 import numpy as np
 
-from frcnn.evaluation.confusion import MOST_SHOWN, Confusion
+from frcnn.evaluation.confusion import MAX_SHOWN, Confusion
 
 
 def test_the_table_of_few_classes_has_every_pair():
@@ -32,8 +32,8 @@ def test_of_many_classes_those_confused_most_are_shown_and_the_others_put_togeth
     table = confusion.table(names)
     assert tracemalloc.get_traced_memory()[1] < 20 << 20
     tracemalloc.stop()
-    assert len(table.names) == MOST_SHOWN + 1
-    assert table.names[-1] == f"{5000 - MOST_SHOWN} other classes"
+    assert len(table.names) == MAX_SHOWN + 1
+    assert table.names[-1] == f"{5000 - MAX_SHOWN} other classes"
     assert {"class 4099", "class 4599"} <= set(table.names)
     assert "class 3" not in table.names
     assert table.matrix.sum() == confusion.counts.total()

@@ -13,7 +13,7 @@ from frcnn.evaluation.average_precision import Curve
 from frcnn.evaluation.error_analysis import ErrorAnalysis
 from frcnn.evaluation.evaluator import Evaluator
 from frcnn.evaluation.html_report import (
-    MOST_PANELS,
+    MAX_PANELS,
     Subject,
     curve_path,
     read_metrics,
@@ -153,7 +153,7 @@ def test_the_page_of_thousands_of_classes_grows_with_their_number_not_its_square
         save_html(tmp_path / "a.html", report, inspection, Subject("model", "data"))
         sizes[count] = (tmp_path / "a.html").stat().st_size, tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert f"{MOST_PANELS} classes with the most objects" in (tmp_path / "a.html").read_text("utf-8")
+    assert f"{MAX_PANELS} classes with the most objects" in (tmp_path / "a.html").read_text("utf-8")
     for small, large in zip(sizes[300], sizes[3000], strict=True):
         assert large < 11 * small
     assert sizes[3000][1] < 200 << 20

@@ -5,7 +5,7 @@ import pytest
 
 from frcnn.evaluation.error_analysis import ErrorAnalysis
 from frcnn.evaluation.evaluator import Evaluator
-from frcnn.evaluation.ignored_regions import excuse, share_inside
+from frcnn.evaluation.ignored_regions import ignore_in_regions, share_inside
 from frcnn.evaluation.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE
 from frcnn.evaluation.settings import EvaluationSettings
 from tests.support.detection_scenes import Scene, as_batch
@@ -36,8 +36,8 @@ def test_only_wrong_detections_are_excused_and_only_above_the_threshold():
     outcomes = np.array(
         [[TRUE_POSITIVE] * 2, [FALSE_POSITIVE] * 2, [FALSE_POSITIVE] * 2, [FALSE_POSITIVE] * 2], np.int8
     )
-    excused = excuse(outcomes, boxes, np.array([REGION]), np.array([0.4, 0.5]))
-    assert excused.tolist() == [
+    found = ignore_in_regions(outcomes, boxes, np.array([REGION]), np.array([0.4, 0.5]))
+    assert found.tolist() == [
         [TRUE_POSITIVE, TRUE_POSITIVE],
         [IGNORED, IGNORED],
         [IGNORED, FALSE_POSITIVE],  # half of it is inside: exactly 0.5 is not above 0.5

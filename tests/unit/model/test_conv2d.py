@@ -75,10 +75,10 @@ def test_a_released_kernel_takes_no_memory_until_it_is_cached_again():
     np.testing.assert_array_equal(layer(maps, training=False), before)
 
 
-@pytest.mark.parametrize("keeps_little", [True, False])
-def test_what_the_backward_pass_keeps_does_not_change_training(keeps_little):
+@pytest.mark.parametrize("saves_memory", [True, False])
+def test_what_the_backward_pass_keeps_does_not_change_training(saves_memory):
     layer, maps = built()
-    layer.keeps_little = keeps_little
+    layer.saves_memory = saves_memory
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(layer(maps, training=True) ** 2)
     slope = tape.gradient(loss, layer.kernel.value)

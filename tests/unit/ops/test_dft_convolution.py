@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from frcnn.ops.dft_convolution import convolve_keeping_little, convolve_transformed, transform_kernel
+from frcnn.ops.dft_convolution import convolve_saving_memory, convolve_transformed, transform_kernel
 from tests.support import reference_layers as reference
 from tests.support.bfloat16 import needs_bfloat16
 from tests.support.graph import compiled, static_shapes
@@ -77,5 +77,5 @@ def test_keeping_little_changes_no_bit_of_result_and_gradients():
             loss = tf.reduce_sum(answer * weights)
         return [answer, *tape.gradient(loss, [x, kernel])]
 
-    for value, expected in zip(results(convolve_keeping_little), results(convolve_3x3), strict=True):
+    for value, expected in zip(results(convolve_saving_memory), results(convolve_3x3), strict=True):
         np.testing.assert_array_equal(value, expected)

@@ -78,8 +78,8 @@ def with_dft_head(monkeypatch, available: int) -> Conv2D:
 
 
 def test_the_backward_pass_keeps_transforms_only_where_they_fit(monkeypatch):
-    assert not with_dft_head(monkeypatch, 1 << 30).keeps_little
-    assert with_dft_head(monkeypatch, 1 << 20).keeps_little
+    assert not with_dft_head(monkeypatch, 1 << 30).saves_memory
+    assert with_dft_head(monkeypatch, 1 << 20).saves_memory
 
 
 def test_transformed_maps_and_kernels_are_counted(monkeypatch):

@@ -22,7 +22,7 @@ from frcnn.api.training import Epoch, OnEpoch, TrainingRequest, TrainResult
 from frcnn.errors import FrcnnError, MissingPackageError, Problem, RunError, SpecError, UsageError
 from frcnn.progress import Progress
 
-GO_ON, STOP = "go on", "stop"
+CONTINUE, STOP = "continue", "stop"
 _MODULE = "frcnn.api.train_child"
 _PATIENCE = 60.0  # seconds that a child may take to exit after it was told to
 _LAST_LINES = 20  # lines of a dead child's output to show
@@ -117,7 +117,7 @@ def _follow(
     on_log: OnLog,
 ) -> TrainResult | None:
     """Handles the child's messages until it exits; returns its result, or None."""
-    _tell(child, json.dumps(request_message(request)))
+    _send(child, json.dumps(request_message(request)))
     result = None
     for line in messages:
         message: Message = json.loads(line)
@@ -127,8 +127,8 @@ def _follow(
         elif kind == "progress" and on_progress is not None:
             on_progress(Progress(**value))
         elif kind == "epoch":
-            go_on = on_epoch is None or on_epoch(Epoch(**value)) is not False
-            _tell(child, GO_ON if go_on else STOP)
+            proceed = on_epoch is None or on_epoch(Epoch(**value)) is not False
+            _send(child, CONTINUE if proceed else STOP)
         elif kind == "error":
             raise _error(value)
         elif kind == "result":
@@ -140,7 +140,7 @@ def _log_here(name: str, level: int, text: str) -> None:
     logging.getLogger(name).log(level, "%s", text)
 
 
-def _tell(child: "subprocess.Popen[str]", line: str) -> None:
+def _send(child: "subprocess.Popen[str]", line: str) -> None:
     with contextlib.suppress(BrokenPipeError):  # the child died; the end of its messages will show that
         if child.stdin is not None:
             child.stdin.write(f"{line}\n")

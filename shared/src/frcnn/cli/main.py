@@ -45,7 +45,7 @@ def _run(argv: Sequence[str] | None, program: str) -> int:
         code = (dispatch if program == "frcnn" else dispatch_tao)(words, program)
         code = finish_streams(code)
         if argv is None:
-            _end_at_once_from_now_on()
+            _let_interrupts_end_the_process()
     except KeyboardInterrupt:
         return 130  # equals exit_codes.INTERRUPTED, which may not be imported yet
     finally:
@@ -71,7 +71,7 @@ def _repeat_lost_interrupt(lost: "sys.UnraisableHookArgs") -> None:
     again.start()
 
 
-def _end_at_once_from_now_on() -> None:
+def _let_interrupts_end_the_process() -> None:
     """Lets Ctrl-C end the process silently while Python cleans up, because the work is done."""
     import signal
 

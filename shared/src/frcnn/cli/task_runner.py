@@ -69,7 +69,7 @@ def run(task: Task, module: ModuleType, words: Sequence[str], program: str = "fr
             code = 0
         except BaseException as error:
             code = exit_codes.report(_with_extras(error, task, module, args), verbose=args.verbose)
-        if task.says_status and rank_info().rank == 0:
+        if task.prints_status and rank_info().rank == 0:
             _say(f"Execution status: {'FAIL' if code else 'PASS'}")
     return code
 

@@ -37,7 +37,7 @@ class Task:
         name: Name on the command line, of one or two words.
         module: Module to import.
         help: One line of help.
-        says_status: Whether to print `Execution status: PASS` or `FAIL` at the end, like TAO. `False` for
+        prints_status: Whether to print `Execution status: PASS` or `FAIL` at the end, like TAO. `False` for
             commands whose result is their standard output.
         trains: Whether the task trains models, so that it takes several GPUs and mixed precision.
     """
@@ -45,7 +45,7 @@ class Task:
     name: str
     module: str
     help: str
-    says_status: bool = True
+    prints_status: bool = True
     trains: bool = False
 
     @property
@@ -65,13 +65,13 @@ _OWN = (
     Task("onnx", "frcnn.cli.onnx", "compare an exported model with its original"),
     Task("engine", "frcnn.cli.engine", "build a TensorRT engine of an exported model"),
     Task("augment", "frcnn.cli.augment", "show the effect of augmentation on training images"),
-    Task("model", "frcnn.cli.model", "show layers, parameters and memory of a model", says_status=False),
-    Task("store", "frcnn.cli.store", "push folders to S3, pull, list and verify them", says_status=False),
-    Task("data report", "frcnn.cli.data_report", "show what is in a data set", says_status=False),
-    Task("data labels", "frcnn.cli.data_labels", "convert labels to another format", says_status=False),
-    Task("spec", "frcnn.cli.spec", "check a spec, or show its effective values", says_status=False),
-    Task("spec new", "frcnn.cli.spec_new", "write specs that fit a data set", says_status=False),
-    Task("completion", "frcnn.cli.completion", "print a script for shell completion", says_status=False),
+    Task("model", "frcnn.cli.model", "show layers, parameters and memory of a model", prints_status=False),
+    Task("store", "frcnn.cli.store", "push folders to S3, pull, list and verify them", prints_status=False),
+    Task("data report", "frcnn.cli.data_report", "show what is in a data set", prints_status=False),
+    Task("data labels", "frcnn.cli.data_labels", "convert labels to another format", prints_status=False),
+    Task("spec", "frcnn.cli.spec", "check a spec, or show its effective values", prints_status=False),
+    Task("spec new", "frcnn.cli.spec_new", "write specs that fit a data set", prints_status=False),
+    Task("completion", "frcnn.cli.completion", "print a script for shell completion", prints_status=False),
     Task("demo-data", "frcnn.cli.demo_data", "draw a small synthetic data set in KITTI layout"),
     Task("demo", "frcnn.cli.demo", "run the whole pipeline on a small data set"),
 )
@@ -99,5 +99,5 @@ def all_tasks() -> dict[str, Task]:
     tasks = own_tasks()
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
         summary = point.dist.metadata["Summary"] if point.dist else ""
-        tasks.setdefault(point.name, Task(point.name, point.value, summary, says_status=False))
+        tasks.setdefault(point.name, Task(point.name, point.value, summary, prints_status=False))
     return tasks

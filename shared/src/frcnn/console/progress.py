@@ -88,7 +88,7 @@ class Progress:
         self._clock = clock
         self._bar: rich.progress.Progress | None = None
         self._text: Text = ""
-        self._unshown = False
+        self._changed = False
         self._listener = listener() if enabled else None
         self._pace = Pace(clock)
 
@@ -106,7 +106,7 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Shows the last state, also after an error."""
-        if self._unshown:
+        if self._changed:
             self._show()
         if self._bar is not None:
             self._bar.stop()
@@ -119,9 +119,9 @@ class Progress:
             text: Text next to the bar, or the log line itself.
         """
         if self._listener is not None:
-            self._tell(self._listener, done, text)
+            self._report(self._listener, done, text)
             return
-        self._done, self._text, self._unshown = done, text, True
+        self._done, self._text, self._changed = done, text, True
         if self._total is not None and done > self._total:
             self._total = None  # the total was an underestimate; show none
             if self._bar is not None:
@@ -133,9 +133,9 @@ class Progress:
         if self._clock() - self._shown >= interval:
             self._show()
 
-    def _tell(self, told: Callable[[Report], None], done: int, text: Text) -> None:
+    def _report(self, listener: Callable[[Report], None], done: int, text: Text) -> None:
         if self._pace.due(last=done == self._total):
-            told(Report(self._description, done, self._total, text() if callable(text) else text))
+            listener(Report(self._description, done, self._total, text() if callable(text) else text))
 
     def eta(self) -> str:
         """Returns the remaining time as `14:05` or `2:14:05`; empty if it is unknown."""
@@ -145,7 +145,7 @@ class Progress:
         return clock_time((self._total - self._done) * (now - since) / (self._done - at_first))
 
     def _show(self) -> None:
-        self._shown, self._unshown = self._clock(), False
+        self._shown, self._changed = self._clock(), False
         if not self._enabled:
             return
         text, eta = self._text() if callable(self._text) else self._text, self.eta()

@@ -51,7 +51,7 @@ def settle_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            _open_nothing(number)
+            _open_devnull(number)
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 -- open until the process ends
     if sys.stdout is None:
@@ -87,7 +87,7 @@ def finish_streams(code: int) -> int:
     return code
 
 
-def _open_nothing(number: int) -> None:
+def _open_devnull(number: int) -> None:
     opened = os.open(os.devnull, os.O_RDWR)
     if opened != number:
         os.dup2(opened, number)

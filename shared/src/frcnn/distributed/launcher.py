@@ -155,8 +155,8 @@ def _mpi_ranks(
     mpirun = ["mpirun", "--allow-run-as-root", "--oversubscribe", "-bind-to", "none", "-map-by", "slot"]
     mpirun += ["-mca", "pml", "ob1", "-mca", "btl", "^openib", "-np", str(processes)]
     # Through a process that ends with this one: mpirun itself would continue.
-    by_way_of = [sys.executable, "-P", "-m", step_process.MODULE, mpirun[0]]
-    process = subprocess.Popen(by_way_of, env=shared, stdin=subprocess.PIPE, start_new_session=True)
+    wrapper = [sys.executable, "-P", "-m", step_process.MODULE, mpirun[0]]
+    process = subprocess.Popen(wrapper, env=shared, stdin=subprocess.PIPE, start_new_session=True)
     ranks = {MPIRUN: process}
     try:
         if process.stdin is not None:

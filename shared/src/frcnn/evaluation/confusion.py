@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 # Largest number of classes in a table: larger ones are unreadable, and grow with the square.
-MOST_SHOWN = 50
+MAX_SHOWN = 50
 
 
 @dataclasses.dataclass
@@ -31,7 +31,7 @@ class Confusion:
         """
         self.counts[int(labeled), int(found)] += 1
 
-    def table(self, names: Sequence[str], most: int = MOST_SHOWN) -> "ConfusionTable":
+    def table(self, names: Sequence[str], most: int = MAX_SHOWN) -> "ConfusionTable":
         """Creates a table of the classes with the most confusions; the others are combined.
 
         Args:

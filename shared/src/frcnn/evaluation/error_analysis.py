@@ -13,7 +13,7 @@ import numpy as np
 from frcnn.evaluation.confusion import Confusion
 from frcnn.evaluation.evaluation_state import Found, Objects, found_in, objects_in
 from frcnn.evaluation.example_images import EXAMPLES, draw_example, example_priority
-from frcnn.evaluation.ignored_regions import excuse
+from frcnn.evaluation.ignored_regions import ignore_in_regions
 from frcnn.evaluation.matching import (
     FALSE_POSITIVE,
     TRUE_POSITIVE,
@@ -51,7 +51,7 @@ class _Judged:
     lookalikes: np.ndarray
 
     @property
-    def alarms(self) -> np.ndarray:
+    def false_positives(self) -> np.ndarray:
         """Shown detections that are wrong, bool `[N]`."""
         wrong: np.ndarray = self.shown & (self.outcomes == FALSE_POSITIVE)
         return wrong
@@ -104,7 +104,7 @@ class ErrorAnalysis:
 
     @property
     def confusion(self) -> np.ndarray:
-        """Confusion matrix, int `[C + 1, C + 1]`. Last row: false alarms; last column: misses."""
+        """Confusion matrix, int `[C + 1, C + 1]`. Last row: false positives; last column: misses."""
         return self.confused.table(self.settings.class_names, len(self.settings.class_names)).matrix
 
     def _see(self, objects: Objects, found: Found, batch: Mapping[str, Any], index: int) -> None:
@@ -122,7 +122,7 @@ class ErrorAnalysis:
         threshold = np.asarray(self.settings.iou_thresholds[:1])
         coco = self.settings.coco_matching
         outcomes, partners = match_pairs(found.scores, iou, objects.difficult, threshold, coco=coco)
-        outcomes = excuse(outcomes, found.boxes, objects.regions, threshold)[:, 0]
+        outcomes = ignore_in_regions(outcomes, found.boxes, objects.regions, threshold)[:, 0]
         shown = found.scores >= self.settings.shown_score
         missed = ~objects.difficult
         missed[partners[shown & (outcomes == TRUE_POSITIVE), 0]] = False
@@ -133,7 +133,7 @@ class ErrorAnalysis:
     def _match_lookalikes(self, judged: _Judged) -> None:
         """Matches wrong detections to missed objects of other classes, best score first."""
         scores, classes = judged.found.scores, judged.found.classes
-        for detection in sorted(np.flatnonzero(judged.alarms), key=lambda at: -scores[at]):
+        for detection in sorted(np.flatnonzero(judged.false_positives), key=lambda at: -scores[at]):
             free = judged.missed & (judged.lookalikes < 0) & (judged.objects.classes != classes[detection])
             iou = np.where(free, judged.overlaps[detection], 0.0)
             if iou.max(initial=0.0) >= self.settings.iou_thresholds[0]:
@@ -146,30 +146,28 @@ class ErrorAnalysis:
             np.add.at(histogram, (found.classes[chosen], bins[chosen]), 1)
 
     def _count_confusion(self, judged: _Judged) -> None:
-        nobody = len(self.settings.class_names)
+        background = len(self.settings.class_names)
         classes, labeled = judged.found.classes, judged.objects.classes
         for found in classes[judged.shown & (judged.outcomes == TRUE_POSITIVE)]:
             self.confused.add(found, found)
         for missed in np.flatnonzero(judged.missed):
             lookalike = judged.lookalikes[missed]
-            self.confused.add(labeled[missed], nobody if lookalike < 0 else classes[lookalike])
-        for alarm in np.setdiff1d(np.flatnonzero(judged.alarms), judged.lookalikes):
-            self.confused.add(nobody, classes[alarm])
+            self.confused.add(labeled[missed], background if lookalike < 0 else classes[lookalike])
+        for alarm in np.setdiff1d(np.flatnonzero(judged.false_positives), judged.lookalikes):
+            self.confused.add(background, classes[alarm])
 
     def _keep_mistakes(self, judged: _Judged, iou: np.ndarray, batch: Mapping[str, Any], index: int) -> None:
         names, frame = self.settings.class_names, _frame(batch, index)
         objects, found = judged.objects, judged.found
 
-        def offer(
-            worst: TopThumbnails, priority: float, box: np.ndarray, class_index: int, text: str
-        ) -> None:
+        def add(worst: TopThumbnails, priority: float, box: np.ndarray, class_index: int, text: str) -> None:
             if worst.takes(priority):
                 pixels = self._pixels(batch, index)
                 worst.add(RankedThumbnail.cut(priority, pixels, box, class_index, f"{text}, {frame}"))
 
-        for detection in np.flatnonzero(judged.alarms):
+        for detection in np.flatnonzero(judged.false_positives):
             name, score = names[found.classes[detection]], float(found.scores[detection])
-            offer(
+            add(
                 *(self.false_alarms, score, found.boxes[detection], int(found.classes[detection])),
                 f"{name} {score:.2f}",
             )
@@ -180,7 +178,7 @@ class ErrorAnalysis:
             height, width = _sides(objects.boxes[missed])
             score = float(best[missed])
             priority = 1.0 - score + min(height * width, 1e6) * 1e-9
-            offer(
+            add(
                 *(self.misses, priority, objects.boxes[missed], int(objects.classes[missed])),
                 f"{names[objects.classes[missed]]}: {self._reason(judged, missed, score)}",
             )

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from frcnn.evaluation.ignored_regions import excuse
+from frcnn.evaluation.ignored_regions import ignore_in_regions
 from frcnn.evaluation.matching import IGNORED, inclusive_iou, match
 from frcnn.evaluation.settings import RPN_RECALL_IOU, EvaluationSettings
 from frcnn.model.batch_detector import DetectionBatch
@@ -196,7 +196,7 @@ def tally_image(objects: Objects, found: Found, settings: EvaluationSettings) ->
     iou *= found.classes[:, None] == objects.classes[None, :]
     thresholds = np.asarray(settings.iou_thresholds)
     outcomes = match(found.scores, iou, objects.difficult, thresholds, coco=settings.coco_matching)
-    outcomes = excuse(outcomes, found.boxes, objects.regions, thresholds)
+    outcomes = ignore_in_regions(outcomes, found.boxes, objects.regions, thresholds)
     proposed = np.zeros(len(objects.classes), bool)
     if found.rois is not None:
         # An overlap of exactly 0.5 counts, as in TAO: nothing is added to the union here.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from frcnn.data.input.dataset import Dataset
 
 # Number of images whose states are kept separately before they are merged.
-_MOST_FRESH = 256
+_MAX_FRESH = 256
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Evaluator:
         for index in np.flatnonzero(real).tolist():
             found = found_in(detections, batch, index, self._settings.score_threshold)
             self._fresh.append(tally_image(objects_in(batch, index), found, self._settings))
-        if len(self._fresh) >= _MOST_FRESH:
+        if len(self._fresh) >= _MAX_FRESH:
             self._gather()
 
     def merge(self, other: EvaluationState) -> None:

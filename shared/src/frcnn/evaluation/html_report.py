@@ -23,7 +23,7 @@ from frcnn.limits import read_json
 TEMPLATE = "report.html.jinja"
 _CURVE_POINTS = 200
 # Largest number of classes with charts: a page with more is unreadable.
-MOST_PANELS = 100
+MAX_PANELS = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,9 +146,9 @@ def _content(
 
 
 def _most_objects(classes: Sequence[ClassResult]) -> list[int]:
-    """Returns the indices of the `MOST_PANELS` classes with the most objects, which get charts."""
+    """Returns the indices of the `MAX_PANELS` classes with the most objects, which get charts."""
     order = sorted(range(len(classes)), key=lambda index: (-classes[index].objects, index))
-    return order[:MOST_PANELS]
+    return order[:MAX_PANELS]
 
 
 def curve_path(curve: Curve, metric: str) -> str:

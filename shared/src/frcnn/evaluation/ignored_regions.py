@@ -32,7 +32,7 @@ def share_inside(boxes: np.ndarray, regions: np.ndarray) -> np.ndarray:
     return shares
 
 
-def excuse(
+def ignore_in_regions(
     outcomes: np.ndarray, boxes: np.ndarray, regions: np.ndarray, thresholds: np.ndarray
 ) -> np.ndarray:
     """Turns wrong detections in regions into ignored ones.

@@ -10,7 +10,7 @@ from frcnn.evaluation.average_precision import (
     trace_curve,
 )
 from frcnn.evaluation.evaluation_state import Found, Objects
-from frcnn.evaluation.ignored_regions import excuse
+from frcnn.evaluation.ignored_regions import ignore_in_regions
 from frcnn.evaluation.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE, match
 from frcnn.evaluation.settings import EvaluationSettings
 
@@ -94,7 +94,7 @@ class SizeAnalysis:
         for size, (low, high) in SIZES.items():
             others = objects.difficult | (areas < low) | (areas >= high)
             outcomes = match(found.scores, iou, others, threshold, coco=self._settings.coco_matching)
-            outcomes = excuse(outcomes, found.boxes, objects.regions, threshold)[:, 0]
+            outcomes = ignore_in_regions(outcomes, found.boxes, objects.regions, threshold)[:, 0]
             elsewhere = (outcomes == FALSE_POSITIVE) & ((found_areas < low) | (found_areas >= high))
             outcomes = np.where(elsewhere, IGNORED, outcomes)
             counts = np.bincount(objects.classes[~others], minlength=self._classes)

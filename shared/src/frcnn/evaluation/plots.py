@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _LEGEND_ROWS = 24  # more classes than this need a second column
-_MOST_CURVES = 4 * _LEGEND_ROWS  # more lines are hard to distinguish and make the image too wide
+_MAX_CURVES = 4 * _LEGEND_ROWS  # more lines are hard to distinguish and make the image too wide
 _LINE_STYLES = ("-", "--", "-.", ":")
 _COLORS_PER_STYLE = 7  # the palette's distinct hues
 _TOO_BRIGHT = 0.5  # luminance above which a color is hard to see on white
@@ -67,14 +67,14 @@ def plot_curves(result: IoUResult, metric: str) -> "Figure":
     from matplotlib.figure import Figure
 
     drawn = [(index, each) for index, each in enumerate(result.classes) if each.curve is not None]
-    shown = sorted(sorted(drawn, key=lambda pair: -pair[1].objects)[:_MOST_CURVES], key=lambda pair: pair[0])
+    shown = sorted(sorted(drawn, key=lambda pair: -pair[1].objects)[:_MAX_CURVES], key=lambda pair: pair[0])
     columns = max(1, math.ceil(len(shown) / _LEGEND_ROWS))
     figure = Figure(figsize=(7.5 + 2.2 * columns, 6.0), layout="constrained")
     FigureCanvasAgg(figure)  # needs no display and does not change pyplot's global state
     axes = figure.add_subplot()
     for index, each in shown:
         _draw(axes, index, each, metric)
-    _dress(axes)
+    _style_axes(axes)
     mean = "-" if result.mean_ap is None else f"{result.mean_ap:.4f}"
     title = f"Precision and recall at IoU {iou_label(result.iou)}: mAP {mean} ({metric})"
     if len(shown) < len(drawn):
@@ -133,7 +133,7 @@ def _line_color(index: int) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _dress(axes: "Axes") -> None:
+def _style_axes(axes: "Axes") -> None:
     axes.set(xlabel="recall", ylabel="precision", xlim=(0.0, 1.0), ylim=(0.0, 1.02))
     axes.set_xticks(np.linspace(0.0, 1.0, 11))
     axes.set_yticks(np.linspace(0.0, 1.0, 11))

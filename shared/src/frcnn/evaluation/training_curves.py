@@ -11,7 +11,7 @@ from frcnn.drawing.charts import SHARES, Tick, count_ticks, polyline
 
 FILE_NAME = "training_log.csv"
 # A log with more rows was not written by a training of ours, or is unreadable as a chart.
-_MOST_BYTES = 16 << 20
+_MAX_BYTES = 16 << 20
 _HEADROOM = 1.05
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def _read(path: Path | None) -> dict[str, list[float]]:
         return {}
     try:
         with path.open(encoding="utf-8") as file:
-            rows = list(csv.DictReader(io.StringIO(file.read(_MOST_BYTES))))
+            rows = list(csv.DictReader(io.StringIO(file.read(_MAX_BYTES))))
     except (OSError, ValueError, csv.Error) as error:
         log.warning("Could not read %s; the report has no training curves: %s", path, error)
         return {}

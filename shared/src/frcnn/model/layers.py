@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from frcnn.ops.dft_convolution import convolve_keeping_little, convolve_transformed, transform_kernel
+from frcnn.ops.dft_convolution import convolve_saving_memory, convolve_transformed, transform_kernel
 from frcnn.ops.dft_matrices import LARGEST_DFT_SIDE, SMALLEST_DFT_DEPTH, dft_matrices
 
 _PLAIN = contextvars.ContextVar("plain_convolutions", default=False)
@@ -53,7 +53,7 @@ class Conv2D(keras.layers.Conv2D):
     def __init__(self, filters: int, kernel_size: int | tuple[int, int], **options: object) -> None:
         """Creates a convolution.
 
-        With `keeps_little`, set before a training is compiled, the DFT route needs less memory and more time.
+        With `saves_memory`, set before a training is compiled, the DFT route needs less memory and more time.
 
         Args:
             filters: Number of filters.
@@ -63,7 +63,7 @@ class Conv2D(keras.layers.Conv2D):
         options.setdefault("padding", "same")
         super().__init__(filters, kernel_size, **options)
         self._cached_kernel: tf.Variable | None = None
-        self.keeps_little = False
+        self.saves_memory = False
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Convolves inputs `[N, H, W, D]`."""
@@ -128,8 +128,8 @@ class Conv2D(keras.layers.Conv2D):
         return plain and dense and not tf.config.list_logical_devices("GPU")
 
     def _by_frequencies(self, inputs: tf.Tensor, kernel: tf.Tensor, *, training: bool) -> tf.Tensor:
-        if training and self.keeps_little:
-            return convolve_keeping_little(inputs, kernel)
+        if training and self.saves_memory:
+            return convolve_saving_memory(inputs, kernel)
         cached = None if training else self._cached_kernel
         if cached is None:
             return convolve_transformed(inputs, transform_kernel(kernel, inputs.shape[1]))

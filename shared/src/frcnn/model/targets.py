@@ -107,13 +107,13 @@ def assign_anchors(
     best_iou = tf.reduce_max(iou, axis=-1)
     best_gt = tf.argmax(iou, axis=-1, output_type=tf.int32)
     positive = best_iou >= max_overlap
-    rescued = _rescue(iou, positive, best_gt)
-    positive = positive | (rescued >= 0)
+    forced = _forced_matches(iou, positive, best_gt)
+    positive = positive | (forced >= 0)
     negative = (best_iou <= min_overlap) & usable & ~positive
-    return AnchorAssignment(positive, negative, tf.where(rescued >= 0, rescued, best_gt))
+    return AnchorAssignment(positive, negative, tf.where(forced >= 0, forced, best_gt))
 
 
-def _rescue(iou: tf.Tensor, positive: tf.Tensor, best_gt: tf.Tensor) -> tf.Tensor:
+def _forced_matches(iou: tf.Tensor, positive: tf.Tensor, best_gt: tf.Tensor) -> tf.Tensor:
     """Returns the object that each anchor must be assigned to, int32 `[B, N]`, or -1."""
     batch, total, count = tf.shape(iou)[0], dimension(iou, 1), iou.shape[2]
     claims = tf.where(positive, best_gt, count)
@@ -121,8 +121,8 @@ def _rescue(iou: tf.Tensor, positive: tf.Tensor, best_gt: tf.Tensor) -> tf.Tenso
     rows = tf.broadcast_to(images, tf.shape(claims))
     claimed = tf.scatter_nd(tf.stack([rows, claims], -1), tf.ones_like(claims), [batch, count + 1])
     best_anchor = tf.argmax(iou, axis=1, output_type=tf.int32)
-    needy = (claimed[:, :count] == 0) & (tf.reduce_max(iou, axis=1) > 0.0)
-    anchor = tf.where(needy, best_anchor, total)
+    unmatched = (claimed[:, :count] == 0) & (tf.reduce_max(iou, axis=1) > 0.0)
+    anchor = tf.where(unmatched, best_anchor, total)
     # Scattering the maximum lets the last object win; column `total` collects the objects already matched.
     index = tf.stack([tf.broadcast_to(images, tf.shape(anchor)), anchor], -1)
     objects = tf.broadcast_to(tf.range(count), tf.shape(anchor))

@@ -35,7 +35,7 @@ def convolve_transformed(maps: tf.Tensor, transformed: tf.Tensor) -> tf.Tensor:
     return _transform_back(_transform_maps(maps) @ transformed, maps.shape[1])
 
 
-def convolve_keeping_little(maps: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+def convolve_saving_memory(maps: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Convolves maps with a kernel; the backward pass transforms both again instead of keeping the results.
 
     Transformed maps are twice, transformed kernels ten times as large as the originals. Kept from the forward

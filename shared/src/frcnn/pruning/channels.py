@@ -67,16 +67,16 @@ class ChannelSpace:
             raise ValueError(f"{these.size} channels cannot be joined with {those.size}")
         self._pairs.append((these, those))
 
-    def pin(self, channels: np.ndarray, layer: str, reason: str, *, foremost: bool = False) -> None:
+    def pin(self, channels: np.ndarray, layer: str, reason: str, *, preferred: bool = False) -> None:
         """Marks channels that must stay.
 
         Args:
             channels: Channel numbers, int64 `[n]`.
             layer: Name of the layer that requires them.
             reason: The reason, as a clause without a subject.
-            foremost: Whether this reason is reported in preference to others. Otherwise the first one is.
+            preferred: Whether this reason is reported in preference to others. Otherwise the first one is.
         """
-        self._pins.insert(0 if foremost else len(self._pins), (channels, KeepReason(layer, reason)))
+        self._pins.insert(0 if preferred else len(self._pins), (channels, KeepReason(layer, reason)))
 
     def classes(self) -> Classes:
         """Returns the classes that result from all joins."""

@@ -93,7 +93,7 @@ def trace(networks: Sequence[keras.Model], excluded: Sequence[str] = (), side: i
         outputs = tracer.follow(part, network, passed)
         passed = outputs[0]
         for tensor, channels in list(zip(network.outputs, outputs, strict=True))[part < len(networks) - 1 :]:
-            tracer.space.pin(channels, _maker(tensor), "an output of the network", foremost=True)
+            tracer.space.pin(channels, _maker(tensor), "an output of the network", preferred=True)
     return tracer.result()
 
 

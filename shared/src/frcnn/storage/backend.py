@@ -40,10 +40,10 @@ class StorageBackend(Protocol):
     attempt may succeed.
 
     Attributes:
-        tells_checksums: Whether ETags in listings are checksums of the content, unless the server encrypts.
+        lists_checksums: Whether ETags in listings are checksums of the content, unless the server encrypts.
     """
 
-    tells_checksums: bool
+    lists_checksums: bool
 
     def where(self, name: str = "") -> str:
         """Returns the address of an object, for messages.

@@ -161,12 +161,12 @@ def _checked(provider: "Provider", source: str, place: str) -> "tuple[Provider, 
 
     class Checked(Provider):
         def retrieve(self) -> Any:
-            return _told(provider.retrieve, source, place)
+            return _retrieved(provider.retrieve, source, place)
 
     return Checked(), source
 
 
-def _told(retrieve: Callable[[], Any], source: str, place: str) -> Any:
+def _retrieved(retrieve: Callable[[], Any], source: str, place: str) -> Any:
     import urllib3
 
     try:

@@ -25,7 +25,7 @@ _STALE = 86400.0
 class FolderBackend:
     """Storage backend for one folder. The version of a file is its size and modification time."""
 
-    tells_checksums = False
+    lists_checksums = False
 
     def __init__(self, root: Path) -> None:
         """Creates a backend.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FOLDER_THREADS = 4
 # Maximum size of an object for `read`; larger ones must be fetched to files.
-MOST_READ = 64 << 20
+MAX_READ = 64 << 20
 
 
 class ObjectStore:
@@ -120,9 +120,9 @@ class ObjectStore:
         """
         transfer, name = self._above(uri)
         entry = transfer.retries(lambda: transfer.backend.stat(name))
-        if entry.size > MOST_READ:
+        if entry.size > MAX_READ:
             raise StoreError(
-                f"{uri}: {entry.size} bytes found, at most {MOST_READ} expected here; check the URI."
+                f"{uri}: {entry.size} bytes found, at most {MAX_READ} expected here; check the URI."
             )
         return object_reading.read_all(object_reading.Reading.of(transfer, unpublished(transfer, entry)))
 

@@ -36,10 +36,10 @@ def publish_once(
 def _whole(transfer: Transfer, manifest: Manifest, listed: Mapping[str, Entry]) -> dict[str, Entry]:
     """Returns the intact objects of a manifest; reads those that the listing cannot verify."""
     found = {each.name: listed[each.name] for each in manifest.objects if each.name in listed}
-    unsure = [
+    uncertain = [
         each
         for each in manifest.objects
-        if upload.is_whole(found.get(each.name), each) and not _tells(transfer, found[each.name])
+        if upload.is_whole(found.get(each.name), each) and not _has_checksum(transfer, found[each.name])
     ]
     damaged: set[str] = set()
 
@@ -49,14 +49,14 @@ def _whole(transfer: Transfer, manifest: Manifest, listed: Mapping[str, Entry]) 
         except StoreError:
             damaged.add(stored.name)
 
-    if unsure:
-        with TransferProgress("checking existing objects", sum(each.size for each in unsure)) as progress:
-            transfer.run(functools.partial(check, each) for each in unsure)
+    if uncertain:
+        with TransferProgress("checking existing objects", sum(each.size for each in uncertain)) as progress:
+            transfer.run(functools.partial(check, each) for each in uncertain)
     return {name: entry for name, entry in found.items() if name not in damaged}
 
 
-def _tells(transfer: Transfer, entry: Entry) -> bool:
-    return transfer.backend.tells_checksums and is_md5(entry.etag)
+def _has_checksum(transfer: Transfer, entry: Entry) -> bool:
+    return transfer.backend.lists_checksums and is_md5(entry.etag)
 
 
 def announce(transfer: Transfer, draft: publication.Draft) -> Manifest:

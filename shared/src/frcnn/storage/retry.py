@@ -57,14 +57,14 @@ class Retries:
                 left = max(began, self._last_success) + self._patience - time.monotonic()
                 if left <= 0 or self._stopped.is_set():
                     raise fault.final(self._patience) from fault
-                self._tell(fault)
+                self._warn(fault)
                 self._stopped.wait(min(pause * _random.uniform(0.5, 1.0), left))
                 pause = min(2 * pause, LONGEST_PAUSE)
             else:
                 self._last_success, self._warned = time.monotonic(), False
                 return result
 
-    def _tell(self, fault: TransientError) -> None:
+    def _warn(self, fault: TransientError) -> None:
         if not self._warned:
             self._warned = True
             log.warning("%s; retrying for %.0f s", fault, self._patience)

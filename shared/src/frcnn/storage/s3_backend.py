@@ -26,7 +26,7 @@ SEND_SECONDS = 900.0
 class S3Backend:
     """Storage backend for the objects below one address."""
 
-    tells_checksums = True
+    lists_checksums = True
 
     def __init__(self, client: "Minio", settings: Settings, address: Address) -> None:
         """Creates a backend.

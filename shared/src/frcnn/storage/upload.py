@@ -84,7 +84,7 @@ class _Parts:
     def __init__(
         self, transfer: Transfer, wanted: StoredObject, source: Source, progress: TransferProgress
     ) -> None:
-        self._keeper, self._retries = transfer.backend, transfer.retries
+        self._backend, self._retries = transfer.backend, transfer.retries
         self._wanted, self._source, self._progress = wanted, source, progress
         self._md5s = wanted.md5s or ()
         self._lock = threading.Lock()
@@ -93,7 +93,7 @@ class _Parts:
 
     def tasks(self) -> Iterator[Task]:
         """Yields a task for each missing part."""
-        upload = self._retries(lambda: self._keeper.begin(self._wanted.name))
+        upload = self._retries(lambda: self._backend.begin(self._wanted.name))
         missing = [
             number for number, wanted in enumerate(self._md5s) if upload.parts.get(number + 1) != wanted
         ]
@@ -113,13 +113,13 @@ class _Parts:
             offset,
             length,
             expected,
-            lambda data: self._keeper.part(name, upload, number + 1, offset, data, expected),
+            lambda data: self._backend.part(name, upload, number + 1, offset, data, expected),
         )
         try:
             self._retries(sending)
         except MissingError:
             # Another process that uploads the same contents has completed the upload.
-            if not is_whole(self._retries(lambda: self._keeper.stat(name)), self._wanted):
+            if not is_whole(self._retries(lambda: self._backend.stat(name)), self._wanted):
                 raise
             self._completed = True
         self._progress.add(length)
@@ -130,16 +130,16 @@ class _Parts:
             self._complete(upload)
 
     def _complete(self, upload: Upload) -> None:
-        self._retries(lambda: self._keeper.complete(self._wanted.name, upload, self._md5s))
+        self._retries(lambda: self._backend.complete(self._wanted.name, upload, self._md5s))
 
 
 class _Sending:
     """Upload of a range of a source. The receiver verifies it; retries are verified here too."""
 
     def __init__(
-        self, source: Source, offset: int, length: int, expected: str, give: Callable[[bytes], None]
+        self, source: Source, offset: int, length: int, expected: str, send: Callable[[bytes], None]
     ) -> None:
-        self._source, self._place, self._expected, self._give = source, (offset, length), expected, give
+        self._source, self._place, self._expected, self._send = source, (offset, length), expected, send
         self._tried = False
 
     def __call__(self) -> None:
@@ -150,4 +150,4 @@ class _Sending:
                 "Publish it again when nothing writes to it."
             )
         self._tried = True
-        self._give(data)
+        self._send(data)

@@ -155,7 +155,7 @@ def choose_convolutions(model: FasterRCNN, batch: int, rois: int, here: RankInfo
     available = _main_memory() // here.local_size
     short = expected > available
     for layer in layers:
-        layer.keeps_little = short
+        layer.saves_memory = short
     log.debug(
         "%d 3x3 convolutions of the head use the DFT; the backward pass %s (%.1f GiB; a step takes about "
         "%.1f GiB of %.1f GiB)",

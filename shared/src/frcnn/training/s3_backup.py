@@ -84,13 +84,13 @@ def download_checkpoint(store: Store, uri: str, folder: Path) -> None:
     names = [entry.name for entry in store.list(uri)]
     epochs = sorted((name for name in names if epoch_of(name)), key=epoch_of, reverse=True)
     for name in epochs:
-        if _brought(store, uri, folder, name):
+        if _download(store, uri, folder, name):
             break
     for name in set(names) - set(epochs):
-        _brought(store, uri, folder, name)
+        _download(store, uri, folder, name)
 
 
-def _brought(store: Store, uri: str, folder: Path, name: str) -> bool:
+def _download(store: Store, uri: str, folder: Path, name: str) -> bool:
     try:
         path = below(folder, name, uri)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -4,23 +4,23 @@ from frcnn.errors import RunError
 from frcnn.gpus import counted
 
 
-def require_tensorflow_gpus(promised: int) -> None:
-    """Checks that TensorFlow can use as many GPUs as a step was promised. Loads TensorFlow.
+def require_tensorflow_gpus(requested: int) -> None:
+    """Checks that TensorFlow can use as many GPUs as the step requested. Loads TensorFlow.
 
     Args:
-        promised: Number of GPUs; nothing is checked if it is 0.
+        requested: Number of GPUs; nothing is checked if it is 0.
 
     Raises:
         RunError: TensorFlow finds fewer GPUs; the message lists likely causes.
     """
-    if promised <= 0:
+    if requested <= 0:
         return
     import tensorflow as tf
 
     found = len(tf.config.list_physical_devices("GPU"))
-    if found < promised:
+    if found < requested:
         raise RunError(
-            f"This step requested {counted(promised)}. The driver provides them, but TensorFlow finds "
+            f"This step requested {counted(requested)}. The driver provides them, but TensorFlow finds "
             f"{found or 'none'}, and the step does not fall back to the CPU. The image has a CPU build of "
             "TensorFlow, or its CUDA libraries are missing. Build it with EXTRAS=train,cluster,gpu."
         )

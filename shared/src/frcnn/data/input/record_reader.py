@@ -26,7 +26,7 @@ MAX_BROKEN_IN_A_ROW = 16
 # Interval between checks for a record that has not arrived, and checks before it is requested again.
 POLL_MICROSECONDS, POLLS = 5000, 100
 # Maximum length of an error's reason, bytes.
-MOST_TOLD = 1000
+MAX_REPORTED = 1000
 
 # Names outside the image folder (`frcnn.data.image_suffixes.is_below`); `\C` is any byte.
 _OUTSIDE = r"/\C*|(\C*/)?\.\.(/\C*)?"
@@ -255,7 +255,7 @@ def _refuse_failure(record: tf.Tensor) -> tf.Tensor:
     """Returns 0; fails if the record is a placeholder for one that could not be fetched."""
     failed = tf.strings.substr(record, 0, len(FAILED)) == FAILED
     reason = tf.cond(
-        failed, lambda: tf.strings.substr(record, len(FAILED), MOST_TOLD), lambda: tf.constant("")
+        failed, lambda: tf.strings.substr(record, len(FAILED), MAX_REPORTED), lambda: tf.constant("")
     )
     with tf.control_dependencies([tf.Assert(~failed, [STREAM_FAILED, reason])]):
         return tf.constant(0, tf.int64)

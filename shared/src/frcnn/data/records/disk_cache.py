@@ -1,7 +1,7 @@
 """Disk cache of records from S3, one small file each, shared by processes and limited in size.
 
 The least recently used records are removed first. Each process reads through its own hard links, made by
-`give`, so a record in use survives removal by another process.
+`link`, so a record in use survives removal by another process.
 """
 
 import contextlib
@@ -38,26 +38,26 @@ class RecordCache:
         self._account = self._folder / ".bytes"
         self._lock = threading.Lock()
 
-    def give(self, name: str, link: Path, fetch: Callable[[], bytes]) -> None:
+    def link(self, name: str, target: Path, fetch: Callable[[], bytes]) -> None:
         """Creates a hard link to a record and fetches the record first if it is not cached.
 
         Args:
             name: Relative path that identifies the content.
-            link: Path of the link, on the same volume as the cache.
+            target: Path of the link, on the same volume as the cache.
             fetch: Callable that returns the record as a frame.
         """
         path = below(self._folder, name)
         with contextlib.suppress(FileNotFoundError):
-            os.link(path, link)
-            if is_whole_frame(link.read_bytes()):
-                os.utime(link)
+            os.link(path, target)
+            if is_whole_frame(target.read_bytes()):
+                os.utime(target)
                 return
-            link.unlink()
+            target.unlink()
         data = fetch()
         path.parent.mkdir(parents=True, exist_ok=True)
-        link.write_bytes(data)
+        target.write_bytes(data)
         own = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-        os.link(link, own)
+        os.link(target, own)
         own.replace(path)
         self._count(len(data))
 

@@ -68,7 +68,7 @@ class RecordStream:
         self._index = index
         self._cache = RecordCache(settings.folder, settings.limit)
         self.folder = _session(settings.folder)
-        self.receiver = subscribe(self._told)
+        self.receiver = subscribe(self._on_message)
         self._firsts = _firsts(index)
         self._remote = {n: file for n, file in enumerate(index.files) if isinstance(file, RemoteFile)}
         self._names = {n: _name(file) for n, file in self._remote.items()}
@@ -95,14 +95,14 @@ class RecordStream:
         with self._changed:
             self._make_plan, self._plan = plan, None
 
-    def _told(self, kind: str, number: int) -> None:
+    def _on_message(self, kind: str, number: int) -> None:
         with self._changed:
             if kind == DONE:
                 self._release(number)
             elif number not in self._wanted:
                 # The graph is ahead of the plan, starts over, or needs a replacement for a broken image.
                 self._before_plan[number] += 1
-                if self._want(number):
+                if self._add_use(number):
                     self._urgent.append(number)
                 self._plan = self._make_plan() if self._plan is None else self._plan
             if not self._running:
@@ -127,13 +127,13 @@ class RecordStream:
     def _start(self) -> None:
         self._running = True
         for _ in range(self._threads):
-            threading.Thread(target=self._work, name="records", daemon=True).start()
+            threading.Thread(target=self._run_thread, name="records", daemon=True).start()
 
-    def _work(self) -> None:
+    def _run_thread(self) -> None:
         while True:
             number = self._next()
             try:
-                self._bring(number)
+                self._provide(number)
             except Exception as error:
                 self._fail(number, error)
 
@@ -156,11 +156,11 @@ class RecordStream:
                 self._plan = None
             elif self._before_plan[number]:
                 self._before_plan[number] -= 1
-            elif self._want(number):
+            elif self._add_use(number):
                 return number
         return None
 
-    def _want(self, number: int) -> bool:
+    def _add_use(self, number: int) -> bool:
         """Counts another use of a record; returns whether it has to be fetched."""
         self._wanted[number] += 1
         self._uses += 1
@@ -169,7 +169,7 @@ class RecordStream:
         self._ahead += self._index.extent(number)[1]
         return True
 
-    def _bring(self, number: int) -> None:
+    def _provide(self, number: int) -> None:
         if self.failure is not None:
             raise self.failure
         file_number = int(self._index.file_of[number])
@@ -178,7 +178,7 @@ class RecordStream:
         staging = self.folder / f".{number}"
         with contextlib.suppress(FileNotFoundError):
             staging.unlink()
-        self._cache.give(name, staging, lambda: self._fetch(number))
+        self._cache.link(name, staging, lambda: self._fetch(number))
         staging.replace(self.folder / str(number))
         with self._changed:
             if number not in self._wanted:
@@ -193,14 +193,14 @@ class RecordStream:
                 return data
         return frame(DAMAGED)
 
-    def _trouble(self, error: Exception) -> str:
+    def _message(self, error: Exception) -> str:
         if is_disk_full(error):
             return f"{self.folder}: disk full. Lower {LIMIT_VARIABLE} or point {FOLDER_VARIABLE} elsewhere."
         return f"{self.folder}: cannot store records there ({error})"
 
     def _fail(self, number: int, error: Exception) -> None:
         if self.failure is None:
-            self.failure = error if isinstance(error, StoreError) else StoreError(self._trouble(error))
+            self.failure = error if isinstance(error, StoreError) else StoreError(self._message(error))
             log.error("%s", self.failure)
         with contextlib.suppress(OSError):
             staging = self.folder / f".{number}"
@@ -229,12 +229,12 @@ def _session(cache: Path) -> Path:
             lock.unlink()
     folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=above))
     # Never closed: the system releases the lock when the process ends, even if it is killed.
-    held = os.open(folder.with_name(f"{folder.name}.lock"), os.O_RDWR | os.O_CREAT)
-    fcntl.flock(held, fcntl.LOCK_SH)
-    atexit.register(_leave, folder)
+    descriptor = os.open(folder.with_name(f"{folder.name}.lock"), os.O_RDWR | os.O_CREAT)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    atexit.register(_delete_session, folder)
     return folder
 
 
-def _leave(folder: Path) -> None:
+def _delete_session(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)

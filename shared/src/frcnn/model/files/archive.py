@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from frcnn.errors import ModelError
-from frcnn.files import is_disk_full, no_room_to_read, unlinked_file
+from frcnn.files import disk_full_while_reading, is_disk_full, unlinked_file
 from frcnn.limits import (
     MODEL_TEXT_BYTES,
     MODEL_TEXT_VALUES,
@@ -166,6 +166,6 @@ def read_weights(path: Path, shown: Path) -> Tree:
                     shutil.copyfileobj(packed, unpacked, _BLOCK)
         except FAULTS as error:
             if is_disk_full(error):
-                raise no_room_to_read(shown) from error
+                raise disk_full_while_reading(shown) from error
             raise ModelError(f"{shown}: not a readable Keras archive ({error})") from error
         return read_tree_in_subprocess(plain, shown)

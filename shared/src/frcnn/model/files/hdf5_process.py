@@ -20,7 +20,7 @@ import numpy as np
 
 import frcnn
 from frcnn.errors import ModelError, RunError
-from frcnn.files import is_disk_full, no_room_to_read, unlinked_file
+from frcnn.files import disk_full_while_reading, is_disk_full, unlinked_file
 from frcnn.limits import MIB
 from frcnn.model.files.hdf5_tree import Tree, read_tree
 
@@ -107,7 +107,7 @@ def _run(files: tuple[Path, ...], size: int, shown: Path) -> None:
         )
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         if is_disk_full(OSError(last)):
-            raise no_room_to_read(shown)
+            raise disk_full_while_reading(shown)
         if _user_limit() < _wanted(size):
             # Python itself may fail to start, or a library may crash without a message.
             raise _too_little(shown)

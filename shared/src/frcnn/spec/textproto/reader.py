@@ -27,7 +27,7 @@ _TEXT_END = "the end of the text"
 Merge = Callable[[Message, Field, str, TextPosition], None]
 
 
-class _EnoughError(Exception):
+class _TooManyProblemsError(Exception):
     """The maximum number of errors was reached; the rest of the text is not read."""
 
 
@@ -62,7 +62,7 @@ class Reader:
         """
         try:
             self._read(message)
-        except _EnoughError:
+        except _TooManyProblemsError:
             self.stopped = True
 
     def _read(self, message: Message) -> None:
@@ -276,7 +276,7 @@ class Reader:
             last = self._place
             text = "too many errors; fix these first, there may be more"
             self.problems.append(Problem("", text, last.line, last.column))
-            raise _EnoughError
+            raise _TooManyProblemsError
 
 
 def _shortened(text: str) -> str:

@@ -178,15 +178,15 @@ class Checkpoints(keras.callbacks.Callback):
         Raises:
             RunError: The weights are not finite; nothing is written.
         """
-        spoilt = snapshot.not_finite()
-        if spoilt is not None:
+        invalid = snapshot.not_finite()
+        if invalid is not None:
             raise RunError(
-                f"{spoilt} has values that are not finite after epoch {record.epoch}. Training stopped, and "
+                f"{invalid} has values that are not finite after epoch {record.epoch}. Training stopped, and "
                 "this epoch is not saved; earlier checkpoints are kept. Lower learning_rate, lengthen "
                 "soft_start, or check the labels."
             )
         path, best = self._path(f"epoch_{record.epoch}"), self._path("best")
-        self._make_way([path] * due + [best] * better)
+        self._remove_earlier([path] * due + [best] * better)
         if due:
             if better:
                 # Named before it is written: as soon as the file exists, it is the latest and the best.
@@ -217,7 +217,7 @@ class Checkpoints(keras.callbacks.Callback):
         for name in ours[:-keep] if keep else []:
             (self._folder / name).unlink(missing_ok=True)
 
-    def _make_way(self, paths: Iterable[Path]) -> None:
+    def _remove_earlier(self, paths: Iterable[Path]) -> None:
         """Removes files that an earlier run left under these names, and updates the index."""
         replaced = {path.name for path in paths} & self._earlier
         for name in replaced:

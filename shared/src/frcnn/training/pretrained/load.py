@@ -118,12 +118,12 @@ def _own(path: Path, key: str) -> Source:
 
 def _log_outcome(path: Path, statuses: list[LayerStatus], source: Source) -> None:
     filled = sum(each.status == "Yes" for each in statuses)
-    misfits = [each for each in statuses if each.status == "No" and each.reason != "not in the file"]
+    rejected = [each for each in statuses if each.status == "No" and each.reason != "not in the file"]
     log.info("Loaded %d of %d layers with weights", filled, sum(each.status != "None" for each in statuses))
-    for each in misfits[:_SHOWN_REASONS]:
+    for each in rejected[:_SHOWN_REASONS]:
         log.warning("%s: %s", each.name, each.reason)
-    if len(misfits) > _SHOWN_REASONS:
-        log.warning("%d more layers do not fit", len(misfits) - _SHOWN_REASONS)
+    if len(rejected) > _SHOWN_REASONS:
+        log.warning("%d more layers do not fit", len(rejected) - _SHOWN_REASONS)
     if not filled:
         log.warning(
             "%s: none of its layers (%s, ...) fits this model, so training starts from random weights. "
