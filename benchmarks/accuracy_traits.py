@@ -95,6 +95,17 @@ def four_samples() -> contextlib.AbstractContextManager[None]:
     return replaced(faster_rcnn, "crop_and_resize", pooled)
 
 
+def stride_crop() -> contextlib.AbstractContextManager[None]:
+    """Crops whose positions on the feature map are those in the image divided by the stride."""
+
+    def pooled(features: tf.Tensor, rois: tf.Tensor, *rest: Any) -> tf.Tensor:
+        size, stride = rest[2:]
+        rows, columns = ((side - 1) * stride + 1 for side in features.shape[1:3])
+        return crop_and_resize(features, rois, rows, columns, size, stride)
+
+    return replaced(faster_rcnn, "crop_and_resize", pooled)
+
+
 def antialias() -> contextlib.AbstractContextManager[None]:
     """Antialiased resizing of the images."""
 
@@ -106,7 +117,7 @@ def antialias() -> contextlib.AbstractContextManager[None]:
 
 
 TRAITS: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
-    each.__name__: each for each in (relu6, epsilon, rpn_init, four_samples, antialias)
+    each.__name__: each for each in (relu6, epsilon, rpn_init, four_samples, stride_crop, antialias)
 }
 
 

@@ -65,3 +65,13 @@ def test_antialiasing_averages_the_pixels_that_it_drops():
     with TRAITS["antialias"]():
         smooth = preprocess.stretch(stripes, 8, 8)
     np.testing.assert_allclose(smooth, 127.5, atol=20.0)
+
+
+def test_crops_by_the_stride_begin_at_the_cell_of_the_corner_divided_by_it():
+    # The value of each cell is its column: a crop shows where its samples lie.
+    maps = tf.broadcast_to(tf.range(8.0)[None, None, :, None], [1, 8, 8, 1])
+    rois = tf.constant([[[0.0, 16.0, 100.0, 90.0], [0.0, 16.0, 100.0, 127.0]]])
+    with TRAITS["stride_crop"]():
+        inside, at_the_border = faster_rcnn.crop_and_resize(maps, rois, 128, 128, 2, 16)[:, 0, :, 0]
+    np.testing.assert_allclose(inside, [16 / 16, 90 / 16], rtol=1e-5)
+    np.testing.assert_allclose(at_the_border, [16 / 16, 7], rtol=1e-5)  # the last column
