@@ -391,7 +391,7 @@ def test_tasks_that_run_a_model_name_its_runtime_with_all_else(task, words, expe
     task_runner.run(own_tasks()[task], module, ["-e", "spec.txt", *words.split()])
     said = capsys.readouterr().err
     assert (
-        f"frcnn {task} needs the package numpy, which is not installed: pip install 'frcnn[{expected}]"
+        f"frcnn {task} needs the package numpy, which is not installed: pip install 'frcnn[{expected}]'"
         in said
     )
 
