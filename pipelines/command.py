@@ -135,7 +135,7 @@ def _run(args: argparse.Namespace) -> None:
     }
     package.choose_images(args)
     if args.runner == "process":
-        require(extras(args), "frcnn pipeline run")
+        require(STEPS, "frcnn pipeline run")
     from pipelines.local.run import run_locally
 
     network = args.network if args.runner == "docker" else None

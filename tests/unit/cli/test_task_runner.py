@@ -391,6 +391,18 @@ def test_tasks_that_run_a_model_name_its_runtime_with_all_else(task, words, expe
     task_runner.run(own_tasks()[task], module, ["-e", "spec.txt", *words.split()])
     said = capsys.readouterr().err
     assert (
-        f"frcnn {task} needs the package numpy, which is not installed: pip install 'frcnn[{expected}]"
+        f"frcnn {task} needs the package numpy, which is not installed: pip install 'frcnn[{expected}]'"
         in said
     )
+
+
+@pytest.mark.parametrize("task", ["train", "evaluate", "export", "inference"])
+def test_packages_are_missed_before_the_work_begins(task, capsys, monkeypatch):
+    """Plots are drawn after the evaluation, and checkpoints written after an epoch."""
+    module = importlib.import_module(f"frcnn.cli.{task}")
+    monkeypatch.setattr(module, "run", lambda args: 1 / 0)
+    monkeypatch.setattr("frcnn.packages._is_installed", lambda package: package not in ("h5py", "matplotlib"))
+    words = ["-e", "spec.txt", "-m", "m.keras"] if task != "train" else ["-e", "spec.txt", "-r", "results"]
+    assert task_runner.run(own_tasks()[task], module, words) == 1
+    missing = "packages h5py and matplotlib, which are" if task == "evaluate" else "package h5py, which is"
+    assert f"frcnn {task} needs the {missing} not installed" in capsys.readouterr().err

@@ -8,6 +8,7 @@ import pytest
 import frcnn
 from frcnn.data.conversion.convert import make_plan
 from frcnn.demo.own_data import check_data
+from frcnn.demo.specs import convert_spec
 from frcnn.errors import DataError, UsageError
 from frcnn.settings.conversion import conversion_settings
 from frcnn.spec import load_dataset_export, load_experiment
@@ -112,3 +113,20 @@ def test_the_folder_of_the_images_is_answered_with_the_data_set_around_it(drawn,
             call(drawn / "train/images")
     with pytest.raises(DataError, match=r"Expected KITTI layout\.$"):
         check_data(tmp_path)
+
+
+@pytest.mark.parametrize("to", ["coco", "yolo", "voc", "kitti"])
+@pytest.mark.parametrize("part", ["", "train"])
+def test_a_conversion_spec_for_another_layout_is_answered_with_the_command(drawn, tmp_path, to, part):
+    root = tmp_path / "set" / part
+    frcnn.convert_labels(drawn, tmp_path / "set", to)
+    spec = tmp_path / "convert.txt"
+    spec.write_text(convert_spec(root, "images", "labels", ".jpg"))
+    if to == "kitti" and part:
+        assert frcnn.convert(spec, tmp_path / "records/set").images == TRAIN
+        return
+    labels = f"convert them first: frcnn data labels {root} TARGET --to kitti"
+    command = labels if to in ("yolo", "voc") else f"frcnn spec new --data {root} -o NEW_FOLDER"
+    with pytest.raises(UsageError, match=f"{re.escape(command)}$"):
+        frcnn.convert(spec, tmp_path / "records/set")
+    assert not (tmp_path / "records").exists()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from frcnn.api.locations import Location, local_output
 from frcnn.api.specs import ConvertSpecLike, given_convert_spec
 from frcnn.data.conversion.report import ConvertReport as ConvertResult
+from frcnn.data.conversion.settings import CocoSettings, KittiSettings
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
 from frcnn.settings.conversion import conversion_settings
@@ -41,7 +42,7 @@ def convert(
 
     Raises:
         SpecError: The spec is invalid.
-        UsageError: An argument is invalid.
+        UsageError: An argument is invalid, or the data set is in another layout than the spec says.
         DataError: There is nothing usable to convert, or `strict` is set and labels or images are invalid.
         RunError: The disk is full, or a worker process died.
     """
@@ -50,6 +51,7 @@ def convert(
     with reported_to(on_progress), needed_for("converting a data set", "convert"):
         from frcnn.data.conversion.convert import convert as write_records
 
+        _check_layout(settings.data_set)
         return write_records(
             settings,
             target,
@@ -59,3 +61,11 @@ def convert(
             embed_images=embed_images,
             workers=workers,
         )
+
+
+def _check_layout(found: KittiSettings | CocoSettings) -> None:
+    from frcnn.data.conversion.plan import resolve_root
+    from frcnn.survey.advice import check_kitti
+
+    if isinstance(found, KittiSettings):
+        check_kitti(resolve_root(found.root), found.image_dir, found.label_dir)

@@ -31,10 +31,13 @@ from frcnn.console.status_file import StatusWriter
 from frcnn.console.tee import escaped_stdout, tee_stdout
 from frcnn.distributed.world import rank_info
 from frcnn.errors import MissingPackageError, UsageError
-from frcnn.packages import EXTRAS, missing_package
+from frcnn.packages import EXTRAS, missing_package, require
 from frcnn.single_writer import only_writer_in
 
 log = logging.getLogger(__name__)
+
+# Tasks of other distributions check their packages themselves.
+_OWN = "frcnn."
 
 
 def run(task: Task, module: ModuleType, words: Sequence[str], program: str = "frcnn") -> int:
@@ -65,6 +68,8 @@ def run(task: Task, module: ModuleType, words: Sequence[str], program: str = "fr
             stack.enter_context(escaped_stdout())
             if not args.verbose:
                 stack.enter_context(quiet_tensorflow_import())
+            if module.__name__.startswith(_OWN):
+                require(_extras(task, module, args), f"frcnn {task.name}")  # instead of after an epoch
             _run_and_record(module, args)
             code = 0
         except BaseException as error:
@@ -72,6 +77,10 @@ def run(task: Task, module: ModuleType, words: Sequence[str], program: str = "fr
         if task.prints_status and rank_info().rank == 0:
             _say(f"Execution status: {'FAIL' if code else 'PASS'}")
     return code
+
+
+def _extras(task: Task, module: ModuleType, args: argparse.Namespace) -> str:
+    return str(module.extras(args)) if hasattr(module, "extras") else task.extras
 
 
 def _with_extras(
@@ -83,7 +92,7 @@ def _with_extras(
         package = (error.name or "").partition(".")[0]
     if package not in EXTRAS:
         return error
-    wanted = module.extras(args) if hasattr(module, "extras") else task.extras
+    wanted = _extras(task, module, args)
     if not wanted:
         return error
     return missing_package(package, wanted, f"frcnn {task.name}")

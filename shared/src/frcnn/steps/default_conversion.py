@@ -11,9 +11,10 @@ from frcnn.spec.schema.export import DatasetExportConfig, KITTIConfig
 from frcnn.spec_writing.one_set import one_set
 from frcnn.spec_writing.splits import SEQUENCES, split_of
 from frcnn.steps.specs import dataset_export_given, with_root
+from frcnn.survey.advice import convert_first
 from frcnn.survey.coco_files import annotation_files
 from frcnn.survey.layouts import format_to_convert, kitti_parts, part_folders
-from frcnn.survey.sources import convert_first, open_sources
+from frcnn.survey.sources import open_sources
 
 log = logging.getLogger(__name__)
 

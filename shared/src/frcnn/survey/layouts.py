@@ -1,5 +1,6 @@
 """Recognizes the format of a data set and its parts by the names of folders and a look into labels."""
 
+import heapq
 from pathlib import Path
 
 from frcnn.data.conversion.kitti.layout import is_kitti
@@ -82,7 +83,7 @@ def has_yolo_labels(folder: Path) -> bool:
     Args:
         folder: Folder of the label files.
     """
-    for path in sorted(folder.glob("*.txt"))[:_LOOKED_AT]:
+    for path in heapq.nsmallest(_LOOKED_AT, folder.glob("*.txt")):
         try:
             lines = read_regular(path, _MOST_LOOKED_AT_BYTES).decode("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError):

@@ -1,7 +1,6 @@
 """Finds the data sets to survey: KITTI, COCO, records or conversion specs, local or on S3."""
 
 import dataclasses
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,7 +9,7 @@ from frcnn.data.conversion.coco.annotations import CocoFold, read_coco
 from frcnn.data.conversion.coco.reader import CocoReader
 from frcnn.data.conversion.convert import make_plan
 from frcnn.data.conversion.faults import DataIssue, Reading
-from frcnn.data.conversion.kitti.layout import is_kitti, layout, meant_instead
+from frcnn.data.conversion.kitti.layout import is_kitti, layout
 from frcnn.data.conversion.kitti.plan import list_images
 from frcnn.data.conversion.kitti.reader import KittiReader
 from frcnn.data.conversion.plan import Plan
@@ -19,12 +18,12 @@ from frcnn.errors import DataError, UsageError
 from frcnn.regular_file import read_regular, reading_fault
 from frcnn.settings.conversion import read_conversion
 from frcnn.storage.address import is_remote
+from frcnn.survey.advice import convert_first, near
 from frcnn.survey.coco_files import MOST_LOOKED_AT, annotation_files, image_folder
-from frcnn.survey.layouts import SPLITS, format_to_convert, has_labels, part_folders
+from frcnn.survey.layouts import SPLITS, format_to_convert, part_folders
 from frcnn.survey.record_files import is_records, record_source
 
 _MOST_LIST_BYTES = 256 << 20
-_FORMAT_NAMES = {"yolo": "YOLO", "voc": "Pascal VOC"}
 LAYOUTS = (
     "a folder with images/ and labels/ (KITTI), a COCO annotation file or its folder, record files, "
     "or a dataset_convert spec"
@@ -228,27 +227,7 @@ def _folder(path: Path, options: _Options, location: str) -> tuple[Source, ...]:
         return (dataclasses.replace(source, root=path),)
     if parts:
         return tuple(source for part in parts for source in _folder(part, options, str(part)))
-    raise UsageError(f"{location}: not a data set; expected {LAYOUTS}{_near(path)}")
-
-
-def convert_first(location: str, kind: str) -> str:
-    """Returns a message that names the command for labels that must be converted.
-
-    Args:
-        location: Data set.
-        kind: Format of its labels, as from `other_format`.
-    """
-    command = f"frcnn data labels {shlex.quote(location)} TARGET --to kitti"
-    return f"{location}: has labels of {_FORMAT_NAMES[kind]}; convert them first: {command}"
-
-
-def _near(path: Path) -> str:
-    """Returns what to do about folders that are data sets, but not called train or val, or the one above."""
-    found = [child.name for child in sorted(path.iterdir()) if child.is_dir() and has_labels(child)]
-    if not found:
-        return f".{hint}" if (hint := meant_instead(path)) else ""
-    names = ", ".join(found[:MOST_LOOKED_AT])
-    return f"; it has the folders {names}: give one of them, or rename them to train and val"
+    raise UsageError(f"{location}: not a data set; expected {LAYOUTS}{near(path)}")
 
 
 def _kitti(path: Path, options: _Options, location: str) -> Source:
