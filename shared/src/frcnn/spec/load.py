@@ -178,8 +178,8 @@ def read_text(path: Path) -> str:
         text = f"is {error}, the maximum for a spec; is this the right file?"
         raise SpecError(str(path), [Problem("", text)]) from error
     except OSError as error:
-        problem = Problem("", f"cannot be read: {error.strerror}{_near(path)}")
-        raise SpecError(str(path), [problem]) from error
+        near = _near(path) if isinstance(error, FileNotFoundError) else ""
+        raise SpecError(str(path), [Problem("", f"cannot be read: {error.strerror}{near}")]) from error
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
