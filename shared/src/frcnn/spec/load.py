@@ -1,5 +1,6 @@
 """Reads protobuf text into a checked, typed, read-only spec."""
 
+import os
 import dataclasses
 import logging
 import re
@@ -178,8 +179,8 @@ def read_text(path: Path) -> str:
         text = f"is {error}, the maximum for a spec; is this the right file?"
         raise SpecError(str(path), [Problem("", text)]) from error
     except OSError as error:
-        near = _near(path) if isinstance(error, FileNotFoundError) else ""
-        raise SpecError(str(path), [Problem("", f"cannot be read: {error.strerror}{near}")]) from error
+        problem = Problem("", f"cannot be read: {error.strerror}{_near(path)}")
+        raise SpecError(str(path), [problem]) from error
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -193,6 +194,8 @@ def read_text(path: Path) -> str:
 def _near(path: Path) -> str:
     """Returns what may have been meant instead of a file that cannot be read."""
     if not path.is_dir():
+        if os.path.lexists(path):
+            return ""
         return did_you_mean(path.name, (file.name for file in path.parent.glob("*")))
     written = [str(path / name) for name in ("experiment.txt", "convert.txt") if (path / name).is_file()]
     if written:
