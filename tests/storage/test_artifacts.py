@@ -385,6 +385,17 @@ def test_a_full_volume_is_named_and_keeps_no_part_of_a_file(store, tmp_path, siz
     assert not list(volume.rglob(".partial-*"))
 
 
+@pytest.mark.parametrize("below", ["", "images", "new/place", "images/.."])
+def test_nothing_is_published_into_its_own_source(store, tmp_path, below):
+    folder = write(tmp_path / "folder", {"a.txt": 1000, "images/b.txt": 1000})
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(UsageError, match=r"is inside .*, the folder to publish"):
+        store.publish(folder, str(folder / below))
+    assert sorted(folder.rglob("*")) == before
+    store.publish(folder / "images", str(folder / "art"))
+    store.publish(folder, str(tmp_path / "folder2"))
+
+
 def test_a_fetch_follows_no_link_in_the_place_of_its_staging_folder(store, tmp_path):
     folder, volume = write(tmp_path / "folder", {"a.txt": 1000}), str(tmp_path / "volume")
     store.publish(folder, volume)

@@ -1,8 +1,8 @@
 """Reads protobuf text into a checked, typed, read-only spec."""
 
-import os
 import dataclasses
 import logging
+import os
 import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
