@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from frcnn.errors import StoreError, UsageError
+from frcnn.errors import RunError, StoreError, UsageError
 from frcnn.storage import Store
 from frcnn.storage.backend import Entry
 from frcnn.storage.checksums import md5
@@ -383,6 +383,31 @@ def test_a_full_volume_is_named_and_keeps_no_part_of_a_file(store, tmp_path, siz
     left = [path.read_bytes() for path in volume.rglob("*") if not path.is_dir()]
     assert left in ([], [b"fits"])
     assert not list(volume.rglob(".partial-*"))
+
+
+@pytest.mark.parametrize("below", ["", "images", "new/place", "images/.."])
+def test_nothing_is_published_into_its_own_source(store, tmp_path, below):
+    folder = write(tmp_path / "folder", {"a.txt": 1000, "images/b.txt": 1000})
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(UsageError, match=r"is inside .*, the folder to publish"):
+        store.publish(folder, str(folder / below))
+    assert sorted(folder.rglob("*")) == before
+    store.publish(folder / "images", str(folder / "art"))
+    store.publish(folder, str(tmp_path / "folder2"))
+
+
+def test_a_fetch_follows_no_link_in_the_place_of_its_staging_folder(store, tmp_path):
+    folder, volume = write(tmp_path / "folder", {"a.txt": 1000}), str(tmp_path / "volume")
+    store.publish(folder, volume)
+    (tmp_path / "others").mkdir()
+    planted = tmp_path / f".back.partial-{store.contents(volume).id[:12]}"
+    planted.symlink_to("others")
+    with pytest.raises(RunError, match="expected a folder of this program, found a link or a file"):
+        store.fetch(volume, tmp_path / "back")
+    assert list((tmp_path / "others").iterdir()) == []
+    planted.unlink()
+    store.fetch(volume, tmp_path / "back")
+    assert not (tmp_path / "back").is_symlink()
 
 
 def test_a_full_disk_is_named_by_a_fetch_that_goes_on_later(store, tmp_path, request):

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from frcnn.errors import RunError
-from frcnn.files import is_disk_full
+from frcnn.files import is_disk_full, make_staging_folder
 
 _OLD, _NEW, _NOW, _NEXT, _LINK, _NOTHING = "old", "new", "now", "next", "link", "nothing"
 # Path of the empty file relative to the folder of either set.
@@ -49,6 +49,7 @@ class SetSwitch:
 
     def begin(self) -> None:
         """Cleans up after a killed process, and creates the folder for the new set."""
+        make_staging_folder(self._work)
         self.settle()
         self.new.mkdir(parents=True)
 
@@ -85,7 +86,7 @@ class SetSwitch:
 
     def settle(self) -> None:
         """Replaces the links by the files of the current set, and removes all other files."""
-        if not self._work.is_dir():
+        if self._work.is_symlink() or not self._work.is_dir():
             return
         current = self._work / _NOW
         for path in self._links():

@@ -58,6 +58,25 @@ def atomic_path(final: Path) -> Iterator[Path]:
         raise
 
 
+def make_staging_folder(path: Path) -> None:
+    """Creates a folder for unfinished files unless an earlier run has left it.
+
+    Its name is known in advance, so that others who may write to the parent folder can take it: a link would
+    lead the files to a folder that they choose.
+
+    Args:
+        path: Folder; missing parents are created.
+
+    Raises:
+        RunError: There is a link or a file of that name.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise RunError(
+            f"{path}: expected a folder of this program, found a link or a file. Remove it and run again."
+        )
+    path.mkdir(parents=True, exist_ok=True)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Removes the temporary files of killed processes from a folder.
 

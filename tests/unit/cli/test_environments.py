@@ -179,3 +179,13 @@ def test_no_folder_for_temporary_files_is_said(tmp_path):
     assert (code, "Traceback" in said) == (1, False)
     assert "No usable temporary directory found in" in said
     assert "free some space there, or set TMPDIR to a folder that can be written to" in said
+
+
+@pytest.mark.parametrize("make", [lambda path: path.touch(), lambda path: path.symlink_to("nowhere")])
+def test_a_file_in_the_place_of_a_folder_is_said(tmp_path, make):
+    make(tmp_path / "r")
+    code, said = shell("demo-data -o data --images 2 --height 64 --width 64", tmp_path)
+    assert code == 0
+    code, said = shell("spec new --data data -o r/specs", tmp_path)
+    assert (code in (1, 2), "Traceback" in said) == (True, False)
+    assert "File exists" not in said and "r" in said

@@ -8,6 +8,7 @@ import pytest
 from frcnn.errors import SpecError
 from frcnn.ops.anchor_shapes import anchor_grid
 from frcnn.spec.load import parse_experiment
+from frcnn.spec.rules.warnings import _widest_anchor
 from tests.unit.spec.samples import GUIDE, MINIMAL, changed, problems_of
 
 VAN = "key: 'van'\nvalue: 'car'"
@@ -68,3 +69,11 @@ def test_anchors_that_all_leave_the_image_are_remarked_with_the_scale_that_fits(
     assert remarks(largest, ratio, height, width, caplog) == []
     (remark,) = remarks(largest + 1, ratio, height, width, caplog)
     assert f"expected scales up to {largest}," in remark
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 16])
+def test_the_widest_anchor_is_that_of_the_best_cell(stride):
+    for side in (*range(1, 200), 1248, 65535):
+        centers = [stride * (cell + 0.5) for cell in range(-(-side // stride))]
+        expected = 2.0 * max(min(center, side - 1 - center) for center in centers)
+        assert _widest_anchor(side, stride) == expected, side

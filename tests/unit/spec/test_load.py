@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from frcnn.errors import SpecError
 from frcnn.spec import load_dataset_export, load_experiment
 from frcnn.spec.load import load_any, parse_dataset_export, parse_experiment
 from frcnn.spec.schema.data import DataloaderMode, SamplingMode
@@ -285,3 +286,24 @@ def test_lines_may_end_as_on_any_system(tmp_path, end):
     text = end.join(["# a comment", *MINIMAL.splitlines(), ""])
     (tmp_path / "spec.txt").write_bytes(text.encode())
     assert load_experiment(tmp_path / "spec.txt") == parse_experiment(MINIMAL, "spec").spec
+
+
+def test_only_for_a_missing_file_is_another_one_named(tmp_path):
+    (tmp_path / "spec.txt").write_text("")
+    (tmp_path / "spec.loop").symlink_to("spec.loop")
+    for name, said in (
+        ("spce.txt", "No such file.*did you mean 'spec.txt'"),
+        ("spec.loop", "symbolic links$"),
+    ):
+        with pytest.raises(SpecError, match=said):
+            load_experiment(tmp_path / name)
+
+
+@pytest.mark.parametrize("field", ["num_shards", "num_partitions"])
+def test_more_files_than_anybody_reads_are_refused(field):
+    text = (
+        'kitti_config { image_dir_name: "images" label_dir_name: "labels" partition_mode: "sequence" '
+        f'kitti_sequence_to_frames_file: "a.json" num_partitions: 2 {field}: 4000000000 }}'
+    )
+    with pytest.raises(SpecError, match=rf"{field}: found 4e\+09; expected a number in \[0, 65536\]"):
+        parse_dataset_export(text)

@@ -88,6 +88,8 @@ def _environment_message(error: BaseException) -> str | None:
         return f"{name} is not installed; it comes with: pip install 'frcnn[{extras_for([name])}]'"
     if isinstance(error, FileNotFoundError) and (text := _folder_message(error)):
         return text
+    if isinstance(error, FileExistsError) and not Path(_file_name(error) or ".").is_dir():
+        return f"{_file_name(error)}: a file or a broken link has the name of a folder; remove it"
     if isinstance(error, OSError) and _file_name(error):
         return f"{_file_name(error)}: {error.strerror}"
     # Raised by tf.data when frcnn.data.records.prefetch fails; TensorFlow adds text around the cause.

@@ -127,10 +127,10 @@ class KITTIConfig(_message.Message):
     """
     num_partitions: _builtins.int
     """Number of folds. In random mode: 2, or 0 for a single set without folds in its file names.
-    [unit: folds; default: 0]
+    [unit: folds; range: [0, 65536]; default: 0]
     """
     num_shards: _builtins.int
-    """Record files per fold; 0: one. [unit: files; default: 0]"""
+    """Record files per fold; 0: one. [unit: files; range: [0, 65536]; default: 0]"""
     partition_mode: _builtins.str
     """Method to distribute images over the folds. [range: one of random, sequence; default: "random"]"""
     val_split: _builtins.float
@@ -215,7 +215,7 @@ class COCOConfig(_message.Message):
     root_directory_path: _builtins.str
     """Root folder. [unit: path; default: ""]"""
     num_partitions: _builtins.int
-    """Number of folds, equal to the number of annotation files. [unit: folds; range: >= 1; required]"""
+    """Number of folds, equal to the number of annotation files. [unit: folds; range: [1, 65536]; required]"""
     @_builtins.property
     def img_dir_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Folders of the images, below the root, one per partition. [range: at least one; required]"""
@@ -226,7 +226,9 @@ class COCOConfig(_message.Message):
 
     @_builtins.property
     def num_shards(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Record files per fold: one number for all, or one per partition; 0: one. [unit: files; default: 0]"""
+        """Record files per fold: one number for all, or one per partition; 0: one.
+        [unit: files; range: [0, 65536]; default: 0]
+        """
 
     def __init__(
         self,

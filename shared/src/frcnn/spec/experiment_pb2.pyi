@@ -327,13 +327,13 @@ class Preprocessing(_message.Message):
     output_image_height: _builtins.int
     """Height of the network input, equal to that of the model. [unit: px; default: the model's height]"""
     crop_left: _builtins.int
-    """Left edge of the crop. All four edges 0: no crop. [unit: px; default: 0]"""
+    """Left edge of the crop. All four edges 0: no crop. [unit: px; range: [0, 65535]; default: 0]"""
     crop_top: _builtins.int
-    """Top edge of the crop. [unit: px; default: 0]"""
+    """Top edge of the crop. [unit: px; range: [0, 65535]; default: 0]"""
     crop_right: _builtins.int
-    """Right edge of the crop, not less than `crop_left`. [unit: px; default: 0]"""
+    """Right edge of the crop, not less than `crop_left`. [unit: px; range: [0, 65535]; default: 0]"""
     crop_bottom: _builtins.int
-    """Bottom edge of the crop, not less than `crop_top`. [unit: px; default: 0]"""
+    """Bottom edge of the crop, not less than `crop_top`. [unit: px; range: [0, 65535]; default: 0]"""
     min_bbox_width: _builtins.float
     """Minimum width of objects after resizing. Narrower ones are dropped. [unit: px; range: >= 0; default: 1.0]"""
     min_bbox_height: _builtins.float
@@ -356,7 +356,7 @@ class Preprocessing(_message.Message):
     """
     output_image_max: _builtins.int
     """Dynamic shape: maximum length of the long image side. Required for a dynamic shape.
-    [unit: px; default: 0]
+    [unit: px; range: [0, 65535]; default: 0]
     """
     enable_auto_resize: _builtins.bool
     """Resize each image to the output size without keeping its aspect ratio. false: pad right and bottom, then
@@ -793,7 +793,7 @@ class InputImageConfig(_message.Message):
     """Kind of images. [default: RGB]"""
     max_objects_num_per_image: _builtins.int
     """Maximum number of objects per image in training. The smallest ones are dropped.
-    [unit: objects; range: > 0; default: 100]
+    [unit: objects; range: [1, 100000]; default: 100]
     """
     @_builtins.property
     def size_min(self) -> Global___SizeMin:
@@ -853,7 +853,7 @@ class SizeMin(_message.Message):
 
     MIN_FIELD_NUMBER: _builtins.int
     min: _builtins.int
-    """Length of the image's short side. [unit: px; range: >= 128; required]"""
+    """Length of the image's short side. [unit: px; range: [128, 65535]; required]"""
     def __init__(
         self,
         *,
@@ -876,9 +876,9 @@ class SizeHeightWidth(_message.Message):
     HEIGHT_FIELD_NUMBER: _builtins.int
     WIDTH_FIELD_NUMBER: _builtins.int
     height: _builtins.int
-    """Height of the network input. [unit: px; range: >= 128; required]"""
+    """Height of the network input. [unit: px; range: [128, 65535]; required]"""
     width: _builtins.int
-    """Width of the network input. [unit: px; range: >= 128; required]"""
+    """Width of the network input. [unit: px; range: [128, 65535]; required]"""
     def __init__(
         self,
         *,

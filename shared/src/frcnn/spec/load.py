@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import os
 import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -193,6 +194,8 @@ def read_text(path: Path) -> str:
 def _near(path: Path) -> str:
     """Returns what may have been meant instead of a file that cannot be read."""
     if not path.is_dir():
+        if os.path.lexists(path):
+            return ""
         return did_you_mean(path.name, (file.name for file in path.parent.glob("*")))
     written = [str(path / name) for name in ("experiment.txt", "convert.txt") if (path / name).is_file()]
     if written:

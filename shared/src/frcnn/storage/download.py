@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from frcnn.errors import StoreError
+from frcnn.files import make_staging_folder
 from frcnn.paths import below
 from frcnn.storage.checksums import md5
 from frcnn.storage.faults import disk_full_named
@@ -36,11 +37,12 @@ def fetch(transfer: Transfer, manifest: Manifest, staging: Path, progress: Trans
 
     Raises:
         StoreError: An object is missing, damaged or unreachable. The pieces that have arrived are kept.
+        RunError: `staging` is a link, which would lead the files elsewhere.
     """
     files: dict[int, list[StoredFile]] = {}
     for file in manifest.files:
         files.setdefault(file.object, []).append(file)
-    staging.mkdir(parents=True, exist_ok=True)
+    make_staging_folder(staging)
     with disk_full_named(str(staging)):
         transfer.run(
             task

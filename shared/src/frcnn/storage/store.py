@@ -9,6 +9,7 @@ from pathlib import Path
 
 from frcnn.errors import UsageError
 from frcnn.storage import download, object_reading, publication
+from frcnn.storage.address import is_remote
 from frcnn.storage.faults import MissingError
 from frcnn.storage.listing import check_names, here, unpublished
 from frcnn.storage.manifest import CONTENT, ByteRange, Manifest, StoredFile
@@ -40,9 +41,10 @@ class Store(ObjectStore):
 
         Raises:
             UsageError: The folder is missing, empty, or contains something that is neither a file nor a
-                folder.
+                folder; or the address is a folder inside it.
             StoreError: A request failed. The message gives object, reason and advice.
         """
+        _check_outside(folder, uri)
         transfer = self.transfer(uri)
         contents, sources = plan(folder, transfer.threads)
         transfer.retries(transfer.backend.check)
@@ -173,3 +175,9 @@ class Store(ObjectStore):
                 for each in manifest.objects
             )
         return manifest
+
+
+def _check_outside(folder: Path, uri: str) -> None:
+    """Checks that an artifact is not published into its own source: the next publication would contain it."""
+    if not is_remote(uri) and Path(uri).resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"{uri}: is inside {folder}, the folder to publish; choose a place outside of it")

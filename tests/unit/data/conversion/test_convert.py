@@ -343,6 +343,21 @@ def test_records_that_are_links_of_the_users_stay_what_they_are_when_a_conversio
     assert first.resolve() == moved
 
 
+@pytest.mark.parametrize("kind", ["link", "file", "pipe"])
+def test_a_planted_work_folder_leads_nothing_elsewhere(root, output, tmp_path, kind):
+    output.parent.mkdir(parents=True, exist_ok=True)
+    work = output.with_name(f".frcnn.{output.name}.work")
+    others = tmp_path / "others"
+    (others / "new").mkdir(parents=True)
+    (others / "now").symlink_to("new")
+    (others / "new/file").write_text("theirs")
+    {"link": lambda: work.symlink_to(others), "file": work.touch, "pipe": lambda: os.mkfifo(work)}[kind]()
+    with pytest.raises(RunError, match=r"\.work: expected a folder of this program, found a link or a file"):
+        convert(conversion_settings(_spec(root)), output)
+    assert sorted(path.name for path in others.rglob("*")) == ["file", "new", "now"]
+    assert os.path.lexists(work)
+
+
 def test_without_symbolic_links_a_set_is_replaced_file_by_file(root, output, monkeypatch):
     convert(conversion_settings(_spec(root)), output)
 

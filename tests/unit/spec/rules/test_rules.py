@@ -22,7 +22,7 @@ DYNAMIC = changed(
     ("text", "change", "path", "message"),
     [
         (MINIMAL, ("height: 256", "height: 127"), f"{INPUT}.size_height_width.height",
-         "found 127; expected a number >= 128 px"),
+         "found 127; expected a number in [128, 65535] px"),
         (GUIDE, ("size_height_width {\nheight: 384\nwidth: 1248\n}", ""), INPUT,
          "no input size; expected size_height_width (static shape) or size_min (dynamic shape)"),
         (GUIDE, ("'bgr'", "'brg'"), f"{INPUT}.image_channel_order",
@@ -37,7 +37,11 @@ DYNAMIC = changed(
         (GUIDE, ("image_scaling_factor: 1.0", "image_scaling_factor: 0"), f"{INPUT}.image_scaling_factor",
          "found 0; expected a number > 0"),
         (GUIDE, ("max_objects_num_per_image: 100", "max_objects_num_per_image: 0"),
-         f"{INPUT}.max_objects_num_per_image", "found 0; expected a number > 0"),
+         f"{INPUT}.max_objects_num_per_image", "found 0; expected a number in [1, 100000]"),
+        (GUIDE, ("max_objects_num_per_image: 100", "max_objects_num_per_image: 4000000000"),
+         f"{INPUT}.max_objects_num_per_image", "found 4e+09; expected a number in [1, 100000]"),
+        (MINIMAL, ("height: 256", "height: 4000000000"), f"{INPUT}.size_height_width.height",
+         "found 4e+09; expected a number in [128, 65535] px"),
         (GUIDE, ("scale: 256.0", "scale: -256"), "model_config.anchor_box_config.scale[2]",
          "found -256; expected a number > 0"),
         (GUIDE, ("rpn_stride: 16", "rpn_stride: 8"), "model_config.rpn_stride", "found 8; expected only 16"),
@@ -141,7 +145,7 @@ DYNAMIC = changed(
         (GUIDE, ("data_sources: {", "data_sources: { source_weight: -1"),
          "dataset_config.data_sources[0].source_weight", "found -1; expected a number > 0"),
         (DYNAMIC, ("min: 384", "min: 100"), f"{INPUT}.size_min.min",
-         "found 100; expected a number >= 128 px"),
+         "found 100; expected a number in [128, 65535] px"),
     ],
 )  # fmt: skip
 def test_fault_is_found(text, change, path, message):

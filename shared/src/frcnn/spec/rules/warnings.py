@@ -99,7 +99,10 @@ def _anchors(spec: Experiment) -> Iterator[Problem]:
 
 def _widest_anchor(side: int, stride: int) -> float:
     """Returns the longest side of an anchor that fits into an image side of this length, px."""
-    centers = [stride * (cell + 0.5) for cell in range(-(-side // stride))]
+    middle = max(0, (side - 1) // stride // 2)
+    # The center of a cell next to the middle is farthest from both borders.
+    cells = range(max(0, middle - 1), min(middle + 2, -(-side // stride)))
+    centers = [stride * (cell + 0.5) for cell in cells]
     return 2.0 * max(min(center, side - 1 - center) for center in centers)
 
 

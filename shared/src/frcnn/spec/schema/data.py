@@ -13,6 +13,7 @@ from frcnn.spec.schema.constraints import Choice, NotEmpty, Range, ZeroIsNotSet
 NotNegative = Annotated[float, Range(">= 0")]
 Positive = Annotated[float, Range("> 0")]
 Probability = Annotated[float, Range("[0, 1]")]
+Edge = Annotated[int, Range("[0, 65535]", "px")]
 
 
 class DataloaderMode(enum.Enum):
@@ -59,17 +60,17 @@ class Preprocessing:
 
     output_image_width: int = 0
     output_image_height: int = 0
-    crop_left: int = 0
-    crop_top: int = 0
-    crop_right: int = 0
-    crop_bottom: int = 0
+    crop_left: Edge = 0
+    crop_top: Edge = 0
+    crop_right: Edge = 0
+    crop_bottom: Edge = 0
     min_bbox_width: NotNegative = 1.0
     min_bbox_height: NotNegative = 1.0
     scale_width: NotNegative = 0.0
     scale_height: NotNegative = 0.0
     output_image_channel: int = 0
     output_image_min: int = 0
-    output_image_max: int = 0
+    output_image_max: Edge = 0
     enable_auto_resize: bool = False
 
 

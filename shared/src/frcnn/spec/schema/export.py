@@ -11,6 +11,9 @@ from frcnn.spec.schema.constraints import Choice, NotEmpty, Range, ZeroIsNotSet
 from frcnn.spec.schema.frozen_map import FrozenMap
 from frcnn.spec.schema.spec_base import SpecBase
 
+# More files or folds than that are not read in a reasonable time.
+Files = Annotated[int, Range("[0, 65536]")]
+
 
 @dataclass(frozen=True, kw_only=True)
 class KITTIConfig:
@@ -23,8 +26,8 @@ class KITTIConfig:
     calibrations_dir: str = ""
     kitti_sequence_to_frames_file: str = ""
     image_extension: Annotated[str, ZeroIsNotSet()] = ".png"
-    num_partitions: int = 0
-    num_shards: int = 0
+    num_partitions: Files = 0
+    num_shards: Files = 0
     partition_mode: Annotated[str, Choice(("random", "sequence"))] = "random"
     val_split: Annotated[float, Range("[0, 100)")] = 0.0
 
@@ -36,8 +39,8 @@ class COCOConfig:
     root_directory_path: str = ""
     img_dir_names: Annotated[tuple[str, ...], NotEmpty()]
     annotation_files: Annotated[tuple[str, ...], NotEmpty()]
-    num_partitions: Annotated[int, Range(">= 1")]
-    num_shards: tuple[int, ...] = (0,)
+    num_partitions: Annotated[int, Range("[1, 65536]")]
+    num_shards: tuple[Files, ...] = (0,)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,8 @@ from frcnn.spec.schema.frozen_map import FrozenMap
 
 Positive = Annotated[float, Range("> 0")]
 Count = Annotated[int, Range("> 0")]
-Side = Annotated[int, Range(">= 128", "px")]
+# Longest side of a JPEG image, px.
+Side = Annotated[int, Range("[128, 65535]", "px")]
 DropRate = Annotated[float, Range("[0, 1)")]
 
 
@@ -50,7 +51,7 @@ class InputImageConfig:
     image_scaling_factor: Positive = 1.0
     image_channel_order: Annotated[str, Choice(("rgb", "bgr", "l"))]
     image_type: ImageType = ImageType.RGB
-    max_objects_num_per_image: Count = 100
+    max_objects_num_per_image: Annotated[int, Range("[1, 100000]")] = 100
 
     @property
     def channels(self) -> int:
