@@ -81,10 +81,11 @@ def test_a_writer_within_a_writer_is_the_same_one_but_not_in_another_thread(tmp_
     assert len(refused) == 1 and str(os.getpid()) in refused[0]
 
 
-def test_a_child_that_is_told_so_is_the_same_writer(tmp_path, monkeypatch):
-    code = HOLD.replace("sys.stdin.read()", "pass")
-    with only_writer_in(tmp_path):
-        command = [sys.executable, "-c", code, str(tmp_path)]
+@pytest.mark.parametrize("name", ["results", "run:1", 'a "b"\n', os.fsdecode(b"caf\xe9")])
+def test_a_child_that_is_told_so_is_the_same_writer(tmp_path, name):
+    code, folder = HOLD.replace("sys.stdin.read()", "pass"), tmp_path / name
+    with only_writer_in(folder):
+        command = [sys.executable, "-c", code, str(folder)]
         alone = subprocess.run(command, capture_output=True, text=True, check=False)
         told = subprocess.run(
             command, env={**os.environ, **held_by_parent()}, capture_output=True, check=False
@@ -92,6 +93,15 @@ def test_a_child_that_is_told_so_is_the_same_writer(tmp_path, monkeypatch):
     assert alone.returncode == 1 and "PlaceBusyError" in alone.stderr
     assert told.returncode == 0
     assert HELD_VARIABLE in held_by_parent()
+
+
+@pytest.mark.parametrize("value", ["", "{}", "[", "[" * 100000, "null", "/a:/b"])
+def test_a_variable_that_is_no_list_of_places_lets_nobody_write_where_another_does(
+    tmp_path, holder, monkeypatch, value
+):
+    monkeypatch.setenv(HELD_VARIABLE, value)
+    with pytest.raises(PlaceBusyError), only_writer_in(tmp_path / "results"):
+        pass
 
 
 def test_prefixes_in_one_folder_are_places_of_their_own(tmp_path):

@@ -5,6 +5,7 @@ see it too. After a holder is killed, its file is not locked, and the next write
 """
 
 import contextlib
+import json
 import logging
 import os
 import socket
@@ -61,14 +62,15 @@ def only_writer_of(prefix: Path) -> Iterator[None]:
 
 def held_by_parent() -> Mapping[str, str]:
     """Returns environment variables that let a child process write where this process holds locks."""
-    return {HELD_VARIABLE: os.pathsep.join(sorted(_held.get()))}
+    # JSON, because a path may contain any separator.
+    return {HELD_VARIABLE: json.dumps(sorted(_held.get()))}
 
 
 @contextlib.contextmanager
 def _holding(path: Path, shown: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     name = str(path.parent.resolve() / path.name)
-    if name in _held.get() or name in os.environ.get(HELD_VARIABLE, "").split(os.pathsep):
+    if name in _held.get() or name in _held_for_us():
         yield
         return
     handle = _lock(path, shown)
@@ -82,6 +84,14 @@ def _holding(path: Path, shown: str) -> Iterator[None]:
             # Removed while still locked, so that no other process's lock file is removed.
             path.unlink(missing_ok=True)
             handle.close()
+
+
+def _held_for_us() -> list[str]:
+    """Reads which locks the process that started this one holds for it."""
+    with contextlib.suppress(ValueError, RecursionError):
+        found = json.loads(os.environ.get(HELD_VARIABLE) or "[]")
+        return found if isinstance(found, list) else []
+    return []
 
 
 def _lock(path: Path, shown: str) -> BinaryIO | None:

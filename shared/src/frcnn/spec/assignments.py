@@ -13,8 +13,9 @@ from google.protobuf.message import Message
 
 from frcnn.errors import Problem
 from frcnn.spec.textproto import suggestions
-from frcnn.spec.textproto.positions import Positions, is_inside
+from frcnn.spec.textproto.positions import Positions, enclosing
 from frcnn.spec.textproto.reader import read
+from frcnn.spec.textproto.secrets import is_secret
 from frcnn.spec.textproto.values import BadValueError, Field
 
 # Other users can read command lines.
@@ -22,6 +23,12 @@ SECRETS = {
     "enc_key": "set the environment variable FRCNN_KEY instead, or give -k @FILE",
     "training_config.visualizer.wandb_config.key": "set the environment variable WANDB_API_KEY instead",
 }
+# Also misspelled, so that no message shows what was meant as a key.
+_LIKE_A_KEY = {
+    "enc_key": re.compile(r"\W*enc_?key", re.IGNORECASE),
+    "training_config.visualizer.wandb_config.key": re.compile(r".*wandb_?config\b.*\Wkey", re.IGNORECASE),
+}
+_MAX_DIGITS = 9
 _PART = re.compile(r"(?P<name>\w+)(?:\[(?P<place>[^\[\]]*)\])?")
 _QUOTES = ("'", '"')
 
@@ -55,15 +62,42 @@ def assign(message: Message, positions: Positions, settings: Iterable[str]) -> l
     for setting in settings:
         path, equals, value = setting.partition("=")
         path = path.strip()
+        if secret := _secret_of(path):
+            problems.append(Problem(secret, f"{_refused(secret)} (--set {secret}=...)"))
+            continue
         try:
             if not equals or not path:
                 raise BadValueError("expected FIELD=VALUE, such as training_config.num_epochs=5")
-            if path in SECRETS:
-                raise BadValueError(f"keys must not be given on the command line; {SECRETS[path]}")
+            if not _is_unicode(setting):
+                raise BadValueError("found bytes that are not UTF-8; expected text")
             _assign(message, positions, path, value.strip(), setting)
         except BadValueError as error:
-            problems.append(Problem(path, f"{error} (--set {_shown(setting)})"))
+            # A block, or several values by mistake, may contain a key.
+            inner = _secret_of(f"{path} {value}", anywhere=True)
+            text = _refused(inner) if inner else str(error)
+            problems.append(Problem(path, f"{text} (--set {f'{path}=...' if inner else setting})"))
     return problems
+
+
+def _secret_of(text: str, *, anywhere: bool = False) -> str:
+    """Returns the secret field that a text sets, perhaps misspelled; empty if it sets none."""
+    for name, pattern in _LIKE_A_KEY.items():
+        if (pattern.search if anywhere else pattern.match)(text):
+            return name
+    return ""
+
+
+def _refused(secret: str) -> str:
+    return f"keys must not be given on the command line; {SECRETS[secret]}"
+
+
+def _is_unicode(text: str) -> bool:
+    """Checks for bytes of the command line that are not UTF-8, which Python represents by surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _assign(message: Message, positions: Positions, path: str, value: str, setting: str) -> None:
@@ -95,12 +129,14 @@ def _assign(message: Message, positions: Positions, path: str, value: str, setti
 def _note(positions: Positions, field: Field, path: str, found: Iterable[str], setting: str) -> None:
     """Records the fields that were set; `path` is the path of the field, `found` has relative paths."""
     paths = [f"{path}{each.removeprefix(field.name)}" for each in found]
+    if secret := next(filter(is_secret, paths), ""):
+        raise BadValueError(_refused(secret))
+    blocks = enclosing(paths)
     if field.is_repeated:
         positions.forget(path)
     for each in paths:
         # A block is merged with the one in the text, whose other fields keep their positions.
-        is_block = any(other != each and is_inside(other, each) for other in paths)
-        if not (is_block and each in positions):
+        if not (each in blocks and each in positions):
             positions.record_set(each, setting)
 
 
@@ -135,7 +171,8 @@ def _inside(message: Message, field: Field, place: str | None) -> tuple[Message,
         raise BadValueError(
             f"there are {len(blocks)} of {field.name}; name one of {field.name}[0] to [{len(blocks) - 1}]"
         )
-    index = int(place) if place is not None and place.isdecimal() else 0 if place is None else -1
+    is_number = place is not None and place.isdecimal() and len(place) <= _MAX_DIGITS
+    index = int(place) if place is not None and is_number else 0 if place is None else -1
     if not 0 <= index <= len(blocks):
         raise BadValueError(f"found {field.name}[{place}]; expected a number from 0 to {len(blocks)} in []")
     block = blocks[index] if index < len(blocks) else blocks.add()
@@ -187,9 +224,3 @@ def quoted_text(value: str) -> str:
         The literal.
     """
     return f'"{text_encoding.CEscape(value, as_utf8=True)}"'  # type: ignore[arg-type]  # it takes str
-
-
-def _shown(setting: str) -> str:
-    """Returns the setting for use in a message, without the value of a key."""
-    path, equals, _ = setting.partition("=")
-    return f"{path}=..." if equals and path.strip() in SECRETS else setting

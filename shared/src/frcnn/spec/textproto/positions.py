@@ -1,7 +1,7 @@
 """Positions of spec fields in their text."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from frcnn.errors import Problem
@@ -25,7 +25,7 @@ class Positions:
     def __init__(self) -> None:
         """Creates an empty map."""
         self._places: dict[str, TextPosition] = {}
-        self._inner: dict[str, list[str]] = {}
+        self._inner: dict[str, dict[str, None]] = {}
         self._settings: dict[str, str] = {}
 
     def __contains__(self, path: str) -> bool:
@@ -45,6 +45,7 @@ class Positions:
         """
         self.forget(path)
         self._settings[path] = setting
+        self._index(path)
 
     def setting(self, path: str) -> str | None:
         """Returns the `--set` setting of a field.
@@ -65,7 +66,7 @@ class Positions:
             place: Position in the text.
         """
         if path not in self._places:
-            self._inner.setdefault(_parent(path), []).append(path)
+            self._index(path)
         self._places[path] = place
 
     def take(self, path: str) -> TextPosition | None:
@@ -89,9 +90,17 @@ class Positions:
         while doomed:
             each = doomed.pop()
             self._places.pop(each, None)
-            doomed += self._inner.pop(each, [])
-        for known in [known for known in self._settings if is_inside(known, path)]:
-            self._settings.pop(known)
+            self._settings.pop(each, None)
+            doomed += self._inner.pop(each, {})
+
+    def _index(self, path: str) -> None:
+        """Enters a path and the blocks around it below their parents."""
+        while path:
+            inner = self._inner.setdefault(_parent(path), {})
+            if path in inner:
+                return
+            inner[path] = None
+            path = _parent(path)
 
     def nearest(self, path: str) -> TextPosition | None:
         """Finds the position of a field or of the innermost enclosing block that is in the text.
@@ -136,6 +145,19 @@ def is_inside(path: str, outer: str) -> bool:
         `True` if it is.
     """
     return path == outer or (path.startswith(outer) and path[len(outer)] in ".[")
+
+
+def enclosing(paths: Iterable[str]) -> set[str]:
+    """Returns the paths of all blocks around fields.
+
+    Args:
+        paths: Paths of the fields.
+    """
+    found: set[str] = set()
+    for each in paths:
+        while (each := _parent(each)) and each not in found:
+            found.add(each)
+    return found
 
 
 def _parent(path: str) -> str:
