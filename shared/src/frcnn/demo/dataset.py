@@ -1,4 +1,4 @@
-"""Draws a synthetic dataset in KITTI layout, for a first run without own data."""
+"""Draws a synthetic dataset in KITTI layout, for a first run without data of your own."""
 
 from pathlib import Path
 

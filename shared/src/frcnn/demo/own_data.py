@@ -9,7 +9,7 @@ from frcnn.errors import DataError, UsageError
 from frcnn.survey.coco_files import annotation_files
 from frcnn.survey.layouts import kitti_parts, other_format, part_folders
 
-# A fifth of fewer images is none.
+# A fifth of fewer images rounds down to 0.
 FEWEST_IMAGES = 5
 
 

@@ -4,7 +4,7 @@ import math
 
 LEAST_STEPS = 25
 MOST_BATCH_CPU, MOST_BATCH_GPU = 4, 16
-# With single images, the statistics of batch normalization would not hold for other images.
+# With single images, the statistics of batch normalization would not generalize to other images.
 LEAST_BATCH = 2
 # Share of the memory to plan with. The rest is for the input pipeline, validation and fragmentation.
 _USABLE_MEMORY = 0.5

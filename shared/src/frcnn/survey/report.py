@@ -22,7 +22,7 @@ _MOST_GROUPS = 100
 
 @dataclasses.dataclass(frozen=True)
 class JudgedSpec:
-    """What a report judges of a spec.
+    """Properties of a spec that a report judges.
 
     Attributes:
         name: Name of the spec.

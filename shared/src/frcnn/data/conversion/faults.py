@@ -34,12 +34,12 @@ class IssueKind(enum.StrEnum):
     NO_LABELS = "image without a label file"
     UNREADABLE_LABELS = "label file that cannot be read"
     NO_IMAGE = "image that is missing"
-    NOT_REGULAR = "image that is no regular file"
+    NOT_REGULAR = "image that is not a regular file"
     BROKEN_IMAGE = "image that cannot be read"
     BAD_ENTRY = "image entry that is not usable"
     DUPLICATE = "image listed twice"
     BAD_CALIBRATION = "calibration file that cannot be read"
-    OTHER_SIZE = "image of another size than its entry says"
+    OTHER_SIZE = "image whose size differs from its entry"
 
     @property
     def cost(self) -> Literal["image", "box", "nothing"]:
