@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 # Maximum characters of a reason; the fields that it quotes may be as long as the file.
 LONGEST_REASON = 300
 # Number of issues of a label file, or of one image in an annotation file, that are listed individually.
-MOST_NAMED = 100
+MAX_NAMED = 100
 # The same for a file with the entries of a whole dataset.
-MOST_NAMED_OF_DATASET = 10_000
+MAX_NAMED_OF_DATASET = 10_000
 
 
 class IssueKind(enum.StrEnum):
@@ -144,7 +144,7 @@ class IssueCollector:
     times its size in memory.
     """
 
-    def __init__(self, file: str, most: int = MOST_NAMED) -> None:
+    def __init__(self, file: str, most: int = MAX_NAMED) -> None:
         """Creates a collector without issues.
 
         Args:
