@@ -165,9 +165,9 @@ def _text(node: Mapping[str, Any]) -> str:
 
 
 def _last(nodes: Mapping[str, Any]) -> str:
-    begun = [
+    succeeded = [
         (str(node.get("startedAt") or ""), name)
         for name, node in _steps(nodes)
         if node.get("phase") == "Succeeded"
     ]
-    return max(begun)[1] if begun else ""
+    return max(succeeded)[1] if succeeded else ""

@@ -18,7 +18,7 @@ from pipelines.parameters import Parameter
 
 # Longest argument of a program on Linux (MAX_ARG_STRLEN minus the terminating byte). A spec is an argument of
 # a step, and, as JSON together with the step's other inputs, an argument of Kubeflow's launcher.
-MOST_ARGUMENT_BYTES = 131_071
+MAX_ARGUMENT_BYTES = 131_071
 _BESIDE_THE_SPEC_BYTES = 16_384
 CLUSTER_ONLY = (
     Parameter("data_version", "", "TEXT", "any text; a new value repeats the conversion"),
@@ -193,12 +193,12 @@ def _text(flag: str, given: str, read: Callable[[Path], str]) -> str:
     if place.startswith("s3://"):
         return place
     text = read(Path(place))
-    most = MOST_ARGUMENT_BYTES - _BESIDE_THE_SPEC_BYTES
+    most = MAX_ARGUMENT_BYTES - _BESIDE_THE_SPEC_BYTES
     # Kubeflow Pipelines writes text unchanged, except for characters that JSON must escape.
     if (size := len(json.dumps(text, ensure_ascii=False).encode())) > most:
         raise UsageError(
             f"{flag} {place}: {size} bytes as a run parameter; a step accepts at most {most} (Linux allows "
-            f"{MOST_ARGUMENT_BYTES} in an argument). Upload the spec to S3 and use its URI: "
+            f"{MAX_ARGUMENT_BYTES} in an argument). Upload the spec to S3 and use its URI: "
             f"frcnn pipeline push-spec {place} s3://bucket/name.txt"
         )
     return text

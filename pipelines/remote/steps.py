@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _DRIVER = "-driver"
-_NOT_BEGUN = ("RUNTIME_STATE_UNSPECIFIED", "PENDING")
+_NOT_STARTED = ("RUNTIME_STATE_UNSPECIFIED", "PENDING")
 RUNNING = ("RUNTIME_STATE_UNSPECIFIED", "PENDING", "RUNNING", "CANCELING", "PAUSED")
 
 
@@ -95,13 +95,13 @@ def not_started(run: Any, found: list[Step]) -> str:
     details = getattr(run.run_details, "task_details", None) or []
     pending = [str(each.display_name) for each in details if each.state == "PENDING"]
     if not pending:
-        waits = not details and run.state in (None, *_NOT_BEGUN)
+        waits = not details and run.state in (None, *_NOT_STARTED)
         return "no step has started" if waits else ""
     for name in pending:
         if name.endswith(_DRIVER):
             return f"step {name.removesuffix(_DRIVER)} has not started: the pod that prepares it is pending"
-    begun = [step.name for step in found if step.state in RUNNING]
-    return f"step {begun[-1] if begun else pending[0]} has not started: its pod is pending"
+    started = [step.name for step in found if step.state in RUNNING]
+    return f"step {started[-1] if started else pending[0]} has not started: its pod is pending"
 
 
 def table(found: list[Step]) -> str:

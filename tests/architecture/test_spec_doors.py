@@ -48,12 +48,15 @@ def test_the_library_sees_a_spec_at_its_doors_only():
     library = ROOT / "shared/src/frcnn"
     seen = {each for each in seeing_specs(library) if not each.startswith("spec/")}
     assert seen == LIBRARY_DOORS
-    assert len(seen) < 20
 
 
 def test_the_steps_and_pipelines_see_a_spec_at_their_doors_only():
     seen = {f"{top}/{each}" for top in ("components", "pipelines") for each in seeing_specs(ROOT / top)}
     assert seen == STEP_DOORS
+
+
+def test_no_more_than_19_modules_see_a_spec():
+    assert len(LIBRARY_DOORS) + len(STEP_DOORS) <= 19
 
 
 def test_an_import_inside_a_function_or_for_types_counts(tmp_path):

@@ -56,7 +56,7 @@ def extras_for(packages: Sequence[str], wanted: str = "") -> str:
     """Returns the extras to install, so that no second package is missing after the first.
 
     TensorFlow comes in two packages, of which only one may be installed. Therefore, the extra `cpu` is named
-    with what runs TensorFlow if it is missing, and never if it is there.
+    only if TensorFlow is needed and missing.
 
     Args:
         packages: Missing packages; keys of `EXTRAS`.

@@ -77,14 +77,14 @@ def tune(
 ) -> TuneResult:
     """Searches the fields of a spec for the values that give the best detector.
 
-    Each trial is an ordinary training in a child process and in a folder of its own. The search is kept in
-    `results_dir`: called again after an interruption or a kill, it goes on there, and trials that were
-    running go on from their checkpoints.
+    Each trial is an ordinary training in a child process and in a folder of its own. The search is stored
+    in `results_dir`. After an interruption or a kill, the same call resumes it, and trials that were running
+    resume from their checkpoints.
 
     Args:
         spec: `Spec` or the name of its file. It needs a validation set.
         results_dir: Folder for the study, the trials and the results; created if missing.
-        space: File that says which fields to vary, see docs/tuning.md. By default learning rate and schedule,
+        space: File with the fields to vary, see docs/tuning.md. By default learning rate and schedule,
             anchor scales, RoIs and augmentation.
         archs: Backbones to choose from, in addition to the spec's; only without `space`.
         trials: Number of trials, including those of earlier calls.
@@ -110,7 +110,7 @@ def tune(
         SpecError: The spec or the space is invalid; the message lists all errors.
         UsageError: An argument is invalid, or the folder has a search with other settings.
         DataError: There is nothing to train on or to validate with.
-        RunError: All trials failed, or none was trained to its end before the time was up.
+        RunError: All trials failed, or none was completed before the time was up.
     """
     folder = local_output(results_dir, "results_dir")
     known = with_epochs(given(Experiment, spec), num_epochs)
@@ -179,7 +179,7 @@ class _Writer:
         folder = self._settings.folder
         if best is None or best.model is None:
             raise RunError(
-                "No trial was trained to its end before the time was up. Run again with more hours; the "
+                "No trial was completed before the time was up. Run again with more hours; the "
                 f"search in {folder} continues."
             )
         return TuneResult(

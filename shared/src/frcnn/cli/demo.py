@@ -65,7 +65,7 @@ SYNTHETIC_HEADER = """\
 """
 # Own data: total number of training images over all epochs, whatever the size of the data set.
 IMAGES_SEEN = 6000
-LEAST_EPOCHS, MOST_EPOCHS = 8, 60
+MIN_EPOCHS, MAX_EPOCHS = 8, 60
 # Fraction of the parameters to keep when pruning. After such a short training, all filters have similar
 # norms, so no single threshold suits every data set.
 SHARE_LEFT = 0.3
@@ -189,7 +189,7 @@ def default_epochs(images: int) -> int:
     Returns:
         Number of epochs, limited to a fixed range.
     """
-    return min(MOST_EPOCHS, max(LEAST_EPOCHS, round(IMAGES_SEEN / images)))
+    return min(MAX_EPOCHS, max(MIN_EPOCHS, round(IMAGES_SEEN / images)))
 
 
 def _synthetic(folder: Path) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from frcnn.data.conversion.stored_image import MOST_BYTES, UPRIGHT, StoredImage, header_of
+from frcnn.data.conversion.stored_image import MAX_BYTES, UPRIGHT, StoredImage, header_of
 from frcnn.data.transforms.preprocess import ImageSettings, prepare_image
 from frcnn.regular_file import read_regular
 
@@ -52,7 +52,7 @@ def load_image(path: Path, settings: ImageSettings, *, apply_exif: bool = False)
             nor PNG; or it has too many pixels.
     """
     try:
-        encoded = read_regular(path, MOST_BYTES)
+        encoded = read_regular(path, MAX_BYTES)
         orientation = _header(encoded).orientation
         turned = orientation if apply_exif else UPRIGHT
         with tf.device("CPU"):

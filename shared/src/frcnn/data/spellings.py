@@ -1,4 +1,4 @@
-"""Finds files whose names are spelled otherwise than the names that point to them.
+"""Finds files whose names are spelled differently from the names that refer to them.
 
 Programs on macOS write letters with accents decomposed (Unicode's form NFD), others composed (NFC), so that
 a label file and its image, or a COCO file and its images, may differ although both names look the same.
@@ -30,7 +30,7 @@ def other_spellings(name: str) -> Iterator[str]:
 
 
 def read_spelled(folder: Path, name: str, most: int) -> bytes:
-    """Reads a file, or else the one whose name is spelled otherwise.
+    """Reads a file, or else the one whose name has another spelling.
 
     Args:
         folder: Folder of the file.
@@ -45,7 +45,7 @@ def read_spelled(folder: Path, name: str, most: int) -> bytes:
         OSError: The file cannot be read, is larger or is not a regular file.
     """
     try:
-        return read_regular(f"{folder}/{name}", most)  # faster than joining paths, which tells in conversion
+        return read_regular(f"{folder}/{name}", most)  # joining paths would slow down conversions
     except FileNotFoundError:
         for other in other_spellings(name):
             try:

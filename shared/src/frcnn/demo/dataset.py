@@ -1,4 +1,4 @@
-"""Draws a synthetic dataset in KITTI layout, for a first run without own data."""
+"""Draws a synthetic dataset in KITTI layout, for a first run without data of your own."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ README = "README.txt"
 CONTENTS = {"images", "labels", README}
 MARK = "Synthetic data set drawn by `frcnn demo-data`"
 MIN_SIDE = 64
-MOST_PIXELS = 64_000_000
+MAX_PIXELS = 64_000_000
 JPEG_QUALITY = 92
 
 ABOUT = """\
@@ -48,8 +48,8 @@ def write_demo_data(output: Path, *, images: int, seed: int, height: int, width:
         raise UsageError(f"{images} images: expected 1 or more")
     if min(height, width) < MIN_SIDE:
         raise UsageError(f"size {height} x {width}: expected at least {MIN_SIDE} pixels per side")
-    if height * width > MOST_PIXELS:
-        raise UsageError(f"size {height} x {width}: expected at most {MOST_PIXELS // 10**6} million pixels")
+    if height * width > MAX_PIXELS:
+        raise UsageError(f"size {height} x {width}: expected at most {MAX_PIXELS // 10**6} million pixels")
     if seed < 0:
         raise UsageError(f"seed {seed}: expected 0 or more")
     if output.exists() and not _may_replace(output):

@@ -9,8 +9,8 @@ from frcnn.errors import DataError, UsageError
 from frcnn.survey.coco_files import annotation_files
 from frcnn.survey.layouts import kitti_parts, other_format, part_folders
 
-# A fifth of fewer images is none.
-FEWEST_IMAGES = 5
+# A fifth of fewer images rounds down to 0.
+MIN_IMAGES = 5
 
 
 def check_data(data: Path) -> None:
@@ -28,9 +28,9 @@ def check_data(data: Path) -> None:
         _check_format(data, split=bool(parts))
     folder = parts.get("train", data)
     images = len(image_names(folder / layout(folder)[0]))
-    if images < FEWEST_IMAGES and "val" not in parts:
+    if images < MIN_IMAGES and "val" not in parts:
         raise DataError(
-            f"{folder}: only {images} images; expected {FEWEST_IMAGES} or more, as a fifth is held out"
+            f"{folder}: only {images} images; expected {MIN_IMAGES} or more, as a fifth is held out"
         )
 
 

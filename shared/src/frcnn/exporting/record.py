@@ -66,7 +66,7 @@ class ExportRecord:
         """Preparation of an image, checked.
 
         Raises:
-            KeyError, TypeError or ValueError: It is that of another version, or cannot be meant.
+            KeyError, TypeError or ValueError: It is from another version, or has impossible values.
         """
         values = dict(self.preprocessing)
         images = ImageSettings(**{**values, "mean": tuple(values["mean"])})
@@ -80,7 +80,7 @@ class ExportRecord:
 
 
 def _check(record: ExportRecord) -> None:
-    """Raises TypeError or ValueError for values that no export writes: the file may be from anyone."""
+    """Raises TypeError or ValueError for values that no export writes: the file is untrusted."""
     for part in (record.geometry, record.settings):
         check_types(part)
     geometry = record.geometry

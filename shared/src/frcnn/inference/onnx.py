@@ -70,7 +70,7 @@ class OnnxDetector:
 
 
 def _check_outputs(found: DetectionBatch, images: int, classes: int) -> None:
-    """Checks the outputs of a graph, which may be from anyone.
+    """Checks the outputs of a graph, which is untrusted.
 
     Raises:
         ModelError: They are not detections of these classes.

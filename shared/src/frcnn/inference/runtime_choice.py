@@ -63,7 +63,7 @@ class RefusedError(Exception):
 def refused_as_model_error(runtime: str) -> Iterator[None]:
     """Raises ModelError for errors of a runtime within the block, which no graph of this program causes.
 
-    ONNX Runtime's exceptions are classes of their own, OpenVINO's are RuntimeErrors.
+    ONNX Runtime has its own exception classes; OpenVINO raises RuntimeErrors.
 
     Args:
         runtime: Name of the runtime in the message.

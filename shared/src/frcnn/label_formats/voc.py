@@ -17,7 +17,7 @@ from frcnn.label_formats.numbers import coordinate
 from frcnn.survey.layouts import voc_labels
 
 IMAGE_DIRS = ("JPEGImages", "images", "")
-_MOST_BYTES = 16 << 20
+_MAX_BYTES = 16 << 20
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -49,7 +49,7 @@ class VocReader:
         if isinstance(image, DataIssue):
             return Reading(None, (image,))
         try:
-            root = _parse(read_spelled(self.label_dir, name, _MOST_BYTES))
+            root = _parse(read_spelled(self.label_dir, name, _MAX_BYTES))
         except FileNotFoundError:
             reason = f"{labels} does not exist"
             return Reading(None, (DataIssue(IssueKind.NO_LABELS, str(self.path(file_name)), reason),))

@@ -19,8 +19,8 @@ from frcnn.survey.layouts import YOLO_FIELDS
 
 NAMES = "data.yaml"
 _NAME_FILES = (NAMES, "dataset.yaml", "data.yml", "classes.txt", "obj.names", "labels/classes.txt")
-_MOST_BYTES = 16 << 20
-_MOST_NAME_BYTES = 4 << 20
+_MAX_BYTES = 16 << 20
+_MAX_NAME_BYTES = 4 << 20
 # Rounding of shares may move an edge beyond the image by this much, px.
 _SLACK = 1e-3
 
@@ -55,7 +55,7 @@ class YoloReader:
         if isinstance(image, DataIssue):
             return Reading(None, (image,))
         try:
-            lines = read_spelled(self.label_dir, name, _MOST_BYTES).decode("utf-8-sig").split("\n")
+            lines = read_spelled(self.label_dir, name, _MAX_BYTES).decode("utf-8-sig").split("\n")
         except FileNotFoundError:
             lines = []
         except (OSError, UnicodeDecodeError) as error:
@@ -165,7 +165,7 @@ def _edges(center: float, side: float, limit: int) -> tuple[float, float]:
 
 def _read_names(path: Path) -> tuple[str, ...]:
     try:
-        text = read_regular(path, _MOST_NAME_BYTES).decode("utf-8-sig")
+        text = read_regular(path, _MAX_NAME_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as class names ({reading_fault(error)})") from error
     names = _yaml_names(path, text) if path.suffix in (".yaml", ".yml") else text.rstrip().splitlines()

@@ -2,10 +2,10 @@
 
 import math
 
-LEAST_STEPS = 25
-MOST_BATCH_CPU, MOST_BATCH_GPU = 4, 16
-# With single images, the statistics of batch normalization would not hold for other images.
-LEAST_BATCH = 2
+MIN_STEPS = 25
+MAX_BATCH_CPU, MAX_BATCH_GPU = 4, 16
+# With single images, the statistics of batch normalization would not generalize to other images.
+MIN_BATCH = 2
 # Share of the memory to plan with. The rest is for the input pipeline, validation and fragmentation.
 _USABLE_MEMORY = 0.5
 # Memory of the outputs of all layers for one image of 288 x 384 with 64 RoIs, MiB: `frcnn model summary`.
@@ -44,12 +44,12 @@ def batch_size(
     """
     one = image_bytes(arch, pixels, rois)
     memory, name = (gpu_bytes, "GPU memory") if gpu_bytes else (main_bytes, "memory")
-    most = MOST_BATCH_GPU if gpu_bytes else MOST_BATCH_CPU
-    fits, steps = int(_USABLE_MEMORY * memory / one), images // LEAST_STEPS
-    batch = power_of_two(min(most, max(1, fits), max(steps, min(LEAST_BATCH, images))))
+    most = MAX_BATCH_GPU if gpu_bytes else MAX_BATCH_CPU
+    fits, steps = int(_USABLE_MEMORY * memory / one), images // MIN_STEPS
+    batch = power_of_two(min(most, max(1, fits), max(steps, min(MIN_BATCH, images))))
     why = f"about {one / 2**30:.2g} GiB each, of {memory / 2**30:.3g} GiB of {name}"
     if steps < min(most, fits):
-        why += f"; at least {LEAST_STEPS} steps per epoch" if steps >= LEAST_BATCH else "; few images"
+        why += f"; at least {MIN_STEPS} steps per epoch" if steps >= MIN_BATCH else "; few images"
     return batch, why
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from frcnn.console.foreign_text import printable
 from frcnn.spec_writing.batch_size import batch_size, power_of_two
-from frcnn.spec_writing.facts import MOST_FITTED, SMALL_SHARE, Facts
+from frcnn.spec_writing.facts import MAX_FITTED, SMALL_SHARE, Facts
 from frcnn.survey.anchors import Anchors, Coverage, best_iou, class_weights, fit_enough
 from frcnn.survey.network_input import NetworkInput
 from frcnn.survey.tables import Tables
@@ -56,11 +56,11 @@ _ARCH_IN_NAME = re.compile(
 )
 # Images to see in all epochs from random weights; half as many with pretrained weights.
 IMAGES_SEEN = 12_000
-LEAST_EPOCHS, MOST_EPOCHS = 12, 80
+MIN_EPOCHS, MAX_EPOCHS = 12, 80
 # Adam's learning rate at this batch size; it follows the square root of the batch size.
 RATE, RATE_PRETRAINED, RATE_BATCH = 6e-4, 3e-4, 4
 # Proposals per image, also for images with thousands of objects: the head computes each of them.
-MOST_PROPOSALS = 2000
+MAX_PROPOSALS = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +177,7 @@ def choose(
         batch_why=why,
         epochs=default_epochs(facts.images, pretrained is not None),
         base_lr=float(f"{rate * (batch / RATE_BATCH) ** 0.5:.1e}"),
-        proposals=min(MOST_PROPOSALS, max(200, 4 * max_objects)),
+        proposals=min(MAX_PROPOSALS, max(200, 4 * max_objects)),
         detections=max(100, 2 * max_objects),
     )
 
@@ -191,7 +191,7 @@ def suggested_input(tables: Tables) -> NetworkInput:
     images = tables.usable
     height, width = (round(float(np.median(images[side]))) for side in ("height", "width"))
     sides = [np.zeros(0)]
-    step = max(1, len(tables.objects) // MOST_FITTED)
+    step = max(1, len(tables.objects) // MAX_FITTED)
     for rows in tables.chunks():
         rows = rows[::step]
         owners = tables.images[rows["image"]]
@@ -290,4 +290,4 @@ def default_epochs(images: int, pretrained: bool = False) -> int:
         pretrained: Whether the training starts from pretrained weights.
     """
     wanted = IMAGES_SEEN / 2 if pretrained else IMAGES_SEEN
-    return min(MOST_EPOCHS, max(LEAST_EPOCHS, round(wanted / max(1, images))))
+    return min(MAX_EPOCHS, max(MIN_EPOCHS, round(wanted / max(1, images))))

@@ -13,7 +13,7 @@ from frcnn.survey.tables import Tables
 # Share of the objects that may be smaller than the size that the network input is chosen for.
 SMALL_SHARE = 0.05
 # Objects to fit anchors to; more do not change them.
-MOST_FITTED = 20_000
+MAX_FITTED = 20_000
 _SEED = 42
 
 
@@ -97,7 +97,7 @@ def facts_of(tables: Tables, folds: Sequence[str]) -> Facts:
 def _sample(tables: Tables, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray, Counter[int]]:
     """Returns a sample of relative boxes with their classes, and exact counts of objects by class."""
     random = np.random.default_rng(_SEED)
-    share = min(1.0, MOST_FITTED / max(1, len(tables.objects)))
+    share = min(1.0, MAX_FITTED / max(1, len(tables.objects)))
     boxes, labels = [np.zeros((0, 4))], [np.zeros(0, np.int64)]
     counts: Counter[int] = Counter()
     for rows in tables.chunks():

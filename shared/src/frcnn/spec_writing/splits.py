@@ -22,7 +22,7 @@ from frcnn.survey.sources import Source
 HELD_OUT = 20
 HELD_OUT_AT_RANDOM = "a fifth of the images, drawn at random"
 # With fewer images, none is held out.
-FEWEST_TO_SPLIT = 5
+MIN_TO_SPLIT = 5
 SEQUENCES = "sequences.json"
 _SHARDS = 4
 ONE_FILE = (
@@ -167,7 +167,7 @@ def _config(name: str, fields: Sequence[str]) -> str:
 
 
 def _at_random(source: Source, folds: Sequence[str], out: Path) -> Split:
-    percent = HELD_OUT if source.size >= FEWEST_TO_SPLIT else 0
+    percent = HELD_OUT if source.size >= MIN_TO_SPLIT else 0
     lines = ['partition_mode: "random"', "num_partitions: 2", f"val_split: {percent}"]
     text = _kitti_text(source.root, lines)
     held = f"{HELD_OUT_AT_RANDOM}: fold 0 of {out / 'convert.txt'}"

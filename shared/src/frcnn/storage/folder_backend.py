@@ -35,7 +35,7 @@ class FolderBackend:
         """
         self._root = root
         self._stale: set[Path] = set()
-        self._begun: set[Path] = set()
+        self._unfinished: set[Path] = set()
 
     def where(self, name: str = "") -> str:
         """Returns the path of a file."""
@@ -124,7 +124,7 @@ class FolderBackend:
         with disk_full_named(self.where(name)):
             path.parent.mkdir(parents=True, exist_ok=True)
             staging = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=path.parent)) / f"{_PARTIAL}{path.name}"
-        self._begun.add(staging.parent)
+        self._unfinished.add(staging.parent)
         staging.write_bytes(b"")
         return Upload(str(staging), {})
 
@@ -142,12 +142,12 @@ class FolderBackend:
         with disk_full_named(self.where(name)):
             _finish(staging, self._target(name))
         shutil.rmtree(staging.parent, ignore_errors=True)
-        self._begun.discard(staging.parent)
+        self._unfinished.discard(staging.parent)
 
     def abandon(self) -> None:
         """Removes the temporary files of incomplete uploads."""
-        while self._begun:
-            shutil.rmtree(self._begun.pop(), ignore_errors=True)
+        while self._unfinished:
+            shutil.rmtree(self._unfinished.pop(), ignore_errors=True)
 
     def part_bytes(self, entry: Entry) -> int:
         """Returns 0: files are not made of parts."""

@@ -15,7 +15,7 @@ from frcnn.ops.anchor_shapes import anchor_sizes
 # Ratios of anchors stay within this range of width to height, and its inverse.
 _WIDEST = 8.0
 # Numbers of scales to try, and the gain of mean IoU that one more is worth.
-FEWEST_SCALES, MOST_SCALES = 3, 5
+MIN_SCALES, MAX_SCALES = 3, 5
 WORTH_A_SCALE = 0.015
 # Scales and ratios that differ by less than 8 % are merged: such anchors have an IoU above 0.9.
 _SAME = math.log(1.08)
@@ -222,7 +222,7 @@ def fit_enough(
         The anchors.
     """
     chosen, reached = Anchors((), ()), -1.0
-    for count in range(FEWEST_SCALES, MOST_SCALES + 1):
+    for count in range(MIN_SCALES, MAX_SCALES + 1):
         found = fit_anchors(boxes, sizes, weights, count, stride=stride)
         best = best_iou(boxes, sizes, found, stride, inside_only=inside_only)
         score = float(np.average(best, weights=weights))

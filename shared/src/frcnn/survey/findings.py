@@ -19,7 +19,7 @@ FEW_OBJECTS = 20
 WORTH_NEW_ANCHORS = 0.1
 _NAMED = 5
 # Findings of one kind to list.
-MOST_OF_A_CODE = 20
+MAX_OF_A_CODE = 20
 _COSTS = {"image": "the image is skipped", "box": "the box is skipped", "nothing": "it is used"}
 
 
@@ -78,12 +78,12 @@ def _limited(findings: list[Finding]) -> list[Finding]:
     counts: Counter[str] = Counter()
     for each in findings:
         counts[each.code] += 1
-        if counts[each.code] <= MOST_OF_A_CODE:
+        if counts[each.code] <= MAX_OF_A_CODE:
             kept.append(each)
     for code, count in counts.items():
-        if count > MOST_OF_A_CODE:
+        if count > MAX_OF_A_CODE:
             weight = next(each.weight for each in kept if each.code == code)
-            kept.append(Finding(code, weight, f"{count - MOST_OF_A_CODE} more findings of this kind."))
+            kept.append(Finding(code, weight, f"{count - MAX_OF_A_CODE} more findings of this kind."))
     return kept
 
 

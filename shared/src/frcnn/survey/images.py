@@ -8,7 +8,7 @@ from PIL import Image
 
 from frcnn.data.conversion.coco.reader import CocoReader
 from frcnn.data.conversion.kitti.reader import KittiReader
-from frcnn.data.conversion.stored_image import FORMATS, MOST_BYTES, UPRIGHT, orientation_of
+from frcnn.data.conversion.stored_image import FORMATS, MAX_BYTES, UPRIGHT, orientation_of
 from frcnn.data.transforms.image_arrays import pixels_of, upright, with_channels
 from frcnn.regular_file import read_regular
 from frcnn.survey.record_files import RecordReader
@@ -19,7 +19,7 @@ _SAMPLED = 64
 _REDUCED = 128
 # Values for images that cannot be sampled: those of ImageNet.
 _USUAL_MEAN, _USUAL_DEVIATION = (123.68, 116.779, 103.939), 58.0
-_LEAST_DEVIATION = 16.0
+_MIN_DEVIATION = 16.0
 
 
 def content_of(place: Place) -> bytes | None:
@@ -35,7 +35,7 @@ def content_of(place: Place) -> bytes | None:
     try:
         if isinstance(reader, RecordReader):
             return reader.content(place.job)
-        return read_regular(reader.path(place.job), MOST_BYTES)
+        return read_regular(reader.path(place.job), MAX_BYTES)
     except (OSError, ValueError):
         return None
 
@@ -109,4 +109,4 @@ def mean_colors(
     variance = np.mean([((part - mean) ** 2).mean() for part in parts])
     # A spec's means lie between 0 and 255, exclusively.
     red, green, blue = (round(float(np.clip(value, 1.0, 254.0)), 1) for value in mean)
-    return (red, green, blue), round(max(_LEAST_DEVIATION, float(variance) ** 0.5), 1)
+    return (red, green, blue), round(max(_MIN_DEVIATION, float(variance) ** 0.5), 1)

@@ -11,7 +11,7 @@ from frcnn.survey.coco_files import annotation_files
 # Names of the parts of a split data set, as folders or as lists of image names.
 SPLITS = ("train", "training", "val", "valid", "validation", "test")
 # Label files to look into, to tell YOLO from KITTI.
-_LOOKED_AT, _MOST_LOOKED_AT_BYTES = 50, 1 << 20
+_LOOKED_AT, _MAX_LOOKED_AT_BYTES = 50, 1 << 20
 YOLO_FIELDS = 5
 _VOC_LABEL_DIRS = ("Annotations", "annotations", "labels", "")
 
@@ -85,7 +85,7 @@ def has_yolo_labels(folder: Path) -> bool:
     """
     for path in heapq.nsmallest(_LOOKED_AT, folder.glob("*.txt")):
         try:
-            lines = read_regular(path, _MOST_LOOKED_AT_BYTES).decode("utf-8-sig").splitlines()
+            lines = read_regular(path, _MAX_LOOKED_AT_BYTES).decode("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError):
             continue
         for words in map(str.split, lines if path.name != "classes.txt" else ()):

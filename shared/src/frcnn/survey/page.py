@@ -19,9 +19,9 @@ TEMPLATE = "survey.html.jinja"
 # Width and height of a chart's plane in units of its view box.
 PLANE_WIDTH, PLANE_HEIGHT = 240, 120
 # Classes with a row in the tables; the JSON file has all.
-MOST_CLASSES = 300
+MAX_CLASSES = 300
 # Bars of the chart of objects per image; more images are put together.
-_MOST_BARS = 24
+_MAX_BARS = 24
 _SIDE = "square root of the area, px"
 _CHANNELS = {0: "unknown", 1: "gray", 2: "gray and alpha", 3: "color", 4: "color and alpha"}
 
@@ -41,7 +41,7 @@ def save_survey(path: Path, found: "Survey") -> None:
     content = {
         "survey": found,
         "found": statistics,
-        "classes": statistics.classes[:MOST_CLASSES],
+        "classes": statistics.classes[:MAX_CLASSES],
         "plane": (PLANE_WIDTH, PLANE_HEIGHT),
         "colors": colors,
         "charts": _charts(found),
@@ -72,7 +72,7 @@ def _gallery(samples: Sequence[Sample]) -> list[dict[str, object]]:
 def _charts(found: "Survey") -> list[dict[str, object]]:
     statistics = found.statistics
     counts = statistics.per_image
-    width = max(1, -(-len(counts) // _MOST_BARS))
+    width = max(1, -(-len(counts) // _MAX_BARS))
     starts = list(range(0, len(counts), width))
     crowds = [int(counts[start : start + width].sum()) for start in starts]
     names = [str(at) if width == 1 else f"{at} to {at + width - 1}" for at in starts]

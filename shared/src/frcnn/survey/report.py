@@ -15,14 +15,14 @@ from frcnn.survey.tables import Tables
 
 PAGE, JSON = "report.html", "report.json"
 # Images to compare for similarity; all pairs of these are compared.
-MOST_COMPARED = 20_000
+MAX_COMPARED = 20_000
 # Groups of duplicates to list.
-_MOST_GROUPS = 100
+_MAX_GROUPS = 100
 
 
 @dataclasses.dataclass(frozen=True)
 class JudgedSpec:
-    """What a report judges of a spec.
+    """Properties of a spec that a report judges.
 
     Attributes:
         name: Name of the spec.
@@ -144,7 +144,7 @@ class Survey:
 
 
 def survey(
-    tables: Tables, network: NetworkInput, spec: JudgedSpec | None = None, compared: int = MOST_COMPARED
+    tables: Tables, network: NetworkInput, spec: JudgedSpec | None = None, compared: int = MAX_COMPARED
 ) -> Survey:
     """Computes the content of a report.
 
@@ -162,14 +162,14 @@ def survey(
     found = compute(tables, network, settings)
     duplicates = find_duplicates(tables, compared)
     findings = judge(tables, found, duplicates, network, settings, mapped)
-    groups = (*duplicates.exact[:_MOST_GROUPS], *duplicates.similar[:_MOST_GROUPS])
+    groups = (*duplicates.exact[:_MAX_GROUPS], *duplicates.similar[:_MAX_GROUPS])
     return Survey(
         sources=tuple(source.name for source in tables.sources),
         folds=tables.folds,
         findings=tuple(findings),
         statistics=found,
         duplicates=dataclasses.replace(
-            duplicates, exact=duplicates.exact[:_MOST_GROUPS], similar=duplicates.similar[:_MOST_GROUPS]
+            duplicates, exact=duplicates.exact[:_MAX_GROUPS], similar=duplicates.similar[:_MAX_GROUPS]
         ),
         groups=tuple(_group(tables, group) for group in groups),
         samples=choose_samples(tables, [each.name for each in found.classes if each.total]),

@@ -12,7 +12,7 @@ from frcnn.survey.tables import OBJECT, Tables
 
 PER_CLASS, EXTREMES = 8, 12
 # Classes with a contact sheet: those with the most objects.
-MOST_CLASSES = 40
+MAX_CLASSES = 40
 _SEED = 42
 
 
@@ -38,12 +38,12 @@ def choose_samples(tables: Tables, classes: list[str]) -> Samples:
 
     Args:
         tables: Survey of the data sets.
-        classes: Class names in the order of their colors; the first `MOST_CLASSES` get a contact sheet.
+        classes: Class names in the order of their colors; the first `MAX_CLASSES` get a contact sheet.
 
     Returns:
         The objects. Those whose image cannot be decoded are left out.
     """
-    shown = {tables.labels.index(name): name for name in classes[:MOST_CLASSES]}
+    shown = {tables.labels.index(name): name for name in classes[:MAX_CLASSES]}
     random = np.random.default_rng(_SEED)
     kept: dict[object, tuple[np.ndarray, np.ndarray]] = {}
     for rows in tables.chunks():

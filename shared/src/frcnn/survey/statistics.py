@@ -14,8 +14,8 @@ from frcnn.survey.tables import Tables
 SIZE_EDGES = 2.0 ** np.arange(1.0, 12.01, 0.5)
 RATIO_EDGES = 2.0 ** np.arange(-3.25, 3.26, 0.5)
 # Objects to fit anchors to; more do not change them.
-MOST_FITTED = 20_000
-MOST_SIZES_LISTED = 8
+MAX_FITTED = 20_000
+MAX_SIZES_LISTED = 8
 _SEED = 42
 
 
@@ -163,7 +163,7 @@ def _chunks(tables: Tables) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 def _images(tables: Tables, network: NetworkInput) -> Statistics:
     folds, images, usable = len(tables.folds), tables.images, tables.usable
     sizes = Counter(map(tuple, np.stack([usable["height"], usable["width"]], axis=1).tolist()))
-    listed = [((size[0], size[1]), count) for size, count in sizes.most_common(MOST_SIZES_LISTED)]
+    listed = [((size[0], size[1]), count) for size, count in sizes.most_common(MAX_SIZES_LISTED)]
     beyond = np.maximum(usable["objects"].astype(np.int64) - network.max_objects, 0)
     channels, counts = np.unique(usable["channels"], return_counts=True)
     return Statistics(
@@ -236,7 +236,7 @@ def _histogram(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 def _fit(tables: Tables, network: NetworkInput, settings: AnchorSettings) -> Anchors | None:
     """Fits anchors to a sample of the objects that training keeps."""
     random = np.random.default_rng(_SEED)
-    share = min(1.0, MOST_FITTED / max(1, len(tables.objects)))
+    share = min(1.0, MAX_FITTED / max(1, len(tables.objects)))
     boxes, sizes, labels = [], [], []
     for rows, images in _chunks(tables):
         chosen = random.random(len(rows)) < share

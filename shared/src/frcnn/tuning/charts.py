@@ -10,7 +10,7 @@ from frcnn.tuning.space import Searched
 # Width and height of a chart's plane.
 WIDTH, HEIGHT = 640, 260
 # Axes of the parallel coordinates; more could not be distinguished.
-MOST_AXES = 9
+MAX_AXES = 9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +167,7 @@ def parallel(
         Axes, and SVG paths with the numbers of their trials.
     """
     shown = [each for each in trials if each.mean_ap is not None and each.chosen]
-    kept = list(fields[: MOST_AXES - 1])
+    kept = list(fields[: MAX_AXES - 1])
     apart = WIDTH / max(1, len(kept))
     scale = Scale.around([each.mean_ap or 0.0 for each in shown])
     axes = [Coordinate(short(each.field), at * apart, _ticks_of(each)) for at, each in enumerate(kept)]

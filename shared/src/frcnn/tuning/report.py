@@ -67,7 +67,7 @@ def _content(
         "costs": charts.costs(trials, front, cost) if cost else None,
         "cost_title": TITLES[settings.objectives[1]] if cost else "",
         "parallel": charts.parallel(trials, fields),
-        "more_axes": max(0, len(fields) - charts.MOST_AXES + 1),
+        "more_axes": max(0, len(fields) - charts.MAX_AXES + 1),
         "importances": [(charts.short(name), name, value) for name, value in importances.items()],
         "colors": colors,
         "legend": judged[:_COLORED],

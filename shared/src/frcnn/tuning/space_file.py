@@ -25,7 +25,7 @@ _NOT_SEARCHED = re.compile(
     r"|retrain_pruned_model|early_stopping|visualizer|model_parallelism)\b"
 )
 # The decimal numbers of Optuna, which counts the steps, have a limited number of digits.
-_MOST_STEPS = 1_000_000
+_MAX_STEPS = 1_000_000
 
 
 def load_space(path: Path, spec: TunedSpec) -> Space:
@@ -173,8 +173,8 @@ def _fault_of_step(each: Any, low: float, high: float) -> tuple[str, str] | None
         return "step", "found both step and log; expected one of them"
     if not 0 < each.step <= high - low:
         return "step", f"found {_float(each.step):g}; expected a step in (0, {high - low:g}]"
-    if (high - low) / each.step > _MOST_STEPS:
-        least = (high - low) / _MOST_STEPS
+    if (high - low) / each.step > _MAX_STEPS:
+        least = (high - low) / _MAX_STEPS
         return "step", f"found {_float(each.step):g}, too fine; expected {least:g} or more, or no step"
     return None
 

@@ -109,7 +109,7 @@ def test_missing_files_and_folders_are_faults(tmp_path):
 
 
 def test_a_file_too_large_to_embed_is_a_fault_before_it_is_in_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(stored_image, "MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(stored_image, "MAX_BYTES", 1 << 20)
     path = tmp_path / "a.png"
     path.write_bytes(_encoded("PNG") + bytes(2 << 20))
     with path.open("ab") as stream:

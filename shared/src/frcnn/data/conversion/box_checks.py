@@ -16,7 +16,7 @@ def parse_number(text: str) -> float:
         The number.
 
     Raises:
-        ValueError: `text` is not a number. Other than in Python, `1_0` is none: it is a typing error.
+        ValueError: `text` is not a number. Unlike in Python, `1_0` is not one: it is a typing error.
     """
     if "_" in text:
         raise ValueError(f"{text} is not a number")

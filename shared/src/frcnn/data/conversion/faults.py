@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 # Maximum characters of a reason; the fields that it quotes may be as long as the file.
 LONGEST_REASON = 300
 # Number of issues of a label file, or of one image in an annotation file, that are listed individually.
-MOST_NAMED = 100
+MAX_NAMED = 100
 # The same for a file with the entries of a whole dataset.
-MOST_NAMED_OF_DATASET = 10_000
+MAX_NAMED_OF_DATASET = 10_000
 
 
 class IssueKind(enum.StrEnum):
@@ -34,12 +34,12 @@ class IssueKind(enum.StrEnum):
     NO_LABELS = "image without a label file"
     UNREADABLE_LABELS = "label file that cannot be read"
     NO_IMAGE = "image that is missing"
-    NOT_REGULAR = "image that is no regular file"
+    NOT_REGULAR = "image that is not a regular file"
     BROKEN_IMAGE = "image that cannot be read"
     BAD_ENTRY = "image entry that is not usable"
     DUPLICATE = "image listed twice"
     BAD_CALIBRATION = "calibration file that cannot be read"
-    OTHER_SIZE = "image of another size than its entry says"
+    OTHER_SIZE = "image whose size differs from its entry"
 
     @property
     def cost(self) -> Literal["image", "box", "nothing"]:
@@ -144,7 +144,7 @@ class IssueCollector:
     times its size in memory.
     """
 
-    def __init__(self, file: str, most: int = MOST_NAMED) -> None:
+    def __init__(self, file: str, most: int = MAX_NAMED) -> None:
         """Creates a collector without issues.
 
         Args:

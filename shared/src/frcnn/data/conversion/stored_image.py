@@ -18,8 +18,8 @@ _SAME_AS = {"MPO": "JPEG"}
 END_MARKS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 TAIL_BYTES = 64
 # Size limit of image files, which embedding reads into memory, and that of decoded images (that of Pillow).
-MOST_BYTES = 256 << 20
-MOST_PIXELS = 178_956_970
+MAX_BYTES = 256 << 20
+MAX_PIXELS = 178_956_970
 
 _HEADER_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 UPRIGHT = 1
@@ -85,9 +85,9 @@ def read_image(path: str | Path, *, embed: bool = False) -> StoredImage | DataIs
             if not embed:
                 return found
             stream.seek(0)
-            content = stream.read(MOST_BYTES + 1)
-            if len(content) > MOST_BYTES:
-                return DataIssue(IssueKind.BROKEN_IMAGE, str(path), f"larger than {MOST_BYTES >> 20} MiB")
+            content = stream.read(MAX_BYTES + 1)
+            if len(content) > MAX_BYTES:
+                return DataIssue(IssueKind.BROKEN_IMAGE, str(path), f"larger than {MAX_BYTES >> 20} MiB")
             return dataclasses.replace(found, encoded=content)
     except FileNotFoundError:
         reason = "broken link" if Path(path).is_symlink() else "no such file"

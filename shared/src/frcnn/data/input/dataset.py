@@ -84,8 +84,8 @@ def training_dataset(
         loader.stream.follow(lambda: _numbers(order, positions, start_epoch, start_step * batch_size))
     stream = _slots(order, positions, start_epoch, LAST_EPOCH)
     if start_step:
-        begun = _slots(order, positions[start_step * batch_size :], start_epoch, start_epoch + 1)
-        stream = begun.concatenate(_slots(order, positions, start_epoch + 1, LAST_EPOCH))
+        rest = _slots(order, positions[start_step * batch_size :], start_epoch, start_epoch + 1)
+        stream = rest.concatenate(_slots(order, positions, start_epoch + 1, LAST_EPOCH))
     batches = _batched(loader, stream, batch_size)
     return Dataset(batches, len(loader.index), steps)
 

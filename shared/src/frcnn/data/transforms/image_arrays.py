@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from frcnn.data.conversion.stored_image import DEPTHS, MOST_BYTES, SIDEWAYS, used_depth
+from frcnn.data.conversion.stored_image import DEPTHS, MAX_BYTES, SIDEWAYS, used_depth
 from frcnn.data.transforms.image_settings import ImageSettings
 from frcnn.errors import DataError
 from frcnn.regular_file import read_regular
@@ -66,7 +66,7 @@ def read(path: Path, channels: int) -> NDArray[np.uint8]:
         DataError: The file is unreadable, too large, not a regular file, neither JPEG nor PNG, or truncated.
     """
     try:
-        encoded = read_regular(path, MOST_BYTES)
+        encoded = read_regular(path, MAX_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(f"{path}: cannot be read as an image ({reason})") from error

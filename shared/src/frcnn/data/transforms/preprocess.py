@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from frcnn.data.conversion.stored_image import (
     DEPTHS,
-    MOST_PIXELS,
+    MAX_PIXELS,
     PNG_DEPTH_AT,
     PNG_SIZE_AT,
     SIDEWAYS,
@@ -98,7 +98,7 @@ def decode_image(encoded: tf.Tensor, channels: int, orientation: int | tf.Tensor
     head = tf.strings.join([tf.strings.substr(encoded, 0, PNG_DEPTH_AT + 1), bytes(PNG_DEPTH_AT + 1)])
     is_png = _begins(head, _PNG)
     shape = tf.cond(is_png, lambda: _png_shape(head), lambda: _jpeg_shape(encoded, head))
-    few = tf.reduce_prod(shape[:2]) <= MOST_PIXELS
+    few = tf.reduce_prod(shape[:2]) <= MAX_PIXELS
     with tf.control_dependencies([tf.debugging.Assert(few, ["too many pixels"])]):
         pixels = tf.cond(
             is_png & (tf.strings.substr(head, PNG_DEPTH_AT, 1) == bytes([16])),

@@ -344,7 +344,7 @@ def test_a_box_of_truth_values_is_no_box(root):
 
 
 def test_faults_beyond_the_first_ones_are_counted(root, monkeypatch):
-    monkeypatch.setattr(annotations, "MOST_NAMED_OF_DATASET", 3)
+    monkeypatch.setattr(annotations, "MAX_NAMED_OF_DATASET", 3)
     write_coco(root, "ann/train.json", _changed("annotations", *[{"id": n} for n in range(10)], 7))
     faults = plan_coco(coco_settings(_config(root)), embed_images=False).faults
     assert [(fault.kind, fault.count) for fault in faults] == [

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from frcnn.data.conversion.faults import MOST_NAMED, IssueKind, Remark
-from frcnn.data.conversion.kitti.reader import MOST_LABEL_BYTES, KittiReader, parse_label
+from frcnn.data.conversion.faults import MAX_NAMED, IssueKind, Remark
+from frcnn.data.conversion.kitti.reader import MAX_LABEL_BYTES, KittiReader, parse_label
 from frcnn.data.records.annotations import Calibration, ImageRecord, Label
 from tests.support.kitti_folder import CAR, DONT_CARE, HEIGHT, PEDESTRIAN, WIDTH, write_image, write_kitti
 
@@ -220,7 +220,7 @@ def test_a_label_file_of_any_size_costs_flat_memory(tmp_path):
         stream.truncate(500 << 20)
     tracemalloc.start()
     reading = _reader(tmp_path).read("a.png")
-    assert tracemalloc.get_traced_memory()[1] < 4 * MOST_LABEL_BYTES
+    assert tracemalloc.get_traced_memory()[1] < 4 * MAX_LABEL_BYTES
     tracemalloc.stop()
     assert (reading.record, reading.faults[0].reason) == (None, "larger than 16 MiB")
 
@@ -237,7 +237,7 @@ def test_of_very_many_faulty_lines_the_first_are_named_and_all_are_counted(tmp_p
     write_kitti(tmp_path, {"a": ["nonsense"] * 5000 + [CAR] + [" ".join(_fields(x1="ten"))] * 7})
     reading = _reader(tmp_path).read("a.png")
     assert len(reading.record.labels) == 1
-    assert len(reading.faults) == MOST_NAMED + 2
+    assert len(reading.faults) == MAX_NAMED + 2
     counts = Counter()
     for fault in reading.faults:
         counts[fault.kind] += fault.count

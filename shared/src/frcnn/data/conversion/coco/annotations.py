@@ -18,7 +18,7 @@ from frcnn.class_names import stored_class_name
 from frcnn.console.foreign_text import printable
 from frcnn.data.conversion.box_checks import TOO_LARGE
 from frcnn.data.conversion.coco.reader import CocoBox, CocoImage
-from frcnn.data.conversion.faults import MOST_NAMED_OF_DATASET, DataIssue, IssueCollector, IssueKind
+from frcnn.data.conversion.faults import MAX_NAMED_OF_DATASET, DataIssue, IssueCollector, IssueKind
 from frcnn.data.conversion.plan import LONGEST_CLASS_NAME
 from frcnn.data.image_suffixes import is_below
 from frcnn.data.json_guard import GuardedJson
@@ -197,7 +197,7 @@ class _Images:
 
     def __init__(self, source: _Source) -> None:
         self.entries: list[tuple[str, int, int]] = []
-        self.faults = IssueCollector(str(source.path), MOST_NAMED_OF_DATASET)
+        self.faults = IssueCollector(str(source.path), MAX_NAMED_OF_DATASET)
         self.place: dict[int | str, int] = {}
         # Position by file name; several entries of a file are one image.
         self._named: dict[str, int] = {}
@@ -240,7 +240,7 @@ class _Columns:
     """Columns of annotations in file order: image, category, id and box."""
 
     def __init__(self, source: _Source, category_place: dict[int, int], images: _Images) -> None:
-        self.faults = IssueCollector(str(source.path), MOST_NAMED_OF_DATASET)
+        self.faults = IssueCollector(str(source.path), MAX_NAMED_OF_DATASET)
         self._image, self._category = array("i"), array("i")
         self._annotation, self._box = array("q"), array("d")
         for number, entry in enumerate(source.items("annotations")):

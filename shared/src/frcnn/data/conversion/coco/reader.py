@@ -103,7 +103,7 @@ class CocoReader:
         return Reading(record, (*others, *faults.all()), remarks=remarks_on(image), image=image)
 
     def _image(self, job: CocoImage) -> tuple[Path, StoredImage | DataIssue]:
-        """Reads an image; returns its path below the root, too, whose name may be spelled otherwise."""
+        """Reads an image; also returns its path below the root, whose name may have another spelling."""
         relative = Path(job.image_dir) / job.file_name
         image = read_image(self.root / relative, embed=self.embed_images)
         if isinstance(image, DataIssue) and image.kind is IssueKind.NO_IMAGE:

@@ -8,7 +8,7 @@ from frcnn.regular_file import read_regular
 Matrix = list[list[float]]
 # Rows and columns of the required matrices; files contain more.
 SHAPES = {"P2": (3, 4), "R0_rect": (3, 3), "Tr_velo_to_cam": (3, 4)}
-_MOST_BYTES = 1 << 20
+_MAX_BYTES = 1 << 20
 # Names of the same matrices in the tracking benchmark.
 ALIASES = {"R_rect": "R0_rect", "Tr_velo_cam": "Tr_velo_to_cam"}
 
@@ -32,7 +32,7 @@ def read_calibration(path: Path) -> Calibration:
         CalibrationError: The file is missing or invalid, or a matrix or numbers are missing.
     """
     try:
-        text = read_regular(path, _MOST_BYTES).decode("utf-8-sig")
+        text = read_regular(path, _MAX_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise CalibrationError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:

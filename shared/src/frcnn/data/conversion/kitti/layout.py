@@ -23,7 +23,7 @@ def meant_instead(folder: Path) -> str:
     """Returns the folder above, as a question, if that is the data set: a user may give its images.
 
     Args:
-        folder: Folder that is no data set.
+        folder: Folder that is not a data set.
     """
     above = folder.parent
     return f" Did you mean {above}?" if folder.name and is_kitti(above) else ""

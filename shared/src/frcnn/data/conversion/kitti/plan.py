@@ -3,7 +3,7 @@
 import codecs
 from pathlib import Path
 
-from frcnn.data.conversion.faults import MOST_NAMED_OF_DATASET, DataIssue, IssueCollector, IssueKind
+from frcnn.data.conversion.faults import MAX_NAMED_OF_DATASET, DataIssue, IssueCollector, IssueKind
 from frcnn.data.conversion.kitti.reader import KittiReader
 from frcnn.data.conversion.partition import random_folds, sequence_folds
 from frcnn.data.conversion.plan import Plan, resolve_root
@@ -14,7 +14,7 @@ from frcnn.limits import TooLargeError, parse_json
 from frcnn.regular_file import read_regular
 
 # Limits of the sequence file; enough for several million frames.
-MOST_SEQUENCE_BYTES, MOST_SEQUENCE_VALUES = 256 << 20, 8_000_000
+MAX_SEQUENCE_BYTES, MAX_SEQUENCE_VALUES = 256 << 20, 8_000_000
 
 
 def plan_kitti(settings: KittiSettings, *, embed_images: bool, apply_exif: bool = False) -> Plan:
@@ -121,8 +121,8 @@ def read_sequences(path: Path) -> tuple[dict[str, list[str]], tuple[DataIssue, .
         DataError: The file is unreadable, has another structure, or lists no frames.
     """
     try:
-        text = read_regular(path, MOST_SEQUENCE_BYTES).removeprefix(codecs.BOM_UTF8)
-        found = parse_json(text, MOST_SEQUENCE_BYTES, MOST_SEQUENCE_VALUES)
+        text = read_regular(path, MAX_SEQUENCE_BYTES).removeprefix(codecs.BOM_UTF8)
+        found = parse_json(text, MAX_SEQUENCE_BYTES, MAX_SEQUENCE_VALUES)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
     except TooLargeError as error:
@@ -143,7 +143,7 @@ def _each_frame_once(
     path: Path, sequences: dict[str, list[str]]
 ) -> tuple[dict[str, list[str]], tuple[DataIssue, ...]]:
     home: dict[str, str] = {}
-    faults = IssueCollector(str(path), MOST_NAMED_OF_DATASET)
+    faults = IssueCollector(str(path), MAX_NAMED_OF_DATASET)
     once: dict[str, list[str]] = {name: [] for name in sequences}
     for name, frames in sequences.items():
         for frame in frames:

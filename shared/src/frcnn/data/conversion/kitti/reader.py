@@ -18,7 +18,7 @@ from frcnn.data.spellings import read_spelled
 
 FIELDS = 15
 # Enough for 100,000 objects. Reading takes many times the file size in memory.
-MOST_LABEL_BYTES = 16 << 20
+MAX_LABEL_BYTES = 16 << 20
 # Far above valid values (-1 to 3), and within int64.
 TOO_OCCLUDED = 2**31
 # KITTI's occlusion levels, and its value for an unknown angle.
@@ -79,7 +79,7 @@ class KittiReader:
         if isinstance(found, DataIssue):
             return Reading(None, (found,))
         try:
-            text = read_spelled(self._labels, f"{stem}.txt", MOST_LABEL_BYTES).decode("utf-8-sig")
+            text = read_spelled(self._labels, f"{stem}.txt", MAX_LABEL_BYTES).decode("utf-8-sig")
         except FileNotFoundError:
             fault = DataIssue(IssueKind.NO_LABELS, image, f"{labels} does not exist")
             return Reading(None, (fault,))
