@@ -70,8 +70,29 @@ def leave_artifacts(latest, retrained=0.9):
     (latest / "retrain" / "model" / "model.tlt").touch()
 
 
-def run_demo(output, data, epochs=None):
-    demo.run(argparse.Namespace(output=output, data=data, epochs=epochs))
+def run_demo(output, data, epochs=None, *, apply_exif=False):
+    demo.run(argparse.Namespace(output=output, data=data, epochs=epochs, apply_exif=apply_exif))
+
+
+def test_rotated_images_are_surveyed_and_used_as_viewers_show_them(tmp_path, commands):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    kitti_folder(tmp_path / "data", suffix=".jpg", size=(128, 160))
+    for path in (tmp_path / "data" / "images").iterdir():
+        Image.new("RGB", (160, 128)).save(path, exif=exif)
+    run_demo(tmp_path / "plain", tmp_path / "data")
+    run_demo(tmp_path / "turned", tmp_path / "data", apply_exif=True)
+    sizes = [
+        load_experiment(
+            tmp_path / name / "specs/experiment.txt"
+        ).model_config.input_image_config.size_height_width
+        for name in ("plain", "turned")
+    ]
+    assert [(size.height, size.width) for size in sizes] == [(128, 160), (160, 128)]
+    assert [(words[0], "--apply_exif" in words) for words in commands] == [
+        *(("pipeline", False), ("inference", False)),
+        *(("pipeline", True), ("inference", True)),
+    ]
 
 
 @pytest.mark.parametrize(("bfloat16", "precision"), [(True, "mixed"), (False, "fp32")])

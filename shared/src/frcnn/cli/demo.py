@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from frcnn.cli.exif_flag import add_exif_flag
 from frcnn.console.foreign_text import printable, utf8
 from frcnn.data.conversion.kitti.layout import layout
 from frcnn.errors import RunError, UsageError
@@ -88,6 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="training epochs; half as many follow after pruning (default: by size of the data set)",
     )
+    add_exif_flag(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -122,18 +124,21 @@ def run(args: argparse.Namespace) -> None:
         found = OneSet(_synthetic(out / "data"))
     paths = Paths(out, found.root)
     epochs = args.epochs or (None if data else SYNTHETIC_EPOCHS)
-    spec, epochs = _write_specs(paths, found, epochs, synthetic=not data)
+    spec, epochs = _write_specs(paths, found, epochs, synthetic=not data, apply_exif=args.apply_exif)
+    exif = ["--apply_exif"] if args.apply_exif else []
     _task(
         *("pipeline", "run", "--spec", spec, "--convert_spec", paths.specs / "convert.txt"),
         *("--data", paths.data, "-o", paths.run, "--retrain_epochs", max(1, epochs // 2)),
         *("--train_precision", "mixed" if has_bfloat16() else "fp32"),
-        *("--target_params", SHARE_LEFT, *(OPEN_GATES if args.data else SYNTHETIC_GATES)),
+        *("--target_params", SHARE_LEFT, *(OPEN_GATES if args.data else SYNTHETIC_GATES), *exif),
     )
-    _task("inference", "-e", spec, "-m", _model(paths))
+    _task("inference", "-e", spec, "-m", _model(paths), *exif)
     _show_outcome(spec, paths)
 
 
-def _write_specs(paths: "Paths", found: "OneSet", epochs: int | None, *, synthetic: bool) -> tuple[Path, int]:
+def _write_specs(
+    paths: "Paths", found: "OneSet", epochs: int | None, *, synthetic: bool, apply_exif: bool
+) -> tuple[Path, int]:
     """Writes both specs and copies the samples; returns the path of the experiment spec and the epochs.
 
     Without `epochs`, the number of images decides.
@@ -150,7 +155,8 @@ def _write_specs(paths: "Paths", found: "OneSet", epochs: int | None, *, synthet
 
     folders = layout(paths.data)
     write_text(paths.specs / "convert.txt", convert_spec(paths.data, *folders, sequences=found.sequences))
-    plan = make_plan(conversion_settings(load_convert_spec(paths.specs / "convert.txt")))
+    settings = conversion_settings(load_convert_spec(paths.specs / "convert.txt"))
+    plan = make_plan(settings, apply_exif=apply_exif)
     with surveyed([plan_source(plan, str(paths.data), paths.data)]) as tables:
         facts = facts_of(tables, tables.folds)
     epochs = epochs or default_epochs(facts.images)
