@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,9 @@ from components.notify import workflow
 log = logging.getLogger("frcnn.step.notify")
 
 WEBHOOK_VARIABLE = "FRCNN_WEBHOOK"
-TIMEOUT_SECONDS = 10.0
+# For one wait, and for the whole request.
+TIMEOUT_SECONDS, TOTAL_SECONDS = 10.0, 30.0
+_MAX_REASON = 100
 # As in the other steps, whose library this step does not import.
 LOG_FORMAT, TIME_FORMAT = "%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"
 # States of the metadata store that have other names in the API.
@@ -47,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code 0.
     """
     args = parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, datefmt=TIME_FORMAT)
+    console = logging.StreamHandler()
+    console.setFormatter(_OneLine(LOG_FORMAT, TIME_FORMAT))
+    logging.basicConfig(level=logging.INFO, handlers=[console])
     body = message(args.status, _nodes(args.status))
     log.info("%s", body["text"])
     # Secrets created from files end with a line break.
@@ -87,7 +92,7 @@ def _told(status: str) -> tuple[str, str, str]:
         found = _camel_case(json.loads(status))
         run, state = str(found["pipelineJobResourceName"]), str(found["state"])
         return run, _STATES.get(state, state), str((found.get("error") or {}).get("message", ""))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return "unknown", "UNKNOWN", f"cannot parse the status: {status[:200]}"
 
 
@@ -97,7 +102,7 @@ def _nodes(status: str) -> dict[str, Any] | None:
         return None
     try:
         return workflow.nodes_of(run.rpartition("/")[2])
-    except (OSError, ValueError, http.client.HTTPException) as error:
+    except (OSError, ValueError, RecursionError, http.client.HTTPException) as error:
         log.info("Cannot read the workflow of the run (%s)", error)
         return None
 
@@ -108,21 +113,64 @@ def _camel_case(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _post(url: str, body: dict[str, Any]) -> None:
-    """Posts the message. Logs only the host, because the URL may contain a secret."""
-    host = "the webhook"
+    """Posts the message, within a time limit for all of it: a server may send its answer byte by byte."""
+    host = _host(url)
+    found: list[str] = []
+    thread = threading.Thread(target=lambda: found.append(_answer(url, body)), daemon=True)
+    thread.start()
+    thread.join(TOTAL_SECONDS)
+    fault = found[0] if found else f"no answer within {TOTAL_SECONDS:g} s"
+    if fault:
+        log.warning("Could not notify %s: %s", host, fault)
+    else:
+        log.info("Notified %s", host)
+
+
+def _host(url: str) -> str:
+    """Returns the host for messages. The rest of the URL may contain a secret."""
     try:
-        parts = urlsplit(url)
-        host = parts.hostname or host
-        if parts.scheme not in ("http", "https"):
-            raise ValueError("the URL does not begin with http:// or https://")
+        return urlsplit(url).hostname or "the webhook"
+    except ValueError:
+        return "the webhook"
+
+
+def _answer(url: str, body: dict[str, Any]) -> str:
+    """Returns why the message could not be posted, without the URL; empty if it was."""
+    try:
+        if urlsplit(url).scheme not in ("http", "https"):
+            return "the URL does not begin with http:// or https://"
         data = json.dumps(body).encode()
         request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
-            log.info("Notified %s", host)
+        opener = urllib.request.build_opener(_NoRedirects())
+        with opener.open(request, timeout=TIMEOUT_SECONDS):
+            return ""
     except urllib.error.HTTPError as error:
-        log.warning("Could not notify %s: HTTP %d %s", host, error.code, error.reason)
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        log.warning("Could not notify %s: %s", host, error)
+        if 300 <= error.code < 400:
+            return f"HTTP {error.code}, a redirect, which is not followed; give the URL that it leads to"
+        return f"HTTP {error.code} {error.reason[:_MAX_REASON]}"
+    except (http.client.InvalidURL, ValueError):
+        return "the URL is invalid"
+    except http.client.HTTPException:
+        return "the answer is not valid HTTP"
+    except OSError as error:
+        return str(error)
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: that would send a GET without the message, to an address chosen by the server."""
+
+    def redirect_request(self, *args: Any) -> None:
+        return None
+
+
+class _OneLine(logging.Formatter):
+    """Escapes control characters, because messages quote names, errors and answers from elsewhere."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return "".join(
+            each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text
+        )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import json
 import os
 import ssl
 import urllib.request
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -88,11 +89,14 @@ def nodes_in(workflow: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: The workflow has no nodes.
     """
-    status = workflow.get("status") or {}
-    nodes = status.get("nodes")
-    if not nodes and status.get("compressedNodes"):
-        nodes = json.loads(gzip.decompress(base64.b64decode(status["compressedNodes"])))
-    if not isinstance(nodes, dict) or not nodes:
+    try:
+        status = workflow.get("status") or {}
+        nodes = status.get("nodes")
+        if not nodes and status.get("compressedNodes"):
+            nodes = json.loads(gzip.decompress(base64.b64decode(status["compressedNodes"])))
+    except (AttributeError, TypeError, EOFError, zlib.error) as error:
+        raise ValueError(f"the workflow is invalid: {error}") from error
+    if not isinstance(nodes, dict) or not nodes or not all(isinstance(each, dict) for each in nodes.values()):
         raise ValueError("the workflow has no information about its steps")
     return nodes
 

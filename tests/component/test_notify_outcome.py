@@ -130,6 +130,18 @@ def test_a_workflow_without_steps_is_refused(answer):
         workflow.nodes_in(answer)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *([], "", {"status": []}, {"status": {"nodes": {"a": None}}}, {"status": {"compressedNodes": 1}}),
+        {"status": {"compressedNodes": base64.b64encode(gzip.compress(b"{}")[:-9]).decode()}},
+    ],
+)
+def test_a_workflow_of_another_form_is_refused(answer):
+    with pytest.raises(ValueError):
+        workflow.nodes_in(answer)
+
+
 def test_outside_a_cluster_and_where_kubernetes_refuses_the_message_goes_out_all_the_same(
     monkeypatch, caplog
 ):

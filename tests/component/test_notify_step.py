@@ -1,11 +1,15 @@
 """The exit handler: what it posts, and that nothing that goes wrong there changes how a run ended."""
 
+import contextlib
+import itertools
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -85,6 +89,94 @@ def test_a_webhook_that_refuses_changes_nothing_and_the_url_is_not_logged(webhoo
 def test_a_url_that_cannot_be_reached_changes_nothing(address, caplog):
     assert notify.main(["--status", FAILED, "--webhook", address]) == 0
     assert "Could not notify" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *(
+            "http://127.0.0.1:1/a s3cret",
+            "https://127.0.0.1:s3cret/x",
+            "http://127.0.0.1:1/s3cr\u00e9t/s3cret",
+        ),
+        *("http://u:s3cret\u2100@h/", "http://[s3cret]/x", "http://u:s3cret@127.0.0.1:1/", "s3cret"),
+    ],
+)
+def test_no_part_of_a_url_beside_its_host_is_logged(address, caplog):
+    assert notify.main(["--status", FAILED, "--webhook", address]) == 0
+    assert "Could not notify" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+def test_a_redirect_is_not_followed_since_the_message_would_get_lost(webhook, caplog):
+    webhook.answer = 302
+    assert notify.main(["--status", FAILED, "--webhook", url(webhook)]) == 0
+    assert len(webhook.got) == 1
+    assert "HTTP 302, a redirect, which is not followed" in caplog.text and "Notified" not in caplog.text
+
+
+@pytest.fixture
+def raw_server():
+    """Starts servers that answer each request with given bytes, one after the other, until there are no more."""
+    with contextlib.ExitStack() as stack:
+
+        def start(pieces, pause=0.0):
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+
+            def serve():
+                with contextlib.suppress(OSError), listener.accept()[0] as peer:
+                    peer.recv(65536)
+                    for piece in pieces:
+                        peer.sendall(piece)
+                        time.sleep(pause)
+
+            threading.Thread(target=serve, daemon=True).start()
+            return f"http://127.0.0.1:{listener.getsockname()[1]}/s3cret"
+
+        yield start
+
+
+@pytest.mark.parametrize("piece", [b"HTTP/1.1 100 Continue\r\n\r\n", b"H"])
+def test_an_answer_that_never_ends_is_not_waited_for(raw_server, monkeypatch, caplog, piece):
+    monkeypatch.setattr(notify, "TOTAL_SECONDS", 0.5)
+    address = raw_server(itertools.repeat(piece, 1000), pause=0.05)
+    assert notify.main(["--status", FAILED, "--webhook", address]) == 0
+    assert "Could not notify 127.0.0.1: no answer within 0.5 s" in caplog.text
+
+
+def test_a_large_answer_is_not_read(raw_server, caplog):
+    caplog.set_level("INFO")
+    address = raw_server([b"HTTP/1.1 200 OK\r\n\r\n", *[b"a" * 2**20] * 100])
+    assert notify.main(["--status", FAILED, "--webhook", address]) == 0
+    assert "Notified 127.0.0.1" in caplog.text
+
+
+ESCAPES = "\x1b]0;title\x07\n12:00:00 INFO    a line of its own\u202e"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"\x1b]0;t\x07\r\n\r\n", b"HTTP/1.1 500 \x1b[2J\x07%s\r\n\r\n" % (b"x" * 5000)],
+)
+def test_control_characters_from_elsewhere_are_escaped_and_text_is_cut(raw_server, answer):
+    status = json.dumps(
+        {"state": "FAILED", "pipelineJobResourceName": "r", "error": {"message": ESCAPES, "code": 1}}
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "components.notify.main", "--status", status]
+        + ["--webhook", raw_server([answer])],
+        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    lines = done.stderr.splitlines()
+    assert done.returncode == 0 and len(lines) == 2
+    assert all(line.isprintable() and len(line) < 300 for line in lines)
+    assert r"(\x1b]0;title\x07\n12:00:00 INFO    a line of its own\u202e)" in lines[0]
+
+
+@pytest.mark.parametrize("status", ["[" * 100000, '{"a":' * 100000])
+def test_a_status_that_is_nested_too_deeply_changes_nothing(status):
+    assert notify.main(["--status", status]) == 0
+    assert notify.message(status)["state"] == "UNKNOWN"
 
 
 @pytest.mark.parametrize("status", ["", "[]", "{}", '{"state": "FAILED"}', "null"])
