@@ -117,7 +117,7 @@ def test_a_redirect_is_not_followed_since_the_message_would_get_lost(webhook, ca
 
 @pytest.fixture
 def raw_server():
-    """Starts servers that answer each request with given bytes, one after the other, until there are no more."""
+    """Starts servers that answer one request with given pieces of bytes."""
     with contextlib.ExitStack() as stack:
 
         def start(pieces, pause=0.0):
@@ -162,9 +162,9 @@ def test_control_characters_from_elsewhere_are_escaped_and_text_is_cut(raw_serve
     status = json.dumps(
         {"state": "FAILED", "pipelineJobResourceName": "r", "error": {"message": ESCAPES, "code": 1}}
     )
+    flags = ["--status", status, "--webhook", raw_server([answer])]
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "components.notify.main", "--status", status]
-        + ["--webhook", raw_server([answer])],
+        [sys.executable, "-P", "-m", "components.notify.main", *flags],
         cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     lines = done.stderr.splitlines()
