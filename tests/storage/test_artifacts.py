@@ -434,7 +434,7 @@ def test_a_full_volume_is_named_and_keeps_no_part_of_a_file(store, tmp_path, siz
 def test_nothing_is_published_into_its_own_source(store, tmp_path, below):
     folder = write(tmp_path / "folder", {"a.txt": 1000, "images/b.txt": 1000})
     before = sorted(folder.rglob("*"))
-    with pytest.raises(UsageError, match=r"is inside .*, the folder to publish"):
+    with pytest.raises(UsageError, match=r"is inside .*, the folder to copy"):
         store.publish(folder, str(folder / below))
     assert sorted(folder.rglob("*")) == before
     store.publish(folder / "images", str(folder / "art"))
