@@ -83,7 +83,9 @@ def katib_calls():
                 if not before:
                     threading.Timer(0.3, katib.succeeds, (double, katib.manifest())).start()
             with client.ApiClient(client.Configuration(host=double.url)) as api:
-                run_experiment(Cluster(api, NAMESPACE, EXPERIMENTS), katib.manifest(owner="step"), interval=0.1)
+                run_experiment(
+                    Cluster(api, NAMESPACE, EXPERIMENTS), katib.manifest(owner="step"), interval=0.1
+                )
             recorded |= set(double.calls)
     return recorded
 
