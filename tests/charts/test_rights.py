@@ -20,7 +20,7 @@ from tests.charts.conftest import find
 from tests.support import katib, mpi_operator
 from tests.support.kubernetes_double import NAMESPACE, KubernetesDouble
 
-QUICK = Timeouts(image=0.2, look=0.1)
+QUICK = Timeouts(image=0.2, interval=0.1)
 JOB = TrainingJob(
     "kitti-train", NAMESPACE, "image:1", ("frcnn",), 1, Resources("1", "1Gi"), owner=Owner("step", "uid")
 )
@@ -83,7 +83,9 @@ def katib_calls():
                 if not before:
                     threading.Timer(0.3, katib.succeeds, (double, katib.manifest())).start()
             with client.ApiClient(client.Configuration(host=double.url)) as api:
-                run_experiment(Cluster(api, NAMESPACE, EXPERIMENTS), katib.manifest(owner="step"), look=0.1)
+                run_experiment(
+                    Cluster(api, NAMESPACE, EXPERIMENTS), katib.manifest(owner="step"), interval=0.1
+                )
             recorded |= set(double.calls)
     return recorded
 

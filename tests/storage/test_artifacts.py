@@ -6,11 +6,13 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from frcnn.errors import RunError, StoreError, UsageError
+from frcnn.single_writer import PlaceBusyError, only_writer_of
 from frcnn.storage import Store
 from frcnn.storage.backend import Entry
 from frcnn.storage.checksums import md5
@@ -314,6 +316,7 @@ def test_two_uploads_of_one_file_to_a_volume_do_not_meet(tmp_path):
 
 PUBLISH = """
 import sys
+import threading
 from pathlib import Path
 from frcnn.storage import Store
 from frcnn.storage.checksums import md5
@@ -347,6 +350,48 @@ def test_folders_that_cannot_be_published_are_refused(store, uri, tmp_path):
     (tmp_path / "empty" / "link").symlink_to("nowhere")
     with pytest.raises(UsageError, match="neither a file nor a folder"):
         store.publish(tmp_path / "empty", uri)
+
+
+def test_a_second_fetch_to_a_folder_is_refused_while_the_first_one_runs(store, tmp_path):
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "file").write_text("text")
+    (tmp_path / "source" / "more").write_text("text")
+    store.publish(tmp_path / "source", str(tmp_path / "artifact"))
+    address, copy = str(tmp_path / "artifact"), tmp_path / "copy"
+    with only_writer_of(copy):
+        refused = []
+
+        def second():
+            for attempt in (
+                lambda: store.fetch(address, copy),
+                lambda: store.download_file(f"{tmp_path}/source/file", copy),
+            ):
+                with pytest.raises(PlaceBusyError, match="is writing there"):
+                    attempt()
+                refused.append(not copy.exists())
+
+        thread = threading.Thread(target=second)  # a thread counts as another writer
+        thread.start()
+        thread.join()
+    assert refused == [True, True]
+    assert store.fetch(address, copy).size == 8
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["artifact", "copy", "source"]
+
+
+@pytest.mark.parametrize("inside", [".", "sub", "sub/../other", "link/sub"])
+def test_a_folder_is_not_copied_into_itself(store, tmp_path, inside):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "file").write_text("text")
+    if "link" in inside:
+        (source / "link").symlink_to(source)
+    target = source / inside
+    with pytest.raises(UsageError, match="is inside"):
+        store.publish(source, str(target))
+    if inside != ".":
+        with pytest.raises(UsageError, match="is inside"):
+            store.fetch(str(source), target)
+    assert {each.name for each in source.iterdir()} <= {"file", "link"}
 
 
 def test_single_files_go_there_and_back(store, place, tmp_path):
@@ -389,7 +434,7 @@ def test_a_full_volume_is_named_and_keeps_no_part_of_a_file(store, tmp_path, siz
 def test_nothing_is_published_into_its_own_source(store, tmp_path, below):
     folder = write(tmp_path / "folder", {"a.txt": 1000, "images/b.txt": 1000})
     before = sorted(folder.rglob("*"))
-    with pytest.raises(UsageError, match=r"is inside .*, the folder to publish"):
+    with pytest.raises(UsageError, match=r"is inside .*, the folder to copy"):
         store.publish(folder, str(folder / below))
     assert sorted(folder.rglob("*")) == before
     store.publish(folder / "images", str(folder / "art"))

@@ -126,12 +126,12 @@ annotations can be read by many who may not read secrets.
 - name: AWS_ACCESS_KEY_ID
   valueFrom:
     secretKeyRef:
-      name: {{ include "frcnn.s3Secret" . }}
+      name: {{ include "frcnn.s3Secret" . | quote }}
       key: {{ .Values.s3.accessKeyField }}
 - name: AWS_SECRET_ACCESS_KEY
   valueFrom:
     secretKeyRef:
-      name: {{ include "frcnn.s3Secret" . }}
+      name: {{ include "frcnn.s3Secret" . | quote }}
       key: {{ .Values.s3.secretKeyField }}
 {{- end }}
 
@@ -156,7 +156,7 @@ capabilities:
 {{- with .Values.images.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- end }}

@@ -22,6 +22,8 @@ SPEC_PROBLEMS = 100
 MANIFEST_BYTES, MANIFEST_VALUES = 128 * MIB, 8_000_000
 # Maximum read from a store at a time: an object of 5 TB in 10,000 pieces.
 PIECE_BYTES = 512 * MIB
+# Sizes that a server may report for an object.
+OBJECT_BYTES = 64 << 40
 # Configurations and records in models; that of the largest backbone has 1 MB and 60,000 values.
 MODEL_TEXT_BYTES, MODEL_TEXT_VALUES = 16 * MIB, 1_000_000
 # Small files written by this program: metrics, lists of checkpoints.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from frcnn.errors import StoreError, UsageError
+from frcnn.single_writer import only_writer_of
 from frcnn.storage import download, object_reading, upload
 from frcnn.storage.address import Address, is_remote
 from frcnn.storage.backend import Entry, StorageBackend
@@ -90,14 +91,19 @@ class ObjectStore:
         Raises:
             UsageError: `uri` names a bucket instead of an object.
             StoreError: The object is missing, damaged or unreachable.
+            PlaceBusyError: Another process downloads to the same file.
         """
         transfer, name = self._above(uri)
         entry = transfer.retries(lambda: transfer.backend.stat(name))
         path = path.absolute()
         wanted = Manifest("", (unpublished(transfer, entry),), (StoredFile(path.name, 0, 0, entry.size),))
+        with only_writer_of(path):
+            self._download(transfer, entry, wanted, path)
+
+    def _download(self, transfer: Transfer, entry: Entry, wanted: Manifest, path: Path) -> None:
         staging = path.with_name(f".{path.name}.partial-{md5(entry.etag.encode())[:12]}")
         try:
-            with TransferProgress(f"fetching {name}", entry.size) as progress:
+            with TransferProgress(f"fetching {entry.name}", entry.size) as progress:
                 download.fetch(transfer, wanted, staging, progress)
         except DamagedError:
             shutil.rmtree(staging)

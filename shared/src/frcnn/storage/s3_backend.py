@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from frcnn.errors import StoreError
+from frcnn.limits import OBJECT_BYTES
 from frcnn.storage.address import Address
 from frcnn.storage.backend import Entry, Upload
 from frcnn.storage.checksums import combined_etag, is_md5
@@ -59,7 +60,7 @@ class S3Backend:
             found = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
             # Some servers also list empty folders.
             return [
-                Entry(each.object_name[start:], each.size or 0, plain(each.etag))
+                Entry(each.object_name[start:], self._size(each.object_name, each.size), plain(each.etag))
                 for each in found
                 if not each.object_name.endswith("/")
             ]
@@ -76,7 +77,7 @@ class S3Backend:
             raise
         if not found.etag:
             raise not_s3(self._settings, self.where(name))
-        return Entry(name, found.size, plain(found.etag))
+        return Entry(name, self._size(self._key(name), found.size), plain(found.etag))
 
     def read(self, name: str, offset: int, length: int, etag: str = "") -> bytes:
         """Reads a range by GET, with If-Match if `etag` is given."""
@@ -185,6 +186,15 @@ class S3Backend:
         found = plain(etag)
         if is_md5(found) and "-" not in found and found != md5:
             raise TransientError(f"{self.where(name)}: arrived damaged", "check the network")
+
+    def _size(self, key: str, size: int | None) -> int:
+        """Returns the size of an object; refuses one that no object has."""
+        if not 0 <= (size or 0) <= OBJECT_BYTES:
+            raise StoreError(
+                f"s3://{self._bucket}/{key}: {self._settings.endpoint} reports a size of {size:.4g} bytes; "
+                f"expected 0 to {OBJECT_BYTES:.4g}. Check the server."
+            )
+        return size or 0
 
     def _key(self, name: str) -> str:
         return self._address.below(name)

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from frcnn.errors import UsageError
+from frcnn.single_writer import only_writer_of
 from frcnn.storage import download, object_reading, publication
 from frcnn.storage.address import is_remote
 from frcnn.storage.faults import MissingError
@@ -90,26 +91,28 @@ class Store(ObjectStore):
             The manifest.
 
         Raises:
-            UsageError: `folder` contains other files.
+            UsageError: `folder` contains other files, or is below the address.
             StoreError: The data is missing, damaged or unreachable.
+            PlaceBusyError: Another process fetches to the same folder.
         """
-        transfer, manifest, folder = self.transfer(uri), self.contents(uri), folder.absolute()
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            if not matches_manifest(folder, manifest):
-                raise UsageError(
-                    f"{folder} exists and differs from {uri}. Remove it or choose another folder."
-                )
-            log.info("%s is already a copy of %s", folder, uri)
+        if not is_remote(uri) and not folder.exists():
+            _check_outside(Path(uri), str(folder))
+        manifest, folder = self.contents(uri), folder.absolute()
+        if _is_copy(folder, manifest, uri):
             return manifest
+        with only_writer_of(folder):  # two would write the same pieces
+            if not _is_copy(folder, manifest, uri):
+                self._fetch(uri, manifest, folder)
+        return manifest
+
+    def _fetch(self, uri: str, manifest: Manifest, folder: Path) -> None:
         staging = folder.with_name(f".{folder.name}.partial-{manifest.id[:12]}")
         for stale in set(folder.parent.glob(f".{glob.escape(folder.name)}.partial-*")) - {staging}:
             shutil.rmtree(stale, ignore_errors=True)
         with TransferProgress(f"fetching {folder.name}", manifest.size) as progress:
-            download.fetch(transfer, manifest, staging, progress)
-        folder.parent.mkdir(parents=True, exist_ok=True)
+            download.fetch(self.transfer(uri), manifest, staging, progress)
         staging.replace(folder)
         log.info("Fetched %s: %d files, %s", uri, len(manifest.files), progress.summary())
-        return manifest
 
     def contents(self, uri: str) -> Manifest:
         """Describes the contents of an address: a published artifact, or any objects.
@@ -178,6 +181,16 @@ class Store(ObjectStore):
 
 
 def _check_outside(folder: Path, uri: str) -> None:
-    """Checks that an artifact is not published into its own source: the next publication would contain it."""
+    """Checks that a folder is not copied into itself: the next copy would contain this one."""
     if not is_remote(uri) and Path(uri).resolve().is_relative_to(folder.resolve()):
-        raise UsageError(f"{uri}: is inside {folder}, the folder to publish; choose a place outside of it")
+        raise UsageError(f"{uri}: is inside {folder}, the folder to copy; choose a place outside of it")
+
+
+def _is_copy(folder: Path, manifest: Manifest, uri: str) -> bool:
+    """Checks whether a folder already has the contents; raises `UsageError` if it has others."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    if not matches_manifest(folder, manifest):
+        raise UsageError(f"{folder} exists and differs from {uri}. Remove it or choose another folder.")
+    log.info("%s is already a copy of %s", folder, uri)
+    return True
