@@ -116,7 +116,7 @@ class Choices:
         facts, coverage = self.facts, self.coverage.to_dict()
         return "\n".join(
             [
-                f"{facts.images} images of about {facts.width} x {facts.height}, "
+                f"{facts.images} training images of about {facts.width} x {facts.height}, "
                 f"{sum(facts.classes.values())} objects of {len(facts.classes)} "
                 f"{'class' if len(facts.classes) == 1 else 'classes'}",
                 f"{self.arch}, input {self.columns} x {self.rows}, {self.anchors}",
