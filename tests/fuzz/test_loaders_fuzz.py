@@ -27,7 +27,7 @@ from frcnn.model.files.hdf5_tree import read_tree
 from frcnn.model.files.training_record import TrainingRecord
 from frcnn.model.layers import BatchNormalization, Conv2D
 from frcnn.model.settings import Geometry
-from frcnn.training.pretrained import hdf5
+from frcnn.training.pretrained import load
 from frcnn.training.pretrained.load import read_source
 from tests.fuzz.mutation import DIED, READ, REFUSED, mutated, survive
 from tests.unit.training.test_pretrained_torch import torch_names, write_any
@@ -51,7 +51,7 @@ def in_this_process(monkeypatch):
         except ModelError as error:
             raise ModelError(f"{shown or path}: {error}") from error
 
-    for module in (archive, hdf5):
+    for module in (archive, load):
         monkeypatch.setattr(module, "read_tree_in_subprocess", read)
 
 

@@ -18,7 +18,7 @@ from tests.support import mpi_operator as states
 
 pytestmark = [pytest.mark.kube, pytest.mark.timeout(600)]
 
-QUICK = Timeouts(image=2, scheduling=2, quota=4, operator=30, start=60, look=0.3, clean_up=5)
+QUICK = Timeouts(image=2, scheduling=2, quota=4, operator=30, start=60, interval=0.3, clean_up=5)
 READY = [{"type": "Ready", "status": "True"}, {"type": "ContainersReady", "status": "True"}]
 
 
