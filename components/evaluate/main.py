@@ -82,7 +82,8 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     spec = experiment_or_suggested(args.spec, args.records, args.records_uri)
     spec = with_records(spec, records_place(args.records, args.records_uri))
     key = resolve_key(None, spec.enc_key)
-    measured = measure(model_file(args.model), evaluation_run(spec), key, analyze=True)
+    model = model_file(args.model)
+    measured = measure(model, evaluation_run(spec), key, analyze=True)
     report = measured.report
     log.info("%d images\n%s", report.images, report.table())
     if report.mean_ap is None:
@@ -90,7 +91,8 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
             "mAP is undefined: the validation fold has no labeled object of the spec's classes. Check "
             "target_class_mapping and validation_fold."
         )
-    subject = Subject(spec.model_config.arch, "the validation fold", "the model before" if former else "")
+    before = "the model before" if former else ""
+    subject = Subject(spec.model_config.arch, "the validation fold", before, str(model))
     write_results(measured, args.report, subject, former)
     if args.page:
         shutil.copyfile(args.report / PAGE, args.page)

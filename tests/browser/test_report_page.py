@@ -1,10 +1,12 @@
 """The reports in a real browser: no errors, accessible, readable in light and dark and on a narrow screen."""
 
+import io
 import os
 import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import frcnn
 from tests.support.planted_faults import clean_set, plant_bad_labels, plant_leak, plant_missing_class
@@ -105,6 +107,68 @@ def test_no_number_or_column_name_is_broken_into_lines_at_1280_px(page):
     page.set_window_size(1280, 900)
     high = "[...document.querySelectorAll('td, thead th')].map(each => each.clientHeight)"
     assert page.execute_script(f"return Math.max(...{high})") < 60
+
+
+@pytest.fixture
+def screen(browser, pages):
+    """Opens the page of the evaluation at a width, px."""
+
+    def open_at(width):
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        browser.get(pages["evaluation"].as_uri())
+        return browser
+
+    yield open_at
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+WIDTHS = (400, 800, 1100, 1280, 1600)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_rows_of_cards_and_of_examples_are_full_and_end_at_the_same_edge(screen, width):
+    places = "[...document.querySelectorAll('{}')].map(each => each.getBoundingClientRect())"
+    page = screen(width)
+    edges = set()
+    for what in (".cards > div", ".gallery.large img"):
+        found = page.execute_script(f"return {places.format(what)}.map(each => [each.top, each.right])")
+        rows = [[right for top, right in found if top == each] for each in sorted({top for top, _ in found})]
+        assert len({len(row) for row in rows}) == 1
+        edges |= {round(row[-1]) for row in rows}
+    assert len(edges) == 1
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_table_that_goes_on_beyond_the_edge_has_a_shadow_there_until_its_end(screen, width):
+    page = screen(width)
+    page.execute_script("document.querySelector('.scroll').scrollIntoView()")
+    hidden = page.execute_script(
+        "const e = document.querySelector('.scroll'); return e.scrollWidth - e.clientWidth"
+    )
+    assert (hidden > 0) == (width < 1100)
+    assert _shadow(page) == (hidden > 0)
+    page.execute_script("document.querySelector('.scroll').scrollLeft = 10000")
+    assert not _shadow(page)
+
+
+def _shadow(page):
+    """Whether the blank strip above the first line of letters is darker at the right edge than left of it."""
+    place = page.execute_script(
+        "const r = document.querySelector('.scroll').getBoundingClientRect(); return [r.right, r.top]"
+    )
+    right, top = (round(each) for each in place)
+    with Image.open(io.BytesIO(page.get_screenshot_as_png())) as picture:
+        pixels = picture.convert("L")
+    return pixels.getpixel((right - 2, top + 2)) != pixels.getpixel((right - 60, top + 2))
+
+
+def test_the_names_of_classes_stay_when_the_table_is_scrolled(screen):
+    page = screen(400)
+    left = "return document.querySelector('.scroll tbody th').getBoundingClientRect().left"
+    before = page.execute_script(left)
+    page.execute_script("document.querySelector('.scroll').scrollLeft = 200")
+    assert page.execute_script(left) == before
 
 
 def test_captions_of_tables_fit_on_a_phone(page):

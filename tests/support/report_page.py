@@ -32,6 +32,6 @@ def write_page(
     log = path.with_name("training_log.csv")
     log.write_text("epoch,loss,mAP\n1,2.5,\n2,1.4,0.31\n3,0.9,0.48\n4,0.8,0.57\n")
     before = "before/metrics.json" if compared else ""
-    subject = Subject("model.keras", "the validation set", before, "results/model.keras", log)
+    subject = Subject("resnet:10", "the validation set", before, "results/model.keras", log)
     save_html(path, report, inspection, subject, former)
     return report, inspection

@@ -25,15 +25,16 @@ class Style:
     padding: int
 
     @classmethod
-    def of(cls, height: int, width: int) -> "Style":
+    def of(cls, height: int, width: int, smallest: int = _MIN_FONT) -> "Style":
         """Chooses the style for an image: larger images get thicker lines and larger letters.
 
         Args:
             height: Height of the image, px.
             width: Width of the image, px.
+            smallest: Smallest size of the letters, px.
         """
         mean_side = (height + width) / 2
-        size = max(_MIN_FONT, round(_FONT_SHARE * mean_side))
+        size = max(smallest, round(_FONT_SHARE * mean_side))
         return cls(
             line=max(_MIN_LINE, round(_LINE_SHARE * mean_side)),
             font=ImageFont.load_default(size),
@@ -42,7 +43,11 @@ class Style:
 
 
 def annotate(
-    pixels: np.ndarray, boxes: np.ndarray, classes: np.ndarray, captions: Sequence[str] | None = None
+    pixels: np.ndarray,
+    boxes: np.ndarray,
+    classes: np.ndarray,
+    captions: Sequence[str] | None = None,
+    style: Style | None = None,
 ) -> Image.Image:
     """Draws boxes on a copy of an image.
 
@@ -53,13 +58,14 @@ def annotate(
         classes: Class indices, int `[N]`; they determine the colors.
         captions: Texts, `[N]`, or `None` for boxes only. Captions stay inside the image and, if there is
             room, do not overlap.
+        style: Lines and letters, or `None` for those that fit the size of the image.
 
     Returns:
         The annotated image.
     """
     image = Image.fromarray(pixels)
     height, width = pixels.shape[:2]
-    style, canvas = Style.of(height, width), ImageDraw.Draw(image)
+    style, canvas = style or Style.of(height, width), ImageDraw.Draw(image)
     limits = [width - 1, height - 1, width - 1, height - 1]
     corners = np.clip(np.rint(np.asarray(boxes).reshape(-1, 4)[:, [1, 0, 3, 2]]), 0, limits).astype(int)
     for box, index in reversed(list(zip(corners.tolist(), classes.tolist(), strict=True))):

@@ -18,6 +18,7 @@ from frcnn.evaluation.thumbnails import RankedThumbnail
 # Number of images, and longer side of each, px.
 EXAMPLES = 6
 EXAMPLE_SIDE = 480
+_LETTERS = 16  # px; on a phone and in three columns, the page shows the images at about 350 px
 _QUALITY = 88
 _DASH = 6  # px
 _MISSED = (255, 255, 255)
@@ -66,9 +67,10 @@ def draw_example(
         f"{names[found.classes[at]]} {found.scores[at]:.2f}{'' if correct[at] else ' wrong'}"
         for at in order.tolist()
     ]
-    drawn = annotate(np.asarray(image), found.boxes[order] * scale, found.classes[order], captions)
+    style = Style.of(image.height, image.width, _LETTERS)
+    drawn = annotate(np.asarray(image), found.boxes[order] * scale, found.classes[order], captions, style)
     for at in missed.tolist():
-        _draw_missed(drawn, objects.boxes[at] * scale, f"missed {names[objects.classes[at]]}")
+        _draw_missed(drawn, objects.boxes[at] * scale, f"missed {names[objects.classes[at]]}", style)
     buffer = io.BytesIO()
     drawn.save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
     counts = f"{int(correct.sum())} correct, {int((~correct).sum())} wrong, {len(missed)} missed"
@@ -77,9 +79,9 @@ def draw_example(
     return RankedThumbnail(example_priority(frame), picture, caption)
 
 
-def _draw_missed(image: Image.Image, box: np.ndarray, text: str) -> None:
+def _draw_missed(image: Image.Image, box: np.ndarray, text: str, style: Style) -> None:
     """Draws a dashed box, `yxyx` in pixels, with a text inside its lower edge."""
-    canvas, style = ImageDraw.Draw(image), Style.of(image.height, image.width)
+    canvas = ImageDraw.Draw(image)
     y1, x1, y2, x2 = (round(float(each)) for each in box)
     for dash, color in ((0, (0, 0, 0)), (_DASH, _MISSED)):
         for x in range(x1 + dash, x2, 2 * _DASH):

@@ -31,7 +31,7 @@ class Subject:
     """Names of the evaluated model and data.
 
     Attributes:
-        model: Name of the model.
+        model: Architecture of the model.
         data: Name of the data.
         former: Name of the model to compare with; empty if there is none.
         path: Path of the model; empty if it has none.
