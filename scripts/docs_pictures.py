@@ -1,11 +1,11 @@
 """Makes the pictures of README and docs from a finished `make demo`.
 
-    make demo && python scripts/docs_pictures.py demo
+    make demo && python -m scripts.docs_pictures demo
 
-Run it again when the demo or the report changes. Only images whose detections are all correct, with no
+Run it again when the demo or a report changes. Only images whose detections are all correct, with no
 object missed, come into README's picture; with too few of them the exit code is 1 and nothing is replaced.
-The pictures of the report and of TensorBoard need Chromium (`make browser`); without it they are left as they
-are. --model, --records and --logs replace the demo's own.
+The pictures of reports and of TensorBoard need Chromium (`make browser`); without it they are left as they
+are. --model, --records and --logs replace the demo's own. The evaluation is left in the demo's folder.
 """
 
 import argparse
@@ -28,12 +28,24 @@ from PIL import Image
 
 from frcnn.drawing.boxes import annotate
 from frcnn.evaluation.matching import TRUE_POSITIVE, inclusive_iou, match
+from tests.support import planted_faults
 
 PICTURES = Path(__file__).resolve().parents[1] / "docs/images"
 COLUMNS, ROWS, GAP = 2, 2, 8
 WIDTH = 1000  # of a picture, px
 BROWSER_FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run")
 TENSORBOARD_SECONDS = 120
+# The demo's spec only flips, so the preview has more: its variants can be told apart.
+AUGMENTATION = (
+    "spatial_augmentation.rotate_rad_max=6",
+    "spatial_augmentation.translate_max_x=16",
+    "spatial_augmentation.zoom_min=0.8",
+    "spatial_augmentation.zoom_max=1.3",
+    "color_augmentation.contrast_scale_max=0.4",
+    "color_augmentation.contrast_center=0.5",
+    "color_augmentation.hue_rotation_max=60",
+    "color_augmentation.color_shift_stddev=0.1",
+)
 
 
 def main() -> int:
@@ -48,41 +60,71 @@ def main() -> int:
     flags.add_argument("--records", help="glob of the demo's record files (default: as in its spec)")
     flags.add_argument("--logs", type=Path, help="TensorBoard's files of a training on the demo's data")
     args = flags.parse_args()
-    demo = args.demo.resolve()
+    # Commands run next to the demo, so that they and their output name it as a reader's do.
+    base, demo = args.demo.resolve().parent, Path(args.demo.resolve().name)
     spec, model = demo / "specs/experiment.txt", args.model or demo / "run/latest/retrain/model/model.keras"
     records = [f"--set=dataset_config.data_sources[0].tfrecords_path={args.records}"] if args.records else []
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        found = hero(model, demo / "data", work)
+        found = hero(base / model, base / demo / "data")
         if len(found) < COLUMNS * ROWS:
             sys.stderr.write(f"only {len(found)} images without a mistake; train longer\n")
             return 1
         sheet(found[: COLUMNS * ROWS]).save(PICTURES / "demo.png", optimize=True)
-        terminal(["frcnn", "evaluate", "-e", str(spec), "-m", str(model), "-r", str(work), *records], demo)
-        run("augment", "preview", "-e", spec, "-o", work / "preview", "--num_images", 3, *records)
+        terminal(["evaluate", "-e", spec, "-m", model, "-r", demo / "evaluation", *records], base)
+        more = [f"--set=augmentation_config.{each}" for each in AUGMENTATION]
+        preview = ["augment", "preview", "-e", spec, "-o", work / "preview", "--num_images", 3]
+        run([*preview, *more, *records], base)
         resized(next((work / "preview").glob("*.png"))).save(PICTURES / "augmentation.png", optimize=True)
         with browser() as driver:
             if driver is not None:
-                photograph(driver, (work / "report.html").as_uri(), "report.png", 1280, 1500)
+                save(photograph(driver, base / demo / "evaluation/report.html", 1100, 1260), "report.png")
+                faults = data_report(base / spec, work)
+                save(
+                    beside(*(photograph(driver, faults, width, 1200) for width in (920, 390))),
+                    "data_report.png",
+                )
                 if args.logs:
                     with tensorboard(args.logs) as address:
-                        photograph(driver, address, "tensorboard.png", 1280, 800, wait="card-view")
+                        save(photograph(driver, address, 1280, 800, wait="card-view"), "tensorboard.png")
     return 0
 
 
-def run(*words: object) -> str:
-    """Runs a task and returns its standard output."""
+def run(words: Sequence[object], base: Path) -> str:
+    """Runs a task in a folder and returns its standard output."""
     command = [sys.executable, "-m", "frcnn", *map(str, words)]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=base).stdout
 
 
-def hero(model: Path, data: Path, work: Path) -> list[Image.Image]:
+def data_report(spec: Path, work: Path) -> Path:
+    """Reports on a drawn data set with faults, judged for a spec with too large anchors.
+
+    Args:
+        spec: Spec of the demo.
+        work: Folder for temporary files.
+
+    Returns:
+        The page.
+    """
+    shapes = planted_faults.clean_set(work / "shapes")
+    planted_faults.plant_leak(shapes)
+    planted_faults.plant_missing_class(shapes)
+    planted_faults.plant_tiny_objects(shapes)
+    planted_faults.plant_bad_labels(shapes)
+    text = re.sub(r"(height: )128", rf"\g<1>{planted_faults.HEIGHT}", spec.read_text())
+    text = re.sub(r"(width: )176", rf"\g<1>{planted_faults.WIDTH}", text)
+    text = re.sub(r"(scale: )(\d+)", lambda found: f"{found[1]}{4 * int(found[2])}", text)
+    (work / "spec.txt").write_text(text)
+    run(["data", "report", "shapes/train", "shapes/val", "-o", "report", "-e", "spec.txt"], work)
+    return work / "report/report.html"
+
+
+def hero(model: Path, data: Path) -> list[Image.Image]:
     """Draws held-out images whose detections are exactly the labeled objects.
 
     Args:
         model: Model of the demo.
         data: The demo's data set.
-        work: Folder for temporary files.
 
     Returns:
         Annotated images, those with the most objects first.
@@ -126,16 +168,15 @@ def resized(picture: Path | Image.Image) -> Image.Image:
     return image.convert("RGB").resize((round(image.width * scale), round(image.height * scale)))
 
 
-def terminal(command: Sequence[str], demo: Path) -> None:
-    """Runs a command and writes its output as a picture of a terminal."""
+def terminal(words: Sequence[object], base: Path) -> None:
+    """Runs a task in a folder and writes its output as a picture of a terminal."""
     from rich.console import Console
     from rich.text import Text
 
-    shown = " ".join(str(word).replace(f"{demo.parent}/", "") for word in command if "=" not in word)
-    output = run(*command[1:])
-    console = Console(record=True, width=104, file=io.StringIO())
-    console.print(Text(f"$ {re.sub(r' -r .*', ' -r evaluation', shown)}", style="bold"))
-    console.print(Text(re.sub(r"(metrics|report|precision-recall curve): .*\n", "", output)))
+    shown = " ".join(str(word) for word in words if not str(word).startswith("--set="))
+    console = Console(record=True, width=112, file=io.StringIO())
+    console.print(Text(f"$ frcnn {shown}", style="bold"))
+    console.print(Text(run(words, base)))
     text = console.export_svg(title="frcnn evaluate")
     # The picture must not fetch fonts.
     (PICTURES / "terminal.svg").write_text(re.sub(r"\s*@font-face \{.*?\}", "", text, flags=re.DOTALL))
@@ -146,7 +187,7 @@ def browser() -> Iterator[Any]:
     """Starts Chromium; yields None where it is missing."""
     program, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not program or not driver:
-        sys.stderr.write("no chromium and chromedriver: report.png and tensorboard.png stay as they are\n")
+        sys.stderr.write("no chromium and chromedriver: the pictures of pages stay as they are\n")
         yield None
         return
     from selenium import webdriver
@@ -163,18 +204,31 @@ def browser() -> Iterator[Any]:
             chrome.quit()
 
 
-def photograph(driver: Any, address: str, name: str, width: int, height: int, wait: str = "body") -> None:
-    """Saves a picture of a page once an element of the CSS selector `wait` is there."""
+def photograph(driver: Any, page: Path | str, width: int, height: int, wait: str = "body") -> Image.Image:
+    """Takes a picture of a file or address once an element of the CSS selector `wait` is there."""
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
     screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    driver.get(address)
+    driver.get(page.as_uri() if isinstance(page, Path) else page)
     WebDriverWait(driver, TENSORBOARD_SECONDS).until(lambda page: page.find_elements(By.CSS_SELECTOR, wait))
     if wait != "body":
         time.sleep(25)  # TensorBoard draws its curves after their cards
-    picture = Image.open(io.BytesIO(driver.get_screenshot_as_png()))
+    return Image.open(io.BytesIO(driver.get_screenshot_as_png())).convert("RGB")
+
+
+def beside(left: Image.Image, right: Image.Image) -> Image.Image:
+    """Puts two pictures of one height side by side."""
+    whole = Image.new("RGB", (left.width + right.width, left.height), "white")
+    whole.paste(left, (0, 0))
+    whole.paste(right, (left.width, 0))
+    return whole
+
+
+def save(picture: Image.Image, name: str) -> None:
+    """Saves a picture of a page at the width of pictures in the docs."""
+    # In full: a palette would change the colors of the classes.
     resized(picture).save(PICTURES / name, optimize=True)
 
 
