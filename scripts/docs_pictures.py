@@ -80,10 +80,8 @@ def main() -> int:
             if driver is not None:
                 save(photograph(driver, base / demo / "evaluation/report.html", 1100, 1260), "report.png")
                 faults = data_report(base / spec, work)
-                save(
-                    beside(*(photograph(driver, faults, width, 1200) for width in (920, 390))),
-                    "data_report.png",
-                )
+                both = [photograph(driver, faults, each, 1200, scale=WIDTH / 1310) for each in (920, 390)]
+                save(beside(*both), "data_report.png")
                 if args.logs:
                     with tensorboard(args.logs) as address:
                         save(photograph(driver, address, 1280, 800, wait="card-view"), "tensorboard.png")
@@ -204,12 +202,27 @@ def browser() -> Iterator[Any]:
             chrome.quit()
 
 
-def photograph(driver: Any, page: Path | str, width: int, height: int, wait: str = "body") -> Image.Image:
-    """Takes a picture of a file or address once an element of the CSS selector `wait` is there."""
+def photograph(
+    driver: Any, page: Path | str, width: int, height: int, wait: str = "body", scale: float | None = None
+) -> Image.Image:
+    """Takes a picture of a page.
+
+    Args:
+        driver: Browser.
+        page: File or address.
+        width: Width of the window, px.
+        height: Height of the window, px.
+        wait: CSS selector of an element to wait for.
+        scale: Size of a pixel of the page in the picture; `None` for a picture of `WIDTH`. A picture that is
+            drawn in its size is sharper and a smaller file than a reduced one.
+
+    Returns:
+        The picture.
+    """
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
-    screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    screen = {"width": width, "height": height, "deviceScaleFactor": scale or WIDTH / width, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     driver.get(page.as_uri() if isinstance(page, Path) else page)
     WebDriverWait(driver, TENSORBOARD_SECONDS).until(lambda page: page.find_elements(By.CSS_SELECTOR, wait))
@@ -227,9 +240,8 @@ def beside(left: Image.Image, right: Image.Image) -> Image.Image:
 
 
 def save(picture: Image.Image, name: str) -> None:
-    """Saves a picture of a page at the width of pictures in the docs."""
-    # In full: a palette would change the colors of the classes.
-    resized(picture).save(PICTURES / name, optimize=True)
+    """Saves a picture of a page, without a palette, which would change the colors of the classes."""
+    picture.save(PICTURES / name, optimize=True)
 
 
 @contextlib.contextmanager
