@@ -227,7 +227,9 @@ def photograph(
     driver.get(page.as_uri() if isinstance(page, Path) else page)
     WebDriverWait(driver, TENSORBOARD_SECONDS).until(lambda page: page.find_elements(By.CSS_SELECTOR, wait))
     if wait != "body":
-        time.sleep(25)  # TensorBoard draws its curves after their cards
+        for panel in driver.find_elements(By.CSS_SELECTOR, ".settings-button.checked"):
+            panel.click()  # TensorBoard's settings would take a third of the width
+        time.sleep(25)  # it draws its curves after their cards
     return Image.open(io.BytesIO(driver.get_screenshot_as_png())).convert("RGB")
 
 
