@@ -57,6 +57,8 @@ def test_the_table_is_printed_and_everything_else_goes_to_the_results_folder(dat
     names = sorted(path.name for path in results.iterdir())
     assert names == ["PR_curve.png", "PR_curve_iou0.50.png", "metrics.json", "report.html", "status.json"]
     assert str(results / "PR_curve.png") in shown
+    page = (results / "report.html").read_text("utf-8")
+    assert "<h1>Evaluation of resnet:10</h1>" in page and f"Model: {data / 'model.keras'}<" in page
     assert loaded == [("model.keras", "secret", "evaluation")]
 
 

@@ -72,6 +72,7 @@ def test_larger_images_get_thicker_lines_and_larger_letters():
     assert large.line >= 3 * small.line >= 6
     assert large.font.size >= 3 * small.font.size >= 33
     assert Style.of(40, 60).line == 1
+    assert (Style.of(40, 60).font.size, Style.of(40, 60, 16).font.size) == (11, 16)
 
 
 @given(box=boxes, others=st.lists(boxes, max_size=4))
