@@ -1,6 +1,7 @@
 """`frcnn.evaluate`: measures the average precision of a model on labeled images."""
 
 import dataclasses
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ from frcnn.storage.address import is_remote
 if TYPE_CHECKING:
     from frcnn.evaluation.error_analysis import ErrorAnalysis
     from frcnn.evaluation.html_report import Subject
+    from frcnn.spec import Experiment
+
+log = logging.getLogger(__name__)
 
 METRICS, PAGE = "metrics.json", "report.html"
 
@@ -117,7 +121,8 @@ def evaluate(
         results_dir: Folder for report.html, metrics.json and, if the spec asks for them, the precision-recall
             curves; None to write nothing.
         tfrecords: Glob of record files that replace the spec's validation set.
-        images: Folder of the images of `tfrecords`, unless the records contain the images.
+        images: Folder of the images of `tfrecords`. If the records contain their images, it is not used, and
+            a warning says so.
         compare: metrics.json of another model on the same images, to compare with in report.html.
         key: Key of a sealed model, as in `frcnn.load`.
         runtime: Runtime, as in `frcnn.load`.
@@ -150,7 +155,7 @@ def evaluate(
         secret = resolved_key(key, known.enc_key if known is not None else None)
         known = own_spec(path, secret) if known is None else known
         folder = None if images is None else local_folder(images, "images")
-        run = evaluation_run(known if tfrecords is None else known.evaluated_on(tfrecords, folder))
+        run = evaluation_run(known) if tfrecords is None else _run_on(known, tfrecords, folder)
         previous = _previous(compare, target)
         from frcnn.evaluation.html_report import Subject, read_metrics
         from frcnn.evaluation.training_curves import FILE_NAME
@@ -165,6 +170,19 @@ def evaluate(
         subject = Subject(path.name, data, str(previous or ""), shown, path.with_name(FILE_NAME))
         files = write_results(measured, target, subject, earlier, curves=run.curves)
         return EvaluationResult(measured.report, files)
+
+
+def _run_on(spec: "Experiment", tfrecords: str, images: Path | None) -> EvaluationRun:
+    """Resolves an evaluation on other records than those of the spec; warns if `images` is not used."""
+    from frcnn.data.input.embedded_images import validation_images_are_embedded
+
+    run = evaluation_run(spec.evaluated_on(tfrecords, images))
+    if run.data.validation_source is not None:
+        source = dataclasses.replace(run.data.validation_source, given=True)
+        run = dataclasses.replace(run, data=dataclasses.replace(run.data, validation_source=source))
+    if images is not None and validation_images_are_embedded(run.data):
+        log.warning("The records of --tfrecords contain their images, so --images %s is not used", images)
+    return run
 
 
 def _previous(compare: Location | None, results: Path | None) -> Path | None:

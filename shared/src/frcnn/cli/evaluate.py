@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from frcnn.cli.model_flags import add_model_flags, model_extras, model_path
 from frcnn.cli.spec_flags import load_spec, with_images
+from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
     from frcnn.api.evaluating import EvaluationResult
+    from frcnn.spec import Experiment
 
 HELP = "Compute the average precision of a model on the validation set."
 EXAMPLES = """\
@@ -48,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images",
         type=Path,
         metavar="DIR",
-        help="image folder of --tfrecords or, without it, of the spec's validation set",
+        help="image folder of --tfrecords or, without it, of the spec's validation set; for records "
+        "without embedded images",
     )
     parser.add_argument("--strict", action="store_true", help="fail on images that cannot be read")
 
@@ -72,6 +75,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     spec = load_spec(args)
     if args.images is not None and args.tfrecords is None:
         spec = with_images(spec, args.images)
+        _check_images_used(spec, args.images)
     named = named_model(spec, "evaluation")
     model = model_path(args.model, named, "evaluation_config", spec.source)
     result = evaluate(
@@ -95,6 +99,23 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     if advice := next_steps(result.report.to_dict()):
         sys.stdout.write(f"{advice}\n")
     return {"kpi": result.report.logs()}
+
+
+def _check_images_used(spec: "Experiment", folder: Path) -> None:
+    """Checks that the validation records read their images from a folder.
+
+    Raises:
+        UsageError: They contain their images, so the result would be that of the old images.
+    """
+    from frcnn.data.input.embedded_images import validation_images_are_embedded
+    from frcnn.settings.data import data_settings
+
+    if validation_images_are_embedded(data_settings(spec)):
+        raise UsageError(
+            f"--images {folder}: the validation records contain their images, so the folder would not be "
+            "used. Omit --images; to evaluate on other images, convert them and pass their records with "
+            "--tfrecords (docs/evaluation.md)."
+        )
 
 
 def _curves_beside(model: Path, result: "EvaluationResult") -> Sequence[Path]:
