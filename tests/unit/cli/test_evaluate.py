@@ -1,4 +1,5 @@
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from PIL import Image
 
 from frcnn.cli.main import main
 from frcnn.data.records.annotations import ImageRecord, Label
+from frcnn.model.files.archive import RECORD
 from tests.support.image_folders import PatchDetector, picture
 from tests.support.loading import image_record, write_records
 from tests.support.task_spec import write_spec
@@ -179,6 +181,23 @@ def test_messages_about_given_records_name_the_flags_to_change(data, loaded, cap
     assert "validation set" not in said and "image_directory_path" not in said
     assert run(data, *words, data / "gone-*") == 1
     assert f"--tfrecords: '{data}/gone-*' matches no file" in capsys.readouterr().err
+
+
+def test_the_advice_at_a_low_map_knows_the_epochs_of_the_model(data, loaded, capsys, monkeypatch):
+    record = {
+        "arch": "resnet:10",
+        "class_names": ["car"],
+        "epoch": 2,
+        "step": 8,
+        "spec_text": "",
+        "metrics": {},
+    }
+    with zipfile.ZipFile(data / "model.keras", "w") as archive:
+        archive.writestr(RECORD, json.dumps(record))
+    monkeypatch.setattr("frcnn.evaluation.advice.LOW_MAP", 0.9)
+    assert run(data, "-m", data / "model.keras") == 0
+    first = capsys.readouterr().out.split("What to try next:\n")[1].splitlines()[0]
+    assert first.startswith("  - Train for longer first (--epochs): the model was trained for only 2 epochs.")
 
 
 def test_no_model_at_all_is_a_fault_of_the_spec(data, loaded, capsys):

@@ -69,6 +69,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     """
     from frcnn.api.evaluating import PAGE, evaluate
     from frcnn.evaluation.advice import next_steps
+    from frcnn.model.files.training_record import trained_epochs
     from frcnn.sealing.keys import resolve_key
     from frcnn.settings.model import named_model
 
@@ -78,6 +79,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
         _check_images_used(spec, args.images)
     named = named_model(spec, "evaluation")
     model = model_path(args.model, named, "evaluation_config", spec.source)
+    key = resolve_key(args.key, spec.enc_key)
     result = evaluate(
         model,
         spec,
@@ -85,7 +87,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
         tfrecords=args.tfrecords,
         images=args.images if args.tfrecords is not None else None,
         compare=args.compare,
-        key=resolve_key(args.key, spec.enc_key),
+        key=key,
         runtime=args.runtime or "auto",
         precision_hint=args.precision_hint or None,
         as_is=args.as_is,
@@ -96,7 +98,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     curves = spec.evaluation_config.visualize_pr_curve and args.results_dir is None
     for path in [*result.files, *(_curves_beside(model, result) if curves else ())]:
         sys.stdout.write(f"{names.get(path.name, 'precision-recall curve')}: {path}\n")
-    if advice := next_steps(result.report.to_dict()):
+    if advice := next_steps(result.report.to_dict(), trained_epochs(model, key)):
         sys.stdout.write(f"{advice}\n")
     return {"kpi": result.report.logs()}
 
