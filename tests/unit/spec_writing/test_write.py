@@ -65,6 +65,21 @@ def test_a_folder_without_parts_is_split_at_random(drawn, tmp_path):
     assert converted(found) == (TRAIN - TRAIN // 5, TRAIN // 5)
 
 
+def test_the_labels_of_the_records_show_which_images_are_held_out(drawn, tmp_path):
+    """As docs/know-your-data.md says."""
+    found = frcnn.new_spec(drawn / "train", tmp_path / "out")
+    assert converted(found) == (TRAIN - TRAIN // 5, TRAIN // 5)
+    folds = tmp_path / "folds"
+    frcnn.convert_labels(tmp_path / "out/records", folds, "kitti", images=drawn / "train")
+    held = {path.stem for path in (folds / "fold_0/images").iterdir()}
+    used = {path.stem for path in (folds / "fold_1/images").iterdir()}
+    settings = data_settings(load_experiment(found.experiment))
+    batches = validation_dataset(settings, batch_size=TRAIN // 5).batches.take(1)
+    (frames,) = [batch["frame_id"].numpy() for batch in batches]
+    assert held == {Path(frame.decode()).stem for frame in frames}
+    assert used == {path.stem for path in (drawn / "train/images").iterdir()} - held
+
+
 def test_lists_of_names_are_used_and_the_test_list_is_kept_apart(drawn, tmp_path):
     root = tmp_path / "set"
     shutil.copytree(drawn / "train", root)
