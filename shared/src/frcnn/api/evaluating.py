@@ -17,14 +17,14 @@ from frcnn.files import is_same_file
 from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime, open_for_batches
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
-from frcnn.settings.evaluation import EvaluationRun, evaluation_run
+from frcnn.settings.evaluation import EvaluationRun, evaluation_run, evaluation_run_on
 from frcnn.single_writer import only_writer_in
 from frcnn.storage.address import is_remote
 
 if TYPE_CHECKING:
+    from frcnn.data.settings import DataSettings
     from frcnn.evaluation.error_analysis import ErrorAnalysis
     from frcnn.evaluation.html_report import Subject
-    from frcnn.spec import Experiment
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +155,9 @@ def evaluate(
         secret = resolved_key(key, known.enc_key if known is not None else None)
         known = own_spec(path, secret) if known is None else known
         folder = None if images is None else local_folder(images, "images")
-        run = evaluation_run(known) if tfrecords is None else _run_on(known, tfrecords, folder)
+        run = evaluation_run(known) if tfrecords is None else evaluation_run_on(known, tfrecords, folder)
+        if folder is not None:
+            _warn_if_unused(folder, run.data)
         previous = _previous(compare, target)
         from frcnn.evaluation.html_report import Subject, read_metrics
         from frcnn.evaluation.training_curves import FILE_NAME
@@ -172,17 +174,11 @@ def evaluate(
         return EvaluationResult(measured.report, files)
 
 
-def _run_on(spec: "Experiment", tfrecords: str, images: Path | None) -> EvaluationRun:
-    """Resolves an evaluation on other records than those of the spec; warns if `images` is not used."""
+def _warn_if_unused(images: Path, data: "DataSettings") -> None:
     from frcnn.data.input.embedded_images import validation_images_are_embedded
 
-    run = evaluation_run(spec.evaluated_on(tfrecords, images))
-    if run.data.validation_source is not None:
-        source = dataclasses.replace(run.data.validation_source, given=True)
-        run = dataclasses.replace(run, data=dataclasses.replace(run.data, validation_source=source))
-    if images is not None and validation_images_are_embedded(run.data):
+    if validation_images_are_embedded(data):
         log.warning("The records of --tfrecords contain their images, so --images %s is not used", images)
-    return run
 
 
 def _previous(compare: Location | None, results: Path | None) -> Path | None:

@@ -12,7 +12,7 @@ from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
     from frcnn.api.evaluating import EvaluationResult
-    from frcnn.spec import Experiment
+    from frcnn.data.settings import DataSettings
 
 HELP = "Compute the average precision of a model on the validation set."
 EXAMPLES = """\
@@ -71,12 +71,13 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     from frcnn.evaluation.advice import next_steps
     from frcnn.model.files.training_record import trained_epochs
     from frcnn.sealing.keys import resolve_key
+    from frcnn.settings.data import data_settings
     from frcnn.settings.model import named_model
 
     spec = load_spec(args)
     if args.images is not None and args.tfrecords is None:
         spec = with_images(spec, args.images)
-        _check_images_used(spec, args.images)
+        _check_images_used(data_settings(spec), args.images)
     named = named_model(spec, "evaluation")
     model = model_path(args.model, named, "evaluation_config", spec.source)
     key = resolve_key(args.key, spec.enc_key)
@@ -103,16 +104,15 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     return {"kpi": result.report.logs()}
 
 
-def _check_images_used(spec: "Experiment", folder: Path) -> None:
+def _check_images_used(data: "DataSettings", folder: Path) -> None:
     """Checks that the validation records read their images from a folder.
 
     Raises:
         UsageError: They contain their images, so the result would be that of the old images.
     """
     from frcnn.data.input.embedded_images import validation_images_are_embedded
-    from frcnn.settings.data import data_settings
 
-    if validation_images_are_embedded(data_settings(spec)):
+    if validation_images_are_embedded(data):
         raise UsageError(
             f"--images {folder}: the validation records contain their images, so the folder would not be "
             "used. Omit --images; to evaluate on other images, convert them and pass their records with "

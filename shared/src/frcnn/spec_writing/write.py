@@ -10,17 +10,15 @@ from frcnn.errors import DataError, SpecError, UsageError
 from frcnn.files import atomic_path, write_text
 from frcnn.memory import gpu_memory, main_memory
 from frcnn.single_writer import only_writer_of
-from frcnn.spec.load import checked_conversion_text, checked_text, parse_dataset_export
+from frcnn.spec.load import checked_conversion_text, checked_text
 from frcnn.spec_writing.choices import Choices, Goal, choose
 from frcnn.spec_writing.facts import facts_of
-from frcnn.spec_writing.splits import Conversion, Split, split_of
+from frcnn.spec_writing.splits import TEST, Conversion, Split, split_of
 from frcnn.spec_writing.text import Places, experiment_text
 from frcnn.survey.collect import surveyed
 from frcnn.survey.sources import open_sources
 
 EXPERIMENT = "experiment.txt"
-# Prefix of the records of a test set.
-TEST = "test"
 _EXIF_NOTE = "# Convert with --apply_exif: labels refer to the images as viewers show them.\n"
 
 
@@ -193,10 +191,8 @@ def _test_commands(out: Path, conversions: Iterable[Conversion]) -> list[str]:
     """Returns the command that evaluates on the test set, if there is one."""
     commands = []
     for each in (each for each in conversions if each.prefix == TEST):
-        spec = parse_dataset_export(each.text, each.spec).spec
-        if config := spec.kitti_config or spec.coco_config:
-            records = f"{glob.escape(str(out / 'records' / each.prefix))}*"
-            words = ["-e", out / EXPERIMENT, "-m", out / "results", "--tfrecords", records]
-            words += ["--images", config.root_directory_path, "-r", out / f"evaluation_{each.prefix}"]
-            commands.append(shlex.join(["frcnn", "evaluate", *map(str, words)]))
+        records = f"{glob.escape(str(out / 'records' / each.prefix))}*"
+        words = ["-e", out / EXPERIMENT, "-m", out / "results", "--tfrecords", records]
+        words += ["--images", each.images.absolute(), "-r", out / f"evaluation_{each.prefix}"]
+        commands.append(shlex.join(["frcnn", "evaluate", *map(str, words)]))
     return commands
