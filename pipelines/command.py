@@ -10,6 +10,7 @@ from frcnn.cli.spec_flags import add_set_flag
 from frcnn.errors import DataError, RunError, UsageError
 from frcnn.packages import require
 from frcnn.steps.publishing import is_s3
+from frcnn.steps.quality_gate import BELOW_MINIMUM
 from pipelines import parameters, pods, specs
 from pipelines.remote import command as remote
 from pipelines.remote import flags, package, versions
@@ -23,7 +24,7 @@ HELP = "Convert, train, evaluate, prune, retrain, evaluate, export and publish, 
 EXAMPLES = """\
   frcnn pipeline run --data ~/kitti                           with a spec chosen for the data
   frcnn pipeline run --spec spec.txt --data ~/kitti -o runs/kitti
-  frcnn pipeline run --spec spec.txt --data ~/kitti --epochs 2 --minimum_map 0    quick trial
+  frcnn pipeline run --data ~/kitti --epochs 2 --retrain_epochs 2 --minimum_map 0 --tolerance 1    quick trial
   frcnn pipeline compile -o compiled --registry my.registry/team --tag 1.2
   frcnn pipeline submit --spec spec.txt --data s3://data/kitti --host http://localhost:8080 --wait
   frcnn pipeline push-spec spec.txt s3://data/specs/kitti.txt       for field `spec` of the UI
@@ -142,7 +143,20 @@ def _run(args: argparse.Namespace) -> None:
     result = run_locally(arguments, args.data, args.output, docker_network=network)
     sys.stdout.write(_summary(result, time.monotonic() - began))
     if result.objections:
-        raise RunError(f"nothing exported: {result.objections}")
+        raise RunError(_not_exported(result))
+
+
+def _not_exported(result: "LocalRun") -> str:
+    """Returns why nothing was exported, and what to do."""
+    if result.report is None:
+        return f"nothing exported: {result.objections}"
+    remedy = "Train for longer (--epochs), or, for a trial, pass --minimum_map 0 --tolerance 1"
+    if BELOW_MINIMUM not in result.objections:
+        remedy = "Retrain for longer (--retrain_epochs), prune less (--target_params), or raise --tolerance"
+    return (
+        f"nothing exported: {result.objections}. See {result.report}. {remedy}; docs/troubleshooting.md "
+        "explains more causes."
+    )
 
 
 def _summary(result: "LocalRun", total: float) -> str:

@@ -29,6 +29,8 @@ _STATES = {"COMPLETE": "SUCCEEDED", "CACHED": "SUCCEEDED", "CANCELLED": "CANCELE
 _ENDS = ("SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN")
 # Up to Kubeflow Pipelines 2.16.1 also for runs that exported a model.
 _NOT_TOLD = "Kubeflow does not report the outcome; see the run"
+# A closed gate ends a run without an error, too.
+_NO_FAILURE = "no step failed; the run shows whether a model was exported"
 _UNDERSCORE = re.compile("_([a-z])")
 
 
@@ -82,6 +84,8 @@ def message(status: str, nodes: Mapping[str, Any] | None = None) -> dict[str, An
         error = detail if state == "FAILED" else ""
     elif state not in _ENDS:
         state, detail = "ENDED", _NOT_TOLD
+    elif state == "SUCCEEDED":
+        detail = _NO_FAILURE
     text = f"frcnn run {run.rpartition('/')[2]}: {state}{f' ({detail})' if detail else ''}"
     return {"text": text, "run": run, "state": state, "error": error}
 

@@ -43,6 +43,12 @@ class LocalRun:
         return str(reports[-1].metadata.get("objections", "")) if reports else "nothing was evaluated"
 
     @property
+    def report(self) -> Path | None:
+        """Page of the last evaluation; `None` if nothing was evaluated."""
+        names = [step.name for step in self.steps if "report" in step.artifacts]
+        return self.latest / names[-1].replace(" ", "-") / "report" / "report.html" if names else None
+
+    @property
     def publishing(self) -> str:
         """Outcome of publishing in one line; empty if publishing was not requested."""
         verdicts = [step.artifacts["metrics"].metadata for step in self.steps if step.name == COMPARE]

@@ -128,7 +128,8 @@ def judge(run: Any, found: list[Step]) -> None:
         raise RunError(
             f"run {run.run_id} exported no model: a mAP gate was missed (minimum_map "
             f"{parameters.get('minimum_map', 'as in the pipeline')}; last step: {last[0]}). See the metrics "
-            "of its evaluate steps."
+            "of its evaluate steps. Train for longer (--epochs), or, for a trial, pass --minimum_map 0 "
+            "--tolerance 1; docs/troubleshooting.md explains more causes."
         )
 
 

@@ -72,7 +72,9 @@ def test_without_a_flag_the_url_of_the_secret_is_used(webhook, monkeypatch):
     # With the line break of the file that the secret was made from.
     monkeypatch.setenv("FRCNN_WEBHOOK", f"{url(webhook)}\n")
     assert notify.main(["--status", '{"state": "SUCCEEDED", "pipelineJobResourceName": "r"}']) == 0
-    assert [body["text"] for _, _, body in webhook.got] == ["frcnn run r: SUCCEEDED"]
+    assert [body["text"] for _, _, body in webhook.got] == [
+        "frcnn run r: SUCCEEDED (no step failed; the run shows whether a model was exported)"
+    ]
 
 
 def test_a_webhook_that_refuses_changes_nothing_and_the_url_is_not_logged(webhook, caplog):

@@ -8,6 +8,7 @@ from kfp import dsl
 
 from frcnn.cli.main import main
 from frcnn.errors import RunError
+from frcnn.steps.quality_gate import Gate
 from pipelines.local import fingerprint
 from pipelines.local.processes import StepRun
 from pipelines.local.run import LocalRun, link_latest
@@ -83,6 +84,32 @@ def test_the_verdict_is_that_of_the_last_evaluation_unless_something_was_exporte
     export = StepRun("export", "done", 1.0, {}, {})
     assert LocalRun((good, bad), Path()).objections == "mAP 0.1 is below"
     assert LocalRun((good, bad, export), Path()).objections == ""
+
+
+@pytest.mark.parametrize(
+    ("objection", "remedy"),
+    [
+        (
+            Gate(0.3).objections(0.0468)[0],
+            "Train for longer (--epochs), or, for a trial, pass --minimum_map 0 --tolerance 1; ",
+        ),
+        (Gate(0.3, 0.9, 0.02).objections(0.5)[0], "Retrain for longer (--retrain_epochs), prune less "),
+    ],
+)
+def test_a_closed_gate_is_told_with_the_report_and_what_to_do(
+    data, tmp_path, monkeypatch, capsys, objection, remedy
+):
+    evaluated = step("evaluate retrained", tmp_path / "run", objections=objection)
+    ended = LocalRun((evaluated,), tmp_path / "latest")
+    monkeypatch.setattr("pipelines.local.run.run_locally", lambda *words, **flags: ended)
+    assert main(["pipeline", "run", "--data", str(data)]) == 1
+    said = capsys.readouterr().err
+    assert (
+        f"nothing exported: {objection}. See {tmp_path}/latest/evaluate-retrained/report/report.html. "
+        in said
+    )
+    assert remedy in said
+    assert "docs/troubleshooting.md" in said
 
 
 def test_a_file_behind_a_link_counts_and_links_that_lead_nowhere_or_round_do_no_harm(data, tmp_path):

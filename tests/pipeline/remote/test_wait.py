@@ -26,6 +26,7 @@ def test_a_missed_floor_is_exit_code_1(kubeflow, spec, capsys):
     assert (
         "run run-0 exported no model: a mAP gate was missed (minimum_map 0.9; last step: evaluate)" in error
     )
+    assert "Train for longer (--epochs), or, for a trial, pass --minimum_map 0 --tolerance 1" in error
 
 
 def test_a_failed_step_is_named_with_its_error(kubeflow, spec, capsys):

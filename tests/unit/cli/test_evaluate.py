@@ -1,10 +1,13 @@
 import json
+import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from frcnn.cli.main import main
-from frcnn.data.records.annotations import Label
+from frcnn.data.records.annotations import ImageRecord, Label
+from frcnn.model.files.archive import RECORD
 from tests.support.image_folders import PatchDetector, picture
 from tests.support.loading import image_record, write_records
 from tests.support.task_spec import write_spec
@@ -37,6 +40,17 @@ def data(tmp_path):
     write_records(tmp_path / "records/set-fold-001-of-002", records)
     (tmp_path / "model.keras").touch()
     return tmp_path
+
+
+def without_images(path):
+    """Removes the images from a record file."""
+    y1, x1, y2, x2 = PATCH
+    person = Label("person", float(x1), float(y1), float(x2), float(y2))
+    car = Label("car", 120.0, 90.0, 150.0, 120.0)
+    write_records(
+        path,
+        [ImageRecord(f"images/{n:06d}", 128, 160, (person, car) if n == 0 else (person,)) for n in range(3)],
+    )
 
 
 def run(data, *words, evaluation=""):
@@ -129,10 +143,63 @@ def test_other_records_than_those_of_the_spec_can_be_named(data, loaded, capsys)
     assert "gone: no such folder" in capsys.readouterr().err
 
 
+def test_images_are_refused_for_validation_records_that_contain_theirs(data, loaded, capsys):
+    """Otherwise, the result would silently be that of the old images."""
+    (data / "other").mkdir()
+    assert run(data, "-m", data / "model.keras", "--images", data / "other") == 2
+    said = capsys.readouterr()
+    assert "other: the validation records contain their images, so the folder would not be used" in said.err
+    assert "convert them and pass their records with --tfrecords" in said.err
+    assert "mAP" not in said.out
+
+
 def test_the_images_of_the_validation_set_can_lie_elsewhere(data, loaded, capsys):
-    (data / "moved").mkdir()
+    without_images(data / "records/set-fold-000-of-002")
+    (data / "moved/images").mkdir(parents=True)
+    assert run(data, "-m", data / "model.keras", "--images", data / "moved") == 1
+    assert "found no image" in capsys.readouterr().err
+    for number in range(3):
+        Image.fromarray(np.asarray(picture(PATCH, 128, 160))).save(data / f"moved/images/{number:06d}.png")
     assert run(data, "-m", data / "model.keras", "--images", data / "moved") == 0
-    assert "mAP@0.5 = 0.5000" in capsys.readouterr().out  # these records hold their images
+    assert "mAP@0.5 = 0.5000" in capsys.readouterr().out
+
+
+def test_images_that_are_not_used_with_other_records_are_warned_about(data, loaded, caplog):
+    words = ("-m", data / "model.keras", "--tfrecords", data / "records/set-fold-001-*")
+    assert run(data, *words, "--images", data) == 0
+    assert f"contain their images, so --images {data} is not used" in caplog.text
+    caplog.clear()
+    assert run(data, *words) == 0
+    assert "is not used" not in caplog.text
+
+
+def test_messages_about_given_records_name_the_flags_to_change(data, loaded, capsys):
+    without_images(data / "records/set-fold-000-of-002")
+    words = ("-m", data / "model.keras", "--tfrecords")
+    assert run(data, *words, data / "records/set-fold-000-*") == 1
+    said = capsys.readouterr().err
+    assert "--tfrecords: found no image (checked 3 images, such as " in said
+    assert "--images DIR" in said
+    assert "validation set" not in said and "image_directory_path" not in said
+    assert run(data, *words, data / "gone-*") == 1
+    assert f"--tfrecords: '{data}/gone-*' matches no file" in capsys.readouterr().err
+
+
+def test_the_advice_at_a_low_map_knows_the_epochs_of_the_model(data, loaded, capsys, monkeypatch):
+    record = {
+        "arch": "resnet:10",
+        "class_names": ["car"],
+        "epoch": 2,
+        "step": 8,
+        "spec_text": "",
+        "metrics": {},
+    }
+    with zipfile.ZipFile(data / "model.keras", "w") as archive:
+        archive.writestr(RECORD, json.dumps(record))
+    monkeypatch.setattr("frcnn.evaluation.advice.LOW_MAP", 0.9)
+    assert run(data, "-m", data / "model.keras") == 0
+    first = capsys.readouterr().out.split("What to try next:\n")[1].splitlines()[0]
+    assert first.startswith("  - Train for longer first (--epochs): the model was trained for only 2 epochs.")
 
 
 def test_no_model_at_all_is_a_fault_of_the_spec(data, loaded, capsys):

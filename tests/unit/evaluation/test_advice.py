@@ -25,6 +25,27 @@ def test_proposals_that_miss_objects_point_to_the_anchors():
     assert "Too few" not in said
 
 
+@pytest.mark.parametrize(
+    ("epochs", "trained"),
+    [(0, "has not been trained yet"), (1, "was trained for only 1 epoch."), (9, "for only 9 epochs.")],
+)
+@pytest.mark.parametrize("recall", [0.62, 0.97, None])
+def test_after_few_epochs_a_longer_training_comes_first(epochs, trained, recall):
+    said = next_steps(metrics(0.05, recall, car=30), epochs)
+    first = said.splitlines()[1]
+    assert first.startswith("  - Train for longer first (--epochs): the model ")
+    assert trained in first
+    assert said.count("--epochs") == 1
+    if recall == 0.62:
+        assert "reach 62% of the objects: if it stays so after a longer training, choose anchor_box" in said
+
+
+@pytest.mark.parametrize("epochs", [10, None])
+def test_after_more_epochs_or_an_unknown_number_the_results_are_judged(epochs):
+    assert next_steps(metrics(0.05, 0.62, car=30), epochs) == next_steps(metrics(0.05, 0.62, car=30))
+    assert "longer" not in next_steps(metrics(0.05, 0.62, car=30), epochs)
+
+
 def test_proposals_that_reach_the_objects_point_to_a_longer_training():
     said = next_steps(metrics(0.1, 0.97, car=30))
     assert "reach 97% of the objects, so the anchors fit: train for more epochs (--epochs)" in said

@@ -1,11 +1,14 @@
 """Written specs: what the other commands make of them."""
 
+import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 import frcnn
+from frcnn.data.input.dataset import validation_dataset
 from frcnn.data.input.sources import training_sources, validation_sources
 from frcnn.errors import DataError, UsageError
 from frcnn.settings.data import data_settings
@@ -36,6 +39,20 @@ def converted(found):
     return tuple(counts)
 
 
+def images_of_the_test_set(found):
+    """Converts the test set; returns the number of images that the printed command evaluates on."""
+    for spec, prefix in found.conversions:
+        if prefix.name == "test":
+            frcnn.convert(spec, prefix)
+    (command,) = [each for each in found.commands if "--tfrecords" in each]
+    words = shlex.split(command)
+    flags = dict(zip(words[2::2], words[3::2], strict=True))
+    spec = load_experiment(flags["-e"])
+    given = data_settings(spec.evaluated_on(flags["--tfrecords"], Path(flags["--images"])))
+    batches = validation_dataset(given, batch_size=2).batches
+    return sum(int(batch["image_valid"].numpy().sum()) for batch in batches)
+
+
 def test_folders_called_train_and_val_are_used_as_such(drawn, tmp_path):
     found = frcnn.new_spec(drawn, tmp_path / "out")
     assert [path.name for path, _ in found.conversions] == ["convert_train.txt", "convert_val.txt"]
@@ -48,6 +65,21 @@ def test_a_folder_without_parts_is_split_at_random(drawn, tmp_path):
     assert converted(found) == (TRAIN - TRAIN // 5, TRAIN // 5)
 
 
+def test_the_labels_of_the_records_show_which_images_are_held_out(drawn, tmp_path):
+    """As docs/know-your-data.md says."""
+    found = frcnn.new_spec(drawn / "train", tmp_path / "out")
+    assert converted(found) == (TRAIN - TRAIN // 5, TRAIN // 5)
+    folds = tmp_path / "folds"
+    frcnn.convert_labels(tmp_path / "out/records", folds, "kitti", images=drawn / "train")
+    held = {path.stem for path in (folds / "fold_0/images").iterdir()}
+    used = {path.stem for path in (folds / "fold_1/images").iterdir()}
+    settings = data_settings(load_experiment(found.experiment))
+    batches = validation_dataset(settings, batch_size=TRAIN // 5).batches.take(1)
+    (frames,) = [batch["frame_id"].numpy() for batch in batches]
+    assert held == {Path(frame.decode()).stem for frame in frames}
+    assert used == {path.stem for path in (drawn / "train/images").iterdir()} - held
+
+
 def test_lists_of_names_are_used_and_the_test_list_is_kept_apart(drawn, tmp_path):
     root = tmp_path / "set"
     shutil.copytree(drawn / "train", root)
@@ -55,6 +87,7 @@ def test_lists_of_names_are_used_and_the_test_list_is_kept_apart(drawn, tmp_path
         (root / f"{name}.txt").write_text("".join(f"{number:06d}\n" for number in numbers))
     found = frcnn.new_spec(root, tmp_path / "out")
     assert [prefix.name for _, prefix in found.conversions] == ["set", "test"]
+    assert images_of_the_test_set(found) == 3
     assert converted(found) == (4, 10)  # although val is larger, which makes it the first sequence
 
 
@@ -68,6 +101,19 @@ def test_coco_files_called_train_and_val_are_used_as_such(drawn, tmp_path):
     found = frcnn.new_spec(root, tmp_path / "out")
     assert load_dataset_export(found.conversions[0][0]).coco_config.root_directory_path == str(root)
     assert converted(found) == (TRAIN, VAL)
+
+
+def test_the_command_for_a_test_set_finds_its_images(drawn, tmp_path):
+    kitti, coco = tmp_path / "kitti", tmp_path / "coco"
+    for part in ("train", "val", "test"):
+        shutil.copytree(drawn / ("train" if part == "train" else "val"), kitti / part)
+    assert images_of_the_test_set(frcnn.new_spec(kitti, tmp_path / "a")) == VAL
+    frcnn.convert_labels(kitti, coco, "coco", copy_images=True)
+    assert images_of_the_test_set(frcnn.new_spec(coco, tmp_path / "b")) == VAL
+
+
+def test_without_a_test_set_no_command_evaluates_on_one(drawn, tmp_path):
+    assert not any("--tfrecords" in each for each in frcnn.new_spec(drawn, tmp_path / "out").commands)
 
 
 def test_a_single_coco_file_gets_no_validation_and_no_command_that_needs_it(drawn, tmp_path):

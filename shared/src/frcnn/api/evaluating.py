@@ -1,6 +1,7 @@
 """`frcnn.evaluate`: measures the average precision of a model on labeled images."""
 
 import dataclasses
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,16 @@ from frcnn.files import is_same_file
 from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime, open_for_batches
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
-from frcnn.settings.evaluation import EvaluationRun, evaluation_run
+from frcnn.settings.evaluation import EvaluationRun, evaluation_run, evaluation_run_on
 from frcnn.single_writer import only_writer_in
 from frcnn.storage.address import is_remote
 
 if TYPE_CHECKING:
+    from frcnn.data.settings import DataSettings
     from frcnn.evaluation.error_analysis import ErrorAnalysis
     from frcnn.evaluation.html_report import Subject
+
+log = logging.getLogger(__name__)
 
 METRICS, PAGE = "metrics.json", "report.html"
 
@@ -117,7 +121,8 @@ def evaluate(
         results_dir: Folder for report.html, metrics.json and, if the spec asks for them, the precision-recall
             curves; None to write nothing.
         tfrecords: Glob of record files that replace the spec's validation set.
-        images: Folder of the images of `tfrecords`, unless the records contain the images.
+        images: Folder of the images of `tfrecords`. If the records contain their images, it is not used, and
+            a warning says so.
         compare: metrics.json of another model on the same images, to compare with in report.html.
         key: Key of a sealed model, as in `frcnn.load`.
         runtime: Runtime, as in `frcnn.load`.
@@ -150,7 +155,9 @@ def evaluate(
         secret = resolved_key(key, known.enc_key if known is not None else None)
         known = own_spec(path, secret) if known is None else known
         folder = None if images is None else local_folder(images, "images")
-        run = evaluation_run(known if tfrecords is None else known.evaluated_on(tfrecords, folder))
+        run = evaluation_run(known) if tfrecords is None else evaluation_run_on(known, tfrecords, folder)
+        if folder is not None:
+            _warn_if_unused(folder, run.data)
         previous = _previous(compare, target)
         from frcnn.evaluation.html_report import Subject, read_metrics
         from frcnn.evaluation.training_curves import FILE_NAME
@@ -166,6 +173,13 @@ def evaluate(
         subject = Subject(arch, data, str(previous or ""), shown, log)
         files = write_results(measured, target, subject, earlier, curves=run.curves)
         return EvaluationResult(measured.report, files)
+
+
+def _warn_if_unused(images: Path, data: "DataSettings") -> None:
+    from frcnn.data.input.embedded_images import validation_images_are_embedded
+
+    if validation_images_are_embedded(data):
+        log.warning("The records of --tfrecords contain their images, so --images %s is not used", images)
 
 
 def _previous(compare: Location | None, results: Path | None) -> Path | None:

@@ -225,6 +225,7 @@ def _model(paths: "Paths") -> Path:
 def _show_outcome(spec: Path, paths: "Paths") -> None:
     """Prints metrics and the paths of the results, and what to try next if mAP is low."""
     from frcnn.evaluation.advice import next_steps
+    from frcnn.model.files.training_record import trained_epochs
 
     steps = ("evaluate", "evaluate-retrained")
     metrics = [_read_json(paths.latest / step / "report" / "metrics.json") for step in steps]
@@ -250,7 +251,7 @@ def _show_outcome(spec: Path, paths: "Paths") -> None:
             if not path.name.startswith(".")
         ),
     ]
-    lines += filter(None, ["", next_steps(metrics[1])])
+    lines += filter(None, ["", next_steps(metrics[1], trained_epochs(_model(paths)))])
     sys.stdout.write("\n".join(lines) + "\n")
 
 

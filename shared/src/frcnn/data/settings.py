@@ -15,12 +15,19 @@ class SourceSettings:
         tfrecords_path: Glob of the record files, local or `s3://`.
         image_directory_path: Folder of the images; empty if the records contain them.
         weight: Sampling weight relative to the number of images.
+        given: Whether `--tfrecords` names the records, and not the spec; messages name the flags then.
     """
 
     field: str
     tfrecords_path: str
     image_directory_path: str = ""
     weight: float = 1.0
+    given: bool = False
+
+    @property
+    def records_field(self) -> str:
+        """Returns the flag or the field of the spec that names the records, for messages."""
+        return "--tfrecords" if self.given else f"{self.field}.tfrecords_path"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Resolves the settings of an evaluation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from frcnn.data.settings import DataSettings
 from frcnn.evaluation.settings import DEFAULT_IOU, EvaluationSettings, iou_range
@@ -47,6 +48,24 @@ def evaluation_run(spec: Experiment) -> EvaluationRun:
         evaluation=evaluation_settings(spec),
         curves=config.visualize_pr_curve,
     )
+
+
+def evaluation_run_on(spec: Experiment, tfrecords: str, images: Path | None) -> EvaluationRun:
+    """Resolves an evaluation on other records than those of the spec.
+
+    Args:
+        spec: Checked spec.
+        tfrecords: Glob of the record files.
+        images: Folder of their images; `None` if the records contain them.
+
+    Returns:
+        Settings of the evaluation.
+    """
+    run = evaluation_run(spec.evaluated_on(tfrecords, images))
+    if run.data.validation_source is None:
+        return run
+    source = replace(run.data.validation_source, given=True)
+    return replace(run, data=replace(run.data, validation_source=source))
 
 
 def evaluation_settings(spec: Experiment) -> EvaluationSettings:

@@ -24,6 +24,8 @@ HELD_OUT_AT_RANDOM = "a fifth of the images, drawn at random"
 # With fewer images, none is held out.
 MIN_TO_SPLIT = 5
 SEQUENCES = "sequences.json"
+# Part that is not used in training, and the prefix of its records.
+TEST = "test"
 _SHARDS = 4
 ONE_FILE = (
     "none: the only annotation file is for training; add one for validation, or convert the labels to KITTI "
@@ -39,11 +41,13 @@ class Conversion:
         spec: Name of its spec.
         text: Content of its spec.
         prefix: Prefix of the record files.
+        images: Folder that image names in the records are relative to.
     """
 
     spec: str
     text: str
     prefix: str
+    images: Path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +177,7 @@ def _at_random(source: Source, folds: Sequence[str], out: Path) -> Split:
     held = f"{HELD_OUT_AT_RANDOM}: fold 0 of {out / 'convert.txt'}"
     return Split(
         training=tuple(folds),
-        conversions=(Conversion("convert.txt", text, "set"),),
+        conversions=(Conversion("convert.txt", text, "set", source.root),),
         files={},
         records="set-fold-*",
         images=source.root,
@@ -190,11 +194,13 @@ def _lists(source: Source, out: Path) -> Split:
     validation = sequence_folds(learned, 2)
     fold = 0 if set(validation[0]) == set(learned["val"]) else 1
     files = {SEQUENCES: _sequences(learned)}
-    conversions = [Conversion("convert.txt", _sequence_text(source, out / SEQUENCES, 2), "set")]
-    if "test" in stems:
+    text = _sequence_text(source, out / SEQUENCES, 2)
+    conversions = [Conversion("convert.txt", text, "set", source.root)]
+    if TEST in stems:
         name = f"test_{SEQUENCES}"
-        files[name] = _sequences({"test": stems["test"]})
-        conversions.append(Conversion("convert_test.txt", _sequence_text(source, out / name, 1), "test"))
+        files[name] = _sequences({TEST: stems[TEST]})
+        text = _sequence_text(source, out / name, 1)
+        conversions.append(Conversion("convert_test.txt", text, TEST, source.root))
     return Split(
         training=(source.folds[_parts_of(source)["train"]].name,),
         conversions=tuple(conversions),
@@ -227,11 +233,11 @@ def _folders(sources: Sequence[Source], folds: Sequence[str], out: Path) -> Spli
     lines = (
         () if "val" in parts else ('partition_mode: "random"', "num_partitions: 2", f"val_split: {HELD_OUT}")
     )
-    conversions = [Conversion("convert_train.txt", _kitti_text(train.root, lines), "train")]
-    for name in ("val", "test"):
+    conversions = [Conversion("convert_train.txt", _kitti_text(train.root, lines), "train", train.root)]
+    for name in ("val", TEST):
         if name in parts:
-            text = _kitti_text(sources[parts[name]].root, ())
-            conversions.append(Conversion(f"convert_{name}.txt", text, name))
+            root = sources[parts[name]].root
+            conversions.append(Conversion(f"convert_{name}.txt", _kitti_text(root, ()), name, root))
     validation: tuple[str, ...] = ("validation_fold: 0",)
     why = f"a fifth of the images of {train.root}, drawn at random"
     if "val" in parts:
@@ -257,9 +263,9 @@ def _coco(source: Source, folds: Sequence[str], out: Path) -> Split:
     """Splits by annotation files, each of which becomes a fold."""
     parts = _parts_of(source)
     chosen = [parts[name] for name in ("val", "train") if name in parts]
-    conversions = [Conversion("convert.txt", _coco_text(source, chosen), "set")]
-    if "test" in parts:
-        conversions.append(Conversion("convert_test.txt", _coco_text(source, [parts["test"]]), "test"))
+    conversions = [_coco_conversion(source, chosen, "convert.txt", "set")]
+    if TEST in parts:
+        conversions.append(_coco_conversion(source, [parts[TEST]], "convert_test.txt", TEST))
     held = "val" in parts
     return Split(
         training=(folds[parts["train"]],),
@@ -273,14 +279,15 @@ def _coco(source: Source, folds: Sequence[str], out: Path) -> Split:
     )
 
 
-def _coco_text(source: Source, chosen: Sequence[int]) -> str:
+def _coco_conversion(source: Source, chosen: Sequence[int], spec: str, prefix: str) -> Conversion:
     root = _coco_root(source, chosen)
     fields = [f"root_directory_path: {quoted(root)}"]
     for fold in _coco_folds(source, chosen):
         fields.append(f"img_dir_names: {quoted(os.path.relpath(fold.image_dir, root))}")
         annotations = os.path.relpath(Path(fold.annotation_file).resolve(), root)
         fields.append(f"annotation_files: {quoted(annotations)}")
-    return _config("coco_config", [*fields, f"num_partitions: {len(chosen)}", f"num_shards: {_SHARDS}"])
+    fields += [f"num_partitions: {len(chosen)}", f"num_shards: {_SHARDS}"]
+    return Conversion(spec, _config("coco_config", fields), prefix, root)
 
 
 def _coco_root(source: Source, chosen: Sequence[int]) -> Path:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import glob
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from frcnn.single_writer import only_writer_of
 from frcnn.spec.load import checked_conversion_text, checked_text
 from frcnn.spec_writing.choices import Choices, Goal, choose
 from frcnn.spec_writing.facts import facts_of
-from frcnn.spec_writing.splits import Split, split_of
+from frcnn.spec_writing.splits import TEST, Conversion, Split, split_of
 from frcnn.spec_writing.text import Places, experiment_text
 from frcnn.survey.collect import surveyed
 from frcnn.survey.sources import open_sources
@@ -116,6 +117,7 @@ def write_specs(
         _write(out, files)
     conversions = tuple((out / each.spec, out / "records" / each.prefix) for each in split.conversions)
     commands = _commands(out, conversions, evaluate=bool(split.validation), apply_exif=apply_exif)
+    commands += _test_commands(out, split.conversions)
     return NewSpec(out / EXPERIMENT, conversions, tuple(commands), choices, split.why)
 
 
@@ -173,8 +175,6 @@ def _write(out: Path, texts: Mapping[str, str]) -> None:
 def _commands(
     out: Path, conversions: tuple[tuple[Path, Path], ...], *, evaluate: bool, apply_exif: bool
 ) -> list[str]:
-    import shlex
-
     flag = " --apply_exif" if apply_exif else ""
     convert = [
         f"frcnn dataset_convert -d {shlex.quote(str(spec))} -o {shlex.quote(str(prefix))}{flag}"
@@ -184,4 +184,15 @@ def _commands(
     commands = [*convert, f"frcnn train -e {spec} -r {results}"]
     if evaluate:
         commands.append(f"frcnn evaluate -e {spec} -m {results} -r {shlex.quote(str(out / 'evaluation'))}")
+    return commands
+
+
+def _test_commands(out: Path, conversions: Iterable[Conversion]) -> list[str]:
+    """Returns the command that evaluates on the test set, if there is one."""
+    commands = []
+    for each in (each for each in conversions if each.prefix == TEST):
+        records = f"{glob.escape(str(out / 'records' / each.prefix))}*"
+        words = ["-e", out / EXPERIMENT, "-m", out / "results", "--tfrecords", records]
+        words += ["--images", each.images.absolute(), "-r", out / f"evaluation_{each.prefix}"]
+        commands.append(shlex.join(["frcnn", "evaluate", *map(str, words)]))
     return commands

@@ -5,6 +5,9 @@ import math
 
 from frcnn.errors import UsageError
 
+# Part of the reason why a model fails that tells the two reasons apart.
+BELOW_MINIMUM = "is below the minimum"
+
 
 @dataclasses.dataclass(frozen=True)
 class Gate:
@@ -40,7 +43,7 @@ class Gate:
         """
         found = []
         if mean_ap < self.minimum:
-            found.append(f"mAP {mean_ap:.4f} is below the minimum {self.minimum:.4f}")
+            found.append(f"mAP {mean_ap:.4f} {BELOW_MINIMUM} {self.minimum:.4f}")
         if self.baseline is not None and mean_ap < self.baseline - self.tolerance:
             found.append(
                 f"mAP {mean_ap:.4f} is more than {self.tolerance:.4f} below the {self.baseline:.4f} of the "

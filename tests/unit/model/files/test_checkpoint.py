@@ -11,7 +11,7 @@ from frcnn.errors import ModelError
 from frcnn.model.build import build
 from frcnn.model.files.checkpoint import load_model, save_model
 from frcnn.model.files.trained_detector import load_detector
-from frcnn.model.files.training_record import TrainingRecord
+from frcnn.model.files.training_record import TrainingRecord, trained_epochs
 from frcnn.settings.model import expected_model, model_settings
 from tests.support.toy_training import toy_spec
 
@@ -36,6 +36,7 @@ def test_a_model_comes_back_as_it_was(model, tmp_path, name, key):
     save_model(model, tmp_path / name, RECORD, key)
     again, record = load_model(tmp_path / name, key)
     assert record == RECORD
+    assert trained_epochs(tmp_path / name, key) == 3
     assert again.geometry == model.geometry
     for new, old in zip(again.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(new, old)
@@ -64,6 +65,12 @@ def test_a_file_that_is_no_model_is_refused(tmp_path, content):
     (tmp_path / "bad.keras").write_bytes(content)
     with pytest.raises(ModelError, match=r"bad\.keras"):
         load_model(tmp_path / "bad.keras")
+
+
+def test_a_file_without_a_training_record_has_no_number_of_epochs(tmp_path):
+    (tmp_path / "a.onnx").write_bytes(b"no model")
+    assert trained_epochs(tmp_path / "a.onnx") is None
+    assert trained_epochs(tmp_path / "gone.keras") is None
 
 
 def test_a_foreign_keras_model_is_refused(tmp_path):

@@ -61,7 +61,7 @@ class ImageLoader:
         self.index = RecordIndex.scan([path for source in found for path in source.files])
         if not len(self.index):
             raise DataError(
-                f"{found[0].field}.tfrecords_path: the record files are all empty "
+                f"{found[0].records_field}: the record files are all empty "
                 f"({found[0].files[0]}, ...); "
                 f"{'run dataset_convert again' if training else 'the fold has no images'}"
             )
@@ -77,7 +77,8 @@ class ImageLoader:
             self.stream,
             regions=not training,
         )
-        subject: Subject = "training" if training else "validation"
+        given = data.validation_source is not None and data.validation_source.given
+        subject: Subject = "training" if training else "given" if given else "validation"
         looked = run_preflight(self.index, folders, self.reader.extensions, data.class_mapping, subject)
         self.reader.block(looked.odd)
         self._faults = FaultReports(self.index, folders, self.reader.extensions, self.max_objects)

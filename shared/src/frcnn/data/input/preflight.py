@@ -30,7 +30,17 @@ MAX_BYTES = 1 << 28
 NAMES_SHOWN = 5
 CLASSES_SHOWN = 50
 
-Subject = Literal["training", "validation"]
+# Records named by --tfrecords are "given".
+Subject = Literal["training", "validation", "given"]
+_PREFIXES: Mapping[Subject, str] = {
+    "training": "",
+    "validation": "validation set: ",
+    "given": "--tfrecords: ",
+}
+_CHECK_IMAGES = "Check image_directory_path and image_extension."
+_PASS_IMAGES = (
+    "Pass the folder that the names in the records are relative to: --images DIR (in Python: images=DIR)."
+)
 
 
 @dataclasses.dataclass
@@ -109,7 +119,7 @@ def run_preflight(
         folders: Image folder of each file of the index.
         extensions: Spellings of the image extension to try.
         mapping: `target_class_mapping` of the spec.
-        subject: Use of the records. A validation set may have no objects: it measures false positives.
+        subject: Use of the records. A set to evaluate on may have no objects: it measures false positives.
 
     Returns:
         The findings.
@@ -153,16 +163,16 @@ def _first_there(paths: Iterable[Path]) -> tuple[Path, bool] | None:
 
 def _judge(found: PreflightResult, mapping: Mapping[str, str], looked: str, subject: Subject) -> None:
     """Raises an error for a set that is unusable."""
-    where = "" if subject == "training" else "validation set: "
+    where = _PREFIXES[subject]
     if not found.records:
         raise DataError(
             f"{where}no record can be decoded ({printable(found.broken[0])}). Run dataset_convert again."
         )
     if not found.present:
         missing = [*found.missing, *map(str, found.odd_paths)]
+        section, remedy = ("", _PASS_IMAGES) if subject == "given" else ("dataset_config: ", _CHECK_IMAGES)
         raise DataError(
-            f"{where}dataset_config: found no image (checked {looked}, such as {printable(missing[0])}). "
-            "Check image_directory_path and image_extension."
+            f"{where}{section}found no image (checked {looked}, such as {printable(missing[0])}). {remedy}"
         )
     if not found.mapped and found.unmapped:
         raise DataError(
@@ -179,15 +189,15 @@ def _report(found: PreflightResult, mapping: Mapping[str, str], looked: str, sub
     """Logs what the run will ignore and what may be a mistake."""
     if not found.mapped:
         logger.warning(
-            "The validation set contains no objects (%s): average precision is undefined, "
-            "and every detection is a false positive",
+            "%s no objects (%s): average precision is undefined, and every detection is a false positive",
+            "The records contain" if subject == "given" else "The validation set contains",
             looked,
         )
     else:
         _report_without_objects(found, mapping, looked, subject)
     if found.unmapped:
         logger.info("Ignoring unmapped classes (%s): %s", looked, _listed(found.unmapped))
-    if found.regions and subject == "validation":
+    if found.regions and subject != "training":
         logger.info("Ignoring detections in %d %s regions", found.regions, DONT_CARE)
     if found.missing:
         names = ", ".join(map(printable, found.missing[:NAMES_SHOWN]))

@@ -19,13 +19,13 @@ class RecordSource:
     """Record files of one data source and the location of its images.
 
     Attributes:
-        field: Field of the source in the spec, for messages.
+        records_field: Field of the spec, or flag, that names the record files, for messages.
         files: TFRecord files, local or on S3, sorted by name.
         images: Folder that `frame/id` is relative to; may be missing if images are embedded.
         weight: Sampling weight relative to the number of images; 1 if unset.
     """
 
-    field: str
+    records_field: str
     files: tuple[RecordFile, ...]
     images: Path
     weight: float
@@ -102,7 +102,7 @@ def _keep(source: RecordSource, mark: str, *, inside: bool) -> RecordSource:
 def _find(source: SourceSettings) -> RecordSource:
     images = Path(_absolute(source.image_directory_path))
     files = _remote(source) if is_remote(source.tfrecords_path) else _local(source)
-    return RecordSource(source.field, files, images, source.weight)
+    return RecordSource(source.records_field, files, images, source.weight)
 
 
 def _remote(source: SourceSettings) -> tuple[RecordFile, ...]:
@@ -110,7 +110,7 @@ def _remote(source: SourceSettings) -> tuple[RecordFile, ...]:
     files = tuple(file for file in matching(pattern) if not file.name.lower().endswith(NOT_RECORDS))
     if not files:
         raise DataError(
-            f"{source.field}.tfrecords_path: '{pattern}' matches no file; check the URI with frcnn store ls, "
+            f"{source.records_field}: '{pattern}' matches no file; check the URI with frcnn store ls, "
             "or run dataset_convert with embed_images and frcnn store push first"
         )
     return files
@@ -126,7 +126,7 @@ def _local(source: SourceSettings) -> tuple[RecordFile, ...]:
             if Path(pattern).is_dir()
             else "check the path (wildcards: * and ?), or run dataset_convert first"
         )
-        raise DataError(f"{source.field}.tfrecords_path: '{source.tfrecords_path}' matches no file; {remedy}")
+        raise DataError(f"{source.records_field}: '{source.tfrecords_path}' matches no file; {remedy}")
     return files
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from frcnn.errors import ModelError
+from frcnn.errors import ModelError, RunError
 from frcnn.model.files.archive import FAULTS, RECORD, read_configuration
 from frcnn.sealing.sealed_file import opened
 
@@ -48,6 +48,19 @@ def read_record(path: Path, key: str = "") -> TrainingRecord:
     """
     with opened(path, key, "keras") as plain:
         return record_in(plain, path)
+
+
+def trained_epochs(path: Path, key: str = "") -> int | None:
+    """Returns the number of epochs that a model was trained for; `None` if its file does not say.
+
+    Args:
+        path: Model file, also an exported one.
+        key: Key of a sealed file.
+    """
+    try:
+        return read_record(path, key).epoch
+    except (ModelError, RunError):
+        return None
 
 
 def record_in(plain: Path, shown: Path) -> TrainingRecord:
