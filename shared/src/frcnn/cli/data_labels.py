@@ -10,6 +10,7 @@ EXAMPLES = """\
   frcnn data labels yolo_data kitti_data --to kitti
   frcnn data labels kitti_data coco_data --to coco --copy_images
   frcnn data labels yolo_data kitti_data --to kitti --classes names.txt
+  frcnn data labels voc_xml kitti_data --to kitti --images photos   images in another folder
 """
 
 FORMATS = ("kitti", "coco", "voc", "yolo")
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--to", choices=FORMATS, required=True, help="format of the target")
     add("--from", dest="source_format", choices=FORMATS, help="format of the source (default: detected)")
     add("--classes", metavar="FILE", help="class names of YOLO labels, one per line (default: data.yaml)")
-    add("--images", metavar="DIR", help="folder of the images, if it is not found")
+    add("--images", metavar="DIR", help="folder of the images, if it is not found (COCO, VOC, YOLO, records)")
     add("--copy_images", action="store_true", help="copy the images instead of linking them")
 
 

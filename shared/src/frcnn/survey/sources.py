@@ -108,7 +108,7 @@ def open_sources(
         The data sets; a folder with a folder for each part gives one for each.
 
     Raises:
-        UsageError: A location does not exist, or is none of the known layouts.
+        UsageError: A location does not exist or is none of the known layouts, or no data set takes `images`.
         DataError: A data set has no images or is unusable.
         StoreError: S3 is unreachable.
     """
@@ -116,6 +116,10 @@ def open_sources(
         raise UsageError(f"no data set given; expected {LAYOUTS}")
     options = _Options(images, apply_exif)
     found = tuple(source for location in locations for source in _open(location, options))
+    if images is not None and all(source.kind == "kitti" for source in found):
+        raise UsageError(
+            f"--images {images}: cannot be used, because data sets in KITTI layout have their images in images/"
+        )
     for source in found:
         if not source.size:
             raise DataError(f"{source.name}: no image found; expected {LAYOUTS}")
