@@ -26,6 +26,11 @@ from frcnn.survey.record_files import RecordReader, is_records
 from frcnn.survey.sources import Fold, Source, image_lists, listed_folds, open_sources
 
 FORMATS = ("kitti", "coco", "voc", "yolo")
+_SOURCES = (
+    "a folder as in KITTI (images/ and labels/), Pascal VOC (JPEGImages/ and Annotations/) or YOLO "
+    "(images/, labels/ and data.yaml), a COCO annotation file or its folder, record files, or a "
+    "dataset_convert spec"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +158,7 @@ def _open(
         kind = given or other_format(path) or ("yolo" if images and _has_yolo_labels(path, images) else "")
         if kind in ("voc", "yolo"):
             return kind, _parts(path, kind, classes, images)
-    sources = open_sources([location], images)
+    sources = open_sources([location], images, expected=_SOURCES)
     if given not in (None, sources[0].kind):
         raise UsageError(f"{location}: found {sources[0].kind} labels, not {given}")
     return sources[0].kind, sources
@@ -185,7 +190,7 @@ def _images_of(images: Path | None, part: str) -> Path | None:
         return images
     if not (images / part).is_dir():
         raise UsageError(
-            f"--images {images}: no folder {part}/ for that part of the data set; convert the parts one by one"
+            f"--images {images}: no folder {part}/ for that part of the set; convert the parts one by one"
         )
     return images / part
 

@@ -99,7 +99,7 @@ class YoloReader:
 def find_yolo(
     folder: Path, classes: Path | None, part: str = "", images: Path | None = None
 ) -> tuple[YoloReader, tuple[str, ...]]:
-    """Finds labels of YOLO in a folder with `images` and `labels`, or with `labels` if the images are elsewhere.
+    """Finds labels of YOLO in a folder with `images` and `labels`, or without `images` if they are given.
 
     Args:
         folder: Data set.
