@@ -34,10 +34,7 @@ def save_survey(path: Path, found: "Survey") -> None:
         found: Content.
     """
     statistics = found.statistics
-    colors = {
-        each.name: "rgb({},{},{})".format(*class_color(number))
-        for number, each in enumerate(statistics.classes)
-    }
+    colors = {name: "rgb({},{},{})".format(*class_color(number)) for name, number in found.colors.items()}
     content = {
         "survey": found,
         "found": statistics,
