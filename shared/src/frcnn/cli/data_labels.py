@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Converts the labels and prints counts and losses."""
     from frcnn.api.label_formats import convert_labels
+    from frcnn.label_formats.yolo import NAMES, SAME_IMAGES
 
     done = convert_labels(
         args.source,
@@ -43,5 +44,7 @@ def run(args: argparse.Namespace) -> None:
     )
     lines = [f"{done.images} images, {done.objects} objects: {printable(done.folder, None)} ({done.format})"]
     lines += [f"lost: {printable(loss, None)}" for loss in done.losses]
+    if done.format == "yolo":
+        lines.append(f"note: {NAMES} of each folder says: {SAME_IMAGES}")
     lines += [f"skipped: {printable(each, None)}" for each in done.skipped]
     sys.stdout.write("\n".join(lines) + "\n")

@@ -18,6 +18,9 @@ from frcnn.regular_file import read_regular, reading_fault
 from frcnn.survey.layouts import YOLO_FIELDS
 
 NAMES = "data.yaml"
+SAME_IMAGES = "train and val are the same images, those of this folder; to validate, set val to other images"
+    "train and val are the same images, those of this folder; for validation, set val to other images"
+)
 _NAME_FILES = (NAMES, "dataset.yaml", "data.yml", "classes.txt", "obj.names", "labels/classes.txt")
 _MAX_BYTES = 16 << 20
 _MAX_NAME_BYTES = 4 << 20
@@ -143,7 +146,7 @@ def names_text(classes: Iterable[str]) -> str:
 
     lines = (yaml.safe_dump(name, default_style='"', allow_unicode=True, width=math.inf) for name in classes)
     names = "".join(f"  {number}: {line}" for number, line in enumerate(lines))
-    return f"path: .\ntrain: images\nval: images\nnames:\n{names}"
+    return f"# {SAME_IMAGES}.\npath: .\ntrain: images\nval: images\nnames:\n{names}"
 
 
 def yolo_lines(record: ImageRecord, numbers: dict[str, int]) -> tuple[str, int]:
