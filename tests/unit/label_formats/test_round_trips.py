@@ -81,7 +81,7 @@ def test_yolo_has_center_and_sides_as_shares(kitti, tmp_path):
     text = (tmp_path / "yolo/data.yaml").read_text()
     assert 'names:\n  0: "Car"\n  1: "Van"\n' in text
     assert text.startswith(
-        "# train and val are the same images, those of this folder; for validation, set val"
+        "# train and val are the same images, those of this folder; to validate, set val to"
     )
     content = {"path": ".", "train": "images", "val": "images", "names": {0: "Car", 1: "Van"}}
     assert yaml.safe_load(text) == content

@@ -19,8 +19,6 @@ from frcnn.survey.layouts import YOLO_FIELDS
 
 NAMES = "data.yaml"
 SAME_IMAGES = "train and val are the same images, those of this folder; to validate, set val to other images"
-    "train and val are the same images, those of this folder; for validation, set val to other images"
-)
 _NAME_FILES = (NAMES, "dataset.yaml", "data.yml", "classes.txt", "obj.names", "labels/classes.txt")
 _MAX_BYTES = 16 << 20
 _MAX_NAME_BYTES = 4 << 20
