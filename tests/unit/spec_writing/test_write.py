@@ -11,7 +11,7 @@ from frcnn.errors import DataError, UsageError
 from frcnn.settings.data import data_settings
 from frcnn.spec import load_dataset_export, load_experiment
 from frcnn.survey.anchors import best_iou
-from tests.support.kitti_folder import CAR, write_image
+from tests.support.kitti_folder import CAR, HEIGHT, WIDTH, write_image, write_kitti
 from tests.support.planted_faults import TRAIN, VAL, clean_set
 
 
@@ -220,3 +220,12 @@ def test_an_image_with_thousands_of_objects_gives_a_valid_spec(tmp_path):
     spec = load_experiment(frcnn.new_spec(root, tmp_path / "out").experiment)
     assert spec.model_config.input_image_config.max_objects_num_per_image == 6250
     assert spec.inference_config.rpn_nms_max_boxes == 2000
+
+
+def test_sizes_are_width_x_height_in_the_spec_and_in_the_printed_summary(tmp_path):
+    found = frcnn.new_spec(write_kitti(tmp_path / "one", {"000": [CAR]}), tmp_path / "out")
+    size = f"{WIDTH} x {HEIGHT} px (width x height)"
+    assert found.summary.startswith(f"1 training image of about {size}, 1 object of 1 class\n")
+    text = (tmp_path / "out/experiment.txt").read_text()
+    assert f"images are about {size}; 5 % of objects" in text
+    assert "# 1 object: few to learn from" in text

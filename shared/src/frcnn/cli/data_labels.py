@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from frcnn.console.foreign_text import printable
+from frcnn.survey.wording import counted
 
 HELP = "Convert labels between KITTI, COCO, Pascal VOC and YOLO; losses of the target format are listed."
 EXAMPLES = """\
@@ -42,7 +43,8 @@ def run(args: argparse.Namespace) -> None:
         images=args.images,
         copy_images=args.copy_images,
     )
-    lines = [f"{done.images} images, {done.objects} objects: {printable(done.folder, None)} ({done.format})"]
+    counts = f"{counted(done.images, 'image')}, {counted(done.objects, 'object')}"
+    lines = [f"{counts}: {printable(done.folder, None)} ({done.format})"]
     lines += [f"lost: {printable(loss, None)}" for loss in done.losses]
     if done.format == "yolo":
         lines.append(f"note: {NAMES} of each folder says: {SAME_IMAGES}")
