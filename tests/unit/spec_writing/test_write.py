@@ -1,11 +1,14 @@
 """Written specs: what the other commands make of them."""
 
+import json
+import shlex
 import shutil
 
 import pytest
 from PIL import Image
 
 import frcnn
+from frcnn.cli.main import main
 from frcnn.data.input.sources import training_sources, validation_sources
 from frcnn.errors import DataError, UsageError
 from frcnn.settings.data import data_settings
@@ -75,6 +78,24 @@ def test_a_single_coco_file_gets_no_validation_and_no_command_that_needs_it(draw
     found = frcnn.new_spec(tmp_path / "coco", tmp_path / "out")
     assert "validation: none: the only annotation file is for training; add one" in found.summary
     assert [command.split()[1] for command in found.commands] == ["dataset_convert", "train"]
+
+
+def test_either_advice_for_a_single_coco_file_gives_validation_images(drawn, tmp_path):
+    coco = tmp_path / "my coco"
+    frcnn.convert_labels(drawn / "train", coco, "coco", copy_images=True)
+    summary = frcnn.new_spec(coco, tmp_path / "none").summary
+    command = shlex.split(next(line for line in summary.splitlines() if "TARGET" in line).split(": ")[-1])
+    assert command == ["frcnn", "data", "labels", str(coco), "TARGET", "--to", "kitti"]
+    target = str(tmp_path / "kitti")
+    assert main([target if word == "TARGET" else word for word in command[1:]]) == 0
+    assert converted(frcnn.new_spec(target, tmp_path / "split")) == (TRAIN - TRAIN // 5, TRAIN // 5)
+
+    content = json.loads((coco / "annotations.json").read_text())
+    content["images"] = content["images"][:2]
+    kept = {image["id"] for image in content["images"]}
+    content["annotations"] = [each for each in content["annotations"] if each["image_id"] in kept]
+    (coco / "instances_val.json").write_text(json.dumps(content))
+    assert converted(frcnn.new_spec(coco, tmp_path / "added")) == (TRAIN, 2)
 
 
 def test_records_need_no_conversion(drawn, tmp_path):
