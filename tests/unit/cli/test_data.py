@@ -85,3 +85,11 @@ def test_help_knows_names_of_two_words(capsys):
     assert "usage: frcnn data report" in capsys.readouterr().out
     assert code_of(["help", "spec"]) == 0
     assert "usage: frcnn spec " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("target", "said"), [("yolo", 1), ("voc", 0)])
+def test_labels_of_yolo_say_that_training_and_validation_have_the_same_images(
+    kitti, tmp_path, capsys, target, said
+):
+    assert code_of(["data", "labels", str(kitti), str(tmp_path / "out"), "--to", target]) == 0
+    assert capsys.readouterr().out.count("train and val are the same images") == said

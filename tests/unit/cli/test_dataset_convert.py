@@ -64,14 +64,18 @@ def test_strict_fails_with_the_fault_named(tmp_path, spec, capsys):
     [
         (["-d", "{spec}", "-o", "{out}/kitti", "-f", "7"], 2, "validation fold 7"),
         (["-d", "{spec}", "-o", "{out}/kitti", "--workers", "0"], 2, "workers 0"),
+        (["-d", "{spec}", "-o", "{images}/kitti"], 2, "its folder is one that the conversion reads"),
+        (["-d", "{spec}", "-o", "{images}/../label_2/kitti"], 2, "choose a prefix in another folder"),
         (["-d", "{out}/none.txt", "-o", "{out}/kitti"], 2, "none.txt"),
     ],
 )
 def test_wrong_usage_has_a_message_and_writes_nothing(tmp_path, spec, capsys, words, code, message):
-    words = [word.format(spec=spec, out=tmp_path / "out") for word in words]
+    images = tmp_path / "kitti/image_2"
+    words = [word.format(spec=spec, out=tmp_path / "out", images=images) for word in words]
     assert main(["dataset_convert", *words]) == code
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+    assert sorted(path.name for path in images.iterdir()) == ["000.png", "001.png"]
 
 
 def test_missing_folders_fail_the_run(tmp_path, spec, capsys):

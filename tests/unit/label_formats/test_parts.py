@@ -106,6 +106,22 @@ def test_folders_with_other_names_are_listed(drawn, tmp_path):
         frcnn.new_spec(tmp_path / "set", tmp_path / "out")
 
 
+def test_a_folder_above_a_single_data_set_is_told_its_name_and_all_formats(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "voc").mkdir()
+    (tmp_path / "voc/a.xml").write_text("<annotation/>")
+    with pytest.raises(UsageError) as raised:
+        frcnn.convert_labels(tmp_path, tmp_path / "out", "kitti")
+    message = str(raised.value)
+    assert message.endswith("; its folder voc is a data set: give that folder")
+    assert all(name in message for name in ("KITTI", "Pascal VOC", "YOLO", "COCO", "record files"))
+    with pytest.raises(UsageError, match=r"no such file or folder; expected .* Pascal VOC"):
+        frcnn.convert_labels(tmp_path / "missing", tmp_path / "out", "kitti")
+    with pytest.raises(UsageError) as raised:
+        frcnn.data_report(tmp_path, tmp_path / "out")
+    assert "Pascal VOC" not in str(raised.value), "a report cannot read it"
+
+
 def test_the_folder_of_the_images_is_answered_with_the_data_set_around_it(drawn, tmp_path):
     question = re.escape(f" Did you mean {drawn}/train?")
     for call in (lambda path: frcnn.new_spec(path, tmp_path / "out"), check_data):

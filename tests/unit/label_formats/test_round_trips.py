@@ -5,6 +5,7 @@ import os
 import shutil
 
 import pytest
+import yaml
 from PIL import Image
 
 import frcnn
@@ -77,7 +78,13 @@ def test_yolo_has_center_and_sides_as_shares(kitti, tmp_path):
     # (10.25 + 40) / 2 / 200, (20 + 60.5) / 2 / 100, (40 - 10.25) / 200, (60.5 - 20) / 100
     assert (tmp_path / "yolo/labels/a.txt").read_text() == "0 0.125625 0.4025 0.14875 0.405\n"
     assert (tmp_path / "yolo/labels/empty.txt").read_text() == ""
-    assert 'names:\n  0: "Car"\n  1: "Van"\n' in (tmp_path / "yolo/data.yaml").read_text()
+    text = (tmp_path / "yolo/data.yaml").read_text()
+    assert 'names:\n  0: "Car"\n  1: "Van"\n' in text
+    assert text.startswith(
+        "# train and val are the same images, those of this folder; to validate, set val to"
+    )
+    content = {"path": ".", "train": "images", "val": "images", "names": {0: "Car", 1: "Van"}}
+    assert yaml.safe_load(text) == content
 
 
 def test_coco_is_read_by_pycocotools(kitti, tmp_path, capsys):

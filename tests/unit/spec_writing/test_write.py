@@ -1,5 +1,6 @@
 """Written specs: what the other commands make of them."""
 
+import json
 import shlex
 import shutil
 from pathlib import Path
@@ -8,13 +9,14 @@ import pytest
 from PIL import Image
 
 import frcnn
+from frcnn.cli.main import main
 from frcnn.data.input.dataset import validation_dataset
 from frcnn.data.input.sources import training_sources, validation_sources
 from frcnn.errors import DataError, UsageError
 from frcnn.settings.data import data_settings
 from frcnn.spec import load_dataset_export, load_experiment
 from frcnn.survey.anchors import best_iou
-from tests.support.kitti_folder import CAR, write_image
+from tests.support.kitti_folder import CAR, HEIGHT, WIDTH, write_image, write_kitti
 from tests.support.planted_faults import TRAIN, VAL, clean_set
 
 
@@ -121,6 +123,24 @@ def test_a_single_coco_file_gets_no_validation_and_no_command_that_needs_it(draw
     found = frcnn.new_spec(tmp_path / "coco", tmp_path / "out")
     assert "validation: none: the only annotation file is for training; add one" in found.summary
     assert [command.split()[1] for command in found.commands] == ["dataset_convert", "train"]
+
+
+def test_either_advice_for_a_single_coco_file_gives_validation_images(drawn, tmp_path):
+    coco = tmp_path / "my coco"
+    frcnn.convert_labels(drawn / "train", coco, "coco", copy_images=True)
+    summary = frcnn.new_spec(coco, tmp_path / "none").summary
+    command = shlex.split(next(line for line in summary.splitlines() if "TARGET" in line).split(": ")[-1])
+    assert command == ["frcnn", "data", "labels", str(coco), "TARGET", "--to", "kitti"]
+    target = str(tmp_path / "kitti")
+    assert main([target if word == "TARGET" else word for word in command[1:]]) == 0
+    assert converted(frcnn.new_spec(target, tmp_path / "split")) == (TRAIN - TRAIN // 5, TRAIN // 5)
+
+    content = json.loads((coco / "annotations.json").read_text())
+    content["images"] = content["images"][:2]
+    kept = {image["id"] for image in content["images"]}
+    content["annotations"] = [each for each in content["annotations"] if each["image_id"] in kept]
+    (coco / "instances_val.json").write_text(json.dumps(content))
+    assert converted(frcnn.new_spec(coco, tmp_path / "added")) == (TRAIN, 2)
 
 
 def test_records_need_no_conversion(drawn, tmp_path):
@@ -266,3 +286,12 @@ def test_an_image_with_thousands_of_objects_gives_a_valid_spec(tmp_path):
     spec = load_experiment(frcnn.new_spec(root, tmp_path / "out").experiment)
     assert spec.model_config.input_image_config.max_objects_num_per_image == 6250
     assert spec.inference_config.rpn_nms_max_boxes == 2000
+
+
+def test_sizes_are_width_x_height_in_the_spec_and_in_the_printed_summary(tmp_path):
+    found = frcnn.new_spec(write_kitti(tmp_path / "one", {"000": [CAR]}), tmp_path / "out")
+    size = f"{WIDTH} x {HEIGHT} px (width x height)"
+    assert found.summary.startswith(f"1 training image of about {size}, 1 object of 1 class\n")
+    text = (tmp_path / "out/experiment.txt").read_text()
+    assert f"images are about {size}; 5 % of objects" in text
+    assert "# 1 object: few to learn from" in text

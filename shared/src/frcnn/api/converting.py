@@ -1,11 +1,14 @@
 """`frcnn.convert`: converts labels and images to TFRecord files."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from frcnn.api.locations import Location, local_output
 from frcnn.api.specs import ConvertSpecLike, given_convert_spec
 from frcnn.data.conversion.report import ConvertReport as ConvertResult
 from frcnn.data.conversion.settings import CocoSettings, KittiSettings
+from frcnn.errors import UsageError
+from frcnn.files import is_same_file
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
 from frcnn.settings.conversion import conversion_settings
@@ -42,7 +45,8 @@ def convert(
 
     Raises:
         SpecError: The spec is invalid.
-        UsageError: An argument is invalid, or the data set is in another layout than the spec says.
+        UsageError: An argument is invalid, the records would go between the images or labels, or the data set
+            is in another layout than the spec says.
         DataError: There is nothing usable to convert, or `strict` is set and labels or images are invalid.
         RunError: The disk is full, or a worker process died.
     """
@@ -52,6 +56,7 @@ def convert(
         from frcnn.data.conversion.convert import convert as write_records
 
         _check_layout(settings.data_set)
+        _check_target(settings.data_set, target)
         return write_records(
             settings,
             target,
@@ -69,3 +74,17 @@ def _check_layout(found: KittiSettings | CocoSettings) -> None:
 
     if isinstance(found, KittiSettings):
         check_kitti(resolve_root(found.root), found.image_dir, found.label_dir)
+
+
+def _check_target(found: KittiSettings | CocoSettings, target: Path) -> None:
+    """Refuses records between the images or labels; the root itself may hold both, as COCO's often does."""
+    from frcnn.data.conversion.plan import resolve_root
+
+    root = resolve_root(found.root)
+    folders = (found.image_dir, found.label_dir) if isinstance(found, KittiSettings) else found.image_dirs
+    for folder in (root / name for name in folders):
+        if is_same_file(folder, target.parent) and not is_same_file(folder, root):
+            raise UsageError(
+                f"{target}: its folder is one that the conversion reads; choose a prefix in another folder",
+                argument="output_filename",
+            )

@@ -54,7 +54,7 @@ def convert_labels(
         target_format: `kitti`, `coco`, `voc` or `yolo`.
         source_format: Format of the source; by default it is detected.
         classes: File with the class names of YOLO labels, one per line; by default data.yaml or classes.txt.
-        images: Image folder of a COCO file or of records; by default it is searched for.
+        images: Image folder of all formats but KITTI, by part; by default it is searched for.
         copy_images: Whether to copy the images; otherwise they are linked.
         on_progress: Called with the progress at most four times per second, in this thread.
 

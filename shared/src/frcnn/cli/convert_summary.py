@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from frcnn.console.foreign_text import printable
 from frcnn.data.conversion.report import ConvertReport, FoldCounts
+from frcnn.survey.wording import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,7 +38,7 @@ def show(report: ConvertReport) -> None:
             console.print(f"  {printable(name)} -> {printable(stored)}")
     speed = report.images / report.seconds if report.seconds else 0.0
     console.print(
-        f"{report.images} images in {len(report.files)} files, "
+        f"{counted(report.images, 'image')} in {counted(len(report.files), 'file')}, "
         f"{report.seconds:.1f} s ({speed:.0f} images/s): {printable(report.files[0].parent, None)}"
     )
 

@@ -8,6 +8,7 @@ from frcnn.cli.exif_flag import add_exif_flag
 from frcnn.cli.spec_flags import add_set_flag, spec_in
 from frcnn.console.foreign_text import printable
 from frcnn.errors import UsageError
+from frcnn.survey.wording import counted
 
 HELP = "Show what is in a data set and what is wrong with it: a page and a JSON file."
 EXAMPLES = """\
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> None:
         compare=args.compare,
         workers=args.workers,
     )
-    lines = [f"{found.images} images, {sum(found.objects.values())} objects:"]
+    lines = [f"{counted(found.images, 'image')}, {counted(sum(found.objects.values()), 'object')}:"]
     lines += [f"  {printable(name)}: {count}" for name, count in found.objects.items()]
     lines += [f"{each.weight}: {printable(each.text, None)}" for each in found.findings]
     if not found.findings:

@@ -4,6 +4,8 @@ The first colors are those of Okabe and Ito (2008), ordered so that few classes 
 contrasts. Further classes repeat them in lighter and darker shades.
 """
 
+from collections.abc import Iterable
+
 Color = tuple[int, int, int]
 
 _BASE: tuple[Color, ...] = (
@@ -17,6 +19,15 @@ _BASE: tuple[Color, ...] = (
 )
 # Shift of the first, second, ... round towards white (+) or black (-).
 _SHADES = (0.0, -0.45, 0.5, -0.65)
+
+
+def class_indices(names: Iterable[str]) -> dict[str, int]:
+    """Returns the index of each class for `class_color`: by sorted names, as in the model of a spec.
+
+    Args:
+        names: Class names, in any order.
+    """
+    return {name: index for index, name in enumerate(sorted(set(names)))}
 
 
 def class_color(index: int) -> Color:

@@ -21,11 +21,16 @@ from frcnn.label_formats.write import IMAGE_FOLDERS, Item, Writer, place_image, 
 from frcnn.label_formats.yolo import find_yolo
 from frcnn.single_writer import only_writer_of
 from frcnn.storage.address import is_remote
-from frcnn.survey.layouts import other_format, part_folders, yolo_parts
+from frcnn.survey.layouts import has_yolo_labels, other_format, part_folders, yolo_parts
 from frcnn.survey.record_files import RecordReader, is_records
 from frcnn.survey.sources import Fold, Source, image_lists, listed_folds, open_sources
 
 FORMATS = ("kitti", "coco", "voc", "yolo")
+_SOURCES = (
+    "a folder as in KITTI (images/ and labels/), Pascal VOC (JPEGImages/ and Annotations/) or YOLO "
+    "(images/, labels/ and data.yaml), a COCO annotation file or its folder, record files, or a "
+    "dataset_convert spec"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,14 +68,14 @@ def convert(
         target_format: Format of the target, one of `FORMATS`.
         source_format: Format of the source; by default it is detected.
         classes: Class names of YOLO labels.
-        images: Image folder of a COCO file or of records.
+        images: Image folder, if it is not where the format has it; with a folder below it for each part.
         copy: Whether to copy the images instead of linking them.
 
     Returns:
         Counts, losses and issues.
 
     Raises:
-        UsageError: The target exists, or the format of the source is unknown.
+        UsageError: The target exists, the format of the source is unknown, or the image folder does not fit.
         DataError: The source has no usable image.
         PlaceBusyError: Another run writes to the target.
     """
@@ -150,33 +155,53 @@ def _open(
     """Returns format and data sets of a source."""
     path = Path(location)
     if not is_remote(location) and path.is_dir() and not is_records(location):
-        kind = given or other_format(path)
+        kind = given or other_format(path) or ("yolo" if images and _has_yolo_labels(path, images) else "")
         if kind in ("voc", "yolo"):
-            return kind, _parts(path, kind, classes)
-    sources = open_sources([location], images)
+            return kind, _parts(path, kind, classes, images)
+    sources = open_sources([location], images, expected=_SOURCES)
     if given not in (None, sources[0].kind):
         raise UsageError(f"{location}: found {sources[0].kind} labels, not {given}")
     return sources[0].kind, sources
 
 
-def _parts(path: Path, kind: str, classes: Path | None) -> tuple[Source, ...]:
-    folders = part_folders(path)
-    if kind == "yolo":
+def _parts(path: Path, kind: str, classes: Path | None, images: Path | None) -> tuple[Source, ...]:
+    if images is not None and not images.is_dir():
+        raise UsageError(f"--images {images}: no such folder")
+    folders = part_folders(path) or [path]
+    if kind == "voc":
         return tuple(
-            _yolo(folder, classes, part)
-            for folder in folders or [path]
-            for part in yolo_parts(folder) or ("",)
+            _voc(folder, _images_of(images, folder.name if folder != path else "")) for folder in folders
         )
-    return tuple(_voc(folder) for folder in folders or [path])
+    parts = [(folder, part) for folder in folders for part in yolo_parts(folder, images) or ("",)]
+    return tuple(
+        _yolo(folder, classes, part, _images_of(images, part or (folder.name if folder != path else "")))
+        for folder, part in parts
+    )
 
 
-def _yolo(folder: Path, classes: Path | None, part: str) -> Source:
-    reader, names = find_yolo(folder, classes, part)
+def _has_yolo_labels(path: Path, images: Path) -> bool:
+    """Checks whether a data set without its images has labels of YOLO."""
+    return any(yolo_parts(each, images) or has_yolo_labels(each) for each in (path, *part_folders(path)))
+
+
+def _images_of(images: Path | None, part: str) -> Path | None:
+    """Returns the image folder of a part below the given one, or the given one if the set has no parts."""
+    if images is None or not part:
+        return images
+    if not (images / part).is_dir():
+        raise UsageError(
+            f"--images {images}: no folder {part}/ for that part of the set; convert the parts one by one"
+        )
+    return images / part
+
+
+def _yolo(folder: Path, classes: Path | None, part: str, images: Path | None) -> Source:
+    reader, names = find_yolo(folder, classes, part, images)
     return Source(str(folder / part), "yolo", folder, reader, (Fold(part, names),))
 
 
-def _voc(folder: Path) -> Source:
-    found = find_voc(folder)
+def _voc(folder: Path, images: Path | None) -> Source:
+    found = find_voc(folder, images)
     if found is None:
         raise DataError(f"{folder}: no XML labels; expected the layout of Pascal VOC")
     reader, names = found

@@ -69,11 +69,12 @@ class VocReader:
         return Reading(record, faults.all(), names, remarks_on(image), image)
 
 
-def find_voc(folder: Path) -> tuple[VocReader, tuple[str, ...]] | None:
+def find_voc(folder: Path, images: Path | None = None) -> tuple[VocReader, tuple[str, ...]] | None:
     """Finds labels of Pascal VOC in a folder.
 
     Args:
         folder: Data set.
+        images: Image folder; by default it is searched for in the data set.
 
     Returns:
         Reader and image names; `None` if there are no XML files or no images.
@@ -81,11 +82,16 @@ def find_voc(folder: Path) -> tuple[VocReader, tuple[str, ...]] | None:
     label_dir = voc_labels(folder)
     if label_dir is None:
         return None
-    for name in IMAGE_DIRS:
-        names = tuple(image_names(folder / name)) if (folder / name).is_dir() else ()
+    for image_dir in [images] if images else [folder / name for name in IMAGE_DIRS]:
+        names = tuple(image_names(image_dir)) if image_dir.is_dir() else ()
         if names:
-            return VocReader(folder / name, label_dir), names
-    raise DataError(f"{folder}: has XML labels, but no images in {', '.join(IMAGE_DIRS[:2])} or next to them")
+            return VocReader(image_dir, label_dir), names
+    if images:
+        raise DataError(f"{images}: no images for the XML labels in {label_dir}")
+    raise DataError(
+        f"{folder}: has XML labels, but no images in {', '.join(IMAGE_DIRS[:2])} or next to them; give the "
+        "folder of the images with --images"
+    )
 
 
 def voc_text(record: ImageRecord, file_name: str, channels: int) -> str:

@@ -18,6 +18,7 @@ from frcnn.regular_file import read_regular, reading_fault
 from frcnn.survey.layouts import YOLO_FIELDS
 
 NAMES = "data.yaml"
+SAME_IMAGES = "train and val are the same images, those of this folder; to validate, set val to other images"
 _NAME_FILES = (NAMES, "dataset.yaml", "data.yml", "classes.txt", "obj.names", "labels/classes.txt")
 _MAX_BYTES = 16 << 20
 _MAX_NAME_BYTES = 4 << 20
@@ -96,30 +97,41 @@ class YoloReader:
         return fault if fault is not None else Label(self.names[number], x1, y1, x2, y2)
 
 
-def find_yolo(folder: Path, classes: Path | None, part: str = "") -> tuple[YoloReader, tuple[str, ...]]:
-    """Finds labels of YOLO in a folder with `images` and `labels`.
+def find_yolo(
+    folder: Path, classes: Path | None, part: str = "", images: Path | None = None
+) -> tuple[YoloReader, tuple[str, ...]]:
+    """Finds labels of YOLO in a folder with `images` and `labels`, or without `images` if they are given.
 
     Args:
         folder: Data set.
         classes: File with class names, one per line; by default data.yaml, classes.txt or obj.names.
         part: Sub-folder of both that has the images and labels, such as train.
+        images: Image folder of this part; the labels may then be in the data set's own folder, too.
 
     Returns:
         Reader and image names.
 
     Raises:
-        DataError: A folder or the class names are missing.
+        DataError: A folder or the class names are missing, or no image of the given folder has labels.
     """
-    image_dir, label_dir = folder / "images" / part, folder / "labels" / part
-    if not image_dir.is_dir() or not (folder / "labels").is_dir():
-        raise DataError(f"{folder}: no folders images/ and labels/; expected the layout of YOLO")
+    labels = folder if images and not (folder / "labels").is_dir() else folder / "labels"
+    image_dir, label_dir = images or folder / "images" / part, labels / part
+    if not image_dir.is_dir() or not labels.is_dir():
+        raise DataError(
+            f"{folder}: no folders images/ and labels/; expected the layout of YOLO, or "
+            "give the folder of the images with --images"
+        )
     candidates = [base / name for base in (folder, folder.parent) for name in _NAME_FILES]
     path = classes or next((each for each in candidates if each.is_file()), None)
     if path is None:
         raise DataError(
             f"{folder}: no class names; expected {', '.join(_NAME_FILES[:4])}, or give a file with --classes"
         )
-    return YoloReader(image_dir, label_dir, _read_names(path)), tuple(image_names(image_dir))
+    found = tuple(image_names(image_dir))
+    # An image without a label file has no objects: of a wrong folder, all images would have none.
+    if images and not any((label_dir / f"{stem_of(name)}.txt").is_file() for name in found):
+        raise DataError(f"{images}: none of its {len(found)} images has a label file in {label_dir}")
+    return YoloReader(image_dir, label_dir, _read_names(path)), found
 
 
 def names_text(classes: Iterable[str]) -> str:
@@ -132,7 +144,7 @@ def names_text(classes: Iterable[str]) -> str:
 
     lines = (yaml.safe_dump(name, default_style='"', allow_unicode=True, width=math.inf) for name in classes)
     names = "".join(f"  {number}: {line}" for number, line in enumerate(lines))
-    return f"path: .\ntrain: images\nval: images\nnames:\n{names}"
+    return f"# {SAME_IMAGES}.\npath: .\ntrain: images\nval: images\nnames:\n{names}"
 
 
 def yolo_lines(record: ImageRecord, numbers: dict[str, int]) -> tuple[str, int]:

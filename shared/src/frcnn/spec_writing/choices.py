@@ -14,6 +14,7 @@ from frcnn.spec_writing.facts import MAX_FITTED, SMALL_SHARE, Facts
 from frcnn.survey.anchors import Anchors, Coverage, best_iou, class_weights, fit_enough
 from frcnn.survey.network_input import NetworkInput
 from frcnn.survey.tables import Tables
+from frcnn.survey.wording import counted
 
 Goal = Literal["accuracy", "speed", "edge"]
 GOALS: tuple[Goal, ...] = ("accuracy", "speed", "edge")
@@ -116,10 +117,10 @@ class Choices:
         facts, coverage = self.facts, self.coverage.to_dict()
         return "\n".join(
             [
-                f"{facts.images} training images of about {facts.width} x {facts.height}, "
-                f"{sum(facts.classes.values())} objects of {len(facts.classes)} "
-                f"{'class' if len(facts.classes) == 1 else 'classes'}",
-                f"{self.arch}, input {self.columns} x {self.rows}, {self.anchors}",
+                f"{counted(facts.images, 'training image')} of about {facts.width} x {facts.height} px "
+                f"(width x height), {counted(sum(facts.classes.values()), 'object')} of "
+                f"{counted(len(facts.classes), 'class')}",
+                f"{self.arch}, input {self.columns} x {self.rows} px (width x height), {self.anchors}",
                 f"anchors at IoU {RPN_MAX_OVERLAP} for {coverage['full_share']:.0%} of the objects, below "
                 f"{RPN_MIN_OVERLAP} for {coverage['missed_share']:.1%}",
                 f"anchors at IoU {HALF} by class: {self.covered_classes()}",

@@ -27,10 +27,6 @@ SEQUENCES = "sequences.json"
 # Part that is not used in training, and the prefix of its records.
 TEST = "test"
 _SHARDS = 4
-ONE_FILE = (
-    "none: the only annotation file is for training; add one for validation, or convert the labels to KITTI "
-    "with frcnn data labels"
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -274,8 +270,17 @@ def _coco(source: Source, folds: Sequence[str], out: Path) -> Split:
         records="set-fold-*",
         images=_coco_root(source, chosen),
         validation=("validation_fold: 0",) if held else (),
-        why=f"the images of {source.folds[parts['val']].name}" if held else ONE_FILE,
+        why=f"the images of {source.folds[parts['val']].name}" if held else _no_validation(source),
         extension=_extension(source),
+    )
+
+
+def _no_validation(source: Source) -> str:
+    """Returns how to get validation images for one COCO file, which a conversion cannot split."""
+    command = f"frcnn data labels {shlex.quote(source.name)} TARGET --to kitti"
+    return (
+        "none: the only annotation file is for training; add one with val in its name, or convert the labels "
+        f"to hold out a fifth: {command}"
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from frcnn.console.foreign_text import printable
 from frcnn.spec_writing.choices import RPN_MAX_OVERLAP, RPN_MIN_OVERLAP, Choices
 from frcnn.spec_writing.splits import quoted
+from frcnn.survey.wording import counted
 
 TEMPLATE = "experiment_template.txt"
 _ORDER = {"rgb": (0, 1, 2), "bgr": (2, 1, 0)}
@@ -140,7 +141,8 @@ def _reasons(choices: Choices) -> dict[str, str]:
     shortest = " (square root of the batch size)" if choices.batch != 4 else ""
     return {
         "size_why": (
-            f"images are about {facts.height} x {facts.width}; 5 % of objects are below {small:.0f} px here"
+            f"images are about {facts.width} x {facts.height} px (width x height); 5 % of objects are below "
+            f"{small:.0f} px here"
         ),
         "arch_why": f"for the goal {choices.goal}, from {start}; see docs/backbones.md",
         "coverage_why": (
@@ -160,8 +162,9 @@ def _mapping(choices: Choices) -> str:
     lines = []
     for name, count in choices.facts.classes.items():
         few = ": few to learn from" if count < FEW_OBJECTS else ""
+        objects = counted(count, "object")
         lines.append(
-            f"  target_class_mapping {{ key: {quoted(name)} value: {quoted(name)} }}  # {count} objects{few}"
+            f"  target_class_mapping {{ key: {quoted(name)} value: {quoted(name)} }}  # {objects}{few}"
         )
     return "\n".join(lines)
 

@@ -57,5 +57,7 @@ def near(folder: Path) -> str:
     found = [child.name for child in sorted(folder.iterdir()) if child.is_dir() and has_labels(child)]
     if not found:
         return f".{hint}" if (hint := meant_instead(folder)) else ""
+    if len(found) == 1:
+        return f"; its folder {found[0]} is a data set: give that folder"
     names = ", ".join(found[:MOST_LOOKED_AT])
     return f"; it has the folders {names}: give one of them, or rename them to train and val"

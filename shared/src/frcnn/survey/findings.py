@@ -8,6 +8,7 @@ from frcnn.survey.duplicates import Duplicates, across_folds
 from frcnn.survey.network_input import NetworkInput
 from frcnn.survey.statistics import AnchorSettings, ClassCounts, Statistics
 from frcnn.survey.tables import Tables
+from frcnn.survey.wording import counted, percent
 
 Weight = Literal["problem", "warning", "note"]
 
@@ -97,7 +98,7 @@ def _leaks(tables: Tables, duplicates: Duplicates) -> list[Finding]:
         if leaks:
             weight: Weight = "problem" if certain else "warning"
             text = (
-                f"{_count(len(leaks), 'group')} of {what} in several folds, such as "
+                f"{counted(len(leaks), 'group')} of {what} in several folds, such as "
                 f"{_names(tables, leaks[0])}. Validation then measures memorization; keep such "
                 "images in one fold."
             )
@@ -105,7 +106,7 @@ def _leaks(tables: Tables, duplicates: Duplicates) -> list[Finding]:
         within = len(groups) - len(leaks)
         if within:
             first = next(group for group in groups if group not in leaks)
-            text = f"{_count(within, 'group')} of {what} within a fold, such as {_names(tables, first)}."
+            text = f"{counted(within, 'group')} of {what} within a fold, such as {_names(tables, first)}."
             findings.append(Finding("duplicates" if certain else "similar", "note", text))
     return findings
 
@@ -151,7 +152,7 @@ def _classes(tables: Tables, found: Statistics) -> list[Finding]:
             )
             findings.append(Finding("class_missing_in_fold", "problem", text))
         if each.total < FEW_OBJECTS:
-            text = f"Class {each.name} has only {_count(each.total, 'object')}: too few to learn from."
+            text = f"Class {each.name} has only {counted(each.total, 'object')}: too few to learn from."
             findings.append(Finding("few_objects", "warning", text))
     if not found.objects:
         findings.append(Finding("no_objects", "problem", "No image has a labeled object."))
@@ -166,11 +167,11 @@ def _mapping(found: Statistics, mapped: frozenset[str] | None) -> list[Finding]:
     findings = []
     if ignored:
         listed = ", ".join(f"{each.name} ({each.total})" for each in ignored[:_NAMED])
-        text = f"The spec does not map {_count(len(ignored), 'class')} with objects: {listed}."
+        text = f"The spec does not map {counted(len(ignored), 'class')} with objects: {listed}."
         findings.append(Finding("unmapped_classes", "warning", text))
     absent = sorted(mapped - set(names))
     if absent:
-        text = f"The spec maps {_count(len(absent), 'class')} without objects: {', '.join(absent[:_NAMED])}."
+        text = f"The spec maps {counted(len(absent), 'class')} without objects: {', '.join(absent[:_NAMED])}."
         findings.append(Finding("mapped_without_objects", "warning", text))
     return findings
 
@@ -212,7 +213,7 @@ def _objects(found: Statistics, network: NetworkInput) -> list[Finding]:
     if found.crowded:
         verb = "has" if found.crowded == 1 else "have"
         text = (
-            f"{_count(found.crowded, 'image')} {verb} more than {network.max_objects} objects "
+            f"{counted(found.crowded, 'image')} {verb} more than {network.max_objects} objects "
             f"(max_objects_num_per_image): the {found.cut_off} smallest of them are ignored."
         )
         findings.append(Finding("crowded", "warning", text))
@@ -264,9 +265,4 @@ def _class_anchors(classes: list[ClassCounts]) -> list[Finding]:
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{part} of {whole} ({part / max(1, whole):.1%})"
-
-
-def _count(number: int, noun: str) -> str:
-    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
-    return f"{number} {noun if number == 1 else plural}"
+    return f"{part} of {whole} ({percent(part, max(1, whole))})"

@@ -96,22 +96,23 @@ def has_yolo_labels(folder: Path) -> bool:
     return False
 
 
-def yolo_parts(folder: Path) -> tuple[str, ...]:
+def yolo_parts(folder: Path, images: Path | None = None) -> tuple[str, ...]:
     """Finds the parts of a data set with labels of YOLO below one `images` and one `labels` folder.
 
     Args:
         folder: Data set.
+        images: Folder of the images; by default `images` in the data set.
 
     Returns:
         Names of the sub-folders of both, such as train and val; one empty name if there are none. Empty for
         labels of another format.
     """
-    images, labels = folder / "images", folder / "labels"
-    if not images.is_dir() or not labels.is_dir():
+    named, labels = images or folder / "images", folder / "labels"
+    if not named.is_dir() or not labels.is_dir():
         return ()
     if has_yolo_labels(labels):
         return ("",)
-    parts = tuple(name for name in SPLITS if (images / name).is_dir())
+    parts = tuple(name for name in SPLITS if ((labels if images else named) / name).is_dir())
     return parts if any(has_yolo_labels(labels / name) for name in parts) else ()
 
 

@@ -11,6 +11,7 @@ from frcnn.drawing.colors import class_color
 from frcnn.drawing.page import save_page
 from frcnn.survey.samples import Sample
 from frcnn.survey.statistics import RATIO_EDGES, SIZE_EDGES
+from frcnn.survey.wording import counted, percent
 
 if TYPE_CHECKING:
     from frcnn.survey.report import Survey
@@ -34,10 +35,7 @@ def save_survey(path: Path, found: "Survey") -> None:
         found: Content.
     """
     statistics = found.statistics
-    colors = {
-        each.name: "rgb({},{},{})".format(*class_color(number))
-        for number, each in enumerate(statistics.classes)
-    }
+    colors = {name: "rgb({},{},{})".format(*class_color(number)) for name, number in found.colors.items()}
     content = {
         "survey": found,
         "found": statistics,
@@ -54,7 +52,7 @@ def save_survey(path: Path, found: "Survey") -> None:
         "smallest": _gallery(found.samples.smallest),
         "largest": _gallery(found.samples.largest),
     }
-    save_page(path, "frcnn.survey", TEMPLATE, content, {"percent": _percent})
+    save_page(path, "frcnn.survey", TEMPLATE, content, {"percent": percent, "counted": counted})
 
 
 def _gallery(samples: Sequence[Sample]) -> list[dict[str, object]]:
@@ -123,7 +121,3 @@ def _chart(title: str, x_name: str, y_name: str, names: list[str], counts: list[
             if count
         ],
     }
-
-
-def _percent(part: float, whole: float) -> str:
-    return f"{part / whole:.1%}" if whole else "\N{EN DASH}"

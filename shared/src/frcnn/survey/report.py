@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+from frcnn.drawing.colors import class_indices
 from frcnn.files import atomic_path
 from frcnn.single_writer import only_writer_in
 from frcnn.survey.duplicates import Duplicates, find_duplicates
@@ -67,6 +68,13 @@ class Survey:
     first_issues: tuple[str, ...]
     regions: int
     spec: str
+
+    @property
+    def colors(self) -> dict[str, int]:
+        """Index of the color of each class; those without objects follow, since no model learns them."""
+        present = class_indices(each.name for each in self.statistics.classes if each.total)
+        absent = class_indices(each.name for each in self.statistics.classes if not each.total)
+        return present | {name: len(present) + number for name, number in absent.items()}
 
     def to_dict(self) -> dict[str, object]:
         """Returns the content of report.json."""

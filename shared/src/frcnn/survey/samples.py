@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from frcnn.drawing.colors import class_indices
 from frcnn.drawing.thumbnail import Thumbnail, cut
 from frcnn.survey.images import rgb_pixels
 from frcnn.survey.tables import OBJECT, Tables
@@ -38,7 +39,7 @@ def choose_samples(tables: Tables, classes: list[str]) -> Samples:
 
     Args:
         tables: Survey of the data sets.
-        classes: Class names in the order of their colors; the first `MAX_CLASSES` get a contact sheet.
+        classes: Names of the classes with objects; the first `MAX_CLASSES` get a contact sheet.
 
     Returns:
         The objects. Those whose image cannot be decoded are left out.
@@ -54,7 +55,7 @@ def choose_samples(tables: Tables, classes: list[str]) -> Samples:
             _keep(kept, label, rows[own], priorities[own], PER_CLASS)
         _keep(kept, "smallest", rows, areas, EXTREMES)
         _keep(kept, "largest", rows, -areas, EXTREMES)
-    colors = {tables.labels.index(name): number for number, name in enumerate(classes)}
+    colors = {tables.labels.index(name): number for name, number in class_indices(classes).items()}
     pictures = _cut(tables, [row for rows, _ in kept.values() for row in rows], colors)
     found = {key: _samples(tables, rows, pictures) for key, (rows, _) in kept.items()}
     return Samples(

@@ -91,10 +91,15 @@ class _Options:
 
     images: Path | None
     apply_exif: bool
+    expected: str
 
 
 def open_sources(
-    locations: Sequence[str], images: Path | None = None, *, apply_exif: bool = False
+    locations: Sequence[str],
+    images: Path | None = None,
+    *,
+    apply_exif: bool = False,
+    expected: str = LAYOUTS,
 ) -> tuple[Source, ...]:
     """Finds the data sets at several locations.
 
@@ -103,22 +108,25 @@ def open_sources(
         images: Image folder of a COCO file or of records; by default it is searched for.
         apply_exif: Whether labels refer to images with the EXIF orientation applied. Records state it
             themselves.
+        expected: Data sets that the caller takes, for messages.
 
     Returns:
         The data sets; a folder with a folder for each part gives one for each.
 
     Raises:
-        UsageError: A location does not exist, or is none of the known layouts.
+        UsageError: A location is missing or in no known layout, or no data set takes `images`.
         DataError: A data set has no images or is unusable.
         StoreError: S3 is unreachable.
     """
     if not locations:
-        raise UsageError(f"no data set given; expected {LAYOUTS}")
-    options = _Options(images, apply_exif)
+        raise UsageError(f"no data set given; expected {expected}")
+    options = _Options(images, apply_exif, expected)
     found = tuple(source for location in locations for source in _open(location, options))
+    if images is not None and all(source.kind == "kitti" for source in found):
+        raise UsageError(f"--images {images}: data sets in KITTI layout have their images in images/")
     for source in found:
         if not source.size:
-            raise DataError(f"{source.name}: no image found; expected {LAYOUTS}")
+            raise DataError(f"{source.name}: no image found; expected {expected}")
     return found
 
 
@@ -182,24 +190,24 @@ def plan_source(plan: Plan, name: str, root: Path) -> Source:
 def _open(location: str, options: _Options) -> tuple[Source, ...]:
     if is_records(location):
         return (record_source(location, options.images),)
-    path = _local(location)
+    path = _local(location, options.expected)
     if path.suffix.lower() == ".json":
         return (_coco([path], options, location),)
     if path.is_dir():
         return _folder(path, options, location)
     if not path.is_file():  # a pipe would be waited for
-        raise UsageError(f"{location}: neither a folder nor a regular file; expected {LAYOUTS}")
+        raise UsageError(f"{location}: neither a folder nor a regular file; expected {options.expected}")
     settings = read_conversion(path)
     plan = make_plan(settings, apply_exif=options.apply_exif)
     return (plan_source(plan, location, Path(settings.data_set.root)),)
 
 
-def _local(location: str) -> Path:
+def _local(location: str, expected: str) -> Path:
     """Returns the local path of a location; a folder on S3 is copied to the cache."""
     if not is_remote(location):
         path = Path(location)
         if not path.exists():
-            raise UsageError(f"{location}: no such file or folder; expected {LAYOUTS}")
+            raise UsageError(f"{location}: no such file or folder; expected {expected}")
         return path
     from frcnn.storage.local_copy import local_copy
 
@@ -227,7 +235,7 @@ def _folder(path: Path, options: _Options, location: str) -> tuple[Source, ...]:
         return (dataclasses.replace(source, root=path),)
     if parts:
         return tuple(source for part in parts for source in _folder(part, options, str(part)))
-    raise UsageError(f"{location}: not a data set; expected {LAYOUTS}{near(path)}")
+    raise UsageError(f"{location}: not a data set; expected {options.expected}{near(path)}")
 
 
 def _kitti(path: Path, options: _Options, location: str) -> Source:

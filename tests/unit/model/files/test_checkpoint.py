@@ -63,7 +63,9 @@ def test_a_missing_file_is_named(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"plain text"])
 def test_a_file_that_is_no_model_is_refused(tmp_path, content):
     (tmp_path / "bad.keras").write_bytes(content)
-    with pytest.raises(ModelError, match=r"bad\.keras"):
+    with pytest.raises(
+        ModelError, match=r"bad\.keras: not a .* by this program: it is damaged or in another format$"
+    ):
         load_model(tmp_path / "bad.keras")
 
 
@@ -75,7 +77,7 @@ def test_a_file_without_a_training_record_has_no_number_of_epochs(tmp_path):
 
 def test_a_foreign_keras_model_is_refused(tmp_path):
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
-    with pytest.raises(ModelError, match=r"other\.keras: not a detector"):
+    with pytest.raises(ModelError, match=r"other\.keras: not a detector .*: a part is missing that"):
         load_model(tmp_path / "other.keras")
 
 

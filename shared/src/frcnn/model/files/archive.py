@@ -47,6 +47,19 @@ FAULTS = (
 )
 
 
+def describe_fault(error: BaseException) -> str:
+    """Returns what is wrong with an archive, in words.
+
+    Args:
+        error: One of `FAULTS`.
+    """
+    if isinstance(error, zipfile.BadZipFile | EOFError):
+        return "it is damaged or in another format"
+    if isinstance(error, KeyError):
+        return "a part is missing that each such file has"
+    return f"it cannot be read: {error}"
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Group:
     """Numbered variables of one owner.
@@ -167,5 +180,5 @@ def read_weights(path: Path, shown: Path) -> Tree:
         except FAULTS as error:
             if is_disk_full(error):
                 raise disk_full_while_reading(shown) from error
-            raise ModelError(f"{shown}: not a readable Keras archive ({error})") from error
+            raise ModelError(f"{shown}: not a readable Keras archive: {describe_fault(error)}") from error
         return read_tree_in_subprocess(plain, shown)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from frcnn.errors import ModelError, RunError
-from frcnn.model.files.archive import FAULTS, RECORD, read_configuration
+from frcnn.model.files.archive import FAULTS, RECORD, describe_fault, read_configuration
 from frcnn.sealing.sealed_file import opened
 
 
@@ -79,7 +79,8 @@ def record_in(plain: Path, shown: Path) -> TrainingRecord:
     try:
         record = _record_of(read_configuration(plain, RECORD))
     except (*FAULTS, TypeError, AttributeError, RecursionError) as error:
-        raise ModelError(f"{shown}: not a detector written by this program ({error})") from error
+        reason = describe_fault(error)
+        raise ModelError(f"{shown}: not a detector written by this program: {reason}") from error
     return record
 
 
