@@ -25,7 +25,7 @@ from frcnn.console import exit_codes
 from frcnn.console.keras_settings import settle_keras
 from frcnn.console.logs import setup_logging
 from frcnn.console.progress import bars_shown
-from frcnn.console.quiet_import import quiet_tensorflow_import
+from frcnn.console.quiet_import import LOG_LEVEL, LOUD, QUIET, quiet_tensorflow_import
 from frcnn.console.signals import terminate_as_interrupt
 from frcnn.console.status_file import StatusWriter
 from frcnn.console.tee import escaped_stdout, tee_stdout
@@ -66,8 +66,7 @@ def run(task: Task, module: ModuleType, words: Sequence[str], program: str = "fr
                 setup_logging(args.verbose, args.log_file)
                 stack.enter_context(tee_stdout(args.log_file))
             stack.enter_context(escaped_stdout())
-            if not args.verbose:
-                stack.enter_context(quiet_tensorflow_import())
+            stack.enter_context(quiet_tensorflow_import())
             if module.__name__.startswith(_OWN):
                 require(_extras(task, module, args), f"frcnn {task.name}")  # instead of after an epoch
             _run_and_record(module, args)
@@ -223,7 +222,7 @@ def resolve_common_flags(task: Task, args: argparse.Namespace) -> None:
         raise UsageError(f"--use_amp: only train and tune support mixed precision, {task.name} does not")
     settle_keras()
     # TensorFlow reads this variable on import, which happens later, inside the task.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if args.verbose else "2")
+    os.environ.setdefault(LOG_LEVEL, LOUD if args.verbose else QUIET)
 
 
 def _starts_processes(task: Task) -> bool:
