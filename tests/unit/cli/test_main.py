@@ -37,7 +37,14 @@ def test_no_task_at_all_shows_the_help_and_is_a_usage_error(capsys):
 
 @pytest.mark.parametrize(
     ("word", "suggestion"),
-    [("trainn", "train"), ("dataset-convert", "dataset_convert"), ("evaluat", "evaluate")],
+    [
+        ("trainn", "train"),
+        ("trian", "train"),
+        ("dataset-convert", "dataset_convert"),
+        ("evaluat", "evaluate"),
+        ("convert", "dataset_convert"),
+        ("infer", "inference"),
+    ],
 )
 def test_a_mistyped_task_gets_the_nearest_one(word, suggestion, capsys, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
@@ -45,9 +52,10 @@ def test_a_mistyped_task_gets_the_nearest_one(word, suggestion, capsys, monkeypa
     assert f"unknown task '{word}'; did you mean '{suggestion}'?" in capsys.readouterr().err
 
 
-def test_a_word_like_no_task_gets_the_list(capsys, monkeypatch):
+@pytest.mark.parametrize("words", [["xyzzy"], ["nonsense"], ["help", "nonsense"], ["help", "version"]])
+def test_a_word_like_no_task_gets_the_list(words, capsys, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
-    assert main(["xyzzy"]) == 2
+    assert main(words) == 2
     assert "tasks: dataset_convert, train, tune, evaluate" in capsys.readouterr().err
 
 
