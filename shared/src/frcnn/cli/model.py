@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.cli.model_flags import found_model
-from frcnn.cli.spec_flags import add_set_flag, spec_in
+from frcnn.cli.spec_flags import add_file_marker, add_set_flag, spec_in
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("action", choices=("summary",), help="action")
     add("file", type=Path, metavar="SPEC|MODEL", help=f"spec, or model file ({', '.join(MODEL_SUFFIXES)})")
+    add_file_marker(parser)
     add_set_flag(parser)
     add("-k", "--key", "--enc_key", metavar="KEY", help="key of the model (safer: FRCNN_KEY, or -k @FILE)")
     add("--batch_size", type=int, default=1, metavar="N", help="batch size of memory estimates (default: 1)")

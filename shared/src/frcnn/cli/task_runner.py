@@ -17,8 +17,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
+from frcnn.cli.command_parser import CommandParser
 from frcnn.cli.overwrite_checks import refuse_overwriting
 from frcnn.cli.tasks import Task
 from frcnn.console import exit_codes
@@ -139,7 +139,7 @@ def new_parser(task: Task, module: ModuleType, program: str) -> argparse.Argumen
     Returns:
         The parser.
     """
-    parser = _Parser(
+    parser = CommandParser(
         prog=f"{program} {task.name}",
         description=module.HELP,
         epilog=f"examples:\n{module.EXAMPLES}" if module.EXAMPLES else None,
@@ -148,21 +148,6 @@ def new_parser(task: Task, module: ModuleType, program: str) -> argparse.Argumen
     module.add_arguments(parser)
     _add_common_flags(parser, task)
     return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    """Parser whose path flags must not be empty; its subparsers are of the same class."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.register("type", Path, _path)
-
-
-def _path(text: str) -> Path:
-    """Returns the value of a path flag; an empty one, as of an unset shell variable, is an error."""
-    if not text:
-        raise argparse.ArgumentTypeError("is empty; expected a path")
-    return Path(text)
 
 
 def _add_common_flags(parser: argparse.ArgumentParser, task: Task) -> None:
