@@ -14,9 +14,10 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from frcnn.cli.command_parser import CommandParser
 from frcnn.cli.overwrite_checks import refuse_overwriting
@@ -30,7 +31,7 @@ from frcnn.console.signals import terminate_as_interrupt
 from frcnn.console.status_file import StatusWriter
 from frcnn.console.tee import escaped_stdout, tee_stdout
 from frcnn.distributed.world import rank_info
-from frcnn.errors import MissingPackageError, UsageError
+from frcnn.errors import MissingPackageError, ModelError, UsageError
 from frcnn.packages import EXTRAS, missing_package, require
 from frcnn.single_writer import only_writer_in
 
@@ -236,7 +237,7 @@ def _gpus(count: int | None, indices: list[int] | None) -> tuple[int, list[int]]
 def _run_and_record(module: ModuleType, args: argparse.Namespace) -> None:
     folder = getattr(args, "results_dir", None)
     if folder is None or rank_info().rank:
-        module.run(args)
+        _run_module(module, args)
         return
     from frcnn.api.locations import local_output
 
@@ -247,6 +248,19 @@ def _run_and_record(module: ModuleType, args: argparse.Namespace) -> None:
         _record(module, args, StatusWriter(folder), name)
 
 
+def _run_module(module: ModuleType, args: argparse.Namespace) -> Mapping[str, Any] | None:
+    """Runs the module of a task; the message about a missing key names the task's flag."""
+    try:
+        extra: Mapping[str, Any] | None = module.run(args)
+    except ModelError as error:
+        from frcnn.sealing.header import NoKeyError
+
+        if isinstance(error, NoKeyError) and (hasattr(args, "key") or hasattr(args, "enc_key")):
+            raise NoKeyError(f"{str(error).removesuffix('.')}, such as -k @FILE.") from error
+        raise
+    return extra
+
+
 def _has_one_writer(module: ModuleType) -> bool:
     return getattr(module, "ONE_WRITER", False)
 
@@ -254,7 +268,7 @@ def _has_one_writer(module: ModuleType) -> bool:
 def _record(module: ModuleType, args: argparse.Namespace, status: StatusWriter, name: str) -> None:
     status.write("STARTED", f"{name} started")
     try:
-        extra = module.run(args)
+        extra = _run_module(module, args)
     except BaseException as error:
         with contextlib.suppress(OSError):  # a full disk must not hide the original error
             status.write("FAILURE", exit_codes.message(error))
