@@ -191,6 +191,32 @@ def test_every_command_shows_its_help_without_packages_of_extras(python):
 
 
 @pytest.mark.parametrize(
+    "command",
+    [
+        "run",
+        "compile",
+        "push-spec",
+        "paste-spec",
+        "submit",
+        "schedule",
+        "list",
+        "status",
+        "cancel",
+        "publish",
+    ],
+)
+def test_each_command_of_the_pipeline_has_examples_in_its_help(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["pipeline", command, "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert f"\nexamples:\n  frcnn pipeline {command} " in shown
+    assert not [
+        line for line in shown.splitlines()[-3:] if line.startswith("  frcnn") and command not in line
+    ]
+
+
+@pytest.mark.parametrize(
     ("words", "usage"),
     [
         (["help", "pipeline", "run"], "usage: frcnn pipeline run "),

@@ -29,7 +29,7 @@ examples:
   {program} demo-data -o demo/data                       draw a small synthetic data set
   {program} dataset_convert -d kitti.txt -o records/kitti
   {program} train -e spec.txt -r results
-  {program} evaluate -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt
+  {program} evaluate -e spec.txt -m results/frcnn_resnet_18.epoch_12.keras
 
 Exit codes: 0 done, 1 the run failed, 2 wrong usage or spec, 130 interrupted.
 """

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 HELP = "Show layers, parameters, operations and memory of the detector in a spec or model file."
 EXAMPLES = """\
   frcnn model summary examples/specs/kitti_resnet18.txt
-  frcnn model summary results/frcnn_resnet_18.epoch_12.tlt -k @key --batch_size 8
+  frcnn model summary results/frcnn_resnet_18.epoch_12.keras --batch_size 8
+  frcnn model summary sealed.tlt -k @key.txt                          sealed model
   frcnn model summary pruned.keras --parts                            totals only
 """
 
