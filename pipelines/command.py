@@ -28,6 +28,11 @@ EXAMPLES = """\
   frcnn pipeline compile -o compiled --registry my.registry/team --tag 1.2
   frcnn pipeline submit --spec spec.txt --data s3://data/kitti --host http://localhost:8080 --wait
   frcnn pipeline push-spec spec.txt s3://data/specs/kitti.txt       for field `spec` of the UI
+  frcnn pipeline paste-spec spec.txt                                one line for the same field
+  frcnn pipeline publish --tag 1.2 --host http://localhost:8080
+  frcnn pipeline list --host http://localhost:8080
+  frcnn pipeline status RUN --wait
+  frcnn pipeline cancel RUN
   frcnn pipeline schedule --name weekly --cron '0 2 * * 0' --spec spec.txt --data s3://data/kitti
 `frcnn pipeline COMMAND --help` lists the flags of a command.
 """
@@ -55,6 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     package.add_pod_flags(compile_flags)
     specs.add_commands(commands)
     flags.add_commands(commands)
+    for name, parser in commands.choices.items():
+        lines = [line for line in EXAMPLES.splitlines() if line.startswith(f"  frcnn pipeline {name} ")]
+        parser.epilog = "\n".join(["examples:", *lines])
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
 
 
 def _add_run_flags(parser: argparse.ArgumentParser) -> None:

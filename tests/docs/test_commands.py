@@ -86,6 +86,13 @@ def test_a_command_has_flags_that_exist_and_fit_together(command, capsys):
         pytest.fail(f"{command}\n{error}")
 
 
+@pytest.mark.parametrize("command", ALL)
+def test_sealed_files_are_named_only_where_a_key_is_given(command):
+    """Without a key, a training writes `.keras` files."""
+    if re.search(r"\.e?tlt\b", _END.split(command)[0]):
+        assert re.search(r" -k |FRCNN_KEY", command)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_example_files_that_are_named_exist(page):
     named = set(re.findall(r"(?<![\w/.])examples/[\w/.]+\w(?![\w*])", page.read_text("utf-8")))

@@ -153,3 +153,21 @@ def test_warnings_are_silent_unless_logging_is_set_up(tmp_path):
         check=True,
     )
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_loading_a_trained_model_and_predicting_write_nothing(models):
+    code = """
+    import sys
+    import frcnn
+    with frcnn.load(sys.argv[1]) as detector:
+        detector.predict(sys.argv[2])
+    """
+    unset = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), models.trained, models.images[0]],
+        env={**unset, "PYTHONPATH": os.pathsep.join(place for place in sys.path if place)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("", "")

@@ -210,6 +210,30 @@ def test_without_data_a_synthetic_set_is_drawn(tmp_path, commands):
     assert commands[1][-4:] == demo.SYNTHETIC_GATES
 
 
+def test_the_demo_prints_the_batch_and_the_learning_rate_of_its_spec(tmp_path, commands, capsys):
+    run_demo(tmp_path / "synthetic", None)
+    run_demo(tmp_path / "own", kitti_folder(tmp_path / "kitti"), epochs=3)
+    printed = [line for line in capsys.readouterr().out.splitlines() if " epochs of batch " in line]
+    specs = [load_experiment(tmp_path / name / "specs/experiment.txt") for name in ("synthetic", "own")]
+    trainings = [spec.training_config for spec in specs]
+    assert printed == [
+        f"{each.num_epochs} epochs of batch {each.batch_size_per_gpu}, "
+        f"learning rate {each.learning_rate.soft_start.base_lr:g}"
+        for each in trainings
+    ]
+    assert printed[0] == "12 epochs of batch 4, learning rate 0.001"
+
+
+def test_of_many_annotated_images_the_number_is_printed(tmp_path):
+    for number in range(8):
+        (tmp_path / f"{number}.png").touch()
+    (tmp_path / ".hidden").touch()
+    assert demo._listed(tmp_path) == [
+        "annotated images (5 of 8):",
+        *(f"  {tmp_path}/{number}.png" for number in range(5)),
+    ]
+
+
 def test_the_synthetic_set_gets_settings_that_train_in_minutes(tmp_path, commands):
     run_demo(tmp_path / "out", None)
     spec = load_experiment(tmp_path / "out" / "specs" / "experiment.txt")

@@ -37,7 +37,14 @@ def test_no_task_at_all_shows_the_help_and_is_a_usage_error(capsys):
 
 @pytest.mark.parametrize(
     ("word", "suggestion"),
-    [("trainn", "train"), ("dataset-convert", "dataset_convert"), ("evaluat", "evaluate")],
+    [
+        ("trainn", "train"),
+        ("trian", "train"),
+        ("dataset-convert", "dataset_convert"),
+        ("evaluat", "evaluate"),
+        ("convert", "dataset_convert"),
+        ("infer", "inference"),
+    ],
 )
 def test_a_mistyped_task_gets_the_nearest_one(word, suggestion, capsys, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
@@ -45,9 +52,10 @@ def test_a_mistyped_task_gets_the_nearest_one(word, suggestion, capsys, monkeypa
     assert f"unknown task '{word}'; did you mean '{suggestion}'?" in capsys.readouterr().err
 
 
-def test_a_word_like_no_task_gets_the_list(capsys, monkeypatch):
+@pytest.mark.parametrize("words", [["xyzzy"], ["nonsense"], ["help", "nonsense"], ["help", "version"]])
+def test_a_word_like_no_task_gets_the_list(words, capsys, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
-    assert main(["xyzzy"]) == 2
+    assert main(words) == 2
     assert "tasks: dataset_convert, train, tune, evaluate" in capsys.readouterr().err
 
 
@@ -180,6 +188,32 @@ def test_every_command_shows_its_help_without_packages_of_extras(python):
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 10
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run",
+        "compile",
+        "push-spec",
+        "paste-spec",
+        "submit",
+        "schedule",
+        "list",
+        "status",
+        "cancel",
+        "publish",
+    ],
+)
+def test_each_command_of_the_pipeline_has_examples_in_its_help(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["pipeline", command, "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert f"\nexamples:\n  frcnn pipeline {command} " in shown
+    assert not [
+        line for line in shown.splitlines()[-3:] if line.startswith("  frcnn") and command not in line
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """`frcnn model summary`."""
 
 import pytest
+from PIL import Image
 
 from frcnn.cli.main import main
 from frcnn.model.build import build
 from frcnn.model.files.checkpoint import save_model
 from frcnn.model.files.training_record import TrainingRecord
+from frcnn.sealing.sealed_file import seal
 from frcnn.settings.model import model_settings
 from frcnn.spec import load_experiment
 from tests.support.task_spec import write_spec
@@ -44,6 +46,30 @@ def test_a_results_folder_means_its_best_model(tmp_path, capsys):
     (results / "frcnn_resnet_10.epoch_2.keras").write_bytes(b"broken")
     assert main(["model", "summary", str(results), "--parts"]) == 0
     assert "backbone" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["model", "summary", "MODEL"],
+        ["prune", "-m", "MODEL", "--dry_run"],
+        ["inference", "-e", "SPEC", "-m", "MODEL", "--images", "images", "-r", "R"],
+        ["export", "-e", "SPEC", "-m", "MODEL", "-o", "model.onnx"],
+    ],
+)
+def test_a_sealed_model_without_a_key_names_the_flag_of_the_command(tmp_path, capsys, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    for name in ("FRCNN_KEY", "FRCNN_KEY_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (32, 32)).save(tmp_path / "images" / "1.png")
+    (tmp_path / "plain").write_bytes(b"model")
+    seal(tmp_path / "plain", tmp_path / "model.tlt", "key", "keras")
+    names = {"SPEC": str(write_spec(tmp_path / "spec.txt")), "MODEL": "model.tlt"}
+    assert main([names.get(word, word) for word in words]) == 1
+    message = " ".join(capsys.readouterr().err.split())
+    assert "model.tlt: is sealed and no key was given; " in message
+    assert "set FRCNN_KEY or FRCNN_KEY_FILE, or give the key, such as -k @FILE." in message
 
 
 @pytest.mark.parametrize("flag", ["--rois", "--batch_size"])

@@ -55,3 +55,40 @@ def test_no_trace_is_left_behind(python, tmp_path):
         "assert sys.meta_path == before",
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("level", ["0", "1", "2"])
+def test_a_level_of_one_or_less_lets_all_lines_pass(python, tmp_path, environment, level):
+    (tmp_path / "tensorflow.py").write_text(FAKE_TENSORFLOW.format(more=""))
+    (tmp_path / "importer.py").write_text(IMPORTER)
+    environment["TF_CPP_MIN_LOG_LEVEL"] = level
+    lines = python(tmp_path / "importer.py").stderr.splitlines()
+    assert [line.startswith("I0000") for line in lines].count(True) == (level != "2")
+
+
+def test_a_look_for_missing_packages_before_the_import_does_not_let_it_speak(python, tmp_path):
+    """`frcnn demo` and `frcnn pipeline run` check their packages first."""
+    (tmp_path / "tensorflow.py").write_text(FAKE_TENSORFLOW.format(more=""))
+    done = python(
+        "-c",
+        "import importlib.util, os\n"
+        "from frcnn.console.quiet_import import quiet_tensorflow_import\n"
+        "with quiet_tensorflow_import(), quiet_tensorflow_import():\n"
+        "    assert importlib.util.find_spec('tensorflow') is not None\n"
+        "    assert 'TF_CPP_MIN_LOG_LEVEL' not in os.environ\n"
+        "    import tensorflow\n"
+        "print(os.environ['TF_CPP_MIN_LOG_LEVEL'])",
+    )
+    assert (done.stdout, done.stderr) == ("2\n", "E0000 00:00:1 loader.cc:1] no kernel image\n")
+
+
+def test_a_closed_standard_error_does_not_stop_the_import(python, tmp_path):
+    (tmp_path / "tensorflow.py").write_text("print('imported')")
+    done = python(
+        "-c",
+        "import os\n"
+        "from frcnn.console.quiet_import import quiet_tensorflow_import\n"
+        "os.close(2)\n"
+        "with quiet_tensorflow_import(): import tensorflow",
+    )
+    assert (done.returncode, done.stdout) == (0, "imported\n")

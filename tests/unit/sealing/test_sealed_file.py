@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import re
 import signal
 import stat
@@ -302,3 +303,25 @@ def test_a_large_model_takes_no_more_memory_than_a_tiny_one(tmp_path, monkeypatc
     tiny_peak, growth = map(float, run.stdout.split())
     assert tiny_peak < 250, "MiB, of which scrypt takes 128"
     assert growth < 16, "MiB"
+
+
+@pytest.mark.parametrize("command", [0, 1], ids=["seal", "unseal"])
+def test_the_commands_of_the_page_seal_and_open_a_model(tmp_path, command):
+    page = (Path(__file__).parents[3] / "docs" / "model-files.md").read_text(encoding="utf-8")
+    commands = [each for each in page.split("```sh\n")[1:] if "frcnn.sealing" in each]
+    text = commands[command].partition("```")[0].replace("/run/secrets/key", "key.txt")
+    (tmp_path / "key.txt").write_text("a key\n")
+    (tmp_path / "plain").write_bytes(b"model")
+    if command == 0:
+        (tmp_path / "plain").rename(tmp_path / "model.keras")
+    else:
+        sealed_file.seal(tmp_path / "plain", tmp_path / "model.tlt", "a key", "keras")
+    paths = [str(Path(sys.executable).parent), os.environ["PATH"]]
+    unset = {name: value for name, value in os.environ.items() if not name.startswith("FRCNN_")}
+    environment = unset | {"PATH": os.pathsep.join(paths), "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run(["sh", "-c", text], cwd=tmp_path, env=environment, check=True)
+    if command == 0:
+        sealed_file.unseal(tmp_path / "model.tlt", tmp_path / "opened", "a key")
+        assert (tmp_path / "opened").read_bytes() == b"model"
+    else:
+        assert (tmp_path / "model.keras").read_bytes() == b"model"

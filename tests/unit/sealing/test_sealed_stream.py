@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from frcnn.errors import ModelError, UsageError
 from frcnn.sealing import header as seal_header
 from frcnn.sealing import key_derivation, sealed_stream
-from frcnn.sealing.header import HEADER_BYTES, read_header
+from frcnn.sealing.header import HEADER_BYTES, NoKeyError, read_header
 from frcnn.sealing.keys import Key
 from frcnn.sealing.sealed_file import (
     DamagedModelError,
@@ -138,7 +138,7 @@ def test_wrong_key_is_told_apart_from_damage(wrong):
 
 
 def test_no_key_says_how_to_give_one():
-    with pytest.raises(WrongKeyError, match="no key was given; set FRCNN_KEY"):
+    with pytest.raises(NoKeyError, match="no key was given; set FRCNN_KEY"):
         unsealed_bytes(sealed_bytes(b"model"), "")
 
 

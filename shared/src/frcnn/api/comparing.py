@@ -8,6 +8,7 @@ from frcnn.api.backend import use_tensorflow
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, local_folder, model_file
 from frcnn.api.specs import SpecLike, given_spec, own_spec
+from frcnn.console.quiet_import import quiet_tensorflow_import
 from frcnn.errors import UsageError
 from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime, open_for_batches
 from frcnn.packages import needed_for
@@ -49,6 +50,7 @@ class Comparison:
     table: str = dataclasses.field(repr=False, compare=False)
 
 
+@quiet_tensorflow_import()
 def compare(
     model: Location,
     against: Location,

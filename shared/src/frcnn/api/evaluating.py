@@ -10,6 +10,7 @@ from frcnn.api.backend import use_tensorflow
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, local_folder, local_output, model_file, name_of
 from frcnn.api.specs import SpecLike, given_spec, own_spec
+from frcnn.console.quiet_import import quiet_tensorflow_import
 from frcnn.errors import UsageError
 from frcnn.evaluation.report import ClassResult, Report
 from frcnn.evaluation.settings import iou_label
@@ -95,6 +96,7 @@ class EvaluationResult:
         return f"<EvaluationResult: mean_ap {self.mean_ap}, {self.images} images>"
 
 
+@quiet_tensorflow_import()
 def evaluate(
     model: Location,
     spec: SpecLike | None = None,

@@ -13,6 +13,7 @@ from frcnn.api.int8 import Int8, calibration, check_images, write_ranges
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, model_file
 from frcnn.api.specs import SpecLike, given_spec, own_spec
+from frcnn.console.quiet_import import quiet_tensorflow_import
 from frcnn.data.settings import DataSettings
 from frcnn.data.transforms.image_settings import ImageSettings
 from frcnn.errors import UsageError
@@ -44,6 +45,7 @@ class ExportResult:
     files: tuple[Path, ...]
 
 
+@quiet_tensorflow_import()
 def export(
     model: Location,
     output_file: Location | None = None,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.api.backend import use_tensorflow
+from frcnn.console.quiet_import import quiet_tensorflow_import
 from frcnn.inference.open_model import RunOptions, open_for_batches
 from frcnn.packages import needed_for
 from frcnn.settings.inference import InferenceSettings, PredictionSettings
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from frcnn.inference.run import Summary
 
 
+@quiet_tensorflow_import()
 def infer(
     model: Path,
     settings: InferenceSettings,

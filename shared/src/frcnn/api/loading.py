@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from frcnn.api.backend import use_tensorflow
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, model_file
+from frcnn.console.quiet_import import quiet_tensorflow_import
 from frcnn.inference.detector import Detector
 from frcnn.inference.model_kind import EXPORTED
 from frcnn.inference.open_model import PrecisionHint, RunOptions, Runtime, open_model
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from frcnn.settings.inference import PredictionSettings
 
 
+@quiet_tensorflow_import()
 def load(
     model: Location,
     *,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from frcnn.api.backend import use_tensorflow
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, local_output, model_file
+from frcnn.console.quiet_import import quiet_tensorflow_import
 from frcnn.errors import UsageError
 from frcnn.packages import needed_for
 from frcnn.pruning.settings import Criterion, Normalizer, PruneSettings
@@ -56,6 +57,7 @@ class PruneResult:
         return self.report.to_dict()
 
 
+@quiet_tensorflow_import()
 def prune(
     model: Location,
     output_file: Location | None = None,

@@ -9,6 +9,7 @@ from frcnn.api.backend import use_tensorflow
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, local_output, name_of
 from frcnn.api.specs import SpecLike, given_spec, with_epochs
+from frcnn.console.quiet_import import quiet_tensorflow_import
 from frcnn.errors import RunError
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
@@ -106,6 +107,7 @@ class _Options(TypedDict):
 OnEpoch = Callable[[Epoch], bool | None]
 
 
+@quiet_tensorflow_import()
 def train(
     spec: SpecLike,
     results_dir: Location,

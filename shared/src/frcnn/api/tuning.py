@@ -10,6 +10,7 @@ from frcnn.api.backend import use_tensorflow
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, local_output, name_of
 from frcnn.api.specs import with_epochs
+from frcnn.console.quiet_import import quiet_tensorflow_import
 from frcnn.errors import DataError, RunError, UsageError
 from frcnn.progress import Progress, reported_to
 from frcnn.spec.python_api import given
@@ -56,6 +57,7 @@ class TuneResult:
     table: Path
 
 
+@quiet_tensorflow_import()
 def tune(
     spec: Experiment | str | os.PathLike[str],
     results_dir: Location,

@@ -1,6 +1,7 @@
 """`frcnn demo`: runs the whole pipeline and inference on a synthetic data set or on your own."""
 
 import argparse
+import dataclasses
 import importlib
 import json
 import shlex
@@ -33,7 +34,7 @@ from it. The generated specs are saved in the output folder for editing. Run the
 an interrupted run.
 """
 
-SAMPLES = 8
+SAMPLES, LISTED = 8, 5
 OWN = {"README.txt", "specs", "data", "run", "samples", "annotated", "labels"}
 README = """\
 Created by `frcnn demo` and overwritten by its next run.
@@ -48,14 +49,14 @@ annotated/   the same images with detections; labels/ has them as KITTI labels
 # few pixels, few RoIs and small crops. Larger ones suit real images.
 SYNTHETIC_SCENES = ("--images", 200, "--height", 256, "--width", 352)
 SYNTHETIC_EPOCHS = 12
+SYNTHETIC_BATCH, SYNTHETIC_RATE = 4, 1e-3
 SYNTHETIC_SETTINGS = (
     "model_config.roi_pooling_config.pool_size=4",
-    "training_config.batch_size_per_gpu=4",
     "training_config.checkpoint_interval=5",
     "evaluation_config.validation_period_during_training=5",
     "training_config.rpn_nms_max_boxes=100",
     "training_config.average_weights=true",
-    "training_config.learning_rate.soft_start.base_lr=1e-3",
+    "training_config.learning_rate.soft_start.start_lr=6e-5",
     "evaluation_config.rpn_nms_max_boxes=40",
     "inference_config.rpn_nms_max_boxes=40",
     "inference_config.bbox_visualize_threshold=0.7",
@@ -161,6 +162,8 @@ def _write_specs(
         facts = facts_of(tables, tables.folds)
     epochs = epochs or default_epochs(facts.images)
     choices = choices_for(facts, epochs, SYNTHETIC_LIMITS if synthetic else LIMITS)
+    if synthetic:  # before the summary, which prints them
+        choices = dataclasses.replace(choices, batch=SYNTHETIC_BATCH, base_lr=SYNTHETIC_RATE)
     sys.stdout.write(f"{choices.summary()}\n")
     text = experiment_spec(choices, paths, folders[2], found.why)
     if synthetic:
@@ -244,15 +247,18 @@ def _show_outcome(spec: Path, paths: "Paths") -> None:
         f"model:   {shown(_model(paths))}",
         f"spec:    {shown(spec)}",
         f"report:  {shown(paths.latest / steps[1] / 'report' / 'report.html')}",
-        "annotated images:",
-        *(
-            f"  {printable(shown(path), None)}"
-            for path in sorted(paths.annotated.iterdir())[:5]
-            if not path.name.startswith(".")
-        ),
+        *_listed(paths.annotated),
     ]
     lines += filter(None, ["", next_steps(metrics[1], trained_epochs(_model(paths)))])
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _listed(folder: Path) -> list[str]:
+    """Returns lines with the first images of a folder, and how many it contains if there are more."""
+    images = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    some = images[:LISTED]
+    count = f" ({len(some)} of {len(images)})" if len(images) > len(some) else ""
+    return [f"annotated images{count}:", *(f"  {printable(shown(path), None)}" for path in some)]
 
 
 def _read_json(path: Path) -> Any:

@@ -11,6 +11,8 @@ import frcnn
 from frcnn.cli import task_runner
 from frcnn.cli.tasks import ELSEWHERE, Task, all_tasks, own_tasks
 
+# Similarity from which a word counts as a mistyped task: `trian` has 0.8, `nonsense` and `spec new` 0.5.
+NEAR = 0.65
 HELP, VERSION = ("-h", "--help", "help"), ("--version", "version")
 
 USAGE = """\
@@ -27,7 +29,7 @@ examples:
   {program} demo-data -o demo/data                       draw a small synthetic data set
   {program} dataset_convert -d kitti.txt -o records/kitti
   {program} train -e spec.txt -r results
-  {program} evaluate -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt
+  {program} evaluate -e spec.txt -m results/frcnn_resnet_18.epoch_12.keras
 
 Exit codes: 0 done, 1 the run failed, 2 wrong usage or spec, 130 interrupted.
 """
@@ -86,10 +88,18 @@ def _unknown(word: str, program: str, tasks: dict[str, Task]) -> str:
     actions = [name for name in tasks if name.startswith(f"{word} ")]
     if actions:
         return f"'{word}' alone is not a task; expected {' or '.join(actions)}"
-    near = difflib.get_close_matches(word.replace("-", "_"), tasks, n=1, cutoff=0.5)
+    near = _near(word.replace("-", "_"), tasks)
     kind = "flag before the task" if word.startswith("-") else "task"
-    hint = f"did you mean '{near[0]}'?" if near else f"tasks: {', '.join(tasks)}"
+    hint = f"did you mean '{near}'?" if near else f"tasks: {', '.join(tasks)}"
     return f"unknown {kind} '{word}'; {hint} ('{program} --help' lists them all)"
+
+
+def _near(word: str, tasks: dict[str, Task]) -> str:
+    """Returns the task that was most likely meant; empty if none is similar."""
+    similar = difflib.get_close_matches(word, tasks, n=1, cutoff=NEAR)
+    part = word.strip("_")
+    longer = [name for name in tasks if len(part) > 3 and part in name]  # such as `convert`
+    return next(iter((*similar, *longer)), "")
 
 
 def _usage_error(message: str) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 HELP = "Compute the average precision of a model on the validation set."
 EXAMPLES = """\
-  frcnn evaluate -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt
+  frcnn evaluate -e spec.txt -m results/frcnn_resnet_18.epoch_12.keras
   frcnn evaluate -e spec.txt -m model.keras -r evaluation    writes report.html, metrics.json, ...
   frcnn evaluate -e spec.txt -m pruned.keras -r after --compare before/metrics.json
   frcnn evaluate -e spec.txt -m model.onnx --runtime openvino

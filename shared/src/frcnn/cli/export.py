@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HELP = "Export a model as ONNX, with standard operators for any runtime or with TensorRT plugins."
 EXAMPLES = """\
-  frcnn export -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt -o model.onnx
+  frcnn export -e spec.txt -m results/frcnn_resnet_18.epoch_12.keras -o model.onnx
   frcnn export -e spec.txt -m model.keras -o model.etlt -k @key.txt         sealed
   frcnn export -e spec.txt -m model.keras --gen_ds_config                   for DeepStream
   frcnn export -e spec.txt -m model.keras -o int8.onnx --data_type int8     calibrated on training images

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HELP = "Detect objects in a folder of images."
 EXAMPLES = """\
-  frcnn inference -e spec.txt -m results/frcnn_resnet_18.epoch_12.tlt
+  frcnn inference -e spec.txt -m results/frcnn_resnet_18.epoch_12.keras
   frcnn inference -e spec.txt -m model.keras -r found --captions
   frcnn inference -e spec.txt -m results -r found --images photos --threshold 0.8
   frcnn inference -e spec.txt -m model.onnx --runtime openvino --precision_hint bf16

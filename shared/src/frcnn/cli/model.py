@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.cli.model_flags import found_model
-from frcnn.cli.spec_flags import add_set_flag, spec_in
+from frcnn.cli.spec_flags import add_file_marker, add_set_flag, spec_in
 from frcnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 HELP = "Show layers, parameters, operations and memory of the detector in a spec or model file."
 EXAMPLES = """\
   frcnn model summary examples/specs/kitti_resnet18.txt
-  frcnn model summary results/frcnn_resnet_18.epoch_12.tlt -k @key --batch_size 8
+  frcnn model summary results/frcnn_resnet_18.epoch_12.keras --batch_size 8
+  frcnn model summary sealed.tlt -k @key.txt                          sealed model
   frcnn model summary pruned.keras --parts                            totals only
 """
 
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("action", choices=("summary",), help="action")
     add("file", type=Path, metavar="SPEC|MODEL", help=f"spec, or model file ({', '.join(MODEL_SUFFIXES)})")
+    add_file_marker(parser)
     add_set_flag(parser)
     add("-k", "--key", "--enc_key", metavar="KEY", help="key of the model (safer: FRCNN_KEY, or -k @FILE)")
     add("--batch_size", type=int, default=1, metavar="N", help="batch size of memory estimates (default: 1)")

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 HELP = "Remove the least important filters of a model. Retrain it afterwards (retrain_pruned_model)."
 EXAMPLES = """\
-  frcnn prune -m results/frcnn_resnet_18.epoch_12.tlt -o pruned.tlt -k @key -eq union -pth 0.5
+  frcnn prune -m results/frcnn_resnet_18.epoch_12.keras -o pruned.keras -eq union -pth 0.5
+  frcnn prune -m sealed.tlt -o pruned.tlt -k @key.txt                sealed models
   frcnn prune -m model.keras -o pruned.keras --target_params 0.15    searches the threshold
   frcnn prune -m model.keras --target_flops 0.3 --dry_run            shows the result, writes nothing
 """

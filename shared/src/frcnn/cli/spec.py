@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from frcnn.cli.spec_flags import add_set_flag
+from frcnn.cli.spec_flags import add_file_marker, add_set_flag
 from frcnn.errors import SpecError, UsageError
 
 HELP = "Check specs, or show all effective values of a spec."
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "files", type=Path, nargs="+", metavar="FILE", help="experiment or dataset_convert specs"
     )
+    add_file_marker(parser)
     add_set_flag(parser)
     parser.add_argument("--show_keys", action="store_true", help="show keys instead of asterisks")
 

@@ -14,23 +14,24 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from frcnn.cli.command_parser import CommandParser
 from frcnn.cli.overwrite_checks import refuse_overwriting
 from frcnn.cli.tasks import Task
 from frcnn.console import exit_codes
 from frcnn.console.keras_settings import settle_keras
 from frcnn.console.logs import setup_logging
 from frcnn.console.progress import bars_shown
-from frcnn.console.quiet_import import quiet_tensorflow_import
+from frcnn.console.quiet_import import LOG_LEVEL, LOUD, QUIET, quiet_tensorflow_import
 from frcnn.console.signals import terminate_as_interrupt
 from frcnn.console.status_file import StatusWriter
 from frcnn.console.tee import escaped_stdout, tee_stdout
 from frcnn.distributed.world import rank_info
-from frcnn.errors import MissingPackageError, UsageError
+from frcnn.errors import MissingPackageError, ModelError, UsageError
 from frcnn.packages import EXTRAS, missing_package, require
 from frcnn.single_writer import only_writer_in
 
@@ -66,8 +67,7 @@ def run(task: Task, module: ModuleType, words: Sequence[str], program: str = "fr
                 setup_logging(args.verbose, args.log_file)
                 stack.enter_context(tee_stdout(args.log_file))
             stack.enter_context(escaped_stdout())
-            if not args.verbose:
-                stack.enter_context(quiet_tensorflow_import())
+            stack.enter_context(quiet_tensorflow_import())
             if module.__name__.startswith(_OWN):
                 require(_extras(task, module, args), f"frcnn {task.name}")  # instead of after an epoch
             _run_and_record(module, args)
@@ -140,7 +140,7 @@ def new_parser(task: Task, module: ModuleType, program: str) -> argparse.Argumen
     Returns:
         The parser.
     """
-    parser = _Parser(
+    parser = CommandParser(
         prog=f"{program} {task.name}",
         description=module.HELP,
         epilog=f"examples:\n{module.EXAMPLES}" if module.EXAMPLES else None,
@@ -149,21 +149,6 @@ def new_parser(task: Task, module: ModuleType, program: str) -> argparse.Argumen
     module.add_arguments(parser)
     _add_common_flags(parser, task)
     return parser
-
-
-class _Parser(argparse.ArgumentParser):
-    """Parser whose path flags must not be empty; its subparsers are of the same class."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.register("type", Path, _path)
-
-
-def _path(text: str) -> Path:
-    """Returns the value of a path flag; an empty one, as of an unset shell variable, is an error."""
-    if not text:
-        raise argparse.ArgumentTypeError("is empty; expected a path")
-    return Path(text)
 
 
 def _add_common_flags(parser: argparse.ArgumentParser, task: Task) -> None:
@@ -223,7 +208,7 @@ def resolve_common_flags(task: Task, args: argparse.Namespace) -> None:
         raise UsageError(f"--use_amp: only train and tune support mixed precision, {task.name} does not")
     settle_keras()
     # TensorFlow reads this variable on import, which happens later, inside the task.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if args.verbose else "2")
+    os.environ.setdefault(LOG_LEVEL, LOUD if args.verbose else QUIET)
 
 
 def _starts_processes(task: Task) -> bool:
@@ -252,7 +237,7 @@ def _gpus(count: int | None, indices: list[int] | None) -> tuple[int, list[int]]
 def _run_and_record(module: ModuleType, args: argparse.Namespace) -> None:
     folder = getattr(args, "results_dir", None)
     if folder is None or rank_info().rank:
-        module.run(args)
+        _run_module(module, args)
         return
     from frcnn.api.locations import local_output
 
@@ -263,6 +248,19 @@ def _run_and_record(module: ModuleType, args: argparse.Namespace) -> None:
         _record(module, args, StatusWriter(folder), name)
 
 
+def _run_module(module: ModuleType, args: argparse.Namespace) -> Mapping[str, Any] | None:
+    """Runs the module of a task; the message about a missing key names the task's flag."""
+    try:
+        extra: Mapping[str, Any] | None = module.run(args)
+    except ModelError as error:
+        from frcnn.sealing.header import NoKeyError
+
+        if isinstance(error, NoKeyError) and (hasattr(args, "key") or hasattr(args, "enc_key")):
+            raise NoKeyError(f"{str(error).removesuffix('.')}, such as -k @FILE.") from error
+        raise
+    return extra
+
+
 def _has_one_writer(module: ModuleType) -> bool:
     return getattr(module, "ONE_WRITER", False)
 
@@ -270,7 +268,7 @@ def _has_one_writer(module: ModuleType) -> bool:
 def _record(module: ModuleType, args: argparse.Namespace, status: StatusWriter, name: str) -> None:
     status.write("STARTED", f"{name} started")
     try:
-        extra = module.run(args)
+        extra = _run_module(module, args)
     except BaseException as error:
         with contextlib.suppress(OSError):  # a full disk must not hide the original error
             status.write("FAILURE", exit_codes.message(error))

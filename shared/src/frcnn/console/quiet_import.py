@@ -1,11 +1,10 @@
-"""Imports TensorFlow without its informational output.
+"""Imports TensorFlow without its informational output: the only place that does so, for commands and library.
 
 While it is imported, TensorFlow 2.21 writes four lines to standard error, before any log level setting takes
 effect. Tasks import it late, so this hooks the import.
 """
 
 import contextlib
-import importlib.util
 import os
 import sys
 import tempfile
@@ -14,12 +13,17 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+LOG_LEVEL, QUIET, LOUD = "TF_CPP_MIN_LOG_LEVEL", "2", "0"
 _CHATTER = (b"I0000 ", b"WARNING: All log messages before absl::InitializeLog()")
 
 
 @contextlib.contextmanager
 def quiet_tensorflow_import() -> Iterator[None]:
-    """Drops informational lines of a TensorFlow import within the block; other output passes."""
+    """Drops informational lines of a TensorFlow import within the block; other output passes.
+
+    For later lines, sets TF_CPP_MIN_LOG_LEVEL to 2 right before the import, unless it is set. If it is set to
+    0 or 1, all lines pass.
+    """
     finder = _Finder()
     sys.meta_path.insert(0, finder)
     try:
@@ -30,15 +34,19 @@ def quiet_tensorflow_import() -> Iterator[None]:
 
 
 class _Finder(MetaPathFinder):
-    """Wraps the loader of `tensorflow` in a `_QuietLoader`, once."""
+    """Wraps the loader of `tensorflow` in a `_QuietLoader`.
+
+    It stays in place when TensorFlow is only looked up, as by a check for missing packages.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname != "tensorflow":
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        others = [each for each in sys.meta_path if not isinstance(each, _Finder)]
+        found = (each.find_spec(fullname, path, target) for each in others)
+        spec = next((each for each in found if each is not None), None)
         if spec is not None and spec.loader is not None:
             spec.loader = _QuietLoader(spec.loader)
         return spec
@@ -54,7 +62,8 @@ class _QuietLoader(Loader):
         return self._loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        with _filtered_standard_error():
+        wanted = os.environ.setdefault(LOG_LEVEL, QUIET)
+        with contextlib.nullcontext() if wanted < QUIET else _filtered_standard_error():
             self._loader.exec_module(module)
 
     def __getattr__(self, name: str) -> object:
@@ -63,13 +72,18 @@ class _QuietLoader(Loader):
 
 @contextlib.contextmanager
 def _filtered_standard_error() -> Iterator[None]:
-    real = os.dup(2)
+    try:
+        real = os.dup(2)
+    except OSError:  # standard error is closed
+        yield
+        return
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
             yield
         finally:
-            sys.stderr.flush()
+            if sys.stderr is not None:
+                sys.stderr.flush()
             os.dup2(real, 2)
             held.seek(0)
             kept = [line for line in held if not line.startswith(_CHATTER)]

@@ -43,6 +43,10 @@ class WrongKeyError(ModelError):
     """Missing or wrong key."""
 
 
+class NoKeyError(WrongKeyError):
+    """Sealed file for which no key was given."""
+
+
 class DamagedModelError(ModelError):
     """Sealed file that was changed: flipped bits, added bytes, exchanged parts."""
 

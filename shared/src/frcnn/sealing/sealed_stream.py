@@ -14,6 +14,7 @@ from frcnn.sealing.header import (
     TAG_BYTES,
     DamagedModelError,
     Header,
+    NoKeyError,
     WrongKeyError,
     read_header,
 )
@@ -68,7 +69,7 @@ def unseal_stream(source: BinaryIO, target: BinaryIO, key: str, name: str = "mod
     """
     header = read_header(source, name)
     if not key:
-        raise WrongKeyError(
+        raise NoKeyError(
             f"{name}: is sealed and no key was given; set FRCNN_KEY or FRCNN_KEY_FILE, or give the key."
         )
     cipher_key, check_key = key_derivation.derive_keys(key, header, name)

@@ -46,6 +46,17 @@ def _root(descriptor: MessageType) -> MessageType:
     return next(messages[name] for name in _TOP_LEVEL if name in messages)
 
 
+def leaf_paths(descriptor: MessageType) -> Iterator[str]:
+    """Yields the paths of all fields that hold values instead of blocks.
+
+    Args:
+        descriptor: Descriptor of a message.
+    """
+    for path in (paths := list(_paths(descriptor))):
+        if not any(other.startswith(f"{path}.") for other in paths):
+            yield path
+
+
 def _paths(descriptor: MessageType, path: str = "") -> Iterator[str]:
     for field in descriptor.fields:
         yield (own := f"{path}.{field.name}" if path else field.name)
