@@ -89,6 +89,12 @@ def test_a_minimum_that_is_missed_stops_the_run_reusing_what_is_done(finished):
     assert done.returncode == 1
     assert "nothing exported: mAP" in done.stderr
     assert "below the minimum 1.0000" in done.stderr
+    report = folder / "out/latest/evaluate/report/report.html"
+    assert report.is_file()
+    assert f"See {report}. Train for longer (--epochs)" in done.stderr
+    assert (
+        "SUCCEEDED (no step failed; the run shows whether a model was exported)" in done.stdout + done.stderr
+    )
     states = [line.split()[:2] for line in done.stdout.splitlines() if line and not line.startswith(" ")]
     assert states[:-1] == [
         ["step", "state"],
