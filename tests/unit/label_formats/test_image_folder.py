@@ -85,6 +85,8 @@ def test_kitti_layout_refuses_an_image_folder_that_it_would_not_read(tmp_path):
     kitti = write_kitti(tmp_path / "kitti", {"000": [CAR]})
     with pytest.raises(UsageError, match="KITTI layout have their images in images/"):
         frcnn.convert_labels(kitti, tmp_path / "out", "coco", images=tmp_path)
+    for number, own in enumerate((kitti, kitti / "image_2")):
+        assert frcnn.convert_labels(kitti, tmp_path / f"{number}", "coco", images=own).images == 1
 
 
 @pytest.mark.skipif(not RACCOON.is_dir(), reason="the raccoon data set is not here")

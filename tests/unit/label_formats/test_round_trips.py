@@ -129,19 +129,19 @@ def test_any_format_leads_to_any_other(kitti, tmp_path, first, second):
 def test_losses_are_named_with_their_numbers(tmp_path):
     root = kitti_set(tmp_path / "kitti", {"a": [CAR, DONT_CARE, VAN.replace(" 199 ", " 260 ")]})
     to = {name: frcnn.convert_labels(root, tmp_path / name, name) for name in ("coco", "voc", "yolo")}
-    own = ("1 objects: observation angle", "1 objects: 3D box")
+    own = ("1 object: observation angle", "1 object: 3D box")
     assert set(to["coco"].losses) == {
-        "1 DontCare regions",
-        "1 objects: truncation",
-        "1 objects: occlusion",
+        "1 DontCare region",
+        "1 object: truncation",
+        "1 object: occlusion",
         *own,
     }
     assert set(to["voc"].losses) == {
-        "1 DontCare regions",
-        "1 objects: the share of truncation becomes yes or no",
+        "1 DontCare region",
+        "1 object: the share of truncation becomes yes or no",
         *own,
     }
-    assert set(to["yolo"].losses) == {*to["coco"].losses, "1 objects: the part outside the image"}
+    assert set(to["yolo"].losses) == {*to["coco"].losses, "1 object: the part outside the image"}
     assert frcnn.convert_labels(root, tmp_path / "again", "kitti").losses == ()
     assert kitti_files(tmp_path / "again")["a.txt"].splitlines()[1] == DONT_CARE.replace(
         "DontCare", "DontCare"
@@ -155,7 +155,7 @@ def test_a_name_with_a_space_loses_it_in_kitti(tmp_path):
     path.write_text(path.read_text().replace('"Van"', '"Traffic light"'))
     done = frcnn.convert_labels(tmp_path / "coco", tmp_path / "back", "kitti")
     assert kitti_files(tmp_path / "back")["a.txt"].startswith("Trafficlight 0 0 ")
-    assert done.losses[0] == "1 objects: spaces in the class name, which KITTI cannot hold"
+    assert done.losses[0] == "1 object: spaces in the class name, which KITTI cannot hold"
 
 
 def test_bad_labels_are_skipped_and_counted(kitti, tmp_path):
@@ -294,7 +294,7 @@ def test_class_names_that_mean_something_to_a_format_come_back(kitti, tmp_path, 
 def test_control_characters_of_a_class_name_are_escaped_in_voc_and_named_as_lost(tmp_path):
     root = kitti_set(tmp_path / "kitti", {"a": [VAN.replace("Van", "\x1b[31mVan")]})
     done = frcnn.convert_labels(root, tmp_path / "voc", "voc")
-    assert done.losses == ("1 objects: control characters in the class name, which XML cannot hold",)
+    assert done.losses == ("1 object: control characters in the class name, which XML cannot hold",)
     assert frcnn.convert_labels(tmp_path / "voc", tmp_path / "back", "kitti").objects == 1
     assert kitti_files(tmp_path / "back")["a.txt"].startswith("\\x1b[31mVan 0 0 ")
 

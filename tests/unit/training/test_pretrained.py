@@ -243,6 +243,13 @@ def test_weights_that_fit_nowhere_are_said_to(tmp_path, caplog):
     assert "training starts from random weights" in caplog.text
 
 
+def test_a_truncated_archive_is_refused_in_words(tmp_path):
+    (tmp_path / "weights.keras").write_bytes(b"PK\x03\x04 cut")
+    message = r"weights\.keras: not a readable archive: it is damaged or in another format$"
+    with pytest.raises(ModelError, match=message):
+        read_source(tmp_path / "weights.keras")
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"not weights at all, but long enough", b"\x89HDF\r\n\x1a\n", b"PK\x03\x04"]
 )

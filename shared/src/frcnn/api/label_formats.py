@@ -1,6 +1,7 @@
 """`frcnn.convert_labels`: converts labels between KITTI, COCO, Pascal VOC and YOLO."""
 
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -89,6 +90,13 @@ def convert_labels(
         target_format,
         done.images,
         done.objects,
-        tuple(f"{count} {what}" if count else what for what, count in done.losses.items()),
+        tuple(_loss(what, count) for what, count in done.losses.items()),
         tuple(f"{count} x {kind} ({kind.cost})" for kind, count in done.issues.most_common()),
     )
+
+
+def _loss(what: str, count: int) -> str:
+    """Returns a loss with its number, such as `1 object: occlusion`; without one if it is not known."""
+    if count == 1:
+        what = re.sub("^(objects|images|DontCare regions)", lambda found: found[0][:-1], what)
+    return f"{count} {what}" if count else what

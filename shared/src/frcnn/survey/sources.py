@@ -15,6 +15,7 @@ from frcnn.data.conversion.kitti.reader import KittiReader
 from frcnn.data.conversion.plan import Plan
 from frcnn.data.image_suffixes import stem_of
 from frcnn.errors import DataError, UsageError
+from frcnn.files import is_same_file
 from frcnn.regular_file import read_regular, reading_fault
 from frcnn.settings.conversion import read_conversion
 from frcnn.storage.address import is_remote
@@ -122,7 +123,7 @@ def open_sources(
         raise UsageError(f"no data set given; expected {expected}")
     options = _Options(images, apply_exif, expected)
     found = tuple(source for location in locations for source in _open(location, options))
-    if images is not None and all(source.kind == "kitti" for source in found):
+    if images is not None and all(_ignores(source, images) for source in found):
         raise UsageError(f"--images {images}: data sets in KITTI layout have their images in images/")
     for source in found:
         if not source.size:
@@ -245,6 +246,15 @@ def _kitti(path: Path, options: _Options, location: str) -> Source:
     folds = listed_folds(lists, files, extension) if lists else (Fold("", tuple(files.values())),)
     reader = KittiReader(path, image_dir, label_dir, apply_exif=options.apply_exif)
     return Source(location, "kitti", path, reader, folds, tuple(faults))
+
+
+def _ignores(source: Source, images: Path) -> bool:
+    """Checks whether a data set in KITTI layout has its images in another folder than the given one."""
+    jobs = next((fold.jobs for fold in source.folds if len(fold.jobs)), ())
+    if source.kind != "kitti" or not jobs:
+        return False
+    used = (source.root, source.reader.path(jobs[0]).parent)
+    return not any(is_same_file(images, folder) for folder in used)
 
 
 def _stems_in(line: str, files: dict[str, str]) -> list[str]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from frcnn.errors import ModelError
-from frcnn.model.files.archive import CONFIG, FAULTS, read_text, read_weights
+from frcnn.model.files.archive import CONFIG, FAULTS, describe_fault, read_text, read_weights
 from frcnn.training.pretrained.hdf5 import layers_in
 from frcnn.training.pretrained.source import Source
 
@@ -25,5 +25,5 @@ def read_keras_archive(path: Path, shown: Path | None = None) -> Source:
     try:
         config = read_text(path, CONFIG)
     except FAULTS as error:
-        raise ModelError(f"{shown}: not a readable Keras archive ({error})") from error
+        raise ModelError(f"{shown}: not a readable Keras archive: {describe_fault(error)}") from error
     return layers_in(read_weights(path, shown), shown, config)

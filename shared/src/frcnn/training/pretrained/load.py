@@ -8,7 +8,7 @@ from pathlib import Path
 from frcnn.errors import ModelError
 from frcnn.limits import open_archive
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.model.files.archive import CONFIG, RECORD
+from frcnn.model.files.archive import CONFIG, RECORD, describe_fault
 from frcnn.model.files.hdf5_process import read_tree_in_subprocess
 from frcnn.sealing.sealed_file import is_sealed, opened
 from frcnn.training.pretrained.applications import with_our_names
@@ -98,7 +98,7 @@ def _zip(path: Path, key: str) -> Source:
         with open_archive(path) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise ModelError(f"{path}: not a readable archive ({error})") from error
+        raise ModelError(f"{path}: not a readable archive: {describe_fault(error)}") from error
     if RECORD in names:
         return _own(path, key)
     if CONFIG in names:
