@@ -52,6 +52,13 @@ def test_a_mistyped_task_gets_the_nearest_one(word, suggestion, capsys, monkeypa
     assert f"unknown task '{word}'; did you mean '{suggestion}'?" in capsys.readouterr().err
 
 
+def test_terminal_escapes_in_an_unknown_task_are_shown_and_not_sent(capsys):
+    assert main(["\x1b[2Jtrain\n"]) == 2
+    text = capsys.readouterr().err
+    assert "\x1b" not in text
+    assert text.count("\n") == 1
+
+
 @pytest.mark.parametrize("words", [["xyzzy"], ["nonsense"], ["help", "nonsense"], ["help", "version"]])
 def test_a_word_like_no_task_gets_the_list(words, capsys, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)

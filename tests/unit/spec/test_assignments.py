@@ -107,6 +107,7 @@ def test_a_block_is_written_as_in_a_text():
         ("training_config=5", "found 5; expected a block { ... }"),
         ("dataset_config.data_sources[0]=5", "this is a whole block; expected one of its fields"),
         ("training_config..num_epochs=5", "found .num_epochs; expected the name of a field"),
+        ("training_config.num_epochs.=5", "found nothing after the last dot; expected the name of a field"),
         ("dataset_config.data_sources[7].tfrecords_path=x", "expected a number from 0 to 1 in []"),
         ("dataset_config.data_sources[x].tfrecords_path=x", "expected a number from 0 to 1 in []"),
         ("dataset_config.target_class_mapping=x", "expected target_class_mapping.KEY=VALUE"),

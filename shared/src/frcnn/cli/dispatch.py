@@ -10,6 +10,7 @@ import sys
 import frcnn
 from frcnn.cli import task_runner
 from frcnn.cli.tasks import ELSEWHERE, Task, all_tasks, own_tasks
+from frcnn.console.foreign_text import printable
 
 # Similarity from which a word counts as a mistyped task: `trian` has 0.8, `nonsense` and `spec new` 0.5.
 NEAR = 0.65
@@ -91,7 +92,7 @@ def _unknown(word: str, program: str, tasks: dict[str, Task]) -> str:
     near = _near(word.replace("-", "_"), tasks)
     kind = "flag before the task" if word.startswith("-") else "task"
     hint = f"did you mean '{near}'?" if near else f"tasks: {', '.join(tasks)}"
-    return f"unknown {kind} '{word}'; {hint} ('{program} --help' lists them all)"
+    return f"unknown {kind} '{printable(word, None)}'; {hint} ('{program} --help' lists them all)"
 
 
 def _near(word: str, tasks: dict[str, Task]) -> str:

@@ -106,7 +106,10 @@ def _assign(message: Message, positions: Positions, path: str, value: str, setti
         part = _PART.match(rest)
         if part is None:
             raise BadValueError(f"found {rest or 'nothing'}; expected the name of a field")
-        field, rest = _field_of(message, part["name"]), rest[part.end() :].removeprefix(".")
+        field, rest = _field_of(message, part["name"]), rest[part.end() :]
+        if rest == ".":
+            raise BadValueError("found nothing after the last dot; expected the name of a field")
+        rest = rest.removeprefix(".")
         walked = f"{walked}.{field.name}" if walked else field.name
         _forget_siblings(positions, field, walked)
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
