@@ -117,17 +117,7 @@ def spec_text(job: Job, seed: int, folder: Path, fields: str) -> str:
 
 
 def new_spec_text(job: Job, seed: int, folder: Path, fields: str) -> str:
-    """Writes the spec that `frcnn spec new` chooses for the training and validation split.
-
-    Args:
-        job: Job.
-        seed: Random seed.
-        folder: Folder with the splits and their records.
-        fields: Spec text to append.
-
-    Returns:
-        Spec as protobuf text.
-    """
+    """Writes the spec that `frcnn spec new` chooses; arguments and result are those of `spec_text`."""
     new = frcnn.new_spec(
         folder,
         folder,

@@ -171,8 +171,8 @@ def evaluate(
         # The local copy of a remote model has a temporary path.
         shown = name_of(model, "model") if is_remote(name_of(model, "model")) else str(path)
         data = tfrecords or "the validation set"
-        arch, log = known.model_config.arch, path.with_name(FILE_NAME)
-        subject = Subject(arch, data, str(previous or ""), shown, log)
+        arch, curve = known.model_config.arch, path.with_name(FILE_NAME)
+        subject = Subject(arch, data, str(previous or ""), shown, curve)
         files = write_results(measured, target, subject, earlier, curves=run.curves)
         return EvaluationResult(measured.report, files)
 

@@ -14,8 +14,6 @@ from frcnn.spec.archs import ARCHS
 from frcnn.spec.schema.constraints import did_you_mean
 
 Goal = Literal["accuracy", "speed", "edge"]
-# As in the spec.
-SHORTEST_SIDE = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,12 +82,13 @@ def new_spec(
         raise UsageError(f"goal {goal!r}: expected accuracy, speed or edge", argument="goal")
     if arch is not None and arch not in ARCHS:
         raise UsageError(f"arch {arch!r}: unknown backbone{did_you_mean(arch, ARCHS)}", argument="arch")
-    _check_size(size)
     check_count(num_epochs, "num_epochs")
     check_count(workers, "workers")
     with reported_to(on_progress), needed_for("writing specs for a data set", "convert"):
+        from frcnn.spec_writing.choices import MIN_SIDE
         from frcnn.spec_writing.write import write_specs
 
+        _check_size(size, MIN_SIDE)
         found = write_specs(
             name_of(data, "data"),
             out,
@@ -106,11 +105,11 @@ def new_spec(
     return NewSpecResult(found.experiment, found.conversions, found.commands, found.summary())
 
 
-def _check_size(size: object) -> None:
-    """Raises UsageError unless `size` is `None` or two numbers that a network input can have."""
+def _check_size(size: object, least: int) -> None:
+    """Raises UsageError unless `size` is `None` or two numbers of at least `least`."""
     sides = size if isinstance(size, tuple | list) else ()
     if size is not None and (len(sides) != 2 or not all(type(side) is int for side in sides)):
         raise UsageError(f"size {size!r}: expected height and width, such as (288, 384)", argument="size")
-    if any(side < SHORTEST_SIDE for side in sides):
-        expected = f"at least {SHORTEST_SIDE} px per side"
-        raise UsageError(f"size {sides[0]} x {sides[1]}: expected {expected}", argument="size")
+    if any(side < least for side in sides):
+        message = f"size {sides[0]} x {sides[1]}: expected at least {least} px per side"
+        raise UsageError(message, argument="size")

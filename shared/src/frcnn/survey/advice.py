@@ -37,7 +37,7 @@ def check_kitti(root: Path, image_dir: str, label_dir: str) -> None:
     if not root.is_dir():
         return
     missing = [name for name in (image_dir, label_dir) if not (root / name).is_dir()]
-    kind = format_to_convert(root) if missing else "yolo" * has_yolo_labels(root / label_dir)
+    kind = format_to_convert(root) if missing else "yolo" if has_yolo_labels(root / label_dir) else ""
     if kind:
         raise UsageError(convert_first(str(root), kind))
     if missing and (annotation_files(root) or any(map(has_labels, part_folders(root)))):

@@ -23,7 +23,6 @@ PLANE_WIDTH, PLANE_HEIGHT = 240, 120
 MAX_CLASSES = 300
 # Bars of the chart of objects per image; more images are put together.
 _MAX_BARS = 24
-_SIDE = "square root of the area, px"
 _CHANNELS = {0: "unknown", 1: "gray", 2: "gray and alpha", 3: "color", 4: "color and alpha"}
 
 

@@ -57,6 +57,11 @@ class StoredImage:
     file_bytes: int = 0
 
     @property
+    def embedded_format(self) -> str:
+        """Format of `encoded` as a record states it; empty if the record does not contain the image."""
+        return "" if self.encoded is None else self.image_format
+
+    @property
     def upright_size(self) -> tuple[int, int]:
         """Height and width after applying the EXIF orientation, as viewers do."""
         return (self.width, self.height) if self.orientation in SIDEWAYS else (self.height, self.width)
@@ -151,7 +156,7 @@ def read_header(stream: BinaryIO) -> StoredImage:
     """Reads the properties of an open image file; `encoded` is not set.
 
     Args:
-        stream: Image file that can be sought.
+        stream: Image file, opened for reading at any position.
 
     Returns:
         The properties.
@@ -159,7 +164,7 @@ def read_header(stream: BinaryIO) -> StoredImage:
     Raises:
         OSError: The content is neither JPEG nor PNG, or is truncated.
         ValueError: The header is damaged.
-        SyntaxError: Likewise, as Pillow says it.
+        SyntaxError: The header is damaged; the class is that of Pillow's readers.
         Image.DecompressionBombError: The image has too many pixels.
     """
     with Image.open(stream, formats=FORMATS) as image:

@@ -96,7 +96,7 @@ class CocoReader:
             width=width,
             labels=tuple(labels),
             encoded=image.encoded,
-            image_format=image.image_format if image.encoded is not None else "",
+            image_format=image.embedded_format,
             file=relative.as_posix(),
             orientation=image.orientation if self.apply_exif else UPRIGHT,
         )

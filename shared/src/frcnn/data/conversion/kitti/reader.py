@@ -123,7 +123,7 @@ class KittiReader:
             width=width,
             labels=tuple(labels),
             encoded=image.encoded,
-            image_format=image.image_format if image.encoded is not None else "",
+            image_format=image.embedded_format,
             file=f"{self.image_dir}/{file_name}",
             orientation=image.orientation if self.apply_exif else UPRIGHT,
             point_cloud_id=f"{self.point_clouds_dir}/{stem}" if self.point_clouds_dir else "",
