@@ -77,7 +77,7 @@ def _header(encoded: bytes) -> StoredImage:
     Raises:
         UnreadableImageError: The content is neither JPEG nor PNG, is truncated, or has too many pixels.
     """
-    found = header_of(io.BytesIO(encoded))
+    found = header_of(io.BytesIO(encoded), count_bits=False)
     if isinstance(found, str):
         raise UnreadableImageError(found)
     return found

@@ -132,3 +132,11 @@ def test_channels_are_those_that_the_pixels_have(tmp_path, mode, channels):
     path = tmp_path / "image.png"
     Image.new(mode, (70, 40)).save(path)
     assert read_image(path).channels == channels
+
+
+def test_bits_are_counted_only_on_request_since_all_pixels_are_decoded_for_it(monkeypatch):
+    stream = io.BytesIO()
+    Image.fromarray(np.full((4, 6), 4095, np.uint16)).save(stream, "PNG")
+    assert stored_image.header_of(stream).unused_bits == 4
+    monkeypatch.setattr(stored_image, "_depth_of_pixels", lambda _: pytest.fail("decoded"))
+    assert stored_image.header_of(stream, count_bits=False).unused_bits == 0

@@ -103,17 +103,18 @@ def read_image(path: str | Path, *, embed: bool = False) -> StoredImage | DataIs
         return DataIssue(IssueKind.BROKEN_IMAGE, str(path), _reason(error))
 
 
-def header_of(stream: BinaryIO) -> StoredImage | str:
+def header_of(stream: BinaryIO, *, count_bits: bool = True) -> StoredImage | str:
     """Reads the properties of an open image file like `read_header`; returns the reason if that fails.
 
     Args:
-        stream: Image file that can be sought.
+        stream: Image file, opened for reading at any position.
+        count_bits: See `read_header`.
 
     Returns:
         The properties, or the reason why the file cannot be used.
     """
     try:
-        return read_header(stream)
+        return read_header(stream, count_bits=count_bits)
     except _HEADER_ERRORS as error:
         return _reason(error)
 
@@ -152,11 +153,12 @@ def orientation_of(image: Image.Image) -> int:
     return found if isinstance(found, int) and UPRIGHT <= found <= 8 else UPRIGHT
 
 
-def read_header(stream: BinaryIO) -> StoredImage:
+def read_header(stream: BinaryIO, *, count_bits: bool = True) -> StoredImage:
     """Reads the properties of an open image file; `encoded` is not set.
 
     Args:
         stream: Image file, opened for reading at any position.
+        count_bits: Whether to decode PNG files with 16 bits per channel for `unused_bits`, otherwise 0.
 
     Returns:
         The properties.
@@ -172,7 +174,7 @@ def read_header(stream: BinaryIO) -> StoredImage:
         kind = _SAME_AS.get(kind, kind)
         orientation, channels = orientation_of(image), _channels(image)
         unused = 0
-        if kind == "PNG" and _depth(stream) == 16:
+        if count_bits and kind == "PNG" and _depth(stream) == 16:
             unused = 16 - _depth_of_pixels(image)
         elif not _ends_well(stream, kind):
             image.load()
