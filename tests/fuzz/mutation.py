@@ -1,6 +1,7 @@
 """Changes to files, and a process that may die of them."""
 
 import contextlib
+import faulthandler
 import mmap
 import os
 import random
@@ -101,6 +102,7 @@ def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    faulthandler.disable()
     with contextlib.suppress(OSError):
         # What a C library says when it dies is no news here.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

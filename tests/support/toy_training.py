@@ -72,6 +72,16 @@ def filled_or_empty(seed: int, height: int = HEIGHT, width: int = WIDTH) -> Imag
     return ImageRecord(f"images/{seed:06d}", height, width, labels, image_bytes(pixels), "png")
 
 
+def filled(seed: int, height: int = HEIGHT, width: int = WIDTH) -> ImageRecord:
+    """An image that an object fills from border to border, the class of which is told by its color."""
+    random = np.random.default_rng(seed)
+    pixels = random.integers(0, 40, (height, width, 3), np.uint8)
+    name, channel = (("car", 0), ("person", 2))[seed % 2]
+    pixels[..., channel] = random.integers(150, 255, (height, width), np.uint8)
+    label = Label(name, 0.0, 0.0, float(width - 1), float(height - 1))
+    return ImageRecord(f"images/{seed:06d}", height, width, (label,), image_bytes(pixels), "png")
+
+
 def flat(seed: int, height: int = HEIGHT, width: int = WIDTH) -> ImageRecord:
     """An image of one gray throughout, with an object that nothing shows."""
     pixels = np.full((height, width, 3), 128, np.uint8)

@@ -21,7 +21,7 @@ from frcnn.training.compile import prepare
 from frcnn.training.statistics_warnings import remark_on_statistics
 from frcnn.training.trainer import set_up, train
 from tests.support.exact_statistics import take_exact_statistics
-from tests.support.toy_training import filled_or_empty, flat, scene, toy_spec
+from tests.support.toy_training import filled, filled_or_empty, flat, scene, toy_spec
 
 ADAM = "optimizer { adam { } } learning_rate { step { base_lr: 0.001 gamma: 1.0 step_size: 30 } }"
 FALLING = """
@@ -30,10 +30,10 @@ learning_rate { soft_start { base_lr: 0.001 start_lr: 0.001 annealing_points: 0.
 """
 
 
-def filled_spec(folder: Path, model: str, validation: int = 4):
-    """A spec for pictures that an object fills or that are empty; `model` is text of `model_config`."""
+def filled_spec(folder: Path, model: str, validation: int = 4, picture=filled_or_empty):
+    """A spec for pictures that an object fills; `model` is text of `model_config`."""
     fields = f"{FALLING} }} model_config {{ {model} anchor_box_config {{ scale: 128.0 }}"
-    return toy_spec(folder, images=16, validation=validation, training=fields, picture=filled_or_empty)
+    return toy_spec(folder, images=16, validation=validation, training=fields, picture=picture)
 
 
 def trained(spec, epochs: int):
@@ -61,8 +61,10 @@ def test_the_first_batch_is_taken_whole_and_later_ones_weigh_less_the_more_steps
 @pytest.mark.slow
 @pytest.mark.parametrize("arch", ["resnet:10", "mobilenet_v1", "mobilenet_v2"])
 def test_right_after_training_on_few_images_evaluation_is_as_with_exact_statistics(tmp_path, arch):
-    # 96 steps: with a momentum of 0.99 a third of the statistics would be those of no training at all.
-    spec = filled_spec(tmp_path, f'arch: "{arch}"', validation=8)
+    # 96 steps: with a momentum of 0.99, a third of the statistics would be those of no training at all, and
+    # mAP would be 0.00 to 0.47 with both MobileNets. No picture is empty: with such ones, batches differ so
+    # much that mAP after so few steps depends on the CPU's rounding.
+    spec = filled_spec(tmp_path, f'arch: "{arch}"', validation=8, picture=filled)
     model, batches = trained(spec, epochs=24)
     followed = mean_ap(model, spec)
     take_exact_statistics(model, batches)
