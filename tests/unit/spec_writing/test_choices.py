@@ -134,6 +134,14 @@ def test_the_batch_fits_the_memory_and_the_data_set(images, gpu, main, batch):
     assert "GiB" in why
 
 
+def test_only_a_batch_that_memory_limits_names_the_free_memory_which_differs_between_runs():
+    def why(main: int) -> str:
+        return batch_size(1000, "resnet:18", 288 * 384, 64, 0, main)[1]
+
+    assert why(30 * GIB) == why(31 * GIB)
+    assert "of 0.5 GiB" in why(GIB // 2)
+
+
 def test_the_containers_limit_counts(tmp_path):
     (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable:    2097152 kB\n")
     assert main_memory(tmp_path / "meminfo", ()) == 2 * GIB

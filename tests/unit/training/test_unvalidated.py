@@ -9,7 +9,7 @@ from frcnn.model.files.archive import read_weights
 from frcnn.model.files.training_record import TrainingRecord, read_record
 from frcnn.settings.training import training_run
 from frcnn.steps.specs import with_training
-from frcnn.training.callbacks import progress
+from frcnn.training.callbacks import validation
 from frcnn.training.run_folder import checkpoint_in
 from frcnn.training.trainer import train
 from frcnn.training.unvalidated import lacks_validation
@@ -55,13 +55,13 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("cut_in", [1, 2])
 def test_a_run_cut_off_in_validation_ends_as_one_that_was_not(whole, tmp_path, monkeypatch, cut_in):
     spec, undisturbed = whole
-    evaluate, calls = progress.evaluate, []
+    evaluate, calls = validation.evaluate, []
 
     def cut_once(*args, **options):
         calls.append(1)
         return _cut() if len(calls) == cut_in else evaluate(*args, **options)
 
-    monkeypatch.setattr(progress, "evaluate", cut_once)
+    monkeypatch.setattr(validation, "evaluate", cut_once)
     with pytest.raises(_CutError):
         train(training_run(spec), tmp_path / "cut")
     newest = checkpoint_in(tmp_path / "cut", "latest")

@@ -71,21 +71,30 @@ def train_in_child(
         finally:
             os.close(writing)
         with _ended(child):
-            result = _follow(child, messages, request, on_epoch, on_progress, on_log or _log_here)
+            level = logging.getLogger("frcnn").getEffectiveLevel()
+            if on_log:  # keeps what is logged by default, even where this process shows less
+                level = min(level, logging.INFO)
+            _send(child, json.dumps(request_message(request, level)))
+            result = _follow(child, messages, on_epoch, on_progress, on_log or _log_here)
         if result is not None:
             return result
         raise _death(child.returncode, output)
 
 
-def request_message(request: TrainingRequest) -> Message:
-    """Returns a request as a message to the child; the key is passed through the pipe only."""
+def request_message(request: TrainingRequest, level: int) -> Message:
+    """Returns a request as a message to the child; the key is passed through the pipe only.
+
+    Args:
+        request: Training.
+        level: Level from which the child sends log records.
+    """
     fields = ("resume", "use_amp", "strict")
     return {
         "spec": request.spec.to_text(secrets=True),
         "source": request.spec.source,
         "results_dir": str(request.results_dir.absolute()),
         "key": str(request.key),
-        "log_level": logging.getLogger("frcnn").getEffectiveLevel(),
+        "log_level": level,
         **{name: getattr(request, name) for name in fields},
     }
 
@@ -111,13 +120,11 @@ def child_environment() -> dict[str, str]:
 def _follow(
     child: "subprocess.Popen[str]",
     messages: IO[str],
-    request: TrainingRequest,
     on_epoch: OnEpoch | None,
     on_progress: Callable[[Progress], None] | None,
     on_log: OnLog,
 ) -> TrainResult | None:
     """Handles the child's messages until it exits; returns its result, or None."""
-    _send(child, json.dumps(request_message(request)))
     result = None
     for line in messages:
         message: Message = json.loads(line)

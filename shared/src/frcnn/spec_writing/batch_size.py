@@ -46,8 +46,11 @@ def batch_size(
     memory, name = (gpu_bytes, "GPU memory") if gpu_bytes else (main_bytes, "memory")
     most = MAX_BATCH_GPU if gpu_bytes else MAX_BATCH_CPU
     fits, steps = int(_USABLE_MEMORY * memory / one), images // MIN_STEPS
-    batch = power_of_two(min(most, max(1, fits), max(steps, min(MIN_BATCH, images))))
-    why = f"about {one / 2**30:.2g} GiB each, of {memory / 2**30:.3g} GiB of {name}"
+    wanted = min(most, max(steps, min(MIN_BATCH, images)))
+    batch = power_of_two(min(wanted, max(1, fits)))
+    why = f"about {one / 2**30:.2g} GiB of {name} each"
+    if fits < wanted:  # only then: free memory changes, and the same data should give the same text
+        why += f", of {memory / 2**30:.3g} GiB"
     if steps < min(most, fits):
         why += f"; at least {MIN_STEPS} steps per epoch" if steps >= MIN_BATCH else "; few images"
     return batch, why
