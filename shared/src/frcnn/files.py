@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from frcnn.console.foreign_text import utf8
 from frcnn.errors import RunError
 from frcnn.locks import has_no_locks, try_lock
 
@@ -200,14 +201,14 @@ def is_same_file(one: Path, other: Path) -> bool:
 
 
 def write_text(final: Path, text: str) -> None:
-    """Writes UTF-8 text atomically.
+    r"""Writes UTF-8 text atomically.
 
     Args:
         final: File to create or replace.
-        text: Content.
+        text: Content; bytes of file names that are not UTF-8 are written as `\xe9`.
     """
     with atomic_path(final) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(utf8(text), encoding="utf-8")
 
 
 def _flush_to_disk(path: Path) -> None:

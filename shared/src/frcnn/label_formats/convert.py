@@ -92,6 +92,7 @@ def convert(
             raise DataError(f"{location}: no usable image to convert ({reasons})")
         if target.is_dir():
             target.rmdir()
+    run.losses.update({note: 0 for source in sources for note in source.notes})
     if kind in NOT_READ and kind != target_format:
         run.losses[NOT_READ[kind]] = 0
     return Converted(run.images, run.objects, run.losses, run.issues)
@@ -112,7 +113,8 @@ class _Run:
         names = _part_names(parts)
         total = sum(len(fold.jobs) for _, fold in parts)
         for source in sources:
-            self.issues.update({issue.kind: issue.count for issue in source.faults})
+            for issue in source.faults:
+                self.issues[issue.kind] += issue.count
         classes = tuple(sorted({name for source, fold in parts for name in _class_names(source, fold)}))
         with Progress("converting labels", total) as progress:
             done = 0

@@ -3,6 +3,7 @@
 import heapq
 from pathlib import Path
 
+from frcnn.data.conversion.box_checks import parse_whole
 from frcnn.data.conversion.kitti.layout import is_kitti
 from frcnn.data.conversion.kitti.reader import FIELDS
 from frcnn.regular_file import read_regular
@@ -89,11 +90,18 @@ def has_yolo_labels(folder: Path) -> bool:
         except (OSError, UnicodeDecodeError):
             continue
         for words in map(str.split, lines if path.name != "classes.txt" else ()):
-            if len(words) == YOLO_FIELDS and words[0].isdigit():
+            if len(words) == YOLO_FIELDS and _is_class_number(words[0]):
                 return True
             if len(words) in (FIELDS, FIELDS + 1):
                 return False
     return False
+
+
+def _is_class_number(word: str) -> bool:
+    try:
+        return parse_whole(word) >= 0
+    except ValueError:
+        return False
 
 
 def yolo_parts(folder: Path, images: Path | None = None) -> tuple[str, ...]:
