@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from frcnn.console.foreign_text import utf8
 from frcnn.errors import RunError
 from frcnn.locks import has_no_locks, try_lock
 
@@ -205,10 +204,10 @@ def write_text(final: Path, text: str) -> None:
 
     Args:
         final: File to create or replace.
-        text: Content; bytes of file names that are not UTF-8 are written as `\xe9`.
+        text: Content; bytes of file names that are not UTF-8 are written as `\udce9`, which JSON reads.
     """
     with atomic_path(final) as temporary:
-        temporary.write_text(utf8(text), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -70,7 +70,9 @@ def test_a_voc_annotation_of_another_size_than_its_image_is_reported(tmp_path):
 
 def test_all_issues_of_a_coco_file_are_counted(tmp_path):
     write_image(tmp_path / "images/a.png", 100, 200)
-    wrong = [{"id": n, "image_id": 1, "category_id": 1, "bbox": box} for n, box in enumerate([None, [], [1, 2]])]
+    wrong = [
+        {"id": n, "image_id": 1, "category_id": 1, "bbox": box} for n, box in enumerate([None, [], [1, 2]])
+    ]
     good = {"id": 9, "image_id": 1, "category_id": 1, "bbox": [1, 1, 20, 20]}
     content = {
         "images": [{"id": 1, "file_name": "a.png"}],

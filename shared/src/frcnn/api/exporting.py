@@ -144,11 +144,11 @@ def _check_for_deepstream(image: ImageSettings, graph: str, *, sealed: bool) -> 
 
 def _exported(path: Path, run: ExportRun, options: "ExportOptions", int8: Int8, key: str) -> "Exported":
     from frcnn.exporting.exporter import export_with_ranges, split_trained
-    from frcnn.model.files.checkpoint import load_model
-    from frcnn.model.files.trained_detector import check_fits
+    from frcnn.model.files.trained_detector import load_fitting
+    from frcnn.settings.inference import warn_of_other_input
 
-    model, _ = load_model(path, key)
-    check_fits(model, run.geometry, path)
+    model, record = load_fitting(path, run.geometry, key)
+    warn_of_other_input(record.spec_text, run.data.image, path)
     model, learned = split_trained(model)
     trained = None if int8.force_ptq else learned
     measure = calibration(run.data, options, int8, trained)

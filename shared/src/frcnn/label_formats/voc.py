@@ -57,7 +57,11 @@ class VocReader:
         except (OSError, ET.ParseError, ValueError, LookupError) as error:
             reason = f"not an annotation of Pascal VOC: {error}"
             return Reading(None, (DataIssue(IssueKind.UNREADABLE_LABELS, str(labels), reason),))
-        found, faults, others = [], IssueCollector(str(labels)), _other_size(root, image, self.path(file_name))
+        found, faults, others = (
+            [],
+            IssueCollector(str(labels)),
+            _other_size(root, image, self.path(file_name)),
+        )
         for number, entry in enumerate(root.iter("object"), 1):
             label = _label(entry, image.height, image.width)
             if isinstance(label, Label):
@@ -167,7 +171,9 @@ def _is_set(entry: ET.Element, name: str) -> bool:
 def _other_size(root: ET.Element, image: StoredImage, path: Path) -> tuple[DataIssue, ...]:
     """Returns an issue if the annotation states another size than that of the image file."""
     try:
-        width, height = (int(parse_number(root.findtext(f"size/{side}") or "0")) for side in ("width", "height"))
+        width, height = (
+            int(parse_number(root.findtext(f"size/{side}") or "0")) for side in ("width", "height")
+        )
     except (ValueError, OverflowError):
         return ()
     if width in (0, image.width) and height in (0, image.height):

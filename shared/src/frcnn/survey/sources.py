@@ -187,9 +187,7 @@ def plan_source(plan: Plan, name: str, root: Path) -> Source:
     kind = "coco" if isinstance(plan.reader, CocoReader) else "kitti"
     names = tuple(sorted(plan.source_names))
     reader: Any = plan.reader
-    return Source(
-        name, kind, root, reader, tuple(folds), plan.faults, names, planned=True, notes=plan.notes
-    )
+    return Source(name, kind, root, reader, tuple(folds), plan.faults, names, planned=True, notes=plan.notes)
 
 
 def _open(location: str, options: _Options) -> tuple[Source, ...]:

@@ -4,7 +4,8 @@ import logging
 from pathlib import Path
 
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.model.files.checkpoint import load_model
+from frcnn.model.files.checkpoint import check_finite, load_model
+from frcnn.model.files.training_record import TrainingRecord
 from frcnn.model.keras_detector import KerasDetector
 from frcnn.model.settings import ExpectedModel, Geometry, check_geometry
 
@@ -24,10 +25,30 @@ def load_detector(path: Path, expected: ExpectedModel, key: str = "") -> KerasDe
 
     Raises:
         ModelError: The model cannot be loaded, or has other classes or another input size.
+        NotFiniteError: A weight is NaN or infinite.
     """
-    model, _ = load_model(path, key)
-    check_fits(model, expected.geometry, path)
-    return KerasDetector(model, expected.detection)
+    return KerasDetector(load_fitting(path, expected.geometry, key)[0], expected.detection)
+
+
+def load_fitting(path: Path, wanted: Geometry, key: str = "") -> tuple[FasterRCNN, TrainingRecord]:
+    """Loads a trained model and checks that it can be used with a spec.
+
+    Args:
+        path: Model file.
+        wanted: Classes and input size in the spec.
+        key: Key of a sealed file.
+
+    Returns:
+        Model and training record.
+
+    Raises:
+        ModelError: The model cannot be loaded, or has other classes or another input size.
+        NotFiniteError: A weight is NaN or infinite.
+    """
+    model, record = load_model(path, key)
+    check_finite(model, path)
+    check_fits(model, wanted, path)
+    return model, record
 
 
 def check_fits(model: FasterRCNN, wanted: Geometry, path: Path) -> None:
