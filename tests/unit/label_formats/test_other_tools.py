@@ -96,3 +96,15 @@ def test_labels_whose_image_is_in_another_format_are_named(tmp_path):
     assert any(loss.startswith(note) for loss in done.losses)
     report = frcnn.data_report(source, compare=0)
     assert [each.code for each in report.findings if each.text.startswith(note)] == ["left_out"]
+
+
+def test_a_yolo_set_that_begins_with_many_images_without_objects_is_recognized(tmp_path):
+    source = tmp_path / "yolo"
+    for number in range(60):
+        write_image(source / f"images/{number:03d}.png", 20, 20)
+    (source / "labels").mkdir()
+    for number in range(60):
+        (source / f"labels/{number:03d}.txt").write_text("0 0.5 0.5 0.5 0.5\n" if number == 59 else "")
+    (source / "data.yaml").write_text("names: [car]\n")
+    done = frcnn.convert_labels(source, tmp_path / "kitti", "kitti")
+    assert (done.objects, done.skipped) == (1, ())

@@ -20,6 +20,7 @@ from frcnn.errors import UsageError
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
 from frcnn.settings.exporting import ExportRun, export_run
+from frcnn.single_writer import only_writer_of
 
 if TYPE_CHECKING:
     from frcnn.exporting.exporter import Exported, ExportOptions
@@ -92,6 +93,7 @@ def export(
         UsageError: Arguments contradict each other, or an output exists.
         SpecError: The spec is invalid.
         ModelError: The model cannot be loaded, or contains something that cannot be exported.
+        PlaceBusyError: Another export writes to the same file.
         RunError: An engine is requested, and there is no GPU or no TensorRT.
     """
     ranges = Int8() if int8 is None else int8
@@ -117,9 +119,12 @@ def export(
         )
         if gen_ds_config:
             _check_for_deepstream(run.data.image, graph, sealed=target.suffix == ".etlt" and bool(secret))
-        exported = _exported(path, run, options, ranges, secret)
-        described = run.data if gen_ds_config else None
-        return _write(exported, described, target, ranges, (engine, build), secret)
+        with only_writer_of(target):
+            # Again, now that no other export writes there: one may have just ended.
+            refuse_existing(target, path, ranges, engine, gen_ds_config=gen_ds_config, force=force)
+            exported = _exported(path, run, options, ranges, secret)
+            described = run.data if gen_ds_config else None
+            return _write(exported, described, target, ranges, (engine, build), secret)
 
 
 def _check_for_deepstream(image: ImageSettings, graph: str, *, sealed: bool) -> None:
