@@ -108,3 +108,23 @@ def test_a_yolo_set_that_begins_with_many_images_without_objects_is_recognized(t
     (source / "data.yaml").write_text("names: [car]\n")
     done = frcnn.convert_labels(source, tmp_path / "kitti", "kitti")
     assert (done.objects, done.skipped) == (1, ())
+
+
+@pytest.mark.parametrize("kind", ["yolo", "voc"])
+def test_labels_without_an_image_are_named_for_every_format(tmp_path, kind):
+    if kind == "voc":
+        source = voc(tmp_path / "set", VOC.format(width=200, name="car").encode())
+        lost = source / "Annotations/b.xml"
+    else:
+        source = tmp_path / "set"
+        write_image(source / "images/a.png", 100, 200)
+        (source / "labels").mkdir()
+        (source / "labels/a.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+        (source / "labels/classes.txt").write_text("car\n")
+        lost = source / "labels/b.txt"
+    assert not any(
+        "no image" in loss for loss in frcnn.convert_labels(source, tmp_path / "one", "coco").losses
+    )
+    lost.write_text("")
+    losses = frcnn.convert_labels(source, tmp_path / "two", "coco").losses
+    assert any(loss.startswith("1 label file has no image of the same name") for loss in losses)

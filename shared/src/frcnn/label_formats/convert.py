@@ -11,6 +11,7 @@ from frcnn.class_names import stored_class_name
 from frcnn.console.foreign_text import utf8
 from frcnn.console.progress import Progress
 from frcnn.data.conversion.faults import IssueKind, Reading
+from frcnn.data.conversion.kitti.plan import notes_on_labels
 from frcnn.data.image_suffixes import stem_of
 from frcnn.data.records.annotations import DONT_CARE
 from frcnn.errors import DataError, UsageError
@@ -199,7 +200,8 @@ def _images_of(images: Path | None, part: str) -> Path | None:
 
 def _yolo(folder: Path, classes: Path | None, part: str, images: Path | None) -> Source:
     reader, names = find_yolo(folder, classes, part, images)
-    return Source(str(folder / part), "yolo", folder, reader, (Fold(part, names),))
+    notes = notes_on_labels(reader.label_dir, map(stem_of, names)) if reader.label_dir.is_dir() else ()
+    return Source(str(folder / part), "yolo", folder, reader, (Fold(part, names),), notes=notes)
 
 
 def _voc(folder: Path, images: Path | None) -> Source:
@@ -210,7 +212,9 @@ def _voc(folder: Path, images: Path | None) -> Source:
     lists = image_lists(folder / "ImageSets" / "Main")
     files = {stem_of(name): name for name in names}
     folds = listed_folds(lists, files, Path(names[0]).suffix) if lists else (Fold("", names),)
-    return Source(str(folder), "voc", folder, reader, folds)
+    return Source(
+        str(folder), "voc", folder, reader, folds, notes=notes_on_labels(reader.label_dir, files, ".xml")
+    )
 
 
 def _part_names(parts: list[tuple[Source, Fold]]) -> list[str]:

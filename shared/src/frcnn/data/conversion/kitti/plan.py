@@ -3,7 +3,7 @@
 import codecs
 import os
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from frcnn.console.foreign_text import printable
@@ -18,6 +18,8 @@ from frcnn.limits import TooLargeError, parse_json
 from frcnn.regular_file import read_regular
 
 LABEL_SUFFIX = ".txt"
+# File with class names, which YOLO's tools write next to labels.
+CLASS_LIST = "classes.txt"
 # Limits of the sequence file; enough for several million frames.
 MAX_SEQUENCE_BYTES, MAX_SEQUENCE_VALUES = 256 << 20, 8_000_000
 
@@ -93,20 +95,23 @@ def list_images(folder: Path, extension: str) -> tuple[dict[str, str], list[Data
     return files, faults
 
 
-def notes_on_labels(folder: Path, files: Mapping[str, str]) -> tuple[str, ...]:
+def notes_on_labels(folder: Path, files: Iterable[str], suffix: str = LABEL_SUFFIX) -> tuple[str, ...]:
     """Returns a note on label files without an image, whose objects are lost: images in other formats, often.
 
     Args:
         folder: Existing folder of the label files.
-        files: Image files by stem.
+        files: Stems of the image files.
+        suffix: Extension of the label files, in lower case.
     """
     known = {unicodedata.normalize("NFC", stem) for stem in files}
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.name.lower().endswith(LABEL_SUFFIX)]
+        names = [entry.name for entry in entries if entry.name.lower().endswith(suffix)]
     lost = [
         name
         for name in names
-        if not name.startswith(".") and unicodedata.normalize("NFC", stem_of(name)) not in known
+        if not name.startswith(".")
+        and name != CLASS_LIST
+        and unicodedata.normalize("NFC", stem_of(name)) not in known
     ]
     if not lost:
         return ()
