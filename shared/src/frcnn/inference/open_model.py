@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from frcnn.inference.runtime_choice import RuntimeChoice
     from frcnn.model.batch_detector import DetectionBatch
     from frcnn.model.batch_detector import Detector as BatchDetector
+    from frcnn.model.files.training_record import TrainingRecord
     from frcnn.model.settings import ExpectedModel
     from frcnn.settings.inference import PredictionSettings
 
@@ -141,13 +142,13 @@ def open_for_batches(path: Path, expected: "ExpectedModel", key: str, options: R
         from frcnn.inference.tensorrt import load_engine_detector
 
         return load_engine_detector(path, expected, options.device)
-    from frcnn.model.files.trained_detector import load_fitting
-    from frcnn.model.keras_detector import KerasDetector
+    from frcnn.model.files.trained_detector import load_detector
     from frcnn.settings.inference import warn_of_other_input
 
-    model, record = load_fitting(path, expected.geometry, key)
-    warn_of_other_input(record.spec_text, expected.image, path)
-    detector = KerasDetector(model, expected.detection)
+    def compare(record: "TrainingRecord") -> None:
+        warn_of_other_input(record.spec_text, expected.image, path)
+
+    detector = load_detector(path, expected, key, compare)
     return detector if options.device == "auto" else OnDevice(detector, options.device)
 
 

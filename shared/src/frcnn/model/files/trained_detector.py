@@ -1,6 +1,7 @@
 """Loads trained models as detectors, and checks that they match the spec."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from frcnn.model.faster_rcnn import FasterRCNN
@@ -12,13 +13,19 @@ from frcnn.model.settings import ExpectedModel, Geometry, check_geometry
 log = logging.getLogger(__name__)
 
 
-def load_detector(path: Path, expected: ExpectedModel, key: str = "") -> KerasDetector:
+def load_detector(
+    path: Path,
+    expected: ExpectedModel,
+    key: str = "",
+    on_record: Callable[[TrainingRecord], None] | None = None,
+) -> KerasDetector:
     """Loads the detector in a trained model file.
 
     Args:
         path: Model file.
         expected: Expected classes and input size, and settings of the detections.
         key: Key of a sealed file.
+        on_record: Called with the training record in the file.
 
     Returns:
         The detector.
@@ -27,7 +34,10 @@ def load_detector(path: Path, expected: ExpectedModel, key: str = "") -> KerasDe
         ModelError: The model cannot be loaded, or has other classes or another input size.
         NotFiniteError: A weight is NaN or infinite.
     """
-    return KerasDetector(load_fitting(path, expected.geometry, key)[0], expected.detection)
+    model, record = load_fitting(path, expected.geometry, key)
+    if on_record is not None:
+        on_record(record)
+    return KerasDetector(model, expected.detection)
 
 
 def load_fitting(path: Path, wanted: Geometry, key: str = "") -> tuple[FasterRCNN, TrainingRecord]:
