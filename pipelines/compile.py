@@ -54,6 +54,7 @@ def compile_all(folder: Path) -> list[Path]:
         Written files.
 
     Raises:
+        OSError: The folder cannot be created.
         RunError: kfp rejected a pipeline.
     """
     return _compile_apart("pipelines", folder)
@@ -69,12 +70,14 @@ def compile_components(folder: Path) -> list[Path]:
         Written files.
 
     Raises:
+        OSError: The folder cannot be created.
         RunError: kfp rejected a component.
     """
     return _compile_apart("components", folder)
 
 
 def _compile_apart(what: str, folder: Path) -> list[Path]:
+    folder.mkdir(parents=True, exist_ok=True)  # an error here is the user's; one of the process is kfp's
     path = os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path if entry)
     command = [sys.executable, "-m", "pipelines.compile", what, str(folder.resolve())]
     done = subprocess.run(

@@ -186,3 +186,10 @@ def test_both_documents_are_what_kfps_protos_describe(documents):
             json_format.MessageToDict(config), kubernetes_executor_config_pb2.KubernetesExecutorConfig()
         )
         assert parsed.secret_as_env, name
+
+
+def test_a_file_in_place_of_the_output_folder_is_named(tmp_path):
+    (tmp_path / "mine.yaml").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"mine\.yaml"):
+        compile_all(tmp_path / "mine.yaml")
+    assert (tmp_path / "mine.yaml").read_text() == "mine"

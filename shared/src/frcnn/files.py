@@ -200,14 +200,14 @@ def is_same_file(one: Path, other: Path) -> bool:
 
 
 def write_text(final: Path, text: str) -> None:
-    """Writes UTF-8 text atomically.
+    r"""Writes UTF-8 text atomically.
 
     Args:
         final: File to create or replace.
-        text: Content.
+        text: Content; bytes of file names that are not UTF-8 are written as `\udce9`, which JSON reads.
     """
     with atomic_path(final) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _flush_to_disk(path: Path) -> None:

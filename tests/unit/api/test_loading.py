@@ -1,6 +1,7 @@
 """`frcnn.load`, `predict` and `stream`, on a trained model and an exported one."""
 
 import concurrent.futures
+import dataclasses
 import logging
 import pickle
 import threading
@@ -13,7 +14,12 @@ import pytest
 from PIL import Image
 
 import frcnn
-from frcnn.errors import DataError, ModelError, RunError, SpecError, UsageError
+from frcnn.errors import DataError, ModelError, NotFiniteError, RunError, SpecError, UsageError
+from frcnn.inference.open_model import RunOptions, open_for_batches
+from frcnn.model.files.checkpoint import load_model, save_model
+from frcnn.settings.model import expected_model
+from frcnn.settings.training import training_run
+from frcnn.training.starting_point import Start, begin
 
 RUNTIMES = ["keras", "onnxruntime", "openvino"]
 
@@ -374,3 +380,34 @@ def test_a_sealed_model_takes_its_key_as_text_file_or_variable(models, tmp_path,
     frcnn.load(sealed).close()
     with pytest.raises(ModelError, match="key"):
         frcnn.load(sealed, key="other")
+
+
+@pytest.mark.parametrize("kind", ["trained", "exported"])
+def test_a_spec_that_prepares_images_in_another_way_is_named(models, kind, caplog):
+    image = dataclasses.replace(
+        models.spec.model_config.input_image_config, image_scaling_factor=2.5, image_channel_order="bgr"
+    )
+    config = dataclasses.replace(models.spec.model_config, input_image_config=image)
+    with caplog.at_level(logging.WARNING):
+        frcnn.load(getattr(models, kind), spec=models.spec)
+        assert "other images" not in caplog.text
+        frcnn.load(getattr(models, kind), spec=dataclasses.replace(models.spec, model_config=config))
+    assert "image_channel_order is bgr, not rgb; " in caplog.text
+    assert "image_scaling_factor is 2.5, not " in caplog.text
+
+
+def test_a_model_with_weights_that_are_not_finite_is_refused_by_every_task(models, tmp_path):
+    model, record = load_model(models.trained)
+    kernel = model.features.get_layer("conv1").kernel
+    kernel.assign(np.full(kernel.shape, np.nan, np.float32))
+    save_model(model, tmp_path / "nan.keras", record)
+    run = training_run(models.spec)
+    for use in (
+        lambda: frcnn.load(tmp_path / "nan.keras"),
+        lambda: frcnn.export(tmp_path / "nan.keras", tmp_path / "nan.onnx", spec=models.spec),
+        lambda: open_for_batches(tmp_path / "nan.keras", expected_model(models.spec), "", RunOptions()),
+        lambda: begin(run, Start("retrain", tmp_path / "nan.keras"), ""),
+    ):
+        with pytest.raises(NotFiniteError, match=r"nan\.keras: the weights of conv1/kernel are not finite"):
+            use()
+    assert not (tmp_path / "nan.onnx").exists()

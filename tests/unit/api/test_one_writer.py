@@ -75,3 +75,11 @@ def test_no_lock_is_left_behind(kitti, tmp_path):
     frcnn.new_spec(kitti, tmp_path / "out" / "specs")
     frcnn.data_report(kitti, tmp_path / "out" / "report", compare=0)
     assert not [name for name in everything_in(tmp_path / "out") if "frcnn" in name]
+
+
+def test_a_second_export_is_refused_before_it_computes(models, tmp_path, holder):
+    target = tmp_path / "new" / "model.onnx"
+    holder(only_writer_of(target))
+    with refused(target):
+        frcnn.export(models.trained, target)
+    assert everything_in(tmp_path / "new") == [".frcnn.model.onnx.lock"]

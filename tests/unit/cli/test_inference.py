@@ -12,7 +12,7 @@ def loaded(monkeypatch):
     """Records the calls of the model loader, which returns a fake detector."""
     calls = []
 
-    def load(path, expected, key):
+    def load(path, expected, key, on_record):
         calls.append((path.name, str(key), expected.section.removesuffix("_config")))
         return PatchDetector()
 

@@ -1,6 +1,7 @@
 """No output of a task takes the place of one of its inputs."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +66,32 @@ def test_a_spec_is_not_appended_to_by_its_own_run(tmp_path):
     words = ["-d", str(spec), "-o", str(tmp_path / "out"), "--log_file", str(spec)]
     assert task_runner.run(task, module, words) == 2
     assert spec.read_text() == "kitti_config { }"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("label.txt", b"car 0 0 0 1 1 9 9 0 0 0 0 0 0 0\n"),
+        ("photo.jpg", b"\xff\xd8\xff"),
+        ("s.txt", b"a {}\n"),
+    ],
+)
+def test_the_log_is_not_appended_to_a_file_that_is_no_log(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=f"--log_file .*{name}: this file exists and is not a log"):
+        refuse_overwriting("train", argparse.Namespace(log_file=tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("empty.txt", ""),
+        ("other.log", "lines of another program"),
+        ("former.txt", "Converted: boxes\n2026-11-30 13:00:01,234 INFO frcnn.console.progress: done\n"),
+    ],
+)
+def test_a_log_is_appended_to(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    refuse_overwriting("train", argparse.Namespace(log_file=tmp_path / name))
+    refuse_overwriting("train", argparse.Namespace(log_file=tmp_path / "new.txt"))
+    refuse_overwriting("train", argparse.Namespace(log_file=Path("/dev/null")))

@@ -295,3 +295,13 @@ def test_sizes_are_width_x_height_in_the_spec_and_in_the_printed_summary(tmp_pat
     text = (tmp_path / "out/experiment.txt").read_text()
     assert f"images are about {size}; 5 % of objects" in text
     assert "# 1 object: few to learn from" in text
+
+
+def test_a_folder_whose_name_is_not_utf8_is_refused_and_reported_on(drawn, tmp_path):
+    folder = tmp_path / "caf\udce9"
+    shutil.copytree(drawn / "train", folder)
+    with pytest.raises(UsageError, match="this name is not UTF-8, which a spec requires"):
+        frcnn.new_spec(folder, tmp_path / "out")
+    frcnn.data_report(folder, tmp_path / "report", compare=0)
+    assert json.loads((tmp_path / "report/report.json").read_text())["sources"] == [str(folder)]
+    assert "caf\\xe9" in (tmp_path / "report/report.html").read_text()

@@ -20,6 +20,7 @@ from frcnn.errors import UsageError
 from frcnn.packages import needed_for
 from frcnn.progress import Progress, reported_to
 from frcnn.settings.exporting import ExportRun, export_run
+from frcnn.single_writer import only_writer_of
 
 if TYPE_CHECKING:
     from frcnn.exporting.exporter import Exported, ExportOptions
@@ -92,6 +93,7 @@ def export(
         UsageError: Arguments contradict each other, or an output exists.
         SpecError: The spec is invalid.
         ModelError: The model cannot be loaded, or contains something that cannot be exported.
+        PlaceBusyError: Another export writes to the same file.
         RunError: An engine is requested, and there is no GPU or no TensorRT.
     """
     ranges = Int8() if int8 is None else int8
@@ -117,9 +119,12 @@ def export(
         )
         if gen_ds_config:
             _check_for_deepstream(run.data.image, graph, sealed=target.suffix == ".etlt" and bool(secret))
-        exported = _exported(path, run, options, ranges, secret)
-        described = run.data if gen_ds_config else None
-        return _write(exported, described, target, ranges, (engine, build), secret)
+        with only_writer_of(target):
+            # Again, now that no other export writes there: one may have just ended.
+            refuse_existing(target, path, ranges, engine, gen_ds_config=gen_ds_config, force=force)
+            exported = _exported(path, run, options, ranges, secret)
+            described = run.data if gen_ds_config else None
+            return _write(exported, described, target, ranges, (engine, build), secret)
 
 
 def _check_for_deepstream(image: ImageSettings, graph: str, *, sealed: bool) -> None:
@@ -144,11 +149,11 @@ def _check_for_deepstream(image: ImageSettings, graph: str, *, sealed: bool) -> 
 
 def _exported(path: Path, run: ExportRun, options: "ExportOptions", int8: Int8, key: str) -> "Exported":
     from frcnn.exporting.exporter import export_with_ranges, split_trained
-    from frcnn.model.files.checkpoint import load_model
-    from frcnn.model.files.trained_detector import check_fits
+    from frcnn.model.files.trained_detector import load_fitting
+    from frcnn.settings.inference import warn_of_other_input
 
-    model, _ = load_model(path, key)
-    check_fits(model, run.geometry, path)
+    model, record = load_fitting(path, run.geometry, key)
+    warn_of_other_input(record.spec_text, run.data.image, path)
     model, learned = split_trained(model)
     trained = None if int8.force_ptq else learned
     measure = calibration(run.data, options, int8, trained)

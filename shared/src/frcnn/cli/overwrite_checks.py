@@ -1,6 +1,7 @@
 """Refuses output files that are also input files, before anything is written."""
 
 import argparse
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,9 @@ _WRITTEN = (
 )
 # Paths that flags keep as text, because they may be s3:// URIs, or `-`.
 _AS_TEXT = ("output", "data", "source", "classes")
+# Beginning of a line that `frcnn.console.logs` writes to a file, and where to look for one.
+_LOG_LINE = re.compile(rb"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ ", re.MULTILINE)
+_LOOKED_AT_BYTES = 1 << 16
 # Tasks that may overwrite their input and check --force themselves.
 _ASKS_ITSELF = {("prune", "model", "output_file")}
 
@@ -31,7 +35,7 @@ def refuse_overwriting(task: str, args: argparse.Namespace) -> None:
         args: Parsed flags.
 
     Raises:
-        UsageError: Two flags name the same file.
+        UsageError: Two flags name the same file, or the log would be appended to a file that is not a log.
     """
     for written in _WRITTEN:
         for target in _paths(args, written):
@@ -39,6 +43,22 @@ def refuse_overwriting(task: str, args: argparse.Namespace) -> None:
                 for source in _paths(args, read):
                     if (task, read, written) not in _ASKS_ITSELF:
                         _refuse(source, target, read, written)
+    log_file = getattr(args, "log_file", None)
+    if isinstance(log_file, Path):
+        _refuse_other_than_log(log_file)
+
+
+def _refuse_other_than_log(path: Path) -> None:
+    """Refuses to append the log to a file such as a label or a spec; `*.log` may have any content."""
+    if path.suffix.lower() == ".log" or not path.is_file():
+        return
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_LOOKED_AT_BYTES)
+    except OSError:
+        return  # reported when it is opened for writing
+    if content and not _LOG_LINE.search(content):
+        raise UsageError(f"--log_file {path}: this file exists and is not a log. Choose another file")
 
 
 def _paths(args: argparse.Namespace, name: str) -> Iterator[Path]:

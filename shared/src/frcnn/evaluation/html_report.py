@@ -19,6 +19,7 @@ from frcnn.evaluation.report import AtScore, ClassResult, Report
 from frcnn.evaluation.settings import EvaluationSettings, iou_label
 from frcnn.evaluation.training_curves import training_panels
 from frcnn.limits import read_json
+from frcnn.regular_file import reading_fault
 
 TEMPLATE = "report.html.jinja"
 _CURVE_POINTS = 200
@@ -79,7 +80,8 @@ def read_metrics(path: Path) -> Mapping[str, Any]:
     try:
         found = read_json(path)
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: not a readable metrics.json ({error})") from error
+        reason = reading_fault(error) if isinstance(error, OSError) else error
+        raise UsageError(f"{path}: not a readable metrics.json ({reason})") from error
     if not isinstance(found, dict) or not {"mAP", "iou"} <= set(found):
         raise UsageError(f"{path} has no mAP or iou. Expected a metrics.json written by frcnn evaluate.")
     return found

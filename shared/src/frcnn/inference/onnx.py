@@ -199,6 +199,16 @@ def check_record(record: ExportRecord, expected: ExpectedModel, path: Path) -> N
     """
     check_geometry(record.geometry, expected.geometry, f"{path}: exported")
     _warn_of_differences(record.settings, expected.detection, expected.section, path)
+    _warn_of_other_input(record, expected, path)
+
+
+def _warn_of_other_input(record: ExportRecord, expected: ExpectedModel, path: Path) -> None:
+    try:
+        found = record.images
+    except (KeyError, TypeError, ValueError):  # of another version; settings of the spec are used
+        return
+    if expected.image is not None and (differences := expected.image.differences(found)):
+        log.warning("%s: exported for other images than the spec says: %s", path, "; ".join(differences))
 
 
 def _warn_of_differences(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from frcnn.inference.runtime_choice import RuntimeChoice
     from frcnn.model.batch_detector import DetectionBatch
     from frcnn.model.batch_detector import Detector as BatchDetector
+    from frcnn.model.files.training_record import TrainingRecord
     from frcnn.model.settings import ExpectedModel
     from frcnn.settings.inference import PredictionSettings
 
@@ -142,8 +143,12 @@ def open_for_batches(path: Path, expected: "ExpectedModel", key: str, options: R
 
         return load_engine_detector(path, expected, options.device)
     from frcnn.model.files.trained_detector import load_detector
+    from frcnn.settings.inference import warn_of_other_input
 
-    detector = load_detector(path, expected, key)
+    def compare(record: "TrainingRecord") -> None:
+        warn_of_other_input(record.spec_text, expected.image, path)
+
+    detector = load_detector(path, expected, key, compare)
     return detector if options.device == "auto" else OnDevice(detector, options.device)
 
 
@@ -172,15 +177,17 @@ def recognized(path: Path, runtime: str = "auto") -> Kind:
 
 
 def _trained(path: Path, options: RunOptions, given: "PredictionSettings | None", key: str) -> Detector:
-    from frcnn.model.files.checkpoint import load_model
+    from frcnn.model.files.checkpoint import check_finite, load_model
     from frcnn.model.files.trained_detector import check_fits
     from frcnn.model.keras_detector import KerasDetector
-    from frcnn.settings.inference import settings_in
+    from frcnn.settings.inference import settings_in, warn_of_other_input
 
     model, record = load_model(path, key)
+    check_finite(model, path)
     found = settings_in(record.spec_text, path) if given is None else given
     if given is not None:
         check_fits(model, given.expected.geometry, path)
+        warn_of_other_input(record.spec_text, given.image, path)
     detect = KerasDetector(model, found.expected.detection)
     names = model.geometry.class_names
     settings = DetectorSettings(found.image, names, found.score_threshold, found.batch_size, "keras")

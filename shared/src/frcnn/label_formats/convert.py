@@ -11,6 +11,7 @@ from frcnn.class_names import stored_class_name
 from frcnn.console.foreign_text import utf8
 from frcnn.console.progress import Progress
 from frcnn.data.conversion.faults import IssueKind, Reading
+from frcnn.data.conversion.kitti.plan import notes_on_labels
 from frcnn.data.image_suffixes import stem_of
 from frcnn.data.records.annotations import DONT_CARE
 from frcnn.errors import DataError, UsageError
@@ -92,6 +93,7 @@ def convert(
             raise DataError(f"{location}: no usable image to convert ({reasons})")
         if target.is_dir():
             target.rmdir()
+    run.losses.update({note: 0 for source in sources for note in source.notes})
     if kind in NOT_READ and kind != target_format:
         run.losses[NOT_READ[kind]] = 0
     return Converted(run.images, run.objects, run.losses, run.issues)
@@ -112,7 +114,8 @@ class _Run:
         names = _part_names(parts)
         total = sum(len(fold.jobs) for _, fold in parts)
         for source in sources:
-            self.issues.update({issue.kind: issue.count for issue in source.faults})
+            for issue in source.faults:
+                self.issues[issue.kind] += issue.count
         classes = tuple(sorted({name for source, fold in parts for name in _class_names(source, fold)}))
         with Progress("converting labels", total) as progress:
             done = 0
@@ -197,7 +200,8 @@ def _images_of(images: Path | None, part: str) -> Path | None:
 
 def _yolo(folder: Path, classes: Path | None, part: str, images: Path | None) -> Source:
     reader, names = find_yolo(folder, classes, part, images)
-    return Source(str(folder / part), "yolo", folder, reader, (Fold(part, names),))
+    notes = notes_on_labels(reader.label_dir, map(stem_of, names)) if reader.label_dir.is_dir() else ()
+    return Source(str(folder / part), "yolo", folder, reader, (Fold(part, names),), notes=notes)
 
 
 def _voc(folder: Path, images: Path | None) -> Source:
@@ -208,7 +212,9 @@ def _voc(folder: Path, images: Path | None) -> Source:
     lists = image_lists(folder / "ImageSets" / "Main")
     files = {stem_of(name): name for name in names}
     folds = listed_folds(lists, files, Path(names[0]).suffix) if lists else (Fold("", names),)
-    return Source(str(folder), "voc", folder, reader, folds)
+    return Source(
+        str(folder), "voc", folder, reader, folds, notes=notes_on_labels(reader.label_dir, files, ".xml")
+    )
 
 
 def _part_names(parts: list[tuple[Source, Fold]]) -> list[str]:

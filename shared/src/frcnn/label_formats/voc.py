@@ -8,7 +8,7 @@ from pathlib import Path
 from frcnn.console.foreign_text import printable
 from frcnn.data.conversion.box_checks import box_fault, parse_number
 from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
-from frcnn.data.conversion.stored_image import read_image, remarks_on
+from frcnn.data.conversion.stored_image import StoredImage, read_image, remarks_on
 from frcnn.data.image_suffixes import image_names, stem_of
 from frcnn.data.records.annotations import ImageRecord, Label
 from frcnn.data.spellings import read_spelled
@@ -18,6 +18,7 @@ from frcnn.survey.layouts import voc_labels
 
 IMAGE_DIRS = ("JPEGImages", "images", "")
 _MAX_BYTES = 16 << 20
+_DOCTYPE = re.compile(rb"<!(?!--|\[CDATA\[)")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -56,7 +57,11 @@ class VocReader:
         except (OSError, ET.ParseError, ValueError, LookupError) as error:
             reason = f"not an annotation of Pascal VOC: {error}"
             return Reading(None, (DataIssue(IssueKind.UNREADABLE_LABELS, str(labels), reason),))
-        found, faults = [], IssueCollector(str(labels))
+        found, faults, others = (
+            [],
+            IssueCollector(str(labels)),
+            _other_size(root, image, self.path(file_name)),
+        )
         for number, entry in enumerate(root.iter("object"), 1):
             label = _label(entry, image.height, image.width)
             if isinstance(label, Label):
@@ -66,7 +71,7 @@ class VocReader:
                 faults.add(kind, reason, annotation=number)
         record = ImageRecord(stem_of(file_name), image.height, image.width, tuple(found), file=file_name)
         names = frozenset(label.class_name for label in found)
-        return Reading(record, faults.all(), names, remarks_on(image), image)
+        return Reading(record, (*others, *faults.all()), names, remarks_on(image), image)
 
 
 def find_voc(folder: Path, images: Path | None = None) -> tuple[VocReader, tuple[str, ...]] | None:
@@ -138,7 +143,7 @@ def _add(parent: ET.Element, name: str, text: str) -> None:
 
 def _parse(content: bytes) -> ET.Element:
     """Parses XML without document types: entities could expand to gigabytes."""
-    if b"<!" in content.replace(b"<!--", b""):
+    if _DOCTYPE.search(content.replace(b"\0", b"")):  # UTF-16 has a zero byte in each of these characters
         raise ValueError("it has a document type; expected plain XML")
     return ET.fromstring(content)
 
@@ -156,8 +161,25 @@ def _label(entry: ET.Element, height: int, width: int) -> Label | tuple[IssueKin
         IssueKind.NOT_A_NUMBER, "bndbox is not finite")  # fmt: skip
     if fault is not None:
         return fault
-    truncated = 1.0 if entry.findtext("truncated") == "1" else 0.0
-    return Label(name, x1, y1, x2, y2, truncated, int(entry.findtext("difficult") == "1"))
+    return Label(name, x1, y1, x2, y2, float(_is_set(entry, "truncated")), int(_is_set(entry, "difficult")))
+
+
+def _is_set(entry: ET.Element, name: str) -> bool:
+    return (entry.findtext(name) or "").strip().lower() in ("1", "true", "yes")
+
+
+def _other_size(root: ET.Element, image: StoredImage, path: Path) -> tuple[DataIssue, ...]:
+    """Returns an issue if the annotation states another size than that of the image file."""
+    try:
+        width, height = (
+            int(parse_number(root.findtext(f"size/{side}") or "0")) for side in ("width", "height")
+        )
+    except (ValueError, OverflowError):
+        return ()
+    if width in (0, image.width) and height in (0, image.height):
+        return ()
+    reason = f"{image.width}x{image.height}, but {width}x{height} in its annotation"
+    return (DataIssue(IssueKind.OTHER_SIZE, str(path), reason),)
 
 
 def _is_finite(value: float) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from frcnn.console.foreign_text import printable, utf8
-from frcnn.data.conversion.box_checks import box_fault, parse_number
+from frcnn.data.conversion.box_checks import box_fault, parse_number, parse_whole
 from frcnn.data.conversion.faults import DataIssue, IssueCollector, IssueKind, Reading
 from frcnn.data.conversion.stored_image import read_image, remarks_on
 from frcnn.data.image_suffixes import image_names, stem_of
@@ -83,8 +83,7 @@ class YoloReader:
                 f"found {len(fields)} fields; expected {YOLO_FIELDS} (outlines are not read)",
             )
         try:
-            number, (x, y, w, h) = int(fields[0]), map(parse_number, fields[1:])
-            parse_number(fields[0])
+            number, (x, y, w, h) = parse_whole(fields[0]), map(parse_number, fields[1:])
         except ValueError:
             return IssueKind.NOT_A_NUMBER, f"{' '.join(fields)} are not a class number and four numbers"
         if not 0 <= number < len(self.names):

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, Self
 
+from frcnn.data.transforms.image_settings import ImageSettings
 from frcnn.errors import ModelError
 
 # Fields in files of earlier versions. Their targets were never scaled, so the fields can be ignored.
@@ -168,8 +169,10 @@ class ExpectedModel:
         geometry: Expected classes and input size.
         detection: Settings of proposals and final NMS.
         section: Section of the spec with these settings, for messages.
+        image: Expected input format; None to accept any.
     """
 
     geometry: Geometry
     detection: DetectionSettings
     section: str = "evaluation_config"
+    image: ImageSettings | None = None

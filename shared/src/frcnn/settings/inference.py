@@ -1,6 +1,7 @@
 """Resolves the settings of predictions, and input and outputs of an inference run."""
 
 import dataclasses
+import logging
 from pathlib import Path
 
 from frcnn.data.transforms.image_settings import ImageSettings
@@ -10,6 +11,8 @@ from frcnn.settings.data import image_settings
 from frcnn.settings.model import expected_model
 from frcnn.spec.load import parse_experiment
 from frcnn.spec.schema.experiment import Experiment
+
+log = logging.getLogger(__name__)
 
 # Subfolders of the results folder for outputs whose folder the spec leaves empty.
 IMAGE_FOLDER, LABEL_FOLDER = "images_annotated", "labels"
@@ -87,6 +90,24 @@ def settings_in(text: str, path: Path) -> PredictionSettings:
         ModelError: There is no spec, or it is not usable.
     """
     return prediction_settings(contained_spec(text, path))
+
+
+def warn_of_other_input(text: str, wanted: ImageSettings | None, path: Path) -> None:
+    """Warns if a model was trained on images that were prepared in another way.
+
+    Args:
+        text: Text of the spec that the model contains; empty if there is none.
+        wanted: Input format in the spec to use.
+        path: Model file, for messages.
+    """
+    if not text or wanted is None:
+        return
+    try:
+        found = settings_in(text, path).image
+    except ModelError:  # of another version
+        return
+    if differences := wanted.differences(found):
+        log.warning("%s: trained with other images than the spec says: %s", path, "; ".join(differences))
 
 
 def contained_spec(text: str, path: Path) -> Experiment:

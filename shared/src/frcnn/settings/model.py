@@ -45,7 +45,9 @@ def expected_model(
         Expected classes and input size, and settings of the detections.
     """
     config = spec.inference_config if mode == "inference" else spec.evaluation_config
-    return ExpectedModel(geometry_of(spec), detection_settings(config), f"{mode}_config")
+    return ExpectedModel(
+        geometry_of(spec), detection_settings(config), f"{mode}_config", image_settings(spec)
+    )
 
 
 def named_model(spec: Experiment, mode: Literal["evaluation", "inference"]) -> str:

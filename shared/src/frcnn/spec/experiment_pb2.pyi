@@ -540,7 +540,7 @@ class ColorAugmentation(_message.Message):
     CONTRAST_CENTER_FIELD_NUMBER: _builtins.int
     color_shift_stddev: _builtins.float
     """Standard deviation of the brightness offset, truncated at two standard deviations.
-    [range: >= 0; default: 0.0]
+    [unit: full scale, 1 is 255; range: >= 0; default: 0.0]
     """
     hue_rotation_max: _builtins.float
     """Maximum hue rotation in either direction. [unit: degrees; range: >= 0; default: 0.0]"""
@@ -553,7 +553,7 @@ class ColorAugmentation(_message.Message):
     [range: >= 0; default: 0.0]
     """
     contrast_center: _builtins.float
-    """Pixel value that does not change with the contrast. [default: 0.5]"""
+    """Pixel value that does not change with the contrast. [unit: full scale, 1 is 255; default: 0.5]"""
     def __init__(
         self,
         *,

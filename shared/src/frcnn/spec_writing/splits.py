@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from google.protobuf import text_encoding
 
+from frcnn.console.foreign_text import utf8
 from frcnn.data.conversion.coco.annotations import CocoFold
 from frcnn.data.conversion.kitti.layout import layout
 from frcnn.data.conversion.partition import random_folds, sequence_folds
@@ -126,7 +127,13 @@ def listed_parts(source: Source) -> tuple[dict[str, list[str]], str]:
 
 
 def quoted(text: object) -> str:
-    """Returns a text as a string of the protobuf text format."""
+    """Returns a text as a string of the protobuf text format.
+
+    Raises:
+        UsageError: The text is the name of a file with bytes that are not UTF-8, which a spec cannot hold.
+    """
+    if utf8(str(text)) != str(text):
+        raise UsageError(f"{text}: this name is not UTF-8, which a spec requires; rename the folder or file")
     return f'"{text_encoding.CEscape(str(text).encode(), as_utf8=True)}"'
 
 

@@ -146,7 +146,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
                 raise UsageError(f"{path}: neither a file nor a folder; remove it or publish another folder.")
             relative = path.relative_to(folder).as_posix()
             if not relative.isprintable():
-                raise UsageError(f"{str(path)!r}: unprintable characters in the name. Rename the file.")
+                raise UsageError(f"{path}: unprintable characters in the name. Rename the file.")
             found.append((relative, path))
     if not found:
         raise UsageError(f"{folder} contains no files; expected a folder with files to publish.")

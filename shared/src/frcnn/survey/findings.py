@@ -63,6 +63,7 @@ def judge(
     findings = [
         *_leaks(tables, duplicates),
         *_faults(tables),
+        *(Finding("left_out", "warning", f"{note}.") for each in tables.sources for note in each.notes),
         *_classes(tables, found),
         *_mapping(found, mapped),
         *_images(found),

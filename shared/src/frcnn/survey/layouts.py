@@ -1,8 +1,9 @@
 """Recognizes the format of a data set and its parts by the names of folders and a look into labels."""
 
-import heapq
+import itertools
 from pathlib import Path
 
+from frcnn.data.conversion.box_checks import parse_whole
 from frcnn.data.conversion.kitti.layout import is_kitti
 from frcnn.data.conversion.kitti.reader import FIELDS
 from frcnn.regular_file import read_regular
@@ -11,7 +12,7 @@ from frcnn.survey.coco_files import annotation_files
 # Names of the parts of a split data set, as folders or as lists of image names.
 SPLITS = ("train", "training", "val", "valid", "validation", "test")
 # Label files to look into, to tell YOLO from KITTI.
-_LOOKED_AT, _MAX_LOOKED_AT_BYTES = 50, 1 << 20
+_LOOKED_AT, _MAX_LOOKED_AT_BYTES = 50, 16 << 20
 YOLO_FIELDS = 5
 _VOC_LABEL_DIRS = ("Annotations", "annotations", "labels", "")
 
@@ -78,22 +79,38 @@ def voc_labels(folder: Path) -> Path | None:
 def has_yolo_labels(folder: Path) -> bool:
     """Checks whether label files are in the format of YOLO rather than KITTI.
 
-    The first line that has the fields of either decides.
+    The first line that has the fields of either decides. Empty files, of images without objects, do not
+    count: the first hundreds of a set may be empty.
 
     Args:
         folder: Folder of the label files.
     """
-    for path in heapq.nsmallest(_LOOKED_AT, folder.glob("*.txt")):
+    with_lines = (path for path in sorted(folder.glob("*.txt")) if _is_filled(path))
+    for path in itertools.islice(with_lines, _LOOKED_AT):
         try:
             lines = read_regular(path, _MAX_LOOKED_AT_BYTES).decode("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError):
             continue
         for words in map(str.split, lines if path.name != "classes.txt" else ()):
-            if len(words) == YOLO_FIELDS and words[0].isdigit():
+            if len(words) == YOLO_FIELDS and _is_class_number(words[0]):
                 return True
             if len(words) in (FIELDS, FIELDS + 1):
                 return False
     return False
+
+
+def _is_filled(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _is_class_number(word: str) -> bool:
+    try:
+        return parse_whole(word) >= 0
+    except ValueError:
+        return False
 
 
 def yolo_parts(folder: Path, images: Path | None = None) -> tuple[str, ...]:

@@ -207,7 +207,7 @@ def write_report(folder: Path, found: Survey) -> tuple[Path, Path]:
         only_writer_in(folder, "report"),
         atomic_path(folder / JSON) as temporary,
     ):  # replaced after the page, so that both are new or none
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         save_survey(folder / PAGE, found)
     return folder / PAGE, folder / JSON
 

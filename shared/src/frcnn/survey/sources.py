@@ -10,7 +10,7 @@ from frcnn.data.conversion.coco.reader import CocoReader
 from frcnn.data.conversion.convert import make_plan
 from frcnn.data.conversion.faults import DataIssue, Reading
 from frcnn.data.conversion.kitti.layout import is_kitti, layout
-from frcnn.data.conversion.kitti.plan import list_images
+from frcnn.data.conversion.kitti.plan import list_images, notes_on_labels
 from frcnn.data.conversion.kitti.reader import KittiReader
 from frcnn.data.conversion.plan import Plan
 from frcnn.data.image_suffixes import stem_of
@@ -68,6 +68,7 @@ class Source:
         class_names: Class names known in advance.
         parallel: Whether worker processes may read it.
         planned: Whether the parts are the folds of a conversion spec.
+        notes: Remarks on what was left out, without the final period.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Source:
     class_names: tuple[str, ...] = ()
     parallel: bool = True
     planned: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -185,7 +187,7 @@ def plan_source(plan: Plan, name: str, root: Path) -> Source:
     kind = "coco" if isinstance(plan.reader, CocoReader) else "kitti"
     names = tuple(sorted(plan.source_names))
     reader: Any = plan.reader
-    return Source(name, kind, root, reader, tuple(folds), plan.faults, names, planned=True)
+    return Source(name, kind, root, reader, tuple(folds), plan.faults, names, planned=True, notes=plan.notes)
 
 
 def _open(location: str, options: _Options) -> tuple[Source, ...]:
@@ -245,7 +247,8 @@ def _kitti(path: Path, options: _Options, location: str) -> Source:
     lists = image_lists(path)
     folds = listed_folds(lists, files, extension) if lists else (Fold("", tuple(files.values())),)
     reader = KittiReader(path, image_dir, label_dir, apply_exif=options.apply_exif)
-    return Source(location, "kitti", path, reader, folds, tuple(faults))
+    notes = notes_on_labels(path / label_dir, files)
+    return Source(location, "kitti", path, reader, folds, tuple(faults), notes=notes)
 
 
 def _ignores(source: Source, images: Path) -> bool:

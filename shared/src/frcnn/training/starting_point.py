@@ -5,13 +5,10 @@ import logging
 from pathlib import Path
 from typing import Literal
 
-import keras
-import numpy as np
-
-from frcnn.errors import ModelError, NotFiniteError, UsageError
+from frcnn.errors import ModelError, UsageError
 from frcnn.model.build import build
 from frcnn.model.faster_rcnn import FasterRCNN
-from frcnn.model.files.checkpoint import OptimizerState, load_checkpoint, load_model
+from frcnn.model.files.checkpoint import OptimizerState, check_finite, load_checkpoint, load_model
 from frcnn.model.files.trained_detector import check_fits
 from frcnn.model.files.training_record import TrainingRecord
 from frcnn.model.qat.insert import is_qat
@@ -86,18 +83,19 @@ def begin(
 
     Raises:
         ModelError: The file cannot be read, or does not fit the spec.
-        NotFiniteError: The weights of the checkpoint to resume from are not finite.
+        NotFiniteError: The weights of the model to resume from or to retrain are not finite.
     """
     arch = run.model.arch
     if start.kind == "resume":
         model, record, state = load_checkpoint(start.path, key)
         start.check(model, record, run)
-        _check_finite(model, start.path)
+        check_finite(model, start.path)
         log.info("Resuming after epoch %d of %s", record.epoch, start.path)
         return model, record, state
     if start.kind == "retrain":
         model, record = load_model(start.path, key)
         start.check(model, record, run)
+        check_finite(model, start.path)
         log.info("Retraining %s", start.path)
         model = for_retraining(model, run, start.path)
         return model, TrainingRecord(arch, model.geometry.class_names), None
@@ -107,15 +105,6 @@ def begin(
         load_pretrained(model, Path(run.start.pretrained_weights), key)
     model = quantized(model, run.quantization)
     return model, TrainingRecord(arch, model.geometry.class_names), None
-
-
-def _check_finite(model: FasterRCNN, path: Path) -> None:
-    for variable in model.weights:
-        values = keras.ops.convert_to_numpy(variable)
-        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
-            raise NotFiniteError(
-                f"{path}: the weights of {variable.path} are not finite. Resume from an earlier checkpoint."
-            )
 
 
 def counted(record: TrainingRecord, steps: int) -> TrainingRecord:

@@ -211,7 +211,7 @@ def test_a_checkpoint_that_is_not_finite_is_not_resumed_from(spoilt, tmp_path):
     spec = toy_spec(tmp_path)
     save_model(spoilt, tmp_path / "a.keras", RECORD)
     with pytest.raises(
-        NotFiniteError, match=r"a\.keras: the weights of .* are not finite\. Resume from an earlier"
+        NotFiniteError, match=r"a\.keras: the weights of .* are not finite\. Choose an earlier"
     ):
         begin(training_run(spec), Start("resume", tmp_path / "a.keras"), "")
 

@@ -23,6 +23,24 @@ def parse_number(text: str) -> float:
     return float(text)
 
 
+def parse_whole(text: str) -> int:
+    """Parses a whole number of a label file; `1.0` is one, since NumPy and pandas write class numbers so.
+
+    Args:
+        text: One field.
+
+    Returns:
+        The number.
+
+    Raises:
+        ValueError: `text` is not a whole number.
+    """
+    value = parse_number(text)
+    if not value.is_integer():
+        raise ValueError(f"{text} is not a whole number")
+    return int(value)
+
+
 def box_fault(
     x1: float, y1: float, x2: float, y2: float, height: int, width: int
 ) -> tuple[IssueKind, str] | None:

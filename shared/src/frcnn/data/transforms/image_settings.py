@@ -37,6 +37,23 @@ class ImageSettings:
     min_side: int = 0
     max_side: int = 0
 
+    def differences(self, other: "ImageSettings") -> tuple[str, ...]:
+        """Lists the values that change what the network sees, except sizes, where another input has others.
+
+        Args:
+            other: Input format to compare with.
+        """
+        fields = {
+            "order": "image_channel_order",
+            "mean": "image_channel_mean",
+            "scale": "image_scaling_factor",
+        }
+        return tuple(
+            f"{field} is {_shown(getattr(self, name))}, not {_shown(getattr(other, name))}"
+            for name, field in fields.items()
+            if getattr(self, name) != getattr(other, name)
+        )
+
     @property
     def dynamic(self) -> bool:
         """Returns whether images keep their aspect ratio and have different sizes (dynamic shape)."""
@@ -87,3 +104,9 @@ def batch_of(
     sizes = np.full((len(batch), 2), (height, width), np.int32)
     sizes[: len(images)] = sides
     return batch, sizes
+
+
+def _shown(value: str | float | tuple[float, ...]) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join(f'{each:g}' for each in value)})"
+    return value if isinstance(value, str) else f"{value:g}"

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from frcnn.errors import ModelError
+from frcnn.errors import ModelError, NotFiniteError
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files.archive import CONFIG, Group, read_configuration, read_weights, write_archive
 from frcnn.model.files.config_guard import limit_variable_bytes, restore_initializers, sanitize_config
@@ -166,6 +166,24 @@ def _built(config: Any, tree: Tree) -> FasterRCNN:
         raise ModelError(f"contains a {type(model).__name__}, not a detector")
     restore_initializers([*model.features.layers, *model.roi_head.layers], initializers)
     return model
+
+
+def check_finite(model: FasterRCNN, path: Path) -> None:
+    """Checks that all weights of a model are finite. Others give no detections, but no error either.
+
+    Args:
+        model: Model.
+        path: Model file, for messages.
+
+    Raises:
+        NotFiniteError: A weight is NaN or infinite.
+    """
+    for variable in model.weights:
+        values = _shared(variable)
+        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+            raise NotFiniteError(
+                f"{path}: the weights of {variable.path} are not finite. Choose an earlier checkpoint."
+            )
 
 
 def fill(model: FasterRCNN, tree: Tree) -> None:

@@ -24,7 +24,8 @@ def experiment_warnings(spec: Experiment) -> Iterator[Problem]:
     """
     rules = (
         *(_anchors, _backbone_options, _channel_order, _class_keys, _dataloader_mode, _source_weights),
-        *(_short_sides, _channels, _rotation, _training, _deprecated, _without_effect, _masked_key),
+        *(_short_sides, _channels, _rotation, _color, _lost_objects, _training, _deprecated),
+        *(_without_effect, _masked_key),
     )
     for rule in rules:
         yield from rule(spec)
@@ -156,6 +157,44 @@ def _rotation(spec: Experiment) -> Iterator[Problem]:
         )
 
 
+def _color(spec: Experiment) -> Iterator[Problem]:
+    """Warns about color changes in 0..255 or percent, whose unit is full scale, and about inverted images."""
+    path, color = "augmentation_config.color_augmentation", spec.augmentation_config.color_augmentation
+    for name in ("color_shift_stddev", "contrast_center"):
+        value = getattr(color, name)
+        if value > 1.0:
+            text = f"found {value:g}; the unit is full scale, 1 is the brightest pixel value, 255"
+            yield Problem(f"{path}.{name}", f"{text}; if pixel values were meant, write {value / 255.0:.3g}")
+    for name, effect in (("saturation_shift_max", "colors"), ("contrast_scale_max", "brightness")):
+        value = getattr(color, name)
+        if value > 1.0:
+            yield Problem(f"{path}.{name}", f"found {value:g}; above 1, {effect} may be inverted")
+    if color.hue_rotation_max > 180.0:
+        text = f"found {color.hue_rotation_max:g}; the unit is degrees, and 180 already covers every hue"
+        yield Problem(f"{path}.hue_rotation_max", text)
+
+
+def _lost_objects(spec: Experiment) -> Iterator[Problem]:
+    """Warns about limits in px that exceed the input, so that training sees few objects or none."""
+    size = spec.model_config.input_image_config.size_height_width
+    if size is None:
+        return
+    config = spec.augmentation_config
+    for side, axis, most in (("width", "x", size.width), ("height", "y", size.height)):
+        least = getattr(config.preprocessing, f"min_bbox_{side}")
+        if least >= most:
+            yield Problem(
+                f"augmentation_config.preprocessing.min_bbox_{side}",
+                f"found {least:g} with an input of {size.width}x{size.height}; no object is that large",
+            )
+        shift = getattr(config.spatial_augmentation, f"translate_max_{axis}")
+        if shift >= most:
+            yield Problem(
+                f"augmentation_config.spatial_augmentation.translate_max_{axis}",
+                f"found {shift:g} with an input of {size.width}x{size.height}; many images will be empty",
+            )
+
+
 def _deprecated(spec: Experiment) -> Iterator[Problem]:
     for section, field in (("inference_config", "trt_inference"), ("evaluation_config", "trt_evaluation")):
         message = getattr(getattr(spec, section), field)
@@ -186,6 +225,11 @@ def _training(spec: Experiment) -> Iterator[Problem]:
         yield Problem(
             "training_config.learning_rate.soft_start.start_lr",
             f"found {schedule.start_lr:g}, more than base_lr {schedule.base_lr:g}",
+        )
+    if schedule is not None and schedule.annealing_points and schedule.annealing_divider < 1.0:
+        yield Problem(
+            "training_config.learning_rate.soft_start.annealing_divider",
+            f"found {schedule.annealing_divider:g}; the rate rises at each of annealing_points",
         )
     if config.visualizer.clearml_config is not None:
         yield Problem("training_config.visualizer.clearml_config", "ignored; use wandb_config instead")

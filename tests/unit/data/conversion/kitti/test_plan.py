@@ -143,3 +143,12 @@ def test_relative_roots_start_at_the_base_path_or_the_working_folder(root, monke
     monkeypatch.chdir("/")
     monkeypatch.setenv("DATA_BASE_PATH", str(root.parent))
     assert _plan(root.name).size == 6
+
+
+def test_label_files_without_an_image_are_noted(root):
+    assert _plan(root).notes == ()
+    (root / "label_2/b.txt").write_text("")
+    (root / "label_2/c.TXT").write_text("")
+    (root / "label_2/.hidden.txt").write_text("")
+    (note,) = _plan(root).notes
+    assert note.startswith("2 label files have no image of the same name and are not used, such as b.txt in ")

@@ -1,8 +1,12 @@
 """Plans the conversion of a KITTI dataset: lists images and assigns them to folds."""
 
 import codecs
+import os
+import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
+from frcnn.console.foreign_text import printable
 from frcnn.data.conversion.faults import MAX_NAMED_OF_DATASET, DataIssue, IssueCollector, IssueKind
 from frcnn.data.conversion.kitti.reader import KittiReader
 from frcnn.data.conversion.partition import random_folds, sequence_folds
@@ -13,6 +17,9 @@ from frcnn.errors import DataError
 from frcnn.limits import TooLargeError, parse_json
 from frcnn.regular_file import read_regular
 
+LABEL_SUFFIX = ".txt"
+# File with class names, which YOLO's tools write next to labels.
+CLASS_LIST = "classes.txt"
 # Limits of the sequence file; enough for several million frames.
 MAX_SEQUENCE_BYTES, MAX_SEQUENCE_VALUES = 256 << 20, 8_000_000
 
@@ -61,6 +68,7 @@ def plan_kitti(settings: KittiSettings, *, embed_images: bool, apply_exif: bool 
         embed_images=embed_images,
         apply_exif=apply_exif,
     )
+    notes = (*notes, *notes_on_labels(root / settings.label_dir, files))
     return Plan(reader, folds, fold_count, (settings.shards,) * len(folds), tuple(faults), notes)
 
 
@@ -85,6 +93,33 @@ def list_images(folder: Path, extension: str) -> tuple[dict[str, str], list[Data
         else:
             files[stem] = name
     return files, faults
+
+
+def notes_on_labels(folder: Path, files: Iterable[str], suffix: str = LABEL_SUFFIX) -> tuple[str, ...]:
+    """Returns a note on label files without an image, whose objects are lost: images in other formats, often.
+
+    Args:
+        folder: Existing folder of the label files.
+        files: Stems of the image files.
+        suffix: Extension of the label files, in lower case.
+    """
+    known = {unicodedata.normalize("NFC", stem) for stem in files}
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.name.lower().endswith(suffix)]
+    lost = [
+        name
+        for name in names
+        if not name.startswith(".")
+        and name != CLASS_LIST
+        and unicodedata.normalize("NFC", stem_of(name)) not in known
+    ]
+    if not lost:
+        return ()
+    count = "1 label file has" if len(lost) == 1 else f"{len(lost)} label files have"
+    return (
+        f"{count} no image of the same name and {'is' if len(lost) == 1 else 'are'} not used, such as "
+        f"{printable(min(lost))} in {printable(folder, None)}. Images must be {', '.join(SUFFIXES)}",
+    )
 
 
 def _folds_of_sequences(

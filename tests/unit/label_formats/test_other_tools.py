@@ -1,0 +1,130 @@
+"""Labels as other tools write them: numbers as floats, other sizes, XML with CDATA or in UTF-16."""
+
+import json
+
+import pytest
+
+import frcnn
+from frcnn.errors import DataError
+from tests.support.kitti_folder import write_image
+
+VOC = (
+    "<annotation><size><width>{width}</width><height>100</height></size><object><name>{name}</name>"
+    "<difficult> 1 </difficult><truncated>true</truncated><bndbox><xmin>11</xmin><ymin>21</ymin>"
+    "<xmax>41</xmax><ymax>61</ymax></bndbox></object></annotation>"
+)
+BOMB = '<!DOCTYPE a [<!ENTITY b "c">]><annotation>&b;</annotation>'
+
+
+def voc(root, content):
+    write_image(root / "JPEGImages/a.png", 100, 200)
+    (root / "Annotations").mkdir()
+    (root / "Annotations/a.xml").write_bytes(content)
+    return root
+
+
+def kitti_lines(folder):
+    return (folder / "labels/a.txt").read_text().splitlines()
+
+
+@pytest.mark.parametrize("number", ["1", "1.0", "1.000000000000000000e+00"])
+def test_a_class_number_of_yolo_may_be_written_as_a_float(tmp_path, number):
+    source = tmp_path / "yolo"
+    write_image(source / "images/a.png", 100, 200)
+    (source / "labels").mkdir()
+    (source / "labels/a.txt").write_text(f"{number} 0.5 5.0e-01 0.25 0.5\n")
+    (source / "data.yaml").write_text("names: [car, van]\n")
+    assert frcnn.convert_labels(source, tmp_path / "kitti", "kitti").skipped == ()
+    assert kitti_lines(tmp_path / "kitti") == ["van 0 0 0 75 25 125 75 0 0 0 0 0 0 0"]
+
+
+def test_a_class_number_with_a_fraction_is_an_issue(tmp_path):
+    source = tmp_path / "yolo"
+    write_image(source / "images/a.png", 100, 200)
+    (source / "labels").mkdir()
+    (source / "labels/a.txt").write_text("0.5 0.5 0.5 0.25 0.5\n0 0.5 0.5 0.25 0.5\n")
+    (source / "data.yaml").write_text("names: [car, van]\n")
+    done = frcnn.convert_labels(source, tmp_path / "kitti", "kitti")
+    assert done.skipped == ("1 x label value that is not a number (box)",)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("name", ["car", "<![CDATA[car]]>", "<!-- a -->car"])
+def test_voc_in_any_encoding_with_cdata_and_comments(tmp_path, encoding, name):
+    source = voc(tmp_path / "voc", VOC.format(width=200, name=name).encode(encoding))
+    assert frcnn.convert_labels(source, tmp_path / "kitti", "kitti").skipped == ()
+    assert kitti_lines(tmp_path / "kitti") == ["car 1 1 0 10 20 40 60 0 0 0 0 0 0 0"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-be"])
+def test_a_document_type_is_refused_in_every_encoding(tmp_path, encoding):
+    with pytest.raises(DataError, match="1 x label file that cannot be read"):
+        frcnn.convert_labels(voc(tmp_path / "voc", BOMB.encode(encoding)), tmp_path / "kitti", "kitti")
+
+
+def test_a_voc_annotation_of_another_size_than_its_image_is_reported(tmp_path):
+    source = voc(tmp_path / "voc", VOC.format(width=400, name="car").encode())
+    done = frcnn.convert_labels(source, tmp_path / "kitti", "kitti")
+    assert done.skipped == ("1 x image whose size differs from its entry (nothing)",)
+
+
+def test_all_issues_of_a_coco_file_are_counted(tmp_path):
+    write_image(tmp_path / "images/a.png", 100, 200)
+    wrong = [
+        {"id": n, "image_id": 1, "category_id": 1, "bbox": box} for n, box in enumerate([None, [], [1, 2]])
+    ]
+    good = {"id": 9, "image_id": 1, "category_id": 1, "bbox": [1, 1, 20, 20]}
+    content = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "categories": [{"id": 1, "name": "car"}],
+        "annotations": [*wrong, good],
+    }
+    (tmp_path / "images/annotations.json").write_text(json.dumps(content))
+    done = frcnn.convert_labels(tmp_path / "images/annotations.json", tmp_path / "kitti", "kitti")
+    assert done.skipped == ("3 x box that is not four numbers (box)",)
+
+
+def test_labels_whose_image_is_in_another_format_are_named(tmp_path):
+    source = tmp_path / "set"
+    write_image(source / "images/a.png", 100, 200)
+    (source / "images/b.bmp").write_bytes(b"BM")
+    (source / "labels").mkdir()
+    for stem in ("a", "b"):
+        (source / f"labels/{stem}.txt").write_text("car 0 0 0 1 1 20 20 0 0 0 0 0 0 0\n")
+    note = f"1 label file has no image of the same name and is not used, such as b.txt in {source}/labels"
+    done = frcnn.convert_labels(source, tmp_path / "coco", "coco")
+    assert any(loss.startswith(note) for loss in done.losses)
+    report = frcnn.data_report(source, compare=0)
+    assert [each.code for each in report.findings if each.text.startswith(note)] == ["left_out"]
+
+
+def test_a_yolo_set_that_begins_with_many_images_without_objects_is_recognized(tmp_path):
+    source = tmp_path / "yolo"
+    for number in range(60):
+        write_image(source / f"images/{number:03d}.png", 20, 20)
+    (source / "labels").mkdir()
+    for number in range(60):
+        (source / f"labels/{number:03d}.txt").write_text("0 0.5 0.5 0.5 0.5\n" if number == 59 else "")
+    (source / "data.yaml").write_text("names: [car]\n")
+    done = frcnn.convert_labels(source, tmp_path / "kitti", "kitti")
+    assert (done.objects, done.skipped) == (1, ())
+
+
+@pytest.mark.parametrize("kind", ["yolo", "voc"])
+def test_labels_without_an_image_are_named_for_every_format(tmp_path, kind):
+    if kind == "voc":
+        source = voc(tmp_path / "set", VOC.format(width=200, name="car").encode())
+        lost = source / "Annotations/b.xml"
+    else:
+        source = tmp_path / "set"
+        write_image(source / "images/a.png", 100, 200)
+        (source / "labels").mkdir()
+        (source / "labels/a.txt").write_text("0 0.5 0.5 0.25 0.5\n")
+        (source / "labels/classes.txt").write_text("car\n")
+        lost = source / "labels/b.txt"
+    assert not any(
+        "no image" in loss for loss in frcnn.convert_labels(source, tmp_path / "one", "coco").losses
+    )
+    lost.write_text("")
+    losses = frcnn.convert_labels(source, tmp_path / "two", "coco").losses
+    assert any(loss.startswith("1 label file has no image of the same name") for loss in losses)
