@@ -21,7 +21,7 @@ from benchmarks.conditions import Conditions
 from benchmarks.run_speed import SETTLE_SECONDS, worker_environment
 from benchmarks.workers import Worker
 
-LIMIT = 0.05
+MAX_COST = 0.05
 SIDES = {"exact": [], "inexact": ["--inexact"]}
 
 
@@ -53,7 +53,7 @@ def main() -> None:
     for name, seconds in (("time", wall), ("CPU time", cpu)):
         cost = statistics.median(e / i for e, i in zip(seconds["exact"], seconds["inexact"], strict=True)) - 1
         console.print(
-            f"cost of exactness: {cost:+.1%} of {name}; target: at most {LIMIT:.0%}", highlight=False
+            f"cost of exactness: {cost:+.1%} of {name}; target: at most {MAX_COST:.0%}", highlight=False
         )
     for line in conditions.lines():
         console.print(line, highlight=False)

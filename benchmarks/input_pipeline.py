@@ -47,7 +47,7 @@ BOXES = 8
 WARM_UP = 4
 TRAIN_STEPS = 5
 # Target speed relative to the train step.
-WANTED = 3
+MIN_SPEED_RATIO = 3
 
 FLIPS = SpatialAugmentation(hflip_probability=0.5)
 WARP = SpatialAugmentation(
@@ -86,7 +86,7 @@ def main() -> None:
     for precision, rate in train_rates.items():
         console.print(f"train step, {precision}: {rate:.2f} images/s", highlight=False)
     console.print(
-        f"x train step: relative to the faster of these; target: at least {WANTED}", highlight=False
+        f"x train step: relative to the faster of these; target: at least {MIN_SPEED_RATIO}", highlight=False
     )
     for line in conditions.lines():
         console.print(line)

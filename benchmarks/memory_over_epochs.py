@@ -24,7 +24,7 @@ from frcnn.settings.training import training_run
 
 SHOWN_EPOCHS = (1, 2, 5, 10, 20, 30)
 # Allowed growth in the second half of the epochs: fragmentation still increases a little.
-FLAT_SHARE = 0.02
+MAX_GROWTH = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +137,7 @@ def print_samples(samples: list[Sample], console: Console) -> None:
     # The first half is left out: buffers and caches are still being allocated.
     first, last = samples[(len(samples) - 1) // 2], samples[-1]
     growth = last.resident - first.resident
-    verdict = "flat" if growth <= FLAT_SHARE * first.resident else "NOT flat"
+    verdict = "flat" if growth <= MAX_GROWTH * first.resident else "NOT flat"
     console.print(f"growth from epoch {first.epoch} to {last.epoch}: {growth:+.0f} MiB, {verdict}")
 
 

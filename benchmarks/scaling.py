@@ -25,7 +25,7 @@ from benchmarks.run_speed import worker_environment
 from benchmarks.scaling_rank import WARM_UP_STEPS
 from frcnn.distributed.launcher import launch
 
-WANTED = 0.9
+MIN_EFFICIENCY = 0.9
 PHASES = ("data", "allreduce", "logging")
 Times = list[dict[str, float]]
 
@@ -127,7 +127,7 @@ def report(processes: int, together: Times, apart: Times, conditions: Conditions
     console = Console()
     console.print(speed)
     ratio = rates["together"] / rates["independent"]
-    console.print(f"together / independent: {ratio:.2f}; target: at least {WANTED}", highlight=False)
+    console.print(f"together / independent: {ratio:.2f}; target: at least {MIN_EFFICIENCY}", highlight=False)
     console.print(phases)
     console.print(
         "data: CPU time, concurrent with the step; allreduce: all ranks start at once", highlight=False

@@ -14,7 +14,7 @@ from frcnn.gpus import driver_gpus
 
 STEPS = 15
 # Smallest share of the speed of independent GPUs.
-LEAST_EFFICIENCY = 0.8
+MIN_EFFICIENCY = 0.8
 PROBE = "import horovod.tensorflow as hvd; print(int(hvd.nccl_built()))"
 
 
@@ -45,8 +45,8 @@ def main(task: Task) -> None:
     task.notes.checked(
         f"speed of {count} processes relative to independent ones",
         f"{efficiency:.0%}, {together:.3f} s per step",
-        efficiency >= (0.0 if task.rehearse else LEAST_EFFICIENCY),
-        f"at least {LEAST_EFFICIENCY:.0%}",
+        efficiency >= (0.0 if task.rehearse else MIN_EFFICIENCY),
+        f"at least {MIN_EFFICIENCY:.0%}",
         alone=alone,
         together=together,
     )

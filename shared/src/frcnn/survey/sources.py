@@ -20,11 +20,11 @@ from frcnn.regular_file import read_regular, reading_fault
 from frcnn.settings.conversion import read_conversion
 from frcnn.storage.address import is_remote
 from frcnn.survey.advice import convert_first, near
-from frcnn.survey.coco_files import MOST_LOOKED_AT, annotation_files, image_folder
+from frcnn.survey.coco_files import MAX_NAMES_CHECKED, annotation_files, image_folder
 from frcnn.survey.layouts import SPLITS, format_to_convert, part_folders
 from frcnn.survey.record_files import is_records, record_source
 
-_MOST_LIST_BYTES = 256 << 20
+_MAX_LIST_BYTES = 256 << 20
 LAYOUTS = (
     "a folder with images/ and labels/ (KITTI), a COCO annotation file or its folder, record files, "
     "or a dataset_convert spec"
@@ -145,7 +145,7 @@ def listed_folds(lists: dict[str, Path], files: dict[str, str], extension: str) 
     taken: set[str] = set()
     for name, path in lists.items():
         try:
-            lines = read_regular(path, _MOST_LIST_BYTES).decode("utf-8-sig").splitlines()
+            lines = read_regular(path, _MAX_LIST_BYTES).decode("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path}: not a readable list of image names ({reading_fault(error)})") from error
         stems = [stem for line in lines for stem in _stems_in(line, files)]
@@ -281,7 +281,7 @@ def _coco(paths: list[Path], options: _Options, location: str, names: Sequence[s
 
 
 def _with_folder(fold: CocoFold, path: Path, images: Path | None) -> CocoFold:
-    folder = images or image_folder(path, [name for name, _, _ in fold.entries[:MOST_LOOKED_AT]])
+    folder = images or image_folder(path, [name for name, _, _ in fold.entries[:MAX_NAMES_CHECKED]])
     return dataclasses.replace(fold, image_dir=str(folder.resolve()))
 
 
