@@ -11,7 +11,6 @@ task at a time may use a results folder. If a launcher started several processes
 
 import argparse
 import contextlib
-import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -34,8 +33,6 @@ from frcnn.distributed.world import rank_info
 from frcnn.errors import MissingPackageError, ModelError, UsageError
 from frcnn.packages import EXTRAS, missing_package, require
 from frcnn.single_writer import only_writer_in
-
-log = logging.getLogger(__name__)
 
 # Tasks of other distributions check their packages themselves.
 _OWN = "frcnn."

@@ -25,7 +25,6 @@ from frcnn.survey.layouts import has_yolo_labels, other_format, part_folders, yo
 from frcnn.survey.record_files import RecordReader, is_records
 from frcnn.survey.sources import Fold, Source, image_lists, listed_folds, open_sources
 
-FORMATS = ("kitti", "coco", "voc", "yolo")
 _SOURCES = (
     "a folder as in KITTI (images/ and labels/), Pascal VOC (JPEGImages/ and Annotations/) or YOLO "
     "(images/, labels/ and data.yaml), a COCO annotation file or its folder, record files, or a "

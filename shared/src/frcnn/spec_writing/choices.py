@@ -17,7 +17,6 @@ from frcnn.survey.tables import Tables
 from frcnn.survey.wording import counted
 
 Goal = Literal["accuracy", "speed", "edge"]
-GOALS: tuple[Goal, ...] = ("accuracy", "speed", "edge")
 
 STRIDE = 16
 MIN_SIDE = 128

@@ -8,7 +8,6 @@ only one process at a time may use the folder, so the next run takes them over.
 import dataclasses
 import hashlib
 import json
-import logging
 import threading
 import warnings
 from collections.abc import Iterable, Mapping
@@ -22,8 +21,6 @@ from sqlalchemy.pool import NullPool
 from frcnn.errors import RunError, UsageError
 from frcnn.tuning.distributions import base_choices, distribution
 from frcnn.tuning.settings import DIRECTIONS, Objective, TuneSettings
-
-log = logging.getLogger(__name__)
 
 FILE = "study.db"
 NAME = "frcnn"
