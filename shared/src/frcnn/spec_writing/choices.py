@@ -11,7 +11,8 @@ import numpy as np
 from frcnn.console.foreign_text import printable
 from frcnn.spec_writing.batch_size import batch_size, power_of_two
 from frcnn.spec_writing.facts import MAX_FITTED, SMALL_SHARE, Facts
-from frcnn.survey.anchors import Anchors, Coverage, best_iou, class_weights, fit_enough
+from frcnn.survey.anchor_fit import class_weights, fit_enough
+from frcnn.survey.anchors import Anchors, Coverage, best_iou
 from frcnn.survey.network_input import NetworkInput
 from frcnn.survey.tables import Tables
 from frcnn.survey.wording import counted
