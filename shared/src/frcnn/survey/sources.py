@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from frcnn.data.conversion.coco.annotations import CocoFold, read_coco
+from frcnn.data.conversion.coco.annotations import read_coco
+from frcnn.data.conversion.coco.fold import CocoFold
 from frcnn.data.conversion.coco.reader import CocoReader
 from frcnn.data.conversion.convert import make_plan
 from frcnn.data.conversion.faults import DataIssue, Reading
