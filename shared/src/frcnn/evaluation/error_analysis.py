@@ -18,7 +18,7 @@ from frcnn.evaluation.matching import (
     FALSE_POSITIVE,
     TRUE_POSITIVE,
     inclusive_iou,
-    match_pairs,
+    match,
 )
 from frcnn.evaluation.object_sizes import SizeAnalysis
 from frcnn.evaluation.settings import EvaluationSettings
@@ -121,7 +121,7 @@ class ErrorAnalysis:
         """Matches detections to objects as the metrics do, then wrong ones to missed objects."""
         threshold = np.asarray(self.settings.iou_thresholds[:1])
         coco = self.settings.coco_matching
-        outcomes, partners = match_pairs(found.scores, iou, objects.difficult, threshold, coco=coco)
+        outcomes, partners = match(found.scores, iou, objects.difficult, threshold, coco=coco)
         outcomes = ignore_in_regions(outcomes, found.boxes, objects.regions, threshold)[:, 0]
         shown = found.scores >= self.settings.shown_score
         missed = ~objects.difficult

@@ -93,7 +93,7 @@ class SizeAnalysis:
         threshold = np.asarray(self._settings.iou_thresholds[:1])
         for size, (low, high) in SIZES.items():
             others = objects.difficult | (areas < low) | (areas >= high)
-            outcomes = match(found.scores, iou, others, threshold, coco=self._settings.coco_matching)
+            outcomes, _ = match(found.scores, iou, others, threshold, coco=self._settings.coco_matching)
             outcomes = ignore_in_regions(outcomes, found.boxes, objects.regions, threshold)[:, 0]
             elsewhere = (outcomes == FALSE_POSITIVE) & ((found_areas < low) | (found_areas >= high))
             outcomes = np.where(elsewhere, IGNORED, outcomes)
