@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frcnn.cli.exif_flag import add_exif_flag
+from frcnn.cli.shared_flags import add_exif_flag
 from frcnn.console.foreign_text import printable, utf8
 from frcnn.data.conversion.kitti.layout import layout
 from frcnn.errors import RunError, UsageError
