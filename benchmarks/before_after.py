@@ -234,8 +234,7 @@ def main() -> None:
         pairs = measure(args.only, (tree, ROOT), args.rounds)
     console = Console()
     console.print(table(pairs, args.old))
-    for line in conditions.lines():
-        console.print(line, highlight=False)
+    console.print("\n".join(conditions.lines()), highlight=False)
     if args.json:
         args.json.write_text(json.dumps([dataclasses.asdict(each) for each in pairs], indent=1) + "\n")
 

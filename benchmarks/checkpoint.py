@@ -98,8 +98,7 @@ def main() -> None:
     for what, seconds, limit in verdicts:
         answer = "yes" if seconds <= limit else "NO"
         console.print(f"{what}: {seconds:.3f} s; target: at most {limit} s: {answer}", highlight=False)
-    for line in conditions.lines():
-        console.print(line, highlight=False)
+    console.print("\n".join(conditions.lines()), highlight=False)
 
 
 def training(args: argparse.Namespace) -> tuple[FasterRCNN, "Step"]:

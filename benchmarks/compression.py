@@ -218,8 +218,7 @@ def main() -> int:
     rows = measured(args)
     console = Console(width=120)
     console.print(table(rows))
-    for line in conditions.lines():
-        console.print(line)
+    console.print("\n".join(conditions.lines()))
     return 0
 
 

@@ -123,8 +123,7 @@ def main() -> None:
             table.add_row(str(channels), way.__name__, f"{forward:.0f}", f"{both:.0f}")
     console = Console()
     console.print(table)
-    for line in conditions.lines():
-        console.print(line)
+    console.print("\n".join(conditions.lines()))
 
 
 if __name__ == "__main__":

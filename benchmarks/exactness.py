@@ -55,8 +55,7 @@ def main() -> None:
         console.print(
             f"cost of exactness: {cost:+.1%} of {name}; target: at most {MAX_COST:.0%}", highlight=False
         )
-    for line in conditions.lines():
-        console.print(line, highlight=False)
+    console.print("\n".join(conditions.lines()), highlight=False)
 
 
 def measure(args: argparse.Namespace) -> tuple[dict[str, list[float]], dict[str, list[float]]]:

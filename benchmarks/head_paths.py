@@ -129,8 +129,7 @@ def main() -> int:
         table.add_row(*row)
     console = Console(width=110)
     console.print(table)
-    for line in conditions.lines():
-        console.print(line)
+    console.print("\n".join(conditions.lines()))
     return 0
 
 

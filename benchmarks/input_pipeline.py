@@ -88,8 +88,7 @@ def main() -> None:
     console.print(
         f"x train step: relative to the faster of these; target: at least {MIN_SPEED_RATIO}", highlight=False
     )
-    for line in conditions.lines():
-        console.print(line)
+    console.print("\n".join(conditions.lines()))
 
 
 def train_rate(precision: str) -> float:

@@ -89,8 +89,7 @@ def main() -> int:
         f"{MAX_PRUNE_SECONDS:.0f} s with at most {MAX_MEMORY_RATIO:.0f} times the memory of its weights",
         highlight=False,
     )
-    for line in conditions.lines():
-        console.print(line, highlight=False)
+    console.print("\n".join(conditions.lines()), highlight=False)
     return 0
 
 

@@ -223,8 +223,7 @@ def print_remarks(times: dict[str, Times], conditions: Conditions, console: Cons
     for name, each in times.items():
         facts = ", ".join(f"{key} {each.report[key]}" for key in shown if key in each.report)
         console.print(f"{name}: {facts}", highlight=False)
-    for line in conditions.lines():
-        console.print(line, highlight=False)
+    console.print("\n".join(conditions.lines()), highlight=False)
 
 
 def parser() -> argparse.ArgumentParser:

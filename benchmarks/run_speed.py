@@ -204,8 +204,7 @@ def print_remarks(rows: list[Row], conditions: Conditions, console: Console) -> 
         ]
         title = f"{row.precision}, batch size {row.batch}, {row.phase}"
         console.print(f"{title}: {'; '.join(facts)}", highlight=False)
-    for line in conditions.lines():
-        console.print(line, highlight=False)
+    console.print("\n".join(conditions.lines()), highlight=False)
 
 
 def parser() -> argparse.ArgumentParser:

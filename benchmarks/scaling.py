@@ -132,8 +132,7 @@ def report(processes: int, together: Times, apart: Times, conditions: Conditions
     console.print(
         "data: CPU time, concurrent with the step; allreduce: all ranks start at once", highlight=False
     )
-    for line in conditions.lines():
-        console.print(line, highlight=False)
+    console.print("\n".join(conditions.lines()), highlight=False)
 
 
 if __name__ == "__main__":

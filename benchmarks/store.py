@@ -64,8 +64,7 @@ def main() -> int:
             bench.small(200 if args.tiny else FILES)
     console = Console(width=110)
     console.print(table)
-    for line in conditions.lines():
-        console.print(line, style="dim")
+    console.print("\n".join(conditions.lines()), style="dim")
     if args.json:
         args.json.write_text(json.dumps(bench.found, indent=1) + "\n")
     return 0
