@@ -28,8 +28,6 @@ def checked_experiment(spec: Experiment) -> Experiment:
     Raises:
         SpecError: The spec has errors; the message lists all of them.
     """
-    if not isinstance(spec, Experiment):
-        raise SpecError(BUILT, [_wrong_kind(spec, "a Spec")])
     problems: list[Problem] = []
     found = normalized(spec, problems)
     _raise_all(spec.source, problems, list(check.experiment_problems(found)))
@@ -51,16 +49,10 @@ def checked_export(spec: DatasetExportConfig) -> DatasetExportConfig:
     Raises:
         SpecError: The spec has errors; the message lists all of them.
     """
-    if not isinstance(spec, DatasetExportConfig):
-        raise SpecError(BUILT, [_wrong_kind(spec, "a ConvertSpec")])
     problems: list[Problem] = []
     found = normalized(spec, problems)
     _raise_all(spec.source, problems, list(check.export_problems(found)))
     return found
-
-
-def _wrong_kind(spec: object, expected: str) -> Problem:
-    return Problem("", f"found an object of type {type(spec).__name__}; expected {expected} or a file name")
 
 
 def _raise_all(source: str, types: list[Problem], rules: list[Problem]) -> None:

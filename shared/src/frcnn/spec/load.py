@@ -58,18 +58,7 @@ def load_experiment(path: Path, settings: Sequence[str] = ()) -> Experiment:
 
 
 def load_dataset_export(path: Path, settings: Sequence[str] = ()) -> DatasetExportConfig:
-    """Reads a dataset_convert spec from a file.
-
-    Args:
-        path: File with protobuf text.
-        settings: Settings of single fields, see `frcnn.spec.assignments`.
-
-    Returns:
-        The checked spec.
-
-    Raises:
-        SpecError: The file cannot be read or has errors; the message lists all of them.
-    """
+    """Reads a dataset_convert spec from a file; see `load_experiment`."""
     return parse_dataset_export(read_text(path), str(path), settings=settings).spec
 
 
@@ -120,19 +109,7 @@ def parse_experiment(
 def parse_dataset_export(
     text: str, source: str = "", *, settings: Sequence[str] = ()
 ) -> Loaded[DatasetExportConfig]:
-    """Parses a dataset_convert spec.
-
-    Args:
-        text: Protobuf text.
-        source: Name of the spec in messages.
-        settings: Settings of single fields, see `frcnn.spec.assignments`.
-
-    Returns:
-        The checked spec with field positions.
-
-    Raises:
-        SpecError: The text has errors; the message lists all of them.
-    """
+    """Parses a dataset_convert spec; see `parse_experiment`."""
     message = dataset_export_pb2.DatasetExportConfig()
     reader, spec = _parse(text, source, message, DatasetExportConfig, settings)
     return Loaded(spec, reader.positions)
