@@ -97,16 +97,8 @@ def _frcnn(*words: object) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ)
 
 
-def measure(spec_path: Path, results: Path) -> list[Sample]:
-    """Trains as `frcnn train` does and takes a sample after each epoch.
-
-    Args:
-        spec_path: Experiment spec.
-        results: Results folder.
-
-    Returns:
-        One sample per epoch.
-    """
+def _measure(spec_path: Path, results: Path) -> list[Sample]:
+    """Trains as `frcnn train` does and takes a sample after each epoch."""
     from frcnn.model.faster_rcnn import FasterRCNN
     from frcnn.spec import load_experiment
     from frcnn.training.trainer import train
@@ -119,13 +111,8 @@ def measure(spec_path: Path, results: Path) -> list[Sample]:
     return sampler.samples
 
 
-def print_samples(samples: list[Sample], console: Console) -> None:
-    """Prints the samples of `SHOWN_EPOCHS` and of the last epoch, then the growth in the second half.
-
-    Args:
-        samples: One sample per epoch.
-        console: Output console.
-    """
+def _print_samples(samples: list[Sample], console: Console) -> None:
+    """Prints the samples of `SHOWN_EPOCHS` and of the last epoch, then the growth in the second half."""
     table = Table(title="Training, with validation and a checkpoint each epoch")
     for heading in ("epoch", "resident MiB", "traces of the train step", "traces of detection"):
         table.add_column(heading, justify="right")
@@ -154,8 +141,8 @@ def main() -> int:
     args = flags.parse_args()
     with tempfile.TemporaryDirectory(prefix="frcnn-memory-") as name:
         folder = Path(name)
-        samples = measure(prepare(folder, args.images, args.epochs), folder / "results")
-    print_samples(samples, Console())
+        samples = _measure(prepare(folder, args.images, args.epochs), folder / "results")
+    _print_samples(samples, Console())
     return 0
 
 

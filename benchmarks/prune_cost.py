@@ -62,7 +62,7 @@ def main() -> int:
     flags.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     args = flags.parse_args()
     if args.child:
-        sys.stdout.write(json.dumps(measure(args.archs[0])))
+        sys.stdout.write(json.dumps(_measure(args.archs[0])))
         return 0
     conditions = Conditions(len(os.sched_getaffinity(0)))
     console, table = Console(width=120), Table(title="Building and pruning a detector")
@@ -72,7 +72,7 @@ def main() -> int:
     ):
         table.add_column(heading, justify="left" if heading == "arch" else "right")
     for arch in args.archs:
-        cost = in_a_process(arch)
+        cost = _in_a_process(arch)
         table.add_row(
             arch,
             str(cost.layers),
@@ -93,29 +93,15 @@ def main() -> int:
     return 0
 
 
-def in_a_process(arch: str) -> Cost:
-    """Measures an architecture in a fresh process.
-
-    Args:
-        arch: Backbone.
-
-    Returns:
-        Its cost.
-    """
+def _in_a_process(arch: str) -> Cost:
+    """Measures an architecture in a fresh process."""
     command = [sys.executable, "-m", "benchmarks.prune_cost", "--child", arch]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Cost(*json.loads(done.stdout))
 
 
-def measure(arch: str) -> Cost:
-    """Builds and prunes an architecture in this process.
-
-    Args:
-        arch: Backbone.
-
-    Returns:
-        Its cost.
-    """
+def _measure(arch: str) -> Cost:
+    """Builds and prunes an architecture in this process."""
     from frcnn.model.build import build
     from frcnn.pruning.prune import prune
     from frcnn.pruning.settings import PruneSettings

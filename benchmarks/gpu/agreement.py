@@ -78,7 +78,7 @@ def compare(
         reference: Arrays of the CPU, as `compute` returns them.
         found: Arrays of the variant.
     """
-    losses = float(np.max(relative(found["losses"], reference["losses"])))
+    losses = float(np.max(_relative(found["losses"], reference["losses"])))
     task.notes.checked(
         f"{variant.name}: losses, largest relative error",
         f"{losses:.2g}",
@@ -109,13 +109,8 @@ def compare(
     )
 
 
-def relative(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Returns relative errors; values near zero are compared with the largest one.
-
-    Args:
-        values: Values, any shape.
-        reference: True values, the same shape.
-    """
+def _relative(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Returns relative errors; values near zero are compared with the largest one."""
     return np.asarray(
         np.abs(values - reference) / np.maximum(np.abs(reference), 1e-3 * np.abs(reference).max())
     )

@@ -40,7 +40,7 @@ def main(task: Task) -> None:
     if count < 2:
         task.notes.not_run("exchange between GPUs", "there is only one GPU")
         return
-    alone, together = (step_seconds(task.folder, number) for number in (1, count))
+    alone, together = (_step_seconds(task.folder, number) for number in (1, count))
     efficiency = alone / together
     task.notes.checked(
         f"speed of {count} processes relative to independent ones",
@@ -52,16 +52,8 @@ def main(task: Task) -> None:
     )
 
 
-def step_seconds(folder: Path, processes: int) -> float:
-    """Trains on record files in a number of processes.
-
-    Args:
-        folder: Folder for records and results.
-        processes: Number of processes.
-
-    Returns:
-        Seconds per step; the mean of the processes.
-    """
+def _step_seconds(folder: Path, processes: int) -> float:
+    """Trains on record files in a number of processes; returns their mean seconds per step."""
     records, results = folder / f"records-{processes}", folder / f"ranks-{processes}"
     write_records(records, count=processes * (STEPS + WARM_UP_STEPS))
     command = [sys.executable, "-m", "benchmarks.scaling_rank", str(records), str(results), str(STEPS)]
