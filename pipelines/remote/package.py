@@ -65,7 +65,7 @@ def add_flags(flags: argparse.ArgumentParser) -> None:
         "--service_account", metavar="NAME", help="service account of the steps (default: that of the server)"
     )
     add_image_flags(flags)
-    add_pod_flags(flags)
+    pods.add_flags(flags)
     parameters.add_flags(flags, ALL)
 
 
@@ -81,11 +81,6 @@ def add_image_flags(flags: argparse.ArgumentParser) -> None:
     )
 
 
-def add_pod_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags for the steps' pods on a cluster."""
-    pods.add_flags(flags)
-
-
 def arguments(args: argparse.Namespace) -> dict[str, Any]:
     """Returns the parameters of the run. Local specs are validated and sent as text.
 
@@ -99,7 +94,8 @@ def arguments(args: argparse.Namespace) -> dict[str, Any]:
         UsageError: A flag is invalid, or a spec is too long.
         SpecError: A spec has errors.
     """
-    from pipelines.spec_key import conversion_text, experiment_for_cluster
+    from frcnn.spec.load import load_dataset_export, load_experiment
+    from pipelines.spec_key import text_for_cluster
 
     if args.service_account and not SERVICE_ACCOUNT.fullmatch(args.service_account):
         raise UsageError(
@@ -110,15 +106,21 @@ def arguments(args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError("--set requires --spec: it changes fields of that file.")
     if args.settings and as_s3(args.spec.strip()):
         raise UsageError(f"--set requires a local spec file; {args.spec} is read by the steps.")
-    convert_spec = args.convert_spec and _text("--convert_spec", args.convert_spec, conversion_text)
+
+    def experiment(path: Path) -> str:
+        return text_for_cluster(load_experiment(path, args.settings), str(path))
+
+    def conversion(path: Path) -> str:
+        return load_dataset_export(path).text
+
+    convert_spec = args.convert_spec and _text("--convert_spec", args.convert_spec, conversion)
     given = parameters.given(args, ALL)
     data = folder_or_s3(args.data, "--data")
     if not data:
         raise UsageError("--data is empty: expected s3://bucket/prefix, or a folder that the steps can read")
     return {
         "data": data,
-        "spec": args.spec
-        and _text("--spec", args.spec, lambda path: experiment_for_cluster(path, args.settings)),
+        "spec": args.spec and _text("--spec", args.spec, experiment),
         "convert_spec": convert_spec,
         **given,
     }
@@ -129,7 +131,7 @@ def compiled(args: argparse.Namespace) -> Iterator[Path]:
     """Compiles a pipeline for the selected images into a temporary file.
 
     Args:
-        args: Parsed flags of `add_image_flags` and `add_pod_flags`; `pipeline` is its name, if there is one.
+        args: Parsed flags of `add_image_flags` and `pods.add_flags`; `pipeline` is its name, if there is one.
 
     Yields:
         YAML file, deleted at the end of the block.
@@ -170,7 +172,7 @@ def choose_images(args: argparse.Namespace) -> None:
     """Selects images and pod settings, before the pipeline definition is imported.
 
     Args:
-        args: Parsed flags of `add_image_flags` and `add_pod_flags`.
+        args: Parsed flags of `add_image_flags` and `pods.add_flags`.
 
     Raises:
         UsageError: A flag is malformed.
