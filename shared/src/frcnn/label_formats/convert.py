@@ -64,7 +64,7 @@ def convert(
     Args:
         location: Data set.
         target: Folder to create.
-        target_format: Format of the target, one of `FORMATS`.
+        target_format: Format of the target, `kitti`, `coco`, `voc` or `yolo`.
         source_format: Format of the source; by default it is detected.
         classes: Class names of YOLO labels.
         images: Image folder, if it is not where the format has it; with a folder below it for each part.

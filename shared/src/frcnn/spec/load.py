@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import os
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -22,7 +22,7 @@ from frcnn.spec.schema.constraints import did_you_mean
 from frcnn.spec.schema.experiment import Experiment
 from frcnn.spec.schema.export import DatasetExportConfig
 from frcnn.spec.schema.from_message import to_config
-from frcnn.spec.textproto.positions import Positions, is_inside
+from frcnn.spec.textproto.positions import Positions, not_following
 from frcnn.spec.textproto.reader import Reader, read
 
 log = logging.getLogger(__name__)
@@ -132,11 +132,6 @@ def checked_text(text: str, source: str = "", *, settings: Sequence[str] = ()) -
     return parse_experiment(text, source, remarks=False, settings=settings).spec.text
 
 
-def checked_conversion_text(text: str, source: str = "") -> str:
-    """Checks the text of a dataset_convert spec, as `checked_text` does."""
-    return parse_dataset_export(text, source).spec.text
-
-
 def read_text(path: Path) -> str:
     """Reads a text file and removes a byte order mark.
 
@@ -195,8 +190,8 @@ def _parse(
         raise SpecError(source, reader.problems)
     checked = check.experiment_problems(spec) if isinstance(spec, Experiment) else check.export_problems(spec)
     doubtful = {*reader.doubtful, *(problem.path for problem in faulty if problem.path)}
-    problems = [*reader.problems, *_not_following(missing, doubtful)]
-    problems += _not_following(checked, doubtful | {problem.path for problem in missing})
+    problems = [*reader.problems, *not_following(missing, doubtful)]
+    problems += not_following(checked, doubtful | {problem.path for problem in missing})
     if problems or faulty:
         # An error in a setting has no position in the text.
         located = [*map(reader.positions.locate, problems), *faulty]
@@ -250,12 +245,3 @@ def _top_level_names(text: str) -> set[str]:
         if depth == 0 and token[0].isidentifier():
             names.add(token)
     return names
-
-
-def _not_following(problems: Iterable[Problem], doubtful: Collection[str]) -> list[Problem]:
-    """Removes problems that merely follow from a field whose value is unknown."""
-    return [
-        problem
-        for problem in problems
-        if not any(is_inside(problem.path, path) or is_inside(path, problem.path) for path in doubtful)
-    ]

@@ -269,7 +269,7 @@ def _stems_in(line: str, files: dict[str, str]) -> list[str]:
 def _coco(paths: list[Path], options: _Options, location: str, names: Sequence[str] = ()) -> Source:
     """Reads annotation files; `names` are those of the parts, by default from the names of the files."""
     read = [(path, read_coco(path, "")) for path in paths]
-    names = names or ([_part_name(path) for path in paths] if len(paths) > 1 else [""])
+    names = names or ([path.stem.removeprefix("instances_") for path in paths] if len(paths) > 1 else [""])
     folds = tuple(
         Fold(name, _with_folder(file.images, path, options.images))
         for name, (path, file) in zip(names, read, strict=True)
@@ -284,7 +284,3 @@ def _coco(paths: list[Path], options: _Options, location: str, names: Sequence[s
 def _with_folder(fold: CocoFold, path: Path, images: Path | None) -> CocoFold:
     folder = images or image_folder(path, [name for name, _, _ in fold.entries[:MAX_NAMES_CHECKED]])
     return dataclasses.replace(fold, image_dir=str(folder.resolve()))
-
-
-def _part_name(path: Path) -> str:
-    return path.stem.removeprefix("instances_")

@@ -28,13 +28,10 @@ def base_choices(settings: TuneSettings) -> dict[str, Chosen]:
             candidates = (1.0,) if each.base else settings.spec.numbers(each.field)[:1]
         for chosen in candidates:
             same = settings.spec.with_settings([each.setting(chosen)]) == reference
-            if same and distribution(each)._contains(_internal(each, chosen)):
+            space = distribution(each)
+            if same and space._contains(space.to_internal_repr(chosen)):
                 found[each.field] = chosen
     return found
-
-
-def _internal(each: Searched, chosen: Chosen) -> float:
-    return distribution(each).to_internal_repr(chosen)
 
 
 def distribution(each: Searched) -> BaseDistribution:

@@ -68,16 +68,8 @@ def parse_space(text: str, source: str, spec: TunedSpec) -> Space:
     return Space(tuple(_searched(each, spec) for each in message.search), source)
 
 
-def outside_schema(fields: Iterable[Searched], spec: TunedSpec) -> Iterator[tuple[int, str]]:
-    """Checks the extreme values of each field by setting them in the experiment spec.
-
-    Args:
-        fields: Fields to check.
-        spec: Experiment spec.
-
-    Yields:
-        Index of a field and the error in one of its values.
-    """
+def _outside_schema(fields: Iterable[Searched], spec: TunedSpec) -> Iterator[tuple[int, str]]:
+    """Sets the extreme values of each field in the spec; yields its index and the error for each."""
     for index, each in enumerate(fields):
         for chosen in each.values or (each.low, each.high):
             setting = each.setting(chosen)
@@ -106,7 +98,7 @@ def _problems(message: Any, spec: TunedSpec) -> Iterator[Problem]:
             sound.append((path, _searched(each, spec)))
         else:
             yield Problem(f"{path}.{fault[0]}", f"{each.field}: {fault[1]}" if each.field else fault[1])
-    for index, text in outside_schema([each for _, each in sound], spec):
+    for index, text in _outside_schema([each for _, each in sound], spec):
         path, searched = sound[index]
         yield Problem(f"{path}.{'value' if searched.values else 'low'}", f"{searched.field}: {text}")
 

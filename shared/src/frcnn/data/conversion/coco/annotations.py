@@ -129,7 +129,7 @@ def _categories(source: _Source) -> dict[int, str]:
     for entry in source.items("categories"):
         identifier = _whole(entry.get("id")) if isinstance(entry, dict) else None
         name = entry.get("name") if identifier is not None else None
-        if identifier is None or not isinstance(name, str) or not _is_class_name(name):
+        if identifier is None or not isinstance(name, str) or not 0 < len(name.strip()) <= LONGEST_CLASS_NAME:
             raise DataError(
                 f"{path}: categories: found {printable(_quoted(entry))}; expected an integer id and a name "
                 f"of at most {LONGEST_CLASS_NAME} characters"
@@ -138,10 +138,6 @@ def _categories(source: _Source) -> dict[int, str]:
             raise DataError(f"{path}: categories: duplicate id {identifier}")
         names[identifier] = name
     return names
-
-
-def _is_class_name(name: str) -> bool:
-    return 0 < len(name.strip()) <= LONGEST_CLASS_NAME
 
 
 class _Images:
