@@ -129,7 +129,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _run(args: argparse.Namespace) -> None:
     began = time.monotonic()
-    from frcnn.spec.load import load_dataset_export, load_experiment
+    from pipelines.spec_key import conversion_text, experiment_text
 
     given = parameters.given(args)  # check before any step runs
     if args.settings and not args.spec:
@@ -139,8 +139,8 @@ def _run(args: argparse.Namespace) -> None:
             f"step convert: --data {args.data}: no such folder. Specify an existing folder or an s3:// URI."
         )
     arguments = {
-        "spec": load_experiment(args.spec, args.settings).text if args.spec else "",
-        "convert_spec": load_dataset_export(args.convert_spec).text if args.convert_spec else "",
+        "spec": experiment_text(args.spec, args.settings) if args.spec else "",
+        "convert_spec": conversion_text(args.convert_spec) if args.convert_spec else "",
         **given,
     }
     package.choose_images(args)

@@ -9,11 +9,12 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from frcnn.errors import FrcnnError
 from frcnn.sealing.keys import KEY_FILE_VARIABLE, KEY_VARIABLE, key_bytes, masked_spec, resolve_key
-from frcnn.spec.load import parse_experiment
+from frcnn.spec.load import load_any, load_dataset_export, load_experiment, parse_experiment
 from frcnn.spec.schema.experiment import Experiment
 from frcnn.spec.schema.export import DatasetExportConfig
 from frcnn.spec.show import render
@@ -64,6 +65,37 @@ def _has_values_of(text: str, wanted: Experiment) -> bool:
     except FrcnnError:
         return False
     return dataclasses.replace(found, text=wanted.text, source=wanted.source) == wanted
+
+
+def experiment_text(path: Path, settings: Sequence[str] = ()) -> str:
+    """Reads and checks an experiment spec.
+
+    Args:
+        path: File of the spec.
+        settings: Values of `--set`.
+
+    Returns:
+        Its text, with the settings.
+
+    Raises:
+        SpecError: The file cannot be read or has errors.
+    """
+    return load_experiment(path, settings).text
+
+
+def conversion_text(path: Path) -> str:
+    """Reads and checks a dataset_convert spec, which contains no key; see `experiment_text`."""
+    return load_dataset_export(path).text
+
+
+def experiment_for_cluster(path: Path, settings: Sequence[str] = ()) -> str:
+    """Reads an experiment spec for a run on a cluster; see `experiment_text` and `text_for_cluster`."""
+    return text_for_cluster(load_experiment(path, settings), str(path))
+
+
+def spec_for_cluster(path: Path) -> str:
+    """Reads a spec of either kind for a run on a cluster; see `text_for_cluster`."""
+    return text_for_cluster(load_any(path).spec, str(path))
 
 
 def text_for_cluster(spec: Experiment | DatasetExportConfig, place: str) -> str:

@@ -29,18 +29,16 @@ def run(args: argparse.Namespace) -> None:
         SpecError: The spec has errors.
         StoreError: S3 is unreachable or denies access.
     """
-    from frcnn.spec.load import load_any
     from frcnn.spec.one_line import as_line
-    from pipelines.spec_key import text_for_cluster
+    from pipelines.spec_key import spec_for_cluster
 
     if args.command == "paste-spec":
-        text = text_for_cluster(load_any(args.spec).spec, str(args.spec))
-        sys.stdout.write(f"{as_line(text)}\n")
+        sys.stdout.write(f"{as_line(spec_for_cluster(args.spec))}\n")
         return
     bucket, _, name = args.uri.removeprefix("s3://").partition("/")
     if not args.uri.startswith("s3://") or not bucket or not name or name.endswith("/"):
         raise UsageError(f"{args.uri}: expected s3://bucket/name.txt, the URI of a file")
-    text = text_for_cluster(load_any(args.spec).spec, str(args.spec))
+    text = spec_for_cluster(args.spec)
     from frcnn.storage import Store
 
     Store.from_environment().write(args.uri, text.encode())

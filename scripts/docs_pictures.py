@@ -66,7 +66,7 @@ def main() -> int:
     records = [f"--set=dataset_config.data_sources[0].tfrecords_path={args.records}"] if args.records else []
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        found = _hero(base / model, base / demo / "data")
+        found = hero(base / model, base / demo / "data")
         if len(found) < COLUMNS * ROWS:
             sys.stderr.write(f"only {len(found)} images without a mistake; train longer\n")
             return 1
@@ -79,7 +79,7 @@ def main() -> int:
         with browser() as driver:
             if driver is not None:
                 save(photograph(driver, base / demo / "evaluation/report.html", 1100, 1260), "report.png")
-                faults = _data_report(base / spec, work)
+                faults = data_report(base / spec, work)
                 both = [photograph(driver, faults, each, 1200, scale=WIDTH / 1310) for each in (920, 390)]
                 save(beside(*both), "data_report.png")
                 if args.logs:
@@ -94,8 +94,16 @@ def run(words: Sequence[object], base: Path) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=base).stdout
 
 
-def _data_report(spec: Path, work: Path) -> Path:
-    """Reports on a drawn data set with faults, judged for a spec with too large anchors."""
+def data_report(spec: Path, work: Path) -> Path:
+    """Reports on a drawn data set with faults, judged for a spec with too large anchors.
+
+    Args:
+        spec: Spec of the demo.
+        work: Folder for temporary files.
+
+    Returns:
+        The page.
+    """
     shapes = planted_faults.clean_set(work / "shapes")
     planted_faults.plant_leak(shapes)
     planted_faults.plant_missing_class(shapes)
@@ -109,8 +117,16 @@ def _data_report(spec: Path, work: Path) -> Path:
     return work / "report/report.html"
 
 
-def _hero(model: Path, data: Path) -> list[Image.Image]:
-    """Draws held-out images whose detections are exactly the labeled objects; most objects first."""
+def hero(model: Path, data: Path) -> list[Image.Image]:
+    """Draws held-out images whose detections are exactly the labeled objects.
+
+    Args:
+        model: Model of the demo.
+        data: The demo's data set.
+
+    Returns:
+        Annotated images, those with the most objects first.
+    """
     import frcnn
 
     detector = frcnn.load(model)

@@ -20,10 +20,16 @@ CHECKED = ("exporting/tensorrt/engine.py", "inference/tensorrt.py")
 _NAME = re.compile(r"\s*(?:class|def) (\w+)|\s*(\w+)\s*[:=]|from \S+ import (\w+)", re.MULTILINE)
 
 
-def _filtered(text: str) -> str:
+def filtered(text: str) -> str:
     """Removes from a stub file the names that TensorRT 11 lacks.
 
     Some stubs are not valid Python, so the text is split by indentation instead of being parsed.
+
+    Args:
+        text: Text of the stub file.
+
+    Returns:
+        The remaining text.
     """
     return "".join(_without(text, "", GONE["names"]))
 
@@ -72,7 +78,7 @@ def main(folder: Path) -> None:
         if file.suffix == ".pyi":
             target = folder / str(file)
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(_filtered(file.read_text(encoding="utf-8")), encoding="utf-8")
+            target.write_text(filtered(file.read_text(encoding="utf-8")), encoding="utf-8")
     config = {
         # Paths must be relative: pyright rejects absolute ones here.
         "include": [os.path.relpath(ROOT / "shared/src/frcnn" / name, folder) for name in CHECKED],

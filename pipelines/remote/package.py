@@ -94,8 +94,7 @@ def arguments(args: argparse.Namespace) -> dict[str, Any]:
         UsageError: A flag is invalid, or a spec is too long.
         SpecError: A spec has errors.
     """
-    from frcnn.spec.load import load_dataset_export, load_experiment
-    from pipelines.spec_key import text_for_cluster
+    from pipelines.spec_key import conversion_text, experiment_for_cluster
 
     if args.service_account and not SERVICE_ACCOUNT.fullmatch(args.service_account):
         raise UsageError(
@@ -106,21 +105,15 @@ def arguments(args: argparse.Namespace) -> dict[str, Any]:
         raise UsageError("--set requires --spec: it changes fields of that file.")
     if args.settings and as_s3(args.spec.strip()):
         raise UsageError(f"--set requires a local spec file; {args.spec} is read by the steps.")
-
-    def experiment(path: Path) -> str:
-        return text_for_cluster(load_experiment(path, args.settings), str(path))
-
-    def conversion(path: Path) -> str:
-        return load_dataset_export(path).text
-
-    convert_spec = args.convert_spec and _text("--convert_spec", args.convert_spec, conversion)
+    convert_spec = args.convert_spec and _text("--convert_spec", args.convert_spec, conversion_text)
     given = parameters.given(args, ALL)
     data = folder_or_s3(args.data, "--data")
     if not data:
         raise UsageError("--data is empty: expected s3://bucket/prefix, or a folder that the steps can read")
     return {
         "data": data,
-        "spec": args.spec and _text("--spec", args.spec, experiment),
+        "spec": args.spec
+        and _text("--spec", args.spec, lambda path: experiment_for_cluster(path, args.settings)),
         "convert_spec": convert_spec,
         **given,
     }

@@ -132,6 +132,11 @@ def checked_text(text: str, source: str = "", *, settings: Sequence[str] = ()) -
     return parse_experiment(text, source, remarks=False, settings=settings).spec.text
 
 
+def checked_conversion_text(text: str, source: str = "") -> str:
+    """Checks the text of a dataset_convert spec, as `checked_text` does."""
+    return parse_dataset_export(text, source).spec.text
+
+
 def read_text(path: Path) -> str:
     """Reads a text file and removes a byte order mark.
 

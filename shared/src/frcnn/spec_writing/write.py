@@ -10,7 +10,7 @@ from frcnn.errors import DataError, SpecError, UsageError
 from frcnn.files import atomic_path, write_text
 from frcnn.memory import gpu_memory, main_memory
 from frcnn.single_writer import only_writer_of
-from frcnn.spec.load import checked_text, parse_dataset_export
+from frcnn.spec.load import checked_conversion_text, checked_text
 from frcnn.spec_writing.choices import Choices, Goal, choose
 from frcnn.spec_writing.conversion_specs import Conversion
 from frcnn.spec_writing.facts import facts_of
@@ -151,7 +151,7 @@ def _check(data: str, conversions: Mapping[str, str], experiment: str) -> None:
     """Loads the texts, so that no spec is written that other commands would reject."""
     try:
         for name, text in conversions.items():
-            parse_dataset_export(text, name)
+            checked_conversion_text(text, name)
         checked_text(experiment, EXPERIMENT)
     except SpecError as error:
         reasons = "\n  ".join(f"{each.path}: {each.message}" for each in error.problems)
