@@ -147,17 +147,13 @@ def make_spec(records: Path, augmentation: AugmentationConfig | None, batch_size
         spec,
         model_config=replace(spec.model_config, input_image_config=image),
         dataset_config=replace(
-            spec.dataset_config,
-            data_sources=(DataSource(tfrecords_path=str(records)),),
-            validation_fold=None,
+            spec.dataset_config, data_sources=(DataSource(tfrecords_path=str(records)),), validation_fold=None
         ),
         augmentation_config=replace(
             augmentation or AugmentationConfig(), preprocessing=Preprocessing(enable_auto_resize=True)
         ),
         training_config=replace(
-            spec.training_config,
-            batch_size_per_gpu=batch_size,
-            enable_augmentation=augmentation is not None,
+            spec.training_config, batch_size_per_gpu=batch_size, enable_augmentation=augmentation is not None
         ),
     )
 

@@ -81,10 +81,7 @@ def prepare(folder: Path, images: int, epochs: int) -> Path:
     _frcnn("spec", "new", "--data", data, "-o", new, "--epochs", epochs)
     _frcnn("dataset_convert", "-d", new / "convert.txt", "-o", new / "records" / "set")
     written = frcnn.Spec.load(new / "experiment.txt").updated(
-        {
-            "training_config.checkpoint_interval": 1,
-            "evaluation_config.validation_period_during_training": 1,
-        }
+        {"training_config.checkpoint_interval": 1, "evaluation_config.validation_period_during_training": 1}
     )
     spec = folder / "experiment.txt"
     spec.write_text(written.to_text())
@@ -133,10 +130,7 @@ def main() -> int:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--images", type=int, default=30, help="images, a fifth for validation (default: 30)")
     flags.add_argument(
-        "--epochs",
-        type=int,
-        default=40,
-        help="epochs; memory still grows in the first 15 (default: 40)",
+        "--epochs", type=int, default=40, help="epochs; memory still grows in the first 15 (default: 40)"
     )
     args = flags.parse_args()
     with tempfile.TemporaryDirectory(prefix="frcnn-memory-") as name:

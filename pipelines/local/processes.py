@@ -140,10 +140,7 @@ class ProcessTaskHandler(ITaskHandler):
 
 
 def _handler(
-    kind: type[ProcessTaskHandler],
-    say: Callable[[str], None] | None,
-    secrets: Mapping[str, str],
-    *given: Any,
+    kind: type[ProcessTaskHandler], say: Callable[[str], None] | None, secrets: Mapping[str, str], *given: Any
 ) -> ProcessTaskHandler:
     handler = kind(*given)
     handler.say, handler.secrets = say, secrets

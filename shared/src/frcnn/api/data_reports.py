@@ -115,12 +115,7 @@ def data_report(
 
 @contextlib.contextmanager
 def surveyed_conversion(
-    spec: DatasetExportConfig,
-    *,
-    name: str,
-    folder: Path,
-    apply_exif: bool = False,
-    workers: int | None = 1,
+    spec: DatasetExportConfig, *, name: str, folder: Path, apply_exif: bool = False, workers: int | None = 1
 ) -> Iterator["Tables"]:
     """Surveys the folds of a conversion.
 

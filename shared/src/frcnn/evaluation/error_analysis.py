@@ -14,12 +14,7 @@ from frcnn.evaluation.confusion import Confusion
 from frcnn.evaluation.evaluation_state import Found, Objects, found_in, objects_in
 from frcnn.evaluation.example_images import EXAMPLES, draw_example, example_priority
 from frcnn.evaluation.ignored_regions import ignore_in_regions
-from frcnn.evaluation.matching import (
-    FALSE_POSITIVE,
-    TRUE_POSITIVE,
-    inclusive_iou,
-    match,
-)
+from frcnn.evaluation.matching import FALSE_POSITIVE, TRUE_POSITIVE, inclusive_iou, match
 from frcnn.evaluation.object_sizes import SizeAnalysis
 from frcnn.evaluation.settings import EvaluationSettings
 from frcnn.evaluation.thumbnails import RankedThumbnail, TopThumbnails

@@ -4,11 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from frcnn.evaluation.average_precision import (
-    average_precision_voc07,
-    average_precision_voc12,
-    trace_curve,
-)
+from frcnn.evaluation.average_precision import average_precision_voc07, average_precision_voc12, trace_curve
 from frcnn.evaluation.evaluation_state import Found, Objects
 from frcnn.evaluation.ignored_regions import ignore_in_regions
 from frcnn.evaluation.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE, match

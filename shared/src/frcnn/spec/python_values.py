@@ -84,11 +84,7 @@ def members_beside(cls: type, name: str) -> list[str]:
 
 
 def _field_value(
-    value: object,
-    field: "dataclasses.Field[Any]",
-    annotation: Annotation,
-    problems: list[Problem],
-    path: str,
+    value: object, field: "dataclasses.Field[Any]", annotation: Annotation, problems: list[Problem], path: str
 ) -> object:
     kind, extras = split_annotation(annotation)
     default = default_of(field)

@@ -20,11 +20,7 @@ _SEED = 42
 
 
 def fit_anchors(
-    boxes: np.ndarray,
-    sizes: np.ndarray,
-    weights: np.ndarray,
-    scales: int,
-    stride: int = 16,
+    boxes: np.ndarray, sizes: np.ndarray, weights: np.ndarray, scales: int, stride: int = 16
 ) -> Anchors:
     """Fits anchors to objects by k-means on IoU, with centers tied to a grid of scales and ratios.
 
@@ -113,11 +109,7 @@ def _starts(
 
 
 def _k_means(
-    scale: np.ndarray,
-    ratio: np.ndarray,
-    weights: np.ndarray,
-    scales: np.ndarray,
-    ratios: np.ndarray,
+    scale: np.ndarray, ratio: np.ndarray, weights: np.ndarray, scales: np.ndarray, ratios: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns centers of log scale and log ratio."""
     scales, ratios = scales.copy(), ratios.copy()

@@ -89,12 +89,7 @@ class Coverage:
 
 
 def best_iou(
-    boxes: np.ndarray,
-    sizes: np.ndarray,
-    anchors: Anchors,
-    stride: int = 16,
-    *,
-    inside_only: bool = False,
+    boxes: np.ndarray, sizes: np.ndarray, anchors: Anchors, stride: int = 16, *, inside_only: bool = False
 ) -> np.ndarray:
     """Computes the IoU of each object with its best anchor.
 

@@ -97,11 +97,7 @@ class _Options:
 
 
 def open_sources(
-    locations: Sequence[str],
-    images: Path | None = None,
-    *,
-    apply_exif: bool = False,
-    expected: str = LAYOUTS,
+    locations: Sequence[str], images: Path | None = None, *, apply_exif: bool = False, expected: str = LAYOUTS
 ) -> tuple[Source, ...]:
     """Finds the data sets at several locations.
 

@@ -1,11 +1,6 @@
 """Distributions of the searched fields for Optuna, and the choices that give the spec itself."""
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from frcnn.tuning.settings import TuneSettings
 from frcnn.tuning.space import Chosen, Searched
