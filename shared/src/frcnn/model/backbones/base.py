@@ -43,7 +43,7 @@ def conv_bn(
     kernel: int,
     strides: int = 1,
     *,
-    epsilon: float = 1e-3,
+    epsilon: float | None = None,
     **conv_options: Any,
 ) -> KerasTensor:
     """Applies a convolution and batch normalization.
@@ -58,7 +58,7 @@ def conv_bn(
         filters: Number of filters.
         kernel: Side of the kernel.
         strides: Stride.
-        epsilon: Epsilon of the normalization.
+        epsilon: Epsilon of the normalization; None for that of Keras.
         conv_options: Further arguments of `Conv2D`.
 
     Returns:
@@ -67,7 +67,8 @@ def conv_bn(
     conv_options.setdefault("use_bias", options.use_bias)
     trainable = block not in options.freeze_blocks
     conv = Conv2D(filters, kernel, strides=strides, trainable=trainable, name=names[0], **conv_options)
-    return BatchNormalization(epsilon=epsilon, frozen=options.freeze_bn, name=names[1])(conv(inputs))
+    given = {} if epsilon is None else {"epsilon": epsilon}
+    return BatchNormalization(frozen=options.freeze_bn, name=names[1], **given)(conv(inputs))
 
 
 def depthwise_bn(
