@@ -57,7 +57,7 @@ def main() -> int:
         job = make_job(name, args.data / name, args.weights, args.epochs, args.rois)
         job.save(folder / "job.json")
         results = []
-        for run in runs(args):
+        for run in _runs(args):
             if not run.path(folder).is_file() and not train(run, folder, args.peer_python):
                 return 1
             results.append(judged(job, run, Answer.load(run.path(folder))))
@@ -100,20 +100,12 @@ def make_job(name: str, data: Path, weights: Path, epochs: int | None, rois: int
         proposals=50 if raccoon else 200,
         weights=str(weights.resolve()) if raccoon else "",
         data=str(data.resolve()),
-        splits={split: pictures(data, split) for split in SPLITS},
+        splits={split: _pictures(data, split) for split in SPLITS},
     )
 
 
-def pictures(data: Path, split: str) -> list[Picture]:
-    """Reads images and labels of a split.
-
-    Args:
-        data: Folder of the data set.
-        split: `train`, `val` or `test`.
-
-    Returns:
-        List of images with labels.
-    """
+def _pictures(data: Path, split: str) -> list[Picture]:
+    """Reads images and labels of a split: `train`, `val` or `test`."""
     classes = (data / "classes.txt").read_text().split()
     found = []
     for name in (data / f"{split}.txt").read_text().split():
@@ -127,15 +119,8 @@ def pictures(data: Path, split: str) -> list[Picture]:
     return found
 
 
-def runs(args: argparse.Namespace) -> list[Run]:
-    """Lists all requested trainings, seed by seed.
-
-    Args:
-        args: Command line arguments.
-
-    Returns:
-        List of trainings.
-    """
+def _runs(args: argparse.Namespace) -> list[Run]:
+    """Lists all requested trainings, seed by seed."""
     tries = [each.partition("=")[::2] for each in args.tries]
     sides = [*((side, "") for side in args.sides), *tries]
     return [Run(side, seed, fields) for seed in args.seeds for side, fields in sides]

@@ -89,17 +89,8 @@ def _resnet() -> tuple[nn.Module, int, nn.Module, int]:
     return nn.Sequential(*trunk), 256, net.layer4, 512
 
 
-def tensors(job: Job, picture: Picture, flip: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loads an image and its target as inputs of the network.
-
-    Args:
-        job: Job with the preprocessing.
-        picture: Image and labels.
-        flip: Whether to flip both horizontally.
-
-    Returns:
-        Tuple of the image, float32 `[3, H, W]`, and torchvision's target.
-    """
+def _tensors(job: Job, picture: Picture, flip: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loads an image, float32 `[3, H, W]`, and its target for torchvision; `flip` mirrors both."""
     with Image.open(picture.path) as opened:
         resized = opened.convert("RGB").resize((job.width, job.height), Image.Resampling.BILINEAR)
     pixels = (np.asarray(resized, np.float32) - np.float32(job.mean)) / np.float32(job.factor)
@@ -113,23 +104,14 @@ def tensors(job: Job, picture: Picture, flip: bool = False) -> tuple[Tensor, dic
     return image, {"boxes": torch.from_numpy(boxes), "labels": labels}
 
 
-def batches(job: Job, random: np.random.Generator) -> Iterator[list[tuple[Tensor, dict[str, Tensor]]]]:
-    """Generates the batches of one epoch.
-
-    Args:
-        job: Job.
-        random: Random generator for order and flips.
-
-    Yields:
-        List of images and targets. As in this project, the last batch is completed from the start of the
-        epoch.
-    """
+def _batches(job: Job, random: np.random.Generator) -> Iterator[list[tuple[Tensor, dict[str, Tensor]]]]:
+    """Generates the batches of one epoch; completes the last one from its start, as this project does."""
     pictures = job.splits["train"]
     order = random.permutation(len(pictures))
     steps = -(-len(order) // job.batch)
     order = np.resize(order, steps * job.batch)
     for numbers in order.reshape(steps, job.batch):
-        yield [tensors(job, pictures[number], bool(random.random() < 0.5)) for number in numbers]
+        yield [_tensors(job, pictures[number], bool(random.random() < 0.5)) for number in numbers]
 
 
 def found(job: Job, model: FasterRCNN, split: str) -> list[Rows]:
@@ -147,7 +129,7 @@ def found(job: Job, model: FasterRCNN, split: str) -> list[Rows]:
     rows = []
     with torch.inference_mode():
         for picture in job.splits[split]:
-            (one,) = model([tensors(job, picture)[0]])
+            (one,) = model([_tensors(job, picture)[0]])
             columns = (one["boxes"], one["scores"][:, None], one["labels"][:, None] - 1.0)
             rows.append(torch.cat(columns, dim=1).tolist())
     return rows
@@ -172,7 +154,7 @@ def run(job: Job, seed: int) -> Answer:
     for epoch in range(job.epochs):
         model.train()
         began = time.monotonic()
-        for batch in batches(job, random):
+        for batch in _batches(job, random):
             optimizer.param_groups[0]["lr"] = job.learning_rate(step, total)
             images, targets = zip(*batch, strict=True)
             loss = sum(model(list(images), list(targets)).values())

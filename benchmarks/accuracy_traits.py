@@ -132,16 +132,8 @@ class Keeper(keras.callbacks.Callback):
         return model
 
 
-def trained(spec: Experiment, folder: Path) -> FasterRCNN:
-    """Trains a detector without saving or validating it.
-
-    Args:
-        spec: Spec of the training.
-        folder: Results folder.
-
-    Returns:
-        The detector.
-    """
+def _trained(spec: Experiment, folder: Path) -> FasterRCNN:
+    """Trains a detector without saving or validating it."""
     run, keeper = training_run(spec), Keeper()
     checkpoints = dataclasses.replace(run.checkpoints, interval=NEVER, save_best=False)
     run = dataclasses.replace(
@@ -153,15 +145,8 @@ def trained(spec: Experiment, folder: Path) -> FasterRCNN:
     return keeper.kept()
 
 
-def measured(job: Job, seed: int, traits: list[str], fields: str, folder: Path) -> dict[str, Any]:
+def _measured(job: Job, seed: int, traits: list[str], fields: str, folder: Path) -> dict[str, Any]:
     """Trains with traits and evaluates the detector.
-
-    Args:
-        job: Job.
-        seed: Random seed.
-        traits: Names in `TRAITS`.
-        fields: Spec text to append.
-        folder: Folder with the splits and their records; receives the spec.
 
     Returns:
         Traits, seed, and the mAP at IoU 0.5 and over 0.5:0.95 of both held-out splits together.
@@ -172,7 +157,7 @@ def measured(job: Job, seed: int, traits: list[str], fields: str, folder: Path) 
     with contextlib.ExitStack() as stack:
         for name in traits:
             stack.enter_context(TRAITS[name]())
-        model = trained(spec, folder / f"results-{seed}")
+        model = _trained(spec, folder / f"results-{seed}")
         on_test = spec.evaluated_on(f"{folder}/records/test-*", folder / "test")
         found: dict[str, list[Rows]] = {
             "val": rows_of(model, spec, job, "val"),
@@ -195,7 +180,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="frcnn-traits-") as folder:
         prepare(job, Path(folder))
         for seed in args.seeds:
-            line = json.dumps(measured(job, seed, args.traits, args.fields, Path(folder)))
+            line = json.dumps(_measured(job, seed, args.traits, args.fields, Path(folder)))
             print(line, flush=True)
             with (args.output / "traits.jsonl").open("a") as output:
                 output.write(line + "\n")

@@ -99,7 +99,7 @@ def user_seconds(command: Sequence[str], tree: Path) -> float:
         subprocess.CalledProcessError: The command failed; its output is logged.
     """
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(command, cwd=tree, env=environment(tree), stdout=output, stderr=output)
+        process = subprocess.Popen(command, cwd=tree, env=_environment(tree), stdout=output, stderr=output)
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
@@ -109,27 +109,14 @@ def user_seconds(command: Sequence[str], tree: Path) -> float:
     return usage.ru_utime
 
 
-def environment(tree: Path) -> dict[str, str]:
-    """Returns the environment of a process that uses a checkout's code and one thread.
-
-    Args:
-        tree: Checkout.
-    """
+def _environment(tree: Path) -> dict[str, str]:
+    """Returns the environment of a process that uses a checkout's code and one thread."""
     path = os.pathsep.join([str(tree), str(tree / "shared" / "src")])
     return {**os.environ, **ONE_THREAD, "PYTHONPATH": path, "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
-def step_pairs(trees: Sequence[Path], rounds: int, logs: Path) -> list[Pair]:
-    """Lets a worker of each version run inference and train steps in turns.
-
-    Args:
-        trees: Checkouts of the old and of the new version.
-        rounds: Number of turns, of `STEPS` steps each.
-        logs: Folder for the workers' logs.
-
-    Returns:
-        CPU seconds per step, of each phase.
-    """
+def _step_pairs(trees: Sequence[Path], rounds: int, logs: Path) -> list[Pair]:
+    """Lets a worker of each version run inference and train steps in turns, `STEPS` steps each."""
     options = ["--precision", "float32", "--batch", "1", "--threads", "1"]
     command = [sys.executable, "-m", "benchmarks.ours", *options]
     workers: list[Worker] = []
@@ -138,7 +125,7 @@ def step_pairs(trees: Sequence[Path], rounds: int, logs: Path) -> list[Pair]:
             before = Path.cwd()
             os.chdir(tree)  # `python -m` looks in the working folder first
             try:
-                workers.append(Worker.start(name, command, logs / f"{name}.log", environment(tree)))
+                workers.append(Worker.start(name, command, logs / f"{name}.log", _environment(tree)))
             finally:
                 os.chdir(before)
         return [_phase_pair(workers, phase, rounds) for phase in PHASES]
@@ -157,22 +144,13 @@ def _phase_pair(workers: Sequence[Worker], phase: str, rounds: int) -> Pair:
     return Pair(f"run_speed, {phase}", *seconds)
 
 
-def measure(names: Sequence[str], trees: Sequence[Path], rounds: int) -> list[Pair]:
-    """Measures the chosen benchmarks.
-
-    Args:
-        names: Some of `NAMES`.
-        trees: Checkouts of the old and of the new version.
-        rounds: Number of turns.
-
-    Returns:
-        CPU seconds of both versions.
-    """
+def _measure(names: Sequence[str], trees: Sequence[Path], rounds: int) -> list[Pair]:
+    """Measures the CPU seconds of both versions in the chosen benchmarks."""
     pairs: list[Pair] = []
     with tempfile.TemporaryDirectory(prefix="frcnn-bench-logs-") as logs:
         for name in names:
             if name == "run_speed":
-                pairs += step_pairs(trees, rounds, Path(logs))
+                pairs += _step_pairs(trees, rounds, Path(logs))
             else:
                 pairs.append(command_pair(name, trees, rounds))
     return pairs
@@ -231,11 +209,10 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     conditions = Conditions(threads=1)
     with checkout(args.old) as tree:
-        pairs = measure(args.only, (tree, ROOT), args.rounds)
+        pairs = _measure(args.only, (tree, ROOT), args.rounds)
     console = Console()
     console.print(table(pairs, args.old))
-    for line in conditions.lines():
-        console.print(line, highlight=False)
+    console.print("\n".join(conditions.lines()), highlight=False)
     if args.json:
         args.json.write_text(json.dumps([dataclasses.asdict(each) for each in pairs], indent=1) + "\n")
 

@@ -77,7 +77,7 @@ def main() -> None:
     args = flags.parse_args()
     set_up(42)
     conditions = Conditions(len(os.sched_getaffinity(0)))
-    model, step = training(args)
+    model, step = _training(args)
     for _ in range(WARM_UP):
         step()
     console, table = (
@@ -86,7 +86,7 @@ def main() -> None:
     )
     worst: list[Figures] = []
     for name, key in (("plain", ""), ("sealed", "a passphrase")):
-        found = measure(model, step, key, args)
+        found = _measure(model, step, key, args)
         worst.append(found)
         table.add_row(name, *(f"{each:.3f}" for each in found))
     console.print(table)
@@ -98,19 +98,11 @@ def main() -> None:
     for what, seconds, limit in verdicts:
         answer = "yes" if seconds <= limit else "NO"
         console.print(f"{what}: {seconds:.3f} s; target: at most {limit} s: {answer}", highlight=False)
-    for line in conditions.lines():
-        console.print(line, highlight=False)
+    console.print("\n".join(conditions.lines()), highlight=False)
 
 
-def training(args: argparse.Namespace) -> tuple[FasterRCNN, "Step"]:
-    """Builds a model and its train step on one random image.
-
-    Args:
-        args: Command line arguments.
-
-    Returns:
-        Tuple of the model and its train step.
-    """
+def _training(args: argparse.Namespace) -> tuple[FasterRCNN, "Step"]:
+    """Builds a model and its train step on one random image."""
     settings = dataclasses.replace(SETTINGS, height=args.height, width=args.width)
     text = spec_text(1, settings).replace('arch: "resnet:18"', f'arch: "{args.arch}"')
     text += f"\ntraining_config {{ optimizer {{ {args.optimizer} {{ }} }} }}"
@@ -150,48 +142,31 @@ class Step:
         return time.perf_counter() - start
 
 
-def measure(model: FasterRCNN, step: Step, key: str, args: argparse.Namespace) -> Figures:
-    """Writes `args.repeats` checkpoints, each once alone and once during train steps.
-
-    Args:
-        model: Compiled model.
-        step: Train step of the model.
-        key: Key that seals the checkpoints; empty for plain ones.
-        args: Command line arguments.
-
-    Returns:
-        Measurements.
-    """
+def _measure(model: FasterRCNN, step: Step, key: str, args: argparse.Namespace) -> Figures:
+    """Writes `args.repeats` checkpoints, each once alone and once during train steps."""
     snapshots, rows = Snapshots(model), []
     record = TrainingRecord(args.arch, model.geometry.class_names)
     usual = statistics.median(step() for _ in range(WARM_UP))
     with tempfile.TemporaryDirectory(dir=args.folder) as folder, ThreadPoolExecutor(1) as pool:
         path = Path(folder) / ("model.tlt" if key else "model.keras")
         for _ in range(args.repeats):
-            snapshot, taken = timed(snapshots.take)
-            _, alone = timed(lambda taken=snapshot: taken.save(path, record, key))
+            snapshot, taken = _timed(snapshots.take)
+            _, alone = _timed(lambda taken=snapshot: taken.save(path, record, key))
             step()  # gives the variables new memory for the next snapshot
             snapshot = snapshots.take()
-            job = pool.submit(timed, lambda taken=snapshot: taken.save(path, record, key))
+            job = pool.submit(_timed, lambda taken=snapshot: taken.save(path, record, key))
             steps = [step()]
             while not job.done():
                 steps.append(step())
-            _, loaded = timed(lambda: load_model(path, key))
+            _, loaded = _timed(lambda: load_model(path, key))
             rows.append((taken, alone, job.result()[1], max(steps) - usual, loaded))
     columns = list(zip(*rows, strict=True))
     medians = [statistics.median(column) for column in columns]
     return Figures(*medians)._replace(longer=max(columns[3]))
 
 
-def timed(work: Callable[[], Result]) -> tuple[Result, float]:
-    """Measures a function call.
-
-    Args:
-        work: Function without arguments.
-
-    Returns:
-        Tuple of its result and its duration in seconds.
-    """
+def _timed(work: Callable[[], Result]) -> tuple[Result, float]:
+    """Calls a function; returns its result and its duration in seconds."""
     start = time.perf_counter()
     result = work()
     return result, time.perf_counter() - start

@@ -64,11 +64,8 @@ class Row:
     seconds: float = 0.0
 
 
-def measured(args: argparse.Namespace) -> list[Row]:
+def _measured(args: argparse.Namespace) -> list[Row]:
     """Prunes, retrains and measures all models. Steps with existing results are skipped.
-
-    Args:
-        args: Command line arguments.
 
     Returns:
         Rows of the baseline, then of the pruned and the retrained model of each size.
@@ -81,7 +78,7 @@ def measured(args: argparse.Namespace) -> list[Row]:
         rows.append(Row(f"pruned to {keep:.0%}", pruned))
         rows.append(Row("  retrained", _retrained(args, folder, pruned)))
     rows = [_judged(args, row) for row in rows]
-    return latencies(rows, args.experiment_spec)
+    return _latencies(rows, args.experiment_spec)
 
 
 def _retrained(args: argparse.Namespace, folder: Path, pruned: Path) -> Path:
@@ -123,16 +120,8 @@ def _size(model_path: Path, copy: Path) -> tuple[int, int, int]:
     return cost.params, cost.flops, size
 
 
-def latencies(rows: Sequence[Row], spec_path: Path) -> list[Row]:
-    """Measures the latency of all models alternately, so that machine load affects all alike.
-
-    Args:
-        rows: Rows with model files.
-        spec_path: Experiment spec.
-
-    Returns:
-        Copies of the rows with median seconds per image.
-    """
+def _latencies(rows: Sequence[Row], spec_path: Path) -> list[Row]:
+    """Measures the median seconds per image of all models in turns, so that load affects all alike."""
     import numpy as np
 
     from frcnn.model.files.trained_detector import load_detector
@@ -167,15 +156,8 @@ def _frcnn(*words: object) -> None:
     subprocess.run([sys.executable, "-m", *command], check=True, stdout=subprocess.DEVNULL)
 
 
-def table(rows: Sequence[Row]) -> Table:
-    """Makes a table of the measurements, also relative to the first row.
-
-    Args:
-        rows: Rows; the first one is the baseline.
-
-    Returns:
-        The table.
-    """
+def _table(rows: Sequence[Row]) -> Table:
+    """Makes a table of the measurements, also relative to the first row."""
     first = rows[0]
     shown = Table(title="mAP and cost after pruning and retraining")
     shown.add_column("model")
@@ -215,11 +197,10 @@ def main() -> int:
     flags.add_argument("-o", "--output", type=Path, required=True, help="output folder")
     args = flags.parse_args()
     conditions = Conditions(threads=0)
-    rows = measured(args)
+    rows = _measured(args)
     console = Console(width=120)
-    console.print(table(rows))
-    for line in conditions.lines():
-        console.print(line)
+    console.print(_table(rows))
+    console.print("\n".join(conditions.lines()))
     return 0
 
 

@@ -10,7 +10,7 @@ import numpy as np
 PROBE_SIDE = 2048
 PROBE_REPEATS = 5
 # Above this load by other programs (fraction of all cores), absolute times are unreliable.
-QUIET_SHARE = 0.05
+MAX_OTHER_LOAD = 0.05
 
 
 class Conditions:
@@ -50,7 +50,7 @@ class Conditions:
         if share is None:
             return lines
         elapsed = time.monotonic() - self.started
-        verdict = "quiet" if share < QUIET_SHARE else "NOT quiet: trust ratios, not seconds"
+        verdict = "quiet" if share < MAX_OTHER_LOAD else "NOT quiet: trust ratios, not seconds"
         return [*lines, f"other programs used {share:.0%} of all cores in {elapsed:.0f} s: {verdict}"]
 
     def share_of_others(self) -> float | None:

@@ -30,7 +30,7 @@ LARGE = 100_000
 DRAWN = 50
 SHARDS = 10
 # Largest number of images to embed: at 37 kB per image, more could fill the disk.
-EMBED_UP_TO = 10_000
+MAX_EMBEDDED = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="frcnn-convert-") as folder:
         for size in SIZES + ((LARGE,) if args.large else ()):
             root = _make_set(Path(folder) / str(size), size)
-            for embed in (False, True)[: 1 + (size <= EMBED_UP_TO)]:
+            for embed in (False, True)[: 1 + (size <= MAX_EMBEDDED)]:
                 _measure(root, embed, args.workers)
                 result = _measure(root, embed, args.workers)
                 table.add_row(

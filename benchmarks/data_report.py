@@ -34,7 +34,7 @@ def main() -> None:
     args = flags.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder, "set")
-        images = write_set(root, args.objects // PER_IMAGE)
+        images = _write_set(root, args.objects // PER_IMAGE)
         command = [
             *(sys.executable, "-m", "frcnn", "data", "report", str(root), "-o", str(Path(folder, "out"))),
             *("--compare", str(args.compare), "--workers", str(args.workers)),
@@ -55,16 +55,8 @@ def main() -> None:
     sys.stdout.write("".join(f"{name:<{width}}  {value:>12}\n" for name, value in rows.items()))
 
 
-def write_set(root: Path, images: int) -> int:
-    """Writes a data set in KITTI layout.
-
-    Args:
-        root: Folder to create.
-        images: Number of images.
-
-    Returns:
-        Number of images.
-    """
+def _write_set(root: Path, images: int) -> int:
+    """Writes a data set in KITTI layout; returns its number of images."""
     for name in ("drawn", "images", "labels"):
         (root / name).mkdir(parents=True)
     random = np.random.default_rng(0)

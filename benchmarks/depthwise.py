@@ -64,15 +64,8 @@ def _taps() -> np.ndarray:
     return taps.reshape(3, 3, SIDE * SIDE, SIDE * SIDE)
 
 
-def milliseconds(step: Callable[[], Any]) -> float:
-    """Measures a function after one warm-up call.
-
-    Args:
-        step: Function that returns a tensor.
-
-    Returns:
-        Median of `RUNS` runs, ms.
-    """
+def _milliseconds(step: Callable[[], Any]) -> float:
+    """Returns the median time of `RUNS` calls after one warm-up call, ms."""
     step()
     seconds = []
     for _ in range(RUNS):
@@ -82,16 +75,8 @@ def milliseconds(step: Callable[[], Any]) -> float:
     return 1000 * statistics.median(seconds)
 
 
-def measured(way: Convolution, channels: int) -> tuple[float, float]:
-    """Measures one variant. First checks that it computes the same as `own`.
-
-    Args:
-        way: Convolution function.
-        channels: Number of channels.
-
-    Returns:
-        Tuple of ms forward, and ms forward with both gradients.
-    """
+def _measured(way: Convolution, channels: int) -> tuple[float, float]:
+    """Measures ms forward, and with both gradients, after comparing the result with that of `own`."""
     maps, kernel = tf.random.normal([MAPS, SIDE, SIDE, channels]), tf.random.normal([3, 3, channels, 1])
     np.testing.assert_allclose(way(maps, kernel), own(maps, kernel), atol=1e-4)
 
@@ -106,7 +91,7 @@ def measured(way: Convolution, channels: int) -> tuple[float, float]:
             loss = tf.reduce_sum(way(maps, kernel) ** 2)
         return tf.add_n([tf.reduce_sum(each) for each in tape.gradient(loss, [maps, kernel])])
 
-    return milliseconds(forward), milliseconds(step)
+    return _milliseconds(forward), _milliseconds(step)
 
 
 def main() -> None:
@@ -119,12 +104,11 @@ def main() -> None:
         table.add_column(heading)
     for channels in CHANNELS:
         for way in (own, products, shifted):
-            forward, both = measured(way, channels)
+            forward, both = _measured(way, channels)
             table.add_row(str(channels), way.__name__, f"{forward:.0f}", f"{both:.0f}")
     console = Console()
     console.print(table)
-    for line in conditions.lines():
-        console.print(line)
+    console.print("\n".join(conditions.lines()))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def main() -> int:
         lines.append(f"| {name or folder} | {' | '.join(cells(rows, args.map))} |")
     sys.stdout.write("\n".join(lines) + "\n")
     if args.picture:
-        draw(curves, args.map, args.picture)
+        _draw(curves, args.map, args.picture)
     return 0
 
 
@@ -81,14 +81,8 @@ def cells(rows: list[Row], wanted: float) -> list[str]:
     return [*first, f"{best['mAP']:.3f}", f"{best['epoch']:.0f}", f"{validated[-1]['mAP']:.3f}"]
 
 
-def draw(curves: dict[str, list[Row]], wanted: float, path: Path) -> None:
-    """Plots mAP over epochs: one line per training, with points at validated epochs.
-
-    Args:
-        curves: Epochs of the training logs by name of the training.
-        wanted: mAP to reach, shown as a dotted line.
-        path: Image file; the suffix selects the format.
-    """
+def _draw(curves: dict[str, list[Row]], wanted: float, path: Path) -> None:
+    """Plots mAP over epochs: a line per training, points at validated epochs, `wanted` as a dotted line."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -21,7 +21,7 @@ from benchmarks.conditions import Conditions
 from benchmarks.run_speed import SETTLE_SECONDS, worker_environment
 from benchmarks.workers import Worker
 
-LIMIT = 0.05
+MAX_COST = 0.05
 SIDES = {"exact": [], "inexact": ["--inexact"]}
 
 
@@ -44,7 +44,7 @@ def main() -> None:
     )
     args = flags.parse_args()
     conditions = Conditions(args.threads)
-    wall, cpu = measure(args)
+    wall, cpu = _measure(args)
     table = Table("", "s/step", "CPU s/step", title=f"train step, {args.precision}, batch {args.batch}")
     for side in SIDES:
         table.add_row(side, f"{statistics.median(wall[side]):.3f}", f"{statistics.median(cpu[side]):.3f}")
@@ -53,24 +53,13 @@ def main() -> None:
     for name, seconds in (("time", wall), ("CPU time", cpu)):
         cost = statistics.median(e / i for e, i in zip(seconds["exact"], seconds["inexact"], strict=True)) - 1
         console.print(
-            f"cost of exactness: {cost:+.1%} of {name}; target: at most {LIMIT:.0%}", highlight=False
+            f"cost of exactness: {cost:+.1%} of {name}; target: at most {MAX_COST:.0%}", highlight=False
         )
-    for line in conditions.lines():
-        console.print(line, highlight=False)
+    console.print("\n".join(conditions.lines()), highlight=False)
 
 
-def measure(args: argparse.Namespace) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Measures both variants alternately.
-
-    Args:
-        args: Command line arguments.
-
-    Returns:
-        Tuple of two dicts from variant: seconds, and CPU seconds of each step.
-
-    Raises:
-        WorkerError: A worker failed.
-    """
+def _measure(args: argparse.Namespace) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+    """Measures both variants in turns; returns seconds and CPU seconds of each step, by variant."""
     options = ["--precision", args.precision, "--batch", str(args.batch), "--threads", str(args.threads)]
     wall: dict[str, list[float]] = {side: [] for side in SIDES}
     cpu: dict[str, list[float]] = {side: [] for side in SIDES}

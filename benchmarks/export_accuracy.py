@@ -31,18 +31,10 @@ from frcnn.spec import Experiment, load_experiment
 PROFILES = ("cpu", "cpu_vnni", "tensorrt")
 
 
-def forms(
+def _forms(
     args: argparse.Namespace, spec: Experiment
 ) -> Iterator[tuple[str, ExportOptions, Calibration | None]]:
-    """Generates all export forms.
-
-    Args:
-        args: Command line arguments; `folder` is a temporary folder.
-        spec: Experiment spec, for the calibration images.
-
-    Yields:
-        Tuple of name, export options, and calibration function (`None` without calibration).
-    """
+    """Generates name, options and calibration (`None` without one) of all export forms."""
     for precision in ("fp32", "fp16"):
         yield f"onnx {precision}", ExportOptions(precision=precision), None
     images = CalibrationImages(args.batches, args.batch_size, tensor_file=args.folder / "images.hdf5")
@@ -79,7 +71,7 @@ def main() -> None:
     model, _ = load_model(args.model, key)
     with tempfile.TemporaryDirectory() as folder:
         args.folder = Path(folder)
-        for name, options, calibration in forms(args, spec):
+        for name, options, calibration in _forms(args, spec):
             path = args.folder / "model.onnx"
             write_onnx(export_onnx(model, export_settings(spec), options, calibration), path)
             rows.append((name, mean_ap(path), path.stat().st_size))

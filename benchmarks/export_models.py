@@ -31,16 +31,10 @@ FORMS = {
 CROPS = 32
 
 
-def settled_model(folder: Path) -> FasterRCNN:
+def _settled_model(folder: Path) -> FasterRCNN:
     """Builds a model with random weights and normalization statistics that fit its activations.
 
     Training would give such statistics.
-
-    Args:
-        folder: Folder for the spec.
-
-    Returns:
-        The model.
     """
     (folder / "spec.txt").write_text(spec_text(batch=1))
     keras.utils.set_random_seed(42)
@@ -75,7 +69,7 @@ def main() -> None:
         "--forms", nargs="+", choices=FORMS, default=list(FORMS), help="forms to export (default: all)"
     )
     args = flags.parse_args()
-    model, spec = settled_model(args.folder), load_experiment(args.folder / "spec.txt")
+    model, spec = _settled_model(args.folder), load_experiment(args.folder / "spec.txt")
     images = [random_scene(2, seed=1).images.transpose(0, 3, 1, 2)]
     ranges = functools.partial(calibrate, images=images, count=2, method="minmax")
     for form in args.forms:

@@ -40,33 +40,16 @@ POOL_SIZE = 7
 BODY_SIDES = (64, 64)
 
 
-def head_of(arch: str) -> keras.Model:
-    """Builds a head with random weights.
-
-    Args:
-        arch: Backbone.
-
-    Returns:
-        Model from cropped feature maps `[N, 7, 7, C]` to the head's output.
-    """
+def _head_of(arch: str) -> keras.Model:
+    """Builds a head with random weights, from cropped feature maps `[N, 7, 7, C]`."""
     made = backbone(arch, BackboneOptions())
     depth = made.body(keras.Input((*BODY_SIDES, 3))).shape[-1]
     crops = keras.Input((POOL_SIZE, POOL_SIZE, depth))
     return keras.Model(crops, made.head(crops, downsample=False))
 
 
-def compiled(head: keras.Model, crops: tf.Tensor, *, train: bool, direct: bool) -> Callable[[], object]:
-    """Traces a train step or a forward pass of a head.
-
-    Args:
-        head: Head.
-        crops: Cropped feature maps, float32 `[N, 7, 7, C]`.
-        train: Whether to trace a train step.
-        direct: Whether to disable the fast route of convolutions.
-
-    Returns:
-        The traced function.
-    """
+def _compiled(head: keras.Model, crops: tf.Tensor, *, train: bool, direct: bool) -> Callable[[], object]:
+    """Traces a train step or a forward pass of a head; `direct` disables the fast route of convolutions."""
     weights = [variable.value for variable in head.trainable_variables]
 
     def step() -> object:
@@ -80,16 +63,8 @@ def compiled(head: keras.Model, crops: tf.Tensor, *, train: bool, direct: bool) 
     return function
 
 
-def times(ways: list[Callable[[], object]], turns: int) -> Iterator[float]:
-    """Measures functions alternately, after one warm-up turn.
-
-    Args:
-        ways: Functions.
-        turns: Number of measured turns.
-
-    Returns:
-        Iterator of each function's median seconds.
-    """
+def _times(ways: list[Callable[[], object]], turns: int) -> Iterator[float]:
+    """Measures functions in turns, after one warm-up turn; yields the median seconds of each."""
     seconds: list[list[float]] = [[] for _ in ways]
     for turn in range(turns + 1):
         for way, found in zip(ways, seconds, strict=True):
@@ -115,22 +90,21 @@ def main() -> int:
     for heading in ("3x3 layers", "forward", "direct", "speedup", "train step", "direct", "speedup"):
         table.add_column(heading, justify="right")
     for arch in args.archs:
-        head = head_of(arch)
+        head = _head_of(arch)
         fast = sum(isinstance(each, Conv2D) and each.takes_dft(each.input.shape) for each in head.layers)
         shape = (args.rois, *head.inputs[0].shape[1:])
         crops = tf.constant(np.random.default_rng(0).normal(size=shape).astype(np.float32))
         row = [arch, str(fast)]
         for train in (False, True):
             routes = (False, True) if fast else (False,)
-            found = [1e3 * each for each in times(
-                [compiled(head, crops, train=train, direct=direct) for direct in routes], args.turns
+            found = [1e3 * each for each in _times(
+                [_compiled(head, crops, train=train, direct=direct) for direct in routes], args.turns
             )]  # fmt: skip
             row += [f"{each:.0f}" for each in found] + ([f"{found[1] / found[0]:.2f}"] if fast else ["", ""])
         table.add_row(*row)
     console = Console(width=110)
     console.print(table)
-    for line in conditions.lines():
-        console.print(line)
+    console.print("\n".join(conditions.lines()))
     return 0
 
 

@@ -47,7 +47,7 @@ BOXES = 8
 WARM_UP = 4
 TRAIN_STEPS = 5
 # Target speed relative to the train step.
-WANTED = 3
+MIN_SPEED_RATIO = 3
 
 FLIPS = SpatialAugmentation(hflip_probability=0.5)
 WARP = SpatialAugmentation(
@@ -73,37 +73,26 @@ def main() -> None:
     conditions = Conditions(threads=worker_threads())
     title = f"input pipeline, {NETWORK[0]}x{NETWORK[1]}"
     table = Table("", "images/s", "CPU ms/image", "x train step", title=title)
-    train_rates = {precision: train_rate(precision) for precision in ("float32", "bfloat16")}
+    train_rates = {precision: _train_rate(precision) for precision in ("float32", "bfloat16")}
     fastest = max(train_rates.values())
     with tempfile.TemporaryDirectory() as folder:
         write_records(Path(folder) / "records", count=40)
         for name, augmentation in ROWS.items():
             spec = make_spec(Path(folder) / "records", augmentation, args.batch_size)
-            rate, cost = measure(spec, args.images, args.batch_size)
+            rate, cost = _measure(spec, args.images, args.batch_size)
             table.add_row(name, f"{rate:.0f}", f"{cost * 1000:.1f}", f"{rate / fastest:.1f}")
     console = Console()
     console.print(table)
     for precision, rate in train_rates.items():
         console.print(f"train step, {precision}: {rate:.2f} images/s", highlight=False)
     console.print(
-        f"x train step: relative to the faster of these; target: at least {WANTED}", highlight=False
+        f"x train step: relative to the faster of these; target: at least {MIN_SPEED_RATIO}", highlight=False
     )
-    for line in conditions.lines():
-        console.print(line)
+    console.print("\n".join(conditions.lines()))
 
 
-def train_rate(precision: str) -> float:
-    """Measures the train step in a separate process.
-
-    Args:
-        precision: `float32` or `bfloat16`.
-
-    Returns:
-        Images per second.
-
-    Raises:
-        WorkerError: The process failed.
-    """
+def _train_rate(precision: str) -> float:
+    """Measures the train step in a separate process, in images per second."""
     options = ["--precision", precision, "--batch", "1", "--threads", str(len(os.sched_getaffinity(0)))]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "train.log"
@@ -158,32 +147,19 @@ def make_spec(records: Path, augmentation: AugmentationConfig | None, batch_size
         spec,
         model_config=replace(spec.model_config, input_image_config=image),
         dataset_config=replace(
-            spec.dataset_config,
-            data_sources=(DataSource(tfrecords_path=str(records)),),
-            validation_fold=None,
+            spec.dataset_config, data_sources=(DataSource(tfrecords_path=str(records)),), validation_fold=None
         ),
         augmentation_config=replace(
             augmentation or AugmentationConfig(), preprocessing=Preprocessing(enable_auto_resize=True)
         ),
         training_config=replace(
-            spec.training_config,
-            batch_size_per_gpu=batch_size,
-            enable_augmentation=augmentation is not None,
+            spec.training_config, batch_size_per_gpu=batch_size, enable_augmentation=augmentation is not None
         ),
     )
 
 
-def measure(spec: Experiment, images: int, batch_size: int) -> tuple[float, float]:
-    """Measures the input pipeline of a spec after a warm-up.
-
-    Args:
-        spec: Experiment spec.
-        images: Number of images, rounded down to whole batches, at least one batch.
-        batch_size: Batch size of the spec.
-
-    Returns:
-        Tuple of images per second and CPU seconds per image.
-    """
+def _measure(spec: Experiment, images: int, batch_size: int) -> tuple[float, float]:
+    """Measures the input pipeline after a warm-up: images per second, and CPU seconds per image."""
     batches = iter(training_dataset(data_settings(spec)).batches)
     for _ in range(WARM_UP):
         next(batches)

@@ -53,13 +53,13 @@ def main() -> int:
     flags.add_argument("--open", metavar="RECORDS", help=argparse.SUPPRESS)
     args = flags.parse_args()
     if args.open:
-        sys.stdout.write(json.dumps(opened(args.open)) + "\n")
+        sys.stdout.write(json.dumps(_opened(args.open)) + "\n")
         return 0
     conditions = Conditions(1)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "set").mkdir()
-        size = write_set(Path(folder) / "set" / "part", args.images)
+        size = _write_set(Path(folder) / "set" / "part", args.images)
         place = on_s3(Path(folder)) if args.s3 else on_disk(Path(folder))
         with place as (records, environment):
             for name in ("first time", "again"):
@@ -104,16 +104,8 @@ def on_s3(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
         yield f"{uri}/part-*", {**environment, "FRCNN_CACHE": str(folder / "cache")}
 
 
-def write_set(path: Path, images: int) -> int:
-    """Writes record files of equal length.
-
-    Args:
-        path: Beginning of the file names.
-        images: Number of records.
-
-    Returns:
-        Size of all files, bytes.
-    """
+def _write_set(path: Path, images: int) -> int:
+    """Writes record files of equal length; returns the bytes of all."""
     random = np.random.default_rng(0)
     frames = []
     for number in range(DRAWN):
@@ -138,11 +130,8 @@ def write_set(path: Path, images: int) -> int:
     return size
 
 
-def opened(records: str) -> dict[str, float]:
+def _opened(records: str) -> dict[str, float]:
     """Opens a training set and reads its first batch.
-
-    Args:
-        records: Pattern of the record files.
 
     Returns:
         Seconds of each stage, CPU seconds of all, and memory in MiB at the peak and before the first stage.

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from benchmarks.conditions import QUIET_SHARE
+from benchmarks.conditions import MAX_OTHER_LOAD
 
 BEGIN, END = "<!-- measurements -->", "<!-- end of measurements -->"
 
@@ -101,7 +101,7 @@ def summary(parts: dict[str, Part]) -> str:
 def _load(busy: float | None) -> str:
     if busy is None:
         return "load unknown"
-    return "quiet" if busy < QUIET_SHARE else f"other programs used {busy:.0%} of it"
+    return "quiet" if busy < MAX_OTHER_LOAD else f"other programs used {busy:.0%} of it"
 
 
 def replaced(page: str, text: str) -> str:

@@ -120,20 +120,8 @@ def shown_command(name: str, *, short: bool) -> str:
     return " ".join(["python -m", *words, *(("--data", "DATA", "-o", "OUT") if benchmark.data else ())])
 
 
-def measure(name: str, args: argparse.Namespace, folder: Path) -> Part:
-    """Runs one benchmark.
-
-    Args:
-        name: Key of `BENCHMARKS`.
-        args: Command line arguments.
-        folder: Folder for outputs.
-
-    Returns:
-        What it measured, and where.
-
-    Raises:
-        subprocess.CalledProcessError: The benchmark failed.
-    """
+def _measure(name: str, args: argparse.Namespace, folder: Path) -> Part:
+    """Runs one benchmark, a key of `BENCHMARKS`."""
     conditions = Conditions(len(os.sched_getaffinity(0)))
     command = [sys.executable, "-m", *command_of(name, args, folder)]
     subprocess.run(command, check=True, env=worker_environment())
@@ -230,7 +218,7 @@ def main() -> int:
         for name in [] if args.write_only else runnable(args.only, args.peer_python, args.data):
             logger.info("Running %s", name)
             try:
-                part = measure(name, args, Path(folder))
+                part = _measure(name, args, Path(folder))
             except subprocess.CalledProcessError as error:
                 logger.error("%s failed with exit code %d", name, error.returncode)
                 failed.append(name)

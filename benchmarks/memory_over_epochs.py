@@ -24,7 +24,7 @@ from frcnn.settings.training import training_run
 
 SHOWN_EPOCHS = (1, 2, 5, 10, 20, 30)
 # Allowed growth in the second half of the epochs: fragmentation still increases a little.
-FLAT_SHARE = 0.02
+MAX_GROWTH = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,10 +81,7 @@ def prepare(folder: Path, images: int, epochs: int) -> Path:
     _frcnn("spec", "new", "--data", data, "-o", new, "--epochs", epochs)
     _frcnn("dataset_convert", "-d", new / "convert.txt", "-o", new / "records" / "set")
     written = frcnn.Spec.load(new / "experiment.txt").updated(
-        {
-            "training_config.checkpoint_interval": 1,
-            "evaluation_config.validation_period_during_training": 1,
-        }
+        {"training_config.checkpoint_interval": 1, "evaluation_config.validation_period_during_training": 1}
     )
     spec = folder / "experiment.txt"
     spec.write_text(written.to_text())
@@ -97,16 +94,8 @@ def _frcnn(*words: object) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=os.environ)
 
 
-def measure(spec_path: Path, results: Path) -> list[Sample]:
-    """Trains as `frcnn train` does and takes a sample after each epoch.
-
-    Args:
-        spec_path: Experiment spec.
-        results: Results folder.
-
-    Returns:
-        One sample per epoch.
-    """
+def _measure(spec_path: Path, results: Path) -> list[Sample]:
+    """Trains as `frcnn train` does and takes a sample after each epoch."""
     from frcnn.model.faster_rcnn import FasterRCNN
     from frcnn.spec import load_experiment
     from frcnn.training.trainer import train
@@ -119,13 +108,8 @@ def measure(spec_path: Path, results: Path) -> list[Sample]:
     return sampler.samples
 
 
-def print_samples(samples: list[Sample], console: Console) -> None:
-    """Prints the samples of `SHOWN_EPOCHS` and of the last epoch, then the growth in the second half.
-
-    Args:
-        samples: One sample per epoch.
-        console: Output console.
-    """
+def _print_samples(samples: list[Sample], console: Console) -> None:
+    """Prints the samples of `SHOWN_EPOCHS` and of the last epoch, then the growth in the second half."""
     table = Table(title="Training, with validation and a checkpoint each epoch")
     for heading in ("epoch", "resident MiB", "traces of the train step", "traces of detection"):
         table.add_column(heading, justify="right")
@@ -137,7 +121,7 @@ def print_samples(samples: list[Sample], console: Console) -> None:
     # The first half is left out: buffers and caches are still being allocated.
     first, last = samples[(len(samples) - 1) // 2], samples[-1]
     growth = last.resident - first.resident
-    verdict = "flat" if growth <= FLAT_SHARE * first.resident else "NOT flat"
+    verdict = "flat" if growth <= MAX_GROWTH * first.resident else "NOT flat"
     console.print(f"growth from epoch {first.epoch} to {last.epoch}: {growth:+.0f} MiB, {verdict}")
 
 
@@ -146,16 +130,13 @@ def main() -> int:
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     flags.add_argument("--images", type=int, default=30, help="images, a fifth for validation (default: 30)")
     flags.add_argument(
-        "--epochs",
-        type=int,
-        default=40,
-        help="epochs; memory still grows in the first 15 (default: 40)",
+        "--epochs", type=int, default=40, help="epochs; memory still grows in the first 15 (default: 40)"
     )
     args = flags.parse_args()
     with tempfile.TemporaryDirectory(prefix="frcnn-memory-") as name:
         folder = Path(name)
-        samples = measure(prepare(folder, args.images, args.epochs), folder / "results")
-    print_samples(samples, Console())
+        samples = _measure(prepare(folder, args.images, args.epochs), folder / "results")
+    _print_samples(samples, Console())
     return 0
 
 

@@ -17,43 +17,23 @@ NAMES = ("bus", "car", "dog")
 RANGES = {"0.50": (0.5,), "0.75": (0.75,), "0.50:0.95": iou_range(0.5, 1.0, 0.05)}
 
 
-def our_map(
+def _our_map(
     scenes: list[Scene], thresholds: Sequence[float], times: int, *, voc07: bool = False, coco: bool = False
 ) -> float:
-    """Computes mAP with the project's evaluator.
-
-    Args:
-        scenes: Labels and detections of each image.
-        thresholds: IoU thresholds.
-        times: Enlargement of the scenes.
-        voc07: Whether to use VOC 2007's average precision.
-        coco: Whether to use COCO's matching.
-
-    Returns:
-        mAP, the mean over the thresholds.
-    """
+    """Computes mAP with the project's evaluator, on scenes enlarged `times`; the mean over the thresholds."""
     evaluator = Evaluator(EvaluationSettings(NAMES, tuple(thresholds), voc07=voc07, coco_matching=coco))
     evaluator.update(*as_batch(scenes, times=times))
     return evaluator.report().mean_ap or 0.0
 
 
-def differences(scenes: list[Scene], thresholds: Sequence[float], times: int) -> dict[str, float]:
-    """Computes mAP with each definition.
-
-    Args:
-        scenes: Labels and detections of each image.
-        thresholds: IoU thresholds.
-        times: Enlargement of the scenes.
-
-    Returns:
-        Dict from definition to mAP.
-    """
+def _differences(scenes: list[Scene], thresholds: Sequence[float], times: int) -> dict[str, float]:
+    """Computes mAP with each definition, on scenes enlarged `times`."""
     return {
-        "ours, VOC12": our_map(scenes, thresholds, times),
-        "ours, coco_matching": our_map(scenes, thresholds, times, coco=True),
+        "ours, VOC12": _our_map(scenes, thresholds, times),
+        "ours, coco_matching": _our_map(scenes, thresholds, times, coco=True),
         "pycocotools, +1 widths": float(np.nanmean(coco_ap(scenes, len(NAMES), thresholds))),
         "pycocotools as it is": float(np.nanmean(coco_ap(scenes, len(NAMES), thresholds, extra=0.0))),
-        "ours, VOC07": our_map(scenes, thresholds, times, voc07=True),
+        "ours, VOC07": _our_map(scenes, thresholds, times, voc07=True),
     }
 
 
@@ -67,7 +47,7 @@ def main(images: int) -> None:
     scenes = random_scenes(0, images, classes=len(NAMES), crowding=80.0, skilled=True)
     for times in (1, 4):
         shown = [enlarged(scene, times) for scene in scenes]
-        table = {name: differences(shown, thresholds, times) for name, thresholds in RANGES.items()}
+        table = {name: _differences(shown, thresholds, times) for name, thresholds in RANGES.items()}
         print(f"{images} images, objects of {10 * times} to {70 * times} px; difference to ours in brackets")
         print(f"{'mAP at IoU':<24}" + "".join(f"{name:>20}" for name in table))
         for row in next(iter(table.values())):

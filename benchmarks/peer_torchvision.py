@@ -134,13 +134,7 @@ def build(settings: Settings) -> FasterRCNN:
 def _trunk(resnet: ResNet) -> nn.Module:
     """Returns the backbone: the layers up to layer3."""
     return nn.Sequential(
-        resnet.conv1,
-        resnet.bn1,
-        resnet.relu,
-        resnet.maxpool,
-        resnet.layer1,
-        resnet.layer2,
-        resnet.layer3,
+        resnet.conv1, resnet.bn1, resnet.relu, resnet.maxpool, resnet.layer1, resnet.layer2, resnet.layer3
     )
 
 

@@ -25,7 +25,7 @@ from benchmarks.workers import memory_mib
 from frcnn.settings.model import model_settings
 
 DEFAULT = ("resnet:101", "efficientnet:b7", "vgg:19")
-BUILD_LIMIT, PRUNE_LIMIT, MEMORY_LIMIT = 20.0, 60.0, 2.0
+MAX_BUILD_SECONDS, MAX_PRUNE_SECONDS, MAX_MEMORY_RATIO = 20.0, 60.0, 2.0
 WEIGHTS_A_MIB = 2**18
 
 
@@ -62,7 +62,7 @@ def main() -> int:
     flags.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     args = flags.parse_args()
     if args.child:
-        sys.stdout.write(json.dumps(measure(args.archs[0])))
+        sys.stdout.write(json.dumps(_measure(args.archs[0])))
         return 0
     conditions = Conditions(len(os.sched_getaffinity(0)))
     console, table = Console(width=120), Table(title="Building and pruning a detector")
@@ -72,7 +72,7 @@ def main() -> int:
     ):
         table.add_column(heading, justify="left" if heading == "arch" else "right")
     for arch in args.archs:
-        cost = in_a_process(arch)
+        cost = _in_a_process(arch)
         table.add_row(
             arch,
             str(cost.layers),
@@ -85,38 +85,23 @@ def main() -> int:
         )
     console.print(table)
     console.print(
-        f"targets: every build under {BUILD_LIMIT:.0f} s; resnet:101 pruned in under {PRUNE_LIMIT:.0f} s "
-        f"with at most {MEMORY_LIMIT:.0f} times the memory of its weights",
+        f"targets: every build under {MAX_BUILD_SECONDS:.0f} s; resnet:101 pruned in under "
+        f"{MAX_PRUNE_SECONDS:.0f} s with at most {MAX_MEMORY_RATIO:.0f} times the memory of its weights",
         highlight=False,
     )
-    for line in conditions.lines():
-        console.print(line, highlight=False)
+    console.print("\n".join(conditions.lines()), highlight=False)
     return 0
 
 
-def in_a_process(arch: str) -> Cost:
-    """Measures an architecture in a fresh process.
-
-    Args:
-        arch: Backbone.
-
-    Returns:
-        Its cost.
-    """
+def _in_a_process(arch: str) -> Cost:
+    """Measures an architecture in a fresh process."""
     command = [sys.executable, "-m", "benchmarks.prune_cost", "--child", arch]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return Cost(*json.loads(done.stdout))
 
 
-def measure(arch: str) -> Cost:
-    """Builds and prunes an architecture in this process.
-
-    Args:
-        arch: Backbone.
-
-    Returns:
-        Its cost.
-    """
+def _measure(arch: str) -> Cost:
+    """Builds and prunes an architecture in this process."""
     from frcnn.model.build import build
     from frcnn.pruning.prune import prune
     from frcnn.pruning.settings import PruneSettings

@@ -83,17 +83,8 @@ class Times:
     report: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def make_models(folder: Path, rows: list[Row], int8: Path | None) -> dict[str, Path]:
-    """Exports the models that are needed and not given.
-
-    Args:
-        folder: Output folder.
-        rows: Rows of the table.
-        int8: Exported int8 file to use; `None` to make one.
-
-    Returns:
-        Dict from form to exported file.
-    """
+def _make_models(folder: Path, rows: list[Row], int8: Path | None) -> dict[str, Path]:
+    """Exports the models that the rows need and `int8` does not give, by form."""
     forms = sorted({row.form for row in rows})
     given = {"int8": int8} if int8 is not None else {}
     missing = [form for form in forms if form not in given]
@@ -125,20 +116,8 @@ def commands(args: argparse.Namespace, rows: list[Row], models: dict[str, Path])
     return found
 
 
-def measure(args: argparse.Namespace, starts: dict[str, list[str]], logs: Path) -> dict[str, Times]:
-    """Measures all workers, one inference each per round, so that machine load affects all alike.
-
-    Args:
-        args: Command line arguments.
-        starts: Command lines by worker name.
-        logs: Folder for the workers' logs.
-
-    Returns:
-        Dict from worker name to measurements.
-
-    Raises:
-        WorkerError: A worker failed.
-    """
+def _measure(args: argparse.Namespace, starts: dict[str, list[str]], logs: Path) -> dict[str, Times]:
+    """Measures all workers, one inference each per round, so that machine load affects all alike."""
     workers: dict[str, Worker] = {}
     times = {name: Times() for name in starts}
     try:
@@ -164,16 +143,8 @@ def measure(args: argparse.Namespace, starts: dict[str, list[str]], logs: Path) 
     return times
 
 
-def ratios(peer: list[float], own: list[float]) -> list[float]:
-    """Divides torchvision's seconds by this project's, round by round.
-
-    Args:
-        peer: Seconds of torchvision.
-        own: Seconds of this project, the same number of rounds.
-
-    Returns:
-        List of speedups.
-    """
+def _ratios(peer: list[float], own: list[float]) -> list[float]:
+    """Divides torchvision's seconds by this project's, round by round."""
     return [theirs / ours for theirs, ours in zip(peer, own, strict=True)]
 
 
@@ -193,7 +164,7 @@ def print_table(rows: list[Row], times: dict[str, Times], console: Console) -> N
         table.add_column(heading, justify="right")
     for row in rows:
         own, peer = times[row.name], times[row.peer]
-        found = ratios(peer.wall, own.wall)
+        found = _ratios(peer.wall, own.wall)
         ratio = statistics.median(found)
         reached = "" if row.target is None else f">= {row.target:g} {'yes' if ratio >= row.target else 'NO'}"
         table.add_row(
@@ -202,7 +173,7 @@ def print_table(rows: list[Row], times: dict[str, Times], console: Console) -> N
             f"{statistics.median(peer.wall):.3f} {row.peer}",
             f"{ratio:.2f}",
             f"{min(found):.2f}-{max(found):.2f}",
-            f"{statistics.median(ratios(peer.cpu, own.cpu)):.2f}",
+            f"{statistics.median(_ratios(peer.cpu, own.cpu)):.2f}",
             reached,
             f"{own.report['peak_mib']:.0f}",
             f"{own.report['start_up']:.1f}",
@@ -211,20 +182,13 @@ def print_table(rows: list[Row], times: dict[str, Times], console: Console) -> N
     console.print(table)
 
 
-def print_remarks(times: dict[str, Times], conditions: Conditions, console: Console) -> None:
-    """Prints the facts needed to judge the table: versions, work done and load of the machine.
-
-    Args:
-        times: Measurements by worker name.
-        conditions: Conditions during the run.
-        console: Output console.
-    """
+def _print_remarks(times: dict[str, Times], conditions: Conditions, console: Console) -> None:
+    """Prints the facts needed to judge the table: versions, work done and load of the machine."""
     shown = ("versions", "layout", "rois", "detections", "best_score", "peak_mib")
     for name, each in times.items():
         facts = ", ".join(f"{key} {each.report[key]}" for key in shown if key in each.report)
         console.print(f"{name}: {facts}", highlight=False)
-    for line in conditions.lines():
-        console.print(line, highlight=False)
+    console.print("\n".join(conditions.lines()), highlight=False)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -255,17 +219,17 @@ def main() -> int:
         return 2
     console = Console(width=None if sys.stdout.isatty() else 170)
     with tempfile.TemporaryDirectory(prefix="frcnn-bench-") as folder:
-        models = make_models(Path(folder), rows, args.int8)
+        models = _make_models(Path(folder), rows, args.int8)
         conditions = Conditions(args.threads)
         logs = Path(tempfile.mkdtemp(prefix="frcnn-bench-logs-"))
         try:
-            times = measure(args, commands(args, rows, models), logs)
+            times = _measure(args, commands(args, rows, models), logs)
         except WorkerError as error:
             logger.error("%s", error)
             return 1
         conditions.probe()
     print_table(rows, times, console)
-    print_remarks(times, conditions, console)
+    _print_remarks(times, conditions, console)
     if args.json:
         everything = {name: dataclasses.asdict(each) for name, each in times.items()}
         args.json.write_text(json.dumps(everything, indent=1) + "\n")

@@ -72,21 +72,8 @@ class Row:
         return statistics.median(peer / ours for ours, peer in pairs)
 
 
-def measure(args: argparse.Namespace, precision: str, batch: int, logs: Path) -> list[Row]:
-    """Starts both workers for one precision and batch size and measures their phases alternately.
-
-    Args:
-        args: Command line arguments.
-        precision: `float32` or `bfloat16`.
-        batch: Batch size.
-        logs: Folder for the workers' logs.
-
-    Returns:
-        One row per phase.
-
-    Raises:
-        WorkerError: A worker failed.
-    """
+def _measure(args: argparse.Namespace, precision: str, batch: int, logs: Path) -> list[Row]:
+    """Measures both workers in turns, for one precision and batch size; returns one row per phase."""
     options = ["--precision", precision, "--batch", str(batch), "--threads", str(args.threads)]
     environment = worker_environment()
     commands = {
@@ -147,13 +134,8 @@ def worker_environment() -> dict[str, str]:
     return environment
 
 
-def print_table(rows: list[Row], console: Console) -> None:
-    """Prints one line per row: median seconds per image, median and range of the speedup, and memory.
-
-    Args:
-        rows: Measurements.
-        console: Output console.
-    """
+def _print_table(rows: list[Row], console: Console) -> None:
+    """Prints one line per row: median seconds per image, median and range of the speedup, and memory."""
     table = Table(
         title="ResNet-18 C4 Faster R-CNN, " + f"{SETTINGS.height}x{SETTINGS.width}, seconds per image"
     )
@@ -184,14 +166,8 @@ def print_table(rows: list[Row], console: Console) -> None:
     console.print(table)
 
 
-def print_remarks(rows: list[Row], conditions: Conditions, console: Console) -> None:
-    """Prints the facts needed to judge the table: versions, work done and load of the machine.
-
-    Args:
-        rows: Measurements, at least one.
-        conditions: Conditions during the run.
-        console: Output console.
-    """
+def _print_remarks(rows: list[Row], conditions: Conditions, console: Console) -> None:
+    """Prints the facts needed to judge the table: versions, work done and load of the machine."""
     console.print(f"ours: {rows[0].ours_report.get('versions', '?')}", highlight=False)
     console.print(f"torchvision: {rows[0].peer_report.get('versions', '?')}", highlight=False)
     for row in rows:
@@ -204,8 +180,7 @@ def print_remarks(rows: list[Row], conditions: Conditions, console: Console) -> 
         ]
         title = f"{row.precision}, batch size {row.batch}, {row.phase}"
         console.print(f"{title}: {'; '.join(facts)}", highlight=False)
-    for line in conditions.lines():
-        console.print(line, highlight=False)
+    console.print("\n".join(conditions.lines()), highlight=False)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -249,15 +224,15 @@ def main() -> int:
     try:
         for precision in args.precision:
             for batch in args.batches:
-                rows += measure(args, precision, batch, logs)
+                rows += _measure(args, precision, batch, logs)
                 conditions.probe()
     except WorkerError as error:
         logger.error("%s", error)
         return 1
     finally:
         if rows:
-            print_table(rows, console)
-            print_remarks(rows, conditions, console)
+            _print_table(rows, console)
+            _print_remarks(rows, conditions, console)
     if args.json:
         args.json.write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=1) + "\n")
     return 0

@@ -25,7 +25,7 @@ from benchmarks.run_speed import worker_environment
 from benchmarks.scaling_rank import WARM_UP_STEPS
 from frcnn.distributed.launcher import launch
 
-WANTED = 0.9
+MIN_EFFICIENCY = 0.9
 PHASES = ("data", "allreduce", "logging")
 Times = list[dict[str, float]]
 
@@ -52,40 +52,19 @@ def main() -> None:
         write_records(share, count=args.steps + WARM_UP_STEPS)
         for number in range(args.rounds):
             command: list[str | Path] = [sys.executable, "-m", "benchmarks.scaling_rank"]
-            together += joined([*command, whole], Path(folder) / f"together_{number}", args)
-            apart += alone([*command, share], Path(folder) / f"apart_{number}", args)
-    report(args.processes, together, apart, conditions)
+            together += _joined([*command, whole], Path(folder) / f"together_{number}", args)
+            apart += _alone([*command, share], Path(folder) / f"apart_{number}", args)
+    _report(args.processes, together, apart, conditions)
 
 
-def joined(command: list[str | Path], folder: Path, args: argparse.Namespace) -> Times:
-    """Trains in processes that average their gradients.
-
-    Args:
-        command: Command line of a process, without output folder and number of steps.
-        folder: Output folder.
-        args: Command line arguments.
-
-    Returns:
-        Measurements of each process.
-    """
+def _joined(command: list[str | Path], folder: Path, args: argparse.Namespace) -> Times:
+    """Trains in processes that average their gradients."""
     launch([*command, folder, str(args.steps)], args.processes, environment())
     return [json.loads(path.read_text()) for path in sorted(folder.glob("times_*.json"))]
 
 
-def alone(command: list[str | Path], folder: Path, args: argparse.Namespace) -> Times:
-    """Trains in independent concurrent processes.
-
-    Args:
-        command: Command line of a process, without output folder and number of steps.
-        folder: Folder for the output folders.
-        args: Command line arguments.
-
-    Returns:
-        Measurements of each process.
-
-    Raises:
-        SystemExit: A process failed.
-    """
+def _alone(command: list[str | Path], folder: Path, args: argparse.Namespace) -> Times:
+    """Trains in independent concurrent processes; exits if one fails."""
     folders = [folder / str(number) for number in range(args.processes)]
     running = [
         subprocess.Popen([*command, each, str(args.steps)], env=environment(), stderr=subprocess.DEVNULL)
@@ -103,15 +82,8 @@ def environment() -> dict[str, str]:
     return {**worker_environment(), "TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
-def report(processes: int, together: Times, apart: Times, conditions: Conditions) -> None:
-    """Prints the speed of both variants, and the time outside of compute.
-
-    Args:
-        processes: Number of processes.
-        together: Measurements of joined processes.
-        apart: Measurements of independent processes.
-        conditions: Conditions during the run.
-    """
+def _report(processes: int, together: Times, apart: Times, conditions: Conditions) -> None:
+    """Prints the speed of both variants, and the time outside of compute."""
     rates = {
         name: statistics.mean(processes / each["step"] for each in times)
         for name, times in (("together", together), ("independent", apart))
@@ -127,13 +99,12 @@ def report(processes: int, together: Times, apart: Times, conditions: Conditions
     console = Console()
     console.print(speed)
     ratio = rates["together"] / rates["independent"]
-    console.print(f"together / independent: {ratio:.2f}; target: at least {WANTED}", highlight=False)
+    console.print(f"together / independent: {ratio:.2f}; target: at least {MIN_EFFICIENCY}", highlight=False)
     console.print(phases)
     console.print(
         "data: CPU time, concurrent with the step; allreduce: all ranks start at once", highlight=False
     )
-    for line in conditions.lines():
-        console.print(line, highlight=False)
+    console.print("\n".join(conditions.lines()), highlight=False)
 
 
 if __name__ == "__main__":

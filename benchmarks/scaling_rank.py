@@ -73,24 +73,16 @@ def main(records: str, folder: str, steps: str) -> None:
     times = {
         "step": (last[-1] - last[0]) / (len(last) - 1),
         "logging": statistics.mean(end - start for start, end in zip(first, last, strict=True)),
-        "data": data_seconds(spec, world),
-        "allreduce": exchange_seconds(models[0], world),
+        "data": _data_seconds(spec, world),
+        "allreduce": _exchange_seconds(models[0], world),
     }
     path = Path(folder) / f"times_{rank_info().rank}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(times))
 
 
-def data_seconds(spec: Experiment, world: World) -> float:
-    """Measures the input pipeline.
-
-    Args:
-        spec: Experiment spec.
-        world: World of this process.
-
-    Returns:
-        CPU seconds for reading, decoding and augmenting one batch. Training overlaps with this work.
-    """
+def _data_seconds(spec: Experiment, world: World) -> float:
+    """Measures CPU seconds for reading, decoding and augmenting a batch. Training overlaps with this work."""
     here = world.place
     batches = iter(training_dataset(data_settings(spec), rank=here.rank, world=here.size).batches)
     next(batches)
@@ -100,16 +92,8 @@ def data_seconds(spec: Experiment, world: World) -> float:
     return (time.process_time() - began) / BATCHES
 
 
-def exchange_seconds(model: FasterRCNN, world: World) -> float:
-    """Measures the exchange of gradients when all ranks start it at the same time.
-
-    Args:
-        model: Trained model.
-        world: World of this process.
-
-    Returns:
-        Median seconds of one exchange.
-    """
+def _exchange_seconds(model: FasterRCNN, world: World) -> float:
+    """Measures the median seconds of an exchange of gradients that all ranks start at the same time."""
 
     @tf.function(jit_compile=False)
     def exchange() -> Any:

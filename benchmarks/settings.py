@@ -63,26 +63,25 @@ class Scene:
     classes: np.ndarray
 
 
-def random_scene(batch: int, settings: Settings = SETTINGS, seed: int = 42) -> Scene:
+def random_scene(batch: int, seed: int = 42) -> Scene:
     """Generates noise images with boxes of car-like sizes (30 to 200 px), the same on both sides.
 
     Args:
         batch: Number of images.
-        settings: Shared settings.
         seed: Random seed.
 
     Returns:
         The scene.
     """
     random = np.random.default_rng(seed)
-    shape = (batch, settings.boxes_per_image)
+    shape = (batch, SETTINGS.boxes_per_image)
     heights = random.integers(30, 200, shape)
     widths = random.integers(30, 200, shape)
-    tops = (random.random(shape) * (settings.height - 1 - heights)).astype(np.int64)
-    lefts = (random.random(shape) * (settings.width - 1 - widths)).astype(np.int64)
+    tops = (random.random(shape) * (SETTINGS.height - 1 - heights)).astype(np.int64)
+    lefts = (random.random(shape) * (SETTINGS.width - 1 - widths)).astype(np.int64)
     boxes = np.stack([tops, lefts, tops + heights, lefts + widths], axis=-1)
     return Scene(
-        images=random.standard_normal((batch, settings.height, settings.width, 3), dtype=np.float32),
+        images=random.standard_normal((batch, SETTINGS.height, SETTINGS.width, 3), dtype=np.float32),
         boxes=boxes.astype(np.float32),
-        classes=random.integers(0, len(settings.class_names), shape).astype(np.int32),
+        classes=random.integers(0, len(SETTINGS.class_names), shape).astype(np.int32),
     )

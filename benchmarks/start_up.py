@@ -182,8 +182,7 @@ def main() -> int:
             return 1
         conditions.probe()
     console.print(make_table(times))
-    for line in conditions.lines():
-        console.print(line, highlight=False)
+    console.print("\n".join(conditions.lines()), highlight=False)
     if args.json:
         everything = {row: [dataclasses.asdict(each) for each in starts] for row, starts in times.items()}
         args.json.write_text(json.dumps(everything, indent=1) + "\n")

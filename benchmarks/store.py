@@ -34,7 +34,7 @@ from frcnn.storage.settings import Settings
 from tests.support.s3_server import BUCKET, S3Server, running
 
 MIB = 1 << 20
-LARGE, FILES, SMALLEST, LARGEST = 1 << 30, 10_000, 4_000, 12_000
+LARGE, FILES, MIN_BYTES, MAX_BYTES = 1 << 30, 10_000, 4_000, 12_000
 ROUNDS = 3
 SEED = 42
 
@@ -64,8 +64,7 @@ def main() -> int:
             bench.small(200 if args.tiny else FILES)
     console = Console(width=110)
     console.print(table)
-    for line in conditions.lines():
-        console.print(line, style="dim")
+    console.print("\n".join(conditions.lines()), style="dim")
     if args.json:
         args.json.write_text(json.dumps(bench.found, indent=1) + "\n")
     return 0
@@ -127,7 +126,7 @@ class _Bench:
         """
         artifact = self._folder / "small"
         artifact.mkdir()
-        sizes = np.random.default_rng(SEED).integers(SMALLEST, LARGEST, count)
+        sizes = np.random.default_rng(SEED).integers(MIN_BYTES, MAX_BYTES, count)
         for number, size in enumerate(sizes.tolist()):
             _write(artifact / f"{number:06d}.jpg", size, number)
 

@@ -48,7 +48,7 @@ def main() -> int:
     print(table(results, args.map))
     print("\n".join(conditions.lines()))
     if args.json:
-        args.json.write_text(json.dumps(summary(results, args.map), indent=1) + "\n")
+        args.json.write_text(json.dumps(_summary(results, args.map), indent=1) + "\n")
     return 0
 
 
@@ -66,16 +66,8 @@ def minutes_to(result: Result, wanted: float) -> float | None:
     return next((minutes for minutes, (reached, _) in pairs if reached >= wanted), None)
 
 
-def summary(results: list[Result], wanted: float) -> dict[str, Any]:
-    """Collects the minutes of all trainings.
-
-    Args:
-        results: Metrics of all trainings, both sides of each seed.
-        wanted: mAP@0.5 to reach.
-
-    Returns:
-        Dict for a JSON file: `map`, and `seeds` with the minutes of each side, `None` if not reached.
-    """
+def _summary(results: list[Result], wanted: float) -> dict[str, Any]:
+    """Collects the minutes of all trainings by seed and side, `None` if mAP `wanted` was not reached."""
     seeds: dict[str, dict[str, float | None]] = {}
     for result in results:
         seeds.setdefault(str(result.run.seed), {})[result.run.side] = minutes_to(result, wanted)

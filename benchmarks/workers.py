@@ -169,12 +169,7 @@ class Worker:
         """
         with log.open("w") as stderr:
             process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-                env=env,
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True, env=env
             )
         worker = cls(name, process, log)
         worker._read()

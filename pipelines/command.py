@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Security Standard restricted (default: %(default)s)",
     )
     package.add_image_flags(compile_flags)
-    package.add_pod_flags(compile_flags)
+    pods.add_flags(compile_flags)
     specs.add_commands(commands)
     flags.add_commands(commands)
     for name, parser in commands.choices.items():
@@ -173,7 +173,8 @@ def _summary(result: "LocalRun", total: float) -> str:
     lines = ["", f"{'step':<20}{'state':<10}{'seconds':>8}"]
     for step in result.steps:
         lines.append(f"{step.name:<20}{step.state:<10}{step.seconds:>8.1f}")
-        lines += [f"  {name}: {value:.4f}" for name, value in step.parameters.items() if _is_number(value)]
+        numbers = {name: value for name, value in step.parameters.items() if isinstance(value, float)}
+        lines += [f"  {name}: {value:.4f}" for name, value in numbers.items()]
         folder = result.latest / step.name.replace(" ", "-")
         lines += [f"  {name}: {folder / name}" for name in step.artifacts if (folder / name).exists()]
     outside = total - sum(step.seconds for step in result.steps)
@@ -181,10 +182,6 @@ def _summary(result: "LocalRun", total: float) -> str:
     if result.publishing:
         lines.append(result.publishing)
     return "\n".join(lines) + "\n"
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, float)
 
 
 def _compile(args: argparse.Namespace) -> None:

@@ -171,59 +171,29 @@ def compress(
 
 
 def train_and_compress(
-    *,
-    spec: Any,
-    records_uri: Any,
-    epochs: Any,
-    retrain_epochs: Any,
-    train_precision: Any,
-    prune_threshold: Any,
-    target_params: Any,
-    minimum_map: Any,
-    tolerance: Any,
-    export_precision: Any,
-    publish_to: Any,
-    publish_tolerance: Any,
-    checkpoints: Any,
-    num_workers: Any,
-    min_workers: Any,
-    gpus_per_worker: Any,
-    step_gpus: Any,
+    *, spec: Any, records_uri: Any, epochs: Any, export_precision: Any, step_gpus: Any, **settings: Any
 ) -> None:
     """Adds the steps that follow the conversion: training, evaluation, and all behind the gates.
 
     Args:
         spec: Experiment spec, a parameter or the output of a step.
         records_uri: URI of the records.
-        epochs: See `faster_rcnn`, as for all others.
-        retrain_epochs: Number of epochs after pruning.
-        train_precision: Precision of layer computations in trainings.
-        prune_threshold: Norm below which filters are removed.
-        target_params: Largest fraction of the parameters to keep.
-        minimum_map: Minimum mAP.
-        tolerance: Accepted loss of mAP by pruning.
-        export_precision: Precision of the exported networks.
-        publish_to: Location of the published model.
-        publish_tolerance: Accepted loss of mAP compared with the published model.
-        checkpoints: Location of the checkpoints.
-        num_workers: Number of pods that train together.
-        min_workers: Number of pods that suffice.
-        gpus_per_worker: GPUs per pod if there are several workers.
-        step_gpus: GPUs of the training step's own pod.
+        epochs: See `faster_rcnn`.
+        export_precision: See `faster_rcnn`.
+        step_gpus: See `faster_rcnn`.
+        settings: All other parameters of `compress` that are also parameters of `faster_rcnn`.
     """
+    pods = ("checkpoints", "num_workers", "min_workers", "gpus_per_worker")
     trained = train(
         spec=spec,
         records_uri=records_uri,
         epochs=epochs,
-        precision=train_precision,
-        checkpoints=checkpoints,
-        num_workers=num_workers,
-        min_workers=min_workers,
-        gpus_per_worker=gpus_per_worker,
+        precision=settings["train_precision"],
         gpus=step_gpus,
+        **{name: settings[name] for name in pods},
     )
     model = configured(trained, "train", gpus=step_gpus).outputs["model"]
-    judged = evaluate(spec=spec, records_uri=records_uri, model=model, minimum_map=minimum_map)
+    judged = evaluate(spec=spec, records_uri=records_uri, model=model, minimum_map=settings["minimum_map"])
     configured(judged, "evaluate")
     compress(
         passed=judged.outputs["passed"],
@@ -232,20 +202,9 @@ def train_and_compress(
         model=model,
         former=judged.outputs["report"],
         baseline_map=judged.outputs["mean_ap"],
-        retrain_epochs=retrain_epochs,
-        train_precision=train_precision,
-        prune_threshold=prune_threshold,
-        target_params=target_params,
-        minimum_map=minimum_map,
-        tolerance=tolerance,
-        checkpoints=checkpoints,
-        num_workers=num_workers,
-        min_workers=min_workers,
-        gpus_per_worker=gpus_per_worker,
-        step_gpus=step_gpus,
         precision=export_precision,
-        publish_to=publish_to,
-        publish_tolerance=publish_tolerance,
+        step_gpus=step_gpus,
+        **settings,
     )
 
 

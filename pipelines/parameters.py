@@ -12,7 +12,7 @@ from frcnn.steps.quality_gate import Gate
 
 PRECISIONS = ("fp32", "fp16", "int8")
 TRAIN_PRECISIONS = ("fp32", "mixed")
-_LEAST = {"epochs": 0, "retrain_epochs": 0, "num_workers": 1, "min_workers": 0, "gpus_per_worker": 0}
+_MIN = {"epochs": 0, "retrain_epochs": 0, "num_workers": 1, "min_workers": 0, "gpus_per_worker": 0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,7 @@ def given(
     values = {each.name: getattr(args, each.name) for each in parameters}
     Gate(args.minimum_map, tolerance=args.tolerance)
     Gate(tolerance=args.publish_tolerance)
-    for name, least in _LEAST.items():
+    for name, least in _MIN.items():
         if values.get(name, least) < least:
             raise UsageError(f"--{name} {values[name]}: expected {max(least, 1)} or more")
     _check_workers(values)

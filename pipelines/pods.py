@@ -100,10 +100,10 @@ def choose(args: argparse.Namespace) -> None:
         UsageError: A value is malformed, or a step does not exist.
     """
     given: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
-        (NODE_SELECTOR_VARIABLE, "node_selector", label),
-        (TOLERATION_VARIABLE, "toleration", toleration),
-        (STORAGE_VARIABLE, "ephemeral_storage", size),
-        (PULL_SECRET_VARIABLE, "image_pull_secret", secret_name),
+        (NODE_SELECTOR_VARIABLE, "node_selector", _label),
+        (TOLERATION_VARIABLE, "toleration", _toleration),
+        (STORAGE_VARIABLE, "ephemeral_storage", _size),
+        (PULL_SECRET_VARIABLE, "image_pull_secret", _secret_name),
     )
     for variable, flag, parsed in given:
         texts = getattr(args, flag, None) or []
@@ -143,10 +143,10 @@ def apply(task: "dsl.PipelineTask", name: str, *, accelerators: bool) -> None:
 
     for setting in _settings(NODE_SELECTOR_VARIABLE):
         if setting.applies(name):
-            kubernetes.add_node_selector(task, *label(setting.text))
+            kubernetes.add_node_selector(task, *_label(setting.text))
     for setting in _settings(TOLERATION_VARIABLE):
         if setting.applies(name):
-            key, value, effect = toleration(setting.text)
+            key, value, effect = _toleration(setting.text)
             operator = "Exists" if value is None else "Equal"
             kubernetes.add_toleration(task, key, operator, value, effect)
     secrets = [each.text for each in _settings(PULL_SECRET_VARIABLE) if each.applies(name)]
@@ -157,39 +157,19 @@ def apply(task: "dsl.PipelineTask", name: str, *, accelerators: bool) -> None:
         kubernetes.set_security_context(task, run_as_non_root=True)
     for setting in _settings(STORAGE_VARIABLE):
         if setting.applies(name) and not accelerators:
-            task.set_accelerator_type(STORAGE_RESOURCE).set_accelerator_limit(size(setting.text))
+            task.set_accelerator_type(STORAGE_RESOURCE).set_accelerator_limit(_size(setting.text))
 
 
-def label(text: str) -> tuple[str, str]:
-    """Parses LABEL=VALUE.
-
-    Args:
-        text: Text to parse.
-
-    Returns:
-        Tuple of label and value.
-
-    Raises:
-        UsageError: The format is wrong.
-    """
+def _label(text: str) -> tuple[str, str]:
+    """Parses LABEL=VALUE."""
     name, separator, value = text.partition("=")
     if not separator or not _KEY.fullmatch(name) or not _VALUE.fullmatch(value):
         raise UsageError(f"--node_selector {text}: expected LABEL=VALUE, such as pool=gpu")
     return name, value
 
 
-def toleration(text: str) -> tuple[str, str | None, str | None]:
-    """Parses KEY[=VALUE][:EFFECT].
-
-    Args:
-        text: Text to parse.
-
-    Returns:
-        Tuple of key, value and effect; `None` for omitted parts.
-
-    Raises:
-        UsageError: The format is wrong.
-    """
+def _toleration(text: str) -> tuple[str, str | None, str | None]:
+    """Parses KEY[=VALUE][:EFFECT]; omitted parts become `None`."""
     form = re.fullmatch(rf"([^=:]+)(?:=([^:]*))?(?::({'|'.join(_EFFECTS)}))?", text)
     if form is None or not _KEY.fullmatch(form[1]) or not _VALUE.fullmatch(form[2] or ""):
         raise UsageError(
@@ -198,18 +178,8 @@ def toleration(text: str) -> tuple[str, str | None, str | None]:
     return form[1], form[2], form[3]
 
 
-def size(text: str) -> int:
-    """Parses a size such as 100Gi.
-
-    Args:
-        text: Text to parse.
-
-    Returns:
-        Size in bytes.
-
-    Raises:
-        UsageError: The format is wrong.
-    """
+def _size(text: str) -> int:
+    """Parses a size such as 100Gi, in bytes."""
     form = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]*)", text)
     found = int(float(form[1]) * _UNITS[form[2]]) if form and form[2] in _UNITS else 0
     if not found:
@@ -217,18 +187,8 @@ def size(text: str) -> int:
     return found
 
 
-def secret_name(text: str) -> str:
-    """Checks the name of a secret.
-
-    Args:
-        text: Name to check.
-
-    Returns:
-        The name.
-
-    Raises:
-        UsageError: It is not a valid name in Kubernetes.
-    """
+def _secret_name(text: str) -> str:
+    """Checks and returns the name of a secret."""
     if len(text) > 253 or not re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", text):
         raise UsageError(f"--image_pull_secret {text}: expected the name of a secret, such as registry-login")
     return text

@@ -18,7 +18,7 @@ from benchmarks.gpu.section import Task, run
 
 BATCH = 4
 # Detections below this score are not compared: there are many, and they change places in NMS.
-LEAST_SCORE = 0.3
+MIN_SCORE = 0.3
 SAME_IOU, SAME_SCORE = 0.9, 0.1
 
 
@@ -78,7 +78,7 @@ def compare(
         reference: Arrays of the CPU, as `compute` returns them.
         found: Arrays of the variant.
     """
-    losses = float(np.max(relative(found["losses"], reference["losses"])))
+    losses = float(np.max(_relative(found["losses"], reference["losses"])))
     task.notes.checked(
         f"{variant.name}: losses, largest relative error",
         f"{losses:.2g}",
@@ -99,7 +99,7 @@ def compare(
     )
     count, share = matched(reference, found)
     if not count:
-        task.notes.not_run(f"{variant.name}: detections", f"the model detects nothing above {LEAST_SCORE}")
+        task.notes.not_run(f"{variant.name}: detections", f"the model detects nothing above {MIN_SCORE}")
         return
     task.notes.checked(
         f"{variant.name}: detections with a partner",
@@ -109,13 +109,8 @@ def compare(
     )
 
 
-def relative(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Returns relative errors; values near zero are compared with the largest one.
-
-    Args:
-        values: Values, any shape.
-        reference: True values, the same shape.
-    """
+def _relative(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Returns relative errors; values near zero are compared with the largest one."""
     return np.asarray(
         np.abs(values - reference) / np.maximum(np.abs(reference), 1e-3 * np.abs(reference).max())
     )
@@ -140,7 +135,7 @@ def matched(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> tuple[i
 
 def _partners(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> list[bool]:
     hits = []
-    for image, row in zip(*np.nonzero(left["scores"] >= LEAST_SCORE), strict=True):
+    for image, row in zip(*np.nonzero(left["scores"] >= MIN_SCORE), strict=True):
         near = np.abs(right["scores"][image] - left["scores"][image, row]) <= SAME_SCORE
         near &= right["classes"][image] == left["classes"][image, row]
         near &= iou(left["boxes"][image, row], right["boxes"][image]) >= SAME_IOU

@@ -27,14 +27,12 @@ class Section:
         module: Module below `benchmarks.gpu`.
         seconds: Share of the time; what a section leaves is added to the next one's.
         options: Further arguments of the module.
-        environment: Further environment variables.
     """
 
     name: str
     module: str
     seconds: float
     options: tuple[str, ...] = ()
-    environment: tuple[tuple[str, str], ...] = ()
 
 
 SECTIONS = (
@@ -112,7 +110,7 @@ def run_section(section: Section, job: Job, limit: float) -> list[Finding]:
     command = [sys.executable, "-m", f"benchmarks.gpu.{section.module}", "--name", section.name]
     command += ["--folder", str(job.folder), "--notes", str(notes), "--seconds", f"{limit:.1f}"]
     command += ["--peer-python", str(job.peer_python), *(["--rehearse"] if job.rehearse else [])]
-    environment = {**worker_environment(), **dict(section.environment)}
+    environment = worker_environment()
     if job.rehearse:
         environment["CUDA_VISIBLE_DEVICES"] = "-1"
     with log.open("wb") as stream:

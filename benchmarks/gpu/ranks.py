@@ -14,7 +14,7 @@ from frcnn.gpus import driver_gpus
 
 STEPS = 15
 # Smallest share of the speed of independent GPUs.
-LEAST_EFFICIENCY = 0.8
+MIN_EFFICIENCY = 0.8
 PROBE = "import horovod.tensorflow as hvd; print(int(hvd.nccl_built()))"
 
 
@@ -40,28 +40,20 @@ def main(task: Task) -> None:
     if count < 2:
         task.notes.not_run("exchange between GPUs", "there is only one GPU")
         return
-    alone, together = (step_seconds(task.folder, number) for number in (1, count))
+    alone, together = (_step_seconds(task.folder, number) for number in (1, count))
     efficiency = alone / together
     task.notes.checked(
         f"speed of {count} processes relative to independent ones",
         f"{efficiency:.0%}, {together:.3f} s per step",
-        efficiency >= (0.0 if task.rehearse else LEAST_EFFICIENCY),
-        f"at least {LEAST_EFFICIENCY:.0%}",
+        efficiency >= (0.0 if task.rehearse else MIN_EFFICIENCY),
+        f"at least {MIN_EFFICIENCY:.0%}",
         alone=alone,
         together=together,
     )
 
 
-def step_seconds(folder: Path, processes: int) -> float:
-    """Trains on record files in a number of processes.
-
-    Args:
-        folder: Folder for records and results.
-        processes: Number of processes.
-
-    Returns:
-        Seconds per step; the mean of the processes.
-    """
+def _step_seconds(folder: Path, processes: int) -> float:
+    """Trains on record files in a number of processes; returns their mean seconds per step."""
     records, results = folder / f"records-{processes}", folder / f"ranks-{processes}"
     write_records(records, count=processes * (STEPS + WARM_UP_STEPS))
     command = [sys.executable, "-m", "benchmarks.scaling_rank", str(records), str(results), str(STEPS)]

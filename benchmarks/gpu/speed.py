@@ -119,25 +119,14 @@ def measure(task: Task, name: str, batch: int, starts: dict[str, Start]) -> None
             except WorkerError as error:
                 _note_failure(task, f"{name}, {side}", error)
         for phase in PHASES:
-            _note(task, f"{name}, {phase}", timed(task, name, batch, phase, workers))
+            _note(task, f"{name}, {phase}", _timed(task, name, batch, phase, workers))
     finally:
         for worker in workers.values():
             worker.stop()
 
 
-def timed(task: Task, name: str, batch: int, phase: str, workers: dict[str, Worker]) -> dict[str, Timing]:
-    """Runs the sides alternately; one that fails is noted and left out from then on.
-
-    Args:
-        task: Arguments of the section.
-        name: Name of the combination.
-        batch: Batch size.
-        phase: `infer` or `train`.
-        workers: Running workers by name; failed ones are removed.
-
-    Returns:
-        Timing of each side that did not fail.
-    """
+def _timed(task: Task, name: str, batch: int, phase: str, workers: dict[str, Worker]) -> dict[str, Timing]:
+    """Runs the sides in turns; one that fails is noted and removed from `workers`."""
     rates: dict[str, list[float]] = {side: [] for side in workers}
     steps = 2 if task.rehearse else STEPS
     commands = [f"prepare {phase}", *[f"{phase} {steps}"] * ROUNDS, "report"]

@@ -31,9 +31,7 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--model", type=Path, required=True, help="folder of the model")
     flags.add_argument(
-        "--records",
-        type=Path,
-        help="folder of records whose images calibrate INT8, instead of --records-uri",
+        "--records", type=Path, help="folder of records whose images calibrate INT8, instead of --records-uri"
     )
     flags.add_argument(
         "--records-uri", default="", help="s3:// URI or folder of the records; images are read only for int8"

@@ -117,7 +117,7 @@ def _job(search: KatibSearch) -> Manifest:
     words = ["python", "-m", "components.train.main", "--spec", search.spec_place]
     words += ["--records-uri", search.records, *_flags(search), "--model", _MODEL_FOLDER]
     words += ["--gpus", str(search.job.worker.gpus)] if search.job.worker.gpus else []
-    pod = mpi.training_pod(search.job, _CONTAINER, shell_command(quoted(words, search)))
+    pod = mpi.training_pod(search.job, _CONTAINER, _shell_command(quoted(words, search)))
     pod["spec"]["restartPolicy"] = "Never"
     return {
         "apiVersion": "batch/v1",
@@ -140,7 +140,7 @@ def _mpijob(search: KatibSearch) -> Manifest:
         f'for name in {variables}; do if printenv "$name" >/dev/null; then set -- -x "$name" "$@"; fi; done; '
         'mpirun "$@"'
     )
-    launcher["command"] = shell_command(script)
+    launcher["command"] = _shell_command(script)
     # Even equal trials have different names, so their checkpoints do not mix.
     return {"apiVersion": mpi.API_VERSION, "kind": "MPIJob", "spec": spec}
 
@@ -178,12 +178,9 @@ def quoted(words: Sequence[str], search: KatibSearch) -> str:
     return text
 
 
-def shell_command(script: str) -> list[str]:
-    """Returns the command of a container.
+def _shell_command(script: str) -> list[str]:
+    """Returns the command of a container that runs a script, whose last command is the training.
 
     Katib appends redirections to it and joins the words with blanks. Only a script for `sh -c` survives that.
-
-    Args:
-        script: Shell script, whose last command is the training.
     """
     return ["sh", "-c", script]

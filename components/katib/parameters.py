@@ -79,11 +79,7 @@ def _parameter(name: str, each: Searched) -> dict[str, Any]:
                     f"{each.field}: the value {value} contains one of ' \" \\ $ or a line break, which "
                     "Katib's templates do not keep. Write it without them; text needs no quotes."
                 )
-        return {
-            "name": name,
-            "parameterType": "categorical",
-            "feasibleSpace": {"list": list(each.values)},
-        }
+        return {"name": name, "parameterType": "categorical", "feasibleSpace": {"list": list(each.values)}}
     feasible = {"min": _text(each.low, each), "max": _text(each.high, each)}
     if each.step:
         feasible["step"] = _text(each.step, each)

@@ -34,9 +34,9 @@ def environment(job: TrainingJob) -> list[dict[str, Any]]:
     if job.s3:
         variables += [
             {"name": "S3_ENDPOINT", "value": job.s3.endpoint},
-            {"name": "AWS_REGION", "value": job.s3.region},
-            _from_secret("AWS_ACCESS_KEY_ID", job.s3.secret, job.s3.access_key_field),
-            _from_secret("AWS_SECRET_ACCESS_KEY", job.s3.secret, job.s3.secret_key_field),
+            {"name": "AWS_REGION", "value": "us-east-1"},
+            _from_secret("AWS_ACCESS_KEY_ID", job.s3.secret, "accesskey"),
+            _from_secret("AWS_SECRET_ACCESS_KEY", job.s3.secret, "secretkey"),
         ]
     return variables
 

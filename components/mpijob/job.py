@@ -56,17 +56,11 @@ class S3Access:
 
     Attributes:
         endpoint: URL of the server.
-        secret: Name of the secret.
-        access_key_field: Key in the secret that holds the access key.
-        secret_key_field: Key in the secret that holds the secret key.
-        region: Region.
+        secret: Name of the secret, which holds them as `accesskey` and `secretkey`.
     """
 
     endpoint: str
     secret: str
-    access_key_field: str = "accesskey"
-    secret_key_field: str = "secretkey"
-    region: str = "us-east-1"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,13 +88,10 @@ class TrainingJob:
         workers: Number of worker pods.
         worker: Resources of each worker pod.
         slots_per_worker: Processes per worker pod, usually one per GPU.
-        launcher: Resources of the launcher pod, which computes nothing.
-        image_pull_policy: Kubernetes pull policy of the image.
         image_pull_secrets: Names of secrets with access to the registry.
         service_account: Service account of the pods.
         backoff_limit: Number of restarts of a failed launcher before the job fails.
         deadline_seconds: Longest total duration of the launcher. `None` sets no limit.
-        keep_seconds: Time that the launcher's pod and log are kept after its end. The MPIJob itself stays.
         environment: Variables of every process; no secrets, see `s3` and `secret_environment`.
         secret_environment: Variable -> (secret, key in the secret). Secret or key may be missing.
         s3: S3 server and secret.
@@ -123,13 +114,10 @@ class TrainingJob:
     workers: int
     worker: Resources
     slots_per_worker: int = 1
-    launcher: Resources = Resources(cpu="1", memory="1Gi", shared_memory="64Mi")
-    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
     service_account: str = "default"
     backoff_limit: int = 2
     deadline_seconds: int | None = None
-    keep_seconds: int = 24 * 3600
     environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
     secret_environment: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
     s3: S3Access | None = None

@@ -87,20 +87,13 @@ class LauncherLog(threading.Thread):
             time, _, text = line.partition(" ")
             if time > newest:  # the server writes nine fractional digits, so text order is time order
                 self._newest[name] = newest = time
-                self._write(without_tag(text))
+                self._write(_without_tag(text))
         if "terminated" in state:  # known before the log was read, so the log is complete
             self._finished.add(name)
 
 
-def without_tag(line: str) -> str:
-    """Replaces the tag that mpirun puts before each line.
-
-    Args:
-        line: Line such as `[1,0]<stderr>: text`.
-
-    Returns:
-        The text for rank 0, `rank N: text` for other ranks, and lines without a tag unchanged.
-    """
+def _without_tag(line: str) -> str:
+    """Replaces the tag that mpirun puts before each line, such as `[1,0]<stderr>: `; keeps ranks above 0."""
     tag = _TAG.match(line)
     if tag is None:
         return line

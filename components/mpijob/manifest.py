@@ -16,6 +16,10 @@ ROLE_LABEL = "training.kubeflow.org/job-role"
 SETTINGS_ANNOTATION = "frcnn.io/settings"
 
 Manifest = dict[str, Any]
+# The launcher computes nothing.
+_LAUNCHER = Resources(cpu="1", memory="1Gi", shared_memory="64Mi")
+# The launcher's pod and log are kept for a day after its end. The MPIJob itself stays.
+_KEEP_SECONDS = 24 * 3600
 
 
 def manifest(job: TrainingJob) -> Manifest:
@@ -83,7 +87,7 @@ def _spec(job: TrainingJob) -> Manifest:
         # Running: deletes only pods that still run. Finished pods and their logs are kept.
         "cleanPodPolicy": "Running",
         "backoffLimit": job.backoff_limit,
-        "ttlSecondsAfterFinished": job.keep_seconds,
+        "ttlSecondsAfterFinished": _KEEP_SECONDS,
     }
     if job.deadline_seconds is not None:
         policy["activeDeadlineSeconds"] = job.deadline_seconds
@@ -136,9 +140,9 @@ def training_pod(job: TrainingJob, name: str, command: list[str]) -> Manifest:
 
 
 def _launcher(job: TrainingJob) -> Manifest:
-    container = _container(job, "launcher", job.launcher)
+    container = _container(job, "launcher", _LAUNCHER)
     container["command"] = launcher_command(job)
-    pod = _pod(job, container, job.launcher)
+    pod = _pod(job, container, _LAUNCHER)
     _place(pod, job.launcher_node_selector, job.launcher_tolerations)
     return pod
 
@@ -179,7 +183,7 @@ def _container(job: TrainingJob, name: str, resources: Resources) -> Manifest:
     return {
         "name": name,
         "image": job.image,
-        "imagePullPolicy": job.image_pull_policy,
+        "imagePullPolicy": "IfNotPresent",
         "env": environment(job),
         "resources": {"requests": dict(amounts), "limits": amounts},
         "volumeMounts": [

@@ -84,7 +84,7 @@ def step(args: argparse.Namespace) -> "dict[str, Metadata]":
     records = records_place(args.records, args.records_uri) if alone else args.records_uri
     spec = experiment_or_suggested(args.spec, args.records, args.records_uri)
     spec = with_records(spec, records)
-    spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
+    spec = with_training(spec, epochs=args.epochs, retrain=start)
     spec = with_choices(spec, args.space, args.choice)
     folder, uri = _places(args, spec.text, records)
     key = resolve_key(None, spec.enc_key)

@@ -70,7 +70,7 @@ def work(args: argparse.Namespace) -> "dict[str, Metadata]":
     with tempfile.TemporaryDirectory(prefix="frcnn-train-") as name:
         folder = Path(name)
         start = _download(args.start_from, folder / "start") if args.start_from else None
-        spec = with_training(spec, epochs=args.epochs, retrain=start, resume=None)
+        spec = with_training(spec, epochs=args.epochs, retrain=start)
         lines = metric_lines(args)
         request = TrainingRequest(
             with_choices(spec, args.space, args.choice),

@@ -58,13 +58,7 @@ class Request:
 
     @classmethod
     def of(
-        cls,
-        args: argparse.Namespace,
-        checkpoints: str,
-        *,
-        spec_text: str,
-        spec_key: str,
-        total_epochs: int,
+        cls, args: argparse.Namespace, checkpoints: str, *, spec_text: str, spec_key: str, total_epochs: int
     ) -> "Request":
         """Creates a request from the flags of the step.
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import logging
 import os
 import subprocess
 import sys
@@ -22,8 +21,6 @@ from pipelines.local.step_execution import StepExecution, StepRun, steps_run_by
 from pipelines.local.step_table import StepTable
 
 __all__ = ["ProcessTaskHandler", "StepRun", "run_pipeline"]
-
-log = logging.getLogger("frcnn.pipeline")
 
 # Seconds for a step to clean up before it is killed.
 _GRACE_SECONDS = 30
@@ -143,10 +140,7 @@ class ProcessTaskHandler(ITaskHandler):
 
 
 def _handler(
-    kind: type[ProcessTaskHandler],
-    say: Callable[[str], None] | None,
-    secrets: Mapping[str, str],
-    *given: Any,
+    kind: type[ProcessTaskHandler], say: Callable[[str], None] | None, secrets: Mapping[str, str], *given: Any
 ) -> ProcessTaskHandler:
     handler = kind(*given)
     handler.say, handler.secrets = say, secrets

@@ -1,7 +1,6 @@
 """Runs the whole pipeline on one machine, for `frcnn pipeline run`."""
 
 import dataclasses
-import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +15,6 @@ from pipelines.local.processes import ProcessTaskHandler, StepRun, run_pipeline
 from pipelines.local.step_table import StepTable
 from pipelines.resources import POLICIES
 from pipelines.spec_key import key_environment, key_name, without_key
-
-log = logging.getLogger("frcnn.pipeline")
 
 EXPORT, COMPARE, PUBLISH = "export", "compare", "publish"
 

@@ -5,7 +5,6 @@ import datetime
 import functools
 import hashlib
 import json
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,6 @@ from frcnn.errors import RunError, UsageError
 from pipelines.faster_rcnn import NAME
 from pipelines.remote.connection import Connection
 from pipelines.remote.package import without_reuse
-
-log = logging.getLogger("frcnn.pipeline")
 
 EXPERIMENT = NAME
 PAGE_SIZE = 100
@@ -123,13 +120,15 @@ def schedules(connection: Connection) -> list[Any]:
     Returns:
         Schedules as kfp returns them.
     """
-    return _pages(
-        connection,
-        lambda client, token: client.list_recurring_runs(
-            page_token=token, page_size=PAGE_SIZE, namespace=connection.namespace
-        ),
-        "recurring_runs",
-    )
+    found: list[Any] = []
+    token = ""
+    while True:
+        ask = functools.partial(_page_of_schedules, namespace=connection.namespace, token=token)
+        page = connection.ask(ask)
+        found += page.recurring_runs or []
+        token = page.next_page_token or ""
+        if not token:
+            return found
 
 
 def runs(connection: Connection, most: int) -> list[Any]:
@@ -205,9 +204,7 @@ def publish(connection: Connection, package: Path, version: str = "", name: str 
         )
         pipeline_id = pipeline.pipeline_id
     present = connection.ask(
-        lambda client: client.list_pipeline_versions(
-            pipeline_id, page_size=1, filter=_named(wanted, "display_name")
-        )
+        lambda client: client.list_pipeline_versions(pipeline_id, page_size=1, filter=_named(wanted))
     )
     if present.pipeline_versions:
         if version:
@@ -241,13 +238,13 @@ def _experiment(client: Any, name: str, namespace: str | None) -> str:
 
 
 def _pipeline_id(client: Any, name: str, namespace: str | None) -> str | None:
-    answer = client.list_pipelines(page_size=2, filter=_named(name, "display_name"), namespace=namespace)
+    answer = client.list_pipelines(page_size=2, filter=_named(name), namespace=namespace)
     found = [each.pipeline_id for each in answer.pipelines or []]
     return found[0] if found else None
 
 
-def _named(name: str, key: str) -> str:
-    return json.dumps({"predicates": [{"operation": _EQUALS, "key": key, "stringValue": name}]})
+def _named(name: str) -> str:
+    return json.dumps({"predicates": [{"operation": _EQUALS, "key": "display_name", "stringValue": name}]})
 
 
 def _remove_schedule(connection: Connection, each: Any) -> None:
@@ -255,16 +252,5 @@ def _remove_schedule(connection: Connection, each: Any) -> None:
     connection.ask(lambda client: client.delete_recurring_run(number), f"schedule {each.display_name}")
 
 
-def _pages(connection: Connection, question: Any, key: str) -> list[Any]:
-    found: list[Any] = []
-    token = ""
-    while True:
-        page = connection.ask(functools.partial(_turned, question, token))
-        found += getattr(page, key) or []
-        token = page.next_page_token or ""
-        if not token:
-            return found
-
-
-def _turned(question: Any, token: str, client: Any) -> Any:
-    return question(client, token)
+def _page_of_schedules(client: Any, *, namespace: str | None, token: str) -> Any:
+    return client.list_recurring_runs(page_token=token, page_size=PAGE_SIZE, namespace=namespace)

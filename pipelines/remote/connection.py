@@ -95,7 +95,7 @@ class Connection:
                     # Without a namespace, the client queries the server up to five times.
                     namespace=self.where.namespace or "",
                     ssl_ca_cert=ca_file,
-                    proxy=proxy_to(self.where.host) or None,
+                    proxy=_proxy_to(self.where.host) or None,
                 )
 
     def _quietly(self, question: Callable[[Any], Answer]) -> Answer:
@@ -139,16 +139,10 @@ class ServerError(RunError):
         return self.status is None or self.status == 429 or self.status >= 500
 
 
-def proxy_to(host: str) -> str:
-    """Returns the proxy for a server according to HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY.
+def _proxy_to(host: str) -> str:
+    """Returns the proxy for a server by HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY; empty for none.
 
     This machine itself, as after `kubectl port-forward`, is always accessed without a proxy.
-
-    Args:
-        host: URL of the server.
-
-    Returns:
-        URL of the proxy; empty for none.
     """
     parts = urlsplit(host)
     name = parts.hostname or ""
@@ -173,7 +167,7 @@ def _probe(where: Server) -> Mapping[str, Any]:
     headers = {"Authorization": f"Bearer {where.token()}"} if where.token() else {}
     request = urllib.request.Request(f"{where.host}/apis/v2beta1/healthz", headers=headers)
     context = ssl.create_default_context(cafile=str(where.ca_file) if where.ca_file else None)
-    proxy = proxy_to(where.host)
+    proxy = _proxy_to(where.host)
     opener = urllib.request.build_opener(
         # Use the same proxy as the client.
         urllib.request.ProxyHandler({urlsplit(where.host).scheme: proxy} if proxy else {}),
@@ -198,7 +192,7 @@ def _probe(where: Server) -> Mapping[str, Any]:
 
 
 def _unreachable(where: Server, reason: object) -> str:
-    proxy = urlsplit(proxy_to(where.host)).hostname
+    proxy = urlsplit(_proxy_to(where.host)).hostname
     way = f", through the proxy {proxy}; add the host to NO_PROXY if it is local" if proxy else ""
     return f"{where.host} is unreachable ({reason}{way}). Check that it is up and its port is forwarded."
 

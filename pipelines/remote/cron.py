@@ -15,18 +15,8 @@ _ANY = ("*", "?")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 
-def six_fields(cron: str) -> list[str]:
-    """Splits a cron expression into six fields, with Sunday as 0.
-
-    Args:
-        cron: Expression with five or six fields.
-
-    Returns:
-        List of six fields; five fields get a leading seconds field "0".
-
-    Raises:
-        UsageError: The number of fields is not five or six.
-    """
+def _six_fields(cron: str) -> list[str]:
+    """Splits a cron expression into six fields, with Sunday as 0; five fields get the seconds "0"."""
     fields = cron.split()
     if len(fields) == 5:
         fields = ["0", *fields]
@@ -75,7 +65,7 @@ def translated(
     Raises:
         UsageError: A single expression cannot represent it, for example because the day of the month differs.
     """
-    fields = six_fields(cron)
+    fields = _six_fields(cron)
     shift = _shift(here, there, now)
     days = (now + datetime.timedelta(days=day) for day in range(366))
     change = next((day for day in days if _shift(here, there, day) != shift), None)

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from pipelines import pods
 from pipelines.remote import package, server
 
 
@@ -32,7 +33,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     cancel.add_argument("--schedule", metavar="NAME", help="name of a schedule to remove, instead of RUN")
     publish = commands.add_parser("publish", help="upload the pipeline, so that it can be started in the UI")
     package.add_image_flags(publish)
-    package.add_pod_flags(publish)
+    pods.add_flags(publish)
     publish.add_argument(
         "--version", default="", metavar="NAME", help="name of the version (default: hash of the content)"
     )

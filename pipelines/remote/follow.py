@@ -57,7 +57,7 @@ def follow(
         _log_changes(found, said)
         if (run.state or RUNNING[0]) not in RUNNING:
             sys.stdout.write(table(found))
-            judge(run, found)
+            _judge(run, found)
             return
         now = states(run)
         if now != before:
@@ -103,16 +103,8 @@ def _causes(connection: Connection, run_id: str) -> str:
     )
 
 
-def judge(run: Any, found: list[Step]) -> None:
-    """Checks whether a finished run exported a model.
-
-    Args:
-        run: Run as kfp returns it.
-        found: Steps of the run.
-
-    Raises:
-        RunError: The run failed, was canceled, or exported no model; the message gives the reason.
-    """
+def _judge(run: Any, found: list[Step]) -> None:
+    """Raises `RunError` with the reason unless a finished run succeeded and exported a model."""
     failed = [step for step in found if step.state == "FAILED"]
     if run.state == "CANCELED":
         raise RunError(

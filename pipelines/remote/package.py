@@ -65,7 +65,7 @@ def add_flags(flags: argparse.ArgumentParser) -> None:
         "--service_account", metavar="NAME", help="service account of the steps (default: that of the server)"
     )
     add_image_flags(flags)
-    add_pod_flags(flags)
+    pods.add_flags(flags)
     parameters.add_flags(flags, ALL)
 
 
@@ -79,11 +79,6 @@ def add_image_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument(
         "--tag", metavar="TAG", help="tag of the steps' images (default: FRCNN_TAG, or this version)"
     )
-
-
-def add_pod_flags(flags: argparse.ArgumentParser) -> None:
-    """Adds the flags for the steps' pods on a cluster."""
-    pods.add_flags(flags)
 
 
 def arguments(args: argparse.Namespace) -> dict[str, Any]:
@@ -129,7 +124,7 @@ def compiled(args: argparse.Namespace) -> Iterator[Path]:
     """Compiles a pipeline for the selected images into a temporary file.
 
     Args:
-        args: Parsed flags of `add_image_flags` and `add_pod_flags`; `pipeline` is its name, if there is one.
+        args: Parsed flags of `add_image_flags` and `pods.add_flags`; `pipeline` is its name, if there is one.
 
     Yields:
         YAML file, deleted at the end of the block.
@@ -170,7 +165,7 @@ def choose_images(args: argparse.Namespace) -> None:
     """Selects images and pod settings, before the pipeline definition is imported.
 
     Args:
-        args: Parsed flags of `add_image_flags` and `add_pod_flags`.
+        args: Parsed flags of `add_image_flags` and `pods.add_flags`.
 
     Raises:
         UsageError: A flag is malformed.

@@ -10,17 +10,9 @@ from urllib.parse import urlsplit
 from frcnn.errors import UsageError
 
 HOST_VARIABLE = "KF_PIPELINES_ENDPOINT"
-
-
 NAMESPACE_VARIABLE = "KF_PIPELINES_NAMESPACE"
-
-
 TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"
-
-
 TOKEN_FILE_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"
-
-
 # Name of a namespace.
 NAME = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 

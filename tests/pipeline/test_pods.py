@@ -33,7 +33,7 @@ def environment(monkeypatch):
 def parsed(*words):
     flags = argparse.ArgumentParser()
     package.add_image_flags(flags)
-    package.add_pod_flags(flags)
+    pods.add_flags(flags)
     return flags.parse_args(words)
 
 

@@ -196,7 +196,7 @@ def test_detections_find_their_partner_whatever_the_order():
 def test_detections_that_differ_have_no_partner(changed):
     count, share = agreement.matched(detections([[0, 0, 10, 10]], [0.9], [0]), changed)
     assert share == 0.0
-    assert count == 1 + (changed["scores"].max() >= agreement.LEAST_SCORE)
+    assert count == 1 + (changed["scores"].max() >= agreement.MIN_SCORE)
 
 
 def test_detections_below_the_least_score_are_not_compared():

@@ -10,7 +10,7 @@ HALF = np.asarray([0.5])
 
 def outcomes_of(scores, iou, difficult, thresholds=HALF, **rule):
     values = np.asarray(scores), np.asarray(iou, float), np.asarray(difficult, bool), np.asarray(thresholds)
-    outcomes = match(*values, **rule)
+    outcomes, _ = match(*values, **rule)
     return outcomes[:, 0].tolist() if len(thresholds) == 1 else outcomes.tolist()
 
 
@@ -104,7 +104,7 @@ def test_outcomes_are_those_of_the_development_kit(seed):
             continue
         iou = inclusive_iou(scene.found_boxes, scene.boxes)
         iou *= scene.found_classes[:, None] == scene.classes[None, :]
-        found = match(scene.scores, iou, scene.difficult, np.asarray(thresholds))
+        found, _ = match(scene.scores, iou, scene.difficult, np.asarray(thresholds))
         for at, threshold in enumerate(thresholds):
             expected = devkit(scene.scores.tolist(), iou.tolist(), scene.difficult, threshold)
             assert found[:, at].tolist() == expected
@@ -129,5 +129,6 @@ def test_each_threshold_is_matched_on_its_own():
 
 
 def test_without_objects_every_detection_is_wrong_and_without_detections_nothing_is_said():
-    assert match(np.asarray([0.9]), np.zeros((1, 0)), np.zeros(0, bool), HALF).tolist() == [[FALSE_POSITIVE]]
-    assert match(np.zeros(0), np.zeros((0, 2)), np.zeros(2, bool), HALF).shape == (0, 1)
+    outcomes, _ = match(np.asarray([0.9]), np.zeros((1, 0)), np.zeros(0, bool), HALF)
+    assert outcomes.tolist() == [[FALSE_POSITIVE]]
+    assert match(np.zeros(0), np.zeros((0, 2)), np.zeros(2, bool), HALF)[0].shape == (0, 1)

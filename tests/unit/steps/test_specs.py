@@ -69,16 +69,15 @@ def test_a_validation_source_of_the_spec_gives_way_to_fold_0():
 
 
 def test_start_and_length_of_training_are_replaced(spec):
-    given = with_training(spec, epochs=7, retrain=Path("pruned.keras"), resume=Path("e_3.keras"))
+    given = with_training(spec, epochs=7, retrain=Path("pruned.keras"))
     config = given.training_config
     assert (config.num_epochs, config.retrain_pruned_model) == (7, "pruned.keras")
-    assert config.resume_from_model == "e_3.keras"
 
 
 def test_a_training_made_shorter_than_the_checkpoint_interval_leaves_a_checkpoint():
     given = experiment_given(SPEC + "training_config { checkpoint_interval: 5 }")
     intervals = [
-        with_training(given, epochs=epochs, retrain=None, resume=None).training_config.checkpoint_interval
+        with_training(given, epochs=epochs, retrain=None).training_config.checkpoint_interval
         for epochs in (2, 7, 0)
     ]
     assert intervals == [2, 5, 5]
@@ -86,13 +85,13 @@ def test_a_training_made_shorter_than_the_checkpoint_interval_leaves_a_checkpoin
 
 def test_without_a_start_training_begins_anew_whatever_the_spec_says():
     given = experiment_given(SPEC + 'training_config { resume_from_model: "a.epoch_1.tlt" }')
-    config = with_training(given, epochs=0, retrain=None, resume=None).training_config
+    config = with_training(given, epochs=0, retrain=None).training_config
     assert (config.num_epochs, config.resume_from_model, config.retrain_pruned_model) == (1, "", "")
 
 
 def test_negative_epochs_are_refused(spec):
     with pytest.raises(UsageError, match="--epochs -1: expected 1 or more, or 0"):
-        with_training(spec, epochs=-1, retrain=None, resume=None)
+        with_training(spec, epochs=-1, retrain=None)
 
 
 def test_inference_reads_and_writes_where_the_step_says(spec):

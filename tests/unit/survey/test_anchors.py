@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from frcnn.ops.anchor_shapes import anchor_grid
-from frcnn.survey.anchors import Anchors, Coverage, best_iou, class_weights, fit_anchors, fit_enough
+from frcnn.survey.anchor_fit import class_weights, fit_anchors, fit_enough
+from frcnn.survey.anchors import Anchors, Coverage, best_iou
 
 ANCHORS = Anchors((24.0, 56.0, 112.0), (1.0, 0.5, 2.0))
 

@@ -31,7 +31,7 @@ def touch(folder, *names):
 
 
 def test_without_a_checkpoint_training_starts_as_the_spec_says(tmp_path, trained):
-    spec = with_training(toy_spec(tmp_path), epochs=5, retrain=tmp_path / "pruned.keras", resume=None)
+    spec = with_training(toy_spec(tmp_path), epochs=5, retrain=tmp_path / "pruned.keras")
     train_or_resume(training_run(spec), tmp_path / "none")
     (given,) = trained
     assert given.start.retrain_pruned_model == str(tmp_path / "pruned.keras")
@@ -39,7 +39,7 @@ def test_without_a_checkpoint_training_starts_as_the_spec_says(tmp_path, trained
 
 
 def test_a_checkpoint_is_resumed_instead_of_starting_from_the_pruned_model_again(tmp_path, trained):
-    spec = with_training(toy_spec(tmp_path), epochs=5, retrain=tmp_path / "pruned.keras", resume=None)
+    spec = with_training(toy_spec(tmp_path), epochs=5, retrain=tmp_path / "pruned.keras")
     folder = touch(tmp_path / "c", "net.epoch_3.keras")
     train_or_resume(training_run(spec), folder)
     start = trained[0].start
@@ -57,9 +57,7 @@ def test_a_retry_goes_on_from_the_newest_checkpoint_that_is_not_spoilt(tmp_path,
 
     monkeypatch.setattr(resume, "train", train)
     folder = touch(tmp_path / "c", *(f"net.epoch_{epoch}.keras" for epoch in (1, 2, 3)))
-    train_or_resume(
-        training_run(with_training(toy_spec(tmp_path), epochs=5, retrain=None, resume=None)), folder
-    )
+    train_or_resume(training_run(with_training(toy_spec(tmp_path), epochs=5, retrain=None)), folder)
     assert [name.rpartition(".epoch_")[2] for name in asked] == ["3.keras", "2.keras", "1.keras"]
     assert "epoch_3.keras: spoilt" in caplog.text
 
@@ -74,14 +72,12 @@ def test_a_training_whose_checkpoints_are_all_spoilt_starts_anew(tmp_path, monke
 
     monkeypatch.setattr(resume, "train", train)
     folder = touch(tmp_path / "c", "net.epoch_1.keras")
-    train_or_resume(
-        training_run(with_training(toy_spec(tmp_path), epochs=5, retrain=None, resume=None)), folder
-    )
+    train_or_resume(training_run(with_training(toy_spec(tmp_path), epochs=5, retrain=None)), folder)
     assert asked == [str(folder / "net.epoch_1.keras"), ""]
 
 
 def test_a_training_that_has_all_its_epochs_is_not_run_again(tmp_path, trained, monkeypatch):
-    spec = with_training(toy_spec(tmp_path), epochs=3, retrain=None, resume=None)
+    spec = with_training(toy_spec(tmp_path), epochs=3, retrain=None)
     folder = touch(tmp_path / "c", "net.epoch_3.tlt", "net.best.tlt")
     record = TrainingRecord("resnet:10", ("car",), epoch=3, metrics={"loss": 0.5, "mAP": 0.25})
     monkeypatch.setattr(resume, "read_record", lambda path, key: record)
@@ -94,7 +90,7 @@ def test_a_training_that_has_all_its_epochs_is_not_run_again(tmp_path, trained, 
 @pytest.mark.slow
 def test_a_second_run_adds_the_missing_epochs_and_a_third_none(tmp_path):
     one = toy_spec(tmp_path, images=4)
-    two = with_training(one, epochs=2, retrain=None, resume=None)
+    two = with_training(one, epochs=2, retrain=None)
     first = train_or_resume(training_run(one), tmp_path / "c")
     second = train_or_resume(training_run(two), tmp_path / "c")
     assert first.checkpoint.name == "frcnn_resnet_10.epoch_1.keras"

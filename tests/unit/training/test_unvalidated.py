@@ -46,7 +46,7 @@ def _cut(*args, **options):
 def whole(tmp_path_factory):
     """Spec and results of a training of two epochs that nobody disturbed."""
     folder = tmp_path_factory.mktemp("whole")
-    spec = with_training(toy_spec(folder, images=4), epochs=2, retrain=None, resume=None)
+    spec = with_training(toy_spec(folder, images=4), epochs=2, retrain=None)
     train(training_run(spec), folder / "results")
     return spec, folder / "results"
 
@@ -67,7 +67,7 @@ def test_a_run_cut_off_in_validation_ends_as_one_that_was_not(whole, tmp_path, m
     newest = checkpoint_in(tmp_path / "cut", "latest")
     assert newest.name == f"frcnn_resnet_10.epoch_{cut_in}.keras"
     assert "mAP" not in read_record(newest).metrics
-    train(training_run(with_training(spec, epochs=0, retrain=None, resume=newest)), tmp_path / "cut")
+    train(training_run(spec.updated({"training_config.resume_from_model": str(newest)})), tmp_path / "cut")
     names = sorted(path.name for path in undisturbed.glob("*.keras"))
     assert sorted(path.name for path in (tmp_path / "cut").glob("*.keras")) == names
     for name in names:

@@ -142,12 +142,7 @@ def _compared(
         *(default if each is None else each for each, default in zip(tolerances, own, strict=True))
     )
     found = compare_detectors(
-        trained,
-        exported,
-        paths,
-        settings.image,
-        batch_size=settings.batch_size,
-        tolerance=tolerance,
+        trained, exported, paths, settings.image, batch_size=settings.batch_size, tolerance=tolerance
     )
     return Comparison(
         ok=found.within(tolerance),

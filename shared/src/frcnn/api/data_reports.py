@@ -115,12 +115,7 @@ def data_report(
 
 @contextlib.contextmanager
 def surveyed_conversion(
-    spec: DatasetExportConfig,
-    *,
-    name: str,
-    folder: Path,
-    apply_exif: bool = False,
-    workers: int | None = 1,
+    spec: DatasetExportConfig, *, name: str, folder: Path, apply_exif: bool = False, workers: int | None = 1
 ) -> Iterator["Tables"]:
     """Surveys the folds of a conversion.
 
@@ -196,7 +191,7 @@ def _network(tables: "Tables", spec: Experiment | None) -> "NetworkInput":
 
 def _judged(spec: Experiment | None) -> "JudgedSpec | None":
     from frcnn.class_names import stored_class_name
-    from frcnn.survey.anchors import grid_of
+    from frcnn.survey.anchors import Anchors
     from frcnn.survey.report import JudgedSpec
     from frcnn.survey.statistics import AnchorSettings
 
@@ -204,7 +199,7 @@ def _judged(spec: Experiment | None) -> "JudgedSpec | None":
         return None
     boxes, training = spec.model_config.anchor_box_config, spec.training_config
     anchors = AnchorSettings(
-        grid_of(boxes.scale, boxes.ratio),
+        Anchors(tuple(map(float, boxes.scale)), tuple(map(float, boxes.ratio))),
         training.rpn_min_overlap,
         training.rpn_max_overlap,
         training.rpn_inside_anchors_only,

@@ -65,12 +65,7 @@ class ChildTrainer:
         self, model: Path, spec: TunedSpec, objectives: tuple[Objective, ...]
     ) -> Mapping[Objective, float]:
         """Measures the cost of a model; see `Trainer`."""
-        request = {
-            "model": str(model),
-            "key": self._key,
-            "rois": spec.rois,
-            "objectives": objectives,
-        }
+        request = {"model": str(model), "key": self._key, "rois": spec.rois, "objectives": objectives}
         done = subprocess.run(
             [sys.executable, "-m", _MEASURE],
             input=json.dumps(request),

@@ -15,13 +15,7 @@ from frcnn.errors import DataError, RunError, UsageError
 from frcnn.progress import Progress, reported_to
 from frcnn.spec.python_api import given
 from frcnn.spec.schema.experiment import Experiment
-from frcnn.tuning.results import (
-    TuneTrial,
-    best_of,
-    front_of,
-    write_best,
-    write_table,
-)
+from frcnn.tuning.results import TuneTrial, best_of, front_of, write_best, write_table
 from frcnn.tuning.settings import DIRECTIONS, PRUNERS, TuneSettings
 from frcnn.tuning.tuned_spec import TunedSpec
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from frcnn.cli.exif_flag import add_exif_flag
+from frcnn.cli.shared_flags import add_exif_flag, add_output_flag
 from frcnn.cli.spec_flags import add_set_flag, spec_in
 from frcnn.console.foreign_text import printable
 from frcnn.errors import UsageError
@@ -28,16 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="KITTI folder, COCO file or folder, records, or a dataset_convert spec; path or s3:// URI",
     )
-    add(
-        "-o",
-        "--output_dir",
-        "--output",
-        dest="output",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="folder of the page and the JSON file",
-    )
+    add_output_flag(parser, "folder of the page and the JSON file")
     add("-e", "--experiment_spec", type=Path, metavar="FILE", help="experiment spec to judge the data for")
     add_set_flag(parser)
     add("--images", metavar="DIR", help="folder of the images, if it is not found")

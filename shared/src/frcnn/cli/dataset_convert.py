@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from frcnn.cli.exif_flag import add_exif_flag
+from frcnn.cli.shared_flags import add_exif_flag
 from frcnn.cli.spec_flags import add_set_flag, load_convert_spec
 
 HELP = "Convert a KITTI or COCO data set to TFRecords."

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frcnn.cli.exif_flag import add_exif_flag
+from frcnn.cli.shared_flags import add_exif_flag
 from frcnn.console.foreign_text import printable, utf8
 from frcnn.data.conversion.kitti.layout import layout
 from frcnn.errors import RunError, UsageError
@@ -244,9 +244,9 @@ def _show_outcome(spec: Path, paths: "Paths") -> None:
         ),
         _row("mAP", [_number(each["mAP"]) for each in metrics]),
         _row("parameters", [f"{left[when]:,}" for when in ("before", "after")]),
-        f"model:   {shown(_model(paths))}",
-        f"spec:    {shown(spec)}",
-        f"report:  {shown(paths.latest / steps[1] / 'report' / 'report.html')}",
+        f"model:   {_shown(_model(paths))}",
+        f"spec:    {_shown(spec)}",
+        f"report:  {_shown(paths.latest / steps[1] / 'report' / 'report.html')}",
         *_listed(paths.annotated),
     ]
     lines += filter(None, ["", next_steps(metrics[1], trained_epochs(_model(paths)))])
@@ -258,7 +258,7 @@ def _listed(folder: Path) -> list[str]:
     images = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     some = images[:LISTED]
     count = f" ({len(some)} of {len(images)})" if len(images) > len(some) else ""
-    return [f"annotated images{count}:", *(f"  {printable(shown(path), None)}" for path in some)]
+    return [f"annotated images{count}:", *(f"  {printable(_shown(path), None)}" for path in some)]
 
 
 def _read_json(path: Path) -> Any:
@@ -273,15 +273,8 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def shown(path: Path) -> Path:
-    """Returns a path relative to the working directory if it is below it.
-
-    Args:
-        path: Absolute path.
-
-    Returns:
-        Path to print.
-    """
+def _shown(path: Path) -> Path:
+    """Returns a path relative to the working directory if it is below it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
@@ -290,7 +283,7 @@ def _task(name: str, *words: object) -> None:
     from frcnn.cli import task_runner
     from frcnn.cli.tasks import all_tasks
 
-    command = [str(shown(word) if isinstance(word, Path) else word) for word in words]
+    command = [str(_shown(word) if isinstance(word, Path) else word) for word in words]
     sys.stdout.write(f"\n$ frcnn {name} {shlex.join(command)}\n")
     sys.stdout.flush()
     task = all_tasks()[name]

@@ -32,12 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="BYTES",
         help="memory limit of TensorRT's tactics, bytes (default: 2 GiB)",
     )
-    add(
-        "--timing_cache",
-        type=Path,
-        metavar="FILE",
-        help="cache that speeds up later builds; updated",
-    )
+    add("--timing_cache", type=Path, metavar="FILE", help="cache that speeds up later builds; updated")
     parser.add_argument("--onnx_route", default="", help=argparse.SUPPRESS)
     parser.add_argument("-s", "--strict_type_constraints", action="store_true", help=argparse.SUPPRESS)
 

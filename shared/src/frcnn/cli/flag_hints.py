@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 # Names of flags in other programs whose fields have other names here.
 _ALSO_KNOWN_AS = {"lr": "base_lr", "lr0": "base_lr", "learning_rate": "base_lr", "seed": "random_seed"}
-_MOST_FIELDS = 3
+_MAX_FIELDS = 3
 # Similarity from which a name counts as mistyped.
 _NEAR = 0.75
 # Letters that the name of a task and its section have in common: `evaluate`, evaluation_config.
@@ -66,7 +66,7 @@ def _fields(name: str, own: str, *, convert: bool) -> list[str]:
     names = list(_similar_names(_ALSO_KNOWN_AS.get(name, name), list(by_name)))
     names = names or difflib.get_close_matches(name, by_name, n=1, cutoff=_NEAR)
     paths = [path for each in names for path in by_name[each]]
-    return sorted(paths, key=lambda path: not path.startswith(own))[:_MOST_FIELDS]
+    return sorted(paths, key=lambda path: not path.startswith(own))[:_MAX_FIELDS]
 
 
 def _similar_names(name: str, known: Sequence[str]) -> Iterator[str]:

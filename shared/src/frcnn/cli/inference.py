@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     from frcnn.settings.inference import inference_settings, prediction_settings
     from frcnn.settings.model import named_model
 
-    spec = load_spec(args, own_settings(args))
+    spec = load_spec(args, _own_settings(args))
     settings = inference_settings(spec, results_dir=args.results_dir, captions=args.captions)
     model = model_path(args.model, named_model(spec, "inference"), "inference_config", spec.source)
     summary = infer(
@@ -98,18 +98,8 @@ def run(args: argparse.Namespace) -> Mapping[str, object]:
     }
 
 
-def own_settings(args: argparse.Namespace) -> list[str]:
-    """Returns the spec settings for `--images` and `--threshold`, in the form of `--set`.
-
-    Args:
-        args: Parsed flags.
-
-    Returns:
-        Settings `FIELD=VALUE`.
-
-    Raises:
-        UsageError: The image or folder does not exist.
-    """
+def _own_settings(args: argparse.Namespace) -> list[str]:
+    """Returns the spec settings for `--images` and `--threshold`, in the form of `--set`."""
     from frcnn.spec.assignments import assignment
 
     settings = []

@@ -48,9 +48,7 @@ def add_set_flag(parser: argparse.ArgumentParser) -> None:
 def add_file_marker(parser: argparse.ArgumentParser) -> None:
     """Adds `-e` to a command whose spec is a positional argument, so that both forms work."""
     parser.add_argument(
-        *("-e", "--experiment_spec"),
-        action="store_true",
-        help="may precede the spec, as in other commands",
+        *("-e", "--experiment_spec"), action="store_true", help="may precede the spec, as in other commands"
     )
 
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from frcnn.cli.exif_flag import add_exif_flag
+from frcnn.cli.shared_flags import add_epochs_flag, add_exif_flag, add_output_flag
 from frcnn.console.foreign_text import printable
 
 HELP = "Write conversion and experiment specs that fit a data set; comments give the reason for each choice."
@@ -29,16 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="data set: KITTI folder, COCO file or folder, or records; path or s3:// URI",
     )
-    add(
-        "-o",
-        "--output_dir",
-        "--output",
-        dest="output",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="folder of the new specs",
-    )
+    add_output_flag(parser, "folder of the new specs")
     add("--goal", choices=GOALS, default="accuracy", help="what matters most (default: accuracy)")
     add(
         "--size",
@@ -49,14 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--arch", metavar="NAME", help="backbone (default: by goal, or by the name of the weights)")
     add("--pretrained", type=Path, metavar="FILE", help="pretrained weights to start from")
-    add(
-        "--epochs",
-        "--num_epochs",
-        dest="epochs",
-        type=int,
-        metavar="N",
-        help="epochs (default: by the number of images)",
-    )
+    add_epochs_flag(parser, "epochs (default: by the number of images)")
     add("--images", metavar="DIR", help="folder of the images, if it is not found")
     add("--force", action="store_true", help="replace specs that exist")
     add_exif_flag(parser)

@@ -11,7 +11,6 @@ task at a time may use a results folder. If a launcher started several processes
 
 import argparse
 import contextlib
-import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -34,8 +33,6 @@ from frcnn.distributed.world import rank_info
 from frcnn.errors import MissingPackageError, ModelError, UsageError
 from frcnn.packages import EXTRAS, missing_package, require
 from frcnn.single_writer import only_writer_in
-
-log = logging.getLogger(__name__)
 
 # Tasks of other distributions check their packages themselves.
 _OWN = "frcnn."
@@ -222,7 +219,7 @@ def _gpus(count: int | None, indices: list[int] | None) -> tuple[int, list[int]]
         raise UsageError(f"--gpus {count}: expected 1 or more; without a GPU, the task runs on the CPU")
     if indices is not None:
         if min(indices) < 0 or len(set(indices)) < len(indices):
-            raise UsageError(f"--gpu_index {_words(indices)}: expected distinct numbers >= 0")
+            raise UsageError(f"--gpu_index {' '.join(map(str, indices))}: expected distinct numbers >= 0")
         if count is not None and count != len(indices):
             raise UsageError(f"--gpu_index names {len(indices)} GPUs but --gpus asks for {count}")
     chosen = indices if indices is not None else list(range(count or 1))
@@ -243,7 +240,7 @@ def _run_and_record(module: ModuleType, args: argparse.Namespace) -> None:
 
     folder = local_output(folder, "results_dir")  # before the status is written there
     name = module.__name__.rpartition(".")[2]
-    held = only_writer_in(folder, name) if _has_one_writer(module) else contextlib.nullcontext()
+    held = only_writer_in(folder, name) if getattr(module, "ONE_WRITER", False) else contextlib.nullcontext()
     with held:
         _record(module, args, StatusWriter(folder), name)
 
@@ -261,10 +258,6 @@ def _run_module(module: ModuleType, args: argparse.Namespace) -> Mapping[str, An
     return extra
 
 
-def _has_one_writer(module: ModuleType) -> bool:
-    return getattr(module, "ONE_WRITER", False)
-
-
 def _record(module: ModuleType, args: argparse.Namespace, status: StatusWriter, name: str) -> None:
     status.write("STARTED", f"{name} started")
     try:
@@ -280,7 +273,3 @@ def _say(text: str) -> None:
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
-
-
-def _words(numbers: Sequence[int]) -> str:
-    return " ".join(map(str, numbers))

@@ -91,7 +91,7 @@ def train_here(args: argparse.Namespace) -> dict[str, Any]:
 
     if rank_info().rank:
         logging.getLogger("frcnn").setLevel(logging.WARNING)  # only rank 0 logs
-    spec = load_spec(args, own_settings(args))
+    spec = load_spec(args, _own_settings(args))
     request = TrainingRequest(
         spec,
         args.results_dir,
@@ -105,19 +105,8 @@ def train_here(args: argparse.Namespace) -> dict[str, Any]:
     return {name: path and str(path) for name, path in names.items()} | {"kpi": result.metrics()}
 
 
-def own_settings(args: argparse.Namespace) -> list[str]:
-    """Returns the spec settings for `--epochs` and `--resume`, in the form of `--set`.
-
-    Args:
-        args: Parsed flags.
-
-    Returns:
-        Settings `FIELD=VALUE`.
-
-    Raises:
-        UsageError: A number of epochs below 1.
-        SpecError: The spec cannot be read.
-    """
+def _own_settings(args: argparse.Namespace) -> list[str]:
+    """Returns the spec settings for `--epochs` and `--resume`, in the form of `--set`."""
     from frcnn.spec.assignments import assignment
 
     settings = []
@@ -170,8 +159,8 @@ def _launch(args: argparse.Namespace, processes: int) -> Mapping[str, Any]:
     from frcnn.distributed.launcher import launch
     from frcnn.sealing.keys import KEY_VARIABLE, resolve_key
 
-    settings = [*args.settings, *own_settings(args)]
-    key = resolve_key(args.enc_key, load_spec(args, own_settings(args)).enc_key)
+    settings = [*args.settings, *_own_settings(args)]
+    key = resolve_key(args.enc_key, load_spec(args, _own_settings(args)).enc_key)
     words = ["-e", args.experiment_spec, "-r", args.results_dir]
     for setting in settings:
         words += ["--set", setting]

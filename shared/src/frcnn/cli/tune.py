@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from frcnn.cli.shared_flags import add_epochs_flag
 from frcnn.cli.spec_flags import add_spec_flags, load_spec
 from frcnn.errors import UsageError
 from frcnn.packages import needed_for
@@ -61,14 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rule that ends bad trials early by their mAP after each epoch (default: asha)",
     )
     add("--seed", type=int, metavar="N", help="seed of the search (default: the spec's random_seed)")
-    add(
-        "--epochs",
-        "--num_epochs",
-        dest="epochs",
-        type=int,
-        metavar="N",
-        help="epochs of a trial (default: training_config.num_epochs)",
-    )
+    add_epochs_flag(parser, "epochs of a trial (default: training_config.num_epochs)")
     add("--strict", action="store_true", help="fail on images that cannot be read")
     for name, point in _elsewhere().items():
         point.load().add_flags(parser, f"--{name}")

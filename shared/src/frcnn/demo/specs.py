@@ -7,8 +7,8 @@ from pathlib import Path
 
 from frcnn.memory import main_memory
 from frcnn.spec_writing.choices import Choices, GoalLimits, choose
+from frcnn.spec_writing.conversion_specs import quoted
 from frcnn.spec_writing.facts import Facts
-from frcnn.spec_writing.splits import quoted
 from frcnn.spec_writing.text import Places, experiment_text
 
 # Images are reduced only to limit the pixels; the RoIs per image cause most of a step's cost.

@@ -7,7 +7,6 @@ disconnect rank 0 from the terminal. If Horovod was built without Gloo, `mpirun`
 
 import contextlib
 import importlib.util
-import logging
 import os
 import shutil
 import signal
@@ -27,8 +26,6 @@ from frcnn.distributed.rank_outcome import FOLDER_VARIABLE, Outcome, outcomes_in
 from frcnn.distributed.world import MISSING
 from frcnn.errors import RunError
 from frcnn.single_writer import held_by_parent
-
-log = logging.getLogger(__name__)
 
 GRACE = 15.0  # seconds for ranks to end by themselves, after a failure and again after SIGTERM
 POLL = 0.1  # seconds

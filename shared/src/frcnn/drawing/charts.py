@@ -11,17 +11,16 @@ PLANE_WIDTH, PLANE_HEIGHT = 240, 150
 SHARES: tuple[Tick, ...] = (("0", 0.0), ("0.25", 0.25), ("0.5", 0.5), ("0.75", 0.75), ("1", 1.0))
 
 
-def count_ticks(highest: float, most: int = 4) -> list[Tick]:
-    """Chooses round ticks for an axis that begins at 0.
+def count_ticks(highest: float) -> list[Tick]:
+    """Chooses round ticks for an axis that begins at 0, with at most four intervals.
 
     Args:
         highest: Value at the end of the axis, > 0.
-        most: Largest number of intervals.
 
     Returns:
         Ticks as tuples of label and share of the axis' length; the last one is at most 1.
     """
-    step = next(step for step in _round_steps(highest) if highest / step <= most)
+    step = next(step for step in _round_steps(highest) if highest / step <= 4)
     return [(f"{step * at:g}", step * at / highest) for at in range(int(highest / step + 1e-9) + 1)]
 
 

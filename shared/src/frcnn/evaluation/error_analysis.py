@@ -14,12 +14,7 @@ from frcnn.evaluation.confusion import Confusion
 from frcnn.evaluation.evaluation_state import Found, Objects, found_in, objects_in
 from frcnn.evaluation.example_images import EXAMPLES, draw_example, example_priority
 from frcnn.evaluation.ignored_regions import ignore_in_regions
-from frcnn.evaluation.matching import (
-    FALSE_POSITIVE,
-    TRUE_POSITIVE,
-    inclusive_iou,
-    match_pairs,
-)
+from frcnn.evaluation.matching import FALSE_POSITIVE, TRUE_POSITIVE, inclusive_iou, match
 from frcnn.evaluation.object_sizes import SizeAnalysis
 from frcnn.evaluation.settings import EvaluationSettings
 from frcnn.evaluation.thumbnails import RankedThumbnail, TopThumbnails
@@ -121,7 +116,7 @@ class ErrorAnalysis:
         """Matches detections to objects as the metrics do, then wrong ones to missed objects."""
         threshold = np.asarray(self.settings.iou_thresholds[:1])
         coco = self.settings.coco_matching
-        outcomes, partners = match_pairs(found.scores, iou, objects.difficult, threshold, coco=coco)
+        outcomes, partners = match(found.scores, iou, objects.difficult, threshold, coco=coco)
         outcomes = ignore_in_regions(outcomes, found.boxes, objects.regions, threshold)[:, 0]
         shown = found.scores >= self.settings.shown_score
         missed = ~objects.difficult

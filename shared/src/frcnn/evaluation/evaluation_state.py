@@ -195,7 +195,7 @@ def tally_image(objects: Objects, found: Found, settings: EvaluationSettings) ->
     iou = inclusive_iou(found.boxes, objects.boxes)
     iou *= found.classes[:, None] == objects.classes[None, :]
     thresholds = np.asarray(settings.iou_thresholds)
-    outcomes = match(found.scores, iou, objects.difficult, thresholds, coco=settings.coco_matching)
+    outcomes, _ = match(found.scores, iou, objects.difficult, thresholds, coco=settings.coco_matching)
     outcomes = ignore_in_regions(outcomes, found.boxes, objects.regions, thresholds)
     proposed = np.zeros(len(objects.classes), bool)
     if found.rois is not None:

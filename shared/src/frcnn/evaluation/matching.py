@@ -42,7 +42,7 @@ def inclusive_iou(boxes: np.ndarray, others: np.ndarray, extra: float = UNION_EX
 
 def match(
     scores: np.ndarray, iou: np.ndarray, difficult: np.ndarray, thresholds: np.ndarray, *, coco: bool = False
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """Matches detections to objects, best score first, each ordinary object at most once.
 
     In PASCAL VOC's rule, which TAO uses, the object that a detection overlaps most decides, even if it has
@@ -61,26 +61,9 @@ def match(
         coco: Whether to use COCO's rule instead of PASCAL VOC's.
 
     Returns:
-        IGNORED, FALSE_POSITIVE or TRUE_POSITIVE, int8 `[D, T]`, in the order of `scores`.
-    """
-    return match_pairs(scores, iou, difficult, thresholds, coco=coco)[0]
-
-
-def match_pairs(
-    scores: np.ndarray, iou: np.ndarray, difficult: np.ndarray, thresholds: np.ndarray, *, coco: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """Matches as `match` does, and says which object each detection found.
-
-    Args:
-        scores: Scores, `[D]`; equal scores keep their order.
-        iou: IoU of detections and objects, `[D, G]`, 0 where the classes differ.
-        difficult: Whether an object is difficult, bool `[G]`.
-        thresholds: IoU thresholds, `[T]`, each > 0.
-        coco: Whether to use COCO's rule instead of PASCAL VOC's.
-
-    Returns:
-        Tuple of the outcomes, int8 `[D, T]`, and the indices of the objects, int64 `[D, T]`; -1 for
-        detections that are not true positives.
+        Tuple of the outcomes, IGNORED, FALSE_POSITIVE or TRUE_POSITIVE, int8 `[D, T]`, in the order of
+        `scores`, and the indices of the objects found, int64 `[D, T]`; -1 for detections that are not true
+        positives.
     """
     outcomes = np.full((len(scores), len(thresholds)), FALSE_POSITIVE, np.int8)
     partners = np.full(outcomes.shape, -1)

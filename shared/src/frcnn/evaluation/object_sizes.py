@@ -4,11 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from frcnn.evaluation.average_precision import (
-    average_precision_voc07,
-    average_precision_voc12,
-    trace_curve,
-)
+from frcnn.evaluation.average_precision import average_precision_voc07, average_precision_voc12, trace_curve
 from frcnn.evaluation.evaluation_state import Found, Objects
 from frcnn.evaluation.ignored_regions import ignore_in_regions
 from frcnn.evaluation.matching import FALSE_POSITIVE, IGNORED, TRUE_POSITIVE, match
@@ -93,7 +89,7 @@ class SizeAnalysis:
         threshold = np.asarray(self._settings.iou_thresholds[:1])
         for size, (low, high) in SIZES.items():
             others = objects.difficult | (areas < low) | (areas >= high)
-            outcomes = match(found.scores, iou, others, threshold, coco=self._settings.coco_matching)
+            outcomes, _ = match(found.scores, iou, others, threshold, coco=self._settings.coco_matching)
             outcomes = ignore_in_regions(outcomes, found.boxes, objects.regions, threshold)[:, 0]
             elsewhere = (outcomes == FALSE_POSITIVE) & ((found_areas < low) | (found_areas >= high))
             outcomes = np.where(elsewhere, IGNORED, outcomes)

@@ -6,9 +6,7 @@ import math
 from collections.abc import Sequence
 
 from frcnn.console.foreign_text import printable
-from frcnn.evaluation.average_precision import (
-    Curve,
-)
+from frcnn.evaluation.average_precision import Curve
 from frcnn.evaluation.settings import iou_label
 
 _RULE, _CELL = 90, 20  # widths of the printed table, as in TAO

@@ -190,12 +190,7 @@ class Detections:
             x1, y1, x2, y2 = each.xyxy
             box = [x1, y1, x2 - x1, y2 - y1]
             rows.append(
-                {
-                    "image_id": image_id,
-                    "category_id": ids[each.label],
-                    "bbox": box,
-                    "score": each.score,
-                }
+                {"image_id": image_id, "category_id": ids[each.label], "bbox": box, "score": each.score}
             )
         return rows
 
@@ -214,12 +209,7 @@ class Detections:
             "source": self.source,
             "size": list(self.size),
             "detections": [
-                {
-                    "label": each.label,
-                    "class_id": each.class_id,
-                    "score": each.score,
-                    "xyxy": list(each.xyxy),
-                }
+                {"label": each.label, "class_id": each.class_id, "score": each.score, "xyxy": list(each.xyxy)}
                 for each in self
             ],
         }

@@ -62,10 +62,7 @@ class Detector:
     """
 
     def __init__(
-        self,
-        detect: "BatchDetector",
-        settings: DetectorSettings,
-        close: Callable[[], None] = lambda: None,
+        self, detect: "BatchDetector", settings: DetectorSettings, close: Callable[[], None] = lambda: None
     ) -> None:
         """Creates a detector.
 

@@ -86,10 +86,7 @@ def _check_outputs(found: DetectionBatch, images: int, classes: int) -> None:
 
 
 def load_onnx_detector(
-    path: Path,
-    expected: ExpectedModel | None,
-    key: str = "",
-    runtime: RuntimeChoice | None = None,
+    path: Path, expected: ExpectedModel | None, key: str = "", runtime: RuntimeChoice | None = None
 ) -> OnnxDetector:
     """Loads the detector in an exported file.
 

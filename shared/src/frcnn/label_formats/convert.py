@@ -26,7 +26,6 @@ from frcnn.survey.layouts import has_yolo_labels, other_format, part_folders, yo
 from frcnn.survey.record_files import RecordReader, is_records
 from frcnn.survey.sources import Fold, Source, image_lists, listed_folds, open_sources
 
-FORMATS = ("kitti", "coco", "voc", "yolo")
 _SOURCES = (
     "a folder as in KITTI (images/ and labels/), Pascal VOC (JPEGImages/ and Annotations/) or YOLO "
     "(images/, labels/ and data.yaml), a COCO annotation file or its folder, record files, or a "
@@ -66,7 +65,7 @@ def convert(
     Args:
         location: Data set.
         target: Folder to create.
-        target_format: Format of the target, one of `FORMATS`.
+        target_format: Format of the target, `kitti`, `coco`, `voc` or `yolo`.
         source_format: Format of the source; by default it is detected.
         classes: Class names of YOLO labels.
         images: Image folder, if it is not where the format has it; with a folder below it for each part.

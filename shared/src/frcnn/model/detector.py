@@ -26,15 +26,8 @@ class DetectionBatch(NamedTuple):
     rois: np.ndarray | None = None
 
 
-def whole(images: np.ndarray) -> np.ndarray:
-    """Returns the sizes of images without padding.
-
-    Args:
-        images: Images, `[B, H, W, channels]`.
-
-    Returns:
-        Heights and widths, px, int32 `[B, 2]`.
-    """
+def _whole(images: np.ndarray) -> np.ndarray:
+    """Returns the sizes of images `[B, H, W, channels]` without padding, px, int32 `[B, 2]`."""
     return np.tile(np.asarray(images.shape[1:3], np.int32), (len(images), 1))
 
 
@@ -57,7 +50,7 @@ def checked_sizes(images: np.ndarray, sizes: np.ndarray | None, smallest: int) -
         raise DataError(
             f"images of {height}x{width} px (height x width): expected at least {smallest} px per side"
         )
-    found = whole(images) if sizes is None else np.asarray(sizes, np.int32)
+    found = _whole(images) if sizes is None else np.asarray(sizes, np.int32)
     if found.shape != (len(images), 2) or (found < 1).any() or (found > [height, width]).any():
         raise DataError(
             f"sizes {found.tolist()} of {len(images)} images padded to {height}x{width} px: "

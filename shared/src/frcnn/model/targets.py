@@ -102,7 +102,7 @@ def assign_anchors(
     else:
         corners = (anchors[:, :2] + anchors[:, 2:]) / 2.0 - stride / 2.0
         usable = tf.reduce_all(corners <= limit, axis=-1)
-    iou = iou_matrix(anchors[None], gt_boxes, inclusive=True)
+    iou = iou_matrix(anchors[None], gt_boxes)
     iou = tf.where(usable[..., None] & gt_valid[:, None, :], iou, 0.0)
     best_iou = tf.reduce_max(iou, axis=-1)
     best_gt = tf.argmax(iou, axis=-1, output_type=tf.int32)
@@ -224,7 +224,7 @@ def roi_targets(
     """
     if gt_as_roi:
         rois, roi_valid = tf.concat([rois, gt_boxes], 1), tf.concat([roi_valid, gt_valid], 1)
-    iou = iou_matrix(rois, gt_boxes, inclusive=True)
+    iou = iou_matrix(rois, gt_boxes)
     iou = tf.where(roi_valid[:, :, None] & gt_valid[:, None, :], iou, 0.0)
     best_iou = tf.reduce_max(iou, axis=-1)
     usable = roi_valid & tf.reduce_any(gt_valid, axis=-1, keepdims=True)

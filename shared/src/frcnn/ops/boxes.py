@@ -9,25 +9,25 @@ import tensorflow as tf
 Side: TypeAlias = "int | tf.Tensor"
 
 
-def iou_matrix(boxes: tf.Tensor, others: tf.Tensor, inclusive: bool) -> tf.Tensor:
+def iou_matrix(boxes: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
     """Computes the intersection over union of every box with every other box.
+
+    Sizes include the last pixel (x2 - x1 + 1), as in PASCAL VOC.
 
     Args:
         boxes: Boxes, `yxyx` in pixels, `[..., N, 4]`.
         others: Boxes, `yxyx` in pixels, `[..., M, 4]`, with the same leading dimensions.
-        inclusive: Whether sizes include the last pixel (x2 - x1 + 1), as in PASCAL VOC.
 
     Returns:
-        IoU in 0..1, `[..., N, M]`. Disjoint boxes and pairs of empty boxes have 0.
+        IoU in 0..1, `[..., N, M]`. Disjoint boxes have 0.
     """
-    extra = 1.0 if inclusive else 0.0
     y1, x1, y2, x2 = (edge[..., :, None] for edge in tf.unstack(boxes, axis=-1))
     v1, u1, v2, u2 = (edge[..., None, :] for edge in tf.unstack(others, axis=-1))
-    height = tf.maximum(tf.minimum(y2, v2) - tf.maximum(y1, v1) + extra, 0.0)
-    width = tf.maximum(tf.minimum(x2, u2) - tf.maximum(x1, u1) + extra, 0.0)
+    height = tf.maximum(tf.minimum(y2, v2) - tf.maximum(y1, v1) + 1.0, 0.0)
+    width = tf.maximum(tf.minimum(x2, u2) - tf.maximum(x1, u1) + 1.0, 0.0)
     intersection = height * width
-    areas = (y2 - y1 + extra) * (x2 - x1 + extra)
-    other_areas = (v2 - v1 + extra) * (u2 - u1 + extra)
+    areas = (y2 - y1 + 1.0) * (x2 - x1 + 1.0)
+    other_areas = (v2 - v1 + 1.0) * (u2 - u1 + 1.0)
     return tf.math.divide_no_nan(intersection, areas + other_areas - intersection)
 
 

@@ -150,10 +150,7 @@ def _scores(makers: list[LayerChannels], count: int, settings: PruneSettings) ->
         return np.full(count, np.nan)
     scores = [
         filter_scores(
-            np.asarray(each.layer.kernel.value),
-            each.outputs.size,
-            settings.normalizer,
-            each.layer.name,
+            np.asarray(each.layer.kernel.value), each.outputs.size, settings.normalizer, each.layer.name
         )
         for each in makers
     ]

@@ -41,7 +41,7 @@ def data_settings(spec: Experiment) -> DataSettings:
         augmented=spec.training_config.enable_augmentation,
         crop=crop_settings(preprocessing),
         spatial=spatial_settings(augmentation.spatial_augmentation),
-        color=color_settings(augmentation.color_augmentation),
+        color=_color_settings(augmentation.color_augmentation),
         min_box_height=max(_MIN_SIDE, preprocessing.min_bbox_height),
         min_box_width=max(_MIN_SIDE, preprocessing.min_bbox_width),
     )
@@ -96,15 +96,8 @@ def spatial_settings(config: SpatialAugmentation) -> SpatialSettings:
     )
 
 
-def color_settings(config: ColorAugmentation) -> ColorSettings:
-    """Resolves the limits of color augmentation.
-
-    Args:
-        config: Section of a checked spec.
-
-    Returns:
-        Limits of the changes.
-    """
+def _color_settings(config: ColorAugmentation) -> ColorSettings:
+    """Resolves the limits of color augmentation."""
     return ColorSettings(
         config.color_shift_stddev,
         config.hue_rotation_max,

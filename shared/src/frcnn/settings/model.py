@@ -104,22 +104,15 @@ def detection_settings(config: EvaluationConfig | InferenceConfig) -> DetectionS
         The settings.
     """
     return DetectionSettings(
-        proposals=proposal_settings(config),
+        proposals=_proposal_settings(config),
         score_threshold=config.object_confidence_thres,
         iou_threshold=config.classifier_nms_overlap_threshold,
         max_detections=config.classifier_nms_max_boxes,
     )
 
 
-def proposal_settings(config: TrainingConfig | EvaluationConfig | InferenceConfig) -> ProposalSettings:
-    """Returns the limits of the proposals in a section of the spec.
-
-    Args:
-        config: Training, evaluation or inference section.
-
-    Returns:
-        The settings.
-    """
+def _proposal_settings(config: TrainingConfig | EvaluationConfig | InferenceConfig) -> ProposalSettings:
+    """Returns the limits of the proposals in a section of the spec."""
     return ProposalSettings(
         config.rpn_pre_nms_top_N, config.rpn_nms_max_boxes, config.rpn_nms_overlap_threshold
     )
@@ -137,7 +130,7 @@ def training_settings(spec: Experiment) -> TrainingSettings:
     training = spec.training_config
     regularizer = training.regularizer
     return TrainingSettings(
-        proposals=proposal_settings(training),
+        proposals=_proposal_settings(training),
         rpn_min_overlap=training.rpn_min_overlap,
         rpn_max_overlap=training.rpn_max_overlap,
         rpn_mini_batch=training.rpn_mini_batch,

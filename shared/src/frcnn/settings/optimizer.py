@@ -112,11 +112,7 @@ def schedule_settings(config: LRConfig) -> SoftStartSettings | ExponentialSettin
     soft, step = config.soft_start, config.step
     if soft is not None:
         return SoftStartSettings(
-            soft.base_lr,
-            soft.start_lr,
-            soft.soft_start,
-            tuple(soft.annealing_points),
-            soft.annealing_divider,
+            soft.base_lr, soft.start_lr, soft.soft_start, tuple(soft.annealing_points), soft.annealing_divider
         )
     if step is None:
         raise ValueError("a checked spec has one of soft_start and step")

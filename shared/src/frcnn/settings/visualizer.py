@@ -61,19 +61,12 @@ def visualizer_settings(config: VisualizerConfig, shown_score: float) -> Visuali
         Settings of the visualizer.
     """
     wandb = config.wandb_config
-    run = wandb_settings(wandb) if wandb is not None and wandb.enabled else None
+    run = _wandb_settings(wandb) if wandb is not None and wandb.enabled else None
     return VisualizerSettings(config.enabled, config.num_images, shown_score, run)
 
 
-def wandb_settings(config: WandbConfig) -> WandbSettings:
-    """Resolves the run of Weights & Biases.
-
-    Args:
-        config: Section of a checked spec.
-
-    Returns:
-        Settings of the run.
-    """
+def _wandb_settings(config: WandbConfig) -> WandbSettings:
+    """Resolves the run of Weights & Biases."""
     return WandbSettings(
         key=config.key,
         mode=config.mode.name.lower(),

@@ -9,7 +9,7 @@ from frcnn.spec.rules import check
 from frcnn.spec.rules.warnings import experiment_warnings
 from frcnn.spec.schema.experiment import Experiment
 from frcnn.spec.schema.export import DatasetExportConfig
-from frcnn.spec.textproto.positions import is_inside
+from frcnn.spec.textproto.positions import not_following
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,6 @@ def checked_experiment(spec: Experiment) -> Experiment:
     Raises:
         SpecError: The spec has errors; the message lists all of them.
     """
-    if not isinstance(spec, Experiment):
-        raise SpecError(BUILT, [_wrong_kind(spec, "a Spec")])
     problems: list[Problem] = []
     found = normalized(spec, problems)
     _raise_all(spec.source, problems, list(check.experiment_problems(found)))
@@ -51,25 +49,14 @@ def checked_export(spec: DatasetExportConfig) -> DatasetExportConfig:
     Raises:
         SpecError: The spec has errors; the message lists all of them.
     """
-    if not isinstance(spec, DatasetExportConfig):
-        raise SpecError(BUILT, [_wrong_kind(spec, "a ConvertSpec")])
     problems: list[Problem] = []
     found = normalized(spec, problems)
     _raise_all(spec.source, problems, list(check.export_problems(found)))
     return found
 
 
-def _wrong_kind(spec: object, expected: str) -> Problem:
-    return Problem("", f"found an object of type {type(spec).__name__}; expected {expected} or a file name")
-
-
 def _raise_all(source: str, types: list[Problem], rules: list[Problem]) -> None:
     """Raises `SpecError` for all problems except those caused by a value of a wrong type."""
-    wrong = [problem.path for problem in types if problem.path]
-    rest = [each for each in rules if not any(_related(each.path, path) for path in wrong)]
+    rest = not_following(rules, [problem.path for problem in types if problem.path])
     if types or rest:
         raise SpecError(source or BUILT, [*types, *rest])
-
-
-def _related(one: str, other: str) -> bool:
-    return is_inside(one, other) or is_inside(other, one)

@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import os
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -22,7 +22,7 @@ from frcnn.spec.schema.constraints import did_you_mean
 from frcnn.spec.schema.experiment import Experiment
 from frcnn.spec.schema.export import DatasetExportConfig
 from frcnn.spec.schema.from_message import to_config
-from frcnn.spec.textproto.positions import Positions, is_inside
+from frcnn.spec.textproto.positions import Positions, not_following
 from frcnn.spec.textproto.reader import Reader, read
 
 log = logging.getLogger(__name__)
@@ -58,18 +58,7 @@ def load_experiment(path: Path, settings: Sequence[str] = ()) -> Experiment:
 
 
 def load_dataset_export(path: Path, settings: Sequence[str] = ()) -> DatasetExportConfig:
-    """Reads a dataset_convert spec from a file.
-
-    Args:
-        path: File with protobuf text.
-        settings: Settings of single fields, see `frcnn.spec.assignments`.
-
-    Returns:
-        The checked spec.
-
-    Raises:
-        SpecError: The file cannot be read or has errors; the message lists all of them.
-    """
+    """Reads a dataset_convert spec from a file; see `load_experiment`."""
     return parse_dataset_export(read_text(path), str(path), settings=settings).spec
 
 
@@ -120,19 +109,7 @@ def parse_experiment(
 def parse_dataset_export(
     text: str, source: str = "", *, settings: Sequence[str] = ()
 ) -> Loaded[DatasetExportConfig]:
-    """Parses a dataset_convert spec.
-
-    Args:
-        text: Protobuf text.
-        source: Name of the spec in messages.
-        settings: Settings of single fields, see `frcnn.spec.assignments`.
-
-    Returns:
-        The checked spec with field positions.
-
-    Raises:
-        SpecError: The text has errors; the message lists all of them.
-    """
+    """Parses a dataset_convert spec; see `parse_experiment`."""
     message = dataset_export_pb2.DatasetExportConfig()
     reader, spec = _parse(text, source, message, DatasetExportConfig, settings)
     return Loaded(spec, reader.positions)
@@ -218,8 +195,8 @@ def _parse(
         raise SpecError(source, reader.problems)
     checked = check.experiment_problems(spec) if isinstance(spec, Experiment) else check.export_problems(spec)
     doubtful = {*reader.doubtful, *(problem.path for problem in faulty if problem.path)}
-    problems = [*reader.problems, *_not_following(missing, doubtful)]
-    problems += _not_following(checked, doubtful | {problem.path for problem in missing})
+    problems = [*reader.problems, *not_following(missing, doubtful)]
+    problems += not_following(checked, doubtful | {problem.path for problem in missing})
     if problems or faulty:
         # An error in a setting has no position in the text.
         located = [*map(reader.positions.locate, problems), *faulty]
@@ -273,12 +250,3 @@ def _top_level_names(text: str) -> set[str]:
         if depth == 0 and token[0].isidentifier():
             names.add(token)
     return names
-
-
-def _not_following(problems: Iterable[Problem], doubtful: Collection[str]) -> list[Problem]:
-    """Removes problems that merely follow from a field whose value is unknown."""
-    return [
-        problem
-        for problem in problems
-        if not any(is_inside(problem.path, path) or is_inside(path, problem.path) for path in doubtful)
-    ]

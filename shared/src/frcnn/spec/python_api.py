@@ -33,18 +33,8 @@ def parse(cls: type[AnySpec], text: str, source: str) -> AnySpec:
     return cast(AnySpec, parse_dataset_export(text, source).spec)
 
 
-def checked(spec: AnySpec) -> AnySpec:
-    """Checks a spec that may have been built in Python.
-
-    Args:
-        spec: Spec of either kind.
-
-    Returns:
-        The checked spec.
-
-    Raises:
-        SpecError: The spec has errors; the message lists all of them.
-    """
+def _checked(spec: AnySpec) -> AnySpec:
+    """Checks a spec that may have been built in Python."""
     if isinstance(spec, Experiment):
         return cast(AnySpec, checked_experiment(spec))
     return cast(AnySpec, checked_export(cast(DatasetExportConfig, spec)))
@@ -55,7 +45,7 @@ def updated(spec: AnySpec, values: Mapping[str, object]) -> AnySpec:
     known = cast(Experiment | DatasetExportConfig, spec)
     start = without_derived(known) if isinstance(known, Experiment) else known
     changed = with_values(start, values, known.source or BUILT)
-    return cast(AnySpec, checked(dataclasses.replace(changed, text="")))
+    return cast(AnySpec, _checked(dataclasses.replace(changed, text="")))
 
 
 def given(cls: type[AnySpec], spec: AnySpec | str | os.PathLike[str]) -> AnySpec:
@@ -78,7 +68,7 @@ def given(cls: type[AnySpec], spec: AnySpec | str | os.PathLike[str]) -> AnySpec
         name = "Spec" if issubclass(cls, Experiment) else "ConvertSpec"
         message = f"found an object of type {type(spec).__name__}; expected a {name} or a file name"
         raise SpecError(BUILT, [Problem("", message)])
-    return checked(spec)
+    return _checked(spec)
 
 
 def _remote_text(uri: str) -> str:

@@ -84,25 +84,17 @@ def members_beside(cls: type, name: str) -> list[str]:
 
 
 def _field_value(
-    value: object,
-    field: "dataclasses.Field[Any]",
-    annotation: Annotation,
-    problems: list[Problem],
-    path: str,
+    value: object, field: "dataclasses.Field[Any]", annotation: Annotation, problems: list[Problem], path: str
 ) -> object:
     kind, extras = split_annotation(annotation)
     default = default_of(field)
     if value is None:
-        if default is None or _is_optional(annotation):
+        if default is None or type(None) in typing.get_args(annotation):
             return None
         raise _WrongTypeError(f"found None; expected {_expected(kind)}")
     if value in (0, "", False) and any(isinstance(extra, ZeroIsNotSet) for extra in extras):
         return default
     return _converted(value, kind, problems, path)
-
-
-def _is_optional(annotation: Annotation) -> bool:
-    return type(None) in typing.get_args(annotation)
 
 
 def _converted(value: object, kind: Annotation, problems: list[Problem], path: str) -> object:

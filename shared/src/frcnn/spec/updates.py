@@ -36,7 +36,8 @@ def with_values(config: Config, values: Mapping[str, object], source: str) -> Co
     """
     problems: list[Problem] = []
     changed: Any = config
-    for path, value in _grouped(config, values):
+    # By length of the path, so that a message is set before single values in it.
+    for path, value in sorted(values.items(), key=lambda item: len(_STEP.findall(item[0]))):
         try:
             changed = _with_value(changed, _steps(path), value, path)
         except _NoSuchFieldError as error:
@@ -48,11 +49,6 @@ def with_values(config: Config, values: Mapping[str, object], source: str) -> Co
 
 class _NoSuchFieldError(Exception):
     """Path that does not lead to a field."""
-
-
-def _grouped(config: object, values: Mapping[str, object]) -> list[tuple[str, object]]:
-    """Sorts by length of the path, so that a message is set before single values in it."""
-    return sorted(values.items(), key=lambda item: len(_STEP.findall(item[0])))
 
 
 def _steps(path: str) -> list["re.Match[str]"]:

@@ -11,13 +11,13 @@ import numpy as np
 from frcnn.console.foreign_text import printable
 from frcnn.spec_writing.batch_size import batch_size, power_of_two
 from frcnn.spec_writing.facts import MAX_FITTED, SMALL_SHARE, Facts
-from frcnn.survey.anchors import Anchors, Coverage, best_iou, class_weights, fit_enough
+from frcnn.survey.anchor_fit import class_weights, fit_enough
+from frcnn.survey.anchors import Anchors, Coverage, best_iou
 from frcnn.survey.network_input import NetworkInput
 from frcnn.survey.tables import Tables
 from frcnn.survey.wording import counted
 
 Goal = Literal["accuracy", "speed", "edge"]
-GOALS: tuple[Goal, ...] = ("accuracy", "speed", "edge")
 
 STRIDE = 16
 MIN_SIDE = 128
@@ -158,7 +158,7 @@ def choose(
     limits = limits or LIMITS[goal]
     arch = arch or (pretrained and arch_in_name(pretrained.name)) or limits.arch
     rows, columns = size or input_size(facts.height, facts.width, facts.small_side, limits)
-    anchors, coverage = fitted_anchors(facts, rows, columns)
+    anchors, coverage = _fitted_anchors(facts, rows, columns)
     rois = min(limits.most_rois, max(16, power_of_two(4 * facts.many_objects)))
     batch, why = batch_size(facts.images, arch, rows * columns, rois, gpu_bytes, main_bytes)
     rate = RATE_PRETRAINED if pretrained else RATE
@@ -264,17 +264,8 @@ def input_boxes(facts: Facts, rows: int, columns: int) -> tuple[np.ndarray, np.n
     return boxes[kept], facts.labels[kept]
 
 
-def fitted_anchors(facts: Facts, rows: int, columns: int) -> tuple[Anchors, Coverage]:
-    """Fits anchors to the objects in a network input.
-
-    Args:
-        facts: Properties of the data set.
-        rows: Height of the network input, px.
-        columns: Width of the network input, px.
-
-    Returns:
-        Anchors, and their coverage of the sampled objects.
-    """
+def _fitted_anchors(facts: Facts, rows: int, columns: int) -> tuple[Anchors, Coverage]:
+    """Fits anchors to the objects in a network input; also returns their coverage of the sampled objects."""
     boxes, labels = input_boxes(facts, rows, columns)
     sizes = np.broadcast_to(np.array([rows, columns], float), (len(boxes), 2))
     anchors = fit_enough(boxes, sizes, class_weights(labels), STRIDE)

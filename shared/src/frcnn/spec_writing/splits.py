@@ -1,21 +1,19 @@
-"""Splits a data set into training and validation images, and writes the conversion specs."""
+"""Splits a data set into training and validation images."""
 
 import dataclasses
+import glob
 import json
-import os
 import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from google.protobuf import text_encoding
-
-from frcnn.console.foreign_text import utf8
-from frcnn.data.conversion.coco.annotations import CocoFold
+from frcnn.data.conversion.coco.fold import CocoFold
 from frcnn.data.conversion.kitti.layout import layout
 from frcnn.data.conversion.partition import random_folds, sequence_folds
 from frcnn.data.image_suffixes import stem_of
 from frcnn.errors import UsageError
+from frcnn.spec_writing.conversion_specs import Conversion, coco_conversion, kitti_conversion, quoted
 from frcnn.survey.layouts import role
 from frcnn.survey.sources import Source
 
@@ -27,24 +25,6 @@ MIN_TO_SPLIT = 5
 SEQUENCES = "sequences.json"
 # Part that is not used in training, and the prefix of its records.
 TEST = "test"
-_SHARDS = 4
-
-
-@dataclasses.dataclass(frozen=True)
-class Conversion:
-    """Call of dataset_convert.
-
-    Attributes:
-        spec: Name of its spec.
-        text: Content of its spec.
-        prefix: Prefix of the record files.
-        images: Folder that image names in the records are relative to.
-    """
-
-    spec: str
-    text: str
-    prefix: str
-    images: Path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,22 +34,22 @@ class Split:
     Attributes:
         training: Names of the surveyed folds to train on.
         conversions: Calls of dataset_convert, in order; none if the data set is records.
-        files: Content of other files that the specs require, by name.
         records: Pattern of the training records, absolute or below the record folder.
         images: Folder that image names in the training records are relative to.
         validation: Lines of `dataset_config` that select the validation images.
         why: Description of the validation images for a comment.
         extension: Extension of the images, without the dot.
+        files: Content of other files that the specs require, by name.
     """
 
     training: tuple[str, ...]
     conversions: tuple[Conversion, ...]
-    files: dict[str, str]
     records: str
     images: Path
     validation: tuple[str, ...]
     why: str
     extension: str
+    files: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 def split_of(sources: Sequence[Source], folds: Sequence[str], out: Path) -> Split:
@@ -99,7 +79,7 @@ def split_of(sources: Sequence[Source], folds: Sequence[str], out: Path) -> Spli
     if source.kind == "records":
         return _records(source, folds)
     if source.kind == "coco":
-        return _coco(source, folds, out)
+        return _coco(source, folds)
     if len(source.folds) > 1:
         return _lists(source, out)
     return _at_random(source, folds, out)
@@ -126,17 +106,6 @@ def listed_parts(source: Source) -> tuple[dict[str, list[str]], str]:
     return stems, "a fifth of the list train, drawn at random"
 
 
-def quoted(text: object) -> str:
-    """Returns a text as a string of the protobuf text format.
-
-    Raises:
-        UsageError: The text is the name of a file with bytes that are not UTF-8, which a spec cannot hold.
-    """
-    if utf8(str(text)) != str(text):
-        raise UsageError(f"{text}: this name is not UTF-8, which a spec requires; rename the folder or file")
-    return f'"{text_encoding.CEscape(str(text).encode(), as_utf8=True)}"'
-
-
 def _by_role(names: Sequence[str], sizes: Sequence[int]) -> dict[str, int]:
     """Returns the index of the training, validation and test part; by default, the largest one trains."""
     found: dict[str, int] = {}
@@ -155,33 +124,17 @@ def _parts_of(source: Source) -> dict[str, int]:
     return _by_role([fold.name for fold in source.folds], [len(fold.jobs) for fold in source.folds])
 
 
-def _kitti_text(root: Path, lines: Sequence[str]) -> str:
-    image_dir, label_dir, extension = layout(root)
-    fields = [
-        f"root_directory_path: {quoted(root.absolute())}",
-        f"image_dir_name: {quoted(image_dir)}",
-        f"label_dir_name: {quoted(label_dir)}",
-        f"image_extension: {quoted(extension)}",
-        *lines,
-        f"num_shards: {_SHARDS}",
-    ]
-    return _config("kitti_config", fields)
-
-
-def _config(name: str, fields: Sequence[str]) -> str:
-    body = "".join(f"  {field}\n" for field in fields)
-    return f"# Written by `frcnn spec new`.\n{name} {{\n{body}}}\n"
+def _random(percent: int) -> list[str]:
+    """Returns the partition that holds images out at random."""
+    return ['partition_mode: "random"', "num_partitions: 2", f"val_split: {percent}"]
 
 
 def _at_random(source: Source, folds: Sequence[str], out: Path) -> Split:
     percent = HELD_OUT if source.size >= MIN_TO_SPLIT else 0
-    lines = ['partition_mode: "random"', "num_partitions: 2", f"val_split: {percent}"]
-    text = _kitti_text(source.root, lines)
     held = f"{HELD_OUT_AT_RANDOM}: fold 0 of {out / 'convert.txt'}"
     return Split(
         training=tuple(folds),
-        conversions=(Conversion("convert.txt", text, "set", source.root),),
-        files={},
+        conversions=(kitti_conversion("convert.txt", "set", source.root, _random(percent)),),
         records="set-fold-*",
         images=source.root,
         validation=("validation_fold: 0",) if percent else (),
@@ -196,14 +149,13 @@ def _lists(source: Source, out: Path) -> Split:
     learned = {name: stems[name] for name in ("train", "val")}
     validation = sequence_folds(learned, 2)
     fold = 0 if set(validation[0]) == set(learned["val"]) else 1
-    files = {SEQUENCES: _sequences(learned)}
-    text = _sequence_text(source, out / SEQUENCES, 2)
-    conversions = [Conversion("convert.txt", text, "set", source.root)]
+    files = {SEQUENCES: _json(learned)}
+    conversions = [kitti_conversion("convert.txt", "set", source.root, _sequences(out / SEQUENCES, 2))]
     if TEST in stems:
         name = f"test_{SEQUENCES}"
-        files[name] = _sequences({TEST: stems[TEST]})
-        text = _sequence_text(source, out / name, 1)
-        conversions.append(Conversion("convert_test.txt", text, TEST, source.root))
+        files[name] = _json({TEST: stems[TEST]})
+        partition = _sequences(out / name, 1)
+        conversions.append(kitti_conversion("convert_test.txt", TEST, source.root, partition))
     return Split(
         training=(source.folds[_parts_of(source)["train"]].name,),
         conversions=tuple(conversions),
@@ -216,16 +168,16 @@ def _lists(source: Source, out: Path) -> Split:
     )
 
 
-def _sequence_text(source: Source, path: Path, partitions: int) -> str:
-    lines = [
+def _sequences(path: Path, partitions: int) -> list[str]:
+    """Returns the partition by the sequences in a file."""
+    return [
         'partition_mode: "sequence"',
         f"num_partitions: {partitions}",
         f"kitti_sequence_to_frames_file: {quoted(path)}",
     ]
-    return _kitti_text(source.root, lines)
 
 
-def _sequences(stems: dict[str, list[str]]) -> str:
+def _json(stems: dict[str, list[str]]) -> str:
     return json.dumps(stems, ensure_ascii=False, indent=0) + "\n"
 
 
@@ -233,49 +185,45 @@ def _folders(sources: Sequence[Source], folds: Sequence[str], out: Path) -> Spli
     """Splits by folders, each of which becomes one record set."""
     parts = _by_role([source.root.name for source in sources], [source.size for source in sources])
     train = sources[parts["train"]]
-    lines = (
-        () if "val" in parts else ('partition_mode: "random"', "num_partitions: 2", f"val_split: {HELD_OUT}")
-    )
-    conversions = [Conversion("convert_train.txt", _kitti_text(train.root, lines), "train", train.root)]
+    partition = () if "val" in parts else _random(HELD_OUT)
+    conversions = [kitti_conversion("convert_train.txt", "train", train.root, partition)]
     for name in ("val", TEST):
         if name in parts:
-            root = sources[parts[name]].root
-            conversions.append(Conversion(f"convert_{name}.txt", _kitti_text(root, ()), name, root))
-    validation: tuple[str, ...] = ("validation_fold: 0",)
+            conversions.append(kitti_conversion(f"convert_{name}.txt", name, sources[parts[name]].root))
+    validation = "validation_fold: 0"
     why = f"a fifth of the images of {train.root}, drawn at random"
     if "val" in parts:
         root = sources[parts["val"]].root.absolute()
-        pattern = quoted(f"{_escaped(out / 'records')}/val-*")
+        pattern = quoted(f"{glob.escape(str(out / 'records'))}/val-*")
         validation = (
-            f"validation_data_source {{ tfrecords_path: {pattern} image_directory_path: {quoted(root)} }}",
+            f"validation_data_source {{ tfrecords_path: {pattern} image_directory_path: {quoted(root)} }}"
         )
         why = f"the images of {root}"
     return Split(
         training=(folds[parts["train"]],),
         conversions=tuple(conversions),
-        files={},
         records="train-*",
         images=train.root,
-        validation=validation,
+        validation=(validation,),
         why=why,
         extension=_extension(train),
     )
 
 
-def _coco(source: Source, folds: Sequence[str], out: Path) -> Split:
+def _coco(source: Source, folds: Sequence[str]) -> Split:
     """Splits by annotation files, each of which becomes a fold."""
     parts = _parts_of(source)
-    chosen = [parts[name] for name in ("val", "train") if name in parts]
-    conversions = [_coco_conversion(source, chosen, "convert.txt", "set")]
+    files = [fold.jobs for fold in source.folds if isinstance(fold.jobs, CocoFold)]
+    chosen = [files[parts[name]] for name in ("val", "train") if name in parts]
+    conversions = [coco_conversion("convert.txt", "set", chosen)]
     if TEST in parts:
-        conversions.append(_coco_conversion(source, [parts[TEST]], "convert_test.txt", TEST))
+        conversions.append(coco_conversion("convert_test.txt", TEST, [files[parts[TEST]]]))
     held = "val" in parts
     return Split(
         training=(folds[parts["train"]],),
         conversions=tuple(conversions),
-        files={},
         records="set-fold-*",
-        images=_coco_root(source, chosen),
+        images=conversions[0].images,
         validation=("validation_fold: 0",) if held else (),
         why=f"the images of {source.folds[parts['val']].name}" if held else _no_validation(source),
         extension=_extension(source),
@@ -291,50 +239,20 @@ def _no_validation(source: Source) -> str:
     )
 
 
-def _coco_conversion(source: Source, chosen: Sequence[int], spec: str, prefix: str) -> Conversion:
-    root = _coco_root(source, chosen)
-    fields = [f"root_directory_path: {quoted(root)}"]
-    for fold in _coco_folds(source, chosen):
-        fields.append(f"img_dir_names: {quoted(os.path.relpath(fold.image_dir, root))}")
-        annotations = os.path.relpath(Path(fold.annotation_file).resolve(), root)
-        fields.append(f"annotation_files: {quoted(annotations)}")
-    fields += [f"num_partitions: {len(chosen)}", f"num_shards: {_SHARDS}"]
-    return Conversion(spec, _config("coco_config", fields), prefix, root)
-
-
-def _coco_root(source: Source, chosen: Sequence[int]) -> Path:
-    folds = _coco_folds(source, chosen)
-    places = [fold.image_dir for fold in folds]
-    places += [str(Path(fold.annotation_file).resolve().parent) for fold in folds]
-    return Path(os.path.commonpath(places))
-
-
-def _coco_folds(source: Source, chosen: Sequence[int]) -> list[CocoFold]:
-    jobs = [source.folds[number].jobs for number in chosen]
-    return [each for each in jobs if isinstance(each, CocoFold)]
-
-
 def _records(source: Source, folds: Sequence[str]) -> Split:
     """Uses the folds that the records have."""
     held = any(name.endswith("fold 0") for name in folds)
     location = Path(source.name)
-    pattern = f"{_escaped(location.resolve())}/*" if location.is_dir() else source.name
+    pattern = f"{glob.escape(str(location.resolve()))}/*" if location.is_dir() else source.name
     return Split(
         training=tuple(name for name in folds if not (held and name.endswith("fold 0"))),
         conversions=(),
-        files={},
         records=pattern,
         images=source.root.resolve(),
         validation=("validation_fold: 0",) if held else (),
         why="fold 0 of the records" if held else "none: the records have no fold 0",
         extension="jpg",
     )
-
-
-def _escaped(path: Path) -> str:
-    import glob
-
-    return glob.escape(str(path))
 
 
 def _extension(source: Source) -> str:

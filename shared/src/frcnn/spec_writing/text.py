@@ -7,7 +7,7 @@ from pathlib import Path
 
 from frcnn.console.foreign_text import printable
 from frcnn.spec_writing.choices import RPN_MAX_OVERLAP, RPN_MIN_OVERLAP, Choices
-from frcnn.spec_writing.splits import quoted
+from frcnn.spec_writing.conversion_specs import quoted
 from frcnn.survey.wording import counted
 
 TEMPLATE = "experiment_template.txt"

@@ -12,8 +12,9 @@ from frcnn.memory import gpu_memory, main_memory
 from frcnn.single_writer import only_writer_of
 from frcnn.spec.load import checked_conversion_text, checked_text
 from frcnn.spec_writing.choices import Choices, Goal, choose
+from frcnn.spec_writing.conversion_specs import Conversion
 from frcnn.spec_writing.facts import facts_of
-from frcnn.spec_writing.splits import TEST, Conversion, Split, split_of
+from frcnn.spec_writing.splits import TEST, Split, split_of
 from frcnn.spec_writing.text import Places, experiment_text
 from frcnn.survey.collect import surveyed
 from frcnn.survey.sources import open_sources

@@ -51,20 +51,7 @@ def experiment_given(given: str) -> Experiment:
 
 
 def dataset_export_given(given: str) -> DatasetExportConfig:
-    """Reads the dataset_convert spec given as a parameter of a pipeline step.
-
-    Args:
-        given: Text of the spec, file name, or `s3://` URI.
-
-    Returns:
-        The checked spec.
-
-    Raises:
-        SpecError: The file cannot be read or the text has errors; the message lists all of them.
-        UsageError: The parameter is empty, has an unsupported URI scheme or names an object that is not
-            UTF-8, or its text lost its line breaks.
-        StoreError: The object on S3 cannot be read.
-    """
+    """Reads the dataset_convert spec given as a parameter of a pipeline step; see `experiment_given`."""
     text, source = _text_and_source(given, "convert_spec")
     message = dataset_export_pb2.DatasetExportConfig()
     return parse_dataset_export(_readable(text, "convert_spec", message), source).spec
@@ -115,15 +102,13 @@ def with_records(spec: Experiment, records: Path | str) -> Experiment:
     return dataclasses.replace(spec, dataset_config=dataset)
 
 
-def with_training(spec: Experiment, *, epochs: int, retrain: Path | None, resume: Path | None) -> Experiment:
+def with_training(spec: Experiment, *, epochs: int, retrain: Path | None) -> Experiment:
     """Replaces the start and length of a training.
 
     Args:
         spec: Experiment spec.
         epochs: Number of epochs; 0 keeps that of the spec.
-        retrain: Pruned model, whose layers and weights are used.
-        resume: Checkpoint to resume from; takes precedence over `retrain`. Without both, training starts from
-            scratch.
+        retrain: Pruned model, whose layers and weights are used; `None`: training starts from scratch.
 
     Returns:
         Changed copy.
@@ -139,7 +124,7 @@ def with_training(spec: Experiment, *, epochs: int, retrain: Path | None, resume
         given,
         keep_checkpoints=given.keep_checkpoints or _KEPT_CHECKPOINTS,
         retrain_pruned_model=str(retrain or ""),
-        resume_from_model=str(resume or ""),
+        resume_from_model="",
         **length,
     )
     return dataclasses.replace(spec, training_config=training)

@@ -92,10 +92,7 @@ def _suggestion(tables: "Tables", data: str, kept_at: str) -> tuple[str, str]:
             "validation"
         )
     choices = choose(
-        facts_of(tables, training),
-        "accuracy",
-        gpu_bytes=gpu_memory(),
-        main_bytes=_TRAINING_BYTES,
+        facts_of(tables, training), "accuracy", gpu_bytes=gpu_memory(), main_bytes=_TRAINING_BYTES
     )
     places = Places(
         command="the conversion step of a pipeline",

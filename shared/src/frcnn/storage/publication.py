@@ -161,7 +161,7 @@ def commit(transfer: Transfer, draft: Draft) -> Manifest:
     Raises:
         ChangedError: Another publication was faster; nothing was changed.
     """
-    manifest = _successor(draft, grace())
+    manifest = _successor(draft, _grace())
     data, backend, current = manifest.to_json().encode(), transfer.backend, draft.current
     try:
         transfer.retries(lambda: backend.swap(NAME, data, md5(data), current.entry, current.md5))
@@ -209,12 +209,8 @@ def repeated(attempt: Callable[[], Manifest], where: str) -> Manifest:
     raise StoreError(f"{where}: other processes keep publishing there. Run again when they have finished.")
 
 
-def grace() -> int:
-    """Reads FRCNN_STORE_GRACE_SECONDS: how long contents are kept once they are no longer used, s.
-
-    Raises:
-        UsageError: The value is not a number of seconds.
-    """
+def _grace() -> int:
+    """Reads FRCNN_STORE_GRACE_SECONDS: how long contents are kept once they are no longer used, s."""
     text = os.environ.get(GRACE_VARIABLE) or str(DEFAULT_GRACE)
     if not (text.isascii() and text.isdecimal() and len(text) < 12):
         raise UsageError(f"{GRACE_VARIABLE} is {text!r}; expected a number of seconds such as 86400")

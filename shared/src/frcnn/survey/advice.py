@@ -5,7 +5,7 @@ from pathlib import Path
 
 from frcnn.data.conversion.kitti.layout import meant_instead
 from frcnn.errors import UsageError
-from frcnn.survey.coco_files import MOST_LOOKED_AT, annotation_files
+from frcnn.survey.coco_files import MAX_NAMES_CHECKED, annotation_files
 from frcnn.survey.layouts import format_to_convert, has_labels, has_yolo_labels, part_folders
 
 _FORMAT_NAMES = {"yolo": "YOLO", "voc": "Pascal VOC"}
@@ -59,5 +59,5 @@ def near(folder: Path) -> str:
         return f".{hint}" if (hint := meant_instead(folder)) else ""
     if len(found) == 1:
         return f"; its folder {found[0]} is a data set: give that folder"
-    names = ", ".join(found[:MOST_LOOKED_AT])
+    names = ", ".join(found[:MAX_NAMES_CHECKED])
     return f"; it has the folders {names}: give one of them, or rename them to train and val"

@@ -10,7 +10,7 @@ from frcnn.data.spellings import other_spellings
 from frcnn.errors import DataError
 
 # Number of images whose files are searched for.
-MOST_LOOKED_AT = 5
+MAX_NAMES_CHECKED = 5
 
 
 def annotation_files(folder: Path) -> list[Path]:
@@ -44,7 +44,7 @@ def image_folder(path: Path, names: Sequence[str]) -> Path:
     near = [path.resolve().parent, path.resolve().parent.parent]
     folders = [*near, *(base / name for base in near for name in ("images", part, f"images/{part}"))]
     for folder in folders:
-        if any(_is_file(folder, name) for name in names[:MOST_LOOKED_AT]):
+        if any(_is_file(folder, name) for name in names[:MAX_NAMES_CHECKED]):
             return folder
     raise DataError(
         f"{path}: its images, such as {names[0]}, are in none of {', '.join(map(str, folders[:4]))}. "

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from frcnn.data.conversion.coco.annotations import CocoFold, read_coco
+from frcnn.data.conversion.coco.annotations import read_coco
+from frcnn.data.conversion.coco.fold import CocoFold
 from frcnn.data.conversion.coco.reader import CocoReader
 from frcnn.data.conversion.convert import make_plan
 from frcnn.data.conversion.faults import DataIssue, Reading
@@ -20,11 +21,11 @@ from frcnn.regular_file import read_regular, reading_fault
 from frcnn.settings.conversion import read_conversion
 from frcnn.storage.address import is_remote
 from frcnn.survey.advice import convert_first, near
-from frcnn.survey.coco_files import MOST_LOOKED_AT, annotation_files, image_folder
+from frcnn.survey.coco_files import MAX_NAMES_CHECKED, annotation_files, image_folder
 from frcnn.survey.layouts import SPLITS, format_to_convert, part_folders
 from frcnn.survey.record_files import is_records, record_source
 
-_MOST_LIST_BYTES = 256 << 20
+_MAX_LIST_BYTES = 256 << 20
 LAYOUTS = (
     "a folder with images/ and labels/ (KITTI), a COCO annotation file or its folder, record files, "
     "or a dataset_convert spec"
@@ -98,11 +99,7 @@ class _Options:
 
 
 def open_sources(
-    locations: Sequence[str],
-    images: Path | None = None,
-    *,
-    apply_exif: bool = False,
-    expected: str = LAYOUTS,
+    locations: Sequence[str], images: Path | None = None, *, apply_exif: bool = False, expected: str = LAYOUTS
 ) -> tuple[Source, ...]:
     """Finds the data sets at several locations.
 
@@ -147,7 +144,7 @@ def listed_folds(lists: dict[str, Path], files: dict[str, str], extension: str) 
     taken: set[str] = set()
     for name, path in lists.items():
         try:
-            lines = read_regular(path, _MOST_LIST_BYTES).decode("utf-8-sig").splitlines()
+            lines = read_regular(path, _MAX_LIST_BYTES).decode("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path}: not a readable list of image names ({reading_fault(error)})") from error
         stems = [stem for line in lines for stem in _stems_in(line, files)]
@@ -271,7 +268,7 @@ def _stems_in(line: str, files: dict[str, str]) -> list[str]:
 def _coco(paths: list[Path], options: _Options, location: str, names: Sequence[str] = ()) -> Source:
     """Reads annotation files; `names` are those of the parts, by default from the names of the files."""
     read = [(path, read_coco(path, "")) for path in paths]
-    names = names or ([_part_name(path) for path in paths] if len(paths) > 1 else [""])
+    names = names or ([path.stem.removeprefix("instances_") for path in paths] if len(paths) > 1 else [""])
     folds = tuple(
         Fold(name, _with_folder(file.images, path, options.images))
         for name, (path, file) in zip(names, read, strict=True)
@@ -284,9 +281,5 @@ def _coco(paths: list[Path], options: _Options, location: str, names: Sequence[s
 
 
 def _with_folder(fold: CocoFold, path: Path, images: Path | None) -> CocoFold:
-    folder = images or image_folder(path, [name for name, _, _ in fold.entries[:MOST_LOOKED_AT]])
+    folder = images or image_folder(path, [name for name, _, _ in fold.entries[:MAX_NAMES_CHECKED]])
     return dataclasses.replace(fold, image_dir=str(folder.resolve()))
-
-
-def _part_name(path: Path) -> str:
-    return path.stem.removeprefix("instances_")

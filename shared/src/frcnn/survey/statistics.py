@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from frcnn.survey.anchors import Anchors, Coverage, best_iou, class_weights, fit_enough
+from frcnn.survey.anchor_fit import class_weights, fit_enough
+from frcnn.survey.anchors import Anchors, Coverage, best_iou
 from frcnn.survey.network_input import NetworkInput
 from frcnn.survey.tables import Tables
 

@@ -74,10 +74,7 @@ def spread(model: FasterRCNN, placement: Placement) -> FasterRCNN:
     """
     parts = [
         keras.models.clone_model(network, clone_function=functools.partial(_pinned, devices))
-        for network, devices in (
-            (model.features, placement.features),
-            (model.roi_head, placement.roi_head),
-        )
+        for network, devices in ((model.features, placement.features), (model.roi_head, placement.roi_head))
     ]
     placed = FasterRCNN(parts[0], parts[1], model.geometry, name=model.name)
     placed.set_weights(model.get_weights())

@@ -104,11 +104,7 @@ class Exponential(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def schedule(
-    settings: SoftStartSettings | ExponentialSettings,
-    total_steps: int,
-    *,
-    world: int = 1,
-    decay: float = 0.0,
+    settings: SoftStartSettings | ExponentialSettings, total_steps: int, *, world: int = 1, decay: float = 0.0
 ) -> keras.optimizers.schedules.LearningRateSchedule:
     """Creates a learning rate schedule.
 

@@ -1,11 +1,6 @@
 """Distributions of the searched fields for Optuna, and the choices that give the spec itself."""
 
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from frcnn.tuning.settings import TuneSettings
 from frcnn.tuning.space import Chosen, Searched
@@ -28,13 +23,10 @@ def base_choices(settings: TuneSettings) -> dict[str, Chosen]:
             candidates = (1.0,) if each.base else settings.spec.numbers(each.field)[:1]
         for chosen in candidates:
             same = settings.spec.with_settings([each.setting(chosen)]) == reference
-            if same and distribution(each)._contains(_internal(each, chosen)):
+            space = distribution(each)
+            if same and space._contains(space.to_internal_repr(chosen)):
                 found[each.field] = chosen
     return found
-
-
-def _internal(each: Searched, chosen: Chosen) -> float:
-    return distribution(each).to_internal_repr(chosen)
 
 
 def distribution(each: Searched) -> BaseDistribution:

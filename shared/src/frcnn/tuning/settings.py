@@ -40,7 +40,6 @@ class TuneSettings:
         pruner: Rule that ends bad trials early.
         seed: Seed of the search.
         mixed: Whether the trials compute their layers in 16 bits.
-        reduction: Of this many trials that reach a rung of the pruner, the best one continues.
     """
 
     spec: TunedSpec
@@ -53,7 +52,6 @@ class TuneSettings:
     pruner: Pruner
     seed: int
     mixed: bool = False
-    reduction: int = 3
 
     @property
     def epochs(self) -> int:

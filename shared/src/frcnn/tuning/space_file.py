@@ -68,16 +68,8 @@ def parse_space(text: str, source: str, spec: TunedSpec) -> Space:
     return Space(tuple(_searched(each, spec) for each in message.search), source)
 
 
-def outside_schema(fields: Iterable[Searched], spec: TunedSpec) -> Iterator[tuple[int, str]]:
-    """Checks the extreme values of each field by setting them in the experiment spec.
-
-    Args:
-        fields: Fields to check.
-        spec: Experiment spec.
-
-    Yields:
-        Index of a field and the error in one of its values.
-    """
+def _outside_schema(fields: Iterable[Searched], spec: TunedSpec) -> Iterator[tuple[int, str]]:
+    """Sets the extreme values of each field in the spec; yields its index and the error for each."""
     for index, each in enumerate(fields):
         for chosen in each.values or (each.low, each.high):
             setting = each.setting(chosen)
@@ -106,7 +98,7 @@ def _problems(message: Any, spec: TunedSpec) -> Iterator[Problem]:
             sound.append((path, _searched(each, spec)))
         else:
             yield Problem(f"{path}.{fault[0]}", f"{each.field}: {fault[1]}" if each.field else fault[1])
-    for index, text in outside_schema([each for _, each in sound], spec):
+    for index, text in _outside_schema([each for _, each in sound], spec):
         path, searched = sound[index]
         yield Problem(f"{path}.{'value' if searched.values else 'low'}", f"{searched.field}: {text}")
 
@@ -158,7 +150,7 @@ def _fault_of_interval(each: Any, found: Any, spec: TunedSpec) -> tuple[str, str
             return name, f"found {getattr(each, name):g}; expected a finite number"
     if not is_number(found):
         return "low", "is not a number; expected values to choose from: value: ..."
-    low, high = _float(each.low), _float(each.high)
+    low, high = shortest_float(each.low), shortest_float(each.high)
     if low >= high:
         return "low", f"found low {low:g} and high {high:g}; expected low < high"
     if each.log and low <= 0:
@@ -171,11 +163,12 @@ def _fault_of_step(each: Any, low: float, high: float) -> tuple[str, str] | None
         return None
     if each.log:
         return "step", "found both step and log; expected one of them"
+    step = shortest_float(each.step)
     if not 0 < each.step <= high - low:
-        return "step", f"found {_float(each.step):g}; expected a step in (0, {high - low:g}]"
+        return "step", f"found {step:g}; expected a step in (0, {high - low:g}]"
     if (high - low) / each.step > _MAX_STEPS:
         least = (high - low) / _MAX_STEPS
-        return "step", f"found {_float(each.step):g}, too fine; expected {least:g} or more, or no step"
+        return "step", f"found {step:g}, too fine; expected {least:g} or more, or no step"
     return None
 
 
@@ -200,16 +193,11 @@ def _searched(each: Any, spec: TunedSpec) -> Searched:
         return Searched(each.field, tuple(each.value))
     return Searched(
         field=each.field,
-        low=_float(each.low),
-        high=_float(each.high),
-        step=_float(each.step) if each.HasField("step") else None,
+        low=shortest_float(each.low),
+        high=shortest_float(each.high),
+        step=shortest_float(each.step) if each.HasField("step") else None,
         log=each.log,
         whole=found.type == Kind.TYPE_UINT32,
         base=spec.numbers(each.field) if each.factor else (),
         listed=found.is_repeated,
     )
-
-
-def _float(value: float) -> float:
-    """Returns the decimal that was written, which the message keeps as float32."""
-    return shortest_float(value)

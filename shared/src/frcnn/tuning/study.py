@@ -8,7 +8,6 @@ only one process at a time may use the folder, so the next run takes them over.
 import dataclasses
 import hashlib
 import json
-import logging
 import threading
 import warnings
 from collections.abc import Iterable, Mapping
@@ -23,14 +22,14 @@ from frcnn.errors import RunError, UsageError
 from frcnn.tuning.distributions import base_choices, distribution
 from frcnn.tuning.settings import DIRECTIONS, Objective, TuneSettings
 
-log = logging.getLogger(__name__)
-
 FILE = "study.db"
 NAME = "frcnn"
 # Names of user attributes of the study and its trials.
 _SETTINGS, _SECONDS = "settings", "seconds"
 STOPPED, MESSAGE, MODEL = "stopped_at", "message", "model"
 _RANDOM_TRIALS = 10
+# Of this many trials that reach a rung of the pruner, the best one continues.
+_REDUCTION = 3
 _DEFAULT_PRECISION = "float32"
 
 
@@ -216,11 +215,11 @@ def _pruner(settings: TuneSettings) -> optuna.pruners.BasePruner:
         return optuna.pruners.NopPruner()
     if settings.pruner == "hyperband":
         return optuna.pruners.HyperbandPruner(
-            min_resource=1, max_resource=settings.epochs, reduction_factor=settings.reduction
+            min_resource=1, max_resource=settings.epochs, reduction_factor=_REDUCTION
         )
     # The first rung after a fifth of the epochs: before that, a warm-up decides more than the settings.
     return optuna.pruners.SuccessiveHalvingPruner(
-        min_resource=max(1, settings.epochs // 5), reduction_factor=settings.reduction
+        min_resource=max(1, settings.epochs // 5), reduction_factor=_REDUCTION
     )
 
 

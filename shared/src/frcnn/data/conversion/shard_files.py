@@ -1,6 +1,5 @@
 """Record files of one conversion: written to a hidden folder, then published in one step."""
 
-import logging
 import os
 import signal
 import threading
@@ -16,8 +15,6 @@ from frcnn.data.records.tfrecord import files_of, is_record_file
 from frcnn.errors import DataError, RunError, UsageError
 from frcnn.files import is_disk_full
 from frcnn.single_writer import only_writer_of
-
-log = logging.getLogger(__name__)
 
 
 class ShardFiles:

@@ -226,10 +226,7 @@ class RecordReader:
 def _record_at(path: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
     """Creates a dataset of the records of a file, starting at a byte offset."""
     variant = tf.raw_ops.TFRecordDatasetV2(
-        filenames=[path],
-        compression_type="",
-        buffer_size=tf.constant(0, tf.int64),
-        byte_offsets=[offset],
+        filenames=[path], compression_type="", buffer_size=tf.constant(0, tf.int64), byte_offsets=[offset]
     )
     return tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
 

@@ -56,7 +56,7 @@ def plugin_graph(
     graph.add_part(features.graph, "bb/", {features.inputs[0]: INPUT}, tensors)
     _add_proposal(graph, geometry, settings)
     count, size = settings.proposals.post_nms, geometry.crop_size
-    crops = _add_crops(graph, geometry, count, depth)
+    crops = _add_crops(graph, geometry, depth)
     # Shape inference stops at plugins.
     graph.declare("rois", TensorProto.FLOAT, [batch, count, 4, 1])
     graph.declare("roi_crops", TensorProto.FLOAT, [batch, count, depth, size, size])
@@ -94,7 +94,7 @@ def _add_proposal(graph: GraphBuilder, geometry: Geometry, settings: DetectionSe
     )
 
 
-def _add_crops(graph: GraphBuilder, geometry: Geometry, count: int, depth: int) -> str:
+def _add_crops(graph: GraphBuilder, geometry: Geometry, depth: int) -> str:
     """Adds crops, `[B * R, D, P, P]`, from the plugin's `[B, R, D, P, P]`."""
     size = geometry.crop_size
     crops = graph.add(

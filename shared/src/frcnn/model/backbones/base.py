@@ -42,6 +42,8 @@ def conv_bn(
     filters: int,
     kernel: int,
     strides: int = 1,
+    *,
+    epsilon: float | None = None,
     **conv_options: Any,
 ) -> KerasTensor:
     """Applies a convolution and batch normalization.
@@ -56,6 +58,7 @@ def conv_bn(
         filters: Number of filters.
         kernel: Side of the kernel.
         strides: Stride.
+        epsilon: Epsilon of the normalization; None for that of Keras.
         conv_options: Further arguments of `Conv2D`.
 
     Returns:
@@ -64,15 +67,12 @@ def conv_bn(
     conv_options.setdefault("use_bias", options.use_bias)
     trainable = block not in options.freeze_blocks
     conv = Conv2D(filters, kernel, strides=strides, trainable=trainable, name=names[0], **conv_options)
-    return BatchNormalization(frozen=options.freeze_bn, name=names[1])(conv(inputs))
+    given = {} if epsilon is None else {"epsilon": epsilon}
+    return BatchNormalization(frozen=options.freeze_bn, name=names[1], **given)(conv(inputs))
 
 
 def depthwise_bn(
-    inputs: KerasTensor,
-    options: BackboneOptions,
-    block: int,
-    names: tuple[str, str, str],
-    strides: int = 1,
+    inputs: KerasTensor, options: BackboneOptions, block: int, names: tuple[str, str, str], strides: int = 1
 ) -> KerasTensor:
     """Applies a 3x3 depthwise convolution, zero-padded by one, and batch normalization.
 

@@ -5,6 +5,7 @@ Source: Tan and Le 2019, EfficientNet; padding and names of Keras Applications.
 
 import dataclasses
 import math
+from typing import Any
 
 import keras
 from keras import KerasTensor
@@ -47,7 +48,7 @@ class EfficientNet:
     def body(self, image: KerasTensor) -> KerasTensor:
         """Computes the feature map of stride 16."""
         x = _pad_for_stride_2(image, 3, "stem_conv_pad")
-        x = self._conv_bn(x, 0, ("stem_conv", "stem_bn"), self._filters(STEM_WIDTH), 3, 2, "valid")
+        x = self._conv_bn(x, 0, ("stem_conv", "stem_bn"), self._filters(STEM_WIDTH), 3, 2, padding="valid")
         x = self._activate(x, "stem_activation")
         for stage in range(1, BODY_STAGES + 1):
             x = self._stage(x, stage, STAGES[stage - 1].strides)
@@ -120,28 +121,10 @@ class EfficientNet:
         return keras.layers.Multiply(name=f"{name}_se_excite")([x, y])
 
     def _conv_bn(
-        self,
-        x: KerasTensor,
-        block: int,
-        names: tuple[str, str],
-        filters: int,
-        kernel: int,
-        strides: int = 1,
-        padding: str = "same",
-        use_bias: bool | None = None,
+        self, x: KerasTensor, block: int, names: tuple[str, str], *shape: int, **options: Any
     ) -> KerasTensor:
-        return conv_bn(
-            x,
-            self.options,
-            block,
-            names,
-            filters,
-            kernel,
-            strides,
-            padding=padding,
-            kernel_initializer=INITIALIZER,
-            use_bias=self.options.use_bias if use_bias is None else use_bias,
-        )
+        """Applies a convolution of filters, kernel and stride in `shape`, and batch normalization."""
+        return conv_bn(x, self.options, block, names, *shape, kernel_initializer=INITIALIZER, **options)
 
     def _activate(self, x: KerasTensor, name: str) -> KerasTensor:
         return keras.layers.Activation(self.options.activation or "swish", name=name)(x)

@@ -8,12 +8,7 @@ import dataclasses
 import keras
 from keras import KerasTensor
 
-from frcnn.model.backbones.base import (
-    BackboneOptions,
-    conv_bn,
-    depthwise_bn,
-    pooled_vector,
-)
+from frcnn.model.backbones.base import BackboneOptions, conv_bn, depthwise_bn, pooled_vector
 
 # Filters and strides of blocks 1 to 11.
 BODY = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5)

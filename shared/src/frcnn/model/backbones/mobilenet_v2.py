@@ -10,8 +10,8 @@ import dataclasses
 import keras
 from keras import KerasTensor
 
-from frcnn.model.backbones.base import BackboneOptions, depthwise_bn, pooled_vector
-from frcnn.model.layers import BatchNormalization, Conv2D
+from frcnn.model.backbones.base import BackboneOptions, conv_bn, depthwise_bn, pooled_vector
+from frcnn.model.layers import Conv2D
 
 # Filters and strides of blocks 0 to 16; the first 13 are the body.
 BLOCKS = (
@@ -41,7 +41,7 @@ class MobileNetV2:
     def body(self, image: KerasTensor) -> KerasTensor:
         """Computes the feature map of stride 16, 96 channels."""
         x = keras.layers.ZeroPadding2D(1, name="conv1_pad")(image)
-        x = self._conv_bn(x, 0, ("conv1", "bn_conv1"), 32, 3, 2, padding="valid")
+        x = conv_bn(x, self.options, 0, ("conv1", "bn_conv1"), 32, 3, 2, padding="valid")
         x = keras.layers.ReLU(name="re_lu_conv1")(x)
         for block, (filters, strides) in enumerate(BLOCKS[:BODY_BLOCKS]):
             x = self._block(x, block, filters, strides)
@@ -52,7 +52,7 @@ class MobileNetV2:
         x = crops
         for block, (filters, _) in enumerate(BLOCKS[BODY_BLOCKS:], start=BODY_BLOCKS):
             x = self._block(x, block, filters, 2 if downsample and block == BODY_BLOCKS else 1)
-        x = self._conv_bn(x, None, ("conv_1", "conv_1_bn"), LAST_WIDTH, 1)
+        x = conv_bn(x, self.options, None, ("conv_1", "conv_1_bn"), LAST_WIDTH, 1)
         return pooled_vector(keras.layers.ReLU(name="out_relu")(x))
 
     def _block(self, inputs: KerasTensor, block: int, filters: int, strides: int) -> KerasTensor:
@@ -62,54 +62,26 @@ class MobileNetV2:
         x = inputs
         if block:
             names = (f"{prefix}_expand", f"{prefix}_expand_bn")
-            x = self._conv_bn(x, frozen_id, names, EXPANSION * channels, 1)
+            x = conv_bn(x, self.options, frozen_id, names, EXPANSION * channels, 1)
             x = keras.layers.ReLU(name=f"{prefix}_expand_relu")(x)
         depthwise = f"{prefix}_depthwise"
         x = depthwise_bn(
             x, self.options, frozen_id, (f"{depthwise}_pad", depthwise, f"{depthwise}_bn"), strides
         )
         x = keras.layers.ReLU(name=f"{prefix}_depthwise_relu")(x)
-        x = self._conv_bn(x, frozen_id, (f"{prefix}_project", f"{prefix}_project_bn"), filters, 1)
+        names = (f"{prefix}_project", f"{prefix}_project_bn")
+        x = conv_bn(x, self.options, frozen_id, names, filters, 1)
         if channels != filters or strides != 1:
             return x
         if self.options.all_projections:
-            projection = self._conv(frozen_id, f"{prefix}_projected_inputs", filters, 1)
-            inputs = projection(inputs)
+            inputs = Conv2D(
+                filters,
+                1,
+                use_bias=self.options.use_bias,
+                trainable=frozen_id not in self.options.freeze_blocks,
+                name=f"{prefix}_projected_inputs",
+            )(inputs)
         return keras.layers.Add(name=f"{prefix}_add")([inputs, x])
-
-    def _conv_bn(
-        self,
-        x: KerasTensor,
-        block: int | None,
-        names: tuple[str, str],
-        filters: int,
-        kernel: int,
-        strides: int = 1,
-        padding: str = "same",
-    ) -> KerasTensor:
-        return self._norm(names[1])(self._conv(block, names[0], filters, kernel, strides, padding)(x))
-
-    def _conv(
-        self,
-        block: int | None,
-        name: str,
-        filters: int,
-        kernel: int,
-        strides: int = 1,
-        padding: str = "same",
-    ) -> Conv2D:
-        return Conv2D(
-            filters,
-            kernel,
-            strides=strides,
-            padding=padding,
-            use_bias=self.options.use_bias,
-            trainable=block not in self.options.freeze_blocks,
-            name=name,
-        )
-
-    def _norm(self, name: str) -> BatchNormalization:
-        return BatchNormalization(frozen=self.options.freeze_bn, name=name)
 
 
 def create(variant: str, options: BackboneOptions) -> MobileNetV2:

@@ -5,12 +5,12 @@ Source: He et al. 2015. It exists for specs and weight files with these names; n
 """
 
 import dataclasses
+from typing import Any
 
 import keras
 from keras import KerasTensor
 
-from frcnn.model.backbones.base import BackboneOptions, pooled_vector
-from frcnn.model.layers import BatchNormalization, Conv2D
+from frcnn.model.backbones.base import BackboneOptions, conv_bn, pooled_vector
 
 UNITS = {2: 3, 3: 4, 4: 23, 5: 3}
 EPSILON = 1.001e-5
@@ -50,27 +50,12 @@ class LegacyResNet101:
         return keras.layers.ReLU(name=f"{name}_out")(y)
 
     def _conv_bn(
-        self,
-        x: KerasTensor,
-        block: int,
-        name: str,
-        filters: int,
-        kernel: int,
-        strides: int = 1,
-        use_bias: bool = True,
-        padding: str = "same",
+        self, x: KerasTensor, block: int, name: str, *shape: int, use_bias: bool = True, padding: str = "same"
     ) -> KerasTensor:
-        conv = Conv2D(
-            filters,
-            kernel,
-            strides=strides,
-            use_bias=use_bias,
-            padding=padding,
-            trainable=block not in self.options.freeze_blocks,
-            name=f"{name}_conv",
-        )
-        norm = BatchNormalization(epsilon=EPSILON, frozen=self.options.freeze_bn, name=f"{name}_bn")
-        return norm(conv(x))
+        """Applies a convolution of filters, kernel and stride in `shape`, and batch normalization."""
+        names = (f"{name}_conv", f"{name}_bn")
+        options: dict[str, Any] = {"use_bias": use_bias, "padding": padding, "epsilon": EPSILON}
+        return conv_bn(x, self.options, block, names, *shape, **options)
 
 
 def create(variant: str, options: BackboneOptions) -> LegacyResNet101:

@@ -18,13 +18,7 @@ import numpy as np
 
 from frcnn.errors import ModelError
 from frcnn.files import disk_full_while_reading, is_disk_full, unlinked_file
-from frcnn.limits import (
-    MODEL_TEXT_BYTES,
-    MODEL_TEXT_VALUES,
-    open_archive,
-    parse_json,
-    read_stream,
-)
+from frcnn.limits import MODEL_TEXT_BYTES, MODEL_TEXT_VALUES, open_archive, parse_json, read_stream
 from frcnn.model.files.hdf5_process import read_tree_in_subprocess
 from frcnn.model.files.hdf5_tree import Tree
 

@@ -148,7 +148,7 @@ def _load_plain(plain: Path, shown: Path) -> tuple[FasterRCNN, TrainingRecord, O
     try:
         config = read_configuration(plain, CONFIG)
         model = _built(config, tree)
-        fill(model, tree)
+        _fill(model, tree)
     except ModelError as error:
         raise ModelError(f"{shown}: {error}") from error
     except Exception as error:  # Keras may raise anything for an invalid configuration
@@ -186,16 +186,8 @@ def check_finite(model: FasterRCNN, path: Path) -> None:
             )
 
 
-def fill(model: FasterRCNN, tree: Tree) -> None:
-    """Assigns the arrays in a file to the model's variables.
-
-    Args:
-        model: Model to fill.
-        tree: Content of the weight file.
-
-    Raises:
-        ModelError: The arrays do not match the model.
-    """
+def _fill(model: FasterRCNN, tree: Tree) -> None:
+    """Assigns the arrays in a file to the model's variables; raises `ModelError` if they do not match."""
     for owner in owners_in(model):
         arrays = tree.numbered(owner.path)
         if [array.shape for array in arrays] != [tuple(each.shape) for each in owner.variables]:

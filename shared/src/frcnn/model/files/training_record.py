@@ -77,11 +77,10 @@ def record_in(plain: Path, shown: Path) -> TrainingRecord:
         ModelError: The file is broken or not a detector of this program.
     """
     try:
-        record = _record_of(read_configuration(plain, RECORD))
+        return _record_of(read_configuration(plain, RECORD))
     except (*FAULTS, TypeError, AttributeError, RecursionError) as error:
         reason = describe_fault(error)
         raise ModelError(f"{shown}: not a detector written by this program: {reason}") from error
-    return record
 
 
 def _record_of(fields: Mapping[str, Any]) -> TrainingRecord:

@@ -28,7 +28,7 @@ def experiment_problems(spec: Experiment) -> Iterator[Problem]:
         Problems without line and column.
     """
     rules = (*model.RULES, *data.RULES, *training.RULES)
-    yield from _first_of_each_path([*field_problems(spec), *(p for rule in rules for p in rule(spec))])
+    yield from _first_of_each_path([*_field_problems(spec), *(p for rule in rules for p in rule(spec))])
 
 
 def export_problems(spec: DatasetExportConfig) -> Iterator[Problem]:
@@ -40,20 +40,12 @@ def export_problems(spec: DatasetExportConfig) -> Iterator[Problem]:
     Yields:
         Problems without line and column.
     """
-    faults = [*field_problems(spec), *(p for rule in export.RULES for p in rule(spec))]
+    faults = [*_field_problems(spec), *(p for rule in export.RULES for p in rule(spec))]
     yield from _first_of_each_path(faults)
 
 
-def field_problems(config: object, path: str = "") -> Iterator[Problem]:
-    """Yields values of a config object and its nested objects that violate the constraints of their field.
-
-    Args:
-        config: Config object.
-        path: Path of the object in the spec; empty for the whole spec.
-
-    Yields:
-        Problems without line and column.
-    """
+def _field_problems(config: object, path: str = "") -> Iterator[Problem]:
+    """Yields values of a config object and its nested objects that violate the constraints of their field."""
     for field, annotation in schema_fields(type(config)):
         field_path = f"{path}.{field.name}" if path else field.name
         yield from _value_problems(getattr(config, field.name), annotation, field_path)
@@ -76,7 +68,7 @@ def _value_problems(value: object, annotation: Annotation, path: str) -> Iterato
         for key, item in value.items():
             yield from _value_problems(item, typing.get_args(kind)[1], f'{path}["{key}"]')
     elif dataclasses.is_dataclass(value):
-        yield from field_problems(value, path)
+        yield from _field_problems(value, path)
 
 
 def _first_of_each_path(problems: Iterable[Problem]) -> Iterable[Problem]:

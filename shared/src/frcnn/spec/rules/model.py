@@ -16,8 +16,7 @@ def input_size(spec: Experiment) -> Iterator[Problem]:
     config = spec.model_config.input_image_config
     if config.size_min is None and config.size_height_width is None:
         yield Problem(
-            _INPUT,
-            "no input size; expected size_height_width (static shape) or size_min (dynamic shape)",
+            _INPUT, "no input size; expected size_height_width (static shape) or size_min (dynamic shape)"
         )
 
 

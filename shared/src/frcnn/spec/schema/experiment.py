@@ -10,22 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from frcnn.spec.schema.data import (
-    AugmentationConfig,
-    DatasetConfig,
-    DataSource,
-)
-from frcnn.spec.schema.model import (
-    ModelConfig,
-)
-from frcnn.spec.schema.run import (
-    EvaluationConfig,
-    InferenceConfig,
-)
+from frcnn.spec.schema.data import AugmentationConfig, DatasetConfig, DataSource
+from frcnn.spec.schema.model import ModelConfig
+from frcnn.spec.schema.run import EvaluationConfig, InferenceConfig
 from frcnn.spec.schema.spec_base import SpecBase
-from frcnn.spec.schema.training import (
-    TrainingConfig,
-)
+from frcnn.spec.schema.training import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)

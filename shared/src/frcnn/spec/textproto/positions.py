@@ -1,7 +1,7 @@
 """Positions of spec fields in their text."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from frcnn.errors import Problem
@@ -134,16 +134,22 @@ class Positions:
         return dataclasses.replace(problem, line=place.line, column=place.column)
 
 
-def is_inside(path: str, outer: str) -> bool:
-    """Checks whether a path is equal to another one or below it.
+def not_following(problems: Iterable[Problem], doubtful: Collection[str]) -> list[Problem]:
+    """Removes problems that merely follow from a field whose value is unknown.
 
     Args:
-        path: Path to check.
-        outer: Path of the possible enclosing block.
-
-    Returns:
-        `True` if it is.
+        problems: Problems to choose from.
+        doubtful: Paths of the fields.
     """
+    return [
+        problem
+        for problem in problems
+        if not any(_is_inside(problem.path, path) or _is_inside(path, problem.path) for path in doubtful)
+    ]
+
+
+def _is_inside(path: str, outer: str) -> bool:
+    """Checks whether a path is equal to another one or below it."""
     return path == outer or (path.startswith(outer) and path[len(outer)] in ".[")
 
 

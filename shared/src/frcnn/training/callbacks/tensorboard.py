@@ -43,11 +43,7 @@ class TensorBoard(keras.callbacks.Callback):
     """
 
     def __init__(
-        self,
-        run: TrainingRun,
-        results_dir: Path,
-        steps: int,
-        validator: Validation | None = None,
+        self, run: TrainingRun, results_dir: Path, steps: int, validator: Validation | None = None
     ) -> None:
         """Creates the callback.
 

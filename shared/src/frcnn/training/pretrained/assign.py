@@ -21,20 +21,13 @@ def assign(model: FasterRCNN, source: Source) -> list[LayerStatus]:
     Returns:
         Status of each layer of the model, in order.
     """
-    layers = list(layers_of(model))
+    layers = list(_layers_of(model))
     given = _settle_biases(layers, source.layers)
     return [_fill(layer, given.get(layer.name)) for layer in layers]
 
 
-def layers_of(model: FasterRCNN) -> Iterator[keras.Layer]:
-    """Yields all layers of a detector except inputs, those of the backbone first.
-
-    Args:
-        model: Detector.
-
-    Yields:
-        Layers in order.
-    """
+def _layers_of(model: FasterRCNN) -> Iterator[keras.Layer]:
+    """Yields all layers of a detector except inputs, those of the backbone first."""
     for part in (model.features, model.roi_head):
         yield from (layer for layer in part.layers if not isinstance(layer, keras.layers.InputLayer))
 

@@ -108,7 +108,7 @@ def _identity_shortcuts(modules: Modules) -> dict[str, SourceLayer]:
             continue
         width = _unit_width(modules, unit)
         if width not in kernels:
-            kernels[width] = _identity_kernel(width)
+            kernels[width] = SourceLayer({"kernel": np.eye(width, dtype=np.float32)[None, None]})
         block, number = int(match[1]), int(match[2])
         layers.update(dict.fromkeys(unit_names(block, number, 0, "conv"), kernels[width]))
         layers.update(dict.fromkeys(unit_names(block, number, 0, "bn"), _identity_norm(width)))
@@ -119,10 +119,6 @@ def _unit_width(modules: Modules, unit: str) -> int:
     """Returns the number of output channels of a unit."""
     last = modules.get(f"{unit}.bn3") or modules.get(f"{unit}.bn2") or {}
     return min(last.get("running_mean", np.zeros(0)).size, _MAX_WIDTH)
-
-
-def _identity_kernel(width: int) -> SourceLayer:
-    return SourceLayer({"kernel": np.eye(width, dtype=np.float32)[None, None]})
 
 
 def _identity_norm(width: int) -> SourceLayer:

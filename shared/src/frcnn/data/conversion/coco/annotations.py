@@ -1,15 +1,14 @@
-"""Reads COCO annotation files as a stream into compact columns.
+"""Reads COCO annotation files as a stream.
 
 A dataset of a million images has gigabytes of JSON, mostly outlines, which are not used.
-About 60 bytes per box and the file names of the images are kept.
 """
 
 import dataclasses
 import json
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, overload
+from typing import Any
 
 import ijson  # type: ignore[import-untyped]
 import numpy as np
@@ -17,7 +16,7 @@ import numpy as np
 from frcnn.class_names import stored_class_name
 from frcnn.console.foreign_text import printable
 from frcnn.data.conversion.box_checks import TOO_LARGE
-from frcnn.data.conversion.coco.reader import CocoBox, CocoImage
+from frcnn.data.conversion.coco.fold import CocoBoxes, CocoFold, without_extension
 from frcnn.data.conversion.faults import MAX_NAMED_OF_DATASET, DataIssue, IssueCollector, IssueKind
 from frcnn.data.conversion.plan import LONGEST_CLASS_NAME
 from frcnn.data.image_suffixes import is_below
@@ -26,48 +25,6 @@ from frcnn.errors import DataError
 
 # Maximum characters of a value quoted in a message.
 QUOTED = 80
-
-
-@dataclasses.dataclass(frozen=True)
-class CocoFold(Sequence[CocoImage]):
-    """Images of one annotation file, in file order, created on access.
-
-    Attributes:
-        image_dir: Image folder below the root.
-        annotation_file: Path of the annotation file.
-        categories: Stored class names.
-        entries: File name, height and width of each image.
-        boxes: Boxes by image.
-        whole_names: Indices of the images whose frame id keeps the extension, because the name without it
-            belongs to another image.
-    """
-
-    image_dir: str
-    annotation_file: str
-    categories: tuple[str, ...]
-    entries: Sequence[tuple[str, int, int]]
-    boxes: "_Boxes"
-    whole_names: frozenset[int] = frozenset()
-
-    def __len__(self) -> int:
-        """Returns the number of images."""
-        return len(self.entries)
-
-    @overload
-    def __getitem__(self, index: int) -> CocoImage: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[CocoImage]: ...
-    def __getitem__(self, index: int | slice) -> CocoImage | list[CocoImage]:
-        """Returns one image with its boxes, or a list of images for a slice."""
-        if isinstance(index, slice):
-            return [self[number] for number in range(len(self))[index]]
-        name, height, width = self.entries[index]
-        boxes = tuple(
-            CocoBox(annotation, self.categories[category], *box)
-            for annotation, category, box in self.boxes.of(index)
-        )
-        frame = name if index in self.whole_names else without_extension(name)
-        return CocoImage(self.image_dir, name, self.annotation_file, height, width, boxes, frame)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,11 +95,6 @@ def _read(path: Path, image_dir: str, *, without_nan: bool, any_number: bool = F
     return CocoFile(tuple(names.values()), fold, (*images.faults.all(), *boxes.faults.all()))
 
 
-def without_extension(name: str) -> str:
-    """Returns the path of an image without the extension."""
-    return PurePosixPath(name).with_suffix("").as_posix()
-
-
 @dataclasses.dataclass(frozen=True)
 class _Source:
     """Annotation file and the options for reading it.
@@ -177,7 +129,7 @@ def _categories(source: _Source) -> dict[int, str]:
     for entry in source.items("categories"):
         identifier = _whole(entry.get("id")) if isinstance(entry, dict) else None
         name = entry.get("name") if identifier is not None else None
-        if identifier is None or not isinstance(name, str) or not _is_class_name(name):
+        if identifier is None or not isinstance(name, str) or not 0 < len(name.strip()) <= LONGEST_CLASS_NAME:
             raise DataError(
                 f"{path}: categories: found {printable(_quoted(entry))}; expected an integer id and a name "
                 f"of at most {LONGEST_CLASS_NAME} characters"
@@ -186,10 +138,6 @@ def _categories(source: _Source) -> dict[int, str]:
             raise DataError(f"{path}: categories: duplicate id {identifier}")
         names[identifier] = name
     return names
-
-
-def _is_class_name(name: str) -> bool:
-    return 0 < len(name.strip()) <= LONGEST_CLASS_NAME
 
 
 class _Images:
@@ -256,32 +204,16 @@ class _Columns:
             self._annotation.append(identifier)
             self._box.extend(found)
 
-    def sorted(self, images: int) -> "_Boxes":
+    def sorted(self, images: int) -> CocoBoxes:
         """Returns the columns sorted by image, in file order within an image."""
         image = np.frombuffer(self._image, np.int32)
         order = np.argsort(image, kind="stable")
-        return _Boxes(
+        return CocoBoxes(
             np.searchsorted(image[order], np.arange(images + 1)),
             np.frombuffer(self._annotation, np.int64)[order],
             np.frombuffer(self._category, np.int32)[order],
             np.frombuffer(self._box, np.float64).reshape(-1, 4)[order],
         )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Boxes:
-    """Columns sorted by image; image `i` has rows `starts[i]` to `starts[i + 1]` - 1."""
-
-    starts: np.ndarray
-    annotation: np.ndarray
-    category: np.ndarray
-    box: np.ndarray
-
-    def of(self, image: int) -> Iterator[tuple[int, int, list[float]]]:
-        """Yields annotation id, category and (x, y, width, height) of each box of an image."""
-        rows = slice(self.starts[image], self.starts[image + 1])
-        columns = (self.annotation[rows], self.category[rows], self.box[rows])
-        return zip(*(column.tolist() for column in columns), strict=True)
 
 
 def _check(entry: Any, categories: dict[int, int], images: _Images) -> list[float] | tuple[IssueKind, str]:

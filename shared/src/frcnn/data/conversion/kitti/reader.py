@@ -96,12 +96,7 @@ class KittiReader:
         return self._reading(file_name, found, labels, text, calibration)
 
     def _reading(
-        self,
-        file_name: str,
-        image: StoredImage,
-        path: str,
-        text: str,
-        calibration: Calibration | None,
+        self, file_name: str, image: StoredImage, path: str, text: str, calibration: Calibration | None
     ) -> Reading:
         labels, faults, names = [], IssueCollector(path), set()
         stem = stem_of(file_name)
