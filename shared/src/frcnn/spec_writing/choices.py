@@ -59,7 +59,7 @@ _ARCH_IN_NAME = re.compile(
 IMAGES_SEEN = 12_000
 MIN_EPOCHS, MAX_EPOCHS = 12, 80
 # Adam's learning rate at this batch size; it follows the square root of the batch size.
-RATE, RATE_PRETRAINED, RATE_BATCH = 6e-4, 3e-4, 4
+RATE, RATE_BATCH = 6e-4, 4
 # Proposals per image, also for images with thousands of objects: the head computes each of them.
 MAX_PROPOSALS = 2000
 
@@ -161,7 +161,6 @@ def choose(
     anchors, coverage = _fitted_anchors(facts, rows, columns)
     rois = min(limits.most_rois, max(16, power_of_two(4 * facts.many_objects)))
     batch, why = batch_size(facts.images, arch, rows * columns, rois, gpu_bytes, main_bytes)
-    rate = RATE_PRETRAINED if pretrained else RATE
     max_objects = max(20, math.ceil(facts.most_objects * 1.25 / 10) * 10)
     return Choices(
         facts=facts,
@@ -177,7 +176,7 @@ def choose(
         batch=batch,
         batch_why=why,
         epochs=default_epochs(facts.images, pretrained is not None),
-        base_lr=float(f"{rate * (batch / RATE_BATCH) ** 0.5:.1e}"),
+        base_lr=float(f"{RATE * (batch / RATE_BATCH) ** 0.5:.1e}"),
         proposals=min(MAX_PROPOSALS, max(200, 4 * max_objects)),
         detections=max(100, 2 * max_objects),
     )

@@ -154,7 +154,7 @@ def _reasons(choices: Choices) -> dict[str, str]:
         else "strides are in the convolutions",
         "batch_why": choices.batch_why,
         "epochs_why": f"{choices.epochs * facts.images:,} images seen, from {start}",
-        "rate_why": f"for Adam, from {start}, at batch size {choices.batch}{shortest}",
+        "rate_why": f"for Adam at batch size {choices.batch}{shortest}",
     }
 
 
