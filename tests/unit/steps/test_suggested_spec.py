@@ -47,11 +47,11 @@ def test_the_spec_does_not_depend_on_the_memory_of_the_converting_machine(tmp_pa
 
     data = write_data(tmp_path / "data", images=10)
     texts = []
-    for gigabytes in (2, 512):
-        monkeypatch.setattr(memory, "_available", lambda meminfo, size=gigabytes: size << 30)
-        texts.append((converted(data, tmp_path / str(gigabytes)) / NAME).read_text())
-    assert texts[0].replace("/2/", "/512/") == texts[1]
-    assert "of 8 GiB of memory" in texts[0]
+    for megabytes in (1, 512 << 10):  # one image needs more than the first
+        monkeypatch.setattr(memory, "_available", lambda meminfo, size=megabytes: size << 20)
+        texts.append((converted(data, tmp_path / f"{megabytes} MiB") / NAME).read_text())
+    assert texts[0].replace("/1 MiB/", f"/{512 << 10} MiB/") == texts[1]
+    assert "batch_size_per_gpu: 2" in texts[0]
 
 
 def test_records_without_a_suggestion_are_named_with_a_remedy(tmp_path):
