@@ -90,11 +90,10 @@ def summary(parts: dict[str, Part]) -> str:
     shown = [part for part in parts.values() if not part.short and any(row.main for row in part.rows)]
     if not shown:
         return ""
-    rows = [(row, part.command) for part in shown for row in part.rows if row.main]
     dates, machines = ({getattr(part, name): None for part in shown} for name in ("date", "machine"))
-    lines = ["| | | |", "| --- | --- | --- |"]
-    lines += [f"| {row.what} | {row.value} | `{command}` |" for row, command in rows]
-    lines += ["", f"Measured on {' and '.join(dates)} on {' and '.join(machines)}."]
+    lines = ["| | |", "| --- | --- |"]
+    lines += [f"| {row.what} | {row.value} |" for part in shown for row in part.rows if row.main]
+    lines += ["", f"Measured on {' and '.join(dates)} on {' and '.join(machines)}, by `make measurements`."]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -43,7 +43,8 @@ def export(found: dict[str, Any]) -> list[Row]:
     """
     rows = []
     for variant in (each for each in ROWS if each.name in found):
-        name, own = f"{variant.name}, torchvision in {variant.peer}", found[variant.name]
+        own = found[variant.name]
+        name = f"exported file, {variant.name}, compared with torchvision in {variant.peer}"
         memory = f"{own['report']['peak_mib']:,.0f} MiB"
         row = _faster(name, found[variant.peer]["wall"], own["wall"], memory)
         rows.append(dataclasses.replace(row, main=variant.name in MAIN_EXPORTS))
@@ -66,7 +67,8 @@ def start_up(found: dict[str, Any]) -> list[Row]:
         totals = [sum(start.stages) for start in starts]
         spread = f"{min(totals):.2f} to {max(totals):.2f} CPU s"
         value, memory = f"{cpu:.2f} CPU s, {wall:.2f} s", f"{peak:,.0f} MiB"
-        rows.append(Row(f"cold start, {name}", value, spread, memory, main=name == "onnxruntime"))
+        what = f"cold start to the first detections of an exported file, {name}"
+        rows.append(Row(what, value, spread, memory, main=name == "onnxruntime"))
     return rows
 
 

@@ -120,8 +120,8 @@ def shown_command(name: str, *, short: bool) -> str:
     return " ".join(["python -m", *words, *(("--data", "DATA", "-o", "OUT") if benchmark.data else ())])
 
 
-def _measure(name: str, args: argparse.Namespace, folder: Path) -> Part:
-    """Runs one benchmark, a key of `BENCHMARKS`."""
+def _measure(name: str, args: argparse.Namespace, folder: Path, revision: str) -> Part:
+    """Runs one benchmark, a key of `BENCHMARKS`, of the commit `revision`."""
     conditions = Conditions(len(os.sched_getaffinity(0)))
     command = [sys.executable, "-m", *command_of(name, args, folder)]
     subprocess.run(command, check=True, env=worker_environment())
@@ -132,7 +132,7 @@ def _measure(name: str, args: argparse.Namespace, folder: Path) -> Part:
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
         machine=f"{machine_name()}, {conditions.threads} cores",
         busy=None if share is None else round(share, 3),
-        revision=_revision(),
+        revision=revision,
         versions=_versions(args.peer_python if BENCHMARKS[name].peer else None),
         rows=BENCHMARKS[name].rows(json.loads((folder / f"{name}.json").read_text())),
     )
@@ -214,11 +214,12 @@ def main() -> int:
     args = parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     failed = []
+    revision = _revision()  # before the files that are kept change
     with tempfile.TemporaryDirectory(prefix="frcnn-measurements-") as folder:
         for name in [] if args.write_only else runnable(args.only, args.peer_python, args.data):
             logger.info("Running %s", name)
             try:
-                part = _measure(name, args, Path(folder))
+                part = _measure(name, args, Path(folder), revision)
             except subprocess.CalledProcessError as error:
                 logger.error("%s failed with exit code %d", name, error.returncode)
                 failed.append(name)

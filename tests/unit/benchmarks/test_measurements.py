@@ -60,8 +60,9 @@ def test_an_exported_file_is_compared_with_torchvision_in_the_precision_of_its_r
     found = {**names, "float32": {"wall": [3.0]}, "bfloat16": {"wall": [2.0]}}
     rows = {row.what: row.value for row in measured_rows.export(found)}
     assert len(rows) == len(ROWS)
-    assert rows["int8, openvino, torchvision in float32"] == "3.00 times as fast"
-    assert rows["bf16, openvino, torchvision in bfloat16"] == "2.00 times as fast"
+    for precision, peer, value in (("int8", "float32", 3), ("bf16", "bfloat16", 2)):
+        name = f"exported file, {precision}, openvino, compared with torchvision in {peer}"
+        assert rows[name] == f"{value}.00 times as fast"
     del found["int8, openvino"]
     assert len(measured_rows.export(found)) == len(ROWS) - 1
     assert set(measured_rows.MAIN_EXPORTS) <= set(names)
@@ -70,7 +71,12 @@ def test_an_exported_file_is_compared_with_torchvision_in_the_precision_of_its_r
 def test_a_cold_start_is_told_in_cpu_seconds_and_wall_time():
     runs = [{"stages": [0.1, 0.2, 0.3, cpu], "wall": 2.0, "peak_mib": 512.4} for cpu in (0.4, 0.9, 0.5)]
     assert measured_rows.start_up({"openvino": runs}) == [
-        Row("cold start, openvino", "1.10 CPU s, 2.00 s", "1.00 to 1.50 CPU s", "512 MiB")
+        Row(
+            "cold start to the first detections of an exported file, openvino",
+            "1.10 CPU s, 2.00 s",
+            "1.00 to 1.50 CPU s",
+            "512 MiB",
+        )
     ]
 
 
@@ -108,9 +114,9 @@ def test_the_summary_shows_the_main_rows_of_complete_runs():
     short = Part(**{**vars(PART), "short": True})
     assert summary({"speed": short}) == ""
     assert summary({"speed": PART, "export": short}).splitlines()[2:] == [
-        "| training step | 2.20 times as fast | `python -m benchmarks.run_speed` |",
+        "| training step | 2.20 times as fast |",
         "",
-        "Measured on 2026-11-29 on Some CPU, 2 cores.",
+        "Measured on 2026-11-29 on Some CPU, 2 cores, by `make measurements`.",
     ]
 
 
