@@ -100,7 +100,10 @@ def test_a_section_beyond_its_time_is_ended_and_keeps_what_it_found(job):
 def test_a_section_that_ignores_the_end_of_its_time_is_killed_with_its_children(job, monkeypatch):
     monkeypatch.setattr(plan, "GRACE_SECONDS", 0.5)
     run_section(Section("stubborn", "stubborn", SOON), job, SOON)
-    assert not is_running(int((job.folder / "child").read_text()))
+    child, end = int((job.folder / "child").read_text()), time.monotonic() + 60
+    while is_running(child):  # the system ends a killed process a little later
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def is_running(pid):
