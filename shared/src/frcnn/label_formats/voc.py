@@ -57,11 +57,7 @@ class VocReader:
         except (OSError, ET.ParseError, ValueError, LookupError) as error:
             reason = f"not an annotation of Pascal VOC: {error}"
             return Reading(None, (DataIssue(IssueKind.UNREADABLE_LABELS, str(labels), reason),))
-        found, faults, others = (
-            [],
-            IssueCollector(str(labels)),
-            _other_size(root, image, self.path(file_name)),
-        )
+        found, faults = [], IssueCollector(str(labels))
         for number, entry in enumerate(root.iter("object"), 1):
             label = _label(entry, image.height, image.width)
             if isinstance(label, Label):
@@ -71,7 +67,8 @@ class VocReader:
                 faults.add(kind, reason, annotation=number)
         record = ImageRecord(stem_of(file_name), image.height, image.width, tuple(found), file=file_name)
         names = frozenset(label.class_name for label in found)
-        return Reading(record, (*others, *faults.all()), names, remarks_on(image), image)
+        issues = (*_other_size(root, image, self.path(file_name)), *faults.all())
+        return Reading(record, issues, names, remarks_on(image), image)
 
 
 def find_voc(folder: Path, images: Path | None = None) -> tuple[VocReader, tuple[str, ...]] | None:

@@ -85,7 +85,8 @@ def has_yolo_labels(folder: Path) -> bool:
     Args:
         folder: Folder of the label files.
     """
-    with_lines = (path for path in sorted(folder.glob("*.txt")) if _is_filled(path))
+    names = sorted(path.name for path in folder.glob("*.txt"))
+    with_lines = (path for path in map(folder.joinpath, names) if _is_filled(path))
     for path in itertools.islice(with_lines, _LOOKED_AT):
         try:
             lines = read_regular(path, _MAX_LOOKED_AT_BYTES).decode("utf-8-sig").splitlines()

@@ -81,7 +81,15 @@ def create(variant: str, options: BackboneOptions) -> DarkNet19 | DarkNet53:
     return DarkNet19(options) if variant == "19" else DarkNet53(options)
 
 
-def _conv(x: KerasTensor, options: BackboneOptions, block: int, name: str, *shape: int) -> KerasTensor:
-    """Applies a convolution of filters, kernel and stride in `shape`, batch normalization and leaky ReLU."""
-    x = conv_bn(x, options, block, (name, f"{name}_bn"), *shape)
+def _conv(
+    x: KerasTensor,
+    options: BackboneOptions,
+    block: int,
+    name: str,
+    filters: int,
+    kernel: int,
+    strides: int = 1,
+) -> KerasTensor:
+    """Applies a convolution, batch normalization and leaky ReLU."""
+    x = conv_bn(x, options, block, (name, f"{name}_bn"), filters, kernel, strides)
     return keras.layers.LeakyReLU(SLOPE, name=f"{name}_lrelu")(x)

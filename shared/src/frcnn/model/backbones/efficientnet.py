@@ -121,10 +121,19 @@ class EfficientNet:
         return keras.layers.Multiply(name=f"{name}_se_excite")([x, y])
 
     def _conv_bn(
-        self, x: KerasTensor, block: int, names: tuple[str, str], *shape: int, **options: Any
+        self,
+        x: KerasTensor,
+        block: int,
+        names: tuple[str, str],
+        filters: int,
+        kernel: int,
+        strides: int = 1,
+        **options: Any,
     ) -> KerasTensor:
-        """Applies a convolution of filters, kernel and stride in `shape`, and batch normalization."""
-        return conv_bn(x, self.options, block, names, *shape, kernel_initializer=INITIALIZER, **options)
+        """Applies a convolution and batch normalization."""
+        return conv_bn(
+            x, self.options, block, names, filters, kernel, strides, kernel_initializer=INITIALIZER, **options
+        )
 
     def _activate(self, x: KerasTensor, name: str) -> KerasTensor:
         return keras.layers.Activation(self.options.activation or "swish", name=name)(x)

@@ -74,9 +74,17 @@ class GoogLeNet:
         name = f"inception_{inception}_{kind}"
         return self._conv(x, block, (name, f"{name}_bn"), filters, kernel)
 
-    def _conv(self, x: KerasTensor, block: int | None, names: tuple[str, str], *shape: int) -> KerasTensor:
-        """Applies a convolution of filters, kernel and stride in `shape`, batch normalization and ReLU."""
-        x = conv_bn(x, self.options, block, names, *shape)
+    def _conv(
+        self,
+        x: KerasTensor,
+        block: int | None,
+        names: tuple[str, str],
+        filters: int,
+        kernel: int,
+        strides: int = 1,
+    ) -> KerasTensor:
+        """Applies a convolution, batch normalization and ReLU."""
+        x = conv_bn(x, self.options, block, names, filters, kernel, strides)
         return keras.layers.ReLU(name=f"{names[0]}_relu")(x)
 
 

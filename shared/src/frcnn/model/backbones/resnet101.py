@@ -50,12 +50,20 @@ class LegacyResNet101:
         return keras.layers.ReLU(name=f"{name}_out")(y)
 
     def _conv_bn(
-        self, x: KerasTensor, block: int, name: str, *shape: int, use_bias: bool = True, padding: str = "same"
+        self,
+        x: KerasTensor,
+        block: int,
+        name: str,
+        filters: int,
+        kernel: int,
+        strides: int = 1,
+        use_bias: bool = True,
+        padding: str = "same",
     ) -> KerasTensor:
-        """Applies a convolution of filters, kernel and stride in `shape`, and batch normalization."""
+        """Applies a convolution and batch normalization."""
         names = (f"{name}_conv", f"{name}_bn")
         options: dict[str, Any] = {"use_bias": use_bias, "padding": padding, "epsilon": EPSILON}
-        return conv_bn(x, self.options, block, names, *shape, **options)
+        return conv_bn(x, self.options, block, names, filters, kernel, strides, **options)
 
 
 def create(variant: str, options: BackboneOptions) -> LegacyResNet101:

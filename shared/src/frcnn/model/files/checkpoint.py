@@ -84,7 +84,7 @@ class Snapshot:
         """Returns the name of a part of the model with NaN or infinite values, or None."""
         for group in self.groups:
             for array in group.arrays:
-                if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+                if not _is_finite(array):
                     return group.name or group.path
         return None
 
@@ -179,11 +179,14 @@ def check_finite(model: FasterRCNN, path: Path) -> None:
         NotFiniteError: A weight is NaN or infinite.
     """
     for variable in model.weights:
-        values = _shared(variable)
-        if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
+        if not _is_finite(_shared(variable)):
             raise NotFiniteError(
                 f"{path}: the weights of {variable.path} are not finite. Choose an earlier checkpoint."
             )
+
+
+def _is_finite(values: np.ndarray) -> bool:
+    return not np.issubdtype(values.dtype, np.floating) or bool(np.isfinite(values).all())
 
 
 def _fill(model: FasterRCNN, tree: Tree) -> None:
