@@ -14,7 +14,7 @@ from frcnn.console import exit_codes
 from frcnn.data.input.dataset import training_dataset, validation_dataset
 from frcnn.data.input.image_loader import ImageLoader
 from frcnn.data.input.sources import training_sources
-from frcnn.data.records import files
+from frcnn.data.records import files, prefetch
 from frcnn.data.records.disk_cache import RecordCache
 from frcnn.data.records.offsets import list_name, write_list
 from frcnn.data.records.prefetch import DONE, WAITING
@@ -320,6 +320,20 @@ def test_folders_of_dead_processes_are_cleared_up(store, local, uri, tmp_path):
     batches(spec_of(put(store, local, uri)), 1)
     assert not dead.exists()
     assert len(list((tmp_path / "cache" / "sessions").glob("*.lock"))) == 1
+
+
+def test_a_process_that_ends_while_records_are_fetched_ahead_reports_no_failure(
+    store, local, uri, monkeypatch, caplog
+):
+    monkeypatch.setattr(prefetch, "_exiting", threading.Event())
+    settings = data_settings(spec_of(put(store, local, uri)))
+    stream = ImageLoader(settings, training_sources(settings), training=True, augmented=False).stream
+    prefetch._delete_session(stream.folder)
+    with pytest.raises(FileNotFoundError) as caught:
+        stream._provide(0)
+    stream._fail(0, caught.value)
+    assert stream.failure is None
+    assert "cannot store" not in caplog.text
 
 
 def test_op_determinism_leaves_the_pipeline_its_threads(store, local, uri):

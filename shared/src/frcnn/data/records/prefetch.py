@@ -199,6 +199,8 @@ class RecordStream:
         return f"{self.folder}: cannot store records there ({error})"
 
     def _fail(self, number: int, error: Exception) -> None:
+        if _exiting.is_set():
+            return  # nobody reads the record any more, and its folder is gone
         if self.failure is None:
             self.failure = error if isinstance(error, StoreError) else StoreError(self._message(error))
             log.error("%s", self.failure)
@@ -235,6 +237,11 @@ def _session(cache: Path) -> Path:
     return folder
 
 
+# Set when the process ends and deletes its sessions, while threads may still fetch records ahead.
+_exiting = threading.Event()
+
+
 def _delete_session(folder: Path) -> None:
+    _exiting.set()
     shutil.rmtree(folder, ignore_errors=True)
     folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)
