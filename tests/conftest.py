@@ -1,15 +1,20 @@
 """Set before any test module imports TensorFlow; and what every test may rely on."""
 
+import gc
 import os
 import random
 import sys
 import time
+from pathlib import Path
 
 import hypothesis
 import pytest
 
 BEGIN = time.monotonic()
 _MARK = pytest.StashKey[float]()
+_COLLECTED = pytest.StashKey[int]()
+# Growth of the memory after which unused objects are freed.
+_GROWTH = 256 << 20
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -90,6 +95,24 @@ def _cpu_seconds() -> float:
 
 def _escaped(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item):
+    """Frees models that are no longer used.
+
+    They refer to themselves, so they live until Python collects such objects. It does so by their number,
+    not by the memory they hold.
+    """
+    yield
+    stash = item.config.stash
+    if _resident_bytes() > stash.get(_COLLECTED, 0) + _GROWTH:
+        gc.collect()
+        stash[_COLLECTED] = _resident_bytes()
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.fixture(autouse=True)
