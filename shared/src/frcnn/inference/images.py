@@ -50,6 +50,11 @@ def pixels_of_image(image: ImageLike, channels: int) -> tuple[NDArray[np.uint8],
 
 def _decoded(image: PIL.Image.Image, channels: int) -> NDArray[np.uint8]:
     """Returns the pixels of a PIL image, which may still have to be read from its file."""
+    if image.mode in ("I", "F"):
+        raise UsageError(
+            f"PIL image of mode {image.mode}: the range of its values is unknown; expected mode RGB or L",
+            argument="image",
+        )
     try:
         return image_arrays.pixels_of(image, channels)
     except image_arrays.DECODER_ERRORS as error:
