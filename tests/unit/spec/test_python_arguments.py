@@ -54,6 +54,11 @@ def test_a_null_character_in_a_path_is_named():
         frcnn.data_report("a\0b")
 
 
+def test_a_null_character_in_a_text_of_a_spec_is_named():
+    with pytest.raises(SpecError, match=r"tfrecords_path: found a null character; control"):
+        build(tfrecords_path="records/\0*")
+
+
 def test_a_text_may_begin_with_a_byte_order_mark():
     assert frcnn.Spec.parse("\ufeff" + MINIMAL) == frcnn.Spec.parse(MINIMAL)
 
