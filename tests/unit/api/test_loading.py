@@ -267,6 +267,11 @@ def test_a_name_with_a_null_character_is_unreadable(detectors):
         (np.zeros((3, 8, 8), np.uint8), r"image of uint8 \[3, 8, 8\]: .*transpose\(1, 2, 0\)"),
         (np.zeros((0, 8, 3), np.uint8), r"image of uint8 \[0, 8, 3\]: expected"),
         (np.zeros(8, np.uint8), r"image of uint8 \[8\]: expected"),
+        (
+            Image.new("I", (8, 8)),
+            "PIL image of mode I: the range of its values is unknown; expected mode RGB or L",
+        ),
+        (Image.new("F", (8, 8)), "PIL image of mode F: the range of its values is unknown"),
         (None, "image of type NoneType: expected a path, the bytes of a JPEG or PNG file, a PIL image"),
         ([1, 2], "image of type list: expected a path"),
     ],

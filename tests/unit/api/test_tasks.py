@@ -14,7 +14,8 @@ import pytest
 import frcnn
 from frcnn.errors import DataError, ModelError, RunError, SpecError, UsageError
 from frcnn.single_writer import PlaceBusyError, only_writer_in
-from tests.support.toy_training import toy_spec
+from tests.support.loading import write_records
+from tests.support.toy_training import scene, toy_spec
 
 
 @dataclasses.dataclass
@@ -156,6 +157,25 @@ def test_a_second_evaluation_into_a_folder_is_refused(trained, tmp_path):
         finally:
             done.set()
     assert [path for path in tmp_path.iterdir() if not path.name.startswith(".frcnn")] == []
+
+
+@pytest.mark.parametrize("difficult", [False, True])
+def test_an_evaluation_without_images_or_objects_that_count_says_so(trained, tmp_path, caplog, difficult):
+    records = [scene(200)]
+    if difficult:
+        labels = tuple(dataclasses.replace(label, occlusion=1) for label in records[0].labels)
+        records = [dataclasses.replace(records[0], labels=labels)]
+    else:
+        records = [dataclasses.replace(records[0], encoded=b"no image")]
+    write_records(tmp_path / "set", records)
+    if difficult:
+        result = frcnn.evaluate(trained.result.model, tfrecords=str(tmp_path / "set"))
+        assert result.mean_ap is None
+        assert "All 1 objects of car, person are difficult" in caplog.text
+        return
+    with pytest.raises(DataError, match="none of the 1 images to evaluate on could be read"):
+        frcnn.evaluate(trained.result.model, tfrecords=str(tmp_path / "set"), results_dir=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_evaluation_tells_of_its_progress(trained):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import frcnn
-from frcnn.errors import DataError
+from frcnn.errors import DataError, UsageError
 from tests.support.kitti_folder import write_image
 
 VOC = (
@@ -128,3 +128,43 @@ def test_labels_without_an_image_are_named_for_every_format(tmp_path, kind):
     lost.write_text("")
     losses = frcnn.convert_labels(source, tmp_path / "two", "coco").losses
     assert any(loss.startswith("1 label file has no image of the same name") for loss in losses)
+
+
+def test_a_voc_annotation_in_a_namespace_is_read(tmp_path):
+    content = VOC.format(width=200, name="car").replace("<annotation>", '<annotation xmlns="http://a/b">')
+    done = frcnn.convert_labels(voc(tmp_path / "voc", content.encode()), tmp_path / "kitti", "kitti")
+    assert (done.objects, done.skipped) == (1, ())
+
+
+def yolo(root, name, text, names="names: [car, van]\n"):
+    write_image(root / "images/a.png", 100, 200)
+    (root / "labels").mkdir()
+    (root / f"labels/{name}").write_text(text)
+    (root / "data.yaml").write_text(names)
+    return root
+
+
+def test_label_files_may_have_extensions_in_upper_case(tmp_path):
+    source = voc(tmp_path / "voc", VOC.format(width=200, name="car").encode())
+    (source / "Annotations/a.xml").rename(source / "Annotations/a.XML")
+    assert frcnn.convert_labels(source, tmp_path / "kitti", "kitti").objects == 1
+    source = yolo(tmp_path / "yolo", "a.TXT", "1 0.5 0.5 0.25 0.5\n")
+    assert frcnn.convert_labels(source, tmp_path / "coco", "coco").objects == 1
+    (tmp_path / "coco/annotations.json").rename(tmp_path / "coco/annotations.JSON")
+    assert frcnn.convert_labels(tmp_path / "coco", tmp_path / "back", "kitti").objects == 1
+
+
+@pytest.mark.parametrize(
+    "first", ["0 0.1 0.1 0.2 0.1 0.2 0.2", "0 0.1 0.1 0.2 0.1 0.2 0.2 0.1 0.2", "0 0.5 0.5 0.25 0.5 0.9"]
+)
+def test_a_yolo_set_of_outlines_or_scores_is_not_taken_for_kitti(tmp_path, first):
+    source = yolo(tmp_path / "yolo", "a.txt", f"{first}\n")
+    with pytest.raises(UsageError, match="has labels of YOLO; convert them first"):
+        frcnn.data_report(source)
+
+
+def test_class_names_that_are_no_yaml_are_named_in_one_sentence(tmp_path):
+    source = yolo(tmp_path / "yolo", "a.txt", "0 0.5 0.5 0.25 0.5\n", "names:\n\t- car\n")
+    with pytest.raises(DataError, match=r"not a data file of YOLO \(line 2: found character") as caught:
+        frcnn.convert_labels(source, tmp_path / "kitti", "kitti")
+    assert "\n" not in str(caught.value)

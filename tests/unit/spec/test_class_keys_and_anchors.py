@@ -39,6 +39,29 @@ def test_a_key_with_a_space_is_read_as_the_records_have_it(caplog):
     assert 'so it is read as "trafficlight"' in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("key: 'back ground'\nvalue: 'car'", 'this name is reserved for "no object"'),
+        ("key: 'BACKGROUND'\nvalue: 'car'", 'this name is reserved for "no object"'),
+        ("key: 'van'\nvalue: ' background '", 'reserved for "no object"'),
+        ("key: ' '\nvalue: 'car'", "empty; expected a class name from the records"),
+        ("key: 'van'\nvalue: ' '", "empty; expected the name of a class"),
+    ],
+)
+def test_names_are_judged_as_they_are_read(entry, message):
+    (problem,) = problems_of(changed(GUIDE, (VAN, entry)))
+    assert message in problem.message
+
+
+@pytest.mark.parametrize("value", ["Car", "car ", "c ar"])
+def test_classes_that_differ_only_in_case_or_spaces_are_remarked(value, caplog):
+    with caplog.at_level(logging.WARNING):
+        spec = parse_experiment(changed(GUIDE, (VAN, f"key: 'van'\nvalue: '{value}'")), "spec.txt").spec
+    assert f'found "{value}", and "car" for key "car"; these are two classes' in caplog.text
+    assert {value, "car"} < set(spec.class_names)
+
+
 def remarks(scale, ratio, height, width, caplog):
     text = changed(
         MINIMAL,

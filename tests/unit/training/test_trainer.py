@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from frcnn.distributed.world import RankInfo
 from frcnn.errors import ModelError, RunError, UsageError
 from frcnn.model.faster_rcnn import FasterRCNN
 from frcnn.model.files.checkpoint import load_checkpoint, load_model
 from frcnn.settings.training import training_run
 from frcnn.spec import load_experiment
+from frcnn.training import opened_run
 from frcnn.training.callbacks.nan_guard import NanGuard
 from frcnn.training.trainer import train
 from tests.support.bfloat16 import needs_bfloat16
@@ -176,3 +178,11 @@ def test_training_starts_from_pretrained_weights_of_the_same_names(finished, tmp
     before, _ = load_model(result.checkpoint)
     for new, old in zip(model.trainable_weights, before.trainable_weights, strict=True):
         np.testing.assert_array_equal(new.numpy(), old.numpy())
+
+
+def test_records_that_are_also_validated_on_are_remarked(tmp_path, caplog):
+    spec = toy_spec(tmp_path, images=2).updated(
+        {"dataset_config.validation_data_source.tfrecords_path": f"{tmp_path}/toy-fold-000*"}
+    )
+    assert opened_run._validation(training_run(spec), RankInfo(), False).size == 2
+    assert "1 record files are used for training and for validation, such as" in caplog.text

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from frcnn.api.locations import Location, local_output
+from frcnn.api.numbers import check_count
 from frcnn.api.specs import ConvertSpecLike, given_convert_spec
 from frcnn.data.conversion.report import ConvertReport as ConvertResult
 from frcnn.data.conversion.settings import CocoSettings, KittiSettings
@@ -50,6 +51,7 @@ def convert(
         DataError: There is nothing usable to convert, or `strict` is set and labels or images are invalid.
         RunError: The disk is full, or a worker process died.
     """
+    check_count(validation_fold, "validation_fold", 0)
     settings = conversion_settings(given_convert_spec(spec))
     target = local_output(output_filename, "output_filename")
     with reported_to(on_progress), needed_for("converting a data set", "convert"):

@@ -11,7 +11,7 @@ from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, local_folder, local_output, model_file, name_of
 from frcnn.api.specs import SpecLike, given_spec, own_spec
 from frcnn.console.quiet_import import quiet_tensorflow_import
-from frcnn.errors import UsageError
+from frcnn.errors import DataError, UsageError
 from frcnn.evaluation.report import ClassResult, Report
 from frcnn.evaluation.settings import iou_label
 from frcnn.files import is_same_file
@@ -247,7 +247,12 @@ def measure(
     dataset = validation_dataset(run.data, batch_size=run.batch_size, strict=strict)
     detector = open_for_batches(model, run.expected, key, options or RunOptions())
     analysis = error_analysis_for(run.evaluation, run.data.image) if analyze else None
-    return Measured(compute_metrics(detector, dataset, run.evaluation, inspection=analysis), analysis)
+    report = compute_metrics(detector, dataset, run.evaluation, inspection=analysis)
+    if not report.images:
+        raise DataError(
+            f"none of the {dataset.size} images to evaluate on could be read; check the image files"
+        )
+    return Measured(report, analysis)
 
 
 def write_results(

@@ -34,6 +34,8 @@ def name_of(location: Location, argument: str) -> str:
             argument=argument,
         )
     name = os.fspath(location)
+    if "\0" in name:
+        raise UsageError(f"{argument} {name!r}: a path cannot contain a null character", argument=argument)
     if not name:
         raise UsageError(f"{argument} is empty: expected a path or an s3:// URI", argument=argument)
     return name

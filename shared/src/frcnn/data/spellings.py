@@ -29,6 +29,16 @@ def other_spellings(name: str) -> Iterator[str]:
                 yield spelled
 
 
+def files_ending(folder: Path, suffix: str) -> list[Path]:
+    """Lists the files of a folder with an extension in any case, sorted; none if there is no such folder.
+
+    Args:
+        folder: Folder.
+        suffix: Extension with its dot, in lower case.
+    """
+    return sorted(path for path in folder.glob("*") if path.suffix.lower() == suffix)
+
+
 def read_spelled(folder: Path, name: str, most: int) -> bytes:
     """Reads a file, or else the one whose name has another spelling.
 

@@ -117,7 +117,14 @@ def evaluate(
     if report.images < dataset.size:
         missing = dataset.size - report.images
         log.warning("%d of %d images could not be read and are not evaluated", missing, dataset.size)
-    if report.mean_ap is None:
+    difficult = sum(each.difficult for each in report.results[0].classes)
+    if report.mean_ap is None and difficult:
+        log.warning(
+            "All %d objects of %s are difficult (occluded), so none must be found and AP is undefined.",
+            difficult,
+            ", ".join(settings.class_names),
+        )
+    elif report.mean_ap is None:
         log.warning(
             "None of the %d images has a labeled object of %s, so AP is undefined. "
             "Check target_class_mapping against the classes in the records.",

@@ -37,7 +37,7 @@ def pixels_of_image(image: ImageLike, channels: int) -> tuple[NDArray[np.uint8],
     if isinstance(image, np.ndarray):
         return image_arrays.with_channels(_checked(image), channels), None
     if isinstance(image, PIL.Image.Image):
-        return image_arrays.with_channels(_decoded(image), channels), None
+        return image_arrays.with_channels(_decoded(image, channels), channels), None
     if isinstance(image, bytes | bytearray | memoryview):
         return image_arrays.decode(bytes(image), channels), None
     if isinstance(image, str | os.PathLike):
@@ -48,10 +48,15 @@ def pixels_of_image(image: ImageLike, channels: int) -> tuple[NDArray[np.uint8],
     raise UsageError(f"image of type {type(image).__name__}: expected {KINDS}", argument="image")
 
 
-def _decoded(image: PIL.Image.Image) -> NDArray[np.uint8]:
+def _decoded(image: PIL.Image.Image, channels: int) -> NDArray[np.uint8]:
     """Returns the pixels of a PIL image, which may still have to be read from its file."""
+    if image.mode in ("I", "F"):
+        raise UsageError(
+            f"PIL image of mode {image.mode}: the range of its values is unknown; expected mode RGB or L",
+            argument="image",
+        )
     try:
-        return image_arrays.pixels_of(image)
+        return image_arrays.pixels_of(image, channels)
     except image_arrays.DECODER_ERRORS as error:
         name = getattr(image, "filename", "") or "image"
         raise DataError(f"{os.fsdecode(name)}: cannot be read as an image ({error})") from error

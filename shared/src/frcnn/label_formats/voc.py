@@ -142,7 +142,10 @@ def _parse(content: bytes) -> ET.Element:
     """Parses XML without document types: entities could expand to gigabytes."""
     if _DOCTYPE.search(content.replace(b"\0", b"")):  # UTF-16 has a zero byte in each of these characters
         raise ValueError("it has a document type; expected plain XML")
-    return ET.fromstring(content)
+    root = ET.fromstring(content)
+    for element in root.iter():  # a namespace is part of the name
+        element.tag = element.tag.rpartition("}")[2]
+    return root
 
 
 def _label(entry: ET.Element, height: int, width: int) -> Label | tuple[IssueKind, str]:

@@ -197,7 +197,10 @@ def _yaml_names(path: Path, text: str) -> list[str]:
     except RecursionError as error:
         raise DataError(f"{path}: not a data file of YOLO (nested too deeply)") from error
     except yaml.YAMLError as error:
-        raise DataError(f"{path}: not a data file of YOLO ({error})") from error
+        place = getattr(error, "problem_mark", None)
+        where = f"line {place.line + 1}: " if place is not None else ""
+        reason = printable(getattr(error, "problem", None) or error)
+        raise DataError(f"{path}: not a data file of YOLO ({where}{reason})") from error
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, dict):
         if set(names) != {str(number) for number in range(len(names))}:

@@ -49,6 +49,7 @@ def kitti_settings(config: KITTIConfig) -> KittiSettings:
     Returns:
         Settings of the data set.
     """
+    by_sequence = config.partition_mode == "sequence"
     return KittiSettings(
         root=config.root_directory_path,
         image_dir=config.image_dir_name,
@@ -56,10 +57,11 @@ def kitti_settings(config: KITTIConfig) -> KittiSettings:
         point_clouds_dir=config.point_clouds_dir,
         calibrations_dir=config.calibrations_dir,
         extension=config.image_extension or _DEFAULT_EXTENSION,
-        sequence_file=config.kitti_sequence_to_frames_file if config.partition_mode == "sequence" else "",
+        sequence_file=config.kitti_sequence_to_frames_file if by_sequence else "",
         partitions=config.num_partitions,
         shards=config.num_shards,
         val_split=config.val_split,
+        unused_sequence_file="" if by_sequence else config.kitti_sequence_to_frames_file,
     )
 
 

@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Mapping
+from typing import cast
 
+from frcnn.errors import Problem, SpecError
 from frcnn.spec.schema.data import (
     AugmentationConfig,
     DatasetConfig,
@@ -47,17 +49,20 @@ def build(
         image_extension: Extension of the images.
 
     Returns:
-        The spec. Fold 0 is the validation set.
+        The spec. Fold 0 is the validation set. Its values may be of a wrong type.
+
+    Raises:
+        SpecError: The size is not a pair.
     """
-    height, width = size_height_width
+    # Paths and the mapping are converted when the spec is checked.
     source = DataSource(
-        tfrecords_path=os.fspath(tfrecords_path), image_directory_path=os.fspath(image_directory_path)
+        tfrecords_path=cast(str, tfrecords_path), image_directory_path=cast(str, image_directory_path)
     )
     return Experiment(
         model_config=ModelConfig(
             arch=arch,
             input_image_config=InputImageConfig(
-                size_height_width=SizeHeightWidth(height=height, width=width),
+                size_height_width=_size(size_height_width),
                 image_channel_mean=_CHANNEL_MEANS,
                 image_channel_order="bgr",
             ),
@@ -66,7 +71,7 @@ def build(
         dataset_config=DatasetConfig(
             data_sources=(source,),
             image_extension=image_extension,
-            target_class_mapping=FrozenMap(target_class_mapping),
+            target_class_mapping=target_class_mapping,
             validation_fold=0,
         ),
         augmentation_config=AugmentationConfig(
@@ -75,6 +80,15 @@ def build(
         ),
         training_config=_training(),
     )
+
+
+def _size(given: tuple[int, int]) -> SizeHeightWidth:
+    try:
+        height, width = given
+    except (TypeError, ValueError):
+        text = f"found {given!r}; expected height and width in pixels, like (384, 1248)"
+        raise SpecError("spec", [Problem("size_height_width", text)]) from None
+    return SizeHeightWidth(height=height, width=width)
 
 
 def _training() -> TrainingConfig:

@@ -155,8 +155,9 @@ def read_text(path: Path) -> str:
     except TooLargeError as error:
         text = f"is {error}, the maximum for a spec; is this the right file?"
         raise SpecError(str(path), [Problem("", text)]) from error
-    except OSError as error:
-        problem = Problem("", f"cannot be read: {error.strerror}{_near(path)}")
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        problem = Problem("", f"cannot be read: {reason}{_near(path)}")
         raise SpecError(str(path), [problem]) from error
     try:
         text = data.decode("utf-8-sig")
@@ -183,6 +184,7 @@ def _near(path: Path) -> str:
 def _parse(
     text: str, source: str, message: Message, cls: type[Spec], settings: Sequence[str]
 ) -> tuple[Reader, Spec]:
+    text = text.removeprefix("\ufeff")
     if len(text) > SPEC_BYTES:
         text = f"is longer than {SPEC_BYTES} characters, the maximum for a spec"
         raise SpecError(source, [Problem("", text)])

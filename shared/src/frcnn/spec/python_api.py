@@ -22,12 +22,18 @@ def load(cls: type[AnySpec], path: str | os.PathLike[str]) -> AnySpec:
     """Reads a spec of a class from a file or an `s3://` URI; see `SpecBase.load`."""
     from frcnn.storage.address import is_remote
 
+    if not isinstance(path, str | os.PathLike):
+        raise SpecError(
+            BUILT, [Problem("", f"found an object of type {type(path).__name__}; expected a file name")]
+        )
     name = os.fspath(path)
     return parse(cls, _remote_text(name) if is_remote(name) else read_text(Path(name)), name)
 
 
 def parse(cls: type[AnySpec], text: str, source: str) -> AnySpec:
     """Parses a spec of a class; see `SpecBase.parse`."""
+    if not isinstance(text, str):
+        raise SpecError(BUILT, [Problem("", f"found an object of type {type(text).__name__}; expected text")])
     if issubclass(cls, Experiment):
         return cast(AnySpec, parse_experiment(text, source).spec)
     return cast(AnySpec, parse_dataset_export(text, source).spec)

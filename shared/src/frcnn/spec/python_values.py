@@ -1,13 +1,16 @@
 """Converts spec objects built in Python to the form of specs read from text.
 
-Parsed text has exact types. Python code may use a list for a tuple, a dict for a map, 1 for 1.0, a path for
-a string, or a value of a wrong type. `normalized` converts these values and reports those it cannot convert.
+Parsed text has exact types. Python code may use a list or an array for a tuple, a dict for a map, 1 for
+1.0, a path for a string, or a value of a wrong type. `normalized` converts these values and reports those it
+cannot convert.
 """
 
 import dataclasses
 import enum
+import math
 import numbers
 import os
+import struct
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
@@ -88,6 +91,7 @@ def _field_value(
 ) -> object:
     kind, extras = split_annotation(annotation)
     default = default_of(field)
+    value = _without_numpy(value)
     if value is None:
         if default is None or type(None) in typing.get_args(annotation):
             return None
@@ -98,6 +102,7 @@ def _field_value(
 
 
 def _converted(value: object, kind: Annotation, problems: list[Problem], path: str) -> object:
+    value = _without_numpy(value)
     origin: Any = typing.get_origin(kind)
     if origin is tuple:
         return tuple(_items(value, typing.get_args(kind)[0], problems, path))
@@ -167,10 +172,17 @@ def _scalar(value: object, kind: type) -> object:
 
 def _as_float32(value: float) -> float:
     """Rounds to float32 as in the text of a spec, so that an object and its text are equal."""
+    if not math.isfinite(value):
+        return value  # reported by the rules
     try:
-        return shortest_float(value)
-    except (OverflowError, StopIteration):  # too large, infinite or NaN: reported by the rules
-        return value
+        return shortest_float(struct.unpack("<f", struct.pack("<f", value))[0])
+    except OverflowError:
+        raise _WrongTypeError(f"found {value:g}; expected a number up to 3.4e+38") from None
+
+
+def _without_numpy(value: object) -> object:
+    """Converts NumPy's arrays and scalars to lists and numbers, without importing NumPy."""
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _settle_alternatives(cls: type, values: dict[str, Any], problems: list[Problem], path: str) -> None:

@@ -34,6 +34,9 @@ def with_values(config: Config, values: Mapping[str, object], source: str) -> Co
     Raises:
         SpecError: A field does not exist; the message lists all unknown paths.
     """
+    if not isinstance(values, Mapping) or not all(isinstance(path, str) for path in values):
+        text = f"found {values!r}; expected a mapping from the paths of fields to their values"
+        raise SpecError(source, [Problem("", text)])
     problems: list[Problem] = []
     changed: Any = config
     # By length of the path, so that a message is set before single values in it.

@@ -6,7 +6,7 @@ from pathlib import Path
 import ijson  # type: ignore[import-untyped]
 
 from frcnn.data.json_guard import GuardedJson
-from frcnn.data.spellings import other_spellings
+from frcnn.data.spellings import files_ending, other_spellings
 from frcnn.errors import DataError
 
 # Number of images whose files are searched for.
@@ -23,7 +23,7 @@ def annotation_files(folder: Path) -> list[Path]:
         JSON files in `folder` or `folder/annotations` that have images, sorted.
     """
     places = [folder / "annotations", folder]
-    candidates = [path for place in places if place.is_dir() for path in sorted(place.glob("*.json"))]
+    candidates = [path for place in places for path in files_ending(place, ".json")]
     return [path for path in candidates if _has_images(path)]
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from frcnn.data.conversion.coco.reader import CocoReader
 from frcnn.data.conversion.kitti.reader import KittiReader
 from frcnn.data.conversion.stored_image import FORMATS, MAX_BYTES, UPRIGHT, orientation_of
-from frcnn.data.transforms.image_arrays import pixels_of, upright, with_channels
+from frcnn.data.transforms.image_arrays import is_deep, pixels_of, upright, with_channels
 from frcnn.regular_file import read_regular
 from frcnn.survey.record_files import RecordReader
 from frcnn.survey.tables import Place, Tables
@@ -48,16 +48,26 @@ def opened(content: bytes, side: int | None = None) -> Image.Image | None:
         side: Required size, px: a JPEG is then decoded at a fraction of its size, which is faster.
 
     Returns:
-        Image in the size of the file, or smaller with `side`; `None` if it cannot be decoded.
+        Image in the size of the file, or smaller with `side`; `None` if it cannot be decoded. Of 16 bits per
+        channel, it has the upper 8 of those in use.
     """
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
         if side is not None:
             image.draft("RGB", (side, side))
+        if is_deep(image):
+            return _with_8_bits(image)
         image.load()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
     return image
+
+
+def _with_8_bits(image: Image.Image) -> Image.Image:
+    pixels = pixels_of(image)
+    reduced = Image.fromarray(pixels if pixels.shape[-1] == 3 else pixels[..., 0])
+    reduced.info = image.info
+    return reduced
 
 
 def rgb_pixels(place: Place) -> np.ndarray | None:

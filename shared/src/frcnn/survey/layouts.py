@@ -3,9 +3,10 @@
 import itertools
 from pathlib import Path
 
-from frcnn.data.conversion.box_checks import parse_whole
+from frcnn.data.conversion.box_checks import parse_number, parse_whole
 from frcnn.data.conversion.kitti.layout import is_kitti
 from frcnn.data.conversion.kitti.reader import FIELDS
+from frcnn.data.spellings import files_ending
 from frcnn.regular_file import read_regular
 from frcnn.survey.coco_files import annotation_files
 
@@ -73,27 +74,26 @@ def voc_labels(folder: Path) -> Path | None:
     Returns:
         The folder; None if there are no XML files.
     """
-    return next((folder / name for name in _VOC_LABEL_DIRS if any((folder / name).glob("*.xml"))), None)
+    return next((folder / name for name in _VOC_LABEL_DIRS if files_ending(folder / name, ".xml")), None)
 
 
 def has_yolo_labels(folder: Path) -> bool:
     """Checks whether label files are in the format of YOLO rather than KITTI.
 
-    The first line that has the fields of either decides. Empty files, of images without objects, do not
-    count: the first hundreds of a set may be empty.
+    The first line that has the fields of either decides; those of YOLO may be an outline. Empty files, of
+    images without objects, do not count: the first hundreds of a set may be empty.
 
     Args:
         folder: Folder of the label files.
     """
-    names = sorted(path.name for path in folder.glob("*.txt"))
-    with_lines = (path for path in map(folder.joinpath, names) if _is_filled(path))
+    with_lines = (path for path in files_ending(folder, ".txt") if _is_filled(path))
     for path in itertools.islice(with_lines, _LOOKED_AT):
         try:
             lines = read_regular(path, _MAX_LOOKED_AT_BYTES).decode("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError):
             continue
         for words in map(str.split, lines if path.name != "classes.txt" else ()):
-            if len(words) == YOLO_FIELDS and _is_class_number(words[0]):
+            if words and _is_class_number(words[0]) and (len(words) == YOLO_FIELDS or _are_shares(words[1:])):
                 return True
             if len(words) in (FIELDS, FIELDS + 1):
                 return False
@@ -110,6 +110,14 @@ def _is_filled(path: Path) -> bool:
 def _is_class_number(word: str) -> bool:
     try:
         return parse_whole(word) >= 0
+    except ValueError:
+        return False
+
+
+def _are_shares(words: list[str]) -> bool:
+    """Checks whether words are shares of an image: an outline, or a box with its score."""
+    try:
+        return len(words) >= YOLO_FIELDS and all(0.0 <= parse_number(word) <= 1.0 for word in words)
     except ValueError:
         return False
 

@@ -5,7 +5,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from frcnn.console.foreign_text import printable
 from frcnn.data.input.dataset import Dataset, training_dataset, validation_dataset
+from frcnn.data.input.sources import files_in_both
 from frcnn.distributed.world import RankInfo
 from frcnn.errors import DataError
 from frcnn.model.faster_rcnn import FasterRCNN
@@ -105,9 +107,17 @@ def _validation(run: TrainingRun, here: RankInfo, strict: bool) -> Dataset | Non
     """Creates this rank's share of the validation set; `None`, with a warning, if there is none."""
     size = run.validation.batch_size
     try:
-        return validation_dataset(run.data, rank=here.rank, world=here.size, batch_size=size, strict=strict)
+        data = validation_dataset(run.data, rank=here.rank, world=here.size, batch_size=size, strict=strict)
     except DataError as error:
         if run.data.has_validation:
             raise
         log.warning("No validation during training: %s", error)
         return None
+    if shared := files_in_both(run.data):
+        log.warning(
+            "%d record files are used for training and for validation, such as %s, so the mAP says little "
+            "about other images; give other records in dataset_config.validation_data_source",
+            len(shared),
+            printable(shared[0], None),
+        )
+    return data

@@ -2,7 +2,7 @@
 
 import pytest
 
-from frcnn.data.input.sources import training_sources, validation_sources
+from frcnn.data.input.sources import files_in_both, training_sources, validation_sources
 from frcnn.errors import DataError
 from frcnn.settings.data import data_settings
 from tests.support.loading import loading_spec, source
@@ -38,6 +38,16 @@ def test_separate_validation_source_leaves_all_folds_for_training(folder):
     spec = loading_spec(source(folder / "set*"), validation_data_source=other)
     assert len(names(training_sources(data_settings(spec)))) == 6
     assert names(validation_sources(data_settings(spec))) == ["set-fold-010"] * 2
+
+
+def test_validation_files_that_are_also_trained_on_are_found(folder):
+    (folder / "link").symlink_to(folder / "set-fold-010-of-011-shard-00000-of-00002")
+    for pattern, count in (("set-fold-010*", 2), ("link", 1), ("set-fold-001*", 0)):
+        spec = loading_spec(
+            source(folder / "set-fold-0[01]0*"), validation_data_source=source(folder / pattern)
+        )
+        assert len(files_in_both(data_settings(spec))) == count
+    assert files_in_both(data_settings(loading_spec(source(folder / "set*"), validation_fold=1))) == []
 
 
 def test_without_a_split_all_is_training_and_validation_is_refused(folder):

@@ -64,6 +64,22 @@ def test_files_of_16_bits_have_the_pixels_that_tensorflow_decodes(depth):
     np.testing.assert_array_equal(image_arrays.decode(buffer.getvalue(), 3), expected)
 
 
+@pytest.mark.parametrize("channels", [3, 1])
+@pytest.mark.parametrize("stored", [1, 2, 3, 4])
+@pytest.mark.parametrize("depth", [8, 10, 12, 14, 16])
+def test_colors_of_16_bits_have_the_pixels_that_tensorflow_decodes(depth, stored, channels):
+    values = np.random.default_rng(0).integers(0, 2**depth, (20, 30, stored), np.uint16)
+    values[..., 1:2] //= 16  # brightness that uses fewer bits than the colors
+    values[..., 3:] = 65535  # opaque
+    data = tf.io.encode_png(values).numpy()
+    expected = decode_image(tf.constant(data), channels).numpy()
+    assert expected.max() > 63  # the upper 8 of 16 bits would be 15 at most, for 12 bits
+    np.testing.assert_array_equal(image_arrays.decode(data, channels), expected)
+    with Image.open(io.BytesIO(data)) as image:  # as a user passes it to a detector
+        found = image_arrays.with_channels(image_arrays.pixels_of(image, channels), channels)
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("settings", [COLOR, GRAY, DYNAMIC], ids=["color", "gray", "dynamic"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_the_network_sees_what_it_sees_by_tensorflow(size, settings):

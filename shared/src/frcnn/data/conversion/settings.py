@@ -19,6 +19,7 @@ class KittiSettings:
         partitions: Number of folds; less than 2 at random for one set without folds.
         shards: Number of files of each fold; 0 for one file without a number.
         val_split: Share of fold 0 in a random split, percent.
+        unused_sequence_file: Sequence file that the spec names although images are split at random.
     """
 
     root: str
@@ -31,6 +32,7 @@ class KittiSettings:
     partitions: int = 0
     shards: int = 0
     val_split: float = 0.0
+    unused_sequence_file: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -89,6 +89,26 @@ def validation_sources(data: DataSettings) -> tuple[RecordSource, ...]:
     return tuple(source for source in found if source.files)
 
 
+def files_in_both(data: DataSettings) -> list[RecordFile]:
+    """Finds the record files of the validation source that are also used for training.
+
+    Args:
+        data: Settings of the data.
+
+    Raises:
+        DataError: See `training_sources` and `validation_sources`.
+        StoreError: S3 is unreachable.
+    """
+    if data.validation_source is None:
+        return []
+    used = {_identity(file) for source in training_sources(data) for file in source.files}
+    return [file for file in _find(data.validation_source).files if _identity(file) in used]
+
+
+def _identity(file: RecordFile) -> str:
+    return str(file.resolve() if isinstance(file, Path) else file)
+
+
 def fold_mark(fold: int) -> str:
     """Returns the part of a record file's name that identifies its fold."""
     return f"fold-{fold:03d}-of-"

@@ -44,7 +44,7 @@ def decode(encoded: bytes, channels: int, name: str = "image") -> NDArray[np.uin
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
             if channels == 1 and image.format in ("JPEG", "MPO"):
                 image.draft("L", image.size)  # use the brightness stored in the file
-            return with_channels(pixels_of(image), channels)
+            return with_channels(pixels_of(image, channels), channels)
     except DECODER_ERRORS as error:
         reason = str(error) or type(error).__name__
         if not encoded or isinstance(error, UnidentifiedImageError):
@@ -73,23 +73,62 @@ def read(path: Path, channels: int) -> NDArray[np.uint8]:
     return decode(encoded, channels, str(path))
 
 
-def pixels_of(image: Image.Image) -> NDArray[np.uint8]:
+def pixels_of(image: Image.Image, channels: int = 3) -> NDArray[np.uint8]:
     """Returns the pixels of a Pillow image of any mode.
 
     Args:
-        image: Image.
+        image: Image. Of a PNG file with colors of 16 bits that is already loaded, Pillow has the upper 8.
+        channels: Number of channels that are needed; colors of 16 bits are converted to gray before they are
+            reduced to 8, as in TensorFlow.
 
     Returns:
         Pixels, uint8, `[h, w, 3]` RGB, or `[h, w, 1]` for a gray image.
     """
-    if image.mode.startswith("I;16"):
-        values = np.asarray(image)
-        return (values >> used_depth(int(values.max(initial=0))) - DEPTHS[0]).astype(np.uint8)[..., None]
+    deep = np.asarray(image)[..., None] if image.mode.startswith("I;16") else _deep_values(image)
+    if deep is not None:
+        if deep.shape[-1] > channels:
+            deep = _gray(deep, half=1 << GRAY_SHIFT - 1).astype(np.uint16)
+        return (deep >> used_depth(int(deep.max(initial=0))) - DEPTHS[0]).astype(np.uint8)
     if image.mode in ("L", "LA", "1"):
         return np.asarray(image.convert("L"))[..., None]
     if isinstance(image.info.get("transparency"), bytes):
         image = image.convert("RGBA")  # Pillow warns about a direct conversion, whose colors are the same
     return np.asarray(image.convert("RGB"))
+
+
+def is_deep(image: Image.Image) -> bool:
+    """Checks whether an image has 16 bits per channel, and all of them are known."""
+    return image.mode.startswith("I;16") or _deep_layout(image) is not None
+
+
+def _deep_layout(image: Image.Image) -> str | None:
+    """Returns Pillow's name for the layout of a PNG file with colors of 16 bits that is not loaded yet."""
+    tiles = getattr(image, "tile", None)
+    layout = tiles[0][3] if tiles and image.format == "PNG" and getattr(image, "fp", None) else None
+    return layout if layout in ("RGB;16B", "RGBA;16B", "LA;16B") else None
+
+
+def _deep_values(image: Image.Image) -> NDArray[np.uint16] | None:
+    """Returns all 16 bits of the colors of a PNG file, uint16 `[h, w, 1 or 3]`; `None` for other images.
+
+    Pillow loads the upper 8 bits only. Read in the other order of bytes, they are the lower 8.
+    """
+    layout, stream = _deep_layout(image), getattr(image, "fp", None)
+    if layout is None or stream is None:
+        return None
+    stream.seek(0)
+    encoded = stream.read()
+    if layout == "LA;16B":  # the bytes of gray and transparency, as they are stored
+        stored = _read_as(encoded, "RGBA").astype(np.uint16)
+        return np.asarray((stored[..., :1] << 8) + stored[..., 1:2], np.uint16)
+    upper, lower = (_read_as(encoded, name)[..., :3] for name in (layout, layout.replace("16B", "16L")))
+    return np.asarray((upper.astype(np.uint16) << 8) + lower, np.uint16)
+
+
+def _read_as(encoded: bytes, layout: str) -> NDArray[np.uint8]:
+    with Image.open(io.BytesIO(encoded), formats=("PNG",)) as image:
+        image.tile = [image.tile[0]._replace(args=layout)]
+        return np.asarray(image)
 
 
 def with_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
@@ -106,9 +145,13 @@ def with_channels(pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]
         return pixels
     if channels == 3:
         return np.repeat(pixels, 3, axis=-1)
-    wide = pixels.astype(np.uint32)
-    gray = sum(wide[..., index] * weight for index, weight in enumerate(GRAY_WEIGHTS))
-    return np.asarray(gray >> GRAY_SHIFT, np.uint8)[..., None]
+    return _gray(pixels).astype(np.uint8)
+
+
+def _gray(colors: NDArray[np.uint8] | NDArray[np.uint16], half: int = 0) -> NDArray[np.uint32]:
+    """Returns brightness, `[h, w, 1]`; libpng rounds it for 16 bits (`half`), but not for 8."""
+    wide = colors.astype(np.uint32)
+    return np.asarray(wide @ np.asarray(GRAY_WEIGHTS, np.uint32) + half >> GRAY_SHIFT)[..., None]
 
 
 def upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:

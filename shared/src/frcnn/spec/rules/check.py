@@ -55,8 +55,8 @@ def _value_problems(value: object, annotation: Annotation, path: str) -> Iterato
     if value is None:
         return
     kind, extras = split_annotation(annotation)
-    if isinstance(value, float) and not math.isfinite(value):
-        yield Problem(path, f"found {value:g}; expected a finite number")
+    if (unusual := _unusual(value)) is not None:
+        yield Problem(path, unusual)
     for extra in extras:
         fault = extra.fault(value) if isinstance(extra, Constraint) else None
         if fault is not None:
@@ -69,6 +69,15 @@ def _value_problems(value: object, annotation: Annotation, path: str) -> Iterato
             yield from _value_problems(item, typing.get_args(kind)[1], f'{path}["{key}"]')
     elif dataclasses.is_dataclass(value):
         yield from _field_problems(value, path)
+
+
+def _unusual(value: object) -> str | None:
+    """Returns the message about a value that no field may have."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"found {value:g}; expected a finite number"
+    if isinstance(value, str) and "\0" in value:
+        return "found a null character; control characters are not allowed"
+    return None
 
 
 def _first_of_each_path(problems: Iterable[Problem]) -> Iterable[Problem]:

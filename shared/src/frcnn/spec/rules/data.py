@@ -19,19 +19,20 @@ _CONTROLS = ("Cc", "Zl", "Zp", "Cs")
 def class_names(spec: Experiment) -> Iterator[Problem]:
     """Checks that class names are not empty, contain no control characters and are not `background`."""
     for key, value in spec.dataset_config.target_class_mapping.items():
-        if key.lower() == BACKGROUND:
+        stored = stored_class_name(key)
+        if stored == BACKGROUND:
             yield Problem(f'{_MAPPING}["{key}"].key', f'found "{key}"; this name is reserved for "no object"')
-        if value.lower() == BACKGROUND:
+        if value.strip().lower() == BACKGROUND:
             yield Problem(
                 f'{_MAPPING}["{key}"]',
                 f'found "{value}"; reserved for "no object"; expected another class, or no entry for "{key}"',
             )
-        if not key:
+        if not stored:
             yield Problem(f'{_MAPPING}["{key}"].key', "empty; expected a class name from the records")
         for name, path in ((key, f'{_MAPPING}["{key}"].key'), (value, f'{_MAPPING}["{key}"]')):
             if any(unicodedata.category(character) in _CONTROLS for character in name):
                 yield Problem(path, f'found "{printable(name)}"; control characters are not allowed')
-        if not value:
+        if not value.strip():
             yield Problem(f'{_MAPPING}["{key}"]', "empty; expected the name of a class")
 
 

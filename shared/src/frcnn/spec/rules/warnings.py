@@ -23,8 +23,8 @@ def experiment_warnings(spec: Experiment) -> Iterator[Problem]:
         Warnings as problems without line and column.
     """
     rules = (
-        *(_anchors, _backbone_options, _channel_order, _class_keys, _dataloader_mode, _source_weights),
-        *(_short_sides, _channels, _rotation, _color, _lost_objects, _training, _deprecated),
+        *(_anchors, _backbone_options, _channel_order, _class_keys, _class_values, _dataloader_mode),
+        *(_source_weights, _short_sides, _channels, _rotation, _color, _lost_objects, _training, _deprecated),
         *(_without_effect, _masked_key),
     )
     for rule in rules:
@@ -70,6 +70,19 @@ def _class_keys(spec: Experiment) -> Iterator[Problem]:
                 f'dataset_config.target_class_mapping["{key}"].key',
                 f'found "{key}"; classes in records are lower-case and without spaces, '
                 f'so it is read as "{stored}"',
+            )
+
+
+def _class_values(spec: Experiment) -> Iterator[Problem]:
+    """Warns about classes of the model whose names differ only in case, spaces or Unicode form."""
+    first: dict[str, tuple[str, str]] = {}
+    for key, value in spec.dataset_config.target_class_mapping.items():
+        other, name = first.setdefault(stored_class_name(value), (key, value))
+        if value != name:
+            yield Problem(
+                f'dataset_config.target_class_mapping["{key}"]',
+                f'found "{value}", and "{name}" for key "{other}"; these are two classes, since names of the '
+                "model are used as written; if one class was meant, write both in the same way",
             )
 
 

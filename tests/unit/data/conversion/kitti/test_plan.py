@@ -37,6 +37,25 @@ def test_random_mode_has_validation_and_training(root):
     assert [len(fold) for fold in plan.folds] == [3, 3]
 
 
+@pytest.mark.parametrize(
+    ("val_split", "note"),
+    [
+        (0.2, "has 0 of 6 images: val_split 0.2 is in percent; if a share was meant, write 20"),
+        (10.0, "has 0 of 6 images: val_split 10 is in percent"),
+        (50.0, ""),
+        (0.0, ""),
+    ],
+)
+def test_a_validation_fold_that_is_probably_too_small_is_noted(root, val_split, note):
+    found = _plan(root, val_split=val_split).notes
+    assert [each.partition("set, ")[2] for each in found] == ([note] if note else [])
+
+
+def test_a_sequence_file_that_the_mode_does_not_use_is_noted(root):
+    (note,) = _plan(root, kitti_sequence_to_frames_file="sequences.json").notes
+    assert note.startswith("sequences.json is not used") and 'partition_mode "sequence"' in note
+
+
 @pytest.mark.parametrize("extension", [".png", "png", ".PNG", "PnG"])
 def test_extensions_match_in_any_case_and_with_or_without_dot(root, extension):
     write_image(root / "image_2/upper.PNG")

@@ -47,7 +47,7 @@ def read_coco(path: Path, image_dir: str) -> CocoFile:
         Categories, images with boxes, and issues.
 
     Raises:
-        DataError: The file is unreadable or invalid, or has no images, annotations or categories.
+        DataError: The file is unreadable or invalid, or has no images, categories or list of annotations.
     """
     try:
         return _read_any(path, image_dir)
@@ -111,16 +111,32 @@ class _Source:
     any_number: bool
     checked: bool = False
 
-    def items(self, key: str) -> Iterator[Any]:
-        """Yields the elements of the top-level list `key`; raises `DataError` if there are none."""
+    def items(self, key: str, *, some: bool = True) -> Iterator[Any]:
+        """Yields the elements of a top-level list.
+
+        Args:
+            key: Name of the list.
+            some: Whether a list without elements is an error, like a missing one.
+
+        Yields:
+            Elements of the list.
+
+        Raises:
+            DataError: There is no such list, or it has no elements.
+        """
         empty = True
         reader = ijson.get_backend("python") if self.any_number else ijson
         with GuardedJson(self.path, checked=self.checked, without_nan=self.without_nan) as stream:
             for item in reader.items(stream, f"{key}.item", use_float=True):
                 empty = False
                 yield item
-        if empty:
+        if empty and (some or not self._has_list(key)):
             raise DataError(f"{self.path}: no {key}")
+
+    def _has_list(self, key: str) -> bool:
+        with GuardedJson(self.path, checked=self.checked, without_nan=self.without_nan) as stream:
+            reader = ijson.get_backend("python") if self.any_number else ijson
+            return any(event[:2] == (key, "start_array") for event in reader.parse(stream))
 
 
 def _categories(source: _Source) -> dict[int, str]:
@@ -191,7 +207,7 @@ class _Columns:
         self.faults = IssueCollector(str(source.path), MAX_NAMED_OF_DATASET)
         self._image, self._category = array("i"), array("i")
         self._annotation, self._box = array("q"), array("d")
-        for number, entry in enumerate(source.items("annotations")):
+        for number, entry in enumerate(source.items("annotations", some=False)):
             identifier = _identifier(entry, number)
             found = _check(entry, category_place, images)
             if isinstance(found, tuple):

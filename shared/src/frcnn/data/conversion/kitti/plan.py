@@ -59,6 +59,7 @@ def plan_kitti(settings: KittiSettings, *, embed_images: bool, apply_exif: bool 
         folds, fold_count = (random_folds(list(files.values()), 0.0)[1],), 0
     else:
         folds = random_folds(list(files.values()), settings.val_split)
+        notes = _notes_on_random_folds(settings, *map(len, folds))
     reader = KittiReader(
         root=root,
         image_dir=settings.image_dir,
@@ -93,6 +94,24 @@ def list_images(folder: Path, extension: str) -> tuple[dict[str, str], list[Data
         else:
             files[stem] = name
     return files, faults
+
+
+def _notes_on_random_folds(settings: KittiSettings, held_out: int, rest: int) -> tuple[str, ...]:
+    """Returns notes on a split that was probably meant in another way."""
+    notes = []
+    split, unused = settings.val_split, settings.unused_sequence_file
+    if split > 0.0 and (split < 1.0 or not held_out):
+        hint = f"; if a share was meant, write {100.0 * split:g}" if split < 1.0 else ""
+        notes.append(
+            f"fold 0, the usual validation set, has {held_out} of {held_out + rest} images: val_split "
+            f"{split:g} is in percent{hint}"
+        )
+    if unused:
+        notes.append(
+            f"{printable(unused)} is not used, and images of a sequence may be in both folds: "
+            'kitti_sequence_to_frames_file needs partition_mode "sequence"'
+        )
+    return tuple(notes)
 
 
 def notes_on_labels(folder: Path, files: Iterable[str], suffix: str = LABEL_SUFFIX) -> tuple[str, ...]:
