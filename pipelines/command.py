@@ -60,7 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pods.add_flags(compile_flags)
     specs.add_commands(commands)
     flags.add_commands(commands)
+    summaries = {action.dest: action.help or "" for action in commands._get_subactions()}
     for name, parser in commands.choices.items():
+        parser.description = f"{summaries[name][:1].upper()}{summaries[name][1:]}."
         lines = [line for line in EXAMPLES.splitlines() if line.startswith(f"  frcnn pipeline {name} ")]
         parser.epilog = "\n".join(["examples:", *lines])
         parser.formatter_class = argparse.RawDescriptionHelpFormatter

@@ -28,7 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("action", choices=("verify",), help="action")
     add("model", type=Path, metavar="MODEL", help="exported model (.onnx or .etlt) or engine")
-    add("--against", type=Path, required=True, metavar="FILE", help="model it was exported from")
+    add(
+        "--against",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="model it was exported from, or a results folder for its best checkpoint",
+    )
     add_spec_flags(parser, "experiment spec used for the export")
     add("--images", type=Path, required=True, metavar="DIR", help="folder of images to compare on")
     add_runtime_flags(parser)

@@ -31,7 +31,14 @@ log = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of the command."""
     add = parser.add_argument
-    add("-m", "--model", type=Path, required=True, metavar="FILE", help="model to prune")
+    add(
+        "-m",
+        "--model",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="model to prune, or a results folder for its best checkpoint",
+    )
     add(
         *("-o", "--output_file"),
         type=Path,
