@@ -21,6 +21,11 @@ EXAMPLES = """\
 """
 
 _MAP_TOLERANCE = {"fp32": 0.001, "fp16": 0.01, "int8": 0.02}
+_NEXT_STEP = {
+    "fp32": "Check that it was exported from that model, with this spec.",
+    "fp16": "Compare the mAP with --map; if it is lower, export as fp32.",
+    "int8": "Compare the mAP with --map; if it is lower, calibrate on more images, or train with enable_qat.",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +119,8 @@ def run(args: argparse.Namespace) -> dict[str, object]:
         if abs(difference) > limit:
             faults.append(f"mAP differs by {difference:+.4f}")
     if faults:
-        raise RunError(f"{args.model}: differs from {args.against}: {'; '.join(faults)}")
+        what = f"{args.model}: differs from {args.against}: {'; '.join(faults)}"
+        raise RunError(f"{what}. {_NEXT_STEP[found.precision]}")
     return {"kpi": kpi}
 
 
