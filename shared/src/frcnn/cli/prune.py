@@ -21,6 +21,7 @@ EXAMPLES = """\
   frcnn prune -m sealed.tlt -o pruned.tlt -k @key.txt                sealed models
   frcnn prune -m model.keras -o pruned.keras --target_params 0.15    searches the threshold
   frcnn prune -m model.keras --target_flops 0.3 --dry_run            shows the result, writes nothing
+  frcnn train -e spec.txt -r retrained --set training_config.retrain_pruned_model=pruned.keras   the next step
 """
 
 PLAIN_SUFFIXES = (".keras", ".hdf5", ".h5")
