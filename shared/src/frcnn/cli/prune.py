@@ -212,7 +212,7 @@ def _show(report: "PruneReport", target: Path | None) -> None:
     settings = report.settings
     lines = [report.table(), ""]
     if settings.has_target:
-        lines.append(f"Threshold found: -pth {report.threshold:.16g}")
+        lines.append(f"Threshold found: -pth {report.threshold}")
     lines.append(f"Operations left: {report.flops_ratio:.4f} (one image, {settings.rois} RoIs)")
     lines.append(f"Pruning ratio (pruned model / original model): {report.pruning_ratio:.6g}")
     lines.append("nothing written (--dry_run)" if target is None else f"pruned model: {target}")
