@@ -20,7 +20,7 @@ ARGS   ?=
 .PHONY: help setup lock demo look-at-data fmt lint typecheck test test-slow test-backbones test-e2e browser test-browser docker test-containers kube test-kube wheels images bench measurements docs docs-links proto spec-docs pipeline conformance horovod generated ci clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv and fill it with the packages of locks/; GPU=1 for NVIDIA GPUs
 $(STAMP): $(wildcard locks/*.txt) shared/pyproject.toml pipelines/pyproject.toml
@@ -103,7 +103,7 @@ docker: ## install a Docker daemon and debootstrap for the container tests, if m
 test-containers: $(STAMP) ## real images: the pipeline, and an MPIJob's pods, with an S3 server; needs root
 	$(BIN)/python -m pytest -m container -s $(ARGS)
 
-kube: ## a Kubernetes API server and controllers, Katib's webhook, built once with Go, and etcd, where they are missing
+kube: ## build a Kubernetes API server, its controllers and Katib's webhook with Go, and install etcd, if missing
 	@command -v etcd >/dev/null || apt-get install -y -qq --no-install-recommends etcd-server >/dev/null
 	scripts/build_kube.sh || echo "no API server could be built: its tests are skipped" >&2
 	scripts/build_katib_judge.sh || echo "Katib's webhook could not be built: its tests are skipped" >&2

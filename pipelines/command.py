@@ -60,10 +60,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     pods.add_flags(compile_flags)
     specs.add_commands(commands)
     flags.add_commands(commands)
+    summaries = {action.dest: action.help or "" for action in commands._get_subactions()}
     for name, parser in commands.choices.items():
+        _add_log_flags(parser)
+        parser.description = f"{summaries[name][:1].upper()}{summaries[name][1:]}."
         lines = [line for line in EXAMPLES.splitlines() if line.startswith(f"  frcnn pipeline {name} ")]
         parser.epilog = "\n".join(["examples:", *lines])
         parser.formatter_class = argparse.RawDescriptionHelpFormatter
+
+
+def _add_log_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds flags that every task has, so that they are accepted after the name of the command, too."""
+    add = parser.add_argument_group("flags of every task").add_argument
+    hidden = argparse.SUPPRESS  # no default: it would replace what was given before the name
+    add("--log_file", type=Path, default=hidden, metavar="PATH", help="file to append all output to")
+    add(
+        "-v",
+        "--verbose",
+        action="store_true",
+        default=hidden,
+        help="show debug messages, and stack traces of errors",
+    )
 
 
 def _add_run_flags(parser: argparse.ArgumentParser) -> None:

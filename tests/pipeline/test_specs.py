@@ -28,6 +28,16 @@ def test_what_is_printed_can_be_pasted(spec, capsys):
     assert experiment_given(line.rstrip("\n")).training_config.num_epochs == 1
 
 
+def test_the_flags_of_every_task_are_taken_before_and_after_the_name_of_a_command(spec, tmp_path, capsys):
+    log = tmp_path / "log.txt"
+    assert frcnn("paste-spec", "missing.txt", "-v", "--log_file", log) == 2
+    assert "Traceback" in capsys.readouterr().err
+    assert "missing.txt" in log.read_text()
+    assert frcnn("-v", "--log_file", log, "paste-spec", "other.txt") == 2
+    assert "Traceback" in capsys.readouterr().err
+    assert "other.txt" in log.read_text()
+
+
 def test_what_is_printed_has_no_key(tmp_path, capsys):
     (tmp_path / "sealed.txt").write_text(f'enc_key: "hush"\n{SPEC}')
     assert frcnn("paste-spec", tmp_path / "sealed.txt") == 0

@@ -87,6 +87,15 @@ def test_help_knows_names_of_two_words(capsys):
     assert "usage: frcnn spec " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [["help", "data"], ["data", "--help"], ["data", "-h"]])
+def test_help_on_the_first_of_two_words_lists_what_can_follow(words, capsys):
+    assert code_of(words) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("usage: frcnn data <action> [flags]\n")
+    assert "  data report  show what is in a data set\n  data labels  convert labels" in printed
+    assert "'frcnn data report --help' lists" in printed
+
+
 @pytest.mark.parametrize(("target", "said"), [("yolo", 1), ("voc", 0)])
 def test_labels_of_yolo_say_that_training_and_validation_have_the_same_images(
     kitti, tmp_path, capsys, target, said

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from frcnn.cli.main import main
-from frcnn.cli.prune import output_file
+from frcnn.cli.prune import _show, output_file
+from frcnn.pruning.cost import Cost
+from frcnn.pruning.report import PruneReport
+from frcnn.pruning.settings import PruneSettings
 from frcnn.sealing.sealed_file import is_sealed
 from frcnn.single_writer import only_writer_of
 
@@ -121,6 +124,12 @@ def test_every_flag_of_the_reference_is_taken(model, tmp_path):
     kept = {row["name"]: (row["kept"], row["total"], row["note"]) for row in report["layers"]}
     assert kept["conv1"] == (16, 16, "excluded") and kept["fc1"] == (24, 24, "excluded")
     assert kept["conv2"][0] < 32
+
+
+def test_the_threshold_that_was_found_is_printed_with_its_own_digits(capsys):
+    settings = PruneSettings(target_params=0.5)
+    _show(PruneReport((), Cost(10, 10), Cost(5, 5), 0.9793, settings, ()), None)
+    assert "Threshold found: -pth 0.9793\n" in capsys.readouterr().out  # 16 digits are 0.9792999999999999
 
 
 def test_a_dry_run_prints_the_plan_and_writes_no_model(model, tmp_path, capsys):

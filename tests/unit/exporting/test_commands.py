@@ -161,6 +161,7 @@ def test_verify_fails_another_model(work, exported, caplog):
     save_model(model, work / "other.keras", TrainingRecord("resnet:10", exported.spec.class_names))
     assert verify(work, against="other.keras") == 1
     assert "differs from" in caplog.text
+    assert "Check that it was exported from that model, with this spec." in caplog.text
 
 
 def test_verify_wants_a_folder_of_images(work, caplog):

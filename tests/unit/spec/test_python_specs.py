@@ -113,6 +113,15 @@ def test_all_faults_of_an_object_are_named_at_once():
     assert sorted(paths) == ["model_config.arch", "random_seed", "training_config.num_epochs"]
 
 
+def test_an_unknown_path_does_not_hide_the_wrong_values():
+    with pytest.raises(SpecError) as caught:
+        build().updated({"training_config.num_epoch": 3, "model_config.arch": "resnet:19"})
+    assert [problem.path for problem in caught.value.problems] == [
+        "training_config.num_epoch",
+        "model_config.arch",
+    ]
+
+
 def test_of_fields_that_exclude_each_other_the_named_one_stays():
     spec = build().updated({"training_config.optimizer.adam.lr": 1e-4})
     assert spec.training_config.optimizer.sgd is None

@@ -116,6 +116,13 @@ def test_only_the_last_checkpoints_are_kept_when_the_spec_says_so(tmp_path):
     assert [path.name for path in (tmp_path / "results").glob("*.keras")] == ["frcnn_resnet_10.epoch_3.keras"]
 
 
+def test_a_training_shorter_than_the_checkpoint_interval_saves_its_last_epoch(tmp_path):
+    spec = toy_spec(tmp_path, images=2, validation=0, training="num_epochs: 2 checkpoint_interval: 8")
+    result = train(training_run(spec), tmp_path / "results")
+    assert [path.name for path in (tmp_path / "results").glob("*.keras")] == ["frcnn_resnet_10.epoch_2.keras"]
+    assert load_model(result.checkpoint)[1].epoch == 2
+
+
 def test_resuming_a_missing_file_is_a_usage_error(tmp_path):
     spec = toy_spec(tmp_path, training='resume_from_model: "nowhere/frcnn_resnet_10.epoch_1.keras"')
     with pytest.raises(UsageError, match=r"resume_from_model: nowhere/.*no such file"):

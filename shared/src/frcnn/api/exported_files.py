@@ -71,7 +71,7 @@ def refuse_existing(
     existing = [str(path) for path in files if path.exists()]
     if existing and not force:
         verb = "exist" if len(existing) > 1 else "exists"
-        raise UsageError(f"{', '.join(existing)}: {verb}; name another output, or add force")
+        raise UsageError(f"{', '.join(existing)}: {verb}; name another output, or set force to replace it")
 
 
 def write_together(proto: Any, target: Path, key: str, described: DataSettings | None) -> list[Path]:

@@ -171,6 +171,7 @@ def _target(output_file: Location, model: Path, key: str, *, force: bool) -> Pat
     if target.exists() and not force:
         what = "is the model itself" if target.resolve() == model.resolve() else "exists"
         raise UsageError(
-            f"output_file {target}: {what}; choose another file, or add force", argument="output_file"
+            f"output_file {target}: {what}; choose another file, or set force to replace it",
+            argument="output_file",
         )
     return target

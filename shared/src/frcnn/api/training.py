@@ -195,7 +195,10 @@ def train_here(request: TrainingRequest, on_epoch: OnEpoch | None = None) -> Tra
     # Only rank 0 writes checkpoints; other ranks on its machine find them in the folder.
     last = result.checkpoint or checkpoint_in(request.results_dir, "latest")
     if last is None:
-        raise RunError("The training saved no model: checkpoint_interval exceeds the number of epochs.")
+        raise RunError(
+            f"{request.results_dir}: no checkpoint of the complete training; only its first process writes "
+            "there. Use a folder that all processes share."
+        )
     return _result(result.best or last, last, result.best, request.key, epochs)
 
 

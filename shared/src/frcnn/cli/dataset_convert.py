@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="spec of the data set and its split (DatasetExportConfig, protobuf text)",
     )
-    add_set_flag(parser)
+    add_set_flag(parser, "kitti_config.val_split=10")
     parser.add_argument(
         "-o",
         "--output_filename",

@@ -35,6 +35,15 @@ examples:
 Exit codes: 0 done, 1 the run failed, 2 wrong usage or spec, 130 interrupted.
 """
 
+GROUP_USAGE = """\
+usage: {program} {word} <action> [flags]
+
+actions:
+{tasks}
+
+'{program} {first} --help' lists the flags of an action.
+"""
+
 
 def dispatch(words: list[str], program: str) -> int:
     """Runs `<program> <words>`.
@@ -52,18 +61,14 @@ def dispatch(words: list[str], program: str) -> int:
     if _split(words, tasks)[0] not in tasks:  # a task of another distribution, help, or a mistake
         tasks = all_tasks()
     if not words or words[0] in HELP:
-        name, _ = _split(words[1:], tasks)
-        if name in tasks:
-            return dispatch([*words[1:], "--help"], program)
-        if words[1:]:
-            return _usage_error(_unknown(words[1], program, tasks))
-        sys.stdout.write(_usage(program, tasks))
-        return 0 if words else 2
+        return _help(words, program, tasks)
     if words[0] in VERSION:
         sys.stdout.write(f"{program} {frcnn.__version__}\n")
         return 0
     name, rest = _split(words, tasks)
     task = tasks.get(name)
+    if task is None and words[1:2] and words[1] in HELP:
+        return _help(["help", words[0]], program, tasks)
     if task is None:
         return _usage_error(_unknown(name, program, tasks))
     return task_runner.run(task, importlib.import_module(task.module), rest, program)
@@ -72,22 +77,41 @@ def dispatch(words: list[str], program: str) -> int:
 def _split(words: list[str], tasks: dict[str, Task]) -> tuple[str, list[str]]:
     """Splits words into the name of a task, of two words if there is such a task, and its arguments."""
     first, pair = " ".join(words[:1]), " ".join(words[:2])
-    if pair in tasks or (first not in tasks and any(name.startswith(f"{first} ") for name in tasks)):
+    if pair in tasks or (first not in tasks and _actions(first, tasks)):
         return pair, words[2:]
     return first, words[1:]
 
 
-def _usage(program: str, tasks: dict[str, Task]) -> str:
+def _help(words: list[str], program: str, tasks: dict[str, Task]) -> int:
+    """Prints the help on what follows `help`: all tasks, one task, or those that begin with a word."""
+    if not words[1:]:
+        sys.stdout.write(USAGE.format(program=program, tasks=_list(tasks)))
+        return 0 if words else 2
+    if _split(words[1:], tasks)[0] in tasks:
+        return dispatch([*words[1:], "--help"], program)
+    word = words[1]
+    actions = _actions(word, tasks)
+    if not actions:
+        return _usage_error(_unknown(word, program, tasks))
+    usage = {"program": program, "word": word, "first": next(iter(actions)), "tasks": _list(actions)}
+    sys.stdout.write(GROUP_USAGE.format(**usage))
+    return 0
+
+
+def _list(tasks: dict[str, Task]) -> str:
     width = max(map(len, tasks), default=0)
-    lines = [f"  {task.name:<{width}}  {task.help}" for task in tasks.values()]
-    return USAGE.format(program=program, tasks="\n".join(lines))
+    return "\n".join(f"  {task.name:<{width}}  {task.help}" for task in tasks.values())
+
+
+def _actions(word: str, tasks: dict[str, Task]) -> dict[str, Task]:
+    """Returns the tasks of two words that begin with a word."""
+    return {name: task for name, task in tasks.items() if name.startswith(f"{word} ")}
 
 
 def _unknown(word: str, program: str, tasks: dict[str, Task]) -> str:
     if word in ELSEWHERE:
         return f"{program} {word} is not installed; it comes with: pip install {ELSEWHERE[word]}"
-    actions = [name for name in tasks if name.startswith(f"{word} ")]
-    if actions:
+    if actions := _actions(word, tasks):
         return f"'{word}' alone is not a task; expected {' or '.join(actions)}"
     near = _near(word.replace("-", "_"), tasks)
     kind = "flag before the task" if word.startswith("-") else "task"

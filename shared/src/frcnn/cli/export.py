@@ -28,7 +28,14 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of the command."""
     add = parser.add_argument
-    add("-m", "--model", type=Path, required=True, metavar="FILE", help="trained model")
+    add(
+        "-m",
+        "--model",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="trained model, or a results folder for its best checkpoint",
+    )
     add_spec_flags(parser, "experiment spec; its inference_config has the settings of proposals and NMS")
     add(
         *("-k", "--key", "--enc_key"),

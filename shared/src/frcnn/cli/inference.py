@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from frcnn.inference.run import Summary
     from frcnn.settings.inference import InferenceSettings
 
-HELP = "Detect objects in a folder of images."
+HELP = "Detect objects in a folder of images, or in a single image."
 EXAMPLES = """\
   frcnn inference -e spec.txt -m results/frcnn_resnet_18.epoch_12.keras
   frcnn inference -e spec.txt -m model.keras -r found --captions
   frcnn inference -e spec.txt -m results -r found --images photos --threshold 0.8
+  frcnn inference -e spec.txt -m results --images street.jpg --threshold 0.3      a single image
   frcnn inference -e spec.txt -m model.onnx --runtime openvino --precision_hint bf16
 """
 

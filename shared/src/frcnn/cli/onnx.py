@@ -21,6 +21,11 @@ EXAMPLES = """\
 """
 
 _MAP_TOLERANCE = {"fp32": 0.001, "fp16": 0.01, "int8": 0.02}
+_NEXT_STEP = {
+    "fp32": "Check that it was exported from that model, with this spec.",
+    "fp16": "Compare the mAP with --map; if it is lower, export as fp32.",
+    "int8": "Compare the mAP with --map; if it is lower, calibrate on more images, or train with enable_qat.",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("action", choices=("verify",), help="action")
     add("model", type=Path, metavar="MODEL", help="exported model (.onnx or .etlt) or engine")
-    add("--against", type=Path, required=True, metavar="FILE", help="model it was exported from")
+    add(
+        "--against",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="model it was exported from, or a results folder for its best checkpoint",
+    )
     add_spec_flags(parser, "experiment spec used for the export")
     add("--images", type=Path, required=True, metavar="DIR", help="folder of images to compare on")
     add_runtime_flags(parser)
@@ -108,7 +119,8 @@ def run(args: argparse.Namespace) -> dict[str, object]:
         if abs(difference) > limit:
             faults.append(f"mAP differs by {difference:+.4f}")
     if faults:
-        raise RunError(f"{args.model}: differs from {args.against}: {'; '.join(faults)}")
+        what = f"{args.model}: differs from {args.against}: {'; '.join(faults)}"
+        raise RunError(f"{what}. {_NEXT_STEP[found.precision]}")
     return {"kpi": kpi}
 
 

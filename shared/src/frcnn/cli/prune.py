@@ -21,6 +21,7 @@ EXAMPLES = """\
   frcnn prune -m sealed.tlt -o pruned.tlt -k @key.txt                sealed models
   frcnn prune -m model.keras -o pruned.keras --target_params 0.15    searches the threshold
   frcnn prune -m model.keras --target_flops 0.3 --dry_run            shows the result, writes nothing
+  frcnn train -e spec.txt -r retrained --set training_config.retrain_pruned_model=pruned.keras   the next step
 """
 
 PLAIN_SUFFIXES = (".keras", ".hdf5", ".h5")
@@ -31,7 +32,14 @@ log = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of the command."""
     add = parser.add_argument
-    add("-m", "--model", type=Path, required=True, metavar="FILE", help="model to prune")
+    add(
+        "-m",
+        "--model",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="model to prune, or a results folder for its best checkpoint",
+    )
     add(
         *("-o", "--output_file"),
         type=Path,
@@ -204,7 +212,7 @@ def _show(report: "PruneReport", target: Path | None) -> None:
     settings = report.settings
     lines = [report.table(), ""]
     if settings.has_target:
-        lines.append(f"Threshold found: -pth {report.threshold:.16g}")
+        lines.append(f"Threshold found: -pth {report.threshold}")
     lines.append(f"Operations left: {report.flops_ratio:.4f} (one image, {settings.rois} RoIs)")
     lines.append(f"Pruning ratio (pruned model / original model): {report.pruning_ratio:.6g}")
     lines.append("nothing written (--dry_run)" if target is None else f"pruned model: {target}")

@@ -12,6 +12,7 @@ EXAMPLES = """\
   frcnn spec check examples/specs/*.txt          lists all errors with line and column
   frcnn spec show examples/specs/kitti_resnet18.txt
   frcnn spec show spec.txt --set training_config.num_epochs=5 --set model_config.arch=resnet:34
+  frcnn spec new --data my_data -o runs/mine     writes specs that fit a data set; see frcnn spec new --help
 """
 
 

@@ -33,15 +33,20 @@ def add_spec_flags(parser: argparse.ArgumentParser, text: str = "experiment spec
     add_set_flag(parser)
 
 
-def add_set_flag(parser: argparse.ArgumentParser) -> None:
-    """Adds `--set`."""
+def add_set_flag(parser: argparse.ArgumentParser, example: str = "training_config.num_epochs=5") -> None:
+    """Adds `--set`.
+
+    Args:
+        parser: Parser of the command.
+        example: Setting to show in the help text, one of the kind of spec that the command takes.
+    """
     parser.add_argument(
         "--set",
         dest="settings",
         action="append",
         default=[],
         metavar="FIELD=VALUE",
-        help="set one field of the spec, such as training_config.num_epochs=5; can be repeated",
+        help=f"set one field of the spec, such as {example}; can be repeated",
     )
 
 

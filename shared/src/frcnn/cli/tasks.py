@@ -59,7 +59,7 @@ _OWN = (
     Task("train", "frcnn.cli.train", "train a detector, or resume a training", trains=True),
     Task("tune", "frcnn.cli.tune", "search the fields of a spec for the best detector", trains=True),
     Task("evaluate", "frcnn.cli.evaluate", "compute the average precision on the validation set"),
-    Task("inference", "frcnn.cli.inference", "detect objects in a folder of images"),
+    Task("inference", "frcnn.cli.inference", "detect objects in images"),
     Task("prune", "frcnn.cli.prune", "remove the least important filters of a model"),
     Task("export", "frcnn.cli.export", "export a model for deployment"),
     Task("onnx", "frcnn.cli.onnx", "compare an exported model with its original"),
@@ -99,5 +99,6 @@ def all_tasks() -> dict[str, Task]:
     tasks = own_tasks()
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
         summary = point.dist.metadata["Summary"] if point.dist else ""
-        tasks.setdefault(point.name, Task(point.name, point.value, summary, prints_status=False))
+        help_line = summary[:1].lower() + summary[1:]
+        tasks.setdefault(point.name, Task(point.name, point.value, help_line, prints_status=False))
     return tasks

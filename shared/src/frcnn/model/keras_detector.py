@@ -35,8 +35,7 @@ class KerasDetector:
                 lambda images, sizes: model.detect(images, settings, sizes), input_signature=signature
             )
         else:
-            # One trace per batch size is intended; suppress TensorFlow's retracing warning.
-            self._detect = tf.function(lambda images: model.detect(images, settings), reduce_retracing=False)
+            self._detect = tf.function(lambda images: model.detect(images, settings))
 
     def refresh(self) -> None:
         """Updates the stored transformed kernels; call it after the weights changed."""
@@ -71,5 +70,6 @@ class KerasDetector:
         inputs = [tf.convert_to_tensor(images, tf.float32)]
         if self.model.geometry.dynamic:
             inputs.append(tf.constant(checked_sizes(images, sizes, self.model.geometry.stride)))
-        detections, proposals = self._detect(*inputs)
+        # One trace per model and batch size is intended; a call of `_detect` itself would warn about it.
+        detections, proposals = self._detect.get_concrete_function(*inputs)(*inputs)
         return DetectionBatch(*(part.numpy() for part in (*detections, proposals.boxes)))

@@ -1,6 +1,7 @@
 """Checks specs built in Python with the same rules as specs read from text."""
 
 import logging
+from collections.abc import Sequence
 
 from frcnn.errors import Problem, SpecError
 from frcnn.spec.derive import derive, without_masks
@@ -16,11 +17,12 @@ log = logging.getLogger(__name__)
 BUILT = "spec"  # name in messages of a spec that was not read from a file
 
 
-def checked_experiment(spec: Experiment) -> Experiment:
+def checked_experiment(spec: Experiment, known: Sequence[Problem] = ()) -> Experiment:
     """Checks an experiment spec and fills in derived values. Checking a spec again does not change it.
 
     Args:
         spec: Experiment spec, read from text or built in Python.
+        known: Problems to report with those of the spec.
 
     Returns:
         The spec as `frcnn.spec.load` would read it from a file.
@@ -28,7 +30,7 @@ def checked_experiment(spec: Experiment) -> Experiment:
     Raises:
         SpecError: The spec has errors; the message lists all of them.
     """
-    problems: list[Problem] = []
+    problems = [*known]
     found = normalized(spec, problems)
     _raise_all(spec.source, problems, list(check.experiment_problems(found)))
     if not spec.text:  # warnings about a text were logged when it was read
@@ -37,11 +39,12 @@ def checked_experiment(spec: Experiment) -> Experiment:
     return derive(without_masks(found))
 
 
-def checked_export(spec: DatasetExportConfig) -> DatasetExportConfig:
+def checked_export(spec: DatasetExportConfig, known: Sequence[Problem] = ()) -> DatasetExportConfig:
     """Checks a dataset_convert spec.
 
     Args:
         spec: dataset_convert spec, read from text or built in Python.
+        known: Problems to report with those of the spec.
 
     Returns:
         The spec with all values converted to their types.
@@ -49,7 +52,7 @@ def checked_export(spec: DatasetExportConfig) -> DatasetExportConfig:
     Raises:
         SpecError: The spec has errors; the message lists all of them.
     """
-    problems: list[Problem] = []
+    problems = [*known]
     found = normalized(spec, problems)
     _raise_all(spec.source, problems, list(check.export_problems(found)))
     return found

@@ -1118,7 +1118,7 @@ class TrainingConfig(_message.Message):
     enable_augmentation: _builtins.bool
     """Apply `augmentation_config` to training images. [default: true]"""
     checkpoint_interval: _builtins.int
-    """Epochs between checkpoints. 0 counts as not set; above `num_epochs`, no checkpoint is saved.
+    """Epochs between checkpoints; the last epoch always has one. 0 counts as not set.
     [unit: epochs; default: 1]
     """
     enable_qat: _builtins.bool

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -39,19 +39,23 @@ def parse(cls: type[AnySpec], text: str, source: str) -> AnySpec:
     return cast(AnySpec, parse_dataset_export(text, source).spec)
 
 
-def _checked(spec: AnySpec) -> AnySpec:
-    """Checks a spec that may have been built in Python."""
+def _checked(spec: AnySpec, known: Sequence[Problem] = ()) -> AnySpec:
+    """Checks a spec that may have been built in Python; `known` problems are reported with the others."""
     if isinstance(spec, Experiment):
-        return cast(AnySpec, checked_experiment(spec))
-    return cast(AnySpec, checked_export(cast(DatasetExportConfig, spec)))
+        return cast(AnySpec, checked_experiment(spec, known))
+    return cast(AnySpec, checked_export(cast(DatasetExportConfig, spec), known))
 
 
 def updated(spec: AnySpec, values: Mapping[str, object]) -> AnySpec:
     """Returns a checked copy with some values replaced and without text; see `SpecBase.updated`."""
     known = cast(Experiment | DatasetExportConfig, spec)
     start = without_derived(known) if isinstance(known, Experiment) else known
-    changed = with_values(start, values, known.source or BUILT)
-    return cast(AnySpec, _checked(dataclasses.replace(changed, text="")))
+    if not isinstance(values, Mapping) or not all(isinstance(path, str) for path in values):
+        text = f"found {values!r}; expected a mapping from the paths of fields to their values"
+        raise SpecError(known.source or BUILT, [Problem("", text)])
+    unknown: list[Problem] = []
+    changed = with_values(start, values, unknown)
+    return cast(AnySpec, _checked(dataclasses.replace(changed, text=""), unknown))
 
 
 def given(cls: type[AnySpec], spec: AnySpec | str | os.PathLike[str]) -> AnySpec:

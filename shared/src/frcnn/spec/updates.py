@@ -6,7 +6,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from frcnn.errors import Problem, SpecError
+from frcnn.errors import Problem
 from frcnn.spec.python_values import members_beside
 from frcnn.spec.schema.constraints import did_you_mean
 from frcnn.spec.schema.from_message import schema_fields, split_annotation
@@ -17,7 +17,7 @@ Config = TypeVar("Config")
 _STEP = re.compile(r'(?P<field>\w+)|\[(?P<index>\d+)\]|\["(?P<key>[^"]*)"\]')
 
 
-def with_values(config: Config, values: Mapping[str, object], source: str) -> Config:
+def with_values(config: Config, values: Mapping[str, object], problems: list[Problem]) -> Config:
     """Replaces values of a spec object. Checks only that the paths exist.
 
     Args:
@@ -26,18 +26,11 @@ def with_values(config: Config, values: Mapping[str, object], source: str) -> Co
             `dataset_config.data_sources[0].tfrecords_path` or
             `dataset_config.target_class_mapping["van"]`. Messages that are not set are created. Setting one
             of several mutually exclusive fields removes the others.
-        source: Name of the spec in messages.
+        problems: List to which paths that do not exist are appended; their values are left out.
 
     Returns:
         Changed copy.
-
-    Raises:
-        SpecError: A field does not exist; the message lists all unknown paths.
     """
-    if not isinstance(values, Mapping) or not all(isinstance(path, str) for path in values):
-        text = f"found {values!r}; expected a mapping from the paths of fields to their values"
-        raise SpecError(source, [Problem("", text)])
-    problems: list[Problem] = []
     changed: Any = config
     # By length of the path, so that a message is set before single values in it.
     for path, value in sorted(values.items(), key=lambda item: len(_STEP.findall(item[0]))):
@@ -45,8 +38,6 @@ def with_values(config: Config, values: Mapping[str, object], source: str) -> Co
             changed = _with_value(changed, _steps(path), value, path)
         except _NoSuchFieldError as error:
             problems.append(Problem(path, str(error)))
-    if problems:
-        raise SpecError(source, problems)
     return typing.cast(Config, changed)
 
 

@@ -98,7 +98,7 @@ def keep_model(path: Path | None, artifact: Path) -> None:
         RunError: There is no checkpoint.
     """
     if path is None:
-        raise RunError("The training saved no model: checkpoint_interval exceeds the number of epochs.")
+        raise RunError("The training left no checkpoint. The messages before this one say why.")
     with atomic_path(artifact / f"model{path.suffix}") as temporary:
         shutil.copyfile(path, temporary)
 

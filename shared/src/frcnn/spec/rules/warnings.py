@@ -249,7 +249,8 @@ def _training(spec: Experiment) -> Iterator[Problem]:
     if config.checkpoint_interval > config.num_epochs:
         yield Problem(
             "training_config.checkpoint_interval",
-            f"found {config.checkpoint_interval} with {config.num_epochs} epochs; no checkpoint is saved",
+            f"found {config.checkpoint_interval} with {config.num_epochs} epochs; no checkpoint is saved "
+            "before the last epoch, except the best",
         )
     if config.qat_per_channel_weights and not config.enable_qat:
         yield Problem("training_config.qat_per_channel_weights", "ignored because enable_qat is false")

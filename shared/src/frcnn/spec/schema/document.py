@@ -103,7 +103,8 @@ def page(example: str) -> str:
     Returns:
         Markdown text of the page.
     """
-    indented = "\n".join(f"    {line}" for line in example.splitlines())
+    logged = f"14:03:21 ERROR   {example}"  # as on the console
+    indented = "\n".join(f"    {line}" for line in logged.splitlines())
     parts = [
         _HEAD.replace("{example}", indented),
         "## Experiment spec (`train`, `evaluate`, `inference`, `export`)\n",

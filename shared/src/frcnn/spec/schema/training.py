@@ -206,8 +206,7 @@ class TrainingConfig:
             epochs: Number of epochs.
 
         Returns:
-            Values by field name. A training shorter than the checkpoint interval would save no model, so its
-            interval is the length of the training.
+            Values by field name. A longer checkpoint interval is reduced to the length of the training.
         """
         interval = {"checkpoint_interval": epochs} if self.checkpoint_interval > epochs else {}
         return {"num_epochs": epochs, **interval}

@@ -120,7 +120,7 @@ class Checkpoints(keras.callbacks.Callback):
         due = self._is_due(epoch)
         better = self._settings.save_best and mean_ap is not None and mean_ap > self._best_ap
         saved, self._saved = self._saved, None
-        if self._settings.interval > self._run.epochs or not (due or better):
+        if not (due or better):
             return
         if better:
             self._best_ap = mean_ap or 0.0
@@ -142,7 +142,7 @@ class Checkpoints(keras.callbacks.Callback):
         Raises:
             RunError: Writing an earlier checkpoint failed.
         """
-        if self._settings.interval > self._run.epochs or not self._is_due(epoch):
+        if not self._is_due(epoch):
             return
         self._background.check()
         snapshot = self._saved = self._take()
