@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from frcnn.errors import RunError
+from frcnn.console.exit_codes import message
+from frcnn.errors import FrcnnError, RunError
 from frcnn.files import atomic_path
 
 COMPILED = Path(__file__).with_name("compiled")
@@ -119,10 +120,13 @@ def _components() -> Iterator[tuple[str, Any]]:
 
 def main() -> None:
     """Compiles as the command line requests, and prints the names of the written files."""
-    if len(sys.argv) > 2:
-        paths = _compile_here(sys.argv[1], Path(sys.argv[2]))
-    else:
-        paths = [*compile_all(COMPILED), *compile_components(COMPONENTS)]
+    try:
+        if len(sys.argv) > 2:
+            paths = _compile_here(sys.argv[1], Path(sys.argv[2]))
+        else:
+            paths = [*compile_all(COMPILED), *compile_components(COMPONENTS)]
+    except (FrcnnError, OSError) as error:  # such as a full disk
+        sys.exit(message(error))
     for path in paths:
         sys.stdout.write(f"{path}\n")
 

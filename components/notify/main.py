@@ -31,6 +31,16 @@ _ENDS = ("SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN")
 _NOT_TOLD = "Kubeflow does not report the outcome; see the run"
 # A closed gate ends a run without an error, too.
 _NO_FAILURE = "no step failed; the run shows whether a model was exported"
+# Chat services find mentions, links and tags in quoted names and errors. These characters only look alike.
+_WITHOUT_MARKUP = str.maketrans(
+    {
+        "<": "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}",
+        ">": "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}",
+        "@": "\N{FULLWIDTH COMMERCIAL AT}",
+        "[": "(",
+        "]": ")",
+    }
+)
 _UNDERSCORE = re.compile("_([a-z])")
 
 
@@ -72,9 +82,9 @@ def message(status: str, nodes: Mapping[str, Any] | None = None) -> dict[str, An
         nodes: Nodes from `workflow.nodes_of`. `None` if they are unavailable.
 
     Returns:
-        Dict with `text`, `run`, `state` and `error`. The state is SUCCEEDED, FAILED, CANCELED, GATE_CLOSED,
-        ENDED (unknown outcome) or UNKNOWN (`status` cannot be parsed). The error is empty unless the run
-        failed.
+        Dict with `text` (one line without markup), `run`, `state` and `error`. The state is SUCCEEDED,
+        FAILED, CANCELED, GATE_CLOSED, ENDED (unknown outcome) or UNKNOWN (`status` cannot be parsed). The
+        error is empty unless the run failed.
     """
     run, state, error = _told(status)
     detail = error
@@ -87,7 +97,7 @@ def message(status: str, nodes: Mapping[str, Any] | None = None) -> dict[str, An
     elif state == "SUCCEEDED":
         detail = _NO_FAILURE
     text = f"frcnn run {run.rpartition('/')[2]}: {state}{f' ({detail})' if detail else ''}"
-    return {"text": text, "run": run, "state": state, "error": error}
+    return {"text": _one_line(text).translate(_WITHOUT_MARKUP), "run": run, "state": state, "error": error}
 
 
 def _told(status: str) -> tuple[str, str, str]:
@@ -171,10 +181,13 @@ class _OneLine(logging.Formatter):
     """Escapes control characters, because messages quote names, errors and answers from elsewhere."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        return "".join(
-            each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text
-        )
+        return _one_line(super().format(record))
+
+
+def _one_line(text: str) -> str:
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text
+    )
 
 
 if __name__ == "__main__":

@@ -68,6 +68,25 @@ def test_the_runs_end_is_posted_as_json(webhook):
     assert webhook.got == [("/hooks/s3cret", "application/json", body)]
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("no class <!channel>", "no class \u2039!channel\u203a"),
+        ("[win](http://evil)", "(win)(http://evil)"),
+        ("see @here", "see \uff20here"),
+        ("bad\nfrcnn run x: SUCCEEDED\u202e", "bad\\nfrcnn run x: SUCCEEDED\\u202e"),
+        ("a_b *c* {{7*7}} ${x}", "a_b *c* {{7*7}} ${x}"),
+    ],
+)
+def test_names_and_errors_are_no_markup_and_one_line_in_a_chat(said, shown):
+    status = json.dumps(
+        {"state": "FAILED", "pipelineJobResourceName": "p/jobs/x7", "error": {"message": said}}
+    )
+    body = notify.message(status)
+    assert body["text"] == f"frcnn run x7: FAILED ({shown})"
+    assert body["error"] == said
+
+
 def test_without_a_flag_the_url_of_the_secret_is_used(webhook, monkeypatch):
     # With the line break of the file that the secret was made from.
     monkeypatch.setenv("FRCNN_WEBHOOK", f"{url(webhook)}\n")
@@ -172,7 +191,7 @@ def test_control_characters_from_elsewhere_are_escaped_and_text_is_cut(raw_serve
     lines = done.stderr.splitlines()
     assert done.returncode == 0 and len(lines) == 2
     assert all(line.isprintable() and len(line) < 300 for line in lines)
-    assert r"(\x1b]0;title\x07\n12:00:00 INFO    a line of its own\u202e)" in lines[0]
+    assert r"(\x1b)0;title\x07\n12:00:00 INFO    a line of its own\u202e)" in lines[0]
 
 
 @pytest.mark.parametrize("status", ["[" * 100000, '{"a":' * 100000])

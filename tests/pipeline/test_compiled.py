@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from frcnn.errors import RunError
 from pipelines.compile import COMPILED, PIPELINES, compile_all
 
 
@@ -193,3 +194,10 @@ def test_a_file_in_place_of_the_output_folder_is_named(tmp_path):
     with pytest.raises(FileExistsError, match=r"mine\.yaml"):
         compile_all(tmp_path / "mine.yaml")
     assert (tmp_path / "mine.yaml").read_text() == "mine"
+
+
+def test_a_folder_in_place_of_a_compiled_file_is_named_without_a_stack_trace(tmp_path):
+    (tmp_path / "faster_rcnn.yaml" / "mine").mkdir(parents=True)
+    with pytest.raises(RunError) as caught:
+        compile_all(tmp_path)
+    assert str(caught.value) == f"compilation failed: {tmp_path}/faster_rcnn.yaml: Is a directory"

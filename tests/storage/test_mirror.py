@@ -1,6 +1,7 @@
 """Checkpoints go to S3 beside the training, and come back on another machine."""
 
 import logging
+import os
 import time
 
 import pytest
@@ -36,6 +37,26 @@ def test_files_are_copied_while_they_appear_and_removed_after_their_successors(s
         write_text(folder / "logs" / "status.json", "12")
     assert listed(store, uri) == ["a.epoch_2.keras", "logs/status.json"]
     assert store.read(f"{uri}/logs/status.json") == b"12"
+
+
+def test_a_file_whose_name_no_store_takes_is_named_and_keeps_no_other_from_being_copied(
+    store, uri, tmp_path, caplog
+):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    odd = ["a@b", "a\nb", os.fsdecode(b"caf\xe9")]
+    with caplog.at_level(logging.WARNING), Mirror(store, folder, uri, interval=0.01):
+        for name in odd:
+            (folder / name).touch()
+        os.mkfifo(folder / "pipe")
+        eventually(lambda: caplog.text.count("is not copied; rename it") == len(odd))
+        write_text(folder / "model.keras", "one")
+        eventually(lambda: listed(store, uri) == ["model.keras"])
+        for name in odd:
+            (folder / name).unlink()
+        write_text(folder / "model.keras", "two")
+    assert store.read(f"{uri}/model.keras") == b"two"
+    assert caplog.text.count("is not copied") == len(odd)
 
 
 def test_a_server_that_is_away_for_a_while_only_delays(server, through, uri, tmp_path, caplog):

@@ -3,6 +3,7 @@
 import datetime
 import ipaddress
 import logging
+import os
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -22,6 +23,10 @@ KEYS = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "hush-hush"}
 def test_addresses():
     assert Address.parse("s3://bucket/a/b/") == Address("bucket", "a/b")
     assert Address.parse("s3://bucket") == Address("bucket", "")
+    with pytest.raises(UsageError, match="bytes that are not UTF-8"):
+        Address.parse(os.fsdecode(b"s3://bucket/caf\xe9"))
+    with pytest.raises(UsageError, match=r"s3://\*\*\*"):
+        Address.parse("s3://user:password@bucket/a\n")
     assert str(Address("bucket", "a/b")) == "s3://bucket/a/b"
     assert Address("bucket", "").below("x") == "x"
     assert is_remote("s3://x/y") and not is_remote("/s3/x")

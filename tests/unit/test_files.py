@@ -63,6 +63,15 @@ def test_other_write_errors_stay_what_they_are(tmp_path):
         raise PermissionError(errno.EACCES, "no")
 
 
+def test_a_folder_in_place_of_the_file_is_named_and_kept(tmp_path):
+    (tmp_path / "report.json" / "mine").mkdir(parents=True)
+    with pytest.raises(OSError) as caught:
+        write_text(tmp_path / "report.json", "new")
+    assert caught.value.filename == str(tmp_path / "report.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+    assert (tmp_path / "report.json" / "mine").is_dir()
+
+
 def test_disk_full_is_recognized_in_messages_of_libraries():
     assert is_disk_full(OSError("Can't write data (error message = 'No space left on device')"))
     assert not is_disk_full(OSError(errno.ENOENT, "No such file"))

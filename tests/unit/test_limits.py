@@ -95,6 +95,11 @@ READERS = {
         "from frcnn.data.conversion.kitti.reader import KittiReader",
         "KittiReader(path, 'images', 'labels').read('a.png')",
     ),
+    "voc": (
+        "from frcnn.label_formats.voc import VocReader",
+        "VocReader(path / 'images', path / 'labels').read('a.png')",
+    ),
+    "classes": ("from frcnn.label_formats.yolo import find_yolo", "find_yolo(path, path / 'data.yaml')"),
     "sequences": ("from frcnn.data.conversion.kitti.plan import read_sequences", "read_sequences(path)"),
     "records": ("from frcnn.data.records.tfrecord import read_records", "[*read_records(path)]"),
     "offsets": ("from frcnn.data.records.offsets import offsets_of", "offsets_of(path)"),
@@ -225,6 +230,16 @@ def labels(path, text):
     (path / "labels/a.txt").write_bytes(text)
 
 
+def voc(path, text):
+    labels(path, b"")
+    (path / "labels/a.xml").write_bytes(text)
+
+
+def classes(path, text):
+    labels(path, b"")
+    (path / "data.yaml").write_bytes(text)
+
+
 def bomb(path):
     """A PNG of 3.6 billion pixels, in 4 MB."""
     packer = zlib.compressobj(9)
@@ -298,6 +313,13 @@ HOSTILE = {
     "2 million broken lines of labels": ("labels", lambda path: labels(path, b"x\n" * (2 * MIB))),
     "a label field of 16 MB": ("labels", lambda path: labels(path, b"x" * (16 * MIB))),
     "labels of 400 MB": ("labels", lambda path: labels(path, b"x\n" * 200_000_000)),
+    "nested tags of VOC": ("voc", lambda path: voc(path, b"<a>" * 5_500_000)),
+    "4 million tags of VOC": ("voc", lambda path: voc(path, b"<a>" + b"<b/>" * 4_100_000 + b"</a>")),
+    "attributes of VOC": (
+        "voc",
+        lambda path: voc(path, b"<a " + b" ".join(b"a%d=''" % n for n in range(1_300_000)) + b"/>"),
+    ),
+    "2 million class names": ("classes", lambda path: classes(path, b"names: [" + b"a," * 2_000_000 + b"a]")),
     "sequences of 60 MB of lists": ("sequences", lambda path: path.write_bytes(LISTS)),
     "sequences that repeat a frame": (
         "sequences",
@@ -321,6 +343,8 @@ SMALL = {
     "onnx": lambda path: path.write_bytes(onnx.ModelProto(ir_version=8).SerializeToString()),
     "coco": coco,
     "labels": lambda path: labels(path, b""),
+    "voc": lambda path: voc(path, b"<annotation/>"),
+    "classes": lambda path: classes(path, b"names: [a]"),
     "sequences": lambda path: path.write_bytes(b'{"a":["b"]}'),
     "records": lambda path: records(path, 8),
     "offsets": lambda path: records(path, 8),

@@ -51,7 +51,11 @@ def atomic_path(final: Path) -> Iterator[Path]:
             yield temporary
             if temporary.is_file():
                 _flush_to_disk(temporary)
-            temporary.replace(final)
+            try:
+                temporary.replace(final)
+            except OSError as error:
+                error.filename = str(final)  # not the temporary path
+                raise
     except Exception as error:
         if is_disk_full(error):
             raise RunError(f"disk full while writing {final}. Free some space and run again.") from error

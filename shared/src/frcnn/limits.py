@@ -41,6 +41,9 @@ CALIBRATION_BATCH_BYTES = 2048 * MIB
 # Attributes of an HDF5 file, in addition to the file's size.
 HDF5_TEXT_BYTES = 16 * MIB
 
+# Compression methods of weight files. LZMA allocates the memory that an archive asks for, up to 4 GiB.
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 
@@ -139,16 +142,21 @@ def open_archive(path: Path) -> zipfile.ZipFile:
         path: Archive.
 
     Returns:
-        The open archive.
+        The open archive; its members are stored or deflated.
 
     Raises:
         TooLargeError: The table of contents is larger.
+        BadZipFile: A member is compressed by a method that may take gigabytes of memory.
     """
     with open_regular(path) as stream:
         end = zipfile._EndRecData(stream)  # type: ignore[attr-defined]  # as `ZipFile` does
     if end and end[zipfile._ECD_SIZE] > ARCHIVE_DIRECTORY_BYTES:  # type: ignore[attr-defined]
         raise TooLargeError(f"a table of contents of {end[zipfile._ECD_SIZE]} bytes")  # type: ignore[attr-defined]
-    return zipfile.ZipFile(path)
+    archive = zipfile.ZipFile(path)
+    if not {each.compress_type for each in archive.infolist()} <= _METHODS:
+        archive.close()
+        raise zipfile.BadZipFile("a compression that no weight file uses")
+    return archive
 
 
 def _values(data: bytes) -> int:

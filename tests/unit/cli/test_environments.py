@@ -64,6 +64,16 @@ def test_streams_that_nobody_reads_change_no_exit_code(tmp_path, closed):
     assert shell(f"spec check spec.txt {closed}", tmp_path)[0] == 2
 
 
+@pytest.mark.parametrize("buffer", ["PYTHONUNBUFFERED=", "PYTHONUNBUFFERED=1"])
+@pytest.mark.parametrize("line", ["version", "--help", "spec show --help", "demo-data -o data --images 1"])
+def test_a_reader_that_has_ended_is_no_bug_of_this_program(tmp_path, line, buffer):
+    # The reader, such as `head`, ends before anything is written.
+    code, said = shell(f"{line}; echo $? >code; }} | :", tmp_path, before=f"export {buffer}; {{ ")
+    assert code == 0
+    assert (tmp_path / "code").read_text().strip() in ("0", "1")
+    assert "Traceback" not in said and "BrokenPipeError" not in said
+
+
 def test_output_that_cannot_be_written_is_said_and_the_work_is_done(tmp_path):
     code, said = shell("demo-data -o data --images 2 --height 64 --width 64 >/dev/full", tmp_path)
     assert len(list((tmp_path / "data" / "images").iterdir())) == 2

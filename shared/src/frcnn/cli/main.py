@@ -39,10 +39,16 @@ def _run(argv: Sequence[str] | None, program: str) -> int:
         sys.unraisablehook = _repeat_lost_interrupt
         words = list(sys.argv[1:] if argv is None else argv)
         from frcnn.cli.dispatch import dispatch, dispatch_tao
+        from frcnn.console.exit_codes import report
         from frcnn.console.streams import finish_streams, settle_streams
 
         settle_streams()
-        code = (dispatch if program == "frcnn" else dispatch_tao)(words, program)
+        try:
+            code = (dispatch if program == "frcnn" else dispatch_tao)(words, program)
+        except SystemExit as end:  # --help, or wrong flags
+            sys.exit(finish_streams(report(end, verbose=False)))
+        except BrokenPipeError as error:  # outside of a task, such as of `frcnn help`
+            code = report(error, verbose=False)
         code = finish_streams(code)
         if argv is None:
             _let_interrupts_end_the_process()

@@ -29,13 +29,13 @@ class _Forgiving:
     def _forgiving(self) -> Iterator[None]:
         try:
             yield
-        except BrokenPipeError:
-            raise
         except OSError as error:
-            self.fault = self.fault or error
             # Buffered data would fail again, at the latest when Python exits.
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+            if isinstance(error, BrokenPipeError):
+                raise
+            self.fault = self.fault or error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -77,8 +77,10 @@ def finish_streams(code: int) -> int:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if isinstance(stream, _Forgiving):
-            with contextlib.suppress(BrokenPipeError):
+            try:
                 stream.flush()
+            except BrokenPipeError:  # the reader, such as `head`, wants no more
+                code = code or int(name == "stdout")
             faults[name] = stream.fault
     if fault := faults.get("stdout"):
         sys.stderr.write(f"error: cannot write to standard output ({fault.strerror})\n")

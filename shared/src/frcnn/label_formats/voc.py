@@ -18,6 +18,8 @@ from frcnn.survey.layouts import voc_labels
 
 IMAGE_DIRS = ("JPEGImages", "images", "")
 _MAX_BYTES = 16 << 20
+# Tags and attributes; 20,000 objects have fewer. Each takes up to 300 bytes.
+_MAX_MARKS = 500_000
 _DOCTYPE = re.compile(rb"<!(?!--|\[CDATA\[)")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -139,9 +141,11 @@ def _add(parent: ET.Element, name: str, text: str) -> None:
 
 
 def _parse(content: bytes) -> ET.Element:
-    """Parses XML without document types: entities could expand to gigabytes."""
+    """Parses XML of limited size without document types: entities could expand to gigabytes."""
     if _DOCTYPE.search(content.replace(b"\0", b"")):  # UTF-16 has a zero byte in each of these characters
         raise ValueError("it has a document type; expected plain XML")
+    if content.count(b"<") + content.count(b"=") > _MAX_MARKS:
+        raise ValueError(f"more than {_MAX_MARKS} tags and attributes")
     root = ET.fromstring(content)
     for element in root.iter():  # a namespace is part of the name
         element.tag = element.tag.rpartition("}")[2]

@@ -22,6 +22,8 @@ SAME_IMAGES = "train and val are the same images, those of this folder; to valid
 _NAME_FILES = (NAMES, "dataset.yaml", "data.yml", "classes.txt", "obj.names", "labels/classes.txt")
 _MAX_BYTES = 16 << 20
 _MAX_NAME_BYTES = 4 << 20
+# Commas, lines and brackets of a YAML file; each takes up to 700 bytes and 30 us.
+_MAX_YAML_VALUES = 200_000
 # Rounding of shares may move an edge beyond the image by this much, px.
 _SLACK = 1e-3
 
@@ -191,6 +193,8 @@ def _read_names(path: Path) -> tuple[str, ...]:
 def _yaml_names(path: Path, text: str) -> list[str]:
     import yaml
 
+    if sum(map(text.count, ",\n[{")) > _MAX_YAML_VALUES:
+        raise DataError(f"{path}: not a data file of YOLO (more than {_MAX_YAML_VALUES} values)")
     try:
         # Only texts, lists and mappings: a class called `no` or `1.0` keeps its name.
         content = yaml.load(text, yaml.BaseLoader)

@@ -52,13 +52,17 @@ class Address:
             The address.
 
         Raises:
-            UsageError: `uri` is not an S3 URI, names no possible bucket, or contains control characters.
+            UsageError: `uri` is not an S3 URI, names no possible bucket, or contains control characters or
+                bytes that are not UTF-8.
         """
-        if re.search(r"[\0-\x1f\x7f]", uri):
-            raise UsageError(f"{uri!r} has a line break or control character; expected s3://bucket/prefix")
+        shown = uri if "@" not in uri else f"{_SCHEME}***"  # it may contain a secret key
+        if re.search("[\0-\x1f\x7f\ud800-\udfff]", uri):
+            raise UsageError(
+                f"{shown!r} has a line break, a control character or bytes that are not UTF-8; "
+                "expected s3://bucket/prefix"
+            )
         bucket, _, key = uri.removeprefix(_SCHEME).partition("/")
         if not is_remote(uri) or not bucket or "@" in uri:
-            shown = uri if "@" not in uri else f"{_SCHEME}***"  # it may contain a secret key
             raise UsageError(f"{shown}: expected s3://bucket/prefix")
         if not _BUCKET.fullmatch(bucket) or _ADDRESS_OF_A_HOST.fullmatch(bucket):
             raise UsageError(

@@ -2,12 +2,14 @@
 
 import logging
 import os
+import stat
 import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from frcnn.errors import StoreError
+from frcnn.errors import StoreError, UsageError
+from frcnn.paths import UnsafeNameError
 from frcnn.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ class Mirror:
         """
         self._store, self._folder, self._uri, self._interval = store, folder, uri.rstrip("/"), interval
         self._known = _versions(folder)
+        self._skipped: set[str] = set()
         self._over = threading.Event()
         self._failure: StoreError | OSError | None = None
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
@@ -67,11 +70,20 @@ class Mirror:
         found = _versions(self._folder)
         for name, version in found.items():
             if self._known.get(name) != version:
-                self._store.upload_file(self._folder / name, f"{self._uri}/{name}")
+                self._upload(name)
                 self._known[name] = version
         for name in set(self._known) - set(found):
-            self._store.remove(f"{self._uri}/{name}")
+            if name not in self._skipped:
+                self._store.remove(f"{self._uri}/{name}")
             del self._known[name]
+
+    def _upload(self, name: str) -> None:
+        """Uploads a file; skips one whose name the store refuses, so that the others are copied."""
+        try:
+            self._store.upload_file(self._folder / name, f"{self._uri}/{name}")
+        except (UsageError, UnsafeNameError) as error:
+            self._skipped.add(name)
+            log.warning("%s is not copied; rename it: %s", self._folder / name, error)
 
     def _run(self) -> None:
         last = False
@@ -98,6 +110,6 @@ def _versions(folder: Path) -> dict[str, _Version]:
                 facts = path.stat()
             except FileNotFoundError:
                 continue  # removed since it was listed
-            if not name.startswith("."):
+            if stat.S_ISREG(facts.st_mode) and not name.startswith("."):
                 found[path.relative_to(folder).as_posix()] = (facts.st_size, facts.st_mtime_ns)
     return found

@@ -122,6 +122,19 @@ def test_tensor_files_of_others_are_read_in_the_order_of_their_numbers(tmp_path)
     assert {each.dtype for each in batches} == {np.dtype(np.float32)}
 
 
+def test_a_damaged_byte_is_named_or_does_not_matter(tmp_path):
+    path = tmp_path / "a.h5"
+    write_tensor_file(path, [np.zeros((1, 1, 2, 2), np.float32)] * 2)
+    whole, refused = path.read_bytes(), 0
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + b"\xff" + whole[place + 1 :])
+        try:
+            list(read_tensor_file(path, (1, 2, 2)))
+        except DataError:
+            refused += 1
+    assert refused > 100
+
+
 def test_a_file_of_something_else_is_refused(tmp_path):
     (tmp_path / "text.h5").write_text("no")
     with h5py.File(tmp_path / "empty.h5", "w") as file:

@@ -13,6 +13,7 @@ from frcnn.model.files.checkpoint import load_model, save_model
 from frcnn.model.files.trained_detector import load_detector
 from frcnn.model.files.training_record import TrainingRecord, trained_epochs
 from frcnn.settings.model import expected_model, model_settings
+from frcnn.training.pretrained.load import read_source
 from tests.support.toy_training import toy_spec
 
 RECORD = TrainingRecord(
@@ -88,6 +89,24 @@ def test_a_model_whose_weights_are_cut_off_is_refused(model, tmp_path):
             cut.writestr(name, whole.read(name)[:2000] if name.endswith(".h5") else whole.read(name))
     with pytest.raises(ModelError, match=r"cut\.keras: damaged"):
         load_model(tmp_path / "cut.keras")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA], ids=["deflate", "lzma"])
+@pytest.mark.parametrize("part", ["frcnn.json", "config.json", "model.weights.h5"])
+def test_a_compressed_part_that_is_damaged_is_a_damaged_file(model, tmp_path, part, method):
+    save_model(model, tmp_path / "a.keras", RECORD)
+    path = tmp_path / "packed.keras"
+    with zipfile.ZipFile(tmp_path / "a.keras") as whole, zipfile.ZipFile(path, "w") as packed:
+        for name in sorted(whole.namelist(), key=lambda name: name != part):
+            packed.writestr(name, whole.read(name), method if name == part else None)
+    content = bytearray(path.read_bytes())
+    start = 30 + len(part) + 20  # a header of 30 bytes, the name, and the first bytes of the stream
+    content[start : start + 100] = bytes(100)
+    path.write_bytes(content)
+    # Pretrained weights are read without the record.
+    for read in (load_model,) if part == "frcnn.json" else (load_model, read_source):
+        with pytest.raises(ModelError, match=r"packed\.keras: .*(it is damaged|damaged,)"):
+            read(path)
 
 
 def test_other_classes_are_refused_with_both_lists(model, spec, tmp_path):

@@ -11,6 +11,7 @@ import numpy as np
 from frcnn.errors import DataError
 from frcnn.files import atomic_path
 from frcnn.limits import CALIBRATION_BATCH_BYTES
+from frcnn.model.files.hdf5_tree import FAULTS
 from frcnn.regular_file import open_regular
 
 _DATASET = "images"
@@ -57,8 +58,8 @@ def read_tensor_file(path: Path, shape: Sequence[int]) -> Iterator[np.ndarray]:
                         f"the model takes {_text(shape)} (channels x height x width)"
                     )
                 yield _batch(file[name], path)
-    except OSError as error:
-        reason = str(error).splitlines()[0]
+    except FAULTS as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"{path}: cannot be read as an HDF5 file of calibration images ({reason})") from error
 
 

@@ -10,6 +10,7 @@ import datetime
 import json
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -31,6 +32,7 @@ _BLOCK = 1 << 20
 FAULTS = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
+    zlib.error,
     OSError,
     EOFError,
     ValueError,
@@ -47,7 +49,7 @@ def describe_fault(error: BaseException) -> str:
     Args:
         error: One of `FAULTS`.
     """
-    if isinstance(error, zipfile.BadZipFile | EOFError):
+    if isinstance(error, zipfile.BadZipFile | zlib.error | EOFError):
         return "it is damaged or in another format"
     if isinstance(error, KeyError):
         return "a part is missing that each such file has"
