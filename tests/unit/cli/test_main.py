@@ -52,6 +52,18 @@ def test_a_mistyped_task_gets_the_nearest_one(word, suggestion, capsys, monkeypa
     assert f"unknown task '{word}'; did you mean '{suggestion}'?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("flag", ["-v", "--verbose", "--log_file"])
+def test_a_flag_before_the_task_is_answered_with_where_it_goes(flag, capsys):
+    assert main([flag, "train"]) == 2
+    told = f"unknown flag before the task '{flag}'; flags go after the task: frcnn <task> {flag} "
+    assert told in capsys.readouterr().err
+
+
+def test_a_task_written_as_a_flag_gets_the_task(capsys):
+    assert main(["--train"]) == 2
+    assert "unknown flag before the task '--train'; did you mean 'train'?" in capsys.readouterr().err
+
+
 def test_terminal_escapes_in_an_unknown_task_are_shown_and_not_sent(capsys):
     assert main(["\x1b[2Jtrain\n"]) == 2
     text = capsys.readouterr().err

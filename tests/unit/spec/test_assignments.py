@@ -210,6 +210,8 @@ def test_a_spec_of_a_data_set_takes_settings_too():
     text = 'kitti_config { root_directory_path: "d" num_partitions: 2 val_split: 20 }'
     spec = parse_dataset_export(text, settings=["kitti_config.val_split=10"]).spec
     assert spec.kitti_config.val_split == 10.0
+    with pytest.raises(SpecError, match=r"expected FIELD=VALUE, such as kitti_config.num_partitions=2 "):
+        parse_dataset_export(text, settings=["kitti_config.val_split"])
 
 
 # No field may contain a null character; see test_python_arguments.py.

@@ -58,6 +58,7 @@ def images_of_the_test_set(found):
 def test_folders_called_train_and_val_are_used_as_such(drawn, tmp_path):
     found = frcnn.new_spec(drawn, tmp_path / "out")
     assert [path.name for path, _ in found.conversions] == ["convert_train.txt", "convert_val.txt"]
+    assert found.summary.startswith(f"{TRAIN} training images of about ")
     assert converted(found) == (TRAIN, VAL)
 
 
@@ -65,6 +66,12 @@ def test_a_folder_without_parts_is_split_at_random(drawn, tmp_path):
     found = frcnn.new_spec(drawn / "train", tmp_path / "out")
     assert "validation: a fifth of the images, drawn at random: fold 0 of " in found.summary
     assert converted(found) == (TRAIN - TRAIN // 5, TRAIN // 5)
+    images = f"{TRAIN} images ({TRAIN - TRAIN // 5} for training, {TRAIN // 5} for validation)"
+    assert found.summary.startswith(f"{images} of about ")
+    text = found.experiment.read_text()
+    assert f"# {images}, " in text
+    epochs = load_experiment(found.experiment).training_config.num_epochs
+    assert f"{epochs * (TRAIN - TRAIN // 5):,} images seen" in text
 
 
 def test_the_labels_of_the_records_show_which_images_are_held_out(drawn, tmp_path):

@@ -315,6 +315,25 @@ def test_the_table_has_a_line_for_each_trial(tmp_path):
     assert sum(row["on_front"] == "true" for row in rows) == 1
 
 
+@pytest.mark.parametrize("text", ['=HYPERLINK("http://x","y")', "+1", "-1 + 2", "@SUM(A1)", "\t=1"])
+def test_a_text_in_the_table_is_no_formula_of_a_spreadsheet(tmp_path, text):
+    settings = settings_in(tmp_path, trials=1)
+    (trial,) = run(settings)
+    failed = dataclasses.replace(trial, message=text, mean_ap=-0.5)
+    with write_table([failed], settings).open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert row["message"] == f"'{text}"
+    assert float(row["highest_mAP"]) == -0.5
+
+
+def test_a_carriage_return_in_a_reason_does_not_end_the_line_of_the_table(tmp_path):
+    settings = settings_in(tmp_path, trials=1)
+    (trial,) = run(settings)
+    with write_table([dataclasses.replace(trial, message="a\r=1")], settings).open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert row["message"] == "a\\r=1"
+
+
 def test_the_importances_name_what_decides(tmp_path):
     settings = settings_in(tmp_path, trials=16, pruner="none")
     run(settings)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from frcnn.api.booleans import checked_booleans
 from frcnn.api.locations import Location, local_output
 from frcnn.api.numbers import check_count
 from frcnn.api.specs import ConvertSpecLike, given_convert_spec
@@ -17,6 +18,7 @@ from frcnn.settings.conversion import conversion_settings
 __all__ = ["ConvertResult", "convert"]
 
 
+@checked_booleans
 def convert(
     spec: ConvertSpecLike,
     output_filename: Location,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn.api.booleans import checked_booleans
 from frcnn.api.locations import Location, local_output, name_of
 from frcnn.api.numbers import check_count
 from frcnn.errors import UsageError
@@ -56,6 +57,7 @@ class DataReport:
     content: Mapping[str, object] = dataclasses.field(repr=False)
 
 
+@checked_booleans
 def data_report(
     data: Location | Sequence[Location],
     output_dir: Location | None = None,

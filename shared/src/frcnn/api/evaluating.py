@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn.api.backend import use_tensorflow
+from frcnn.api.booleans import checked_booleans
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, local_folder, local_output, model_file, name_of
 from frcnn.api.specs import SpecLike, given_spec, own_spec
@@ -96,6 +97,7 @@ class EvaluationResult:
         return f"<EvaluationResult: mean_ap {self.mean_ap}, {self.images} images>"
 
 
+@checked_booleans
 @quiet_tensorflow_import()
 def evaluate(
     model: Location,

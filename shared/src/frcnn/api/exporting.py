@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from frcnn.api.backend import use_tensorflow
+from frcnn.api.booleans import checked_booleans
 from frcnn.api.engine import Engine, engine_settings
 from frcnn.api.exported_files import exported_file, refuse_existing, seal_key, write_together
 from frcnn.api.int8 import Int8, calibration, check_images, write_ranges
@@ -46,6 +47,7 @@ class ExportResult:
     files: tuple[Path, ...]
 
 
+@checked_booleans
 @quiet_tensorflow_import()
 def export(
     model: Location,

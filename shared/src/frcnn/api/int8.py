@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from frcnn.api.booleans import check_boolean
 from frcnn.api.locations import Location, local_folder, local_output
 from frcnn.data.settings import DataSettings
 from frcnn.errors import UsageError
@@ -51,7 +52,8 @@ class Int8:
     force_ptq: bool = False
 
     def __post_init__(self) -> None:
-        """Raises UsageError if `batches` or `batch_size` is below 1."""
+        """Raises UsageError if `batches` or `batch_size` is below 1, or `force_ptq` is not a boolean."""
+        check_boolean(self.force_ptq, "force_ptq")
         for name in ("batches", "batch_size"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} {getattr(self, name)}: expected 1 or more", argument=name)

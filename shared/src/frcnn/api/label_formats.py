@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from frcnn.api.booleans import checked_booleans
 from frcnn.api.locations import Location, local_output, name_of
 from frcnn.errors import UsageError
 from frcnn.packages import needed_for
@@ -36,6 +37,7 @@ class LabelsResult:
     skipped: tuple[str, ...]
 
 
+@checked_booleans
 def convert_labels(
     source: Location,
     target_dir: Location,

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.api.backend import use_tensorflow
+from frcnn.api.booleans import checked_booleans
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, model_file
 from frcnn.console.quiet_import import quiet_tensorflow_import
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from frcnn.settings.inference import PredictionSettings
 
 
+@checked_booleans
 @quiet_tensorflow_import()
 def load(
     model: Location,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from frcnn.api.booleans import checked_booleans
 from frcnn.api.locations import Location, local_output, name_of
 from frcnn.api.numbers import check_count
 from frcnn.errors import UsageError
@@ -34,6 +35,7 @@ class NewSpecResult:
     summary: str
 
 
+@checked_booleans
 def new_spec(
     data: Location,
     output_dir: Location,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.api.backend import use_tensorflow
+from frcnn.api.booleans import checked_booleans
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, local_output, model_file
 from frcnn.console.quiet_import import quiet_tensorflow_import
@@ -57,6 +58,7 @@ class PruneResult:
         return self.report.to_dict()
 
 
+@checked_booleans
 @quiet_tensorflow_import()
 def prune(
     model: Location,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from frcnn.api.backend import use_tensorflow
+from frcnn.api.booleans import checked_booleans
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, local_output, name_of
 from frcnn.api.specs import SpecLike, given_spec, with_epochs
@@ -107,6 +108,7 @@ class _Options(TypedDict):
 OnEpoch = Callable[[Epoch], bool | None]
 
 
+@checked_booleans
 @quiet_tensorflow_import()
 def train(
     spec: SpecLike,

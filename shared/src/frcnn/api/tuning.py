@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from frcnn.api.backend import use_tensorflow
+from frcnn.api.booleans import checked_booleans
 from frcnn.api.keys import resolved_key
 from frcnn.api.locations import Location, local_output, name_of
 from frcnn.api.specs import with_epochs
@@ -51,6 +52,7 @@ class TuneResult:
     table: Path
 
 
+@checked_booleans
 @quiet_tensorflow_import()
 def tune(
     spec: Experiment | str | os.PathLike[str],

@@ -162,6 +162,7 @@ def _write_specs(
         facts = facts_of(tables, tables.folds)
     epochs = epochs or default_epochs(facts.images)
     choices = choices_for(facts, epochs, SYNTHETIC_LIMITS if synthetic else LIMITS)
+    choices = dataclasses.replace(choices, held_out=len(plan.folds[0]))
     if synthetic:  # before the summary, which prints them
         choices = dataclasses.replace(choices, batch=SYNTHETIC_BATCH, base_lr=SYNTHETIC_RATE)
     sys.stdout.write(f"{choices.summary()}\n")

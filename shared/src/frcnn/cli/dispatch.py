@@ -116,7 +116,9 @@ def _unknown(word: str, program: str, tasks: dict[str, Task]) -> str:
     near = _near(word.replace("-", "_"), tasks)
     kind = "flag before the task" if word.startswith("-") else "task"
     hint = f"did you mean '{near}'?" if near else f"tasks: {', '.join(tasks)}"
-    return f"unknown {kind} '{printable(word, None)}'; {hint} ('{program} --help' lists them all)"
+    if kind != "task" and not near:
+        hint = f"flags go after the task: {program} <task> {printable(word, None)}"
+    return f"unknown {kind} '{printable(word, None)}'; {hint} ('{program} --help' lists the tasks)"
 
 
 def _near(word: str, tasks: dict[str, Task]) -> str:

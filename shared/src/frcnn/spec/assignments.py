@@ -31,6 +31,11 @@ _LIKE_A_KEY = {
 _MAX_DIGITS = 9
 _PART = re.compile(r"(?P<name>\w+)(?:\[(?P<place>[^\[\]]*)\])?")
 _QUOTES = ("'", '"')
+# A setting for the hint on their form, by the type of the spec.
+_EXAMPLES = {
+    "Experiment": "training_config.num_epochs=5",
+    "DatasetExportConfig": "kitti_config.num_partitions=2",
+}
 
 
 def assignment(path: str, value: object) -> str:
@@ -67,7 +72,7 @@ def assign(message: Message, positions: Positions, settings: Iterable[str]) -> l
             continue
         try:
             if not equals or not path:
-                raise BadValueError("expected FIELD=VALUE, such as training_config.num_epochs=5")
+                raise BadValueError(f"expected FIELD=VALUE, such as {_EXAMPLES[message.DESCRIPTOR.name]}")
             if not _is_unicode(setting):
                 raise BadValueError("found bytes that are not UTF-8; expected text")
             _assign(message, positions, path, value.strip(), setting)

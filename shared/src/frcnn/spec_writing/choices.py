@@ -85,6 +85,7 @@ class Choices:
         base_lr: Highest learning rate.
         proposals: Maximum number of proposals per image in evaluation and inference.
         detections: Maximum number of detections per image.
+        held_out: Number of the images of `facts` that are for validation only.
     """
 
     facts: Facts
@@ -103,6 +104,14 @@ class Choices:
     base_lr: float
     proposals: int
     detections: int
+    held_out: int = 0
+
+    def images_text(self) -> str:
+        """Returns the number of images, and for what they are used."""
+        images = self.facts.images
+        if not self.held_out:
+            return counted(images, "training image")
+        return f"{images} images ({images - self.held_out} for training, {self.held_out} for validation)"
 
     def covered_classes(self) -> str:
         """Returns the share of each class's objects whose best anchor reaches an IoU of 0.5."""
@@ -117,7 +126,7 @@ class Choices:
         facts, coverage = self.facts, self.coverage.to_dict()
         return "\n".join(
             [
-                f"{counted(facts.images, 'training image')} of about {facts.width} x {facts.height} px "
+                f"{self.images_text()} of about {facts.width} x {facts.height} px "
                 f"(width x height), {counted(sum(facts.classes.values()), 'object')} of "
                 f"{counted(len(facts.classes), 'class')}",
                 f"{self.arch}, input {self.columns} x {self.rows} px (width x height), {self.anchors}",

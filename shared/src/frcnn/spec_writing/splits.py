@@ -40,6 +40,7 @@ class Split:
         why: Description of the validation images for a comment.
         extension: Extension of the images, without the dot.
         files: Content of other files that the specs require, by name.
+        drawn: Whether the validation images are `HELD_OUT` percent of the surveyed folds to train on.
     """
 
     training: tuple[str, ...]
@@ -50,6 +51,7 @@ class Split:
     why: str
     extension: str
     files: dict[str, str] = dataclasses.field(default_factory=dict)
+    drawn: bool = False
 
 
 def split_of(sources: Sequence[Source], folds: Sequence[str], out: Path) -> Split:
@@ -140,6 +142,7 @@ def _at_random(source: Source, folds: Sequence[str], out: Path) -> Split:
         validation=("validation_fold: 0",) if percent else (),
         why=held if percent else f"none: {source.size} images are too few to hold any out",
         extension=_extension(source),
+        drawn=bool(percent),
     )
 
 
@@ -165,6 +168,7 @@ def _lists(source: Source, out: Path) -> Split:
         validation=(f"validation_fold: {fold}",),
         why=why,
         extension=_extension(source),
+        drawn="val" not in _parts_of(source),
     )
 
 
@@ -207,6 +211,7 @@ def _folders(sources: Sequence[Source], folds: Sequence[str], out: Path) -> Spli
         validation=(validation,),
         why=why,
         extension=_extension(train),
+        drawn="val" not in parts,
     )
 
 

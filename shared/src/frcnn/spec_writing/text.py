@@ -70,7 +70,7 @@ def experiment_text(choices: Choices, places: Places) -> str:
         **_reasons(choices),
         command=places.command,
         data=_comment(places.data),
-        images=facts.images,
+        images=choices.images_text(),
         objects=sum(facts.classes.values()),
         goal=choices.goal,
         rows=choices.rows,
@@ -153,7 +153,7 @@ def _reasons(choices: Choices) -> dict[str, str]:
         if choices.pretrained
         else "strides are in the convolutions",
         "batch_why": choices.batch_why,
-        "epochs_why": f"{choices.epochs * facts.images:,} images seen, from {start}",
+        "epochs_why": f"{choices.epochs * (facts.images - choices.held_out):,} images seen, from {start}",
         "rate_why": f"for Adam at batch size {choices.batch}{shortest}",
     }
 

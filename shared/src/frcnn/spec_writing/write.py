@@ -14,7 +14,7 @@ from frcnn.spec.load import checked_conversion_text, checked_text
 from frcnn.spec_writing.choices import Choices, Goal, choose
 from frcnn.spec_writing.conversion_specs import Conversion
 from frcnn.spec_writing.facts import facts_of
-from frcnn.spec_writing.splits import TEST, Split, split_of
+from frcnn.spec_writing.splits import HELD_OUT, TEST, Split, split_of
 from frcnn.spec_writing.text import Places, experiment_text
 from frcnn.survey.collect import surveyed
 from frcnn.survey.sources import open_sources
@@ -105,8 +105,11 @@ def write_specs(
         gpu_bytes=gpu_memory(),
         main_bytes=main_memory(),
     )
-    if epochs is not None:
-        choices = dataclasses.replace(choices, epochs=epochs)
+    choices = dataclasses.replace(
+        choices,
+        epochs=choices.epochs if epochs is None else epochs,
+        held_out=facts.images * HELD_OUT // 100 if split.drawn else 0,
+    )
     note = _EXIF_NOTE if apply_exif else ""
     texts = {each.spec: note + each.text for each in split.conversions}
     experiment = experiment_text(choices, _places(data, split, out))

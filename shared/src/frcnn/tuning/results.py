@@ -10,7 +10,7 @@ from typing import Literal
 
 from optuna.trial import FrozenTrial, TrialState
 
-from frcnn.console.foreign_text import printable
+from frcnn.console.foreign_text import printable, printable_lines
 from frcnn.files import atomic_path, write_text
 from frcnn.tuning.settings import DIRECTIONS, Objective, TuneSettings
 from frcnn.tuning.space import Chosen
@@ -18,6 +18,9 @@ from frcnn.tuning.study import MESSAGE, MODEL, Study, values_by_objective
 from frcnn.tuning.trial_runner import trial_folder
 
 TABLE, BEST_SPEC, BEST_MODEL = "trials.csv", "best_spec.txt", "best_model"
+
+# First characters of cells that spreadsheets take as formulas.
+_FORMULA = ("=", "+", "-", "@", "\t")
 
 State = Literal["complete", "pruned", "failed", "running"]
 _STATES: dict[TrialState, State] = {
@@ -154,12 +157,19 @@ def write_table(trials: Sequence[TuneTrial], settings: TuneSettings) -> Path:
         on_front = str(each.number in front).lower()
         seconds = "" if each.seconds is None else round(each.seconds, 1)
         chosen = [each.chosen.get(field, "") for field in fields]
-        table.writerow(
-            [each.number, each.state, *values, highest, epochs, on_front, seconds, *chosen, each.message]
-        )
+        row = [each.number, each.state, *values, highest, epochs, on_front, seconds, *chosen, each.message]
+        table.writerow([_cell(value) for value in row])
     path = settings.folder / TABLE
     write_text(path, text.getvalue())
     return path
+
+
+def _cell(value: object) -> object:
+    """Returns a value for a cell; a text that a spreadsheet would compute gets a `'` before it."""
+    if not isinstance(value, str):
+        return value
+    text = printable_lines(value)  # a single carriage return would end the line
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def write_best(best: TuneTrial, settings: TuneSettings) -> tuple[Path, Path]:
