@@ -74,6 +74,15 @@ def test_a_reader_that_has_ended_is_no_bug_of_this_program(tmp_path, line, buffe
     assert "Traceback" not in said and "BrokenPipeError" not in said
 
 
+@pytest.mark.parametrize(
+    "line", ["trian", "train --unknown", "spec check spec.txt", "train -e spec.txt -r r", "help trian"]
+)
+def test_messages_that_nobody_reads_change_no_exit_code(tmp_path, line):
+    # A pipe without a reader, as after `| true`.
+    code, _ = shell(f"{line} >&4 2>&4", tmp_path, before="mkfifo pipe; exec 3<>pipe 4>pipe 3<&-; ")
+    assert code == 2
+
+
 def test_output_that_cannot_be_written_is_said_and_the_work_is_done(tmp_path):
     code, said = shell("demo-data -o data --images 2 --height 64 --width 64 >/dev/full", tmp_path)
     assert len(list((tmp_path / "data" / "images").iterdir())) == 2
