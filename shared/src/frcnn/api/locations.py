@@ -67,7 +67,9 @@ def local_output(location: Location, argument: str) -> Path:
         kind = "a file" if nearest.exists() else "a broken link"
         raise UsageError(f"{argument} {name}: {nearest} is {kind}; expected a folder", argument=argument)
     folder = path if path.is_dir() else nearest
-    if not os.access(folder, os.W_OK | os.X_OK):
+    # By the rights that this process has, not by those of the user who started it.
+    effective = os.access in os.supports_effective_ids
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
         raise UsageError(
             f"{argument} {name}: you may not write to {folder}. Choose another folder, or change its rights",
             argument=argument,

@@ -96,7 +96,7 @@ def _bounded(connections: "PoolManager") -> "PoolManager":
             _keep(response)
         return response
 
-    connections.urlopen = urlopen  # type: ignore[method-assign]
+    connections.urlopen = urlopen  # type: ignore[method-assign, assignment]
     return connections
 
 
