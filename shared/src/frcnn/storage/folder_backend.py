@@ -52,7 +52,7 @@ class FolderBackend:
         top = self._source(below) if below else self._root
         if below and not top.is_dir():
             return []
-        found = []
+        found: list[Entry] = []
         for folder, folders, names in os.walk(top):
             self._stale |= {Path(folder, name) for name in (*folders, *names) if _is_stale(folder, name)}
             folders[:] = [name for name in folders if not name.startswith(_PARTIAL)]
