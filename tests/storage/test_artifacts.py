@@ -350,6 +350,24 @@ def test_folders_that_cannot_be_published_are_refused(store, uri, tmp_path):
     (tmp_path / "empty" / "link").symlink_to("nowhere")
     with pytest.raises(UsageError, match="neither a file nor a folder"):
         store.publish(tmp_path / "empty", uri)
+    (tmp_path / "empty" / "link").unlink()
+    (tmp_path / "empty" / "link").symlink_to(tmp_path)
+    with pytest.raises(UsageError, match="link: a link to a folder; remove it or publish another folder"):
+        store.publish(tmp_path / "empty", uri)
+
+
+def test_files_behind_links_to_folders_are_copied_once(tmp_path):
+    for name in ("data", "elsewhere/images"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "data/list.txt").write_text("list")
+    (tmp_path / "elsewhere/images/a.png").write_text("image")
+    (tmp_path / "data/images").symlink_to("../elsewhere/images")
+    (tmp_path / "elsewhere/images/up").symlink_to("../../data")  # a loop
+    Store().fetch(str(tmp_path / "data"), tmp_path / "copy")
+    files = {
+        path.relative_to(tmp_path / "copy"): path.read_text() for path in (tmp_path / "copy").rglob("*.*")
+    }
+    assert files == {Path("list.txt"): "list", Path("images/a.png"): "image"}
 
 
 def test_a_second_fetch_to_a_folder_is_refused_while_the_first_one_runs(store, tmp_path):

@@ -71,7 +71,7 @@ def read(path):
         found = {read}
     except FrcnnError as error:
         return str(error)
-    return str(getattr(found, "faults", "read"))
+    return str(getattr(found, "faults", ()) or "read")
 read(Path(sys.argv[1]))
 before = peak()
 said = read(Path(sys.argv[2]))
@@ -98,6 +98,10 @@ READERS = {
     "voc": (
         "from frcnn.label_formats.voc import VocReader",
         "VocReader(path / 'images', path / 'labels').read('a.png')",
+    ),
+    "yolo": (
+        "from frcnn.label_formats.yolo import YoloReader",
+        "YoloReader(path / 'images', path / 'labels', ('a',)).read('a.png')",
     ),
     "classes": ("from frcnn.label_formats.yolo import find_yolo", "find_yolo(path, path / 'data.yaml')"),
     "sequences": ("from frcnn.data.conversion.kitti.plan import read_sequences", "read_sequences(path)"),
@@ -311,7 +315,14 @@ HOSTILE = {
     "deep COCO annotations": ("coco", lambda path: coco(path, annotations=b"[" * 50_000_000)),
     "a COCO annotation of 200 MB": ("coco", lambda path: coco(path, annotations=b'["' + b"x" * 200_000_000)),
     "2 million broken lines of labels": ("labels", lambda path: labels(path, b"x\n" * (2 * MIB))),
-    "a label field of 16 MB": ("labels", lambda path: labels(path, b"x" * (16 * MIB))),
+    "a label field of 10 MB": ("labels", lambda path: labels(path, b"x" * (10 * MIB))),
+    # The shortest valid lines, in files of the largest size.
+    "350,000 objects of KITTI": (
+        "labels",
+        lambda path: labels(path, b"a 0 0 0 0 0 1 1 0 0 0 0 0 0 0\n" * (10 * MIB // 30)),
+    ),
+    "700,000 objects of YOLO": ("yolo", lambda path: labels(path, b"0 .5 .5 1 1\n" * (8 * MIB // 12))),
+    "4 million broken lines of YOLO": ("yolo", lambda path: labels(path, b"x\n" * (4 * MIB))),
     "labels of 400 MB": ("labels", lambda path: labels(path, b"x\n" * 200_000_000)),
     "nested tags of VOC": ("voc", lambda path: voc(path, b"<a>" * 5_500_000)),
     "4 million tags of VOC": ("voc", lambda path: voc(path, b"<a>" + b"<b/>" * 4_100_000 + b"</a>")),
@@ -344,6 +355,7 @@ SMALL = {
     "coco": coco,
     "labels": lambda path: labels(path, b""),
     "voc": lambda path: voc(path, b"<annotation/>"),
+    "yolo": lambda path: labels(path, b""),
     "classes": lambda path: classes(path, b"names: [a]"),
     "sequences": lambda path: path.write_bytes(b'{"a":["b"]}'),
     "records": lambda path: records(path, 8),

@@ -24,6 +24,10 @@ MANIFEST_BYTES, MANIFEST_VALUES = 128 * MIB, 8_000_000
 PIECE_BYTES = 512 * MIB
 # Sizes that a server may report for an object.
 OBJECT_BYTES = 64 << 40
+# An answer of a server other than an object: a page of a listing has 1000 keys of at most 1024 bytes.
+ANSWER_BYTES = 64 * MIB
+# Keys of a listing, and keys that may be listed again: a page, for servers that are changed meanwhile.
+LISTED_KEYS, REPEATED_KEYS = 2_000_000, 1000
 # Configurations and records in models; that of the largest backbone has 1 MB and 60,000 values.
 MODEL_TEXT_BYTES, MODEL_TEXT_VALUES = 16 * MIB, 1_000_000
 # Small files written by this program: metrics, lists of checkpoints.

@@ -41,6 +41,14 @@ def test_missing_records_are_named(spec, capsys):
     assert not (spec.parent / "out").exists()
 
 
+def test_an_output_folder_that_cannot_be_is_said_before_anything_is_loaded(spec, capsys):
+    (spec.parent / "out").symlink_to("nowhere")
+    (spec.parent / "records/set-fold-001-of-002").unlink()  # which would be said later
+    assert preview(spec) == 2
+    said = capsys.readouterr().err
+    assert "--output_dir" in said and f"{spec.parent}/out is a broken link; expected a folder" in said
+
+
 def test_a_count_of_nothing_is_wrong_usage(spec, capsys):
     with pytest.raises(SystemExit) as ended:
         preview(spec, "--num_images", "0")

@@ -74,6 +74,15 @@ def test_a_reader_that_has_ended_is_no_bug_of_this_program(tmp_path, line, buffe
     assert "Traceback" not in said and "BrokenPipeError" not in said
 
 
+@pytest.mark.parametrize(
+    "line", ["trian", "train --unknown", "spec check spec.txt", "train -e spec.txt -r r", "help trian"]
+)
+def test_messages_that_nobody_reads_change_no_exit_code(tmp_path, line):
+    # A pipe without a reader, as after `| true`.
+    code, _ = shell(f"{line} >&4 2>&4", tmp_path, before="mkfifo pipe; exec 3<>pipe 4>pipe 3<&-; ")
+    assert code == 2
+
+
 def test_output_that_cannot_be_written_is_said_and_the_work_is_done(tmp_path):
     code, said = shell("demo-data -o data --images 2 --height 64 --width 64 >/dev/full", tmp_path)
     assert len(list((tmp_path / "data" / "images").iterdir())) == 2
@@ -170,6 +179,42 @@ def test_without_home_and_entry_in_passwd_nothing_is_left_in_the_working_folder(
     )
     assert done.stdout == "tensorflow float32 channels_last 1e-07\n", done.stderr
     assert list(work.iterdir()) == []
+
+
+OUTPUT = """
+import sys
+from frcnn.api.locations import local_output
+from frcnn.errors import UsageError
+for each in sys.argv[1:]:
+    try:
+        print(local_output(each, "output_dir"))
+    except UsageError as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, to become a user without rights"
+)
+def test_a_folder_that_the_user_may_not_write_to_is_said_before_the_work(tmp_path):
+    for name, mode in (("mine", 0o777), ("others", 0o755)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(mode)
+    places = ["mine/new/a.onnx", "others/new/a.onnx", "others"]
+    rights = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    command = ["setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups", *rights, sys.executable]
+    environment = unmeasured() | {"PYTHONPATH": os.pathsep.join(each for each in sys.path if each)}
+    done = subprocess.run(
+        [*command, "-c", OUTPUT, *places],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    advice = "Choose another folder, or change its rights"
+    folder = tmp_path / "others"
+    assert done.stdout.splitlines() == [
+        places[0],
+        f"output_dir {places[1]}: you may not write to {folder}. {advice}",
+        f"output_dir {places[2]}: you may not write to others. {advice}",
+    ], done.stderr
 
 
 def test_a_working_folder_that_is_gone_is_said(tmp_path):

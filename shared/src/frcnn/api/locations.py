@@ -52,8 +52,8 @@ def local_output(location: Location, argument: str) -> Path:
         The path.
 
     Raises:
-        UsageError: The location is an S3 URI, or lies below a file. Outputs are replaced atomically,
-            which S3 does not support.
+        UsageError: The location is an S3 URI, or lies below a file, a broken link or a folder that this user
+            may not write to. Outputs are replaced atomically, which S3 does not support.
     """
     name = name_of(location, argument)
     if is_remote(name) or name.startswith(_COLLAPSED):
@@ -62,9 +62,18 @@ def local_output(location: Location, argument: str) -> Path:
             argument=argument,
         )
     path = Path(name)
-    nearest = next(each for each in path.absolute().parents if each.exists())
+    nearest = next(each for each in path.absolute().parents if os.path.lexists(each))
     if not nearest.is_dir():
-        raise UsageError(f"{argument} {name}: {nearest} is a file; expected a folder", argument=argument)
+        kind = "a file" if nearest.exists() else "a broken link"
+        raise UsageError(f"{argument} {name}: {nearest} is {kind}; expected a folder", argument=argument)
+    folder = path if path.is_dir() else nearest
+    # By the rights that this process has, not by those of the user who started it.
+    effective = os.access in os.supports_effective_ids
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
+        raise UsageError(
+            f"{argument} {name}: you may not write to {folder}. Choose another folder, or change its rights",
+            argument=argument,
+        )
     return path
 
 

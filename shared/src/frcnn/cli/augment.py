@@ -30,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Writes the contact sheet and prints its path."""
+    from frcnn.api.locations import local_output
+
+    path = local_output(args.output_dir / "augmentation.png", "output_dir")  # before TensorFlow is imported
     from frcnn.data.input.preview import preview_samples
     from frcnn.drawing.boxes import annotate
     from frcnn.drawing.contact_sheet import contact_sheet
@@ -41,7 +44,6 @@ def run(args: argparse.Namespace) -> None:
     rows = preview_samples(data_settings(spec), args.num_images, args.num_variants)
     pictures = [[annotate(s.pixels, s.boxes, s.classes) for s in row] for row in rows]
     headings = ["original", *(f"variant {number + 1}" for number in range(args.num_variants))]
-    path = args.output_dir / "augmentation.png"
     with atomic_path(path) as temporary:
         save_image(contact_sheet(pictures, headings, spec.class_names), temporary)
     sys.stdout.write(f"contact sheet: {path}\n")

@@ -10,10 +10,11 @@ _STANDARD = (0, 1, 2)
 
 
 class _Forgiving:
-    """Stream that records errors instead of raising them, except for a broken pipe."""
+    """Stream that records errors instead of raising them, except for a broken pipe of standard output."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, needs_reader: bool) -> None:
         self._stream = stream
+        self._needs_reader = needs_reader
         self.fault: OSError | None = None
 
     def write(self, text: str) -> int:
@@ -33,7 +34,7 @@ class _Forgiving:
             # Buffered data would fail again, at the latest when Python exits.
             with contextlib.suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-            if isinstance(error, BrokenPipeError):
+            if isinstance(error, BrokenPipeError) and self._needs_reader:
                 raise
             self.fault = self.fault or error
 
@@ -61,7 +62,7 @@ def settle_streams() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if not isinstance(stream, _Forgiving) and _is_real(stream):
-            setattr(sys, name, _Forgiving(stream))
+            setattr(sys, name, _Forgiving(stream, needs_reader=name == "stdout"))
 
 
 def finish_streams(code: int) -> int:
@@ -80,7 +81,7 @@ def finish_streams(code: int) -> int:
             try:
                 stream.flush()
             except BrokenPipeError:  # the reader, such as `head`, wants no more
-                code = code or int(name == "stdout")
+                code = code or 1
             faults[name] = stream.fault
     if fault := faults.get("stdout"):
         sys.stderr.write(f"error: cannot write to standard output ({fault.strerror})\n")

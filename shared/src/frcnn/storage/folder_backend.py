@@ -45,21 +45,40 @@ class FolderBackend:
         """Does nothing: no folder has to exist."""
 
     def entries(self, below: str = "") -> list[Entry]:
-        """Lists all files and links to files; notes leftovers of killed processes for `remove`."""
+        """Lists all files and links to files; notes leftovers of killed processes for `remove`.
+
+        Links to folders are followed if all files are listed, since data sets on volumes may consist of them.
+        """
         top = self._source(below) if below else self._root
         if below and not top.is_dir():
             return []
-        found = []
+        found: list[Entry] = []
         for folder, folders, names in os.walk(top):
             self._stale |= {Path(folder, name) for name in (*folders, *names) if _is_stale(folder, name)}
             folders[:] = [name for name in folders if not name.startswith(_PARTIAL)]
-            for name in names:
-                path = Path(folder, name)
-                with contextlib.suppress(FileNotFoundError):  # removed since it was listed
-                    if not name.startswith(_PARTIAL) and name != _LOCK and path.is_file():
-                        relative = path.relative_to(self._root).as_posix()
-                        found.append(Entry(relative, path.stat().st_size, _version(path)))
+            found += self._files(folder, names)
+            for link in (Path(folder, name) for name in folders if not below):
+                if link.is_symlink():
+                    found += self._behind(link, {_place(self._root)})
         return sorted(found, key=lambda entry: entry.name)
+
+    def _files(self, folder: str, names: Iterable[str]) -> Iterator[Entry]:
+        for name in names:
+            path = Path(folder, name)
+            with contextlib.suppress(FileNotFoundError):  # removed since it was listed
+                if not name.startswith(_PARTIAL) and name != _LOCK and path.is_file():
+                    relative = path.relative_to(self._root).as_posix()
+                    yield Entry(relative, path.stat().st_size, _version(path))
+
+    def _behind(self, link: Path, seen: set[tuple[int, int]]) -> Iterator[Entry]:
+        """Yields the files behind a link to a folder, each folder once, since links may form a loop."""
+        for folder, folders, names in os.walk(link, followlinks=True):
+            place = _place(Path(folder))
+            if place in seen:
+                folders.clear()
+                continue
+            seen.add(place)
+            yield from self._files(folder, names)
 
     def stat(self, name: str) -> Entry:
         """Returns size and version of a file."""
@@ -178,6 +197,12 @@ def _finish(temporary: Path, path: Path) -> None:
     with temporary.open("rb") as handle:
         os.fsync(handle.fileno())
     temporary.replace(path)
+
+
+def _place(folder: Path) -> tuple[int, int]:
+    """Returns what identifies a folder, whichever links lead to it."""
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def _is_stale(folder: str, name: str) -> bool:

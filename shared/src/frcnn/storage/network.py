@@ -1,12 +1,13 @@
 """Connections to S3 servers and token services: certificates, timeouts, proxies."""
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from frcnn.errors import UsageError
+from frcnn.limits import ANSWER_BYTES
 
 if TYPE_CHECKING:
     from urllib3 import PoolManager
@@ -55,7 +56,7 @@ def without_user(proxy: str) -> str:
 
 
 def pool(proxy: str = "", ca_file: Path | None = None, **options: Any) -> "PoolManager":
-    """Creates a connection pool that does not retry by itself.
+    """Creates a connection pool that does not retry by itself and limits the size of answers that are kept.
 
     Args:
         proxy: URL of a proxy; empty for direct connections.
@@ -76,13 +77,37 @@ def pool(proxy: str = "", ca_file: Path | None = None, **options: Any) -> "PoolM
         **options,
     }
     if not proxy:
-        return urllib3.PoolManager(**settings)
+        return _bounded(urllib3.PoolManager(**settings))
     parts = urlsplit(proxy)
     headers = None
     if parts.username is not None:
         user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers = urllib3.make_headers(proxy_basic_auth=user)
-    return urllib3.ProxyManager(without_user(proxy), proxy_headers=headers, **settings)
+    return _bounded(urllib3.ProxyManager(without_user(proxy), proxy_headers=headers, **settings))
+
+
+def _bounded(connections: "PoolManager") -> "PoolManager":
+    """Makes a pool read at most `ANSWER_BYTES` of listings, errors and other answers that are kept whole."""
+    send: Callable[..., Any] = connections.urlopen
+
+    def urlopen(method: str, url: str, *, preload_content: bool = True, **options: Any) -> Any:
+        response = send(method, url, preload_content=False, **options)
+        if preload_content or response.status >= 300:
+            _keep(response)
+        return response
+
+    connections.urlopen = urlopen  # type: ignore[method-assign, assignment]
+    return connections
+
+
+def _keep(response: Any) -> None:
+    """Reads an answer, so that `response.data` returns it; raises ValueError for one that is too long."""
+    data = response.read(ANSWER_BYTES + 1, decode_content=True)
+    if len(data) > ANSWER_BYTES:
+        response.close()
+        raise ValueError(f"an answer of more than {ANSWER_BYTES >> 20} MiB; check S3_ENDPOINT")
+    response._body = data
+    response.release_conn()
 
 
 def _value(environment: Mapping[str, str], name: str) -> tuple[str, str]:

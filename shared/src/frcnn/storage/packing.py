@@ -143,7 +143,8 @@ def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
         for name in (*names, *(each for each in folders if Path(top, each).is_symlink())):
             path = Path(top, name)
             if not path.is_file():
-                raise UsageError(f"{path}: neither a file nor a folder; remove it or publish another folder.")
+                kind = "a link to a folder" if path.is_dir() else "neither a file nor a folder"
+                raise UsageError(f"{path}: {kind}; remove it or publish another folder.")
             relative = path.relative_to(folder).as_posix()
             if not relative.isprintable():
                 raise UsageError(f"{path}: unprintable characters in the name. Rename the file.")

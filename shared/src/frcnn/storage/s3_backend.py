@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from frcnn.errors import StoreError
-from frcnn.limits import OBJECT_BYTES
+from frcnn.limits import LISTED_KEYS, OBJECT_BYTES, REPEATED_KEYS
 from frcnn.storage.address import Address
 from frcnn.storage.backend import Entry, Upload
 from frcnn.storage.checksums import combined_etag, is_md5
@@ -55,15 +55,17 @@ class S3Backend:
     def entries(self, below: str = "") -> list[Entry]:
         """Lists recursively, a thousand keys per request."""
         prefix = self._key(f"{below}/" if below else "")
-        start = len(self._key(""))
+        start, repeated = len(self._key("")), 0
+        entries: dict[str, Entry] = {}
         with self._request(below, "list"):
-            found = self._client.list_objects(self._bucket, prefix=prefix, recursive=True)
-            # Some servers also list empty folders.
-            return [
-                Entry(each.object_name[start:], self._size(each.object_name, each.size), plain(each.etag))
-                for each in found
-                if not each.object_name.endswith("/")
-            ]
+            for each in self._client.list_objects(self._bucket, prefix=prefix, recursive=True):
+                key = each.object_name
+                if key.endswith("/"):
+                    continue  # some servers also list empty folders
+                repeated += key in entries
+                self._check_listing(key, prefix, len(entries), repeated)
+                entries[key] = Entry(key[start:], self._size(key, each.size), plain(each.etag))
+        return list(entries.values())
 
     def stat(self, name: str) -> Entry:
         """Reads size and ETag by HEAD; if it is refused, lists the bucket to find out why."""
@@ -186,6 +188,18 @@ class S3Backend:
         found = plain(etag)
         if is_md5(found) and "-" not in found and found != md5:
             raise TransientError(f"{self.where(name)}: arrived damaged", "check the network")
+
+    def _check_listing(self, key: str, prefix: str, count: int, repeated: int) -> None:
+        """Refuses a key that was not asked for, and a listing that does not end."""
+        if not key.startswith(prefix):
+            fault = f"lists {key!r:.300}, which does not begin with {prefix!r:.300}"
+        elif count >= LISTED_KEYS:
+            fault = f"lists more than {LISTED_KEYS} keys"
+        elif repeated > REPEATED_KEYS:
+            fault = f"lists {key!r:.300} and other keys again and again"
+        else:
+            return
+        raise StoreError(f"{self.where()}: {self._settings.endpoint} {fault}. Check the URI and the server.")
 
     def _size(self, key: str, size: int | None) -> int:
         """Returns the size of an object; refuses one that no object has."""

@@ -222,7 +222,7 @@ def test_a_label_file_of_any_size_costs_flat_memory(tmp_path):
     reading = _reader(tmp_path).read("a.png")
     assert tracemalloc.get_traced_memory()[1] < 4 * MAX_LABEL_BYTES
     tracemalloc.stop()
-    assert (reading.record, reading.faults[0].reason) == (None, "larger than 16 MiB")
+    assert (reading.record, reading.faults[0].reason) == (None, "larger than 10 MiB")
 
 
 def test_a_reason_quotes_no_more_than_can_be_read(tmp_path):
