@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from frcnn.cli.shared_flags import add_model_flag
 from frcnn.errors import ModelError, UsageError
 
 HELP = "Build a TensorRT engine of an exported model, for the GPU of this machine."
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of the command."""
     add = parser.add_argument
     add("action", choices=("build",), help="action")
-    add("-m", "--model", type=Path, required=True, metavar="FILE", help="exported model, .onnx or .etlt")
+    add_model_flag(parser, "exported model, .onnx or .etlt")
     add(
         *("-o", "--output_file", "--engine_file"),
         type=Path,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from frcnn.cli import export_engine, export_int8
 from frcnn.cli.model_flags import found_model
+from frcnn.cli.shared_flags import OR_RESULTS, add_model_flag
 from frcnn.cli.spec_flags import add_spec_flags, load_spec
 from frcnn.errors import UsageError
 
@@ -28,14 +29,7 @@ EXAMPLES = """\
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of the command."""
     add = parser.add_argument
-    add(
-        "-m",
-        "--model",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="trained model, or a results folder for its best checkpoint",
-    )
+    add_model_flag(parser, f"trained model, {OR_RESULTS}")
     add_spec_flags(parser, "experiment spec; its inference_config has the settings of proposals and NMS")
     add(
         *("-k", "--key", "--enc_key"),

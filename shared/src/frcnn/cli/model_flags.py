@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn.cli.shared_flags import OR_RESULTS
 from frcnn.cli.spec_flags import add_spec_flags
 from frcnn.errors import ModelError, Problem, SpecError
 from frcnn.training.run_folder import find_checkpoint
@@ -37,7 +38,7 @@ def add_model_flags(parser: argparse.ArgumentParser, field: str) -> None:
         dest="model",
         type=Path,
         metavar="FILE",
-        help=f"model file, or a results folder for its best checkpoint (default: {field})",
+        help=f"model file, {OR_RESULTS} (default: {field})",
     )
     add_runtime_flags(parser)
     parser.add_argument(

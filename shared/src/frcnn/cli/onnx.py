@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn.cli.model_flags import add_runtime_flags, found_model, model_extras
+from frcnn.cli.shared_flags import OR_RESULTS
 from frcnn.cli.spec_flags import add_spec_flags, load_spec
 from frcnn.errors import RunError
 
@@ -38,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="model it was exported from, or a results folder for its best checkpoint",
+        help=f"model it was exported from, {OR_RESULTS}",
     )
     add_spec_flags(parser, "experiment spec used for the export")
     add("--images", type=Path, required=True, metavar="DIR", help="folder of images to compare on")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from frcnn.api.pruning import DEFAULT_THRESHOLD, REPORT
 from frcnn.cli.model_flags import found_model
+from frcnn.cli.shared_flags import OR_RESULTS, add_model_flag
 from frcnn.errors import UsageError
 from frcnn.pruning.settings import CRITERIA, NORMALIZERS, PruneSettings
 
@@ -32,14 +33,7 @@ log = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of the command."""
     add = parser.add_argument
-    add(
-        "-m",
-        "--model",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="model to prune, or a results folder for its best checkpoint",
-    )
+    add_model_flag(parser, f"model to prune, {OR_RESULTS}")
     add(
         *("-o", "--output_file"),
         type=Path,

@@ -1,7 +1,15 @@
-"""Flags that several commands have: the output folder, the number of epochs, and `--apply_exif`."""
+"""Flags that several commands have: model, output folder, number of epochs, and `--apply_exif`."""
 
 import argparse
 from pathlib import Path
+
+# Wherever a command loads a trained model.
+OR_RESULTS = "or a results folder for its best checkpoint"
+
+
+def add_model_flag(parser: argparse.ArgumentParser, text: str) -> None:
+    """Adds `-m`, the model, which is required; `text` is its help."""
+    parser.add_argument("-m", "--model", type=Path, required=True, metavar="FILE", help=text)
 
 
 def add_output_flag(parser: argparse.ArgumentParser, text: str) -> None:

@@ -67,9 +67,8 @@ class YoloReader:
             reason = f"cannot be read as text: {reading_fault(error)}"
             return Reading(None, (DataIssue(IssueKind.UNREADABLE_LABELS, str(path), reason),))
         labels, faults = [], IssueCollector(str(path))
-        for number, line in enumerate(
-            io.StringIO(text, newline="\n"), 1
-        ):  # a list takes five times the memory
+        lines = io.StringIO(text, newline="\n")  # a list takes five times the memory
+        for number, line in enumerate(lines, 1):
             if not line.split():
                 continue
             found = self._label(line.split(), image.height, image.width)

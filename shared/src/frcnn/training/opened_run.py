@@ -113,7 +113,7 @@ def _validation(run: TrainingRun, here: RankInfo, strict: bool) -> Dataset | Non
             raise
         log.warning("No validation during training: %s", error)
         return None
-    if shared := files_in_both(run.data):
+    if here.rank == 0 and (shared := files_in_both(run.data)):
         log.warning(
             "%d record files are used for training and for validation, such as %s, so the mAP says little "
             "about other images; give other records in dataset_config.validation_data_source",
